@@ -1,0 +1,89 @@
+"""The application: a request in, a response out, in the order in which things are checked."""
+
+import json
+import re
+import traceback
+
+from pydantic import BaseModel
+
+from edgeneuro.call import Background, Call
+from edgeneuro.errors import DatabaseError, EdgeNeuroError, RateLimitedError
+from edgeneuro.routes import ROUTES
+from edgeneuro.services import Services
+from edgeneuro.web.auth import ANONYMOUS, Access, Credential, authenticate, authorize
+from edgeneuro.web.cors import cors_headers, preflight_response
+from edgeneuro.web.request import Request
+from edgeneuro.web.response import Reply, Response, error_response, json_response
+from edgeneuro.web.routing import Route, RouteTable
+
+MAX_BODY_BYTES = 64 * 1024
+_RATE_LIMIT_PERIOD_SECONDS = 60  # that of RATE_LIMITER in wrangler.toml
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_TABLE = RouteTable(ROUTES)
+
+
+class App:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def handle(self, request: Request, background: Background) -> Response:
+        """Never raises: what goes wrong becomes an answer in the one error shape."""
+        request_id = self._request_id(request)
+        try:
+            response = await self._respond(request, request_id, background)
+        except DatabaseError as error:
+            self._services.failures.note("request", error)
+            response = error_response(error, request_id)
+        except EdgeNeuroError as error:
+            response = error_response(error, request_id)
+        except Exception:
+            # A fault of ours: the trace is for the Worker's log; the id leads to it.
+            trace = traceback.format_exc()
+            print(json.dumps({"level": "error", "request_id": request_id, "trace": trace}))
+            fault = EdgeNeuroError(
+                "Something went wrong on our side. Report it with the request id."
+            )
+            response = error_response(fault, request_id)
+        response.headers |= {
+            "x-request-id": request_id,
+            "x-content-type-options": "nosniff",
+            "cache-control": "no-store",
+            **cors_headers(request, self._services.settings.allowed_origins),
+        }
+        return response
+
+    async def _respond(self, request: Request, request_id: str, background: Background) -> Response:
+        if request.method == "OPTIONS":
+            return preflight_response(_TABLE.methods_of(request.path))
+        found = _TABLE.find(request.method, request.path)
+        credential = await self._admit(found.route, request)
+        call = Call(self._services, credential, request_id, background, _TABLE)
+        body = b"" if found.handler.body is None else await request.read_body(MAX_BODY_BYTES)
+        content = await found.handler(call, body, request.query_string, found.path_values)
+        if isinstance(content, BaseModel):
+            content = Reply(content)
+        return json_response(found.route.status, content) if isinstance(content, Reply) else content
+
+    async def _admit(self, route: Route, request: Request) -> Credential:
+        if route.access is Access.PUBLIC:
+            return ANONYMOUS
+        credential = authenticate(self._services.settings, request.header("authorization"))
+        authorize(credential, route.access)
+        limiter = self._services.rate_limiter
+        if limiter is not None and not await limiter.allows(credential.key_id):
+            raise RateLimitedError(
+                "Too many requests with this key. Wait a minute, or raise the limit of RATE_LIMITER"
+                " in wrangler.toml.",
+                headers={"retry-after": str(_RATE_LIMIT_PERIOD_SECONDS)},
+            )
+        return credential
+
+    def _request_id(self, request: Request) -> str:
+        given = request.header("x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given
+        return self._services.new_id("req")
+
+
+def build_app(services: Services) -> App:
+    return App(services)

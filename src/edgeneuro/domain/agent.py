@@ -1,0 +1,86 @@
+"""Agents: who can answer a query. Their descriptions and examples are what the router reads."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+# The router's word for "no agent fits"; no agent may be called so.
+NO_AGENT = "none"
+
+
+def _not_reserved(agent_id: str) -> str:
+    if agent_id == NO_AGENT:
+        raise ValueError(f"{NO_AGENT!r} is the router's word for no agent; choose another id")
+    return agent_id
+
+
+AgentId = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$"), AfterValidator(_not_reserved)
+]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+Description = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)
+]
+Example = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+Examples = Annotated[list[Example], Field(max_length=20)]
+Endpoint = Annotated[str, StringConstraints(pattern=r"^https://[^\s/]+[^\s]*$", max_length=2000)]
+SystemPrompt = Annotated[str, StringConstraints(min_length=1, max_length=8000)]
+ModelId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Agent(BaseModel):
+    """`created_at` and `updated_at` are RFC 3339 in UTC. Exactly one agent is the `default`."""
+
+    object: Literal["agent"] = "agent"
+    id: str
+    name: str
+    description: str
+    examples: list[str]
+    endpoint: str | None
+    system_prompt: str | None
+    model: str | None
+    enabled: bool
+    default: bool
+    created_at: str
+    updated_at: str
+
+
+class AgentCreate(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: AgentId
+    name: Name
+    description: Description
+    examples: Examples = Field(default_factory=list)
+    endpoint: Endpoint | None = None
+    system_prompt: SystemPrompt | None = None
+    model: ModelId | None = None
+    enabled: bool = True
+    default: bool = False
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class AgentPatch(BaseModel):
+    """A field left out stays as it is; null empties the ones that may be empty."""
+
+    # The defaults below only make the fields optional; nothing ever takes their values.
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_without_defaults)
+
+    name: Name = ""
+    description: Description = ""
+    examples: Examples = Field(default_factory=list)
+    endpoint: Endpoint | None = None
+    system_prompt: SystemPrompt | None = None
+    model: ModelId | None = None
+    enabled: bool = True
+    default: bool = False
+
+
+class AgentDeleted(BaseModel):
+    object: Literal["agent.deleted"] = "agent.deleted"
+    id: str
+    deleted: Literal[True] = True

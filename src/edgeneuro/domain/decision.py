@@ -1,0 +1,128 @@
+"""Decisions: what the router answers, and what it is asked."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, field_validator
+
+from edgeneuro.domain.agent import AgentId
+from edgeneuro.errors import Reason
+
+Layer = Literal["cache", "classifier", "llm", "fallback"]
+CacheState = Literal["hit", "miss", "bypass"]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+MetadataText = Annotated[str, StringConstraints(max_length=512)]
+MetadataValue = MetadataText | bool | int | FiniteFloat
+
+
+class RouteRequest(BaseModel):
+    """The body of POST /v1/route. `candidates` narrows the choice to these agents; with `fallback`
+    false a failed upstream becomes an error instead of the default agent; `cache` false asks anew
+    and remembers nothing; `explain` adds how the decision came about."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000)]
+    user: Label | None = None
+    session: Label | None = None
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
+    candidates: Annotated[list[AgentId], Field(min_length=1, max_length=250)] | None = None
+    cache: bool = True
+    fallback: bool = True
+    explain: bool = False
+
+    @field_validator("query")
+    @classmethod
+    def _no_nul(cls, query: str) -> str:
+        if "\0" in query:  # SQLite ends a text at NUL, so the log would hold only a part
+            raise ValueError("must not hold the character U+0000; remove it")
+        return query
+
+
+class ChosenAgent(BaseModel):
+    id: str
+    name: str
+    endpoint: str | None
+
+
+class Alternative(BaseModel):
+    agent_id: str
+    score: float
+
+
+class Usage(BaseModel):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            total_tokens=self.total_tokens + other.total_tokens,
+        )
+
+
+class Attempt(BaseModel):
+    """One try of one model. `outcome` is "ok" or why it failed, `code` Cloudflare's own code,
+    `engine` what a development stand-in says it is (null in production)."""
+
+    model: str
+    adapter: str | None
+    provider: str
+    outcome: str
+    code: str | None = None
+    ms: float
+    engine: str | None = None
+
+
+class GatewayTrace(BaseModel):
+    """AI Gateway's own id of the call in its logs, and whether its cache answered."""
+
+    log_id: str | None = None
+    cache_status: str | None = None
+
+
+class Answer(BaseModel):
+    """What a stage says of a query: `agent_id` null means that no agent fits. This is what is
+    cached, so that a new threshold holds for cached answers too."""
+
+    agent_id: str | None
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    layer: Layer
+    model: str | None
+    adapter: str | None
+
+
+class Explanation(BaseModel):
+    """For `explain`: the prompt that the model gets, and what the decision was measured against."""
+
+    threshold: float
+    prompt_version: str
+    agents_revision: str
+    cache_key: str
+    messages: list[dict[str, str]]
+    stages_ms: dict[str, float]
+
+
+class Decision(BaseModel):
+    """The answer of POST /v1/route. `confidence` is what the answering stage stated, also where it
+    was too low and the default agent stands in; `cost_usd` is null where no price is known."""
+
+    id: str
+    object: Literal["decision"] = "decision"
+    created: int
+    agent: ChosenAgent
+    confidence: float
+    layer: Layer
+    reason: Reason | None
+    alternatives: list[Alternative]
+    model: str | None
+    adapter: str | None
+    cache: CacheState
+    attempts: list[Attempt]
+    usage: Usage
+    cost_usd: float | None
+    latency_ms: float
+    gateway: GatewayTrace
+    explanation: Explanation | None = None

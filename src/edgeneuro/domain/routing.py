@@ -1,0 +1,77 @@
+"""The routing configuration: all that a decision needs to know, read together and kept in the
+isolate."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from edgeneuro.domain.agent import Agent, ModelId
+from edgeneuro.domain.catalogue import known_models
+from edgeneuro.domain.model import Model
+from edgeneuro.settings import Settings
+
+
+class StoredConfig(BaseModel):
+    """What the control plane may store; None leaves the var or the default below in force."""
+
+    routing_model: ModelId | None = None
+    fallback_models: list[ModelId] | None = None
+    confidence_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    time_budget_ms: Annotated[int, Field(ge=100, le=60_000)] = 5_000
+    cache_ttl_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 3_600
+
+
+@dataclass(frozen=True)
+class RoutingConfig:
+    """`chain` is the active model and then its fallbacks; `agents` are the enabled ones by id."""
+
+    revision: int
+    agents: Mapping[str, Agent]
+    chain: tuple[Model, ...]
+    confidence_threshold: float
+    time_budget_ms: int
+    cache_ttl_seconds: int
+
+    @property
+    def active(self) -> Model:
+        return self.chain[0]
+
+    @cached_property
+    def default_agent(self) -> Agent | None:
+        """The default agent; without one (hand-edited data) the first; None where there is no
+        agent."""
+        agents = list(self.agents.values())
+        return next((agent for agent in agents if agent.default), agents[0] if agents else None)
+
+    @cached_property
+    def agents_revision(self) -> str:
+        """A hash of all that a prompt says of the agents: the same agents have the same
+        revision."""
+        told = [[a.id, a.name, a.description, a.examples] for a in self.agents.values()]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+def build_routing_config(
+    settings: Settings, revision: int, stored: StoredConfig, agents: Sequence[Agent]
+) -> RoutingConfig:
+    """Stored settings over vars. A stored model that is no longer known gives way to
+    ROUTING_MODEL."""
+    models = known_models(settings)
+    active = models.get(stored.routing_model or "") or models[settings.routing_model]
+    fallbacks = stored.fallback_models
+    if fallbacks is None:
+        fallbacks = list(settings.fallback_models)
+    rest = [models[name] for name in fallbacks if name in models and name != active.id]
+    return RoutingConfig(
+        revision=revision,
+        agents={agent.id: agent for agent in agents},
+        chain=(active, *rest),
+        confidence_threshold=stored.confidence_threshold,
+        time_budget_ms=stored.time_budget_ms,
+        cache_ttl_seconds=stored.cache_ttl_seconds,
+    )

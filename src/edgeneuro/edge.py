@@ -1,0 +1,116 @@
+"""The Workers runtime: the only file that imports `workers`, `js` or `pyodide`. It turns what the
+runtime gives into plain Python and back, and decides nothing."""
+
+import secrets
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from workers import Response as WorkersResponse
+from workers import WorkerEntrypoint
+
+from edgeneuro.app import App, build_app
+from edgeneuro.errors import BodyTooLargeError
+from edgeneuro.gateway.binding import BindingGateway
+from edgeneuro.services import Failures, KeptRouting, Services
+from edgeneuro.settings import read_settings
+from edgeneuro.store.d1 import D1Database
+from edgeneuro.store.decision_cache import purge_expired
+from edgeneuro.web.request import Request
+
+
+class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped here
+    """Every public method here is callable over RPC, so there are only the two that Workers
+    call."""
+
+    async def fetch(self, request: Any) -> Any:
+        response = await _app(self.env).handle(_plain(request), self.ctx.waitUntil)
+        body = response.body if response.status not in (204, 304) else None
+        return WorkersResponse(body, status=response.status, headers=response.headers)
+
+    async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:
+        services = _services(self.env)
+        await purge_expired(services.db, now_ms=services.now_ms())
+
+
+class _EdgeRateLimiter:
+    def __init__(self, binding: Any) -> None:
+        self._binding = binding
+
+    async def allows(self, key: str) -> bool:
+        outcome = await self._binding.limit({"key": key})
+        return bool(outcome["success"])
+
+
+# One of each an isolate: they outlive the request, and hold nothing of it.
+_kept: dict[str, Any] = {}
+
+
+def _services(env: Any) -> Services:
+    if "services" not in _kept:
+        _kept["services"] = _build_services(env)
+    services: Services = _kept["services"]
+    return services
+
+
+def _app(env: Any) -> App:
+    if "app" not in _kept:
+        _kept["app"] = build_app(_services(env))
+    app: App = _kept["app"]
+    return app
+
+
+def _build_services(env: Any) -> Services:
+    settings = read_settings(lambda name: getattr(env, name, None))
+    db = D1Database(env.DB)
+    failures = Failures()
+    limiter = getattr(env, "RATE_LIMITER", None)
+    return Services(
+        settings=settings,
+        db=db,
+        gateway=BindingGateway(getattr(env, "AI", None), gateway_id=settings.gateway_id),
+        rate_limiter=None if limiter is None else _EdgeRateLimiter(limiter),
+        routing=KeptRouting(db, settings, monotonic=time.monotonic, failures=failures),
+        failures=failures,
+        now=time.time,
+        monotonic=time.monotonic,
+        new_id=_new_id,
+    )
+
+
+def _new_id(prefix: str) -> str:
+    # The time first: ids sort as they were made, which the logs' pages go by.
+    return f"{prefix}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def _plain(request: Any) -> Request:
+    raw = request.js_object  # the SDK builds all headers anew at each look; this asks for one
+    url = urlsplit(raw.url)
+
+    def header(name: str) -> str | None:
+        value = raw.headers.get(name)
+        return value if isinstance(value, str) else None  # JavaScript's null has a type of its own
+
+    return Request(
+        method=raw.method,
+        path=url.path,
+        query_string=url.query,
+        header=header,
+        read_body=lambda limit: _read_body(raw, limit),
+    )
+
+
+async def _read_body(raw: Any, limit: int) -> bytes:
+    """The body, read no further than the limit whatever its content-length says."""
+    if not raw.body:
+        return b""
+    reader = raw.body.getReader()
+    parts: list[bytes] = []
+    size = 0
+    while not (chunk := await reader.read()).done:
+        parts.append(chunk.value.to_bytes())
+        size += len(parts[-1])
+        if size > limit:
+            await reader.cancel()
+            raise BodyTooLargeError(f"The body is larger than {limit} bytes; send a smaller one.")
+    return b"".join(parts)

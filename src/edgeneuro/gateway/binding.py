@@ -1,0 +1,80 @@
+"""Gateway over the AI binding of the Workers runtime, which reaches Workers AI through AI Gateway
+when it is told a gateway's id."""
+
+import asyncio
+import json
+from typing import Any
+
+from edgeneuro.domain.decision import GatewayTrace
+from edgeneuro.errors import InvalidOutputError, UpstreamNotConfiguredError, UpstreamTimeoutError
+from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
+from edgeneuro.gateway.upstream_errors import raised_error, upstream_error
+from edgeneuro.gateway.workers_ai import (
+    read_content,
+    read_engine,
+    read_usage,
+    text_generation_inputs,
+)
+
+
+class BindingGateway:
+    """`binding` is env.AI as the Python SDK wraps it, or None where there is none. Without a
+    gateway id Workers AI is asked directly."""
+
+    def __init__(self, binding: Any, *, gateway_id: str) -> None:
+        self._binding = binding
+        self._gateway_id = gateway_id
+
+    async def run(self, request: ModelRequest, /) -> ModelAnswer:
+        if self._binding is None:
+            raise UpstreamNotConfiguredError(
+                "The Worker has no AI binding; add it to wrangler.toml."
+            )
+        try:
+            async with asyncio.timeout(request.timeout_ms / 1000):
+                # The raw response: it carries the log id of this very call, where the binding's
+                # property of that name holds the last call's, whosever that was.
+                response = await self._binding.run(
+                    request.model, text_generation_inputs(request), self._options(request)
+                )
+                body = await response.text()
+        except TimeoutError as error:
+            raise UpstreamTimeoutError(f"No answer within {request.timeout_ms} ms.") from error
+        except Exception as error:
+            raise raised_error(str(getattr(error, "message", error))) from error
+        if response.status != 200:
+            raise upstream_error(
+                response.status, body, retry_after=response.headers.get("retry-after")
+            )
+        return _read_answer(body, response.headers)
+
+    def _options(self, request: ModelRequest) -> dict[str, Any]:
+        options: dict[str, Any] = {"returnRawResponse": True}
+        if self._gateway_id:
+            options["gateway"] = {
+                "id": self._gateway_id,
+                "metadata": request.metadata,
+                "requestTimeoutMs": request.timeout_ms,
+                # Always one or the other: left to itself a gateway may cache by the body alone.
+                **(
+                    {"skipCache": True}
+                    if request.cache_key is None
+                    else {"cacheKey": request.cache_key, "cacheTtl": request.cache_ttl_seconds}
+                ),
+            }
+        return options
+
+
+def _read_answer(body: str, headers: Any) -> ModelAnswer:
+    try:
+        output = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidOutputError("Workers AI's answer is not JSON.") from error
+    return ModelAnswer(
+        content=read_content(output),
+        usage=read_usage(output),
+        trace=GatewayTrace(
+            log_id=headers.get("cf-aig-log-id"), cache_status=headers.get("cf-aig-cache-status")
+        ),
+        engine=read_engine(output),
+    )

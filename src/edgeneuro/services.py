@@ -1,0 +1,128 @@
+"""What every handler and stage works with: the seams to the outside, and what the isolate keeps."""
+
+import json
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from edgeneuro.domain.decision import Answer
+from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.errors import DatabaseError
+from edgeneuro.gateway.seam import Gateway
+from edgeneuro.settings import Settings
+from edgeneuro.store.config import read_revision
+from edgeneuro.store.database import Database
+from edgeneuro.store.routing import load_routing_config
+
+_REVISION_KEPT_SECONDS = 5.0
+_ANSWERS_KEPT = 1_000
+Value = TypeVar("Value")
+
+
+class Failures:
+    """What went wrong without anybody's answer failing: counted for /metrics, and told to the
+    Worker's log as one JSON line."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def note(self, what: str, error: Exception) -> None:
+        self.counts[what] += 1
+        print(json.dumps({"level": "error", "event": what, "error": str(error)[:1000]}))
+
+
+class RateLimiter(Protocol):
+    async def allows(self, key: str, /) -> bool: ...
+
+
+class ExpiringLru(Generic[Value]):
+    """The last `size` values by key, each until its own time (unix ms)."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[str, tuple[Value, int]] = OrderedDict()
+
+    def get(self, key: str, *, now_ms: int) -> Value | None:
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        value, expires_at_ms = found
+        if expires_at_ms <= now_ms:
+            del self._kept[key]
+            return None
+        self._kept.move_to_end(key)
+        return value
+
+    def put(self, key: str, value: Value, *, expires_at_ms: int) -> None:
+        self._kept[key] = (value, expires_at_ms)
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+
+
+class KeptRouting:
+    """The routing configuration as this isolate keeps it. One small read every few seconds tells
+    whether it is still true; while D1 is away, the kept one goes on."""
+
+    def __init__(
+        self,
+        db: Database,
+        settings: Settings,
+        *,
+        monotonic: Callable[[], float],
+        failures: Failures,
+    ) -> None:
+        self._db = db
+        self._settings = settings
+        self._monotonic = monotonic
+        self._failures = failures
+        self._config: RoutingConfig | None = None
+        self._checked_at: float | None = None
+
+    async def current(self) -> RoutingConfig:
+        """Raises DatabaseError only where D1 fails and nothing is kept yet."""
+        now = self._monotonic()
+        fresh = self._checked_at is not None and now - self._checked_at < _REVISION_KEPT_SECONDS
+        if self._config is not None and fresh:
+            return self._config
+        # Before the read, so that simultaneous requests go on with the kept one, not all asking.
+        self._checked_at = now
+        try:
+            self._config = await self._refreshed(self._config)
+        except DatabaseError as error:
+            self._failures.note("config_read", error)
+            if self._config is None:
+                raise
+        return self._config
+
+    def forget(self) -> None:
+        """After a write of our own: the next request reads anew."""
+        self._checked_at = None
+
+    async def _refreshed(self, kept: RoutingConfig | None) -> RoutingConfig:
+        if kept is not None and await read_revision(self._db) == kept.revision:
+            return kept
+        return await load_routing_config(self._db, self._settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """`now` gives unix seconds, `monotonic` seconds for durations, `new_id(prefix)` a new id whose
+    order is the order in time. The last two are what this isolate learned: answers, and base models
+    that turned out to have no JSON mode."""
+
+    settings: Settings
+    db: Database
+    gateway: Gateway
+    rate_limiter: RateLimiter | None
+    routing: KeptRouting
+    failures: Failures
+    now: Callable[[], float]
+    monotonic: Callable[[], float]
+    new_id: Callable[[str], str]
+    recent_answers: ExpiringLru[Answer] = field(default_factory=lambda: ExpiringLru(_ANSWERS_KEPT))
+    without_json_mode: set[str] = field(default_factory=set)
+
+    def now_ms(self) -> int:
+        return round(self.now() * 1000)

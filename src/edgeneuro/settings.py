@@ -1,0 +1,44 @@
+"""What wrangler's [vars] and secrets say. They are defaults: what the control plane stores wins."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Settings:
+    """An empty string or tuple means "not configured"."""
+
+    routing_model: str = "@cf/meta/llama-3.2-1b-instruct"
+    fallback_models: tuple[str, ...] = ()
+    fine_tuned_model: str = ""
+    intent_lora: str = ""
+    ai_gateway_url: str = ""
+    allowed_origins: tuple[str, ...] = ()
+    admin_token: str = ""
+
+    @property
+    def gateway_id(self) -> str:
+        """The last path part of AI_GATEWAY_URL: the name by which the AI binding knows the
+        gateway."""
+        return urlsplit(self.ai_gateway_url).path.rstrip("/").rpartition("/")[2]
+
+
+def read_settings(variable: Callable[[str], str | None]) -> Settings:
+    """Settings from a look-up of variables by name; a missing or blank one leaves the default."""
+
+    def text(name: str, default: str = "") -> str:
+        return (variable(name) or "").strip() or default
+
+    def words(name: str) -> tuple[str, ...]:
+        return tuple(part for part in text(name).replace(",", " ").split() if part)
+
+    return Settings(
+        routing_model=text("ROUTING_MODEL", Settings.routing_model),
+        fallback_models=words("FALLBACK_MODELS"),
+        fine_tuned_model=text("FINE_TUNED_MODEL"),
+        intent_lora=text("INTENT_LORA"),
+        ai_gateway_url=text("AI_GATEWAY_URL"),
+        allowed_origins=words("ALLOWED_ORIGINS"),
+        admin_token=text("ADMIN_TOKEN"),
+    )

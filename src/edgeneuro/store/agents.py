@@ -1,0 +1,126 @@
+"""The table `agents`. That exactly one agent is the default is kept here, in one batch with the
+write."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edgeneuro.domain.agent import Agent
+from edgeneuro.store.database import Database, Row, Statement, statement
+from edgeneuro.store.times import rfc3339, unix_ms
+
+_COLUMNS = (
+    "id, name, description, examples, endpoint, system_prompt, model, enabled, is_default,"
+    " created_at, updated_at"
+)
+_COLUMN_OF_FIELD = {
+    "name": "name",
+    "description": "description",
+    "examples": "examples",
+    "endpoint": "endpoint",
+    "system_prompt": "system_prompt",
+    "model": "model",
+    "enabled": "enabled",
+    "default": "is_default",
+}
+
+
+def select_enabled() -> Statement:
+    return statement(f"SELECT {_COLUMNS} FROM agents WHERE enabled = 1 ORDER BY id")
+
+
+async def list_agents(db: Database, *, limit: int, after: str | None) -> list[Agent]:
+    rows = await db.run(
+        statement(
+            f"SELECT {_COLUMNS} FROM agents WHERE id > ?1 ORDER BY id LIMIT ?2", after or "", limit
+        )
+    )
+    return [agent_from_row(row) for row in rows]
+
+
+async def get_agent(db: Database, agent_id: str) -> Agent | None:
+    rows = await db.run(statement(f"SELECT {_COLUMNS} FROM agents WHERE id = ?1", agent_id))
+    return agent_from_row(rows[0]) if rows else None
+
+
+async def count_agents(db: Database) -> int:
+    rows = await db.run(statement("SELECT count(*) AS n FROM agents"))
+    return int(rows[0]["n"])
+
+
+async def insert_agent(db: Database, agent: Agent) -> None:
+    """The first agent becomes the default whatever it says. Raises ConstraintError: the id is
+    taken."""
+    insert = statement(
+        f"INSERT INTO agents ({_COLUMNS}) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7,"
+        " ?8 OR NOT EXISTS (SELECT 1 FROM agents), ?9 OR NOT EXISTS (SELECT 1 FROM agents),"
+        " ?10, ?10",
+        agent.id,
+        agent.name,
+        agent.description,
+        _examples(agent.examples),
+        agent.endpoint,
+        agent.system_prompt,
+        agent.model,
+        agent.enabled,
+        agent.default,
+        unix_ms(agent.created_at),
+    )
+    clear = statement("UPDATE agents SET is_default = 0 WHERE is_default = 1")
+    await db.batch([clear, insert] if agent.default else [insert])
+
+
+async def update_agent(
+    db: Database, agent_id: str, changes: Mapping[str, Any], *, now_ms: int
+) -> Agent | None:
+    """Writes only the fields in `changes`, so that simultaneous changes of others stay. None: there
+    is no such agent. Raises ConstraintError where the default agent would be a disabled one."""
+    columns = {_COLUMN_OF_FIELD[name]: value for name, value in changes.items()}
+    if "examples" in columns:
+        columns["examples"] = _examples(columns["examples"])
+    columns["updated_at"] = now_ms
+    assignments = ", ".join(f"{column} = ?{n}" for n, column in enumerate(columns, start=2))
+    update = statement(
+        f"UPDATE agents SET {assignments} WHERE id = ?1 RETURNING {_COLUMNS}",
+        agent_id,
+        *columns.values(),
+    )
+    clear = statement(
+        "UPDATE agents SET is_default = 0 WHERE is_default = 1 AND id <> ?1"
+        " AND EXISTS (SELECT 1 FROM agents WHERE id = ?1)",
+        agent_id,
+    )
+    rows = (await db.batch([clear, update] if changes.get("default") else [update]))[-1]
+    return agent_from_row(rows[0]) if rows else None
+
+
+async def delete_agent(db: Database, agent_id: str) -> bool:
+    """False where there is no such agent, or where it is the default one of several."""
+    rows = await db.run(
+        statement(
+            "DELETE FROM agents WHERE id = ?1"
+            " AND (is_default = 0 OR (SELECT count(*) FROM agents) = 1) RETURNING id",
+            agent_id,
+        )
+    )
+    return bool(rows)
+
+
+def agent_from_row(row: Row) -> Agent:
+    return Agent(
+        id=row["id"],
+        name=row["name"],
+        description=row["description"],
+        examples=json.loads(row["examples"]),
+        endpoint=row["endpoint"],
+        system_prompt=row["system_prompt"],
+        model=row["model"],
+        enabled=bool(row["enabled"]),
+        default=bool(row["is_default"]),
+        created_at=rfc3339(row["created_at"]),
+        updated_at=rfc3339(row["updated_at"]),
+    )
+
+
+def _examples(examples: Sequence[str]) -> str:
+    return json.dumps(examples, ensure_ascii=False)

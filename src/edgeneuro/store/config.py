@@ -1,0 +1,54 @@
+"""The tables `config` and `revision`: settings that the control plane stored, and the number that
+tells an isolate whether what it keeps is still true."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+from edgeneuro.domain.routing import StoredConfig
+from edgeneuro.store.database import Database, Rows, Statement, statement
+
+
+def select_config() -> Statement:
+    return statement("SELECT key, value FROM config")
+
+
+def select_revision() -> Statement:
+    return statement("SELECT value FROM revision")
+
+
+def config_from_rows(rows: Rows) -> StoredConfig:
+    """The stored settings. One that is damaged (edited by hand, say) counts as not stored: it must
+    not keep every other setting and agent from being read."""
+    stored: dict[str, Any] = {}
+    for row in rows:
+        with suppress(ValueError):
+            setting = {row["key"]: json.loads(row["value"])}
+            StoredConfig.model_validate(setting)
+            stored |= setting
+    return StoredConfig.model_validate(stored)
+
+
+async def read_revision(db: Database) -> int:
+    rows = await db.run(select_revision())
+    return int(rows[0]["value"])
+
+
+async def store_routing_model(
+    db: Database, model_id: str, *, at_revision: int | None, now_ms: int
+) -> bool:
+    """Stores the active model's id; with `at_revision`, only while that is the revision. False: it
+    was not, nothing is written."""
+    rows = await db.run(
+        statement(
+            "INSERT INTO config (key, value, updated_at) SELECT 'routing_model', ?1, ?2"
+            " WHERE ?3 IS NULL OR (SELECT value FROM revision) = ?3"
+            " ON CONFLICT (key)"
+            " DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
+            " RETURNING key",
+            json.dumps(model_id),
+            now_ms,
+            at_revision,
+        )
+    )
+    return bool(rows)

@@ -1,0 +1,49 @@
+"""The table `decision_cache`: answers under a hash of all that they depend on."""
+
+from edgeneuro.domain.decision import Answer
+from edgeneuro.store.database import Database, Statement, statement
+
+_PURGE_CHUNK = 1_000  # rows a statement: D1 ends a query after 30 s
+
+
+async def read_answer(db: Database, key: str, *, now_ms: int) -> tuple[Answer, int] | None:
+    """The answer and when it expires (unix ms). Raises ValidationError on a row that is damaged."""
+    rows = await db.run(
+        statement(
+            "SELECT answer, expires_at FROM decision_cache WHERE key = ?1 AND expires_at > ?2",
+            key,
+            now_ms,
+        )
+    )
+    if not rows:
+        return None
+    return Answer.model_validate_json(rows[0]["answer"]), int(rows[0]["expires_at"])
+
+
+def upsert_answer(key: str, answer: Answer, *, expires_at_ms: int) -> Statement:
+    return statement(
+        "INSERT INTO decision_cache (key, answer, expires_at) VALUES (?1, ?2, ?3)"
+        " ON CONFLICT (key)"
+        " DO UPDATE SET answer = excluded.answer, expires_at = excluded.expires_at",
+        key,
+        answer.model_dump_json(),
+        expires_at_ms,
+    )
+
+
+async def purge_expired(db: Database, *, now_ms: int, max_chunks: int = 100) -> int:
+    """Deletes expired answers chunk by chunk; returns how many."""
+    purged = 0
+    for _ in range(max_chunks):
+        rows = await db.run(
+            statement(
+                "DELETE FROM decision_cache WHERE key IN (SELECT key FROM decision_cache"
+                " WHERE expires_at <= ?1 LIMIT ?2) RETURNING 1 AS gone",
+                now_ms,
+                _PURGE_CHUNK,
+            )
+        )
+        purged += len(rows)
+        if len(rows) < _PURGE_CHUNK:
+            break
+    return purged

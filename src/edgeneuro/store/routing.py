@@ -1,0 +1,19 @@
+"""The routing configuration, read in one batch: three tables, one moment, one round trip."""
+
+from edgeneuro.domain.routing import RoutingConfig, build_routing_config
+from edgeneuro.settings import Settings
+from edgeneuro.store.agents import agent_from_row, select_enabled
+from edgeneuro.store.config import config_from_rows, select_config, select_revision
+from edgeneuro.store.database import Database
+
+
+async def load_routing_config(db: Database, settings: Settings) -> RoutingConfig:
+    revision, config, agents = await db.batch(
+        [select_revision(), select_config(), select_enabled()]
+    )
+    return build_routing_config(
+        settings,
+        int(revision[0]["value"]),
+        config_from_rows(config),
+        [agent_from_row(row) for row in agents],
+    )

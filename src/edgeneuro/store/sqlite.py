@@ -1,0 +1,45 @@
+"""Database over the standard library's SQLite: the fake of D1 that tests and tools on CPython
+use."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from edgeneuro.errors import ConstraintError, DatabaseError
+from edgeneuro.store.database import Rows, Statement
+
+
+class SqliteDatabase:
+    """In memory, with the given schema. `failing` makes every call fail from now on, as D1 does
+    when it is away; `statements` is what was run, for tests that count reads."""
+
+    def __init__(self, schema: str) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._connection.row_factory = sqlite3.Row
+        self._connection.executescript(schema)
+        self.failing = False
+        self.statements: list[Statement] = []
+
+    def close(self) -> None:
+        self._connection.close()
+
+    async def run(self, one: Statement, /) -> Rows:
+        return (await self.batch([one]))[0]
+
+    async def batch(self, statements: Sequence[Statement], /) -> list[Rows]:
+        self.statements += statements
+        if self.failing:
+            raise DatabaseError("D1_ERROR: Network connection lost.")
+        self._connection.execute("BEGIN")
+        try:
+            rows = [self._execute(each) for each in statements]
+        except sqlite3.IntegrityError as error:
+            self._connection.execute("ROLLBACK")
+            raise ConstraintError(str(error)) from error
+        except sqlite3.Error as error:
+            self._connection.execute("ROLLBACK")
+            raise DatabaseError(str(error)) from error
+        self._connection.execute("COMMIT")
+        return rows
+
+    def _execute(self, one: Statement) -> Rows:
+        return [dict(row) for row in self._connection.execute(one.sql, one.parameters).fetchall()]

@@ -1,0 +1,1 @@
+"""SynapseCore, the router: a query comes in, a decision goes out."""

@@ -1,0 +1,69 @@
+"""The question: a request made ready for the stages, with the key under which its answer is
+kept."""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeneuro.domain.agent import Agent
+from edgeneuro.domain.decision import RouteRequest
+from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.errors import InvalidRequestError, NotConfiguredError
+from edgeneuro.synapsecore.prompt import PROMPT_VERSION
+
+
+@dataclass(frozen=True)
+class Question:
+    """`agents` are the ones that may be chosen, `stand_in` the one that answers when none can
+    be."""
+
+    query: str
+    agents: tuple[Agent, ...]
+    stand_in: Agent
+    cache_key: str
+
+
+def ask_question(request: RouteRequest, config: RoutingConfig) -> Question:
+    """Raises InvalidRequestError for candidates that are not enabled agents, NotConfiguredError
+    where there is no agent at all."""
+    if config.default_agent is None:
+        raise NotConfiguredError("There is no enabled agent yet. Create one with POST /v1/agents.")
+    agents = _candidates(request.candidates, config)
+    # A caller that names candidates gets one of them, also when none can be chosen.
+    stand_in = config.default_agent if config.default_agent in agents else agents[0]
+    ids = sorted(agent.id for agent in agents) if request.candidates else None
+    return Question(request.query, agents, stand_in, _cache_key(request.query, config, ids))
+
+
+def normalise(query: str) -> str:
+    """Queries that differ in case, spacing or Unicode form alone are the same question."""
+    return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
+
+
+def _candidates(wanted: Sequence[str] | None, config: RoutingConfig) -> tuple[Agent, ...]:
+    if wanted is None:
+        return tuple(config.agents.values())
+    for index, agent_id in enumerate(wanted):
+        if agent_id not in config.agents:
+            raise InvalidRequestError(
+                f"{agent_id!r} is not an enabled agent. GET /v1/agents lists them.",
+                code="unknown_agent",
+                param=f"candidates[{index}]",
+            )
+    return tuple(config.agents[agent_id] for agent_id in dict.fromkeys(wanted))
+
+
+def _cache_key(query: str, config: RoutingConfig, candidates: list[str] | None) -> str:
+    # A hash over canonical JSON: no part can be forged by writing a separator into another.
+    parts = [
+        normalise(query),
+        config.active.base_model,
+        config.active.adapter,
+        config.agents_revision,
+        PROMPT_VERSION,
+        candidates,
+    ]
+    canonical = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()

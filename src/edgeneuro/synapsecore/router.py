@@ -1,0 +1,93 @@
+"""SynapseCore: the way of a query from the request to the decision, as the list of its stages."""
+
+from dataclasses import dataclass
+
+from edgeneuro.domain.decision import ChosenAgent, Decision, Explanation, RouteRequest
+from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.services import Services
+from edgeneuro.synapsecore.ask import Asked, ask
+from edgeneuro.synapsecore.classify import classify
+from edgeneuro.synapsecore.decide import decide
+from edgeneuro.synapsecore.prompt import PROMPT_VERSION, build_messages
+from edgeneuro.synapsecore.question import Question, ask_question
+from edgeneuro.synapsecore.recall import recall, remember
+from edgeneuro.synapsecore.record import Asker, log_entry, record
+from edgeneuro.synapsecore.stages import StageClock
+
+
+@dataclass(frozen=True)
+class Routed:
+    decision: Decision
+    stages: StageClock
+
+
+async def route_query(services: Services, request: RouteRequest, asker: Asker) -> Routed:
+    """Raises InvalidRequestError for unknown candidates, NotConfiguredError without agents, and
+    where the request forbids a fallback the UpstreamError that left it without an answer."""
+    stages = StageClock(services.monotonic)
+    decision_id, created_ms = services.new_id("dec"), services.now_ms()
+    config = await services.routing.current()
+    question = ask_question(request, config)
+    asked = Asked()
+
+    answer = None
+    if request.cache:
+        with stages.stage("recall"):
+            answer = await recall(services, question)
+    recalled = answer is not None
+    if answer is None:
+        with stages.stage("classify"):
+            answer = await classify(services, question)
+    if answer is None:
+        with stages.stage("ask"):
+            asked = await ask(
+                services, question, config, decision_id=decision_id, cache=request.cache
+            )
+            answer = asked.answer
+    with stages.stage("decide"):
+        verdict = decide(
+            question,
+            answer,
+            threshold=config.confidence_threshold,
+            failure=asked.failure.reason if asked.failure else None,
+        )
+
+    decision = Decision(
+        id=decision_id,
+        created=created_ms // 1000,
+        agent=ChosenAgent(
+            id=verdict.agent.id, name=verdict.agent.name, endpoint=verdict.agent.endpoint
+        ),
+        confidence=verdict.confidence,
+        layer=verdict.layer,
+        reason=verdict.reason,
+        alternatives=list(verdict.alternatives),
+        model=answer.model if answer else None,
+        adapter=answer.adapter if answer else None,
+        cache="hit" if recalled else "miss" if request.cache else "bypass",
+        attempts=asked.attempts,
+        usage=asked.usage,
+        cost_usd=asked.cost_usd,
+        latency_ms=stages.total_ms(),
+        gateway=asked.trace,
+    )
+    refused = asked.failure if answer is None and not request.fallback else None
+    new_answer = remember(services, question, config, asked) if request.cache else None
+    entry = log_entry(request, decision, config, asker, created_ms=created_ms, failure=refused)
+    asker.background(record(services, entry, new_answer))
+    if refused is not None:
+        raise refused
+    if request.explain:
+        decision.explanation = _explain(question, config, stages)
+    return Routed(decision, stages)
+
+
+def _explain(question: Question, config: RoutingConfig, stages: StageClock) -> Explanation:
+    return Explanation(
+        threshold=config.confidence_threshold,
+        prompt_version=PROMPT_VERSION,
+        agents_revision=config.agents_revision,
+        cache_key=question.cache_key,
+        messages=build_messages(question.query, question.agents),
+        stages_ms=stages.ms,
+    )

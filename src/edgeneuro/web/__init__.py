@@ -1,0 +1,1 @@
+"""HTTP machinery: nothing here knows what the product does."""

@@ -1,0 +1,90 @@
+"""Handlers and what they take: `call` first, then by name `body` and `query` (pydantic models,
+parsed here) and the parameters of the path. The signature is the one source, also for
+/openapi.json."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_args, get_origin, get_type_hints
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ValidationError
+
+from edgeneuro.errors import InvalidRequestError
+from edgeneuro.web.response import Reply
+
+_CODES = {
+    "json_invalid": "invalid_json",
+    "missing": "missing_field",
+    "extra_forbidden": "unknown_field",
+}
+
+
+class Handler:
+    """`body`, `query` and `content` are the models of its signature; None where it has none."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        hints = get_type_hints(function)
+        self.body: type[BaseModel] | None = hints.get("body")
+        self.query: type[BaseModel] | None = hints.get("query")
+        self.content = _content(hints["return"])
+        self.summary = (inspect.getdoc(function) or "").strip()
+
+    async def __call__(
+        self, call: Any, body: bytes, query_string: str, path_values: dict[str, str]
+    ) -> Any:
+        arguments: dict[str, Any] = dict(path_values)
+        if self.body is not None:
+            arguments["body"] = parse_body(self.body, body)
+        if self.query is not None:
+            arguments["query"] = parse_query(self.query, query_string)
+        return await self.function(call, **arguments)
+
+
+def parse_body(model: type[BaseModel], body: bytes) -> BaseModel:
+    if not body.strip():
+        raise InvalidRequestError("The body is empty; send a JSON object.", code="invalid_json")
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise _invalid_request(error) from error
+
+
+def parse_query(model: type[BaseModel], query_string: str) -> BaseModel:
+    try:
+        return model.model_validate(dict(parse_qsl(query_string, keep_blank_values=True)))
+    except ValidationError as error:
+        raise _invalid_request(error) from error
+
+
+def _content(returns: Any) -> type[BaseModel] | None:
+    """The model inside Reply[Model], or the model itself; None for a raw Response."""
+    if get_origin(returns) is Reply:
+        returns = get_args(returns)[0]
+    is_model = inspect.isclass(returns) and issubclass(returns, BaseModel)
+    return returns if is_model else None
+
+
+def _invalid_request(error: ValidationError) -> InvalidRequestError:
+    """The first fault, named by its field; pydantic's words say what was expected."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    param = _param(first["loc"])
+    words = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "json_invalid":
+        param, words = None, f"The body is not JSON: {words.removeprefix('Invalid JSON: ')}."
+    elif first["type"] == "missing":
+        words = "this field is missing; add it"
+    elif first["type"] == "extra_forbidden":
+        words = "there is no such field; remove it"
+    return InvalidRequestError(
+        f"{param}: {words}." if param else words,
+        code=_CODES.get(first["type"], "invalid_value"),
+        param=param,
+    )
+
+
+def _param(location: tuple[int | str, ...]) -> str | None:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".")[:200] or None

@@ -1,0 +1,102 @@
+"""/openapi.json, generated from the route table and the handlers' signatures."""
+
+import json
+import re
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from edgeneuro.web.auth import Access
+from edgeneuro.web.routing import Found, RouteTable
+
+_REF = "#/components/schemas/{model}"
+
+
+class ErrorDetail(BaseModel):
+    """`code` is stable and for programs, `message` says what to do, `param` names the field at
+    fault."""
+
+    message: str
+    type: str
+    code: str
+    param: str | None
+
+
+class Error(BaseModel):
+    error: ErrorDetail
+    request_id: str
+
+
+def openapi_document(table: RouteTable, version: str) -> str:
+    refs, schemas = _schemas(table)
+    paths: dict[str, dict[str, Any]] = {}
+    for found in table.all:
+        path = found.route.path.replace(":path}", "}")
+        paths.setdefault(path, {})[found.route.method.lower()] = _operation(found, refs)
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "EdgeNeuro", "version": version},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+    return json.dumps(document)
+
+
+def _schemas(table: RouteTable) -> tuple[dict[type[BaseModel], Any], dict[str, Any]]:
+    """References by model, and the schemas that they refer to."""
+    wanted: dict[type[BaseModel], JsonSchemaMode] = {Error: "serialization"}
+    for found in table.all:
+        if found.handler.body is not None:
+            wanted[found.handler.body] = "validation"
+        if found.handler.content is not None:
+            wanted[found.handler.content] = "serialization"
+    references, definitions = models_json_schema(list(wanted.items()), ref_template=_REF)
+    return {model: references[model, mode] for model, mode in wanted.items()}, definitions["$defs"]
+
+
+def _operation(found: Found, refs: dict[type[BaseModel], Any]) -> dict[str, Any]:
+    route, handler = found.route, found.handler
+    success: dict[str, Any] = {"description": "Success"}
+    if handler.content is not None:
+        success["content"] = {"application/json": {"schema": refs[handler.content]}}
+    failure = {
+        "description": "Error",
+        "content": {"application/json": {"schema": refs[Error]}},
+    }
+    operation: dict[str, Any] = {
+        "operationId": route.handler.__name__,
+        "tags": [route.handler.__module__.rpartition(".")[2]],
+        "summary": handler.summary,
+        "parameters": [*_path_parameters(route.path), *_query_parameters(handler.query)],
+        "responses": {str(route.status): success, "4XX": failure, "5XX": failure},
+        "security": [] if route.access is Access.PUBLIC else [{"key": []}],
+    }
+    if route.access is not Access.PUBLIC:
+        operation["x-scope"] = route.access.value
+    if handler.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": refs[handler.body]}},
+        }
+    return operation
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"\{(\w+)", path)
+    ]
+
+
+def _query_parameters(query: type[BaseModel] | None) -> list[dict[str, Any]]:
+    if query is None:
+        return []
+    properties = query.model_json_schema()["properties"]
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in properties.items()
+    ]

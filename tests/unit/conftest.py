@@ -1,0 +1,174 @@
+"""The product in process: the real application over SQLite and a scripted gateway, on a clock that
+only the test moves."""
+
+import json
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeneuro.app import build_app
+from edgeneuro.errors import BodyTooLargeError
+from edgeneuro.gateway.scripted import ScriptedGateway
+from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.services import Failures, KeptRouting, Services
+from edgeneuro.settings import Settings
+from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro.web.request import Request
+from edgeneuro.web.response import Response
+
+SCHEMA = (Path(__file__).parents[2] / "schema.sql").read_text()
+ADMIN_TOKEN = "test-admin-token"
+IT = {
+    "id": "it_support",
+    "name": "IT Support",
+    "description": "Laptops, VPN, passwords.",
+    "examples": ["My VPN is down"],
+}
+HR = {"id": "hr", "name": "Human Resources", "description": "Leave, contracts, benefits."}
+GENERAL = {"id": "general", "name": "General", "description": "Anything else.", "default": True}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class Limiter:
+    def __init__(self) -> None:
+        self.open = True
+        self.keys: list[str] = []
+
+    async def allows(self, key: str) -> bool:
+        self.keys.append(key)
+        return self.open
+
+
+class Answered:
+    def __init__(self, response: Response) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.text = response.body
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+class Product:
+    """One isolate. `call` sends a request and lets the work after the answer end."""
+
+    def __init__(
+        self,
+        database: SqliteDatabase,
+        settings: Settings,
+        *,
+        gateway: ScriptedGateway | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.database = database
+        self.gateway = gateway or ScriptedGateway()
+        self.clock = clock or Clock()
+        self.limiter = Limiter()
+        self.failures = Failures()
+        self._ids = 0
+        self.services = Services(
+            settings=settings,
+            db=database,
+            gateway=self.gateway,
+            rate_limiter=self.limiter,
+            routing=KeptRouting(database, settings, monotonic=self.clock, failures=self.failures),
+            failures=self.failures,
+            now=self.clock,
+            monotonic=self.clock,
+            new_id=self._new_id,
+        )
+        self.app = build_app(self.services)
+
+    def _new_id(self, prefix: str) -> str:
+        self._ids += 1
+        return f"{prefix}_{self._ids:08}"
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        key: str | None = ADMIN_TOKEN,
+    ) -> Answered:
+        sent = {"authorization": f"Bearer {key}"} if key is not None else {}
+        sent |= headers or {}
+        raw = body if isinstance(body, bytes) else b""
+        if body is not None and not isinstance(body, bytes):
+            raw = json.dumps(body, ensure_ascii=False).encode()
+
+        async def read_body(limit: int) -> bytes:
+            if len(raw) > limit:
+                raise BodyTooLargeError("The body is too large.")
+            return raw
+
+        path, _, query_string = path.partition("?")
+        request = Request(method, path, query_string, sent.get, read_body)
+        waiting: list[Coroutine[Any, Any, None]] = []
+        response = await self.app.handle(request, waiting.append)
+        for work in waiting:
+            await work
+        return Answered(response)
+
+    async def route(self, query: str, **fields: Any) -> Answered:
+        return await self.call("POST", "/v1/route", {"query": query, **fields})
+
+    async def logs(self) -> list[dict[str, Any]]:
+        page = (await self.call("GET", "/v1/logs?limit=100")).json()
+        rows: list[dict[str, Any]] = page["data"]
+        return rows
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """Straight from the database, past the product."""
+        return [dict(row) for row in self.database._connection.execute(sql).fetchall()]
+
+    def execute(self, sql: str) -> None:
+        self.database._connection.execute(sql)
+
+
+def says(agent: str, confidence: float = 0.9) -> ModelAnswer:
+    """A model that does what it is asked."""
+    return ModelAnswer(content={"agent": agent, "confidence": confidence})
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(
+        routing_model="@cf/meta/llama-3.2-1b-instruct",
+        fallback_models=("@cf/ibm-granite/granite-4.0-h-micro",),
+        fine_tuned_model="@cf/google/gemma-2b-it-lora",
+        intent_lora="intent-routing-v1",
+        ai_gateway_url="https://gateway.ai.cloudflare.com/v1/account/edge",
+        admin_token=ADMIN_TOKEN,
+    )
+
+
+@pytest.fixture
+def database() -> Iterator[SqliteDatabase]:
+    database = SqliteDatabase(SCHEMA)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def empty_product(database: SqliteDatabase, settings: Settings) -> Product:
+    """Without agents."""
+    return Product(database, settings)
+
+
+@pytest.fixture
+async def product(empty_product: Product) -> Product:
+    """With three agents: it_support, hr and general, the default."""
+    for agent in (IT, HR, GENERAL):
+        assert (await empty_product.call("POST", "/v1/agents", agent)).status == 201
+    return empty_product

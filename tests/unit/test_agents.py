@@ -1,0 +1,146 @@
+"""Agents over the API, in process."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import HR, Product
+
+
+async def defaults(product: Product) -> list[str]:
+    page = (await product.call("GET", "/v1/agents")).json()
+    return [agent["id"] for agent in page["data"] if agent["default"]]
+
+
+async def test_create_and_read(empty_product: Product) -> None:
+    body = {
+        "id": "legal",
+        "name": "Legal",
+        "description": "Contracts.",
+        "examples": ["Check this NDA"],
+        "endpoint": "https://agents.example.com/legal",
+        "system_prompt": "You are a lawyer.",
+        "model": "@cf/meta/llama-3.2-3b-instruct",
+    }
+    created = await empty_product.call("POST", "/v1/agents", body)
+    assert created.status == 201
+    agent = created.json()
+    assert {name: agent[name] for name in body} == body
+    assert (agent["enabled"], agent["default"]) == (True, True)  # the first one
+    assert agent["created_at"] == agent["updated_at"] == "2027-01-15T08:00:00.000Z"
+    assert (await empty_product.call("GET", "/v1/agents/legal")).json() == agent
+
+
+async def test_pages_by_cursor(product: Product) -> None:
+    first = (await product.call("GET", "/v1/agents?limit=2")).json()
+    assert [agent["id"] for agent in first["data"]] == ["general", "hr"]
+    assert (first["has_more"], first["last_id"]) == (True, "hr")
+    rest = (await product.call("GET", f"/v1/agents?limit=2&after={first['last_id']}")).json()
+    assert [agent["id"] for agent in rest["data"]] == ["it_support"]
+    assert (rest["object"], rest["has_more"]) == ("list", False)
+
+
+async def test_patch_knows_omitted_null_and_value(product: Product) -> None:
+    path = "/v1/agents/hr"
+    await product.call(
+        "PATCH", path, {"endpoint": "https://a.example", "system_prompt": "Be kind."}
+    )
+    product.clock.seconds += 1
+    patched = (await product.call("PATCH", path, {"endpoint": None, "name": "People"})).json()
+    assert (patched["endpoint"], patched["system_prompt"]) == (None, "Be kind.")
+    assert (patched["name"], patched["description"]) == ("People", HR["description"])
+    assert patched["updated_at"] > patched["created_at"]
+
+
+async def test_an_empty_patch_changes_nothing(product: Product) -> None:
+    before = (await product.call("GET", "/v1/agents/hr")).json()
+    after = (await product.call("PATCH", "/v1/agents/hr", {})).json()
+    assert after == before
+
+
+async def test_exactly_one_default(product: Product) -> None:
+    assert await defaults(product) == ["general"]
+    await product.call("PATCH", "/v1/agents/hr", {"default": True})
+    assert await defaults(product) == ["hr"]
+    await product.call("POST", "/v1/agents", {**HR, "id": "new", "default": True})
+    assert await defaults(product) == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "/v1/agents/general", {"default": False}),
+        ("PATCH", "/v1/agents/general", {"enabled": False}),
+        ("PATCH", "/v1/agents/hr", {"enabled": False, "default": True}),
+        ("DELETE", "/v1/agents/general", None),
+        ("POST", "/v1/agents", {**HR, "id": "new", "enabled": False, "default": True}),
+    ],
+)
+async def test_the_default_agent_cannot_go_away(
+    product: Product, method: str, path: str, body: Any
+) -> None:
+    answered = await product.call(method, path, body)
+    assert (answered.status, answered.json()["error"]["code"]) == (409, "default_agent")
+    assert await defaults(product) == ["general"]
+
+
+async def test_making_an_unknown_agent_the_default_changes_nothing(product: Product) -> None:
+    answered = await product.call("PATCH", "/v1/agents/nobody", {"default": True})
+    assert answered.status == 404
+    assert await defaults(product) == ["general"]
+
+
+async def test_the_last_agent_may_be_deleted(product: Product) -> None:
+    for agent_id in ("hr", "it_support", "general"):
+        answered = await product.call("DELETE", f"/v1/agents/{agent_id}")
+        assert answered.json() == {"object": "agent.deleted", "id": agent_id, "deleted": True}
+    assert (await product.call("GET", "/v1/agents")).json()["data"] == []
+
+
+async def test_a_taken_id_is_a_conflict_and_changes_nothing(product: Product) -> None:
+    answered = await product.call("POST", "/v1/agents", {**HR, "name": "X", "default": True})
+    assert (answered.status, answered.json()["error"]["code"]) == (409, "agent_exists")
+    assert (await product.call("GET", "/v1/agents/hr")).json()["name"] == HR["name"]
+    assert await defaults(product) == ["general"]
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"id": "No Spaces"}, "id"),
+        ({"id": "none"}, "id"),
+        ({"id": "a" * 65}, "id"),
+        ({"id": "trailing\n"}, "id"),
+        ({"name": " "}, "name"),
+        ({"name": 7}, "name"),
+        ({"name": None}, "name"),
+        ({"description": "d" * 1001}, "description"),
+        ({"examples": ["ok", ""]}, "examples[1]"),
+        ({"examples": ["e"] * 21}, "examples"),
+        ({"endpoint": "http://plain.example"}, "endpoint"),
+        ({"endpoint": "https://x\r\ninjected: 1"}, "endpoint"),
+        ({"enabled": "yes"}, "enabled"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+async def test_bad_fields_are_named(product: Product, change: dict[str, Any], param: str) -> None:
+    answered = await product.call("POST", "/v1/agents", {**HR, "id": "new", **change})
+    error = answered.json()["error"]
+    assert (answered.status, error["type"]) == (400, "invalid_request_error")
+    assert error["param"] == param
+    assert error["message"].startswith(f"{param}: ")
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+async def test_an_unknown_agent_is_a_404(product: Product, method: str) -> None:
+    answered = await product.call(method, "/v1/agents/nobody", {} if method == "PATCH" else None)
+    assert (answered.status, answered.json()["error"]["code"]) == (404, "unknown_agent")
+
+
+async def test_there_is_a_limit(product: Product) -> None:
+    product.execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 247)"
+        " INSERT INTO agents SELECT 'a' || i, 'n', 'd', '[]', NULL, NULL, NULL, 1, 0, 0, 0 FROM n"
+    )
+    answered = await product.call("POST", "/v1/agents", {**HR, "id": "one_too_many"})
+    assert (answered.status, answered.json()["error"]["code"]) == (409, "too_many_agents")

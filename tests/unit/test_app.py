@@ -1,0 +1,224 @@
+"""The HTTP machinery in process: keys, limits, bad input, and the one error shape."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edgeneuro.errors import EdgeNeuroError
+from edgeneuro.routes import ROUTES
+from edgeneuro.settings import Settings
+from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro.web.auth import Access
+from tests.unit.conftest import ADMIN_TOKEN, Answered, Product, says
+
+
+def assert_error(answered: Answered, status: int, code: str, param: str | None = None) -> None:
+    body = answered.json()
+    assert answered.status == status
+    assert set(body) == {"error", "request_id"}
+    assert set(body["error"]) == {"message", "type", "code", "param"}
+    assert (body["error"]["code"], body["error"]["param"]) == (code, param)
+    assert body["error"]["message"]
+    assert answered.headers["x-request-id"] == body["request_id"]
+    assert answered.headers["content-type"] == "application/json"
+
+
+PROTECTED = [route for route in ROUTES if route.access is not Access.PUBLIC]
+
+
+@pytest.mark.parametrize("route", PROTECTED, ids=lambda r: f"{r.method} {r.path}")
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Basic x"}, {"authorization": "Bearer"}])
+async def test_every_route_but_the_public_ones_needs_a_key(
+    product: Product, route: Any, headers: dict[str, str]
+) -> None:
+    answered = await product.call(route.method, route.path, {}, key=None, headers=headers)
+    assert_error(answered, 401, "invalid_api_key")
+    assert answered.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("key", ["wrong", ADMIN_TOKEN + "x", ADMIN_TOKEN[:-1], "tökén"])
+async def test_a_wrong_key_is_refused_and_not_repeated(product: Product, key: str) -> None:
+    answered = await product.call("GET", "/v1/agents", key=key)
+    assert_error(answered, 401, "invalid_api_key")
+    assert key not in answered.text
+
+
+async def test_the_public_routes_are_these(product: Product) -> None:
+    public = [route.path for route in ROUTES if route.access is Access.PUBLIC]
+    assert public == ["/healthz", "/openapi.json"]
+    for path in public:
+        assert (await product.call("GET", path, key=None)).status == 200
+
+
+async def test_without_an_admin_token_nothing_is_open(
+    database: SqliteDatabase, settings: Settings
+) -> None:
+    product = Product(database, replace(settings, admin_token=""))
+    assert_error(await product.call("GET", "/v1/agents", key=""), 503, "not_configured")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "param"),
+    [
+        (b"", "invalid_json", None),
+        (b"  ", "invalid_json", None),
+        (b"not json", "invalid_json", None),
+        (b'{"query": "a"', "invalid_json", None),
+        (b'{"query": "\xff"}', "invalid_json", None),
+        (b'{"query": "\\ud800"}', "invalid_json", None),
+        (b"[" * 5_000, "invalid_json", None),
+        (b"[]", "invalid_value", None),
+        (b"7", "invalid_value", None),
+        (b"{}", "missing_field", "query"),
+        (b'{"query": null}', "invalid_value", "query"),
+        (b'{"query": 7}', "invalid_value", "query"),
+        (b'{"query": ["a"]}', "invalid_value", "query"),
+        (b'{"query": ""}', "invalid_value", "query"),
+        (b'{"query": " \\n\\t "}', "invalid_value", "query"),
+        (b'{"query": "a\\u0000b"}', "invalid_value", "query"),
+        (json.dumps({"query": "a" * 8_001}).encode(), "invalid_value", "query"),
+        (b'{"query": "a", "colour": "red"}', "unknown_field", "colour"),
+        (b'{"query": "a", "cache": "yes"}', "invalid_value", "cache"),
+        (b'{"query": "a", "user": ""}', "invalid_value", "user"),
+        (b'{"query": "a", "candidates": []}', "invalid_value", "candidates"),
+        (b'{"query": "a", "candidates": "hr"}', "invalid_value", "candidates"),
+        (b'{"query": "a", "candidates": ["hr", "X"]}', "invalid_value", "candidates[1]"),
+        (b'{"query": "a", "candidates": ["hr", "ceo"]}', "unknown_agent", "candidates[1]"),
+        (b'{"query": "a", "metadata": {"a": [1]}}', "invalid_value", None),
+        (b'{"query": "a", "metadata": {"a": NaN}}', "invalid_value", None),
+    ],
+)
+async def test_bad_bodies(product: Product, body: bytes, code: str, param: str | None) -> None:
+    answered = await product.call("POST", "/v1/route", body)
+    if param is None and b"metadata" in body:
+        param = answered.json()["error"]["param"]
+        assert param.startswith("metadata.a")
+    assert_error(answered, 400, code, param)
+    assert product.gateway.requests == []
+    assert await product.logs() == []
+
+
+async def test_metadata_has_at_most_16_entries(product: Product) -> None:
+    metadata = {f"k{n}": n for n in range(17)}
+    assert_error(await product.route("a", metadata=metadata), 400, "invalid_value", "metadata")
+
+
+async def test_the_longest_query_is_fine(product: Product) -> None:
+    product.gateway.enqueue(says("hr"))
+    assert (await product.route("🙂" * 8_000)).status == 200
+
+
+async def test_a_body_over_64_kb_is_refused(product: Product) -> None:
+    answered = await product.call("POST", "/v1/route", b" " * (64 * 1024 + 1))
+    assert_error(answered, 413, "body_too_large")
+
+
+async def test_a_disabled_agent_is_no_candidate(product: Product) -> None:
+    await product.call("PATCH", "/v1/agents/hr", {"enabled": False})
+    answered = await product.route("Leave?", candidates=["hr"])
+    assert_error(answered, 400, "unknown_agent", "candidates[0]")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("GET", "/v1/route", "POST"),
+        ("PUT", "/v1/agents", "GET, POST"),
+        ("DELETE", "/healthz", "GET"),
+    ],
+)
+async def test_a_wrong_method(product: Product, method: str, path: str, allow: str) -> None:
+    answered = await product.call(method, path)
+    assert_error(answered, 405, "method_not_allowed")
+    assert answered.headers["allow"] == allow
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/route/", "/nothing", "/v1/agents/a/b", "/%00"])
+async def test_an_unknown_path(product: Product, path: str) -> None:
+    assert_error(await product.call("GET", path), 404, "unknown_path")
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=many", "limit"),
+        ("after=", "after"),
+        ("page=2", "page"),
+    ],
+)
+async def test_bad_query_parameters(product: Product, query: str, param: str) -> None:
+    for path in ("/v1/agents", "/v1/logs"):
+        answered = await product.call("GET", f"{path}?{query}")
+        assert answered.json()["error"]["param"] == param
+        assert answered.status == 400
+
+
+async def test_the_rate_limit_in_front(product: Product) -> None:
+    product.limiter.open = False
+    answered = await product.route("Leave?")
+    assert_error(answered, 429, "edge_rate_limited")
+    assert answered.headers["retry-after"] == "60"
+    assert product.limiter.keys[-1] == "admin_token"
+    assert (await product.call("GET", "/healthz")).status == 200
+
+
+async def test_a_request_id_is_taken_over_if_it_is_one(product: Product) -> None:
+    taken = await product.call("GET", "/healthz", headers={"x-request-id": "my-id.1"})
+    assert taken.headers["x-request-id"] == "my-id.1"
+    made = await product.call("GET", "/healthz", headers={"x-request-id": "a b\r\nx: y"})
+    assert made.headers["x-request-id"].startswith("req_")
+
+
+async def test_a_fault_of_ours_is_no_stack_trace(
+    product: Product, capsys: pytest.CaptureFixture[str]
+) -> None:
+    product.gateway.enqueue(RuntimeError("secret detail"))
+    answered = await product.route("Leave?")
+    assert_error(answered, 500, "internal_error")
+    assert "secret detail" not in answered.text
+    logged = json.loads(capsys.readouterr().out)
+    assert logged["request_id"] == answered.json()["request_id"]
+    assert "secret detail" in logged["trace"]
+
+
+async def test_d1_failing_is_a_503_and_its_words_stay_inside(
+    product: Product, capsys: pytest.CaptureFixture[str]
+) -> None:
+    product.database.failing = True
+    for method, path, body in (
+        ("GET", "/v1/logs", None),
+        ("GET", "/v1/agents", None),
+        ("POST", "/v1/agents", {"id": "x", "name": "X", "description": "x"}),
+        ("POST", "/v1/models/select", {"model_id": "intent-routing-v1"}),
+    ):
+        answered = await product.call(method, path, body)
+        assert_error(answered, 503, "database_unavailable")
+        assert "D1_ERROR" not in answered.text
+    assert "D1_ERROR" in capsys.readouterr().out
+
+
+async def test_cross_origin_only_where_it_is_allowed(
+    database: SqliteDatabase, settings: Settings
+) -> None:
+    product = Product(database, replace(settings, allowed_origins=("https://app.example",)))
+    allowed = {"origin": "https://app.example"}
+    answered = await product.call("OPTIONS", "/v1/agents", key=None, headers=allowed)
+    assert answered.status == 204
+    assert answered.headers["access-control-allow-origin"] == "https://app.example"
+    assert answered.headers["access-control-allow-methods"] == "GET, POST"
+    other = await product.call("GET", "/healthz", headers={"origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in other.headers
+
+
+def test_every_error_has_a_status_a_type_and_a_code() -> None:
+    def walk(kind: type[EdgeNeuroError]) -> list[type[EdgeNeuroError]]:
+        return [kind, *(below for child in kind.__subclasses__() for below in walk(child))]
+
+    for kind in walk(EdgeNeuroError):
+        assert 400 <= kind.status <= 599
+        assert kind.type.endswith("_error")
+        assert kind.code

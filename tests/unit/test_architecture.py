@@ -1,0 +1,72 @@
+"""The drawing in ARCHITECTURE.md, held: imports go to the right, the platform is one file."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[2] / "src"
+PACKAGE = SRC / "edgeneuro"
+PLATFORM = {"workers", "js", "pyodide", "asgi"}
+# Each room, and the rooms that it may import from.
+HANDLERS = {"call", "services", "gateway", "store", "domain", "errors", "settings", "web"}
+ARROWS = {
+    "entry": {"edge"},
+    "edge": {"app", *HANDLERS},
+    "app": {"routes", *HANDLERS},
+    "routes": {"controlplane", "synapsecore", "web"},
+    "controlplane": HANDLERS,
+    "synapsecore": HANDLERS,
+    "call": {"services", "web"},
+    "services": {"gateway", "store", "domain", "errors", "settings"},
+    "gateway": {"domain", "errors", "settings"},
+    "store": {"domain", "errors", "settings"},
+    "domain": {"errors", "settings"},
+    "web": {"errors", "settings"},
+    "errors": set(),
+    "settings": set(),
+}
+FILES = sorted(SRC.rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room(path: Path) -> str:
+    parts = path.relative_to(SRC).with_suffix("").parts
+    return parts[1] if parts[0] == "edgeneuro" else parts[0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))
+def test_imports_follow_the_arrows(path: Path) -> None:
+    here = room(path)
+    rooms = {name.split(".")[1] for name in imports(path) if name.startswith("edgeneuro.")}
+    allowed = {here, "__version__", *ARROWS.get(here, set())}
+    assert rooms <= allowed
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))
+def test_the_platform_is_imported_in_one_file(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imports(path)}
+    assert not roots & PLATFORM or path == PACKAGE / "edge.py"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))
+def test_files_are_small_and_say_what_they_are(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 300
+    assert ast.get_docstring(ast.parse(text))
+
+
+def test_sql_is_written_in_the_store_alone() -> None:
+    for path in FILES:
+        if room(path) != "store":
+            assert "SELECT " not in path.read_text(), path

@@ -1,0 +1,134 @@
+"""The tables: migrations and schema are one, keyset pages hold, the purge goes in chunks."""
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from edgeneuro.domain.decision import Answer
+from edgeneuro.errors import ConstraintError, DatabaseError
+from edgeneuro.settings import read_settings
+from edgeneuro.store.d1 import D1Database
+from edgeneuro.store.database import statement
+from edgeneuro.store.decision_cache import purge_expired, read_answer, upsert_answer
+from edgeneuro.store.sqlite import SqliteDatabase
+from tests.unit.conftest import SCHEMA, Product, says
+
+ROOT = Path(__file__).parents[2]
+ANSWER = Answer(agent_id="hr", confidence=1, layer="cache", model="m", adapter=None)
+
+
+def tables(script: str) -> list[tuple[str, str]]:
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(script)
+    rows = connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE sql NOT NULL ORDER BY name"
+    )
+    found = [(name, re.sub(r"\s+", " ", re.sub(r"--.*", "", sql))) for name, sql in rows]
+    found += connection.execute("SELECT 'revision', value FROM revision").fetchall()
+    connection.close()
+    return found
+
+
+def test_the_migrations_together_are_the_schema() -> None:
+    migrations = sorted((ROOT / "migrations").glob("*.sql"))
+    numbers = [int(path.name[:4]) for path in migrations]
+    assert numbers == list(range(1, len(migrations) + 1))
+    assert tables("\n".join(path.read_text() for path in migrations)) == tables(SCHEMA)
+
+
+async def test_every_change_of_agents_and_config_raises_the_revision(product: Product) -> None:
+    def revision() -> int:
+        return int(product.rows("SELECT value FROM revision")[0]["value"])
+
+    for sql in (
+        "UPDATE agents SET name = 'x' WHERE id = 'hr'",
+        "DELETE FROM agents WHERE id = 'hr'",
+        "INSERT INTO config VALUES ('k', '1', 0)",
+        "UPDATE config SET value = '2'",
+        "DELETE FROM config",
+    ):
+        before = revision()
+        product.execute(sql)
+        assert revision() > before
+
+
+async def test_a_batch_is_all_or_nothing(database: SqliteDatabase) -> None:
+    insert = statement("INSERT INTO config VALUES ('a', '1', 0)")
+    with pytest.raises(ConstraintError):
+        await database.batch([insert, insert])
+    with pytest.raises(DatabaseError):
+        await database.run(statement("SELECT * FROM no_such_table"))
+    assert await database.run(statement("SELECT * FROM config")) == []
+
+
+async def test_expired_answers_are_purged_in_chunks(database: SqliteDatabase) -> None:
+    await database.batch(
+        [upsert_answer(f"old{n}", ANSWER, expires_at_ms=1_000) for n in range(2_500)]
+        + [upsert_answer("new", ANSWER, expires_at_ms=9_000)]
+    )
+    database.statements.clear()
+    assert await purge_expired(database, now_ms=5_000) == 2_500
+    assert len(database.statements) == 3
+    assert await read_answer(database, "new", now_ms=5_000) == (ANSWER, 9_000)
+    assert await read_answer(database, "new", now_ms=9_000) is None
+
+
+async def test_logs_page_by_cursor_newest_first(product: Product) -> None:
+    product.gateway.enqueue(*(says("hr") for _ in range(5)))
+    made = [(await product.route(f"q{n}")).json()["id"] for n in range(5)]
+    seen: list[str] = []
+    after = ""
+    while True:
+        page = (await product.call("GET", f"/v1/logs?limit=2{after}")).json()
+        seen += [entry["id"] for entry in page["data"]]
+        assert (page["first_id"], page["last_id"]) == (seen[-len(page["data"])], seen[-1])
+        if not page["has_more"]:
+            break
+        after = f"&after={page['last_id']}"
+    assert seen == made[::-1]
+
+
+class BrokenBinding:
+    """env.DB as it fails: by an error whose text alone says what happened."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def prepare(self, sql: str) -> "BrokenBinding":
+        return self
+
+    async def all(self) -> None:
+        raise RuntimeError(self._text)
+
+    async def batch(self, statements: list[object]) -> None:
+        raise RuntimeError(self._text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("D1_ERROR: UNIQUE constraint failed: agents.id: SQLITE_CONSTRAINT", ConstraintError),
+        ("D1_ERROR: Network connection lost.", DatabaseError),
+    ],
+)
+async def test_d1s_errors_in_our_words(text: str, expected: type[DatabaseError]) -> None:
+    database = D1Database(BrokenBinding(text))
+    for call in (database.run(statement("SELECT 1")), database.batch([statement("SELECT 1")])):
+        with pytest.raises(DatabaseError) as raised:
+            await call
+        assert type(raised.value) is expected
+
+
+def test_settings_from_vars() -> None:
+    given = {
+        "FALLBACK_MODELS": "a, b  c",
+        "AI_GATEWAY_URL": "https://gateway.ai.cloudflare.com/v1/account/edge/",
+        "ROUTING_MODEL": "  ",
+    }
+    settings = read_settings(given.get)
+    assert settings.fallback_models == ("a", "b", "c")
+    assert settings.gateway_id == "edge"
+    assert settings.routing_model == "@cf/meta/llama-3.2-1b-instruct"
+    assert read_settings(lambda name: None).gateway_id == ""
