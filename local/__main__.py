@@ -1,0 +1,53 @@
+"""`python -m local`: reads the environment, starts the server, says where it listens."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from contextlib import suppress
+
+import uvicorn
+
+from local.ai_gateway import AiGateway
+from local.app import build_app, build_engine
+from local.settings import Settings, SettingsError, read_settings
+from local.workers_ai import WorkersAi
+
+
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            print(f"Local AI ready on http://{host}:{port}", flush=True)
+
+
+def main() -> int:
+    try:
+        settings = read_settings(os.environ)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return _serve(settings)
+
+
+def _serve(settings: Settings) -> int:
+    workers_ai = WorkersAi(build_engine(settings), settings.adapters)
+    config = uvicorn.Config(
+        build_app(AiGateway(workers_ai)),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,  # a hanging fault must not hold up Ctrl-C
+    )
+    server = _Server(config)
+    with suppress(KeyboardInterrupt):  # uvicorn has shut down in order by then
+        server.run()
+    return 0 if server.started else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

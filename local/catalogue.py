@@ -1,0 +1,53 @@
+"""The text generation models that the desk knows, and what each can do.
+
+`shape` is the answer's form on the native endpoint. `json_mode` follows what the live service was
+seen to accept, which is narrower than the schemas in its catalogue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Shape = Literal["classic", "openai"]
+
+
+@dataclass(frozen=True)
+class Model:
+    id: str
+    shape: Shape
+    json_mode: bool
+    lora: bool
+    context_window: int
+
+
+def _classic(
+    model_id: str, context_window: int, *, json_mode: bool = False, lora: bool = False
+) -> Model:
+    return Model(model_id, "classic", json_mode, lora, context_window)
+
+
+def _newer(model_id: str, context_window: int) -> Model:
+    return Model(model_id, "openai", True, False, context_window)
+
+
+MODELS: dict[str, Model] = {
+    model.id: model
+    for model in (
+        _classic("@cf/meta/llama-3.2-1b-instruct", 60_000, json_mode=True),
+        _classic("@cf/meta/llama-3.2-3b-instruct", 80_000, json_mode=True),
+        _classic("@cf/meta/llama-3.1-8b-instruct-fp8-fast", 128_000),
+        _classic("@cf/meta/llama-3.1-8b-instruct-fp8", 32_000),
+        _classic("@cf/meta/llama-3.3-70b-instruct-fp8-fast", 24_000, json_mode=True),
+        _classic("@cf/ibm-granite/granite-4.0-h-micro", 131_000, json_mode=True),
+        _classic("@cf/mistral/mistral-7b-instruct-v0.2-lora", 15_000, lora=True),
+        _classic("@cf/google/gemma-2b-it-lora", 8_192, lora=True),
+        _classic("@cf/google/gemma-7b-it-lora", 3_500, lora=True),
+        _classic("@cf/meta-llama/llama-2-7b-chat-hf-lora", 8_192, lora=True),
+        _classic("@cf/meta/llama-3.2-11b-vision-instruct", 128_000, lora=True),
+        _classic("@cf/qwen/qwen2.5-coder-32b-instruct", 32_768, lora=True),
+        _newer("@cf/zai-org/glm-4.7-flash", 131_072),
+        _newer("@cf/google/gemma-4-26b-a4b-it", 256_000),
+        _newer("@cf/openai/gpt-oss-20b", 128_000),
+    )
+}

@@ -1,0 +1,117 @@
+"""The default engine: deterministic, no model, and it says so in every answer.
+
+For the router's prompt it answers as a lexical matcher over the agents described there; for
+anything else with one short fixed reply.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from local.engines import Completion, CompletionRequest, Usage
+from local.engines.lexical import AgentText, match
+
+NOTICE = "deterministic stand-in, not a language model"
+NONE = "none"
+
+_BLOCK = re.compile(r"^- (?P<id>[^\s:]+): (?P<text>.*)$")
+_EXAMPLES = re.compile(r"^\s*e\.g\.\s")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_TEMPLATE_MARK = re.compile(r"\[/?INST\]|<[^<>\s]+>|^\s*(?:user|query)\s*:", re.I | re.M)
+_CHARACTERS_PER_TOKEN = 4
+
+
+class StandIn:
+    name = "stand-in"
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        text = _reply(request)
+        cut = text[: request.max_tokens * _CHARACTERS_PER_TOKEN]
+        prompt = " ".join(message.content for message in request.messages)
+        return Completion(
+            text=cut,
+            usage=Usage(_tokens(prompt), _tokens(cut)),
+            metadata={"engine": self.name, "notice": NOTICE},
+            finish_reason="stop" if cut == text else "length",
+        )
+
+    async def aclose(self) -> None:
+        return None
+
+
+def read_agents(text: str) -> list[AgentText]:
+    """The agents described in a router's prompt, one block each."""
+    return [_agent(block) for block in _blocks(text)]
+
+
+def _blocks(text: str) -> list[list[str]]:
+    blocks: list[list[str]] = []
+    inside = False
+    for line in text.splitlines():
+        if _BLOCK.match(line):
+            blocks.append([line])
+            inside = True
+        elif not line.strip() or line.startswith("- "):
+            inside = False
+        elif inside:
+            blocks[-1].append(line)
+    return blocks
+
+
+def _agent(block: Sequence[str]) -> AgentText:
+    head = _BLOCK.match(block[0])
+    assert head is not None, "a block opens with its id"
+    examples = [
+        example for line in block if _EXAMPLES.match(line) for example in _QUOTED.findall(line)
+    ]
+    described = [head["text"], *(line.strip() for line in block[1:] if not _EXAMPLES.match(line))]
+    return AgentText(head["id"], " ".join(described), examples)
+
+
+def _reply(request: CompletionRequest) -> str:
+    instructions, query = _split(request)
+    allowed = _allowed_ids(request.json_mode.schema if request.json_mode else None)
+    agents = read_agents(instructions)
+    if allowed and not agents:
+        agents = [AgentText(name, "") for name in allowed if name != NONE]
+    if agents:
+        return json.dumps(_decision(query, agents, allowed))
+    words = f"This is EdgeNeuro's stand-in, not a language model. It read: {query[:200]}"
+    return json.dumps({"reply": words}, ensure_ascii=False) if request.json_mode else words
+
+
+def _split(request: CompletionRequest) -> tuple[str, str]:
+    """Instructions and query. One message can hold both: the query is then its last paragraph."""
+    system = "\n".join(m.content for m in request.messages if m.role == "system")
+    users = [m.content for m in request.messages if m.role == "user"]
+    query = users[-1] if users else ""
+    if not read_agents(system) and read_agents(query):
+        paragraphs = [part for part in query.split("\n\n") if _TEMPLATE_MARK.sub("", part).strip()]
+        return query, _TEMPLATE_MARK.sub(" ", paragraphs[-1]).strip()
+    return system, query
+
+
+def _allowed_ids(schema: Mapping[str, Any] | None) -> list[str]:
+    agent = (schema or {}).get("properties", {}).get("agent", {})
+    ids = agent.get("enum", []) if isinstance(agent, dict) else []
+    return [name for name in ids if isinstance(name, str)]
+
+
+def _decision(
+    query: str, agents: Sequence[AgentText], allowed: Sequence[str]
+) -> dict[str, str | float]:
+    candidates = [agent for agent in agents if not allowed or agent.id in allowed]
+    found = match(query, candidates)
+    if found.agent is not None:
+        return {"agent": found.agent, "confidence": found.confidence}
+    if allowed and NONE not in allowed:
+        return {"agent": allowed[0], "confidence": 0.05}
+    return {"agent": NONE, "confidence": found.confidence}
+
+
+def _tokens(text: str) -> int:
+    """About four tokens to three words, at least one."""
+    return max(1, round(len(text.split()) * 4 / 3))

@@ -1,0 +1,91 @@
+"""How AI Gateway shall handle one request: its cf-aig-* headers, read as Cloudflare documents them.
+
+A value that cannot be read is left out, as is one of a universal step's `config`, which goes first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MIN_TTL = 60
+MAX_TTL = 31 * 24 * 3600
+CUSTOM_KEY_TTL = 300  # with a custom key and no ttl
+MAX_ATTEMPTS = 5
+MAX_RETRY_DELAY_MS = 5_000
+METADATA_ENTRIES = 5
+
+
+@dataclass(frozen=True)
+class Handling:
+    skip_cache: bool = False
+    cache_ttl: int | None = None
+    cache_key: str | None = None
+    timeout_ms: int | None = None
+    max_attempts: int = 1
+    retry_delay_ms: int = 0
+    backoff: str = "constant"
+    event_id: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def delay_ms(self, attempt: int) -> int:
+        """How long to wait after the given attempt, the first being 1."""
+        factors = {"linear": attempt, "exponential": 1 << (attempt - 1)}
+        return self.retry_delay_ms * factors.get(self.backoff, 1)
+
+    def timeout_s(self, attempt: int) -> float | None:
+        """To the first byte. The last of several attempts waits as long as it takes."""
+        if self.timeout_ms is None or attempt == self.max_attempts > 1:
+            return None
+        return self.timeout_ms / 1000
+
+
+def read_handling(headers: Mapping[str, str], config: Mapping[str, Any] | None = None) -> Handling:
+    """Header names are lowercase; the pre-2024 names of the cache headers still count."""
+    config = config or {}
+    ttl = _whole(headers.get("cf-aig-cache-ttl") or headers.get("cf-cache-ttl"))
+    skip = headers.get("cf-aig-skip-cache") or headers.get("cf-skip-cache") or ""
+    attempts = _whole(config.get("maxAttempts", headers.get("cf-aig-max-attempts"))) or 1
+    delay = _whole(config.get("retryDelay", headers.get("cf-aig-retry-delay"))) or 0
+    key = headers.get("cf-aig-cache-key") or None
+    return Handling(
+        skip_cache=skip.lower() == "true",
+        cache_ttl=_ttl(ttl, key),
+        cache_key=key,
+        timeout_ms=_whole(config.get("requestTimeout", headers.get("cf-aig-request-timeout"))),
+        max_attempts=max(1, min(attempts, MAX_ATTEMPTS)),
+        retry_delay_ms=max(0, min(delay, MAX_RETRY_DELAY_MS)),
+        backoff=str(config.get("backoff", headers.get("cf-aig-backoff", "constant"))),
+        event_id=headers.get("cf-aig-event-id") or None,
+        metadata=_metadata(headers.get("cf-aig-metadata")),
+    )
+
+
+def _ttl(given: int | None, key: str | None) -> int | None:
+    """None: no caching, which is what a gateway does unless told."""
+    if not given:
+        return CUSTOM_KEY_TTL if key else None
+    return max(MIN_TTL, min(given, MAX_TTL))
+
+
+def _whole(value: Any) -> int | None:
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        return None
+    return number if number >= 0 else None
+
+
+def _metadata(value: str | None) -> dict[str, Any]:
+    """The first five entries; one null or nested value was seen to lose the whole of it."""
+    try:
+        given = json.loads(value) if value else {}
+    except ValueError:
+        return {}
+    if not isinstance(given, dict):
+        return {}
+    if not all(isinstance(entry, str | int | float) for entry in given.values()):
+        return {}
+    return dict(list(given.items())[:METADATA_ENTRIES])

@@ -1,0 +1,154 @@
+"""From a request body to a CompletionRequest, refusing what Workers AI refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from local.catalogue import MODELS, Model
+from local.engines import CompletionRequest, JsonMode, Message
+from local.errors import AiError
+
+DEFAULT_MAX_TOKENS = 256
+_CHARACTERS_PER_TOKEN = 4
+_ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
+
+
+def find_model(model_id: str) -> Model:
+    model = MODELS.get(model_id)
+    if model is None:
+        raise AiError(5007, f"No such model {model_id} or task")
+    return model
+
+
+def read_request(model: Model, inputs: Any, adapters: frozenset[str]) -> CompletionRequest:
+    """The native input of a text generation model."""
+    if not isinstance(inputs, dict):
+        raise _bad("Type mismatch of '/', 'object' expected")
+    if inputs.get("stream"):
+        raise _bad("local/ does not stream yet: send 'stream': false")
+    request = CompletionRequest(
+        model=model,
+        messages=_messages(inputs),
+        max_tokens=int(_number(inputs, "max_tokens", 1, 1_000_000, whole=True, default=256) or 256),
+        temperature=_number(inputs, "temperature", 0, 5),
+        top_p=_number(inputs, "top_p", 0, 2),
+        seed=_seed(inputs),
+        json_mode=_json_mode(model, inputs.get("response_format")),
+        lora=_lora(model, inputs.get("lora"), adapters),
+    )
+    _check_context(request)
+    return request
+
+
+def native_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The native input that says the same as an OpenAI chat request."""
+    inputs = {name: value for name, value in body.items() if name != "model"}
+    limit = inputs.pop("max_completion_tokens", None)
+    if limit is not None:
+        inputs.setdefault("max_tokens", limit)
+    return inputs
+
+
+def _bad(description: str) -> AiError:
+    return AiError(5006, f"Error: {description}")
+
+
+def _messages(inputs: Mapping[str, Any]) -> tuple[Message, ...]:
+    if inputs.get("messages") is not None:
+        given = inputs["messages"]
+        if not isinstance(given, list) or not given:
+            raise _bad("Type mismatch of '/messages', non-empty 'array' expected")
+        return tuple(_message(message, at) for at, message in enumerate(given))
+    prompt = inputs.get("prompt")
+    if not isinstance(prompt, str) or not prompt:
+        raise _bad(
+            "oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', "
+            "required properties at '/' are 'messages'"
+        )
+    return (Message("user", prompt),)
+
+
+def _message(message: Any, at: int) -> Message:
+    if not isinstance(message, dict) or message.get("role") not in _ROLES:
+        raise _bad(f"required properties at '/messages/{at}' are 'role,content'")
+    return Message(message["role"], _text(message.get("content"), at))
+
+
+def _text(content: Any, at: int) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    raise _bad(f"Type mismatch of '/messages/{at}/content', 'string' or 'array' expected")
+
+
+def _number(
+    inputs: Mapping[str, Any],
+    name: str,
+    low: float,
+    high: float,
+    *,
+    whole: bool = False,
+    default: float | None = None,
+) -> float | None:
+    value = inputs.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        raise _bad(f"Type mismatch of '/{name}', {'integer' if whole else 'number'!r} expected")
+    if not low <= value <= high:
+        raise _bad(f"'/{name}' must be between {low} and {high}")
+    return float(value)
+
+
+def _seed(inputs: Mapping[str, Any]) -> int | None:
+    seed = _number(inputs, "seed", 1, 9_999_999_999, whole=True)
+    return None if seed is None else int(seed)
+
+
+def _json_mode(model: Model, response_format: Any) -> JsonMode | None:
+    if response_format is None:
+        return None
+    kind = response_format.get("type") if isinstance(response_format, dict) else None
+    if kind == "text":
+        return None
+    if kind not in ("json_schema", "json_object"):
+        raise _bad("'/response_format/type' must be one of 'json_object', 'json_schema'")
+    if not model.json_mode:
+        raise AiError(5025)
+    return (
+        JsonMode(_schema(response_format.get("json_schema")))
+        if kind[5:] == "schema"
+        else JsonMode()
+    )
+
+
+def _schema(given: Any) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise _bad("Type mismatch of '/response_format/json_schema', 'object' expected")
+    # OpenAI wraps the schema in {"name", "schema"}; Workers AI's own form is the schema itself.
+    inner = given.get("schema")
+    return inner if isinstance(inner, dict) and "type" not in given else given
+
+
+def _lora(model: Model, lora: Any, adapters: frozenset[str]) -> str | None:
+    if lora is None:
+        return None
+    if not model.lora:
+        raise AiError(5005, f"Model {model.id} does not support LoRA")
+    if not isinstance(lora, str) or lora not in adapters:
+        raise AiError(3037, f"Finetune {lora} not found")
+    return lora
+
+
+def _check_context(request: CompletionRequest) -> None:
+    length = sum(len(message.content) for message in request.messages)
+    tokens = length // _CHARACTERS_PER_TOKEN + request.max_tokens
+    window = request.model.context_window
+    if tokens > window:
+        raise AiError(
+            5021,
+            f"The estimated number of input and maximum output tokens ({tokens}) "
+            f"exceeded this model context window limit ({window}).",
+        )

@@ -1,0 +1,67 @@
+"""What `python -m local` reads from the environment, checked once before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+EngineName = Literal["stand-in", "openai"]
+
+DEFAULT_PORT = 8788
+DEFAULT_ADAPTERS = "intent-routing-v1"
+
+
+class SettingsError(Exception):
+    """A configuration mistake, told in one sentence."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    engine: EngineName = "stand-in"
+    url: str = ""
+    model: str = ""
+    key: str = ""
+    adapters: frozenset[str] = frozenset({DEFAULT_ADAPTERS})
+
+
+def read_settings(env: Mapping[str, str]) -> Settings:
+    engine = _engine(env.get("LOCAL_AI_ENGINE", "").strip() or "stand-in")
+    names = env.get("LOCAL_AI_ADAPTERS", DEFAULT_ADAPTERS).split(",")
+    return Settings(
+        host=env.get("LOCAL_AI_HOST", "").strip() or "127.0.0.1",
+        port=_port(env.get("LOCAL_AI_PORT", "").strip() or str(DEFAULT_PORT)),
+        engine=engine,
+        url=_url(env.get("LOCAL_AI_URL", "").strip(), engine),
+        model=env.get("LOCAL_AI_MODEL", "").strip(),
+        key=env.get("LOCAL_AI_KEY", "").strip(),
+        adapters=frozenset(name.strip() for name in names if name.strip()),
+    )
+
+
+def _engine(value: str) -> EngineName:
+    match value:
+        case "stand-in" | "openai":
+            return value
+    raise SettingsError(f"LOCAL_AI_ENGINE is {value!r}, but must be 'stand-in' or 'openai'.")
+
+
+def _port(value: str) -> int:
+    if value.isascii() and value.isdigit() and int(value) <= 65535:
+        return int(value)
+    raise SettingsError(f"LOCAL_AI_PORT is {value!r}, but must be a port number from 0 to 65535.")
+
+
+def _url(value: str, engine: EngineName) -> str:
+    if engine != "openai":
+        return value.rstrip("/")
+    if not value:
+        raise SettingsError(
+            "LOCAL_AI_ENGINE is 'openai', so LOCAL_AI_URL must name the server, "
+            "for example http://127.0.0.1:8080/v1."
+        )
+    if not value.startswith(("http://", "https://")):
+        raise SettingsError(f"LOCAL_AI_URL is {value!r}, but must start with http:// or https://.")
+    return value.rstrip("/")

@@ -1,0 +1,209 @@
+"""Faults and the log of calls, over the control API."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from local.answers import ConnectionDropped
+from local.app import build_app
+from local.calls import Origin
+from tests.local.desk import GLM, HELLO, LLAMA, RUN, Desk, build_desk
+from tests.local.test_workers_ai import JSON_MODE, ROUTER
+
+ROUTE = {"messages": ROUTER, "response_format": JSON_MODE}
+
+
+async def response(desk: Desk, inputs: Any = ROUTE) -> Any:
+    return (await desk.run(inputs)).json()["result"]["response"]
+
+
+async def test_error(desk: Desk) -> None:
+    await desk.fault(kind="error", code=3040, retry_after=2)
+    answer = await desk.run()
+    assert answer.status_code == 429
+    assert answer.headers["retry-after"] == "2"
+    assert answer.json()["errors"][0]["code"] == 3040
+
+
+async def test_status_has_a_body_that_is_no_json(desk: Desk) -> None:
+    await desk.fault(kind="status", status=503)
+    answer = await desk.run()
+    assert answer.status_code == 503
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
+async def test_slow_then_right(desk: Desk) -> None:
+    await desk.fault(kind="slow", delay_ms=400)
+    assert (await response(desk))["agent"] == "it"
+    assert desk.time.naps == [0.4]
+
+
+async def test_malformed_json(desk: Desk) -> None:
+    await desk.fault(kind="malformed_json")
+    answer = await desk.run()
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    with pytest.raises(json.JSONDecodeError):
+        answer.json()
+
+
+async def test_what_the_model_says(desk: Desk) -> None:
+    await desk.fault(kind="invalid_answer")
+    assert "elephants" in await response(desk)
+    await desk.fault(kind="unknown_agent")
+    assert (await response(desk))["agent"] == "no_such_agent"
+    await desk.fault(kind="wrong_json")
+    assert "agent" not in await response(desk)
+    await desk.fault(kind="empty")
+    assert await response(desk) == ""
+    await desk.fault(kind="text", answer='Here: {"agent": "it"}')
+    assert await response(desk) == 'Here: {"agent": "it"}'
+
+
+async def test_what_a_newer_model_says(desk: Desk) -> None:
+    await desk.fault(GLM, kind="unknown_agent")
+    answer = await desk.run(ROUTE, GLM)
+    content = answer.json()["result"]["choices"][0]["message"]["content"]
+    assert json.loads(content)["agent"] == "no_such_agent"
+
+
+async def test_refuse_reaches_the_server(desk: Desk) -> None:
+    await desk.fault(kind="refuse")
+    with pytest.raises(ConnectionDropped):
+        await desk.run()
+
+
+async def test_hang_is_bounded(desk: Desk) -> None:
+    await desk.fault(kind="hang")
+    with pytest.raises(ConnectionDropped):
+        await desk.run()
+    assert desk.time.naps == [120.0]
+
+
+async def test_hang_ends_when_the_client_goes_away(desk: Desk) -> None:
+    desk.time.endless = True
+    await desk.fault(kind="hang")
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": json.dumps(HELLO).encode(), "more_body": False},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        return None
+
+    path = f"{RUN}/{LLAMA}"
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [],
+    }
+    await build_app(desk.gateway)(scope, receive, send)
+    assert (await desk.calls())[0]["status"] is None
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_fault_with_times_wears_out(desk: Desk) -> None:
+    await desk.fault(kind="error", code=3043, times=2)
+    assert [(await desk.run()).status_code for _ in range(3)] == [500, 500, 200]
+    assert (await desk.client.get("/_local/faults")).json() == {}
+
+
+async def test_a_models_own_fault_goes_before_the_general_one(desk: Desk) -> None:
+    faults = {LLAMA: {"kind": "error", "code": 3040, "times": 1}, "*": {"kind": "empty"}}
+    await desk.client.put("/_local/faults", json=faults)
+    assert (await desk.client.get("/_local/faults")).json() == faults
+    assert (await desk.run()).status_code == 429
+    assert await response(desk, HELLO) == ""
+
+
+async def test_put_replaces_and_delete_clears(desk: Desk) -> None:
+    await desk.fault(LLAMA, kind="error", code=3040)
+    await desk.fault(GLM, kind="empty")
+    assert (await desk.run()).status_code == 200
+    assert (await desk.client.delete("/_local/faults")).status_code == 204
+    assert (await desk.client.get("/_local/faults")).json() == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (3, "must be an object"),
+        ({}, "kind None is unknown"),
+        ({"kind": "explode"}, "known are error"),
+        ({"kind": "error"}, "needs the field 'code'"),
+        ({"kind": "error", "code": 1}, "must be one of 3003"),
+        ({"kind": "error", "code": "3040"}, "must be one of"),
+        ({"kind": "status", "status": 200}, "from 400 to 599"),
+        ({"kind": "slow", "delay_ms": -1}, "from 0 to 120000"),
+        ({"kind": "text", "answer": 1}, "must be a text"),
+        ({"kind": "empty", "times": 0}, "whole number from 1"),
+        ({"kind": "empty", "times": True}, "whole number from 1"),
+        ({"kind": "empty", "code": 3040}, "has no field 'code'"),
+        ({"kind": "error", "code": 3040, "retry_after": -1}, "number of seconds"),
+    ],
+)
+async def test_senseless_faults_are_refused_and_change_nothing(
+    desk: Desk, fault: Any, words: str
+) -> None:
+    await desk.fault(kind="empty")
+    answer = await desk.client.put("/_local/faults", json={"*": fault})
+    assert answer.status_code == 400
+    message = answer.json()["error"]["message"]
+    assert words in message
+    assert message.endswith(".")
+    assert (await desk.client.get("/_local/faults")).json() == {"*": {"kind": "empty"}}
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", "3"])
+async def test_faults_that_are_no_object(desk: Desk, content: str) -> None:
+    assert (await desk.client.put("/_local/faults", content=content)).status_code == 400
+
+
+async def test_calls_are_kept_without_credentials(desk: Desk) -> None:
+    await desk.run()
+    metadata = json.dumps({"a": 1, "b": "two", "c": True, "d": 4, "e": 5, "f": 6})
+    await desk.ask(metadata=metadata, authorization="Bearer secret", collect_log="false")
+    direct, through = await desk.calls()
+    assert direct == {
+        "model": LLAMA,
+        "gateway": None,
+        "path": f"{RUN}/{LLAMA}",
+        "headers": {},
+        "metadata": {},
+        "inputs": HELLO,
+        "status": 200,
+    }
+    assert through["gateway"] == "gw"
+    assert through["metadata"] == {"a": 1, "b": "two", "c": True, "d": 4, "e": 5}
+    assert through["headers"]["cf-aig-collect-log"] == "false"
+    assert "secret" not in json.dumps(through)
+    assert (await desk.client.delete("/_local/calls")).status_code == 204
+    assert await desk.calls() == []
+
+
+@pytest.mark.parametrize("metadata", ['{"a": 1, "b": null}', '{"a": {"b": 1}}', "[1]", "x"])
+async def test_metadata_with_a_bad_value_is_lost_whole(desk: Desk, metadata: str) -> None:
+    await desk.ask(metadata=metadata)
+    assert (await desk.calls())[0]["metadata"] == {}
+
+
+async def test_the_last_thousand_calls_are_kept(desk: Desk) -> None:
+    for _ in range(1_001):
+        desk.gateway.workers_ai.calls.open(LLAMA, None, Origin("/x"))
+    assert len(await desk.calls()) == 1_000
+
+
+async def test_controls_answer_to_this_machine_only() -> None:
+    for host, status in (("10.0.0.7", 403), ("testclient", 403), ("::1", 200)):
+        desk = build_desk(client_host=host)
+        async with desk.client:
+            assert (await desk.client.get("/_local/faults")).status_code == status
+            assert (await desk.run()).status_code == 200

@@ -1,0 +1,159 @@
+"""Workers AI's run endpoint: answers, shapes, and the errors of its table."""
+
+from typing import Any
+
+import pytest
+
+from local.errors import AI_ERRORS
+from tests.local.desk import GLM, HELLO, LLAMA, MISTRAL_LORA, NO_JSON_MODE, RUN, Desk, Json
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"agent": {"type": "string", "enum": ["it", "hr", "none"]}},
+}
+JSON_MODE = {"type": "json_schema", "json_schema": SCHEMA}
+ROUTER: list[Json] = [
+    {"role": "system", "content": "Choose.\n\n- it: IT. VPN, laptops.\n- hr: HR. Leave.\n"},
+    {"role": "user", "content": "my vpn is down"},
+]
+
+
+async def test_healthz(desk: Desk) -> None:
+    answer = await desk.client.get("/healthz")
+    assert answer.status_code == 200
+    assert answer.json()["engine"] == "stand-in"
+
+
+async def test_classic_model_answers_wrapped_text(desk: Desk) -> None:
+    answer = await desk.run()
+    body = answer.json()
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-local-engine"] == "stand-in"
+    assert (body["success"], body["errors"], body["messages"]) == (True, [], [])
+    result = body["result"]
+    assert isinstance(result["response"], str)
+    assert result["tool_calls"] == []
+    usage = result["usage"]
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"] > 1
+    assert result["metadata"]["engine"] == "stand-in"
+    assert "not a language model" in result["metadata"]["notice"]
+
+
+async def test_prompt_will_do_instead_of_messages(desk: Desk) -> None:
+    answer = await desk.run({"prompt": "hello"})
+    assert answer.json()["result"]["response"] == (await desk.run()).json()["result"]["response"]
+
+
+async def test_content_can_come_in_parts_and_text_be_asked_for(desk: Desk) -> None:
+    parts = [{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}]
+    inputs = {"messages": [{"role": "user", "content": parts}], "response_format": {"type": "text"}}
+    answer = await desk.run(inputs)
+    assert answer.json()["result"]["response"] == (await desk.run()).json()["result"]["response"]
+
+
+async def test_json_mode_answers_a_parsed_object(desk: Desk) -> None:
+    answer = await desk.run({"messages": ROUTER, "response_format": JSON_MODE})
+    response = answer.json()["result"]["response"]
+    assert response["agent"] == "it"
+    assert 0 < response["confidence"] < 1
+
+
+async def test_json_object_mode_answers_a_parsed_object(desk: Desk) -> None:
+    answer = await desk.run({**HELLO, "response_format": {"type": "json_object"}})
+    assert isinstance(answer.json()["result"]["response"], dict)
+
+
+async def test_openai_wrapped_schema_is_understood(desk: Desk) -> None:
+    wrapped = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
+    answer = await desk.run({"messages": ROUTER, "response_format": wrapped})
+    assert answer.json()["result"]["response"]["agent"] == "it"
+
+
+async def test_json_cut_by_max_tokens_cannot_be_met(desk: Desk) -> None:
+    answer = await desk.run({"messages": ROUTER, "response_format": JSON_MODE, "max_tokens": 2})
+    assert answer.json()["errors"][0]["code"] == 5024
+
+
+async def test_newer_model_answers_in_openai_shape(desk: Desk) -> None:
+    answer = await desk.run({"messages": ROUTER, "response_format": JSON_MODE}, GLM)
+    result = answer.json()["result"]
+    assert "response" not in result
+    assert result["object"] == "chat.completion"
+    assert result["model"] == GLM
+    choice = result["choices"][0]
+    assert choice["finish_reason"] == "stop"
+    assert choice["message"]["role"] == "assistant"
+    assert '"agent": "it"' in choice["message"]["content"]
+    assert result["metadata"]["engine"] == "stand-in"
+
+
+async def test_known_adapter_on_a_lora_model(desk: Desk) -> None:
+    answer = await desk.run({**HELLO, "lora": "intent-routing-v1"}, MISTRAL_LORA)
+    assert answer.status_code == 200
+
+
+REFUSED: list[tuple[str, Json, int, int, str]] = [
+    ("@cf/no/such-model", HELLO, 400, 5007, "No such model @cf/no/such-model or task"),
+    (LLAMA, {**HELLO, "lora": "intent-routing-v1"}, 405, 5005, "does not support LoRA"),
+    (MISTRAL_LORA, {**HELLO, "lora": "nobody"}, 400, 3037, "Finetune nobody not found"),
+    (NO_JSON_MODE, {**HELLO, "response_format": JSON_MODE}, 400, 5025, "JSON Schema"),
+    (MISTRAL_LORA, {**HELLO, "response_format": JSON_MODE}, 400, 5025, "JSON Schema"),
+    (LLAMA, {}, 400, 5006, "required properties at '/' are 'prompt'"),
+    (LLAMA, {"messages": []}, 400, 5006, "'/messages'"),
+    (LLAMA, {"messages": [{"role": "king", "content": "x"}]}, 400, 5006, "'/messages/0'"),
+    (LLAMA, {"messages": [{"role": "user", "content": 1}]}, 400, 5006, "'/messages/0/content'"),
+    (LLAMA, {**HELLO, "max_tokens": "many"}, 400, 5006, "'/max_tokens'"),
+    (LLAMA, {**HELLO, "temperature": 9}, 400, 5006, "'/temperature'"),
+    (LLAMA, {**HELLO, "seed": 0}, 400, 5006, "'/seed'"),
+    (LLAMA, {**HELLO, "response_format": {"type": "xml"}}, 400, 5006, "response_format"),
+    (LLAMA, {**HELLO, "response_format": {"type": "json_schema"}}, 400, 5006, "json_schema"),
+    (LLAMA, {**HELLO, "stream": True}, 400, 5006, "stream"),
+    (LLAMA, {"prompt": "x" * 400_000}, 413, 5021, "context window limit (60000)"),
+]
+
+
+@pytest.mark.parametrize(("model", "inputs", "status", "code", "words"), REFUSED)
+async def test_refusals(
+    desk: Desk, model: str, inputs: Json, status: int, code: int, words: str
+) -> None:
+    answer = await desk.run(inputs, model)
+    body = answer.json()
+    assert answer.status_code == status
+    assert (body["success"], body["result"], body["messages"]) == (False, {}, [])
+    assert body["errors"][0]["code"] == code
+    assert words in body["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
+async def test_body_that_is_no_json(desk: Desk, content: bytes) -> None:
+    answer = await desk.client.post(f"{RUN}/{LLAMA}", content=content)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["code"] == 3003
+
+
+@pytest.mark.parametrize("inputs", [[], "text", None])
+async def test_inputs_that_are_no_object(desk: Desk, inputs: Any) -> None:
+    answer = await desk.client.post(f"{RUN}/{LLAMA}", json=inputs)
+    assert answer.json()["errors"][0]["code"] in (3003, 5006)
+    assert answer.status_code == 400
+
+
+async def test_inference_errors_carry_the_services_prefix_and_a_request_id(desk: Desk) -> None:
+    await desk.fault(kind="error", code=3040)
+    message = (await desk.run()).json()["errors"][0]["message"]
+    assert message.startswith("AiError: AiError: Capacity temporarily exceeded")
+    assert message.endswith(")")
+
+
+async def test_rest_chat_completions(desk: Desk) -> None:
+    url = "/client/v4/accounts/acc/ai/v1/chat/completions"
+    answer = await desk.client.post(url, json={"model": LLAMA, **HELLO})
+    assert answer.json()["object"] == "chat.completion"
+
+
+def test_every_error_has_a_status_and_words() -> None:
+    for code, (status, words) in AI_ERRORS.items():
+        assert 3000 <= code < 6000
+        assert 400 <= status < 600
+        assert words
