@@ -57,10 +57,10 @@ def read_rate_limit(given: Any) -> RateLimit | None:
     unknown = given.keys() - {"limit", "interval_s", "retry_after"}
     if unknown:
         raise RateLimitError(f"A rate limit has no field {min(unknown)!r}.")
-    for name in ("limit", "interval_s"):
+    for name, least in (("limit", 0), ("interval_s", 1)):  # a limit of 0 refuses everything
         value = given[name]
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise RateLimitError(f"The rate limit's {name!r} must be a whole number from 1.")
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise RateLimitError(f"The rate limit's {name!r} must be a whole number from {least}.")
     if not isinstance(given.get("retry_after", True), bool):
         raise RateLimitError("The rate limit's 'retry_after' must be true or false.")
     return RateLimit(**given)

@@ -280,7 +280,8 @@ async def test_the_rate_limit_without_retry_after(desk: Desk) -> None:
     [
         3,
         {"limit": 1},
-        {"limit": 0, "interval_s": 1},
+        {"limit": -1, "interval_s": 1},
+        {"limit": 1, "interval_s": 0},
         {"limit": True, "interval_s": 1},
         {"limit": 1, "interval_s": 1, "technique": "sliding"},
         {"limit": 1, "interval_s": 1, "retry_after": 3},

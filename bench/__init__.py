@@ -1,0 +1,1 @@
+"""Measurements against a running product; speed as ratios within one run."""

@@ -1,0 +1,109 @@
+"""What the router adds: /v1/route from the cache and from the (stand-in) model beside the least
+that a Python Worker can do, in one run, interleaved so that all three meet the same machine.
+
+    .venv/bin/python -m bench.overhead --requests 300
+"""
+
+import argparse
+import json
+import shutil
+import tempfile
+import tomllib
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from tqdm import tqdm
+
+from bench.route_dataset import percentile, timed
+from scripts import paths
+from scripts.options import Options
+from scripts.processes import Child, end_all
+from scripts.product import free_port, wait_until_ready
+from scripts.wrangler import environment, wrangler
+from tests.worker.product import LocalProduct
+
+WARM_UP = 30
+BARE = Path(__file__).parent / "bare"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measures what the router adds.")
+    parser.add_argument("--requests", type=int, default=300, help="requests of each kind (300)")
+    count = parser.parse_args().requests
+    with tempfile.TemporaryDirectory() as folder:
+        product = LocalProduct(state=Path(folder) / "product")
+        product.start()
+        try:
+            with bare_worker(Path(folder) / "bare") as bare_url, httpx.Client() as client:
+                measure(client, bare_url, product, count)
+        finally:
+            product.stop()
+
+
+@contextmanager
+def bare_worker(folder: Path) -> Iterator[str]:
+    """Response("hi") under the same wrangler, workerd and Pyodide as the product."""
+    worker = folder / "worker"  # apart from the state: wrangler reloads when its folder changes
+    worker.mkdir(parents=True)
+    shutil.copy(BARE / "entry.py", worker)
+    (worker / "python_modules").symlink_to(paths.WORKER_PACKAGES)
+    write_config(worker)
+    options = Options(port=free_port(), admin_token="", state=folder / "state")
+    options.notes.mkdir(parents=True)
+    words: list[str | Path] = ["dev", "--config", worker / "wrangler.json"]
+    words += ["--persist-to", options.state, "--port", str(options.port), "--inspector-port", "0"]
+    child = Child.start(
+        "The bare Worker",
+        wrangler(*words, "--show-interactive-dev-session=false"),
+        environment=environment(options.state),
+        log=options.notes / "wrangler.log",
+    )
+    try:
+        wait_until_ready([child], [options.base_url])
+        yield options.base_url
+    finally:
+        end_all([child])
+
+
+def write_config(folder: Path) -> None:
+    config = tomllib.loads(paths.WRANGLER_CONFIG.read_text(encoding="utf-8"))
+    bare = {
+        "name": "bare",
+        "main": "entry.py",
+        "compatibility_date": config["compatibility_date"],
+        "compatibility_flags": config["env"]["local"]["compatibility_flags"],
+    }
+    (folder / "wrangler.json").write_text(json.dumps(bare), encoding="utf-8")
+
+
+def measure(client: httpx.Client, bare_url: str, product: LocalProduct, count: int) -> None:
+    headers = {"authorization": f"Bearer {product.admin_token}"}
+
+    def route(query: str) -> httpx.Response:
+        body = {"query": query}
+        return client.post(f"{product.base_url}/v1/route", json=body, headers=headers)
+
+    kinds: dict[str, Callable[[], httpx.Response]] = {
+        'Response("hi")': lambda: client.get(bare_url),
+        "/v1/route, cached": lambda: route("My VPN does not connect"),
+        "/v1/route, asked": lambda: route(f"My VPN does not connect {uuid.uuid4().hex}"),
+    }
+    times: dict[str, list[float]] = {name: [] for name in kinds}
+    for number in tqdm(range(WARM_UP + count), unit="round", disable=None):
+        for name, send in kinds.items():
+            response, ms = timed(send)
+            response.raise_for_status()
+            if number >= WARM_UP:
+                times[name].append(ms)
+    floor = percentile(times['Response("hi")'], 50)
+    print(f"{'':20}{'p50 ms':>10}{'p95 ms':>10}{'p50 / floor':>14}")
+    for name, taken in times.items():
+        p50, p95 = percentile(taken, 50), percentile(taken, 95)
+        print(f"{name:20}{p50:10.1f}{p95:10.1f}{p50 / floor:14.2f}")
+
+
+if __name__ == "__main__":
+    main()

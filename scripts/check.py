@@ -1,0 +1,49 @@
+"""`npm test`, `npm run check`, `lint`, `format`: sets up what is missing, then runs the tools.
+
+Words after the name go to pytest: `npm test -- -k route`.
+"""
+
+import signal
+import subprocess
+import sys
+
+from scripts import paths
+from scripts.setup import prepare
+from scripts.signals import end_with_parent
+
+CODE = ("src", "tests", "scripts", "local", "bench")
+
+
+def main() -> None:
+    name, *rest = sys.argv[1:] or ["check"]
+    code = [folder for folder in CODE if any((paths.ROOT / folder).rglob("*.py"))]
+    lint = [["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy", *code]]
+    tests = [["pytest", *rest]]
+    commands = {
+        "format": [["ruff", "format", "."], ["ruff", "check", "--fix", "."]],
+        "lint": lint,
+        "tests": tests,
+        "check": lint + tests,
+    }
+    if name not in commands:
+        sys.exit(f"There is no {name!r}: use one of {', '.join(commands)}.")
+    try:
+        prepare(tests=True)
+    except KeyboardInterrupt:
+        sys.exit("\nStopped.")
+    # All of them, so that one run tells everything that is wrong.
+    failed = [words[0] for words in commands[name] if not passes(words)]
+    if failed:
+        sys.exit(f"\nFailed: {', '.join(failed)}")
+
+
+def passes(words: list[str]) -> bool:
+    command = [paths.PYTHON, "-m", *words]
+    with subprocess.Popen(command, cwd=paths.ROOT, preexec_fn=end_with_parent) as process:
+        # Ctrl-C reaches the tool too, which then puts its things in order and ends.
+        signal.signal(signal.SIGINT, lambda number, frame: None)
+        return process.wait() == 0
+
+
+if __name__ == "__main__":
+    main()

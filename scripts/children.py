@@ -1,0 +1,68 @@
+"""The two processes of the product: the local AI server, and wrangler with workerd under it.
+
+What differs from run to run is written into the state folder, never into the checkout, so that
+several installations can run at a time.
+"""
+
+import json
+import os
+import tomllib
+from pathlib import Path
+
+from scripts import paths
+from scripts.options import Options
+from scripts.processes import Child
+from scripts.wrangler import environment, wrangler
+
+AI_WORKER = "edgeneuro-local-ai"  # wrangler.toml binds it as AI
+
+
+def start_local_ai(options: Options, ai_url: str) -> Child:
+    port = ai_url.rpartition(":")[2]
+    return Child.start(
+        "The local AI server",
+        [str(paths.PYTHON), "-m", "local"],
+        environment={**os.environ, "LOCAL_AI_HOST": "127.0.0.1", "LOCAL_AI_PORT": port},
+        log=options.notes / "local-ai.log",
+    )
+
+
+def start_wrangler(options: Options, ai_url: str) -> Child:
+    words: list[str | Path] = ["dev", "--env", "local", "--persist-to", options.state]
+    for config in (paths.WRANGLER_CONFIG, write_ai_worker(options, ai_url)):
+        words += ["--config", config]
+    for secrets in (paths.DEV_VARS, write_secrets(options)):  # the later one wins
+        if secrets.exists():
+            words += ["--env-file", secrets]
+    words += ["--port", str(options.port), "--inspector-port", "0"]
+    words += ["--show-interactive-dev-session=false"]
+    return Child.start(
+        "The Worker",
+        wrangler(*words),
+        environment=environment(options.state),
+        log=options.notes / "wrangler.log",
+    )
+
+
+def write_ai_worker(options: Options, ai_url: str) -> Path:
+    """Write the config of the Worker that stands for the AI binding."""
+    main_config = tomllib.loads(paths.WRANGLER_CONFIG.read_text(encoding="utf-8"))
+    inherited_by_none = {"name": AI_WORKER, "vars": {"LOCAL_AI_ORIGIN": ai_url}}
+    config = {
+        **inherited_by_none,
+        "main": str(paths.LOCAL_AI_WORKER),
+        "compatibility_date": main_config["compatibility_date"],
+        "env": {"local": inherited_by_none},
+    }
+    path = options.notes / "local-ai.json"
+    path.write_text(json.dumps(config, indent=2), encoding="utf-8")
+    return path
+
+
+def write_secrets(options: Options) -> Path:
+    """Write the admin token where only this user reads it; a command line is seen by everybody."""
+    path = options.notes / "secrets.env"
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(f"ADMIN_TOKEN={options.admin_token}\n")
+    return path

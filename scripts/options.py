@@ -1,0 +1,46 @@
+"""What the environment says about one run of the product."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.paths import STATE
+from scripts.steps import StepFailed
+
+LOCAL_ADMIN_TOKEN = "local-admin-token"
+# What can stand behind "Bearer" (RFC 6750); none of it means anything in an env file.
+BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the product listens, who may administer it, and where its data is."""
+
+    port: int
+    admin_token: str
+    state: Path
+
+    @classmethod
+    def from_environment(cls) -> "Options":
+        port = os.environ.get("PORT") or "8787"
+        if not port.isdecimal() or not 0 < int(port) < 65536:
+            raise StepFailed(f"PORT is {port!r}.", "set PORT to a number from 1 to 65535.")
+        token = os.environ.get("ADMIN_TOKEN") or LOCAL_ADMIN_TOKEN
+        if not BEARER_TOKEN.fullmatch(token):
+            raise StepFailed(
+                "ADMIN_TOKEN contains characters that a bearer token cannot have.",
+                "use letters, digits and - . _ ~ + / only.",
+            )
+        state = os.environ.get("EDGENEURO_STATE")
+        folder = Path(state).expanduser().resolve() if state else STATE
+        return cls(port=int(port), admin_token=token, state=folder)
+
+    @property
+    def base_url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def notes(self) -> Path:
+        """The folder in the state folder that is ours, beside wrangler's."""
+        return self.state / "edgeneuro"

@@ -1,0 +1,51 @@
+"""Where things lie in the checkout; what the set-up makes is in git-ignored folders."""
+
+import platform
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE_JSON = ROOT / "package.json"
+PACKAGE_LOCK = ROOT / "package-lock.json"
+NPMRC = ROOT / ".npmrc"
+PYPROJECT = ROOT / "pyproject.toml"
+CONSTRAINTS = ROOT / "scripts" / "constraints.txt"
+BUNDLE_SCHEMA = ROOT / "scripts" / "pyodide_bundle.capnp"
+BUNDLE_PACKER = ROOT / "scripts" / "pyodide_bundle.py"
+WORKERD_WRAPPER = ROOT / "scripts" / "workerd"
+SEED = ROOT / "scripts" / "seed.sql"
+MIGRATIONS = ROOT / "migrations"
+WRANGLER_CONFIG = ROOT / "wrangler.toml"
+LOCAL_AI_WORKER = ROOT / "local" / "binding" / "worker.mjs"
+DEV_VARS = ROOT / ".dev.vars"
+
+NODE_MODULES = ROOT / "node_modules"
+PYODIDE_PACKAGE = NODE_MODULES / "pyodide"
+WRANGLER = NODE_MODULES / "wrangler" / "bin" / "wrangler.js"
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+WORKER_PACKAGES = ROOT / "python_modules"
+BUILD = ROOT / ".build"
+# workerd checks a released bundle against a checksum, but takes the one called `dev` as it is.
+BUNDLE_DIR = BUILD / "pyodide"
+BUNDLE = BUNDLE_DIR / "pyodide_dev.capnp.bin"
+STATE = ROOT / ".wrangler" / "state"
+
+
+def npm_platform() -> tuple[str, str]:
+    """Return this machine's operating system and processor in npm's words."""
+    arm = platform.machine().lower() in {"arm64", "aarch64"}
+    return sys.platform, "arm64" if arm else "x64"
+
+
+def workerd_binary() -> Path:
+    """Return the program of the npm package `workerd` for this machine."""
+    system, processor = npm_platform()
+    suffix = "arm64" if processor == "arm64" else "64"
+    return NODE_MODULES / "@cloudflare" / f"workerd-{system}-{suffix}" / "bin" / "workerd"
+
+
+def pinned_node() -> Path:
+    """Return the Node of the npm package for this machine; there are none for macOS."""
+    system, processor = npm_platform()
+    return NODE_MODULES / f"node-{system}-{processor}" / "bin" / "node"

@@ -1,0 +1,127 @@
+"""Runs one installation of the product: starts it, says when it is ready, watches it, ends it."""
+
+import json
+import socket
+import time
+import urllib.request
+from collections.abc import Sequence
+
+from scripts.children import start_local_ai, start_wrangler
+from scripts.database import database_steps
+from scripts.options import Options
+from scripts.processes import Child, end_all
+from scripts.signals import ignore_signals
+from scripts.steps import InUse, StepFailed, only_one, run_steps
+
+READY_SECONDS = 120.0
+# wrangler's own talk; what the Worker prints is shown as it is.
+CHATTER = ("[wrangler:info]", "⎔ ")
+# A proxy that the environment names is for other machines than this one.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def serve(options: Options) -> None:
+    """Run the product until a signal or the end of one of its processes."""
+    if is_taken(options.port):
+        raise StepFailed(
+            f"Port {options.port} is taken by another program.",
+            f"end that program, or choose another port: PORT={options.port + 1} npm start",
+        )
+    options.notes.mkdir(parents=True, exist_ok=True)
+    try:
+        with only_one(options.notes / "lock"):
+            run_steps(database_steps(options.state))
+            run_children(options)
+    except InUse as error:
+        raise StepFailed(
+            f"EdgeNeuro is already running on the data in {options.state}.",
+            "end it, or choose another folder: EDGENEURO_STATE=FOLDER npm start",
+        ) from error
+
+
+def run_children(options: Options) -> None:
+    children: list[Child] = []
+    try:
+        ai_url = f"http://127.0.0.1:{free_port()}"
+        children.append(start_local_ai(options, ai_url))
+        children.append(start_wrangler(options, ai_url))
+        wait_until_ready(children, [f"{ai_url}/healthz", f"{options.base_url}/healthz"])
+        announce(options, ai_url, children)
+        watch(children)
+    finally:
+        ignore_signals()
+        end_all(children)
+
+
+def wait_until_ready(children: Sequence[Child], health_urls: Sequence[str]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    for url in health_urls:
+        while problem := health_problem(url):
+            require_running(children)
+            if time.monotonic() > deadline:
+                log = "\n".join(f"{child.log}:\n{child.last_words()}" for child in children)
+                raise StepFailed(
+                    f"{url} is not healthy after {READY_SECONDS:.0f} s ({problem}).\n{log}"
+                )
+            time.sleep(0.1)
+
+
+def health_problem(url: str) -> str:
+    """Return "" for a healthy address, else what is wrong with it."""
+    try:
+        with DIRECT.open(url, timeout=30) as answer:
+            return "" if answer.status == 200 else f"status {answer.status}"
+    except OSError as error:
+        return str(error)
+
+
+def require_running(children: Sequence[Child]) -> None:
+    for child in children:
+        if not child.is_running():
+            code = child.process.returncode
+            raise StepFailed(
+                f"{child.name} ended (exit code {code}). The end of {child.log}:\n"
+                f"{child.last_words()}"
+            )
+
+
+def announce(options: Options, ai_url: str, children: Sequence[Child]) -> None:
+    """Tell the user how to call the product, and other programs where its parts are."""
+    instance = {"base_url": options.base_url, "local_ai_url": ai_url}
+    (options.notes / "instance.json").write_text(json.dumps(instance), encoding="utf-8")
+    for child in children:
+        child.news()  # the start's own talk is not shown
+    print(
+        f"\nTry it:\n  curl {options.base_url}/v1/route"
+        f" -H 'authorization: Bearer {options.admin_token}'"
+        " -H 'content-type: application/json'"
+        """ -d '{"query": "My VPN does not connect"}'"""
+        f"\nAdmin token: {options.admin_token}\nReady on {options.base_url}",
+        flush=True,
+    )
+
+
+def watch(children: Sequence[Child]) -> None:
+    """Show what the Worker prints, until a process ends."""
+    while True:
+        require_running(children)
+        for child in children:
+            for line in child.news():
+                if not line.startswith(CHATTER):
+                    print(line, flush=True)
+        time.sleep(0.2)
+
+
+def is_taken(port: int) -> bool:
+    """Tell whether anybody listens on the port, by IPv4 or IPv6."""
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with socket.socket(family) as probe:
+            if probe.connect_ex((host, port)) == 0:
+                return True
+    return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

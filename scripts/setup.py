@@ -1,0 +1,159 @@
+"""The set-up: all between a fresh clone and a running product, from package registries alone."""
+
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from scripts import paths
+from scripts.steps import SETUP_LOCK, Step, StepFailed, only_one, run, run_steps
+
+REGISTRY_ADVICE = "check that the package registry is reachable, then start again."
+VENV_ADVICE = (
+    "this Python cannot make virtual environments; install its `venv` module "
+    "(on Debian and Ubuntu: apt install python3-venv), then start again."
+)
+# The wheels that Pyodide 314 loads.
+WHEELS = (
+    "--only-binary=:all: --implementation cp --python-version 3.14 --abi cp314 --abi abi3 "
+    "--abi none --platform pyemscripten_2026_0_wasm32"
+).split()
+
+
+def prepare(*, tests: bool = False) -> None:
+    """Bring the checkout up to date with what it pins; a second one at work is waited for."""
+    with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
+        run_steps(steps(tests=tests))
+
+
+def steps(*, tests: bool) -> Iterator[Step]:
+    yield node_packages()
+    yield python_environment()
+    if tests:
+        yield test_packages()
+    yield pyodide_bundle()
+    yield worker_packages()
+
+
+def node_packages() -> Step:
+    def make() -> None:
+        if not shutil.which("npm"):
+            raise StepFailed("npm is not there", "install Node.js 20 or newer with npm.")
+        # npm takes the halves that a killed install left for whole packages.
+        shutil.rmtree(paths.NODE_MODULES, ignore_errors=True)
+        # Not `npm ci`: it refuses a lock file written where the registry lacks the packages of
+        # other platforms. No package of ours needs its install script: the programs lie in them.
+        run(["npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"])
+        if not paths.workerd_binary().exists():
+            raise StepFailed(
+                f"npm has no workerd for {'-'.join(paths.npm_platform())}",
+                "use Linux or macOS, on x64 or arm64.",
+            )
+
+    return Step(
+        title="Installing the Node packages",
+        stamp=paths.NODE_MODULES / ".edgeneuro",
+        make=make,
+        inputs=[paths.PACKAGE_JSON, paths.PACKAGE_LOCK, paths.NPMRC],
+        facts=paths.npm_platform(),
+        outputs=[paths.WRANGLER],
+        advice=REGISTRY_ADVICE,
+    )
+
+
+def python_environment() -> Step:
+    def make() -> None:
+        try:
+            run([sys.executable, "-m", "venv", "--clear", paths.VENV])
+        except StepFailed as failure:
+            advice = VENV_ADVICE if "ensurepip" in failure.why else ""
+            raise StepFailed(failure.why, advice) from failure
+        pip_install(group("local"))
+
+    return Step(
+        title="Installing the Python packages",
+        stamp=paths.VENV / ".edgeneuro-local",
+        make=make,
+        inputs=[paths.CONSTRAINTS],
+        facts=[sys.version, sys.base_prefix, str(paths.VENV), *group("local")],
+        outputs=[paths.PYTHON],
+        advice=REGISTRY_ADVICE,
+    )
+
+
+def test_packages() -> Step:
+    wanted = [*dependencies(), *group("test")]
+    return Step(
+        title="Installing the packages for tests",
+        stamp=paths.VENV / ".edgeneuro-test",
+        make=lambda: pip_install(wanted),
+        inputs=[paths.CONSTRAINTS],
+        facts=wanted,
+        outputs=[paths.PYTHON],
+        advice=REGISTRY_ADVICE,
+    )
+
+
+def pyodide_bundle() -> Step:
+    def make() -> None:
+        paths.BUNDLE_DIR.mkdir(parents=True, exist_ok=True)
+        part = paths.BUNDLE.with_suffix(".part")
+        run([paths.PYTHON, "-m", "scripts.pyodide_bundle", part])
+        part.replace(paths.BUNDLE)
+
+    return Step(
+        title="Packing the Pyodide runtime",
+        stamp=paths.BUILD / "stamps" / "pyodide-bundle",
+        make=make,
+        inputs=[paths.PACKAGE_LOCK, paths.BUNDLE_PACKER, paths.BUNDLE_SCHEMA],
+        outputs=[paths.BUNDLE],
+    )
+
+
+def worker_packages() -> Step:
+    sdk = [pin for pin in group("dev") if pin.startswith("workers-runtime-sdk==")]
+    wanted = [*dependencies(), *sdk]
+
+    def make() -> None:
+        paths.BUILD.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=paths.BUILD) as folder:
+            target = Path(folder) / "python_modules"
+            pip_install([*WHEELS, "--no-compile", "--target", str(target), *wanted])
+            shutil.rmtree(paths.WORKER_PACKAGES, ignore_errors=True)
+            target.rename(paths.WORKER_PACKAGES)
+
+    return Step(
+        title="Installing the Worker's packages",
+        stamp=paths.BUILD / "stamps" / "worker-packages",
+        make=make,
+        inputs=[paths.CONSTRAINTS],
+        facts=[*WHEELS, *wanted],
+        outputs=[paths.WORKER_PACKAGES],
+        advice=REGISTRY_ADVICE,
+    )
+
+
+def pip_install(words: list[str]) -> None:
+    pip = [str(paths.PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    run([*pip, "install", "--constraint", str(paths.CONSTRAINTS), *words])
+
+
+def dependencies() -> list[str]:
+    """Return what the Worker depends on at run time."""
+    pins: list[str] = pyproject()["project"]["dependencies"]
+    return pins
+
+
+def group(name: str) -> list[str]:
+    """Return the packages of a dependency group, which pip before 25.1 cannot read by itself."""
+    pins: list[str] = []
+    for entry in pyproject()["dependency-groups"][name]:
+        pins += [entry] if isinstance(entry, str) else group(entry["include-group"])
+    return pins
+
+
+def pyproject() -> dict[str, Any]:
+    return tomllib.loads(paths.PYPROJECT.read_text(encoding="utf-8"))

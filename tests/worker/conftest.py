@@ -1,0 +1,52 @@
+"""The running product that the black-box tests talk to, over HTTP alone.
+
+EDGENEURO_BASE_URL with ADMIN_TOKEN names a deployment to test; without them the tests start one.
+"""
+
+import os
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.worker.product import ExternalProduct, LocalProduct, Product
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    base_url = os.environ.get("EDGENEURO_BASE_URL")
+    if base_url:
+        yield ExternalProduct(base_url.rstrip("/"), os.environ["ADMIN_TOKEN"])
+        return
+    local = LocalProduct(state=tmp_path_factory.mktemp("state"))
+    local.start()
+    try:
+        yield local
+    finally:
+        local.stop()
+
+
+@pytest.fixture
+def client(product: Product) -> Iterator[httpx.Client]:
+    """A client that may do everything."""
+    headers = {"authorization": f"Bearer {product.admin_token}"}
+    with httpx.Client(base_url=product.base_url, headers=headers, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def anonymous(product: Product) -> Iterator[httpx.Client]:
+    """A client without a key."""
+    with httpx.Client(base_url=product.base_url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def desk(product: Product) -> Iterator[httpx.Client]:
+    """The control API of local/, which stands for Cloudflare; well-behaved again after the test."""
+    if product.local_ai_url is None:
+        pytest.skip("the Workers AI of a deployment takes no orders")
+    with httpx.Client(base_url=product.local_ai_url, timeout=30) as desk:
+        yield desk
+        desk.delete("/_local/faults").raise_for_status()
+        desk.put("/_local/rate_limit", content=b"null").raise_for_status()

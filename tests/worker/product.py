@@ -1,0 +1,121 @@
+"""Starts and stops the product for the black-box tests, as a user would."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from scripts.paths import ROOT
+from scripts.signals import end_with_parent
+
+ADMIN_TOKEN = "black-box-admin-token"
+END_SECONDS = 30
+
+
+class Product(Protocol):
+    """A running product, wherever it runs."""
+
+    @property
+    def base_url(self) -> str: ...
+
+    @property
+    def admin_token(self) -> str: ...
+
+    @property
+    def local_ai_url(self) -> str | None:
+        """Where the engine behind Workers AI takes orders, where that is ours."""
+
+    @property
+    def state(self) -> Path | None: ...
+
+    def restart(self) -> None: ...
+
+
+@dataclass
+class ExternalProduct:
+    """A deployment that somebody else started; its Workers AI is out of the tests' hands."""
+
+    base_url: str
+    admin_token: str
+    local_ai_url: str | None = None
+    state: Path | None = None
+
+    def restart(self) -> None:
+        raise NotImplementedError("a deployment is not ours to restart")
+
+
+@dataclass
+class LocalProduct:
+    """The product as `npm start` runs it, on a free port and with data of its own."""
+
+    state: Path
+    admin_token: str = ADMIN_TOKEN
+    port: int = field(default_factory=lambda: free_port())
+    local_ai_url: str | None = None
+    output: list[str] = field(default_factory=list)
+    _process: subprocess.Popen[str] | None = None
+
+    @property
+    def base_url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    def start(self) -> None:
+        own = {
+            "PORT": str(self.port),
+            "ADMIN_TOKEN": self.admin_token,
+            "EDGENEURO_STATE": str(self.state),
+            "LOCAL_AI_ENGINE": "stand-in",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.start", "--no-setup"],
+            cwd=ROOT,
+            env=os.environ | own,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=end_with_parent,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.output.append(line)
+            if line.rstrip() == f"Ready on {self.base_url}":
+                break
+        else:
+            self._process.wait()
+            raise RuntimeError("the product did not start:\n" + "".join(self.output))
+        instance = json.loads((self.state / "edgeneuro" / "instance.json").read_text())
+        self.local_ai_url = instance["local_ai_url"]
+        threading.Thread(target=self._keep_output, args=[self._process], daemon=True).start()
+
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(END_SECONDS)
+        finally:
+            self._process.kill()
+            self._process = None
+
+    def restart(self) -> None:
+        """End it and start it again on the same data."""
+        self.stop()
+        self.start()
+
+    def _keep_output(self, process: subprocess.Popen[str]) -> None:
+        """Read on, or the product would stand still once the pipe is full."""
+        assert process.stdout is not None
+        with process.stdout:
+            self.output.extend(process.stdout)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,124 @@
+"""The control plane over HTTP, with the official clients and across a restart."""
+
+from collections.abc import Iterator
+
+import httpx
+import openai
+import pytest
+from openapi_spec_validator import validate
+
+from tests.worker.product import LocalProduct, Product
+
+LLAMA = "@cf/meta/llama-3.2-1b-instruct"
+LORA = "intent-routing-v1"
+
+
+@pytest.fixture
+def selection(client: httpx.Client) -> Iterator[None]:
+    """Whatever a test selects, the next one finds the base model active."""
+    yield
+    client.post("/v1/models/select", json={"model_id": LLAMA}).raise_for_status()
+
+
+def test_the_official_openai_client_lists_models(product: Product) -> None:
+    with openai.OpenAI(
+        base_url=f"{product.base_url}/v1", api_key=product.admin_token, max_retries=0
+    ) as sdk:
+        models = {model.id: model for model in sdk.models.list()}
+        assert models[LLAMA].owned_by == "meta"
+        assert sdk.models.retrieve(LLAMA).id == LLAMA
+        with pytest.raises(openai.NotFoundError) as raised:
+            sdk.models.retrieve("no-such-model")
+        assert raised.value.code == "model_not_found"
+
+
+def test_the_official_openai_client_understands_a_wrong_key(product: Product) -> None:
+    with (
+        openai.OpenAI(base_url=f"{product.base_url}/v1", api_key="wrong", max_retries=0) as sdk,
+        pytest.raises(openai.AuthenticationError) as raised,
+    ):
+        sdk.models.list()
+    assert raised.value.code == "invalid_api_key"
+
+
+@pytest.mark.usefixtures("selection")
+def test_a_selected_model_is_used_by_the_very_next_request(
+    client: httpx.Client, desk: httpx.Client
+) -> None:
+    selected = client.post("/v1/models/select", json={"model_id": LORA}).json()
+    assert selected == {"object": "model.selection", "active": LORA, "previous": LLAMA}
+    decision = client.post("/v1/route", json={"query": "VPN broken", "cache": False}).json()
+    assert decision["model"] == "@cf/google/gemma-2b-it-lora"
+    assert decision["adapter"] == LORA
+    assert decision["agent"]["id"] == "it_support"
+    call = desk.get("/_local/calls").json()[-1]
+    assert call["inputs"]["lora"] == LORA
+
+
+@pytest.mark.usefixtures("selection")
+def test_selection_agents_logs_and_cache_survive_a_restart(
+    client: httpx.Client, product: Product
+) -> None:
+    if not isinstance(product, LocalProduct):
+        pytest.skip("a deployment is not ours to restart")
+    client.post("/v1/models/select", json={"model_id": LORA}).raise_for_status()
+    client.delete("/v1/agents/legal").raise_for_status()
+    before = client.post("/v1/route", json={"query": "Badge lost, after a restart"}).json()
+    product.restart()
+    again = client.post("/v1/route", json={"query": "Badge lost, after a restart"}).json()
+    assert (again["cache"], again["adapter"]) == ("hit", LORA)
+    logged = [entry["id"] for entry in client.get("/v1/logs").json()["data"]]
+    assert before["id"] in logged
+    agents = [agent["id"] for agent in client.get("/v1/agents").json()["data"]]
+    assert "legal" not in agents
+    assert "hr" in agents
+
+
+def test_an_agent_lives_its_life(client: httpx.Client) -> None:
+    body = {
+        "id": "travel",
+        "name": "Travel desk",
+        "description": "Flights, hotels, rental cars and visas for business trips.",
+        "examples": ["Book a flight to Lisbon", "I need a hotel near the office in Oslo"],
+    }
+    created = client.post("/v1/agents", json=body)
+    assert created.status_code == 201, created.text
+    query = {"query": "Please book me a flight to Oslo and a hotel"}
+    assert client.post("/v1/route", json=query).json()["agent"]["id"] == "travel"
+
+    patched = client.patch("/v1/agents/travel", json={"enabled": False}).json()
+    assert (patched["enabled"], patched["name"]) == (False, "Travel desk")
+    assert client.post("/v1/route", json=query).json()["agent"]["id"] != "travel"
+    candidates = client.post("/v1/route", json={**query, "candidates": ["travel"]})
+    assert candidates.json()["error"]["code"] == "unknown_agent"
+
+    taken = client.post("/v1/agents", json=body)
+    assert (taken.status_code, taken.json()["error"]["code"]) == (409, "agent_exists")
+    assert client.delete("/v1/agents/travel").json()["deleted"] is True
+    assert client.get("/v1/agents/travel").status_code == 404
+
+
+def test_the_default_agent_moves_and_stays_one(client: httpx.Client) -> None:
+    assert client.delete("/v1/agents/general").json()["error"]["code"] == "default_agent"
+    for agent_id in ("hr", "general"):
+        client.patch(f"/v1/agents/{agent_id}", json={"default": True}).raise_for_status()
+        agents = client.get("/v1/agents").json()["data"]
+        assert [agent["id"] for agent in agents if agent["default"]] == [agent_id]
+
+
+def test_health_and_openapi_are_public(anonymous: httpx.Client) -> None:
+    assert anonymous.get("/healthz").json()["status"] == "ok"
+    validate(anonymous.get("/openapi.json").json())
+
+
+def test_metrics_speak_prometheus(client: httpx.Client) -> None:
+    metrics = client.get("/metrics")
+    assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "# TYPE edgeneuro_failures_total counter" in metrics.text
+
+
+def test_cron_runs(anonymous: httpx.Client, product: Product) -> None:
+    if not isinstance(product, LocalProduct):
+        pytest.skip("only the local runtime fires a cron on request")
+    fired = anonymous.get("/cdn-cgi/local/scheduled", params={"format": "json"})
+    assert fired.json()["outcome"] == "ok"
