@@ -169,7 +169,7 @@ def decided(decision: dict[str, Any]) -> str | None:
 
 
 def engine(decision: dict[str, Any]) -> str:
-    return decision["attempts"][-1]["engine"] or "cloudflare" if decision["attempts"] else "none"
+    return (decision["attempts"][-1]["engine"] if decision["attempts"] else None) or "-"
 
 
 def share(part: int, whole: int) -> str:

@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def passes(words: list[str]) -> bool:
-    command = [paths.PYTHON, "-m", *words]
+    command = [str(paths.PYTHON), "-m", *words]
     with subprocess.Popen(command, cwd=paths.ROOT, preexec_fn=end_with_parent) as process:
         # Ctrl-C reaches the tool too, which then puts its things in order and ends.
         signal.signal(signal.SIGINT, lambda number, frame: None)

@@ -101,9 +101,16 @@ def _plain(request: Any) -> Request:
 
 
 async def _read_body(raw: Any, limit: int) -> bytes:
-    """The body, read no further than the limit whatever its content-length says."""
+    """The body. One that declares its length is read at once, since the runtime holds it to that; any
+    other is read no further than the limit."""
     if not raw.body:
         return b""
+    length = raw.headers.get("content-length")
+    if isinstance(length, str) and length.isdecimal():
+        if int(length) > limit:
+            raise _too_large(limit)
+        content: bytes = (await raw.arrayBuffer()).to_bytes()
+        return content
     reader = raw.body.getReader()
     parts: list[bytes] = []
     size = 0
@@ -112,5 +119,9 @@ async def _read_body(raw: Any, limit: int) -> bytes:
         size += len(parts[-1])
         if size > limit:
             await reader.cancel()
-            raise BodyTooLargeError(f"The body is larger than {limit} bytes; send a smaller one.")
+            raise _too_large(limit)
     return b"".join(parts)
+
+
+def _too_large(limit: int) -> BodyTooLargeError:
+    return BodyTooLargeError(f"The body is larger than {limit} bytes; send a smaller one.")
