@@ -101,8 +101,8 @@ def _plain(request: Any) -> Request:
 
 
 async def _read_body(raw: Any, limit: int) -> bytes:
-    """The body. One that declares its length is read at once, since the runtime holds it to that; any
-    other is read no further than the limit."""
+    """The body. One that declares its length is read at once, since the runtime holds it to that;
+    any other is read no further than the limit."""
     if not raw.body:
         return b""
     length = raw.headers.get("content-length")

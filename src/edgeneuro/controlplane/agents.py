@@ -2,7 +2,7 @@
 
 from edgeneuro.call import Call
 from edgeneuro.domain.agent import Agent, AgentCreate, AgentDeleted, AgentPatch
-from edgeneuro.domain.page import Page, PageQuery
+from edgeneuro.domain.page import Page, PageQuery, page_of
 from edgeneuro.errors import ConflictError, ConstraintError, NotFoundError
 from edgeneuro.store import agents as store
 from edgeneuro.store.times import rfc3339
@@ -13,13 +13,7 @@ _MAX_AGENTS = 250  # every isolate keeps them all, and the prompt lists them all
 async def list_agents(call: Call, query: PageQuery) -> Page[Agent]:
     """List agents by id."""
     found = await store.list_agents(call.services.db, limit=query.limit + 1, after=query.after)
-    data = found[: query.limit]
-    return Page(
-        data=data,
-        has_more=len(found) > query.limit,
-        first_id=data[0].id if data else None,
-        last_id=data[-1].id if data else None,
-    )
+    return page_of(found, limit=query.limit)
 
 
 async def create_agent(call: Call, body: AgentCreate) -> Agent:

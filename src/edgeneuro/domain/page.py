@@ -1,6 +1,7 @@
 """Lists and their pages, in OpenAI's shape: keyset cursors, newest or lowest id first."""
 
-from typing import Annotated, Generic, Literal, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,3 +23,14 @@ class Page(BaseModel, Generic[Item]):
     has_more: bool = False
     first_id: str | None = None
     last_id: str | None = None
+
+
+def page_of(found: Sequence[Any], *, limit: int) -> Page[Any]:
+    """The page out of what a look for one item more than `limit` found; items have an `id`."""
+    data = list(found[:limit])
+    return Page(
+        data=data,
+        has_more=len(found) > limit,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+    )
