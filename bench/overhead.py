@@ -1,7 +1,7 @@
 """What the router adds: /v1/route from the cache and from the (stand-in) model beside the least
 that a Python Worker can do, in one run, interleaved so that all three meet the same machine.
 
-    .venv/bin/python -m bench.overhead --requests 300
+    .build/venv/bin/python -m bench.overhead --requests 300
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Posts real queries with known intents to a running product and reports what it decided.
 
-    .venv/bin/python bench/route_dataset.py --data DIR --limit 500
+    .build/venv/bin/python bench/route_dataset.py --data DIR --limit 500
 
 DIR holds train.jsonl, validation.jsonl and, if wanted, oos_validation.jsonl, each line
 {"query", "intent", "agent"}, `agent` null where no agent covers the query. One agent per domain is

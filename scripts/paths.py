@@ -22,10 +22,11 @@ DEV_VARS = ROOT / ".dev.vars"
 NODE_MODULES = ROOT / "node_modules"
 PYODIDE_PACKAGE = NODE_MODULES / "pyodide"
 WRANGLER = NODE_MODULES / "wrangler" / "bin" / "wrangler.js"
-VENV = ROOT / ".venv"
-PYTHON = VENV / "bin" / "python"
 WORKER_PACKAGES = ROOT / "python_modules"
 BUILD = ROOT / ".build"
+# Not .venv, which is uv's: it removes from there whatever it has not put there.
+VENV = BUILD / "venv"
+PYTHON = VENV / "bin" / "python"
 # workerd checks a released bundle against a checksum, but takes the one called `dev` as it is.
 BUNDLE_DIR = BUILD / "pyodide"
 BUNDLE = BUNDLE_DIR / "pyodide_dev.capnp.bin"

@@ -3,9 +3,12 @@ runtime gives into plain Python and back, and decides nothing."""
 
 import secrets
 import time
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+import js
+from pyodide.ffi import JsException
 from workers import Response as WorkersResponse
 from workers import WorkerEntrypoint
 
@@ -25,6 +28,7 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped her
 
     async def fetch(self, request: Any) -> Any:
         response = await _app(self.env).handle(_plain(request), self.ctx.waitUntil)
+        await _pass_over_rest(request.js_object)
         body = response.body if response.status not in (204, 304) else None
         return WorkersResponse(body, status=response.status, headers=response.headers)
 
@@ -118,9 +122,17 @@ async def _read_body(raw: Any, limit: int) -> bytes:
         parts.append(chunk.value.to_bytes())
         size += len(parts[-1])
         if size > limit:
-            await reader.cancel()
+            reader.releaseLock()
             raise _too_large(limit)
     return b"".join(parts)
+
+
+async def _pass_over_rest(raw: Any) -> None:
+    """Lets a body that nobody wanted run out. Left unread it resets the connection, and a client
+    that is still sending never sees the answer."""
+    if raw.body and not raw.body.locked:
+        with suppress(OSError, JsException):  # the client may go away
+            await raw.body.pipeTo(js.WritableStream.new())
 
 
 def _too_large(limit: int) -> BodyTooLargeError:

@@ -53,6 +53,20 @@ def test_a_body_over_64_kb_that_does_not_say_its_length(client: httpx.Client) ->
     assert_error(client.post("/v1/route", content=parts), 413, "body_too_large")
 
 
+@pytest.mark.parametrize(
+    ("path", "key", "status"),
+    [("/v1/route", "", 413), ("/v1/route", "wrong", 401), ("/no", "", 404)],
+)
+def test_a_huge_body_gets_its_answer_and_leaves_the_connection_usable(
+    client: httpx.Client, path: str, key: str, status: int
+) -> None:
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    for _ in range(3):
+        refused = client.post(path, content=b" " * 5_000_000, headers=headers)
+        assert refused.status_code == status
+        assert client.get("/healthz").status_code == 200
+
+
 def test_a_query_of_8000_characters_in_any_script(client: httpx.Client) -> None:
     for character in ("x", "ß", "語", "🙂"):
         content = ('{"query": "' + character * 8_000 + '"}').encode()
