@@ -48,11 +48,13 @@ CREATE INDEX decision_cache_expires_at ON decision_cache (expires_at);
 
 -- One row an answer of POST /v1/route. Ids begin with the time, so their order is the order in time.
 CREATE TABLE logs (
-    id TEXT PRIMARY KEY,
+    seq INTEGER PRIMARY KEY, -- what the full text index points to; never reused, never renumbered
+    id TEXT NOT NULL UNIQUE,
     created_at INTEGER NOT NULL,
     request_id TEXT NOT NULL,
     key_id TEXT NOT NULL,
-    query TEXT NOT NULL,
+    query TEXT NOT NULL, -- empty while `log_queries` is off
+    query_hash TEXT, -- SHA-256 of the normalised query, the first 32 hex digits
     user TEXT,
     session TEXT,
     metadata TEXT, -- JSON object
@@ -77,3 +79,173 @@ CREATE TABLE logs (
     prompt_version TEXT NOT NULL,
     agents_revision TEXT NOT NULL
 ) STRICT;
+
+-- Who may do what. A key belongs to a user or stands alone; only its hash is kept.
+CREATE TABLE users (
+    id TEXT PRIMARY KEY,
+    email TEXT NOT NULL UNIQUE, -- lower case
+    name TEXT NOT NULL,
+    role TEXT NOT NULL CHECK (role IN ('viewer', 'labeler', 'admin')),
+    enabled INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE keys (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    hint TEXT NOT NULL, -- the key's first characters, to tell keys apart
+    hash TEXT NOT NULL UNIQUE, -- SHA-256, hex
+    scopes TEXT NOT NULL, -- JSON array
+    user_id TEXT REFERENCES users (id),
+    expires_at INTEGER,
+    requests_per_minute INTEGER,
+    monthly_budget_usd REAL,
+    revoked_at INTEGER,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+-- Other vendors behind AI Gateway. `secret` is the name of a Worker secret, never its value.
+CREATE TABLE providers (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    base_url TEXT,
+    secret TEXT,
+    models TEXT NOT NULL, -- JSON array of the vendor's model ids
+    priority INTEGER NOT NULL,
+    enabled INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+-- Models that were registered; those of the built-in table and of the vars need no row. A row with a
+-- built-in model's id changes that model.
+CREATE TABLE models (
+    id TEXT PRIMARY KEY,
+    type TEXT NOT NULL CHECK (type IN ('base', 'lora', 'classifier')),
+    base_model TEXT NOT NULL,
+    adapter TEXT,
+    status TEXT NOT NULL CHECK (status IN ('available', 'not_ready', 'retired')),
+    aliases TEXT NOT NULL, -- JSON array
+    context_window INTEGER,
+    input_price REAL, -- USD per million tokens
+    output_price REAL,
+    supports_lora INTEGER NOT NULL,
+    json_mode INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+-- Every change of the control plane; rows are only ever added.
+CREATE TABLE audit (
+    id TEXT PRIMARY KEY,
+    created_at INTEGER NOT NULL,
+    actor TEXT NOT NULL, -- the key's id or the user's e-mail address
+    request_id TEXT NOT NULL,
+    action TEXT NOT NULL, -- create, update, delete, select, …
+    resource TEXT NOT NULL, -- agent, model, config, …
+    resource_id TEXT NOT NULL,
+    before TEXT, -- JSON
+    after TEXT -- JSON
+) STRICT;
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'audit rows do not change'); END;
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'audit rows stay'); END;
+
+-- Answers kept for POSTs that are sent again with the same Idempotency-Key.
+CREATE TABLE idempotency (
+    key_hash TEXT PRIMARY KEY, -- over the caller's key, the path and the Idempotency-Key
+    request_hash TEXT NOT NULL,
+    status INTEGER, -- null while the first request is at work
+    body TEXT,
+    expires_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX idempotency_expires_at ON idempotency (expires_at);
+
+-- Logs are found by their text, and a question by its normalised form.
+CREATE INDEX logs_created_at ON logs (created_at);
+CREATE INDEX logs_query_hash ON logs (query_hash);
+CREATE VIRTUAL TABLE logs_fts USING fts5 (query, content = 'logs', content_rowid = 'seq', tokenize = 'unicode61');
+CREATE TRIGGER logs_insert_fts AFTER INSERT ON logs BEGIN INSERT INTO logs_fts (rowid, query) VALUES (new.seq, new.query); END;
+CREATE TRIGGER logs_delete_fts AFTER DELETE ON logs BEGIN INSERT INTO logs_fts (logs_fts, rowid, query) VALUES ('delete', old.seq, old.query); END;
+
+-- What the right answer to a question is, as people say it. `labels` is the history; the latest that
+-- is not removed wins, per question, whoever gave it.
+CREATE TABLE labels (
+    id TEXT PRIMARY KEY,
+    query_hash TEXT NOT NULL, -- as in logs
+    query TEXT NOT NULL,
+    agent_id TEXT, -- null: no agent fits (out of scope); see `removed`
+    removed INTEGER NOT NULL, -- 1: this entry takes the label away
+    log_id TEXT,
+    note TEXT,
+    labeler TEXT NOT NULL,
+    source TEXT NOT NULL CHECK (source IN ('hand', 'bulk', 'import', 'feedback')),
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX labels_query_hash ON labels (query_hash, id);
+CREATE INDEX labels_log_id ON labels (log_id);
+-- The label in force of each question: what datasets, the queue and accuracy read.
+CREATE TABLE current_labels (
+    query_hash TEXT PRIMARY KEY,
+    query TEXT NOT NULL,
+    agent_id TEXT,
+    label_id TEXT NOT NULL,
+    split TEXT NOT NULL CHECK (split IN ('train', 'validation', 'test')),
+    labeler TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE feedback (
+    id TEXT PRIMARY KEY,
+    decision_id TEXT NOT NULL,
+    value TEXT NOT NULL CHECK (value IN ('up', 'down')),
+    correct_agent TEXT,
+    comment TEXT,
+    key_id TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX feedback_decision_id ON feedback (decision_id);
+
+-- Sums per hour, kept current by the write of each log row, so that analytics never scan the logs.
+CREATE TABLE usage_hours (
+    hour INTEGER NOT NULL, -- unix milliseconds of its start
+    agent_id TEXT NOT NULL,
+    layer TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    model TEXT NOT NULL,
+    adapter TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    cache TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    answers INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    failed_attempts INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    cost_usd REAL NOT NULL,
+    unpriced_answers INTEGER NOT NULL, -- answers whose cost is not known
+    PRIMARY KEY (hour, agent_id, layer, reason, model, adapter, key_id, cache, status)
+) STRICT, WITHOUT ROWID;
+-- Latencies per hour in buckets of a logarithmic histogram: percentiles over any range by addition.
+CREATE TABLE latency_hours (
+    hour INTEGER NOT NULL,
+    agent_id TEXT NOT NULL,
+    layer TEXT NOT NULL,
+    model TEXT NOT NULL,
+    adapter TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    bucket INTEGER NOT NULL,
+    answers INTEGER NOT NULL,
+    PRIMARY KEY (hour, agent_id, layer, model, adapter, key_id, bucket)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER models_insert_revision AFTER INSERT ON models BEGIN UPDATE revision SET value = value + 1; END;
+CREATE TRIGGER models_update_revision AFTER UPDATE ON models BEGIN UPDATE revision SET value = value + 1; END;
+CREATE TRIGGER models_delete_revision AFTER DELETE ON models BEGIN UPDATE revision SET value = value + 1; END;
+CREATE TRIGGER providers_insert_revision AFTER INSERT ON providers BEGIN UPDATE revision SET value = value + 1; END;
+CREATE TRIGGER providers_update_revision AFTER UPDATE ON providers BEGIN UPDATE revision SET value = value + 1; END;
+CREATE TRIGGER providers_delete_revision AFTER DELETE ON providers BEGIN UPDATE revision SET value = value + 1; END;
+CREATE TRIGGER keys_insert_revision AFTER INSERT ON keys BEGIN UPDATE revision SET value = value + 1; END;
+CREATE TRIGGER keys_update_revision AFTER UPDATE ON keys BEGIN UPDATE revision SET value = value + 1; END;
+CREATE TRIGGER keys_delete_revision AFTER DELETE ON keys BEGIN UPDATE revision SET value = value + 1; END;
+CREATE TRIGGER users_insert_revision AFTER INSERT ON users BEGIN UPDATE revision SET value = value + 1; END;
+CREATE TRIGGER users_update_revision AFTER UPDATE ON users BEGIN UPDATE revision SET value = value + 1; END;
+CREATE TRIGGER users_delete_revision AFTER DELETE ON users BEGIN UPDATE revision SET value = value + 1; END;

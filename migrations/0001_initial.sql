@@ -46,11 +46,13 @@ CREATE INDEX decision_cache_expires_at ON decision_cache (expires_at);
 
 -- One row an answer of POST /v1/route. Ids begin with the time, so their order is the order in time.
 CREATE TABLE logs (
-    id TEXT PRIMARY KEY,
+    seq INTEGER PRIMARY KEY, -- what the full text index points to; never reused, never renumbered
+    id TEXT NOT NULL UNIQUE,
     created_at INTEGER NOT NULL,
     request_id TEXT NOT NULL,
     key_id TEXT NOT NULL,
-    query TEXT NOT NULL,
+    query TEXT NOT NULL, -- empty while `log_queries` is off
+    query_hash TEXT, -- SHA-256 of the normalised query, the first 32 hex digits
     user TEXT,
     session TEXT,
     metadata TEXT, -- JSON object

@@ -122,3 +122,14 @@ def test_cron_runs(anonymous: httpx.Client, product: Product) -> None:
         pytest.skip("only the local runtime fires a cron on request")
     fired = anonymous.get("/cdn-cgi/local/scheduled", params={"format": "json"})
     assert fired.json()["outcome"] == "ok"
+
+
+def test_a_change_and_its_audit_row_are_one(client: httpx.Client) -> None:
+    body = {"id": "audited", "name": "Audited", "description": "Watched."}
+    client.post("/v1/agents", json=body).raise_for_status()
+    assert client.post("/v1/agents", json=body).status_code == 409
+    client.delete("/v1/agents/audited").raise_for_status()
+    query = {"resource": "agent", "resource_id": "audited"}
+    entries = client.get("/v1/audit", params=query).json()["data"]
+    assert [entry["action"] for entry in entries] == ["delete", "create"]
+    assert entries[1]["after"]["name"] == "Audited"

@@ -1,6 +1,7 @@
 """Agents in the control plane. Exactly one is the default; it is always enabled."""
 
 from edgeneuro.call import Call
+from edgeneuro.controlplane.audit import commit
 from edgeneuro.domain.agent import Agent, AgentCreate, AgentDeleted, AgentPatch
 from edgeneuro.domain.page import Page, PageQuery, page_of
 from edgeneuro.errors import ConflictError, ConstraintError, NotFoundError
@@ -28,15 +29,21 @@ async def create_agent(call: Call, body: AgentCreate) -> Agent:
     created = rfc3339(services.now_ms())
     agent = Agent(**body.model_dump(), created_at=created, updated_at=created)
     try:
-        await store.insert_agent(services.db, agent)
+        rows = await commit(
+            call,
+            store.insert_agent(agent),
+            action="create",
+            resource="agent",
+            resource_id=agent.id,
+            after=agent,
+        )
     except ConstraintError as error:
         raise ConflictError(
             f"There is an agent {body.id!r} already; change it with PATCH, or choose another id.",
             code="agent_exists",
             param="id",
         ) from error
-    services.routing.forget()
-    return await get_agent(call, body.id)
+    return store.agent_from_row(rows[0])
 
 
 async def get_agent(call: Call, agent_id: str) -> Agent:
@@ -52,28 +59,42 @@ async def update_agent(call: Call, agent_id: str, body: AgentPatch) -> Agent:
     default."""
     services = call.services
     changes = body.model_dump(include=body.model_fields_set)
-    if changes.get("default") is False and (await get_agent(call, agent_id)).default:
+    before = await get_agent(call, agent_id)
+    if changes.get("default") is False and before.default:
         raise ConflictError(
             "This is the default agent. Make another one the default instead.",
             code="default_agent",
             param="default",
         )
     try:
-        agent = await store.update_agent(services.db, agent_id, changes, now_ms=services.now_ms())
+        rows = await commit(
+            call,
+            store.update_agent(agent_id, changes, now_ms=services.now_ms()),
+            action="update",
+            resource="agent",
+            resource_id=agent_id,
+            before=before,
+            after=before.model_copy(update=changes),
+        )
     except ConstraintError as error:
         raise _default_disabled() from error
-    services.routing.forget()
-    if agent is None:
+    if not rows:
         raise _no_such_agent(agent_id)
-    return agent
+    return store.agent_from_row(rows[0])
 
 
 async def delete_agent(call: Call, agent_id: str) -> AgentDeleted:
     """Delete an agent. The default one goes last."""
-    deleted = await store.delete_agent(call.services.db, agent_id)
-    call.services.routing.forget()
-    if not deleted:
-        await get_agent(call, agent_id)
+    before = await get_agent(call, agent_id)
+    rows = await commit(
+        call,
+        [store.delete_agent(agent_id)],
+        action="delete",
+        resource="agent",
+        resource_id=agent_id,
+        before=before,
+    )
+    if not rows:
         raise ConflictError(
             "This is the default agent. Make another one the default first.", code="default_agent"
         )

@@ -1,11 +1,12 @@
 """Models in the control plane: which there are, which one is active, and choosing another."""
 
 from edgeneuro.call import Call
+from edgeneuro.controlplane.audit import commit
 from edgeneuro.domain.catalogue import known_models
 from edgeneuro.domain.model import Model, ModelSelect, ModelSelection
 from edgeneuro.domain.page import Page
 from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
-from edgeneuro.store.config import store_routing_model
+from edgeneuro.store.config import store_setting
 
 
 async def list_models(call: Call) -> Page[Model]:
@@ -41,16 +42,23 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
     previous = config.active.id
     if body.expected_active not in (None, previous):
         raise _changed_meanwhile(previous)
-    stored = await store_routing_model(
-        services.db,
-        body.model_id,
-        at_revision=None if body.expected_active is None else config.revision,
-        now_ms=services.now_ms(),
+    selection = ModelSelection(active=body.model_id, previous=previous)
+    at_revision = None if body.expected_active is None else config.revision
+    rows = await commit(
+        call,
+        [
+            store_setting(
+                "routing_model", body.model_id, now_ms=services.now_ms(), at_revision=at_revision
+            )
+        ],
+        action="select",
+        resource="model",
+        resource_id=body.model_id,
+        after=selection,
     )
-    services.routing.forget()
-    if not stored:
+    if not rows:
         raise _changed_meanwhile((await services.routing.current()).active.id)
-    return ModelSelection(active=body.model_id, previous=previous)
+    return selection
 
 
 def _require_available(model: Model | None, model_id: str) -> None:

@@ -24,6 +24,9 @@ class StoredConfig(BaseModel):
     confidence_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
     time_budget_ms: Annotated[int, Field(ge=100, le=60_000)] = 5_000
     cache_ttl_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 3_600
+    log_queries: bool = True
+    redact_personal_data: bool = False
+    retention_days: Annotated[int, Field(ge=1, le=3_650)] = 90
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class RoutingConfig:
     confidence_threshold: float
     time_budget_ms: int
     cache_ttl_seconds: int
+    log_queries: bool
+    redact_personal_data: bool
+    retention_days: int
 
     @property
     def active(self) -> Model:
@@ -74,4 +80,7 @@ def build_routing_config(
         confidence_threshold=stored.confidence_threshold,
         time_budget_ms=stored.time_budget_ms,
         cache_ttl_seconds=stored.cache_ttl_seconds,
+        log_queries=stored.log_queries,
+        redact_personal_data=stored.redact_personal_data,
+        retention_days=stored.retention_days,
     )

@@ -48,13 +48,13 @@ async def count_agents(db: Database) -> int:
     return int(rows[0]["n"])
 
 
-async def insert_agent(db: Database, agent: Agent) -> None:
-    """The first agent becomes the default whatever it says. Raises ConstraintError: the id is
-    taken."""
+def insert_agent(agent: Agent) -> list[Statement]:
+    """The first agent becomes the default whatever it says; an id that is taken is a constraint
+    error."""
     insert = statement(
         f"INSERT INTO agents ({_COLUMNS}) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7,"
         " ?8 OR NOT EXISTS (SELECT 1 FROM agents), ?9 OR NOT EXISTS (SELECT 1 FROM agents),"
-        " ?10, ?10",
+        f" ?10, ?10 RETURNING {_COLUMNS}",
         agent.id,
         agent.name,
         agent.description,
@@ -67,14 +67,12 @@ async def insert_agent(db: Database, agent: Agent) -> None:
         unix_ms(agent.created_at),
     )
     clear = statement("UPDATE agents SET is_default = 0 WHERE is_default = 1")
-    await db.batch([clear, insert] if agent.default else [insert])
+    return [clear, insert] if agent.default else [insert]
 
 
-async def update_agent(
-    db: Database, agent_id: str, changes: Mapping[str, Any], *, now_ms: int
-) -> Agent | None:
-    """Writes only the fields in `changes`, so that simultaneous changes of others stay. None: there
-    is no such agent. Raises ConstraintError where the default agent would be a disabled one."""
+def update_agent(agent_id: str, changes: Mapping[str, Any], *, now_ms: int) -> list[Statement]:
+    """Only the fields in `changes`, so that simultaneous changes of others stay. No row comes back
+    where there is no such agent; a disabled default agent is a constraint error."""
     columns = {_COLUMN_OF_FIELD[name]: value for name, value in changes.items()}
     if "examples" in columns:
         columns["examples"] = _examples(columns["examples"])
@@ -90,20 +88,16 @@ async def update_agent(
         " AND EXISTS (SELECT 1 FROM agents WHERE id = ?1)",
         agent_id,
     )
-    rows = (await db.batch([clear, update] if changes.get("default") else [update]))[-1]
-    return agent_from_row(rows[0]) if rows else None
+    return [clear, update] if changes.get("default") else [update]
 
 
-async def delete_agent(db: Database, agent_id: str) -> bool:
-    """False where there is no such agent, or where it is the default one of several."""
-    rows = await db.run(
-        statement(
-            "DELETE FROM agents WHERE id = ?1"
-            " AND (is_default = 0 OR (SELECT count(*) FROM agents) = 1) RETURNING id",
-            agent_id,
-        )
+def delete_agent(agent_id: str) -> Statement:
+    """No row comes back where the agent is the default one of several."""
+    return statement(
+        "DELETE FROM agents WHERE id = ?1"
+        " AND (is_default = 0 OR (SELECT count(*) FROM agents) = 1) RETURNING id",
+        agent_id,
     )
-    return bool(rows)
 
 
 def agent_from_row(row: Row) -> Agent:

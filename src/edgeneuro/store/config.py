@@ -34,21 +34,18 @@ async def read_revision(db: Database) -> int:
     return int(rows[0]["value"])
 
 
-async def store_routing_model(
-    db: Database, model_id: str, *, at_revision: int | None, now_ms: int
-) -> bool:
-    """Stores the active model's id; with `at_revision`, only while that is the revision. False: it
-    was not, nothing is written."""
-    rows = await db.run(
-        statement(
-            "INSERT INTO config (key, value, updated_at) SELECT 'routing_model', ?1, ?2"
-            " WHERE ?3 IS NULL OR (SELECT value FROM revision) = ?3"
-            " ON CONFLICT (key)"
-            " DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
-            " RETURNING key",
-            json.dumps(model_id),
-            now_ms,
-            at_revision,
-        )
+def store_setting(
+    key: str, value: object, *, now_ms: int, at_revision: int | None = None
+) -> Statement:
+    """Stores one setting; with `at_revision`, only while that is the revision. No row comes back
+    where it was not."""
+    return statement(
+        "INSERT INTO config (key, value, updated_at) SELECT ?1, ?2, ?3"
+        " WHERE ?4 IS NULL OR (SELECT value FROM revision) = ?4"
+        " ON CONFLICT (key)"
+        " DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at RETURNING key",
+        key,
+        json.dumps(value),
+        now_ms,
+        at_revision,
     )
-    return bool(rows)

@@ -1,0 +1,60 @@
+"""The audit log: read it, and the one way in which the control plane changes anything."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+
+from edgeneuro.call import Call
+from edgeneuro.domain.audit import AuditEntry, AuditQuery
+from edgeneuro.domain.page import Page, page_of
+from edgeneuro.store import audit as store
+from edgeneuro.store.database import Rows, Statement
+from edgeneuro.store.times import rfc3339
+
+
+async def list_audit(call: Call, query: AuditQuery) -> Page[AuditEntry]:
+    """List changes, newest first."""
+    found = await store.list_audit(
+        call.services.db,
+        limit=query.limit + 1,
+        after=query.after,
+        resource=query.resource,
+        resource_id=query.resource_id,
+    )
+    return page_of(found, limit=query.limit)
+
+
+async def commit(
+    call: Call,
+    statements: Sequence[Statement],
+    *,
+    action: str,
+    resource: str,
+    resource_id: str,
+    before: BaseModel | None = None,
+    after: BaseModel | None = None,
+) -> Rows:
+    """Writes a change and its audit row in one batch, and has this isolate read its configuration
+    anew. Returns the rows of the last statement, the change proper; where that one changes nothing,
+    there is no audit row either."""
+    services = call.services
+    entry = AuditEntry(
+        id=services.new_id("aud"),
+        created_at=rfc3339(services.now_ms()),
+        actor=call.credential.key_id,
+        request_id=call.request_id,
+        action=action,
+        resource=resource,
+        resource_id=resource_id,
+        before=_fields(before),
+        after=_fields(after),
+    )
+    try:
+        rows = await services.db.batch([*statements, store.insert_audit(entry)])
+    finally:
+        services.routing.forget()
+    return rows[-2]
+
+
+def _fields(value: BaseModel | None) -> dict[str, object] | None:
+    return None if value is None else value.model_dump(mode="json")

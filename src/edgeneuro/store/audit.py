@@ -1,0 +1,56 @@
+"""The table `audit`: who changed what. Its row is written in one batch with the change itself."""
+
+import json
+
+from edgeneuro.domain.audit import AuditEntry
+from edgeneuro.store.database import Database, Row, Statement, Value, statement
+from edgeneuro.store.times import rfc3339, unix_ms
+
+_COLUMNS = "id, created_at, actor, request_id, action, resource, resource_id, before, after"
+
+
+def insert_audit(entry: AuditEntry) -> Statement:
+    """Goes right after the statement that makes the change: it writes nothing where that one
+    changed nothing."""
+    return statement(
+        f"INSERT INTO audit ({_COLUMNS}) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
+        " WHERE changes() > 0",
+        entry.id,
+        unix_ms(entry.created_at),
+        entry.actor,
+        entry.request_id,
+        entry.action,
+        entry.resource,
+        entry.resource_id,
+        _json(entry.before),
+        _json(entry.after),
+    )
+
+
+async def list_audit(
+    db: Database, *, limit: int, after: str | None, resource: str | None, resource_id: str | None
+) -> list[AuditEntry]:
+    """Newest first; `after` is the id of the last entry seen."""
+    rows = await db.run(
+        statement(
+            f"SELECT {_COLUMNS} FROM audit WHERE (?1 IS NULL OR id < ?1)"
+            " AND (?2 IS NULL OR resource = ?2) AND (?3 IS NULL OR resource_id = ?3)"
+            " ORDER BY id DESC LIMIT ?4",
+            after,
+            resource,
+            resource_id,
+            limit,
+        )
+    )
+    return [_entry(row) for row in rows]
+
+
+def _entry(row: Row) -> AuditEntry:
+    fields = {name: row[name] for name in _COLUMNS.split(", ")}
+    for name in ("before", "after"):
+        fields[name] = None if fields[name] is None else json.loads(fields[name])
+    return AuditEntry.model_validate({**fields, "created_at": rfc3339(row["created_at"])})
+
+
+def _json(value: object) -> Value:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
