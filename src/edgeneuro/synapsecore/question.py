@@ -3,12 +3,12 @@ kept."""
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.decision import RouteRequest
+from edgeneuro.domain.query import normalise
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidRequestError, NotConfiguredError
 from edgeneuro.synapsecore.prompt import PROMPT_VERSION
@@ -35,11 +35,6 @@ def ask_question(request: RouteRequest, config: RoutingConfig) -> Question:
     stand_in = config.default_agent if config.default_agent in agents else agents[0]
     ids = sorted(agent.id for agent in agents) if request.candidates else None
     return Question(request.query, agents, stand_in, _cache_key(request.query, config, ids))
-
-
-def normalise(query: str) -> str:
-    """Queries that differ in case, spacing or Unicode form alone are the same question."""
-    return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
 
 
 def _candidates(wanted: Sequence[str] | None, config: RoutingConfig) -> tuple[Agent, ...]:

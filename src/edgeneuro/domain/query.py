@@ -1,0 +1,43 @@
+"""Queries as identities: which are the same question, which nearly the same, and in which part of a
+data set each one belongs."""
+
+import hashlib
+import re
+import unicodedata
+from typing import Literal
+
+Split = Literal["train", "validation", "test"]
+
+# Of 100 questions, by the hash of their near form: 80 train, 10 validation, 10 test.
+_VALIDATION_FROM, _TEST_FROM = 80, 90
+_WORD = re.compile(r"[^\W_]+")
+
+
+def normalise(query: str) -> str:
+    """Queries that differ in case, spacing or Unicode form alone are the same question."""
+    return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
+
+
+def query_hash(query: str) -> str:
+    """The identity of a question: 32 hex digits over its normalised form."""
+    return _sha256(normalise(query))[:32]
+
+
+def near_form(query: str) -> str:
+    """What near-duplicates have in common: the words, whatever their order, punctuation, repetition
+    and plural s."""
+    words = {word.removesuffix("s") or word for word in _WORD.findall(normalise(query))}
+    return " ".join(sorted(words)) or normalise(query)
+
+
+def split_of(query: str) -> Split:
+    """The part of the data set, by the near form alone, so that near-duplicates never straddle and
+    a question stays where it is for ever."""
+    place = int(_sha256(near_form(query))[:8], 16) % 100
+    if place >= _TEST_FROM:
+        return "test"
+    return "validation" if place >= _VALIDATION_FROM else "train"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
