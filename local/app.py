@@ -21,6 +21,7 @@ from local.ai_gateway import (
 )
 from local.answers import Answer, json_answer
 from local.calls import Origin
+from local.catalogue import catalogue_entries
 from local.control import control_routes
 from local.engines import Engine
 from local.engines.openai import OpenAi
@@ -53,6 +54,12 @@ def _routes(gateway: AiGateway) -> list[Route]:
     async def healthz(request: Request) -> Response:
         return JSONResponse({"status": "ok", "engine": workers_ai.engine.name})
 
+    async def search_models(request: Request) -> Response:
+        entries = catalogue_entries()
+        size, page = _number(request, "per_page", 50), _number(request, "page", 1)
+        listed = entries[(page - 1) * size : page * size]
+        return JSONResponse({"result": listed, "success": True, "errors": [], "messages": []})
+
     async def run(request: Request) -> Response:
         inputs = await read_json(request)
         origin = Origin(request.url.path)
@@ -81,6 +88,7 @@ def _routes(gateway: AiGateway) -> list[Route]:
     account, base = "/client/v4/accounts/{account}/ai", "/v1/{account}/{gateway}"
     return [
         Route("/healthz", healthz, methods=["GET"]),
+        Route(f"{account}/models/search", search_models, methods=["GET"]),
         _post(f"{account}/run/{{model:path}}", run),
         _post(f"{account}/v1/chat/completions", chat),
         _post(f"{base}/workers-ai/v1/chat/completions", provider_chat),
@@ -113,6 +121,11 @@ async def _serve(gateway: AiGateway, request: Request, steps: list[Step]) -> Res
         steps=steps,
     )
     return await respond(request, gateway.serve(called))
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    given = request.query_params.get(name, "")
+    return max(1, int(given)) if given.isdecimal() else default
 
 
 def _model(request: Request) -> str:

@@ -6,8 +6,9 @@ seen to accept, which is narrower than the schemas in its catalogue.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Shape = Literal["classic", "openai"]
 
@@ -51,3 +52,28 @@ MODELS: dict[str, Model] = {
         _newer("@cf/openai/gpt-oss-20b", 128_000),
     )
 }
+
+
+def catalogue_entries() -> list[dict[str, Any]]:
+    """As Cloudflare lists its models: the id is an internal one, the model's own is `name`."""
+    return [
+        {
+            "id": str(uuid.uuid5(uuid.NAMESPACE_URL, model.id)),
+            "source": 1,
+            "name": model.id,
+            "description": "",
+            "task": {"name": "Text Generation"},
+            "tags": [],
+            "properties": _properties(model),
+        }
+        for model in MODELS.values()
+    ]
+
+
+def _properties(model: Model) -> list[dict[str, Any]]:
+    properties: list[dict[str, Any]] = [
+        {"property_id": "context_window", "value": str(model.context_window)}
+    ]
+    if model.lora:
+        properties.append({"property_id": "lora", "value": "true"})
+    return properties

@@ -167,3 +167,11 @@ CREATE TRIGGER keys_delete_revision AFTER DELETE ON keys BEGIN UPDATE revision S
 CREATE TRIGGER users_insert_revision AFTER INSERT ON users BEGIN UPDATE revision SET value = value + 1; END;
 CREATE TRIGGER users_update_revision AFTER UPDATE ON users BEGIN UPDATE revision SET value = value + 1; END;
 CREATE TRIGGER users_delete_revision AFTER DELETE ON users BEGIN UPDATE revision SET value = value + 1; END;
+
+-- What Workers AI's own catalogue said of its models when it was last asked.
+CREATE TABLE discovered_models (
+    id TEXT PRIMARY KEY,
+    facts TEXT NOT NULL, -- JSON
+    seen_at INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER discovered_models_insert_revision AFTER INSERT ON discovered_models BEGIN UPDATE revision SET value = value + 1; END;

@@ -19,6 +19,17 @@ export default class LocalAi extends WorkerEntrypoint {
     if (!answer.ok) throw upstreamError(await answer.text());
     return answer.headers.get("content-type") === "application/json" ? answer.json() : answer.body;
   }
+
+  async models(params) {
+    return catalogue(this.env.LOCAL_AI_ORIGIN, params ?? {});
+  }
+}
+
+async function catalogue(origin, params) {
+  const query = new URLSearchParams(params);
+  const answer = await fetch(`${origin}/client/v4/accounts/${ACCOUNT}/ai/models/search?${query}`);
+  if (!answer.ok) throw upstreamError(unwrapped(await answer.text(), answer.status));
+  return (await answer.json()).result;
 }
 
 async function ask(origin, model, inputs, options) {

@@ -79,6 +79,7 @@ def _build_services(env: Any) -> Services:
         now=time.time,
         monotonic=time.monotonic,
         new_id=_new_id,
+        secret_is_set=lambda name: isinstance(getattr(env, name, None), str),
     )
 
 

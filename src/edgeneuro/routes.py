@@ -1,6 +1,6 @@
 """The HTTP surface, whole: method, path, handler, access, status of a success if it is not 200."""
 
-from edgeneuro.controlplane import agents, audit, health, logs, models
+from edgeneuro.controlplane import agents, audit, config, health, logs, models, providers
 from edgeneuro.synapsecore import api as synapsecore
 from edgeneuro.web.auth import Access
 from edgeneuro.web.routing import Route
@@ -13,13 +13,26 @@ ROUTES = (
 
     Route("GET",    "/v1/models",                 models.list_models,    ROUTE),
     Route("POST",   "/v1/models/select",          models.select_model,   ADMIN),
+    Route("POST",   "/v1/models/refresh",         models.refresh_models, ADMIN),
+    Route("POST",   "/v1/models",                 models.register_model, ADMIN, 201),
     Route("GET",    "/v1/models/{model_id:path}", models.get_model,      ROUTE),
+    Route("PATCH",  "/v1/models/{model_id:path}", models.update_model,   ADMIN),
+    Route("DELETE", "/v1/models/{model_id:path}", models.retire_model,   ADMIN),
 
     Route("GET",    "/v1/agents",                 agents.list_agents,    ADMIN),
     Route("POST",   "/v1/agents",                 agents.create_agent,   ADMIN, 201),
     Route("GET",    "/v1/agents/{agent_id}",      agents.get_agent,      ADMIN),
     Route("PATCH",  "/v1/agents/{agent_id}",      agents.update_agent,   ADMIN),
     Route("DELETE", "/v1/agents/{agent_id}",      agents.delete_agent,   ADMIN),
+
+    Route("GET",    "/v1/providers",              providers.list_providers,  ADMIN),
+    Route("POST",   "/v1/providers",              providers.create_provider, ADMIN, 201),
+    Route("GET",    "/v1/providers/{provider_id}", providers.get_provider,   ADMIN),
+    Route("PATCH",  "/v1/providers/{provider_id}", providers.update_provider, ADMIN),
+    Route("DELETE", "/v1/providers/{provider_id}", providers.delete_provider, ADMIN),
+
+    Route("GET",    "/v1/config",                 config.get_config,     ADMIN),
+    Route("PATCH",  "/v1/config",                 config.update_config,  ADMIN),
 
     Route("GET",    "/v1/logs",                   logs.list_logs,        LABEL),
 

@@ -96,6 +96,11 @@ class KeptRouting:
                 raise
         return self._config
 
+    async def fresh(self) -> RoutingConfig:
+        """As it is in D1 now: what the control plane shows and checks against."""
+        self.forget()
+        return await self.current()
+
     def forget(self) -> None:
         """After a write of our own: the next request reads anew."""
         self._checked_at = None
@@ -121,6 +126,7 @@ class Services:
     now: Callable[[], float]
     monotonic: Callable[[], float]
     new_id: Callable[[str], str]
+    secret_is_set: Callable[[str], bool] = lambda name: False
     recent_answers: ExpiringLru[Answer] = field(default_factory=lambda: ExpiringLru(_ANSWERS_KEPT))
     without_json_mode: set[str] = field(default_factory=set)
 

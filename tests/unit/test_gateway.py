@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.domain.catalogue import BaseModelFacts
 from edgeneuro.domain.decision import Usage
 from edgeneuro.errors import (
     InvalidOutputError,
@@ -18,6 +19,7 @@ from edgeneuro.errors import (
     UpstreamTimeoutError,
 )
 from edgeneuro.gateway.binding import BindingGateway
+from edgeneuro.gateway.catalogue import read_catalogue
 from edgeneuro.gateway.seam import ModelRequest
 from edgeneuro.gateway.upstream_errors import raised_error, upstream_error
 from edgeneuro.gateway.workers_ai import read_content, read_usage
@@ -139,6 +141,49 @@ async def test_whatever_happens_is_an_upstream_error(
     with pytest.raises(UpstreamError) as raised:
         await BindingGateway(Binding(answer), gateway_id="edge").run(request())
     assert type(raised.value) is expected
+
+
+class Catalogue:
+    """env.AI with so many models."""
+
+    def __init__(self, count: int) -> None:
+        self._entries = [{"name": f"@cf/a/m{n}", "properties": []} for n in range(count)]
+
+    async def models(self, query: dict[str, Any]) -> list[dict[str, Any]]:
+        start = (query["page"] - 1) * query["per_page"]
+        return self._entries[start : start + query["per_page"]]
+
+
+async def test_the_catalogue_is_read_page_by_page() -> None:
+    models = await BindingGateway(Catalogue(250), gateway_id="").models()
+    assert [model.id for model in models] == [f"@cf/a/m{n}" for n in range(250)]
+
+
+def test_what_a_catalogue_entry_says() -> None:
+    properties = [
+        {"property_id": "context_window", "value": "24000"},
+        {"property_id": "lora", "value": "true"},
+        {"property_id": "planned_deprecation_date", "value": "2027-01-31"},
+        {
+            "property_id": "price",
+            "value": [
+                {"unit": "per M input tokens", "price": 0.293, "currency": "USD"},
+                {"unit": "per M output tokens", "price": 2.253, "currency": "USD"},
+            ],
+        },
+    ]
+    entries = [
+        {"id": "internal", "name": "@cf/a/b", "properties": properties},
+        {"name": "@cf/a/c", "properties": [{"property_id": "context_window", "value": 128000}, 7]},
+        {"name": "@cf/a/d", "properties": "?"},
+        {"name": 7},
+        "?",
+    ]
+    assert read_catalogue(entries) == [
+        BaseModelFacts("@cf/a/b", 0.293, 2.253, 24_000, True, False, "2027-01-31"),
+        BaseModelFacts("@cf/a/c", context_window=128_000),
+        BaseModelFacts("@cf/a/d"),
+    ]
 
 
 async def test_without_the_binding_it_says_so() -> None:

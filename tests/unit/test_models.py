@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from edgeneuro.domain.catalogue import known_models
+from edgeneuro.domain.catalogue import BaseModelFacts, known_models
+from edgeneuro.domain.decision import Usage
+from edgeneuro.errors import UpstreamError, UpstreamTimeoutError
+from edgeneuro.gateway.seam import ModelAnswer
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.conftest import Product
@@ -32,9 +35,12 @@ async def test_the_list_has_base_models_and_the_pair_of_vars(product: Product) -
         "adapter": None,
         "status": "available",
         "active": True,
+        "aliases": [],
         "supports_lora": False,
+        "json_mode": True,
         "context_window": 60_000,
         "pricing": {"input_per_million": 0.027, "output_per_million": 0.201, "currency": "USD"},
+        "planned_deprecation_date": None,
     }
     lora = models[LORA]
     assert (lora["type"], lora["adapter"]) == ("lora", LORA)
@@ -111,3 +117,140 @@ def test_models_named_by_vars_alone_are_known() -> None:
     models = known_models(Settings(routing_model="@cf/new/model", fallback_models=("other",)))
     assert (models["@cf/new/model"].owned_by, models["other"].owned_by) == ("new", "workers-ai")
     assert models["@cf/new/model"].pricing is None
+
+
+BASE = {
+    "id": "@cf/new/model",
+    "type": "base",
+    "json_mode": True,
+    "context_window": 8_000,
+    "pricing": {"input_per_million": 1.0, "output_per_million": 2},
+    "aliases": ["new"],
+}
+
+
+async def test_a_registered_base_model_can_be_selected_and_is_asked(product: Product) -> None:
+    created = await product.call("POST", "/v1/models", BASE)
+    assert created.status == 201
+    assert {name: created.json()[name] for name in BASE} == {
+        **BASE,
+        "pricing": {"input_per_million": 1.0, "output_per_million": 2.0, "currency": "USD"},
+    }
+    selected = await product.call("POST", "/v1/models/select", {"model_id": "new"})
+    assert selected.json()["active"] == "@cf/new/model"
+    product.gateway.enqueue(
+        ModelAnswer(
+            content={"agent": "hr", "confidence": 1},
+            usage=Usage(prompt_tokens=100, completion_tokens=10, total_tokens=110),
+        )
+    )
+    decision = (await product.route("Leave?")).json()
+    assert decision["model"] == "@cf/new/model"
+    assert decision["cost_usd"] == pytest.approx(120e-6)
+    assert product.gateway.requests[0].response_schema is not None
+
+
+async def test_a_registered_adapter_stands_on_its_base(product: Product) -> None:
+    body = {
+        "id": "intent-v2",
+        "type": "lora",
+        "base_model": "@cf/mistral/mistral-7b-instruct-v0.2-lora",
+        "adapter": "uploaded-name",
+    }
+    model = (await product.call("POST", "/v1/models", body)).json()
+    assert (model["type"], model["adapter"]) == ("lora", "uploaded-name")
+    assert model["context_window"] == 15_000
+    await product.call("POST", "/v1/models/select", {"model_id": "intent-v2"})
+    product.gateway.enqueue(ModelAnswer(content="hr"))
+    await product.route("Leave?")
+    request = product.gateway.requests[0]
+    assert (request.model, request.adapter) == (body["base_model"], "uploaded-name")
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code", "param"),
+    [
+        ({"id": LLAMA}, 409, "model_exists", "id"),
+        ({"aliases": [LORA]}, 409, "alias_taken", "aliases[0]"),
+        ({"type": "classifier"}, 400, "invalid_value", "type"),
+        ({"context_window": 0}, 400, "invalid_value", "context_window"),
+        ({"pricing": {"input_per_million": -1, "output_per_million": 1}}, 400, "invalid_value", ""),
+        ({"type": "lora"}, 400, "missing_field", "base_model"),
+        ({"type": "lora", "base_model": "no-such"}, 400, "model_not_found", "base_model"),
+        ({"type": "lora", "base_model": LLAMA}, 400, "lora_unsupported", "base_model"),
+        ({"base_model": LLAMA}, 400, "invalid_value", "base_model"),
+    ],
+)
+async def test_what_cannot_be_registered(
+    product: Product, change: dict[str, object], status: int, code: str, param: str
+) -> None:
+    answered = await product.call("POST", "/v1/models", {**BASE, **change})
+    error = answered.json()["error"]
+    assert (answered.status, error["code"]) == (status, code)
+    assert error["param"] == (param or "pricing.input_per_million")
+    assert product.rows("SELECT * FROM models") == []
+
+
+async def test_a_built_in_model_can_be_changed_and_the_rest_of_it_stays(product: Product) -> None:
+    path = f"/v1/models/{LLAMA}"
+    before = (await product.call("GET", path)).json()
+    patched = (await product.call("PATCH", path, {"aliases": ["small"]})).json()
+    assert patched == {**before, "aliases": ["small"]}
+    assert (await product.call("GET", "/v1/models/small")).json()["id"] == LLAMA
+
+
+async def test_a_retired_model_stays_in_the_list_and_cannot_be_selected(product: Product) -> None:
+    path = "/v1/models/@cf/openai/gpt-oss-20b"
+    assert (await product.call("DELETE", path)).json()["status"] == "retired"
+    answered = await product.call(
+        "POST", "/v1/models/select", {"model_id": "@cf/openai/gpt-oss-20b"}
+    )
+    assert (answered.status, answered.json()["error"]["code"]) == (400, "model_retired")
+    assert (await product.call("PATCH", path, {"status": "available"})).status == 200
+    answered = await product.call(
+        "POST", "/v1/models/select", {"model_id": "@cf/openai/gpt-oss-20b"}
+    )
+    assert answered.status == 200
+
+
+@pytest.mark.parametrize(("method", "body"), [("DELETE", None), ("PATCH", {"status": "not_ready"})])
+async def test_the_active_model_cannot_be_retired(
+    product: Product, method: str, body: object
+) -> None:
+    answered = await product.call(method, f"/v1/models/{LLAMA}", body)
+    assert (answered.status, answered.json()["error"]["code"]) == (409, "model_active")
+
+
+async def test_a_retired_fallback_model_is_not_asked(product: Product) -> None:
+    await product.call("DELETE", "/v1/models/@cf/ibm-granite/granite-4.0-h-micro")
+    decision = (await product.route("Leave?")).json()
+    assert [attempt["model"] for attempt in decision["attempts"]] == [LLAMA]
+
+
+async def test_the_catalogue_of_workers_ai_is_merged_with_the_table(product: Product) -> None:
+    product.gateway.catalogue = [
+        BaseModelFacts(LLAMA, 0.03, 0.3, 64_000, planned_deprecation_date="2027-03-01"),
+        BaseModelFacts("@cf/meta/llama-3.2-3b-instruct"),
+        BaseModelFacts("@cf/brand/new-lora", supports_lora=True),
+    ]
+    refreshed = (await product.call("POST", "/v1/models/refresh")).json()
+    assert refreshed == {"object": "model.refresh", "models": 3, "added": ["@cf/brand/new-lora"]}
+    llama = (await product.call("GET", f"/v1/models/{LLAMA}")).json()
+    assert (llama["context_window"], llama["json_mode"]) == (64_000, True)
+    assert llama["pricing"]["input_per_million"] == 0.03
+    assert llama["planned_deprecation_date"] == "2027-03-01"
+    kept = (await product.call("GET", "/v1/models/@cf/meta/llama-3.2-3b-instruct")).json()
+    assert (kept["context_window"], kept["pricing"]["input_per_million"]) == (80_000, 0.051)
+    added = (await product.call("GET", "/v1/models/@cf/brand/new-lora")).json()
+    assert (added["supports_lora"], added["json_mode"], added["pricing"]) == (True, False, None)
+
+
+@pytest.mark.parametrize("catalogue", [[], UpstreamTimeoutError("slow")])
+async def test_a_catalogue_that_does_not_come_changes_nothing(
+    product: Product, catalogue: list[BaseModelFacts] | UpstreamError
+) -> None:
+    product.gateway.catalogue = [BaseModelFacts("@cf/brand/new")]
+    await product.call("POST", "/v1/models/refresh")
+    product.gateway.catalogue = catalogue
+    assert (await product.call("POST", "/v1/models/refresh")).status in (502, 504)
+    assert (await product.call("GET", "/v1/models/@cf/brand/new")).status == 200

@@ -2,84 +2,237 @@
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
-from edgeneuro.domain.catalogue import known_models
-from edgeneuro.domain.model import Model, ModelSelect, ModelSelection
+from edgeneuro.domain.catalogue import base_model, facts_of, find_model, lora_model
+from edgeneuro.domain.model import (
+    Model,
+    ModelPatch,
+    ModelRefresh,
+    ModelRegister,
+    ModelSelect,
+    ModelSelection,
+)
 from edgeneuro.domain.page import Page
-from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
-from edgeneuro.store.config import store_setting
+from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.errors import (
+    ConflictError,
+    InvalidOutputError,
+    InvalidRequestError,
+    NotFoundError,
+)
+from edgeneuro.store.config import store_settings
+from edgeneuro.store.discovered import replace_discovered
+from edgeneuro.store.models import upsert_model
 
 
 async def list_models(call: Call) -> Page[Model]:
     """List the models that can answer, base models and adapters; `active` marks the selected
     one."""
-    active = (await call.services.routing.current()).active.id
-    models = [
-        model.model_copy(update={"active": model.id == active})
-        for model in known_models(call.services.settings).values()
-    ]
+    models = _shown(await call.services.routing.current())
     return Page(data=models, first_id=models[0].id, last_id=models[-1].id)
 
 
 async def get_model(call: Call, model_id: str) -> Model:
-    """Read one model. Its id may be sent as it is or percent-encoded."""
-    page = await list_models(call)
-    for model in page.data:
-        if model.id == model_id:
-            return model
-    raise NotFoundError(
-        f"There is no model {model_id[:200]!r}. GET /v1/models lists them.",
-        code="model_not_found",
-        param="model_id",
+    """Read one model by its id or an alias, sent as it is or percent-encoded."""
+    return _find(await call.services.routing.current(), model_id)
+
+
+async def register_model(call: Call, body: ModelRegister) -> Model:
+    """Register a base model that the table lacks, or an adapter that was uploaded."""
+    config = await call.services.routing.fresh()
+    if find_model(config.models, body.id) is not None:
+        raise ConflictError(
+            f"There is a model {body.id!r} already; change it with PATCH.",
+            code="model_exists",
+            param="id",
+        )
+    model = _new_model(config, body).model_copy(
+        update={"owned_by": "you", "created": int(call.services.now())}
     )
+    _require_free_aliases(config, model)
+    return await _write(call, config, model, action="create", before=None)
+
+
+async def update_model(call: Call, model_id: str, body: ModelPatch) -> Model:
+    """Change the fields that the body holds, of built-in models too."""
+    config = await call.services.routing.fresh()
+    before = _find(config, model_id)
+    given = {name: getattr(body, name) for name in body.model_fields_set}
+    model = before.model_copy(update=given)
+    _require_free_aliases(config, model)
+    if model.status != "available":
+        _require_inactive(before)
+    return await _write(call, config, model, action="update", before=before)
+
+
+async def retire_model(call: Call, model_id: str) -> Model:
+    """Retire a model: it stays in the list and the logs, and can no longer be selected."""
+    config = await call.services.routing.fresh()
+    before = _find(config, model_id)
+    _require_inactive(before)
+    retired = before.model_copy(update={"status": "retired"})
+    return await _write(call, config, retired, action="retire", before=before)
+
+
+async def refresh_models(call: Call) -> ModelRefresh:
+    """Ask Workers AI for its own catalogue: prices, context windows, LoRA support, retirements."""
+    services = call.services
+    known = (await services.routing.fresh()).models
+    facts = await services.gateway.models()
+    if not facts:
+        raise InvalidOutputError("Workers AI's catalogue is empty; what was known is kept.")
+    result = ModelRefresh(
+        models=len(facts), added=[each.id for each in facts if each.id not in known]
+    )
+    await commit(
+        call,
+        replace_discovered(facts, now_ms=services.now_ms()),
+        action="refresh",
+        resource="model",
+        resource_id="catalogue",
+        after=result,
+    )
+    return result
 
 
 async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
     """Make a model the active one. It is stored, and asked from the next request on."""
-    services = call.services
-    _require_available(known_models(services.settings).get(body.model_id), body.model_id)
-    services.routing.forget()
-    config = await services.routing.current()
+    config = await call.services.routing.fresh()
+    model = require_available(config, body.model_id, param="model_id")
     previous = config.active.id
     if body.expected_active not in (None, previous):
         raise _changed_meanwhile(previous)
-    selection = ModelSelection(active=body.model_id, previous=previous)
-    at_revision = None if body.expected_active is None else config.revision
+    selection = ModelSelection(active=model.id, previous=previous)
+    stored = store_settings(
+        {"routing_model": model.id},
+        now_ms=call.services.now_ms(),
+        at_revision=config.revision,
+    )
     rows = await commit(
         call,
-        [
-            store_setting(
-                "routing_model", body.model_id, now_ms=services.now_ms(), at_revision=at_revision
-            )
-        ],
+        [stored],
         action="select",
         resource="model",
-        resource_id=body.model_id,
+        resource_id=model.id,
         after=selection,
     )
     if not rows:
-        raise _changed_meanwhile((await services.routing.current()).active.id)
+        raise _changed_meanwhile((await call.services.routing.current()).active.id)
     return selection
 
 
-def _require_available(model: Model | None, model_id: str) -> None:
+def require_available(config: RoutingConfig, model_id: str, *, param: str) -> Model:
+    """The model of that id or alias, if it can be asked. Raises InvalidRequestError."""
+    model = find_model(config.models, model_id)
     if model is None:
         raise InvalidRequestError(
-            f"There is no model {model_id!r}. GET /v1/models lists them.",
+            f"{param}: there is no model {model_id!r}. GET /v1/models lists them.",
             code="model_not_found",
-            param="model_id",
+            param=param,
+        )
+    if model.type == "lora" and not model.supports_lora:
+        raise InvalidRequestError(
+            f"{param}: the base model {model.base_model!r} of {model_id!r} takes no LoRA adapters;"
+            " choose an adapter on one that does.",
+            code="lora_unsupported",
+            param=param,
         )
     if model.status != "available":
         raise InvalidRequestError(
-            f"{model_id!r} cannot be selected: its base model {model.base_model!r} takes no LoRA"
-            " adapters. Set FINE_TUNED_MODEL to one that does.",
-            code="lora_unsupported",
+            f"{param}: the model {model_id!r} is {model.status}; choose one that is available.",
+            code=f"model_{model.status}",
+            param=param,
+        )
+    return model
+
+
+def _shown(config: RoutingConfig) -> list[Model]:
+    return [
+        model.model_copy(update={"active": model.id == config.active.id})
+        for model in config.models.values()
+    ]
+
+
+def _find(config: RoutingConfig, model_id: str) -> Model:
+    model = find_model(config.models, model_id)
+    if model is None:
+        raise NotFoundError(
+            f"There is no model {model_id[:200]!r}. GET /v1/models lists them.",
+            code="model_not_found",
             param="model_id",
         )
+    return model.model_copy(update={"active": model.id == config.active.id})
+
+
+def _new_model(config: RoutingConfig, body: ModelRegister) -> Model:
+    given = {
+        name: value
+        for name in ("aliases", "context_window", "pricing", "supports_lora", "json_mode")
+        if (value := getattr(body, name)) is not None
+    }
+    if body.type == "base":
+        if body.base_model not in (None, body.id) or body.adapter is not None:
+            raise InvalidRequestError(
+                "base_model: a base model stands on no other; leave base_model and adapter out.",
+                param="base_model",
+            )
+        return base_model(facts_of(body.id)).model_copy(update=given)
+    if body.base_model is None:
+        raise InvalidRequestError(
+            "base_model: name the base model that the adapter was trained on.",
+            code="missing_field",
+            param="base_model",
+        )
+    base = require_available(config, body.base_model, param="base_model")
+    model = lora_model(body.id, base, adapter=body.adapter).model_copy(update=given)
+    if not model.supports_lora:
+        raise InvalidRequestError(
+            f"base_model: {base.id!r} takes no LoRA adapters.",
+            code="lora_unsupported",
+            param="base_model",
+        )
+    return model
+
+
+def _require_free_aliases(config: RoutingConfig, model: Model) -> None:
+    for index, alias in enumerate(model.aliases):
+        other = find_model(config.models, alias)
+        if other is not None and other.id != model.id:
+            raise ConflictError(
+                f"aliases[{index}]: {alias!r} already names the model {other.id!r}.",
+                code="alias_taken",
+                param=f"aliases[{index}]",
+            )
+
+
+def _require_inactive(model: Model) -> None:
+    if model.active:
+        raise ConflictError(
+            "This is the active model. Select another one first.", code="model_active"
+        )
+
+
+async def _write(
+    call: Call, config: RoutingConfig, model: Model, *, action: str, before: Model | None
+) -> Model:
+    upsert = upsert_model(model, now_ms=call.services.now_ms(), at_revision=config.revision)
+    rows = await commit(
+        call,
+        [upsert],
+        action=action,
+        resource="model",
+        resource_id=model.id,
+        before=before,
+        after=model,
+    )
+    if not rows:
+        raise _changed_meanwhile((await call.services.routing.current()).active.id)
+    return _find(await call.services.routing.current(), model.id)
 
 
 def _changed_meanwhile(active: str) -> ConflictError:
     return ConflictError(
-        f"The configuration has changed; the active model is {active!r}. Look again, then select.",
+        f"The configuration has changed meanwhile; the active model is {active!r}. Look, then try"
+        " again.",
         code="active_model_changed",
         param="expected_active",
     )

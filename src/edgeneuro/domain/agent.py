@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from edgeneuro.domain.url import PublicUrl
+
 # The router's word for "no agent fits"; no agent may be called so.
 NO_AGENT = "none"
 
@@ -23,7 +25,6 @@ Description = Annotated[
 ]
 Example = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 Examples = Annotated[list[Example], Field(max_length=20)]
-Endpoint = Annotated[str, StringConstraints(pattern=r"^https://[^\s/]+[^\s]*$", max_length=2000)]
 SystemPrompt = Annotated[str, StringConstraints(min_length=1, max_length=8000)]
 ModelId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -52,14 +53,15 @@ class AgentCreate(BaseModel):
     name: Name
     description: Description
     examples: Examples = Field(default_factory=list)
-    endpoint: Endpoint | None = None
+    endpoint: PublicUrl | None = None
     system_prompt: SystemPrompt | None = None
     model: ModelId | None = None
     enabled: bool = True
     default: bool = False
 
 
-def _without_defaults(schema: dict[str, Any]) -> None:
+def without_defaults(schema: dict[str, Any]) -> None:
+    """For bodies of PATCH, whose defaults only make the fields optional: the schema hides them."""
     for field in schema["properties"].values():
         field.pop("default", None)
 
@@ -68,12 +70,12 @@ class AgentPatch(BaseModel):
     """A field left out stays as it is; null empties the ones that may be empty."""
 
     # The defaults below only make the fields optional; nothing ever takes their values.
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_without_defaults)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
 
     name: Name = ""
     description: Description = ""
     examples: Examples = Field(default_factory=list)
-    endpoint: Endpoint | None = None
+    endpoint: PublicUrl | None = None
     system_prompt: SystemPrompt | None = None
     model: ModelId | None = None
     enabled: bool = True

@@ -5,7 +5,8 @@ Prices in USD per million tokens and context windows in tokens are those of Clou
 page and model pages as of 2026-11; "supports_lora" and "json_mode" follow the catalogue's `lora`
 property and the models' `response_format` input."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from edgeneuro.domain.model import Model, Pricing
 from edgeneuro.settings import Settings
@@ -21,6 +22,7 @@ class BaseModelFacts:
     context_window: int | None = None
     supports_lora: bool = False
     json_mode: bool = False
+    planned_deprecation_date: str | None = None
 
 
 _FACTS = {
@@ -64,17 +66,59 @@ def facts_of(base_model: str) -> BaseModelFacts:
     return _FACTS.get(base_model) or BaseModelFacts(base_model)
 
 
-def known_models(settings: Settings) -> dict[str, Model]:
-    """Every model that can be listed and selected here: the table, the models that the vars name,
-    and under INTENT_LORA's name the pair of FINE_TUNED_MODEL and INTENT_LORA."""
-    bases = dict.fromkeys((*_FACTS, settings.routing_model, *settings.fallback_models))
-    models = {base: _base_model(facts_of(base)) for base in bases}
+def known_models(
+    settings: Settings,
+    rows: Sequence[Model] = (),
+    discovered: Sequence[BaseModelFacts] = (),
+) -> dict[str, Model]:
+    """Every model of this installation by id. Each of these goes over the ones before it: the
+    table; `discovered`, what Workers AI's catalogue said; the models that the vars name, and under
+    INTENT_LORA's name the pair of FINE_TUNED_MODEL and INTENT_LORA; `rows`, what the control plane
+    has registered or changed."""
+    facts = _FACTS | {seen.id: _merged(facts_of(seen.id), seen) for seen in discovered}
+    named = (settings.routing_model, *settings.fallback_models)
+    bases = {base: facts.get(base) or facts_of(base) for base in (*facts, *named)}
+    models = {base: base_model(each) for base, each in bases.items()}
     if settings.fine_tuned_model and settings.intent_lora:
-        models[settings.intent_lora] = _lora_model(settings.intent_lora, settings.fine_tuned_model)
+        base = models.get(settings.fine_tuned_model) or base_model(
+            facts_of(settings.fine_tuned_model)
+        )
+        models[settings.intent_lora] = lora_model(settings.intent_lora, base)
+    for row in rows:
+        former = models.get(row.id)
+        models[row.id] = row if former is None else _changed(former, row)
     return models
 
 
-def _base_model(facts: BaseModelFacts) -> Model:
+def _merged(known: BaseModelFacts, seen: BaseModelFacts) -> BaseModelFacts:
+    """The catalogue's word, and ours where it says nothing: it does not tell of JSON mode."""
+    priced = seen if seen.input_price is not None and seen.output_price is not None else known
+    return replace(
+        seen,
+        input_price=priced.input_price,
+        output_price=priced.output_price,
+        context_window=seen.context_window or known.context_window,
+        json_mode=known.json_mode,
+    )
+
+
+def find_model(models: Mapping[str, Model], name: str) -> Model | None:
+    """The model of that id or alias."""
+    if name in models:
+        return models[name]
+    return next((model for model in models.values() if name in model.aliases), None)
+
+
+def _changed(former: Model, row: Model) -> Model:
+    kept = {
+        "created": former.created,
+        "owned_by": former.owned_by,
+        "planned_deprecation_date": former.planned_deprecation_date,
+    }
+    return row.model_copy(update=kept)
+
+
+def base_model(facts: BaseModelFacts) -> Model:
     return Model(
         id=facts.id,
         created=CATALOGUE_CREATED,
@@ -84,24 +128,24 @@ def _base_model(facts: BaseModelFacts) -> Model:
         adapter=None,
         status="available",
         supports_lora=facts.supports_lora,
+        json_mode=facts.json_mode,
         context_window=facts.context_window,
         pricing=_pricing(facts),
+        planned_deprecation_date=facts.planned_deprecation_date,
     )
 
 
-def _lora_model(adapter: str, base_model: str) -> Model:
-    facts = facts_of(base_model)
-    return Model(
-        id=adapter,
-        created=CATALOGUE_CREATED,
-        owned_by="you",
-        type="lora",
-        base_model=base_model,
-        adapter=adapter,
-        status="available" if facts.supports_lora else "not_ready",
-        supports_lora=facts.supports_lora,
-        context_window=facts.context_window,
-        pricing=_pricing(facts),
+def lora_model(model_id: str, base: Model, *, adapter: str | None = None) -> Model:
+    """An adapter on a base model; not ready where the base takes none."""
+    return base.model_copy(
+        update={
+            "id": model_id,
+            "owned_by": "you",
+            "type": "lora",
+            "adapter": adapter or model_id,
+            "aliases": [],
+            "status": "available" if base.supports_lora else "not_ready",
+        }
     )
 
 

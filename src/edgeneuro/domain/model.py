@@ -1,18 +1,24 @@
 """Models: what can be asked. A model is a base model, or an adapter (LoRA) on one under its own
 id."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
-from edgeneuro.domain.agent import ModelId
+from edgeneuro.domain.agent import ModelId, without_defaults
+
+Price = Annotated[FiniteFloat, Field(ge=0)]
+Aliases = Annotated[list[ModelId], Field(max_length=20)]
+ContextWindow = Annotated[int, Field(ge=1, le=100_000_000)]
 
 
 class Pricing(BaseModel):
     """USD per million tokens."""
 
-    input_per_million: float
-    output_per_million: float
+    model_config = ConfigDict(extra="forbid")
+
+    input_per_million: Price
+    output_per_million: Price
     currency: Literal["USD"] = "USD"
 
 
@@ -28,9 +34,43 @@ class Model(BaseModel):
     adapter: str | None
     status: Literal["available", "not_ready", "retired"]
     active: bool = False
+    aliases: list[str] = Field(default_factory=list)
     supports_lora: bool
+    json_mode: bool
     context_window: int | None
     pricing: Pricing | None
+    planned_deprecation_date: str | None = None
+
+
+class ModelRegister(BaseModel):
+    """A base model that the table lacks, or with `type` "lora" an adapter on a base model:
+    `adapter` is its name at Workers AI, the model's own id unless it is given. What is left out is
+    what is known of the base model."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: ModelId
+    type: Literal["base", "lora"]
+    base_model: ModelId | None = None
+    adapter: ModelId | None = None
+    aliases: Aliases = Field(default_factory=list)
+    context_window: ContextWindow | None = None
+    pricing: Pricing | None = None
+    supports_lora: bool | None = None
+    json_mode: bool | None = None
+
+
+class ModelPatch(BaseModel):
+    """A field left out stays as it is. `status` "available" brings a retired model back."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
+
+    aliases: Aliases = Field(default_factory=list)
+    context_window: ContextWindow | None = None
+    pricing: Pricing | None = None
+    supports_lora: bool = False
+    json_mode: bool = False
+    status: Literal["available", "not_ready"] = "available"
 
 
 class ModelSelect(BaseModel):
@@ -47,3 +87,12 @@ class ModelSelection(BaseModel):
     object: Literal["model.selection"] = "model.selection"
     active: str
     previous: str
+
+
+class ModelRefresh(BaseModel):
+    """`models` is how many Workers AI's catalogue names, `added` those that were not known
+    before."""
+
+    object: Literal["model.refresh"] = "model.refresh"
+    models: int
+    added: list[str]

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from edgeneuro.domain.agent import Agent, ModelId
-from edgeneuro.domain.catalogue import known_models
+from edgeneuro.domain.catalogue import BaseModelFacts, find_model, known_models
 from edgeneuro.domain.model import Model
 from edgeneuro.settings import Settings
 
@@ -31,9 +31,13 @@ class StoredConfig(BaseModel):
 
 @dataclass(frozen=True)
 class RoutingConfig:
-    """`chain` is the active model and then its fallbacks; `agents` are the enabled ones by id."""
+    """`chain` is the active model and then its fallbacks, `models` all there are by id; `agents`
+    are the enabled ones by id. `stale` names stored settings that hold no more."""
 
     revision: int
+    stored: StoredConfig
+    stale: frozenset[str]
+    models: Mapping[str, Model]
     agents: Mapping[str, Agent]
     chain: tuple[Model, ...]
     confidence_threshold: float
@@ -63,20 +67,32 @@ class RoutingConfig:
 
 
 def build_routing_config(
-    settings: Settings, revision: int, stored: StoredConfig, agents: Sequence[Agent]
+    settings: Settings,
+    revision: int,
+    stored: StoredConfig,
+    agents: Sequence[Agent],
+    models: Sequence[Model] = (),
+    discovered: Sequence[BaseModelFacts] = (),
 ) -> RoutingConfig:
-    """Stored settings over vars. A stored model that is no longer known gives way to
-    ROUTING_MODEL."""
-    models = known_models(settings)
-    active = models.get(stored.routing_model or "") or models[settings.routing_model]
-    fallbacks = stored.fallback_models
-    if fallbacks is None:
-        fallbacks = list(settings.fallback_models)
-    rest = [models[name] for name in fallbacks if name in models and name != active.id]
+    """Stored settings over vars. A stored model that is no longer there gives way to the var."""
+    known = known_models(settings, models, discovered)
+    stale = {"routing_model"}
+    active = find_model(known, stored.routing_model or "")
+    if active is not None and active.status == "available":
+        stale.clear()
+    else:
+        active = known[settings.routing_model]
+    wanted = stored.fallback_models
+    names = settings.fallback_models if wanted is None else wanted
+    found = [find_model(known, name) for name in names]
+    rest = [model for model in found if model is not None and model.status == "available"]
     return RoutingConfig(
         revision=revision,
+        stored=stored,
+        stale=frozenset(stale),
+        models=known,
         agents={agent.id: agent for agent in agents},
-        chain=(active, *rest),
+        chain=(active, *(model for model in rest if model.id != active.id)),
         confidence_threshold=stored.confidence_threshold,
         time_budget_ms=stored.time_budget_ms,
         cache_ttl_seconds=stored.cache_ttl_seconds,

@@ -3,10 +3,19 @@ when it is told a gateway's id."""
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+from edgeneuro.domain.catalogue import BaseModelFacts
 from edgeneuro.domain.decision import GatewayTrace
-from edgeneuro.errors import InvalidOutputError, UpstreamNotConfiguredError, UpstreamTimeoutError
+from edgeneuro.errors import (
+    InvalidOutputError,
+    UpstreamError,
+    UpstreamNotConfiguredError,
+    UpstreamTimeoutError,
+)
+from edgeneuro.gateway.catalogue import read_catalogue
 from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
 from edgeneuro.gateway.upstream_errors import raised_error, upstream_error
 from edgeneuro.gateway.workers_ai import (
@@ -15,6 +24,24 @@ from edgeneuro.gateway.workers_ai import (
     read_usage,
     text_generation_inputs,
 )
+
+_CATALOGUE_SECONDS = 10.0
+_PAGE_SIZE = 100
+_MOST_PAGES = 10
+
+
+@asynccontextmanager
+async def _translated(seconds: float) -> AsyncIterator[None]:
+    """No error but ours leaves: what the binding throws, and its taking too long, in our words."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except UpstreamError:
+        raise
+    except TimeoutError as error:
+        raise UpstreamTimeoutError(f"No answer within {seconds * 1000:.0f} ms.") from error
+    except Exception as error:
+        raise raised_error(str(getattr(error, "message", error))) from error
 
 
 class BindingGateway:
@@ -26,27 +53,39 @@ class BindingGateway:
         self._gateway_id = gateway_id
 
     async def run(self, request: ModelRequest, /) -> ModelAnswer:
-        if self._binding is None:
-            raise UpstreamNotConfiguredError(
-                "The Worker has no AI binding; add it to wrangler.toml."
+        async with _translated(request.timeout_ms / 1000):
+            # The raw response: it carries the log id of this very call, where the binding's
+            # property of that name holds the last call's, whosever that was.
+            response = await self._ai.run(
+                request.model, text_generation_inputs(request), self._options(request)
             )
-        try:
-            async with asyncio.timeout(request.timeout_ms / 1000):
-                # The raw response: it carries the log id of this very call, where the binding's
-                # property of that name holds the last call's, whosever that was.
-                response = await self._binding.run(
-                    request.model, text_generation_inputs(request), self._options(request)
-                )
-                body = await response.text()
-        except TimeoutError as error:
-            raise UpstreamTimeoutError(f"No answer within {request.timeout_ms} ms.") from error
-        except Exception as error:
-            raise raised_error(str(getattr(error, "message", error))) from error
+            body = await response.text()
         if response.status != 200:
             raise upstream_error(
                 response.status, body, retry_after=response.headers.get("retry-after")
             )
         return _read_answer(body, response.headers)
+
+    async def models(self) -> list[BaseModelFacts]:
+        found: list[BaseModelFacts] = []
+        for page in range(1, _MOST_PAGES + 1):
+            async with _translated(_CATALOGUE_SECONDS):
+                query = {"task": "Text Generation", "page": page, "per_page": _PAGE_SIZE}
+                entries = await self._ai.models(query)
+            if not isinstance(entries, list):
+                raise InvalidOutputError("Workers AI's catalogue is of a shape that is not known.")
+            found += read_catalogue(entries)
+            if len(entries) < _PAGE_SIZE:
+                break
+        return found
+
+    @property
+    def _ai(self) -> Any:
+        if self._binding is None:
+            raise UpstreamNotConfiguredError(
+                "The Worker has no AI binding; add it to wrangler.toml."
+            )
+        return self._binding
 
     def _options(self, request: ModelRequest) -> dict[str, Any]:
         options: dict[str, Any] = {"returnRawResponse": True}

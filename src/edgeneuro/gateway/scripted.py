@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from edgeneuro.domain.catalogue import BaseModelFacts
 from edgeneuro.errors import UpstreamError
 from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
 
@@ -13,6 +14,7 @@ class ScriptedGateway:
     def __init__(self, *script: ModelAnswer | Exception) -> None:
         self._script = deque(script)
         self.requests: list[ModelRequest] = []
+        self.catalogue: list[BaseModelFacts] | UpstreamError = []
 
     def enqueue(self, *script: ModelAnswer | Exception) -> None:
         self._script.extend(script)
@@ -25,3 +27,8 @@ class ScriptedGateway:
         if isinstance(step, Exception):
             raise step
         return step
+
+    async def models(self) -> list[BaseModelFacts]:
+        if isinstance(self.catalogue, UpstreamError):
+            raise self.catalogue
+        return self.catalogue

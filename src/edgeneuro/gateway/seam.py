@@ -4,6 +4,7 @@ is asked when another fails is decided above (synapsecore/ask.py)."""
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from edgeneuro.domain.catalogue import BaseModelFacts
 from edgeneuro.domain.decision import GatewayTrace, Usage
 
 
@@ -36,3 +37,6 @@ class ModelAnswer:
 class Gateway(Protocol):
     async def run(self, request: ModelRequest, /) -> ModelAnswer:
         """Raises errors.UpstreamError, of the class that says why there is no answer."""
+
+    async def models(self) -> list[BaseModelFacts]:
+        """Workers AI's own catalogue of text generation models. Raises errors.UpstreamError."""

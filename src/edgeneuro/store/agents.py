@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgeneuro.domain.agent import Agent
+from edgeneuro.store.changes import update_row
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.times import rfc3339, unix_ms
 
@@ -77,12 +78,7 @@ def update_agent(agent_id: str, changes: Mapping[str, Any], *, now_ms: int) -> l
     if "examples" in columns:
         columns["examples"] = _examples(columns["examples"])
     columns["updated_at"] = now_ms
-    assignments = ", ".join(f"{column} = ?{n}" for n, column in enumerate(columns, start=2))
-    update = statement(
-        f"UPDATE agents SET {assignments} WHERE id = ?1 RETURNING {_COLUMNS}",
-        agent_id,
-        *columns.values(),
-    )
+    update = update_row("agents", agent_id, columns, returning=_COLUMNS)
     clear = statement(
         "UPDATE agents SET is_default = 0 WHERE is_default = 1 AND id <> ?1"
         " AND EXISTS (SELECT 1 FROM agents WHERE id = ?1)",

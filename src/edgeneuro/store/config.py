@@ -2,6 +2,7 @@
 tells an isolate whether what it keeps is still true."""
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -34,18 +35,24 @@ async def read_revision(db: Database) -> int:
     return int(rows[0]["value"])
 
 
-def store_setting(
-    key: str, value: object, *, now_ms: int, at_revision: int | None = None
+def store_settings(
+    settings: Mapping[str, object], *, now_ms: int, at_revision: int | None = None
 ) -> Statement:
-    """Stores one setting; with `at_revision`, only while that is the revision. No row comes back
-    where it was not."""
+    """Stores settings; with `at_revision`, only while that is the revision. No row comes back where
+    it was not."""
     return statement(
-        "INSERT INTO config (key, value, updated_at) SELECT ?1, ?2, ?3"
-        " WHERE ?4 IS NULL OR (SELECT value FROM revision) = ?4"
+        "INSERT INTO config (key, value, updated_at)"
+        " SELECT value ->> 'key', value ->> 'value', ?2 FROM json_each(?1)"
+        " WHERE ?3 IS NULL OR (SELECT value FROM revision) = ?3"
         " ON CONFLICT (key)"
         " DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at RETURNING key",
-        key,
-        json.dumps(value),
+        json.dumps([{"key": key, "value": json.dumps(value)} for key, value in settings.items()]),
         now_ms,
         at_revision,
+    )
+
+
+def delete_settings(keys: Sequence[str]) -> Statement:
+    return statement(
+        "DELETE FROM config WHERE key IN (SELECT value FROM json_each(?1))", json.dumps(keys)
     )

@@ -1,19 +1,23 @@
-"""The routing configuration, read in one batch: three tables, one moment, one round trip."""
+"""The routing configuration, read in one batch: one moment, one round trip."""
 
 from edgeneuro.domain.routing import RoutingConfig, build_routing_config
 from edgeneuro.settings import Settings
 from edgeneuro.store.agents import agent_from_row, select_enabled
 from edgeneuro.store.config import config_from_rows, select_config, select_revision
 from edgeneuro.store.database import Database
+from edgeneuro.store.discovered import facts_from_row, select_discovered
+from edgeneuro.store.models import model_from_row, select_models
 
 
 async def load_routing_config(db: Database, settings: Settings) -> RoutingConfig:
-    revision, config, agents = await db.batch(
-        [select_revision(), select_config(), select_enabled()]
+    revision, config, agents, models, discovered = await db.batch(
+        [select_revision(), select_config(), select_enabled(), select_models(), select_discovered()]
     )
     return build_routing_config(
         settings,
         int(revision[0]["value"]),
         config_from_rows(config),
         [agent_from_row(row) for row in agents],
+        [model_from_row(row) for row in models],
+        [facts_from_row(row) for row in discovered],
     )

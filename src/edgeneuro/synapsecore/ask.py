@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgeneuro.domain.catalogue import facts_of
 from edgeneuro.domain.decision import Answer, Attempt, GatewayTrace, Usage
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
@@ -76,7 +75,7 @@ class _Asking:
         """In JSON mode where the model has it, and once more without where it could not keep to
         it."""
         refused = self._services.without_json_mode
-        if facts_of(model.base_model).json_mode and model.base_model not in refused:
+        if model.json_mode and model.base_model not in refused:
             try:
                 return await self._try(model, answer_schema(self._question.agents))
             except JsonModeUnmetError as error:

@@ -1,0 +1,90 @@
+"""Providers in the control plane: vendors behind AI Gateway, and the names of their secrets."""
+
+from edgeneuro.call import Call
+from edgeneuro.controlplane.audit import commit
+from edgeneuro.domain.page import Page, PageQuery, page_of
+from edgeneuro.domain.provider import Provider, ProviderCreate, ProviderDeleted, ProviderPatch
+from edgeneuro.errors import ConflictError, ConstraintError, InvalidRequestError, NotFoundError
+from edgeneuro.store import providers as store
+from edgeneuro.store.times import rfc3339
+
+
+async def list_providers(call: Call, query: PageQuery) -> Page[Provider]:
+    """List providers by id."""
+    found = await store.list_providers(call.services.db, limit=query.limit + 1, after=query.after)
+    return page_of([_shown(call, provider) for provider in found], limit=query.limit)
+
+
+async def create_provider(call: Call, body: ProviderCreate) -> Provider:
+    """Add a vendor. Set its key as a Worker secret, and give the secret's name here."""
+    created = rfc3339(call.services.now_ms())
+    provider = Provider(**body.model_dump(), created_at=created, updated_at=created)
+    try:
+        await commit(
+            call,
+            [store.insert_provider(provider)],
+            action="create",
+            resource="provider",
+            resource_id=provider.id,
+            after=provider,
+        )
+    except ConstraintError as error:
+        raise ConflictError(
+            f"There is a provider {body.id!r} already; change it with PATCH.",
+            code="provider_exists",
+            param="id",
+        ) from error
+    return _shown(call, provider)
+
+
+async def get_provider(call: Call, provider_id: str) -> Provider:
+    """Read one provider."""
+    provider = await store.get_provider(call.services.db, provider_id)
+    if provider is None:
+        raise NotFoundError(
+            f"There is no provider {provider_id[:100]!r}. GET /v1/providers lists them.",
+            code="unknown_provider",
+            param="provider_id",
+        )
+    return _shown(call, provider)
+
+
+async def update_provider(call: Call, provider_id: str, body: ProviderPatch) -> Provider:
+    """Change the fields that the body holds."""
+    before = await get_provider(call, provider_id)
+    changes = body.model_dump(include=body.model_fields_set)
+    if before.kind == "openai-compatible" and changes.get("base_url", "kept") is None:
+        raise InvalidRequestError(
+            "base_url: a provider of kind 'openai-compatible' needs one.", param="base_url"
+        )
+    rows = await commit(
+        call,
+        [store.update_provider(provider_id, changes, now_ms=call.services.now_ms())],
+        action="update",
+        resource="provider",
+        resource_id=provider_id,
+        before=before,
+        after=before.model_copy(update=changes),
+    )
+    if not rows:
+        await get_provider(call, provider_id)
+    return _shown(call, store.provider_from_row(rows[0]))
+
+
+async def delete_provider(call: Call, provider_id: str) -> ProviderDeleted:
+    """Delete a provider. The secret stays where it is."""
+    before = await get_provider(call, provider_id)
+    await commit(
+        call,
+        [store.delete_provider(provider_id)],
+        action="delete",
+        resource="provider",
+        resource_id=provider_id,
+        before=before,
+    )
+    return ProviderDeleted(id=provider_id)
+
+
+def _shown(call: Call, provider: Provider) -> Provider:
+    is_set = provider.secret is not None and call.services.secret_is_set(provider.secret)
+    return provider.model_copy(update={"secret_set": is_set})

@@ -1,0 +1,48 @@
+"""Settings as the control plane shows and changes them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgeneuro.domain.agent import ModelId, without_defaults
+
+
+class Setting(BaseModel):
+    """`source` says where the value in force comes from: stored by the control plane, a var of
+    wrangler.toml, or the product's default."""
+
+    value: Any
+    source: Literal["stored", "var", "default"]
+
+
+class Config(BaseModel):
+    """`routing_model` and `fallback_models` are asked in that order, within `time_budget_ms`. Below
+    `confidence_threshold` the default agent answers. Answers are kept for `cache_ttl_seconds`, log
+    rows for `retention_days`. Without `log_queries` a log row holds no text; with
+    `redact_personal_data` it holds no e-mail addresses, phone and card numbers."""
+
+    object: Literal["config"] = "config"
+    routing_model: Setting
+    fallback_models: Setting
+    confidence_threshold: Setting
+    time_budget_ms: Setting
+    cache_ttl_seconds: Setting
+    log_queries: Setting
+    redact_personal_data: Setting
+    retention_days: Setting
+
+
+class ConfigPatch(BaseModel):
+    """A field left out stays as it is; null takes the stored value away, so that the var or the
+    default holds again."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
+
+    routing_model: ModelId | None = None
+    fallback_models: Annotated[list[ModelId], Field(max_length=10)] | None = None
+    confidence_threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    time_budget_ms: Annotated[int, Field(ge=100, le=60_000)] | None = None
+    cache_ttl_seconds: Annotated[int, Field(ge=60, le=2_592_000)] | None = None
+    log_queries: bool | None = None
+    redact_personal_data: bool | None = None
+    retention_days: Annotated[int, Field(ge=1, le=3_650)] | None = None

@@ -1,0 +1,87 @@
+"""Providers: vendors of models behind AI Gateway. Their keys are Worker secrets; here are only the
+secrets' names."""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from edgeneuro.domain.agent import ModelId, without_defaults
+from edgeneuro.domain.url import PublicUrl
+
+Kind = Literal["workers-ai", "openai", "anthropic", "groq", "openai-compatible"]
+ProviderId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+# Secrets of our own, which must never be sent to a vendor.
+_OWN_SECRETS = frozenset({"ADMIN_TOKEN", "CLOUDFLARE_API_TOKEN", "AI_GATEWAY_TOKEN"})
+
+
+def _not_our_own(name: str) -> str:
+    if name in _OWN_SECRETS:
+        raise ValueError(f"{name} is EdgeNeuro's own; put the vendor's key into another secret")
+    return name
+
+
+SecretName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,63}$"), AfterValidator(_not_our_own)
+]
+ModelIds = Annotated[list[ModelId], Field(max_length=100)]
+Priority = Annotated[int, Field(ge=0, le=1000)]
+
+
+class Provider(BaseModel):
+    """`priority`: lower ones are tried first. `secret_set` tells whether the Worker has a secret of
+    that name; its value is never shown."""
+
+    object: Literal["provider"] = "provider"
+    id: str
+    kind: Kind
+    base_url: str | None
+    secret: str | None
+    secret_set: bool = False
+    models: list[str]
+    priority: int
+    enabled: bool
+    created_at: str
+    updated_at: str
+
+
+class ProviderCreate(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: ProviderId
+    kind: Kind
+    base_url: PublicUrl | None = None
+    secret: SecretName | None = None
+    models: ModelIds = Field(default_factory=list)
+    priority: Priority = 100
+    enabled: bool = True
+
+    @model_validator(mode="after")
+    def _address_where_none_is_known(self) -> "ProviderCreate":
+        if self.kind == "openai-compatible" and self.base_url is None:
+            raise ValueError("a provider of kind 'openai-compatible' needs a base_url")
+        return self
+
+
+class ProviderPatch(BaseModel):
+    """A field left out stays as it is; null empties the ones that may be empty."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
+
+    base_url: PublicUrl | None = None
+    secret: SecretName | None = None
+    models: ModelIds = Field(default_factory=list)
+    priority: Priority = 100
+    enabled: bool = True
+
+
+class ProviderDeleted(BaseModel):
+    object: Literal["provider.deleted"] = "provider.deleted"
+    id: str
+    deleted: Literal[True] = True

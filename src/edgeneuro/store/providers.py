@@ -1,0 +1,69 @@
+"""The table `providers`."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from edgeneuro.domain.provider import Provider
+from edgeneuro.store.changes import update_row
+from edgeneuro.store.database import Database, Row, Statement, statement
+from edgeneuro.store.times import rfc3339, unix_ms
+
+_COLUMNS = "id, kind, base_url, secret, models, priority, enabled, created_at, updated_at"
+
+
+async def list_providers(db: Database, *, limit: int, after: str | None) -> list[Provider]:
+    rows = await db.run(
+        statement(
+            f"SELECT {_COLUMNS} FROM providers WHERE id > ?1 ORDER BY id LIMIT ?2",
+            after or "",
+            limit,
+        )
+    )
+    return [provider_from_row(row) for row in rows]
+
+
+async def get_provider(db: Database, provider_id: str) -> Provider | None:
+    rows = await db.run(statement(f"SELECT {_COLUMNS} FROM providers WHERE id = ?1", provider_id))
+    return provider_from_row(rows[0]) if rows else None
+
+
+def insert_provider(provider: Provider) -> Statement:
+    """An id that is taken is a constraint error."""
+    return statement(
+        f"INSERT INTO providers ({_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+        provider.id,
+        provider.kind,
+        provider.base_url,
+        provider.secret,
+        json.dumps(provider.models),
+        provider.priority,
+        provider.enabled,
+        unix_ms(provider.created_at),
+    )
+
+
+def update_provider(provider_id: str, changes: Mapping[str, Any], *, now_ms: int) -> Statement:
+    """No row comes back where there is no such provider."""
+    columns = {**changes, "updated_at": now_ms}
+    if "models" in columns:
+        columns["models"] = json.dumps(columns["models"])
+    return update_row("providers", provider_id, columns, returning=_COLUMNS)
+
+
+def delete_provider(provider_id: str) -> Statement:
+    return statement("DELETE FROM providers WHERE id = ?1 RETURNING id", provider_id)
+
+
+def provider_from_row(row: Row) -> Provider:
+    return Provider(
+        id=row["id"],
+        kind=row["kind"],
+        base_url=row["base_url"],
+        secret=row["secret"],
+        models=json.loads(row["models"]),
+        priority=row["priority"],
+        enabled=bool(row["enabled"]),
+        created_at=rfc3339(row["created_at"]),
+        updated_at=rfc3339(row["updated_at"]),
+    )

@@ -1,0 +1,98 @@
+"""Settings over the API, in process."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import Product, says
+
+LORA = "intent-routing-v1"
+LLAMA = "@cf/meta/llama-3.2-1b-instruct"
+GRANITE = "@cf/ibm-granite/granite-4.0-h-micro"
+
+
+async def config(product: Product) -> dict[str, Any]:
+    shown: dict[str, Any] = (await product.call("GET", "/v1/config")).json()
+    return shown
+
+
+async def test_every_setting_is_shown_with_its_source(product: Product) -> None:
+    assert await config(product) == {
+        "object": "config",
+        "routing_model": {"value": LLAMA, "source": "var"},
+        "fallback_models": {"value": [GRANITE], "source": "var"},
+        "confidence_threshold": {"value": 0.5, "source": "default"},
+        "time_budget_ms": {"value": 5_000, "source": "default"},
+        "cache_ttl_seconds": {"value": 3_600, "source": "default"},
+        "log_queries": {"value": True, "source": "default"},
+        "redact_personal_data": {"value": False, "source": "default"},
+        "retention_days": {"value": 90, "source": "default"},
+    }
+
+
+async def test_stored_settings_win_and_null_takes_them_away(product: Product) -> None:
+    changes = {
+        "routing_model": LORA,
+        "fallback_models": [],
+        "confidence_threshold": 0.7,
+        "time_budget_ms": 1_000,
+        "log_queries": False,
+    }
+    patched = (await product.call("PATCH", "/v1/config", changes)).json()
+    for name, value in changes.items():
+        assert patched[name] == {"value": value, "source": "stored"}
+    assert await config(product) == patched
+    nulls = dict.fromkeys(("routing_model", "fallback_models", "confidence_threshold"))
+    patched = (await product.call("PATCH", "/v1/config", {**nulls, "retention_days": 7})).json()
+    assert patched["routing_model"] == {"value": LLAMA, "source": "var"}
+    assert patched["fallback_models"] == {"value": [GRANITE], "source": "var"}
+    assert patched["confidence_threshold"] == {"value": 0.5, "source": "default"}
+    assert patched["retention_days"] == {"value": 7, "source": "stored"}
+    assert patched["time_budget_ms"] == {"value": 1_000, "source": "stored"}
+
+
+async def test_the_next_request_goes_by_what_is_stored(product: Product) -> None:
+    await product.call("PATCH", "/v1/config", {"confidence_threshold": 0.95, "fallback_models": []})
+    product.gateway.enqueue(says("hr", 0.9))
+    decision = (await product.route("Leave?")).json()
+    assert decision["reason"] == "low_confidence"
+    decision = (await product.route("Another?")).json()
+    assert len(decision["attempts"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "param"),
+    [
+        ({"routing_model": "no-such"}, "model_not_found", "routing_model"),
+        ({"fallback_models": [GRANITE, "no-such"]}, "model_not_found", "fallback_models[1]"),
+        ({"confidence_threshold": 1.1}, "invalid_value", "confidence_threshold"),
+        ({"confidence_threshold": True}, "invalid_value", "confidence_threshold"),
+        ({"time_budget_ms": 99}, "invalid_value", "time_budget_ms"),
+        ({"time_budget_ms": 1.5}, "invalid_value", "time_budget_ms"),
+        ({"cache_ttl_seconds": 59}, "invalid_value", "cache_ttl_seconds"),
+        ({"retention_days": 0}, "invalid_value", "retention_days"),
+        ({"log_queries": "no"}, "invalid_value", "log_queries"),
+        ({"colour": "red"}, "unknown_field", "colour"),
+    ],
+)
+async def test_a_bad_setting_is_named_and_nothing_is_written(
+    product: Product, changes: dict[str, Any], code: str, param: str
+) -> None:
+    answered = await product.call("PATCH", "/v1/config", {"retention_days": 7, **changes})
+    error = answered.json()["error"]
+    assert (answered.status, error["code"], error["param"]) == (400, code, param)
+    assert product.rows("SELECT * FROM config") == []
+
+
+async def test_changes_are_audited_and_empty_ones_are_none(product: Product) -> None:
+    await product.call("PATCH", "/v1/config", {})
+    await product.call("PATCH", "/v1/config", {"retention_days": 7})
+    await product.call("PATCH", "/v1/config", {"retention_days": None})
+    page = (await product.call("GET", "/v1/audit?resource=config")).json()
+    days = [(e["before"]["retention_days"], e["after"]["retention_days"]) for e in page["data"]]
+    assert days == [(7, 90), (90, 7)]
+
+
+async def test_a_stored_model_that_is_gone_is_shown_as_the_var(product: Product) -> None:
+    product.execute("INSERT INTO config VALUES ('routing_model', '\"gone\"', 0)")
+    assert (await config(product))["routing_model"] == {"value": LLAMA, "source": "var"}

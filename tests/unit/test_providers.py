@@ -1,0 +1,90 @@
+"""Providers over the API, in process."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edgeneuro.app import build_app
+from tests.unit.conftest import Product
+
+GROQ = {
+    "id": "groq",
+    "kind": "groq",
+    "secret": "GROQ_API_KEY",
+    "models": ["llama-3.3-70b-versatile"],
+    "priority": 10,
+}
+
+
+async def test_a_provider_lives_its_life(product: Product) -> None:
+    created = await product.call("POST", "/v1/providers", GROQ)
+    assert created.status == 201
+    assert {name: created.json()[name] for name in GROQ} == GROQ
+    assert created.json()["secret_set"] is False
+    path = "/v1/providers/groq"
+    patched = (await product.call("PATCH", path, {"secret": None, "enabled": False})).json()
+    assert (patched["secret"], patched["enabled"], patched["priority"]) == (None, False, 10)
+    listed = (await product.call("GET", "/v1/providers")).json()["data"]
+    assert listed == [patched]
+    assert (await product.call("DELETE", path)).json()["deleted"] is True
+    assert (await product.call("GET", path)).json()["error"]["code"] == "unknown_provider"
+    actions = [e["action"] for e in (await product.call("GET", "/v1/audit?limit=3")).json()["data"]]
+    assert actions == ["delete", "update", "create"]
+
+
+async def test_whether_the_secret_is_set_is_shown_and_never_its_value(product: Product) -> None:
+    product.app = build_app(
+        replace(product.services, secret_is_set=lambda name: name == "GROQ_API_KEY")
+    )
+    created = await product.call("POST", "/v1/providers", GROQ)
+    assert created.json()["secret_set"] is True
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"id": "No Id"}, "id"),
+        ({"kind": "acme"}, "kind"),
+        ({"kind": "openai-compatible"}, None),
+        ({"secret": "sk-1234567890"}, "secret"),
+        ({"secret": "ADMIN_TOKEN"}, "secret"),
+        ({"priority": -1}, "priority"),
+        ({"base_url": "http://models.example.com"}, "base_url"),
+        ({"base_url": "https://localhost/v1"}, "base_url"),
+        ({"base_url": "https://127.0.0.1/v1"}, "base_url"),
+        ({"base_url": "https://127.1/v1"}, "base_url"),
+        ({"base_url": "https://0x7f.1/v1"}, "base_url"),
+        ({"base_url": "https://2130706433/v1"}, "base_url"),
+        ({"base_url": "https://10.0.0.8/v1"}, "base_url"),
+        ({"base_url": "https://169.254.169.254/latest"}, "base_url"),
+        ({"base_url": "https://[::1]/v1"}, "base_url"),
+        ({"base_url": "https://[::ffff:10.0.0.1]/v1"}, "base_url"),
+        ({"base_url": "https://metadata.internal/v1"}, "base_url"),
+        ({"base_url": "https://user:pass@models.example.com"}, "base_url"),
+        ({"base_url": "https://models.example.com:99999/v1"}, "base_url"),
+        ({"base_url": "https://[broken/v1"}, "base_url"),
+        ({"base_url": "https://good.example\\@10.0.0.1/"}, "base_url"),
+    ],
+)
+async def test_bad_fields_are_named(
+    product: Product, change: dict[str, Any], param: str | None
+) -> None:
+    answered = await product.call("POST", "/v1/providers", {**GROQ, **change})
+    assert answered.status == 400
+    assert answered.json()["error"]["param"] == param
+    assert "sk-1234567890" not in answered.text
+    assert product.rows("SELECT * FROM providers") == []
+
+
+async def test_a_taken_id_is_a_conflict(product: Product) -> None:
+    await product.call("POST", "/v1/providers", GROQ)
+    answered = await product.call("POST", "/v1/providers", {**GROQ, "priority": 1})
+    assert (answered.status, answered.json()["error"]["code"]) == (409, "provider_exists")
+
+
+async def test_a_compatible_provider_keeps_its_address(product: Product) -> None:
+    body = {**GROQ, "kind": "openai-compatible", "base_url": "https://models.example.com/v1"}
+    assert (await product.call("POST", "/v1/providers", body)).status == 201
+    answered = await product.call("PATCH", "/v1/providers/groq", {"base_url": None})
+    assert (answered.status, answered.json()["error"]["param"]) == (400, "base_url")
