@@ -68,7 +68,7 @@ async def test_the_next_request_goes_by_what_is_stored(product: Product) -> None
         ({"confidence_threshold": 1.1}, "invalid_value", "confidence_threshold"),
         ({"confidence_threshold": True}, "invalid_value", "confidence_threshold"),
         ({"time_budget_ms": 99}, "invalid_value", "time_budget_ms"),
-        ({"time_budget_ms": 1.5}, "invalid_value", "time_budget_ms"),
+        ({"time_budget_ms": 1_000.5}, "invalid_value", "time_budget_ms"),
         ({"cache_ttl_seconds": 59}, "invalid_value", "cache_ttl_seconds"),
         ({"retention_days": 0}, "invalid_value", "retention_days"),
         ({"log_queries": "no"}, "invalid_value", "log_queries"),

@@ -343,7 +343,7 @@ async def test_d1_away_at_the_first_request_is_a_503_in_our_shape(product: Produ
 
 async def test_without_agents_it_says_what_to_do(empty_product: Product) -> None:
     answered = await empty_product.route("Leave?")
-    assert (answered.status, answered.json()["error"]["code"]) == (503, "not_configured")
+    assert (answered.status, answered.json()["error"]["code"]) == (409, "not_configured")
     assert "POST /v1/agents" in answered.json()["error"]["message"]
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import ModelId, without_defaults
+from edgeneuro.domain.numbers import INTEGRAL
 
 
 class Setting(BaseModel):
@@ -41,8 +42,8 @@ class ConfigPatch(BaseModel):
     routing_model: ModelId | None = None
     fallback_models: Annotated[list[ModelId], Field(max_length=10)] | None = None
     confidence_threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    time_budget_ms: Annotated[int, Field(ge=100, le=60_000)] | None = None
-    cache_ttl_seconds: Annotated[int, Field(ge=60, le=2_592_000)] | None = None
+    time_budget_ms: Annotated[int, Field(ge=100, le=60_000), INTEGRAL] | None = None
+    cache_ttl_seconds: Annotated[int, Field(ge=60, le=2_592_000), INTEGRAL] | None = None
     log_queries: bool | None = None
     redact_personal_data: bool | None = None
-    retention_days: Annotated[int, Field(ge=1, le=3_650)] | None = None
+    retention_days: Annotated[int, Field(ge=1, le=3_650), INTEGRAL] | None = None

@@ -6,16 +6,17 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from edgeneuro.domain.agent import ModelId, without_defaults
+from edgeneuro.domain.numbers import INTEGRAL
 
 Price = Annotated[FiniteFloat, Field(ge=0)]
 Aliases = Annotated[list[ModelId], Field(max_length=20)]
-ContextWindow = Annotated[int, Field(ge=1, le=100_000_000)]
+ContextWindow = Annotated[int, Field(ge=1, le=100_000_000), INTEGRAL]
 
 
 class Pricing(BaseModel):
     """USD per million tokens."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     input_per_million: Price
     output_per_million: Price

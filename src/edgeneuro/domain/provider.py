@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from edgeneuro.domain.agent import ModelId, without_defaults
+from edgeneuro.domain.numbers import INTEGRAL
 from edgeneuro.domain.url import PublicUrl
 
 Kind = Literal["workers-ai", "openai", "anthropic", "groq", "openai-compatible"]
@@ -31,7 +32,7 @@ SecretName = Annotated[
     str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,63}$"), AfterValidator(_not_our_own)
 ]
 ModelIds = Annotated[list[ModelId], Field(max_length=100)]
-Priority = Annotated[int, Field(ge=0, le=1000)]
+Priority = Annotated[int, Field(ge=0, le=1000), INTEGRAL]
 
 
 class Provider(BaseModel):

@@ -10,7 +10,7 @@ from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.query import normalise
 from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.errors import InvalidRequestError, NotConfiguredError
+from edgeneuro.errors import ConflictError, InvalidRequestError
 from edgeneuro.synapsecore.prompt import PROMPT_VERSION
 
 
@@ -26,10 +26,12 @@ class Question:
 
 
 def ask_question(request: RouteRequest, config: RoutingConfig) -> Question:
-    """Raises InvalidRequestError for candidates that are not enabled agents, NotConfiguredError
+    """Raises InvalidRequestError for candidates that are not enabled agents, ConflictError
     where there is no agent at all."""
     if config.default_agent is None:
-        raise NotConfiguredError("There is no enabled agent yet. Create one with POST /v1/agents.")
+        raise ConflictError(
+            "There is no enabled agent yet. Create one with POST /v1/agents.", code="not_configured"
+        )
     agents = _candidates(request.candidates, config)
     # A caller that names candidates gets one of them, also when none can be chosen.
     stand_in = config.default_agent if config.default_agent in agents else agents[0]

@@ -22,7 +22,7 @@ class Routed:
 
 
 async def route_query(services: Services, request: RouteRequest, asker: Asker) -> Routed:
-    """Raises InvalidRequestError for unknown candidates, NotConfiguredError without agents, and
+    """Raises InvalidRequestError for unknown candidates, ConflictError without agents, and
     where the request forbids a fallback the UpstreamError that left it without an answer."""
     stages = StageClock(services.monotonic)
     decision_id, created_ms = services.new_id("dec"), services.now_ms()
