@@ -107,10 +107,14 @@ CREATE TABLE current_labels (
     query TEXT NOT NULL,
     agent_id TEXT,
     label_id TEXT NOT NULL,
+    near_hash TEXT NOT NULL, -- the same for near-duplicates, so that the queue knows them
     split TEXT NOT NULL CHECK (split IN ('train', 'validation', 'test')),
     labeler TEXT NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX current_labels_label_id ON current_labels (label_id);
+CREATE INDEX current_labels_agent_id ON current_labels (agent_id, label_id);
+CREATE INDEX current_labels_near_hash ON current_labels (near_hash);
 CREATE TABLE feedback (
     id TEXT PRIMARY KEY,
     decision_id TEXT NOT NULL,

@@ -16,7 +16,6 @@ from edgeneuro.web.request import Request
 from edgeneuro.web.response import Reply, Response, error_response, json_response
 from edgeneuro.web.routing import Route, RouteTable
 
-MAX_BODY_BYTES = 64 * 1024
 _RATE_LIMIT_PERIOD_SECONDS = 60  # that of RATE_LIMITER in wrangler.toml
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TABLE = RouteTable(ROUTES)
@@ -58,7 +57,9 @@ class App:
         found = _TABLE.find(request.method, request.path)
         credential = await self._admit(found.route, request)
         call = Call(self._services, credential, request_id, background, _TABLE)
-        body = b"" if found.handler.body is None else await request.read_body(MAX_BODY_BYTES)
+        body = b""
+        if found.handler.body is not None:
+            body = await request.read_body(found.route.max_body_bytes)
         content = await found.handler(call, body, request.query_string, found.path_values)
         if isinstance(content, BaseModel):
             content = Reply(content)

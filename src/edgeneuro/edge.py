@@ -13,12 +13,12 @@ from workers import Response as WorkersResponse
 from workers import WorkerEntrypoint
 
 from edgeneuro.app import App, build_app
+from edgeneuro.controlplane.maintenance import run_maintenance
 from edgeneuro.errors import BodyTooLargeError
 from edgeneuro.gateway.binding import BindingGateway
 from edgeneuro.services import Failures, KeptRouting, Services
 from edgeneuro.settings import read_settings
 from edgeneuro.store.d1 import D1Database
-from edgeneuro.store.decision_cache import purge_expired
 from edgeneuro.web.request import Request
 
 
@@ -33,8 +33,7 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped her
         return WorkersResponse(body, status=response.status, headers=response.headers)
 
     async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:
-        services = _services(self.env)
-        await purge_expired(services.db, now_ms=services.now_ms())
+        await run_maintenance(_services(self.env))
 
 
 class _EdgeRateLimiter:

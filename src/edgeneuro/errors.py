@@ -3,6 +3,7 @@ its `type` and its stable `code`; web/response.py turns any of them into the one
 
 EdgeNeuroError
 ├── InvalidRequestError 400        what the client sent is wrong; `param` names the field
+│   ├── InvalidItemsError          some of many items are wrong, so none was taken
 │   ├── BodyTooLargeError 413
 │   └── MethodNotAllowedError 405
 ├── UnauthenticatedError 401       no key, or not a right one
@@ -23,6 +24,8 @@ EdgeNeuroError
         └── JsonModeUnmetError         the model cannot do JSON mode; ask again in plain text
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 Reason = Literal[
@@ -65,6 +68,29 @@ class InvalidRequestError(EdgeNeuroError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_value"
+
+
+@dataclass(frozen=True)
+class ItemFault:
+    """What is wrong with the item at `index`; `param` is the whole way to the field."""
+
+    index: int
+    param: str | None
+    code: str
+    message: str
+
+
+class InvalidItemsError(InvalidRequestError):
+    """The error is the first item's; `faults` are all of them, for the body's list `errors`."""
+
+    def __init__(self, faults: Sequence[ItemFault]) -> None:
+        first = faults[0]
+        wrong = len({fault.index for fault in faults})
+        message = first.message
+        if wrong > 1:
+            message += f" {wrong} items are wrong (see `errors`); none was taken."
+        super().__init__(message, code=first.code, param=first.param)
+        self.faults = faults
 
 
 class BodyTooLargeError(InvalidRequestError):

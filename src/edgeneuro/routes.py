@@ -1,15 +1,29 @@
 """The HTTP surface, whole: method, path, handler, access, status of a success if it is not 200."""
 
-from edgeneuro.controlplane import agents, audit, config, health, logs, models, providers
+from edgeneuro.controlplane import (
+    agents,
+    audit,
+    config,
+    health,
+    label_stats,
+    labels,
+    logs,
+    models,
+    providers,
+    queue,
+)
 from edgeneuro.synapsecore import api as synapsecore
+from edgeneuro.synapsecore import feedback
 from edgeneuro.web.auth import Access
 from edgeneuro.web.routing import Route
 
+_BULK_BYTES = 1024 * 1024  # 1,000 labels with queries of 1,000 bytes
 PUBLIC, ROUTE, LABEL, ADMIN = Access.PUBLIC, Access.ROUTE, Access.LABEL, Access.ADMIN
 
 # fmt: off
 ROUTES = (
     Route("POST",   "/v1/route",                  synapsecore.route,     ROUTE),
+    Route("POST",   "/v1/feedback",               feedback.give_feedback, ROUTE, 201),
 
     Route("GET",    "/v1/models",                 models.list_models,    ROUTE),
     Route("POST",   "/v1/models/select",          models.select_model,   ADMIN),
@@ -35,6 +49,16 @@ ROUTES = (
     Route("PATCH",  "/v1/config",                 config.update_config,  ADMIN),
 
     Route("GET",    "/v1/logs",                   logs.list_logs,        LABEL),
+    Route("GET",    "/v1/logs/{log_id}",          logs.get_log,          LABEL),
+    Route("PUT",    "/v1/logs/{log_id}/label",    labels.label_log,      LABEL),
+    Route("DELETE", "/v1/logs/{log_id}/label",    labels.unlabel_log,    LABEL),
+
+    Route("GET",    "/v1/labels",                 labels.list_labels,    LABEL),
+    Route("POST",   "/v1/labels",                 labels.label_many,     LABEL,
+          max_body_bytes=_BULK_BYTES),
+    Route("GET",    "/v1/labels/queue",           queue.list_queue,      LABEL),
+    Route("GET",    "/v1/labels/stats",           label_stats.show_label_stats, LABEL),
+    Route("GET",    "/v1/labels/{query_hash}/history", labels.list_history, LABEL),
 
     Route("GET",    "/v1/audit",                  audit.list_audit,      ADMIN),
 

@@ -12,7 +12,7 @@ PLATFORM = {"workers", "js", "pyodide", "asgi"}
 HANDLERS = {"call", "services", "gateway", "store", "domain", "errors", "settings", "web"}
 ARROWS = {
     "entry": {"edge"},
-    "edge": {"app", *HANDLERS},
+    "edge": {"app", "controlplane", *HANDLERS},
     "app": {"routes", *HANDLERS},
     "routes": {"controlplane", "synapsecore", "web"},
     "controlplane": HANDLERS,

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
 from edgeneuro.domain.agent import AgentId
+from edgeneuro.domain.text import QueryText
 from edgeneuro.errors import Reason
 
 Layer = Literal["cache", "classifier", "llm", "fallback"]
@@ -22,7 +23,7 @@ class RouteRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000)]
+    query: QueryText
     user: Label | None = None
     session: Label | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
@@ -30,13 +31,6 @@ class RouteRequest(BaseModel):
     cache: bool = True
     fallback: bool = True
     explain: bool = False
-
-    @field_validator("query")
-    @classmethod
-    def _no_nul(cls, query: str) -> str:
-        if "\0" in query:  # SQLite ends a text at NUL, so the log would hold only a part
-            raise ValueError("must not hold the character U+0000; remove it")
-        return query
 
 
 class ChosenAgent(BaseModel):

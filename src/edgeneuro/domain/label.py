@@ -2,7 +2,14 @@
 wins."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
+
+from edgeneuro.domain.agent import AgentId
+from edgeneuro.domain.page import PageQuery
+from edgeneuro.domain.query import Split
+from edgeneuro.domain.text import Id, Note, QueryText
 
 LabelSource = Literal["hand", "bulk", "import", "feedback"]
 
@@ -22,3 +29,126 @@ class LabelEvent:
     log_id: str | None = None
     note: str | None = None
     removed: bool = False
+
+
+class LabelSet(BaseModel):
+    """`agent_id` is the right agent, null says that no agent fits."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    agent_id: AgentId | None
+    note: Note | None = None
+
+
+class LabelItem(LabelSet):
+    """One of many: the question is that of a log row, or a text."""
+
+    log_id: Id | None = None
+    query: QueryText | None = None
+
+    @model_validator(mode="after")
+    def _one_question(self) -> "LabelItem":
+        if (self.log_id is None) == (self.query is None):
+            raise ValueError("needs either log_id or query, not both")
+        return self
+
+
+class LabelBatch(RootModel[Annotated[list[LabelItem], Field(min_length=1, max_length=1000)]]):
+    """Up to 1,000 labels; of several for one question the last one counts."""
+
+
+class LabelFacts(BaseModel):
+    """The label in force, as logs and the audit show it: no text."""
+
+    agent_id: str | None
+    labeler: str
+    created_at: str
+
+
+class Label(BaseModel):
+    """The label in force of a question. `split` is the part of the data set in which the question
+    and its near-duplicates are for ever."""
+
+    object: Literal["label"] = "label"
+    id: str
+    query_hash: str
+    query: str
+    agent_id: str | None
+    split: Split
+    labeler: str
+    source: LabelSource
+    log_id: str | None
+    note: str | None
+    created_at: str
+
+
+class LabelChange(BaseModel):
+    """An entry of a question's history; `removed` took the label away."""
+
+    object: Literal["label.change"] = "label.change"
+    id: str
+    agent_id: str | None
+    removed: bool
+    labeler: str
+    source: LabelSource
+    log_id: str | None
+    note: str | None
+    created_at: str
+
+
+class LabelDeleted(BaseModel):
+    object: Literal["label.deleted"] = "label.deleted"
+    query_hash: str
+    deleted: Literal[True] = True
+
+
+class LabelsWritten(BaseModel):
+    """`labels` were added to the history, for so many different `questions`."""
+
+    object: Literal["label.batch"] = "label.batch"
+    labels: int
+    questions: int
+
+
+class LabelsQuery(PageQuery):
+    """`agent` "none" finds the questions that no agent fits."""
+
+    agent: Id | None = None
+    split: Split | None = None
+    labeler: Id | None = None
+
+
+class AgentLabels(BaseModel):
+    """`labels` in force and `history`, all that were ever given; agent null: no agent fits."""
+
+    agent_id: str | None
+    labels: int
+    history: int
+
+
+class LabelerLabels(BaseModel):
+    """`labels` of theirs in force, and all entries of theirs in the `history`, removals too."""
+
+    labeler: str
+    labels: int
+    history: int
+
+
+class Agreement(BaseModel):
+    """Over the `pairs` of labels that two different labelers gave one question, the last of each.
+    `kappa` is Cohen's, the labeler whose id sorts first being the first rater; null where there is
+    no pair or chance alone would agree always."""
+
+    pairs: int
+    agreeing: int
+    share: float | None
+    kappa: float | None
+
+
+class LabelStats(BaseModel):
+    object: Literal["label.stats"] = "label.stats"
+    labels: int
+    agents: list[AgentLabels]
+    labelers: list[LabelerLabels]
+    splits: dict[Split, int]
+    agreement: Agreement

@@ -1,8 +1,10 @@
 """Log entries: one per answer of POST /v1/route, with all that led to it."""
 
-from typing import Literal
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
 from edgeneuro.domain.decision import (
     Alternative,
@@ -13,12 +15,19 @@ from edgeneuro.domain.decision import (
     MetadataValue,
     Usage,
 )
+from edgeneuro.domain.feedback import GivenFeedback
+from edgeneuro.domain.label import LabelChange, LabelFacts
+from edgeneuro.domain.page import PageQuery
+from edgeneuro.domain.text import Id
 from edgeneuro.errors import Reason
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
 
 class LogEntry(BaseModel):
     """`agent_id` is null where the answer was an error; `status` is the answer's HTTP status;
-    `agents_revision` and `prompt_version` say which agents and which prompt the model saw."""
+    `agents_revision` and `prompt_version` say which agents and which prompt the model saw. While
+    the setting log_queries is off, `query` is empty and `query_hash` null."""
 
     object: Literal["log"] = "log"
     id: str
@@ -26,6 +35,7 @@ class LogEntry(BaseModel):
     request_id: str
     key_id: str
     query: str
+    query_hash: str | None
     user: str | None
     session: str | None
     metadata: dict[str, MetadataValue] | None
@@ -47,3 +57,68 @@ class LogEntry(BaseModel):
     gateway: GatewayTrace
     prompt_version: str
     agents_revision: str
+
+
+class LogItem(LogEntry):
+    """A log entry and what people said of it: the label in force of its question, and each key's
+    last feedback."""
+
+    label: LabelFacts | None
+    feedback: list[GivenFeedback]
+
+
+class LogRecord(LogItem):
+    """`label_history` is that of the question, newest first, the last 100 entries."""
+
+    label_history: list[LabelChange]
+
+
+def _rfc3339(given: Any) -> Any:
+    if isinstance(given, str) and not _RFC3339.fullmatch(given):
+        raise ValueError(
+            "must be an RFC 3339 time such as 2027-01-15T08:00:00Z (write + as %2B in an address)"
+        )
+    return given
+
+
+Moment = Annotated[datetime, BeforeValidator(_rfc3339)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+def search_words(text: str) -> list[str]:
+    """The words of a search; what has no letter and no digit is no word to the full text index."""
+    words = text.replace("\0", " ").split()
+    return [word for word in words if any(character.isalnum() for character in word)]
+
+
+class LogsQuery(PageQuery):
+    """`model` is a base model or an adapter, `labelled` whether a label is in force, `from`
+    inclusive and `to` exclusive, `q` words that the query must hold, in any order."""
+
+    agent: Id | None = None
+    model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    layer: Layer | None = None
+    reason: Reason | None = None
+    labelled: Literal["true", "false"] | None = None
+    key: Id | None = None
+    since: Annotated[Moment | None, Field(alias="from")] = None
+    to: Moment | None = None
+    q: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    min_confidence: Share | None = None
+    max_confidence: Share | None = None
+
+    @field_validator("q")
+    @classmethod
+    def _has_words(cls, q: str | None) -> str | None:
+        if q is not None and not search_words(q):
+            raise ValueError("must hold a word, of letters or digits")
+        return q
+
+    @field_validator("to", "max_confidence")
+    @classmethod
+    def _in_order(cls, most: Any, info: ValidationInfo) -> Any:
+        name = "since" if info.field_name == "to" else "min_confidence"
+        least = info.data.get(name)
+        if most is not None and least is not None and most < least:
+            raise ValueError("is below the other end of the range; swap them")
+        return most

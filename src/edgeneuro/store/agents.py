@@ -49,6 +49,11 @@ async def count_agents(db: Database) -> int:
     return int(rows[0]["n"])
 
 
+async def list_agent_ids(db: Database) -> set[str]:
+    """Of all agents, disabled ones too."""
+    return {row["id"] for row in await db.run(statement("SELECT id FROM agents"))}
+
+
 def insert_agent(agent: Agent) -> list[Statement]:
     """The first agent becomes the default whatever it says; an id that is taken is a constraint
     error."""

@@ -1,12 +1,16 @@
-"""The table `logs`: one row an answer, read newest first by keyset pages on the id."""
+"""The table `logs`: one row an answer; read newest first by keyset pages, found by its facts and by
+its words, and deleted when its time is over."""
 
 import json
+from collections.abc import Sequence
 
 from pydantic import BaseModel
 
 from edgeneuro.domain.decision import GatewayTrace, Usage
-from edgeneuro.domain.log import LogEntry
+from edgeneuro.domain.log import LogEntry, LogItem, LogRecord, LogsQuery, search_words
+from edgeneuro.store.conditions import Conditions
 from edgeneuro.store.database import Database, Row, Statement, Value, statement
+from edgeneuro.store.labels import change_from_row, select_history
 from edgeneuro.store.times import rfc3339, unix_ms
 
 _COLUMNS = (
@@ -15,6 +19,7 @@ _COLUMNS = (
     "request_id",
     "key_id",
     "query",
+    "query_hash",
     "user",
     "session",
     "metadata",
@@ -41,6 +46,19 @@ _COLUMNS = (
 )
 _NAMES = ", ".join(_COLUMNS)
 _INSERT = f"INSERT INTO logs ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_DELETE_CHUNK = 1_000  # rows a statement: D1 ends a query after 30 s
+_HISTORY_SHOWN = 100
+# Beside the row itself: the label in force, and of each key's feedback the last.
+_ITEM = (
+    ", ".join(f"logs.{name}" for name in _COLUMNS)
+    + ", c.agent_id AS label_agent_id, c.labeler, c.created_at AS labelled_at,"
+    " (SELECT json_group_array(json_object('id', f.id, 'value', f.value,"
+    " 'correct_agent', f.correct_agent, 'comment', f.comment, 'key_id', f.key_id,"
+    " 'created_at', f.created_at)) FROM feedback f WHERE f.decision_id = logs.id"
+    " AND NOT EXISTS (SELECT 1 FROM feedback later WHERE later.decision_id = f.decision_id"
+    " AND later.key_id = f.key_id AND later.id > f.id)) AS feedback"
+)
+_LABEL = "LEFT JOIN current_labels c ON c.query_hash = logs.query_hash"
 _JSON_COLUMNS = ("metadata", "candidates", "alternatives", "attempts")
 
 
@@ -58,35 +76,134 @@ def insert_log(entry: LogEntry) -> Statement:
     return Statement(_INSERT, tuple(values[name] for name in _COLUMNS))
 
 
-async def list_logs(db: Database, *, limit: int, after: str | None) -> list[LogEntry]:
-    """Newest first; `after` is the id of the last entry seen."""
+async def list_logs(db: Database, query: LogsQuery, *, limit: int) -> list[LogItem]:
+    """Newest first. A search by words goes by the order in which rows were written, as the full
+    text index has it, so that it can stop at the limit."""
+    wanted = _conditions(query)
+    source, order = f"logs {_LABEL}", "logs.created_at DESC, logs.seq DESC"
+    if query.q is not None:
+        source = f"logs_fts CROSS JOIN logs ON logs.seq = logs_fts.rowid {_LABEL}"
+        order = "logs_fts.rowid DESC"
     rows = await db.run(
         statement(
-            f"SELECT {_NAMES} FROM logs WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2",
-            after,
+            f"SELECT {_ITEM} FROM {source} WHERE {wanted.sql} ORDER BY {order} LIMIT ?",
+            *wanted.values,
             limit,
         )
     )
-    return [_entry_from_row(row) for row in rows]
+    return [LogItem.model_validate(_item_fields(row)) for row in rows]
 
 
-def _entry_from_row(row: Row) -> LogEntry:
+async def get_log(db: Database, log_id: str) -> LogRecord | None:
+    rows = await db.run(statement(f"SELECT {_ITEM} FROM logs {_LABEL} WHERE logs.id = ?1", log_id))
+    if not rows:
+        return None
+    changes: Sequence[Row] = ()
+    if rows[0]["query_hash"] is not None:
+        changes = await db.run(select_history(rows[0]["query_hash"], limit=_HISTORY_SHOWN))
+    history = [change_from_row(each) for each in changes]
+    return LogRecord.model_validate({**_item_fields(rows[0]), "label_history": history})
+
+
+async def read_texts(db: Database, log_ids: Sequence[str]) -> dict[str, str]:
+    """The queries of these rows by id; empty where the row was kept without its text."""
+    rows = await db.run(
+        statement(
+            "SELECT id, query FROM logs WHERE id IN (SELECT value FROM json_each(?1))",
+            json.dumps(log_ids),
+        )
+    )
+    return {row["id"]: row["query"] for row in rows}
+
+
+async def delete_logs_before(db: Database, moment_ms: int, *, max_chunks: int = 100) -> int:
+    """Deletes older rows chunk by chunk, their feedback with them; returns how many rows."""
+    old = "FROM logs WHERE created_at < ?1 ORDER BY created_at, seq LIMIT ?2"
+    chunk = [
+        statement(
+            f"DELETE FROM feedback WHERE decision_id IN (SELECT id {old})",
+            moment_ms,
+            _DELETE_CHUNK,
+        ),
+        statement(f"DELETE FROM logs WHERE seq IN (SELECT seq {old})", moment_ms, _DELETE_CHUNK),
+        statement("SELECT changes() AS gone"),
+    ]
+    deleted = 0
+    for _ in range(max_chunks):
+        gone = int((await db.batch(chunk))[2][0]["gone"])
+        deleted += gone
+        if gone < _DELETE_CHUNK:
+            break
+    return deleted
+
+
+def _conditions(query: LogsQuery) -> Conditions:
+    wanted = Conditions()
+    if query.q is not None:
+        # As strings of the index's language, words are nothing but words.
+        quoted = ('"' + word.replace('"', '""') + '"' for word in search_words(query.q))
+        wanted.add("logs_fts MATCH ?", " ".join(quoted))
+    if query.after is not None:
+        _after(wanted, query)
+    equal = {"agent_id": query.agent, "layer": query.layer, "reason": query.reason}
+    for column, value in {**equal, "key_id": query.key}.items():
+        if value is not None:
+            wanted.add(f"logs.{column} = ?", value)
+    if query.model is not None:
+        wanted.add("(logs.model = ? OR logs.adapter = ?)", query.model, query.model)
+    if query.labelled is not None:
+        wanted.add(f"c.query_hash IS {'NOT ' if query.labelled == 'true' else ''}NULL")
+    if query.since is not None:
+        wanted.add("logs.created_at >= ?", unix_ms(query.since.isoformat()))
+    if query.to is not None:
+        wanted.add("logs.created_at < ?", unix_ms(query.to.isoformat()))
+    if query.min_confidence is not None:
+        wanted.add("logs.confidence >= ?", query.min_confidence)
+    if query.max_confidence is not None:
+        wanted.add("logs.confidence <= ?", query.max_confidence)
+    return wanted
+
+
+def _after(wanted: Conditions, query: LogsQuery) -> None:
+    # A row that retention has deleted since has nothing older behind it: the page is empty.
+    if query.q is not None:
+        wanted.add("logs_fts.rowid < (SELECT seq FROM logs WHERE id = ?)", query.after)
+        return
+    wanted.add("logs.created_at <= (SELECT created_at FROM logs WHERE id = ?)", query.after)
+    wanted.add(
+        "(logs.created_at, logs.seq) < (SELECT created_at, seq FROM logs WHERE id = ?)", query.after
+    )
+
+
+def _item_fields(row: Row) -> dict[str, object]:
+    label = {
+        "agent_id": row["label_agent_id"],
+        "labeler": row["labeler"],
+        "created_at": rfc3339(row["labelled_at"]) if row["labelled_at"] is not None else None,
+    }
+    given = sorted(json.loads(row["feedback"]), key=lambda each: str(each["id"]))
+    return {
+        **_entry_fields(row),
+        "label": label if row["labeler"] is not None else None,
+        "feedback": [{**each, "created_at": rfc3339(each["created_at"])} for each in given],
+    }
+
+
+def _entry_fields(row: Row) -> dict[str, object]:
     fields = {name: row[name] for name in _COLUMNS}
     for name in _JSON_COLUMNS:
         fields[name] = None if fields[name] is None else json.loads(fields[name])
     prompt, completion = fields.pop("prompt_tokens"), fields.pop("completion_tokens")
-    return LogEntry.model_validate(
-        {
-            **fields,
-            "created_at": rfc3339(row["created_at"]),
-            "usage": Usage(
-                prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
-            ),
-            "gateway": GatewayTrace(
-                log_id=fields.pop("gateway_log_id"), cache_status=fields.pop("gateway_cache_status")
-            ),
-        }
-    )
+    return {
+        **fields,
+        "created_at": rfc3339(row["created_at"]),
+        "usage": Usage(
+            prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
+        ),
+        "gateway": GatewayTrace(
+            log_id=fields.pop("gateway_log_id"), cache_status=fields.pop("gateway_cache_status")
+        ),
+    }
 
 
 def _json_or_null(value: BaseModel | dict[str, object] | list[object] | None) -> str | None:

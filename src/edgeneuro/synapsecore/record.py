@@ -4,8 +4,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from edgeneuro.domain.decision import Decision, RouteRequest
+from edgeneuro.domain.decision import Decision, MetadataValue, RouteRequest
 from edgeneuro.domain.log import LogEntry
+from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import DatabaseError, UpstreamError
 from edgeneuro.services import Services
@@ -13,6 +14,7 @@ from edgeneuro.store.database import Statement
 from edgeneuro.store.logs import insert_log
 from edgeneuro.store.times import rfc3339
 from edgeneuro.synapsecore.prompt import PROMPT_VERSION
+from edgeneuro.synapsecore.redact import redact
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,11 @@ def log_entry(
 ) -> LogEntry:
     """`failure` is set where the caller got it as an error instead of the decision."""
     return LogEntry(
+        **_texts(request, config),
         id=decision.id,
         created_at=rfc3339(created_ms),
         request_id=asker.request_id,
         key_id=asker.key_id,
-        query=request.query,
-        user=request.user,
-        session=request.session,
-        metadata=request.metadata,
         candidates=request.candidates,
         status=200 if failure is None else failure.status,
         agent_id=decision.agent.id if failure is None else None,
@@ -62,6 +61,34 @@ def log_entry(
         prompt_version=PROMPT_VERSION,
         agents_revision=config.agents_revision,
     )
+
+
+def _texts(request: RouteRequest, config: RoutingConfig) -> dict[str, Any]:
+    """What callers wrote, as far as the settings let it be stored. The question's identity is that
+    of the stored text, since the labels know no other."""
+    if not config.log_queries:
+        return {"query": "", "query_hash": None, "user": None, "session": None, "metadata": None}
+    query, user, session, metadata = (
+        request.query,
+        request.user,
+        request.session,
+        request.metadata,
+    )
+    if config.redact_personal_data:
+        query = redact(query)
+        user, session = user and redact(user), session and redact(session)
+        metadata = metadata and {redact(name): _value(value) for name, value in metadata.items()}
+    return {
+        "query": query,
+        "query_hash": query_hash(query),
+        "user": user,
+        "session": session,
+        "metadata": metadata,
+    }
+
+
+def _value(value: MetadataValue) -> MetadataValue:
+    return redact(value) if isinstance(value, str) else value
 
 
 async def record(services: Services, entry: LogEntry, new_answer: Statement | None) -> None:

@@ -9,9 +9,10 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 
-from edgeneuro.errors import InvalidRequestError
+from edgeneuro.errors import InvalidItemsError, InvalidRequestError, ItemFault
 from edgeneuro.web.response import Reply
 
+_MOST_FAULTS = 1_000
 _CODES = {
     "json_invalid": "invalid_json",
     "missing": "missing_field",
@@ -66,21 +67,32 @@ def _content(returns: Any) -> type[BaseModel] | None:
 
 
 def _invalid_request(error: ValidationError) -> InvalidRequestError:
-    """The first fault, named by its field; pydantic's words say what was expected."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    param = _param(first["loc"])
-    words = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "json_invalid":
+    """The first fault, named by its field; of a list, the faults of all items."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    faults = [
+        ItemFault(each["loc"][0], param, code, message)
+        for each in found
+        if each["loc"] and isinstance(each["loc"][0], int)
+        for code, param, message in [_describe(each)]
+    ]
+    if faults:
+        return InvalidItemsError(faults[:_MOST_FAULTS])
+    code, param, message = _describe(found[0])
+    return InvalidRequestError(message, code=code, param=param)
+
+
+def _describe(fault: Any) -> tuple[str, str | None, str]:
+    """Code, field and message; pydantic's words say what was expected."""
+    param = _param(fault["loc"])
+    words = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "json_invalid":
         param, words = None, f"The body is not JSON: {words.removeprefix('Invalid JSON: ')}."
-    elif first["type"] == "missing":
+    elif fault["type"] == "missing":
         words = "this field is missing; add it"
-    elif first["type"] == "extra_forbidden":
+    elif fault["type"] == "extra_forbidden":
         words = "there is no such field; remove it"
-    return InvalidRequestError(
-        f"{param}: {words}." if param else words,
-        code=_CODES.get(first["type"], "invalid_value"),
-        param=param,
-    )
+    message = f"{param}: {words}." if param else words
+    return _CODES.get(fault["type"], "invalid_value"), param, message
 
 
 def _param(location: tuple[int | str, ...]) -> str | None:

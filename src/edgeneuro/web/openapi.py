@@ -23,8 +23,18 @@ class ErrorDetail(BaseModel):
     param: str | None
 
 
+class ItemError(BaseModel):
+    index: int
+    param: str | None
+    code: str
+    message: str
+
+
 class Error(BaseModel):
+    """`errors` is there only where a list was sent: what is wrong with each of its items."""
+
     error: ErrorDetail
+    errors: list[ItemError] = []
     request_id: str
 
 

@@ -1,12 +1,12 @@
 """Responses: JSON out of pydantic models, and every error in the one shape."""
 
 import json
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from dataclasses import asdict, dataclass, field
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from edgeneuro.errors import DatabaseError, EdgeNeuroError
+from edgeneuro.errors import DatabaseError, EdgeNeuroError, InvalidItemsError
 
 Content = TypeVar("Content", bound=BaseModel)
 JSON = "application/json"
@@ -39,7 +39,7 @@ def error_response(error: EdgeNeuroError, request_id: str) -> Response:
         if isinstance(error, DatabaseError)
         else error.message
     )
-    body = {
+    body: dict[str, Any] = {
         "error": {
             "message": message,
             "type": error.type,
@@ -48,4 +48,6 @@ def error_response(error: EdgeNeuroError, request_id: str) -> Response:
         },
         "request_id": request_id,
     }
+    if isinstance(error, InvalidItemsError):
+        body["errors"] = [asdict(fault) for fault in error.faults]
     return Response(error.status, json.dumps(body), {"content-type": JSON, **error.headers})

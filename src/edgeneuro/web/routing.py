@@ -21,6 +21,7 @@ class Route:
     handler: Callable[..., Any]
     access: Access
     status: int = 200
+    max_body_bytes: int = 64 * 1024
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,196 @@
+"""Labels in the control plane: who says which agent is the right one for a question. The latest
+wins, the history stays."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel
+
+from edgeneuro.call import Call
+from edgeneuro.controlplane.audit import commit
+from edgeneuro.controlplane.logs import get_log
+from edgeneuro.domain.label import (
+    Label,
+    LabelBatch,
+    LabelChange,
+    LabelDeleted,
+    LabelEvent,
+    LabelFacts,
+    LabelItem,
+    LabelSet,
+    LabelsQuery,
+    LabelsWritten,
+)
+from edgeneuro.domain.page import Page, PageQuery, page_of
+from edgeneuro.domain.query import query_hash, split_of
+from edgeneuro.errors import (
+    ConflictError,
+    InvalidItemsError,
+    InvalidRequestError,
+    ItemFault,
+    NotFoundError,
+)
+from edgeneuro.store import labels as store
+from edgeneuro.store.agents import list_agent_ids
+from edgeneuro.store.logs import read_texts
+from edgeneuro.store.times import rfc3339
+
+
+async def label_log(call: Call, log_id: str, body: LabelSet) -> Label:
+    """Say which agent is the right one for a logged query; null says that no agent fits."""
+    log = await get_log(call, log_id)
+    if log.query_hash is None:
+        raise ConflictError(_NO_TEXT, code="no_text", param="log_id")
+    if body.agent_id is not None and body.agent_id not in await list_agent_ids(call.services.db):
+        raise InvalidRequestError(
+            _no_such_agent(body.agent_id), code="unknown_agent", param="agent_id"
+        )
+    event = _event(call, log.query, body.agent_id, log_id=log_id, note=body.note)
+    label = _label(event)
+    await _write(call, [event], "label", log.query_hash, before=log.label, after=_facts(label))
+    return label
+
+
+async def unlabel_log(call: Call, log_id: str) -> LabelDeleted:
+    """Take the label of a logged query away; the history keeps it."""
+    log = await get_log(call, log_id)
+    if log.query_hash is None or log.label is None:
+        raise NotFoundError(
+            "The query of this log entry has no label.", code="not_labelled", param="log_id"
+        )
+    event = _event(call, log.query, None, log_id=log_id, removed=True)
+    await _write(call, [event], "unlabel", log.query_hash, before=log.label)
+    return LabelDeleted(query_hash=log.query_hash)
+
+
+async def label_many(call: Call, body: LabelBatch) -> LabelsWritten:
+    """Label up to 1,000 questions, all or none: where items are wrong, `errors` lists them and
+    nothing is written. Of several items for one question the last one counts."""
+    services = call.services
+    log_ids = [item.log_id for item in body.root if item.log_id is not None]
+    texts = await read_texts(services.db, log_ids) if log_ids else {}
+    agent_ids = await list_agent_ids(services.db)
+    events: list[LabelEvent] = []
+    faults: list[ItemFault] = []
+    for index, item in enumerate(body.root):
+        fault = _fault(index, item, texts, agent_ids)
+        if fault is not None:
+            faults.append(fault)
+            continue
+        query = item.query if item.log_id is None else texts[item.log_id]
+        assert query is not None  # the model takes no item without either
+        events.append(
+            _event(call, query, item.agent_id, log_id=item.log_id, note=item.note, bulk=True)
+        )
+    if faults:
+        raise InvalidItemsError(faults)
+    written = LabelsWritten(
+        labels=len(events), questions=len({query_hash(event.query) for event in events})
+    )
+    await _write(call, events, "label_bulk", events[0].id, after=written)
+    return written
+
+
+async def list_labels(call: Call, query: LabelsQuery) -> Page[Label]:
+    """List the labels in force, newest first."""
+    found = await store.list_labels(call.services.db, query, limit=query.limit + 1)
+    return page_of(found, limit=query.limit)
+
+
+async def list_history(call: Call, query_hash: str, query: PageQuery) -> Page[LabelChange]:
+    """List all that was ever said of a question, newest first."""
+    db = call.services.db
+    rows = await db.run(store.select_history(query_hash, limit=query.limit + 1, after=query.after))
+    if not rows and query.after is None:
+        raise NotFoundError(
+            "This question was never labelled. Logs and labels name questions by `query_hash`.",
+            code="unknown_question",
+            param="query_hash",
+        )
+    return page_of([store.change_from_row(row) for row in rows], limit=query.limit)
+
+
+_NO_TEXT = (
+    "This query was logged without its text (the setting log_queries was off), so it cannot be"
+    " labelled."
+)
+
+
+def _no_such_agent(agent_id: str) -> str:
+    return f"There is no agent {agent_id!r}. GET /v1/agents lists them."
+
+
+def _fault(
+    index: int, item: LabelItem, texts: Mapping[str, str], agent_ids: set[str]
+) -> ItemFault | None:
+    if item.agent_id is not None and item.agent_id not in agent_ids:
+        message = _no_such_agent(item.agent_id)
+        return ItemFault(index, f"[{index}].agent_id", "unknown_agent", message)
+    if item.log_id is not None and item.log_id not in texts:
+        message = f"There is no log entry {item.log_id!r}. GET /v1/logs lists them."
+        return ItemFault(index, f"[{index}].log_id", "unknown_log", message)
+    if item.log_id is not None and not texts[item.log_id]:
+        return ItemFault(index, f"[{index}].log_id", "no_text", _NO_TEXT)
+    return None
+
+
+def _event(
+    call: Call,
+    query: str,
+    agent_id: str | None,
+    *,
+    log_id: str | None,
+    note: str | None = None,
+    removed: bool = False,
+    bulk: bool = False,
+) -> LabelEvent:
+    return LabelEvent(
+        id=call.services.new_id("lab"),
+        query=query,
+        agent_id=agent_id,
+        labeler=call.credential.key_id,
+        source="bulk" if bulk else "hand",
+        created_ms=call.services.now_ms(),
+        log_id=log_id,
+        note=note,
+        removed=removed,
+    )
+
+
+async def _write(
+    call: Call,
+    events: list[LabelEvent],
+    action: str,
+    resource_id: str,
+    *,
+    before: BaseModel | None = None,
+    after: BaseModel | None = None,
+) -> None:
+    await commit(
+        call,
+        store.record_labels(events),
+        action=action,
+        resource="label",
+        resource_id=resource_id,
+        before=before,
+        after=after,
+    )
+
+
+def _label(event: LabelEvent) -> Label:
+    return Label(
+        id=event.id,
+        query_hash=query_hash(event.query),
+        query=event.query,
+        agent_id=event.agent_id,
+        split=split_of(event.query),
+        labeler=event.labeler,
+        source=event.source,
+        log_id=event.log_id,
+        note=event.note,
+        created_at=rfc3339(event.created_ms),
+    )
+
+
+def _facts(label: Label) -> LabelFacts:
+    # The audit can never be emptied, so no query's text may get into it.
+    return LabelFacts(agent_id=label.agent_id, labeler=label.labeler, created_at=label.created_at)

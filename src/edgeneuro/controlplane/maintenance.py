@@ -1,0 +1,34 @@
+"""What the hourly cron does: it lets go of what has had its time."""
+
+from collections.abc import Awaitable, Callable
+
+from edgeneuro.errors import DatabaseError
+from edgeneuro.services import Services
+from edgeneuro.store.decision_cache import purge_expired
+from edgeneuro.store.logs import delete_logs_before
+
+_DAY_MS = 86_400_000
+
+
+async def run_maintenance(services: Services) -> None:
+    """Each task by itself: one that fails is counted, and the others still run. What a run leaves
+    over, the next one takes."""
+    tasks: tuple[tuple[str, Callable[[Services], Awaitable[object]]], ...] = (
+        ("cache_purge", _purge_cache),
+        ("log_retention", _delete_old_logs),
+    )
+    for name, task in tasks:
+        try:
+            await task(services)
+        except DatabaseError as error:
+            services.failures.note(name, error)
+
+
+async def _purge_cache(services: Services) -> None:
+    await purge_expired(services.db, now_ms=services.now_ms())
+
+
+async def _delete_old_logs(services: Services) -> None:
+    config = await services.routing.current()
+    moment_ms = services.now_ms() - config.retention_days * _DAY_MS
+    await delete_logs_before(services.db, moment_ms)

@@ -1,0 +1,147 @@
+"""How much a label for a question is worth: the sum of the reasons that speak for it.
+
+| reason | weight | why |
+| --- | --- | --- |
+| feedback_other_agent | 20 | somebody named another agent: the label is as good as made |
+| feedback_down | 16 | somebody was there and says it was wrong; above all the guesses together |
+| disagreement | 5 | layers or models chose different agents, so at least one is wrong |
+| low_confidence | 3 | the default agent stood in because the stage was not sure enough |
+| invalid_output | 3 | a model could not answer in form: an example helps to train it |
+| out_of_scope | 2 | no agent fits, or one does and was not seen |
+| uncertain | up to 2 | the nearer to the threshold, the less it takes to be wrong |
+| rare_agent | up to 1.5 | the fewer labels an agent has, the more one more teaches |
+| frequent | up to 1 | an error there is made often; 100 times or more is full weight |
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from edgeneuro.domain.agent import NO_AGENT
+from edgeneuro.domain.queue import QueueReason, ReasonCode
+from edgeneuro.store.database import Row, Rows
+
+_WEIGHTS: dict[ReasonCode, float] = {
+    "feedback_other_agent": 20,
+    "feedback_down": 16,
+    "disagreement": 5,
+    "low_confidence": 3,
+    "invalid_output": 3,
+    "out_of_scope": 2,
+    "uncertain": 2,
+    "rare_agent": 1.5,
+    "frequent": 1,
+    "unlabelled": 0,
+}
+ENOUGH_LABELS = 20  # an agent with so many is no longer rare
+_FULLY_FREQUENT = 100
+_FALLBACKS: dict[str, tuple[ReasonCode, str]] = {
+    "low_confidence": ("low_confidence", "the confidence did not reach the threshold"),
+    "invalid_output": ("invalid_output", "no model gave a usable answer"),
+    "out_of_scope": ("out_of_scope", "the answer was that no agent fits"),
+}
+
+
+@dataclass
+class Question:
+    """`shown` is the log row that says most. Questions are ranked by `score`, then newest first."""
+
+    shown: Row
+    seen: int
+    reasons: list[QueueReason] = field(default_factory=list)
+
+    @property
+    def score(self) -> float:
+        return round(sum(reason.weight for reason in self.reasons), 3)
+
+
+def rank(answers: Rows, feedback: Rows, labels: Mapping[str, int]) -> list[Question]:
+    """The questions behind these answers (newest first), the most worthwhile first."""
+    by_question: dict[str, list[Row]] = defaultdict(list)
+    for answer in answers:
+        by_question[answer["query_hash"]].append(answer)
+    said = _last_feedback(feedback)
+    questions = [_question(rows, said, labels) for rows in by_question.values()]
+    return sorted(questions, key=lambda question: -question.score)  # stable: newest stay first
+
+
+def _question(
+    rows: list[Row], said: Mapping[str, list[Row]], labels: Mapping[str, int]
+) -> Question:
+    signals = [(row, _signals(row, said.get(row["id"], []))) for row in rows]
+    # Of several with as much to say, max takes the first: the newest.
+    shown, reasons = max(signals, key=lambda each: sum(reason.weight for reason in each[1]))
+    chosen = sorted({agent for row in rows if (agent := _chosen(row)) is not None})
+    if len(chosen) > 1:
+        reasons.append(_reason("disagreement", f"it was answered with {', '.join(chosen)}"))
+    few = labels.get(_chosen(shown) or "", ENOUGH_LABELS)
+    if few < ENOUGH_LABELS:
+        text = f"{_chosen(shown)} has {few} labels, fewer than {ENOUGH_LABELS}"
+        reasons.append(_reason("rare_agent", text, 1 - few / ENOUGH_LABELS))
+    if len(rows) > 1:
+        share = min(1, math.log(len(rows)) / math.log(_FULLY_FREQUENT))
+        reasons.append(_reason("frequent", f"it was asked {len(rows)} times lately", share))
+    if not reasons:
+        reasons.append(_reason("unlabelled", "nothing speaks against the answer; no label yet"))
+    reasons.sort(key=lambda reason: (-reason.weight, reason.code))
+    return Question(shown, len(rows), reasons)
+
+
+def _signals(row: Row, said: Iterable[Row]) -> list[QueueReason]:
+    """What this one answer has to say for a label."""
+    reasons = _feedback_reasons(row, said)
+    if row["reason"] in _FALLBACKS:
+        code, text = _FALLBACKS[row["reason"]]
+        reasons.append(_reason(code, text))
+    if _chosen(row) is not None and row["reason"] != "out_of_scope":
+        confidence, threshold = row["confidence"], row["threshold"]
+        away = abs(confidence - threshold) / max(threshold, 1 - threshold)
+        text = f"confidence {confidence:.2f}, threshold {threshold:.2f}"
+        reason = _reason("uncertain", text, 1 - away)
+        if reason.weight > 0:
+            reasons.append(reason)
+    return reasons
+
+
+def _feedback_reasons(row: Row, said: Iterable[Row]) -> list[QueueReason]:
+    others = sorted(
+        {
+            one["correct_agent"]
+            for one in said
+            if one["correct_agent"] not in (None, row["agent_id"])
+        }
+    )
+    if others:
+        return [_reason("feedback_other_agent", f"feedback names {', '.join(others)}")]
+    if any(one["value"] == "down" for one in said):
+        return [_reason("feedback_down", "feedback says that the answer was wrong")]
+    return []
+
+
+def _chosen(row: Row) -> str | None:
+    """The agent that a stage chose, also where another one stood in for it; "none" where it said
+    that no agent fits; null where there was no answer."""
+    if row["layer"] != "fallback":
+        agent: str | None = row["agent_id"]
+        return agent
+    if row["reason"] == "low_confidence":
+        passed_over = json.loads(row["alternatives"])
+        # Without an alternative it was the stand-in itself that was chosen.
+        agent = passed_over[0]["agent_id"] if passed_over else row["agent_id"]
+        return agent
+    return NO_AGENT if row["reason"] == "out_of_scope" else None
+
+
+def _last_feedback(feedback: Rows) -> dict[str, list[Row]]:
+    """By decision, each key's last word."""
+    last = {(one["decision_id"], one["key_id"]): one for one in feedback}
+    by_decision: dict[str, list[Row]] = defaultdict(list)
+    for (decision_id, _), one in last.items():
+        by_decision[decision_id].append(one)
+    return by_decision
+
+
+def _reason(code: ReasonCode, text: str, share: float = 1) -> QueueReason:
+    return QueueReason(code=code, weight=round(_WEIGHTS[code] * share, 3), text=text)

@@ -1,0 +1,39 @@
+"""Feedback: what those who asked say of a decision. No label, but it says what to label first."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from edgeneuro.domain.agent import AgentId
+from edgeneuro.domain.text import Id, Note
+
+FeedbackValue = Literal["up", "down"]
+
+
+class FeedbackCreate(BaseModel):
+    """`correct_agent` is the agent that should have been chosen."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    decision_id: Id
+    value: FeedbackValue
+    correct_agent: AgentId | None = None
+    comment: Note | None = None
+
+
+class GivenFeedback(BaseModel):
+    """Feedback as the decision's log entry shows it."""
+
+    id: str
+    value: FeedbackValue
+    correct_agent: str | None
+    comment: str | None
+    key_id: str
+    created_at: str
+
+
+class Feedback(GivenFeedback):
+    """All feedback is kept; where a key gives several for one decision, the last one counts."""
+
+    object: Literal["feedback"] = "feedback"
+    decision_id: str

@@ -1,0 +1,52 @@
+"""The label queue: what is most worth labelling first, and why."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgeneuro.domain.decision import Layer
+from edgeneuro.domain.text import Id
+
+ReasonCode = Literal[
+    "feedback_other_agent",
+    "feedback_down",
+    "disagreement",
+    "low_confidence",
+    "invalid_output",
+    "out_of_scope",
+    "uncertain",
+    "rare_agent",
+    "frequent",
+    "unlabelled",
+]
+
+
+class QueueReason(BaseModel):
+    """`weight` is what this reason adds to the score."""
+
+    code: ReasonCode
+    weight: float
+    text: str
+
+
+class QueueItem(BaseModel):
+    """A question, shown by the log row that says most: `agent_id` is what was answered, `score` the
+    sum of the reasons' weights, `seen` how often it was asked among the rows looked at."""
+
+    log_id: str
+    query: str
+    agent_id: str | None
+    confidence: float
+    layer: Layer
+    score: float
+    reasons: list[QueueReason]
+    seen: int
+
+
+class QueueQuery(BaseModel):
+    """`agent` narrows the queue to questions that this agent answered."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    agent: Id | None = None

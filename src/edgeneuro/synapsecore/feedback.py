@@ -1,0 +1,44 @@
+"""Feedback on decisions, from those who asked. It changes nothing but what is labelled first, and
+every row says itself who gave it and when, so it has no audit row."""
+
+from edgeneuro.call import Call
+from edgeneuro.domain.feedback import Feedback, FeedbackCreate
+from edgeneuro.errors import InvalidRequestError, NotFoundError
+from edgeneuro.store.agents import list_agent_ids
+from edgeneuro.store.feedback import insert_feedback
+from edgeneuro.store.times import rfc3339
+from edgeneuro.synapsecore.redact import redact
+
+
+async def give_feedback(call: Call, body: FeedbackCreate) -> Feedback:
+    """Say whether a decision was right, as late as you like; of several, a key's last one counts.
+    The comment is stored as queries are."""
+    services = call.services
+    config = await services.routing.current()
+    known = body.correct_agent is None or body.correct_agent in config.agents
+    if not known and body.correct_agent not in await list_agent_ids(services.db):
+        raise InvalidRequestError(
+            f"There is no agent {body.correct_agent!r}. GET /v1/agents lists them.",
+            code="unknown_agent",
+            param="correct_agent",
+        )
+    comment = body.comment if config.log_queries else None
+    if comment is not None and config.redact_personal_data:
+        comment = redact(comment)
+    feedback = Feedback(
+        id=services.new_id("fbk"),
+        decision_id=body.decision_id,
+        value=body.value,
+        correct_agent=body.correct_agent,
+        comment=comment,
+        key_id=call.credential.key_id,
+        created_at=rfc3339(services.now_ms()),
+    )
+    if not await services.db.run(insert_feedback(feedback)):
+        raise NotFoundError(
+            "There is no such decision in the logs: its id is wrong, it was made only just now, or"
+            " its time there is over.",
+            code="unknown_decision",
+            param="decision_id",
+        )
+    return feedback

@@ -1,0 +1,234 @@
+"""The label queue: the order, the reasons, no near-duplicates, and a bounded look."""
+
+from typing import Any
+
+import pytest
+
+from edgeneuro.errors import InvalidOutputError, UpstreamError
+from edgeneuro.store import queue as store
+from tests.unit.conftest import Product, says
+
+
+async def ask(product: Product, query: str, agent: str = "hr", confidence: float = 1.0) -> str:
+    product.gateway.enqueue(says(agent, confidence))
+    log_id: str = (await product.route(query, cache=False)).json()["id"]
+    return log_id
+
+
+async def queue(product: Product, query: str = "") -> list[dict[str, Any]]:
+    answered = await product.call("GET", f"/v1/labels/queue?limit=100{query}")
+    assert answered.status == 200, answered.text
+    data: list[dict[str, Any]] = answered.json()["data"]
+    return data
+
+
+async def judge(product: Product, log_id: str, value: str, correct: str | None = None) -> None:
+    body = {"decision_id": log_id, "value": value, "correct_agent": correct}
+    assert (await product.call("POST", "/v1/feedback", body)).status == 201
+
+
+async def label(product: Product, query: str, agent: str | None = "hr") -> None:
+    body = [{"query": query, "agent_id": agent}]
+    assert (await product.call("POST", "/v1/labels", body)).status == 200
+
+
+def codes(item: dict[str, Any]) -> list[str]:
+    return [reason["code"] for reason in item["reasons"]]
+
+
+@pytest.fixture
+async def no_agent_is_rare(product: Product) -> None:
+    for agent in ("hr", "it_support", "general"):
+        items = [{"query": f"{agent} training {n}", "agent_id": agent} for n in range(20)]
+        assert (await product.call("POST", "/v1/labels", items)).status == 200
+
+
+@pytest.mark.usefixtures("no_agent_is_rare")
+async def test_the_order_from_most_to_least_worthwhile(product: Product) -> None:
+    await ask(product, "sure")
+    await ask(product, "asked often")
+    await ask(product, "asked often")
+    await ask(product, "near the threshold", confidence=0.55)
+    await ask(product, "out of scope", agent="none")
+    await ask(product, "low confidence", confidence=0.1)
+    await ask(product, "disagreement", agent="hr")
+    await ask(product, "disagreement", agent="it_support")
+    down = await ask(product, "feedback says no")
+    await judge(product, down, "down")
+    other = await ask(product, "feedback knows better")
+    await judge(product, other, "down", correct="it_support")
+    up = await ask(product, "feedback says yes")
+    await judge(product, up, "up")
+
+    items = await queue(product)
+    assert [(item["query"], codes(item)) for item in items] == [
+        ("feedback knows better", ["feedback_other_agent"]),
+        ("feedback says no", ["feedback_down"]),
+        ("disagreement", ["disagreement", "frequent"]),
+        ("low confidence", ["low_confidence", "uncertain"]),
+        ("out of scope", ["out_of_scope"]),
+        ("near the threshold", ["uncertain"]),
+        ("asked often", ["frequent"]),
+        ("feedback says yes", ["unlabelled"]),
+        ("sure", ["unlabelled"]),
+    ]
+    for item in items:
+        assert item["score"] == round(sum(reason["weight"] for reason in item["reasons"]), 3)
+        assert all(reason["text"] for reason in item["reasons"])
+    assert items == await queue(product)
+    first = items[0]
+    assert (first["log_id"], first["agent_id"], first["confidence"]) == (other, "hr", 1.0)
+    assert (first["layer"], first["seen"]) == ("llm", 1)
+    assert "it_support" in first["reasons"][0]["text"]
+
+
+@pytest.mark.usefixtures("no_agent_is_rare")
+async def test_feedback_comes_before_everything_else_together(product: Product) -> None:
+    for _ in range(200):
+        await ask(product, "all at once", confidence=0.49)
+    await ask(product, "all at once", agent="it_support")
+    down = await ask(product, "just a down")
+    await judge(product, down, "down")
+    items = await queue(product)
+    assert [item["query"] for item in items] == ["just a down", "all at once"]
+    assert items[1]["seen"] == 201
+
+
+@pytest.mark.usefixtures("no_agent_is_rare")
+async def test_only_each_keys_last_feedback_counts(product: Product) -> None:
+    log_id = await ask(product, "changed my mind")
+    await judge(product, log_id, "down", correct="it_support")
+    await judge(product, log_id, "up")
+    assert [codes(item) for item in await queue(product)] == [["unlabelled"]]
+    product.execute("UPDATE feedback SET key_id = 'another' WHERE value = 'down'")
+    assert [codes(item) for item in await queue(product)] == [["feedback_other_agent"]]
+
+
+@pytest.mark.usefixtures("no_agent_is_rare")
+async def test_feedback_that_names_the_agent_that_answered_is_no_other(product: Product) -> None:
+    log_id = await ask(product, "odd")
+    await judge(product, log_id, "up", correct="hr")
+    assert codes((await queue(product))[0]) == ["unlabelled"]
+
+
+@pytest.mark.usefixtures("no_agent_is_rare")
+async def test_a_stand_in_is_no_disagreement(product: Product) -> None:
+    await ask(product, "the same, once sure and once not", confidence=0.9)
+    await ask(product, "the same, once sure and once not", confidence=0.3)
+    [item] = await queue(product)
+    assert "disagreement" not in codes(item)
+    # Shown is the answer that says more: the fallback.
+    assert (item["agent_id"], item["layer"], item["seen"]) == ("general", "fallback", 2)
+
+
+async def test_a_model_that_gave_nothing_usable(product: Product) -> None:
+    product.gateway.enqueue(InvalidOutputError("i"), InvalidOutputError("i"))
+    await product.route("nonsense came")
+    product.gateway.enqueue(UpstreamError("u"), UpstreamError("u"))
+    await product.route("nothing came", fallback=False)
+    items = await queue(product)
+    assert [(item["query"], codes(item)) for item in items] == [
+        ("nonsense came", ["invalid_output"]),
+        ("nothing came", ["unlabelled"]),
+    ]
+    assert items[1]["agent_id"] is None
+
+
+async def test_agents_with_few_labels_come_first(product: Product) -> None:
+    for number in range(10):
+        await label(product, f"holiday plan {number}")
+    await ask(product, "one for hr", agent="hr")
+    await ask(product, "one for it", agent="it_support")
+    items = await queue(product)
+    assert [(item["query"], item["score"]) for item in items] == [
+        ("one for it", 1.5),
+        ("one for hr", 0.75),
+    ]
+    assert items[1]["reasons"][0]["text"] == "hr has 10 labels, fewer than 20"
+
+
+async def test_what_is_labelled_and_its_near_duplicates_are_left_out(product: Product) -> None:
+    await label(product, "My VPN is down")
+    for query in ("My VPN is down", "my  vpn is DOWN", "Is my VPN down?", "The VPN is up"):
+        await ask(product, query)
+    assert [item["query"] for item in await queue(product)] == ["The VPN is up"]
+
+
+async def test_near_duplicates_of_each_other_come_once_the_best_of_them(product: Product) -> None:
+    await ask(product, "Book two flights!")
+    down = await ask(product, "book two flight")
+    await judge(product, down, "down")
+    await ask(product, "Two flights: book")
+    assert [item["log_id"] for item in await queue(product)] == [down]
+
+
+async def test_a_label_taken_away_brings_the_question_back(product: Product) -> None:
+    log_id = await ask(product, "Leave?")
+    await product.call("PUT", f"/v1/logs/{log_id}/label", {"agent_id": None})
+    assert await queue(product) == []
+    await product.call("DELETE", f"/v1/logs/{log_id}/label")
+    assert [item["log_id"] for item in await queue(product)] == [log_id]
+
+
+async def test_rows_without_text_are_not_in_it(product: Product) -> None:
+    product.execute("INSERT INTO config VALUES ('log_queries', 'false', 0)")
+    product.clock.seconds += 6
+    await ask(product, "Leave?")
+    assert await queue(product) == []
+
+
+async def test_limit_and_agent(product: Product) -> None:
+    for number in range(6):
+        await ask(product, f"q{number}", agent=("hr", "it_support")[number % 2])
+    page = (await product.call("GET", "/v1/labels/queue?limit=2")).json()
+    assert ([item["query"] for item in page["data"]], page["has_more"]) == (["q5", "q4"], True)
+    only = await product.call("GET", "/v1/labels/queue?limit=3&agent=hr")
+    assert [item["query"] for item in only.json()["data"]] == ["q4", "q2", "q0"]
+    assert only.json()["has_more"] is False
+    assert await queue(product, "&agent=nobody") == []
+
+
+async def many(product: Product, count: int) -> None:
+    """So many more questions, each asked once."""
+    await ask(product, "the first question")
+    columns = [row["name"] for row in product.rows("SELECT name FROM pragma_table_info('logs')")]
+    skipped = ("seq", "id", "query", "query_hash")
+    others = ", ".join(name for name in columns if name not in skipped)
+    product.execute(
+        f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
+        f" INSERT INTO logs (id, query, query_hash, {others})"
+        f" SELECT 'copy_' || i, 'copy number ' || i, 'hash ' || i, {others} FROM n, logs"
+        " WHERE logs.query = 'the first question'"
+    )
+
+
+async def test_it_looks_at_2000_rows_and_at_those_with_late_feedback(product: Product) -> None:
+    old = await ask(product, "old, with feedback")
+    await many(product, 2_500)
+    answers = await store.read_unlabelled(product.database)
+    assert len(answers) == 2_000
+    await judge(product, old, "down")
+    assert (await queue(product))[0]["log_id"] == old
+    assert len(await store.read_unlabelled(product.database)) == 2_001
+
+
+async def test_its_reads_are_few_small_and_by_index(product: Product) -> None:
+    await many(product, 2_500)
+    items = [{"query": f"number copy {n}", "agent_id": "hr"} for n in range(1_501, 2_501)]
+    assert (await product.call("POST", "/v1/labels", items)).status == 200
+    product.database.statements.clear()
+    items = await queue(product)
+    assert [items[0]["query"], items[-1]["query"]] == ["copy number 1500", "copy number 1401"]
+    statements = product.database.statements
+    # The window, feedback and label counts, then texts and labelled near-duplicates by parts of
+    # 250: four parts full of near-duplicates, and the one that fills the page.
+    assert len(statements) == 3 + 2 * 5
+    for one in statements:
+        plan = product.database._connection.execute(
+            f"EXPLAIN QUERY PLAN {one.sql}", one.parameters
+        ).fetchall()
+        scans = [row["detail"] for row in plan if row["detail"].startswith("SCAN")]
+        for scan in scans:
+            table = scan.split()[1]
+            assert table not in ("labels", "current_labels", "c"), scan
+            assert table != "logs" or "seq DESC LIMIT 2000" in one.sql, scan
