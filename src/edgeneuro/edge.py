@@ -19,6 +19,7 @@ from edgeneuro.services import Failures, KeptRouting, Services
 from edgeneuro.settings import read_settings
 from edgeneuro.store.d1 import D1Database
 from edgeneuro.store.decision_cache import purge_expired
+from edgeneuro.store.usage import sum_finished_days
 from edgeneuro.web.request import Request
 
 
@@ -35,6 +36,7 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped her
     async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:
         services = _services(self.env)
         await purge_expired(services.db, now_ms=services.now_ms())
+        await sum_finished_days(services.db, now_ms=services.now_ms())
 
 
 class _EdgeRateLimiter:

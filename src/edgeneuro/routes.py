@@ -1,6 +1,6 @@
 """The HTTP surface, whole: method, path, handler, access, status of a success if it is not 200."""
 
-from edgeneuro.controlplane import agents, audit, health, logs, models
+from edgeneuro.controlplane import agents, analytics, audit, health, logs, metrics, models
 from edgeneuro.synapsecore import api as synapsecore
 from edgeneuro.web.auth import Access
 from edgeneuro.web.routing import Route
@@ -23,10 +23,13 @@ ROUTES = (
 
     Route("GET",    "/v1/logs",                   logs.list_logs,        LABEL),
 
+    Route("GET",    "/v1/analytics",              analytics.show_analytics, ADMIN),
+    Route("POST",   "/v1/analytics/rebuild",      analytics.rebuild,     ADMIN),
+
     Route("GET",    "/v1/audit",                  audit.list_audit,      ADMIN),
 
     Route("GET",    "/healthz",                   health.show_health,    PUBLIC),
     Route("GET",    "/openapi.json",              health.show_openapi,   PUBLIC),
-    Route("GET",    "/metrics",                   health.show_metrics,   ADMIN),
+    Route("GET",    "/metrics",                   metrics.show_metrics,  ADMIN),
 )
 # fmt: on
