@@ -80,7 +80,7 @@ CREATE INDEX idempotency_expires_at ON idempotency (expires_at);
 
 -- Logs are found by their text, and a question by its normalised form.
 CREATE INDEX logs_created_at ON logs (created_at);
-CREATE INDEX logs_query_hash ON logs (query_hash);
+CREATE INDEX logs_query_hash ON logs (query_hash, created_at);
 CREATE VIRTUAL TABLE logs_fts USING fts5 (query, content = 'logs', content_rowid = 'seq', tokenize = 'unicode61');
 CREATE TRIGGER logs_insert_fts AFTER INSERT ON logs BEGIN INSERT INTO logs_fts (rowid, query) VALUES (new.seq, new.query); END;
 CREATE TRIGGER logs_delete_fts AFTER DELETE ON logs BEGIN INSERT INTO logs_fts (logs_fts, rowid, query) VALUES ('delete', old.seq, old.query); END;
@@ -140,6 +140,7 @@ CREATE TABLE usage_hours (
     answers INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
     failed_attempts INTEGER NOT NULL,
+    without_model INTEGER NOT NULL, -- answers for which no model was asked
     prompt_tokens INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
     cost_usd REAL NOT NULL,
@@ -151,12 +152,53 @@ CREATE TABLE latency_hours (
     hour INTEGER NOT NULL,
     agent_id TEXT NOT NULL,
     layer TEXT NOT NULL,
+    reason TEXT NOT NULL,
     model TEXT NOT NULL,
     adapter TEXT NOT NULL,
     key_id TEXT NOT NULL,
     bucket INTEGER NOT NULL,
     answers INTEGER NOT NULL,
-    PRIMARY KEY (hour, agent_id, layer, model, adapter, key_id, bucket)
+    PRIMARY KEY (hour, agent_id, layer, reason, model, adapter, key_id, bucket)
+) STRICT, WITHOUT ROWID;
+-- Attempts per hour by the model that was asked, which need not be the one that answered.
+CREATE TABLE attempt_hours (
+    hour INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    adapter TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    PRIMARY KEY (hour, model, adapter, outcome)
+) STRICT, WITHOUT ROWID;
+-- The hours of a finished day summed once more, by each dimension alone, so that long ranges read
+-- little. They count only while `current` is 1: a row written late takes it back to 0.
+CREATE TABLE summed_days (
+    day INTEGER PRIMARY KEY, -- unix milliseconds of its start, in UTC
+    current INTEGER NOT NULL
+) STRICT;
+CREATE TABLE usage_days (
+    day INTEGER NOT NULL,
+    dimension TEXT NOT NULL,
+    value TEXT NOT NULL,
+    answers INTEGER NOT NULL,
+    errors INTEGER NOT NULL,
+    fallback_answers INTEGER NOT NULL,
+    cache_hits INTEGER NOT NULL,
+    without_model INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    failed_attempts INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    cost_usd REAL NOT NULL,
+    unpriced_answers INTEGER NOT NULL,
+    PRIMARY KEY (dimension, day, value)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE latency_days (
+    day INTEGER NOT NULL,
+    dimension TEXT NOT NULL,
+    value TEXT NOT NULL,
+    bucket INTEGER NOT NULL,
+    answers INTEGER NOT NULL,
+    PRIMARY KEY (dimension, day, value, bucket)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TRIGGER models_insert_revision AFTER INSERT ON models BEGIN UPDATE revision SET value = value + 1; END;

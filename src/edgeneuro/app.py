@@ -28,6 +28,7 @@ class App:
     async def handle(self, request: Request, background: Background) -> Response:
         """Never raises: what goes wrong becomes an answer in the one error shape."""
         request_id = self._request_id(request)
+        started = self._services.monotonic()
         try:
             response = await self._respond(request, request_id, background)
         except DatabaseError as error:
@@ -49,7 +50,19 @@ class App:
             "cache-control": "no-store",
             **cors_headers(request, self._services.settings.allowed_origins),
         }
+        self._observe(request, response, self._services.monotonic() - started)
         return response
+
+    def _observe(self, request: Request, response: Response, seconds: float) -> None:
+        """By the route's template, which has no end of paths: those unknown are one."""
+        try:
+            route = _TABLE.find(request.method, request.path).route
+            labels = route.method, route.path
+        except EdgeNeuroError:
+            labels = "none", "none"
+        self._services.metrics.request_seconds.observe(
+            seconds, *labels, f"{response.status // 100}xx"
+        )
 
     async def _respond(self, request: Request, request_id: str, background: Background) -> Response:
         if request.method == "OPTIONS":

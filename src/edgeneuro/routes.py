@@ -2,12 +2,14 @@
 
 from edgeneuro.controlplane import (
     agents,
+    analytics,
     audit,
     config,
     health,
     label_stats,
     labels,
     logs,
+    metrics,
     models,
     providers,
     queue,
@@ -60,10 +62,13 @@ ROUTES = (
     Route("GET",    "/v1/labels/stats",           label_stats.show_label_stats, LABEL),
     Route("GET",    "/v1/labels/{query_hash}/history", labels.list_history, LABEL),
 
+    Route("GET",    "/v1/analytics",              analytics.show_analytics, ADMIN),
+    Route("POST",   "/v1/analytics/rebuild",      analytics.rebuild,     ADMIN),
+
     Route("GET",    "/v1/audit",                  audit.list_audit,      ADMIN),
 
     Route("GET",    "/healthz",                   health.show_health,    PUBLIC),
     Route("GET",    "/openapi.json",              health.show_openapi,   PUBLIC),
-    Route("GET",    "/metrics",                   health.show_metrics,   ADMIN),
+    Route("GET",    "/metrics",                   metrics.show_metrics,  ADMIN),
 )
 # fmt: on

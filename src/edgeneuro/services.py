@@ -10,6 +10,7 @@ from edgeneuro.domain.decision import Answer
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import DatabaseError
 from edgeneuro.gateway.seam import Gateway
+from edgeneuro.metrics import Metrics
 from edgeneuro.settings import Settings
 from edgeneuro.store.config import read_revision
 from edgeneuro.store.database import Database
@@ -129,6 +130,7 @@ class Services:
     secret_is_set: Callable[[str], bool] = lambda name: False
     recent_answers: ExpiringLru[Answer] = field(default_factory=lambda: ExpiringLru(_ANSWERS_KEPT))
     without_json_mode: set[str] = field(default_factory=set)
+    metrics: Metrics = field(default_factory=Metrics)
 
     def now_ms(self) -> int:
         return round(self.now() * 1000)

@@ -9,7 +9,17 @@ SRC = Path(__file__).parents[2] / "src"
 PACKAGE = SRC / "edgeneuro"
 PLATFORM = {"workers", "js", "pyodide", "asgi"}
 # Each room, and the rooms that it may import from.
-HANDLERS = {"call", "services", "gateway", "store", "domain", "errors", "settings", "web"}
+HANDLERS = {
+    "metrics",
+    "call",
+    "services",
+    "gateway",
+    "store",
+    "domain",
+    "errors",
+    "settings",
+    "web",
+}
 ARROWS = {
     "entry": {"edge"},
     "edge": {"app", "controlplane", *HANDLERS},
@@ -18,13 +28,14 @@ ARROWS = {
     "controlplane": HANDLERS,
     "synapsecore": HANDLERS,
     "call": {"services", "web"},
-    "services": {"gateway", "store", "domain", "errors", "settings"},
+    "services": {"metrics", "gateway", "store", "domain", "errors", "settings"},
     "gateway": {"domain", "errors", "settings"},
     "store": {"domain", "errors", "settings"},
     "domain": {"errors", "settings"},
     "web": {"errors", "settings"},
     "errors": set(),
     "settings": set(),
+    "metrics": set(),
 }
 FILES = sorted(SRC.rglob("*.py"))
 

@@ -1,4 +1,4 @@
-"""Whether the Worker runs, how it fares, and what it offers."""
+"""Whether the Worker runs, and what it offers."""
 
 from typing import Literal
 
@@ -18,21 +18,6 @@ class Health(BaseModel):
 async def show_health(call: Call) -> Health:
     """Whether the Worker runs. It says nothing of what stands behind it."""
     return Health()
-
-
-async def show_metrics(call: Call) -> Response:
-    """Counters of this isolate in Prometheus' text format."""
-    name = "edgeneuro_failures_total"
-    lines = [
-        f"# HELP {name} Failures that no caller saw, by what failed.",
-        f"# TYPE {name} counter",
-        *(
-            f'{name}{{what="{what}"}} {count}'
-            for what, count in sorted(call.services.failures.counts.items())
-        ),
-    ]
-    content_type = "text/plain; version=0.0.4; charset=utf-8"
-    return Response(200, "\n".join(lines) + "\n", {"content-type": content_type})
 
 
 async def show_openapi(call: Call) -> Response:

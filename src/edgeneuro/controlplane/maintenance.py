@@ -6,6 +6,7 @@ from edgeneuro.errors import DatabaseError
 from edgeneuro.services import Services
 from edgeneuro.store.decision_cache import purge_expired
 from edgeneuro.store.logs import delete_logs_before
+from edgeneuro.store.usage import sum_finished_days
 
 _DAY_MS = 86_400_000
 
@@ -16,6 +17,7 @@ async def run_maintenance(services: Services) -> None:
     tasks: tuple[tuple[str, Callable[[Services], Awaitable[object]]], ...] = (
         ("cache_purge", _purge_cache),
         ("log_retention", _delete_old_logs),
+        ("day_sums", _sum_finished_days),
     )
     for name, task in tasks:
         try:
@@ -32,3 +34,7 @@ async def _delete_old_logs(services: Services) -> None:
     config = await services.routing.current()
     moment_ms = services.now_ms() - config.retention_days * _DAY_MS
     await delete_logs_before(services.db, moment_ms)
+
+
+async def _sum_finished_days(services: Services) -> None:
+    await sum_finished_days(services.db, now_ms=services.now_ms())

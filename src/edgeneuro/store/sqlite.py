@@ -9,11 +9,11 @@ from edgeneuro.store.database import Rows, Statement
 
 
 class SqliteDatabase:
-    """In memory, with the given schema. `failing` makes every call fail from now on, as D1 does
-    when it is away; `statements` is what was run, for tests that count reads."""
+    """With the given schema, in memory or in a file. `failing` makes every call fail from now on,
+    as D1 does when it is away; `statements` is what was run, for tests that count reads."""
 
-    def __init__(self, schema: str) -> None:
-        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+    def __init__(self, schema: str, path: str = ":memory:") -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
         self._connection.executescript(schema)
         self.failing = False

@@ -9,10 +9,12 @@ from edgeneuro.domain.log import LogEntry
 from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import DatabaseError, UpstreamError
+from edgeneuro.metrics import Metrics
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
 from edgeneuro.store.logs import insert_log
 from edgeneuro.store.times import rfc3339
+from edgeneuro.store.usage import count_answer
 from edgeneuro.synapsecore.prompt import PROMPT_VERSION
 from edgeneuro.synapsecore.redact import redact
 
@@ -91,10 +93,22 @@ def _value(value: MetadataValue) -> MetadataValue:
     return redact(value) if isinstance(value, str) else value
 
 
+def count(metrics: Metrics, entry: LogEntry) -> None:
+    """Counts the answer for /metrics."""
+    metrics.answers.add(1, entry.layer, entry.reason or "")
+    for attempt in entry.attempts:
+        metrics.attempts.add(1, attempt.adapter or attempt.model, attempt.outcome)
+    metrics.tokens.add(entry.usage.prompt_tokens, "prompt")
+    metrics.tokens.add(entry.usage.completion_tokens, "completion")
+    metrics.cost_usd.add(entry.cost_usd or 0)
+
+
 async def record(services: Services, entry: LogEntry, new_answer: Statement | None) -> None:
-    """Writes the row, and the new answer for the cache with it, in one round trip. The answer is
-    out already, so a failure cannot reach anybody: it is counted."""
-    statements = [insert_log(entry)]
+    """Writes the row, the sums that it adds to and the new answer for the cache, in one batch: log
+    rows and sums never part. The answer is out already, so a failure cannot reach anybody: it is
+    counted."""
+    count(services.metrics, entry)
+    statements = [insert_log(entry), *count_answer(entry.id)]
     if new_answer is not None:
         statements.append(new_answer)
     try:

@@ -1,0 +1,30 @@
+"""The counters of this isolate, for Prometheus."""
+
+from edgeneuro import __version__
+from edgeneuro.call import Call
+from edgeneuro.metrics import family
+from edgeneuro.web.response import Response
+
+_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def show_metrics(call: Call) -> Response:
+    """Counters of this isolate in Prometheus' text format. GET /v1/analytics has the sums over all
+    isolates."""
+    services = call.services
+    text = services.metrics.text()
+    text += family(
+        "edgeneuro_failures_total",
+        "Failures that no caller saw, by what failed.",
+        "counter",
+        "what",
+        sorted(services.failures.counts.items()),
+    )
+    text += family(
+        "edgeneuro_build_info",
+        "1, by the version that runs.",
+        "gauge",
+        "version",
+        [(__version__, 1)],
+    )
+    return Response(200, text, {"content-type": _CONTENT_TYPE})

@@ -1,0 +1,165 @@
+"""Analytics: what is asked for, and the sums, rates and percentiles that come back."""
+
+import math
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+
+Interval = Literal["hour", "day"]
+GroupBy = Literal["model", "agent", "layer", "reason", "adapter", "key"]
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_YEARS = range(2000, 2200)
+
+
+def _moment(text: str) -> str:
+    advice = "a time like 2026-01-31T09:00:00Z (RFC 3339; in an address write + as %2B)"
+    if not _RFC3339.fullmatch(text):
+        raise ValueError(f"must be {advice}")
+    try:
+        year = datetime.fromisoformat(text.upper()).year
+    except ValueError as error:
+        raise ValueError(f"is no time that exists; send {advice}") from error
+    if year not in _YEARS:
+        raise ValueError(f"must be in the years {_YEARS.start} to {_YEARS.stop - 1}")
+    return text.upper()
+
+
+Moment = Annotated[
+    str,
+    Field(max_length=40),
+    AfterValidator(_moment),
+    WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 40}),
+]
+
+
+class AnalyticsQuery(BaseModel):
+    """`from` goes down and `to`, which is not included, up to a whole hour of UTC."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    from_: Moment | None = Field(None, alias="from")
+    to: Moment | None = None
+    interval: Interval = "hour"
+    group_by: GroupBy = "model"
+
+
+class RebuildRequest(BaseModel):
+    """The range of POST /v1/analytics/rebuild, as in AnalyticsQuery."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    from_: Moment = Field(alias="from")
+    to: Moment
+
+
+class AnalyticsRange(BaseModel):
+    """The whole hours that a range came to."""
+
+    from_: str = Field(serialization_alias="from")
+    to: str
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+
+class Rebuilt(AnalyticsRange):
+    """`skipped` are hours whose sums stay, since some of their log rows are deleted already."""
+
+    object: Literal["analytics.rebuild"] = "analytics.rebuild"
+    hours: int
+    skipped: list[str]
+
+
+class Accuracy(BaseModel):
+    """Of `labelled` answers `right` were right; `low` to `high` is the 95 % Wilson interval."""
+
+    labelled: int
+    right: int
+    accuracy: float | None
+    low: float | None
+    high: float | None
+
+
+class Latency(BaseModel):
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+class Metrics(BaseModel):
+    """What each one counts is said in the answer's `counting`; a rate of nothing is null."""
+
+    requests: int
+    errors: int
+    error_rate: float | None
+    fallback_answers: int
+    fallback_rate: float | None
+    cache_hits: int
+    cache_hit_rate: float | None
+    answered_without_model: int
+    without_model_rate: float | None
+    attempts: int
+    failed_attempts: int
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cost_usd: float
+    unpriced_answers: int
+    latency_ms: Latency
+
+
+class Totals(Metrics):
+    accuracy: Accuracy
+
+
+class Period(Metrics):
+    start: str
+
+
+class Group(Metrics):
+    """`key` is null for answers that have none: an error has no agent, a first choice no reason."""
+
+    key: str | None
+    accuracy: Accuracy
+
+
+class ModelAttempts(BaseModel):
+    model: str
+    adapter: str | None
+    attempts: int
+    failed_attempts: int
+    outcomes: dict[str, int]
+
+
+class Analytics(AnalyticsRange):
+    """`reasons` counts the answers that have one; `models` the attempts by the model asked."""
+
+    object: Literal["analytics"] = "analytics"
+    interval: Interval
+    group_by: GroupBy
+    totals: Totals
+    series: list[Period]
+    groups: list[Group]
+    reasons: dict[str, int]
+    models: list[ModelAttempts]
+    counting: dict[str, str]
+
+
+def wilson(right: int, labelled: int) -> Accuracy:
+    """Accuracy with its 95 % Wilson score interval."""
+    if labelled == 0:
+        return Accuracy(labelled=0, right=0, accuracy=None, low=None, high=None)
+    z = 1.959964
+    share = right / labelled
+    spread = z * z / labelled
+    middle = share + spread / 2
+    reach = z * math.sqrt(share * (1 - share) / labelled + spread / labelled / 4)
+    return Accuracy(
+        labelled=labelled,
+        right=right,
+        accuracy=round(share, 6),
+        low=round(max(0.0, (middle - reach) / (1 + spread)), 6),
+        high=round(min(1.0, (middle + reach) / (1 + spread)), 6),
+    )

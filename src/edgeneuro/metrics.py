@@ -1,0 +1,129 @@
+"""What one isolate counts, and its text in Prometheus' format 0.0.4. The number of label sets is
+bounded: a name that the world makes up (a model's, say) cannot make an isolate's memory grow."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
+
+_MOST_SERIES = 500  # a metric; from then on new label sets count as "other"
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Counter:
+    def __init__(self, name: str, meaning: str, *labels: str) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._labels = labels
+        self._values: dict[tuple[str, ...], float] = {} if labels else {(): 0}
+
+    def add(self, amount: float, *labels: str) -> None:
+        labels = _bounded(labels, self._values)
+        self._values[labels] = self._values.get(labels, 0) + amount
+
+    def text(self) -> str:
+        samples = (
+            _sample(self._name, zip(self._labels, labels, strict=True), value)
+            for labels, value in self._values.items()
+        )
+        return _family(self._name, self._meaning, "counter", samples)
+
+
+class Histogram:
+    """Of seconds."""
+
+    def __init__(self, name: str, meaning: str, *labels: str) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._labels = labels
+        # By label set: how many fell into each bucket and the last, open one; and their sum.
+        self._values: dict[tuple[str, ...], tuple[list[int], list[float]]] = {}
+
+    def observe(self, seconds: float, *labels: str) -> None:
+        counts, total = self._values.setdefault(
+            _bounded(labels, self._values), ([0] * (len(_SECONDS) + 1), [0.0])
+        )
+        counts[sum(seconds > bound for bound in _SECONDS)] += 1
+        total[0] += seconds
+
+    def text(self) -> str:
+        return _family(self._name, self._meaning, "histogram", self._samples())
+
+    def _samples(self) -> Iterator[str]:
+        bounds = [*(repr(bound) for bound in _SECONDS), "+Inf"]
+        for labels, (counts, total) in self._values.items():
+            named = list(zip(self._labels, labels, strict=True))
+            for bound, count in zip(bounds, accumulate(counts), strict=True):
+                yield _sample(f"{self._name}_bucket", [*named, ("le", bound)], count)
+            yield _sample(f"{self._name}_sum", named, total[0])
+            yield _sample(f"{self._name}_count", named, sum(counts))
+
+
+class Metrics:
+    """Each says in its meaning what it counts. They begin anew with every isolate."""
+
+    def __init__(self) -> None:
+        self.answers = Counter(
+            "edgeneuro_answers_total",
+            "Answers of the router by the layer that decided and the reason of a fallback.",
+            "layer",
+            "reason",
+        )
+        self.attempts = Counter(
+            "edgeneuro_attempts_total",
+            "Tries of models by the model or adapter asked and by outcome.",
+            "model",
+            "outcome",
+        )
+        self.tokens = Counter(
+            "edgeneuro_tokens_total", "Tokens as the models counted them.", "kind"
+        )
+        self.cost_usd = Counter(
+            "edgeneuro_cost_usd_total", "Cost in USD of the tokens whose price is known."
+        )
+        self.request_seconds = Histogram(
+            "edgeneuro_request_seconds",
+            "Seconds from a request to its answer, by route and class of status; the clock of"
+            " Workers stands still while they compute.",
+            "method",
+            "route",
+            "status",
+        )
+
+    def text(self) -> str:
+        return "".join(
+            each.text()
+            for each in (
+                self.answers,
+                self.attempts,
+                self.tokens,
+                self.cost_usd,
+                self.request_seconds,
+            )
+        )
+
+
+def family(
+    name: str, meaning: str, kind: str, label: str, values: Iterable[tuple[str, float]]
+) -> str:
+    """A metric with one label, whose values are kept elsewhere."""
+    return _family(
+        name, meaning, kind, (_sample(name, [(label, value)], count) for value, count in values)
+    )
+
+
+def _bounded(labels: tuple[str, ...], known: Mapping[tuple[str, ...], object]) -> tuple[str, ...]:
+    if labels in known or len(known) < _MOST_SERIES:
+        return labels
+    return ("other",) * len(labels)
+
+
+def _family(name: str, meaning: str, kind: str, samples: Iterable[str]) -> str:
+    return "".join([f"# HELP {name} {meaning}\n", f"# TYPE {name} {kind}\n", *samples])
+
+
+def _sample(name: str, labels: Iterable[tuple[str, str]], value: float) -> str:
+    said = ",".join(f'{label}="{_escape(content)}"' for label, content in labels)
+    return f"{name}{{{said}}} {value}\n" if said else f"{name} {value}\n"
+
+
+def _escape(content: str) -> str:
+    return content.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

@@ -1,0 +1,149 @@
+"""What analytics read: sums of a range by period and by dimension, in one batch.
+
+Whole days that are summed come from `usage_days` and `latency_days`, everything else from the
+hours; both add up to the same. The one look at the logs starts from the labels in force."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeneuro.domain.analytics import GroupBy, Interval
+from edgeneuro.store.database import Database, Row, Rows, Statement, statement
+from edgeneuro.store.usage import DAY, DIMENSIONS, SUMS
+
+# ?1 is the range's start and ?2 its end: `whole` are its summed days, `open` the hours of the rest.
+_SPANS = (
+    f"WITH RECURSIVE days (day) AS (SELECT ?1 - ?1 % {DAY} UNION ALL"
+    f" SELECT day + {DAY} FROM days WHERE day + {DAY} < ?2),"
+    " whole (day) AS (SELECT day FROM summed_days"
+    f" WHERE current = 1 AND day >= ?1 AND day + {DAY} <= ?2),"
+    f" open (start, stop) AS (SELECT max(day, ?1), min(day + {DAY}, ?2) FROM days"
+    " WHERE day NOT IN (SELECT day FROM whole)) "
+)
+_DAY_OF_HOUR = f"hour - hour % {DAY}"
+# Nearest rank: the lowest bucket that so many of a hundred answers do not exceed.
+_PERCENTILES = ", ".join(
+    f"min(CASE WHEN 100 * reached >= {percent} * total THEN bucket END) AS p{percent}"
+    for percent in (50, 95, 99)
+)
+
+
+@dataclass(frozen=True)
+class UsageRead:
+    """Sums have their names from SUMS, percentiles are buckets; `place` is a period's start or a
+    group's value, "" where it has none."""
+
+    periods: Rows
+    period_latencies: Rows
+    groups: Rows
+    group_latencies: Rows
+    total_latency: Rows
+    reasons: Rows
+    attempts: Rows
+    labelled: Rows
+
+
+async def read_usage(
+    db: Database, *, start: int, stop: int, interval: Interval, group_by: GroupBy
+) -> UsageRead:
+    usage, latencies = _periods(start, stop) if interval == "hour" else _days(start, stop)
+    return UsageRead(
+        *await db.batch(
+            [
+                usage,
+                latencies,
+                _spanned(start, stop, _sums("value", _usage(group_by))),
+                _spanned(start, stop, _percentiles("value", _latencies(group_by))),
+                _spanned(start, stop, _percentiles("''", _latencies("all"))),
+                _spanned(start, stop, _sums("value", _usage("reason"))),
+                _attempts(start, stop),
+                _labelled(start, stop, group_by),
+            ]
+        )
+    )
+
+
+def _periods(start: int, stop: int) -> tuple[Statement, Statement]:
+    """By hour: the hours are in the order of their table's key, so nothing is sorted."""
+    columns = ", ".join(f"sum({sql}) AS {name}" for name, sql in SUMS.items())
+    wanted = "WHERE hour >= ?1 AND hour < ?2"
+    return (
+        statement(
+            f"SELECT hour AS place, {columns} FROM usage_hours {wanted} GROUP BY hour", start, stop
+        ),
+        statement(_percentiles("hour", f"latency_hours {wanted}"), start, stop),
+    )
+
+
+def _days(start: int, stop: int) -> tuple[Statement, Statement]:
+    return (
+        _spanned(start, stop, _sums("day", _usage("all"))),
+        _spanned(start, stop, _percentiles("day", _latencies("all"))),
+    )
+
+
+def _attempts(start: int, stop: int) -> Statement:
+    return statement(
+        "SELECT model, adapter, outcome, sum(attempts) AS attempts FROM attempt_hours"
+        " WHERE hour >= ?1 AND hour < ?2 GROUP BY model, adapter, outcome",
+        start,
+        stop,
+    )
+
+
+def _labelled(start: int, stop: int, group_by: GroupBy) -> Statement:
+    """A label that no agent fits agrees with an answer that chose none. CROSS JOIN and INDEXED BY
+    hold the plan: from the few labels to their log rows, never over the logs."""
+    return statement(
+        f"SELECT coalesce(logs.{DIMENSIONS[group_by]}, '') AS place, count(*) AS labelled,"
+        " sum(CASE WHEN current_labels.agent_id IS NULL"
+        " THEN coalesce(logs.reason, '') IN ('out_of_scope', 'low_confidence')"
+        " ELSE coalesce(logs.agent_id, '') = current_labels.agent_id END) AS correct"
+        " FROM current_labels CROSS JOIN logs INDEXED BY logs_query_hash"
+        " ON logs.query_hash = current_labels.query_hash"
+        " AND logs.created_at >= ?1 AND logs.created_at < ?2"
+        " WHERE logs.status = 200 GROUP BY 1",
+        start,
+        stop,
+    )
+
+
+def _spanned(start: int, stop: int, query: str) -> Statement:
+    return statement(_SPANS + query, start, stop)
+
+
+def _usage(dimension: str) -> str:
+    """Rows of `day`, `value` and the sums: of the summed days, and of the open hours."""
+    return (
+        f"(SELECT day, value, {', '.join(SUMS)} FROM whole CROSS JOIN usage_days USING (day)"
+        f" WHERE dimension = '{dimension}' UNION ALL"
+        f" SELECT {_DAY_OF_HOUR}, {DIMENSIONS[dimension]}, {', '.join(SUMS.values())}"
+        " FROM open CROSS JOIN usage_hours ON hour >= start AND hour < stop)"
+    )
+
+
+def _latencies(dimension: str) -> str:
+    return (
+        "(SELECT day, value, bucket, answers FROM whole CROSS JOIN latency_days USING (day)"
+        f" WHERE dimension = '{dimension}' UNION ALL"
+        f" SELECT {_DAY_OF_HOUR}, {DIMENSIONS[dimension]}, bucket, answers"
+        " FROM open CROSS JOIN latency_hours ON hour >= start AND hour < stop)"
+    )
+
+
+def _sums(place: str, source: str) -> str:
+    columns = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
+    return f"SELECT {place} AS place, {columns} FROM {source} GROUP BY {place}"
+
+
+def _percentiles(place: str, source: str) -> str:
+    return (
+        f"SELECT place, {_PERCENTILES} FROM (SELECT place, bucket,"
+        " sum(answers) OVER (PARTITION BY place ORDER BY bucket) AS reached,"
+        " sum(answers) OVER (PARTITION BY place) AS total"
+        f" FROM (SELECT {place} AS place, bucket, sum(answers) AS answers FROM {source}"
+        f" GROUP BY 1, 2)) GROUP BY place"
+    )
+
+
+def by_place(rows: Sequence[Row]) -> dict[str | int, Row]:
+    return {row["place"]: row for row in rows}

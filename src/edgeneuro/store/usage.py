@@ -1,0 +1,210 @@
+"""The sums of the logs: `usage_hours`, `latency_hours`, `attempt_hours`, and the finished days made
+of them.
+
+The write of a log row and a rebuild run the same statements over the table `logs`, the one for the
+row just written and the other for an hour, so there is one meaning of every sum. Nothing here reads
+a log row into memory, and deleting log rows changes no sum."""
+
+import json
+
+from edgeneuro.domain.histogram import FIRST_POWER, LAST_BUCKET, LAST_POWER, STEPS
+from edgeneuro.store.database import Database, Statement, statement
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+# What sums can be grouped by, and the column of usage_hours and latency_hours that holds it.
+DIMENSIONS = {
+    "all": "''",
+    "model": "model",
+    "agent": "agent_id",
+    "layer": "layer",
+    "reason": "reason",
+    "adapter": "adapter",
+    "key": "key_id",
+}
+# What is summed, out of one row of usage_hours.
+SUMS = {
+    "answers": "answers",
+    "errors": "(status <> 200) * answers",
+    "fallback_answers": "(layer = 'fallback' AND status = 200) * answers",
+    "cache_hits": "(cache = 'hit') * answers",
+    "without_model": "without_model",
+    "attempts": "attempts",
+    "failed_attempts": "failed_attempts",
+    "prompt_tokens": "prompt_tokens",
+    "completion_tokens": "completion_tokens",
+    "cost_usd": "cost_usd",
+    "unpriced_answers": "unpriced_answers",
+}
+
+_HOUR_OF = f"created_at - created_at % {HOUR}"
+_LOG_GROUP = {
+    "hour": _HOUR_OF,
+    "agent_id": "coalesce(agent_id, '')",
+    "layer": "layer",
+    "reason": "coalesce(reason, '')",
+    "model": "coalesce(model, '')",
+    "adapter": "coalesce(adapter, '')",
+    "key_id": "key_id",
+}
+_LOG_SUMS = {
+    "answers": "count(*)",
+    "attempts": "sum(json_array_length(attempts))",
+    "failed_attempts": "sum((SELECT count(*) FROM json_each(logs.attempts)"
+    " WHERE json_extract(value, '$.outcome') <> 'ok'))",
+    "without_model": "sum(json_array_length(attempts) = 0)",
+    "prompt_tokens": "sum(prompt_tokens)",
+    "completion_tokens": "sum(completion_tokens)",
+    "cost_usd": "total(cost_usd)",
+    "unpriced_answers": "sum(cost_usd IS NULL)",
+}
+_ATTEMPT_GROUP = {
+    "hour": _HOUR_OF,
+    "model": "json_extract(value, '$.model')",
+    "adapter": "coalesce(json_extract(value, '$.adapter'), '')",
+    "outcome": "json_extract(value, '$.outcome')",
+}
+
+
+def _bucket() -> str:
+    """domain/histogram.py in SQL; without logarithms, which not every build of SQLite has."""
+    cases = [f"WHEN latency_ms < {2.0**FIRST_POWER!r} THEN 0"]
+    for index, power in enumerate(range(FIRST_POWER, LAST_POWER)):
+        step = f"CAST((latency_ms / {2.0**power!r} - 1) * {STEPS} AS INTEGER)"
+        cases.append(f"WHEN latency_ms < {2.0 ** (power + 1)!r} THEN {1 + STEPS * index} + {step}")
+    return f"CASE {' '.join(cases)} ELSE {LAST_BUCKET} END"
+
+
+BUCKET = _bucket()
+
+
+def _add_up(table: str, group: dict[str, str], sums: dict[str, str], source: str) -> str:
+    """Adds the rows of `source` to a table of sums; `{where}` is left open."""
+    return (
+        f"INSERT INTO {table} ({', '.join([*group, *sums])})"
+        f" SELECT {', '.join([*group.values(), *sums.values()])} FROM {source} WHERE {{where}}"
+        f" GROUP BY {', '.join(str(n + 1) for n in range(len(group)))}"
+        f" ON CONFLICT ({', '.join(group)})"
+        f" DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in sums)}"
+    )
+
+
+_ADD_UP = (
+    _add_up("usage_hours", {**_LOG_GROUP, "cache": "cache", "status": "status"}, _LOG_SUMS, "logs"),
+    _add_up("latency_hours", {**_LOG_GROUP, "bucket": BUCKET}, {"answers": "count(*)"}, "logs"),
+    _add_up(
+        "attempt_hours",
+        _ATTEMPT_GROUP,
+        {"attempts": "count(*)"},
+        "logs CROSS JOIN json_each(logs.attempts)",
+    ),
+)
+_ADD_ONE = tuple(sql.format(where="logs.id = ?1") for sql in _ADD_UP)
+# Log rows are deleted oldest first, so an hour has all of its own while an older row is there.
+# Where none is, it has them if they are as many as were counted.
+_COMPLETE = (
+    "((SELECT min(created_at) FROM logs) < ?1"
+    " OR (SELECT count(*) FROM logs WHERE created_at >= ?1 AND created_at < ?2)"
+    " >= (SELECT coalesce(sum(answers), 0) FROM usage_hours WHERE hour = ?1))"
+)
+_ADD_HOUR = tuple(
+    sql.format(where=f"logs.created_at >= ?1 AND logs.created_at < ?2 AND {_COMPLETE}")
+    for sql in _ADD_UP
+)
+
+
+def count_answer(log_id: str) -> list[Statement]:
+    """Adds a log row to the sums; goes into its batch, after it."""
+    return [
+        *(statement(sql, log_id) for sql in _ADD_ONE),
+        statement(
+            "UPDATE summed_days SET current = 0 WHERE current = 1 AND day ="
+            f" (SELECT created_at - created_at % {DAY} FROM logs WHERE id = ?1)",
+            log_id,
+        ),
+    ]
+
+
+def reopen_days(start: int, stop: int) -> Statement:
+    """From now on the hours of these days count, not the days, until the days are summed anew."""
+    days = list(range(start - start % DAY, stop, DAY))
+    return statement(
+        "INSERT INTO summed_days (day, current) SELECT value, 0 FROM json_each(?1) WHERE true"
+        " ON CONFLICT (day) DO UPDATE SET current = 0",
+        json.dumps(days),
+    )
+
+
+async def rebuild_hour(db: Database, hour: int) -> bool:
+    """Makes an hour's sums anew from its log rows, in one batch. Where some of these are deleted
+    the sums stay, and the answer is false."""
+    span = (hour, hour + HOUR)
+    tables = ("attempt_hours", "latency_hours", "usage_hours")
+    found = await db.batch(
+        [
+            statement(f"SELECT {_COMPLETE} AS complete", *span),
+            reopen_days(*span),
+            *(
+                statement(f"DELETE FROM {table} WHERE hour = ?1 AND {_COMPLETE}", *span)
+                for table in tables
+            ),
+            *(statement(sql, *span) for sql in _ADD_HOUR),
+        ]
+    )
+    return bool(found[0][0]["complete"])
+
+
+async def sum_finished_days(db: Database, *, now_ms: int, max_days: int = 14) -> int:
+    """Sums the hours of days that are over; one day a batch, the newest days first. Returns how
+    many."""
+    rows = await db.run(
+        statement(
+            "WITH RECURSIVE seen (hour) AS (SELECT min(hour) FROM usage_hours UNION ALL"
+            f" SELECT (SELECT min(hour) FROM usage_hours WHERE hour >= seen.hour"
+            f" - seen.hour % {DAY} + {DAY}) FROM seen WHERE seen.hour IS NOT NULL)"
+            f" SELECT hour - hour % {DAY} AS day FROM seen WHERE hour - hour % {DAY} + {DAY} <= ?1"
+            f" AND hour - hour % {DAY} NOT IN (SELECT day FROM summed_days WHERE current = 1)"
+            " ORDER BY day DESC LIMIT ?2",
+            now_ms,
+            max_days,
+        )
+    )
+    for row in rows:
+        await db.batch(sum_day(row["day"]))
+    return len(rows)
+
+
+def sum_day(day: int) -> list[Statement]:
+    """Makes a day's sums anew from its hours. One statement a dimension, since D1 takes no more
+    than five parts in a UNION."""
+    hours = f"WHERE hour >= ?1 AND hour < ?1 + {DAY}"
+    every = "dimension IN (SELECT value FROM json_each(?2))"
+    statements = [
+        statement(f"DELETE FROM {table} WHERE {every} AND day = ?1", day, json.dumps([*DIMENSIONS]))
+        for table in ("usage_days", "latency_days")
+    ]
+    for dimension, column in DIMENSIONS.items():
+        statements += [
+            statement(
+                f"INSERT INTO usage_days (day, dimension, value, {', '.join(SUMS)})"
+                f" SELECT ?1, ?2, {column}, {', '.join(f'sum({sql})' for sql in SUMS.values())}"
+                f" FROM usage_hours {hours} GROUP BY {column}",
+                day,
+                dimension,
+            ),
+            statement(
+                "INSERT INTO latency_days (day, dimension, value, bucket, answers)"
+                f" SELECT ?1, ?2, {column}, bucket, sum(answers)"
+                f" FROM latency_hours {hours} GROUP BY {column}, bucket",
+                day,
+                dimension,
+            ),
+        ]
+    statements.append(
+        statement(
+            "INSERT INTO summed_days (day, current) VALUES (?1, 1)"
+            " ON CONFLICT (day) DO UPDATE SET current = 1",
+            day,
+        )
+    )
+    return statements

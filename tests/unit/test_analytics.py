@@ -1,0 +1,503 @@
+"""Analytics: sums against a naive count over the log rows themselves, and what keeps them equal."""
+
+import json
+import math
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from edgeneuro.domain.analytics import wilson
+from edgeneuro.domain.histogram import LAST_BUCKET, bucket_ms
+from edgeneuro.errors import UpstreamTimeoutError
+from edgeneuro.store.database import statement
+from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro.store.times import rfc3339, unix_ms
+from edgeneuro.store.usage import (
+    BUCKET,
+    DAY,
+    HOUR,
+    count_answer,
+    rebuild_hour,
+    sum_day,
+    sum_finished_days,
+)
+from tests.unit.conftest import Product, says
+from tests.unit.test_app import assert_error
+
+NOW = 1_800_000_000_000  # 2027-01-15T08:00:00Z, the clock of the tests
+MIDNIGHT = NOW - NOW % DAY
+COLUMNS = {"agent": "agent_id", "key": "key_id"}
+GROUPS = ["model", "agent", "layer", "reason", "adapter", "key"]
+SUMMED = ["usage_hours", "latency_hours", "attempt_hours"]
+Row = dict[str, Any]
+
+
+def log_row(number: int, **fields: Any) -> Row:
+    """A row of `logs` with what analytics read of it; the rest is filler."""
+    row = {
+        "id": f"dec_{number:08}",
+        "created_at": NOW - HOUR,
+        "request_id": "r",
+        "key_id": "admin_token",
+        "query": "q",
+        "query_hash": None,
+        "status": 200,
+        "agent_id": "hr",
+        "confidence": 0.9,
+        "threshold": 0.5,
+        "layer": "llm",
+        "reason": None,
+        "alternatives": "[]",
+        "model": "m",
+        "adapter": None,
+        "cache": "miss",
+        "attempts": [("m", None, "ok")],
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "cost_usd": 0.0,
+        "latency_ms": 10.0,
+        "prompt_version": "1",
+        "agents_revision": "r",
+        **fields,
+    }
+    row["attempts"] = json.dumps(
+        [{"model": m, "adapter": a, "outcome": o} for m, a, o in row["attempts"]]
+    )
+    return row
+
+
+async def write(database: SqliteDatabase, rows: list[Row]) -> None:
+    """As the router writes them: the row and its sums in one batch."""
+    for row in rows:
+        sql = f"INSERT INTO logs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
+        await database.batch([statement(sql, *row.values()), *count_answer(row["id"])])
+
+
+def random_rows(seed: int, count: int, start: int, stop: int) -> list[Row]:
+    chance = random.Random(seed)
+    models = [("small", None), ("large", None), ("base", "tuned")]
+    rows = []
+    for number in range(count):
+        model, adapter = chance.choice(models)
+        tries = [(m, a, chance.choice(["timeout", "capacity"])) for m, a in models[:2]]
+        attempts = [*tries[: chance.randrange(3)], (model, adapter, "ok")]
+        fields: Row = {
+            "created_at": chance.randrange(start, stop),
+            "key_id": chance.choice(["admin_token", "key_1", "key_2"]),
+            "agent_id": chance.choice(["hr", "it_support", "general"]),
+            "model": model,
+            "adapter": adapter,
+            "attempts": attempts,
+            "prompt_tokens": chance.randrange(500),
+            "completion_tokens": chance.randrange(50),
+            "cost_usd": chance.choice([None, chance.random() / 1000]),
+            "latency_ms": round(chance.lognormvariate(4, 1.5), 2),
+        }
+        kind = chance.randrange(6)
+        if kind == 0:
+            fields |= {"layer": "cache", "cache": "hit", "attempts": [], "cost_usd": 0.0}
+        elif kind == 1:
+            fields |= {"layer": "fallback", "reason": "low_confidence", "agent_id": "general"}
+        elif kind == 2:
+            fields |= {"layer": "fallback", "reason": "timeout", "model": None, "adapter": None}
+            fields |= {"attempts": tries, "cache": "bypass"}
+        elif kind == 3:
+            fields |= {"layer": "fallback", "reason": "capacity", "model": None, "adapter": None}
+            fields |= {"attempts": tries[:1], "status": 429, "agent_id": None}
+        rows.append(log_row(number, **fields))
+    return rows
+
+
+def naive(rows: list[Row]) -> Row:
+    attempts = [attempt for row in rows for attempt in json.loads(row["attempts"])]
+    return {
+        "requests": len(rows),
+        "errors": sum(row["status"] != 200 for row in rows),
+        "fallback_answers": sum(r["layer"] == "fallback" and r["status"] == 200 for r in rows),
+        "cache_hits": sum(row["cache"] == "hit" for row in rows),
+        "answered_without_model": sum(row["attempts"] == "[]" for row in rows),
+        "attempts": len(attempts),
+        "failed_attempts": sum(attempt["outcome"] != "ok" for attempt in attempts),
+        "prompt_tokens": sum(row["prompt_tokens"] for row in rows),
+        "completion_tokens": sum(row["completion_tokens"] for row in rows),
+        "cost_usd": sum(row["cost_usd"] or 0 for row in rows),
+        "unpriced_answers": sum(row["cost_usd"] is None for row in rows),
+    }
+
+
+def assert_metrics(said: Row, rows: list[Row]) -> None:
+    expected = naive(rows)
+    assert {name: said[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+    assert said["total_tokens"] == expected["prompt_tokens"] + expected["completion_tokens"]
+    for rate, part in (
+        ("error_rate", "errors"),
+        ("fallback_rate", "fallback_answers"),
+        ("cache_hit_rate", "cache_hits"),
+        ("without_model_rate", "answered_without_model"),
+    ):
+        share = expected[part] / len(rows) if rows else None
+        assert said[rate] == (None if share is None else pytest.approx(share, abs=1e-6))
+    latencies = sorted(row["latency_ms"] for row in rows)
+    for percent in (50, 95, 99):
+        told = said["latency_ms"][f"p{percent}"]
+        if not rows:
+            assert told is None
+        else:
+            exact = latencies[max(math.ceil(len(rows) * percent / 100), 1) - 1]
+            assert told == pytest.approx(exact, rel=0.05)
+
+
+async def ask(product: Product, start: int, stop: int, **query: str) -> Row:
+    words = "".join(f"&{name}={value}" for name, value in query.items())
+    answered = await product.call(
+        "GET", f"/v1/analytics?from={rfc3339(start)}&to={rfc3339(stop)}{words}"
+    )
+    assert answered.status == 200, answered.text
+    body: Row = answered.json()
+    return body
+
+
+def assert_analytics(said: Row, rows: list[Row], step: int) -> None:
+    """The whole answer against the rows in its range."""
+    start, stop = unix_ms(said["from"]), unix_ms(said["to"])
+    rows = [row for row in rows if start <= row["created_at"] < stop]
+    assert_metrics(said["totals"], rows)
+    periods = list(range(start - start % step, stop, step))
+    assert [unix_ms(p["start"]) for p in said["series"]] == [max(p, start) for p in periods]
+    for period, told in zip(periods, said["series"], strict=True):
+        assert_metrics(told, [r for r in rows if r["created_at"] // step * step == period])
+    group_by: str = said["group_by"]
+    column = COLUMNS.get(group_by, group_by)
+    sizes = Counter(row[column] for row in rows)
+    assert {group["key"]: group["requests"] for group in said["groups"]} == sizes
+    for group in said["groups"]:
+        assert_metrics(group, [row for row in rows if row[column] == group["key"]])
+    for name in naive([]):
+        assert sum(g[name] for g in said["groups"]) == pytest.approx(said["totals"][name])
+        assert sum(p[name] for p in said["series"]) == pytest.approx(said["totals"][name])
+    assert said["reasons"] == Counter(row["reason"] for row in rows if row["reason"])
+    asked = Counter(
+        (attempt["model"], attempt["adapter"], attempt["outcome"])
+        for row in rows
+        for attempt in json.loads(row["attempts"])
+    )
+    assert asked == {
+        (model["model"], model["adapter"], outcome): count
+        for model in said["models"]
+        for outcome, count in model["outcomes"].items()
+    }
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("interval", ["hour", "day"])
+@pytest.mark.parametrize("summed", ["no day", "every day", "some days", "then a late row"])
+async def test_all_adds_up_to_the_log_rows(
+    product: Product, seed: int, interval: str, summed: str
+) -> None:
+    first = MIDNIGHT - 4 * DAY
+    rows = random_rows(seed, 400, first, NOW)
+    late = rows.pop()
+    await write(product.database, rows)
+    if summed != "no day":
+        await sum_finished_days(product.database, now_ms=NOW)
+    if summed == "some days":
+        product.execute(f"UPDATE summed_days SET current = 0 WHERE day % {2 * DAY} = 0")
+    if summed == "then a late row":
+        late["created_at"] = first + DAY + 5
+        await write(product.database, [late])
+        rows.append(late)
+    step = HOUR if interval == "hour" else DAY
+    for start, stop in ((first, NOW), (first + 7 * HOUR, MIDNIGHT - 5 * HOUR)):
+        for group_by in GROUPS:
+            said = await ask(product, start, stop, interval=interval, group_by=group_by)
+            assert_analytics(said, rows, step)
+
+
+async def test_routed_answers_are_counted_as_they_are_logged(product: Product) -> None:
+    product.gateway.enqueue(says("hr"), says("it_support", 0.1))
+    product.gateway.enqueue(UpstreamTimeoutError("Too slow."), UpstreamTimeoutError("Too slow."))
+    await product.route("Leave?")
+    await product.route("leave?")
+    await product.route("VPN?")
+    assert (await product.route("Pay?", fallback=False)).status == 504
+    assert (await product.call("POST", "/v1/route", {"query": ""})).status == 400
+    product.clock.seconds += 1
+    said = (await product.call("GET", "/v1/analytics?group_by=agent")).json()
+    assert (said["from"], said["to"]) == ("2027-01-14T09:00:00.000Z", "2027-01-15T09:00:00.000Z")
+    totals = said["totals"]
+    names = ("requests", "errors", "fallback_answers", "cache_hits", "attempts", "failed_attempts")
+    assert [totals[name] for name in names] == [4, 1, 1, 1, 4, 2]
+    assert {group["key"]: group["requests"] for group in said["groups"]} == {
+        "hr": 2,
+        "general": 1,
+        None: 1,
+    }
+    assert said["reasons"] == {"low_confidence": 1, "timeout": 1}
+    assert [period["requests"] for period in said["series"]] == [0] * 23 + [4]
+    assert len(await product.logs()) == totals["requests"]
+
+
+async def test_a_row_that_is_not_written_is_not_counted(product: Product) -> None:
+    product.gateway.enqueue(says("hr"))
+    product.execute("CREATE TRIGGER no BEFORE INSERT ON logs BEGIN SELECT raise(ABORT, 'no'); END")
+    await product.route("Leave?")
+    for table in SUMMED:
+        assert product.rows(f"SELECT * FROM {table}") == []
+
+
+async def test_an_empty_installation_has_zeros(product: Product) -> None:
+    said = await ask(product, NOW - 366 * DAY, NOW, interval="day")
+    assert len(said["series"]) == 367  # the range begins and ends in the middle of a day
+    assert_analytics(said, [], DAY)
+    assert said["groups"] == []
+    assert said["totals"]["accuracy"]["accuracy"] is None
+
+
+async def test_every_metric_says_what_it_counts(product: Product) -> None:
+    said = (await product.call("GET", "/v1/analytics")).json()
+    told = " ".join([*said["counting"], *said["counting"].values()])
+    assert all(name in told for name in said["totals"])
+    assert all(sentence.endswith(".") for sentence in said["counting"].values())
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("from=yesterday", "from"),
+        ("from=2027-01-01", "from"),
+        ("from=1700000000", "from"),
+        ("to=2027-02-30T00:00:00Z", "to"),
+        ("to=2027-01-01T00:00:00", "to"),
+        ("to=2027-01-01T00:00:00+01:00", "to"),  # a + in an address is a space
+        ("from=0001-01-01T00:00:00Z", "from"),
+        ("from=2027-01-02T00:00:00Z&to=2027-01-02T00:00:00Z", "to"),
+        ("from=2027-01-02T00:00:00Z&to=2027-01-01T00:00:00Z", "to"),
+        ("from=2199-01-02T00:00:00Z", "from"),
+        ("from=2025-12-31T00:00:00Z&to=2027-01-02T00:00:00Z", "from"),
+        ("interval=minute", "interval"),
+        ("group_by=user", "group_by"),
+    ],
+)
+async def test_bad_ranges_name_the_field(product: Product, query: str, param: str) -> None:
+    answered = await product.call("GET", f"/v1/analytics?{query}")
+    assert_error(answered, 400, "invalid_value", param)
+
+
+async def test_an_unknown_parameter(product: Product) -> None:
+    assert_error(await product.call("GET", "/v1/analytics?by=x"), 400, "unknown_field", "by")
+
+
+async def test_ranges_widen_to_whole_hours_in_any_zone(product: Product) -> None:
+    query = "from=2027-01-14T10:30:00%2B02:00&to=2027-01-14t09:00:00.001z"
+    said = (await product.call("GET", f"/v1/analytics?{query}")).json()
+    assert (said["from"], said["to"]) == ("2027-01-14T08:00:00.000Z", "2027-01-14T10:00:00.000Z")
+
+
+def contents(product: Product) -> list[list[Row]]:
+    """All sums by hour; of the costs the digits that do not hang on the order of addition."""
+    tables = [product.rows(f"SELECT * FROM {table}") for table in SUMMED]
+    for row in tables[0]:
+        row["cost_usd"] = round(row["cost_usd"], 12)
+    return tables
+
+
+async def rebuild(product: Product, start: int, stop: int) -> Row:
+    body = {"from": rfc3339(start), "to": rfc3339(stop)}
+    answered = await product.call("POST", "/v1/analytics/rebuild", body)
+    assert answered.status == 200, answered.text
+    said: Row = answered.json()
+    return said
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM {}",
+        "UPDATE {} SET {} = {} * 3",
+    ],
+)
+async def test_a_rebuild_makes_the_same_sums(product: Product, damage: str) -> None:
+    start = MIDNIGHT - 2 * DAY
+    await write(product.database, random_rows(7, 300, start, NOW))
+    await sum_finished_days(product.database, now_ms=NOW)
+    before = contents(product)
+    for table in SUMMED:
+        column = "attempts" if table == "attempt_hours" else "answers"
+        product.execute(damage.format(table, column, column) + f" WHERE hour >= {start + 3 * HOUR}")
+    assert contents(product) != before
+    said = await rebuild(product, start, NOW)
+    assert (said["hours"], said["skipped"]) == ((NOW - start) // HOUR, [])
+    assert contents(product) == before
+    days = product.rows("SELECT current FROM summed_days")
+    assert [day["current"] for day in days] == [0, 0, 0]  # summed anew by the next cron
+    entry = (await product.call("GET", "/v1/audit?resource=analytics")).json()["data"][0]
+    assert (entry["action"], entry["after"]) == (
+        "rebuild",
+        {"from": rfc3339(start), "to": rfc3339(NOW)},
+    )
+
+
+async def test_deleting_old_logs_changes_no_sum_and_a_rebuild_keeps_it(product: Product) -> None:
+    start = MIDNIGHT - DAY
+    rows = random_rows(3, 200, start, MIDNIGHT)
+    await write(product.database, rows)
+    before = contents(product)
+    kept_from = start + 10 * HOUR + HOUR // 2
+    product.execute(f"DELETE FROM logs WHERE created_at < {kept_from}")
+    assert contents(product) == before
+    said = await rebuild(product, start, MIDNIGHT)
+    assert contents(product) == before
+    assert said["skipped"] == [
+        rfc3339(hour)
+        for hour in range(start, start + 11 * HOUR, HOUR)
+        if any(hour <= r["created_at"] < min(hour + HOUR, kept_from) for r in rows)
+    ]
+    assert_analytics(await ask(product, start, MIDNIGHT), rows, HOUR)
+
+
+async def test_a_rebuild_is_bounded(product: Product) -> None:
+    body = {"from": rfc3339(NOW - 97 * HOUR), "to": rfc3339(NOW)}
+    answered = await product.call("POST", "/v1/analytics/rebuild", body)
+    assert_error(answered, 400, "invalid_value", "from")
+    assert (await product.call("GET", "/v1/audit?resource=analytics")).json()["data"] == []
+    answered = await product.call("POST", "/v1/analytics/rebuild", {"from": rfc3339(NOW)})
+    assert_error(answered, 400, "missing_field", "to")
+
+
+async def test_days_are_summed_when_they_are_over_and_once(product: Product) -> None:
+    await write(product.database, random_rows(1, 400, MIDNIGHT - 20 * DAY, NOW))
+    assert await sum_finished_days(product.database, now_ms=NOW) == 14
+    assert await sum_finished_days(product.database, now_ms=NOW) == 6
+    assert await sum_finished_days(product.database, now_ms=NOW) == 0
+    assert await sum_finished_days(product.database, now_ms=MIDNIGHT + DAY) == 1
+
+
+async def test_a_batch_of_statements_stays_small() -> None:
+    assert len(sum_day(MIDNIGHT)) * 14 < 500  # a Worker may run 1,000 in an invocation
+    assert all(len(one.sql) < 20_000 for one in count_answer("dec_1"))
+
+
+async def test_a_batch_that_fails_half_way_leaves_the_hour_as_it_was(product: Product) -> None:
+    await write(product.database, random_rows(2, 20, NOW - HOUR, NOW))
+    before = product.rows("SELECT * FROM usage_hours")
+    product.execute("DROP TABLE attempt_hours")
+    product.execute("CREATE TABLE attempt_hours (hour INTEGER)")
+    hour = NOW - HOUR
+    with pytest.raises(Exception, match="attempt_hours"):
+        await rebuild_hour(product.database, hour)
+    assert product.rows("SELECT * FROM usage_hours") == before
+
+
+def label(product: Product, query_hash: str, agent_id: str | None) -> None:
+    agent = "NULL" if agent_id is None else f"'{agent_id}'"
+    product.execute(
+        "INSERT INTO current_labels VALUES"
+        f" ('{query_hash}', 'q', {agent}, 'l{query_hash}', 'near', 'train', 'me', 0)"
+    )
+
+
+async def test_labelled_accuracy(product: Product) -> None:
+    label(product, "a", "hr")
+    label(product, "b", "it_support")
+    label(product, "c", None)
+    label(product, "asked by nobody", "hr")
+    answers: list[Row] = [
+        {"query_hash": "a", "agent_id": "hr"},
+        {"query_hash": "a", "agent_id": "hr", "layer": "cache", "cache": "hit", "attempts": []},
+        {"query_hash": "b", "agent_id": "hr", "model": "n"},
+        {"query_hash": "c", "agent_id": "general", "layer": "fallback", "reason": "out_of_scope"},
+        {"query_hash": "c", "agent_id": "general", "layer": "fallback", "reason": "timeout"},
+        {
+            "query_hash": "a",
+            "agent_id": None,
+            "layer": "fallback",
+            "reason": "quota",
+            "status": 429,
+        },
+        {"query_hash": "not labelled"},
+        {"query_hash": None},
+        {"query_hash": "a", "agent_id": "it_support", "created_at": NOW - 2 * DAY},
+    ]
+    rows = [log_row(number, **fields) for number, fields in enumerate(answers)]
+    await write(product.database, rows)
+    said = await ask(product, NOW - DAY, NOW, group_by="layer")
+    assert said["totals"]["accuracy"] == {
+        "labelled": 5,
+        "right": 3,
+        "accuracy": 0.6,
+        "low": 0.230724,
+        "high": 0.882379,
+    }
+    by_layer = {group["key"]: group["accuracy"] for group in said["groups"]}
+    shares = {key: (each["right"], each["labelled"]) for key, each in by_layer.items()}
+    assert shares == {"llm": (1, 2), "cache": (1, 1), "fallback": (1, 2)}
+    by_model = (await ask(product, NOW - DAY, NOW, group_by="model"))["groups"]
+    assert {g["key"]: g["accuracy"]["accuracy"] for g in by_model} == {"m": 0.75, "n": 0.0}
+
+
+async def test_accuracy_starts_from_the_labels(product: Product) -> None:
+    product.database.statements.clear()
+    await ask(product, NOW - DAY, NOW)
+    statements = list(product.database.statements)
+    [labelled] = [s for s in statements if "current_labels" in s.sql]
+    plan = await product.database.run(
+        statement(f"EXPLAIN QUERY PLAN {labelled.sql}", *labelled.parameters)
+    )
+    steps = [row["detail"] for row in plan]
+    assert steps[0].startswith("SCAN current_labels")
+    assert steps[1].startswith("SEARCH logs USING INDEX logs_query_hash (query_hash=? AND created")
+    others = [s for s in statements if s is not labelled]
+    assert not any("logs" in s.sql for s in others)
+
+
+@pytest.mark.parametrize(
+    ("right", "labelled", "low", "high"),
+    # From Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_intervals(right: int, labelled: int, low: float, high: float) -> None:
+    said = wilson(right, labelled)
+    assert (said.low, said.high) == pytest.approx((low, high), abs=5e-5)
+
+
+async def test_a_bucket_stands_for_every_latency_in_it_within_5_percent(
+    database: SqliteDatabase,
+) -> None:
+    latencies = [0.07 * 1.0031**n for n in range(4_600)]
+    powers = [2.0**power for power in range(-4, 17)]
+    latencies += powers + [math.nextafter(p, 0) for p in powers[1:]] + [131_071.9]
+    await write(database, [log_row(n, latency_ms=ms) for n, ms in enumerate(latencies[::10])])
+    found = await database.run(
+        statement("SELECT bucket, answers FROM latency_hours ORDER BY bucket")
+    )
+    assert sum(row["answers"] for row in found) == len(latencies[::10])
+    bucket_of = bucket_in_sql(database)
+    for ms in latencies:
+        assert bucket_ms(await bucket_of(ms)) == pytest.approx(ms, rel=0.05), ms
+    buckets = [await bucket_of(ms) for ms in sorted(latencies)]
+    assert buckets == sorted(buckets)
+
+
+async def test_latencies_beyond_the_histogram(database: SqliteDatabase) -> None:
+    await write(
+        database, [log_row(n, latency_ms=ms) for n, ms in enumerate((0.0, 0.06, 131_072.0, 1e9))]
+    )
+    rows = await database.run(statement("SELECT bucket, answers FROM latency_hours"))
+    assert {row["bucket"]: row["answers"] for row in rows} == {0: 2, LAST_BUCKET: 2}
+    assert (bucket_ms(0), bucket_ms(LAST_BUCKET)) == (0.0, 131_072.0)
+
+
+def bucket_in_sql(database: SqliteDatabase) -> Callable[[float], Any]:
+    async def bucket_of(latency_ms: float) -> int:
+        sql = f"SELECT {BUCKET} AS bucket FROM (SELECT ?1 AS latency_ms)"
+        return int((await database.run(statement(sql, latency_ms)))[0]["bucket"])
+
+    return bucket_of

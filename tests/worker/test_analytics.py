@@ -1,0 +1,113 @@
+"""Analytics and metrics over HTTP: they count what was routed, in real workerd on a real D1."""
+
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.worker.product import LocalProduct, Product
+
+ADDITIVE = ("requests", "attempts", "cache_hits", "fallback_answers", "prompt_tokens", "errors")
+
+
+def ask(client: httpx.Client, **query: str) -> Any:
+    answered = client.get("/v1/analytics", params=query)
+    assert answered.status_code == 200, answered.text
+    return answered.json()
+
+
+def log_rows(client: httpx.Client) -> list[Any]:
+    rows: list[Any] = []
+    query: dict[str, Any] = {"limit": 100}
+    while True:
+        page = client.get("/v1/logs", params=query).json()
+        rows += page["data"]
+        if not page["has_more"]:
+            return rows
+        query["after"] = page["last_id"]
+
+
+def counted(client: httpx.Client, ids: set[str]) -> Any:
+    """Analytics once the answers with these ids are logged, which happens after they are out."""
+    for _ in range(200):
+        if ids <= {row["id"] for row in log_rows(client)}:
+            return ask(client, group_by="agent")
+    raise AssertionError("the answers were not logged")
+
+
+@pytest.fixture
+def answered(client: httpx.Client) -> set[str]:
+    """Three answers of which one is recalled."""
+    unique = uuid.uuid4().hex
+    queries = [f"My VPN broke {unique}", f"MY vpn broke {unique}", f"Days of leave {unique}"]
+    return {client.post("/v1/route", json={"query": each}).json()["id"] for each in queries}
+
+
+def test_the_sums_are_those_of_the_log_rows(client: httpx.Client, answered: set[str]) -> None:
+    said = counted(client, answered)
+    rows = log_rows(client)
+    totals = said["totals"]
+    assert totals["requests"] == len(rows)
+    assert totals["attempts"] == sum(len(row["attempts"]) for row in rows)
+    assert totals["cache_hits"] == sum(row["cache"] == "hit" for row in rows) > 0
+    assert totals["prompt_tokens"] == sum(row["usage"]["prompt_tokens"] for row in rows)
+    assert totals["latency_ms"]["p50"] is not None
+    assert len(said["series"]) == 24
+    for name in ADDITIVE:
+        assert sum(period[name] for period in said["series"]) == totals[name]
+        assert sum(group[name] for group in said["groups"]) == totals[name]
+
+
+def test_by_day_over_a_year(client: httpx.Client, answered: set[str]) -> None:
+    counted(client, answered)
+    stop = ask(client)["to"]
+    year = f"{int(stop[:4]) - 1}{stop[4:]}"
+    said = ask(client, **{"from": year, "to": stop, "interval": "day", "group_by": "layer"})
+    assert len(said["series"]) >= 365
+    assert said["totals"]["requests"] >= len(answered)
+
+
+def test_a_rebuild_changes_nothing_that_was_right(
+    client: httpx.Client, answered: set[str], product: Product
+) -> None:
+    before = counted(client, answered)
+    body = {"from": before["from"], "to": before["to"]}
+    rebuilt = client.post("/v1/analytics/rebuild", json=body).json()
+    assert (rebuilt["hours"], rebuilt["skipped"]) == (24, [])
+    after = ask(client, group_by="agent", **body)
+    assert after["totals"]["cost_usd"] == pytest.approx(before["totals"]["cost_usd"])
+    for said in (before, after):
+        for part in (said["totals"], *said["series"], *said["groups"]):
+            del part["cost_usd"]
+    assert after == before
+    audit = client.get("/v1/audit", params={"resource": "analytics"}).json()["data"]
+    assert audit[0]["action"] == "rebuild"
+
+
+def test_the_cron_sums_days(client: httpx.Client, product: Product) -> None:
+    if not isinstance(product, LocalProduct):
+        pytest.skip("only the local runtime fires a cron on request")
+    fired = client.get("/cdn-cgi/local/scheduled", params={"format": "json"})
+    assert fired.json()["outcome"] == "ok"
+
+
+def test_a_bad_range_names_its_field(client: httpx.Client) -> None:
+    answered = client.get("/v1/analytics", params={"from": "yesterday"})
+    assert answered.status_code == 400
+    assert answered.json()["error"]["param"] == "from"
+
+
+def test_metrics_in_the_official_parser(client: httpx.Client, answered: set[str]) -> None:
+    metrics = client.get("/metrics")
+    assert metrics.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    families = {family.name: family for family in text_string_to_metric_families(metrics.text)}
+    answers = sum(sample.value for sample in families["edgeneuro_answers"].samples)
+    assert answers >= len(answered)
+    routes = {
+        (sample.labels["method"], sample.labels["route"])
+        for sample in families["edgeneuro_request_seconds"].samples
+    }
+    assert ("POST", "/v1/route") in routes
+    assert families["edgeneuro_build_info"].samples[0].value == 1
