@@ -9,16 +9,28 @@ SRC = Path(__file__).parents[2] / "src"
 PACKAGE = SRC / "edgeneuro"
 PLATFORM = {"workers", "js", "pyodide", "asgi"}
 # Each room, and the rooms that it may import from.
-HANDLERS = {"call", "services", "gateway", "store", "domain", "errors", "settings", "web"}
+HANDLERS = {
+    "call",
+    "services",
+    "identity",
+    "gateway",
+    "store",
+    "domain",
+    "errors",
+    "settings",
+    "web",
+}
 ARROWS = {
     "entry": {"edge"},
     "edge": {"app", *HANDLERS},
-    "app": {"routes", *HANDLERS},
+    "app": {"routes", "idempotency", *HANDLERS},
+    "idempotency": {"call", "store", "errors", "web"},
     "routes": {"controlplane", "synapsecore", "web"},
     "controlplane": HANDLERS,
     "synapsecore": HANDLERS,
     "call": {"services", "web"},
-    "services": {"gateway", "store", "domain", "errors", "settings"},
+    "services": {"identity", "gateway", "store", "domain", "errors", "settings"},
+    "identity": {"store", "domain", "errors", "settings", "web"},
     "gateway": {"domain", "errors", "settings"},
     "store": {"domain", "errors", "settings"},
     "domain": {"errors", "settings"},
