@@ -132,7 +132,7 @@ class Identity:
             limiter = self._rate_limiter
             if limiter is not None and not await limiter.allows(f"look-up {address}"):
                 raise RateLimitedError(
-                    "Too many unknown keys from this address. Wait a minute.",
+                    "Too many different keys came from this address. Wait a minute.",
                     headers={"retry-after": "60"},
                 )
 

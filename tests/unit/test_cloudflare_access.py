@@ -11,7 +11,7 @@ from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.web.cloudflare_access import build_access
 from tests.access_team import AUDIENCE, CryptographyRuntime, TeamKey, encoded, part
-from tests.unit.conftest import ADMIN_TOKEN, Answered, Clock, Product
+from tests.unit.conftest import ADMIN_TOKEN, Answered, Clock, Product, says
 from tests.unit.test_keys import create, refused
 
 TEAM = "team.cloudflareaccess.com"
@@ -79,6 +79,10 @@ async def test_a_user_gets_in_and_is_named_by_address(guarded: Product) -> None:
     assert (await come_in(guarded, token, "POST", body=body)).status == 201
     audit = (await guarded.call("GET", "/v1/audit?limit=1")).json()["data"]
     assert audit[0]["actor"] == "ada@example.com"
+    guarded.gateway.enqueue(says("x"))
+    routed = await come_in(guarded, token, "POST", "/v1/route", body={"query": "Who?"})
+    assert routed.json()["agent"]["id"] == "x"
+    assert (await guarded.logs())[0]["key_id"] == "ada@example.com"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +146,7 @@ async def test_good_tokens(guarded: Product, claims: dict[str, Any]) -> None:
         ("töken.b.c", "access_token_malformed"),
         (f"{part([])}.{part(CLAIMS)}.aaaa", "access_token_malformed"),
         (f"{encoded(b'[' * 9_000)}.{part(CLAIMS)}.aaaa", "access_token_malformed"),
-        ("a" * 20_000 + ".b.c", "access_token_malformed"),
+        (KEY.token({**CLAIMS, "padding": "x" * 20_000}), "access_token_malformed"),
     ],
 )
 async def test_everything_else_is_refused(guarded: Product, token: str, code: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.errors import DatabaseError
+from edgeneuro.errors import DatabaseError, UpstreamCapacityError
 from edgeneuro.routes import ROUTES
 from edgeneuro.settings import Settings
 from edgeneuro.store.idempotency import purge_idempotency
@@ -95,10 +95,17 @@ async def test_while_the_first_one_is_at_work_the_second_waits(watched: Product)
     assert users(watched) == 1
 
 
-@pytest.mark.parametrize("failure", [DatabaseError("D1_ERROR"), RuntimeError("a fault of ours")])
-async def test_what_failed_is_forgotten(watched: Product, failure: Exception) -> None:
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (DatabaseError("D1_ERROR"), 503),
+        (RuntimeError("a fault of ours"), 500),
+        (UpstreamCapacityError("full"), 429),
+    ],
+)
+async def test_what_failed_is_forgotten(watched: Product, failure: Exception, status: int) -> None:
     database(watched).before("INSERT INTO users", fails(failure))
-    assert (await post(watched, USER)).status in (500, 503)
+    assert (await post(watched, USER)).status == status
     assert watched.rows("SELECT * FROM idempotency") == []
     assert (await post(watched, USER)).status == 201
     assert users(watched) == 1

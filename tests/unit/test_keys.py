@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -229,9 +230,17 @@ async def test_while_d1_is_away_kept_keys_go_on_and_others_are_told(product: Pro
     assert (await product.call("GET", "/v1/models", key=other["key"])).status == 200
 
 
-async def test_a_read_under_way_does_not_bring_a_revoked_key_back(settings: Settings) -> None:
+@pytest.fixture
+def watched(settings: Settings) -> Iterator[tuple[Product, WatchedDatabase]]:
     database = WatchedDatabase()
-    product = Product(database, settings)
+    yield Product(database, settings), database
+    database.close()
+
+
+async def test_a_read_under_way_does_not_bring_a_revoked_key_back(
+    watched: tuple[Product, WatchedDatabase],
+) -> None:
+    product, database = watched
     key = await create(product)
 
     async def revoke() -> None:
@@ -241,7 +250,38 @@ async def test_a_read_under_way_does_not_bring_a_revoked_key_back(settings: Sett
     assert (await product.call("GET", "/v1/users", key=key["key"])).status == 403
     answered = await product.call("GET", "/v1/users", key=key["key"])
     assert refused(answered) == (401, "key_revoked")
-    database.close()
+
+
+async def test_a_revoked_key_stops_while_the_revision_is_being_read(
+    watched: tuple[Product, WatchedDatabase],
+) -> None:
+    product, database = watched
+    key = await create(product)
+    assert (await product.call("GET", "/v1/models", key=key["key"])).status == 200
+    await product.call("DELETE", f"/v1/keys/{key['id']}")
+    meanwhile: list[Answered] = []
+
+    async def another_request() -> None:
+        meanwhile.append(await product.call("GET", "/v1/models", key=key["key"]))
+
+    database.before("SELECT value FROM revision", another_request)
+    await product.call("GET", "/v1/models", key=key["key"])
+    assert refused(meanwhile[0]) == (401, "key_revoked")
+
+
+async def test_a_change_that_a_revocation_overtakes_is_refused(
+    watched: tuple[Product, WatchedDatabase],
+) -> None:
+    product, database = watched
+    key = await create(product)
+
+    async def revoke() -> None:
+        await product.call("DELETE", f"/v1/keys/{key['id']}")
+
+    database.before("UPDATE keys SET name", revoke)
+    answered = await product.call("PATCH", f"/v1/keys/{key['id']}", {"name": "x"})
+    assert refused(answered) == (409, "key_revoked")
+    assert product.rows("SELECT name FROM keys") == [{"name": "help desk"}]
 
 
 async def test_a_users_key_does_no_more_than_the_users_role(product: Product) -> None:

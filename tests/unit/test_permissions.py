@@ -76,8 +76,8 @@ async def callers(empty_product: Product) -> dict[str, str | None]:
         keys[f"scope {scope}"] = (await create(product, scopes=[scope]))["key"]
     for role, granted in SCOPES_OF_ROLE.items():
         user = await create_user(product, role)
-        name = "admin user" if role == "admin" else role
-        keys[name] = (await create(product, scopes=list(granted), user_id=user["id"]))["key"]
+        caller = "admin user" if role == "admin" else str(role)
+        keys[caller] = (await create(product, scopes=list(granted), user_id=user["id"]))["key"]
     keys["expired"] = await admin_key(product, expires_at="2027-01-15T08:00:01Z")
     revoked = await create(product, scopes=["admin"])
     await product.call("DELETE", f"/v1/keys/{revoked['id']}")

@@ -96,6 +96,23 @@ async def test_a_deleted_users_keys_are_revoked(product: Product) -> None:
     assert audit[0]["after"]["revoked_keys"] == [key["id"]]
 
 
+async def test_every_change_of_users_and_keys_raises_the_revision(product: Product) -> None:
+    def revision() -> int:
+        return int(product.rows("SELECT value FROM revision")[0]["value"])
+
+    for sql in (
+        "INSERT INTO users VALUES ('u', 'u@example.com', 'U', 'viewer', 1, 0, 0)",
+        "UPDATE users SET enabled = 0",
+        "INSERT INTO keys VALUES ('k', 'K', 'en_', 'h', '[]', 'u', NULL, NULL, NULL, NULL, 0)",
+        "UPDATE keys SET revoked_at = 1",
+        "DELETE FROM keys",
+        "DELETE FROM users",
+    ):
+        before = revision()
+        product.execute(sql)
+        assert revision() > before
+
+
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 async def test_an_unknown_user_is_a_404(product: Product, method: str) -> None:
     answered = await product.call(method, "/v1/users/usr_none", {} if method == "PATCH" else None)
