@@ -122,7 +122,7 @@ class Identity:
         return await self._key(key, request)
 
     def forget(self) -> None:
-        """After a change of keys or users through this isolate."""
+        """After keys or users were changed here: at once, even for what is being answered just now."""
         self._keys.forget()
         self._users.forget()
 

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import Product
+from edgeneuro.settings import Settings
+from tests.unit.conftest import Answered, Product
 from tests.unit.test_keys import ask, create, create_user, refused
+from tests.unit.watched import WatchedDatabase
 
 
 async def test_a_user_lives_its_life(product: Product) -> None:
@@ -77,6 +79,29 @@ async def test_a_disabled_users_key_stops_and_comes_back(product: Product) -> No
     assert refused(await ask(product, key["key"])) == (401, "user_disabled")
     await product.call("PATCH", path, {"enabled": True})
     assert (await ask(product, key["key"])).status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "code"), [("PATCH", "user_disabled"), ("DELETE", "key_revoked")]
+)
+async def test_a_users_key_stops_while_the_revision_is_being_read(
+    settings: Settings, method: str, code: str
+) -> None:
+    database = WatchedDatabase()
+    product = Product(database, settings)
+    user = await create_user(product)
+    key = await create(product, user_id=user["id"])
+    assert (await product.call("GET", "/v1/models", key=key["key"])).status == 200
+    await product.call(method, f"/v1/users/{user['id']}", {"enabled": False})
+    meanwhile: list[Answered] = []
+
+    async def another_request() -> None:
+        meanwhile.append(await product.call("GET", "/v1/models", key=key["key"]))
+
+    database.before("SELECT value FROM revision", another_request)
+    await product.call("GET", "/v1/models", key=key["key"])
+    assert refused(meanwhile[0]) == (401, code)
+    database.close()
 
 
 async def test_a_deleted_users_keys_are_revoked(product: Product) -> None:

@@ -54,7 +54,6 @@ async def create_key(call: Call, body: KeyCreate) -> KeyCreated:
         )
     except ConstraintError as error:
         raise _unknown_user(body.user_id or "") from error
-    services.identity.forget()
     return KeyCreated(**(key.model_dump() | {"key": value}))
 
 

@@ -36,7 +36,6 @@ async def create_user(call: Call, body: UserCreate) -> User:
         )
     except ConstraintError as error:
         raise _taken(user.email) from error
-    services.identity.forget()
     return user
 
 
