@@ -122,7 +122,7 @@ class Identity:
         return await self._key(key, request)
 
     def forget(self) -> None:
-        """After keys or users were changed here: at once, even for what is being answered just now."""
+        """After keys or users were changed here: it holds at once, for requests under way too."""
         self._keys.forget()
         self._users.forget()
 
