@@ -95,7 +95,7 @@ def fill(path: Path, rows: int, stop: int) -> None:
             bar.update(len(chunk))
         bar.close()
         connection.executemany(
-            "INSERT INTO current_labels VALUES (?, 'q', ?, 'lab', 'train', 'bench', 0)",
+            "INSERT INTO current_labels VALUES (?1, 'q', ?2, ?1, ?1, 'train', 'bench', 0)",
             [(question_hash(n), AGENTS[n % len(AGENTS)]) for n in range(LABELLED)],
         )
     asyncio.run(sum_up(path, start, stop))

@@ -65,4 +65,7 @@ def write_secrets(options: Options) -> Path:
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(f"ADMIN_TOKEN={options.admin_token}\n")
+        if options.access_team_domain:
+            file.write(f"ACCESS_TEAM_DOMAIN={options.access_team_domain}\n")
+            file.write(f"ACCESS_AUD={options.access_aud}\n")
     return path

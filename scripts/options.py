@@ -20,6 +20,8 @@ class Options:
     port: int
     admin_token: str
     state: Path
+    access_team_domain: str = ""
+    access_aud: str = ""
 
     @classmethod
     def from_environment(cls) -> "Options":
@@ -32,9 +34,15 @@ class Options:
                 "ADMIN_TOKEN contains characters that a bearer token cannot have.",
                 "use letters, digits and - . _ ~ + / only.",
             )
+        access = [os.environ.get(name) or "" for name in ("ACCESS_TEAM_DOMAIN", "ACCESS_AUD")]
+        if not all(re.fullmatch(r"[A-Za-z0-9.:-]*", value) for value in access):
+            raise StepFailed(
+                "ACCESS_TEAM_DOMAIN or ACCESS_AUD contains characters that it cannot have.",
+                "copy them from the Access application's settings.",
+            )
         state = os.environ.get("EDGENEURO_STATE")
         folder = Path(state).expanduser().resolve() if state else STATE
-        return cls(port=int(port), admin_token=token, state=folder)
+        return cls(int(port), token, folder, *access)
 
     @property
     def base_url(self) -> str:

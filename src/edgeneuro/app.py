@@ -3,14 +3,16 @@
 import json
 import re
 import traceback
+from typing import cast
 
 from pydantic import BaseModel
 
 from edgeneuro.call import Background, Call
 from edgeneuro.errors import DatabaseError, EdgeNeuroError, RateLimitedError
+from edgeneuro.idempotency import once
 from edgeneuro.routes import ROUTES
 from edgeneuro.services import Services
-from edgeneuro.web.auth import ANONYMOUS, Access, Credential, authenticate, authorize
+from edgeneuro.web.auth import ANONYMOUS, Access, Credential, authorize
 from edgeneuro.web.cors import cors_headers, preflight_response
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Reply, Response, error_response, json_response
@@ -73,15 +75,21 @@ class App:
         body = b""
         if found.handler.body is not None:
             body = await request.read_body(found.route.max_body_bytes)
-        content = await found.handler(call, body, request.query_string, found.path_values)
-        if isinstance(content, BaseModel):
-            content = Reply(content)
-        return json_response(found.route.status, content) if isinstance(content, Reply) else content
+
+        async def perform() -> Response:
+            content = await found.handler(call, body, request.query_string, found.path_values)
+            if isinstance(content, BaseModel):
+                content = Reply(content)
+            if isinstance(content, Reply):
+                return json_response(found.route.status, content)
+            return cast(Response, content)
+
+        return await once(call, request, found.route, body, perform)
 
     async def _admit(self, route: Route, request: Request) -> Credential:
         if route.access is Access.PUBLIC:
             return ANONYMOUS
-        credential = authenticate(self._services.settings, request.header("authorization"))
+        credential = await self._services.identity.authenticate(request)
         authorize(credential, route.access)
         limiter = self._services.rate_limiter
         if limiter is not None and not await limiter.allows(credential.key_id):

@@ -1,14 +1,16 @@
 """The Workers runtime: the only file that imports `workers`, `js` or `pyodide`. It turns what the
 runtime gives into plain Python and back, and decides nothing."""
 
+import json
 import secrets
+import string
 import time
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 import js
-from pyodide.ffi import JsException
+from pyodide.ffi import JsException, to_js
 from workers import Response as WorkersResponse
 from workers import WorkerEntrypoint
 
@@ -16,10 +18,15 @@ from edgeneuro.app import App, build_app
 from edgeneuro.controlplane.maintenance import run_maintenance
 from edgeneuro.errors import BodyTooLargeError
 from edgeneuro.gateway.binding import BindingGateway
+from edgeneuro.identity import Identity
 from edgeneuro.services import Failures, KeptRouting, Services
 from edgeneuro.settings import read_settings
 from edgeneuro.store.d1 import D1Database
+from edgeneuro.web.cloudflare_access import Jwk, build_access
 from edgeneuro.web.request import Request
+
+_RS256 = {"name": "RSASSA-PKCS1-v1_5", "hash": "SHA-256"}
+_FETCH_MS = 5_000
 
 
 class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped here
@@ -45,6 +52,30 @@ class _EdgeRateLimiter:
         return bool(outcome["success"])
 
 
+class _AccessRuntime:
+    async def verify(self, jwk: Jwk, signed: bytes, signature: bytes) -> bool:
+        subtle, algorithm = js.crypto.subtle, _js_object(_RS256)
+        try:
+            key = await subtle.importKey(
+                "jwk", _js_object(jwk), algorithm, False, to_js(["verify"])
+            )
+            return bool(await subtle.verify(algorithm, key, to_js(signature), to_js(signed)))
+        except JsException:  # the key is none
+            return False
+
+    async def fetch_json(self, url: str) -> Any:
+        # Not redirected: what another place says are not the team's keys.
+        options = {"redirect": "manual", "signal": js.AbortSignal.timeout(_FETCH_MS)}
+        try:
+            response = await js.fetch(url, _js_object(options))
+            text = await response.text()
+        except JsException as error:
+            raise OSError(str(error)) from error
+        if response.status != 200:
+            raise OSError(f"{url} answered with status {response.status}")
+        return json.loads(text)
+
+
 # One of each an isolate: they outlive the request, and hold nothing of it.
 _kept: dict[str, Any] = {}
 
@@ -67,24 +98,44 @@ def _build_services(env: Any) -> Services:
     settings = read_settings(lambda name: getattr(env, name, None))
     db = D1Database(env.DB)
     failures = Failures()
-    limiter = getattr(env, "RATE_LIMITER", None)
+    binding = getattr(env, "RATE_LIMITER", None)
+    limiter = None if binding is None else _EdgeRateLimiter(binding)
+    routing = KeptRouting(db, settings, monotonic=time.monotonic, failures=failures)
+    access = build_access(settings, _AccessRuntime(), now=time.time, monotonic=time.monotonic)
     return Services(
         settings=settings,
         db=db,
         gateway=BindingGateway(getattr(env, "AI", None), gateway_id=settings.gateway_id),
-        rate_limiter=None if limiter is None else _EdgeRateLimiter(limiter),
-        routing=KeptRouting(db, settings, monotonic=time.monotonic, failures=failures),
+        rate_limiter=limiter,
+        routing=routing,
+        identity=Identity(
+            settings,
+            db,
+            revision=routing.revision,
+            access=access,
+            rate_limiter=limiter,
+            now=time.time,
+        ),
         failures=failures,
         now=time.time,
         monotonic=time.monotonic,
         new_id=_new_id,
         secret_is_set=lambda name: isinstance(getattr(env, name, None), str),
+        new_secret=_new_secret,
     )
 
 
 def _new_id(prefix: str) -> str:
     # The time first: ids sort as they were made, which the logs' pages go by.
     return f"{prefix}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def _new_secret() -> str:
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(40))
+
+
+def _js_object(fields: dict[str, Any]) -> Any:
+    return to_js(fields, dict_converter=js.Object.fromEntries)
 
 
 def _plain(request: Any) -> Request:

@@ -10,8 +10,10 @@ EdgeNeuroError
 ├── PermissionDeniedError 403      a right key without the scope
 ├── NotFoundError 404
 ├── ConflictError 409              the request is fine, the state of things forbids it
+├── IdempotencyMismatchError 422   the Idempotency-Key was sent with another request before
 ├── RateLimitedError 429           our own limit in front
 ├── NotConfiguredError 503         a setting or a first record is missing
+├── UnavailableError 503           a service that is needed does not answer
 ├── DatabaseError 503              D1 failed
 │   └── ConstraintError            it refused a write that a constraint forbids
 └── UpstreamError 502              a model gave no usable answer; `reason` is the decision's reason
@@ -127,6 +129,12 @@ class ConflictError(EdgeNeuroError):
     code = "conflict"
 
 
+class IdempotencyMismatchError(EdgeNeuroError):
+    status = 422
+    type = "invalid_request_error"
+    code = "idempotency_mismatch"
+
+
 class RateLimitedError(EdgeNeuroError):
     status = 429
     type = "rate_limit_error"
@@ -136,6 +144,11 @@ class RateLimitedError(EdgeNeuroError):
 class NotConfiguredError(EdgeNeuroError):
     status = 503
     code = "not_configured"
+
+
+class UnavailableError(EdgeNeuroError):
+    status = 503
+    code = "unavailable"
 
 
 class DatabaseError(EdgeNeuroError):

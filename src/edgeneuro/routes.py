@@ -1,4 +1,5 @@
-"""The HTTP surface, whole: method, path, handler, access, status of a success if it is not 200."""
+"""The HTTP surface, whole: method, path, handler, access, status of a success if it is not 200, and
+what an Idempotency-Key means to a POST if it is not the usual."""
 
 from edgeneuro.controlplane import (
     agents,
@@ -6,6 +7,7 @@ from edgeneuro.controlplane import (
     audit,
     config,
     health,
+    keys,
     label_stats,
     labels,
     logs,
@@ -13,31 +15,34 @@ from edgeneuro.controlplane import (
     models,
     providers,
     queue,
+    users,
 )
 from edgeneuro.synapsecore import api as synapsecore
 from edgeneuro.synapsecore import feedback
 from edgeneuro.web.auth import Access
-from edgeneuro.web.routing import Route
+from edgeneuro.web.routing import Idempotency, Route
 
 _BULK_BYTES = 1024 * 1024  # 1,000 labels with queries of 1,000 bytes
-PUBLIC, ROUTE, LABEL, ADMIN = Access.PUBLIC, Access.ROUTE, Access.LABEL, Access.ADMIN
+PUBLIC, ANY, READ = Access.PUBLIC, Access.ANY, Access.READ
+ROUTE, LABEL, ADMIN = Access.ROUTE, Access.LABEL, Access.ADMIN
+REPEATABLE, ONCE = Idempotency.REPEATABLE, Idempotency.SHOWN_ONCE
 
 # fmt: off
 ROUTES = (
-    Route("POST",   "/v1/route",                  synapsecore.route,     ROUTE),
+    Route("POST",   "/v1/route",                  synapsecore.route,     ROUTE, 200, REPEATABLE),
     Route("POST",   "/v1/feedback",               feedback.give_feedback, ROUTE, 201),
 
-    Route("GET",    "/v1/models",                 models.list_models,    ROUTE),
+    Route("GET",    "/v1/models",                 models.list_models,    ANY),
     Route("POST",   "/v1/models/select",          models.select_model,   ADMIN),
     Route("POST",   "/v1/models/refresh",         models.refresh_models, ADMIN),
     Route("POST",   "/v1/models",                 models.register_model, ADMIN, 201),
-    Route("GET",    "/v1/models/{model_id:path}", models.get_model,      ROUTE),
+    Route("GET",    "/v1/models/{model_id:path}", models.get_model,      ANY),
     Route("PATCH",  "/v1/models/{model_id:path}", models.update_model,   ADMIN),
     Route("DELETE", "/v1/models/{model_id:path}", models.retire_model,   ADMIN),
 
-    Route("GET",    "/v1/agents",                 agents.list_agents,    ADMIN),
+    Route("GET",    "/v1/agents",                 agents.list_agents,    READ),
     Route("POST",   "/v1/agents",                 agents.create_agent,   ADMIN, 201),
-    Route("GET",    "/v1/agents/{agent_id}",      agents.get_agent,      ADMIN),
+    Route("GET",    "/v1/agents/{agent_id}",      agents.get_agent,      READ),
     Route("PATCH",  "/v1/agents/{agent_id}",      agents.update_agent,   ADMIN),
     Route("DELETE", "/v1/agents/{agent_id}",      agents.delete_agent,   ADMIN),
 
@@ -47,23 +52,35 @@ ROUTES = (
     Route("PATCH",  "/v1/providers/{provider_id}", providers.update_provider, ADMIN),
     Route("DELETE", "/v1/providers/{provider_id}", providers.delete_provider, ADMIN),
 
-    Route("GET",    "/v1/config",                 config.get_config,     ADMIN),
+    Route("GET",    "/v1/config",                 config.get_config,     READ),
     Route("PATCH",  "/v1/config",                 config.update_config,  ADMIN),
 
-    Route("GET",    "/v1/logs",                   logs.list_logs,        LABEL),
-    Route("GET",    "/v1/logs/{log_id}",          logs.get_log,          LABEL),
+    Route("GET",    "/v1/logs",                   logs.list_logs,        READ),
+    Route("GET",    "/v1/logs/{log_id}",          logs.get_log,          READ),
     Route("PUT",    "/v1/logs/{log_id}/label",    labels.label_log,      LABEL),
     Route("DELETE", "/v1/logs/{log_id}/label",    labels.unlabel_log,    LABEL),
 
-    Route("GET",    "/v1/labels",                 labels.list_labels,    LABEL),
+    Route("GET",    "/v1/labels",                 labels.list_labels,    READ),
     Route("POST",   "/v1/labels",                 labels.label_many,     LABEL,
           max_body_bytes=_BULK_BYTES),
-    Route("GET",    "/v1/labels/queue",           queue.list_queue,      LABEL),
-    Route("GET",    "/v1/labels/stats",           label_stats.show_label_stats, LABEL),
-    Route("GET",    "/v1/labels/{query_hash}/history", labels.list_history, LABEL),
+    Route("GET",    "/v1/labels/queue",           queue.list_queue,      READ),
+    Route("GET",    "/v1/labels/stats",           label_stats.show_label_stats, READ),
+    Route("GET",    "/v1/labels/{query_hash}/history", labels.list_history, READ),
 
-    Route("GET",    "/v1/analytics",              analytics.show_analytics, ADMIN),
+    Route("GET",    "/v1/analytics",              analytics.show_analytics, READ),
     Route("POST",   "/v1/analytics/rebuild",      analytics.rebuild,     ADMIN),
+
+    Route("GET",    "/v1/users",                  users.list_users,      ADMIN),
+    Route("POST",   "/v1/users",                  users.create_user,     ADMIN, 201),
+    Route("GET",    "/v1/users/{user_id}",        users.get_user,        ADMIN),
+    Route("PATCH",  "/v1/users/{user_id}",        users.update_user,     ADMIN),
+    Route("DELETE", "/v1/users/{user_id}",        users.delete_user,     ADMIN),
+
+    Route("GET",    "/v1/keys",                   keys.list_keys,        ADMIN),
+    Route("POST",   "/v1/keys",                   keys.create_key,       ADMIN, 201, ONCE),
+    Route("GET",    "/v1/keys/{key_id}",          keys.get_key,          ADMIN),
+    Route("PATCH",  "/v1/keys/{key_id}",          keys.update_key,       ADMIN),
+    Route("DELETE", "/v1/keys/{key_id}",          keys.revoke_key,       ADMIN),
 
     Route("GET",    "/v1/audit",                  audit.list_audit,      ADMIN),
 

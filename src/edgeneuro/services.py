@@ -4,12 +4,13 @@ import json
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from edgeneuro.domain.decision import Answer
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import DatabaseError
 from edgeneuro.gateway.seam import Gateway
+from edgeneuro.identity import Identity, RateLimiter
 from edgeneuro.metrics import Metrics
 from edgeneuro.settings import Settings
 from edgeneuro.store.config import read_revision
@@ -31,10 +32,6 @@ class Failures:
     def note(self, what: str, error: Exception) -> None:
         self.counts[what] += 1
         print(json.dumps({"level": "error", "event": what, "error": str(error)[:1000]}))
-
-
-class RateLimiter(Protocol):
-    async def allows(self, key: str, /) -> bool: ...
 
 
 class ExpiringLru(Generic[Value]):
@@ -102,6 +99,9 @@ class KeptRouting:
         self.forget()
         return await self.current()
 
+    async def revision(self) -> int:
+        return (await self.current()).revision
+
     def forget(self) -> None:
         """After a write of our own: the next request reads anew."""
         self._checked_at = None
@@ -115,18 +115,20 @@ class KeptRouting:
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """`now` gives unix seconds, `monotonic` seconds for durations, `new_id(prefix)` a new id whose
-    order is the order in time. The last two are what this isolate learned: answers, and base models
-    that turned out to have no JSON mode."""
+    order is the order in time, `new_secret()` 40 random characters. The last two are what this
+    isolate learned: answers, and base models that turned out to have no JSON mode."""
 
     settings: Settings
     db: Database
     gateway: Gateway
     rate_limiter: RateLimiter | None
     routing: KeptRouting
+    identity: Identity
     failures: Failures
     now: Callable[[], float]
     monotonic: Callable[[], float]
     new_id: Callable[[str], str]
+    new_secret: Callable[[], str]
     secret_is_set: Callable[[str], bool] = lambda name: False
     recent_answers: ExpiringLru[Answer] = field(default_factory=lambda: ExpiringLru(_ANSWERS_KEPT))
     without_json_mode: set[str] = field(default_factory=set)

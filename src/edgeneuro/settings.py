@@ -16,6 +16,8 @@ class Settings:
     ai_gateway_url: str = ""
     allowed_origins: tuple[str, ...] = ()
     admin_token: str = ""
+    access_team_domain: str = ""
+    access_aud: str = ""
 
     @property
     def gateway_id(self) -> str:
@@ -41,4 +43,6 @@ def read_settings(variable: Callable[[str], str | None]) -> Settings:
         ai_gateway_url=text("AI_GATEWAY_URL"),
         allowed_origins=words("ALLOWED_ORIGINS"),
         admin_token=text("ADMIN_TOKEN"),
+        access_team_domain=text("ACCESS_TEAM_DOMAIN").removeprefix("https://").rstrip("/"),
+        access_aud=text("ACCESS_AUD"),
     )

@@ -2,6 +2,7 @@
 only the test moves."""
 
 import json
+import secrets
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from edgeneuro.app import build_app
 from edgeneuro.errors import BodyTooLargeError
 from edgeneuro.gateway.scripted import ScriptedGateway
 from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.identity import Identity
 from edgeneuro.services import Failures, KeptRouting, Services
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro.web.cloudflare_access import CloudflareAccess
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
 
@@ -68,6 +71,7 @@ class Product:
         *,
         gateway: ScriptedGateway | None = None,
         clock: Clock | None = None,
+        access: CloudflareAccess | None = None,
     ) -> None:
         self.database = database
         self.gateway = gateway or ScriptedGateway()
@@ -75,16 +79,27 @@ class Product:
         self.limiter = Limiter()
         self.failures = Failures()
         self._ids = 0
+        routing = KeptRouting(database, settings, monotonic=self.clock, failures=self.failures)
+        identity = Identity(
+            settings,
+            database,
+            revision=routing.revision,
+            access=access,
+            rate_limiter=self.limiter,
+            now=self.clock,
+        )
         self.services = Services(
             settings=settings,
             db=database,
             gateway=self.gateway,
             rate_limiter=self.limiter,
-            routing=KeptRouting(database, settings, monotonic=self.clock, failures=self.failures),
+            routing=routing,
+            identity=identity,
             failures=self.failures,
             now=self.clock,
             monotonic=self.clock,
             new_id=self._new_id,
+            new_secret=lambda: secrets.token_hex(20),
         )
         self.app = build_app(self.services)
 
@@ -102,7 +117,7 @@ class Product:
         key: str | None = ADMIN_TOKEN,
     ) -> Answered:
         sent = {"authorization": f"Bearer {key}"} if key is not None else {}
-        sent |= headers or {}
+        sent |= {name.lower(): value for name, value in (headers or {}).items()}
         raw = body if isinstance(body, bytes) else b""
         if body is not None and not isinstance(body, bytes):
             raw = json.dumps(body, ensure_ascii=False).encode()
@@ -113,7 +128,9 @@ class Product:
             return raw
 
         path, _, query_string = path.partition("?")
-        request = Request(method, path, query_string, sent.get, read_body)
+        request = Request(
+            method, path, query_string, lambda name: sent.get(name.lower()), read_body
+        )
         waiting: list[Coroutine[Any, Any, None]] = []
         response = await self.app.handle(request, waiting.append)
         for work in waiting:

@@ -32,7 +32,8 @@ async def test_it_says_which_routes_need_a_key(document: Any) -> None:
     for route in ROUTES:
         path = route.path.replace(":path}", "}")
         operation = document["paths"][path][route.method.lower()]
-        assert operation["security"] == ([] if route.access is Access.PUBLIC else [{"key": []}])
+        ways: list[dict[str, list[str]]] = [{"key": []}, {"cloudflare_access": []}]
+        assert operation["security"] == ([] if route.access is Access.PUBLIC else ways)
         assert operation["summary"]
         assert str(route.status) in operation["responses"]
 

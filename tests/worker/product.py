@@ -59,6 +59,7 @@ class LocalProduct:
     port: int = field(default_factory=lambda: free_port())
     local_ai_url: str | None = None
     output: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[str] | None = None
 
     @property
@@ -75,7 +76,7 @@ class LocalProduct:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "scripts.start", "--no-setup"],
             cwd=ROOT,
-            env=os.environ | own,
+            env=os.environ | own | self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             preexec_fn=end_with_parent,

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from edgeneuro.errors import DatabaseError
 from edgeneuro.services import Services
 from edgeneuro.store.decision_cache import purge_expired
+from edgeneuro.store.idempotency import purge_idempotency
 from edgeneuro.store.logs import delete_logs_before
 from edgeneuro.store.usage import sum_finished_days
 
@@ -16,6 +17,7 @@ async def run_maintenance(services: Services) -> None:
     over, the next one takes."""
     tasks: tuple[tuple[str, Callable[[Services], Awaitable[object]]], ...] = (
         ("cache_purge", _purge_cache),
+        ("idempotency_purge", _purge_idempotency),
         ("log_retention", _delete_old_logs),
         ("day_sums", _sum_finished_days),
     )
@@ -28,6 +30,10 @@ async def run_maintenance(services: Services) -> None:
 
 async def _purge_cache(services: Services) -> None:
     await purge_expired(services.db, now_ms=services.now_ms())
+
+
+async def _purge_idempotency(services: Services) -> None:
+    await purge_idempotency(services.db, now_ms=services.now_ms())
 
 
 async def _delete_old_logs(services: Services) -> None:

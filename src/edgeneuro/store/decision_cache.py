@@ -2,8 +2,7 @@
 
 from edgeneuro.domain.decision import Answer
 from edgeneuro.store.database import Database, Statement, statement
-
-_PURGE_CHUNK = 1_000  # rows a statement: D1 ends a query after 30 s
+from edgeneuro.store.purge import PURGE_CHUNK, purge_in_chunks
 
 
 async def read_answer(db: Database, key: str, *, now_ms: int) -> tuple[Answer, int] | None:
@@ -32,18 +31,11 @@ def upsert_answer(key: str, answer: Answer, *, expires_at_ms: int) -> Statement:
 
 
 async def purge_expired(db: Database, *, now_ms: int, max_chunks: int = 100) -> int:
-    """Deletes expired answers chunk by chunk; returns how many."""
-    purged = 0
-    for _ in range(max_chunks):
-        rows = await db.run(
-            statement(
-                "DELETE FROM decision_cache WHERE key IN (SELECT key FROM decision_cache"
-                " WHERE expires_at <= ?1 LIMIT ?2) RETURNING 1 AS gone",
-                now_ms,
-                _PURGE_CHUNK,
-            )
-        )
-        purged += len(rows)
-        if len(rows) < _PURGE_CHUNK:
-            break
-    return purged
+    """Deletes expired answers; returns how many."""
+    chunk = statement(
+        "DELETE FROM decision_cache WHERE key IN (SELECT key FROM decision_cache"
+        " WHERE expires_at <= ?1 LIMIT ?2) RETURNING 1 AS gone",
+        now_ms,
+        PURGE_CHUNK,
+    )
+    return await purge_in_chunks(db, chunk, max_chunks=max_chunks)

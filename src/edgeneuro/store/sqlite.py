@@ -16,6 +16,7 @@ class SqliteDatabase:
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
         self._connection.executescript(schema)
+        self._connection.execute("PRAGMA foreign_keys = ON")  # as D1 does
         self.failing = False
         self.statements: list[Statement] = []
 

@@ -1,61 +1,72 @@
-"""Who is asking, and may they: keys are compared by their hashes in constant time."""
+"""What a caller may do: the scopes of keys and roles, and what a route asks for."""
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edgeneuro.errors import NotConfiguredError, PermissionDeniedError, UnauthenticatedError
-from edgeneuro.settings import Settings
+from edgeneuro.errors import PermissionDeniedError, UnauthenticatedError
 
 
 class Access(StrEnum):
-    """What a route asks of the key: nothing, or a scope. The scope `admin` includes the others."""
+    """What a route asks of its caller: nothing, any key at all, or a scope."""
 
     PUBLIC = "public"
+    ANY = "any"
+    READ = "read"
     ROUTE = "route"
     LABEL = "label"
     ADMIN = "admin"
 
 
+_INCLUDED = {Access.LABEL: {Access.READ}, Access.ADMIN: set(Access)}
+
+
 @dataclass(frozen=True)
 class Credential:
-    """`key_id` names the key in logs; it is never the key itself."""
+    """`key_id` names the caller in logs, by the key's id or the user's e-mail address; it is never
+    the key itself."""
 
     key_id: str
     scopes: frozenset[Access]
 
 
 ANONYMOUS = Credential("anonymous", frozenset({Access.PUBLIC}))
-_ADMIN_TOKEN = Credential("admin_token", frozenset(Access))
+ADMIN_TOKEN = Credential("admin_token", frozenset(Access))
 
 
-def authenticate(settings: Settings, authorization: str | None) -> Credential:
-    """Raises UnauthenticatedError without a right key."""
-    if not settings.admin_token:
-        raise NotConfiguredError(
-            "No key can be checked: the secret ADMIN_TOKEN is not set. Set it with"
-            " `npx wrangler secret put ADMIN_TOKEN`."
-        )
-    scheme, _, key = (authorization or "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        raise _unauthenticated("This call needs a key: send `Authorization: Bearer <key>`.")
-    if not hmac.compare_digest(_digest(key.strip()), _digest(settings.admin_token)):
-        raise _unauthenticated("This key is not valid. Check it for missing or extra characters.")
-    return _ADMIN_TOKEN
+def scopes(names: Iterable[str]) -> frozenset[Access]:
+    """The scopes of these names with all that they include."""
+    granted = {Access.PUBLIC, Access.ANY}
+    for access in map(Access, names):
+        granted |= {access} | _INCLUDED.get(access, set())
+    return frozenset(granted)
 
 
 def authorize(credential: Credential, access: Access) -> None:
-    """Raises PermissionDeniedError where the key lacks the scope."""
+    """Raises PermissionDeniedError where the scope is missing."""
     if access not in credential.scopes:
         raise PermissionDeniedError(
-            f"This key lacks the scope {access.value!r}. Use one that has it."
+            f"This call needs the scope {access.value!r}, which the key or the user's role does not"
+            " include. Use one that does."
         )
 
 
-def _unauthenticated(message: str) -> UnauthenticatedError:
-    return UnauthenticatedError(message, headers={"www-authenticate": "Bearer"})
+def bearer_key(authorization: str | None) -> str | None:
+    """The key of an Authorization header, if it holds one."""
+    scheme, _, key = (authorization or "").partition(" ")
+    return key.strip() or None if scheme.lower() == "bearer" else None
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+def hash_key(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def same_key(one: str, other: str) -> bool:
+    """Whether two keys are the same, told in constant time."""
+    return hmac.compare_digest(hash_key(one), hash_key(other))
+
+
+def unauthenticated(message: str, *, code: str | None = None) -> UnauthenticatedError:
+    return UnauthenticatedError(message, code=code, headers={"www-authenticate": "Bearer"})

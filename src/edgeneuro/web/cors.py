@@ -5,7 +5,11 @@ from collections.abc import Collection
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
 
-_EXPOSED = "x-request-id, x-edgeneuro-agent, x-edgeneuro-layer, server-timing, retry-after"
+_EXPOSED = (
+    "x-request-id, x-edgeneuro-agent, x-edgeneuro-layer, server-timing, retry-after,"
+    " idempotent-replayed"
+)
+_ALLOWED = "authorization, content-type, idempotency-key, x-request-id"
 
 
 def cors_headers(request: Request, allowed_origins: Collection[str]) -> dict[str, str]:
@@ -26,7 +30,7 @@ def preflight_response(methods: str) -> Response:
         204,
         headers={
             "access-control-allow-methods": methods,
-            "access-control-allow-headers": "authorization, content-type, x-request-id",
+            "access-control-allow-headers": _ALLOWED,
             "access-control-max-age": "86400",
         },
     )

@@ -11,6 +11,18 @@ from edgeneuro.web.auth import Access
 from edgeneuro.web.routing import Found, RouteTable
 
 _REF = "#/components/schemas/{model}"
+_SECURITY_SCHEMES = {
+    "key": {"type": "http", "scheme": "bearer"},
+    "cloudflare_access": {"type": "apiKey", "in": "header", "name": "Cf-Access-Jwt-Assertion"},
+}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Sent again with the same request within 24 hours, it is not done again: the"
+    " first answer comes back, with the header `idempotent-replayed: true`.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
 
 
 class ErrorDetail(BaseModel):
@@ -50,7 +62,7 @@ def openapi_document(table: RouteTable, version: str) -> str:
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": _SECURITY_SCHEMES,
         },
     }
     return json.dumps(document)
@@ -83,10 +95,13 @@ def _operation(found: Found, refs: dict[type[BaseModel], Any]) -> dict[str, Any]
         "summary": handler.summary,
         "parameters": [*_path_parameters(route.path), *_query_parameters(handler.query)],
         "responses": {str(route.status): success, "4XX": failure, "5XX": failure},
-        "security": [] if route.access is Access.PUBLIC else [{"key": []}],
+        "security": [],
     }
     if route.access is not Access.PUBLIC:
+        operation["security"] = [{scheme: []} for scheme in _SECURITY_SCHEMES]
         operation["x-scope"] = route.access.value
+    if route.takes_idempotency_key:
+        operation["parameters"].append(_IDEMPOTENCY_KEY)
     if handler.body is not None:
         operation["requestBody"] = {
             "required": True,

@@ -3,12 +3,23 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 from urllib.parse import unquote
 
 from edgeneuro.errors import MethodNotAllowedError, NotFoundError
 from edgeneuro.web.auth import Access
 from edgeneuro.web.handler import Handler
+
+
+class Idempotency(Enum):
+    """What becomes of a POST's answer under its Idempotency-Key: kept for the next time, or only
+    that there was one, because it held what is shown once. A repeatable POST may be done twice and
+    takes no key."""
+
+    KEPT = "kept"
+    SHOWN_ONCE = "shown_once"
+    REPEATABLE = "repeatable"
 
 
 @dataclass(frozen=True)
@@ -21,7 +32,12 @@ class Route:
     handler: Callable[..., Any]
     access: Access
     status: int = 200
+    idempotency: Idempotency = Idempotency.KEPT
     max_body_bytes: int = 64 * 1024
+
+    @property
+    def takes_idempotency_key(self) -> bool:
+        return self.method == "POST" and self.idempotency is not Idempotency.REPEATABLE
 
 
 @dataclass(frozen=True)

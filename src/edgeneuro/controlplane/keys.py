@@ -1,0 +1,155 @@
+"""Keys in the control plane. The value is in the answer that creates a key, and nowhere else."""
+
+from collections.abc import Sequence
+
+from edgeneuro.call import Call
+from edgeneuro.controlplane.audit import commit
+from edgeneuro.domain.key import (
+    HINT_CHARACTERS,
+    KEY_PREFIX,
+    Key,
+    KeyCreate,
+    KeyCreated,
+    KeyPatch,
+    KeyQuery,
+)
+from edgeneuro.domain.page import Page, page_of
+from edgeneuro.domain.user import SCOPES_OF_ROLE, Scope
+from edgeneuro.errors import ConflictError, ConstraintError, InvalidRequestError, NotFoundError
+from edgeneuro.store import keys as store
+from edgeneuro.store import users as user_store
+from edgeneuro.store.times import rfc3339, unix_ms
+from edgeneuro.web.auth import hash_key, scopes
+
+
+async def list_keys(call: Call, query: KeyQuery) -> Page[Key]:
+    """List keys, oldest first, revoked ones too."""
+    found = await store.list_keys(
+        call.services.db, limit=query.limit + 1, after=query.after, user_id=query.user_id
+    )
+    return page_of(found, limit=query.limit)
+
+
+async def create_key(call: Call, body: KeyCreate) -> KeyCreated:
+    """Create a key. This answer is the only one that ever shows it."""
+    services = call.services
+    expires_at = _in_future(call, body.expires_at)
+    await _require_within_role(call, body.user_id, body.scopes)
+    value = KEY_PREFIX + services.new_secret()
+    key = Key(
+        **(body.model_dump() | {"expires_at": expires_at}),
+        id=services.new_id("key"),
+        hint=value[:HINT_CHARACTERS],
+        revoked_at=None,
+        created_at=rfc3339(services.now_ms()),
+    )
+    try:
+        await commit(
+            call,
+            [store.insert_key(key, hash_key(value))],
+            action="create",
+            resource="key",
+            resource_id=key.id,
+            after=key,
+        )
+    except ConstraintError as error:
+        raise _unknown_user(body.user_id or "") from error
+    return KeyCreated(**(key.model_dump() | {"key": value}))
+
+
+async def get_key(call: Call, key_id: str) -> Key:
+    """Read one key: all but its value."""
+    key = await store.get_key(call.services.db, key_id)
+    if key is None:
+        raise NotFoundError(
+            f"There is no key {key_id[:100]!r}. GET /v1/keys lists them.",
+            code="unknown_key",
+            param="key_id",
+        )
+    return key
+
+
+async def update_key(call: Call, key_id: str, body: KeyPatch) -> Key:
+    """Change the fields that the body holds. A revoked key stays as it is."""
+    services = call.services
+    changes = body.model_dump(include=body.model_fields_set)
+    before = await get_key(call, key_id)
+    if before.revoked_at is not None:
+        raise _revoked()
+    if not changes:
+        return before
+    if "expires_at" in changes:
+        changes["expires_at"] = _in_future(call, body.expires_at)
+    if "scopes" in changes:
+        await _require_within_role(call, before.user_id, body.scopes)
+    rows = await commit(
+        call,
+        [store.update_key(key_id, changes)],
+        action="update",
+        resource="key",
+        resource_id=key_id,
+        before=before,
+        after=before.model_copy(update=changes),
+    )
+    services.identity.forget()
+    if not rows:
+        raise _revoked()
+    return store.key_from_row(rows[0])
+
+
+async def revoke_key(call: Call, key_id: str) -> Key:
+    """Revoke a key, for good: at once in this isolate, within 5 seconds everywhere. The key stays
+    in the list."""
+    services = call.services
+    before = await get_key(call, key_id)
+    now = services.now_ms()
+    rows = await commit(
+        call,
+        [store.revoke_key(key_id, now_ms=now)],
+        action="revoke",
+        resource="key",
+        resource_id=key_id,
+        before=before,
+        after=before.model_copy(update={"revoked_at": rfc3339(now)}),
+    )
+    services.identity.forget()
+    return store.key_from_row(rows[0]) if rows else await get_key(call, key_id)
+
+
+def _in_future(call: Call, moment: str | None) -> str | None:
+    if moment is None:
+        return None
+    moment_ms = unix_ms(moment)
+    if moment_ms <= call.services.now_ms():
+        raise InvalidRequestError(
+            "expires_at: this time has passed; send one in the future, or null.",
+            param="expires_at",
+        )
+    return rfc3339(moment_ms)
+
+
+async def _require_within_role(call: Call, user_id: str | None, wanted: Sequence[Scope]) -> None:
+    if user_id is None:
+        return
+    user = await user_store.get_user(call.services.db, user_id)
+    if user is None:
+        raise _unknown_user(user_id)
+    if not scopes(wanted) <= scopes(SCOPES_OF_ROLE[user.role]):
+        allowed = ", ".join(sorted(scopes(SCOPES_OF_ROLE[user.role]) - scopes([])))
+        raise InvalidRequestError(
+            f"scopes: the user's role {user.role!r} allows {allowed} only.",
+            code="scope_exceeds_role",
+            param="scopes",
+        )
+
+
+def _unknown_user(user_id: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"There is no user {user_id!r}. GET /v1/users lists them.",
+        code="unknown_user",
+        param="user_id",
+    )
+
+
+def _revoked() -> ConflictError:
+    return ConflictError("This key was revoked. Create another one.", code="key_revoked")

@@ -1,0 +1,107 @@
+"""Keys: what programs call with. A key's value is shown once; afterwards only its hash is there."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from edgeneuro.domain.page import PageQuery
+from edgeneuro.domain.user import DisplayName, Role, Scope, without_defaults
+
+KEY_PREFIX = "en_"
+HINT_CHARACTERS = 8
+
+
+def _moment(text: str) -> str:
+    moment = datetime.fromisoformat(text)
+    if not 1970 < moment.year < 9000:
+        raise ValueError("the year is out of range")
+    return moment.astimezone(UTC).isoformat()
+
+
+def _distinct(names: list[Scope]) -> list[Scope]:
+    return list(dict.fromkeys(names))
+
+
+Scopes = Annotated[list[Scope], Field(min_length=1, max_length=8), AfterValidator(_distinct)]
+Moment = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})$"
+    ),
+    AfterValidator(_moment),
+    Field(description="RFC 3339, in the future"),
+]
+RequestsPerMinute = Annotated[
+    int, Field(ge=1, le=1_000_000, description="Stored and shown; not enforced yet")
+]
+MonthlyBudget = Annotated[
+    float,
+    Field(ge=0, le=1e9, allow_inf_nan=False, description="USD. Stored and shown; not enforced yet"),
+]
+
+
+class Key(BaseModel):
+    """`hint` is how the key begins. A key with a `user_id` may do no more than the user's role
+    allows, and stops with the user."""
+
+    object: Literal["key"] = "key"
+    id: str
+    name: str
+    hint: str
+    scopes: list[Scope]
+    user_id: str | None
+    expires_at: str | None
+    requests_per_minute: RequestsPerMinute | None
+    monthly_budget_usd: MonthlyBudget | None
+    revoked_at: str | None
+    created_at: str
+
+
+class KeyCreated(Key):
+    """`key` is the key itself. Keep it: nobody can show it again."""
+
+    key: str
+
+
+class KeyCreate(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: DisplayName
+    scopes: Scopes
+    user_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+    expires_at: Moment | None = None
+    requests_per_minute: RequestsPerMinute | None = None
+    monthly_budget_usd: MonthlyBudget | None = None
+
+
+class KeyPatch(BaseModel):
+    """A field left out stays as it is; null takes an expiry or a limit away."""
+
+    # The defaults below only make the fields optional; nothing ever takes their values.
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
+
+    name: DisplayName = ""
+    scopes: Scopes = Field(default_factory=list)
+    expires_at: Moment | None = None
+    requests_per_minute: RequestsPerMinute | None = None
+    monthly_budget_usd: MonthlyBudget | None = None
+
+
+class KeyQuery(PageQuery):
+    """`user_id` lists the keys of one user."""
+
+    user_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+
+
+@dataclass(frozen=True)
+class KnownKey:
+    """What letting a key in takes; role and `user_enabled` are those of its user, if it has one."""
+
+    id: str
+    scopes: tuple[Scope, ...]
+    expires_at_ms: int | None
+    revoked: bool
+    role: Role | None
+    user_enabled: bool

@@ -1,0 +1,88 @@
+"""Users: people, who come in through Cloudflare Access or with keys of their own."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from edgeneuro.domain.page import PageQuery
+
+Scope = Literal["route", "read", "label", "admin"]
+Role = Literal["viewer", "labeler", "admin"]
+# What a role may do, in the scopes of keys.
+SCOPES_OF_ROLE: dict[Role, tuple[Scope, ...]] = {
+    "viewer": ("read",),
+    "labeler": ("route", "label"),
+    "admin": ("admin",),
+}
+_EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f\ud800-\udfff]+@[^\s@\x00-\x1f\x7f\ud800-\udfff]+")
+
+
+def normalise_email(email: str) -> str:
+    """The one spelling under which an address is kept. Raises ValueError for what is none."""
+    email = email.strip().lower()
+    if len(email) > 254 or not _EMAIL.fullmatch(email):
+        raise ValueError("this is no e-mail address")
+    return email
+
+
+Email = Annotated[str, AfterValidator(normalise_email)]
+DisplayName = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$"
+    ),
+]
+
+
+class User(BaseModel):
+    """`email` is in lower case; the user's `role` also bounds what the user's keys may do."""
+
+    object: Literal["user"] = "user"
+    id: str
+    email: str
+    name: str
+    role: Role
+    enabled: bool
+    created_at: str
+    updated_at: str
+
+
+class UserCreate(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    email: Email
+    name: DisplayName
+    role: Role
+    enabled: bool = True
+
+
+def without_defaults(schema: dict[str, Any]) -> None:
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class UserPatch(BaseModel):
+    """A field left out stays as it is. A user who is not `enabled` is let in no more, nor are the
+    user's keys."""
+
+    # The defaults below only make the fields optional; nothing ever takes their values.
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
+
+    email: Email = ""
+    name: DisplayName = ""
+    role: Role = "viewer"
+    enabled: bool = True
+
+
+class UserDeleted(BaseModel):
+    """`revoked_keys` are the ids of the keys that went with the user."""
+
+    object: Literal["user.deleted"] = "user.deleted"
+    id: str
+    deleted: Literal[True] = True
+    revoked_keys: list[str] = Field(default_factory=list)
+
+
+class UserQuery(PageQuery):
+    email: Email | None = None

@@ -1,0 +1,80 @@
+"""The table `users`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from edgeneuro.domain.user import User
+from edgeneuro.store.config import select_revision
+from edgeneuro.store.database import Database, Row, Statement, statement
+from edgeneuro.store.times import rfc3339, unix_ms
+
+_COLUMNS = "id, email, name, role, enabled, created_at, updated_at"
+
+
+async def list_users(
+    db: Database, *, limit: int, after: str | None, email: str | None
+) -> list[User]:
+    rows = await db.run(
+        statement(
+            f"SELECT {_COLUMNS} FROM users WHERE id > ?1 AND (?2 IS NULL OR email = ?2)"
+            " ORDER BY id LIMIT ?3",
+            after or "",
+            email,
+            limit,
+        )
+    )
+    return [user_from_row(row) for row in rows]
+
+
+async def get_user(db: Database, user_id: str) -> User | None:
+    rows = await db.run(statement(f"SELECT {_COLUMNS} FROM users WHERE id = ?1", user_id))
+    return user_from_row(rows[0]) if rows else None
+
+
+async def find_user(db: Database, email: str) -> tuple[User | None, int]:
+    """The user with this address, and the revision at which that was so."""
+    revision, rows = await db.batch(
+        [select_revision(), statement(f"SELECT {_COLUMNS} FROM users WHERE email = ?1", email)]
+    )
+    return user_from_row(rows[0]) if rows else None, int(revision[0]["value"])
+
+
+def insert_user(user: User) -> Statement:
+    """An address that is taken is a constraint error."""
+    return statement(
+        f"INSERT INTO users ({_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) RETURNING {_COLUMNS}",
+        user.id,
+        user.email,
+        user.name,
+        user.role,
+        user.enabled,
+        unix_ms(user.created_at),
+    )
+
+
+def update_user(user_id: str, changes: Mapping[str, Any], *, now_ms: int) -> Statement:
+    """Only the fields in `changes`. No row comes back where there is no such user."""
+    columns = {**changes, "updated_at": now_ms}
+    assignments = ", ".join(f"{column} = ?{n}" for n, column in enumerate(columns, start=2))
+    return statement(
+        f"UPDATE users SET {assignments} WHERE id = ?1 RETURNING {_COLUMNS}",
+        user_id,
+        *columns.values(),
+    )
+
+
+def delete_user(user_id: str) -> Statement:
+    """Goes after store.keys.detach_keys: the keys point to the user."""
+    return statement("DELETE FROM users WHERE id = ?1 RETURNING id", user_id)
+
+
+def user_from_row(row: Row) -> User:
+    return User(
+        id=row["id"],
+        email=row["email"],
+        name=row["name"],
+        role=row["role"],
+        enabled=bool(row["enabled"]),
+        created_at=rfc3339(row["created_at"]),
+        updated_at=rfc3339(row["updated_at"]),
+    )

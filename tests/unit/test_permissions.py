@@ -1,0 +1,185 @@
+"""Every route times every kind of caller: the exact outcome. The table says anew, apart from
+routes.py, what each route asks for, and how it answers `{}` from a caller who may."""
+
+from typing import Any
+
+import pytest
+
+from edgeneuro.domain.user import SCOPES_OF_ROLE
+from edgeneuro.routes import ROUTES
+from edgeneuro.settings import Settings
+from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro.web.auth import Access, scopes
+from tests.unit.conftest import ADMIN_TOKEN, HR, Product
+from tests.unit.test_keys import create, create_user
+
+# route: (what it asks for, status and code of the answer; "none" is an id that does not exist)
+TABLE: dict[str, tuple[str, int, str | None]] = {
+    "POST /v1/route": ("route", 400, "missing_field"),
+    "POST /v1/feedback": ("route", 400, "missing_field"),
+    "GET /v1/models": ("any", 200, None),
+    "POST /v1/models/select": ("admin", 400, "missing_field"),
+    "POST /v1/models/refresh": ("admin", 502, "invalid_output"),
+    "POST /v1/models": ("admin", 400, "missing_field"),
+    "GET /v1/models/{model_id}": ("any", 404, "model_not_found"),
+    "PATCH /v1/models/{model_id}": ("admin", 404, "model_not_found"),
+    "DELETE /v1/models/{model_id}": ("admin", 404, "model_not_found"),
+    "GET /v1/agents": ("read", 200, None),
+    "POST /v1/agents": ("admin", 400, "missing_field"),
+    "GET /v1/agents/{agent_id}": ("read", 404, "unknown_agent"),
+    "PATCH /v1/agents/{agent_id}": ("admin", 404, "unknown_agent"),
+    "DELETE /v1/agents/{agent_id}": ("admin", 404, "unknown_agent"),
+    "GET /v1/providers": ("admin", 200, None),
+    "POST /v1/providers": ("admin", 400, "missing_field"),
+    "GET /v1/providers/{provider_id}": ("admin", 404, "unknown_provider"),
+    "PATCH /v1/providers/{provider_id}": ("admin", 404, "unknown_provider"),
+    "DELETE /v1/providers/{provider_id}": ("admin", 404, "unknown_provider"),
+    "GET /v1/config": ("read", 200, None),
+    "PATCH /v1/config": ("admin", 200, None),
+    "GET /v1/logs": ("read", 200, None),
+    "GET /v1/logs/{log_id}": ("read", 404, "unknown_log"),
+    "PUT /v1/logs/{log_id}/label": ("label", 400, "missing_field"),
+    "DELETE /v1/logs/{log_id}/label": ("label", 404, "unknown_log"),
+    "GET /v1/labels": ("read", 200, None),
+    "POST /v1/labels": ("label", 400, "invalid_value"),
+    "GET /v1/labels/queue": ("read", 200, None),
+    "GET /v1/labels/stats": ("read", 200, None),
+    "GET /v1/labels/{query_hash}/history": ("read", 404, "unknown_question"),
+    "GET /v1/analytics": ("read", 200, None),
+    "POST /v1/analytics/rebuild": ("admin", 400, "missing_field"),
+    "GET /v1/users": ("admin", 200, None),
+    "POST /v1/users": ("admin", 400, "missing_field"),
+    "GET /v1/users/{user_id}": ("admin", 404, "unknown_user"),
+    "PATCH /v1/users/{user_id}": ("admin", 404, "unknown_user"),
+    "DELETE /v1/users/{user_id}": ("admin", 404, "unknown_user"),
+    "GET /v1/keys": ("admin", 200, None),
+    "POST /v1/keys": ("admin", 400, "missing_field"),
+    "GET /v1/keys/{key_id}": ("admin", 404, "unknown_key"),
+    "PATCH /v1/keys/{key_id}": ("admin", 404, "unknown_key"),
+    "DELETE /v1/keys/{key_id}": ("admin", 404, "unknown_key"),
+    "GET /v1/audit": ("admin", 200, None),
+    "GET /healthz": ("public", 200, None),
+    "GET /openapi.json": ("public", 200, None),
+    "GET /metrics": ("admin", 200, None),
+}
+REFUSED = {
+    "nobody": "invalid_api_key",
+    "unknown": "invalid_api_key",
+    "malformed": "invalid_api_key",
+    "expired": "key_expired",
+    "revoked": "key_revoked",
+    "disabled user": "user_disabled",
+    "deleted user": "key_revoked",
+}
+MAY = {
+    "scope route": {"route"},
+    "scope read": {"read"},
+    "scope label": {"read", "label"},
+    "scope admin": {"route", "read", "label", "admin"},
+    "viewer": {"read"},
+    "labeler": {"route", "read", "label"},
+    "admin user": {"route", "read", "label", "admin"},
+    "admin token": {"route", "read", "label", "admin"},
+}
+
+
+@pytest.fixture
+async def callers(empty_product: Product) -> dict[str, str | None]:
+    """The key of every kind of caller."""
+    product = empty_product
+    assert (await product.call("POST", "/v1/agents", HR)).status == 201
+    keys: dict[str, str | None] = {
+        "nobody": None,
+        "unknown": "en_" + "0" * 40,
+        "malformed": "no key at all",
+        "admin token": ADMIN_TOKEN,
+    }
+    for scope in ("route", "read", "label", "admin"):
+        keys[f"scope {scope}"] = (await create(product, scopes=[scope]))["key"]
+    for role, granted in SCOPES_OF_ROLE.items():
+        user = await create_user(product, role)
+        caller = "admin user" if role == "admin" else str(role)
+        keys[caller] = (await create(product, scopes=list(granted), user_id=user["id"]))["key"]
+    keys["expired"] = await admin_key(product, expires_at="2027-01-15T08:00:01Z")
+    revoked = await create(product, scopes=["admin"])
+    await product.call("DELETE", f"/v1/keys/{revoked['id']}")
+    keys["revoked"] = revoked["key"]
+    for name, end in (("disabled user", "PATCH"), ("deleted user", "DELETE")):
+        body = {"email": f"{end}@example.com", "name": "Gone", "role": "admin"}
+        user = (await product.call("POST", "/v1/users", body)).json()
+        keys[name] = await admin_key(product, user_id=user["id"])
+        await product.call(end, f"/v1/users/{user['id']}", {"enabled": False})
+    product.clock.seconds += 1
+    return keys
+
+
+async def admin_key(product: Product, **fields: Any) -> str:
+    key: str = (await create(product, scopes=["admin"], **fields))["key"]
+    return key
+
+
+def expected(caller: str, route: str) -> tuple[int, str | None]:
+    asked, status, code = TABLE[route]
+    if asked == "public":
+        return status, code
+    if caller in REFUSED:
+        return 401, REFUSED[caller]
+    if asked != "any" and asked not in MAY[caller]:
+        return 403, "missing_scope"
+    return status, code
+
+
+def test_the_table_has_every_route_and_no_other() -> None:
+    assert set(TABLE) == {f"{each.method} {each.path.replace(':path', '')}" for each in ROUTES}
+
+
+@pytest.mark.parametrize("route", TABLE)
+async def test_every_caller_gets_exactly_this(
+    empty_product: Product, callers: dict[str, str | None], route: str
+) -> None:
+    assert set(callers) == set(REFUSED) | set(MAY)
+    method, _, path = route.partition(" ")
+    path = path.replace("{", "").replace("}", "").replace("_id", "-none")
+    before = empty_product.rows("SELECT id FROM audit")
+    body: dict[str, str] | None = None if method in ("GET", "DELETE") else {}
+    for caller, key in callers.items():
+        answered = await empty_product.call(method, path, body, key=key)
+        code = answered.json()["error"]["code"] if answered.status >= 400 else None
+        assert (answered.status, code) == expected(caller, route), caller
+    assert empty_product.rows("SELECT id FROM audit") == before
+
+
+async def test_a_caller_who_may_not_is_told_before_anything_is_read(
+    empty_product: Product, callers: dict[str, str | None]
+) -> None:
+    await empty_product.call("GET", "/v1/models", key=callers["viewer"])
+    empty_product.database.statements.clear()
+    body = {"name": "x", "scopes": ["admin"]}
+    answered = await empty_product.call("POST", "/v1/keys", body, key=callers["viewer"])
+    assert answered.status == 403
+    assert empty_product.database.statements == []
+
+
+def test_reading_and_changing_are_apart() -> None:
+    """What only reads never asks for more than `read`, unless it is the administrators' own."""
+    for route in ROUTES:
+        if route.method == "GET":
+            assert route.access in (Access.PUBLIC, Access.ANY, Access.READ, Access.ADMIN)
+        else:
+            assert route.access in (Access.ROUTE, Access.LABEL, Access.ADMIN)
+
+
+def test_admin_includes_every_scope() -> None:
+    assert scopes(["admin"]) == frozenset(Access)
+    assert scopes([]) == {Access.PUBLIC, Access.ANY}
+
+
+async def test_without_an_admin_token_keys_still_work(
+    database: SqliteDatabase, settings: Settings, product: Product
+) -> None:
+    key = await create(product)
+    settings = Settings(**{**vars(settings), "admin_token": ""})
+    later = Product(database, settings)
+    assert (await later.call("GET", "/v1/models", key=key["key"])).status == 200
+    assert (await later.call("GET", "/v1/models", key="en_" + "0" * 40)).status == 401
+    assert (await later.call("GET", "/v1/models", key=ADMIN_TOKEN)).status == 503

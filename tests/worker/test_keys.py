@@ -1,0 +1,69 @@
+"""Keys, users and Idempotency-Key over HTTP."""
+
+import uuid
+from typing import Any
+
+import httpx
+
+
+def refused(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+def create_key(client: httpx.Client, **fields: Any) -> Any:
+    answer = client.post("/v1/keys", json={"name": "black box", "scopes": ["route"], **fields})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def bearer(key: dict[str, Any]) -> dict[str, str]:
+    return {"authorization": f"Bearer {key['key']}"}
+
+
+def test_a_key_is_made_used_and_revoked(client: httpx.Client, anonymous: httpx.Client) -> None:
+    key, query = create_key(client), {"query": "My VPN does not connect"}
+    routed = anonymous.post("/v1/route", json=query, headers=bearer(key))
+    assert routed.json()["agent"]["id"] == "it_support"
+    assert refused(anonymous.get("/v1/agents", headers=bearer(key))) == (403, "missing_scope")
+    assert refused(anonymous.get("/v1/keys", headers=bearer(key))) == (403, "missing_scope")
+    logged = {entry["id"]: entry for entry in client.get("/v1/logs").json()["data"]}
+    assert logged[routed.json()["id"]]["key_id"] == key["id"]
+
+    revoked = client.delete(f"/v1/keys/{key['id']}").json()
+    assert revoked["revoked_at"]
+    answer = anonymous.post("/v1/route", json=query, headers=bearer(key))
+    assert refused(answer) == (401, "key_revoked")
+    assert key["key"] not in client.get("/v1/audit?resource=key").text
+
+
+def test_a_deleted_user_takes_the_key_along(client: httpx.Client, anonymous: httpx.Client) -> None:
+    email = f"{uuid.uuid4().hex}@Example.com"
+    user = client.post("/v1/users", json={"email": email, "name": "Vic", "role": "viewer"}).json()
+    key = create_key(client, scopes=["read"], user_id=user["id"])
+    assert anonymous.get("/v1/agents", headers=bearer(key)).status_code == 200
+    client.patch(f"/v1/users/{user['id']}", json={"enabled": False}).raise_for_status()
+    assert refused(anonymous.get("/v1/agents", headers=bearer(key))) == (401, "user_disabled")
+    deleted = client.delete(f"/v1/users/{user['id']}").json()
+    assert deleted["revoked_keys"] == [key["id"]]
+    assert refused(anonymous.get("/v1/agents", headers=bearer(key))) == (401, "key_revoked")
+
+
+def test_a_post_that_is_sent_again_is_answered_again(client: httpx.Client) -> None:
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    body = {"email": f"{uuid.uuid4().hex}@example.com", "name": "Ida", "role": "labeler"}
+    first = client.post("/v1/users", json=body, headers=headers)
+    again = client.post("/v1/users", json=body, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert (again.text, again.headers["idempotent-replayed"]) == (first.text, "true")
+    other = client.post("/v1/users", json={**body, "name": "Ada"}, headers=headers)
+    assert refused(other) == (422, "idempotency_mismatch")
+    found = client.get("/v1/users", params={"email": body["email"]}).json()["data"]
+    assert [user["id"] for user in found] == [first.json()["id"]]
+
+
+def test_a_key_is_not_shown_again(client: httpx.Client) -> None:
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    body = {"name": "once", "scopes": ["route"]}
+    assert client.post("/v1/keys", json=body, headers=headers).status_code == 201
+    again = client.post("/v1/keys", json=body, headers=headers)
+    assert refused(again) == (409, "idempotency_not_replayable")
