@@ -15,8 +15,8 @@ from edgeneuro.web.cors import cors_headers, preflight_response
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Reply, Response, error_response, json_response
 from edgeneuro.web.routing import Route, RouteTable
+from edgeneuro.web.streams import started, watched
 
-MAX_BODY_BYTES = 64 * 1024
 _RATE_LIMIT_PERIOD_SECONDS = 60  # that of RATE_LIMITER in wrangler.toml
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TABLE = RouteTable(ROUTES)
@@ -58,11 +58,26 @@ class App:
         found = _TABLE.find(request.method, request.path)
         credential = await self._admit(found.route, request)
         call = Call(self._services, credential, request_id, background, _TABLE)
-        body = b"" if found.handler.body is None else await request.read_body(MAX_BODY_BYTES)
+        wants_body = found.handler.body is not None
+        body = await request.read_body(found.route.max_body) if wants_body else b""
         content = await found.handler(call, body, request.query_string, found.path_values)
         if isinstance(content, BaseModel):
             content = Reply(content)
-        return json_response(found.route.status, content) if isinstance(content, Reply) else content
+        if isinstance(content, Reply):
+            return json_response(found.route.status, content)
+        return await self._begun(request, content)
+
+    async def _begun(self, request: Request, response: Response) -> Response:
+        """A response that can be sent. A stream has its first part, so that a failure before it is
+        an error in the one shape; for HEAD none is begun."""
+        if isinstance(response.body, str):
+            return response
+        if request.method == "HEAD":
+            response.body = ""
+            return response
+        body = await started(response.body)
+        response.body = watched(body, lambda error: self._services.failures.note("stream", error))
+        return response
 
     async def _admit(self, route: Route, request: Request) -> Credential:
         if route.access is Access.PUBLIC:

@@ -3,6 +3,7 @@ its `type` and its stable `code`; web/response.py turns any of them into the one
 
 EdgeNeuroError
 ├── InvalidRequestError 400        what the client sent is wrong; `param` names the field
+│   ├── InvalidLinesError          of a file's lines; tells every line at fault
 │   ├── BodyTooLargeError 413
 │   └── MethodNotAllowedError 405
 ├── UnauthenticatedError 401       no key, or not a right one
@@ -23,7 +24,9 @@ EdgeNeuroError
         └── JsonModeUnmetError         the model cannot do JSON mode; ask again in plain text
 """
 
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
 
 Reason = Literal[
     "low_confidence",
@@ -60,11 +63,38 @@ class EdgeNeuroError(Exception):
         if code is not None:
             self.code = code
 
+    def details(self) -> dict[str, Any]:
+        """What goes beside the error's own fields."""
+        return {}
+
 
 class InvalidRequestError(EdgeNeuroError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_value"
+
+
+@dataclass(frozen=True)
+class LineFault:
+    """`line` counts from 1, `param` names the field at fault."""
+
+    line: int
+    param: str | None
+    message: str
+
+
+class InvalidLinesError(InvalidRequestError):
+    """The first 100 faults are told."""
+
+    code = "invalid_lines"
+
+    def __init__(self, message: str, faults: Sequence[LineFault]) -> None:
+        super().__init__(message)
+        self.faults = faults
+
+    def details(self) -> dict[str, Any]:
+        told = [asdict(fault) for fault in self.faults[:100]]
+        return {"errors": told, "error_count": len(self.faults)}
 
 
 class BodyTooLargeError(InvalidRequestError):

@@ -1,6 +1,6 @@
 """The HTTP surface, whole: method, path, handler, access, status of a success if it is not 200."""
 
-from edgeneuro.controlplane import agents, audit, health, logs, models
+from edgeneuro.controlplane import agents, audit, datasets, health, logs, models
 from edgeneuro.synapsecore import api as synapsecore
 from edgeneuro.web.auth import Access
 from edgeneuro.web.routing import Route
@@ -22,6 +22,11 @@ ROUTES = (
     Route("DELETE", "/v1/agents/{agent_id}",      agents.delete_agent,   ADMIN),
 
     Route("GET",    "/v1/logs",                   logs.list_logs,        LABEL),
+
+    Route("GET",    "/v1/datasets/export",        datasets.export_labels, LABEL),
+    Route("GET",    "/v1/datasets/stats",         datasets.show_stats,   LABEL),
+    Route("POST",   "/v1/datasets/import",        datasets.import_labels, LABEL,
+          max_body=datasets.MAX_FILE_BYTES),
 
     Route("GET",    "/v1/audit",                  audit.list_audit,      ADMIN),
 

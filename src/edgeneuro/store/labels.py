@@ -2,60 +2,83 @@
 are written together, in this file only."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from edgeneuro.domain.label import LabelEvent
-from edgeneuro.domain.query import query_hash, split_of
+from edgeneuro.domain.query import near_hash, query_hash, split_of_near_hash
 from edgeneuro.store.database import Statement, statement
 
-_MOST_EVENTS = 200  # a statement; its one bound JSON text stays far below D1's 2 MB
+_MOST_BYTES = 1_000_000  # of one bound JSON text; D1 takes 2 MB
 
 
 def record_labels(events: Sequence[LabelEvent]) -> list[Statement]:
     """Adds to the history and brings the labels in force up to date; of several events for one
     question, the last one counts. The events travel as one JSON text a statement, since D1 binds at
-    most 100 parameters. Run them in one batch."""
-    chunks = [events[at : at + _MOST_EVENTS] for at in range(0, len(events), _MOST_EVENTS)]
-    return [each for chunk in chunks for each in _record_chunk(chunk)]
+    most 100 parameters. Run them in one batch; the last one sets labels, unless
+    the last events remove some."""
+    return [each for rows, history in _chunks(events) for each in _record_chunk(rows, history)]
 
 
-def _record_chunk(events: Sequence[LabelEvent]) -> list[Statement]:
-    history = json.dumps([_row(event) for event in events], ensure_ascii=False)
-    last = {query_hash(event.query): event for event in events}
-    set_now = json.dumps(
-        [_row(event) for event in last.values() if not event.removed], ensure_ascii=False
+def _chunks(events: Sequence[LabelEvent]) -> Iterator[tuple[list[dict[str, Any]], str]]:
+    """The events' rows in order, with the JSON text of each part."""
+    rows: list[dict[str, Any]] = []
+    texts: list[str] = []
+    size = 0
+    for event in events:
+        row = _row(event)
+        text = json.dumps(row, ensure_ascii=False)
+        size += len(text.encode("utf-8", "surrogatepass")) + 1
+        if size > _MOST_BYTES and rows:
+            yield rows, f"[{','.join(texts)}]"
+            rows, texts, size = [], [], 0
+        rows.append(row)
+        texts.append(text)
+    if rows:
+        yield rows, f"[{','.join(texts)}]"
+
+
+def _record_chunk(rows: Sequence[dict[str, Any]], history: str) -> Iterator[Statement]:
+    last = {row["query_hash"]: row for row in rows}
+    set_now = [
+        [row["id"], split_of_near_hash(row["near_hash"])]
+        for row in last.values()
+        if not row["removed"]
+    ]
+    gone = [key for key, row in last.items() if row["removed"]]
+    yield statement(
+        "INSERT INTO labels (id, query_hash, near_hash, query, agent_id, removed, log_id, note,"
+        " labeler, source, created_at)"
+        " SELECT value ->> 'id', value ->> 'query_hash', value ->> 'near_hash',"
+        " value ->> 'query', value ->> 'agent_id', value ->> 'removed', value ->> 'log_id',"
+        " value ->> 'note', value ->> 'labeler', value ->> 'source', value ->> 'created_at'"
+        " FROM json_each(?1)",
+        history,
     )
-    gone = json.dumps([key for key, event in last.items() if event.removed])
-    return [
-        statement(
-            "INSERT INTO labels (id, query_hash, query, agent_id, removed, log_id, note, labeler,"
-            " source, created_at)"
-            " SELECT value ->> 'id', value ->> 'query_hash', value ->> 'query',"
-            " value ->> 'agent_id', value ->> 'removed', value ->> 'log_id', value ->> 'note',"
-            " value ->> 'labeler', value ->> 'source', value ->> 'created_at' FROM json_each(?1)",
-            history,
-        ),
-        statement(
+    if gone:
+        yield statement(
+            "DELETE FROM current_labels WHERE query_hash IN (SELECT value FROM json_each(?1))",
+            json.dumps(gone),
+        )
+    if set_now:
+        yield statement(
             "INSERT INTO current_labels (query_hash, query, agent_id, label_id, split, labeler,"
             " created_at)"
-            " SELECT value ->> 'query_hash', value ->> 'query', value ->> 'agent_id',"
-            " value ->> 'id', value ->> 'split', value ->> 'labeler', value ->> 'created_at'"
-            " FROM json_each(?1) WHERE true ON CONFLICT (query_hash) DO UPDATE SET"
+            " SELECT label.query_hash, label.query, label.agent_id, label.id, given.value ->> 1,"
+            " label.labeler, label.created_at"
+            " FROM json_each(?1) AS given JOIN labels AS label ON label.id = given.value ->> 0"
+            " WHERE true ON CONFLICT (query_hash) DO UPDATE SET"
             " query = excluded.query, agent_id = excluded.agent_id, label_id = excluded.label_id,"
             " labeler = excluded.labeler, created_at = excluded.created_at",
-            set_now,
-        ),
-        statement(
-            "DELETE FROM current_labels WHERE query_hash IN (SELECT value FROM json_each(?1))",
-            gone,
-        ),
-    ]
+            json.dumps(set_now),
+        )
 
 
-def _row(event: LabelEvent) -> dict[str, str | int | None]:
+def _row(event: LabelEvent) -> dict[str, Any]:
     return {
         "id": event.id,
         "query_hash": query_hash(event.query),
+        "near_hash": near_hash(event.query),
         "query": event.query,
         "agent_id": event.agent_id,
         "removed": int(event.removed),
@@ -63,6 +86,5 @@ def _row(event: LabelEvent) -> dict[str, str | int | None]:
         "note": event.note,
         "labeler": event.labeler,
         "source": event.source,
-        "split": split_of(event.query),
         "created_at": event.created_ms,
     }

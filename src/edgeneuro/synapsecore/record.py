@@ -6,13 +6,13 @@ from typing import Any
 
 from edgeneuro.domain.decision import Decision, RouteRequest
 from edgeneuro.domain.log import LogEntry
+from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import DatabaseError, UpstreamError
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
 from edgeneuro.store.logs import insert_log
 from edgeneuro.store.times import rfc3339
-from edgeneuro.synapsecore.prompt import PROMPT_VERSION
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,21 @@ class ErrorDetail(BaseModel):
     param: str | None
 
 
+class LineError(BaseModel):
+    """A line of a file that is wrong; lines count from 1."""
+
+    line: int
+    param: str | None
+    message: str
+
+
 class Error(BaseModel):
+    """`errors` (the first 100) and `error_count` are there where a file's lines are wrong."""
+
     error: ErrorDetail
     request_id: str
+    errors: list[LineError] = []
+    error_count: int = 0
 
 
 def openapi_document(table: RouteTable, version: str) -> str:
@@ -50,7 +62,7 @@ def _schemas(table: RouteTable) -> tuple[dict[type[BaseModel], Any], dict[str, A
     """References by model, and the schemas that they refer to."""
     wanted: dict[type[BaseModel], JsonSchemaMode] = {Error: "serialization"}
     for found in table.all:
-        if found.handler.body is not None:
+        if found.handler.body is not None and issubclass(found.handler.body, BaseModel):
             wanted[found.handler.body] = "validation"
         if found.handler.content is not None:
             wanted[found.handler.content] = "serialization"
@@ -78,11 +90,16 @@ def _operation(found: Found, refs: dict[type[BaseModel], Any]) -> dict[str, Any]
     if route.access is not Access.PUBLIC:
         operation["x-scope"] = route.access.value
     if handler.body is not None:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": refs[handler.body]}},
-        }
+        operation["requestBody"] = {"required": True, "content": _body_content(handler.body, refs)}
     return operation
+
+
+def _body_content(
+    body: type[BaseModel] | type[bytes], refs: dict[type[BaseModel], Any]
+) -> dict[str, Any]:
+    if issubclass(body, BaseModel):
+        return {"application/json": {"schema": refs[body]}}
+    return {"application/octet-stream": {}}
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:

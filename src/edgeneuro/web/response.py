@@ -1,6 +1,7 @@
 """Responses: JSON out of pydantic models, and every error in the one shape."""
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -14,8 +15,10 @@ JSON = "application/json"
 
 @dataclass
 class Response:
+    """A body that comes in parts is sent as it is made; where making it fails, it breaks off."""
+
     status: int
-    body: str = ""
+    body: str | AsyncIterator[bytes] = ""
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -47,5 +50,6 @@ def error_response(error: EdgeNeuroError, request_id: str) -> Response:
             "param": error.param,
         },
         "request_id": request_id,
+        **error.details(),
     }
     return Response(error.status, json.dumps(body), {"content-type": JSON, **error.headers})
