@@ -104,9 +104,8 @@ async def test_flat_is_the_bare_facts_by_query_hash(product: Product) -> None:
 
 
 async def test_the_splits_and_agents_are_parts_of_the_whole(product: Product) -> None:
-    await label(
-        product.database, {f"question {n}": ("hr", "general", None)[n % 3] for n in range(600)}
-    )
+    agents = ("hr", "general", None)
+    await label(product.database, {f"question {n}": agents[n % 3] for n in range(600)})
     whole = await export(product, "format=flat")
     parts = [
         await export(product, f"format=flat&split={split}")
@@ -147,10 +146,8 @@ async def test_the_manifest_tells_what_follows(product: Product) -> None:
     answered = await product.call("GET", "/v1/datasets/export?format=chat&manifest=true")
     first, rest = answered.text.split("\n", 1)
     manifest = json.loads(first)["manifest"]
-    pairs = "".join(
-        f"{query_hash(query)} {LABELS[query] or 'none'}\n"
-        for query in sorted(LABELS, key=query_hash)
-    )
+    order = sorted(LABELS, key=query_hash)
+    pairs = "".join(f"{query_hash(query)} {LABELS[query] or 'none'}\n" for query in order)
     agents = await product.services.routing.current()
     assert manifest | {"splits": None} == {
         "format": "chat",
@@ -240,7 +237,7 @@ class CountingDatabase:
 
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
-        self._alive: weakref.WeakSet[WatchedRow] = weakref.WeakSet()
+        self._alive: weakref.WeakValueDictionary[int, WatchedRow] = weakref.WeakValueDictionary()
         self.reads = self.biggest_read = self.most_alive = 0
         self.on_read: Any = None
 
@@ -251,17 +248,14 @@ class CountingDatabase:
         if self.on_read is not None:
             await self.on_read(self)
         self.reads += 1
-        results = [
-            [WatchedRow(row) for row in rows] for rows in await self._database.batch(statements)
-        ]
-        for rows in results:
-            self._alive.update(rows)
+        results: list[Rows] = []
+        for found in await self._database.batch(statements):
+            rows = [WatchedRow(row) for row in found]
+            results.append(rows)
+            self._alive.update({id(row): row for row in rows})
             self.biggest_read = max(self.biggest_read, len(rows))
         self.most_alive = max(self.most_alive, len(self._alive))
         return results
-
-
-WatchedRow.__hash__ = object.__hash__  # type: ignore[method-assign]  # told apart by identity
 
 
 @pytest.fixture

@@ -106,12 +106,9 @@ async def test_what_is_in_force_already_is_not_written_again(product: Product) -
 
 async def test_duplicates_in_the_file_count_once(product: Product) -> None:
     row = {"query": "Leave?", "agent": "hr"}
-    report = await product.call("POST", IMPORT, jsonl(row, {**row, "query": "LEAVE? "}, row))
-    assert (report.json()["rows"], report.json()["labels"], report.json()["duplicates"]) == (
-        3,
-        1,
-        2,
-    )
+    body = jsonl(row, {**row, "query": "LEAVE? "}, row)
+    report = (await product.call("POST", IMPORT, body)).json()
+    assert (report["rows"], report["labels"], report["duplicates"]) == (3, 1, 2)
 
 
 async def test_a_dry_run_writes_nothing(product: Product) -> None:

@@ -1,4 +1,4 @@
-"""Data sets over HTTP: labels in from files, out for trainers, read by the trainers' own library."""
+"""Data sets over HTTP: labels in from files, out for trainers, read by the trainers' library."""
 
 import hashlib
 import json
@@ -150,8 +150,8 @@ def test_without_the_right_key(anonymous: httpx.Client) -> None:
 
 
 def test_imports_of_50_000_lines_and_their_export(labelled: httpx.Client) -> None:
-    line = '{{"query": "measured question number {} of the many that one file holds", "agent": "hr"}}\n'
-    body = "".join(line.format(f"{n:08}") for n in range(50_000)).encode()
+    line = '{"query": "the question with number %08d among all those of one file", "agent": "hr"}\n'
+    body = "".join(line % number for number in range(50_000)).encode()
     report = labelled.post("/v1/datasets/import", content=body, timeout=300)
     assert report.status_code == 200, report.text
     assert report.json()["new"] == 50_000

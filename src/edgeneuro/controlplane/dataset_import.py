@@ -2,7 +2,6 @@
 lines, and then nothing of the file is taken."""
 
 import csv
-import io
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -82,8 +81,7 @@ def _invalid_lines(faults: list[LineFault]) -> InvalidLinesError:
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | _Fault]]:
-    # Not splitlines(): JSON texts may hold the other characters that it takes for line ends.
-    for number, line in enumerate(io.StringIO(text, newline="\n"), start=1):
+    for number, line in enumerate(_lines(text), start=1):
         if not line.strip():
             continue
         try:
@@ -97,22 +95,34 @@ def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | _Fault]]:
             yield number, row
 
 
+def _lines(text: str) -> Iterator[str]:
+    """One by one, with their ends. splitlines() would make all at once, and end lines at characters
+    that JSON texts may hold."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
+
+
 def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | _Fault]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(_lines(text), strict=True)
     header: list[str] | None = None
     line = 1
     try:
         for cells in reader:
-            if header is None:
+            if not cells:  # an empty line
+                pass
+            elif header is None:
                 header = [cell.strip() for cell in cells]
                 if not {"query"} < set(header) or not {"agent", "agent_id"} & set(header):
                     message = "the first line must name the columns query and agent, with a comma"
                     yield line, _Fault(None, message)
                     return
-            elif cells and len(cells) != len(header):
+            elif len(cells) != len(header):
                 message = f"this line has {len(cells)} cells, the first one has {len(header)}"
                 yield line, _Fault(None, message)
-            elif cells:
+            else:
                 yield line, dict(zip(header, cells, strict=True))
             line = reader.line_num + 1  # a cell may hold line ends
     except csv.Error as error:

@@ -1,10 +1,12 @@
 """Data sets in the control plane: labels out for trainers, labels in from files, and their
 counts."""
 
+from collections.abc import Sequence
+
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.dataset_export import Export
-from edgeneuro.controlplane.dataset_import import read_file
+from edgeneuro.controlplane.dataset_import import FileLabel, read_file
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.dataset import (
     AgentCounts,
@@ -18,12 +20,13 @@ from edgeneuro.domain.label import LabelEvent
 from edgeneuro.errors import NotConfiguredError
 from edgeneuro.store import datasets as store
 from edgeneuro.store.agents import list_agents
-from edgeneuro.store.database import Database
+from edgeneuro.store.database import Database, Statement
 from edgeneuro.store.labels import record_labels
 from edgeneuro.store.times import rfc3339
 from edgeneuro.web.response import Response
 
 MAX_FILE_BYTES = 8_000_000
+_PART = 2_000
 _ENOUGH = 20  # with fewer, validation and test have about two each
 _ALL_AGENTS = 1_000  # more than there can be
 
@@ -97,27 +100,35 @@ async def import_labels(call: Call, query: ImportQuery, body: bytes) -> DatasetI
         duplicates=file.rows - len(file.labels),
     )
     if news and not query.dry_run:
-        now_ms = services.now_ms()
-        events = [
-            LabelEvent(
-                id=services.new_id("lab"),
-                query=label.query,
-                agent_id=label.agent_id,
-                labeler=call.credential.key_id,
-                source="import",
-                created_ms=now_ms,
-            )
-            for label in news.values()
-        ]
         await commit(
             call,
-            record_labels(events),
+            _recordings(call, list(news.values())),
             action="import",
             resource="dataset",
             resource_id="labels",
             after=report,
         )
     return report
+
+
+def _recordings(call: Call, labels: Sequence[FileLabel]) -> list[Statement]:
+    """Made part by part, so that the events of all labels are never there at once."""
+    now_ms = call.services.now_ms()
+    statements: list[Statement] = []
+    for at in range(0, len(labels), _PART):
+        events = [
+            LabelEvent(
+                id=call.services.new_id("lab"),
+                query=label.query,
+                agent_id=label.agent_id,
+                labeler=call.credential.key_id,
+                source="import",
+                created_ms=now_ms,
+            )
+            for label in labels[at : at + _PART]
+        ]
+        statements += record_labels(events)
+    return statements
 
 
 async def _all_agents(db: Database) -> list[Agent]:
