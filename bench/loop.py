@@ -21,6 +21,8 @@ import httpx
 from datasets import load_dataset
 from tqdm import tqdm
 
+sys.path.append(str(Path(__file__).parents[1]))  # the repository, also when run as a file
+
 from bench.route_dataset import (
     PREFIX,
     agent_bodies,
@@ -107,14 +109,13 @@ class Loop:
             for line in tqdm(lines, unit="query", disable=None)
         ]
         self._routed = len(decisions)
-        pairs = list(zip(lines, decisions, strict=True))
-        inside = [decision for line, decision in pairs if line["agent"]]
-        right = sum(
-            decision["agent"]["id"] == truth(line) for line, decision in pairs if line["agent"]
-        )
-        print(
-            f"routed       {len(decisions)}; right {share(right, len(inside))} of the in-scope ones"
-        )
+        inside = [
+            decision["agent"]["id"] == truth(line)
+            for line, decision in zip(lines, decisions, strict=True)
+            if line["agent"]
+        ]
+        print(f"routed       {len(decisions)}")
+        print(f"accuracy     {share(sum(inside), len(inside))} of the in-scope queries")
         print(f"layers       {tally(decision['layer'] for decision in decisions)}")
         self._expect("log rows", self._count_logs() - self._logs, len(decisions))
 
@@ -172,7 +173,8 @@ class Loop:
         return int(self._get("/v1/analytics")["totals"]["answers"])
 
     def _count_logs(self) -> int:
-        found, after = 0, {}
+        found = 0
+        after: dict[str, Any] = {}
         while True:
             page = self._get("/v1/logs", limit=100, **after)
             found, after = found + len(page["data"]), {"after": page["last_id"]}

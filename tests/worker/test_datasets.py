@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from datasets import load_dataset
 
 from tests.worker.product import Product
 
@@ -43,10 +44,9 @@ def export(client: httpx.Client, **params: str) -> bytes:
 
 def loaded(tmp_path: Path, content: bytes) -> Any:
     """The file as Hugging Face's `datasets` reads it."""
-    datasets = pytest.importorskip("datasets")
     file = tmp_path / "export.jsonl"
     file.write_bytes(content)
-    return datasets.load_dataset(
+    return load_dataset(
         "json", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache")
     )
 
