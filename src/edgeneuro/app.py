@@ -58,8 +58,9 @@ class App:
         found = _TABLE.find(request.method, request.path)
         credential = await self._admit(found.route, request)
         call = Call(self._services, credential, request_id, background, _TABLE)
-        wants_body = found.handler.body is not None
-        body = await request.read_body(found.route.max_body) if wants_body else b""
+        body = b""
+        if found.handler.body is not None:
+            body = await request.read_body(found.route.max_body_bytes)
         content = await found.handler(call, body, request.query_string, found.path_values)
         if isinstance(content, BaseModel):
             content = Reply(content)

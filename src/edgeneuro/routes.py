@@ -26,7 +26,7 @@ ROUTES = (
     Route("GET",    "/v1/datasets/export",        datasets.export_labels, LABEL),
     Route("GET",    "/v1/datasets/stats",         datasets.show_stats,   LABEL),
     Route("POST",   "/v1/datasets/import",        datasets.import_labels, LABEL,
-          max_body=datasets.MAX_FILE_BYTES),
+          max_body_bytes=datasets.MAX_FILE_BYTES),
 
     Route("GET",    "/v1/audit",                  audit.list_audit,      ADMIN),
 

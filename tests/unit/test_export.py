@@ -265,7 +265,7 @@ async def many(product: Product) -> int:
         "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)"
         " INSERT INTO labels (id, query_hash, near_hash, query, agent_id, removed, labeler, source,"
         " created_at) SELECT 'lab_' || i, printf('%032x', i * 7919 % 100003),"
-        " printf('%016x', i * 104729), 'question ' || i, iif(i % 2, 'hr', NULL), 0, 'me', 'import',"
+        " printf('%032x', i * 104729), 'question ' || i, iif(i % 2, 'hr', NULL), 0, 'me', 'import',"
         " 1800000000000 FROM n"
     )
     return 100_000

@@ -30,15 +30,15 @@ def near_form(query: str) -> str:
     return " ".join(sorted(words)) or normalise(query)
 
 
+def near_hash(query: str) -> str:
+    """The identity that near-duplicates share: 32 hex digits over the near form."""
+    return _sha256(near_form(query))[:32]
+
+
 def split_of(query: str) -> Split:
     """The part of the data set, by the near form alone, so that near-duplicates never straddle and
     a question stays where it is for ever."""
     return split_of_near_hash(near_hash(query))
-
-
-def near_hash(query: str) -> str:
-    """What near-duplicates share, in 16 hex digits."""
-    return _sha256(near_form(query))[:16]
 
 
 def split_of_near_hash(near: str) -> Split:

@@ -37,8 +37,7 @@ _INSERT = (
 def record_labels(events: Sequence[LabelEvent]) -> list[Statement]:
     """Adds to the history and brings the labels in force up to date; of several events for one
     question, the last one counts. The events travel as one JSON text a statement, since D1 binds at
-    most 100 parameters. Run them in one batch; the last one sets labels, unless the last events
-    remove some."""
+    most 100 parameters. Run them in one batch; the last one always writes."""
     return [each for rows, history in _chunks(events) for each in _record_chunk(rows, history)]
 
 
@@ -66,12 +65,12 @@ def _record_chunk(rows: Sequence[_Row], history: str) -> Iterator[Statement]:
         (row.id, split_of_near_hash(row.near_hash)) for row in last.values() if not row.removed
     ]
     gone = [key for key, row in last.items() if row.removed]
-    yield statement(_INSERT, history)
     if gone:
         yield statement(
             "DELETE FROM current_labels WHERE query_hash IN (SELECT value FROM json_each(?1))",
             json.dumps(gone),
         )
+    yield statement(_INSERT, history)
     if set_now:
         yield statement(
             "INSERT INTO current_labels (query_hash, query, agent_id, label_id, split, labeler,"

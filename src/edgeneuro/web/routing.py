@@ -10,20 +10,18 @@ from edgeneuro.errors import MethodNotAllowedError, NotFoundError
 from edgeneuro.web.auth import Access
 from edgeneuro.web.handler import Handler
 
-MAX_BODY_BYTES = 64 * 1024
-
 
 @dataclass(frozen=True)
 class Route:
     """`{name}` in the path takes one segment, `{name:path}` all that is left, slashes too.
-    `status` is that of a success, `max_body` the most bytes that a body may have."""
+    `status` is that of a success."""
 
     method: str
     path: str
     handler: Callable[..., Any]
     access: Access
     status: int = 200
-    max_body: int = MAX_BODY_BYTES
+    max_body_bytes: int = 64 * 1024
 
 
 @dataclass(frozen=True)
