@@ -172,6 +172,7 @@ CREATE TRIGGER logs_delete_fts AFTER DELETE ON logs BEGIN INSERT INTO logs_fts (
 CREATE TABLE labels (
     id TEXT PRIMARY KEY,
     query_hash TEXT NOT NULL, -- as in logs
+    near_hash TEXT NOT NULL, -- the same for near-duplicates
     query TEXT NOT NULL,
     agent_id TEXT, -- null: no agent fits (out of scope); see `removed`
     removed INTEGER NOT NULL, -- 1: this entry takes the label away
@@ -182,6 +183,7 @@ CREATE TABLE labels (
     created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX labels_query_hash ON labels (query_hash, id);
+CREATE INDEX labels_near_hash ON labels (near_hash, query_hash);
 CREATE INDEX labels_log_id ON labels (log_id);
 -- The label in force of each question: what datasets, the queue and accuracy read.
 CREATE TABLE current_labels (

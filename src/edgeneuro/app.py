@@ -3,7 +3,6 @@
 import json
 import re
 import traceback
-from typing import cast
 
 from pydantic import BaseModel
 
@@ -17,6 +16,7 @@ from edgeneuro.web.cors import cors_headers, preflight_response
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Reply, Response, error_response, json_response
 from edgeneuro.web.routing import Route, RouteTable
+from edgeneuro.web.streams import started, watched
 
 _RATE_LIMIT_PERIOD_SECONDS = 60  # that of RATE_LIMITER in wrangler.toml
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -82,9 +82,21 @@ class App:
                 content = Reply(content)
             if isinstance(content, Reply):
                 return json_response(found.route.status, content)
-            return cast(Response, content)
+            return await self._begun(request, content)
 
         return await once(call, request, found.route, body, perform)
+
+    async def _begun(self, request: Request, response: Response) -> Response:
+        """A response that can be sent. A stream has its first part, so that a failure before it is
+        an error in the one shape; for HEAD none is begun."""
+        if isinstance(response.body, str):
+            return response
+        if request.method == "HEAD":
+            response.body = ""
+            return response
+        body = await started(response.body)
+        response.body = watched(body, lambda error: self._services.failures.note("stream", error))
+        return response
 
     async def _admit(self, route: Route, request: Request) -> Credential:
         if route.access is Access.PUBLIC:

@@ -5,6 +5,7 @@ import json
 import secrets
 import string
 import time
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,7 +37,11 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped her
     async def fetch(self, request: Any) -> Any:
         response = await _app(self.env).handle(_plain(request), self.ctx.waitUntil)
         await _pass_over_rest(request.js_object)
-        body = response.body if response.status not in (204, 304) else None
+        body: Any = response.body if response.status not in (204, 304) else None
+        if isinstance(body, AsyncIterator):
+            pipe = js.TransformStream.new()
+            self.ctx.waitUntil(_send(body, pipe.writable.getWriter()))
+            body = pipe.readable
         return WorkersResponse(body, status=response.status, headers=response.headers)
 
     async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:
@@ -176,6 +181,18 @@ async def _read_body(raw: Any, limit: int) -> bytes:
             reader.releaseLock()
             raise _too_large(limit)
     return b"".join(parts)
+
+
+async def _send(parts: AsyncIterator[bytes], writer: Any) -> None:
+    """Each part is made when the one before has been taken. It ends early where the client has gone
+    away; a failure breaks the stream off, so that the client does not take it for complete."""
+    try:
+        async for part in parts:
+            await writer.write(to_js(part))
+        await writer.close()
+    except Exception as error:
+        with suppress(JsException):
+            await writer.abort(str(error))
 
 
 async def _pass_over_rest(raw: Any) -> None:

@@ -4,6 +4,7 @@ its `type` and its stable `code`; web/response.py turns any of them into the one
 EdgeNeuroError
 ├── InvalidRequestError 400        what the client sent is wrong; `param` names the field
 │   ├── InvalidItemsError          some of many items are wrong, so none was taken
+│   ├── InvalidLinesError          some of a file's lines are wrong, so none was taken
 │   ├── BodyTooLargeError 413
 │   └── MethodNotAllowedError 405
 ├── UnauthenticatedError 401       no key, or not a right one
@@ -27,8 +28,8 @@ EdgeNeuroError
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
 
 Reason = Literal[
     "low_confidence",
@@ -65,6 +66,10 @@ class EdgeNeuroError(Exception):
         if code is not None:
             self.code = code
 
+    def details(self) -> dict[str, Any]:
+        """What goes beside the error's own fields."""
+        return {}
+
 
 class InvalidRequestError(EdgeNeuroError):
     status = 400
@@ -93,6 +98,32 @@ class InvalidItemsError(InvalidRequestError):
             message += f" {wrong} items are wrong (see `errors`); none was taken."
         super().__init__(message, code=first.code, param=first.param)
         self.faults = faults
+
+    def details(self) -> dict[str, Any]:
+        return {"errors": [asdict(fault) for fault in self.faults]}
+
+
+@dataclass(frozen=True)
+class LineFault:
+    """`line` counts from 1, `param` names the field at fault."""
+
+    line: int
+    param: str | None
+    message: str
+
+
+class InvalidLinesError(InvalidRequestError):
+    """The first 100 faults are told."""
+
+    code = "invalid_lines"
+
+    def __init__(self, message: str, faults: Sequence[LineFault]) -> None:
+        super().__init__(message)
+        self.faults = faults
+
+    def details(self) -> dict[str, Any]:
+        told = [asdict(fault) for fault in self.faults[:100]]
+        return {"errors": told, "error_count": len(self.faults)}
 
 
 class BodyTooLargeError(InvalidRequestError):

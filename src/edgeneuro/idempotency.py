@@ -58,15 +58,16 @@ async def _performed(
     done = False
     try:
         response = await perform()
-        # What is shown once is kept nowhere, here neither.
-        body = None if route.idempotency is Idempotency.SHOWN_ONCE else response.body
+        # What is shown once is kept nowhere, here neither; nor is what comes in parts.
+        shown_once = route.idempotency is Idempotency.SHOWN_ONCE
+        body = response.body if isinstance(response.body, str) and not shown_once else None
         done = True
     except EdgeNeuroError as error:
         # Tried again, these may succeed; the others are what this request leads to.
         if error.status >= 500 or error.status == 429:
             raise
         response = error_response(error, call.request_id)
-        body = response.body
+        body = str(response.body)
         done = True
     finally:
         if not done:

@@ -6,6 +6,7 @@ from edgeneuro.controlplane import (
     analytics,
     audit,
     config,
+    datasets,
     health,
     keys,
     label_stats,
@@ -81,6 +82,11 @@ ROUTES = (
     Route("GET",    "/v1/keys/{key_id}",          keys.get_key,          ADMIN),
     Route("PATCH",  "/v1/keys/{key_id}",          keys.update_key,       ADMIN),
     Route("DELETE", "/v1/keys/{key_id}",          keys.revoke_key,       ADMIN),
+
+    Route("GET",    "/v1/datasets/export",        datasets.export_labels, READ),
+    Route("GET",    "/v1/datasets/stats",         datasets.show_stats,   READ),
+    Route("POST",   "/v1/datasets/import",        datasets.import_labels, LABEL,
+          max_body_bytes=datasets.MAX_FILE_BYTES),
 
     Route("GET",    "/v1/audit",                  audit.list_audit,      ADMIN),
 

@@ -52,13 +52,19 @@ class Limiter:
 
 
 class Answered:
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, text: str) -> None:
         self.status = response.status
         self.headers = response.headers
-        self.text = response.body
+        self.text = text
 
     def json(self) -> Any:
         return json.loads(self.text)
+
+
+async def text_of(response: Response) -> str:
+    if isinstance(response.body, str):
+        return response.body
+    return b"".join([part async for part in response.body]).decode()
 
 
 class Product:
@@ -135,7 +141,7 @@ class Product:
         response = await self.app.handle(request, waiting.append)
         for work in waiting:
             await work
-        return Answered(response)
+        return Answered(response, await text_of(response))
 
     async def route(self, query: str, **fields: Any) -> Answered:
         return await self.call("POST", "/v1/route", {"query": query, **fields})

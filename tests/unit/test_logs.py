@@ -7,7 +7,7 @@ import pytest
 
 from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import UpstreamError
-from edgeneuro.synapsecore.prompt import PROMPT_VERSION
+from edgeneuro.domain.prompt import PROMPT_VERSION
 from tests.unit.conftest import Product, says
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"

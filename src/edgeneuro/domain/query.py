@@ -38,7 +38,11 @@ def near_hash(query: str) -> str:
 def split_of(query: str) -> Split:
     """The part of the data set, by the near form alone, so that near-duplicates never straddle and
     a question stays where it is for ever."""
-    place = int(_sha256(near_form(query))[:8], 16) % 100
+    return split_of_near_hash(near_hash(query))
+
+
+def split_of_near_hash(near: str) -> Split:
+    place = int(near[:8], 16) % 100
     if place >= _TEST_FROM:
         return "test"
     return "validation" if place >= _VALIDATION_FROM else "train"

@@ -3,77 +3,110 @@ are written together, in this file only."""
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.label import Label, LabelChange, LabelEvent, LabelsQuery
-from edgeneuro.domain.query import near_hash, query_hash, split_of
+from edgeneuro.domain.query import near_hash, query_hash, split_of_near_hash
 from edgeneuro.store.conditions import Conditions
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.times import rfc3339
 
-# Limits of a statement: its bound JSON text stays below D1's 2 MB.
-_MOST_EVENTS = 200
-_MOST_BYTES = 1_900_000
 _NAMES = (
     "c.label_id AS id, c.query_hash, c.query, c.agent_id, c.split, c.labeler, l.source, l.log_id,"
     " l.note, c.created_at"
 )
 _CHANGE_NAMES = "id, agent_id, removed, labeler, source, log_id, note, created_at"
+_MOST_BYTES = 1_000_000  # of one bound JSON text; D1 takes 2 MB
+
+
+class _Row(NamedTuple):
+    """A row of `labels`, its columns in order; in JSON an array, which is the shortest."""
+
+    id: str
+    query_hash: str
+    near_hash: str
+    query: str
+    agent_id: str | None
+    removed: int
+    log_id: str | None
+    note: str | None
+    labeler: str
+    source: str
+    created_at: int
+
+
+_INSERT = (
+    f"INSERT INTO labels ({', '.join(_Row._fields)})"
+    f" SELECT {', '.join(f'value ->> {n}' for n in range(len(_Row._fields)))} FROM json_each(?1)"
+)
 
 
 def record_labels(events: Sequence[LabelEvent]) -> list[Statement]:
     """Adds to the history and brings the labels in force up to date; of several events for one
     question, the last one counts. The events travel as one JSON text a statement, since D1 binds at
-    most 100 parameters. Run them in one batch; the last one, the history's, always writes."""
-    return [each for chunk in _chunks(events) for each in _record_chunk(chunk)]
+    most 100 parameters. Run them in one batch; the last one always writes."""
+    return [each for rows, history in _chunks(events) for each in _record_chunk(rows, history)]
 
 
-def _chunks(events: Sequence[LabelEvent]) -> Iterator[list[LabelEvent]]:
-    chunk: list[LabelEvent] = []
+def _chunks(events: Sequence[LabelEvent]) -> Iterator[tuple[list[_Row], str]]:
+    """The events' rows in order, with the JSON text of each part."""
+    rows: list[_Row] = []
+    texts: list[str] = []
     size = 0
     for event in events:
-        # A character takes at most six bytes of JSON; the other fields are short.
-        bytes_at_most = 6 * (len(event.query) + len(event.note or "")) + 1_000
-        if chunk and (len(chunk) == _MOST_EVENTS or size + bytes_at_most > _MOST_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(event)
-        size += bytes_at_most
-    if chunk:
-        yield chunk
+        row = _row(event)
+        text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+        size += len(text.encode("utf-8", "surrogatepass")) + 1
+        if size > _MOST_BYTES and rows:
+            yield rows, f"[{','.join(texts)}]"
+            rows, texts, size = [], [], 0
+        rows.append(row)
+        texts.append(text)
+    if rows:
+        yield rows, f"[{','.join(texts)}]"
 
 
-def _record_chunk(events: Sequence[LabelEvent]) -> list[Statement]:
-    rows = [_row(event) for event in events]
-    last = {row["query_hash"]: row for row in rows}
-    set_now = [row for row in last.values() if not row["removed"]]
-    gone = [key for key, row in last.items() if row["removed"]]
-    return [
-        statement(
-            "INSERT INTO current_labels (query_hash, query, agent_id, label_id, near_hash, split,"
-            " labeler, created_at)"
-            " SELECT value ->> 'query_hash', value ->> 'query', value ->> 'agent_id',"
-            " value ->> 'id', value ->> 'near_hash', value ->> 'split', value ->> 'labeler',"
-            " value ->> 'created_at'"
-            " FROM json_each(?1) WHERE true ON CONFLICT (query_hash) DO UPDATE SET"
-            " query = excluded.query, agent_id = excluded.agent_id, label_id = excluded.label_id,"
-            " labeler = excluded.labeler, created_at = excluded.created_at",
-            json.dumps(set_now, ensure_ascii=False),
-        ),
-        statement(
+def _record_chunk(rows: Sequence[_Row], history: str) -> Iterator[Statement]:
+    last = {row.query_hash: row for row in rows}
+    set_now = [
+        (row.id, split_of_near_hash(row.near_hash)) for row in last.values() if not row.removed
+    ]
+    gone = [key for key, row in last.items() if row.removed]
+    if gone:
+        yield statement(
             "DELETE FROM current_labels WHERE query_hash IN (SELECT value FROM json_each(?1))",
             json.dumps(gone),
-        ),
-        statement(
-            "INSERT INTO labels (id, query_hash, query, agent_id, removed, log_id, note, labeler,"
-            " source, created_at)"
-            " SELECT value ->> 'id', value ->> 'query_hash', value ->> 'query',"
-            " value ->> 'agent_id', value ->> 'removed', value ->> 'log_id', value ->> 'note',"
-            " value ->> 'labeler', value ->> 'source', value ->> 'created_at' FROM json_each(?1)",
-            json.dumps(rows, ensure_ascii=False),
-        ),
-    ]
+        )
+    yield statement(_INSERT, history)
+    if set_now:
+        yield statement(
+            "INSERT INTO current_labels (query_hash, query, agent_id, label_id, near_hash, split,"
+            " labeler, created_at)"
+            " SELECT label.query_hash, label.query, label.agent_id, label.id, label.near_hash,"
+            " given.value ->> 1, label.labeler, label.created_at"
+            " FROM json_each(?1) AS given JOIN labels AS label ON label.id = given.value ->> 0"
+            " WHERE true ON CONFLICT (query_hash) DO UPDATE SET"
+            " query = excluded.query, agent_id = excluded.agent_id, label_id = excluded.label_id,"
+            " labeler = excluded.labeler, created_at = excluded.created_at",
+            json.dumps(set_now),
+        )
+
+
+def _row(event: LabelEvent) -> _Row:
+    return _Row(
+        id=event.id,
+        query_hash=query_hash(event.query),
+        near_hash=near_hash(event.query),
+        query=event.query,
+        agent_id=event.agent_id,
+        removed=int(event.removed),
+        log_id=event.log_id,
+        note=event.note,
+        labeler=event.labeler,
+        source=event.source,
+        created_at=event.created_ms,
+    )
 
 
 async def list_labels(db: Database, query: LabelsQuery, *, limit: int) -> list[Label]:
@@ -116,20 +149,3 @@ def change_from_row(row: Row) -> LabelChange:
 
 def _with_time(row: Row) -> dict[str, Any]:
     return {**row, "created_at": rfc3339(row["created_at"])}
-
-
-def _row(event: LabelEvent) -> dict[str, str | int | None]:
-    return {
-        "id": event.id,
-        "query_hash": query_hash(event.query),
-        "query": event.query,
-        "agent_id": event.agent_id,
-        "removed": int(event.removed),
-        "log_id": event.log_id,
-        "note": event.note,
-        "labeler": event.labeler,
-        "source": event.source,
-        "near_hash": near_hash(event.query),
-        "split": split_of(event.query),
-        "created_at": event.created_ms,
-    }

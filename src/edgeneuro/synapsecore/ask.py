@@ -5,11 +5,11 @@ from typing import Any
 
 from edgeneuro.domain.decision import Answer, Attempt, GatewayTrace, Usage
 from edgeneuro.domain.model import Model
+from edgeneuro.domain.prompt import PROMPT_VERSION, answer_schema, build_messages
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import JsonModeUnmetError, UpstreamError, UpstreamTimeoutError
 from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
 from edgeneuro.services import Services
-from edgeneuro.synapsecore.prompt import PROMPT_VERSION, answer_schema, build_messages
 from edgeneuro.synapsecore.question import Question
 from edgeneuro.synapsecore.reply import read_reply
 

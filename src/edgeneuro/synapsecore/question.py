@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.decision import RouteRequest
+from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.query import normalise
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, InvalidRequestError
-from edgeneuro.synapsecore.prompt import PROMPT_VERSION
 
 
 @dataclass(frozen=True)

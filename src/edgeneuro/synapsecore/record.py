@@ -6,6 +6,7 @@ from typing import Any
 
 from edgeneuro.domain.decision import Decision, MetadataValue, RouteRequest
 from edgeneuro.domain.log import LogEntry
+from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import DatabaseError, UpstreamError
@@ -15,7 +16,6 @@ from edgeneuro.store.database import Statement
 from edgeneuro.store.logs import insert_log
 from edgeneuro.store.times import rfc3339
 from edgeneuro.store.usage import count_answer
-from edgeneuro.synapsecore.prompt import PROMPT_VERSION
 from edgeneuro.synapsecore.redact import redact
 
 

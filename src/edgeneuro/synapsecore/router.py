@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from edgeneuro.domain.decision import ChosenAgent, Decision, Explanation, RouteRequest
+from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.ask import Asked, ask
 from edgeneuro.synapsecore.classify import classify
 from edgeneuro.synapsecore.decide import decide
-from edgeneuro.synapsecore.prompt import PROMPT_VERSION, build_messages
 from edgeneuro.synapsecore.question import Question, ask_question
 from edgeneuro.synapsecore.recall import recall, remember
 from edgeneuro.synapsecore.record import Asker, log_entry, record

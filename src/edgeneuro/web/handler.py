@@ -21,12 +21,13 @@ _CODES = {
 
 
 class Handler:
-    """`body`, `query` and `content` are the models of its signature; None where it has none."""
+    """`body`, `query` and `content` are the models of its signature; None where it has none. A
+    body of the type bytes is handed on as it came."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         hints = get_type_hints(function)
-        self.body: type[BaseModel] | None = hints.get("body")
+        self.body: type[BaseModel] | type[bytes] | None = hints.get("body")
         self.query: type[BaseModel] | None = hints.get("query")
         self.content = _content(hints["return"])
         self.summary = (inspect.getdoc(function) or "").strip()
@@ -36,7 +37,8 @@ class Handler:
     ) -> Any:
         arguments: dict[str, Any] = dict(path_values)
         if self.body is not None:
-            arguments["body"] = parse_body(self.body, body)
+            model = self.body
+            arguments["body"] = parse_body(model, body) if issubclass(model, BaseModel) else body
         if self.query is not None:
             arguments["query"] = parse_query(self.query, query_string)
         return await self.function(call, **arguments)

@@ -35,19 +35,24 @@ class ErrorDetail(BaseModel):
     param: str | None
 
 
-class ItemError(BaseModel):
-    index: int
+class FaultDetail(BaseModel):
+    """One of several faults: of the item at `index`, or of a file's `line`, which counts from 1."""
+
+    index: int | None = None
+    line: int | None = None
     param: str | None
-    code: str
+    code: str | None = None
     message: str
 
 
 class Error(BaseModel):
-    """`errors` is there only where a list was sent: what is wrong with each of its items."""
+    """`errors` is there where many items or lines were sent and some are wrong (of a file's lines
+    the first 100, and `error_count` is how many there are)."""
 
     error: ErrorDetail
-    errors: list[ItemError] = []
     request_id: str
+    errors: list[FaultDetail] = []
+    error_count: int = 0
 
 
 def openapi_document(table: RouteTable, version: str) -> str:
@@ -72,7 +77,7 @@ def _schemas(table: RouteTable) -> tuple[dict[type[BaseModel], Any], dict[str, A
     """References by model, and the schemas that they refer to."""
     wanted: dict[type[BaseModel], JsonSchemaMode] = {Error: "serialization"}
     for found in table.all:
-        if found.handler.body is not None:
+        if found.handler.body is not None and issubclass(found.handler.body, BaseModel):
             wanted[found.handler.body] = "validation"
         if found.handler.content is not None:
             wanted[found.handler.content] = "serialization"
@@ -103,11 +108,16 @@ def _operation(found: Found, refs: dict[type[BaseModel], Any]) -> dict[str, Any]
     if route.takes_idempotency_key:
         operation["parameters"].append(_IDEMPOTENCY_KEY)
     if handler.body is not None:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": refs[handler.body]}},
-        }
+        operation["requestBody"] = {"required": True, "content": _body_content(handler.body, refs)}
     return operation
+
+
+def _body_content(
+    body: type[BaseModel] | type[bytes], refs: dict[type[BaseModel], Any]
+) -> dict[str, Any]:
+    if issubclass(body, BaseModel):
+        return {"application/json": {"schema": refs[body]}}
+    return {"application/octet-stream": {}}
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:

@@ -1,12 +1,13 @@
 """Responses: JSON out of pydantic models, and every error in the one shape."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from edgeneuro.errors import DatabaseError, EdgeNeuroError, InvalidItemsError
+from edgeneuro.errors import DatabaseError, EdgeNeuroError
 
 Content = TypeVar("Content", bound=BaseModel)
 JSON = "application/json"
@@ -14,8 +15,10 @@ JSON = "application/json"
 
 @dataclass
 class Response:
+    """A body that comes in parts is sent as it is made; where making it fails, it breaks off."""
+
     status: int
-    body: str = ""
+    body: str | AsyncIterator[bytes] = ""
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -47,7 +50,6 @@ def error_response(error: EdgeNeuroError, request_id: str) -> Response:
             "param": error.param,
         },
         "request_id": request_id,
+        **error.details(),
     }
-    if isinstance(error, InvalidItemsError):
-        body["errors"] = [asdict(fault) for fault in error.faults]
     return Response(error.status, json.dumps(body), {"content-type": JSON, **error.headers})

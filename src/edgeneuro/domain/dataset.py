@@ -1,0 +1,110 @@
+"""Data sets: the labels in force as files for trainers, and files of labels as they come in."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgeneuro.domain.query import Split, split_of_near_hash
+
+Shape = Literal["chat", "prompt", "flat"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledQuery:
+    """A label in force as data sets read it; `agent_id` None means that no agent fits."""
+
+    query_hash: str
+    near_hash: str
+    query: str
+    agent_id: str | None
+    labeler: str
+    labelled_at: str
+
+    @property
+    def split(self) -> Split:
+        return split_of_near_hash(self.near_hash)
+
+
+class ExportQuery(BaseModel):
+    """`agent` is an agent's id, or "none". `dedupe` "near" leaves one line of each group of
+    near-duplicates; the same question is one line in any case."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Shape = "chat"
+    split: Literal["all", Split] = "all"
+    agent: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    dedupe: Literal["exact", "near"] = "exact"
+    manifest: bool = False
+
+
+class Manifest(BaseModel):
+    """The first line of an export, on request. `sha256` is that of all bytes after this line;
+    `label_set_hash` that of one "<query_hash> <agent>" and a newline for each of them, in order.
+    `unknown_agent` and `near_duplicates` count the labels that were left out."""
+
+    format: Shape
+    split: str
+    agent: str | None
+    dedupe: str
+    rows: int
+    agents: dict[str, int]
+    splits: dict[str, int]
+    unknown_agent: int
+    near_duplicates: int
+    label_set_hash: str
+    sha256: str
+    prompt_version: str
+    agents_revision: str
+    created_at: str
+
+
+class SplitCounts(BaseModel):
+    labels: int = 0
+    train: int = 0
+    validation: int = 0
+    test: int = 0
+
+
+class AgentCounts(SplitCounts):
+    """`status` is "deleted" where labels name an agent that is there no more."""
+
+    agent_id: str
+    status: Literal["enabled", "disabled", "deleted"]
+
+
+class DatasetStats(BaseModel):
+    """`near_duplicates` is what `dedupe=near` would leave out of `flat`; `too_few` are the enabled
+    agents with fewer labels than `enough`."""
+
+    object: Literal["dataset.stats"] = "dataset.stats"
+    total: SplitCounts
+    agents: list[AgentCounts]
+    out_of_scope: SplitCounts
+    near_duplicates: int
+    enough: int
+    too_few: list[str]
+
+
+class ImportQuery(BaseModel):
+    """With `dry_run` the file is checked and counted, and nothing is written."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["jsonl", "csv"] = "jsonl"
+    dry_run: bool = False
+
+
+class DatasetImport(BaseModel):
+    """`rows` = `labels` + `duplicates`, `labels` = `new` + `changed` + `unchanged`. A label that is
+    in force already is not written again."""
+
+    object: Literal["dataset.import"] = "dataset.import"
+    dry_run: bool
+    rows: int
+    labels: int
+    new: int
+    changed: int
+    unchanged: int
+    duplicates: int

@@ -1,0 +1,111 @@
+"""The labels as data sets read them: page by page as of one moment, and counted."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+
+from edgeneuro.domain.dataset import LabelledQuery
+from edgeneuro.domain.query import Split
+from edgeneuro.store.database import Database, Row, Statement, statement
+from edgeneuro.store.times import rfc3339
+
+PAGE_ROWS = 500
+
+
+async def newest_label(db: Database) -> int:
+    """Names the moment: what has been added to the history up to now. The history only grows, in
+    the order of its rowids, so the labels that were in force then can be read at any time."""
+    rows = await db.run(statement("SELECT coalesce(max(rowid), 0) AS newest FROM labels"))
+    return int(rows[0]["newest"])
+
+
+async def labels_at(
+    db: Database, moment: int, *, by_near_hash: bool
+) -> AsyncIterator[LabelledQuery]:
+    """The labels that were in force, by query hash or, near-duplicates side by side, by near hash.
+    No more than a page of rows is held at a time."""
+    near, query = "", ""
+    read = PAGE_ROWS
+    while read == PAGE_ROWS:
+        read = 0
+        page = _page_by_near_hash(moment, near, query) if by_near_hash else _page(moment, query)
+        for row in await db.run(page):
+            read += 1
+            near, query = row["near_hash"], row["query_hash"]
+            yield _labelled_query(row)
+
+
+def _page(moment: int, after: str) -> Statement:
+    return statement(
+        f"{_SELECT_IN_FORCE} AND label.query_hash > ?2 ORDER BY label.query_hash LIMIT ?3",
+        moment,
+        after,
+        PAGE_ROWS,
+    )
+
+
+def _page_by_near_hash(moment: int, near_hash: str, query_hash: str) -> Statement:
+    return statement(
+        f"{_SELECT_IN_FORCE} AND (label.near_hash, label.query_hash) > (?2, ?3)"
+        " ORDER BY label.near_hash, label.query_hash LIMIT ?4",
+        moment,
+        near_hash,
+        query_hash,
+        PAGE_ROWS,
+    )
+
+
+_SELECT_IN_FORCE = (
+    "SELECT query_hash, near_hash, query, agent_id, labeler, created_at FROM labels AS label"
+    " WHERE removed = 0 AND rowid = (SELECT max(other.rowid) FROM labels AS other"
+    " WHERE other.query_hash = label.query_hash AND other.rowid <= ?1)"
+)
+
+
+def _labelled_query(row: Row) -> LabelledQuery:
+    return LabelledQuery(
+        query_hash=row["query_hash"],
+        near_hash=row["near_hash"],
+        query=row["query"],
+        agent_id=row["agent_id"],
+        labeler=row["labeler"],
+        labelled_at=rfc3339(row["created_at"]),
+    )
+
+
+async def count_labels(db: Database) -> list[tuple[str | None, Split, int]]:
+    """How many labels are in force, by agent and split."""
+    rows = await db.run(
+        statement(
+            "SELECT agent_id, split, count(*) AS labels FROM current_labels"
+            " GROUP BY agent_id, split ORDER BY agent_id, split"
+        )
+    )
+    return [(row["agent_id"], row["split"], int(row["labels"])) for row in rows]
+
+
+async def count_near_duplicates(db: Database) -> int:
+    """How many labels have a near-duplicate with a label before them."""
+    rows = await db.run(
+        statement(
+            "SELECT count(*) - count(DISTINCT label.near_hash) AS labels FROM current_labels"
+            " JOIN labels AS label ON label.id = current_labels.label_id"
+        )
+    )
+    return int(rows[0]["labels"])
+
+
+async def labels_in_force(
+    db: Database, query_hashes: Sequence[str], *, most: int = 5_000
+) -> dict[str, str | None]:
+    """The agents of those of the questions that have a label."""
+    found: dict[str, str | None] = {}
+    for at in range(0, len(query_hashes), most):
+        rows = await db.run(
+            statement(
+                "SELECT query_hash, agent_id FROM current_labels"
+                " WHERE query_hash IN (SELECT value FROM json_each(?1))",
+                json.dumps(query_hashes[at : at + most]),
+            )
+        )
+        found |= {row["query_hash"]: row["agent_id"] for row in rows}
+    return found
