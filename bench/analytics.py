@@ -96,7 +96,11 @@ def fill(path: Path, rows: int, stop: int) -> None:
         bar.close()
         connection.executemany(
             "INSERT INTO current_labels VALUES (?1, 'q', ?2, ?1, ?1, 'train', 'bench', 0)",
-            [(question_hash(n), AGENTS[n % len(AGENTS)]) for n in range(LABELLED)],
+            # Of the popular questions as many as of the rare ones.
+            [
+                (question_hash(n), AGENTS[n % len(AGENTS)])
+                for n in range(0, QUESTIONS, QUESTIONS // LABELLED)
+            ],
         )
     asyncio.run(sum_up(path, start, stop))
 

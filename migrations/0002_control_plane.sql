@@ -80,7 +80,8 @@ CREATE INDEX idempotency_expires_at ON idempotency (expires_at);
 
 -- Logs are found by their text, and a question by its normalised form.
 CREATE INDEX logs_created_at ON logs (created_at);
-CREATE INDEX logs_query_hash ON logs (query_hash, created_at);
+-- With all that accuracy reads, so that it looks at the index alone.
+CREATE INDEX logs_query_hash ON logs (query_hash, created_at, status, agent_id, layer, reason, model, adapter, key_id);
 CREATE VIRTUAL TABLE logs_fts USING fts5 (query, content = 'logs', content_rowid = 'seq', tokenize = 'unicode61');
 CREATE TRIGGER logs_insert_fts AFTER INSERT ON logs BEGIN INSERT INTO logs_fts (rowid, query) VALUES (new.seq, new.query); END;
 CREATE TRIGGER logs_delete_fts AFTER DELETE ON logs BEGIN INSERT INTO logs_fts (logs_fts, rowid, query) VALUES ('delete', old.seq, old.query); END;
@@ -171,8 +172,8 @@ CREATE TABLE attempt_hours (
     attempts INTEGER NOT NULL,
     PRIMARY KEY (hour, model, adapter, outcome)
 ) STRICT, WITHOUT ROWID;
--- The hours of a finished day summed once more, by each dimension alone, so that long ranges read
--- little. They count only while `current` is 1: a row written late takes it back to 0.
+-- The hours of a finished day summed once more, by each dimension alone (the hour is one), so that
+-- long ranges read little. They count only while `current` is 1: a row written late takes it back to 0.
 CREATE TABLE summed_days (
     day INTEGER PRIMARY KEY, -- unix milliseconds of its start, in UTC
     current INTEGER NOT NULL
@@ -192,6 +193,9 @@ CREATE TABLE usage_days (
     completion_tokens INTEGER NOT NULL,
     cost_usd REAL NOT NULL,
     unpriced_answers INTEGER NOT NULL,
+    p50 INTEGER, -- percentiles of latency as buckets: those of one day, or of one hour
+    p95 INTEGER,
+    p99 INTEGER,
     PRIMARY KEY (dimension, day, value)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE latency_days (

@@ -448,7 +448,7 @@ async def test_accuracy_starts_from_the_labels(product: Product) -> None:
     )
     steps = [row["detail"] for row in plan]
     assert steps[0].startswith("SCAN current_labels")
-    assert steps[1].startswith("SEARCH logs USING INDEX logs_query_hash (query_hash=? AND created")
+    assert steps[1].startswith("SEARCH logs USING COVERING INDEX logs_query_hash (query_hash=?")
     others = [s for s in statements if s is not labelled]
     assert not any("logs" in s.sql for s in others)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from edgeneuro.domain.analytics import GroupBy, Interval
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
-from edgeneuro.store.usage import DAY, DIMENSIONS, SUMS
+from edgeneuro.store.usage import DAY, DIMENSIONS, SUMS, percentiles
 
 # ?1 is the range's start and ?2 its end: `whole` are its summed days, `open` the hours of the rest.
 _SPANS = (
@@ -19,12 +19,9 @@ _SPANS = (
     f" open (start, stop) AS (SELECT max(day, ?1), min(day + {DAY}, ?2) FROM days"
     " WHERE day NOT IN (SELECT day FROM whole)) "
 )
+# By interval, the dimension that holds its periods, and the start of one.
+_PERIODS = {"hour": ("hour", "CAST(value AS INTEGER)"), "day": ("all", "day")}
 _DAY_OF_HOUR = f"hour - hour % {DAY}"
-# Nearest rank: the lowest bucket that so many of a hundred answers do not exceed.
-_PERCENTILES = ", ".join(
-    f"min(CASE WHEN 100 * reached >= {percent} * total THEN bucket END) AS p{percent}"
-    for percent in (50, 95, 99)
-)
 
 
 @dataclass(frozen=True)
@@ -45,39 +42,20 @@ class UsageRead:
 async def read_usage(
     db: Database, *, start: int, stop: int, interval: Interval, group_by: GroupBy
 ) -> UsageRead:
-    usage, latencies = _periods(start, stop) if interval == "hour" else _days(start, stop)
+    dimension, place = _PERIODS[interval]
     return UsageRead(
         *await db.batch(
             [
-                usage,
-                latencies,
+                _spanned(start, stop, _sums(place, _usage(dimension))),
+                _spanned(start, stop, _period_latencies(dimension, place)),
                 _spanned(start, stop, _sums("value", _usage(group_by))),
-                _spanned(start, stop, _percentiles("value", _latencies(group_by))),
-                _spanned(start, stop, _percentiles("''", _latencies("all"))),
+                _spanned(start, stop, percentiles("value", _latencies(group_by))),
+                _spanned(start, stop, percentiles("''", _latencies("all"))),
                 _spanned(start, stop, _sums("value", _usage("reason"))),
                 _attempts(start, stop),
                 _labelled(start, stop, group_by),
             ]
         )
-    )
-
-
-def _periods(start: int, stop: int) -> tuple[Statement, Statement]:
-    """By hour: the hours are in the order of their table's key, so nothing is sorted."""
-    columns = ", ".join(f"sum({sql}) AS {name}" for name, sql in SUMS.items())
-    wanted = "WHERE hour >= ?1 AND hour < ?2"
-    return (
-        statement(
-            f"SELECT hour AS place, {columns} FROM usage_hours {wanted} GROUP BY hour", start, stop
-        ),
-        statement(_percentiles("hour", f"latency_hours {wanted}"), start, stop),
-    )
-
-
-def _days(start: int, stop: int) -> tuple[Statement, Statement]:
-    return (
-        _spanned(start, stop, _sums("day", _usage("all"))),
-        _spanned(start, stop, _percentiles("day", _latencies("all"))),
     )
 
 
@@ -124,25 +102,29 @@ def _usage(dimension: str) -> str:
 def _latencies(dimension: str) -> str:
     return (
         "(SELECT day, value, bucket, answers FROM whole CROSS JOIN latency_days USING (day)"
-        f" WHERE dimension = '{dimension}' UNION ALL"
-        f" SELECT {_DAY_OF_HOUR}, {DIMENSIONS[dimension]}, bucket, answers"
-        " FROM open CROSS JOIN latency_hours ON hour >= start AND hour < stop)"
+        f" WHERE dimension = '{dimension}' UNION ALL {_open_latencies(dimension)})"
+    )
+
+
+def _open_latencies(dimension: str) -> str:
+    return (
+        f"SELECT {_DAY_OF_HOUR} AS day, {DIMENSIONS[dimension]} AS value, bucket, answers"
+        " FROM open CROSS JOIN latency_hours ON hour >= start AND hour < stop"
+    )
+
+
+def _period_latencies(dimension: str, place: str) -> str:
+    """No period lies in a summed day and in open hours both, so nothing is to be merged."""
+    return (
+        f"SELECT {place} AS place, p50, p95, p99 FROM whole CROSS JOIN usage_days USING (day)"
+        f" WHERE dimension = '{dimension}' AND p50 IS NOT NULL UNION ALL"
+        f" SELECT * FROM ({percentiles(place, f'({_open_latencies(dimension)})')})"
     )
 
 
 def _sums(place: str, source: str) -> str:
     columns = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
     return f"SELECT {place} AS place, {columns} FROM {source} GROUP BY {place}"
-
-
-def _percentiles(place: str, source: str) -> str:
-    return (
-        f"SELECT place, {_PERCENTILES} FROM (SELECT place, bucket,"
-        " sum(answers) OVER (PARTITION BY place ORDER BY bucket) AS reached,"
-        " sum(answers) OVER (PARTITION BY place) AS total"
-        f" FROM (SELECT {place} AS place, bucket, sum(answers) AS answers FROM {source}"
-        f" GROUP BY 1, 2)) GROUP BY place"
-    )
 
 
 def by_place(rows: Sequence[Row]) -> dict[str | int, Row]:

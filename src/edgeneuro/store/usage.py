@@ -12,9 +12,10 @@ from edgeneuro.store.database import Database, Statement, statement
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
-# What sums can be grouped by, and the column of usage_hours and latency_hours that holds it.
+# What sums can be grouped by, out of one row of usage_hours or latency_hours.
 DIMENSIONS = {
     "all": "''",
+    "hour": "CAST(hour AS TEXT)",
     "model": "model",
     "agent": "agent_id",
     "layer": "layer",
@@ -36,6 +37,11 @@ SUMS = {
     "cost_usd": "cost_usd",
     "unpriced_answers": "unpriced_answers",
 }
+# Nearest rank: the lowest bucket that so many of a hundred answers do not exceed.
+_PERCENTILES = ", ".join(
+    f"min(CASE WHEN 100 * reached >= {percent} * total THEN bucket END) AS p{percent}"
+    for percent in (50, 95, 99)
+)
 
 _HOUR_OF = f"created_at - created_at % {HOUR}"
 _LOG_GROUP = {
@@ -174,6 +180,17 @@ async def sum_finished_days(db: Database, *, now_ms: int, max_days: int = 14) ->
     return len(rows)
 
 
+def percentiles(place: str, source: str) -> str:
+    """A query for the percentiles of each place, as buckets."""
+    return (
+        f"SELECT place, {_PERCENTILES} FROM (SELECT place, bucket,"
+        " sum(answers) OVER (PARTITION BY place ORDER BY bucket) AS reached,"
+        " sum(answers) OVER (PARTITION BY place) AS total"
+        f" FROM (SELECT {place} AS place, bucket, sum(answers) AS answers FROM {source}"
+        " GROUP BY 1, 2)) GROUP BY place"
+    )
+
+
 def sum_day(day: int) -> list[Statement]:
     """Makes a day's sums anew from its hours. One statement a dimension, since D1 takes no more
     than five parts in a UNION."""
@@ -184,22 +201,27 @@ def sum_day(day: int) -> list[Statement]:
         for table in ("usage_days", "latency_days")
     ]
     for dimension, column in DIMENSIONS.items():
-        statements += [
+        sums = ", ".join(f"sum({sql}) AS {name}" for name, sql in SUMS.items())
+        statements.append(
             statement(
-                f"INSERT INTO usage_days (day, dimension, value, {', '.join(SUMS)})"
-                f" SELECT ?1, ?2, {column}, {', '.join(f'sum({sql})' for sql in SUMS.values())}"
-                f" FROM usage_hours {hours} GROUP BY {column}",
+                f"INSERT INTO usage_days (day, dimension, value, {', '.join(SUMS)}, p50, p95, p99)"
+                f" SELECT ?1, ?2, place, {', '.join(SUMS)}, p50, p95, p99"
+                f" FROM (SELECT {column} AS place, {sums} FROM usage_hours {hours} GROUP BY 1)"
+                f" LEFT JOIN ({percentiles(column, f'latency_hours {hours}')}) USING (place)",
                 day,
                 dimension,
-            ),
-            statement(
-                "INSERT INTO latency_days (day, dimension, value, bucket, answers)"
-                f" SELECT ?1, ?2, {column}, bucket, sum(answers)"
-                f" FROM latency_hours {hours} GROUP BY {column}, bucket",
-                day,
-                dimension,
-            ),
-        ]
+            )
+        )
+        if dimension != "hour":  # nothing adds hours up: their percentiles above are all they need
+            statements.append(
+                statement(
+                    "INSERT INTO latency_days (day, dimension, value, bucket, answers)"
+                    f" SELECT ?1, ?2, {column}, bucket, sum(answers)"
+                    f" FROM latency_hours {hours} GROUP BY {column}, bucket",
+                    day,
+                    dimension,
+                )
+            )
     statements.append(
         statement(
             "INSERT INTO summed_days (day, current) VALUES (?1, 1)"
