@@ -160,8 +160,8 @@ class Loop:
     def show_analytics(self) -> None:
         totals = self._get("/v1/analytics")["totals"]
         print(f"analytics    {json.dumps(totals, indent=2)}")
-        added = totals["answers"] - self._answers
-        self._expect("answers in the analytics", added, self._routed)
+        added = totals["requests"] - self._answers
+        self._expect("requests in the analytics", added, self._routed)
 
     def _queued(self, limit: int) -> Iterator[dict[str, Any]]:
         yield from self._get("/v1/labels/queue", limit=limit)["data"]
@@ -170,7 +170,7 @@ class Loop:
         return int(self._get("/v1/datasets/stats")["total"]["labels"])
 
     def _count_answers(self) -> int:
-        return int(self._get("/v1/analytics")["totals"]["answers"])
+        return int(self._get("/v1/analytics")["totals"]["requests"])
 
     def _count_logs(self) -> int:
         found = 0
