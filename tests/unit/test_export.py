@@ -204,7 +204,7 @@ async def test_without_labels_it_is_empty(product: Product) -> None:
 async def test_without_agents_there_is_no_prompt(empty_product: Product) -> None:
     await label(empty_product.database, LABELS)
     answered = await empty_product.call("GET", "/v1/datasets/export")
-    assert (answered.status, answered.json()["error"]["code"]) == (503, "not_configured")
+    assert (answered.status, answered.json()["error"]["code"]) == (409, "not_configured")
     assert len(await export(empty_product, "format=flat")) == len(LABELS)
 
 

@@ -5,9 +5,9 @@ from urllib.parse import quote
 
 import pytest
 
+from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import UpstreamError
-from edgeneuro.domain.prompt import PROMPT_VERSION
 from tests.unit.conftest import Product, says
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"

@@ -17,7 +17,7 @@ from edgeneuro.domain.dataset import (
     SplitCounts,
 )
 from edgeneuro.domain.label import LabelEvent
-from edgeneuro.errors import NotConfiguredError
+from edgeneuro.errors import ConflictError
 from edgeneuro.store import datasets as store
 from edgeneuro.store.agents import list_agents
 from edgeneuro.store.database import Database, Statement
@@ -38,7 +38,9 @@ async def export_labels(call: Call, query: ExportQuery) -> Response:
     services = call.services
     config = await services.routing.current()
     if not config.agents and query.format != "flat":
-        raise NotConfiguredError("There is no enabled agent yet. Create one with POST /v1/agents.")
+        raise ConflictError(
+            "There is no enabled agent yet. Create one with POST /v1/agents.", code="not_configured"
+        )
     export = Export(services.db, query, config, await store.newest_label(services.db))
     name = f"edgeneuro-{query.split}-{query.format}.jsonl"
     headers = {
