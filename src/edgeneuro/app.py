@@ -15,7 +15,7 @@ from edgeneuro.web.auth import ANONYMOUS, Access, Credential, authorize
 from edgeneuro.web.cors import cors_headers, preflight_response
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Reply, Response, error_response, json_response
-from edgeneuro.web.routing import Route, RouteTable
+from edgeneuro.web.routing import Found, Route, RouteTable
 from edgeneuro.web.streams import started, watched
 
 _RATE_LIMIT_PERIOD_SECONDS = 60  # that of RATE_LIMITER in wrangler.toml
@@ -30,9 +30,14 @@ class App:
     async def handle(self, request: Request, background: Background) -> Response:
         """Never raises: what goes wrong becomes an answer in the one error shape."""
         request_id = self._request_id(request)
-        started = self._services.monotonic()
+        started_at = self._services.monotonic()
+        found: Found | None = None
         try:
-            response = await self._respond(request, request_id, background)
+            if request.method == "OPTIONS":
+                response = preflight_response(_TABLE.methods_of(request.path))
+            else:
+                found = _TABLE.find(request.method, request.path)
+                response = await self._respond(found, request, request_id, background)
         except DatabaseError as error:
             self._services.failures.note("request", error)
             response = error_response(error, request_id)
@@ -52,24 +57,19 @@ class App:
             "cache-control": "no-store",
             **cors_headers(request, self._services.settings.allowed_origins),
         }
-        self._observe(request, response, self._services.monotonic() - started)
+        self._observe(found, response, self._services.monotonic() - started_at)
         return response
 
-    def _observe(self, request: Request, response: Response, seconds: float) -> None:
+    def _observe(self, found: Found | None, response: Response, seconds: float) -> None:
         """By the route's template, which has no end of paths: those unknown are one."""
-        try:
-            route = _TABLE.find(request.method, request.path).route
-            labels = route.method, route.path
-        except EdgeNeuroError:
-            labels = "none", "none"
+        labels = ("none", "none") if found is None else (found.route.method, found.route.path)
         self._services.metrics.request_seconds.observe(
             seconds, *labels, f"{response.status // 100}xx"
         )
 
-    async def _respond(self, request: Request, request_id: str, background: Background) -> Response:
-        if request.method == "OPTIONS":
-            return preflight_response(_TABLE.methods_of(request.path))
-        found = _TABLE.find(request.method, request.path)
+    async def _respond(
+        self, found: Found, request: Request, request_id: str, background: Background
+    ) -> Response:
         credential = await self._admit(found.route, request)
         call = Call(self._services, credential, request_id, background, _TABLE)
         body = b""

@@ -17,10 +17,9 @@ from edgeneuro.domain.dataset import (
     SplitCounts,
 )
 from edgeneuro.domain.label import LabelEvent
-from edgeneuro.errors import ConflictError
 from edgeneuro.store import datasets as store
-from edgeneuro.store.agents import list_agents
-from edgeneuro.store.database import Database, Statement
+from edgeneuro.store.agents import list_agent_ids, list_agents
+from edgeneuro.store.database import Statement
 from edgeneuro.store.labels import record_labels
 from edgeneuro.store.times import rfc3339
 from edgeneuro.web.response import Response
@@ -37,10 +36,8 @@ async def export_labels(call: Call, query: ExportQuery) -> Response:
     bare facts. Labels of agents that are not enabled are in `flat` only."""
     services = call.services
     config = await services.routing.current()
-    if not config.agents and query.format != "flat":
-        raise ConflictError(
-            "There is no enabled agent yet. Create one with POST /v1/agents.", code="not_configured"
-        )
+    if query.format != "flat":
+        config.require_default_agent()
     export = Export(services.db, query, config, await store.newest_label(services.db))
     name = f"edgeneuro-{query.split}-{query.format}.jsonl"
     headers = {
@@ -55,7 +52,7 @@ async def export_labels(call: Call, query: ExportQuery) -> Response:
 async def show_stats(call: Call) -> DatasetStats:
     """Count the labels in force by agent and split."""
     db = call.services.db
-    agents = {agent.id: agent for agent in await _all_agents(db)}
+    agents = {agent.id: agent for agent in await list_agents(db, limit=_ALL_AGENTS, after=None)}
     counts = {agent_id: _no_labels(agent_id, agent) for agent_id, agent in agents.items()}
     total, out_of_scope = SplitCounts(), SplitCounts()
     for agent_id, split, labels in await store.count_labels(db):
@@ -83,7 +80,7 @@ async def import_labels(call: Call, query: ImportQuery, body: bytes) -> DatasetI
     """Import labels from JSON Lines or CSV with the fields `query` and `agent` ("none" where no
     agent fits), or from an export. Every line is checked before any is written."""
     services = call.services
-    agents = {agent.id for agent in await _all_agents(services.db)}
+    agents = await list_agent_ids(services.db)
     file = read_file(body, format=query.format, agents=agents)
     before = await store.labels_in_force(services.db, list(file.labels))
     news = {
@@ -131,10 +128,6 @@ def _recordings(call: Call, labels: Sequence[FileLabel]) -> list[Statement]:
         ]
         statements += record_labels(events)
     return statements
-
-
-async def _all_agents(db: Database) -> list[Agent]:
-    return await list_agents(db, limit=_ALL_AGENTS, after=None)
 
 
 def _no_labels(agent_id: str, agent: Agent | None) -> AgentCounts:

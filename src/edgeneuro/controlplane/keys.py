@@ -134,8 +134,9 @@ async def _require_within_role(call: Call, user_id: str | None, wanted: Sequence
     user = await user_store.get_user(call.services.db, user_id)
     if user is None:
         raise _unknown_user(user_id)
-    if not scopes(wanted) <= scopes(SCOPES_OF_ROLE[user.role]):
-        allowed = ", ".join(sorted(scopes(SCOPES_OF_ROLE[user.role]) - scopes([])))
+    of_role = scopes(SCOPES_OF_ROLE[user.role])
+    if not scopes(wanted) <= of_role:
+        allowed = ", ".join(sorted(of_role - scopes([])))
         raise InvalidRequestError(
             f"scopes: the user's role {user.role!r} allows {allowed} only.",
             code="scope_exceeds_role",

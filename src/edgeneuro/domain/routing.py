@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from edgeneuro.domain.agent import Agent, ModelId
 from edgeneuro.domain.catalogue import BaseModelFacts, find_model, known_models
 from edgeneuro.domain.model import Model
+from edgeneuro.errors import ConflictError
 from edgeneuro.settings import Settings
 
 
@@ -57,6 +58,15 @@ class RoutingConfig:
         agent."""
         agents = list(self.agents.values())
         return next((agent for agent in agents if agent.default), agents[0] if agents else None)
+
+    def require_default_agent(self) -> Agent:
+        """Raises ConflictError where there is no agent."""
+        if self.default_agent is None:
+            raise ConflictError(
+                "There is no enabled agent yet. Create one with POST /v1/agents.",
+                code="not_configured",
+            )
+        return self.default_agent
 
     @cached_property
     def agents_revision(self) -> str:

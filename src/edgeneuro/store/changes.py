@@ -6,11 +6,17 @@ from edgeneuro.store.database import Statement, Value
 
 
 def update_row(
-    table: str, row_id: str, columns: Mapping[str, Value], *, returning: str
+    table: str,
+    row_id: str,
+    columns: Mapping[str, Value],
+    *,
+    returning: str,
+    only_if: str = "true",
 ) -> Statement:
-    """`columns` are names of ours, never a client's; their values are bound."""
+    """`columns` and the condition `only_if` are words of ours, never a client's; values are bound.
+    No row comes back where none is changed."""
     assignments = ", ".join(f"{column} = ?{n}" for n, column in enumerate(columns, start=2))
     return Statement(
-        f"UPDATE {table} SET {assignments} WHERE id = ?1 RETURNING {returning}",
+        f"UPDATE {table} SET {assignments} WHERE id = ?1 AND {only_if} RETURNING {returning}",
         (row_id, *columns.values()),
     )

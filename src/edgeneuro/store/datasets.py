@@ -86,10 +86,7 @@ async def count_labels(db: Database) -> list[tuple[str | None, Split, int]]:
 async def count_near_duplicates(db: Database) -> int:
     """How many labels have a near-duplicate with a label before them."""
     rows = await db.run(
-        statement(
-            "SELECT count(*) - count(DISTINCT label.near_hash) AS labels FROM current_labels"
-            " JOIN labels AS label ON label.id = current_labels.label_id"
-        )
+        statement("SELECT count(*) - count(DISTINCT near_hash) AS labels FROM current_labels")
     )
     return int(rows[0]["labels"])
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgeneuro.domain.key import Key, KnownKey
+from edgeneuro.store.changes import update_row
 from edgeneuro.store.config import select_revision
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.times import rfc3339, unix_ms
@@ -85,22 +86,12 @@ def update_key(key_id: str, changes: Mapping[str, Any]) -> Statement:
         columns["scopes"] = json.dumps(columns["scopes"])
     if columns.get("expires_at") is not None:
         columns["expires_at"] = unix_ms(columns["expires_at"])
-    assignments = ", ".join(f"{column} = ?{n}" for n, column in enumerate(columns, start=2))
-    return statement(
-        f"UPDATE keys SET {assignments} WHERE id = ?1 AND revoked_at IS NULL RETURNING {_COLUMNS}",
-        key_id,
-        *columns.values(),
-    )
+    return update_row("keys", key_id, columns, returning=_COLUMNS, only_if="revoked_at IS NULL")
 
 
 def revoke_key(key_id: str, *, now_ms: int) -> Statement:
     """No row comes back where it is revoked already."""
-    return statement(
-        "UPDATE keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL"
-        f" RETURNING {_COLUMNS}",
-        key_id,
-        now_ms,
-    )
+    return update_key(key_id, {"revoked_at": now_ms})
 
 
 def detach_keys(user_id: str, *, now_ms: int) -> Statement:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgeneuro.domain.user import User
+from edgeneuro.store.changes import update_row
 from edgeneuro.store.config import select_revision
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.times import rfc3339, unix_ms
@@ -55,12 +56,7 @@ def insert_user(user: User) -> Statement:
 def update_user(user_id: str, changes: Mapping[str, Any], *, now_ms: int) -> Statement:
     """Only the fields in `changes`. No row comes back where there is no such user."""
     columns = {**changes, "updated_at": now_ms}
-    assignments = ", ".join(f"{column} = ?{n}" for n, column in enumerate(columns, start=2))
-    return statement(
-        f"UPDATE users SET {assignments} WHERE id = ?1 RETURNING {_COLUMNS}",
-        user_id,
-        *columns.values(),
-    )
+    return update_row("users", user_id, columns, returning=_COLUMNS)
 
 
 def delete_user(user_id: str) -> Statement:

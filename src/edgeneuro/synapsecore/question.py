@@ -11,7 +11,7 @@ from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.query import normalise
 from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.errors import ConflictError, InvalidRequestError
+from edgeneuro.errors import InvalidRequestError
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,10 @@ class Question:
 def ask_question(request: RouteRequest, config: RoutingConfig) -> Question:
     """Raises InvalidRequestError for candidates that are not enabled agents, ConflictError
     where there is no agent at all."""
-    if config.default_agent is None:
-        raise ConflictError(
-            "There is no enabled agent yet. Create one with POST /v1/agents.", code="not_configured"
-        )
+    default_agent = config.require_default_agent()
     agents = _candidates(request.candidates, config)
     # A caller that names candidates gets one of them, also when none can be chosen.
-    stand_in = config.default_agent if config.default_agent in agents else agents[0]
+    stand_in = default_agent if default_agent in agents else agents[0]
     ids = sorted(agent.id for agent in agents) if request.candidates else None
     return Question(request.query, agents, stand_in, _cache_key(request.query, config, ids))
 

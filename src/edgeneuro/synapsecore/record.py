@@ -28,7 +28,7 @@ class Asker:
     background: Callable[[Coroutine[Any, Any, None]], None]
 
 
-def log_entry(
+def _log_entry(
     request: RouteRequest,
     decision: Decision,
     config: RoutingConfig,
@@ -103,10 +103,21 @@ def count(metrics: Metrics, entry: LogEntry) -> None:
     metrics.cost_usd.add(entry.cost_usd or 0)
 
 
-async def record(services: Services, entry: LogEntry, new_answer: Statement | None) -> None:
-    """Writes the row, the sums that it adds to and the new answer for the cache, in one batch: log
-    rows and sums never part. The answer is out already, so a failure cannot reach anybody: it is
-    counted."""
+async def record(
+    services: Services,
+    request: RouteRequest,
+    decision: Decision,
+    config: RoutingConfig,
+    asker: Asker,
+    *,
+    created_ms: int,
+    failure: UpstreamError | None,
+    new_answer: Statement | None,
+) -> None:
+    """Makes the row, which nobody waits for, and writes it, the sums that it adds to and the new
+    answer for the cache in one batch: log rows and sums never part. The answer is out already, so
+    a failure cannot reach anybody: it is counted."""
+    entry = _log_entry(request, decision, config, asker, created_ms=created_ms, failure=failure)
     count(services.metrics, entry)
     statements = [insert_log(entry), *count_answer(entry.id)]
     if new_answer is not None:

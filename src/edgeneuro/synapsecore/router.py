@@ -11,7 +11,7 @@ from edgeneuro.synapsecore.classify import classify
 from edgeneuro.synapsecore.decide import decide
 from edgeneuro.synapsecore.question import Question, ask_question
 from edgeneuro.synapsecore.recall import recall, remember
-from edgeneuro.synapsecore.record import Asker, log_entry, record
+from edgeneuro.synapsecore.record import Asker, record
 from edgeneuro.synapsecore.stages import StageClock
 
 
@@ -73,8 +73,17 @@ async def route_query(services: Services, request: RouteRequest, asker: Asker) -
     )
     refused = asked.failure if answer is None and not request.fallback else None
     new_answer = remember(services, question, config, asked) if request.cache else None
-    entry = log_entry(request, decision, config, asker, created_ms=created_ms, failure=refused)
-    asker.background(record(services, entry, new_answer))
+    written_later = record(
+        services,
+        request,
+        decision,
+        config,
+        asker,
+        created_ms=created_ms,
+        failure=refused,
+        new_answer=new_answer,
+    )
+    asker.background(written_later)
     if refused is not None:
         raise refused
     if request.explain:
