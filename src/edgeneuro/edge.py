@@ -1,6 +1,7 @@
 """The Workers runtime: the only file that imports `workers`, `js` or `pyodide`. It turns what the
 runtime gives into plain Python and back, and decides nothing."""
 
+import asyncio
 import json
 import secrets
 import string
@@ -125,9 +126,16 @@ def _build_services(env: Any) -> Services:
         now=time.time,
         monotonic=time.monotonic,
         new_id=_new_id,
-        secret_is_set=lambda name: isinstance(getattr(env, name, None), str),
         new_secret=_new_secret,
+        new_hex=secrets.token_hex,
+        sleep=asyncio.sleep,
+        secret=lambda name: _secret(env, name),
     )
+
+
+def _secret(env: Any, name: str) -> str | None:
+    value = getattr(env, name, None)
+    return value if isinstance(value, str) else None
 
 
 def _new_id(prefix: str) -> str:

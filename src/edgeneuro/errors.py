@@ -23,6 +23,8 @@ EdgeNeuroError
     ├── UpstreamRateLimitedError 429   AI Gateway's limit
     ├── UpstreamQuotaError 429         the account's allowance is used up
     ├── UpstreamNotConfiguredError 502 no such model or adapter, terms not agreed
+    ├── UpstreamRejectedError 400      it found fault with what the caller sent
+    ├── UpstreamCutError 502           its stream broke off
     └── InvalidOutputError 502         it answered, but not what was asked for
         └── JsonModeUnmetError         the model cannot do JSON mode; ask again in plain text
 """
@@ -201,6 +203,7 @@ class UpstreamError(EdgeNeuroError):
     type = "upstream_error"
     code = "upstream_error"
     reason: ClassVar[Reason] = "upstream_error"
+    may_pass: ClassVar[bool] = True  # asked again in a moment, it might answer
 
     def __init__(
         self,
@@ -218,6 +221,7 @@ class UpstreamTimeoutError(UpstreamError):
     type = "timeout_error"
     code = "upstream_timeout"
     reason = "timeout"
+    may_pass = False  # the time is gone
 
 
 class UpstreamCapacityError(UpstreamError):
@@ -236,16 +240,31 @@ class UpstreamQuotaError(UpstreamError):
     status = 429
     code = "upstream_quota"
     reason = "quota"
+    may_pass = False
 
 
 class UpstreamNotConfiguredError(UpstreamError):
     code = "upstream_not_configured"
     reason = "not_configured"
+    may_pass = False
+
+
+class UpstreamRejectedError(UpstreamError):
+    status = 400
+    type = "invalid_request_error"
+    code = "upstream_rejected"
+    may_pass = False
+
+
+class UpstreamCutError(UpstreamError):
+    code = "upstream_cut"
+    may_pass = False  # what is out cannot be taken back
 
 
 class InvalidOutputError(UpstreamError):
     code = "invalid_output"
     reason = "invalid_output"
+    may_pass = False  # the same question gets the same answer
 
 
 class JsonModeUnmetError(InvalidOutputError):

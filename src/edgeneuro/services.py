@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -114,9 +114,11 @@ class KeptRouting:
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """`now` gives unix seconds, `monotonic` seconds for durations, `new_id(prefix)` a new id whose
-    order is the order in time, `new_secret()` 40 random characters. The last two are what this
-    isolate learned: answers, and base models that turned out to have no JSON mode."""
+    """`now` gives unix seconds, `monotonic` seconds for durations, `sleep` waits for so many,
+    `new_id(prefix)` gives a new id whose order is the order in time, `new_secret()` 40 random
+    characters, `new_hex(n)` n random bytes as hex digits, `secret(name)` the value of a Worker
+    secret. The last ones are what this isolate learned: answers, and base models that turned out to
+    have no JSON mode."""
 
     settings: Settings
     db: Database
@@ -129,7 +131,9 @@ class Services:
     monotonic: Callable[[], float]
     new_id: Callable[[str], str]
     new_secret: Callable[[], str]
-    secret_is_set: Callable[[str], bool] = lambda name: False
+    new_hex: Callable[[int], str]
+    sleep: Callable[[float], Awaitable[None]]
+    secret: Callable[[str], str | None] = lambda name: None
     recent_answers: ExpiringLru[Answer] = field(default_factory=lambda: ExpiringLru(_ANSWERS_KEPT))
     without_json_mode: set[str] = field(default_factory=set)
     metrics: Metrics = field(default_factory=Metrics)

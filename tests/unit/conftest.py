@@ -1,6 +1,7 @@
 """The product in process: the real application over SQLite and a scripted gateway, on a clock that
 only the test moves."""
 
+import asyncio
 import json
 import secrets
 from collections.abc import Coroutine, Iterator
@@ -39,6 +40,11 @@ class Clock:
 
     def __call__(self) -> float:
         return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Time passes at once; others get their turn."""
+        self.seconds += seconds
+        await asyncio.sleep(0)
 
 
 class Limiter:
@@ -106,6 +112,8 @@ class Product:
             monotonic=self.clock,
             new_id=self._new_id,
             new_secret=lambda: secrets.token_hex(20),
+            new_hex=secrets.token_hex,
+            sleep=self.clock.sleep,
         )
         self.app = build_app(self.services)
 

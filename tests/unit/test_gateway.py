@@ -33,7 +33,7 @@ def request(**changes: Any) -> ModelRequest:
         "adapter": None,
         "messages": [{"role": "user", "content": "hi"}],
         "response_schema": SCHEMA,
-        "max_tokens": 64,
+        "parameters": {"max_tokens": 64, "temperature": 0, "seed": 1},
         "timeout_ms": 50,
         "cache_key": "key",
         "cache_ttl_seconds": 3_600,

@@ -33,6 +33,7 @@ async def test_the_list_has_base_models_and_the_pair_of_vars(product: Product) -
         "type": "base",
         "base_model": LLAMA,
         "adapter": None,
+        "provider": "workers-ai",
         "status": "available",
         "active": True,
         "aliases": [],

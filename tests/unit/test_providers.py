@@ -34,9 +34,7 @@ async def test_a_provider_lives_its_life(product: Product) -> None:
 
 
 async def test_whether_the_secret_is_set_is_shown_and_never_its_value(product: Product) -> None:
-    product.app = build_app(
-        replace(product.services, secret_is_set=lambda name: name == "GROQ_API_KEY")
-    )
+    product.app = build_app(replace(product.services, secret={"GROQ_API_KEY": "gsk-1"}.get))
     created = await product.call("POST", "/v1/providers", GROQ)
     assert created.json()["secret_set"] is True
 

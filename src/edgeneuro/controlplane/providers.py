@@ -86,5 +86,5 @@ async def delete_provider(call: Call, provider_id: str) -> ProviderDeleted:
 
 
 def _shown(call: Call, provider: Provider) -> Provider:
-    is_set = provider.secret is not None and call.services.secret_is_set(provider.secret)
+    is_set = provider.secret is not None and call.services.secret(provider.secret) is not None
     return provider.model_copy(update={"secret_set": is_set})

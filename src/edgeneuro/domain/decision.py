@@ -8,7 +8,8 @@ from edgeneuro.domain.agent import AgentId
 from edgeneuro.domain.text import QueryText
 from edgeneuro.errors import Reason
 
-Layer = Literal["cache", "classifier", "llm", "fallback"]
+# "direct": the caller named the agent or the model, so nothing was decided.
+Layer = Literal["cache", "classifier", "llm", "fallback", "direct"]
 CacheState = Literal["hit", "miss", "bypass"]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -58,15 +59,19 @@ class Usage(BaseModel):
 
 
 class Attempt(BaseModel):
-    """One try of one model. `outcome` is "ok" or why it failed, `code` Cloudflare's own code,
-    `engine` what a development stand-in says it is (null in production)."""
+    """One try of one model, or an agent's endpoint, on the way to a decision ("route") or to a chat
+    answer ("chat"). `outcome` is "ok", why it failed, or "circuit_open" where the model was passed
+    over; `code` is the upstream's own code, `fell_back_to` who was asked next, and `engine` what a
+    development stand-in says it is (null in production)."""
 
+    purpose: Literal["route", "chat"] = "route"
     model: str
     adapter: str | None
     provider: str
     outcome: str
     code: str | None = None
     ms: float
+    fell_back_to: str | None = None
     engine: str | None = None
 
 

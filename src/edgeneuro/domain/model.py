@@ -24,7 +24,8 @@ class Pricing(BaseModel):
 
 
 class Model(BaseModel):
-    """OpenAI's model object with our fields beside it."""
+    """OpenAI's model object with our fields beside it. `provider` is "workers-ai", or the id of the
+    vendor that has the model; `base_model` is then the vendor's own id of it."""
 
     id: str
     object: Literal["model"] = "model"
@@ -33,6 +34,7 @@ class Model(BaseModel):
     type: Literal["base", "lora", "classifier"]
     base_model: str
     adapter: str | None
+    provider: str = "workers-ai"
     status: Literal["available", "not_ready", "retired"]
     active: bool = False
     aliases: list[str] = Field(default_factory=list)

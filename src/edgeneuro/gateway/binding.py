@@ -16,7 +16,7 @@ from edgeneuro.errors import (
     UpstreamTimeoutError,
 )
 from edgeneuro.gateway.catalogue import read_catalogue
-from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
+from edgeneuro.gateway.seam import ModelAnswer, ModelRequest, ModelStream
 from edgeneuro.gateway.upstream_errors import raised_error, upstream_error
 from edgeneuro.gateway.workers_ai import (
     read_content,
@@ -65,6 +65,12 @@ class BindingGateway:
                 response.status, body, retry_after=response.headers.get("retry-after")
             )
         return _read_answer(body, response.headers)
+
+    async def stream(self, request: ModelRequest, /) -> ModelStream:
+        raise NotImplementedError
+
+    async def patch_log(self, log_id: str, /, *, feedback: int, score: int | None = None) -> None:
+        raise NotImplementedError
 
     async def models(self) -> list[BaseModelFacts]:
         found: list[BaseModelFacts] = []

@@ -1,25 +1,57 @@
 """A gateway that answers from a script: the fake for tests of everything above the seam."""
 
 from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
 
 from edgeneuro.domain.catalogue import BaseModelFacts
+from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.errors import UpstreamError
-from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
+from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest, ModelStream
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A streamed answer; an error among the parts ends it."""
+
+    parts: Sequence[Delta | Exception]
+    trace: GatewayTrace = field(default_factory=GatewayTrace)
+
+
+Step = ModelAnswer | Streamed | Exception
 
 
 class ScriptedGateway:
-    """Plays what was enqueued, in order; `requests` is what it was asked. Asked once too often, it
-    fails as an upstream does."""
+    """Plays what was enqueued, in order: `requests` is what it was asked, `stopped` how many
+    streams were closed before their end, `patched` what its log was told. Asked once too often, or
+    for a stream where an answer comes next, it fails as an upstream does."""
 
-    def __init__(self, *script: ModelAnswer | Exception) -> None:
+    def __init__(self, *script: Step) -> None:
         self._script = deque(script)
         self.requests: list[ModelRequest] = []
         self.catalogue: list[BaseModelFacts] | UpstreamError = []
+        self.patched: list[tuple[str, int, int | None]] = []
+        self.stopped = 0
 
-    def enqueue(self, *script: ModelAnswer | Exception) -> None:
+    def enqueue(self, *script: Step) -> None:
         self._script.extend(script)
 
     async def run(self, request: ModelRequest, /) -> ModelAnswer:
+        step = self._next(request)
+        if not isinstance(step, ModelAnswer):
+            raise UpstreamError("The script has a stream here.")
+        return step
+
+    async def stream(self, request: ModelRequest, /) -> ModelStream:
+        step = self._next(request)
+        if not isinstance(step, Streamed):
+            raise UpstreamError("The script has no stream here.")
+        return ModelStream(deltas=self._play(step), trace=step.trace)
+
+    async def patch_log(self, log_id: str, /, *, feedback: int, score: int | None = None) -> None:
+        self.patched.append((log_id, feedback, score))
+
+    def _next(self, request: ModelRequest) -> ModelAnswer | Streamed:
         self.requests.append(request)
         if not self._script:
             raise UpstreamError("The script has ended.")
@@ -27,6 +59,16 @@ class ScriptedGateway:
         if isinstance(step, Exception):
             raise step
         return step
+
+    async def _play(self, step: Streamed) -> AsyncGenerator[Delta, None]:
+        try:
+            for part in step.parts:
+                if isinstance(part, Exception):
+                    raise part
+                yield part
+        except GeneratorExit:
+            self.stopped += 1
+            raise
 
     async def models(self) -> list[BaseModelFacts]:
         if isinstance(self.catalogue, UpstreamError):

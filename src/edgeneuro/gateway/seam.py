@@ -1,42 +1,84 @@
-"""The seam to the models: one question to one model in, its answer out. Transports translate; who
-is asked when another fails is decided above (synapsecore/ask.py)."""
+"""The seam to the models: one question to one model in, its answer out, whole or as a stream.
+Transports translate; who is asked when another fails is decided above (gateway/chain.py)."""
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from edgeneuro.domain.catalogue import BaseModelFacts
 from edgeneuro.domain.decision import GatewayTrace, Usage
+from edgeneuro.domain.provider import Provider
+from edgeneuro.domain.trace import Trace
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRequest:
-    """`response_schema` asks for JSON mode. `cache_key` None asks AI Gateway to skip its cache;
-    `metadata` (at most 5 flat entries) is for AI Gateway's own logs. Times in milliseconds."""
+    """`model` is the base model's id as its provider names it; `provider` None is this account's
+    own Workers AI. `messages` and `parameters` are in OpenAI's words (temperature, max_tokens,
+    tools, response_format, …); `response_schema` asks for JSON mode with this schema. `timeout_ms`
+    is for the whole answer, of a stream to its first part, and `idle_ms` for the longest silence
+    within a stream. `cache_key` None asks AI Gateway to skip its cache; `metadata` (at most 5 flat
+    entries) is for AI Gateway's own logs, which hold no texts where `collect_payload` is false."""
 
     model: str
     adapter: str | None
-    messages: list[dict[str, str]]
-    response_schema: dict[str, Any] | None
-    max_tokens: int
+    provider: Provider | None = None
+    messages: list[dict[str, Any]]
+    parameters: dict[str, Any] = field(default_factory=dict)
+    response_schema: dict[str, Any] | None = None
     timeout_ms: int
+    idle_ms: int = 30_000
     cache_key: str | None
     cache_ttl_seconds: int
     metadata: dict[str, str]
+    collect_payload: bool = True
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelAnswer:
-    """`content` is a text, or an object where the model answered in JSON mode."""
+    """`content` is a text, an object where the model answered in JSON mode, or None where it only
+    calls tools. `tool_calls` are in OpenAI's shape."""
 
-    content: str | dict[str, Any]
+    content: str | dict[str, Any] | None
+    tool_calls: tuple[dict[str, Any], ...] = ()
+    finish_reason: str = "stop"
     usage: Usage = field(default_factory=Usage)
     trace: GatewayTrace = field(default_factory=GatewayTrace)
     engine: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delta:
+    """A part of a streamed answer; `tool_calls` are OpenAI's deltas of them. The usage comes with
+    the last part, if the model tells it."""
+
+    content: str = ""
+    tool_calls: tuple[dict[str, Any], ...] = ()
+    finish_reason: str | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelStream:
+    """`deltas` ends after the model has said that it is done; it raises errors.UpstreamError where
+    the stream breaks off (UpstreamCutError), falls silent (UpstreamTimeoutError) or says of an
+    error. Its `aclose()` stops the upstream."""
+
+    deltas: AsyncGenerator[Delta, None]
+    trace: GatewayTrace = field(default_factory=GatewayTrace)
 
 
 class Gateway(Protocol):
     async def run(self, request: ModelRequest, /) -> ModelAnswer:
         """Raises errors.UpstreamError, of the class that says why there is no answer."""
 
+    async def stream(self, request: ModelRequest, /) -> ModelStream:
+        """Returns once the first part is there. Raises as `run` does."""
+
     async def models(self) -> list[BaseModelFacts]:
         """Workers AI's own catalogue of text generation models. Raises errors.UpstreamError."""
+
+    async def patch_log(self, log_id: str, /, *, feedback: int, score: int | None = None) -> None:
+        """Tells AI Gateway's log of what people said of an answer: `feedback` 1 or -1, `score` from
+        0 to 100. Raises errors.UpstreamError."""

@@ -6,16 +6,9 @@ from edgeneuro.domain.decision import Usage
 from edgeneuro.errors import InvalidOutputError
 from edgeneuro.gateway.seam import ModelRequest
 
-_SEED = 1  # 0 is out of Workers AI's range; a fixed seed makes the same question the same answer
-
 
 def text_generation_inputs(request: ModelRequest) -> dict[str, Any]:
-    inputs: dict[str, Any] = {
-        "messages": request.messages,
-        "max_tokens": request.max_tokens,
-        "temperature": 0,
-        "seed": _SEED,
-    }
+    inputs: dict[str, Any] = {"messages": request.messages, **request.parameters}
     if request.response_schema is not None:
         inputs["response_format"] = {"type": "json_schema", "json_schema": request.response_schema}
     if request.adapter is not None:

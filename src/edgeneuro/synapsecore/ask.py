@@ -13,7 +13,9 @@ from edgeneuro.services import Services
 from edgeneuro.synapsecore.question import Question
 from edgeneuro.synapsecore.reply import read_reply
 
-_MAX_TOKENS = 128  # the answer is some 20 tokens; an agent's id may be long
+# The answer is some 20 tokens; an agent's id may be long. A fixed seed makes the same question the
+# same answer; 0 is out of Workers AI's range.
+_PARAMETERS = {"max_tokens": 128, "temperature": 0, "seed": 1}
 # A model that others stand behind gets this share of the time left, so that they get a turn.
 _SHARE_OF_TIME_LEFT = 0.6
 _LEAST_USEFUL_MS = 50
@@ -117,7 +119,7 @@ class _Asking:
             adapter=model.adapter,
             messages=self._messages,
             response_schema=schema,
-            max_tokens=_MAX_TOKENS,
+            parameters=_PARAMETERS,
             timeout_ms=round(left_ms if last else left_ms * _SHARE_OF_TIME_LEFT),
             cache_key=key if self._cache else None,
             cache_ttl_seconds=self._config.cache_ttl_seconds,

@@ -31,7 +31,9 @@ class Reply(BaseModel):
         return value / 100 if isinstance(value, int | float) and 1 < value <= 100 else value
 
 
-def read_reply(content: str | dict[str, Any], agents: Sequence[Agent]) -> tuple[str | None, float]:
+def read_reply(
+    content: str | dict[str, Any] | None, agents: Sequence[Agent]
+) -> tuple[str | None, float]:
     """The chosen agent's id (None: no agent fits) and the confidence. Raises InvalidOutputError."""
     if isinstance(content, str):
         found = _json_object(content)
