@@ -140,7 +140,8 @@ async def test_an_unknown_agent_is_a_404(product: Product, method: str) -> None:
 async def test_there_is_a_limit(product: Product) -> None:
     product.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 247)"
-        " INSERT INTO agents SELECT 'a' || i, 'n', 'd', '[]', NULL, NULL, NULL, 1, 0, 0, 0, 'openai' FROM n"
+        " INSERT INTO agents"
+        " SELECT 'a' || i, 'n', 'd', '[]', NULL, NULL, NULL, 1, 0, 0, 0, 'openai' FROM n"
     )
     answered = await product.call("POST", "/v1/agents", {**HR, "id": "one_too_many"})
     assert (answered.status, answered.json()["error"]["code"]) == (409, "too_many_agents")
