@@ -14,7 +14,7 @@ from scripts.signals import ignore_signals
 from scripts.steps import InUse, StepFailed, only_one, run_steps
 
 READY_SECONDS = 120.0
-# wrangler's own talk; what the Worker prints is shown as it is.
+# wrangler's own talk
 CHATTER = ("[wrangler:info]", "⎔ ")
 # A proxy that the environment names is for other machines than this one.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -102,14 +102,27 @@ def announce(options: Options, ai_url: str, children: Sequence[Child]) -> None:
 
 
 def watch(children: Sequence[Child]) -> None:
-    """Show what the Worker prints, until a process ends."""
+    """Show what the Worker prints, all but its lines on requests that went well, until a process
+    ends."""
     while True:
         require_running(children)
         for child in children:
             for line in child.news():
-                if not line.startswith(CHATTER):
+                if is_shown(line):
                     print(line, flush=True)
         time.sleep(0.2)
+
+
+def is_shown(line: str) -> bool:
+    """Tell whether a line of a child's log is for the terminal too: of the Worker's JSON lines only
+    errors are, one a request would bury them."""
+    if line.startswith(CHATTER):
+        return False
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return True
+    return not isinstance(content, dict) or content.get("level", "error") == "error"
 
 
 def is_taken(port: int) -> bool:

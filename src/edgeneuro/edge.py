@@ -6,8 +6,7 @@ import json
 import secrets
 import string
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +25,7 @@ from edgeneuro.settings import read_settings
 from edgeneuro.store.d1 import D1Database
 from edgeneuro.web.cloudflare_access import Jwk, build_access
 from edgeneuro.web.request import Request
+from edgeneuro.web.streams import Parts
 
 _RS256 = {"name": "RSASSA-PKCS1-v1_5", "hash": "SHA-256"}
 _FETCH_MS = 5_000
@@ -39,7 +39,7 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped her
         response = await _app(self.env).handle(_plain(request), self.ctx.waitUntil)
         await _pass_over_rest(request.js_object)
         body: Any = response.body if response.status not in (204, 304) else None
-        if isinstance(body, AsyncIterator):
+        if body is not None and not isinstance(body, str):
             pipe = js.TransformStream.new()
             self.ctx.waitUntil(_send(body, pipe.writable.getWriter()))
             body = pipe.readable
@@ -191,16 +191,18 @@ async def _read_body(raw: Any, limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def _send(parts: AsyncIterator[bytes], writer: Any) -> None:
-    """Each part is made when the one before has been taken. It ends early where the client has gone
-    away; a failure breaks the stream off, so that the client does not take it for complete."""
-    try:
-        async for part in parts:
-            await writer.write(to_js(part))
-        await writer.close()
-    except Exception as error:
-        with suppress(JsException):
-            await writer.abort(str(error))
+async def _send(parts: Parts, writer: Any) -> None:
+    """Each part is made when the one before has been taken. Where the client has gone away, writing
+    fails and the parts are closed; a failure of theirs breaks the stream off, so that the client
+    does not take it for complete."""
+    async with aclosing(parts):
+        try:
+            async for part in parts:
+                await writer.write(to_js(part))
+            await writer.close()
+        except Exception as error:
+            with suppress(JsException):
+                await writer.abort(str(error))
 
 
 async def _pass_over_rest(raw: Any) -> None:

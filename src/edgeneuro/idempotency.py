@@ -66,6 +66,7 @@ async def _performed(
         # Tried again, these may succeed; the others are what this request leads to.
         if error.status >= 500 or error.status == 429:
             raise
+        call.facts["error_code"] = error.code
         response = error_response(error, call.request_id)
         body = str(response.body)
         done = True

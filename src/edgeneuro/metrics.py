@@ -1,10 +1,11 @@
 """What one isolate counts, and its text in Prometheus' format 0.0.4. The number of label sets is
 bounded: a name that the world makes up (a model's, say) cannot make an isolate's memory grow."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 _MOST_SERIES = 500  # a metric; from then on new label sets count as "other"
+_ADDED_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -30,25 +31,28 @@ class Counter:
 class Histogram:
     """Of seconds."""
 
-    def __init__(self, name: str, meaning: str, *labels: str) -> None:
+    def __init__(
+        self, name: str, meaning: str, *labels: str, bounds: Sequence[float] = _SECONDS
+    ) -> None:
         self._name = name
         self._meaning = meaning
         self._labels = labels
+        self._bounds = bounds
         # By label set: how many fell into each bucket and the last, open one; and their sum.
         self._values: dict[tuple[str, ...], tuple[list[int], list[float]]] = {}
 
     def observe(self, seconds: float, *labels: str) -> None:
         counts, total = self._values.setdefault(
-            _bounded(labels, self._values), ([0] * (len(_SECONDS) + 1), [0.0])
+            _bounded(labels, self._values), ([0] * (len(self._bounds) + 1), [0.0])
         )
-        counts[sum(seconds > bound for bound in _SECONDS)] += 1
+        counts[sum(seconds > bound for bound in self._bounds)] += 1
         total[0] += seconds
 
     def text(self) -> str:
         return _family(self._name, self._meaning, "histogram", self._samples())
 
     def _samples(self) -> Iterator[str]:
-        bounds = [*(repr(bound) for bound in _SECONDS), "+Inf"]
+        bounds = [*(repr(bound) for bound in self._bounds), "+Inf"]
         for labels, (counts, total) in self._values.items():
             named = list(zip(self._labels, labels, strict=True))
             for bound, count in zip(bounds, accumulate(counts), strict=True):
@@ -81,11 +85,30 @@ class Metrics:
         )
         self.request_seconds = Histogram(
             "edgeneuro_request_seconds",
-            "Seconds from a request to its answer, by route and class of status; the clock of"
-            " Workers stands still while they compute.",
+            "Seconds from a request to the end of its answer, by route and class of status; the"
+            " clock of Workers stands still while they compute.",
             "method",
             "route",
             "status",
+        )
+        self.added_seconds = Histogram(
+            "edgeneuro_added_seconds",
+            "Of the seconds of requests that ask models, those not spent waiting for models; the"
+            " clock of Workers stands still while they compute, so these are the waits for D1 and"
+            " the like.",
+            "route",
+            bounds=_ADDED_SECONDS,
+        )
+        self.upstream_seconds = Histogram(
+            "edgeneuro_upstream_seconds",
+            "Seconds of each try of a model, by the model or adapter asked.",
+            "model",
+        )
+        self.gateway_feedback = Counter(
+            "edgeneuro_gateway_feedback_total",
+            "Answers whose feedback or label AI Gateway was to be told, by outcome: told, failed,"
+            " or skipped where one call labelled too many.",
+            "outcome",
         )
 
     def text(self) -> str:
@@ -97,6 +120,9 @@ class Metrics:
                 self.tokens,
                 self.cost_usd,
                 self.request_seconds,
+                self.added_seconds,
+                self.upstream_seconds,
+                self.gateway_feedback,
             )
         )
 

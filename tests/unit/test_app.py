@@ -181,8 +181,9 @@ async def test_a_fault_of_ours_is_no_stack_trace(
     assert_error(answered, 500, "internal_error")
     assert "secret detail" not in answered.text
     logged = json.loads(capsys.readouterr().out)
+    assert (logged["level"], logged["error_code"]) == ("error", "internal_error")
     assert logged["request_id"] == answered.json()["request_id"]
-    assert "secret detail" in logged["trace"]
+    assert "secret detail" in logged["exception"]
 
 
 async def test_d1_failing_is_a_503_and_its_words_stay_inside(

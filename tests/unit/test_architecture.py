@@ -11,6 +11,7 @@ PLATFORM = {"workers", "js", "pyodide", "asgi"}
 # Each room, and the rooms that it may import from.
 HANDLERS = {
     "metrics",
+    "gateway_feedback",
     "call",
     "services",
     "identity",
@@ -24,12 +25,14 @@ HANDLERS = {
 ARROWS = {
     "entry": {"edge"},
     "edge": {"app", "controlplane", *HANDLERS},
-    "app": {"routes", "idempotency", *HANDLERS},
+    "app": {"routes", "idempotency", "request_log", *HANDLERS},
+    "request_log": {"call", "services", "domain", "web"},
     "idempotency": {"call", "store", "errors", "web"},
     "routes": {"controlplane", "synapsecore", "web"},
     "controlplane": HANDLERS,
     "synapsecore": HANDLERS,
-    "call": {"services", "web"},
+    "gateway_feedback": {"call", "services", "store", "errors"},
+    "call": {"services", "domain", "web"},
     "services": {"identity", "metrics", "gateway", "store", "domain", "errors", "settings"},
     "identity": {"store", "domain", "errors", "settings", "web"},
     "gateway": {"domain", "errors", "settings"},

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.product import is_shown
 from scripts.pyodide_bundle import (
     SUBSTITUTIONS,
     BundleError,
@@ -112,3 +113,21 @@ def test_the_packer_notices_a_workerd_of_another_pyodide(tmp_path: Path) -> None
     workerd.write_bytes(b"nothing")
     with pytest.raises(BundleError, match="does not name"):
         check_versions(tmp_path, workerd)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ('{"level": "info", "event": "request", "status": 200}', False),
+        ('{"level": "error", "event": "request", "status": 500}', True),
+        ('{"event": "request"}', True),
+        ("[wrangler:info] GET /v1/agents 200 OK (3ms)", False),
+        ("[1, 2]", True),
+        ("7", True),
+        ('{"level": "info"', True),
+        ("TypeError: not ours", True),
+        ("", True),
+    ],
+)
+def test_the_terminal_shows_errors_and_what_is_no_line_of_ours(line: str, shown: bool) -> None:
+    assert is_shown(line) is shown

@@ -29,6 +29,7 @@ from edgeneuro.errors import (
     ItemFault,
     NotFoundError,
 )
+from edgeneuro.gateway_feedback import push_labels
 from edgeneuro.store import labels as store
 from edgeneuro.store.agents import list_agent_ids
 from edgeneuro.store.logs import read_texts
@@ -47,6 +48,7 @@ async def label_log(call: Call, log_id: str, body: LabelSet) -> Label:
     event = _event(call, log.query, body.agent_id, log_id=log_id, note=body.note)
     label = _label(event)
     await _write(call, [event], "label", log.query_hash, before=log.label, after=_facts(label))
+    push_labels(call, {log_id: body.agent_id})
     return label
 
 
@@ -83,10 +85,11 @@ async def label_many(call: Call, body: LabelBatch) -> LabelsWritten:
         )
     if faults:
         raise InvalidItemsError(faults)
-    written = LabelsWritten(
-        labels=len(events), questions=len({query_hash(event.query) for event in events})
-    )
+    in_force = {query_hash(event.query): event.agent_id for event in events}
+    written = LabelsWritten(labels=len(events), questions=len(in_force))
     await _write(call, events, "label_bulk", events[0].id, after=written)
+    labelled = {event.log_id: query_hash(event.query) for event in events if event.log_id}
+    push_labels(call, {log_id: in_force[key] for log_id, key in labelled.items()})
     return written
 
 

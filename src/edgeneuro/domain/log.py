@@ -27,12 +27,14 @@ _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\
 class LogEntry(BaseModel):
     """`agent_id` is null where the answer was an error; `status` is the answer's HTTP status;
     `agents_revision` and `prompt_version` say which agents and which prompt the model saw. While
-    the setting log_queries is off, `query` is empty and `query_hash` null."""
+    the setting log_queries is off, `query` is empty and `query_hash` null. `upstream_ms` is what
+    of `latency_ms` was spent waiting for models, `trace_id` that of W3C trace context."""
 
     object: Literal["log"] = "log"
     id: str
     created_at: str
     request_id: str
+    trace_id: str | None
     key_id: str
     query: str
     query_hash: str | None
@@ -54,6 +56,7 @@ class LogEntry(BaseModel):
     usage: Usage
     cost_usd: float | None
     latency_ms: float
+    upstream_ms: float
     gateway: GatewayTrace
     prompt_version: str
     agents_revision: str

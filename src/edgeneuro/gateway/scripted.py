@@ -23,14 +23,16 @@ Step = ModelAnswer | Streamed | Exception
 
 class ScriptedGateway:
     """Plays what was enqueued, in order: `requests` is what it was asked, `stopped` how many
-    streams were closed before their end, `patched` what its log was told. Asked once too often, or
-    for a stream where an answer comes next, it fails as an upstream does."""
+    streams were closed before their end, `patched` what its log was told, `patch_failure` how it
+    takes that. Asked once too often, or for a stream where an answer comes next, it fails as an
+    upstream does."""
 
     def __init__(self, *script: Step) -> None:
         self._script = deque(script)
         self.requests: list[ModelRequest] = []
         self.catalogue: list[BaseModelFacts] | UpstreamError = []
         self.patched: list[tuple[str, int, int | None]] = []
+        self.patch_failure: UpstreamError | None = None
         self.stopped = 0
 
     def enqueue(self, *script: Step) -> None:
@@ -50,6 +52,8 @@ class ScriptedGateway:
 
     async def patch_log(self, log_id: str, /, *, feedback: int, score: int | None = None) -> None:
         self.patched.append((log_id, feedback, score))
+        if self.patch_failure is not None:
+            raise self.patch_failure
 
     def _next(self, request: ModelRequest) -> ModelAnswer | Streamed:
         self.requests.append(request)

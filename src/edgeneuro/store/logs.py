@@ -3,6 +3,7 @@ its words, and deleted when its time is over."""
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pydantic import BaseModel
 
@@ -17,6 +18,7 @@ _COLUMNS = (
     "id",
     "created_at",
     "request_id",
+    "trace_id",
     "key_id",
     "query",
     "query_hash",
@@ -39,6 +41,7 @@ _COLUMNS = (
     "completion_tokens",
     "cost_usd",
     "latency_ms",
+    "upstream_ms",
     "gateway_log_id",
     "gateway_cache_status",
     "prompt_version",
@@ -60,6 +63,16 @@ _ITEM = (
 )
 _LABEL = "LEFT JOIN current_labels c ON c.query_hash = logs.query_hash"
 _JSON_COLUMNS = ("metadata", "candidates", "alternatives", "attempts")
+
+
+@dataclass(frozen=True)
+class GatewayLog:
+    """A log row whose answer AI Gateway has in a log of its own."""
+
+    id: str
+    agent_id: str
+    reason: str | None
+    gateway_log_id: str
 
 
 def insert_log(entry: LogEntry) -> Statement:
@@ -114,6 +127,19 @@ async def read_texts(db: Database, log_ids: Sequence[str]) -> dict[str, str]:
         )
     )
     return {row["id"]: row["query"] for row in rows}
+
+
+async def read_gateway_logs(db: Database, log_ids: Sequence[str]) -> list[GatewayLog]:
+    """Those of these rows that AI Gateway has and that are no error, the first ones first."""
+    rows = await db.run(
+        statement(
+            "SELECT id, agent_id, reason, gateway_log_id FROM logs"
+            " WHERE id IN (SELECT value FROM json_each(?1))"
+            " AND agent_id IS NOT NULL AND gateway_log_id IS NOT NULL ORDER BY seq",
+            json.dumps(log_ids),
+        )
+    )
+    return [GatewayLog(**row) for row in rows]
 
 
 async def delete_logs_before(db: Database, moment_ms: int, *, max_chunks: int = 100) -> int:

@@ -4,6 +4,7 @@ every row says itself who gave it and when, so it has no audit row."""
 from edgeneuro.call import Call
 from edgeneuro.domain.feedback import Feedback, FeedbackCreate
 from edgeneuro.errors import InvalidRequestError, NotFoundError
+from edgeneuro.gateway_feedback import push_feedback
 from edgeneuro.store.agents import list_agent_ids
 from edgeneuro.store.feedback import insert_feedback
 from edgeneuro.store.times import rfc3339
@@ -41,4 +42,5 @@ async def give_feedback(call: Call, body: FeedbackCreate) -> Feedback:
             code="unknown_decision",
             param="decision_id",
         )
+    push_feedback(call, feedback.decision_id, feedback.value)
     return feedback

@@ -4,11 +4,13 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from edgeneuro.call import Call, Facts
 from edgeneuro.domain.decision import Decision, MetadataValue, RouteRequest
 from edgeneuro.domain.log import LogEntry
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.domain.trace import Trace
 from edgeneuro.errors import DatabaseError, UpstreamError
 from edgeneuro.metrics import Metrics
 from edgeneuro.services import Services
@@ -21,11 +23,35 @@ from edgeneuro.synapsecore.redact import redact
 
 @dataclass(frozen=True)
 class Asker:
-    """Who asked, and the way to do something after they have their answer."""
+    """Who asked, the way to do something after they have their answer, and what the request's line
+    in the Worker's log is to say."""
 
     request_id: str
     key_id: str
     background: Callable[[Coroutine[Any, Any, None]], None]
+    trace: Trace
+    facts: Facts
+
+    @classmethod
+    def of(cls, call: Call) -> "Asker":
+        return cls(call.request_id, call.credential.key_id, call.background, call.trace, call.facts)
+
+
+def note_decision(
+    facts: Facts, decision: Decision, *, failure: UpstreamError | None, upstream_ms: float
+) -> None:
+    """Says of the decision what the request's line in the Worker's log has of it."""
+    facts.update(
+        decision_id=decision.id,
+        agent=decision.agent.id if failure is None else None,
+        layer=decision.layer,
+        reason=decision.reason,
+        model=decision.model,
+        adapter=decision.adapter,
+        cache=decision.cache,
+        attempts=len(decision.attempts),
+        upstream_ms=upstream_ms,
+    )
 
 
 def _log_entry(
@@ -35,6 +61,7 @@ def _log_entry(
     asker: Asker,
     *,
     created_ms: int,
+    upstream_ms: float,
     failure: UpstreamError | None,
 ) -> LogEntry:
     """`failure` is set where the caller got it as an error instead of the decision."""
@@ -43,6 +70,7 @@ def _log_entry(
         id=decision.id,
         created_at=rfc3339(created_ms),
         request_id=asker.request_id,
+        trace_id=asker.trace.trace_id,
         key_id=asker.key_id,
         candidates=request.candidates,
         status=200 if failure is None else failure.status,
@@ -59,6 +87,7 @@ def _log_entry(
         usage=decision.usage,
         cost_usd=decision.cost_usd,
         latency_ms=decision.latency_ms,
+        upstream_ms=upstream_ms,
         gateway=decision.gateway,
         prompt_version=PROMPT_VERSION,
         agents_revision=config.agents_revision,
@@ -97,7 +126,9 @@ def count(metrics: Metrics, entry: LogEntry) -> None:
     """Counts the answer for /metrics."""
     metrics.answers.add(1, entry.layer, entry.reason or "")
     for attempt in entry.attempts:
-        metrics.attempts.add(1, attempt.adapter or attempt.model, attempt.outcome)
+        model = attempt.adapter or attempt.model
+        metrics.attempts.add(1, model, attempt.outcome)
+        metrics.upstream_seconds.observe(attempt.ms / 1000, model)
     metrics.tokens.add(entry.usage.prompt_tokens, "prompt")
     metrics.tokens.add(entry.usage.completion_tokens, "completion")
     metrics.cost_usd.add(entry.cost_usd or 0)
@@ -111,13 +142,22 @@ async def record(
     asker: Asker,
     *,
     created_ms: int,
+    upstream_ms: float,
     failure: UpstreamError | None,
     new_answer: Statement | None,
 ) -> None:
     """Makes the row, which nobody waits for, and writes it, the sums that it adds to and the new
     answer for the cache in one batch: log rows and sums never part. The answer is out already, so
     a failure cannot reach anybody: it is counted."""
-    entry = _log_entry(request, decision, config, asker, created_ms=created_ms, failure=failure)
+    entry = _log_entry(
+        request,
+        decision,
+        config,
+        asker,
+        created_ms=created_ms,
+        upstream_ms=upstream_ms,
+        failure=failure,
+    )
     count(services.metrics, entry)
     statements = [insert_log(entry), *count_answer(entry.id)]
     if new_answer is not None:

@@ -11,7 +11,7 @@ from edgeneuro.synapsecore.classify import classify
 from edgeneuro.synapsecore.decide import decide
 from edgeneuro.synapsecore.question import Question, ask_question
 from edgeneuro.synapsecore.recall import recall, remember
-from edgeneuro.synapsecore.record import Asker, record
+from edgeneuro.synapsecore.record import Asker, note_decision, record
 from edgeneuro.synapsecore.stages import StageClock
 
 
@@ -71,7 +71,9 @@ async def route_query(services: Services, request: RouteRequest, asker: Asker) -
         latency_ms=stages.total_ms(),
         gateway=asked.trace,
     )
+    upstream_ms = round(sum(attempt.ms for attempt in asked.attempts), 1)
     refused = asked.failure if answer is None and not request.fallback else None
+    note_decision(asker.facts, decision, failure=refused, upstream_ms=upstream_ms)
     new_answer = remember(services, question, config, asked) if request.cache else None
     written_later = record(
         services,
@@ -80,6 +82,7 @@ async def route_query(services: Services, request: RouteRequest, asker: Asker) -
         config,
         asker,
         created_ms=created_ms,
+        upstream_ms=upstream_ms,
         failure=refused,
         new_answer=new_answer,
     )

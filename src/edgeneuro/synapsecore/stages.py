@@ -24,4 +24,6 @@ class StageClock:
         return round((self._monotonic() - self._started) * 1000, 2)
 
     def server_timing(self) -> str:
-        return ", ".join(f"{name};dur={ms}" for name, ms in self.ms.items())
+        """The header's value: one metric a stage, and `total`."""
+        entries = {**self.ms, "total": self.total_ms()}
+        return ", ".join(f"{name};dur={ms}" for name, ms in entries.items())

@@ -7,9 +7,9 @@ from edgeneuro.web.response import Response
 
 _EXPOSED = (
     "x-request-id, x-edgeneuro-agent, x-edgeneuro-layer, server-timing, retry-after,"
-    " idempotent-replayed"
+    " idempotent-replayed, traceparent"
 )
-_ALLOWED = "authorization, content-type, idempotency-key, x-request-id"
+_ALLOWED = "authorization, content-type, idempotency-key, traceparent, x-request-id"
 
 
 def cors_headers(request: Request, allowed_origins: Collection[str]) -> dict[str, str]:

@@ -1,13 +1,13 @@
 """Responses: JSON out of pydantic models, and every error in the one shape."""
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
 from edgeneuro.errors import DatabaseError, EdgeNeuroError
+from edgeneuro.web.streams import Parts
 
 Content = TypeVar("Content", bound=BaseModel)
 JSON = "application/json"
@@ -15,10 +15,11 @@ JSON = "application/json"
 
 @dataclass
 class Response:
-    """A body that comes in parts is sent as it is made; where making it fails, it breaks off."""
+    """A body that comes in parts is sent as it is made; where making it fails, it breaks off. It is
+    closed in any case, so a `finally` in its generator runs where the client has gone away."""
 
     status: int
-    body: str | AsyncIterator[bytes] = ""
+    body: str | Parts = ""
     headers: dict[str, str] = field(default_factory=dict)
 
 
