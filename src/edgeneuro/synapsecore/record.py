@@ -9,6 +9,7 @@ from edgeneuro.domain.log import LogEntry
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.domain.trace import Trace
 from edgeneuro.errors import DatabaseError, UpstreamError
 from edgeneuro.metrics import Metrics
 from edgeneuro.services import Services
@@ -26,6 +27,7 @@ class Asker:
     request_id: str
     key_id: str
     background: Callable[[Coroutine[Any, Any, None]], None]
+    trace: Trace | None = None
 
 
 def _log_entry(

@@ -41,9 +41,10 @@ async def route_query(services: Services, request: RouteRequest, asker: Asker) -
     if answer is None:
         with stages.stage("ask"):
             asked = await ask(
-                services, question, config, decision_id=decision_id, cache=request.cache
+                services, question, config, asker, decision_id=decision_id, cache=request.cache
             )
             answer = asked.answer
+            recalled = asked.shared and answer is not None
     with stages.stage("decide"):
         verdict = decide(
             question,
