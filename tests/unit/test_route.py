@@ -226,6 +226,7 @@ async def test_without_fallback_a_failed_upstream_is_an_honest_error(
     product.gateway.enqueue(*[failure] * tries)
     answered = await product.route("Leave?", fallback=False)
     assert (answered.status, answered.json()["error"]["code"]) == (status, code)
+    assert answered.headers["x-should-retry"] == "false"
     [entry] = await product.logs()
     assert (entry["status"], entry["agent_id"], entry["reason"]) == (status, None, reason)
     assert len(entry["attempts"]) == tries
