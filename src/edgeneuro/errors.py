@@ -26,7 +26,8 @@ EdgeNeuroError
     ├── UpstreamRejectedError 400      it found fault with what the caller sent
     ├── UpstreamCutError 502           its stream broke off
     └── InvalidOutputError 502         it answered, but not what was asked for
-        └── JsonModeUnmetError         the model cannot do JSON mode; ask again in plain text
+        ├── JsonModeUnmetError         the model cannot do JSON mode; ask again in plain text
+        └── StaleAnswerError           such an answer out of a cache; ask again past the cache
 """
 
 from collections.abc import Sequence
@@ -204,6 +205,7 @@ class UpstreamError(EdgeNeuroError):
     code = "upstream_error"
     reason: ClassVar[Reason] = "upstream_error"
     may_pass: ClassVar[bool] = True  # asked again in a moment, it might answer
+    ask_differently: ClassVar[bool] = False  # asked again at once, in the other way, it might
 
     def __init__(
         self,
@@ -214,6 +216,17 @@ class UpstreamError(EdgeNeuroError):
     ) -> None:
         super().__init__(message, headers=headers)
         self.upstream_code = upstream_code
+
+    @property
+    def outcome(self) -> str:
+        """What an attempt that ended so is recorded as."""
+        return self.reason
+
+    @property
+    def retry_after_seconds(self) -> int | None:
+        """How long the upstream asks to be left alone, where it says so."""
+        given = self.headers.get("retry-after", "")
+        return int(given) if given.isdecimal() else None
 
 
 class UpstreamTimeoutError(UpstreamError):
@@ -268,4 +281,12 @@ class InvalidOutputError(UpstreamError):
 
 
 class JsonModeUnmetError(InvalidOutputError):
-    pass
+    ask_differently = True
+
+    @property
+    def outcome(self) -> str:
+        return "json_mode_unmet"
+
+
+class StaleAnswerError(InvalidOutputError):
+    ask_differently = True

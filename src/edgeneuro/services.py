@@ -4,11 +4,14 @@ import json
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from functools import cached_property
+from typing import Any, Generic, Literal, TypeVar
 
 from edgeneuro.domain.decision import Answer
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import DatabaseError
+from edgeneuro.gateway.breaker import Breakers
+from edgeneuro.gateway.chain import Chain
 from edgeneuro.gateway.seam import Gateway
 from edgeneuro.identity import Identity, RateLimiter
 from edgeneuro.metrics import Metrics
@@ -19,6 +22,7 @@ from edgeneuro.store.routing import load_routing_config
 
 _REVISION_KEPT_SECONDS = 5.0
 _ANSWERS_KEPT = 1_000
+_LOOKS_EVERY_SECONDS = 0.005
 Value = TypeVar("Value")
 
 
@@ -57,6 +61,46 @@ class ExpiringLru(Generic[Value]):
         self._kept.move_to_end(key)
         if len(self._kept) > self._size:
             self._kept.popitem(last=False)
+
+
+@dataclass
+class _Flight:
+    landed: bool = False
+    result: Any = None
+
+
+class InFlight:
+    """What is being made right now, by key, so that several who want the same make it once. Those
+    who wait look again every few milliseconds: a request in Workers may not be woken by another
+    one, and the one that it waits for may go away without a word."""
+
+    def __init__(
+        self, monotonic: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._flights: dict[str, _Flight] = {}
+
+    async def share(
+        self, key: str, make: Callable[[], Awaitable[Value]], *, seconds: float
+    ) -> tuple[Value, bool]:
+        """What `make` came to, and whether it was ours. Who has waited for so many seconds in vain
+        makes it himself."""
+        flight = self._flights.get(key)
+        if flight is not None:
+            until = self._monotonic() + seconds
+            while not flight.landed and self._monotonic() < until:
+                await self._sleep(_LOOKS_EVERY_SECONDS)
+            if flight.landed and flight.result is not None:
+                return flight.result, False
+        ours = self._flights[key] = _Flight()
+        try:
+            ours.result = await make()
+        finally:
+            ours.landed = True
+            if self._flights.get(key) is ours:
+                del self._flights[key]
+        return ours.result, True
 
 
 class KeptRouting:
@@ -138,5 +182,26 @@ class Services:
     without_json_mode: set[str] = field(default_factory=set)
     metrics: Metrics = field(default_factory=Metrics)
 
+    @cached_property
+    def breakers(self) -> Breakers:
+        return Breakers(self.monotonic)
+
+    @cached_property
+    def in_flight(self) -> InFlight:
+        return InFlight(self.monotonic, self.sleep)
+
     def now_ms(self) -> int:
         return round(self.now() * 1000)
+
+    def new_chain(
+        self, config: RoutingConfig, *, purpose: Literal["route", "chat"], budget_ms: int
+    ) -> Chain:
+        self.breakers.at_revision(config.revision)
+        return Chain(
+            self.breakers,
+            purpose=purpose,
+            budget_ms=budget_ms,
+            max_retries=config.max_retries,
+            monotonic=self.monotonic,
+            sleep=self.sleep,
+        )

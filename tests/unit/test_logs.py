@@ -7,7 +7,7 @@ import pytest
 
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.query import query_hash
-from edgeneuro.errors import UpstreamError
+from edgeneuro.errors import UpstreamQuotaError
 from tests.unit.conftest import Product, says
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"
@@ -37,7 +37,7 @@ async def filled(product: Product) -> Product:
     await product.call("POST", "/v1/models/select", {"model_id": "intent-routing-v1"})
     await ask(product, "Is the VPN in my contract?", "hr", 0.2)
     product.clock.seconds += 86_400
-    product.gateway.enqueue(UpstreamError("u"), UpstreamError("u"))
+    product.gateway.enqueue(UpstreamQuotaError("u"), UpstreamQuotaError("u"))
     await product.route("Say nothing", cache=False, fallback=False)
     return product
 
@@ -61,7 +61,7 @@ async def filled(product: Product) -> Product:
         ("model=%40cf%2Fgoogle%2Fgemma-2b-it-lora", ["Is the VPN in my contract?"]),
         ("layer=llm", ["How many days of leave?", "My VPN is down"]),
         ("layer=fallback&reason=low_confidence", ["Is the VPN in my contract?"]),
-        ("reason=upstream_error", ["Say nothing"]),
+        ("reason=quota", ["Say nothing"]),
         ("labelled=true", ["How many days of leave?"]),
         ("labelled=false&agent=it_support", ["My VPN is down"]),
         ("key=admin_token&agent=hr", ["How many days of leave?"]),
@@ -203,11 +203,11 @@ async def test_one_record_with_its_whole_provenance(filled: Product) -> None:
 
 
 async def test_a_record_keeps_the_cause_of_each_failed_attempt(product: Product) -> None:
-    product.gateway.enqueue(UpstreamError("u", upstream_code="3036"), says("hr"))
+    product.gateway.enqueue(UpstreamQuotaError("u", upstream_code="3036"), says("hr"))
     log_id = (await product.route("Leave?")).json()["id"]
     record = (await product.call("GET", f"/v1/logs/{log_id}")).json()
     attempts = [(one["outcome"], one["code"]) for one in record["attempts"]]
-    assert attempts == [("upstream_error", "3036"), ("ok", None)]
+    assert attempts == [("quota", "3036"), ("ok", None)]
     assert (record["label"], record["feedback"], record["label_history"]) == (None, [], [])
 
 

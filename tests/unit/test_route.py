@@ -205,32 +205,38 @@ FAILURES: list[tuple[UpstreamError, str, int, str]] = [
 async def test_a_failed_upstream_never_fails_the_answer(
     product: Product, failure: UpstreamError, reason: str, status: int, code: str
 ) -> None:
-    product.gateway.enqueue(failure, UpstreamError("the fallback model fails too"))
+    tries = 2 if failure.may_pass else 1
+    lost = UpstreamNotConfiguredError("the fallback model fails too")
+    product.gateway.enqueue(*[failure] * tries, lost)
     answered = await product.route("Leave?")
     decision = answered.json()
     assert answered.status == 200
     assert (decision["agent"]["id"], decision["layer"]) == ("general", "fallback")
     assert (decision["reason"], decision["confidence"], decision["model"]) == (reason, 0.0, None)
-    assert [a["outcome"] for a in decision["attempts"]] == [reason, "upstream_error"]
-    assert [a["model"] for a in decision["attempts"]] == [LLAMA, GRANITE]
+    assert [a["outcome"] for a in decision["attempts"]] == [*[reason] * tries, "not_configured"]
+    assert [a["model"] for a in decision["attempts"]] == [*[LLAMA] * tries, GRANITE]
+    assert [a["fell_back_to"] for a in decision["attempts"]][-2:] == [GRANITE, None]
 
 
 @pytest.mark.parametrize(("failure", "reason", "status", "code"), FAILURES)
 async def test_without_fallback_a_failed_upstream_is_an_honest_error(
     product: Product, failure: UpstreamError, reason: str, status: int, code: str
 ) -> None:
-    product.gateway.enqueue(failure, failure)
+    tries = 4 if failure.may_pass else 2
+    product.gateway.enqueue(*[failure] * tries)
     answered = await product.route("Leave?", fallback=False)
     assert (answered.status, answered.json()["error"]["code"]) == (status, code)
+    assert answered.headers["x-should-retry"] == "false"
     [entry] = await product.logs()
     assert (entry["status"], entry["agent_id"], entry["reason"]) == (status, None, reason)
-    assert len(entry["attempts"]) == 2
+    assert len(entry["attempts"]) == tries
 
 
 async def test_a_fallback_model_answers_and_is_not_kept_for_the_active_one(
     product: Product,
 ) -> None:
-    product.gateway.enqueue(UpstreamCapacityError("c", upstream_code="3040"), says("hr"))
+    busy = UpstreamCapacityError("c", upstream_code="3040")
+    product.gateway.enqueue(busy, busy, says("hr"))
     decision = (await product.route("Leave?")).json()
     assert (decision["layer"], decision["reason"], decision["model"]) == ("llm", None, GRANITE)
     assert decision["attempts"][0]["code"] == "3040"

@@ -56,7 +56,7 @@ def _shown(config: RoutingConfig) -> Config:
     in_force = {
         **values,
         "routing_model": config.active.id,
-        "fallback_models": [model.id for model in config.chain[1:]],
+        "fallback_models": [model.id for model in config.fallbacks],
     }
     return Config.model_validate(
         {name: _setting(config, name, value) for name, value in in_force.items()}

@@ -21,6 +21,20 @@ async def show_metrics(call: Call) -> Response:
         sorted(services.failures.counts.items()),
     )
     text += family(
+        "edgeneuro_circuit_open",
+        "1 for a model that is passed over since it kept failing, 0 for one that failed lately.",
+        "gauge",
+        "model",
+        sorted((name, int(is_open)) for name, is_open in services.breakers.states()),
+    )
+    text += family(
+        "edgeneuro_circuit_opened_total",
+        "How often a model has come to be passed over.",
+        "counter",
+        "model",
+        sorted(services.breakers.opened.items()),
+    )
+    text += family(
         "edgeneuro_build_info",
         "1, by the version that runs.",
         "gauge",

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgeneuro.domain.model import Model, Pricing
+from edgeneuro.domain.provider import Provider
 from edgeneuro.settings import Settings
 
 CATALOGUE_CREATED = 1_795_046_400  # 2026-11-19, the day of the table below
@@ -71,11 +72,12 @@ def known_models(
     settings: Settings,
     rows: Sequence[Model] = (),
     discovered: Sequence[BaseModelFacts] = (),
+    providers: Sequence[Provider] = (),
 ) -> dict[str, Model]:
     """Every model of this installation by id. Each of these goes over the ones before it: the
     table; `discovered`, what Workers AI's catalogue said; the models that the vars name, and under
-    INTENT_LORA's name the pair of FINE_TUNED_MODEL and INTENT_LORA; `rows`, what the control plane
-    has registered or changed."""
+    INTENT_LORA's name the pair of FINE_TUNED_MODEL and INTENT_LORA; those of the enabled providers;
+    `rows`, what the control plane has registered or changed."""
     facts = _FACTS | {seen.id: _merged(facts_of(seen.id), seen) for seen in discovered}
     named = (settings.routing_model, *settings.fallback_models)
     bases = {base: facts.get(base) or facts_of(base) for base in (*facts, *named)}
@@ -85,6 +87,9 @@ def known_models(
             facts_of(settings.fine_tuned_model)
         )
         models[settings.intent_lora] = lora_model(settings.intent_lora, base)
+    for provider in providers:
+        for name in provider.models:
+            models[provider_model_id(provider, name)] = provider_model(provider, name)
     for row in rows:
         former = models.get(row.id)
         models[row.id] = row if former is None else _changed(former, row)
@@ -110,8 +115,32 @@ def find_model(models: Mapping[str, Model], name: str) -> Model | None:
     return next((model for model in models.values() if name in model.aliases), None)
 
 
+def provider_model_id(provider: Provider, name: str) -> str:
+    return f"{provider.id}/{name}"
+
+
+def provider_model(provider: Provider, name: str) -> Model:
+    """A vendor's model. JSON mode is tried where the vendor is known to have it."""
+    return Model(
+        id=provider_model_id(provider, name),
+        created=CATALOGUE_CREATED,
+        owned_by=provider.id,
+        type="base",
+        base_model=name,
+        adapter=None,
+        provider=provider.id,
+        status="available",
+        supports_lora=False,
+        json_mode=provider.kind in ("openai", "groq", "openai-compatible")
+        or facts_of(name).json_mode,
+        context_window=facts_of(name).context_window,
+        pricing=_pricing(facts_of(name)),
+    )
+
+
 def _changed(former: Model, row: Model) -> Model:
     kept = {
+        "provider": former.provider,
         "created": former.created,
         "owned_by": former.owned_by,
         "planned_deprecation_date": former.planned_deprecation_date,

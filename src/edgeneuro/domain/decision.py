@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
-from edgeneuro.domain.agent import AgentId
+from edgeneuro.domain.agent import AgentId, ModelId
 from edgeneuro.domain.text import QueryText
 from edgeneuro.errors import Reason
 
@@ -18,9 +18,10 @@ MetadataValue = MetadataText | bool | int | FiniteFloat
 
 
 class RouteRequest(BaseModel):
-    """The body of POST /v1/route. `candidates` narrows the choice to these agents; with `fallback`
-    false a failed upstream becomes an error instead of the default agent; `cache` false asks anew
-    and remembers nothing; `explain` adds how the decision came about."""
+    """The body of POST /v1/route. `candidates` narrows the choice to these agents; `model` is asked
+    instead of the active one; with `fallback` false a failed upstream becomes an error instead of
+    the default agent, and a model that is named is the only one asked; `cache` false asks anew and
+    remembers nothing; `explain` adds how the decision came about."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -29,6 +30,7 @@ class RouteRequest(BaseModel):
     session: Label | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
     candidates: Annotated[list[AgentId], Field(min_length=1, max_length=250)] | None = None
+    model: ModelId | None = None
     cache: bool = True
     fallback: bool = True
     explain: bool = False

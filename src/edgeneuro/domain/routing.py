@@ -11,8 +11,14 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from edgeneuro.domain.agent import Agent, ModelId
-from edgeneuro.domain.catalogue import BaseModelFacts, find_model, known_models
+from edgeneuro.domain.catalogue import (
+    BaseModelFacts,
+    find_model,
+    known_models,
+    provider_model_id,
+)
 from edgeneuro.domain.model import Model
+from edgeneuro.domain.provider import Provider
 from edgeneuro.errors import ConflictError
 from edgeneuro.settings import Settings
 
@@ -24,6 +30,7 @@ class StoredConfig(BaseModel):
     fallback_models: list[ModelId] | None = None
     confidence_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
     time_budget_ms: Annotated[int, Field(ge=100, le=60_000)] = 5_000
+    max_retries: Annotated[int, Field(ge=0, le=4)] = 1
     cache_ttl_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 3_600
     log_queries: bool = True
     redact_personal_data: bool = False
@@ -32,17 +39,21 @@ class StoredConfig(BaseModel):
 
 @dataclass(frozen=True)
 class RoutingConfig:
-    """`chain` is the active model and then its fallbacks, `models` all there are by id; `agents`
-    are the enabled ones by id. `stale` names stored settings that hold no more."""
+    """`chain` is the active model, then its `fallbacks`, then the first model of each provider by
+    priority; `models` are all there are by id; `agents` and `providers` are the enabled ones by id.
+    `stale` names stored settings that hold no more."""
 
     revision: int
     stored: StoredConfig
     stale: frozenset[str]
     models: Mapping[str, Model]
     agents: Mapping[str, Agent]
+    providers: Mapping[str, Provider]
+    fallbacks: tuple[Model, ...]
     chain: tuple[Model, ...]
     confidence_threshold: float
     time_budget_ms: int
+    max_retries: int
     cache_ttl_seconds: int
     log_queries: bool
     redact_personal_data: bool
@@ -83,9 +94,10 @@ def build_routing_config(
     agents: Sequence[Agent],
     models: Sequence[Model] = (),
     discovered: Sequence[BaseModelFacts] = (),
+    providers: Sequence[Provider] = (),
 ) -> RoutingConfig:
     """Stored settings over vars. A stored model that is no longer there gives way to the var."""
-    known = known_models(settings, models, discovered)
+    known = known_models(settings, models, discovered, providers)
     stale = {"routing_model"}
     active = find_model(known, stored.routing_model or "")
     if active is not None and active.status == "available":
@@ -94,19 +106,30 @@ def build_routing_config(
         active = known[settings.routing_model]
     wanted = stored.fallback_models
     names = settings.fallback_models if wanted is None else wanted
-    found = [find_model(known, name) for name in names]
-    rest = [model for model in found if model is not None and model.status == "available"]
+    fallbacks = _available(known, names, but=active)
+    last = [provider_model_id(each, each.models[0]) for each in providers if each.models]
+    chain = {model.id: model for model in (active, *fallbacks, *_available(known, last))}
     return RoutingConfig(
         revision=revision,
         stored=stored,
         stale=frozenset(stale),
         models=known,
         agents={agent.id: agent for agent in agents},
-        chain=(active, *(model for model in rest if model.id != active.id)),
+        providers={provider.id: provider for provider in providers},
+        fallbacks=fallbacks,
+        chain=tuple(chain.values()),
         confidence_threshold=stored.confidence_threshold,
         time_budget_ms=stored.time_budget_ms,
+        max_retries=stored.max_retries,
         cache_ttl_seconds=stored.cache_ttl_seconds,
         log_queries=stored.log_queries,
         redact_personal_data=stored.redact_personal_data,
         retention_days=stored.retention_days,
     )
+
+
+def _available(
+    known: Mapping[str, Model], names: Sequence[str], *, but: Model | None = None
+) -> tuple[Model, ...]:
+    found = [find_model(known, name) for name in names]
+    return tuple(m for m in found if m is not None and m.status == "available" and m != but)

@@ -12,6 +12,10 @@ from edgeneuro.store.times import rfc3339, unix_ms
 _COLUMNS = "id, kind, base_url, secret, models, priority, enabled, created_at, updated_at"
 
 
+def select_enabled_providers() -> Statement:
+    return statement(f"SELECT {_COLUMNS} FROM providers WHERE enabled = 1 ORDER BY priority, id")
+
+
 async def list_providers(db: Database, *, limit: int, after: str | None) -> list[Provider]:
     rows = await db.run(
         statement(

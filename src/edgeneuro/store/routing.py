@@ -7,11 +7,19 @@ from edgeneuro.store.config import config_from_rows, select_config, select_revis
 from edgeneuro.store.database import Database
 from edgeneuro.store.discovered import facts_from_row, select_discovered
 from edgeneuro.store.models import model_from_row, select_models
+from edgeneuro.store.providers import provider_from_row, select_enabled_providers
 
 
 async def load_routing_config(db: Database, settings: Settings) -> RoutingConfig:
-    revision, config, agents, models, discovered = await db.batch(
-        [select_revision(), select_config(), select_enabled(), select_models(), select_discovered()]
+    revision, config, agents, models, discovered, providers = await db.batch(
+        [
+            select_revision(),
+            select_config(),
+            select_enabled(),
+            select_models(),
+            select_discovered(),
+            select_enabled_providers(),
+        ]
     )
     return build_routing_config(
         settings,
@@ -20,4 +28,5 @@ async def load_routing_config(db: Database, settings: Settings) -> RoutingConfig
         [agent_from_row(row) for row in agents],
         [model_from_row(row) for row in models],
         [facts_from_row(row) for row in discovered],
+        [provider_from_row(row) for row in providers],
     )

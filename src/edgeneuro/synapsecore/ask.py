@@ -1,4 +1,5 @@
-"""Stage 3, ask: the active model, then its fallbacks, all within one time budget."""
+"""Stage 3, ask: the active model, then its fallbacks, all within one time budget. The same question
+asked by several at a time goes upstream once."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,45 +8,60 @@ from edgeneuro.domain.decision import Answer, Attempt, GatewayTrace, Usage
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import PROMPT_VERSION, answer_schema, build_messages
 from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.errors import JsonModeUnmetError, UpstreamError, UpstreamTimeoutError
+from edgeneuro.errors import (
+    InvalidOutputError,
+    JsonModeUnmetError,
+    StaleAnswerError,
+    UpstreamError,
+    UpstreamRejectedError,
+)
+from edgeneuro.gateway.chain import Try
 from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.question import Question
+from edgeneuro.synapsecore.record import Asker
 from edgeneuro.synapsecore.reply import read_reply
 
 # The answer is some 20 tokens; an agent's id may be long. A fixed seed makes the same question the
 # same answer; 0 is out of Workers AI's range.
-_PARAMETERS = {"max_tokens": 128, "temperature": 0, "seed": 1}
-# A model that others stand behind gets this share of the time left, so that they get a turn.
-_SHARE_OF_TIME_LEFT = 0.6
-_LEAST_USEFUL_MS = 50
+PARAMETERS = {"max_tokens": 128, "temperature": 0, "seed": 1}
 _NO_JSON_SCHEMA = "5025"  # Workers AI's code for a model that has no JSON mode at all
 
 
-@dataclass
+@dataclass(frozen=True)
 class Asked:
-    """What asking came to. `failure` is the first model's: why the active model did not answer."""
+    """What asking came to. `failure` is the first model's: why the model that was wanted did not
+    answer. `shared` tells that another request asked, so that nothing is to count here."""
 
     answer: Answer | None = None
     failure: UpstreamError | None = None
     attempts: list[Attempt] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = 0.0
+    upstream_ms: float = 0.0
     trace: GatewayTrace = field(default_factory=GatewayTrace)
+    shared: bool = False
 
 
 async def ask(
-    services: Services, question: Question, config: RoutingConfig, *, decision_id: str, cache: bool
+    services: Services,
+    question: Question,
+    config: RoutingConfig,
+    asker: Asker,
+    *,
+    decision_id: str,
+    cache: bool,
 ) -> Asked:
     """Asks until a model answers or the time is used up; an upstream's fault is never raised."""
-    asking = _Asking(services, question, config, decision_id=decision_id, cache=cache)
-    for model in config.chain:
-        try:
-            asking.asked.answer = await asking.ask_model(model)
-            break
-        except UpstreamError as failure:
-            asking.asked.failure = asking.asked.failure or failure
-    return asking.asked
+    asking = _Asking(services, question, config, asker, decision_id=decision_id, cache=cache)
+    if not cache:
+        return await asking.ask()
+    seconds = config.time_budget_ms / 1000
+    asked, ours = await services.in_flight.share(question.cache_key, asking.ask, seconds=seconds)
+    if ours:
+        return asked
+    recalled = asked.answer and asked.answer.model_copy(update={"layer": "cache"})
+    return Asked(answer=recalled, failure=asked.failure, shared=True)
 
 
 class _Asking:
@@ -56,50 +72,76 @@ class _Asking:
         services: Services,
         question: Question,
         config: RoutingConfig,
+        asker: Asker,
         *,
         decision_id: str,
         cache: bool,
     ) -> None:
-        self.asked = Asked()
         self._services = services
         self._question = question
         self._config = config
+        self._asker = asker
         self._cache = cache
-        self._deadline = services.monotonic() + config.time_budget_ms / 1000
+        self._chain = services.new_chain(config, purpose="route", budget_ms=config.time_budget_ms)
+        self._trace = GatewayTrace()
+        # What was learned of a model on the way: it has no JSON mode, its cached answer is no use.
+        self._in_text: set[str] = set()
+        self._past_cache: set[str] = set()
         self._messages = build_messages(question.query, question.agents)
         self._metadata = {
             "decision_id": decision_id,
+            "key_id": asker.key_id,
             "agents_revision": config.agents_revision,
             "prompt_version": PROMPT_VERSION,
+            "purpose": "route",
         }
 
-    async def ask_model(self, model: Model) -> Answer:
-        """In JSON mode where the model has it, and once more without where it could not keep to
-        it."""
-        refused = self._services.without_json_mode
-        if model.json_mode and model.base_model not in refused:
-            try:
-                return await self._try(model, answer_schema(self._question.agents))
-            except JsonModeUnmetError as error:
-                if error.upstream_code == _NO_JSON_SCHEMA:
-                    refused.add(model.base_model)
-        return await self._try(model, None)
-
-    async def _try(self, model: Model, schema: dict[str, Any] | None) -> Answer:
-        request = self._request(model, schema)
-        started = self._services.monotonic()
-        given: ModelAnswer | None = None
-        failure: UpstreamError | None = None
+    async def ask(self) -> Asked:
+        answer: Answer | None = None
+        chain = self._chain
         try:
-            given = await self._services.gateway.run(request)
+            answer = await chain.ask(self._question.models, self._try)
+        except UpstreamError:
+            pass  # the chain keeps it
+        return Asked(
+            answer=answer,
+            failure=chain.failure,
+            attempts=chain.attempts,
+            usage=chain.usage,
+            cost_usd=chain.cost_usd,
+            upstream_ms=chain.upstream_ms,
+            trace=self._trace,
+        )
+
+    async def _try(self, this: Try) -> Answer:
+        model = this.model
+        in_json = self._in_json(model)
+        try:
+            given = await self._services.gateway.run(self._request(this, in_json=in_json))
+        except (JsonModeUnmetError, UpstreamRejectedError) as error:
+            if not in_json:
+                raise
+            self._in_text.add(model.id)
+            if error.upstream_code == _NO_JSON_SCHEMA:
+                self._services.without_json_mode.add(model.base_model)
+            if isinstance(error, JsonModeUnmetError):
+                raise
+            # Vendors have no code of their own for it: without JSON mode it may be taken.
+            raise JsonModeUnmetError(error.message, upstream_code=error.upstream_code) from error
+        this.engine = given.engine
+        self._chain.pay(model, given.usage, given.trace)
+        answer = self._read(model, given)
+        self._trace = given.trace
+        return answer
+
+    def _read(self, model: Model, given: ModelAnswer) -> Answer:
+        try:
             agent_id, confidence = read_reply(given.content, self._question.agents)
-        except UpstreamError as error:
-            failure = error
-            raise
-        finally:
-            ms = (self._services.monotonic() - started) * 1000
-            self._record(model, given, failure, ms)
-        self.asked.trace = given.trace
+        except InvalidOutputError as error:
+            if given.trace.cache_status != "HIT" or model.id in self._past_cache:
+                raise
+            self._past_cache.add(model.id)
+            raise StaleAnswerError(error.message) from error
         return Answer(
             agent_id=agent_id,
             confidence=confidence,
@@ -108,55 +150,25 @@ class _Asking:
             adapter=model.adapter,
         )
 
-    def _request(self, model: Model, schema: dict[str, Any] | None) -> ModelRequest:
-        left_ms = (self._deadline - self._services.monotonic()) * 1000
-        if left_ms < _LEAST_USEFUL_MS:
-            raise UpstreamTimeoutError("The time budget was used up.")
-        last = model is self._config.chain[-1]
-        key = f"{self._question.cache_key}:{model.id}:{'json' if schema else 'text'}"
+    def _in_json(self, model: Model) -> bool:
+        refused = model.base_model in self._services.without_json_mode
+        return model.json_mode and not refused and model.id not in self._in_text
+
+    def _request(self, this: Try, *, in_json: bool) -> ModelRequest:
+        model = this.model
+        schema: dict[str, Any] | None = answer_schema(self._question.agents) if in_json else None
+        key = f"{self._question.cache_key}:{model.id}:{'json' if in_json else 'text'}"
         return ModelRequest(
             model=model.base_model,
             adapter=model.adapter,
+            provider=self._config.providers.get(model.provider),
             messages=self._messages,
+            parameters=PARAMETERS,
             response_schema=schema,
-            parameters=_PARAMETERS,
-            timeout_ms=round(left_ms if last else left_ms * _SHARE_OF_TIME_LEFT),
-            cache_key=key if self._cache else None,
+            timeout_ms=this.timeout_ms,
+            cache_key=key if self._cache and model.id not in self._past_cache else None,
             cache_ttl_seconds=self._config.cache_ttl_seconds,
             metadata=self._metadata,
+            collect_payload=self._config.log_queries,
+            trace=self._asker.trace,
         )
-
-    def _record(
-        self, model: Model, given: ModelAnswer | None, failure: UpstreamError | None, ms: float
-    ) -> None:
-        self.asked.attempts.append(
-            Attempt(
-                model=model.base_model,
-                adapter=model.adapter,
-                provider="workers-ai",
-                outcome=_outcome(failure),
-                code=failure.upstream_code if failure else None,
-                ms=round(ms, 1),
-                engine=given.engine if given else None,
-            )
-        )
-        if given is None or given.trace.cache_status == "HIT":
-            return  # nothing was computed, so nothing is to pay
-        self.asked.usage += given.usage
-        cost = _cost_usd(model, given.usage)
-        both_known = cost is not None and self.asked.cost_usd is not None
-        self.asked.cost_usd = (self.asked.cost_usd or 0) + (cost or 0) if both_known else None
-
-
-def _outcome(failure: UpstreamError | None) -> str:
-    if failure is None:
-        return "ok"
-    return "json_mode_unmet" if isinstance(failure, JsonModeUnmetError) else failure.reason
-
-
-def _cost_usd(model: Model, usage: Usage) -> float | None:
-    if model.pricing is None:
-        return None
-    prompt = usage.prompt_tokens * model.pricing.input_per_million
-    completion = usage.completion_tokens * model.pricing.output_per_million
-    return round((prompt + completion) / 1_000_000, 12)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeneuro.domain.agent import Agent
+from edgeneuro.domain.catalogue import find_model
 from edgeneuro.domain.decision import RouteRequest
+from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.query import normalise
 from edgeneuro.domain.routing import RoutingConfig
@@ -16,24 +18,43 @@ from edgeneuro.errors import InvalidRequestError
 
 @dataclass(frozen=True)
 class Question:
-    """`agents` are the ones that may be chosen, `stand_in` the one that answers when none can
-    be."""
+    """`agents` are the ones that may be chosen, `stand_in` the one that answers when none can be;
+    `models` are asked in this order."""
 
     query: str
     agents: tuple[Agent, ...]
     stand_in: Agent
+    models: tuple[Model, ...]
     cache_key: str
 
 
 def ask_question(request: RouteRequest, config: RoutingConfig) -> Question:
-    """Raises InvalidRequestError for candidates that are not enabled agents, ConflictError
-    where there is no agent at all."""
+    """Raises InvalidRequestError for candidates that are not enabled agents and for a model that
+    is not there, ConflictError where there is no agent at all."""
     default_agent = config.require_default_agent()
     agents = _candidates(request.candidates, config)
     # A caller that names candidates gets one of them, also when none can be chosen.
     stand_in = default_agent if default_agent in agents else agents[0]
     ids = sorted(agent.id for agent in agents) if request.candidates else None
-    return Question(request.query, agents, stand_in, _cache_key(request.query, config, ids))
+    models = _models(request, config)
+    cache_key = _cache_key(request.query, models[0], config.agents_revision, ids)
+    return Question(request.query, agents, stand_in, models, cache_key)
+
+
+def _models(request: RouteRequest, config: RoutingConfig) -> tuple[Model, ...]:
+    if request.model is None:
+        return config.chain
+    model = find_model(config.models, request.model)
+    if model is None or model.status != "available" or model.type == "classifier":
+        raise InvalidRequestError(
+            f"{request.model!r} is not a model that can be asked. GET /v1/models lists those that"
+            " are available.",
+            code="unknown_model",
+            param="model",
+        )
+    # Who names a model and wants nothing instead gets nobody else's answer.
+    others = config.chain if request.fallback else ()
+    return (model, *(other for other in others if other.id != model.id))
 
 
 def _candidates(wanted: Sequence[str] | None, config: RoutingConfig) -> tuple[Agent, ...]:
@@ -49,13 +70,14 @@ def _candidates(wanted: Sequence[str] | None, config: RoutingConfig) -> tuple[Ag
     return tuple(config.agents[agent_id] for agent_id in dict.fromkeys(wanted))
 
 
-def _cache_key(query: str, config: RoutingConfig, candidates: list[str] | None) -> str:
+def _cache_key(query: str, model: Model, agents_revision: str, candidates: list[str] | None) -> str:
     # A hash over canonical JSON: no part can be forged by writing a separator into another.
     parts = [
         normalise(query),
-        config.active.base_model,
-        config.active.adapter,
-        config.agents_revision,
+        model.provider,
+        model.base_model,
+        model.adapter,
+        agents_revision,
         PROMPT_VERSION,
         candidates,
     ]

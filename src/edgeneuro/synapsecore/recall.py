@@ -36,7 +36,7 @@ def remember(
     """Keeps the active model's answer in the isolate; returns the write that keeps it in D1. A
     fallback model's answer is not kept: it would stand in for the active model long after that is
     well again."""
-    if asked.answer is None or asked.failure is not None:
+    if asked.answer is None or asked.failure is not None or asked.shared:
         return None
     answer = asked.answer.model_copy(update={"layer": "cache"})
     expires_at_ms = services.now_ms() + config.cache_ttl_seconds * 1000

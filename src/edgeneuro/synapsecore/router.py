@@ -41,9 +41,10 @@ async def route_query(services: Services, request: RouteRequest, asker: Asker) -
     if answer is None:
         with stages.stage("ask"):
             asked = await ask(
-                services, question, config, decision_id=decision_id, cache=request.cache
+                services, question, config, asker, decision_id=decision_id, cache=request.cache
             )
             answer = asked.answer
+            recalled = asked.shared and answer is not None
     with stages.stage("decide"):
         verdict = decide(
             question,
@@ -71,7 +72,7 @@ async def route_query(services: Services, request: RouteRequest, asker: Asker) -
         latency_ms=stages.total_ms(),
         gateway=asked.trace,
     )
-    upstream_ms = round(sum(attempt.ms for attempt in asked.attempts), 1)
+    upstream_ms = round(asked.upstream_ms, 1)
     refused = asked.failure if answer is None and not request.fallback else None
     note_decision(asker.facts, decision, failure=refused, upstream_ms=upstream_ms)
     new_answer = remember(services, question, config, asked) if request.cache else None

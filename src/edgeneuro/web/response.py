@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from edgeneuro.errors import DatabaseError, EdgeNeuroError
+from edgeneuro.errors import DatabaseError, EdgeNeuroError, UpstreamError
 from edgeneuro.web.streams import Parts
 
 Content = TypeVar("Content", bound=BaseModel)
@@ -53,4 +53,8 @@ def error_response(error: EdgeNeuroError, request_id: str) -> Response:
         "request_id": request_id,
         **error.details(),
     }
-    return Response(error.status, json.dumps(body), {"content-type": JSON, **error.headers})
+    headers = {"content-type": JSON, **error.headers}
+    if isinstance(error, UpstreamError):
+        # It was tried again here already, or will not pass; the official clients go by this.
+        headers["x-should-retry"] = "false"
+    return Response(error.status, json.dumps(body), headers)

@@ -1,0 +1,160 @@
+"""A chain of models: one is asked after the other until one answers, all within one time budget.
+An error that may pass is tried again after a pause; a model that keeps failing is passed over."""
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from edgeneuro.domain.decision import Attempt, GatewayTrace, Usage
+from edgeneuro.domain.model import Model
+from edgeneuro.errors import UpstreamError, UpstreamTimeoutError
+from edgeneuro.gateway.breaker import Breakers
+
+T = TypeVar("T")
+# A model that others stand behind gets this share of the time left, so that they get a turn.
+_SHARE_OF_TIME_LEFT = 0.6
+_LEAST_USEFUL_SECONDS = 0.05
+_FIRST_PAUSE_SECONDS = 0.2  # doubled with every further try
+
+
+@dataclass
+class Try:
+    """One try of one model; `number` counts those of this model from 1. Who makes the try puts in
+    what `engine` the answer says it is of."""
+
+    model: Model
+    number: int
+    timeout_ms: int
+    engine: str | None = None
+
+
+class Chain:
+    """One answer's way. `failure` is the first model's: why the one that was wanted did not answer.
+    `usage` and `cost_usd` are what all tries came to; the cost is None once a price is not known.
+    Times in milliseconds."""
+
+    def __init__(
+        self,
+        breakers: Breakers,
+        *,
+        purpose: Literal["route", "chat"],
+        budget_ms: int,
+        max_retries: int,
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self.attempts: list[Attempt] = []
+        self.failure: UpstreamError | None = None
+        self.usage = Usage()
+        self.cost_usd: float | None = 0.0
+        self.upstream_ms = 0.0
+        self._breakers = breakers
+        self._purpose = purpose
+        self._max_retries = max_retries
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._deadline = monotonic() + budget_ms / 1000
+
+    async def ask(self, models: Sequence[Model], one_try: Callable[[Try], Awaitable[T]]) -> T:
+        """What `one_try` made of the first answer. Raises the first model's failure where nobody
+        answers."""
+        started = self._monotonic()
+        try:
+            for place, model in enumerate(models):
+                if place > 0:
+                    self._fall_back_to(model)
+                try:
+                    return await self._ask_model(model, one_try, last=place == len(models) - 1)
+                except UpstreamError as failure:
+                    self.failure = self.failure or failure
+        finally:
+            self.upstream_ms += (self._monotonic() - started) * 1000
+        assert self.failure is not None, "a chain has a model"
+        raise self.failure
+
+    def pay(self, model: Model, usage: Usage, trace: GatewayTrace) -> None:
+        """Adds what an answer has used. One out of AI Gateway's cache was not computed again, so
+        nothing is to pay."""
+        if trace.cache_status == "HIT":
+            return
+        self.usage += usage
+        cost = cost_usd(model, usage)
+        known = cost is not None and self.cost_usd is not None
+        self.cost_usd = (self.cost_usd or 0) + (cost or 0) if known else None
+
+    async def _ask_model(
+        self, model: Model, one_try: Callable[[Try], Awaitable[T]], *, last: bool
+    ) -> T:
+        now = self._monotonic()
+        deadline = now + (self._deadline - now) * (1 if last else _SHARE_OF_TIME_LEFT)
+        refusal = self._breakers.refusal(model.id)
+        if refusal is not None:
+            self._record(Try(model, 1, 0), "circuit_open", refusal, 0)
+            raise refusal
+        number = 0
+        while True:
+            number += 1
+            left = deadline - self._monotonic()
+            if left < _LEAST_USEFUL_SECONDS:
+                raise UpstreamTimeoutError("The time budget was used up.")
+            this = Try(model, number, round(left * 1000))
+            try:
+                return await self._tried(this, one_try)
+            except UpstreamError as failure:
+                pause = self._pause(failure, number)
+                if pause is None or self._monotonic() + pause + _LEAST_USEFUL_SECONDS > deadline:
+                    raise
+                if pause > 0:
+                    await self._sleep(pause)
+
+    async def _tried(self, this: Try, one_try: Callable[[Try], Awaitable[T]]) -> T:
+        started = self._monotonic()
+        failure: UpstreamError | None = None
+        try:
+            return await one_try(this)
+        except UpstreamError as error:
+            failure = error
+            raise
+        finally:
+            ms = (self._monotonic() - started) * 1000
+            self._breakers.note(this.model.id, failure)
+            self._record(this, "ok" if failure is None else failure.outcome, failure, ms)
+
+    def _pause(self, failure: UpstreamError, number: int) -> float | None:
+        """How many seconds to wait before the model is asked again; None is not at all."""
+        if failure.ask_differently and number == 1:
+            return 0
+        if not failure.may_pass or number > self._max_retries:
+            return None
+        if failure.retry_after_seconds is not None:
+            return failure.retry_after_seconds
+        # Not all at the same moment, or they would meet again.
+        return float(_FIRST_PAUSE_SECONDS * 2 ** (number - 1) * random.uniform(0.5, 1))
+
+    def _fall_back_to(self, model: Model) -> None:
+        if self.attempts:
+            self.attempts[-1] = self.attempts[-1].model_copy(update={"fell_back_to": model.id})
+
+    def _record(self, this: Try, outcome: str, failure: UpstreamError | None, ms: float) -> None:
+        self.attempts.append(
+            Attempt(
+                purpose=self._purpose,
+                model=this.model.base_model,
+                adapter=this.model.adapter,
+                provider=this.model.provider,
+                outcome=outcome,
+                code=failure.upstream_code if failure else None,
+                ms=round(ms, 1),
+                engine=this.engine,
+            )
+        )
+
+
+def cost_usd(model: Model, usage: Usage) -> float | None:
+    """What the tokens cost; None where the price is not known."""
+    if model.pricing is None:
+        return None
+    prompt = usage.prompt_tokens * model.pricing.input_per_million
+    completion = usage.completion_tokens * model.pricing.output_per_million
+    return round((prompt + completion) / 1_000_000, 12)

@@ -1,0 +1,273 @@
+"""Retries, fallbacks, breakers and shared questions, on a clock that only the test moves."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from edgeneuro.domain.decision import GatewayTrace
+from edgeneuro.errors import (
+    InvalidOutputError,
+    UpstreamCapacityError,
+    UpstreamError,
+    UpstreamNotConfiguredError,
+    UpstreamRateLimitedError,
+    UpstreamRejectedError,
+    UpstreamTimeoutError,
+)
+from edgeneuro.gateway.breaker import Breakers
+from edgeneuro.gateway.scripted import ScriptedGateway
+from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
+from edgeneuro.services import InFlight
+from tests.unit.conftest import Clock, Product, says
+
+LLAMA = "@cf/meta/llama-3.2-1b-instruct"
+GRANITE = "@cf/ibm-granite/granite-4.0-h-micro"
+
+
+def tries(decision: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(attempt["model"], attempt["outcome"]) for attempt in decision["attempts"]]
+
+
+async def test_an_error_that_may_pass_is_tried_again_after_a_pause(product: Product) -> None:
+    product.gateway.enqueue(UpstreamCapacityError("busy"), says("hr"))
+    started = product.clock.seconds
+    decision = (await product.route("Leave?")).json()
+    assert tries(decision) == [(LLAMA, "capacity"), (LLAMA, "ok")]
+    assert (decision["agent"]["id"], decision["layer"]) == ("hr", "llm")
+    assert 0.1 <= product.clock.seconds - started <= 0.2
+    # The active model answered after all, so its answer is kept.
+    assert (await product.route("Leave?")).json()["cache"] == "hit"
+
+
+async def test_a_retry_after_is_kept_to(product: Product) -> None:
+    limited = UpstreamRateLimitedError("slow down", headers={"retry-after": "2"})
+    product.gateway.enqueue(limited, says("hr"))
+    started = product.clock.seconds
+    assert (await product.route("Leave?")).json()["layer"] == "llm"
+    assert product.clock.seconds - started == 2
+
+
+async def test_a_retry_after_beyond_the_budget_falls_back_at_once(product: Product) -> None:
+    limited = UpstreamRateLimitedError("slow down", headers={"retry-after": "60"})
+    product.gateway.enqueue(limited, says("hr"))
+    started = product.clock.seconds
+    decision = (await product.route("Leave?")).json()
+    assert tries(decision) == [(LLAMA, "rate_limited"), (GRANITE, "ok")]
+    assert product.clock.seconds == started
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [UpstreamTimeoutError("t"), UpstreamNotConfiguredError("n"), InvalidOutputError("i")],
+)
+async def test_what_will_not_pass_is_not_tried_again(
+    product: Product, failure: UpstreamError
+) -> None:
+    product.gateway.enqueue(failure, says("hr"))
+    decision = (await product.route("Leave?")).json()
+    assert tries(decision) == [(LLAMA, failure.reason), (GRANITE, "ok")]
+    assert decision["attempts"][0]["fell_back_to"] == GRANITE
+
+
+async def test_max_retries_is_a_setting(product: Product) -> None:
+    await product.call("PATCH", "/v1/config", {"max_retries": 3, "fallback_models": []})
+    product.gateway.enqueue(*[UpstreamCapacityError("busy")] * 3, says("hr"))
+    assert len((await product.route("Leave?")).json()["attempts"]) == 4
+    await product.call("PATCH", "/v1/config", {"max_retries": 0})
+    product.gateway.enqueue(UpstreamCapacityError("busy"), says("hr"))
+    assert len((await product.route("Pay?")).json()["attempts"]) == 1
+
+
+async def test_a_useless_answer_out_of_the_cache_is_asked_for_past_it(product: Product) -> None:
+    stale = ModelAnswer(content="elephants", trace=GatewayTrace(cache_status="HIT"))
+    product.gateway.enqueue(stale, says("hr"))
+    decision = (await product.route("Leave?")).json()
+    assert tries(decision) == [(LLAMA, "invalid_output"), (LLAMA, "ok")]
+    first, second = product.gateway.requests
+    assert first.cache_key is not None
+    assert second.cache_key is None
+
+
+async def test_a_named_model_without_fallback_is_the_only_one_asked(product: Product) -> None:
+    product.gateway.enqueue(UpstreamNotConfiguredError("n"))
+    answered = await product.route("Leave?", model=GRANITE, fallback=False)
+    assert (answered.status, answered.json()["error"]["code"]) == (502, "upstream_not_configured")
+    assert [request.model for request in product.gateway.requests] == [GRANITE]
+
+
+async def test_a_named_model_goes_first_and_has_its_own_cache(product: Product) -> None:
+    product.gateway.enqueue(says("hr"), says("it_support"))
+    assert (await product.route("Leave?")).json()["model"] == LLAMA
+    named = (await product.route("Leave?", model=GRANITE)).json()
+    assert (named["model"], named["agent"]["id"], named["cache"]) == (GRANITE, "it_support", "miss")
+
+
+async def test_a_model_that_is_not_there_is_named(product: Product) -> None:
+    error = (await product.route("Leave?", model="no-such")).json()["error"]
+    assert (error["code"], error["param"]) == ("unknown_model", "model")
+
+
+async def test_a_provider_stands_behind_all_models(product: Product) -> None:
+    provider = {"id": "groq", "kind": "groq", "secret": "GROQ_KEY", "models": ["llama-4", "other"]}
+    assert (await product.call("POST", "/v1/providers", provider)).status == 201
+    product.gateway.enqueue(
+        UpstreamNotConfiguredError("n"), UpstreamNotConfiguredError("n"), says("hr")
+    )
+    decision = (await product.route("Leave?")).json()
+    assert [(a["provider"], a["model"]) for a in decision["attempts"]] == [
+        ("workers-ai", LLAMA),
+        ("workers-ai", GRANITE),
+        ("groq", "llama-4"),
+    ]
+    asked = product.gateway.requests[-1].provider
+    assert asked is not None
+    assert (asked.kind, asked.secret) == ("groq", "GROQ_KEY")
+    assert (await product.call("GET", "/v1/models/groq/other")).json()["provider"] == "groq"
+    await product.call("PATCH", "/v1/providers/groq", {"enabled": False})
+    assert (await product.call("GET", "/v1/models/groq/other")).status == 404
+
+
+async def test_a_vendor_that_refuses_json_mode_is_asked_in_text(product: Product) -> None:
+    product.gateway.enqueue(UpstreamRejectedError("no response_format"), says("hr"))
+    decision = (await product.route("Leave?")).json()
+    assert tries(decision) == [(LLAMA, "json_mode_unmet"), (LLAMA, "ok")]
+    assert [bool(each.response_schema) for each in product.gateway.requests] == [True, False]
+
+
+async def test_a_model_that_keeps_failing_is_passed_over_for_a_while(product: Product) -> None:
+    await product.call("PATCH", "/v1/config", {"max_retries": 0})
+    for number in range(5):
+        product.gateway.enqueue(UpstreamCapacityError("busy", upstream_code="3040"), says("hr"))
+        await product.route(f"Question {number}")
+    product.gateway.enqueue(says("hr"))
+    decision = (await product.route("Leave?")).json()
+    assert tries(decision) == [(LLAMA, "circuit_open"), (GRANITE, "ok")]
+    assert decision["attempts"][0]["code"] == "3040"
+    text = (await product.call("GET", "/metrics")).text
+    assert f'edgeneuro_circuit_open{{model="{LLAMA}"}} 1' in text
+    assert f'edgeneuro_circuit_opened_total{{model="{LLAMA}"}} 1' in text
+    product.clock.seconds += 31
+    product.gateway.enqueue(says("hr"))
+    assert tries((await product.route("Well again?")).json()) == [(LLAMA, "ok")]
+    text = (await product.call("GET", "/metrics")).text
+    assert f'edgeneuro_circuit_open{{model="{LLAMA}"}} 1' not in text
+
+
+async def test_with_everybody_passed_over_the_reason_stays(product: Product) -> None:
+    await product.call("PATCH", "/v1/config", {"max_retries": 0, "fallback_models": []})
+    for number in range(5):
+        product.gateway.enqueue(UpstreamTimeoutError("slow"))
+        await product.route(f"Question {number}")
+    decision = (await product.route("Leave?")).json()
+    assert (decision["layer"], decision["reason"]) == ("fallback", "timeout")
+    assert tries(decision) == [(LLAMA, "circuit_open")]
+    refused = await product.route("Leave?", fallback=False)
+    assert (refused.status, refused.headers["retry-after"]) == (504, "30")
+
+
+async def test_a_change_of_the_configuration_lets_everybody_try_again(product: Product) -> None:
+    await product.call("PATCH", "/v1/config", {"max_retries": 0, "fallback_models": []})
+    for number in range(5):
+        product.gateway.enqueue(UpstreamTimeoutError("slow"))
+        await product.route(f"Question {number}")
+    await product.call("PATCH", "/v1/config", {"time_budget_ms": 9_000})
+    product.gateway.enqueue(says("hr"))
+    assert tries((await product.route("Leave?")).json()) == [(LLAMA, "ok")]
+
+
+def test_one_request_tries_an_open_model_and_its_failure_opens_it_again() -> None:
+    clock = Clock()
+    breakers = Breakers(clock)
+    for _ in range(5):
+        breakers.note("m", UpstreamTimeoutError("slow"))
+    assert breakers.refusal("m") is not None
+    clock.seconds += 30
+    assert breakers.refusal("m") is None
+    assert isinstance(breakers.refusal("m"), UpstreamTimeoutError)
+    breakers.note("m", UpstreamTimeoutError("slow"))
+    clock.seconds += 29
+    assert breakers.refusal("m") is not None
+    clock.seconds += 1
+    assert breakers.refusal("m") is None
+    breakers.note("m", None)
+    assert breakers.refusal("m") is None
+    assert breakers.states() == []
+
+
+def test_an_open_model_is_left_alone_for_as_long_as_it_asks_but_not_for_ever() -> None:
+    clock = Clock()
+    breakers = Breakers(clock)
+    for _ in range(5):
+        breakers.note("m", UpstreamRateLimitedError("r", headers={"retry-after": "86400"}))
+    clock.seconds += 299
+    assert breakers.refusal("m") is not None
+    clock.seconds += 1
+    assert breakers.refusal("m") is None
+
+
+@pytest.mark.parametrize("failure", [InvalidOutputError("i"), UpstreamRejectedError("r"), None])
+def test_a_model_that_answers_anything_is_well(failure: UpstreamError | None) -> None:
+    breakers = Breakers(Clock())
+    for _ in range(4):
+        breakers.note("m", UpstreamTimeoutError("slow"))
+    breakers.note("m", failure)
+    breakers.note("m", UpstreamTimeoutError("slow"))
+    assert breakers.refusal("m") is None
+
+
+class SteadyGateway(ScriptedGateway):
+    """Answers one step after the other, each after the others had their turn."""
+
+    async def run(self, request: ModelRequest, /) -> ModelAnswer:
+        for _ in range(50):
+            await asyncio.sleep(0)
+        return await super().run(request)
+
+
+async def test_the_same_question_at_the_same_time_goes_upstream_once(product: Product) -> None:
+    gateway = SteadyGateway(says("hr", 0.8))
+    busy = Product(product.database, product.services.settings, gateway=gateway)
+    answers = await asyncio.gather(*(busy.route("Leave?") for _ in range(5)))
+    decisions = [answered.json() for answered in answers]
+    assert len(gateway.requests) == 1
+    assert {(d["agent"]["id"], d["confidence"]) for d in decisions} == {("hr", 0.8)}
+    assert sorted((d["layer"], d["cache"], len(d["attempts"])) for d in decisions) == [
+        *[("cache", "hit", 0)] * 4,
+        ("llm", "miss", 1),
+    ]
+    assert len(await busy.logs()) == 5
+
+
+async def test_a_shared_failure_is_everybodys(product: Product) -> None:
+    gateway = SteadyGateway(*[UpstreamNotConfiguredError("n")] * 2)
+    busy = Product(product.database, product.services.settings, gateway=gateway)
+    answers = await asyncio.gather(*(busy.route("Leave?") for _ in range(3)))
+    assert {answered.json()["reason"] for answered in answers} == {"not_configured"}
+    assert len(gateway.requests) == 2
+
+
+async def test_cache_false_shares_nothing(product: Product) -> None:
+    gateway = SteadyGateway(says("hr"), says("hr"))
+    busy = Product(product.database, product.services.settings, gateway=gateway)
+    await asyncio.gather(*(busy.route("Leave?", cache=False) for _ in range(2)))
+    assert len(gateway.requests) == 2
+
+
+async def test_who_waits_in_vain_makes_it_himself() -> None:
+    clock = Clock()
+    in_flight = InFlight(clock, clock.sleep)
+    gone = asyncio.Event()
+
+    async def never() -> str:
+        await gone.wait()  # its request was cancelled by the runtime, without a word
+        return "late"
+
+    async def at_once() -> str:
+        return "made"
+
+    leader = asyncio.ensure_future(in_flight.share("k", never, seconds=5))
+    await asyncio.sleep(0)
+    assert await in_flight.share("k", at_once, seconds=5) == ("made", True)
+    gone.set()
+    assert await leader == ("late", True)
