@@ -71,7 +71,7 @@ async def route_query(services: Services, request: RouteRequest, asker: Asker) -
         latency_ms=stages.total_ms(),
         gateway=asked.trace,
     )
-    upstream_ms = round(sum(attempt.ms for attempt in asked.attempts), 1)
+    upstream_ms = round(sum(attempt.ms for attempt in asked.attempts), 2)
     refused = asked.failure if answer is None and not request.fallback else None
     note_decision(asker.facts, decision, failure=refused, upstream_ms=upstream_ms)
     new_answer = remember(services, question, config, asked) if request.cache else None
