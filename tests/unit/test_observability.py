@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgeneuro.domain.trace import Trace
-from edgeneuro.errors import DatabaseError, UpstreamCapacityError
+from edgeneuro.errors import DatabaseError, UpstreamQuotaError, UpstreamTimeoutError
 from edgeneuro.gateway.scripted import ScriptedGateway
 from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
 from edgeneuro.request_log import RequestLog
@@ -120,7 +120,7 @@ async def test_browsers_of_allowed_sites_may_send_and_read_it(
 
 
 async def test_a_decisions_line(slow: Product, capsys: pytest.CaptureFixture[str]) -> None:
-    slow.gateway.enqueue(UpstreamCapacityError("Full."), says("hr"))
+    slow.gateway.enqueue(UpstreamQuotaError("Used up."), says("hr"))
     capsys.readouterr()
     headers = {"traceparent": TRACEPARENT, "x-request-id": "mine"}
     answered = await slow.call("POST", "/v1/route", {"query": "My secret"}, headers=headers)
@@ -151,11 +151,12 @@ async def test_a_decisions_line(slow: Product, capsys: pytest.CaptureFixture[str
 async def test_the_line_of_a_kept_answer_and_of_an_upstreams_error(
     slow: Product, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    slow.gateway.enqueue(says("hr"))
+    late = UpstreamTimeoutError("Too slow.")
+    slow.gateway.enqueue(says("hr"), late, late)
     await slow.route("Leave?")
     await slow.route("leave?")
     answered = await slow.route("VPN?", fallback=False)
-    assert answered.status == 502
+    assert answered.status == 504
     _, kept, failed = requests(capsys)
     assert (kept["layer"], kept["cache"], kept["attempts"], kept["upstream_ms"]) == (
         "cache",
@@ -165,13 +166,13 @@ async def test_the_line_of_a_kept_answer_and_of_an_upstreams_error(
     )
     assert (failed["level"], failed["status"], failed["error_code"]) == (
         "error",
-        502,
-        "upstream_error",
+        504,
+        "upstream_timeout",
     )
     assert (failed["agent"], failed["layer"], failed["reason"], failed["attempts"]) == (
         None,
         "fallback",
-        "upstream_error",
+        "timeout",
         2,
     )
     assert failed["decision_id"] == (await slow.logs())[0]["id"]
@@ -355,7 +356,7 @@ async def busy(settings: Settings) -> AsyncIterator[Product]:
 async def test_added_time_is_what_the_models_did_not_take(
     busy: Product, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    busy.gateway.enqueue(UpstreamCapacityError("Full."), says("hr"))
+    busy.gateway.enqueue(UpstreamQuotaError("Used up."), says("hr"))
     await busy.route("Leave?")
     line = requests(capsys)[-1]
     assert (line["ms"], line["upstream_ms"], line["added_ms"]) == (503.0, 500.0, 3.0)
@@ -373,6 +374,17 @@ async def test_added_time_is_what_the_models_did_not_take(
     for model in (LLAMA, GRANITE):
         assert value(samples, f"{upstream}_count", model=model) == 1
         assert value(samples, f"{upstream}_sum", model=model) == pytest.approx(0.25)
+
+
+async def test_a_model_that_is_passed_over_has_no_upstream_seconds(product: Product) -> None:
+    for number in range(5):
+        product.gateway.enqueue(UpstreamTimeoutError("Too slow."), says("hr"))
+        await product.route(f"Question {number}?")
+    product.gateway.enqueue(says("hr"))
+    passed_over = (await product.route("VPN?")).json()["attempts"][0]
+    assert (passed_over["model"], passed_over["outcome"]) == (LLAMA, "circuit_open")
+    samples = await scrape(product)
+    assert value(samples, "edgeneuro_upstream_seconds_count", model=LLAMA) == 5
 
 
 async def test_only_what_asks_models_has_added_time(product: Product) -> None:

@@ -128,7 +128,8 @@ def count(metrics: Metrics, entry: LogEntry) -> None:
     for attempt in entry.attempts:
         model = attempt.adapter or attempt.model
         metrics.attempts.add(1, model, attempt.outcome)
-        metrics.upstream_seconds.observe(attempt.ms / 1000, model)
+        if attempt.outcome != "circuit_open":  # then nobody was asked
+            metrics.upstream_seconds.observe(attempt.ms / 1000, model)
     metrics.tokens.add(entry.usage.prompt_tokens, "prompt")
     metrics.tokens.add(entry.usage.completion_tokens, "completion")
     metrics.cost_usd.add(entry.cost_usd or 0)

@@ -72,7 +72,7 @@ async def route_query(services: Services, request: RouteRequest, asker: Asker) -
         latency_ms=stages.total_ms(),
         gateway=asked.trace,
     )
-    upstream_ms = round(asked.upstream_ms, 1)
+    upstream_ms = round(asked.upstream_ms, 2)
     refused = asked.failure if answer is None and not request.fallback else None
     note_decision(asker.facts, decision, failure=refused, upstream_ms=upstream_ms)
     new_answer = remember(services, question, config, asked) if request.cache else None
