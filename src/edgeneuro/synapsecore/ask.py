@@ -56,12 +56,13 @@ async def ask(
     asking = _Asking(services, question, config, asker, decision_id=decision_id, cache=cache)
     if not cache:
         return await asking.ask()
-    seconds = config.time_budget_ms / 1000
+    seconds, started = config.time_budget_ms / 1000, services.monotonic()
     asked, ours = await services.in_flight.share(question.cache_key, asking.ask, seconds=seconds)
     if ours:
         return asked
     recalled = asked.answer and asked.answer.model_copy(update={"layer": "cache"})
-    return Asked(answer=recalled, failure=asked.failure, shared=True)
+    waited_ms = (services.monotonic() - started) * 1000
+    return Asked(answer=recalled, failure=asked.failure, upstream_ms=waited_ms, shared=True)
 
 
 class _Asking:
