@@ -32,12 +32,13 @@ class App:
         request_id = self._request_id(request)
         started_at = self._services.monotonic()
         found: Found | None = None
+        headers: dict[str, str] = {}
         try:
             if request.method == "OPTIONS":
                 response = preflight_response(_TABLE.methods_of(request.path))
             else:
                 found = _TABLE.find(request.method, request.path)
-                response = await self._respond(found, request, request_id, background)
+                response = await self._respond(found, request, request_id, background, headers)
         except DatabaseError as error:
             self._services.failures.note("request", error)
             response = error_response(error, request_id)
@@ -51,7 +52,7 @@ class App:
                 "Something went wrong on our side. Report it with the request id."
             )
             response = error_response(fault, request_id)
-        response.headers |= {
+        response.headers |= headers | {
             "x-request-id": request_id,
             "x-content-type-options": "nosniff",
             "cache-control": "no-store",
@@ -68,10 +69,15 @@ class App:
         )
 
     async def _respond(
-        self, found: Found, request: Request, request_id: str, background: Background
+        self,
+        found: Found,
+        request: Request,
+        request_id: str,
+        background: Background,
+        headers: dict[str, str],
     ) -> Response:
         credential = await self._admit(found.route, request)
-        call = Call(self._services, credential, request_id, background, _TABLE)
+        call = Call(self._services, credential, request_id, background, _TABLE, headers)
         body = b""
         if found.handler.body is not None:
             body = await request.read_body(found.route.max_body_bytes)

@@ -13,6 +13,9 @@ EdgeNeuroError
 ├── ConflictError 409              the request is fine, the state of things forbids it
 ├── IdempotencyMismatchError 422   the Idempotency-Key was sent with another request before
 ├── RateLimitedError 429           our own limit in front
+│   └── KeyRateLimitedError        the key's requests in this minute are used up
+├── BudgetExceededError 429        the key's USD for this month are used up
+│   └── TokenBudgetExceededError   its tokens are
 ├── NotConfiguredError 503         a setting or a first record is missing
 ├── UnavailableError 503           a service that is needed does not answer
 ├── DatabaseError 503              D1 failed
@@ -172,6 +175,20 @@ class RateLimitedError(EdgeNeuroError):
     status = 429
     type = "rate_limit_error"
     code = "edge_rate_limited"
+
+
+class KeyRateLimitedError(RateLimitedError):
+    code = "key_rate_limited"
+
+
+class BudgetExceededError(EdgeNeuroError):
+    status = 429
+    type = "budget_exceeded"
+    code = "key_budget_exceeded"
+
+
+class TokenBudgetExceededError(BudgetExceededError):
+    code = "key_token_budget_exceeded"
 
 
 class NotConfiguredError(EdgeNeuroError):

@@ -9,7 +9,7 @@ from edgeneuro.web.response import Reply
 
 async def route(call: Call, body: RouteRequest) -> Reply[Decision]:
     """Decide which agent answers a query."""
-    asker = Asker(call.request_id, call.credential.key_id, call.background)
+    asker = Asker(call.request_id, call.credential, call.background, call.headers)
     routed = await route_query(call.services, body, asker)
     return Reply(
         routed.decision,

@@ -17,15 +17,18 @@ from edgeneuro.store.logs import insert_log
 from edgeneuro.store.times import rfc3339
 from edgeneuro.store.usage import count_answer
 from edgeneuro.synapsecore.redact import redact
+from edgeneuro.web.auth import Credential
 
 
 @dataclass(frozen=True)
 class Asker:
-    """Who asked, and the way to do something after they have their answer."""
+    """Who asked, the way to do something after they have their answer, and the headers that go
+    on it."""
 
     request_id: str
-    key_id: str
+    credential: Credential
     background: Callable[[Coroutine[Any, Any, None]], None]
+    headers: dict[str, str]
 
 
 def _log_entry(
@@ -43,7 +46,7 @@ def _log_entry(
         id=decision.id,
         created_at=rfc3339(created_ms),
         request_id=asker.request_id,
-        key_id=asker.key_id,
+        key_id=asker.credential.key_id,
         candidates=request.candidates,
         status=200 if failure is None else failure.status,
         agent_id=decision.agent.id if failure is None else None,
@@ -113,15 +116,15 @@ async def record(
     created_ms: int,
     failure: UpstreamError | None,
     new_answer: Statement | None,
+    settlement: Statement | None,
 ) -> None:
-    """Makes the row, which nobody waits for, and writes it, the sums that it adds to and the new
-    answer for the cache in one batch: log rows and sums never part. The answer is out already, so
-    a failure cannot reach anybody: it is counted."""
+    """Makes the row, which nobody waits for, and writes it, the sums that it adds to, the new
+    answer for the cache and what the key has used in one batch: log rows and sums never part. The
+    answer is out already, so a failure cannot reach anybody: it is counted."""
     entry = _log_entry(request, decision, config, asker, created_ms=created_ms, failure=failure)
     count(services.metrics, entry)
     statements = [insert_log(entry), *count_answer(entry.id)]
-    if new_answer is not None:
-        statements.append(new_answer)
+    statements += [each for each in (new_answer, settlement) if each is not None]
     try:
         await services.db.batch(statements)
     except DatabaseError as error:
