@@ -135,43 +135,34 @@ def _refusal(limits: KeyLimits, used: Used, wanted: Estimate, now: float) -> Edg
     """By the first limit that does not hold; the statement that refused has told that one does
     not."""
     headers = _headers(limits, used, now)
-    per_minute, tokens = limits.requests_per_minute, limits.monthly_token_budget
+    per_minute = limits.requests_per_minute
     if per_minute is not None and used.minute_requests >= per_minute:
         seconds = _seconds(used.minute_ends, now)
         return KeyRateLimitedError(
             f"This key has made {used.minute_requests} requests in this minute, and its"
             f" requests_per_minute is {per_minute}. Try again in {seconds} s.",
             param="requests_per_minute",
-            headers={**headers, "retry-after": str(seconds)},
+            headers=headers | {"retry-after": str(seconds)},
         )
-    headers |= {
-        "retry-after": str(_seconds(used.month_ends, now)),
-        "x-should-retry": "false",
-    }
-    over_tokens = tokens is not None and used.tokens + wanted.tokens > tokens
-    if tokens is not None and wanted.tokens and over_tokens:
-        return TokenBudgetExceededError(
-            f"This key's monthly_token_budget is {tokens} tokens. {used.tokens} of them are used or"
-            f" reserved in {used.month_name}, and this request may take {wanted.tokens}."
-            f" {_way_out(used, fits_alone=wanted.tokens <= tokens)}",
-            param="monthly_token_budget",
-            headers=headers,
-        )
-    budget_usd = limits.monthly_budget_usd or 0.0
-    return BudgetExceededError(
-        f"This key's monthly_budget_usd is {_decimal(budget_usd)} USD."
-        f" {_decimal(used.cost_usd)} of it are used or reserved in {used.month_name}, and this"
-        f" request may take {_decimal(wanted.cost_usd)}."
-        f" {_way_out(used, fits_alone=wanted.cost_usd <= budget_usd)}",
-        param="monthly_budget_usd",
-        headers=headers,
+    kind, field, unit = BudgetExceededError, "monthly_budget_usd", "USD"
+    limit: float = limits.monthly_budget_usd or 0.0
+    taken, more = used.cost_usd, wanted.cost_usd
+    tokens = limits.monthly_token_budget
+    if tokens is not None and used.tokens + wanted.tokens > tokens:
+        kind, field, unit = TokenBudgetExceededError, "monthly_token_budget", "tokens"
+        limit, taken, more = tokens, used.tokens, wanted.tokens
+    way_out = (
+        f"The budget begins anew at {rfc3339(used.month_ends * 1000)}, or ask for more."
+        if more <= limit
+        else "That is more than the whole budget: ask for more, or send less text."
     )
-
-
-def _way_out(used: Used, *, fits_alone: bool) -> str:
-    if fits_alone:
-        return f"The budget begins anew at {rfc3339(used.month_ends * 1000)}, or ask for more."
-    return "That is more than the whole budget: ask for more, or send less text."
+    return kind(
+        f"This key's {field} is {_decimal(limit)} {unit}. {_decimal(taken)} of it are used or"
+        f" reserved in {used.month_name}, and this request may take {_decimal(more)}. {way_out}",
+        param=field,
+        headers=headers
+        | {"retry-after": str(_seconds(used.month_ends, now)), "x-should-retry": "false"},
+    )
 
 
 def _headers(limits: KeyLimits, used: Used, now: float) -> dict[str, str]:

@@ -115,7 +115,7 @@ async def test_a_token_budget(product: Product) -> None:
     assert answered.headers["x-should-retry"] == "false"
     assert limits(answered)["remaining-tokens"] == str(5_000 - 420 * count)
     message = answered.json()["error"]["message"]
-    assert f"monthly_token_budget is 5000 tokens. {420 * count} of them" in message
+    assert f"monthly_token_budget is 5000 tokens. {420 * count} of it are" in message
     assert "2027-02-01T00:00:00.000Z" in message
     product.clock.seconds += 400 * 3600
     assert (await usage(product, key))["tokens"] == 0

@@ -69,7 +69,7 @@ def test_requests_a_minute_hold_for_requests_at_once(
 
 
 def test_budgets_hold_for_requests_at_once(client: httpx.Client, anonymous: httpx.Client) -> None:
-    budget_usd, budget_tokens = 0.001, 1_000_000
+    budget_usd, budget_tokens = 0.0004, 10**12
     key = create_key(client, monthly_budget_usd=budget_usd, monthly_token_budget=budget_tokens)
     decisions: list[Any] = []
     for _ in range(20):
@@ -80,7 +80,7 @@ def test_budgets_hold_for_requests_at_once(client: httpx.Client, anonymous: http
     assert not answered, "the budget has no end"
     assert len(decisions) > 4
     assert {each.headers["x-should-retry"] for each in refused} == {"false"}
-    assert {each.headers["x-ratelimit-limit-cost-usd"] for each in refused} == {"0.001"}
+    assert {each.headers["x-ratelimit-limit-cost-usd"] for each in refused} == {"0.0004"}
 
     rows = settled_logs(client, key, decisions)
     assert len(rows) == len(decisions)
