@@ -33,11 +33,12 @@ class App:
         services = self._services
         trace = continue_trace(request.header("traceparent"), services.new_hex)
         log = RequestLog(services, request.method, self._request_id(request), trace)
+        headers: dict[str, str] = {}
         try:
-            response = await self._answer(request, log, background)
+            response = await self._answer(request, log, background, headers)
         except Exception as error:
             response = self._failed(error, log)
-        response.headers |= {
+        response.headers |= headers | {
             "x-request-id": log.request_id,
             "traceparent": trace.traceparent,
             "x-content-type-options": "nosniff",
@@ -61,7 +62,13 @@ class App:
         log.facts["error_code"] = error.code
         return error_response(error, log.request_id)
 
-    async def _answer(self, request: Request, log: RequestLog, background: Background) -> Response:
+    async def _answer(
+        self,
+        request: Request,
+        log: RequestLog,
+        background: Background,
+        headers: dict[str, str],
+    ) -> Response:
         if request.method == "OPTIONS":
             return preflight_response(_TABLE.methods_of(request.path))
         found = _TABLE.find(request.method, request.path)
@@ -70,7 +77,14 @@ class App:
         log.key_id = credential.key_id
         await self._admit(credential, found.route)
         call = Call(
-            self._services, credential, log.request_id, background, _TABLE, log.trace, log.facts
+            self._services,
+            credential,
+            log.request_id,
+            background,
+            _TABLE,
+            log.trace,
+            log.facts,
+            headers,
         )
         body = b""
         if found.handler.body is not None:

@@ -148,7 +148,7 @@ class Identity:
             if not known.user_enabled:
                 raise _disabled("The user of this key")
             granted &= scopes(SCOPES_OF_ROLE[known.role])
-        return Credential(known.id, granted)
+        return Credential(known.id, granted, known.limits)
 
     async def _user(self, email: str) -> Credential:
         try:

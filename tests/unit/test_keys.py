@@ -58,9 +58,11 @@ async def test_a_key_is_shown_once_and_kept_as_a_hash(product: Product) -> None:
         "user_id": None,
         "expires_at": "2027-02-01T00:00:00.000Z",
         "requests_per_minute": 60,
+        "monthly_token_budget": None,
         "monthly_budget_usd": 12.5,
         "revoked_at": None,
         "created_at": NOW,
+        "usage": {"minute_requests": 0, "month": "2027-01", "tokens": 0, "cost_usd": 0},
     }
     assert (await product.call("GET", f"/v1/keys/{created['id']}")).json() == created
     assert (await product.call("GET", "/v1/keys")).json()["data"] == [created]
@@ -118,6 +120,9 @@ async def test_the_log_row_and_the_audit_row_name_the_key(product: Product) -> N
         ({"expires_at": 1_900_000_000}, "invalid_value", "expires_at"),
         ({"requests_per_minute": 0}, "invalid_value", "requests_per_minute"),
         ({"requests_per_minute": 1.5}, "invalid_value", "requests_per_minute"),
+        ({"monthly_token_budget": 0}, "invalid_value", "monthly_token_budget"),
+        ({"monthly_token_budget": 10**12 + 1}, "invalid_value", "monthly_token_budget"),
+        ({"monthly_token_budget": True}, "invalid_value", "monthly_token_budget"),
         ({"monthly_budget_usd": -1}, "invalid_value", "monthly_budget_usd"),
         ({"monthly_budget_usd": "5"}, "invalid_value", "monthly_budget_usd"),
         ({"user_id": "usr_nobody"}, "unknown_user", "user_id"),

@@ -12,22 +12,26 @@ from edgeneuro.domain.key import (
     KeyCreated,
     KeyPatch,
     KeyQuery,
+    KeyUsage,
+    KeyWithUsage,
 )
+from edgeneuro.domain.limits import UNUSED, Used
 from edgeneuro.domain.page import Page, page_of
 from edgeneuro.domain.user import SCOPES_OF_ROLE, Scope
 from edgeneuro.errors import ConflictError, ConstraintError, InvalidRequestError, NotFoundError
 from edgeneuro.store import keys as store
 from edgeneuro.store import users as user_store
+from edgeneuro.store.key_usage import read_usage
 from edgeneuro.store.times import rfc3339, unix_ms
 from edgeneuro.web.auth import hash_key, scopes
 
 
-async def list_keys(call: Call, query: KeyQuery) -> Page[Key]:
+async def list_keys(call: Call, query: KeyQuery) -> Page[KeyWithUsage]:
     """List keys, oldest first, revoked ones too."""
     found = await store.list_keys(
         call.services.db, limit=query.limit + 1, after=query.after, user_id=query.user_id
     )
-    return page_of(found, limit=query.limit)
+    return page_of(await _with_usage(call, found), limit=query.limit)
 
 
 async def create_key(call: Call, body: KeyCreate) -> KeyCreated:
@@ -54,30 +58,24 @@ async def create_key(call: Call, body: KeyCreate) -> KeyCreated:
         )
     except ConstraintError as error:
         raise _unknown_user(body.user_id or "") from error
-    return KeyCreated(**(key.model_dump() | {"key": value}))
+    usage = _usage(key, UNUSED.at(services.now()))
+    return KeyCreated(**key.model_dump(), usage=usage, key=value)
 
 
-async def get_key(call: Call, key_id: str) -> Key:
+async def get_key(call: Call, key_id: str) -> KeyWithUsage:
     """Read one key: all but its value."""
-    key = await store.get_key(call.services.db, key_id)
-    if key is None:
-        raise NotFoundError(
-            f"There is no key {key_id[:100]!r}. GET /v1/keys lists them.",
-            code="unknown_key",
-            param="key_id",
-        )
-    return key
+    return await _shown(call, await _find(call, key_id))
 
 
-async def update_key(call: Call, key_id: str, body: KeyPatch) -> Key:
+async def update_key(call: Call, key_id: str, body: KeyPatch) -> KeyWithUsage:
     """Change the fields that the body holds. A revoked key stays as it is."""
     services = call.services
     changes = body.model_dump(include=body.model_fields_set)
-    before = await get_key(call, key_id)
+    before = await _find(call, key_id)
     if before.revoked_at is not None:
         raise _revoked()
     if not changes:
-        return before
+        return await _shown(call, before)
     if "expires_at" in changes:
         changes["expires_at"] = _in_future(call, body.expires_at)
     if "scopes" in changes:
@@ -94,16 +92,16 @@ async def update_key(call: Call, key_id: str, body: KeyPatch) -> Key:
     services.identity.forget()
     if not rows:
         raise _revoked()
-    return store.key_from_row(rows[0])
+    return await _shown(call, store.key_from_row(rows[0]))
 
 
-async def revoke_key(call: Call, key_id: str) -> Key:
+async def revoke_key(call: Call, key_id: str) -> KeyWithUsage:
     """Revoke a key, for good: at once in this isolate, within 5 seconds everywhere. The key stays
     in the list."""
     services = call.services
-    before = await get_key(call, key_id)
+    before = await _find(call, key_id)
     now = services.now_ms()
-    rows = await commit(
+    await commit(
         call,
         [store.revoke_key(key_id, now_ms=now)],
         action="revoke",
@@ -113,7 +111,43 @@ async def revoke_key(call: Call, key_id: str) -> Key:
         after=before.model_copy(update={"revoked_at": rfc3339(now)}),
     )
     services.identity.forget()
-    return store.key_from_row(rows[0]) if rows else await get_key(call, key_id)
+    return await get_key(call, key_id)
+
+
+async def _find(call: Call, key_id: str) -> Key:
+    key = await store.get_key(call.services.db, key_id)
+    if key is None:
+        raise NotFoundError(
+            f"There is no key {key_id[:100]!r}. GET /v1/keys lists them.",
+            code="unknown_key",
+            param="key_id",
+        )
+    return key
+
+
+async def _shown(call: Call, key: Key) -> KeyWithUsage:
+    [shown] = await _with_usage(call, [key])
+    return shown
+
+
+async def _with_usage(call: Call, keys: Sequence[Key]) -> list[KeyWithUsage]:
+    now = call.services.now()
+    used = await read_usage(call.services.db, [key.id for key in keys], now=now)
+    return [
+        KeyWithUsage(**key.model_dump(), usage=_usage(key, used.get(key.id, UNUSED.at(now))))
+        for key in keys
+    ]
+
+
+def _usage(key: Key, used: Used) -> KeyUsage | None:
+    if key.limits is None:
+        return None
+    return KeyUsage(
+        minute_requests=used.minute_requests,
+        month=used.month_name,
+        tokens=used.tokens,
+        cost_usd=used.cost_usd,
+    )
 
 
 def _in_future(call: Call, moment: str | None) -> str | None:

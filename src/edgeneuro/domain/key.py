@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from edgeneuro.domain.limits import KeyLimits, limits_of
+from edgeneuro.domain.numbers import INTEGRAL
 from edgeneuro.domain.page import PageQuery
 from edgeneuro.domain.user import DisplayName, Role, Scope, without_defaults
 
@@ -34,11 +36,23 @@ Moment = Annotated[
     Field(description="RFC 3339, in the future"),
 ]
 RequestsPerMinute = Annotated[
-    int, Field(ge=1, le=1_000_000, description="Stored and shown; not enforced yet")
+    int,
+    Field(ge=1, le=1_000_000, description="Of POST /v1/route and feedback, by the clock; enforced"),
+    INTEGRAL,
+]
+MonthlyTokenBudget = Annotated[
+    int,
+    Field(ge=1, le=10**12, description="Prompt and completion, by the month in UTC; enforced"),
+    INTEGRAL,
 ]
 MonthlyBudget = Annotated[
     float,
-    Field(ge=0, le=1e9, allow_inf_nan=False, description="USD. Stored and shown; not enforced yet"),
+    Field(
+        ge=0,
+        le=1e9,
+        allow_inf_nan=False,
+        description="USD by the month in UTC; enforced. Models without a price count nothing",
+    ),
 ]
 
 
@@ -54,12 +68,36 @@ class Key(BaseModel):
     user_id: str | None
     expires_at: str | None
     requests_per_minute: RequestsPerMinute | None
+    monthly_token_budget: MonthlyTokenBudget | None
     monthly_budget_usd: MonthlyBudget | None
     revoked_at: str | None
     created_at: str
 
+    @property
+    def limits(self) -> KeyLimits | None:
+        """None for a key without any."""
+        return limits_of(
+            self.requests_per_minute, self.monthly_token_budget, self.monthly_budget_usd
+        )
 
-class KeyCreated(Key):
+
+class KeyUsage(BaseModel):
+    """In the current minute and in `month`, in UTC; tokens and cost with what is reserved for
+    answers under way."""
+
+    minute_requests: int
+    month: str
+    tokens: int
+    cost_usd: float
+
+
+class KeyWithUsage(Key):
+    """`usage` is counted while the key has a limit; null without one."""
+
+    usage: KeyUsage | None
+
+
+class KeyCreated(KeyWithUsage):
     """`key` is the key itself. Keep it: nobody can show it again."""
 
     key: str
@@ -73,6 +111,7 @@ class KeyCreate(BaseModel):
     user_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
     expires_at: Moment | None = None
     requests_per_minute: RequestsPerMinute | None = None
+    monthly_token_budget: MonthlyTokenBudget | None = None
     monthly_budget_usd: MonthlyBudget | None = None
 
 
@@ -86,6 +125,7 @@ class KeyPatch(BaseModel):
     scopes: Scopes = Field(default_factory=list)
     expires_at: Moment | None = None
     requests_per_minute: RequestsPerMinute | None = None
+    monthly_token_budget: MonthlyTokenBudget | None = None
     monthly_budget_usd: MonthlyBudget | None = None
 
 
@@ -105,3 +145,4 @@ class KnownKey:
     revoked: bool
     role: Role | None
     user_enabled: bool
+    limits: KeyLimits | None

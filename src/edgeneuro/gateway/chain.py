@@ -31,8 +31,8 @@ class Try:
 
 class Chain:
     """One answer's way. `failure` is the first model's: why the one that was wanted did not answer.
-    `usage` and `cost_usd` are what all tries came to; the cost is None once a price is not known.
-    Times in milliseconds."""
+    `usage` and `spent_usd` are what all tries came to, as far as prices are known. Times in
+    milliseconds."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Chain:
         self.attempts: list[Attempt] = []
         self.failure: UpstreamError | None = None
         self.usage = Usage()
-        self.cost_usd: float | None = 0.0
+        self.spent_usd = 0.0
         self.upstream_ms = 0.0
         self._breakers = breakers
         self._purpose = purpose
@@ -55,6 +55,12 @@ class Chain:
         self._monotonic = monotonic
         self._sleep = sleep
         self._deadline = monotonic() + budget_ms / 1000
+        self._all_priced = True
+
+    @property
+    def cost_usd(self) -> float | None:
+        """None once a price is not known."""
+        return self.spent_usd if self._all_priced else None
 
     async def ask(self, models: Sequence[Model], one_try: Callable[[Try], Awaitable[T]]) -> T:
         """What `one_try` made of the first answer. Raises the first model's failure where nobody
@@ -80,8 +86,8 @@ class Chain:
             return
         self.usage += usage
         cost = cost_usd(model, usage)
-        known = cost is not None and self.cost_usd is not None
-        self.cost_usd = (self.cost_usd or 0) + (cost or 0) if known else None
+        self._all_priced = self._all_priced and cost is not None
+        self.spent_usd += cost or 0
 
     async def _ask_model(
         self, model: Model, one_try: Callable[[Try], Awaitable[T]], *, last: bool

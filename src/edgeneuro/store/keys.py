@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgeneuro.domain.key import Key, KnownKey
+from edgeneuro.domain.limits import limits_of
 from edgeneuro.store.changes import update_row
 from edgeneuro.store.config import select_revision
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.times import rfc3339, unix_ms
 
 _COLUMNS = (
-    "id, name, hint, scopes, user_id, expires_at, requests_per_minute, monthly_budget_usd,"
-    " revoked_at, created_at"
+    "id, name, hint, scopes, user_id, expires_at, requests_per_minute, monthly_token_budget,"
+    " monthly_budget_usd, revoked_at, created_at"
 )
 
 
@@ -42,7 +43,8 @@ async def find_key(db: Database, key_hash: str) -> tuple[KnownKey | None, int]:
         [
             select_revision(),
             statement(
-                "SELECT k.id, k.scopes, k.expires_at, k.revoked_at, u.role, u.enabled"
+                "SELECT k.id, k.scopes, k.expires_at, k.revoked_at, k.requests_per_minute,"
+                " k.monthly_token_budget, k.monthly_budget_usd, u.role, u.enabled"
                 " FROM keys k LEFT JOIN users u ON u.id = k.user_id WHERE k.hash = ?1",
                 key_hash,
             ),
@@ -64,7 +66,7 @@ def insert_key(key: Key, key_hash: str) -> Statement:
     """A user that does not exist is a constraint error."""
     return statement(
         f"INSERT INTO keys ({_COLUMNS}, hash)"
-        f" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL, ?9, ?10) RETURNING {_COLUMNS}",
+        f" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, ?10, ?11) RETURNING {_COLUMNS}",
         key.id,
         key.name,
         key.hint,
@@ -72,6 +74,7 @@ def insert_key(key: Key, key_hash: str) -> Statement:
         key.user_id,
         None if key.expires_at is None else unix_ms(key.expires_at),
         key.requests_per_minute,
+        key.monthly_token_budget,
         key.monthly_budget_usd,
         unix_ms(key.created_at),
         key_hash,
@@ -113,6 +116,7 @@ def key_from_row(row: Row) -> Key:
         user_id=row["user_id"],
         expires_at=None if expires_at is None else rfc3339(expires_at),
         requests_per_minute=row["requests_per_minute"],
+        monthly_token_budget=row["monthly_token_budget"],
         monthly_budget_usd=row["monthly_budget_usd"],
         revoked_at=None if revoked_at is None else rfc3339(revoked_at),
         created_at=rfc3339(row["created_at"]),
@@ -127,4 +131,7 @@ def _known(row: Row) -> KnownKey:
         revoked=row["revoked_at"] is not None,
         role=row["role"],
         user_enabled=bool(row["enabled"]),
+        limits=limits_of(
+            row["requests_per_minute"], row["monthly_token_budget"], row["monthly_budget_usd"]
+        ),
     )

@@ -24,20 +24,23 @@ from edgeneuro.synapsecore.reply import read_reply
 
 # The answer is some 20 tokens; an agent's id may be long. A fixed seed makes the same question the
 # same answer; 0 is out of Workers AI's range.
-PARAMETERS = {"max_tokens": 128, "temperature": 0, "seed": 1}
+MAX_TOKENS = 128
+_PARAMETERS = {"max_tokens": MAX_TOKENS, "temperature": 0, "seed": 1}
 _NO_JSON_SCHEMA = "5025"  # Workers AI's code for a model that has no JSON mode at all
 
 
 @dataclass(frozen=True)
 class Asked:
     """What asking came to. `failure` is the first model's: why the model that was wanted did not
-    answer. `shared` tells that another request asked, so that nothing is to count here."""
+    answer. `cost_usd` is None where a price is not known, `spent_usd` what is known of it. `shared`
+    tells that another request asked, so that nothing is to count here."""
 
     answer: Answer | None = None
     failure: UpstreamError | None = None
     attempts: list[Attempt] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = 0.0
+    spent_usd: float = 0.0
     upstream_ms: float = 0.0
     trace: GatewayTrace = field(default_factory=GatewayTrace)
     shared: bool = False
@@ -91,7 +94,7 @@ class _Asking:
         self._messages = build_messages(question.query, question.agents)
         self._metadata = {
             "decision_id": decision_id,
-            "key_id": asker.key_id,
+            "key_id": asker.credential.key_id,
             "agents_revision": config.agents_revision,
             "prompt_version": PROMPT_VERSION,
             "purpose": "route",
@@ -110,6 +113,7 @@ class _Asking:
             attempts=chain.attempts,
             usage=chain.usage,
             cost_usd=chain.cost_usd,
+            spent_usd=chain.spent_usd,
             upstream_ms=chain.upstream_ms,
             trace=self._trace,
         )
@@ -164,7 +168,7 @@ class _Asking:
             adapter=model.adapter,
             provider=self._config.providers.get(model.provider),
             messages=self._messages,
-            parameters=PARAMETERS,
+            parameters=_PARAMETERS,
             response_schema=schema,
             timeout_ms=this.timeout_ms,
             cache_key=key if self._cache and model.id not in self._past_cache else None,

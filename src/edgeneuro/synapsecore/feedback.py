@@ -5,6 +5,7 @@ from edgeneuro.call import Call
 from edgeneuro.domain.feedback import Feedback, FeedbackCreate
 from edgeneuro.errors import InvalidRequestError, NotFoundError
 from edgeneuro.gateway_feedback import push_feedback
+from edgeneuro.limits import Estimate, reserve
 from edgeneuro.store.agents import list_agent_ids
 from edgeneuro.store.feedback import insert_feedback
 from edgeneuro.store.times import rfc3339
@@ -15,6 +16,9 @@ async def give_feedback(call: Call, body: FeedbackCreate) -> Feedback:
     """Say whether a decision was right, as late as you like; of several, a key's last one counts.
     The comment is stored as queries are."""
     services = call.services
+    reservation = await reserve(services, call.credential, Estimate())
+    if reservation is not None:
+        call.headers.update(reservation.headers())
     config = await services.routing.current()
     known = body.correct_agent is None or body.correct_agent in config.agents
     if not known and body.correct_agent not in await list_agent_ids(services.db):

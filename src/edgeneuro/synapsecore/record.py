@@ -19,22 +19,26 @@ from edgeneuro.store.logs import insert_log
 from edgeneuro.store.times import rfc3339
 from edgeneuro.store.usage import count_answer
 from edgeneuro.synapsecore.redact import redact
+from edgeneuro.web.auth import Credential
 
 
 @dataclass(frozen=True)
 class Asker:
-    """Who asked, the way to do something after they have their answer, and what the request's line
-    in the Worker's log is to say."""
+    """Who asked, the way to do something after they have their answer, the headers that go on it,
+    and what the request's line in the Worker's log is to say."""
 
     request_id: str
-    key_id: str
+    credential: Credential
     background: Callable[[Coroutine[Any, Any, None]], None]
+    headers: dict[str, str]
     trace: Trace
     facts: Facts
 
     @classmethod
     def of(cls, call: Call) -> "Asker":
-        return cls(call.request_id, call.credential.key_id, call.background, call.trace, call.facts)
+        return cls(
+            call.request_id, call.credential, call.background, call.headers, call.trace, call.facts
+        )
 
 
 def note_decision(
@@ -71,7 +75,7 @@ def _log_entry(
         created_at=rfc3339(created_ms),
         request_id=asker.request_id,
         trace_id=asker.trace.trace_id,
-        key_id=asker.key_id,
+        key_id=asker.credential.key_id,
         candidates=request.candidates,
         status=200 if failure is None else failure.status,
         agent_id=decision.agent.id if failure is None else None,
@@ -146,10 +150,11 @@ async def record(
     upstream_ms: float,
     failure: UpstreamError | None,
     new_answer: Statement | None,
+    settlement: Statement | None,
 ) -> None:
-    """Makes the row, which nobody waits for, and writes it, the sums that it adds to and the new
-    answer for the cache in one batch: log rows and sums never part. The answer is out already, so
-    a failure cannot reach anybody: it is counted."""
+    """Makes the row, which nobody waits for, and writes it, the sums that it adds to, the new
+    answer for the cache and what the key has used in one batch: log rows and sums never part. The
+    answer is out already, so a failure cannot reach anybody: it is counted."""
     entry = _log_entry(
         request,
         decision,
@@ -161,8 +166,7 @@ async def record(
     )
     count(services.metrics, entry)
     statements = [insert_log(entry), *count_answer(entry.id)]
-    if new_answer is not None:
-        statements.append(new_answer)
+    statements += [each for each in (new_answer, settlement) if each is not None]
     try:
         await services.db.batch(statements)
     except DatabaseError as error:

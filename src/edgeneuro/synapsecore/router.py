@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from edgeneuro.domain.decision import ChosenAgent, Decision, Explanation, RouteRequest
 from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages
 from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.limits import Reservation, estimate, giving_back, reserve
 from edgeneuro.services import Services
-from edgeneuro.synapsecore.ask import Asked, ask
+from edgeneuro.synapsecore.ask import MAX_TOKENS, Asked, ask
 from edgeneuro.synapsecore.classify import classify
 from edgeneuro.synapsecore.decide import decide
 from edgeneuro.synapsecore.question import Question, ask_question
@@ -22,12 +23,55 @@ class Routed:
 
 
 async def route_query(services: Services, request: RouteRequest, asker: Asker) -> Routed:
-    """Raises InvalidRequestError for unknown candidates, ConflictError without agents, and
-    where the request forbids a fallback the UpstreamError that left it without an answer."""
+    """Raises InvalidRequestError for unknown candidates, ConflictError without agents, what
+    limits.reserve raises, and where the request forbids a fallback the UpstreamError that left it
+    without an answer."""
     stages = StageClock(services.monotonic)
-    decision_id, created_ms = services.new_id("dec"), services.now_ms()
     config = await services.routing.current()
     question = ask_question(request, config)
+    reservation = await _reserve(services, question, asker, stages)
+    with giving_back(services, reservation, asker.background):
+        return await _answer(
+            services,
+            request,
+            asker,
+            config=config,
+            question=question,
+            stages=stages,
+            reservation=reservation,
+        )
+
+
+async def _reserve(
+    services: Services,
+    question: Question,
+    asker: Asker,
+    stages: StageClock,
+) -> Reservation | None:
+    """What an answer may take of the asker's limits, if there are some."""
+    if asker.credential.limits is None:
+        return None
+    messages = build_messages(question.query, question.agents)
+    size = sum(len(message["content"].encode()) for message in messages)
+    with stages.stage("reserve"):
+        wanted = estimate(question.models, size, MAX_TOKENS)
+        reservation = await reserve(services, asker.credential, wanted)
+    if reservation is not None:
+        asker.headers.update(reservation.headers())
+    return reservation
+
+
+async def _answer(
+    services: Services,
+    request: RouteRequest,
+    asker: Asker,
+    *,
+    config: RoutingConfig,
+    question: Question,
+    stages: StageClock,
+    reservation: Reservation | None,
+) -> Routed:
+    decision_id, created_ms = services.new_id("dec"), services.now_ms()
     asked = Asked()
 
     answer = None
@@ -76,6 +120,9 @@ async def route_query(services: Services, request: RouteRequest, asker: Asker) -
     refused = asked.failure if answer is None and not request.fallback else None
     note_decision(asker.facts, decision, failure=refused, upstream_ms=upstream_ms)
     new_answer = remember(services, question, config, asked) if request.cache else None
+    settlement = None
+    if reservation is not None:
+        settlement = reservation.settle(asked.usage.total_tokens, asked.spent_usd)
     written_later = record(
         services,
         request,
@@ -86,6 +133,7 @@ async def route_query(services: Services, request: RouteRequest, asker: Asker) -
         upstream_ms=upstream_ms,
         failure=refused,
         new_answer=new_answer,
+        settlement=settlement,
     )
     asker.background(written_later)
     if refused is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edgeneuro.domain.limits import KeyLimits
 from edgeneuro.errors import PermissionDeniedError, UnauthenticatedError
 
 
@@ -26,10 +27,11 @@ _INCLUDED = {Access.LABEL: {Access.READ}, Access.ADMIN: set(Access)}
 @dataclass(frozen=True)
 class Credential:
     """`key_id` names the caller in logs, by the key's id or the user's e-mail address; it is never
-    the key itself."""
+    the key itself. `limits` are those of a key that has some."""
 
     key_id: str
     scopes: frozenset[Access]
+    limits: KeyLimits | None = None
 
 
 ANONYMOUS = Credential("anonymous", frozenset({Access.PUBLIC}))

@@ -5,9 +5,14 @@ from collections.abc import Collection
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
 
+_RATE_LIMIT = ", ".join(
+    f"x-ratelimit-{what}-{unit}"
+    for unit in ("requests", "tokens", "cost-usd")
+    for what in ("limit", "remaining", "reset")
+)
 _EXPOSED = (
     "x-request-id, x-edgeneuro-agent, x-edgeneuro-layer, server-timing, retry-after,"
-    " idempotent-replayed, traceparent"
+    f" x-should-retry, idempotent-replayed, traceparent, {_RATE_LIMIT}"
 )
 _ALLOWED = "authorization, content-type, idempotency-key, traceparent, x-request-id"
 

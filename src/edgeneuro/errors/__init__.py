@@ -1,0 +1,108 @@
+"""Every error that the product raises on purpose, as one tree. Each class owns its HTTP status,
+its `type` and its stable `code`; web/response.py turns any of them into the one JSON shape.
+
+EdgeNeuroError
+├── InvalidRequestError 400        what the client sent is wrong; `param` names the field
+│   ├── InvalidItemsError          some of many items are wrong, so none was taken
+│   ├── InvalidLinesError          some of a file's lines are wrong, so none was taken
+│   ├── BodyTooLargeError 413
+│   └── MethodNotAllowedError 405
+├── UnauthenticatedError 401       no key, or not a right one
+├── PermissionDeniedError 403      a right key without the scope
+├── NotFoundError 404
+├── ConflictError 409              the request is fine, the state of things forbids it
+├── IdempotencyMismatchError 422   the Idempotency-Key was sent with another request before
+├── RateLimitedError 429           our own limit in front
+│   └── KeyRateLimitedError        the key's requests in this minute are used up
+├── BudgetExceededError 429        the key's USD for this month are used up
+│   └── TokenBudgetExceededError   its tokens are
+├── NotConfiguredError 503         a setting or a first record is missing
+├── UnavailableError 503           a service that is needed does not answer
+├── DatabaseError 503              D1 failed
+│   └── ConstraintError            it refused a write that a constraint forbids
+└── UpstreamError 502              a model gave no usable answer; `reason` is the decision's reason
+    ├── UpstreamTimeoutError 504
+    ├── UpstreamCapacityError 429      Workers AI is out of capacity, may pass
+    ├── UpstreamRateLimitedError 429   AI Gateway's limit
+    ├── UpstreamQuotaError 429         the account's allowance is used up
+    ├── UpstreamNotConfiguredError 502 no such model or adapter, terms not agreed
+    ├── UpstreamRejectedError 400      it found fault with what the caller sent
+    ├── UpstreamCutError 502           its stream broke off
+    └── InvalidOutputError 502         it answered, but not what was asked for
+        ├── JsonModeUnmetError         the model cannot do JSON mode; ask again in plain text
+        └── StaleAnswerError           such an answer out of a cache; ask again past the cache
+"""
+
+from edgeneuro.errors.own import (
+    BodyTooLargeError,
+    BudgetExceededError,
+    ConflictError,
+    ConstraintError,
+    DatabaseError,
+    IdempotencyMismatchError,
+    InvalidItemsError,
+    InvalidLinesError,
+    InvalidRequestError,
+    ItemFault,
+    KeyRateLimitedError,
+    LineFault,
+    MethodNotAllowedError,
+    NotConfiguredError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    TokenBudgetExceededError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from edgeneuro.errors.root import EdgeNeuroError
+from edgeneuro.errors.upstream import (
+    InvalidOutputError,
+    JsonModeUnmetError,
+    Reason,
+    StaleAnswerError,
+    UpstreamCapacityError,
+    UpstreamCutError,
+    UpstreamError,
+    UpstreamNotConfiguredError,
+    UpstreamQuotaError,
+    UpstreamRateLimitedError,
+    UpstreamRejectedError,
+    UpstreamTimeoutError,
+)
+
+__all__ = [
+    "BodyTooLargeError",
+    "BudgetExceededError",
+    "ConflictError",
+    "ConstraintError",
+    "DatabaseError",
+    "EdgeNeuroError",
+    "IdempotencyMismatchError",
+    "InvalidItemsError",
+    "InvalidLinesError",
+    "InvalidOutputError",
+    "InvalidRequestError",
+    "ItemFault",
+    "JsonModeUnmetError",
+    "KeyRateLimitedError",
+    "LineFault",
+    "MethodNotAllowedError",
+    "NotConfiguredError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitedError",
+    "Reason",
+    "StaleAnswerError",
+    "TokenBudgetExceededError",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "UpstreamCapacityError",
+    "UpstreamCutError",
+    "UpstreamError",
+    "UpstreamNotConfiguredError",
+    "UpstreamQuotaError",
+    "UpstreamRateLimitedError",
+    "UpstreamRejectedError",
+    "UpstreamTimeoutError",
+]

@@ -1,0 +1,143 @@
+"""What goes wrong before or beside the models: the request, the caller, the state of things, D1."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgeneuro.errors.root import EdgeNeuroError
+
+
+class InvalidRequestError(EdgeNeuroError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_value"
+
+
+@dataclass(frozen=True)
+class ItemFault:
+    """What is wrong with the item at `index`; `param` is the whole way to the field."""
+
+    index: int
+    param: str | None
+    code: str
+    message: str
+
+
+class InvalidItemsError(InvalidRequestError):
+    """The error is the first item's; `faults` are all of them, for the body's list `errors`."""
+
+    def __init__(self, faults: Sequence[ItemFault]) -> None:
+        first = faults[0]
+        wrong = len({fault.index for fault in faults})
+        message = first.message
+        if wrong > 1:
+            message += f" {wrong} items are wrong (see `errors`); none was taken."
+        super().__init__(message, code=first.code, param=first.param)
+        self.faults = faults
+
+    def details(self) -> dict[str, Any]:
+        return {"errors": [asdict(fault) for fault in self.faults]}
+
+
+@dataclass(frozen=True)
+class LineFault:
+    """`line` counts from 1, `param` names the field at fault."""
+
+    line: int
+    param: str | None
+    message: str
+
+
+class InvalidLinesError(InvalidRequestError):
+    """The first 100 faults are told."""
+
+    code = "invalid_lines"
+
+    def __init__(self, message: str, faults: Sequence[LineFault]) -> None:
+        super().__init__(message)
+        self.faults = faults
+
+    def details(self) -> dict[str, Any]:
+        told = [asdict(fault) for fault in self.faults[:100]]
+        return {"errors": told, "error_count": len(self.faults)}
+
+
+class BodyTooLargeError(InvalidRequestError):
+    status = 413
+    code = "body_too_large"
+
+
+class MethodNotAllowedError(InvalidRequestError):
+    status = 405
+    code = "method_not_allowed"
+
+
+class UnauthenticatedError(EdgeNeuroError):
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+
+class PermissionDeniedError(EdgeNeuroError):
+    status = 403
+    type = "permission_error"
+    code = "missing_scope"
+
+
+class NotFoundError(EdgeNeuroError):
+    status = 404
+    type = "not_found_error"
+    code = "not_found"
+
+
+class ConflictError(EdgeNeuroError):
+    status = 409
+    type = "conflict_error"
+    code = "conflict"
+
+
+class IdempotencyMismatchError(EdgeNeuroError):
+    status = 422
+    type = "invalid_request_error"
+    code = "idempotency_mismatch"
+
+
+class RateLimitedError(EdgeNeuroError):
+    status = 429
+    type = "rate_limit_error"
+    code = "edge_rate_limited"
+
+
+class KeyRateLimitedError(RateLimitedError):
+    code = "key_rate_limited"
+
+
+class BudgetExceededError(EdgeNeuroError):
+    status = 429
+    type = "budget_exceeded"
+    code = "key_budget_exceeded"
+
+
+class TokenBudgetExceededError(BudgetExceededError):
+    code = "key_token_budget_exceeded"
+
+
+class NotConfiguredError(EdgeNeuroError):
+    status = 503
+    code = "not_configured"
+
+
+class UnavailableError(EdgeNeuroError):
+    status = 503
+    code = "unavailable"
+
+
+class DatabaseError(EdgeNeuroError):
+    """`message` is D1's own text: for our logs, never for the client."""
+
+    status = 503
+    code = "database_unavailable"
+
+
+class ConstraintError(DatabaseError):
+    pass

@@ -1,0 +1,30 @@
+"""The root of all errors that the product raises on purpose."""
+
+from typing import Any, ClassVar
+
+
+class EdgeNeuroError(Exception):
+    """The root: `message` is for people, `code` for programs, `param` names the field at fault."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "api_error"
+    code: str = "internal_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.headers = headers or {}
+        if code is not None:
+            self.code = code
+
+    def details(self) -> dict[str, Any]:
+        """What goes beside the error's own fields."""
+        return {}

@@ -1,0 +1,199 @@
+"""The limits of keys: an answer's share is reserved before it is made and settled with its log row.
+
+What may be spent is reserved as an upper bound, so that answers under way at the same time cannot
+pass a budget together. A settlement that is lost, with D1 or with the isolate, leaves the bound
+counted until the month ends: a key may then use less than its budget, not more."""
+
+import math
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from edgeneuro.domain.limits import KeyLimits, Used
+from edgeneuro.domain.model import Model
+from edgeneuro.errors import (
+    BudgetExceededError,
+    DatabaseError,
+    EdgeNeuroError,
+    KeyRateLimitedError,
+    TokenBudgetExceededError,
+)
+from edgeneuro.services import Services
+from edgeneuro.store.database import Statement
+from edgeneuro.store.key_usage import reserve_usage, settle_usage
+from edgeneuro.store.times import rfc3339
+from edgeneuro.web.auth import Credential
+
+_BYTES_PER_TOKEN = 2  # or more, in all but odd text
+_TEMPLATE_TOKENS = 50  # what a model's chat template adds to the messages
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """At most what an answer takes."""
+
+    tokens: int = 0
+    cost_usd: float = 0.0
+
+
+def estimate(
+    models: Iterable[Model], messages_bytes: int, max_tokens: int, *, tries: int = 2
+) -> Estimate:
+    """Of asking all `models` so often: in JSON mode, then in text. Two tries are also what one
+    takes where every byte is a token. A model without a price counts no USD."""
+    prompt_tokens = math.ceil(messages_bytes / _BYTES_PER_TOKEN) + _TEMPLATE_TOKENS
+    tokens, micro_usd = 0, 0.0
+    for model in models:
+        tokens += tries * (prompt_tokens + max_tokens)
+        if model.pricing is not None:
+            micro_usd += tries * prompt_tokens * model.pricing.input_per_million
+            micro_usd += tries * max_tokens * model.pricing.output_per_million
+    return Estimate(tokens, round(micro_usd / 1_000_000, 12))
+
+
+class Reservation:
+    """What an answer may take of its key's limits, taken already. `settled` says whether the
+    settlement was asked for."""
+
+    def __init__(
+        self, key_id: str, limits: KeyLimits, used: Used, reserved: Estimate, *, now: float
+    ) -> None:
+        self.settled = False
+        self._key_id = key_id
+        self._limits = limits
+        self._used = used
+        self._reserved = reserved
+        self._now = now
+
+    def headers(self) -> dict[str, str]:
+        """For the answer: what was left after the reservation."""
+        return _headers(self._limits, self._used, self._now)
+
+    def settle(self, usage_tokens: int, cost_usd: float) -> Statement:
+        """Puts what was used in the reservation's place; goes into the batch of the log row,
+        once."""
+        self.settled = True
+        return settle_usage(
+            self._key_id,
+            self._used.month,
+            tokens=usage_tokens - self._reserved.tokens,
+            cost_usd=cost_usd - self._reserved.cost_usd,
+        )
+
+
+async def reserve(
+    services: Services, credential: Credential, wanted: Estimate
+) -> Reservation | None:
+    """Takes one request and what is wanted. None for a caller without limits, who costs no call of
+    D1. Raises KeyRateLimitedError or BudgetExceededError where it does not fit, DatabaseError where
+    that cannot be told."""
+    limits = credential.limits
+    if limits is None:
+        return None
+    now = services.now()
+    try:
+        fits, used = await reserve_usage(
+            services.db,
+            credential.key_id,
+            limits,
+            now=now,
+            tokens=wanted.tokens,
+            cost_usd=wanted.cost_usd,
+        )
+    except DatabaseError as error:
+        raise DatabaseError(error.message, headers={"retry-after": "1"}) from error
+    if not fits:
+        raise _refusal(limits, used, wanted, now)
+    return Reservation(credential.key_id, limits, used, wanted, now=now)
+
+
+@contextmanager
+def giving_back(
+    services: Services,
+    reservation: Reservation | None,
+    background: Callable[[Coroutine[Any, Any, None]], None],
+) -> Iterator[None]:
+    """Where an exception ends the answer before its settlement was asked for, tokens and USD are
+    given back. The request stays counted."""
+    try:
+        yield
+    except BaseException:
+        if reservation is not None and not reservation.settled:
+            background(_give_back(services, reservation.settle(0, 0)))
+        raise
+
+
+async def _give_back(services: Services, settlement: Statement) -> None:
+    try:
+        await services.db.run(settlement)
+    except DatabaseError as error:
+        services.failures.note("limit_give_back", error)
+
+
+def _refusal(limits: KeyLimits, used: Used, wanted: Estimate, now: float) -> EdgeNeuroError:
+    """By the first limit that does not hold; the statement that refused has told that one does
+    not."""
+    headers = _headers(limits, used, now)
+    per_minute = limits.requests_per_minute
+    if per_minute is not None and used.minute_requests >= per_minute:
+        seconds = _seconds(used.minute_ends, now)
+        return KeyRateLimitedError(
+            f"This key has made {used.minute_requests} requests in this minute, and its"
+            f" requests_per_minute is {per_minute}. Try again in {seconds} s.",
+            param="requests_per_minute",
+            headers=headers | {"retry-after": str(seconds)},
+        )
+    kind, field, unit = BudgetExceededError, "monthly_budget_usd", "USD"
+    limit: float = limits.monthly_budget_usd or 0.0
+    taken, more = used.cost_usd, wanted.cost_usd
+    tokens = limits.monthly_token_budget
+    if tokens is not None and used.tokens + wanted.tokens > tokens:
+        kind, field, unit = TokenBudgetExceededError, "monthly_token_budget", "tokens"
+        limit, taken, more = tokens, used.tokens, wanted.tokens
+    way_out = (
+        f"The budget begins anew at {rfc3339(used.month_ends * 1000)}, or ask for more."
+        if more <= limit
+        else "That is more than the whole budget: ask for more, or send less text."
+    )
+    return kind(
+        f"This key's {field} is {_decimal(limit)} {unit}. {_decimal(taken)} of it are used or"
+        f" reserved in {used.month_name}, and this request may take {_decimal(more)}. {way_out}",
+        param=field,
+        headers=headers
+        | {"retry-after": str(_seconds(used.month_ends, now)), "x-should-retry": "false"},
+    )
+
+
+def _headers(limits: KeyLimits, used: Used, now: float) -> dict[str, str]:
+    """Of each limit that the key has, in OpenAI's form."""
+    found: dict[str, str] = {}
+    minute, month = _seconds(used.minute_ends, now), _seconds(used.month_ends, now)
+    for name, limit, taken, seconds in (
+        ("requests", limits.requests_per_minute, used.minute_requests, minute),
+        ("tokens", limits.monthly_token_budget, used.tokens, month),
+        ("cost-usd", limits.monthly_budget_usd, used.cost_usd, month),
+    ):
+        if limit is not None:
+            found[f"x-ratelimit-limit-{name}"] = _decimal(limit)
+            found[f"x-ratelimit-remaining-{name}"] = _decimal(max(0, limit - taken))
+            found[f"x-ratelimit-reset-{name}"] = _duration(seconds)
+    return found
+
+
+def _seconds(until: int, now: float) -> int:
+    return max(1, math.ceil(until - now))
+
+
+def _duration(seconds: int) -> str:
+    """As OpenAI writes it: 12s, 6m0s, 1h0m12s."""
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes}m{seconds}s"
+    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
+
+
+def _decimal(number: float) -> str:
+    """Without an exponent."""
+    return str(number) if isinstance(number, int) else f"{number:.12f}".rstrip("0").rstrip(".")

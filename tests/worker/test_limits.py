@@ -1,0 +1,107 @@
+"""The limits of keys over HTTP, with many requests at the same time."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+
+from tests.worker.test_keys import bearer, create_key
+
+AT_ONCE = 40
+
+
+def ask_at_once(client: httpx.Client, key: dict[str, Any]) -> list[httpx.Response]:
+    def ask(number: int) -> httpx.Response:
+        body = {"query": f"My laptop is slow {number} {uuid.uuid4().hex}"}
+        return client.post("/v1/route", json=body, headers=bearer(key))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(ask, range(AT_ONCE)))
+
+
+def split(answers: list[httpx.Response], code: str) -> tuple[list[Any], list[httpx.Response]]:
+    """The decisions, and the refusals, which all have this code."""
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert [each.json()["error"]["code"] for each in refused] == [code] * len(refused)
+    return [answer.json() for answer in answers if answer.status_code == 200], refused
+
+
+def usage(client: httpx.Client, key: dict[str, Any]) -> Any:
+    return client.get(f"/v1/keys/{key['id']}").json()["usage"]
+
+
+def settled_logs(client: httpx.Client, key: dict[str, Any], decisions: list[Any]) -> list[Any]:
+    """The key's log rows, which are written after the answers: asks until all are there. Each is
+    written with its settlement."""
+    for _ in range(200):
+        rows: list[Any] = []
+        query = {"key": key["id"], "limit": 100}
+        while True:
+            page = client.get("/v1/logs", params=query).json()
+            rows += page["data"]
+            if not page["has_more"]:
+                break
+            query["after"] = page["last_id"]
+        if {row["id"] for row in rows} >= {decision["id"] for decision in decisions}:
+            return rows
+    raise AssertionError("log rows are missing")
+
+
+def test_requests_a_minute_hold_for_requests_at_once(
+    client: httpx.Client, anonymous: httpx.Client
+) -> None:
+    for _ in range(2):
+        key = create_key(client, requests_per_minute=10)
+        answers = ask_at_once(anonymous, key)
+        decisions, refused = split(answers, "key_rate_limited")
+        if len(decisions) == 10 or usage(client, key)["minute_requests"] == len(decisions):
+            break  # else the minute turned meanwhile: once more
+    assert len(decisions) == 10
+    assert {each.headers["x-ratelimit-limit-requests"] for each in answers} == {"10"}
+    left = [int(each.headers["x-ratelimit-remaining-requests"]) for each in answers]
+    assert sorted(left) == [0] * 31 + list(range(1, 10))
+    for each in refused:
+        assert each.status_code == 429
+        assert each.json()["error"]["type"] == "rate_limit_error"
+        assert 1 <= int(each.headers["retry-after"]) <= 60
+        assert each.headers["x-ratelimit-reset-requests"].endswith("s")
+
+
+def test_budgets_hold_for_requests_at_once(client: httpx.Client, anonymous: httpx.Client) -> None:
+    budget_usd, budget_tokens = 0.0004, 10**12
+    key = create_key(client, monthly_budget_usd=budget_usd, monthly_token_budget=budget_tokens)
+    decisions: list[Any] = []
+    for _ in range(20):
+        answered, refused = split(ask_at_once(anonymous, key), "key_budget_exceeded")
+        decisions += answered
+        if not answered:
+            break
+    assert not answered, "the budget has no end"
+    assert len(decisions) > 4
+    assert {each.headers["x-should-retry"] for each in refused} == {"false"}
+    assert {each.headers["x-ratelimit-limit-cost-usd"] for each in refused} == {"0.0004"}
+
+    rows = settled_logs(client, key, decisions)
+    assert len(rows) == len(decisions)
+    spent = sum(row["cost_usd"] for row in rows)
+    assert 0 < spent <= budget_usd
+    used = usage(client, key)
+    assert abs(used["cost_usd"] - spent) < 1e-9
+    assert used["tokens"] == sum(row["usage"]["total_tokens"] for row in rows)
+
+
+def test_feedback_counts_and_null_ends_a_limit(
+    client: httpx.Client, anonymous: httpx.Client
+) -> None:
+    key = create_key(client, monthly_token_budget=1)
+    body = {"decision_id": "dec_none", "value": "up"}
+    answer = anonymous.post("/v1/feedback", json=body, headers=bearer(key))
+    assert answer.status_code == 404
+    assert answer.headers["x-ratelimit-remaining-tokens"] == "1"
+    [refusal] = split([ask_at_once(anonymous, key)[0]], "key_token_budget_exceeded")[1]
+    assert refusal.json()["error"]["type"] == "budget_exceeded"
+    assert refusal.json()["error"]["param"] == "monthly_token_budget"
+    changed = client.patch(f"/v1/keys/{key['id']}", json={"monthly_token_budget": None})
+    assert changed.json()["usage"] is None
+    assert len(split(ask_at_once(anonymous, key), "none")[0]) == AT_ONCE
