@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import httpx
 
-from local.engines import Completion, CompletionRequest, JsonMode, Usage
+from local.engines import Completion, CompletionRequest, Part
+from local.engines.openai_chat import SHAPELESS, read_completion, read_part, request_body
 from local.errors import AiError
 
 _TIMEOUT = httpx.Timeout(120.0, connect=5.0)
@@ -31,11 +35,30 @@ class OpenAi:
 
     async def complete(self, request: CompletionRequest) -> Completion:
         model = await self._model_name()
-        answer = await self._ask("POST", "chat/completions", _body(request, model))
+        answer = await self._ask("POST", "chat/completions", request_body(request, model))
         metadata = {"engine": self.name, "model": model}
         if request.lora:
             metadata["lora"] = "not applied: the server was asked for its own model"
-        return _completion(answer, metadata)
+        return read_completion(answer, metadata)
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Part, None]:
+        body = {
+            **request_body(request, await self._model_name()),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        try:
+            async with self._client.stream("POST", "chat/completions", json=body) as response:
+                if not response.is_success:
+                    await response.aread()
+                    _checked(response)
+                async with aclosing(_parts(response)) as parts:
+                    async for part in parts:
+                        yield part
+        except httpx.TimeoutException as exc:
+            raise AiError(3007) from exc
+        except httpx.HTTPError as exc:
+            raise AiError(3043, "Internal server error: the connection to LOCAL_AI_URL") from exc
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -69,42 +92,6 @@ def _checked(response: httpx.Response) -> Any:
         raise AiError(3043, "Internal server error: upstream sent no JSON") from exc
 
 
-def _body(request: CompletionRequest, model: str) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "model": model,
-        "messages": [{"role": m.role, "content": m.content} for m in request.messages],
-        "max_tokens": request.max_tokens,
-    }
-    for name in ("temperature", "top_p", "seed"):
-        value = getattr(request, name)
-        if value is not None:
-            body[name] = value
-    if request.json_mode is not None:
-        body["response_format"] = _response_format(request.json_mode)
-    return body
-
-
-def _response_format(mode: JsonMode) -> dict[str, Any]:
-    if mode.schema is None:
-        return {"type": "json_object"}
-    schema = {"name": "answer", "schema": dict(mode.schema), "strict": True}
-    return {"type": "json_schema", "json_schema": schema}
-
-
-def _completion(answer: Any, metadata: dict[str, str]) -> Completion:
-    try:
-        choice = answer["choices"][0]
-        text = choice["message"].get("content") or ""
-        usage = answer.get("usage") or {}
-        tokens = Usage(int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as exc:
-        raise AiError(3043, "Internal server error: upstream sent no completion") from exc
-    if not isinstance(text, str):
-        raise AiError(3043, "Internal server error: upstream sent no text")
-    cut = choice.get("finish_reason") == "length"
-    return Completion(text, tokens, metadata, finish_reason="length" if cut else "stop")
-
-
 def _first_id(listed: Any) -> str:
     try:
         return str(listed["data"][0]["id"])
@@ -117,3 +104,17 @@ def _seconds(value: str | None) -> float | None:
         return float(value) if value else None
     except ValueError:  # an HTTP date, which a local server does not send
         return None
+
+
+async def _parts(response: httpx.Response) -> AsyncGenerator[Part, None]:
+    async for line in response.aiter_lines():
+        data = line.removeprefix("data:").strip()
+        if not line.startswith("data:") or not data:
+            continue
+        if data == "[DONE]":
+            return
+        try:
+            yield read_part(json.loads(data))
+        except SHAPELESS as exc:
+            raise AiError(3043, "Internal server error: upstream sent no chunk") from exc
+    raise AiError(3043, "Internal server error: upstream broke off")
