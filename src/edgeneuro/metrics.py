@@ -67,7 +67,7 @@ class Metrics:
     def __init__(self) -> None:
         self.answers = Counter(
             "edgeneuro_answers_total",
-            "Answers of the router by the layer that decided and the reason of a fallback.",
+            "Answers by the layer that decided and the reason of a fallback or a failure.",
             "layer",
             "reason",
         )
@@ -83,6 +83,7 @@ class Metrics:
         self.cost_usd = Counter(
             "edgeneuro_cost_usd_total", "Cost in USD of the tokens whose price is known."
         )
+        self.streams = Counter("edgeneuro_streams_total", "Streams by how they ended.", "ending")
         self.request_seconds = Histogram(
             "edgeneuro_request_seconds",
             "Seconds from a request to the end of its answer, by route and class of status; the"
@@ -119,6 +120,7 @@ class Metrics:
                 self.attempts,
                 self.tokens,
                 self.cost_usd,
+                self.streams,
                 self.request_seconds,
                 self.added_seconds,
                 self.upstream_seconds,

@@ -19,11 +19,11 @@ from edgeneuro.controlplane import (
     users,
 )
 from edgeneuro.synapsecore import api as synapsecore
-from edgeneuro.synapsecore import feedback
+from edgeneuro.synapsecore import chat, feedback
 from edgeneuro.web.auth import Access
 from edgeneuro.web.routing import Idempotency, Route
 
-_BULK_BYTES = 1024 * 1024  # 1,000 labels with queries of 1,000 bytes
+_BULK_BYTES = 1024 * 1024  # 1,000 labels with queries of 1,000 bytes, or a long conversation
 PUBLIC, ANY, READ = Access.PUBLIC, Access.ANY, Access.READ
 ROUTE, LABEL, ADMIN = Access.ROUTE, Access.LABEL, Access.ADMIN
 REPEATABLE, ONCE = Idempotency.REPEATABLE, Idempotency.SHOWN_ONCE
@@ -31,6 +31,8 @@ REPEATABLE, ONCE = Idempotency.REPEATABLE, Idempotency.SHOWN_ONCE
 # fmt: off
 ROUTES = (
     Route("POST",   "/v1/route",                  synapsecore.route,     ROUTE, 200, REPEATABLE),
+    Route("POST",   "/v1/chat/completions",       chat.create_chat_completion, ROUTE, 200,
+          REPEATABLE, max_body_bytes=_BULK_BYTES),
     Route("POST",   "/v1/feedback",               feedback.give_feedback, ROUTE, 201),
 
     Route("GET",    "/v1/models",                 models.list_models,    ANY),

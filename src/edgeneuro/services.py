@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
+from edgeneuro.domain.chat_answer import KeptAnswer
 from edgeneuro.domain.decision import Answer
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import DatabaseError
@@ -23,6 +24,7 @@ from edgeneuro.store.routing import load_routing_config
 _REVISION_KEPT_SECONDS = 5.0
 _ANSWERS_KEPT = 1_000
 _LOOKS_EVERY_SECONDS = 0.005
+_CHATS_KEPT = 200  # of at most 64 KB
 Value = TypeVar("Value")
 
 
@@ -161,8 +163,8 @@ class Services:
     """`now` gives unix seconds, `monotonic` seconds for durations, `sleep` waits for so many,
     `new_id(prefix)` gives a new id whose order is the order in time, `new_secret()` 40 random
     characters, `new_hex(n)` n random bytes as hex digits, `secret(name)` the value of a Worker
-    secret. The last ones are what this isolate learned: answers, and base models that turned out to
-    have no JSON mode."""
+    secret. The last ones are what this isolate learned: answers, those of chats, and base models
+    that turned out to have no JSON mode."""
 
     settings: Settings
     db: Database
@@ -179,6 +181,7 @@ class Services:
     sleep: Callable[[float], Awaitable[None]]
     secret: Callable[[str], str | None] = lambda name: None
     recent_answers: ExpiringLru[Answer] = field(default_factory=lambda: ExpiringLru(_ANSWERS_KEPT))
+    recent_chats: ExpiringLru[KeptAnswer] = field(default_factory=lambda: ExpiringLru(_CHATS_KEPT))
     without_json_mode: set[str] = field(default_factory=set)
     metrics: Metrics = field(default_factory=Metrics)
 

@@ -16,6 +16,7 @@ from tests.unit.test_keys import create, create_user
 # route: (what it asks for, status and code of the answer; "none" is an id that does not exist)
 TABLE: dict[str, tuple[str, int, str | None]] = {
     "POST /v1/route": ("route", 400, "missing_field"),
+    "POST /v1/chat/completions": ("route", 400, "missing_field"),
     "POST /v1/feedback": ("route", 400, "missing_field"),
     "GET /v1/models": ("any", 200, None),
     "POST /v1/models/select": ("admin", 400, "missing_field"),

@@ -45,9 +45,10 @@ COUNTING = {
     "cost_usd": "Tokens by the models' prices at the time of the answer, summed over the answers"
     " whose price is known.",
     "unpriced_answers": "Answers with an attempt whose model has no known price: not in cost_usd.",
-    "latency_ms": "Over answers, from the request's arrival at the router to the decision. Nearest"
-    " rank in a histogram of ten equal steps a doubling; the value 2ab/(a+b) stands for the bucket"
-    " [a, b) and is within 5 % of the exact percentile from 0.0625 ms to 131 s.",
+    "latency_ms": "Over answers, from the request's arrival at the router to the decision, or to"
+    " the end of a chat's answer. Nearest rank in a histogram of ten equal steps a doubling; the"
+    " value 2ab/(a+b) stands for the bucket [a, b) and is within 5 % of the exact percentile from"
+    " 0.0625 ms to 131 s.",
     "accuracy": "Answers with status 200 whose log row is kept and whose question has a label:"
     " right if the agent is the label's, or, where the label says that no agent fits, if the reason"
     " is out_of_scope or low_confidence. low and high are the 95 % Wilson interval.",

@@ -113,8 +113,8 @@ async def list_history(call: Call, query_hash: str, query: PageQuery) -> Page[La
 
 
 _NO_TEXT = (
-    "This query was logged without its text (the setting log_queries was off), so it cannot be"
-    " labelled."
+    "This query was logged without its text (the setting log_queries was off), or its caller named"
+    " who answers, so that nothing was decided; it cannot be labelled."
 )
 
 

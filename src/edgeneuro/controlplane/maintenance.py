@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from edgeneuro.errors import DatabaseError
 from edgeneuro.services import Services
+from edgeneuro.store.chat_cache import purge_expired_chats
 from edgeneuro.store.decision_cache import purge_expired
 from edgeneuro.store.idempotency import purge_idempotency
 from edgeneuro.store.logs import delete_logs_before
@@ -17,6 +18,7 @@ async def run_maintenance(services: Services) -> None:
     over, the next one takes."""
     tasks: tuple[tuple[str, Callable[[Services], Awaitable[object]]], ...] = (
         ("cache_purge", _purge_cache),
+        ("chat_cache_purge", _purge_chat_cache),
         ("idempotency_purge", _purge_idempotency),
         ("log_retention", _delete_old_logs),
         ("day_sums", _sum_finished_days),
@@ -30,6 +32,10 @@ async def run_maintenance(services: Services) -> None:
 
 async def _purge_cache(services: Services) -> None:
     await purge_expired(services.db, now_ms=services.now_ms())
+
+
+async def _purge_chat_cache(services: Services) -> None:
+    await purge_expired_chats(services.db, now_ms=services.now_ms())
 
 
 async def _purge_idempotency(services: Services) -> None:

@@ -18,8 +18,9 @@ class Setting(BaseModel):
 
 class Config(BaseModel):
     """`routing_model` and `fallback_models` are asked in that order, within `time_budget_ms`, each
-    again at most `max_retries` times where its error may pass. Below `confidence_threshold` the
-    default agent answers. Answers are kept for `cache_ttl_seconds`, log rows for `retention_days`.
+    again at most `max_retries` times where its error may pass. A chat's answer, of a stream its
+    first part, is to be there within `chat_timeout_ms`. Below `confidence_threshold` the default
+    agent answers. Answers are kept for `cache_ttl_seconds`, log rows for `retention_days`.
     Without `log_queries` a log row holds no text, nor does AI Gateway's log; with
     `redact_personal_data` ours holds no e-mail addresses, phone and card numbers."""
 
@@ -29,6 +30,7 @@ class Config(BaseModel):
     confidence_threshold: Setting
     time_budget_ms: Setting
     max_retries: Setting
+    chat_timeout_ms: Setting
     cache_ttl_seconds: Setting
     log_queries: Setting
     redact_personal_data: Setting
@@ -46,6 +48,7 @@ class ConfigPatch(BaseModel):
     confidence_threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     time_budget_ms: Annotated[int, Field(ge=100, le=60_000), INTEGRAL] | None = None
     max_retries: Annotated[int, Field(ge=0, le=4), INTEGRAL] | None = None
+    chat_timeout_ms: Annotated[int, Field(ge=100, le=300_000), INTEGRAL] | None = None
     cache_ttl_seconds: Annotated[int, Field(ge=60, le=2_592_000), INTEGRAL] | None = None
     log_queries: bool | None = None
     redact_personal_data: bool | None = None

@@ -1,4 +1,4 @@
-"""Log entries: one per answer of POST /v1/route, with all that led to it."""
+"""Log entries: one per answer of the router or of a chat, with all that led to it."""
 
 import re
 from datetime import datetime
@@ -21,17 +21,23 @@ from edgeneuro.domain.page import PageQuery
 from edgeneuro.domain.text import Id
 from edgeneuro.errors import Reason
 
+Kind = Literal["route", "chat"]
+Ending = Literal["complete", "cut", "client_gone"]
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
 
 class LogEntry(BaseModel):
-    """`agent_id` is null where the answer was an error; `status` is the answer's HTTP status;
-    `agents_revision` and `prompt_version` say which agents and which prompt the model saw. While
-    the setting log_queries is off, `query` is empty and `query_hash` null. `upstream_ms` is what
-    of `latency_ms` was spent waiting for models, `trace_id` that of W3C trace context."""
+    """`agent_id` is null where no agent was chosen; `status` is the answer's HTTP status, and
+    `ending` how a stream ended that had begun with it. `upstream_ms` of `latency_ms` were spent
+    waiting for models. `agents_revision` and `prompt_version` say which agents and which prompt
+    the model saw. While the setting log_queries is off, `query` is empty and `query_hash` null;
+    this one is null, too, where the caller named who answers: nothing was decided there.
+    `trace_id` is that of W3C trace context."""
 
     object: Literal["log"] = "log"
     id: str
+    kind: Kind
+    ending: Ending = "complete"
     created_at: str
     request_id: str
     trace_id: str | None
@@ -102,6 +108,7 @@ class LogsQuery(PageQuery):
     model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     layer: Layer | None = None
     reason: Reason | None = None
+    kind: Kind | None = None
     labelled: Literal["true", "false"] | None = None
     key: Id | None = None
     since: Annotated[Moment | None, Field(alias="from")] = None

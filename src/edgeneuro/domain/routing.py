@@ -31,6 +31,7 @@ class StoredConfig(BaseModel):
     confidence_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
     time_budget_ms: Annotated[int, Field(ge=100, le=60_000)] = 5_000
     max_retries: Annotated[int, Field(ge=0, le=4)] = 1
+    chat_timeout_ms: Annotated[int, Field(ge=100, le=300_000)] = 60_000
     cache_ttl_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 3_600
     log_queries: bool = True
     redact_personal_data: bool = False
@@ -54,6 +55,7 @@ class RoutingConfig:
     confidence_threshold: float
     time_budget_ms: int
     max_retries: int
+    chat_timeout_ms: int
     cache_ttl_seconds: int
     log_queries: bool
     redact_personal_data: bool
@@ -62,6 +64,11 @@ class RoutingConfig:
     @property
     def active(self) -> Model:
         return self.chain[0]
+
+    @property
+    def stores_texts(self) -> bool:
+        """Whether texts may be stored as they are, with all that is in them."""
+        return self.log_queries and not self.redact_personal_data
 
     @cached_property
     def default_agent(self) -> Agent | None:
@@ -121,6 +128,7 @@ def build_routing_config(
         confidence_threshold=stored.confidence_threshold,
         time_budget_ms=stored.time_budget_ms,
         max_retries=stored.max_retries,
+        chat_timeout_ms=stored.chat_timeout_ms,
         cache_ttl_seconds=stored.cache_ttl_seconds,
         log_queries=stored.log_queries,
         redact_personal_data=stored.redact_personal_data,

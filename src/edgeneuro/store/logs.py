@@ -46,6 +46,9 @@ _COLUMNS = (
     "gateway_cache_status",
     "prompt_version",
     "agents_revision",
+    "kind",
+    "ending",
+    "upstream_ms",
 )
 _NAMES = ", ".join(_COLUMNS)
 _INSERT = f"INSERT INTO logs ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"
@@ -119,10 +122,12 @@ async def get_log(db: Database, log_id: str) -> LogRecord | None:
 
 
 async def read_texts(db: Database, log_ids: Sequence[str]) -> dict[str, str]:
-    """The queries of these rows by id; empty where the row was kept without its text."""
+    """The queries of these rows by id; empty where the row was kept without its text, or was never
+    routed."""
     rows = await db.run(
         statement(
-            "SELECT id, query FROM logs WHERE id IN (SELECT value FROM json_each(?1))",
+            "SELECT id, iif(query_hash IS NULL, '', query) AS query FROM logs"
+            " WHERE id IN (SELECT value FROM json_each(?1))",
             json.dumps(log_ids),
         )
     )
@@ -172,7 +177,7 @@ def _conditions(query: LogsQuery) -> Conditions:
     if query.after is not None:
         _after(wanted, query)
     equal = {"agent_id": query.agent, "layer": query.layer, "reason": query.reason}
-    for column, value in {**equal, "key_id": query.key}.items():
+    for column, value in {**equal, "key_id": query.key, "kind": query.kind}.items():
         if value is not None:
             wanted.add(f"logs.{column} = ?", value)
     if query.model is not None:

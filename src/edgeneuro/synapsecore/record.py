@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeneuro.call import Call, Facts
-from edgeneuro.domain.decision import Decision, MetadataValue, RouteRequest
+from edgeneuro.domain.decision import MetadataValue, RouteRequest
 from edgeneuro.domain.log import LogEntry
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.trace import Trace
-from edgeneuro.errors import DatabaseError, UpstreamError
+from edgeneuro.errors import DatabaseError
 from edgeneuro.metrics import Metrics
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
@@ -19,6 +19,7 @@ from edgeneuro.store.logs import insert_log
 from edgeneuro.store.times import rfc3339
 from edgeneuro.store.usage import count_answer
 from edgeneuro.synapsecore.redact import redact
+from edgeneuro.synapsecore.routed import Routed
 from edgeneuro.web.auth import Credential
 
 
@@ -41,37 +42,34 @@ class Asker:
         )
 
 
-def note_decision(
-    facts: Facts, decision: Decision, *, failure: UpstreamError | None, upstream_ms: float
-) -> None:
+def note_decision(facts: Facts, routed: Routed) -> None:
     """Says of the decision what the request's line in the Worker's log has of it."""
+    decision = routed.decision
     facts.update(
         decision_id=decision.id,
-        agent=decision.agent.id if failure is None else None,
+        agent=decision.agent.id if routed.refused is None else None,
         layer=decision.layer,
         reason=decision.reason,
         model=decision.model,
         adapter=decision.adapter,
         cache=decision.cache,
         attempts=len(decision.attempts),
-        upstream_ms=upstream_ms,
+        upstream_ms=routed.upstream_ms,
     )
 
 
-def _log_entry(
-    request: RouteRequest,
-    decision: Decision,
-    config: RoutingConfig,
-    asker: Asker,
-    *,
-    created_ms: int,
-    upstream_ms: float,
-    failure: UpstreamError | None,
-) -> LogEntry:
-    """`failure` is set where the caller got it as an error instead of the decision."""
+def _log_entry(request: RouteRequest, routed: Routed, asker: Asker, *, created_ms: int) -> LogEntry:
+    decision, config, failure = routed.decision, routed.config, routed.refused
     return LogEntry(
-        **_texts(request, config),
+        **stored_texts(
+            config,
+            query=request.query,
+            user=request.user,
+            session=request.session,
+            metadata=request.metadata,
+        ),
         id=decision.id,
+        kind="route",
         created_at=rfc3339(created_ms),
         request_id=asker.request_id,
         trace_id=asker.trace.trace_id,
@@ -91,24 +89,25 @@ def _log_entry(
         usage=decision.usage,
         cost_usd=decision.cost_usd,
         latency_ms=decision.latency_ms,
-        upstream_ms=upstream_ms,
+        upstream_ms=routed.upstream_ms,
         gateway=decision.gateway,
         prompt_version=PROMPT_VERSION,
         agents_revision=config.agents_revision,
     )
 
 
-def _texts(request: RouteRequest, config: RoutingConfig) -> dict[str, Any]:
+def stored_texts(
+    config: RoutingConfig,
+    *,
+    query: str,
+    user: str | None,
+    session: str | None,
+    metadata: dict[str, MetadataValue] | None,
+) -> dict[str, Any]:
     """What callers wrote, as far as the settings let it be stored. The question's identity is that
     of the stored text, since the labels know no other."""
     if not config.log_queries:
         return {"query": "", "query_hash": None, "user": None, "session": None, "metadata": None}
-    query, user, session, metadata = (
-        request.query,
-        request.user,
-        request.session,
-        request.metadata,
-    )
     if config.redact_personal_data:
         query = redact(query)
         user, session = user and redact(user), session and redact(session)
@@ -142,31 +141,24 @@ def count(metrics: Metrics, entry: LogEntry) -> None:
 async def record(
     services: Services,
     request: RouteRequest,
-    decision: Decision,
-    config: RoutingConfig,
+    routed: Routed,
     asker: Asker,
     *,
     created_ms: int,
-    upstream_ms: float,
-    failure: UpstreamError | None,
-    new_answer: Statement | None,
     settlement: Statement | None,
 ) -> None:
-    """Makes the row, which nobody waits for, and writes it, the sums that it adds to, the new
-    answer for the cache and what the key has used in one batch: log rows and sums never part. The
-    answer is out already, so a failure cannot reach anybody: it is counted."""
-    entry = _log_entry(
-        request,
-        decision,
-        config,
-        asker,
-        created_ms=created_ms,
-        upstream_ms=upstream_ms,
-        failure=failure,
-    )
+    """Makes the row, which nobody waits for, and writes it."""
+    entry = _log_entry(request, routed, asker, created_ms=created_ms)
+    await write(services, entry, routed.new_answer, settlement)
+
+
+async def write(services: Services, entry: LogEntry, *also: Statement | None) -> None:
+    """Writes a row, the sums that it adds to and what else belongs to the answer in one batch: log
+    rows and sums never part. The answer is out already, so a failure cannot reach anybody: it is
+    counted."""
     count(services.metrics, entry)
     statements = [insert_log(entry), *count_answer(entry.id)]
-    statements += [each for each in (new_answer, settlement) if each is not None]
+    statements += [each for each in also if each is not None]
     try:
         await services.db.batch(statements)
     except DatabaseError as error:

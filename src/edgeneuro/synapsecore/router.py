@@ -1,11 +1,9 @@
 """SynapseCore: the way of a query from the request to the decision, as the list of its stages."""
 
-from dataclasses import dataclass
-
 from edgeneuro.domain.decision import ChosenAgent, Decision, Explanation, RouteRequest
 from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages
 from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.limits import Reservation, estimate, giving_back, reserve
+from edgeneuro.limits import Estimate, Reservation, estimate, giving_back, reserve
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.ask import MAX_TOKENS, Asked, ask
 from edgeneuro.synapsecore.classify import classify
@@ -13,13 +11,8 @@ from edgeneuro.synapsecore.decide import decide
 from edgeneuro.synapsecore.question import Question, ask_question
 from edgeneuro.synapsecore.recall import recall, remember
 from edgeneuro.synapsecore.record import Asker, note_decision, record
+from edgeneuro.synapsecore.routed import Routed
 from edgeneuro.synapsecore.stages import StageClock
-
-
-@dataclass(frozen=True)
-class Routed:
-    decision: Decision
-    stages: StageClock
 
 
 async def route_query(services: Services, request: RouteRequest, asker: Asker) -> Routed:
@@ -31,37 +24,54 @@ async def route_query(services: Services, request: RouteRequest, asker: Asker) -
     question = ask_question(request, config)
     reservation = await _reserve(services, question, asker, stages)
     with giving_back(services, reservation, asker.background):
-        return await _answer(
+        decision_id, created_ms = services.new_id("dec"), services.now_ms()
+        routed = await decide_route(
             services,
             request,
             asker,
             config=config,
             question=question,
             stages=stages,
-            reservation=reservation,
+            decision_id=decision_id,
+            created_ms=created_ms,
         )
+        note_decision(asker.facts, routed)
+        settlement = None
+        if reservation is not None:
+            tokens = routed.decision.usage.total_tokens
+            settlement = reservation.settle(tokens, routed.spent_usd)
+        written_later = record(
+            services, request, routed, asker, created_ms=created_ms, settlement=settlement
+        )
+        asker.background(written_later)
+        if routed.refused is not None:
+            raise routed.refused
+    if request.explain:
+        routed.decision.explanation = explain(routed)
+    return routed
 
 
 async def _reserve(
-    services: Services,
-    question: Question,
-    asker: Asker,
-    stages: StageClock,
+    services: Services, question: Question, asker: Asker, stages: StageClock
 ) -> Reservation | None:
     """What an answer may take of the asker's limits, if there are some."""
     if asker.credential.limits is None:
         return None
-    messages = build_messages(question.query, question.agents)
-    size = sum(len(message["content"].encode()) for message in messages)
     with stages.stage("reserve"):
-        wanted = estimate(question.models, size, MAX_TOKENS)
+        wanted = estimate_routing(question)
         reservation = await reserve(services, asker.credential, wanted)
     if reservation is not None:
         asker.headers.update(reservation.headers())
     return reservation
 
 
-async def _answer(
+def estimate_routing(question: Question) -> Estimate:
+    messages = build_messages(question.query, question.agents)
+    size = sum(len(message["content"].encode()) for message in messages)
+    return estimate(question.models, size, MAX_TOKENS)
+
+
+async def decide_route(
     services: Services,
     request: RouteRequest,
     asker: Asker,
@@ -69,9 +79,11 @@ async def _answer(
     config: RoutingConfig,
     question: Question,
     stages: StageClock,
-    reservation: Reservation | None,
+    decision_id: str,
+    created_ms: int,
 ) -> Routed:
-    decision_id, created_ms = services.new_id("dec"), services.now_ms()
+    """The stages alone; limits and the log row are the caller's. An upstream's fault is never
+    raised."""
     asked = Asked()
 
     answer = None
@@ -116,39 +128,25 @@ async def _answer(
         latency_ms=stages.total_ms(),
         gateway=asked.trace,
     )
-    upstream_ms = round(asked.upstream_ms, 2)
-    refused = asked.failure if answer is None and not request.fallback else None
-    note_decision(asker.facts, decision, failure=refused, upstream_ms=upstream_ms)
-    new_answer = remember(services, question, config, asked) if request.cache else None
-    settlement = None
-    if reservation is not None:
-        settlement = reservation.settle(asked.usage.total_tokens, asked.spent_usd)
-    written_later = record(
-        services,
-        request,
+    return Routed(
         decision,
+        question,
         config,
-        asker,
-        created_ms=created_ms,
-        upstream_ms=upstream_ms,
-        failure=refused,
-        new_answer=new_answer,
-        settlement=settlement,
+        stages,
+        spent_usd=asked.spent_usd,
+        upstream_ms=round(asked.upstream_ms, 2),
+        refused=asked.failure if answer is None and not request.fallback else None,
+        new_answer=remember(services, question, config, asked) if request.cache else None,
     )
-    asker.background(written_later)
-    if refused is not None:
-        raise refused
-    if request.explain:
-        decision.explanation = _explain(question, config, stages)
-    return Routed(decision, stages)
 
 
-def _explain(question: Question, config: RoutingConfig, stages: StageClock) -> Explanation:
+def explain(routed: Routed) -> Explanation:
+    question, config = routed.question, routed.config
     return Explanation(
         threshold=config.confidence_threshold,
         prompt_version=PROMPT_VERSION,
         agents_revision=config.agents_revision,
         cache_key=question.cache_key,
         messages=build_messages(question.query, question.agents),
-        stages_ms=stages.ms,
+        stages_ms=routed.stages.ms,
     )

@@ -11,8 +11,9 @@ _RATE_LIMIT = ", ".join(
     for what in ("limit", "remaining", "reset")
 )
 _EXPOSED = (
-    "x-request-id, x-edgeneuro-agent, x-edgeneuro-layer, server-timing, retry-after,"
-    f" x-should-retry, idempotent-replayed, traceparent, {_RATE_LIMIT}"
+    "x-request-id, x-edgeneuro-agent, x-edgeneuro-layer, x-edgeneuro-decision-id,"
+    " x-edgeneuro-model, server-timing, retry-after, x-should-retry, idempotent-replayed,"
+    f" traceparent, {_RATE_LIMIT}"
 )
 _ALLOWED = "authorization, content-type, idempotency-key, traceparent, x-request-id"
 

@@ -4,13 +4,14 @@ parsed here) and the parameters of the path. The signature is the one source, al
 
 import inspect
 from collections.abc import Callable
+from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 
 from edgeneuro.errors import InvalidItemsError, InvalidRequestError, ItemFault
-from edgeneuro.web.response import Reply
+from edgeneuro.web.response import Reply, Response
 
 _MOST_FAULTS = 1_000
 _CODES = {
@@ -22,14 +23,17 @@ _CODES = {
 
 class Handler:
     """`body`, `query` and `content` are the models of its signature; None where it has none. A
-    body of the type bytes is handed on as it came."""
+    body of the type bytes is handed on as it came; `streams` tells that the answer may come as
+    events instead."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         hints = get_type_hints(function)
         self.body: type[BaseModel] | type[bytes] | None = hints.get("body")
         self.query: type[BaseModel] | None = hints.get("query")
-        self.content = _content(hints["return"])
+        returns = get_args(hints["return"])
+        self.streams = get_origin(hints["return"]) is UnionType and Response in returns
+        self.content = _content(returns[0] if self.streams else hints["return"])
         self.summary = (inspect.getdoc(function) or "").strip()
 
     async def __call__(
@@ -100,5 +104,7 @@ def _describe(fault: Any) -> tuple[str, str | None, str]:
 def _param(location: tuple[int | str, ...]) -> str | None:
     text = ""
     for part in location:
+        if isinstance(part, str) and part.startswith("("):
+            continue  # the name of a kind (domain/chat_message.py), not of a field
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.removeprefix(".")[:200] or None

@@ -90,6 +90,8 @@ def _operation(found: Found, refs: dict[type[BaseModel], Any]) -> dict[str, Any]
     success: dict[str, Any] = {"description": "Success"}
     if handler.content is not None:
         success["content"] = {"application/json": {"schema": refs[handler.content]}}
+    if handler.streams:
+        success["content"]["text/event-stream"] = {}
     failure = {
         "description": "Error",
         "content": {"application/json": {"schema": refs[Error]}},

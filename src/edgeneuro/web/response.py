@@ -37,13 +37,21 @@ def json_response(status: int, reply: Reply[BaseModel]) -> Response:
 
 
 def error_response(error: EdgeNeuroError, request_id: str) -> Response:
+    headers = {"content-type": JSON, **error.headers}
+    if isinstance(error, UpstreamError):
+        # It was tried again here already, or will not pass; the official clients go by this.
+        headers["x-should-retry"] = "false"
+    return Response(error.status, json.dumps(error_content(error, request_id)), headers)
+
+
+def error_content(error: EdgeNeuroError, request_id: str) -> dict[str, Any]:
     # What D1 says can hold table names and values: it is for our logs alone.
     message = (
         "The database did not answer. Try again in a moment."
         if isinstance(error, DatabaseError)
         else error.message
     )
-    body: dict[str, Any] = {
+    return {
         "error": {
             "message": message,
             "type": error.type,
@@ -53,8 +61,3 @@ def error_response(error: EdgeNeuroError, request_id: str) -> Response:
         "request_id": request_id,
         **error.details(),
     }
-    headers = {"content-type": JSON, **error.headers}
-    if isinstance(error, UpstreamError):
-        # It was tried again here already, or will not pass; the official clients go by this.
-        headers["x-should-retry"] = "false"
-    return Response(error.status, json.dumps(body), headers)

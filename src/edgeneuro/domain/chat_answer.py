@@ -1,0 +1,96 @@
+"""Chat answers in OpenAI's shape, whole and in chunks, with our facts beside them."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from edgeneuro.domain.decision import (
+    Attempt,
+    CacheState,
+    ChosenAgent,
+    Explanation,
+    Layer,
+    Usage,
+)
+from edgeneuro.errors import Reason
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class KeptAnswer(BaseModel):
+    """What a model said, as it is kept to be given again."""
+
+    content: str | None
+    tool_calls: list[dict[str, Any]] = Field(default_factory=list)
+    finish_reason: str
+
+
+class ChatFacts(BaseModel):
+    """How the answer came about: `agent`, `confidence`, `layer` and `reason` are the decision's
+    (layer "direct" where the caller named who answers), `attempts` and `cost_usd` are those of
+    routing and answering together. In a stream, the first chunk has them as they are by then and
+    the last one as they came to be."""
+
+    decision_id: str
+    agent: ChosenAgent | None
+    confidence: float
+    layer: Layer
+    reason: Reason | None
+    cache: CacheState
+    attempts: list[Attempt]
+    cost_usd: float | None
+    latency_ms: float
+    explanation: Explanation | None = Field(default=None, exclude_if=_is_none)
+
+
+class AnswerMessage(BaseModel):
+    role: Literal["assistant"] = "assistant"
+    content: str | None
+    refusal: None = None
+    tool_calls: list[dict[str, Any]] | None = Field(default=None, exclude_if=_is_none)
+
+
+class Choice(BaseModel):
+    index: Literal[0] = 0
+    message: AnswerMessage
+    logprobs: None = None
+    finish_reason: str
+
+
+class ChatCompletion(BaseModel):
+    """`model` is the one that answered, whichever was asked for."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+    system_fingerprint: None = None
+    edgeneuro: ChatFacts
+
+
+class ChunkDelta(BaseModel):
+    role: Literal["assistant"] | None = Field(default=None, exclude_if=_is_none)
+    content: str | None = Field(default=None, exclude_if=_is_none)
+    tool_calls: list[dict[str, Any]] | None = Field(default=None, exclude_if=_is_none)
+
+
+class ChunkChoice(BaseModel):
+    index: Literal[0] = 0
+    delta: ChunkDelta
+    logprobs: None = None
+    finish_reason: str | None = None
+
+
+class ChatCompletionChunk(BaseModel):
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: Usage | None = Field(default=None, exclude_if=_is_none)
+    system_fingerprint: None = None
+    edgeneuro: ChatFacts | None = Field(default=None, exclude_if=_is_none)

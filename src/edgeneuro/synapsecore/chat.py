@@ -1,0 +1,60 @@
+"""Chats: the way of a conversation's next message, as the list of its stages."""
+
+from edgeneuro.call import Call
+from edgeneuro.domain.chat import ChatRequest
+from edgeneuro.domain.chat_answer import ChatCompletion
+from edgeneuro.errors import UpstreamError
+from edgeneuro.synapsecore.chat_ask import Given, Opened, ask_whole, open_stream
+from edgeneuro.synapsecore.chat_recall import recall_chat, remember_chat, replay
+from edgeneuro.synapsecore.chat_record import Outcome, record_chat
+from edgeneuro.synapsecore.chat_reply import cache_state, completion, headers
+from edgeneuro.synapsecore.chat_stream import EVENT_STREAM, ChatStream
+from edgeneuro.synapsecore.chat_turn import Turn, begin_turn
+from edgeneuro.synapsecore.record import Asker
+from edgeneuro.web.response import Reply, Response
+
+
+async def create_chat_completion(call: Call, body: ChatRequest) -> Reply[ChatCompletion] | Response:
+    """Answer a conversation, in OpenAI's shape: by the agent that the router chooses (model
+    "auto"), by an agent ("agent:ID") or by a model. With `stream` it comes as events."""
+    asker = Asker(call.request_id, call.credential.key_id, call.background)
+    turn = await begin_turn(call.services, body, asker)
+    try:
+        if turn.routed is not None and turn.routed.refused is not None:
+            raise turn.routed.refused
+        with turn.stages.stage("recall_chat"):
+            kept = await recall_chat(turn)
+        with turn.stages.stage("answer"):
+            if body.stream:
+                opened = await open_stream(turn) if kept is None else replay(kept)
+            else:
+                given = await ask_whole(turn) if kept is None else kept
+    except UpstreamError as failure:
+        outcome = Outcome(
+            cache=cache_state(turn, kept=False),
+            latency_ms=turn.stages.total_ms(),
+            failure=failure,
+        )
+        call.background(record_chat(turn, outcome))
+        raise
+    return _streamed(turn, opened) if body.stream else _whole(turn, given)
+
+
+def _streamed(turn: Turn, opened: Opened) -> Response:
+    """The row is written when the stream ends."""
+    events = ChatStream(turn, opened).events()
+    return Response(200, events, {"content-type": EVENT_STREAM, **headers(turn, opened.model)})
+
+
+def _whole(turn: Turn, given: Given) -> Reply[ChatCompletion]:
+    new_answer = None if given.kept else remember_chat(turn, given.model, given.answer)
+    reply = Reply(completion(turn, given), headers(turn, given.model))
+    outcome = Outcome(
+        cache=cache_state(turn, kept=given.kept),
+        latency_ms=turn.stages.total_ms(),
+        model=given.model,
+        trace=given.trace,
+        new_answer=new_answer,
+    )
+    turn.asker.background(record_chat(turn, outcome))
+    return reply

@@ -1,0 +1,78 @@
+"""The record of a chat's turn: one log row for routing and answering together."""
+
+from dataclasses import dataclass
+
+from edgeneuro.domain.decision import CacheState, GatewayTrace
+from edgeneuro.domain.log import Ending, LogEntry
+from edgeneuro.domain.model import Model
+from edgeneuro.domain.prompt import PROMPT_VERSION
+from edgeneuro.errors import EdgeNeuroError, UpstreamError
+from edgeneuro.store.database import Statement
+from edgeneuro.store.times import rfc3339
+from edgeneuro.synapsecore.chat_turn import Turn
+from edgeneuro.synapsecore.record import stored_texts, write
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a turn. `failure` of a stream is what broke it off, and its status stays 200;
+    `new_answer` is the write that keeps the answer."""
+
+    cache: CacheState
+    latency_ms: float
+    model: Model | None = None
+    trace: GatewayTrace | None = None
+    failure: EdgeNeuroError | None = None
+    streamed: bool = False
+    ending: Ending = "complete"
+    new_answer: Statement | None = None
+
+
+async def record_chat(turn: Turn, outcome: Outcome) -> None:
+    if outcome.streamed:
+        turn.services.metrics.streams.add(1, outcome.ending)
+    routing = turn.routed.new_answer if turn.routed else None
+    await write(turn.services, _entry(turn, outcome), routing, outcome.new_answer)
+
+
+def _entry(turn: Turn, outcome: Outcome) -> LogEntry:
+    decision = turn.routed.decision if turn.routed else None
+    failure, model = outcome.failure, outcome.model
+    reason = decision.reason if decision else None
+    texts = stored_texts(
+        turn.config,
+        query=turn.request.text,
+        user=turn.request.user,
+        session=turn.request.edgeneuro.session,
+        metadata=turn.request.metadata,
+    )
+    if decision is None:
+        texts["query_hash"] = None  # never routed, so no question that could be labelled
+    return LogEntry(
+        **texts,
+        id=turn.id,
+        kind="chat",
+        ending=outcome.ending,
+        created_at=rfc3339(turn.created_ms),
+        request_id=turn.asker.request_id,
+        key_id=turn.asker.key_id,
+        candidates=turn.request.edgeneuro.candidates,
+        status=200 if failure is None or outcome.streamed else failure.status,
+        agent_id=turn.agent.id if turn.agent else None,
+        confidence=turn.confidence,
+        threshold=turn.config.confidence_threshold,
+        layer=turn.layer,
+        reason=failure.reason if isinstance(failure, UpstreamError) else reason,
+        alternatives=decision.alternatives if decision else [],
+        model=model.base_model if model else None,
+        adapter=model.adapter if model else None,
+        cache=outcome.cache,
+        attempts=turn.attempts,
+        usage=turn.usage,
+        cost_usd=turn.cost_usd,
+        latency_ms=outcome.latency_ms,
+        upstream_ms=turn.upstream_ms,
+        gateway=outcome.trace or (decision.gateway if decision else GatewayTrace()),
+        prompt_version=PROMPT_VERSION,
+        agents_revision=turn.config.agents_revision,
+    )

@@ -1,0 +1,142 @@
+"""A chat's answer as server-sent events. However the stream ends, its row is written."""
+
+import json
+from collections.abc import AsyncGenerator, Iterator
+
+from edgeneuro.domain.chat_answer import ChunkDelta, KeptAnswer
+from edgeneuro.domain.decision import GatewayTrace, Usage
+from edgeneuro.domain.log import Ending
+from edgeneuro.errors import EdgeNeuroError, UpstreamError
+from edgeneuro.gateway.seam import Delta
+from edgeneuro.store.database import Statement
+from edgeneuro.synapsecore.chat_ask import Opened
+from edgeneuro.synapsecore.chat_recall import MOST_KEPT_BYTES, remember_chat
+from edgeneuro.synapsecore.chat_record import Outcome, record_chat
+from edgeneuro.synapsecore.chat_reply import cache_state, chunk, facts
+from edgeneuro.synapsecore.chat_turn import Turn
+from edgeneuro.web.response import error_content
+
+EVENT_STREAM = "text/event-stream"
+
+
+class ChatStream:
+    """One answer on its way out. `_ending` is what it would be if it ended here."""
+
+    def __init__(self, turn: Turn, opened: Opened) -> None:
+        self._turn = turn
+        self._opened = opened
+        self._ending: Ending = "client_gone"
+        self._failure: EdgeNeuroError | None = None
+        self._finish_reason = "stop"
+        self._usage: Usage | None = None
+        self._paid = opened.kept
+        self._said = ""
+        self._calls_tools = False
+
+    async def events(self) -> AsyncGenerator[bytes, None]:
+        """The role, the parts as they come, the finish, the usage if it was asked for, [DONE]. A
+        failure on the way is an event, and nothing follows it."""
+        turn, opened = self._turn, self._opened
+        try:
+            role = ChunkDelta(role="assistant", content="")
+            yield chunk(turn, opened.model, delta=role, facts=facts(turn, kept=opened.kept))
+            delta: Delta | None = opened.first
+            while delta is not None:
+                self._note(delta)
+                if delta.content or delta.tool_calls:
+                    yield chunk(turn, opened.model, delta=_out(delta))
+                delta = await self._next()
+            self._pay()
+            for last in self._last_chunks():
+                yield last
+            self._ending = "complete"
+            yield b"data: [DONE]\n\n"
+        except Exception as error:
+            yield self._broken_off(error)
+        finally:
+            await self._close()
+
+    async def _next(self) -> Delta | None:
+        started = self._turn.services.monotonic()
+        try:
+            return await anext(self._opened.deltas, None)
+        finally:
+            waited = self._turn.services.monotonic() - started
+            self._turn.chain.upstream_ms += waited * 1000
+
+    def _note(self, delta: Delta) -> None:
+        self._finish_reason = delta.finish_reason or self._finish_reason
+        self._usage = delta.usage or self._usage
+        self._calls_tools = self._calls_tools or bool(delta.tool_calls)
+        # No more than what may be kept, and nothing where nothing is.
+        if self._turn.cache_key is not None and len(self._said) <= MOST_KEPT_BYTES:
+            self._said += delta.content
+
+    def _pay(self) -> None:
+        """The tokens come with the last part. Where they did not come, the cost is not known."""
+        if self._paid:
+            return
+        self._paid = True
+        chain = self._turn.chain
+        if self._usage is None:
+            chain.cost_usd = None
+        else:
+            chain.pay(self._opened.model, self._usage, self._opened.trace or GatewayTrace())
+
+    def _last_chunks(self) -> Iterator[bytes]:
+        turn, model = self._turn, self._opened.model
+        told = facts(turn, kept=self._opened.kept)
+        options = turn.request.stream_options
+        usage_wanted = options is not None and options.include_usage
+        yield chunk(
+            turn,
+            model,
+            delta=ChunkDelta(),
+            finish_reason=self._finish_reason,
+            facts=None if usage_wanted else told,
+        )
+        if usage_wanted:
+            yield chunk(turn, model, usage=turn.usage, facts=told)
+
+    def _broken_off(self, error: Exception) -> bytes:
+        if not isinstance(error, EdgeNeuroError):
+            self._turn.services.failures.note("stream", error)
+            error = EdgeNeuroError(
+                "Something went wrong on our side. Report it with the request id."
+            )
+        self._ending, self._failure = "cut", error
+        if isinstance(error, UpstreamError):
+            self._turn.chain.cut(self._opened.model, error)
+        content = json.dumps(error_content(error, self._turn.asker.request_id))
+        return f"data: {content}\n\n".encode()
+
+    async def _close(self) -> None:
+        try:
+            await self._opened.deltas.aclose()
+        except Exception as error:  # of no consequence to the client, and the row is to be written
+            self._turn.services.failures.note("stream_close", error)
+        self._pay()
+        await record_chat(
+            self._turn,
+            Outcome(
+                cache=cache_state(self._turn, kept=self._opened.kept),
+                latency_ms=self._turn.stages.total_ms(),
+                model=self._opened.model,
+                trace=self._opened.trace,
+                failure=self._failure,
+                streamed=True,
+                ending=self._ending,
+                new_answer=self._remembered(),
+            ),
+        )
+
+    def _remembered(self) -> Statement | None:
+        """An answer that calls tools is not kept here: its parts would have to be put together."""
+        if self._ending != "complete" or self._opened.kept or self._calls_tools:
+            return None
+        answer = KeptAnswer(content=self._said, finish_reason=self._finish_reason)
+        return remember_chat(self._turn, self._opened.model, answer)
+
+
+def _out(delta: Delta) -> ChunkDelta:
+    return ChunkDelta(content=delta.content or None, tool_calls=list(delta.tool_calls) or None)
