@@ -15,7 +15,7 @@ LORA = "intent-routing-v1"
 USAGE = Usage(prompt_tokens=30, completion_tokens=10, total_tokens=40)
 # By LLAMA's prices.
 COST = (30 * 0.027 + 10 * 0.201) / 1e6
-TOOL = {
+TOOL: dict[str, Any] = {
     "type": "function",
     "function": {
         "name": "look_up",
@@ -23,7 +23,7 @@ TOOL = {
         "parameters": {"type": "object", "properties": {"id": {"type": ["string", "null"]}}},
     },
 }
-CALL = {
+CALL: dict[str, Any] = {
     "id": "call_1",
     "type": "function",
     "function": {"name": "look_up", "arguments": '{"id": "7"}'},

@@ -89,9 +89,8 @@ class Chain:
         self._all_priced = self._all_priced and cost is not None
         self.spent_usd += cost or 0
 
-    def cut(self, model: Model, failure: UpstreamError) -> None:
+    def cut(self, failure: UpstreamError) -> None:
         """The stream that the last try had opened has failed since."""
-        self._breakers.note(model.id, failure)
         ended = {"outcome": failure.outcome, "code": failure.upstream_code}
         self.attempts[-1] = self.attempts[-1].model_copy(update=ended)
 

@@ -106,7 +106,7 @@ class ChatStream:
             )
         self._ending, self._failure = "cut", error
         if isinstance(error, UpstreamError):
-            self._turn.chain.cut(self._opened.model, error)
+            self._turn.chain.cut(error)
         content = json.dumps(error_content(error, self._turn.asker.request_id))
         return f"data: {content}\n\n".encode()
 

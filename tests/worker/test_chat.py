@@ -1,0 +1,165 @@
+"""Chats over HTTP with OpenAI's own client."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from openai.types.chat import ChatCompletionMessageParam
+
+from tests.worker.product import Product
+from tests.worker.test_route import log_entry
+
+ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
+FALLBACK = "@cf/ibm-granite/granite-4.0-h-micro"
+
+
+def question(text: str = "My VPN does not connect") -> list[ChatCompletionMessageParam]:
+    """One that no cache has seen."""
+    return [{"role": "user", "content": f"{text} ({uuid.uuid4().hex})"}]
+
+
+@pytest.fixture
+def talk(product: Product) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(
+        base_url=f"{product.base_url}/v1", api_key=product.admin_token, max_retries=0, timeout=60
+    ) as client:
+        yield client
+
+
+def ours(answer: Any) -> Any:
+    return answer.model_extra["edgeneuro"]
+
+
+def told_to(desk: httpx.Client, faults: dict[str, Any]) -> None:
+    desk.put("/_local/faults", json=faults).raise_for_status()
+
+
+def test_auto_is_answered_by_the_agent_that_fits(talk: openai.OpenAI, client: httpx.Client) -> None:
+    answer = talk.chat.completions.create(model="auto", messages=question())
+    facts = ours(answer)
+    assert (facts["agent"]["id"], facts["layer"]) == ("it_support", "llm")
+    assert answer.model == ACTIVE
+    assert answer.choices[0].message.content
+    assert answer.usage is not None and answer.usage.total_tokens > 0
+    assert [one["purpose"] for one in facts["attempts"]] == ["route", "chat"]
+    entry = log_entry(client, facts["decision_id"])
+    assert (entry["kind"], entry["ending"], entry["agent_id"]) == ("chat", "complete", "it_support")
+
+
+def test_agents_and_models_by_name(talk: openai.OpenAI) -> None:
+    answer = talk.chat.completions.create(model="agent:hr", messages=question())
+    assert (ours(answer)["agent"]["id"], ours(answer)["layer"]) == ("hr", "direct")
+    answer = talk.chat.completions.create(model=FALLBACK, messages=question())
+    assert (ours(answer)["agent"], answer.model) == (None, FALLBACK)
+
+
+def test_headers_say_who_answered(talk: openai.OpenAI) -> None:
+    raw = talk.chat.completions.with_raw_response.create(model="auto", messages=question())
+    assert raw.headers["x-edgeneuro-agent"] == "it_support"
+    assert raw.headers["x-edgeneuro-model"] == ACTIVE
+    assert raw.headers["x-edgeneuro-decision-id"] == ours(raw.parse())["decision_id"]
+    assert raw.headers["x-request-id"]
+
+
+def test_the_same_request_is_answered_once(talk: openai.OpenAI) -> None:
+    messages = question()
+    options = {"edgeneuro": {"cache": True}}
+    states = []
+    for _ in range(2):
+        answer = talk.chat.completions.create(model="auto", messages=messages, extra_body=options)
+        states.append(ours(answer)["cache"])
+    assert states == ["miss", "hit"]
+
+
+def test_a_model_that_is_not_there(talk: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as caught:
+        talk.chat.completions.create(model="gpt-4", messages=question())
+    assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+
+
+def test_a_wrong_field_is_named(talk: openai.OpenAI) -> None:
+    messages: Any = [*question(), {"role": "robot", "content": "beep"}]
+    with pytest.raises(openai.BadRequestError) as caught:
+        talk.chat.completions.create(model="auto", messages=messages)
+    assert caught.value.param == "messages[1].role"
+
+
+def test_a_wrong_key(product: Product) -> None:
+    with (
+        openai.OpenAI(base_url=f"{product.base_url}/v1", api_key="en_wrong") as stranger,
+        pytest.raises(openai.AuthenticationError),
+    ):
+        stranger.chat.completions.create(model="auto", messages=question())
+
+
+def test_upstream_failures_are_honest(talk: openai.OpenAI, desk: httpx.Client) -> None:
+    told_to(desk, {"*": {"kind": "error", "code": 3036}})
+    with pytest.raises(openai.RateLimitError) as caught:
+        talk.chat.completions.create(model=ACTIVE, messages=question())
+    assert caught.value.code == "upstream_quota"
+
+
+def test_another_model_stands_in_unless_it_may_not(talk: openai.OpenAI, desk: httpx.Client) -> None:
+    told_to(desk, {ACTIVE: {"kind": "error", "code": 5007}})
+    answer = talk.chat.completions.create(model=ACTIVE, messages=question())
+    assert answer.model == FALLBACK
+    with pytest.raises(openai.APIStatusError) as caught:
+        talk.chat.completions.create(
+            model=ACTIVE, messages=question(), extra_body={"edgeneuro": {"fallback": False}}
+        )
+    assert caught.value.status_code == 502
+
+
+def test_a_body_of_a_megabyte(client: httpx.Client) -> None:
+    body = {"model": ACTIVE, "messages": [{"role": "user", "content": "x" * 1_048_576}]}
+    assert client.post("/v1/chat/completions", json=body).status_code == 413
+    response = client.post("/v1/chat/completions", content=b"\xff\xfe{")
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_json")
+
+
+def test_a_stream(talk: openai.OpenAI, client: httpx.Client) -> None:
+    chunks = list(
+        talk.chat.completions.create(
+            model="auto",
+            messages=question(),
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    assert len({chunk.id for chunk in chunks}) == 1
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    assert chunks[-2].choices[0].finish_reason == "stop"
+    usage = chunks[-1].usage
+    assert usage is not None and usage.total_tokens > 0
+    facts = ours(chunks[-1])
+    assert facts["agent"]["id"] == "it_support"
+    entry = log_entry(client, facts["decision_id"])
+    assert (entry["ending"], entry["usage"]["total_tokens"]) == ("complete", usage.total_tokens)
+
+
+def test_a_kept_answer_as_a_stream(talk: openai.OpenAI) -> None:
+    messages = question()
+    whole = talk.chat.completions.create(model=ACTIVE, messages=messages, temperature=0)
+    chunks = list(
+        talk.chat.completions.create(model=ACTIVE, messages=messages, temperature=0, stream=True)
+    )
+    assert ours(chunks[0])["cache"] == "hit"
+    said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert said == whole.choices[0].message.content
+
+
+def test_a_failed_stream_is_a_plain_error(talk: openai.OpenAI, desk: httpx.Client) -> None:
+    told_to(desk, {"*": {"kind": "error", "code": 3036}})
+    with pytest.raises(openai.RateLimitError):
+        talk.chat.completions.create(model=ACTIVE, messages=question(), stream=True)
+
+
+def test_a_stream_that_is_left_has_its_row(talk: openai.OpenAI, client: httpx.Client) -> None:
+    stream = talk.chat.completions.create(model="agent:hr", messages=question(), stream=True)
+    facts = ours(next(iter(stream)))
+    stream.close()
+    assert log_entry(client, facts["decision_id"])["ending"] in ("client_gone", "complete")
