@@ -65,7 +65,11 @@ async def test_auto_routes_and_the_chosen_agent_answers(product: Product) -> Non
 
 
 async def test_one_row_holds_routing_and_answer(product: Product) -> None:
-    routed = ModelAnswer(content={"agent": "hr", "confidence": 0.9}, usage=talks().usage)
+    routed = ModelAnswer(
+        content={"agent": "hr", "confidence": 0.9},
+        usage=talks().usage,
+        trace=GatewayTrace(log_id="log-1", cache_status="MISS"),
+    )
     trace = GatewayTrace(log_id="log-2", cache_status="MISS")
     answer = ModelAnswer(content="Thirty.", usage=talks().usage, trace=trace)
     product.gateway.enqueue(routed, answer)
@@ -85,18 +89,21 @@ async def test_one_row_holds_routing_and_answer(product: Product) -> None:
     assert entry["usage"]["total_tokens"] == 80
     assert entry["cost_usd"] == pytest.approx(2 * COST)
     assert completion["edgeneuro"]["cost_usd"] == entry["cost_usd"]
-    assert entry["gateway"]["log_id"] == "log-2"
+    # What labels say is of the decision, so it is the decision's log.
+    assert entry["gateway"]["log_id"] == "log-1"
     assert product.rows("SELECT count(*) AS n FROM decision_cache") == [{"n": 1}]
 
 
 async def test_an_agent_by_name_is_not_routed(product: Product) -> None:
-    product.gateway.enqueue(talks())
+    trace = GatewayTrace(log_id="log-1", cache_status="MISS")
+    product.gateway.enqueue(ModelAnswer(content="Thirty.", trace=trace))
     completion = (await chat(product, "agent:hr")).json()
     facts = completion["edgeneuro"]
     assert (facts["agent"]["id"], facts["layer"], facts["confidence"]) == ("hr", "direct", 1.0)
     assert tries(facts) == [("chat", LLAMA, "ok")]
     [entry] = await product.logs()
     assert (entry["layer"], entry["agent_id"]) == ("direct", "hr")
+    assert entry["gateway"]["log_id"] == "log-1"
     assert (entry["query"], entry["query_hash"]) == ("How many days of leave?", None)
 
 

@@ -9,6 +9,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from edgeneuro.call import Call
 from edgeneuro.domain.chat import ChatRequest
+from edgeneuro.domain.trace import continue_trace
 from edgeneuro.errors import (
     UpstreamCutError,
     UpstreamNotConfiguredError,
@@ -44,7 +45,8 @@ async def opened(product: Product) -> AsyncGenerator[bytes, None]:
     body = ChatRequest.model_validate({"model": LLAMA, "messages": [user()], "stream": True})
     waiting: list[Coroutine[Any, Any, None]] = []
     table = RouteTable(ROUTES)
-    call = Call(product.services, ADMIN_TOKEN, "req_1", waiting.append, table)
+    trace = continue_trace(None, product.services.new_hex)
+    call = Call(product.services, ADMIN_TOKEN, "req_1", waiting.append, table, trace)
     response = await create_chat_completion(call, body)
     assert isinstance(response, Response) and isinstance(response.body, AsyncGenerator)
     assert waiting == []  # the row waits for the stream's end

@@ -17,8 +17,7 @@ from edgeneuro.web.response import Reply, Response
 async def create_chat_completion(call: Call, body: ChatRequest) -> Reply[ChatCompletion] | Response:
     """Answer a conversation, in OpenAI's shape: by the agent that the router chooses (model
     "auto"), by an agent ("agent:ID") or by a model. With `stream` it comes as events."""
-    asker = Asker(call.request_id, call.credential.key_id, call.background)
-    turn = await begin_turn(call.services, body, asker)
+    turn = await begin_turn(call.services, body, Asker.of(call))
     try:
         if turn.routed is not None and turn.routed.refused is not None:
             raise turn.routed.refused

@@ -1,7 +1,10 @@
 """The record of a chat's turn: one log row for routing and answering together."""
 
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
+from edgeneuro.call import Facts
 from edgeneuro.domain.decision import CacheState, GatewayTrace
 from edgeneuro.domain.log import Ending, LogEntry
 from edgeneuro.domain.model import Model
@@ -28,11 +31,31 @@ class Outcome:
     new_answer: Statement | None = None
 
 
-async def record_chat(turn: Turn, outcome: Outcome) -> None:
+def record_chat(turn: Turn, outcome: Outcome) -> Coroutine[Any, Any, None]:
+    """Notes the turn for /metrics and the request's line at once; returns the write of the row."""
+    entry = _entry(turn, outcome)
+    _note(turn.asker.facts, entry)
     if outcome.streamed:
+        turn.asker.facts["ending"] = outcome.ending
         turn.services.metrics.streams.add(1, outcome.ending)
+    if outcome.failure is not None:
+        turn.asker.facts["error_code"] = outcome.failure.code
     routing = turn.routed.new_answer if turn.routed else None
-    await write(turn.services, _entry(turn, outcome), routing, outcome.new_answer)
+    return write(turn.services, entry, routing, outcome.new_answer)
+
+
+def _note(facts: Facts, entry: LogEntry) -> None:
+    facts.update(
+        decision_id=entry.id,
+        agent=entry.agent_id,
+        layer=entry.layer,
+        reason=entry.reason,
+        model=entry.model,
+        adapter=entry.adapter,
+        cache=entry.cache,
+        attempts=len(entry.attempts),
+        upstream_ms=entry.upstream_ms,
+    )
 
 
 def _entry(turn: Turn, outcome: Outcome) -> LogEntry:
@@ -55,6 +78,7 @@ def _entry(turn: Turn, outcome: Outcome) -> LogEntry:
         ending=outcome.ending,
         created_at=rfc3339(turn.created_ms),
         request_id=turn.asker.request_id,
+        trace_id=turn.asker.trace.trace_id,
         key_id=turn.asker.key_id,
         candidates=turn.request.edgeneuro.candidates,
         status=200 if failure is None or outcome.streamed else failure.status,
@@ -71,8 +95,9 @@ def _entry(turn: Turn, outcome: Outcome) -> LogEntry:
         usage=turn.usage,
         cost_usd=turn.cost_usd,
         latency_ms=outcome.latency_ms,
-        upstream_ms=turn.upstream_ms,
-        gateway=outcome.trace or (decision.gateway if decision else GatewayTrace()),
+        upstream_ms=round(turn.upstream_ms, 2),
+        # Labels and feedback are about the decision, and so is the log that hears of them.
+        gateway=decision.gateway if decision else outcome.trace or GatewayTrace(),
         prompt_version=PROMPT_VERSION,
         agents_revision=turn.config.agents_revision,
     )
