@@ -14,8 +14,8 @@ from edgeneuro.errors import (
     UpstreamRejectedError,
     UpstreamTimeoutError,
 )
-from edgeneuro.gateway.scripted import Streamed
-from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.scripted import ScriptedGateway, Streamed
+from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
 from tests.unit.chats import CALL, COST, GRANITE, LLAMA, LORA, TOOL, chat, talks, tries, user
 from tests.unit.conftest import Product, says
 
@@ -364,6 +364,26 @@ async def test_the_time_is_for_the_whole_answer(product: Product) -> None:
     await chat(product, LLAMA)
     request = product.gateway.requests[-1]
     assert (request.timeout_ms, request.idle_ms) == (200_000, 30_000)
+
+
+async def test_routing_is_part_of_the_time(product: Product) -> None:
+    class Slow(ScriptedGateway):
+        async def run(self, request: ModelRequest, /) -> ModelAnswer:
+            product.clock.seconds += 4
+            return await super().run(request)
+
+    slow = Product(
+        product.database,
+        product.services.settings,
+        gateway=Slow(says("hr"), talks()),
+        clock=product.clock,
+    )
+    options = {"fallback": False}
+    facts = (await chat(slow, "auto", edgeneuro=options)).json()["edgeneuro"]
+    assert slow.gateway.requests[1].timeout_ms == 56_000
+    assert facts["latency_ms"] == 8_000
+    [entry] = await slow.logs()
+    assert (entry["latency_ms"], entry["upstream_ms"]) == (8_000, 8_000)
 
 
 async def test_settings_about_texts_hold_for_chats(product: Product) -> None:

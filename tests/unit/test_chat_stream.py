@@ -1,6 +1,7 @@
 """Chats as streams: the events in their order, and however a stream ends, its row."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Coroutine
 from typing import Any
 
@@ -22,6 +23,7 @@ from edgeneuro.routes import ROUTES
 from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.synapsecore.chat import create_chat_completion
 from edgeneuro.web.auth import ADMIN_TOKEN
+from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
 from edgeneuro.web.routing import RouteTable
 from tests.unit.chats import (
@@ -37,6 +39,7 @@ from tests.unit.chats import (
     tries,
     user,
 )
+from tests.unit.conftest import ADMIN_TOKEN as TOKEN
 from tests.unit.conftest import Product, says
 
 
@@ -184,6 +187,27 @@ async def test_a_client_that_goes_stops_the_upstream(product: Product, read: int
     assert (entry["cost_usd"], entry["model"]) == (None, LLAMA)
     metrics = (await product.call("GET", "/metrics")).text
     assert 'edgeneuro_streams_total{ending="client_gone"} 1' in metrics
+
+
+async def test_closing_the_response_is_enough(
+    product: Product, capsys: pytest.CaptureFixture[str]
+) -> None:
+    product.gateway.enqueue(streams("a", "b", "c"))
+    body = json.dumps({"model": LLAMA, "messages": [user()], "stream": True}).encode()
+
+    async def read_body(limit: int) -> bytes:
+        return body
+
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    request = Request("POST", "/v1/chat/completions", "", headers.get, read_body)
+    response = await product.app.handle(request, lambda work: work.close())
+    assert not isinstance(response.body, str)
+    capsys.readouterr()
+    await response.body.aclose()
+    assert product.gateway.stopped == 1
+    line = json.loads(capsys.readouterr().out)
+    assert (line["ending"], line["model"], line["layer"]) == ("client_gone", LLAMA, "direct")
+    assert [entry["ending"] for entry in await product.logs()] == ["client_gone"]
 
 
 async def test_a_client_that_goes_at_the_end_has_paid_once(product: Product) -> None:
