@@ -79,13 +79,13 @@ class Chain:
         assert self.failure is not None, "a chain has a model"
         raise self.failure
 
-    def pay(self, model: Model, usage: Usage, trace: GatewayTrace) -> None:
-        """Adds what an answer has used. One out of AI Gateway's cache was not computed again, so
-        nothing is to pay."""
+    def pay(self, model: Model, usage: Usage | None, trace: GatewayTrace) -> None:
+        """Adds what an answer has used; None is what a stream did not come to tell. One out of AI
+        Gateway's cache was not computed again, so nothing is to pay."""
         if trace.cache_status == "HIT":
             return
-        self.usage += usage
-        cost = cost_usd(model, usage)
+        cost = None if usage is None else cost_usd(model, usage)
+        self.usage += usage or Usage()
         self._all_priced = self._all_priced and cost is not None
         self.spent_usd += cost or 0
 

@@ -104,7 +104,7 @@ def _request(turn: Turn, this: Try, *, cached: bool) -> ModelRequest:
 
 
 def _metadata(turn: Turn) -> dict[str, str]:
-    metadata = {"decision_id": turn.id, "key_id": turn.asker.key_id, "purpose": "chat"}
+    metadata = {"decision_id": turn.id, "key_id": turn.asker.credential.key_id, "purpose": "chat"}
     if turn.agent is not None:
         metadata["agent_id"] = turn.agent.id
     return metadata

@@ -79,7 +79,7 @@ def _entry(turn: Turn, outcome: Outcome) -> LogEntry:
         created_at=rfc3339(turn.created_ms),
         request_id=turn.asker.request_id,
         trace_id=turn.asker.trace.trace_id,
-        key_id=turn.asker.key_id,
+        key_id=turn.asker.credential.key_id,
         candidates=turn.request.edgeneuro.candidates,
         status=200 if failure is None or outcome.streamed else failure.status,
         agent_id=turn.agent.id if turn.agent else None,

@@ -77,11 +77,8 @@ class ChatStream:
         if self._paid:
             return
         self._paid = True
-        chain = self._turn.chain
-        if self._usage is None:
-            chain.cost_usd = None
-        else:
-            chain.pay(self._opened.model, self._usage, self._opened.trace or GatewayTrace())
+        trace = self._opened.trace or GatewayTrace()
+        self._turn.chain.pay(self._opened.model, self._usage, trace)
 
     def _last_chunks(self) -> Iterator[bytes]:
         turn, model = self._turn, self._opened.model

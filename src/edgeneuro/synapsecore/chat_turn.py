@@ -20,6 +20,7 @@ from edgeneuro.synapsecore.chat_models import (
     named_model,
     with_fallbacks,
 )
+from edgeneuro.synapsecore.question import ask_question
 from edgeneuro.synapsecore.record import Asker
 from edgeneuro.synapsecore.routed import Routed
 from edgeneuro.synapsecore.router import decide_route
@@ -169,17 +170,25 @@ async def _route(
             param="messages",
         )
     options = request.edgeneuro
-    question = RouteRequest(
+    asked = RouteRequest(
         query=request.text,
         candidates=options.candidates,
         cache=options.cache is not False,
         fallback=options.fallback,
     )
     try:
-        return await decide_route(
-            services, question, config, asker, stages, decision_id=turn_id, created_ms=created_ms
-        )
+        question = ask_question(asked, config)
     except InvalidRequestError as error:  # of the candidates: nothing else can be wrong by now
         raise InvalidRequestError(
             error.message, code=error.code, param=f"edgeneuro.{error.param}"
         ) from error
+    return await decide_route(
+        services,
+        asked,
+        asker,
+        config=config,
+        question=question,
+        stages=stages,
+        decision_id=turn_id,
+        created_ms=created_ms,
+    )
