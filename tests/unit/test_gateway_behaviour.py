@@ -22,6 +22,7 @@ from edgeneuro.errors import (
 )
 from edgeneuro.gateway.scripted import Streamed
 from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelStream
+from tests.local.desk import GLM, LLAMA
 from tests.unit.upstreams import CUT, SILENCE, Script
 from tests.unit.ways import Way, build_way, request
 
@@ -138,7 +139,7 @@ BODIES: list[tuple[bytes, type[UpstreamError]]] = [
     (b"[" * 100_000, InvalidOutputError),
     (b'{"response": null}', InvalidOutputError),
     (b'{"choices": []}', InvalidOutputError),
-    (b'{"error": {"message": "slow down", "code": "rate_limit_exceeded"}}', UpstreamRateLimitedError),
+    (b'{"error": {"message": "slow", "code": 429}}', UpstreamRateLimitedError),
     (HUGE, InvalidOutputError),
 ]
 
@@ -200,9 +201,7 @@ OPENAI: Script = [
 WHOLE: list[Delta | Exception] = [
     Delta(content="Hel"),
     Delta(content="lo"),
-    Delta(
-        finish_reason="stop", usage=Usage(prompt_tokens=5, completion_tokens=2, total_tokens=7)
-    ),
+    Delta(finish_reason="stop", usage=Usage(prompt_tokens=5, completion_tokens=2, total_tokens=7)),
 ]
 
 
@@ -306,6 +305,39 @@ async def test_a_whole_answer_is_played_as_a_stream_of_one_part(way: Way) -> Non
     assert await collected(await way.gateway.stream(request())) == [part]
 
 
+@pytest.mark.parametrize("model", [LLAMA, GLM])
+async def test_the_desk_streams_an_answer(transport: Way, model: str) -> None:
+    """In both shapes, at length and in parts."""
+    await transport.told(ModelAnswer(content="…"), kind="slow", delay_ms=1)
+    *parts, last = await collected(await transport.gateway.stream(request(model=model)))
+    assert len(parts) > 1
+    assert all(part.content and part.finish_reason is None for part in parts)
+    assert last.finish_reason in ("stop", "length")
+    assert last.usage is not None
+    assert last.usage.completion_tokens > 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ({"kind": "cut"}, UpstreamCutError),
+        ({"kind": "cut", "abrupt": True}, UpstreamCutError),
+        ({"kind": "stall"}, UpstreamTimeoutError),
+        ({"kind": "stream_error"}, UpstreamError),
+    ],
+    ids=str,
+)
+async def test_the_desk_breaks_a_stream(
+    transport: Way, fault: dict[str, Any], expected: type[UpstreamError]
+) -> None:
+    transport.endless()
+    await transport.told(expected("…"), **fault)
+    stream = await transport.gateway.stream(request(idle_ms=20))
+    with pytest.raises(UpstreamError) as raised:
+        await collected(stream)
+    assert type(raised.value) is expected
+
+
 async def test_the_gateways_cache_is_told_apart(transport: Way) -> None:
     states = [
         (await transport.gateway.run(request(cache_key=key))).trace.cache_status
@@ -317,12 +349,10 @@ async def test_the_gateways_cache_is_told_apart(transport: Way) -> None:
 
 async def test_what_ai_gateway_is_told(transport: Way) -> None:
     trace = Trace("a" * 32, "b" * 16)
-    asked = request(
-        collect_payload=False, trace=trace, cache_key="k", metadata={"agent": "Zürich"}
-    )
+    asked = request(collect_payload=False, trace=trace, cache_key="k", metadata={"agent": "Zürich"})
     answer = await transport.gateway.run(asked)
     assert answer.trace.log_id
-    [call] = await transport.calls()
+    call = (await transport.calls())[-1]
     assert call["metadata"] == {"agent": "Zürich"}
     sent = call["headers"]
     assert sent["cf-aig-metadata"].isascii()
@@ -339,7 +369,7 @@ async def test_what_ai_gateway_is_told(transport: Way) -> None:
 
 async def test_what_ai_gateway_is_told_of_a_plain_request(transport: Way) -> None:
     await transport.gateway.run(request())
-    [call] = await transport.calls()
+    call = (await transport.calls())[-1]
     assert call["headers"]["cf-aig-skip-cache"] == "true"
     assert "cf-aig-cache-key" not in call["headers"]
     assert "cf-aig-collect-log-payload" not in call["headers"]

@@ -26,7 +26,7 @@ _KNOWN = frozenset(
 
 def text_generation_inputs(request: ModelRequest, *, stream: bool = False) -> dict[str, Any]:
     given = request.parameters
-    inputs: dict[str, Any] = {"messages": request.messages}
+    inputs: dict[str, Any] = {"messages": [_message(message) for message in request.messages]}
     inputs |= {name: value for name, value in given.items() if name in _KNOWN}
     if given.get("max_completion_tokens") is not None:
         inputs["max_tokens"] = given["max_completion_tokens"]
@@ -36,8 +36,14 @@ def text_generation_inputs(request: ModelRequest, *, stream: bool = False) -> di
     if request.adapter is not None:
         inputs["lora"] = request.adapter
     if stream:
-        inputs["stream"] = True
+        # Models of the older kind tell their usage anyway, and pass over what they do not know.
+        inputs |= {"stream": True, "stream_options": {"include_usage": True}}
     return inputs
+
+
+def _message(message: dict[str, Any]) -> dict[str, Any]:
+    """Workers AI wants a text also where the assistant only called tools."""
+    return message if message.get("content") is not None else {**message, "content": ""}
 
 
 def _response_format(request: ModelRequest) -> Any:
