@@ -104,7 +104,7 @@ async def test_openais_parameters_in_workers_ais_words(
 
 async def test_a_message_that_only_calls_tools_has_a_text() -> None:
     binding = Binding()
-    calls = {"role": "assistant", "content": None, "tool_calls": []}
+    calls: dict[str, Any] = {"role": "assistant", "content": None, "tool_calls": []}
     await gateway(binding).run(request(messages=[calls], parameters={}))
     assert binding.called[1] == {"messages": [{**calls, "content": ""}]}
 
