@@ -101,7 +101,7 @@ async function ask(origin, model, inputs, options) {
     });
     return await bindingResponse(answer);
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (options.signal?.aborted) throw error;
     return Response.json(errorBody(INTERNAL, 500), { status: 500 });
   }
 }

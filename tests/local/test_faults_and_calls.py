@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from local.answers import ConnectionDropped
 from local.app import build_app
 from local.calls import Origin
+from local.faults import FIELDS
 from tests.local.desk import GLM, HELLO, LLAMA, RUN, Desk, build_desk
 from tests.local.test_workers_ai import JSON_MODE, ROUTER
 
@@ -251,3 +253,8 @@ async def test_controls_answer_to_this_machine_only() -> None:
         async with desk.client:
             assert (await desk.client.get("/_local/faults")).status_code == status
             assert (await desk.run()).status_code == 200
+
+
+def test_the_readme_names_every_kind() -> None:
+    readme = (Path(__file__).parents[2] / "local" / "README.md").read_text()
+    assert [kind for kind in FIELDS if f"\n| `{kind}` |" not in readme] == []

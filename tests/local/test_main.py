@@ -49,6 +49,27 @@ def test_it_says_where_it_listens_drops_connections_and_ends_quietly(
     assert server.returncode == 0
 
 
+def test_a_connection_breaks_off_and_a_client_that_leaves_is_noticed(
+    server: subprocess.Popen[str],
+) -> None:
+    assert server.stdout is not None
+    with httpx.Client(base_url=server.stdout.readline().split()[-1]) as client:
+        client.put("/_local/faults", json={"*": {"kind": "cut", "times": 1}})
+        with pytest.raises(httpx.RemoteProtocolError):
+            client.post(f"{RUN}/{LLAMA}", json=HELLO)
+        client.put("/_local/faults", json={"*": {"kind": "cut", "abrupt": True, "times": 1}})
+        with pytest.raises(httpx.RemoteProtocolError):
+            client.post(f"{RUN}/{LLAMA}", json={**HELLO, "stream": True})
+        client.put("/_local/faults", json={"*": {"kind": "stall"}})
+        asked = {**HELLO, "stream": True}
+        with client.stream("POST", f"{RUN}/{LLAMA}", json=asked) as response:
+            next(response.iter_raw())
+        calls = (client.get("/_local/calls").json() for _ in range(1_000))
+        assert any(call[-1]["ended"] == "client_gone" for call in calls)
+    server.send_signal(signal.SIGINT)
+    assert server.communicate() == ("", "")
+
+
 def test_a_mistake_ends_it_with_2_and_one_sentence() -> None:
     with start(LOCAL_AI_ENGINE="gpt") as process:
         out, err = process.communicate()

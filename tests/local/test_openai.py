@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from local.engines.openai import OpenAi
 from tests.local.desk import GLM, LLAMA, MISTRAL_LORA, Desk, Json, build_desk
+from tests.local.test_streams import events
 
 SCHEMA = {"type": "object", "properties": {"agent": {"enum": ["it", "none"]}}}
 ASKED: Json = {
@@ -32,6 +33,7 @@ class Server:
         self.asked: list[Json] = []
         self.keys: list[str | None] = []
         self.content: Any = '{"agent": "it", "confidence": 0.9}'
+        self.more: Json = {}
         self.models: Any = {"object": "list", "data": [{"id": "tiny"}, {"id": "large"}]}
         self.answer: Callable[[], Response] | None = None
 
@@ -40,10 +42,8 @@ class Server:
         self.keys.append(request.headers.get("authorization"))
         if self.answer is not None:
             return self.answer()
-        choice = {
-            "message": {"role": "assistant", "content": self.content},
-            "finish_reason": "stop",
-        }
+        message = {"role": "assistant", "content": self.content, **self.more}
+        choice = {"message": message, "finish_reason": "stop"}
         usage = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
         return JSONResponse({"choices": [choice], "usage": usage})
 
@@ -172,6 +172,106 @@ async def test_a_server_without_models(server: Server, desk: Desk) -> None:
     assert (await desk.run()).json()["errors"][0]["code"] == 3043
 
 
+# Tools
+
+TOOL: Json = {"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}
+CALL: Json = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "get_weather", "arguments": '{"agent": "it"}'},
+}
+
+
+async def test_tools_and_calls_pass_through(server: Server, desk: Desk) -> None:
+    server.content = None
+    server.more = {"tool_calls": [CALL]}
+    messages: list[Json] = [
+        {"role": "user", "content": "rain?"},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "content": "no", "tool_call_id": "call_1"},
+    ]
+    choice = {"type": "function", "function": {"name": "get_weather"}}
+    answer = await desk.run({"messages": messages, "tools": [TOOL], "tool_choice": choice}, GLM)
+    asked = server.asked[0]
+    assert asked["messages"] == messages
+    assert asked["tools"][0]["function"]["parameters"] == SCHEMA
+    assert asked["tool_choice"] == choice
+    told = answer.json()["result"]["choices"][0]
+    assert told["message"] == {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    assert told["finish_reason"] == "tool_calls"
+
+
+async def test_a_classic_answer_has_the_arguments_parsed(server: Server, desk: Desk) -> None:
+    server.more = {"tool_calls": [CALL]}
+    server.content = None
+    result = (await desk.run({"prompt": "rain?", "tools": [TOOL]})).json()["result"]
+    assert result["tool_calls"] == [{"name": "get_weather", "arguments": {"agent": "it"}}]
+
+
+# Streams
+
+
+def sse(*data: Any, done: bool = True) -> Callable[[], Response]:
+    lines = [f"data: {json.dumps(item)}\n\n" for item in data] + ["data: [DONE]\n\n"] * done
+    return lambda: PlainTextResponse(": hello\n\n" + "".join(lines))
+
+
+def chunk(delta: Json, finish: str | None = None) -> Json:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+
+USAGE: Json = {"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 2}}
+
+
+async def test_a_stream_is_passed_on(server: Server, desk: Desk) -> None:
+    server.answer = sse(
+        chunk({"role": "assistant", "content": ""}),
+        chunk({"content": "Hel"}),
+        chunk({"content": "lo"}, "length"),
+        USAGE,
+    )
+    answer = await desk.run({"prompt": "hello", "stream": True})
+    *parts, last, done = events(answer.content)
+    assert server.asked[0]["stream"] is True
+    assert server.asked[0]["stream_options"] == {"include_usage": True}
+    assert [part["response"] for part in parts] == ["Hel", "lo"]
+    assert last["usage"] == {"prompt_tokens": 11, "completion_tokens": 2, "total_tokens": 13}
+    assert done == "[DONE]"
+
+
+async def test_streamed_tool_calls_are_passed_on(server: Server, desk: Desk) -> None:
+    first = {"index": 0, "id": "call_1", "function": {"name": "get_weather", "arguments": ""}}
+    rest = {"index": 0, "function": {"arguments": '{"agent": "it"}'}}
+    server.answer = sse(
+        chunk({"tool_calls": [first]}), chunk({"tool_calls": [rest]}), chunk({}, "tool_calls")
+    )
+    asked = {"prompt": "rain?", "tools": [TOOL], "stream": True}
+    classic = events((await desk.run(asked)).content)
+    assert classic[0]["tool_calls"] == [{"name": "get_weather", "arguments": {"agent": "it"}}]
+    newer = [c["choices"][0] for c in events((await desk.run(asked, GLM)).content)[:-1]]
+    deltas = [choice["delta"]["tool_calls"][0] for choice in newer[:2]]
+    assert deltas[0]["id"] == "call_1"
+    assert deltas[1]["function"] == {"arguments": '{"agent": "it"}'}
+    assert newer[2]["finish_reason"] == "tool_calls"
+
+
+async def test_an_upstream_that_fails_to_stream_has_a_status(server: Server, desk: Desk) -> None:
+    server.answer = lambda: Response(status_code=429)
+    answer = await desk.run({"prompt": "hello", "stream": True})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (429, 3040)
+
+
+@pytest.mark.parametrize("rest", [[], ["text"]])
+async def test_an_upstream_that_breaks_off(server: Server, desk: Desk, rest: list[Any]) -> None:
+    server.answer = sse(chunk({"content": "Hel"}), *rest, done=False)
+    for model in (LLAMA, GLM):
+        answer = await desk.run({"prompt": "hello", "stream": True}, model)
+        first, error = events(answer.content)
+        assert "Hel" in json.dumps(first)
+        assert error["error"]["code"] == 3043
+    assert [call["ended"] for call in await desk.calls()] == ["cut", "cut"]
+
+
 async def _timeout(request: httpx.Request) -> httpx.Response:
     raise httpx.ReadTimeout("too slow")
 
@@ -188,5 +288,6 @@ async def test_no_answer_at_all(
         return await handler(request)
 
     engine = OpenAi("http://server/v1", model=LLAMA, transport=httpx.MockTransport(handle))
-    answer = await build_desk(engine).run()
-    assert answer.json()["errors"][0]["code"] == code
+    for stream in (False, True):
+        answer = await build_desk(engine).run({"prompt": "hello", "stream": stream})
+        assert answer.json()["errors"][0]["code"] == code
