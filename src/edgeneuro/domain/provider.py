@@ -19,7 +19,9 @@ from edgeneuro.domain.url import PublicUrl
 Kind = Literal["workers-ai", "openai", "anthropic", "groq", "openai-compatible"]
 ProviderId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 # Secrets of our own, which must never be sent to a vendor.
-_OWN_SECRETS = frozenset({"ADMIN_TOKEN", "CLOUDFLARE_API_TOKEN", "AI_GATEWAY_TOKEN"})
+_OWN_SECRETS = frozenset(
+    {"ADMIN_TOKEN", "AGENT_SIGNING_SECRET", "AI_GATEWAY_TOKEN", "CLOUDFLARE_API_TOKEN"}
+)
 
 
 def _not_our_own(name: str) -> str:
