@@ -41,7 +41,7 @@ class Options:
             )
         state = os.environ.get("EDGENEURO_STATE")
         folder = Path(state).expanduser().resolve() if state else STATE
-        return cls(int(port), token, folder, *access, signing_secret)
+        return cls(int(port), token, folder, access[0], access[1], signing_secret)
 
     @property
     def base_url(self) -> str:

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import re
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.handoff import handoff_text, make_handoff
 from edgeneuro.domain.signature import sign
 
+README = (Path(__file__).parents[2] / "README.md").read_text()
 SECRET = "shared words"
 NOW = 1_800_000_000.9
 
@@ -88,3 +92,60 @@ def test_a_handoff_is_signed_over_the_canonical_message(text: str, written: str)
         "expires_at": 1_800_000_300,
     }
     assert handoff_text(handoff) == "Handed off to Travel: https://agents.example.com/travel"
+
+
+class At:
+    """Stands for the module `time` at a moment."""
+
+    def __init__(self, seconds: float) -> None:
+        self.time = lambda: seconds
+
+
+def receivers_code() -> dict[str, Any]:
+    """What the README gives to receivers, run as it stands there."""
+    section = README.split("## Agents that answer\n")[1].split("\n## ")[0]
+    found = re.search(r"^    import hmac\n(?:(?:    .*)?\n)+", section, re.M)
+    assert found is not None
+    names: dict[str, Any] = {}
+    exec(textwrap.dedent(found[0]), names)
+    return names
+
+
+def test_the_readmes_code_takes_what_we_sign_and_nothing_else() -> None:
+    names = receivers_code()
+    names["time"] = At(NOW + 299)
+    check = names["is_from_edgeneuro"]
+    body = "Zürich".encode()
+    signed = sign(SECRET, agent_id="travel", body=body, now=NOW)
+    assert check(SECRET, "travel", signed, body)
+    for secret, agent_id, header, sent in (
+        ("another", "travel", signed, body),
+        (SECRET, "hr", signed, body),
+        (SECRET, "travel", signed, body + b" "),
+        (SECRET, "travel", signed.replace("t=1", "t=2"), body),
+        (SECRET, "travel", signed.replace("v1=", "v0="), body),
+        (SECRET, "travel", signed[:-1], body),
+        (SECRET, "travel", "", body),
+        (SECRET, "travel", "t=,v1=", body),
+        (SECRET, "travel", "t=" + "9" * 5_000 + ",v1=é", body),
+    ):
+        assert not check(secret, agent_id, header, sent)
+    for seconds in (NOW + 302, NOW - 302):
+        names["time"] = At(seconds)
+        assert not check(SECRET, "travel", signed, body)
+
+
+def test_the_readmes_code_takes_a_handoff_as_the_client_writes_it() -> None:
+    names = receivers_code()
+    names["time"] = At(NOW)
+    url = "https://agents.example.com/travel"
+    handoff = make_handoff(
+        agent(), "Zürich \t 😀", url=url, secret=SECRET, message_id="msg_1", now=NOW
+    )
+    sent = json.dumps(json.loads(handoff.model_dump_json())["message"], indent=2)
+    written = re.search(r"`(json\.dumps\(message, .*?\.encode\(\))`", README, re.S)
+    assert written is not None
+    canonical = eval(written[1].replace("\n", " "), {"json": json, "message": json.loads(sent)})
+    assert names["is_from_edgeneuro"](SECRET, "travel", handoff.signature, canonical)
+    tampered = canonical.replace(b"Z", b"B")
+    assert not names["is_from_edgeneuro"](SECRET, "travel", handoff.signature, tampered)
