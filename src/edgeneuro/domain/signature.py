@@ -3,6 +3,7 @@ nothing signed for one agent, or long ago, holds for another."""
 
 import hmac
 
+SIGNING_SECRET = "AGENT_SIGNING_SECRET"  # the Worker secret
 SIGNATURE_HEADER = "x-edgeneuro-signature"
 VALID_SECONDS = 300  # how old a signature may be; the README tells receivers so
 

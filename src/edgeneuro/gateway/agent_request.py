@@ -12,7 +12,6 @@ from edgeneuro.domain.url import require_public_https
 from edgeneuro.errors import UpstreamNotConfiguredError
 from edgeneuro.gateway.seam import ModelRequest
 
-SIGNING_SECRET = "AGENT_SIGNING_SECRET"
 _OF_METADATA = {"decision_id": "x-edgeneuro-decision-id", "request_id": "x-request-id"}
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -35,7 +34,13 @@ def endpoint_of(agent: Agent) -> str:
 
 
 def signed_request(
-    agent: Agent, request: ModelRequest, fields: dict[str, Any], *, secret: str, now: float
+    agent: Agent,
+    request: ModelRequest,
+    fields: dict[str, Any],
+    *,
+    stream: bool,
+    secret: str,
+    now: float,
 ) -> AgentRequest:
     body = json.dumps(fields, ensure_ascii=False).encode()
     ids = {"x-edgeneuro-agent": agent.id}
@@ -43,7 +48,7 @@ def signed_request(
         ids[header] = request.metadata.get(name, "")
     headers = {
         "content-type": "application/json",
-        "accept": "application/json, text/event-stream",
+        "accept": "text/event-stream" if stream else "application/json",
         SIGNATURE_HEADER: sign(secret, agent_id=agent.id, body=body, now=now),
         # What is no id has no place in a header.
         **{header: value for header, value in ids.items() if _ID.fullmatch(value)},
