@@ -1,5 +1,5 @@
 """What wrangler.toml names as `main`: hands the runtime the entrypoint class, nothing else."""
 
-from edgeneuro.edge import Default
+from edgeneuro.edge.entrypoint import Default
 
 __all__ = ["Default"]

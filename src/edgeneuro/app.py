@@ -16,7 +16,7 @@ from edgeneuro.web.cors import cors_headers, preflight_response
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Reply, Response, error_response, json_response
 from edgeneuro.web.routing import Found, Route, RouteTable
-from edgeneuro.web.streams import started, watched
+from edgeneuro.web.streams import started
 
 _RATE_LIMIT_PERIOD_SECONDS = 60  # that of RATE_LIMITER in wrangler.toml
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -94,8 +94,8 @@ class App:
         if request.method == "HEAD":
             response.body = ""
             return response
-        body = await started(response.body)
-        response.body = watched(body, lambda error: self._services.failures.note("stream", error))
+        failures = self._services.failures
+        response.body = await started(response.body, lambda error: failures.note("stream", error))
         return response
 
     async def _admit(self, route: Route, request: Request) -> Credential:

@@ -14,6 +14,7 @@ class Settings:
     fine_tuned_model: str = ""
     intent_lora: str = ""
     ai_gateway_url: str = ""
+    cloudflare_account_id: str = ""
     allowed_origins: tuple[str, ...] = ()
     admin_token: str = ""
     access_team_domain: str = ""
@@ -41,6 +42,7 @@ def read_settings(variable: Callable[[str], str | None]) -> Settings:
         fine_tuned_model=text("FINE_TUNED_MODEL"),
         intent_lora=text("INTENT_LORA"),
         ai_gateway_url=text("AI_GATEWAY_URL"),
+        cloudflare_account_id=text("CLOUDFLARE_ACCOUNT_ID"),
         allowed_origins=words("ALLOWED_ORIGINS"),
         admin_token=text("ADMIN_TOKEN"),
         access_team_domain=text("ACCESS_TEAM_DOMAIN").removeprefix("https://").rstrip("/"),

@@ -4,7 +4,7 @@ page and sent as they are read, so that memory does not grow with their number."
 import hashlib
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from edgeneuro.domain.agent import NO_AGENT
@@ -28,7 +28,7 @@ class Export:
         self._moment = moment
         self._system = system_message(list(config.agents.values()))
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         chunk = bytearray()
         async for _, line in self._lines(Counter()):
             chunk += line
@@ -38,7 +38,7 @@ class Export:
         if chunk:
             yield bytes(chunk)
 
-    async def chunks_after_manifest(self, created_at: str) -> AsyncIterator[bytes]:
+    async def chunks_after_manifest(self, created_at: str) -> AsyncGenerator[bytes, None]:
         """Reads everything twice: once for what the manifest says, then for the lines. What was in
         force at a moment does not change, so both readings are the same."""
         manifest = await self._manifest(created_at)

@@ -20,13 +20,11 @@ from edgeneuro.domain.url import PublicUrl
 Kind = Literal["workers-ai", "openai", "anthropic", "groq", "openai-compatible"]
 ProviderId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 # Secrets of our own, which must never be sent to a vendor.
-_OWN_SECRETS = frozenset(
-    {"ADMIN_TOKEN", SIGNING_SECRET, "AI_GATEWAY_TOKEN", "CLOUDFLARE_API_TOKEN"}
-)
+OWN_SECRETS = frozenset({"ADMIN_TOKEN", SIGNING_SECRET, "AI_GATEWAY_TOKEN", "CLOUDFLARE_API_TOKEN"})
 
 
 def _not_our_own(name: str) -> str:
-    if name in _OWN_SECRETS:
+    if name in OWN_SECRETS:
         raise ValueError(f"{name} is EdgeNeuro's own; put the vendor's key into another secret")
     return name
 

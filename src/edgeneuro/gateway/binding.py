@@ -1,125 +1,61 @@
-"""Gateway over the AI binding of the Workers runtime, which reaches Workers AI through AI Gateway
+"""The way over the AI binding of the Workers runtime, which reaches Workers AI through AI Gateway
 when it is told a gateway's id."""
 
-import asyncio
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
-from edgeneuro.domain.catalogue import BaseModelFacts
-from edgeneuro.domain.decision import GatewayTrace
-from edgeneuro.errors import (
-    InvalidOutputError,
-    UpstreamError,
-    UpstreamNotConfiguredError,
-    UpstreamTimeoutError,
-)
-from edgeneuro.gateway.catalogue import read_catalogue
-from edgeneuro.gateway.seam import ModelAnswer, ModelRequest, ModelStream
-from edgeneuro.gateway.upstream_errors import raised_error, upstream_error
-from edgeneuro.gateway.workers_ai import (
-    read_content,
-    read_engine,
-    read_usage,
-    text_generation_inputs,
-)
-
-_CATALOGUE_SECONDS = 10.0
-_PAGE_SIZE = 100
-_MOST_PAGES = 10
+from edgeneuro.errors import UpstreamNotConfiguredError
+from edgeneuro.gateway.gateway_headers import log_headers
+from edgeneuro.gateway.http import HttpResponse
+from edgeneuro.gateway.seam import ModelRequest
+from edgeneuro.gateway.workers_ai import text_generation_inputs
 
 
-@asynccontextmanager
-async def _translated(seconds: float) -> AsyncIterator[None]:
-    """No error but ours leaves: what the binding throws, and its taking too long, in our words."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except UpstreamError:
-        raise
-    except TimeoutError as error:
-        raise UpstreamTimeoutError(f"No answer within {seconds * 1000:.0f} ms.") from error
-    except Exception as error:
-        raise raised_error(str(getattr(error, "message", error))) from error
+class AiBinding(Protocol):
+    """env.AI. `run` gives the raw response: it carries the log id of this very call, where the
+    binding's property of that name holds the last call's, whosever that was."""
+
+    async def run(
+        self, model: str, inputs: dict[str, Any], options: dict[str, Any], /
+    ) -> HttpResponse: ...
+
+    async def models(self, query: dict[str, Any], /) -> Any: ...
+
+    async def patch_log(self, gateway_id: str, log_id: str, fields: dict[str, int], /) -> None: ...
 
 
-class BindingGateway:
-    """`binding` is env.AI as the Python SDK wraps it, or None where there is none. Without a
-    gateway id Workers AI is asked directly."""
+class BindingTransport:
+    """Without a gateway id Workers AI is asked directly."""
 
-    def __init__(self, binding: Any, *, gateway_id: str) -> None:
+    def __init__(self, binding: AiBinding, *, gateway_id: str) -> None:
         self._binding = binding
         self._gateway_id = gateway_id
 
-    async def run(self, request: ModelRequest, /) -> ModelAnswer:
-        async with _translated(request.timeout_ms / 1000):
-            # The raw response: it carries the log id of this very call, where the binding's
-            # property of that name holds the last call's, whosever that was.
-            response = await self._ai.run(
-                request.model, text_generation_inputs(request), self._options(request)
-            )
-            body = await response.text()
-        if response.status != 200:
-            raise upstream_error(
-                response.status, body, retry_after=response.headers.get("retry-after")
-            )
-        return _read_answer(body, response.headers)
+    async def send(self, request: ModelRequest, /, *, stream: bool) -> HttpResponse:
+        inputs = text_generation_inputs(request, stream=stream)
+        return await self._binding.run(request.model, inputs, self._options(request))
 
-    async def stream(self, request: ModelRequest, /) -> ModelStream:
-        raise NotImplementedError
+    async def models(self, query: dict[str, Any], /) -> Any:
+        return await self._binding.models(query)
 
-    async def patch_log(self, log_id: str, /, *, feedback: int, score: int | None = None) -> None:
-        raise NotImplementedError
-
-    async def models(self) -> list[BaseModelFacts]:
-        found: list[BaseModelFacts] = []
-        for page in range(1, _MOST_PAGES + 1):
-            async with _translated(_CATALOGUE_SECONDS):
-                query = {"task": "Text Generation", "page": page, "per_page": _PAGE_SIZE}
-                entries = await self._ai.models(query)
-            if not isinstance(entries, list):
-                raise InvalidOutputError("Workers AI's catalogue is of a shape that is not known.")
-            found += read_catalogue(entries)
-            if len(entries) < _PAGE_SIZE:
-                break
-        return found
-
-    @property
-    def _ai(self) -> Any:
-        if self._binding is None:
+    async def patch_log(self, log_id: str, fields: dict[str, int], /) -> None:
+        if not self._gateway_id:
             raise UpstreamNotConfiguredError(
-                "The Worker has no AI binding; add it to wrangler.toml."
+                "No gateway keeps logs; set AI_GATEWAY_URL in wrangler.toml."
             )
-        return self._binding
+        await self._binding.patch_log(self._gateway_id, log_id, fields)
 
     def _options(self, request: ModelRequest) -> dict[str, Any]:
-        options: dict[str, Any] = {"returnRawResponse": True}
-        if self._gateway_id:
-            options["gateway"] = {
-                "id": self._gateway_id,
-                "metadata": request.metadata,
-                "requestTimeoutMs": request.timeout_ms,
-                # Always one or the other: left to itself a gateway may cache by the body alone.
-                **(
-                    {"skipCache": True}
-                    if request.cache_key is None
-                    else {"cacheKey": request.cache_key, "cacheTtl": request.cache_ttl_seconds}
-                ),
-            }
-        return options
-
-
-def _read_answer(body: str, headers: Any) -> ModelAnswer:
-    try:
-        output = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise InvalidOutputError("Workers AI's answer is not JSON.") from error
-    return ModelAnswer(
-        content=read_content(output),
-        usage=read_usage(output),
-        trace=GatewayTrace(
-            log_id=headers.get("cf-aig-log-id"), cache_status=headers.get("cf-aig-cache-status")
-        ),
-        engine=read_engine(output),
-    )
+        if not self._gateway_id:
+            return {}
+        gateway: dict[str, Any] = {
+            "id": self._gateway_id,
+            "metadata": request.metadata,
+            "requestTimeoutMs": request.timeout_ms,
+        }
+        # Always one or the other: left to itself a gateway may cache by the body alone.
+        if request.cache_key is None:
+            gateway["skipCache"] = True
+        else:
+            gateway |= {"cacheKey": request.cache_key, "cacheTtl": request.cache_ttl_seconds}
+        headers = log_headers(request)
+        return {"gateway": gateway, **({"extraHeaders": headers} if headers else {})}

@@ -46,7 +46,9 @@ class ScriptedGateway:
         step = self._next(request)
         if not isinstance(step, Streamed):
             raise UpstreamError("The script has no stream here.")
-        return ModelStream(deltas=self._play(step), trace=step.trace)
+        deltas = self._play(step)
+        await anext(deltas)
+        return ModelStream(deltas=deltas, trace=step.trace)
 
     async def patch_log(self, log_id: str, /, *, feedback: int, score: int | None = None) -> None:
         self.patched.append((log_id, feedback, score))
@@ -61,7 +63,9 @@ class ScriptedGateway:
         return step
 
     async def _play(self, step: Streamed) -> AsyncGenerator[Delta, None]:
+        """The first item is empty: closed after it, a stream counts as stopped."""
         try:
+            yield Delta()
             for part in step.parts:
                 if isinstance(part, Exception):
                     raise part

@@ -1,8 +1,10 @@
-"""Cloudflare's errors in our words: Workers AI's and AI Gateway's codes and HTTP statuses to the
-classes under errors.UpstreamError. Codes as on the Workers AI "Errors" page and as seen live."""
+"""What upstreams say when they fail, in our words: Cloudflare's codes, the vendors' {"error"} and
+HTTP statuses to the classes under errors.UpstreamError. Codes as on the Workers AI "Errors" page
+and as seen live."""
 
 import json
 import re
+from typing import Any
 
 from edgeneuro.errors import (
     JsonModeUnmetError,
@@ -11,78 +13,158 @@ from edgeneuro.errors import (
     UpstreamNotConfiguredError,
     UpstreamQuotaError,
     UpstreamRateLimitedError,
+    UpstreamRejectedError,
     UpstreamTimeoutError,
 )
 
-_BY_CODE: dict[str, type[UpstreamError]] = {
+WORKERS_AI = "Workers AI"
+Kind = type[UpstreamError]
+
+_BY_CODE: dict[str, Kind] = {
+    "3003": UpstreamRejectedError,
+    "3006": UpstreamRejectedError,  # request too large
     "3007": UpstreamTimeoutError,
     "3008": UpstreamTimeoutError,
     "3040": UpstreamCapacityError,
     "3036": UpstreamQuotaError,  # the day's free neurons are used up
     "4006": UpstreamQuotaError,
     "2003": UpstreamRateLimitedError,  # AI Gateway's limit
+    "2014": UpstreamTimeoutError,
+    "2016": UpstreamRejectedError,  # guardrails: the prompt
+    "2017": UpstreamRejectedError,  # guardrails: the answer
     "2021": UpstreamQuotaError,  # no credits
     "2041": UpstreamQuotaError,  # spend limits
     "2045": UpstreamQuotaError,
     "2001": UpstreamNotConfiguredError,  # no such gateway
+    "2008": UpstreamNotConfiguredError,  # no such provider
     "2009": UpstreamNotConfiguredError,  # the gateway's credential is refused
     "3023": UpstreamNotConfiguredError,  # account blocked
     "3037": UpstreamNotConfiguredError,  # finetune not found
     "3039": UpstreamNotConfiguredError,  # finetune's files are missing
     "3041": UpstreamNotConfiguredError,  # private model
     "3042": UpstreamNotConfiguredError,
+    "5004": UpstreamRejectedError,
     "5005": UpstreamNotConfiguredError,  # model without LoRA
+    "5006": UpstreamRejectedError,  # the input's fields
     "5007": UpstreamNotConfiguredError,  # no such model
     "5016": UpstreamNotConfiguredError,  # model terms not agreed
     "5018": UpstreamNotConfiguredError,
-    "5035": UpstreamNotConfiguredError,  # needs Workers Paid
+    "5021": UpstreamRejectedError,  # context window
     "5024": JsonModeUnmetError,
     "5025": JsonModeUnmetError,
+    "5035": UpstreamNotConfiguredError,  # needs Workers Paid
+    # the vendors' words, in `code` or `type`
+    "authentication_error": UpstreamNotConfiguredError,
+    "billing_hard_limit_reached": UpstreamQuotaError,
+    "billing_not_active": UpstreamQuotaError,
+    "content_filter": UpstreamRejectedError,
+    "content_policy_violation": UpstreamRejectedError,
+    "context_length_exceeded": UpstreamRejectedError,
+    "insufficient_quota": UpstreamQuotaError,
+    "invalid_api_key": UpstreamNotConfiguredError,
+    "json_validate_failed": JsonModeUnmetError,
+    "model_not_found": UpstreamNotConfiguredError,
+    "not_found_error": UpstreamNotConfiguredError,
+    "overloaded_error": UpstreamCapacityError,
+    "permission_error": UpstreamNotConfiguredError,
+    "rate_limit_error": UpstreamRateLimitedError,
+    "rate_limit_exceeded": UpstreamRateLimitedError,
+    "timeout_error": UpstreamTimeoutError,
 }
-_BY_STATUS: dict[int, type[UpstreamError]] = {
+_BY_STATUS: dict[int, Kind] = {
+    400: UpstreamRejectedError,
+    401: UpstreamNotConfiguredError,
+    402: UpstreamQuotaError,
+    403: UpstreamNotConfiguredError,
+    404: UpstreamNotConfiguredError,
     408: UpstreamTimeoutError,
+    413: UpstreamRejectedError,
+    422: UpstreamRejectedError,
     429: UpstreamRateLimitedError,
+    498: UpstreamCapacityError,  # Groq
     504: UpstreamTimeoutError,
     524: UpstreamTimeoutError,
+    529: UpstreamCapacityError,  # Anthropic
 }
+# So general that the HTTP status says more.
+_BY_TYPE: dict[str, Kind] = {"invalid_request_error": UpstreamRejectedError}
+# What an upstream may quote of a credential, which must not reach logs or answers.
+_CREDENTIAL = re.compile(r"(?i)\bbearer\s+\S+|\b(?:sk|gsk|pk|rk|xai|key)[-_][\w*.-]{6,}")
 
 
-def upstream_error(status: int, body: str, *, retry_after: str | None = None) -> UpstreamError:
-    """The error that an HTTP answer of Cloudflare's stands for, the most specific one known."""
-    code, message = _code_and_message(body)
-    kind = _BY_CODE.get(code or "") or _BY_STATUS.get(status, UpstreamError)
-    headers = {"retry-after": retry_after} if retry_after and retry_after.isdigit() else None
-    return kind(
-        f"Workers AI: {message or f'HTTP status {status}'}",
-        upstream_code=code or str(status),
-        headers=headers,
+def upstream_error(
+    status: int, body: str, *, vendor: str = WORKERS_AI, retry_after: str | None = None
+) -> UpstreamError:
+    """The error that an HTTP answer stands for, the most specific one known. `retry_after` is in
+    whole seconds."""
+    codes, message = _told(_parsed(body))
+    return _error(vendor, codes, message, status=status, retry_after=retry_after)
+
+
+def error_within(content: Any, *, vendor: str) -> UpstreamError | None:
+    """The error that an event, or an answer with status 200, is in truth; None where it is none."""
+    if not isinstance(content, dict) or not (content.get("error") or content.get("errors")):
+        return None
+    codes, message = _told(content)
+    return _error(vendor, codes, message)
+
+
+def raised_error(text: str, *, vendor: str = WORKERS_AI) -> UpstreamError:
+    """The error for what a transport threw: "<code>: <description>", or a failed connection."""
+    found = re.match(r"(\d{4}): (.*)", text, re.DOTALL)
+    if found is None:
+        return UpstreamError(f"{vendor} could not be reached.")
+    return _error(vendor, (found[1],), found[2])
+
+
+def _error(
+    vendor: str,
+    codes: tuple[str, ...],
+    message: str | None,
+    *,
+    status: int | None = None,
+    retry_after: str | None = None,
+) -> UpstreamError:
+    told = _CREDENTIAL.sub("[secret]", message or "")[:300]
+    told = told or (f"HTTP status {status}" if status else "an error without words")
+    if status == 401:
+        told = "the credentials are refused; see the provider's secret"
+    return _kind(codes, status)(
+        f"{vendor}: {told}",
+        upstream_code=next(iter(codes), str(status) if status else None),
+        headers={"retry-after": retry_after} if retry_after else None,
     )
 
 
-def raised_error(text: str) -> UpstreamError:
-    """The error for what the binding threw: "<code>: <description>", or a failed connection."""
-    found = re.match(r"(\d{4}): (.*)", text, re.DOTALL)
-    if found is None:
-        return UpstreamError("Workers AI could not be reached.")
-    code, description = found.groups()
-    kind = _BY_CODE.get(code, UpstreamError)
-    return kind(f"Workers AI: {_short(description)}", upstream_code=code)
+def _kind(codes: tuple[str, ...], status: int | None) -> Kind:
+    known = [_BY_CODE[code] for code in codes if code in _BY_CODE]
+    if known:
+        return known[0]
+    statuses = [status or 0, *(int(code) for code in codes if re.fullmatch(r"[45]\d\d", code))]
+    known = [_BY_STATUS[each] for each in statuses if each in _BY_STATUS]
+    known += [_BY_TYPE[code] for code in codes if code in _BY_TYPE]
+    return known[0] if known else UpstreamError
 
 
-def _code_and_message(body: str) -> tuple[str | None, str | None]:
+def _parsed(body: str) -> Any:
     try:
-        parsed = json.loads(body)
+        return json.loads(body)
     except (ValueError, RecursionError):
-        return None, None
-    match parsed:
+        return None
+
+
+def _told(content: Any) -> tuple[tuple[str, ...], str | None]:
+    """Codes, the most specific first, and message; whatever the shape."""
+    match content:
         case {"internalCode": int() as code, "description": str() as text}:
-            return str(code), _short(text)
+            return (str(code),), text
         case {"errors": [{"code": int() as code, "message": str() as text}, *_]} | {
             "error": [{"code": int() as code, "message": str() as text}, *_]
         }:
-            return str(code), _short(text)
-    return None, None
-
-
-def _short(text: str) -> str:
-    return text[:300]
+            return (str(code),), text
+        case {"error": {"message": str() as text, **fields}}:
+            given = (fields.get("code"), fields.get("type"))
+            return tuple(str(each)[:64] for each in given if isinstance(each, str | int)), text
+        case {"error": str() as text} | {"message": str() as text}:
+            return (), text
+    return (), None

@@ -1,50 +1,53 @@
-"""Workers AI's words: the inputs of a text generation, and both shapes that its output comes in."""
+"""Workers AI's own words: the inputs of a text generation."""
 
 from typing import Any
 
-from edgeneuro.domain.decision import Usage
-from edgeneuro.errors import InvalidOutputError
 from edgeneuro.gateway.seam import ModelRequest
 
+# What text generation models take; anything else of OpenAI's (user, store, n, …) is left out.
+_KNOWN = frozenset(
+    {
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "top_k",
+        "seed",
+        "repetition_penalty",
+        "frequency_penalty",
+        "presence_penalty",
+        "stop",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "reasoning_effort",
+    }
+)
 
-def text_generation_inputs(request: ModelRequest) -> dict[str, Any]:
-    inputs: dict[str, Any] = {"messages": request.messages, **request.parameters}
-    if request.response_schema is not None:
-        inputs["response_format"] = {"type": "json_schema", "json_schema": request.response_schema}
+
+def text_generation_inputs(request: ModelRequest, *, stream: bool = False) -> dict[str, Any]:
+    given = request.parameters
+    inputs: dict[str, Any] = {"messages": request.messages}
+    inputs |= {name: value for name, value in given.items() if name in _KNOWN}
+    if given.get("max_completion_tokens") is not None:
+        inputs["max_tokens"] = given["max_completion_tokens"]
+    response_format = _response_format(request)
+    if response_format is not None:
+        inputs["response_format"] = response_format
     if request.adapter is not None:
         inputs["lora"] = request.adapter
+    if stream:
+        inputs["stream"] = True
     return inputs
 
 
-def read_content(output: Any) -> str | dict[str, Any]:
-    """The answer in the classic shape {"response"} or in OpenAI's {"choices"}."""
-    match output:
-        case {"response": str() | dict() as content}:
-            return content
-        case {"choices": [{"message": {"content": str() as content}}, *_]}:
-            return content
-    raise InvalidOutputError("The model's output is of a shape that is not known.")
-
-
-def read_usage(output: Any) -> Usage:
-    """Tokens as the model counts them; zeros where it does not say."""
-    usage = output.get("usage") if isinstance(output, dict) else None
-    if not isinstance(usage, dict):
-        return Usage()
-
-    def tokens(name: str) -> int:
-        value = usage.get(name)
-        return int(value) if isinstance(value, int | float) and value >= 0 else 0
-
-    prompt, completion = tokens("prompt_tokens"), tokens("completion_tokens")
-    return Usage(
-        prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
-    )
-
-
-def read_engine(output: Any) -> str | None:
-    """What a development stand-in says it is; Cloudflare's models say nothing of the kind."""
-    match output:
-        case {"metadata": {"engine": str() as engine}}:
-            return engine
-    return None
+def _response_format(request: ModelRequest) -> Any:
+    """Workers AI takes the schema bare, where OpenAI wraps it in {"name", "schema"}."""
+    if request.response_schema is not None:
+        return {"type": "json_schema", "json_schema": request.response_schema}
+    given = request.parameters.get("response_format")
+    match given:
+        case {"type": "json_schema", "json_schema": {"schema": dict() as schema}}:
+            return {"type": "json_schema", "json_schema": schema}
+        case {"type": "text"}:
+            return None
+    return given

@@ -1,7 +1,7 @@
 """Responses: JSON out of pydantic models, and every error in the one shape."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -18,7 +18,7 @@ class Response:
     """A body that comes in parts is sent as it is made; where making it fails, it breaks off."""
 
     status: int
-    body: str | AsyncIterator[bytes] = ""
+    body: str | AsyncGenerator[bytes, None] = ""
     headers: dict[str, str] = field(default_factory=dict)
 
 

@@ -1,0 +1,44 @@
+"""The rate limiter's binding, and the runtime's part in checking Cloudflare Access."""
+
+import json
+from typing import Any
+
+import js
+from pyodide.ffi import JsException, to_js
+
+from edgeneuro.edge.values import js_object
+from edgeneuro.web.cloudflare_access import Jwk
+
+_RS256 = {"name": "RSASSA-PKCS1-v1_5", "hash": "SHA-256"}
+_FETCH_MS = 5_000
+
+
+class EdgeRateLimiter:
+    def __init__(self, binding: Any) -> None:
+        self._binding = binding
+
+    async def allows(self, key: str) -> bool:
+        outcome = await self._binding.limit({"key": key})
+        return bool(outcome["success"])
+
+
+class AccessRuntime:
+    async def verify(self, jwk: Jwk, signed: bytes, signature: bytes) -> bool:
+        subtle, algorithm = js.crypto.subtle, js_object(_RS256)
+        try:
+            key = await subtle.importKey("jwk", js_object(jwk), algorithm, False, to_js(["verify"]))
+            return bool(await subtle.verify(algorithm, key, to_js(signature), to_js(signed)))
+        except JsException:  # the key is none
+            return False
+
+    async def fetch_json(self, url: str) -> Any:
+        # Not redirected: what another place says are not the team's keys.
+        options = {"redirect": "manual", "signal": js.AbortSignal.timeout(_FETCH_MS)}
+        try:
+            response = await js.fetch(url, js_object(options))
+            text = await response.text()
+        except JsException as error:
+            raise OSError(str(error)) from error
+        if response.status != 200:
+            raise OSError(f"{url} answered with status {response.status}")
+        return json.loads(text)

@@ -1,0 +1,109 @@
+"""What the runtime calls, and the services of an isolate, built once out of its bindings."""
+
+import asyncio
+import secrets
+import string
+import time
+from typing import Any
+
+from workers import WorkerEntrypoint
+
+from edgeneuro.app import App, build_app
+from edgeneuro.controlplane.maintenance import run_maintenance
+from edgeneuro.edge.ai import EdgeAi
+from edgeneuro.edge.bindings import AccessRuntime, EdgeRateLimiter
+from edgeneuro.edge.fetch import Fetcher
+from edgeneuro.edge.requests import pass_over_rest, plain_request
+from edgeneuro.edge.responses import workers_response
+from edgeneuro.gateway.client import build_gateway
+from edgeneuro.identity import Identity
+from edgeneuro.services import Failures, KeptRouting, Services
+from edgeneuro.settings import read_settings
+from edgeneuro.store.d1 import D1Database
+from edgeneuro.web.cloudflare_access import build_access
+
+
+class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped here
+    """Every public method here is callable over RPC, so there are only the two that Workers
+    call."""
+
+    async def fetch(self, request: Any) -> Any:
+        raw = request.js_object
+        response = await _app(self.env).handle(plain_request(raw), self.ctx.waitUntil)
+        await pass_over_rest(raw)
+        return workers_response(response, raw.signal, self.ctx.waitUntil)
+
+    async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:
+        await run_maintenance(_services(self.env))
+
+
+# One of each an isolate: they outlive the request, and hold nothing of it.
+_kept: dict[str, Any] = {}
+
+
+def _services(env: Any) -> Services:
+    if "services" not in _kept:
+        _kept["services"] = _build_services(env)
+    services: Services = _kept["services"]
+    return services
+
+
+def _app(env: Any) -> App:
+    if "app" not in _kept:
+        _kept["app"] = build_app(_services(env))
+    app: App = _kept["app"]
+    return app
+
+
+def _build_services(env: Any) -> Services:
+    settings = read_settings(lambda name: getattr(env, name, None))
+    db = D1Database(env.DB)
+    failures = Failures()
+    rate_limiter = getattr(env, "RATE_LIMITER", None)
+    limiter = None if rate_limiter is None else EdgeRateLimiter(rate_limiter)
+    ai = getattr(env, "AI", None)
+    routing = KeptRouting(db, settings, monotonic=time.monotonic, failures=failures)
+    access = build_access(settings, AccessRuntime(), now=time.time, monotonic=time.monotonic)
+
+    def secret(name: str) -> str | None:
+        value = getattr(env, name, None)
+        return value if isinstance(value, str) else None
+
+    return Services(
+        settings=settings,
+        db=db,
+        gateway=build_gateway(
+            settings,
+            binding=None if ai is None else EdgeAi(ai),
+            fetch=Fetcher(getattr(env, "OUTBOUND", None)),
+            secret=secret,
+            now=time.time,
+        ),
+        rate_limiter=limiter,
+        routing=routing,
+        identity=Identity(
+            settings,
+            db,
+            revision=routing.revision,
+            access=access,
+            rate_limiter=limiter,
+            now=time.time,
+        ),
+        failures=failures,
+        now=time.time,
+        monotonic=time.monotonic,
+        new_id=_new_id,
+        new_secret=_new_secret,
+        new_hex=secrets.token_hex,
+        sleep=asyncio.sleep,
+        secret=secret,
+    )
+
+
+def _new_id(prefix: str) -> str:
+    # The time first: ids sort as they were made, which the logs' pages go by.
+    return f"{prefix}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def _new_secret() -> str:
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(40))

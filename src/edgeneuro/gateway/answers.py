@@ -1,0 +1,104 @@
+"""A model's whole answer, in both shapes that it comes in: Workers AI's classic {"response"} and
+OpenAI's {"choices"}."""
+
+import json
+from typing import Any
+
+from edgeneuro.domain.decision import GatewayTrace, Usage
+from edgeneuro.errors import InvalidOutputError
+from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.upstream_errors import error_within
+
+ToolCalls = tuple[dict[str, Any], ...]
+
+
+def read_answer(body: bytes, trace: GatewayTrace, *, vendor: str) -> ModelAnswer:
+    """Raises InvalidOutputError, or the error that the body is in truth."""
+    try:
+        output = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidOutputError(f"{vendor}'s answer is not JSON.") from error
+    error_inside = error_within(output, vendor=vendor)
+    if error_inside is not None:
+        raise error_inside
+    if isinstance(output, dict) and output.get("success") is True:
+        output = output.get("result")  # REST wraps what the binding gives bare
+    content, tool_calls, finish_reason = read_output(output)
+    return ModelAnswer(
+        content=content,
+        tool_calls=tool_calls,
+        finish_reason=finish_reason,
+        usage=read_usage(output) or Usage(),
+        trace=trace,
+        engine=_engine(output),
+    )
+
+
+def read_output(output: Any) -> tuple[str | dict[str, Any] | None, ToolCalls, str]:
+    """Content, tool calls and finish reason."""
+    match output:
+        case {"choices": [{"message": dict() as message} as choice, *_]}:
+            content = message.get("content")
+            content = message.get("refusal") if content is None else content
+            calls = openai_tool_calls(message.get("tool_calls"))
+            finish_reason = choice.get("finish_reason")
+        case {"response": content}:
+            calls = openai_tool_calls(output.get("tool_calls"))
+            finish_reason = output.get("finish_reason")
+        case _:
+            raise InvalidOutputError("The model's output is of a shape that is not known.")
+    if not (isinstance(content, str | dict) or (content is None and calls)):
+        raise InvalidOutputError("The model's output is of a shape that is not known.")
+    if not isinstance(finish_reason, str):
+        finish_reason = "tool_calls" if calls else "stop"
+    return content, calls, finish_reason
+
+
+def openai_tool_calls(given: Any) -> ToolCalls:
+    """Workers AI's classic [{"name", "arguments"}] in OpenAI's shape; OpenAI's as they are."""
+    listed = given if isinstance(given, list) else []
+    calls: list[dict[str, Any]] = []
+    for index, call in enumerate(listed):
+        match call:
+            case {"function": {"name": str()}}:
+                calls.append({"id": f"call_{index}", "type": "function", **call})
+            case {"name": str() as name}:
+                calls.append(_called(f"call_{index}", name, call))
+            case _:
+                raise InvalidOutputError("The model's tool calls are of a shape that is not known.")
+    return tuple(calls)
+
+
+def _called(default_id: str, name: str, call: dict[str, Any]) -> dict[str, Any]:
+    arguments = call.get("arguments", {})
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    call_id = call.get("id")
+    return {
+        "id": call_id if isinstance(call_id, str) and call_id else default_id,
+        "type": "function",
+        "function": {"name": name, "arguments": text},
+    }
+
+
+def read_usage(output: Any) -> Usage | None:
+    """Tokens as the model counts them; None where it does not say."""
+    usage = output.get("usage") if isinstance(output, dict) else None
+    if not isinstance(usage, dict):
+        return None
+
+    def tokens(name: str) -> int:
+        value = usage.get(name)
+        return int(value) if isinstance(value, int | float) and 0 <= value < 1e15 else 0
+
+    prompt, completion = tokens("prompt_tokens"), tokens("completion_tokens")
+    return Usage(
+        prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
+    )
+
+
+def _engine(output: Any) -> str | None:
+    """What a development stand-in says it is; Cloudflare's models say nothing of the kind."""
+    match output:
+        case {"metadata": {"engine": str() as engine}}:
+            return engine
+    return None

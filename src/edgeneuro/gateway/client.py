@@ -1,0 +1,176 @@
+"""The Gateway of the seam: picks the way, holds the time limits, reads what comes back within
+bounds, and lets no error but ours leave."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from edgeneuro.domain.catalogue import BaseModelFacts
+from edgeneuro.domain.decision import GatewayTrace
+from edgeneuro.errors import (
+    InvalidOutputError,
+    UpstreamError,
+    UpstreamNotConfiguredError,
+    UpstreamTimeoutError,
+)
+from edgeneuro.gateway.answers import read_answer
+from edgeneuro.gateway.binding import AiBinding, BindingTransport
+from edgeneuro.gateway.catalogue import read_catalogue
+from edgeneuro.gateway.deltas import play_whole, read_deltas
+from edgeneuro.gateway.http import Fetch, HttpResponse, read_start, read_whole
+from edgeneuro.gateway.https import HttpsTransport
+from edgeneuro.gateway.retry_after import read_retry_after
+from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest, ModelStream
+from edgeneuro.gateway.transport import Transport
+from edgeneuro.gateway.upstream_errors import WORKERS_AI, raised_error, upstream_error
+from edgeneuro.gateway.vendors import CLOUDFLARE_TOKEN, is_own_workers_ai, vendor_name
+from edgeneuro.settings import Settings
+
+_MOST_ANSWER_BYTES = 4_000_000
+_MOST_ERROR_BYTES = 65_536
+_CONTROL_SECONDS = 10.0  # for the catalogue and the logs
+_PAGE_SIZE = 100
+_MOST_PAGES = 10
+
+
+def build_gateway(
+    settings: Settings,
+    *,
+    binding: AiBinding | None,
+    fetch: Fetch,
+    secret: Callable[[str], str | None],
+    now: Callable[[], float],
+) -> "GatewayClient":
+    own = None if binding is None else BindingTransport(binding, gateway_id=settings.gateway_id)
+    return GatewayClient(
+        own, HttpsTransport(fetch, settings, secret=secret), secret=secret, now=now
+    )
+
+
+@asynccontextmanager
+async def _translated(seconds: float, *, vendor: str) -> AsyncIterator[None]:
+    """What is thrown, and taking too long, in our words."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except UpstreamError:
+        raise
+    except TimeoutError as error:
+        message = f"{vendor} gave no answer within {seconds * 1000:.0f} ms."
+        raise UpstreamTimeoutError(message) from error
+    except Exception as error:
+        raise raised_error(str(error), vendor=vendor) from error
+
+
+class GatewayClient:
+    """`own` reaches this account's Workers AI without a token, or is None; everything else goes
+    over HTTPS. `secret(name)` gives a Worker secret, `now` unix seconds."""
+
+    def __init__(
+        self,
+        own: Transport | None,
+        https: HttpsTransport,
+        *,
+        secret: Callable[[str], str | None],
+        now: Callable[[], float],
+    ) -> None:
+        self._own = own
+        self._https = https
+        self._secret = secret
+        self._now = now
+
+    async def run(self, request: ModelRequest, /) -> ModelAnswer:
+        async with _translated(request.timeout_ms / 1000, vendor=vendor_name(request)):
+            return await self._read(await self._send(request, stream=False), request)
+
+    async def stream(self, request: ModelRequest, /) -> ModelStream:
+        async with _translated(request.timeout_ms / 1000, vendor=vendor_name(request)):
+            response = await self._send(request, stream=True)
+            deltas = await self._deltas(response, request)
+            await anext(deltas)  # says that the first part is there
+        return ModelStream(deltas=deltas, trace=_trace(response))
+
+    def takes(self, request: ModelRequest, /) -> bool:
+        """Whether it may be one of several for `run_any`."""
+        return self._https.takes(request)
+
+    async def run_any(self, requests: Sequence[ModelRequest], /) -> tuple[int, ModelAnswer]:
+        """One call of AI Gateway, which asks each in order, for its own time at most, until one
+        answers; `takes` tells which may be asked so. Raises what the last one failed with."""
+        seconds = sum(request.timeout_ms for request in requests) / 1000
+        async with _translated(seconds, vendor="AI Gateway"):
+            response = await self._https.send_any(requests)
+            await self._require_ok(response, vendor=vendor_name(requests[-1]))
+            step = response.header("cf-aig-step") or ""
+            index = int(step) if step.isdecimal() else len(requests)
+            if index >= len(requests):
+                raise InvalidOutputError("AI Gateway did not say which request was answered.")
+            return index, await self._read(response, requests[index])
+
+    async def models(self) -> list[BaseModelFacts]:
+        found: list[BaseModelFacts] = []
+        for page in range(1, _MOST_PAGES + 1):
+            query = {"task": "Text Generation", "page": page, "per_page": _PAGE_SIZE}
+            async with _translated(_CONTROL_SECONDS, vendor=WORKERS_AI):
+                entries: Any = await self._workers_ai().models(query)
+            if not isinstance(entries, list):
+                raise InvalidOutputError("Workers AI's catalogue is of a shape that is not known.")
+            found += read_catalogue(entries)
+            if len(entries) < _PAGE_SIZE:
+                break
+        return found
+
+    async def patch_log(self, log_id: str, /, *, feedback: int, score: int | None = None) -> None:
+        fields = {"feedback": feedback} | ({} if score is None else {"score": score})
+        async with _translated(_CONTROL_SECONDS, vendor="AI Gateway"):
+            await self._workers_ai().patch_log(log_id, fields)
+
+    def _workers_ai(self) -> Transport:
+        """The way to this account."""
+        if self._own is not None:
+            return self._own
+        if not self._secret(CLOUDFLARE_TOKEN):
+            raise UpstreamNotConfiguredError(
+                "The Worker has no AI binding; add it to wrangler.toml, or set AI_GATEWAY_URL and"
+                f" the secret {CLOUDFLARE_TOKEN}."
+            )
+        return self._https
+
+    async def _send(self, request: ModelRequest, *, stream: bool) -> HttpResponse:
+        transport = self._workers_ai() if is_own_workers_ai(request) else self._https
+        response = await transport.send(request, stream=stream)
+        await self._require_ok(response, vendor=vendor_name(request))
+        return response
+
+    async def _require_ok(self, response: HttpResponse, *, vendor: str) -> None:
+        if 200 <= response.status < 300:
+            return
+        body = b""
+        with suppress(OSError):  # the status says enough
+            body = await read_start(response, limit=_MOST_ERROR_BYTES)
+        raise upstream_error(
+            response.status,
+            body.decode(errors="replace"),
+            vendor=vendor,
+            retry_after=read_retry_after(response, self._now),
+        )
+
+    async def _read(self, response: HttpResponse, request: ModelRequest) -> ModelAnswer:
+        body = await read_whole(response, limit=_MOST_ANSWER_BYTES)
+        return read_answer(body, _trace(response), vendor=vendor_name(request))
+
+    async def _deltas(
+        self, response: HttpResponse, request: ModelRequest
+    ) -> AsyncGenerator[Delta, None]:
+        if (response.header("content-type") or "").startswith("application/json"):
+            # A gateway's cache gives a whole answer, whatever was asked for.
+            return play_whole(await self._read(response, request))
+        return read_deltas(response, vendor=vendor_name(request), idle_ms=request.idle_ms)
+
+
+def _trace(response: HttpResponse) -> GatewayTrace:
+    return GatewayTrace(
+        log_id=response.header("cf-aig-log-id"),
+        cache_status=response.header("cf-aig-cache-status"),
+    )

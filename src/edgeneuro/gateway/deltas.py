@@ -1,0 +1,185 @@
+"""A model's streamed answer, out of the events of both shapes: Workers AI's classic {"response"}
+and OpenAI's chunks. What ends without having said so was cut off."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from edgeneuro.domain.decision import Usage
+from edgeneuro.errors import (
+    InvalidOutputError,
+    UpstreamCutError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
+from edgeneuro.gateway.answers import ToolCalls, openai_tool_calls, read_usage
+from edgeneuro.gateway.http import HttpResponse
+from edgeneuro.gateway.seam import Delta, ModelAnswer
+from edgeneuro.gateway.sse import SseParser
+from edgeneuro.gateway.upstream_errors import error_within
+
+_MOST_BYTES = 8_000_000
+_DONE = "[DONE]"
+
+
+class Said(Protocol):
+    """What a stream has said so far, in the words of one protocol. `done` once nothing more is
+    waited for, `complete` once what was said is an answer."""
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def complete(self) -> bool: ...
+
+    def take(self, data: str) -> Delta:
+        """What the next event adds; nothing counts but content and tool calls."""
+
+    def last(self) -> Delta:
+        """The end of a complete answer."""
+
+
+async def read_deltas(
+    response: HttpResponse, *, vendor: str, idle_ms: int, said: Said | None = None
+) -> AsyncGenerator[Delta, None]:
+    """The first item is empty and comes when the first part is there: from then on, whoever has
+    taken it can close the body at any moment, which a generator that never ran could not."""
+    said = said or ModelSaid(vendor)
+    async with aclosing(_parts(response, said, vendor=vendor, idle_ms=idle_ms)) as parts:
+        first = await anext(parts)
+        yield Delta()
+        yield first
+        async for part in parts:
+            yield part
+
+
+async def play_whole(answer: ModelAnswer) -> AsyncGenerator[Delta, None]:
+    """A whole answer as a stream of one part, behind the same empty item."""
+    yield Delta()
+    content = answer.content
+    yield Delta(
+        content=json.dumps(content, ensure_ascii=False)
+        if isinstance(content, dict)
+        else content or "",
+        tool_calls=_numbered(answer.tool_calls, 0),
+        finish_reason=answer.finish_reason,
+        usage=answer.usage,
+    )
+
+
+async def _parts(
+    response: HttpResponse, said: Said, *, vendor: str, idle_ms: int
+) -> AsyncGenerator[Delta, None]:
+    try:
+        async with aclosing(_events(response, idle_ms=idle_ms)) as events:
+            async for data in events:
+                delta = said.take(data)
+                if delta.content or delta.tool_calls:
+                    yield delta
+                if said.done:
+                    break
+    except UpstreamError:
+        raise
+    except TimeoutError as error:
+        if not said.complete:
+            raise UpstreamTimeoutError(f"{vendor} fell silent for {idle_ms} ms.") from error
+    except Exception as error:
+        if not said.complete:
+            raise UpstreamCutError(f"{vendor}'s stream broke off.") from error
+    if not said.complete:
+        raise UpstreamCutError(f"{vendor}'s stream ended before the answer did.")
+    yield said.last()
+
+
+async def _events(response: HttpResponse, *, idle_ms: int) -> AsyncGenerator[str, None]:
+    """Raises TimeoutError where no event comes for so long; comments are none. The first event has
+    the time that its caller gives it."""
+    parser, size = SseParser(), 0
+    loop = asyncio.get_running_loop()
+    deadline: float | None = None
+    async with aclosing(response.chunks()) as chunks:
+        while True:
+            async with asyncio.timeout_at(deadline):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                break
+            size += len(chunk)
+            if size > _MOST_BYTES:
+                raise InvalidOutputError(f"The stream is too large: more than {_MOST_BYTES} bytes.")
+            for data in parser.feed(chunk):
+                yield data
+                deadline = loop.time() + idle_ms / 1000
+    if _DONE in parser.end():  # an event without its end was cut, but this one cannot be
+        yield _DONE
+
+
+class ModelSaid:
+    """What a model has said so far, in either shape."""
+
+    def __init__(self, vendor: str) -> None:
+        self._vendor = vendor
+        self._finish_reason: str | None = None
+        self._calls = 0
+        self.done = False
+        self._usage: Usage | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.done or self._finish_reason is not None
+
+    def last(self) -> Delta:
+        finish_reason = self._finish_reason or ("tool_calls" if self._calls else "stop")
+        return Delta(finish_reason=finish_reason, usage=self._usage)
+
+    def take(self, data: str) -> Delta:
+        if data.strip() == _DONE:
+            self.done = True
+            return Delta()
+        try:
+            event = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise InvalidOutputError(
+                f"{self._vendor}'s stream holds an event that is not JSON."
+            ) from error
+        failure = error_within(event, vendor=self._vendor)
+        if failure is not None:
+            raise failure
+        self._usage = read_usage(event) or self._usage
+        return self._read(event)
+
+    def _read(self, event: Any) -> Delta:
+        match event:
+            case {"choices": [{"delta": dict() as delta} as choice, *_]}:
+                self._finish(choice.get("finish_reason"))
+                text = delta.get("content") or delta.get("refusal")
+                calls = _dicts(delta.get("tool_calls"))
+            case {"response": text}:
+                self._finish(event.get("finish_reason"))
+                calls = _numbered(openai_tool_calls(event.get("tool_calls")), self._calls)
+            case _:
+                return Delta()  # the usage alone, a ping
+        self._calls += len(calls)
+        return Delta(content=_text(text), tool_calls=calls)
+
+    def _finish(self, given: Any) -> None:
+        if isinstance(given, str):
+            self._finish_reason = given
+
+
+def _text(value: Any) -> str:
+    """Workers AI was seen to send a token of digits as a number."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def _dicts(value: Any) -> ToolCalls:
+    listed = value if isinstance(value, list) else []
+    return tuple(each for each in listed if isinstance(each, dict))
+
+
+def _numbered(calls: ToolCalls, start: int) -> ToolCalls:
+    """OpenAI's deltas of whole calls."""
+    return tuple({"index": start + at, **call} for at, call in enumerate(calls))

@@ -1,0 +1,131 @@
+"""The way over HTTPS: to the vendors' endpoints of AI Gateway, to hosts that it does not know
+directly, and to Cloudflare's REST API."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from edgeneuro.domain.url import require_public_https
+from edgeneuro.errors import UpstreamError, UpstreamNotConfiguredError
+from edgeneuro.gateway.gateway_headers import cache_headers, log_headers, metadata_headers
+from edgeneuro.gateway.http import Fetch, HttpResponse, read_whole
+from edgeneuro.gateway.seam import ModelRequest
+from edgeneuro.gateway.upstream_errors import upstream_error
+from edgeneuro.gateway.vendors import (
+    CLOUDFLARE_TOKEN,
+    authorization,
+    body_of,
+    direct_url,
+    gateway_step,
+    require_secret,
+)
+from edgeneuro.settings import Settings
+
+_API = "https://api.cloudflare.com/client/v4/accounts"
+_MOST_CATALOGUE_BYTES = 8_000_000
+_JSON = {"content-type": "application/json"}
+
+
+class HttpsTransport:
+    def __init__(
+        self, fetch: Fetch, settings: Settings, *, secret: Callable[[str], str | None]
+    ) -> None:
+        self._fetch = fetch
+        self._settings = settings
+        self._secret = secret
+
+    async def send(self, request: ModelRequest, /, *, stream: bool) -> HttpResponse:
+        body = body_of(request, stream=stream)
+        headers = {**_JSON, **authorization(request, self._secret)}
+        step = gateway_step(request)
+        if step is None:
+            if request.trace is not None:
+                headers["traceparent"] = request.trace.traceparent
+            return await self._post(direct_url(request), headers, body)
+        headers |= self._gateway_credential()
+        headers |= log_headers(request) | metadata_headers(request) | cache_headers(request)
+        headers["cf-aig-request-timeout"] = str(request.timeout_ms)
+        return await self._post(f"{self._gateway_url()}/{'/'.join(step)}", headers, body)
+
+    def takes(self, request: ModelRequest, /) -> bool:
+        """Whether AI Gateway carries it, so that it may be one of several in `send_any`."""
+        return gateway_step(request) is not None
+
+    async def send_any(self, requests: Sequence[ModelRequest], /) -> HttpResponse:
+        """AI Gateway asks them in order until one answers; the header cf-aig-step says which. The
+        first one's metadata and trace are the call's."""
+        headers = {**_JSON, **self._gateway_credential()}
+        headers |= log_headers(requests[0]) | metadata_headers(requests[0])
+        if not all(request.collect_payload for request in requests):
+            headers["cf-aig-collect-log-payload"] = "false"
+        steps = [self._universal_step(request) for request in requests]
+        return await self._post(self._gateway_url(), headers, steps)
+
+    async def models(self, query: dict[str, Any], /) -> Any:
+        url = f"{self._account_url()}/ai/models/search?{urlencode(query)}"
+        response = await self._fetch("GET", url, self._api_headers(), b"")
+        return _result(response, await read_whole(response, limit=_MOST_CATALOGUE_BYTES))
+
+    async def patch_log(self, log_id: str, fields: dict[str, int], /) -> None:
+        gateway = quote(self._settings.gateway_id, safe="")
+        path = f"ai-gateway/gateways/{gateway}/logs/{quote(log_id, safe='')}"
+        url = f"{self._account_url()}/{path}"
+        body = json.dumps(fields).encode()
+        response = await self._fetch("PATCH", url, self._api_headers(), body)
+        _result(response, await read_whole(response, limit=_MOST_CATALOGUE_BYTES))
+
+    async def _post(self, url: str, headers: dict[str, str], body: Any) -> HttpResponse:
+        try:  # again at every call: a row may have been edited by hand
+            require_public_https(url)
+        except ValueError as error:
+            raise UpstreamNotConfiguredError(f"The upstream's address {error}.") from error
+        return await self._fetch("POST", url, headers, json.dumps(body).encode())
+
+    def _universal_step(self, request: ModelRequest) -> dict[str, Any]:
+        step = gateway_step(request)
+        if step is None:
+            raise UpstreamNotConfiguredError("AI Gateway does not know this provider's host.")
+        headers = {**_JSON, **authorization(request, self._secret), **cache_headers(request)}
+        return {
+            "provider": step[0],
+            "endpoint": step[1],
+            "headers": headers,
+            "query": body_of(request, stream=False),
+            "config": {"requestTimeout": request.timeout_ms},
+        }
+
+    def _gateway_url(self) -> str:
+        if not self._settings.ai_gateway_url:
+            raise UpstreamNotConfiguredError("AI_GATEWAY_URL is empty; set it in wrangler.toml.")
+        return self._settings.ai_gateway_url.rstrip("/")
+
+    def _gateway_credential(self) -> dict[str, str]:
+        token = self._secret("AI_GATEWAY_TOKEN")
+        return {"cf-aig-authorization": f"Bearer {token}"} if token else {}
+
+    def _account_url(self) -> str:
+        account = self._settings.cloudflare_account_id
+        if not account:
+            raise UpstreamNotConfiguredError(
+                "CLOUDFLARE_ACCOUNT_ID is empty; set it in wrangler.toml."
+            )
+        return f"{_API}/{quote(account, safe='')}"
+
+    def _api_headers(self) -> dict[str, str]:
+        return {
+            **_JSON,
+            "authorization": f"Bearer {require_secret(CLOUDFLARE_TOKEN, self._secret)}",
+        }
+
+
+def _result(response: HttpResponse, body: bytes) -> Any:
+    """What Cloudflare's REST API wraps."""
+    text = body.decode(errors="replace")
+    if response.status != 200:
+        raise upstream_error(response.status, text, vendor="Cloudflare")
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UpstreamError("Cloudflare's answer is not JSON.") from error
+    return parsed.get("result") if isinstance(parsed, dict) else None

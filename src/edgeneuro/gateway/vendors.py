@@ -1,0 +1,98 @@
+"""Where a request goes over HTTPS, what it says there, and with whose credential."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from edgeneuro.domain.provider import OWN_SECRETS, Kind
+from edgeneuro.errors import UpstreamNotConfiguredError
+from edgeneuro.gateway.openai_chat import chat_body
+from edgeneuro.gateway.seam import ModelRequest
+from edgeneuro.gateway.upstream_errors import WORKERS_AI
+from edgeneuro.gateway.workers_ai import text_generation_inputs
+
+CLOUDFLARE_TOKEN = "CLOUDFLARE_API_TOKEN"
+# AI Gateway's way to the OpenAI-compatible endpoint of each vendor that it knows.
+_CHAT_PATHS: dict[Kind, str] = {
+    "openai": "chat/completions",
+    "groq": "chat/completions",
+    "anthropic": "v1/chat/completions",
+}
+Secret = Callable[[str], str | None]
+
+
+def vendor_name(request: ModelRequest) -> str:
+    """For messages."""
+    return WORKERS_AI if request.provider is None else f"Provider {request.provider.id!r}"
+
+
+def is_own_workers_ai(request: ModelRequest) -> bool:
+    """Whether the AI binding could carry it: no credential or address of its own."""
+    provider = request.provider
+    if provider is None:
+        return True
+    return provider.kind == "workers-ai" and not provider.secret and not provider.base_url
+
+
+def gateway_step(request: ModelRequest) -> tuple[str, str] | None:
+    """AI Gateway's words for provider and endpoint; None for a host that it does not know."""
+    provider = request.provider
+    if provider is not None and provider.base_url:
+        return None
+    kind = _kind(request)
+    if kind == "workers-ai":
+        return kind, _path_of(request.model)
+    path = _CHAT_PATHS.get(kind)
+    return None if path is None else (kind, path)
+
+
+def direct_url(request: ModelRequest) -> str:
+    base_url = None if request.provider is None else request.provider.base_url
+    if not base_url:
+        raise UpstreamNotConfiguredError(f"{vendor_name(request)} has no base_url; set one.")
+    parts = urlsplit(base_url)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/chat/completions"))
+
+
+def body_of(request: ModelRequest, *, stream: bool) -> dict[str, Any]:
+    kind, step = _kind(request), gateway_step(request)
+    if kind == "workers-ai" and step is not None:
+        return text_generation_inputs(request, stream=stream)
+    if request.adapter is not None and kind != "workers-ai":
+        raise UpstreamNotConfiguredError(f"{vendor_name(request)} takes no LoRA adapters.")
+    return chat_body(request, kind, stream=stream)
+
+
+def authorization(request: ModelRequest, secret: Secret) -> dict[str, str]:
+    """The vendor's credential. A provider that names no secret has none: AI Gateway may hold its
+    key, or its host wants none."""
+    provider = request.provider
+    name = None if provider is None else provider.secret
+    if name is None and is_own_workers_ai(request):
+        name = CLOUDFLARE_TOKEN
+    elif name in OWN_SECRETS:
+        raise UpstreamNotConfiguredError(
+            f"{vendor_name(request)} names {name}, which is EdgeNeuro's own; name another secret."
+        )
+    if name is None:
+        return {}
+    return {"authorization": f"Bearer {require_secret(name, secret)}"}
+
+
+def require_secret(name: str, secret: Secret) -> str:
+    value = secret(name)
+    if not value:
+        raise UpstreamNotConfiguredError(
+            f"The secret {name} is not set; run `npx wrangler secret put {name}`."
+        )
+    return value
+
+
+def _kind(request: ModelRequest) -> Kind:
+    return "workers-ai" if request.provider is None else request.provider.kind
+
+
+def _path_of(model: str) -> str:
+    if {".", ".."} & set(model.split("/")):
+        raise UpstreamNotConfiguredError("Workers AI has no model of that name.")
+    return quote(model, safe="@/:")

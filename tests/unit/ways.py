@@ -1,0 +1,97 @@
+"""The three ways behind the seam, set up alike: over the AI binding and over HTTPS to the same desk
+(local/), and the scripted fake, which is told the outcome."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from edgeneuro.gateway.client import build_gateway
+from edgeneuro.gateway.scripted import ScriptedGateway, Streamed
+from edgeneuro.gateway.seam import Delta, Gateway, ModelAnswer, ModelRequest
+from edgeneuro.settings import Settings
+from local.app import build_app
+from tests.local.desk import LLAMA, Desk, build_desk
+from tests.unit.upstreams import AsgiFetch, FetchedAi, Script, Switch
+
+NOW = 1_800_000_000.0
+SECRETS = {"CLOUDFLARE_API_TOKEN": "cloudflare-token", "AI_GATEWAY_TOKEN": "gateway-token"}
+SETTINGS = Settings(ai_gateway_url="https://gateway.ai.cloudflare.com/v1/account/edge")
+
+
+def request(**changes: Any) -> ModelRequest:
+    fields: dict[str, Any] = {
+        "model": LLAMA,
+        "adapter": None,
+        "messages": [{"role": "user", "content": "hi"}],
+        "parameters": {"max_tokens": 64, "temperature": 0, "seed": 1},
+        "timeout_ms": 5_000,
+        "cache_key": None,
+        "cache_ttl_seconds": 3_600,
+        "metadata": {"decision_id": "dec_1"},
+    }
+    return ModelRequest(**{**fields, **changes})
+
+
+class Way:
+    """`gateway` is what is tested; `desk` stands behind it, or is None for the scripted one."""
+
+    def __init__(self, gateway: Gateway, desk: Desk | None, upstream: Switch | None) -> None:
+        self.gateway = gateway
+        self._desk = desk
+        self._upstream = upstream
+
+    async def told(self, outcome: ModelAnswer | Exception, **fault: Any) -> None:
+        """The next call ends like this: a fault of local/ brings it about."""
+        if isinstance(self.gateway, ScriptedGateway):
+            self.gateway.enqueue(outcome)
+        elif fault:
+            assert self._desk is not None
+            await self._desk.fault(LLAMA, **fault)
+
+    def streams(self, script: Script, parts: Sequence[Delta | Exception]) -> None:
+        """The next stream: as the upstream sends it, and as it is to be read."""
+        if isinstance(self.gateway, ScriptedGateway):
+            self.gateway.enqueue(Streamed(parts))
+        else:
+            assert self._upstream is not None
+            self._upstream.script = script
+
+    def answers(self, content_type: str, script: Script) -> None:
+        """The next whole answer, as the upstream sends it."""
+        assert self._upstream is not None
+        self._upstream.head, self._upstream.script = {"content-type": content_type}, script
+
+    @property
+    def is_scripted(self) -> bool:
+        return isinstance(self.gateway, ScriptedGateway)
+
+    async def calls(self) -> list[dict[str, Any]]:
+        assert self._desk is not None
+        return await self._desk.calls()
+
+    def endless(self) -> None:
+        """A nap of the desk never ends."""
+        if self._desk is not None:
+            self._desk.time.endless = True
+
+    @property
+    def stopped(self) -> int:
+        if isinstance(self.gateway, ScriptedGateway):
+            return self.gateway.stopped
+        assert self._upstream is not None
+        return self._upstream.stopped
+
+
+def build_way(name: str) -> Way:
+    if name == "scripted":
+        return Way(ScriptedGateway(), None, None)
+    desk = build_desk()
+    upstream = Switch(build_app(desk.gateway))
+    fetch = AsgiFetch(upstream)
+    gateway = build_gateway(
+        SETTINGS,
+        binding=FetchedAi(fetch) if name == "binding" else None,
+        fetch=fetch,
+        secret=SECRETS.get,
+        now=lambda: NOW,
+    )
+    return Way(gateway, desk, upstream)
