@@ -7,30 +7,24 @@ answers without an error wins.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from local.answers import Answer, ConnectionDropped, json_answer
 from local.cache import Cache, custom_key, request_key
 from local.calls import Origin, gateway_headers
 from local.errors import GATEWAY_ERRORS, gateway_error_body
+from local.gateway_logs import GatewayLog, GatewayLogs
 from local.handling import Handling, read_handling
 from local.ids import uuid7
 from local.rate_limit import RateLimiter
+from local.steps import Step
+from local.vendors import GATEWAY_VENDORS, Vendors, model_name
 from local.workers_ai import WorkersAi
 
-_COMPAT_PREFIX = "workers-ai/"
-
-
-@dataclass(frozen=True)
-class Step:
-    provider: str
-    endpoint: str
-    query: Any
-    headers: Mapping[str, str] = field(default_factory=dict)
-    config: Mapping[str, Any] = field(default_factory=dict)
+_CHAT_ENDPOINTS = {"workers-ai": "v1/chat/completions", **GATEWAY_VENDORS}
 
 
 @dataclass(frozen=True)
@@ -41,8 +35,14 @@ class GatewayRequest:
     steps: Sequence[Step]
 
 
-class UniversalError(ValueError):
-    """A universal request that is no list of steps, told in one sentence."""
+@dataclass(frozen=True)
+class _Asked:
+    """One step of a request: who is asked for what, and how the gateway shall go about it."""
+
+    step: Step
+    headers: Mapping[str, str]
+    handling: Handling
+    origin: Origin
 
 
 @dataclass
@@ -50,114 +50,137 @@ class AiGateway:
     workers_ai: WorkersAi
     cache: Cache = field(default_factory=Cache)
     limiter: RateLimiter = field(default_factory=RateLimiter)
+    logs: GatewayLogs = field(default_factory=GatewayLogs)
     now: Callable[[], float] = time.time
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
+    def __post_init__(self) -> None:
+        self.vendors = Vendors(self.workers_ai.engine, self.workers_ai.serving)
+
     async def serve(self, request: GatewayRequest) -> Answer:
+        started = self.now()
         refused = self.limiter.refuse(request.gateway)
         if refused is not None:
             limited = gateway_error(2003).with_headers(refused)
-            return limited.with_headers(self._headers(request, "MISS", 0))
+            return self._finish(request, 0, limited, "MISS", started)
         last = len(request.steps) - 1
-        for at, step in enumerate(request.steps[:-1]):
-            answer, cache_status = await self._step(request, step)
+        for at in range(last):
+            answer, cache_status = await self._step(request, at)
             if answer.ok:
-                return answer.with_headers(self._headers(request, cache_status, at))
-        answer, cache_status = await self._step(request, request.steps[last])
-        return answer.with_headers(self._headers(request, cache_status, last))
+                return self._finish(request, at, answer, cache_status, started)
+        answer, cache_status = await self._step(request, last)
+        return self._finish(request, last, answer, cache_status, started)
 
-    async def _step(self, request: GatewayRequest, step: Step) -> tuple[Answer, str]:
-        headers = {**request.headers, **step.headers}
-        handling = read_handling(headers, step.config)
-        key = _cache_key(request.gateway, step, headers, handling)
+    async def _step(self, request: GatewayRequest, at: int) -> tuple[Answer, str]:
+        asked = _asked(request, at)
+        handling, key = asked.handling, _cache_key(request.gateway, asked)
         cached = self.cache.get(key) if _caches(handling) else None
         if cached is not None:
             return cached, "HIT"
-        origin = Origin(request.path, request.gateway, gateway_headers(headers), handling.metadata)
-        answer = await self._attempts(step, handling, origin)
-        if answer.ok and handling.cache_ttl is not None and _caches(handling):
+        answer = await self._attempts(asked)
+        is_whole = answer.parts is None
+        if answer.ok and is_whole and handling.cache_ttl is not None and _caches(handling):
             self.cache.put(key, answer, handling.cache_ttl)
         return answer, "MISS"
 
-    async def _attempts(self, step: Step, handling: Handling, origin: Origin) -> Answer:
+    async def _attempts(self, asked: _Asked) -> Answer:
+        handling = asked.handling
         for attempt in range(1, handling.max_attempts):
             try:
-                answer = await self._attempt(step, handling.timeout_s(attempt), origin)
+                answer = await self._attempt(asked, attempt)
             except ConnectionDropped:
                 answer = None
             if answer is not None and answer.ok:
                 return answer
             await self.sleep(handling.delay_ms(attempt) / 1000)
-        return await self._attempt(step, handling.timeout_s(handling.max_attempts), origin)
+        return await self._attempt(asked, handling.max_attempts)
 
-    async def _attempt(self, step: Step, timeout: float | None, origin: Origin) -> Answer:
+    async def _attempt(self, asked: _Asked, attempt: int) -> Answer:
         try:
-            async with asyncio.timeout(timeout):
-                return await self._upstream(step, origin)
+            async with asyncio.timeout(asked.handling.timeout_s(attempt)):
+                return await self._upstream(asked)
         except TimeoutError:
             return gateway_error(2014)
 
-    async def _upstream(self, step: Step, origin: Origin) -> Answer:
+    async def _upstream(self, asked: _Asked) -> Answer:
+        step, origin = asked.step, asked.origin
         if step.provider == "workers-ai":
-            if step.endpoint == "v1/chat/completions":
+            if step.endpoint == _CHAT_ENDPOINTS["workers-ai"]:
                 return await self.workers_ai.chat(step.query, origin)
             return await self.workers_ai.run(step.endpoint, step.query, origin)
-        if step.provider == "compat" and step.endpoint == "chat/completions":
-            body = _without_prefix(step.query)
-            if body is not None:
-                return await self.workers_ai.chat(body, origin)
+        if GATEWAY_VENDORS.get(step.provider) == step.endpoint:
+            return await self.vendors.chat(step.query, asked.headers, origin)
         return gateway_error(2008)
 
-    def _headers(self, request: GatewayRequest, cache: str, step: int) -> dict[str, str]:
-        now = self.now()
-        request_id = uuid7(now)
-        return {
+    def _finish(
+        self, request: GatewayRequest, at: int, answer: Answer, cache: str, started: float
+    ) -> Answer:
+        """With the gateway's headers, and written into its logs unless that is not wanted."""
+        asked = _asked(request, at)
+        request_id, log_id = uuid7(self.now()), uuid7(self.now())
+        headers = {
             "cf-aig-cache-status": cache,
-            "cf-aig-log-id": uuid7(now),
+            "cf-aig-log-id": log_id,
             "cf-aig-event-id": request.headers.get("cf-aig-event-id") or request_id,
             "cf-aig-request-id": request_id,
-            "cf-aig-step": str(step),
+            "cf-aig-step": str(at),
         }
+        answer = answer.with_headers(headers)
+        if not asked.handling.collect_log:
+            return answer
+        log = GatewayLog(
+            id=log_id,
+            gateway=request.gateway,
+            created=started,
+            path=asked.step.endpoint,
+            provider=asked.step.provider,
+            model=_model(asked.step),
+            step=at,
+            cached=cache == "HIT",
+            metadata=asked.handling.metadata,
+            keeps_payload=asked.handling.collect_payload,
+            request=json.dumps(asked.step.query, ensure_ascii=False).encode(),
+        )
+        self.logs.keep(log)
+        return log.watch(answer, self.now())
 
 
 def gateway_error(code: int, message: str | None = None) -> Answer:
     return json_answer(GATEWAY_ERRORS[code][0], gateway_error_body(code, message))
 
 
-def read_steps(given: Any) -> list[Step]:
-    """The body of the universal endpoint."""
-    if not isinstance(given, list) or not given:
-        raise UniversalError("The universal endpoint takes a non-empty JSON array of requests.")
-    return [_read_step(item, at) for at, item in enumerate(given)]
-
-
-def _read_step(item: Any, at: int) -> Step:
-    if not isinstance(item, dict):
-        raise UniversalError(f"Request {at} must be an object.")
-    for name in ("provider", "endpoint"):
-        if not isinstance(item.get(name), str):
-            raise UniversalError(f"Request {at} needs the text {name!r}.")
-    headers, config = item.get("headers") or {}, item.get("config") or {}
-    if not isinstance(headers, dict) or not isinstance(config, dict):
-        raise UniversalError(f"Request {at} has 'headers' or 'config' that is no object.")
-    lowered = {name.lower(): str(value) for name, value in headers.items()}
-    return Step(item["provider"], item["endpoint"].lstrip("/"), item.get("query"), lowered, config)
-
-
 def _caches(handling: Handling) -> bool:
     return handling.cache_ttl is not None and not handling.skip_cache
 
 
-def _cache_key(gateway: str, step: Step, headers: Mapping[str, str], handling: Handling) -> str:
-    if handling.cache_key is not None:
-        return custom_key(gateway, handling.cache_key)
-    credential = headers.get("authorization", "")
+def _cache_key(gateway: str, asked: _Asked) -> str:
+    if asked.handling.cache_key is not None:
+        return custom_key(gateway, asked.handling.cache_key)
+    step, credential = asked.step, asked.headers.get("authorization", "")
     return request_key(gateway, step.provider, step.endpoint, credential, step.query)
 
 
-def _without_prefix(query: Any) -> dict[str, Any] | None:
-    """The unified endpoint names a model with its provider: workers-ai/@cf/…"""
-    model = query.get("model") if isinstance(query, dict) else None
-    if not isinstance(model, str) or not model.startswith(_COMPAT_PREFIX):
-        return None
-    return {**query, "model": model.removeprefix(_COMPAT_PREFIX)}
+def _asked(request: GatewayRequest, at: int) -> _Asked:
+    step = _unified(request.steps[at])
+    headers = {**request.headers, **step.headers}
+    handling = read_handling(headers, step.config)
+    origin = Origin(request.path, request.gateway, gateway_headers(headers), handling.metadata)
+    return _Asked(step, headers, handling, origin)
+
+
+def _unified(step: Step) -> Step:
+    """The unified endpoint names a model with its provider: workers-ai/@cf/…, openai/gpt-…"""
+    model = step.query.get("model") if isinstance(step.query, dict) else None
+    if (step.provider, step.endpoint) != ("compat", "chat/completions"):
+        return step
+    provider, _, name = str(model).partition("/")
+    endpoint = _CHAT_ENDPOINTS.get(provider)
+    if endpoint is None or not name:
+        return step
+    return replace(step, provider=provider, endpoint=endpoint, query={**step.query, "model": name})
+
+
+def _model(step: Step) -> str:
+    if step.provider == "workers-ai" and step.endpoint != _CHAT_ENDPOINTS["workers-ai"]:
+        return step.endpoint
+    return model_name(step.query)

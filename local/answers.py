@@ -4,17 +4,25 @@ cache it, retry it and add its headers without knowing a web framework."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+EVENT_STREAM = "text/event-stream"
+
+Parts = AsyncGenerator[bytes, None]
 
 
 @dataclass(frozen=True)
 class Answer:
+    """With `parts` the body comes bit by bit, else it is `content`. Whoever has such an answer
+    closes its parts, which stops the model behind them; the first part can be had at once."""
+
     status: int
-    content: bytes
+    content: bytes = b""
     media_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    parts: Parts | None = None
 
     @property
     def ok(self) -> bool:
@@ -25,9 +33,27 @@ class Answer:
 
 
 class ConnectionDropped(Exception):
-    """The fault "refuse": the connection must end without an answer."""
+    """The connection must end here: without an answer, or in the midst of one."""
+
+
+class Unresolvable(ConnectionDropped):
+    """There is no such host."""
+
+
+class BodyEnded(Exception):
+    """The body ends here, in good order but before all is said."""
 
 
 def json_answer(status: int, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
     content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     return Answer(status, content, headers=headers or {})
+
+
+def event(body: Any) -> bytes:
+    """One event of a stream."""
+    return (
+        b"data: " + json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    )
+
+
+DONE = b"data: [DONE]\n\n"

@@ -1,19 +1,28 @@
-"""The last thousand calls that reached a model, for tests to look at. Credentials are not kept."""
+"""The last thousand calls: those that reached a model, and those that left for another host.
+Credentials are not kept."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 CAPACITY = 1_000
-_SECRET = frozenset({"cf-aig-authorization"})
+
+# "client_gone": whoever asked hung up, be it the client or AI Gateway at its timeout.
+Ended = Literal["complete", "client_gone", "cut"]
+
+_GATEWAY_KEY = "cf-aig-authorization"
+_CREDENTIALS = frozenset(
+    {"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie", _GATEWAY_KEY}
+)
+_SHOWN = 4
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a call came in: its path, its gateway if any, its cf-aig-* headers."""
+    """Where a call came in: its path, its gateway if any, its headers as far as they are kept."""
 
     path: str
     gateway: str | None = None
@@ -23,13 +32,19 @@ class Origin:
 
 @dataclass
 class Call:
-    model: str
+    """`host` is that of an outbound call, `body` its bytes as text; `model` None is no model's."""
+
+    model: str | None
     gateway: str | None
     path: str
     headers: Mapping[str, str]
     metadata: Mapping[str, Any]
     inputs: Any
     status: int | None = None  # None: not answered yet, or never
+    ended: Ended | None = None  # None: not yet
+    host: str | None = None
+    method: str = "POST"
+    body: str | None = None
 
 
 class CallLog:
@@ -37,7 +52,11 @@ class CallLog:
         self._calls: deque[Call] = deque(maxlen=CAPACITY)
 
     def open(self, model: str, inputs: Any, origin: Origin) -> Call:
-        call = Call(model, origin.gateway, origin.path, origin.headers, origin.metadata, inputs)
+        return self.keep(
+            Call(model, origin.gateway, origin.path, origin.headers, origin.metadata, inputs)
+        )
+
+    def keep(self, call: Call) -> Call:
         self._calls.append(call)
         return call
 
@@ -52,7 +71,19 @@ def gateway_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The cf-aig-* headers of a request, the gateway's credential blanked."""
     kept = {name.lower(): value for name, value in headers.items()}
     return {
-        name: "(present)" if name in _SECRET else value
+        name: "(present)" if name == _GATEWAY_KEY else value
         for name, value in kept.items()
         if name.startswith("cf-aig-")
     }
+
+
+def masked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """All headers; of a credential no more than shows which one it is."""
+    return {
+        name: _masked(value) if name in _CREDENTIALS else value for name, value in headers.items()
+    }
+
+
+def _masked(value: str) -> str:
+    scheme, space, credential = value.rpartition(" ")
+    return f"{scheme}{space}{credential[:_SHOWN]}…"

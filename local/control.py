@@ -22,8 +22,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def control_routes(gateway: AiGateway) -> list[Route]:
-    faults = gateway.workers_ai.faults
-    calls = gateway.workers_ai.calls
+    faults = gateway.workers_ai.serving.faults
+    calls = gateway.workers_ai.serving.calls
 
     async def put_faults(request: Request) -> Response:
         faults.replace_all(await read_json(request))

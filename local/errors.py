@@ -41,6 +41,14 @@ GATEWAY_ERRORS: dict[int, tuple[int, str]] = {
     2014: (408, "Request timeout"),  # (ours): no public code for cf-aig-request-timeout
 }
 
+# What OpenAI calls the same failure: type and code.
+_VENDOR_WORDS: dict[int, tuple[str, str | None]] = {
+    3036: ("insufficient_quota", "insufficient_quota"),
+    3040: ("rate_limit_error", "rate_limit_exceeded"),
+    5007: ("invalid_request_error", "model_not_found"),
+    5021: ("invalid_request_error", "context_length_exceeded"),
+}
+
 
 class AiError(Exception):
     """An error of Workers AI itself, raised by validation, engines and faults."""
@@ -55,6 +63,10 @@ class AiError(Exception):
         super().__init__(f"{code}: {self.description}")
 
 
+def bad_input(description: str) -> AiError:
+    return AiError(5006, f"Error: {description}")
+
+
 def ai_error_body(error: AiError, request_id: str) -> dict[str, Any]:
     """The REST shape. Errors of the inference service (3xxx) carry its prefix and request id."""
     message = error.description
@@ -66,6 +78,15 @@ def ai_error_body(error: AiError, request_id: str) -> dict[str, Any]:
         "result": {},
         "messages": [],
     }
+
+
+def vendor_error_body(error: AiError) -> dict[str, Any]:
+    """The shape of OpenAI and of those who are compatible with it."""
+    kind, code = _VENDOR_WORDS.get(error.code, (None, None))
+    if kind is None:
+        kind = "server_error" if error.status >= 500 else "invalid_request_error"
+    fields = {"message": error.description, "type": kind, "param": None, "code": code}
+    return {"error": fields}
 
 
 def gateway_error_body(code: int, message: str | None = None) -> dict[str, Any]:

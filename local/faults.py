@@ -1,7 +1,7 @@
-"""Faults that a model can be told to have, and the book that hands them out.
+"""Faults that a model or a host can be told to have, and the book that hands them out.
 
-A fault either stands in for the answer (error, status, hang, refuse), delays it (slow), breaks its
-bytes (malformed_json) or replaces what the model said (the rest).
+A fault stands in for the answer (error, status, reject, hang, refuse, dns), delays it (slow),
+replaces what the model said (SAID and the like), or breaks the body on its way (local/breaking.py).
 """
 
 from __future__ import annotations
@@ -13,21 +13,32 @@ from typing import Any
 from local.errors import AI_ERRORS
 
 ANY_MODEL = "*"
+HOST = "host:"
+HUGE = 10_000_000
 
-# kind -> its own fields, besides "kind" and "times"; a field marked True must be there.
+# kind -> its own fields, besides COMMON; a field marked True must be there.
 FIELDS: dict[str, dict[str, bool]] = {
     "error": {"code": True, "retry_after": False},
     "status": {"status": True, "retry_after": False},
+    "reject": {},
     "hang": {},
     "refuse": {},
+    "dns": {},
     "slow": {"delay_ms": True},
     "malformed_json": {},
+    "cut": {"after": False, "abrupt": False},
+    "stream_error": {"after": False},
+    "drip": {"delay_ms": True},
+    "stall": {"after": False},
+    "truncated_json": {},
     "invalid_answer": {},
     "unknown_agent": {},
     "wrong_json": {},
     "empty": {},
     "text": {"answer": True},
+    "huge": {"bytes": False},
 }
+COMMON = ("kind", "times", "share")
 
 _SAID: dict[str, str] = {
     "invalid_answer": "Sure! Purple elephants rarely file their paperwork before the moon is ripe.",
@@ -36,6 +47,7 @@ _SAID: dict[str, str] = {
     "empty": "",
 }
 _PARSED_KINDS = frozenset({"unknown_agent", "wrong_json"})
+_FILLER = "elephants never forget "
 
 
 class FaultError(ValueError):
@@ -46,21 +58,30 @@ class FaultError(ValueError):
 class Fault:
     kind: str
     times: int | None = None
+    share: float | None = None
     code: int | None = None
     status: int | None = None
     retry_after: float | None = None
     delay_ms: float | None = None
     answer: str | None = None
+    after: int | None = None
+    abrupt: bool | None = None
+    bytes: int | None = None
 
     @property
     def said(self) -> str | None:
         """The words put into the model's mouth, if this fault does that."""
+        if self.kind == "huge":
+            size = self.bytes or HUGE
+            return (_FILLER * (size // len(_FILLER) + 1))[:size]
         return self.answer if self.kind == "text" else _SAID.get(self.kind)
 
     @property
     def literal(self) -> bool:
-        """Whether those words come back as text even in JSON mode."""
-        return self.said is not None and self.kind not in _PARSED_KINDS
+        """Whether the model's words come back as text even in JSON mode."""
+        return self.kind == "truncated_json" or (
+            self.said is not None and self.kind not in _PARSED_KINDS
+        )
 
     def as_dict(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value is not None}
@@ -69,23 +90,34 @@ class Fault:
 class FaultBook:
     def __init__(self) -> None:
         self._faults: dict[str, Fault] = {}
+        self._asked: dict[str, int] = {}
 
     def replace_all(self, definitions: Any) -> None:
         if not isinstance(definitions, dict):
-            raise FaultError('The faults must be an object: {"<model id or *>": {"kind": …}}.')
-        self._faults = {model: _read(model, given) for model, given in definitions.items()}
+            raise FaultError(
+                'The faults must be an object: {"<model id, * or host:name>": {"kind": …}}.'
+            )
+        self._faults = {key: _read(key, given) for key, given in definitions.items()}
+        self._asked = {}
 
     def clear(self) -> None:
         self._faults = {}
 
     def as_dict(self) -> dict[str, Any]:
-        return {model: fault.as_dict() for model, fault in self._faults.items()}
+        return {key: fault.as_dict() for key, fault in self._faults.items()}
 
     def take(self, model: str) -> Fault | None:
-        """The fault for this call; one with `times` wears out."""
-        key = model if model in self._faults else ANY_MODEL
+        """The fault for this call of a model; one with `times` wears out."""
+        return self._take(model if model in self._faults else ANY_MODEL)
+
+    def take_host(self, host: str) -> Fault | None:
+        return self._take(HOST + host)
+
+    def _take(self, key: str) -> Fault | None:
         fault = self._faults.get(key)
-        if fault is None or fault.times is None:
+        if fault is None or not self._is_due(key, fault):
+            return None
+        if fault.times is None:
             return fault
         if fault.times > 1:
             self._faults[key] = replace(fault, times=fault.times - 1)
@@ -93,16 +125,30 @@ class FaultBook:
             del self._faults[key]
         return fault
 
+    def _is_due(self, key: str, fault: Fault) -> bool:
+        """Counted, not drawn: a share of 0.1 is every tenth call."""
+        if fault.share is None:
+            return True
+        before = self._asked.get(key, 0)
+        self._asked[key] = before + 1
+        return _whole(fault.share * (before + 1)) > _whole(fault.share * before)
 
-def _read(model: str, given: Any) -> Fault:
+
+def _whole(value: float) -> int:
+    return int(value + 1e-9)  # 0.29 * 100 is 28.999999999999996
+
+
+def _read(key: str, given: Any) -> Fault:
     if not isinstance(given, dict):
-        raise FaultError(f"The fault of {model!r} must be an object with a kind.")
+        raise FaultError(f"The fault of {key!r} must be an object with a kind.")
     kind = given.get("kind")
     if not isinstance(kind, str) or kind not in FIELDS:
         raise FaultError(f"The fault kind {kind!r} is unknown; known are {', '.join(FIELDS)}.")
+    if kind == "dns" and not key.startswith(HOST):
+        raise FaultError("A fault of kind 'dns' is for a host, as 'host:api.openai.com'.")
     own = FIELDS[kind]
     for name in given:
-        if name not in own and name not in ("kind", "times"):
+        if name not in own and name not in COMMON:
             raise FaultError(f"A fault of kind {kind!r} has no field {name!r}.")
     for name, required in own.items():
         if required and name not in given:
@@ -118,11 +164,15 @@ def _check(name: str, value: Any) -> None:
     sound, wanted = {
         "kind": (True, ""),
         "times": (whole and value >= 1, "a whole number from 1"),
+        "share": (number and 0 <= value <= 1, "a number from 0 to 1"),
         "code": (whole and value in AI_ERRORS, f"one of {', '.join(map(str, AI_ERRORS))}"),
         "status": (whole and 400 <= value <= 599, "an HTTP status from 400 to 599"),
         "retry_after": (number and value >= 0, "a number of seconds"),
         "delay_ms": (number and 0 <= value <= 120_000, "a number from 0 to 120000"),
         "answer": (isinstance(value, str), "a text"),
+        "after": (whole and 1 <= value <= 10_000, "a whole number from 1 to 10000"),
+        "abrupt": (isinstance(value, bool), "true or false"),
+        "bytes": (whole and 1 <= value <= 100_000_000, "a whole number from 1 to 100000000"),
     }[name]
     if not sound:
         raise FaultError(f"The fault field {name!r} is {value!r}, but must be {wanted}.")

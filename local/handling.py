@@ -28,6 +28,8 @@ class Handling:
     retry_delay_ms: int = 0
     backoff: str = "constant"
     event_id: str | None = None
+    collect_log: bool = True
+    collect_payload: bool = True
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def delay_ms(self, attempt: int) -> int:
@@ -59,6 +61,8 @@ def read_handling(headers: Mapping[str, str], config: Mapping[str, Any] | None =
         retry_delay_ms=max(0, min(delay, MAX_RETRY_DELAY_MS)),
         backoff=str(config.get("backoff", headers.get("cf-aig-backoff", "constant"))),
         event_id=headers.get("cf-aig-event-id") or None,
+        collect_log=headers.get("cf-aig-collect-log", "").lower() != "false",
+        collect_payload=headers.get("cf-aig-collect-log-payload", "").lower() != "false",
         metadata=_metadata(headers.get("cf-aig-metadata")),
     )
 

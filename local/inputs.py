@@ -7,7 +7,8 @@ from typing import Any
 
 from local.catalogue import MODELS, Model
 from local.engines import CompletionRequest, JsonMode, Message
-from local.errors import AiError
+from local.errors import AiError, bad_input
+from local.tools import read_tool_calls, read_tool_choice, read_tools
 
 DEFAULT_MAX_TOKENS = 256
 _CHARACTERS_PER_TOKEN = 4
@@ -24,9 +25,8 @@ def find_model(model_id: str) -> Model:
 def read_request(model: Model, inputs: Any, adapters: frozenset[str]) -> CompletionRequest:
     """The native input of a text generation model."""
     if not isinstance(inputs, dict):
-        raise _bad("Type mismatch of '/', 'object' expected")
-    if inputs.get("stream"):
-        raise _bad("local/ does not stream yet: send 'stream': false")
+        raise bad_input("Type mismatch of '/', 'object' expected")
+    tools = read_tools(inputs.get("tools"))
     request = CompletionRequest(
         model=model,
         messages=_messages(inputs),
@@ -36,6 +36,10 @@ def read_request(model: Model, inputs: Any, adapters: frozenset[str]) -> Complet
         seed=_seed(inputs),
         json_mode=_json_mode(model, inputs.get("response_format")),
         lora=_lora(model, inputs.get("lora"), adapters),
+        tools=tools,
+        tool_choice=read_tool_choice(inputs.get("tool_choice"), tools),
+        stream=_flag(inputs, "stream"),
+        include_usage=_include_usage(inputs.get("stream_options")),
     )
     _check_context(request)
     return request
@@ -50,19 +54,15 @@ def native_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
     return inputs
 
 
-def _bad(description: str) -> AiError:
-    return AiError(5006, f"Error: {description}")
-
-
 def _messages(inputs: Mapping[str, Any]) -> tuple[Message, ...]:
     if inputs.get("messages") is not None:
         given = inputs["messages"]
         if not isinstance(given, list) or not given:
-            raise _bad("Type mismatch of '/messages', non-empty 'array' expected")
+            raise bad_input("Type mismatch of '/messages', non-empty 'array' expected")
         return tuple(_message(message, at) for at, message in enumerate(given))
     prompt = inputs.get("prompt")
     if not isinstance(prompt, str) or not prompt:
-        raise _bad(
+        raise bad_input(
             "oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', "
             "required properties at '/' are 'messages'"
         )
@@ -71,8 +71,12 @@ def _messages(inputs: Mapping[str, Any]) -> tuple[Message, ...]:
 
 def _message(message: Any, at: int) -> Message:
     if not isinstance(message, dict) or message.get("role") not in _ROLES:
-        raise _bad(f"required properties at '/messages/{at}' are 'role,content'")
-    return Message(message["role"], _text(message.get("content"), at))
+        raise bad_input(f"required properties at '/messages/{at}' are 'role,content'")
+    calls = read_tool_calls(message.get("tool_calls"), at)
+    content = message.get("content")
+    text = "" if content is None and calls else _text(content, at)
+    call_id = message.get("tool_call_id")
+    return Message(message["role"], text, calls, None if call_id is None else str(call_id))
 
 
 def _text(content: Any, at: int) -> str:
@@ -80,7 +84,7 @@ def _text(content: Any, at: int) -> str:
         return content
     if isinstance(content, list):
         return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    raise _bad(f"Type mismatch of '/messages/{at}/content', 'string' or 'array' expected")
+    raise bad_input(f"Type mismatch of '/messages/{at}/content', 'string' or 'array' expected")
 
 
 def _number(
@@ -96,10 +100,25 @@ def _number(
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        raise _bad(f"Type mismatch of '/{name}', {'integer' if whole else 'number'!r} expected")
+        raise bad_input(
+            f"Type mismatch of '/{name}', {'integer' if whole else 'number'!r} expected"
+        )
     if not low <= value <= high:
-        raise _bad(f"'/{name}' must be between {low} and {high}")
+        raise bad_input(f"'/{name}' must be between {low} and {high}")
     return float(value)
+
+
+def _flag(inputs: Mapping[str, Any], name: str) -> bool:
+    value = inputs.get(name, False)
+    if not isinstance(value, bool) and value is not None:
+        raise bad_input(f"Type mismatch of '/{name}', 'boolean' expected")
+    return bool(value)
+
+
+def _include_usage(stream_options: Any) -> bool:
+    if stream_options is not None and not isinstance(stream_options, dict):
+        raise bad_input("Type mismatch of '/stream_options', 'object' expected")
+    return _flag(stream_options or {}, "include_usage")
 
 
 def _seed(inputs: Mapping[str, Any]) -> int | None:
@@ -114,7 +133,7 @@ def _json_mode(model: Model, response_format: Any) -> JsonMode | None:
     if kind == "text":
         return None
     if kind not in ("json_schema", "json_object"):
-        raise _bad("'/response_format/type' must be one of 'json_object', 'json_schema'")
+        raise bad_input("'/response_format/type' must be one of 'json_object', 'json_schema'")
     if not model.json_mode:
         raise AiError(5025)
     return (
@@ -126,7 +145,7 @@ def _json_mode(model: Model, response_format: Any) -> JsonMode | None:
 
 def _schema(given: Any) -> dict[str, Any]:
     if not isinstance(given, dict):
-        raise _bad("Type mismatch of '/response_format/json_schema', 'object' expected")
+        raise bad_input("Type mismatch of '/response_format/json_schema', 'object' expected")
     # OpenAI wraps the schema in {"name", "schema"}; Workers AI's own form is the schema itself.
     inner = given.get("schema")
     return inner if isinstance(inner, dict) and "type" not in given else given

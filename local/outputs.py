@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from local.engines import Completion, CompletionRequest
+from local.engines import Completion, CompletionRequest, ToolCall
 from local.errors import AiError
 
 
@@ -16,7 +16,7 @@ def native_output(
         return chat_completion(request, completion, id=id, created=created)
     return {
         "response": _response(request, completion, literal=literal),
-        "tool_calls": [],
+        "tool_calls": [native_call(call) for call in completion.tool_calls],
         "usage": completion.usage.as_dict(),
         "metadata": dict(completion.metadata),
     }
@@ -25,7 +25,10 @@ def native_output(
 def chat_completion(
     request: CompletionRequest, completion: Completion, *, id: str, created: int
 ) -> dict[str, Any]:
-    message = {"role": "assistant", "content": completion.text}
+    message: dict[str, Any] = {"role": "assistant", "content": completion.text}
+    if completion.tool_calls:
+        message["content"] = completion.text or None
+        message["tool_calls"] = [call.as_dict() for call in completion.tool_calls]
     return {
         "id": f"chatcmpl-{id}",
         "object": "chat.completion",
@@ -37,8 +40,19 @@ def chat_completion(
     }
 
 
+def native_call(call: ToolCall) -> dict[str, Any]:
+    """The arguments as an object; as the text they are, if they are none."""
+    try:
+        arguments = json.loads(call.arguments)
+    except ValueError:
+        arguments = call.arguments
+    return {"name": call.name, "arguments": arguments}
+
+
 def _response(request: CompletionRequest, completion: Completion, *, literal: bool) -> Any:
     """In JSON mode an object, already parsed. `literal` is the text as it is (a fault asked)."""
+    if completion.tool_calls:
+        return completion.text or None
     if request.json_mode is None or literal:
         return completion.text
     try:

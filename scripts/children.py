@@ -14,7 +14,7 @@ from scripts.options import Options
 from scripts.processes import Child
 from scripts.wrangler import environment, wrangler
 
-AI_WORKER = "edgeneuro-local-ai"  # wrangler.toml binds it as AI
+AI_WORKER = "edgeneuro-local-ai"  # wrangler.toml binds it as AI and as OUTBOUND
 
 
 def start_local_ai(options: Options, ai_url: str) -> Child:

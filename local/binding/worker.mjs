@@ -1,11 +1,16 @@
-// env.AI without Cloudflare: a service binding whose run() speaks to `python -m local` and answers
-// as the real binding does. Errors: raw answers keep status and code, run() throws "<code>: <text>".
+// env.AI and env.OUTBOUND without Cloudflare: a service binding that speaks to `python -m local` and
+// answers as the real things do. Errors: raw answers keep status and code, run() throws
+// "<code>: <text>", and a fetch of what cannot be reached throws as workerd does.
 
-import { WorkerEntrypoint } from "cloudflare:workers";
+import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 
 const ACCOUNT = "local";
 const INTERNAL = { code: 3043, message: "Internal server error: the local AI server is away" };
 const KEPT_HEADERS = /^(content-type|retry-after|x-local-engine|cf-aig-.*)$/;
+const EVENT_STREAM = /^text\/event-stream/;
+const HOP_HEADERS = ["host", "connection", "content-length", "transfer-encoding"];
+// What workerd says where there is no such host, and where nobody takes the call.
+const FAILURES = { dns: "internal error", refuse: "Network connection lost." };
 
 export default class LocalAi extends WorkerEntrypoint {
   async fetch() {
@@ -22,6 +27,60 @@ export default class LocalAi extends WorkerEntrypoint {
 
   async models(params) {
     return catalogue(this.env.LOCAL_AI_ORIGIN, params ?? {});
+  }
+
+  gateway(id) {
+    return new Gateway(this.env.LOCAL_AI_ORIGIN, id);
+  }
+}
+
+// env.OUTBOUND: any HTTPS call. An entrypoint of its own, because `wrangler dev` turns what the default
+// one throws into an answer with status 500.
+export class Outbound extends WorkerEntrypoint {
+  async fetch(request) {
+    const url = new URL(request.url);
+    const headers = new Headers(request.headers);
+    for (const name of HOP_HEADERS) headers.delete(name);
+    const target = `${this.env.LOCAL_AI_ORIGIN}/_outbound/${url.host}${url.pathname}${url.search}`;
+    const { method, body, signal } = request;
+    const answer = await fetch(target, { method, headers, body, signal, redirect: "manual" });
+    const failure = answer.headers.get("x-local-failure");
+    if (failure) throw new Error(FAILURES[failure]);
+    return new Response(answer.body, answer);
+  }
+}
+
+class Gateway extends RpcTarget {
+  #id;
+  #logs;
+
+  constructor(origin, id) {
+    super();
+    this.#id = encodeURIComponent(id);
+    this.#logs = `${origin}/client/v4/accounts/${ACCOUNT}/ai-gateway/gateways/${this.#id}/logs`;
+  }
+
+  async getLog(logId) {
+    const { result } = await this.#log(logId, { method: "GET" });
+    return { ...result, created_at: new Date(result.created_at) };
+  }
+
+  async patchLog(logId, fields) {
+    await this.#log(logId, { method: "PATCH", body: JSON.stringify(fields) });
+  }
+
+  async getUrl(provider) {
+    const base = `https://gateway.ai.cloudflare.com/v1/${ACCOUNT}/${this.#id}/`;
+    return provider ? `${base}${provider}/` : base;
+  }
+
+  async #log(logId, options) {
+    const answer = await fetch(`${this.#logs}/${encodeURIComponent(logId)}`, options);
+    const text = await answer.text();
+    if (answer.ok) return JSON.parse(text);
+    const error = new Error(parsed(text)?.errors?.[0]?.message ?? text);
+    error.name = answer.status === 404 ? "AiGatewayLogNotFound" : "AiGatewayInternalError";
+    throw error;
   }
 }
 
@@ -40,7 +99,7 @@ async function ask(origin, model, inputs, options) {
       body: JSON.stringify(inputs),
       signal: options.signal,
     });
-    return bindingResponse(answer, await answer.text());
+    return await bindingResponse(answer);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     return Response.json(errorBody(INTERNAL, 500), { status: 500 });
@@ -76,9 +135,13 @@ function requestHeaders({ gateway = {}, extraHeaders = {} }) {
 }
 
 // REST wraps what the binding gets bare; what is neither (a broken body, plain text) stays as it is.
-function bindingResponse(answer, text) {
+// A stream passes as it comes: whoever cancels it hangs up on the model.
+async function bindingResponse(answer) {
+  const { status } = answer;
   const headers = new Headers([...answer.headers].filter(([name]) => KEPT_HEADERS.test(name)));
-  return new Response(unwrapped(text, answer.status), { status: answer.status, headers });
+  const isStream = EVENT_STREAM.test(answer.headers.get("content-type"));
+  const body = isStream ? answer.body : unwrapped(await answer.text(), status);
+  return new Response(body, { status, headers });
 }
 
 function unwrapped(text, status) {

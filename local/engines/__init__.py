@@ -1,20 +1,50 @@
-"""What an engine is: something that turns a checked request into a text and its usage."""
+"""What an engine is: something that turns a checked request into an answer, whole or in parts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from local.catalogue import Model
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """`arguments` is the JSON text that the model wrote, sound or not."""
+
+    id: str
+    name: str
+    arguments: str
+
+    def as_dict(self) -> dict[str, Any]:
+        function = {"name": self.name, "arguments": self.arguments}
+        return {"id": self.id, "type": "function", "function": function}
 
 
 @dataclass(frozen=True)
 class Message:
     role: str
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Tool:
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class ToolChoice:
+    """`name` is the function that must be called, where one is."""
+
+    mode: Literal["auto", "none", "required"] = "auto"
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +64,10 @@ class CompletionRequest:
     seed: int | None = None
     json_mode: JsonMode | None = None
     lora: str | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    stream: bool = False
+    include_usage: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +89,27 @@ class Completion:
     usage: Usage
     metadata: Mapping[str, str]
     finish_reason: FinishReason = "stop"
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True)
+class ToolCallDelta:
+    """A piece of a call: its first has id and name, each a piece of the arguments."""
+
+    index: int
+    arguments: str
+    id: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a streamed answer. The finish reason and the usage come at the end."""
+
+    text: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
 
 
 class Engine(Protocol):
@@ -62,5 +117,8 @@ class Engine(Protocol):
     def name(self) -> str: ...
 
     async def complete(self, request: CompletionRequest) -> Completion: ...
+
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[Part, None]:
+        """Closing it stops the engine."""
 
     async def aclose(self) -> None: ...

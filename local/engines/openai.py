@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import httpx
 
-from local.engines import Completion, CompletionRequest, JsonMode, Usage
+from local.engines import (
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    JsonMode,
+    Message,
+    Part,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
+    Usage,
+)
 from local.errors import AiError
 
+_SHAPELESS = (KeyError, IndexError, TypeError, AttributeError, ValueError)
 _TIMEOUT = httpx.Timeout(120.0, connect=5.0)
 
 
@@ -36,6 +52,25 @@ class OpenAi:
         if request.lora:
             metadata["lora"] = "not applied: the server was asked for its own model"
         return _completion(answer, metadata)
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Part, None]:
+        body = {
+            **_body(request, await self._model_name()),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        try:
+            async with self._client.stream("POST", "chat/completions", json=body) as response:
+                if not response.is_success:
+                    await response.aread()
+                    _checked(response)
+                async with aclosing(_parts(response)) as parts:
+                    async for part in parts:
+                        yield part
+        except httpx.TimeoutException as exc:
+            raise AiError(3007) from exc
+        except httpx.HTTPError as exc:
+            raise AiError(3043, "Internal server error: the connection to LOCAL_AI_URL") from exc
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -72,7 +107,7 @@ def _checked(response: httpx.Response) -> Any:
 def _body(request: CompletionRequest, model: str) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+        "messages": [_message(message) for message in request.messages],
         "max_tokens": request.max_tokens,
     }
     for name in ("temperature", "top_p", "seed"):
@@ -81,7 +116,33 @@ def _body(request: CompletionRequest, model: str) -> dict[str, Any]:
             body[name] = value
     if request.json_mode is not None:
         body["response_format"] = _response_format(request.json_mode)
+    if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tool_choice"] = _tool_choice(request.tool_choice)
     return body
+
+
+def _message(message: Message) -> dict[str, Any]:
+    fields: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        fields["content"] = message.content or None
+        fields["tool_calls"] = [call.as_dict() for call in message.tool_calls]
+    if message.tool_call_id is not None:
+        fields["tool_call_id"] = message.tool_call_id
+    return fields
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name, "description": tool.description}
+    if tool.parameters is not None:
+        function["parameters"] = tool.parameters
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: ToolChoice) -> Any:
+    if choice.name is None:
+        return choice.mode
+    return {"type": "function", "function": {"name": choice.name}}
 
 
 def _response_format(mode: JsonMode) -> dict[str, Any]:
@@ -94,15 +155,63 @@ def _response_format(mode: JsonMode) -> dict[str, Any]:
 def _completion(answer: Any, metadata: dict[str, str]) -> Completion:
     try:
         choice = answer["choices"][0]
-        text = choice["message"].get("content") or ""
-        usage = answer.get("usage") or {}
-        tokens = Usage(int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as exc:
+        message = choice["message"]
+        text = message.get("content") or ""
+        calls = tuple(_call(call) for call in message.get("tool_calls") or ())
+        usage = _usage(answer) or Usage(0, 0)
+    except _SHAPELESS as exc:
         raise AiError(3043, "Internal server error: upstream sent no completion") from exc
     if not isinstance(text, str):
         raise AiError(3043, "Internal server error: upstream sent no text")
-    cut = choice.get("finish_reason") == "length"
-    return Completion(text, tokens, metadata, finish_reason="length" if cut else "stop")
+    finish = "tool_calls" if calls else _finish(choice.get("finish_reason"))
+    return Completion(text, usage, metadata, finish or "stop", calls)
+
+
+async def _parts(response: httpx.Response) -> AsyncGenerator[Part, None]:
+    async for line in response.aiter_lines():
+        data = line.removeprefix("data:").strip()
+        if not line.startswith("data:") or not data:
+            continue
+        if data == "[DONE]":
+            return
+        try:
+            yield _part(json.loads(data))
+        except _SHAPELESS as exc:
+            raise AiError(3043, "Internal server error: upstream sent no chunk") from exc
+    raise AiError(3043, "Internal server error: upstream broke off")
+
+
+def _part(chunk: Any) -> Part:
+    choice = (chunk.get("choices") or [{}])[0]
+    delta = choice.get("delta") or {}
+    deltas = tuple(_delta(call) for call in delta.get("tool_calls") or ())
+    text = delta.get("content") or ""
+    return Part(str(text), deltas, _finish(choice.get("finish_reason")), _usage(chunk))
+
+
+def _call(call: Any) -> ToolCall:
+    function = call["function"]
+    return ToolCall(str(call.get("id") or "call_0"), function["name"], function["arguments"])
+
+
+def _delta(call: Any) -> ToolCallDelta:
+    function = call.get("function") or {}
+    arguments = function.get("arguments") or ""
+    return ToolCallDelta(int(call.get("index", 0)), arguments, call.get("id"), function.get("name"))
+
+
+def _usage(answer: Any) -> Usage | None:
+    usage = answer.get("usage")
+    if not usage:
+        return None
+    return Usage(int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
+
+
+def _finish(reason: Any) -> FinishReason | None:
+    match reason:
+        case None | "stop" | "length" | "tool_calls":
+            return reason
+    return "stop"
 
 
 def _first_id(listed: Any) -> str:

@@ -1,18 +1,21 @@
 """The default engine: deterministic, no model, and it says so in every answer.
 
-For the router's prompt it answers as a lexical matcher over the agents described there; for
-anything else with one short fixed reply.
+For the router's prompt it answers as a lexical matcher over the agents described there, where tools
+are offered it may call one, and for anything else it has one short fixed reply.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
-from local.engines import Completion, CompletionRequest, Usage
+from local.engines import Completion, CompletionRequest, Part, Usage
 from local.engines.lexical import AgentText, match
+from local.engines.parts import parts_of
+from local.engines.tool_calling import call_for
 
 NOTICE = "deterministic stand-in, not a language model"
 NONE = "none"
@@ -28,15 +31,25 @@ class StandIn:
     name = "stand-in"
 
     async def complete(self, request: CompletionRequest) -> Completion:
+        prompt = " ".join(message.content for message in request.messages)
+        metadata = {"engine": self.name, "notice": NOTICE}
+        call = call_for(request, _last_user_text(request))
+        if call is not None:
+            usage = Usage(_tokens(prompt), _tokens(call.arguments))
+            return Completion("", usage, metadata, "tool_calls", (call,))
         text = _reply(request)
         cut = text[: request.max_tokens * _CHARACTERS_PER_TOKEN]
-        prompt = " ".join(message.content for message in request.messages)
         return Completion(
             text=cut,
             usage=Usage(_tokens(prompt), _tokens(cut)),
-            metadata={"engine": self.name, "notice": NOTICE},
+            metadata=metadata,
             finish_reason="stop" if cut == text else "length",
         )
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Part, None]:
+        async with aclosing(parts_of(await self.complete(request))) as parts:
+            async for part in parts:
+                yield part
 
     async def aclose(self) -> None:
         return None
@@ -80,18 +93,25 @@ def _reply(request: CompletionRequest) -> str:
     if agents:
         return json.dumps(_decision(query, agents, allowed))
     words = f"This is EdgeNeuro's stand-in, not a language model. It read: {query[:200]}"
+    last = request.messages[-1]
+    if last.role == "tool":
+        words += f" The tool answered: {last.content[:200]}"
     return json.dumps({"reply": words}, ensure_ascii=False) if request.json_mode else words
 
 
 def _split(request: CompletionRequest) -> tuple[str, str]:
     """Instructions and query. One message can hold both: the query is then its last paragraph."""
     system = "\n".join(m.content for m in request.messages if m.role == "system")
-    users = [m.content for m in request.messages if m.role == "user"]
-    query = users[-1] if users else ""
+    query = _last_user_text(request)
     if not read_agents(system) and read_agents(query):
         paragraphs = [part for part in query.split("\n\n") if _TEMPLATE_MARK.sub("", part).strip()]
         return query, _TEMPLATE_MARK.sub(" ", paragraphs[-1]).strip()
     return system, query
+
+
+def _last_user_text(request: CompletionRequest) -> str:
+    users = [message.content for message in request.messages if message.role == "user"]
+    return users[-1] if users else ""
 
 
 def _allowed_ids(schema: Mapping[str, Any] | None) -> list[str]:

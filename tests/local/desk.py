@@ -14,6 +14,7 @@ from local.cache import Cache
 from local.engines import Engine
 from local.engines.stand_in import StandIn
 from local.rate_limit import RateLimiter
+from local.serving import Serving
 from local.workers_ai import WorkersAi
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"
@@ -70,9 +71,8 @@ class Desk:
 
 def build_desk(engine: Engine | None = None, *, client_host: str = "127.0.0.1") -> Desk:
     time = Time()
-    workers_ai = WorkersAi(
-        engine or StandIn(), frozenset({"intent-routing-v1"}), sleep=time.sleep, now=time.clock
-    )
+    serving = Serving(sleep=time.sleep, now=time.clock)
+    workers_ai = WorkersAi(engine or StandIn(), frozenset({"intent-routing-v1"}), serving)
     gateway = AiGateway(
         workers_ai,
         Cache(now=time.clock, capacity=3),

@@ -48,17 +48,45 @@ async def test_unified_chat_completions_names_the_provider_in_the_model(desk: De
     url = f"{GATEWAY}/compat/chat/completions"
     answer = await desk.client.post(url, json={"model": f"workers-ai/{GLM}", **HELLO})
     assert answer.json()["model"] == GLM
-    for model in ("openai/gpt-5", LLAMA, None):
+    for model in ("mistral/large", "openai/", LLAMA, None):
         refused = await desk.client.post(url, json={"model": model, **HELLO})
         assert refused.status_code == 400
         assert refused.json()["internalCode"] == 2008
 
 
-async def test_streams_are_refused_clearly(desk: Desk) -> None:
-    body = {"model": LLAMA, **HELLO, "stream": True}
-    answer = await desk.client.post(f"{GATEWAY}/workers-ai/v1/chat/completions", json=body)
-    assert answer.status_code == 400
-    assert "stream" in answer.json()["errors"][0]["message"]
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("openai/chat/completions", "gpt-5"),
+        ("groq/chat/completions", "llama-3.3-70b-versatile"),
+        ("anthropic/v1/chat/completions", "claude-5"),
+        ("compat/chat/completions", "anthropic/claude-5"),
+    ],
+)
+async def test_other_vendors_want_their_key(desk: Desk, path: str, model: str) -> None:
+    body = {"model": model, **HELLO}
+    refused = await desk.client.post(f"{GATEWAY}/{path}", json=body)
+    assert refused.status_code == 401
+    assert refused.json()["error"]["code"] == "invalid_api_key"
+    headers = {"authorization": "Bearer sk-1"}
+    answer = await desk.client.post(f"{GATEWAY}/{path}", json=body, headers=headers)
+    assert answer.json()["object"] == "chat.completion"
+    assert answer.json()["model"] == model.removeprefix("anthropic/")
+    assert "cf-aig-log-id" in answer.headers
+
+
+async def test_an_unknown_provider_is_refused(desk: Desk) -> None:
+    for path in ("nobody/chat/completions", "openai/v1/embeddings"):
+        answer = await desk.client.post(f"{GATEWAY}/{path}", json=HELLO)
+        assert answer.json()["internalCode"] == 2008
+
+
+async def test_streams_are_not_cached(desk: Desk) -> None:
+    for _ in range(2):
+        answer = await desk.ask({**HELLO, "stream": True}, cache_ttl=60)
+        assert answer.headers["cf-aig-cache-status"] == "MISS"
+        assert answer.content.endswith(b"data: [DONE]\n\n")
+    assert len(await desk.calls()) == 2
 
 
 # Universal endpoint

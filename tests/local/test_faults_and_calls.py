@@ -49,6 +49,30 @@ async def test_malformed_json(desk: Desk) -> None:
         answer.json()
 
 
+async def test_reject(desk: Desk) -> None:
+    await desk.fault(kind="reject")
+    answer = await desk.run()
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, 5006)
+
+
+async def test_truncated_json_is_the_models_own_in_a_sound_body(desk: Desk) -> None:
+    await desk.fault(kind="truncated_json")
+    said = await response(desk)
+    assert said.startswith('{"agent": "it"')
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(said)
+    choice = (await desk.run(ROUTE, GLM)).json()["result"]["choices"][0]
+    assert choice["finish_reason"] == "length"
+    assert choice["message"]["content"] == said
+
+
+async def test_huge(desk: Desk) -> None:
+    await desk.fault(kind="huge", bytes=200_000)
+    assert len(await response(desk)) == 200_000
+    streamed = await desk.run({**HELLO, "stream": True})
+    assert 200_000 < len(streamed.content) < 210_000
+
+
 async def test_what_the_model_says(desk: Desk) -> None:
     await desk.fault(kind="invalid_answer")
     assert "elephants" in await response(desk)
@@ -106,13 +130,23 @@ async def test_hang_ends_when_the_client_goes_away(desk: Desk) -> None:
         "headers": [],
     }
     await build_app(desk.gateway)(scope, receive, send)
-    assert (await desk.calls())[0]["status"] is None
+    call = (await desk.calls())[0]
+    assert (call["status"], call["ended"]) == (None, "client_gone")
     assert len(asyncio.all_tasks()) == 1
 
 
 async def test_a_fault_with_times_wears_out(desk: Desk) -> None:
     await desk.fault(kind="error", code=3043, times=2)
     assert [(await desk.run()).status_code for _ in range(3)] == [500, 500, 200]
+    assert (await desk.client.get("/_local/faults")).json() == {}
+
+
+async def test_a_share_is_counted_and_not_drawn(desk: Desk) -> None:
+    await desk.fault(kind="error", code=3043, share=0.3)
+    statuses = [(await desk.run()).status_code for _ in range(20)]
+    assert [at for at, status in enumerate(statuses, 1) if status == 500] == [4, 7, 10, 14, 17, 20]
+    await desk.fault(kind="error", code=3043, share=0.1, times=1)
+    assert [(await desk.run()).status_code for _ in range(10)] == [200] * 9 + [500]
     assert (await desk.client.get("/_local/faults")).json() == {}
 
 
@@ -148,6 +182,12 @@ async def test_put_replaces_and_delete_clears(desk: Desk) -> None:
         ({"kind": "empty", "times": True}, "whole number from 1"),
         ({"kind": "empty", "code": 3040}, "has no field 'code'"),
         ({"kind": "error", "code": 3040, "retry_after": -1}, "number of seconds"),
+        ({"kind": "empty", "share": 1.5}, "from 0 to 1"),
+        ({"kind": "cut", "after": 0}, "from 1 to 10000"),
+        ({"kind": "cut", "abrupt": 1}, "true or false"),
+        ({"kind": "drip"}, "needs the field 'delay_ms'"),
+        ({"kind": "huge", "bytes": 0}, "from 1 to 100000000"),
+        ({"kind": "dns"}, "is for a host"),
     ],
 )
 async def test_senseless_faults_are_refused_and_change_nothing(
@@ -180,6 +220,10 @@ async def test_calls_are_kept_without_credentials(desk: Desk) -> None:
         "metadata": {},
         "inputs": HELLO,
         "status": 200,
+        "ended": "complete",
+        "host": None,
+        "method": "POST",
+        "body": None,
     }
     assert through["gateway"] == "gw"
     assert through["metadata"] == {"a": 1, "b": "two", "c": True, "d": 4, "e": 5}
@@ -197,7 +241,7 @@ async def test_metadata_with_a_bad_value_is_lost_whole(desk: Desk, metadata: str
 
 async def test_the_last_thousand_calls_are_kept(desk: Desk) -> None:
     for _ in range(1_001):
-        desk.gateway.workers_ai.calls.open(LLAMA, None, Origin("/x"))
+        desk.gateway.workers_ai.serving.calls.open(LLAMA, None, Origin("/x"))
     assert len(await desk.calls()) == 1_000
 
 

@@ -108,7 +108,9 @@ REFUSED: list[tuple[str, Json, int, int, str]] = [
     (LLAMA, {**HELLO, "seed": 0}, 400, 5006, "'/seed'"),
     (LLAMA, {**HELLO, "response_format": {"type": "xml"}}, 400, 5006, "response_format"),
     (LLAMA, {**HELLO, "response_format": {"type": "json_schema"}}, 400, 5006, "json_schema"),
-    (LLAMA, {**HELLO, "stream": True}, 400, 5006, "stream"),
+    (LLAMA, {**HELLO, "stream": "yes"}, 400, 5006, "'/stream'"),
+    (LLAMA, {**HELLO, "stream_options": 1}, 400, 5006, "'/stream_options'"),
+    (LLAMA, {"messages": [{"role": "assistant", "content": None}]}, 400, 5006, "/content'"),
     (LLAMA, {"prompt": "x" * 400_000}, 413, 5021, "context window limit (60000)"),
 ]
 

@@ -95,10 +95,12 @@ class AsgiResponse:
 
 
 class AsgiFetch:
-    """Fetch over an ASGI application that is the whole internet. `sent` is what went out."""
+    """Fetch over an ASGI application. `outbound` asks it as the internet, as env.OUTBOUND asks
+    local/. `sent` is what went out."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, outbound: bool = False) -> None:
         self._app = app
+        self._outbound = outbound
         self.sent: list[tuple[str, str, dict[str, str], Any]] = []
 
     async def __call__(
@@ -106,14 +108,15 @@ class AsgiFetch:
     ) -> AsgiResponse:
         self.sent.append((method, url, dict(headers), json.loads(body) if body else None))
         parts = urlsplit(url)
+        path = f"/_outbound/{parts.netloc}{parts.path}" if self._outbound else parts.path
         scope = {
             "type": "http",
             "method": method,
             "scheme": parts.scheme,
             "server": (parts.hostname, 443),
             "client": ("127.0.0.1", 1),
-            "path": parts.path,
-            "raw_path": parts.path.encode(),
+            "path": path,
+            "raw_path": path.encode(),
             "root_path": "",
             "query_string": parts.query.encode(),
             "headers": [
@@ -123,6 +126,8 @@ class AsgiFetch:
         }
         response = AsgiResponse(self._app, scope, body)
         await response.begin()
+        if response.header("x-local-failure"):
+            raise OSError("Network connection lost.")
         return response
 
 

@@ -86,11 +86,10 @@ def build_way(name: str) -> Way:
         return Way(ScriptedGateway(), None, None)
     desk = build_desk()
     upstream = Switch(build_app(desk.gateway))
-    fetch = AsgiFetch(upstream)
     gateway = build_gateway(
         SETTINGS,
-        binding=FetchedAi(fetch) if name == "binding" else None,
-        fetch=fetch,
+        binding=FetchedAi(AsgiFetch(upstream)) if name == "binding" else None,
+        fetch=AsgiFetch(upstream, outbound=True),
         secret=SECRETS.get,
         now=lambda: NOW,
     )
