@@ -60,11 +60,12 @@ def write_ai_worker(options: Options, ai_url: str) -> Path:
 
 
 def write_secrets(options: Options) -> Path:
-    """Write the admin token where only this user reads it; a command line is seen by everybody."""
+    """Write the secrets where only this user reads them; a command line is seen by everybody."""
     path = options.notes / "secrets.env"
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(f"ADMIN_TOKEN={options.admin_token}\n")
+        file.write(f"AGENT_SIGNING_SECRET={options.agent_signing_secret}\n")
         if options.access_team_domain:
             file.write(f"ACCESS_TEAM_DOMAIN={options.access_team_domain}\n")
             file.write(f"ACCESS_AUD={options.access_aud}\n")

@@ -9,31 +9,30 @@ from scripts.paths import STATE
 from scripts.steps import StepFailed
 
 LOCAL_ADMIN_TOKEN = "local-admin-token"
+LOCAL_SIGNING_SECRET = "local-agent-signing-secret"
 # What can stand behind "Bearer" (RFC 6750); none of it means anything in an env file.
 BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Where the product listens, who may administer it, and where its data is."""
+    """Where the product listens, who may administer it, where its data is, and by what agents know
+    it."""
 
     port: int
     admin_token: str
     state: Path
     access_team_domain: str = ""
     access_aud: str = ""
+    agent_signing_secret: str = LOCAL_SIGNING_SECRET
 
     @classmethod
     def from_environment(cls) -> "Options":
         port = os.environ.get("PORT") or "8787"
         if not port.isdecimal() or not 0 < int(port) < 65536:
             raise StepFailed(f"PORT is {port!r}.", "set PORT to a number from 1 to 65535.")
-        token = os.environ.get("ADMIN_TOKEN") or LOCAL_ADMIN_TOKEN
-        if not BEARER_TOKEN.fullmatch(token):
-            raise StepFailed(
-                "ADMIN_TOKEN contains characters that a bearer token cannot have.",
-                "use letters, digits and - . _ ~ + / only.",
-            )
+        token = _secret("ADMIN_TOKEN", LOCAL_ADMIN_TOKEN)
+        signing_secret = _secret("AGENT_SIGNING_SECRET", LOCAL_SIGNING_SECRET)
         access = [os.environ.get(name) or "" for name in ("ACCESS_TEAM_DOMAIN", "ACCESS_AUD")]
         if not all(re.fullmatch(r"[A-Za-z0-9.:-]*", value) for value in access):
             raise StepFailed(
@@ -42,7 +41,7 @@ class Options:
             )
         state = os.environ.get("EDGENEURO_STATE")
         folder = Path(state).expanduser().resolve() if state else STATE
-        return cls(int(port), token, folder, *access)
+        return cls(int(port), token, folder, access[0], access[1], signing_secret)
 
     @property
     def base_url(self) -> str:
@@ -52,3 +51,13 @@ class Options:
     def notes(self) -> Path:
         """The folder in the state folder that is ours, beside wrangler's."""
         return self.state / "edgeneuro"
+
+
+def _secret(name: str, default: str) -> str:
+    value = os.environ.get(name) or default
+    if not BEARER_TOKEN.fullmatch(value):
+        raise StepFailed(
+            f"{name} contains characters that a bearer token cannot have.",
+            "use letters, digits and - . _ ~ + / only.",
+        )
+    return value

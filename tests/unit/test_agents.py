@@ -19,6 +19,7 @@ async def test_create_and_read(empty_product: Product) -> None:
         "description": "Contracts.",
         "examples": ["Check this NDA"],
         "endpoint": "https://agents.example.com/legal",
+        "protocol": "a2a",
         "system_prompt": "You are a lawyer.",
         "model": "@cf/meta/llama-3.2-3b-instruct",
     }
@@ -50,6 +51,32 @@ async def test_patch_knows_omitted_null_and_value(product: Product) -> None:
     assert (patched["endpoint"], patched["system_prompt"]) == (None, "Be kind.")
     assert (patched["name"], patched["description"]) == ("People", HR["description"])
     assert patched["updated_at"] > patched["created_at"]
+
+
+async def test_an_agent_speaks_openai_unless_it_says_otherwise(product: Product) -> None:
+    path = "/v1/agents/hr"
+    assert (await product.call("GET", path)).json()["protocol"] == "openai"
+    change = {"endpoint": "https://a.example", "protocol": "handoff"}
+    assert (await product.call("PATCH", path, change)).status == 200
+    assert (await product.call("GET", path)).json()["protocol"] == "handoff"
+    assert (await product.services.routing.current()).agents["hr"].protocol == "handoff"
+
+
+@pytest.mark.parametrize("change", [{"endpoint": None}, {"endpoint": None, "protocol": "a2a"}])
+async def test_a_protocol_other_than_openai_needs_an_endpoint(
+    product: Product, change: dict[str, Any]
+) -> None:
+    path = "/v1/agents/hr"
+    await product.call("PATCH", path, {"endpoint": "https://a.example", "protocol": "handoff"})
+    refused = [
+        await product.call("PATCH", path, change),
+        await product.call("PATCH", "/v1/agents/general", {"protocol": "a2a"}),
+        await product.call("POST", "/v1/agents", {**HR, "id": "new", "protocol": "handoff"}),
+    ]
+    for answered in refused:
+        assert (answered.status, answered.json()["error"]["param"]) == (400, "endpoint")
+    agent = (await product.call("GET", path)).json()
+    assert (agent["endpoint"], agent["protocol"]) == ("https://a.example", "handoff")
 
 
 async def test_an_empty_patch_changes_nothing(product: Product) -> None:
@@ -117,6 +144,8 @@ async def test_a_taken_id_is_a_conflict_and_changes_nothing(product: Product) ->
         ({"description": "d" * 1001}, "description"),
         ({"examples": ["ok", ""]}, "examples[1]"),
         ({"examples": ["e"] * 21}, "examples"),
+        ({"protocol": "grpc"}, "protocol"),
+        ({"protocol": None}, "protocol"),
         ({"endpoint": "http://plain.example"}, "endpoint"),
         ({"endpoint": "https://x\r\ninjected: 1"}, "endpoint"),
         ({"enabled": "yes"}, "enabled"),

@@ -47,6 +47,7 @@ async def test_whether_the_secret_is_set_is_shown_and_never_its_value(product: P
         ({"kind": "openai-compatible"}, None),
         ({"secret": "sk-1234567890"}, "secret"),
         ({"secret": "ADMIN_TOKEN"}, "secret"),
+        ({"secret": "AGENT_SIGNING_SECRET"}, "secret"),
         ({"priority": -1}, "priority"),
         ({"base_url": "http://models.example.com"}, "base_url"),
         ({"base_url": "https://localhost/v1"}, "base_url"),

@@ -16,6 +16,7 @@ def agent(agent_id: str, name: str) -> Agent:
         description="d",
         examples=[],
         endpoint=None,
+        protocol="openai",
         system_prompt=None,
         model=None,
         enabled=True,

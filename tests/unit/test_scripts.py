@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.children import write_secrets
+from scripts.options import Options
 from scripts.product import is_shown
 from scripts.pyodide_bundle import (
     SUBSTITUTIONS,
@@ -131,3 +133,20 @@ def test_the_packer_notices_a_workerd_of_another_pyodide(tmp_path: Path) -> None
 )
 def test_the_terminal_shows_errors_and_what_is_no_line_of_ours(line: str, shown: bool) -> None:
     assert is_shown(line) is shown
+
+
+def test_the_secrets_are_read_by_their_owner_alone(tmp_path: Path) -> None:
+    options = Options(port=1, admin_token="token", state=tmp_path, agent_signing_secret="words")
+    options.notes.mkdir()
+    written = write_secrets(options)
+    assert written.read_text() == "ADMIN_TOKEN=token\nAGENT_SIGNING_SECRET=words\n"
+    assert written.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("name", ["ADMIN_TOKEN", "AGENT_SIGNING_SECRET"])
+def test_a_secret_that_would_mean_something_in_an_env_file_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "a\nOTHER=b")
+    with pytest.raises(StepFailed, match=name):
+        Options.from_environment()

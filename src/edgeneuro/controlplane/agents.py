@@ -4,7 +4,12 @@ from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.domain.agent import Agent, AgentCreate, AgentDeleted, AgentPatch
 from edgeneuro.domain.page import Page, PageQuery, page_of
-from edgeneuro.errors import ConflictError, ConstraintError, NotFoundError
+from edgeneuro.errors import (
+    ConflictError,
+    ConstraintError,
+    InvalidRequestError,
+    NotFoundError,
+)
 from edgeneuro.store import agents as store
 from edgeneuro.store.times import rfc3339
 
@@ -28,6 +33,7 @@ async def create_agent(call: Call, body: AgentCreate) -> Agent:
         )
     created = rfc3339(services.now_ms())
     agent = Agent(**body.model_dump(), created_at=created, updated_at=created)
+    _require_endpoint(agent)
     try:
         rows = await commit(
             call,
@@ -60,6 +66,9 @@ async def update_agent(call: Call, agent_id: str, body: AgentPatch) -> Agent:
     services = call.services
     changes = body.model_dump(include=body.model_fields_set)
     before = await get_agent(call, agent_id)
+    after = before.model_copy(update=changes)
+    if changes.keys() & {"endpoint", "protocol"}:
+        _require_endpoint(after)
     if changes.get("default") is False and before.default:
         raise ConflictError(
             "This is the default agent. Make another one the default instead.",
@@ -74,7 +83,7 @@ async def update_agent(call: Call, agent_id: str, body: AgentPatch) -> Agent:
             resource="agent",
             resource_id=agent_id,
             before=before,
-            after=before.model_copy(update=changes),
+            after=after,
         )
     except ConstraintError as error:
         raise _default_disabled() from error
@@ -99,6 +108,15 @@ async def delete_agent(call: Call, agent_id: str) -> AgentDeleted:
             "This is the default agent. Make another one the default first.", code="default_agent"
         )
     return AgentDeleted(id=agent_id)
+
+
+def _require_endpoint(agent: Agent) -> None:
+    if agent.endpoint is None and agent.protocol != "openai":
+        raise InvalidRequestError(
+            f"endpoint: an agent with the protocol {agent.protocol!r} needs one. Give its address,"
+            " or set `protocol` to 'openai'.",
+            param="endpoint",
+        )
 
 
 def _no_such_agent(agent_id: str) -> NotFoundError:

@@ -27,6 +27,9 @@ Example = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, 
 Examples = Annotated[list[Example], Field(max_length=20)]
 SystemPrompt = Annotated[str, StringConstraints(min_length=1, max_length=8000)]
 ModelId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+# How an agent with an endpoint is spoken to: as an OpenAI-compatible chat completions URL, by A2A,
+# or not by us at all: the client is told where to go on.
+AgentProtocol = Literal["openai", "a2a", "handoff"]
 
 
 class Agent(BaseModel):
@@ -38,6 +41,7 @@ class Agent(BaseModel):
     description: str
     examples: list[str]
     endpoint: str | None
+    protocol: AgentProtocol
     system_prompt: str | None
     model: str | None
     enabled: bool
@@ -54,6 +58,7 @@ class AgentCreate(BaseModel):
     description: Description
     examples: Examples = Field(default_factory=list)
     endpoint: PublicUrl | None = None
+    protocol: AgentProtocol = "openai"
     system_prompt: SystemPrompt | None = None
     model: ModelId | None = None
     enabled: bool = True
@@ -76,6 +81,7 @@ class AgentPatch(BaseModel):
     description: Description = ""
     examples: Examples = Field(default_factory=list)
     endpoint: PublicUrl | None = None
+    protocol: AgentProtocol = "openai"
     system_prompt: SystemPrompt | None = None
     model: ModelId | None = None
     enabled: bool = True

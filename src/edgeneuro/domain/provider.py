@@ -14,12 +14,13 @@ from pydantic import (
 
 from edgeneuro.domain.agent import ModelId, without_defaults
 from edgeneuro.domain.numbers import INTEGRAL
+from edgeneuro.domain.signature import SIGNING_SECRET
 from edgeneuro.domain.url import PublicUrl
 
 Kind = Literal["workers-ai", "openai", "anthropic", "groq", "openai-compatible"]
 ProviderId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 # Secrets of our own, which must never be sent to a vendor.
-OWN_SECRETS = frozenset({"ADMIN_TOKEN", "CLOUDFLARE_API_TOKEN", "AI_GATEWAY_TOKEN"})
+OWN_SECRETS = frozenset({"ADMIN_TOKEN", SIGNING_SECRET, "AI_GATEWAY_TOKEN", "CLOUDFLARE_API_TOKEN"})
 
 
 def _not_our_own(name: str) -> str:

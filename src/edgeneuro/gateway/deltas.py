@@ -5,7 +5,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
 from edgeneuro.domain.decision import Usage
 from edgeneuro.errors import (
@@ -24,12 +24,30 @@ _MOST_BYTES = 8_000_000
 _DONE = "[DONE]"
 
 
+class Said(Protocol):
+    """What a stream has said so far, in the words of one protocol. `done` once nothing more is
+    waited for, `complete` once what was said is an answer."""
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def complete(self) -> bool: ...
+
+    def take(self, data: str) -> Delta:
+        """What the next event adds; nothing counts but content and tool calls."""
+
+    def last(self) -> Delta:
+        """The end of a complete answer."""
+
+
 async def read_deltas(
-    response: HttpResponse, *, vendor: str, idle_ms: int
+    response: HttpResponse, *, vendor: str, idle_ms: int, said: Said | None = None
 ) -> AsyncGenerator[Delta, None]:
     """The first item is empty and comes when the first part is there: from then on, whoever has
     taken it can close the body at any moment, which a generator that never ran could not."""
-    async with aclosing(_parts(response, vendor=vendor, idle_ms=idle_ms)) as parts:
+    said = said or ModelSaid(vendor)
+    async with aclosing(_parts(response, said, vendor=vendor, idle_ms=idle_ms)) as parts:
         first = await anext(parts)
         yield Delta()
         yield first
@@ -52,9 +70,8 @@ async def play_whole(answer: ModelAnswer) -> AsyncGenerator[Delta, None]:
 
 
 async def _parts(
-    response: HttpResponse, *, vendor: str, idle_ms: int
+    response: HttpResponse, said: Said, *, vendor: str, idle_ms: int
 ) -> AsyncGenerator[Delta, None]:
-    said = _Said(vendor)
     try:
         async with aclosing(_events(response, idle_ms=idle_ms)) as events:
             async for data in events:
@@ -73,7 +90,7 @@ async def _parts(
             raise UpstreamCutError(f"{vendor}'s stream broke off.") from error
     if not said.complete:
         raise UpstreamCutError(f"{vendor}'s stream ended before the answer did.")
-    yield Delta(finish_reason=said.finish_reason, usage=said.usage)
+    yield said.last()
 
 
 async def _events(response: HttpResponse, *, idle_ms: int) -> AsyncGenerator[str, None]:
@@ -98,23 +115,23 @@ async def _events(response: HttpResponse, *, idle_ms: int) -> AsyncGenerator[str
         yield _DONE
 
 
-class _Said:
-    """What a stream has said so far."""
+class ModelSaid:
+    """What a model has said so far, in either shape."""
 
     def __init__(self, vendor: str) -> None:
         self._vendor = vendor
         self._finish_reason: str | None = None
         self._calls = 0
         self.done = False
-        self.usage: Usage | None = None
+        self._usage: Usage | None = None
 
     @property
     def complete(self) -> bool:
         return self.done or self._finish_reason is not None
 
-    @property
-    def finish_reason(self) -> str:
-        return self._finish_reason or ("tool_calls" if self._calls else "stop")
+    def last(self) -> Delta:
+        finish_reason = self._finish_reason or ("tool_calls" if self._calls else "stop")
+        return Delta(finish_reason=finish_reason, usage=self._usage)
 
     def take(self, data: str) -> Delta:
         if data.strip() == _DONE:
@@ -129,7 +146,7 @@ class _Said:
         failure = error_within(event, vendor=self._vendor)
         if failure is not None:
             raise failure
-        self.usage = read_usage(event) or self.usage
+        self._usage = read_usage(event) or self._usage
         return self._read(event)
 
     def _read(self, event: Any) -> Delta:

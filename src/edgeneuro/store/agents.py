@@ -11,14 +11,15 @@ from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.times import rfc3339, unix_ms
 
 _COLUMNS = (
-    "id, name, description, examples, endpoint, system_prompt, model, enabled, is_default,"
-    " created_at, updated_at"
+    "id, name, description, examples, endpoint, protocol, system_prompt, model, enabled,"
+    " is_default, created_at, updated_at"
 )
 _COLUMN_OF_FIELD = {
     "name": "name",
     "description": "description",
     "examples": "examples",
     "endpoint": "endpoint",
+    "protocol": "protocol",
     "system_prompt": "system_prompt",
     "model": "model",
     "enabled": "enabled",
@@ -58,14 +59,15 @@ def insert_agent(agent: Agent) -> list[Statement]:
     """The first agent becomes the default whatever it says; an id that is taken is a constraint
     error."""
     insert = statement(
-        f"INSERT INTO agents ({_COLUMNS}) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7,"
-        " ?8 OR NOT EXISTS (SELECT 1 FROM agents), ?9 OR NOT EXISTS (SELECT 1 FROM agents),"
-        f" ?10, ?10 RETURNING {_COLUMNS}",
+        f"INSERT INTO agents ({_COLUMNS}) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+        " ?9 OR NOT EXISTS (SELECT 1 FROM agents), ?10 OR NOT EXISTS (SELECT 1 FROM agents),"
+        f" ?11, ?11 RETURNING {_COLUMNS}",
         agent.id,
         agent.name,
         agent.description,
         _examples(agent.examples),
         agent.endpoint,
+        agent.protocol,
         agent.system_prompt,
         agent.model,
         agent.enabled,
@@ -108,6 +110,7 @@ def agent_from_row(row: Row) -> Agent:
         description=row["description"],
         examples=json.loads(row["examples"]),
         endpoint=row["endpoint"],
+        protocol=row["protocol"],
         system_prompt=row["system_prompt"],
         model=row["model"],
         enabled=bool(row["enabled"]),
