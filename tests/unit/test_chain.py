@@ -11,12 +11,13 @@ from edgeneuro.errors import (
     UpstreamCapacityError,
     UpstreamError,
     UpstreamNotConfiguredError,
+    UpstreamQuotaError,
     UpstreamRateLimitedError,
     UpstreamRejectedError,
     UpstreamTimeoutError,
 )
 from edgeneuro.gateway.breaker import Breakers
-from edgeneuro.gateway.scripted import ScriptedGateway
+from edgeneuro.gateway.scripted import OneOf, ScriptedGateway
 from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
 from edgeneuro.services import InFlight
 from tests.unit.conftest import Clock, Product, says
@@ -126,6 +127,50 @@ async def test_a_provider_stands_behind_all_models(product: Product) -> None:
     assert (await product.call("GET", "/v1/models/groq/other")).json()["provider"] == "groq"
     await product.call("PATCH", "/v1/providers/groq", {"enabled": False})
     assert (await product.call("GET", "/v1/models/groq/other")).status == 404
+
+
+async def with_two_vendors(product: Product) -> None:
+    for number, kind in enumerate(("groq", "openai")):
+        provider = {"id": kind, "kind": kind, "secret": "KEY", "models": ["m"], "priority": number}
+        assert (await product.call("POST", "/v1/providers", provider)).status == 201
+
+
+async def test_vendors_at_the_end_are_asked_by_one_call(product: Product) -> None:
+    await with_two_vendors(product)
+    gone = UpstreamNotConfiguredError("n")
+    product.gateway.enqueue(gone, gone, OneOf(1, says("hr")))
+    decision = (await product.route("Leave?")).json()
+    assert (decision["agent"]["id"], decision["model"]) == ("hr", "m")
+    assert [(a["provider"], a["outcome"], a["fell_back_to"]) for a in decision["attempts"]] == [
+        ("workers-ai", "not_configured", GRANITE),
+        ("workers-ai", "not_configured", "groq/m"),
+        ("groq", "upstream_error", "openai/m"),
+        ("openai", "ok", None),
+    ]
+    first, second = product.gateway.requests[-2:]
+    assert first.timeout_ms == second.timeout_ms == 2_500
+    assert first.response_schema is None
+
+
+async def test_vendors_that_all_fail_leave_the_first_models_reason(product: Product) -> None:
+    await with_two_vendors(product)
+    product.gateway.enqueue(
+        UpstreamQuotaError("q"), UpstreamNotConfiguredError("n"), UpstreamCapacityError("c")
+    )
+    decision = (await product.route("Leave?")).json()
+    assert (decision["layer"], decision["reason"]) == ("fallback", "quota")
+    outcomes = [attempt["outcome"] for attempt in decision["attempts"]]
+    assert outcomes == ["quota", "not_configured", "upstream_error", "capacity"]
+
+
+async def test_a_vendor_that_talks_nonsense_is_the_one_named(product: Product) -> None:
+    await with_two_vendors(product)
+    gone = UpstreamNotConfiguredError("n")
+    product.gateway.enqueue(gone, gone, OneOf(0, ModelAnswer(content="elephants")))
+    decision = (await product.route("Leave?")).json()
+    assert decision["reason"] == "not_configured"
+    last = decision["attempts"][-1]
+    assert (last["provider"], last["outcome"]) == ("groq", "invalid_output")
 
 
 async def test_a_vendor_that_refuses_json_mode_is_asked_in_text(product: Product) -> None:

@@ -54,6 +54,11 @@ class Breakers:
             headers={"retry-after": str(max(1, round(breaker.open_until - now)))},
         )
 
+    def is_open(self, name: str) -> bool:
+        """Whether the model is passed over; asking for it lets nobody try."""
+        breaker = self._breakers.get(name)
+        return breaker is not None and breaker.open_until is not None
+
     def note(self, name: str, failure: UpstreamError | None) -> None:
         """The outcome of a try. A model that answers something is well, whatever it says."""
         if failure is None or isinstance(failure, UpstreamRejectedError | InvalidOutputError):
@@ -70,4 +75,4 @@ class Breakers:
 
     def states(self) -> list[tuple[str, bool]]:
         """Each model that has failed lately, and whether it is passed over."""
-        return [(name, each.open_until is not None) for name, each in self._breakers.items()]
+        return [(name, self.is_open(name)) for name in self._breakers]

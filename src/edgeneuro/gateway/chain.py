@@ -2,7 +2,8 @@
 An error that may pass is tried again after a pause; a model that keeps failing is passed over."""
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -12,6 +13,7 @@ from edgeneuro.errors import UpstreamError, UpstreamTimeoutError
 from edgeneuro.gateway.breaker import Breakers
 
 T = TypeVar("T")
+Given = TypeVar("Given")
 # A model that others stand behind gets this share of the time left, so that they get a turn.
 _SHARE_OF_TIME_LEFT = 0.6
 _LEAST_USEFUL_SECONDS = 0.05
@@ -62,22 +64,65 @@ class Chain:
         """None once a price is not known."""
         return self.spent_usd if self._all_priced else None
 
-    async def ask(self, models: Sequence[Model], one_try: Callable[[Try], Awaitable[T]]) -> T:
+    async def ask(
+        self,
+        models: Sequence[Model],
+        one_try: Callable[[Try], Awaitable[T]],
+        *,
+        others_behind: bool = False,
+    ) -> T:
         """What `one_try` made of the first answer. Raises the first model's failure where nobody
-        answers."""
-        started = self._monotonic()
-        try:
-            for place, model in enumerate(models):
-                if place > 0:
-                    self._fall_back_to(model)
+        answers. With `others_behind`, the last model leaves time for them too."""
+        with self._upstream():
+            for place, model in enumerate(models, start=1):
+                self._fall_back_to(model)
+                last = place == len(models) and not others_behind
                 try:
-                    return await self._ask_model(model, one_try, last=place == len(models) - 1)
+                    return await self._ask_model(model, one_try, last=last)
                 except UpstreamError as failure:
                     self.failure = self.failure or failure
-        finally:
-            self.upstream_ms += (self._monotonic() - started) * 1000
         assert self.failure is not None, "a chain has a model"
         raise self.failure
+
+    async def ask_together(
+        self,
+        models: Sequence[Model],
+        all_tries: Callable[[Sequence[Try]], Awaitable[tuple[int, Given]]],
+        read: Callable[[Try, Given], T],
+    ) -> T:
+        """The models that are asked by one call, in order, by AI Gateway itself; `all_tries` gives
+        the place of the one that answered, and what it said. Of those before it no more is known
+        than that they failed. Raises as `ask` does."""
+        with self._upstream():
+            left_ms = round((self._deadline - self._monotonic()) * 1000 / len(models))
+            tries = [Try(model, 1, left_ms) for model in models]
+            started = self._monotonic()
+            failure: UpstreamError | None = None
+            answered = len(tries) - 1
+            try:
+                if left_ms < _LEAST_USEFUL_SECONDS * 1000:
+                    raise UpstreamTimeoutError("The time budget was used up.")
+                answered, given = await all_tries(tries)
+                result = read(tries[answered], given)
+            except UpstreamError as error:
+                failure = error
+            for this in tries[:answered]:
+                self._fall_back_to(this.model)
+                self._note(this, UpstreamError("AI Gateway asked the next one."), 0)
+            self._fall_back_to(tries[answered].model)
+            self._note(tries[answered], failure, (self._monotonic() - started) * 1000)
+            if failure is None:
+                return result
+        self.failure = self.failure or failure
+        raise self.failure
+
+    @contextmanager
+    def _upstream(self) -> Iterator[None]:
+        started = self._monotonic()
+        try:
+            yield
+        finally:
+            self.upstream_ms += (self._monotonic() - started) * 1000
 
     def pay(self, model: Model, usage: Usage | None, trace: GatewayTrace) -> None:
         """Adds what an answer has used; None is what a stream did not come to tell. One out of AI
@@ -128,9 +173,11 @@ class Chain:
             failure = error
             raise
         finally:
-            ms = (self._monotonic() - started) * 1000
-            self._breakers.note(this.model.id, failure)
-            self._record(this, "ok" if failure is None else failure.outcome, failure, ms)
+            self._note(this, failure, (self._monotonic() - started) * 1000)
+
+    def _note(self, this: Try, failure: UpstreamError | None, ms: float) -> None:
+        self._breakers.note(this.model.id, failure)
+        self._record(this, "ok" if failure is None else failure.outcome, failure, ms)
 
     def _pause(self, failure: UpstreamError, number: int) -> float | None:
         """How many seconds to wait before the model is asked again; None is not at all."""

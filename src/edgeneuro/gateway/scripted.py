@@ -18,7 +18,15 @@ class Streamed:
     trace: GatewayTrace = field(default_factory=GatewayTrace)
 
 
-Step = ModelAnswer | Streamed | Exception
+@dataclass(frozen=True)
+class OneOf:
+    """The answer of the request at this place, of several that are asked together."""
+
+    place: int
+    answer: ModelAnswer
+
+
+Step = ModelAnswer | Streamed | OneOf | Exception
 
 
 class ScriptedGateway:
@@ -52,12 +60,22 @@ class ScriptedGateway:
         await anext(deltas)
         return ModelStream(deltas=deltas, trace=step.trace)
 
+    def takes(self, request: ModelRequest, /) -> bool:
+        return request.provider is not None and request.provider.kind != "workers-ai"
+
+    async def run_any(self, requests: Sequence[ModelRequest], /) -> tuple[int, ModelAnswer]:
+        self.requests += requests[:-1]
+        step = self._next(requests[-1])
+        if not isinstance(step, OneOf):
+            raise UpstreamError("The script has no answer of one of several here.")
+        return step.place, step.answer
+
     async def patch_log(self, log_id: str, /, *, feedback: int, score: int | None = None) -> None:
         self.patched.append((log_id, feedback, score))
         if self.patch_failure is not None:
             raise self.patch_failure
 
-    def _next(self, request: ModelRequest) -> ModelAnswer | Streamed:
+    def _next(self, request: ModelRequest) -> ModelAnswer | Streamed | OneOf:
         self.requests.append(request)
         if not self._script:
             raise UpstreamError("The script has ended.")

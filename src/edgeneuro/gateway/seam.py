@@ -1,7 +1,7 @@
 """The seam to the models: one question to one model in, its answer out, whole or as a stream.
 Transports translate; who is asked when another fails is decided above (gateway/chain.py)."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -75,6 +75,14 @@ class Gateway(Protocol):
 
     async def stream(self, request: ModelRequest, /) -> ModelStream:
         """Returns once the first part is there. Raises as `run` does."""
+
+    def takes(self, request: ModelRequest, /) -> bool:
+        """Whether it may be one of several for `run_any`: AI Gateway carries it, over HTTPS."""
+
+    async def run_any(self, requests: Sequence[ModelRequest], /) -> tuple[int, ModelAnswer]:
+        """One call of AI Gateway (its universal endpoint), which asks each in order, for its own
+        time at most, until one answers: the place of that one, and its answer. Raises what the last
+        one failed with."""
 
     async def models(self) -> list[BaseModelFacts]:
         """Workers AI's own catalogue of text generation models. Raises errors.UpstreamError."""

@@ -1,6 +1,8 @@
 """Stage 3, ask: the active model, then its fallbacks, all within one time budget. The same question
 asked by several at a time goes upstream once."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,12 +103,10 @@ class _Asking:
         }
 
     async def ask(self) -> Asked:
-        answer: Answer | None = None
         chain = self._chain
-        try:
-            answer = await chain.ask(self._question.models, self._try)
-        except UpstreamError:
-            pass  # the chain keeps it
+        answer: Answer | None = None
+        with suppress(UpstreamError):  # the chain keeps it
+            answer = await self._ask_models()
         return Asked(
             answer=answer,
             failure=chain.failure,
@@ -117,6 +117,29 @@ class _Asking:
             upstream_ms=chain.upstream_ms,
             trace=self._trace,
         )
+
+    async def _ask_models(self) -> Answer:
+        """One after the other, and the vendors at the end, of which one is as good as the other, by
+        a single call."""
+        models, chain = self._question.models, self._chain
+        alone = len(models)
+        while alone > 1 and self._may_be_one_of_several(models[alone - 1]):
+            alone -= 1
+        if len(models) - alone < 2:
+            return await chain.ask(models, self._try)
+        with suppress(UpstreamError):
+            return await chain.ask(models[:alone], self._try, others_behind=True)
+        return await chain.ask_together(models[alone:], self._try_all, self._taken)
+
+    def _may_be_one_of_several(self, model: Model) -> bool:
+        breaker_is_closed = not self._services.breakers.is_open(model.id)
+        request = self._request(Try(model, 1, 0), in_json=False)
+        return breaker_is_closed and self._services.gateway.takes(request)
+
+    async def _try_all(self, tries: Sequence[Try]) -> tuple[int, ModelAnswer]:
+        """In text: each vendor has its own JSON mode, and nobody could be asked again."""
+        requests = [self._request(this, in_json=False) for this in tries]
+        return await self._services.gateway.run_any(requests)
 
     async def _try(self, this: Try) -> Answer:
         model = this.model
@@ -133,9 +156,12 @@ class _Asking:
                 raise
             # Vendors have no code of their own for it: without JSON mode it may be taken.
             raise JsonModeUnmetError(error.message, upstream_code=error.upstream_code) from error
+        return self._taken(this, given)
+
+    def _taken(self, this: Try, given: ModelAnswer) -> Answer:
         this.engine = given.engine
-        self._chain.pay(model, given.usage, given.trace)
-        answer = self._read(model, given)
+        self._chain.pay(this.model, given.usage, given.trace)
+        answer = self._read(this.model, given)
         self._trace = given.trace
         return answer
 
