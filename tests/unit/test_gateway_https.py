@@ -246,6 +246,8 @@ def test_which_requests_may_share_a_call() -> None:
     assert gateway.takes(request(provider=provider("anthropic")))
     own_host = request(provider=provider("openai-compatible", "https://llm.example"))
     assert not gateway.takes(own_host)
+    without_its_secret = client(Internet(), keys={})
+    assert not without_its_secret.takes(request(provider=provider("anthropic")))
 
 
 ACCOUNT = Settings(ai_gateway_url=GATEWAY, cloudflare_account_id="acc")

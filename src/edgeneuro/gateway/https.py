@@ -49,7 +49,12 @@ class HttpsTransport:
         return await self._post(f"{self._gateway_url()}/{'/'.join(step)}", headers, body)
 
     def takes(self, request: ModelRequest, /) -> bool:
-        """Whether AI Gateway carries it, so that it may be one of several in `send_any`."""
+        """Whether AI Gateway carries it, with a credential that is there, so that it may be one of
+        several in `send_any`."""
+        try:
+            authorization(request, self._secret)
+        except UpstreamNotConfiguredError:
+            return False
         return gateway_step(request) is not None
 
     async def send_any(self, requests: Sequence[ModelRequest], /) -> HttpResponse:

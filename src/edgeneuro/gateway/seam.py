@@ -77,7 +77,8 @@ class Gateway(Protocol):
         """Returns once the first part is there. Raises as `run` does."""
 
     def takes(self, request: ModelRequest, /) -> bool:
-        """Whether it may be one of several for `run_any`: AI Gateway carries it, over HTTPS."""
+        """Whether it may be one of several for `run_any`: AI Gateway carries it over HTTPS, and its
+        credential is there."""
 
     async def run_any(self, requests: Sequence[ModelRequest], /) -> tuple[int, ModelAnswer]:
         """One call of AI Gateway (its universal endpoint), which asks each in order, for its own

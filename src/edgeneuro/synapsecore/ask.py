@@ -132,9 +132,9 @@ class _Asking:
         return await chain.ask_together(models[alone:], self._try_all, self._taken)
 
     def _may_be_one_of_several(self, model: Model) -> bool:
-        breaker_is_closed = not self._services.breakers.is_open(model.id)
         request = self._request(Try(model, 1, 0), in_json=False)
-        return breaker_is_closed and self._services.gateway.takes(request)
+        is_vendors = request.provider is not None and self._services.gateway.takes(request)
+        return is_vendors and not self._services.breakers.is_open(model.id)
 
     async def _try_all(self, tries: Sequence[Try]) -> tuple[int, ModelAnswer]:
         """In text: each vendor has its own JSON mode, and nobody could be asked again."""
