@@ -44,11 +44,10 @@ def main() -> None:
 
 
 @contextmanager
-def bare_worker(folder: Path) -> Iterator[str]:
-    """Response("hi") under the same wrangler, workerd and Pyodide as the product."""
+def bare_worker(folder: Path, source: Path = BARE) -> Iterator[str]:
+    """The Worker in `source` under the same wrangler, workerd and Pyodide as the product."""
     worker = folder / "worker"  # apart from the state: wrangler reloads when its folder changes
-    worker.mkdir(parents=True)
-    shutil.copy(BARE / "entry.py", worker)
+    shutil.copytree(source, worker)
     (worker / "python_modules").symlink_to(paths.WORKER_PACKAGES)
     write_config(worker)
     options = Options(port=free_port(), admin_token="", state=folder / "state")

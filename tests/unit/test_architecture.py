@@ -29,11 +29,18 @@ ARROWS = {
     "request_log": {"call", "services", "domain", "web"},
     "idempotency": {"call", "store", "errors", "web"},
     "routes": {"controlplane", "synapsecore", "web"},
+<<<<<<< HEAD
     "controlplane": HANDLERS,
     "synapsecore": {"limits", *HANDLERS},
     "limits": {"services", "store", "domain", "errors", "web"},
     "gateway_feedback": {"call", "services", "store", "errors"},
     "call": {"services", "domain", "web"},
+=======
+    "controlplane": {"classifier", *HANDLERS},
+    "synapsecore": {"classifier", *HANDLERS},
+    "classifier": {"domain", "errors"},
+    "call": {"services", "web"},
+>>>>>>> 2699ef0e7a57ebbcc6ae6d9ee5028e2f20952707
     "services": {"identity", "metrics", "gateway", "store", "domain", "errors", "settings"},
     "identity": {"store", "domain", "errors", "settings", "web"},
     "gateway": {"domain", "errors", "settings"},

@@ -1,0 +1,241 @@
+"""The classifier on real queries: what it learns and dares to answer, what it weighs, and how fast
+it is, here and inside workerd. Ends with 1 where a figure of the table is not reached.
+
+    PYTHONPATH=src .build/venv/bin/python -m bench.classifier --data DIR [--no-workerd]
+
+DIR holds train.jsonl, validation.jsonl, oos_train.jsonl and oos_validation.jsonl. The validation
+parts are looked at once, after everything has been chosen.
+"""
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from tqdm import tqdm
+
+from bench.overhead import bare_worker
+from bench.route_dataset import percentile, read_lines
+from edgeneuro.classifier.examples import Examples, Labelled, prepare
+from edgeneuro.classifier.features import features
+from edgeneuro.classifier.model import Model, dumps, loads, version
+from edgeneuro.classifier.scorer import Scorer
+from edgeneuro.classifier.training import Plan, Training
+from scripts import paths
+
+WORKER = Path(__file__).parent / "classifier_worker"
+SHOTS = (5, 10, 20, 50)
+SLICE = 20_000
+# The figures to reach, for all labels with the out-of-scope ones.
+LEAST_ACCURACY, LEAST_COVERAGE, LEAST_ANSWERED, MOST_LEAK = 0.915, 0.80, 0.98, 0.10
+MOST_BYTES, MOST_LOAD_MS, MOST_JUDGE_MS = 1_500_000, 150.0, 1.5
+
+
+@dataclass(frozen=True)
+class Data:
+    train: list[dict[str, Any]]
+    validation: list[dict[str, Any]]
+    oos_train: list[dict[str, Any]]
+    oos_validation: list[dict[str, Any]]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Data":
+        names = ("train", "validation", "oos_train", "oos_validation")
+        return cls(*(read_lines(folder / f"{name}.jsonl") for name in names))
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What one training made, and the seconds that it took to prepare and to learn."""
+
+    examples: Examples
+    model: Model
+    data: bytes
+    prepare_seconds: float
+    learn_seconds: float
+    visits: int
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measures the classifier.")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the JSONL files")
+    parser.add_argument("--no-workerd", action="store_true", help="measure on CPython alone")
+    options = parser.parse_args()
+    if not options.data.is_dir():
+        parser.error(f"{options.data} is no folder; name the one with train.jsonl in it")
+    data = Data.read(options.data)
+    good, full = measure_quality(data)
+    queries = [line["query"] for line in data.validation[:1000]]
+    good = measure_here(full, queries) and good
+    if not options.no_workerd:
+        small = prepare(fifteen_agents(data.train))
+        start = time.perf_counter()
+        Training(small, Plan()).step(sys.maxsize)
+        print(f"5,000 x 15     learned in {time.perf_counter() - start:.1f} s")
+        good = measure_workerd(full, small, queries) and good
+    sys.exit(0 if good else 1)
+
+
+def measure_quality(data: Data) -> tuple[bool, Learned]:
+    """Prints the tables; also returns what was learned from all labels of the 150 intents."""
+    good = True
+    kept: Learned | None = None
+    for key in ("intent", "agent"):
+        print(f"\n{key}s: labels, % of validation")
+        print(
+            f"{'labels':24}{'accuracy':>9}{'coverage':>9}{'right':>7}{'leak':>6}{'KB':>7}{'s':>7}"
+        )
+        for name, lines, oos in labelled_sets(data, key):
+            learned = learn(lines, oos, key)
+            good = show(name, learned, data, key) and good
+            if kept is None:
+                kept = learned
+    assert kept is not None
+    return good, kept
+
+
+def labelled_sets(
+    data: Data, key: str
+) -> Iterator[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]]:
+    yield "all + out of scope", data.train, data.oos_train
+    yield "all", data.train, []
+    for shots in SHOTS:
+        yield f"{shots} a class + out of scope", draw_each(data.train, key, shots), data.oos_train
+
+
+def draw_each(lines: Sequence[dict[str, Any]], key: str, count: int) -> list[dict[str, Any]]:
+    by_class: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in lines:
+        by_class[line[key]].append(line)
+    chance = random.Random(1)
+    return [line for name in sorted(by_class) for line in chance.sample(by_class[name], count)]
+
+
+def fifteen_agents(lines: Sequence[dict[str, Any]]) -> list[Labelled]:
+    """5,000 labels of 15 agents, which are groups of ten intents."""
+    intents = sorted({line["intent"] for line in lines})
+    place = {intent: number // 10 for number, intent in enumerate(intents)}
+    chosen = random.Random(1).sample(lines, 5_000)
+    return [Labelled(line["query"], f"agent_{place[line['intent']]}") for line in chosen]
+
+
+def learn(lines: list[dict[str, Any]], oos: list[dict[str, Any]], key: str) -> Learned:
+    labels = [Labelled(line["query"], line[key]) for line in lines]
+    labels += [Labelled(line["query"], None) for line in oos]
+    start = time.perf_counter()
+    examples = prepare(labels)
+    prepared = time.perf_counter()
+    training, visits = Training(examples, Plan()), 0
+    with tqdm(unit="visit", unit_scale=True, disable=None, leave=False) as bar:
+        while not training.finished:
+            visits += training.step(SLICE)
+            bar.update(visits - bar.n)
+    model = training.model()
+    took = time.perf_counter() - prepared
+    return Learned(examples, model, dumps(model), prepared - start, took, visits)
+
+
+def show(name: str, learned: Learned, data: Data, key: str) -> bool:
+    scorer = Scorer(loads(learned.data))
+    verdicts = [(scorer.judge(line["query"]), line[key]) for line in data.validation]
+    right = [verdict.agent_id == truth for verdict, truth in verdicts]
+    answered = [verdict.agent_id == truth for verdict, truth in verdicts if verdict.sure]
+    leaked = [scorer.judge(line["query"]).sure for line in data.oos_validation]
+    accuracy, coverage = sum(right) / len(right), len(answered) / len(right)
+    of_answered = sum(answered) / len(answered) if answered else float("nan")
+    leak = sum(leaked) / len(leaked)
+    print(
+        f"{name:24}{accuracy:9.1%}{coverage:9.1%}{of_answered:7.1%}{leak:6.0%}"
+        f"{len(learned.data) / 1000:7.0f}{learned.learn_seconds:7.1f}",
+        flush=True,
+    )
+    if learned.model.calibration.refusal:
+        print(f"    never answers: {learned.model.calibration.refusal}")
+    if name != "all + out of scope":
+        return True
+    reached = accuracy >= LEAST_ACCURACY and coverage >= LEAST_COVERAGE
+    return reached and of_answered >= LEAST_ANSWERED and leak <= MOST_LEAK
+
+
+def measure_here(full: Learned, queries: Sequence[str]) -> bool:
+    scorer = Scorer(full.model)
+    active = [features(query) for query in queries]
+    load = [taken(lambda: Scorer(loads(full.data))) for _ in range(10)]
+    print("\nCPython, 150 classes")
+    print(f"model          {len(full.data):,} bytes, loaded in {percentile(load, 50):.1f} ms")
+    print(f"prepared in    {full.prepare_seconds:.1f} s, {len(full.examples):,} labels")
+    print(f"learned in     {full.learn_seconds:.1f} s, {full.visits:,} visits")
+    for name, times in (
+        ("features", [taken(lambda q=query: features(q)) for query in queries]),
+        ("score", [taken(lambda a=one: scorer.score(a)) for one in active]),
+        ("both", [taken(lambda q=query: scorer.judge(q)) for query in queries]),
+    ):
+        p50, p99 = (percentile(times, percent) * 1000 for percent in (50, 99))
+        print(f"{name:15}{p50:.0f} us p50, {p99:.0f} us p99")
+    return len(full.data) <= MOST_BYTES
+
+
+def taken(work: Any) -> float:
+    """The milliseconds that it took."""
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) * 1000
+
+
+def measure_workerd(full: Learned, small: Examples, queries: Sequence[str]) -> bool:
+    print("\nworkerd, 150 classes")
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "source"
+        shutil.copytree(WORKER, source)
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(paths.ROOT / "src" / "edgeneuro", source / "edgeneuro", ignore=ignored)
+        with (
+            bare_worker(Path(folder) / "bare", source) as url,
+            httpx.Client(base_url=url, timeout=600) as client,
+        ):
+            for path, body in (("/model", full.data), ("/queries", "\n".join(queries).encode())):
+                client.put(path, content=body).raise_for_status()
+            load = outside(client, "/load", 5)
+            judge = outside(client, "/judge", 1000)
+            print(f"loaded in      {load:.0f} ms")
+            print(f"features       {outside(client, '/features', 1000):.3f} ms")
+            print(f"score          {outside(client, '/score', 1000):.3f} ms")
+            print(f"both           {judge:.3f} ms")
+            full_version = show_training(client, "15,000 x 150", full.examples)
+            show_training(client, "5,000 x 15", small)
+    same = full_version == version(full.data)
+    print(f"same model     {'yes, to the byte' if same else 'NO'}")
+    return same and load <= MOST_LOAD_MS and judge <= MOST_JUDGE_MS
+
+
+def show_training(client: httpx.Client, name: str, examples: Examples) -> str:
+    """Also returns the version of the model that came out."""
+    client.put("/examples", content=examples.to_bytes()).raise_for_status()
+    start, visits = time.perf_counter(), 0
+    while done := int(client.get("/train", params={"n": SLICE}).raise_for_status().text):
+        visits += done
+    seconds = time.perf_counter() - start
+    save = outside(client, "/save", 3)
+    print(f"{name:15}{seconds:.0f} s, {visits:,} visits; state saved in {save:.0f} ms")
+    return client.get("/version", params={"n": 1}).raise_for_status().text
+
+
+def outside(client: httpx.Client, path: str, times: int) -> float:
+    """The milliseconds of one turn: the median over runs of so many, less the empty call."""
+
+    def call(count: int) -> float:
+        return taken(lambda: client.get(path, params={"n": count}).raise_for_status())
+
+    return percentile([(call(times) - call(0)) / times for _ in range(5)], 50)
+
+
+if __name__ == "__main__":
+    main()

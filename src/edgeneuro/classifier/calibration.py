@@ -1,0 +1,245 @@
+"""Honest confidence: how sure the classifier must be before it answers, found on questions that it
+has not learned from.
+
+A logistic curve turns the best score and its lead into the probability that the answer is right. A
+threshold is the lowest probability from which on the answers kept the target accuracy with a lower
+confidence bound (Wilson, one-sided 95 %), where an answer to an out-of-scope question is wrong: for
+each agent where its answers are many, else for all the others together.
+
+And it is no lower than what keeps questions of unknown topics away: those labelled out of scope
+where they are enough, else those of agents that were left out of the learning.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import exp, nextafter, sqrt
+
+from edgeneuro.classifier.examples import OUT_OF_SCOPE
+
+TARGET = 0.98
+MIN_LABELS = 5  # of an agent, below which it is never answered
+# Negatives of the pass that leaves strangers out: labels that no agent fits, other agents' labels.
+UNSEEN, STRANGER = -2, -3
+# So much of them may be answered. Left-out agents have siblings among the others, so they are
+# harder to tell than the topics of strangers mostly are.
+_MOST_LEAK = {UNSEEN: 0.08, STRANGER: 0.2}
+_ENOUGH_NEGATIVES = 50
+_Z = 1.645
+_OWN_FROM = 200  # held-out answers from which on an agent has a threshold of its own
+_DIGITS = 6  # kept of what comes out of exp(), whose last digits differ between machines
+_NEWTON_STEPS = 25
+_RIDGE = 1e-3
+_NEGATIVES_WEIGHT = 0.1  # of the in-scope weight, whatever their number
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One held-out question: its label (below 0: a negative), the best class and the two best
+    scores."""
+
+    label: int
+    best: int
+    top: float
+    second: float
+
+    @property
+    def right(self) -> bool:
+        return self.label == self.best
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """`thresholds` by class, None: never answered. `refusal` says why nothing is ever answered,
+    `reasons` why some agents are not. `metrics` are of the held-out questions."""
+
+    curve: tuple[float, float, float]
+    thresholds: tuple[float | None, ...]
+    refusal: str | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float | int | None] = field(default_factory=dict)
+
+
+_Scored = tuple[float, HeldOut]  # with its probability
+
+
+def probability(curve: Sequence[float], top: float, second: float) -> float:
+    """That an answer with these two best scores is right; 0 where the best class says itself that
+    the question is none of its own."""
+    if top <= 0:
+        return 0.0
+    return _logistic(curve[0] + curve[1] * top + curve[2] * (top - second))
+
+
+def wilson(right: int, count: int, z: float = -_Z) -> float:
+    """The bound of the share right / count: the lower one, or with z above 0 the upper one."""
+    if not count:
+        return 0.0 if z < 0 else 1.0
+    share, spread = right / count, z * z / count
+    middle = share + spread / 2
+    half = z * sqrt(share * (1 - share) / count + spread / (4 * count))
+    return (middle + half) / (1 + spread)
+
+
+def calibrate(
+    held: Sequence[HeldOut],
+    label_counts: Mapping[str, int],
+    target: float = TARGET,
+    min_labels: int = MIN_LABELS,
+) -> Calibration:
+    """`label_counts` are the labels that were learned from, by agent, in the order of classes."""
+    classes = len(label_counts)
+    if sum(count >= min_labels for count in label_counts.values()) < 2:
+        return _never(classes, f"fewer than two agents have {min_labels} labels or more")
+    curve = _fit(held)
+    scored = sorted(
+        ((probability(curve, one.top, one.second), one) for one in held),
+        key=lambda pair: (-pair[0], pair[1].label, pair[1].best),
+    )
+    floor = _leak_floor(scored)
+    if floor is None:
+        why = "unknown topics could not be told from known ones: label"
+        return _never(classes, f"{why} {_ENOUGH_NEGATIVES} questions that no agent fits", curve)
+    asked = [pair for pair in scored if pair[1].label >= OUT_OF_SCOPE]
+    by_class: list[list[_Scored]] = [[] for _ in label_counts]
+    for pair in asked:
+        by_class[pair[1].best].append(pair)
+    few = [pair for pair in asked if len(by_class[pair[1].best]) < _OWN_FROM]
+    common = _threshold(few, target, floor)
+    thresholds: list[float | None] = []
+    reasons: dict[str, str] = {}
+    for (agent_id, count), own in zip(label_counts.items(), by_class, strict=True):
+        threshold = _threshold(own, target, floor)
+        if len(own) < _OWN_FROM:
+            threshold = _raised(own, common, target)
+        if count < min_labels:
+            threshold, reasons[agent_id] = None, f"{count} labels; {min_labels} are needed"
+        elif threshold is None:
+            reasons[agent_id] = f"no confidence keeps {target:.1%} accuracy for this agent"
+        thresholds.append(threshold)
+    if set(thresholds) == {None}:
+        why = f"no confidence keeps {target:.1%} accuracy on {len(asked)} held-out questions"
+        return _never(classes, why, curve)
+    metrics = _metrics(scored, thresholds)
+    return Calibration(curve, tuple(thresholds), None, reasons, metrics)
+
+
+def _never(classes: int, why: str, curve: tuple[float, float, float] = (0, 0, 0)) -> Calibration:
+    return Calibration(curve, (None,) * classes, why)
+
+
+def _threshold(scored: Sequence[_Scored], target: float, floor: float) -> float | None:
+    """The lowest probability that keeps the target; `scored` from the surest on."""
+    found, right, count = None, 0, 0
+    for place, (sure, one) in enumerate(scored):
+        count, right = count + 1, right + one.right
+        tied = place + 1 < len(scored) and scored[place + 1][0] == sure
+        if not tied and wilson(right, count) >= target:
+            found = sure
+    return None if found is None else max(found, floor)
+
+
+def _raised(scored: Sequence[_Scored], common: float | None, target: float) -> float | None:
+    """The common threshold, raised as far as an agent is seen to do worse than the target."""
+    if common is None:
+        return None
+    answered = [pair for pair in scored if pair[0] >= common]
+    for stop in range(len(answered), 0, -1):
+        right = sum(one.right for _, one in answered[:stop])
+        if wilson(right, stop, _Z) >= target:
+            return common if stop == len(answered) else answered[stop - 1][0]
+    return None if answered else common
+
+
+def _leak_floor(scored: Sequence[_Scored]) -> float | None:
+    """The probability that no more of the negatives reach than may; None where they are too few."""
+    for kind, most in _MOST_LEAK.items():
+        negatives = [sure for sure, one in scored if one.label == kind]
+        if len(negatives) >= _ENOUGH_NEGATIVES:
+            return nextafter(negatives[int(most * len(negatives))], 1)
+    return None
+
+
+def _metrics(
+    scored: Sequence[_Scored], thresholds: Sequence[float | None]
+) -> dict[str, float | int | None]:
+    scope = [one for _, one in scored if one.label >= 0]
+    answered = [
+        one for sure, one in scored if (own := thresholds[one.best]) is not None and sure >= own
+    ]
+    inside = [one for one in answered if one.label >= 0]
+    outside = [one for _, one in scored if one.label < OUT_OF_SCOPE]
+    leaked = [one for one in answered if one.label < OUT_OF_SCOPE]
+    return {
+        "held_out": len(scope),
+        "strangers": len(outside),
+        "accuracy": _share(sum(one.right for one in scope), len(scope)),
+        "coverage": _share(len(inside), len(scope)),
+        "answered_accuracy": _share(sum(one.right for one in inside), len(inside)),
+        "leak": _share(len(leaked), len(outside)),
+    }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 4) if whole else None
+
+
+def _fit(held: Sequence[HeldOut]) -> tuple[float, float, float]:
+    """Logistic regression by Newton's method, with a little ridge against perfect separation."""
+    rows = [(1.0, one.top, one.top - one.second) for one in held]
+    negatives = sum(one.label < 0 for one in held)
+    low = min(1.0, _NEGATIVES_WEIGHT * (len(held) - negatives) / negatives) if negatives else 1.0
+    weights = [low if one.label < 0 else 1.0 for one in held]
+    truth = [1.0 if one.right else 0.0 for one in held]
+    curve = [0.0, 1.0, 1.0]
+    for _ in range(_NEWTON_STEPS):
+        slope = [-_RIDGE * value for value in curve]
+        bend = [[_RIDGE if i == j else 0.0 for j in range(3)] for i in range(3)]
+        for row, weight, right in zip(rows, weights, truth, strict=True):
+            sure = _logistic(_dot(curve, row))
+            _gather(slope, bend, row, weight * (right - sure), weight * sure * (1 - sure))
+        curve = [value + step for value, step in zip(curve, _solve(bend, slope), strict=True)]
+    a, b, c = (round(value, _DIGITS) for value in curve)
+    return a, b, c
+
+
+def _gather(
+    slope: list[float],
+    bend: list[list[float]],
+    row: Sequence[float],
+    pull: float,
+    stiffness: float,
+) -> None:
+    for i in range(3):
+        slope[i] += pull * row[i]
+        for j in range(3):
+            bend[i][j] += stiffness * row[i] * row[j]
+
+
+def _solve(matrix: list[list[float]], right: Sequence[float]) -> list[float]:
+    """Three equations, by Cramer's rule."""
+    whole = _determinant(matrix)
+    columns = [
+        [[right[i] if j == at else matrix[i][j] for j in range(3)] for i in range(3)]
+        for at in range(3)
+    ]
+    return [_determinant(column) / whole for column in columns]
+
+
+def _determinant(m: Sequence[Sequence[float]]) -> float:
+    return (
+        m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1])
+        - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
+        + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
+    )
+
+
+def _dot(one: Iterable[float], other: Iterable[float]) -> float:
+    total = 0.0  # not sum(), which rounds otherwise from Python 3.12 on
+    for left, right in zip(one, other, strict=True):
+        total += left * right
+    return total
+
+
+def _logistic(value: float) -> float:
+    bounded = max(-30.0, min(30.0, value))
+    return 1 / (1 + exp(-bounded))

@@ -1,0 +1,127 @@
+"""A learned classifier as a value and as bytes: magic, versions, a JSON header, the weights, and a
+SHA-256 over all before it. What is not whole, ours and of a known version is refused.
+
+The weights are one byte each, all of a bucket in a row, deflated: most are 0, and rows in full load
+faster than lists of the others.
+"""
+
+import hashlib
+import json
+import struct
+import zlib
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgeneuro.classifier.calibration import Calibration
+from edgeneuro.classifier.features import FEATURES_VERSION, ROWS
+from edgeneuro.classifier.learner import UNIT
+
+FORMAT_VERSION = 1
+ZERO = 128  # the byte of the weight 0
+PART_BYTES = 1_000_000  # of a row in D1
+
+_MAGIC = b"EdgeNeuroModel\n\0"
+_PREFIX = struct.Struct("<16sHHII")
+_CHECKSUM_BYTES = 32
+
+
+class InvalidModelError(ValueError):
+    """These bytes are no model that this version can use; the text says why."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """`weights` has a byte a class in rows by bucket; a weight is (byte - ZERO) * `scale`.
+    `examples` is the digest of what was learned from, `labels` how many."""
+
+    classes: tuple[str, ...]
+    scale: float
+    weights: bytes
+    calibration: Calibration
+    labels: int
+    seed: int
+    examples: str
+
+
+def dumps(model: Model) -> bytes:
+    fields = asdict(model)
+    del fields["weights"]
+    header = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    weights = zlib.compress(model.weights)
+    sizes = (len(header), len(weights))
+    body = _PREFIX.pack(_MAGIC, FORMAT_VERSION, FEATURES_VERSION, *sizes) + header + weights
+    return body + hashlib.sha256(body).digest()
+
+
+def loads(data: bytes) -> Model:
+    """Raises InvalidModelError."""
+    header, weights = _unpack(data)
+    try:
+        fields: dict[str, Any] = json.loads(header)
+        classes = tuple(fields.pop("classes"))
+        flat = _inflate(weights, ROWS * len(classes))
+        calibration = _calibration(fields.pop("calibration"))
+        return Model(classes=classes, weights=flat, calibration=calibration, **fields)
+    except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
+        raise InvalidModelError(
+            f"the model's content is not as its format says: {error}"
+        ) from error
+
+
+def version(data: bytes) -> str:
+    """A name for exactly this model: 12 hex digits of its checksum."""
+    return data[-_CHECKSUM_BYTES:].hex()[:12]
+
+
+def split(data: bytes) -> list[bytes]:
+    """In parts that each fit a row."""
+    return [data[at : at + PART_BYTES] for at in range(0, len(data), PART_BYTES)]
+
+
+def join(parts: Iterable[bytes]) -> bytes:
+    return b"".join(parts)
+
+
+def quantise(rows: Iterable[Sequence[int]]) -> tuple[float, bytes]:
+    """The scale and the bytes of the learner's weights, rounded to 127 steps either way."""
+    kept = [array("i", row) for row in rows]
+    most = max(max(max(row), -min(row)) for row in kept) or 1
+    half, whole = most + 2 * most * ZERO, 2 * most
+    weights = b"".join([bytes([(254 * weight + half) // whole for weight in row]) for row in kept])
+    return most / 127 / UNIT, weights
+
+
+def _unpack(data: bytes) -> tuple[bytes, bytes]:
+    if len(data) < _PREFIX.size + _CHECKSUM_BYTES:
+        raise InvalidModelError(f"{len(data)} bytes are too few for a model")
+    magic, version, features_version, header, weights = _PREFIX.unpack_from(data)
+    if magic != _MAGIC:
+        raise InvalidModelError("the bytes do not begin as a model does")
+    if (version, features_version) != (FORMAT_VERSION, FEATURES_VERSION):
+        raise InvalidModelError(
+            f"the model has format {version} and features {features_version}; this version reads"
+            f" format {FORMAT_VERSION} and features {FEATURES_VERSION}, so train it anew"
+        )
+    end = _PREFIX.size + header + weights
+    if len(data) != end + _CHECKSUM_BYTES:
+        raise InvalidModelError(
+            f"the model has {len(data)} bytes and should have {end + _CHECKSUM_BYTES}"
+        )
+    if hashlib.sha256(data[:end]).digest() != data[end:]:
+        raise InvalidModelError("the checksum is wrong: the bytes have changed since")
+    return data[_PREFIX.size : _PREFIX.size + header], data[_PREFIX.size + header : end]
+
+
+def _inflate(weights: bytes, size: int) -> bytes:
+    flat = zlib.decompressobj().decompress(weights, size + 1)
+    if not 0 < len(flat) == size:
+        raise ValueError("the number of weights is not that of its classes")
+    return flat
+
+
+def _calibration(fields: dict[str, Any]) -> Calibration:
+    curve = tuple(fields.pop("curve"))
+    thresholds = tuple(fields.pop("thresholds"))
+    return Calibration(curve=curve, thresholds=thresholds, **fields)

@@ -1,0 +1,214 @@
+"""A training in slices. Before the model that stays is learned from all, others are learned that
+leave something out, and asked about it: a fold, for the accuracy; and strangers (all labels of a
+fifth of the agents, and all that no agent fits), for what is made of unknown topics.
+
+Between slices a training can be kept as bytes; killed and resumed anywhere, it makes the same model
+to the byte.
+"""
+
+import hashlib
+import json
+import random
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from edgeneuro.classifier.calibration import (
+    MIN_LABELS,
+    STRANGER,
+    TARGET,
+    UNSEEN,
+    HeldOut,
+    calibrate,
+)
+from edgeneuro.classifier.examples import FOLDS, OUT_OF_SCOPE, Examples
+from edgeneuro.classifier.learner import Learner
+from edgeneuro.classifier.model import Model, quantise
+
+EPOCHS = 10
+_CHECKSUM_BYTES = 32
+# Half of the way to the margin at first, nothing of it at last.
+_FIRST_RATE = 1 << 15
+# The fold of the data set's validation part comes first; others as long as more are needed.
+_FOLD_ORDER = (FOLDS - 1, *range(FOLDS - 1))
+_ENOUGH_HELD_OUT = 2_500
+# The other passes.
+_STRANGERS, _ALL = FOLDS, FOLDS + 1
+_STRANGE_AGENTS = 5  # every fifth of them, where there are three or more
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What beside the examples decides the model."""
+
+    seed: int = 0
+    epochs: int = EPOCHS
+    target: float = TARGET
+    min_labels: int = MIN_LABELS
+
+
+class Training:
+    """One training. In a pass each of the learned examples is visited in every epoch, then each
+    left-out one once."""
+
+    def __init__(self, examples: Examples, plan: Plan) -> None:
+        if not examples.classes:
+            raise ValueError("no label names an agent, so there is nothing to learn")
+        self._examples, self._plan = examples, plan
+        self._passes = _passes(examples)
+        self._pass = self._visit = 0
+        self._learner = Learner(len(examples.classes))
+        self._held: list[HeldOut] = []
+        # Made when needed: which examples this pass learns and leaves out, in which order now.
+        self._split: tuple[Sequence[int], Sequence[int]] | None = None
+        self._order: tuple[int, Sequence[int]] | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self._pass == len(self._passes)
+
+    def step(self, visits: int) -> int:
+        """Go on by at most so many visits; returns how many of them were needed."""
+        left = visits
+        while left and not self.finished:
+            left -= self._learn(left) or self._ask(left) or self._turn()
+        return visits - left
+
+    def _learn(self, most: int) -> int:
+        learned, _ = self._members()
+        total = len(learned) * self._plan.epochs
+        if self._visit >= total:
+            return 0
+        epoch, place = divmod(self._visit, len(learned))
+        order = self._epoch_order(epoch, learned)[place : place + most]
+        examples = self._examples
+        for visit, index in enumerate(order, self._visit):
+            rate = _FIRST_RATE * (total - visit) // total
+            self._learner.learn(examples.active(index), examples.labels[index], rate)
+        self._visit += len(order)
+        if self._visit % len(learned) == 0:
+            self._learner.check()
+        return len(order)
+
+    def _ask(self, most: int) -> int:
+        learned, left_out = self._members()
+        asked = self._visit - len(learned) * self._plan.epochs
+        now = left_out[asked : asked + most]
+        for index in now:
+            best, top, second = self._learner.top_two(self._examples.active(index))
+            self._held.append(HeldOut(self._asked_as(index), best, top, second))
+        self._visit += len(now)
+        return len(now)
+
+    def _turn(self) -> int:
+        self._pass, self._visit = self._pass + 1, 0
+        self._split = self._order = None
+        if not self.finished:
+            self._learner = Learner(len(self._examples.classes))
+        return 0
+
+    def _asked_as(self, index: int) -> int:
+        label = self._examples.labels[index]
+        if self._passes[self._pass] != _STRANGERS:
+            return label
+        return UNSEEN if label == OUT_OF_SCOPE else STRANGER
+
+    def _members(self) -> tuple[Sequence[int], Sequence[int]]:
+        """The learned examples of this pass, and those that are left out."""
+        if self._split is None:
+            learned: list[int] = []
+            left_out: list[int] = []
+            for index in range(len(self._examples)):
+                (left_out if self._leaves_out(index) else learned).append(index)
+            self._split = learned, left_out
+        return self._split
+
+    def _leaves_out(self, index: int) -> bool:
+        now, label = self._passes[self._pass], self._examples.labels[index]
+        if now == _STRANGERS:
+            many = len(self._examples.classes) > 2
+            return label == OUT_OF_SCOPE or (many and label % _STRANGE_AGENTS == 0)
+        return self._examples.folds[index] == now
+
+    def _epoch_order(self, epoch: int, learned: Sequence[int]) -> Sequence[int]:
+        """The same for the same seed on every Python: random() is, shuffle() need not be."""
+        if self._order is None or self._order[0] != epoch:
+            chance = random.Random(f"{self._plan.seed}/{self._pass}/{epoch}")
+            keys = [chance.random() for _ in learned]
+            places = sorted(range(len(learned)), key=keys.__getitem__)
+            self._order = (epoch, [learned[place] for place in places])
+        return self._order[1]
+
+    def model(self) -> Model:
+        """The model that came out."""
+        if not self.finished:
+            raise ValueError("the training is not finished; call step() until it is")
+        counts = self._examples.counts()
+        classes = self._examples.classes
+        per_class = {agent: counts[label] for label, agent in enumerate(classes)}
+        calibration = calibrate(self._held, per_class, self._plan.target, self._plan.min_labels)
+        scale, weights = quantise(self._learner.weights())
+        return Model(
+            classes=classes,
+            scale=scale,
+            weights=weights,
+            calibration=calibration,
+            labels=sum(per_class.values()) + counts[OUT_OF_SCOPE],
+            seed=self._plan.seed,
+            examples=self._examples.digest(),
+        )
+
+    def to_bytes(self) -> bytes:
+        header = {
+            "examples": self._examples.digest(),
+            "plan": asdict(self._plan),
+            "pass": self._pass,
+            "visit": self._visit,
+            "held": len(self._held),
+        }
+        columns = (
+            array("h", [one.label for one in self._held]),
+            array("h", [one.best for one in self._held]),
+            array("d", [score for one in self._held for score in (one.top, one.second)]),
+        )
+        body = b"".join(column.tobytes() for column in columns)
+        state = json.dumps(header).encode() + b"\n" + body + self._learner.to_bytes()
+        return hashlib.sha256(state).digest() + state
+
+    @classmethod
+    def resume(cls, data: bytes, examples: Examples) -> "Training":
+        """Raises ValueError where the examples are not those that it began with, or the bytes are
+        damaged."""
+        checksum, state = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
+        if hashlib.sha256(state).digest() != checksum:
+            raise ValueError("the state of the training is damaged; begin anew")
+        head, _, body = state.partition(b"\n")
+        header = json.loads(head)
+        if header["examples"] != examples.digest():
+            raise ValueError("the labels have changed since this training began; begin anew")
+        training = cls(examples, Plan(**header["plan"]))
+        training._pass, training._visit = header["pass"], header["visit"]
+        held = header["held"]
+        labels, best = array("h", body[: 2 * held]), array("h", body[2 * held : 4 * held])
+        scores = array("d", body[4 * held : 20 * held])
+        training._held = [
+            HeldOut(*one) for one in zip(labels, best, scores[::2], scores[1::2], strict=True)
+        ]
+        training._learner = Learner.from_bytes(len(examples.classes), body[20 * held :])
+        return training
+
+
+def _passes(examples: Examples) -> tuple[int, ...]:
+    if len(examples.classes) < 2:  # it will never answer
+        return (_ALL,)
+    sizes = Counter(
+        fold
+        for label, fold in zip(examples.labels, examples.folds, strict=True)
+        if label != OUT_OF_SCOPE
+    )
+    chosen: list[int] = []
+    for fold in _FOLD_ORDER:
+        if sizes[fold] and sum(sizes[one] for one in chosen) < _ENOUGH_HELD_OUT:
+            chosen.append(fold)
+    return (*chosen, _STRANGERS, _ALL)

@@ -1,0 +1,139 @@
+"""Confidence that keeps its word on fresh questions, and refusals that say why."""
+
+import random
+from math import exp
+
+import pytest
+
+from edgeneuro.classifier.calibration import (
+    STRANGER,
+    UNSEEN,
+    Calibration,
+    HeldOut,
+    calibrate,
+    probability,
+    wilson,
+)
+
+CLASSES = 4
+COUNTS = {f"agent_{number}": 500 for number in range(CLASSES)}
+
+
+def drawn(chance: random.Random, hard_class: int | None = None) -> HeldOut:
+    """A question whose answer is the likelier right the greater the lead of the best score."""
+    label, lead = int(chance.random() * CLASSES), chance.random() * 2
+    top = chance.gauss(0.5, 0.4)
+    steep = 1.0 if label == hard_class else 5.0
+    right = chance.random() < 1 / (1 + exp(-steep * lead))
+    best = label if right else (label + 1) % CLASSES
+    return HeldOut(label, best, top, top - lead)
+
+
+def strangers(chance: random.Random, kind: int = STRANGER, count: int = 300) -> list[HeldOut]:
+    return [
+        HeldOut(kind, int(chance.random() * CLASSES), -0.5, -0.5 - chance.random() * 0.3)
+        for _ in range(count)
+    ]
+
+
+def answers(calibration: Calibration, one: HeldOut) -> bool:
+    threshold = calibration.thresholds[one.best]
+    sure = probability(calibration.curve, one.top, one.second)
+    return threshold is not None and sure >= threshold
+
+
+@pytest.mark.parametrize("target", [0.9, 0.95, 0.98])
+def test_fresh_answers_reach_the_target(target: float) -> None:
+    kept = 0
+    for seed in range(10):
+        chance = random.Random(seed)
+        held = [drawn(chance) for _ in range(1_500)] + strangers(chance)
+        calibration = calibrate(held, COUNTS, target)
+        answered = [
+            one for one in (drawn(chance) for _ in range(4_000)) if answers(calibration, one)
+        ]
+        assert len(answered) > 800
+        kept += sum(one.right for one in answered) >= target * len(answered)
+    assert kept >= 9
+
+
+def test_an_agent_that_does_worse_needs_more_confidence() -> None:
+    chance = random.Random(1)
+    held = [drawn(chance, hard_class=2) for _ in range(4_000)] + strangers(chance)
+    calibration = calibrate(held, COUNTS, 0.95)
+    easy, hard = calibration.thresholds[0], calibration.thresholds[3]
+    # What is mistaken is taken for the next class.
+    assert easy is not None
+    assert hard is None or hard > easy
+
+
+def test_an_agent_that_never_reaches_the_target_is_not_answered() -> None:
+    chance = random.Random(1)
+    held = [drawn(chance) for _ in range(3_000)] + strangers(chance)
+    held = [
+        one if one.best != 1 else HeldOut(int(chance.random() * 2), 1, one.top, one.second)
+        for one in held
+    ]
+    calibration = calibrate(held, COUNTS, 0.95)
+    assert calibration.thresholds[1] is None
+    assert calibration.reasons == {"agent_1": "no confidence keeps 95.0% accuracy for this agent"}
+
+
+@pytest.mark.parametrize("kind", [STRANGER, UNSEEN])
+def test_unknown_topics_raise_the_threshold(kind: int) -> None:
+    chance = random.Random(1)
+    held = [drawn(chance) for _ in range(2_000)]
+    few = calibrate([*held, *strangers(chance, kind)], COUNTS, 0.9)
+    sure_ones = [HeldOut(kind, 0, 0.5, -0.5 - chance.random()) for _ in range(300)]
+    many = calibrate([*held, *sure_ones], COUNTS, 0.9)
+    assert sum(answers(many, one) for one in sure_ones) <= 60
+    assert sum(answers(many, one) for one in held) < sum(answers(few, one) for one in held)
+
+
+def test_labels_that_no_agent_fits_stand_for_unknown_topics_before_left_out_agents() -> None:
+    chance = random.Random(1)
+    held = [drawn(chance) for _ in range(2_000)]
+    siblings = [HeldOut(STRANGER, 0, 1.0, -1.0) for _ in range(100)]
+    apart = calibrate([*held, *siblings, *strangers(chance, UNSEEN)], COUNTS, 0.9)
+    alone = calibrate([*held, *siblings], COUNTS, 0.9)
+    assert sum(answers(apart, one) for one in held) > sum(answers(alone, one) for one in held)
+
+
+@pytest.mark.parametrize(
+    ("held", "counts", "refusal"),
+    [
+        (2_000, {"a": 500, "b": 4}, "fewer than two agents have 5 labels or more"),
+        (2_000, {"a": 500}, "fewer than two agents have 5 labels or more"),
+        (40, COUNTS, "no confidence keeps 98.0% accuracy on 40 held-out questions"),
+    ],
+)
+def test_it_refuses_and_says_why(held: int, counts: dict[str, int], refusal: str) -> None:
+    chance = random.Random(1)
+    asked = [drawn(chance) for _ in range(held)] + strangers(chance)
+    calibration = calibrate(asked, counts)
+    assert calibration.refusal == refusal
+    assert set(calibration.thresholds) == {None}
+    assert len(calibration.thresholds) == len(counts)
+
+
+def test_it_refuses_where_nothing_is_known_of_unknown_topics() -> None:
+    chance = random.Random(1)
+    calibration = calibrate([drawn(chance) for _ in range(2_000)], COUNTS)
+    assert calibration.refusal is not None
+    assert "label 50 questions that no agent fits" in calibration.refusal
+
+
+def test_an_agent_with_few_labels_is_not_answered() -> None:
+    chance = random.Random(1)
+    held = [drawn(chance) for _ in range(2_000)] + strangers(chance)
+    calibration = calibrate(held, {**COUNTS, "agent_0": 4}, 0.9)
+    assert calibration.thresholds[0] is None
+    assert calibration.thresholds[1] is not None
+    assert calibration.reasons == {"agent_0": "4 labels; 5 are needed"}
+
+
+def test_wilson_bounds() -> None:
+    assert wilson(0, 0) == 0.0
+    assert wilson(98, 100) == pytest.approx(0.9413, abs=0.0005)
+    assert wilson(98, 100, 1.645) == pytest.approx(0.9934, abs=0.0005)
+    assert wilson(132, 132) < 0.98 < wilson(133, 133)

@@ -1,0 +1,82 @@
+"""What the classifier sees of a query."""
+
+import random
+from hashlib import sha256
+
+import pytest
+
+from edgeneuro.classifier.features import BIAS, BUCKETS, FEATURES_VERSION, features, tokens
+
+
+@pytest.mark.parametrize(
+    ("query", "same"),
+    [
+        ("Reset my PASSWORD", "  reset\tmy password "),
+        ("Where\u2019s my café bill?", "where's my cafe bill"),
+        ("room 4711", "room 9020"),
+        ("re\u200bset pass\u00adword", "reset password"),
+        ("\uff46\uff55\uff4c\uff4c width", "full width"),
+        ("thanks 👍🏽", "thanks 👍 🏽"),
+        ("STRASSE", "straße"),
+    ],
+)
+def test_what_is_written_otherwise_is_seen_alike(query: str, same: str) -> None:
+    assert features(query) == features(same)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("今天天气", ["今", "天", "天", "气"]),
+        ("привет, мир!", ["привет", "мир"]),
+        ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),
+        ("go🚀now", ["go", "🚀", "now"]),
+        ("don't stop'", ["don't", "stop"]),
+        ("?!... --", []),
+        ("", []),
+    ],
+)
+def test_words_of_all_scripts(query: str, words: list[str]) -> None:
+    assert tokens(query) == words
+
+
+def test_a_text_without_words_has_the_bias_alone() -> None:
+    assert features("") == features(" ?! ") == [BIAS]
+
+
+def test_buckets_are_sorted_and_distinct() -> None:
+    found = features("the cat and the dog and the cat")
+    assert found == sorted(set(found))
+    assert found[-1] == BIAS == BUCKETS
+
+
+def test_a_typo_leaves_most_of_a_query() -> None:
+    right, typo = set(features("transfer my savings")), set(features("tranfser my savings"))
+    other = set(features("weather in boston"))
+    assert len(right & typo) > len(right) / 2 > len(right & other)
+
+
+def test_order_counts() -> None:
+    assert features("boston to denver") != features("denver to boston")
+
+
+@pytest.mark.parametrize("letter", ["a", "ﷺ", "今", "👍", "é", "\ud800"])
+def test_long_texts_are_bounded(letter: str) -> None:
+    chance = random.Random(1)
+    text = "".join(chance.choice([letter, " ", "b", "c", "d"]) for _ in range(8_000))
+    assert len(features(text)) < 5_000
+    assert len(features(letter * 8_000)) < 5_000
+
+
+def test_of_a_long_text_beginning_and_end_count() -> None:
+    middle = " lorem ipsum" * 600
+    with_all = features("cancel the order" + middle + " refund today")
+    for part in ("cancel the order", "refund today"):
+        assert len(set(features(part)) - set(with_all)) <= 2  # but for where the text ends
+    assert len(set(features("tomorrow")) - set(with_all)) > 4
+
+
+def test_a_change_of_the_buckets_needs_a_new_version() -> None:
+    assert FEATURES_VERSION == 1
+    found = features("Hi, VPN 7! Привет 👍")
+    assert sha256(repr(found).encode()).hexdigest()[:16] == "23efd936ec939ed0"
