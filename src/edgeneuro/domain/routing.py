@@ -36,13 +36,18 @@ class StoredConfig(BaseModel):
     log_queries: bool = True
     redact_personal_data: bool = False
     retention_days: Annotated[int, Field(ge=1, le=3_650)] = 90
+    classifier: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    classifier_target: Annotated[float, Field(ge=0.5, le=0.9999)] = 0.98
+    classifier_min_labels: Annotated[int, Field(ge=1, le=10_000)] = 5
+    classifier_shadow_share: Annotated[float, Field(ge=0, le=1)] = 0.02
+    retrain_after_labels: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 @dataclass(frozen=True)
 class RoutingConfig:
     """`chain` is the active model, then its `fallbacks`, then the first model of each provider by
     priority; `models` are all there are by id; `agents` and `providers` are the enabled ones by id.
-    `stale` names stored settings that hold no more."""
+    `stale` names stored settings that hold no more. `classifier` is the id of the selected one."""
 
     revision: int
     stored: StoredConfig
@@ -60,6 +65,11 @@ class RoutingConfig:
     log_queries: bool
     redact_personal_data: bool
     retention_days: int
+    classifier: str | None
+    classifier_target: float
+    classifier_min_labels: int
+    classifier_shadow_share: float
+    retrain_after_labels: int | None
 
     @property
     def active(self) -> Model:
@@ -133,6 +143,11 @@ def build_routing_config(
         log_queries=stored.log_queries,
         redact_personal_data=stored.redact_personal_data,
         retention_days=stored.retention_days,
+        classifier=stored.classifier,
+        classifier_target=stored.classifier_target,
+        classifier_min_labels=stored.classifier_min_labels,
+        classifier_shadow_share=stored.classifier_shadow_share,
+        retrain_after_labels=stored.retrain_after_labels,
     )
 
 

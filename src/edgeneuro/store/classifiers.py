@@ -1,0 +1,279 @@
+"""The tables `classifiers`, trainings with what came of them, and `classifier_parts`, their bytes.
+Whoever works at a training holds it by `claimed_until`, and writes only while that is still his."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edgeneuro.classifier.model import InvalidModelError
+from edgeneuro.domain.classifier import Classifier, TrainingOptions, TrainingProgress
+from edgeneuro.store.database import Database, Row, Statement, Value, statement
+from edgeneuro.store.times import rfc3339
+
+# As hexadecimal digits, which are how D1 answers bytes fastest, a part fits a row twice over.
+PART_BYTES = 500_000
+_VERSION_DIGITS = 12
+_COLUMNS = (
+    "id, state, created_at, created_by, started_at, finished_at, options, progress, error, agents,"
+    " labels, last_label_id, metrics, per_agent, size, checksum"
+)
+_UNDER_WAY = "state IN ('queued', 'running')"
+# The training is still that of whoever claimed it until ?2.
+_HELD = "id = ?1 AND state = 'running' AND claimed_until = ?2"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A training that is ours until `until` (unix ms), which no other claim of it has."""
+
+    training: Classifier
+    until: int
+
+
+def insert_classifier(
+    classifier_id: str,
+    *,
+    created_ms: int,
+    created_by: str,
+    options: TrainingOptions,
+    agents: Sequence[str],
+) -> Statement:
+    """Only while no other training is under way: no row comes back where one is."""
+    return statement(
+        f"INSERT INTO classifiers ({_COLUMNS})"
+        " SELECT ?1, 'queued', ?2, ?3, NULL, NULL, ?4, ?5, NULL, ?6, 0,"
+        " (SELECT max(label_id) FROM current_labels), NULL, NULL, NULL, NULL"
+        f" WHERE NOT EXISTS (SELECT 1 FROM classifiers WHERE {_UNDER_WAY}) RETURNING {_COLUMNS}",
+        classifier_id,
+        created_ms,
+        created_by,
+        options.model_dump_json(),
+        TrainingProgress().model_dump_json(),
+        json.dumps(agents),
+    )
+
+
+def select_under_way() -> Statement:
+    return statement(
+        f"SELECT {_COLUMNS} FROM classifiers WHERE {_UNDER_WAY} ORDER BY created_at, id LIMIT 1"
+    )
+
+
+async def claim(db: Database, classifier_id: str, *, now_ms: int, until_ms: int) -> Claim | None:
+    """The training, ours until then; None where it is not under way or another's."""
+    rows = await db.run(
+        statement(
+            "UPDATE classifiers SET state = 'running', claimed_until = ?3,"
+            " started_at = coalesce(started_at, ?2),"
+            " progress = json_set(progress, '$.tries', (progress ->> '$.tries') + 1)"
+            f" WHERE id = ?1 AND {_UNDER_WAY} AND claimed_until <= ?2 RETURNING {_COLUMNS}",
+            classifier_id,
+            now_ms,
+            until_ms,
+        )
+    )
+    return Claim(classifier_from_row(rows[0]), until_ms) if rows else None
+
+
+async def write_parts(
+    db: Database, held: Claim, kind: str, content: bytes, *, first: int = 0
+) -> bool:
+    """Writes the bytes in parts numbered from `first` on, a statement each: a request to D1 must
+    not grow with them. False where the training is ours no more."""
+    for number, at in enumerate(range(0, len(content), PART_BYTES), first):
+        rows = await db.run(
+            statement(
+                "INSERT OR REPLACE INTO classifier_parts (classifier_id, kind, part, content)"
+                f" SELECT id, ?3, ?4, ?5 FROM classifiers WHERE {_HELD} RETURNING part",
+                held.training.id,
+                held.until,
+                kind,
+                number,
+                content[at : at + PART_BYTES],
+            )
+        )
+        if not rows:
+            return False
+    return True
+
+
+async def read_parts(db: Database, classifier_id: str, kind: str, *, first: int = 0) -> bytes:
+    """The bytes of the parts from `first` on, one part a query; empty where there are none."""
+    parts: list[bytes] = []
+    while True:
+        rows = await db.run(
+            statement(
+                "SELECT hex(content) AS content FROM classifier_parts"
+                " WHERE classifier_id = ?1 AND kind = ?2 AND part = ?3",
+                classifier_id,
+                kind,
+                first + len(parts),
+            )
+        )
+        if not rows:
+            return b"".join(parts)
+        parts.append(bytes.fromhex(rows[0]["content"]))
+
+
+async def read_model(db: Database, classifier_id: str) -> bytes:
+    """The model's bytes, for classifier.model.loads, which refuses those that are damaged. Raises
+    InvalidModelError where they are not those that the training made."""
+    rows = await db.run(
+        statement(
+            "SELECT checksum FROM classifiers WHERE id = ?1 AND state = 'succeeded'", classifier_id
+        )
+    )
+    content = await read_parts(db, classifier_id, "model") if rows else b""
+    if not content:
+        raise InvalidModelError(f"there is no model of the classifier {classifier_id!r}")
+    if not content.endswith(bytes.fromhex(rows[0]["checksum"])):
+        raise InvalidModelError("the checksum is wrong: these are not the bytes of this classifier")
+    return content
+
+
+def advance(held: Claim, progress: TrainingProgress, *, labels: int) -> Statement:
+    """Keeps what a slice came to, and lets go of the training. No row comes back where it was ours
+    no more."""
+    return statement(
+        "UPDATE classifiers SET claimed_until = 0, progress = ?3, labels = ?4"
+        f" WHERE {_HELD} RETURNING id",
+        held.training.id,
+        held.until,
+        progress.model_dump_json(),
+        labels,
+    )
+
+
+def update_labels(held: Claim, last_label_id: str | None) -> Statement:
+    """Says up to which label the training has read; nothing comes back where it was ours no
+    more."""
+    return statement(
+        f"UPDATE classifiers SET last_label_id = ?3 WHERE {_HELD} RETURNING id",
+        held.training.id,
+        held.until,
+        last_label_id,
+    )
+
+
+def finish(
+    held: Claim,
+    state: str,
+    *,
+    now_ms: int,
+    progress: TrainingProgress,
+    labels: int,
+    error: str | None = None,
+    outcome: Mapping[str, Value] | None = None,
+) -> Statement:
+    """Ends the training. `outcome` has the columns metrics, per_agent (JSON), size and checksum.
+    No row comes back where it was ours no more."""
+    given = outcome or {}
+    return statement(
+        "UPDATE classifiers SET state = ?3, finished_at = ?4, progress = ?5, labels = ?6,"
+        " error = ?7, metrics = ?8, per_agent = ?9, size = ?10, checksum = ?11"
+        f" WHERE {_HELD} RETURNING {_COLUMNS}",
+        held.training.id,
+        held.until,
+        state,
+        now_ms,
+        progress.model_dump_json(),
+        labels,
+        error,
+        *(given.get(name) for name in ("metrics", "per_agent", "size", "checksum")),
+    )
+
+
+def delete_parts(classifier_id: str, kind: str, *, below: int | None = None) -> Statement:
+    return statement(
+        "DELETE FROM classifier_parts WHERE classifier_id = ?1 AND kind = ?2"
+        " AND (?3 IS NULL OR part < ?3)",
+        classifier_id,
+        kind,
+        below,
+    )
+
+
+def cancel(classifier_id: str, *, now_ms: int) -> Statement:
+    return statement(
+        "UPDATE classifiers SET state = 'cancelled', finished_at = ?2"
+        f" WHERE id = ?1 AND {_UNDER_WAY} RETURNING {_COLUMNS}",
+        classifier_id,
+        now_ms,
+    )
+
+
+def delete_classifier(classifier_id: str) -> Statement:
+    """With its parts; no row comes back where it is selected."""
+    return statement(
+        "DELETE FROM classifiers WHERE id = ?1 AND NOT EXISTS"
+        " (SELECT 1 FROM config WHERE key = 'classifier' AND value = json_quote(?1)) RETURNING id",
+        classifier_id,
+    )
+
+
+def replace_selected(classifier_id: str, *, previous: str, now_ms: int) -> Statement:
+    """Selects a classifier that has succeeded, only while `previous` is the selected one."""
+    return statement(
+        "UPDATE config SET value = json_quote(?1), updated_at = ?3 WHERE key = 'classifier'"
+        " AND value = json_quote(?2)"
+        " AND EXISTS (SELECT 1 FROM classifiers WHERE id = ?1 AND state = 'succeeded')"
+        " RETURNING key",
+        classifier_id,
+        previous,
+        now_ms,
+    )
+
+
+async def find_classifier(db: Database, classifier_id: str) -> Classifier | None:
+    rows = await db.run(
+        statement(f"SELECT {_COLUMNS} FROM classifiers WHERE id = ?1", classifier_id)
+    )
+    return classifier_from_row(rows[0]) if rows else None
+
+
+async def list_classifiers(
+    db: Database, *, limit: int, after: str | None = None, state: str | None = None
+) -> list[Classifier]:
+    """Newest first; `after` is the id of the last one seen."""
+    rows = await db.run(
+        statement(
+            f"SELECT {_COLUMNS} FROM classifiers WHERE (?1 IS NULL OR id < ?1)"
+            " AND (?2 IS NULL OR state = ?2) ORDER BY id DESC LIMIT ?3",
+            after,
+            state,
+            limit,
+        )
+    )
+    return [classifier_from_row(row) for row in rows]
+
+
+async def count_newer_labels(db: Database, label_id: str | None, *, most: int) -> int:
+    """How many labels in force are newer than that one, counted up to `most`."""
+    rows = await db.run(
+        statement(
+            "SELECT count(*) AS labels FROM (SELECT 1 FROM current_labels"
+            " WHERE ?1 IS NULL OR label_id > ?1 LIMIT ?2)",
+            label_id,
+            most,
+        )
+    )
+    return int(rows[0]["labels"])
+
+
+def classifier_from_row(row: Row) -> Classifier:
+    checksum: str | None = row["checksum"]
+    return Classifier.model_validate(
+        {
+            **row,
+            **{name: json.loads(row[name]) for name in ("options", "progress", "agents")},
+            **{
+                name: None if row[name] is None else json.loads(row[name])
+                for name in ("metrics", "per_agent")
+            },
+            **{
+                name: None if row[name] is None else rfc3339(row[name])
+                for name in ("created_at", "started_at", "finished_at")
+            },
+            "version": checksum[:_VERSION_DIGITS] if checksum else None,
+        }
+    )
