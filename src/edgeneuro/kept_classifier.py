@@ -3,21 +3,18 @@
 No request waits for a load. While one is under way, or where it fails, the classifier that was
 loaded before goes on; without one the model answers."""
 
-import hashlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from edgeneuro.classifier.model import InvalidModelError, Model, loads, version
+from edgeneuro.classifier.model import InvalidModelError, loads, version
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.errors import DatabaseError
+from edgeneuro.store.classifiers import find_classifier, read_model
 from edgeneuro.store.database import Database
-from edgeneuro.store.selected_classifier import StoredClassifier, read_selected
 
 # Until a load that failed is tried again; one whose request went away has no other end.
 _TRIED_AGAIN_SECONDS = 30.0
-_MIXED_UP = "the bytes are a model, but not the one that was learned as {!r}"
-_ABSENT = "there is no finished classifier {!r}"
 
 
 @dataclass(frozen=True)
@@ -64,23 +61,17 @@ class KeptClassifier:
 
     async def _load(self, wanted: str) -> None:
         try:
-            stored = await read_selected(self._db, wanted)
-            if self._wanted != wanted:
-                return  # the settings have changed meanwhile
-            if stored is None:
-                raise InvalidModelError(_ABSENT.format(wanted))
-            model = _checked(stored)
-        except (DatabaseError, InvalidModelError) as error:
+            loaded = await self._read(wanted)
+        except (DatabaseError, ValueError) as error:  # of D1, or of what is damaged there
             self._note_failure("classifier_load", error)
             return
-        self.loaded = LoadedClassifier(
-            wanted, version(stored.content), Scorer(model), frozenset(stored.agents)
-        )
+        if self._wanted == wanted:  # the settings may have changed meanwhile
+            self.loaded = loaded
 
-
-def _checked(stored: StoredClassifier) -> Model:
-    """Raises InvalidModelError for bytes that are damaged, and for another classifier's."""
-    model = loads(stored.content)
-    if hashlib.sha256(stored.content).hexdigest() != stored.checksum:
-        raise InvalidModelError(_MIXED_UP.format(stored.id))
-    return model
+    async def _read(self, wanted: str) -> LoadedClassifier:
+        content = await read_model(self._db, wanted)
+        found = await find_classifier(self._db, wanted)
+        if found is None:
+            raise InvalidModelError(f"the classifier {wanted!r} was deleted while it was loaded")
+        scorer = Scorer(loads(content))
+        return LoadedClassifier(wanted, version(content), scorer, frozenset(found.agents))

@@ -188,9 +188,7 @@ class Services:
 
     @cached_property
     def classifier(self) -> KeptClassifier:
-        return KeptClassifier(
-            self.db, monotonic=self.monotonic, note_failure=self.failures.note
-        )
+        return KeptClassifier(self.db, monotonic=self.monotonic, note_failure=self.failures.note)
 
     @cached_property
     def breakers(self) -> Breakers:

@@ -57,9 +57,7 @@ class Question:
         return round(sum(reason.weight for reason in self.reasons), 3)
 
 
-def rank(
-    answers: Rows, feedback: Rows, shadows: Rows, labels: Mapping[str, int]
-) -> list[Question]:
+def rank(answers: Rows, feedback: Rows, shadows: Rows, labels: Mapping[str, int]) -> list[Question]:
     """The questions behind these answers (newest first), the most worthwhile first."""
     by_question: dict[str, list[Row]] = defaultdict(list)
     for answer in answers:

@@ -21,7 +21,8 @@ class RouteRequest(BaseModel):
     """The body of POST /v1/route. `candidates` narrows the choice to these agents; `model` is asked
     instead of the active one; with `fallback` false a failed upstream becomes an error instead of
     the default agent, and a model that is named is the only one asked; `cache` false asks anew and
-    remembers nothing; with `model` or `cache` false the classifier is passed over; `explain` adds how the decision came about."""
+    remembers nothing; with `model` or `cache` false the classifier is passed over; `explain`
+    adds how the decision came about."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

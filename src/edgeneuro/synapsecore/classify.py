@@ -41,7 +41,9 @@ def classify(
     if loaded is None:
         services.metrics.classifier_verdicts.add(1, "none")
         return Classified(passed_on="not asked: it is not loaded yet")
-    new_agent = next((agent_id for agent_id in config.agents if agent_id not in loaded.agents), None)
+    new_agent = next(
+        (agent_id for agent_id in config.agents if agent_id not in loaded.agents), None
+    )
     if new_agent is not None:
         services.metrics.classifier_verdicts.add(1, "suspended")
         return Classified(passed_on=f"suspended: agent {new_agent!r} is new to it; train it anew")
@@ -62,9 +64,7 @@ def classify(
     return Classified(answer, verdict)
 
 
-def _judge(
-    loaded: LoadedClassifier, query: str, confidence_threshold: float
-) -> ClassifierVerdict:
+def _judge(loaded: LoadedClassifier, query: str, confidence_threshold: float) -> ClassifierVerdict:
     """Sure is who reaches the agent's own threshold and the one that holds for every layer."""
     verdict = loaded.scorer.judge(query)
     own = verdict.threshold
