@@ -4,7 +4,7 @@ from typing import Any
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
-from edgeneuro.controlplane.classifiers import require_usable
+from edgeneuro.controlplane.classifier_selection import require_usable
 from edgeneuro.controlplane.models import require_available
 from edgeneuro.domain.config import Config, ConfigPatch, Setting
 from edgeneuro.domain.routing import RoutingConfig, StoredConfig

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.numbers import INTEGRAL
 
+ID_PREFIX = "clf"
 RULE = "rule"  # who has a classifier learned where nobody asked for it
 ClassifierState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ClassifierId = Annotated[str, Field(min_length=1, max_length=64)]

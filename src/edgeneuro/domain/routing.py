@@ -46,13 +46,14 @@ class StoredConfig(BaseModel):
 @dataclass(frozen=True)
 class RoutingConfig:
     """`chain` is the active model, then its `fallbacks`, then the first model of each provider by
-    priority; `models` are all there are by id; `agents` and `providers` are the enabled ones by id.
+    priority; `models` are all there are by id, `classifiers` those that can answer; `agents` and `providers` are the enabled ones by id.
     `stale` names stored settings that hold no more. `classifier` is the id of the selected one."""
 
     revision: int
     stored: StoredConfig
     stale: frozenset[str]
     models: Mapping[str, Model]
+    classifiers: Mapping[str, Model]
     agents: Mapping[str, Agent]
     providers: Mapping[str, Provider]
     fallbacks: tuple[Model, ...]
@@ -112,6 +113,7 @@ def build_routing_config(
     models: Sequence[Model] = (),
     discovered: Sequence[BaseModelFacts] = (),
     providers: Sequence[Provider] = (),
+    classifiers: Sequence[Model] = (),
 ) -> RoutingConfig:
     """Stored settings over vars. A stored model that is no longer there gives way to the var."""
     known = known_models(settings, models, discovered, providers)
@@ -131,6 +133,7 @@ def build_routing_config(
         stored=stored,
         stale=frozenset(stale),
         models=known,
+        classifiers={each.id: each for each in classifiers},
         agents={agent.id: agent for agent in agents},
         providers={provider.id: provider for provider in providers},
         fallbacks=fallbacks,

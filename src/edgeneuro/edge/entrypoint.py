@@ -9,7 +9,7 @@ from typing import Any
 from workers import WorkerEntrypoint
 
 from edgeneuro.app import App, build_app
-from edgeneuro.controlplane.maintenance import run_maintenance
+from edgeneuro.controlplane.schedule import run_scheduled
 from edgeneuro.edge.ai import EdgeAi
 from edgeneuro.edge.bindings import AccessRuntime, EdgeRateLimiter
 from edgeneuro.edge.fetch import Fetcher
@@ -34,7 +34,7 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped her
         return workers_response(response, raw.signal, self.ctx.waitUntil)
 
     async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:
-        await run_maintenance(_services(self.env))
+        await run_scheduled(_services(self.env), str(controller.cron))
 
 
 # One of each an isolate: they outlive the request, and hold nothing of it.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edgeneuro.classifier.model import InvalidModelError
 from edgeneuro.domain.classifier import Classifier, TrainingOptions, TrainingProgress
+from edgeneuro.domain.model import Model, Pricing
 from edgeneuro.store.database import Database, Row, Statement, Value, statement
 from edgeneuro.store.times import rfc3339
 
@@ -78,12 +79,23 @@ async def claim(db: Database, classifier_id: str, *, now_ms: int, until_ms: int)
 async def write_parts(
     db: Database, held: Claim, kind: str, content: bytes, *, first: int = 0
 ) -> bool:
-    """Writes the bytes in parts numbered from `first` on, a statement each: a request to D1 must
-    not grow with them. False where the training is ours no more."""
+    """Writes the bytes in parts numbered from `first` on, over those that were there; a statement
+    each, since a request to D1 must not grow with them. False where the training is ours no
+    more."""
+    await db.run(
+        statement(
+            "DELETE FROM classifier_parts WHERE classifier_id = ?1 AND kind = ?3 AND part >= ?4"
+            f" AND EXISTS (SELECT 1 FROM classifiers WHERE {_HELD})",
+            held.training.id,
+            held.until,
+            kind,
+            first,
+        )
+    )
     for number, at in enumerate(range(0, len(content), PART_BYTES), first):
         rows = await db.run(
             statement(
-                "INSERT OR REPLACE INTO classifier_parts (classifier_id, kind, part, content)"
+                "INSERT INTO classifier_parts (classifier_id, kind, part, content)"
                 f" SELECT id, ?3, ?4, ?5 FROM classifiers WHERE {_HELD} RETURNING part",
                 held.training.id,
                 held.until,
@@ -131,27 +143,20 @@ async def read_model(db: Database, classifier_id: str) -> bytes:
     return content
 
 
-def advance(held: Claim, progress: TrainingProgress, *, labels: int) -> Statement:
-    """Keeps what a slice came to, and lets go of the training. No row comes back where it was ours
-    no more."""
+def advance(
+    held: Claim, progress: TrainingProgress, *, labels: int, last_label_id: str | None, keep: bool
+) -> Statement:
+    """Notes how far the training has come, and lets go of it unless we `keep` it. No row comes
+    back where it was ours no more."""
     return statement(
-        "UPDATE classifiers SET claimed_until = 0, progress = ?3, labels = ?4"
-        f" WHERE {_HELD} RETURNING id",
+        "UPDATE classifiers SET progress = ?3, labels = ?4, last_label_id = ?5, claimed_until = ?6"
+        f" WHERE {_HELD} RETURNING {_COLUMNS}",
         held.training.id,
         held.until,
         progress.model_dump_json(),
         labels,
-    )
-
-
-def update_labels(held: Claim, last_label_id: str | None) -> Statement:
-    """Says up to which label the training has read; nothing comes back where it was ours no
-    more."""
-    return statement(
-        f"UPDATE classifiers SET last_label_id = ?3 WHERE {_HELD} RETURNING id",
-        held.training.id,
-        held.until,
         last_label_id,
+        held.until if keep else 0,
     )
 
 
@@ -183,13 +188,22 @@ def finish(
     )
 
 
-def delete_parts(classifier_id: str, kind: str, *, below: int | None = None) -> Statement:
+def delete_states(classifier_id: str, *, below: int) -> Statement:
+    """What was kept between earlier slices."""
     return statement(
-        "DELETE FROM classifier_parts WHERE classifier_id = ?1 AND kind = ?2"
-        " AND (?3 IS NULL OR part < ?3)",
+        "DELETE FROM classifier_parts WHERE classifier_id = ?1 AND kind = 'state' AND part < ?2",
         classifier_id,
-        kind,
         below,
+    )
+
+
+def delete_work(classifier_id: str) -> Statement:
+    """What a training that has ended leaves beside its model."""
+    return statement(
+        "DELETE FROM classifier_parts WHERE classifier_id = ?1 AND EXISTS (SELECT 1"
+        f" FROM classifiers WHERE id = ?1 AND NOT {_UNDER_WAY}"
+        " AND (kind <> 'model' OR state <> 'succeeded'))",
+        classifier_id,
     )
 
 
@@ -232,19 +246,46 @@ async def find_classifier(db: Database, classifier_id: str) -> Classifier | None
 
 
 async def list_classifiers(
-    db: Database, *, limit: int, after: str | None = None, state: str | None = None
+    db: Database, *, limit: int, after: str | None = None
 ) -> list[Classifier]:
     """Newest first; `after` is the id of the last one seen."""
     rows = await db.run(
         statement(
             f"SELECT {_COLUMNS} FROM classifiers WHERE (?1 IS NULL OR id < ?1)"
-            " AND (?2 IS NULL OR state = ?2) ORDER BY id DESC LIMIT ?3",
+            " ORDER BY id DESC LIMIT ?2",
             after,
-            state,
             limit,
         )
     )
     return [classifier_from_row(row) for row in rows]
+
+
+def select_classifier_models() -> Statement:
+    """The newest of those that can answer."""
+    return statement(
+        "SELECT id, created_at, metrics, labels, size FROM classifiers WHERE state = 'succeeded'"
+        " ORDER BY id DESC LIMIT 100"
+    )
+
+
+def classifier_model_from_row(row: Row) -> Model:
+    return Model(
+        id=row["id"],
+        created=row["created_at"] // 1000,
+        owned_by="you",
+        type="classifier",
+        base_model=row["id"],
+        adapter=None,
+        provider="edgeneuro",
+        status="available",
+        supports_lora=False,
+        json_mode=False,
+        context_window=None,
+        pricing=Pricing(input_per_million=0, output_per_million=0),
+        metrics=json.loads(row["metrics"]),
+        labels=row["labels"],
+        size=row["size"],
+    )
 
 
 async def count_newer_labels(db: Database, label_id: str | None, *, most: int) -> int:
