@@ -50,8 +50,8 @@ def install(
     stored = whole if content is None else content
     per_agent = [{"agent_id": agent, "labels": 60, "threshold": 0.9} for agent in AGENTS]
     product.database._connection.execute(
-        "INSERT INTO classifiers (id, state, created_at, created_by, finished_at, options, progress,"
-        " agents, labels, metrics, per_agent, size, checksum)"
+        "INSERT INTO classifiers (id, state, created_at, created_by, finished_at, options,"
+        " progress, agents, labels, metrics, per_agent, size, checksum)"
         " VALUES (?1, 'succeeded', 0, 'test', 0, ?2, '{}', ?3, 200, ?4, ?5, ?6, ?7)",
         (
             classifier_id,

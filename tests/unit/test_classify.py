@@ -8,6 +8,7 @@ import pytest
 
 from edgeneuro.classifier.model import dumps
 from edgeneuro.gateway.scripted import ScriptedGateway
+from edgeneuro.gateway.seam import ModelAnswer
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.web.request import Request
@@ -30,13 +31,17 @@ LLAMA = "@cf/meta/llama-3.2-1b-instruct"
 @pytest.fixture
 async def product(empty_product: Product) -> Product:
     """Three agents, and a classifier that knows them, loaded."""
-    empty_product.gateway.otherwise(says("agent_0"))
-    await create_agents(empty_product)
-    install(empty_product, "clf_1")
-    await select(empty_product, "clf_1")
-    await load(empty_product)
-    empty_product.gateway.requests.clear()
+    empty_product.gateway.enqueue(*[says("agent_0")] * 10)
+    await set_up(empty_product)
     return empty_product
+
+
+async def set_up(product: Product) -> None:
+    await create_agents(product)
+    install(product, "clf_1")
+    await select(product, "clf_1")
+    await load(product)
+    product.gateway.requests.clear()
 
 
 async def explained(product: Product, query: str, **fields: Any) -> dict[str, Any]:
@@ -172,7 +177,10 @@ async def test_the_threshold_of_every_layer_is_its_threshold_too(product: Produc
     assert decision["layer"] != "classifier"
 
 
-async def test_chats_are_routed_by_it_too(product: Product) -> None:
+async def test_chats_are_routed_by_it_too(empty_product: Product) -> None:
+    product = empty_product
+    product.gateway.enqueue(says("agent_0"), ModelAnswer(content="Hello."))
+    await set_up(product)
     body = {"model": "auto", "messages": [{"role": "user", "content": known("agent_2")}]}
     answered = await product.call("POST", "/v1/chat/completions", body)
     assert answered.status == 200, answered.text
@@ -279,7 +287,7 @@ async def test_a_classifier_that_is_gone_leaves_the_model_to_answer(
     empty_product: Product,
 ) -> None:
     product = empty_product
-    product.gateway.otherwise(says("agent_0"))
+    product.gateway.enqueue(says("agent_0"))
     await create_agents(product)
     product.execute("INSERT INTO config VALUES ('classifier', '\"gone\"', 0)")
     decision = await explained(product, known("agent_2"))
