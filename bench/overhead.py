@@ -48,7 +48,10 @@ def main() -> None:
         product = LocalProduct(state=Path(folder) / "product")
         product.start()
         try:
-            with bare_worker(Path(folder) / "bare") as bare_url, httpx.Client(timeout=120) as client:
+            with (
+                bare_worker(Path(folder) / "bare") as bare_url,
+                httpx.Client(timeout=120) as client,
+            ):
                 client.headers["authorization"] = f"Bearer {product.admin_token}"
                 learn(client, product.base_url, options.agents)
                 measure(client, bare_url, product, options)
