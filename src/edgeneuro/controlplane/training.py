@@ -13,7 +13,8 @@ from edgeneuro.controlplane.retraining import selection_by_rule
 from edgeneuro.domain.classifier import AgentThreshold, Classifier
 from edgeneuro.errors import DatabaseError
 from edgeneuro.services import Services
-from edgeneuro.store import classifiers as store
+from edgeneuro.store import trainings as store
+from edgeneuro.store.classifiers import delete_work, read_parts
 from edgeneuro.store.database import Rows, Statement, Value
 from edgeneuro.store.datasets import newest_label_in_force, training_labels
 
@@ -81,7 +82,7 @@ class _Slice:
     async def _examples(self) -> Examples:
         """Made of the labels in the first slice, kept for the others."""
         if self._progress.stage != "labels":
-            kept = await store.read_parts(self._services.db, self._job.id, "examples")
+            kept = await read_parts(self._services.db, self._job.id, "examples")
             return Examples.from_bytes(kept)
         self._last_label_id = await newest_label_in_force(self._services.db)
         examples = prepare(await self._read_labels())
@@ -120,7 +121,7 @@ class _Slice:
         if not slices:
             plan = Plan(seed=options.seed, target=options.target, min_labels=options.min_labels)
             return Training(examples, plan)
-        state = await store.read_parts(
+        state = await read_parts(
             self._services.db, self._job.id, "state", first=slices * _PARTS_A_STATE
         )
         return Training.resume(state, examples)
@@ -180,7 +181,7 @@ class _Slice:
             error=error,
             outcome=outcome,
         )
-        work = store.delete_work(self._job.id)
+        work = delete_work(self._job.id)
         rows = await self._services.db.batch([finished, *then, work])
         self._services.routing.forget()
         _require(rows[0])
