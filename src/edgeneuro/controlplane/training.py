@@ -25,7 +25,8 @@ LEASE_MS = 120_000
 # 5,000 labels of 15 agents are 10 million, some 16 s.
 SLICE_COST = 11_000_000
 _VISIT_COST, _LABEL_COST = 30, 120  # of a visit beside its classes; of making a label ready
-_STEP_COST = 20_000  # after which other requests have their turn
+# After each step other requests have their turn; without a timer they would not.
+_STEP_COST, _PAUSE_SECONDS = 20_000, 0.001
 # Slices of one training that were begun in a row and never ended.
 _MOST_TRIES = 5
 _MOST_LABELS, _MOST_CHARACTERS = 50_000, 10_000_000  # that fit an isolate's memory
@@ -132,7 +133,7 @@ class _Slice:
             visits = training.step(max(1, min(_STEP_COST, self._left) // cost))
             self._progress.visits += visits
             self._left -= max(1, visits) * cost
-            await self._services.sleep(0)
+            await self._services.sleep(_PAUSE_SECONDS)
 
     async def _keep(self, training: Training) -> None:
         self._progress.slices += 1
@@ -214,14 +215,14 @@ def _told(job: Classifier, model: Model, examples: Examples) -> dict[str, Value]
     told = []
     for agent in job.agents:
         at = place.get(agent)
+        threshold = None if at is None else calibration.thresholds[at]
+        reason = calibration.reasons.get(agent, calibration.refusal)
         told.append(
             AgentThreshold(
                 agent_id=agent,
                 labels=0 if at is None else counts[at],
-                threshold=None if at is None else calibration.thresholds[at],
-                reason=calibration.reasons.get(agent)
-                if at is not None
-                else f"0 labels; {least} are needed",
+                threshold=threshold,
+                reason=f"0 labels; {least} are needed" if at is None else reason,
             ).model_dump()
         )
     return {"per_agent": json.dumps(told)}
