@@ -155,7 +155,8 @@ async def test_every_caller_gets_exactly_this(
         answered = await empty_product.call(method, path, body, key=key)
         code = answered.json()["error"]["code"] if answered.status >= 400 else None
         assert (answered.status, code) == expected(caller, route), caller
-    assert empty_product.rows("SELECT id FROM audit") == before
+    done = sum(expected(caller, route)[0] == 202 for caller in callers)
+    assert len(empty_product.rows("SELECT id FROM audit")) == len(before) + done
 
 
 async def test_a_caller_who_may_not_is_told_before_anything_is_read(

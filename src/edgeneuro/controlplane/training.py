@@ -13,7 +13,8 @@ from edgeneuro.controlplane.retraining import selection_by_rule
 from edgeneuro.domain.classifier import AgentThreshold, Classifier
 from edgeneuro.errors import DatabaseError
 from edgeneuro.services import Services
-from edgeneuro.store import classifiers as store
+from edgeneuro.store import trainings as store
+from edgeneuro.store.classifiers import delete_work, read_parts
 from edgeneuro.store.database import Rows, Statement, Value
 from edgeneuro.store.datasets import newest_label_in_force, training_labels
 
@@ -24,7 +25,8 @@ LEASE_MS = 120_000
 # 5,000 labels of 15 agents are 10 million, some 16 s.
 SLICE_COST = 11_000_000
 _VISIT_COST, _LABEL_COST = 30, 120  # of a visit beside its classes; of making a label ready
-_STEP_COST = 20_000  # after which other requests have their turn
+# After each step other requests have their turn; without a timer they would not.
+_STEP_COST, _PAUSE_SECONDS = 20_000, 0.001
 # Slices of one training that were begun in a row and never ended.
 _MOST_TRIES = 5
 _MOST_LABELS, _MOST_CHARACTERS = 50_000, 10_000_000  # that fit an isolate's memory
@@ -81,7 +83,7 @@ class _Slice:
     async def _examples(self) -> Examples:
         """Made of the labels in the first slice, kept for the others."""
         if self._progress.stage != "labels":
-            kept = await store.read_parts(self._services.db, self._job.id, "examples")
+            kept = await read_parts(self._services.db, self._job.id, "examples")
             return Examples.from_bytes(kept)
         self._last_label_id = await newest_label_in_force(self._services.db)
         examples = prepare(await self._read_labels())
@@ -120,7 +122,7 @@ class _Slice:
         if not slices:
             plan = Plan(seed=options.seed, target=options.target, min_labels=options.min_labels)
             return Training(examples, plan)
-        state = await store.read_parts(
+        state = await read_parts(
             self._services.db, self._job.id, "state", first=slices * _PARTS_A_STATE
         )
         return Training.resume(state, examples)
@@ -131,7 +133,7 @@ class _Slice:
             visits = training.step(max(1, min(_STEP_COST, self._left) // cost))
             self._progress.visits += visits
             self._left -= max(1, visits) * cost
-            await self._services.sleep(0)
+            await self._services.sleep(_PAUSE_SECONDS)
 
     async def _keep(self, training: Training) -> None:
         self._progress.slices += 1
@@ -180,7 +182,7 @@ class _Slice:
             error=error,
             outcome=outcome,
         )
-        work = store.delete_work(self._job.id)
+        work = delete_work(self._job.id)
         rows = await self._services.db.batch([finished, *then, work])
         self._services.routing.forget()
         _require(rows[0])
@@ -213,14 +215,14 @@ def _told(job: Classifier, model: Model, examples: Examples) -> dict[str, Value]
     told = []
     for agent in job.agents:
         at = place.get(agent)
+        threshold = None if at is None else calibration.thresholds[at]
+        reason = calibration.reasons.get(agent, calibration.refusal)
         told.append(
             AgentThreshold(
                 agent_id=agent,
                 labels=0 if at is None else counts[at],
-                threshold=None if at is None else calibration.thresholds[at],
-                reason=calibration.reasons.get(agent)
-                if at is not None
-                else f"0 labels; {least} are needed",
+                threshold=threshold,
+                reason=f"0 labels; {least} are needed" if at is None else reason,
             ).model_dump()
         )
     return {"per_agent": json.dumps(told)}

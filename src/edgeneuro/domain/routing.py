@@ -46,8 +46,9 @@ class StoredConfig(BaseModel):
 @dataclass(frozen=True)
 class RoutingConfig:
     """`chain` is the active model, then its `fallbacks`, then the first model of each provider by
-    priority; `models` are all there are by id, `classifiers` those that can answer; `agents` and `providers` are the enabled ones by id.
-    `stale` names stored settings that hold no more. `classifier` is the id of the selected one."""
+    priority; `models` are all there are by id, `classifiers` those that can answer, `classifier`
+    the id of the selected one; `agents` and `providers` are the enabled ones by id. `stale` names
+    stored settings that hold no more."""
 
     revision: int
     stored: StoredConfig

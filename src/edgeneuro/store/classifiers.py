@@ -1,34 +1,21 @@
 """The tables `classifiers`, trainings with what came of them, and `classifier_parts`, their bytes.
-Whoever works at a training holds it by `claimed_until`, and writes only while that is still his."""
+What a training writes while it is under way is in trainings.py."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from edgeneuro.classifier.model import InvalidModelError
 from edgeneuro.domain.classifier import Classifier, TrainingOptions, TrainingProgress
 from edgeneuro.domain.model import Model, Pricing
-from edgeneuro.store.database import Database, Row, Statement, Value, statement
+from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.times import rfc3339
 
-# As hexadecimal digits, which are how D1 answers bytes fastest, a part fits a row twice over.
-PART_BYTES = 500_000
 _VERSION_DIGITS = 12
-_COLUMNS = (
+COLUMNS = (
     "id, state, created_at, created_by, started_at, finished_at, options, progress, error, agents,"
     " labels, last_label_id, metrics, per_agent, size, checksum"
 )
-_UNDER_WAY = "state IN ('queued', 'running')"
-# The training is still that of whoever claimed it until ?2.
-_HELD = "id = ?1 AND state = 'running' AND claimed_until = ?2"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A training that is ours until `until` (unix ms), which no other claim of it has."""
-
-    training: Classifier
-    until: int
+UNDER_WAY = "state IN ('queued', 'running')"
 
 
 def insert_classifier(
@@ -41,10 +28,10 @@ def insert_classifier(
 ) -> Statement:
     """Only while no other training is under way: no row comes back where one is."""
     return statement(
-        f"INSERT INTO classifiers ({_COLUMNS})"
+        f"INSERT INTO classifiers ({COLUMNS})"
         " SELECT ?1, 'queued', ?2, ?3, NULL, NULL, ?4, ?5, NULL, ?6, 0,"
         " (SELECT max(label_id) FROM current_labels), NULL, NULL, NULL, NULL"
-        f" WHERE NOT EXISTS (SELECT 1 FROM classifiers WHERE {_UNDER_WAY}) RETURNING {_COLUMNS}",
+        f" WHERE NOT EXISTS (SELECT 1 FROM classifiers WHERE {UNDER_WAY}) RETURNING {COLUMNS}",
         classifier_id,
         created_ms,
         created_by,
@@ -56,57 +43,8 @@ def insert_classifier(
 
 def select_under_way() -> Statement:
     return statement(
-        f"SELECT {_COLUMNS} FROM classifiers WHERE {_UNDER_WAY} ORDER BY created_at, id LIMIT 1"
+        f"SELECT {COLUMNS} FROM classifiers WHERE {UNDER_WAY} ORDER BY created_at, id LIMIT 1"
     )
-
-
-async def claim(db: Database, classifier_id: str, *, now_ms: int, until_ms: int) -> Claim | None:
-    """The training, ours until then; None where it is not under way or another's."""
-    rows = await db.run(
-        statement(
-            "UPDATE classifiers SET state = 'running', claimed_until = ?3,"
-            " started_at = coalesce(started_at, ?2),"
-            " progress = json_set(progress, '$.tries', (progress ->> '$.tries') + 1)"
-            f" WHERE id = ?1 AND {_UNDER_WAY} AND claimed_until <= ?2 RETURNING {_COLUMNS}",
-            classifier_id,
-            now_ms,
-            until_ms,
-        )
-    )
-    return Claim(classifier_from_row(rows[0]), until_ms) if rows else None
-
-
-async def write_parts(
-    db: Database, held: Claim, kind: str, content: bytes, *, first: int = 0
-) -> bool:
-    """Writes the bytes in parts numbered from `first` on, over those that were there; a statement
-    each, since a request to D1 must not grow with them. False where the training is ours no
-    more."""
-    await db.run(
-        statement(
-            "DELETE FROM classifier_parts WHERE classifier_id = ?1 AND kind = ?3 AND part >= ?4"
-            f" AND EXISTS (SELECT 1 FROM classifiers WHERE {_HELD})",
-            held.training.id,
-            held.until,
-            kind,
-            first,
-        )
-    )
-    for number, at in enumerate(range(0, len(content), PART_BYTES), first):
-        rows = await db.run(
-            statement(
-                "INSERT INTO classifier_parts (classifier_id, kind, part, content)"
-                f" SELECT id, ?3, ?4, ?5 FROM classifiers WHERE {_HELD} RETURNING part",
-                held.training.id,
-                held.until,
-                kind,
-                number,
-                content[at : at + PART_BYTES],
-            )
-        )
-        if not rows:
-            return False
-    return True
 
 
 async def read_parts(db: Database, classifier_id: str, kind: str, *, first: int = 0) -> bytes:
@@ -143,65 +81,11 @@ async def read_model(db: Database, classifier_id: str) -> bytes:
     return content
 
 
-def advance(
-    held: Claim, progress: TrainingProgress, *, labels: int, last_label_id: str | None, keep: bool
-) -> Statement:
-    """Notes how far the training has come, and lets go of it unless we `keep` it. No row comes
-    back where it was ours no more."""
-    return statement(
-        "UPDATE classifiers SET progress = ?3, labels = ?4, last_label_id = ?5, claimed_until = ?6"
-        f" WHERE {_HELD} RETURNING {_COLUMNS}",
-        held.training.id,
-        held.until,
-        progress.model_dump_json(),
-        labels,
-        last_label_id,
-        held.until if keep else 0,
-    )
-
-
-def finish(
-    held: Claim,
-    state: str,
-    *,
-    now_ms: int,
-    progress: TrainingProgress,
-    labels: int,
-    error: str | None = None,
-    outcome: Mapping[str, Value] | None = None,
-) -> Statement:
-    """Ends the training. `outcome` has the columns metrics, per_agent (JSON), size and checksum.
-    No row comes back where it was ours no more."""
-    given = outcome or {}
-    return statement(
-        "UPDATE classifiers SET state = ?3, finished_at = ?4, progress = ?5, labels = ?6,"
-        " error = ?7, metrics = ?8, per_agent = ?9, size = ?10, checksum = ?11"
-        f" WHERE {_HELD} RETURNING {_COLUMNS}",
-        held.training.id,
-        held.until,
-        state,
-        now_ms,
-        progress.model_dump_json(),
-        labels,
-        error,
-        *(given.get(name) for name in ("metrics", "per_agent", "size", "checksum")),
-    )
-
-
-def delete_states(classifier_id: str, *, below: int) -> Statement:
-    """What was kept between earlier slices."""
-    return statement(
-        "DELETE FROM classifier_parts WHERE classifier_id = ?1 AND kind = 'state' AND part < ?2",
-        classifier_id,
-        below,
-    )
-
-
 def delete_work(classifier_id: str) -> Statement:
     """What a training that has ended leaves beside its model."""
     return statement(
         "DELETE FROM classifier_parts WHERE classifier_id = ?1 AND EXISTS (SELECT 1"
-        f" FROM classifiers WHERE id = ?1 AND NOT {_UNDER_WAY}"
+        f" FROM classifiers WHERE id = ?1 AND NOT {UNDER_WAY}"
         " AND (kind <> 'model' OR state <> 'succeeded'))",
         classifier_id,
     )
@@ -210,7 +94,7 @@ def delete_work(classifier_id: str) -> Statement:
 def cancel(classifier_id: str, *, now_ms: int) -> Statement:
     return statement(
         "UPDATE classifiers SET state = 'cancelled', finished_at = ?2"
-        f" WHERE id = ?1 AND {_UNDER_WAY} RETURNING {_COLUMNS}",
+        f" WHERE id = ?1 AND {UNDER_WAY} RETURNING {COLUMNS}",
         classifier_id,
         now_ms,
     )
@@ -240,7 +124,7 @@ def replace_selected(classifier_id: str, *, previous: str, now_ms: int) -> State
 
 async def find_classifier(db: Database, classifier_id: str) -> Classifier | None:
     rows = await db.run(
-        statement(f"SELECT {_COLUMNS} FROM classifiers WHERE id = ?1", classifier_id)
+        statement(f"SELECT {COLUMNS} FROM classifiers WHERE id = ?1", classifier_id)
     )
     return classifier_from_row(rows[0]) if rows else None
 
@@ -251,7 +135,7 @@ async def list_classifiers(
     """Newest first; `after` is the id of the last one seen."""
     rows = await db.run(
         statement(
-            f"SELECT {_COLUMNS} FROM classifiers WHERE (?1 IS NULL OR id < ?1)"
+            f"SELECT {COLUMNS} FROM classifiers WHERE (?1 IS NULL OR id < ?1)"
             " ORDER BY id DESC LIMIT ?2",
             after,
             limit,
