@@ -5,6 +5,7 @@ from edgeneuro.controlplane import (
     agents,
     analytics,
     audit,
+    classifiers,
     config,
     datasets,
     health,
@@ -42,6 +43,12 @@ ROUTES = (
     Route("GET",    "/v1/models/{model_id:path}", models.get_model,      ANY),
     Route("PATCH",  "/v1/models/{model_id:path}", models.update_model,   ADMIN),
     Route("DELETE", "/v1/models/{model_id:path}", models.retire_model,   ADMIN),
+
+    Route("GET",    "/v1/classifiers",            classifiers.list_classifiers, READ),
+    Route("POST",   "/v1/classifiers",            classifiers.create_classifier, ADMIN, 202),
+    Route("GET",    "/v1/classifiers/{classifier_id}", classifiers.get_classifier, READ),
+    Route("POST",   "/v1/classifiers/{classifier_id}/cancel", classifiers.cancel_classifier, ADMIN),
+    Route("DELETE", "/v1/classifiers/{classifier_id}", classifiers.delete_classifier, ADMIN),
 
     Route("GET",    "/v1/agents",                 agents.list_agents,    READ),
     Route("POST",   "/v1/agents",                 agents.create_agent,   ADMIN, 201),

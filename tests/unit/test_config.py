@@ -29,6 +29,11 @@ async def test_every_setting_is_shown_with_its_source(product: Product) -> None:
         "max_retries": {"value": 1, "source": "default"},
         "redact_personal_data": {"value": False, "source": "default"},
         "retention_days": {"value": 90, "source": "default"},
+        "classifier": {"value": None, "source": "default"},
+        "classifier_target": {"value": 0.98, "source": "default"},
+        "classifier_min_labels": {"value": 5, "source": "default"},
+        "classifier_shadow_share": {"value": 0.02, "source": "default"},
+        "retrain_after_labels": {"value": None, "source": "default"},
     }
 
 
@@ -75,6 +80,13 @@ async def test_the_next_request_goes_by_what_is_stored(product: Product) -> None
         ({"time_budget_ms": 1_000.5}, "invalid_value", "time_budget_ms"),
         ({"cache_ttl_seconds": 59}, "invalid_value", "cache_ttl_seconds"),
         ({"retention_days": 0}, "invalid_value", "retention_days"),
+        ({"classifier_target": 0.4}, "invalid_value", "classifier_target"),
+        ({"classifier_target": 1}, "invalid_value", "classifier_target"),
+        ({"classifier_min_labels": 0}, "invalid_value", "classifier_min_labels"),
+        ({"classifier_shadow_share": 1.5}, "invalid_value", "classifier_shadow_share"),
+        ({"retrain_after_labels": 0}, "invalid_value", "retrain_after_labels"),
+        ({"retrain_after_labels": 1_000_001}, "invalid_value", "retrain_after_labels"),
+        ({"classifier": "clf_none"}, "classifier_not_found", "classifier"),
         ({"log_queries": "no"}, "invalid_value", "log_queries"),
         ({"colour": "red"}, "unknown_field", "colour"),
     ],

@@ -25,6 +25,11 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "GET /v1/models/{model_id}": ("any", 404, "model_not_found"),
     "PATCH /v1/models/{model_id}": ("admin", 404, "model_not_found"),
     "DELETE /v1/models/{model_id}": ("admin", 404, "model_not_found"),
+    "GET /v1/classifiers": ("read", 200, None),
+    "POST /v1/classifiers": ("admin", 202, None),
+    "GET /v1/classifiers/{classifier_id}": ("read", 404, "unknown_classifier"),
+    "POST /v1/classifiers/{classifier_id}/cancel": ("admin", 404, "unknown_classifier"),
+    "DELETE /v1/classifiers/{classifier_id}": ("admin", 404, "unknown_classifier"),
     "GET /v1/agents": ("read", 200, None),
     "POST /v1/agents": ("admin", 400, "missing_field"),
     "GET /v1/agents/{agent_id}": ("read", 404, "unknown_agent"),
@@ -150,7 +155,8 @@ async def test_every_caller_gets_exactly_this(
         answered = await empty_product.call(method, path, body, key=key)
         code = answered.json()["error"]["code"] if answered.status >= 400 else None
         assert (answered.status, code) == expected(caller, route), caller
-    assert empty_product.rows("SELECT id FROM audit") == before
+    done = sum(expected(caller, route)[0] == 202 for caller in callers)
+    assert len(empty_product.rows("SELECT id FROM audit")) == len(before) + done
 
 
 async def test_a_caller_who_may_not_is_told_before_anything_is_read(

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from edgeneuro.call import Call
 from edgeneuro.domain.audit import AuditEntry, AuditQuery
 from edgeneuro.domain.page import Page, page_of
+from edgeneuro.services import Services
 from edgeneuro.store import audit as store
 from edgeneuro.store.database import Rows, Statement
 from edgeneuro.store.times import rfc3339
@@ -38,22 +39,49 @@ async def commit(
     anew. Returns the rows of the last statement, the change proper; where that one changes nothing,
     there is no audit row either."""
     services = call.services
-    entry = AuditEntry(
-        id=services.new_id("aud"),
-        created_at=rfc3339(services.now_ms()),
+    audited = audit_row(
+        services,
         actor=call.credential.key_id,
         request_id=call.request_id,
         action=action,
         resource=resource,
         resource_id=resource_id,
-        before=_fields(before),
-        after=_fields(after),
+        before=before,
+        after=after,
     )
     try:
-        rows = await services.db.batch([*statements, store.insert_audit(entry)])
+        rows = await services.db.batch([*statements, audited])
     finally:
         services.routing.forget()
     return rows[-2]
+
+
+def audit_row(
+    services: Services,
+    *,
+    actor: str,
+    request_id: str,
+    action: str,
+    resource: str,
+    resource_id: str,
+    before: BaseModel | None = None,
+    after: BaseModel | None = None,
+) -> Statement:
+    """Goes right after the change proper. For changes that nobody's request asked for; the others
+    are made by commit()."""
+    return store.insert_audit(
+        AuditEntry(
+            id=services.new_id("aud"),
+            created_at=rfc3339(services.now_ms()),
+            actor=actor,
+            request_id=request_id,
+            action=action,
+            resource=resource,
+            resource_id=resource_id,
+            before=_fields(before),
+            after=_fields(after),
+        )
+    )
 
 
 def _fields(value: BaseModel | None) -> dict[str, object] | None:

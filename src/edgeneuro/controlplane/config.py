@@ -4,6 +4,7 @@ from typing import Any
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
+from edgeneuro.controlplane.classifier_selection import require_usable
 from edgeneuro.controlplane.models import require_available
 from edgeneuro.domain.config import Config, ConfigPatch, Setting
 from edgeneuro.domain.routing import RoutingConfig, StoredConfig
@@ -22,6 +23,8 @@ async def update_config(call: Call, body: ConfigPatch) -> Config:
     before = await call.services.routing.fresh()
     changes = body.model_dump(include=body.model_fields_set)
     _require_models(before, changes)
+    if changes.get("classifier") is not None:
+        await require_usable(call, changes["classifier"], param="classifier")
     if not changes:
         return _shown(before)
     stored = {name: value for name, value in changes.items() if value is not None}

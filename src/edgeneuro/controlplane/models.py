@@ -2,7 +2,9 @@
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
+from edgeneuro.controlplane.classifier_selection import select_classifier
 from edgeneuro.domain.catalogue import base_model, facts_of, find_model, lora_model
+from edgeneuro.domain.classifier import ID_PREFIX
 from edgeneuro.domain.model import (
     Model,
     ModelPatch,
@@ -25,15 +27,19 @@ from edgeneuro.store.models import upsert_model
 
 
 async def list_models(call: Call) -> Page[Model]:
-    """List the models that can answer, base models and adapters; `active` marks the selected
-    one."""
-    models = _shown(await call.services.routing.current())
+    """List the models that can answer, base models and adapters, then classifiers; `active` marks
+    the selected ones."""
+    config = await call.services.routing.current()
+    models = _shown(config)
     return Page(data=models, first_id=models[0].id, last_id=models[-1].id)
 
 
 async def get_model(call: Call, model_id: str) -> Model:
     """Read one model by its id or an alias, sent as it is or percent-encoded."""
-    return _find(await call.services.routing.current(), model_id)
+    config = await call.services.routing.current()
+    if _is_classifier(config, model_id) and model_id in config.classifiers:
+        return _marked(config, config.classifiers[model_id])
+    return _find(config, model_id)
 
 
 async def register_model(call: Call, body: ModelRegister) -> Model:
@@ -95,8 +101,20 @@ async def refresh_models(call: Call) -> ModelRefresh:
 
 
 async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
-    """Make a model the active one. It is stored, and asked from the next request on."""
+    """Make a model the active one, or put a classifier in front of it. It is stored, and asked from
+    the next request on."""
     config = await call.services.routing.fresh()
+    if body.type == "classifier" or _is_classifier(config, body.model_id):
+        return await select_classifier(call, config, body)
+    if body.model_id is None:
+        raise InvalidRequestError(
+            'model_id: name a model. With `type` "classifier", null takes the classifier away.',
+            param="model_id",
+        )
+    if body.gate:
+        raise InvalidRequestError(
+            "gate: only a classifier has held-out labels to go by; leave it out.", param="gate"
+        )
     model = require_available(config, body.model_id, param="model_id")
     previous = config.active.id
     if body.expected_active not in (None, previous):
@@ -123,6 +141,13 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
 def require_available(config: RoutingConfig, model_id: str, *, param: str) -> Model:
     """The model of that id or alias, if it can be asked. Raises InvalidRequestError."""
     model = find_model(config.models, model_id)
+    if _is_classifier(config, model_id):
+        raise InvalidRequestError(
+            f"{param}: {model_id!r} is a classifier, which stands in front of the active model and"
+            " is no model to ask. Name a base model or an adapter.",
+            code="model_is_classifier",
+            param=param,
+        )
     if model is None:
         raise InvalidRequestError(
             f"{param}: there is no model {model_id!r}. GET /v1/models lists them.",
@@ -145,11 +170,20 @@ def require_available(config: RoutingConfig, model_id: str, *, param: str) -> Mo
     return model
 
 
+def _is_classifier(config: RoutingConfig, name: str | None) -> bool:
+    if name is None or not name.startswith(f"{ID_PREFIX}_"):
+        return False
+    return find_model(config.models, name) is None
+
+
 def _shown(config: RoutingConfig) -> list[Model]:
-    return [
-        model.model_copy(update={"active": model.id == config.active.id})
-        for model in config.models.values()
-    ]
+    everything = (*config.models.values(), *config.classifiers.values())
+    return [_marked(config, model) for model in everything]
+
+
+def _marked(config: RoutingConfig, model: Model) -> Model:
+    active = model.id in (config.active.id, config.classifier)
+    return model.model_copy(update={"active": active})
 
 
 def _find(config: RoutingConfig, model_id: str) -> Model:
@@ -160,7 +194,7 @@ def _find(config: RoutingConfig, model_id: str) -> Model:
             code="model_not_found",
             param="model_id",
         )
-    return model.model_copy(update={"active": model.id == config.active.id})
+    return _marked(config, model)
 
 
 def _new_model(config: RoutingConfig, body: ModelRegister) -> Model:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import ModelId, without_defaults
+from edgeneuro.domain.classifier import ClassifierId, MinLabels, TargetAccuracy
 from edgeneuro.domain.numbers import INTEGRAL
 
 
@@ -22,7 +23,12 @@ class Config(BaseModel):
     first part, is to be there within `chat_timeout_ms`. Below `confidence_threshold` the default
     agent answers. Answers are kept for `cache_ttl_seconds`, log rows for `retention_days`.
     Without `log_queries` a log row holds no text, nor does AI Gateway's log; with
-    `redact_personal_data` ours holds no e-mail addresses, phone and card numbers."""
+    `redact_personal_data` ours holds no e-mail addresses, phone and card numbers.
+
+    `classifier` is the id of the classifier that is asked first, null for none. What is trained
+    aims at `classifier_target`; no agent with fewer than `classifier_min_labels` is answered.
+    `classifier_shadow_share` of the answers are checked by the layer that did not give them. After
+    `retrain_after_labels` new labels a training starts by itself; null: never."""
 
     object: Literal["config"] = "config"
     routing_model: Setting
@@ -35,6 +41,11 @@ class Config(BaseModel):
     log_queries: Setting
     redact_personal_data: Setting
     retention_days: Setting
+    classifier: Setting
+    classifier_target: Setting
+    classifier_min_labels: Setting
+    classifier_shadow_share: Setting
+    retrain_after_labels: Setting
 
 
 class ConfigPatch(BaseModel):
@@ -53,3 +64,8 @@ class ConfigPatch(BaseModel):
     log_queries: bool | None = None
     redact_personal_data: bool | None = None
     retention_days: Annotated[int, Field(ge=1, le=3_650), INTEGRAL] | None = None
+    classifier: ClassifierId | None = None
+    classifier_target: TargetAccuracy | None = None
+    classifier_min_labels: MinLabels | None = None
+    classifier_shadow_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    retrain_after_labels: Annotated[int, Field(ge=1, le=1_000_000), INTEGRAL] | None = None

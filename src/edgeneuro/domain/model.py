@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from edgeneuro.domain.agent import ModelId, without_defaults
+from edgeneuro.domain.classifier import Metrics
 from edgeneuro.domain.numbers import INTEGRAL
 
 Price = Annotated[FiniteFloat, Field(ge=0)]
@@ -25,7 +26,8 @@ class Pricing(BaseModel):
 
 class Model(BaseModel):
     """OpenAI's model object with our fields beside it. `provider` is "workers-ai", or the id of the
-    vendor that has the model; `base_model` is then the vendor's own id of it."""
+    vendor that has the model; `base_model` is then the vendor's own id of it. A classifier's is
+    "edgeneuro"; it alone has `metrics`, `labels` and `size` (bytes)."""
 
     id: str
     object: Literal["model"] = "model"
@@ -43,6 +45,9 @@ class Model(BaseModel):
     context_window: int | None
     pricing: Pricing | None
     planned_deprecation_date: str | None = None
+    metrics: Metrics | None = None
+    labels: int | None = None
+    size: int | None = None
 
 
 class ModelRegister(BaseModel):
@@ -78,18 +83,25 @@ class ModelPatch(BaseModel):
 
 class ModelSelect(BaseModel):
     """`expected_active` refuses the change when somebody else has changed the active model
-    before."""
+    before. A classifier goes in front of the active model; `model_id` null with `type`
+    "classifier" takes it away. With `gate` one is refused that keeps less than the setting
+    `classifier_target` on its held-out labels, or answers over five points less of them than the
+    selected one of its own."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    model_id: ModelId
+    model_id: ModelId | None
+    type: Literal["classifier"] | None = None
     expected_active: ModelId | None = None
+    gate: bool = False
 
 
 class ModelSelection(BaseModel):
+    """Null stands for no classifier."""
+
     object: Literal["model.selection"] = "model.selection"
-    active: str
-    previous: str
+    active: str | None
+    previous: str | None
 
 
 class ModelRefresh(BaseModel):

@@ -36,18 +36,25 @@ class StoredConfig(BaseModel):
     log_queries: bool = True
     redact_personal_data: bool = False
     retention_days: Annotated[int, Field(ge=1, le=3_650)] = 90
+    classifier: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    classifier_target: Annotated[float, Field(ge=0.5, le=0.9999)] = 0.98
+    classifier_min_labels: Annotated[int, Field(ge=1, le=10_000)] = 5
+    classifier_shadow_share: Annotated[float, Field(ge=0, le=1)] = 0.02
+    retrain_after_labels: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 @dataclass(frozen=True)
 class RoutingConfig:
     """`chain` is the active model, then its `fallbacks`, then the first model of each provider by
-    priority; `models` are all there are by id; `agents` and `providers` are the enabled ones by id.
-    `stale` names stored settings that hold no more."""
+    priority; `models` are all there are by id, `classifiers` those that can answer, `classifier`
+    the id of the selected one; `agents` and `providers` are the enabled ones by id. `stale` names
+    stored settings that hold no more."""
 
     revision: int
     stored: StoredConfig
     stale: frozenset[str]
     models: Mapping[str, Model]
+    classifiers: Mapping[str, Model]
     agents: Mapping[str, Agent]
     providers: Mapping[str, Provider]
     fallbacks: tuple[Model, ...]
@@ -60,6 +67,11 @@ class RoutingConfig:
     log_queries: bool
     redact_personal_data: bool
     retention_days: int
+    classifier: str | None
+    classifier_target: float
+    classifier_min_labels: int
+    classifier_shadow_share: float
+    retrain_after_labels: int | None
 
     @property
     def active(self) -> Model:
@@ -102,6 +114,7 @@ def build_routing_config(
     models: Sequence[Model] = (),
     discovered: Sequence[BaseModelFacts] = (),
     providers: Sequence[Provider] = (),
+    classifiers: Sequence[Model] = (),
 ) -> RoutingConfig:
     """Stored settings over vars. A stored model that is no longer there gives way to the var."""
     known = known_models(settings, models, discovered, providers)
@@ -121,6 +134,7 @@ def build_routing_config(
         stored=stored,
         stale=frozenset(stale),
         models=known,
+        classifiers={each.id: each for each in classifiers},
         agents={agent.id: agent for agent in agents},
         providers={provider.id: provider for provider in providers},
         fallbacks=fallbacks,
@@ -133,6 +147,11 @@ def build_routing_config(
         log_queries=stored.log_queries,
         redact_personal_data=stored.redact_personal_data,
         retention_days=stored.retention_days,
+        classifier=stored.classifier,
+        classifier_target=stored.classifier_target,
+        classifier_min_labels=stored.classifier_min_labels,
+        classifier_shadow_share=stored.classifier_shadow_share,
+        retrain_after_labels=stored.retrain_after_labels,
     )
 
 

@@ -52,7 +52,11 @@ def store_settings(
     )
 
 
-def delete_settings(keys: Sequence[str]) -> Statement:
+def delete_settings(keys: Sequence[str], *, at_revision: int | None = None) -> Statement:
+    """With `at_revision` only while that is the revision. The keys that are gone come back."""
     return statement(
-        "DELETE FROM config WHERE key IN (SELECT value FROM json_each(?1))", json.dumps(keys)
+        "DELETE FROM config WHERE key IN (SELECT value FROM json_each(?1))"
+        " AND (?2 IS NULL OR (SELECT value FROM revision) = ?2) RETURNING key",
+        json.dumps(keys),
+        at_revision,
     )

@@ -34,6 +34,26 @@ async def labels_at(
             yield _labelled_query(row)
 
 
+async def training_labels(db: Database, after: str) -> Sequence[Row]:
+    """A page of the labels in force that are learned from, by query hash: `query_hash`, `query`,
+    `agent_id`. The test part stays for evaluations."""
+    return await db.run(
+        statement(
+            "SELECT query_hash, query, agent_id FROM current_labels"
+            " WHERE split IN ('train', 'validation') AND query_hash > ?1"
+            " ORDER BY query_hash LIMIT ?2",
+            after,
+            PAGE_ROWS,
+        )
+    )
+
+
+async def newest_label_in_force(db: Database) -> str | None:
+    rows = await db.run(statement("SELECT max(label_id) AS id FROM current_labels"))
+    newest: str | None = rows[0]["id"]
+    return newest
+
+
 def _page(moment: int, after: str) -> Statement:
     return statement(
         f"{_SELECT_IN_FORCE} AND label.query_hash > ?2 ORDER BY label.query_hash LIMIT ?3",

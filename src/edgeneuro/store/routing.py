@@ -3,6 +3,7 @@
 from edgeneuro.domain.routing import RoutingConfig, build_routing_config
 from edgeneuro.settings import Settings
 from edgeneuro.store.agents import agent_from_row, select_enabled
+from edgeneuro.store.classifiers import classifier_model_from_row, select_classifier_models
 from edgeneuro.store.config import config_from_rows, select_config, select_revision
 from edgeneuro.store.database import Database
 from edgeneuro.store.discovered import facts_from_row, select_discovered
@@ -11,7 +12,7 @@ from edgeneuro.store.providers import provider_from_row, select_enabled_provider
 
 
 async def load_routing_config(db: Database, settings: Settings) -> RoutingConfig:
-    revision, config, agents, models, discovered, providers = await db.batch(
+    revision, config, agents, models, discovered, providers, classifiers = await db.batch(
         [
             select_revision(),
             select_config(),
@@ -19,6 +20,7 @@ async def load_routing_config(db: Database, settings: Settings) -> RoutingConfig
             select_models(),
             select_discovered(),
             select_enabled_providers(),
+            select_classifier_models(),
         ]
     )
     return build_routing_config(
@@ -29,4 +31,5 @@ async def load_routing_config(db: Database, settings: Settings) -> RoutingConfig
         [model_from_row(row) for row in models],
         [facts_from_row(row) for row in discovered],
         [provider_from_row(row) for row in providers],
+        [classifier_model_from_row(row) for row in classifiers],
     )

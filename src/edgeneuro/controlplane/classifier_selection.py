@@ -1,0 +1,101 @@
+"""Selecting a classifier, which is then asked before the active model."""
+
+from edgeneuro.call import Call
+from edgeneuro.classifier.model import InvalidModelError, loads
+from edgeneuro.controlplane.audit import commit
+from edgeneuro.controlplane.gate import gate_fault
+from edgeneuro.domain.classifier import Classifier
+from edgeneuro.domain.model import ModelSelect, ModelSelection
+from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.errors import ConflictError, InvalidRequestError
+from edgeneuro.store import classifiers as store
+from edgeneuro.store.config import delete_settings, store_settings
+
+
+async def select_classifier(call: Call, config: RoutingConfig, body: ModelSelect) -> ModelSelection:
+    """Puts a classifier before the active model, or with null takes the selected one away."""
+    previous = config.classifier
+    if "expected_active" in body.model_fields_set and body.expected_active != previous:
+        raise changed_meanwhile(previous)
+    selection = ModelSelection(active=body.model_id, previous=previous)
+    if body.model_id is None:
+        if previous is None:
+            return selection
+        change = delete_settings(["classifier"], at_revision=config.revision)
+    else:
+        await _require_selectable(call, config, body.model_id, gate=body.gate)
+        change = store_settings(
+            {"classifier": body.model_id},
+            now_ms=call.services.now_ms(),
+            at_revision=config.revision,
+        )
+    rows = await commit(
+        call,
+        [change],
+        action="select",
+        resource="classifier",
+        resource_id=body.model_id or previous or "",
+        after=selection,
+    )
+    if not rows:
+        raise changed_meanwhile((await call.services.routing.current()).classifier)
+    return selection
+
+
+async def _require_selectable(
+    call: Call, config: RoutingConfig, classifier_id: str, *, gate: bool
+) -> None:
+    made = await require_usable(call, classifier_id, param="model_id")
+    if not gate:
+        return
+    selected = None
+    if config.classifier is not None:
+        selected = await store.find_classifier(call.services.db, config.classifier)
+    before = None if selected is None else selected.metrics
+    why = gate_fault(made.metrics, before, target=config.classifier_target)
+    if why is not None:
+        raise ConflictError(
+            f"The gate does not let {classifier_id!r} through: {why}. Label more and train again,"
+            " or select it with `gate` false.",
+            code="gate_closed",
+            param="gate",
+        )
+
+
+async def require_usable(call: Call, classifier_id: str, *, param: str) -> Classifier:
+    """The classifier of that id, if it can answer. Raises InvalidRequestError, or ConflictError
+    where its model is damaged."""
+    found = await store.find_classifier(call.services.db, classifier_id)
+    if found is None:
+        raise InvalidRequestError(
+            f"{param}: there is no classifier {classifier_id!r}. GET /v1/classifiers lists them.",
+            code="classifier_not_found",
+            param=param,
+        )
+    if found.state != "succeeded":
+        raise InvalidRequestError(
+            f"{param}: the classifier {classifier_id!r} is {found.state}; choose one that has"
+            " succeeded.",
+            code="classifier_not_ready",
+            param=param,
+        )
+    try:
+        loads(await store.read_model(call.services.db, classifier_id))
+    except InvalidModelError as error:
+        raise ConflictError(
+            f"{param}: the model of {classifier_id!r} cannot be used ({error}). Train another one"
+            " with POST /v1/classifiers.",
+            code="classifier_damaged",
+            param=param,
+        ) from error
+    return found
+
+
+def changed_meanwhile(active: str | None) -> ConflictError:
+    named = "none is selected" if active is None else f"{active!r} is selected"
+    return ConflictError(
+        f"The configuration has changed meanwhile; of the classifiers {named}. Look, then try"
+        " again.",
+        code="active_model_changed",
+        param="expected_active",
+    )

@@ -1,0 +1,124 @@
+"""Classifiers in the control plane: having one learned from the labels, and what came of it."""
+
+from edgeneuro.call import Call
+from edgeneuro.controlplane.audit import commit
+from edgeneuro.controlplane.training import run_slice
+from edgeneuro.domain.classifier import (
+    ID_PREFIX,
+    Classifier,
+    ClassifierCreate,
+    ClassifierDeleted,
+    TrainingOptions,
+)
+from edgeneuro.domain.page import Page, PageQuery, page_of
+from edgeneuro.errors import ConflictError, NotFoundError
+from edgeneuro.store import classifiers as store
+
+_UNDER_WAY = ("queued", "running")
+
+
+async def create_classifier(call: Call, body: ClassifierCreate) -> Classifier:
+    """Have a classifier learned from the labels in force. The job goes on by itself; read it to see
+    how far it is."""
+    services = call.services
+    config = await services.routing.fresh()
+    options = TrainingOptions(
+        target=config.classifier_target if body.target is None else body.target,
+        min_labels=config.classifier_min_labels if body.min_labels is None else body.min_labels,
+        seed=body.seed,
+    )
+    classifier_id = services.new_id(ID_PREFIX)
+    rows = await commit(
+        call,
+        [
+            store.insert_classifier(
+                classifier_id,
+                created_ms=services.now_ms(),
+                created_by=call.credential.key_id,
+                options=options,
+                agents=list(config.agents),
+            )
+        ],
+        action="create",
+        resource="classifier",
+        resource_id=classifier_id,
+        after=options,
+    )
+    if not rows:
+        raise ConflictError(
+            "Another training is under way. Wait for it, or cancel it with"
+            " POST /v1/classifiers/{classifier_id}/cancel.",
+            code="training_under_way",
+        )
+    call.background(run_slice(services, classifier_id))
+    return store.classifier_from_row(rows[0])
+
+
+async def list_classifiers(call: Call, query: PageQuery) -> Page[Classifier]:
+    """List classifiers and their trainings, newest first."""
+    selected = (await call.services.routing.current()).classifier
+    found = await store.list_classifiers(call.services.db, limit=query.limit + 1, after=query.after)
+    return page_of([_shown(each, selected) for each in found], limit=query.limit)
+
+
+async def get_classifier(call: Call, classifier_id: str) -> Classifier:
+    """Read one classifier. While its training is under way, this has it go on."""
+    found = await _find(call, classifier_id)
+    if found.state in _UNDER_WAY:
+        call.background(run_slice(call.services, classifier_id))
+    return found
+
+
+async def cancel_classifier(call: Call, classifier_id: str) -> Classifier:
+    """End a training that is under way; what it has learned is dropped."""
+    services = call.services
+    before = await _find(call, classifier_id)
+    rows = await commit(
+        call,
+        [store.cancel(classifier_id, now_ms=services.now_ms())],
+        action="cancel",
+        resource="classifier",
+        resource_id=classifier_id,
+        before=before,
+    )
+    if not rows:
+        raise ConflictError(
+            f"The training of {classifier_id!r} has ended already.", code="training_ended"
+        )
+    await services.db.run(store.delete_work(classifier_id))
+    return store.classifier_from_row(rows[0])
+
+
+async def delete_classifier(call: Call, classifier_id: str) -> ClassifierDeleted:
+    """Delete a classifier for good; the selected one cannot be."""
+    before = await _find(call, classifier_id)
+    rows = await commit(
+        call,
+        [store.delete_classifier(classifier_id)],
+        action="delete",
+        resource="classifier",
+        resource_id=classifier_id,
+        before=before,
+    )
+    if not rows:
+        raise ConflictError(
+            "This classifier is selected. Select another one first, or none with"
+            ' POST /v1/models/select {"model_id": null, "type": "classifier"}.',
+            code="classifier_selected",
+        )
+    return ClassifierDeleted(id=classifier_id)
+
+
+async def _find(call: Call, classifier_id: str) -> Classifier:
+    found = await store.find_classifier(call.services.db, classifier_id)
+    if found is None:
+        raise NotFoundError(
+            f"There is no classifier {classifier_id[:200]!r}. GET /v1/classifiers lists them.",
+            code="unknown_classifier",
+            param="classifier_id",
+        )
+    return _shown(found, (await call.services.routing.current()).classifier)
+
+
+def _shown(classifier: Classifier, selected: str | None) -> Classifier:
+    return classifier.model_copy(update={"active": classifier.id == selected})

@@ -1,0 +1,73 @@
+"""The retrain rule: after so many new labels a training begins by itself. What comes of it is
+selected by itself only where a classifier is selected already and the gate lets it through."""
+
+from edgeneuro.controlplane.audit import audit_row
+from edgeneuro.controlplane.gate import gate_fault
+from edgeneuro.domain.classifier import ID_PREFIX, RULE, Classifier, Metrics, TrainingOptions
+from edgeneuro.domain.model import ModelSelection
+from edgeneuro.services import Services
+from edgeneuro.store import classifiers as store
+from edgeneuro.store.database import Statement
+
+_REQUEST = "cron"  # where an audit row names the request
+
+
+async def retrain_by_rule(services: Services) -> None:
+    """Begins a training where the rule says so."""
+    config = await services.routing.current()
+    if config.retrain_after_labels is None:
+        return
+    found = await store.list_classifiers(services.db, limit=1)
+    newest = found[0] if found else None
+    if newest is not None and newest.state in ("queued", "running"):
+        return
+    since = None if newest is None else newest.last_label_id
+    wanted = config.retrain_after_labels
+    if await store.count_newer_labels(services.db, since, most=wanted) < wanted:
+        return
+    options = TrainingOptions(
+        target=config.classifier_target, min_labels=config.classifier_min_labels, seed=0
+    )
+    classifier_id = services.new_id(ID_PREFIX)
+    insert = store.insert_classifier(
+        classifier_id,
+        created_ms=services.now_ms(),
+        created_by=RULE,
+        options=options,
+        agents=list(config.agents),
+    )
+    audited = audit_row(
+        services,
+        actor=RULE,
+        request_id=_REQUEST,
+        action="create",
+        resource="classifier",
+        resource_id=classifier_id,
+        after=options,
+    )
+    await services.db.batch([insert, audited])
+
+
+async def selection_by_rule(
+    services: Services, made: Classifier, metrics: Metrics
+) -> list[Statement]:
+    """What selects the classifier that the rule had learned, where it may be; goes into the batch
+    that ends the training, so that an operator's roll-back is never undone later."""
+    config = await services.routing.fresh()
+    if made.created_by != RULE or config.classifier is None:
+        return []
+    selected = await store.find_classifier(services.db, config.classifier)
+    before = None if selected is None else selected.metrics
+    if gate_fault(metrics, before, target=config.classifier_target) is not None:
+        return []
+    select = store.replace_selected(made.id, previous=config.classifier, now_ms=services.now_ms())
+    audited = audit_row(
+        services,
+        actor=RULE,
+        request_id=_REQUEST,
+        action="select",
+        resource="classifier",
+        resource_id=made.id,
+        after=ModelSelection(active=made.id, previous=config.classifier),
+    )
+    return [select, audited]

@@ -1,0 +1,228 @@
+"""Trainings of classifiers, slice by slice. Whoever gets to it first makes the next slice: the
+request that began the training, one that looks at it, or the cron. What a slice came to is kept
+before the training is let go of, so one that is killed is made again and nothing comes out
+otherwise."""
+
+import json
+from collections.abc import Sequence
+
+from edgeneuro.classifier.examples import Examples, Labelled, prepare
+from edgeneuro.classifier.model import Model, dumps
+from edgeneuro.classifier.training import Plan, Training
+from edgeneuro.controlplane.retraining import selection_by_rule
+from edgeneuro.domain.classifier import AgentThreshold, Classifier
+from edgeneuro.errors import DatabaseError
+from edgeneuro.services import Services
+from edgeneuro.store import trainings as store
+from edgeneuro.store.classifiers import delete_work, read_parts
+from edgeneuro.store.database import Rows, Statement, Value
+from edgeneuro.store.datasets import newest_label_in_force, training_labels
+
+# Longer than any slice may take: a request's work ends 30 s after its answer, a cron's after 30 s
+# of CPU time.
+LEASE_MS = 120_000
+# A slice, in the time in which workerd adds one class of a visit to one label (1.6 us, measured);
+# 5,000 labels of 15 agents are 10 million, some 16 s.
+SLICE_COST = 11_000_000
+_VISIT_COST, _LABEL_COST = 30, 120  # of a visit beside its classes; of making a label ready
+# After each step other requests have their turn; without a timer they would not.
+_STEP_COST, _PAUSE_SECONDS = 20_000, 0.001
+# Slices of one training that were begun in a row and never ended.
+_MOST_TRIES = 5
+_MOST_LABELS, _MOST_CHARACTERS = 50_000, 10_000_000  # that fit an isolate's memory
+_PARTS_A_STATE = 1_000  # numbers of one state's parts; the next state has others
+_CHECKSUM_BYTES = 32
+
+
+class _LostError(Exception):
+    """The training was cancelled, or is another's by now."""
+
+
+async def run_slice(services: Services, classifier_id: str, *, cost: int = SLICE_COST) -> None:
+    """Makes the training's next slice, if nobody else is at it. What fails for D1's sake is tried
+    again."""
+    try:
+        now = services.now_ms()
+        held = await store.claim(services.db, classifier_id, now_ms=now, until_ms=now + LEASE_MS)
+        if held is not None:
+            await _Slice(services, held, cost).run()
+    except _LostError:
+        return
+    except DatabaseError as error:
+        services.failures.note("classifier_training", error)
+
+
+class _Slice:
+    def __init__(self, services: Services, held: store.Claim, cost: int) -> None:
+        self._services = services
+        self._held = held
+        self._left = cost
+        self._progress = held.training.progress.model_copy()
+        self._labels = held.training.labels
+        self._last_label_id = held.training.last_label_id
+
+    @property
+    def _job(self) -> Classifier:
+        return self._held.training
+
+    async def run(self) -> None:
+        if self._progress.tries > _MOST_TRIES:
+            await self._fail(f"a slice was begun {_MOST_TRIES} times and never came to its end")
+            return
+        try:
+            examples = await self._examples()
+            training = await self._training(examples)
+            await self._train(training, len(examples.classes))
+            if training.finished:
+                await self._succeed(training.model(), examples)
+            else:
+                await self._keep(training)
+        except (ValueError, OverflowError) as error:
+            await self._fail(str(error))
+
+    async def _examples(self) -> Examples:
+        """Made of the labels in the first slice, kept for the others."""
+        if self._progress.stage != "labels":
+            kept = await read_parts(self._services.db, self._job.id, "examples")
+            return Examples.from_bytes(kept)
+        self._last_label_id = await newest_label_in_force(self._services.db)
+        examples = prepare(await self._read_labels())
+        self._labels = len(examples)
+        self._progress.left_out["conflict"] = examples.conflicts
+        self._left -= len(examples) * _LABEL_COST
+        if not examples.classes:
+            raise ValueError(
+                "no label names an agent that is enabled, so there is nothing to learn"
+            )
+        self._progress.stage = "training"
+        await self._write("examples", examples.to_bytes())
+        await self._advance(keep=True)
+        return examples
+
+    async def _read_labels(self) -> list[Labelled]:
+        """By query hash: where there are too many, those that are left out are any."""
+        agents = set(self._job.agents)
+        read: list[Labelled] = []
+        unknown, characters, after = 0, 0, ""
+        while page := await training_labels(self._services.db, after):
+            after = page[-1]["query_hash"]
+            for row in page:
+                if row["agent_id"] is not None and row["agent_id"] not in agents:
+                    unknown += 1
+                else:
+                    read.append(Labelled(row["query"], row["agent_id"]))
+                    characters += len(row["query"])
+            if len(read) > _MOST_LABELS or characters > _MOST_CHARACTERS:
+                break
+        self._progress.left_out["agent_not_enabled"] = unknown
+        return read[:_MOST_LABELS]
+
+    async def _training(self, examples: Examples) -> Training:
+        options, slices = self._job.options, self._progress.slices
+        if not slices:
+            plan = Plan(seed=options.seed, target=options.target, min_labels=options.min_labels)
+            return Training(examples, plan)
+        state = await read_parts(
+            self._services.db, self._job.id, "state", first=slices * _PARTS_A_STATE
+        )
+        return Training.resume(state, examples)
+
+    async def _train(self, training: Training, classes: int) -> None:
+        cost = classes + _VISIT_COST
+        while self._left > 0 and not training.finished:
+            visits = training.step(max(1, min(_STEP_COST, self._left) // cost))
+            self._progress.visits += visits
+            self._left -= max(1, visits) * cost
+            await self._services.sleep(_PAUSE_SECONDS)
+
+    async def _keep(self, training: Training) -> None:
+        self._progress.slices += 1
+        self._progress.tries = 0
+        first = self._progress.slices * _PARTS_A_STATE
+        await self._write("state", training.to_bytes(), first=first)
+        await self._advance(keep=False)
+        await self._services.db.run(store.delete_states(self._job.id, below=first))
+
+    async def _succeed(self, model: Model, examples: Examples) -> None:
+        if model.calibration.refusal is not None:
+            await self._fail(model.calibration.refusal, _told(self._job, model, examples))
+            return
+        content = dumps(model)
+        await self._write("model", content)
+        outcome: dict[str, Value] = {
+            **_told(self._job, model, examples),
+            "metrics": json.dumps(model.calibration.metrics),
+            "size": len(content),
+            "checksum": content[-_CHECKSUM_BYTES:].hex(),
+        }
+        self._progress.slices += 1
+        self._progress.stage = "finished"
+        metrics = model.calibration.metrics
+        selection = await selection_by_rule(self._services, self._job, metrics)
+        await self._end("succeeded", outcome=outcome, then=selection)
+
+    async def _fail(self, why: str, outcome: dict[str, Value] | None = None) -> None:
+        await self._end("failed", error=why, outcome=outcome)
+
+    async def _end(
+        self,
+        state: str,
+        *,
+        error: str | None = None,
+        outcome: dict[str, Value] | None = None,
+        then: Sequence[Statement] = (),
+    ) -> None:
+        self._progress.tries = 0
+        finished = store.finish(
+            self._held,
+            state,
+            now_ms=self._services.now_ms(),
+            progress=self._progress,
+            labels=self._labels,
+            error=error,
+            outcome=outcome,
+        )
+        work = delete_work(self._job.id)
+        rows = await self._services.db.batch([finished, *then, work])
+        self._services.routing.forget()
+        _require(rows[0])
+
+    async def _advance(self, *, keep: bool) -> None:
+        advanced = store.advance(
+            self._held,
+            self._progress,
+            labels=self._labels,
+            last_label_id=self._last_label_id,
+            keep=keep,
+        )
+        _require(await self._services.db.run(advanced))
+
+    async def _write(self, kind: str, content: bytes, *, first: int = 0) -> None:
+        if not await store.write_parts(self._services.db, self._held, kind, content, first=first):
+            raise _LostError
+
+
+def _require(rows: Rows) -> None:
+    if not rows:
+        raise _LostError
+
+
+def _told(job: Classifier, model: Model, examples: Examples) -> dict[str, Value]:
+    """Of each agent that was enabled, how many labels it had and from when on it is answered."""
+    calibration, counts = model.calibration, examples.counts()
+    place = {agent: number for number, agent in enumerate(model.classes)}
+    least = job.options.min_labels
+    told = []
+    for agent in job.agents:
+        at = place.get(agent)
+        threshold = None if at is None else calibration.thresholds[at]
+        reason = calibration.reasons.get(agent, calibration.refusal)
+        told.append(
+            AgentThreshold(
+                agent_id=agent,
+                labels=0 if at is None else counts[at],
+                threshold=threshold,
+                reason=f"0 labels; {least} are needed" if at is None else reason,
+            ).model_dump()
+        )
+    return {"per_agent": json.dumps(told)}

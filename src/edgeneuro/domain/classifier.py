@@ -1,0 +1,87 @@
+"""Classifiers: learned from the labels by a job, asked before any model once selected."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgeneuro.domain.numbers import INTEGRAL
+
+ID_PREFIX = "clf"
+RULE = "rule"  # who has a classifier learned where nobody asked for it
+ClassifierState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+ClassifierId = Annotated[str, Field(min_length=1, max_length=64)]
+TargetAccuracy = Annotated[float, Field(ge=0.5, le=0.9999, allow_inf_nan=False)]
+MinLabels = Annotated[int, Field(ge=1, le=10_000), INTEGRAL]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1), INTEGRAL]
+Metrics = dict[str, float | int | None]
+
+
+class ClassifierCreate(BaseModel):
+    """What is left out is as the settings `classifier_target` and `classifier_min_labels` say; the
+    same labels and seed make the same classifier."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    target: TargetAccuracy | None = None
+    min_labels: MinLabels | None = None
+    seed: Seed = 0
+
+
+class TrainingOptions(BaseModel):
+    target: float
+    min_labels: int
+    seed: int
+
+
+class TrainingProgress(BaseModel):
+    """`slices` are done and kept; `visits` is how often they looked at a label. `tries` counts how
+    often the next one was begun. `left_out` counts labels that are not learned from, by why."""
+
+    stage: Literal["labels", "training", "finished"] = "labels"
+    slices: int = 0
+    visits: int = 0
+    tries: int = 0
+    left_out: dict[str, int] = Field(default_factory=dict)
+
+
+class AgentThreshold(BaseModel):
+    """`threshold` is the probability from which on the agent is answered; null: never, and `reason`
+    says why."""
+
+    agent_id: str
+    labels: int
+    threshold: float | None
+    reason: str | None = None
+
+
+class Classifier(BaseModel):
+    """A training and what came of it. `agents` were enabled when it began; `labels` is how many it
+    has learned from. `metrics` are of held-out labels: the share that is answered (`coverage`) and
+    how often rightly (`answered_accuracy`), the share of unknown topics that is answered (`leak`).
+    `version` names the model's content."""
+
+    object: Literal["classifier"] = "classifier"
+    id: str
+    state: ClassifierState
+    created_at: str
+    created_by: str
+    started_at: str | None
+    finished_at: str | None
+    options: TrainingOptions
+    progress: TrainingProgress
+    error: str | None
+    agents: list[str]
+    labels: int
+    last_label_id: str | None
+    metrics: Metrics | None
+    per_agent: list[AgentThreshold] | None
+    size: int | None
+    checksum: str | None
+    version: str | None
+    active: bool = False
+
+
+class ClassifierDeleted(BaseModel):
+    object: Literal["classifier.deleted"] = "classifier.deleted"
+    id: str
+    deleted: Literal[True] = True

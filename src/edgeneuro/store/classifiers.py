@@ -1,0 +1,204 @@
+"""The tables `classifiers`, trainings with what came of them, and `classifier_parts`, their bytes.
+What a training writes while it is under way is in trainings.py."""
+
+import json
+from collections.abc import Sequence
+
+from edgeneuro.classifier.model import InvalidModelError
+from edgeneuro.domain.classifier import Classifier, TrainingOptions, TrainingProgress
+from edgeneuro.domain.model import Model, Pricing
+from edgeneuro.store.database import Database, Row, Statement, statement
+from edgeneuro.store.times import rfc3339
+
+_VERSION_DIGITS = 12
+COLUMNS = (
+    "id, state, created_at, created_by, started_at, finished_at, options, progress, error, agents,"
+    " labels, last_label_id, metrics, per_agent, size, checksum"
+)
+UNDER_WAY = "state IN ('queued', 'running')"
+
+
+def insert_classifier(
+    classifier_id: str,
+    *,
+    created_ms: int,
+    created_by: str,
+    options: TrainingOptions,
+    agents: Sequence[str],
+) -> Statement:
+    """Only while no other training is under way: no row comes back where one is."""
+    return statement(
+        f"INSERT INTO classifiers ({COLUMNS})"
+        " SELECT ?1, 'queued', ?2, ?3, NULL, NULL, ?4, ?5, NULL, ?6, 0,"
+        " (SELECT max(label_id) FROM current_labels), NULL, NULL, NULL, NULL"
+        f" WHERE NOT EXISTS (SELECT 1 FROM classifiers WHERE {UNDER_WAY}) RETURNING {COLUMNS}",
+        classifier_id,
+        created_ms,
+        created_by,
+        options.model_dump_json(),
+        TrainingProgress().model_dump_json(),
+        json.dumps(agents),
+    )
+
+
+def select_under_way() -> Statement:
+    return statement(
+        f"SELECT {COLUMNS} FROM classifiers WHERE {UNDER_WAY} ORDER BY created_at, id LIMIT 1"
+    )
+
+
+async def read_parts(db: Database, classifier_id: str, kind: str, *, first: int = 0) -> bytes:
+    """The bytes of the parts from `first` on, one part a query; empty where there are none."""
+    parts: list[bytes] = []
+    while True:
+        rows = await db.run(
+            statement(
+                "SELECT hex(content) AS content FROM classifier_parts"
+                " WHERE classifier_id = ?1 AND kind = ?2 AND part = ?3",
+                classifier_id,
+                kind,
+                first + len(parts),
+            )
+        )
+        if not rows:
+            return b"".join(parts)
+        parts.append(bytes.fromhex(rows[0]["content"]))
+
+
+async def read_model(db: Database, classifier_id: str) -> bytes:
+    """The model's bytes, for classifier.model.loads, which refuses those that are damaged. Raises
+    InvalidModelError where they are not those that the training made."""
+    rows = await db.run(
+        statement(
+            "SELECT checksum FROM classifiers WHERE id = ?1 AND state = 'succeeded'", classifier_id
+        )
+    )
+    content = await read_parts(db, classifier_id, "model") if rows else b""
+    if not content:
+        raise InvalidModelError(f"there is no model of the classifier {classifier_id!r}")
+    if not content.endswith(bytes.fromhex(rows[0]["checksum"])):
+        raise InvalidModelError("the checksum is wrong: these are not the bytes of this classifier")
+    return content
+
+
+def delete_work(classifier_id: str) -> Statement:
+    """What a training that has ended leaves beside its model."""
+    return statement(
+        "DELETE FROM classifier_parts WHERE classifier_id = ?1 AND EXISTS (SELECT 1"
+        f" FROM classifiers WHERE id = ?1 AND NOT {UNDER_WAY}"
+        " AND (kind <> 'model' OR state <> 'succeeded'))",
+        classifier_id,
+    )
+
+
+def cancel(classifier_id: str, *, now_ms: int) -> Statement:
+    return statement(
+        "UPDATE classifiers SET state = 'cancelled', finished_at = ?2"
+        f" WHERE id = ?1 AND {UNDER_WAY} RETURNING {COLUMNS}",
+        classifier_id,
+        now_ms,
+    )
+
+
+def delete_classifier(classifier_id: str) -> Statement:
+    """With its parts; no row comes back where it is selected."""
+    return statement(
+        "DELETE FROM classifiers WHERE id = ?1 AND NOT EXISTS"
+        " (SELECT 1 FROM config WHERE key = 'classifier' AND value = json_quote(?1)) RETURNING id",
+        classifier_id,
+    )
+
+
+def replace_selected(classifier_id: str, *, previous: str, now_ms: int) -> Statement:
+    """Selects a classifier that has succeeded, only while `previous` is the selected one."""
+    return statement(
+        "UPDATE config SET value = json_quote(?1), updated_at = ?3 WHERE key = 'classifier'"
+        " AND value = json_quote(?2)"
+        " AND EXISTS (SELECT 1 FROM classifiers WHERE id = ?1 AND state = 'succeeded')"
+        " RETURNING key",
+        classifier_id,
+        previous,
+        now_ms,
+    )
+
+
+async def find_classifier(db: Database, classifier_id: str) -> Classifier | None:
+    rows = await db.run(
+        statement(f"SELECT {COLUMNS} FROM classifiers WHERE id = ?1", classifier_id)
+    )
+    return classifier_from_row(rows[0]) if rows else None
+
+
+async def list_classifiers(
+    db: Database, *, limit: int, after: str | None = None
+) -> list[Classifier]:
+    """Newest first; `after` is the id of the last one seen."""
+    rows = await db.run(
+        statement(
+            f"SELECT {COLUMNS} FROM classifiers WHERE (?1 IS NULL OR id < ?1)"
+            " ORDER BY id DESC LIMIT ?2",
+            after,
+            limit,
+        )
+    )
+    return [classifier_from_row(row) for row in rows]
+
+
+def select_classifier_models() -> Statement:
+    """The newest of those that can answer."""
+    return statement(
+        "SELECT id, created_at, metrics, labels, size FROM classifiers WHERE state = 'succeeded'"
+        " ORDER BY id DESC LIMIT 100"
+    )
+
+
+def classifier_model_from_row(row: Row) -> Model:
+    return Model(
+        id=row["id"],
+        created=row["created_at"] // 1000,
+        owned_by="you",
+        type="classifier",
+        base_model=row["id"],
+        adapter=None,
+        provider="edgeneuro",
+        status="available",
+        supports_lora=False,
+        json_mode=False,
+        context_window=None,
+        pricing=Pricing(input_per_million=0, output_per_million=0),
+        metrics=json.loads(row["metrics"]),
+        labels=row["labels"],
+        size=row["size"],
+    )
+
+
+async def count_newer_labels(db: Database, label_id: str | None, *, most: int) -> int:
+    """How many labels in force are newer than that one, counted up to `most`."""
+    rows = await db.run(
+        statement(
+            "SELECT count(*) AS labels FROM (SELECT 1 FROM current_labels"
+            " WHERE ?1 IS NULL OR label_id > ?1 LIMIT ?2)",
+            label_id,
+            most,
+        )
+    )
+    return int(rows[0]["labels"])
+
+
+def classifier_from_row(row: Row) -> Classifier:
+    checksum: str | None = row["checksum"]
+    return Classifier.model_validate(
+        {
+            **row,
+            **{name: json.loads(row[name]) for name in ("options", "progress", "agents")},
+            **{
+                name: None if row[name] is None else json.loads(row[name])
+                for name in ("metrics", "per_agent")
+            },
+            **{
+                name: None if row[name] is None else rfc3339(row[name])
+                for name in ("created_at", "started_at", "finished_at")
+            },
+            "version": checksum[:_VERSION_DIGITS] if checksum else None,
+        }
+    )

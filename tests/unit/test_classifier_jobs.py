@@ -1,0 +1,333 @@
+"""Trainings as jobs: in slices, killed anywhere, held by one at a time, cancelled, refused, and
+begun by the retrain rule."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edgeneuro.controlplane.training import LEASE_MS, run_slice
+from edgeneuro.services import Services
+from edgeneuro.settings import Settings
+from edgeneuro.store.classifiers import read_model
+from edgeneuro.store.database import Rows
+from edgeneuro.store.sqlite import SqliteDatabase
+from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Product
+from tests.unit.trainings import AGENTS, create, import_labels, minute, select, shown, train
+
+SMALL = 100_000  # cost of a slice, of which a training here has several
+
+
+class Killed(BaseException):
+    """The isolate is gone in the middle of its work."""
+
+
+class MortalDatabase(SqliteDatabase):
+    """After `left` more calls the caller dies, before or after the call was done."""
+
+    left: int | None = None
+    done_first = False
+
+    async def batch(self, statements: Any, /) -> list[Rows]:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                if self.done_first:
+                    await super().batch(statements)
+                raise Killed
+        return await super().batch(statements)
+
+
+@pytest.fixture
+def mortal(settings: Settings) -> Product:
+    return Product(MortalDatabase(SCHEMA), settings)
+
+
+async def with_agents(product: Product) -> Product:
+    for agent in (IT, HR, GENERAL):
+        await product.call("POST", "/v1/agents", agent)
+    return product
+
+
+def queue(product: Product) -> str:
+    """A training of which nothing is done yet."""
+    classifier_id = "clf_queued"
+    product.execute(
+        "INSERT INTO classifiers (id, state, created_at, created_by, options, progress, agents,"
+        " labels) VALUES ('clf_queued', 'queued', 0, 'admin_token',"
+        ' \'{"target": 0.9, "min_labels": 5, "seed": 0}\', \'{"tries": 0}\','
+        ' \'["it_support", "hr", "general"]\', 0)'
+    )
+    return classifier_id
+
+
+def slept(product: Product, sleep: Callable[[float], Awaitable[None]]) -> Services:
+    """Of another isolate over the same database, in whose slices `sleep` comes in between."""
+    other = Product(product.database, product.services.settings, clock=product.clock)
+    return replace(other.services, sleep=sleep)
+
+
+def state(product: Product) -> dict[str, Any]:
+    return product.rows("SELECT * FROM classifiers ORDER BY id DESC LIMIT 1")[0]
+
+
+async def test_slices_make_the_model_that_one_go_makes(product: Product) -> None:
+    await import_labels(product)
+    whole = await train(product)
+    classifier_id = queue(product)
+    slices = 0
+    while state(product)["state"] in ("queued", "running"):
+        await run_slice(product.services, classifier_id, cost=SMALL)
+        slices += 1
+    assert slices > 3
+    assert (await shown(product, classifier_id))["progress"]["slices"] == slices
+    made = await read_model(product.database, classifier_id)
+    assert made == await read_model(product.database, whole["id"])
+
+
+@pytest.mark.parametrize("done_first", [False, True])
+async def test_killed_at_every_call_of_the_database_it_makes_the_same_model(
+    mortal: Product, done_first: bool
+) -> None:
+    product = await with_agents(mortal)
+    database = product.database
+    assert isinstance(database, MortalDatabase)
+    await import_labels(product)
+    whole = await train(product)
+    classifier_id = queue(product)
+    database.done_first = done_first
+    deaths, reached = 0, 0
+    while state(product)["state"] in ("queued", "running"):
+        database.left = reached
+        try:
+            await run_slice(product.services, classifier_id, cost=SMALL)
+            reached = 0
+        except Killed:
+            deaths, reached = deaths + 1, reached + 1
+            # The row's own count must not end a training that is killed on purpose so often.
+            product.execute("UPDATE classifiers SET progress = json_set(progress, '$.tries', 0)")
+        product.clock.seconds += LEASE_MS / 1000
+    database.left = None
+    assert deaths > 20
+    made = await read_model(database, classifier_id)
+    assert made == await read_model(database, whole["id"])
+    kinds = product.rows("SELECT DISTINCT kind FROM classifier_parts")
+    assert kinds == [{"kind": "model"}] or done_first
+
+
+async def test_two_never_make_the_same_slice(product: Product) -> None:
+    await import_labels(product)
+    classifier_id = queue(product)
+    other = Product(product.database, product.services.settings, clock=product.clock)
+    seen: list[int] = []
+
+    async def meanwhile(seconds: float) -> None:
+        await run_slice(other.services, classifier_id, cost=SMALL)
+        seen.append(state(product)["claimed_until"])
+
+    await run_slice(slept(product, meanwhile), classifier_id, cost=SMALL)
+    assert set(seen) == {product.services.now_ms() + LEASE_MS}
+    assert (await shown(other, classifier_id))["progress"]["slices"] == 1
+
+
+async def test_who_was_overtaken_writes_nothing(product: Product) -> None:
+    await import_labels(product)
+    classifier_id = queue(product)
+    await run_slice(product.services, classifier_id, cost=SMALL)
+    other = Product(product.database, product.services.settings, clock=product.clock)
+    overtaken: list[dict[str, Any]] = []
+
+    async def stall(seconds: float) -> None:
+        if not overtaken:
+            product.clock.seconds += LEASE_MS / 1000
+            await run_slice(other.services, classifier_id, cost=2 * SMALL)
+            overtaken.append(state(product))
+
+    await run_slice(slept(product, stall), classifier_id, cost=SMALL)
+    assert [state(product)] == overtaken
+    parts = product.rows("SELECT part FROM classifier_parts WHERE kind = 'state'")
+    assert {row["part"] // 1_000 for row in parts} == {2}
+
+
+async def test_one_training_at_a_time(product: Product) -> None:
+    queue(product)
+    refused = await create(product)
+    assert (refused.status, refused.json()["error"]["code"]) == (409, "training_under_way")
+
+
+async def test_the_cron_and_those_who_look_have_a_training_go_on(product: Product) -> None:
+    await import_labels(product)
+    queue(product)
+    await minute(product)
+    assert state(product)["state"] == "succeeded"
+    product.execute("DELETE FROM classifiers")
+    classifier_id = queue(product)
+    assert (await shown(product, classifier_id))["state"] == "queued"
+    assert (await shown(product, classifier_id))["state"] == "succeeded"
+
+
+async def test_a_cancelled_training_stops_where_it_is(product: Product) -> None:
+    await import_labels(product)
+    classifier_id = queue(product)
+    await run_slice(product.services, classifier_id, cost=SMALL)
+    path = f"/v1/classifiers/{classifier_id}"
+    cancelled = (await product.call("POST", f"{path}/cancel")).json()
+    assert (cancelled["state"], cancelled["finished_at"] is None) == ("cancelled", False)
+    await run_slice(product.services, classifier_id, cost=SMALL)
+    assert (await shown(product, classifier_id))["progress"]["slices"] == 1
+    assert product.rows("SELECT * FROM classifier_parts") == []
+    again = await product.call("POST", f"{path}/cancel")
+    assert (again.status, again.json()["error"]["code"]) == (409, "training_ended")
+    [entry] = (await product.call("GET", "/v1/audit?resource=classifier")).json()["data"]
+    assert (entry["action"], entry["before"]["state"]) == ("cancel", "running")
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/cancel"), ("DELETE", "")])
+async def test_a_training_that_is_ended_in_the_middle_of_a_slice_leaves_nothing(
+    product: Product, method: str, path: str
+) -> None:
+    await import_labels(product)
+    classifier_id = queue(product)
+
+    async def meanwhile(seconds: float) -> None:
+        await product.call(method, f"/v1/classifiers/{classifier_id}{path}")
+
+    await run_slice(slept(product, meanwhile), classifier_id)
+    assert product.rows("SELECT * FROM classifier_parts") == []
+    assert product.rows("SELECT * FROM classifiers WHERE state <> 'cancelled'") == []
+
+
+async def test_a_slice_that_never_ends_is_given_up(product: Product) -> None:
+    await import_labels(product)
+    classifier_id = queue(product)
+
+    async def die(seconds: float) -> None:
+        raise Killed
+
+    services = slept(product, die)
+    for _ in range(5):
+        with pytest.raises(Killed):
+            await run_slice(services, classifier_id)
+        product.clock.seconds += LEASE_MS / 1000
+    await run_slice(services, classifier_id)
+    row = state(product)
+    assert (row["state"], "begun 5 times" in row["error"]) == ("failed", True)
+
+
+@pytest.mark.parametrize("kind", ["examples", "state"])
+async def test_a_damaged_row_between_slices_ends_the_training(product: Product, kind: str) -> None:
+    await import_labels(product)
+    classifier_id = queue(product)
+    await run_slice(product.services, classifier_id, cost=SMALL)
+    product.execute(f"UPDATE classifier_parts SET content = zeroblob(50) WHERE kind = '{kind}'")
+    await run_slice(product.services, classifier_id, cost=SMALL)
+    assert state(product)["state"] == "failed"
+    assert state(product)["error"]
+
+
+async def test_while_d1_is_away_nothing_is_lost(product: Product) -> None:
+    await import_labels(product)
+    classifier_id = queue(product)
+    product.database.failing = True
+    await run_slice(product.services, classifier_id)
+    await minute(product)
+    assert product.failures.counts["classifier_training"] == 2
+    product.database.failing = False
+    await run_slice(product.services, classifier_id)
+    assert state(product)["state"] == "succeeded"
+
+
+async def test_without_labels_there_is_nothing_to_learn(product: Product) -> None:
+    made = await train(product)
+    assert (made["state"], made["metrics"], made["size"]) == ("failed", None, None)
+    assert "nothing to learn" in made["error"]
+
+
+async def test_one_agent_alone_or_too_few_labels_are_refused_with_the_reason(
+    product: Product,
+) -> None:
+    for n in range(20):
+        await product.call("POST", "/v1/labels", [{"query": f"leave {n}", "agent_id": "hr"}])
+    made = await train(product)
+    assert (made["state"], made["error"]) == (
+        "failed",
+        "fewer than two agents have 5 labels or more",
+    )
+    told = {each["agent_id"]: each for each in made["per_agent"]}
+    assert told["it_support"]["reason"] == "0 labels; 5 are needed"
+    assert (await product.call("GET", f"/v1/models/{made['id']}")).status == 404
+    assert product.rows("SELECT * FROM classifier_parts") == []
+
+
+async def test_labels_of_agents_that_are_gone_are_left_out_and_counted(product: Product) -> None:
+    await import_labels(product)
+    await product.call("PATCH", "/v1/agents/hr", {"enabled": False})
+    made = await train(product)
+    gone = product.rows("SELECT 1 FROM current_labels WHERE agent_id = 'hr' AND split <> 'test'")
+    assert made["progress"]["left_out"] == {"agent_not_enabled": len(gone), "conflict": 0}
+    assert "hr" not in {each["agent_id"] for each in made["per_agent"]}
+    assert "hr" not in made["agents"]
+
+
+async def test_the_rule_is_off_by_default(product: Product) -> None:
+    await import_labels(product)
+    await minute(product)
+    assert product.rows("SELECT * FROM classifiers") == []
+
+
+async def rule(product: Product, labels: int) -> None:
+    settings = {"retrain_after_labels": labels, "classifier_target": 0.9}
+    await product.call("PATCH", "/v1/config", settings)
+
+
+async def test_the_rule_trains_after_so_many_new_labels(product: Product) -> None:
+    await import_labels(product)
+    await rule(product, 5)
+    await minute(product)
+    await minute(product)
+    [made] = product.rows("SELECT * FROM classifiers")
+    assert (made["state"], made["created_by"]) == ("succeeded", "rule")
+    config = (await product.call("GET", "/v1/config")).json()
+    assert config["classifier"]["value"] is None, "none was selected before"
+    for n in range(5):
+        assert len(product.rows("SELECT * FROM classifiers")) == 1
+        await product.call("POST", "/v1/labels", [{"query": f"new {n}", "agent_id": "hr"}])
+        await minute(product)
+    assert len(product.rows("SELECT * FROM classifiers")) == 2
+    audit = (await product.call("GET", "/v1/audit?resource=classifier")).json()["data"]
+    assert {(entry["actor"], entry["action"]) for entry in audit} == {("rule", "create")}
+
+
+@pytest.mark.parametrize("coverage", [0.0, 2.0])
+async def test_what_the_rule_learned_replaces_a_selected_one_that_it_beats(
+    product: Product, coverage: float
+) -> None:
+    await import_labels(product)
+    first = (await train(product))["id"]
+    await select(product, first)
+    product.execute(
+        "UPDATE classifiers SET metrics ="
+        f" json_set(metrics, '$.coverage', {coverage}) WHERE id = '{first}'"
+    )
+    await rule(product, 1)
+    await product.call("POST", "/v1/labels", [{"query": "something new", "agent_id": "hr"}])
+    await minute(product)
+    config = (await product.call("GET", "/v1/config")).json()
+    selected = config["classifier"]["value"]
+    audit = (await product.call("GET", "/v1/audit?resource=classifier")).json()["data"]
+    by_rule = [entry["action"] for entry in audit if entry["actor"] == "rule"]
+    if coverage > 1:
+        assert (selected, by_rule) == (first, ["create"])
+    else:
+        assert selected == state(product)["id"] != first
+        assert by_rule == ["select", "create"]
+        assert audit[0]["after"]["previous"] == first
+        await select(product, first)
+        await minute(product)
+        config = (await product.call("GET", "/v1/config")).json()
+        assert config["classifier"]["value"] == first, "a roll-back stays"
+
+
+def test_agents_of_the_tests_are_those_of_the_product() -> None:
+    assert {each["id"] for each in (IT, HR, GENERAL)} == set(AGENTS)

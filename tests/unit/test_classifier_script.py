@@ -1,0 +1,64 @@
+"""`npm run classifier`: the same code from a terminal."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgeneuro.classifier.model import loads
+from edgeneuro.store.classifiers import read_model
+from scripts.classifier import main
+from tests.unit.conftest import Product
+from tests.unit.trainings import import_labels, train
+
+
+async def test_an_exported_file_makes_the_very_bytes_of_the_product(
+    product: Product, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await import_labels(product)
+    made = await train(product, seed=3)
+    exported = await product.call("GET", "/v1/datasets/export?format=flat&manifest=true")
+    data, out = tmp_path / "labels.jsonl", tmp_path / "model.bin"
+    data.write_text(exported.text, encoding="utf-8")
+    options = ["--target", "0.9", "--seed", "3"]
+    main(["train", "--data", str(data), "--out", str(out), *options])
+    assert out.read_bytes() == await read_model(product.database, made["id"])
+    assert loads(out.read_bytes()).labels == made["labels"]
+    told = capsys.readouterr().out
+    assert made["version"] in told
+    assert str(made["metrics"]["coverage"]) in told
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        (['{"query": "a"}'], "line 1: needs query and agent"),
+        (['{"query": "a", "agent": "hr"}', "no json"], "line 2"),
+        (['{"query": 7, "agent": "hr"}'], "line 1: query and agent are texts"),
+        (['{"query": "a", "agent": "none"}'], "no label names an agent"),
+        ([json.dumps({"query": f"leave {n}", "agent": "hr"}) for n in range(20)], "Never answered"),
+    ],
+)
+def test_a_file_that_nothing_can_be_learned_from_is_told(
+    tmp_path: Path, lines: list[str], why: str
+) -> None:
+    data, out = tmp_path / "labels.jsonl", tmp_path / "model.bin"
+    data.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--data", str(data), "--out", str(out)])
+    assert why in str(ended.value)
+    assert not out.exists()
+
+
+def test_the_file_and_the_model_go_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--data", str(tmp_path / "labels.jsonl")])
+    assert "--out" in capsys.readouterr().err
+
+
+def test_a_product_that_is_not_there_is_told() -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["list", "--base-url", "http://127.0.0.1:9"])
+    assert "npm start" in str(ended.value)

@@ -1,0 +1,46 @@
+"""What tests of classifiers share: labels in the product, and a training to its end."""
+
+import json
+from typing import Any
+
+from edgeneuro.controlplane.schedule import EVERY_MINUTE, run_scheduled
+from tests.unit.conftest import Answered, Product
+from tests.unit.synthetic_labels import labels
+
+AGENTS = ("it_support", "hr", "general")
+EACH = 70
+
+
+async def import_labels(product: Product, each: int = EACH, *, seed: int = 1) -> None:
+    """Questions that tell the agents apart well, so many of each, and some of no agent."""
+    lines = [
+        {"query": one.query, "agent": AGENTS[int(one.agent_id[-1])] if one.agent_id else "none"}
+        for one in labels(len(AGENTS), each, out_of_scope=each, seed=seed)
+    ]
+    body = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    assert (await product.call("POST", "/v1/datasets/import", body)).status == 200
+
+
+async def create(product: Product, **body: Any) -> Answered:
+    return await product.call("POST", "/v1/classifiers", {"target": 0.9, **body})
+
+
+async def shown(product: Product, classifier_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await product.call("GET", f"/v1/classifiers/{classifier_id}")).json()
+    return found
+
+
+async def train(product: Product, **body: Any) -> dict[str, Any]:
+    created = await create(product, **body)
+    assert created.status == 202, created.text
+    return await shown(product, created.json()["id"])
+
+
+async def minute(product: Product) -> None:
+    """The cron fires."""
+    await run_scheduled(product.services, EVERY_MINUTE)
+
+
+async def select(product: Product, classifier_id: str | None, **body: Any) -> Answered:
+    body = {"model_id": classifier_id, **body}
+    return await product.call("POST", "/v1/models/select", body)

@@ -1,0 +1,128 @@
+"""A classifier from labels to the list of models, in real workerd."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from scripts.paths import ROOT
+from tests.worker.product import LocalProduct
+
+TOPICS = {
+    "it_support": ("laptop", "VPN", "password", "printer", "Wi-Fi", "software"),
+    "hr": ("vacation", "parental leave", "sick note", "appraisal", "onboarding", "pension"),
+    "finance": ("invoice", "salary", "expenses", "budget", "purchase order", "refund"),
+    "legal": ("contract", "NDA", "licence", "trademark", "GDPR request", "lawsuit"),
+    "facilities": ("desk", "badge", "heating", "meeting room", "parking lot", "coffee machine"),
+    # Of these the calibration needs 50 that it can hold out.
+    "none": (
+        *("horoscope", "poem", "recipe", "football score", "film", "holiday in Spain"),
+        *("guitar lesson", "tomato plant"),
+    ),
+}
+FRAMES = (
+    "I have a question about my {}",
+    "Who helps me with the {}?",
+    "There is a problem with a {}",
+    "please look after the {} today",
+    "Where do I find the {} that I need",
+    "The {} again, since yesterday",
+    "can somebody tell me about the {}",
+    "How does this {} work?",
+    "My colleague asks for a {}",
+)
+SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
+    """A product of its own: what is selected here would answer in other tests."""
+    product = LocalProduct(state=tmp_path_factory.mktemp("classifiers"))
+    product.start()
+    yield product
+    product.stop()
+
+
+@pytest.fixture(scope="module")
+def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
+    """A client of a product with some 340 labels."""
+    headers = {"authorization": f"Bearer {own.admin_token}"}
+    lines = [
+        {"query": frame.format(topic), "agent": agent}
+        for agent, topics in TOPICS.items()
+        for topic in topics
+        for frame in FRAMES
+    ]
+    body = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    with httpx.Client(base_url=own.base_url, headers=headers, timeout=60) as client:
+        client.post("/v1/datasets/import", content=body).raise_for_status()
+        yield client
+
+
+def ended(client: httpx.Client, classifier_id: str) -> dict[str, Any]:
+    """The training once it is not under way; each look has it go on."""
+    until = time.monotonic() + SECONDS
+    while True:
+        found: dict[str, Any] = client.get(f"/v1/classifiers/{classifier_id}").json()
+        if found["state"] not in ("queued", "running") or time.monotonic() > until:
+            return found
+
+
+def test_from_labels_to_the_selected_classifier(labelled: httpx.Client) -> None:
+    created = labelled.post("/v1/classifiers", json={"target": 0.9})
+    assert created.status_code == 202, created.text
+    made = ended(labelled, created.json()["id"])
+    assert (made["state"], made["error"]) == ("succeeded", None)
+    assert made["metrics"]["answered_accuracy"] >= 0.9
+    listed = labelled.get("/v1/classifiers").json()["data"]
+    assert [each["id"] for each in listed] == [made["id"]]
+
+    select = {"model_id": made["id"]}
+    selection = labelled.post("/v1/models/select", json=select).json()
+    assert (selection["active"], selection["previous"]) == (made["id"], None)
+    model = labelled.get(f"/v1/models/{made['id']}").json()
+    assert (model["type"], model["active"], model["size"]) == ("classifier", True, made["size"])
+    models = labelled.get("/v1/models").json()["data"]
+    assert sum(each["active"] for each in models) == 2
+
+    refused = labelled.delete(f"/v1/classifiers/{made['id']}")
+    assert refused.json()["error"]["code"] == "classifier_selected"
+    none = {"model_id": None, "type": "classifier"}
+    assert labelled.post("/v1/models/select", json=none).json()["previous"] == made["id"]
+
+
+def test_the_minutes_cron_has_a_training_begin_and_go_on(labelled: httpx.Client) -> None:
+    labelled.patch("/v1/config", json={"retrain_after_labels": 1}).raise_for_status()
+    label = [{"query": "one more question about my keyboard", "agent_id": "it_support"}]
+    labelled.post("/v1/labels", json=label).raise_for_status()
+    cron = {"format": "json", "cron": "* * * * *"}
+    fired = labelled.get("/cdn-cgi/local/scheduled", params=cron, timeout=SECONDS)
+    assert fired.json()["outcome"] == "ok"
+    newest = labelled.get("/v1/classifiers").json()["data"][0]
+    assert newest["created_by"] == "rule"
+    assert ended(labelled, newest["id"])["state"] in ("succeeded", "failed")
+    labelled.patch("/v1/config", json={"retrain_after_labels": None}).raise_for_status()
+
+
+def test_the_script_trains_in_the_running_product(
+    own: LocalProduct, labelled: httpx.Client
+) -> None:
+    words = ["train", "--target", "0.9", "--base-url", own.base_url, "--key", own.admin_token]
+    command = [sys.executable, "-m", "scripts.classifier", *words]
+    ran = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={"PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "answered_accuracy" in ran.stdout
+    newest = labelled.get("/v1/classifiers").json()["data"][0]
+    assert newest["id"] in ran.stdout
