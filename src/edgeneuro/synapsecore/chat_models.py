@@ -3,12 +3,10 @@
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.catalogue import find_model
 from edgeneuro.domain.chat import AGENT_PREFIX
-from edgeneuro.domain.model import Model
+from edgeneuro.domain.model import OWN_PROVIDER, Model
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, NotFoundError
 from edgeneuro.services import Services
-
-_OUR_OWN = "workers-ai"
 
 
 def named_agent(config: RoutingConfig, name: str) -> Agent:
@@ -66,7 +64,7 @@ def _base_of_active(config: RoutingConfig) -> Model:
 
 
 def _talks(config: RoutingConfig, model: Model) -> bool:
-    known = model.provider == _OUR_OWN or model.provider in config.providers
+    known = model.provider == OWN_PROVIDER or model.provider in config.providers
     return known and model.type != "classifier"
 
 
