@@ -42,7 +42,12 @@ async def test_auto_routes_and_the_chosen_agent_answers(product: Product) -> Non
     ]
     assert completion["usage"]["total_tokens"] == 40
     facts = completion["edgeneuro"]
-    assert facts["agent"] == {"id": "hr", "name": "Human Resources", "endpoint": None}
+    assert facts["agent"] == {
+        "id": "hr",
+        "name": "Human Resources",
+        "endpoint": None,
+        "protocol": None,
+    }
     assert (facts["confidence"], facts["layer"], facts["reason"]) == (0.9, "llm", None)
     assert (facts["cache"], "explanation" in facts) == ("bypass", False)
     assert tries(facts) == [("route", LLAMA, "ok"), ("chat", GRANITE, "ok")]
