@@ -105,3 +105,35 @@ def test_feedback_counts_and_null_ends_a_limit(
     changed = client.patch(f"/v1/keys/{key['id']}", json={"monthly_token_budget": None})
     assert changed.json()["usage"] is None
     assert len(split(ask_at_once(anonymous, key), "none")[0]) == AT_ONCE
+
+
+def test_a_token_budget_holds_for_chats_and_streams(
+    client: httpx.Client, anonymous: httpx.Client
+) -> None:
+    for stream in (False, True):
+        key = create_key(client, monthly_token_budget=7_000)
+
+        def ask(number: int, key: Any = key, stream: bool = stream) -> httpx.Response:
+            messages = [{"role": "user", "content": f"Leave {number} {uuid.uuid4().hex}"}]
+            body = {"model": "agent:hr", "messages": messages, "stream": stream, "max_tokens": 64}
+            return anonymous.post("/v1/chat/completions", json=body, headers=bearer(key))
+
+        ids: list[str] = []
+        for _ in range(40):
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                answers = list(pool.map(ask, range(AT_ONCE)))
+            assert {each.headers["x-ratelimit-limit-tokens"] for each in answers} == {"7000"}
+            answered = [each for each in answers if each.status_code == 200]
+            for each in answers:
+                if each.status_code != 200:
+                    assert each.json()["error"]["code"] == "key_token_budget_exceeded"
+                    assert each.headers["x-should-retry"] == "false"
+            ids += [each.headers["x-edgeneuro-decision-id"] for each in answered]
+            settled_logs(client, key, [{"id": each} for each in ids])
+            if not answered:
+                break
+        assert not answered, "the budget has no end"
+        rows = settled_logs(client, key, [{"id": each} for each in ids])
+        assert len(rows) == len(ids) > 4
+        used = usage(client, key)
+        assert used["tokens"] == sum(row["usage"]["total_tokens"] for row in rows) <= 7_000
