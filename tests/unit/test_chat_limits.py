@@ -14,7 +14,7 @@ from tests.unit.conftest import Answered, Product, says
 from tests.unit.test_chat_agents import answers, at_endpoint, by_a2a
 from tests.unit.test_limits import NO_TOKENS, NO_USD, create, limits, refused, usage
 
-ALONE = {"edgeneuro": {"fallback": False}}
+ALONE: dict[str, Any] = {"edgeneuro": {"fallback": False}}
 
 
 async def ask(product: Product, key: Any, model: str = LLAMA, **fields: Any) -> Answered:

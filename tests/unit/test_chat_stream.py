@@ -325,7 +325,8 @@ async def test_what_comes_after_a_silence_is_passed_on(product: Product) -> None
     assert b": \n\n" in parts
     # As OpenAI's own client reads it.
     played = httpx.MockTransport(lambda request: httpx.Response(200, content=b"".join(parts)))
-    with openai.OpenAI(api_key="k", http_client=httpx.Client(transport=played)) as client:
+    through: Any = httpx.Client(transport=played)
+    with openai.OpenAI(api_key="k", http_client=through) as client:
         read = client.chat.completions.create(
             model=LLAMA, messages=[{"role": "user", "content": "a"}], stream=True
         )
