@@ -313,6 +313,16 @@ async def test_without_fallback_failed_routing_is_an_error(product: Product) -> 
     assert (entry["reason"], entry["model"]) == ("quota", None)
 
 
+async def test_failed_routing_is_the_error_also_where_an_answer_would_be_kept(
+    product: Product,
+) -> None:
+    await product.call("PATCH", "/v1/config", {"fallback_models": []})
+    product.gateway.enqueue(UpstreamQuotaError("used up"))
+    options = {"fallback": False, "cache": True}
+    answered = await chat(product, "auto", edgeneuro=options)
+    assert (answered.status, answered.json()["error"]["code"]) == (429, "upstream_quota")
+
+
 async def test_another_model_of_the_chain_stands_in_and_says_so(product: Product) -> None:
     product.gateway.enqueue(UpstreamNotConfiguredError("no"), talks())
     answered = await chat(product, LLAMA)

@@ -1,6 +1,7 @@
 """Limits of keys in chats: what is reserved, what it is settled to, and that a budget holds."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.errors import UpstreamCutError, UpstreamError
 from edgeneuro.gateway.scripted import ScriptedGateway, Streamed
 from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest
+from edgeneuro.web.request import Request
 from tests.unit.chats import COST, LLAMA, TOOL, chat, streams, talks, user
 from tests.unit.conftest import Answered, Product, says
 from tests.unit.test_chat_agents import answers, at_endpoint, by_a2a
@@ -131,6 +133,24 @@ async def test_a_stream_that_does_not_tell_its_usage_keeps_what_was_reserved(
     assert 0 < left(answered) < 100_000
     assert await used(product, key) == 100_000 - left(answered)
     assert (await usage(product, key))["cost_usd"] > 4_096 * 0.201 / 1e6
+
+
+async def test_a_stream_that_is_left_keeps_what_was_reserved(product: Product) -> None:
+    key = await create(product, monthly_token_budget=100_000)
+    product.gateway.enqueue(streams("a", "b", "c"))
+    body = json.dumps({"model": LLAMA, "messages": [user()], "stream": True, **ALONE}).encode()
+
+    async def read_body(limit: int) -> bytes:
+        return body
+
+    headers = {"authorization": f"Bearer {key['key']}"}
+    request = Request("POST", "/v1/chat/completions", "", headers.get, read_body)
+    response = await product.app.handle(request, lambda work: work.close())
+    assert not isinstance(response.body, str)
+    reserved = 100_000 - int(response.headers["x-ratelimit-remaining-tokens"])
+    await response.body.aclose()
+    assert [entry["ending"] for entry in await product.logs()] == ["client_gone"]
+    assert await used(product, key) == reserved > 2 * 4_096
 
 
 async def test_routing_is_settled_also_where_the_answers_usage_is_not_known(

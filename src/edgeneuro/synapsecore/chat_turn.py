@@ -62,7 +62,7 @@ class Turn:
     @cached_property
     def cache_key(self) -> str | None:
         """A hash over all that the answer depends on; None where it is not to be kept."""
-        if not self._may_keep():
+        if not self.models or not self._may_keep():
             return None
         first = self.models[0]
         endpoint = None if self.endpoint is None else self.chosen
