@@ -232,3 +232,10 @@ async def test_fifty_chats_at_once_never_pass_a_budget(product: Product) -> None
     assert {refused(each) for each in answered if each.status != 200} == {NO_USD}
     found = await usage(late, key)
     assert found["cost_usd"] == pytest.approx(5 * COST)
+
+
+async def test_a_whole_answer_that_does_not_tell_its_usage(product: Product) -> None:
+    key = await create(product, monthly_token_budget=100_000)
+    product.gateway.enqueue(ModelAnswer(content="Thirty."))
+    answered = await ask(product, key, **ALONE)
+    assert await used(product, key) == 100_000 - left(answered) > 2 * 4_096
