@@ -120,8 +120,6 @@ async def begin_turn(services: Services, request: ChatRequest, asker: Asker) -> 
     stages = StageClock(services.monotonic)
     turn_id, created_ms = services.new_id("dec"), services.now_ms()
     config = await services.routing.current()
-    # Its time runs from here: routing is a part of it.
-    chain = services.new_chain(config, purpose="chat", budget_ms=config.chat_timeout_ms)
     routed: Routed | None = None
     agent: Agent | None = None
     models: tuple[Model, ...] = ()
@@ -134,6 +132,11 @@ async def begin_turn(services: Services, request: ChatRequest, asker: Asker) -> 
         agent = named_agent(config, request.model)
     else:
         models = (named_model(config, request.model),)
+    # Routing is a part of its time; no more than it may take, however far the clock went meanwhile.
+    routing_ms = min(round(stages.total_ms()), config.time_budget_ms) if routed else 0
+    chain = services.new_chain(
+        config, purpose="chat", budget_ms=config.chat_timeout_ms - routing_ms
+    )
     if agent is not None:
         models = (model_of_agent(services, config, agent),)
     if request.edgeneuro.fallback:
