@@ -1,4 +1,4 @@
-"""The clock is set ahead and back by hours, between requests and within them: the product goes on."""
+"""The clock is set ahead and back by hours, between requests and within them."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edgeneuro.errors import UpstreamError
-from edgeneuro.gateway.scripted import ScriptedGateway, Streamed
+from edgeneuro.gateway.scripted import ScriptedGateway
 from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest, ModelStream
 from edgeneuro.services import SteadyClock
 from edgeneuro.settings import Settings
