@@ -160,6 +160,16 @@ class Faulty:
                 self.execute(row.after)
             self.desk.delete("/_local/faults").raise_for_status()
 
+    @contextmanager
+    def storm(self, path: str, trouble: Any) -> Iterator[None]:
+        """What one of the desk's controls is told, while it lasts."""
+        self.desk.put(path, json=trouble).raise_for_status()
+        try:
+            yield
+        finally:
+            self.desk.delete("/_local/faults").raise_for_status()
+            self.desk.put("/_local/rate_limit", content=b"null").raise_for_status()
+
 
 def word() -> str:
     return f"zz{uuid.uuid4().hex[:14]}"

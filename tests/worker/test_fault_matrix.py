@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -59,7 +60,9 @@ def test_what_comes_of_a_fault(faulty: Faulty, row: Row, way: Way) -> None:
         outcomes = [attempt["outcome"] for attempt in logged["attempts"]]
         assert (outcomes[-1] if outcomes else None) == cell.outcome
         assert tried == Counter((each["model"], each["outcome"]) for each in logged["attempts"])
+    faulty.prepare(replace(row, slow=False))
     require_well(faulty, way)
+    assert len(faulty.rows(mark, 0)) == len(earlier) + cell.logged, "a row came late"
 
 
 def require_answer(answered: Answered, cell: Cell) -> None:
@@ -84,15 +87,11 @@ def require_well(faulty: Faulty, way: Way) -> None:
 
 @pytest.mark.parametrize("storm", STORMS.values(), ids=STORMS.keys())
 def test_a_storm_of_429s(faulty: Faulty, storm: tuple[str, Any]) -> None:
-    path, trouble = storm
     faulty.prepare(CALM)
     mark = word()
     asked = [(way, f"{mark} {WAYS.index(way)} {n}") for way in WAYS for n in range(AT_ONCE)]
-    faulty.desk.put(path, json=trouble).raise_for_status()
-    with ThreadPoolExecutor(len(asked)) as pool:
+    with faulty.storm(*storm), ThreadPoolExecutor(len(asked)) as pool:
         answers = list(pool.map(lambda each: faulty.ask(*each), asked))
-    faulty.desk.delete("/_local/faults").raise_for_status()
-    faulty.desk.put("/_local/rate_limit", content=b"null").raise_for_status()
     for answered in answers[:AT_ONCE]:
         assert (answered.status, answered.reason) == (200, "rate_limited")
     for answered in answers[AT_ONCE:]:
