@@ -41,6 +41,22 @@ class Failures:
         print(json.dumps({"level": "error", "event": what, "error": str(error)[:1000]}))
 
 
+class SteadyClock:
+    """Seconds for durations, out of a clock that may be set back: that counts as no time. In
+    Workers all clocks are one, and it is the wall's."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last = clock()
+        self._passed = 0.0
+
+    def __call__(self) -> float:
+        now = self._clock()
+        self._passed += max(0.0, now - self._last)
+        self._last = now
+        return self._passed
+
+
 class ExpiringLru(Generic[Value]):
     """The last `size` values by key, each until its own time (unix ms)."""
 

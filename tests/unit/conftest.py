@@ -17,7 +17,7 @@ from edgeneuro.gateway.scripted import ScriptedGateway
 from edgeneuro.gateway.scripted_fetch import ScriptedFetch
 from edgeneuro.gateway.seam import ModelAnswer
 from edgeneuro.identity import Identity
-from edgeneuro.services import Failures, KeptRouting, Services
+from edgeneuro.services import Failures, KeptRouting, Services, SteadyClock
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.web.cloudflare_access import CloudflareAccess
@@ -95,7 +95,8 @@ class Product:
         self.limiter = Limiter()
         self.failures = Failures()
         self._ids = 0
-        routing = KeptRouting(database, settings, monotonic=self.clock, failures=self.failures)
+        monotonic = SteadyClock(self.clock)
+        routing = KeptRouting(database, settings, monotonic=monotonic, failures=self.failures)
         identity = Identity(
             settings,
             database,
@@ -116,7 +117,7 @@ class Product:
             identity=identity,
             failures=self.failures,
             now=self.clock,
-            monotonic=self.clock,
+            monotonic=monotonic,
             new_id=self._new_id,
             new_secret=lambda: secrets.token_hex(20),
             new_hex=secrets.token_hex,

@@ -9,7 +9,6 @@ from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidRequestError
-from edgeneuro.gateway.chain import Chain
 from edgeneuro.limits import Estimate, Reservation, reserve
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.chat_limits import AnswerBounds
@@ -36,15 +35,13 @@ class ToRoute:
 @dataclass(frozen=True)
 class Plan:
     """Where the router is to choose, `to_route` is there and `agent` is not. `models` are those of
-    the caller's choice, empty where that is an agent or the router. The time of `chain` runs from
-    the beginning: routing is a part of it."""
+    the caller's choice, empty where that is an agent or the router."""
 
     services: Services
     request: ChatRequest
     asker: Asker
     config: RoutingConfig
     stages: StageClock
-    chain: Chain
     bounds: AnswerBounds
     id: str
     created_ms: int
@@ -63,7 +60,6 @@ async def plan_turn(services: Services, request: ChatRequest, asker: Asker) -> P
     stages = StageClock(services.monotonic)
     turn_id, created_ms = services.new_id("dec"), services.now_ms()
     config = await services.routing.current()
-    chain = services.new_chain(config, purpose="chat", budget_ms=config.chat_timeout_ms)
     to_route: ToRoute | None = None
     agent: Agent | None = None
     models: tuple[Model, ...] = ()
@@ -81,7 +77,6 @@ async def plan_turn(services: Services, request: ChatRequest, asker: Asker) -> P
         asker,
         config,
         stages,
-        chain,
         AnswerBounds(request, asker.credential.limits),
         id=turn_id,
         created_ms=created_ms,

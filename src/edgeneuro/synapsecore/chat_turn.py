@@ -142,6 +142,9 @@ async def begin_turn(plan: Plan, reservation: Reservation | None) -> Turn:
     """Routes where the plan says so."""
     services, config, agent, models = plan.services, plan.config, plan.agent, plan.models
     routed = await _route(plan)
+    # Routing is a part of its time; no more than it may take, however far the clock went meanwhile.
+    routing_ms = min(round(plan.stages.total_ms()), config.time_budget_ms) if routed else 0
+    left_ms = config.chat_timeout_ms - routing_ms
     if routed is not None and routed.refused is None:
         agent = config.agents[routed.decision.agent.id]
     if agent is not None:
@@ -155,7 +158,7 @@ async def begin_turn(plan: Plan, reservation: Reservation | None) -> Turn:
         plan.asker,
         config,
         plan.stages,
-        plan.chain,
+        services.new_chain(config, purpose="chat", budget_ms=left_ms),
         plan.bounds,
         id=plan.id,
         created_ms=plan.created_ms,
