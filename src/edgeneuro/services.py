@@ -11,6 +11,7 @@ from edgeneuro.domain.chat_answer import KeptAnswer
 from edgeneuro.domain.decision import Answer
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import DatabaseError
+from edgeneuro.gateway.agent_endpoint import AgentEndpoints
 from edgeneuro.gateway.breaker import Breakers
 from edgeneuro.gateway.chain import Chain
 from edgeneuro.gateway.seam import Gateway
@@ -169,6 +170,7 @@ class Services:
     settings: Settings
     db: Database
     gateway: Gateway
+    endpoints: AgentEndpoints
     rate_limiter: RateLimiter | None
     routing: KeptRouting
     identity: Identity

@@ -12,7 +12,9 @@ import pytest
 
 from edgeneuro.app import build_app
 from edgeneuro.errors import BodyTooLargeError
+from edgeneuro.gateway.agent_endpoint import AgentEndpoints
 from edgeneuro.gateway.scripted import ScriptedGateway
+from edgeneuro.gateway.scripted_fetch import ScriptedFetch
 from edgeneuro.gateway.seam import ModelAnswer
 from edgeneuro.identity import Identity
 from edgeneuro.services import Failures, KeptRouting, Services
@@ -87,6 +89,8 @@ class Product:
     ) -> None:
         self.database = database
         self.gateway = gateway or ScriptedGateway()
+        self.fetch = ScriptedFetch()
+        self.secrets = {"AGENT_SIGNING_SECRET": "shared words"}
         self.clock = clock or Clock()
         self.limiter = Limiter()
         self.failures = Failures()
@@ -104,6 +108,9 @@ class Product:
             settings=settings,
             db=database,
             gateway=self.gateway,
+            endpoints=AgentEndpoints(
+                self.fetch, secret=self.secrets.get, now=self.clock, new_id=self._new_id
+            ),
             rate_limiter=self.limiter,
             routing=routing,
             identity=identity,

@@ -15,6 +15,7 @@ from edgeneuro.edge.bindings import AccessRuntime, EdgeRateLimiter
 from edgeneuro.edge.fetch import Fetcher
 from edgeneuro.edge.requests import pass_over_rest, plain_request
 from edgeneuro.edge.responses import workers_response
+from edgeneuro.gateway.agent_endpoint import AgentEndpoints
 from edgeneuro.gateway.client import build_gateway
 from edgeneuro.identity import Identity
 from edgeneuro.services import Failures, KeptRouting, Services
@@ -63,6 +64,7 @@ def _build_services(env: Any) -> Services:
     limiter = None if rate_limiter is None else EdgeRateLimiter(rate_limiter)
     ai = getattr(env, "AI", None)
     routing = KeptRouting(db, settings, monotonic=time.monotonic, failures=failures)
+    fetch = Fetcher(getattr(env, "OUTBOUND", None))
     access = build_access(settings, AccessRuntime(), now=time.time, monotonic=time.monotonic)
 
     def secret(name: str) -> str | None:
@@ -75,10 +77,11 @@ def _build_services(env: Any) -> Services:
         gateway=build_gateway(
             settings,
             binding=None if ai is None else EdgeAi(ai),
-            fetch=Fetcher(getattr(env, "OUTBOUND", None)),
+            fetch=fetch,
             secret=secret,
             now=time.time,
         ),
+        endpoints=AgentEndpoints(fetch, secret=secret, now=time.time, new_id=_new_id),
         rate_limiter=limiter,
         routing=routing,
         identity=Identity(
