@@ -41,7 +41,9 @@ class AnswerBounds:
                 return Estimate()
             prompt = agent.system_prompt or ""
         most_tokens = self.parameters(model)["max_tokens"]
-        return estimate([model], self._bytes + len(prompt.encode()), most_tokens)
+        return estimate(
+            [model], self._bytes + len(prompt.encode(errors="surrogatepass")), most_tokens
+        )
 
 
 def _most_tokens(model: Model) -> int:
