@@ -15,6 +15,9 @@ CREATE TABLE key_usage (
     cost_usd REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- A vendor's model is there only while its provider lists it; what was changed of it stays.
+ALTER TABLE models ADD COLUMN provider TEXT NOT NULL DEFAULT 'workers-ai';
+
 -- How an agent with an endpoint is spoken to.
 ALTER TABLE agents ADD COLUMN protocol TEXT NOT NULL DEFAULT 'openai' CHECK (protocol IN ('openai', 'a2a', 'handoff'));
 

@@ -36,6 +36,9 @@ class Estimate:
     tokens: int = 0
     cost_usd: float = 0.0
 
+    def __add__(self, other: "Estimate") -> "Estimate":
+        return Estimate(self.tokens + other.tokens, round(self.cost_usd + other.cost_usd, 12))
+
 
 def estimate(
     models: Iterable[Model], messages_bytes: int, max_tokens: int, *, tries: int = 2

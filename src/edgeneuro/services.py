@@ -11,6 +11,7 @@ from edgeneuro.domain.chat_answer import KeptAnswer
 from edgeneuro.domain.decision import Answer
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import DatabaseError
+from edgeneuro.gateway.agent_endpoint import AgentEndpoints
 from edgeneuro.gateway.breaker import Breakers
 from edgeneuro.gateway.chain import Chain
 from edgeneuro.gateway.seam import Gateway
@@ -39,6 +40,22 @@ class Failures:
     def note(self, what: str, error: Exception) -> None:
         self.counts[what] += 1
         print(json.dumps({"level": "error", "event": what, "error": str(error)[:1000]}))
+
+
+class SteadyClock:
+    """Seconds for durations, out of a clock that may be set back: that counts as no time. In
+    Workers all clocks are one, and it is the wall's."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last = clock()
+        self._passed = 0.0
+
+    def __call__(self) -> float:
+        now = self._clock()
+        self._passed += max(0.0, now - self._last)
+        self._last = now
+        return self._passed
 
 
 class ExpiringLru(Generic[Value]):
@@ -170,6 +187,7 @@ class Services:
     settings: Settings
     db: Database
     gateway: Gateway
+    endpoints: AgentEndpoints
     rate_limiter: RateLimiter | None
     routing: KeptRouting
     identity: Identity

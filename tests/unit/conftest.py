@@ -12,10 +12,12 @@ import pytest
 
 from edgeneuro.app import build_app
 from edgeneuro.errors import BodyTooLargeError
+from edgeneuro.gateway.agent_endpoint import AgentEndpoints
 from edgeneuro.gateway.scripted import ScriptedGateway
+from edgeneuro.gateway.scripted_fetch import ScriptedFetch
 from edgeneuro.gateway.seam import ModelAnswer
 from edgeneuro.identity import Identity
-from edgeneuro.services import Failures, KeptRouting, Services
+from edgeneuro.services import Failures, KeptRouting, Services, SteadyClock
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.web.cloudflare_access import CloudflareAccess
@@ -87,11 +89,14 @@ class Product:
     ) -> None:
         self.database = database
         self.gateway = gateway or ScriptedGateway()
+        self.fetch = ScriptedFetch()
+        self.secrets = {"AGENT_SIGNING_SECRET": "shared words"}
         self.clock = clock or Clock()
         self.limiter = Limiter()
         self.failures = Failures()
         self._ids = 0
-        routing = KeptRouting(database, settings, monotonic=self.clock, failures=self.failures)
+        monotonic = SteadyClock(self.clock)
+        routing = KeptRouting(database, settings, monotonic=monotonic, failures=self.failures)
         identity = Identity(
             settings,
             database,
@@ -104,12 +109,15 @@ class Product:
             settings=settings,
             db=database,
             gateway=self.gateway,
+            endpoints=AgentEndpoints(
+                self.fetch, secret=self.secrets.get, now=self.clock, new_id=self._new_id
+            ),
             rate_limiter=self.limiter,
             routing=routing,
             identity=identity,
             failures=self.failures,
             now=self.clock,
-            monotonic=self.clock,
+            monotonic=monotonic,
             new_id=self._new_id,
             new_secret=lambda: secrets.token_hex(20),
             new_hex=secrets.token_hex,

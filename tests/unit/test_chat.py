@@ -42,7 +42,12 @@ async def test_auto_routes_and_the_chosen_agent_answers(product: Product) -> Non
     ]
     assert completion["usage"]["total_tokens"] == 40
     facts = completion["edgeneuro"]
-    assert facts["agent"] == {"id": "hr", "name": "Human Resources", "endpoint": None}
+    assert facts["agent"] == {
+        "id": "hr",
+        "name": "Human Resources",
+        "endpoint": None,
+        "protocol": None,
+    }
     assert (facts["confidence"], facts["layer"], facts["reason"]) == (0.9, "llm", None)
     assert (facts["cache"], "explanation" in facts) == ("bypass", False)
     assert tries(facts) == [("route", LLAMA, "ok"), ("chat", GRANITE, "ok")]
@@ -158,7 +163,7 @@ async def test_who_cannot_answer(product: Product, model: str, status: int, code
     product.execute(
         "INSERT INTO models SELECT 'a-classifier', 'classifier', base_model, adapter, 'available',"
         " aliases, context_window, input_price, output_price, supports_lora, json_mode,"
-        " created_at, updated_at FROM models LIMIT 1"
+        " created_at, updated_at, provider FROM models LIMIT 1"
     )
     answered = await chat(product, model)
     error = answered.json()["error"]
@@ -306,6 +311,16 @@ async def test_without_fallback_failed_routing_is_an_error(product: Product) -> 
     [entry] = await product.logs()
     assert (entry["kind"], entry["status"], entry["agent_id"]) == ("chat", 429, None)
     assert (entry["reason"], entry["model"]) == ("quota", None)
+
+
+async def test_failed_routing_is_the_error_also_where_an_answer_would_be_kept(
+    product: Product,
+) -> None:
+    await product.call("PATCH", "/v1/config", {"fallback_models": []})
+    product.gateway.enqueue(UpstreamQuotaError("used up"))
+    options = {"fallback": False, "cache": True}
+    answered = await chat(product, "auto", edgeneuro=options)
+    assert (answered.status, answered.json()["error"]["code"]) == (429, "upstream_quota")
 
 
 async def test_another_model_of_the_chain_stands_in_and_says_so(product: Product) -> None:

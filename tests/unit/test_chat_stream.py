@@ -5,6 +5,8 @@ import json
 from collections.abc import AsyncGenerator, Coroutine
 from typing import Any
 
+import httpx
+import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk
 
@@ -22,6 +24,11 @@ from edgeneuro.gateway.seam import Delta, ModelRequest, ModelStream
 from edgeneuro.routes import ROUTES
 from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.synapsecore.chat import create_chat_completion
+from edgeneuro.synapsecore.chat_ask import open_stream
+from edgeneuro.synapsecore.chat_plan import plan_turn
+from edgeneuro.synapsecore.chat_stream import ChatStream
+from edgeneuro.synapsecore.chat_turn import begin_turn
+from edgeneuro.synapsecore.record import Asker
 from edgeneuro.web.auth import ADMIN_TOKEN
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
@@ -253,6 +260,89 @@ async def test_a_reader_cancelled_while_the_model_is_silent(
         await reading
     assert silent.gateway.stopped == 1
     assert [entry["ending"] for entry in await silent.logs()] == ["client_gone"]
+
+
+async def impatient(product: Product) -> AsyncGenerator[bytes, None]:
+    """The events of a stream with a comment at every look at a silent model."""
+    request = ChatRequest.model_validate({"model": LLAMA, "messages": [user()]})
+    trace = continue_trace(None, product.services.new_hex)
+    asker = Asker("req_1", ADMIN_TOKEN, lambda work: work.close(), {}, trace, {})
+    turn = await begin_turn(await plan_turn(product.services, request, asker), None)
+    return ChatStream(turn, await open_stream(turn), silence_seconds=0).events()
+
+
+async def test_a_silent_model_is_filled_with_comments(product: Product) -> None:
+    silent = Product(product.database, product.services.settings, gateway=_Silent())
+    stream = await impatient(silent)
+    parts = [await anext(stream) for _ in range(6)]
+    assert [part.startswith(b"data: ") for part in parts[:2]] == [True, True]
+    assert parts[2:] == [b": \n\n"] * 4
+    assert silent.gateway.stopped == 0
+    await stream.aclose()
+    assert silent.gateway.stopped == 1
+    assert [entry["ending"] for entry in await silent.logs()] == ["client_gone"]
+
+
+async def test_a_reader_cancelled_between_comments(product: Product) -> None:
+    silent = Product(product.database, product.services.settings, gateway=_Silent())
+    stream = await impatient(silent)
+    read = 0
+
+    async def reads() -> None:
+        nonlocal read
+        async for _ in stream:
+            read += 1
+
+    reading = asyncio.create_task(reads())
+    while read < 5:
+        await asyncio.sleep(0)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    await stream.aclose()
+    assert silent.gateway.stopped == 1
+    assert [entry["ending"] for entry in await silent.logs()] == ["client_gone"]
+
+
+async def test_what_comes_after_a_silence_is_passed_on(product: Product) -> None:
+    goes_on = asyncio.Event()
+
+    class Late(ScriptedGateway):
+        async def stream(self, request: ModelRequest, /) -> ModelStream:
+            async def deltas() -> AsyncGenerator[Delta, None]:
+                yield Delta(content="a")
+                await goes_on.wait()
+                yield Delta(content="b", finish_reason="stop")
+
+            return ModelStream(deltas=deltas())
+
+    late = Product(product.database, product.services.settings, gateway=Late())
+    parts = []
+    async for part in await impatient(late):
+        parts.append(part)
+        if part.startswith(b":"):
+            goes_on.set()
+    assert b": \n\n" in parts
+    # As OpenAI's own client reads it.
+    played = httpx.MockTransport(lambda request: httpx.Response(200, content=b"".join(parts)))
+    through: Any = httpx.Client(transport=played)
+    with openai.OpenAI(api_key="k", http_client=through) as client:
+        read = client.chat.completions.create(
+            model=LLAMA, messages=[{"role": "user", "content": "a"}], stream=True
+        )
+        contents = [chunk.choices[0].delta.content or "" for chunk in read]
+    assert contents == ["", "a", "b", ""]
+
+
+async def test_streams_that_break_off_open_the_models_breaker(product: Product) -> None:
+    cut = Streamed([Delta(content="Thir"), UpstreamCutError("broken off")])
+    alone = {"stream": True, "edgeneuro": {"fallback": False}}
+    product.gateway.enqueue(*[cut] * 4, streams("whole"), *[cut] * 5)
+    for _ in range(10):
+        assert (await chat(product, LLAMA, **alone)).status == 200
+    answered = await chat(product, LLAMA, **alone)
+    assert (answered.status, answered.json()["error"]["code"]) == (502, "upstream_cut")
+    assert len(product.gateway.requests) == 10
 
 
 async def test_the_waiting_for_the_upstream_is_told_apart(product: Product) -> None:

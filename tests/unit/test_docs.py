@@ -7,6 +7,9 @@ from typing import get_args
 
 from edgeneuro.errors import Reason
 from edgeneuro.routes import ROUTES
+from local.errors import AI_ERRORS
+from local.faults import FIELDS
+from tests.worker.fault_matrix import MATRIX, document
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -41,3 +44,15 @@ def test_the_architecture_names_every_room() -> None:
     assert all(f"`{room}/`" in text for room in rooms)
     tables = re.findall(r"CREATE TABLE (\w+)", (ROOT / "schema.sql").read_text())
     assert all(table in text for table in tables)
+
+
+def test_the_table_of_faults_is_the_one_that_is_tried() -> None:
+    told = (ROOT / "docs" / "faults.md").read_text()
+    assert told == document(), "make it anew: python -m tests.worker.fault_matrix > docs/faults.md"
+
+
+def test_every_fault_of_the_desk_is_in_the_matrix() -> None:
+    kinds = {row.desk["kind"] for row in MATRIX if row.desk}
+    # Not faults: late answers in time and any text. "reject" is error 5006.
+    assert kinds == set(FIELDS) - {"slow", "text", "reject"}
+    assert {row.desk["code"] for row in MATRIX if "code" in row.desk} == set(AI_ERRORS)

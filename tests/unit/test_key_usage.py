@@ -126,6 +126,14 @@ async def test_a_later_window_is_kept_and_counts(database: SqliteDatabase) -> No
     assert (await take(database, limits, now=NEXT_MONTH + 60))[0]
 
 
+async def test_a_minute_too_late_to_be_true_locks_no_key(database: SqliteDatabase) -> None:
+    limits = KeyLimits(requests_per_minute=1)
+    assert (await take(database, limits, now=NOON + 120))[0]
+    assert await used(database) == Used(MINUTE, 0, MONTH, 0, 0.0)
+    assert await take(database, limits) == (True, Used(MINUTE, 1, MONTH, 0, 0.0))
+    assert not (await take(database, limits))[0]
+
+
 async def test_what_is_over_reads_as_zero(database: SqliteDatabase) -> None:
     await take(database, KeyLimits(), tokens=7, cost_usd=0.7)
     assert await used(database, NOON + 60) == Used(MINUTE + 1, 0, MONTH, 7, 0.7)

@@ -87,3 +87,24 @@ async def test_a_compatible_provider_keeps_its_address(product: Product) -> None
     assert (await product.call("POST", "/v1/providers", body)).status == 201
     answered = await product.call("PATCH", "/v1/providers/groq", {"base_url": None})
     assert (answered.status, answered.json()["error"]["param"]) == (400, "base_url")
+
+
+async def test_a_vendors_model_goes_and_comes_with_its_provider(product: Product) -> None:
+    name = "groq/llama-3.3-70b-versatile"
+
+    async def listed() -> dict[str, Any]:
+        page = (await product.call("GET", "/v1/models")).json()
+        return {model["id"]: model["aliases"] for model in page["data"]}
+
+    await product.call("POST", "/v1/providers", GROQ)
+    patched = await product.call("PATCH", f"/v1/models/{name}", {"aliases": ["big"]})
+    assert (patched.json()["provider"], patched.json()["aliases"]) == ("groq", ["big"])
+    await product.call("PATCH", "/v1/providers/groq", {"enabled": False})
+    assert name not in await listed()
+    await product.call("PATCH", "/v1/providers/groq", {"enabled": True})
+    assert (await listed())[name] == ["big"]
+    await product.call("DELETE", "/v1/providers/groq")
+    assert name not in await listed()
+    registered = await product.call("POST", "/v1/models", {"id": name, "type": "base"})
+    assert (registered.status, registered.json()["provider"]) == (201, "workers-ai")
+    assert name in await listed()

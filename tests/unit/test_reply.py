@@ -48,6 +48,7 @@ AGENTS = [agent("it_support", "IT Support"), agent("hr", "Human Resources")]
         ("IT Support", ("it_support", 1.0)),
         ("none", (None, 1.0)),
         ("This is one for it_support, I think.", ("it_support", 0.5)),
+        ('{"agent": "hr", "confid', ("hr", 0.5)),
     ],
 )
 def test_what_can_be_understood(content: Any, expected: tuple[str | None, float]) -> None:
@@ -62,6 +63,7 @@ def test_what_can_be_understood(content: Any, expected: tuple[str | None, float]
         "it_support or hr",
         "chronic",  # holds "hr", but not as a word
         "{" * 100_000,
+        '{"agent": "hr',  # cut off: of "hr_payroll", say
         '{"agent": "hr", "confidence": NaN}',
         '{"agent": "hr", "confidence": 101}',
         {"agent": "hr", "confidence": True},

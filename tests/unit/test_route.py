@@ -35,7 +35,12 @@ async def test_answers_with_the_agent_that_the_model_chose(product: Product) -> 
     assert decision["object"] == "decision"
     assert decision["id"].startswith("dec_")
     assert decision["created"] == 1_800_000_000
-    assert decision["agent"] == {"id": "it_support", "name": "IT Support", "endpoint": None}
+    assert decision["agent"] == {
+        "id": "it_support",
+        "name": "IT Support",
+        "endpoint": None,
+        "protocol": None,
+    }
     assert decision["confidence"] == 0.93
     assert (decision["layer"], decision["reason"], decision["cache"]) == ("llm", None, "miss")
     assert (decision["model"], decision["adapter"]) == (LLAMA, None)

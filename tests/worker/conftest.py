@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.worker.fault_matrix import document
 from tests.worker.product import ExternalProduct, LocalProduct, Product
 
 
@@ -50,3 +51,11 @@ def desk(product: Product) -> Iterator[httpx.Client]:
         yield desk
         desk.delete("/_local/faults").raise_for_status()
         desk.put("/_local/rate_limit", content=b"null").raise_for_status()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table that the fault matrix was tried against."""
+    tried = [each.nodeid for each in terminalreporter.getreports("passed")]
+    if any("test_fault_matrix" in each for each in tried):
+        terminalreporter.section("the fault matrix")
+        terminalreporter.write_line(document())

@@ -4,39 +4,34 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Way = Literal["route", "chat", "chat, streamed"]
 WAYS: tuple[Way, ...] = ("route", "chat", "chat, streamed")
-VENDOR_MODEL = "vendor/any-model"
-VENDOR_HOST = "host:vendor.example.com"
 
 
 @dataclass(frozen=True)
 class Cell:
     """What is to come: the HTTP status, the code of an error (in a stream that has begun, of its
-    error event), the log row's reason and ending, and the outcome that /metrics counts of the last
-    attempt. `logged` is false where the row cannot be written."""
+    error event), the log row's reason, layer and ending, and the outcome of the last attempt, which
+    /metrics counts. `logged` is false where the row cannot be written."""
 
     status: int
     code: str | None = None
     reason: str | None = None
+    layer: str = "llm"
     ending: str = "complete"
-    outcome: str = "ok"
+    outcome: str | None = "ok"
     logged: bool = True
 
     def text(self) -> str:
-        parts = [str(self.status)]
+        answer = str(self.status)
         if self.code:
-            parts.append(f"`{self.code}`" if self.ending == "complete" else f"event `{self.code}`")
-        if self.reason and self.reason != self.code:
-            parts.append(self.reason)
-        if self.ending != "complete":
-            parts.append(f"row: {self.ending}")
-        if not self.logged:
-            parts.append("no row, counted")
-        return ", ".join(parts)
+            answer += f", event `{self.code}`" if self.ending == "cut" else f" `{self.code}`"
+        ending = ", cut" if self.ending == "cut" else ""
+        row = f"{self.status}, {self.reason or '-'}, {self.layer}{ending}"
+        return f"{answer}; row: {row if self.logged else 'none'}; try: {self.outcome or 'none'}"
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,8 @@ class Row:
     name: str
     cells: tuple[Cell, Cell, Cell]
     desk: dict[str, Any] = field(default_factory=dict)
-    host: bool = False  # at a vendor's host, whose model is named; else at Workers AI
+    host: bool = False  # at a vendor's host, whose model is the active one; else at Workers AI
+    slow: bool = False  # it takes all the time there is
     before: Sequence[str] = ()
     after: Sequence[str] = ()
     failure: str | None = None  # what edgeneuro_failures_total counts
@@ -59,16 +55,17 @@ class Row:
 OK = Cell(200)
 
 
-def failing(reason: str, status: int, code: str, outcome: str | None = None) -> tuple[Cell, ...]:
+def failing(reason: str, status: int, code: str) -> tuple[Cell, ...]:
     """An upstream that gives no answer: the default agent, or an honest error."""
-    outcome = outcome or reason
-    error = Cell(status, code, reason, outcome=outcome)
-    return (Cell(200, reason=reason, outcome=outcome), error, error)
+    error = Cell(status, code, reason, "fallback", outcome=reason)
+    return (Cell(200, reason=reason, layer="fallback", outcome=reason), error, error)
 
 
-def _row(name: str, cells: tuple[Cell, ...], **fault: Any) -> Row:
+def _row(
+    name: str, cells: tuple[Cell, ...], *, host: bool = False, slow: bool = False, **fault: Any
+) -> Row:
     first, second, third = cells
-    return Row(name, (first, second, third), desk=fault)
+    return Row(name, (first, second, third), desk=fault, host=host, slow=slow)
 
 
 TIMEOUT = failing("timeout", 504, "upstream_timeout")
@@ -79,12 +76,14 @@ UNCONFIGURED = failing("not_configured", 502, "upstream_not_configured")
 REJECTED = failing("upstream_error", 400, "upstream_rejected")
 BROKEN = failing("upstream_error", 502, "upstream_error")
 INVALID = failing("invalid_output", 502, "invalid_output")
+NO_JSON = (replace(INVALID[0], outcome="json_mode_unmet"), *INVALID[1:])
 # What a model says is no fault of a chat: it is the answer.
-NONSENSE = (INVALID[0], OK, OK)
+UNROUTED = Cell(200, reason="invalid_output", layer="fallback")
+NONSENSE = (INVALID[0], UNROUTED, UNROUTED)
 
 
-def cut(code: str, reason: str) -> Cell:
-    return Cell(200, code, reason, ending="cut", outcome=reason)
+def cut(code: str, reason: str, layer: str = "fallback") -> Cell:
+    return Cell(200, code, reason, layer, ending="cut", outcome=reason)
 
 
 _CODES: dict[int, tuple[Cell, ...]] = {
@@ -108,10 +107,41 @@ _CODES: dict[int, tuple[Cell, ...]] = {
     5018: UNCONFIGURED,
     5019: BROKEN,
     5021: REJECTED,
+    5024: NO_JSON,
     5035: UNCONFIGURED,
 }
 
-_HIDE = ("decision_cache", "chat_cache", "logs", "revision", "config", "providers", "key_usage")
+_CACHES = ("decision_cache", "chat_cache")
+
+
+def _unreadable(table: str) -> list[str]:
+    """A table that takes rows but compares none: its column's collation is not D1's."""
+    return [
+        f"ALTER TABLE {table} RENAME TO hidden_{table}",
+        f"CREATE TABLE {table} (key TEXT PRIMARY KEY, answer TEXT NOT NULL,"
+        " expires_at INTEGER NOT NULL COLLATE not_of_d1) STRICT",
+    ]
+
+
+def _readable(table: str) -> list[str]:
+    return [f"DROP TABLE {table}", f"ALTER TABLE hidden_{table} RENAME TO {table}"]
+
+
+_TABLES = (
+    *("agents", "models", "discovered_models", "providers", "config", "revision", "keys", "users"),
+    *("key_usage", "decision_cache", "chat_cache", "logs", "usage_hours"),
+)
+
+_KEPT = (
+    "INSERT INTO decision_cache (key, answer, expires_at) VALUES"
+    " ('{{key}}', '{answer}', {expires_at})"
+)
+_FAR = 9_999_999_999_999  # in the year 2286
+_ANSWER = (
+    '{"agent_id": "hr", "confidence": 1, "layer": "cache",'
+    ' "model": "@cf/meta/llama-3.2-1b-instruct", "adapter": null}'
+)
+_RECALLED = Cell(200, layer="cache")
 
 MATRIX: tuple[Row, ...] = (
     *(_row(f"error {code}", cells, kind="error", code=code) for code, cells in _CODES.items()),
@@ -120,20 +150,22 @@ MATRIX: tuple[Row, ...] = (
     _row("HTTP 500", BROKEN, kind="status", status=500),
     _row("HTTP 504", TIMEOUT, kind="status", status=504),
     _row("connection refused", BROKEN, kind="refuse"),
-    Row("DNS failure", (BROKEN[0], BROKEN[1], BROKEN[2]), {"kind": "dns"}, host=True),
-    Row(
-        "connection refused, vendor",
-        (BROKEN[0], BROKEN[1], BROKEN[2]),
-        {"kind": "refuse"},
-        host=True,
-    ),
-    _row("no answer", TIMEOUT, kind="hang"),
+    _row("connection refused, at a vendor's host", BROKEN, host=True, kind="refuse"),
+    _row("DNS failure", BROKEN, host=True, kind="dns"),
+    _row("no answer", TIMEOUT, slow=True, kind="hang"),
     _row(
         "silence within the answer",
         (*TIMEOUT[:2], cut("upstream_timeout", "timeout")),
+        slow=True,
         kind="stall",
     ),
-    _row("slow drip", (*TIMEOUT[:2], OK), kind="drip", delay_ms=60),
+    _row(
+        "slow drip",
+        (*TIMEOUT[:2], Cell(200, reason="timeout", layer="fallback")),
+        slow=True,
+        kind="drip",
+        delay_ms=30,
+    ),
     _row("JSON cut in two", INVALID, kind="malformed_json"),
     _row("the model's JSON cut in two", NONSENSE, kind="truncated_json"),
     _row("wrong JSON", NONSENSE, kind="wrong_json"),
@@ -159,14 +191,14 @@ MATRIX: tuple[Row, ...] = (
     ),
     _row(
         "error event in a stream",
-        (OK, OK, cut("upstream_error", "upstream_error")),
+        (OK, OK, cut("upstream_error", "upstream_error", "llm")),
         kind="stream_error",
     ),
     Row(
         "D1 fails on read",
         (OK, OK, OK),
-        before=("ALTER TABLE decision_cache RENAME TO hidden_decision_cache",),
-        after=("ALTER TABLE hidden_decision_cache RENAME TO decision_cache",),
+        before=[each for table in _CACHES for each in _unreadable(table)],
+        after=[each for table in _CACHES for each in _readable(table)],
         failure="cache_read",
     ),
     Row(
@@ -182,26 +214,28 @@ MATRIX: tuple[Row, ...] = (
     Row(
         "D1 fails on everything",
         (Cell(200, logged=False), Cell(200, logged=False), Cell(200, logged=False)),
-        before=[f"ALTER TABLE {table} RENAME TO hidden_{table}" for table in _HIDE],
-        after=[f"ALTER TABLE hidden_{table} RENAME TO {table}" for table in _HIDE],
+        before=[f"ALTER TABLE {table} RENAME TO hidden_{table}" for table in _TABLES],
+        after=[f"ALTER TABLE hidden_{table} RENAME TO {table}" for table in _TABLES],
         failure="log_write",
     ),
     Row(
         "cache rows corrupted",
         (OK, OK, OK),
-        before=(
-            "INSERT INTO decision_cache (key, answer, expires_at)"
-            " VALUES ('{key}', '{{\"agent_id\": 7', 9999999999999)",
-        ),
+        before=[_KEPT.format(answer='{"agent_id": 7', expires_at=_FAR)],
         failure="cache_read",
     ),
     Row(
-        "clock jumped back: cache rows of the past",
+        "clock jumped ahead: cache rows of the past",
         (OK, OK, OK),
-        before=(
-            "INSERT INTO decision_cache (key, answer, expires_at) VALUES ('{key}', '{{}}', 1)",
-        ),
+        before=[_KEPT.format(answer=_ANSWER, expires_at=1)],
     ),
+    Row(
+        "clock jumped back: cache rows of the far future",
+        (Cell(200, layer="cache", outcome=None), _RECALLED, _RECALLED),
+        before=[_KEPT.format(answer=_ANSWER, expires_at=_FAR)],
+    ),
+    # The last one: from now on the isolate asks this model without JSON mode.
+    _row("error 5025", NO_JSON, kind="error", code=5025),
 )
 
 
@@ -209,18 +243,25 @@ def document() -> str:
     lines = [
         "# What comes of a fault",
         "",
-        "Every line is a fault of the local Cloudflare (`local/README.md`) or of D1, and every",
-        "cell is tried against workerd by `tests/worker/test_fault_matrix.py`, with one model and",
-        "no retries. A cell says the HTTP status, the error's `code` or the log row's reason, and",
-        "in a stream that had begun the code of its error event, after which there is no `[DONE]`.",
-        "Each answer has one log row, and the attempt's outcome is counted in `/metrics`.",
+        "Each line is a fault of the local Cloudflare (`local/README.md`) or of D1. Each cell is",
+        "tried against workerd by `tests/worker/test_fault_matrix.py`, with one model and no",
+        "retries, and says",
         "",
-        "| fault | " + " | ".join(WAYS) + " |",
-        "| --- |" + " --- |" * len(WAYS),
+        "- the answer: its status and the error's `code`; of a stream that had begun the code of",
+        "  its error event, after which there is no `[DONE]`;",
+        "- the one log row: status, reason (also the decision's, where there is one), layer, and",
+        "  `cut` where the stream did not end well;",
+        "- the outcome of the last try of a model, which `edgeneuro_attempts_total` counts.",
+        "",
+        "The last column is what `edgeneuro_failures_total` counts. After each fault the next",
+        "request has its answer and its row again.",
+        "",
+        "| fault | " + " | ".join(WAYS) + " | failure counted |",
+        "| --- |" + " --- |" * (len(WAYS) + 1),
     ]
-    lines += [
-        f"| {row.name} | " + " | ".join(cell.text() for cell in row.cells) + " |" for row in MATRIX
-    ]
+    for row in MATRIX:
+        cells = [cell.text() for cell in row.cells]
+        lines.append(f"| {' | '.join([row.name, *cells, row.failure or '-'])} |")
     return "\n".join(lines) + "\n"
 
 

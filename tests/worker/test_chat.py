@@ -158,8 +158,45 @@ def test_a_failed_stream_is_a_plain_error(talk: openai.OpenAI, desk: httpx.Clien
         talk.chat.completions.create(model=ACTIVE, messages=question(), stream=True)
 
 
-def test_a_stream_that_is_left_has_its_row(talk: openai.OpenAI, client: httpx.Client) -> None:
+def row_once(client: httpx.Client, decision_id: str) -> Any:
+    """As log_entry, with more patience: that a client has left shows after some seconds."""
+    for _ in range(2_000):
+        response = client.get(f"/v1/logs/{decision_id}")
+        if response.status_code == 200:
+            return response.json()
+    raise AssertionError(f"no log row for {decision_id}")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"kind": "drip", "delay_ms": 400}, {"kind": "stall", "after": 2}],
+    ids=["drip", "stall"],
+)
+def test_a_client_that_leaves_stops_the_model(
+    talk: openai.OpenAI, client: httpx.Client, desk: httpx.Client, fault: dict[str, Any]
+) -> None:
+    told_to(desk, {ACTIVE: fault})
+    desk.delete("/_local/calls").raise_for_status()
+    messages = question()
+    stream = talk.chat.completions.create(model="agent:hr", messages=messages, stream=True)
+    parts = iter(stream)
+    facts = ours(next(parts))
+    assert next(parts).choices[0].delta.content
+    stream.close()
+    entry = row_once(client, facts["decision_id"])
+    assert (entry["status"], entry["ending"], entry["cost_usd"]) == (200, "client_gone", None)
+    calls = desk.get("/_local/calls").json()
+    assert [call["ended"] for call in calls if call["model"] == ACTIVE] == ["client_gone"]
+
+
+@pytest.mark.parametrize("kind", ["cut", "stream_error"])
+def test_a_stream_that_breaks_off_says_so(
+    talk: openai.OpenAI, client: httpx.Client, desk: httpx.Client, kind: str
+) -> None:
+    told_to(desk, {ACTIVE: {"kind": kind, "after": 2}})
     stream = talk.chat.completions.create(model="agent:hr", messages=question(), stream=True)
     facts = ours(next(iter(stream)))
-    stream.close()
-    assert log_entry(client, facts["decision_id"])["ending"] in ("client_gone", "complete")
+    with pytest.raises(openai.APIError) as caught:
+        list(stream)
+    assert caught.value.code
+    assert row_once(client, facts["decision_id"])["ending"] == "cut"

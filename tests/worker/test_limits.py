@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.worker.test_keys import bearer, create_key
 
@@ -105,3 +106,39 @@ def test_feedback_counts_and_null_ends_a_limit(
     changed = client.patch(f"/v1/keys/{key['id']}", json={"monthly_token_budget": None})
     assert changed.json()["usage"] is None
     assert len(split(ask_at_once(anonymous, key), "none")[0]) == AT_ONCE
+
+
+def chat_at_once(
+    client: httpx.Client, key: dict[str, Any], *, stream: bool
+) -> list[httpx.Response]:
+    def ask(number: int) -> httpx.Response:
+        messages = [{"role": "user", "content": f"Leave {number} {uuid.uuid4().hex}"}]
+        body = {"model": "agent:hr", "messages": messages, "stream": stream, "max_tokens": 64}
+        return client.post("/v1/chat/completions", json=body, headers=bearer(key))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(ask, range(AT_ONCE)))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_token_budget_holds_for_chats(
+    client: httpx.Client, anonymous: httpx.Client, stream: bool
+) -> None:
+    budget = 1_500
+    key = create_key(client, monthly_token_budget=budget)
+    asked: list[dict[str, str]] = []
+    answered = True
+    while answered:
+        answers = chat_at_once(anonymous, key, stream=stream)
+        assert {each.headers["x-ratelimit-limit-tokens"] for each in answers} == {str(budget)}
+        refused = [each for each in answers if each.status_code != 200]
+        codes = {each.json()["error"]["code"] for each in refused}
+        assert codes == {"key_token_budget_exceeded"}
+        ids = {each.headers.get("x-edgeneuro-decision-id") for each in answers} - {None}
+        answered = bool(ids)
+        asked += [{"id": each} for each in ids]
+        rows = settled_logs(client, key, asked)
+        assert len(asked) <= budget, "the budget has no end"
+    assert len(rows) == len(asked) > 4
+    spent = sum(row["usage"]["total_tokens"] for row in rows)
+    assert usage(client, key)["tokens"] == spent <= budget

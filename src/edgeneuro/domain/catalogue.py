@@ -9,7 +9,7 @@ it (5025)."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from edgeneuro.domain.model import Model, Pricing
+from edgeneuro.domain.model import OWN_PROVIDER, Model, Pricing
 from edgeneuro.domain.provider import Provider
 from edgeneuro.settings import Settings
 
@@ -77,7 +77,8 @@ def known_models(
     """Every model of this installation by id. Each of these goes over the ones before it: the
     table; `discovered`, what Workers AI's catalogue said; the models that the vars name, and under
     INTENT_LORA's name the pair of FINE_TUNED_MODEL and INTENT_LORA; those of the enabled providers;
-    `rows`, what the control plane has registered or changed."""
+    `rows`, what the control plane has registered or changed; of a vendor's models only while the
+    provider lists them."""
     facts = _FACTS | {seen.id: _merged(facts_of(seen.id), seen) for seen in discovered}
     named = (settings.routing_model, *settings.fallback_models)
     bases = {base: facts.get(base) or facts_of(base) for base in (*facts, *named)}
@@ -92,7 +93,10 @@ def known_models(
             models[provider_model_id(provider, name)] = provider_model(provider, name)
     for row in rows:
         former = models.get(row.id)
-        models[row.id] = row if former is None else _changed(former, row)
+        if former is not None:
+            models[row.id] = _changed(former, row)
+        elif row.provider == OWN_PROVIDER:
+            models[row.id] = row
     return models
 
 

@@ -12,6 +12,7 @@ from edgeneuro.domain.decision import (
     Layer,
     Usage,
 )
+from edgeneuro.domain.handoff import Handoff
 from edgeneuro.errors import Reason
 
 
@@ -42,6 +43,7 @@ class ChatFacts(BaseModel):
     attempts: list[Attempt]
     cost_usd: float | None
     latency_ms: float
+    handoff: Handoff | None = Field(default=None, exclude_if=_is_none)
     explanation: Explanation | None = Field(default=None, exclude_if=_is_none)
 
 

@@ -15,6 +15,7 @@ from pydantic import (
     Tag,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from edgeneuro.domain.text import without_nul
@@ -86,13 +87,26 @@ class ToolCall(Strict):
     function: CalledFunction
 
 
+_OF_A_MESSAGE = ("role", "name", "refusal", "tool_calls", "tool_call_id", "content")
+
+
 class Message(Strict):
+    """An assistant's comes back as some library made it of our answer, with fields of its own
+    (LiteLLM's `provider_specific_fields`): they are passed over."""
+
     role: Role
     name: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
     refusal: Text | None = None
     tool_calls: Annotated[list[ToolCall], Field(max_length=_MOST_CALLS)] | None = None
     tool_call_id: Annotated[CallId | None, Field(validate_default=True)] = None
     content: Annotated[Content | None, Field(validate_default=True)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_additions(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("role") != "assistant":
+            return given
+        return {name: given[name] for name in _OF_A_MESSAGE if name in given}
 
     @field_validator("refusal", "tool_calls")
     @classmethod

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
-from edgeneuro.domain.agent import AgentId, ModelId
+from edgeneuro.domain.agent import Agent, AgentId, AgentProtocol, ModelId
 from edgeneuro.domain.text import QueryText
 from edgeneuro.errors import Reason
 
@@ -38,9 +38,17 @@ class RouteRequest(BaseModel):
 
 
 class ChosenAgent(BaseModel):
+    """`protocol` says how the endpoint is spoken to; null where there is none."""
+
     id: str
     name: str
     endpoint: str | None
+    protocol: AgentProtocol | None
+
+    @classmethod
+    def of(cls, agent: Agent) -> "ChosenAgent":
+        protocol = None if agent.endpoint is None else agent.protocol
+        return cls(id=agent.id, name=agent.name, endpoint=agent.endpoint, protocol=protocol)
 
 
 class Alternative(BaseModel):

@@ -3,6 +3,10 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+# What isolates' clocks may be apart. A minute further ahead is that of a clock which was wrong, and
+# would lock its key until it comes.
+MINUTES_AHEAD = 1
+
 
 @dataclass(frozen=True)
 class KeyLimits:
@@ -38,11 +42,11 @@ class Used:
     cost_usd: float
 
     def at(self, now: float) -> "Used":
-        """With windows that are over begun anew. A later one than `now`'s, of an isolate whose
-        clock is ahead, is the current one."""
+        """With windows that are over begun anew. The next one, of an isolate whose clock is ahead,
+        is the current one."""
         minute, month = windows(now)
         used = self
-        if used.minute < minute:
+        if not minute <= used.minute <= minute + MINUTES_AHEAD:
             used = replace(used, minute=minute, minute_requests=0)
         if used.month < month:
             used = replace(used, month=month, tokens=0, cost_usd=0.0)

@@ -9,6 +9,7 @@ from edgeneuro.domain.agent import ModelId, without_defaults
 from edgeneuro.domain.classifier import Metrics
 from edgeneuro.domain.numbers import INTEGRAL
 
+OWN_PROVIDER = "workers-ai"  # this account's own
 Price = Annotated[FiniteFloat, Field(ge=0)]
 Aliases = Annotated[list[ModelId], Field(max_length=20)]
 ContextWindow = Annotated[int, Field(ge=1, le=100_000_000), INTEGRAL]
@@ -36,7 +37,7 @@ class Model(BaseModel):
     type: Literal["base", "lora", "classifier"]
     base_model: str
     adapter: str | None
-    provider: str = "workers-ai"
+    provider: str = OWN_PROVIDER
     status: Literal["available", "not_ready", "retired"]
     active: bool = False
     aliases: list[str] = Field(default_factory=list)

@@ -17,9 +17,10 @@ from edgeneuro.edge.bindings import AccessRuntime, EdgeRateLimiter
 from edgeneuro.edge.fetch import Fetcher
 from edgeneuro.edge.requests import pass_over_rest, plain_request
 from edgeneuro.edge.responses import workers_response
+from edgeneuro.gateway.agent_endpoint import AgentEndpoints
 from edgeneuro.gateway.client import build_gateway
 from edgeneuro.identity import Identity
-from edgeneuro.services import Failures, KeptRouting, Services
+from edgeneuro.services import Failures, KeptRouting, Services, SteadyClock
 from edgeneuro.settings import read_settings
 from edgeneuro.store.d1 import D1Database
 from edgeneuro.web.cloudflare_access import build_access
@@ -73,11 +74,13 @@ def _build_services(env: Any) -> Services:
     settings = read_settings(lambda name: getattr(env, name, None))
     db = D1Database(env.DB)
     failures = Failures()
+    monotonic = SteadyClock(time.monotonic)
     rate_limiter = getattr(env, "RATE_LIMITER", None)
     limiter = None if rate_limiter is None else EdgeRateLimiter(rate_limiter)
     ai = getattr(env, "AI", None)
-    routing = KeptRouting(db, settings, monotonic=time.monotonic, failures=failures)
-    access = build_access(settings, AccessRuntime(), now=time.time, monotonic=time.monotonic)
+    routing = KeptRouting(db, settings, monotonic=monotonic, failures=failures)
+    fetch = Fetcher(getattr(env, "OUTBOUND", None))
+    access = build_access(settings, AccessRuntime(), now=time.time, monotonic=monotonic)
 
     def secret(name: str) -> str | None:
         value = getattr(env, name, None)
@@ -89,10 +92,11 @@ def _build_services(env: Any) -> Services:
         gateway=build_gateway(
             settings,
             binding=None if ai is None else EdgeAi(ai),
-            fetch=Fetcher(getattr(env, "OUTBOUND", None)),
+            fetch=fetch,
             secret=secret,
             now=time.time,
         ),
+        endpoints=AgentEndpoints(fetch, secret=secret, now=time.time, new_id=_new_id),
         rate_limiter=limiter,
         routing=routing,
         identity=Identity(
@@ -105,7 +109,7 @@ def _build_services(env: Any) -> Services:
         ),
         failures=failures,
         now=time.time,
-        monotonic=time.monotonic,
+        monotonic=monotonic,
         new_id=_new_id,
         new_secret=_new_secret,
         new_hex=secrets.token_hex,

@@ -23,18 +23,19 @@ _FIRST_PAUSE_SECONDS = 0.2  # doubled with every further try
 @dataclass
 class Try:
     """One try of one model; `number` counts those of this model from 1. Who makes the try puts in
-    what `engine` the answer says it is of."""
+    what `engine` the answer says it is of, and `streams` where it has only begun."""
 
     model: Model
     number: int
     timeout_ms: int
     engine: str | None = None
+    streams: bool = False
 
 
 class Chain:
     """One answer's way. `failure` is the first model's: why the one that was wanted did not answer.
-    `usage` and `spent_usd` are what all tries came to, as far as prices are known. Times in
-    milliseconds."""
+    `usage` and `spent_usd` are what all tries came to, as far as prices are known; the models of
+    `untold` have answered without telling their usage. Times in milliseconds."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Chain:
         self.failure: UpstreamError | None = None
         self.usage = Usage()
         self.spent_usd = 0.0
+        self.untold: list[Model] = []
         self.upstream_ms = 0.0
         self._breakers = breakers
         self._purpose = purpose
@@ -58,6 +60,7 @@ class Chain:
         self._sleep = sleep
         self._deadline = monotonic() + budget_ms / 1000
         self._all_priced = True
+        self._streaming: Model | None = None
 
     @property
     def cost_usd(self) -> float | None:
@@ -70,15 +73,17 @@ class Chain:
         one_try: Callable[[Try], Awaitable[T]],
         *,
         others_behind: bool = False,
+        once: Model | None = None,
     ) -> T:
-        """What `one_try` made of the first answer. Raises the first model's failure where nobody
-        answers. With `others_behind`, the last model leaves time for them too."""
+        """What `one_try` made of the first answer; `once` is not tried again, since it may have
+        done something the first time. Raises the first model's failure where nobody answers. With
+        `others_behind`, the last model leaves time for them too."""
         with self._upstream():
             for place, model in enumerate(models, start=1):
                 self._fall_back_to(model)
                 last = place == len(models) and not others_behind
                 try:
-                    return await self._ask_model(model, one_try, last=last)
+                    return await self._ask_model(model, one_try, last=last, again=model is not once)
                 except UpstreamError as failure:
                     self.failure = self.failure or failure
         assert self.failure is not None, "a chain has a model"
@@ -129,18 +134,27 @@ class Chain:
         Gateway's cache was not computed again, so nothing is to pay."""
         if trace.cache_status == "HIT":
             return
+        if usage is None or usage.total_tokens == 0:
+            self.untold.append(model)
         cost = None if usage is None else cost_usd(model, usage)
         self.usage += usage or Usage()
         self._all_priced = self._all_priced and cost is not None
         self.spent_usd += cost or 0
 
+    def finish(self) -> None:
+        """The stream that the last try had opened is whole."""
+        if self._streaming is not None:
+            self._breakers.note(self._streaming.id, None)
+
     def cut(self, failure: UpstreamError) -> None:
         """The stream that the last try had opened has failed since."""
+        if self._streaming is not None:
+            self._breakers.note(self._streaming.id, failure)
         ended = {"outcome": failure.outcome, "code": failure.upstream_code}
         self.attempts[-1] = self.attempts[-1].model_copy(update=ended)
 
     async def _ask_model(
-        self, model: Model, one_try: Callable[[Try], Awaitable[T]], *, last: bool
+        self, model: Model, one_try: Callable[[Try], Awaitable[T]], *, last: bool, again: bool
     ) -> T:
         now = self._monotonic()
         deadline = now + (self._deadline - now) * (1 if last else _SHARE_OF_TIME_LEFT)
@@ -158,7 +172,7 @@ class Chain:
             try:
                 return await self._tried(this, one_try)
             except UpstreamError as failure:
-                pause = self._pause(failure, number)
+                pause = self._pause(failure, number) if again else None
                 if pause is None or self._monotonic() + pause + _LEAST_USEFUL_SECONDS > deadline:
                     raise
                 if pause > 0:
@@ -176,7 +190,10 @@ class Chain:
             self._note(this, failure, (self._monotonic() - started) * 1000)
 
     def _note(self, this: Try, failure: UpstreamError | None, ms: float) -> None:
-        self._breakers.note(this.model.id, failure)
+        if failure is None and this.streams:
+            self._streaming = this.model
+        else:
+            self._breakers.note(this.model.id, failure)
         self._record(this, "ok" if failure is None else failure.outcome, failure, ms)
 
     def _pause(self, failure: UpstreamError, number: int) -> float | None:

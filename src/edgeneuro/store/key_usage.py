@@ -6,18 +6,17 @@ same key at the same time cannot pass a limit together."""
 import json
 from collections.abc import Sequence
 
-from edgeneuro.domain.limits import UNUSED, KeyLimits, Used, windows
+from edgeneuro.domain.limits import MINUTES_AHEAD, UNUSED, KeyLimits, Used, windows
 from edgeneuro.store.database import Database, Row, Statement, statement
 
 _COLUMNS = "minute, minute_requests, month, tokens, cost_usd"
-# Of the row that is there: a window that is over counts nothing, a later one than ours is current.
-_REQUESTS, _TOKENS, _COST_USD = (
-    f"CASE WHEN key_usage.{window} >= excluded.{window} THEN key_usage.{column} ELSE 0 END"
-    for window, column in (
-        ("minute", "minute_requests"),
-        ("month", "tokens"),
-        ("month", "cost_usd"),
-    )
+# Of the row that is there: a window that is over counts nothing, a later one than ours is current,
+# as long as it is not too late to be true.
+_SAME_MINUTE = f"key_usage.minute BETWEEN excluded.minute AND excluded.minute + {MINUTES_AHEAD}"
+_REQUESTS = f"CASE WHEN {_SAME_MINUTE} THEN key_usage.minute_requests ELSE 0 END"
+_TOKENS, _COST_USD = (
+    f"CASE WHEN key_usage.month >= excluded.month THEN key_usage.{column} ELSE 0 END"
+    for column in ("tokens", "cost_usd")
 )
 
 
@@ -35,7 +34,8 @@ _RESERVE = (
     f"INSERT INTO key_usage (key_id, {_COLUMNS})"
     f" SELECT ?1, ?2, 1, ?3, ?4, ?5 WHERE {_fits('0', '0', '0')}"
     " ON CONFLICT (key_id) DO UPDATE SET"
-    f" minute = max(minute, excluded.minute), minute_requests = {_REQUESTS} + 1,"
+    f" minute = CASE WHEN {_SAME_MINUTE} THEN key_usage.minute ELSE excluded.minute END,"
+    f" minute_requests = {_REQUESTS} + 1,"
     f" month = max(month, excluded.month), tokens = {_TOKENS} + excluded.tokens,"
     f" cost_usd = round({_COST_USD} + excluded.cost_usd, 12)"
     f" WHERE {_fits(_REQUESTS, _TOKENS, _COST_USD)}"

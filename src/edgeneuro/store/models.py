@@ -7,7 +7,7 @@ from edgeneuro.store.database import Row, Statement, statement
 
 _COLUMNS = (
     "id, type, base_model, adapter, status, aliases, context_window, input_price, output_price,"
-    " supports_lora, json_mode, created_at"
+    " supports_lora, json_mode, created_at, provider"
 )
 
 
@@ -21,8 +21,10 @@ def upsert_model(model: Model, *, now_ms: int, at_revision: int) -> Statement:
     pricing = model.pricing
     return statement(
         f"INSERT INTO models ({_COLUMNS}, updated_at)"
-        " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13"
-        " WHERE (SELECT value FROM revision) = ?14 ON CONFLICT (id) DO UPDATE SET"
+        " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14"
+        " WHERE (SELECT value FROM revision) = ?15 ON CONFLICT (id) DO UPDATE SET"
+        " type = excluded.type, base_model = excluded.base_model, adapter = excluded.adapter,"
+        " provider = excluded.provider,"
         " status = excluded.status, aliases = excluded.aliases,"
         " context_window = excluded.context_window, input_price = excluded.input_price,"
         " output_price = excluded.output_price, supports_lora = excluded.supports_lora,"
@@ -39,6 +41,7 @@ def upsert_model(model: Model, *, now_ms: int, at_revision: int) -> Statement:
         model.supports_lora,
         model.json_mode,
         model.created * 1000,
+        model.provider,
         now_ms,
         at_revision,
     )
@@ -57,6 +60,7 @@ def model_from_row(row: Row) -> Model:
         type=row["type"],
         base_model=row["base_model"],
         adapter=row["adapter"],
+        provider=row["provider"],
         status=row["status"],
         aliases=json.loads(row["aliases"]),
         supports_lora=bool(row["supports_lora"]),

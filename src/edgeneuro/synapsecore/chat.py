@@ -4,7 +4,9 @@ from edgeneuro.call import Call
 from edgeneuro.domain.chat import ChatRequest
 from edgeneuro.domain.chat_answer import ChatCompletion
 from edgeneuro.errors import UpstreamError
-from edgeneuro.synapsecore.chat_ask import Given, Opened, ask_whole, open_stream
+from edgeneuro.limits import giving_back
+from edgeneuro.synapsecore.chat_ask import Given, Opened, ask_whole, hand_off, open_stream
+from edgeneuro.synapsecore.chat_plan import plan_turn, reserve_turn
 from edgeneuro.synapsecore.chat_recall import recall_chat, remember_chat, replay
 from edgeneuro.synapsecore.chat_record import Outcome, record_chat
 from edgeneuro.synapsecore.chat_reply import cache_state, completion, headers
@@ -17,26 +19,36 @@ from edgeneuro.web.response import Reply, Response
 async def create_chat_completion(call: Call, body: ChatRequest) -> Reply[ChatCompletion] | Response:
     """Answer a conversation, in OpenAI's shape: by the agent that the router chooses (model
     "auto"), by an agent ("agent:ID") or by a model. With `stream` it comes as events."""
-    turn = await begin_turn(call.services, body, Asker.of(call))
+    asker = Asker.of(call)
+    plan = await plan_turn(call.services, body, asker)
+    reservation = await reserve_turn(plan)
+    with giving_back(call.services, reservation, call.background):
+        return await _answer(await begin_turn(plan, reservation))
+
+
+async def _answer(turn: Turn) -> Reply[ChatCompletion] | Response:
+    streams = turn.request.stream
     try:
         if turn.routed is not None and turn.routed.refused is not None:
             raise turn.routed.refused
         with turn.stages.stage("recall_chat"):
-            kept = await recall_chat(turn)
+            ready = await recall_chat(turn)
         with turn.stages.stage("answer"):
-            if body.stream:
-                opened = await open_stream(turn) if kept is None else replay(kept)
+            if turn.hands_off is not None:
+                ready = hand_off(turn, turn.hands_off)
+            if streams:
+                opened = await open_stream(turn) if ready is None else replay(ready)
             else:
-                given = await ask_whole(turn) if kept is None else kept
+                given = await ask_whole(turn) if ready is None else ready
     except UpstreamError as failure:
         outcome = Outcome(
             cache=cache_state(turn, kept=False),
             latency_ms=turn.stages.total_ms(),
             failure=failure,
         )
-        call.background(record_chat(turn, outcome))
+        turn.asker.background(record_chat(turn, outcome))
         raise
-    return _streamed(turn, opened) if body.stream else _whole(turn, given)
+    return _streamed(turn, opened) if streams else _whole(turn, given)
 
 
 def _streamed(turn: Turn, opened: Opened) -> Response:

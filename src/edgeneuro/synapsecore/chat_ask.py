@@ -1,15 +1,18 @@
-"""Asking for a chat's answer: the models in their order, for the whole answer or for a stream."""
+"""Asking for a chat's answer: the agent's endpoint or the models, in their order, for the whole
+answer or for a stream."""
 
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
+from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.chat_answer import KeptAnswer
 from edgeneuro.domain.decision import GatewayTrace
+from edgeneuro.domain.handoff import Handoff, handoff_text
 from edgeneuro.domain.model import Model
 from edgeneuro.errors import InvalidOutputError, JsonModeUnmetError
 from edgeneuro.gateway.chain import Try
-from edgeneuro.gateway.seam import Delta, ModelRequest
+from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest, ModelStream
 from edgeneuro.synapsecore.chat_turn import Turn
 
 _LONGEST_SILENCE_MS = 30_000
@@ -25,6 +28,7 @@ class Given:
     answer: KeptAnswer
     trace: GatewayTrace | None = None
     kept: bool = False
+    handoff: Handoff | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Opened:
     deltas: AsyncGenerator[Delta, None]
     trace: GatewayTrace | None = None
     kept: bool = False
+    handoff: Handoff | None = None
 
 
 async def ask_whole(turn: Turn) -> Given:
@@ -43,7 +48,7 @@ async def ask_whole(turn: Turn) -> Given:
 
     async def one_try(this: Try) -> Given:
         try:
-            given = await turn.services.gateway.run(_request(turn, this, cached=True))
+            given = await _run(turn, this)
         except JsonModeUnmetError as error:
             raise _not_in_json(error) from error
         this.engine = given.engine
@@ -58,7 +63,7 @@ async def ask_whole(turn: Turn) -> Given:
         )
         return Given(this.model, answer, given.trace)
 
-    return await turn.chain.ask(turn.models, one_try)
+    return await turn.chain.ask(turn.models, one_try, once=turn.endpoint)
 
 
 async def open_stream(turn: Turn) -> Opened:
@@ -66,15 +71,38 @@ async def open_stream(turn: Turn) -> Opened:
 
     async def one_try(this: Try) -> Opened:
         try:
-            stream = await turn.services.gateway.stream(_request(turn, this, cached=False))
+            stream = await _stream(turn, this)
             first = await anext(stream.deltas, None)
         except JsonModeUnmetError as error:
             raise _not_in_json(error) from error
         if first is None:
             raise InvalidOutputError("The model's stream holds nothing.")
+        this.streams = True
         return Opened(this.model, first, stream.deltas, stream.trace)
 
-    return await turn.chain.ask(turn.models, one_try)
+    return await turn.chain.ask(turn.models, one_try, once=turn.endpoint)
+
+
+def hand_off(turn: Turn, agent: Agent) -> Given:
+    """Nobody is called. Raises UpstreamNotConfiguredError where nothing can be signed."""
+    never = Try(turn.models[0], number=0, timeout_ms=0)
+    handoff = turn.services.endpoints.hand_off(agent, _request(turn, never, cached=False))
+    answer = KeptAnswer(content=handoff_text(handoff), finish_reason="stop")
+    return Given(turn.models[0], answer, handoff=handoff)
+
+
+async def _run(turn: Turn, this: Try) -> ModelAnswer:
+    request = _request(turn, this, cached=True)
+    if turn.agent is not None and this.model is turn.endpoint:
+        return await turn.services.endpoints.run(turn.agent, request)
+    return await turn.services.gateway.run(request)
+
+
+async def _stream(turn: Turn, this: Try) -> ModelStream:
+    request = _request(turn, this, cached=False)
+    if turn.agent is not None and this.model is turn.endpoint:
+        return await turn.services.endpoints.stream(turn.agent, request)
+    return await turn.services.gateway.stream(request)
 
 
 def _not_in_json(error: JsonModeUnmetError) -> InvalidOutputError:
@@ -85,14 +113,17 @@ def _not_in_json(error: JsonModeUnmetError) -> InvalidOutputError:
 def _request(turn: Turn, this: Try, *, cached: bool) -> ModelRequest:
     model, config = this.model, turn.config
     provider = config.providers.get(model.provider)
-    unknown = _OF_VENDORS if provider is None else frozenset[str]()
+    at_endpoint = model is turn.endpoint
+    unknown = _OF_VENDORS if provider is None and not at_endpoint else frozenset[str]()
     keep = cached and config.stores_texts and turn.cache_key is not None
     return ModelRequest(
-        model=model.base_model,
+        model=turn.agent.id if turn.agent is not None and at_endpoint else model.base_model,
         adapter=model.adapter,
         provider=provider,
         messages=turn.messages,
-        parameters={name: v for name, v in turn.parameters.items() if name not in unknown},
+        parameters={
+            name: v for name, v in turn.bounds.parameters(model).items() if name not in unknown
+        },
         timeout_ms=this.timeout_ms,
         idle_ms=min(config.chat_timeout_ms, _LONGEST_SILENCE_MS),
         cache_key=f"chat:{turn.cache_key}:{model.id}" if keep else None,
@@ -104,7 +135,12 @@ def _request(turn: Turn, this: Try, *, cached: bool) -> ModelRequest:
 
 
 def _metadata(turn: Turn) -> dict[str, str]:
-    metadata = {"decision_id": turn.id, "key_id": turn.asker.credential.key_id, "purpose": "chat"}
+    metadata = {
+        "decision_id": turn.id,
+        "key_id": turn.asker.credential.key_id,
+        "request_id": turn.asker.request_id,
+        "purpose": "chat",
+    }
     if turn.agent is not None:
         metadata["agent_id"] = turn.agent.id
     return metadata

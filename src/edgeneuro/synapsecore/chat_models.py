@@ -1,14 +1,16 @@
-"""Which models answer a chat: the agent's or the one that was named, and who stands behind it."""
+"""Who answers a chat: the model that was named, or the agent's; and who stands behind it.
+
+An agent with an endpoint stands among models as a model of its own, so that one chain holds for
+both: time, breakers, attempts."""
 
 from edgeneuro.domain.agent import Agent
-from edgeneuro.domain.catalogue import find_model
+from edgeneuro.domain.catalogue import CATALOGUE_CREATED, find_model
 from edgeneuro.domain.chat import AGENT_PREFIX
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, NotFoundError
-from edgeneuro.services import Services
 
-_OUR_OWN = "workers-ai"
+_AGENT = "agent"  # the provider in attempts
 
 
 def named_agent(config: RoutingConfig, name: str) -> Agent:
@@ -23,7 +25,7 @@ def named_model(config: RoutingConfig, name: str) -> Model:
     """The model of that id or alias, if it can talk. Raises NotFoundError, and ConflictError for
     one that is not ready."""
     model = find_model(config.models, name)
-    if model is None or not _talks(config, model):
+    if model is None or model.type == "classifier":
         raise _not_found(
             f"There is no model {name!r}. GET /v1/models lists them; 'auto' lets the router choose"
             " an agent, 'agent:ID' names one."
@@ -39,15 +41,27 @@ def named_model(config: RoutingConfig, name: str) -> Model:
     return model
 
 
-def model_of_agent(services: Services, config: RoutingConfig, agent: Agent) -> Model:
-    """The agent's own model; where it names none, or one that is gone, the first of the chain that
-    is not an adapter: adapters are trained to route, not to talk."""
-    if agent.model is not None:
-        try:
-            return named_model(config, agent.model)
-        except (NotFoundError, ConflictError) as error:
-            services.failures.note("agent_model", error)
-    return next((model for model in config.chain if model.type == "base"), _base_of_active(config))
+def stale_model(config: RoutingConfig, agent: Agent) -> NotFoundError | ConflictError | None:
+    """Why the agent's own model cannot answer; None where it can, or where it names none."""
+    try:
+        if agent.model is not None:
+            named_model(config, agent.model)
+    except (NotFoundError, ConflictError) as error:
+        return error
+    return None
+
+
+def models_of_agent(config: RoutingConfig, agent: Agent, *, fallback: bool) -> tuple[Model, ...]:
+    """Those that answer for the agent, in this order. Behind an endpoint stands the agent's own
+    model alone, if it names one: other models know nothing of that agent."""
+    own = None
+    if agent.model is not None and stale_model(config, agent) is None:
+        own = named_model(config, agent.model)
+    if agent.endpoint is not None:
+        stands_in = fallback and own is not None and agent.protocol != "handoff"
+        return (endpoint_model(agent), *([own] if own is not None and stands_in else []))
+    models = (own or _first_that_talks(config),)
+    return with_fallbacks(config, models) if fallback else models
 
 
 def with_fallbacks(config: RoutingConfig, models: tuple[Model, ...]) -> tuple[Model, ...]:
@@ -57,17 +71,40 @@ def with_fallbacks(config: RoutingConfig, models: tuple[Model, ...]) -> tuple[Mo
     return (*models, *others)
 
 
+def endpoint_model(agent: Agent) -> Model:
+    """The agent's endpoint as a model: what its answers cost is not known here."""
+    name = f"{AGENT_PREFIX}{agent.id}"
+    return Model(
+        id=name,
+        created=CATALOGUE_CREATED,
+        owned_by="you",
+        type="base",
+        base_model=name,
+        adapter=None,
+        provider=_AGENT,
+        status="available",
+        supports_lora=False,
+        json_mode=False,
+        context_window=None,
+        pricing=None,
+    )
+
+
+def is_endpoint(model: Model, agent: Agent) -> bool:
+    return agent.endpoint is not None and model.id == f"{AGENT_PREFIX}{agent.id}"
+
+
+def _first_that_talks(config: RoutingConfig) -> Model:
+    """The first of the chain that is not an adapter: adapters are trained to route, not to talk."""
+    return next((model for model in config.chain if model.type == "base"), _base_of_active(config))
+
+
 def _base_of_active(config: RoutingConfig) -> Model:
     active = config.active
     known = config.models.get(active.base_model)
     return known or active.model_copy(
         update={"id": active.base_model, "type": "base", "adapter": None}
     )
-
-
-def _talks(config: RoutingConfig, model: Model) -> bool:
-    known = model.provider == _OUR_OWN or model.provider in config.providers
-    return known and model.type != "classifier"
 
 
 def _not_found(message: str, *, code: str = "model_not_found") -> NotFoundError:

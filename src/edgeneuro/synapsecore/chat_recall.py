@@ -59,14 +59,14 @@ def remember_chat(turn: Turn, model: Model, answer: KeptAnswer) -> Statement | N
 
 
 def replay(given: Given) -> Opened:
-    """A kept answer as a stream."""
+    """An answer that is there already as a stream."""
     first, *others = _deltas(given.answer)
 
     async def deltas() -> AsyncGenerator[Delta, None]:
         for delta in others:
             yield delta
 
-    return Opened(given.model, first, deltas(), kept=True)
+    return Opened(given.model, first, deltas(), kept=given.kept, handoff=given.handoff)
 
 
 def _deltas(answer: KeptAnswer) -> Iterator[Delta]:

@@ -41,7 +41,7 @@ def record_chat(turn: Turn, outcome: Outcome) -> Coroutine[Any, Any, None]:
     if outcome.failure is not None:
         turn.asker.facts["error_code"] = outcome.failure.code
     routing = turn.routed.writes if turn.routed else ()
-    return write(turn.services, entry, *routing, outcome.new_answer)
+    return write(turn.services, entry, *routing, outcome.new_answer, turn.settlement())
 
 
 def _note(facts: Facts, entry: LogEntry) -> None:

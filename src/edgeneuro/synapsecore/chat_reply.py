@@ -13,6 +13,7 @@ from edgeneuro.domain.chat_answer import (
     ChunkDelta,
 )
 from edgeneuro.domain.decision import CacheState, Usage
+from edgeneuro.domain.handoff import Handoff
 from edgeneuro.domain.model import Model
 from edgeneuro.synapsecore.chat_ask import Given
 from edgeneuro.synapsecore.chat_turn import Turn
@@ -36,7 +37,7 @@ def completion(turn: Turn, given: Given) -> ChatCompletion:
         model=given.model.id,
         choices=[Choice(message=message, finish_reason=answer.finish_reason)],
         usage=turn.usage,
-        edgeneuro=facts(turn, kept=given.kept),
+        edgeneuro=facts(turn, kept=given.kept, handoff=given.handoff),
     )
 
 
@@ -62,7 +63,7 @@ def chunk(
     return f"data: {made.model_dump_json()}\n\n".encode()
 
 
-def facts(turn: Turn, *, kept: bool) -> ChatFacts:
+def facts(turn: Turn, *, kept: bool, handoff: Handoff | None = None) -> ChatFacts:
     decision = turn.routed.decision if turn.routed else None
     explained = turn.routed if turn.request.edgeneuro.explain else None
     return ChatFacts(
@@ -75,6 +76,7 @@ def facts(turn: Turn, *, kept: bool) -> ChatFacts:
         attempts=turn.attempts,
         cost_usd=turn.cost_usd,
         latency_ms=turn.stages.total_ms(),
+        handoff=handoff,
         explanation=explain(explained) if explained else None,
     )
 

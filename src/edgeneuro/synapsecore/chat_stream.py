@@ -1,9 +1,10 @@
 """A chat's answer as server-sent events. However the stream ends, its row is written."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterator
 
-from edgeneuro.domain.chat_answer import ChunkDelta, KeptAnswer
+from edgeneuro.domain.chat_answer import ChatFacts, ChunkDelta, KeptAnswer
 from edgeneuro.domain.decision import GatewayTrace, Usage
 from edgeneuro.domain.log import Ending
 from edgeneuro.errors import EdgeNeuroError, UpstreamError
@@ -17,19 +18,27 @@ from edgeneuro.synapsecore.chat_turn import Turn
 from edgeneuro.web.response import error_content
 
 EVENT_STREAM = "text/event-stream"
+_SILENCE_SECONDS = 5.0
+# That a client has left shows only when something is sent to it. Clients pass over comments.
+_COMMENT = b": \n\n"
 
 
 class ChatStream:
-    """One answer on its way out. `_ending` is what it would be if it ended here."""
+    """One answer on its way out, with a comment after so many seconds of silence. `_ending` is what
+    it would be if it ended here."""
 
-    def __init__(self, turn: Turn, opened: Opened) -> None:
+    def __init__(
+        self, turn: Turn, opened: Opened, *, silence_seconds: float = _SILENCE_SECONDS
+    ) -> None:
         self._turn = turn
         self._opened = opened
         self._ending: Ending = "client_gone"
         self._failure: EdgeNeuroError | None = None
         self._finish_reason = "stop"
         self._usage: Usage | None = None
-        self._paid = opened.kept
+        self._paid = opened.kept or opened.handoff is not None
+        self._silence_seconds = silence_seconds
+        self._pending: asyncio.Future[Delta | None] | None = None
         self._said = ""
         self._calls_tools = False
 
@@ -39,13 +48,17 @@ class ChatStream:
         turn, opened = self._turn, self._opened
         try:
             role = ChunkDelta(role="assistant", content="")
-            yield chunk(turn, opened.model, delta=role, facts=facts(turn, kept=opened.kept))
+            yield chunk(turn, opened.model, delta=role, facts=self._facts())
             delta: Delta | None = opened.first
             while delta is not None:
                 self._note(delta)
                 if delta.content or delta.tool_calls:
                     yield chunk(turn, opened.model, delta=_out(delta))
-                delta = await self._next()
+                pending = self._pending = asyncio.ensure_future(self._next())
+                while await self._is_silent(pending):
+                    yield _COMMENT
+                delta = pending.result()
+            turn.chain.finish()
             self._pay()
             for last in self._last_chunks():
                 yield last
@@ -55,6 +68,12 @@ class ChatStream:
             yield self._broken_off(error)
         finally:
             await self._close()
+
+    async def _is_silent(self, pending: asyncio.Future[Delta | None]) -> bool:
+        """After a while, or as soon as the next part is there. Waiting never cancels: a generator
+        does not go on after that."""
+        done, _ = await asyncio.wait([pending], timeout=self._silence_seconds)
+        return not done
 
     async def _next(self) -> Delta | None:
         started = self._turn.services.monotonic()
@@ -82,7 +101,7 @@ class ChatStream:
 
     def _last_chunks(self) -> Iterator[bytes]:
         turn, model = self._turn, self._opened.model
-        told = facts(turn, kept=self._opened.kept)
+        told = self._facts()
         options = turn.request.stream_options
         usage_wanted = options is not None and options.include_usage
         yield chunk(
@@ -94,6 +113,9 @@ class ChatStream:
         )
         if usage_wanted:
             yield chunk(turn, model, usage=turn.usage, facts=told)
+
+    def _facts(self) -> ChatFacts:
+        return facts(self._turn, kept=self._opened.kept, handoff=self._opened.handoff)
 
     def _broken_off(self, error: Exception) -> bytes:
         if not isinstance(error, EdgeNeuroError):
@@ -109,6 +131,9 @@ class ChatStream:
 
     async def _close(self) -> None:
         try:
+            if self._pending is not None:  # a generator at work cannot be closed
+                self._pending.cancel()
+                await asyncio.gather(self._pending, return_exceptions=True)
             await self._opened.deltas.aclose()
         except Exception as error:  # of no consequence to the client, and the row is to be written
             self._turn.services.failures.note("stream_close", error)

@@ -1,4 +1,4 @@
-"""A chat's turn: one request, who answers it, and with what. The first stage of a chat makes it."""
+"""A chat's turn: one request, who answers it, and with what."""
 
 import hashlib
 import json
@@ -7,20 +7,17 @@ from functools import cached_property
 from typing import Any
 
 from edgeneuro.domain.agent import Agent
-from edgeneuro.domain.chat import AGENT_PREFIX, AUTO, ChatRequest
-from edgeneuro.domain.decision import Attempt, ChosenAgent, Layer, RouteRequest, Usage
+from edgeneuro.domain.chat import ChatRequest
+from edgeneuro.domain.decision import Attempt, ChosenAgent, Layer, Usage
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.errors import InvalidRequestError
 from edgeneuro.gateway.chain import Chain
+from edgeneuro.limits import Estimate, Reservation
 from edgeneuro.services import Services
-from edgeneuro.synapsecore.chat_models import (
-    model_of_agent,
-    named_agent,
-    named_model,
-    with_fallbacks,
-)
-from edgeneuro.synapsecore.question import ask_question
+from edgeneuro.store.database import Statement
+from edgeneuro.synapsecore.chat_limits import AnswerBounds
+from edgeneuro.synapsecore.chat_models import models_of_agent, stale_model
+from edgeneuro.synapsecore.chat_plan import Plan
 from edgeneuro.synapsecore.record import Asker
 from edgeneuro.synapsecore.routed import Routed
 from edgeneuro.synapsecore.router import decide_route
@@ -41,11 +38,18 @@ class Turn:
     config: RoutingConfig
     stages: StageClock
     chain: Chain
+    bounds: AnswerBounds
     id: str
     created_ms: int
+    reservation: Reservation | None
     routed: Routed | None
     agent: Agent | None
     models: tuple[Model, ...]
+
+    @property
+    def endpoint(self) -> Model | None:
+        """The agent's endpoint among `models`, where it has one."""
+        return self.models[0] if self.agent is not None and self.agent.endpoint else None
 
     @cached_property
     def messages(self) -> list[dict[str, Any]]:
@@ -56,33 +60,43 @@ class Turn:
         return [{"role": "system", "content": self.agent.system_prompt}, *messages]
 
     @cached_property
-    def parameters(self) -> dict[str, Any]:
-        return self.request.parameters()
-
-    @cached_property
     def cache_key(self) -> str | None:
         """A hash over all that the answer depends on; None where it is not to be kept."""
-        if not self._may_keep():
+        if not self.models or not self._may_keep():
             return None
         first = self.models[0]
-        parts = [first.provider, first.base_model, first.adapter, self.messages, self.parameters]
+        endpoint = None if self.endpoint is None else self.chosen
+        parts = [
+            first.provider,
+            first.base_model,
+            first.adapter,
+            endpoint and endpoint.model_dump(),
+            self.messages,
+            self.bounds.parameters(first),
+        ]
         canonical = json.dumps(parts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
         return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
     def _may_keep(self) -> bool:
         """Where the same request has the same answer, or the caller says so. What a tool has said
-        holds for its moment alone."""
+        holds for its moment alone, and so does what an agent says at its endpoint, for all that is
+        known of it."""
         wanted = self.request.edgeneuro.cache
         if wanted is False or any(message.role == "tool" for message in self.request.messages):
             return False
+        if self.endpoint is not None:
+            return wanted is True and self.hands_off is None
         return wanted is True or self.request.temperature == 0
 
     @property
+    def hands_off(self) -> Agent | None:
+        """The agent with whom the client itself goes on."""
+        agent = self.agent if self.endpoint is not None else None
+        return agent if agent is not None and agent.protocol == "handoff" else None
+
+    @property
     def chosen(self) -> ChosenAgent | None:
-        agent = self.agent
-        if agent is None:
-            return None
-        return ChosenAgent(id=agent.id, name=agent.name, endpoint=agent.endpoint)
+        return None if self.agent is None else ChosenAgent.of(self.agent)
 
     @property
     def layer(self) -> Layer:
@@ -113,82 +127,58 @@ class Turn:
     def upstream_ms(self) -> float:
         return (self.routed.upstream_ms if self.routed else 0.0) + self.chain.upstream_ms
 
+    def settlement(self) -> Statement | None:
+        """What was used in the place of what was reserved. Where an answer did not tell its usage,
+        what was reserved for it stays."""
+        if self.reservation is None:
+            return None
+        spent = self.chain.spent_usd + (self.routed.spent_usd if self.routed else 0.0)
+        untold = (self.bounds.estimate(model, self.agent) for model in self.chain.untold)
+        used = sum(untold, Estimate(self.usage.total_tokens, spent))
+        return self.reservation.settle(used.tokens, used.cost_usd)
 
-async def begin_turn(services: Services, request: ChatRequest, asker: Asker) -> Turn:
-    """Routes where the model is "auto". Raises NotFoundError and ConflictError for a model or agent
-    that cannot answer, and what routing raises for a request that it cannot take."""
-    stages = StageClock(services.monotonic)
-    turn_id, created_ms = services.new_id("dec"), services.now_ms()
-    config = await services.routing.current()
-    # Its time runs from here: routing is a part of it.
-    chain = services.new_chain(config, purpose="chat", budget_ms=config.chat_timeout_ms)
-    routed: Routed | None = None
-    agent: Agent | None = None
-    models: tuple[Model, ...] = ()
-    if request.model == AUTO:
-        routed = await _route(
-            services, request, config, asker, stages, turn_id=turn_id, created_ms=created_ms
-        )
-        agent = None if routed.refused else config.agents[routed.decision.agent.id]
-    elif request.model.startswith(AGENT_PREFIX):
-        agent = named_agent(config, request.model)
-    else:
-        models = (named_model(config, request.model),)
+
+async def begin_turn(plan: Plan, reservation: Reservation | None) -> Turn:
+    """Routes where the plan says so."""
+    services, config, agent, models = plan.services, plan.config, plan.agent, plan.models
+    routed = await _route(plan)
+    # Routing is a part of its time; no more than it may take, however far the clock went meanwhile.
+    routing_ms = min(round(plan.stages.total_ms()), config.time_budget_ms) if routed else 0
+    left_ms = config.chat_timeout_ms - routing_ms
+    if routed is not None and routed.refused is None:
+        agent = config.agents[routed.decision.agent.id]
     if agent is not None:
-        models = (model_of_agent(services, config, agent),)
-    if request.edgeneuro.fallback:
-        models = with_fallbacks(config, models)
+        stale = stale_model(config, agent)
+        if stale is not None:
+            services.failures.note("agent_model", stale)
+        models = models_of_agent(config, agent, fallback=plan.fallback)
     return Turn(
         services,
-        request,
-        asker,
+        plan.request,
+        plan.asker,
         config,
-        stages,
-        chain,
-        id=turn_id,
-        created_ms=created_ms,
+        plan.stages,
+        services.new_chain(config, purpose="chat", budget_ms=left_ms),
+        plan.bounds,
+        id=plan.id,
+        created_ms=plan.created_ms,
+        reservation=reservation,
         routed=routed,
         agent=agent,
         models=models,
     )
 
 
-async def _route(
-    services: Services,
-    request: ChatRequest,
-    config: RoutingConfig,
-    asker: Asker,
-    stages: StageClock,
-    *,
-    turn_id: str,
-    created_ms: int,
-) -> Routed:
-    if not request.text:
-        raise InvalidRequestError(
-            "messages: to choose an agent, the router needs a text in the last message of the role"
-            " 'user'. Add one, or name the agent as model 'agent:ID'.",
-            param="messages",
-        )
-    options = request.edgeneuro
-    asked = RouteRequest(
-        query=request.text,
-        candidates=options.candidates,
-        cache=options.cache is not False,
-        fallback=options.fallback,
-    )
-    try:
-        question = ask_question(asked, config)
-    except InvalidRequestError as error:  # of the candidates: nothing else can be wrong by now
-        raise InvalidRequestError(
-            error.message, code=error.code, param=f"edgeneuro.{error.param}"
-        ) from error
+async def _route(plan: Plan) -> Routed | None:
+    if plan.to_route is None:
+        return None
     return await decide_route(
-        services,
-        asked,
-        asker,
-        config=config,
-        question=question,
-        stages=stages,
-        decision_id=turn_id,
-        created_ms=created_ms,
+        plan.services,
+        plan.to_route.request,
+        plan.asker,
+        config=plan.config,
+        question=plan.to_route.question,
+        stages=plan.stages,
+        decision_id=plan.id,
+        created_ms=plan.created_ms,
     )

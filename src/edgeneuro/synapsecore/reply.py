@@ -3,6 +3,7 @@ says, only an agent that was offered, or none, comes out."""
 
 import json
 import re
+import string
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from edgeneuro.errors import InvalidOutputError
 # What a reply is worth that names an agent without a figure: alone, or somewhere in a sentence.
 _BARE_CONFIDENCE = 1.0
 _MENTION_CONFIDENCE = 0.5
+_OF_WORDS = string.ascii_lowercase + string.digits + "_-"
 
 
 class Reply(BaseModel):
@@ -65,7 +67,10 @@ def _read_text(text: str, agents: Sequence[Agent]) -> tuple[str | None, float]:
         return _offered(bare, agents), _BARE_CONFIDENCE
     except InvalidOutputError:
         pass
-    words = set(re.findall(r"[a-z0-9_-]+", text.lower()))
+    text = text.lower()
+    if text.rfind("{") > text.rfind("}"):  # JSON that was cut off, maybe in the middle of an id
+        text = text.rstrip(_OF_WORDS)
+    words = set(re.findall(f"[{_OF_WORDS}]+", text))
     mentioned = [agent.id for agent in agents if agent.id in words]
     if len(mentioned) != 1:
         raise InvalidOutputError("The model's text names no agent, or several.")

@@ -118,9 +118,7 @@ async def decide_route(
     decision = Decision(
         id=decision_id,
         created=created_ms // 1000,
-        agent=ChosenAgent(
-            id=verdict.agent.id, name=verdict.agent.name, endpoint=verdict.agent.endpoint
-        ),
+        agent=ChosenAgent.of(verdict.agent),
         confidence=verdict.confidence,
         layer=verdict.layer,
         reason=verdict.reason,

@@ -1,0 +1,207 @@
+"""What the fault matrix is asked with: one product that is in trouble on purpose, its D1 file, its
+counters, and the three ways of asking it."""
+
+import json
+import re
+import sqlite3
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.worker.fault_matrix import Row, Way
+from tests.worker.product import LocalProduct
+
+_ASKED_AT_MOST = 500  # times, until what is written in the background is there
+VENDOR = {
+    "id": "vendor",
+    "kind": "openai-compatible",
+    "base_url": "https://vendor.example.com/v1",
+    "secret": "CLOUDFLARE_ACCOUNT_ID",  # the desk takes any text for a key
+    "models": ["any-model"],
+    "enabled": False,
+}
+_SAMPLE = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*")')
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came of a request. `code` is the error's, of the answer or of a stream's last event,
+    `reason` the decision's; `whole` says that nothing is missing: of a stream, that [DONE] came."""
+
+    status: int
+    headers: httpx.Headers
+    text: str
+    code: str | None
+    reason: str | None
+    whole: bool
+    error: dict[str, Any] = field(default_factory=dict)
+
+
+class Faulty:
+    """A product and its desk. `mark` is a word that no other question has."""
+
+    def __init__(self, product: LocalProduct) -> None:
+        assert product.local_ai_url is not None
+        self.product = product
+        headers = {"authorization": f"Bearer {product.admin_token}"}
+        self.client = httpx.Client(base_url=product.base_url, headers=headers, timeout=60)
+        self.desk = httpx.Client(base_url=product.local_ai_url, timeout=30)
+        self._prepared_for: tuple[bool, bool] | None = None
+        self.client.post("/v1/providers", json=VENDOR).raise_for_status()
+
+    def close(self) -> None:
+        self.client.close()
+        self.desk.close()
+
+    def prepare(self, row: Row) -> None:
+        """One model, asked once, and time enough for all but what is to take too long."""
+        if self._prepared_for == (row.host, row.slow):
+            return
+        enabled = {"enabled": row.host}
+        self.client.patch("/v1/providers/vendor", json=enabled).raise_for_status()
+        self.configure(
+            routing_model="vendor/any-model" if row.host else None,
+            fallback_models=[],
+            max_retries=0,
+            time_budget_ms=800 if row.slow else 15_000,
+            chat_timeout_ms=2_400 if row.slow else 30_000,
+        )
+        self._prepared_for = (row.host, row.slow)
+
+    def configure(self, **settings: Any) -> None:
+        """Any change closes the breakers, the same values too."""
+        self.client.patch("/v1/config", json=settings).raise_for_status()
+
+    def ask(self, way: Way, mark: str, *, key: str | None = None) -> Answered:
+        text = f"My VPN does not connect {mark}"
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        if way == "route":
+            body: dict[str, Any] = {"query": text}
+            return _read(self.client.post("/v1/route", json=body, headers=headers))
+        body = {
+            "model": "auto",
+            "messages": [{"role": "user", "content": text}],
+            "stream": way == "chat, streamed",
+            "edgeneuro": {"cache": True},
+        }
+        return _read(self.client.post("/v1/chat/completions", json=body, headers=headers))
+
+    def rows(self, mark: str, count: int = 1) -> list[dict[str, Any]]:
+        """The log rows of the questions with this word, which are written after the answers: asks
+        until there are so many."""
+        found: list[dict[str, Any]] = []
+        for _ in range(_ASKED_AT_MOST):
+            found = self.client.get("/v1/logs", params={"q": mark, "limit": 100}).json()["data"]
+            if len(found) >= count:
+                break
+        return found
+
+    def counted(self, name: str) -> Counter[tuple[str, ...]]:
+        """A metric by the values of its labels."""
+        found: Counter[tuple[str, ...]] = Counter()
+        for line in self.client.get("/metrics").text.splitlines():
+            if line.startswith(f"{name}{{"):
+                labels = tuple(json.loads(value) for _, value in _SAMPLE.findall(line))
+                found[labels] = round(float(line.rpartition(" ")[2]))
+        return found
+
+    def failures(self, what: str | None) -> int:
+        return self.counted("edgeneuro_failures_total")[(what,)] if what else 0
+
+    def until(self, holds: Callable[[], bool]) -> bool:
+        """Whether it comes to hold, as what happens in the background does."""
+        return any(holds() for _ in range(_ASKED_AT_MOST))
+
+    def cache_key(self, mark: str) -> str:
+        """Under which the question's answer is kept. Leaves a log row, but no answer."""
+        body = {"query": f"My VPN does not connect {mark}", "cache": False, "explain": True}
+        answer = self.client.post("/v1/route", json=body).raise_for_status().json()
+        key: str = answer["explanation"]["cache_key"]
+        return key
+
+    def execute(self, statements: Iterable[str]) -> list[Any]:
+        """Straight into D1's file, in one transaction, while the product runs; the last one's
+        rows."""
+        rows: list[Any] = []
+        [path] = [
+            path
+            for path in (self.product.state / "v3" / "d1").rglob("*.sqlite")
+            if path.name != "metadata.sqlite"
+        ]
+        connection = sqlite3.connect(path, timeout=10, isolation_level=None)
+        # D1 does not know it, so it cannot compare a column that has it.
+        connection.create_collation("not_of_d1", lambda one, other: (one > other) - (one < other))
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for each in statements:
+                rows = connection.execute(each).fetchall()
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+        return rows
+
+    @contextmanager
+    def trouble(self, row: Row, *, key: str = "") -> Iterator[None]:
+        """The fault, while it lasts."""
+        if row.desk:
+            name = "host:vendor.example.com" if row.host else "*"
+            self.desk.put("/_local/faults", json={name: row.desk}).raise_for_status()
+        if row.before:
+            self.execute(statement.replace("{key}", key) for statement in row.before)
+        try:
+            yield
+        finally:
+            if row.after:
+                self.execute(row.after)
+            self.desk.delete("/_local/faults").raise_for_status()
+
+    @contextmanager
+    def storm(self, path: str, trouble: Any) -> Iterator[None]:
+        """What one of the desk's controls is told, while it lasts."""
+        self.desk.put(path, json=trouble).raise_for_status()
+        try:
+            yield
+        finally:
+            self.desk.delete("/_local/faults").raise_for_status()
+            self.desk.put("/_local/rate_limit", content=b"null").raise_for_status()
+
+
+def word() -> str:
+    return f"zz{uuid.uuid4().hex[:14]}"
+
+
+def _read(response: httpx.Response) -> Answered:
+    if response.headers["content-type"].startswith("text/event-stream"):
+        return _read_stream(response)
+    content = response.json()
+    error = content if "error" in content else {}
+    return Answered(
+        response.status_code,
+        response.headers,
+        response.text,
+        error["error"]["code"] if error else None,
+        content.get("reason") or content.get("edgeneuro", {}).get("reason"),
+        whole=not error,
+        error=error,
+    )
+
+
+def _read_stream(response: httpx.Response) -> Answered:
+    events = [line.removeprefix("data: ") for line in response.text.split("\n\n") if line]
+    whole = events[-1] == "[DONE]"
+    last = json.loads(events[-2 if whole else -1])
+    error = last if "error" in last else {}
+    return Answered(
+        response.status_code,
+        response.headers,
+        response.text,
+        error["error"]["code"] if error else None,
+        last.get("edgeneuro", {}).get("reason"),
+        whole=whole,
+        error=error,
+    )

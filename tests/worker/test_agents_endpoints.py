@@ -1,0 +1,180 @@
+"""Agents at endpoints of their own, over HTTP: the desk's agents.example.com is where they are."""
+
+import hmac
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from scripts.options import LOCAL_SIGNING_SECRET
+from tests.worker.test_chat import FALLBACK, ours, question, told_to
+from tests.worker.test_chat import talk as talk  # a fixture
+from tests.worker.test_route import log_entry
+
+HOST = "agents.example.com"
+Create = Callable[..., str]
+
+
+@pytest.fixture
+def create(client: httpx.Client, desk: httpx.Client) -> Iterator[Create]:
+    """Creates an agent at a path of that host, and gives the name by which a chat asks it."""
+    made: list[str] = []
+
+    def create(path: str, protocol: str = "openai", **fields: Any) -> str:
+        agent_id = f"afar-{uuid.uuid4().hex[:12]}"
+        body = {"id": agent_id, "name": "Afar", "description": "Zeppelins and balloons."}
+        body |= {"endpoint": f"https://{HOST}{path}", "protocol": protocol, **fields}
+        answer = client.post("/v1/agents", json=body)
+        assert answer.status_code == 201, answer.text
+        made.append(agent_id)
+        return f"agent:{agent_id}"
+
+    desk.delete("/_local/calls").raise_for_status()
+    yield create
+    for agent_id in made:
+        client.delete(f"/v1/agents/{agent_id}").raise_for_status()
+
+
+def calls(desk: httpx.Client) -> list[Any]:
+    """Those that went out to the agents."""
+    return [each for each in desk.get("/_local/calls").json() if each["host"] == HOST]
+
+
+def text_of(chunks: list[Any]) -> str:
+    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+
+
+def signed(secret: str, agent_id: str, header: str, body: bytes) -> bool:
+    """The receiver's check, as README.md has it, without its clock."""
+    fields = dict(field.partition("=")[::2] for field in header.split(","))
+    message = f"{fields['t']}.{agent_id}.".encode() + body
+    expected = hmac.new(secret.encode(), message, "sha256").hexdigest()
+    return hmac.compare_digest(expected, fields["v1"])
+
+
+def test_an_agent_that_speaks_chat_completions(
+    talk: openai.OpenAI, client: httpx.Client, desk: httpx.Client, create: Create
+) -> None:
+    model = create("/openai/zeppelin")
+    raw = talk.chat.completions.with_raw_response.create(model=model, messages=question("Helium"))
+    answer = raw.parse()
+    assert answer.model == model
+    content = answer.choices[0].message.content or ""
+    assert content.startswith("I am zeppelin") and "Helium" in content
+    facts = ours(answer)
+    assert facts["agent"]["endpoint"] == f"https://{HOST}/openai/zeppelin"
+    assert facts["agent"]["protocol"] == "openai"
+    [attempt] = facts["attempts"]
+    assert (attempt["provider"], attempt["model"], attempt["outcome"]) == ("agent", model, "ok")
+    [call] = calls(desk)
+    headers, agent_id = call["headers"], model.removeprefix("agent:")
+    assert signed(
+        LOCAL_SIGNING_SECRET, agent_id, headers["x-edgeneuro-signature"], call["body"].encode()
+    )
+    assert headers["x-edgeneuro-agent"] == agent_id
+    assert headers["x-edgeneuro-decision-id"] == facts["decision_id"]
+    assert headers["x-request-id"] == raw.headers["x-request-id"]
+    assert not {"authorization", "cookie"} & set(headers)
+    entry = log_entry(client, facts["decision_id"])
+    assert (entry["model"], entry["kind"], entry["ending"]) == (model, "chat", "complete")
+
+
+def test_its_stream(
+    talk: openai.OpenAI, client: httpx.Client, desk: httpx.Client, create: Create
+) -> None:
+    model = create("/openai/zeppelin")
+    chunks = list(talk.chat.completions.create(model=model, messages=question(), stream=True))
+    assert len(chunks) > 3
+    assert text_of(chunks).startswith("I am zeppelin")
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    entry = log_entry(client, ours(chunks[-1])["decision_id"])
+    assert (entry["ending"], entry["usage"]["total_tokens"] > 0) == ("complete", True)
+    assert [call["ended"] for call in calls(desk)] == ["complete"]
+
+
+@pytest.mark.parametrize("name", ["message", "task"])
+def test_agents_of_a2a(talk: openai.OpenAI, create: Create, name: str) -> None:
+    model = create(f"/a2a/{name}", "a2a")
+    answer = talk.chat.completions.create(model=model, messages=question("Helium"))
+    content = answer.choices[0].message.content or ""
+    assert f"I am {name}" in content and "Helium" in content
+    chunks = list(talk.chat.completions.create(model=model, messages=question(), stream=True))
+    assert f"I am {name}" in text_of(chunks)
+
+
+def test_what_fails_is_an_error_of_its_own(
+    talk: openai.OpenAI, desk: httpx.Client, create: Create
+) -> None:
+    with pytest.raises(openai.APIStatusError) as caught:
+        model = create("/a2a/failed", "a2a")
+        talk.chat.completions.create(model=model, messages=question())
+    assert (caught.value.status_code, caught.value.code) == (502, "upstream_error")
+    told_to(desk, {f"host:{HOST}": {"kind": "refuse"}})
+    for stream in (False, True):
+        with pytest.raises(openai.APIStatusError) as caught:
+            talk.chat.completions.create(
+                model=create("/openai/zeppelin"), messages=question(), stream=stream
+            )
+        assert caught.value.status_code == 502
+    assert len(calls(desk)) == 3  # each was asked once
+
+
+def test_the_agents_own_model_stands_in(
+    talk: openai.OpenAI, desk: httpx.Client, create: Create
+) -> None:
+    told_to(desk, {f"host:{HOST}": {"kind": "status", "status": 500}})
+    model = create("/openai/zeppelin", model=FALLBACK)
+    answer = talk.chat.completions.create(model=model, messages=question())
+    assert answer.model == FALLBACK
+    assert ours(answer)["attempts"][0]["fell_back_to"] == FALLBACK
+
+
+def test_a_handoff(talk: openai.OpenAI, desk: httpx.Client, create: Create) -> None:
+    model = create("/a2a/message", "handoff")
+    answer = talk.chat.completions.create(model=model, messages=question())
+    handoff = ours(answer)["handoff"]
+    url = f"https://{HOST}/a2a/message"
+    assert answer.choices[0].message.content == f"Handed off to Afar: {url}"
+    assert answer.usage is not None and answer.usage.total_tokens == 0
+    assert handoff["agent"]["url"] == url
+    canonical = json.dumps(
+        handoff["message"], sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    agent_id = model.removeprefix("agent:")
+    assert signed(LOCAL_SIGNING_SECRET, agent_id, handoff["signature"], canonical.encode())
+    chunks = list(talk.chat.completions.create(model=model, messages=question(), stream=True))
+    assert text_of(chunks) == answer.choices[0].message.content
+    assert ours(chunks[0])["handoff"]["agent"]["url"] == url
+    assert calls(desk) == []
+
+
+def test_a_redirect_is_not_followed(
+    talk: openai.OpenAI, desk: httpx.Client, create: Create
+) -> None:
+    with pytest.raises(openai.APIStatusError) as caught:
+        talk.chat.completions.create(model=create("/redirect"), messages=question())
+    assert caught.value.status_code == 502
+    assert "redirects are not followed" in caught.value.message
+    assert [call["path"] for call in calls(desk)] == ["/redirect"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://agents.example.com/",
+        "https://127.0.0.1/",
+        "https://169.254.169.254/latest/meta-data/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://localhost/",
+        "https://metadata.internal/",
+        "https://user:word@agents.example.com/",
+    ],
+)
+def test_an_address_within_is_no_endpoint(client: httpx.Client, url: str) -> None:
+    body = {"id": f"within-{uuid.uuid4().hex[:12]}", "name": "Within", "description": "No."}
+    answer = client.post("/v1/agents", json={**body, "endpoint": url})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "endpoint")
