@@ -36,11 +36,19 @@ CREATE TABLE shadow_answers (
     log_id TEXT PRIMARY KEY,
     created_at INTEGER NOT NULL,
     layer TEXT NOT NULL CHECK (layer IN ('classifier', 'llm')), -- of the shadow
-    agent_id TEXT, -- null: no agent fits, or the classifier was not sure of any
+    agent_id TEXT, -- null: no agent fits
     confidence REAL NOT NULL,
     agrees INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX shadow_answers_created_at ON shadow_answers (created_at);
 
 -- How the classifier answered, in the log row of each answer it was asked for.
-ALTER TABLE logs ADD COLUMN classifier TEXT; -- JSON: id, agent, score, threshold
+ALTER TABLE logs ADD COLUMN classifier TEXT; -- JSON: id, version, agent, score, threshold, sure
+
+-- What drift is seen by: among all answers those that the classifier was asked for, those that it
+-- gave, and those that no agent fits. Days that are summed already are summed anew.
+ALTER TABLE usage_hours ADD COLUMN classifier_asked INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE usage_days ADD COLUMN classifier_asked INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE usage_days ADD COLUMN classifier_answers INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE usage_days ADD COLUMN out_of_scope_answers INTEGER NOT NULL DEFAULT 0;
+UPDATE summed_days SET current = 0;

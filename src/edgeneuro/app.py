@@ -32,7 +32,7 @@ class App:
         """Never raises: what goes wrong becomes an answer in the one error shape."""
         services = self._services
         trace = continue_trace(request.header("traceparent"), services.new_hex)
-        log = RequestLog(services, request.method, self._request_id(request), trace)
+        log = RequestLog(services, request.method, self._request_id(request), trace, background)
         headers: dict[str, str] = {}
         try:
             response = await self._answer(request, log, background, headers)

@@ -105,6 +105,12 @@ class Metrics:
             "Seconds of each try of a model, by the model or adapter asked.",
             "model",
         )
+        self.classifier_verdicts = Counter(
+            "edgeneuro_classifier_verdicts_total",
+            "Questions that came to the selected classifier: sure, unsure, suspended since an agent"
+            " is new to it, or none while it is not loaded.",
+            "verdict",
+        )
         self.gateway_feedback = Counter(
             "edgeneuro_gateway_feedback_total",
             "Answers whose feedback or label AI Gateway was to be told, by outcome: told, failed,"
@@ -124,6 +130,7 @@ class Metrics:
                 self.request_seconds,
                 self.added_seconds,
                 self.upstream_seconds,
+                self.classifier_verdicts,
                 self.gateway_feedback,
             )
         )

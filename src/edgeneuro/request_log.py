@@ -1,11 +1,11 @@
 """What /metrics and the Worker's log get of a request once its answer is complete: its seconds, and
-one line of JSON."""
+one line of JSON, written after the answer is out since the runtime takes its time over a line."""
 
 import json
 import traceback
 from typing import Any
 
-from edgeneuro.call import Facts
+from edgeneuro.call import Background, Facts
 from edgeneuro.domain.trace import Trace
 from edgeneuro.services import Services
 from edgeneuro.web.routing import Route
@@ -17,7 +17,14 @@ _QUIET_PATHS = ("/healthz",)  # asked every few seconds by machines
 class RequestLog:
     """One request. `route` and `key_id` are set as soon as they are known."""
 
-    def __init__(self, services: Services, method: str, request_id: str, trace: Trace) -> None:
+    def __init__(
+        self,
+        services: Services,
+        method: str,
+        request_id: str,
+        trace: Trace,
+        background: Background,
+    ) -> None:
         self.request_id = request_id
         self.trace = trace
         self.route: Route | None = None
@@ -25,6 +32,7 @@ class RequestLog:
         self.facts: Facts = {}
         self._services = services
         self._method = method
+        self._background = background
         self._started_at = services.monotonic()
 
     def note_fault(self, fault: Exception) -> None:
@@ -43,7 +51,11 @@ class RequestLog:
         self._count(status, seconds)
         quiet = self.route is not None and self.route.path in _QUIET_PATHS
         if status >= 500 or not (quiet or self._method == "OPTIONS"):
-            print(json.dumps(self._line(status, seconds)))
+            line = self._line(status, seconds)
+            if ending is None:
+                self._background(_write(line))
+            else:
+                print(json.dumps(line))  # a stream is out by now
 
     def _count(self, status: int, seconds: float) -> None:
         """By the route's template, which has no end of paths: those unknown are one."""
@@ -76,6 +88,10 @@ class RequestLog:
         """How long the request waited for models; None where it is none that asks them."""
         waited_ms = self.facts.get("upstream_ms")
         return waited_ms / 1000 if isinstance(waited_ms, int | float) else None
+
+
+async def _write(line: dict[str, Any]) -> None:
+    print(json.dumps(line))
 
 
 def _ms(seconds: float) -> float:

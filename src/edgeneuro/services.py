@@ -15,6 +15,7 @@ from edgeneuro.gateway.breaker import Breakers
 from edgeneuro.gateway.chain import Chain
 from edgeneuro.gateway.seam import Gateway
 from edgeneuro.identity import Identity, RateLimiter
+from edgeneuro.kept_classifier import KeptClassifier
 from edgeneuro.metrics import Metrics
 from edgeneuro.settings import Settings
 from edgeneuro.store.config import read_revision
@@ -184,6 +185,10 @@ class Services:
     recent_chats: ExpiringLru[KeptAnswer] = field(default_factory=lambda: ExpiringLru(_CHATS_KEPT))
     without_json_mode: set[str] = field(default_factory=set)
     metrics: Metrics = field(default_factory=Metrics)
+
+    @cached_property
+    def classifier(self) -> KeptClassifier:
+        return KeptClassifier(self.db, monotonic=self.monotonic, note_failure=self.failures.note)
 
     @cached_property
     def breakers(self) -> Breakers:

@@ -220,9 +220,9 @@ async def test_its_reads_are_few_small_and_by_index(product: Product) -> None:
     items = await queue(product)
     assert [items[0]["query"], items[-1]["query"]] == ["copy number 1500", "copy number 1401"]
     statements = product.database.statements
-    # The window, feedback and label counts, then texts and labelled near-duplicates by parts of
+    # The window, feedback, shadows and label counts, then texts and near-duplicates by parts of
     # 250: four parts full of near-duplicates, and the one that fills the page.
-    assert len(statements) == 3 + 2 * 5
+    assert len(statements) == 4 + 2 * 5
     for one in statements:
         plan = product.database._connection.execute(
             f"EXPLAIN QUERY PLAN {one.sql}", one.parameters

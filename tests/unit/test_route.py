@@ -385,7 +385,13 @@ async def test_explain_shows_the_prompt_and_the_measure(product: Product) -> Non
     explanation = (await product.route("Leave?", explain=True)).json()["explanation"]
     assert explanation["threshold"] == 0.5
     assert explanation["messages"] == product.gateway.requests[0].messages
-    assert list(explanation["stages_ms"]) == ["recall", "classify", "ask", "decide"]
+    assert list(explanation["stages_ms"]) == [
+        "recall",
+        "classify",
+        "recall_stored",
+        "ask",
+        "decide",
+    ]
 
 
 async def test_a_description_cannot_pass_itself_off_as_another_agent(product: Product) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
+from edgeneuro.controlplane.drift import classifier_analytics
 from edgeneuro.domain.analytics import (
     Analytics,
     AnalyticsQuery,
@@ -21,6 +22,7 @@ from edgeneuro.domain.analytics import (
 from edgeneuro.domain.histogram import bucket_ms
 from edgeneuro.errors import InvalidRequestError
 from edgeneuro.store.analytics import UsageRead, by_place, read_usage
+from edgeneuro.store.classifiers import find_classifier
 from edgeneuro.store.database import Row
 from edgeneuro.store.times import rfc3339, unix_ms
 from edgeneuro.store.usage import DAY, HOUR, SUMS, rebuild_hour, reopen_days
@@ -55,6 +57,12 @@ COUNTING = {
     "reasons": "Answers by the reason for which the agent that stands in answered, or for which"
     " the request failed.",
     "models": "Attempts by the model that was asked and by outcome.",
+    "classifier": "asked: answers for which the classifier was asked, not those that were still in"
+    " an isolate's memory; answered: those of layer classifier; abstained: the others of asked."
+    " out_of_scope: answers whose reason that is. disagreement: a sample of its answers that the"
+    " model was asked for too. drift: periods since the classifier was learned; its training's"
+    " shares are of held-out labels. alert: a share is higher than then, over 200 answers or more,"
+    " by more than 3 standard errors and 5 points.",
     "series": "Every hour or day of the range, in UTC; empty ones have zeros. The first and the"
     " last day are those parts of it that the range holds.",
 }
@@ -66,9 +74,12 @@ async def show_analytics(call: Call, query: AnalyticsQuery) -> Analytics:
     """Sums, rates and percentiles of a range of hours: in total, by period, and by group. Without
     `from` and `to`, of the last 24 hours. Each metric says in `counting` what it counts."""
     start, stop = _range(query.from_, query.to, now_ms=call.services.now_ms())
+    db = call.services.db
     read = await read_usage(
-        call.services.db, start=start, stop=stop, interval=query.interval, group_by=query.group_by
+        db, start=start, stop=stop, interval=query.interval, group_by=query.group_by
     )
+    selected = (await call.services.routing.current()).classifier
+    classifier = None if selected is None else await find_classifier(db, selected)
     step = HOUR if query.interval == "hour" else DAY
     return Analytics(
         from_=rfc3339(start),
@@ -80,6 +91,7 @@ async def show_analytics(call: Call, query: AnalyticsQuery) -> Analytics:
         groups=_groups(read),
         reasons={row["place"]: row["answers"] for row in read.reasons if row["place"]},
         models=_models(read.attempts),
+        classifier=classifier_analytics(read, classifier, start=start, stop=stop),
         counting=COUNTING,
     )
 

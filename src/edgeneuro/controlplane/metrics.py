@@ -34,6 +34,14 @@ async def show_metrics(call: Call) -> Response:
         "model",
         sorted(services.breakers.opened.items()),
     )
+    loaded = services.classifier.loaded
+    text += family(
+        "edgeneuro_classifier_loaded",
+        "1 for the classifier that this isolate asks, by its version.",
+        "gauge",
+        "version",
+        [] if loaded is None else [(loaded.version, 1)],
+    )
     text += family(
         "edgeneuro_build_info",
         "1, by the version that runs.",

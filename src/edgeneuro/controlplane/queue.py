@@ -21,8 +21,9 @@ async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
     db = call.services.db
     answers = await read_unlabelled(db)
     ids = [row["id"] for row in answers]
-    feedback, labels = await read_signals(db, ids, most_labels=ENOUGH_LABELS)
-    ranked = rank(answers, feedback, {row["agent_id"]: int(row["labels"]) for row in labels})
+    feedback, shadows, labels = await read_signals(db, ids, most_labels=ENOUGH_LABELS)
+    counts = {row["agent_id"]: int(row["labels"]) for row in labels}
+    ranked = rank(answers, feedback, shadows, counts)
     if query.agent is not None:
         ranked = [one for one in ranked if one.shown["agent_id"] == query.agent]
     items = await _first_different(call, ranked, most=query.limit + 1)

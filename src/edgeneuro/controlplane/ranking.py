@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | feedback_other_agent | 20 | somebody named another agent: the label is as good as made |
 | feedback_down | 16 | somebody was there and says it was wrong; above all the guesses together |
-| disagreement | 5 | layers or models chose different agents, so at least one is wrong |
+| disagreement | 5 | layers, models or shadows chose different agents: at least one is wrong |
 | low_confidence | 3 | the default agent stood in because the stage was not sure enough |
 | invalid_output | 3 | a model could not answer in form: an example helps to train it |
 | out_of_scope | 2 | no agent fits, or one does and was not seen |
@@ -57,25 +57,33 @@ class Question:
         return round(sum(reason.weight for reason in self.reasons), 3)
 
 
-def rank(answers: Rows, feedback: Rows, labels: Mapping[str, int]) -> list[Question]:
+def rank(answers: Rows, feedback: Rows, shadows: Rows, labels: Mapping[str, int]) -> list[Question]:
     """The questions behind these answers (newest first), the most worthwhile first."""
     by_question: dict[str, list[Row]] = defaultdict(list)
     for answer in answers:
         by_question[answer["query_hash"]].append(answer)
     said = _last_feedback(feedback)
-    questions = [_question(rows, said, labels) for rows in by_question.values()]
+    differing = {shadow["log_id"]: shadow["agent_id"] or NO_AGENT for shadow in shadows}
+    questions = [_question(rows, said, differing, labels) for rows in by_question.values()]
     return sorted(questions, key=lambda question: -question.score)  # stable: newest stay first
 
 
 def _question(
-    rows: list[Row], said: Mapping[str, list[Row]], labels: Mapping[str, int]
+    rows: list[Row],
+    said: Mapping[str, list[Row]],
+    differing: Mapping[str, str],
+    labels: Mapping[str, int],
 ) -> Question:
     signals = [(row, _signals(row, said.get(row["id"], []))) for row in rows]
     # Of several with as much to say, max takes the first: the newest.
     shown, reasons = max(signals, key=lambda each: sum(reason.weight for reason in each[1]))
-    chosen = sorted({agent for row in rows if (agent := _chosen(row)) is not None})
-    if len(chosen) > 1:
-        reasons.append(_reason("disagreement", f"it was answered with {', '.join(chosen)}"))
+    chosen = {agent for row in rows if (agent := _chosen(row)) is not None}
+    others = {agent for row in rows if (agent := differing.get(row["id"])) is not None} - chosen
+    if len(chosen | others) > 1:
+        text = f"it was answered with {', '.join(sorted(chosen))}"
+        if others:
+            text += f"; the layer that did not answer chose {', '.join(sorted(others))}"
+        reasons.append(_reason("disagreement", text))
     few = labels.get(_chosen(shown) or "", ENOUGH_LABELS)
     if few < ENOUGH_LABELS:
         text = f"{_chosen(shown)} has {few} labels, fewer than {ENOUGH_LABELS}"

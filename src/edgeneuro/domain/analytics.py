@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
+from edgeneuro.domain.drift import ClassifierAnalytics
+
 Interval = Literal["hour", "day"]
 GroupBy = Literal["model", "agent", "layer", "reason", "adapter", "key"]
 
@@ -144,6 +146,7 @@ class Analytics(AnalyticsRange):
     groups: list[Group]
     reasons: dict[str, int]
     models: list[ModelAttempts]
+    classifier: ClassifierAnalytics
     counting: dict[str, str]
 
 

@@ -21,7 +21,8 @@ class RouteRequest(BaseModel):
     """The body of POST /v1/route. `candidates` narrows the choice to these agents; `model` is asked
     instead of the active one; with `fallback` false a failed upstream becomes an error instead of
     the default agent, and a model that is named is the only one asked; `cache` false asks anew and
-    remembers nothing; `explain` adds how the decision came about."""
+    remembers nothing; with `model` or `cache` false the classifier is passed over; `explain`
+    adds how the decision came about."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -95,20 +96,35 @@ class Answer(BaseModel):
     adapter: str | None
 
 
+class ClassifierVerdict(BaseModel):
+    """What the classifier `id` said: `score` is the probability that `agent_id` is right, and from
+    `threshold` on it is sure (never where that is null). Only where it is sure it may answer."""
+
+    id: str
+    version: str
+    agent_id: str
+    score: float
+    threshold: float | None
+    sure: bool
+
+
 class Explanation(BaseModel):
-    """For `explain`: the prompt that the model gets, and what the decision was measured against."""
+    """For `explain`: the prompt that the model gets, and what the decision was measured against.
+    `classifier` says why the classifier was not asked, or did not answer; null where it did."""
 
     threshold: float
     prompt_version: str
     agents_revision: str
     cache_key: str
     messages: list[dict[str, str]]
+    classifier: str | None
     stages_ms: dict[str, float]
 
 
 class Decision(BaseModel):
     """The answer of POST /v1/route. `confidence` is what the answering stage stated, also where it
-    was too low and the default agent stands in; `cost_usd` is null where no price is known."""
+    was too low and the default agent stands in; `cost_usd` is null where no price is known.
+    `classifier` is null where it was not asked."""
 
     id: str
     object: Literal["decision"] = "decision"
@@ -121,6 +137,7 @@ class Decision(BaseModel):
     model: str | None
     adapter: str | None
     cache: CacheState
+    classifier: ClassifierVerdict | None = None
     attempts: list[Attempt]
     usage: Usage
     cost_usd: float | None

@@ -12,6 +12,10 @@ class KeyLimits:
     monthly_token_budget: int | None = None
     monthly_budget_usd: float | None = None
 
+    @property
+    def has_budget(self) -> bool:
+        return self.monthly_token_budget is not None or self.monthly_budget_usd is not None
+
 
 def limits_of(
     requests_per_minute: int | None,

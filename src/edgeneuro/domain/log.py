@@ -10,6 +10,7 @@ from edgeneuro.domain.decision import (
     Alternative,
     Attempt,
     CacheState,
+    ClassifierVerdict,
     GatewayTrace,
     Layer,
     MetadataValue,
@@ -30,8 +31,9 @@ class LogEntry(BaseModel):
     """`agent_id` is null where no agent was chosen; `status` is the answer's HTTP status, and
     `ending` how a stream ended that had begun with it. `upstream_ms` of `latency_ms` were spent
     waiting for models. `agents_revision` and `prompt_version` say which agents and which prompt
-    the model saw. While the setting log_queries is off, `query` is empty and `query_hash` null;
-    this one is null, too, where the caller named who answers: nothing was decided there.
+    the model saw; `classifier` is what the classifier said, null where it was not asked. While the
+    setting log_queries is off, `query` is empty and `query_hash` null; this one is null, too, where
+    the caller named who answers: nothing was decided there.
     `trace_id` is that of W3C trace context."""
 
     object: Literal["log"] = "log"
@@ -61,6 +63,7 @@ class LogEntry(BaseModel):
     attempts: list[Attempt]
     usage: Usage
     cost_usd: float | None
+    classifier: ClassifierVerdict | None = None
     latency_ms: float
     upstream_ms: float
     gateway: GatewayTrace

@@ -4,6 +4,8 @@ import asyncio
 import secrets
 import string
 import time
+from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from workers import WorkerEntrypoint
@@ -22,6 +24,8 @@ from edgeneuro.settings import read_settings
 from edgeneuro.store.d1 import D1Database
 from edgeneuro.web.cloudflare_access import build_access
 
+_ANSWER_GOES_OUT_SECONDS = 0.003
+
 
 class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped here
     """Every public method here is callable over RPC, so there are only the two that Workers
@@ -29,12 +33,22 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped her
 
     async def fetch(self, request: Any) -> Any:
         raw = request.js_object
-        response = await _app(self.env).handle(plain_request(raw), self.ctx.waitUntil)
+        response = await _app(self.env).handle(plain_request(raw), partial(_do_later, self.ctx))
         await pass_over_rest(raw)
         return workers_response(response, raw.signal, self.ctx.waitUntil)
 
     async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:
         await run_scheduled(_services(self.env), str(controller.cron))
+
+
+def _do_later(context: Any, work: Coroutine[Any, Any, None]) -> None:
+    context.waitUntil(_after_answer(work))
+
+
+async def _after_answer(work: Coroutine[Any, Any, None]) -> None:
+    """Without the pause its first steps would run before the answer goes out."""
+    await asyncio.sleep(_ANSWER_GOES_OUT_SECONDS)
+    await work
 
 
 # One of each an isolate: they outlive the request, and hold nothing of it.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from edgeneuro.domain.analytics import GroupBy, Interval
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
+from edgeneuro.store.shadow import count_shadows
 from edgeneuro.store.usage import DAY, DIMENSIONS, SUMS, percentiles
 
 # ?1 is the range's start and ?2 its end: `whole` are its summed days, `open` the hours of the rest.
@@ -37,6 +38,7 @@ class UsageRead:
     reasons: Rows
     attempts: Rows
     labelled: Rows
+    shadows: Rows
 
 
 async def read_usage(
@@ -54,6 +56,7 @@ async def read_usage(
                 _spanned(start, stop, _sums("value", _usage("reason"))),
                 _attempts(start, stop),
                 _labelled(start, stop, group_by),
+                count_shadows(start, stop),
             ]
         )
     )

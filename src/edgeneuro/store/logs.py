@@ -48,7 +48,7 @@ _COLUMNS = (
     "agents_revision",
     "kind",
     "ending",
-    "upstream_ms",
+    "classifier",
 )
 _NAMES = ", ".join(_COLUMNS)
 _INSERT = f"INSERT INTO logs ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"
@@ -65,7 +65,7 @@ _ITEM = (
     " AND later.key_id = f.key_id AND later.id > f.id)) AS feedback"
 )
 _LABEL = "LEFT JOIN current_labels c ON c.query_hash = logs.query_hash"
-_JSON_COLUMNS = ("metadata", "candidates", "alternatives", "attempts")
+_JSON_COLUMNS = ("metadata", "candidates", "alternatives", "attempts", "classifier")
 
 
 @dataclass(frozen=True)
@@ -148,20 +148,22 @@ async def read_gateway_logs(db: Database, log_ids: Sequence[str]) -> list[Gatewa
 
 
 async def delete_logs_before(db: Database, moment_ms: int, *, max_chunks: int = 100) -> int:
-    """Deletes older rows chunk by chunk, their feedback with them; returns how many rows."""
+    """Deletes older rows chunk by chunk, with what belongs to them; returns how many rows."""
     old = "FROM logs WHERE created_at < ?1 ORDER BY created_at, seq LIMIT ?2"
     chunk = [
-        statement(
-            f"DELETE FROM feedback WHERE decision_id IN (SELECT id {old})",
-            moment_ms,
-            _DELETE_CHUNK,
+        *(
+            statement(f"{delete} IN (SELECT id {old})", moment_ms, _DELETE_CHUNK)
+            for delete in (
+                "DELETE FROM feedback WHERE decision_id",
+                "DELETE FROM shadow_answers WHERE log_id",
+            )
         ),
         statement(f"DELETE FROM logs WHERE seq IN (SELECT seq {old})", moment_ms, _DELETE_CHUNK),
         statement("SELECT changes() AS gone"),
     ]
     deleted = 0
     for _ in range(max_chunks):
-        gone = int((await db.batch(chunk))[2][0]["gone"])
+        gone = int((await db.batch(chunk))[-1][0]["gone"])
         deleted += gone
         if gone < _DELETE_CHUNK:
             break

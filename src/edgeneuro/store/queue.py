@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from edgeneuro.store.database import Database, Rows, statement
+from edgeneuro.store.shadow import select_differing
 
 _RECENT_ROWS = 2_000
 _RECENT_FEEDBACK = 500  # also of decisions that are older than the window: feedback may be late
@@ -34,10 +35,10 @@ async def read_unlabelled(db: Database) -> Rows:
 
 async def read_signals(
     db: Database, decision_ids: Sequence[str], *, most_labels: int
-) -> tuple[Rows, Rows]:
-    """The feedback on these decisions, oldest first; and of each agent how many labels it has,
-    counted no further than `most_labels`."""
-    feedback, labels = await db.batch(
+) -> tuple[Rows, Rows, Rows]:
+    """The feedback on these decisions, oldest first; the shadows that say something else; and of
+    each agent how many labels it has, counted no further than `most_labels`."""
+    feedback, shadows, labels = await db.batch(
         [
             statement(
                 "SELECT * FROM (SELECT id, decision_id, key_id, value, correct_agent FROM feedback"
@@ -46,6 +47,7 @@ async def read_signals(
                 json.dumps(decision_ids),
                 _MOST_FEEDBACK,
             ),
+            select_differing(decision_ids),
             statement(
                 "SELECT a.id AS agent_id, (SELECT count(*) FROM (SELECT 1 FROM current_labels c"
                 " WHERE c.agent_id = a.id LIMIT ?1)) AS labels FROM agents a",
@@ -53,7 +55,7 @@ async def read_signals(
             ),
         ]
     )
-    return feedback, labels
+    return feedback, shadows, labels
 
 
 async def find_labelled(db: Database, near_hashes: Iterable[str]) -> set[str]:

@@ -28,6 +28,9 @@ SUMS = {
     "answers": "answers",
     "errors": "(status <> 200) * answers",
     "fallback_answers": "(layer = 'fallback' AND status = 200) * answers",
+    "out_of_scope_answers": "(reason = 'out_of_scope') * answers",
+    "classifier_asked": "classifier_asked",
+    "classifier_answers": "(layer = 'classifier') * answers",
     "cache_hits": "(cache = 'hit') * answers",
     "without_model": "without_model",
     "attempts": "attempts",
@@ -63,6 +66,7 @@ _LOG_SUMS = {
     "completion_tokens": "sum(completion_tokens)",
     "cost_usd": "total(cost_usd)",
     "unpriced_answers": "sum(cost_usd IS NULL)",
+    "classifier_asked": "sum(classifier IS NOT NULL)",
 }
 _ATTEMPT_GROUP = {
     "hour": _HOUR_OF,

@@ -1,4 +1,4 @@
-"""Stage 3, ask: the active model, then its fallbacks, all within one time budget. The same question
+"""Stage 4, ask: the active model, then its fallbacks, all within one time budget. The same question
 asked by several at a time goes upstream once."""
 
 from collections.abc import Sequence
@@ -56,9 +56,17 @@ async def ask(
     *,
     decision_id: str,
     cache: bool,
+    purpose: str = "route",
 ) -> Asked:
     """Asks until a model answers or the time is used up; an upstream's fault is never raised."""
-    asking = _Asking(services, question, config, asker, decision_id=decision_id, cache=cache)
+    metadata = {
+        "decision_id": decision_id,
+        "key_id": asker.credential.key_id,
+        "agents_revision": config.agents_revision,
+        "prompt_version": PROMPT_VERSION,
+        "purpose": purpose,
+    }
+    asking = _Asking(services, question, config, asker, metadata=metadata, cache=cache)
     if not cache:
         return await asking.ask()
     seconds, started = config.time_budget_ms / 1000, services.monotonic()
@@ -80,7 +88,7 @@ class _Asking:
         config: RoutingConfig,
         asker: Asker,
         *,
-        decision_id: str,
+        metadata: dict[str, str],
         cache: bool,
     ) -> None:
         self._services = services
@@ -94,13 +102,7 @@ class _Asking:
         self._in_text: set[str] = set()
         self._past_cache: set[str] = set()
         self._messages = build_messages(question.query, question.agents)
-        self._metadata = {
-            "decision_id": decision_id,
-            "key_id": asker.credential.key_id,
-            "agents_revision": config.agents_revision,
-            "prompt_version": PROMPT_VERSION,
-            "purpose": "route",
-        }
+        self._metadata = metadata
 
     async def ask(self) -> Asked:
         chain = self._chain

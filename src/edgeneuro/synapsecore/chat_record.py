@@ -40,8 +40,8 @@ def record_chat(turn: Turn, outcome: Outcome) -> Coroutine[Any, Any, None]:
         turn.services.metrics.streams.add(1, outcome.ending)
     if outcome.failure is not None:
         turn.asker.facts["error_code"] = outcome.failure.code
-    routing = turn.routed.new_answer if turn.routed else None
-    return write(turn.services, entry, routing, outcome.new_answer)
+    routing = turn.routed.writes if turn.routed else ()
+    return write(turn.services, entry, *routing, outcome.new_answer)
 
 
 def _note(facts: Facts, entry: LogEntry) -> None:
@@ -94,6 +94,7 @@ def _entry(turn: Turn, outcome: Outcome) -> LogEntry:
         attempts=turn.attempts,
         usage=turn.usage,
         cost_usd=turn.cost_usd,
+        classifier=decision.classifier if decision else None,
         latency_ms=outcome.latency_ms,
         upstream_ms=round(turn.upstream_ms, 2),
         # Labels and feedback are about the decision, and so is the log that hears of them.

@@ -1,4 +1,4 @@
-"""Stage 4, decide: the answer if it is good enough, else the agent that stands in, and why."""
+"""Stage 5, decide: the answer if it is good enough, else the agent that stands in, and why."""
 
 from dataclasses import dataclass
 

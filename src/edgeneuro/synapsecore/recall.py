@@ -1,4 +1,5 @@
-"""Stage 1, recall: the answer to the same question, from the isolate or from D1."""
+"""Recall: the answer to the same question. First of all from the isolate, which costs nothing; from
+D1, which is a round trip, only where the classifier has not answered."""
 
 from pydantic import ValidationError
 
@@ -12,14 +13,16 @@ from edgeneuro.synapsecore.ask import Asked
 from edgeneuro.synapsecore.question import Question
 
 
-async def recall(services: Services, question: Question) -> Answer | None:
-    """None is a miss. A cache that fails or holds damaged rows is a miss too, and is counted."""
-    now_ms = services.now_ms()
-    kept = services.recent_answers.get(question.cache_key, now_ms=now_ms)
-    if kept is not None:
-        return kept
+def recall(services: Services, question: Question) -> Answer | None:
+    """Stage 1; None is a miss."""
+    return services.recent_answers.get(question.cache_key, now_ms=services.now_ms())
+
+
+async def recall_stored(services: Services, question: Question) -> Answer | None:
+    """Stage 3; None is a miss. A cache that fails or holds damaged rows is a miss too, and is
+    counted."""
     try:
-        found = await read_answer(services.db, question.cache_key, now_ms=now_ms)
+        found = await read_answer(services.db, question.cache_key, now_ms=services.now_ms())
     except (DatabaseError, ValidationError) as error:
         services.failures.note("cache_read", error)
         return None

@@ -1,11 +1,11 @@
 """The record of an answer: one log row, written after the answer has gone out."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from edgeneuro.call import Call, Facts
-from edgeneuro.domain.decision import MetadataValue, RouteRequest
+from edgeneuro.domain.decision import Attempt, MetadataValue, RouteRequest, Usage
 from edgeneuro.domain.log import LogEntry
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.query import query_hash
@@ -88,6 +88,7 @@ def _log_entry(request: RouteRequest, routed: Routed, asker: Asker, *, created_m
         attempts=decision.attempts,
         usage=decision.usage,
         cost_usd=decision.cost_usd,
+        classifier=decision.classifier,
         latency_ms=decision.latency_ms,
         upstream_ms=routed.upstream_ms,
         gateway=decision.gateway,
@@ -128,14 +129,21 @@ def _value(value: MetadataValue) -> MetadataValue:
 def count(metrics: Metrics, entry: LogEntry) -> None:
     """Counts the answer for /metrics."""
     metrics.answers.add(1, entry.layer, entry.reason or "")
-    for attempt in entry.attempts:
+    count_asking(metrics, entry.attempts, entry.usage, entry.cost_usd)
+
+
+def count_asking(
+    metrics: Metrics, attempts: Iterable[Attempt], usage: Usage, cost_usd: float | None
+) -> None:
+    """Counts what asking models came to."""
+    for attempt in attempts:
         model = attempt.adapter or attempt.model
         metrics.attempts.add(1, model, attempt.outcome)
         if attempt.outcome != "circuit_open":  # then nobody was asked
             metrics.upstream_seconds.observe(attempt.ms / 1000, model)
-    metrics.tokens.add(entry.usage.prompt_tokens, "prompt")
-    metrics.tokens.add(entry.usage.completion_tokens, "completion")
-    metrics.cost_usd.add(entry.cost_usd or 0)
+    metrics.tokens.add(usage.prompt_tokens, "prompt")
+    metrics.tokens.add(usage.completion_tokens, "completion")
+    metrics.cost_usd.add(cost_usd or 0)
 
 
 async def record(
@@ -149,7 +157,7 @@ async def record(
 ) -> None:
     """Makes the row, which nobody waits for, and writes it."""
     entry = _log_entry(request, routed, asker, created_ms=created_ms)
-    await write(services, entry, routed.new_answer, settlement)
+    await write(services, entry, *routed.writes, settlement)
 
 
 async def write(services: Services, entry: LogEntry, *also: Statement | None) -> None:

@@ -13,7 +13,8 @@ from edgeneuro.synapsecore.stages import StageClock
 @dataclass(frozen=True)
 class Routed:
     """`refused` is the upstream's failure where the request forbids that another agent stands in
-    for it; `new_answer` the write that keeps the answer for the next time."""
+    for it; `passed_on` says why the classifier did not answer; `writes` go into the log row's
+    batch."""
 
     decision: Decision
     question: Question
@@ -22,4 +23,5 @@ class Routed:
     spent_usd: float
     upstream_ms: float
     refused: UpstreamError | None
-    new_answer: Statement | None
+    passed_on: str | None
+    writes: tuple[Statement, ...]

@@ -6,12 +6,13 @@ from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.limits import Estimate, Reservation, estimate, giving_back, reserve
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.ask import MAX_TOKENS, Asked, ask
-from edgeneuro.synapsecore.classify import classify
+from edgeneuro.synapsecore.classify import NOT_REACHED, classify
 from edgeneuro.synapsecore.decide import decide
 from edgeneuro.synapsecore.question import Question, ask_question
-from edgeneuro.synapsecore.recall import recall, remember
+from edgeneuro.synapsecore.recall import recall, recall_stored, remember
 from edgeneuro.synapsecore.record import Asker, note_decision, record
 from edgeneuro.synapsecore.routed import Routed
+from edgeneuro.synapsecore.shadow import Shadowed, shadow_classifier, shadow_model
 from edgeneuro.synapsecore.stages import StageClock
 
 
@@ -86,14 +87,19 @@ async def decide_route(
     raised."""
     asked = Asked()
 
-    answer = None
+    classified, answer = NOT_REACHED, None
     if request.cache:
         with stages.stage("recall"):
-            answer = await recall(services, question)
+            answer = recall(services, question)
     recalled = answer is not None
     if answer is None:
         with stages.stage("classify"):
-            answer = await classify(services, question)
+            classified = classify(services, request, question, config, asker)
+            answer = classified.answer
+    if answer is None and request.cache:
+        with stages.stage("recall_stored"):
+            answer = await recall_stored(services, question)
+            recalled = answer is not None
     if answer is None:
         with stages.stage("ask"):
             asked = await ask(
@@ -122,12 +128,21 @@ async def decide_route(
         model=answer.model if answer else None,
         adapter=answer.adapter if answer else None,
         cache="hit" if recalled else "miss" if request.cache else "bypass",
+        classifier=classified.verdict,
         attempts=asked.attempts,
         usage=asked.usage,
         cost_usd=asked.cost_usd,
         latency_ms=stages.total_ms(),
         gateway=asked.trace,
     )
+    new_answer = remember(services, question, config, asked) if request.cache else None
+    shadow = None
+    if classified.verdict is not None:
+        shadowed = Shadowed(decision_id, created_ms, classified.verdict)
+        if classified.answer is not None:
+            shadow_model(services, question, config, asker, shadowed)
+        else:
+            shadow = shadow_classifier(config, asked, shadowed)
     return Routed(
         decision,
         question,
@@ -136,7 +151,8 @@ async def decide_route(
         spent_usd=asked.spent_usd,
         upstream_ms=round(asked.upstream_ms, 2),
         refused=asked.failure if answer is None and not request.fallback else None,
-        new_answer=remember(services, question, config, asked) if request.cache else None,
+        passed_on=classified.passed_on,
+        writes=tuple(write for write in (new_answer, shadow) if write is not None),
     )
 
 
@@ -148,5 +164,6 @@ def explain(routed: Routed) -> Explanation:
         agents_revision=config.agents_revision,
         cache_key=question.cache_key,
         messages=build_messages(question.query, question.agents),
+        classifier=routed.passed_on,
         stages_ms=routed.stages.ms,
     )

@@ -1,0 +1,49 @@
+"""The table `shadow_answers`: what the layer that did not answer said of a logged answer."""
+
+import json
+from collections.abc import Sequence
+from typing import Literal
+
+from edgeneuro.store.database import Statement, statement
+
+
+def insert_shadow(
+    log_id: str,
+    *,
+    created_ms: int,
+    layer: Literal["classifier", "llm"],
+    agent_id: str | None,
+    confidence: float,
+    agrees: bool,
+) -> Statement:
+    """`created_ms` is the answer's time, so that both belong to the same hour."""
+    return statement(
+        "INSERT INTO shadow_answers (log_id, created_at, layer, agent_id, confidence, agrees)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (log_id) DO NOTHING",
+        log_id,
+        created_ms,
+        layer,
+        agent_id,
+        confidence,
+        int(agrees),
+    )
+
+
+def select_differing(log_ids: Sequence[str]) -> Statement:
+    """Of these answers the shadows that say something else."""
+    return statement(
+        "SELECT log_id, layer, agent_id FROM shadow_answers WHERE agrees = 0"
+        " AND log_id IN (SELECT value FROM json_each(?1))",
+        json.dumps(log_ids),
+    )
+
+
+def count_shadows(start: int, stop: int) -> Statement:
+    """How often the model looked at an answer of the classifier, and how often it differed. The
+    classifier's own shadows are no fair sample: all that differ are kept."""
+    return statement(
+        "SELECT count(*) AS compared, coalesce(sum(agrees = 0), 0) AS differing"
+        " FROM shadow_answers WHERE created_at >= ?1 AND created_at < ?2 AND layer = 'llm'",
+        start,
+        stop,
+    )

@@ -1,0 +1,87 @@
+"""Classifiers in the database of a test, learned from invented words."""
+
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+from edgeneuro.classifier.model import Model, dumps, version
+from tests.unit.conftest import Product
+from tests.unit.synthetic_labels import labels, question, trained
+
+AGENTS = ("agent_0", "agent_1", "agent_2")
+METRICS = {"held_out": 1_000, "coverage": 0.9, "leak": 0.0}
+
+
+@cache
+def learned(seed: int = 1) -> Model:
+    return trained(labels(len(AGENTS), 60, out_of_scope=60, seed=seed)).model()
+
+
+@cache
+def never_sure() -> Model:
+    """It knows as much, but no confidence is enough."""
+    model = learned()
+    calibration = replace(model.calibration, thresholds=(None,) * len(AGENTS))
+    return replace(model, calibration=calibration)
+
+
+def known(agent: str, number: int = 0) -> str:
+    """A question that the classifier is sure to know."""
+    return question(random.Random(number), agent)
+
+
+UNKNOWN = question(random.Random(1), "nobody")
+
+
+def install(
+    product: Product,
+    classifier_id: str,
+    model: Model | None = None,
+    *,
+    agents: Sequence[str] = AGENTS,
+    content: bytes | None = None,
+) -> str:
+    """As if it had been learned here; `content` are other bytes than the model's. Returns its
+    version."""
+    whole = dumps(model or learned())
+    stored = whole if content is None else content
+    per_agent = [{"agent_id": agent, "labels": 60, "threshold": 0.9} for agent in AGENTS]
+    product.database._connection.execute(
+        "INSERT INTO classifiers (id, state, created_at, created_by, finished_at, options,"
+        " progress, agents, labels, metrics, per_agent, size, checksum)"
+        " VALUES (?1, 'succeeded', 0, 'test', 0, ?2, '{}', ?3, 200, ?4, ?5, ?6, ?7)",
+        (
+            classifier_id,
+            json.dumps({"target": 0.98, "min_labels": 5, "seed": 0}),
+            json.dumps(agents),
+            json.dumps(METRICS),
+            json.dumps(per_agent),
+            len(whole),
+            hashlib.sha256(whole[:-32]).hexdigest(),
+        ),
+    )
+    product.database._connection.execute(
+        "INSERT INTO classifier_parts VALUES (?1, 'model', 0, ?2)", (classifier_id, stored)
+    )
+    return version(whole)
+
+
+async def create_agents(product: Product) -> None:
+    for number, agent in enumerate(AGENTS):
+        body = {"id": agent, "name": agent, "description": agent, "default": number == 0}
+        assert (await product.call("POST", "/v1/agents", body)).status == 201
+
+
+async def select(product: Product, classifier_id: str | None, **settings: object) -> None:
+    """Without shadows, unless the settings say so."""
+    body = {"classifier": classifier_id, "classifier_shadow_share": 0.0, **settings}
+    answered = await product.call("PATCH", "/v1/config", body)
+    assert answered.status == 200, answered.text
+
+
+async def load(product: Product) -> None:
+    """The first request finds nothing loaded; the load runs behind its answer."""
+    await product.route("warm up")
