@@ -209,6 +209,7 @@ def measure_workerd(full: Learned, small: Examples, queries: Sequence[str]) -> b
             print(f"features       {outside(client, '/features', 1000):.3f} ms")
             print(f"score          {outside(client, '/score', 1000):.3f} ms")
             print(f"both           {judge:.3f} ms")
+            print(f"prepared       1,000 labels in {outside(client, '/prepare', 1):.0f} ms")
             full_version = show_training(client, "15,000 x 150", full.examples)
             show_training(client, "5,000 x 15", small)
     same = full_version == version(full.data)

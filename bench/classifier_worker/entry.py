@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from workers import Response, WorkerEntrypoint
 
-from edgeneuro.classifier.examples import Examples
+from edgeneuro.classifier.examples import Examples, Labelled, prepare
 from edgeneuro.classifier.features import features
 from edgeneuro.classifier.model import dumps, loads, version
 from edgeneuro.classifier.scorer import Scorer
@@ -48,6 +48,8 @@ def _work(path: str, times: int) -> Any:
         place = turn % len(queries)
         if path == "/load":
             done = Scorer(loads(_held["bytes"])).model.labels
+        elif path == "/prepare":
+            done = len(prepare([Labelled(query, str(turn)) for query in queries]))
         elif path == "/features":
             done = features(queries[place])
         elif path == "/score":

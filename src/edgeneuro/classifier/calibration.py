@@ -10,11 +10,12 @@ And it is no lower than what keeps questions of unknown topics away: those label
 where they are enough, else those of agents that were left out of the learning.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import exp, nextafter, sqrt
+from math import nextafter, sqrt
 
 from edgeneuro.classifier.examples import OUT_OF_SCOPE
+from edgeneuro.classifier.logistic import Vector, dot, fit, logistic
 
 TARGET = 0.98
 MIN_LABELS = 5  # of an agent, below which it is never answered
@@ -26,9 +27,6 @@ _MOST_LEAK = {UNSEEN: 0.08, STRANGER: 0.2}
 _ENOUGH_NEGATIVES = 50
 _Z = 1.645
 _OWN_FROM = 200  # held-out answers from which on an agent has a threshold of its own
-_DIGITS = 6  # kept of what comes out of exp(), whose last digits differ between machines
-_NEWTON_STEPS = 25
-_RIDGE = 1e-3
 _NEGATIVES_WEIGHT = 0.1  # of the in-scope weight, whatever their number
 
 
@@ -52,7 +50,7 @@ class Calibration:
     """`thresholds` by class, None: never answered. `refusal` says why nothing is ever answered,
     `reasons` why some agents are not. `metrics` are of the held-out questions."""
 
-    curve: tuple[float, float, float]
+    curve: Vector
     thresholds: tuple[float | None, ...]
     refusal: str | None = None
     reasons: dict[str, str] = field(default_factory=dict)
@@ -62,16 +60,16 @@ class Calibration:
 _Scored = tuple[float, HeldOut]  # with its probability
 
 
-def probability(curve: Sequence[float], top: float, second: float) -> float:
+def probability(curve: Vector, top: float, second: float) -> float:
     """That an answer with these two best scores is right; 0 where the best class says itself that
     the question is none of its own."""
     if top <= 0:
         return 0.0
-    return _logistic(curve[0] + curve[1] * top + curve[2] * (top - second))
+    return logistic(dot(curve, (1.0, top, top - second)))
 
 
 def wilson(right: int, count: int, z: float = -_Z) -> float:
-    """The bound of the share right / count: the lower one, or with z above 0 the upper one."""
+    """The bound of the share right / count: the lower one, or the upper one where z is above 0."""
     if not count:
         return 0.0 if z < 0 else 1.0
     share, spread = right / count, z * z / count
@@ -123,7 +121,7 @@ def calibrate(
     return Calibration(curve, tuple(thresholds), None, reasons, metrics)
 
 
-def _never(classes: int, why: str, curve: tuple[float, float, float] = (0, 0, 0)) -> Calibration:
+def _never(classes: int, why: str, curve: Vector = (0, 0, 0)) -> Calibration:
     return Calibration(curve, (None,) * classes, why)
 
 
@@ -183,63 +181,11 @@ def _share(part: int, whole: int) -> float | None:
     return round(part / whole, 4) if whole else None
 
 
-def _fit(held: Sequence[HeldOut]) -> tuple[float, float, float]:
-    """Logistic regression by Newton's method, with a little ridge against perfect separation."""
-    rows = [(1.0, one.top, one.top - one.second) for one in held]
+def _fit(held: Sequence[HeldOut]) -> Vector:
     negatives = sum(one.label < 0 for one in held)
     low = min(1.0, _NEGATIVES_WEIGHT * (len(held) - negatives) / negatives) if negatives else 1.0
-    weights = [low if one.label < 0 else 1.0 for one in held]
-    truth = [1.0 if one.right else 0.0 for one in held]
-    curve = [0.0, 1.0, 1.0]
-    for _ in range(_NEWTON_STEPS):
-        slope = [-_RIDGE * value for value in curve]
-        bend = [[_RIDGE if i == j else 0.0 for j in range(3)] for i in range(3)]
-        for row, weight, right in zip(rows, weights, truth, strict=True):
-            sure = _logistic(_dot(curve, row))
-            _gather(slope, bend, row, weight * (right - sure), weight * sure * (1 - sure))
-        curve = [value + step for value, step in zip(curve, _solve(bend, slope), strict=True)]
-    a, b, c = (round(value, _DIGITS) for value in curve)
-    return a, b, c
-
-
-def _gather(
-    slope: list[float],
-    bend: list[list[float]],
-    row: Sequence[float],
-    pull: float,
-    stiffness: float,
-) -> None:
-    for i in range(3):
-        slope[i] += pull * row[i]
-        for j in range(3):
-            bend[i][j] += stiffness * row[i] * row[j]
-
-
-def _solve(matrix: list[list[float]], right: Sequence[float]) -> list[float]:
-    """Three equations, by Cramer's rule."""
-    whole = _determinant(matrix)
-    columns = [
-        [[right[i] if j == at else matrix[i][j] for j in range(3)] for i in range(3)]
-        for at in range(3)
-    ]
-    return [_determinant(column) / whole for column in columns]
-
-
-def _determinant(m: Sequence[Sequence[float]]) -> float:
-    return (
-        m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1])
-        - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
-        + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
+    return fit(
+        [(1.0, one.top, one.top - one.second) for one in held],
+        [one.right for one in held],
+        [low if one.label < 0 else 1.0 for one in held],
     )
-
-
-def _dot(one: Iterable[float], other: Iterable[float]) -> float:
-    total = 0.0  # not sum(), which rounds otherwise from Python 3.12 on
-    for left, right in zip(one, other, strict=True):
-        total += left * right
-    return total
-
-
-def _logistic(value: float) -> float:
-    bounded = max(-30.0, min(30.0, value))
-    return 1 / (1 + exp(-bounded))
