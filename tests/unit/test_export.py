@@ -277,7 +277,7 @@ async def stream(product: Product, words: str, method: str = "GET") -> Response:
 
     headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
     request = Request(method, "/v1/datasets/export", words, headers.get, no_body)
-    return await product.app.handle(request, lambda work: None)
+    return await product.app.handle(request, lambda work: work.close())
 
 
 def counted(product: Product, settings: Any) -> tuple[Product, CountingDatabase]:

@@ -3,7 +3,7 @@ server-timing and /metrics."""
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -253,7 +253,11 @@ async def test_health_checks_and_preflights_have_none_unless_they_fail(
     await product.call("OPTIONS", "/v1/route")
     await product.call("OPTIONS", "/nothing")
     assert lines(capsys) == []
-    RequestLog(product.services, "OPTIONS", "req_1", Trace(TRACE_ID, "0" * 16)).end(500)
+    waiting: list[Coroutine[Any, Any, None]] = []
+    trace = Trace(TRACE_ID, "0" * 16)
+    RequestLog(product.services, "OPTIONS", "req_1", trace, waiting.append).end(500)
+    assert lines(capsys) == []  # the answer goes first
+    await waiting.pop()
     assert [line["level"] for line in lines(capsys)] == ["error"]
 
 
