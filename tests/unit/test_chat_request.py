@@ -189,7 +189,11 @@ async def test_the_most_that_is_taken(product: Product) -> None:
 
 async def test_what_a_library_added_to_our_answer_may_come_back_with_it(product: Product) -> None:
     product.gateway.enqueue(talks())
-    added: dict[str, Any] = {"provider_specific_fields": {"refusal": None}, "annotations": [], "audio": None}
+    added: dict[str, Any] = {
+        "provider_specific_fields": {"refusal": None},
+        "annotations": [],
+        "audio": None,
+    }
     earlier = {"role": "assistant", "content": "Which one?", **added}
     assert (await send(product, messages=[user(), earlier, user("That")])).status == 200
     [request] = product.gateway.requests
