@@ -9,6 +9,7 @@ its local/; its memory is sampled where --state names its folder on this machine
 
 import argparse
 import asyncio
+import json
 import os
 import random
 import sys
@@ -213,7 +214,9 @@ async def take(answer: Answer, response: httpx.Response, *, leaves: bool) -> Non
             return
     content = await response.aread()
     if response.status_code != 200:
-        answer.code = response.json()["error"]["code"]
+        answer.code = error_code(content)
+        if answer.code is None:
+            answer.failure = f"{response.status_code}, not ours: {content[:200]!r}"
     elif answer.kind == "stream":
         answer.whole = content.endswith(b"data: [DONE]\n\n")
     else:
@@ -221,6 +224,15 @@ async def take(answer: Answer, response: httpx.Response, *, leaves: bool) -> Non
         facts = told if answer.kind == "route" else told["edgeneuro"]
         answer.decision_id = facts["id" if answer.kind == "route" else "decision_id"]
         answer.whole = facts["agent"] is not None or answer.kind == "chat"
+
+
+def error_code(content: bytes) -> str | None:
+    """None of an answer that is not the product's, as of a runtime that has failed."""
+    try:
+        code: str = json.loads(content)["error"]["code"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return code
 
 
 @asynccontextmanager
