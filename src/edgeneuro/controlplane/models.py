@@ -183,7 +183,8 @@ def _shown(config: RoutingConfig) -> list[Model]:
 
 def _marked(config: RoutingConfig, model: Model) -> Model:
     active = model.id in (config.active.id, config.classifier)
-    return model.model_copy(update={"active": active})
+    suspended = None if model.agents is None else config.suspension(model.agents)
+    return model.model_copy(update={"active": active, "suspended": suspended})
 
 
 def _find(config: RoutingConfig, model_id: str) -> Model:

@@ -41,12 +41,10 @@ def classify(
     if loaded is None:
         services.metrics.classifier_verdicts.add(1, "none")
         return Classified(passed_on="not asked: it is not loaded yet")
-    new_agent = next(
-        (agent_id for agent_id in config.agents if agent_id not in loaded.agents), None
-    )
-    if new_agent is not None:
+    suspension = config.suspension(loaded.agents)
+    if suspension is not None:
         services.metrics.classifier_verdicts.add(1, "suspended")
-        return Classified(passed_on=f"suspended: agent {new_agent!r} is new to it; train it anew")
+        return Classified(passed_on=f"suspended: {suspension}")
     verdict = _judge(loaded, question.query, config.confidence_threshold)
     services.metrics.classifier_verdicts.add(1, "sure" if verdict.sure else "unsure")
     if not verdict.sure:
