@@ -1,16 +1,47 @@
-"""The rate limiter's binding, and the runtime's part in checking Cloudflare Access."""
+"""The bindings of D1 and of the rate limiter, and the runtime's part in checking Cloudflare
+Access."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import js
 from pyodide.ffi import JsException, to_js
+from workers import python_from_rpc, python_to_rpc
 
-from edgeneuro.edge.values import js_object
+from edgeneuro.edge.values import js_object, unwrapped
+from edgeneuro.store.database import Value
 from edgeneuro.web.cloudflare_access import Jwk
 
 _RS256 = {"name": "RSASSA-PKCS1-v1_5", "hash": "SHA-256"}
 _FETCH_MS = 5_000
+
+
+class EdgeD1:
+    """D1 without the SDK's wrapper around each statement. That one keeps a function that refers
+    back to it, so a statement and the runtime's objects behind it would stay until Python looks for
+    cycles, and Python knows nothing of their size."""
+
+    def __init__(self, binding: Any) -> None:
+        self._binding = unwrapped(binding)
+
+    def prepare(self, sql: str) -> "EdgeStatement":
+        return EdgeStatement(self._binding.prepare(sql))
+
+    async def batch(self, statements: Sequence["EdgeStatement"]) -> Any:
+        raw = to_js([each.raw for each in statements])
+        return python_from_rpc(await self._binding.batch(raw))
+
+
+class EdgeStatement:
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+
+    def bind(self, *parameters: Value) -> "EdgeStatement":
+        return EdgeStatement(self.raw.bind(*map(python_to_rpc, parameters)))
+
+    async def all(self) -> Any:
+        return python_from_rpc(await self.raw.all())
 
 
 class EdgeRateLimiter:

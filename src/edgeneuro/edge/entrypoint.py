@@ -13,7 +13,7 @@ from workers import WorkerEntrypoint
 from edgeneuro.app import App, build_app
 from edgeneuro.controlplane.schedule import run_scheduled
 from edgeneuro.edge.ai import EdgeAi
-from edgeneuro.edge.bindings import AccessRuntime, EdgeRateLimiter
+from edgeneuro.edge.bindings import AccessRuntime, EdgeD1, EdgeRateLimiter
 from edgeneuro.edge.fetch import Fetcher
 from edgeneuro.edge.requests import pass_over_rest, plain_request
 from edgeneuro.edge.responses import workers_response
@@ -72,7 +72,7 @@ def _app(env: Any) -> App:
 
 def _build_services(env: Any) -> Services:
     settings = read_settings(lambda name: getattr(env, name, None))
-    db = D1Database(env.DB)
+    db = D1Database(EdgeD1(env.DB))
     failures = Failures()
     monotonic = SteadyClock(time.monotonic)
     rate_limiter = getattr(env, "RATE_LIMITER", None)

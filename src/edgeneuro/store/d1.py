@@ -1,4 +1,4 @@
-"""Database over the D1 binding of the Workers runtime, as the Python SDK wraps it."""
+"""Database over the D1 binding of the Workers runtime, as edge/bindings.py hands it out."""
 
 from collections.abc import Sequence
 from typing import Any
