@@ -272,9 +272,19 @@ async def test_labels_of_agents_that_are_gone_are_left_out_and_counted(product: 
     await product.call("PATCH", "/v1/agents/hr", {"enabled": False})
     made = await train(product)
     gone = product.rows("SELECT 1 FROM current_labels WHERE agent_id = 'hr' AND split <> 'test'")
-    assert made["progress"]["left_out"] == {"agent_not_enabled": len(gone), "conflict": 0}
+    left_out = {"agent_not_enabled": len(gone), "conflict": 0, "over_the_limit": 0}
+    assert made["progress"]["left_out"] == left_out
     assert "hr" not in {each["agent_id"] for each in made["per_agent"]}
     assert "hr" not in made["agents"]
+
+
+async def test_labels_over_the_limit_are_left_out_and_counted(product: Product) -> None:
+    await import_labels(product)
+    in_force = product.rows("SELECT 1 FROM current_labels WHERE split <> 'test'")
+    await run_slice(product.services, queue(product), most_labels=150)
+    made = await shown(product, "clf_queued")
+    assert made["labels"] == 150
+    assert made["progress"]["left_out"]["over_the_limit"] == len(in_force) - 150 > 0
 
 
 async def test_the_rule_is_off_by_default(product: Product) -> None:

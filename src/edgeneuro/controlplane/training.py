@@ -16,7 +16,11 @@ from edgeneuro.services import Services
 from edgeneuro.store import trainings as store
 from edgeneuro.store.classifiers import delete_work, read_parts
 from edgeneuro.store.database import Rows, Statement, Value
-from edgeneuro.store.datasets import newest_label_in_force, training_labels
+from edgeneuro.store.datasets import (
+    count_training_labels,
+    newest_label_in_force,
+    training_labels,
+)
 
 # Longer than any slice may take: a request's work ends 30 s after its answer, a cron's after 30 s
 # of CPU time.
@@ -39,7 +43,13 @@ class _LostError(Exception):
     """The training was cancelled, or is another's by now."""
 
 
-async def run_slice(services: Services, classifier_id: str, *, cost: int = SLICE_COST) -> None:
+async def run_slice(
+    services: Services,
+    classifier_id: str,
+    *,
+    cost: int = SLICE_COST,
+    most_labels: int = _MOST_LABELS,
+) -> None:
     """Makes the training's next slice, if nobody else is at it. What fails for D1's sake is tried
     again."""
     try:
@@ -47,7 +57,7 @@ async def run_slice(services: Services, classifier_id: str, *, cost: int = SLICE
         now = services.now_ms()
         held = await store.claim(services.db, classifier_id, now_ms=now, until_ms=now + LEASE_MS)
         if held is not None:
-            await _Slice(services, held, cost).run()
+            await _Slice(services, held, cost, most_labels).run()
     except _LostError:
         return
     except DatabaseError as error:
@@ -55,10 +65,11 @@ async def run_slice(services: Services, classifier_id: str, *, cost: int = SLICE
 
 
 class _Slice:
-    def __init__(self, services: Services, held: store.Claim, cost: int) -> None:
+    def __init__(self, services: Services, held: store.Claim, cost: int, most_labels: int) -> None:
         self._services = services
         self._held = held
         self._left = cost
+        self._most_labels = most_labels
         self._progress = held.training.progress.model_copy()
         self._labels = held.training.labels
         self._last_label_id = held.training.last_label_id
@@ -103,10 +114,13 @@ class _Slice:
 
     async def _read_labels(self) -> list[Labelled]:
         """By query hash: where there are too many, those that are left out are any."""
-        agents = set(self._job.agents)
+        db, agents = self._services.db, set(self._job.agents)
         read: list[Labelled] = []
         unknown, characters, after = 0, 0, ""
-        while page := await training_labels(self._services.db, after):
+        while len(read) < self._most_labels and characters < _MOST_CHARACTERS:
+            page = await training_labels(db, after, most=self._most_labels - len(read))
+            if not page:
+                break
             after = page[-1]["query_hash"]
             for row in page:
                 if row["agent_id"] is not None and row["agent_id"] not in agents:
@@ -114,10 +128,9 @@ class _Slice:
                 else:
                     read.append(Labelled(row["query"], row["agent_id"]))
                     characters += len(row["query"])
-            if len(read) > _MOST_LABELS or characters > _MOST_CHARACTERS:
-                break
         self._progress.left_out["agent_not_enabled"] = unknown
-        return read[:_MOST_LABELS]
+        self._progress.left_out["over_the_limit"] = await count_training_labels(db, after)
+        return read
 
     async def _training(self, examples: Examples) -> Training:
         options, slices = self._job.options, self._progress.slices
