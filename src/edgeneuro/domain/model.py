@@ -28,7 +28,8 @@ class Pricing(BaseModel):
 class Model(BaseModel):
     """OpenAI's model object with our fields beside it. `provider` is "workers-ai", or the id of the
     vendor that has the model; `base_model` is then the vendor's own id of it. A classifier's is
-    "edgeneuro"; it alone has `metrics`, `labels` and `size` (bytes)."""
+    "edgeneuro"; it alone has `metrics`, `labels` and `size` (bytes), and while it is selected
+    `suspended` says why it is not asked."""
 
     id: str
     object: Literal["model"] = "model"
@@ -49,6 +50,7 @@ class Model(BaseModel):
     metrics: Metrics | None = None
     labels: int | None = None
     size: int | None = None
+    suspended: str | None = None
 
 
 class ModelRegister(BaseModel):
