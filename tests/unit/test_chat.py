@@ -61,6 +61,13 @@ async def test_auto_routes_and_the_chosen_agent_answers(product: Product) -> Non
         user(),
     ]
     assert (asked.parameters, asked.response_schema) == ({"temperature": 0.7}, None)
+    assert list(asked.metadata) == [
+        "decision_id",
+        "key_id",
+        "request_id",
+        "agents_revision",
+        "agent_id",
+    ]
     assert asked.metadata["agent_id"] == "hr"
     assert answered.headers["x-edgeneuro-agent"] == "hr"
     assert answered.headers["x-edgeneuro-layer"] == "llm"

@@ -1,6 +1,7 @@
 """Trainings as jobs: in slices, killed anywhere, held by one at a time, cancelled, refused, and
 begun by the retrain rule."""
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -276,6 +277,22 @@ async def test_labels_of_agents_that_are_gone_are_left_out_and_counted(product: 
     assert made["progress"]["left_out"] == left_out
     assert "hr" not in {each["agent_id"] for each in made["per_agent"]}
     assert "hr" not in made["agents"]
+
+
+async def test_a_slice_on_a_slow_machine_ends_by_the_clock(product: Product) -> None:
+    await import_labels(product)
+    whole = await train(product)
+    classifier_id = queue(product)
+
+    async def slow(_: float) -> None:
+        product.clock.seconds += 10
+
+    await run_slice(slept(product, slow), classifier_id)
+    begun = state(product)
+    assert (begun["state"], json.loads(begun["progress"])["slices"]) == ("running", 1)
+    while (made := await shown(product, classifier_id))["state"] == "running":
+        await run_slice(slept(product, slow), classifier_id)
+    assert made["checksum"] == whole["checksum"]
 
 
 async def test_labels_over_the_limit_are_left_out_and_counted(product: Product) -> None:

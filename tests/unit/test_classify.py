@@ -152,6 +152,8 @@ async def test_an_agent_that_it_never_saw_suspends_it(product: Product) -> None:
     assert (decision["layer"], decision["classifier"]) == ("llm", None)
     why = "suspended: agent 'agent_new' is new to it; train it anew"
     assert decision["explanation"]["classifier"] == why
+    listed = (await product.call("GET", "/v1/models")).json()["data"]
+    assert [f"suspended: {model['suspended']}" for model in listed if model["active"]][1:] == [why]
     text = (await product.call("GET", "/metrics")).text
     assert 'edgeneuro_classifier_verdicts_total{verdict="suspended"} 1' in text
     await product.call("PATCH", "/v1/agents/agent_new", {"enabled": False})

@@ -45,6 +45,7 @@ async def test_the_list_has_base_models_and_the_pair_of_vars(product: Product) -
         "metrics": None,
         "labels": None,
         "size": None,
+        "agents": None,
         "suspended": None,
     }
     lora = models[LORA]

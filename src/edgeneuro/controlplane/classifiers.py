@@ -9,7 +9,6 @@ from edgeneuro.domain.classifier import (
     ClassifierCreate,
     ClassifierDeleted,
     TrainingOptions,
-    suspension,
 )
 from edgeneuro.domain.page import Page, PageQuery, page_of
 from edgeneuro.domain.routing import RoutingConfig
@@ -123,7 +122,7 @@ async def _find(call: Call, classifier_id: str) -> Classifier:
 
 
 def _shown(classifier: Classifier, config: RoutingConfig) -> Classifier:
-    if classifier.id != config.classifier:
-        return classifier
-    suspended = suspension(classifier.agents, config.agents)
-    return classifier.model_copy(update={"active": True, "suspended": suspended})
+    active = classifier.id == config.classifier
+    made = classifier.state == "succeeded"
+    suspended = config.suspension(classifier.agents) if made else None
+    return classifier.model_copy(update={"active": active, "suspended": suspended})

@@ -4,7 +4,7 @@ from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.classifier_selection import select_classifier
 from edgeneuro.domain.catalogue import base_model, facts_of, find_model, lora_model
-from edgeneuro.domain.classifier import ID_PREFIX, suspension
+from edgeneuro.domain.classifier import ID_PREFIX
 from edgeneuro.domain.model import (
     Model,
     ModelPatch,
@@ -21,7 +21,6 @@ from edgeneuro.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from edgeneuro.store.classifiers import find_classifier
 from edgeneuro.store.config import store_settings
 from edgeneuro.store.discovered import replace_discovered
 from edgeneuro.store.models import upsert_model
@@ -31,8 +30,7 @@ async def list_models(call: Call) -> Page[Model]:
     """List the models that can answer, base models and adapters, then classifiers; `active` marks
     the selected ones."""
     config = await call.services.routing.current()
-    models = [*config.models.values(), *config.classifiers.values()]
-    models = [await _with_suspension(call, config, _marked(config, each)) for each in models]
+    models = _shown(config)
     return Page(data=models, first_id=models[0].id, last_id=models[-1].id)
 
 
@@ -40,7 +38,7 @@ async def get_model(call: Call, model_id: str) -> Model:
     """Read one model by its id or an alias, sent as it is or percent-encoded."""
     config = await call.services.routing.current()
     if _is_classifier(config, model_id) and model_id in config.classifiers:
-        return await _with_suspension(call, config, _marked(config, config.classifiers[model_id]))
+        return _marked(config, config.classifiers[model_id])
     return _find(config, model_id)
 
 
@@ -178,18 +176,15 @@ def _is_classifier(config: RoutingConfig, name: str | None) -> bool:
     return find_model(config.models, name) is None
 
 
+def _shown(config: RoutingConfig) -> list[Model]:
+    everything = (*config.models.values(), *config.classifiers.values())
+    return [_marked(config, model) for model in everything]
+
+
 def _marked(config: RoutingConfig, model: Model) -> Model:
     active = model.id in (config.active.id, config.classifier)
-    return model.model_copy(update={"active": active})
-
-
-async def _with_suspension(call: Call, config: RoutingConfig, model: Model) -> Model:
-    """The selected classifier with why it is not asked, every other model as it is."""
-    if model.id != config.classifier:
-        return model
-    learned = await find_classifier(call.services.db, model.id)
-    why = None if learned is None else suspension(learned.agents, config.agents)
-    return model.model_copy(update={"suspended": why})
+    suspended = None if model.agents is None else config.suspension(model.agents)
+    return model.model_copy(update={"active": active, "suspended": suspended})
 
 
 def _find(config: RoutingConfig, model_id: str) -> Model:

@@ -25,9 +25,11 @@ from edgeneuro.store.datasets import (
 # Longer than any slice may take: a request's work ends 30 s after its answer, a cron's after 30 s
 # of CPU time.
 LEASE_MS = 120_000
-# A slice, in the time in which workerd adds one class of a visit to one label (1.6 us, measured);
-# 5,000 labels of 15 agents are 10 million, some 16 s.
+# A slice, in units of what it takes workerd to add one class of a visit to one label. 5,000 labels
+# of 15 agents are 10 million, 14 s on two shared cores (bench/train_in_worker.py).
 SLICE_COST = 11_000_000
+# Where a machine is slower, a slice ends here: a busy one was seen to take 33 s for the whole cost.
+_SLICE_MS = 20_000
 _VISIT_COST, _LABEL_COST = 30, 120  # of a visit beside its classes; of making a label ready
 # After each step, some 60 ms, other requests have their turn. With a shorter pause workerd goes on
 # here before it looks at them.
@@ -70,6 +72,7 @@ class _Slice:
         self._held = held
         self._left = cost
         self._most_labels = most_labels
+        self._ends_at = services.now_ms() + _SLICE_MS
         self._progress = held.training.progress.model_copy()
         self._labels = held.training.labels
         self._last_label_id = held.training.last_label_id
@@ -145,6 +148,8 @@ class _Slice:
     async def _train(self, training: Training, classes: int) -> None:
         cost = classes + _VISIT_COST
         while self._left > 0 and not training.finished:
+            if self._services.now_ms() >= self._ends_at:
+                return
             visits = training.step(max(1, min(_STEP_COST, self._left) // cost))
             self._progress.visits += visits
             self._left -= max(1, visits) * cost

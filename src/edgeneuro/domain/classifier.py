@@ -1,6 +1,5 @@
 """Classifiers: learned from the labels by a job, asked before any model once selected."""
 
-from collections.abc import Collection, Iterable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -59,7 +58,7 @@ class Classifier(BaseModel):
     """A training and what came of it. `agents` were enabled when it began; `labels` is how many it
     has learned from. `metrics` are of held-out labels: the share that is answered (`coverage`) and
     how often rightly (`answered_accuracy`), the share of unknown topics that is answered (`leak`).
-    `version` names the model's content. `suspended` says why the selected one is not asked."""
+    `version` names the model's content. `suspended` says why it would not be asked."""
 
     object: Literal["classifier"] = "classifier"
     id: str
@@ -81,12 +80,6 @@ class Classifier(BaseModel):
     version: str | None
     active: bool = False
     suspended: str | None = None
-
-
-def suspension(known: Collection[str], enabled: Iterable[str]) -> str | None:
-    """Why a classifier that was learned for the `known` agents is not asked; None: it is."""
-    new = next((agent_id for agent_id in enabled if agent_id not in known), None)
-    return None if new is None else f"agent {new!r} is new to it; train it anew"
 
 
 class ClassifierDeleted(BaseModel):

@@ -28,8 +28,8 @@ class Pricing(BaseModel):
 class Model(BaseModel):
     """OpenAI's model object with our fields beside it. `provider` is "workers-ai", or the id of the
     vendor that has the model; `base_model` is then the vendor's own id of it. A classifier's is
-    "edgeneuro"; it alone has `metrics`, `labels` and `size` (bytes), and while it is selected
-    `suspended` says why it is not asked."""
+    "edgeneuro"; it alone has `metrics`, `labels`, `size` (bytes), the `agents` that were there when
+    it was learned, and with one that is new since `suspended`, which says so."""
 
     id: str
     object: Literal["model"] = "model"
@@ -50,6 +50,7 @@ class Model(BaseModel):
     metrics: Metrics | None = None
     labels: int | None = None
     size: int | None = None
+    agents: list[str] | None = None
     suspended: str | None = None
 
 

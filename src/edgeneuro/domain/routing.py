@@ -3,7 +3,7 @@ isolate."""
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
@@ -88,6 +88,12 @@ class RoutingConfig:
         agent."""
         agents = list(self.agents.values())
         return next((agent for agent in agents if agent.default), agents[0] if agents else None)
+
+    def suspension(self, known: Container[str]) -> str | None:
+        """Why a classifier that knows these agents may not answer: what is new to it, it would take
+        for something else."""
+        new = next((agent_id for agent_id in self.agents if agent_id not in known), None)
+        return None if new is None else f"agent {new!r} is new to it; train it anew"
 
     def require_default_agent(self) -> Agent:
         """Raises ConflictError where there is no agent."""

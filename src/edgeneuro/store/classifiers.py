@@ -147,8 +147,8 @@ async def list_classifiers(
 def select_classifier_models() -> Statement:
     """The newest of those that can answer."""
     return statement(
-        "SELECT id, created_at, metrics, labels, size FROM classifiers WHERE state = 'succeeded'"
-        " ORDER BY id DESC LIMIT 100"
+        "SELECT id, created_at, metrics, labels, size, agents FROM classifiers"
+        " WHERE state = 'succeeded' ORDER BY id DESC LIMIT 100"
     )
 
 
@@ -169,6 +169,7 @@ def classifier_model_from_row(row: Row) -> Model:
         metrics=json.loads(row["metrics"]),
         labels=row["labels"],
         size=row["size"],
+        agents=json.loads(row["agents"]),
     )
 
 

@@ -139,7 +139,7 @@ def _metadata(turn: Turn) -> dict[str, str]:
         "decision_id": turn.id,
         "key_id": turn.asker.credential.key_id,
         "request_id": turn.asker.request_id,
-        "purpose": "chat",
+        "agents_revision": turn.config.agents_revision,
     }
     if turn.agent is not None:
         metadata["agent_id"] = turn.agent.id

@@ -3,7 +3,6 @@ goes on to the model. Its answers are not kept: it has them again sooner than a 
 
 from dataclasses import dataclass
 
-from edgeneuro.domain.classifier import suspension
 from edgeneuro.domain.decision import Answer, ClassifierVerdict, RouteRequest
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.kept_classifier import LoadedClassifier
@@ -42,10 +41,10 @@ def classify(
     if loaded is None:
         services.metrics.classifier_verdicts.add(1, "none")
         return Classified(passed_on="not asked: it is not loaded yet")
-    suspended = suspension(loaded.agents, config.agents)
-    if suspended is not None:
+    suspension = config.suspension(loaded.agents)
+    if suspension is not None:
         services.metrics.classifier_verdicts.add(1, "suspended")
-        return Classified(passed_on=f"suspended: {suspended}")
+        return Classified(passed_on=f"suspended: {suspension}")
     verdict = _judge(loaded, question.query, config.confidence_threshold)
     services.metrics.classifier_verdicts.add(1, "sure" if verdict.sure else "unsure")
     if not verdict.sure:
