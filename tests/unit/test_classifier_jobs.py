@@ -1,6 +1,7 @@
 """Trainings as jobs: in slices, killed anywhere, held by one at a time, cancelled, refused, and
 begun by the retrain rule."""
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -272,13 +273,35 @@ async def test_labels_of_agents_that_are_gone_are_left_out_and_counted(product: 
     await product.call("PATCH", "/v1/agents/hr", {"enabled": False})
     made = await train(product)
     gone = product.rows("SELECT 1 FROM current_labels WHERE agent_id = 'hr' AND split <> 'test'")
-    assert made["progress"]["left_out"] == {
-        "agent_not_enabled": len(gone),
-        "over_the_limit": 0,
-        "conflict": 0,
-    }
+    left_out = {"agent_not_enabled": len(gone), "conflict": 0, "over_the_limit": 0}
+    assert made["progress"]["left_out"] == left_out
     assert "hr" not in {each["agent_id"] for each in made["per_agent"]}
     assert "hr" not in made["agents"]
+
+
+async def test_a_slice_on_a_slow_machine_ends_by_the_clock(product: Product) -> None:
+    await import_labels(product)
+    whole = await train(product)
+    classifier_id = queue(product)
+
+    async def slow(_: float) -> None:
+        product.clock.seconds += 10
+
+    await run_slice(slept(product, slow), classifier_id)
+    begun = state(product)
+    assert (begun["state"], json.loads(begun["progress"])["slices"]) == ("running", 1)
+    while (made := await shown(product, classifier_id))["state"] == "running":
+        await run_slice(slept(product, slow), classifier_id)
+    assert made["checksum"] == whole["checksum"]
+
+
+async def test_labels_over_the_limit_are_left_out_and_counted(product: Product) -> None:
+    await import_labels(product)
+    in_force = product.rows("SELECT 1 FROM current_labels WHERE split <> 'test'")
+    await run_slice(product.services, queue(product), most_labels=150)
+    made = await shown(product, "clf_queued")
+    assert made["labels"] == 150
+    assert made["progress"]["left_out"]["over_the_limit"] == len(in_force) - 150 > 0
 
 
 async def test_the_rule_is_off_by_default(product: Product) -> None:

@@ -11,6 +11,7 @@ from edgeneuro.domain.classifier import (
     TrainingOptions,
 )
 from edgeneuro.domain.page import Page, PageQuery, page_of
+from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, NotFoundError
 from edgeneuro.store import classifiers as store
 
@@ -56,9 +57,9 @@ async def create_classifier(call: Call, body: ClassifierCreate) -> Classifier:
 
 async def list_classifiers(call: Call, query: PageQuery) -> Page[Classifier]:
     """List classifiers and their trainings, newest first."""
-    selected = (await call.services.routing.current()).classifier
+    config = await call.services.routing.current()
     found = await store.list_classifiers(call.services.db, limit=query.limit + 1, after=query.after)
-    return page_of([_shown(each, selected) for each in found], limit=query.limit)
+    return page_of([_shown(each, config) for each in found], limit=query.limit)
 
 
 async def get_classifier(call: Call, classifier_id: str) -> Classifier:
@@ -117,8 +118,11 @@ async def _find(call: Call, classifier_id: str) -> Classifier:
             code="unknown_classifier",
             param="classifier_id",
         )
-    return _shown(found, (await call.services.routing.current()).classifier)
+    return _shown(found, await call.services.routing.current())
 
 
-def _shown(classifier: Classifier, selected: str | None) -> Classifier:
-    return classifier.model_copy(update={"active": classifier.id == selected})
+def _shown(classifier: Classifier, config: RoutingConfig) -> Classifier:
+    active = classifier.id == config.classifier
+    made = classifier.state == "succeeded"
+    suspended = config.suspension(classifier.agents) if made else None
+    return classifier.model_copy(update={"active": active, "suspended": suspended})

@@ -16,14 +16,20 @@ from edgeneuro.services import Services
 from edgeneuro.store import trainings as store
 from edgeneuro.store.classifiers import delete_work, read_parts
 from edgeneuro.store.database import Rows, Statement, Value
-from edgeneuro.store.datasets import newest_label_in_force, training_labels
+from edgeneuro.store.datasets import (
+    count_training_labels,
+    newest_label_in_force,
+    training_labels,
+)
 
 # Longer than any slice may take: a request's work ends 30 s after its answer, a cron's after 30 s
 # of CPU time.
 LEASE_MS = 120_000
 # A slice, in units of what it takes workerd to add one class of a visit to one label. 5,000 labels
-# of 15 agents are 10 million: measured as one slice of 14 s with its pauses, on two cores.
+# of 15 agents are 10 million, 14 s on two shared cores (bench/train_in_worker.py).
 SLICE_COST = 11_000_000
+# Where a machine is slower, a slice ends here: a busy one was seen to take 33 s for the whole cost.
+_SLICE_MS = 20_000
 _VISIT_COST, _LABEL_COST = 30, 120  # of a visit beside its classes; of making a label ready
 # After each step, some 60 ms, other requests have their turn. With a shorter pause workerd goes on
 # here before it looks at them.
@@ -39,7 +45,13 @@ class _LostError(Exception):
     """The training was cancelled, or is another's by now."""
 
 
-async def run_slice(services: Services, classifier_id: str, *, cost: int = SLICE_COST) -> None:
+async def run_slice(
+    services: Services,
+    classifier_id: str,
+    *,
+    cost: int = SLICE_COST,
+    most_labels: int = _MOST_LABELS,
+) -> None:
     """Makes the training's next slice, if nobody else is at it. What fails for D1's sake is tried
     again."""
     try:
@@ -47,7 +59,7 @@ async def run_slice(services: Services, classifier_id: str, *, cost: int = SLICE
         now = services.now_ms()
         held = await store.claim(services.db, classifier_id, now_ms=now, until_ms=now + LEASE_MS)
         if held is not None:
-            await _Slice(services, held, cost).run()
+            await _Slice(services, held, cost, most_labels).run()
     except _LostError:
         return
     except DatabaseError as error:
@@ -55,10 +67,12 @@ async def run_slice(services: Services, classifier_id: str, *, cost: int = SLICE
 
 
 class _Slice:
-    def __init__(self, services: Services, held: store.Claim, cost: int) -> None:
+    def __init__(self, services: Services, held: store.Claim, cost: int, most_labels: int) -> None:
         self._services = services
         self._held = held
         self._left = cost
+        self._most_labels = most_labels
+        self._ends_at = services.now_ms() + _SLICE_MS
         self._progress = held.training.progress.model_copy()
         self._labels = held.training.labels
         self._last_label_id = held.training.last_label_id
@@ -103,21 +117,22 @@ class _Slice:
 
     async def _read_labels(self) -> list[Labelled]:
         """By query hash: where there are too many, those that are left out are any."""
-        agents = set(self._job.agents)
+        db, agents = self._services.db, set(self._job.agents)
         read: list[Labelled] = []
-        unknown = over = characters = 0
-        after = ""
-        while page := await training_labels(self._services.db, after):
+        unknown, characters, after = 0, 0, ""
+        while len(read) < self._most_labels and characters < _MOST_CHARACTERS:
+            page = await training_labels(db, after, most=self._most_labels - len(read))
+            if not page:
+                break
             after = page[-1]["query_hash"]
             for row in page:
                 if row["agent_id"] is not None and row["agent_id"] not in agents:
                     unknown += 1
-                elif len(read) == _MOST_LABELS or characters >= _MOST_CHARACTERS:
-                    over += 1
                 else:
                     read.append(Labelled(row["query"], row["agent_id"]))
                     characters += len(row["query"])
-        self._progress.left_out |= {"agent_not_enabled": unknown, "over_the_limit": over}
+        self._progress.left_out["agent_not_enabled"] = unknown
+        self._progress.left_out["over_the_limit"] = await count_training_labels(db, after)
         return read
 
     async def _training(self, examples: Examples) -> Training:
@@ -133,6 +148,8 @@ class _Slice:
     async def _train(self, training: Training, classes: int) -> None:
         cost = classes + _VISIT_COST
         while self._left > 0 and not training.finished:
+            if self._services.now_ms() >= self._ends_at:
+                return
             visits = training.step(max(1, min(_STEP_COST, self._left) // cost))
             self._progress.visits += visits
             self._left -= max(1, visits) * cost

@@ -58,7 +58,7 @@ class Classifier(BaseModel):
     """A training and what came of it. `agents` were enabled when it began; `labels` is how many it
     has learned from. `metrics` are of held-out labels: the share that is answered (`coverage`) and
     how often rightly (`answered_accuracy`), the share of unknown topics that is answered (`leak`).
-    `version` names the model's content."""
+    `version` names the model's content. `suspended` says why it would not be asked."""
 
     object: Literal["classifier"] = "classifier"
     id: str
@@ -79,6 +79,7 @@ class Classifier(BaseModel):
     checksum: str | None
     version: str | None
     active: bool = False
+    suspended: str | None = None
 
 
 class ClassifierDeleted(BaseModel):

@@ -34,7 +34,7 @@ async def labels_at(
             yield _labelled_query(row)
 
 
-async def training_labels(db: Database, after: str) -> Sequence[Row]:
+async def training_labels(db: Database, after: str, *, most: int) -> Sequence[Row]:
     """A page of the labels in force that are learned from, by query hash: `query_hash`, `query`,
     `agent_id`. The test part stays for evaluations."""
     return await db.run(
@@ -43,9 +43,21 @@ async def training_labels(db: Database, after: str) -> Sequence[Row]:
             " WHERE split IN ('train', 'validation') AND query_hash > ?1"
             " ORDER BY query_hash LIMIT ?2",
             after,
-            PAGE_ROWS,
+            min(most, PAGE_ROWS),
         )
     )
+
+
+async def count_training_labels(db: Database, after: str) -> int:
+    """How many labels come after that query hash, on the pages of `training_labels`."""
+    rows = await db.run(
+        statement(
+            "SELECT count(*) AS labels FROM current_labels"
+            " WHERE split IN ('train', 'validation') AND query_hash > ?1",
+            after,
+        )
+    )
+    return int(rows[0]["labels"])
 
 
 async def newest_label_in_force(db: Database) -> str | None:
