@@ -4,7 +4,8 @@ answers fail, then the question whether everything adds up: rows, sums, budgets,
     .build/venv/bin/python -m bench.soak --requests 10000
 
 Starts a product of its own. One that runs already is named with --url and --desk, the address of
-its local/; its memory is sampled where --state names its folder on this machine.
+its local/; its memory is sampled where --state names its folder on this machine, and
+judged where it was started with the variable in soak_memory.COLLECTS.
 """
 
 import argparse
@@ -26,7 +27,7 @@ import httpx
 from tqdm import tqdm
 
 from bench.soak_checks import Answer, check_all
-from bench.soak_memory import Memory
+from bench.soak_memory import COLLECTS, Memory
 from tests.worker.product import LocalProduct
 
 MODEL = "@cf/meta/llama-3.2-1b-instruct"
@@ -92,7 +93,7 @@ def running_product(options: argparse.Namespace) -> Iterator[Place]:
         yield Place(options.url.rstrip("/"), token, options.desk, options.state)
         return
     with tempfile.TemporaryDirectory() as folder:
-        product = LocalProduct(state=Path(folder))
+        product = LocalProduct(state=Path(folder), environment=dict(COLLECTS))
         product.start()
         try:
             assert product.local_ai_url is not None

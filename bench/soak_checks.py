@@ -72,7 +72,7 @@ async def check_all(
     check_analytics(checks, before, after, rows)
     flat = memory.report()
     if flat is not None:
-        checks.expect("workerd's memory is flat", flat)
+        checks.expect("the product's memory is flat", flat)
     return checks.failed
 
 
