@@ -9,9 +9,9 @@ import pytest
 from edgeneuro.domain.decision import Answer
 from edgeneuro.errors import ConstraintError, DatabaseError
 from edgeneuro.settings import read_settings
+from edgeneuro.store.answer_cache import DECISIONS
 from edgeneuro.store.d1 import D1Database
 from edgeneuro.store.database import statement
-from edgeneuro.store.decision_cache import purge_expired, read_answer, upsert_answer
 from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.conftest import SCHEMA, Product, says
 
@@ -65,14 +65,17 @@ async def test_a_batch_is_all_or_nothing(database: SqliteDatabase) -> None:
 
 async def test_expired_answers_are_purged_in_chunks(database: SqliteDatabase) -> None:
     await database.batch(
-        [upsert_answer(f"old{n}", ANSWER, expires_at_ms=1_000) for n in range(2_500)]
-        + [upsert_answer("new", ANSWER, expires_at_ms=9_000)]
+        [
+            DECISIONS.upsert(f"old{n}", ANSWER.model_dump_json(), expires_at_ms=1_000)
+            for n in range(2_500)
+        ]
+        + [DECISIONS.upsert("new", ANSWER.model_dump_json(), expires_at_ms=9_000)]
     )
     database.statements.clear()
-    assert await purge_expired(database, now_ms=5_000) == 2_500
+    assert await DECISIONS.purge_expired(database, now_ms=5_000) == 2_500
     assert len(database.statements) == 3
-    assert await read_answer(database, "new", now_ms=5_000) == (ANSWER, 9_000)
-    assert await read_answer(database, "new", now_ms=9_000) is None
+    assert await DECISIONS.read(database, "new", now_ms=5_000) == (ANSWER, 9_000)
+    assert await DECISIONS.read(database, "new", now_ms=9_000) is None
 
 
 async def test_logs_page_by_cursor_newest_first(product: Product) -> None:

@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from edgeneuro.errors import DatabaseError
 from edgeneuro.services import Services
-from edgeneuro.store.chat_cache import purge_expired_chats
-from edgeneuro.store.decision_cache import purge_expired
+from edgeneuro.store.answer_cache import CHATS, DECISIONS
 from edgeneuro.store.idempotency import purge_idempotency
 from edgeneuro.store.logs import delete_logs_before
 from edgeneuro.store.usage import sum_finished_days
@@ -31,11 +30,11 @@ async def run_maintenance(services: Services) -> None:
 
 
 async def _purge_cache(services: Services) -> None:
-    await purge_expired(services.db, now_ms=services.now_ms())
+    await DECISIONS.purge_expired(services.db, now_ms=services.now_ms())
 
 
 async def _purge_chat_cache(services: Services) -> None:
-    await purge_expired_chats(services.db, now_ms=services.now_ms())
+    await CHATS.purge_expired(services.db, now_ms=services.now_ms())
 
 
 async def _purge_idempotency(services: Services) -> None:

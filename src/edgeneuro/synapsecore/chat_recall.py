@@ -13,7 +13,7 @@ from edgeneuro.domain.chat_answer import KeptAnswer
 from edgeneuro.domain.model import Model
 from edgeneuro.errors import DatabaseError
 from edgeneuro.gateway.seam import Delta
-from edgeneuro.store.chat_cache import read_chat, upsert_chat
+from edgeneuro.store.answer_cache import CHATS
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.chat_ask import Given, Opened
 from edgeneuro.synapsecore.chat_turn import Turn
@@ -32,7 +32,7 @@ async def recall_chat(turn: Turn) -> Given | None:
     answer = services.recent_chats.get(key, now_ms=now_ms)
     if answer is None and turn.config.stores_texts:
         try:
-            found = await read_chat(services.db, key, now_ms=now_ms)
+            found = await CHATS.read(services.db, key, now_ms=now_ms)
         except (DatabaseError, ValidationError) as error:
             services.failures.note("chat_cache_read", error)
             return None
@@ -55,7 +55,9 @@ def remember_chat(turn: Turn, model: Model, answer: KeptAnswer) -> Statement | N
         return None
     expires_at_ms = turn.services.now_ms() + turn.config.cache_ttl_seconds * 1000
     turn.services.recent_chats.put(key, answer, expires_at_ms=expires_at_ms)
-    return upsert_chat(key, text, expires_at_ms=expires_at_ms) if turn.config.stores_texts else None
+    return (
+        CHATS.upsert(key, text, expires_at_ms=expires_at_ms) if turn.config.stores_texts else None
+    )
 
 
 def replay(given: Given) -> Opened:

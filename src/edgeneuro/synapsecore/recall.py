@@ -7,8 +7,8 @@ from edgeneuro.domain.decision import Answer
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import DatabaseError
 from edgeneuro.services import Services
+from edgeneuro.store.answer_cache import DECISIONS
 from edgeneuro.store.database import Statement
-from edgeneuro.store.decision_cache import read_answer, upsert_answer
 from edgeneuro.synapsecore.ask import Asked
 from edgeneuro.synapsecore.question import Question
 
@@ -22,7 +22,7 @@ async def recall_stored(services: Services, question: Question) -> Answer | None
     """Stage 3; None is a miss. A cache that fails or holds damaged rows is a miss too, and is
     counted."""
     try:
-        found = await read_answer(services.db, question.cache_key, now_ms=services.now_ms())
+        found = await DECISIONS.read(services.db, question.cache_key, now_ms=services.now_ms())
     except (DatabaseError, ValidationError) as error:
         services.failures.note("cache_read", error)
         return None
@@ -44,4 +44,6 @@ def remember(
     answer = asked.answer.model_copy(update={"layer": "cache"})
     expires_at_ms = services.now_ms() + config.cache_ttl_seconds * 1000
     services.recent_answers.put(question.cache_key, answer, expires_at_ms=expires_at_ms)
-    return upsert_answer(question.cache_key, answer, expires_at_ms=expires_at_ms)
+    return DECISIONS.upsert(
+        question.cache_key, answer.model_dump_json(), expires_at_ms=expires_at_ms
+    )

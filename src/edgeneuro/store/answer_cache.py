@@ -1,0 +1,59 @@
+"""The tables `decision_cache` and `chat_cache`: answers under a hash of all that they depend on."""
+
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from edgeneuro.domain.chat_answer import KeptAnswer
+from edgeneuro.domain.decision import Answer
+from edgeneuro.store.database import Database, Statement, statement
+from edgeneuro.store.purge import PURGE_CHUNK, purge_in_chunks
+
+Content = TypeVar("Content", bound=BaseModel)
+
+
+class AnswerCache(Generic[Content]):
+    """`table` is a word of ours, `content` what its answers are."""
+
+    def __init__(self, table: str, content: type[Content]) -> None:
+        self._table = table
+        self._content = content
+
+    async def read(self, db: Database, key: str, *, now_ms: int) -> tuple[Content, int] | None:
+        """The answer and when it expires (unix ms). Raises ValidationError on a row that is
+        damaged."""
+        rows = await db.run(
+            statement(
+                f"SELECT answer, expires_at FROM {self._table} WHERE key = ?1 AND expires_at > ?2",
+                key,
+                now_ms,
+            )
+        )
+        if not rows:
+            return None
+        return self._content.model_validate_json(rows[0]["answer"]), int(rows[0]["expires_at"])
+
+    def upsert(self, key: str, answer: str, *, expires_at_ms: int) -> Statement:
+        """`answer` is its JSON."""
+        return statement(
+            f"INSERT INTO {self._table} (key, answer, expires_at) VALUES (?1, ?2, ?3)"
+            " ON CONFLICT (key)"
+            " DO UPDATE SET answer = excluded.answer, expires_at = excluded.expires_at",
+            key,
+            answer,
+            expires_at_ms,
+        )
+
+    async def purge_expired(self, db: Database, *, now_ms: int, max_chunks: int = 100) -> int:
+        """Deletes expired answers; returns how many."""
+        chunk = statement(
+            f"DELETE FROM {self._table} WHERE key IN (SELECT key FROM {self._table}"
+            " WHERE expires_at <= ?1 LIMIT ?2) RETURNING 1 AS gone",
+            now_ms,
+            PURGE_CHUNK,
+        )
+        return await purge_in_chunks(db, chunk, max_chunks=max_chunks)
+
+
+DECISIONS = AnswerCache("decision_cache", Answer)
+CHATS = AnswerCache("chat_cache", KeptAnswer)
