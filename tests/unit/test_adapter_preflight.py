@@ -63,6 +63,8 @@ CONFIGS: list[tuple[dict[str, Any], str, str]] = [
     ({"use_rslora": True}, "peft_type", "lora_alpha times the root of r"),
     ({"bias": "lora_only"}, "peft_type", 'train with "none"'),
     ({"fan_in_fan_out": True}, "peft_type", "fan_in_fan_out is true"),
+    ({"kasa_config": {"beta": 1e-4}}, "peft_type", "train without KaSA"),
+    ({"init_lora_weights": "lora_ga"}, "peft_type", "changes the base too"),
     ({"init_lora_weights": "pissa_niter_4"}, "peft_type", "changes the base too"),
     ({"r": 16}, "rank", f"The rank is 16; {GEMMA} takes at most 8"),
     ({"r": 0}, "rank", "r is 0; it is a whole number from 1 to 8"),
@@ -126,6 +128,15 @@ def test_a_base_that_the_name_does_not_tell_is_left_to_the_shapes(key: str, valu
     report = adapter.check()
     assert report.ok
     assert judged(report, "base_match") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["models/gemma-2b-it", "/data/Gemma-2b-it/", "a-mirror/gemma-2b-it"]
+)
+def test_a_copy_of_the_base_is_known_by_its_name(name: str) -> None:
+    adapter = Adapter()
+    adapter.config["base_model_name_or_path"] = name
+    assert judged(adapter.check(), "base_match") is True
 
 
 def renamed(old: str, new: str) -> Adapter:

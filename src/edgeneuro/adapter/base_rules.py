@@ -56,7 +56,9 @@ def check_base_match(config: Mapping[str, Any], facts: Facts) -> Check:
     wanted, base = find_base(facts.base), find_base(trained)
     if base is not None and base is wanted:
         return passed(rule, shown(trained))
-    if wanted is None and _last(trained) == _last(facts.base):
+    # A folder or a mirror; that it is the same is left to the shapes.
+    names = (facts.base,) if wanted is None else wanted.hub_ids
+    if _last(trained) in {_last(name) for name in names}:
         return passed(rule, shown(trained))
     if base is not None or (wanted is not None and _HUB_ID.fullmatch(trained)):
         train_on = facts.base if wanted is None else wanted.hub_ids[0]
@@ -64,8 +66,7 @@ def check_base_match(config: Mapping[str, Any], facts: Facts) -> Check:
             rule,
             shown(trained),
             f"It was trained on {shown(trained)} and is meant for {facts.base}. Train on"
-            f" {train_on}, or"
-            " name the base that it was trained on.",
+            f" {train_on}, or name the base that it was trained on.",
         )
     return unjudged(rule, shown(trained), f"Whether {shown(trained)} is {facts.base} is not known.")
 

@@ -26,9 +26,11 @@ _PLAIN: Mapping[str, str] = {
     "layer_replication": "train on the base's own layers",
     "alora_invocation_tokens": "train a LoRA that is always on",
     "arrow_config": "train one plain LoRA",
+    "kasa_config": "train without KaSA",
+    "monteclora_config": "train without MonteCLoRA",
 }
 # PEFT changes the base's own weights for these, and an adapter without a conversion needs those.
-_CHANGES_BASE = ("pissa", "olora", "corda", "loftq")
+_CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
 def read_config(data: bytes) -> dict[str, Any]:
