@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import uvicorn
 
+from local.adapters import Adapters
 from local.ai_gateway import AiGateway
 from local.app import build_app, build_engine
+from local.finetunes import FinetuneStore
 from local.settings import Settings, SettingsError, read_settings
 from local.workers_ai import WorkersAi
 
@@ -26,14 +31,28 @@ class _Server(uvicorn.Server):
 def main() -> int:
     try:
         settings = read_settings(os.environ)
+        with _finetunes(settings) as finetunes:
+            return _serve(settings, Adapters(finetunes, settings.adapters))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    return _serve(settings)
 
 
-def _serve(settings: Settings) -> int:
-    workers_ai = WorkersAi(build_engine(settings), settings.adapters)
+@contextmanager
+def _finetunes(settings: Settings) -> Iterator[FinetuneStore]:
+    with tempfile.TemporaryDirectory(prefix="edgeneuro-finetunes-") as temporary:
+        folder = settings.finetunes or Path(temporary)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            store = FinetuneStore(folder)
+        except (OSError, ValueError, TypeError) as error:
+            text = f"LOCAL_AI_FINETUNES is {str(folder)!r}, but cannot be used: {error}."
+            raise SettingsError(text) from error
+        yield store
+
+
+def _serve(settings: Settings, adapters: Adapters) -> int:
+    workers_ai = WorkersAi(build_engine(settings), adapters)
     config = uvicorn.Config(
         build_app(AiGateway(workers_ai)),
         host=settings.host,

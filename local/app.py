@@ -7,19 +7,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local.ai_gateway import AiGateway
-from local.cloudflare import Endpoint, cloudflare_table
+from local.cloudflare import cloudflare_table
 from local.control import control_routes
 from local.engines import Engine
 from local.engines.openai import OpenAi
 from local.engines.stand_in import StandIn
-from local.http import respond
+from local.envelope import Endpoint
+from local.http import CLIENT_GONE, read_body, respond
 from local.outbound.internet import METHODS, OUTBOUND_PATH, Internet
 from local.settings import Settings
+from local.uploads import close_upload
 
 
 def build_engine(settings: Settings) -> Engine:
@@ -50,7 +52,12 @@ def build_app(gateway: AiGateway) -> Starlette:
 
 def _route(methods: list[str], path: str, endpoint: Endpoint) -> Route:
     async def handle(request: Request) -> Response:
-        await request.body()  # read before anybody waits for the client's leaving
-        return await respond(request, endpoint(request))
+        try:
+            await read_body(request)  # before anybody waits for the client's leaving
+            return await respond(request, endpoint(request))
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_GONE)
+        finally:
+            await close_upload(request)
 
     return Route(path, handle, methods=methods)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 CAPACITY = 1_000
+KEPT_BYTES = 65_536  # of a longer body, and of any form, only the size is kept
 
 # "client_gone": whoever asked hung up, be it the client or AI Gateway at its timeout.
 Ended = Literal["complete", "client_gone", "cut"]
@@ -32,7 +33,8 @@ class Origin:
 
 @dataclass
 class Call:
-    """`host` is that of an outbound call, `body` its bytes as text; `model` None is no model's."""
+    """`host` is that of an outbound call, `body` its bytes as text where that is kept, and `size`
+    their number; `model` None is no model's."""
 
     model: str | None
     gateway: str | None
@@ -45,6 +47,7 @@ class Call:
     host: str | None = None
     method: str = "POST"
     body: str | None = None
+    size: int | None = None
 
 
 class CallLog:

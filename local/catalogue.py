@@ -7,6 +7,7 @@ seen to accept, which is narrower than the schemas in its catalogue.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -54,7 +55,7 @@ MODELS: dict[str, Model] = {
 }
 
 
-def catalogue_entries() -> list[dict[str, Any]]:
+def catalogue_entries(models: Iterable[Model]) -> list[dict[str, Any]]:
     """As Cloudflare lists its models: the id is an internal one, the model's own is `name`."""
     return [
         {
@@ -66,7 +67,7 @@ def catalogue_entries() -> list[dict[str, Any]]:
             "tags": [],
             "properties": _properties(model),
         }
-        for model in MODELS.values()
+        for model in models
     ]
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from starlette.requests import Request
 
 from local.ai_gateway import AiGateway, GatewayRequest, gateway_error
-from local.answers import Answer, json_answer
+from local.answers import Answer
 from local.calls import Origin
 from local.catalogue import catalogue_entries
-from local.errors import AiError
+from local.envelope import Endpoint, failure, json_only, number, page, result
+from local.finetune_routes import finetune_table
 from local.gateway_logs import LogFieldError
-from local.http import NoJson, read_json
+from local.http import read_json
 from local.steps import Step, UniversalError, read_steps
-from local.workers_ai import refusal
-
-Endpoint = Callable[[Request], Awaitable[Answer]]
 
 _API = "/client/v4/accounts/{account}"
 _LOGS = _API + "/ai-gateway/gateways/{gateway}/logs"
@@ -27,9 +23,9 @@ def cloudflare_table(gateway: AiGateway) -> list[tuple[str, str, Endpoint]]:
     workers_ai, logs = gateway.workers_ai, gateway.logs
 
     async def search_models(request: Request) -> Answer:
-        entries = catalogue_entries()
-        size, page = _number(request, "per_page", 50), _number(request, "page", 1)
-        return _result(entries[(page - 1) * size : page * size])
+        entries = catalogue_entries(workers_ai.models.values())
+        size, at = number(request, "per_page", 50), number(request, "page", 1)
+        return result(entries[(at - 1) * size : at * size])
 
     async def run(request: Request) -> Answer:
         model = str(request.path_params["model"])
@@ -52,14 +48,11 @@ def cloudflare_table(gateway: AiGateway) -> list[tuple[str, str, Endpoint]]:
 
     async def list_logs(request: Request) -> Answer:
         found = logs.of(request.path_params["gateway"])
-        size, page = _number(request, "per_page", 20), _number(request, "page", 1)
-        listed = [log.as_dict() for log in found[(page - 1) * size : page * size]]
-        counts = {"count": len(listed), "page": page, "per_page": size, "total_count": len(found)}
-        return _result(listed, result_info=counts)
+        return page(request, found, per_page=20, shown=lambda log: log.as_dict())
 
     async def get_log(request: Request) -> Answer:
         log = logs.get(request.path_params["gateway"], request.path_params["log"])
-        return _no_such_log() if log is None else _result(log.as_dict())
+        return _no_such_log() if log is None else result(log.as_dict())
 
     async def patch_log(request: Request) -> Answer:
         log = logs.get(request.path_params["gateway"], request.path_params["log"])
@@ -69,28 +62,19 @@ def cloudflare_table(gateway: AiGateway) -> list[tuple[str, str, Endpoint]]:
             log.change(await read_json(request))
         except LogFieldError as error:
             return failure(400, 7001, str(error))
-        return _result({})
+        return result({})
 
     return [
         ("GET", f"{_API}/ai/models/search", search_models),
-        ("POST", f"{_API}/ai/run/{{model:path}}", _json(run)),
-        ("POST", f"{_API}/ai/v1/chat/completions", _json(chat)),
+        ("POST", f"{_API}/ai/run/{{model:path}}", json_only(run)),
+        ("POST", f"{_API}/ai/v1/chat/completions", json_only(chat)),
+        *finetune_table(_API, workers_ai.serving, workers_ai.adapters.finetunes, workers_ai.models),
         ("GET", _LOGS, list_logs),
         ("GET", f"{_LOGS}/{{log}}", get_log),
-        ("PATCH", f"{_LOGS}/{{log}}", _json(patch_log)),
-        ("POST", f"{_BASE}/{{provider}}/{{endpoint:path}}", _json(provider)),
-        ("POST", _BASE, _json(universal)),
+        ("PATCH", f"{_LOGS}/{{log}}", json_only(patch_log)),
+        ("POST", f"{_BASE}/{{provider}}/{{endpoint:path}}", json_only(provider)),
+        ("POST", _BASE, json_only(universal)),
     ]
-
-
-def _json(endpoint: Endpoint) -> Endpoint:
-    async def guarded(request: Request) -> Answer:
-        try:
-            return await endpoint(request)
-        except NoJson:
-            return refusal(AiError(3003, "The request body is missing or not JSON"))
-
-    return guarded
 
 
 def _called(request: Request, steps: list[Step]) -> GatewayRequest:
@@ -100,22 +84,6 @@ def _called(request: Request, steps: list[Step]) -> GatewayRequest:
         headers=dict(request.headers),
         steps=steps,
     )
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    given = request.query_params.get(name, "")
-    return max(1, int(given)) if given.isdecimal() else default
-
-
-def _result(result: object, **more: object) -> Answer:
-    body = {"result": result, "success": True, "errors": [], "messages": [], **more}
-    return json_answer(200, body)
-
-
-def failure(status: int, code: int, message: str) -> Answer:
-    errors = [{"code": code, "message": message}]
-    body = {"result": None, "success": False, "errors": errors, "messages": []}
-    return json_answer(status, body)
 
 
 def _no_such_log() -> Answer:

@@ -14,6 +14,7 @@ from local.errors import AI_ERRORS
 
 ANY_MODEL = "*"
 HOST = "host:"
+STEPS = ("finetunes:create", "finetunes:assets", "finetunes:list")
 HUGE = 10_000_000
 
 # kind -> its own fields, besides COMMON; a field marked True must be there.
@@ -39,6 +40,10 @@ FIELDS: dict[str, dict[str, bool]] = {
     "huge": {"bytes": False},
 }
 COMMON = ("kind", "times", "share")
+_STEP_KINDS = frozenset(
+    {"error", "status", "reject", "hang", "refuse", "slow", "malformed_json"}
+    | {"cut", "drip", "stall"}
+)
 
 _SAID: dict[str, str] = {
     "invalid_answer": "Sure! Purple elephants rarely file their paperwork before the moon is ripe.",
@@ -113,6 +118,10 @@ class FaultBook:
     def take_host(self, host: str) -> Fault | None:
         return self._take(HOST + host)
 
+    def take_step(self, step: str) -> Fault | None:
+        """`*` is for models, not for these."""
+        return self._take(step)
+
     def _take(self, key: str) -> Fault | None:
         fault = self._faults.get(key)
         if fault is None or not self._is_due(key, fault):
@@ -146,6 +155,8 @@ def _read(key: str, given: Any) -> Fault:
         raise FaultError(f"The fault kind {kind!r} is unknown; known are {', '.join(FIELDS)}.")
     if kind == "dns" and not key.startswith(HOST):
         raise FaultError("A fault of kind 'dns' is for a host, as 'host:api.openai.com'.")
+    if key.startswith("finetunes:"):
+        _check_step(key, kind)
     own = FIELDS[kind]
     for name in given:
         if name not in own and name not in COMMON:
@@ -156,6 +167,14 @@ def _read(key: str, given: Any) -> Fault:
     for name, value in given.items():
         _check(name, value)
     return Fault(**given)
+
+
+def _check_step(key: str, kind: str) -> None:
+    if key not in STEPS:
+        raise FaultError(f"There is no step {key!r}; there are {', '.join(STEPS)}.")
+    if kind not in _STEP_KINDS:
+        known = ", ".join(kind for kind in FIELDS if kind in _STEP_KINDS)
+        raise FaultError(f"A fault of {key!r} cannot be of kind {kind!r}, but of {known}.")
 
 
 def _check(name: str, value: Any) -> None:

@@ -13,13 +13,26 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from local.answers import Answer, ConnectionDropped, Parts
+from local.uploads import is_multipart, read_upload
+
+CLIENT_GONE = 499  # nobody reads it
 
 
 class NoJson(ValueError):
     """The body is not JSON."""
 
 
+async def read_body(request: Request) -> None:
+    """The whole of it: a form to disk, all else into memory."""
+    if is_multipart(request):
+        await read_upload(request)
+    else:
+        await request.body()
+
+
 async def read_json(request: Request) -> Any:
+    if is_multipart(request):
+        raise NoJson
     try:
         return json.loads(await request.body())
     except ValueError as exc:
@@ -33,11 +46,11 @@ async def respond(request: Request, work: Awaitable[Answer]) -> Response:
     try:
         await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():
-            return Response(status_code=499)  # nobody reads it
+            return Response(status_code=CLIENT_GONE)
         answer = answering.result()
     except ConnectionDropped:
         await _drop(request.receive)
-        return Response(status_code=499)
+        return Response(status_code=CLIENT_GONE)
     finally:
         answering.cancel()
         leaving.cancel()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from local.catalogue import MODELS, Model
-from local.engines import CompletionRequest, JsonMode, Message
+from local.adapters import FindAdapter
+from local.catalogue import Model
+from local.engines import Adapter, CompletionRequest, JsonMode, Message
 from local.errors import AiError, bad_input
 from local.tools import read_tool_calls, read_tool_choice, read_tools
 
@@ -15,14 +16,14 @@ _CHARACTERS_PER_TOKEN = 4
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 
 
-def find_model(model_id: str) -> Model:
-    model = MODELS.get(model_id)
+def find_model(models: Mapping[str, Model], model_id: str) -> Model:
+    model = models.get(model_id)
     if model is None:
         raise AiError(5007, f"No such model {model_id} or task")
     return model
 
 
-def read_request(model: Model, inputs: Any, adapters: frozenset[str]) -> CompletionRequest:
+def read_request(model: Model, inputs: Any, find_adapter: FindAdapter) -> CompletionRequest:
     """The native input of a text generation model."""
     if not isinstance(inputs, dict):
         raise bad_input("Type mismatch of '/', 'object' expected")
@@ -35,7 +36,7 @@ def read_request(model: Model, inputs: Any, adapters: frozenset[str]) -> Complet
         top_p=_number(inputs, "top_p", 0, 2),
         seed=_seed(inputs),
         json_mode=_json_mode(model, inputs.get("response_format")),
-        lora=_lora(model, inputs.get("lora"), adapters),
+        lora=_lora(model, inputs.get("lora"), find_adapter),
         tools=tools,
         tool_choice=read_tool_choice(inputs.get("tool_choice"), tools),
         stream=_flag(inputs, "stream"),
@@ -151,14 +152,12 @@ def _schema(given: Any) -> dict[str, Any]:
     return inner if isinstance(inner, dict) and "type" not in given else given
 
 
-def _lora(model: Model, lora: Any, adapters: frozenset[str]) -> str | None:
+def _lora(model: Model, lora: Any, find_adapter: FindAdapter) -> Adapter | None:
     if lora is None:
         return None
     if not model.lora:
         raise AiError(5005, f"Model {model.id} does not support LoRA")
-    if not isinstance(lora, str) or lora not in adapters:
-        raise AiError(3037, f"Finetune {lora} not found")
-    return lora
+    return find_adapter(model, str(lora))
 
 
 def _check_context(request: CompletionRequest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 EngineName = Literal["stand-in", "openai"]
@@ -25,10 +26,12 @@ class Settings:
     model: str = ""
     key: str = ""
     adapters: frozenset[str] = frozenset({DEFAULT_ADAPTERS})
+    finetunes: Path | None = None  # None: a temporary folder
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
     engine = _engine(env.get("LOCAL_AI_ENGINE", "").strip() or "stand-in")
+    finetunes = env.get("LOCAL_AI_FINETUNES", "").strip()
     names = env.get("LOCAL_AI_ADAPTERS", DEFAULT_ADAPTERS).split(",")
     return Settings(
         host=env.get("LOCAL_AI_HOST", "").strip() or "127.0.0.1",
@@ -38,6 +41,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         model=env.get("LOCAL_AI_MODEL", "").strip(),
         key=env.get("LOCAL_AI_KEY", "").strip(),
         adapters=frozenset(name.strip() for name in names if name.strip()),
+        finetunes=Path(finetunes).expanduser() if finetunes else None,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from local.adapters import no_adapter
 from local.answers import Answer, json_answer
 from local.calls import Call, Origin
 from local.catalogue import Model
@@ -54,7 +55,7 @@ class Vendors:
             raise AiError(5006, "you must provide a model parameter")
         inputs = {"max_tokens": _MAX_TOKENS, **native_inputs(body)}
         model = Model(name, "openai", json_mode=True, lora=False, context_window=_CONTEXT_WINDOW)
-        request = read_request(model, inputs, frozenset())
+        request = read_request(model, inputs, no_adapter)
         return await chat_answer(self.engine, request, fault, self.serving.now())
 
 

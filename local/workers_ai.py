@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from local.adapters import Adapters
 from local.answers import Answer, json_answer
 from local.calls import Call, Origin
+from local.catalogue import MODELS, Model
 from local.completing import chat_answer, completed, event_stream, new_identity, started
 from local.engines import Engine
 from local.errors import AiError, ai_error_body
@@ -21,8 +24,9 @@ from local.streams import native_events
 @dataclass
 class WorkersAi:
     engine: Engine
-    adapters: frozenset[str] = frozenset()
+    adapters: Adapters
     serving: Serving = field(default_factory=Serving)
+    models: Mapping[str, Model] = field(default_factory=lambda: MODELS)
 
     async def run(self, model_id: str, inputs: Any, origin: Origin) -> Answer:
         """The native endpoint: /ai/run/{model}, and the gateway's workers-ai/{model}."""
@@ -42,7 +46,7 @@ class WorkersAi:
         return answer.with_headers({"x-local-engine": self.engine.name})
 
     async def _native(self, model_id: str, inputs: Any, fault: Fault | None) -> Answer:
-        request = read_request(find_model(model_id), inputs, self.adapters)
+        request = read_request(find_model(self.models, model_id), inputs, self.adapters.find)
         identity = new_identity(self.serving.now())
         if request.stream:
             parts = await started(self.engine, request, fault)
@@ -57,7 +61,8 @@ class WorkersAi:
         return json_answer(200, {"result": output, "success": True, "errors": [], "messages": []})
 
     async def _chat(self, model_id: str, body: Any, fault: Fault | None) -> Answer:
-        request = read_request(find_model(model_id), native_inputs(body), self.adapters)
+        model = find_model(self.models, model_id)
+        request = read_request(model, native_inputs(body), self.adapters.find)
         return await chat_answer(self.engine, request, fault, self.serving.now())
 
 

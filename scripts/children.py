@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 from scripts import paths
-from scripts.options import Options
+from scripts.options import LOCAL_API_TOKEN, Options
 from scripts.processes import Child
 from scripts.wrangler import environment, wrangler
 
@@ -22,7 +22,12 @@ def start_local_ai(options: Options, ai_url: str) -> Child:
     return Child.start(
         "The local AI server",
         [str(paths.PYTHON), "-m", "local"],
-        environment={**os.environ, "LOCAL_AI_HOST": "127.0.0.1", "LOCAL_AI_PORT": port},
+        environment={
+            "LOCAL_AI_FINETUNES": str(options.notes / "finetunes"),
+            **os.environ,
+            "LOCAL_AI_HOST": "127.0.0.1",
+            "LOCAL_AI_PORT": port,
+        },
         log=options.notes / "local-ai.log",
     )
 
@@ -65,6 +70,7 @@ def write_secrets(options: Options) -> Path:
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(f"ADMIN_TOKEN={options.admin_token}\n")
+        file.write(f"CLOUDFLARE_API_TOKEN={LOCAL_API_TOKEN}\n")
         file.write(f"AGENT_SIGNING_SECRET={options.agent_signing_secret}\n")
         if options.access_team_domain:
             file.write(f"ACCESS_TEAM_DOMAIN={options.access_team_domain}\n")

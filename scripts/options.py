@@ -10,6 +10,7 @@ from scripts.steps import StepFailed
 
 LOCAL_ADMIN_TOKEN = "local-admin-token"
 LOCAL_SIGNING_SECRET = "local-agent-signing-secret"
+LOCAL_API_TOKEN = "local-api-token"  # the desk takes any; a real one has no business there
 # What can stand behind "Bearer" (RFC 6750); none of it means anything in an env file.
 BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 

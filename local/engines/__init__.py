@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from local.catalogue import Model
@@ -55,6 +56,14 @@ class JsonMode:
 
 
 @dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter by name. `folder` holds its two files; None is one that merely exists."""
+
+    name: str
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
 class CompletionRequest:
     model: Model
     messages: tuple[Message, ...]
@@ -63,7 +72,7 @@ class CompletionRequest:
     top_p: float | None = None
     seed: int | None = None
     json_mode: JsonMode | None = None
-    lora: str | None = None
+    lora: Adapter | None = None
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     stream: bool = False

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
+from local.adapters import no_adapter
 from local.answers import Answer
 from local.catalogue import Model
 from local.completing import chat_answer
@@ -47,5 +48,5 @@ async def answer_chat(agent: str, body: Any, fault: Fault | None, now: float) ->
     """OpenAI's chat completions, whatever model is named."""
     inputs = native_inputs(body) if isinstance(body, dict) else body
     model = Model(agent, "openai", json_mode=True, lora=False, context_window=_CONTEXT_WINDOW)
-    request = read_request(model, inputs, frozenset())
+    request = read_request(model, inputs, no_adapter)
     return await chat_answer(Echo(agent), request, fault, now)

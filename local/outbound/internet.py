@@ -14,13 +14,15 @@ from starlette.types import Message
 
 from local.ai_gateway import AiGateway
 from local.answers import Answer, ConnectionDropped, Unresolvable
-from local.calls import Call, masked_headers
-from local.cloudflare import Endpoint, cloudflare_table, failure
+from local.calls import KEPT_BYTES, Call, masked_headers
+from local.cloudflare import cloudflare_table
+from local.envelope import Endpoint, failure
 from local.errors import AiError
 from local.faults import Fault
 from local.http import NoJson, read_json
 from local.outbound.a2a import A2A_AGENTS, answer_a2a, parse_error
 from local.outbound.agents import AGENTS_HOST, answer_chat
+from local.uploads import kept_upload
 from local.vendors import model_name, not_found, refusal
 from local.workers_ai import refusal as cloudflare_refusal
 
@@ -71,7 +73,7 @@ class Internet:
         authority, path = request.path_params["host"].lower(), "/" + request.path_params["path"]
         query = f"?{request.url.query}" if request.url.query else ""
         headers = {k: v for k, v in request.headers.items() if k not in _OWN_HEADERS}
-        body = await request.body()
+        size, body = await _body(request)
         call = Call(
             model=None,
             gateway=None,
@@ -81,7 +83,8 @@ class Internet:
             inputs=await _json_or_none(request),
             host=authority,
             method=request.method,
-            body=body.decode(errors="replace"),
+            body=body,
+            size=size,
         )
         self._serving.calls.keep(call)
         host = authority.partition(":")[0]
@@ -141,13 +144,23 @@ class Internet:
 
 
 async def _passed_on(visit: _Visit, path_params: dict[str, str], endpoint: Endpoint) -> Answer:
-    body = await visit.request.body()
+    body = b"" if kept_upload(visit.request) else await visit.request.body()
 
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
+    # A form that was read is found by its scope.
     scope = {**visit.request.scope, "path": visit.path, "path_params": path_params}
     return await endpoint(Request(scope, receive))
+
+
+async def _body(request: Request) -> tuple[int, str | None]:
+    """Its size, and its text where that is kept."""
+    upload = kept_upload(request)
+    if upload is not None:
+        return upload.size, None
+    body = await request.body()
+    return len(body), body.decode(errors="replace") if len(body) <= KEPT_BYTES else None
 
 
 async def _nowhere(visit: _Visit) -> Answer:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
+import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from local.adapters import Adapters
 from local.ai_gateway import AiGateway
 from local.app import build_app
 from local.cache import Cache
 from local.engines import Engine
 from local.engines.stand_in import StandIn
+from local.finetunes import FinetuneStore
 from local.rate_limit import RateLimiter
 from local.serving import Serving
 from local.workers_ai import WorkersAi
@@ -69,10 +74,17 @@ class Desk:
         return answer
 
 
-def build_desk(engine: Engine | None = None, *, client_host: str = "127.0.0.1") -> Desk:
+def build_desk(
+    engine: Engine | None = None,
+    *,
+    client_host: str = "127.0.0.1",
+    finetunes: FinetuneStore | None = None,
+) -> Desk:
     time = Time()
     serving = Serving(sleep=time.sleep, now=time.clock)
-    workers_ai = WorkersAi(engine or StandIn(), frozenset({"intent-routing-v1"}), serving)
+    nowhere = Path(tempfile.gettempdir()) / str(uuid.uuid4())  # made with the first finetune
+    adapters = Adapters(finetunes or FinetuneStore(nowhere), frozenset({"intent-routing-v1"}))
+    workers_ai = WorkersAi(engine or StandIn(), adapters, serving)
     gateway = AiGateway(
         workers_ai,
         Cache(now=time.clock, capacity=3),

@@ -226,6 +226,7 @@ async def test_calls_are_kept_without_credentials(desk: Desk) -> None:
         "host": None,
         "method": "POST",
         "body": None,
+        "size": None,
     }
     assert through["gateway"] == "gw"
     assert through["metadata"] == {"a": 1, "b": "two", "c": True, "d": 4, "e": 5}

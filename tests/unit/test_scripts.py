@@ -139,7 +139,9 @@ def test_the_secrets_are_read_by_their_owner_alone(tmp_path: Path) -> None:
     options = Options(port=1, admin_token="token", state=tmp_path, agent_signing_secret="words")
     options.notes.mkdir()
     written = write_secrets(options)
-    assert written.read_text() == "ADMIN_TOKEN=token\nAGENT_SIGNING_SECRET=words\n"
+    assert written.read_text() == (
+        "ADMIN_TOKEN=token\nCLOUDFLARE_API_TOKEN=local-api-token\nAGENT_SIGNING_SECRET=words\n"
+    )
     assert written.stat().st_mode & 0o077 == 0
 
 

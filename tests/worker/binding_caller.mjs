@@ -4,6 +4,7 @@ const MODEL = "@cf/meta/llama-3.2-1b-instruct";
 const MESSAGES = [{ role: "user", content: "hello" }];
 const GATEWAY = { id: "edge", metadata: { agent: "it" } };
 const RAW = { returnRawResponse: true, gateway: GATEWAY };
+const UPLOADED_MEGABYTES = 20;
 const AGENT = "https://agents.example.com/openai/it";
 
 const CALLS = {
@@ -50,6 +51,28 @@ const CALLS = {
     await env.OUTBOUND.fetch(AGENT, { ...chat(), signal });
   },
 
+  // A body whose length nobody tells, as of a file that is passed on while it comes.
+  async outbound_upload(env) {
+    const url = "https://api.cloudflare.com/client/v4/accounts/local/ai/finetunes";
+    const headers = { authorization: "Bearer local-api-token" };
+    const finetune = { model: "@cf/google/gemma-2b-it-lora", name: `tuned-${Date.now()}` };
+    const made = await env.OUTBOUND.fetch(url, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(finetune),
+    });
+    const { id } = (await made.json()).result;
+    headers["content-type"] = "multipart/form-data; boundary=b";
+    const { readable, writable } = new IdentityTransformStream();
+    const asking = env.OUTBOUND.fetch(`${url}/${id}/finetune-assets`, {
+      method: "POST",
+      headers,
+      body: readable,
+    });
+    await writeForm(writable.getWriter());
+    return (await asking).json();
+  },
+
   async redirect(env) {
     const url = "https://agents.example.com/redirect";
     const answer = await env.OUTBOUND.fetch(url, { redirect: "manual" });
@@ -60,6 +83,17 @@ const CALLS = {
     await env.OUTBOUND.fetch("https://nowhere.test/");
   },
 };
+
+async function writeForm(writer) {
+  const encoder = new TextEncoder();
+  const named = (name) => `--b\r\nContent-Disposition: form-data; name="${name}"`;
+  const head = `${named("file_name")}\r\n\r\nadapter_model.safetensors\r\n${named("file")}`;
+  await writer.write(encoder.encode(`${head}; filename="blob"\r\n\r\n`));
+  const megabyte = new Uint8Array(1_000_000);
+  for (let at = 0; at < UPLOADED_MEGABYTES; at++) await writer.write(megabyte);
+  await writer.write(encoder.encode("\r\n--b--\r\n"));
+  await writer.close();
+}
 
 function chat(headers = {}, stream = false) {
   return { method: "POST", headers, body: JSON.stringify({ messages: MESSAGES, stream }) };

@@ -143,6 +143,14 @@ def test_a_signal_ends_an_outbound_call(caller: Caller) -> None:
     assert caller.last_call()["ended"] == "client_gone"
 
 
+def test_a_streamed_file_goes_out(caller: Caller) -> None:
+    assert caller.call("outbound_upload") == {"success": True}
+    call = caller.last_call()
+    assert call["path"].endswith("/finetune-assets")
+    assert 20_000_000 < call["size"] < 20_001_000
+    assert call["body"] is None
+
+
 def test_a_redirect_is_the_callers_to_follow(caller: Caller) -> None:
     assert caller.call("redirect") == {"status": 302, "location": "http://127.0.0.1/"}
 
