@@ -8,6 +8,7 @@ from edgeneuro.controlplane import (
     classifiers,
     config,
     datasets,
+    evaluations,
     health,
     keys,
     label_stats,
@@ -19,6 +20,7 @@ from edgeneuro.controlplane import (
     models,
     providers,
     queue,
+    shadowing,
     users,
 )
 from edgeneuro.synapsecore import api as synapsecore
@@ -39,6 +41,7 @@ ROUTES = (
     Route("POST",   "/v1/feedback",               feedback.give_feedback, ROUTE, 201),
 
     Route("GET",    "/v1/models",                 models.list_models,    ANY),
+    Route("GET",    "/v1/models/select",          shadowing.show_selection, READ),
     Route("POST",   "/v1/models/select",          models.select_model,   ADMIN),
     Route("POST",   "/v1/models/refresh",         models.refresh_models, ADMIN),
     Route("POST",   "/v1/models",                 models.register_model, ADMIN, 201),
@@ -55,6 +58,13 @@ ROUTES = (
     Route("POST",   "/v1/loras/{lora_id}/retry",  loras.retry_lora,      ADMIN, 202),
     Route("POST",   "/v1/loras/{lora_id}/check",  loras.check_lora,      ADMIN),
     Route("DELETE", "/v1/loras/{lora_id}",        loras.retire_lora,     ADMIN),
+
+    Route("GET",    "/v1/evaluations",            evaluations.list_evaluations, READ),
+    Route("POST",   "/v1/evaluations",            evaluations.create_evaluation, ADMIN, 202),
+    Route("GET",    "/v1/evaluations/{evaluation_id}", evaluations.get_evaluation, READ),
+    Route("GET",    "/v1/evaluations/{evaluation_id}/answers", evaluations.list_answers, READ),
+    Route("POST",   "/v1/evaluations/{evaluation_id}/cancel", evaluations.cancel_evaluation, ADMIN),
+    Route("DELETE", "/v1/evaluations/{evaluation_id}", evaluations.delete_evaluation, ADMIN),
 
     Route("GET",    "/v1/classifiers",            classifiers.list_classifiers, READ),
     Route("POST",   "/v1/classifiers",            classifiers.create_classifier, ADMIN, 202),

@@ -30,7 +30,7 @@ ARROWS = {
     "request_log": {"call", "services", "domain", "web"},
     "idempotency": {"call", "store", "errors", "web"},
     "routes": {"controlplane", "synapsecore", "web"},
-    "controlplane": {"classifier", *HANDLERS},
+    "controlplane": {"classifier", "synapsecore", *HANDLERS},
     "synapsecore": {"classifier", "kept_classifier", "limits", *HANDLERS},
     "classifier": {"domain", "errors"},
     "limits": {"services", "store", "domain", "errors", "web"},

@@ -14,6 +14,11 @@ from edgeneuro.store.config import delete_settings, store_settings
 
 async def select_classifier(call: Call, config: RoutingConfig, body: ModelSelect) -> ModelSelection:
     """Puts a classifier before the active model, or with null takes the selected one away."""
+    if body.shadow is not None:
+        raise InvalidRequestError(
+            "shadow: a classifier is checked by `classifier_shadow_share`; leave it out.",
+            param="shadow",
+        )
     previous = config.classifier
     if "expected_active" in body.model_fields_set and body.expected_active != previous:
         raise changed_meanwhile(previous)

@@ -55,7 +55,7 @@ def _require_models(config: RoutingConfig, changes: dict[str, Any]) -> None:
 
 
 def _shown(config: RoutingConfig) -> Config:
-    values = config.stored.model_dump()
+    values = config.stored.model_dump(exclude={"shadow"})  # GET /v1/models/select shows it
     in_force = {
         **values,
         "routing_model": config.active.id,

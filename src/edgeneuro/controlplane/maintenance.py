@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from edgeneuro.errors import DatabaseError
 from edgeneuro.services import Services
 from edgeneuro.store.answer_cache import CHATS, DECISIONS
+from edgeneuro.store.candidates import delete_candidates_before
 from edgeneuro.store.idempotency import purge_idempotency
 from edgeneuro.store.logs import delete_logs_before
 from edgeneuro.store.lora_files import purge_files
@@ -52,6 +53,7 @@ async def _delete_old_logs(services: Services) -> None:
     config = await services.routing.current()
     moment_ms = services.now_ms() - config.retention_days * _DAY_MS
     await delete_logs_before(services.db, moment_ms)
+    await services.db.run(delete_candidates_before(moment_ms))
 
 
 async def _sum_finished_days(services: Services) -> None:

@@ -3,6 +3,8 @@
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.classifier_selection import select_classifier
+from edgeneuro.controlplane.model_gate import require_gate
+from edgeneuro.controlplane.shadowing import end_shadow, start_shadow
 from edgeneuro.domain.catalogue import base_model, facts_of, find_model, lora_model
 from edgeneuro.domain.classifier import ID_PREFIX
 from edgeneuro.domain.model import (
@@ -104,6 +106,8 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
     """Make a model the active one, or put a classifier in front of it. It is stored, and asked from
     the next request on."""
     config = await call.services.routing.fresh()
+    if body.type == "shadow":
+        return await end_shadow(call, config, body)
     if body.type == "classifier" or _is_classifier(config, body.model_id):
         return await select_classifier(call, config, body)
     if body.model_id is None:
@@ -111,20 +115,18 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
             'model_id: name a model. With `type` "classifier", null takes the classifier away.',
             param="model_id",
         )
-    if body.gate:
-        raise InvalidRequestError(
-            "gate: only a classifier has held-out labels to go by; leave it out.", param="gate"
-        )
     model = require_available(config, body.model_id, param="model_id")
     previous = config.active.id
     if body.expected_active not in (None, previous):
         raise _changed_meanwhile(previous)
-    selection = ModelSelection(active=model.id, previous=previous)
-    stored = store_settings(
-        {"routing_model": model.id},
-        now_ms=call.services.now_ms(),
-        at_revision=config.revision,
-    )
+    gate = await require_gate(call.services.db, config, model) if body.gate else None
+    selection = ModelSelection(active=model.id, previous=previous, gate=gate)
+    if body.shadow is not None:
+        return await start_shadow(call, config, model, body.shadow, selection)
+    settings: dict[str, object] = {"routing_model": model.id}
+    if config.shadow is not None:
+        settings["shadow"] = None  # which was beside another active model
+    stored = store_settings(settings, now_ms=call.services.now_ms(), at_revision=config.revision)
     rows = await commit(
         call,
         [stored],

@@ -90,22 +90,92 @@ class ModelSelect(BaseModel):
     before. A classifier goes in front of the active model; `model_id` null with `type`
     "classifier" takes it away. With `gate` one is refused that keeps less than the setting
     `classifier_target` on its held-out labels, or answers over five points less of them than the
-    selected one of its own."""
+    selected one of its own; a model, where the newest evaluation of it and the active one has fewer
+    than `gate_min_labels` questions, or says that it is worse. With `shadow`, a percentage, the
+    model runs beside the active one for so many of its answers, and is not selected; null with
+    `type` "shadow" ends that."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model_id: ModelId | None
-    type: Literal["classifier"] | None = None
+    type: Literal["classifier", "shadow"] | None = None
     expected_active: ModelId | None = None
     gate: bool = False
+    shadow: Annotated[FiniteFloat, Field(gt=0, le=100)] | None = None
+
+
+class GateVerdict(BaseModel):
+    """What the gate went by: the evaluation, its questions, and the candidate's accuracy less the
+    active model's with its 95 % interval. `p_worse` is McNemar's exact one-sided p: small where the
+    candidate is worse; it is let through from `alpha` on."""
+
+    evaluation_id: str
+    n: int
+    difference: float
+    low: float
+    high: float
+    p_worse: float
+    alpha: float
 
 
 class ModelSelection(BaseModel):
-    """Null stands for no classifier."""
+    """Null stands for no classifier. `shadow` is a model that runs beside the active one."""
 
     object: Literal["model.selection"] = "model.selection"
     active: str | None
     previous: str | None
+    gate: GateVerdict | None = None
+    shadow: str | None = None
+
+
+class ShadowSide(BaseModel):
+    """Over the answers that were compared, and of them those that are labelled: times on the
+    model."""
+
+    model_id: str
+    right: int
+    p50_ms: float | None
+    p95_ms: float | None
+
+
+class ShadowState(BaseModel):
+    """A candidate beside the active model. Of `compared` answers it gave the same `agree` times and
+    `failed` to answer; `labelled` of them have a label by now. `difference` is the candidate's
+    accuracy on these less the active one's, with its 95 % interval; `p_better` and `p_worse` are
+    McNemar's exact one-sided p. `labels_wanted` is how many labels more the rules wait for."""
+
+    model_id: str
+    percent: float
+    since: str
+    after_rule: bool
+    compared: int
+    agree: int
+    failed: int
+    cost_usd: float | None
+    labelled: int
+    active: ShadowSide
+    candidate: ShadowSide
+    difference: float
+    low: float
+    high: float
+    p_better: float
+    p_worse: float
+    labels_wanted: int
+
+
+class SelectionState(BaseModel):
+    """What is selected now, and the candidate that runs beside it."""
+
+    object: Literal["model.selection_state"] = "model.selection_state"
+    active: str
+    previous: str | None
+    classifier: str | None
+    fallbacks: list[str]
+    gate_alpha: float
+    gate_min_labels: int
+    auto_promote: bool
+    auto_rollback: bool
+    shadow: ShadowState | None
 
 
 class ModelRefresh(BaseModel):

@@ -23,6 +23,18 @@ from edgeneuro.errors import ConflictError
 from edgeneuro.settings import Settings
 
 
+class Shadow(BaseModel):
+    """A model that runs beside the active one, for `percent` of its answers, since `since_ms`.
+    `looked_at` is how many labelled answers there were when the rules last looked; `after_rule`
+    tells that it was the active model before the rule promoted that one."""
+
+    model_id: ModelId
+    percent: Annotated[float, Field(gt=0, le=100)]
+    since_ms: int
+    looked_at: int = 0
+    after_rule: bool = False
+
+
 class StoredConfig(BaseModel):
     """What the control plane may store; None leaves the var or the default below in force."""
 
@@ -41,6 +53,11 @@ class StoredConfig(BaseModel):
     classifier_min_labels: Annotated[int, Field(ge=1, le=10_000)] = 5
     classifier_shadow_share: Annotated[float, Field(ge=0, le=1)] = 0.02
     retrain_after_labels: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    gate_alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    gate_min_labels: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    auto_promote: bool = False
+    auto_rollback: bool = False
+    shadow: Shadow | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,11 @@ class RoutingConfig:
     classifier_min_labels: int
     classifier_shadow_share: float
     retrain_after_labels: int | None
+    gate_alpha: float
+    gate_min_labels: int
+    auto_promote: bool
+    auto_rollback: bool
+    shadow: Shadow | None
 
     @property
     def active(self) -> Model:
@@ -158,6 +180,11 @@ def build_routing_config(
         classifier_min_labels=stored.classifier_min_labels,
         classifier_shadow_share=stored.classifier_shadow_share,
         retrain_after_labels=stored.retrain_after_labels,
+        gate_alpha=stored.gate_alpha,
+        gate_min_labels=stored.gate_min_labels,
+        auto_promote=stored.auto_promote,
+        auto_rollback=stored.auto_rollback,
+        shadow=stored.shadow,
     )
 
 

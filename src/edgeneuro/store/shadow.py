@@ -30,9 +30,11 @@ def insert_shadow(
 
 
 def select_differing(log_ids: Sequence[str]) -> Statement:
-    """Of these answers the shadows that say something else."""
+    """Of these answers the shadows, and the candidates', that say something else."""
     return statement(
-        "SELECT log_id, layer, agent_id FROM shadow_answers WHERE agrees = 0"
+        "SELECT log_id, agent_id FROM shadow_answers WHERE agrees = 0"
+        " AND log_id IN (SELECT value FROM json_each(?1)) UNION ALL"
+        " SELECT log_id, agent_id FROM candidate_answers WHERE agrees = 0 AND failed = 0"
         " AND log_id IN (SELECT value FROM json_each(?1))",
         json.dumps(log_ids),
     )

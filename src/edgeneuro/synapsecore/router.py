@@ -6,6 +6,7 @@ from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.limits import Estimate, Reservation, estimate, giving_back, reserve
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.ask import MAX_TOKENS, Asked, ask
+from edgeneuro.synapsecore.candidate import shadow_candidate
 from edgeneuro.synapsecore.classify import NOT_REACHED, classify
 from edgeneuro.synapsecore.decide import decide
 from edgeneuro.synapsecore.question import Question, ask_question
@@ -133,6 +134,7 @@ async def decide_route(
         latency_ms=stages.total_ms(),
         gateway=asked.trace,
     )
+    shadow_candidate(services, request, question, config, asker, decision, created_ms=created_ms)
     new_answer = remember(services, question, config, asked) if request.cache else None
     shadow = None
     if classified.verdict is not None:

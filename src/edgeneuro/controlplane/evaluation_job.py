@@ -1,0 +1,150 @@
+"""An evaluation as a job: slice by slice, each written as it goes, so that a kill loses what was
+under way alone. A question is asked anew only where asking failed."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from edgeneuro.domain.agent import NO_AGENT
+from edgeneuro.domain.evaluation import Evaluation
+from edgeneuro.domain.model import Model
+from edgeneuro.domain.prompt import PROMPT_VERSION
+from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.domain.trace import continue_trace
+from edgeneuro.errors import DatabaseError
+from edgeneuro.services import Services
+from edgeneuro.store import evaluations as store
+from edgeneuro.store.database import Row, Statement
+from edgeneuro.store.evaluation_results import read_results
+from edgeneuro.synapsecore.evaluate import Evaluated, evaluate_question
+from edgeneuro.synapsecore.record import Asker
+from edgeneuro.web.auth import Credential
+
+# Longer than a slice takes, with the longest time budget of its last questions.
+LEASE_MS = 150_000
+_SLICE_MS = 20_000
+_AT_A_TIME = 6  # a Worker has six connections
+_PAUSE_SECONDS = 0.01
+_MOST_TRIES = 10  # slices in a row that came to nothing
+_WAIT_MS = 30_000  # after questions that all failed: the model is out of breath, or passed over
+
+
+class _LostError(Exception):
+    """The evaluation was cancelled, or is another's by now."""
+
+
+async def run_evaluation(services: Services, evaluation_id: str) -> None:
+    """Makes the evaluation's next slice, if nobody else is at it."""
+    try:
+        await services.sleep(_PAUSE_SECONDS)  # the answer goes out first
+        now = services.now_ms()
+        until = now + LEASE_MS
+        held = await store.claim(services.db, evaluation_id, now_ms=now, until_ms=until)
+        if held is not None:
+            await _Slice(services, held).run()
+    except _LostError:
+        return
+    except DatabaseError as error:
+        services.failures.note("evaluation", error)
+
+
+async def go_on(services: Services) -> None:
+    """For the cron: what is under way."""
+    for row in await services.db.run(store.select_under_way(services.now_ms())):
+        await run_evaluation(services, row["id"])
+
+
+class _Slice:
+    def __init__(self, services: Services, held: store.Claim) -> None:
+        self._services = services
+        self._held = held
+        self._ends_at = services.now_ms() + _SLICE_MS
+
+    @property
+    def _evaluation(self) -> Evaluation:
+        return self._held.evaluation
+
+    async def run(self) -> None:
+        services = self._services
+        config = await services.routing.current()
+        why = self._cannot_go_on(config)
+        if why is not None:
+            await self._write(self._finished("failed", error=why))
+            return
+        # The threshold is that of the beginning.
+        config = replace(config, confidence_threshold=self._evaluation.threshold)
+        for model_id in self._evaluation.model_ids:
+            model = config.models[model_id]
+            while items := await store.next_items(
+                services.db, self._evaluation.id, model_id, limit=_AT_A_TIME
+            ):
+                if services.now_ms() >= self._ends_at:
+                    await self._write(store.let_go(self._held, until_ms=0))
+                    return
+                if not await self._ask(config, model, items):
+                    until = services.now_ms() + _WAIT_MS
+                    await self._write(store.let_go(self._held, until_ms=until))
+                    return
+        results = await read_results(services.db, self._evaluation.id, self._evaluation.model_ids)
+        await self._write(self._finished("succeeded", results=results.model_dump_json()))
+
+    def _cannot_go_on(self, config: RoutingConfig) -> str | None:
+        evaluation = self._evaluation
+        if evaluation.tries > _MOST_TRIES:
+            return f"{_MOST_TRIES} slices in a row came to nothing"
+        begun = (evaluation.agents_revision, evaluation.prompt_version)
+        if begun != (config.agents_revision, PROMPT_VERSION):
+            return "the agents have changed since it began; evaluate again"
+        gone = [
+            each
+            for each in evaluation.model_ids
+            if each not in config.models or config.models[each].status != "available"
+        ]
+        return f"the model {gone[0]!r} is no longer available" if gone else None
+
+    async def _ask(self, config: RoutingConfig, model: Model, items: Sequence[Row]) -> bool:
+        """Whether any of them was answered."""
+        asker = Asker(
+            request_id=self._evaluation.id,
+            credential=Credential(self._evaluation.created_by, frozenset()),
+            background=lambda work: work.close(),
+            headers={},
+            trace=continue_trace(None, self._services.new_hex),
+            facts={},
+        )
+        decided = await asyncio.gather(
+            *(
+                evaluate_question(self._services, config, model, item["query"], asker)
+                for item in items
+            )
+        )
+        answers = [_answered(model, item, each) for item, each in zip(items, decided, strict=True)]
+        written = await self._services.db.batch(store.record_answers(self._held, answers))
+        if not written[-1]:
+            raise _LostError
+        return not all(each.failed for each in decided)
+
+    def _finished(
+        self, state: str, *, error: str | None = None, results: str | None = None
+    ) -> Statement:
+        now = self._services.now_ms()
+        return store.finish(self._held, state, now_ms=now, error=error, results=results)
+
+    async def _write(self, update: Statement) -> None:
+        if not await self._services.db.run(update):
+            raise _LostError
+
+
+def _answered(model: Model, item: Row, decided: Evaluated) -> store.Answered:
+    return store.Answered(
+        model_id=model.id,
+        query_hash=item["query_hash"],
+        agent_id=decided.agent_id,
+        is_right=not decided.failed
+        and (decided.agent_id or NO_AGENT) == (item["agent_id"] or NO_AGENT),
+        reason=decided.reason,
+        failed=decided.failed,
+        tokens=decided.tokens,
+        cost_usd=decided.cost_usd,
+        ms=decided.ms,
+    )

@@ -1,0 +1,110 @@
+"""A candidate beside the active model: begun, shown, ended."""
+
+from edgeneuro.call import Call
+from edgeneuro.controlplane.audit import commit
+from edgeneuro.domain.model import Model, ModelSelect, ModelSelection, SelectionState, ShadowState
+from edgeneuro.domain.routing import RoutingConfig, Shadow
+from edgeneuro.errors import ConflictError, InvalidRequestError
+from edgeneuro.store.audit import list_audit
+from edgeneuro.store.candidates import compare
+from edgeneuro.store.config import delete_settings, store_settings
+
+
+async def show_selection(call: Call) -> SelectionState:
+    """Read what is selected, and how the candidate beside it does so far."""
+    config = await call.services.routing.fresh()
+    return SelectionState(
+        active=config.active.id,
+        previous=await _previous(call, config),
+        classifier=config.classifier,
+        fallbacks=[model.id for model in config.fallbacks],
+        gate_alpha=config.gate_alpha,
+        gate_min_labels=config.gate_min_labels,
+        auto_promote=config.auto_promote,
+        auto_rollback=config.auto_rollback,
+        shadow=await _shadow_state(call, config),
+    )
+
+
+async def start_shadow(
+    call: Call, config: RoutingConfig, model: Model, percent: float, selection: ModelSelection
+) -> ModelSelection:
+    """Has the model run beside the active one from now on."""
+    if model.id == config.active.id:
+        raise InvalidRequestError(
+            f"shadow: {model.id!r} is the active model; name the one to compare it with.",
+            param="shadow",
+        )
+    shadow = Shadow(model_id=model.id, percent=percent, since_ms=call.services.now_ms())
+    begun = selection.model_copy(
+        update={"active": config.active.id, "previous": config.active.id, "shadow": model.id}
+    )
+    stored = store_settings(
+        {"shadow": shadow.model_dump()},
+        now_ms=call.services.now_ms(),
+        at_revision=config.revision,
+    )
+    rows = await commit(
+        call, [stored], action="shadow", resource="model", resource_id=model.id, after=shadow
+    )
+    if not rows:
+        raise _changed_meanwhile()
+    return begun
+
+
+async def end_shadow(call: Call, config: RoutingConfig, body: ModelSelect) -> ModelSelection:
+    """Takes the candidate away."""
+    if body.model_id is not None:
+        raise InvalidRequestError(
+            'model_id: with `type` "shadow" only null is of use, which ends the shadow; begin one'
+            " with `shadow` and a percentage.",
+            param="model_id",
+        )
+    active = config.active.id
+    selection = ModelSelection(active=active, previous=active)
+    if config.shadow is None:
+        return selection
+    rows = await commit(
+        call,
+        [delete_settings(["shadow"], at_revision=config.revision)],
+        action="end_shadow",
+        resource="model",
+        resource_id=config.shadow.model_id,
+        before=config.shadow,
+    )
+    if not rows:
+        raise _changed_meanwhile()
+    return selection
+
+
+async def _shadow_state(call: Call, config: RoutingConfig) -> ShadowState | None:
+    if config.shadow is None:
+        return None
+    state, _ = await compare(
+        call.services.db,
+        config.shadow,
+        active=config.active.id,
+        min_labels=config.gate_min_labels,
+    )
+    return state
+
+
+async def _previous(call: Call, config: RoutingConfig) -> str | None:
+    """The model before, as the audit log tells."""
+    found = await list_audit(
+        call.services.db,
+        limit=10,
+        after=None,
+        resource="model",
+        resource_id=config.active.id,
+    )
+    selections = [each for each in found if each.action == "select" and each.after]
+    previous = selections[0].after["previous"] if selections and selections[0].after else None
+    return str(previous) if previous is not None else None
+
+
+def _changed_meanwhile() -> ConflictError:
+    return ConflictError(
+        "The configuration has changed meanwhile. Look, then try again.",
+        code="active_model_changed",
+    )

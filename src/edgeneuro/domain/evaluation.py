@@ -1,0 +1,137 @@
+"""Evaluations: models measured on held-out labels, through the router."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgeneuro.domain.agent import ModelId
+from edgeneuro.domain.analytics import Accuracy
+from edgeneuro.domain.numbers import INTEGRAL
+from edgeneuro.domain.page import PageQuery
+
+ID_PREFIX = "eval"
+FAILED = "failed"  # stands for a decision in a confusion matrix where there was none
+EvaluationState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+# Never the part that is learned from; "held_out" is both others.
+HeldOut = Literal["validation", "test", "held_out"]
+MOST_QUESTIONS = 5_000
+
+
+class EvaluationCreate(BaseModel):
+    """The models are put to the same questions: those of the part `split`, at most `limit`, the
+    same ones each time. "test" is the part that no training sees, be it of an adapter or of a
+    classifier."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model_ids: Annotated[list[ModelId], Field(min_length=1, max_length=5)]
+    split: HeldOut = "test"
+    limit: Annotated[int, Field(ge=1, le=MOST_QUESTIONS), INTEGRAL] = MOST_QUESTIONS
+
+
+class AgentScore(BaseModel):
+    agent: str
+    support: int
+    precision: float
+    recall: float
+    f1: float
+
+
+class ModelResult(BaseModel):
+    """`n` questions, of which `right` were decided rightly: the agent that answered is the labelled
+    one, or none was found where no agent fits. A decision that failed is wrong (`failed` counts
+    them), `low_confidence` counts those where the default agent stood in. `confusion` counts by
+    label, then by what was decided. Times are those spent on the model; `cost_usd` is null where a
+    price is not known."""
+
+    model_id: str
+    n: int
+    right: int
+    accuracy: Accuracy
+    macro_f1: float | None
+    failed: int
+    low_confidence: int
+    tokens: int
+    cost_usd: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+    agents: list[AgentScore]
+    confusion: dict[str, dict[str, int]]
+
+
+class PairResult(BaseModel):
+    """Two models on the same `n` questions: how many only one of them got right. `difference` is
+    the second's accuracy less the first's, with its 95 % interval; `p` is McNemar's, exact and
+    two-sided, `p_second_worse` one-sided: small where the second is worse."""
+
+    first: str
+    second: str
+    n: int
+    only_first: int
+    only_second: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_second_worse: float
+
+
+class EvaluationResults(BaseModel):
+    models: list[ModelResult]
+    pairs: list[PairResult]
+
+
+class ModelProgress(BaseModel):
+    model_id: str
+    done: int
+    total: int
+
+
+class Evaluation(BaseModel):
+    """`labels` is how many questions there are, `left_out` how many labels of agents that are not
+    enabled were passed over. It holds for the agents, prompt and threshold of its beginning."""
+
+    object: Literal["evaluation"] = "evaluation"
+    id: str
+    state: EvaluationState
+    created_at: str
+    created_by: str
+    started_at: str | None
+    finished_at: str | None
+    tries: int
+    model_ids: list[str]
+    split: HeldOut
+    labels: int
+    left_out: int
+    agents_revision: str
+    prompt_version: str
+    threshold: float
+    error: str | None
+    progress: list[ModelProgress] = Field(default_factory=list)
+    results: EvaluationResults | None = None
+
+
+class EvaluationDeleted(BaseModel):
+    object: Literal["evaluation.deleted"] = "evaluation.deleted"
+    id: str
+    deleted: Literal[True] = True
+
+
+class AnswersQuery(PageQuery):
+    """`after` is the id of the last answer seen. With `wrong` only those that are."""
+
+    model: ModelId | None = None
+    wrong: bool = False
+
+
+class EvaluationAnswer(BaseModel):
+    """`label` and `decided` are agents' ids, or "none"; `decided` is null where it failed."""
+
+    id: str
+    model_id: str
+    query: str
+    label: str
+    decided: str | None
+    right: bool
+    reason: str | None
+    ms: float

@@ -1,0 +1,121 @@
+"""The table `candidate_answers`: what a model beside the active one would have decided."""
+
+import json
+from typing import Any
+
+from edgeneuro.domain.evaluation import PairResult
+from edgeneuro.domain.model import ShadowSide, ShadowState
+from edgeneuro.domain.routing import Shadow
+from edgeneuro.domain.statistics import mcnemar_worse, percentile
+from edgeneuro.store.database import Database, Statement, statement
+from edgeneuro.store.evaluation_results import compared
+from edgeneuro.store.times import rfc3339
+
+# As analytics count accuracy: a label that no agent fits agrees with an answer that chose none.
+_ACTIVE_RIGHT = (
+    "CASE WHEN label.agent_id IS NULL THEN coalesce(logs.reason, '') = 'out_of_scope'"
+    " ELSE coalesce(logs.agent_id, '') = label.agent_id"
+    " AND coalesce(logs.reason, '') <> 'out_of_scope' END"
+)
+_CANDIDATE_RIGHT = (
+    "candidate.failed = 0 AND coalesce(candidate.agent_id, '') = coalesce(label.agent_id, '')"
+)
+
+
+def insert_candidate(
+    log_id: str,
+    *,
+    created_ms: int,
+    model_id: str,
+    agent_id: str | None,
+    reason: str | None,
+    failed: bool,
+    agrees: bool,
+    cost_usd: float | None,
+    ms: float,
+) -> Statement:
+    """`created_ms` is the answer's time."""
+    return statement(
+        "INSERT INTO candidate_answers (log_id, created_at, model_id, agent_id, reason, failed,"
+        " agrees, cost_usd, ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+        " ON CONFLICT (log_id) DO NOTHING",
+        log_id,
+        created_ms,
+        model_id,
+        agent_id,
+        reason,
+        int(failed),
+        int(agrees),
+        cost_usd,
+        ms,
+    )
+
+
+def delete_candidates_before(moment_ms: int) -> Statement:
+    return statement("DELETE FROM candidate_answers WHERE created_at < ?1", moment_ms)
+
+
+async def compare(
+    db: Database, shadow: Shadow, *, active: str, min_labels: int
+) -> tuple[ShadowState, PairResult]:
+    """The candidate beside the active model so far; of the pair the active one is the first."""
+    [[row]] = await db.batch([_comparison(shadow)])
+    pair = compared(
+        active,
+        shadow.model_id,
+        n=row["labelled"],
+        only_first=row["only_active"] or 0,
+        only_second=row["only_candidate"] or 0,
+    )
+    both = row["both"] or 0
+    state = ShadowState(
+        model_id=shadow.model_id,
+        percent=shadow.percent,
+        since=rfc3339(shadow.since_ms),
+        after_rule=shadow.after_rule,
+        compared=row["compared"],
+        agree=row["agree"] or 0,
+        failed=row["failed"] or 0,
+        cost_usd=None if row["unpriced"] else row["cost_usd"] or 0.0,
+        labelled=pair.n,
+        active=_side(active, both + pair.only_first, row["active_ms"]),
+        candidate=_side(shadow.model_id, both + pair.only_second, row["candidate_ms"]),
+        difference=pair.difference,
+        low=pair.low,
+        high=pair.high,
+        p_better=mcnemar_worse(pair.only_second, pair.only_first),
+        p_worse=pair.p_second_worse,
+        labels_wanted=max(0, min_labels - pair.n),
+    )
+    return state, pair
+
+
+def _comparison(shadow: Shadow) -> Statement:
+    return statement(
+        "WITH pairs AS (SELECT candidate.*, logs.upstream_ms AS active_ms,"
+        " label.query_hash IS NOT NULL AS labelled,"
+        f" {_ACTIVE_RIGHT} AS active_right, {_CANDIDATE_RIGHT} AS candidate_right"
+        " FROM candidate_answers AS candidate JOIN logs ON logs.id = candidate.log_id"
+        " LEFT JOIN current_labels AS label ON label.query_hash = logs.query_hash"
+        " WHERE candidate.model_id = ?1 AND candidate.created_at >= ?2)"
+        " SELECT count(*) AS compared, sum(agrees) AS agree, sum(failed) AS failed,"
+        " sum(cost_usd) AS cost_usd, coalesce(sum(cost_usd IS NULL), 0) AS unpriced,"
+        " coalesce(sum(labelled), 0) AS labelled,"
+        " sum(labelled AND active_right AND candidate_right) AS both,"
+        " sum(labelled AND active_right AND NOT candidate_right) AS only_active,"
+        " sum(labelled AND candidate_right AND NOT active_right) AS only_candidate,"
+        " json_group_array(active_ms) AS active_ms, json_group_array(ms) AS candidate_ms"
+        " FROM pairs",
+        shadow.model_id,
+        shadow.since_ms,
+    )
+
+
+def _side(model_id: str, right: int, times: str) -> ShadowSide:
+    found: Any = json.loads(times)
+    return ShadowSide(
+        model_id=model_id,
+        right=right,
+        p50_ms=percentile(found, 50),
+        p95_ms=percentile(found, 95),
+    )

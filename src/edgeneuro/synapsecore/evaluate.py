@@ -1,0 +1,67 @@
+"""The router for an evaluation or a candidate: one model, nothing kept, no log row, and nobody
+pays."""
+
+from dataclasses import dataclass
+
+from edgeneuro.domain.decision import RouteRequest
+from edgeneuro.domain.model import Model
+from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.services import Services
+from edgeneuro.synapsecore.ask import ask
+from edgeneuro.synapsecore.decide import Verdict, decide
+from edgeneuro.synapsecore.question import Question, ask_question
+from edgeneuro.synapsecore.record import Asker, count_asking
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """`agent_id` is None where no agent fits, and where it failed; `reason` says why another agent
+    stood in, or why it failed. `ms` is the time that was spent on the model."""
+
+    agent_id: str | None
+    reason: str | None
+    failed: bool
+    tokens: int
+    cost_usd: float | None
+    ms: float
+
+
+async def evaluate_question(
+    services: Services, config: RoutingConfig, model: Model, query: str, asker: Asker
+) -> Evaluated:
+    """An upstream's fault is never raised."""
+    request = RouteRequest(query=query, model=model.id, cache=False, fallback=False)
+    question = ask_question(request, config)
+    return await evaluate(services, config, question, asker, purpose="evaluation")
+
+
+async def evaluate(
+    services: Services, config: RoutingConfig, question: Question, asker: Asker, *, purpose: str
+) -> Evaluated:
+    """The stages ask and decide."""
+    asked = await ask(
+        services,
+        question,
+        config,
+        asker,
+        decision_id=asker.request_id,
+        cache=False,
+        purpose=purpose,
+    )
+    count_asking(services.metrics, asked.attempts, asked.usage, asked.cost_usd)
+    failure = asked.failure.reason if asked.failure else None
+    verdict = decide(question, asked.answer, threshold=config.confidence_threshold, failure=failure)
+    failed = asked.answer is None
+    return Evaluated(
+        agent_id=None if failed else decided_agent(verdict),
+        reason=verdict.reason,
+        failed=failed,
+        tokens=asked.usage.total_tokens,
+        cost_usd=asked.cost_usd,
+        ms=round(asked.upstream_ms, 2),
+    )
+
+
+def decided_agent(verdict: Verdict) -> str | None:
+    """Who answers; None where no agent fits."""
+    return None if verdict.reason == "out_of_scope" else verdict.agent.id

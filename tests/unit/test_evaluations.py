@@ -1,0 +1,463 @@
+"""Evaluations as jobs over the real router, the gate that goes by them, candidates beside the
+active model, and the rules that select by themselves."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from edgeneuro.controlplane.evaluation_job import run_evaluation
+from edgeneuro.domain.query import split_of
+from edgeneuro.errors import UpstreamCapacityError
+from edgeneuro.gateway.scripted import ScriptedGateway
+from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
+from edgeneuro.settings import Settings
+from edgeneuro.store.sqlite import SqliteDatabase
+from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Answered, Product, says
+from tests.unit.test_classifier_jobs import Killed, MortalDatabase
+from tests.unit.test_keys import create as create_key
+from tests.unit.trainings import minute
+
+ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
+OTHER = "@cf/ibm-granite/granite-4.0-h-micro"
+LORA = "intent-routing-v1"
+BOTH = [ACTIVE, OTHER]
+Says = Callable[[str, str], ModelAnswer]
+
+
+class Models(ScriptedGateway):
+    """Models that answer by the question: `says(model, query)`; an Exception is raised."""
+
+    def __init__(self, answer: Callable[[str, str], ModelAnswer | Exception]) -> None:
+        super().__init__()
+        self.answer = answer
+        self.at_work = 0
+        self.most_at_work = 0
+
+    async def run(self, request: ModelRequest, /) -> ModelAnswer:
+        self.requests.append(request)
+        self.at_work += 1
+        self.most_at_work = max(self.most_at_work, self.at_work)
+        await asyncio.sleep(0)
+        self.at_work -= 1
+        found = self.answer(request.model, request.messages[-1]["content"])
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def knows(model: str, query: str) -> ModelAnswer:
+    """The active model is right; the other takes every tenth question of HR for IT's."""
+    right = query.split()[0]
+    if model == OTHER and right == "hr" and query.endswith("0"):
+        right = "it_support"
+    return says("none" if right == "nobody" else right)
+
+
+def questions(each: int, split: str = "test") -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for agent in ("it_support", "hr", "nobody"):
+        numbers = (n for n in range(100_000) if split_of(f"{agent} question {n}") == split)
+        found += [(f"{agent} question {next(numbers)}", agent) for _ in range(each)]
+    return found
+
+
+async def label(product: Product, each: int = 10, split: str = "test") -> list[tuple[str, str]]:
+    some = questions(each, split)
+    body = "".join(
+        json.dumps({"query": query, "agent": "none" if agent == "nobody" else agent}) + "\n"
+        for query, agent in some
+    )
+    answered = await product.call("POST", "/v1/datasets/import", body.encode())
+    assert answered.status == 200, answered.text
+    return some
+
+
+async def made(
+    database: SqliteDatabase,
+    settings: Settings,
+    answer: Callable[[str, str], ModelAnswer | Exception] = knows,
+) -> Product:
+    product = Product(database, settings, gateway=Models(answer))
+    for agent in (IT, HR, GENERAL):
+        await product.call("POST", "/v1/agents", agent)
+    return product
+
+
+@pytest.fixture
+async def product(database: SqliteDatabase, settings: Settings) -> Product:
+    return await made(database, settings)
+
+
+async def begin(product: Product, **body: Any) -> Answered:
+    return await product.call("POST", "/v1/evaluations", {"model_ids": BOTH, **body})
+
+
+async def shown(product: Product, evaluation_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await product.call("GET", f"/v1/evaluations/{evaluation_id}")).json()
+    return found
+
+
+async def evaluate(product: Product, **body: Any) -> dict[str, Any]:
+    begun = await begin(product, **body)
+    assert begun.status == 202, begun.text
+    return await shown(product, begun.json()["id"])
+
+
+async def test_two_models_on_the_same_questions(product: Product) -> None:
+    some = await label(product, 20)
+    await label(product, 5, "train")
+    found = await evaluate(product)
+    assert (found["state"], found["labels"]) == ("succeeded", 60), found
+    assert [each["done"] for each in found["progress"]] == [60, 60]
+    first, second = found["results"]["models"]
+    lost = sum(agent == "hr" and query.endswith("0") for query, agent in some)
+    assert lost
+    assert (first["n"], first["right"], first["accuracy"]["accuracy"]) == (60, 60, 1)
+    assert (second["n"], second["right"]) == (60, 60 - lost)
+    assert first["macro_f1"] == 1
+    assert second["confusion"]["hr"] == {"hr": 20 - lost, "it_support": lost}
+    assert second["confusion"]["none"] == {"none": 20}
+    scores = {each["agent"]: each for each in second["agents"]}
+    assert scores["it_support"]["precision"] == pytest.approx(20 / (20 + lost))
+    [pair] = found["results"]["pairs"]
+    assert (pair["only_first"], pair["only_second"], pair["n"]) == (lost, 0, 60)
+    assert pair["difference"] == pytest.approx(-lost / 60)
+    assert pair["p_second_worse"] == pytest.approx(0.5**lost)
+    asked = [each.metadata["purpose"] for each in product.gateway.requests]
+    assert set(asked) == {"evaluation"}
+    assert len(asked) == 120, "each question once a model"
+    assert await product.logs() == []
+    assert isinstance(product.gateway, Models)
+    assert product.gateway.most_at_work == 6
+
+
+async def test_the_questions_that_were_wrong_are_listed(product: Product) -> None:
+    await label(product, 20)
+    found = await evaluate(product)
+    path = f"/v1/evaluations/{found['id']}/answers"
+    page = (await product.call("GET", f"{path}?wrong=true&limit=100")).json()["data"]
+    assert {each["model_id"] for each in page} == {OTHER}
+    assert {(each["label"], each["decided"]) for each in page} == {("hr", "it_support")}
+    first = (await product.call("GET", f"{path}?limit=100")).json()
+    assert (len(first["data"]), first["has_more"]) == (100, True)
+    rest = (
+        await product.call("GET", f"{path}?limit=100&after={first['last_id'].replace(' ', '%20')}")
+    ).json()
+    ids = [each["id"] for each in first["data"] + rest["data"]]
+    assert len(ids) == len(set(ids)) == 120
+
+
+@pytest.mark.parametrize("done_first", [False, True])
+async def test_killed_at_every_call_of_the_database_it_comes_to_the_same(
+    settings: Settings, done_first: bool
+) -> None:
+    database = MortalDatabase(SCHEMA)
+    product = await made(database, settings)
+    await label(product, 4)
+    whole = await evaluate(product)
+    product.execute("UPDATE evaluations SET state = 'queued', claimed_until = 0, results = NULL")
+    product.execute("DELETE FROM evaluation_answers")
+    database.done_first = done_first
+    kills = 0
+    while (await find(product, whole["id"]))["state"] in ("queued", "running"):
+        database.left = 3 + kills % 3
+        try:
+            await run_evaluation(product.services, whole["id"])
+        except Killed:
+            kills += 1
+        database.left = None
+        product.execute("UPDATE evaluations SET claimed_until = 0")  # its time has run out
+        product.services.routing.forget()
+    assert kills > 3
+    assert (await shown(product, whole["id"]))["results"]["pairs"] == whole["results"]["pairs"]
+    database.close()
+
+
+async def find(product: Product, evaluation_id: str) -> dict[str, Any]:
+    return product.rows(f"SELECT * FROM evaluations WHERE id = '{evaluation_id}'")[0]
+
+
+async def test_an_upstream_that_fails_is_asked_again_and_then_counted(
+    database: SqliteDatabase, settings: Settings
+) -> None:
+    def answer(model: str, query: str) -> ModelAnswer | Exception:
+        return UpstreamCapacityError("full") if model == OTHER else knows(model, query)
+
+    product = await made(database, settings, answer)
+    await label(product, 2)
+    begun = (await begin(product)).json()
+    for _ in range(40):
+        product.clock.seconds += 60
+        await minute(product)
+    found = await shown(product, begun["id"])
+    assert found["state"] == "succeeded", found
+    first, second = found["results"]["models"]
+    assert (first["right"], second["right"], second["failed"]) == (6, 0, 6)
+    assert second["confusion"]["hr"] == {"failed": 2}
+    tries = product.rows("SELECT DISTINCT tries FROM evaluation_answers WHERE failed = 1")
+    assert [row["tries"] for row in tries] == [3]
+
+
+async def test_agents_that_change_end_it_honestly(product: Product) -> None:
+    await label(product, 2)
+    begun = (await begin(product)).json()
+    product.execute("UPDATE evaluations SET state = 'running', claimed_until = 0")
+    await product.call("PATCH", "/v1/agents/hr", {"description": "Something else."})
+    await minute(product)
+    found = await shown(product, begun["id"])
+    assert found["state"] == "failed"
+    assert "agents have changed" in found["error"]
+
+
+async def test_labels_of_agents_that_are_gone_are_counted(product: Product) -> None:
+    await label(product, 2)
+    await product.call("PATCH", "/v1/agents/hr", {"enabled": False})
+    found = await evaluate(product)
+    assert (found["labels"], found["left_out"]) == (4, 2)
+
+
+async def test_a_limit_takes_the_same_questions_each_time(product: Product) -> None:
+    await label(product, 5)
+    first, second = [await evaluate(product, limit=7) for _ in range(2)]
+    assert first["labels"] == second["labels"] == 7
+    rows = product.rows("SELECT evaluation_id, query_hash FROM evaluation_items")
+    of_first = {row["query_hash"] for row in rows if row["evaluation_id"] == first["id"]}
+    assert of_first == {row["query_hash"] for row in rows if row["evaluation_id"] == second["id"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "param"),
+    [
+        ({"model_ids": ["gpt-99"]}, 400, "model_not_found", "model_ids[0]"),
+        ({"model_ids": [ACTIVE, ACTIVE]}, 400, "invalid_value", "model_ids[1]"),
+        ({"model_ids": []}, 400, "invalid_value", "model_ids"),
+        ({"split": "train"}, 400, "invalid_value", "split"),
+        ({"split": "validation"}, 409, "no_labels", "split"),
+        ({"limit": 0}, 400, "invalid_value", "limit"),
+    ],
+)
+async def test_what_cannot_be_evaluated(
+    product: Product, body: dict[str, Any], status: int, code: str, param: str
+) -> None:
+    await label(product, 2)
+    answered = await begin(product, **body)
+    error = answered.json()["error"]
+    assert (answered.status, error["code"], error["param"]) == (status, code, param)
+
+
+async def test_one_at_a_time_cancelled_and_deleted(product: Product) -> None:
+    await label(product, 2)
+    begun = (await begin(product)).json()
+    path = f"/v1/evaluations/{begun['id']}"
+    product.execute("UPDATE evaluations SET state = 'running', claimed_until = 9e15")
+    assert (await begin(product)).json()["error"]["code"] == "evaluation_under_way"
+    assert (await product.call("DELETE", path)).status == 409
+    cancelled = await product.call("POST", f"{path}/cancel", {})
+    assert (cancelled.status, cancelled.json()["state"]) == (200, "cancelled")
+    assert (await product.call("POST", f"{path}/cancel", {})).status == 409
+    assert (await product.call("DELETE", path)).json()["deleted"]
+    assert (await product.call("GET", path)).status == 404
+    assert product.rows("SELECT * FROM evaluation_items") == []
+
+
+# The gate
+
+
+async def select(product: Product, model_id: str | None, **body: Any) -> Answered:
+    return await product.call("POST", "/v1/models/select", {"model_id": model_id, **body})
+
+
+async def test_the_gate_wants_an_evaluation_with_enough_labels(product: Product) -> None:
+    closed = await select(product, OTHER, gate=True)
+    assert (closed.status, closed.json()["error"]["code"]) == (409, "gate_closed")
+    assert "POST /v1/evaluations" in closed.json()["error"]["message"]
+    await label(product, 10)
+    await evaluate(product)
+    closed = await select(product, OTHER, gate=True)
+    assert "has 30 held-out labels, and `gate_min_labels` wants 100" in closed.text
+    assert (await product.call("PATCH", "/v1/config", {"gate_min_labels": 30})).status == 200
+    opened = await select(product, OTHER, gate=True)
+    assert opened.status == 200, opened.text
+    verdict = opened.json()["gate"]
+    assert (verdict["n"], verdict["alpha"]) == (30, 0.05)
+    assert verdict["low"] <= verdict["difference"] <= 0
+    assert (await select(product, OTHER, gate=True)).json()["gate"] is None, "active already"
+
+
+async def test_the_gate_refuses_what_is_worse_and_takes_it_the_other_way(
+    product: Product,
+) -> None:
+    await product.call("PATCH", "/v1/config", {"gate_min_labels": 30})
+    await label(product, 60)
+    found = await evaluate(product)
+    assert found["results"]["pairs"][0]["p_second_worse"] < 0.05
+    closed = await select(product, OTHER, gate=True)
+    assert (closed.status, closed.json()["error"]["code"]) == (409, "gate_closed")
+    assert "is worse than the active" in closed.json()["error"]["message"]
+    assert (await select(product, OTHER)).status == 200, "without the gate it is let through"
+    back = await select(product, ACTIVE, gate=True)
+    assert back.status == 200, back.text
+    assert back.json()["gate"]["p_worse"] == 1
+
+
+async def test_an_evaluation_of_other_agents_opens_nothing(product: Product) -> None:
+    await product.call("PATCH", "/v1/config", {"gate_min_labels": 3})
+    await label(product, 2)
+    await evaluate(product)
+    await product.call("PATCH", "/v1/agents/hr", {"description": "Something else."})
+    assert (await select(product, OTHER, gate=True)).status == 409
+
+
+# A candidate beside the active model
+
+
+async def state(product: Product) -> dict[str, Any]:
+    found: dict[str, Any] = (await product.call("GET", "/v1/models/select")).json()
+    return found
+
+
+async def test_a_shadow_is_asked_beside_and_answers_nobody(product: Product) -> None:
+    begun = await select(product, OTHER, shadow=100)
+    assert begun.status == 200, begun.text
+    assert (begun.json()["active"], begun.json()["shadow"]) == (ACTIVE, OTHER)
+    some = questions(12)
+    for query, _ in some:
+        decision = (await product.route(query, cache=False)).json()
+        assert decision["model"] == ACTIVE
+    found = (await state(product))["shadow"]
+    lost = sum(agent == "hr" and query.endswith("0") for query, agent in some)
+    assert (found["compared"], found["agree"], found["failed"]) == (36, 36 - lost, 0)
+    assert (found["labelled"], found["labels_wanted"]) == (0, 100)
+    await label(product, 12)
+    found = (await state(product))["shadow"]
+    assert (found["labelled"], found["active"]["right"]) == (36, 36)
+    assert found["candidate"]["right"] == 36 - lost
+    assert found["p_worse"] == pytest.approx(0.5**lost)
+    purposes = [each.metadata["purpose"] for each in product.gateway.requests]
+    assert (purposes.count("route"), purposes.count("candidate")) == (36, 36)
+    assert len(await product.logs()) == 36
+    ended = await select(product, None, type="shadow")
+    assert ended.json()["shadow"] is None
+    assert (await state(product))["shadow"] is None
+
+
+async def test_where_they_differ_a_label_is_wanted_first(product: Product) -> None:
+    await select(product, OTHER, shadow=100)
+    for number in range(12):
+        await product.route(f"hr question {number}", cache=False)
+    queue = (await product.call("GET", "/v1/labels/queue?limit=1")).json()["data"]
+    assert queue[0]["query"].endswith("0")
+    assert "disagreement" in {reason["code"] for reason in queue[0]["reasons"]}
+
+
+async def test_a_shadow_is_not_asked_for_answers_of_others(product: Product) -> None:
+    await select(product, OTHER, shadow=100)
+    await product.route("hr question 1", model=OTHER)
+    await product.route("hr question 1")
+    await product.route("hr question 1")  # out of the cache
+    key = await create_key(product, scopes=["route"], monthly_token_budget=1_000_000)
+    await product.call("POST", "/v1/route", {"query": "hr question 2"}, key=key["key"])
+    assert len(product.rows("SELECT * FROM candidate_answers")) == 1
+
+
+async def test_a_share_is_a_share(product: Product) -> None:
+    await select(product, OTHER, shadow=25)
+    for number in range(80):
+        await product.route(f"hr question {number}", cache=False)
+    assert 8 <= len(product.rows("SELECT * FROM candidate_answers")) <= 32
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"model_id": ACTIVE, "shadow": 10}, "shadow"),
+        ({"model_id": OTHER, "shadow": 0}, "shadow"),
+        ({"model_id": OTHER, "shadow": 101}, "shadow"),
+        ({"model_id": OTHER, "type": "shadow"}, "model_id"),
+        ({"model_id": None}, "model_id"),
+        ({"model_id": None, "type": "classifier", "shadow": 5}, "shadow"),
+    ],
+)
+async def test_shadows_that_cannot_be(product: Product, body: dict[str, Any], param: str) -> None:
+    answered = await product.call("POST", "/v1/models/select", body)
+    assert (answered.status, answered.json()["error"]["param"]) == (400, param)
+
+
+async def test_selecting_ends_the_shadow(product: Product) -> None:
+    await select(product, OTHER, shadow=10)
+    await select(product, OTHER)
+    found = await state(product)
+    assert (found["active"], found["previous"], found["shadow"]) == (OTHER, ACTIVE, None)
+
+
+# The rules
+
+
+def swapped(model: str, query: str) -> ModelAnswer:
+    """Now the candidate is the better one."""
+    return knows(OTHER if model == ACTIVE else ACTIVE, query)
+
+
+async def compare(product: Product, each: int) -> None:
+    for query, _ in questions(each):
+        await product.route(query, cache=False)
+    await label(product, each)
+
+
+async def test_nothing_is_promoted_unless_the_rule_is_on(
+    database: SqliteDatabase, settings: Settings
+) -> None:
+    product = await made(database, settings, swapped)
+    await product.call("PATCH", "/v1/config", {"gate_min_labels": 50})
+    await select(product, OTHER, shadow=100)
+    await compare(product, 80)
+    await minute(product)
+    assert (await state(product))["active"] == ACTIVE
+    await product.call("PATCH", "/v1/config", {"auto_promote": True})
+    await minute(product)
+    found = await state(product)
+    assert (found["active"], found["previous"]) == (OTHER, ACTIVE)
+    assert (found["shadow"]["model_id"], found["shadow"]["after_rule"]) == (ACTIVE, True)
+    audit = (await product.call("GET", "/v1/audit")).json()["data"]
+    [selection] = [each for each in audit if each["action"] == "select"]
+    assert (selection["actor"], selection["resource_id"]) == ("rule", OTHER)
+    assert selection["before"]["p_better"] < 0.025
+
+
+async def test_a_promotion_is_taken_back_where_it_turns_out_worse(
+    database: SqliteDatabase, settings: Settings
+) -> None:
+    product = await made(database, settings, swapped)
+    rules = {"gate_min_labels": 50, "auto_promote": True, "auto_rollback": True}
+    await product.call("PATCH", "/v1/config", rules)
+    await select(product, OTHER, shadow=100)
+    await compare(product, 80)
+    await minute(product)
+    assert (await state(product))["active"] == OTHER
+    assert isinstance(product.gateway, Models)
+    product.gateway.answer = knows  # the world has changed
+    product.clock.seconds += 60
+    await compare(product, 80)
+    await minute(product)
+    found = await state(product)
+    assert (found["active"], found["shadow"]) == (ACTIVE, None)
+
+
+async def test_the_rule_looks_only_when_there_are_twice_as_many_labels(
+    database: SqliteDatabase, settings: Settings
+) -> None:
+    product = await made(database, settings, lambda model, query: knows(ACTIVE, query))
+    await product.call("PATCH", "/v1/config", {"gate_min_labels": 10, "auto_promote": True})
+    await select(product, OTHER, shadow=100)
+    looks = []
+    for each in (3, 4, 5, 6, 7, 13):
+        await compare(product, each)
+        await minute(product)
+        stored = product.rows("SELECT value FROM config WHERE key = 'shadow'")
+        looks.append(json.loads(stored[0]["value"])["looked_at"])
+    # 9, 21, 36, 54, 75 and 114 labelled answers: it looks from 10, 20, 40 and 80 on.
+    assert looks == [0, 21, 21, 54, 54, 114]
+    assert (await state(product))["active"] == ACTIVE
