@@ -23,17 +23,25 @@ WHEELS = (
 ).split()
 
 
-def prepare(*, tests: bool = False) -> None:
+def prepare(*, tests: bool = False, training: bool = False) -> None:
     """Bring the checkout up to date with what it pins; a second one at work is waited for."""
     with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
-        run_steps(steps(tests=tests))
+        run_steps(steps(tests=tests, training=training))
 
 
-def steps(*, tests: bool) -> Iterator[Step]:
+def prepare_training() -> None:
+    """What train_lora.py needs, and no more."""
+    with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
+        run_steps([python_environment(), training_packages()])
+
+
+def steps(*, tests: bool, training: bool) -> Iterator[Step]:
     yield node_packages()
     yield python_environment()
     if tests:
         yield test_packages()
+    if tests or training:
+        yield training_packages()
     yield pyodide_bundle()
     yield worker_packages()
 
@@ -89,6 +97,19 @@ def test_packages() -> Step:
     return Step(
         title="Installing the packages for tests",
         stamp=paths.VENV / ".edgeneuro-test",
+        make=lambda: pip_install(wanted),
+        inputs=[paths.CONSTRAINTS],
+        facts=wanted,
+        outputs=[paths.PYTHON],
+        advice=REGISTRY_ADVICE,
+    )
+
+
+def training_packages() -> Step:
+    wanted = group("train")
+    return Step(
+        title="Installing the packages for training, which are large",
+        stamp=paths.VENV / ".edgeneuro-train",
         make=lambda: pip_install(wanted),
         inputs=[paths.CONSTRAINTS],
         facts=wanted,

@@ -16,8 +16,9 @@ from edgeneuro.web.auth import ANONYMOUS, Access, Credential, authorize
 from edgeneuro.web.cors import cors_headers, preflight_response
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Reply, Response, error_response, json_response
-from edgeneuro.web.routing import Route, RouteTable
+from edgeneuro.web.routing import Found, Route, RouteTable
 from edgeneuro.web.streams import Watched, started
+from edgeneuro.web.upload import Upload
 
 _RATE_LIMIT_PERIOD_SECONDS = 60  # that of RATE_LIMITER in wrangler.toml
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -86,9 +87,7 @@ class App:
             log.facts,
             headers,
         )
-        body = b""
-        if found.handler.body is not None:
-            body = await request.read_body(found.route.max_body_bytes)
+        body = await _body(request, found)
 
         async def perform() -> Response:
             content = await found.handler(call, body, request.query_string, found.path_values)
@@ -122,6 +121,15 @@ class App:
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given
         return self._services.new_id("req")
+
+
+async def _body(request: Request, found: Found) -> bytes | Upload:
+    limit = found.route.max_body_bytes
+    if found.handler.body is None:
+        return b""
+    if found.handler.body is Upload:
+        return Upload(request.header("content-type") or "", request.body_chunks(limit))
+    return await request.read_body(limit)
 
 
 async def _begun(request: Request, response: Response) -> Response:

@@ -17,6 +17,7 @@ from edgeneuro.store.idempotency import FirstRequest, claim, finish, release
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import JSON, Response, error_response
 from edgeneuro.web.routing import Idempotency, Route
+from edgeneuro.web.upload import Upload
 
 HEADER = "Idempotency-Key"
 REPLAYED = "idempotent-replayed"
@@ -30,12 +31,12 @@ async def once(
     call: Call,
     request: Request,
     route: Route,
-    body: bytes,
+    body: bytes | Upload,
     perform: Callable[[], Awaitable[Response]],
 ) -> Response:
     """`perform()`, or its answer to the same request under the same key before."""
     key = request.header(HEADER) if route.takes_idempotency_key else None
-    if key is None:
+    if key is None or isinstance(body, Upload):
         return await perform()
     if not _VALUE.fullmatch(key):
         raise InvalidRequestError(

@@ -14,6 +14,7 @@ from edgeneuro.errors import DatabaseError
 from edgeneuro.gateway.agent_endpoint import AgentEndpoints
 from edgeneuro.gateway.breaker import Breakers
 from edgeneuro.gateway.chain import Chain
+from edgeneuro.gateway.finetunes import FinetuneClient
 from edgeneuro.gateway.seam import Gateway
 from edgeneuro.identity import Identity, RateLimiter
 from edgeneuro.kept_classifier import KeptClassifier
@@ -187,6 +188,7 @@ class Services:
     settings: Settings
     db: Database
     gateway: Gateway
+    finetunes: FinetuneClient
     endpoints: AgentEndpoints
     rate_limiter: RateLimiter | None
     routing: KeptRouting

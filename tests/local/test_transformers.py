@@ -269,7 +269,7 @@ async def test_usage_and_ends(engine: TransformersEngine, base: Base) -> None:
 
 
 async def test_a_prompt_beyond_the_window(engine: TransformersEngine, base: Base) -> None:
-    with pytest.raises(AiError, match=r"\(1024\)") as caught:
+    with pytest.raises(AiError, match=r"\(2048\)") as caught:
         await engine.complete(request(base, "é∂ß" * 1_024))
     assert caught.value.code == 5021
 

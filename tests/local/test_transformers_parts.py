@@ -14,7 +14,7 @@ import torch
 from local.app import build_engine
 from local.engines import Adapter, Message, ToolCall
 from local.engines.transformers_engine.base import catalogue_id
-from local.engines.transformers_engine.conversation import Conversation, folded
+from local.engines.transformers_engine.conversation import Conversation
 from local.engines.transformers_engine.engine import MOST_ROWS, MOST_TOKENS, Job, next_batch
 from local.engines.transformers_engine.generation import Row
 from local.engines.transformers_engine.sampling import Sampling
@@ -27,10 +27,6 @@ NO_SYSTEM = (
     "{% for message in messages %}{% if message.role == 'system' %}"
     "{{ raise_exception('System role not supported') }}{% endif %}"
     "<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
-)
-LEAVES_OUT = (
-    "{% for message in messages %}{% if message.role != 'system' %}"
-    "<|{{ message.role }}|>{{ message.content }}<|end|>{% endif %}{% endfor %}"
 )
 ASKED = (Message("system", "Rules."), Message("user", "Hi"))
 
@@ -57,21 +53,14 @@ def read(tokenizer: Any, *messages: Message) -> str:
 
 def test_the_chat_template_is_followed(tokenizer: Any) -> None:
     assert read(tokenizer, *ASKED) == (
-        "<s><|system|>\nRules.<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\n"
+        "<|im_start|>system\nRules.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+        "<|im_start|>assistant\n"
     )
 
 
-@pytest.mark.parametrize("source", [NO_SYSTEM, LEAVES_OUT])
-def test_a_template_without_a_system_role_gets_it_with_the_users_words(
-    template: Any, source: str
-) -> None:
-    template.chat_template = source
+def test_a_template_without_a_system_role_gets_it_with_the_users_words(template: Any) -> None:
+    template.chat_template = NO_SYSTEM
     assert read(template, *ASKED) == "<|user|>Rules.\n\nHi<|end|>"
-
-
-def test_without_a_template_the_texts_are_read_as_they_are(template: Any) -> None:
-    template.chat_template = None
-    assert read(template, *ASKED) == "Rules.\n\nHi\n\n"
 
 
 def test_what_a_template_refuses_is_bad_input(template: Any) -> None:
@@ -84,31 +73,17 @@ def test_what_a_template_refuses_is_bad_input(template: Any) -> None:
 def test_tools_are_told_in_words(tokenizer: Any) -> None:
     call = ToolCall("1", "look", "{}")
     text = read(tokenizer, Message("assistant", "", (call,)), Message("tool", "found", (), "1"))
-    assert '<|assistant|>\n{"name": "look", "arguments": "{}"}<|end|>' in text
-    assert "<|user|>\nfound<|end|>" in text
+    assert 'assistant\n{"name": "look", "arguments": "{}"}<|im_end|>' in text
+    assert "user\nfound<|im_end|>" in text
 
 
 def test_what_is_shared_is_all_before_the_last_message(tokenizer: Any) -> None:
     conversation = Conversation(tokenizer)
     tokens = conversation.tokens(ASKED)
     shared = conversation.shared(ASKED, tokens)
-    assert tokenizer.decode(tokens[:shared]) == "<s><|system|>\nRules.<|end|>\n<|user|>\n"
-
-
-@pytest.mark.parametrize(
-    ("turns", "expected"),
-    [
-        ([("user", "a")], [("user", "a")]),
-        ([("system", "s")], [("user", "s")]),
-        (
-            [("system", "s"), ("assistant", "b"), ("user", "a"), ("system", "t")],
-            [("assistant", "b"), ("user", "s\n\nt\n\na")],
-        ),
-    ],
-)
-def test_folding(turns: list[tuple[str, str]], expected: list[tuple[str, str]]) -> None:
-    given = [{"role": role, "content": content} for role, content in turns]
-    assert [(turn["role"], turn["content"]) for turn in folded(given)] == expected
+    assert tokenizer.decode(tokens[:shared]) == (
+        "<|im_start|>system\nRules.<|im_end|>\n<|im_start|>user\n"
+    )
 
 
 @pytest.mark.parametrize(

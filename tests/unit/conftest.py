@@ -4,7 +4,7 @@ only the test moves."""
 import asyncio
 import json
 import secrets
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ import pytest
 from edgeneuro.app import build_app
 from edgeneuro.errors import BodyTooLargeError
 from edgeneuro.gateway.agent_endpoint import AgentEndpoints
+from edgeneuro.gateway.cloudflare_api import CloudflareApi
+from edgeneuro.gateway.finetunes import FinetuneClient
+from edgeneuro.gateway.http import Fetch
 from edgeneuro.gateway.scripted import ScriptedGateway
 from edgeneuro.gateway.scripted_fetch import ScriptedFetch
 from edgeneuro.gateway.seam import ModelAnswer
@@ -26,6 +29,7 @@ from edgeneuro.web.response import Response
 
 SCHEMA = (Path(__file__).parents[2] / "schema.sql").read_text()
 ADMIN_TOKEN = "test-admin-token"
+CHUNK_BYTES = 1_000  # of a body that is read as it comes
 IT = {
     "id": "it_support",
     "name": "IT Support",
@@ -69,6 +73,12 @@ class Answered:
         return json.loads(self.text)
 
 
+async def no_chunks(limit: int) -> AsyncGenerator[bytes, None]:
+    """For requests that nobody reads as they come."""
+    for nothing in list[bytes]():
+        yield nothing
+
+
 async def text_of(response: Response) -> str:
     if isinstance(response.body, str):
         return response.body
@@ -86,7 +96,9 @@ class Product:
         gateway: ScriptedGateway | None = None,
         clock: Clock | None = None,
         access: CloudflareAccess | None = None,
+        cloudflare: Fetch | None = None,
     ) -> None:
+        """`cloudflare` answers for its REST API, else nobody does."""
         self.database = database
         self.gateway = gateway or ScriptedGateway()
         self.fetch = ScriptedFetch()
@@ -109,6 +121,10 @@ class Product:
             settings=settings,
             db=database,
             gateway=self.gateway,
+            finetunes=FinetuneClient(
+                CloudflareApi(cloudflare or ScriptedFetch(), settings, secret=self.secrets.get),
+                new_hex=secrets.token_hex,
+            ),
             endpoints=AgentEndpoints(
                 self.fetch, secret=self.secrets.get, now=self.clock, new_id=self._new_id
             ),
@@ -149,9 +165,14 @@ class Product:
                 raise BodyTooLargeError("The body is too large.")
             return raw
 
+        async def body_chunks(limit: int) -> AsyncGenerator[bytes, None]:
+            for at in range(0, len(raw), CHUNK_BYTES):
+                await read_body(limit)
+                yield raw[at : at + CHUNK_BYTES]
+
         path, _, query_string = path.partition("?")
         request = Request(
-            method, path, query_string, lambda name: sent.get(name.lower()), read_body
+            method, path, query_string, lambda name: sent.get(name.lower()), read_body, body_chunks
         )
         waiting: list[Coroutine[Any, Any, None]] = []
         response = await self.app.handle(request, waiting.append)

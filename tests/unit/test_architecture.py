@@ -10,6 +10,7 @@ PACKAGE = SRC / "edgeneuro"
 PLATFORM = {"workers", "js", "pyodide", "asgi"}
 # Each room, and the rooms that it may import from.
 HANDLERS = {
+    "adapter",
     "metrics",
     "gateway_feedback",
     "call",
@@ -47,10 +48,11 @@ ARROWS = {
         "settings",
     },
     "identity": {"store", "domain", "errors", "settings", "web"},
-    "gateway": {"domain", "errors", "settings"},
+    "gateway": {"adapter", "domain", "errors", "settings"},
     "store": {"classifier", "domain", "errors", "settings"},
     "domain": {"errors", "settings"},
     "web": {"domain", "errors", "settings"},
+    "adapter": set(),
     "errors": set(),
     "settings": set(),
     "metrics": set(),

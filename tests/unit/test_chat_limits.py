@@ -12,7 +12,7 @@ from edgeneuro.gateway.scripted import ScriptedGateway, Streamed
 from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest
 from edgeneuro.web.request import Request
 from tests.unit.chats import COST, LLAMA, TOOL, chat, streams, talks, user
-from tests.unit.conftest import Answered, Product, says
+from tests.unit.conftest import Answered, Product, no_chunks, says
 from tests.unit.test_chat_agents import answers, at_endpoint, by_a2a
 from tests.unit.test_limits import NO_TOKENS, NO_USD, create, limits, refused, usage
 
@@ -144,7 +144,7 @@ async def test_a_stream_that_is_left_keeps_what_was_reserved(product: Product) -
         return body
 
     headers = {"authorization": f"Bearer {key['key']}"}
-    request = Request("POST", "/v1/chat/completions", "", headers.get, read_body)
+    request = Request("POST", "/v1/chat/completions", "", headers.get, read_body, no_chunks)
     response = await product.app.handle(request, lambda work: work.close())
     assert not isinstance(response.body, str)
     reserved = 100_000 - int(response.headers["x-ratelimit-remaining-tokens"])

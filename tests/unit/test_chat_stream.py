@@ -47,7 +47,7 @@ from tests.unit.chats import (
     user,
 )
 from tests.unit.conftest import ADMIN_TOKEN as TOKEN
-from tests.unit.conftest import Product, says
+from tests.unit.conftest import Product, no_chunks, says
 
 
 async def opened(product: Product) -> AsyncGenerator[bytes, None]:
@@ -206,7 +206,7 @@ async def test_closing_the_response_is_enough(
         return body
 
     headers = {"authorization": f"Bearer {TOKEN}"}
-    request = Request("POST", "/v1/chat/completions", "", headers.get, read_body)
+    request = Request("POST", "/v1/chat/completions", "", headers.get, read_body, no_chunks)
     response = await product.app.handle(request, lambda work: work.close())
     assert not isinstance(response.body, str)
     capsys.readouterr()

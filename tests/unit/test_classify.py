@@ -23,7 +23,7 @@ from tests.unit.classifiers import (
     never_sure,
     select,
 )
-from tests.unit.conftest import ADMIN_TOKEN, Product, says
+from tests.unit.conftest import ADMIN_TOKEN, Product, no_chunks, says
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"
 
@@ -216,7 +216,7 @@ async def layer_of(product: Product, waiting: list[Coroutine[Any, Any, None]]) -
         return body
 
     header = {"authorization": f"Bearer {ADMIN_TOKEN}"}.get
-    request = Request("POST", "/v1/route", "", header, read_body)
+    request = Request("POST", "/v1/route", "", header, read_body, no_chunks)
     response = await product.app.handle(request, waiting.append)
     return response.headers["x-edgeneuro-layer"]
 

@@ -20,7 +20,7 @@ from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.synapsecore.reply import read_reply
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
-from tests.unit.conftest import ADMIN_TOKEN, Product, says
+from tests.unit.conftest import ADMIN_TOKEN, Product, no_chunks, says
 
 LABELS = {
     "My VPN is down": "it_support",
@@ -276,7 +276,7 @@ async def stream(product: Product, words: str, method: str = "GET") -> Response:
         return b""
 
     headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
-    request = Request(method, "/v1/datasets/export", words, headers.get, no_body)
+    request = Request(method, "/v1/datasets/export", words, headers.get, no_body, no_chunks)
     return await product.app.handle(request, lambda work: work.close())
 
 

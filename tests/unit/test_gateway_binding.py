@@ -42,7 +42,7 @@ class Binding:
         self.called = [gateway_id, log_id, fields]
 
 
-async def no_internet(method: str, url: str, headers: Any, body: bytes, /) -> HttpResponse:
+async def no_internet(method: str, url: str, headers: Any, body: Any, /) -> HttpResponse:
     raise AssertionError(url)
 
 

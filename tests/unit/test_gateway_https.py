@@ -53,7 +53,7 @@ class Internet:
         self.body: Any = None
 
     async def __call__(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, /
+        self, method: str, url: str, headers: Mapping[str, str], body: Any, /
     ) -> HttpResponse:
         self.method, self.url, self.headers = method, url, dict(headers)
         self.body = json.loads(body) if body else None

@@ -104,7 +104,7 @@ class AsgiFetch:
         self.sent: list[tuple[str, str, dict[str, str], Any]] = []
 
     async def __call__(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, /
+        self, method: str, url: str, headers: Mapping[str, str], body: Any, /
     ) -> AsgiResponse:
         self.sent.append((method, url, dict(headers), json.loads(body) if body else None))
         parts = urlsplit(url)

@@ -15,6 +15,7 @@ from transformers.utils import logging
 from local.catalogue import Model
 from local.engines.transformers_engine.conversation import Conversation
 from local.settings import SettingsError
+from trainer.templates import end_token_ids, give_template
 
 _DEFAULT_WINDOW = 4_096
 
@@ -32,16 +33,17 @@ class Base:
 def load_base(name: str, dtype: str) -> Base:
     """Raises SettingsError for what cannot be loaded, in one sentence."""
     source, file = _source(name)
-    _leave_a_core()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **file)
+        give_template(tokenizer)
         model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype), **file)
     except Exception as error:  # transformers raises anything on what is no model
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         text = f"LOCAL_AI_MODEL is {name!r}, but cannot be loaded: {first}"
         raise SettingsError(text) from error
+    _leave_a_core()
     return make_base(name, model, tokenizer)
 
 
@@ -56,8 +58,8 @@ def make_base(name: str, model: Any, tokenizer: Any) -> Base:
     config = model.config.get_text_config()
     window = int(getattr(config, "max_position_embeddings", None) or _DEFAULT_WINDOW)
     entry = Model(catalogue_id(name), "classic", json_mode=False, lora=True, context_window=window)
-    conversation = Conversation(tokenizer)
-    return Base(entry, model.eval(), conversation, _stop_ids(model, tokenizer, conversation))
+    stop_ids = _stop_ids(model, tokenizer)
+    return Base(entry, model.eval(), Conversation(tokenizer), stop_ids)
 
 
 def catalogue_id(name: str) -> str:
@@ -75,12 +77,8 @@ def _source(name: str) -> tuple[str, dict[str, str]]:
     return (str(path) if path.is_dir() else name), {}
 
 
-def _stop_ids(model: Any, tokenizer: Any, conversation: Conversation) -> frozenset[int]:
-    """What ends an answer: the ends of text, and what the chat template puts after a turn."""
-    ids: set[int] = set()
-    for given in (model.generation_config.eos_token_id, tokenizer.eos_token_id):
-        ids |= set(given) if isinstance(given, list) else {given}
-    after = conversation.after_a_turn()
-    special = set(tokenizer.all_special_ids) | set(tokenizer.get_added_vocab().values())
-    ids |= set(after[:1]) & special
-    return frozenset(number for number in ids if number is not None)
+def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """What ends an answer: as the model says, and as adapters are taught."""
+    given = model.generation_config.eos_token_id
+    own = given if isinstance(given, list) else [given]
+    return frozenset(token for token in [*own, *end_token_ids(tokenizer)] if token is not None)

@@ -1,4 +1,4 @@
-"""Messages as the tokens that a base model reads: by its chat template, or plainly without one."""
+"""Messages as the tokens that a base model reads."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from jinja2 import TemplateError
 
 from local.engines import Message
 from local.errors import AiError, bad_input
+from trainer.errors import TrainingError
+from trainer.templates import render
 
 _ROLES = {"developer": "system", "tool": "user"}
-_BETWEEN = "\n\n"
 _PROBES = ("0", "a")  # two last messages that have nothing in common
 _KEPT_HEADS = 64
 
@@ -24,7 +25,6 @@ class Conversation:
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
         self._heads: OrderedDict[str, list[int]] = OrderedDict()
-        self._takes_system = self._shows_system()
 
     def tokens(self, messages: Sequence[Message]) -> list[int]:
         return self._encode(self._render(_turns(messages)))
@@ -33,14 +33,6 @@ class Conversation:
         """How many of the tokens do not hang on the last message: instructions, examples."""
         head = self._head(_turns(messages))
         return _common(head, tokens)
-
-    def after_a_turn(self) -> list[int]:
-        """The tokens that the template puts after what the assistant said."""
-        if not self.tokenizer.chat_template:
-            return []
-        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "SAID"}]
-        text: str = self.tokenizer.apply_chat_template(turns, tokenize=False)
-        return self._encode(text.rpartition("SAID")[2])
 
     def _head(self, turns: list[Turn]) -> list[int]:
         key = json.dumps([turns[:-1], turns[-1]["role"]])
@@ -54,42 +46,13 @@ class Conversation:
         return self._heads[key]
 
     def _render(self, turns: list[Turn]) -> str:
-        if not self.tokenizer.chat_template:
-            return _BETWEEN.join([turn["content"] for turn in turns] + [""])
-        given = turns if self._takes_system else folded(turns)
         try:
-            return str(
-                self.tokenizer.apply_chat_template(
-                    given, tokenize=False, add_generation_prompt=True
-                )
-            )
-        except TemplateError as error:
+            return render(self.tokenizer, turns)
+        except (TrainingError, TemplateError) as error:
             raise bad_input(f"the model's chat template refuses the messages: {error}") from error
 
     def _encode(self, text: str) -> list[int]:
-        special = not self.tokenizer.chat_template  # else the template has written them
-        return list(self.tokenizer(text, add_special_tokens=special)["input_ids"])
-
-    def _shows_system(self) -> bool:
-        """Whether the template takes a system message; some refuse it, some leave it out."""
-        turns = [{"role": "system", "content": "RULES"}, {"role": "user", "content": "a"}]
-        try:
-            return "RULES" in self.tokenizer.apply_chat_template(turns, tokenize=False)
-        except (TemplateError, ValueError):  # ValueError: there is no template
-            return False
-
-
-def folded(turns: list[Turn]) -> list[Turn]:
-    """System texts before the first user message, a blank line between: as adapters are taught."""
-    texts = [turn["content"] for turn in turns if turn["role"] == "system"]
-    rest = [turn for turn in turns if turn["role"] != "system"]
-    if not texts:
-        return rest
-    at = next((at for at, turn in enumerate(rest) if turn["role"] == "user"), None)
-    if at is None:
-        return [{"role": "user", "content": _BETWEEN.join(texts)}, *rest]
-    content = _BETWEEN.join([*texts, rest[at]["content"]])
-    return [*rest[:at], {"role": "user", "content": content}, *rest[at + 1 :]]
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def require_room(tokens: Sequence[int], window: int) -> None:

@@ -7,9 +7,11 @@ from edgeneuro.services import Services
 from edgeneuro.store.answer_cache import CHATS, DECISIONS
 from edgeneuro.store.idempotency import purge_idempotency
 from edgeneuro.store.logs import delete_logs_before
+from edgeneuro.store.lora_files import purge_files
 from edgeneuro.store.usage import sum_finished_days
 
 _DAY_MS = 86_400_000
+_FILES_KEPT_DAYS = 7  # of an adapter that has failed and waits for another try
 
 
 async def run_maintenance(services: Services) -> None:
@@ -19,6 +21,7 @@ async def run_maintenance(services: Services) -> None:
         ("cache_purge", _purge_cache),
         ("chat_cache_purge", _purge_chat_cache),
         ("idempotency_purge", _purge_idempotency),
+        ("lora_files_purge", _purge_lora_files),
         ("log_retention", _delete_old_logs),
         ("day_sums", _sum_finished_days),
     )
@@ -39,6 +42,10 @@ async def _purge_chat_cache(services: Services) -> None:
 
 async def _purge_idempotency(services: Services) -> None:
     await purge_idempotency(services.db, now_ms=services.now_ms())
+
+
+async def _purge_lora_files(services: Services) -> None:
+    await purge_files(services.db, before_ms=services.now_ms() - _FILES_KEPT_DAYS * _DAY_MS)
 
 
 async def _delete_old_logs(services: Services) -> None:

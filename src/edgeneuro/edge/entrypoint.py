@@ -19,6 +19,8 @@ from edgeneuro.edge.requests import pass_over_rest, plain_request
 from edgeneuro.edge.responses import workers_response
 from edgeneuro.gateway.agent_endpoint import AgentEndpoints
 from edgeneuro.gateway.client import build_gateway
+from edgeneuro.gateway.cloudflare_api import CloudflareApi
+from edgeneuro.gateway.finetunes import FinetuneClient
 from edgeneuro.identity import Identity
 from edgeneuro.services import Failures, KeptRouting, Services, SteadyClock
 from edgeneuro.settings import read_settings
@@ -95,6 +97,9 @@ def _build_services(env: Any) -> Services:
             fetch=fetch,
             secret=secret,
             now=time.time,
+        ),
+        finetunes=FinetuneClient(
+            CloudflareApi(fetch, settings, secret=secret), new_hex=secrets.token_hex
         ),
         endpoints=AgentEndpoints(fetch, secret=secret, now=time.time, new_id=_new_id),
         rate_limiter=limiter,

@@ -3,14 +3,14 @@ for them any more."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import js
 from pyodide.ffi import JsException, to_js
 
 from edgeneuro.edge.values import js_object, unwrapped
-from edgeneuro.gateway.http import HttpResponse
+from edgeneuro.gateway.http import HttpResponse, SizedBody
 
 
 class JsHttpResponse:
@@ -54,7 +54,7 @@ class Fetcher:
         self._through = js if outbound is None else unwrapped(outbound)
 
     async def __call__(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, /
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | SizedBody, /
     ) -> HttpResponse:
         controller = js.AbortController.new()
         options: dict[str, Any] = {
@@ -63,10 +63,44 @@ class Fetcher:
             "redirect": "manual",
             "signal": controller.signal,
         }
+        if isinstance(body, SizedBody):
+            return await self._send(url, options, body, controller)
         if body:
             options["body"] = to_js(body)
+        return await self._fetch(url, options, controller)
+
+    async def _fetch(self, url: str, options: dict[str, Any], controller: Any) -> HttpResponse:
         asked = self._through.fetch(url, js_object(options))
         return JsHttpResponse(await stoppable(asked, controller), controller.abort)
+
+    async def _send(
+        self, url: str, options: dict[str, Any], body: SizedBody, controller: Any
+    ) -> HttpResponse:
+        """Each part is made when the one before has gone out. An answer may come before all of it
+        has; nothing more is made then."""
+        pipe = js.FixedLengthStream.new(body.size)
+        writing = asyncio.ensure_future(_write(body, pipe.writable.getWriter(), controller))
+        try:
+            return await self._fetch(url, {**options, "body": pipe.readable}, controller)
+        except OSError:
+            if writing.done() and not writing.cancelled():
+                writing.result()  # why it was broken off, where that is on our side
+            raise
+        finally:
+            writing.cancel()
+            await asyncio.wait([writing])
+
+
+async def _write(body: SizedBody, writer: Any, controller: Any) -> None:
+    """What fails in the making breaks the request off."""
+    try:
+        async with aclosing(body.chunks) as chunks:
+            async for chunk in chunks:
+                await writer.write(to_js(chunk))
+        await writer.close()
+    except Exception as error:
+        controller.abort(str(error))
+        raise
 
 
 async def stoppable(asked: Any, controller: Any) -> Any:

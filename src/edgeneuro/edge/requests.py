@@ -1,5 +1,6 @@
 """Requests as the product sees them, their bodies read within limits."""
 
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ def plain_request(raw: Any) -> Request:
         query_string=url.query,
         header=header,
         read_body=lambda limit: _read_body(raw, limit),
+        body_chunks=lambda limit: _chunks(raw, limit),
     )
 
 
@@ -37,26 +39,42 @@ async def pass_over_rest(raw: Any) -> None:
 
 
 async def _read_body(raw: Any, limit: int) -> bytes:
-    """The body. One that declares its length is read at once, since the runtime holds it to that;
-    any other is read no further than the limit."""
+    """The body. One that declares its length is read at once: the runtime holds it to that."""
     if not raw.body:
         return b""
-    length = raw.headers.get("content-length")
-    if isinstance(length, str) and length.isdecimal():
-        if int(length) > limit:
-            raise _too_large(limit)
-        content: bytes = (await raw.arrayBuffer()).to_bytes()
-        return content
+    if _length(raw) is None:
+        return b"".join([chunk async for chunk in _chunks(raw, limit)])
+    _require_within(raw, limit)
+    content: bytes = (await raw.arrayBuffer()).to_bytes()
+    return content
+
+
+async def _chunks(raw: Any, limit: int) -> AsyncGenerator[bytes, None]:
+    """The body as it comes, no further than the limit. What is left then is passed over later."""
+    if not raw.body:
+        return
+    _require_within(raw, limit)
     reader = raw.body.getReader()
-    parts: list[bytes] = []
     size = 0
-    while not (chunk := await reader.read()).done:
-        parts.append(chunk.value.to_bytes())
-        size += len(parts[-1])
-        if size > limit:
-            reader.releaseLock()
-            raise _too_large(limit)
-    return b"".join(parts)
+    try:
+        while not (chunk := await reader.read()).done:
+            content = chunk.value.to_bytes()
+            size += len(content)
+            if size > limit:
+                raise _too_large(limit)
+            yield content
+    finally:
+        reader.releaseLock()
+
+
+def _length(raw: Any) -> int | None:
+    length = raw.headers.get("content-length")
+    return int(length) if isinstance(length, str) and length.isdecimal() else None
+
+
+def _require_within(raw: Any, limit: int) -> None:
+    if (_length(raw) or 0) > limit:
+        raise _too_large(limit)
 
 
 def _too_large(limit: int) -> BodyTooLargeError:

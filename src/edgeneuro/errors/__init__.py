@@ -5,6 +5,7 @@ EdgeNeuroError
 ├── InvalidRequestError 400        what the client sent is wrong; `param` names the field
 │   ├── InvalidItemsError          some of many items are wrong, so none was taken
 │   ├── InvalidLinesError          some of a file's lines are wrong, so none was taken
+│   ├── AdapterRefusedError        the rules refuse an adapter's files, so nothing was made of them
 │   ├── BodyTooLargeError 413
 │   └── MethodNotAllowedError 405
 ├── UnauthenticatedError 401       no key, or not a right one
@@ -34,6 +35,7 @@ EdgeNeuroError
 """
 
 from edgeneuro.errors.own import (
+    AdapterRefusedError,
     BodyTooLargeError,
     BudgetExceededError,
     ConflictError,
@@ -72,6 +74,7 @@ from edgeneuro.errors.upstream import (
 )
 
 __all__ = [
+    "AdapterRefusedError",
     "BodyTooLargeError",
     "BudgetExceededError",
     "ConflictError",

@@ -62,6 +62,19 @@ class InvalidLinesError(InvalidRequestError):
         return {"errors": told, "error_count": len(self.faults)}
 
 
+class AdapterRefusedError(InvalidRequestError):
+    """The rules refuse an adapter's files; `checks` are all rules with what was found."""
+
+    code = "adapter_refused"
+
+    def __init__(self, message: str, checks: Sequence[dict[str, Any]], *, param: str) -> None:
+        super().__init__(message, param=param)
+        self.checks = checks
+
+    def details(self) -> dict[str, Any]:
+        return {"checks": list(self.checks)}
+
+
 class BodyTooLargeError(InvalidRequestError):
     status = 413
     code = "body_too_large"

@@ -1,21 +1,19 @@
 """The Gateway of the seam: picks the way, holds the time limits, reads what comes back within
 bounds, and lets no error but ours leave."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from edgeneuro.domain.catalogue import BaseModelFacts
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.errors import (
     InvalidOutputError,
-    UpstreamError,
     UpstreamNotConfiguredError,
-    UpstreamTimeoutError,
 )
 from edgeneuro.gateway.answers import read_answer
 from edgeneuro.gateway.binding import AiBinding, BindingTransport
+from edgeneuro.gateway.bounded import bounded
 from edgeneuro.gateway.catalogue import read_catalogue
 from edgeneuro.gateway.deltas import play_whole, read_deltas
 from edgeneuro.gateway.http import Fetch, HttpResponse, read_start, read_whole
@@ -23,7 +21,7 @@ from edgeneuro.gateway.https import HttpsTransport
 from edgeneuro.gateway.retry_after import read_retry_after
 from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest, ModelStream
 from edgeneuro.gateway.transport import Transport
-from edgeneuro.gateway.upstream_errors import WORKERS_AI, raised_error, upstream_error
+from edgeneuro.gateway.upstream_errors import WORKERS_AI, upstream_error
 from edgeneuro.gateway.vendors import CLOUDFLARE_TOKEN, is_own_workers_ai, vendor_name
 from edgeneuro.settings import Settings
 
@@ -48,21 +46,6 @@ def build_gateway(
     )
 
 
-@asynccontextmanager
-async def _translated(seconds: float, *, vendor: str) -> AsyncIterator[None]:
-    """What is thrown, and taking too long, in our words."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except UpstreamError:
-        raise
-    except TimeoutError as error:
-        message = f"{vendor} gave no answer within {seconds * 1000:.0f} ms."
-        raise UpstreamTimeoutError(message) from error
-    except Exception as error:
-        raise raised_error(str(error), vendor=vendor) from error
-
-
 class GatewayClient:
     """`own` reaches this account's Workers AI without a token, or is None; everything else goes
     over HTTPS. `secret(name)` gives a Worker secret, `now` unix seconds."""
@@ -81,11 +64,11 @@ class GatewayClient:
         self._now = now
 
     async def run(self, request: ModelRequest, /) -> ModelAnswer:
-        async with _translated(request.timeout_ms / 1000, vendor=vendor_name(request)):
+        async with bounded(request.timeout_ms / 1000, vendor=vendor_name(request)):
             return await self._read(await self._send(request, stream=False), request)
 
     async def stream(self, request: ModelRequest, /) -> ModelStream:
-        async with _translated(request.timeout_ms / 1000, vendor=vendor_name(request)):
+        async with bounded(request.timeout_ms / 1000, vendor=vendor_name(request)):
             response = await self._send(request, stream=True)
             deltas = await self._deltas(response, request)
             await anext(deltas)  # says that the first part is there
@@ -99,7 +82,7 @@ class GatewayClient:
         """One call of AI Gateway, which asks each in order, for its own time at most, until one
         answers; `takes` tells which may be asked so. Raises what the last one failed with."""
         seconds = sum(request.timeout_ms for request in requests) / 1000
-        async with _translated(seconds, vendor="AI Gateway"):
+        async with bounded(seconds, vendor="AI Gateway"):
             response = await self._https.send_any(requests)
             await self._require_ok(response, vendor=vendor_name(requests[-1]))
             step = response.header("cf-aig-step") or ""
@@ -112,7 +95,7 @@ class GatewayClient:
         found: list[BaseModelFacts] = []
         for page in range(1, _MOST_PAGES + 1):
             query = {"task": "Text Generation", "page": page, "per_page": _PAGE_SIZE}
-            async with _translated(_CONTROL_SECONDS, vendor=WORKERS_AI):
+            async with bounded(_CONTROL_SECONDS, vendor=WORKERS_AI):
                 entries: Any = await self._workers_ai().models(query)
             if not isinstance(entries, list):
                 raise InvalidOutputError("Workers AI's catalogue is of a shape that is not known.")
@@ -123,7 +106,7 @@ class GatewayClient:
 
     async def patch_log(self, log_id: str, /, *, feedback: int, score: int | None = None) -> None:
         fields = {"feedback": feedback} | ({} if score is None else {"score": score})
-        async with _translated(_CONTROL_SECONDS, vendor="AI Gateway"):
+        async with bounded(_CONTROL_SECONDS, vendor="AI Gateway"):
             await self._workers_ai().patch_log(log_id, fields)
 
     def _workers_ai(self) -> Transport:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Protocol
 
 from edgeneuro.errors import InvalidOutputError
@@ -18,9 +19,17 @@ class HttpResponse(Protocol):
     def chunks(self) -> AsyncGenerator[bytes, None]: ...
 
 
+@dataclass(frozen=True)
+class SizedBody:
+    """A body that is sent as it is made: `size` bytes in all."""
+
+    size: int
+    chunks: AsyncGenerator[bytes, None]
+
+
 class Fetch(Protocol):
     async def __call__(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, /
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | SizedBody, /
     ) -> HttpResponse:
         """Follows no redirect; an empty body is none. Raises OSError where the network fails. A
         caller that no longer waits has stopped the upstream."""

@@ -7,23 +7,19 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from edgeneuro.domain.url import require_public_https
-from edgeneuro.errors import UpstreamError, UpstreamNotConfiguredError
+from edgeneuro.errors import UpstreamNotConfiguredError
+from edgeneuro.gateway.cloudflare_api import CloudflareApi
 from edgeneuro.gateway.gateway_headers import cache_headers, log_headers, metadata_headers
-from edgeneuro.gateway.http import Fetch, HttpResponse, read_whole
+from edgeneuro.gateway.http import Fetch, HttpResponse
 from edgeneuro.gateway.seam import ModelRequest
-from edgeneuro.gateway.upstream_errors import upstream_error
 from edgeneuro.gateway.vendors import (
-    CLOUDFLARE_TOKEN,
     authorization,
     body_of,
     direct_url,
     gateway_step,
-    require_secret,
 )
 from edgeneuro.settings import Settings
 
-_API = "https://api.cloudflare.com/client/v4/accounts"
-_MOST_CATALOGUE_BYTES = 8_000_000
 _JSON = {"content-type": "application/json"}
 
 
@@ -34,6 +30,7 @@ class HttpsTransport:
         self._fetch = fetch
         self._settings = settings
         self._secret = secret
+        self._api = CloudflareApi(fetch, settings, secret=secret)
 
     async def send(self, request: ModelRequest, /, *, stream: bool) -> HttpResponse:
         body = body_of(request, stream=stream)
@@ -68,17 +65,12 @@ class HttpsTransport:
         return await self._post(self._gateway_url(), headers, steps)
 
     async def models(self, query: dict[str, Any], /) -> Any:
-        url = f"{self._account_url()}/ai/models/search?{urlencode(query)}"
-        response = await self._fetch("GET", url, self._api_headers(), b"")
-        return _result(response, await read_whole(response, limit=_MOST_CATALOGUE_BYTES))
+        return await self._api.call("GET", f"ai/models/search?{urlencode(query)}")
 
     async def patch_log(self, log_id: str, fields: dict[str, int], /) -> None:
         gateway = quote(self._settings.gateway_id, safe="")
         path = f"ai-gateway/gateways/{gateway}/logs/{quote(log_id, safe='')}"
-        url = f"{self._account_url()}/{path}"
-        body = json.dumps(fields).encode()
-        response = await self._fetch("PATCH", url, self._api_headers(), body)
-        _result(response, await read_whole(response, limit=_MOST_CATALOGUE_BYTES))
+        await self._api.call("PATCH", path, json.dumps(fields).encode())
 
     async def _post(self, url: str, headers: dict[str, str], body: Any) -> HttpResponse:
         try:  # again at every call: a row may have been edited by hand
@@ -108,29 +100,3 @@ class HttpsTransport:
     def _gateway_credential(self) -> dict[str, str]:
         token = self._secret("AI_GATEWAY_TOKEN")
         return {"cf-aig-authorization": f"Bearer {token}"} if token else {}
-
-    def _account_url(self) -> str:
-        account = self._settings.cloudflare_account_id
-        if not account:
-            raise UpstreamNotConfiguredError(
-                "CLOUDFLARE_ACCOUNT_ID is empty; set it in wrangler.toml."
-            )
-        return f"{_API}/{quote(account, safe='')}"
-
-    def _api_headers(self) -> dict[str, str]:
-        return {
-            **_JSON,
-            "authorization": f"Bearer {require_secret(CLOUDFLARE_TOKEN, self._secret)}",
-        }
-
-
-def _result(response: HttpResponse, body: bytes) -> Any:
-    """What Cloudflare's REST API wraps."""
-    text = body.decode(errors="replace")
-    if response.status != 200:
-        raise upstream_error(response.status, text, vendor="Cloudflare")
-    try:
-        parsed = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UpstreamError("Cloudflare's answer is not JSON.") from error
-    return parsed.get("result") if isinstance(parsed, dict) else None

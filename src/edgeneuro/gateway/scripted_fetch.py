@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgeneuro.gateway.http import SizedBody
+
 
 @dataclass(frozen=True)
 class ScriptedResponse:
@@ -42,9 +44,10 @@ class ScriptedFetch:
         self._script.extend(script)
 
     async def __call__(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, /
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | SizedBody, /
     ) -> "PlayedResponse":
-        self.requests.append(Fetched(method, url, dict(headers), body))
+        sent = body if isinstance(body, bytes) else await _whole(body)
+        self.requests.append(Fetched(method, url, dict(headers), sent))
         step = self._script.popleft() if self._script else OSError("The script has ended.")
         if step is None:
             await asyncio.Event().wait()
@@ -52,6 +55,14 @@ class ScriptedFetch:
             raise step
         assert step is not None
         return PlayedResponse(step, self)
+
+
+async def _whole(body: SizedBody) -> bytes:
+    """As the runtime does, it holds a body to its size."""
+    content = b"".join([chunk async for chunk in body.chunks])
+    if len(content) != body.size:
+        raise OSError("The body is not of the size that it said.")
+    return content
 
 
 class PlayedResponse:

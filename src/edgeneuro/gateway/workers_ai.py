@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from edgeneuro.adapter.bases import find_base
+from edgeneuro.adapter.messages import fold_system
 from edgeneuro.gateway.seam import ModelRequest
 
 # What text generation models take; anything else of OpenAI's (user, store, n, …) is left out.
@@ -26,7 +28,7 @@ _KNOWN = frozenset(
 
 def text_generation_inputs(request: ModelRequest, *, stream: bool = False) -> dict[str, Any]:
     given = request.parameters
-    inputs: dict[str, Any] = {"messages": [_message(message) for message in request.messages]}
+    inputs: dict[str, Any] = {"messages": [_message(message) for message in _messages(request)]}
     inputs |= {name: value for name, value in given.items() if name in _KNOWN}
     if given.get("max_completion_tokens") is not None:
         inputs["max_tokens"] = given["max_completion_tokens"]
@@ -39,6 +41,14 @@ def text_generation_inputs(request: ModelRequest, *, stream: bool = False) -> di
         # Models of the older kind tell their usage anyway, and pass over what they do not know.
         inputs |= {"stream": True, "stream_options": {"include_usage": True}}
     return inputs
+
+
+def _messages(request: ModelRequest) -> list[dict[str, Any]]:
+    """As the adapter was trained: some bases' chat templates have no place for a system message."""
+    base = None if request.adapter is None else find_base(request.model)
+    if base is None or base.system_role:
+        return request.messages
+    return fold_system(request.messages)
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from edgeneuro.errors import InvalidItemsError, InvalidRequestError, ItemFault
 from edgeneuro.web.response import Reply, Response
+from edgeneuro.web.upload import Upload
 
 _MOST_FAULTS = 1_000
 _CODES = {
@@ -23,13 +24,13 @@ _CODES = {
 
 class Handler:
     """`body`, `query` and `content` are the models of its signature; None where it has none. A
-    body of the type bytes is handed on as it came; `streams` tells that the answer may come as
-    events instead."""
+    body of the type bytes is handed on as it came, one of the type Upload as it comes; `streams`
+    tells that the answer may come as events instead."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         hints = get_type_hints(function)
-        self.body: type[BaseModel] | type[bytes] | None = hints.get("body")
+        self.body: type[BaseModel] | type[bytes] | type[Upload] | None = hints.get("body")
         self.query: type[BaseModel] | None = hints.get("query")
         returns = get_args(hints["return"])
         self.streams = get_origin(hints["return"]) is UnionType and Response in returns
@@ -37,12 +38,15 @@ class Handler:
         self.summary = (inspect.getdoc(function) or "").strip()
 
     async def __call__(
-        self, call: Any, body: bytes, query_string: str, path_values: dict[str, str]
+        self, call: Any, body: bytes | Upload, query_string: str, path_values: dict[str, str]
     ) -> Any:
         arguments: dict[str, Any] = dict(path_values)
         if self.body is not None:
             model = self.body
-            arguments["body"] = parse_body(model, body) if issubclass(model, BaseModel) else body
+            if isinstance(body, bytes) and issubclass(model, BaseModel):
+                arguments["body"] = parse_body(model, body)
+            else:
+                arguments["body"] = body
         if self.query is not None:
             arguments["query"] = parse_query(self.query, query_string)
         return await self.function(call, **arguments)
@@ -54,14 +58,14 @@ def parse_body(model: type[BaseModel], body: bytes) -> BaseModel:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        raise _invalid_request(error) from error
+        raise invalid_request(error) from error
 
 
 def parse_query(model: type[BaseModel], query_string: str) -> BaseModel:
     try:
         return model.model_validate(dict(parse_qsl(query_string, keep_blank_values=True)))
     except ValidationError as error:
-        raise _invalid_request(error) from error
+        raise invalid_request(error) from error
 
 
 def _content(returns: Any) -> type[BaseModel] | None:
@@ -72,7 +76,7 @@ def _content(returns: Any) -> type[BaseModel] | None:
     return returns if is_model else None
 
 
-def _invalid_request(error: ValidationError) -> InvalidRequestError:
+def invalid_request(error: ValidationError) -> InvalidRequestError:
     """The first fault, named by its field; of a list, the faults of all items."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
     faults = [

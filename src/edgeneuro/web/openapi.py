@@ -9,6 +9,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from edgeneuro.web.auth import Access
 from edgeneuro.web.routing import Found, RouteTable
+from edgeneuro.web.upload import Upload
 
 _REF = "#/components/schemas/{model}"
 _SECURITY_SCHEMES = {
@@ -45,14 +46,25 @@ class FaultDetail(BaseModel):
     message: str
 
 
+class CheckDetail(BaseModel):
+    """What a rule says of an adapter's files."""
+
+    rule: str
+    passed: bool | None
+    found: str
+    message: str
+
+
 class Error(BaseModel):
     """`errors` is there where many items or lines were sent and some are wrong (of a file's lines
-    the first 100, and `error_count` is how many there are)."""
+    the first 100, and `error_count` is how many there are), `checks` where an adapter was
+    refused."""
 
     error: ErrorDetail
     request_id: str
     errors: list[FaultDetail] = []
     error_count: int = 0
+    checks: list[CheckDetail] = []
 
 
 def openapi_document(table: RouteTable, version: str) -> str:
@@ -115,11 +127,11 @@ def _operation(found: Found, refs: dict[type[BaseModel], Any]) -> dict[str, Any]
 
 
 def _body_content(
-    body: type[BaseModel] | type[bytes], refs: dict[type[BaseModel], Any]
+    body: type[BaseModel] | type[bytes] | type[Upload], refs: dict[type[BaseModel], Any]
 ) -> dict[str, Any]:
     if issubclass(body, BaseModel):
         return {"application/json": {"schema": refs[body]}}
-    return {"application/octet-stream": {}}
+    return {"multipart/form-data" if body is Upload else "application/octet-stream": {}}
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:

@@ -1,0 +1,181 @@
+"""The rules about `adapter_config.json`, one function each; none of them raises."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from edgeneuro.adapter.bases import COMMON_RANK, MAX_RANK, MODULES, find_base
+from edgeneuro.adapter.checks import Check, Facts, failed, passed, unjudged
+from edgeneuro.adapter.strict_json import InvalidJsonError, loads, shown
+
+MAX_CONFIG_BYTES = 1_000_000
+
+_MAX_DEPTH = 20
+_NAME = re.compile(r"[A-Za-z0-9_.]{1,100}")
+# Beside plain LoRA: each changes what the two matrices mean, so that a server that passes the key
+# over answers something else than what was trained.
+_PLAIN: Mapping[str, str] = {
+    "use_dora": "train without DoRA",
+    "use_rslora": "train without it, or write lora_alpha times the root of r as lora_alpha",
+    "use_qalora": "train without QALoRA",
+    "use_bdlora": "train without BD-LoRA",
+    "lora_bias": "train without it",
+    "fan_in_fan_out": "train on a base with linear layers",
+    "trainable_token_indices": "train no embeddings",
+    "target_parameters": "name modules in target_modules instead",
+    "layer_replication": "train on the base's own layers",
+    "alora_invocation_tokens": "train a LoRA that is always on",
+    "arrow_config": "train one plain LoRA",
+    "kasa_config": "train without KaSA",
+    "monteclora_config": "train without MonteCLoRA",
+}
+# PEFT changes the base's own weights for these, and an adapter without a conversion needs those.
+_CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+
+
+def read_config(data: bytes) -> dict[str, Any]:
+    """Raises InvalidJsonError."""
+    if len(data) > MAX_CONFIG_BYTES:
+        raise InvalidJsonError(f"has {len(data)} bytes, more than {MAX_CONFIG_BYTES}")
+    config = loads(data, max_depth=_MAX_DEPTH)
+    if not isinstance(config, dict):
+        raise InvalidJsonError(f"is no JSON object but {shown(config)}")
+    return config
+
+
+def check_peft_type(config: Mapping[str, Any]) -> Check:
+    rule, kind = "peft_type", config.get("peft_type")
+    if kind != "LORA":
+        return failed(
+            rule, shown(kind), f"peft_type is {shown(kind)}; Workers AI takes LORA. Train a LoRA."
+        )
+    task = config.get("task_type")
+    if task not in (None, "CAUSAL_LM"):
+        return failed(rule, shown(task), f"task_type is {shown(task)}; train for CAUSAL_LM.")
+    for key, mend in _PLAIN.items():
+        if config.get(key):
+            found = shown(config[key])
+            return failed(
+                rule, f"{key} {found}", f"{key} is {found}, which is not plain LoRA; {mend}."
+            )
+    bias = config.get("bias", "none")
+    if bias != "none":
+        return failed(rule, f"bias {shown(bias)}", f'bias is {shown(bias)}; train with "none".')
+    start = config.get("init_lora_weights")
+    if isinstance(start, str) and start.lower().startswith(_CHANGES_BASE):
+        return failed(
+            rule,
+            f"init_lora_weights {shown(start)}",
+            f"init_lora_weights is {shown(start)}, which changes the base too; save it with"
+            " path_initial_model_for_weight_conversion, or train with true.",
+        )
+    return passed(rule, "LORA")
+
+
+def check_rank(config: Mapping[str, Any], facts: Facts) -> Check:
+    pattern = config.get("rank_pattern")
+    if pattern:
+        return failed(
+            "rank",
+            f"rank_pattern {shown(pattern)}",
+            f"rank_pattern is {shown(pattern)}; train all modules with the one rank r.",
+        )
+    return judge_rank(config.get("r"), facts.base)
+
+
+def judge_rank(rank: object, name: str) -> Check:
+    rule, base = "rank", find_base(name)
+    most = MAX_RANK if base is None else base.max_rank
+    if type(rank) is not int or rank < 1:
+        return failed(
+            rule, shown(rank), f"r is {shown(rank)}; it is a whole number from 1 to {most}."
+        )
+    if rank > most:
+        whose = "Workers AI" if base is None else base.id
+        return failed(
+            rule,
+            shown(rank),
+            f"The rank is {shown(rank)}; {whose} takes at most {most}. Train again with rank"
+            f" {most}.",
+        )
+    if base is None and rank > COMMON_RANK:
+        return unjudged(
+            rule,
+            str(rank),
+            f"Every base takes rank {COMMON_RANK}; what {shown(name)} takes is not known.",
+        )
+    return passed(rule, f"{rank} of at most {most}")
+
+
+def check_alpha(config: Mapping[str, Any]) -> Check:
+    pattern = config.get("alpha_pattern")
+    if pattern:
+        return failed(
+            "alpha",
+            f"alpha_pattern {shown(pattern)}",
+            f"alpha_pattern is {shown(pattern)}; train all modules with the one lora_alpha.",
+        )
+    return judge_alpha(config.get("lora_alpha"))
+
+
+def judge_alpha(alpha: object) -> Check:
+    if type(alpha) not in (int, float) or not 0 < alpha < 1e6:  # type: ignore[operator]
+        return failed(
+            "alpha",
+            shown(alpha),
+            f"lora_alpha is {shown(alpha)}; it is a number above 0, usually once or twice the"
+            " rank.",
+        )
+    return passed("alpha", shown(alpha))
+
+
+def check_target_modules(config: Mapping[str, Any], facts: Facts) -> Check:
+    saved = config.get("modules_to_save")
+    if saved:
+        return failed(
+            "target_modules",
+            f"modules_to_save {shown(saved)}",
+            f"modules_to_save is {shown(saved)}; Workers AI takes low-rank matrices alone. Train"
+            " without it.",
+        )
+    return judge_target_modules(config.get("target_modules"), facts.base)
+
+
+def judge_target_modules(modules: object, name: str) -> Check:
+    rule, base = "target_modules", find_base(name)
+    known = MODULES if base is None else tuple(base.shapes)
+    names = ", ".join(known)
+    if isinstance(modules, str):
+        return failed(
+            rule,
+            shown(modules),
+            f"target_modules is the text {shown(modules)}; list the names, out of {names}.",
+        )
+    found = usable_modules(modules)
+    if not found:
+        return failed(
+            rule,
+            shown(modules),
+            f"target_modules is {shown(modules)}; it is a list of names, each once, out of"
+            f" {names}.",
+        )
+    strange = [each for each in found if each not in known]
+    if strange and base is not None:
+        return failed(
+            rule,
+            shown(strange),
+            f"target_modules has {shown(strange)}; {base.id} takes {names}. Train on these.",
+        )
+    if strange:
+        return unjudged(
+            rule, ", ".join(found), f"Whether {shown(name)} has {shown(strange)} is not known."
+        )
+    return passed(rule, ", ".join(found))
+
+
+def usable_modules(found: object) -> tuple[str, ...]:
+    """Those of a list of different names; nothing for anything else."""
+    if not isinstance(found, list | tuple | set | frozenset):
+        return ()
+    names = sorted(each for each in found if isinstance(each, str) and _NAME.fullmatch(each))
+    return tuple(names) if len(set(names)) == len(found) else ()

@@ -1,0 +1,217 @@
+"""The pre-flight: what Workers AI would refuse, or answer wrongly from, is found before an upload.
+
+It sees the configuration, the weights up to their header's end (`safetensors.header_end`) and their
+size; no weight is read, nothing of a file is executed, and no file makes it raise.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from edgeneuro.adapter import base_rules, config_rules, weights_rules
+from edgeneuro.adapter.bases import count_parameters, find_base
+from edgeneuro.adapter.checks import (
+    CONFIG_FILE,
+    RULES,
+    WEIGHTS_FILE,
+    Check,
+    Facts,
+    Report,
+    failed,
+    passed,
+    unjudged,
+)
+from edgeneuro.adapter.safetensors import Header, InvalidSafetensorsError, read_header
+from edgeneuro.adapter.strict_json import InvalidJsonError, shown
+
+__all__ = [
+    "CONFIG_FILE",
+    "RULES",
+    "WEIGHTS_FILE",
+    "Check",
+    "Facts",
+    "Report",
+    "check_adapter",
+    "check_plan",
+    "predict_bytes",
+]
+
+_Config = Mapping[str, Any]
+_OF_CONFIG: dict[str, Callable[[_Config, Facts], Check]] = {
+    "peft_type": lambda config, facts: config_rules.check_peft_type(config),
+    "rank": config_rules.check_rank,
+    "alpha": lambda config, facts: config_rules.check_alpha(config),
+    "target_modules": config_rules.check_target_modules,
+    "model_type": base_rules.check_model_type,
+    "base_match": base_rules.check_base_match,
+    "not_quantised": base_rules.check_not_quantised,
+}
+_HEADER_BYTES_A_TENSOR = 160
+
+
+def check_adapter(
+    *,
+    names: Sequence[str],
+    config: bytes | None,
+    weights_start: bytes | None,
+    weights_size: int | None,
+    facts: Facts,
+) -> Report:
+    """One check of each rule, in the order of RULES. `names` are the files that there are; None
+    stands for one that is not there."""
+    fields, config_check = _read_config(config)
+    header, format_check = _read_weights(weights_start, weights_size)
+    checks = [
+        _check_files(names),
+        config_check,
+        format_check,
+        base_rules.check_base_supports_lora(facts),
+    ]
+    checks += _check_config(fields, facts)
+    checks.append(_check_size(weights_size))
+    checks += _check_weights(header, fields or {}, facts)
+    checks.append(_check_slots(facts))
+    fields = fields or {}
+    return Report(
+        checks=tuple(sorted(checks, key=lambda check: RULES.index(check.rule))),
+        rank=_usable_rank(fields),
+        target_modules=config_rules.usable_modules(fields.get("target_modules")),
+        model_type=base_rules.usable_model_type(fields.get("model_type")),
+        parameters=None if header is None else sum(each.elements for each in header.tensors),
+    )
+
+
+def _check_files(names: Sequence[str]) -> Check:
+    rule, wanted = "files", (CONFIG_FILE, WEIGHTS_FILE)
+    missing = [name for name in wanted if name not in names]
+    if not missing:
+        return passed(rule, " and ".join(wanted))
+    found = ", ".join(shown(name) for name in sorted(names)[:5]) or "none"
+    mend = "Both files have exactly these names."
+    if WEIGHTS_FILE in missing and any(name.endswith((".bin", ".pt", ".pth")) for name in names):
+        mend = "PyTorch's own files are not taken: save with safe_serialization=True."
+    elif any(name.endswith(".safetensors") for name in names) and WEIGHTS_FILE in missing:
+        mend = f"Rename the weights to {WEIGHTS_FILE}."
+    return failed(rule, found, f"{' and '.join(missing)} is not among the files ({found}). {mend}")
+
+
+def _read_config(data: bytes | None) -> tuple[dict[str, Any] | None, Check]:
+    rule = "config_json"
+    if data is None:
+        return None, unjudged(rule, "", f"There is no {CONFIG_FILE}.")
+    try:
+        return config_rules.read_config(data), passed(rule, f"{len(data):,} bytes")
+    except InvalidJsonError as error:
+        message = f"{CONFIG_FILE} {error}. Take the file that PEFT's save_pretrained writes."
+        return None, failed(rule, f"{len(data):,} bytes", message)
+
+
+def _read_weights(start: bytes | None, size: int | None) -> tuple[Header | None, Check]:
+    rule = "weights_format"
+    if start is None or size is None:
+        return None, unjudged(rule, "", f"There is no {WEIGHTS_FILE}.")
+    other = weights_rules.other_format(start)
+    mend = "Save the adapter with PEFT's save_pretrained and safe_serialization=True."
+    if other is not None:
+        return None, failed(rule, other, f"{WEIGHTS_FILE} is {other}. {mend}")
+    try:
+        header = read_header(start, size)
+    except InvalidSafetensorsError as error:
+        return None, failed(rule, "no safetensors file", f"{WEIGHTS_FILE} {error}. {mend}")
+    return header, passed(rule, f"safetensors, a header of {header.end:,} bytes")
+
+
+def _check_config(fields: _Config | None, facts: Facts) -> Iterator[Check]:
+    for rule, check in _OF_CONFIG.items():
+        if fields is None:
+            yield unjudged(rule, "", f"There is no {CONFIG_FILE} to read.")
+        else:
+            yield check(fields, facts)
+
+
+def _check_size(size: int | None) -> Check:
+    if size is None:
+        return unjudged("size", "", f"There is no {WEIGHTS_FILE}.")
+    return weights_rules.check_size(size)
+
+
+def _check_weights(header: Header | None, fields: _Config, facts: Facts) -> list[Check]:
+    if header is None:
+        why = "The weights have no header to read."
+        return [unjudged(rule, "", why) for rule in ("tensors", "dtype", "shapes")]
+    base = find_base(facts.base)
+    modules = config_rules.usable_modules(fields.get("target_modules"))
+    part = bool(fields.get("layers_to_transform") or fields.get("exclude_modules"))
+    return [
+        weights_rules.check_tensors(header, modules, part=part, base=base),
+        weights_rules.check_dtype(header),
+        weights_rules.check_shapes(header, _usable_rank(fields), base),
+    ]
+
+
+def _usable_rank(fields: _Config) -> int | None:
+    rank = fields.get("r")
+    return rank if type(rank) is int and 0 < rank < 2**31 else None
+
+
+def _check_slots(facts: Facts) -> Check:
+    rule, used = "slots", facts.slots_used
+    if used is None:
+        return unjudged(rule, "", "Nobody asked Cloudflare how many finetunes the account has.")
+    found = f"{used} of {facts.slots} used"
+    if used >= facts.slots:
+        return failed(
+            rule,
+            found,
+            f"The account has {used} of {facts.slots} finetunes. Ask Cloudflare to remove some,"
+            " or for more.",
+        )
+    return passed(rule, found)
+
+
+def check_plan(
+    *,
+    rank: int,
+    target_modules: Sequence[str] | str,
+    base: str,
+    alpha: float | None = None,
+    parameters: int | None = None,
+    bytes_each: int = 4,
+) -> list[Check]:
+    """The same rules before a training: rank, alpha (where given), target_modules,
+    base_supports_lora and size. `base` is its id at Cloudflare or on the Hub. `parameters` is the
+    adapter's count where the base's sizes are not known here, `bytes_each` what one is saved in."""
+    modules = target_modules if isinstance(target_modules, str) else list(target_modules)
+    checks = [config_rules.judge_rank(rank, base)]
+    if alpha is not None:
+        checks.append(config_rules.judge_alpha(alpha))
+    checks.append(config_rules.judge_target_modules(modules, base))
+    known = find_base(base)
+    facts = Facts(base=base if known is None else known.id)
+    checks.append(base_rules.check_base_supports_lora(facts))
+    size = predict_bytes(
+        rank=rank, target_modules=modules, base=base, parameters=parameters, bytes_each=bytes_each
+    )
+    if size is None:
+        checks.append(unjudged("size", "", f"The sizes of {base} are not known here."))
+    else:
+        checks.append(weights_rules.check_size(size))
+    return checks
+
+
+def predict_bytes(
+    *,
+    rank: int,
+    target_modules: Sequence[str] | str,
+    base: str,
+    parameters: int | None = None,
+    bytes_each: int = 4,
+) -> int | None:
+    """Of the weights file; None where neither `parameters` nor the base's sizes are known."""
+    known = find_base(base)
+    modules = config_rules.usable_modules(target_modules)
+    if parameters is not None:
+        return parameters * bytes_each
+    if known is None or not modules or not set(modules) <= set(known.shapes):
+        return None
+    count = count_parameters(rank, modules, layers=known.layers, shapes=known.shapes)
+    return count * bytes_each + 2 * known.layers * len(modules) * _HEADER_BYTES_A_TENSOR

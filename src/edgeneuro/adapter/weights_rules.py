@@ -1,0 +1,269 @@
+"""The rules about `adapter_model.safetensors`, by its header and size alone; none of them raises.
+
+Names are PEFT's: `base_model.model.model.layers.N.self_attn.q_proj.lora_A.weight`, (rank, in), and
+`lora_B`, (out, rank); a model with eyes has its layers under `language_model`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from edgeneuro.adapter.bases import MAX_WEIGHTS_BYTES, LoraBase
+from edgeneuro.adapter.checks import Check, failed, passed, unjudged
+from edgeneuro.adapter.safetensors import Header, Tensor
+from edgeneuro.adapter.strict_json import shown
+
+DTYPES = ("F32", "F16", "BF16")
+
+_NAME = re.compile(
+    r"base_model\.model\.(?P<nested>model\.language_model\.|language_model\.model\.)?(?:model\.)?"
+    r"layers\.(?P<layer>[0-9]{1,4})\.(?P<block>[A-Za-z0-9_]{1,40})\.(?P<module>[A-Za-z0-9_]{1,40})"
+    r"\.lora_(?P<half>[AB])\.weight"
+)
+# By how they begin; a pickle and a zip can run code where they are loaded.
+_OTHER_FORMATS = (
+    (b"PK\x03\x04", "a zip archive, as PyTorch's .bin files are"),
+    (b"\x80\x02", "a Python pickle, as older PyTorch files are"),
+    (b"\x80\x03", "a Python pickle"),
+    (b"\x80\x04", "a Python pickle"),
+    (b"\x80\x05", "a Python pickle"),
+    (b"GGUF", "a GGUF file"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"version ", "a Git LFS pointer, not the file itself"),
+    (b"<", "a web page"),
+    (b"{", "JSON"),
+)
+
+
+@dataclass(frozen=True)
+class Half:
+    """One of the two matrices of one module in one layer."""
+
+    layer: int
+    block: str
+    module: str
+    half: str
+    nested: bool
+    tensor: Tensor
+
+    @property
+    def rank(self) -> int:
+        return self.tensor.shape[0 if self.half == "A" else 1]
+
+    @property
+    def features(self) -> int:
+        return self.tensor.shape[1 if self.half == "A" else 0]
+
+
+def other_format(start: bytes) -> str | None:
+    """What a file is that begins so and is no safetensors file."""
+    # A safetensors file may begin with any byte, being a number; its ninth is a brace.
+    if start[8:9] == b"{":
+        return None
+    return next((name for magic, name in _OTHER_FORMATS if start.startswith(magic)), None)
+
+
+def check_size(size: int) -> Check:
+    found = f"{size:,} bytes"
+    if size >= MAX_WEIGHTS_BYTES:
+        return failed(
+            "size",
+            found,
+            f"The weights have {found}; Workers AI takes less than {MAX_WEIGHTS_BYTES:,}. Train"
+            " with a"
+            " smaller rank or on fewer modules, or save as BF16.",
+        )
+    return passed("size", found)
+
+
+def halves_of(header: Header) -> tuple[list[Half], list[str]]:
+    """The matrices, and the names of the tensors that are none."""
+    halves, strange = [], []
+    for tensor in header.tensors:
+        found = _NAME.fullmatch(tensor.name)
+        if found is None:
+            strange.append(tensor.name)
+        else:
+            halves.append(
+                Half(
+                    int(found["layer"]),
+                    found["block"],
+                    found["module"],
+                    found["half"],
+                    found["nested"] is not None,
+                    tensor,
+                )
+            )
+    return halves, strange
+
+
+def check_tensors(
+    header: Header, modules: tuple[str, ...], *, part: bool, base: LoraBase | None
+) -> Check:
+    """`part`: the configuration says that not every layer has an adapter."""
+    rule, (halves, strange) = "tensors", halves_of(header)
+    found = f"{len(header.tensors)} tensors"
+    if not header.tensors:
+        return failed(rule, found, "The weights hold no tensor. Train and save the adapter again.")
+    wrong = (
+        _wrong_names(strange)
+        or _wrong_pairs(halves)
+        or _wrong_modules(halves, modules)
+        or (base and _wrong_layers(halves, part, base))
+    )
+    if wrong:
+        return failed(rule, found, wrong)
+    if not modules:
+        return unjudged(rule, found, "target_modules does not say which modules there are to be.")
+    return passed(rule, found)
+
+
+def _wrong_names(strange: list[str]) -> str:
+    if not strange:
+        return ""
+    return (
+        f"The tensor {shown(strange[0], 120)} is no LoRA matrix of a text layer as PEFT names them"
+        f" ({len(strange)} such). Save the adapter alone, with save_pretrained of the PEFT model."
+    )
+
+
+def _wrong_pairs(halves: list[Half]) -> str:
+    def places(half: str) -> set[tuple[int, str, str]]:
+        return {(each.layer, each.block, each.module) for each in halves if each.half == half}
+
+    alone = places("A") ^ places("B")
+    if alone:
+        layer, block, module = min(alone)
+        return (
+            f"{block}.{module} of layer {layer} has only one of lora_A and lora_B ({len(alone)}"
+            " such)."
+            " Save the adapter again, whole."
+        )
+    if 2 * len(places("A")) != len(halves):
+        return "Two tensors are the same matrix under two names. Save the adapter again."
+    return ""
+
+
+def _wrong_modules(halves: list[Half], modules: tuple[str, ...]) -> str:
+    there, wanted = {each.module for each in halves}, {name.rpartition(".")[2] for name in modules}
+    if not modules or there == wanted:
+        return ""
+    return (
+        f"The weights have {', '.join(sorted(there))}, target_modules in the configuration has"
+        f" {', '.join(sorted(wanted))}. Take both files from one training."
+    )
+
+
+def _wrong_layers(halves: list[Half], part: bool, base: LoraBase) -> str:
+    for each in halves:
+        if each.layer >= base.layers:
+            return (
+                f"There is a tensor of layer {each.layer}; {base.id} has the layers 0 to"
+                f" {base.layers - 1}. It was trained on another base: train on {base.hub_ids[0]}."
+            )
+        block = block_of(each.module, each.layer, base)
+        if each.block != block or (each.nested and not base.cross_attention_layers):
+            return (
+                f"The tensor {shown(each.tensor.name, 120)} is at no place of {base.id}, where"
+                " layer"
+                f" {each.layer} has {block}.{each.module}. Train on {base.hub_ids[0]}."
+            )
+    return "" if part else _missing_layers(halves, base)
+
+
+def _missing_layers(halves: list[Half], base: LoraBase) -> str:
+    for module in sorted({each.module for each in halves}):
+        there = {each.layer for each in halves if each.module == module}
+        if len(there) < base.layers:
+            missing = min(set(range(base.layers)) - there)
+            return (
+                f"{module} is there for {len(there)} of the {base.layers} layers of {base.id};"
+                " layer"
+                f" {missing} lacks it. Train on {base.hub_ids[0]}, and save the adapter whole."
+            )
+    return ""
+
+
+def block_of(module: str, layer: int, base: LoraBase) -> str:
+    if module in ("gate_proj", "up_proj", "down_proj"):
+        return "mlp"
+    return "cross_attn" if layer in base.cross_attention_layers else "self_attn"
+
+
+def check_dtype(header: Header) -> Check:
+    there = sorted({tensor.dtype for tensor in header.tensors})
+    found = ", ".join(there)
+    strange = [dtype for dtype in there if dtype not in DTYPES]
+    if strange:
+        return failed(
+            "dtype",
+            found,
+            f"There are tensors of {', '.join(strange)}; Workers AI takes {', '.join(DTYPES)}."
+            " Save the"
+            " adapter in one of these.",
+        )
+    return passed("dtype", found)
+
+
+def check_shapes(header: Header, rank: int | None, base: LoraBase | None) -> Check:
+    rule, (halves, _) = "shapes", halves_of(header)
+    if not halves:
+        return unjudged(rule, "", "There is no matrix to measure.")
+    found = f"rank {', '.join(map(str, sorted(_ranks(halves))[:3])) or '?'}"
+    shapes = None if base is None else base.shapes
+    wrong = _wrong_rank(halves, rank) or _wrong_sizes(halves, shapes or _sizes_of(halves))
+    if wrong:
+        mend = (
+            "Take both files from one training." if base is None else f"Train on {base.hub_ids[0]}."
+        )
+        return failed(rule, found, f"{wrong} {mend}")
+    if base is None:
+        return unjudged(
+            rule, found, "They fit each other; the sizes of the base are not known here."
+        )
+    if rank is None:
+        return unjudged(rule, found, "They fit the base; the configuration has no usable r.")
+    return passed(rule, found)
+
+
+def _ranks(halves: Iterable[Half]) -> set[int]:
+    return {each.rank for each in halves if len(each.tensor.shape) == 2}
+
+
+def _wrong_rank(halves: list[Half], rank: int | None) -> str:
+    for each in halves:
+        if len(each.tensor.shape) != 2:
+            shape = shown(each.tensor.shape)
+            return f"{shown(each.tensor.name, 120)} has the shape {shape}; it is a matrix."
+    ranks = _ranks(halves)
+    wanted = {rank} if rank is not None else set(sorted(ranks)[:1])
+    for each in halves:
+        if each.rank not in wanted:
+            return (
+                f"{shown(each.tensor.name, 120)} has the shape {shown(each.tensor.shape)}, which"
+                " is of"
+                f" rank {each.rank}; r in the configuration is {shown(rank)}."
+            )
+    return ""
+
+
+def _sizes_of(halves: list[Half]) -> dict[str, tuple[int, int]]:
+    """Of each module, as its first pair has them."""
+    sizes: dict[str, dict[str, int]] = {}
+    for each in halves:
+        sizes.setdefault(each.module, {}).setdefault(each.half, each.features)
+    return {module: (size.get("B", 0), size.get("A", 0)) for module, size in sizes.items()}
+
+
+def _wrong_sizes(halves: list[Half], shapes: Mapping[str, tuple[int, int]]) -> str:
+    for each in halves:
+        if each.module not in shapes:
+            continue  # said by `tensors`
+        wanted = shapes[each.module][1 if each.half == "A" else 0]
+        if each.features != wanted and wanted:
+            return (
+                f"{shown(each.tensor.name, 120)} has the shape {shown(each.tensor.shape)}, where"
+                f" {wanted} is wanted for {each.features}."
+            )
+    return ""

@@ -1,0 +1,136 @@
+"""LoRA adapters in the control plane: from two files to a model that can be selected."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from edgeneuro.domain.agent import ModelId
+from edgeneuro.domain.page import Page
+
+ID_PREFIX = "lora"
+# A finetune's name at Workers AI, which is a part of addresses there.
+LoraName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+LoraState = Literal["queued", "running", "available", "failed", "retired"]
+Source = Literal["files", "finetune"]
+StepName = Literal["find", "create", "upload_config", "upload_weights", "probe", "register"]
+STEPS: dict[Source, tuple[StepName, ...]] = {
+    "files": ("create", "upload_config", "upload_weights", "probe", "register"),
+    "finetune": ("find", "probe", "register"),
+}
+
+
+class LoraCreate(BaseModel):
+    """As JSON: a finetune that is already at Workers AI, by its name there. As multipart/form-data
+    the same fields, and the files `adapter_config.json` and `adapter_model.safetensors`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: LoraName
+    base_model: ModelId
+
+
+class LoraStep(BaseModel):
+    """`message` says what came of it, or what went wrong the last time."""
+
+    name: StepName
+    state: Literal["waiting", "done", "failed"] = "waiting"
+    at: str | None = None
+    message: str | None = None
+
+
+class LoraError(BaseModel):
+    """`code` and `message` of what failed in `step`. With `retryable` it is worth trying again as
+    it is; the message says what to do otherwise."""
+
+    step: StepName
+    code: str
+    message: str
+    retryable: bool
+
+
+class PreflightCheck(BaseModel):
+    """`passed` null: it could not be judged here, and `message` says why."""
+
+    rule: str
+    passed: bool | None
+    found: str
+    message: str
+
+
+class Preflight(BaseModel):
+    """What the rules say of an adapter's files; nothing is kept of them."""
+
+    object: Literal["lora.preflight"] = "lora.preflight"
+    ok: bool
+    checks: list[PreflightCheck]
+    rank: int | None
+    target_modules: list[str]
+    parameters: int | None
+    size: int | None
+
+
+class Lora(BaseModel):
+    """An adapter and how far it is. `source` "finetune" was uploaded elsewhere. `size` (bytes) and
+    `checksum` (SHA-256) are those of adapter_model.safetensors. `model_id` is the model that it is
+    once it is available, under its name; `tries` counts those of the step that is next."""
+
+    object: Literal["lora"] = "lora"
+    id: str
+    name: str
+    base_model: str
+    state: LoraState
+    source: Source
+    created_at: str
+    created_by: str
+    finished_at: str | None
+    tries: int
+    steps: list[LoraStep]
+    error: LoraError | None
+    finetune_id: str | None
+    preflight: list[PreflightCheck]
+    size: int | None
+    checksum: str | None
+    rank: int | None
+    target_modules: list[str]
+    model_id: str | None = None
+    active: bool = False
+
+    @property
+    def next_step(self) -> LoraStep | None:
+        return next((step for step in self.steps if step.state != "done"), None)
+
+
+class Slots(BaseModel):
+    """Of the adapters that an account may have; `used` null: Workers AI could not be asked."""
+
+    used: int | None
+    total: int
+
+
+class Drift(BaseModel):
+    """Where Workers AI's list and ours differ: `missing` there, on an `other_base` there, or
+    `unknown` here."""
+
+    name: str
+    problem: Literal["missing", "other_base", "unknown"]
+    message: str
+
+
+class LoraPage(Page[Lora]):
+    """`drift` is null, and `drift_error` says why, where Workers AI's list could not be read."""
+
+    slots: Slots
+    drift: list[Drift] | None
+    drift_error: str | None
+
+
+class LoraCheck(BaseModel):
+    """An adapter as Workers AI has it now: whether its list has it, and what a question to it came
+    to. `listed` null: the list could not be read."""
+
+    object: Literal["lora.check"] = "lora.check"
+    id: str
+    ok: bool
+    listed: bool | None
+    drift: Drift | None
+    probe: str

@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+"""Trains a LoRA adapter for the router on labels that the product has exported.
+
+    python train_lora.py --base-model llama-3.2-1b --data train.jsonl
+
+What it needs beside Python is installed at the first run, into the checkout's own environment,
+where the Python that it was started with does not have it.
+"""
+
+import sys
+from pathlib import Path
+
+# Before any import that an older Python cannot read, and ruff thinks there is none.
+if sys.version_info < (3, 11):  # noqa: UP036
+    sys.exit("train_lora.py needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
+
+sys.path.insert(1, str(Path(__file__).resolve().parent / "src"))
+
+from trainer.environment import require_packages
+from trainer.options import read_options
+
+
+def main() -> None:
+    options = read_options()
+    require_packages(sys.argv[1:])
+    from trainer.main import run  # only now are its packages sure to be there
+
+    run(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What is told of an adapter: its card, for programs and for people, and its learning curve."""
+
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+from trainer.bases import Base
+from trainer.data import Data
+
+matplotlib.use("Agg")  # no screen
+_PACKAGES = ("torch", "transformers", "peft", "trl")
+History = Sequence[dict[str, Any]]
+
+
+def make_card(
+    *,
+    base: Base,
+    data: Data,
+    held_out: dict[str, Any],
+    parameters: dict[str, Any],
+    metrics: dict[str, Any],
+    adapter_sha256: str,
+    created_at: str,
+) -> dict[str, Any]:
+    return {
+        "base_model": base.name,
+        "cloudflare_base": base.cloudflare,
+        "data": {
+            "path": data.path.name,
+            "sha256": data.sha256,
+            "rows": data.rows,
+            "duplicates": data.duplicates,
+        },
+        "held_out": held_out,
+        "parameters": parameters,
+        "metrics": metrics,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in _PACKAGES},
+        },
+        "adapter_sha256": adapter_sha256,
+        "created_at": created_at,
+    }
+
+
+def readme(card: dict[str, Any]) -> str:
+    metrics, data = card["metrics"], card["data"]
+    base = card["cloudflare_base"] or "BASE"
+    rows = "\n".join(f"| {name} | {value} |" for name, value in card["parameters"].items())
+    return f"""# LoRA adapter for the EdgeNeuro router
+
+On {card["base_model"]}, of {data["rows"]} labelled questions (sha256 {data["sha256"][:12]}…).
+
+| held out ({card["held_out"]["rows"]} questions) | loss a token | right answers |
+| --- | --- | --- |
+| before | {metrics["loss_before"]:.4f} | {metrics["accuracy_before"]:.1%} |
+| after | {metrics["loss"]:.4f} | {metrics["accuracy"]:.1%} |
+
+![learning curve](learning_curve.png)
+
+    npm run adapter -- check DIR
+    npm run adapter -- upload DIR --name NAME --base {base}
+    npm run adapter -- register DIR --name NAME --base {base}
+
+| parameter | |
+| --- | --- |
+{rows}
+"""
+
+
+def draw_curve(history: History, path: Path) -> None:
+    """Loss while learning and on what is held out, and the right answers there, by step."""
+    from matplotlib import pyplot
+
+    figure, losses = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    shares = losses.twinx()
+    learned = [(each["step"], each["loss"]) for each in history if "loss" in each]
+    held_out = [each for each in history if "eval_loss" in each]
+    steps = [each["step"] for each in held_out]
+    if learned:
+        losses.plot(*zip(*learned, strict=True), color="tab:blue", alpha=0.4, label="loss, learned")
+    losses.plot(
+        steps, [each["eval_loss"] for each in held_out], "o-", color="tab:blue", label="held out"
+    )
+    shares.plot(
+        steps,
+        [100 * each["eval_accuracy"] for each in held_out],
+        "s-",
+        color="tab:green",
+        label="right answers",
+    )
+    losses.set(xlabel="step", ylabel="loss a token", ylim=(0, None))
+    shares.set(ylabel="right answers, %", ylim=(0, 100))
+    handles = [*losses.get_lines(), *shares.get_lines()]
+    losses.legend(handles=handles, loc="center right")
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)

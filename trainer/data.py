@@ -1,0 +1,143 @@
+"""The data of a training: lines that the product has exported, checked whole before all else."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import TrainingError
+
+Message = dict[str, str]
+_HOW = "Export it with GET /v1/datasets/export?format=prompt&split=train."
+_HELD_OUT_OF = 10  # one line of so many, where no held-out lines are given
+_FAULTS_TOLD = 5
+
+
+@dataclass(frozen=True)
+class Example:
+    """One line: what the router sends, and the right answer to it. `line` counts from 1."""
+
+    prompt: tuple[tuple[str, str], ...]  # (role, content)
+    completion: str
+    line: int
+
+    @property
+    def messages(self) -> list[Message]:
+        return [{"role": role, "content": content} for role, content in self.prompt]
+
+
+@dataclass(frozen=True)
+class Data:
+    """`rows` is how many lines the file has, `duplicates` how many of them were left out."""
+
+    path: Path
+    sha256: str
+    rows: int
+    duplicates: int
+    examples: list[Example] = field(repr=False)
+
+    @property
+    def answers(self) -> Counter[str]:
+        return Counter(example.completion for example in self.examples)
+
+
+def read_data(path: Path, *, one_answer_will_do: bool = False) -> Data:
+    """Raises TrainingError, which names lines."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be read: {error.strerror}.") from error
+    examples: dict[tuple[tuple[str, str], ...], Example] = {}
+    faults: list[str] = []
+    rows = 0
+    for number, line in _lines(content, path):
+        rows += 1
+        try:
+            example = _example(line, number)
+        except ValueError as error:
+            faults.append(f"line {number}: {error}")
+            continue
+        other = examples.setdefault(example.prompt, example)
+        if other.completion != example.completion:
+            faults.append(f"line {number}: the same question has another answer in {other.line}")
+    if faults:
+        more = f" (and {len(faults) - _FAULTS_TOLD} more)" if len(faults) > _FAULTS_TOLD else ""
+        raise TrainingError(f"{path}: {'; '.join(faults[:_FAULTS_TOLD])}{more}. {_HOW}")
+    found = list(examples.values())
+    data = Data(path, hashlib.sha256(content).hexdigest(), rows, rows - len(found), found)
+    if not found:
+        raise TrainingError(f"{path} has no lines to learn from. {_HOW}")
+    if len(data.answers) < 2 and not one_answer_will_do:
+        raise TrainingError(
+            f"{path}: every line has the same answer, {found[0].completion}; there is nothing to"
+            " tell apart. Label questions of other agents too."
+        )
+    return data
+
+
+def split_off(data: Data) -> tuple[list[Example], list[Example]]:
+    """What is learned from, and what is held out: by a hash of the question, so that a line stays
+    where it is when others come."""
+    held_out = [each for each in data.examples if _place(each) == 0]
+    learned = [each for each in data.examples if _place(each) != 0]
+    if not held_out or not learned:
+        raise TrainingError(
+            f"{data.path} has too few lines to hold some out ({len(data.examples)}); name other"
+            " ones with --eval-data, or label more."
+        )
+    return learned, held_out
+
+
+def without(examples: Sequence[Example], others: Sequence[Example]) -> list[Example]:
+    """Those whose question is not among the others: what is held out is never learned from."""
+    known = {example.prompt for example in others}
+    return [example for example in examples if example.prompt not in known]
+
+
+def _place(example: Example) -> int:
+    digest = hashlib.sha256(example.prompt[-1][1].encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:4], "big") % _HELD_OUT_OF
+
+
+def _lines(content: bytes, path: Path) -> Iterator[tuple[int, Any]]:
+    # Not splitlines(): a line of JSON may hold characters that Unicode counts as line ends.
+    for number, raw in enumerate(content.split(b"\n"), 1):
+        if not raw.strip():
+            continue
+        try:
+            line = json.loads(raw)
+        except (ValueError, RecursionError) as error:
+            raise TrainingError(f"{path}, line {number}: this is no JSON. {_HOW}") from error
+        if number == 1 and isinstance(line, dict) and "manifest" in line:
+            continue
+        yield number, line
+
+
+def _example(line: Any, number: int) -> Example:
+    """Raises ValueError for a line that is none of an export for trainers."""
+    match line:
+        case {"messages": [*prompt, answer]}:
+            pass
+        case {"prompt": [*prompt], "completion": [answer]}:
+            pass
+        case {"query": _}:
+            raise ValueError("this is the format flat, which has no prompt")
+        case _:
+            raise ValueError("it has neither `messages` nor `prompt` and `completion`")
+    turns = [_turn(message) for message in prompt]
+    role, completion = _turn(answer)
+    if role != "assistant" or not turns or turns[-1][0] != "user":
+        raise ValueError("it must end with a message of the user and the assistant's answer")
+    if not completion.strip():
+        raise ValueError("the answer is empty")
+    return Example(tuple(turns), completion, number)
+
+
+def _turn(message: Any) -> tuple[str, str]:
+    match message:
+        case {"role": "system" | "user" | "assistant" as role, "content": str() as content}:
+            return role, content
+    raise ValueError("a message needs `role` and `content`")
