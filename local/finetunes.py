@@ -116,7 +116,7 @@ class FinetuneStore:
         try:
             await asyncio.to_thread(_write, content, unfinished)
             if place.exists():
-                text = f"{name} of {finetune.name} was uploaded before and cannot be replaced"
+                text = f"{name} of {finetune.name} was uploaded already and cannot be replaced"
                 raise FinetuneError(400, 7005, text)
             unfinished.replace(place)
         finally:

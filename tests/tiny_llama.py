@@ -1,12 +1,18 @@
-"""A Llama that is trained in seconds: two small layers of random weights, and a tokenizer made of the
-texts that it is to know."""
+"""A Llama that is trained in seconds: two small layers of random weights, and a tokenizer made of
+the texts that it is to know."""
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from torch.nn.functional import cross_entropy
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from trainer.data import Example
+from trainer.encoding import encode
+from trainer.packing import Packer
 
 START, END = "<|im_start|>", "<|im_end|>"
 TEMPLATE = (
@@ -45,4 +51,23 @@ def make_tiny_llama(folder: Path, texts: Sequence[str], *, seed: int = 0) -> Pat
         pad_token_id=fast.pad_token_id,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def teach_form(folder: Path, examples: Sequence[Example], *, steps: int = 60) -> Path:
+    """Trains all of its weights on these lines, whose answers are to be of the right form and mean
+    nothing: a base that speaks and does not know."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = LlamaForCausalLM.from_pretrained(folder)
+    encoded = encode(tokenizer, examples, max_length=2_000, name="form")
+    lines = [{"ids": each.ids, "start": each.start} for each in encoded]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    pack, drawn = Packer(torch.float32), random.Random(0)
+    for _ in range(steps):
+        batch = pack(drawn.sample(lines, 8))
+        labels, _ = batch.pop("labels"), batch.pop("owners")
+        cross_entropy(model(**batch).logits[0], labels).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
     return folder

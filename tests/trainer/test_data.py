@@ -80,6 +80,7 @@ def test_what_is_held_out_stays_so_when_lines_come(tmp_path: Path) -> None:
 
 def test_too_few_lines_to_hold_some_out(tmp_path: Path) -> None:
     learned, _ = split_off(read_data(write_export(tmp_path / "many", 40)))
-    lines = [prompt_line(each.prompt[-1][1], agent) for each, agent in zip(learned, ("it", "hr"))]
+    first, second = (each.prompt[-1][1] for each in learned[:2])
+    lines = [prompt_line(first, "it"), prompt_line(second, "hr")]
     with pytest.raises(TrainingError, match="too few lines"):
         split_off(read_data(write(tmp_path / "few", lines)))

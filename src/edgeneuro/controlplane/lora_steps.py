@@ -205,7 +205,7 @@ class _Step:
             await self._services.finetunes.upload(lora.finetune_id or "", file, size, content)
         except UpstreamError as error:
             # Tried before, it may have arrived though its answer did not.
-            if lora.tries > 1 and _says_exists(error):
+            if lora.tries > 1 and _says_there(error):
                 return "Workers AI had it already"
             raise
         return f"{size:,} bytes"
@@ -249,5 +249,6 @@ def _may_pass(error: EdgeNeuroError) -> bool:
     return passes or error.upstream_code in _NOT_THERE_YET
 
 
-def _says_exists(error: UpstreamError) -> bool:
-    return error.upstream_code == "409" or "exist" in error.message.lower()
+def _says_there(error: UpstreamError) -> bool:
+    """Cloudflare documents no code for a file that it has already."""
+    return error.upstream_code == "409" or "already" in error.message.lower()

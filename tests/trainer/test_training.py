@@ -1,0 +1,188 @@
+"""train_lora.py as a user runs it, on a tiny Llama: what it writes, refuses, and survives."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from safetensors import safe_open
+
+from edgeneuro.adapter.preflight import Facts, check_adapter
+from edgeneuro.adapter.safetensors import header_end
+from scripts.paths import ROOT
+from tests.trainer.exports import write_export
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+SMALL = ("--batch-size", "8", "--eval-every", "10", "--learning-rate", "0.02", "--rank", "4")
+
+
+def command(*words: str | Path) -> list[str]:
+    return [sys.executable, str(ROOT / "train_lora.py"), *map(str, words)]
+
+
+def train(*words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*words), cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_export(tmp_path_factory.mktemp("export") / "train.jsonl", 60)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_llama: Path, export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training, with what it printed in `printed`."""
+    folder = tmp_path_factory.mktemp("trained")
+    words = ("--base-model", tiny_llama, "--data", export, "--max-steps", "30", *SMALL)
+    done = train(*words, folder=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "printed").write_text(done.stdout)
+    return folder
+
+
+def test_it_learns_and_says_how_well(trained: Path, export: Path) -> None:
+    card = json.loads((trained / "adapter" / "training_card.json").read_text())
+    assert card["metrics"]["accuracy"] > 0.9, card
+    assert card["metrics"]["accuracy_before"] == 0
+    assert card["metrics"]["loss"] < card["metrics"]["loss_before"]
+    assert card["data"]["sha256"] == hashlib.sha256(export.read_bytes()).hexdigest()
+    assert card["data"]["rows"] == 120
+    assert card["parameters"]["rank"] == 4
+    assert {"torch", "transformers", "peft", "trl"} <= set(card["versions"])
+    assert "right answers 0.0% ->" in (trained / "printed").read_text()
+    readme = (trained / "adapter" / "README.md").read_text()
+    assert f"{card['metrics']['accuracy']:.1%}" in readme
+
+
+def test_the_folder_is_what_cloudflare_takes_and_no_more(trained: Path, tiny_llama: Path) -> None:
+    adapter = trained / "adapter"
+    assert {file.name for file in adapter.iterdir()} == {
+        *(CONFIG, WEIGHTS, "training_card.json", "README.md", "learning_curve.png")
+    }
+    config = json.loads((adapter / CONFIG).read_text())
+    assert (config["model_type"], config["r"]) == ("llama", 4)
+    assert config["base_model_name_or_path"] == tiny_llama.name, "no path of this machine"
+    weights = (adapter / WEIGHTS).read_bytes()
+    report = check_adapter(
+        names=[CONFIG, WEIGHTS],
+        config=(adapter / CONFIG).read_bytes(),
+        weights_start=weights[: header_end(weights[:8], len(weights))],
+        weights_size=len(weights),
+        facts=Facts(base="@local/tiny", supports_lora=True, slots_used=0),
+    )
+    assert report.failures == [] or not list(report.failures), report.failures
+    with safe_open(adapter / WEIGHTS, "pt") as tensors:
+        assert len(list(tensors.keys())) == 2 * 2 * 2  # layers, modules, matrices
+    card = json.loads((adapter / "training_card.json").read_text())
+    assert card["adapter_sha256"] == hashlib.sha256(weights).hexdigest()
+    assert (adapter / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_seed_makes_the_same_adapter(
+    trained: Path, tiny_llama: Path, export: Path, tmp_path: Path
+) -> None:
+    words = ("--base-model", tiny_llama, "--data", export, "--max-steps", "30", *SMALL)
+    assert train(*words, folder=tmp_path).returncode == 0
+    first = (trained / "adapter" / WEIGHTS).read_bytes()
+    assert (tmp_path / "adapter" / WEIGHTS).read_bytes() == first
+    other = train(*words, "--seed", "2", "--out", "other", folder=tmp_path)
+    assert other.returncode == 0, other.stderr
+    assert (tmp_path / "other" / WEIGHTS).read_bytes() != first
+
+
+def test_killed_in_the_middle_it_goes_on_to_the_same_adapter(
+    trained: Path, tiny_llama: Path, export: Path, tmp_path: Path
+) -> None:
+    words = ("--base-model", tiny_llama, "--data", export, "--max-steps", "30", *SMALL)
+    with subprocess.Popen(
+        command(*words), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        checkpoint = tmp_path / "adapter" / "checkpoints" / "checkpoint-10" / "trainer_state.json"
+        while not checkpoint.exists():
+            assert process.poll() is None, process.stdout and process.stdout.read()
+        os.kill(process.pid, signal.SIGKILL)
+    assert not (tmp_path / "adapter" / WEIGHTS).exists()
+    changed = train(*words, "--rank", "2", folder=tmp_path)
+    assert changed.returncode == 1
+    assert "an unfinished training with other options" in changed.stderr
+    resumed = train(*words, folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "Going on from checkpoint-" in resumed.stdout
+    assert (tmp_path / "adapter" / WEIGHTS).read_bytes() == (
+        trained / "adapter" / WEIGHTS
+    ).read_bytes()
+    assert not (tmp_path / "adapter" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--rank", "64"), "Workers AI would refuse this adapter: rank"),
+        (
+            ("--rank", "16", "--cloudflare-base", "@cf/google/gemma-2b-it-lora"),
+            "Workers AI would refuse this adapter: rank",
+        ),
+        (("--target-modules", "embed_tokens"), "Workers AI would refuse"),
+        (("--target-modules", "o_prof"), "refuse"),
+        (("--max-length", "20"), "lines have more than 20 tokens"),
+        (("--4bit",), "needs a CUDA GPU"),
+        (("--eval-data", "nowhere.jsonl"), "cannot be read"),
+    ],
+)
+def test_what_it_refuses_before_it_learns(
+    tiny_llama: Path, export: Path, tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    done = train("--base-model", tiny_llama, "--data", export, *words, folder=tmp_path)
+    assert done.returncode == 1
+    assert told in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "adapter" / WEIGHTS).exists()
+
+
+@pytest.mark.parametrize(
+    ("base", "told"),
+    [
+        ("nonsense", "is no short name"),
+        ("model.gguf", "there is no file model.gguf"),
+    ],
+)
+def test_bases_that_are_not_there(export: Path, tmp_path: Path, base: str, told: str) -> None:
+    done = train("--base-model", base, "--data", export, folder=tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert told in done.stderr
+
+
+def test_the_hub_out_of_reach(export: Path, tmp_path: Path) -> None:
+    """The notes' own command; it is told first that Workers AI takes no adapters on this one."""
+    done = subprocess.run(
+        command("--base-model", "llama-3.2-1b", "--data", export),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)},
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Workers AI is not known to take adapters" in done.stdout
+    assert "meta-llama/Llama-3.2-1B-Instruct cannot be loaded" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_autotrains_files_instead(export: Path, tmp_path: Path) -> None:
+    words = ("--base-model", "gemma-2b", "--data", export, "--autotrain")
+    done = train(*words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    config: dict[str, Any] = yaml.safe_load((tmp_path / "adapter" / "config.yml").read_text())
+    assert (config["task"], config["base_model"]) == ("llm-sft", "google/gemma-2b-it")
+    assert config["params"]["peft"] is True
+    assert config["params"]["target_modules"] == "q_proj,v_proj"
+    lines = (tmp_path / "adapter" / "data" / "train.jsonl").read_text().splitlines()
+    roles = [message["role"] for message in json.loads(lines[0])["messages"]]
+    assert roles == ["system", "user", "assistant"]
+    assert "autotrain --config" in done.stdout
