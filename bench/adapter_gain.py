@@ -147,7 +147,7 @@ def difference_interval(gained: int, lost: int, total: int) -> tuple[float, floa
 def mcnemar(gained: int, lost: int) -> float:
     """The exact two-sided p: as uneven a split of the pairs that differ, if both were alike."""
     total, fewer = gained + lost, min(gained, lost)
-    tail = sum(math.comb(total, each) for each in range(fewer + 1)) / 2**total
+    tail = sum(math.comb(total, each) for each in range(fewer + 1)) / float(2**total)
     return min(1.0, 2 * tail)
 
 

@@ -20,14 +20,28 @@ from local.engines.stand_in import StandIn
 from local.envelope import Endpoint
 from local.http import CLIENT_GONE, read_body, respond
 from local.outbound.internet import METHODS, OUTBOUND_PATH, Internet
-from local.settings import Settings
+from local.settings import Settings, SettingsError
 from local.uploads import close_upload
 
 
 def build_engine(settings: Settings) -> Engine:
     if settings.engine == "openai":
         return OpenAi(settings.url, model=settings.model, key=settings.key)
+    if settings.engine == "transformers":
+        return _transformers(settings)
     return StandIn()
+
+
+def _transformers(settings: Settings) -> Engine:
+    try:
+        from local.engines.transformers_engine.base import load_base
+        from local.engines.transformers_engine.engine import TransformersEngine
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"LOCAL_AI_ENGINE is 'transformers', but the package {error.name} is not installed; "
+            "`LOCAL_AI_ENGINE=transformers npm start` installs it."
+        ) from error
+    return TransformersEngine(load_base(settings.model, settings.dtype))
 
 
 def build_app(gateway: AiGateway) -> Starlette:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-EngineName = Literal["stand-in", "openai"]
+EngineName = Literal["stand-in", "openai", "transformers"]
+Dtype = Literal["float32", "bfloat16"]
 
 DEFAULT_PORT = 8788
 DEFAULT_ADAPTERS = "intent-routing-v1"
@@ -26,6 +27,7 @@ class Settings:
     model: str = ""
     key: str = ""
     adapters: frozenset[str] = frozenset({DEFAULT_ADAPTERS})
+    dtype: Dtype = "float32"
     finetunes: Path | None = None  # None: a temporary folder
 
 
@@ -38,18 +40,37 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         port=_port(env.get("LOCAL_AI_PORT", "").strip() or str(DEFAULT_PORT)),
         engine=engine,
         url=_url(env.get("LOCAL_AI_URL", "").strip(), engine),
-        model=env.get("LOCAL_AI_MODEL", "").strip(),
+        model=_model(env.get("LOCAL_AI_MODEL", "").strip(), engine),
         key=env.get("LOCAL_AI_KEY", "").strip(),
         adapters=frozenset(name.strip() for name in names if name.strip()),
+        dtype=_dtype(env.get("LOCAL_AI_DTYPE", "").strip() or "float32"),
         finetunes=Path(finetunes).expanduser() if finetunes else None,
     )
 
 
 def _engine(value: str) -> EngineName:
     match value:
-        case "stand-in" | "openai":
+        case "stand-in" | "openai" | "transformers":
             return value
-    raise SettingsError(f"LOCAL_AI_ENGINE is {value!r}, but must be 'stand-in' or 'openai'.")
+    raise SettingsError(
+        f"LOCAL_AI_ENGINE is {value!r}, but must be 'stand-in', 'openai' or 'transformers'."
+    )
+
+
+def _model(value: str, engine: EngineName) -> str:
+    if engine == "transformers" and not value:
+        raise SettingsError(
+            "LOCAL_AI_ENGINE is 'transformers', so LOCAL_AI_MODEL must name a model: an id of the "
+            "Hugging Face Hub, a folder or a .gguf file."
+        )
+    return value
+
+
+def _dtype(value: str) -> Dtype:
+    match value:
+        case "float32" | "bfloat16":
+            return value
+    raise SettingsError(f"LOCAL_AI_DTYPE is {value!r}, but must be 'float32' or 'bfloat16'.")
 
 
 def _port(value: str) -> int:

@@ -26,7 +26,9 @@ class WorkersAi:
     engine: Engine
     adapters: Adapters
     serving: Serving = field(default_factory=Serving)
-    models: Mapping[str, Model] = field(default_factory=lambda: MODELS)
+
+    def __post_init__(self) -> None:
+        self.models: Mapping[str, Model] = MODELS | {each.id: each for each in self.engine.models}
 
     async def run(self, model_id: str, inputs: Any, origin: Origin) -> Answer:
         """The native endpoint: /ai/run/{model}, and the gateway's workers-ai/{model}."""

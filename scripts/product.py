@@ -1,6 +1,7 @@
 """Runs one installation of the product: starts it, says when it is ready, watches it, ends it."""
 
 import json
+import os
 import socket
 import time
 import urllib.request
@@ -14,6 +15,7 @@ from scripts.signals import ignore_signals
 from scripts.steps import InUse, StepFailed, only_one, run_steps
 
 READY_SECONDS = 120.0
+LOADING_SECONDS = 900.0  # with a model that is loaded, from a .gguf file slowly
 # wrangler's own talk
 CHATTER = ("[wrangler:info]", "⎔ ")
 # A proxy that the environment names is for other machines than this one.
@@ -54,14 +56,16 @@ def run_children(options: Options) -> None:
 
 
 def wait_until_ready(children: Sequence[Child], health_urls: Sequence[str]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
+    loads_model = os.environ.get("LOCAL_AI_ENGINE") == "transformers"
+    seconds = LOADING_SECONDS if loads_model else READY_SECONDS
+    deadline = time.monotonic() + seconds
     for url in health_urls:
         while problem := health_problem(url):
             require_running(children)
             if time.monotonic() > deadline:
                 log = "\n".join(f"{child.log}:\n{child.last_words()}" for child in children)
                 raise StepFailed(
-                    f"{url} is not healthy after {READY_SECONDS:.0f} s ({problem}).\n{log}"
+                    f"{url} is not healthy after {seconds:.0f} s ({problem}).\n{log}"
                 )
             time.sleep(0.1)
 

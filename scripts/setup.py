@@ -23,10 +23,10 @@ WHEELS = (
 ).split()
 
 
-def prepare(*, tests: bool = False) -> None:
+def prepare(*, tests: bool = False, training: bool = False) -> None:
     """Bring the checkout up to date with what it pins; a second one at work is waited for."""
     with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
-        run_steps(steps(tests=tests))
+        run_steps(steps(tests=tests, training=training))
 
 
 def prepare_training() -> None:
@@ -35,11 +35,12 @@ def prepare_training() -> None:
         run_steps([python_environment(), training_packages()])
 
 
-def steps(*, tests: bool) -> Iterator[Step]:
+def steps(*, tests: bool, training: bool) -> Iterator[Step]:
     yield node_packages()
     yield python_environment()
     if tests:
         yield test_packages()
+    if tests or training:
         yield training_packages()
     yield pyodide_bundle()
     yield worker_packages()

@@ -1,5 +1,6 @@
 """`npm start`: sets up what is missing, then serves the product. `--no-setup` only serves."""
 
+import os
 import sys
 
 # Before any import that an older Python cannot read, and ruff thinks there is none.
@@ -18,7 +19,7 @@ def main() -> None:
     try:
         options = Options.from_environment()
         if "--no-setup" not in sys.argv[1:]:
-            prepare()
+            prepare(training=os.environ.get("LOCAL_AI_ENGINE") == "transformers")
         serve(options)
     except StepFailed as failure:
         give_up("Starting EdgeNeuro", failure)

@@ -22,6 +22,8 @@ class Machine(SFTTrainer):  # type: ignore[misc]  # untyped
     every token comes out right. That is what greedy decoding gives: it errs where one token of the
     right answer is not the likeliest."""
 
+    control: Any
+
     def compute_loss(
         self,
         model: Any,

@@ -29,7 +29,9 @@ class Packer:
         rests = [len(each.ids) - shared for each in examples]
         ids = examples[0].ids[:shared] + [token for each in examples for token in each.ids[shared:]]
         rest_positions = [torch.arange(shared, shared + rest) for rest in rests]
-        keep, labels, owners = [], [], []
+        keep: list[Any] = []
+        labels: list[Any] = []
+        owners: list[Any] = []
         at = shared
         for number, (each, rest) in enumerate(zip(examples, rests, strict=True)):
             first = at + each.start - shared  # of the completion

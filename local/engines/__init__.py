@@ -125,6 +125,10 @@ class Engine(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Those that are listed beside Workers AI's own."""
+
     async def complete(self, request: CompletionRequest) -> Completion: ...
 
     def stream(self, request: CompletionRequest) -> AsyncGenerator[Part, None]:

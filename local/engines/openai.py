@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from local.catalogue import Model
 from local.engines import Completion, CompletionRequest, Part
 from local.engines.openai_chat import SHAPELESS, read_completion, read_part, request_body
 from local.errors import AiError
@@ -18,6 +19,7 @@ _TIMEOUT = httpx.Timeout(120.0, connect=5.0)
 
 class OpenAi:
     name = "openai"
+    models: tuple[Model, ...] = ()
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from local.catalogue import Model
 from local.engines import Completion, CompletionRequest, Part, Usage
 from local.engines.lexical import AgentText, match
 from local.engines.parts import parts_of
@@ -29,6 +30,7 @@ _CHARACTERS_PER_TOKEN = 4
 
 class StandIn:
     name = "stand-in"
+    models: tuple[Model, ...] = ()
 
     async def complete(self, request: CompletionRequest) -> Completion:
         prompt = " ".join(message.content for message in request.messages)

@@ -28,6 +28,7 @@ class Echo:
 
     def __init__(self, agent: str) -> None:
         self.name = agent
+        self.models: tuple[Model, ...] = ()
 
     async def complete(self, request: CompletionRequest) -> Completion:
         users = [message.content for message in request.messages if message.role == "user"]

@@ -32,7 +32,9 @@ async def test_the_openai_engine_is_built_and_closed_with_the_app() -> None:
 @pytest.mark.parametrize(
     ("env", "words"),
     [
-        ({"LOCAL_AI_ENGINE": "gpt"}, "'stand-in' or 'openai'"),
+        ({"LOCAL_AI_ENGINE": "gpt"}, "'stand-in', 'openai' or 'transformers'"),
+        ({"LOCAL_AI_ENGINE": "transformers"}, "LOCAL_AI_MODEL must name"),
+        ({"LOCAL_AI_DTYPE": "int8"}, "'float32' or 'bfloat16'"),
         ({"LOCAL_AI_PORT": "http"}, "port number"),
         ({"LOCAL_AI_PORT": "65536"}, "port number"),
         ({"LOCAL_AI_ENGINE": "openai"}, "LOCAL_AI_URL"),

@@ -1,0 +1,170 @@
+"""The engine: requests wait in line, and those that fit together are answered in one batch, in a
+thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from local.engines import Adapter, Completion, CompletionRequest, Part, Usage
+from local.engines.transformers_engine.adapters import Shelf
+from local.engines.transformers_engine.base import Base
+from local.engines.transformers_engine.conversation import require_room
+from local.engines.transformers_engine.generation import Row, continue_rows
+from local.engines.transformers_engine.prefixes import WORTH_IT, Prefixes
+from local.engines.transformers_engine.sampling import Sampling
+from local.errors import AiError
+
+MOST_ROWS = 16
+MOST_TOKENS = 16_384  # in all rows of a batch, which bounds the memory that it takes
+_NOT_APPLIED = "not applied: it has no files"
+
+
+@dataclass
+class Job:
+    """`pieces` ends with None; `done` is set when the answer is whole, or fails."""
+
+    adapter: Adapter | None
+    shared: tuple[int, ...]
+    row: Row
+    done: asyncio.Future[None]
+    pieces: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
+
+    @property
+    def key(self) -> tuple[Adapter | None, tuple[int, ...]]:
+        return self.adapter, self.shared
+
+    @property
+    def tokens(self) -> int:
+        return len(self.row.prompt) + self.row.max_tokens
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(len(self.row.prompt), len(self.row.tokens))
+
+    def end(self, error: AiError | None = None) -> None:
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
+        self.pieces.put_nowait(None)
+
+
+class TransformersEngine:
+    name = "transformers"
+
+    def __init__(self, base: Base) -> None:
+        self.base = base
+        self.models = (base.entry,)
+        self._shelf = Shelf(base.model)
+        self._prefixes = Prefixes(base.model)
+        self._waiting: list[Job] = []
+        self._thread = ThreadPoolExecutor(1, "transformers")
+        self._worker: asyncio.Task[None] | None = None
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        job = self._enqueue(request, streams=False)
+        try:
+            await job.done
+        finally:
+            self._leave(job)
+        metadata = {"engine": self.name, "model": self.base.entry.id}
+        if job.adapter is not None:
+            metadata["lora"] = _NOT_APPLIED if job.adapter.folder is None else job.adapter.name
+        return Completion(job.row.text, job.usage, metadata, job.row.finish_reason or "stop")
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Part, None]:
+        job = self._enqueue(request, streams=True)
+        try:
+            while (piece := await job.pieces.get()) is not None:
+                yield Part(piece)
+            await job.done
+            yield Part(finish_reason=job.row.finish_reason, usage=job.usage)
+        finally:
+            self._leave(job)
+
+    async def aclose(self) -> None:
+        for job in self._waiting:
+            job.end(AiError(3008))
+        self._waiting.clear()
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.gather(self._worker, return_exceptions=True)
+        self._thread.shutdown(wait=False)
+
+    def _enqueue(self, request: CompletionRequest, *, streams: bool) -> Job:
+        conversation, window = self.base.conversation, self.base.entry.context_window
+        prompt = conversation.tokens(request.messages)
+        require_room(prompt, window)
+        # The last token is always computed: what comes after it hangs on its values.
+        shared = min(conversation.shared(request.messages, prompt), len(prompt) - 1)
+        loop = asyncio.get_running_loop()
+        row = Row(
+            prompt=prompt,
+            max_tokens=min(request.max_tokens, window - len(prompt)),
+            sampling=Sampling(request.temperature, request.top_p, request.seed),
+            ended=lambda: loop.call_soon_threadsafe(job.end),
+            stops_at_json=request.json_mode is not None,
+        )
+        head = tuple(prompt[:shared]) if shared >= WORTH_IT else ()
+        job = Job(request.lora, head, row, loop.create_future())
+        if streams:
+            row.said = lambda piece: loop.call_soon_threadsafe(job.pieces.put_nowait, piece)
+        self._waiting.append(job)
+        if self._worker is None or self._worker.done():
+            self._worker = loop.create_task(self._work())
+        return job
+
+    def _leave(self, job: Job) -> None:
+        """Nobody waits for it any more."""
+        job.row.cancelled = True
+        if job in self._waiting:
+            self._waiting.remove(job)
+        if job.done.done() and not job.done.cancelled():
+            job.done.exception()  # so that nobody misses it
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            jobs = next_batch(self._waiting)
+            self._waiting = [job for job in self._waiting if job not in jobs]
+            error: AiError | None = None
+            try:
+                await loop.run_in_executor(self._thread, self._run, jobs)
+            except AiError as failure:
+                error = failure
+            except Exception as failure:  # no memory, say; whatever it is, nobody waits for ever
+                first = str(failure).strip().partition("\n")[0] or repr(failure)
+                error = AiError(3043, f"Internal server error: {first}")
+            except asyncio.CancelledError:
+                for job in jobs:
+                    job.row.cancelled = True
+                    job.end(AiError(3008))
+                raise
+            for job in jobs:
+                job.end(error)
+
+    def _run(self, jobs: Sequence[Job]) -> None:
+        """In the thread."""
+        base, first = self.base, jobs[0]
+        with self._shelf.applied(first.adapter):
+            known = self._prefixes.get(first.adapter, first.shared) if first.shared else []
+            rows = [job.row for job in jobs]
+            continue_rows(base.model, base.conversation.tokenizer, base.stop_ids, rows, known)
+
+
+def next_batch(waiting: Sequence[Job]) -> list[Job]:
+    """The first in line and those that share its adapter and the beginning of its prompt."""
+    first = waiting[0]
+    jobs, longest = [first], first.tokens
+    for job in waiting[1:]:
+        longest = max(longest, job.tokens)
+        if len(jobs) == MOST_ROWS or longest * (len(jobs) + 1) > MOST_TOKENS:
+            break
+        if job.key == first.key:
+            jobs.append(job)
+    return jobs
