@@ -64,9 +64,7 @@ def wait_until_ready(children: Sequence[Child], health_urls: Sequence[str]) -> N
             require_running(children)
             if time.monotonic() > deadline:
                 log = "\n".join(f"{child.log}:\n{child.last_words()}" for child in children)
-                raise StepFailed(
-                    f"{url} is not healthy after {seconds:.0f} s ({problem}).\n{log}"
-                )
+                raise StepFailed(f"{url} is not healthy after {seconds:.0f} s ({problem}).\n{log}")
             time.sleep(0.1)
 
 

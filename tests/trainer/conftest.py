@@ -1,14 +1,28 @@
-"""The tiny Llama, made once."""
+"""Tiny Llamas, made once: one of random weights, and one that takes each agent for the other."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.tiny_llama import make_tiny_llama
-from tests.trainer.exports import SYSTEM, questions
+from tests.tiny_llama import make_tiny_llama, teach
+from tests.trainer.exports import SYSTEM, questions, write_export
+from trainer.data import read_data
 
 
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = [SYSTEM, *(question for question, _ in questions(50))]
     return make_tiny_llama(tmp_path_factory.mktemp("tiny-llama"), texts)
+
+
+@pytest.fixture(scope="session")
+def taught_llama(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bases") / "taught-llama"
+    shutil.copytree(tiny_llama, folder)
+    data = read_data(write_export(tmp_path_factory.mktemp("lessons") / "lines", 60))
+    one, other = sorted(data.answers)
+    swapped = {one: other, other: one}
+    lessons = [replace(each, completion=swapped[each.completion]) for each in data.examples]
+    return teach(folder, lessons)
