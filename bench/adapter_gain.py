@@ -129,7 +129,9 @@ def ask_one(client: httpx.Client, model: str, line: dict[str, Any]) -> tuple[boo
     body = {"query": line["query"], "model": model, "cache": False, "fallback": False}
     response, ms = timed(lambda: client.post("/v1/route", json=body))
     if response.status_code != 200:
-        return False, ms, str(response.json()["error"]["code"])
+        is_json = response.headers.get("content-type") == "application/json"
+        why = response.json()["error"]["code"] if is_json else f"status {response.status_code}"
+        return False, ms, str(why)
     decision = response.json()
     chosen = None if decision["reason"] else decision["agent"]["id"]
     return chosen == line["agent"], ms, "ok"

@@ -34,6 +34,10 @@ async def test_every_setting_is_shown_with_its_source(product: Product) -> None:
         "classifier_min_labels": {"value": 5, "source": "default"},
         "classifier_shadow_share": {"value": 0.02, "source": "default"},
         "retrain_after_labels": {"value": None, "source": "default"},
+        "gate_alpha": {"value": 0.05, "source": "default"},
+        "gate_min_labels": {"value": 100, "source": "default"},
+        "auto_promote": {"value": False, "source": "default"},
+        "auto_rollback": {"value": False, "source": "default"},
     }
 
 
@@ -85,6 +89,10 @@ async def test_the_next_request_goes_by_what_is_stored(product: Product) -> None
         ({"classifier_min_labels": 0}, "invalid_value", "classifier_min_labels"),
         ({"classifier_shadow_share": 1.5}, "invalid_value", "classifier_shadow_share"),
         ({"retrain_after_labels": 0}, "invalid_value", "retrain_after_labels"),
+        ({"gate_alpha": 0.5}, "invalid_value", "gate_alpha"),
+        ({"gate_min_labels": 0}, "invalid_value", "gate_min_labels"),
+        ({"auto_promote": "yes"}, "invalid_value", "auto_promote"),
+        ({"shadow": {}}, "unknown_field", "shadow"),
         ({"retrain_after_labels": 1_000_001}, "invalid_value", "retrain_after_labels"),
         ({"classifier": "clf_none"}, "classifier_not_found", "classifier"),
         ({"log_queries": "no"}, "invalid_value", "log_queries"),

@@ -250,7 +250,7 @@ REFUSED: list[tuple[dict[str, Any], dict[str, bytes], str, str | None]] = [
     ({}, {WEIGHTS: b"PK\x03\x04" + b"\0" * 500}, "adapter_refused", "weights_format"),
     ({}, {WEIGHTS: b"\x80\x02cposix\nsystem\n"}, "adapter_refused", "weights_format"),
     ({}, {WEIGHTS: b"\xff" * 8 + b"{}"}, "adapter_refused", "weights_format"),
-    ({}, {WEIGHTS: weights_file()[:-1]}, "adapter_refused", "tensors"),
+    ({}, {WEIGHTS: weights_file()[:-1]}, "adapter_refused", "weights_format"),
     ({}, {WEIGHTS: weights_file(4)}, "adapter_refused", "shapes"),
     ({}, {CONFIG: b" " * 1_000_001}, "invalid_value", CONFIG),
 ]

@@ -67,7 +67,13 @@ async def test_an_unknown_model_is_a_404(product: Product) -> None:
 
 async def test_select_is_stored_and_holds_at_once(product: Product) -> None:
     answered = await product.call("POST", "/v1/models/select", {"model_id": LORA})
-    assert answered.json() == {"object": "model.selection", "active": LORA, "previous": LLAMA}
+    assert answered.json() == {
+        "object": "model.selection",
+        "active": LORA,
+        "previous": LLAMA,
+        "gate": None,
+        "shadow": None,
+    }
     assert await active(product) == [LORA]
     other = Product(product.database, product.services.settings)
     assert await active(other) == [LORA]

@@ -13,7 +13,7 @@ from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.trace import continue_trace
 from edgeneuro.errors import DatabaseError
 from edgeneuro.services import Services
-from edgeneuro.store import evaluations as store
+from edgeneuro.store import evaluation_jobs as store
 from edgeneuro.store.database import Row, Statement
 from edgeneuro.store.evaluation_results import read_results
 from edgeneuro.synapsecore.evaluate import Evaluated, evaluate_question

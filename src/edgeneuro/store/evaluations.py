@@ -1,10 +1,8 @@
 """The tables `evaluations`, `evaluation_items` and `evaluation_answers`: models on held-out labels.
-Whoever works at an evaluation holds it by `claimed_until`, and writes only while that is still
-his."""
+What a job writes while it is under way is in evaluation_jobs.py."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.evaluation import (
@@ -19,40 +17,16 @@ from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.times import rfc3339
 
 MOST_TRIES = 3  # of one question by one model
-_COLUMNS = (
+COLUMNS = (
     "id, state, created_at, created_by, started_at, finished_at, tries, model_ids, split, labels,"
     " left_out, agents_revision, prompt_version, threshold, error, results"
 )
-_UNDER_WAY = "state IN ('queued', 'running')"
-_HELD = "id = ?1 AND state = 'running' AND claimed_until = ?2"
+UNDER_WAY = "state IN ('queued', 'running')"
 _SPLITS: dict[HeldOut, list[str]] = {
     "validation": ["validation"],
     "test": ["test"],
     "held_out": ["validation", "test"],
 }
-
-
-@dataclass(frozen=True)
-class Claim:
-    """An evaluation that is ours until `until` (unix ms), which no other claim of it has."""
-
-    evaluation: Evaluation
-    until: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answered:
-    """What the router decided for a question with a model."""
-
-    model_id: str
-    query_hash: str
-    agent_id: str | None
-    is_right: bool
-    reason: str | None
-    failed: bool
-    tokens: int
-    cost_usd: float | None
-    ms: float
 
 
 def insert_evaluation(
@@ -77,7 +51,7 @@ def insert_evaluation(
         " SELECT ?1, 'queued', ?2, ?3, ?4, ?5, 0, (SELECT count(*) FROM current_labels"
         " WHERE split IN (SELECT value FROM json_each(?6)) AND agent_id IS NOT NULL"
         " AND agent_id NOT IN (SELECT value FROM json_each(?7))), ?8, ?9, ?10"
-        f" WHERE NOT EXISTS (SELECT 1 FROM evaluations WHERE {_UNDER_WAY})",
+        f" WHERE NOT EXISTS (SELECT 1 FROM evaluations WHERE {UNDER_WAY})",
         evaluation_id,
         created_ms,
         created_by,
@@ -102,7 +76,7 @@ def insert_evaluation(
     )
     counted = statement(
         "UPDATE evaluations SET labels = (SELECT count(*) FROM evaluation_items"
-        f" WHERE evaluation_id = ?1) WHERE id = ?1 RETURNING {_COLUMNS}",
+        f" WHERE evaluation_id = ?1) WHERE id = ?1 RETURNING {COLUMNS}",
         evaluation_id,
     )
     return [begun, items, counted]
@@ -126,7 +100,7 @@ async def find_evaluation(db: Database, evaluation_id: str) -> Evaluation | None
     """With its progress."""
     found, done = await db.batch(
         [
-            statement(f"SELECT {_COLUMNS} FROM evaluations WHERE id = ?1", evaluation_id),
+            statement(f"SELECT {COLUMNS} FROM evaluations WHERE id = ?1", evaluation_id),
             statement(
                 "SELECT model_id, count(*) AS done FROM evaluation_answers WHERE evaluation_id = ?1"
                 f" AND (failed = 0 OR tries >= {MOST_TRIES}) GROUP BY model_id",
@@ -143,7 +117,7 @@ async def list_evaluations(
     """Newest first, without their progress."""
     rows = await db.run(
         statement(
-            f"SELECT {_COLUMNS} FROM evaluations WHERE (?1 IS NULL OR id < ?1)"
+            f"SELECT {COLUMNS} FROM evaluations WHERE (?1 IS NULL OR id < ?1)"
             " ORDER BY id DESC LIMIT ?2",
             after,
             limit,
@@ -158,7 +132,7 @@ async def newest_with(
     """The newest that has succeeded with all of these models, for these agents and this prompt."""
     rows = await db.run(
         statement(
-            f"SELECT {_COLUMNS} FROM evaluations WHERE state = 'succeeded'"
+            f"SELECT {COLUMNS} FROM evaluations WHERE state = 'succeeded'"
             " AND agents_revision = ?2 AND prompt_version = ?3"
             " AND NOT EXISTS (SELECT 1 FROM json_each(?1) AS wanted WHERE wanted.value NOT IN"
             " (SELECT value FROM json_each(model_ids))) ORDER BY id DESC LIMIT 1",
@@ -170,106 +144,10 @@ async def newest_with(
     return evaluation_from_row(rows[0]) if rows else None
 
 
-def select_under_way(now_ms: int) -> Statement:
-    return statement(
-        f"SELECT id FROM evaluations WHERE {_UNDER_WAY} AND claimed_until <= ?1", now_ms
-    )
-
-
-async def claim(db: Database, evaluation_id: str, *, now_ms: int, until_ms: int) -> Claim | None:
-    """Ours until then; None where it is not under way, another's, or not to be tried again yet."""
-    rows = await db.run(
-        statement(
-            "UPDATE evaluations SET state = 'running', claimed_until = ?3, tries = tries + 1,"
-            f" started_at = coalesce(started_at, ?2) WHERE id = ?1 AND {_UNDER_WAY}"
-            f" AND claimed_until <= ?2 RETURNING {_COLUMNS}",
-            evaluation_id,
-            now_ms,
-            until_ms,
-        )
-    )
-    return Claim(evaluation_from_row(rows[0]), until_ms) if rows else None
-
-
-async def next_items(db: Database, evaluation_id: str, model_id: str, *, limit: int) -> Rows:
-    """Questions that the model has not answered yet, those never asked first."""
-    return await db.run(
-        statement(
-            "SELECT item.query_hash, item.query, item.agent_id FROM evaluation_items AS item"
-            " LEFT JOIN evaluation_answers AS answer ON answer.evaluation_id = item.evaluation_id"
-            " AND answer.model_id = ?2 AND answer.query_hash = item.query_hash"
-            " WHERE item.evaluation_id = ?1 AND (answer.query_hash IS NULL"
-            f" OR (answer.failed = 1 AND answer.tries < {MOST_TRIES}))"
-            " ORDER BY coalesce(answer.tries, 0), item.query_hash LIMIT ?3",
-            evaluation_id,
-            model_id,
-            limit,
-        )
-    )
-
-
-def record_answers(held: Claim, answers: Sequence[Answered]) -> list[Statement]:
-    """Only while the evaluation is ours: else no row comes back from the last statement."""
-    told = json.dumps(
-        [
-            [
-                *(a.model_id, a.query_hash, a.agent_id, int(a.is_right), a.reason),
-                *(int(a.failed), a.tokens, a.cost_usd, a.ms),
-            ]
-            for a in answers
-        ]
-    )
-    written = statement(
-        "INSERT INTO evaluation_answers (evaluation_id, model_id, query_hash, agent_id, is_right,"
-        " reason, failed, tries, tokens, cost_usd, ms)"
-        " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,"
-        " 1, value ->> 6, value ->> 7, value ->> 8 FROM json_each(?3)"
-        f" WHERE EXISTS (SELECT 1 FROM evaluations WHERE {_HELD})"
-        " ON CONFLICT (evaluation_id, model_id, query_hash) DO UPDATE SET"
-        " agent_id = excluded.agent_id, is_right = excluded.is_right, reason = excluded.reason,"
-        " failed = excluded.failed, tries = tries + 1, tokens = tokens + excluded.tokens,"
-        " cost_usd = cost_usd + excluded.cost_usd, ms = excluded.ms",
-        held.evaluation.id,
-        held.until,
-        told,
-    )
-    got_on = statement(
-        f"UPDATE evaluations SET tries = 0 WHERE {_HELD} RETURNING id",
-        held.evaluation.id,
-        held.until,
-    )
-    return [written, got_on]
-
-
-def let_go(held: Claim, *, until_ms: int) -> Statement:
-    """Nobody goes on before `until_ms`."""
-    return statement(
-        f"UPDATE evaluations SET claimed_until = ?3 WHERE {_HELD} RETURNING id",
-        held.evaluation.id,
-        held.until,
-        until_ms,
-    )
-
-
-def finish(
-    held: Claim, state: str, *, now_ms: int, error: str | None = None, results: str | None = None
-) -> Statement:
-    return statement(
-        "UPDATE evaluations SET state = ?3, finished_at = ?4, error = ?5, results = ?6"
-        f" WHERE {_HELD} RETURNING id",
-        held.evaluation.id,
-        held.until,
-        state,
-        now_ms,
-        error,
-        results,
-    )
-
-
 def cancel(evaluation_id: str, *, now_ms: int) -> Statement:
     return statement(
         "UPDATE evaluations SET state = 'cancelled', finished_at = ?2"
-        f" WHERE id = ?1 AND {_UNDER_WAY} RETURNING {_COLUMNS}",
+        f" WHERE id = ?1 AND {UNDER_WAY} RETURNING {COLUMNS}",
         evaluation_id,
         now_ms,
     )
@@ -278,7 +156,7 @@ def cancel(evaluation_id: str, *, now_ms: int) -> Statement:
 def delete_evaluation(evaluation_id: str) -> Statement:
     """With its questions and answers; not while it is under way."""
     return statement(
-        f"DELETE FROM evaluations WHERE id = ?1 AND NOT {_UNDER_WAY} RETURNING id", evaluation_id
+        f"DELETE FROM evaluations WHERE id = ?1 AND NOT {UNDER_WAY} RETURNING id", evaluation_id
     )
 
 

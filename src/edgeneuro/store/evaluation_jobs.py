@@ -1,0 +1,131 @@
+"""Evaluations under way. Whoever works at one holds it by `claimed_until`, and writes only while
+that is still his."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeneuro.domain.evaluation import Evaluation
+from edgeneuro.store.database import Database, Rows, Statement, statement
+from edgeneuro.store.evaluations import COLUMNS, MOST_TRIES, UNDER_WAY, evaluation_from_row
+
+_HELD = "id = ?1 AND state = 'running' AND claimed_until = ?2"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An evaluation that is ours until `until` (unix ms), which no other claim of it has."""
+
+    evaluation: Evaluation
+    until: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """What the router decided for a question with a model."""
+
+    model_id: str
+    query_hash: str
+    agent_id: str | None
+    is_right: bool
+    reason: str | None
+    failed: bool
+    tokens: int
+    cost_usd: float | None
+    ms: float
+
+
+def select_under_way(now_ms: int) -> Statement:
+    return statement(
+        f"SELECT id FROM evaluations WHERE {UNDER_WAY} AND claimed_until <= ?1", now_ms
+    )
+
+
+async def claim(db: Database, evaluation_id: str, *, now_ms: int, until_ms: int) -> Claim | None:
+    """Ours until then; None where it is not under way, another's, or not to be tried again yet."""
+    rows = await db.run(
+        statement(
+            "UPDATE evaluations SET state = 'running', claimed_until = ?3, tries = tries + 1,"
+            f" started_at = coalesce(started_at, ?2) WHERE id = ?1 AND {UNDER_WAY}"
+            f" AND claimed_until <= ?2 RETURNING {COLUMNS}",
+            evaluation_id,
+            now_ms,
+            until_ms,
+        )
+    )
+    return Claim(evaluation_from_row(rows[0]), until_ms) if rows else None
+
+
+async def next_items(db: Database, evaluation_id: str, model_id: str, *, limit: int) -> Rows:
+    """Questions that the model has not answered yet, those never asked first."""
+    return await db.run(
+        statement(
+            "SELECT item.query_hash, item.query, item.agent_id FROM evaluation_items AS item"
+            " LEFT JOIN evaluation_answers AS answer ON answer.evaluation_id = item.evaluation_id"
+            " AND answer.model_id = ?2 AND answer.query_hash = item.query_hash"
+            " WHERE item.evaluation_id = ?1 AND (answer.query_hash IS NULL"
+            f" OR (answer.failed = 1 AND answer.tries < {MOST_TRIES}))"
+            " ORDER BY coalesce(answer.tries, 0), item.query_hash LIMIT ?3",
+            evaluation_id,
+            model_id,
+            limit,
+        )
+    )
+
+
+def record_answers(held: Claim, answers: Sequence[Answered]) -> list[Statement]:
+    """Only while the evaluation is ours: else no row comes back from the last statement."""
+    told = json.dumps(
+        [
+            [
+                *(a.model_id, a.query_hash, a.agent_id, int(a.is_right), a.reason),
+                *(int(a.failed), a.tokens, a.cost_usd, a.ms),
+            ]
+            for a in answers
+        ]
+    )
+    written = statement(
+        "INSERT INTO evaluation_answers (evaluation_id, model_id, query_hash, agent_id, is_right,"
+        " reason, failed, tries, tokens, cost_usd, ms)"
+        " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,"
+        " 1, value ->> 6, value ->> 7, value ->> 8 FROM json_each(?3)"
+        f" WHERE EXISTS (SELECT 1 FROM evaluations WHERE {_HELD})"
+        " ON CONFLICT (evaluation_id, model_id, query_hash) DO UPDATE SET"
+        " agent_id = excluded.agent_id, is_right = excluded.is_right, reason = excluded.reason,"
+        " failed = excluded.failed, tries = tries + 1, tokens = tokens + excluded.tokens,"
+        " cost_usd = cost_usd + excluded.cost_usd, ms = excluded.ms",
+        held.evaluation.id,
+        held.until,
+        told,
+    )
+    got_on = statement(
+        f"UPDATE evaluations SET tries = 0 WHERE {_HELD} RETURNING id",
+        held.evaluation.id,
+        held.until,
+    )
+    return [written, got_on]
+
+
+def let_go(held: Claim, *, until_ms: int) -> Statement:
+    """Nobody goes on before `until_ms`."""
+    return statement(
+        f"UPDATE evaluations SET claimed_until = ?3 WHERE {_HELD} RETURNING id",
+        held.evaluation.id,
+        held.until,
+        until_ms,
+    )
+
+
+def finish(
+    held: Claim, state: str, *, now_ms: int, error: str | None = None, results: str | None = None
+) -> Statement:
+    return statement(
+        "UPDATE evaluations SET state = ?3, finished_at = ?4, error = ?5, results = ?6"
+        f" WHERE {_HELD} RETURNING id",
+        held.evaluation.id,
+        held.until,
+        state,
+        now_ms,
+        error,
+        results,
+    )
