@@ -16,16 +16,26 @@ if sys.version_info < (3, 11):  # noqa: UP036
 
 sys.path.insert(1, str(Path(__file__).resolve().parent / "src"))
 
+from trainer.autotrain import write_autotrain
 from trainer.environment import require_packages
+from trainer.errors import TrainingError
 from trainer.options import read_options
+from trainer.prepared import prepare
 
 
 def main() -> None:
     options = read_options()
+    try:
+        prepared = prepare(options)
+        if options.autotrain:
+            write_autotrain(options, prepared.base, prepared.learned, prepared.held_out)
+            return
+    except TrainingError as error:
+        sys.exit(f"\n{error}")
     require_packages(sys.argv[1:])
     from trainer.main import run  # only now are its packages sure to be there
 
-    run(options)
+    run(options, prepared)
 
 
 if __name__ == "__main__":

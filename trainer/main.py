@@ -15,26 +15,26 @@ import transformers
 from transformers import EarlyStoppingCallback
 from trl import SFTConfig
 
-from trainer.autotrain import write_autotrain
-from trainer.bases import Base, find_training_base
+from edgeneuro.adapter.bases import find_base
+from trainer.bases import Base
 from trainer.card import draw_curve, make_card, readme
-from trainer.data import Data, Example, read_data, split_off, without
 from trainer.encoding import Encoded, encode, fingerprint
 from trainer.errors import TrainingError
 from trainer.machine import Machine, dataset_of
 from trainer.model import Device, find_device, load_base, load_tokenizer, with_adapter
 from trainer.options import Options
 from trainer.packing import Packer, mask_kinds
-from trainer.plan import require_allowed, warning
+from trainer.plan import require_allowed
+from trainer.prepared import Prepared
 from trainer.run_folder import RunFolder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
-def run(options: Options) -> None:
+def run(options: Options, prepared: Prepared) -> None:
     """Ends the program with one sentence where something is wrong."""
     try:
-        _run(options)
+        _train(options, prepared)
     except TrainingError as error:
         sys.exit(f"\n{error}")
     except torch.OutOfMemoryError:
@@ -54,49 +54,8 @@ def run(options: Options) -> None:
         sys.exit("\nStopped. The same command goes on from the last look.")
 
 
-def _run(options: Options) -> None:
-    base = find_training_base(options.base_model, options.cloudflare_base)
-    require_allowed(base, options)
-    told = warning(base)
-    if told is not None:
-        print(f"Note: {told}", flush=True)
-    data, learned, held_out = _read(options)
-    print(
-        f"{len(learned)} questions to learn from, {len(held_out)} held out,"
-        f" {data.duplicates} duplicates left out, {len(data.answers)} answers",
-        flush=True,
-    )
-    if options.autotrain:
-        write_autotrain(options, base, learned, held_out)
-        return
-    _train(options, base, data, learned, held_out)
-
-
-def _read(options: Options) -> tuple[Data, list[Example], list[Example]]:
-    data = read_data(options.data)
-    if options.eval_data is None:
-        learned, held_out = split_off(data)
-    else:
-        held_out = read_data(options.eval_data, one_answer_will_do=True).examples
-        learned = without(data.examples, held_out)
-        if not learned:
-            raise TrainingError("Every line of --data is in --eval-data too; nothing is left.")
-    return data, learned, _some(held_out, options.eval_limit)
-
-
-def _some(examples: Sequence[Example], most: int) -> list[Example]:
-    """The same ones at each run, whatever the order of the file."""
-    by_hash = sorted(examples, key=lambda each: hashlib.sha256(repr(each.prompt).encode()).digest())
-    return by_hash[:most]
-
-
-def _train(
-    options: Options,
-    base: Base,
-    data: Data,
-    learned: Sequence[Example],
-    held_out: Sequence[Example],
-) -> None:
+def _train(options: Options, prepared: Prepared) -> None:
+    base, learned, held_out = prepared.base, prepared.learned, prepared.held_out
     _settle(options)
     device = find_device()
     tokenizer = load_tokenizer(base)
@@ -119,7 +78,7 @@ def _train(
         print(f"Going on from {checkpoint.name}", flush=True)
     machine.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     metrics = _metrics(machine)
-    _save(options, folder, base, data, model, machine, metrics, len(held_out))
+    _save(options, folder, prepared, model, machine, metrics)
     folder.end()
     print(
         f"Held out: loss {metrics['loss_before']:.4f} -> {metrics['loss']:.4f}, right answers"
@@ -205,13 +164,12 @@ def _metrics(machine: Machine) -> dict[str, Any]:
 def _save(
     options: Options,
     folder: RunFolder,
-    base: Base,
-    data: Data,
+    prepared: Prepared,
     model: Any,
     machine: Machine,
     metrics: dict[str, Any],
-    held_out: int,
 ) -> None:
+    base = prepared.base
     with folder.parts() as part:
         model.save_pretrained(part)
         (part / "README.md").unlink(missing_ok=True)  # PEFT's own, of blanks to fill in
@@ -221,8 +179,8 @@ def _save(
         (part / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
         card = make_card(
             base=base,
-            data=data,
-            held_out={"rows": held_out},
+            data=prepared.data,
+            held_out={"rows": len(prepared.held_out)},
             parameters=options.parameters(),
             metrics=metrics,
             adapter_sha256=_sha256(part / WEIGHTS),
@@ -235,8 +193,6 @@ def _save(
 
 def _model_type(base: Base, model: Any) -> str:
     """Cloudflare's word for the family; of a base that it does not have, transformers' own."""
-    from edgeneuro.adapter.bases import find_base
-
     known = find_base(base.cloudflare or base.name)
     return str(model.config.model_type) if known is None else known.model_type
 
