@@ -1,0 +1,209 @@
+"""Evaluations, the gate that goes by them and a candidate beside the active model, in real
+workerd."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import httpx
+import pytest
+
+from edgeneuro.domain.query import split_of
+from tests.worker.product import LocalProduct
+
+ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
+OTHER = "@cf/ibm-granite/granite-4.0-h-micro"
+BOTH = {"model_ids": [ACTIVE, OTHER]}
+SECONDS = 120
+EACH = 30
+# Words of the demonstration agents, by which the stand-in engine chooses.
+QUESTIONS = {
+    "it_support": "My VPN does not connect and my password is wrong, ticket {}",
+    "hr": "How many vacation days and how much parental leave do I have, case {}",
+}
+
+
+def held_out(agent: str) -> list[str]:
+    """Questions of the test part."""
+    named = (QUESTIONS[agent].format(number) for number in range(10_000))
+    return list(islice((query for query in named if split_of(query) == "test"), EACH))
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
+    """A product of its own: what is selected here would answer in other tests."""
+    product = LocalProduct(state=tmp_path_factory.mktemp("evaluations"))
+    product.start()
+    yield product
+    product.stop()
+
+
+@pytest.fixture(scope="module")
+def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
+    """A client of a product with 60 labels of the test part."""
+    headers = {"authorization": f"Bearer {own.admin_token}"}
+    lines = [{"query": q, "agent": agent} for agent in QUESTIONS for q in held_out(agent)]
+    body = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    with httpx.Client(base_url=own.base_url, headers=headers, timeout=60) as client:
+        client.post("/v1/datasets/import", content=body).raise_for_status()
+        yield client
+
+
+@pytest.fixture
+def engine(own: LocalProduct, labelled: httpx.Client) -> Iterator[httpx.Client]:
+    """The control API of local/; after the test the models are well and nothing is selected."""
+    assert own.local_ai_url is not None
+    with httpx.Client(base_url=own.local_ai_url, timeout=30) as desk:
+        yield desk
+    # It is another one after a restart.
+    httpx.delete(f"{own.local_ai_url}/_local/faults").raise_for_status()
+    for each in labelled.get("/v1/evaluations").json()["data"]:
+        if each["state"] in ("queued", "running"):
+            labelled.post(f"/v1/evaluations/{each['id']}/cancel").raise_for_status()
+    nothing = {"routing_model": None, "gate_min_labels": None}
+    labelled.patch("/v1/config", json=nothing).raise_for_status()
+
+
+def begin(client: httpx.Client, **body: Any) -> str:
+    begun = client.post("/v1/evaluations", json=BOTH | body)
+    assert begun.status_code == 202, begun.text
+    evaluation_id: str = begun.json()["id"]
+    return evaluation_id
+
+
+def look(client: httpx.Client, evaluation_id: str) -> dict[str, Any]:
+    """Each look has it go on."""
+    found: dict[str, Any] = client.get(f"/v1/evaluations/{evaluation_id}").json()
+    return found
+
+
+def ended(client: httpx.Client, evaluation_id: str) -> dict[str, Any]:
+    until = time.monotonic() + SECONDS
+    while True:
+        found = look(client, evaluation_id)
+        if found["state"] not in ("queued", "running") or time.monotonic() > until:
+            return found
+
+
+def done(found: dict[str, Any]) -> int:
+    return sum(int(each["done"]) for each in found["progress"])
+
+
+def some_done(client: httpx.Client, evaluation_id: str) -> int:
+    until = time.monotonic() + SECONDS
+    while not (count := done(look(client, evaluation_id))) and time.monotonic() < until:
+        pass
+    return count
+
+
+def stored(product: LocalProduct, sql: str, *parameters: str) -> int:
+    """Straight from or into the database of a product that has ended; the first value there is."""
+    folder = product.state / "v3" / "d1"
+    [path] = [each for each in folder.rglob("*.sqlite") if each.name != "metadata.sqlite"]
+    connection = sqlite3.connect(path)
+    with connection:
+        row = connection.execute(sql, parameters).fetchone()
+    connection.close()
+    return 0 if row is None else int(row[0])
+
+
+def select(client: httpx.Client, model_id: str | None, **body: Any) -> httpx.Response:
+    return client.post("/v1/models/select", json={"model_id": model_id, **body})
+
+
+def test_two_models_are_told_apart_and_the_gate_goes_by_it(
+    labelled: httpx.Client, engine: httpx.Client
+) -> None:
+    closed = select(labelled, OTHER, gate=True).json()["error"]
+    assert closed["code"] == "gate_closed"
+    says = {"kind": "text", "answer": json.dumps({"agent": "finance", "confidence": 0.9})}
+    engine.put("/_local/faults", json={OTHER: {**says, "share": 0.5}}).raise_for_status()
+    found = ended(labelled, begin(labelled))
+    assert (found["state"], found["error"], found["labels"]) == ("succeeded", None, 60)
+    good, bad = found["results"]["models"]
+    assert (good["n"], bad["n"]) == (60, 60)
+    assert good["right"] > bad["right"] + 15, found["results"]
+    [pair] = found["results"]["pairs"]
+    assert pair["p_second_worse"] < 0.001
+    assert pair["high"] < 0
+    assert sum(sum(row.values()) for row in bad["confusion"].values()) == 60
+
+    answers = f"/v1/evaluations/{found['id']}/answers"
+    wrong = labelled.get(answers, params={"wrong": True, "model": OTHER, "limit": 100}).json()
+    assert len(wrong["data"]) == 60 - bad["right"]
+    assert {each["right"] for each in wrong["data"]} == {False}
+
+    few = select(labelled, OTHER, gate=True).json()["error"]
+    assert "60 held-out labels" in few["message"]
+    labelled.patch("/v1/config", json={"gate_min_labels": 60}).raise_for_status()
+    worse = select(labelled, OTHER, gate=True).json()["error"]
+    assert (worse["code"], "is worse" in worse["message"]) == ("gate_closed", True)
+
+    engine.delete("/_local/faults").raise_for_status()
+    assert ended(labelled, begin(labelled))["state"] == "succeeded"
+    opened = select(labelled, OTHER, gate=True)
+    assert opened.status_code == 200, opened.text
+    assert (opened.json()["active"], opened.json()["gate"]["n"]) == (OTHER, 60)
+    assert labelled.get("/v1/models/select").json()["previous"] == ACTIVE
+
+
+def test_it_goes_on_after_a_restart_and_asks_nothing_twice(
+    own: LocalProduct, labelled: httpx.Client, engine: httpx.Client
+) -> None:
+    engine.put("/_local/faults", json={"*": {"kind": "slow", "delay_ms": 400}}).raise_for_status()
+    evaluation_id = begin(labelled)
+    assert 0 < some_done(labelled, evaluation_id) < 120
+    own.stop()
+    kept = stored(
+        own, "SELECT count(*) FROM evaluation_answers WHERE evaluation_id = ?", evaluation_id
+    )
+    assert 0 < kept < 120
+    # Whoever was killed holds it for a while yet, which the test does not wait for.
+    stored(own, "UPDATE evaluations SET claimed_until = 0 WHERE id = ?", evaluation_id)
+    own.start()
+    found = ended(labelled, evaluation_id)
+    assert (found["state"], found["error"]) == ("succeeded", None)
+    assert [each["n"] for each in found["results"]["models"]] == [60, 60]
+    assert own.local_ai_url is not None
+    calls = httpx.get(f"{own.local_ai_url}/_local/calls").raise_for_status().json()
+    assert len(calls) == 120 - kept
+
+
+def test_a_cancelled_one_stops_at_once(labelled: httpx.Client, engine: httpx.Client) -> None:
+    engine.put("/_local/faults", json={"*": {"kind": "slow", "delay_ms": 400}}).raise_for_status()
+    evaluation_id = begin(labelled)
+    assert some_done(labelled, evaluation_id) < 120
+    refused = labelled.post("/v1/evaluations", json=BOTH)
+    assert refused.json()["error"]["code"] == "evaluation_under_way"
+    path = f"/v1/evaluations/{evaluation_id}"
+    assert labelled.post(f"{path}/cancel").json()["state"] == "cancelled"
+    engine.delete("/_local/faults").raise_for_status()
+    assert labelled.post(f"{path}/cancel").status_code == 409
+    assert ended(labelled, begin(labelled, limit=6))["state"] == "succeeded"
+    assert done(look(labelled, evaluation_id)) < 120
+    assert labelled.delete(path).json()["deleted"] is True
+    assert labelled.get(path).status_code == 404
+
+
+def test_a_candidate_is_counted_beside_the_active_model(
+    labelled: httpx.Client, engine: httpx.Client
+) -> None:
+    begun = select(labelled, OTHER, shadow=100)
+    assert (begun.json()["active"], begun.json()["shadow"]) == (ACTIVE, OTHER)
+    asked = [query for agent in QUESTIONS for query in held_out(agent)[:5]]
+    for query in asked:
+        decision = labelled.post("/v1/route", json={"query": query, "cache": False}).json()
+        assert decision["model"] == ACTIVE
+    until = time.monotonic() + SECONDS
+    while True:
+        shadow = labelled.get("/v1/models/select").json()["shadow"]
+        if shadow["compared"] == len(asked) or time.monotonic() > until:
+            break
+    assert (shadow["compared"], shadow["labelled"]) == (10, 10)
+    assert (shadow["agree"], shadow["failed"], shadow["labels_wanted"]) == (10, 0, 90)
+    assert shadow["active"]["right"] == shadow["candidate"]["right"]
+    assert select(labelled, None, type="shadow").json()["shadow"] is None
+    assert labelled.get("/v1/models/select").json()["shadow"] is None
