@@ -7,6 +7,7 @@ What it needs beside Python is installed at the first run, into the checkout's o
 where the Python that it was started with does not have it.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from trainer.options import read_options
 def main() -> None:
     options = read_options()
     require_packages(sys.argv[1:])
+    # One GPU: TRL would deal the rows of a batch out to several, and ours has a single row.
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     from trainer.main import run  # only now are its packages sure to be there
 
     run(options)

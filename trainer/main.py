@@ -1,10 +1,10 @@
 """A training from its options to the adapter's folder."""
 
-import errno
 import hashlib
 import json
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +18,14 @@ from trl import SFTConfig
 from trainer.autotrain import write_autotrain
 from trainer.bases import Base, find_training_base
 from trainer.card import draw_curve, make_card, readme
-from trainer.data import Data, Example, read_data, split_off, without
 from trainer.encoding import Encoded, encode, fingerprint
 from trainer.errors import TrainingError
-from trainer.machine import Machine, dataset_of
+from trainer.failures import in_plain_words
+from trainer.machine import Machine, dataset_of, telling_tokens
+from trainer.material import Material, read_material
 from trainer.model import Device, find_device, load_base, load_tokenizer, with_adapter
 from trainer.options import Options
-from trainer.packing import Packer, mask_kinds
+from trainer.packing import Packer, attention_windows
 from trainer.plan import require_allowed, warning
 from trainer.run_folder import RunFolder
 
@@ -37,21 +38,13 @@ def run(options: Options) -> None:
         _run(options)
     except TrainingError as error:
         sys.exit(f"\n{error}")
-    except torch.OutOfMemoryError:
-        sys.exit(
-            "\nThe GPU's memory is full. Choose a smaller --batch-size or --max-length, or hold the"
-            " base in 4 bits with --4bit. What was learned up to the last look is kept: the same"
-            " command goes on from there, a smaller --batch-size needs another --out."
-        )
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        sys.exit(
-            f"\nThe disk is full ({error.filename or options.out}). Make room, and give the same"
-            " command again: it goes on from the last look."
-        )
     except KeyboardInterrupt:
         sys.exit("\nStopped. The same command goes on from the last look.")
+    except Exception as error:
+        told = in_plain_words(error, options.out)
+        if told is None:
+            raise
+        sys.exit(f"\n{told}")
 
 
 def _run(options: Options) -> None:
@@ -60,49 +53,25 @@ def _run(options: Options) -> None:
     told = warning(base)
     if told is not None:
         print(f"Note: {told}", flush=True)
-    data, learned, held_out = _read(options)
+    material = read_material(options)
     print(
-        f"{len(learned)} questions to learn from, {len(held_out)} held out,"
-        f" {data.duplicates} duplicates left out, {len(data.answers)} answers",
+        f"{len(material.learned)} questions to learn from, {len(material.held_out)} held out,"
+        f" {material.data.duplicates} duplicates left out, {len(material.data.answers)} answers",
         flush=True,
     )
     if options.autotrain:
-        write_autotrain(options, base, learned, held_out)
+        write_autotrain(options, base, material.learned, material.held_out)
         return
-    _train(options, base, data, learned, held_out)
+    _train(options, base, material)
 
 
-def _read(options: Options) -> tuple[Data, list[Example], list[Example]]:
-    data = read_data(options.data)
-    if options.eval_data is None:
-        learned, held_out = split_off(data)
-    else:
-        held_out = read_data(options.eval_data, one_answer_will_do=True).examples
-        learned = without(data.examples, held_out)
-        if not learned:
-            raise TrainingError("Every line of --data is in --eval-data too; nothing is left.")
-    return data, learned, _some(held_out, options.eval_limit)
-
-
-def _some(examples: Sequence[Example], most: int) -> list[Example]:
-    """The same ones at each run, whatever the order of the file."""
-    by_hash = sorted(examples, key=lambda each: hashlib.sha256(repr(each.prompt).encode()).digest())
-    return by_hash[:most]
-
-
-def _train(
-    options: Options,
-    base: Base,
-    data: Data,
-    learned: Sequence[Example],
-    held_out: Sequence[Example],
-) -> None:
+def _train(options: Options, base: Base, material: Material) -> None:
     _settle(options)
     device = find_device()
     tokenizer = load_tokenizer(base)
     size = options.max_length
-    encoded = encode(tokenizer, learned, max_length=size, name=str(options.data))
-    looked_at = encode(tokenizer, held_out, max_length=size, name="held out")
+    encoded = encode(tokenizer, material.learned, max_length=size, name=str(options.data))
+    looked_at = encode(tokenizer, material.held_out, max_length=size, name="held out")
     folder = RunFolder(options.out)
     checkpoint = folder.begin(
         {
@@ -119,10 +88,10 @@ def _train(
         print(f"Going on from {checkpoint.name}", flush=True)
     machine.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     metrics = _metrics(machine)
-    _save(options, folder, base, data, model, machine, metrics, len(held_out))
+    _save(options, folder, base, material, model, machine, metrics)
     folder.end()
     print(
-        f"Held out: loss {metrics['loss_before']:.4f} -> {metrics['loss']:.4f}, right answers"
+        f"Held out: loss {metrics['loss_before']:.4f} -> {metrics['loss']:.4f}, right agents"
         f" {metrics['accuracy_before']:.1%} -> {metrics['accuracy']:.1%}\n{options.out / WEIGHTS}",
         flush=True,
     )
@@ -132,6 +101,9 @@ def _settle(options: Options) -> None:
     """The same seed makes the same adapter on a CPU; nobody is told of runs; few words."""
     transformers.set_seed(options.seed)
     transformers.logging.set_verbosity_error()
+    # What PEFT and TRL say of transformers' changed names, and of bases that lie in a .gguf file.
+    warnings.filterwarnings("ignore", r"`(is_)?gradient_checkpointing` is deprecated")
+    warnings.filterwarnings("ignore", "Could not find a config file")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -183,8 +155,9 @@ def _machine(
         args=arguments,
         train_dataset=dataset_of(learned),
         eval_dataset=dataset_of(held_out),
-        data_collator=Packer(device.dtype, mask_kinds(model.config)),
+        data_collator=Packer(device.dtype, attention_windows(model.config)),
         processing_class=tokenizer,
+        telling=telling_tokens([*learned, *held_out]),
         callbacks=[EarlyStoppingCallback(early_stopping_patience=options.patience)],
     )
 
@@ -195,9 +168,12 @@ def _metrics(machine: Machine) -> dict[str, Any]:
     return {
         "loss_before": looks[0]["eval_loss"],
         "accuracy_before": looks[0]["eval_accuracy"],
+        "exact_before": looks[0]["eval_exact"],
         "loss": best["eval_loss"],
         "accuracy": best["eval_accuracy"],
+        "exact": best["eval_exact"],
         "best_step": best["step"],
+        "epochs": best["epoch"],
         "steps": machine.state.global_step,
     }
 
@@ -206,24 +182,25 @@ def _save(
     options: Options,
     folder: RunFolder,
     base: Base,
-    data: Data,
+    material: Material,
     model: Any,
     machine: Machine,
     metrics: dict[str, Any],
-    held_out: int,
 ) -> None:
     with folder.parts() as part:
-        model.save_pretrained(part)
+        model.save_pretrained(part, save_embedding_layers=False)
         (part / "README.md").unlink(missing_ok=True)  # PEFT's own, of blanks to fill in
         config = json.loads((part / CONFIG).read_text(encoding="utf-8"))
         config["base_model_name_or_path"] = base.name
         config["model_type"] = _model_type(base, model)
+        config["target_modules"] = sorted(config["target_modules"])  # PEFT has a set of them
         (part / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
         card = make_card(
             base=base,
-            data=data,
-            held_out={"rows": held_out},
-            parameters=options.parameters(),
+            data=material.data,
+            looked_into=material.looked_into,
+            held_out=len(material.held_out),
+            parameters=options.parameters() | {"base_model": base.name},
             metrics=metrics,
             adapter_sha256=_sha256(part / WEIGHTS),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),

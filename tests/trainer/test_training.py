@@ -54,8 +54,13 @@ def test_it_learns_and_says_how_well(trained: Path, export: Path) -> None:
     assert card["data"]["sha256"] == hashlib.sha256(export.read_bytes()).hexdigest()
     assert card["data"]["rows"] == 120
     assert card["parameters"]["rank"] == 4
+    assert (card["held_out"]["path"], card["held_out"]["sha256"]) == (
+        card["data"]["path"],
+        card["data"]["sha256"],
+    )
+    assert str(trained.parent) not in json.dumps(card), "no path of this machine"
     assert {"torch", "transformers", "peft", "trl"} <= set(card["versions"])
-    assert "right answers 0.0% ->" in (trained / "printed").read_text()
+    assert "right agents 0.0% ->" in (trained / "printed").read_text()
     readme = (trained / "adapter" / "README.md").read_text()
     assert f"{card['metrics']['accuracy']:.1%}" in readme
 
