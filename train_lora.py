@@ -17,18 +17,31 @@ if sys.version_info < (3, 11):  # noqa: UP036
 
 sys.path.insert(1, str(Path(__file__).resolve().parent / "src"))
 
+from trainer.autotrain import write_autotrain
 from trainer.environment import require_packages
+from trainer.errors import TrainingError
+from trainer.failures import in_plain_words
 from trainer.options import read_options
+from trainer.prepared import prepare
 
 
 def main() -> None:
     options = read_options()
+    try:
+        prepared = prepare(options)
+        if options.autotrain:
+            write_autotrain(options, prepared.base, prepared.learned, prepared.held_out)
+            return
+    except TrainingError as error:
+        sys.exit(f"\n{error}")
+    except OSError as error:
+        sys.exit(f"\n{in_plain_words(error, options.out) or error}")
     require_packages(sys.argv[1:])
     # One GPU: TRL would deal the rows of a batch out to several, and ours has a single row.
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     from trainer.main import run  # only now are its packages sure to be there
 
-    run(options)
+    run(options, prepared)
 
 
 if __name__ == "__main__":

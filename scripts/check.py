@@ -11,7 +11,7 @@ from scripts import paths
 from scripts.setup import prepare
 from scripts.signals import end_with_parent
 
-CODE = ("src", "tests", "scripts", "local", "bench")
+CODE = ("src", "tests", "scripts", "local", "bench", "trainer")
 
 
 def main() -> None:

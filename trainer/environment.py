@@ -14,14 +14,19 @@ _NEEDED = ("torch", "transformers", "peft", "trl", "datasets", "matplotlib")
 
 def require_packages(words: Sequence[str]) -> None:
     """Returns where they are here; else sets them up, and goes on in the other Python."""
-    if all(importlib.util.find_spec(name) for name in _NEEDED):
+    if not _missing():
         return
-    if paths.PYTHON.exists() and os.path.samefile(sys.prefix, paths.VENV):
-        missing = ", ".join(name for name in _NEEDED if not importlib.util.find_spec(name))
-        print(f"Missing in {paths.VENV}: {missing}", flush=True)
     try:
         prepare_training()
     except StepFailed as failure:
         give_up("Installing the packages for training", failure)
-    script = str(paths.ROOT / "train_lora.py")
-    os.execv(paths.PYTHON, [str(paths.PYTHON), script, *words])
+    if not os.path.samefile(sys.prefix, paths.VENV):
+        script = str(paths.ROOT / "train_lora.py")
+        os.execv(paths.PYTHON, [str(paths.PYTHON), script, *words])
+    importlib.invalidate_caches()
+    if _missing():
+        sys.exit(f"{paths.VENV} lacks {', '.join(_missing())}; delete that folder, then try again.")
+
+
+def _missing() -> list[str]:
+    return [name for name in _NEEDED if not importlib.util.find_spec(name)]

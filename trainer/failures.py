@@ -3,14 +3,12 @@
 import errno
 from pathlib import Path
 
-import torch
-
 _GOES_ON = "the same command goes on from the last look"
 
 
 def in_plain_words(error: Exception, out: Path) -> str | None:
     """None for what is no failure of the machine, but a fault of the program."""
-    if isinstance(error, torch.OutOfMemoryError):
+    if type(error).__name__ == "OutOfMemoryError":  # PyTorch's, which need not be there
         return (
             "The GPU's memory is full. Choose a smaller --batch-size or --max-length, or hold the"
             " base in 4 bits with --4bit. What was learned up to the last look is kept:"

@@ -15,27 +15,27 @@ import transformers
 from transformers import EarlyStoppingCallback
 from trl import SFTConfig
 
-from trainer.autotrain import write_autotrain
-from trainer.bases import Base, find_training_base
+from edgeneuro.adapter.bases import find_base
+from trainer.bases import Base
 from trainer.card import draw_curve, make_card, readme
 from trainer.encoding import Encoded, encode, fingerprint
 from trainer.errors import TrainingError
 from trainer.failures import in_plain_words
 from trainer.machine import Machine, dataset_of, telling_tokens
-from trainer.material import Material, read_material
 from trainer.model import Device, find_device, load_base, load_tokenizer, with_adapter
 from trainer.options import Options
 from trainer.packing import Packer, attention_windows
-from trainer.plan import require_allowed, warning
+from trainer.plan import require_allowed
+from trainer.prepared import Prepared
 from trainer.run_folder import RunFolder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
-def run(options: Options) -> None:
+def run(options: Options, prepared: Prepared) -> None:
     """Ends the program with one sentence where something is wrong."""
     try:
-        _run(options)
+        _train(options, prepared)
     except TrainingError as error:
         sys.exit(f"\n{error}")
     except KeyboardInterrupt:
@@ -47,31 +47,14 @@ def run(options: Options) -> None:
         sys.exit(f"\n{told}")
 
 
-def _run(options: Options) -> None:
-    base = find_training_base(options.base_model, options.cloudflare_base)
-    require_allowed(base, options)
-    told = warning(base)
-    if told is not None:
-        print(f"Note: {told}", flush=True)
-    material = read_material(options)
-    print(
-        f"{len(material.learned)} questions to learn from, {len(material.held_out)} held out,"
-        f" {material.data.duplicates} duplicates left out, {len(material.data.answers)} answers",
-        flush=True,
-    )
-    if options.autotrain:
-        write_autotrain(options, base, material.learned, material.held_out)
-        return
-    _train(options, base, material)
-
-
-def _train(options: Options, base: Base, material: Material) -> None:
+def _train(options: Options, prepared: Prepared) -> None:
+    base, learned, held_out = prepared.base, prepared.learned, prepared.held_out
     _settle(options)
     device = find_device()
     tokenizer = load_tokenizer(base)
     size = options.max_length
-    encoded = encode(tokenizer, material.learned, max_length=size, name=str(options.data))
-    looked_at = encode(tokenizer, material.held_out, max_length=size, name="held out")
+    encoded = encode(tokenizer, learned, max_length=size, name=str(options.data))
+    looked_at = encode(tokenizer, held_out, max_length=size, name="held out")
     folder = RunFolder(options.out)
     checkpoint = folder.begin(
         {
@@ -88,7 +71,7 @@ def _train(options: Options, base: Base, material: Material) -> None:
         print(f"Going on from {checkpoint.name}", flush=True)
     machine.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     metrics = _metrics(machine)
-    _save(options, folder, base, material, model, machine, metrics)
+    _save(options, folder, prepared, model, machine, metrics)
     folder.end()
     print(
         f"Held out: loss {metrics['loss_before']:.4f} -> {metrics['loss']:.4f}, right agents"
@@ -181,12 +164,12 @@ def _metrics(machine: Machine) -> dict[str, Any]:
 def _save(
     options: Options,
     folder: RunFolder,
-    base: Base,
-    material: Material,
+    prepared: Prepared,
     model: Any,
     machine: Machine,
     metrics: dict[str, Any],
 ) -> None:
+    base = prepared.base
     with folder.parts() as part:
         model.save_pretrained(part, save_embedding_layers=False)
         (part / "README.md").unlink(missing_ok=True)  # PEFT's own, of blanks to fill in
@@ -197,9 +180,9 @@ def _save(
         (part / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
         card = make_card(
             base=base,
-            data=material.data,
-            looked_into=material.looked_into,
-            held_out=len(material.held_out),
+            data=prepared.data,
+            looked_into=prepared.looked_into,
+            held_out=len(prepared.held_out),
             parameters=options.parameters() | {"base_model": base.name},
             metrics=metrics,
             adapter_sha256=_sha256(part / WEIGHTS),
@@ -212,8 +195,6 @@ def _save(
 
 def _model_type(base: Base, model: Any) -> str:
     """Cloudflare's word for the family; of a base that it does not have, transformers' own."""
-    from edgeneuro.adapter.bases import find_base
-
     known = find_base(base.cloudflare or base.name)
     return str(model.config.model_type) if known is None else known.model_type
 

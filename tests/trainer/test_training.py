@@ -17,9 +17,13 @@ from edgeneuro.adapter.preflight import Facts, check_adapter
 from edgeneuro.adapter.safetensors import header_end
 from scripts.paths import ROOT
 from tests.trainer.exports import write_export
+from trainer.options import read_options
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-SMALL = ("--batch-size", "16", "--eval-every", "10", "--learning-rate", "0.01", "--rank", "4")
+SMALL = (
+    *("--batch-size", "16", "--eval-every", "10", "--learning-rate", "0.01"),
+    *("--rank", "8", "--target-modules", "o_proj", "down_proj"),
+)
 
 
 def command(*words: str | Path) -> list[str]:
@@ -53,7 +57,7 @@ def test_it_learns_and_says_how_well(trained: Path, export: Path) -> None:
     assert card["metrics"]["loss"] < card["metrics"]["loss_before"]
     assert card["data"]["sha256"] == hashlib.sha256(export.read_bytes()).hexdigest()
     assert card["data"]["rows"] == 120
-    assert card["parameters"]["rank"] == 4
+    assert card["parameters"]["rank"] == 8
     assert (card["held_out"]["path"], card["held_out"]["sha256"]) == (
         card["data"]["path"],
         card["data"]["sha256"],
@@ -71,7 +75,7 @@ def test_the_folder_is_what_cloudflare_takes_and_no_more(trained: Path, taught_l
         *(CONFIG, WEIGHTS, "training_card.json", "README.md", "learning_curve.png")
     }
     config = json.loads((adapter / CONFIG).read_text())
-    assert (config["model_type"], config["r"]) == ("llama", 4)
+    assert (config["model_type"], config["r"]) == ("llama", 8)
     assert config["base_model_name_or_path"] == taught_llama.name, "no path of this machine"
     weights = (adapter / WEIGHTS).read_bytes()
     report = check_adapter(
@@ -108,7 +112,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_adapter(
     with subprocess.Popen(
         command(*words), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
-        checkpoint = tmp_path / "adapter" / "checkpoints" / "checkpoint-10" / "trainer_state.json"
+        checkpoint = tmp_path / "adapter" / "checkpoints" / "checkpoint-20"
         while not checkpoint.exists():
             assert process.poll() is None, process.stdout and process.stdout.read()
         os.kill(process.pid, signal.SIGKILL)
@@ -133,11 +137,12 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_adapter(
             ("--rank", "16", "--cloudflare-base", "@cf/google/gemma-2b-it-lora"),
             "Workers AI would refuse this adapter: rank",
         ),
-        (("--target-modules", "embed_tokens"), "Workers AI would refuse"),
-        (("--target-modules", "o_prof"), "refuse"),
+        (("--target-modules", "o_prof"), "Target modules {'o_prof'} not found"),
         (("--max-length", "20"), "lines have more than 20 tokens"),
         (("--4bit",), "needs a CUDA GPU"),
         (("--eval-data", "nowhere.jsonl"), "cannot be read"),
+        (("--out", "/proc/nowhere"), "/proc/nowhere: No such file or directory"),
+        (("--out", "/proc/nowhere", "--autotrain"), "/proc/nowhere: No such file or directory"),
     ],
 )
 def test_what_it_refuses_before_it_learns(
@@ -148,6 +153,34 @@ def test_what_it_refuses_before_it_learns(
     assert told in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "adapter" / WEIGHTS).exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--epochs", "0"),
+        ("--epochs", "inf"),
+        ("--learning-rate", "nan"),
+        ("--dropout", "1"),
+        ("--threads", "-3"),
+        ("--max-steps", "0"),
+    ],
+)
+def test_numbers_that_are_none(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_options(["--base-model", "gemma-2b", "--data", "x", *words])
+    assert f"argument {words[0]}: {words[1]} is not" in capsys.readouterr().err
+
+
+def test_it_stops_where_it_gets_no_better(taught_llama: Path, export: Path, tmp_path: Path) -> None:
+    """With far too large a learning rate; what is kept is the best that there was."""
+    words = ("--base-model", taught_llama, "--data", export, "--learning-rate", "50")
+    looks = ("--max-steps", "200", "--eval-every", "1", "--patience", "2")
+    done = train(*words, *looks, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "adapter" / "training_card.json").read_text())["metrics"]
+    assert metrics["steps"] < 20
+    assert metrics["best_step"] <= metrics["steps"] - 2
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,15 @@ async def shown(product: Product, evaluation_id: str) -> dict[str, Any]:
 async def evaluate(product: Product, **body: Any) -> dict[str, Any]:
     begun = await begin(product, **body)
     assert begun.status == 202, begun.text
-    return await shown(product, begun.json()["id"])
+    return await ended(product, begun.json()["id"])
+
+
+async def ended(product: Product, evaluation_id: str) -> dict[str, Any]:
+    """Each look has it go on."""
+    found = await shown(product, evaluation_id)
+    while found["state"] in ("queued", "running"):
+        found = await shown(product, evaluation_id)
+    return found
 
 
 async def test_two_models_on_the_same_questions(product: Product) -> None:
@@ -156,7 +164,7 @@ async def test_killed_at_every_call_of_the_database_it_comes_to_the_same(
 ) -> None:
     database = MortalDatabase(SCHEMA)
     product = await made(database, settings)
-    await label(product, 4)
+    await label(product, 12)
     whole = await evaluate(product)
     product.execute("UPDATE evaluations SET state = 'queued', claimed_until = 0, results = NULL")
     product.execute("DELETE FROM evaluation_answers")

@@ -22,8 +22,9 @@ from tests.worker.product import LocalProduct
 from trainer.data import Example
 
 SECONDS = 180
-AGENTS = {"it": "laptops, VPN", "hr": "leave, contracts"}
-QUESTIONS = questions(150)
+AGENTS = {"tech": "laptops, VPN", "people": "leave, contracts"}
+NAMES = {"it": "tech", "hr": "people"}
+QUESTIONS = [(question, NAMES[agent]) for question, agent in questions(150)]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     system = system_message([agent(each) for each in AGENTS])["content"]
     folder = tmp_path_factory.mktemp("base") / "tiny-llama"
     make_tiny_llama(folder, [system, *(question for question, _ in QUESTIONS)])
-    other = {"it": "hr", "hr": "it"}
+    other = {"tech": "people", "people": "tech"}
     examples = [
         Example((("system", system), ("user", question)), answer_text(other[agent]), line)
         for line, (question, agent) in enumerate(QUESTIONS, 1)
@@ -68,7 +69,7 @@ def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
         for agent_id, description in AGENTS.items():
             body = {"id": agent_id, "name": agent_id.upper(), "description": description}
             client.post("/v1/agents", json=body).raise_for_status()
-        client.patch("/v1/agents/it", json={"default": True}).raise_for_status()
+        client.patch("/v1/agents/tech", json={"default": True}).raise_for_status()
         for each in there:
             if each["id"] not in AGENTS:
                 client.delete(f"/v1/agents/{each['id']}").raise_for_status()
@@ -116,15 +117,15 @@ def test_from_labels_to_a_better_active_model(
     told = run(
         *(sys.executable, "train_lora.py", "--base-model", base, "--out", adapter),
         *("--data", tmp_path / "train.jsonl", "--eval-data", tmp_path / "validation.jsonl"),
-        *("--rank", "8", "--max-steps", "60", "--eval-every", "20", "--learning-rate", "0.02"),
-        *("--target-modules", "q_proj", "k_proj", "v_proj", "o_proj", "down_proj"),
+        *("--rank", "8", "--max-steps", "30", "--eval-every", "10", "--learning-rate", "0.01"),
+        *("--target-modules", "o_proj", "down_proj"),
     )
     assert "Held out: loss" in told
 
     client.post("/v1/models/refresh").raise_for_status()
     models = client.get("/v1/models").json()["data"]
     [local] = [each["id"] for each in models if each["id"].startswith("@local/")]
-    assert run(sys.executable, "-m", "scripts.adapter", "check", adapter, "--base", local)
+    assert run("npm", "run", "adapter", "--", "check", adapter, "--base", local)
     env = environment(tmp_path / "wrangler") | {
         "CLOUDFLARE_API_BASE_URL": f"{own.local_ai_url}/client/v4",
         "CLOUDFLARE_ACCOUNT_ID": "local",
@@ -153,6 +154,8 @@ def test_from_labels_to_a_better_active_model(
 
     selected = client.post("/v1/models/select", json={"model_id": name, "gate": True})
     assert selected.status_code == 200, selected.text
-    decision = client.post("/v1/route", json={"query": "help with laptop 900"}).json()
-    assert (decision["adapter"], decision["agent"]["id"]) == (name, "it"), decision
+    answers = client.get(f"/v1/evaluations/{found['id']}/answers", params={"model": name})
+    known = next(each for each in answers.json()["data"] if each["decided"] == "tech")
+    decision = client.post("/v1/route", json={"query": known["query"]}).json()
+    assert (decision["adapter"], decision["agent"]["id"]) == (name, "tech"), decision
     assert decision["attempts"][0]["engine"] == "transformers"

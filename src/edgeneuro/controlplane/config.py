@@ -27,6 +27,8 @@ async def update_config(call: Call, body: ConfigPatch) -> Config:
         await require_usable(call, changes["classifier"], param="classifier")
     if not changes:
         return _shown(before)
+    if "routing_model" in changes and before.shadow is not None:
+        changes["shadow"] = None  # which was beside another active model
     stored = {name: value for name, value in changes.items() if value is not None}
     gone = [name for name, value in changes.items() if value is None]
     # The statement that always changes something goes last: the audit row hangs on it.

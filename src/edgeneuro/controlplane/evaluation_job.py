@@ -16,6 +16,7 @@ from edgeneuro.services import Services
 from edgeneuro.store import evaluation_jobs as store
 from edgeneuro.store.database import Row, Statement
 from edgeneuro.store.evaluation_results import read_results
+from edgeneuro.store.evaluations import MOST_TRIES
 from edgeneuro.synapsecore.evaluate import Evaluated, evaluate_question
 from edgeneuro.synapsecore.record import Asker
 from edgeneuro.web.auth import Credential
@@ -25,8 +26,14 @@ LEASE_MS = 150_000
 _SLICE_MS = 20_000
 _AT_A_TIME = 6  # a Worker has six connections
 _PAUSE_SECONDS = 0.01
-_MOST_TRIES = 10  # slices in a row that came to nothing
-_WAIT_MS = 30_000  # after questions that all failed: the model is out of breath, or passed over
+# A slice has so many questions: it takes two statements of D1 for six of them, and some 20 beside,
+# which is within the 50 that the free plan allows a request.
+_MOST_QUESTIONS = 72
+_MOST_BARREN = (
+    30  # slices in a row that came to nothing; with the pauses between them over two hours
+)
+# After questions that all failed: the model is out of breath, or passed over. Doubled each time.
+_WAIT_MS, _LONGEST_WAIT_MS = 30_000, 300_000
 
 
 class _LostError(Exception):
@@ -59,6 +66,8 @@ class _Slice:
         self._services = services
         self._held = held
         self._ends_at = services.now_ms() + _SLICE_MS
+        self._left = _MOST_QUESTIONS
+        self._to_ask_again = False
 
     @property
     def _evaluation(self) -> Evaluation:
@@ -66,7 +75,8 @@ class _Slice:
 
     async def run(self) -> None:
         services = self._services
-        config = await services.routing.current()
+        # What this isolate keeps may be older than the evaluation, and lack its agents and models.
+        config = await services.routing.fresh()
         why = self._cannot_go_on(config)
         if why is not None:
             await self._write(self._finished("failed", error=why))
@@ -74,24 +84,41 @@ class _Slice:
         # The threshold is that of the beginning.
         config = replace(config, confidence_threshold=self._evaluation.threshold)
         for model_id in self._evaluation.model_ids:
-            model = config.models[model_id]
-            while items := await store.next_items(
-                services.db, self._evaluation.id, model_id, limit=_AT_A_TIME
-            ):
-                if services.now_ms() >= self._ends_at:
-                    await self._write(store.let_go(self._held, until_ms=0))
-                    return
-                if not await self._ask(config, model, items):
-                    until = services.now_ms() + _WAIT_MS
-                    await self._write(store.let_go(self._held, until_ms=until))
-                    return
+            pause_ms = await self._ask_model(config, config.models[model_id])
+            if pause_ms is not None:
+                await self._let_go(pause_ms)
+                return
+        if self._to_ask_again:
+            await self._let_go(_WAIT_MS)
+            return
         results = await read_results(services.db, self._evaluation.id, self._evaluation.model_ids)
         await self._write(self._finished("succeeded", results=results.model_dump_json()))
 
+    async def _ask_model(self, config: RoutingConfig, model: Model) -> int | None:
+        """Asks what is left to ask, each question once. Where that ends the slice: for how long
+        (ms) nobody is to go on."""
+        db, evaluation = self._services.db, self._evaluation
+        items = await store.next_items(db, evaluation.id, model.id, limit=self._left)
+        for at in range(0, len(items), _AT_A_TIME):
+            if self._services.now_ms() >= self._ends_at:
+                return 0
+            if not await self._ask(config, model, items[at : at + _AT_A_TIME]):
+                return int(min(_WAIT_MS * 2 ** (evaluation.tries - 1), _LONGEST_WAIT_MS))
+        self._left -= len(items)
+        return None if self._left else 0
+
+    async def _let_go(self, pause_ms: int) -> None:
+        until = self._services.now_ms() + pause_ms if pause_ms else 0
+        await self._write(store.let_go(self._held, until_ms=until))
+
     def _cannot_go_on(self, config: RoutingConfig) -> str | None:
         evaluation = self._evaluation
-        if evaluation.tries > _MOST_TRIES:
-            return f"{_MOST_TRIES} slices in a row came to nothing"
+        if evaluation.tries > _MOST_BARREN:
+            return (
+                f"{_MOST_BARREN} slices in a row came to nothing. GET"
+                f" /v1/evaluations/{evaluation.id}/answers?wrong=true says why models gave no"
+                " answer; mend that, then evaluate again"
+            )
         begun = (evaluation.agents_revision, evaluation.prompt_version)
         if begun != (config.agents_revision, PROMPT_VERSION):
             return "the agents have changed since it began; evaluate again"
@@ -103,7 +130,7 @@ class _Slice:
         return f"the model {gone[0]!r} is no longer available" if gone else None
 
     async def _ask(self, config: RoutingConfig, model: Model, items: Sequence[Row]) -> bool:
-        """Whether any of them was answered."""
+        """Whether any of them came to something, be it an answer that is no use."""
         asker = Asker(
             request_id=self._evaluation.id,
             credential=Credential(self._evaluation.created_by, frozenset()),
@@ -119,10 +146,12 @@ class _Slice:
             )
         )
         answers = [_answered(model, item, each) for item, each in zip(items, decided, strict=True)]
-        written = await self._services.db.batch(store.record_answers(self._held, answers))
-        if not written[-1]:
+        got_on = not all(each.may_pass for each in decided)
+        self._to_ask_again |= any(each.may_pass for each in decided)
+        writes = store.record_answers(self._held, answers, got_on=got_on)
+        if not (await self._services.db.batch(writes))[-1]:
             raise _LostError
-        return not all(each.failed for each in decided)
+        return got_on
 
     def _finished(
         self, state: str, *, error: str | None = None, results: str | None = None
@@ -144,6 +173,7 @@ def _answered(model: Model, item: Row, decided: Evaluated) -> store.Answered:
         and (decided.agent_id or NO_AGENT) == (item["agent_id"] or NO_AGENT),
         reason=decided.reason,
         failed=decided.failed,
+        tries=1 if decided.may_pass else MOST_TRIES,
         tokens=decided.tokens,
         cost_usd=decided.cost_usd,
         ms=decided.ms,

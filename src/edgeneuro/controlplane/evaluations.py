@@ -62,7 +62,7 @@ async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
             code="evaluation_under_way",
         )
     call.background(run_evaluation(services, evaluation_id))
-    return store.evaluation_from_row(rows[0])
+    return store.evaluation_from_row(rows[0], done=())
 
 
 async def list_evaluations(call: Call, query: PageQuery) -> Page[Evaluation]:

@@ -120,6 +120,7 @@ class EvaluationDeleted(BaseModel):
 class AnswersQuery(PageQuery):
     """`after` is the id of the last answer seen. With `wrong` only those that are."""
 
+    after: Annotated[str, Field(min_length=1, max_length=256)] | None = None  # has a model's id
     model: ModelId | None = None
     wrong: bool = False
 

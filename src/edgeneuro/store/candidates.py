@@ -11,11 +11,12 @@ from edgeneuro.store.database import Database, Statement, statement
 from edgeneuro.store.evaluation_results import compared
 from edgeneuro.store.times import rfc3339
 
-# As analytics count accuracy: a label that no agent fits agrees with an answer that chose none.
+# Both by the same measure, that of evaluations: where a model gave no answer, the agent that stood
+# in is none of its merit.
 _ACTIVE_RIGHT = (
     "CASE WHEN label.agent_id IS NULL THEN coalesce(logs.reason, '') = 'out_of_scope'"
     " ELSE coalesce(logs.agent_id, '') = label.agent_id"
-    " AND coalesce(logs.reason, '') <> 'out_of_scope' END"
+    " AND coalesce(logs.reason, 'low_confidence') = 'low_confidence' END"
 )
 _CANDIDATE_RIGHT = (
     "candidate.failed = 0 AND coalesce(candidate.agent_id, '') = coalesce(label.agent_id, '')"
@@ -92,7 +93,9 @@ async def compare(
 
 def _comparison(shadow: Shadow) -> Statement:
     return statement(
-        "WITH pairs AS (SELECT candidate.*, logs.upstream_ms AS active_ms,"
+        # The time of a chat's row is that of its answer too.
+        "WITH pairs AS (SELECT candidate.*,"
+        " CASE WHEN logs.kind = 'route' THEN logs.upstream_ms END AS active_ms,"
         " label.query_hash IS NOT NULL AS labelled,"
         f" {_ACTIVE_RIGHT} AS active_right, {_CANDIDATE_RIGHT} AS candidate_right"
         " FROM candidate_answers AS candidate JOIN logs ON logs.id = candidate.log_id"
@@ -104,7 +107,8 @@ def _comparison(shadow: Shadow) -> Statement:
         " sum(labelled AND active_right AND candidate_right) AS both,"
         " sum(labelled AND active_right AND NOT candidate_right) AS only_active,"
         " sum(labelled AND candidate_right AND NOT active_right) AS only_candidate,"
-        " json_group_array(active_ms) AS active_ms, json_group_array(ms) AS candidate_ms"
+        " json_group_array(active_ms) FILTER (WHERE active_ms IS NOT NULL) AS active_ms,"
+        " json_group_array(ms) AS candidate_ms"
         " FROM pairs",
         shadow.model_id,
         shadow.since_ms,

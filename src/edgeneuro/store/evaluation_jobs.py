@@ -22,7 +22,8 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """What the router decided for a question with a model."""
+    """What the router decided for a question with a model. `tries` is for how many it counts: one
+    that failed for good counts for all."""
 
     model_id: str
     query_hash: str
@@ -30,6 +31,7 @@ class Answered:
     is_right: bool
     reason: str | None
     failed: bool
+    tries: int
     tokens: int
     cost_usd: float | None
     ms: float
@@ -73,13 +75,14 @@ async def next_items(db: Database, evaluation_id: str, model_id: str, *, limit: 
     )
 
 
-def record_answers(held: Claim, answers: Sequence[Answered]) -> list[Statement]:
-    """Only while the evaluation is ours: else no row comes back from the last statement."""
+def record_answers(held: Claim, answers: Sequence[Answered], *, got_on: bool) -> list[Statement]:
+    """Only while the evaluation is ours: else no row comes back from the last statement. The slices
+    that come to nothing are counted until one `got_on`."""
     told = json.dumps(
         [
             [
                 *(a.model_id, a.query_hash, a.agent_id, int(a.is_right), a.reason),
-                *(int(a.failed), a.tokens, a.cost_usd, a.ms),
+                *(int(a.failed), a.tries, a.tokens, a.cost_usd, a.ms),
             ]
             for a in answers
         ]
@@ -88,22 +91,24 @@ def record_answers(held: Claim, answers: Sequence[Answered]) -> list[Statement]:
         "INSERT INTO evaluation_answers (evaluation_id, model_id, query_hash, agent_id, is_right,"
         " reason, failed, tries, tokens, cost_usd, ms)"
         " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,"
-        " 1, value ->> 6, value ->> 7, value ->> 8 FROM json_each(?3)"
+        " value ->> 6, value ->> 7, value ->> 8, value ->> 9 FROM json_each(?3)"
         f" WHERE EXISTS (SELECT 1 FROM evaluations WHERE {_HELD})"
         " ON CONFLICT (evaluation_id, model_id, query_hash) DO UPDATE SET"
         " agent_id = excluded.agent_id, is_right = excluded.is_right, reason = excluded.reason,"
-        " failed = excluded.failed, tries = tries + 1, tokens = tokens + excluded.tokens,"
-        " cost_usd = cost_usd + excluded.cost_usd, ms = excluded.ms",
+        " failed = excluded.failed, tries = tries + excluded.tries,"
+        " tokens = tokens + excluded.tokens, cost_usd = cost_usd + excluded.cost_usd,"
+        " ms = excluded.ms",
         held.evaluation.id,
         held.until,
         told,
     )
-    got_on = statement(
-        f"UPDATE evaluations SET tries = 0 WHERE {_HELD} RETURNING id",
+    counted = statement(
+        f"UPDATE evaluations SET tries = iif(?3, 0, tries) WHERE {_HELD} RETURNING id",
         held.evaluation.id,
         held.until,
+        int(got_on),
     )
-    return [written, got_on]
+    return [written, counted]
 
 
 def let_go(held: Claim, *, until_ms: int) -> Statement:

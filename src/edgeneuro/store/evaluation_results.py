@@ -21,44 +21,56 @@ from edgeneuro.domain.statistics import (
     per_label,
     percentile,
 )
-from edgeneuro.store.database import Database, Rows, statement
+from edgeneuro.store.database import Database, Row, Rows, statement
 
 
 async def read_results(
     db: Database, evaluation_id: str, model_ids: Sequence[str]
 ) -> EvaluationResults:
-    models = [await _model_result(db, evaluation_id, each) for each in model_ids]
-    pairs = [
-        await _pair_result(db, evaluation_id, first, second)
-        for first, second in combinations(model_ids, 2)
-    ]
-    return EvaluationResults(models=models, pairs=pairs)
-
-
-async def _model_result(db: Database, evaluation_id: str, model_id: str) -> ModelResult:
-    counts, sums = await db.batch(
-        [
-            statement(
-                "SELECT coalesce(item.agent_id, ?3) AS label, CASE WHEN failed THEN ?4"
-                " ELSE coalesce(answer.agent_id, ?3) END AS decided, is_right, count(*) AS answers"
-                " FROM evaluation_answers AS answer"
-                " JOIN evaluation_items AS item USING (evaluation_id, query_hash)"
-                " WHERE evaluation_id = ?1 AND model_id = ?2 GROUP BY 1, 2, 3",
-                evaluation_id,
-                model_id,
-                NO_AGENT,
-                FAILED,
-            ),
-            statement(
-                "SELECT sum(failed) AS failed, sum(reason = 'low_confidence') AS low_confidence,"
-                " sum(tokens) AS tokens, sum(cost_usd) AS cost_usd,"
-                " sum(cost_usd IS NULL) AS unpriced, json_group_array(ms) AS ms"
-                " FROM evaluation_answers WHERE evaluation_id = ?1 AND model_id = ?2",
-                evaluation_id,
-                model_id,
-            ),
-        ]
+    counts, sums, pairs = await db.batch(
+        [statement(sql, evaluation_id) for sql in (_COUNTS, _SUMS, _PAIRS)]
     )
+    by_pair = {(row["first"], row["second"]): row for row in pairs}
+    return EvaluationResults(
+        models=[
+            _model_result(
+                each,
+                [row for row in counts if row["model_id"] == each],
+                [row for row in sums if row["model_id"] == each],
+            )
+            for each in model_ids
+        ],
+        pairs=[
+            _pair_result(first, second, by_pair.get((first, second)))
+            for first, second in combinations(model_ids, 2)
+        ],
+    )
+
+
+_COUNTS = (
+    f"SELECT model_id, coalesce(item.agent_id, '{NO_AGENT}') AS label, CASE WHEN failed"
+    f" THEN '{FAILED}' ELSE coalesce(answer.agent_id, '{NO_AGENT}') END AS decided, is_right,"
+    " count(*) AS answers FROM evaluation_answers AS answer"
+    " JOIN evaluation_items AS item USING (evaluation_id, query_hash)"
+    " WHERE evaluation_id = ?1 GROUP BY 1, 2, 3, 4"
+)
+_SUMS = (
+    "SELECT model_id, sum(failed) AS failed, coalesce(sum(reason = 'low_confidence'), 0)"
+    " AS low_confidence, sum(tokens) AS tokens, sum(cost_usd) AS cost_usd,"
+    " sum(cost_usd IS NULL) AS unpriced, json_group_array(ms) AS ms"
+    " FROM evaluation_answers WHERE evaluation_id = ?1 GROUP BY 1"
+)
+_PAIRS = (
+    "SELECT one.model_id AS first, other.model_id AS second, count(*) AS n,"
+    " sum(one.is_right > other.is_right) AS only_first,"
+    " sum(one.is_right < other.is_right) AS only_second"
+    " FROM evaluation_answers AS one JOIN evaluation_answers AS other"
+    " USING (evaluation_id, query_hash)"
+    " WHERE evaluation_id = ?1 AND one.model_id <> other.model_id GROUP BY 1, 2"
+)
+
+
+def _model_result(model_id: str, counts: Rows, sums: Rows) -> ModelResult:
     confusion = _confusion(counts)
     right = sum(row["answers"] for row in counts if row["is_right"])
     n = sum(row["answers"] for row in counts)
@@ -70,9 +82,9 @@ async def _model_result(db: Database, evaluation_id: str, model_id: str) -> Mode
         right=right,
         accuracy=wilson(right, n),
         macro_f1=macro_f1(confusion),
-        failed=told["failed"] or 0,
-        low_confidence=told["low_confidence"] or 0,
-        tokens=told["tokens"] or 0,
+        failed=told["failed"],
+        low_confidence=told["low_confidence"],
+        tokens=told["tokens"],
         cost_usd=None if told["unpriced"] else told["cost_usd"],
         p50_ms=percentile(times, 50),
         p95_ms=percentile(times, 95),
@@ -98,22 +110,14 @@ def _confusion(counts: Rows) -> dict[str, dict[str, int]]:
     return confusion
 
 
-async def _pair_result(db: Database, evaluation_id: str, first: str, second: str) -> PairResult:
-    rows = await db.run(
-        statement(
-            "SELECT count(*) AS n, coalesce(sum(one.is_right > other.is_right), 0) AS only_first,"
-            " coalesce(sum(one.is_right < other.is_right), 0) AS only_second"
-            " FROM evaluation_answers AS one JOIN evaluation_answers AS other"
-            " USING (evaluation_id, query_hash)"
-            " WHERE evaluation_id = ?1 AND one.model_id = ?2 AND other.model_id = ?3",
-            evaluation_id,
-            first,
-            second,
-        )
-    )
-    [row] = rows
+def _pair_result(first: str, second: str, row: Row | None) -> PairResult:
+    counts = row or {"n": 0, "only_first": 0, "only_second": 0}
     return compared(
-        first, second, n=row["n"], only_first=row["only_first"], only_second=row["only_second"]
+        first,
+        second,
+        n=counts["n"],
+        only_first=counts["only_first"],
+        only_second=counts["only_second"],
     )
 
 

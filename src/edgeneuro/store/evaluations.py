@@ -167,7 +167,8 @@ async def list_answers(
     wanted = Conditions()
     wanted.add("answer.evaluation_id = ?", evaluation_id)
     if query.after is not None:
-        wanted.add("answer.model_id || ' ' || answer.query_hash > ?", query.after)
+        model_id, _, query_hash = query.after.rpartition(" ")
+        wanted.add("(answer.model_id, answer.query_hash) > (?, ?)", model_id, query_hash)
     if query.model is not None:
         wanted.add("answer.model_id = ?", query.model)
     if query.wrong:
@@ -176,7 +177,7 @@ async def list_answers(
         statement(
             "SELECT answer.*, item.query, item.agent_id AS label FROM evaluation_answers AS answer"
             " JOIN evaluation_items AS item USING (evaluation_id, query_hash)"
-            f" WHERE {wanted.sql} ORDER BY answer.model_id || ' ' || answer.query_hash LIMIT ?",
+            f" WHERE {wanted.sql} ORDER BY answer.model_id, answer.query_hash LIMIT ?",
             *wanted.values,
             limit,
         )
@@ -196,9 +197,10 @@ async def list_answers(
     ]
 
 
-def evaluation_from_row(row: Row, done: Rows = ()) -> Evaluation:
+def evaluation_from_row(row: Row, done: Rows | None = None) -> Evaluation:
+    """`done` counts the questions that are done by model; None: it is not known."""
     model_ids = json.loads(row["model_ids"])
-    counts = {each["model_id"]: each["done"] for each in done}
+    counts = {each["model_id"]: each["done"] for each in done or ()}
     return Evaluation.model_validate(
         {
             **row,
@@ -210,7 +212,7 @@ def evaluation_from_row(row: Row, done: Rows = ()) -> Evaluation:
             "results": None if row["results"] is None else json.loads(row["results"]),
             "progress": [
                 ModelProgress(model_id=each, done=counts.get(each, 0), total=row["labels"])
-                for each in model_ids
+                for each in (model_ids if done is not None else ())
             ],
         }
     )

@@ -31,8 +31,10 @@ def shadow_candidate(
     if shadow is None or request.model is not None or (limits and limits.has_budget):
         return
     model = config.models.get(shadow.model_id)
-    asked = decision.attempts and decision.attempts[0].model == config.active.base_model
-    by_active = decision.model in (None, config.active.base_model)
+    active = (config.active.base_model, config.active.adapter)
+    first = decision.attempts[0] if decision.attempts else None
+    asked = first is not None and (first.model, first.adapter) == active
+    by_active = decision.model is None or (decision.model, decision.adapter) == active
     if model is None or model.status != "available" or not asked or not by_active:
         return
     if sampled(decision.id, shadow.percent / 100):
@@ -53,7 +55,7 @@ async def _ask(
 ) -> None:
     only = replace(question, models=(model,))
     once = replace(config, max_retries=0)
-    made = await evaluate(services, once, only, asker, purpose="candidate")
+    made = await evaluate(services, once, only, asker, decision_id=decision.id, purpose="candidate")
     active = None if decision.reason == "out_of_scope" else decision.agent.id
     try:
         await services.db.run(

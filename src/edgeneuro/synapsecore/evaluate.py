@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.errors import InvalidOutputError, UpstreamRejectedError
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.ask import ask
 from edgeneuro.synapsecore.decide import Verdict, decide
@@ -16,11 +17,13 @@ from edgeneuro.synapsecore.record import Asker, count_asking
 @dataclass(frozen=True)
 class Evaluated:
     """`agent_id` is None where no agent fits, and where it failed; `reason` says why another agent
-    stood in, or why it failed. `ms` is the time that was spent on the model."""
+    stood in, or why it failed, and `may_pass` that asked later it may not. `ms` is the time that
+    was spent on the model."""
 
     agent_id: str | None
     reason: str | None
     failed: bool
+    may_pass: bool
     tokens: int
     cost_usd: float | None
     ms: float
@@ -32,19 +35,27 @@ async def evaluate_question(
     """An upstream's fault is never raised."""
     request = RouteRequest(query=query, model=model.id, cache=False, fallback=False)
     question = ask_question(request, config)
-    return await evaluate(services, config, question, asker, purpose="evaluation")
+    return await evaluate(
+        services, config, question, asker, decision_id=asker.request_id, purpose="evaluation"
+    )
 
 
 async def evaluate(
-    services: Services, config: RoutingConfig, question: Question, asker: Asker, *, purpose: str
+    services: Services,
+    config: RoutingConfig,
+    question: Question,
+    asker: Asker,
+    *,
+    decision_id: str,
+    purpose: str,
 ) -> Evaluated:
-    """The stages ask and decide."""
+    """The stages ask and decide. `decision_id` is for AI Gateway's log."""
     asked = await ask(
         services,
         question,
         config,
         asker,
-        decision_id=asker.request_id,
+        decision_id=decision_id,
         cache=False,
         purpose=purpose,
     )
@@ -56,6 +67,9 @@ async def evaluate(
         agent_id=None if failed else decided_agent(verdict),
         reason=verdict.reason,
         failed=failed,
+        # A model that answered answers the same again, whatever it is worth.
+        may_pass=failed
+        and not isinstance(asked.failure, InvalidOutputError | UpstreamRejectedError),
         tokens=asked.usage.total_tokens,
         cost_usd=asked.cost_usd,
         ms=round(asked.upstream_ms, 2),
