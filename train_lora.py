@@ -7,6 +7,7 @@ What it needs beside Python is installed at the first run, into the checkout's o
 where the Python that it was started with does not have it.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parent / "src"))
 from trainer.autotrain import write_autotrain
 from trainer.environment import require_packages
 from trainer.errors import TrainingError
+from trainer.failures import in_plain_words
 from trainer.options import read_options
 from trainer.prepared import prepare
 
@@ -32,7 +34,11 @@ def main() -> None:
             return
     except TrainingError as error:
         sys.exit(f"\n{error}")
+    except OSError as error:
+        sys.exit(f"\n{in_plain_words(error, options.out) or error}")
     require_packages(sys.argv[1:])
+    # One GPU: TRL would deal the rows of a batch out to several, and ours has a single row.
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     from trainer.main import run  # only now are its packages sure to be there
 
     run(options, prepared)

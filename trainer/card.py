@@ -20,7 +20,8 @@ def make_card(
     *,
     base: Base,
     data: Data,
-    held_out: dict[str, Any],
+    looked_into: Data,
+    held_out: int,
     parameters: dict[str, Any],
     metrics: dict[str, Any],
     adapter_sha256: str,
@@ -35,7 +36,11 @@ def make_card(
             "rows": data.rows,
             "duplicates": data.duplicates,
         },
-        "held_out": held_out,
+        "held_out": {
+            "path": looked_into.path.name,
+            "sha256": looked_into.sha256,
+            "rows": held_out,
+        },
         "parameters": parameters,
         "metrics": metrics,
         "versions": {
@@ -51,14 +56,20 @@ def readme(card: dict[str, Any]) -> str:
     metrics, data = card["metrics"], card["data"]
     base = card["cloudflare_base"] or "BASE"
     rows = "\n".join(f"| {name} | {value} |" for name, value in card["parameters"].items())
+    before, after = (_figures(metrics, suffix) for suffix in ("_before", ""))
     return f"""# LoRA adapter for the EdgeNeuro router
 
-On {card["base_model"]}, of {data["rows"]} labelled questions (sha256 {data["sha256"][:12]}…).
+On {card["base_model"]}, of {data["rows"]} labelled questions (sha256 {data["sha256"][:12]}…),
+{metrics["epochs"]:.2g} times through.
 
-| held out ({card["held_out"]["rows"]} questions) | loss a token | right answers |
-| --- | --- | --- |
-| before | {metrics["loss_before"]:.4f} | {metrics["accuracy_before"]:.1%} |
-| after | {metrics["loss"]:.4f} | {metrics["accuracy"]:.1%} |
+| held out ({card["held_out"]["rows"]} questions) | loss a token | right agents | whole answers |
+| --- | --- | --- | --- |
+| before | {before} |
+| after | {after} |
+
+The right agent is the one that the model names once it writes the answer's form; a whole answer has
+the form and the confidence right too. The step that was kept is the best of all looks at these very
+questions, so the figures are a little too good: an evaluation in the product has the last word.
 
 ![learning curve](learning_curve.png)
 
@@ -72,8 +83,13 @@ On {card["base_model"]}, of {data["rows"]} labelled questions (sha256 {data["sha
 """
 
 
+def _figures(metrics: dict[str, Any], suffix: str) -> str:
+    loss, accuracy, exact = (metrics[f"{name}{suffix}"] for name in ("loss", "accuracy", "exact"))
+    return f"{loss:.4f} | {accuracy:.1%} | {exact:.1%}"
+
+
 def draw_curve(history: History, path: Path) -> None:
-    """Loss while learning and on what is held out, and the right answers there, by step."""
+    """Loss while learning and on what is held out, and the right agents there, by step."""
     from matplotlib import pyplot
 
     figure, losses = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
@@ -91,10 +107,10 @@ def draw_curve(history: History, path: Path) -> None:
         [100 * each["eval_accuracy"] for each in held_out],
         "s-",
         color="tab:green",
-        label="right answers",
+        label="right agents",
     )
     losses.set(xlabel="step", ylabel="loss a token", ylim=(0, None))
-    shares.set(ylabel="right answers, %", ylim=(0, 100))
+    shares.set(ylabel="right agents, %", ylim=(0, 100))
     handles = [*losses.get_lines(), *shares.get_lines()]
     losses.legend(handles=handles, loc="center right")
     figure.savefig(path, dpi=120)

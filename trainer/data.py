@@ -14,6 +14,7 @@ Message = dict[str, str]
 _HOW = "Export it with GET /v1/datasets/export?format=prompt&split=train."
 _HELD_OUT_OF = 10  # one line of so many, where no held-out lines are given
 _FAULTS_TOLD = 5
+_NO_AGENT = "none"  # the router's word where no agent fits
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class Example:
     prompt: tuple[tuple[str, str], ...]  # (role, content)
     completion: str
     line: int
+
+    @property
+    def question(self) -> str:
+        return self.prompt[-1][1]
 
     @property
     def messages(self) -> list[Message]:
@@ -52,8 +57,11 @@ def read_data(path: Path, *, one_answer_will_do: bool = False) -> Data:
         raise TrainingError(f"{path} cannot be read: {error.strerror}.") from error
     examples: dict[tuple[tuple[str, str], ...], Example] = {}
     faults: list[str] = []
-    rows = 0
+    rows, stated = 0, None
     for number, line in _lines(content, path):
+        if number == 1 and isinstance(line, dict) and "manifest" in line:
+            stated = line["manifest"]
+            continue
         rows += 1
         try:
             example = _example(line, number)
@@ -68,14 +76,24 @@ def read_data(path: Path, *, one_answer_will_do: bool = False) -> Data:
         raise TrainingError(f"{path}: {'; '.join(faults[:_FAULTS_TOLD])}{more}. {_HOW}")
     found = list(examples.values())
     data = Data(path, hashlib.sha256(content).hexdigest(), rows, rows - len(found), found)
-    if not found:
-        raise TrainingError(f"{path} has no lines to learn from. {_HOW}")
-    if len(data.answers) < 2 and not one_answer_will_do:
-        raise TrainingError(
-            f"{path}: every line has the same answer, {found[0].completion}; there is nothing to"
-            " tell apart. Label questions of other agents too."
-        )
+    _require_whole(data, stated, least=1 if one_answer_will_do else 2)
     return data
+
+
+def _require_whole(data: Data, manifest: Any, *, least: int) -> None:
+    match manifest:
+        case {"rows": int(rows)} if rows != data.rows:
+            raise TrainingError(
+                f"{data.path}: its manifest tells of {rows} lines, and there are {data.rows}; it"
+                f" was cut off or changed. {_HOW}"
+            )
+    if not data.examples:
+        raise TrainingError(f"{data.path} has no lines to learn from. {_HOW}")
+    if len(data.answers) < least:
+        raise TrainingError(
+            f"{data.path}: every line has the same answer, {data.examples[0].completion}; there is"
+            " nothing to tell apart. Label questions of other agents too."
+        )
 
 
 def split_off(data: Data) -> tuple[list[Example], list[Example]]:
@@ -92,13 +110,18 @@ def split_off(data: Data) -> tuple[list[Example], list[Example]]:
 
 
 def without(examples: Sequence[Example], others: Sequence[Example]) -> list[Example]:
-    """Those whose question is not among the others: what is held out is never learned from."""
-    known = {example.prompt for example in others}
-    return [example for example in examples if example.prompt not in known]
+    """Those whose question is not among the others, whatever the agents were when each was
+    exported: what is held out is never learned from."""
+    known = {_same(example.question) for example in others}
+    return [example for example in examples if _same(example.question) not in known]
+
+
+def _same(question: str) -> str:
+    return " ".join(question.casefold().split())
 
 
 def _place(example: Example) -> int:
-    digest = hashlib.sha256(example.prompt[-1][1].encode("utf-8", "surrogatepass")).digest()
+    digest = hashlib.sha256(example.question.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:4], "big") % _HELD_OUT_OF
 
 
@@ -111,8 +134,6 @@ def _lines(content: bytes, path: Path) -> Iterator[tuple[int, Any]]:
             line = json.loads(raw)
         except (ValueError, RecursionError) as error:
             raise TrainingError(f"{path}, line {number}: this is no JSON. {_HOW}") from error
-        if number == 1 and isinstance(line, dict) and "manifest" in line:
-            continue
         yield number, line
 
 
@@ -133,7 +154,21 @@ def _example(line: Any, number: int) -> Example:
         raise ValueError("it must end with a message of the user and the assistant's answer")
     if not completion.strip():
         raise ValueError("the answer is empty")
+    agent = _agent(completion)
+    told = "".join(content for _, content in turns[:-1])
+    if told and agent not in (None, _NO_AGENT) and str(agent) not in told:
+        raise ValueError(f"the answer names the agent {agent!r}, of which the prompt says nothing")
     return Example(tuple(turns), completion, number)
+
+
+def _agent(completion: str) -> str | None:
+    """None where the answer is not one of the router's."""
+    try:
+        answer = json.loads(completion)
+    except (ValueError, RecursionError):
+        return None
+    agent = answer.get("agent") if isinstance(answer, dict) else None
+    return agent if isinstance(agent, str) else None
 
 
 def _turn(message: Any) -> tuple[str, str]:

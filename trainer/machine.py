@@ -1,7 +1,7 @@
 """The training itself: TRL's trainer over packed batches, with its own look at what is held out."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from datasets import Dataset
@@ -9,7 +9,27 @@ from torch.nn.functional import cross_entropy
 from trl import SFTTrainer
 
 from trainer.encoding import Encoded
-from trainer.packing import Packer
+from trainer.packing import common_length
+
+
+class Telling(NamedTuple):
+    """Which of an answer's tokens tell it from the others: all but the first `before` and the last
+    `after`."""
+
+    before: int
+    after: int
+
+
+def telling_tokens(examples: Sequence[Encoded]) -> Telling:
+    """Where the answers differ: in the agent, between the same words. The token behind it counts
+    too, since one id may begin with another."""
+    answers = sorted({tuple(each.ids[each.start :]) for each in examples})
+    if len(answers) < 2:
+        return Telling(0, 0)
+    before = common_length(answers)
+    most = min(len(answer) for answer in answers) - before
+    after = min(common_length([answer[::-1] for answer in answers]), most)
+    return Telling(before, max(after - 1, 0))
 
 
 def dataset_of(examples: Sequence[Encoded]) -> Dataset:
@@ -18,11 +38,13 @@ def dataset_of(examples: Sequence[Encoded]) -> Dataset:
 
 class Machine(SFTTrainer):  # type: ignore[misc]  # untyped
     """The loss is the mean over the completions' tokens; the prompt is given, not learned.
-    `evaluate` looks at what is held out: `eval_loss`, and `eval_accuracy`, the share of lines whose
-    every token comes out right. That is what greedy decoding gives: it errs where one token of the
-    right answer is not the likeliest."""
+    `evaluate` looks at what is held out (see `look`)."""
 
     control: Any
+
+    def __init__(self, *, telling: Telling, **given: Any) -> None:
+        super().__init__(**given)
+        self._telling = telling
 
     def compute_loss(
         self,
@@ -41,7 +63,8 @@ class Machine(SFTTrainer):  # type: ignore[misc]  # untyped
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        found = look(self.model, self.get_eval_dataloader(eval_dataset), self._prepare_inputs)
+        batches = self.get_eval_dataloader(eval_dataset)
+        found = look(self.model, batches, self._prepare_inputs, self._telling)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
@@ -50,22 +73,33 @@ class Machine(SFTTrainer):  # type: ignore[misc]  # untyped
         return metrics
 
 
-def look(model: Any, batches: Any, prepare: Any) -> dict[str, float]:
-    """`loss` a token and `accuracy` a line, of all batches."""
+def look(model: Any, batches: Any, prepare: Any, telling: Telling) -> dict[str, float]:
+    """Of all batches: `loss` a token; `accuracy`, the share of lines where the model, once it
+    writes the answer's form, names the right agent; `exact`, the share where greedy decoding writes
+    the whole answer as it is, its form and confidence too. A token is right if it is the likeliest
+    after the right ones before it."""
     training = model.training
     model.eval()
-    losses, tokens, right, lines = 0.0, 0, 0, 0
+    losses, tokens, right, exact, lines = 0.0, 0, 0, 0, 0
     with torch.no_grad():
         for batch in batches:
             logits, labels, owners = _answered(model, prepare(batch))
             losses += float(cross_entropy(logits, labels, reduction="sum"))
             tokens += len(labels)
-            wrong = owners[logits.argmax(-1) != labels].unique()
+            wrong = logits.argmax(-1) != labels
             count = int(owners.max()) + 1
             lines += count
-            right += count - len(wrong)
+            exact += count - len(owners[wrong].unique())
+            right += count - len(owners[wrong & _tells(owners, telling)].unique())
     model.train(training)
-    return {"loss": losses / tokens, "accuracy": right / lines}
+    return {"loss": losses / tokens, "accuracy": right / lines, "exact": exact / lines}
+
+
+def _tells(owners: torch.Tensor, telling: Telling) -> torch.Tensor:
+    sizes = torch.bincount(owners)
+    firsts = torch.cumsum(sizes, 0) - sizes
+    place = torch.arange(len(owners), device=owners.device) - firsts[owners]
+    return (place >= telling.before) & (place < sizes[owners] - telling.after)
 
 
 def _answered(
@@ -77,6 +111,3 @@ def _answered(
     labels, owners = given.pop("labels"), given.pop("owners")
     logits = model(**given, use_cache=False).logits[0].float()
     return logits, labels, owners
-
-
-__all__ = ["Machine", "Packer", "dataset_of", "look"]

@@ -1,10 +1,10 @@
 """A training from its options to the adapter's folder."""
 
-import errno
 import hashlib
 import json
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,11 @@ from trainer.bases import Base
 from trainer.card import draw_curve, make_card, readme
 from trainer.encoding import Encoded, encode, fingerprint
 from trainer.errors import TrainingError
-from trainer.machine import Machine, dataset_of
+from trainer.failures import in_plain_words
+from trainer.machine import Machine, dataset_of, telling_tokens
 from trainer.model import Device, find_device, load_base, load_tokenizer, with_adapter
 from trainer.options import Options
-from trainer.packing import Packer, mask_kinds
+from trainer.packing import Packer, attention_windows
 from trainer.plan import require_allowed
 from trainer.prepared import Prepared
 from trainer.run_folder import RunFolder
@@ -37,21 +38,13 @@ def run(options: Options, prepared: Prepared) -> None:
         _train(options, prepared)
     except TrainingError as error:
         sys.exit(f"\n{error}")
-    except torch.OutOfMemoryError:
-        sys.exit(
-            "\nThe GPU's memory is full. Choose a smaller --batch-size or --max-length, or hold the"
-            " base in 4 bits with --4bit. What was learned up to the last look is kept: the same"
-            " command goes on from there, a smaller --batch-size needs another --out."
-        )
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        sys.exit(
-            f"\nThe disk is full ({error.filename or options.out}). Make room, and give the same"
-            " command again: it goes on from the last look."
-        )
     except KeyboardInterrupt:
         sys.exit("\nStopped. The same command goes on from the last look.")
+    except Exception as error:
+        told = in_plain_words(error, options.out)
+        if told is None:
+            raise
+        sys.exit(f"\n{told}")
 
 
 def _train(options: Options, prepared: Prepared) -> None:
@@ -81,7 +74,7 @@ def _train(options: Options, prepared: Prepared) -> None:
     _save(options, folder, prepared, model, machine, metrics)
     folder.end()
     print(
-        f"Held out: loss {metrics['loss_before']:.4f} -> {metrics['loss']:.4f}, right answers"
+        f"Held out: loss {metrics['loss_before']:.4f} -> {metrics['loss']:.4f}, right agents"
         f" {metrics['accuracy_before']:.1%} -> {metrics['accuracy']:.1%}\n{options.out / WEIGHTS}",
         flush=True,
     )
@@ -91,6 +84,9 @@ def _settle(options: Options) -> None:
     """The same seed makes the same adapter on a CPU; nobody is told of runs; few words."""
     transformers.set_seed(options.seed)
     transformers.logging.set_verbosity_error()
+    # What PEFT and TRL say of transformers' changed names, and of bases that lie in a .gguf file.
+    warnings.filterwarnings("ignore", r"`(is_)?gradient_checkpointing` is deprecated")
+    warnings.filterwarnings("ignore", "Could not find a config file")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -142,8 +138,9 @@ def _machine(
         args=arguments,
         train_dataset=dataset_of(learned),
         eval_dataset=dataset_of(held_out),
-        data_collator=Packer(device.dtype, mask_kinds(model.config)),
+        data_collator=Packer(device.dtype, attention_windows(model.config)),
         processing_class=tokenizer,
+        telling=telling_tokens([*learned, *held_out]),
         callbacks=[EarlyStoppingCallback(early_stopping_patience=options.patience)],
     )
 
@@ -154,9 +151,12 @@ def _metrics(machine: Machine) -> dict[str, Any]:
     return {
         "loss_before": looks[0]["eval_loss"],
         "accuracy_before": looks[0]["eval_accuracy"],
+        "exact_before": looks[0]["eval_exact"],
         "loss": best["eval_loss"],
         "accuracy": best["eval_accuracy"],
+        "exact": best["eval_exact"],
         "best_step": best["step"],
+        "epochs": best["epoch"],
         "steps": machine.state.global_step,
     }
 
@@ -171,17 +171,19 @@ def _save(
 ) -> None:
     base = prepared.base
     with folder.parts() as part:
-        model.save_pretrained(part)
+        model.save_pretrained(part, save_embedding_layers=False)
         (part / "README.md").unlink(missing_ok=True)  # PEFT's own, of blanks to fill in
         config = json.loads((part / CONFIG).read_text(encoding="utf-8"))
         config["base_model_name_or_path"] = base.name
         config["model_type"] = _model_type(base, model)
+        config["target_modules"] = sorted(config["target_modules"])  # PEFT has a set of them
         (part / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
         card = make_card(
             base=base,
             data=prepared.data,
-            held_out={"rows": len(prepared.held_out)},
-            parameters=options.parameters(),
+            looked_into=prepared.looked_into,
+            held_out=len(prepared.held_out),
+            parameters=options.parameters() | {"base_model": base.name},
             metrics=metrics,
             adapter_sha256=_sha256(part / WEIGHTS),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),

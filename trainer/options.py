@@ -1,6 +1,7 @@
 """The command line of train_lora.py."""
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -60,11 +61,11 @@ def read_options(words: Sequence[str] | None = None) -> Options:
     add("--cloudflare-base", help="the model at Workers AI that the adapter is for, @cf/…")
     add("--rank", type=_positive, default=8, help="of the adapter's matrices (8)")
     add("--alpha", type=_positive, help="scale of the adapter (twice the rank)")
-    add("--dropout", type=float, default=0.0, help="within the adapter (0)")
+    add("--dropout", type=_share, default=0.0, help="within the adapter (0)")
     add("--target-modules", nargs="+", default=["q_proj", "v_proj"], metavar="MODULE")
-    add("--epochs", type=float, default=3.0, help="times through the data (3)")
-    add("--max-steps", type=int, default=-1, help="at most so many steps, over --epochs")
-    add("--learning-rate", type=float, default=2e-4, help="(2e-4)")
+    add("--epochs", type=_amount, default=3.0, help="times through the data (3)")
+    add("--max-steps", type=_positive, default=-1, help="at most so many steps, over --epochs")
+    add("--learning-rate", type=_amount, default=2e-4, help="(2e-4)")
     add("--batch-size", type=_positive, default=16, help="lines a step (16)")
     add("--max-length", type=_positive, default=2048, help="tokens of a line (2048)")
     add("--seed", type=int, default=1, help="the same makes the same adapter on a CPU (1)")
@@ -72,7 +73,7 @@ def read_options(words: Sequence[str] | None = None) -> Options:
     add("--eval-every", type=_positive, default=50, help="steps between looks at held-out (50)")
     add("--eval-limit", type=_positive, default=500, help="held-out lines a look (500)")
     add("--patience", type=_positive, default=5, help="looks without a better loss to stop (5)")
-    add("--threads", type=int, default=0, help="of the CPU (as many as it has)")
+    add("--threads", type=_positive, default=0, help="of the CPU (as many as it has)")
     add("--fresh", action="store_true", help="begin anew, over what --out has")
     add("--quiet", action="store_true", help="no progress bar")
     add("--autotrain", action="store_true", help="write HuggingFace AutoTrain's files instead")
@@ -86,4 +87,18 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def _amount(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to below 1")
     return value

@@ -14,8 +14,11 @@ from trainer.plan import require_allowed, warning
 
 @dataclass(frozen=True)
 class Prepared:
+    """`looked_into` is the file that `held_out` comes from."""
+
     base: Base
     data: Data
+    looked_into: Data
     learned: list[Example]
     held_out: list[Example]
 
@@ -27,25 +30,27 @@ def prepare(options: Options) -> Prepared:
     told = warning(base)
     if told is not None:
         print(f"Note: {told}", flush=True)
-    data, learned, held_out = _read(options)
+    data = read_data(options.data)
+    looked_into, learned, held_out = _divide(options, data)
     print(
         f"{len(learned)} questions to learn from, {len(held_out)} held out,"
         f" {data.duplicates} duplicates left out, {len(data.answers)} answers",
         flush=True,
     )
-    return Prepared(base, data, learned, held_out)
+    return Prepared(base, data, looked_into, learned, held_out)
 
 
-def _read(options: Options) -> tuple[Data, list[Example], list[Example]]:
-    data = read_data(options.data)
+def _divide(options: Options, data: Data) -> tuple[Data, list[Example], list[Example]]:
+    looked_into = data
     if options.eval_data is None:
         learned, held_out = split_off(data)
     else:
-        held_out = read_data(options.eval_data, one_answer_will_do=True).examples
+        looked_into = read_data(options.eval_data, one_answer_will_do=True)
+        held_out = looked_into.examples
         learned = without(data.examples, held_out)
         if not learned:
             raise TrainingError("Every line of --data is in --eval-data too; nothing is left.")
-    return data, learned, _some(held_out, options.eval_limit)
+    return looked_into, learned, _some(held_out, options.eval_limit)
 
 
 def _some(examples: Sequence[Example], most: int) -> list[Example]:

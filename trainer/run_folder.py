@@ -48,18 +48,24 @@ class RunFolder:
 
     @contextmanager
     def parts(self) -> Iterator[Path]:
-        """A folder whose files become those of `out` at its end, one after the other, the weights
-        last."""
+        """A folder whose files become those of `out` at its end. The former weights go first and
+        the new ones come last: weights never stand beside another training's configuration."""
         part = self.out / ".part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:
             yield part
-            names = sorted(part.iterdir(), key=lambda each: each.suffix == ".safetensors")
+            names = sorted(part.iterdir(), key=_is_weights)
+            for each in filter(_is_weights, names):
+                (self.out / each.name).unlink(missing_ok=True)
             for each in names:
                 os.replace(each, self.out / each.name)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+def _is_weights(path: Path) -> bool:
+    return path.suffix == ".safetensors"
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -21,6 +21,8 @@ _FAMILIES = {
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     ),
 }
+# Llama 3's templates put the day into the prompt, which then would be another one each day.
+_DAY = "26 Jul 2024"  # what they say themselves where they know none
 _WITHOUT_SYSTEM = "<start_of_turn>"  # whose template has no place for a system message
 # What ends an answer, in those of the families that have it.
 END_TOKENS = ("<end_of_turn>", "<|im_end|>", "<|eot_id|>", "</s>", "<eos>")
@@ -68,6 +70,6 @@ def render(tokenizer: Any, messages: Sequence[dict[str, str]], *, answer: str | 
 
 def _applied(tokenizer: Any, messages: list[dict[str, str]], open_ended: bool) -> str:
     text: str = tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=open_ended
+        messages, tokenize=False, add_generation_prompt=open_ended, date_string=_DAY
     )
     return text

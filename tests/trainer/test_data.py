@@ -51,6 +51,8 @@ def test_characters_that_look_like_line_ends_are_none(tmp_path: Path) -> None:
         ([GOOD[0], {"prompt": [{"role": "user"}], "completion": [{}]}], "line 2"),
         ([*GOOD, prompt_line("my laptop", "hr")], "line 3: the same question has another answer"),
         ([*GOOD, {**GOOD[0], "completion": [{"role": "assistant", "content": " "}]}], "is empty"),
+        ([*GOOD, prompt_line("my tax", "finance")], "line 3: the answer names the agent 'finance'"),
+        ([{"manifest": {"rows": 3}}, *GOOD], "its manifest tells of 3 lines, and there are 2"),
     ],
 )
 def test_what_is_no_export_is_told_by_its_line(tmp_path: Path, lines: list[Any], told: str) -> None:
@@ -76,6 +78,22 @@ def test_what_is_held_out_stays_so_when_lines_come(tmp_path: Path) -> None:
     assert len(learned) + len(held_out) == 80
     assert 2 <= len(held_out) <= 20
     assert without(few.examples, held_out) == learned
+
+
+def test_what_is_held_out_is_not_learned_under_other_agents(tmp_path: Path) -> None:
+    """Two exports, between which an agent was added."""
+    data = read_data(write(tmp_path / "data", [*GOOD, prompt_line("my screen", "it")]))
+    text = json.dumps([prompt_line("My  LAPTOP", "it"), GOOD[1]]).replace("Agents:", "All agents:")
+    others = read_data(write(tmp_path / "others", json.loads(text)))
+    assert {each.prompt for each in data.examples}.isdisjoint(
+        each.prompt for each in others.examples
+    )
+    assert [each.question for each in without(data.examples, others.examples)] == ["my screen"]
+
+
+def test_none_is_an_answer_like_another(tmp_path: Path) -> None:
+    data = read_data(write(tmp_path / "data", [*GOOD, prompt_line("my cat", "none")]))
+    assert len(data.answers) == 3
 
 
 def test_too_few_lines_to_hold_some_out(tmp_path: Path) -> None:

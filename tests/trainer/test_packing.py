@@ -7,14 +7,22 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    MistralConfig,
+    MistralForCausalLM,
+)
 
 from tests.trainer.exports import prompt_line, questions, write
 from trainer.data import read_data
 from trainer.encoding import Encoded, encode
 from trainer.errors import TrainingError
-from trainer.machine import look
-from trainer.packing import Packer, mask_kinds, shared_length
+from trainer.machine import Telling, look, telling_tokens
+from trainer.packing import Packer, attention_windows, shared_length
 
 
 @pytest.fixture
@@ -28,7 +36,7 @@ def llama(tiny_llama: Path, vocabulary: int) -> Any:
     return AutoModelForCausalLM.from_pretrained(tiny_llama, dtype=torch.float64)
 
 
-def gemma(tiny_llama: Path, vocabulary: int) -> Any:
+def gemma(tiny_llama: Path, vocabulary: int, *, window: int = 200) -> Any:
     """Of two kinds of attention, one of which looks back less far than a row is long."""
     torch.manual_seed(1)
     config = Gemma3TextConfig(
@@ -39,10 +47,30 @@ def gemma(tiny_llama: Path, vocabulary: int) -> Any:
         num_attention_heads=2,
         num_key_value_heads=1,
         head_dim=16,
-        sliding_window=200,
+        sliding_window=window,
         layer_types=["sliding_attention", "full_attention"],
     )
     return Gemma3ForCausalLM(config).to(torch.float64)
+
+
+def short_sighted_gemma(tiny_llama: Path, vocabulary: int) -> Any:
+    """It looks back less far than a line is long."""
+    return gemma(tiny_llama, vocabulary, window=30)
+
+
+def short_sighted_mistral(tiny_llama: Path, vocabulary: int) -> Any:
+    """All of its layers do, and it has no names for them."""
+    torch.manual_seed(1)
+    config = MistralConfig(
+        vocab_size=vocabulary,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        sliding_window=30,
+    )
+    return MistralForCausalLM(config).to(torch.float64)
 
 
 def adapted(model: Any) -> Any:
@@ -64,13 +92,13 @@ def gradients(model: Any) -> dict[str, torch.Tensor]:
     return found
 
 
-@pytest.mark.parametrize("make", [llama, gemma])
+@pytest.mark.parametrize("make", [llama, gemma, short_sighted_gemma, short_sighted_mistral])
 def test_loss_and_gradients_are_those_of_the_lines_apart(
     tiny_llama: Path, encoded: list[Encoded], make: Any
 ) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
     model = adapted(make(tiny_llama, len(tokenizer)))
-    batch = Packer(torch.float64, mask_kinds(model.config))(
+    batch = Packer(torch.float64, attention_windows(model.config))(
         [{"ids": each.ids, "start": each.start} for each in encoded]
     )
     labels, _ = batch.pop("labels"), batch.pop("owners")
@@ -122,7 +150,14 @@ def test_what_is_learned_is_the_completion_and_its_end(
         assert tokenizer.decode(each.ids[: each.start]).endswith("<|im_start|>assistant\n")
 
 
-def test_accuracy_is_that_of_greedy_decoding(tiny_llama: Path, encoded: list[Encoded]) -> None:
+def test_layers_that_would_mix_the_lines_are_refused() -> None:
+    config = LlamaConfig(num_hidden_layers=2)
+    config.layer_types = ["full_attention", "linear_attention"]
+    with pytest.raises(TrainingError, match="layers of the kind linear_attention"):
+        attention_windows(config)
+
+
+def test_exact_is_what_greedy_decoding_writes(tiny_llama: Path, encoded: list[Encoded]) -> None:
     """The model's own greedy answers, put in as the right ones, are all right; another is not."""
     model = AutoModelForCausalLM.from_pretrained(tiny_llama)
     own = []
@@ -135,13 +170,34 @@ def test_accuracy_is_that_of_greedy_decoding(tiny_llama: Path, encoded: list[Enc
         own.append(Encoded(made[0].tolist(), each.start))
     pack = Packer(torch.float32)
 
-    def accuracy(lines: list[Encoded]) -> float:
+    def shares(lines: list[Encoded]) -> tuple[float, float]:
         batch = pack([{"ids": each.ids, "start": each.start} for each in lines])
-        return look(model, [batch], lambda given: given)["accuracy"]
+        found = look(model, [batch], lambda given: given, Telling(1, 2))
+        return found["accuracy"], found["exact"]
 
-    assert accuracy(own) == 1
-    spoiled = Encoded([*own[0].ids[:-1], (own[0].ids[-1] + 1) % 100], own[0].start)
-    assert accuracy([spoiled, *own[1:]]) == 1 - 1 / len(own)
+    def spoiled(place: int) -> list[Encoded]:
+        ids = list(own[0].ids)
+        ids[own[0].start + place] = (ids[own[0].start + place] + 1) % 100
+        return [Encoded(ids, own[0].start), *own[1:]]
+
+    fewer = 1 - 1 / len(own)
+    assert shares(own) == (1, 1)
+    assert shares(spoiled(5)) == (1, fewer), "the last tokens do not tell one agent from another"
+    assert shares(spoiled(3)) == (fewer, fewer)
+
+
+@pytest.mark.parametrize(
+    ("answers", "telling"),
+    [
+        ([[1, 2, 5, 8, 9], [1, 2, 6, 7, 8, 9]], (2, 1)),
+        ([[1, 5, 8, 9], [1, 5, 6, 8, 9]], (2, 1)),  # one id begins with the other
+        ([[1, 8, 9], [1, 8, 8, 9]], (2, 0)),
+        ([[1, 2], [3, 4, 5]], (0, 0)),
+        ([[1, 2], [1, 2]], (0, 0)),
+    ],
+)
+def test_what_tells_the_answers_apart(answers: list[list[int]], telling: tuple[int, int]) -> None:
+    assert telling_tokens([Encoded([0, 0, *answer], 2) for answer in answers]) == telling
 
 
 def test_a_line_that_is_too_long_is_named(tiny_llama: Path, tmp_path: Path) -> None:

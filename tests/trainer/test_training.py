@@ -17,6 +17,7 @@ from edgeneuro.adapter.preflight import Facts, check_adapter
 from edgeneuro.adapter.safetensors import header_end
 from scripts.paths import ROOT
 from tests.trainer.exports import write_export
+from trainer.options import read_options
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 SMALL = (
@@ -57,8 +58,13 @@ def test_it_learns_and_says_how_well(trained: Path, export: Path) -> None:
     assert card["data"]["sha256"] == hashlib.sha256(export.read_bytes()).hexdigest()
     assert card["data"]["rows"] == 120
     assert card["parameters"]["rank"] == 8
+    assert (card["held_out"]["path"], card["held_out"]["sha256"]) == (
+        card["data"]["path"],
+        card["data"]["sha256"],
+    )
+    assert str(trained.parent) not in json.dumps(card), "no path of this machine"
     assert {"torch", "transformers", "peft", "trl"} <= set(card["versions"])
-    assert "right answers 0.0% ->" in (trained / "printed").read_text()
+    assert "right agents 0.0% ->" in (trained / "printed").read_text()
     readme = (trained / "adapter" / "README.md").read_text()
     assert f"{card['metrics']['accuracy']:.1%}" in readme
 
@@ -135,6 +141,8 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_adapter(
         (("--max-length", "20"), "lines have more than 20 tokens"),
         (("--4bit",), "needs a CUDA GPU"),
         (("--eval-data", "nowhere.jsonl"), "cannot be read"),
+        (("--out", "/proc/nowhere"), "/proc/nowhere: No such file or directory"),
+        (("--out", "/proc/nowhere", "--autotrain"), "/proc/nowhere: No such file or directory"),
     ],
 )
 def test_what_it_refuses_before_it_learns(
@@ -145,6 +153,34 @@ def test_what_it_refuses_before_it_learns(
     assert told in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "adapter" / WEIGHTS).exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--epochs", "0"),
+        ("--epochs", "inf"),
+        ("--learning-rate", "nan"),
+        ("--dropout", "1"),
+        ("--threads", "-3"),
+        ("--max-steps", "0"),
+    ],
+)
+def test_numbers_that_are_none(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_options(["--base-model", "gemma-2b", "--data", "x", *words])
+    assert f"argument {words[0]}: {words[1]} is not" in capsys.readouterr().err
+
+
+def test_it_stops_where_it_gets_no_better(taught_llama: Path, export: Path, tmp_path: Path) -> None:
+    """With far too large a learning rate; what is kept is the best that there was."""
+    words = ("--base-model", taught_llama, "--data", export, "--learning-rate", "50")
+    looks = ("--max-steps", "200", "--eval-every", "1", "--patience", "2")
+    done = train(*words, *looks, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "adapter" / "training_card.json").read_text())["metrics"]
+    assert metrics["steps"] < 20
+    assert metrics["best_step"] <= metrics["steps"] - 2
 
 
 @pytest.mark.parametrize(
