@@ -55,7 +55,7 @@ class RunFolder:
         part.mkdir(parents=True)
         try:
             yield part
-            names = sorted(part.iterdir(), key=_is_weights)
+            names = sorted(part.iterdir(), key=lambda each: (_is_weights(each), each.name))
             for each in filter(_is_weights, names):
                 (self.out / each.name).unlink(missing_ok=True)
             for each in names:
