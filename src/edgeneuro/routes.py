@@ -16,6 +16,7 @@ from edgeneuro.controlplane import (
     logs,
     lora_intake,
     loras,
+    me,
     metrics,
     models,
     providers,
@@ -118,6 +119,8 @@ ROUTES = (
     Route("GET",    "/v1/datasets/stats",         datasets.show_stats,   READ),
     Route("POST",   "/v1/datasets/import",        datasets.import_labels, LABEL,
           max_body_bytes=datasets.MAX_FILE_BYTES),
+
+    Route("GET",    "/v1/me",                     me.show_caller,        ANY),
 
     Route("GET",    "/v1/audit",                  audit.list_audit,      ADMIN),
 

@@ -168,7 +168,9 @@ def assert_analytics(said: Row, rows: list[Row], step: int) -> None:
     periods = list(range(start - start % step, stop, step))
     assert [unix_ms(p["start"]) for p in said["series"]] == [max(p, start) for p in periods]
     for period, told in zip(periods, said["series"], strict=True):
-        assert_metrics(told, [r for r in rows if r["created_at"] // step * step == period])
+        within = [row for row in rows if row["created_at"] // step * step == period]
+        assert_metrics(told, within)
+        assert told["layers"] == Counter(row["layer"] for row in within)
     group_by: str = said["group_by"]
     column = COLUMNS.get(group_by, group_by)
     sizes = Counter(row[column] for row in rows)

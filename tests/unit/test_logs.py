@@ -202,6 +202,16 @@ async def test_one_record_with_its_whole_provenance(filled: Product) -> None:
     assert (feedback["value"], feedback["correct_agent"]) == ("down", "it_support")
 
 
+async def test_a_record_shows_the_prompt_while_it_holds(product: Product) -> None:
+    product.gateway.enqueue(says("hr"))
+    log_id = (await product.route("My leave", candidates=["hr", "it_support"])).json()["id"]
+    sent = product.gateway.requests[0].messages
+    assert (await product.call("GET", f"/v1/logs/{log_id}")).json()["messages"] == sent
+    changed = await product.call("PATCH", "/v1/agents/hr", {"description": "Leave and pay."})
+    assert changed.status == 200
+    assert (await product.call("GET", f"/v1/logs/{log_id}")).json()["messages"] is None
+
+
 async def test_a_record_keeps_the_cause_of_each_failed_attempt(product: Product) -> None:
     product.gateway.enqueue(UpstreamQuotaError("u", upstream_code="3036"), says("hr"))
     log_id = (await product.route("Leave?")).json()["id"]

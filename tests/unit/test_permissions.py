@@ -54,6 +54,7 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "GET /v1/providers/{provider_id}": ("admin", 404, "unknown_provider"),
     "PATCH /v1/providers/{provider_id}": ("admin", 404, "unknown_provider"),
     "DELETE /v1/providers/{provider_id}": ("admin", 404, "unknown_provider"),
+    "GET /v1/me": ("any", 200, None),
     "GET /v1/config": ("read", 200, None),
     "PATCH /v1/config": ("admin", 200, None),
     "GET /v1/logs": ("read", 200, None),
@@ -182,6 +183,17 @@ async def test_a_caller_who_may_not_is_told_before_anything_is_read(
     answered = await empty_product.call("POST", "/v1/keys", body, key=callers["viewer"])
     assert answered.status == 403
     assert empty_product.database.statements == []
+
+
+async def test_a_caller_is_told_who_it_is_and_what_it_may(
+    empty_product: Product, callers: dict[str, str | None]
+) -> None:
+    for caller, may in MAY.items():
+        told = (await empty_product.call("GET", "/v1/me", key=callers[caller])).json()
+        assert set(told["scopes"]) == may, caller
+    told = (await empty_product.call("GET", "/v1/me")).json()
+    assert told["id"] == "admin_token"
+    assert told["scopes"] == ["route", "read", "label", "admin"]
 
 
 def test_reading_and_changing_are_apart() -> None:

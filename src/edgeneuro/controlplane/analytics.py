@@ -64,7 +64,8 @@ COUNTING = {
     " shares are of held-out labels. alert: a share is higher than then, over 200 answers or more,"
     " by more than 3 standard errors and 5 points.",
     "series": "Every hour or day of the range, in UTC; empty ones have zeros. The first and the"
-    " last day are those parts of it that the range holds.",
+    " last day are those parts of it that the range holds. `layers` counts the answers by the layer"
+    " that gave them.",
 }
 _NO_LATENCY = Latency()
 _NOTHING = dict.fromkeys(SUMS, 0)
@@ -151,13 +152,17 @@ def _totals(read: UsageRead) -> Totals:
 
 def _series(read: UsageRead, starts: Sequence[int], first: int) -> list[Period]:
     sums, latencies = by_place(read.periods), by_place(read.period_latencies)
-    empty = Period(start="", **_metrics(_NOTHING, None))
+    layers: dict[int, dict[str, int]] = {}
+    for row in read.period_layers:
+        layers.setdefault(row["place"], {})[row["layer"]] = row["answers"]
+    empty = Period(start="", layers={}, **_metrics(_NOTHING, None))
     periods = []
     for start in starts:
         moment = rfc3339(max(start, first))
         if start in sums:
             metrics = _metrics(sums[start], latencies.get(start))
-            periods.append(Period.model_construct(start=moment, **metrics))
+            shares = layers.get(start, {})
+            periods.append(Period.model_construct(start=moment, layers=shares, **metrics))
         else:
             periods.append(empty.model_copy(update={"start": moment}))
     return periods

@@ -3,6 +3,8 @@
 from edgeneuro.call import Call
 from edgeneuro.domain.log import LogItem, LogRecord, LogsQuery
 from edgeneuro.domain.page import Page, page_of
+from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages
+from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import NotFoundError
 from edgeneuro.store import logs as store
 
@@ -16,7 +18,8 @@ async def list_logs(call: Call, query: LogsQuery) -> Page[LogItem]:
 
 async def get_log(call: Call, log_id: str) -> LogRecord:
     """Read one answer's record: how the decision came about, and what people said of it since."""
-    log = await store.get_log(call.services.db, log_id)
+    services = call.services
+    log = await store.get_log(services.db, log_id)
     if log is None:
         raise NotFoundError(
             f"There is no log entry {log_id[:100]!r}: its id is wrong, or its time is over."
@@ -24,4 +27,12 @@ async def get_log(call: Call, log_id: str) -> LogRecord:
             code="unknown_log",
             param="log_id",
         )
-    return log
+    return log.model_copy(update={"messages": _messages(log, await services.routing.current())})
+
+
+def _messages(log: LogRecord, config: RoutingConfig) -> list[dict[str, str]] | None:
+    known = (PROMPT_VERSION, config.agents_revision)
+    if not log.query or log.layer == "direct" or (log.prompt_version, log.agents_revision) != known:
+        return None
+    wanted = dict.fromkeys(config.agents if log.candidates is None else log.candidates)
+    return build_messages(log.query, [config.agents[agent_id] for agent_id in wanted])

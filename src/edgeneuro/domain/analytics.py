@@ -117,7 +117,10 @@ class Totals(Metrics):
 
 
 class Period(Metrics):
+    """`layers` counts the answers by the layer that gave them."""
+
     start: str
+    layers: dict[str, int]
 
 
 class Group(Metrics):

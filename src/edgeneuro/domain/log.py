@@ -80,9 +80,12 @@ class LogItem(LogEntry):
 
 
 class LogRecord(LogItem):
-    """`label_history` is that of the question, newest first, the last 100 entries."""
+    """`label_history` is that of the question, newest first, the last 100 entries. `messages` is
+    the prompt that a model is sent for the query; null where the text was not stored, nothing was
+    decided, or the agents or the prompt have changed since."""
 
     label_history: list[LabelChange]
+    messages: list[dict[str, str]] | None = None
 
 
 def _rfc3339(given: Any) -> Any:

@@ -28,9 +28,10 @@ _DAY_OF_HOUR = f"hour - hour % {DAY}"
 @dataclass(frozen=True)
 class UsageRead:
     """Sums have their names from SUMS, percentiles are buckets; `place` is a period's start or a
-    group's value, "" where it has none."""
+    group's value, "" where it has none; `period_layers` has a row for each layer of a period."""
 
     periods: Rows
+    period_layers: Rows
     period_latencies: Rows
     groups: Rows
     group_latencies: Rows
@@ -49,6 +50,7 @@ async def read_usage(
         *await db.batch(
             [
                 _spanned(start, stop, _sums(place, _usage(dimension))),
+                _period_layers(start, stop, interval),
                 _spanned(start, stop, _period_latencies(dimension, place)),
                 _spanned(start, stop, _sums("value", _usage(group_by))),
                 _spanned(start, stop, percentiles("value", _latencies(group_by))),
@@ -66,6 +68,19 @@ def _attempts(start: int, stop: int) -> Statement:
     return statement(
         "SELECT model, adapter, outcome, sum(attempts) AS attempts FROM attempt_hours"
         " WHERE hour >= ?1 AND hour < ?2 GROUP BY model, adapter, outcome",
+        start,
+        stop,
+    )
+
+
+def _period_layers(start: int, stop: int, interval: Interval) -> Statement:
+    if interval == "day":
+        source = _usage("layer")
+        query = f"SELECT day AS place, value AS layer, sum(answers) AS answers FROM {source}"
+        return _spanned(start, stop, f"{query} GROUP BY 1, 2")
+    return statement(
+        "SELECT hour AS place, layer, sum(answers) AS answers FROM usage_hours"
+        " WHERE hour >= ?1 AND hour < ?2 GROUP BY 1, 2",
         start,
         stop,
     )

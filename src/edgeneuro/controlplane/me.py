@@ -1,0 +1,30 @@
+"""Who the caller is: what a page or a program needs to know of itself before it begins."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from edgeneuro import __version__
+from edgeneuro.call import Call
+from edgeneuro.domain.user import Scope
+from edgeneuro.web.auth import Access
+
+_SCOPES: tuple[Scope, ...] = ("route", "read", "label", "admin")
+
+
+class Caller(BaseModel):
+    """`id` is the key's id or the user's e-mail address, as logs and the audit name it; `scopes`
+    are all that it may do, those that others include too. `version` is the product's."""
+
+    object: Literal["caller"] = "caller"
+    id: str
+    scopes: list[Scope]
+    version: str = __version__
+
+
+async def show_caller(call: Call) -> Caller:
+    """Tell who is asking, by a key or through Cloudflare Access, and what that one may do."""
+    granted = call.credential.scopes
+    return Caller(
+        id=call.credential.key_id, scopes=[name for name in _SCOPES if Access(name) in granted]
+    )
