@@ -21,7 +21,7 @@ from edgeneuro.controlplane import (
     models,
     providers,
     queue,
-    shadowing,
+    selection,
     users,
 )
 from edgeneuro.synapsecore import api as synapsecore
@@ -42,7 +42,7 @@ ROUTES = (
     Route("POST",   "/v1/feedback",               feedback.give_feedback, ROUTE, 201),
 
     Route("GET",    "/v1/models",                 models.list_models,    ANY),
-    Route("GET",    "/v1/models/select",          shadowing.show_selection, READ),
+    Route("GET",    "/v1/models/select",          selection.show_selection, READ),
     Route("POST",   "/v1/models/select",          models.select_model,   ADMIN),
     Route("POST",   "/v1/models/refresh",         models.refresh_models, ADMIN),
     Route("POST",   "/v1/models",                 models.register_model, ADMIN, 201),

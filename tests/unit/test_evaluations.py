@@ -311,6 +311,27 @@ async def test_the_gate_refuses_what_is_worse_and_takes_it_the_other_way(
     assert back.json()["gate"]["p_worse"] == 1
 
 
+async def test_the_gate_says_beforehand_what_it_will_say(product: Product) -> None:
+    async def opinion(candidate: str) -> Any:
+        answered = await product.call("GET", f"/v1/models/select?candidate={candidate}")
+        assert answered.status == 200, answered.text
+        return answered.json()["gate"]
+
+    await product.call("PATCH", "/v1/config", {"gate_min_labels": 30})
+    shut = await opinion(OTHER)
+    refused = (await select(product, OTHER, gate=True)).json()["error"]["message"]
+    assert (shut["open"], shut["message"], shut["verdict"]) == (False, refused, None)
+    await label(product, 10)
+    await evaluate(product)
+    opened = await opinion(OTHER)
+    assert opened["open"]
+    assert opened["verdict"] == (await select(product, OTHER, gate=True)).json()["gate"]
+    assert (await opinion(OTHER))["message"] == "It is the active model."
+    assert (await product.call("GET", "/v1/models/select")).json()["gate"] is None
+    unknown = await product.call("GET", "/v1/models/select?candidate=none")
+    assert (unknown.status, unknown.json()["error"]["param"]) == (400, "candidate")
+
+
 async def test_an_evaluation_of_other_agents_opens_nothing(product: Product) -> None:
     await product.call("PATCH", "/v1/config", {"gate_min_labels": 3})
     await label(product, 2)

@@ -1,29 +1,13 @@
-"""A candidate beside the active model: begun, shown, ended."""
+"""A candidate beside the active model: begun, read, ended."""
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
-from edgeneuro.domain.model import Model, ModelSelect, ModelSelection, SelectionState, ShadowState
+from edgeneuro.domain.model import Model, ModelSelect, ModelSelection, ShadowState
 from edgeneuro.domain.routing import RoutingConfig, Shadow
 from edgeneuro.errors import ConflictError, InvalidRequestError
-from edgeneuro.store.audit import list_audit
 from edgeneuro.store.candidates import compare
 from edgeneuro.store.config import delete_settings, store_settings
-
-
-async def show_selection(call: Call) -> SelectionState:
-    """Read what is selected, and how the candidate beside it does so far."""
-    config = await call.services.routing.fresh()
-    return SelectionState(
-        active=config.active.id,
-        previous=await _previous(call, config),
-        classifier=config.classifier,
-        fallbacks=[model.id for model in config.fallbacks],
-        gate_alpha=config.gate_alpha,
-        gate_min_labels=config.gate_min_labels,
-        auto_promote=config.auto_promote,
-        auto_rollback=config.auto_rollback,
-        shadow=await _shadow_state(call, config),
-    )
+from edgeneuro.store.database import Database
 
 
 async def start_shadow(
@@ -77,30 +61,17 @@ async def end_shadow(call: Call, config: RoutingConfig, body: ModelSelect) -> Mo
     return selection
 
 
-async def _shadow_state(call: Call, config: RoutingConfig) -> ShadowState | None:
+async def shadow_state(db: Database, config: RoutingConfig) -> ShadowState | None:
+    """The candidate and how it does so far; None where there is none."""
     if config.shadow is None:
         return None
     state, _ = await compare(
-        call.services.db,
+        db,
         config.shadow,
         active=config.active.id,
         min_labels=config.gate_min_labels,
     )
     return state
-
-
-async def _previous(call: Call, config: RoutingConfig) -> str | None:
-    """The model before, as the audit log tells."""
-    found = await list_audit(
-        call.services.db,
-        limit=10,
-        after=None,
-        resource="model",
-        resource_id=config.active.id,
-    )
-    selections = [each for each in found if each.action == "select" and each.after]
-    previous = selections[0].after["previous"] if selections and selections[0].after else None
-    return str(previous) if previous is not None else None
 
 
 def _changed_meanwhile() -> ConflictError:

@@ -118,6 +118,16 @@ class GateVerdict(BaseModel):
     alpha: float
 
 
+class GateOpinion(BaseModel):
+    """What the gate would say to a selection of `model_id` now, and why. `verdict` is null where it
+    is shut, or has nothing to compare."""
+
+    model_id: str
+    open: bool
+    message: str
+    verdict: GateVerdict | None = None
+
+
 class ModelSelection(BaseModel):
     """Null stands for no classifier. `shadow` is a model that runs beside the active one."""
 
@@ -163,8 +173,16 @@ class ShadowState(BaseModel):
     labels_wanted: int
 
 
+class SelectionQuery(BaseModel):
+    """`candidate` is a model that the gate is asked about; nothing is selected."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    candidate: ModelId | None = None
+
+
 class SelectionState(BaseModel):
-    """What is selected now, and the candidate that runs beside it."""
+    """What is selected now, and the candidate that runs beside it; `gate` where it was asked."""
 
     object: Literal["model.selection_state"] = "model.selection_state"
     active: str
@@ -176,6 +194,7 @@ class SelectionState(BaseModel):
     auto_promote: bool
     auto_rollback: bool
     shadow: ShadowState | None
+    gate: GateOpinion | None = None
 
 
 class ModelRefresh(BaseModel):

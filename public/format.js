@@ -1,0 +1,57 @@
+// How values are written for people, in the browser's language.
+
+export const NOTHING = "–";
+
+const number = new Intl.NumberFormat();
+const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+
+export const count = (value) => (value === null || value === undefined ? NOTHING : number.format(value));
+
+export const compact = (value) => (value === null || value === undefined ? NOTHING : short.format(value));
+
+export function percent(share, digits = 1) {
+  if (share === null || share === undefined) return NOTHING;
+  return `${(share * 100).toFixed(digits).replace(/\.0+$/, "")} %`;
+}
+
+/** Points of percentage with their sign: what one share is more than another. */
+export function points(difference) {
+  return `${difference > 0 ? "+" : ""}${(difference * 100).toFixed(1)} points`;
+}
+
+export function usd(value) {
+  if (value === null || value === undefined) return NOTHING;
+  if (value === 0) return "$0";
+  const digits = Math.abs(value) >= 1 ? 2 : Math.min(8, 2 - Math.floor(Math.log10(Math.abs(value))));
+  return `$${value.toFixed(digits)}`;
+}
+
+export function ms(value) {
+  if (value === null || value === undefined) return NOTHING;
+  if (value >= 10_000) return `${(value / 1000).toFixed(1)} s`;
+  return `${value >= 100 ? Math.round(value) : Number(value.toFixed(1))} ms`;
+}
+
+export function bytes(value) {
+  if (value === null || value === undefined) return NOTHING;
+  const units = ["bytes", "KB", "MB", "GB"];
+  let size = value;
+  let unit = 0;
+  while (size >= 1000 && unit < units.length - 1) {
+    size /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 ? size : size.toFixed(1)} ${units[unit]}`;
+}
+
+export const time = (text) => (text ? moment.format(new Date(text)) : NOTHING);
+
+export const date = (text) => (text ? day.format(new Date(text)) : NOTHING);
+
+/** "3 labels", "1 label". */
+export const plural = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
+
+/** "low_confidence" as people write it. */
+export const words = (code) => (code ? code.replaceAll("_", " ") : NOTHING);

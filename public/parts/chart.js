@@ -1,0 +1,87 @@
+// Charts over time, by uPlot: loaded when the first one is shown, drawn in the theme's colours.
+
+import { h } from "../dom.js";
+import { onThemeChange } from "../theme.js";
+
+const HEIGHT = 240;
+const COLOURS = ["--chart-1", "--chart-2", "--chart-3", "--chart-4", "--chart-5"];
+let library = null;
+
+async function uPlot() {
+  library ??= import("../vendor/uPlot.esm.js").then((module) => {
+    document.head.append(h("link", { rel: "stylesheet", href: "vendor/uPlot.min.css" }));
+    return module.default;
+  });
+  return library;
+}
+
+/**
+ * A chart of `series`, each {label, values}, over `times` in unix seconds. Stacked ones are drawn
+ * on top of one another, as steps. `format` writes a value, `label` says to those who cannot see
+ * the chart what it shows.
+ */
+export function chart({ times, series, stacked = false, format, label, signal }) {
+  const frame = h("figure", { class: "chart", role: "img", "aria-label": label });
+  const heights = stacked ? stack(series.map((each) => each.values)) : series.map((each) => each.values);
+  let plot = null;
+  const draw = async () => {
+    const Plot = await uPlot();
+    if (signal.aborted || !frame.isConnected) return;
+    plot?.destroy();
+    plot = new Plot(options(Plot), [times, ...heights], frame);
+  };
+  const options = (Plot) => {
+    const style = getComputedStyle(document.documentElement);
+    const colour = (name) => resolved(style.getPropertyValue(name), frame);
+    const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+    return {
+      width: Math.max(frame.clientWidth, 200),
+      height: HEIGHT,
+      cursor: { drag: { x: false, y: false } },
+      legend: { live: true },
+      scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.06 : 1] } },
+      axes: [
+        { ...axis, grid: { show: false } },
+        { ...axis, size: 64, values: (_, values) => values.map((value) => format(value)) },
+      ],
+      series: [
+        { value: (_, at) => (at === null ? "–" : new Date(at * 1000).toLocaleString()) },
+        ...series.map((each, index) => ({
+          label: each.label,
+          stroke: colour(COLOURS[index % COLOURS.length]),
+          fill: stacked ? colour(COLOURS[index % COLOURS.length]) : undefined,
+          width: stacked ? 0 : 2,
+          paths: stacked ? Plot.paths.bars({ size: [0.9, 48] }) : undefined,
+          points: { show: !stacked && times.length < 3 },
+          value: (_, value, which, at) => (at === null ? "–" : format(each.values[at] ?? null)),
+        })),
+      ],
+    };
+  };
+  new ResizeObserver(() => {
+    if (plot === null) draw();
+    else plot.setSize({ width: Math.max(frame.clientWidth, 200), height: HEIGHT });
+  }).observe(frame);
+  onThemeChange(draw, signal);
+  signal.addEventListener("abort", () => plot?.destroy());
+  return frame;
+}
+
+/** The tallest first, so that the lower ones are drawn over it. */
+function stack(values) {
+  const heights = values.map((each) => [...each]);
+  for (let index = values.length - 2; index >= 0; index -= 1) {
+    heights[index] = heights[index].map((value, at) => (value ?? 0) + (heights[index + 1][at] ?? 0));
+  }
+  return heights;
+}
+
+/** Canvas knows no light-dark(): the browser says what it comes to. */
+function resolved(colour, frame) {
+  const probe = h("span", { hidden: false });
+  probe.style.color = colour;
+  frame.append(probe);
+  const result = getComputedStyle(probe).color;
+  probe.remove();
+  return result;
+}

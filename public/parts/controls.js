@@ -1,0 +1,166 @@
+// Buttons, badges, heads, figures: the small parts.
+
+import { h, newId, s } from "../dom.js";
+import { errorPanel } from "./loading.js";
+import { openDialog } from "./dialog.js";
+import { notice } from "./notice.js";
+
+export function button(text, onclick, { kind, size, label, disabled = false, name } = {}) {
+  return h(
+    "button",
+    {
+      class: "button",
+      "data-kind": kind,
+      "data-size": size,
+      type: "button",
+      "aria-label": label,
+      disabled,
+      name,
+      onclick,
+    },
+    text,
+  );
+}
+
+/** A button that is busy while `act` runs, and shows its error. */
+export function actionButton(text, act, options = {}) {
+  const element = button(
+    text,
+    async () => {
+      element.disabled = true;
+      element.setAttribute("aria-busy", "true");
+      try {
+        await act();
+      } catch (error) {
+        showError(error);
+      } finally {
+        element.disabled = false;
+        element.removeAttribute("aria-busy");
+      }
+    },
+    options,
+  );
+  return element;
+}
+
+export function showError(error) {
+  if (error.name === "AbortError") return;
+  const dialog = openDialog({
+    title: "That did not work",
+    body: [errorPanel(error), h("div", { class: "form-actions" }, button("Close", () => dialog.close(), { kind: "main" }))],
+  });
+}
+
+export const link = (text, href, { kind, size } = {}) =>
+  h("a", { class: kind === undefined && size === undefined ? null : "button", "data-kind": kind, "data-size": size, href }, text);
+
+export const badge = (text, kind) => h("span", { class: "badge", "data-kind": kind }, text);
+
+export function pageHead(title, text, ...actions) {
+  return h(
+    "div",
+    { class: "page-head" },
+    h("div", {}, h("h1", {}, title), text ? h("p", {}, text) : null),
+    actions.length ? h("div", { class: "row" }, actions) : null,
+  );
+}
+
+export function card(title, ...content) {
+  return h("section", { class: "card" }, title ? h("div", { class: "card-head" }, h("h2", {}, title)) : null, content);
+}
+
+/** `tabs` are [title, address]; the one whose address is `current` is marked. */
+export function tabs(label, current, all) {
+  return h(
+    "nav",
+    { class: "tabs", "aria-label": label },
+    all.map(([title, href]) => h("a", { href, "aria-current": href === current ? "page" : null }, title)),
+  );
+}
+
+export function facts(rows) {
+  return h(
+    "dl",
+    { class: "facts" },
+    rows.filter(([, value]) => value !== null && value !== undefined).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+  );
+}
+
+/** A number with its name; `counts` says what it counts. */
+export function figure(name, value, { note, counts, href } = {}) {
+  return h(
+    "div",
+    { class: "figure" },
+    h("span", { class: "figure-name" }, href ? h("a", { href }, name) : name),
+    h("span", { class: "figure-value" }, value),
+    note ? h("span", { class: "figure-note" }, note) : null,
+    counts ? whatCounts(counts) : null,
+  );
+}
+
+export const whatCounts = (text) =>
+  h("details", { class: "counts" }, h("summary", {}, "What this counts"), h("p", {}, text));
+
+/** Horizontal bars: `rows` are {name, value, text, kind, start}; shares are of the largest end. */
+export function bars(rows) {
+  const most = Math.max(...rows.map(({ start = 0, value }) => start + value), 0) || 1;
+  return h(
+    "div",
+    { class: "bars" },
+    rows.map(({ name, value, text, kind, start = 0 }) => [
+      h("span", { class: "wrap" }, name),
+      s(
+        "svg",
+        { class: "bar-track", "aria-hidden": "true", preserveAspectRatio: "none" },
+        s("rect", { class: "bar-back", width: "100%", height: "100%", rx: "4" }),
+        s("rect", {
+          class: "bar-fill",
+          "data-kind": kind,
+          x: `${(start / most) * 100}%`,
+          width: `${Math.max((value / most) * 100, value > 0 ? 0.5 : 0)}%`,
+          height: "100%",
+          rx: "4",
+        }),
+      ),
+      h("span", { class: "number small" }, text),
+    ]),
+  );
+}
+
+export function progressBar(text, share) {
+  const id = newId("progress");
+  return h(
+    "div",
+    { class: "stack-small" },
+    h("label", { for: id, class: "small" }, text),
+    h("progress", { id, max: "1", value: share }),
+  );
+}
+
+export function copyButton(text, label) {
+  return button(
+    "Copy",
+    async () => {
+      await navigator.clipboard.writeText(text);
+      notice("Copied.");
+    },
+    { size: "small", label },
+  );
+}
+
+/** A file out of text, saved by the browser. */
+export function save(name, content, type = "text/plain") {
+  const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+  h("a", { href: url, download: name }).click();
+  URL.revokeObjectURL(url);
+}
+
+/** CSV by RFC 4180; a cell that a spreadsheet would take for a formula is told to be text. */
+export function csv(rows) {
+  const cell = (value) => {
+    const text = value === null || value === undefined ? "" : String(value);
+    const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  };
+  return rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
+}

@@ -1,0 +1,199 @@
+// Forms out of a list of fields. What the API finds wrong is shown at the field that it names, and
+// what was typed stays until it is saved.
+
+import { h, newId, replace } from "../dom.js";
+import { openDialog } from "./dialog.js";
+import { errorPanel } from "./loading.js";
+
+/**
+ * A field is {name, label, type, value, help, required, options, disabled, rows, min, max, step,
+ * placeholder, autocomplete}. Types: text, password, number, textarea, lines (a list, one a line),
+ * checkbox, checks (several of `options`), select, datetime-local. Empty text and numbers are null.
+ */
+export function field(spec) {
+  const id = newId("field");
+  const fault = h("p", { class: "fault", id: `${id}-fault`, hidden: true });
+  const help = spec.help ? h("p", { class: "help", id: `${id}-help` }, spec.help) : null;
+  const control = CONTROLS[spec.type ?? "text"]?.(id, spec) ?? input(id, spec);
+  const { element, focus, value } = control;
+  const described = [help ? `${id}-help` : null, `${id}-fault`].filter(Boolean).join(" ");
+  focus.setAttribute("aria-describedby", described);
+  const label = control.group
+    ? h("span", { class: "label", id: `${id}-label` }, spec.label)
+    : h("label", { for: id }, spec.label);
+  const frame =
+    spec.type === "checkbox"
+      ? h("div", { class: "field" }, h("div", { class: "check" }, element, label), help, fault)
+      : h("div", { class: "field" }, label, element, help, fault);
+  return {
+    element: frame,
+    spec,
+    value,
+    focus: () => focus.focus(),
+    show(message) {
+      fault.textContent = message ?? "";
+      fault.hidden = !message;
+      if (message) focus.setAttribute("aria-invalid", "true");
+      else focus.removeAttribute("aria-invalid");
+    },
+  };
+}
+
+function input(id, spec) {
+  const element = h("input", { id, ...shared(spec), type: spec.type ?? "text", value: spec.value ?? "" });
+  const number = spec.type === "number";
+  return {
+    element,
+    focus: element,
+    value() {
+      const text = element.value.trim();
+      if (text === "") return null;
+      return number ? Number(text) : element.value;
+    },
+  };
+}
+
+function shared({ name, required, disabled, min, max, step, placeholder, autocomplete, maxlength }) {
+  return {
+    name,
+    disabled,
+    min,
+    max,
+    step,
+    placeholder,
+    maxlength,
+    autocomplete: autocomplete ?? "off",
+    "aria-required": required ? "true" : null,
+  };
+}
+
+const CONTROLS = {
+  textarea(id, spec) {
+    const element = h("textarea", { id, ...shared(spec), rows: spec.rows ?? 4, value: spec.value ?? "" });
+    return { element, focus: element, value: () => (element.value.trim() === "" ? null : element.value) };
+  },
+  lines(id, spec) {
+    const element = h("textarea", {
+      id,
+      ...shared(spec),
+      rows: spec.rows ?? 5,
+      value: (spec.value ?? []).join("\n"),
+    });
+    const value = () => element.value.split("\n").map((line) => line.trim()).filter(Boolean);
+    return { element, focus: element, value };
+  },
+  checkbox(id, spec) {
+    const element = h("input", { id, name: spec.name, type: "checkbox", checked: spec.value ?? false, disabled: spec.disabled });
+    return { element, focus: element, value: () => element.checked };
+  },
+  checks(id, spec) {
+    const boxes = spec.options.map(([value, label]) => {
+      const box = h("input", {
+        id: newId("check"),
+        type: "checkbox",
+        name: spec.name,
+        checked: (spec.value ?? []).includes(value),
+      });
+      box.choice = value;
+      return [box, h("div", { class: "check" }, box, h("label", { for: box.id }, label))];
+    });
+    const element = h(
+      "div",
+      { class: "checks", role: "group", "aria-labelledby": `${id}-label`, tabindex: "-1" },
+      boxes.map(([, frame]) => frame),
+    );
+    const value = () => boxes.filter(([box]) => box.checked).map(([box]) => box.choice);
+    return { element, focus: element, value, group: true };
+  },
+  select(id, spec) {
+    const element = h(
+      "select",
+      { id, name: spec.name, disabled: spec.disabled },
+      spec.options.map(([value, label]) => h("option", { value: value ?? "", selected: (spec.value ?? "") === (value ?? "") }, label)),
+    );
+    return { element, focus: element, value: () => (element.value === "" ? null : element.value) };
+  },
+};
+
+/**
+ * `onSubmit(values, once)` gets the fields' values and an Idempotency-Key, the same one while the
+ * same values are sent again. With `onCancel` there is a button for that.
+ */
+export function form({ fields, action, onSubmit, onCancel, before = null }) {
+  const all = fields.map(field);
+  const fault = h("div", {});
+  const submit = h("button", { class: "button", "data-kind": "main" }, action);
+  let sent = { values: null, once: null };
+  const element = h(
+    "form",
+    { class: "form", novalidate: true },
+    before,
+    all.map((each) => each.element),
+    fault,
+    h(
+      "div",
+      { class: "form-actions" },
+      onCancel ? h("button", { class: "button", type: "button", onclick: onCancel }, "Cancel") : null,
+      submit,
+    ),
+  );
+  element.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (submit.disabled) return;
+    replace(fault);
+    all.forEach((each) => each.show(null));
+    const values = Object.fromEntries(all.map((each) => [each.spec.name, each.value()]));
+    const missing = all.find((each) => each.spec.required && isEmpty(values[each.spec.name]));
+    if (missing) {
+      missing.show(`${missing.spec.label} is needed.`);
+      missing.focus();
+      return;
+    }
+    const text = JSON.stringify(values);
+    if (sent.values !== text) sent = { values: text, once: crypto.randomUUID() };
+    submit.disabled = true;
+    submit.setAttribute("aria-busy", "true");
+    try {
+      await onSubmit(values, sent.once);
+      sent = { values: null, once: null };
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (error.status !== 0) sent = { values: null, once: null }; // it was answered
+      const wrong = error.param ? all.find((each) => error.param.split(/[.[]/)[0] === each.spec.name) : null;
+      if (wrong) {
+        wrong.show(error.message);
+        wrong.focus();
+        if (error.requestId) replace(fault, h("p", { class: "help" }, "Request ", h("code", {}, error.requestId)));
+      } else replace(fault, errorPanel(error));
+      if (error.status === undefined) throw error; // a fault of ours: to the console too
+    } finally {
+      submit.disabled = false;
+      submit.removeAttribute("aria-busy");
+    }
+  });
+  return element;
+}
+
+const isEmpty = (value) => value === null || (Array.isArray(value) && value.length === 0);
+
+/** A form in a dialog; resolves to what `onSubmit` returned, undefined where it was cancelled. */
+export function formDialog({ title, before, fields, action = "Save", onSubmit }) {
+  return new Promise((resolve) => {
+    let result;
+    const dialog = openDialog({
+      title,
+      body: form({
+        before,
+        fields,
+        action,
+        onCancel: () => dialog.close(),
+        async onSubmit(values, once) {
+          result = (await onSubmit(values, once)) ?? true;
+          dialog.close();
+        },
+      }),
+      onClose: () => resolve(result),
+    });
+    dialog.element.querySelector("input:not(:disabled), textarea, select")?.focus();
+  });
+}

@@ -1,0 +1,9 @@
+// The layers that answer, in the order in which charts stack them.
+
+import { layerName } from "./decision.js";
+
+export const LAYERS = ["llm", "classifier", "cache", "fallback", "direct"];
+
+/** One series a layer, over the periods of analytics. */
+export const layerSeries = (periods) =>
+  LAYERS.map((layer) => ({ label: layerName(layer), values: periods.map((period) => period.layers[layer] ?? 0) }));
