@@ -25,7 +25,7 @@ export function usd(value) {
   if (value === null || value === undefined) return NOTHING;
   if (value === 0) return "$0";
   const digits = Math.abs(value) >= 1 ? 2 : Math.min(8, 2 - Math.floor(Math.log10(Math.abs(value))));
-  return `$${value.toFixed(digits)}`;
+  return `$${value.toFixed(digits).replace(/(\.\d\d\d*?)0+$/, "$1")}`;
 }
 
 export function ms(value) {

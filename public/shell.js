@@ -106,7 +106,7 @@ function navigation() {
       ),
     ];
   });
-  return h("nav", { class: "nav", id: "nav", "aria-label": "Screens" }, groups);
+  return h("nav", { class: "nav", id: "nav", "aria-label": "Screens" }, h("div", { class: "nav-screens" }, groups));
 }
 
 function account() {

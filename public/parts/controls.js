@@ -101,9 +101,8 @@ export function figure(name, value, { note, counts, href } = {}) {
 export const whatCounts = (text) =>
   h("details", { class: "counts" }, h("summary", {}, "What this counts"), h("p", {}, text));
 
-/** Horizontal bars: `rows` are {name, value, text, kind, start}; shares are of the largest end. */
-export function bars(rows) {
-  const most = Math.max(...rows.map(({ start = 0, value }) => start + value), 0) || 1;
+/** Horizontal bars: `rows` are {name, value, text, kind, start}; shares are of `most`, else of the largest end. */
+export function bars(rows, most = Math.max(...rows.map(({ start = 0, value }) => start + value), 0) || 1) {
   return h(
     "div",
     { class: "bars" },

@@ -98,7 +98,7 @@ function view(analytics, signal) {
       figure("Right, of the labelled", percent(totals.accuracy.accuracy), { note: interval(totals.accuracy), counts: counting.accuracy }),
       figure("Tokens", compact(totals.total_tokens), { counts: counting.prompt_tokens }),
       figure("Cost", usd(totals.cost_usd), { counts: counting.cost_usd }),
-      figure("p50 / p95 / p99", `${ms(totals.latency_ms.p50)} / ${ms(totals.latency_ms.p95)} / ${ms(totals.latency_ms.p99)}`, { counts: counting.latency_ms }),
+      figure("95 % answered within", ms(totals.latency_ms.p95), { note: `p50 ${ms(totals.latency_ms.p50)}, p99 ${ms(totals.latency_ms.p99)}`, counts: counting.latency_ms }),
     ),
     h(
       "div",

@@ -1,0 +1,114 @@
+// The order in which models stand in for the active one: by drag, and by keyboard.
+
+import { api, everything } from "../api.js";
+import { h, replace } from "../dom.js";
+import { actionButton, button } from "../parts/controls.js";
+import { field } from "../parts/form.js";
+import { load } from "../parts/loading.js";
+import { notice } from "../parts/notice.js";
+
+export async function fallbackTab({ signal, may }, room) {
+  const show = () =>
+    load(
+      room,
+      () => Promise.all([everything("/v1/models", { signal }), api("GET", "/v1/models/select", { signal })]),
+      ([models, selection]) => orderEditor(models, selection, { may, show }),
+      { signal },
+    );
+  await show();
+}
+
+function orderEditor(models, selection, { may, show }) {
+  const order = [...selection.fallbacks];
+  const list = h("ol", { class: "order", "aria-label": "Fallbacks in their order" });
+  const room = h("div", {});
+  const move = (from, to, focus = true) => {
+    if (to < 0 || to >= order.length || from === to) return;
+    const [moved] = order.splice(from, 1);
+    order.splice(to, 0, moved);
+    draw(focus ? to : null);
+    notice(`${moved} is number ${to + 1} of ${order.length}.`);
+  };
+  const draw = (focused = null) => {
+    replace(list, order.map((id, index) => item(id, index)));
+    replace(room, may("admin") ? controls() : null);
+    if (focused !== null) list.children[focused]?.focus();
+  };
+  const item = (id, index) => {
+    const element = h(
+      "li",
+      {
+        class: "order-item",
+        tabindex: may("admin") ? "0" : null,
+        draggable: may("admin") ? "true" : null,
+        "aria-label": `${index + 1}. ${id}. Arrow keys move it.`,
+        onkeydown: (event) => {
+          const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+          if (!step || event.target !== element || !may("admin")) return;
+          event.preventDefault();
+          move(index, index + step);
+        },
+        ondragstart: (event) => {
+          event.dataTransfer.setData("text/plain", String(index));
+          event.dataTransfer.effectAllowed = "move";
+        },
+        ondragover: (event) => event.preventDefault(),
+        ondrop: (event) => {
+          event.preventDefault();
+          move(Number(event.dataTransfer.getData("text/plain")), index, false);
+        },
+      },
+      h("span", { class: "order-number", "aria-hidden": "true" }, index + 1),
+      h("span", { class: "wrap" }, id),
+      may("admin")
+        ? h(
+            "span",
+            { class: "row" },
+            button("↑", () => move(index, index - 1, false), { size: "small", label: `Move ${id} up`, disabled: index === 0 }),
+            button("↓", () => move(index, index + 1, false), { size: "small", label: `Move ${id} down`, disabled: index === order.length - 1 }),
+            button("Remove", () => {
+              order.splice(index, 1);
+              draw();
+            }, { size: "small", kind: "plain", label: `Remove ${id}` }),
+          )
+        : null,
+    );
+    return element;
+  };
+  const controls = () => {
+    const others = models.filter((model) => model.status === "available" && model.type !== "classifier" && model.id !== selection.active && !order.includes(model.id));
+    const added = field({ name: "add", label: "Add a model at the end", type: "select", options: [[null, "Choose …"], ...others.map((model) => [model.id, model.id])] });
+    added.element.addEventListener("change", () => {
+      if (!added.value()) return;
+      order.push(added.value());
+      draw();
+    });
+    const changed = order.join("\n") !== selection.fallbacks.join("\n");
+    return h(
+      "div",
+      { class: "stack" },
+      added.element,
+      h(
+        "div",
+        { class: "row" },
+        actionButton(
+          "Save the order",
+          async () => {
+            await api("PATCH", "/v1/config", { body: { fallback_models: order } });
+            notice("The order is saved.");
+            await show();
+          },
+          { kind: "main", disabled: !changed },
+        ),
+        changed ? button("Undo the changes", show) : null,
+      ),
+    );
+  };
+  draw();
+  return [
+    h("p", {}, `Where ${selection.active} fails, these are asked in this order, within the same time budget.`),
+    order.length ? null : h("p", { class: "soft" }, "There is none: where the active model fails, the default agent answers."),
+    list,
+    room,
+  ];
+}

@@ -1,0 +1,46 @@
+"""Chromium for the tests of the pages: that of the set-up, or one that is installed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, sync_playwright
+
+from scripts.paths import CHROMIUM
+
+FILES = CHROMIUM.parent
+_FONTS = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir>{files}/fonts</dir>
+  <dir>/usr/share/fonts</dir>
+  <cachedir>{files}/fonts-cache</cachedir>
+</fontconfig>
+"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser without a window. `CHROME` names another one than that of the set-up."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**_options())
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def _options() -> dict[str, object]:
+    named = os.environ.get("CHROME")
+    if named:
+        return {"executable_path": named, "args": ["--no-sandbox"]}
+    if not CHROMIUM.exists():  # there is no package of it for this machine
+        return {"channel": "chrome"}
+    fonts = FILES / "fonts.conf"
+    fonts.write_text(_FONTS.format(files=FILES), encoding="utf-8")
+    libraries = f"{FILES / 'al2023' / 'lib'}:{os.environ.get('LD_LIBRARY_PATH', '')}"
+    return {
+        "executable_path": str(CHROMIUM),
+        "args": ["--no-sandbox", "--no-zygote", "--disable-gpu"],
+        "env": {**os.environ, "LD_LIBRARY_PATH": libraries, "FONTCONFIG_FILE": str(fonts), "LANG": "en_US.UTF-8"},
+    }
