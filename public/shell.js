@@ -149,6 +149,7 @@ async function openScreen(main, nav) {
   leaving.abort(new DOMException("The screen was left.", "AbortError"));
   leaving = new AbortController();
   const { signal } = leaving;
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   const here = place();
   const known = BY_NAME.get(here.screen);
   for (const link of nav.querySelectorAll("a")) {

@@ -17,7 +17,7 @@ export function errorPanel(error, retry = null) {
 }
 
 export function empty(title, text, ...actions) {
-  return h("div", { class: "empty" }, h("h3", {}, title), text ? h("p", {}, text) : null, actions);
+  return h("div", { class: "empty" }, h("h2", {}, title), text ? h("p", {}, text) : null, actions);
 }
 
 /**

@@ -158,13 +158,13 @@ function pairTable(pairs) {
       { head: "Only the first right", cell: (pair) => count(pair.only_first), kind: "number" },
       { head: "Only the second", cell: (pair) => count(pair.only_second), kind: "number" },
       { head: "McNemar p", cell: (pair) => pair.p.toPrecision(2), kind: "number" },
-      { head: "", cell: (pair) => (pair.p < 0.05 ? badge(pair.difference > 0 ? "better" : "worse", pair.difference > 0 ? "good" : "bad") : badge("not told apart")) },
+      { head: "Told apart", cell: (pair) => (pair.p < 0.05 ? badge(pair.difference > 0 ? "better" : "worse", pair.difference > 0 ? "good" : "bad") : badge("no")) },
     ],
   });
 }
 
 /** Rows are labels, columns what was decided; the darker, the more of the row. */
-function confusion({ confusion: counts }) {
+function confusion({ model_id: id, confusion: counts }) {
   const labels = Object.keys(counts).sort();
   const decided = [...new Set([...labels, ...Object.values(counts).flatMap(Object.keys)])].sort((one, other) => (one === FAILED) - (other === FAILED) || one.localeCompare(other));
   const cell = (label, answer) => {
@@ -175,7 +175,7 @@ function confusion({ confusion: counts }) {
   };
   return h(
     "div",
-    { class: "table", role: "region", tabindex: "0", "aria-label": "Confusion matrix" },
+    { class: "table", role: "region", tabindex: "0", "aria-label": `Confusion matrix of ${id}` },
     h(
       "table",
       { class: "confusion" },
@@ -186,9 +186,9 @@ function confusion({ confusion: counts }) {
   );
 }
 
-const agentTable = ({ agents }) =>
+const agentTable = ({ model_id: id, agents }) =>
   table({
-    caption: "By agent",
+    caption: `${id} by agent`,
     hideCaption: true,
     rows: agents,
     columns: [

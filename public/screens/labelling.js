@@ -244,7 +244,7 @@ function bulkView(logs, agents, show) {
       hideCaption: true,
       rows,
       columns: [
-        { head: "", cell: (log) => boxes.get(log.id) },
+        { head: "Choose", cell: (log) => boxes.get(log.id) },
         { head: "Query", cell: (log) => log.query, kind: "wide", heading: true },
         { head: "Answered by", cell: (log) => h("div", {}, agentName(agents, log.agent_id), h("div", { class: "help" }, percent(log.confidence))) },
         { head: "Label now", cell: (log) => (log.label ? agentName(agents, log.label.agent_id) : NOTHING) },
@@ -283,7 +283,7 @@ async function givenTab({ query, signal }, room) {
                 { head: "Part", cell: (label) => label.split },
                 { head: "By", cell: (label) => label.labeler },
                 { head: "When", cell: (label) => time(label.created_at) },
-                { head: "Log", cell: (label) => (label.log_id ? h("a", { href: address(["logs", label.log_id]), "aria-label": `Log of ${label.query.slice(0, 60)}` }, "open") : NOTHING) },
+                { head: "Log", cell: (label) => (label.log_id ? h("a", { href: address(["logs", label.log_id]), "aria-label": `Open the log of ${label.query.slice(0, 60)}` }, "Open") : NOTHING) },
               ],
             })
           : empty("No label fits these filters", "Give some under “One at a time”."),

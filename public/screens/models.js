@@ -214,7 +214,7 @@ function changes(before, after) {
       caption: "What changes",
       rows,
       columns: [
-        { head: "", cell: ([name]) => name, heading: true },
+        { head: "What", cell: ([name]) => name, heading: true },
         { head: "Now", cell: (row) => row[1], kind: "wide" },
         { head: "Then", cell: (row) => row[2], kind: "wide" },
       ],
@@ -322,7 +322,7 @@ function candidateView(selection, { may, show }) {
       caption: "Side by side, on what is compared",
       rows: sides,
       columns: [
-        { head: "", cell: ([name]) => name, heading: true },
+        { head: "Side", cell: ([name]) => name, heading: true },
         { head: "Model", cell: ([, side]) => side.model_id, kind: "wide" },
         { head: "Right", cell: ([, side]) => (shadow.labelled ? percent(side.right / shadow.labelled) : NOTHING), kind: "number" },
         { head: "p50", cell: ([, side]) => ms(side.p50_ms), kind: "number" },

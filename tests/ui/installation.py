@@ -1,0 +1,105 @@
+"""An installation with something of everything, so that every screen has what it shows."""
+
+import json
+import time
+from pathlib import Path
+
+import httpx
+
+from edgeneuro.domain.query import split_of
+from tests.worker.adapters import CONFIG, GEMMA, WEIGHTS, write_adapter
+
+ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
+OTHER = "@cf/ibm-granite/granite-4.0-h-micro"
+ADAPTER = "routing-v2"
+QUESTIONS = {
+    "it_support": "My VPN does not connect and my password is wrong, ticket {}",
+    "hr": "How many vacation days and how much parental leave do I have, case {}",
+    "finance": "My travel expenses and invoice {} are not reimbursed",
+    "facilities": "The heating and the badge reader of meeting room {} are broken",
+    "legal": "Please review contract {} and its NDA",
+}
+_ASKED = (
+    "My VPN does not connect",
+    "How many vacation days do I have left?",
+    "My salary was not paid this month",
+    "The kitchen sink on our floor is leaking",
+    "Does this feature comply with the GDPR?",
+    "What is the weather on Mars?",
+    "My VPN does not connect",
+)
+SECONDS = 120
+
+
+def furnish(api: httpx.Client, folder: Path) -> None:
+    for query in _ASKED:
+        decision = api.post("/v1/route", json={"query": query, "user": "ann"}).raise_for_status()
+    feedback = {"decision_id": decision.json()["id"], "value": "up", "comment": "Thank you"}
+    api.post("/v1/feedback", json=feedback).raise_for_status()
+    label(api, each=40)
+    api.put(
+        f"/v1/logs/{decision.json()['id']}/label", json={"agent_id": "it_support"}
+    ).raise_for_status()
+    provider = {"id": "openai", "kind": "openai", "secret": "OPENAI_KEY", "models": ["gpt-5-mini"]}
+    api.post("/v1/providers", json=provider).raise_for_status()
+    user = {"email": "ann@example.com", "name": "Ann Bell", "role": "labeler"}
+    made = api.post("/v1/users", json=user).raise_for_status().json()
+    key = {
+        "name": "Help desk",
+        "scopes": ["route"],
+        "user_id": made["id"],
+        "requests_per_minute": 60,
+        "monthly_token_budget": 500_000,
+        "monthly_budget_usd": 1.5,
+    }
+    api.post("/v1/keys", json=key).raise_for_status()
+    upload(api, ADAPTER, folder)
+    train(api)
+    evaluate(api)
+
+
+def label(api: httpx.Client, *, each: int, part: str | None = None) -> None:
+    """So many labels of each of five agents, on request of one part of the data set."""
+    lines = []
+    for agent, text in QUESTIONS.items():
+        queries = [text.format(number) for number in range(each * 12)]
+        wanted = [query for query in queries if part is None or split_of(query) == part]
+        lines += [json.dumps({"query": query, "agent": agent}) for query in wanted[:each]]
+    api.post("/v1/datasets/import", content="\n".join(lines).encode()).raise_for_status()
+
+
+def upload(api: httpx.Client, name: str, folder: Path) -> str:
+    adapter = write_adapter(folder)
+    with (adapter / CONFIG).open("rb") as config, (adapter / WEIGHTS).open("rb") as weights:
+        begun = api.post(
+            "/v1/loras",
+            data={"name": name, "base_model": GEMMA},
+            files={CONFIG: config, WEIGHTS: weights},
+        ).raise_for_status()
+    lora_id: str = begun.json()["id"]
+    ended(api, f"/v1/loras/{lora_id}")
+    return lora_id
+
+
+def train(api: httpx.Client) -> str:
+    begun = api.post("/v1/classifiers", json={}).raise_for_status()
+    classifier_id: str = begun.json()["id"]
+    ended(api, f"/v1/classifiers/{classifier_id}")
+    return classifier_id
+
+
+def evaluate(api: httpx.Client) -> str:
+    body = {"model_ids": [ACTIVE, OTHER], "split": "held_out", "limit": 20}
+    begun = api.post("/v1/evaluations", json=body).raise_for_status()
+    evaluation_id: str = begun.json()["id"]
+    ended(api, f"/v1/evaluations/{evaluation_id}")
+    return evaluation_id
+
+
+def ended(api: httpx.Client, path: str) -> None:
+    """Each look has a job go on."""
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        if api.get(path).raise_for_status().json()["state"] not in ("queued", "running"):
+            return
+    raise AssertionError(f"{path} has not ended")
