@@ -8,7 +8,10 @@ const SLOW = "The server has not answered for a minute. Try again.";
 
 /** What went wrong, to be shown as it is. `status` 0: no answer came. `details` is the answer. */
 export class ApiError extends Error {
-  constructor(message, { status = 0, code = null, param = null, requestId = null, details = {} } = {}) {
+  constructor(
+    message,
+    { status = 0, code = null, param = null, requestId = null, details = {} } = {},
+  ) {
     super(message);
     Object.assign(this, { status, code, param, requestId, details });
   }
@@ -89,7 +92,9 @@ async function send(method, path, { body, query, signal, once, type }, key) {
 }
 
 function queryString(query = {}) {
-  const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const given = Object.entries(query).filter(
+    ([, value]) => value !== null && value !== undefined && value !== "",
+  );
   return given.length ? `?${new URLSearchParams(given)}` : "";
 }
 
@@ -98,7 +103,8 @@ function sendForm(path, form, key, onProgress, signal) {
     const request = new XMLHttpRequest(); // fetch tells nothing of what is out
     request.open("POST", path);
     if (key) request.setRequestHeader("authorization", `Bearer ${key}`);
-    request.upload.onprogress = (event) => onProgress?.(event.total ? event.loaded / event.total : 0);
+    request.upload.onprogress = (event) =>
+      onProgress?.(event.total ? event.loaded / event.total : 0);
     request.onload = () =>
       resolve({
         status: request.status,
@@ -113,7 +119,11 @@ function sendForm(path, form, key, onProgress, signal) {
 }
 
 async function errorOf(response) {
-  return errorFrom(response.status, parsed(await response.text()), response.headers.get("x-request-id"));
+  return errorFrom(
+    response.status,
+    parsed(await response.text()),
+    response.headers.get("x-request-id"),
+  );
 }
 
 function errorFrom(status, answer, requestId) {

@@ -35,7 +35,9 @@ function set(element, name, value) {
 
 /** Flattens what children may be: nodes, strings, numbers, lists of them, and nothing. */
 function nodes(children) {
-  return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+  return children
+    .flat(Infinity)
+    .filter((child) => child !== null && child !== undefined && child !== false);
 }
 
 export function replace(element, ...children) {
@@ -44,7 +46,11 @@ export function replace(element, ...children) {
 }
 
 export function icon(name) {
-  return s("svg", { class: "icon", "aria-hidden": "true" }, s("use", { href: `icons.svg#${name}` }));
+  return s(
+    "svg",
+    { class: "icon", "aria-hidden": "true" },
+    s("use", { href: `icons.svg#${name}` }),
+  );
 }
 
 let lastId = 0;

@@ -7,9 +7,11 @@ const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFra
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
-export const count = (value) => (value === null || value === undefined ? NOTHING : number.format(value));
+export const count = (value) =>
+  value === null || value === undefined ? NOTHING : number.format(value);
 
-export const compact = (value) => (value === null || value === undefined ? NOTHING : short.format(value));
+export const compact = (value) =>
+  value === null || value === undefined ? NOTHING : short.format(value);
 
 export function percent(share, digits = 1) {
   if (share === null || share === undefined) return NOTHING;
@@ -24,7 +26,8 @@ export function points(difference) {
 export function usd(value) {
   if (value === null || value === undefined) return NOTHING;
   if (value === 0) return "$0";
-  const digits = Math.abs(value) >= 1 ? 2 : Math.min(8, 2 - Math.floor(Math.log10(Math.abs(value))));
+  const digits =
+    Math.abs(value) >= 1 ? 2 : Math.min(8, 2 - Math.floor(Math.log10(Math.abs(value))));
   return `$${value.toFixed(digits).replace(/(\.\d\d\d*?)0+$/, "$1")}`;
 }
 
@@ -51,7 +54,8 @@ export const time = (text) => (text ? moment.format(new Date(text)) : NOTHING);
 export const date = (text) => (text ? day.format(new Date(text)) : NOTHING);
 
 /** "3 labels", "1 label". */
-export const plural = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
+export const plural = (value, one, many = `${one}s`) =>
+  `${count(value)} ${value === 1 ? one : many}`;
 
 /** "low_confidence" as people write it. */
 export const words = (code) => (code ? code.replaceAll("_", " ") : NOTHING);

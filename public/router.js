@@ -3,7 +3,11 @@
 export function place() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [screen, ...rest] = path.split("/").map(decoded);
-  return { screen: screen || "overview", path: rest.filter(Boolean), query: new URLSearchParams(query) };
+  return {
+    screen: screen || "overview",
+    path: rest.filter(Boolean),
+    query: new URLSearchParams(query),
+  };
 }
 
 function decoded(part) {
@@ -17,7 +21,9 @@ function decoded(part) {
 /** The address of a place; of `query` what is empty is left out. */
 export function address(parts, query = {}) {
   const path = parts.map(encodeURIComponent).join("/");
-  const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const given = Object.entries(query).filter(
+    ([, value]) => value !== null && value !== undefined && value !== "",
+  );
   return `#/${path}${given.length ? `?${new URLSearchParams(given)}` : ""}`;
 }
 

@@ -8,30 +8,44 @@ import { switchTheme, theme } from "./theme.js";
 
 /** By group: the screen's name in addresses, its title, and the scope that it needs. */
 const SCREENS = [
-  ["Watch", [
-    ["overview", "Overview", "read"],
-    ["analytics", "Analytics", "read"],
-    ["logs", "Logs", "read"],
-  ]],
-  ["Improve", [
-    ["playground", "Playground", "route"],
-    ["labelling", "Labelling", "label"],
-    ["datasets", "Datasets", "read"],
-    ["evaluations", "Evaluations", "read"],
-  ]],
-  ["Steer", [
-    ["models", "Models", "read"],
-    ["adapters", "Adapters", "read"],
-    ["agents", "Agents", "read"],
-    ["providers", "Providers", "admin"],
-  ]],
-  ["Administer", [
-    ["keys", "Keys and users", "admin"],
-    ["settings", "Settings", "read"],
-    ["audit", "Audit", "admin"],
-  ]],
+  [
+    "Watch",
+    [
+      ["overview", "Overview", "read"],
+      ["analytics", "Analytics", "read"],
+      ["logs", "Logs", "read"],
+    ],
+  ],
+  [
+    "Improve",
+    [
+      ["playground", "Playground", "route"],
+      ["labelling", "Labelling", "label"],
+      ["datasets", "Datasets", "read"],
+      ["evaluations", "Evaluations", "read"],
+    ],
+  ],
+  [
+    "Steer",
+    [
+      ["models", "Models", "read"],
+      ["adapters", "Adapters", "read"],
+      ["agents", "Agents", "read"],
+      ["providers", "Providers", "admin"],
+    ],
+  ],
+  [
+    "Administer",
+    [
+      ["keys", "Keys and users", "admin"],
+      ["settings", "Settings", "read"],
+      ["audit", "Audit", "admin"],
+    ],
+  ],
 ];
-const BY_NAME = new Map(SCREENS.flatMap(([, screens]) => screens.map((screen) => [screen[0], screen])));
+const BY_NAME = new Map(
+  SCREENS.flatMap(([, screens]) => screens.map((screen) => [screen[0], screen])),
+);
 
 let leaving = new AbortController();
 let listening = null;
@@ -52,7 +66,11 @@ export function showShell() {
     },
     icon("menu"),
   );
-  const skip = h("button", { class: "button skip", type: "button", onclick: () => main.focus() }, "Skip to content");
+  const skip = h(
+    "button",
+    { class: "button skip", type: "button", onclick: () => main.focus() },
+    "Skip to content",
+  );
   replace(
     document.getElementById("app"),
     skip,
@@ -63,7 +81,12 @@ export function showShell() {
         "header",
         { class: "top" },
         menu,
-        h("a", { class: "brand", href: "#/overview" }, h("img", { src: "icon.svg", alt: "" }), "EdgeNeuro"),
+        h(
+          "a",
+          { class: "brand", href: "#/overview" },
+          h("img", { src: "icon.svg", alt: "" }),
+          "EdgeNeuro",
+        ),
         account(),
       ),
       nav,
@@ -106,7 +129,11 @@ function navigation() {
       ),
     ];
   });
-  return h("nav", { class: "nav", id: "nav", "aria-label": "Screens" }, h("div", { class: "nav-screens" }, groups));
+  return h(
+    "nav",
+    { class: "nav", id: "nav", "aria-label": "Screens" },
+    h("div", { class: "nav-screens" }, groups),
+  );
 }
 
 function account() {
@@ -134,7 +161,11 @@ function account() {
     h("span", { class: "account-name", title: session.caller.id }, session.caller.id),
     themeButton,
     session.key
-      ? h("button", { class: "button", "data-size": "small", type: "button", onclick: () => signOut() }, "Sign out")
+      ? h(
+          "button",
+          { class: "button", "data-size": "small", type: "button", onclick: () => signOut() },
+          "Sign out",
+        )
       : null,
   );
 }
@@ -161,7 +192,11 @@ async function openScreen(main, nav) {
   window.scrollTo(0, 0);
   if (!known) {
     document.title = "Not found · EdgeNeuro";
-    replace(root, h("h1", {}, "There is no such screen"), h("a", { href: "#/overview" }, "To the overview"));
+    replace(
+      root,
+      h("h1", {}, "There is no such screen"),
+      h("a", { href: "#/overview" }, "To the overview"),
+    );
     return;
   }
   const [name, title, scope] = known;
@@ -170,16 +205,31 @@ async function openScreen(main, nav) {
     replace(
       root,
       h("h1", {}, title),
-      h("p", {}, `This needs the scope “${scope}”, which your key or role does not include. Ask an administrator.`),
+      h(
+        "p",
+        {},
+        `This needs the scope “${scope}”, which your key or role does not include. Ask an administrator.`,
+      ),
     );
     return;
   }
   try {
     const screen = await import(`./screens/${name}.js`);
-    if (!signal.aborted) await screen.open({ root, path: here.path, query: here.query, signal, may: (one) => session.may(one) });
+    if (!signal.aborted)
+      await screen.open({
+        root,
+        path: here.path,
+        query: here.query,
+        signal,
+        may: (one) => session.may(one),
+      });
   } catch (error) {
     if (signal.aborted) return;
-    replace(root, h("h1", {}, title), errorPanel(error, () => openScreen(main, nav)));
+    replace(
+      root,
+      h("h1", {}, title),
+      errorPanel(error, () => openScreen(main, nav)),
+    );
     if (!(error instanceof TypeError) && error.status === undefined) throw error; // a fault of ours: to the console too
   }
 }

@@ -3,8 +3,8 @@
 import { identify } from "./api.js";
 import { h, replace } from "./dom.js";
 import { openDialog } from "./parts/dialog.js";
-import { errorPanel } from "./parts/loading.js";
 import { form } from "./parts/form.js";
+import { errorPanel } from "./parts/loading.js";
 import { keepSession } from "./session.js";
 
 const FIELDS = [
@@ -44,7 +44,11 @@ export function askForKeyAgain(error) {
       title: "Sign in again",
       body: [
         h("p", {}, error.message),
-        h("p", { class: "soft" }, "Everything that you have typed is still there; what you did goes on."),
+        h(
+          "p",
+          { class: "soft" },
+          "Everything that you have typed is still there; what you did goes on.",
+        ),
         keyForm("Sign in and go on", () => {
           signedIn = true;
           dialog.close();

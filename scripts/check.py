@@ -17,10 +17,19 @@ CODE = ("src", "tests", "scripts", "local", "bench", "trainer")
 def main() -> None:
     name, *rest = sys.argv[1:] or ["check"]
     code = [folder for folder in CODE if any((paths.ROOT / folder).rglob("*.py"))]
-    lint = [["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy", *code]]
+    lint = [
+        ["ruff", "format", "--check", "."],
+        ["ruff", "check", "."],
+        ["mypy", *code],
+        ["biome", "check", "--error-on-warnings", "."],
+    ]
     tests = [["pytest", *rest]]
     commands = {
-        "format": [["ruff", "format", "."], ["ruff", "check", "--fix", "."]],
+        "format": [
+            ["ruff", "format", "."],
+            ["ruff", "check", "--fix", "."],
+            ["biome", "check", "--write", "."],
+        ],
         "lint": lint,
         "tests": tests,
         "check": lint + tests,
@@ -38,7 +47,9 @@ def main() -> None:
 
 
 def passes(words: list[str]) -> bool:
-    command = [str(paths.PYTHON), "-m", *words]
+    name, *rest = words
+    python = [str(paths.PYTHON), "-m", name]
+    command = [*([str(paths.BIOME)] if name == "biome" else python), *rest]
     with subprocess.Popen(command, cwd=paths.ROOT, preexec_fn=end_with_parent) as process:
         # Ctrl-C reaches the tool too, which then puts its things in order and ends.
         signal.signal(signal.SIGINT, lambda number, frame: None)

@@ -36,6 +36,7 @@ BROWSER_PACKAGE = ROOT / "tests" / "ui" / "package.json"
 BROWSER_UNPACKER = ROOT / "tests" / "ui" / "unpack_browser.mjs"
 BROWSER = BUILD / "browser"
 CHROMIUM = BROWSER / "files" / "chromium"
+BIOME = BROWSER / "node_modules" / ".bin" / "biome"
 AXE = BROWSER / "node_modules" / "axe-core" / "axe.min.js"
 STATE = ROOT / ".wrangler" / "state"
 

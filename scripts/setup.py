@@ -96,19 +96,19 @@ def browser() -> Step:
         files.mkdir(parents=True)
         for source in (paths.BROWSER_PACKAGE, paths.BROWSER_UNPACKER):
             shutil.copy(source, paths.BROWSER)
-        words = "--no-save --no-package-lock --ignore-scripts --no-audit --no-fund".split()
-        run(["npm", "--prefix", paths.BROWSER, "install", *words])
+        options = "--no-save --no-package-lock --ignore-scripts --no-audit --no-fund".split()
+        run(["npm", "--prefix", str(paths.BROWSER), "install", *options])
         if paths.npm_platform() == ("linux", "x64"):
             unpack = ["node", paths.BROWSER / paths.BROWSER_UNPACKER.name]
             run(unpack, {**os.environ, "TMPDIR": str(files)})
 
     return Step(
-        title="Installing a browser for tests",
+        title="Installing a browser and a linter for the pages",
         stamp=paths.BROWSER / ".edgeneuro",
         make=make,
         inputs=[paths.BROWSER_PACKAGE, paths.BROWSER_UNPACKER, paths.NPMRC],
         facts=paths.npm_platform(),
-        outputs=[paths.AXE],
+        outputs=[paths.AXE, paths.BIOME],
         advice=REGISTRY_ADVICE,
     )
 

@@ -12,4 +12,6 @@ export function agentOptions(agents, ...first) {
 }
 
 export const agentName = (agents, id) =>
-  id === null || id === NO_AGENT ? "No agent fits" : (agents.find((agent) => agent.id === id)?.name ?? id);
+  id === null || id === NO_AGENT
+    ? "No agent fits"
+    : (agents.find((agent) => agent.id === id)?.name ?? id);

@@ -4,6 +4,7 @@ import { h } from "../dom.js";
 import { onThemeChange } from "../theme.js";
 
 const HEIGHT = 240;
+const MOST_POINTS = 96; // more run into a line
 const COLOURS = ["--chart-1", "--chart-2", "--chart-3", "--chart-4", "--chart-5"];
 let library = null;
 
@@ -22,7 +23,9 @@ async function uPlot() {
  */
 export function chart({ times, series, stacked = false, format, label, signal }) {
   const frame = h("figure", { class: "chart", role: "img", "aria-label": label });
-  const heights = stacked ? stack(series.map((each) => each.values)) : series.map((each) => each.values);
+  const heights = stacked
+    ? stack(series.map((each) => each.values))
+    : series.map((each) => each.values);
   let plot = null;
   const draw = async () => {
     const Plot = await uPlot();
@@ -33,13 +36,19 @@ export function chart({ times, series, stacked = false, format, label, signal })
   const options = (Plot) => {
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => resolved(style.getPropertyValue(name), frame);
-    const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+    const axis = {
+      stroke: colour("--soft"),
+      grid: { stroke: colour("--line"), width: 1 },
+      ticks: { show: false },
+    };
     return {
       width: Math.max(frame.clientWidth, 200),
       height: HEIGHT,
       cursor: { drag: { x: false, y: false } },
       legend: { live: true },
-      scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.06 : 1] } },
+      scales: {
+        y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.06 : 1] },
+      },
       axes: [
         { ...axis, grid: { show: false } },
         { ...axis, size: axisSize, values: (_, values) => values.map((value) => format(value)) },
@@ -52,8 +61,9 @@ export function chart({ times, series, stacked = false, format, label, signal })
           fill: stacked ? colour(COLOURS[index % COLOURS.length]) : undefined,
           width: stacked ? 0 : 2,
           paths: stacked ? Plot.paths.bars({ size: [0.9, 48] }) : undefined,
-          points: stacked ? { show: false } : { size: 5 },
-          value: (_, value, which, at) => (at === null ? "–" : format(each.values[at] ?? null)),
+          points: { show: !stacked && times.length <= MOST_POINTS, size: 5 },
+          value: (_plot, _height, _which, at) =>
+            at === null ? "–" : format(each.values[at] ?? null),
         })),
       ],
     };
@@ -68,13 +78,16 @@ export function chart({ times, series, stacked = false, format, label, signal })
 }
 
 /** Wide enough for the longest value. */
-const axisSize = (_, values) => 16 + 7 * Math.max(4, ...(values ?? []).map((value) => value?.length ?? 0));
+const axisSize = (_, values) =>
+  16 + 7 * Math.max(4, ...(values ?? []).map((value) => value?.length ?? 0));
 
 /** The tallest first, so that the lower ones are drawn over it. */
 function stack(values) {
   const heights = values.map((each) => [...each]);
   for (let index = values.length - 2; index >= 0; index -= 1) {
-    heights[index] = heights[index].map((value, at) => (value ?? 0) + (heights[index + 1][at] ?? 0));
+    heights[index] = heights[index].map(
+      (value, at) => (value ?? 0) + (heights[index + 1][at] ?? 0),
+    );
   }
   return heights;
 }

@@ -1,8 +1,8 @@
 // Buttons, badges, heads, figures: the small parts.
 
 import { h, newId, s } from "../dom.js";
-import { errorPanel } from "./loading.js";
 import { openDialog } from "./dialog.js";
+import { errorPanel } from "./loading.js";
 import { notice } from "./notice.js";
 
 export function button(text, onclick, { kind, size, label, disabled = false, name } = {}) {
@@ -47,12 +47,28 @@ export function showError(error) {
   if (error.name === "AbortError") return;
   const dialog = openDialog({
     title: "That did not work",
-    body: [errorPanel(error), h("div", { class: "form-actions" }, button("Close", () => dialog.close(), { kind: "main" }))],
+    body: [
+      errorPanel(error),
+      h(
+        "div",
+        { class: "form-actions" },
+        button("Close", () => dialog.close(), { kind: "main" }),
+      ),
+    ],
   });
 }
 
 export const link = (text, href, { kind, size } = {}) =>
-  h("a", { class: kind === undefined && size === undefined ? null : "button", "data-kind": kind, "data-size": size, href }, text);
+  h(
+    "a",
+    {
+      class: kind === undefined && size === undefined ? null : "button",
+      "data-kind": kind,
+      "data-size": size,
+      href,
+    },
+    text,
+  );
 
 export const badge = (text, kind) => h("span", { class: "badge", "data-kind": kind }, text);
 
@@ -66,7 +82,12 @@ export function pageHead(title, text, ...actions) {
 }
 
 export function card(title, ...content) {
-  return h("section", { class: "card" }, title ? h("div", { class: "card-head" }, h("h2", {}, title)) : null, content);
+  return h(
+    "section",
+    { class: "card" },
+    title ? h("div", { class: "card-head" }, h("h2", {}, title)) : null,
+    content,
+  );
 }
 
 /** `tabs` are [title, address]; the one whose address is `current` is marked. */
@@ -74,7 +95,9 @@ export function tabs(label, current, all) {
   return h(
     "nav",
     { class: "tabs", "aria-label": label },
-    all.map(([title, href]) => h("a", { href, "aria-current": href === current ? "page" : null }, title)),
+    all.map(([title, href]) =>
+      h("a", { href, "aria-current": href === current ? "page" : null }, title),
+    ),
   );
 }
 
@@ -82,7 +105,9 @@ export function facts(rows) {
   return h(
     "dl",
     { class: "facts" },
-    rows.filter(([, value]) => value !== null && value !== undefined).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+    rows
+      .filter(([, value]) => value !== null && value !== undefined)
+      .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
   );
 }
 
@@ -102,7 +127,10 @@ export const whatCounts = (text) =>
   h("details", { class: "counts" }, h("summary", {}, "What this counts"), h("p", {}, text));
 
 /** Horizontal bars: `rows` are {name, value, text, kind, start}; shares are of `most`, else of the largest end. */
-export function bars(rows, most = Math.max(...rows.map(({ start = 0, value }) => start + value), 0) || 1) {
+export function bars(
+  rows,
+  most = Math.max(...rows.map(({ start = 0, value }) => start + value), 0) || 1,
+) {
   return h(
     "div",
     { class: "bars" },
@@ -149,7 +177,9 @@ export function copyButton(text, label) {
 
 /** A file out of text, saved by the browser. */
 export function save(name, content, type = "text/plain") {
-  const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+  const url = URL.createObjectURL(
+    content instanceof Blob ? content : new Blob([content], { type }),
+  );
   h("a", { href: url, download: name }).click();
   URL.revokeObjectURL(url);
 }

@@ -1,7 +1,7 @@
 // A decision as people read it: who answers, why, by what, and how long each part took.
 
 import { h } from "../dom.js";
-import { NOTHING, count, ms, percent, usd, words } from "../format.js";
+import { count, ms, NOTHING, percent, usd, words } from "../format.js";
 import { badge, bars, facts } from "./controls.js";
 import { table } from "./table.js";
 
@@ -16,7 +16,10 @@ const LAYERS = {
 export const layerName = (layer) => LAYERS[layer] ?? layer;
 
 export function layerBadge(layer) {
-  return badge(layerName(layer), { fallback: "warn", classifier: "good", cache: "good", llm: "accent" }[layer]);
+  return badge(
+    layerName(layer),
+    { fallback: "warn", classifier: "good", cache: "good", llm: "accent" }[layer],
+  );
 }
 
 /** The facts that a decision and its log entry share. */
@@ -41,7 +44,13 @@ export function alternatives(decision) {
     "div",
     { class: "stack-small" },
     h("h3", {}, "Alternatives"),
-    bars(decision.alternatives.map(({ agent_id, score }) => ({ name: agent_id, value: score, text: percent(score) }))),
+    bars(
+      decision.alternatives.map(({ agent_id, score }) => ({
+        name: agent_id,
+        value: score,
+        text: percent(score),
+      })),
+    ),
   );
 }
 
@@ -52,7 +61,9 @@ export function classifierFacts({ classifier }) {
     "p",
     {},
     `The classifier said ${agent_id} with ${percent(score)}; it ${sure ? "was sure" : "was not sure"}`,
-    threshold === null ? " (it never answers this agent)." : ` (from ${percent(threshold)} on it is).`,
+    threshold === null
+      ? " (it never answers this agent)."
+      : ` (from ${percent(threshold)} on it is).`,
   );
 }
 
@@ -74,7 +85,11 @@ export function timing(decision) {
 function attemptRows(decision) {
   const asked = decision.attempts.reduce((sum, attempt) => sum + attempt.ms, 0);
   return [
-    { name: "router", value: Math.max(decision.latency_ms - Math.max(asked, decision.upstream_ms ?? 0), 0), kind: "soft" },
+    {
+      name: "router",
+      value: Math.max(decision.latency_ms - Math.max(asked, decision.upstream_ms ?? 0), 0),
+      kind: "soft",
+    },
     ...decision.attempts.map(({ model, adapter, ms: value, outcome }) => ({
       name: `${adapter ?? model}${outcome === "ok" ? "" : ` (${words(outcome)})`}`,
       value,
@@ -92,7 +107,10 @@ export function attemptsTable(attempts) {
       { head: "Model", cell: (one) => one.adapter ?? one.model, kind: "wide", heading: true },
       { head: "For", cell: (one) => one.purpose },
       { head: "By", cell: (one) => one.provider },
-      { head: "Outcome", cell: (one) => badge(words(one.outcome), one.outcome === "ok" ? "good" : "bad") },
+      {
+        head: "Outcome",
+        cell: (one) => badge(words(one.outcome), one.outcome === "ok" ? "good" : "bad"),
+      },
       { head: "Code", cell: (one) => one.code ?? NOTHING },
       { head: "Time", cell: (one) => ms(one.ms), kind: "number" },
       { head: "Then asked", cell: (one) => one.fell_back_to ?? NOTHING },
@@ -102,6 +120,11 @@ export function attemptsTable(attempts) {
 
 export function prompt(messages) {
   return messages.map(({ role, content }) =>
-    h("div", { class: "stack-small" }, h("h3", {}, words(role)), h("pre", { tabindex: "0" }, content)),
+    h(
+      "div",
+      { class: "stack-small" },
+      h("h3", {}, words(role)),
+      h("pre", { tabindex: "0" }, content),
+    ),
   );
 }

@@ -32,10 +32,19 @@ export function confirm({ title, body, action, danger = false, act }) {
     const fault = h("div", {});
     const button = h(
       "button",
-      { class: "button", "data-kind": danger ? "danger" : "main", type: "button", onclick: () => run() },
+      {
+        class: "button",
+        "data-kind": danger ? "danger" : "main",
+        type: "button",
+        onclick: () => run(),
+      },
       action,
     );
-    const cancel = h("button", { class: "button", type: "button", onclick: () => dialog.close() }, "Cancel");
+    const cancel = h(
+      "button",
+      { class: "button", type: "button", onclick: () => dialog.close() },
+      "Cancel",
+    );
     const run = async () => {
       button.disabled = true;
       button.setAttribute("aria-busy", "true");

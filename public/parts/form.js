@@ -40,7 +40,12 @@ export function field(spec) {
 }
 
 function input(id, spec) {
-  const element = h("input", { id, ...shared(spec), type: spec.type ?? "text", value: spec.value ?? "" });
+  const element = h("input", {
+    id,
+    ...shared(spec),
+    type: spec.type ?? "text",
+    value: spec.value ?? "",
+  });
   const number = spec.type === "number";
   return {
     element,
@@ -53,7 +58,17 @@ function input(id, spec) {
   };
 }
 
-function shared({ name, required, disabled, min, max, step, placeholder, autocomplete, maxlength }) {
+function shared({
+  name,
+  required,
+  disabled,
+  min,
+  max,
+  step,
+  placeholder,
+  autocomplete,
+  maxlength,
+}) {
   return {
     name,
     disabled,
@@ -69,8 +84,17 @@ function shared({ name, required, disabled, min, max, step, placeholder, autocom
 
 const CONTROLS = {
   textarea(id, spec) {
-    const element = h("textarea", { id, ...shared(spec), rows: spec.rows ?? 4, value: spec.value ?? "" });
-    return { element, focus: element, value: () => (element.value.trim() === "" ? null : element.value) };
+    const element = h("textarea", {
+      id,
+      ...shared(spec),
+      rows: spec.rows ?? 4,
+      value: spec.value ?? "",
+    });
+    return {
+      element,
+      focus: element,
+      value: () => (element.value.trim() === "" ? null : element.value),
+    };
   },
   lines(id, spec) {
     const element = h("textarea", {
@@ -79,11 +103,21 @@ const CONTROLS = {
       rows: spec.rows ?? 5,
       value: (spec.value ?? []).join("\n"),
     });
-    const value = () => element.value.split("\n").map((line) => line.trim()).filter(Boolean);
+    const value = () =>
+      element.value
+        .split("\n")
+        .map((line) => line.trim())
+        .filter(Boolean);
     return { element, focus: element, value };
   },
   checkbox(id, spec) {
-    const element = h("input", { id, name: spec.name, type: "checkbox", checked: spec.value ?? false, disabled: spec.disabled });
+    const element = h("input", {
+      id,
+      name: spec.name,
+      type: "checkbox",
+      checked: spec.value ?? false,
+      disabled: spec.disabled,
+    });
     return { element, focus: element, value: () => element.checked };
   },
   checks(id, spec) {
@@ -109,7 +143,9 @@ const CONTROLS = {
     const element = h(
       "select",
       { id, name: spec.name, disabled: spec.disabled },
-      spec.options.map(([value, label]) => h("option", { value: value ?? "", selected: (spec.value ?? "") === (value ?? "") }, label)),
+      spec.options.map(([value, label]) =>
+        h("option", { value: value ?? "", selected: (spec.value ?? "") === (value ?? "") }, label),
+      ),
     );
     return { element, focus: element, value: () => (element.value === "" ? null : element.value) };
   },
@@ -133,7 +169,9 @@ export function form({ fields, action, onSubmit, onCancel, before = null }) {
     h(
       "div",
       { class: "form-actions" },
-      onCancel ? h("button", { class: "button", type: "button", onclick: onCancel }, "Cancel") : null,
+      onCancel
+        ? h("button", { class: "button", type: "button", onclick: onCancel }, "Cancel")
+        : null,
       submit,
     ),
   );
@@ -141,7 +179,7 @@ export function form({ fields, action, onSubmit, onCancel, before = null }) {
     event.preventDefault();
     if (submit.disabled) return;
     replace(fault);
-    all.forEach((each) => each.show(null));
+    for (const each of all) each.show(null);
     const values = Object.fromEntries(all.map((each) => [each.spec.name, each.value()]));
     const missing = all.find((each) => each.spec.required && isEmpty(values[each.spec.name]));
     if (missing) {
@@ -159,11 +197,14 @@ export function form({ fields, action, onSubmit, onCancel, before = null }) {
     } catch (error) {
       if (error.name === "AbortError") return;
       if (error.status !== 0) sent = { values: null, once: null }; // it was answered
-      const wrong = error.param ? all.find((each) => error.param.split(/[.[]/)[0] === each.spec.name) : null;
+      const wrong = error.param
+        ? all.find((each) => error.param.split(/[.[]/)[0] === each.spec.name)
+        : null;
       if (wrong) {
         wrong.show(error.message);
         wrong.focus();
-        if (error.requestId) replace(fault, h("p", { class: "help" }, "Request ", h("code", {}, error.requestId)));
+        if (error.requestId)
+          replace(fault, h("p", { class: "help" }, "Request ", h("code", {}, error.requestId)));
       } else replace(fault, errorPanel(error));
       if (error.status === undefined) throw error; // a fault of ours: to the console too
     } finally {

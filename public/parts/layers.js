@@ -6,4 +6,7 @@ export const LAYERS = ["llm", "classifier", "cache", "fallback", "direct"];
 
 /** One series a layer, over the periods of analytics. */
 export const layerSeries = (periods) =>
-  LAYERS.map((layer) => ({ label: layerName(layer), values: periods.map((period) => period.layers[layer] ?? 0) }));
+  LAYERS.map((layer) => ({
+    label: layerName(layer),
+    values: periods.map((period) => period.layers[layer] ?? 0),
+  }));

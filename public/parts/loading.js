@@ -12,7 +12,13 @@ export function errorPanel(error, retry = null) {
     { class: "panel", "data-kind": "bad", role: "alert" },
     h("p", {}, message),
     requestId ? h("p", { class: "small" }, "Request ", h("code", {}, requestId)) : null,
-    retry ? h("button", { class: "button", "data-size": "small", type: "button", onclick: retry }, "Try again") : null,
+    retry
+      ? h(
+          "button",
+          { class: "button", "data-size": "small", type: "button", onclick: retry },
+          "Try again",
+        )
+      : null,
   );
 }
 
@@ -35,7 +41,10 @@ export async function load(root, work, render, { signal, keep = false } = {}) {
     if (!stale()) replace(root, await render(found));
   } catch (error) {
     if (stale() || error.name === "AbortError") return;
-    replace(root, errorPanel(error, () => load(root, work, render, { signal })));
+    replace(
+      root,
+      errorPanel(error, () => load(root, work, render, { signal })),
+    );
     if (error.status === undefined) throw error; // a fault of ours: to the console too
   } finally {
     if (!stale()) root.removeAttribute("aria-busy");

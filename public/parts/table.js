@@ -7,7 +7,11 @@ import { errorPanel } from "./loading.js";
 
 /** `columns` are {head, cell(row), kind: "number" | "wide" | "actions", heading: the row's name}. */
 export function table({ caption, columns, rows, hideCaption = false }) {
-  const body = h("tbody", {}, rows.map((row) => tableRow(columns, row)));
+  const body = h(
+    "tbody",
+    {},
+    rows.map((row) => tableRow(columns, row)),
+  );
   return h(
     "div",
     { class: "table", role: "region", "aria-label": caption, tabindex: "0" },
@@ -22,7 +26,8 @@ export function table({ caption, columns, rows, hideCaption = false }) {
 }
 
 function head({ head: title, kind }) {
-  if (kind === "actions") return h("td", {}, h("span", { class: "hidden-text" }, title ?? "Actions"));
+  if (kind === "actions")
+    return h("td", {}, h("span", { class: "hidden-text" }, title ?? "Actions"));
   return h("th", { scope: "col", class: kind === "number" ? "number" : null }, title);
 }
 
@@ -33,7 +38,10 @@ function tableRow(columns, row) {
     columns.map(({ cell, kind, heading }) =>
       h(
         heading ? "th" : "td",
-        { scope: heading ? "row" : null, class: { number: "number", wide: "cell-wide", actions: "cell-actions" }[kind] },
+        {
+          scope: heading ? "row" : null,
+          class: { number: "number", wide: "cell-wide", actions: "cell-actions" }[kind],
+        },
         cell(row),
       ),
     ),

@@ -18,34 +18,85 @@ const PROTOCOLS = [
 
 export async function open({ root, signal, may }) {
   const body = h("div", {});
-  const show = () => load(body, () => readAgents(signal), (agents) => view(agents, may, show), { signal, keep: true });
+  const show = () =>
+    load(
+      body,
+      () => readAgents(signal),
+      (agents) => view(agents, may, show),
+      { signal, keep: true },
+    );
   replace(
     root,
-    pageHead("Agents", "The better the descriptions and examples, the better the routing.", may("admin") ? button("Add an agent", () => edit(null, show), { kind: "main" }) : null),
+    pageHead(
+      "Agents",
+      "The better the descriptions and examples, the better the routing.",
+      may("admin") ? button("Add an agent", () => edit(null, show), { kind: "main" }) : null,
+    ),
     body,
   );
   await show();
 }
 
 function view(agents, may, show) {
-  if (!agents.length) return empty("There is no agent yet", "Describe who can answer: a name, what it is for, and some questions that it gets.", may("admin") ? button("Add an agent", () => edit(null, show), { kind: "main" }) : null);
-  return h("div", { class: "columns" }, agents.map((agent) => agentCard(agent, may, show)));
+  if (!agents.length)
+    return empty(
+      "There is no agent yet",
+      "Describe who can answer: a name, what it is for, and some questions that it gets.",
+      may("admin") ? button("Add an agent", () => edit(null, show), { kind: "main" }) : null,
+    );
+  return h(
+    "div",
+    { class: "columns" },
+    agents.map((agent) => agentCard(agent, may, show)),
+  );
 }
 
 function agentCard(agent, may, show) {
   return h(
     "article",
     { class: "card stack-small", "aria-label": agent.name },
-    h("div", { class: "spread" }, h("h2", { class: "wrap" }, agent.name), h("div", { class: "row" }, agent.default ? badge("default", "accent") : null, agent.enabled ? null : badge("disabled", "warn"))),
+    h(
+      "div",
+      { class: "spread" },
+      h("h2", { class: "wrap" }, agent.name),
+      h(
+        "div",
+        { class: "row" },
+        agent.default ? badge("default", "accent") : null,
+        agent.enabled ? null : badge("disabled", "warn"),
+      ),
+    ),
     h("p", { class: "code soft wrap" }, agent.id),
     h("p", { class: "wrap" }, agent.description),
     agent.examples.length
-      ? h("details", {}, h("summary", { class: "small" }, plural(agent.examples.length, "example")), h("ul", { class: "examples" }, agent.examples.map((example) => h("li", { class: "wrap" }, example))))
+      ? h(
+          "details",
+          {},
+          h("summary", { class: "small" }, plural(agent.examples.length, "example")),
+          h(
+            "ul",
+            { class: "examples" },
+            agent.examples.map((example) => h("li", { class: "wrap" }, example)),
+          ),
+        )
       : h("p", { class: "help" }, "No examples yet: some would help."),
-    agent.endpoint ? h("p", { class: "help wrap" }, `${agent.protocol} at ${agent.endpoint}`) : null,
+    agent.endpoint
+      ? h("p", { class: "help wrap" }, `${agent.protocol} at ${agent.endpoint}`)
+      : null,
     agent.model ? h("p", { class: "help wrap" }, `answers with ${agent.model}`) : null,
     may("admin")
-      ? h("div", { class: "row" }, button("Edit", () => edit(agent, show), { size: "small", label: `Edit ${agent.name}` }), agent.default ? null : button("Delete", () => remove(agent, show), { size: "small", kind: "plain", label: `Delete ${agent.name}` }))
+      ? h(
+          "div",
+          { class: "row" },
+          button("Edit", () => edit(agent, show), { size: "small", label: `Edit ${agent.name}` }),
+          agent.default
+            ? null
+            : button("Delete", () => remove(agent, show), {
+                size: "small",
+                kind: "plain",
+                label: `Delete ${agent.name}`,
+              }),
+        )
       : null,
   );
 }
@@ -54,18 +105,78 @@ async function edit(agent, show) {
   const saved = await formDialog({
     title: agent ? `Edit ${agent.name}` : "Add an agent",
     fields: [
-      ...(agent ? [] : [{ name: "id", label: "Id", required: true, maxlength: 64, help: "Small letters, digits, - and _; it cannot be changed later.", placeholder: "it_support" }]),
+      ...(agent
+        ? []
+        : [
+            {
+              name: "id",
+              label: "Id",
+              required: true,
+              maxlength: 64,
+              help: "Small letters, digits, - and _; it cannot be changed later.",
+              placeholder: "it_support",
+            },
+          ]),
       { name: "name", label: "Name", required: true, maxlength: 100, value: agent?.name },
-      { name: "description", label: "What it is for", type: "textarea", rows: 3, required: true, maxlength: 1000, value: agent?.description, help: "The router's model reads this." },
-      { name: "examples", label: "Examples, one a line", type: "lines", rows: 5, value: agent?.examples, help: "The model reads the first five." },
-      { name: "endpoint", label: "Endpoint", value: agent?.endpoint, placeholder: "https://…", help: "Where it answers itself. Without one, its model here answers chats." },
-      { name: "protocol", label: "Protocol of the endpoint", type: "select", value: agent?.protocol ?? "openai", options: PROTOCOLS },
-      { name: "model", label: "Model for chats", value: agent?.model, help: "Empty: the active model's base." },
-      { name: "system_prompt", label: "System prompt for chats", type: "textarea", rows: 3, maxlength: 8000, value: agent?.system_prompt },
+      {
+        name: "description",
+        label: "What it is for",
+        type: "textarea",
+        rows: 3,
+        required: true,
+        maxlength: 1000,
+        value: agent?.description,
+        help: "The router's model reads this.",
+      },
+      {
+        name: "examples",
+        label: "Examples, one a line",
+        type: "lines",
+        rows: 5,
+        value: agent?.examples,
+        help: "The model reads the first five.",
+      },
+      {
+        name: "endpoint",
+        label: "Endpoint",
+        value: agent?.endpoint,
+        placeholder: "https://…",
+        help: "Where it answers itself. Without one, its model here answers chats.",
+      },
+      {
+        name: "protocol",
+        label: "Protocol of the endpoint",
+        type: "select",
+        value: agent?.protocol ?? "openai",
+        options: PROTOCOLS,
+      },
+      {
+        name: "model",
+        label: "Model for chats",
+        value: agent?.model,
+        help: "Empty: the active model's base.",
+      },
+      {
+        name: "system_prompt",
+        label: "System prompt for chats",
+        type: "textarea",
+        rows: 3,
+        maxlength: 8000,
+        value: agent?.system_prompt,
+      },
       { name: "enabled", label: "Enabled", type: "checkbox", value: agent?.enabled ?? true },
-      { name: "default", label: "Default: it stands in where no other one can be chosen", type: "checkbox", value: agent?.default ?? false, disabled: agent?.default },
+      {
+        name: "default",
+        label: "Default: it stands in where no other one can be chosen",
+        type: "checkbox",
+        value: agent?.default ?? false,
+        disabled: agent?.default,
+      },
     ],
-    onSubmit: (body, once) => (agent ? api("PATCH", `/v1/agents/${agent.id}`, { body: changed(body, agent) }) : api("POST", "/v1/agents", { body, once })),
+    onSubmit: (body, once) =>
+      agent
+        ? api("PATCH", `/v1/agents/${agent.id}`, { body: changed(body, agent) })
+        : api("POST", "/v1/agents", { body, once }),
   });
   if (!saved) return;
   notice(`${saved.name} is saved.`);
@@ -73,12 +184,21 @@ async function edit(agent, show) {
 }
 
 /** Only what was changed here is sent: what somebody else changed meanwhile stays. */
-const changed = (values, before) => Object.fromEntries(Object.entries(values).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name])));
+const changed = (values, before) =>
+  Object.fromEntries(
+    Object.entries(values).filter(
+      ([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]),
+    ),
+  );
 
 async function remove(agent, show) {
   const done = await confirm({
     title: `Delete ${agent.name}?`,
-    body: h("p", {}, "Nothing is routed to it any more. Its logs and labels stay. To take it away for a while only, disable it."),
+    body: h(
+      "p",
+      {},
+      "Nothing is routed to it any more. Its logs and labels stay. To take it away for a while only, disable it.",
+    ),
     action: "Delete",
     danger: true,
     act: () => api("DELETE", `/v1/agents/${agent.id}`),

@@ -2,9 +2,19 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
-import { NOTHING, compact, count, ms, percent, usd, words } from "../format.js";
-import { badge, bars, button, card, csv, figure, pageHead, save, whatCounts } from "../parts/controls.js";
+import { compact, count, ms, NOTHING, percent, usd, words } from "../format.js";
 import { chart } from "../parts/chart.js";
+import {
+  badge,
+  bars,
+  button,
+  card,
+  csv,
+  figure,
+  pageHead,
+  save,
+  whatCounts,
+} from "../parts/controls.js";
 import { field } from "../parts/form.js";
 import { layerSeries } from "../parts/layers.js";
 import { empty, load } from "../parts/loading.js";
@@ -12,7 +22,12 @@ import { table } from "../parts/table.js";
 import { noteState } from "../router.js";
 
 const HOUR_MS = 3_600_000;
-const RANGES = { "24h": ["24 hours", 24], "7d": ["7 days", 168], "30d": ["30 days", 720], "90d": ["90 days", 2160] };
+const RANGES = {
+  "24h": ["24 hours", 24],
+  "7d": ["7 days", 168],
+  "30d": ["30 days", 720],
+  "90d": ["90 days", 2160],
+};
 const GROUPS = [
   ["model", "Model"],
   ["agent", "Agent"],
@@ -25,9 +40,15 @@ const GROUPS = [
 export async function open({ root, query, signal }) {
   const fields = filterFields(query);
   const body = h("div", { class: "stack" });
-  const filters = h("form", { class: "filters" }, Object.values(fields).map((each) => each.element));
+  const filters = h(
+    "form",
+    { class: "filters" },
+    Object.values(fields).map((each) => each.element),
+  );
   const show = () => {
-    const state = Object.fromEntries(Object.entries(fields).map(([name, each]) => [name, each.value()]));
+    const state = Object.fromEntries(
+      Object.entries(fields).map(([name, each]) => [name, each.value()]),
+    );
     const custom = state.range === "custom";
     fields.from.element.hidden = fields.to.element.hidden = !custom;
     noteState(["analytics"], custom ? state : { ...state, from: null, to: null });
@@ -40,7 +61,12 @@ export async function open({ root, query, signal }) {
   };
   filters.addEventListener("change", show);
   filters.addEventListener("submit", (event) => event.preventDefault());
-  replace(root, pageHead("Analytics", "What was asked, who answered, how well, how fast and for how much."), filters, body);
+  replace(
+    root,
+    pageHead("Analytics", "What was asked, who answered, how well, how fast and for how much."),
+    filters,
+    body,
+  );
   await show();
 }
 
@@ -53,7 +79,10 @@ function filterFields(query) {
       label: "Range",
       type: "select",
       value: range in RANGES || range === "custom" ? range : "24h",
-      options: [...Object.entries(RANGES).map(([value, [label]]) => [value, `Last ${label}`]), ["custom", "From … to …"]],
+      options: [
+        ...Object.entries(RANGES).map(([value, [label]]) => [value, `Last ${label}`]),
+        ["custom", "From … to …"],
+      ],
     }),
     from: field({ name: "from", label: "From", type: "datetime-local", value: local("from") }),
     to: field({ name: "to", label: "To", type: "datetime-local", value: local("to") }),
@@ -62,9 +91,19 @@ function filterFields(query) {
       label: "Interval",
       type: "select",
       value: query.get("interval"),
-      options: [[null, "Fitting"], ["hour", "Hour"], ["day", "Day"]],
+      options: [
+        [null, "Fitting"],
+        ["hour", "Hour"],
+        ["day", "Day"],
+      ],
     }),
-    group_by: field({ name: "group_by", label: "Group by", type: "select", value: query.get("group_by") ?? "model", options: GROUPS }),
+    group_by: field({
+      name: "group_by",
+      label: "Group by",
+      type: "select",
+      value: query.get("group_by") ?? "model",
+      options: GROUPS,
+    }),
   };
 }
 
@@ -74,13 +113,22 @@ function asked({ range, from, to, interval, group_by }) {
   const iso = (local) => (local ? new Date(local).toISOString() : null);
   const start = custom ? iso(from) : new Date(Date.now() - hours * HOUR_MS).toISOString();
   const span = custom && from ? (Date.parse(to || new Date()) - Date.parse(from)) / HOUR_MS : hours;
-  return { from: start, to: custom ? iso(to) : null, interval: interval ?? (span > 24 * 8 ? "day" : "hour"), group_by };
+  return {
+    from: start,
+    to: custom ? iso(to) : null,
+    interval: interval ?? (span > 24 * 8 ? "day" : "hour"),
+    group_by,
+  };
 }
 
 function view(analytics, signal) {
   const { totals, counting, series, groups } = analytics;
   if (!totals.requests) {
-    return empty("Nothing in this range", "Nothing was routed then. Choose a longer range, or route something.", h("a", { href: "#/playground" }, "To the playground"));
+    return empty(
+      "Nothing in this range",
+      "Nothing was routed then. Choose a longer range, or route something.",
+      h("a", { href: "#/playground" }, "To the playground"),
+    );
   }
   const times = series.map((period) => Date.parse(period.start) / 1000);
   const over = (label, format, lines, more = {}) =>
@@ -91,24 +139,83 @@ function view(analytics, signal) {
       "div",
       { class: "figures" },
       figure("Answers", compact(totals.requests), { counts: counting.requests }),
-      figure("Errors", percent(totals.error_rate), { note: count(totals.errors), counts: counting.errors }),
-      figure("By the stand-in", percent(totals.fallback_rate), { note: count(totals.fallback_answers), counts: counting.fallback_answers }),
-      figure("Kept answers", percent(totals.cache_hit_rate), { note: count(totals.cache_hits), counts: counting.cache_hits }),
-      figure("Without a model", percent(totals.without_model_rate), { counts: counting.answered_without_model }),
-      figure("Right, of the labelled", percent(totals.accuracy.accuracy), { note: interval(totals.accuracy), counts: counting.accuracy }),
+      figure("Errors", percent(totals.error_rate), {
+        note: count(totals.errors),
+        counts: counting.errors,
+      }),
+      figure("By the stand-in", percent(totals.fallback_rate), {
+        note: count(totals.fallback_answers),
+        counts: counting.fallback_answers,
+      }),
+      figure("Kept answers", percent(totals.cache_hit_rate), {
+        note: count(totals.cache_hits),
+        counts: counting.cache_hits,
+      }),
+      figure("Without a model", percent(totals.without_model_rate), {
+        counts: counting.answered_without_model,
+      }),
+      figure("Right, of the labelled", percent(totals.accuracy.accuracy), {
+        note: interval(totals.accuracy),
+        counts: counting.accuracy,
+      }),
       figure("Tokens", compact(totals.total_tokens), { counts: counting.prompt_tokens }),
       figure("Cost", usd(totals.cost_usd), { counts: counting.cost_usd }),
-      figure("95 % answered within", ms(totals.latency_ms.p95), { note: `p50 ${ms(totals.latency_ms.p50)}, p99 ${ms(totals.latency_ms.p99)}`, counts: counting.latency_ms }),
+      figure("95 % answered within", ms(totals.latency_ms.p95), {
+        note: `p50 ${ms(totals.latency_ms.p50)}, p99 ${ms(totals.latency_ms.p99)}`,
+        counts: counting.latency_ms,
+      }),
     ),
     h(
       "div",
       { class: "columns" },
-      card("Answers by layer", over("Answers by layer over time; the table below has the numbers.", compact, layerSeries(series), { stacked: true }), whatCounts(counting.series)),
-      card("Latency", over("Latency percentiles over time.", ms, [line("p50", (p) => p.latency_ms.p50), line("p95", (p) => p.latency_ms.p95), line("p99", (p) => p.latency_ms.p99)]), whatCounts(counting.latency_ms)),
-      card("Tokens", over("Tokens over time.", compact, [line("prompt", (p) => p.prompt_tokens), line("completion", (p) => p.completion_tokens)], { stacked: true }), whatCounts(counting.prompt_tokens)),
-      card("Cost", over("Cost over time in US dollars.", usd, [line("USD", (p) => p.cost_usd)]), whatCounts(counting.cost_usd)),
-      card("Errors and answers of the stand-in", reasonBars(analytics), whatCounts(counting.reasons)),
-      card("Rates", over("Rates over time.", (value) => percent(value, 0), [line("kept answers", (p) => p.cache_hit_rate), line("stand-in", (p) => p.fallback_rate), line("errors", (p) => p.error_rate)]), whatCounts(counting.cache_hits)),
+      card(
+        "Answers by layer",
+        over(
+          "Answers by layer over time; the table below has the numbers.",
+          compact,
+          layerSeries(series),
+          { stacked: true },
+        ),
+        whatCounts(counting.series),
+      ),
+      card(
+        "Latency",
+        over("Latency percentiles over time.", ms, [
+          line("p50", (p) => p.latency_ms.p50),
+          line("p95", (p) => p.latency_ms.p95),
+          line("p99", (p) => p.latency_ms.p99),
+        ]),
+        whatCounts(counting.latency_ms),
+      ),
+      card(
+        "Tokens",
+        over(
+          "Tokens over time.",
+          compact,
+          [line("prompt", (p) => p.prompt_tokens), line("completion", (p) => p.completion_tokens)],
+          { stacked: true },
+        ),
+        whatCounts(counting.prompt_tokens),
+      ),
+      card(
+        "Cost",
+        over("Cost over time in US dollars.", usd, [line("USD", (p) => p.cost_usd)]),
+        whatCounts(counting.cost_usd),
+      ),
+      card(
+        "Errors and answers of the stand-in",
+        reasonBars(analytics),
+        whatCounts(counting.reasons),
+      ),
+      card(
+        "Rates",
+        over("Rates over time.", (value) => percent(value, 0), [
+          line("kept answers", (p) => p.cache_hit_rate),
+          line("stand-in", (p) => p.fallback_rate),
+          line("errors", (p) => p.error_rate),
+        ]),
+        whatCounts(counting.cache_hits),
+      ),
     ),
     groupTable(analytics.group_by, groups),
     attemptTable(analytics),
@@ -116,18 +223,30 @@ function view(analytics, signal) {
     h(
       "div",
       { class: "row" },
-      button("Download the series (CSV)", () => save("edgeneuro-series.csv", seriesCsv(series), "text/csv")),
-      button("Download the groups (CSV)", () => save("edgeneuro-groups.csv", groupsCsv(analytics), "text/csv")),
+      button("Download the series (CSV)", () =>
+        save("edgeneuro-series.csv", seriesCsv(series), "text/csv"),
+      ),
+      button("Download the groups (CSV)", () =>
+        save("edgeneuro-groups.csv", groupsCsv(analytics), "text/csv"),
+      ),
     ),
   ];
 }
 
-const interval = ({ low, high, labelled }) => (labelled ? `${percent(low)} to ${percent(high)}, of ${count(labelled)}` : "nothing labelled");
+const interval = ({ low, high, labelled }) =>
+  labelled ? `${percent(low)} to ${percent(high)}, of ${count(labelled)}` : "nothing labelled";
 
 function reasonBars({ reasons }) {
   const rows = Object.entries(reasons).sort(([, one], [, other]) => other - one);
   if (!rows.length) return h("p", { class: "soft" }, "None in this range.");
-  return bars(rows.map(([reason, value]) => ({ name: words(reason), value, text: count(value), kind: reason === "out_of_scope" || reason === "low_confidence" ? "soft" : "bad" })));
+  return bars(
+    rows.map(([reason, value]) => ({
+      name: words(reason),
+      value,
+      text: count(value),
+      kind: reason === "out_of_scope" || reason === "low_confidence" ? "soft" : "bad",
+    })),
+  );
 }
 
 function groupTable(by, groups) {
@@ -141,7 +260,12 @@ function groupTable(by, groups) {
       { head: "Errors", cell: (group) => percent(group.error_rate), kind: "number" },
       { head: "Stand-in", cell: (group) => percent(group.fallback_rate), kind: "number" },
       { head: "Kept", cell: (group) => percent(group.cache_hit_rate), kind: "number" },
-      { head: "Right", cell: (group) => h("span", { title: interval(group.accuracy) }, percent(group.accuracy.accuracy)), kind: "number" },
+      {
+        head: "Right",
+        cell: (group) =>
+          h("span", { title: interval(group.accuracy) }, percent(group.accuracy.accuracy)),
+        kind: "number",
+      },
       { head: "Tokens", cell: (group) => compact(group.total_tokens), kind: "number" },
       { head: "Cost", cell: (group) => usd(group.cost_usd), kind: "number" },
       { head: "p50", cell: (group) => ms(group.latency_ms.p50), kind: "number" },
@@ -159,12 +283,28 @@ function attemptTable({ models, counting }) {
       caption: "Tries of models",
       rows: models,
       columns: [
-        { head: "Model", cell: (model) => model.adapter ?? model.model, heading: true, kind: "wide" },
+        {
+          head: "Model",
+          cell: (model) => model.adapter ?? model.model,
+          heading: true,
+          kind: "wide",
+        },
         { head: "Tries", cell: (model) => count(model.attempts), kind: "number" },
-        { head: "Failed", cell: (model) => percent(model.failed_attempts / model.attempts), kind: "number" },
+        {
+          head: "Failed",
+          cell: (model) => percent(model.failed_attempts / model.attempts),
+          kind: "number",
+        },
         {
           head: "Outcomes",
-          cell: (model) => h("div", { class: "row" }, Object.entries(model.outcomes).map(([outcome, times]) => badge(`${words(outcome)} ${count(times)}`, outcome === "ok" ? "good" : "bad"))),
+          cell: (model) =>
+            h(
+              "div",
+              { class: "row" },
+              Object.entries(model.outcomes).map(([outcome, times]) =>
+                badge(`${words(outcome)} ${count(times)}`, outcome === "ok" ? "good" : "bad"),
+              ),
+            ),
         },
       ],
     }),
@@ -190,7 +330,10 @@ const SERIES = [
 function seriesTable(series) {
   const columns = SERIES.map(([name, value], index) => ({
     head: words(name),
-    cell: index === 0 ? (period) => new Date(value(period)).toLocaleString() : (period) => value(period) ?? NOTHING,
+    cell:
+      index === 0
+        ? (period) => new Date(value(period)).toLocaleString()
+        : (period) => value(period) ?? NOTHING,
     kind: index === 0 ? undefined : "number",
     heading: index === 0,
   }));
@@ -203,7 +346,10 @@ function seriesTable(series) {
 }
 
 const seriesCsv = (series) =>
-  csv([SERIES.map(([name]) => name), ...series.map((period) => SERIES.map(([, value]) => value(period)))]);
+  csv([
+    SERIES.map(([name]) => name),
+    ...series.map((period) => SERIES.map(([, value]) => value(period))),
+  ]);
 
 function groupsCsv({ group_by, groups }) {
   const columns = [
@@ -212,5 +358,8 @@ function groupsCsv({ group_by, groups }) {
     ["labelled", (group) => group.accuracy.labelled],
     ["accuracy", (group) => group.accuracy.accuracy],
   ];
-  return csv([columns.map(([name]) => name), ...groups.map((group) => columns.map(([, value]) => value(group)))]);
+  return csv([
+    columns.map(([name]) => name),
+    ...groups.map((group) => columns.map(([, value]) => value(group))),
+  ]);
 }

@@ -9,10 +9,29 @@ import { empty, load } from "../parts/loading.js";
 import { pagedTable } from "../parts/table.js";
 import { noteState } from "../router.js";
 
-const RESOURCES = ["agent", "model", "classifier", "lora", "evaluation", "config", "provider", "user", "key", "label", "dataset", "analytics"];
+const RESOURCES = [
+  "agent",
+  "model",
+  "classifier",
+  "lora",
+  "evaluation",
+  "config",
+  "provider",
+  "user",
+  "key",
+  "label",
+  "dataset",
+  "analytics",
+];
 
 export async function open({ root, query, signal }) {
-  const resource = field({ name: "resource", label: "What", type: "select", value: query.get("resource"), options: [[null, "Everything"], ...RESOURCES.map((one) => [one, words(one)])] });
+  const resource = field({
+    name: "resource",
+    label: "What",
+    type: "select",
+    value: query.get("resource"),
+    options: [[null, "Everything"], ...RESOURCES.map((one) => [one, words(one)])],
+  });
   const id = field({ name: "resource_id", label: "Its id", value: query.get("resource_id") });
   const body = h("div", {});
   const show = () => {
@@ -22,7 +41,20 @@ export async function open({ root, query, signal }) {
     return load(
       body,
       () => api("GET", "/v1/audit", { query: asked, signal }),
-      (page) => (page.data.length ? pagedTable({ caption: "Changes", first: page, path: "/v1/audit", query: asked, signal, columns: COLUMNS }) : empty("Nothing was changed", "Every change of the control plane is noted here, with what was before and after.")),
+      (page) =>
+        page.data.length
+          ? pagedTable({
+              caption: "Changes",
+              first: page,
+              path: "/v1/audit",
+              query: asked,
+              signal,
+              columns: COLUMNS,
+            })
+          : empty(
+              "Nothing was changed",
+              "Every change of the control plane is noted here, with what was before and after.",
+            ),
       { signal, keep: true },
     );
   };
@@ -39,22 +71,38 @@ export async function open({ root, query, signal }) {
     resource.element,
     id.element,
   );
-  replace(root, pageHead("Audit", "Every change, newest first. No secrets, no texts of queries."), form, body);
+  replace(
+    root,
+    pageHead("Audit", "Every change, newest first. No secrets, no texts of queries."),
+    form,
+    body,
+  );
   await show();
 }
 
 const COLUMNS = [
   { head: "When", cell: (entry) => time(entry.created_at), heading: true },
   { head: "Who", cell: (entry) => entry.actor, kind: "wide" },
-  { head: "Did", cell: (entry) => badge(words(entry.action), { delete: "bad", revoke: "bad", create: "good" }[entry.action]) },
-  { head: "To", cell: (entry) => h("div", {}, words(entry.resource), h("div", { class: "help wrap" }, entry.resource_id)), kind: "wide" },
+  {
+    head: "Did",
+    cell: (entry) =>
+      badge(words(entry.action), { delete: "bad", revoke: "bad", create: "good" }[entry.action]),
+  },
+  {
+    head: "To",
+    cell: (entry) =>
+      h("div", {}, words(entry.resource), h("div", { class: "help wrap" }, entry.resource_id)),
+    kind: "wide",
+  },
   { head: "What changed", cell: changes, kind: "wide" },
 ];
 
 /** The fields that differ, before and after. */
 function changes({ before, after, request_id: requestId }) {
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
-  const differing = names.filter((name) => JSON.stringify(before?.[name]) !== JSON.stringify(after?.[name]));
+  const differing = names.filter(
+    (name) => JSON.stringify(before?.[name]) !== JSON.stringify(after?.[name]),
+  );
   return h(
     "details",
     {},
@@ -62,10 +110,27 @@ function changes({ before, after, request_id: requestId }) {
     h(
       "dl",
       { class: "changes" },
-      differing.map((name) => h("div", {}, h("dt", {}, words(name)), h("dd", {}, before ? [h("del", {}, text(before[name])), " "] : null, after ? h("ins", {}, text(after[name])) : null))),
+      differing.map((name) =>
+        h(
+          "div",
+          {},
+          h("dt", {}, words(name)),
+          h(
+            "dd",
+            {},
+            before ? [h("del", {}, text(before[name])), " "] : null,
+            after ? h("ins", {}, text(after[name])) : null,
+          ),
+        ),
+      ),
     ),
     h("p", { class: "help" }, "Request ", h("code", {}, requestId)),
   );
 }
 
-const text = (value) => (value === undefined || value === null ? NOTHING : typeof value === "string" ? value : JSON.stringify(value));
+const text = (value) =>
+  value === undefined || value === null
+    ? NOTHING
+    : typeof value === "string"
+      ? value
+      : JSON.stringify(value);

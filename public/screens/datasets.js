@@ -2,9 +2,9 @@
 
 import { api, call } from "../api.js";
 import { h, replace } from "../dom.js";
-import { NOTHING, bytes, count, plural } from "../format.js";
+import { bytes, count, NOTHING, plural } from "../format.js";
 import { agentOptions, NO_AGENT, readAgents } from "../parts/agents.js";
-import { badge, card, csv, facts, pageHead, save, link, button } from "../parts/controls.js";
+import { badge, button, card, csv, facts, link, pageHead, save } from "../parts/controls.js";
 import { field, form } from "../parts/form.js";
 import { empty, errorPanel, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
@@ -15,8 +15,20 @@ const MOST_BYTES = 8_000_000; // as the API takes
 export async function open({ root, signal, may }) {
   const stats = h("div", { class: "stack" });
   const forms = h("div", { class: "columns" });
-  replace(root, pageHead("Datasets", "Each question is in one part for ever: training, validation or test. So no test is ever trained on."), stats, forms);
-  const show = () => load(stats, () => api("GET", "/v1/datasets/stats", { signal }), statsView, { signal, keep: true });
+  replace(
+    root,
+    pageHead(
+      "Datasets",
+      "Each question is in one part for ever: training, validation or test. So no test is ever trained on.",
+    ),
+    stats,
+    forms,
+  );
+  const show = () =>
+    load(stats, () => api("GET", "/v1/datasets/stats", { signal }), statsView, {
+      signal,
+      keep: true,
+    });
   await Promise.all([
     show(),
     load(
@@ -28,17 +40,55 @@ export async function open({ root, signal, may }) {
   ]);
 }
 
-function statsView({ total, agents, out_of_scope: none, near_duplicates: near, enough, too_few: few }) {
-  if (!total.labels) return empty("There are no labels yet", "Label some questions, or import a file of labels below.", link("Label", "#/labelling", { kind: "main" }));
+function statsView({
+  total,
+  agents,
+  out_of_scope: none,
+  near_duplicates: near,
+  enough,
+  too_few: few,
+}) {
+  if (!total.labels)
+    return empty(
+      "There are no labels yet",
+      "Label some questions, or import a file of labels below.",
+      link("Label", "#/labelling", { kind: "main" }),
+    );
   const rows = [...agents, { agent_id: "No agent fits", status: null, ...none }];
   return [
-    h("section", { class: "card" }, facts([["Labels", count(total.labels)], ["Training", count(total.train)], ["Validation", count(total.validation)], ["Test", count(total.test)], ["Near-duplicates", count(near)]])),
-    few.length ? h("div", { class: "panel", "data-kind": "warn" }, `Fewer than ${enough} labels: ${few.join(", ")}. These are learned worst.`) : null,
+    h(
+      "section",
+      { class: "card" },
+      facts([
+        ["Labels", count(total.labels)],
+        ["Training", count(total.train)],
+        ["Validation", count(total.validation)],
+        ["Test", count(total.test)],
+        ["Near-duplicates", count(near)],
+      ]),
+    ),
+    few.length
+      ? h(
+          "div",
+          { class: "panel", "data-kind": "warn" },
+          `Fewer than ${enough} labels: ${few.join(", ")}. These are learned worst.`,
+        )
+      : null,
     table({
       caption: "By agent",
       rows,
       columns: [
-        { head: "Agent", heading: true, cell: (row) => h("span", { class: "row" }, row.agent_id, row.status && row.status !== "enabled" ? badge(row.status, "warn") : null) },
+        {
+          head: "Agent",
+          heading: true,
+          cell: (row) =>
+            h(
+              "span",
+              { class: "row" },
+              row.agent_id,
+              row.status && row.status !== "enabled" ? badge(row.status, "warn") : null,
+            ),
+        },
         { head: "Labels", cell: (row) => count(row.labels), kind: "number" },
         { head: "Training", cell: (row) => count(row.train), kind: "number" },
         { head: "Validation", cell: (row) => count(row.validation), kind: "number" },
@@ -54,11 +104,51 @@ function exportCard(agents, signal) {
     form({
       action: "Download",
       fields: [
-        { name: "format", label: "Format", type: "select", value: "chat", options: [["chat", "chat: messages, for train_lora.py and most trainers"], ["prompt", "prompt: prompt and completion"], ["flat", "flat: query and agent"]] },
-        { name: "split", label: "Part", type: "select", value: "train", options: [["train", "Training"], ["validation", "Validation"], ["test", "Test"], ["all", "All"]] },
-        { name: "agent", label: "Agent", type: "select", options: agentOptions(agents, [null, "All"], [NO_AGENT, "No agent fits"]) },
-        { name: "dedupe", label: "Near-duplicates", type: "select", value: "exact", options: [["exact", "keep"], ["near", "leave one of each group"]] },
-        { name: "manifest", label: "Begin with a line that describes the file", type: "checkbox", value: false },
+        {
+          name: "format",
+          label: "Format",
+          type: "select",
+          value: "chat",
+          options: [
+            ["chat", "chat: messages, for train_lora.py and most trainers"],
+            ["prompt", "prompt: prompt and completion"],
+            ["flat", "flat: query and agent"],
+          ],
+        },
+        {
+          name: "split",
+          label: "Part",
+          type: "select",
+          value: "train",
+          options: [
+            ["train", "Training"],
+            ["validation", "Validation"],
+            ["test", "Test"],
+            ["all", "All"],
+          ],
+        },
+        {
+          name: "agent",
+          label: "Agent",
+          type: "select",
+          options: agentOptions(agents, [null, "All"], [NO_AGENT, "No agent fits"]),
+        },
+        {
+          name: "dedupe",
+          label: "Near-duplicates",
+          type: "select",
+          value: "exact",
+          options: [
+            ["exact", "keep"],
+            ["near", "leave one of each group"],
+          ],
+        },
+        {
+          name: "manifest",
+          label: "Begin with a line that describes the file",
+          type: "checkbox",
+          value: false,
+        },
       ],
       async onSubmit(query) {
         const response = await call("GET", "/v1/datasets/export", { query, signal });
@@ -77,7 +167,12 @@ function exportCard(agents, signal) {
 function importCard(signal, onImported) {
   const report = h("div", { "aria-live": "polite" });
   const input = h("input", { type: "file", id: "import-file", accept: ".jsonl,.json,.csv,.txt" });
-  const dry = field({ name: "dry_run", label: "Only check the file", type: "checkbox", value: true });
+  const dry = field({
+    name: "dry_run",
+    label: "Only check the file",
+    type: "checkbox",
+    value: true,
+  });
   const submit = h("button", { class: "button", "data-kind": "main" }, "Import");
   const run = async (event) => {
     event.preventDefault();
@@ -87,7 +182,14 @@ function importCard(signal, onImported) {
       return;
     }
     if (file.size > MOST_BYTES) {
-      replace(report, h("p", { class: "fault" }, `The file has ${bytes(file.size)}; send it in parts of at most ${bytes(MOST_BYTES)}.`));
+      replace(
+        report,
+        h(
+          "p",
+          { class: "fault" },
+          `The file has ${bytes(file.size)}; send it in parts of at most ${bytes(MOST_BYTES)}.`,
+        ),
+      );
       return;
     }
     submit.disabled = true;
@@ -95,7 +197,12 @@ function importCard(signal, onImported) {
     replace(report, h("p", { class: "loading" }, "Reading the file …"));
     const format = file.name.toLowerCase().endsWith(".csv") ? "csv" : "jsonl";
     try {
-      const done = await api("POST", "/v1/datasets/import", { query: { format, dry_run: dry.value() }, body: file, type: "application/octet-stream", signal });
+      const done = await api("POST", "/v1/datasets/import", {
+        query: { format, dry_run: dry.value() },
+        body: file,
+        type: "application/octet-stream",
+        signal,
+      });
       replace(report, importView(done));
       if (!done.dry_run) await onImported();
     } catch (error) {
@@ -110,7 +217,11 @@ function importCard(signal, onImported) {
     h(
       "form",
       { class: "form", onsubmit: run },
-      h("p", { class: "help" }, "JSON Lines as exported here in any format, or CSV with the columns query and agent. Nothing is taken unless every line is right."),
+      h(
+        "p",
+        { class: "help" },
+        "JSON Lines as exported here in any format, or CSV with the columns query and agent. Nothing is taken unless every line is right.",
+      ),
       h("div", { class: "field" }, h("label", { for: "import-file" }, "File"), input),
       dry.element,
       report,
@@ -124,8 +235,14 @@ function importView({ dry_run: dry, rows, new: fresh, changed, unchanged, duplic
     "div",
     { class: "panel", "data-kind": "good" },
     h("strong", {}, dry ? "Every line is right. Nothing was written yet." : "Imported."),
-    h("p", {}, `${plural(rows, "line")}: ${count(fresh)} new, ${count(changed)} changed, ${count(unchanged)} as they were, ${count(duplicates)} twice in the file.`),
-    dry ? h("p", { class: "help" }, "Take the tick from “Only check the file”, and import it.") : null,
+    h(
+      "p",
+      {},
+      `${plural(rows, "line")}: ${count(fresh)} new, ${count(changed)} changed, ${count(unchanged)} as they were, ${count(duplicates)} twice in the file.`,
+    ),
+    dry
+      ? h("p", { class: "help" }, "Take the tick from “Only check the file”, and import it.")
+      : null,
   );
 }
 
@@ -137,7 +254,10 @@ function errorReport(error, name) {
     { class: "stack" },
     errorPanel(error),
     table({
-      caption: all > errors.length ? `The first ${errors.length} of ${count(all)} faults` : plural(all, "fault"),
+      caption:
+        all > errors.length
+          ? `The first ${errors.length} of ${count(all)} faults`
+          : plural(all, "fault"),
       rows: errors,
       columns: [
         { head: "Line", cell: (fault) => count(fault.line), kind: "number" },
@@ -145,6 +265,18 @@ function errorReport(error, name) {
         { head: "What is wrong", cell: (fault) => fault.message, kind: "wide", heading: true },
       ],
     }),
-    button("Download the faults (CSV)", () => save(`${name}-faults.csv`, csv([["line", "field", "fault"], ...errors.map((fault) => [fault.line, fault.param, fault.message])]), "text/csv"), { size: "small" }),
+    button(
+      "Download the faults (CSV)",
+      () =>
+        save(
+          `${name}-faults.csv`,
+          csv([
+            ["line", "field", "fault"],
+            ...errors.map((fault) => [fault.line, fault.param, fault.message]),
+          ]),
+          "text/csv",
+        ),
+      { size: "small" },
+    ),
   );
 }

@@ -2,17 +2,14 @@
 
 import { api, everything } from "../api.js";
 import { h, replace } from "../dom.js";
-import { NOTHING, count, ms, percent, plural, points, time, usd, words } from "../format.js";
-import { actionButton, badge, button, card, facts, link, pageHead, progressBar } from "../parts/controls.js";
-import { confirm } from "../parts/dialog.js";
-import { field, formDialog } from "../parts/form.js";
-import { stateBadge, underWay } from "../parts/job.js";
-import { empty, load, poll } from "../parts/loading.js";
-import { notice } from "../parts/notice.js";
-import { pagedTable, table } from "../parts/table.js";
+import { count, NOTHING, percent, time, words } from "../format.js";
+import { button, pageHead } from "../parts/controls.js";
+import { formDialog } from "../parts/form.js";
+import { stateBadge } from "../parts/job.js";
+import { empty, load } from "../parts/loading.js";
+import { pagedTable } from "../parts/table.js";
 import { address, go } from "../router.js";
-
-const FAILED = "failed";
+import { one } from "./evaluations_one.js";
 
 export async function open(page) {
   const [id] = page.path;
@@ -23,213 +20,101 @@ async function list({ root, query, signal, may }) {
   const body = h("div", {});
   const begin = () => create(signal, (query.get("models") ?? "").split("\n").filter(Boolean));
   const action = may("admin") ? button("Evaluate models", begin, { kind: "main" }) : null;
-  replace(root, pageHead("Evaluations", "Models are put to questions whose labels no training has seen, through the router itself."), h("div", { class: "row" }, action), body);
+  replace(
+    root,
+    pageHead(
+      "Evaluations",
+      "Models are put to questions whose labels no training has seen, through the router itself.",
+    ),
+    h("div", { class: "row" }, action),
+    body,
+  );
   await load(
     body,
     () => api("GET", "/v1/evaluations", { query: { limit: 20 }, signal }),
     (page) =>
       page.data.length
-        ? pagedTable({ caption: "Evaluations", first: page, path: "/v1/evaluations", query: { limit: 20 }, signal, columns: COLUMNS })
-        : empty("Nothing has been evaluated yet", "Label some questions first: one in ten or so is held out for evaluations. Then compare the active model with an adapter or another model."),
+        ? pagedTable({
+            caption: "Evaluations",
+            first: page,
+            path: "/v1/evaluations",
+            query: { limit: 20 },
+            signal,
+            columns: COLUMNS,
+          })
+        : empty(
+            "Nothing has been evaluated yet",
+            "Label some questions first: one in ten or so is held out for evaluations. Then compare the active model with an adapter or another model.",
+          ),
     { signal },
   );
   if (query.get("models") && may("admin")) await begin();
 }
 
 const COLUMNS = [
-  { head: "Evaluation", heading: true, kind: "wide", cell: (one) => h("div", { class: "stack-small" }, h("a", { href: address(["evaluations", one.id]) }, time(one.created_at)), h("span", { class: "help" }, one.model_ids.join(", "))) },
+  {
+    head: "Evaluation",
+    heading: true,
+    kind: "wide",
+    cell: (one) =>
+      h(
+        "div",
+        { class: "stack-small" },
+        h("a", { href: address(["evaluations", one.id]) }, time(one.created_at)),
+        h("span", { class: "help" }, one.model_ids.join(", ")),
+      ),
+  },
   { head: "State", cell: (one) => stateBadge(one.state) },
   { head: "Part", cell: (one) => words(one.split) },
   { head: "Questions", cell: (one) => count(one.labels), kind: "number" },
-  { head: "Right", cell: (one) => one.results?.models.map((model) => h("div", {}, percent(model.accuracy.accuracy))) ?? NOTHING, kind: "number" },
+  {
+    head: "Right",
+    cell: (one) =>
+      one.results?.models.map((model) => h("div", {}, percent(model.accuracy.accuracy))) ?? NOTHING,
+    kind: "number",
+  },
   { head: "By", cell: (one) => one.created_by },
 ];
 
 async function create(signal, chosen) {
-  const models = (await everything("/v1/models", { signal })).filter((model) => model.status === "available" && model.type !== "classifier");
+  const models = (await everything("/v1/models", { signal })).filter(
+    (model) => model.status === "available" && model.type !== "classifier",
+  );
   const active = models.find((model) => model.active);
   const made = await formDialog({
     title: "Evaluate models",
     action: "Begin",
     fields: [
-      { name: "model_ids", label: "Models, five at most", type: "checks", required: true, value: chosen.length ? chosen : [active?.id], options: models.map((model) => [model.id, model.id]) },
-      { name: "split", label: "Part of the labels", type: "select", value: "test", options: [["test", "Test: no training sees it"], ["validation", "Validation"], ["held_out", "Both"]] },
-      { name: "limit", label: "Questions, at most", type: "number", min: 1, max: 5000, help: "The same ones each time. Each is one call of each model." },
+      {
+        name: "model_ids",
+        label: "Models, five at most",
+        type: "checks",
+        required: true,
+        value: chosen.length ? chosen : [active?.id],
+        options: models.map((model) => [model.id, model.id]),
+      },
+      {
+        name: "split",
+        label: "Part of the labels",
+        type: "select",
+        value: "test",
+        options: [
+          ["test", "Test: no training sees it"],
+          ["validation", "Validation"],
+          ["held_out", "Both"],
+        ],
+      },
+      {
+        name: "limit",
+        label: "Questions, at most",
+        type: "number",
+        min: 1,
+        max: 5000,
+        help: "The same ones each time. Each is one call of each model.",
+      },
     ],
-    onSubmit: ({ limit, ...body }, once) => api("POST", "/v1/evaluations", { body: limit === null ? body : { ...body, limit }, once }),
+    onSubmit: ({ limit, ...body }, once) =>
+      api("POST", "/v1/evaluations", { body: limit === null ? body : { ...body, limit }, once }),
   });
   if (made) go(["evaluations", made.id]);
-}
-
-async function one({ root, signal, may }, id) {
-  const body = h("div", { class: "stack" });
-  const answers = h("div", {});
-  replace(root, pageHead("Evaluation", null, link("All evaluations", "#/evaluations", { size: "small" })), body, answers);
-  let evaluation = null;
-  const show = async () => {
-    await load(
-      body,
-      () => api("GET", `/v1/evaluations/${id}`, { signal }),
-      (found) => {
-        evaluation = found;
-        return view(found, may, () => poll(show, { signal }));
-      },
-      { signal, keep: true },
-    );
-    return evaluation !== null && underWay(evaluation.state);
-  };
-  await poll(show, { signal });
-  if (evaluation?.results) showAnswers(answers, evaluation, signal);
-}
-
-function view(evaluation, may, follow) {
-  const running = underWay(evaluation.state);
-  return [
-    card(
-      evaluation.model_ids.join(" · "),
-      facts([
-        ["State", stateBadge(evaluation.state)],
-        ["Part", words(evaluation.split)],
-        ["Questions", count(evaluation.labels)],
-        ["Labels left out", evaluation.left_out ? `${count(evaluation.left_out)}, of agents that are not enabled` : null],
-        ["Begun", time(evaluation.created_at)],
-        ["Ended", evaluation.finished_at ? time(evaluation.finished_at) : null],
-        ["By", evaluation.created_by],
-        ["Threshold", percent(evaluation.threshold)],
-      ]),
-      evaluation.error ? h("p", { class: "fault" }, evaluation.error) : null,
-      running ? evaluation.progress.map(({ model_id, done, total }) => progressBar(`${model_id}: ${done} of ${total}`, total ? done / total : 0)) : null,
-      may("admin") ? h("div", { class: "row" }, running ? cancel(evaluation, follow) : remove(evaluation)) : null,
-    ),
-    evaluation.results ? results(evaluation.results) : null,
-  ];
-}
-
-const cancel = ({ id }, follow) =>
-  actionButton("Cancel", async () => {
-    await api("POST", `/v1/evaluations/${id}/cancel`);
-    await follow();
-  });
-
-const remove = ({ id }) =>
-  button(
-    "Delete",
-    async () => {
-      const done = await confirm({ title: "Delete this evaluation?", body: h("p", {}, "Its answers are deleted with it. The gate goes by the newest one that is left."), action: "Delete", danger: true, act: () => api("DELETE", `/v1/evaluations/${id}`) });
-      if (!done) return;
-      notice("The evaluation is deleted.");
-      go(["evaluations"]);
-    },
-    { size: "small", kind: "plain" },
-  );
-
-function results({ models, pairs }) {
-  return [
-    table({
-      caption: "Side by side",
-      rows: models,
-      columns: [
-        { head: "Model", cell: (model) => model.model_id, heading: true, kind: "wide" },
-        { head: "Right", cell: (model) => percent(model.accuracy.accuracy), kind: "number" },
-        { head: "95 % interval", cell: (model) => `${percent(model.accuracy.low)} to ${percent(model.accuracy.high)}`, kind: "number" },
-        { head: "Macro F1", cell: (model) => percent(model.macro_f1), kind: "number" },
-        { head: "Failed", cell: (model) => count(model.failed), kind: "number" },
-        { head: "Not sure", cell: (model) => count(model.low_confidence), kind: "number" },
-        { head: "Tokens", cell: (model) => count(model.tokens), kind: "number" },
-        { head: "Cost", cell: (model) => usd(model.cost_usd), kind: "number" },
-        { head: "p50", cell: (model) => ms(model.p50_ms), kind: "number" },
-        { head: "p95", cell: (model) => ms(model.p95_ms), kind: "number" },
-      ],
-    }),
-    pairs.length ? pairTable(pairs) : null,
-    h("div", { class: "columns" }, models.map((model) => card(`What ${model.model_id} decided`, confusion(model)))),
-    h("div", { class: "columns" }, models.map((model) => card(`${model.model_id} by agent`, agentTable(model)))),
-  ];
-}
-
-function pairTable(pairs) {
-  return table({
-    caption: "Two at a time",
-    rows: pairs,
-    columns: [
-      { head: "The second against the first", cell: (pair) => `${pair.second} against ${pair.first}`, heading: true, kind: "wide" },
-      { head: "Difference", cell: (pair) => points(pair.difference), kind: "number" },
-      { head: "95 % interval", cell: (pair) => `${points(pair.low)} to ${points(pair.high)}`, kind: "number" },
-      { head: "Only the first right", cell: (pair) => count(pair.only_first), kind: "number" },
-      { head: "Only the second", cell: (pair) => count(pair.only_second), kind: "number" },
-      { head: "McNemar p", cell: (pair) => pair.p.toPrecision(2), kind: "number" },
-      { head: "Told apart", cell: (pair) => (pair.p < 0.05 ? badge(pair.difference > 0 ? "better" : "worse", pair.difference > 0 ? "good" : "bad") : badge("no")) },
-    ],
-  });
-}
-
-/** Rows are labels, columns what was decided; the darker, the more of the row. */
-function confusion({ model_id: id, confusion: counts }) {
-  const labels = Object.keys(counts).sort();
-  const decided = [...new Set([...labels, ...Object.values(counts).flatMap(Object.keys)])].sort((one, other) => (one === FAILED) - (other === FAILED) || one.localeCompare(other));
-  const cell = (label, answer) => {
-    const n = counts[label][answer] ?? 0;
-    const all = Object.values(counts[label]).reduce((sum, value) => sum + value, 0);
-    const level = n ? Math.max(1, Math.round((n / all) * 5)) : 0;
-    return h("td", { class: "heat number", "data-level": level, "data-right": label === answer ? "true" : null, title: `${label} decided as ${answer}: ${n} of ${all}` }, n || "");
-  };
-  return h(
-    "div",
-    { class: "table", role: "region", tabindex: "0", "aria-label": `Confusion matrix of ${id}` },
-    h(
-      "table",
-      { class: "confusion" },
-      h("caption", { class: "help" }, "Rows: the label. Columns: what was decided."),
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Label"), decided.map((answer) => h("th", { scope: "col", class: "number" }, answer)))),
-      h("tbody", {}, labels.map((label) => h("tr", {}, h("th", { scope: "row" }, label), decided.map((answer) => cell(label, answer))))),
-    ),
-  );
-}
-
-const agentTable = ({ model_id: id, agents }) =>
-  table({
-    caption: `${id} by agent`,
-    hideCaption: true,
-    rows: agents,
-    columns: [
-      { head: "Agent", cell: (agent) => agent.agent, heading: true },
-      { head: "Questions", cell: (agent) => count(agent.support), kind: "number" },
-      { head: "Precision", cell: (agent) => percent(agent.precision), kind: "number" },
-      { head: "Recall", cell: (agent) => percent(agent.recall), kind: "number" },
-      { head: "F1", cell: (agent) => percent(agent.f1), kind: "number" },
-    ],
-  });
-
-function showAnswers(room, evaluation, signal) {
-  const path = `/v1/evaluations/${evaluation.id}/answers`;
-  const model = field({ name: "model", label: "Wrong answers of", type: "select", value: evaluation.model_ids[0], options: evaluation.model_ids.map((id) => [id, id]) });
-  const body = h("div", {});
-  const show = () => {
-    const query = { model: model.value(), wrong: true, limit: 20 };
-    return load(
-      body,
-      () => api("GET", path, { query, signal }),
-      (page) =>
-        page.data.length
-          ? pagedTable({
-              caption: "Wrong answers",
-              first: page,
-              path,
-              query,
-              signal,
-              columns: [
-                { head: "Query", cell: (answer) => answer.query, kind: "wide", heading: true },
-                { head: "Label", cell: (answer) => answer.label },
-                { head: "Decided", cell: (answer) => answer.decided ?? NOTHING },
-                { head: "Reason", cell: (answer) => words(answer.reason) },
-                { head: "Time", cell: (answer) => ms(answer.ms), kind: "number" },
-              ],
-            })
-          : h("p", { class: "soft" }, `None: all ${plural(evaluation.labels, "question")} were decided rightly.`),
-      { signal, keep: true },
-    );
-  };
-  model.element.addEventListener("change", show);
-  replace(room, card(null, h("div", { class: "stack" }, h("div", { class: "filters" }, model.element), body)));
-  show();
 }

@@ -2,38 +2,44 @@
 
 import { api, everything } from "../api.js";
 import { h, replace } from "../dom.js";
-import { NOTHING, compact, count, percent, time, usd } from "../format.js";
+import { compact, count, NOTHING, percent, time, usd } from "../format.js";
 import { badge, bars, button, copyButton, pageHead, tabs } from "../parts/controls.js";
 import { confirm, openDialog } from "../parts/dialog.js";
 import { formDialog } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
+import { usersView } from "./keys_users.js";
 
 const TABS = [
   ["Keys", "#/keys"],
   ["Users", "#/keys/users"],
 ];
+
 const SCOPES = [
   ["route", "route: ask"],
   ["read", "read: see logs, models, analytics"],
   ["label", "label: read and label"],
   ["admin", "admin: everything"],
 ];
-const ROLES = [
-  ["viewer", "viewer: sees"],
-  ["labeler", "labeler: asks, sees and labels"],
-  ["admin", "admin: everything"],
-];
 
 export async function open({ root, path: [tab], signal }) {
   const room = h("div", { class: "stack" });
-  replace(root, pageHead("Keys and users", "Programs call with keys. People come in by Cloudflare Access, or with keys of their own."), tabs("Keys and users", tab === "users" ? "#/keys/users" : "#/keys", TABS), room);
+  replace(
+    root,
+    pageHead(
+      "Keys and users",
+      "Programs call with keys. People come in by Cloudflare Access, or with keys of their own.",
+    ),
+    tabs("Keys and users", tab === "users" ? "#/keys/users" : "#/keys", TABS),
+    room,
+  );
   const show = () =>
     load(
       room,
       () => Promise.all([everything("/v1/keys", { signal }), everything("/v1/users", { signal })]),
-      ([keys, users]) => (tab === "users" ? usersView(users, keys, show) : keysView(keys, users, show)),
+      ([keys, users]) =>
+        tab === "users" ? usersView(users, keys, show) : keysView(keys, users, show),
       { signal, keep: true },
     );
   await show();
@@ -41,7 +47,12 @@ export async function open({ root, path: [tab], signal }) {
 
 function keysView(keys, users, show) {
   const add = button("Make a key", () => makeKey(users, show), { kind: "main" });
-  if (!keys.length) return empty("There is no key yet", "Until there are keys, the secret ADMIN_TOKEN is the only one. Make one for each program, with no more than it needs.", add);
+  if (!keys.length)
+    return empty(
+      "There is no key yet",
+      "Until there are keys, the secret ADMIN_TOKEN is the only one. Make one for each program, with no more than it needs.",
+      add,
+    );
   const user = (id) => users.find((one) => one.id === id)?.email ?? id;
   return [
     h("div", { class: "row" }, add),
@@ -50,12 +61,48 @@ function keysView(keys, users, show) {
       hideCaption: true,
       rows: keys,
       columns: [
-        { head: "Key", heading: true, kind: "wide", cell: (key) => h("div", { class: "stack-small" }, h("span", { class: "row" }, key.name, stateOf(key)), h("span", { class: "help code" }, `${key.hint}…`)) },
-        { head: "May", cell: (key) => h("div", { class: "row" }, key.scopes.map((scope) => badge(scope, scope === "admin" ? "warn" : undefined))) },
+        {
+          head: "Key",
+          heading: true,
+          kind: "wide",
+          cell: (key) =>
+            h(
+              "div",
+              { class: "stack-small" },
+              h("span", { class: "row" }, key.name, stateOf(key)),
+              h("span", { class: "help code" }, `${key.hint}…`),
+            ),
+        },
+        {
+          head: "May",
+          cell: (key) =>
+            h(
+              "div",
+              { class: "row" },
+              key.scopes.map((scope) => badge(scope, scope === "admin" ? "warn" : undefined)),
+            ),
+        },
         { head: "Of", cell: (key) => (key.user_id ? user(key.user_id) : NOTHING) },
         { head: "Limits and use", kind: "wide", cell: limits },
         { head: "Expires", cell: (key) => time(key.expires_at) },
-        { head: "Actions", kind: "actions", cell: (key) => (key.revoked_at ? null : [button("Edit", () => editKey(key, show), { size: "small", label: `Edit ${key.name}` }), button("Revoke", () => revoke(key, show), { size: "small", kind: "plain", label: `Revoke ${key.name}` })]) },
+        {
+          head: "Actions",
+          kind: "actions",
+          cell: (key) =>
+            key.revoked_at
+              ? null
+              : [
+                  button("Edit", () => editKey(key, show), {
+                    size: "small",
+                    label: `Edit ${key.name}`,
+                  }),
+                  button("Revoke", () => revoke(key, show), {
+                    size: "small",
+                    kind: "plain",
+                    label: `Revoke ${key.name}`,
+                  }),
+                ],
+        },
       ],
     }),
   ];
@@ -67,10 +114,21 @@ function stateOf(key) {
   return null;
 }
 
-function limits({ usage, requests_per_minute: requests, monthly_token_budget: tokens, monthly_budget_usd: money }) {
+function limits({
+  usage,
+  requests_per_minute: requests,
+  monthly_token_budget: tokens,
+  monthly_budget_usd: money,
+}) {
   if (!usage) return "none";
   const rows = [];
-  const row = (name, used, most, write) => rows.push({ name, value: Math.min(most ? used / most : 1, 1), text: `${write(used)} of ${write(most)} (${percent(most ? used / most : 1, 0)})`, kind: used >= most ? "bad" : undefined });
+  const row = (name, used, most, write) =>
+    rows.push({
+      name,
+      value: Math.min(most ? used / most : 1, 1),
+      text: `${write(used)} of ${write(most)} (${percent(most ? used / most : 1, 0)})`,
+      kind: used >= most ? "bad" : undefined,
+    });
   if (requests) row("this minute", usage.minute_requests, requests, count);
   if (tokens) row(`tokens ${usage.month}`, usage.tokens, tokens, compact);
   if (money !== null) row(`USD ${usage.month}`, usage.cost_usd, money, usd);
@@ -78,10 +136,34 @@ function limits({ usage, requests_per_minute: requests, monthly_token_budget: to
 }
 
 const limitFields = (key) => [
-  { name: "expires_at", label: "Expires", type: "datetime-local", value: key?.expires_at ? localTime(key.expires_at) : null },
-  { name: "requests_per_minute", label: "Requests a minute, at most", type: "number", min: 1, value: key?.requests_per_minute },
-  { name: "monthly_token_budget", label: "Tokens a month, at most", type: "number", min: 1, value: key?.monthly_token_budget },
-  { name: "monthly_budget_usd", label: "USD a month, at most", type: "number", min: 0, step: "any", value: key?.monthly_budget_usd },
+  {
+    name: "expires_at",
+    label: "Expires",
+    type: "datetime-local",
+    value: key?.expires_at ? localTime(key.expires_at) : null,
+  },
+  {
+    name: "requests_per_minute",
+    label: "Requests a minute, at most",
+    type: "number",
+    min: 1,
+    value: key?.requests_per_minute,
+  },
+  {
+    name: "monthly_token_budget",
+    label: "Tokens a month, at most",
+    type: "number",
+    min: 1,
+    value: key?.monthly_token_budget,
+  },
+  {
+    name: "monthly_budget_usd",
+    label: "USD a month, at most",
+    type: "number",
+    min: 0,
+    step: "any",
+    value: key?.monthly_budget_usd,
+  },
 ];
 
 function localTime(text) {
@@ -89,7 +171,10 @@ function localTime(text) {
   return new Date(moment - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
-const withMoment = ({ expires_at: local, ...values }) => ({ ...values, expires_at: local ? new Date(local).toISOString() : null });
+const withMoment = ({ expires_at: local, ...values }) => ({
+  ...values,
+  expires_at: local ? new Date(local).toISOString() : null,
+});
 
 async function makeKey(users, show) {
   const made = await formDialog({
@@ -97,16 +182,28 @@ async function makeKey(users, show) {
     action: "Make the key",
     fields: [
       { name: "name", label: "Name", required: true, maxlength: 100, help: "What it is for." },
-      { name: "scopes", label: "It may", type: "checks", required: true, value: ["route"], options: SCOPES },
-      { name: "user_id", label: "Of the user", type: "select", options: [[null, "nobody: a program's"], ...users.map((user) => [user.id, user.email])] },
+      {
+        name: "scopes",
+        label: "It may",
+        type: "checks",
+        required: true,
+        value: ["route"],
+        options: SCOPES,
+      },
+      {
+        name: "user_id",
+        label: "Of the user",
+        type: "select",
+        options: [[null, "nobody: a program's"], ...users.map((user) => [user.id, user.email])],
+      },
       ...limitFields(null),
     ],
     // Shown once, so it is made once: no Idempotency-Key.
     onSubmit: (values) => api("POST", "/v1/keys", { body: withMoment(values) }),
   });
   if (!made) return;
-  await show();
   showOnce(made);
+  await show();
 }
 
 function showOnce(made) {
@@ -115,7 +212,12 @@ function showOnce(made) {
     body: [
       h("p", {}, `This is the key ${made.name}. It is shown now and never again.`),
       h("pre", { class: "secret", tabindex: "0" }, made.key),
-      h("div", { class: "form-actions" }, copyButton(made.key, "Copy the key"), button("I have it", () => dialog.close(), { kind: "main" })),
+      h(
+        "div",
+        { class: "form-actions" },
+        copyButton(made.key, "Copy the key"),
+        button("I have it", () => dialog.close(), { kind: "main" }),
+      ),
     ],
   });
 }
@@ -123,7 +225,18 @@ function showOnce(made) {
 async function editKey(key, show) {
   const saved = await formDialog({
     title: `Edit ${key.name}`,
-    fields: [{ name: "name", label: "Name", required: true, maxlength: 100, value: key.name }, { name: "scopes", label: "It may", type: "checks", required: true, value: key.scopes, options: SCOPES }, ...limitFields(key)],
+    fields: [
+      { name: "name", label: "Name", required: true, maxlength: 100, value: key.name },
+      {
+        name: "scopes",
+        label: "It may",
+        type: "checks",
+        required: true,
+        value: key.scopes,
+        options: SCOPES,
+      },
+      ...limitFields(key),
+    ],
     onSubmit(values) {
       const body = withMoment(values);
       if (localTime(key.expires_at ?? 0) === values.expires_at) delete body.expires_at;
@@ -136,51 +249,14 @@ async function editKey(key, show) {
 }
 
 async function revoke(key, show) {
-  const done = await confirm({ title: `Revoke ${key.name}?`, body: h("p", {}, "Who calls with it is refused from now on. It cannot be taken back."), action: "Revoke", danger: true, act: () => api("DELETE", `/v1/keys/${key.id}`) });
+  const done = await confirm({
+    title: `Revoke ${key.name}?`,
+    body: h("p", {}, "Who calls with it is refused from now on. It cannot be taken back."),
+    action: "Revoke",
+    danger: true,
+    act: () => api("DELETE", `/v1/keys/${key.id}`),
+  });
   if (!done) return;
   notice(`${key.name} is revoked.`);
-  await show();
-}
-
-function usersView(users, keys, show) {
-  const add = button("Add a user", () => editUser(null, show), { kind: "main" });
-  if (!users.length) return empty("There is no user yet", "Users come in through Cloudflare Access by their e-mail address, with the role that they have here.", add);
-  return [
-    h("div", { class: "row" }, add),
-    table({
-      caption: "Users",
-      hideCaption: true,
-      rows: users,
-      columns: [
-        { head: "User", heading: true, kind: "wide", cell: (user) => h("div", { class: "stack-small" }, h("span", { class: "row" }, user.name, user.enabled ? null : badge("disabled", "warn")), h("span", { class: "help" }, user.email)) },
-        { head: "Role", cell: (user) => badge(user.role, user.role === "admin" ? "warn" : undefined) },
-        { head: "Keys", cell: (user) => count(keys.filter((key) => key.user_id === user.id && !key.revoked_at).length), kind: "number" },
-        { head: "Since", cell: (user) => time(user.created_at) },
-        { head: "Actions", kind: "actions", cell: (user) => [button("Edit", () => editUser(user, show), { size: "small", label: `Edit ${user.name}` }), button("Delete", () => removeUser(user, show), { size: "small", kind: "plain", label: `Delete ${user.name}` })] },
-      ],
-    }),
-  ];
-}
-
-async function editUser(user, show) {
-  const saved = await formDialog({
-    title: user ? `Edit ${user.name}` : "Add a user",
-    fields: [
-      { name: "email", label: "E-mail address", type: "email", required: true, value: user?.email },
-      { name: "name", label: "Name", required: true, maxlength: 100, value: user?.name },
-      { name: "role", label: "Role", type: "select", value: user?.role ?? "viewer", options: ROLES },
-      { name: "enabled", label: "Enabled", type: "checkbox", value: user?.enabled ?? true },
-    ],
-    onSubmit: (body, once) => (user ? api("PATCH", `/v1/users/${user.id}`, { body }) : api("POST", "/v1/users", { body, once })),
-  });
-  if (!saved) return;
-  notice(`${saved.name} is saved.`);
-  await show();
-}
-
-async function removeUser(user, show) {
-  const done = await confirm({ title: `Delete ${user.name}?`, body: h("p", {}, "The user's keys are revoked with it."), action: "Delete", danger: true, act: () => api("DELETE", `/v1/users/${user.id}`) });
-  if (!done) return;
-  notice(`${user.name} is deleted.`);
   await show();
 }

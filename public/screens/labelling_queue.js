@@ -37,9 +37,14 @@ export class LabelQueue {
     this.loading = true;
     try {
       await this.saving; // what is saved is not asked again
-      const page = await api("GET", "/v1/labels/queue", { query: { limit: PAGE }, signal: this.signal });
+      const page = await api("GET", "/v1/labels/queue", {
+        query: { limit: PAGE },
+        signal: this.signal,
+      });
       const known = new Set(this.items.map((item) => item.log_id));
-      const fresh = page.data.filter((item) => !known.has(item.log_id) && !this.handled.has(item.log_id));
+      const fresh = page.data.filter(
+        (item) => !known.has(item.log_id) && !this.handled.has(item.log_id),
+      );
       this.items.push(...fresh);
       this.complete = page.data.length < PAGE || fresh.length === 0;
     } finally {
@@ -53,7 +58,9 @@ export class LabelQueue {
     this.handled.add(item.log_id);
     this.history.push({ item, labelled: true });
     this.done += 1;
-    this.save(item, () => api("PUT", `/v1/logs/${item.log_id}/label`, { body: { agent_id: agentId } }));
+    this.save(item, () =>
+      api("PUT", `/v1/logs/${item.log_id}/label`, { body: { agent_id: agentId } }),
+    );
     this.advance();
   }
 

@@ -2,7 +2,7 @@
 
 import { api, everything } from "../api.js";
 import { h } from "../dom.js";
-import { NOTHING, bytes, count, percent, time } from "../format.js";
+import { bytes, count, NOTHING, percent, time } from "../format.js";
 import { actionButton, badge, button, card, facts } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { formDialog } from "../parts/form.js";
@@ -12,7 +12,8 @@ import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 
 export async function classifierTab({ signal, may }, room) {
-  const read = () => Promise.all([everything("/v1/classifiers", { signal }), api("GET", "/v1/config", { signal })]);
+  const read = () =>
+    Promise.all([everything("/v1/classifiers", { signal }), api("GET", "/v1/config", { signal })]);
   let found = [];
   const show = async () => {
     await load(
@@ -32,9 +33,15 @@ export async function classifierTab({ signal, may }, room) {
 
 function view(classifiers, config, { may, show }) {
   const selected = config.classifier.value;
-  const train = may("admin") ? button("Train a classifier", () => begin(config, show), { kind: "main" }) : null;
+  const train = may("admin")
+    ? button("Train a classifier", () => begin(config, show), { kind: "main" })
+    : null;
   if (!classifiers.length) {
-    return empty("There is no classifier yet", "It learns from the labels, in a minute, inside the Worker. Where it is sure it answers in under a millisecond, without a model call. Give some labels first: twenty for each agent are a beginning.", train);
+    return empty(
+      "There is no classifier yet",
+      "It learns from the labels, in a minute, inside the Worker. Where it is sure it answers in under a millisecond, without a model call. Give some labels first: twenty for each agent are a beginning.",
+      train,
+    );
   }
   const active = classifiers.find((one) => one.id === selected);
   return [
@@ -53,7 +60,9 @@ function view(classifiers, config, { may, show }) {
         train,
         selected && may("admin")
           ? actionButton("Take it away", async () => {
-              await api("POST", "/v1/models/select", { body: { model_id: null, type: "classifier", expected_active: selected } });
+              await api("POST", "/v1/models/select", {
+                body: { model_id: null, type: "classifier", expected_active: selected },
+              });
               notice("No classifier stands in front.");
               await show();
             })
@@ -64,14 +73,50 @@ function view(classifiers, config, { may, show }) {
       caption: "Trainings",
       rows: classifiers,
       columns: [
-        { head: "Classifier", heading: true, kind: "wide", cell: (one) => h("div", { class: "stack-small" }, h("span", { class: "code" }, one.id), h("span", { class: "help" }, time(one.created_at)), one.error ? h("span", { class: "fault" }, one.error) : null) },
-        { head: "State", cell: (one) => [stateBadge(one.state), underWay(one.state) ? h("div", { class: "help" }, `${one.progress.stage}, ${count(one.progress.visits)} looks at a label`) : null] },
+        {
+          head: "Classifier",
+          heading: true,
+          kind: "wide",
+          cell: (one) =>
+            h(
+              "div",
+              { class: "stack-small" },
+              h("span", { class: "code" }, one.id),
+              h("span", { class: "help" }, time(one.created_at)),
+              one.error ? h("span", { class: "fault" }, one.error) : null,
+            ),
+        },
+        {
+          head: "State",
+          cell: (one) => [
+            stateBadge(one.state),
+            underWay(one.state)
+              ? h(
+                  "div",
+                  { class: "help" },
+                  `${one.progress.stage}, ${count(one.progress.visits)} looks at a label`,
+                )
+              : null,
+          ],
+        },
         { head: "Labels", cell: (one) => count(one.labels), kind: "number" },
-        { head: "Right, of what it answers", cell: (one) => percent(one.metrics?.answered_accuracy), kind: "number" },
+        {
+          head: "Right, of what it answers",
+          cell: (one) => percent(one.metrics?.answered_accuracy),
+          kind: "number",
+        },
         { head: "Answers itself", cell: (one) => percent(one.metrics?.coverage), kind: "number" },
-        { head: "Answers unknown topics", cell: (one) => percent(one.metrics?.leak), kind: "number" },
+        {
+          head: "Answers unknown topics",
+          cell: (one) => percent(one.metrics?.leak),
+          kind: "number",
+        },
         { head: "Size", cell: (one) => bytes(one.size), kind: "number" },
-        { head: "Actions", kind: "actions", cell: (one) => (may("admin") ? actions(one, selected, show) : null) },
+        {
+          head: "Actions",
+          kind: "actions",
+          cell: (one) => (may("admin") ? actions(one, selected, show) : null),
+        },
       ],
     }),
     active?.per_agent ? agentTable(active) : null,
@@ -81,25 +126,59 @@ function view(classifiers, config, { may, show }) {
 function actions(one, selected, show) {
   const path = `/v1/classifiers/${one.id}`;
   if (underWay(one.state)) {
-    return actionButton("Cancel", async () => {
-      await api("POST", `${path}/cancel`);
-      await show();
-    }, { size: "small", label: `Cancel ${one.id}` });
+    return actionButton(
+      "Cancel",
+      async () => {
+        await api("POST", `${path}/cancel`);
+        await show();
+      },
+      { size: "small", label: `Cancel ${one.id}` },
+    );
   }
   return [
-    one.state === "succeeded" && one.id !== selected ? button("Select", () => select(one, selected, show), { size: "small", label: `Select ${one.id}` }) : null,
-    one.id === selected ? badge("selected", "good") : button("Delete", () => remove(one, path, show), { size: "small", kind: "plain", label: `Delete ${one.id}` }),
+    one.state === "succeeded" && one.id !== selected
+      ? button("Select", () => select(one, selected, show), {
+          size: "small",
+          label: `Select ${one.id}`,
+        })
+      : null,
+    one.id === selected
+      ? badge("selected", "good")
+      : button("Delete", () => remove(one, path, show), {
+          size: "small",
+          kind: "plain",
+          label: `Delete ${one.id}`,
+        }),
   ];
 }
 
 async function begin(config, show) {
   const made = await formDialog({
     title: "Train a classifier",
-    before: h("p", {}, "It learns from the labels of the training part, and finds on the validation part from where on each agent may be answered."),
+    before: h(
+      "p",
+      {},
+      "It learns from the labels of the training part, and finds on the validation part from where on each agent may be answered.",
+    ),
     action: "Train",
     fields: [
-      { name: "target", label: "Right, of what it answers", type: "number", min: 0.5, max: 0.9999, step: "any", value: config.classifier_target.value, help: "A share: 0.98 is 98 %." },
-      { name: "min_labels", label: "Labels that an agent needs to be answered", type: "number", min: 1, value: config.classifier_min_labels.value },
+      {
+        name: "target",
+        label: "Right, of what it answers",
+        type: "number",
+        min: 0.5,
+        max: 0.9999,
+        step: "any",
+        value: config.classifier_target.value,
+        help: "A share: 0.98 is 98 %.",
+      },
+      {
+        name: "min_labels",
+        label: "Labels that an agent needs to be answered",
+        type: "number",
+        min: 1,
+        value: config.classifier_min_labels.value,
+      },
     ],
     onSubmit: (body, once) => api("POST", "/v1/classifiers", { body, once }),
   });
@@ -115,11 +194,32 @@ async function select(one, selected, show) {
     body: h(
       "div",
       { class: "stack" },
-      h("p", {}, `Where it is sure it answers, without a model call: ${percent(one.metrics?.coverage)} of held-out questions, ${percent(one.metrics?.answered_accuracy)} of them rightly. Now: ${selected ?? "none"}.`),
-      h("div", { class: "check" }, gate, h("label", { for: "classifier-gate" }, "Only if it reaches the target, and answers not much less than the one before")),
+      h(
+        "p",
+        {},
+        `Where it is sure it answers, without a model call: ${percent(one.metrics?.coverage)} of held-out questions, ${percent(one.metrics?.answered_accuracy)} of them rightly. Now: ${selected ?? "none"}.`,
+      ),
+      h(
+        "div",
+        { class: "check" },
+        gate,
+        h(
+          "label",
+          { for: "classifier-gate" },
+          "Only if it reaches the target, and answers not much less than the one before",
+        ),
+      ),
     ),
     action: "Put it in front",
-    act: () => api("POST", "/v1/models/select", { body: { model_id: one.id, type: "classifier", expected_active: selected, gate: gate.checked } }),
+    act: () =>
+      api("POST", "/v1/models/select", {
+        body: {
+          model_id: one.id,
+          type: "classifier",
+          expected_active: selected,
+          gate: gate.checked,
+        },
+      }),
   });
   if (!done) return;
   notice(`${one.id} stands in front.`);
@@ -127,7 +227,13 @@ async function select(one, selected, show) {
 }
 
 async function remove(one, path, show) {
-  const done = await confirm({ title: `Delete ${one.id}?`, body: h("p", {}, "Its model and metrics are gone for good. The labels stay."), action: "Delete", danger: true, act: () => api("DELETE", path) });
+  const done = await confirm({
+    title: `Delete ${one.id}?`,
+    body: h("p", {}, "Its model and metrics are gone for good. The labels stay."),
+    action: "Delete",
+    danger: true,
+    act: () => api("DELETE", path),
+  });
   if (done) await show();
 }
 

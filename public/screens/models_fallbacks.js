@@ -11,7 +11,11 @@ export async function fallbackTab({ signal, may }, room) {
   const show = () =>
     load(
       room,
-      () => Promise.all([everything("/v1/models", { signal }), api("GET", "/v1/models/select", { signal })]),
+      () =>
+        Promise.all([
+          everything("/v1/models", { signal }),
+          api("GET", "/v1/models/select", { signal }),
+        ]),
       ([models, selection]) => orderEditor(models, selection, { may, show }),
       { signal },
     );
@@ -30,7 +34,10 @@ function orderEditor(models, selection, { may, show }) {
     notice(`${moved} is number ${to + 1} of ${order.length}.`);
   };
   const draw = (focused = null) => {
-    replace(list, order.map((id, index) => item(id, index)));
+    replace(
+      list,
+      order.map((id, index) => item(id, index)),
+    );
     replace(room, may("admin") ? controls() : null);
     if (focused !== null) list.children[focused]?.focus();
   };
@@ -64,20 +71,43 @@ function orderEditor(models, selection, { may, show }) {
         ? h(
             "span",
             { class: "row" },
-            button("↑", () => move(index, index - 1, false), { size: "small", label: `Move ${id} up`, disabled: index === 0 }),
-            button("↓", () => move(index, index + 1, false), { size: "small", label: `Move ${id} down`, disabled: index === order.length - 1 }),
-            button("Remove", () => {
-              order.splice(index, 1);
-              draw();
-            }, { size: "small", kind: "plain", label: `Remove ${id}` }),
+            button("↑", () => move(index, index - 1, false), {
+              size: "small",
+              label: `Move ${id} up`,
+              disabled: index === 0,
+            }),
+            button("↓", () => move(index, index + 1, false), {
+              size: "small",
+              label: `Move ${id} down`,
+              disabled: index === order.length - 1,
+            }),
+            button(
+              "Remove",
+              () => {
+                order.splice(index, 1);
+                draw();
+              },
+              { size: "small", kind: "plain", label: `Remove ${id}` },
+            ),
           )
         : null,
     );
     return element;
   };
   const controls = () => {
-    const others = models.filter((model) => model.status === "available" && model.type !== "classifier" && model.id !== selection.active && !order.includes(model.id));
-    const added = field({ name: "add", label: "Add a model at the end", type: "select", options: [[null, "Choose …"], ...others.map((model) => [model.id, model.id])] });
+    const others = models.filter(
+      (model) =>
+        model.status === "available" &&
+        model.type !== "classifier" &&
+        model.id !== selection.active &&
+        !order.includes(model.id),
+    );
+    const added = field({
+      name: "add",
+      label: "Add a model at the end",
+      type: "select",
+      options: [[null, "Choose …"], ...others.map((model) => [model.id, model.id])],
+    });
     added.element.addEventListener("change", () => {
       if (!added.value()) return;
       order.push(added.value());
@@ -106,8 +136,18 @@ function orderEditor(models, selection, { may, show }) {
   };
   draw();
   return [
-    h("p", {}, `Where ${selection.active} fails, these are asked in this order, within the same time budget.`),
-    order.length ? null : h("p", { class: "soft" }, "There is none: where the active model fails, the default agent answers."),
+    h(
+      "p",
+      {},
+      `Where ${selection.active} fails, these are asked in this order, within the same time budget.`,
+    ),
+    order.length
+      ? null
+      : h(
+          "p",
+          { class: "soft" },
+          "There is none: where the active model fails, the default agent answers.",
+        ),
     list,
     room,
   ];

@@ -3,8 +3,8 @@
 import { api, everything } from "../api.js";
 import { h, replace } from "../dom.js";
 import { compact, count, date, ms, percent, plural, usd } from "../format.js";
-import { button, card, figure, link, pageHead, progressBar, showError } from "../parts/controls.js";
 import { chart } from "../parts/chart.js";
+import { button, card, figure, link, pageHead, progressBar, showError } from "../parts/controls.js";
 import { LAYERS, layerSeries } from "../parts/layers.js";
 import { load } from "../parts/loading.js";
 import { SAMPLES } from "../parts/samples.js";
@@ -22,13 +22,23 @@ export async function open({ root, signal, may }) {
     root,
     pageHead("Overview", "The last 24 hours."),
     figures,
-    h("div", { class: "columns" }, card("Needs attention", attention), card("Answers by layer", today)),
+    h(
+      "div",
+      { class: "columns" },
+      card("Needs attention", attention),
+      card("Answers by layer", today),
+    ),
   );
   const show = () =>
     Promise.all([
       load(
         figures,
-        () => Promise.all([api("GET", "/v1/analytics", { signal }), api("GET", "/v1/models/select", { signal }), api("GET", "/v1/logs", { query: { limit: 1 }, signal })]),
+        () =>
+          Promise.all([
+            api("GET", "/v1/analytics", { signal }),
+            api("GET", "/v1/models/select", { signal }),
+            api("GET", "/v1/logs", { query: { limit: 1 }, signal }),
+          ]),
         ([analytics, selection, logs]) => {
           replace(today, series(analytics, signal));
           return [
@@ -49,7 +59,9 @@ function headline({ totals, counting }, selection) {
     "div",
     { class: "figures" },
     figure("Answers", compact(totals.requests), { counts: counting.requests, href: "#/analytics" }),
-    figure("Without a model call", percent(totals.without_model_rate), { counts: counting.answered_without_model }),
+    figure("Without a model call", percent(totals.without_model_rate), {
+      counts: counting.answered_without_model,
+    }),
     figure("Right, of the labelled", percent(accuracy.accuracy), {
       note: accuracy.labelled
         ? `${percent(accuracy.low)} to ${percent(accuracy.high)}, ${plural(accuracy.labelled, "answer")}`
@@ -57,12 +69,16 @@ function headline({ totals, counting }, selection) {
       counts: counting.accuracy,
     }),
     figure("Cost", usd(totals.cost_usd), {
-      note: totals.unpriced_answers ? `${plural(totals.unpriced_answers, "answer")} without a price` : null,
+      note: totals.unpriced_answers
+        ? `${plural(totals.unpriced_answers, "answer")} without a price`
+        : null,
       counts: counting.cost_usd,
     }),
     figure("95 % answered within", ms(totals.latency_ms.p95), { counts: counting.latency_ms }),
     figure("Active model", h("span", { class: "model-name" }, selection.active), {
-      note: selection.classifier ? `behind the classifier ${selection.classifier}` : "no classifier in front",
+      note: selection.classifier
+        ? `behind the classifier ${selection.classifier}`
+        : "no classifier in front",
       href: "#/models",
     }),
   );
@@ -89,7 +105,11 @@ function welcome({ may, signal, onDone }) {
   const run = async () => {
     begin.disabled = true;
     try {
-      await routeSamples((done) => replace(room, progressBar(`Routed ${done} of ${SAMPLES.length}`, done / SAMPLES.length)), signal);
+      await routeSamples(
+        (done) =>
+          replace(room, progressBar(`Routed ${done} of ${SAMPLES.length}`, done / SAMPLES.length)),
+        signal,
+      );
       await onDone();
     } catch (error) {
       begin.disabled = false;
@@ -100,8 +120,18 @@ function welcome({ may, signal, onDone }) {
     "section",
     { class: "panel welcome", "data-kind": "accent" },
     h("h2", {}, "Welcome. Nothing has been routed yet."),
-    h("p", {}, "Demonstration agents are there. Route some sample queries, and every chart has something to show; or describe your own agents first."),
-    h("div", { class: "row" }, may("route") ? begin : null, link("Describe agents", "#/agents", { size: "small" }), link("Try one query", "#/playground", { size: "small" })),
+    h(
+      "p",
+      {},
+      "Demonstration agents are there. Route some sample queries, and every chart has something to show; or describe your own agents first.",
+    ),
+    h(
+      "div",
+      { class: "row" },
+      may("route") ? begin : null,
+      link("Describe agents", "#/agents", { size: "small" }),
+      link("Try one query", "#/playground", { size: "small" }),
+    ),
     room,
   );
 }
@@ -135,7 +165,13 @@ async function findings(may, signal) {
     looks.map(([name, look]) =>
       look(signal).catch((error) => {
         if (signal.aborted || error.status === undefined) throw error;
-        return [{ kind: "warn", text: `The ${name} could not be looked at: ${error.message}`, href: null }];
+        return [
+          {
+            kind: "warn",
+            text: `The ${name} could not be looked at: ${error.message}`,
+            href: null,
+          },
+        ];
       }),
     ),
   );
@@ -166,30 +202,60 @@ async function troubledAnswers(signal) {
   const found = [];
   const failed = totals.attempts ? totals.failed_attempts / totals.attempts : 0;
   if (totals.attempts >= 20 && failed > 0.05) {
-    found.push({ kind: "bad", text: `${percent(failed)} of the tries of models failed.`, href: "#/analytics", action: "See why" });
+    found.push({
+      kind: "bad",
+      text: `${percent(failed)} of the tries of models failed.`,
+      href: "#/analytics",
+      action: "See why",
+    });
   }
   if (totals.errors) {
     const text = `${plural(totals.errors, "request")} ended in an error.`;
     found.push({ kind: "bad", text, href: "#/analytics", action: "See why" });
   }
-  if (classifier.alert) found.push({ kind: "warn", text: classifier.alert, href: "#/models/classifier", action: "Train anew" });
+  if (classifier.alert)
+    found.push({
+      kind: "warn",
+      text: classifier.alert,
+      href: "#/models/classifier",
+      action: "Train anew",
+    });
   return found;
 }
 
 async function modelsThatEnd(signal) {
-  const [models, selection] = await Promise.all([everything("/v1/models", { signal }), api("GET", "/v1/models/select", { signal })]);
+  const [models, selection] = await Promise.all([
+    everything("/v1/models", { signal }),
+    api("GET", "/v1/models/select", { signal }),
+  ]);
   const used = new Set([selection.active, ...selection.fallbacks]);
   const horizon = Date.now() + SOON_DAYS * 86_400_000;
   const found = [];
   for (const model of models) {
-    if (model.suspended && model.active) found.push({ kind: "warn", text: model.suspended, href: "#/models/classifier", action: "Train anew" });
+    if (model.suspended && model.active)
+      found.push({
+        kind: "warn",
+        text: model.suspended,
+        href: "#/models/classifier",
+        action: "Train anew",
+      });
     if (!used.has(model.id)) continue;
     if (model.status !== "available") {
-      found.push({ kind: "bad", text: `${model.id} is selected and ${model.status.replace("_", " ")}.`, href: "#/models", action: "Select another" });
+      found.push({
+        kind: "bad",
+        text: `${model.id} is selected and ${model.status.replace("_", " ")}.`,
+        href: "#/models",
+        action: "Select another",
+      });
     }
     const end = model.planned_deprecation_date;
     if (end && Date.parse(end) < horizon) {
-      found.push({ kind: "warn", text: `${model.id} ends on ${date(end)}.`, href: "#/models", action: "Select another" });
+      found.push({
+        kind: "warn",
+        text: `${model.id} ends on ${date(end)}.`,
+        href: "#/models",
+        action: "Select another",
+      });
     }
   }
   return found;
@@ -205,7 +271,12 @@ async function failedAdapters(signal) {
       href: address(["adapters", lora.id]),
       action: "See why",
     }));
-  const drift = (page.drift ?? []).map(({ message }) => ({ kind: "warn", text: message, href: "#/adapters", action: "Look" }));
+  const drift = (page.drift ?? []).map(({ message }) => ({
+    kind: "warn",
+    text: message,
+    href: "#/adapters",
+    action: "Look",
+  }));
   return [...failed, ...drift];
 }
 

@@ -4,7 +4,14 @@ import { api, everything } from "../api.js";
 import { h, replace } from "../dom.js";
 import { agentName, agentOptions, NO_AGENT, readAgents } from "../parts/agents.js";
 import { actionButton, badge, card, link, pageHead } from "../parts/controls.js";
-import { alternatives, attemptsTable, classifierFacts, decisionFacts, prompt, timing } from "../parts/decision.js";
+import {
+  alternatives,
+  attemptsTable,
+  classifierFacts,
+  decisionFacts,
+  prompt,
+  timing,
+} from "../parts/decision.js";
 import { field } from "../parts/form.js";
 import { empty, errorPanel, load, spinner } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
@@ -15,10 +22,17 @@ const MOST_MODELS = 4;
 
 export async function open({ root, query, signal, may }) {
   const room = h("div", {});
-  replace(root, pageHead("Playground", "Ask as a user would, and see how the decision comes about."), room);
+  replace(
+    root,
+    pageHead("Playground", "Ask as a user would, and see how the decision comes about."),
+    room,
+  );
   await load(
     room,
-    () => (may("read") ? Promise.all([readAgents(signal), everything("/v1/models", { signal })]) : [[], []]),
+    () =>
+      may("read")
+        ? Promise.all([readAgents(signal), everything("/v1/models", { signal })])
+        : [[], []],
     ([agents, models]) => bench(agents, models, query, signal, may),
     { signal },
   );
@@ -26,14 +40,49 @@ export async function open({ root, query, signal, may }) {
 
 function bench(agents, models, query, signal, may) {
   const results = h("div", { class: "columns", "aria-live": "polite" });
-  const askable = models.filter((model) => model.status === "available" && model.type !== "classifier");
-  const text = field({ name: "query", label: "Query", type: "textarea", rows: 3, required: true, maxlength: 8000, value: query.get("q") ?? "My VPN does not connect" });
-  const compared = field({ name: "models", label: "Ask these models instead of the whole router, side by side (four at most)", type: "checks", options: askable.map((model) => [model.id, model.id]) });
-  const candidates = field({ name: "candidates", label: "Only these agents", type: "checks", options: agents.filter((agent) => agent.enabled).map((agent) => [agent.id, agent.name]) });
+  const askable = models.filter(
+    (model) => model.status === "available" && model.type !== "classifier",
+  );
+  const text = field({
+    name: "query",
+    label: "Query",
+    type: "textarea",
+    rows: 3,
+    required: true,
+    maxlength: 8000,
+    value: query.get("q") ?? "My VPN does not connect",
+  });
+  const compared = field({
+    name: "models",
+    label: "Ask these models instead of the whole router, side by side (four at most)",
+    type: "checks",
+    options: askable.map((model) => [model.id, model.id]),
+  });
+  const candidates = field({
+    name: "candidates",
+    label: "Only these agents",
+    type: "checks",
+    options: agents.filter((agent) => agent.enabled).map((agent) => [agent.id, agent.name]),
+  });
   const cache = field({ name: "cache", label: "Use kept answers", type: "checkbox", value: true });
-  const fallback = field({ name: "fallback", label: "Let fallbacks and the default agent stand in", type: "checkbox", value: true });
+  const fallback = field({
+    name: "fallback",
+    label: "Let fallbacks and the default agent stand in",
+    type: "checkbox",
+    value: true,
+  });
   const submit = h("button", { class: "button", "data-kind": "main" }, "Route");
-  const another = h("button", { class: "button", type: "button", onclick: () => (text.element.querySelector("textarea").value = SAMPLES[Math.floor(Math.random() * SAMPLES.length)]) }, "Another example");
+  const another = h(
+    "button",
+    {
+      class: "button",
+      type: "button",
+      onclick: () =>
+        (text.element.querySelector("textarea").value =
+          SAMPLES[Math.floor(Math.random() * SAMPLES.length)]),
+    },
+    "Another example",
+  );
   const run = async () => {
     text.show(null);
     if (text.value() === null) {
@@ -50,12 +99,21 @@ function bench(agents, models, query, signal, may) {
     noteState(["playground"], { q: text.value() });
     submit.disabled = true;
     submit.setAttribute("aria-busy", "true");
-    const body = { query: text.value(), cache: cache.value(), fallback: fallback.value(), explain: true };
+    const body = {
+      query: text.value(),
+      cache: cache.value(),
+      fallback: fallback.value(),
+      explain: true,
+    };
     if (candidates.value().length) body.candidates = candidates.value();
     const wanted = chosen.length ? chosen : [null];
     const rooms = wanted.map((model) => card(model ?? null, spinner("Routing …")));
     replace(results, rooms);
-    await Promise.all(wanted.map((model, index) => ask(rooms[index], model === null ? body : { ...body, model }, model)));
+    await Promise.all(
+      wanted.map((model, index) =>
+        ask(rooms[index], model === null ? body : { ...body, model }, model),
+      ),
+    );
     submit.disabled = false;
     submit.removeAttribute("aria-busy");
   };
@@ -65,7 +123,11 @@ function bench(agents, models, query, signal, may) {
     } catch (error) {
       if (error.name === "AbortError") return;
       if (error.param === "query") text.show(error.message);
-      replace(place, model ? h("h2", {}, model) : null, errorPanel(error, () => ask(place, body, model)));
+      replace(
+        place,
+        model ? h("h2", {}, model) : null,
+        errorPanel(error, () => ask(place, body, model)),
+      );
     }
   };
   const form = h(
@@ -78,10 +140,29 @@ function bench(agents, models, query, signal, may) {
       },
     },
     text.element,
-    h("details", {}, h("summary", {}, "Compare models, narrow the agents"), h("div", { class: "stack" }, askable.length ? compared.element : null, agents.length ? candidates.element : null, cache.element, fallback.element)),
+    h(
+      "details",
+      {},
+      h("summary", {}, "Compare models, narrow the agents"),
+      h(
+        "div",
+        { class: "stack" },
+        askable.length ? compared.element : null,
+        agents.length ? candidates.element : null,
+        cache.element,
+        fallback.element,
+      ),
+    ),
     h("div", { class: "row" }, submit, another),
   );
-  const nothingYet = agents.length || !may("read") ? null : empty("There is no agent yet", "Describe one first, so that there is somebody to route to.", link("Describe agents", "#/agents", { size: "" }));
+  const nothingYet =
+    agents.length || !may("read")
+      ? null
+      : empty(
+          "There is no agent yet",
+          "Describe one first, so that there is somebody to route to.",
+          link("Describe agents", "#/agents", { size: "" }),
+        );
   return h("div", { class: "stack" }, nothingYet, form, results);
 }
 
@@ -91,17 +172,43 @@ function view(decision, agents, may, model) {
     "div",
     { class: "stack" },
     model ? h("h2", { class: "wrap" }, model) : null,
-    h("div", {}, h("p", { class: "help" }, "Answers"), h("p", { class: "answer" }, decision.agent.name), decision.agent.endpoint ? h("p", { class: "help wrap" }, `${decision.agent.protocol} at ${decision.agent.endpoint}`) : null),
-    decision.attempts.some((attempt) => attempt.engine === "stand-in") ? h("p", { class: "help" }, badge("stand-in", "warn"), " answered by this machine's stand-in for Workers AI, not by a model.") : null,
+    h(
+      "div",
+      {},
+      h("p", { class: "help" }, "Answers"),
+      h("p", { class: "answer" }, decision.agent.name),
+      decision.agent.endpoint
+        ? h("p", { class: "help wrap" }, `${decision.agent.protocol} at ${decision.agent.endpoint}`)
+        : null,
+    ),
+    decision.attempts.some((attempt) => attempt.engine === "stand-in")
+      ? h(
+          "p",
+          { class: "help" },
+          badge("stand-in", "warn"),
+          " answered by this machine's stand-in for Workers AI, not by a model.",
+        )
+      : null,
     decisionFacts(decision),
     alternatives(decision),
-    classifierFacts(decision) ?? h("p", { class: "help" }, `Classifier ${explanation.classifier ?? "not asked"}.`),
+    classifierFacts(decision) ??
+      h("p", { class: "help" }, `Classifier ${explanation.classifier ?? "not asked"}.`),
     h("h3", {}, "Where the time went"),
     timing(decision),
     feedback(decision, agents, may),
     h("details", {}, h("summary", {}, "Attempts"), attemptsTable(decision.attempts)),
-    h("details", {}, h("summary", {}, "The prompt"), h("div", { class: "stack" }, prompt(explanation.messages))),
-    h("details", {}, h("summary", {}, "The whole decision"), h("pre", { tabindex: "0" }, JSON.stringify(decision, null, 2))),
+    h(
+      "details",
+      {},
+      h("summary", {}, "The prompt"),
+      h("div", { class: "stack" }, prompt(explanation.messages)),
+    ),
+    h(
+      "details",
+      {},
+      h("summary", {}, "The whole decision"),
+      h("pre", { tabindex: "0" }, JSON.stringify(decision, null, 2)),
+    ),
     may("read") ? h("a", { href: address(["logs", decision.id]) }, "Its entry in the logs") : null,
   );
 }
@@ -111,9 +218,24 @@ function feedback(decision, agents, may) {
     await api("POST", "/v1/feedback", { body: { decision_id: decision.id, value } });
     notice("Thank you. It is noted, and the question comes up for labelling.");
   };
-  const row = h("div", { class: "row" }, h("span", {}, "Was it right?"), actionButton("Yes", () => send("up"), { size: "small", label: "The answer was right" }), actionButton("No", () => send("down"), { size: "small", label: "The answer was wrong" }));
+  const row = h(
+    "div",
+    { class: "row" },
+    h("span", {}, "Was it right?"),
+    actionButton("Yes", () => send("up"), { size: "small", label: "The answer was right" }),
+    actionButton("No", () => send("down"), { size: "small", label: "The answer was wrong" }),
+  );
   if (!may("label")) return row;
-  const choice = field({ name: "label", label: "The right agent", type: "select", value: decision.agent.id, options: agentOptions(agents.filter((agent) => agent.enabled), [NO_AGENT, "No agent fits"]) });
+  const choice = field({
+    name: "label",
+    label: "The right agent",
+    type: "select",
+    value: decision.agent.id,
+    options: agentOptions(
+      agents.filter((agent) => agent.enabled),
+      [NO_AGENT, "No agent fits"],
+    ),
+  });
   const save = actionButton(
     "Save as label",
     async () => {
@@ -123,5 +245,10 @@ function feedback(decision, agents, may) {
     },
     { size: "small" },
   );
-  return h("div", { class: "stack-small" }, row, h("div", { class: "filters" }, choice.element, save));
+  return h(
+    "div",
+    { class: "stack-small" },
+    row,
+    h("div", { class: "filters" }, choice.element, save),
+  );
 }

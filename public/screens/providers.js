@@ -2,7 +2,7 @@
 
 import { api, everything } from "../api.js";
 import { h, replace } from "../dom.js";
-import { NOTHING, count } from "../format.js";
+import { count, NOTHING } from "../format.js";
 import { badge, button, pageHead } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { formDialog } from "../parts/form.js";
@@ -10,29 +10,78 @@ import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 
-const KINDS = ["workers-ai", "openai", "anthropic", "groq", "openai-compatible"].map((kind) => [kind, kind]);
+const KINDS = ["workers-ai", "openai", "anthropic", "groq", "openai-compatible"].map((kind) => [
+  kind,
+  kind,
+]);
 
 export async function open({ root, signal }) {
   const body = h("div", {});
-  const show = () => load(body, () => everything("/v1/providers", { signal }), (providers) => view(providers, show), { signal, keep: true });
-  replace(root, pageHead("Providers", "Models of other vendors, asked through AI Gateway. Only the names of secrets are kept here, never a key.", button("Add a provider", () => edit(null, show), { kind: "main" })), body);
+  const show = () =>
+    load(
+      body,
+      () => everything("/v1/providers", { signal }),
+      (providers) => view(providers, show),
+      { signal, keep: true },
+    );
+  replace(
+    root,
+    pageHead(
+      "Providers",
+      "Models of other vendors, asked through AI Gateway. Only the names of secrets are kept here, never a key.",
+      button("Add a provider", () => edit(null, show), { kind: "main" }),
+    ),
+    body,
+  );
   await show();
 }
 
 function view(providers, show) {
-  if (!providers.length) return empty("Only Workers AI is asked", "Add a provider, and its models stand in the list of models: to be selected, or as fallbacks.", button("Add a provider", () => edit(null, show), { kind: "main" }));
+  if (!providers.length)
+    return empty(
+      "Only Workers AI is asked",
+      "Add a provider, and its models stand in the list of models: to be selected, or as fallbacks.",
+      button("Add a provider", () => edit(null, show), { kind: "main" }),
+    );
   return table({
     caption: "Providers",
     hideCaption: true,
     rows: providers,
     columns: [
-      { head: "Provider", heading: true, cell: (one) => h("div", { class: "row" }, one.id, one.enabled ? null : badge("disabled", "warn")) },
+      {
+        head: "Provider",
+        heading: true,
+        cell: (one) =>
+          h("div", { class: "row" }, one.id, one.enabled ? null : badge("disabled", "warn")),
+      },
       { head: "Kind", cell: (one) => one.kind },
       { head: "Address", cell: (one) => one.base_url ?? NOTHING, kind: "wide" },
-      { head: "Secret", cell: (one) => (one.secret ? h("div", { class: "row" }, h("code", {}, one.secret), badge(one.secret_set ? "set" : "not set", one.secret_set ? "good" : "bad")) : NOTHING) },
+      {
+        head: "Secret",
+        cell: (one) =>
+          one.secret
+            ? h(
+                "div",
+                { class: "row" },
+                h("code", {}, one.secret),
+                badge(one.secret_set ? "set" : "not set", one.secret_set ? "good" : "bad"),
+              )
+            : NOTHING,
+      },
       { head: "Models", cell: (one) => one.models.join(", ") || NOTHING, kind: "wide" },
       { head: "Priority", cell: (one) => count(one.priority), kind: "number" },
-      { head: "Actions", kind: "actions", cell: (one) => [button("Edit", () => edit(one, show), { size: "small", label: `Edit ${one.id}` }), button("Delete", () => remove(one, show), { size: "small", kind: "plain", label: `Delete ${one.id}` })] },
+      {
+        head: "Actions",
+        kind: "actions",
+        cell: (one) => [
+          button("Edit", () => edit(one, show), { size: "small", label: `Edit ${one.id}` }),
+          button("Delete", () => remove(one, show), {
+            size: "small",
+            kind: "plain",
+            label: `Delete ${one.id}`,
+          }),
+        ],
+      },
     ],
   });
 }
@@ -44,16 +93,50 @@ async function edit(provider, show) {
       ...(provider
         ? []
         : [
-            { name: "id", label: "Id", required: true, maxlength: 64, help: "Small letters, digits, - and _. Its models are called ID/MODEL." },
+            {
+              name: "id",
+              label: "Id",
+              required: true,
+              maxlength: 64,
+              help: "Small letters, digits, - and _. Its models are called ID/MODEL.",
+            },
             { name: "kind", label: "Kind", type: "select", value: "openai", options: KINDS },
           ]),
-      { name: "base_url", label: "Address", value: provider?.base_url, placeholder: "https://…", help: "Only where it is not the vendor's usual one; an openai-compatible provider needs it." },
-      { name: "secret", label: "Name of the secret with its key", value: provider?.secret, placeholder: "OPENAI_API_KEY", help: "Set it with npx wrangler secret put NAME. Never type a key here." },
-      { name: "models", label: "Models, one a line", type: "lines", rows: 4, value: provider?.models },
-      { name: "priority", label: "Priority: lower ones are asked first", type: "number", min: 0, max: 1000, value: provider?.priority ?? 100 },
+      {
+        name: "base_url",
+        label: "Address",
+        value: provider?.base_url,
+        placeholder: "https://…",
+        help: "Only where it is not the vendor's usual one; an openai-compatible provider needs it.",
+      },
+      {
+        name: "secret",
+        label: "Name of the secret with its key",
+        value: provider?.secret,
+        placeholder: "OPENAI_API_KEY",
+        help: "Set it with npx wrangler secret put NAME. Never type a key here.",
+      },
+      {
+        name: "models",
+        label: "Models, one a line",
+        type: "lines",
+        rows: 4,
+        value: provider?.models,
+      },
+      {
+        name: "priority",
+        label: "Priority: lower ones are asked first",
+        type: "number",
+        min: 0,
+        max: 1000,
+        value: provider?.priority ?? 100,
+      },
       { name: "enabled", label: "Enabled", type: "checkbox", value: provider?.enabled ?? true },
     ],
-    onSubmit: (body, once) => (provider ? api("PATCH", `/v1/providers/${provider.id}`, { body }) : api("POST", "/v1/providers", { body, once })),
+    onSubmit: (body, once) =>
+      provider
+        ? api("PATCH", `/v1/providers/${provider.id}`, { body })
+        : api("POST", "/v1/providers", { body, once }),
   });
   if (!saved) return;
   notice(`${saved.id} is saved.`);
@@ -61,7 +144,13 @@ async function edit(provider, show) {
 }
 
 async function remove(provider, show) {
-  const done = await confirm({ title: `Delete ${provider.id}?`, body: h("p", {}, "Its models are asked no more."), action: "Delete", danger: true, act: () => api("DELETE", `/v1/providers/${provider.id}`) });
+  const done = await confirm({
+    title: `Delete ${provider.id}?`,
+    body: h("p", {}, "Its models are asked no more."),
+    action: "Delete",
+    danger: true,
+    act: () => api("DELETE", `/v1/providers/${provider.id}`),
+  });
   if (!done) return;
   notice(`${provider.id} is deleted.`);
   await show();

@@ -7,45 +7,142 @@ import { field } from "../parts/form.js";
 import { errorPanel, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 
-const SOURCES = { stored: ["set here", "accent"], var: ["wrangler.toml", undefined], default: ["default", undefined] };
+const SOURCES = {
+  stored: ["set here", "accent"],
+  var: ["wrangler.toml", undefined],
+  default: ["default", undefined],
+};
 /** Models are selected elsewhere. By group: name, label, and what it takes. */
 const GROUPS = [
-  ["Routing", [
-    ["confidence_threshold", "Least confidence of an answer", { type: "number", min: 0, max: 1, step: "any", help: "Below it the default agent answers." }],
-    ["time_budget_ms", "Time for a decision, in ms", { type: "number", min: 100, max: 60000, help: "For the active model and all its fallbacks together." }],
-    ["max_retries", "Tries more of one model", { type: "number", min: 0, max: 4, help: "Where its error may pass." }],
-    ["chat_timeout_ms", "Time for a chat's answer, in ms", { type: "number", min: 100, max: 300000, help: "Of a stream: for its first part." }],
-    ["cache_ttl_seconds", "Answers are kept, in seconds", { type: "number", min: 60, max: 2592000 }],
-  ]],
-  ["What is stored", [
-    ["log_queries", "Keep the queries' texts in the logs", { type: "checkbox", help: "Without them nothing can be labelled or searched." }],
-    ["redact_personal_data", "Blank out e-mail addresses, phone and card numbers", { type: "checkbox" }],
-    ["retention_days", "Logs are kept, in days", { type: "number", min: 1, max: 3650 }],
-  ]],
-  ["Classifier", [
-    ["classifier_target", "Right, of what it answers", { type: "number", min: 0.5, max: 0.9999, step: "any", help: "A share: 0.98 is 98 %." }],
-    ["classifier_min_labels", "Labels that an agent needs to be answered", { type: "number", min: 1, max: 10000 }],
-    ["classifier_shadow_share", "Share of the answers that is checked", { type: "number", min: 0, max: 1, step: "any", help: "By the layer that did not give them." }],
-    ["retrain_after_labels", "New labels after which it is trained anew", { type: "number", min: 1, max: 1000000, help: "Empty: never by itself." }],
-  ]],
-  ["Gate and promotion", [
-    ["gate_min_labels", "Held-out labels that the gate wants", { type: "number", min: 1, max: 1000000 }],
-    ["gate_alpha", "Level at which a model counts as worse", { type: "number", min: 0, max: 0.5, step: "any" }],
-    ["auto_promote", "Select a candidate by itself once it is better", { type: "checkbox" }],
-    ["auto_rollback", "Take that back where it turns out worse", { type: "checkbox" }],
-  ]],
+  [
+    "Routing",
+    [
+      [
+        "confidence_threshold",
+        "Least confidence of an answer",
+        {
+          type: "number",
+          min: 0,
+          max: 1,
+          step: "any",
+          help: "Below it the default agent answers.",
+        },
+      ],
+      [
+        "time_budget_ms",
+        "Time for a decision, in ms",
+        {
+          type: "number",
+          min: 100,
+          max: 60000,
+          help: "For the active model and all its fallbacks together.",
+        },
+      ],
+      [
+        "max_retries",
+        "Tries more of one model",
+        { type: "number", min: 0, max: 4, help: "Where its error may pass." },
+      ],
+      [
+        "chat_timeout_ms",
+        "Time for a chat's answer, in ms",
+        { type: "number", min: 100, max: 300000, help: "Of a stream: for its first part." },
+      ],
+      [
+        "cache_ttl_seconds",
+        "Answers are kept, in seconds",
+        { type: "number", min: 60, max: 2592000 },
+      ],
+    ],
+  ],
+  [
+    "What is stored",
+    [
+      [
+        "log_queries",
+        "Keep the queries' texts in the logs",
+        { type: "checkbox", help: "Without them nothing can be labelled or searched." },
+      ],
+      [
+        "redact_personal_data",
+        "Blank out e-mail addresses, phone and card numbers",
+        { type: "checkbox" },
+      ],
+      ["retention_days", "Logs are kept, in days", { type: "number", min: 1, max: 3650 }],
+    ],
+  ],
+  [
+    "Classifier",
+    [
+      [
+        "classifier_target",
+        "Right, of what it answers",
+        { type: "number", min: 0.5, max: 0.9999, step: "any", help: "A share: 0.98 is 98 %." },
+      ],
+      [
+        "classifier_min_labels",
+        "Labels that an agent needs to be answered",
+        { type: "number", min: 1, max: 10000 },
+      ],
+      [
+        "classifier_shadow_share",
+        "Share of the answers that is checked",
+        {
+          type: "number",
+          min: 0,
+          max: 1,
+          step: "any",
+          help: "By the layer that did not give them.",
+        },
+      ],
+      [
+        "retrain_after_labels",
+        "New labels after which it is trained anew",
+        { type: "number", min: 1, max: 1000000, help: "Empty: never by itself." },
+      ],
+    ],
+  ],
+  [
+    "Gate and promotion",
+    [
+      [
+        "gate_min_labels",
+        "Held-out labels that the gate wants",
+        { type: "number", min: 1, max: 1000000 },
+      ],
+      [
+        "gate_alpha",
+        "Level at which a model counts as worse",
+        { type: "number", min: 0, max: 0.5, step: "any" },
+      ],
+      ["auto_promote", "Select a candidate by itself once it is better", { type: "checkbox" }],
+      ["auto_rollback", "Take that back where it turns out worse", { type: "checkbox" }],
+    ],
+  ],
 ];
 
 export async function open({ root, signal, may }) {
   const body = h("div", { class: "stack" });
-  replace(root, pageHead("Settings", "What is set here wins over wrangler.toml, from the next request on."), body);
-  const show = () => load(body, () => api("GET", "/v1/config", { signal }), (config) => GROUPS.map(([title, settings]) => group(title, settings, config, may, show)), { signal, keep: true });
+  replace(
+    root,
+    pageHead("Settings", "What is set here wins over wrangler.toml, from the next request on."),
+    body,
+  );
+  const show = () =>
+    load(
+      body,
+      () => api("GET", "/v1/config", { signal }),
+      (config) => GROUPS.map(([title, settings]) => group(title, settings, config, may, show)),
+      { signal, keep: true },
+    );
   await show();
 }
 
 function group(title, settings, config, may, show) {
   const fault = h("div", {});
-  const fields = settings.map(([name, label, spec]) => field({ ...spec, name, label, value: config[name].value, disabled: !may("admin") }));
+  const fields = settings.map(([name, label, spec]) =>
+    field({ ...spec, name, label, value: config[name].value, disabled: !may("admin") }),
+  );
   const rows = fields.map((each) => {
     const { source } = config[each.spec.name];
     const [text, kind] = SOURCES[source];
@@ -58,11 +155,15 @@ function group(title, settings, config, may, show) {
         { class: "row" },
         badge(text, kind),
         source === "stored" && may("admin")
-          ? actionButton("Reset", async () => {
-              await api("PATCH", "/v1/config", { body: { [each.spec.name]: null } });
-              notice(`“${each.spec.label}” is as it was.`);
-              await show();
-            }, { size: "small", kind: "plain", label: `Reset ${each.spec.label}` })
+          ? actionButton(
+              "Reset",
+              async () => {
+                await api("PATCH", "/v1/config", { body: { [each.spec.name]: null } });
+                notice(`“${each.spec.label}” is as it was.`);
+                await show();
+              },
+              { size: "small", kind: "plain", label: `Reset ${each.spec.label}` },
+            )
           : null,
       ),
     );
@@ -71,8 +172,12 @@ function group(title, settings, config, may, show) {
   const submit = async (event) => {
     event.preventDefault();
     replace(fault);
-    fields.forEach((each) => each.show(null));
-    const body = Object.fromEntries(fields.map((each) => [each.spec.name, each.value()]).filter(([name, value]) => value !== config[name].value));
+    for (const each of fields) each.show(null);
+    const body = Object.fromEntries(
+      fields
+        .map((each) => [each.spec.name, each.value()])
+        .filter(([name, value]) => value !== config[name].value),
+    );
     if (!Object.keys(body).length) {
       notice("Nothing was changed.");
       return;
@@ -92,5 +197,14 @@ function group(title, settings, config, may, show) {
       save.disabled = false;
     }
   };
-  return card(title, h("form", { class: "form", novalidate: true, onsubmit: submit }, rows, fault, may("admin") ? h("div", { class: "form-actions" }, save) : null));
+  return card(
+    title,
+    h(
+      "form",
+      { class: "form", novalidate: true, onsubmit: submit },
+      rows,
+      fault,
+      may("admin") ? h("div", { class: "form-actions" }, save) : null,
+    ),
+  );
 }

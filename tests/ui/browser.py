@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from playwright.sync_api import Browser, sync_playwright
 
@@ -30,7 +31,7 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def _options() -> dict[str, object]:
+def _options() -> dict[str, Any]:
     named = os.environ.get("CHROME")
     if named:
         return {"executable_path": named, "args": ["--no-sandbox"]}
@@ -42,5 +43,10 @@ def _options() -> dict[str, object]:
     return {
         "executable_path": str(CHROMIUM),
         "args": ["--no-sandbox", "--no-zygote", "--disable-gpu"],
-        "env": {**os.environ, "LD_LIBRARY_PATH": libraries, "FONTCONFIG_FILE": str(fonts), "LANG": "en_US.UTF-8"},
+        "env": {
+            **os.environ,
+            "LD_LIBRARY_PATH": libraries,
+            "FONTCONFIG_FILE": str(fonts),
+            "LANG": "en_US.UTF-8",
+        },
     }

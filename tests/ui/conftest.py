@@ -41,6 +41,15 @@ def api(product: LocalProduct) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture
+def desk(product: LocalProduct) -> Iterator[httpx.Client]:
+    """The control API of local/, which stands for Cloudflare; well-behaved again after the test."""
+    assert product.local_ai_url is not None
+    with httpx.Client(base_url=product.local_ai_url, timeout=30) as desk:
+        yield desk
+        desk.delete("/_local/faults").raise_for_status()
+
+
 @pytest.fixture(scope="package")
 def furnished(
     api: httpx.Client, product: LocalProduct, tmp_path_factory: pytest.TempPathFactory
@@ -138,6 +147,4 @@ def go(page: Page) -> Callable[[str], None]:
 def settled(page: Page) -> None:
     """Nothing is loading any more."""
     page.locator("#main h1").first.wait_for()
-    page.wait_for_function(
-        "() => !document.querySelector('#main [aria-busy], #main .loading')"
-    )
+    page.wait_for_function("() => !document.querySelector('#main [aria-busy], #main .loading')")

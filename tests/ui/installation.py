@@ -19,6 +19,9 @@ QUESTIONS = {
     "facilities": "The heating and the badge reader of meeting room {} are broken",
     "legal": "Please review contract {} and its NDA",
 }
+# Topics that no agent is for: a classifier learns from them what it does not know.
+_NOBODYS = "Who won the {} match on planet {} against the {} of history"
+_WORDS = ("chess", "opera", "volcano", "penguin", "galaxy", "poem", "castle", "lemon")
 _ASKED = (
     "My VPN does not connect",
     "How many vacation days do I have left?",
@@ -37,6 +40,8 @@ def furnish(api: httpx.Client, folder: Path) -> None:
     feedback = {"decision_id": decision.json()["id"], "value": "up", "comment": "Thank you"}
     api.post("/v1/feedback", json=feedback).raise_for_status()
     label(api, each=40)
+    nobodys = [_NOBODYS.format(word, number, word[::-1]) for word in _WORDS for number in range(9)]
+    import_lines(api, [json.dumps({"query": query, "agent": "none"}) for query in nobodys])
     api.put(
         f"/v1/logs/{decision.json()['id']}/label", json={"agent_id": "it_support"}
     ).raise_for_status()
@@ -65,6 +70,10 @@ def label(api: httpx.Client, *, each: int, part: str | None = None) -> None:
         queries = [text.format(number) for number in range(each * 12)]
         wanted = [query for query in queries if part is None or split_of(query) == part]
         lines += [json.dumps({"query": query, "agent": agent}) for query in wanted[:each]]
+    import_lines(api, lines)
+
+
+def import_lines(api: httpx.Client, lines: list[str]) -> None:
     api.post("/v1/datasets/import", content="\n".join(lines).encode()).raise_for_status()
 
 

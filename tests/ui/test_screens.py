@@ -1,6 +1,5 @@
 """Every screen in both themes and at both widths: no fault of WCAG, nothing cut off, a picture."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +66,13 @@ def violations(page: Page) -> list[str]:
 def places(furnished: httpx.Client) -> dict[str, str]:
     """The newest of what a screen can show one of."""
     nouns = {"log": "logs", "evaluation": "evaluations", "lora": "loras"}
-    return {one: furnished.get(f"/v1/{many}").json()["data"][0]["id"] for one, many in nouns.items()}
+    return {
+        one: furnished.get(f"/v1/{many}").json()["data"][0]["id"] for one, many in nouns.items()
+    }
 
 
 @pytest.fixture(scope="module", params=[("light", 1440), ("dark", 1440), ("light", 360)], ids=str)
-def visitor(
-    request: pytest.FixtureRequest, browser: Browser, product: LocalProduct
-) -> Any:
+def visitor(request: pytest.FixtureRequest, browser: Browser, product: LocalProduct) -> Any:
     theme, width = request.param
     context = browser.new_context(
         base_url=product.base_url,
@@ -112,7 +111,9 @@ def test_a_dialog(visitor: Page, places: dict[str, str], screen: str, button: st
     assert violations(visitor) == []
     visitor.keyboard.press("Escape")
     dialog.wait_for(state="detached")
-    focused = visitor.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent")
+    focused = visitor.evaluate(
+        "document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent"
+    )
     assert focused == button, "the focus is back where it was"
 
 
@@ -129,7 +130,7 @@ def test_signing_in(browser: Browser, product: LocalProduct) -> None:
         context = browser.new_context(
             base_url=product.base_url,
             locale="en-US",
-            color_scheme=theme,  # type: ignore[arg-type]
+            color_scheme=theme,
             viewport={"width": 1440, "height": 900},
         )
         page = context.new_page()

@@ -79,9 +79,7 @@ await whole();
 await stream();
 await tool();
 await models();
-await failing("not found", () =>
-  completions.create({ model: "gpt-4", messages: [user("hello")] }),
-);
+await failing("not found", () => completions.create({ model: "gpt-4", messages: [user("hello")] }));
 await failing("bad request", () =>
   completions.create({ model: "auto", messages: [{ role: "robot", content: "beep" }] }),
 );

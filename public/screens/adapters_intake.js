@@ -1,0 +1,222 @@
+// Adapters on their way in: the files, the pre-flight line by line, the upload.
+
+import { api, upload } from "../api.js";
+import { h, newId, replace } from "../dom.js";
+import { bytes, plural } from "../format.js";
+import { actionButton, button, card, progressBar } from "../parts/controls.js";
+import { field, formDialog } from "../parts/form.js";
+import { errorPanel, load } from "../parts/loading.js";
+import { notice } from "../parts/notice.js";
+import { go } from "../router.js";
+import { checkList } from "./adapters_one.js";
+
+const CONFIG = "adapter_config.json";
+
+const WEIGHTS = "adapter_model.safetensors";
+
+export function intakeForm(models, signal) {
+  const bases = models
+    .filter((model) => model.type === "base" && model.supports_lora)
+    .map((model) => [model.id, model.id]);
+  const files = new Map();
+  const base = field({
+    name: "base_model",
+    label: "Base model that it was trained on",
+    type: "select",
+    options: bases,
+  });
+  const name = field({
+    name: "name",
+    label: "Name",
+    required: true,
+    maxlength: 100,
+    help: "Letters, digits, dots, hyphens: it becomes the model's name.",
+  });
+  const report = h("div", { "aria-live": "polite" });
+  const chosen = h("p", { class: "help" }, `${CONFIG} and ${WEIGHTS}`);
+  const input = h("input", {
+    type: "file",
+    id: newId("files"),
+    multiple: true,
+    class: "hidden-text",
+    onchange: () => take(input.files),
+  });
+  const drop = h(
+    "div",
+    {
+      class: "drop",
+      ondragover: (event) => {
+        event.preventDefault();
+        drop.dataset.over = "true";
+      },
+      ondragleave: () => delete drop.dataset.over,
+      ondrop: (event) => {
+        event.preventDefault();
+        delete drop.dataset.over;
+        take(event.dataTransfer.files);
+      },
+    },
+    h(
+      "label",
+      { for: input.id, class: "strong" },
+      "Drop the adapter's two files here, or choose them",
+    ),
+    chosen,
+    input,
+    button("Choose files", () => input.click(), { size: "small" }),
+  );
+  const start = actionButton("Upload", () => send(), { kind: "main", disabled: true });
+  const formData = () => {
+    const form = new FormData();
+    form.append("name", name.value() ?? "unnamed");
+    form.append("base_model", base.value());
+    for (const [fileName, file] of files) form.append(fileName, file, fileName);
+    return form;
+  };
+  const take = async (given) => {
+    for (const file of given) {
+      if (file.name === CONFIG || file.name === WEIGHTS) files.set(file.name, file);
+      else notice(`${file.name} is not needed: an adapter is ${CONFIG} and ${WEIGHTS}.`);
+    }
+    replace(
+      chosen,
+      [...files.values()].map((file) => `${file.name} (${bytes(file.size)})`).join(" · ") ||
+        `${CONFIG} and ${WEIGHTS}`,
+    );
+    await preflight();
+  };
+  const preflight = async () => {
+    start.disabled = true;
+    if (files.size < 2) {
+      replace(
+        report,
+        files.size
+          ? h(
+              "p",
+              { class: "help" },
+              `${[CONFIG, WEIGHTS].find((one) => !files.has(one))} is still missing.`,
+            )
+          : null,
+      );
+      return;
+    }
+    await load(
+      report,
+      () =>
+        upload("/v1/loras/preflight", formData(), {
+          signal,
+          onProgress: (share) => replace(report, progressBar("Checking the files", share)),
+        }),
+      (found) => {
+        start.disabled = !found.ok;
+        return preflightView(found);
+      },
+      { signal },
+    );
+  };
+  const send = async () => {
+    name.show(null);
+    if (name.value() === null) {
+      name.show("Give it a name.");
+      name.focus();
+      return;
+    }
+    try {
+      const lora = await upload("/v1/loras", formData(), {
+        signal,
+        onProgress: (share) =>
+          replace(
+            report,
+            progressBar(share < 1 ? "Uploading" : "Uploaded; it is being stored", share),
+          ),
+      });
+      notice(`${lora.name} is on its way to Workers AI.`);
+      go(["adapters", lora.id]);
+    } catch (error) {
+      if (error.param === "name") {
+        name.show(error.message);
+        name.focus();
+      }
+      replace(
+        report,
+        errorPanel(error, () => send().catch(() => {})),
+      );
+    }
+  };
+  base.element.addEventListener("change", preflight);
+  return card(
+    "Add an adapter",
+    h(
+      "div",
+      { class: "stack" },
+      bases.length
+        ? null
+        : h(
+            "p",
+            { class: "fault" },
+            "No base model here takes adapters. Ask Workers AI for its models under Models.",
+          ),
+      h("div", { class: "columns" }, name.element, base.element),
+      drop,
+      report,
+      h(
+        "div",
+        { class: "spread" },
+        h(
+          "span",
+          { class: "help" },
+          "Above 100 MB: npm run adapter -- upload DIR. Uploaded already with wrangler?",
+        ),
+        h(
+          "div",
+          { class: "row" },
+          button("Register by name", () => byName(bases)),
+          start,
+        ),
+      ),
+    ),
+  );
+}
+
+async function byName(bases) {
+  const lora = await formDialog({
+    title: "Register a fine-tune that is at Workers AI already",
+    action: "Register",
+    fields: [
+      {
+        name: "name",
+        label: "Its name there",
+        required: true,
+        help: "As given to npx wrangler ai finetune create.",
+      },
+      { name: "base_model", label: "Base model", type: "select", options: bases },
+    ],
+    onSubmit: (body) => api("POST", "/v1/loras", { body }),
+  });
+  if (lora) go(["adapters", lora.id]);
+}
+
+function preflightView({ ok, checks, rank, target_modules: modules, parameters, size }) {
+  return h(
+    "div",
+    { class: "stack" },
+    h(
+      "div",
+      { class: "panel", "data-kind": ok ? "good" : "bad" },
+      h("strong", {}, ok ? "The adapter fits." : "The adapter would be refused."),
+      h(
+        "p",
+        { class: "small" },
+        [
+          rank ? `rank ${rank}` : null,
+          modules.join(", "),
+          parameters ? plural(parameters, "parameter") : null,
+          bytes(size),
+        ]
+          .filter(Boolean)
+          .join(" · "),
+      ),
+    ),
+    checkList(checks),
+  );
+}

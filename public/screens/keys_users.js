@@ -1,0 +1,118 @@
+// Users: people, and what their role lets them do.
+
+import { api } from "../api.js";
+import { h } from "../dom.js";
+import { count, time } from "../format.js";
+import { badge, button } from "../parts/controls.js";
+import { confirm } from "../parts/dialog.js";
+import { formDialog } from "../parts/form.js";
+import { empty } from "../parts/loading.js";
+import { notice } from "../parts/notice.js";
+import { table } from "../parts/table.js";
+
+const ROLES = [
+  ["viewer", "viewer: sees"],
+  ["labeler", "labeler: asks, sees and labels"],
+  ["admin", "admin: everything"],
+];
+
+export function usersView(users, keys, show) {
+  const add = button("Add a user", () => editUser(null, show), { kind: "main" });
+  if (!users.length)
+    return empty(
+      "There is no user yet",
+      "Users come in through Cloudflare Access by their e-mail address, with the role that they have here.",
+      add,
+    );
+  return [
+    h("div", { class: "row" }, add),
+    table({
+      caption: "Users",
+      hideCaption: true,
+      rows: users,
+      columns: [
+        {
+          head: "User",
+          heading: true,
+          kind: "wide",
+          cell: (user) =>
+            h(
+              "div",
+              { class: "stack-small" },
+              h(
+                "span",
+                { class: "row" },
+                user.name,
+                user.enabled ? null : badge("disabled", "warn"),
+              ),
+              h("span", { class: "help" }, user.email),
+            ),
+        },
+        {
+          head: "Role",
+          cell: (user) => badge(user.role, user.role === "admin" ? "warn" : undefined),
+        },
+        {
+          head: "Keys",
+          cell: (user) =>
+            count(keys.filter((key) => key.user_id === user.id && !key.revoked_at).length),
+          kind: "number",
+        },
+        { head: "Since", cell: (user) => time(user.created_at) },
+        {
+          head: "Actions",
+          kind: "actions",
+          cell: (user) => [
+            button("Edit", () => editUser(user, show), {
+              size: "small",
+              label: `Edit ${user.name}`,
+            }),
+            button("Delete", () => removeUser(user, show), {
+              size: "small",
+              kind: "plain",
+              label: `Delete ${user.name}`,
+            }),
+          ],
+        },
+      ],
+    }),
+  ];
+}
+
+async function editUser(user, show) {
+  const saved = await formDialog({
+    title: user ? `Edit ${user.name}` : "Add a user",
+    fields: [
+      { name: "email", label: "E-mail address", type: "email", required: true, value: user?.email },
+      { name: "name", label: "Name", required: true, maxlength: 100, value: user?.name },
+      {
+        name: "role",
+        label: "Role",
+        type: "select",
+        value: user?.role ?? "viewer",
+        options: ROLES,
+      },
+      { name: "enabled", label: "Enabled", type: "checkbox", value: user?.enabled ?? true },
+    ],
+    onSubmit: (body, once) =>
+      user
+        ? api("PATCH", `/v1/users/${user.id}`, { body })
+        : api("POST", "/v1/users", { body, once }),
+  });
+  if (!saved) return;
+  notice(`${saved.name} is saved.`);
+  await show();
+}
+
+async function removeUser(user, show) {
+  const done = await confirm({
+    title: `Delete ${user.name}?`,
+    body: h("p", {}, "The user's keys are revoked with it."),
+    action: "Delete",
+    danger: true,
+    act: () => api("DELETE", `/v1/users/${user.id}`),
+  });
+  if (!done) return;
+  notice(`${user.name} is deleted.`);
+  await show();
+}

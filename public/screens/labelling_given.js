@@ -1,0 +1,107 @@
+// The labels that were given.
+
+import { api } from "../api.js";
+import { h, replace } from "../dom.js";
+import { count, NOTHING, percent, plural, time } from "../format.js";
+import { agentName, agentOptions, NO_AGENT, readAgents } from "../parts/agents.js";
+import { card } from "../parts/controls.js";
+import { field } from "../parts/form.js";
+import { empty, load } from "../parts/loading.js";
+import { pagedTable } from "../parts/table.js";
+import { address, noteState } from "../router.js";
+
+export async function givenTab({ query, signal }, room) {
+  const agents = await readAgents(signal);
+  const filters = {
+    agent: field({
+      name: "agent",
+      label: "Agent",
+      type: "select",
+      value: query.get("agent"),
+      options: agentOptions(agents, [null, "All"], [NO_AGENT, "No agent fits"]),
+    }),
+    split: field({
+      name: "split",
+      label: "Part",
+      type: "select",
+      value: query.get("split"),
+      options: [
+        [null, "All"],
+        ["train", "Training"],
+        ["validation", "Validation"],
+        ["test", "Test"],
+      ],
+    }),
+  };
+  const body = h("div", { class: "stack" });
+  const show = () => {
+    const state = Object.fromEntries(
+      Object.entries(filters).map(([name, each]) => [name, each.value()]),
+    );
+    noteState(["labelling", "given"], state);
+    const asked = { ...state, limit: 50 };
+    return load(
+      body,
+      () =>
+        Promise.all([
+          api("GET", "/v1/labels", { query: asked, signal }),
+          api("GET", "/v1/labels/stats", { signal }),
+        ]),
+      ([page, stats]) => [
+        card("So far", statsView(stats, agents)),
+        page.data.length
+          ? pagedTable({
+              caption: "Labels",
+              first: page,
+              path: "/v1/labels",
+              query: asked,
+              signal,
+              columns: [
+                { head: "Query", cell: (label) => label.query, kind: "wide", heading: true },
+                { head: "Agent", cell: (label) => agentName(agents, label.agent_id) },
+                { head: "Part", cell: (label) => label.split },
+                { head: "By", cell: (label) => label.labeler },
+                { head: "When", cell: (label) => time(label.created_at) },
+                {
+                  head: "Log",
+                  cell: (label) =>
+                    label.log_id
+                      ? h(
+                          "a",
+                          {
+                            href: address(["logs", label.log_id]),
+                            "aria-label": `Open the log of ${label.query.slice(0, 60)}`,
+                          },
+                          "Open",
+                        )
+                      : NOTHING,
+                },
+              ],
+            })
+          : empty("No label fits these filters", "Give some under “One at a time”."),
+      ],
+      { signal, keep: true },
+    );
+  };
+  replace(
+    room,
+    h(
+      "form",
+      { class: "filters", onchange: show, onsubmit: (event) => event.preventDefault() },
+      Object.values(filters).map((each) => each.element),
+    ),
+    body,
+  );
+  await show();
+}
+
+function statsView({ labels, splits, agreement, labelers }, agents) {
+  return h(
+    "p",
+    {},
+    `${plural(labels, "label")} by ${plural(labelers.length, "labeler")}: ${count(splits.train)} for training, ${count(splits.validation)} for validation, ${count(splits.test)} for tests. `,
+    agreement.pairs
+      ? `Where two labelled the same question they agree in ${percent(agreement.share)}${agreement.kappa === null ? "" : ` (Cohen's kappa ${agreement.kappa.toFixed(2)})`}.`
+      : `${plural(agents.length, "agent")} can be chosen.`,
+  );
+}

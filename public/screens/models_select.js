@@ -1,0 +1,124 @@
+// Selecting a model: what changes, what the gate says, and how.
+
+import { api } from "../api.js";
+import { h } from "../dom.js";
+import { count, NOTHING, plural, points, usd } from "../format.js";
+import { link } from "../parts/controls.js";
+import { confirm } from "../parts/dialog.js";
+import { field } from "../parts/form.js";
+import { load } from "../parts/loading.js";
+import { notice } from "../parts/notice.js";
+import { table } from "../parts/table.js";
+
+export async function select(model, selection, models, show, signal) {
+  if (model.type === "classifier") {
+    await confirm({
+      title: `Put ${model.id} in front?`,
+      body: h(
+        "p",
+        {},
+        `Where it is sure it answers, without a model call. Now: ${selection.classifier ?? "no classifier"}.`,
+      ),
+      action: "Put it in front",
+      act: () =>
+        api("POST", "/v1/models/select", {
+          body: { model_id: model.id, type: "classifier", expected_active: selection.classifier },
+        }),
+    });
+    await show();
+    return;
+  }
+  const active = models.find((one) => one.id === selection.active);
+  const gateRoom = h("div", {});
+  const gate = field({
+    name: "gate",
+    label: "Only if it is not worse on held-out labels",
+    type: "checkbox",
+    value: model.type === "lora",
+  });
+  const shadow = field({
+    name: "shadow",
+    label: "Run it beside the active model for so many percent of the answers instead",
+    type: "number",
+    min: 0,
+    max: 100,
+    help: "Then it answers nobody. Its answers are compared under Candidate.",
+  });
+  load(
+    gateRoom,
+    () => api("GET", "/v1/models/select", { query: { candidate: model.id }, signal }),
+    ({ gate: opinion }) =>
+      h(
+        "div",
+        { class: "panel", "data-kind": opinion.open ? "good" : "warn" },
+        h("strong", {}, opinion.open ? "The gate is open." : "The gate is shut."),
+        h("p", {}, opinion.message),
+        opinion.verdict ? h("p", { class: "small" }, verdict(opinion.verdict)) : null,
+        opinion.open
+          ? null
+          : link(
+              "Evaluate both",
+              `#/evaluations?models=${encodeURIComponent([selection.active, model.id].join("\n"))}`,
+            ),
+      ),
+    { signal },
+  );
+  const done = await confirm({
+    title: `Select ${model.id}?`,
+    body: h(
+      "div",
+      { class: "stack" },
+      changes(active, model),
+      gateRoom,
+      gate.element,
+      shadow.element,
+    ),
+    action: "Select",
+    act: () => {
+      const percentage = shadow.value();
+      const body = { model_id: model.id, expected_active: selection.active };
+      if (gate.value()) body.gate = true;
+      if (percentage !== null) body.shadow = percentage;
+      return api("POST", "/v1/models/select", { body });
+    },
+  });
+  if (!done) return;
+  notice(
+    done.shadow
+      ? `${done.shadow} runs beside ${done.active}.`
+      : `${done.active} answers from now on.`,
+  );
+  await show();
+}
+
+const verdict = ({ n, difference, low, high, p_worse: p }) =>
+  `Accuracy ${points(difference)} against the active model (${points(low)} to ${points(high)}) on ${plural(n, "label")}; p of being worse ${p.toPrecision(2)}.`;
+
+function changes(before, after) {
+  const price = (model) =>
+    model?.pricing
+      ? `${usd(model.pricing.input_per_million)} / ${usd(model.pricing.output_per_million)}`
+      : "not known";
+  const rows = [
+    ["Model", before?.id ?? NOTHING, after.id],
+    ["Type", before?.type ?? NOTHING, after.type],
+    ["$ per 1M tokens, in / out", price(before), price(after)],
+    ["Context window", count(before?.context_window), count(after.context_window)],
+  ];
+  return [
+    table({
+      caption: "What changes",
+      rows,
+      columns: [
+        { head: "What", cell: ([name]) => name, heading: true },
+        { head: "Now", cell: (row) => row[1], kind: "wide" },
+        { head: "Then", cell: (row) => row[2], kind: "wide" },
+      ],
+    }),
+    h(
+      "p",
+      { class: "help" },
+      "Answers kept of the model now are not used for the other one. Rolling back is one click.",
+    ),
+  ];
+}

@@ -1,0 +1,425 @@
+"""What each screen is there for, from the click to the row in the database."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.ui.conftest import Rows, settled
+from tests.ui.installation import ACTIVE, OTHER, SECONDS, ended, label, upload
+from tests.worker.adapters import CONFIG, GEMMA, WEIGHTS, write_adapter
+from tests.worker.product import LocalProduct
+
+Go = Callable[[str], None]
+
+
+@pytest.fixture(autouse=True)
+def usual_models(api: httpx.Client) -> Iterator[None]:
+    """Each test leaves the models as they were."""
+    yield
+    api.post("/v1/models/select", json={"model_id": None, "type": "shadow"}).raise_for_status()
+    usual = dict.fromkeys(("routing_model", "fallback_models", "classifier", "gate_min_labels"))
+    api.patch("/v1/config", json=usual).raise_for_status()
+
+
+def said(page: Page, text: str) -> None:
+    expect(page.get_by_role("status").filter(has_text=text).first).to_be_visible()
+
+
+def setting(rows: Rows, name: str) -> object:
+    found = rows("SELECT value FROM config WHERE key = ?", name)
+    return json.loads(found[0][0]) if found else None
+
+
+def test_the_playground_routes(page: Page, go: Go, rows: Rows) -> None:
+    go("playground")
+    query = "Please install Docker on the laptop of Grace"
+    page.get_by_label("Query").fill(query)
+    page.get_by_role("button", name="Route").click()
+    expect(page.locator(".answer")).to_have_text("IT Support")
+    expect(page.get_by_text("Where the time went")).to_be_visible()
+    [(log_id, layer, agent)] = rows("SELECT id, layer, agent_id FROM logs WHERE query = ?", query)
+    assert (layer, agent) == ("llm", "it_support")
+    page.get_by_role("button", name="The answer was wrong").click()
+    said(page, "It is noted")
+    assert rows("SELECT value FROM feedback WHERE decision_id = ?", log_id) == [("down",)]
+    page.get_by_label("The right agent").select_option("facilities")
+    page.get_by_role("button", name="Save as label").click()
+    said(page, "Labelled: Facilities.")
+    assert rows("SELECT agent_id FROM current_labels WHERE query = ?", query) == [("facilities",)]
+
+
+def test_models_are_compared_in_the_playground(page: Page, go: Go, rows: Rows) -> None:
+    go("playground")
+    page.get_by_text("Compare models").click()
+    page.get_by_label(ACTIVE, exact=True).check()
+    page.get_by_label(OTHER, exact=True).check()
+    page.get_by_label("Query").fill("My Wi-Fi is slow, said Ada")
+    page.get_by_role("button", name="Route").click()
+    expect(page.locator(".answer")).to_have_count(2)
+    asked = rows("SELECT model FROM logs WHERE query = ?", "My Wi-Fi is slow, said Ada")
+    assert {model for (model,) in asked} == {ACTIVE, OTHER}
+
+
+def test_an_agent_is_made_changed_and_deleted(page: Page, go: Go, rows: Rows) -> None:
+    go("agents")
+    page.get_by_role("button", name="Add an agent").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Id", exact=True).fill("Travel Desk")
+    dialog.get_by_label("Name").fill("Travel")
+    dialog.get_by_label("What it is for").fill("Trips: trains, flights, hotels.")
+    dialog.get_by_label("Examples").fill("Book me a train\n\n  A hotel in Graz \n")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_label("Id", exact=True)).to_have_attribute("aria-invalid", "true")
+    expect(dialog.get_by_label("Name")).to_have_value("Travel")
+    dialog.get_by_label("Id", exact=True).fill("travel")
+    dialog.get_by_role("button", name="Save").click()
+    said(page, "Travel is saved.")
+    [(examples,)] = rows("SELECT examples FROM agents WHERE id = 'travel'")
+    assert json.loads(examples) == ["Book me a train", "A hotel in Graz"]
+    page.get_by_role("button", name="Edit Travel").click()
+    page.get_by_role("dialog").get_by_label("Enabled").uncheck()
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.get_by_role("article", name="Travel").get_by_text("disabled")).to_be_visible()
+    assert rows("SELECT enabled, name FROM agents WHERE id = 'travel'") == [(0, "Travel")]
+    page.get_by_role("button", name="Delete Travel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("article", name="Travel")).to_have_count(0)
+    assert rows("SELECT id FROM agents WHERE id = 'travel'") == []
+
+
+def test_a_model_is_selected_and_rolled_back(page: Page, go: Go, rows: Rows) -> None:
+    go("models")
+    page.get_by_role("button", name=f"Select {OTHER}").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("table", name="What changes")).to_contain_text(ACTIVE)
+    expect(dialog.get_by_text("The gate is shut.")).to_be_visible()
+    dialog.get_by_role("button", name="Select").click()
+    said(page, f"{OTHER} answers from now on.")
+    assert setting(rows, "routing_model") == OTHER
+    page.get_by_role("button", name=f"Roll back to {ACTIVE}").click()
+    said(page, f"{ACTIVE} answers again.")
+    assert setting(rows, "routing_model") == ACTIVE
+
+
+def test_a_shut_gate_says_why_and_selects_nothing(page: Page, go: Go, rows: Rows) -> None:
+    go("models")
+    page.get_by_role("button", name=f"Select {OTHER}").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Only if it is not worse").check()
+    dialog.get_by_role("button", name="Select").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("The gate is closed")
+    assert setting(rows, "routing_model") is None
+
+
+def test_a_candidate_beside_the_active_model(page: Page, go: Go, rows: Rows) -> None:
+    go("models")
+    page.get_by_role("button", name=f"Select {OTHER}").click()
+    page.get_by_role("dialog").get_by_label("Run it beside").fill("25")
+    page.get_by_role("dialog").get_by_role("button", name="Select").click()
+    said(page, f"{OTHER} runs beside {ACTIVE}.")
+    shadow = setting(rows, "shadow")
+    assert isinstance(shadow, dict)
+    assert (shadow["model_id"], shadow["percent"]) == (OTHER, 25)
+    go("models/candidate")
+    page.get_by_role("button", name="End the comparison").click()
+    expect(page.get_by_role("heading", name="No candidate runs")).to_be_visible()
+    assert setting(rows, "shadow") is None
+
+
+def test_a_model_is_registered_edited_and_retired(page: Page, go: Go, rows: Rows) -> None:
+    go("models")
+    page.get_by_role("button", name="Register a model").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill("@cf/example/new-1b")
+    dialog.get_by_label("Context window").fill("4096")
+    dialog.get_by_role("button", name="Register").click()
+    said(page, "@cf/example/new-1b is registered.")
+    page.get_by_role("button", name="Edit @cf/example/new-1b").click()
+    page.get_by_role("dialog").get_by_label("Other names").fill("newest")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    said(page, "@cf/example/new-1b is saved.")
+    [(aliases, context)] = rows(
+        "SELECT aliases, context_window FROM models WHERE id = '@cf/example/new-1b'"
+    )
+    assert (json.loads(aliases), context) == (["newest"], 4096)
+    page.get_by_role("button", name="Retire @cf/example/new-1b").click()
+    page.get_by_role("dialog").get_by_role("button", name="Retire").click()
+    said(page, "@cf/example/new-1b is retired.")
+    assert rows("SELECT status FROM models WHERE id = '@cf/example/new-1b'") == [("retired",)]
+
+
+def test_the_order_of_fallbacks_by_keyboard_and_by_drag(page: Page, go: Go, rows: Rows) -> None:
+    go("models/fallbacks")
+    page.get_by_label("Add a model").select_option("@cf/zai-org/glm-4.7-flash")
+    page.get_by_label("Add a model").select_option("@cf/openai/gpt-oss-20b")
+    items = page.locator(".order-item")
+    expect(items).to_have_count(3)
+    items.nth(2).focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    expect(items.first).to_be_focused()
+    page.get_by_role("button", name="Save the order").click()
+    said(page, "The order is saved.")
+    by_keyboard = ["@cf/openai/gpt-oss-20b", OTHER, "@cf/zai-org/glm-4.7-flash"]
+    assert setting(rows, "fallback_models") == by_keyboard
+    settled(page)
+    items.nth(2).drag_to(items.first)
+    expect(items.first).to_contain_text("glm-4.7-flash")
+    page.get_by_role("button", name="Save the order").click()
+    expect(page.get_by_role("button", name="Save the order")).to_be_disabled()
+    settled(page)
+    assert setting(rows, "fallback_models") == [by_keyboard[2], *by_keyboard[:2]]
+
+
+def test_an_adapter_from_its_files_to_a_model(
+    page: Page, go: Go, rows: Rows, tmp_path: Path
+) -> None:
+    adapter = write_adapter(tmp_path)
+    go("adapters")
+    page.get_by_label("Base model").select_option(GEMMA)
+    files = page.get_by_label("Drop the adapter's two files")
+    files.set_input_files(adapter / CONFIG)
+    expect(page.get_by_text(f"{WEIGHTS} is still missing.")).to_be_visible()
+    files.set_input_files(adapter / WEIGHTS)
+    expect(page.get_by_text("The adapter fits.")).to_be_visible()
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.get_by_text("Give it a name.")).to_be_visible()
+    page.get_by_label("Name", exact=True).fill("by-hand-v1")
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.get_by_text("available").first).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.get_by_text("Ask it one question")).to_be_visible()
+    assert rows("SELECT state FROM loras WHERE name = 'by-hand-v1'") == [("available",)]
+    assert rows("SELECT type FROM models WHERE id = 'by-hand-v1'") == [("lora",)]
+    page.get_by_role("button", name="Check it at Workers AI").click()
+    said(page, "It is there and answers")
+
+
+def test_an_adapter_that_does_not_fit_is_not_uploaded(
+    page: Page, go: Go, rows: Rows, tmp_path: Path
+) -> None:
+    adapter = write_adapter(tmp_path, r=64)
+    go("adapters")
+    page.get_by_label("Base model").select_option(GEMMA)
+    page.get_by_label("Drop the adapter's two files").set_input_files(
+        [adapter / CONFIG, adapter / WEIGHTS]
+    )
+    expect(page.get_by_text("The adapter would be refused.")).to_be_visible()
+    expect(page.locator(".checklist li", has_text="rank").first).to_contain_text("failed")
+    expect(page.get_by_role("button", name="Upload", exact=True)).to_be_disabled()
+
+
+def test_an_evaluation_from_the_form_to_its_results(
+    page: Page, go: Go, rows: Rows, api: httpx.Client
+) -> None:
+    label(api, each=3, part="test")
+    go("evaluations")
+    page.get_by_role("button", name="Evaluate models").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label(OTHER, exact=True).check()
+    dialog.get_by_label("Questions, at most").fill("10")
+    dialog.get_by_role("button", name="Begin").click()
+    table = page.get_by_role("table", name="Side by side")
+    expect(table).to_be_visible(timeout=SECONDS * 1000)
+    expect(table).to_contain_text(ACTIVE)
+    expect(page.get_by_role("table", name="Two at a time")).to_be_visible()
+    expect(page.get_by_role("region", name=f"Confusion matrix of {OTHER}")).to_be_visible()
+    evaluation_id = page.url.rpartition("/")[2]
+    assert rows("SELECT state FROM evaluations WHERE id = ?", evaluation_id) == [("succeeded",)]
+
+
+def test_a_classifier_is_trained_and_put_in_front(
+    page: Page, go: Go, rows: Rows, furnished: httpx.Client
+) -> None:
+    go("models/classifier")
+    page.get_by_role("button", name="Train a classifier").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Right, of what it answers").fill("0.7")
+    dialog.get_by_role("button", name="Train").click()
+    said(page, "The training has begun.")
+    newest = rows("SELECT id FROM classifiers ORDER BY id DESC LIMIT 1")[0][0]
+    ended(furnished, f"/v1/classifiers/{newest}")
+    page.get_by_role("button", name=f"Select {newest}").click(timeout=SECONDS * 1000)
+    page.get_by_role("dialog").get_by_label("Only if").uncheck()
+    page.get_by_role("dialog").get_by_role("button", name="Put it in front").click()
+    said(page, f"{newest} stands in front.")
+    assert setting(rows, "classifier") == newest
+    page.get_by_role("button", name="Take it away").click()
+    said(page, "No classifier stands in front.")
+    assert setting(rows, "classifier") is None
+
+
+def test_a_provider(page: Page, go: Go, rows: Rows) -> None:
+    go("providers")
+    page.get_by_role("button", name="Add a provider").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Id", exact=True).fill("groq-eu")
+    dialog.get_by_label("Kind").select_option("groq")
+    dialog.get_by_label("Name of the secret").fill("GROQ_KEY")
+    dialog.get_by_label("Models").fill("llama-small\nllama-large")
+    dialog.get_by_role("button", name="Save").click()
+    said(page, "groq-eu is saved.")
+    [(kind, secret, models)] = rows(
+        "SELECT kind, secret, models FROM providers WHERE id = 'groq-eu'"
+    )
+    assert (kind, secret, json.loads(models)) == (
+        "groq",
+        "GROQ_KEY",
+        ["llama-small", "llama-large"],
+    )
+    page.get_by_role("button", name="Delete groq-eu").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    said(page, "groq-eu is deleted.")
+
+
+def test_a_key_is_shown_once_works_and_is_revoked(
+    page: Page, go: Go, rows: Rows, product: LocalProduct
+) -> None:
+    go("keys")
+    page.get_by_role("button", name="Make a key").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill("Kiosk")
+    dialog.get_by_label("USD a month").fill("2.5")
+    dialog.get_by_role("button", name="Make the key").click()
+    shown = page.locator(".secret")
+    expect(shown).to_be_visible()
+    key = shown.inner_text()
+    page.get_by_role("button", name="I have it").click()
+    expect(shown).to_have_count(0)
+    assert key not in page.content()
+    assert rows("SELECT monthly_budget_usd FROM keys WHERE name = 'Kiosk'") == [(2.5,)]
+    with httpx.Client(
+        base_url=product.base_url, headers={"authorization": f"Bearer {key}"}
+    ) as kiosk:
+        assert kiosk.get("/v1/me").json()["scopes"] == ["route"]
+        page.get_by_role("button", name="Revoke Kiosk").click()
+        page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+        said(page, "Kiosk is revoked.")
+        assert kiosk.get("/v1/me").status_code == 401
+
+
+def test_a_user(page: Page, go: Go, rows: Rows) -> None:
+    go("keys/users")
+    page.get_by_role("button", name="Add a user").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("E-mail address").fill("no address")
+    dialog.get_by_label("Name", exact=True).fill("Grace")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_label("E-mail address")).to_have_attribute("aria-invalid", "true")
+    dialog.get_by_label("E-mail address").fill("Grace@Example.com")
+    dialog.get_by_label("Role").select_option("admin")
+    dialog.get_by_role("button", name="Save").click()
+    said(page, "Grace is saved.")
+    assert rows("SELECT role FROM users WHERE email = 'grace@example.com'") == [("admin",)]
+
+
+def test_a_setting_is_changed_and_reset(page: Page, go: Go, rows: Rows) -> None:
+    go("settings")
+    least = page.get_by_label("Least confidence")
+    least.fill("7")
+    routing = page.locator("section", has=page.get_by_role("heading", name="Routing"))
+    routing.get_by_role("button", name="Save").click()
+    expect(least).to_have_attribute("aria-invalid", "true")
+    least.fill("0.6")
+    routing.get_by_role("button", name="Save").click()
+    said(page, "Routing: saved.")
+    assert setting(rows, "confidence_threshold") == 0.6
+    page.get_by_role("button", name="Reset Least confidence of an answer").click()
+    said(page, "is as it was")
+    assert setting(rows, "confidence_threshold") is None
+
+
+def test_logs_are_found_and_labelled(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
+    query = "The zeppelin of the finance team wants reimbursement"
+    api.post("/v1/route", json={"query": query}).raise_for_status()
+    go("logs")
+    page.get_by_label("Words in the query").fill("zeppelin")
+    expect(page.get_by_role("row")).to_have_count(2)
+    assert "q=zeppelin" in page.url
+    page.reload()
+    settled(page)
+    page.get_by_role("link", name=query).click()
+    expect(page.get_by_role("heading", name="Where the time went")).to_be_visible()
+    page.get_by_text("The prompt", exact=True).click()
+    expect(page.get_by_text("You route the user's message").first).to_be_visible()
+    page.get_by_label("The right agent").select_option("none")
+    page.get_by_role("button", name="Save the label").click()
+    said(page, "The label is saved.")
+    assert rows("SELECT agent_id FROM current_labels WHERE query = ?", query) == [(None,)]
+
+
+def test_a_change_is_in_the_audit(page: Page, go: Go, api: httpx.Client) -> None:
+    api.patch("/v1/config", json={"max_retries": 2}).raise_for_status()
+    api.patch("/v1/config", json={"max_retries": None}).raise_for_status()
+    go("audit")
+    page.get_by_label("What", exact=True).select_option("config")
+    settled(page)
+    page.get_by_text("max retries").first.click()
+    expect(page.locator(".changes").first).to_contain_text("2")
+
+
+def test_a_file_of_labels_in_and_out(page: Page, go: Go, rows: Rows, tmp_path: Path) -> None:
+    go("datasets")
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("query,agent\nA badge for a visitor,facilities\nA new mouse,nobody\n")
+    page.get_by_label("File", exact=True).set_input_files(wrong)
+    page.get_by_role("button", name="Import").click()
+    faults = page.get_by_role("table", name="1 fault")
+    expect(faults).to_contain_text("nobody")
+    right = tmp_path / "right.csv"
+    right.write_text("query,agent\nA badge for a visitor of ours,facilities\n")
+    page.get_by_label("File", exact=True).set_input_files(right)
+    page.get_by_role("button", name="Import").click()
+    expect(page.get_by_text("Nothing was written yet.")).to_be_visible()
+    found = "SELECT agent_id FROM current_labels WHERE query = 'A badge for a visitor of ours'"
+    assert rows(found) == []
+    page.get_by_label("Only check the file").uncheck()
+    page.get_by_role("button", name="Import").click()
+    expect(page.get_by_text("Imported.")).to_be_visible()
+    assert rows(found) == [("facilities",)]
+    page.get_by_label("Part").select_option("all")
+    page.get_by_label("Format").select_option("flat")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download").click()
+    lines = Path(waiting.value.path()).read_text().splitlines()
+    exported = [json.loads(line) for line in lines]
+    assert any(line["query"] == "A badge for a visitor of ours" for line in exported)
+
+
+def test_analytics_keep_their_state_and_come_as_csv(
+    page: Page, go: Go, furnished: httpx.Client
+) -> None:
+    go("analytics")
+    page.get_by_label("Range").select_option("7d")
+    page.get_by_label("Group by").select_option("agent")
+    expect(page.get_by_role("table", name="By agent")).to_contain_text("it_support")
+    page.reload()
+    settled(page)
+    expect(page.get_by_label("Range")).to_have_value("7d")
+    expect(page.get_by_label("Group by")).to_have_value("agent")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download the groups").click()
+    header, *groups = Path(waiting.value.path()).read_text().splitlines()
+    assert header.startswith("agent,answers,")
+    assert any(line.startswith("it_support,") for line in groups)
+    page.locator(".chart").first.hover()
+    expect(page.locator(".chart .u-legend").first).to_contain_text("2026", ignore_case=True)
+
+
+def test_an_adapter_is_uploaded_again_where_it_failed(
+    page: Page, go: Go, desk: httpx.Client, api: httpx.Client, tmp_path: Path
+) -> None:
+    fault = {"finetunes:assets": {"kind": "error", "code": 5006, "times": 1}}
+    desk.put("/_local/faults", json=fault).raise_for_status()
+    lora_id = upload(api, "comes-late", tmp_path)
+    go("overview")
+    page.get_by_role("link", name="See why").first.click()
+    expect(page.get_by_role("alert")).to_contain_text("It failed at")
+    page.get_by_role("button", name="Go on from there").click()
+    ended(api, f"/v1/loras/{lora_id}")
+    expect(page.get_by_role("button", name="Check it at Workers AI")).to_be_visible(
+        timeout=SECONDS * 1000
+    )

@@ -1,0 +1,128 @@
+"""Text that would be script if a page took it for HTML, in every field, on every screen."""
+
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.ui.conftest import settled
+from tests.ui.test_deeds import Go
+from tests.ui.test_screens import SCREENS
+from tests.worker.product import LocalProduct
+
+ATTACK = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>\'"--><svg/onload=hit=1>'
+_TRACES = """() => [
+  window.hit ?? null,
+  document.querySelectorAll('img[src="x"], #main script, svg[onload]').length,
+]"""
+
+
+@pytest.fixture(scope="module")
+def attacked(furnished: httpx.Client) -> dict[str, str]:
+    """An installation whose every text is an attack, as far as the API takes it."""
+    api = furnished
+    agent = {
+        "id": "attacker",
+        "name": ATTACK,
+        "description": ATTACK,
+        "examples": [ATTACK],
+        "system_prompt": ATTACK,
+        "model": ATTACK,
+    }
+    api.post("/v1/agents", json=agent).raise_for_status()
+    model = {"id": ATTACK, "type": "base", "aliases": [f"alias {ATTACK}"]}
+    api.post("/v1/models", json=model).raise_for_status()
+    user = {"email": "attack@example.com", "name": ATTACK, "role": "viewer"}
+    api.post("/v1/users", json=user).raise_for_status()
+    key = {"name": ATTACK[:100], "scopes": ["read"]}
+    api.post("/v1/keys", json=key).raise_for_status()
+    provider = {"id": "attacked", "kind": "openai", "models": [ATTACK]}
+    api.post("/v1/providers", json=provider).raise_for_status()
+    body = {
+        "query": ATTACK,
+        "user": ATTACK,
+        "session": ATTACK,
+        "metadata": {ATTACK[:60]: ATTACK},
+    }
+    decision: dict[str, Any] = api.post("/v1/route", json=body).raise_for_status().json()
+    log_id: str = decision["id"]
+    given = {"decision_id": log_id, "value": "down", "comment": ATTACK}
+    api.post("/v1/feedback", json=given).raise_for_status()
+    label = {"agent_id": "attacker", "note": ATTACK}
+    api.put(f"/v1/logs/{log_id}/label", json=label).raise_for_status()
+    lora = api.get("/v1/loras").json()["data"][0]["id"]
+    evaluation = api.get("/v1/evaluations").json()["data"][0]["id"]
+    return {"log": log_id, "lora": lora, "evaluation": evaluation}
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_no_screen_runs_it(page: Page, go: Go, attacked: dict[str, str], screen: str) -> None:
+    go(screen.format(**attacked))
+    for summary in page.locator("#main summary").all():
+        if summary.is_visible():
+            summary.click()
+    assert page.evaluate(_TRACES) == [None, 0]
+
+
+@pytest.mark.parametrize(
+    ("screen", "text"), [("agents", "name"), ("models", "id"), ("logs/{log}", "query")]
+)
+def test_it_is_shown_as_it_is(
+    page: Page, go: Go, attacked: dict[str, str], screen: str, text: str
+) -> None:
+    go(screen.format(**attacked))
+    expect(page.get_by_text(ATTACK).first).to_be_visible()
+
+
+def test_fields_take_it_as_text(page: Page, go: Go, attacked: dict[str, str]) -> None:
+    """Typed into every text field of every form and of every filter."""
+    for place, opened in (
+        ("agents", "Add an agent"),
+        ("providers", "Add a provider"),
+        ("keys", "Make a key"),
+        ("keys/users", "Add a user"),
+        ("models", "Register a model"),
+    ):
+        go(place)
+        page.get_by_role("button", name=opened).first.click()
+        dialog = page.get_by_role("dialog")
+        for box in dialog.get_by_role("textbox").all():
+            box.fill(ATTACK)
+        dialog.get_by_role("button").last.click()
+        expect(dialog.locator("[aria-busy]")).to_have_count(0)
+        assert page.evaluate(_TRACES) == [None, 0], place
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+    for place in ("logs", "playground", "labelling/table", "audit", "models"):
+        go(place)
+        for box in page.locator("#main").get_by_role("textbox").all():
+            box.fill(ATTACK)
+            box.press("Enter")
+        settled(page)
+        assert page.evaluate(_TRACES) == [None, 0], place
+
+
+def test_the_address_is_no_way_in(page: Page) -> None:
+    for place in (
+        f"#/{ATTACK}",
+        f"#/logs/{ATTACK}",
+        f"#/logs?q={ATTACK}",
+        f"#/playground?q={ATTACK}",
+    ):
+        page.goto(f"/{place}")
+        page.locator("#main h1").first.wait_for()
+        assert page.evaluate(_TRACES) == [None, 0], place
+
+
+def test_the_policy_forbids_inline_script(browser: Browser, product: LocalProduct) -> None:
+    page = browser.new_page(base_url=product.base_url)
+    page.goto("/")
+    refused = page.evaluate(
+        """() => {
+          try { document.body.innerHTML = "<b>x</b>"; } catch (error) { return error.name; }
+          return null;
+        }"""
+    )
+    page.close()
+    assert refused == "TypeError", "trusted types are required"

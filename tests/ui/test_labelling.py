@@ -1,0 +1,112 @@
+"""Labelling by keyboard alone: a hundred labels, undo, skip, and labels that could not be saved."""
+
+import time
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from tests.ui.conftest import Rows, settled
+from tests.ui.test_deeds import Go
+
+AT_ONCE_SECONDS = 120
+
+
+def ask(api: httpx.Client, word: str, times: int) -> None:
+    for number in range(times):
+        query = f"I forgot password {number * 7919} of machine {word} {number}"
+        api.post("/v1/route", json={"query": query}).raise_for_status()
+
+
+def labelled(rows: Rows, word: str) -> list[tuple[str, str | None]]:
+    return rows(
+        "SELECT query, agent_id FROM current_labels WHERE query LIKE ? ORDER BY label_id",
+        f"%{word}%",
+    )
+
+
+def query_shown(page: Page) -> str:
+    return page.locator(".label-query").inner_text()
+
+
+def test_a_hundred_labels_in_two_minutes(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
+    ask(api, "wombat", 110)
+    before = rows("SELECT count(*) FROM labels")[0][0]
+    go("labelling")
+    began = time.monotonic()
+    given = 0
+    while given < 100:
+        former = query_shown(page)
+        page.keyboard.press("Enter" if given % 2 else "5")
+        given += 1
+        expect(page.locator(".label-query")).not_to_have_text(former)
+    expect(page.get_by_text("100 labelled now")).to_be_visible()
+    until = time.monotonic() + AT_ONCE_SECONDS
+    while rows("SELECT count(*) FROM labels")[0][0] < before + 100 and time.monotonic() < until:
+        pass
+    assert rows("SELECT count(*) FROM labels")[0][0] == before + 100
+    assert time.monotonic() - began < AT_ONCE_SECONDS
+
+
+def test_undo_skip_and_no_agent(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
+    ask(api, "numbat", 4)
+    go("labelling")
+    first = query_shown(page)
+    page.keyboard.press("0")
+    expect(page.locator(".label-query")).not_to_have_text(first)
+    second = query_shown(page)
+    page.keyboard.press("s")
+    expect(page.locator(".label-query")).not_to_have_text(second)
+    page.keyboard.press("u")
+    expect(page.locator(".label-query")).to_have_text(second)
+    page.keyboard.press("u")
+    expect(page.locator(".label-query")).to_have_text(first)
+    expect(page.get_by_text("0 labelled now")).to_be_visible()
+    finance = page.get_by_role("group", name="Agents").get_by_role("button", name="Finance")
+    page.keyboard.press(finance.locator("kbd").inner_text())
+    expect(page.locator(".label-query")).to_have_text(second)
+    page.wait_for_load_state("networkidle")  # all three are written, one after the other
+    found = rows("SELECT agent_id, removed FROM labels WHERE query = ? ORDER BY id", first)
+    assert found == [(None, 0), (None, 1), ("finance", 0)]
+
+
+def test_a_label_that_could_not_be_saved_comes_back(page: Page, go: Go, api: httpx.Client) -> None:
+    ask(api, "bilby", 3)
+    go("labelling")
+    page.route("**/label", lambda route: route.abort(), times=1)
+    lost = query_shown(page)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").filter(has_text="was not saved")).to_be_visible()
+    expect(page.get_by_text("0 labelled now")).to_be_visible()
+    for _ in range(300):
+        if page.locator(".label-query").count() == 0 or query_shown(page) == lost:
+            break
+        page.keyboard.press("s")
+    expect(page.locator(".label-query")).to_have_text(lost)
+
+
+def test_typing_elsewhere_labels_nothing(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
+    ask(api, "quoll", 2)
+    go("labelling")
+    shown = query_shown(page)
+    page.keyboard.press("Control+1")
+    page.keyboard.press("x")
+    page.get_by_role("link", name="Many at once").focus()
+    page.keyboard.press("Enter")
+    settled(page)
+    expect(page.get_by_role("table", name="Queries")).to_be_visible()
+    assert rows("SELECT id FROM labels WHERE query = ?", shown) == []
+
+
+def test_many_at_once(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
+    ask(api, "potoroo", 3)
+    go("labelling/table")
+    page.get_by_label("Words in the query").fill("potoroo")
+    page.get_by_label("Words in the query").press("Enter")
+    expect(page.get_by_role("row")).to_have_count(4)
+    page.get_by_label("Choose all").check()
+    page.get_by_label("Give the chosen ones").select_option("hr")
+    page.get_by_label("Label of: ").first.select_option("none")
+    page.get_by_role("button", name="Save 3 labels").click()
+    expect(page.get_by_role("heading", name="No query fits")).to_be_visible()
+    agents = sorted(str(agent) for _, agent in labelled(rows, "potoroo"))
+    assert agents == ["None", "hr", "hr"]

@@ -1,0 +1,138 @@
+"""Signing in and out, keys that end in mid-work, and several tabs."""
+
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.ui.conftest import Rows, settled, sign_in
+from tests.ui.test_deeds import Go, said
+from tests.worker.product import LocalProduct
+
+KEY_PLACES = "JSON.stringify([location.href, document.cookie, {...localStorage}])"
+
+
+def make_key(api: httpx.Client, name: str, *scopes: str) -> dict[str, Any]:
+    made: dict[str, Any] = (
+        api.post("/v1/keys", json={"name": name, "scopes": list(scopes)}).raise_for_status().json()
+    )
+    return made
+
+
+def test_a_wrong_key_is_refused_and_a_right_one_is_kept_for_the_session(
+    context: BrowserContext, product: LocalProduct
+) -> None:
+    page = context.new_page()
+    page.goto("/#/agents")
+    page.get_by_label("Key", exact=True).fill("en_wrong_wrong_wrong_wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("This key is not valid")
+    expect(page.get_by_role("alert")).to_contain_text("Request req_")
+    page.get_by_label("Key", exact=True).fill(product.admin_token)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Agents")).to_be_visible()
+    assert product.admin_token not in page.evaluate(KEY_PLACES)
+    page.reload()
+    expect(page.get_by_role("heading", name="Agents")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Key", exact=True)).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Key", exact=True)).to_be_visible()
+
+
+def test_a_second_tab_is_signed_in_and_out_with_the_first(
+    context: BrowserContext, page: Page
+) -> None:
+    second = context.new_page()
+    second.goto("/#/models")
+    expect(second.get_by_role("heading", name="Models", level=1)).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(second.get_by_label("Key", exact=True)).to_be_visible()
+
+
+def test_what_two_tabs_do_to_one_thing_is_told(
+    context: BrowserContext, page: Page, go: Go, api: httpx.Client, rows: Rows
+) -> None:
+    go("models")
+    second = context.new_page()
+    second.goto("/#/models")
+    settled(second)
+    for tab, model in ((second, "@cf/zai-org/glm-4.7-flash"), (page, "@cf/openai/gpt-oss-20b")):
+        tab.get_by_role("button", name=f"Select {model}").click()
+        tab.get_by_role("dialog").get_by_role("button", name="Select").click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("changed")
+    stored = rows("SELECT value FROM config WHERE key = 'routing_model'")
+    assert stored == [('"@cf/zai-org/glm-4.7-flash"',)]
+    api.patch("/v1/config", json={"routing_model": None}).raise_for_status()
+
+
+def test_a_key_that_ends_in_mid_work_loses_nothing(
+    context: BrowserContext, api: httpx.Client, rows: Rows, product: LocalProduct
+) -> None:
+    key = make_key(api, "Short", "admin")
+    page = context.new_page()
+    sign_in(page, key["key"])
+    page.goto("/#/agents")
+    settled(page)
+    page.get_by_role("button", name="Add an agent").click()
+    form = page.get_by_role("dialog", name="Add an agent")
+    form.get_by_label("Id", exact=True).fill("archive")
+    form.get_by_label("Name").fill("Archive")
+    form.get_by_label("What it is for").fill("Old papers, typed with care.")
+    api.delete(f"/v1/keys/{key['id']}").raise_for_status()
+    form.get_by_role("button", name="Save").click()
+    again = page.get_by_role("dialog", name="Sign in again")
+    expect(again).to_contain_text("This key was revoked")
+    again.get_by_label("Key", exact=True).fill("en_wrong_wrong_wrong_wrong")
+    again.get_by_role("button", name="Sign in and go on").click()
+    expect(again.get_by_role("alert")).to_contain_text("not valid")
+    again.get_by_label("Key", exact=True).fill(product.admin_token)
+    again.get_by_role("button", name="Sign in and go on").click()
+    said(page, "Archive is saved.")
+    found = rows("SELECT description FROM agents WHERE id = 'archive'")
+    assert found == [("Old papers, typed with care.",)]
+    api.delete("/v1/agents/archive").raise_for_status()
+
+
+def test_who_does_not_sign_in_again_keeps_what_was_typed(
+    context: BrowserContext, api: httpx.Client, product: LocalProduct
+) -> None:
+    key = make_key(api, "Shorter", "admin")
+    page = context.new_page()
+    sign_in(page, key["key"])
+    page.goto("/#/playground")
+    settled(page)
+    page.get_by_label("Query").fill("A long thought about the VPN")
+    api.delete(f"/v1/keys/{key['id']}").raise_for_status()
+    page.get_by_role("button", name="Route").click()
+    page.get_by_role("dialog", name="Sign in again").wait_for()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("alert")).to_contain_text("This key was revoked")
+    expect(page.get_by_label("Query")).to_have_value("A long thought about the VPN")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "sees", "not_sees"),
+    [
+        (["route"], "Playground", "Models"),
+        (["read"], "Models", "Labelling"),
+        (["label"], "Labelling", "Providers"),
+    ],
+)
+def test_a_key_sees_what_it_may(
+    context: BrowserContext, api: httpx.Client, scopes: list[str], sees: str, not_sees: str
+) -> None:
+    key = make_key(api, f"May {scopes[0]}", *scopes)
+    page = context.new_page()
+    sign_in(page, key["key"])
+    navigation = page.get_by_role("navigation", name="Screens")
+    expect(navigation.get_by_role("link", name=sees)).to_be_visible()
+    expect(navigation.get_by_role("link", name=not_sees)).to_have_count(0)
+    navigation.get_by_role("link", name=sees).click()
+    settled(page)
+    expect(page.get_by_role("heading", name=sees, level=1)).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.goto("/#/providers")
+    expect(page.get_by_text("This needs the scope “admin”")).to_be_visible()
+    api.delete(f"/v1/keys/{key['id']}").raise_for_status()

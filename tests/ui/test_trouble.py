@@ -1,0 +1,74 @@
+"""A slow, a failing and an absent API: a sign of waiting, the error with its request, a retry."""
+
+from playwright.sync_api import BrowserContext, Page, Route, expect
+
+from tests.ui.conftest import settled
+from tests.ui.test_deeds import Go
+
+FAILED = (
+    '{"error": {"message": "The database did not answer. Try again in a moment.",'
+    ' "type": "server_error", "code": "database", "param": null}, "request_id": "req_of_a_test"}'
+)
+
+
+def test_a_slow_answer_is_awaited_visibly(page: Page, go: Go) -> None:
+    waiting: list[Route] = []
+    page.route("**/v1/agents?*", lambda route: waiting.append(route))
+    page.goto("/#/agents")
+    expect(page.locator("#main .loading")).to_be_visible()
+    expect(page.locator("#main .loading")).to_have_text("Loading …")
+    for route in waiting:
+        route.continue_()
+    page.unroute("**/v1/agents?*")
+    settled(page)
+    expect(page.get_by_role("article", name="IT Support")).to_be_visible()
+
+
+def test_a_failed_answer_is_told_with_its_request_and_tried_again(page: Page, go: Go) -> None:
+    page.route("**/v1/agents?*", lambda route: route.fulfill(status=503, body=FAILED))
+    go("agents")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("The database did not answer.")
+    expect(alert).to_contain_text("req_of_a_test")
+    page.unroute("**/v1/agents?*")
+    alert.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("article", name="IT Support")).to_be_visible()
+
+
+def test_an_answer_that_is_no_json(page: Page, go: Go) -> None:
+    page.route("**/v1/agents?*", lambda route: route.fulfill(status=502, body="<h1>Bad gateway"))
+    go("agents")
+    expect(page.get_by_role("alert")).to_contain_text("The server answered 502.")
+
+
+def test_without_a_network_a_form_keeps_what_was_typed_and_writes_once(
+    context: BrowserContext, page: Page, go: Go
+) -> None:
+    go("keys/users")
+    page.get_by_role("button", name="Add a user").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("E-mail address").fill("offline@example.com")
+    dialog.get_by_label("Name", exact=True).fill("Off Line")
+    context.set_offline(True)
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("The server could not be reached.")
+    context.set_offline(False)
+    # The first try arrives, but its answer gets lost: the second one must not be a conflict.
+    page.route("**/v1/users", _lose_the_answer, times=1)
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("The server could not be reached.")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_role("row", name="Off Line")).to_have_count(1)
+
+
+def _lose_the_answer(route: Route) -> None:
+    assert route.fetch().status == 201
+    route.abort()
+
+
+def test_one_part_that_fails_leaves_the_others(page: Page, go: Go) -> None:
+    page.route("**/v1/loras?*", lambda route: route.fulfill(status=503, body=FAILED))
+    go("overview")
+    expect(page.get_by_text("The adapters could not be looked at")).to_be_visible()
+    expect(page.get_by_role("heading", name="Answers by layer")).to_be_visible()
