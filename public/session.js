@@ -3,6 +3,7 @@
 
 const ITEM = "edgeneuro.key";
 const HAND_OVER_MS = 150;
+export const SESSION_CHANGED = "edgeneuro:session";
 
 const tabs = new BroadcastChannel("edgeneuro.session");
 
@@ -23,6 +24,7 @@ export function keepSession(key, caller) {
   session.key = key;
   session.caller = caller;
   if (key) sessionStorage.setItem(ITEM, key);
+  window.dispatchEvent(new Event(SESSION_CHANGED));
 }
 
 /** `ask(error)` gets a new key from the user, and throws where there will be none. */

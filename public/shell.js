@@ -3,7 +3,7 @@
 import { h, icon, replace } from "./dom.js";
 import { errorPanel } from "./parts/loading.js";
 import { place } from "./router.js";
-import { session, signOut } from "./session.js";
+import { SESSION_CHANGED, session, signOut } from "./session.js";
 import { switchTheme, theme } from "./theme.js";
 
 /** By group: the screen's name in addresses, its title, and the scope that it needs. */
@@ -52,7 +52,9 @@ let listening = null;
 
 export function showShell() {
   const main = h("main", { class: "main", id: "main", tabindex: "-1" });
-  const nav = navigation();
+  const screens = h("div", { class: "nav-screens" });
+  const nav = h("nav", { class: "nav", id: "nav", "aria-label": "Screens" }, screens);
+  const who = h("div", { class: "account" });
   const menu = h(
     "button",
     {
@@ -87,12 +89,16 @@ export function showShell() {
           h("img", { src: "icon.svg", alt: "" }),
           "EdgeNeuro",
         ),
-        account(),
+        who,
       ),
       nav,
       main,
     ),
   );
+  const showCaller = () => {
+    replace(screens, navigation());
+    replace(who, account());
+  };
   const open = () => {
     toggleMenu(nav, menu, false);
     openScreen(main, nav);
@@ -101,6 +107,7 @@ export function showShell() {
   listening?.abort();
   listening = new AbortController();
   window.addEventListener("hashchange", open, { signal: listening.signal });
+  window.addEventListener(SESSION_CHANGED, showCaller, { signal: listening.signal });
   document.addEventListener(
     "keydown",
     (event) => {
@@ -111,11 +118,13 @@ export function showShell() {
     },
     { signal: listening.signal },
   );
+  showCaller();
   openScreen(main, nav);
 }
 
 function navigation() {
-  const groups = SCREENS.map(([group, screens]) => {
+  const here = place().screen;
+  return SCREENS.map(([group, screens]) => {
     const allowed = screens.filter(([, , scope]) => session.may(scope));
     if (!allowed.length) return null;
     return [
@@ -123,17 +132,14 @@ function navigation() {
       h(
         "ul",
         {},
-        allowed.map(([name, title]) =>
-          h("li", {}, h("a", { href: `#/${name}`, "data-screen": name }, icon(name), title)),
-        ),
+        allowed.map(([name, title]) => {
+          const current = name === here ? "page" : null;
+          const attributes = { href: `#/${name}`, "data-screen": name, "aria-current": current };
+          return h("li", {}, h("a", attributes, icon(name), title));
+        }),
       ),
     ];
   });
-  return h(
-    "nav",
-    { class: "nav", id: "nav", "aria-label": "Screens" },
-    h("div", { class: "nav-screens" }, groups),
-  );
 }
 
 function account() {
@@ -155,9 +161,7 @@ function account() {
     themeButton.title = `Colours: ${theme()}`;
   };
   name();
-  return h(
-    "div",
-    { class: "account" },
+  return [
     h("span", { class: "account-name", title: session.caller.id }, session.caller.id),
     themeButton,
     session.key
@@ -167,7 +171,7 @@ function account() {
           "Sign out",
         )
       : null,
-  );
+  ];
 }
 
 function toggleMenu(nav, menu, open = nav.dataset.open !== "true") {

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from scripts import paths
-from scripts.pages import place_libraries
 from scripts.steps import SETUP_LOCK, Step, StepFailed, only_one, run, run_steps
 
 REGISTRY_ADVICE = "check that the package registry is reachable, then start again."
@@ -35,6 +34,12 @@ def prepare_training() -> None:
     """What train_lora.py needs, and no more."""
     with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
         run_steps([python_environment(), training_packages()])
+
+
+def prepare_pages() -> None:
+    """What the pages need beside what lies in public/."""
+    with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
+        run_steps([node_packages(), pages_libraries()])
 
 
 def steps(*, tests: bool, training: bool) -> Iterator[Step]:
@@ -77,12 +82,24 @@ def node_packages() -> Step:
 
 
 def pages_libraries() -> Step:
+    """Out of their npm packages to where the Worker's assets are."""
+    files = {
+        "uPlot.esm.js": paths.UPLOT / "dist" / "uPlot.esm.js",
+        "uPlot.min.css": paths.UPLOT / "dist" / "uPlot.min.css",
+        "uPlot.LICENSE": paths.UPLOT / "LICENSE",
+    }
+
+    def make() -> None:
+        paths.PAGES_LIBRARIES.mkdir(parents=True, exist_ok=True)
+        for name, source in files.items():
+            shutil.copyfile(source, paths.PAGES_LIBRARIES / name)
+
     return Step(
         title="Placing the libraries of the pages",
         stamp=paths.BUILD / "stamps" / "pages-libraries",
-        make=place_libraries,
+        make=make,
         inputs=[paths.PACKAGE_LOCK],
-        outputs=[paths.PAGES_LIBRARIES / "uPlot.esm.js"],
+        outputs=[paths.PAGES_LIBRARIES / name for name in files],
     )
 
 
@@ -99,7 +116,7 @@ def browser() -> Step:
         options = "--no-save --no-package-lock --ignore-scripts --no-audit --no-fund".split()
         run(["npm", "--prefix", str(paths.BROWSER), "install", *options])
         if paths.npm_platform() == ("linux", "x64"):
-            unpack = ["node", paths.BROWSER / paths.BROWSER_UNPACKER.name]
+            unpack = ["node", str(paths.BROWSER / paths.BROWSER_UNPACKER.name)]
             run(unpack, {**os.environ, "TMPDIR": str(files)})
 
     return Step(

@@ -28,9 +28,12 @@ export function empty(title, text, ...actions) {
 
 /**
  * Fills `root` with what `render` makes of what `work` brings: a spinner meanwhile, and where it
- * fails the error with a button that tries again. What an older call brings later is dropped.
+ * fails the error with a button that tries again, by `retry` if that is more than this. What an
+ * older call brings later is dropped. With `keep` what is shown stays until there is news. Resolves
+ * to whether it is shown.
  */
-export async function load(root, work, render, { signal, keep = false } = {}) {
+export async function load(root, work, render, options = {}) {
+  const { signal, keep = false, retry = () => load(root, work, render, options) } = options;
   const turn = Symbol("turn");
   root.turn = turn;
   const stale = () => signal?.aborted || root.turn !== turn;
@@ -39,13 +42,12 @@ export async function load(root, work, render, { signal, keep = false } = {}) {
   try {
     const found = await work();
     if (!stale()) replace(root, await render(found));
+    return true;
   } catch (error) {
-    if (stale() || error.name === "AbortError") return;
-    replace(
-      root,
-      errorPanel(error, () => load(root, work, render, { signal })),
-    );
+    if (stale() || error.name === "AbortError") return false;
+    replace(root, errorPanel(error, retry));
     if (error.status === undefined) throw error; // a fault of ours: to the console too
+    return false;
   } finally {
     if (!stale()) root.removeAttribute("aria-busy");
   }

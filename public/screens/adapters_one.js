@@ -53,18 +53,19 @@ export async function one({ root, signal, may }, id) {
   );
   let lora = null;
   const show = async () => {
-    await load(
+    const shown = await load(
       body,
       () => api("GET", `/v1/loras/${id}`, { signal }),
       (found) => {
         lora = found;
-        return view(found, may, () => poll(show, { signal }));
+        return view(found, may, follow);
       },
-      { signal, keep: true },
+      { signal, keep: true, retry: () => follow() },
     );
-    return lora !== null && underWay(lora.state);
+    return shown && lora !== null && underWay(lora.state);
   };
-  await poll(show, { signal });
+  const follow = () => poll(show, { signal });
+  await follow();
 }
 
 function view(lora, may, follow) {

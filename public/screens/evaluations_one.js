@@ -34,18 +34,19 @@ export async function one({ root, signal, may }, id) {
   );
   let evaluation = null;
   const show = async () => {
-    await load(
+    const shown = await load(
       body,
       () => api("GET", `/v1/evaluations/${id}`, { signal }),
       (found) => {
         evaluation = found;
-        return view(found, may, () => poll(show, { signal }));
+        return view(found, may, follow);
       },
-      { signal, keep: true },
+      { signal, keep: true, retry: () => follow() },
     );
-    return evaluation !== null && underWay(evaluation.state);
+    return shown && evaluation !== null && underWay(evaluation.state);
   };
-  await poll(show, { signal });
+  const follow = () => poll(show, { signal });
+  await follow();
   if (evaluation?.results) showAnswers(answers, evaluation, signal);
 }
 

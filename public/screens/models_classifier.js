@@ -16,16 +16,16 @@ export async function classifierTab({ signal, may }, room) {
     Promise.all([everything("/v1/classifiers", { signal }), api("GET", "/v1/config", { signal })]);
   let found = [];
   const show = async () => {
-    await load(
+    const shown = await load(
       room,
       read,
       ([classifiers, config]) => {
         found = classifiers;
         return view(classifiers, config, { may, show: follow });
       },
-      { signal, keep: true },
+      { signal, keep: true, retry: () => follow() },
     );
-    return found.some((one) => underWay(one.state));
+    return shown && found.some((one) => underWay(one.state));
   };
   const follow = () => poll(show, { signal });
   await follow();

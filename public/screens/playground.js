@@ -176,7 +176,7 @@ function view(decision, agents, may, model) {
       "div",
       {},
       h("p", { class: "help" }, "Answers"),
-      h("p", { class: "answer" }, decision.agent.name),
+      h(model ? "h3" : "h2", { class: "answer" }, decision.agent.name),
       decision.agent.endpoint
         ? h("p", { class: "help wrap" }, `${decision.agent.protocol} at ${decision.agent.endpoint}`)
         : null,
@@ -222,8 +222,8 @@ function feedback(decision, agents, may) {
     "div",
     { class: "row" },
     h("span", {}, "Was it right?"),
-    actionButton("Yes", () => send("up"), { size: "small", label: "The answer was right" }),
-    actionButton("No", () => send("down"), { size: "small", label: "The answer was wrong" }),
+    actionButton("Yes", () => send("up"), { size: "small", label: "Yes, the answer was right" }),
+    actionButton("No", () => send("down"), { size: "small", label: "No, the answer was wrong" }),
   );
   if (!may("label")) return row;
   const choice = field({

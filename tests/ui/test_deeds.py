@@ -43,7 +43,7 @@ def test_the_playground_routes(page: Page, go: Go, rows: Rows) -> None:
     expect(page.get_by_text("Where the time went")).to_be_visible()
     [(log_id, layer, agent)] = rows("SELECT id, layer, agent_id FROM logs WHERE query = ?", query)
     assert (layer, agent) == ("llm", "it_support")
-    page.get_by_role("button", name="The answer was wrong").click()
+    page.get_by_role("button", name="No, the answer was wrong").click()
     said(page, "It is noted")
     assert rows("SELECT value FROM feedback WHERE decision_id = ?", log_id) == [("down",)]
     page.get_by_label("The right agent").select_option("facilities")
@@ -196,6 +196,21 @@ def test_an_adapter_from_its_files_to_a_model(
     assert rows("SELECT type FROM models WHERE id = 'by-hand-v1'") == [("lora",)]
     page.get_by_role("button", name="Check it at Workers AI").click()
     said(page, "It is there and answers")
+
+
+def test_files_are_dropped(page: Page, go: Go) -> None:
+    go("adapters")
+    dropped = page.evaluate_handle(
+        """() => {
+          const held = new DataTransfer();
+          held.items.add(new File(["{}"], "adapter_config.json"));
+          held.items.add(new File(["x"], "notes.txt"));
+          return held;
+        }"""
+    )
+    page.locator(".drop").dispatch_event("drop", {"dataTransfer": dropped})
+    expect(page.get_by_text("adapter_model.safetensors is still missing.")).to_be_visible()
+    said(page, "notes.txt is not needed")
 
 
 def test_an_adapter_that_does_not_fit_is_not_uploaded(

@@ -39,6 +39,20 @@ def test_the_first_screen_is_small_and_all_ours(visitor: Page, fresh: LocalProdu
     assert sum(sizes.values()) < MOST_BYTES_GZIPPED, sizes
 
 
+def test_what_the_first_screen_imports_is_loaded_at_once(
+    visitor: Page, fresh: LocalProduct
+) -> None:
+    """Else each import would be found, and asked for, only after the one before it has come."""
+    asked: list[str] = []
+    visitor.on("request", lambda request: asked.append(request.url))
+    sign_in(visitor, fresh.admin_token)
+    modules = {url for url in asked if url.endswith(".js") and "/vendor/" not in url}
+    named = visitor.eval_on_selector_all(
+        "link[rel=modulepreload], script[src]", "links => links.map(one => one.href ?? one.src)"
+    )
+    assert modules == set(named)
+
+
 def test_every_file_comes_with_the_policy(fresh: LocalProduct) -> None:
     for path in ("/", "/main.js", "/screens/overview.js", "/css/base.css", "/icon.svg"):
         answer = httpx.get(fresh.base_url + path)

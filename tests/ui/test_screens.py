@@ -117,6 +117,16 @@ def test_a_dialog(visitor: Page, places: dict[str, str], screen: str, button: st
     assert focused == button, "the focus is back where it was"
 
 
+def test_an_answer_in_the_playground(visitor: Page, places: dict[str, str]) -> None:
+    visitor.goto("/#/playground")
+    settled(visitor)
+    visitor.get_by_label("Query").fill("My VPN does not connect from home since the update")
+    visitor.get_by_role("button", name="Route").click()
+    visitor.locator(".answer").wait_for()
+    picture(visitor, "playground-answer")
+    assert violations(visitor) == []
+
+
 def picture(page: Page, name: str, *, whole: bool = True) -> None:
     size = page.viewport_size
     assert size is not None

@@ -112,4 +112,4 @@ def test_the_first_page_is_served_without_a_key(anonymous: httpx.Client) -> None
     page = anonymous.get("/")
     assert page.status_code == 200
     assert "EdgeNeuro" in page.text
-    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert "default-src 'none'" in page.headers["content-security-policy"]

@@ -1,0 +1,61 @@
+"""The keyboard alone, and a narrow screen."""
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.ui.conftest import settled, sign_in
+from tests.worker.product import LocalProduct
+
+
+def test_from_the_first_tab_to_another_screen_and_back(page: Page) -> None:
+    settled(page)
+    page.reload()
+    settled(page)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    link = page.get_by_role("link", name="Agents", exact=True)
+    link.focus()
+    page.keyboard.press("Enter")
+    settled(page)
+    expect(page.locator("#main")).to_be_focused()
+    expect(page.get_by_role("heading", name="Agents", level=1)).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Add an agent")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog").get_by_label("Id", exact=True)).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Add an agent")).to_be_focused()
+
+
+def test_the_menu_of_a_narrow_screen(browser: Browser, product: LocalProduct) -> None:
+    context = browser.new_context(
+        base_url=product.base_url, locale="en-US", viewport={"width": 360, "height": 700}
+    )
+    page = context.new_page()
+    sign_in(page, product.admin_token)
+    menu = page.get_by_role("button", name="Menu")
+    link = page.locator("#nav").get_by_text("Models", exact=True)
+    expect(link).to_be_hidden()
+    menu.focus()
+    page.keyboard.press("Enter")
+    expect(link).to_be_visible()
+    expect(menu).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("Escape")
+    expect(link).to_be_hidden()
+    expect(menu).to_be_focused()
+    menu.click()
+    link.click()
+    expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
+    expect(link).to_be_hidden()
+    context.close()
+
+
+def test_colours_are_chosen_and_kept(page: Page) -> None:
+    page.get_by_role("button", name="Colours: system").click()
+    page.get_by_role("button", name="Colours: light").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.get_by_role("button", name="Colours: dark").click()
+    expect(page.get_by_role("button", name="Colours: system")).to_be_visible()
