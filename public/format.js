@@ -53,6 +53,9 @@ export const time = (text) => (text ? moment.format(new Date(text)) : NOTHING);
 
 export const date = (text) => (text ? day.format(new Date(text)) : NOTHING);
 
+/** What a datetime-local field holds, which is in the user's zone, as the API takes it. */
+export const instant = (local) => (local ? new Date(local).toISOString() : null);
+
 /** "3 labels", "1 label". */
 export const plural = (value, one, many = `${one}s`) =>
   `${count(value)} ${value === 1 ? one : many}`;

@@ -2,7 +2,7 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
-import { compact, count, ms, NOTHING, percent, usd, words } from "../format.js";
+import { compact, count, instant, ms, NOTHING, percent, usd, words } from "../format.js";
 import { chart } from "../parts/chart.js";
 import {
   badge,
@@ -15,11 +15,10 @@ import {
   save,
   whatCounts,
 } from "../parts/controls.js";
-import { field } from "../parts/form.js";
+import { filters } from "../parts/filters.js";
 import { layerSeries } from "../parts/layers.js";
 import { empty, load } from "../parts/loading.js";
 import { table } from "../parts/table.js";
-import { noteState } from "../router.js";
 
 const HOUR_MS = 3_600_000;
 const RANGES = {
@@ -37,88 +36,58 @@ const GROUPS = [
   ["key", "Key"],
 ];
 
+const FILTERS = [
+  {
+    name: "range",
+    label: "Range",
+    type: "select",
+    value: "24h",
+    options: [
+      ...Object.entries(RANGES).map(([value, [label]]) => [value, `Last ${label}`]),
+      ["custom", "From … to …"],
+    ],
+  },
+  { name: "from", label: "From", type: "datetime-local" },
+  { name: "to", label: "To", type: "datetime-local" },
+  {
+    name: "interval",
+    label: "Interval",
+    type: "select",
+    options: [
+      [null, "Fitting"],
+      ["hour", "Hour"],
+      ["day", "Day"],
+    ],
+  },
+  { name: "group_by", label: "Group by", type: "select", value: "model", options: GROUPS },
+];
+const MOST_HOURS_BY_HOUR = 8 * 24;
+
 export async function open({ root, query, signal }) {
-  const fields = filterFields(query);
   const body = h("div", { class: "stack" });
-  const filters = h(
-    "form",
-    { class: "filters" },
-    Object.values(fields).map((each) => each.element),
-  );
-  const show = () => {
-    const state = Object.fromEntries(
-      Object.entries(fields).map(([name, each]) => [name, each.value()]),
-    );
-    const custom = state.range === "custom";
-    fields.from.element.hidden = fields.to.element.hidden = !custom;
-    noteState(["analytics"], custom ? state : { ...state, from: null, to: null });
-    return load(
+  const show = (state) =>
+    load(
       body,
       () => api("GET", "/v1/analytics", { query: asked(state), signal }),
       (analytics) => view(analytics, signal),
       { signal, keep: true },
     );
-  };
-  filters.addEventListener("change", show);
-  filters.addEventListener("submit", (event) => event.preventDefault());
+  const seen = ({ range }) => (range === "custom" ? null : ["range", "interval", "group_by"]);
   replace(
     root,
     pageHead("Analytics", "What was asked, who answered, how well, how fast and for how much."),
-    filters,
+    filters({ parts: ["analytics"], specs: FILTERS, query, show, seen }),
     body,
   );
-  await show();
-}
-
-function filterFields(query) {
-  const range = query.get("range");
-  const local = (name) => query.get(name) ?? "";
-  return {
-    range: field({
-      name: "range",
-      label: "Range",
-      type: "select",
-      value: range in RANGES || range === "custom" ? range : "24h",
-      options: [
-        ...Object.entries(RANGES).map(([value, [label]]) => [value, `Last ${label}`]),
-        ["custom", "From … to …"],
-      ],
-    }),
-    from: field({ name: "from", label: "From", type: "datetime-local", value: local("from") }),
-    to: field({ name: "to", label: "To", type: "datetime-local", value: local("to") }),
-    interval: field({
-      name: "interval",
-      label: "Interval",
-      type: "select",
-      value: query.get("interval"),
-      options: [
-        [null, "Fitting"],
-        ["hour", "Hour"],
-        ["day", "Day"],
-      ],
-    }),
-    group_by: field({
-      name: "group_by",
-      label: "Group by",
-      type: "select",
-      value: query.get("group_by") ?? "model",
-      options: GROUPS,
-    }),
-  };
 }
 
 function asked({ range, from, to, interval, group_by }) {
   const custom = range === "custom";
-  const hours = RANGES[range]?.[1] ?? 24;
-  const iso = (local) => (local ? new Date(local).toISOString() : null);
-  const start = custom ? iso(from) : new Date(Date.now() - hours * HOUR_MS).toISOString();
-  const span = custom && from ? (Date.parse(to || new Date()) - Date.parse(from)) / HOUR_MS : hours;
-  return {
-    from: start,
-    to: custom ? iso(to) : null,
-    interval: interval ?? (span > 24 * 8 ? "day" : "hour"),
-    group_by,
-  };
+  const hours = custom ? 24 : RANGES[range][1];
+  const start = custom ? instant(from) : new Date(Date.now() - hours * HOUR_MS).toISOString();
+  const span = custom && from ? (Date.parse(to ?? new Date()) - Date.parse(from)) / HOUR_MS : hours;
+  const fitting = span > MOST_HOURS_BY_HOUR ? "day" : "hour";
+  return { from: start, to: custom ? instant(to) : null, interval: interval ?? fitting, group_by };
 }
 
 function view(analytics, signal) {

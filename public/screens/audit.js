@@ -4,10 +4,9 @@ import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { NOTHING, time, words } from "../format.js";
 import { badge, pageHead } from "../parts/controls.js";
-import { field } from "../parts/form.js";
+import { choices, filters } from "../parts/filters.js";
 import { empty, load } from "../parts/loading.js";
 import { pagedTable } from "../parts/table.js";
-import { noteState } from "../router.js";
 
 const RESOURCES = [
   "agent",
@@ -25,18 +24,8 @@ const RESOURCES = [
 ];
 
 export async function open({ root, query, signal }) {
-  const resource = field({
-    name: "resource",
-    label: "What",
-    type: "select",
-    value: query.get("resource"),
-    options: [[null, "Everything"], ...RESOURCES.map((one) => [one, words(one)])],
-  });
-  const id = field({ name: "resource_id", label: "Its id", value: query.get("resource_id") });
   const body = h("div", {});
-  const show = () => {
-    const state = { resource: resource.value(), resource_id: id.value() };
-    noteState(["audit"], state);
+  const show = (state) => {
     const asked = { ...state, limit: 50 };
     return load(
       body,
@@ -58,26 +47,21 @@ export async function open({ root, query, signal }) {
       { signal, keep: true },
     );
   };
-  const form = h(
-    "form",
+  const specs = [
     {
-      class: "filters",
-      onchange: show,
-      onsubmit: (event) => {
-        event.preventDefault();
-        show();
-      },
+      name: "resource",
+      label: "What",
+      type: "select",
+      options: choices(RESOURCES, words, [null, "Everything"]),
     },
-    resource.element,
-    id.element,
-  );
+    { name: "resource_id", label: "Its id" },
+  ];
   replace(
     root,
     pageHead("Audit", "Every change, newest first. No secrets, no texts of queries."),
-    form,
+    filters({ parts: ["audit"], specs, query, show }),
     body,
   );
-  await show();
 }
 
 const COLUMNS = [

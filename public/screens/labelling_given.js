@@ -1,98 +1,93 @@
 // The labels that were given.
 
 import { api } from "../api.js";
-import { h, replace } from "../dom.js";
+import { h } from "../dom.js";
 import { count, NOTHING, percent, plural, time } from "../format.js";
 import { agentName, agentOptions, NO_AGENT, readAgents } from "../parts/agents.js";
 import { card } from "../parts/controls.js";
-import { field } from "../parts/form.js";
+import { filters } from "../parts/filters.js";
 import { empty, load } from "../parts/loading.js";
 import { pagedTable } from "../parts/table.js";
-import { address, noteState } from "../router.js";
+import { address } from "../router.js";
 
 export async function givenTab({ query, signal }, room) {
-  const agents = await readAgents(signal);
-  const filters = {
-    agent: field({
-      name: "agent",
-      label: "Agent",
-      type: "select",
-      value: query.get("agent"),
-      options: agentOptions(agents, [null, "All"], [NO_AGENT, "No agent fits"]),
-    }),
-    split: field({
-      name: "split",
-      label: "Part",
-      type: "select",
-      value: query.get("split"),
-      options: [
-        [null, "All"],
-        ["train", "Training"],
-        ["validation", "Validation"],
-        ["test", "Test"],
-      ],
-    }),
-  };
-  const body = h("div", { class: "stack" });
-  const show = () => {
-    const state = Object.fromEntries(
-      Object.entries(filters).map(([name, each]) => [name, each.value()]),
-    );
-    noteState(["labelling", "given"], state);
-    const asked = { ...state, limit: 50 };
-    return load(
-      body,
-      () =>
-        Promise.all([
-          api("GET", "/v1/labels", { query: asked, signal }),
-          api("GET", "/v1/labels/stats", { signal }),
-        ]),
-      ([page, stats]) => [
-        card("So far", statsView(stats, agents)),
-        page.data.length
-          ? pagedTable({
-              caption: "Labels",
-              first: page,
-              path: "/v1/labels",
-              query: asked,
-              signal,
-              columns: [
-                { head: "Query", cell: (label) => label.query, kind: "wide", heading: true },
-                { head: "Agent", cell: (label) => agentName(agents, label.agent_id) },
-                { head: "Part", cell: (label) => label.split },
-                { head: "By", cell: (label) => label.labeler },
-                { head: "When", cell: (label) => time(label.created_at) },
-                {
-                  head: "Log",
-                  cell: (label) =>
-                    label.log_id
-                      ? h(
-                          "a",
-                          {
-                            href: address(["logs", label.log_id]),
-                            "aria-label": `Open the log of ${label.query.slice(0, 60)}`,
-                          },
-                          "Open",
-                        )
-                      : NOTHING,
-                },
-              ],
-            })
-          : empty("No label fits these filters", "Give some under “One at a time”."),
-      ],
-      { signal, keep: true },
-    );
-  };
-  replace(
+  await load(
     room,
-    h(
-      "form",
-      { class: "filters", onchange: show, onsubmit: (event) => event.preventDefault() },
-      Object.values(filters).map((each) => each.element),
-    ),
-    body,
+    () => readAgents(signal),
+    (agents) => {
+      const body = h("div", { class: "stack" });
+      const show = (state) => showPage(body, state, agents, signal);
+      const specs = filterSpecs(agents);
+      return [filters({ parts: ["labelling", "given"], specs, query, show }), body];
+    },
+    { signal },
   );
-  await show();
+}
+
+const filterSpecs = (agents) => [
+  {
+    name: "agent",
+    label: "Agent",
+    type: "select",
+    options: agentOptions(agents, [null, "All"], [NO_AGENT, "No agent fits"]),
+  },
+  {
+    name: "split",
+    label: "Part",
+    type: "select",
+    options: [
+      [null, "All"],
+      ["train", "Training"],
+      ["validation", "Validation"],
+      ["test", "Test"],
+    ],
+  },
+];
+
+function showPage(body, state, agents, signal) {
+  const asked = { ...state, limit: 50 };
+  return load(
+    body,
+    () =>
+      Promise.all([
+        api("GET", "/v1/labels", { query: asked, signal }),
+        api("GET", "/v1/labels/stats", { signal }),
+      ]),
+    ([page, stats]) => [
+      card("So far", statsView(stats, agents)),
+      page.data.length
+        ? pagedTable({
+            caption: "Labels",
+            first: page,
+            path: "/v1/labels",
+            query: asked,
+            signal,
+            columns: [
+              { head: "Query", cell: (label) => label.query, kind: "wide", heading: true },
+              { head: "Agent", cell: (label) => agentName(agents, label.agent_id) },
+              { head: "Part", cell: (label) => label.split },
+              { head: "By", cell: (label) => label.labeler },
+              { head: "When", cell: (label) => time(label.created_at) },
+              {
+                head: "Log",
+                cell: (label) =>
+                  label.log_id
+                    ? h(
+                        "a",
+                        {
+                          href: address(["logs", label.log_id]),
+                          "aria-label": `Open the log of ${label.query.slice(0, 60)}`,
+                        },
+                        "Open",
+                      )
+                    : NOTHING,
+              },
+            ],
+          })
+        : empty("No label fits these filters", "Give some under “One at a time”."),
+    ],
+    { signal, keep: true },
+  );
 }
 
 function statsView({ labels, splits, agreement, labelers }, agents) {

@@ -1,75 +1,69 @@
 // Labels for many queries at once.
 
 import { api } from "../api.js";
-import { h, replace } from "../dom.js";
+import { h } from "../dom.js";
 import { NOTHING, percent, plural } from "../format.js";
 import { agentName, agentOptions, NO_AGENT, readAgents } from "../parts/agents.js";
 import { button, showError } from "../parts/controls.js";
+import { filters } from "../parts/filters.js";
 import { field } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
-import { noteState } from "../router.js";
+
+const ALL = "all";
 
 export async function bulkTab({ query, signal }, room) {
-  const agents = await readAgents(signal);
-  const names = agentOptions(agents, [null, "All agents"]);
-  const filters = {
-    agent: field({
-      name: "agent",
-      label: "Answered by",
-      type: "select",
-      value: query.get("agent"),
-      options: names,
-    }),
-    labelled: field({
-      name: "labelled",
-      label: "Labelled",
-      type: "select",
-      value: query.get("labelled") ?? "false",
-      options: [
-        [null, "All"],
-        ["false", "Not yet"],
-        ["true", "Already"],
-      ],
-    }),
-    max_confidence: field({
-      name: "max_confidence",
-      label: "Confidence at most",
-      type: "number",
-      min: 0,
-      max: 1,
-      step: "any",
-      value: query.get("max_confidence"),
-    }),
-    q: field({
-      name: "q",
-      label: "Words in the query",
-      value: query.get("q"),
-      placeholder: "all of them",
-    }),
-  };
-  const body = h("div", {});
-  const show = () => {
-    const state = Object.fromEntries(
-      Object.entries(filters).map(([name, each]) => [name, each.value()]),
-    );
-    noteState(["labelling", "table"], state);
-    return load(
-      body,
-      () => api("GET", "/v1/logs", { query: { ...state, kind: "route", limit: 100 }, signal }),
-      (page) => bulkView(page.data, agents, show),
-      { signal, keep: true },
-    );
-  };
-  const form = h(
-    "form",
-    { class: "filters", onchange: show, onsubmit: (event) => event.preventDefault() },
-    Object.values(filters).map((each) => each.element),
+  await load(
+    room,
+    () => readAgents(signal),
+    (agents) => {
+      const body = h("div", {});
+      const show = (state) => {
+        const labelled = state.labelled === ALL ? null : state.labelled;
+        const asked = { ...state, labelled, kind: "route", limit: 100 };
+        return load(
+          body,
+          () => api("GET", "/v1/logs", { query: asked, signal }),
+          (page) => bulkView(page.data, agents, () => show(state)),
+          { signal, keep: true },
+        );
+      };
+      const specs = filterSpecs(agents);
+      return [filters({ parts: ["labelling", "table"], specs, query, show }), body];
+    },
+    { signal },
   );
-  replace(room, form, body);
-  await show();
 }
+
+const filterSpecs = (agents) => [
+  {
+    name: "agent",
+    label: "Answered by",
+    type: "select",
+    options: agentOptions(agents, [null, "All agents"]),
+  },
+  {
+    name: "labelled",
+    label: "Labelled",
+    type: "select",
+    value: "false",
+    options: [
+      [ALL, "All"],
+      ["false", "Not yet"],
+      ["true", "Already"],
+    ],
+  },
+  {
+    name: "max_confidence",
+    label: "Confidence at most",
+    type: "number",
+    min: 0,
+    max: 1,
+    step: "any",
+  },
+  { name: "q", label: "Words in the query", placeholder: "all of them", live: true },
+];
 
 function bulkView(logs, agents, show) {
   const rows = logs.filter((log) => log.query);

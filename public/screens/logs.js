@@ -2,14 +2,14 @@
 
 import { api, everything } from "../api.js";
 import { h, replace } from "../dom.js";
-import { ms, NOTHING, percent, time, usd, words } from "../format.js";
+import { instant, ms, NOTHING, percent, time, usd, words } from "../format.js";
 import { agentName, agentOptions, readAgents } from "../parts/agents.js";
 import { badge, link, pageHead } from "../parts/controls.js";
-import { layerBadge } from "../parts/decision.js";
-import { field } from "../parts/form.js";
+import { layerBadge, layerName } from "../parts/decision.js";
+import { choices, filters } from "../parts/filters.js";
 import { empty, load } from "../parts/loading.js";
 import { pagedTable } from "../parts/table.js";
-import { address, noteState } from "../router.js";
+import { address } from "../router.js";
 import { one } from "./logs_one.js";
 
 const LAYERS = ["cache", "classifier", "llm", "fallback", "direct"];
@@ -26,157 +26,98 @@ const REASONS = [
   "not_configured",
 ];
 
-const TYPING_MS = 300;
-
 export async function open(page) {
   const [id] = page.path;
   await (id ? one(page, id) : list(page));
 }
 
 async function list({ root, query, signal }) {
-  const body = h("div", {});
-  const filters = h("div", {});
+  const room = h("div", { class: "stack" });
   replace(
     root,
     pageHead("Logs", "Every answer, newest first. The whole story is one click away."),
-    filters,
-    body,
+    room,
   );
   await load(
-    filters,
+    room,
     () => Promise.all([readAgents(signal), everything("/v1/models", { signal })]),
-    ([agents, models]) => filterForm(agents, models, query, body, signal),
+    ([agents, models]) => {
+      const body = h("div", {});
+      const show = (state) => showPage(body, state, agents, signal);
+      const specs = filterSpecs(agents, models);
+      return [filters({ parts: ["logs"], specs, query, show }), body];
+    },
     { signal },
   );
 }
 
-function filterForm(agents, models, query, body, signal) {
-  const option = (name) => [name, words(name)];
-  const fields = {
-    q: field({
+function filterSpecs(agents, models) {
+  const askable = models.filter((model) => model.type !== "classifier");
+  const named = askable.map((model) => [model.adapter ?? model.base_model, model.id]);
+  const all = [null, "All"];
+  return [
+    {
       name: "q",
       label: "Words in the query",
-      value: query.get("q"),
       placeholder: "all of them, in any order",
-    }),
-    agent: field({
-      name: "agent",
-      label: "Agent",
-      type: "select",
-      value: query.get("agent"),
-      options: agentOptions(agents, [null, "All"]),
-    }),
-    model: field({
-      name: "model",
-      label: "Model",
-      type: "select",
-      value: query.get("model"),
-      options: [
-        [null, "All"],
-        ...models
-          .filter((model) => model.type !== "classifier")
-          .map((model) => [model.adapter ?? model.base_model, model.id]),
-      ],
-    }),
-    layer: field({
-      name: "layer",
-      label: "Layer",
-      type: "select",
-      value: query.get("layer"),
-      options: [[null, "All"], ...LAYERS.map(option)],
-    }),
-    reason: field({
-      name: "reason",
-      label: "Reason",
-      type: "select",
-      value: query.get("reason"),
-      options: [[null, "All"], ...REASONS.map(option)],
-    }),
-    labelled: field({
+      live: true,
+    },
+    { name: "agent", label: "Agent", type: "select", options: agentOptions(agents, all) },
+    { name: "model", label: "Model", type: "select", options: [all, ...named] },
+    { name: "layer", label: "Layer", type: "select", options: choices(LAYERS, layerName, all) },
+    { name: "reason", label: "Reason", type: "select", options: choices(REASONS, words, all) },
+    {
       name: "labelled",
       label: "Labelled",
       type: "select",
-      value: query.get("labelled"),
-      options: [
-        [null, "All"],
-        ["true", "Yes"],
-        ["false", "No"],
-      ],
-    }),
-    kind: field({
+      options: [all, ["true", "Yes"], ["false", "No"]],
+    },
+    {
       name: "kind",
       label: "Kind",
       type: "select",
-      value: query.get("kind"),
-      options: [
-        [null, "All"],
-        ["route", "Routing"],
-        ["chat", "Chat"],
-      ],
-    }),
-    max_confidence: field({
+      options: [all, ["route", "Routing"], ["chat", "Chat"]],
+    },
+    {
       name: "max_confidence",
       label: "Confidence at most",
       type: "number",
       min: 0,
       max: 1,
       step: "any",
-      value: query.get("max_confidence"),
-    }),
-    from: field({ name: "from", label: "From", type: "datetime-local", value: query.get("from") }),
-    to: field({ name: "to", label: "To", type: "datetime-local", value: query.get("to") }),
-  };
-  fields.q.element.classList.add("grow");
-  const show = () => {
-    const state = Object.fromEntries(
-      Object.entries(fields).map(([name, each]) => [name, each.value()]),
-    );
-    noteState(["logs"], state);
-    const iso = (local) => (local ? new Date(local).toISOString() : null);
-    const asked = { ...state, from: iso(state.from), to: iso(state.to), limit: 50 };
-    const narrowed = Object.values(state).some((value) => value !== null);
-    return load(
-      body,
-      () => api("GET", "/v1/logs", { query: asked, signal }),
-      (page) =>
-        page.data.length
-          ? pagedTable({
-              caption: "Answers",
-              first: page,
-              path: "/v1/logs",
-              query: asked,
-              signal,
-              columns: columns(agents),
-            })
-          : narrowed
-            ? empty("No answer fits these filters", "Take one away, or look at another time.")
-            : empty(
-                "Nothing has been routed yet",
-                "Answers come here as they are given.",
-                link("Try one query", "#/playground", { size: "" }),
-              ),
-      { signal, keep: true },
-    );
-  };
-  let typing;
-  const form = h(
-    "form",
-    {
-      class: "filters",
-      onsubmit: (event) => {
-        event.preventDefault();
-        show();
-      },
-      onchange: show,
-      oninput: (event) => {
-        clearTimeout(typing);
-        if (event.target.name === "q") typing = setTimeout(show, TYPING_MS);
-      },
     },
-    Object.values(fields).map((each) => each.element),
+    { name: "from", label: "From", type: "datetime-local" },
+    { name: "to", label: "To", type: "datetime-local" },
+  ];
+}
+
+function showPage(body, state, agents, signal) {
+  const query = { ...state, from: instant(state.from), to: instant(state.to), limit: 50 };
+  const narrowed = Object.values(state).some((value) => value !== null);
+  const nothing = () =>
+    narrowed
+      ? empty("No answer fits these filters", "Take one away, or look at another time.")
+      : empty(
+          "Nothing has been routed yet",
+          "Answers come here as they are given.",
+          link("Try one query", "#/playground", { size: "" }),
+        );
+  return load(
+    body,
+    () => api("GET", "/v1/logs", { query, signal }),
+    (page) =>
+      page.data.length
+        ? pagedTable({
+            caption: "Answers",
+            first: page,
+            path: "/v1/logs",
+            query,
+            signal,
+            columns: columns(agents),
+          })
+        : nothing(),
+    { signal, keep: true },
   );
-  show();
-  return form;
 }
 
 const columns = (agents) => [

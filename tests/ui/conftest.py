@@ -14,6 +14,11 @@ from tests.ui.browser import chromium
 from tests.ui.installation import furnish
 from tests.worker.product import LocalProduct
 
+_SETTLED = """() => {
+  const [heading, ...others] = document.querySelectorAll('#main > .stack > *');
+  return heading && others.length && others.at(-1).childNodes.length
+    && !document.querySelector('#main [aria-busy], #main .loading');
+}"""
 # What a refused or failed call leaves in the console by itself.
 _OF_THE_BROWSER = "Failed to load resource"
 
@@ -145,6 +150,5 @@ def go(page: Page) -> Callable[[str], None]:
 
 
 def settled(page: Page) -> None:
-    """Nothing is loading any more."""
-    page.locator("#main h1").first.wait_for()
-    page.wait_for_function("() => !document.querySelector('#main [aria-busy], #main .loading')")
+    """The screen is there, and nothing is loading any more."""
+    page.wait_for_function(_SETTLED)
