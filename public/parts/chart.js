@@ -18,7 +18,7 @@ async function uPlot() {
 
 /**
  * A chart of `series`, each {label, values}, over `times` in unix seconds. Stacked ones are drawn
- * on top of one another, as steps. `format` writes a value, `label` says to those who cannot see
+ * on top of one another, as steps, and the legend has their sums until a time is pointed at. `format` writes a value, `label` says to those who cannot see
  * the chart what it shows.
  */
 export function chart({ times, series, stacked = false, format, label, signal }) {
@@ -54,7 +54,10 @@ export function chart({ times, series, stacked = false, format, label, signal })
         { ...axis, size: axisSize, values: (_, values) => values.map((value) => format(value)) },
       ],
       series: [
-        { value: (_, at) => (at === null ? "–" : new Date(at * 1000).toLocaleString()) },
+        {
+          value: (_, at) =>
+            at !== null ? new Date(at * 1000).toLocaleString() : stacked ? "all" : "",
+        },
         ...series.map((each, index) => ({
           label: each.label,
           stroke: colour(COLOURS[index % COLOURS.length]),
@@ -63,7 +66,7 @@ export function chart({ times, series, stacked = false, format, label, signal })
           paths: stacked ? Plot.paths.bars({ size: [0.9, 48] }) : undefined,
           points: { show: !stacked && times.length <= MOST_POINTS, size: 5 },
           value: (_plot, _height, _which, at) =>
-            at === null ? "–" : format(each.values[at] ?? null),
+            at !== null ? format(each.values[at]) : stacked ? format(sum(each.values)) : "",
         })),
       ],
     };
@@ -76,6 +79,8 @@ export function chart({ times, series, stacked = false, format, label, signal })
   signal.addEventListener("abort", () => plot?.destroy());
   return frame;
 }
+
+const sum = (values) => values.reduce((all, value) => all + (value ?? 0), 0);
 
 /** Wide enough for the longest value. */
 const axisSize = (_, values) =>

@@ -110,3 +110,25 @@ def test_many_at_once(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None
     expect(page.get_by_role("heading", name="No query fits")).to_be_visible()
     agents = sorted(str(agent) for _, agent in labelled(rows, "potoroo"))
     assert agents == ["None", "hr", "hr"]
+
+
+def test_an_agent_beyond_the_ninth(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
+    agents = [f"branch{number}" for number in range(9)]
+    for agent in agents:
+        body = {"id": agent, "name": f"Zoo {agent}", "description": f"The {agent} of the zoo."}
+        api.post("/v1/agents", json=body).raise_for_status()
+    try:
+        ask(api, "dunnart", 2)
+        go("labelling")
+        shown = query_shown(page)
+        page.keyboard.press("/")
+        expect(page.get_by_label("Another agent")).to_be_focused()
+        page.keyboard.type("zoo branch8")
+        page.keyboard.press("Enter")
+        expect(page.locator(".label-query")).not_to_have_text(shown)
+        page.wait_for_load_state("networkidle")
+        found = rows("SELECT agent_id FROM current_labels WHERE query = ?", shown)
+        assert found == [("branch8",)]
+    finally:
+        for agent in agents:
+            api.delete(f"/v1/agents/{agent}").raise_for_status()
