@@ -1,10 +1,11 @@
 // Addresses: "#/logs/dec_1?layer=llm" names a screen, a path within it and its state.
 
-export function place() {
+/** Where the address leads; to the screen `first` where it names none. */
+export function place(first) {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [screen, ...rest] = path.split("/").map(decoded);
   return {
-    screen: screen || "overview",
+    screen: screen || first,
     path: rest.filter(Boolean),
     query: new URLSearchParams(query),
   };

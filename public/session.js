@@ -24,6 +24,7 @@ export function keepSession(key, caller) {
   session.key = key;
   session.caller = caller;
   if (key) sessionStorage.setItem(ITEM, key);
+  else sessionStorage.removeItem(ITEM);
   window.dispatchEvent(new Event(SESSION_CHANGED));
 }
 
@@ -36,7 +37,7 @@ export function setSessionHandlers({ ask, signedOut }) {
 /** After a refusal of `usedKey`: once for all calls that wait. */
 export async function renewSession(error, usedKey) {
   if (session.key !== usedKey) return; // another call has renewed it meanwhile
-  if (askForKey === null) throw error;
+  if (askForKey === null || session.caller === null) throw error; // signed out meanwhile
   renewing ??= askForKey(error).finally(() => {
     renewing = null;
   });

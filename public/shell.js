@@ -122,8 +122,19 @@ export function showShell() {
   openScreen(main, nav);
 }
 
+/** Ends the screen and all that it has begun. */
+export function closeShell() {
+  leaveScreen();
+  listening?.abort();
+}
+
+function leaveScreen() {
+  leaving.abort(new DOMException("The screen was left.", "AbortError"));
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+}
+
 function navigation() {
-  const here = place().screen;
+  const here = place(firstScreen()).screen;
   return SCREENS.map(([group, screens]) => {
     const allowed = screens.filter(([, , scope]) => session.may(scope));
     if (!allowed.length) return null;
@@ -141,6 +152,9 @@ function navigation() {
     ];
   });
 }
+
+/** Where the address names no screen. */
+const firstScreen = () => [...BY_NAME.values()].find(([, , scope]) => session.may(scope))?.[0];
 
 function account() {
   const themeButton = h(
@@ -181,11 +195,10 @@ function toggleMenu(nav, menu, open = nav.dataset.open !== "true") {
 
 /** Screens are loaded when they are first opened; `signal` ends what one has begun. */
 async function openScreen(main, nav) {
-  leaving.abort(new DOMException("The screen was left.", "AbortError"));
+  leaveScreen();
   leaving = new AbortController();
   const { signal } = leaving;
-  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
-  const here = place();
+  const here = place(firstScreen());
   const known = BY_NAME.get(here.screen);
   for (const link of nav.querySelectorAll("a")) {
     if (link.dataset.screen === here.screen) link.setAttribute("aria-current", "page");
@@ -218,22 +231,29 @@ async function openScreen(main, nav) {
     return;
   }
   try {
-    const screen = await import(`./screens/${name}.js`);
-    if (!signal.aborted)
-      await screen.open({
-        root,
-        path: here.path,
-        query: here.query,
-        signal,
-        may: (one) => session.may(one),
-      });
+    const screen = await loadScreen(name);
+    if (signal.aborted) return;
+    const may = (one) => session.may(one);
+    await screen.open({ root, path: here.path, query: here.query, signal, may });
   } catch (error) {
     if (signal.aborted) return;
-    replace(
-      root,
-      h("h1", {}, title),
-      errorPanel(error, () => openScreen(main, nav)),
-    );
-    if (!(error instanceof TypeError) && error.status === undefined) throw error; // a fault of ours: to the console too
+    const retry =
+      error instanceof LoadError ? () => location.reload() : () => openScreen(main, nav);
+    replace(root, h("h1", {}, title), errorPanel(error, retry));
+    if (error.status === undefined) throw error; // a fault of ours: to the console too
+  }
+}
+
+/** A module that could not be loaded: the browser keeps that, so that only a reload helps. */
+class LoadError extends Error {
+  status = 0;
+}
+
+async function loadScreen(name) {
+  try {
+    return await import(`./screens/${name}.js`);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new LoadError("This screen could not be loaded. Check the connection, then try again.");
   }
 }

@@ -1,6 +1,6 @@
 // Signing in with a key, at the start and when the key holds no more.
 
-import { identify } from "./api.js";
+import { ApiError, identify } from "./api.js";
 import { h, replace } from "./dom.js";
 import { openDialog } from "./parts/dialog.js";
 import { form } from "./parts/form.js";
@@ -63,8 +63,13 @@ function keyForm(action, onSignedIn) {
   return form({
     fields: FIELDS,
     action,
-    async onSubmit({ key }) {
-      keepSession(key.trim(), await identify(key.trim()));
+    async onSubmit({ key: typed }) {
+      const key = typed.trim();
+      if (!/^[\x21-\x7e]+$/.test(key)) {
+        const told = { status: 400, param: "key" };
+        throw new ApiError("A key has no spaces and no special characters. Copy it whole.", told);
+      }
+      keepSession(key, await identify(key));
       await onSignedIn();
     },
   });

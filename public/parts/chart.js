@@ -26,12 +26,18 @@ export function chart({ times, series, stacked = false, format, label, signal })
   const heights = stacked
     ? stack(series.map((each) => each.values))
     : series.map((each) => each.values);
+  const ended = new AbortController();
   let plot = null;
   const draw = async () => {
-    const Plot = await uPlot();
+    const Plot = await uPlot().catch(() => null);
+    if (Plot === null) {
+      frame.replaceChildren("The chart could not be loaded. Open the screen again.");
+      return;
+    }
     if (signal.aborted || !frame.isConnected) return;
     plot?.destroy();
     plot = new Plot(options(Plot), [times, ...heights], frame);
+    frame.dataset.stacked = String(stacked);
   };
   const options = (Plot) => {
     const style = getComputedStyle(document.documentElement);
@@ -64,20 +70,38 @@ export function chart({ times, series, stacked = false, format, label, signal })
           fill: stacked ? colour(COLOURS[index % COLOURS.length]) : undefined,
           width: stacked ? 0 : 2,
           paths: stacked ? Plot.paths.bars({ size: [0.9, 48] }) : undefined,
-          points: { show: !stacked && times.length <= MOST_POINTS, size: 5 },
+          points: stacked ? { show: false } : { show: true, size: 5, filter: shownPoints },
           value: (_plot, _height, _which, at) =>
             at !== null ? format(each.values[at]) : stacked ? format(sum(each.values)) : "",
         })),
       ],
     };
   };
-  new ResizeObserver(() => {
-    if (plot === null) draw();
+  const observer = new ResizeObserver(() => {
+    if (!frame.isConnected) end();
+    else if (plot === null) draw();
     else plot.setSize({ width: Math.max(frame.clientWidth, 200), height: HEIGHT });
-  }).observe(frame);
-  onThemeChange(draw, signal);
-  signal.addEventListener("abort", () => plot?.destroy());
+  });
+  const end = () => {
+    observer.disconnect();
+    ended.abort();
+    plot?.destroy();
+    plot = null;
+  };
+  observer.observe(frame);
+  onThemeChange(draw, AbortSignal.any([signal, ended.signal]));
+  signal.addEventListener("abort", end, { once: true, signal: ended.signal });
   return frame;
+}
+
+/** All of them where there are few, else those that no line reaches. */
+function shownPoints(plot, which) {
+  const values = plot.data[which];
+  const there = (value) => value !== null && value !== undefined;
+  return values.flatMap((value, at) => {
+    const alone = !there(values[at - 1]) && !there(values[at + 1]);
+    return there(value) && (alone || values.length <= MOST_POINTS) ? [at] : [];
+  });
 }
 
 const sum = (values) => values.reduce((all, value) => all + (value ?? 0), 0);

@@ -1,6 +1,7 @@
 // Buttons, badges, heads, figures: the small parts.
 
 import { h, newId, s } from "../dom.js";
+import { setBusy } from "./busy.js";
 import { openDialog } from "./dialog.js";
 import { errorPanel } from "./loading.js";
 import { notice } from "./notice.js";
@@ -27,15 +28,13 @@ export function actionButton(text, act, options = {}) {
   const element = button(
     text,
     async () => {
-      element.disabled = true;
-      element.setAttribute("aria-busy", "true");
+      setBusy(element, true);
       try {
         await act();
       } catch (error) {
         showError(error);
       } finally {
-        element.disabled = false;
-        element.removeAttribute("aria-busy");
+        setBusy(element, false);
       }
     },
     options,
@@ -92,13 +91,20 @@ export function card(title, ...content) {
 
 /** `tabs` are [title, address]; the one whose address is `current` is marked. */
 export function tabs(label, current, all) {
-  return h(
+  const element = h(
     "nav",
     { class: "tabs", "aria-label": label },
     all.map(([title, href]) =>
       h("a", { href, "aria-current": href === current ? "page" : null }, title),
     ),
   );
+  // On a narrow screen it may be beyond the edge.
+  queueMicrotask(() =>
+    element
+      .querySelector("[aria-current]")
+      ?.scrollIntoView({ block: "nearest", inline: "nearest" }),
+  );
+  return element;
 }
 
 export function facts(rows) {
@@ -168,8 +174,12 @@ export function copyButton(text, label) {
   return button(
     "Copy",
     async () => {
-      await navigator.clipboard.writeText(text);
-      notice("Copied.");
+      try {
+        await navigator.clipboard.writeText(text);
+        notice("Copied.");
+      } catch {
+        notice("The browser does not let pages copy: mark the text and copy it yourself.");
+      }
     },
     { size: "small", label },
   );
@@ -189,7 +199,7 @@ export function csv(rows) {
   const cell = (value) => {
     const text = value === null || value === undefined ? "" : String(value);
     const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+    return /[",;\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   };
   return rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }

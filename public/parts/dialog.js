@@ -1,10 +1,14 @@
 // Dialogs over the screen, on the browser's own <dialog>: it holds the focus and gives it back.
 
 import { h, newId } from "../dom.js";
+import { setBusy } from "./busy.js";
 import { errorPanel } from "./loading.js";
 
-/** Opens one; `onClose` is called however it ends. */
-export function openDialog({ title, body, onClose = () => {} }) {
+/**
+ * Opens one; `onClose` is called however it ends. While something in it is busy it stays: what comes
+ * of that is to be seen. One that is not `cancellable` is closed by its own buttons alone.
+ */
+export function openDialog({ title, body, onClose = () => {}, cancellable = true }) {
   const id = newId("dialog");
   const element = h(
     "dialog",
@@ -13,13 +17,24 @@ export function openDialog({ title, body, onClose = () => {} }) {
     body,
   );
   const close = () => element.close();
+  const stays = () => !cancellable || element.querySelector("[aria-busy=true]") !== null;
+  const cancel = () => {
+    if (!stays()) close();
+  };
+  element.addEventListener("cancel", (event) => {
+    if (stays()) event.preventDefault();
+  });
+  element.addEventListener("keydown", (event) => {
+    // A second Escape would close it in spite of that.
+    if (event.key === "Escape" && stays()) event.preventDefault();
+  });
   element.addEventListener("close", () => {
     element.remove();
     onClose();
   });
   document.body.append(element);
   element.showModal();
-  return { element, close };
+  return { element, close, cancel };
 }
 
 /**
@@ -42,21 +57,19 @@ export function confirm({ title, body, action, danger = false, act }) {
     );
     const cancel = h(
       "button",
-      { class: "button", type: "button", onclick: () => dialog.close() },
+      { class: "button", type: "button", onclick: () => dialog.cancel() },
       "Cancel",
     );
     const run = async () => {
-      button.disabled = true;
-      button.setAttribute("aria-busy", "true");
+      setBusy(button, true);
       fault.replaceChildren();
       try {
         result = await act();
         dialog.close();
       } catch (error) {
-        fault.replaceChildren(errorPanel(error));
+        if (error.name !== "AbortError") fault.replaceChildren(errorPanel(error));
       } finally {
-        button.disabled = false;
-        button.removeAttribute("aria-busy");
+        setBusy(button, false);
       }
     };
     const dialog = openDialog({

@@ -2,12 +2,14 @@
 // what was typed stays until it is saved.
 
 import { h, newId, replace } from "../dom.js";
+import { setBusy } from "./busy.js";
 import { openDialog } from "./dialog.js";
 import { errorPanel } from "./loading.js";
+import { notice } from "./notice.js";
 
 /**
  * A field is {name, label, type, value, help, required, options, disabled, rows, min, max, step,
- * placeholder, autocomplete}. Types: text, password, number, textarea, lines (a list, one a line),
+ * pattern with patternHelp, placeholder, autocomplete}. Types: text, password, number, textarea, lines (a list, one a line),
  * checkbox, checks (several of `options`), select, datetime-local. Empty text and numbers are null.
  */
 export function field(spec) {
@@ -30,8 +32,15 @@ export function field(spec) {
     spec,
     value,
     focus: () => focus.focus(),
+    /** Why what is typed cannot be taken, or null. What the browser cannot read looks empty. */
+    fault() {
+      if (spec.required && isEmpty(value())) return `${spec.label} is needed.`;
+      if (focus.validity?.patternMismatch) return spec.patternHelp;
+      return focus.validationMessage || null;
+    },
     show(message) {
-      fault.textContent = message ?? "";
+      // The field stands here: its name in the API says nothing more.
+      fault.textContent = message?.replace(new RegExp(`^${spec.name}: `), "") ?? "";
       fault.hidden = !message;
       if (message) focus.setAttribute("aria-invalid", "true");
       else focus.removeAttribute("aria-invalid");
@@ -53,7 +62,8 @@ function input(id, spec) {
     value() {
       const text = element.value.trim();
       if (text === "") return null;
-      return number ? Number(text) : element.value;
+      if (number) return Number(text);
+      return spec.type === "password" ? element.value : text;
     },
   };
 }
@@ -65,6 +75,7 @@ function shared({
   min,
   max,
   step,
+  pattern,
   placeholder,
   autocomplete,
   maxlength,
@@ -75,6 +86,7 @@ function shared({
     min,
     max,
     step,
+    pattern,
     placeholder,
     maxlength,
     autocomplete: autocomplete ?? "off",
@@ -103,12 +115,7 @@ const CONTROLS = {
       rows: spec.rows ?? 5,
       value: (spec.value ?? []).join("\n"),
     });
-    const value = () =>
-      element.value
-        .split("\n")
-        .map((line) => line.trim())
-        .filter(Boolean);
-    return { element, focus: element, value };
+    return { element, focus: element, value: () => shownLines([element.value]) };
   },
   checkbox(id, spec) {
     const element = h("input", {
@@ -152,6 +159,21 @@ const CONTROLS = {
 };
 
 /**
+ * The fields' values by name. Where one of them cannot be taken it says so, and an AbortError is
+ * thrown: the user has been told.
+ */
+export function read(fields) {
+  for (const each of fields) each.show(null);
+  const wrong = fields.find((each) => !each.element.hidden && each.fault() !== null);
+  if (wrong) {
+    wrong.show(wrong.fault());
+    wrong.focus();
+    throw new DOMException("A field cannot be taken as it is.", "AbortError");
+  }
+  return Object.fromEntries(fields.map((each) => [each.spec.name, each.value()]));
+}
+
+/**
  * `onSubmit(values, once)` gets the fields' values and an Idempotency-Key, the same one while the
  * same values are sent again. With `onCancel` there is a button for that.
  */
@@ -179,19 +201,11 @@ export function form({ fields, action, onSubmit, onCancel, before = null }) {
     event.preventDefault();
     if (submit.disabled) return;
     replace(fault);
-    for (const each of all) each.show(null);
-    const values = Object.fromEntries(all.map((each) => [each.spec.name, each.value()]));
-    const missing = all.find((each) => each.spec.required && isEmpty(values[each.spec.name]));
-    if (missing) {
-      missing.show(`${missing.spec.label} is needed.`);
-      missing.focus();
-      return;
-    }
-    const text = JSON.stringify(values);
-    if (sent.values !== text) sent = { values: text, once: crypto.randomUUID() };
-    submit.disabled = true;
-    submit.setAttribute("aria-busy", "true");
     try {
+      const values = read(all);
+      const text = JSON.stringify(values);
+      if (sent.values !== text) sent = { values: text, once: crypto.randomUUID() };
+      setBusy(submit, true);
       await onSubmit(values, sent.once);
       sent = { values: null, once: null };
     } catch (error) {
@@ -200,6 +214,7 @@ export function form({ fields, action, onSubmit, onCancel, before = null }) {
       const wrong = error.param
         ? all.find((each) => error.param.split(/[.[]/)[0] === each.spec.name)
         : null;
+      setBusy(submit, false);
       if (wrong) {
         wrong.show(error.message);
         wrong.focus();
@@ -208,12 +223,23 @@ export function form({ fields, action, onSubmit, onCancel, before = null }) {
       } else replace(fault, errorPanel(error));
       if (error.status === undefined) throw error; // a fault of ours: to the console too
     } finally {
-      submit.disabled = false;
-      submit.removeAttribute("aria-busy");
+      setBusy(submit, false);
     }
   });
   return element;
 }
+
+/** The lines of these texts, as a field of type `lines` has them. */
+export const shownLines = (texts) =>
+  texts.flatMap((text) => text.split("\n").map((line) => line.trim())).filter(Boolean);
+
+/** Of `values` what differs from `before`: what somebody else changed meanwhile stays. */
+export const changed = (values, before) =>
+  Object.fromEntries(
+    Object.entries(values).filter(
+      ([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]),
+    ),
+  );
 
 const isEmpty = (value) => value === null || (Array.isArray(value) && value.length === 0);
 
@@ -221,19 +247,29 @@ const isEmpty = (value) => value === null || (Array.isArray(value) && value.leng
 export function formDialog({ title, before, fields, action = "Save", onSubmit }) {
   return new Promise((resolve) => {
     let result;
+    let typed = false;
     const dialog = openDialog({
       title,
       body: form({
         before,
         fields,
         action,
-        onCancel: () => dialog.close(),
+        onCancel: () => dialog.cancel(),
         async onSubmit(values, once) {
           result = (await onSubmit(values, once)) ?? true;
           dialog.close();
         },
       }),
       onClose: () => resolve(result),
+    });
+    dialog.element.addEventListener("input", () => {
+      typed = true;
+    });
+    dialog.element.addEventListener("cancel", (event) => {
+      if (!typed || event.defaultPrevented) return;
+      event.preventDefault();
+      typed = false;
+      notice("Press Escape again to throw away what you have typed.");
     });
     dialog.element.querySelector("input:not(:disabled), textarea, select")?.focus();
   });

@@ -29,11 +29,16 @@ export function empty(title, text, ...actions) {
 /**
  * Fills `root` with what `render` makes of what `work` brings: a spinner meanwhile, and where it
  * fails the error with a button that tries again, by `retry` if that is more than this. What an
- * older call brings later is dropped. With `keep` what is shown stays until there is news. Resolves
- * to whether it is shown.
+ * older call brings later is dropped. With `keep` what is shown stays until there is news, with
+ * `steady` the same news is not drawn anew. Resolves to whether it is shown.
  */
 export async function load(root, work, render, options = {}) {
-  const { signal, keep = false, retry = () => load(root, work, render, options) } = options;
+  const {
+    signal,
+    keep = false,
+    steady = false,
+    retry = () => load(root, work, render, options),
+  } = options;
   const turn = Symbol("turn");
   root.turn = turn;
   const stale = () => signal?.aborted || root.turn !== turn;
@@ -41,10 +46,14 @@ export async function load(root, work, render, options = {}) {
   if (!keep || !root.hasChildNodes()) replace(root, spinner());
   try {
     const found = await work();
-    if (!stale()) replace(root, await render(found));
+    const text = steady ? JSON.stringify(found) : null;
+    if (stale()) return false;
+    if (text === null || text !== root.shown) keepFocus(root, await render(found));
+    root.shown = text;
     return true;
   } catch (error) {
     if (stale() || error.name === "AbortError") return false;
+    root.shown = null;
     replace(root, errorPanel(error, retry));
     if (error.status === undefined) throw error; // a fault of ours: to the console too
     return false;
@@ -53,12 +62,35 @@ export async function load(root, work, render, options = {}) {
   }
 }
 
-/** Reads again and again until `read` returns false, at most once a `pause`, while the page is seen. */
-export async function poll(read, { signal, pause = 1500 }) {
-  while (!signal.aborted && (await read())) {
-    await new Promise((resolve) => {
-      setTimeout(resolve, pause);
-      signal.addEventListener("abort", resolve, { once: true });
-    });
-  }
+/** What is drawn anew takes the focus where its former self had it. */
+function keepFocus(root, content) {
+  const nameOf = (element) => [element.tagName, element.ariaLabel ?? element.textContent].join();
+  const held = root.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+  replace(root, content);
+  if (held === null) return;
+  [...root.querySelectorAll("a, button, summary")].find((each) => nameOf(each) === held)?.focus();
 }
+
+/**
+ * A function that calls `read` again and again until that returns false, a `pause` apart. Called
+ * anew, the former round ends.
+ */
+export function polling(read, { signal, pause = 1500 }) {
+  let newest = 0;
+  return async () => {
+    newest += 1;
+    const round = newest;
+    while (!signal.aborted && round === newest && (await read())) await sleep(pause, signal);
+  };
+}
+
+const sleep = (pause, signal) =>
+  new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, pause);
+    signal.addEventListener("abort", done);
+  });

@@ -55,9 +55,12 @@ export function pagedTable({ caption, columns, first, path, query, signal, hideC
   const frame = table({ caption, columns, rows: first.data, hideCaption });
   const body = frame.querySelector("tbody");
   const more = h("div", { class: "more" });
-  const offer = (page) => {
+  const offer = (page, focus) => {
     more.replaceChildren();
-    if (page.has_more) more.append(button("Load more", () => next(page.last_id)));
+    if (!page.has_more) return;
+    const again = button("Load more", () => next(page.last_id));
+    more.append(again);
+    if (focus) again.focus();
   };
   const next = async (after) => {
     const waiting = button("Load more", () => {}, { disabled: true });
@@ -66,11 +69,11 @@ export function pagedTable({ caption, columns, first, path, query, signal, hideC
     try {
       const page = await api("GET", path, { query: { ...query, after }, signal });
       body.append(...page.data.map((row) => tableRow(columns, row)));
-      offer(page);
+      offer(page, document.activeElement === document.body);
     } catch (error) {
       if (error.name !== "AbortError") more.replaceChildren(errorPanel(error, () => next(after)));
     }
   };
-  offer(first);
+  offer(first, false);
   return h("div", {}, frame, more);
 }

@@ -4,9 +4,10 @@ import { api, upload } from "../api.js";
 import { h, newId, replace } from "../dom.js";
 import { bytes, plural } from "../format.js";
 import { actionButton, button, card, progressBar } from "../parts/controls.js";
-import { field, formDialog } from "../parts/form.js";
+import { field, formDialog, read } from "../parts/form.js";
 import { errorPanel, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
+import { ADAPTER_NAME } from "../parts/patterns.js";
 import { go } from "../router.js";
 import { checkList } from "./adapters_one.js";
 
@@ -30,6 +31,7 @@ export function intakeForm(models, signal) {
     label: "Name",
     required: true,
     maxlength: 100,
+    ...ADAPTER_NAME,
     help: "Letters, digits, dots, hyphens: it becomes the model's name.",
   });
   const report = h("div", { "aria-live": "polite" });
@@ -39,7 +41,10 @@ export function intakeForm(models, signal) {
     id: newId("files"),
     multiple: true,
     class: "hidden-text",
-    onchange: () => take(input.files),
+    onchange: () => take([...input.files]),
+    onclick: () => {
+      input.value = ""; // so that the same file, mended, is chosen anew
+    },
   });
   const drop = h(
     "div",
@@ -68,7 +73,7 @@ export function intakeForm(models, signal) {
   const start = actionButton("Upload", () => send(), { kind: "main", disabled: true });
   const formData = () => {
     const form = new FormData();
-    form.append("name", name.value() ?? "unnamed");
+    form.append("name", name.fault() === null ? name.value() : crypto.randomUUID());
     form.append("base_model", base.value());
     for (const [fileName, file] of files) form.append(fileName, file, fileName);
     return form;
@@ -85,7 +90,11 @@ export function intakeForm(models, signal) {
     );
     await preflight();
   };
+  let checking = new AbortController();
   const preflight = async () => {
+    checking.abort(new DOMException("Other files are checked.", "AbortError"));
+    checking = new AbortController();
+    const mine = AbortSignal.any([signal, checking.signal]);
     start.disabled = true;
     if (files.size < 2) {
       replace(
@@ -104,43 +113,44 @@ export function intakeForm(models, signal) {
       report,
       () =>
         upload("/v1/loras/preflight", formData(), {
-          signal,
-          onProgress: (share) => replace(report, progressBar("Checking the files", share)),
+          signal: mine,
+          onProgress: (share) =>
+            mine.aborted || replace(report, progressBar("Checking the files", share)),
         }),
       (found) => {
         start.disabled = !found.ok;
         return preflightView(found);
       },
-      { signal },
+      { signal: mine, retry: preflight },
     );
   };
   const send = async () => {
-    name.show(null);
-    if (name.value() === null) {
-      name.show("Give it a name.");
+    const { name: wanted } = read([name]);
+    if (models.some((model) => model.id === wanted || model.aliases.includes(wanted))) {
+      name.show(`There is a model called ${wanted} already. Choose another name.`);
       name.focus();
       return;
     }
+    const onProgress = (share) => {
+      const text = share < 1 ? "Uploading" : "Uploaded; it is being stored";
+      replace(report, progressBar(text, share));
+    };
     try {
-      const lora = await upload("/v1/loras", formData(), {
-        signal,
-        onProgress: (share) =>
-          replace(
-            report,
-            progressBar(share < 1 ? "Uploading" : "Uploaded; it is being stored", share),
-          ),
-      });
+      const lora = await upload("/v1/loras", formData(), { signal, onProgress });
       notice(`${lora.name} is on its way to Workers AI.`);
       go(["adapters", lora.id]);
     } catch (error) {
-      if (error.param === "name") {
-        name.show(error.message);
-        name.focus();
+      if (error.name === "AbortError") return;
+      if (error.param !== "name") {
+        replace(
+          report,
+          errorPanel(error, () => start.click()),
+        );
+        return;
       }
-      replace(
-        report,
-        errorPanel(error, () => send().catch(() => {})),
-      );
+      replace(report);
+      name.show(error.message);
+      name.focus();
     }
   };
   base.element.addEventListener("change", preflight);

@@ -6,7 +6,7 @@ import { bytes, count, NOTHING, time, words } from "../format.js";
 import { actionButton, badge, button, card, facts, link, pageHead } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { stateBadge, underWay } from "../parts/job.js";
-import { load, poll } from "../parts/loading.js";
+import { load, polling } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 
 export const STEPS = {
@@ -55,16 +55,16 @@ export async function one({ root, signal, may }, id) {
   const show = async () => {
     const shown = await load(
       body,
-      () => api("GET", `/v1/loras/${id}`, { signal }),
+      () => api("GET", `/v1/loras/${encodeURIComponent(id)}`, { signal }),
       (found) => {
         lora = found;
         return view(found, may, follow);
       },
-      { signal, keep: true, retry: () => follow() },
+      { signal, keep: true, steady: true, retry: () => follow() },
     );
     return shown && lora !== null && underWay(lora.state);
   };
-  const follow = () => poll(show, { signal });
+  const follow = polling(show, { signal });
   await follow();
 }
 

@@ -6,9 +6,10 @@ import { plural } from "../format.js";
 import { readAgents } from "../parts/agents.js";
 import { badge, button, pageHead } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
-import { formDialog } from "../parts/form.js";
+import { changed, formDialog, shownLines } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
+import { ADDRESS, ID } from "../parts/patterns.js";
 
 const PROTOCOLS = [
   ["openai", "OpenAI-compatible chat completions"],
@@ -113,6 +114,7 @@ async function edit(agent, show) {
               label: "Id",
               required: true,
               maxlength: 64,
+              ...ID,
               help: "Small letters, digits, - and _; it cannot be changed later.",
               placeholder: "it_support",
             },
@@ -140,6 +142,7 @@ async function edit(agent, show) {
         name: "endpoint",
         label: "Endpoint",
         value: agent?.endpoint,
+        ...ADDRESS,
         placeholder: "https://…",
         help: "Where it answers itself. Without one, its model here answers chats.",
       },
@@ -175,7 +178,7 @@ async function edit(agent, show) {
     ],
     onSubmit: (body, once) =>
       agent
-        ? api("PATCH", `/v1/agents/${agent.id}`, { body: changed(body, agent) })
+        ? api("PATCH", `/v1/agents/${agent.id}`, { body: changed(body, shownAs(agent)) })
         : api("POST", "/v1/agents", { body, once }),
   });
   if (!saved) return;
@@ -183,13 +186,8 @@ async function edit(agent, show) {
   await show();
 }
 
-/** Only what was changed here is sent: what somebody else changed meanwhile stays. */
-const changed = (values, before) =>
-  Object.fromEntries(
-    Object.entries(values).filter(
-      ([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]),
-    ),
-  );
+/** As the form has it: an example of several lines is several there. */
+const shownAs = (agent) => ({ ...agent, examples: shownLines(agent.examples) });
 
 async function remove(agent, show) {
   const done = await confirm({

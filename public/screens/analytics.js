@@ -63,43 +63,43 @@ const FILTERS = [
 ];
 const MOST_HOURS_BY_HOUR = 8 * 24;
 
-export async function open({ root, query, signal }) {
+export async function open({ root, query, signal, may }) {
   const body = h("div", { class: "stack" });
   const show = (state) =>
     load(
       body,
       () => api("GET", "/v1/analytics", { query: asked(state), signal }),
-      (analytics) => view(analytics, signal),
+      (analytics) => view(analytics, signal, may),
       { signal, keep: true },
     );
   const seen = ({ range }) => (range === "custom" ? null : ["range", "interval", "group_by"]);
   replace(
     root,
     pageHead("Analytics", "What was asked, who answered, how well, how fast and for how much."),
-    filters({ parts: ["analytics"], specs: FILTERS, query, show, seen }),
+    filters({ parts: ["analytics"], specs: FILTERS, query, show, seen, signal }),
     body,
   );
 }
 
 function asked({ range, from, to, interval, group_by }) {
   const custom = range === "custom";
-  const hours = custom ? 24 : RANGES[range][1];
+  const hours = Object.hasOwn(RANGES, range) ? RANGES[range][1] : 24;
   const start = custom ? instant(from) : new Date(Date.now() - hours * HOUR_MS).toISOString();
   const span = custom && from ? (Date.parse(to ?? new Date()) - Date.parse(from)) / HOUR_MS : hours;
   const fitting = span > MOST_HOURS_BY_HOUR ? "day" : "hour";
   return { from: start, to: custom ? instant(to) : null, interval: interval ?? fitting, group_by };
 }
 
-function view(analytics, signal) {
+function view(analytics, signal, may) {
   const { totals, counting, series, groups } = analytics;
   if (!totals.requests) {
     return empty(
       "Nothing in this range",
       "Nothing was routed then. Choose a longer range, or route something.",
-      h("a", { href: "#/playground" }, "To the playground"),
+      may("route") ? h("a", { href: "#/playground" }, "To the playground") : null,
     );
   }
-  const times = series.map((period) => Date.parse(period.start) / 1000);
+  const times = startsOf(series, analytics.interval);
   const over = (label, format, lines, more = {}) =>
     chart({ times, format, signal, series: lines, label, ...more });
   const line = (label, value) => ({ label, values: series.map(value) });
@@ -279,6 +279,12 @@ function attemptTable({ models, counting }) {
     }),
     whatCounts(counting.models),
   );
+}
+
+/** In unix seconds. The first day begins where the range does; drawn it is as wide as the others. */
+function startsOf(series, interval) {
+  const step = interval === "day" ? 86_400 : 3600;
+  return series.map((period) => Math.floor(Date.parse(period.start) / 1000 / step) * step);
 }
 
 const SERIES = [

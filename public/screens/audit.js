@@ -59,7 +59,7 @@ export async function open({ root, query, signal }) {
   replace(
     root,
     pageHead("Audit", "Every change, newest first. No secrets, no texts of queries."),
-    filters({ parts: ["audit"], specs, query, show }),
+    filters({ parts: ["audit"], specs, query, show, signal }),
     body,
   );
 }

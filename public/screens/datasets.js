@@ -1,9 +1,10 @@
 // Data sets: the labels as files for trainers, and files of labels as they come in.
 
-import { api, call } from "../api.js";
+import { ApiError, api, call } from "../api.js";
 import { h, replace } from "../dom.js";
 import { bytes, count, NOTHING, plural } from "../format.js";
 import { agentOptions, NO_AGENT, readAgents } from "../parts/agents.js";
+import { setBusy } from "../parts/busy.js";
 import { badge, button, card, csv, facts, link, pageHead, save } from "../parts/controls.js";
 import { field, form } from "../parts/form.js";
 import { empty, errorPanel, load } from "../parts/loading.js";
@@ -40,19 +41,15 @@ export async function open({ root, signal, may }) {
   ]);
 }
 
-function statsView({
-  total,
-  agents,
-  out_of_scope: none,
-  near_duplicates: near,
-  enough,
-  too_few: few,
-}) {
+function statsView(
+  { total, agents, out_of_scope: none, near_duplicates: near, enough, too_few: few },
+  may,
+) {
   if (!total.labels)
     return empty(
       "There are no labels yet",
       "Label some questions, or import a file of labels below.",
-      link("Label", "#/labelling", { kind: "main" }),
+      may("label") ? link("Label", "#/labelling", { kind: "main" }) : null,
     );
   const rows = [...agents, { agent_id: "No agent fits", status: null, ...none }];
   return [
@@ -157,7 +154,7 @@ function exportCard(agents, signal) {
           notice("No label fits: the file would be empty.");
           return;
         }
-        save(`edgeneuro-${query.split}.jsonl`, file);
+        save(`edgeneuro-${query.split}-${query.format}.jsonl`, file);
         notice(`The file has ${bytes(file.size)}.`);
       },
     }),
@@ -166,7 +163,14 @@ function exportCard(agents, signal) {
 
 function importCard(signal, onImported) {
   const report = h("div", { "aria-live": "polite" });
-  const input = h("input", { type: "file", id: "import-file", accept: ".jsonl,.json,.csv,.txt" });
+  const input = h("input", {
+    type: "file",
+    id: "import-file",
+    accept: ".jsonl,.json,.csv,.txt",
+    onclick: () => {
+      input.value = ""; // so that the same file, mended, is chosen anew
+    },
+  });
   const dry = field({
     name: "dry_run",
     label: "Only check the file",
@@ -192,14 +196,13 @@ function importCard(signal, onImported) {
       );
       return;
     }
-    submit.disabled = true;
-    submit.setAttribute("aria-busy", "true");
+    setBusy(submit, true);
     replace(report, h("p", { class: "loading" }, "Reading the file …"));
     const format = file.name.toLowerCase().endsWith(".csv") ? "csv" : "jsonl";
     try {
       const done = await api("POST", "/v1/datasets/import", {
         query: { format, dry_run: dry.value() },
-        body: file,
+        body: await contentOf(file),
         type: "application/octet-stream",
         signal,
       });
@@ -208,8 +211,7 @@ function importCard(signal, onImported) {
     } catch (error) {
       replace(report, errorReport(error, file.name));
     } finally {
-      submit.disabled = false;
-      submit.removeAttribute("aria-busy");
+      setBusy(submit, false);
     }
   };
   return card(
@@ -228,6 +230,15 @@ function importCard(signal, onImported) {
       h("div", { class: "form-actions" }, submit),
     ),
   );
+}
+
+/** Read at once: a file that was changed since it was chosen cannot be sent. */
+async function contentOf(file) {
+  try {
+    return await file.arrayBuffer();
+  } catch {
+    throw new ApiError("The file has changed since it was chosen. Choose it again.");
+  }
 }
 
 function importView({ dry_run: dry, rows, new: fresh, changed, unchanged, duplicates }) {

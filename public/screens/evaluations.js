@@ -3,7 +3,7 @@
 import { api, everything } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, NOTHING, percent, time, words } from "../format.js";
-import { button, pageHead } from "../parts/controls.js";
+import { actionButton, pageHead } from "../parts/controls.js";
 import { formDialog } from "../parts/form.js";
 import { stateBadge } from "../parts/job.js";
 import { empty, load } from "../parts/loading.js";
@@ -19,7 +19,7 @@ export async function open(page) {
 async function list({ root, query, signal, may }) {
   const body = h("div", {});
   const begin = () => create(signal, (query.get("models") ?? "").split("\n").filter(Boolean));
-  const action = may("admin") ? button("Evaluate models", begin, { kind: "main" }) : null;
+  const action = may("admin") ? actionButton("Evaluate models", begin, { kind: "main" }) : null;
   replace(
     root,
     pageHead(

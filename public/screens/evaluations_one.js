@@ -16,7 +16,7 @@ import {
 import { confirm } from "../parts/dialog.js";
 import { field } from "../parts/form.js";
 import { stateBadge, underWay } from "../parts/job.js";
-import { load, poll } from "../parts/loading.js";
+import { load, polling } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { pagedTable, table } from "../parts/table.js";
 import { go } from "../router.js";
@@ -36,18 +36,18 @@ export async function one({ root, signal, may }, id) {
   const show = async () => {
     const shown = await load(
       body,
-      () => api("GET", `/v1/evaluations/${id}`, { signal }),
+      () => api("GET", `/v1/evaluations/${encodeURIComponent(id)}`, { signal }),
       (found) => {
         evaluation = found;
+        if (found.results) showAnswers(answers, found, signal);
         return view(found, may, follow);
       },
-      { signal, keep: true, retry: () => follow() },
+      { signal, keep: true, steady: true, retry: () => follow() },
     );
     return shown && evaluation !== null && underWay(evaluation.state);
   };
-  const follow = () => poll(show, { signal });
+  const follow = polling(show, { signal });
   await follow();
-  if (evaluation?.results) showAnswers(answers, evaluation, signal);
 }
 
 function view(evaluation, may, follow) {
@@ -86,7 +86,11 @@ function view(evaluation, may, follow) {
 
 const cancel = ({ id }, follow) =>
   actionButton("Cancel", async () => {
-    await api("POST", `/v1/evaluations/${id}/cancel`);
+    try {
+      await api("POST", `/v1/evaluations/${id}/cancel`);
+    } catch (error) {
+      if (error.status !== 409) throw error; // it has just ended: that is seen then
+    }
     await follow();
   });
 

@@ -2,10 +2,10 @@
 
 import { api, everything } from "../api.js";
 import { h, replace } from "../dom.js";
-import { compact, count, NOTHING, percent, time, usd } from "../format.js";
+import { compact, count, instant, NOTHING, percent, time, usd } from "../format.js";
 import { badge, bars, button, copyButton, pageHead, tabs } from "../parts/controls.js";
 import { confirm, openDialog } from "../parts/dialog.js";
-import { formDialog } from "../parts/form.js";
+import { changed, formDialog } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
@@ -140,7 +140,7 @@ const limitFields = (key) => [
     name: "expires_at",
     label: "Expires",
     type: "datetime-local",
-    value: key?.expires_at ? localTime(key.expires_at) : null,
+    value: localTime(key?.expires_at),
   },
   {
     name: "requests_per_minute",
@@ -166,15 +166,15 @@ const limitFields = (key) => [
   },
 ];
 
+/** As a datetime-local field has it. */
 function localTime(text) {
+  if (!text) return null;
   const moment = new Date(text);
   return new Date(moment - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
-const withMoment = ({ expires_at: local, ...values }) => ({
-  ...values,
-  expires_at: local ? new Date(local).toISOString() : null,
-});
+const withMoment = (values) =>
+  "expires_at" in values ? { ...values, expires_at: instant(values.expires_at) } : values;
 
 async function makeKey(users, show) {
   const made = await formDialog({
@@ -208,6 +208,7 @@ async function makeKey(users, show) {
 
 function showOnce(made) {
   const dialog = openDialog({
+    cancellable: false, // one slip would lose the key for good
     title: "Keep this key",
     body: [
       h("p", {}, `This is the key ${made.name}. It is shown now and never again.`),
@@ -238,9 +239,8 @@ async function editKey(key, show) {
       ...limitFields(key),
     ],
     onSubmit(values) {
-      const body = withMoment(values);
-      if (localTime(key.expires_at ?? 0) === values.expires_at) delete body.expires_at;
-      return api("PATCH", `/v1/keys/${key.id}`, { body });
+      const shown = { ...key, expires_at: localTime(key.expires_at) };
+      return api("PATCH", `/v1/keys/${key.id}`, { body: withMoment(changed(values, shown)) });
     },
   });
   if (!saved) return;

@@ -5,7 +5,7 @@ import { h } from "../dom.js";
 import { count, time } from "../format.js";
 import { badge, button } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
-import { formDialog } from "../parts/form.js";
+import { changed, formDialog } from "../parts/form.js";
 import { empty } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
@@ -96,7 +96,7 @@ async function editUser(user, show) {
     ],
     onSubmit: (body, once) =>
       user
-        ? api("PATCH", `/v1/users/${user.id}`, { body })
+        ? api("PATCH", `/v1/users/${user.id}`, { body: changed(body, user) })
         : api("POST", "/v1/users", { body, once }),
   });
   if (!saved) return;

@@ -6,7 +6,7 @@ import { count, percent, plural } from "../format.js";
 import { agentName, readAgents } from "../parts/agents.js";
 import { badge, button, link, pageHead, progressBar, tabs } from "../parts/controls.js";
 import { layerBadge } from "../parts/decision.js";
-import { empty, load } from "../parts/loading.js";
+import { empty, errorPanel, load, spinner } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { address } from "../router.js";
 import { givenTab } from "./labelling_given.js";
@@ -18,6 +18,11 @@ const TABS = [
   ["Many at once", "#/labelling/table"],
   ["Given labels", "#/labelling/given"],
 ];
+
+const VIEWS = new Map([
+  ["table", bulkTab],
+  ["given", givenTab],
+]);
 
 const MOST_DIGITS = 9;
 
@@ -33,7 +38,7 @@ export async function open(page) {
     tabs("Labelling", tab ? `#/labelling/${tab}` : "#/labelling", TABS),
     room,
   );
-  await ({ table: bulkTab, given: givenTab }[tab] ?? singleTab)(page, room);
+  await (VIEWS.get(tab) ?? singleTab)(page, room);
 }
 
 async function singleTab({ signal }, room) {
@@ -42,7 +47,7 @@ async function singleTab({ signal }, room) {
     async () => {
       const agents = (await readAgents(signal)).filter((agent) => agent.enabled);
       const queue = new LabelQueue(signal);
-      await queue.fill();
+      await queue.read();
       return { agents, queue, stats: await api("GET", "/v1/labels/stats", { signal }) };
     },
     ({ agents, queue, stats }) => singleView(agents, queue, stats, signal),
@@ -55,11 +60,16 @@ function singleView(agents, queue, stats, signal) {
   const progress = h("div", { "aria-live": "off" });
   const said = h("p", { class: "hidden-text", role: "status" });
   let chosen = [];
+  let drawn = null;
   const draw = () => {
+    if (signal.aborted) return;
     const item = queue.current;
     replace(progress, progressLine(queue, stats));
-    if (!item) {
-      replace(room, queue.loading ? h("p", { class: "loading" }, "Loading …") : finished(queue));
+    // What came in meanwhile is no reason to take the field away in which somebody types.
+    if (item !== null && item === drawn) return;
+    drawn = item;
+    if (item === null) {
+      replace(room, nothingLeft(queue, draw));
       return;
     }
     chosen = choices(agents, item);
@@ -68,13 +78,18 @@ function singleView(agents, queue, stats, signal) {
   };
   const act = {
     give: (agentId) => queue.label(agentId),
-    keep: () => queue.label(queue.current.agent_id),
+    keep: () => queue.current.agent_id !== null && queue.label(queue.current.agent_id),
     skip: () => queue.skip(),
     undo: () => queue.undo(),
   };
   queue.onChange = draw;
-  queue.onError = (error, item) => {
-    notice(`“${item.query.slice(0, 60)}” was not saved: ${error.message} It is back in the queue.`);
+  queue.onError = (error, item, undone) => {
+    const query = item.query.slice(0, 60);
+    notice(
+      undone
+        ? `The label of “${query}” is still there: ${error.message}`
+        : `“${query}” was not saved: ${error.message} It is back in the queue.`,
+    );
   };
   document.addEventListener(
     "keydown",
@@ -83,6 +98,7 @@ function singleView(agents, queue, stats, signal) {
         event.ctrlKey ||
         event.metaKey ||
         event.altKey ||
+        event.repeat || // a key that is held down labels one question
         event.target.closest("input, select, textarea, dialog")
       )
         return;
@@ -126,9 +142,13 @@ function itemView(item, chosen, agents, act) {
       h(
         "span",
         {},
-        "Answered by ",
-        h("strong", {}, agentName(agents, item.agent_id)),
-        ` with ${percent(item.confidence)}`,
+        item.agent_id === null
+          ? "No answer was given"
+          : [
+              "Answered by ",
+              h("strong", {}, agentName(agents, item.agent_id)),
+              ` with ${percent(item.confidence)}`,
+            ],
       ),
       layerBadge(item.layer),
       item.seen > 1 ? badge(`asked ${count(item.seen)} times`) : null,
@@ -169,7 +189,9 @@ function itemView(item, chosen, agents, act) {
     h(
       "div",
       { class: "row" },
-      button(["Keep the answer ", h("kbd", {}, "Enter")], act.keep, { kind: "main" }),
+      item.agent_id === null
+        ? null
+        : button(["Keep the answer ", h("kbd", {}, "Enter")], act.keep, { kind: "main" }),
       button(["Skip ", h("kbd", {}, "S")], act.skip),
       button(["Undo ", h("kbd", {}, "U")], act.undo),
       link("Whole story", address(["logs", item.log_id]), { kind: "plain" }),
@@ -190,14 +212,23 @@ function otherAgents(others, act) {
     autocomplete: "off",
     placeholder: "Type a part of the name, then Enter",
   });
+  const told = h("p", { class: "fault", role: "alert" });
   const pick = (event) => {
     event.preventDefault();
     const words = input.value.trim().toLowerCase();
-    const found =
-      words &&
-      (others.find((agent) => agent.name.toLowerCase() === words) ??
-        others.find((agent) => `${agent.name} ${agent.id}`.toLowerCase().includes(words)));
-    if (found) act.give(found.id);
+    if (!words) return;
+    const named = ({ id, name }) => id === words || name.toLowerCase() === words;
+    const fitting = ({ id, name }) => `${name} ${id}`.toLowerCase().includes(words);
+    const found = others.some(named) ? others.filter(named) : others.filter(fitting);
+    if (found.length === 1) {
+      act.give(found[0].id);
+      notice(`Labelled: ${found[0].name}.`);
+    } else {
+      const names = found.slice(0, 5).map((agent) => agent.name);
+      told.textContent = found.length
+        ? `${found.length} agents fit: ${names.join(", ")}${found.length > 5 ? ", …" : ""}. Type more.`
+        : "No agent is called so.";
+    }
   };
   return h(
     "form",
@@ -205,6 +236,7 @@ function otherAgents(others, act) {
     h("label", { for: "other-agent" }, "Another agent ", h("kbd", {}, "/")),
     input,
     list,
+    told,
   );
 }
 
@@ -217,7 +249,31 @@ function progressLine(queue, stats) {
   );
 }
 
-function finished(queue) {
+/** `draw` shows what has come of another try. */
+function nothingLeft(queue, draw) {
+  if (queue.filling) return spinner();
+  const undo = queue.history.length
+    ? button("Undo the last one", () => queue.undo(), { size: "small" })
+    : null;
+  if (queue.fault) {
+    const retry = () => {
+      queue.fill().then(draw);
+      draw();
+    };
+    return [errorPanel(queue.fault, retry), undo];
+  }
+  const skipped = queue.skipped.length;
+  if (skipped)
+    return empty(
+      `${plural(skipped, "question was", "questions were")} skipped`,
+      "They still wait for a label.",
+      h(
+        "div",
+        { class: "row" },
+        button("Show them again", () => queue.again()),
+        undo,
+      ),
+    );
   return empty(
     queue.done ? "That was the last one" : "Nothing waits for a label",
     queue.done
@@ -228,7 +284,7 @@ function finished(queue) {
       { class: "row" },
       link("Train a classifier", "#/models/classifier"),
       link("Export the labels", "#/datasets"),
-      queue.canUndo ? button("Undo the last one", () => queue.undo()) : null,
+      undo,
     ),
   );
 }

@@ -18,7 +18,7 @@ export async function givenTab({ query, signal }, room) {
       const body = h("div", { class: "stack" });
       const show = (state) => showPage(body, state, agents, signal);
       const specs = filterSpecs(agents);
-      return [filters({ parts: ["labelling", "given"], specs, query, show }), body];
+      return [filters({ parts: ["labelling", "given"], specs, query, show, signal }), body];
     },
     { signal },
   );

@@ -5,8 +5,12 @@ import { api } from "../api.js";
 const PAGE = 100;
 const REFILL_AT = 20;
 
+/**
+ * Items are those of GET /v1/labels/queue. A question is known by its text: asked again it comes
+ * under another log row. `onChange()` is called when there is something new to show, and
+ * `onError(error, item, undone)` where a label, or its removal, could not be saved.
+ */
 export class LabelQueue {
-  /** Items are those of GET /v1/labels/queue; `onChange` is called when the current one changes. */
   constructor(signal) {
     this.signal = signal;
     this.items = [];
@@ -14,10 +18,11 @@ export class LabelQueue {
     this.history = [];
     this.done = 0;
     this.complete = false;
-    this.loading = false;
+    this.filling = null;
+    this.fault = null;
+    this.saving = Promise.resolve();
     this.onChange = () => {};
     this.onError = () => {};
-    this.saving = Promise.resolve();
   }
 
   get current() {
@@ -28,38 +33,54 @@ export class LabelQueue {
     return this.items.length;
   }
 
-  get canUndo() {
-    return this.history.length > 0;
+  get skipped() {
+    return this.history.filter((entry) => !entry.labelled).map((entry) => entry.item);
   }
 
-  async fill() {
-    if (this.loading) return;
-    this.loading = true;
-    try {
-      await this.saving; // what is saved is not asked again
-      const page = await api("GET", "/v1/labels/queue", {
-        query: { limit: PAGE },
-        signal: this.signal,
+  /** Asks for more; what went wrong is `fault` until another try. */
+  fill() {
+    this.filling ??= this.read()
+      .then(() => {
+        this.fault = null;
+      })
+      .catch((error) => {
+        this.fault = error;
+      })
+      .finally(() => {
+        this.filling = null;
       });
-      const known = new Set(this.items.map((item) => item.log_id));
-      const fresh = page.data.filter(
-        (item) => !known.has(item.log_id) && !this.handled.has(item.log_id),
-      );
-      this.items.push(...fresh);
-      this.complete = page.data.length < PAGE || fresh.length === 0;
-    } finally {
-      this.loading = false;
-    }
+    return this.filling;
+  }
+
+  async read() {
+    await this.saving; // what is saved is not asked again
+    const query = { limit: PAGE };
+    const page = await api("GET", "/v1/labels/queue", { query, signal: this.signal });
+    const known = new Set(this.items.map((item) => item.query));
+    const fresh = page.data.filter(
+      (item) => !known.has(item.query) && !this.handled.has(item.query),
+    );
+    this.items.push(...fresh);
+    this.complete = page.data.length < PAGE || fresh.length === 0;
   }
 
   label(agentId) {
     const item = this.items.shift();
     if (!item) return;
-    this.handled.add(item.log_id);
-    this.history.push({ item, labelled: true });
+    const entry = this.note(item, true);
     this.done += 1;
-    this.save(item, () =>
-      api("PUT", `/v1/logs/${item.log_id}/label`, { body: { agent_id: agentId } }),
+    const body = { agent_id: agentId };
+    this.save(
+      () => api("PUT", `/v1/logs/${item.log_id}/label`, { body }),
+      (error) => {
+        this.onError(error, item, false);
+        const at = this.history.indexOf(entry);
+        if (at < 0) return; // undone meanwhile: it is back already
+        this.history.splice(at, 1);
+        this.handled.delete(item.query);
+        this.done -= 1;
+        this.items.push(item);
+      },
     );
     this.advance();
   }
@@ -67,41 +88,53 @@ export class LabelQueue {
   skip() {
     const item = this.items.shift();
     if (!item) return;
-    this.handled.add(item.log_id);
-    this.history.push({ item, labelled: false });
+    this.note(item, false);
     this.advance();
   }
 
   undo() {
-    const last = this.history.pop();
-    if (!last) return;
-    this.handled.delete(last.item.log_id);
-    this.items.unshift(last.item);
-    if (last.labelled) {
+    const entry = this.history.pop();
+    if (!entry) return;
+    const { item, labelled } = entry;
+    this.handled.delete(item.query);
+    this.items.unshift(item);
+    if (labelled) {
       this.done -= 1;
-      this.save(null, () => api("DELETE", `/v1/logs/${last.item.log_id}/label`));
+      this.save(
+        () => api("DELETE", `/v1/logs/${item.log_id}/label`),
+        (error) => {
+          if (error.status !== 404) this.onError(error, item, true);
+        },
+      );
     }
     this.onChange();
   }
 
+  /** The skipped ones once more. */
+  again() {
+    this.items.push(...this.skipped);
+    this.history = this.history.filter((entry) => entry.labelled);
+    for (const item of this.items) this.handled.delete(item.query);
+    this.onChange();
+  }
+
+  note(item, labelled) {
+    const entry = { item, labelled };
+    this.handled.add(item.query);
+    this.history.push(entry);
+    return entry;
+  }
+
   /** One after the other, so that an undo never overtakes its label. */
-  save(item, write) {
+  save(write, failed) {
     this.saving = this.saving.then(write).catch((error) => {
-      if (item === null || this.signal.aborted) return;
-      this.handled.delete(item.log_id);
-      this.history = this.history.filter((each) => each.item !== item);
-      this.done -= 1;
-      this.items.push(item);
-      this.onError(error, item);
+      failed(error);
       this.onChange();
     });
   }
 
   advance() {
+    if (this.items.length <= REFILL_AT && !this.complete) this.fill().then(() => this.onChange());
     this.onChange();
-    if (this.items.length > REFILL_AT || this.complete) return;
-    this.fill()
-      .then(() => this.onChange())
-      .catch(() => {}); // the next label tries again
   }
 }

@@ -31,7 +31,7 @@ export async function open(page) {
   await (id ? one(page, id) : list(page));
 }
 
-async function list({ root, query, signal }) {
+async function list({ root, query, signal, may }) {
   const room = h("div", { class: "stack" });
   replace(
     root,
@@ -43,9 +43,9 @@ async function list({ root, query, signal }) {
     () => Promise.all([readAgents(signal), everything("/v1/models", { signal })]),
     ([agents, models]) => {
       const body = h("div", {});
-      const show = (state) => showPage(body, state, agents, signal);
+      const show = (state) => showPage(body, state, agents, { signal, may });
       const specs = filterSpecs(agents, models);
-      return [filters({ parts: ["logs"], specs, query, show }), body];
+      return [filters({ parts: ["logs"], specs, query, show, signal }), body];
     },
     { signal },
   );
@@ -91,7 +91,7 @@ function filterSpecs(agents, models) {
   ];
 }
 
-function showPage(body, state, agents, signal) {
+function showPage(body, state, agents, { signal, may }) {
   const query = { ...state, from: instant(state.from), to: instant(state.to), limit: 50 };
   const narrowed = Object.values(state).some((value) => value !== null);
   const nothing = () =>
@@ -100,7 +100,7 @@ function showPage(body, state, agents, signal) {
       : empty(
           "Nothing has been routed yet",
           "Answers come here as they are given.",
-          link("Try one query", "#/playground", { size: "" }),
+          may("route") ? link("Try one query", "#/playground", { size: "" }) : null,
         );
   return load(
     body,

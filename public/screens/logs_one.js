@@ -3,7 +3,7 @@
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { NOTHING, percent, time, words } from "../format.js";
-import { agentName, agentOptions, NO_AGENT, readAgents } from "../parts/agents.js";
+import { agentName, labelField, labelOf, NO_AGENT, readAgents } from "../parts/agents.js";
 import { actionButton, badge, card, facts, link, pageHead } from "../parts/controls.js";
 import {
   alternatives,
@@ -13,7 +13,6 @@ import {
   prompt,
   timing,
 } from "../parts/decision.js";
-import { field } from "../parts/form.js";
 import { load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
@@ -128,16 +127,7 @@ function labelEditor(log, agents, may, show) {
       )
     : h("p", { class: "soft" }, "Not labelled yet.");
   if (!may("label") || !log.query_hash) return text;
-  const choice = field({
-    name: "agent_id",
-    label: "The right agent",
-    type: "select",
-    value: now ? (now.agent_id ?? NO_AGENT) : log.agent_id,
-    options: agentOptions(
-      agents.filter((agent) => agent.enabled),
-      [NO_AGENT, "No agent fits"],
-    ),
-  });
+  const choice = labelField(agents, now ? (now.agent_id ?? NO_AGENT) : log.agent_id);
   const path = `/v1/logs/${log.id}/label`;
   const write = async (act) => {
     await act();
@@ -152,12 +142,7 @@ function labelEditor(log, agents, may, show) {
       { class: "row" },
       actionButton(
         "Save the label",
-        () =>
-          write(() =>
-            api("PUT", path, {
-              body: { agent_id: choice.value() === NO_AGENT ? null : choice.value() },
-            }),
-          ),
+        () => write(() => api("PUT", path, { body: { agent_id: labelOf(choice) } })),
         { kind: "main", size: "small" },
       ),
       now

@@ -22,7 +22,11 @@ const TABS = [
   ["Candidate", "#/models/candidate"],
 ];
 
-const VIEWS = { fallbacks: fallbackTab, classifier: classifierTab, candidate: candidateTab };
+const VIEWS = new Map([
+  ["fallbacks", fallbackTab],
+  ["classifier", classifierTab],
+  ["candidate", candidateTab],
+]);
 
 export async function open(page) {
   const [tab] = page.path;
@@ -36,7 +40,7 @@ export async function open(page) {
     tabs("Models", tab ? `#/models/${tab}` : "#/models", TABS),
     room,
   );
-  await (VIEWS[tab] ?? modelsTab)(page, room);
+  await (VIEWS.get(tab) ?? modelsTab)(page, room);
 }
 
 async function modelsTab({ signal, may }, room) {

@@ -7,7 +7,7 @@ import { actionButton, badge, button, card, facts } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { formDialog } from "../parts/form.js";
 import { stateBadge, underWay } from "../parts/job.js";
-import { empty, load, poll } from "../parts/loading.js";
+import { empty, load, polling } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 
@@ -23,11 +23,11 @@ export async function classifierTab({ signal, may }, room) {
         found = classifiers;
         return view(classifiers, config, { may, show: follow });
       },
-      { signal, keep: true, retry: () => follow() },
+      { signal, keep: true, steady: true, retry: () => follow() },
     );
     return shown && found.some((one) => underWay(one.state));
   };
-  const follow = () => poll(show, { signal });
+  const follow = polling(show, { signal });
   await follow();
 }
 
@@ -52,7 +52,7 @@ function view(classifiers, config, { may, show }) {
         ["In front of the model", selected ?? "none"],
         ["Right, of what it answers", active ? percent(active.metrics?.answered_accuracy) : null],
         ["Answers itself", active ? percent(active.metrics?.coverage) : null],
-        ["State", active?.suspended ? badge(active.suspended, "warn") : null],
+        ["State", active?.suspended ? h("span", { class: "fault" }, active.suspended) : null],
       ]),
       h(
         "div",

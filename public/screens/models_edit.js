@@ -1,9 +1,9 @@
 // Models as they are registered, changed and retired.
 
-import { api } from "../api.js";
+import { ApiError, api } from "../api.js";
 import { h } from "../dom.js";
 import { confirm } from "../parts/dialog.js";
-import { formDialog } from "../parts/form.js";
+import { changed, formDialog } from "../parts/form.js";
 import { notice } from "../parts/notice.js";
 
 export async function register(models, show) {
@@ -42,15 +42,23 @@ export async function register(models, show) {
       { name: "output", label: "USD per million tokens out", type: "number", min: 0, step: "any" },
     ],
     async onSubmit({ input, output, ...values }, once) {
-      const body = given(values);
-      if (input !== null && output !== null)
-        body.pricing = { input_per_million: input, output_per_million: output };
+      const body = given({ ...values, pricing: pricingOf(input, output) });
       return api("POST", "/v1/models", { body, once });
     },
   });
   if (!made) return;
   notice(`${made.id} is registered.`);
   await show();
+}
+
+/** Of both prices; null for none. */
+function pricingOf(input, output) {
+  if (input === null && output === null) return null;
+  if (input === null || output === null) {
+    const param = input === null ? "input" : "output";
+    throw new ApiError("Give both prices, or none.", { status: 400, param });
+  }
+  return { input_per_million: input, output_per_million: output };
 }
 
 const given = (values) =>
@@ -107,21 +115,24 @@ export async function edit(model, show) {
         name: "status",
         label: "Status",
         type: "select",
-        value: model.status === "not_ready" ? "not_ready" : "available",
+        value: model.status,
         options: [
+          ...(model.status === "retired" ? [["retired", "retired"]] : []),
           ["available", "available"],
           ["not_ready", "not ready"],
         ],
       },
     ],
-    onSubmit({ input, output, ...values }) {
-      const pricing =
-        input === null || output === null
-          ? null
-          : { input_per_million: input, output_per_million: output };
-      return api("PATCH", `/v1/models/${encodeURIComponent(model.id)}`, {
-        body: { ...values, pricing },
-      });
+    async onSubmit({ input, output, ...values }) {
+      const before = {
+        ...model,
+        pricing: pricingOf(
+          model.pricing?.input_per_million ?? null,
+          model.pricing?.output_per_million ?? null,
+        ),
+      };
+      const body = changed({ ...values, pricing: pricingOf(input, output) }, before);
+      return api("PATCH", `/v1/models/${encodeURIComponent(model.id)}`, { body });
     },
   });
   if (!saved) return;

@@ -26,6 +26,12 @@ function orderEditor(models, selection, { may, show }) {
   const order = [...selection.fallbacks];
   const list = h("ol", { class: "order", "aria-label": "Fallbacks in their order" });
   const room = h("div", {});
+  const none = h(
+    "p",
+    { class: "soft" },
+    "There is none: where the active model fails, the default agent answers.",
+  );
+  let dragged = null;
   const move = (from, to, focus = true) => {
     if (to < 0 || to >= order.length || from === to) return;
     const [moved] = order.splice(from, 1);
@@ -39,6 +45,7 @@ function orderEditor(models, selection, { may, show }) {
       order.map((id, index) => item(id, index)),
     );
     replace(room, may("admin") ? controls() : null);
+    none.hidden = order.length > 0;
     if (focused !== null) list.children[focused]?.focus();
   };
   const item = (id, index) => {
@@ -56,13 +63,15 @@ function orderEditor(models, selection, { may, show }) {
           move(index, index + step);
         },
         ondragstart: (event) => {
-          event.dataTransfer.setData("text/plain", String(index));
+          dragged = index;
+          event.dataTransfer.setData("text/plain", id); // without data nothing is dragged
           event.dataTransfer.effectAllowed = "move";
         },
         ondragover: (event) => event.preventDefault(),
         ondrop: (event) => {
           event.preventDefault();
-          move(Number(event.dataTransfer.getData("text/plain")), index, false);
+          if (dragged !== null) move(dragged, index, false); // else it is something from elsewhere
+          dragged = null;
         },
       },
       h("span", { class: "order-number", "aria-hidden": "true" }, index + 1),
@@ -71,12 +80,12 @@ function orderEditor(models, selection, { may, show }) {
         ? h(
             "span",
             { class: "row" },
-            button("↑", () => move(index, index - 1, false), {
+            button("↑", () => move(index, index - 1), {
               size: "small",
               label: `Move ${id} up`,
               disabled: index === 0,
             }),
-            button("↓", () => move(index, index + 1, false), {
+            button("↓", () => move(index, index + 1), {
               size: "small",
               label: `Move ${id} down`,
               disabled: index === order.length - 1,
@@ -85,7 +94,7 @@ function orderEditor(models, selection, { may, show }) {
               "Remove",
               () => {
                 order.splice(index, 1);
-                draw();
+                draw(Math.min(index, order.length - 1));
               },
               { size: "small", kind: "plain", label: `Remove ${id}` },
             ),
@@ -141,13 +150,7 @@ function orderEditor(models, selection, { may, show }) {
       {},
       `Where ${selection.active} fails, these are asked in this order, within the same time budget.`,
     ),
-    order.length
-      ? null
-      : h(
-          "p",
-          { class: "soft" },
-          "There is none: where the active model fails, the default agent answers.",
-        ),
+    none,
     list,
     room,
   ];

@@ -5,7 +5,7 @@ import { h } from "../dom.js";
 import { count, NOTHING, plural, points, usd } from "../format.js";
 import { link } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
-import { field } from "../parts/form.js";
+import { field, read } from "../parts/form.js";
 import { load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
@@ -42,6 +42,7 @@ export async function select(model, selection, models, show, signal) {
     type: "number",
     min: 0,
     max: 100,
+    step: "any",
     help: "Then it answers nobody. Its answers are compared under Candidate.",
   });
   load(
@@ -74,11 +75,11 @@ export async function select(model, selection, models, show, signal) {
       shadow.element,
     ),
     action: "Select",
-    act: () => {
-      const percentage = shadow.value();
+    async act() {
+      const wanted = read([gate, shadow]);
       const body = { model_id: model.id, expected_active: selection.active };
-      if (gate.value()) body.gate = true;
-      if (percentage !== null) body.shadow = percentage;
+      if (wanted.gate) body.gate = true;
+      if (wanted.shadow !== null) body.shadow = wanted.shadow;
       return api("POST", "/v1/models/select", { body });
     },
   });

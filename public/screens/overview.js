@@ -129,8 +129,8 @@ function welcome({ may, signal, onDone }) {
       "div",
       { class: "row" },
       may("route") ? begin : null,
-      link("Describe agents", "#/agents", { size: "small" }),
-      link("Try one query", "#/playground", { size: "small" }),
+      may("admin") ? link("Describe agents", "#/agents", { size: "small" }) : null,
+      may("route") ? link("Try one query", "#/playground", { size: "small" }) : null,
     ),
     room,
   );
@@ -154,7 +154,7 @@ async function routeSamples(onProgress, signal) {
 /** What each look finds; a look that fails is itself told. */
 async function findings(may, signal) {
   const looks = [
-    ["labels", waitingLabels],
+    ...(may("label") ? [["labels", waitingLabels]] : []),
     ["answers", troubledAnswers],
     ["models", modelsThatEnd],
     ["adapters", failedAdapters],

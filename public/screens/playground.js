@@ -2,7 +2,8 @@
 
 import { api, everything } from "../api.js";
 import { h, replace } from "../dom.js";
-import { agentName, agentOptions, NO_AGENT, readAgents } from "../parts/agents.js";
+import { agentName, labelField, labelOf, readAgents } from "../parts/agents.js";
+import { setBusy } from "../parts/busy.js";
 import { actionButton, badge, card, link, pageHead } from "../parts/controls.js";
 import {
   alternatives,
@@ -12,7 +13,7 @@ import {
   prompt,
   timing,
 } from "../parts/decision.js";
-import { field } from "../parts/form.js";
+import { field, read } from "../parts/form.js";
 import { empty, errorPanel, load, spinner } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { SAMPLES } from "../parts/samples.js";
@@ -84,11 +85,11 @@ function bench(agents, models, query, signal, may) {
     "Another example",
   );
   const run = async () => {
-    text.show(null);
-    if (text.value() === null) {
-      text.show("Type a query.");
-      text.focus();
-      return;
+    let query;
+    try {
+      ({ query } = read([text]));
+    } catch {
+      return; // the field has said it
     }
     const chosen = compared.value();
     if (chosen.length > MOST_MODELS) {
@@ -96,11 +97,10 @@ function bench(agents, models, query, signal, may) {
       return;
     }
     compared.show(null);
-    noteState(["playground"], { q: text.value() });
-    submit.disabled = true;
-    submit.setAttribute("aria-busy", "true");
+    noteState(["playground"], { q: query });
+    setBusy(submit, true);
     const body = {
-      query: text.value(),
+      query,
       cache: cache.value(),
       fallback: fallback.value(),
       explain: true,
@@ -114,8 +114,7 @@ function bench(agents, models, query, signal, may) {
         ask(rooms[index], model === null ? body : { ...body, model }, model),
       ),
     );
-    submit.disabled = false;
-    submit.removeAttribute("aria-busy");
+    setBusy(submit, false);
   };
   const ask = async (place, body, model) => {
     try {
@@ -226,20 +225,11 @@ function feedback(decision, agents, may) {
     actionButton("No", () => send("down"), { size: "small", label: "No, the answer was wrong" }),
   );
   if (!may("label")) return row;
-  const choice = field({
-    name: "label",
-    label: "The right agent",
-    type: "select",
-    value: decision.agent.id,
-    options: agentOptions(
-      agents.filter((agent) => agent.enabled),
-      [NO_AGENT, "No agent fits"],
-    ),
-  });
+  const choice = labelField(agents, decision.agent.id);
   const save = actionButton(
     "Save as label",
     async () => {
-      const agentId = choice.value() === NO_AGENT ? null : choice.value();
+      const agentId = labelOf(choice);
       await api("PUT", `/v1/logs/${decision.id}/label`, { body: { agent_id: agentId } });
       notice(`Labelled: ${agentName(agents, agentId)}.`);
     },

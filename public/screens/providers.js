@@ -5,9 +5,10 @@ import { h, replace } from "../dom.js";
 import { count, NOTHING } from "../format.js";
 import { badge, button, pageHead } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
-import { formDialog } from "../parts/form.js";
+import { changed, formDialog } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
+import { ADDRESS, ID, SECRET_NAME } from "../parts/patterns.js";
 import { table } from "../parts/table.js";
 
 const KINDS = ["workers-ai", "openai", "anthropic", "groq", "openai-compatible"].map((kind) => [
@@ -95,6 +96,7 @@ async function edit(provider, show) {
         : [
             {
               name: "id",
+              ...ID,
               label: "Id",
               required: true,
               maxlength: 64,
@@ -104,6 +106,7 @@ async function edit(provider, show) {
           ]),
       {
         name: "base_url",
+        ...ADDRESS,
         label: "Address",
         value: provider?.base_url,
         placeholder: "https://…",
@@ -111,6 +114,7 @@ async function edit(provider, show) {
       },
       {
         name: "secret",
+        ...SECRET_NAME,
         label: "Name of the secret with its key",
         value: provider?.secret,
         placeholder: "OPENAI_API_KEY",
@@ -125,6 +129,7 @@ async function edit(provider, show) {
       },
       {
         name: "priority",
+        required: true,
         label: "Priority: lower ones are asked first",
         type: "number",
         min: 0,
@@ -135,7 +140,7 @@ async function edit(provider, show) {
     ],
     onSubmit: (body, once) =>
       provider
-        ? api("PATCH", `/v1/providers/${provider.id}`, { body })
+        ? api("PATCH", `/v1/providers/${provider.id}`, { body: changed(body, provider) })
         : api("POST", "/v1/providers", { body, once }),
   });
   if (!saved) return;

@@ -2,8 +2,9 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
+import { setBusy } from "../parts/busy.js";
 import { actionButton, badge, card, pageHead } from "../parts/controls.js";
-import { field } from "../parts/form.js";
+import { changed, field, read } from "../parts/form.js";
 import { errorPanel, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 
@@ -132,13 +133,15 @@ export async function open({ root, signal, may }) {
     load(
       body,
       () => api("GET", "/v1/config", { signal }),
-      (config) => GROUPS.map(([title, settings]) => group(title, settings, config, may, show)),
-      { signal, keep: true },
+      (config) => GROUPS.map(([title, settings]) => group(title, settings, config, may)),
+      { signal },
     );
   await show();
 }
 
-function group(title, settings, config, may, show) {
+/** Drawn anew by itself, so that what is typed into other groups stays. */
+function group(title, settings, config, may) {
+  const redraw = (fresh) => element.replaceWith(group(title, settings, fresh, may));
   const fault = h("div", {});
   const fields = settings.map(([name, label, spec]) =>
     field({ ...spec, name, label, value: config[name].value, disabled: !may("admin") }),
@@ -158,9 +161,9 @@ function group(title, settings, config, may, show) {
           ? actionButton(
               "Reset",
               async () => {
-                await api("PATCH", "/v1/config", { body: { [each.spec.name]: null } });
+                const body = { [each.spec.name]: null };
+                redraw(await api("PATCH", "/v1/config", { body }));
                 notice(`“${each.spec.label}” is as it was.`);
-                await show();
               },
               { size: "small", kind: "plain", label: `Reset ${each.spec.label}` },
             )
@@ -172,32 +175,29 @@ function group(title, settings, config, may, show) {
   const submit = async (event) => {
     event.preventDefault();
     replace(fault);
-    for (const each of fields) each.show(null);
-    const body = Object.fromEntries(
-      fields
-        .map((each) => [each.spec.name, each.value()])
-        .filter(([name, value]) => value !== config[name].value),
-    );
-    if (!Object.keys(body).length) {
-      notice("Nothing was changed.");
-      return;
-    }
-    save.disabled = true;
     try {
-      await api("PATCH", "/v1/config", { body });
-      notice(`${title}: saved.`);
-      await show();
+      const before = settings.map(([name]) => [name, config[name].value]);
+      const body = changed(read(fields), Object.fromEntries(before));
+      if (!Object.keys(body).length) {
+        notice("Nothing was changed.");
+        return;
+      }
+      setBusy(save, true);
+      redraw(await api("PATCH", "/v1/config", { body }));
+      const emptied = Object.values(body).includes(null);
+      notice(`${title}: saved${emptied ? "; what you emptied is as it was" : ""}.`);
     } catch (error) {
+      if (error.name === "AbortError") return;
       const wrong = fields.find((each) => each.spec.name === error.param);
       if (wrong) {
         wrong.show(error.message);
         wrong.focus();
       } else replace(fault, errorPanel(error));
     } finally {
-      save.disabled = false;
+      setBusy(save, false);
     }
   };
-  return card(
+  const element = card(
     title,
     h(
       "form",
@@ -207,4 +207,5 @@ function group(title, settings, config, may, show) {
       may("admin") ? h("div", { class: "form-actions" }, save) : null,
     ),
   );
+  return element;
 }

@@ -187,7 +187,7 @@ def test_an_adapter_from_its_files_to_a_model(
     files.set_input_files(adapter / WEIGHTS)
     expect(page.get_by_text("The adapter fits.")).to_be_visible()
     page.get_by_role("button", name="Upload", exact=True).click()
-    expect(page.get_by_text("Give it a name.")).to_be_visible()
+    expect(page.get_by_text("Name is needed.")).to_be_visible()
     page.get_by_label("Name", exact=True).fill("by-hand-v1")
     page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.get_by_text("available").first).to_be_visible(timeout=SECONDS * 1000)

@@ -105,6 +105,7 @@ def test_many_at_once(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None
     expect(page.get_by_role("row")).to_have_count(4)
     page.get_by_label("Choose all").check()
     page.get_by_label("Give the chosen ones").select_option("hr")
+    page.get_by_role("button", name="Apply").click()
     page.get_by_label("Label of: ").first.select_option("none")
     page.get_by_role("button", name="Save 3 labels").click()
     expect(page.get_by_role("heading", name="No query fits")).to_be_visible()
