@@ -85,7 +85,7 @@ export function card(title, ...content) {
     "section",
     { class: "card" },
     title ? h("div", { class: "card-head" }, h("h2", {}, title)) : null,
-    content,
+    h("div", { class: "stack" }, content),
   );
 }
 

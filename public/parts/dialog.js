@@ -24,11 +24,14 @@ export function openDialog({ title, body, onClose = () => {}, cancellable = true
   element.addEventListener("cancel", (event) => {
     if (stays()) event.preventDefault();
   });
-  element.addEventListener("keydown", (event) => {
-    // A second Escape would close it in spite of that.
+  // A second Escape would close it in spite of that, and a button that is busy has no focus.
+  const closed = new AbortController();
+  const hold = (event) => {
     if (event.key === "Escape" && stays()) event.preventDefault();
-  });
+  };
+  document.addEventListener("keydown", hold, { capture: true, signal: closed.signal });
   element.addEventListener("close", () => {
+    closed.abort();
     element.remove();
     onClose();
   });

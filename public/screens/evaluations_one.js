@@ -138,6 +138,11 @@ function results({ models, pairs }) {
         { head: "p95", cell: (model) => ms(model.p95_ms), kind: "number" },
       ],
     }),
+    h(
+      "p",
+      { class: "help" },
+      "A question that no agent fits is right here only where the model says so; where it was merely not sure it is wrong, unlike in Analytics, since the agent that stands in is none of its merit.",
+    ),
     pairs.length ? pairTable(pairs) : null,
     h(
       "div",

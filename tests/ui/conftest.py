@@ -1,5 +1,6 @@
 """The pages in a real Chromium, against the running product."""
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 from tests.ui.browser import chromium
 from tests.ui.installation import furnish
@@ -105,9 +106,6 @@ class Witness:
             self.faults.append(f"third party: {request.url}")
 
 
-Open = Callable[..., Page]
-
-
 @pytest.fixture
 def context(browser: Browser, product: LocalProduct) -> Iterator[BrowserContext]:
     """A browser of its own for each test, at 1440 pixels; what it must not do fails the test."""
@@ -140,8 +138,11 @@ def page(context: BrowserContext, product: LocalProduct) -> Page:
     return page
 
 
+Go = Callable[[str], None]
+
+
 @pytest.fixture
-def go(page: Page) -> Callable[[str], None]:
+def go(page: Page) -> Go:
     def go(place: str) -> None:
         page.goto(f"/#/{place}")
         settled(page)
@@ -152,3 +153,12 @@ def go(page: Page) -> Callable[[str], None]:
 def settled(page: Page) -> None:
     """The screen is there, and nothing is loading any more."""
     page.wait_for_function(_SETTLED)
+
+
+def said(page: Page, text: str) -> None:
+    expect(page.get_by_role("status").filter(has_text=text).first).to_be_visible()
+
+
+def setting(rows: Rows, name: str) -> object:
+    found = rows("SELECT value FROM config WHERE key = ?", name)
+    return json.loads(found[0][0]) if found else None

@@ -1,19 +1,17 @@
 """What each screen is there for, from the click to the row in the database."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import Rows, settled
+from tests.ui.conftest import Go, Rows, said, setting, settled
 from tests.ui.installation import ACTIVE, OTHER, SECONDS, ended, label, upload
 from tests.worker.adapters import CONFIG, GEMMA, WEIGHTS, write_adapter
 from tests.worker.product import LocalProduct
-
-Go = Callable[[str], None]
 
 
 @pytest.fixture(autouse=True)
@@ -23,15 +21,6 @@ def usual_models(api: httpx.Client) -> Iterator[None]:
     api.post("/v1/models/select", json={"model_id": None, "type": "shadow"}).raise_for_status()
     usual = dict.fromkeys(("routing_model", "fallback_models", "classifier", "gate_min_labels"))
     api.patch("/v1/config", json=usual).raise_for_status()
-
-
-def said(page: Page, text: str) -> None:
-    expect(page.get_by_role("status").filter(has_text=text).first).to_be_visible()
-
-
-def setting(rows: Rows, name: str) -> object:
-    found = rows("SELECT value FROM config WHERE key = ?", name)
-    return json.loads(found[0][0]) if found else None
 
 
 def test_the_playground_routes(page: Page, go: Go, rows: Rows) -> None:

@@ -6,8 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.ui.conftest import settled
-from tests.ui.test_deeds import Go
+from tests.ui.conftest import Go, settled
 from tests.ui.test_screens import SCREENS
 from tests.worker.product import LocalProduct
 

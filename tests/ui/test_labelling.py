@@ -5,8 +5,7 @@ import time
 import httpx
 from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import Rows, settled
-from tests.ui.test_deeds import Go
+from tests.ui.conftest import Go, Rows, settled
 
 AT_ONCE_SECONDS = 120
 
@@ -133,3 +132,41 @@ def test_an_agent_beyond_the_ninth(page: Page, go: Go, rows: Rows, api: httpx.Cl
     finally:
         for agent in agents:
             api.delete(f"/v1/agents/{agent}").raise_for_status()
+
+
+def test_a_key_that_is_held_down_labels_one(
+    page: Page, go: Go, rows: Rows, api: httpx.Client
+) -> None:
+    ask(api, "bettong", 4)
+    go("labelling")
+    before = rows("SELECT count(*) FROM labels")[0][0]
+    for _ in range(4):
+        page.keyboard.down("2")  # from the second on it is a repetition
+    page.keyboard.up("2")
+    expect(page.get_by_text("1 labelled now")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert rows("SELECT count(*) FROM labels")[0][0] == before + 1
+
+
+def test_an_undo_that_fails_is_told(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
+    ask(api, "kowari", 2)
+    go("labelling")
+    shown = query_shown(page)
+    page.keyboard.press("3")
+    expect(page.locator(".label-query")).not_to_have_text(shown)
+    page.wait_for_load_state("networkidle")
+    page.route("**/label", lambda route: route.abort(), times=1)
+    page.keyboard.press("u")
+    expect(page.get_by_role("status").filter(has_text="is still there")).to_be_visible()
+    assert len(rows("SELECT agent_id FROM current_labels WHERE query = ?", shown)) == 1
+
+
+def test_skipped_ones_are_offered_again(page: Page, go: Go, api: httpx.Client) -> None:
+    ask(api, "antechinus", 2)
+    go("labelling")
+    for _ in range(1000):
+        if page.get_by_role("button", name="Show them again").is_visible():
+            break
+        page.keyboard.press("s")
+    page.get_by_role("button", name="Show them again").click()
+    expect(page.locator(".label-query")).to_be_visible()

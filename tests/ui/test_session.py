@@ -6,8 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.ui.conftest import Rows, settled, sign_in
-from tests.ui.test_deeds import Go, said
+from tests.ui.conftest import Go, Rows, said, settled, sign_in
 from tests.worker.guarded_product import KEY, guarded_product
 from tests.worker.product import LocalProduct
 

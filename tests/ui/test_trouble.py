@@ -2,8 +2,7 @@
 
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from tests.ui.conftest import settled
-from tests.ui.test_deeds import Go
+from tests.ui.conftest import Go, settled
 
 FAILED = (
     '{"error": {"message": "The database did not answer. Try again in a moment.",'

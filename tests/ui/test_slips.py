@@ -1,0 +1,177 @@
+"""Slips of the hand and of the network that must not do what nobody wanted."""
+
+import httpx
+from playwright.sync_api import Page, Route, expect
+
+from tests.ui.conftest import Go, Rows, said, setting, settled
+from tests.ui.installation import ACTIVE, OTHER
+
+
+def test_a_number_that_is_none_selects_nothing(page: Page, go: Go, rows: Rows) -> None:
+    go("models")
+    page.get_by_role("button", name=f"Select {OTHER}").click()
+    share = page.get_by_role("dialog").get_by_label("Run it beside")
+    share.press_sequentially("1e")
+    page.get_by_role("dialog").get_by_role("button", name="Select").click()
+    expect(share).to_have_attribute("aria-invalid", "true")
+    expect(share).to_be_focused()
+    assert setting(rows, "routing_model") is None
+    assert setting(rows, "shadow") is None
+
+
+def test_a_number_that_is_none_takes_no_limit_away(
+    page: Page, go: Go, rows: Rows, api: httpx.Client
+) -> None:
+    key = {"name": "Limited", "scopes": ["route"], "requests_per_minute": 7}
+    api.post("/v1/keys", json=key).raise_for_status()
+    go("keys")
+    page.get_by_role("button", name="Edit Limited").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Requests a minute").fill("")
+    dialog.get_by_label("Requests a minute").press_sequentially("8e")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_label("Requests a minute")).to_have_attribute("aria-invalid", "true")
+    found = rows("SELECT requests_per_minute FROM keys WHERE name = 'Limited'")
+    assert found == [(7,)]
+
+
+def test_a_key_under_way_is_shown_whatever_is_pressed(page: Page, go: Go) -> None:
+    waiting: list[Route] = []
+    page.route("**/v1/keys", lambda route: waiting.append(route))
+    go("keys")
+    page.get_by_role("button", name="Make a key").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill("Hasty")
+    dialog.get_by_role("button", name="Make the key").click()
+    expect(dialog.locator("[aria-busy=true]")).to_be_visible()
+    for _ in range(3):
+        page.keyboard.press("Escape")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_be_visible()
+    for route in waiting:
+        route.continue_()
+    expect(page.locator(".secret")).to_contain_text("en_")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(page.locator(".secret")).to_be_visible()
+    page.get_by_role("button", name="I have it").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_escape_does_not_throw_typed_text_away_at_once(page: Page, go: Go) -> None:
+    go("agents")
+    page.get_by_role("button", name="Add an agent").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("Typed with care")
+    page.keyboard.press("Escape")
+    expect(dialog.get_by_label("Name")).to_have_value("Typed with care")
+    said(page, "Press Escape again")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
+def test_signing_out_ends_the_screen(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
+    api.post("/v1/route", json={"query": "My badge is lost, said Mary"}).raise_for_status()
+    go("labelling")
+    before = rows("SELECT count(*) FROM labels")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Key", exact=True)).to_be_visible()
+    page.locator("body").press("3")
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert rows("SELECT count(*) FROM labels") == before
+
+
+def test_a_retired_model_that_is_edited_stays_retired(
+    page: Page, go: Go, rows: Rows, api: httpx.Client
+) -> None:
+    model = {"id": "@cf/example/old-1b", "type": "base"}
+    api.post("/v1/models", json=model).raise_for_status()
+    api.delete("/v1/models/@cf/example/old-1b").raise_for_status()
+    go("models")
+    page.get_by_role("button", name="Edit @cf/example/old-1b").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("USD per million tokens in").fill("1")
+    dialog.get_by_role("button", name="Save").click()
+    out = dialog.get_by_label("USD per million tokens out")
+    expect(out).to_have_attribute("aria-invalid", "true")
+    out.fill("2")
+    dialog.get_by_role("button", name="Save").click()
+    said(page, "@cf/example/old-1b is saved.")
+    found = rows("SELECT status, input_price FROM models WHERE id = '@cf/example/old-1b'")
+    assert found == [("retired", 1.0)]
+
+
+def test_saving_one_group_of_settings_keeps_what_is_typed_in_another(page: Page, go: Go) -> None:
+    go("settings")
+    page.get_by_label("Logs are kept, in days").fill("44")
+    page.get_by_label("Tries more of one model").fill("2")
+    routing = page.locator("section", has=page.get_by_role("heading", name="Routing"))
+    routing.get_by_role("button", name="Save").click()
+    said(page, "Routing: saved.")
+    expect(page.get_by_label("Logs are kept, in days")).to_have_value("44")
+    page.get_by_role("button", name="Reset Tries more of one model").click()
+    said(page, "is as it was")
+    expect(page.get_by_label("Logs are kept, in days")).to_have_value("44")
+
+
+def test_a_slow_click_on_what_was_searched_opens_it(page: Page, go: Go, api: httpx.Client) -> None:
+    query = "Where is the xylophone of the sales team"
+    api.post("/v1/route", json={"query": query}).raise_for_status()
+    go("logs")
+    page.get_by_label("Words in the query").press_sequentially("xylophone")
+    expect(page.get_by_role("row")).to_have_count(2)
+    page.get_by_role("link", name=query).click(delay=200)  # which leaves the field meanwhile
+    expect(page.get_by_role("heading", name="One answer")).to_be_visible()
+
+
+def test_a_search_that_is_left_does_not_follow(page: Page, go: Go) -> None:
+    go("logs")
+    page.get_by_label("Words in the query").press_sequentially("vpn")
+    page.get_by_role("link", name="Agents", exact=True).click()
+    settled(page)
+    page.wait_for_load_state("networkidle")
+    assert page.url.endswith("#/agents")
+
+
+def test_a_screen_that_could_not_be_loaded_is_loaded_anew(page: Page, go: Go) -> None:
+    page.route("**/screens/audit.js", lambda route: route.abort())
+    go("audit")
+    expect(page.get_by_role("alert")).to_contain_text("This screen could not be loaded.")
+    page.unroute("**/screens/audit.js")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("table", name="Changes")).to_be_visible()
+
+
+def test_a_wide_range_shows_hours_that_stand_alone(
+    page: Page, go: Go, furnished: httpx.Client
+) -> None:
+    """A line needs two points; a single busy hour among 168 is a point."""
+    go("analytics?range=7d")
+    chart = page.locator(".chart", has=page.get_by_text("p95"))
+    chart.locator(".u-wrap").wait_for()
+    drawn = page.evaluate(
+        """() => [...document.querySelectorAll('.chart canvas')].map((canvas) => {
+          const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+          const colours = new Set();
+          for (let at = 0; at < data.length; at += 4)
+            if (data[at + 3] > 200) colours.add(`${data[at]},${data[at + 1]},${data[at + 2]}`);
+          return colours.size;
+        })"""
+    )
+    assert min(drawn) > 3, "every chart has more in it than its grid and its axes"
+
+
+def test_the_active_model_stays_where_the_other_one_is_gone(
+    page: Page, go: Go, rows: Rows, api: httpx.Client
+) -> None:
+    api.post("/v1/models", json={"id": "@cf/example/gone", "type": "base"}).raise_for_status()
+    go("models")
+    api.delete("/v1/models/@cf/example/gone").raise_for_status()
+    page.get_by_role("button", name="Select @cf/example/gone").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Select").click()
+    expect(dialog.get_by_role("alert").last).to_contain_text("retired")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text(ACTIVE).first).to_be_visible()
+    assert setting(rows, "routing_model") is None
