@@ -53,7 +53,7 @@ def test_logs_are_found_by_facts_and_words(client: httpx.Client) -> None:
     assert found(client, q=mark, after=first["last_id"]) == [vpn]
 
 
-@pytest.mark.parametrize("q", [f'"{word()}', "a AND", "query:x", "x*", "NEAR(a b)", "é' --"])
+@pytest.mark.parametrize("q", ['"half', "a AND", "query:x", "x*", "NEAR(a b)", "é' --"])
 def test_a_search_is_never_syntax(client: httpx.Client, q: str) -> None:
     assert client.get("/v1/logs", params={"q": q}).status_code == 200
 
