@@ -128,3 +128,45 @@ export function prompt(messages) {
     ),
   );
 }
+
+/** What each stage came to, out of a log entry, in the order of the router. */
+export function stages(log) {
+  if (log.layer === "direct") {
+    return h("p", {}, "The caller named who answers, so nothing was decided.");
+  }
+  const rows = [
+    [
+      "Recall",
+      { hit: "a kept answer was found", miss: "no kept answer", bypass: "passed over" }[log.cache],
+    ],
+    ["Classify", classifierSaid(log.classifier)],
+    ["Ask", askedWhom(log.attempts)],
+    ["Decide", decided(log)],
+  ];
+  return h(
+    "ol",
+    { class: "checklist" },
+    rows.map(([name, text]) => h("li", {}, h("strong", {}, name), h("span", {}, text))),
+  );
+}
+
+function classifierSaid(verdict) {
+  if (!verdict) return "no classifier was asked";
+  const { agent_id: agent, score, sure } = verdict;
+  return `${agent} with ${percent(score)}, ${sure ? "sure" : "not sure enough"}`;
+}
+
+function askedWhom(attempts) {
+  const routed = attempts.filter((attempt) => attempt.purpose === "route");
+  if (!routed.length) return "no model was asked";
+  return routed
+    .map(({ adapter, model, outcome }) => `${adapter ?? model}: ${words(outcome)}`)
+    .join(", then ");
+}
+
+function decided({ agent_id: agent, confidence, threshold, reason }) {
+  if (agent === null) return `nobody answered: ${words(reason)}`;
+  if (reason === null)
+    return `${agent}: ${percent(confidence)} reaches the threshold ${percent(threshold)}`;
+  return `${agent} stands in: ${words(reason)} (confidence ${percent(confidence)}, threshold ${percent(threshold)})`;
+}

@@ -8,9 +8,9 @@ import { actionButton, badge, card, facts, link, pageHead } from "../parts/contr
 import {
   alternatives,
   attemptsTable,
-  classifierFacts,
   decisionFacts,
   prompt,
+  stages,
   timing,
 } from "../parts/decision.js";
 import { load } from "../parts/loading.js";
@@ -59,12 +59,11 @@ function story(log, agents, may, show) {
       ),
       decisionFacts(log),
       alternatives(log),
-      classifierFacts(log),
     ),
     h(
       "div",
       { class: "columns" },
-      card("Where the time went", timing(log)),
+      card("Stages", stages(log), h("h3", {}, "Where the time went"), timing(log)),
       card(
         "Label and feedback",
         h(

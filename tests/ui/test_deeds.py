@@ -347,6 +347,7 @@ def test_logs_are_found_and_labelled(page: Page, go: Go, rows: Rows, api: httpx.
     settled(page)
     page.get_by_role("link", name=query).click()
     expect(page.get_by_role("heading", name="Where the time went")).to_be_visible()
+    expect(page.locator(".checklist li").filter(has_text="Decide")).to_contain_text("threshold")
     page.get_by_text("The prompt", exact=True).click()
     expect(page.get_by_text("You route the user's message").first).to_be_visible()
     page.get_by_label("The right agent").select_option("none")
