@@ -113,19 +113,21 @@ function showPage(body, state, agents, { signal, may }) {
             path: "/v1/logs",
             query,
             signal,
-            columns: columns(agents),
+            columns: columns(agents, state),
           })
         : nothing(),
     { signal, keep: true },
   );
 }
 
-const columns = (agents) => [
+/** An answer's address has the filters `state`, for the way back. */
+const columns = (agents, state) => [
   {
     head: "Query",
     heading: true,
     kind: "wide",
-    cell: (log) => h("a", { href: address(["logs", log.id]) }, log.query || "(text not stored)"),
+    cell: (log) =>
+      h("a", { href: address(["logs", log.id], state) }, log.query || "(text not stored)"),
   },
   {
     head: "Agent",

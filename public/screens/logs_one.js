@@ -18,13 +18,10 @@ import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 import { address } from "../router.js";
 
-export async function one({ root, signal, may }, id) {
+export async function one({ root, query, signal, may }, id) {
+  const list = address(["logs"], Object.fromEntries(query));
   const body = h("div", { class: "stack" });
-  replace(
-    root,
-    pageHead("One answer", null, link("All answers", "#/logs", { size: "small" })),
-    body,
-  );
+  replace(root, pageHead("One answer", null, link("All answers", list, { size: "small" })), body);
   const show = () =>
     load(
       body,

@@ -20,6 +20,7 @@ _SETTLED = """() => {
   return heading && others.length && others.at(-1).childNodes.length
     && !document.querySelector('#main [aria-busy], #main .loading');
 }"""
+expect.set_options(timeout=20_000)  # a busy machine is no fault of the pages
 # What a refused or failed call leaves in the console by itself.
 _OF_THE_BROWSER = "Failed to load resource"
 

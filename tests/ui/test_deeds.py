@@ -355,6 +355,8 @@ def test_logs_are_found_and_labelled(page: Page, go: Go, rows: Rows, api: httpx.
     page.get_by_role("button", name="Save the label").click()
     said(page, "The label is saved.")
     assert rows("SELECT agent_id FROM current_labels WHERE query = ?", query) == [(None,)]
+    page.get_by_role("link", name="All answers").click()
+    expect(page.get_by_label("Words in the query")).to_have_value("zeppelin")
 
 
 def test_a_change_is_in_the_audit(page: Page, go: Go, api: httpx.Client) -> None:
