@@ -1,5 +1,6 @@
 // The one way from the pages to the API.
 
+import { queryString } from "./router.js";
 import { renewSession, session } from "./session.js";
 
 const MOST_MS = 60_000;
@@ -23,21 +24,34 @@ export class ApiError extends Error {
  * Idempotency-Key under which a POST may be sent again. Throws ApiError, or the signal's AbortError.
  */
 export async function api(method, path, options = {}) {
-  return (await call(method, path, options)).json().catch(() => {
-    throw new ApiError("The server's answer could not be read. Try again.");
-  });
+  return content(await call(method, path, options));
 }
 
 /** The same for an answer that is no JSON. */
-export async function call(method, path, options = {}) {
+export const call = (method, path, options = {}) =>
+  authorised((key) => send(method, path, options, key));
+
+/** Sends a form with files, telling `onProgress` the share that is out. */
+export async function upload(path, form, { onProgress, signal } = {}) {
+  return content(await authorised((key) => sendForm(path, form, key, onProgress, signal)));
+}
+
+/** What `ask(key)` brings, asked again under a new key where the session's holds no more. */
+async function authorised(ask) {
   for (;;) {
     const key = session.key;
-    const response = await send(method, path, options, key);
+    const response = await ask(key);
     if (response.ok) return response;
     const error = await errorOf(response);
     if (response.status !== 401) throw error;
     await renewSession(error, key);
   }
+}
+
+function content(response) {
+  return response.json().catch(() => {
+    throw new ApiError("The server's answer could not be read. Try again.");
+  });
 }
 
 /** Asks who a key belongs to, whatever the session's is; without a key Cloudflare Access may know. */
@@ -59,19 +73,6 @@ export async function everything(path, { query = {}, most = 1000, signal } = {})
   return items;
 }
 
-/** Sends a form with files, telling `onProgress` the share that is out. */
-export async function upload(path, form, { onProgress, signal } = {}) {
-  for (;;) {
-    const key = session.key;
-    const { status, text, requestId } = await sendForm(path, form, key, onProgress, signal);
-    const answer = parsed(text);
-    if (status >= 200 && status < 300) return answer;
-    const error = errorFrom(status, answer, requestId);
-    if (status !== 401) throw error;
-    await renewSession(error, key);
-  }
-}
-
 async function send(method, path, { body, query, signal, once, type }, key) {
   const headers = {};
   if (key) headers.authorization = `Bearer ${key}`;
@@ -91,13 +92,6 @@ async function send(method, path, { body, query, signal, once, type }, key) {
   }
 }
 
-function queryString(query = {}) {
-  const given = Object.entries(query).filter(
-    ([, value]) => value !== null && value !== undefined && value !== "",
-  );
-  return given.length ? `?${new URLSearchParams(given)}` : "";
-}
-
 function sendForm(path, form, key, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch tells nothing of what is out
@@ -105,12 +99,10 @@ function sendForm(path, form, key, onProgress, signal) {
     if (key) request.setRequestHeader("authorization", `Bearer ${key}`);
     request.upload.onprogress = (event) =>
       onProgress?.(event.total ? event.loaded / event.total : 0);
-    request.onload = () =>
-      resolve({
-        status: request.status,
-        text: request.responseText,
-        requestId: request.getResponseHeader("x-request-id"),
-      });
+    request.onload = () => {
+      const headers = { "x-request-id": request.getResponseHeader("x-request-id") ?? "" };
+      resolve(new Response(request.responseText, { status: request.status, headers }));
+    };
     request.onerror = () => reject(new ApiError(AWAY));
     request.onabort = () => reject(signal.reason);
     signal?.addEventListener("abort", () => request.abort());
@@ -119,28 +111,14 @@ function sendForm(path, form, key, onProgress, signal) {
 }
 
 async function errorOf(response) {
-  return errorFrom(
-    response.status,
-    parsed(await response.text()),
-    response.headers.get("x-request-id"),
-  );
-}
-
-function errorFrom(status, answer, requestId) {
+  const answer = await response.json().catch(() => ({}));
   const { message, code, param } = answer.error ?? {};
+  const { status } = response;
   return new ApiError(message ?? `The server answered ${status}. Try again in a moment.`, {
     status,
     code,
     param,
-    requestId: answer.request_id ?? requestId,
+    requestId: answer.request_id ?? response.headers.get("x-request-id"),
     details: answer,
   });
-}
-
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return {};
-  }
 }

@@ -22,10 +22,15 @@ function decoded(part) {
 /** The address of a place; of `query` what is empty is left out. */
 export function address(parts, query = {}) {
   const path = parts.map(encodeURIComponent).join("/");
+  return `#/${path}${queryString(query)}`;
+}
+
+/** With its question mark; what is empty is left out. */
+export function queryString(query = {}) {
   const given = Object.entries(query).filter(
     ([, value]) => value !== null && value !== undefined && value !== "",
   );
-  return `#/${path}${given.length ? `?${new URLSearchParams(given)}` : ""}`;
+  return given.length ? `?${new URLSearchParams(given)}` : "";
 }
 
 export function go(parts, query) {

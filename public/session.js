@@ -60,7 +60,7 @@ function forget() {
 export function keyOfAnotherTab() {
   return new Promise((resolve) => {
     const settle = (event) => {
-      if (event?.data.type !== "key") return;
+      if (event.data.type !== "key") return;
       done(event.data.key);
     };
     const done = (key) => {

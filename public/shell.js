@@ -97,6 +97,7 @@ export function showShell() {
   );
   const showCaller = () => {
     replace(screens, navigation());
+    markCurrent(nav);
     replace(who, account());
   };
   const open = () => {
@@ -134,7 +135,6 @@ function leaveScreen() {
 }
 
 function navigation() {
-  const here = place(firstScreen()).screen;
   return SCREENS.map(([group, screens]) => {
     const allowed = screens.filter(([, , scope]) => session.may(scope));
     if (!allowed.length) return null;
@@ -143,14 +143,20 @@ function navigation() {
       h(
         "ul",
         {},
-        allowed.map(([name, title]) => {
-          const current = name === here ? "page" : null;
-          const attributes = { href: `#/${name}`, "data-screen": name, "aria-current": current };
-          return h("li", {}, h("a", attributes, icon(name), title));
-        }),
+        allowed.map(([name, title]) =>
+          h("li", {}, h("a", { href: `#/${name}`, "data-screen": name }, icon(name), title)),
+        ),
       ),
     ];
   });
+}
+
+function markCurrent(nav) {
+  const { screen } = place(firstScreen());
+  for (const link of nav.querySelectorAll("a")) {
+    if (link.dataset.screen === screen) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
 }
 
 /** Where the address names no screen. */
@@ -200,10 +206,7 @@ async function openScreen(main, nav) {
   const { signal } = leaving;
   const here = place(firstScreen());
   const known = BY_NAME.get(here.screen);
-  for (const link of nav.querySelectorAll("a")) {
-    if (link.dataset.screen === here.screen) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
-  }
+  markCurrent(nav);
   const root = h("div", { class: "stack" });
   replace(main, root);
   window.scrollTo(0, 0);

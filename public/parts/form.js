@@ -214,7 +214,6 @@ export function form({ fields, action, onSubmit, onCancel, before = null }) {
       const wrong = error.param
         ? all.find((each) => error.param.split(/[.[]/)[0] === each.spec.name)
         : null;
-      setBusy(submit, false);
       if (wrong) {
         wrong.show(error.message);
         wrong.focus();

@@ -1,5 +1,6 @@
 // The states of what takes longer: adapters, evaluations, trainings.
 
+import { words } from "../format.js";
 import { badge } from "./controls.js";
 
 const KINDS = {
@@ -13,6 +14,6 @@ const KINDS = {
   not_ready: "warn",
 };
 
-export const stateBadge = (state) => badge(state.replaceAll("_", " "), KINDS[state]);
+export const stateBadge = (state) => badge(words(state), KINDS[state]);
 
 export const underWay = (state) => state === "queued" || state === "running";

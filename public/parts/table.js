@@ -1,7 +1,8 @@
 // Tables: columns say how a cell is made; wide ones scroll within their frame.
 
 import { api } from "../api.js";
-import { h } from "../dom.js";
+import { h, replace } from "../dom.js";
+import { setBusy } from "./busy.js";
 import { button } from "./controls.js";
 import { errorPanel } from "./loading.js";
 
@@ -55,25 +56,25 @@ export function pagedTable({ caption, columns, first, path, query, signal, hideC
   const frame = table({ caption, columns, rows: first.data, hideCaption });
   const body = frame.querySelector("tbody");
   const more = h("div", { class: "more" });
-  const offer = (page, focus) => {
-    more.replaceChildren();
-    if (!page.has_more) return;
-    const again = button("Load more", () => next(page.last_id));
-    more.append(again);
-    if (focus) again.focus();
+  const again = button("Load more", () => next());
+  let after = null;
+  const offer = (page) => {
+    after = page.last_id;
+    replace(more, page.has_more ? again : null);
   };
-  const next = async (after) => {
-    const waiting = button("Load more", () => {}, { disabled: true });
-    waiting.setAttribute("aria-busy", "true");
-    more.replaceChildren(waiting);
+  const next = async () => {
+    replace(more, again);
+    setBusy(again, true);
     try {
       const page = await api("GET", path, { query: { ...query, after }, signal });
       body.append(...page.data.map((row) => tableRow(columns, row)));
-      offer(page, document.activeElement === document.body);
+      offer(page);
     } catch (error) {
-      if (error.name !== "AbortError") more.replaceChildren(errorPanel(error, () => next(after)));
+      if (error.name !== "AbortError") replace(more, errorPanel(error, next));
+    } finally {
+      setBusy(again, false);
     }
   };
-  offer(first, false);
+  offer(first);
   return h("div", {}, frame, more);
 }

@@ -7,6 +7,7 @@ import { actionButton, pageHead } from "../parts/controls.js";
 import { formDialog } from "../parts/form.js";
 import { stateBadge } from "../parts/job.js";
 import { empty, load } from "../parts/loading.js";
+import { askable } from "../parts/models.js";
 import { pagedTable } from "../parts/table.js";
 import { address, go } from "../router.js";
 import { one } from "./evaluations_one.js";
@@ -77,9 +78,7 @@ const COLUMNS = [
 ];
 
 async function create(signal, chosen) {
-  const models = (await everything("/v1/models", { signal })).filter(
-    (model) => model.status === "available" && model.type !== "classifier",
-  );
+  const models = askable(await everything("/v1/models", { signal }));
   const active = models.find((model) => model.active);
   const made = await formDialog({
     title: "Evaluate models",

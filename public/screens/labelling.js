@@ -4,42 +4,26 @@ import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, percent, plural } from "../format.js";
 import { agentName, readAgents } from "../parts/agents.js";
-import { badge, button, link, pageHead, progressBar, tabs } from "../parts/controls.js";
+import { badge, button, link, progressBar } from "../parts/controls.js";
 import { layerBadge } from "../parts/decision.js";
 import { empty, errorPanel, load, spinner } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
+import { openTab } from "../parts/tabbed.js";
 import { address } from "../router.js";
 import { givenTab } from "./labelling_given.js";
 import { LabelQueue } from "./labelling_queue.js";
 import { bulkTab } from "./labelling_table.js";
 
-const TABS = [
-  ["One at a time", "#/labelling"],
-  ["Many at once", "#/labelling/table"],
-  ["Given labels", "#/labelling/given"],
-];
-
-const VIEWS = new Map([
-  ["table", bulkTab],
-  ["given", givenTab],
-]);
-
 const MOST_DIGITS = 9;
 
-export async function open(page) {
-  const [tab] = page.path;
-  const room = h("div", { class: "stack" });
-  replace(
-    page.root,
-    pageHead(
-      "Labelling",
-      "Say which agent was the right one. The router learns from it, and is measured by it.",
-    ),
-    tabs("Labelling", tab ? `#/labelling/${tab}` : "#/labelling", TABS),
-    room,
-  );
-  await (VIEWS.get(tab) ?? singleTab)(page, room);
-}
+const TEXT = "Say which agent was the right one. The router learns from it, and is measured by it.";
+
+export const open = (page) =>
+  openTab(page, "labelling", "Labelling", TEXT, [
+    ["One at a time", "", singleTab],
+    ["Many at once", "table", bulkTab],
+    ["Given labels", "given", givenTab],
+  ]);
 
 async function singleTab({ signal }, room) {
   await load(

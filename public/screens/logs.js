@@ -7,12 +7,11 @@ import { agentName, agentOptions, readAgents } from "../parts/agents.js";
 import { badge, link, pageHead } from "../parts/controls.js";
 import { layerBadge, layerName } from "../parts/decision.js";
 import { choices, filters } from "../parts/filters.js";
+import { LAYERS } from "../parts/layers.js";
 import { empty, load } from "../parts/loading.js";
 import { pagedTable } from "../parts/table.js";
 import { address } from "../router.js";
 import { one } from "./logs_one.js";
-
-const LAYERS = ["cache", "classifier", "llm", "fallback", "direct"];
 
 const REASONS = [
   "low_confidence",

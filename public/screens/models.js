@@ -3,11 +3,12 @@
 import { api, everything } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, date, NOTHING, usd } from "../format.js";
-import { actionButton, badge, button, facts, pageHead, tabs } from "../parts/controls.js";
+import { actionButton, badge, button, facts } from "../parts/controls.js";
 import { field } from "../parts/form.js";
 import { stateBadge } from "../parts/job.js";
 import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
+import { openTab } from "../parts/tabbed.js";
 import { table } from "../parts/table.js";
 import { candidateTab } from "./models_candidate.js";
 import { classifierTab } from "./models_classifier.js";
@@ -15,33 +16,16 @@ import { edit, register, retire } from "./models_edit.js";
 import { fallbackTab } from "./models_fallbacks.js";
 import { select } from "./models_select.js";
 
-const TABS = [
-  ["Models", "#/models"],
-  ["Fallbacks", "#/models/fallbacks"],
-  ["Classifier", "#/models/classifier"],
-  ["Candidate", "#/models/candidate"],
-];
+const TEXT =
+  "The active model answers what the classifier and the kept answers do not; its fallbacks stand in for it.";
 
-const VIEWS = new Map([
-  ["fallbacks", fallbackTab],
-  ["classifier", classifierTab],
-  ["candidate", candidateTab],
-]);
-
-export async function open(page) {
-  const [tab] = page.path;
-  const room = h("div", { class: "stack" });
-  replace(
-    page.root,
-    pageHead(
-      "Models",
-      "The active model answers what the classifier and the kept answers do not; its fallbacks stand in for it.",
-    ),
-    tabs("Models", tab ? `#/models/${tab}` : "#/models", TABS),
-    room,
-  );
-  await (VIEWS.get(tab) ?? modelsTab)(page, room);
-}
+export const open = (page) =>
+  openTab(page, "models", "Models", TEXT, [
+    ["Models", "", modelsTab],
+    ["Fallbacks", "fallbacks", fallbackTab],
+    ["Classifier", "classifier", classifierTab],
+    ["Candidate", "candidate", candidateTab],
+  ]);
 
 async function modelsTab({ signal, may }, room) {
   const show = () =>

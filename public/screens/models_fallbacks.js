@@ -5,6 +5,7 @@ import { h, replace } from "../dom.js";
 import { actionButton, button } from "../parts/controls.js";
 import { field } from "../parts/form.js";
 import { load } from "../parts/loading.js";
+import { askable } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 
 export async function fallbackTab({ signal, may }, room) {
@@ -104,12 +105,8 @@ function orderEditor(models, selection, { may, show }) {
     return element;
   };
   const controls = () => {
-    const others = models.filter(
-      (model) =>
-        model.status === "available" &&
-        model.type !== "classifier" &&
-        model.id !== selection.active &&
-        !order.includes(model.id),
+    const others = askable(models).filter(
+      (model) => model.id !== selection.active && !order.includes(model.id),
     );
     const added = field({
       name: "add",

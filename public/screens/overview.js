@@ -29,27 +29,33 @@ export async function open({ root, signal, may }) {
       card("Answers by layer", today),
     ),
   );
-  const show = () =>
-    Promise.all([
+  const show = () => {
+    // Both halves of the screen go by these.
+    const analytics = api("GET", "/v1/analytics", { signal });
+    const selection = api("GET", "/v1/models/select", { signal });
+    const logs = api("GET", "/v1/logs", { query: { limit: 1 }, signal });
+    const options = { signal, keep: true, retry: () => show() };
+    return Promise.all([
       load(
         figures,
-        () =>
-          Promise.all([
-            api("GET", "/v1/analytics", { signal }),
-            api("GET", "/v1/models/select", { signal }),
-            api("GET", "/v1/logs", { query: { limit: 1 }, signal }),
-          ]),
-        ([analytics, selection, logs]) => {
-          replace(today, series(analytics, signal));
+        () => Promise.all([analytics, selection, logs]),
+        ([day, selected, newest]) => {
+          replace(today, series(day, signal));
           return [
-            logs.data.length ? null : welcome({ may, signal, onDone: show }),
-            headline(analytics, selection),
+            newest.data.length ? null : welcome({ may, signal, onDone: show }),
+            headline(day, selected),
           ];
         },
-        { signal, keep: true },
+        options,
       ),
-      load(attention, () => findings(may, signal), attentionList, { signal, keep: true }),
+      load(
+        attention,
+        () => findings({ may, signal, analytics, selection }),
+        attentionList,
+        options,
+      ),
     ]);
+  };
   await show();
 }
 
@@ -152,7 +158,8 @@ async function routeSamples(onProgress, signal) {
 }
 
 /** What each look finds; a look that fails is itself told. */
-async function findings(may, signal) {
+async function findings(context) {
+  const { may, signal } = context;
   const looks = [
     ...(may("label") ? [["labels", waitingLabels]] : []),
     ["answers", troubledAnswers],
@@ -163,7 +170,7 @@ async function findings(may, signal) {
   ];
   const found = await Promise.all(
     looks.map(([name, look]) =>
-      look(signal).catch((error) => {
+      look(context).catch((error) => {
         if (signal.aborted || error.status === undefined) throw error;
         return [
           {
@@ -189,7 +196,7 @@ function attentionList(found) {
   );
 }
 
-async function waitingLabels(signal) {
+async function waitingLabels({ signal }) {
   const queue = await api("GET", "/v1/labels/queue", { query: { limit: 100 }, signal });
   const waiting = queue.data.length;
   if (!waiting) return [];
@@ -197,8 +204,8 @@ async function waitingLabels(signal) {
   return [{ kind: "accent", text, href: "#/labelling", action: "Label" }];
 }
 
-async function troubledAnswers(signal) {
-  const { totals, classifier } = await api("GET", "/v1/analytics", { signal });
+async function troubledAnswers({ analytics }) {
+  const { totals, classifier } = await analytics;
   const found = [];
   const failed = totals.attempts ? totals.failed_attempts / totals.attempts : 0;
   if (totals.attempts >= 20 && failed > 0.05) {
@@ -223,12 +230,10 @@ async function troubledAnswers(signal) {
   return found;
 }
 
-async function modelsThatEnd(signal) {
-  const [models, selection] = await Promise.all([
-    everything("/v1/models", { signal }),
-    api("GET", "/v1/models/select", { signal }),
-  ]);
-  const used = new Set([selection.active, ...selection.fallbacks]);
+async function modelsThatEnd({ signal, selection }) {
+  const models = await everything("/v1/models", { signal });
+  const { active, fallbacks } = await selection;
+  const used = new Set([active, ...fallbacks]);
   const horizon = Date.now() + SOON_DAYS * 86_400_000;
   const found = [];
   for (const model of models) {
@@ -261,7 +266,7 @@ async function modelsThatEnd(signal) {
   return found;
 }
 
-async function failedAdapters(signal) {
+async function failedAdapters({ signal }) {
   const page = await api("GET", "/v1/loras", { query: { limit: 100 }, signal });
   const failed = page.data
     .filter((lora) => lora.state === "failed")
@@ -280,14 +285,14 @@ async function failedAdapters(signal) {
   return [...failed, ...drift];
 }
 
-async function candidate(signal) {
-  const { shadow } = await api("GET", "/v1/models/select", { signal });
+async function candidate({ selection }) {
+  const { shadow } = await selection;
   if (!shadow) return [];
   const text = `${shadow.model_id} runs beside the active model: ${plural(shadow.compared, "answer")} compared, ${shadow.labelled} labelled.`;
   return [{ kind: "accent", text, href: "#/models/candidate", action: "Compare" }];
 }
 
-async function spentBudgets(signal) {
+async function spentBudgets({ signal }) {
   const keys = await everything("/v1/keys", { signal });
   return keys
     .filter((key) => key.usage && !key.revoked_at)

@@ -15,6 +15,7 @@ import {
 } from "../parts/decision.js";
 import { field, read } from "../parts/form.js";
 import { empty, errorPanel, load, spinner } from "../parts/loading.js";
+import { askable } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 import { SAMPLES } from "../parts/samples.js";
 import { address, noteState } from "../router.js";
@@ -41,9 +42,7 @@ export async function open({ root, query, signal, may }) {
 
 function bench(agents, models, query, signal, may) {
   const results = h("div", { class: "columns", "aria-live": "polite" });
-  const askable = models.filter(
-    (model) => model.status === "available" && model.type !== "classifier",
-  );
+  const choosable = askable(models);
   const text = field({
     name: "query",
     label: "Query",
@@ -57,7 +56,7 @@ function bench(agents, models, query, signal, may) {
     name: "models",
     label: "Ask these models instead of the whole router, side by side (four at most)",
     type: "checks",
-    options: askable.map((model) => [model.id, model.id]),
+    options: choosable.map((model) => [model.id, model.id]),
   });
   const candidates = field({
     name: "candidates",
@@ -146,7 +145,7 @@ function bench(agents, models, query, signal, may) {
       h(
         "div",
         { class: "stack" },
-        askable.length ? compared.element : null,
+        choosable.length ? compared.element : null,
         agents.length ? candidates.element : null,
         cache.element,
         fallback.element,
