@@ -72,11 +72,9 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 @pytest.fixture
 def rows(product: LocalProduct) -> Rows:
     """What a query finds in the product's database."""
-    folder = product.state / "v3" / "d1"
-    [path] = [each for each in folder.rglob("*.sqlite") if each.name != "metadata.sqlite"]
 
     def read(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+        connection = sqlite3.connect(f"file:{product.database}?mode=ro", uri=True, timeout=10)
         try:
             return connection.execute(sql, parameters).fetchall()
         finally:

@@ -128,12 +128,7 @@ class Faulty:
         """Straight into D1's file, in one transaction, while the product runs; the last one's
         rows."""
         rows: list[Any] = []
-        [path] = [
-            path
-            for path in (self.product.state / "v3" / "d1").rglob("*.sqlite")
-            if path.name != "metadata.sqlite"
-        ]
-        connection = sqlite3.connect(path, timeout=10, isolation_level=None)
+        connection = sqlite3.connect(self.product.database, timeout=10, isolation_level=None)
         # D1 does not know it, so it cannot compare a column that has it.
         connection.create_collation("not_of_d1", lambda one, other: (one > other) - (one < other))
         try:

@@ -66,6 +66,13 @@ class LocalProduct:
     def base_url(self) -> str:
         return f"http://localhost:{self.port}"
 
+    @property
+    def database(self) -> Path:
+        """D1's file."""
+        folder = self.state / "v3" / "d1"
+        [path] = [each for each in folder.rglob("*.sqlite") if each.name != "metadata.sqlite"]
+        return path
+
     def start(self) -> None:
         own = {
             "PORT": str(self.port),

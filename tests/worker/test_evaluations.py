@@ -101,9 +101,7 @@ def some_done(client: httpx.Client, evaluation_id: str) -> int:
 
 def stored(product: LocalProduct, sql: str, *parameters: str) -> int:
     """Straight from or into the database of a product that has ended; the first value there is."""
-    folder = product.state / "v3" / "d1"
-    [path] = [each for each in folder.rglob("*.sqlite") if each.name != "metadata.sqlite"]
-    connection = sqlite3.connect(path)
+    connection = sqlite3.connect(product.database)
     with connection:
         row = connection.execute(sql, parameters).fetchone()
     connection.close()

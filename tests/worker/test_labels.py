@@ -128,12 +128,7 @@ def own(tmp_path: Path) -> Iterator[LocalProduct]:
 
 def write(product: LocalProduct, *statements: str) -> None:
     """Straight into the database of a product that is stopped."""
-    [path] = [
-        path
-        for path in (product.state / "v3" / "d1").rglob("*.sqlite")
-        if path.name != "metadata.sqlite"
-    ]
-    connection = sqlite3.connect(path)
+    connection = sqlite3.connect(product.database)
     with connection:
         for statement in statements:
             connection.execute(statement)
