@@ -98,9 +98,10 @@ def upload_one(options: argparse.Namespace) -> None:
     base = base_of(folder, options.base)
     every = finetunes_of(api)
     found = find(every, name, base)
-    pass_preflight(folder, base, len(every) - (found is not None))
+    report = pass_preflight(folder, base, len(every) - (found is not None))
     print()
-    upload(api, folder.path, name=name, model=base, found=found)
+    config = report.config_to_upload or b""
+    upload(api, folder.path, config, name=name, model=base, found=found)
     note(folder.path, name, base)
 
 
@@ -113,8 +114,8 @@ def finetunes_of(api: Finetunes) -> list[Finetune]:
         ) from error
 
 
-def pass_preflight(folder: AdapterFolder, base: str, slots_used: int | None) -> None:
-    """Ends the program where it fails."""
+def pass_preflight(folder: AdapterFolder, base: str, slots_used: int | None) -> Report:
+    """Ends the program if it fails."""
     report = check_adapter(
         names=folder.names,
         config=folder.config,
@@ -125,6 +126,7 @@ def pass_preflight(folder: AdapterFolder, base: str, slots_used: int | None) -> 
     print_report(report, base)
     if not report.ok:
         sys.exit(f"\n{len(report.failures)} of {len(report.checks)} rules are broken.")
+    return report
 
 
 def print_report(report: Report, base: str) -> None:

@@ -2,6 +2,8 @@
 goes on from what is there."""
 
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE
@@ -26,15 +28,33 @@ def find(finetunes: list[Finetune], name: str, model: str) -> Finetune | None:
     return found
 
 
-def upload(api: Finetunes, folder: Path, *, name: str, model: str, found: Finetune | None) -> None:
-    """Raises UploadError."""
+def upload(
+    api: Finetunes,
+    folder: Path,
+    config: bytes,
+    *,
+    name: str,
+    model: str,
+    found: Finetune | None,
+) -> None:
+    """Sends `config` as the configuration, and the weights of the folder. Raises UploadError."""
+    with tempfile.TemporaryDirectory() as scratch:
+        config_file = Path(scratch) / CONFIG_FILE
+        config_file.write_bytes(config)
+        _upload(api, [config_file, folder / WEIGHTS_FILE], name=name, model=model, found=found)
+
+
+def _upload(
+    api: Finetunes, files: Sequence[Path], *, name: str, model: str, found: Finetune | None
+) -> None:
     finetune = found or _create(api, name, model)
     there: list[str] = []
     sent = False
-    for file in (CONFIG_FILE, WEIGHTS_FILE):
+    for path in files:
+        file = path.name
         try:
-            bar = Bar(file, (folder / file).stat().st_size)
-            api.send_file(finetune, folder / file, bar.tell)
+            bar = Bar(file, path.stat().st_size)
+            api.send_file(finetune, path, bar.tell)
             bar.end("sent")
             sent = True
         except FinetunesError as error:

@@ -175,7 +175,7 @@ def test_names_of_tensors_stay_in_the_report_short_and_printable() -> None:
     [
         (b"", "is not JSON"),
         (b"\xff", "is not UTF-8"),
-        (b"\xef\xbb\xbf{}", "is not JSON"),
+        (b"{\xef\xbb\xbf}", "is not JSON"),
         (b"null", "is no JSON object"),
         (b"[]", "is no JSON object"),
         (b'{"r": NaN}', "holds NaN"),

@@ -1,10 +1,12 @@
 """Each rule of the pre-flight, with an adapter that breaks it and the words that say so."""
 
+import json
+from codecs import BOM_UTF8
 from typing import Any
 
 import pytest
 
-from edgeneuro.adapter.bases import LORA_BASES
+from edgeneuro.adapter.bases import LORA_BASES, MODULES
 from edgeneuro.adapter.preflight import RULES, Facts, Report, check_adapter
 from tests.unit.adapters import (
     GEMMA,
@@ -78,14 +80,15 @@ CONFIGS: list[tuple[dict[str, Any], str, str]] = [
     ({"lora_alpha": None}, "alpha", "lora_alpha is null"),
     ({"lora_alpha": [16]}, "alpha", "lora_alpha is [16]"),
     ({"alpha_pattern": {"q_proj": 4}}, "alpha", "the one lora_alpha"),
-    ({"target_modules": "all-linear"}, "target_modules", "list the names, out of q_proj"),
-    ({"target_modules": r".*\.q_proj"}, "target_modules", "list the names"),
+    ({"target_modules": "all-linear"}, "tensors", "target_modules in the configuration has down"),
+    ({"target_modules": ""}, "target_modules", 'is the text ""'),
+    ({"target_modules": ["model.layers.0.self_attn.x_proj"]}, "target_modules", 'has ["x_proj"]'),
     ({"target_modules": []}, "target_modules", "is a list of names"),
     ({"target_modules": ["q_proj", "q_proj"]}, "target_modules", "each once"),
     ({"target_modules": ["q_proj", 7]}, "target_modules", "is a list of names"),
     ({"target_modules": ["q_proj", "lm_head"]}, "target_modules", 'has ["lm_head"]'),
     ({"modules_to_save": ["lm_head"]}, "target_modules", "low-rank matrices alone"),
-    ({"model_type": None}, "model_type", 'Write "model_type": "gemma" into adapter_config.json'),
+    ({"peft_type": None, "lora_parameters": {"rank": 8}}, "peft_type", "of an MLX adapter"),
     ({"model_type": "llama"}, "model_type", 'model_type is "llama"'),
     (
         {"base_model_name_or_path": "meta-llama/Llama-3.2-1B"},
@@ -94,7 +97,7 @@ CONFIGS: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"base_model_name_or_path": "google/gemma-7b-it"}, "base_match", "google/gemma-7b-it"),
     (
-        {"base_model_name_or_path": "/models/gemma-2b-it-bnb-4bit"},
+        {"base_model_name_or_path": "/models/gemma-2b-it-gptq-4bit"},
         "not_quantised",
         "quantised by its name",
     ),
@@ -114,8 +117,99 @@ def test_a_configuration_that_breaks_a_rule(change: dict[str, Any], rule: str, w
 
 def test_a_quantised_name_of_the_hub_is_refused_as_another_base_too() -> None:
     adapter = Adapter()
-    adapter.config["base_model_name_or_path"] = "unsloth/gemma-2b-it-bnb-4bit"
+    adapter.config["base_model_name_or_path"] = "unsloth/gemma-2b-it-AWQ"
     assert set(failures(adapter.check())) == {"not_quantised", "base_match"}
+
+
+@pytest.mark.parametrize(
+    ("base", "trained_on"),
+    [
+        (GEMMA, "unsloth/gemma-2b-it-bnb-4bit"),
+        (GEMMA, "/models/gemma-2b-it-bnb-4bit/"),
+        (VISION, "unsloth/Llama-3.2-11B-Vision-Instruct-unsloth-bnb-4bit"),
+        (MISTRAL, "unsloth/mistral-7b-instruct-v0.2-bnb-4bit"),
+        ("@cf/meta-llama/llama-2-7b-chat-hf-lora", "unsloth/llama-2-7b-chat-bnb-4bit"),
+    ],
+)
+def test_a_bitsandbytes_copy_counts_as_its_original(base: str, trained_on: str) -> None:
+    config = config_for(base, base_model_name_or_path=trained_on)
+    report = Adapter(base=base, config=config, tensors=tensors_for(base)).check()
+    assert report.ok
+    assert judged(report, "base_match") is True
+    assert judged(report, "not_quantised") is True
+
+
+UNSLOTH_PATTERN = (
+    r"(?:.*?(?:language|text).*?(?:self_attn|mlp).*?(?:q_proj|k_proj|v_proj|o_proj).*?)"
+    r"|(?:\bmodel\.layers\.[\d]{1,}\.(?:self_attn|mlp)\.(?:(?:q_proj|k_proj|v_proj|o_proj)))"
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "modules"),
+    [
+        (r".*\.(q|v)_proj", ("q_proj", "v_proj")),
+        (UNSLOTH_PATTERN, ("k_proj", "o_proj", "q_proj", "v_proj")),
+        (r"(a+)+$" * 20, ("q_proj", "v_proj")),  # would take for ever if it were run
+        ("all-linear", tuple(sorted(MODULES))),
+        (
+            [f"model.layers.{n}.self_attn.{m}" for n in range(18) for m in ("q_proj", "v_proj")],
+            ("q_proj", "v_proj"),
+        ),
+        (["self_attn.q_proj", "v_proj"], ("q_proj", "v_proj")),
+    ],
+)
+def test_target_modules_as_tools_write_them(written: object, modules: tuple[str, ...]) -> None:
+    adapter = Adapter(
+        config=config_for(GEMMA, target_modules=written),
+        tensors=tensors_for(GEMMA, modules=modules),
+    )
+    report = adapter.check()
+    assert report.ok, failures(report)
+    assert report.target_modules == modules
+    assert judged(report, "tensors") is True
+    sent = json.loads(report.config_to_upload or b"")
+    assert sent == adapter.config | {"target_modules": list(modules)}
+
+
+def test_paths_of_some_layers_name_a_part() -> None:
+    adapter = without_layer(7)
+    paths = [f"model.layers.{n}.self_attn.{m}" for n in range(18) for m in ("q_proj", "v_proj")]
+    adapter.config["target_modules"] = [each for each in paths if ".7." not in each]
+    assert adapter.check().ok
+
+
+def test_a_pattern_without_weights_is_not_judged() -> None:
+    report = check_adapter(
+        names=("adapter_config.json",),
+        config=json.dumps(config_for(GEMMA, target_modules=".*_proj")).encode(),
+        weights_start=None,
+        weights_size=None,
+        facts=Facts(GEMMA),
+    )
+    assert judged(report, "target_modules") is None
+
+
+def test_what_peft_does_not_write_is_added_for_the_upload() -> None:
+    adapter = Adapter()
+    del adapter.config["model_type"]
+    start, size = header_of(adapter.tensors)
+    report = check_adapter(
+        names=adapter.names,
+        config=BOM_UTF8 + json.dumps(adapter.config).encode(),
+        weights_start=start,
+        weights_size=size,
+        facts=Facts(GEMMA),
+    )
+    assert report.ok
+    sent = report.config_to_upload or b""
+    assert not sent.startswith(BOM_UTF8)
+    assert json.loads(sent) == adapter.config | {"model_type": "gemma"}
+
+
+def test_a_configuration_in_the_documented_form_is_sent_as_it_is() -> None:
+    adapter = Adapter()
+    assert adapter.check().config_to_upload == json.dumps(adapter.config).encode()
 
 
 @pytest.mark.parametrize(
@@ -139,8 +233,8 @@ def test_a_copy_of_the_base_is_known_by_its_name(name: str) -> None:
     assert judged(adapter.check(), "base_match") is True
 
 
-def renamed(old: str, new: str) -> Adapter:
-    adapter = Adapter()
+def renamed(old: str, new: str, adapter: Adapter | None = None) -> Adapter:
+    adapter = adapter or Adapter()
     adapter.tensors = {name.replace(old, new): tensor for name, tensor in adapter.tensors.items()}
     return adapter
 
@@ -167,9 +261,15 @@ def without_layer(number: int) -> Adapter:
     ("adapter", "rule", "words"),
     [
         (with_tensor("base_model.model.lm_head.weight", "F32", [4, 4]), "tensors", "(1 such)"),
-        (renamed(".lora_A.weight", ".lora_A.default.weight"), "tensors", "save_pretrained"),
         (renamed(".layers.", ".language_model.layers."), "tensors", "at no place of"),
-        (renamed("base_model.model.model", "model"), "tensors", "no LoRA matrix"),
+        (renamed("base_model.model.model", "model"), "tensors", "by the full path in the model"),
+        (renamed("base_model.model.model", "some.model"), "tensors", "no LoRA matrix"),
+        (
+            renamed("base_model.model.model", "model", renamed(".lora_A.weight", ".lora_a")),
+            "tensors",
+            "a name of MLX",
+        ),
+        (renamed(".lora_A.weight", ".lora_A.default.weight"), "tensors", "as state_dict() of"),
         (renamed(".self_attn.", ".cross_attn."), "tensors", "has self_attn.q_proj"),
         (without(f"{FIRST}.lora_B.weight"), "tensors", "only one of lora_A and lora_B"),
         (renamed(".17.", ".18."), "tensors", "tensor of layer 18"),
@@ -217,6 +317,7 @@ def test_weights_that_are_too_large() -> None:
         ((), "(none)"),
         (("adapter_config.json", "adapter_model.bin"), "safe_serialization=True"),
         (("adapter_config.json", "model.safetensors"), "Rename the weights"),
+        (("adapter_config.json", "adapters.safetensors"), "is an MLX adapter"),
         (("ADAPTER_CONFIG.JSON", "adapter_model.safetensors"), "exactly these names"),
     ],
 )

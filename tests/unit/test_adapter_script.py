@@ -202,9 +202,21 @@ class TestUpload:
 
     def test_what_fails_the_preflight_is_not_sent(self, folder: Path, server: FakeServer) -> None:
         server.script += [ok([])]
-        change_config(folder, model_type=None)
+        change_config(folder, model_type="llama")
         assert "1 of 16 rules" in ended("upload", folder, "--name", "router-1")
         assert server.calls() == [LIST]
+
+    def test_the_configuration_is_sent_in_the_documented_form(
+        self, folder: Path, server: FakeServer
+    ) -> None:
+        change_config(folder, model_type=None, target_modules=".*q_proj")
+        written = (folder / "adapter_config.json").read_bytes()
+        server.script += [ok([]), ok(MADE), ok(None), ok(None)]
+        runs("upload", folder, "--name", "router-1")
+        [asset] = [each for each in server.asked if b"lora_alpha" in each.body]
+        sent = json.loads(parts(asset)["file"])
+        assert (sent["model_type"], sent["target_modules"]) == ("gemma", ["q_proj"])
+        assert (folder / "adapter_config.json").read_bytes() == written
 
     @pytest.mark.parametrize(
         ("answer", "words"),

@@ -2,6 +2,8 @@
 and taken up again."""
 
 import hashlib
+import json
+from codecs import BOM_UTF8
 from dataclasses import replace
 from typing import Any
 
@@ -73,6 +75,23 @@ async def models(product: Product) -> dict[str, Any]:
 
 def parts(product: Product) -> int:
     return int(product.rows("SELECT count(*) AS parts FROM lora_parts")[0]["parts"])
+
+
+async def test_the_configuration_reaches_workers_ai_in_its_documented_form(
+    product: Product, api: FinetuneApi
+) -> None:
+    product.gateway.enqueue(says("it_support"))
+    written = json.loads(config_file(target_modules=r".*\.q_proj"))
+    del written["model_type"]
+    config = BOM_UTF8 + json.dumps(written).encode()
+    answered = await send(product, files=FILES | {CONFIG: config})
+    assert answered.status == 202, answered.text
+    assert answered.json()["target_modules"] == ["q_proj"]
+    made = await shown(product, answered.json()["id"])
+    assert made["state"] == "available", made
+    [sent] = [content for (_, file), content in api.files.items() if file == CONFIG]
+    assert json.loads(sent) == written | {"target_modules": ["q_proj"], "model_type": "gemma"}
+    assert not sent.startswith(BOM_UTF8)
 
 
 async def test_two_files_become_a_model(product: Product, api: FinetuneApi) -> None:

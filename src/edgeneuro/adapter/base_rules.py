@@ -4,7 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from edgeneuro.adapter.bases import DOCUMENTED_MODEL_TYPES, LORA_BASES, find_base
+from edgeneuro.adapter.bases import (
+    DOCUMENTED_MODEL_TYPES,
+    LORA_BASES,
+    find_base,
+    original_name,
+)
 from edgeneuro.adapter.checks import CONFIG_FILE, Check, Facts, failed, passed, unjudged
 from edgeneuro.adapter.strict_json import shown
 
@@ -19,10 +24,16 @@ _QUANTISED = re.compile(
 def check_model_type(config: Mapping[str, Any], facts: Facts) -> Check:
     rule, base, found = "model_type", find_base(facts.base), config.get("model_type")
     wanted = " or ".join(DOCUMENTED_MODEL_TYPES) if base is None else shown(base.model_type)
-    mend = f'Write "model_type": {wanted} into {CONFIG_FILE}.'
+    fix = f'Write "model_type": {wanted} into {CONFIG_FILE}.'
+    if found is None and base is not None:
+        # PEFT does not write it; `config_to_upload` adds it.
+        return passed(
+            rule,
+            f"missing; the upload adds {wanted}, `wrangler ai finetune create` does not",
+        )
     if usable_model_type(found) is None:
         return failed(
-            rule, shown(found), f"model_type is {shown(found)}; Workers AI needs it. {mend}"
+            rule, shown(found), f"model_type is {shown(found)}; Workers AI needs it. {fix}"
         )
     if base is None:
         return unjudged(rule, shown(found), f"What {facts.base} is called here is not known.")
@@ -30,7 +41,7 @@ def check_model_type(config: Mapping[str, Any], facts: Facts) -> Check:
         return failed(
             rule,
             shown(found),
-            f"model_type is {shown(found)}; that of {base.id} is another. {mend}",
+            f"model_type is {shown(found)}; that of {base.id} is another. {fix}",
         )
     if found not in DOCUMENTED_MODEL_TYPES:
         documented = ", ".join(DOCUMENTED_MODEL_TYPES)
@@ -72,7 +83,7 @@ def check_base_match(config: Mapping[str, Any], facts: Facts) -> Check:
 
 
 def _last(name: str) -> str:
-    return name.strip().rstrip("/").rpartition("/")[2].casefold()
+    return original_name(name).rpartition("/")[2].casefold()
 
 
 def check_not_quantised(config: Mapping[str, Any], facts: Facts) -> Check:
@@ -96,6 +107,8 @@ def check_not_quantised(config: Mapping[str, Any], facts: Facts) -> Check:
             f"Its base {shown(name)} is quantised by its name, and Workers AI's are not. Train"
             f" on {mend}.",
         )
+    if isinstance(name, str) and original_name(name) != name.strip().rstrip("/"):
+        return passed(rule, f"{shown(name)}, a copy of {shown(original_name(name))}")
     return passed(rule, "by its name" if isinstance(name, str) else "no sign of it")
 
 

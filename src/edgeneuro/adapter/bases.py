@@ -7,6 +7,7 @@ which those are here whose catalogue entry says `lora: true`. Limits: that page 
 Sizes: `config.json` of each model on the Hugging Face Hub.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -83,7 +84,11 @@ _ALL = (
     LoraBase(
         id="@cf/meta-llama/llama-2-7b-chat-hf-lora",
         model_type="llama",
-        hub_ids=("meta-llama/Llama-2-7b-chat-hf", "NousResearch/Llama-2-7b-chat-hf"),
+        hub_ids=(
+            "meta-llama/Llama-2-7b-chat-hf",
+            "NousResearch/Llama-2-7b-chat-hf",
+            "unsloth/llama-2-7b-chat",
+        ),
         max_rank=8,
         layers=32,
         shapes=layer_shapes(4096, heads=32, kv_heads=32, head_size=128, mlp=11008),
@@ -116,9 +121,20 @@ LORA_BASES: Mapping[str, LoraBase] = MappingProxyType({base.id: base for base in
 _BY_NAME = {name.casefold(): base for base in _ALL for name in (base.id, *base.hub_ids)}
 
 
+# How the copies of a model are called that bitsandbytes quantised: unsloth/gemma-2b-it-bnb-4bit,
+# unsloth/Llama-3.2-11B-Vision-Instruct-unsloth-bnb-4bit.
+_BNB_COPY = re.compile(r"-(?:unsloth-)?bnb-[48]bit$", re.IGNORECASE)
+
+
+def original_name(name: str) -> str:
+    """The name of the model that a bitsandbytes copy was made of; any other name as it is. QLoRA
+    trains on such a copy, and its adapters are for the original."""
+    return _BNB_COPY.sub("", name.strip().rstrip("/"))
+
+
 def find_base(name: str) -> LoraBase | None:
-    """By its id at Cloudflare or on the Hub, in any case."""
-    return _BY_NAME.get(name.strip().casefold())
+    """By its id at Cloudflare or on the Hub, or by that of a bitsandbytes copy, in any case."""
+    return _BY_NAME.get(original_name(name).casefold())
 
 
 def count_parameters(

@@ -40,13 +40,15 @@ class Check:
 @dataclass(frozen=True)
 class Report:
     """`checks` has one of each of RULES, in their order. What stands beside them is None or empty
-    where the files do not say it, or not usably."""
+    where the files do not say it, or not usably. `config_to_upload` is the configuration in the
+    form that Workers AI documents."""
 
     checks: tuple[Check, ...]
     rank: int | None = None
     target_modules: tuple[str, ...] = ()
     model_type: str | None = None
     parameters: int | None = None
+    config_to_upload: bytes | None = None
 
     @property
     def ok(self) -> bool:

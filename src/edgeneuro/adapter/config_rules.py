@@ -1,17 +1,19 @@
 """The rules about `adapter_config.json`, one function each; none of them raises."""
 
-import re
+import json
+from codecs import BOM_UTF8
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from edgeneuro.adapter.bases import COMMON_RANK, MAX_RANK, MODULES, find_base
 from edgeneuro.adapter.checks import Check, Facts, failed, passed, unjudged
 from edgeneuro.adapter.strict_json import InvalidJsonError, loads, shown
+from edgeneuro.adapter.targets import Targets, usable_modules
 
 MAX_CONFIG_BYTES = 1_000_000
 
 _MAX_DEPTH = 20
-_NAME = re.compile(r"[A-Za-z0-9_.]{1,100}")
 # Beside plain LoRA: each changes what the two matrices mean, so that a server that passes the key
 # over answers something else than what was trained.
 _PLAIN: Mapping[str, str] = {
@@ -45,6 +47,13 @@ def read_config(data: bytes) -> dict[str, Any]:
 
 def check_peft_type(config: Mapping[str, Any]) -> Check:
     rule, kind = "peft_type", config.get("peft_type")
+    if kind is None and ("lora_parameters" in config or "fine_tune_type" in config):
+        return failed(
+            rule,
+            "MLX",
+            "This is the configuration of an MLX adapter; Workers AI takes PEFT's. Train with PEFT,"
+            " or convert both files to PEFT's names and shapes.",
+        )
     if kind != "LORA":
         return failed(
             rule, shown(kind), f"peft_type is {shown(kind)}; Workers AI takes LORA. Train a LoRA."
@@ -129,16 +138,29 @@ def judge_alpha(alpha: object) -> Check:
     return passed("alpha", shown(alpha))
 
 
-def check_target_modules(config: Mapping[str, Any], facts: Facts) -> Check:
-    saved = config.get("modules_to_save")
+def check_target_modules(config: Mapping[str, Any], facts: Facts, targets: Targets) -> Check:
+    rule, saved, found = (
+        "target_modules",
+        config.get("modules_to_save"),
+        config.get("target_modules"),
+    )
     if saved:
         return failed(
-            "target_modules",
+            rule,
             f"modules_to_save {shown(saved)}",
             f"modules_to_save is {shown(saved)}; Workers AI takes low-rank matrices alone. Train"
             " without it.",
         )
-    return judge_target_modules(config.get("target_modules"), facts.base)
+    if not targets.from_weights:
+        return judge_target_modules(list(targets.modules) or found, facts.base)
+    if not targets.modules:
+        return unjudged(
+            rule,
+            shown(found),
+            f"target_modules is {shown(found)}, and there are no weights that show what it means.",
+        )
+    judged = judge_target_modules(list(targets.modules), facts.base)
+    return replace(judged, found=f"{shown(found)}: {judged.found}")
 
 
 def judge_target_modules(modules: object, name: str) -> Check:
@@ -173,9 +195,18 @@ def judge_target_modules(modules: object, name: str) -> Check:
     return passed(rule, ", ".join(found))
 
 
-def usable_modules(found: object) -> tuple[str, ...]:
-    """Those of a list of different names; nothing for anything else."""
-    if not isinstance(found, list | tuple | set | frozenset):
-        return ()
-    names = sorted(each for each in found if isinstance(each, str) and _NAME.fullmatch(each))
-    return tuple(names) if len(set(names)) == len(found) else ()
+def config_to_upload(data: bytes, targets: Targets, name: str) -> bytes:
+    """The configuration as Workers AI documents it: `model_type` added where the base `name` is
+    known, `target_modules` as a list of names, no byte order mark; the same bytes if nothing of
+    this is needed. `data` is a configuration that passed its rules. Raises InvalidJsonError."""
+    config, base = read_config(data), find_base(name)
+    wanted = dict(config)
+    if wanted.get("model_type") is None and base is not None:
+        wanted["model_type"] = base.model_type
+    if targets.modules and sorted(usable_modules(config.get("target_modules"))) != list(
+        targets.modules
+    ):
+        wanted["target_modules"] = list(targets.modules)
+    if wanted == config and not data.startswith(BOM_UTF8):
+        return data
+    return json.dumps(wanted, indent=2, ensure_ascii=False).encode()

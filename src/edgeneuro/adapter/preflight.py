@@ -22,6 +22,7 @@ from edgeneuro.adapter.checks import (
 )
 from edgeneuro.adapter.safetensors import Header, InvalidSafetensorsError, read_header
 from edgeneuro.adapter.strict_json import InvalidJsonError, shown
+from edgeneuro.adapter.targets import Targets, resolve_targets, usable_modules
 
 __all__ = [
     "CONFIG_FILE",
@@ -40,7 +41,6 @@ _OF_CONFIG: dict[str, Callable[[_Config, Facts], Check]] = {
     "peft_type": lambda config, facts: config_rules.check_peft_type(config),
     "rank": config_rules.check_rank,
     "alpha": lambda config, facts: config_rules.check_alpha(config),
-    "target_modules": config_rules.check_target_modules,
     "model_type": base_rules.check_model_type,
     "base_match": base_rules.check_base_match,
     "not_quantised": base_rules.check_not_quantised,
@@ -66,15 +66,17 @@ def check_adapter(
         format_check,
         base_rules.check_base_supports_lora(facts),
     ]
-    checks += _check_config(fields, facts)
+    targets = _targets(fields, header, facts)
+    checks += _check_config(fields, facts, targets)
     checks.append(_check_size(weights_size))
-    checks += _check_weights(header, fields or {}, facts)
+    checks += _check_weights(header, fields or {}, facts, targets)
     checks.append(_check_slots(facts))
     fields = fields or {}
     return Report(
         checks=tuple(sorted(checks, key=lambda check: RULES.index(check.rule))),
         rank=_usable_rank(fields),
-        target_modules=config_rules.usable_modules(fields.get("target_modules")),
+        target_modules=targets.modules,
+        config_to_upload=_config_to_upload(config, fields, targets, facts),
         model_type=base_rules.usable_model_type(fields.get("model_type")),
         parameters=None if header is None else sum(each.elements for each in header.tensors),
     )
@@ -89,6 +91,8 @@ def _check_files(names: Sequence[str]) -> Check:
     mend = "Both files have exactly these names."
     if WEIGHTS_FILE in missing and any(name.endswith((".bin", ".pt", ".pth")) for name in names):
         mend = "PyTorch's own files are not taken: save with safe_serialization=True."
+    elif "adapters.safetensors" in names:
+        mend = "This is an MLX adapter; train with PEFT, or convert it to PEFT's names."
     elif any(name.endswith(".safetensors") for name in names) and WEIGHTS_FILE in missing:
         mend = f"Rename the weights to {WEIGHTS_FILE}."
     return failed(rule, found, f"{' and '.join(missing)} is not among the files ({found}). {mend}")
@@ -120,12 +124,27 @@ def _read_weights(start: bytes | None, size: int | None) -> tuple[Header | None,
     return header, passed(rule, f"safetensors, a header of {header.end:,} bytes")
 
 
-def _check_config(fields: _Config | None, facts: Facts) -> Iterator[Check]:
-    for rule, check in _OF_CONFIG.items():
-        if fields is None:
-            yield unjudged(rule, "", f"There is no {CONFIG_FILE} to read.")
-        else:
-            yield check(fields, facts)
+def _targets(fields: _Config | None, header: Header | None, facts: Facts) -> Targets:
+    matrices = [] if header is None else weights_rules.halves_of(header)[0]
+    found = (fields or {}).get("target_modules")
+    return resolve_targets(found, {each.module for each in matrices}, find_base(facts.base))
+
+
+def _config_to_upload(
+    data: bytes | None, fields: _Config, targets: Targets, facts: Facts
+) -> bytes | None:
+    if data is None or not fields:
+        return None
+    return config_rules.config_to_upload(data, targets, facts.base)
+
+
+def _check_config(fields: _Config | None, facts: Facts, targets: Targets) -> Iterator[Check]:
+    if fields is None:
+        why = f"There is no {CONFIG_FILE} to read."
+        yield from (unjudged(rule, "", why) for rule in (*_OF_CONFIG, "target_modules"))
+        return
+    yield from (check(fields, facts) for check in _OF_CONFIG.values())
+    yield config_rules.check_target_modules(fields, facts, targets)
 
 
 def _check_size(size: int | None) -> Check:
@@ -134,15 +153,16 @@ def _check_size(size: int | None) -> Check:
     return weights_rules.check_size(size)
 
 
-def _check_weights(header: Header | None, fields: _Config, facts: Facts) -> list[Check]:
+def _check_weights(
+    header: Header | None, fields: _Config, facts: Facts, targets: Targets
+) -> list[Check]:
     if header is None:
         why = "The weights have no header to read."
         return [unjudged(rule, "", why) for rule in ("tensors", "dtype", "shapes")]
     base = find_base(facts.base)
-    modules = config_rules.usable_modules(fields.get("target_modules"))
-    part = bool(fields.get("layers_to_transform") or fields.get("exclude_modules"))
+    part = bool(targets.part or fields.get("layers_to_transform") or fields.get("exclude_modules"))
     return [
-        weights_rules.check_tensors(header, modules, part=part, base=base),
+        weights_rules.check_tensors(header, targets.modules, part=part, base=base),
         weights_rules.check_dtype(header),
         weights_rules.check_shapes(header, _usable_rank(fields), base),
     ]
@@ -208,7 +228,7 @@ def predict_bytes(
 ) -> int | None:
     """Of the weights file; None where neither `parameters` nor the base's sizes are known."""
     known = find_base(base)
-    modules = config_rules.usable_modules(target_modules)
+    modules = usable_modules(target_modules)
     if parameters is not None:
         return parameters * bytes_each
     if known is None or not modules or not set(modules) <= set(known.shapes):

@@ -17,7 +17,7 @@ class InvalidJsonError(ValueError):
 def loads(data: bytes, *, max_depth: int) -> Any:
     """Raises InvalidJsonError."""
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")  # Windows tools begin a file with a byte order mark
     except UnicodeDecodeError as error:
         raise InvalidJsonError(f"is not UTF-8 (byte {error.start})") from error
     _check_depth(text, max_depth)

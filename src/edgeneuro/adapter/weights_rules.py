@@ -20,6 +20,28 @@ _NAME = re.compile(
     r"layers\.(?P<layer>[0-9]{1,4})\.(?P<block>[A-Za-z0-9_]{1,40})\.(?P<module>[A-Za-z0-9_]{1,40})"
     r"\.lora_(?P<half>[AB])\.weight"
 )
+# Names of the same matrices by other tools, and what to do.
+_OTHER_NAMES = (
+    (
+        re.compile(r"\.lora_[ab]$"),
+        "has a name of MLX, whose matrices are also transposed. Train with PEFT, or convert:"
+        " X.lora_a becomes base_model.model.X.lora_A.weight, transposed",
+    ),
+    (
+        re.compile(r"^(?:model\.)?layers\..*\.lora_[AB]\.weight$"),
+        "is named by the full path in the model; PEFT's names begin with base_model.model. Save it"
+        " with save_pretrained of the PEFT model, or rename the tensors",
+    ),
+    (
+        re.compile(r"\.lora_[AB]\.[A-Za-z0-9_]+\.weight$"),
+        "still has the adapter's name in it, as state_dict() of a PEFT model does. Save it with"
+        " save_pretrained of the PEFT model",
+    ),
+    (
+        re.compile(r"^lora_(?:te|unet)|\.lora_(?:down|up)\.weight$"),
+        "has a name of kohya-ss or diffusers, for image models. Train a language model with PEFT",
+    ),
+)
 # By how they begin; a pickle and a zip can run code where they are loaded.
 _OTHER_FORMATS = (
     (b"PK\x03\x04", "a zip archive, as PyTorch's .bin files are"),
@@ -122,6 +144,9 @@ def check_tensors(
 def _wrong_names(strange: list[str]) -> str:
     if not strange:
         return ""
+    for pattern, tool in _OTHER_NAMES:
+        if pattern.search(strange[0]):
+            return f"The tensor {shown(strange[0], 120)} {tool} ({len(strange)} such)."
     return (
         f"The tensor {shown(strange[0], 120)} is no LoRA matrix of a text layer as PEFT names them"
         f" ({len(strange)} such). Save the adapter alone, with save_pretrained of the PEFT model."
@@ -146,7 +171,7 @@ def _wrong_pairs(halves: list[Half]) -> str:
 
 
 def _wrong_modules(halves: list[Half], modules: tuple[str, ...]) -> str:
-    there, wanted = {each.module for each in halves}, {name.rpartition(".")[2] for name in modules}
+    there, wanted = {each.module for each in halves}, set(modules)
     if not modules or there == wanted:
         return ""
     return (

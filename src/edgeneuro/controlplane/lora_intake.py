@@ -4,7 +4,7 @@ model."""
 from contextlib import suppress
 from functools import partial
 
-from edgeneuro.adapter.preflight import Facts, Report
+from edgeneuro.adapter.preflight import CONFIG_FILE, Facts, Report
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.lora_checks import require_free_name
@@ -25,7 +25,7 @@ from edgeneuro.errors import (
 )
 from edgeneuro.services import Services
 from edgeneuro.store import loras as store
-from edgeneuro.store.lora_files import delete_files
+from edgeneuro.store.lora_files import delete_files, replace_file
 from edgeneuro.store.times import rfc3339
 from edgeneuro.web.handler import parse_body
 from edgeneuro.web.upload import Upload
@@ -55,6 +55,7 @@ async def create_lora(call: Call, body: Upload) -> Lora:
         found = staged.preflight(report)
         if report.failures:
             raise _refused(report, found)
+        await _write_config(services, lora_id, staged, report)
         lora = _with_files(_new_lora(call, lora_id, staged.wanted, base), staged, report)
         begun_lora = await _begin(call, lora)
         begun = True
@@ -86,6 +87,13 @@ async def _staged(services: Services, body: Upload, lora_id: str | None) -> Stag
             f"{error.message} Larger adapters go by `npm run adapter -- upload DIR`, straight to"
             " Workers AI."
         ) from error
+
+
+async def _write_config(services: Services, lora_id: str, staged: Staged, report: Report) -> None:
+    """The configuration goes to Workers AI in the form that it documents."""
+    content = report.config_to_upload
+    if content is not None and content != staged.files[CONFIG_FILE].start:
+        await replace_file(services.db, lora_id, CONFIG_FILE, content, now_ms=services.now_ms())
 
 
 async def _begin(call: Call, lora: Lora) -> Lora:

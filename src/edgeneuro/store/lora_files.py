@@ -12,16 +12,34 @@ PART_BYTES = 500_000
 async def write_part(
     db: Database, lora_id: str, file: str, part: int, content: bytes, *, now_ms: int
 ) -> None:
-    await db.run(
-        statement(
-            "INSERT INTO lora_parts (lora_id, file, part, content, created_at)"
-            " VALUES (?1, ?2, ?3, ?4, ?5)",
-            lora_id,
-            file,
-            part,
-            content,
-            now_ms,
-        )
+    await db.run(_insert_part(lora_id, file, part, content, now_ms))
+
+
+async def replace_file(
+    db: Database, lora_id: str, file: str, content: bytes, *, now_ms: int
+) -> None:
+    """For small files: all parts in one batch."""
+    parts = range(0, len(content), PART_BYTES)
+    await db.batch(
+        [
+            statement("DELETE FROM lora_parts WHERE lora_id = ?1 AND file = ?2", lora_id, file),
+            *(
+                _insert_part(lora_id, file, number, content[start : start + PART_BYTES], now_ms)
+                for number, start in enumerate(parts)
+            ),
+        ]
+    )
+
+
+def _insert_part(lora_id: str, file: str, part: int, content: bytes, now_ms: int) -> Statement:
+    return statement(
+        "INSERT INTO lora_parts (lora_id, file, part, content, created_at)"
+        " VALUES (?1, ?2, ?3, ?4, ?5)",
+        lora_id,
+        file,
+        part,
+        content,
+        now_ms,
     )
 
 
