@@ -209,7 +209,7 @@ CREATE TABLE feedback (
     key_id TEXT NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX feedback_decision_id ON feedback (decision_id);
+CREATE UNIQUE INDEX feedback_decision_id ON feedback (decision_id, key_id); -- a key's last feedback counts
 
 -- Sums per hour, kept current by the write of each log row, so that analytics never scan the logs.
 CREATE TABLE usage_hours (
@@ -489,3 +489,6 @@ CREATE TABLE candidate_answers (
     ms REAL NOT NULL
 ) STRICT;
 CREATE INDEX candidate_answers_model_id ON candidate_answers (model_id, created_at);
+
+-- What near-duplicates share, computed when a log row is written. Older rows have none.
+ALTER TABLE logs ADD COLUMN near_hash TEXT;

@@ -137,13 +137,7 @@ function itemView(item, chosen, agents, act) {
       layerBadge(item.layer),
       item.seen > 1 ? badge(`asked ${count(item.seen)} times`) : null,
     ),
-    h(
-      "p",
-      { class: "help" },
-      "Why this one: ",
-      item.reasons.map((reason) => reason.text).join("; "),
-      ".",
-    ),
+    h("p", { class: "help" }, "Why this one: ", item.reasons.map(reasonText).join("; "), "."),
     h(
       "div",
       { class: "choices", role: "group", "aria-label": "Agents" },
@@ -182,6 +176,9 @@ function itemView(item, chosen, agents, act) {
     ),
   );
 }
+
+const reasonText = ({ text, key_ids: keys }) =>
+  keys.length ? `${text} (given by ${keys.join(", ")})` : text;
 
 /** Beyond nine agents: by a part of the name. */
 function otherAgents(others, act) {

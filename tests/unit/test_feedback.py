@@ -14,7 +14,9 @@ async def decision_id(product: Product) -> str:
     return found
 
 
-async def test_feedback_is_kept_and_the_last_one_shows(product: Product, decision_id: str) -> None:
+async def test_a_keys_second_feedback_replaces_its_first(
+    product: Product, decision_id: str
+) -> None:
     product.clock.seconds += 86_400 * 30
     body = {"decision_id": decision_id, "value": "down", "correct_agent": "it_support"}
     given = await product.call("POST", "/v1/feedback", {**body, "comment": " wrong desk "})
@@ -37,10 +39,11 @@ async def test_feedback_is_kept_and_the_last_one_shows(product: Product, decisio
     [entry] = await product.logs()
     assert [one["value"] for one in entry["feedback"]] == ["up"]
     assert entry["label"] is None
-    assert product.rows("SELECT count(*) AS n FROM feedback") == [{"n": 2}]
-    product.execute("UPDATE feedback SET key_id = 'another' WHERE value = 'down'")
+    assert product.rows("SELECT count(*) AS n FROM feedback") == [{"n": 1}]
+    product.execute("UPDATE feedback SET key_id = 'another'")
+    await product.call("POST", "/v1/feedback", {"decision_id": decision_id, "value": "down"})
     [entry] = await product.logs()
-    assert [one["value"] for one in entry["feedback"]] == ["down", "up"]
+    assert [one["value"] for one in entry["feedback"]] == ["up", "down"]
 
 
 @pytest.mark.parametrize(

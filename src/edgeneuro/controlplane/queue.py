@@ -1,23 +1,24 @@
 """The label queue: of the recent questions without a label the most worthwhile first, without
 near-duplicates."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.ranking import ENOUGH_LABELS, Question, rank
 from edgeneuro.domain.page import Page
-from edgeneuro.domain.query import near_hash
 from edgeneuro.domain.queue import QueueItem, QueueQuery
 from edgeneuro.store.logs import read_texts
-from edgeneuro.store.queue import find_labelled, read_signals, read_unlabelled
+from edgeneuro.store.queue import read_signals, read_unlabelled
 
-_TEXTS_AT_ONCE = 250
+_MAX_PAGE_SHARE_OF_A_KEY = 0.5
 
 
 async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
-    """List what is most worth labelling first, with the reasons. It looks at the last 2,000 answers
-    and the decisions of the last 500 feedbacks; near-duplicates of each other and of what is
-    labelled are left out."""
+    """List what is most worth labelling first, with the reasons. It looks at 2,000 of the last
+    8,000 answers and at the decisions of 500 recent feedbacks, each key in turn; near-duplicates of
+    each other and of what is labelled are left out. While others have questions in the queue, one
+    key fills at most half of a page: by its feedback, or else by its queries."""
     db = call.services.db
     answers = await read_unlabelled(db)
     ids = [row["id"] for row in answers]
@@ -26,28 +27,38 @@ async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
     ranked = rank(answers, feedback, shadows, counts)
     if query.agent is not None:
         ranked = [one for one in ranked if one.shown["agent_id"] == query.agent]
-    items = await _first_different(call, ranked, most=query.limit + 1)
-    return Page(data=items[: query.limit], has_more=len(items) > query.limit)
+    different = _without_near_duplicates(ranked)
+    page = _shared_page(different, query.limit)
+    texts = await read_texts(db, [question.shown["id"] for question in page])
+    # A row that was deleted since the window was read has no text.
+    items = [_item(one, text) for one in page if (text := texts.get(one.shown["id"]))]
+    return Page(data=items, has_more=len(different) > len(page))
 
 
-async def _first_different(call: Call, ranked: Sequence[Question], *, most: int) -> list[QueueItem]:
-    """The first questions of which no better one and no label is a near-duplicate."""
-    db = call.services.db
-    items: list[QueueItem] = []
-    taken: set[str] = set()
-    for at in range(0, len(ranked), _TEXTS_AT_ONCE):
-        part = ranked[at : at + _TEXTS_AT_ONCE]
-        texts = await read_texts(db, [one.shown["id"] for one in part])
-        near = {log_id: near_hash(text) for log_id, text in texts.items()}
-        taken |= await find_labelled(db, near.values())
-        for question in part:
-            log_id = question.shown["id"]
-            if log_id in near and near[log_id] not in taken:
-                taken.add(near[log_id])
-                items.append(_item(question, texts[log_id]))
-                if len(items) == most:
-                    return items
-    return items
+def _without_near_duplicates(ranked: Sequence[Question]) -> list[Question]:
+    first: dict[str, Question] = {}
+    for question in ranked:
+        first.setdefault(question.shown["near_hash"], question)
+    return list(first.values())
+
+
+def _shared_page(ranked: Sequence[Question], limit: int) -> list[Question]:
+    """The first `limit` questions in their order, of one key at most its share unless the page
+    would stay shorter."""
+    most = max(1, int(limit * _MAX_PAGE_SHARE_OF_A_KEY))
+    taken: Counter[str] = Counter()
+    within: list[int] = []
+    beyond: list[int] = []
+    for place, question in enumerate(ranked):
+        if len(within) == limit:
+            break
+        if taken[question.key_id] < most:
+            taken[question.key_id] += 1
+            within.append(place)
+        else:
+            beyond.append(place)
+    places = sorted(within + beyond[: limit - len(within)])
+    return [ranked[place] for place in places]
 
 
 def _item(question: Question, query: str) -> QueueItem:
@@ -55,6 +66,7 @@ def _item(question: Question, query: str) -> QueueItem:
     return QueueItem(
         log_id=shown["id"],
         query=query,
+        key_id=shown["key_id"],
         agent_id=shown["agent_id"],
         confidence=shown["confidence"],
         layer=shown["layer"],

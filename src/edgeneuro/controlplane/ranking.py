@@ -13,7 +13,6 @@
 | frequent | up to 1 | an error there is made often; 100 times or more is full weight |
 """
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -37,6 +36,7 @@ _WEIGHTS: dict[ReasonCode, float] = {
 }
 ENOUGH_LABELS = 20  # an agent with so many is no longer rare
 _FULLY_FREQUENT = 100
+_MAX_KEYS_SHOWN = 10
 _FALLBACKS: dict[str, tuple[ReasonCode, str]] = {
     "low_confidence": ("low_confidence", "the confidence did not reach the threshold"),
     "invalid_output": ("invalid_output", "no model gave a usable answer"),
@@ -46,11 +46,19 @@ _FALLBACKS: dict[str, tuple[ReasonCode, str]] = {
 
 @dataclass
 class Question:
-    """`shown` is the log row that says most. Questions are ranked by `score`, then newest first."""
+    """`shown` is the log row that says most; `key_id` is whom the place in the queue is due to: the
+    key whose feedback asks for a label, or else the key that asked. Questions are ranked by
+    `score`, then newest first."""
 
     shown: Row
     seen: int
     reasons: list[QueueReason] = field(default_factory=list)
+
+    @property
+    def key_id(self) -> str:
+        judged_by = [key for reason in self.reasons for key in reason.key_ids]
+        key: str = judged_by[0] if judged_by else self.shown["key_id"]
+        return key
 
     @property
     def score(self) -> float:
@@ -62,7 +70,9 @@ def rank(answers: Rows, feedback: Rows, shadows: Rows, labels: Mapping[str, int]
     by_question: dict[str, list[Row]] = defaultdict(list)
     for answer in answers:
         by_question[answer["query_hash"]].append(answer)
-    said = _last_feedback(feedback)
+    said: dict[str, list[Row]] = defaultdict(list)
+    for one in feedback:
+        said[one["decision_id"]].append(one)
     differing = {shadow["log_id"]: shadow["agent_id"] or NO_AGENT for shadow in shadows}
     questions = [_question(rows, said, differing, labels) for rows in by_question.values()]
     return sorted(questions, key=lambda question: -question.score)  # stable: newest stay first
@@ -103,8 +113,8 @@ def _signals(row: Row, said: Iterable[Row]) -> list[QueueReason]:
     if row["reason"] in _FALLBACKS:
         code, text = _FALLBACKS[row["reason"]]
         reasons.append(_reason(code, text))
-    if _chosen(row) is not None and row["reason"] != "out_of_scope":
-        confidence, threshold = row["confidence"], row["threshold"]
+    confidence, threshold = row["confidence"], row["threshold"]
+    if None not in (_chosen(row), confidence) and row["reason"] != "out_of_scope":
         away = abs(confidence - threshold) / max(threshold, 1 - threshold)
         text = f"confidence {confidence:.2f}, threshold {threshold:.2f}"
         reason = _reason("uncertain", text, 1 - away)
@@ -114,18 +124,20 @@ def _signals(row: Row, said: Iterable[Row]) -> list[QueueReason]:
 
 
 def _feedback_reasons(row: Row, said: Iterable[Row]) -> list[QueueReason]:
-    others = sorted(
-        {
-            one["correct_agent"]
-            for one in said
-            if one["correct_agent"] not in (None, row["agent_id"])
-        }
-    )
+    others = [one for one in said if one["correct_agent"] not in (None, row["agent_id"])]
     if others:
-        return [_reason("feedback_other_agent", f"feedback names {', '.join(others)}")]
-    if any(one["value"] == "down" for one in said):
-        return [_reason("feedback_down", "feedback says that the answer was wrong")]
+        names = ", ".join(sorted({one["correct_agent"] for one in others}))
+        return [_by_keys(_reason("feedback_other_agent", f"feedback names {names}"), others)]
+    down = [one for one in said if one["value"] == "down"]
+    if down:
+        reason = _reason("feedback_down", "feedback says that the answer was wrong")
+        return [_by_keys(reason, down)]
     return []
+
+
+def _by_keys(reason: QueueReason, said: Iterable[Row]) -> QueueReason:
+    keys = dict.fromkeys(one["key_id"] for one in said)
+    return reason.model_copy(update={"key_ids": [*keys][:_MAX_KEYS_SHOWN]})
 
 
 def _chosen(row: Row) -> str | None:
@@ -135,20 +147,10 @@ def _chosen(row: Row) -> str | None:
         agent: str | None = row["agent_id"]
         return agent
     if row["reason"] == "low_confidence":
-        passed_over = json.loads(row["alternatives"])
-        # Without an alternative it was the stand-in itself that was chosen.
-        agent = passed_over[0]["agent_id"] if passed_over else row["agent_id"]
+        # Without an alternative it was the fallback agent itself that was chosen.
+        agent = row["passed_over"] or row["agent_id"]
         return agent
     return NO_AGENT if row["reason"] == "out_of_scope" else None
-
-
-def _last_feedback(feedback: Rows) -> dict[str, list[Row]]:
-    """By decision, each key's last word."""
-    last = {(one["decision_id"], one["key_id"]): one for one in feedback}
-    by_decision: dict[str, list[Row]] = defaultdict(list)
-    for (decision_id, _), one in last.items():
-        by_decision[decision_id].append(one)
-    return by_decision
 
 
 def _reason(code: ReasonCode, text: str, share: float = 1) -> QueueReason:

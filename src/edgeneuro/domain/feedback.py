@@ -33,7 +33,7 @@ class GivenFeedback(BaseModel):
 
 
 class Feedback(GivenFeedback):
-    """All feedback is kept; where a key gives several for one decision, the last one counts."""
+    """A key has one feedback on a decision: the last that it gave."""
 
     object: Literal["feedback"] = "feedback"
     decision_id: str

@@ -11,6 +11,8 @@ Split = Literal["train", "validation", "test"]
 # Of 100 questions, by the hash of their near form: 80 train, 10 validation, 10 test.
 _VALIDATION_FROM, _TEST_FROM = 80, 90
 _WORD = re.compile(r"[^\W_]+")
+# One character may normalise to 18, so the limit of a query's text does not bound the near form.
+_MAX_NEAR_CHARACTERS = 8_000
 
 
 def normalise(query: str) -> str:
@@ -25,9 +27,10 @@ def query_hash(query: str) -> str:
 
 def near_form(query: str) -> str:
     """What near-duplicates have in common: the words, whatever their order, punctuation, repetition
-    and plural s."""
-    words = {word.removesuffix("s") or word for word in _WORD.findall(normalise(query))}
-    return " ".join(sorted(words)) or normalise(query)
+    and plural s. Only the first 8,000 characters of the normalised query are read."""
+    text = normalise(query)[:_MAX_NEAR_CHARACTERS]
+    words = {word.removesuffix("s") or word for word in _WORD.findall(text)}
+    return " ".join(sorted(words)) or text
 
 
 def near_hash(query: str) -> str:

@@ -22,21 +22,25 @@ ReasonCode = Literal[
 
 
 class QueueReason(BaseModel):
-    """`weight` is what this reason adds to the score."""
+    """`weight` is what this reason adds to the score; `key_ids` are the keys that gave the feedback
+    behind it, at most 10, empty for other reasons."""
 
     code: ReasonCode
     weight: float
     text: str
+    key_ids: list[str] = []
 
 
 class QueueItem(BaseModel):
-    """A question, shown by the log row that says most: `agent_id` is what was answered, `score` the
-    sum of the reasons' weights, `seen` how often it was asked among the rows looked at."""
+    """A question, shown by the log row that says most: `agent_id` is what was answered, `key_id`
+    who asked, `score` the sum of the reasons' weights, `seen` how often it was asked among the rows
+    looked at."""
 
     log_id: str
     query: str
+    key_id: str
     agent_id: str | None
-    confidence: float
+    confidence: float | None
     layer: Layer
     score: float
     reasons: list[QueueReason]

@@ -1,15 +1,19 @@
-"""The table `feedback`: every word on a decision is kept; who reads takes each key's last."""
+"""The table `feedback`: one row for each key and decision."""
 
 from edgeneuro.domain.feedback import Feedback
 from edgeneuro.store.database import Statement, statement
 from edgeneuro.store.times import unix_ms
 
 
-def insert_feedback(feedback: Feedback) -> Statement:
-    """No row comes back where there is no such decision."""
+def put_feedback(feedback: Feedback) -> Statement:
+    """Replaces what the key said of this decision before. No row comes back if there is no such
+    decision."""
     return statement(
         "INSERT INTO feedback (id, decision_id, value, correct_agent, comment, key_id, created_at)"
         " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM logs WHERE id = ?2)"
+        " ON CONFLICT (decision_id, key_id) DO UPDATE SET id = excluded.id,"
+        " value = excluded.value, correct_agent = excluded.correct_agent,"
+        " comment = excluded.comment, created_at = excluded.created_at"
         " RETURNING id",
         feedback.id,
         feedback.decision_id,

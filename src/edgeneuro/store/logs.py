@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from edgeneuro.domain.decision import GatewayTrace, Usage
 from edgeneuro.domain.log import LogEntry, LogItem, LogRecord, LogsQuery, search_words
+from edgeneuro.domain.query import near_hash
 from edgeneuro.store.conditions import Conditions
 from edgeneuro.store.database import Database, Row, Statement, Value, statement
 from edgeneuro.store.labels import change_from_row, select_history
@@ -51,18 +52,17 @@ _COLUMNS = (
     "classifier",
 )
 _NAMES = ", ".join(_COLUMNS)
-_INSERT = f"INSERT INTO logs ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_WRITTEN = (*_COLUMNS, "near_hash")
+_INSERT = f"INSERT INTO logs ({', '.join(_WRITTEN)}) VALUES ({', '.join('?' * len(_WRITTEN))})"
 _DELETE_CHUNK = 1_000  # rows a statement: D1 ends a query after 30 s
 _HISTORY_SHOWN = 100
-# Beside the row itself: the label in force, and of each key's feedback the last.
+# Beside the row itself: the label in force, and the feedback of each key.
 _ITEM = (
     ", ".join(f"logs.{name}" for name in _COLUMNS)
     + ", c.agent_id AS label_agent_id, c.labeler, c.created_at AS labelled_at,"
     " (SELECT json_group_array(json_object('id', f.id, 'value', f.value,"
     " 'correct_agent', f.correct_agent, 'comment', f.comment, 'key_id', f.key_id,"
-    " 'created_at', f.created_at)) FROM feedback f WHERE f.decision_id = logs.id"
-    " AND NOT EXISTS (SELECT 1 FROM feedback later WHERE later.decision_id = f.decision_id"
-    " AND later.key_id = f.key_id AND later.id > f.id)) AS feedback"
+    " 'created_at', f.created_at)) FROM feedback f WHERE f.decision_id = logs.id) AS feedback"
 )
 _LABEL = "LEFT JOIN current_labels c ON c.query_hash = logs.query_hash"
 _JSON_COLUMNS = ("metadata", "candidates", "alternatives", "attempts", "classifier")
@@ -88,8 +88,10 @@ def insert_log(entry: LogEntry) -> Statement:
         "completion_tokens": entry.usage.completion_tokens,
         "gateway_log_id": entry.gateway.log_id,
         "gateway_cache_status": entry.gateway.cache_status,
+        # Computed once here, so that the label queue never computes it for a whole window.
+        "near_hash": near_hash(entry.query) if entry.query_hash is not None else None,
     }
-    return Statement(_INSERT, tuple(values[name] for name in _COLUMNS))
+    return Statement(_INSERT, tuple(values[name] for name in _WRITTEN))
 
 
 async def list_logs(db: Database, query: LogsQuery, *, limit: int) -> list[LogItem]:

@@ -1,35 +1,59 @@
-"""What the label queue reads: a bounded window of recent answers, and what is known around it. The
-texts come apart, few at a time: a window of the longest queries would not fit an isolate."""
+"""What the label queue reads: a bounded window of recent answers, and what is known about them.
+The texts are read apart, for one page only: a window of the longest queries would not fit."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from edgeneuro.store.database import Database, Rows, statement
 from edgeneuro.store.shadow import select_differing
 
-_RECENT_ROWS = 2_000
-_RECENT_FEEDBACK = 500  # also of decisions that are older than the window: feedback may be late
-_MOST_FEEDBACK = 5_000
+# The window is filled in turns, one row of each key, so that no key can push out the others.
+_RECENT_ROWS = 8_000
+_WINDOW_ROWS = 2_000
+# Feedback may be late, so decisions older than the window are looked at too.
+_RECENT_FEEDBACK = 2_000
+_WINDOW_FEEDBACK = 500
+_MAX_FEEDBACK = 5_000
 
-_UNLABELLED = f"""
-WITH told AS (
-    SELECT DISTINCT decision_id FROM
-    (SELECT decision_id FROM feedback ORDER BY id DESC LIMIT {_RECENT_FEEDBACK})
+
+def _in_turns(wanted: str, table: str, newest: str, *, recent: int, most: int) -> str:
+    """The column `wanted` of at most `most` of the recent rows: the newest of each key, then the
+    second of each key, and so on. `newest` is the column that grows with time."""
+    return (
+        f"SELECT row FROM (SELECT row, place,"
+        " row_number() OVER (PARTITION BY key_id ORDER BY place DESC) AS turn"
+        f" FROM (SELECT {wanted} AS row, {newest} AS place, key_id FROM {table}"
+        f" ORDER BY {newest} DESC LIMIT {recent})) ORDER BY turn, place DESC LIMIT {most}"
+    )
+
+
+_JUDGED = _in_turns("decision_id", "feedback", "id", recent=_RECENT_FEEDBACK, most=_WINDOW_FEEDBACK)
+_RECENT = _in_turns("seq", "logs", "seq", recent=_RECENT_ROWS, most=_WINDOW_ROWS)
+_WINDOW = f"""
+WITH judged AS (
+    SELECT DISTINCT row AS decision_id FROM ({_JUDGED})
 ), looked_at AS (
-    SELECT seq FROM (SELECT seq FROM logs ORDER BY seq DESC LIMIT {_RECENT_ROWS})
-    UNION SELECT logs.seq FROM told CROSS JOIN logs ON logs.id = told.decision_id
+    SELECT row AS seq FROM ({_RECENT})
+    UNION SELECT logs.seq FROM judged CROSS JOIN logs ON logs.id = judged.decision_id
 )
-SELECT logs.id, logs.query_hash, logs.agent_id, logs.confidence, logs.threshold, logs.layer,
-    logs.reason, logs.alternatives
+"""
+
+# A row written before near hashes were stored is a near-duplicate of the same question alone.
+_UNLABELLED = f"""{_WINDOW}
+SELECT logs.id, logs.query_hash, coalesce(logs.near_hash, logs.query_hash) AS near_hash,
+    logs.key_id, logs.agent_id, logs.confidence, logs.threshold, logs.layer, logs.reason,
+    iif(logs.reason = 'low_confidence', logs.alternatives ->> '$[0].agent_id', NULL) AS passed_over
 FROM looked_at CROSS JOIN logs ON logs.seq = looked_at.seq
 WHERE logs.query_hash IS NOT NULL AND NOT EXISTS
     (SELECT 1 FROM current_labels c WHERE c.query_hash = logs.query_hash)
+AND NOT EXISTS (SELECT 1 FROM current_labels c WHERE c.near_hash = logs.near_hash)
 ORDER BY logs.seq DESC
 """
 
 
 async def read_unlabelled(db: Database) -> Rows:
-    """The recent answers to questions without a label, newest first."""
+    """The answers of the window to questions without a label, of which no near-duplicate has one,
+    newest first."""
     return await db.run(statement(_UNLABELLED))
 
 
@@ -45,7 +69,7 @@ async def read_signals(
                 " WHERE decision_id IN (SELECT value FROM json_each(?1))"
                 " ORDER BY id DESC LIMIT ?2) ORDER BY id",
                 json.dumps(decision_ids),
-                _MOST_FEEDBACK,
+                _MAX_FEEDBACK,
             ),
             select_differing(decision_ids),
             statement(
@@ -56,15 +80,3 @@ async def read_signals(
         ]
     )
     return feedback, shadows, labels
-
-
-async def find_labelled(db: Database, near_hashes: Iterable[str]) -> set[str]:
-    """Those of them that a labelled question has."""
-    rows = await db.run(
-        statement(
-            "SELECT DISTINCT near_hash FROM current_labels"
-            " WHERE near_hash IN (SELECT value FROM json_each(?1))",
-            json.dumps(sorted(near_hashes)),
-        )
-    )
-    return {row["near_hash"] for row in rows}

@@ -7,14 +7,14 @@ from edgeneuro.errors import InvalidRequestError, NotFoundError
 from edgeneuro.gateway_feedback import push_feedback
 from edgeneuro.limits import Estimate, reserve
 from edgeneuro.store.agents import list_agent_ids
-from edgeneuro.store.feedback import insert_feedback
+from edgeneuro.store.feedback import put_feedback
 from edgeneuro.store.times import rfc3339
 from edgeneuro.synapsecore.redact import redact
 
 
 async def give_feedback(call: Call, body: FeedbackCreate) -> Feedback:
-    """Say whether a decision was right, as late as you like; of several, a key's last one counts.
-    The comment is stored as queries are."""
+    """Say whether a decision was right, as late as you like. A second feedback of the same key on
+    the same decision replaces the first. The comment is stored as queries are."""
     services = call.services
     reservation = await reserve(services, call.credential, Estimate())
     if reservation is not None:
@@ -39,7 +39,7 @@ async def give_feedback(call: Call, body: FeedbackCreate) -> Feedback:
         key_id=call.credential.key_id,
         created_at=rfc3339(services.now_ms()),
     )
-    if not await services.db.run(insert_feedback(feedback)):
+    if not await services.db.run(put_feedback(feedback)):
         raise NotFoundError(
             "There is no such decision in the logs: its id is wrong, it was made only just now, or"
             " its time there is over.",
