@@ -492,3 +492,6 @@ CREATE INDEX candidate_answers_model_id ON candidate_answers (model_id, created_
 
 -- What near-duplicates share, computed when a log row is written. Older rows have none.
 ALTER TABLE logs ADD COLUMN near_hash TEXT;
+
+-- Evaluations ask one question of each group of near-duplicates; null: an older one that asked all.
+ALTER TABLE evaluations ADD COLUMN near_duplicates INTEGER;

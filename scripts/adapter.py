@@ -3,7 +3,7 @@
 npm run adapter -- check ./adapter
 npm run adapter -- upload ./adapter --name router-1     # to Cloudflare, of any size that it takes
 npm run adapter -- register ./adapter --name router-1   # the product probes it and lists it
-npm run adapter -- select router-1 --gate
+npm run adapter -- select router-1 --check
 
 check and upload ask Cloudflare with CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN
 (CLOUDFLARE_API_BASE_URL, if it is not the usual one).
@@ -68,7 +68,9 @@ def read_options(words: Sequence[str] | None) -> argparse.Namespace:
     register.set_defaults(run=register_one)
     select = commands.add_parser("select", parents=[product], help="make it the active model")
     select.add_argument("adapter", metavar="NAME_OR_DIR")
-    select.add_argument("--gate", action="store_true", help="only if it is not worse")
+    select.add_argument(
+        "--check", action="store_true", help="only if it passes the promotion check"
+    )
     select.add_argument("--shadow", type=float, metavar="PERCENT", help="beside the active model")
     select.set_defaults(run=select_one)
     return parser.parse_args(words)
@@ -179,8 +181,8 @@ def select_one(options: argparse.Namespace) -> None:
     if path.is_dir():
         name = noted_name(path) or path.resolve().name
     body: dict[str, Any] = {"model_id": name}
-    if options.gate:
-        body["gate"] = True
+    if options.check:
+        body["check"] = True
     if options.shadow is not None:
         body["shadow"] = options.shadow
     answer = Answers(options.base_url, options.key).post("/v1/models/select", body)

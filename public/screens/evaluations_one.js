@@ -65,6 +65,10 @@ function view(evaluation, may, follow) {
             ? `${count(evaluation.left_out)}, of agents that are not enabled`
             : null,
         ],
+        [
+          "Near-duplicates left out",
+          evaluation.near_duplicates ? count(evaluation.near_duplicates) : null,
+        ],
         ["Begun", time(evaluation.created_at)],
         ["Ended", evaluation.finished_at ? time(evaluation.finished_at) : null],
         ["By", evaluation.created_by],
@@ -103,7 +107,7 @@ const remove = ({ id }) =>
         body: h(
           "p",
           {},
-          "Its answers are deleted with it. The gate goes by the newest one that is left.",
+          "Its answers are deleted with it. The promotion check uses the newest one that is left.",
         ),
         action: "Delete",
         danger: true,

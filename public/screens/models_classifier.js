@@ -188,7 +188,7 @@ async function begin(config, show) {
 }
 
 async function select(one, selected, show) {
-  const gate = h("input", { type: "checkbox", id: "classifier-gate", checked: true });
+  const check = h("input", { type: "checkbox", id: "classifier-check", checked: true });
   const done = await confirm({
     title: `Put ${one.id} in front?`,
     body: h(
@@ -202,10 +202,10 @@ async function select(one, selected, show) {
       h(
         "div",
         { class: "check" },
-        gate,
+        check,
         h(
           "label",
-          { for: "classifier-gate" },
+          { for: "classifier-check" },
           "Only if it reaches the target, and answers not much less than the one before",
         ),
       ),
@@ -217,7 +217,7 @@ async function select(one, selected, show) {
           model_id: one.id,
           type: "classifier",
           expected_active: selected,
-          gate: gate.checked,
+          check: check.checked,
         },
       }),
   });

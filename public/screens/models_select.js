@@ -1,4 +1,4 @@
-// Selecting a model: what changes, what the gate says, and how.
+// Selecting a model: what changes, the promotion check, and how.
 
 import { api } from "../api.js";
 import { h } from "../dom.js";
@@ -29,10 +29,10 @@ export async function select(model, selection, models, show, signal) {
     return;
   }
   const active = models.find((one) => one.id === selection.active);
-  const gateRoom = h("div", {});
-  const gate = field({
-    name: "gate",
-    label: "Only if it is not worse on held-out labels",
+  const checkRoom = h("div", {});
+  const check = field({
+    name: "check",
+    label: "Require passing the promotion check",
     type: "checkbox",
     value: model.type === "lora",
   });
@@ -46,16 +46,16 @@ export async function select(model, selection, models, show, signal) {
     help: "Then it answers nobody. Its answers are compared under Candidate.",
   });
   load(
-    gateRoom,
+    checkRoom,
     () => api("GET", "/v1/models/select", { query: { candidate: model.id }, signal }),
-    ({ gate: opinion }) =>
+    ({ check: preview }) =>
       h(
         "div",
-        { class: "panel", "data-kind": opinion.open ? "good" : "warn" },
-        h("strong", {}, opinion.open ? "The gate is open." : "The gate is shut."),
-        h("p", {}, opinion.message),
-        opinion.verdict ? h("p", { class: "small" }, verdict(opinion.verdict)) : null,
-        opinion.open
+        { class: "panel", "data-kind": preview.passed ? "good" : "warn" },
+        h("strong", {}, `Promotion check: ${preview.passed ? "passed" : "failed"}`),
+        h("p", {}, preview.message),
+        preview.result ? h("p", { class: "small" }, figures(preview.result)) : null,
+        preview.passed
           ? null
           : link(
               "Evaluate both",
@@ -70,15 +70,15 @@ export async function select(model, selection, models, show, signal) {
       "div",
       { class: "stack" },
       changes(active, model),
-      gateRoom,
-      gate.element,
+      checkRoom,
+      check.element,
       shadow.element,
     ),
     action: "Select",
     async act() {
-      const wanted = read([gate, shadow]);
+      const wanted = read([check, shadow]);
       const body = { model_id: model.id, expected_active: selection.active };
-      if (wanted.gate) body.gate = true;
+      if (wanted.check) body.check = true;
       if (wanted.shadow !== null) body.shadow = wanted.shadow;
       return api("POST", "/v1/models/select", { body });
     },
@@ -92,8 +92,8 @@ export async function select(model, selection, models, show, signal) {
   await show();
 }
 
-const verdict = ({ n, difference, low, high, p_worse: p }) =>
-  `Accuracy ${points(difference)} against the active model (${points(low)} to ${points(high)}) on ${plural(n, "label")}; p of being worse ${p.toPrecision(2)}.`;
+const figures = ({ n, difference, lower_bound, margin, earlier_looks }) =>
+  `Accuracy ${points(difference)} against the active model on ${plural(n, "question")}; lower bound ${points(lower_bound)}, allowed ${points(-margin)}. Earlier evaluations on the test part: ${earlier_looks}.`;
 
 function changes(before, after) {
   const price = (model) =>

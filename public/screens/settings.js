@@ -104,16 +104,21 @@ const GROUPS = [
     ],
   ],
   [
-    "Gate and promotion",
+    "Promotion",
     [
       [
-        "gate_min_labels",
-        "Held-out labels that the gate wants",
+        "promotion_min_labels",
+        "Test labels that the promotion check requires",
         { type: "number", min: 1, max: 1000000 },
       ],
       [
-        "gate_alpha",
-        "Level at which a model counts as worse",
+        "promotion_margin",
+        "Accuracy that a model may lose",
+        { type: "number", min: 0, max: 0.5, step: "any", help: "A share: 0.02 is 2 points." },
+      ],
+      [
+        "promotion_alpha",
+        "Error level of the promotion check",
         { type: "number", min: 0, max: 0.5, step: "any" },
       ],
       ["auto_promote", "Select a candidate by itself once it is better", { type: "checkbox" }],

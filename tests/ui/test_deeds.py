@@ -20,7 +20,9 @@ def usual_models(api: httpx.Client) -> Iterator[None]:
     """Each test leaves the models as they were."""
     yield
     api.post("/v1/models/select", json={"model_id": None, "type": "shadow"}).raise_for_status()
-    usual = dict.fromkeys(("routing_model", "fallback_models", "classifier", "gate_min_labels"))
+    usual = dict.fromkeys(
+        ("routing_model", "fallback_models", "classifier", "promotion_min_labels")
+    )
     api.patch("/v1/config", json=usual).raise_for_status()
 
 
@@ -86,7 +88,7 @@ def test_a_model_is_selected_and_rolled_back(page: Page, go: Go, rows: Rows) -> 
     page.get_by_role("button", name=f"Select {OTHER}").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("table", name="What changes")).to_contain_text(ACTIVE)
-    expect(dialog.get_by_text("The gate is shut.")).to_be_visible()
+    expect(dialog.get_by_text("Promotion check: failed")).to_be_visible()
     dialog.get_by_role("button", name="Select").click()
     said(page, f"{OTHER} answers from now on.")
     assert setting(rows, "routing_model") == OTHER
@@ -95,13 +97,13 @@ def test_a_model_is_selected_and_rolled_back(page: Page, go: Go, rows: Rows) -> 
     assert setting(rows, "routing_model") == ACTIVE
 
 
-def test_a_shut_gate_says_why_and_selects_nothing(page: Page, go: Go, rows: Rows) -> None:
+def test_a_failed_promotion_check_selects_nothing(page: Page, go: Go, rows: Rows) -> None:
     go("models")
     page.get_by_role("button", name=f"Select {OTHER}").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Only if it is not worse").check()
+    dialog.get_by_label("Require passing the promotion check").check()
     dialog.get_by_role("button", name="Select").click()
-    expect(dialog.get_by_role("alert")).to_contain_text("The gate is closed")
+    expect(dialog.get_by_role("alert")).to_contain_text("Promotion check failed")
     assert setting(rows, "routing_model") is None
 
 

@@ -364,9 +364,9 @@ class TestSelect:
         ("words", "body"),
         [
             ([], {}),
-            (["--gate"], {"gate": True}),
+            (["--check"], {"check": True}),
             (["--shadow", "12.5"], {"shadow": 12.5}),
-            (["--gate", "--shadow", "0"], {"gate": True, "shadow": 0.0}),
+            (["--check", "--shadow", "0"], {"check": True, "shadow": 0.0}),
         ],
     )
     def test_only_what_is_given_is_sent(
@@ -387,6 +387,6 @@ class TestSelect:
         assert [asked.json["model_id"] for asked in server.asked] == ["adapter", "router-1"]
         assert "router-1 is selected; before it was y." in capsys.readouterr().out
 
-    def test_the_gate_says_no(self, server: FakeServer) -> None:
+    def test_the_check_says_no(self, server: FakeServer) -> None:
         server.script += [Answer(409, {"error": {"message": "It is worse."}})]
         assert "It is worse." in ended("select", "router-1", "--base-url", server.base_url)

@@ -397,7 +397,7 @@ def label(product: Product, query_hash: str, agent_id: str | None) -> None:
     agent = "NULL" if agent_id is None else f"'{agent_id}'"
     product.execute(
         "INSERT INTO current_labels VALUES"
-        f" ('{query_hash}', 'q', {agent}, 'l{query_hash}', 'near', 'train', 'me', 0)"
+        f" ('{query_hash}', 'q', {agent}, 'l{query_hash}', 'near {query_hash}', 'train', 'me', 0)"
     )
 
 
@@ -427,17 +427,28 @@ async def test_labelled_accuracy(product: Product) -> None:
     await write(product.database, rows)
     said = await ask(product, NOW - DAY, NOW, group_by="layer")
     assert said["totals"]["accuracy"] == {
-        "labelled": 5,
-        "right": 3,
-        "accuracy": 0.6,
-        "low": 0.230724,
-        "high": 0.882379,
+        "labelled": 3,
+        "right": 1,
+        "accuracy": 0.333333,
+        "low": 0.061492,
+        "high": 0.79234,
     }
     by_layer = {group["key"]: group["accuracy"] for group in said["groups"]}
     shares = {key: (each["right"], each["labelled"]) for key, each in by_layer.items()}
-    assert shares == {"llm": (1, 2), "cache": (1, 1), "fallback": (1, 2)}
+    assert shares == {"llm": (1, 2), "cache": (1, 1), "fallback": (0, 1)}
     by_model = (await ask(product, NOW - DAY, NOW, group_by="model"))["groups"]
-    assert {g["key"]: g["accuracy"]["accuracy"] for g in by_model} == {"m": 0.75, "n": 0.0}
+    assert {g["key"]: g["accuracy"]["accuracy"] for g in by_model} == {"m": 0.5, "n": 0.0}
+
+
+async def test_a_question_that_is_asked_often_counts_once(product: Product) -> None:
+    label(product, "a", "hr")
+    label(product, "b", "it_support")
+    product.execute("UPDATE current_labels SET near_hash = 'the same'")
+    often = [log_row(number, query_hash="ab"[number % 2], agent_id="hr") for number in range(120)]
+    await write(product.database, often)
+    said = await ask(product, NOW - DAY, NOW, group_by="layer")
+    for each in (said["totals"], *said["groups"]):
+        assert (each["accuracy"]["labelled"], each["accuracy"]["right"]) == (1, 0)
 
 
 async def test_accuracy_starts_from_the_labels(product: Product) -> None:
@@ -449,6 +460,7 @@ async def test_accuracy_starts_from_the_labels(product: Product) -> None:
         statement(f"EXPLAIN QUERY PLAN {labelled.sql}", *labelled.parameters)
     )
     steps = [row["detail"] for row in plan]
+    steps = steps[steps.index("MATERIALIZE answers") + 1 :]
     assert steps[0].startswith("SCAN current_labels")
     assert steps[1].startswith("SEARCH logs USING COVERING INDEX logs_query_hash (query_hash=?")
     others = [s for s in statements if s is not labelled]

@@ -178,7 +178,7 @@ async def test_the_setting_takes_only_what_can_answer(product: Product) -> None:
         ((0.98, 0.1), None, None),
     ],
 )
-async def test_the_gate(
+async def test_the_check(
     product: Product,
     made: tuple[float, float],
     selected: tuple[float, float] | None,
@@ -191,12 +191,16 @@ async def test_the_gate(
         set_metrics(product, before, answered_accuracy=selected[0], coverage=selected[1])
     classifier_id = (await train(product, seed=1))["id"]
     set_metrics(product, classifier_id, answered_accuracy=made[0], coverage=made[1])
-    answered = await select(product, classifier_id, gate=True)
+    answered = await select(product, classifier_id, check=True)
     if why is None:
         assert answered.json()["active"] == classifier_id
         return
     error = answered.json()["error"]
-    assert (answered.status, error["code"], error["param"]) == (409, "gate_closed", "gate")
+    assert (answered.status, error["code"], error["param"]) == (
+        409,
+        "promotion_check_failed",
+        "check",
+    )
     assert why in error["message"]
     assert (await select(product, classifier_id)).status == 200
 

@@ -267,7 +267,7 @@ async def test_the_time_of_a_chats_answer_is_not_that_of_routing(product: Produc
 
 async def test_selecting_by_the_settings_ends_the_shadow_too(product: Product) -> None:
     await select(product, OTHER, shadow=10)
-    await product.call("PATCH", "/v1/config", {"gate_min_labels": 5})
+    await product.call("PATCH", "/v1/config", {"promotion_min_labels": 5})
     assert (await state(product))["shadow"] is not None
     patched = await product.call("PATCH", "/v1/config", {"routing_model": OTHER})
     assert patched.status == 200, patched.text

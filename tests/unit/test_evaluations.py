@@ -1,4 +1,4 @@
-"""Evaluations as jobs over the real router, the gate that goes by them, candidates beside the
+"""Evaluations as jobs over the real router, the promotion check, candidates beside the
 active model, and the rules that select by themselves."""
 
 import asyncio
@@ -271,73 +271,138 @@ async def test_one_at_a_time_cancelled_and_deleted(product: Product) -> None:
     assert product.rows("SELECT * FROM evaluation_items") == []
 
 
-# The gate
+# The promotion check
 
 
 async def select(product: Product, model_id: str | None, **body: Any) -> Answered:
     return await product.call("POST", "/v1/models/select", {"model_id": model_id, **body})
 
 
-async def test_the_gate_wants_an_evaluation_with_enough_labels(product: Product) -> None:
-    closed = await select(product, OTHER, gate=True)
-    assert (closed.status, closed.json()["error"]["code"]) == (409, "gate_closed")
-    assert "POST /v1/evaluations" in closed.json()["error"]["message"]
+def refusal(answered: Answered) -> str:
+    error = answered.json()["error"]
+    found = (answered.status, error["code"], error["param"])
+    assert found == (409, "promotion_check_failed", "check")
+    message: str = error["message"]
+    return message
+
+
+async def test_the_check_wants_an_evaluation_with_enough_questions(product: Product) -> None:
+    assert "POST /v1/evaluations" in refusal(await select(product, OTHER, check=True))
     await label(product, 10)
     await evaluate(product)
-    closed = await select(product, OTHER, gate=True)
-    assert "has 30 held-out labels, and `gate_min_labels` wants 100" in closed.text
-    assert (await product.call("PATCH", "/v1/config", {"gate_min_labels": 30})).status == 200
-    opened = await select(product, OTHER, gate=True)
-    assert opened.status == 200, opened.text
-    verdict = opened.json()["gate"]
-    assert (verdict["n"], verdict["alpha"]) == (30, 0.05)
-    assert verdict["low"] <= verdict["difference"] <= 0
-    assert (await select(product, OTHER, gate=True)).json()["gate"] is None, "active already"
+    why = refusal(await select(product, OTHER, check=True))
+    assert "30 test labels, at least 100 are required" in why
+    assert "70 are missing" in why
+    assert (await product.call("PATCH", "/v1/config", ENOUGH)).status == 200
+    passed = await select(product, OTHER, check=True)
+    assert passed.status == 200, passed.text
+    result = passed.json()["check"]
+    assert (result["n"], result["alpha"], result["margin"]) == (30, 0.05, 0.4)
+    assert -0.4 < result["lower_bound"] < result["difference"] <= 0
+    assert (await select(product, OTHER, check=True)).json()["check"] is None, "active already"
 
 
-async def test_the_gate_refuses_what_is_worse_and_takes_it_the_other_way(
-    product: Product,
-) -> None:
-    await product.call("PATCH", "/v1/config", {"gate_min_labels": 30})
+ENOUGH = {"promotion_min_labels": 30, "promotion_margin": 0.4}
+
+
+async def test_the_check_refuses_what_is_worse_and_not_the_other_way(product: Product) -> None:
+    await product.call("PATCH", "/v1/config", {"promotion_min_labels": 30})
     await label(product, 60)
-    found = await evaluate(product)
-    assert found["results"]["pairs"][0]["p_second_worse"] < 0.05
-    closed = await select(product, OTHER, gate=True)
-    assert (closed.status, closed.json()["error"]["code"]) == (409, "gate_closed")
-    assert "is worse than the active" in closed.json()["error"]["message"]
-    assert (await select(product, OTHER)).status == 200, "without the gate it is let through"
-    back = await select(product, ACTIVE, gate=True)
+    await evaluate(product)
+    why = refusal(await select(product, OTHER, check=True))
+    assert "Train another one" in why
+    assert (await select(product, OTHER)).status == 200, "it is not checked unless asked for"
+    back = await select(product, ACTIVE, check=True)
     assert back.status == 200, back.text
-    assert back.json()["gate"]["p_worse"] == 1
+    assert back.json()["check"]["lower_bound"] > 0
 
 
-async def test_the_gate_says_beforehand_what_it_will_say(product: Product) -> None:
-    async def opinion(candidate: str) -> Any:
+async def test_what_is_not_shown_to_be_as_good_is_refused(
+    database: SqliteDatabase, settings: Settings
+) -> None:
+    """Two models that answer alike: with few questions the difference may still be large."""
+    product = await made(database, settings, lambda model, query: knows(ACTIVE, query))
+    await product.call("PATCH", "/v1/config", {"promotion_min_labels": 60})
+    await label(product, 20)
+    await evaluate(product)
+    why = refusal(await select(product, OTHER, check=True))
+    assert "is 0.0 points less accurate" in why.replace("-0.0", "0.0")
+    assert "at most 4.3; `promotion_margin` allows 2.0" in why
+    assert "it takes about 133 test questions" in why
+    await label(product, 45)
+    await evaluate(product)
+    assert (await select(product, OTHER, check=True)).status == 200
+
+
+async def test_the_check_can_be_previewed(product: Product) -> None:
+    async def preview(candidate: str) -> Any:
         answered = await product.call("GET", f"/v1/models/select?candidate={candidate}")
         assert answered.status == 200, answered.text
-        return answered.json()["gate"]
+        return answered.json()["check"]
 
-    await product.call("PATCH", "/v1/config", {"gate_min_labels": 30})
-    shut = await opinion(OTHER)
-    refused = (await select(product, OTHER, gate=True)).json()["error"]["message"]
-    assert (shut["open"], shut["message"], shut["verdict"]) == (False, refused, None)
+    await product.call("PATCH", "/v1/config", ENOUGH)
+    before = await preview(OTHER)
+    why = refusal(await select(product, OTHER, check=True))
+    assert (before["passed"], before["message"], before["result"]) == (False, why, None)
     await label(product, 10)
     await evaluate(product)
-    opened = await opinion(OTHER)
-    assert opened["open"]
-    assert opened["verdict"] == (await select(product, OTHER, gate=True)).json()["gate"]
-    assert (await opinion(OTHER))["message"] == "It is the active model."
-    assert (await product.call("GET", "/v1/models/select")).json()["gate"] is None
+    passed = await preview(OTHER)
+    assert passed["passed"]
+    assert passed["result"] == (await select(product, OTHER, check=True)).json()["check"]
+    assert (await preview(OTHER))["message"] == "It is the active model."
+    assert (await product.call("GET", "/v1/models/select")).json()["check"] is None
     unknown = await product.call("GET", "/v1/models/select?candidate=none")
     assert (unknown.status, unknown.json()["error"]["param"]) == (400, "candidate")
 
 
-async def test_an_evaluation_of_other_agents_opens_nothing(product: Product) -> None:
-    await product.call("PATCH", "/v1/config", {"gate_min_labels": 3})
-    await label(product, 2)
+async def test_earlier_looks_at_the_test_part_are_counted(product: Product) -> None:
+    await product.call("PATCH", "/v1/config", ENOUGH)
+    await label(product, 10)
+    await label(product, 10, "validation")
+    for split in ("test", "held_out", "validation", "test"):
+        await evaluate(product, split=split)
+    assert (await select(product, OTHER, check=True)).json()["check"]["earlier_looks"] == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("PATCH", "/v1/agents/hr", {"description": "Something else."}),
+        ("PATCH", "/v1/config", {"confidence_threshold": 0.6}),
+    ],
+)
+async def test_an_evaluation_of_another_configuration_does_not_count(
+    product: Product, change: tuple[str, str, dict[str, Any]]
+) -> None:
+    await product.call("PATCH", "/v1/config", ENOUGH)
+    await label(product, 10)
     await evaluate(product)
-    await product.call("PATCH", "/v1/agents/hr", {"description": "Something else."})
-    assert (await select(product, OTHER, gate=True)).status == 409
+    assert (await product.call(*change)).status == 200
+    assert "no evaluation" in refusal(await select(product, OTHER, check=True))
+
+
+@pytest.mark.parametrize("split", ["validation", "held_out"])
+async def test_an_evaluation_of_another_part_does_not_count(product: Product, split: str) -> None:
+    await product.call("PATCH", "/v1/config", ENOUGH)
+    await label(product, 10)
+    await label(product, 10, "validation")
+    await evaluate(product, split=split)
+    assert "no evaluation" in refusal(await select(product, OTHER, check=True))
+
+
+async def test_near_duplicates_are_one_question(product: Product) -> None:
+    await label(product, 10)
+    again = "".join(
+        json.dumps({"query": f"{query}, {query}!", "agent": agent.replace("nobody", "none")}) + "\n"
+        for query, agent in questions(10)
+    )
+    await product.call("POST", "/v1/datasets/import", again.encode())
+    found = await evaluate(product)
+    assert (found["labels"], found["near_duplicates"]) == (30, 30)
+    assert {each["n"] for each in found["results"]["models"]} == {30}
+    await product.call("PATCH", "/v1/config", ENOUGH)
+    product.execute("UPDATE evaluations SET near_duplicates = NULL")
+    assert "no evaluation" in refusal(await select(product, OTHER, check=True)), "an older one"
 
 
 # A candidate beside the active model
@@ -440,7 +505,7 @@ async def test_nothing_is_promoted_unless_the_rule_is_on(
     database: SqliteDatabase, settings: Settings
 ) -> None:
     product = await made(database, settings, swapped)
-    await product.call("PATCH", "/v1/config", {"gate_min_labels": 50})
+    await product.call("PATCH", "/v1/config", {"promotion_min_labels": 50})
     await select(product, OTHER, shadow=100)
     await compare(product, 80)
     await minute(product)
@@ -456,11 +521,34 @@ async def test_nothing_is_promoted_unless_the_rule_is_on(
     assert selection["before"]["p_better"] < 0.025
 
 
+@pytest.mark.parametrize("asked", ["hr question 0", "Question 0 for HR: hr, question 0 (for hr)!"])
+async def test_one_question_asked_often_switches_nothing(
+    database: SqliteDatabase, settings: Settings, asked: str
+) -> None:
+    def answer(model: str, query: str) -> ModelAnswer:
+        return says("hr" if model == OTHER else "it_support")
+
+    product = await made(database, settings, answer)
+    rules = {"promotion_min_labels": 1, "auto_promote": True}
+    await product.call("PATCH", "/v1/config", rules)
+    await select(product, OTHER, shadow=100)
+    spellings = [f"{asked}{'!' * number}" for number in range(120)]
+    for query in spellings:
+        await product.route(query, cache=False)
+    lines = "".join(json.dumps({"query": each, "agent": "hr"}) + "\n" for each in spellings)
+    assert (await product.call("POST", "/v1/datasets/import", lines.encode())).status == 200
+    await minute(product)
+    found = await state(product)
+    assert found["active"] == ACTIVE
+    assert (found["shadow"]["compared"], found["shadow"]["labelled"]) == (120, 1)
+    assert found["shadow"]["p_better"] == 0.5
+
+
 async def test_a_promotion_is_taken_back_where_it_turns_out_worse(
     database: SqliteDatabase, settings: Settings
 ) -> None:
     product = await made(database, settings, swapped)
-    rules = {"gate_min_labels": 50, "auto_promote": True, "auto_rollback": True}
+    rules = {"promotion_min_labels": 50, "auto_promote": True, "auto_rollback": True}
     await product.call("PATCH", "/v1/config", rules)
     await select(product, OTHER, shadow=100)
     await compare(product, 80)
@@ -479,7 +567,7 @@ async def test_the_rule_looks_only_when_there_are_twice_as_many_labels(
     database: SqliteDatabase, settings: Settings
 ) -> None:
     product = await made(database, settings, lambda model, query: knows(ACTIVE, query))
-    await product.call("PATCH", "/v1/config", {"gate_min_labels": 10, "auto_promote": True})
+    await product.call("PATCH", "/v1/config", {"promotion_min_labels": 10, "auto_promote": True})
     await select(product, OTHER, shadow=100)
     looks = []
     for each in (3, 4, 5, 6, 7, 13):
@@ -487,6 +575,6 @@ async def test_the_rule_looks_only_when_there_are_twice_as_many_labels(
         await minute(product)
         stored = product.rows("SELECT value FROM config WHERE key = 'shadow'")
         looks.append(json.loads(stored[0]["value"])["looked_at"])
-    # 9, 21, 36, 54, 75 and 114 labelled answers: it looks from 10, 20, 40 and 80 on.
-    assert looks == [0, 21, 21, 54, 54, 114]
+    # 9, 12, 15, 18, 21 and 39 labelled questions: it looks from 10, 20 and 40 on.
+    assert looks == [0, 12, 12, 12, 21, 21]
     assert (await state(product))["active"] == ACTIVE

@@ -71,7 +71,7 @@ async def test_select_is_stored_and_holds_at_once(product: Product) -> None:
         "object": "model.selection",
         "active": LORA,
         "previous": LLAMA,
-        "gate": None,
+        "check": None,
         "shadow": None,
     }
     assert await active(product) == [LORA]

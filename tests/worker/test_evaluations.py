@@ -1,4 +1,4 @@
-"""Evaluations, the gate that goes by them and a candidate beside the active model, in real
+"""Evaluations, the promotion check and a candidate beside the active model, in real
 workerd."""
 
 import json
@@ -63,7 +63,7 @@ def engine(own: LocalProduct, labelled: httpx.Client) -> Iterator[httpx.Client]:
     for each in labelled.get("/v1/evaluations").json()["data"]:
         if each["state"] in ("queued", "running"):
             labelled.post(f"/v1/evaluations/{each['id']}/cancel").raise_for_status()
-    nothing = {"routing_model": None, "gate_min_labels": None}
+    nothing = {"routing_model": None, "promotion_min_labels": None, "promotion_margin": None}
     labelled.patch("/v1/config", json=nothing).raise_for_status()
 
 
@@ -112,11 +112,11 @@ def select(client: httpx.Client, model_id: str | None, **body: Any) -> httpx.Res
     return client.post("/v1/models/select", json={"model_id": model_id, **body})
 
 
-def test_two_models_are_told_apart_and_the_gate_goes_by_it(
+def test_two_models_are_compared_and_the_check_uses_it(
     labelled: httpx.Client, engine: httpx.Client
 ) -> None:
-    closed = select(labelled, OTHER, gate=True).json()["error"]
-    assert closed["code"] == "gate_closed"
+    closed = select(labelled, OTHER, check=True).json()["error"]
+    assert closed["code"] == "promotion_check_failed"
     says = {"kind": "text", "answer": json.dumps({"agent": "finance", "confidence": 0.9})}
     engine.put("/_local/faults", json={OTHER: {**says, "share": 0.5}}).raise_for_status()
     found = ended(labelled, begin(labelled))
@@ -134,17 +134,21 @@ def test_two_models_are_told_apart_and_the_gate_goes_by_it(
     assert len(wrong["data"]) == 60 - bad["right"]
     assert {each["right"] for each in wrong["data"]} == {False}
 
-    few = select(labelled, OTHER, gate=True).json()["error"]
-    assert "60 held-out labels" in few["message"]
-    labelled.patch("/v1/config", json={"gate_min_labels": 60}).raise_for_status()
-    worse = select(labelled, OTHER, gate=True).json()["error"]
-    assert (worse["code"], "is worse" in worse["message"]) == ("gate_closed", True)
+    few = select(labelled, OTHER, check=True).json()["error"]
+    assert "60 test labels" in few["message"]
+    labelled.patch("/v1/config", json={"promotion_min_labels": 60}).raise_for_status()
+    worse = select(labelled, OTHER, check=True).json()["error"]
+    assert (worse["code"], "points less accurate" in worse["message"]) == (
+        "promotion_check_failed",
+        True,
+    )
 
     engine.delete("/_local/faults").raise_for_status()
     assert ended(labelled, begin(labelled))["state"] == "succeeded"
-    opened = select(labelled, OTHER, gate=True)
+    labelled.patch("/v1/config", json={"promotion_margin": 0.05}).raise_for_status()
+    opened = select(labelled, OTHER, check=True)
     assert opened.status_code == 200, opened.text
-    assert (opened.json()["active"], opened.json()["gate"]["n"]) == (OTHER, 60)
+    assert (opened.json()["active"], opened.json()["check"]["n"]) == (OTHER, 60)
     assert labelled.get("/v1/models/select").json()["previous"] == ACTIVE
 
 

@@ -1,5 +1,5 @@
 """The loop on one desk, by real tools: labels out of the running product, a LoRA trained on them,
-the rules, wrangler, a model that is registered, measured, let through the gate and asked."""
+the rules, wrangler, a model that is registered, measured, checked, selected and asked."""
 
 import json
 import subprocess
@@ -76,7 +76,7 @@ def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
         lines = [{"query": question, "agent": agent} for question, agent in QUESTIONS]
         content = "".join(json.dumps(line) + "\n" for line in lines).encode()
         client.post("/v1/datasets/import", content=content).raise_for_status()
-        settings = {"time_budget_ms": 60_000, "gate_min_labels": 20}
+        settings = {"time_budget_ms": 60_000, "promotion_min_labels": 20}
         client.patch("/v1/config", json=settings).raise_for_status()
         yield client
 
@@ -140,8 +140,8 @@ def test_from_labels_to_a_better_active_model(
     assert made["state"] == "available", made
 
     client.post("/v1/models/select", json={"model_id": local}).raise_for_status()
-    closed = client.post("/v1/models/select", json={"model_id": name, "gate": True})
-    assert closed.json()["error"]["code"] == "gate_closed"
+    closed = client.post("/v1/models/select", json={"model_id": name, "check": True})
+    assert closed.json()["error"]["code"] == "promotion_check_failed"
     body = {"model_ids": [local, name], "split": "held_out"}
     begun = client.post("/v1/evaluations", json=body)
     assert begun.status_code == 202, begun.text
@@ -152,7 +152,7 @@ def test_from_labels_to_a_better_active_model(
     assert (before < 0.2, after > 0.8) == (True, True), found["results"]
     assert pair["low"] > 0, "better by more than chance"
 
-    selected = client.post("/v1/models/select", json={"model_id": name, "gate": True})
+    selected = client.post("/v1/models/select", json={"model_id": name, "check": True})
     assert selected.status_code == 200, selected.text
     answers = client.get(f"/v1/evaluations/{found['id']}/answers", params={"model": name})
     known = next(each for each in answers.json()["data"] if each["decided"] == "tech")

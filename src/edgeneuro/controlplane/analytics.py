@@ -51,7 +51,8 @@ COUNTING = {
     " the end of a chat's answer. Nearest rank in a histogram of ten equal steps a doubling; the"
     " value 2ab/(a+b) stands for the bucket [a, b) and is within 5 % of the exact percentile from"
     " 0.0625 ms to 131 s.",
-    "accuracy": "Answers with status 200 whose log row is kept and whose question has a label:"
+    "accuracy": "Labelled questions with an answer of status 200 whose log row is kept. Each counts"
+    " once, near-duplicates as one, by its newest answer; in groups, once in each:"
     " right if the agent is the label's, or, where the label says that no agent fits, if the reason"
     " is out_of_scope or low_confidence. low and high are the 95 % Wilson interval.",
     "reasons": "Answers by the reason for which the agent that stands in answered, or for which"
@@ -145,9 +146,9 @@ def _range(from_: str | None, to: str | None, *, now_ms: int) -> tuple[int, int]
 def _totals(read: UsageRead) -> Totals:
     sums = {name: sum(row[name] for row in read.groups) for name in SUMS}
     latency = read.total_latency[0] if read.total_latency else None
-    labelled = sum(row["labelled"] for row in read.labelled)
-    right = sum(row["correct"] for row in read.labelled)
-    return Totals(**_metrics(sums, latency), accuracy=wilson(right, labelled))
+    [questions] = [row for row in read.labelled if row["place"] is None]
+    accuracy = wilson(questions["correct"] or 0, questions["labelled"])
+    return Totals(**_metrics(sums, latency), accuracy=accuracy)
 
 
 def _series(read: UsageRead, starts: Sequence[int], first: int) -> list[Period]:

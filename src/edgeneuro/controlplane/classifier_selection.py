@@ -4,6 +4,7 @@ from edgeneuro.call import Call
 from edgeneuro.classifier.model import InvalidModelError, loads
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.gate import gate_fault
+from edgeneuro.controlplane.promotion_check import check_failed
 from edgeneuro.domain.classifier import Classifier
 from edgeneuro.domain.model import ModelSelect, ModelSelection
 from edgeneuro.domain.routing import RoutingConfig
@@ -28,7 +29,7 @@ async def select_classifier(call: Call, config: RoutingConfig, body: ModelSelect
             return selection
         change = delete_settings(["classifier"], at_revision=config.revision)
     else:
-        await _require_selectable(call, config, body.model_id, gate=body.gate)
+        await _require_selectable(call, config, body.model_id, check=body.check)
         change = store_settings(
             {"classifier": body.model_id},
             now_ms=call.services.now_ms(),
@@ -48,10 +49,10 @@ async def select_classifier(call: Call, config: RoutingConfig, body: ModelSelect
 
 
 async def _require_selectable(
-    call: Call, config: RoutingConfig, classifier_id: str, *, gate: bool
+    call: Call, config: RoutingConfig, classifier_id: str, *, check: bool
 ) -> None:
     made = await require_usable(call, classifier_id, param="model_id")
-    if not gate:
+    if not check:
         return
     selected = None
     if config.classifier is not None:
@@ -59,11 +60,9 @@ async def _require_selectable(
     before = None if selected is None else selected.metrics
     why = gate_fault(made.metrics, before, target=config.classifier_target)
     if why is not None:
-        raise ConflictError(
-            f"The gate does not let {classifier_id!r} through: {why}. Label more and train again,"
-            " or select it with `gate` false.",
-            code="gate_closed",
-            param="gate",
+        raise check_failed(
+            f"{classifier_id!r}: {why}. Label more and train again, or select it with"
+            " `check` false."
         )
 
 

@@ -3,7 +3,7 @@
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.classifier_selection import select_classifier
-from edgeneuro.controlplane.model_gate import require_gate
+from edgeneuro.controlplane.promotion_check import check_model
 from edgeneuro.controlplane.shadowing import end_shadow, start_shadow
 from edgeneuro.domain.catalogue import base_model, facts_of, find_model, lora_model
 from edgeneuro.domain.classifier import ID_PREFIX
@@ -119,8 +119,8 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
     previous = config.active.id
     if body.expected_active not in (None, previous):
         raise _changed_meanwhile(previous)
-    gate = await require_gate(call.services.db, config, model) if body.gate else None
-    selection = ModelSelection(active=model.id, previous=previous, gate=gate)
+    check = await check_model(call.services.db, config, model) if body.check else None
+    selection = ModelSelection(active=model.id, previous=previous, check=check)
     if body.shadow is not None:
         return await start_shadow(call, config, model, body.shadow, selection)
     settings: dict[str, object] = {"routing_model": model.id}

@@ -1,9 +1,9 @@
 """Promotion and roll-back by rule, both off by default: a shadow that is better is selected by
 itself, and taken back where the labels since then say otherwise.
 
-Whoever looks often enough finds something: so the rules look only when there are `gate_min_labels`
-labelled answers, then at twice as many, and so on, and each look asks for half the level of the one
-before; all looks together err with at most `gate_alpha`."""
+Repeated tests find differences that do not exist. So the rules look only when there are
+`promotion_min_labels` labelled questions, then at twice as many, and so on, and each look uses half
+the level of the one before; all looks together err with at most `promotion_alpha`."""
 
 from edgeneuro.controlplane.audit import audit_row
 from edgeneuro.domain.classifier import RULE
@@ -23,12 +23,12 @@ async def promote_by_rule(services: Services) -> None:
     if shadow is None or not (config.auto_rollback if shadow.after_rule else config.auto_promote):
         return
     state, _ = await compare(
-        services.db, shadow, active=config.active.id, min_labels=config.gate_min_labels
+        services.db, shadow, active=config.active.id, min_labels=config.promotion_min_labels
     )
     look = _look(config, state.labelled)
     if look <= _look(config, shadow.looked_at):
         return
-    better = state.p_better < config.gate_alpha / 2**look
+    better = state.p_better < config.promotion_alpha / 2**look
     model = config.models.get(shadow.model_id)
     if better and model is not None and model.status == "available":
         await _select(services, config, shadow, state)
@@ -45,8 +45,8 @@ async def promote_by_rule(services: Services) -> None:
 
 
 def _look(config: RoutingConfig, labels: int) -> int:
-    """Which one it is: the first from `gate_min_labels` on, the next from twice as many on."""
-    return max(0, (labels // config.gate_min_labels).bit_length())
+    """Which one it is: the first from `promotion_min_labels` on, the next from twice as many on."""
+    return max(0, (labels // config.promotion_min_labels).bit_length())
 
 
 async def _select(

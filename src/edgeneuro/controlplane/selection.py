@@ -1,18 +1,18 @@
-"""What is selected, and what the gate would say to another choice."""
+"""What is selected, and a preview of the promotion check of another choice."""
 
 from edgeneuro.call import Call
-from edgeneuro.controlplane.model_gate import require_gate
 from edgeneuro.controlplane.models import require_available
+from edgeneuro.controlplane.promotion_check import check_model
 from edgeneuro.controlplane.shadowing import shadow_state
-from edgeneuro.domain.model import GateOpinion, SelectionQuery, SelectionState
+from edgeneuro.domain.model import CheckPreview, SelectionQuery, SelectionState
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError
 from edgeneuro.store.audit import list_audit
 
 
 async def show_selection(call: Call, query: SelectionQuery) -> SelectionState:
-    """Read what is selected, how the candidate beside it does so far, and on request what the gate
-    would say to a model."""
+    """Read what is selected, how the candidate beside it does so far, and on request a preview of
+    the promotion check of a model."""
     db = call.services.db
     config = await call.services.routing.fresh()
     return SelectionState(
@@ -20,28 +20,30 @@ async def show_selection(call: Call, query: SelectionQuery) -> SelectionState:
         previous=await _previous(call, config),
         classifier=config.classifier,
         fallbacks=[model.id for model in config.fallbacks],
-        gate_alpha=config.gate_alpha,
-        gate_min_labels=config.gate_min_labels,
+        promotion_alpha=config.promotion_alpha,
+        promotion_margin=config.promotion_margin,
+        promotion_min_labels=config.promotion_min_labels,
         auto_promote=config.auto_promote,
         auto_rollback=config.auto_rollback,
         shadow=await shadow_state(db, config),
-        gate=None if query.candidate is None else await _opinion(call, config, query.candidate),
+        check=None if query.candidate is None else await _preview(call, config, query.candidate),
     )
 
 
-async def _opinion(call: Call, config: RoutingConfig, name: str) -> GateOpinion:
+async def _preview(call: Call, config: RoutingConfig, name: str) -> CheckPreview:
     model = require_available(config, name, param="candidate")
     try:
-        verdict = await require_gate(call.services.db, config, model)
+        result = await check_model(call.services.db, config, model)
     except ConflictError as error:
-        return GateOpinion(model_id=model.id, open=False, message=error.message)
-    if verdict is None:
-        return GateOpinion(model_id=model.id, open=True, message="It is the active model.")
-    return GateOpinion(
+        return CheckPreview(model_id=model.id, passed=False, message=error.message)
+    if result is None:
+        return CheckPreview(model_id=model.id, passed=True, message="It is the active model.")
+    return CheckPreview(
         model_id=model.id,
-        open=True,
-        message=f"It is not worse than the active model on {verdict.n} held-out labels.",
-        verdict=verdict,
+        passed=True,
+        message=f"On {result.n} test questions it is not worse than the active model by more than"
+        f" {100 * result.margin:.1f} points.",
+        result=result,
     )
 
 

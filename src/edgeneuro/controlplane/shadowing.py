@@ -69,7 +69,7 @@ async def shadow_state(db: Database, config: RoutingConfig) -> ShadowState | Non
         db,
         config.shadow,
         active=config.active.id,
-        min_labels=config.gate_min_labels,
+        min_labels=config.promotion_min_labels,
     )
     return state
 

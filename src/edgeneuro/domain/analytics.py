@@ -75,7 +75,8 @@ class Rebuilt(AnalyticsRange):
 
 
 class Accuracy(BaseModel):
-    """Of `labelled` answers `right` were right; `low` to `high` is the 95 % Wilson interval."""
+    """Of `labelled` questions `right` were answered rightly; `low` to `high` is the 95 % Wilson
+    interval."""
 
     labelled: int
     right: int

@@ -30,10 +30,10 @@ class Config(BaseModel):
     `classifier_shadow_share` of the answers are checked by the layer that did not give them. After
     `retrain_after_labels` new labels a training starts by itself; null: never.
 
-    The gate of a selection wants `gate_min_labels` held-out labels, and refuses a model that is
-    worse at the level `gate_alpha`. By `auto_promote` a shadow that is better is selected by
-    itself, by `auto_rollback` that is taken back where it turns out worse; both look at labelled
-    answers."""
+    The promotion check requires `promotion_min_labels` test labels, and that a model is shown, at
+    the level `promotion_alpha`, to be at most `promotion_margin` less accurate. By
+    `auto_promote` a shadow that is better is selected by itself, by `auto_rollback` that is taken
+    back where it turns out worse; both look at labelled questions."""
 
     object: Literal["config"] = "config"
     routing_model: Setting
@@ -51,8 +51,9 @@ class Config(BaseModel):
     classifier_min_labels: Setting
     classifier_shadow_share: Setting
     retrain_after_labels: Setting
-    gate_alpha: Setting
-    gate_min_labels: Setting
+    promotion_alpha: Setting
+    promotion_margin: Setting
+    promotion_min_labels: Setting
     auto_promote: Setting
     auto_rollback: Setting
 
@@ -78,7 +79,8 @@ class ConfigPatch(BaseModel):
     classifier_min_labels: MinLabels | None = None
     classifier_shadow_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     retrain_after_labels: Annotated[int, Field(ge=1, le=1_000_000), INTEGRAL] | None = None
-    gate_alpha: Annotated[float, Field(gt=0, lt=0.5, allow_inf_nan=False)] | None = None
-    gate_min_labels: Annotated[int, Field(ge=1, le=1_000_000), INTEGRAL] | None = None
+    promotion_alpha: Annotated[float, Field(gt=0, lt=0.5, allow_inf_nan=False)] | None = None
+    promotion_margin: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)] | None = None
+    promotion_min_labels: Annotated[int, Field(ge=1, le=1_000_000), INTEGRAL] | None = None
     auto_promote: bool | None = None
     auto_rollback: bool | None = None

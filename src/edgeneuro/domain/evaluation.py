@@ -88,8 +88,10 @@ class ModelProgress(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """`labels` is how many questions there are, `left_out` how many labels of agents that are not
-    enabled were passed over. It holds for the agents, prompt and threshold of its beginning."""
+    """`labels` is how many questions there are, one of each group of near-duplicates: the others
+    are `near_duplicates` (null in older evaluations, which asked all of them). `left_out` counts
+    labels of agents that are not enabled. It holds for the agents, prompt and threshold of its
+    beginning."""
 
     object: Literal["evaluation"] = "evaluation"
     id: str
@@ -103,6 +105,7 @@ class Evaluation(BaseModel):
     split: HeldOut
     labels: int
     left_out: int
+    near_duplicates: int | None
     agents_revision: str
     prompt_version: str
     threshold: float

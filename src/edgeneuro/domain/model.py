@@ -88,53 +88,57 @@ class ModelPatch(BaseModel):
 class ModelSelect(BaseModel):
     """`expected_active` refuses the change when somebody else has changed the active model
     before. A classifier goes in front of the active model; `model_id` null with `type`
-    "classifier" takes it away. With `gate` one is refused that keeps less than the setting
-    `classifier_target` on its held-out labels, or answers over five points less of them than the
-    selected one of its own; a model, where the newest evaluation of it and the active one has fewer
-    than `gate_min_labels` questions, or says that it is worse. With `shadow`, a percentage, the
-    model runs beside the active one for so many of its answers, and is not selected; null with
-    `type` "shadow" ends that."""
+    "classifier" takes it away. With `check` a selection must pass the promotion check; a
+    model passes if the newest evaluation of it and the active one on the test part has at least
+    `promotion_min_labels` questions and shows, at the level `promotion_alpha`, that it is at most
+    `promotion_margin` less accurate. With `shadow`, a percentage, the model runs beside the active
+    one for so many of its answers, and is not selected; null with `type` "shadow" ends that."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model_id: ModelId | None
     type: Literal["classifier", "shadow"] | None = None
     expected_active: ModelId | None = None
-    gate: bool = False
+    check: bool = False
     shadow: Annotated[FiniteFloat, Field(gt=0, le=100)] | None = None
 
 
-class GateVerdict(BaseModel):
-    """What the gate went by: the evaluation, its questions, and the candidate's accuracy less the
-    active model's with its 95 % interval. `p_worse` is McNemar's exact one-sided p: small where the
-    candidate is worse; it is let through from `alpha` on."""
+class PromotionCheck(BaseModel):
+    """What the check of a model is based on: the evaluation, its questions, near-duplicates counted
+    once, and the model's accuracy less the active one's with its 95 % interval. `lower_bound` is
+    the one-sided bound of the difference at the confidence 1 - `alpha` (Tango's score test for
+    paired shares); it passes above -`margin`. `earlier_looks` counts the evaluations on the test
+    part before this one: the more there were, the less it proves."""
 
     evaluation_id: str
     n: int
     difference: float
     low: float
     high: float
-    p_worse: float
+    lower_bound: float
+    margin: float
     alpha: float
+    earlier_looks: int
 
 
-class GateOpinion(BaseModel):
-    """What the gate would say to a selection of `model_id` now, and why. `verdict` is null where it
-    is shut, or has nothing to compare."""
+class CheckPreview(BaseModel):
+    """The result of the promotion check of `model_id` if it were selected now. `result` is null
+    where it does not pass, and for the model that is active."""
 
     model_id: str
-    open: bool
+    passed: bool
     message: str
-    verdict: GateVerdict | None = None
+    result: PromotionCheck | None = None
 
 
 class ModelSelection(BaseModel):
-    """Null stands for no classifier. `shadow` is a model that runs beside the active one."""
+    """Null stands for no classifier. `check` is the promotion check, if one was asked for and there
+    was something to compare. `shadow` is a model that runs beside the active one."""
 
     object: Literal["model.selection"] = "model.selection"
     active: str | None
     previous: str | None
-    gate: GateVerdict | None = None
+    check: PromotionCheck | None = None
     shadow: str | None = None
 
 
@@ -150,7 +154,8 @@ class ShadowSide(BaseModel):
 
 class ShadowState(BaseModel):
     """A candidate beside the active model. Of `compared` answers it gave the same `agree` times and
-    `failed` to answer; `labelled` of them have a label by now. `difference` is the candidate's
+    `failed` to answer. `labelled` counts the questions that have a label by now, near-duplicates as
+    one, by their first answer. `difference` is the candidate's
     accuracy on these less the active one's, with its 95 % interval; `p_better` and `p_worse` are
     McNemar's exact one-sided p. `labels_wanted` is how many labels more the rules wait for."""
 
@@ -174,7 +179,7 @@ class ShadowState(BaseModel):
 
 
 class SelectionQuery(BaseModel):
-    """`candidate` is a model that the gate is asked about; nothing is selected."""
+    """`candidate` previews the promotion check of a model; nothing is selected."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -182,19 +187,21 @@ class SelectionQuery(BaseModel):
 
 
 class SelectionState(BaseModel):
-    """What is selected now, and the candidate that runs beside it; `gate` where it was asked."""
+    """What is selected now, and the candidate that runs beside it; `check` previews the
+    promotion check of `candidate`."""
 
     object: Literal["model.selection_state"] = "model.selection_state"
     active: str
     previous: str | None
     classifier: str | None
     fallbacks: list[str]
-    gate_alpha: float
-    gate_min_labels: int
+    promotion_alpha: float
+    promotion_margin: float
+    promotion_min_labels: int
     auto_promote: bool
     auto_rollback: bool
     shadow: ShadowState | None
-    gate: GateOpinion | None = None
+    check: CheckPreview | None = None
 
 
 class ModelRefresh(BaseModel):

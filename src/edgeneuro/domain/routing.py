@@ -53,8 +53,9 @@ class StoredConfig(BaseModel):
     classifier_min_labels: Annotated[int, Field(ge=1, le=10_000)] = 5
     classifier_shadow_share: Annotated[float, Field(ge=0, le=1)] = 0.02
     retrain_after_labels: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    gate_alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    gate_min_labels: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    promotion_alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    promotion_margin: Annotated[float, Field(gt=0, le=0.5)] = 0.02
+    promotion_min_labels: Annotated[int, Field(ge=1, le=1_000_000)] = 100
     auto_promote: bool = False
     auto_rollback: bool = False
     shadow: Shadow | None = None
@@ -89,8 +90,9 @@ class RoutingConfig:
     classifier_min_labels: int
     classifier_shadow_share: float
     retrain_after_labels: int | None
-    gate_alpha: float
-    gate_min_labels: int
+    promotion_alpha: float
+    promotion_margin: float
+    promotion_min_labels: int
     auto_promote: bool
     auto_rollback: bool
     shadow: Shadow | None
@@ -180,8 +182,9 @@ def build_routing_config(
         classifier_min_labels=stored.classifier_min_labels,
         classifier_shadow_share=stored.classifier_shadow_share,
         retrain_after_labels=stored.retrain_after_labels,
-        gate_alpha=stored.gate_alpha,
-        gate_min_labels=stored.gate_min_labels,
+        promotion_alpha=stored.promotion_alpha,
+        promotion_margin=stored.promotion_margin,
+        promotion_min_labels=stored.promotion_min_labels,
         auto_promote=stored.auto_promote,
         auto_rollback=stored.auto_rollback,
         shadow=stored.shadow,

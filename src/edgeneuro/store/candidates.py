@@ -59,12 +59,14 @@ def delete_candidates_before(moment_ms: int) -> Statement:
 async def compare(
     db: Database, shadow: Shadow, *, active: str, min_labels: int
 ) -> tuple[ShadowState, PairResult]:
-    """The candidate beside the active model so far; of the pair the active one is the first."""
+    """The candidate beside the active model so far; of the pair the active one is the first. Each
+    labelled question is one pair, by its first answer: a question that is asked often, or in
+    several spellings, must not decide a promotion alone."""
     [[row]] = await db.batch([_comparison(shadow)])
     pair = compared(
         active,
         shadow.model_id,
-        n=row["labelled"],
+        n=row["labelled"] or 0,
         only_first=row["only_active"] or 0,
         only_second=row["only_candidate"] or 0,
     )
@@ -94,22 +96,24 @@ async def compare(
 def _comparison(shadow: Shadow) -> Statement:
     return statement(
         # The time of a chat's row is that of its answer too.
-        "WITH pairs AS (SELECT candidate.*,"
+        "WITH answers AS (SELECT candidate.*,"
         " CASE WHEN logs.kind = 'route' THEN logs.upstream_ms END AS active_ms,"
-        " label.query_hash IS NOT NULL AS labelled,"
+        " label.near_hash,"
         f" {_ACTIVE_RIGHT} AS active_right, {_CANDIDATE_RIGHT} AS candidate_right"
         " FROM candidate_answers AS candidate JOIN logs ON logs.id = candidate.log_id"
         " LEFT JOIN current_labels AS label ON label.query_hash = logs.query_hash"
-        " WHERE candidate.model_id = ?1 AND candidate.created_at >= ?2)"
-        " SELECT count(*) AS compared, sum(agrees) AS agree, sum(failed) AS failed,"
+        " WHERE candidate.model_id = ?1 AND candidate.created_at >= ?2),"
+        # With min() SQLite takes the other columns from the row of the minimum.
+        " pairs AS (SELECT min(log_id), active_right, candidate_right FROM answers"
+        " WHERE near_hash IS NOT NULL GROUP BY near_hash),"
+        " sums AS (SELECT count(*) AS labelled, sum(active_right AND candidate_right) AS both,"
+        " sum(active_right AND NOT candidate_right) AS only_active,"
+        " sum(candidate_right AND NOT active_right) AS only_candidate FROM pairs)"
+        " SELECT sums.*, count(*) AS compared, sum(agrees) AS agree, sum(failed) AS failed,"
         " sum(cost_usd) AS cost_usd, coalesce(sum(cost_usd IS NULL), 0) AS unpriced,"
-        " coalesce(sum(labelled), 0) AS labelled,"
-        " sum(labelled AND active_right AND candidate_right) AS both,"
-        " sum(labelled AND active_right AND NOT candidate_right) AS only_active,"
-        " sum(labelled AND candidate_right AND NOT active_right) AS only_candidate,"
         " json_group_array(active_ms) FILTER (WHERE active_ms IS NOT NULL) AS active_ms,"
         " json_group_array(ms) AS candidate_ms"
-        " FROM pairs",
+        " FROM answers, sums",
         shadow.model_id,
         shadow.since_ms,
     )

@@ -19,9 +19,10 @@ from edgeneuro.store.times import rfc3339
 MOST_TRIES = 3  # of one question by one model
 COLUMNS = (
     "id, state, created_at, created_by, started_at, finished_at, tries, model_ids, split, labels,"
-    " left_out, agents_revision, prompt_version, threshold, error, results"
+    " left_out, near_duplicates, agents_revision, prompt_version, threshold, error, results"
 )
 UNDER_WAY = "state IN ('queued', 'running')"
+_ON_TEST_PART = "state = 'succeeded' AND split IN ('test', 'held_out')"
 _SPLITS: dict[HeldOut, list[str]] = {
     "validation": ["validation"],
     "test": ["test"],
@@ -42,15 +43,19 @@ def insert_evaluation(
     prompt_version: str,
     threshold: float,
 ) -> list[Statement]:
-    """With the labels in force, by query hash, which no one has chosen; only while no other one is
-    under way: no row comes back from the last statement where one is."""
+    """With the labels in force, by query hash, which no one has chosen, and one question of each
+    group of near-duplicates; only while no other one is under way: no row comes back from the last
+    statement where one is."""
     splits, offered = json.dumps(_SPLITS[split]), json.dumps(agents)
     begun = statement(
         "INSERT INTO evaluations (id, state, created_at, created_by, model_ids, split, labels,"
-        " left_out, agents_revision, prompt_version, threshold)"
+        " left_out, near_duplicates, agents_revision, prompt_version, threshold)"
         " SELECT ?1, 'queued', ?2, ?3, ?4, ?5, 0, (SELECT count(*) FROM current_labels"
         " WHERE split IN (SELECT value FROM json_each(?6)) AND agent_id IS NOT NULL"
-        " AND agent_id NOT IN (SELECT value FROM json_each(?7))), ?8, ?9, ?10"
+        " AND agent_id NOT IN (SELECT value FROM json_each(?7))),"
+        " (SELECT count(*) - count(DISTINCT near_hash) FROM current_labels"
+        " WHERE split IN (SELECT value FROM json_each(?6)) AND (agent_id IS NULL"
+        " OR agent_id IN (SELECT value FROM json_each(?7)))), ?8, ?9, ?10"
         f" WHERE NOT EXISTS (SELECT 1 FROM evaluations WHERE {UNDER_WAY})",
         evaluation_id,
         created_ms,
@@ -65,10 +70,11 @@ def insert_evaluation(
     )
     items = statement(
         "INSERT INTO evaluation_items (evaluation_id, query_hash, query, agent_id)"
-        " SELECT evaluations.id, query_hash, query, agent_id FROM evaluations, current_labels"
+        # With min() SQLite takes the other columns from the row of the minimum.
+        " SELECT evaluations.id, min(query_hash), query, agent_id FROM evaluations, current_labels"
         " WHERE evaluations.id = ?1 AND current_labels.split IN (SELECT value FROM json_each(?2))"
         " AND (agent_id IS NULL OR agent_id IN (SELECT value FROM json_each(?3)))"
-        " ORDER BY query_hash LIMIT ?4",
+        " GROUP BY near_hash ORDER BY min(query_hash) LIMIT ?4",
         evaluation_id,
         splits,
         offered,
@@ -126,22 +132,42 @@ async def list_evaluations(
     return [evaluation_from_row(row) for row in rows]
 
 
-async def newest_with(
-    db: Database, model_ids: Sequence[str], *, agents_revision: str, prompt_version: str
+async def newest_on_test_part(
+    db: Database,
+    model_ids: Sequence[str],
+    *,
+    agents_revision: str,
+    prompt_version: str,
+    threshold: float,
 ) -> Evaluation | None:
-    """The newest that has succeeded with all of these models, for these agents and this prompt."""
+    """The newest on the test part that has succeeded with all of these models, for these agents,
+    this prompt and this threshold, and that counts near-duplicates once."""
     rows = await db.run(
         statement(
-            f"SELECT {COLUMNS} FROM evaluations WHERE state = 'succeeded'"
-            " AND agents_revision = ?2 AND prompt_version = ?3"
+            f"SELECT {COLUMNS} FROM evaluations WHERE {_ON_TEST_PART} AND split = 'test'"
+            " AND agents_revision = ?2 AND prompt_version = ?3 AND threshold = ?4"
+            " AND near_duplicates IS NOT NULL"
             " AND NOT EXISTS (SELECT 1 FROM json_each(?1) AS wanted WHERE wanted.value NOT IN"
             " (SELECT value FROM json_each(model_ids))) ORDER BY id DESC LIMIT 1",
             json.dumps(model_ids),
             agents_revision,
             prompt_version,
+            threshold,
         )
     )
     return evaluation_from_row(rows[0]) if rows else None
+
+
+async def count_test_evaluations(db: Database, *, before: str | None = None) -> int:
+    """How many have shown results on the test part, older than the evaluation `before`."""
+    rows = await db.run(
+        statement(
+            f"SELECT count(*) AS looks FROM evaluations WHERE {_ON_TEST_PART}"
+            " AND (?1 IS NULL OR id < ?1)",
+            before,
+        )
+    )
+    return int(rows[0]["looks"])
 
 
 def cancel(evaluation_id: str, *, now_ms: int) -> Statement:
