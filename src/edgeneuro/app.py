@@ -1,6 +1,7 @@
 """The application: a request in, a response out, in the order in which things are checked."""
 
 import re
+from dataclasses import replace
 from functools import partial
 
 from pydantic import BaseModel
@@ -10,19 +11,19 @@ from edgeneuro.domain.trace import continue_trace
 from edgeneuro.errors import DatabaseError, EdgeNeuroError, RateLimitedError
 from edgeneuro.idempotency import once
 from edgeneuro.request_log import RequestLog
-from edgeneuro.routes import ROUTES
+from edgeneuro.routes import ABSENT_PATHS, ROUTES
 from edgeneuro.services import Services
 from edgeneuro.web.auth import ANONYMOUS, Access, Credential, authorize
 from edgeneuro.web.cors import cors_headers, preflight_response
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Reply, Response, error_response, json_response
-from edgeneuro.web.routing import Found, Route, RouteTable
+from edgeneuro.web.routing import Found, Route, RouteTable, canonical_path
 from edgeneuro.web.streams import Watched, started
 from edgeneuro.web.upload import Upload
 
 _RATE_LIMIT_PERIOD_SECONDS = 60  # that of RATE_LIMITER in wrangler.toml
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_TABLE = RouteTable(ROUTES)
+_TABLE = RouteTable(ROUTES, absent=ABSENT_PATHS)
 
 
 class App:
@@ -32,6 +33,7 @@ class App:
     async def handle(self, request: Request, background: Background) -> Response:
         """Never raises: what goes wrong becomes an answer in the one error shape."""
         services = self._services
+        request = replace(request, path=canonical_path(request.path))
         trace = continue_trace(request.header("traceparent"), services.new_hex)
         log = RequestLog(services, request.method, self._request_id(request), trace, background)
         headers: dict[str, str] = {}
@@ -71,7 +73,8 @@ class App:
         headers: dict[str, str],
     ) -> Response:
         if request.method == "OPTIONS":
-            return preflight_response(_TABLE.methods_of(request.path))
+            origins = self._services.settings.allowed_origins
+            return preflight_response(request, _TABLE.methods_of(request.path), origins)
         found = _TABLE.find(request.method, request.path)
         log.route = found.route
         credential = await self._authenticate(found.route, request)

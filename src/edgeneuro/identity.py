@@ -17,10 +17,10 @@ from edgeneuro.store.users import find_user
 from edgeneuro.web.auth import (
     ADMIN_TOKEN,
     Credential,
-    bearer_key,
     hash_key,
     same_key,
     scopes,
+    sent_key,
     unauthenticated,
 )
 from edgeneuro.web.cloudflare_access import CloudflareAccess
@@ -99,14 +99,14 @@ class Identity:
         self._users: Kept[User] = Kept(revision, lambda email: find_user(db, email))
 
     async def authenticate(self, request: Request) -> Credential:
-        """Raises UnauthenticatedError for everybody who is not known. An Authorization header wins
-        over the token of Cloudflare Access."""
-        authorization = request.header("authorization")
+        """Raises UnauthenticatedError for everybody who is not known. A key and an Authorization
+        header win over the token of Cloudflare Access."""
+        key = sent_key(request.header)
         token = request.header("cf-access-jwt-assertion")
-        if authorization is None and token is not None and self._access is not None:
+        has_key = key is not None or request.header("authorization") is not None
+        if not has_key and token is not None and self._access is not None:
             self._require_same_site(request)
             return await self._user(await self._access.email(token))
-        key = bearer_key(authorization)
         admin_token = self._settings.admin_token
         if key is not None and admin_token and same_key(key, admin_token):
             return ADMIN_TOKEN

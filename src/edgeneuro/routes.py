@@ -129,3 +129,15 @@ ROUTES = (
     Route("GET",    "/metrics",                   metrics.show_metrics,  ADMIN),
 )
 # fmt: on
+
+# Paths that clients of other APIs call, and what to call instead.
+ABSENT_PATHS = {
+    "/v1/responses": "There is no Responses API here. Send the conversation to POST"
+    " /v1/chat/completions as `messages`.",
+    "/v1/completions": "There is no API for plain completions here. Send the prompt to POST"
+    " /v1/chat/completions as a message of the role 'user'.",
+    "/v1/messages": "Anthropic's Messages API is not offered here. Send the conversation to POST"
+    " /v1/chat/completions, which takes OpenAI's `messages`.",
+    "/v1/embeddings": "There are no embeddings here. EdgeNeuro routes queries (POST /v1/route) and"
+    " answers chats (POST /v1/chat/completions); ask your model vendor for embeddings.",
+}

@@ -135,9 +135,84 @@ async def test_a_wrong_method(product: Product, method: str, path: str, allow: s
     assert answered.headers["allow"] == allow
 
 
-@pytest.mark.parametrize("path", ["/v1", "/v1/route/", "/nothing", "/v1/agents/a/b", "/%00"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/v1", "/nothing", "/v1/agents/a/b", "/%00", "/"])
 async def test_an_unknown_path(product: Product, path: str) -> None:
     assert_error(await product.call("GET", path), 404, "unknown_path")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/route/", "//v1/route", "/v1//route//", "/v1/v1/route", "/v1/v1/v1/route/"]
+)
+async def test_a_path_that_was_joined_badly_is_the_route(product: Product, path: str) -> None:
+    product.gateway.enqueue(says("hr"))
+    answered = await product.call("POST", path, {"query": "Leave?"})
+    assert answered.status == 200, answered.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/models/@cf/meta/llama-3.2-1b-instruct/", "/v1//models/@cf/meta//llama-3.2-1b-instruct"],
+)
+async def test_a_model_in_such_a_path_is_found(product: Product, path: str) -> None:
+    answered = await product.call("GET", path)
+    assert answered.json()["id"] == "@cf/meta/llama-3.2-1b-instruct"
+
+
+async def test_a_repeated_post_is_the_same_request_whatever_the_slashes(product: Product) -> None:
+    agent = {"id": "legal", "name": "Legal", "description": "Contracts."}
+    once = {"idempotency-key": "k1"}
+    assert (await product.call("POST", "/v1/agents", agent, headers=once)).status == 201
+    again = await product.call("POST", "/v1//agents/", agent, headers=once)
+    assert (again.status, again.headers["idempotent-replayed"]) == (201, "true")
+
+
+@pytest.mark.parametrize(
+    ("path", "nearest"),
+    [
+        ("/chat/completions", "/v1/chat/completions"),
+        ("/v1/chat/completion", "/v1/chat/completions"),
+        ("/v1/agent", "/v1/agents"),
+        ("/v1/Route", "/v1/route"),
+        ("/health", "/healthz"),
+    ],
+)
+async def test_an_unknown_path_names_the_nearest_one(
+    product: Product, path: str, nearest: str
+) -> None:
+    answered = await product.call("POST", path, {}, key=None)
+    assert_error(answered, 404, "unknown_path")
+    assert f" {nearest}. " in answered.json()["error"]["message"]
+
+
+async def test_a_long_unknown_path_is_not_compared(product: Product) -> None:
+    answered = await product.call("POST", "/v1/agent" + "s" * 1_000, {}, key=None)
+    assert "nearest" not in answered.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/completions", "/v1/embeddings"])
+async def test_an_api_that_is_not_offered_names_the_one_that_is(
+    product: Product, path: str
+) -> None:
+    answered = await product.call("POST", path, {"model": "auto", "input": "Hi"})
+    assert_error(answered, 404, "unknown_path")
+    assert "POST /v1/chat/completions" in answered.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("header", ["api-key", "x-api-key", "X-Api-Key"])
+async def test_a_key_is_taken_from_the_headers_of_other_vendors_clients(
+    product: Product, header: str
+) -> None:
+    answered = await product.call("GET", "/v1/agents", key=None, headers={header: ADMIN_TOKEN})
+    assert answered.status == 200
+    for refused in ("", " ", "wrong", f"Bearer {ADMIN_TOKEN}"):
+        answered = await product.call("GET", "/v1/agents", key=None, headers={header: refused})
+        assert_error(answered, 401, "invalid_api_key")
+
+
+async def test_a_bearer_token_wins_over_the_other_headers(product: Product) -> None:
+    both = {"api-key": ADMIN_TOKEN, "x-api-key": ADMIN_TOKEN}
+    answered = await product.call("GET", "/v1/agents", key="wrong", headers=both)
+    assert_error(answered, 401, "invalid_api_key")
 
 
 @pytest.mark.parametrize(
@@ -211,8 +286,30 @@ async def test_cross_origin_only_where_it_is_allowed(
     assert answered.status == 204
     assert answered.headers["access-control-allow-origin"] == "https://app.example"
     assert answered.headers["access-control-allow-methods"] == "GET, POST"
-    other = await product.call("GET", "/healthz", headers={"origin": "https://evil.example"})
-    assert "access-control-allow-origin" not in other.headers
+    evil = {"origin": "https://evil.example", "access-control-request-headers": "x-stainless-os"}
+    for method, path in (("GET", "/healthz"), ("OPTIONS", "/v1/agents")):
+        other = await product.call(method, path, headers=evil)
+        assert not [name for name in other.headers if name.startswith("access-control-")]
+
+
+@pytest.mark.parametrize(
+    ("requested", "allowed"),
+    [
+        ("authorization,x-stainless-os, x-stainless-lang", None),
+        ("x-anything-else", None),
+        ("x y", "authorization, api-key"),
+        ("a: b\r\nx: y", "authorization, api-key"),
+        ("x" * 3_000, "authorization, api-key"),
+        ("", "authorization, api-key"),
+    ],
+)
+async def test_an_allowed_origin_may_send_the_headers_that_it_asks_for(
+    database: SqliteDatabase, settings: Settings, requested: str, allowed: str | None
+) -> None:
+    product = Product(database, replace(settings, allowed_origins=("https://app.example",)))
+    headers = {"origin": "https://app.example", "access-control-request-headers": requested}
+    answered = await product.call("OPTIONS", "/v1/chat/completions", key=None, headers=headers)
+    assert answered.headers["access-control-allow-headers"].startswith(allowed or requested)
 
 
 def test_every_error_has_a_status_a_type_and_a_code() -> None:

@@ -149,6 +149,19 @@ def test_an_answer_is_parsed_into_a_model_of_the_callers(talk: openai.OpenAI) ->
     assert isinstance(answer.choices[0].message.parsed, Said)
 
 
+def test_azures_client_and_a_base_url_that_is_joined_twice(product: Product) -> None:
+    """The key goes in the header api-key, and the path begins with //v1/v1."""
+    with openai.AzureOpenAI(
+        base_url=f"{product.base_url}//v1/v1/", api_key=product.admin_token, api_version="1"
+    ) as client:
+        answer = client.chat.completions.create(model="auto", messages=question())
+    assert answer.choices[0].message.content
+    with pytest.raises(openai.NotFoundError, match="POST /v1/chat/completions"):
+        client.with_options(base_url=f"{product.base_url}/v1").embeddings.create(
+            model="auto", input="Hi"
+        )
+
+
 def test_models_are_listed_and_retrieved(talk: openai.OpenAI) -> None:
     models = {model.id for model in talk.models.list()}
     assert {ACTIVE, FALLBACK} <= models

@@ -2,12 +2,14 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from edgeneuro.domain.limits import KeyLimits
 from edgeneuro.errors import PermissionDeniedError, UnauthenticatedError
+
+KEY_HEADERS = ("api-key", "x-api-key")
 
 
 class Access(StrEnum):
@@ -53,6 +55,15 @@ def authorize(credential: Credential, access: Access) -> None:
             f"This call needs the scope {access.value!r}, which the key or the user's role does not"
             " include. Use one that does."
         )
+
+
+def sent_key(header: Callable[[str], str | None]) -> str | None:
+    """The key that a request carries: as a bearer token, or in one of the headers in which Azure's
+    and Anthropic's clients send it."""
+    key = bearer_key(header("authorization"))
+    for name in KEY_HEADERS:
+        key = key or (header(name) or "").strip() or None
+    return key
 
 
 def bearer_key(authorization: str | None) -> str | None:

@@ -1,5 +1,6 @@
 """Cross-origin requests: only the origins that ALLOWED_ORIGINS lists may call from a browser."""
 
+import re
 from collections.abc import Collection
 
 from edgeneuro.web.request import Request
@@ -15,7 +16,14 @@ _EXPOSED = (
     " x-edgeneuro-model, server-timing, retry-after, x-should-retry, idempotent-replayed,"
     f" traceparent, {_RATE_LIMIT}"
 )
-_ALLOWED = "authorization, content-type, idempotency-key, traceparent, x-request-id"
+_ALLOWED = (
+    "authorization, api-key, x-api-key, content-type, idempotency-key, traceparent, x-request-id"
+)
+# A list of header names, as browsers send it: OpenAI's client alone adds ten x-stainless-… headers.
+_HEADER_NAMES = re.compile(
+    r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*"
+)
+_MAX_HEADER_NAMES_LENGTH = 2_000
 
 
 def cors_headers(request: Request, allowed_origins: Collection[str]) -> dict[str, str]:
@@ -25,18 +33,31 @@ def cors_headers(request: Request, allowed_origins: Collection[str]) -> dict[str
         return {}
     headers = {"vary": "origin"}
     origin = request.header("origin")
-    if origin is not None and (origin in allowed_origins or "*" in allowed_origins):
+    if origin is not None and _is_allowed(origin, allowed_origins):
         headers["access-control-allow-origin"] = origin
         headers["access-control-expose-headers"] = _EXPOSED
     return headers
 
 
-def preflight_response(methods: str) -> Response:
+def preflight_response(
+    request: Request, methods: str, allowed_origins: Collection[str]
+) -> Response:
+    """An allowed origin may send every header that its browser asks for: a key decides what the
+    request may do, not its headers. Other origins are told nothing."""
+    origin = request.header("origin")
+    if origin is None or not _is_allowed(origin, allowed_origins):
+        return Response(204)
+    requested = request.header("access-control-request-headers") or ""
+    is_list = len(requested) <= _MAX_HEADER_NAMES_LENGTH and _HEADER_NAMES.fullmatch(requested)
     return Response(
         204,
         headers={
             "access-control-allow-methods": methods,
-            "access-control-allow-headers": _ALLOWED,
+            "access-control-allow-headers": requested if is_list else _ALLOWED,
             "access-control-max-age": "86400",
         },
     )
+
+
+def _is_allowed(origin: str, allowed_origins: Collection[str]) -> bool:
+    return origin in allowed_origins or "*" in allowed_origins

@@ -1,8 +1,9 @@
 """HTTP routes: a row of the table, and the look-up of a path in it."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
 from typing import Any
 from urllib.parse import unquote
@@ -10,6 +11,10 @@ from urllib.parse import unquote
 from edgeneuro.errors import MethodNotAllowedError, NotFoundError
 from edgeneuro.web.auth import Access
 from edgeneuro.web.handler import Handler
+
+_REPEATED_SLASHES = re.compile(r"/{2,}")
+_REPEATED_PREFIX = re.compile(r"^(?:/v1)+(?=/v1(?:/|$))")
+_LONGEST_COMPARED = 80  # comparing costs more than any look-up, and needs no key
 
 
 class Idempotency(Enum):
@@ -48,10 +53,12 @@ class Found:
 
 
 class RouteTable:
-    """Paths without parameters are found by a dictionary, the others by their patterns in order."""
+    """Paths without parameters are found by a dictionary, the others by their patterns in order.
+    `absent` has a sentence for each path that clients expect and that does not exist."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    def __init__(self, routes: Sequence[Route], *, absent: Mapping[str, str] | None = None) -> None:
         self.all: list[Found] = []
+        self._absent = absent or {}
         self._literal: dict[str, dict[str, Found]] = {}
         self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Found]]] = {}
         for route in routes:
@@ -86,10 +93,23 @@ class RouteTable:
             match = pattern.fullmatch(path)
             if match is not None:
                 return methods, {name: unquote(value) for name, value in match.groupdict().items()}
-        raise NotFoundError(
-            "There is nothing at this path. GET /openapi.json lists what there is.",
-            code="unknown_path",
-        )
+        raise NotFoundError(self._explain_absence(path), code="unknown_path")
+
+    def _explain_absence(self, path: str) -> str:
+        if path in self._absent:
+            return self._absent[path]
+        paths = [] if len(path) > _LONGEST_COMPARED else [*self._literal, *self._patterns]
+        nearest = get_close_matches(path.lower(), paths, n=1, cutoff=0.6)
+        hint = f" The nearest path is {nearest[0].replace(':path}', '}')}." if nearest else ""
+        return f"There is nothing at this path.{hint} GET /openapi.json lists all paths."
+
+
+def canonical_path(path: str) -> str:
+    """The path without the differences that clients add by joining a base URL and a path: doubled
+    and trailing slashes, and the prefix /v1 twice. A model's id that holds such slashes is sent
+    percent-encoded."""
+    path = _REPEATED_SLASHES.sub("/", path)
+    return _REPEATED_PREFIX.sub("", path).rstrip("/") or "/"
 
 
 def _regex(template: str) -> str:
