@@ -95,7 +95,7 @@ async def test_another_isolate_finds_it_in_d1(product: Product) -> None:
         {"presence_penalty": 1},
         {"tools": [TOOL]},
         {"response_format": {"type": "json_object"}},
-        {"reasoning_effort": "low"},
+        {"top_k": 5},
         {"model": GRANITE},
         {"model": "agent:it_support"},
     ],

@@ -162,6 +162,30 @@ def test_azures_client_and_a_base_url_that_is_joined_twice(product: Product) -> 
         )
 
 
+def test_fields_of_other_clients_and_functions_are_taken(
+    talk: openai.OpenAI, desk: httpx.Client
+) -> None:
+    history: Any = [
+        {**question("get_ticket 7: what does it say?")[0], "id": "msg_1", "opts": {}},
+        {"role": "assistant", "content": None},
+        {"role": "user", "content": [{"type": "text", "text": "Go on", "cache_control": {}}]},
+    ]
+    upstream_calls(desk)
+    answer = talk.chat.completions.create(
+        model="agent:hr",
+        messages=history,
+        functions=[TOOL["function"]],  # type: ignore[typeddict-item]
+        extra_body={"num_ctx": 4_096, "thinking": {"type": "enabled"}, "user": ""},
+    )
+    [choice] = answer.choices
+    assert choice.finish_reason == "function_call"
+    assert choice.message.function_call is not None
+    assert choice.message.function_call.name == "get_ticket"
+    [upstream] = upstream_calls(desk)
+    assert not {"num_ctx", "thinking", "functions"} & set(upstream["inputs"])
+    assert "opts" not in upstream["inputs"]["messages"][0]
+
+
 def test_models_are_listed_and_retrieved(talk: openai.OpenAI) -> None:
     models = {model.id for model in talk.models.list()}
     assert {ACTIVE, FALLBACK} <= models

@@ -4,16 +4,28 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
+    ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
     Tag,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from edgeneuro.domain.agent import AgentId, ModelId
-from edgeneuro.domain.chat_message import FunctionName, Message, Strict, Tool, texts_of
+from edgeneuro.domain.chat_message import (
+    FunctionName,
+    Lenient,
+    Message,
+    Tool,
+    ToolFunction,
+    sent_messages,
+    sent_value,
+    texts_of,
+)
 from edgeneuro.domain.decision import Label, MetadataKey, MetadataValue
 from edgeneuro.domain.numbers import INTEGRAL
 from edgeneuro.domain.text import without_nul
@@ -32,27 +44,27 @@ StopText = Annotated[
 ]
 
 
-class StreamOptions(Strict):
+class StreamOptions(Lenient):
     include_usage: bool | None = None
 
 
-class NamedFunction(Strict):
+class NamedFunction(Lenient):
     name: FunctionName
 
 
-class NamedTool(Strict):
+class NamedTool(Lenient):
     type: Literal["function"]
     function: NamedFunction
 
 
-class JsonSchemaFormat(Strict):
+class JsonSchemaFormat(Lenient):
     name: FunctionName
     description: str | None = None
     schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
     strict: bool | None = None
 
 
-class ResponseFormat(Strict):
+class ResponseFormat(Lenient):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: Annotated[JsonSchemaFormat | None, Field(validate_default=True)] = None
 
@@ -66,10 +78,12 @@ class ResponseFormat(Strict):
         return schema
 
 
-class ChatOptions(Strict):
-    """What OpenAI's API has no field for. `candidates`, `session`, `fallback` and `explain` are as
-    in POST /v1/route; `cache` true keeps the answer and gives a kept one, false does neither, and
-    null does so where `temperature` is 0."""
+class ChatOptions(BaseModel):
+    """What OpenAI's API has no field for; of our own words an unknown one is refused. `candidates`,
+    `session`, `fallback` and `explain` are as in POST /v1/route; `cache` true keeps the answer and
+    gives a kept one, false does neither, and null does so where `temperature` is 0."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     candidates: Annotated[list[AgentId], Field(min_length=1, max_length=250)] | None = None
     session: Label | None = None
@@ -83,7 +97,7 @@ def _one_or_list(value: Any) -> str:
 
 
 def _word_or_tool(value: Any) -> str:
-    return "(word)" if isinstance(value, str) else "(tool)"
+    return "(word)" if isinstance(value, str) else "(named)"
 
 
 Stop = Annotated[
@@ -93,15 +107,22 @@ Stop = Annotated[
 ]
 ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("(word)")]
-    | Annotated[NamedTool, Tag("(tool)")],
+    | Annotated[NamedTool, Tag("(named)")],
     Discriminator(_word_or_tool),
 ]
+FunctionChoice = Annotated[
+    Annotated[Literal["none", "auto"], Tag("(word)")] | Annotated[NamedFunction, Tag("(named)")],
+    Discriminator(_word_or_tool),
+]
+# Where an empty text says what leaving the field out says.
+_EMPTY_IS_NOTHING = ("stop", "user", "reasoning_effort", "verbosity")
 
 
-class ChatRequest(Strict):
+class ChatRequest(Lenient):
     """`model` is "auto" (the router chooses the agent), "agent:ID", or a model's id or alias.
-    `store`, `service_tier`, `safety_identifier` and `prompt_cache_key` are taken and have no
-    effect."""
+    `functions` and `function_call` are what older clients call tools; the answer then calls a
+    function in their words. Fields that are not listed here are taken too; upstreams that take
+    fields of their own get them."""
 
     model: ModelId
     messages: Annotated[list[Message], Field(min_length=1, max_length=_MOST_MESSAGES)]
@@ -109,6 +130,8 @@ class ChatRequest(Strict):
     stream_options: StreamOptions | None = None
     tools: Annotated[list[Tool], Field(max_length=_MOST_TOOLS)] | None = None
     tool_choice: ToolChoice | None = None
+    functions: Annotated[list[ToolFunction], Field(max_length=_MOST_TOOLS)] | None = None
+    function_call: FunctionChoice | None = None
     parallel_tool_calls: bool | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
@@ -127,11 +150,17 @@ class ChatRequest(Strict):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, INTEGRAL] | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
-    store: bool | None = None
-    service_tier: Word | None = None
-    safety_identifier: Label | None = None
-    prompt_cache_key: Label | None = None
     edgeneuro: ChatOptions = Field(default_factory=ChatOptions)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_texts(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        read = {name: v for name, v in given.items() if v != "" or name not in _EMPTY_IS_NOTHING}
+        if isinstance(read.get("stop"), list):
+            read["stop"] = [text for text in read["stop"] if text != ""] or None
+        return read
 
     @field_validator("tool_choice")
     @classmethod
@@ -143,6 +172,16 @@ class ChatRequest(Strict):
             raise ValueError("'required' needs `tools`; add them or leave it out")
         if isinstance(choice, NamedTool) and choice.function.name not in names:
             raise ValueError(f"`tools` has no function {choice.function.name!r}; add it")
+        return choice
+
+    @field_validator("function_call")
+    @classmethod
+    def _of_the_functions(
+        cls, choice: NamedFunction | str | None, info: ValidationInfo
+    ) -> NamedFunction | str | None:
+        names = {function.name for function in info.data.get("functions") or ()}
+        if isinstance(choice, NamedFunction) and choice.name not in names:
+            raise ValueError(f"`functions` has no function {choice.name!r}; add it")
         return choice
 
     @field_validator("n")
@@ -167,25 +206,44 @@ class ChatRequest(Strict):
         text = "\n".join(texts_of(said[-1])) if said else ""
         return text.strip()[:_ROUTED_CHARACTERS].rstrip()
 
-    def parameters(self) -> dict[str, Any]:
-        """All that bears on an answer beside the messages, in OpenAI's words."""
-        given = self.model_dump(
-            include=_PARAMETERS, exclude_none=True, exclude_unset=True, by_alias=True
-        )
+    @property
+    def calls_functions(self) -> bool:
+        """Whether the client knows functions, and no tools yet."""
+        return bool(self.functions) and not self.tools
+
+    def sent_messages(self, *, extras: bool) -> list[dict[str, Any]]:
+        return sent_messages(self.messages, extras=extras)
+
+    def parameters(self, *, extras: bool) -> dict[str, Any]:
+        """All that bears on an answer beside the messages, in OpenAI's words; with `extras` as
+        they came, with the fields inside that are not known here."""
+        values = {name: sent_value(getattr(self, name), extras=extras) for name in _PARAMETERS}
+        given = {name: value for name, value in values.items() if value is not None}
         if self.max_completion_tokens is not None:
             given["max_tokens"] = self.max_completion_tokens
-        if self.tools:
-            given["tools"] = [tool.sent() for tool in self.tools]
-            if isinstance(self.tool_choice, NamedTool):
-                given["tool_choice"] = self.tool_choice.model_dump()
-            elif self.tool_choice is not None:
-                given["tool_choice"] = self.tool_choice
-            if self.parallel_tool_calls is not None:
-                given["parallel_tool_calls"] = self.parallel_tool_calls
-        return given
+        return given | self._tool_parameters(extras=extras)
+
+    def extra_parameters(self) -> dict[str, Any]:
+        """The fields that are not known here, but for those that are for the operator to choose."""
+        return {name: value for name, value in self.extras().items() if name not in _NEVER_SENT}
+
+    def _tool_parameters(self, *, extras: bool) -> dict[str, Any]:
+        if self.calls_functions:
+            functions = sent_value(self.functions, extras=extras)
+            choice = sent_value(self.function_call, extras=extras)
+            values = {
+                "tools": [{"type": "function", "function": each} for each in functions],
+                "tool_choice": choice
+                if choice is None or isinstance(choice, str)
+                else {"type": "function", "function": choice},
+            }
+        else:
+            names = ("tools", "tool_choice", "parallel_tool_calls") if self.tools else ()
+            values = {name: sent_value(getattr(self, name), extras=extras) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
 
-_PARAMETERS = {
+_PARAMETERS = (
     "temperature",
     "top_p",
     "max_tokens",
@@ -196,4 +254,39 @@ _PARAMETERS = {
     "response_format",
     "reasoning_effort",
     "verbosity",
-}
+)
+# What gateways and routers of other makers take for the choice of another model, address, key or
+# bill, and what stores texts elsewhere: that is the operator's to choose, not the caller's.
+_NEVER_SENT = frozenset(
+    {
+        "adapter_id",
+        "api_base",
+        "api_key",
+        "api_version",
+        "base_url",
+        "best_of",
+        "custom_llm_provider",
+        "extra_body",
+        "extra_headers",
+        "fallbacks",
+        "headers",
+        "input",
+        "lora",
+        "lora_request",
+        "metadata",
+        "mock_response",
+        "models",
+        "organization",
+        "plugins",
+        "prompt",
+        "preset",
+        "project",
+        "provider",
+        "raw",
+        "route",
+        "service_tier",
+        "store",
+        "transforms",
+        "web_search_options",
+    }
+)

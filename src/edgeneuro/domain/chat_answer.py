@@ -28,6 +28,13 @@ class KeptAnswer(BaseModel):
     finish_reason: str
 
 
+class FunctionCall(BaseModel):
+    """A tool call in the words of clients that know functions only; in a stream, a part of it."""
+
+    name: str | None = Field(default=None, exclude_if=_is_none)
+    arguments: str = ""
+
+
 class ChatFacts(BaseModel):
     """How the answer came about: `agent`, `confidence`, `layer` and `reason` are the decision's
     (layer "direct" where the caller named who answers), `attempts` and `cost_usd` are those of
@@ -52,6 +59,7 @@ class AnswerMessage(BaseModel):
     content: str | None
     refusal: None = None
     tool_calls: list[dict[str, Any]] | None = Field(default=None, exclude_if=_is_none)
+    function_call: FunctionCall | None = Field(default=None, exclude_if=_is_none)
 
 
 class Choice(BaseModel):
@@ -78,6 +86,7 @@ class ChunkDelta(BaseModel):
     role: Literal["assistant"] | None = Field(default=None, exclude_if=_is_none)
     content: str | None = Field(default=None, exclude_if=_is_none)
     tool_calls: list[dict[str, Any]] | None = Field(default=None, exclude_if=_is_none)
+    function_call: FunctionCall | None = Field(default=None, exclude_if=_is_none)
 
 
 class ChunkChoice(BaseModel):

@@ -1,8 +1,11 @@
-"""The messages and tools of a chat, in OpenAI's shape.
+"""The messages and tools of a chat, in OpenAI's shape, read as liberally as clients write them.
 
-Where a field is a text or something else, pydantic would name the kind in an error's way to the
-field. The kinds here have names in parentheses, which web/handler.py leaves out."""
+A field that is not known here is kept: `sent(extras=True)` has it, for upstreams that take fields
+of their own. What is known must have the right type. Where a field is a text or something else,
+pydantic would name the kind in an error's way to the field. The kinds here have names in
+parentheses, which web/handler.py leaves out."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,34 +21,64 @@ from pydantic import (
     model_validator,
 )
 
-from edgeneuro.domain.text import without_nul
+from edgeneuro.domain.text import Matches, without_nul
 
-Role = Literal["system", "developer", "user", "assistant", "tool"]
-FunctionName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+# "function" is what "tool" was called before tools; a developer is a system message to most models.
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+FunctionName = Annotated[
+    str, Matches("[a-zA-Z0-9_-]{1,64}", "must be 1 to 64 letters, digits, hyphens and underscores")
+]
 CallId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Text = Annotated[str, AfterValidator(without_nul)]
 _MOST_CALLS = 128
+_RESULT_ROLES = ("tool", "function")
 
 
-class Strict(BaseModel):
-    """Of what clients send: nothing unknown, nothing of another type."""
+class Lenient(BaseModel):
+    """Of what clients send: the known fields in their types, and any others as they came."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    def extras(self) -> dict[str, Any]:
+        """The fields that are not known, but for those that are null."""
+        return {
+            name: value for name, value in (self.model_extra or {}).items() if value is not None
+        }
+
+    def sent(self, *, extras: bool) -> dict[str, Any]:
+        """As upstreams get it: without nulls, and with the fields that are not known here only
+        where `extras` is true."""
+        known = {
+            field.alias or name: value
+            for name, field in type(self).model_fields.items()
+            if (value := getattr(self, name)) is not None
+        }
+        given = known | self.extras() if extras else known
+        return {name: sent_value(value, extras=extras) for name, value in given.items()}
 
 
-class TextPart(Strict):
+def sent_value(value: Any, *, extras: bool) -> Any:
+    """A field's value as upstreams get it."""
+    if isinstance(value, Lenient):
+        return value.sent(extras=extras)
+    if isinstance(value, list):
+        return [sent_value(item, extras=extras) for item in value]
+    return value
+
+
+class TextPart(Lenient):
     type: Literal["text"]
     text: Text
 
 
-class ImageUrl(Strict):
+class ImageUrl(Lenient):
     """`url` is an address, or a data: URL that holds the image."""
 
     url: Annotated[str, StringConstraints(min_length=1)]
     detail: Literal["auto", "low", "high"] | None = None
 
 
-class ImagePart(Strict):
+class ImagePart(Lenient):
     type: Literal["image_url"]
     image_url: ImageUrl
 
@@ -74,41 +107,61 @@ Content = Annotated[
 ]
 
 
-class CalledFunction(Strict):
+class CalledFunction(Lenient):
     """`arguments` is JSON as the model wrote it, which need not be valid."""
 
     name: FunctionName
     arguments: Text
 
 
-class ToolCall(Strict):
+class ToolCall(Lenient):
     id: CallId
-    type: Literal["function"]
+    type: Literal["function"] = "function"
     function: CalledFunction
 
 
-_OF_A_MESSAGE = ("role", "name", "refusal", "tool_calls", "tool_call_id", "content")
-
-
-class Message(Strict):
-    """An assistant's comes back as some library made it of our answer, with fields of its own
-    (LiteLLM's `provider_specific_fields`): they are passed over."""
+class Message(Lenient):
+    """One message. An assistant's comes back as some library made it of our answer, with fields of
+    its own, and without a content where it said nothing."""
 
     role: Role
-    name: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    name: Annotated[
+        Annotated[str, StringConstraints(min_length=1, max_length=64)] | None,
+        Field(validate_default=True),
+    ] = None
     refusal: Text | None = None
     tool_calls: Annotated[list[ToolCall], Field(max_length=_MOST_CALLS)] | None = None
+    function_call: CalledFunction | None = None
     tool_call_id: Annotated[CallId | None, Field(validate_default=True)] = None
     content: Annotated[Content | None, Field(validate_default=True)] = None
 
     @model_validator(mode="before")
     @classmethod
-    def _without_additions(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("role") != "assistant":
+    def _read_liberally(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
             return given
-        return {name: given[name] for name in _OF_A_MESSAGE if name in given}
+        read = dict(given)
+        if read.get("name") == "":
+            del read["name"]
+        role, content = read.get("role"), read.get("content")
+        if role == "assistant" and isinstance(content, list):
+            read["content"] = content = _said(content)
+        if content is None or content == []:
+            # Clients resend such turns with every further message, and they do no harm.
+            if role in _RESULT_ROLES or (role == "assistant" and _says_nothing(read)):
+                read["content"] = ""
+            elif role == "assistant":
+                read["content"] = None
+        return read
 
-    @field_validator("refusal", "tool_calls")
+    @field_validator("name")
+    @classmethod
+    def _of_a_function(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if name is None and info.data.get("role") == "function":
+            raise ValueError("a message of the role 'function' needs it: the function's name")
+        return name
+
+    @field_validator("refusal", "tool_calls", "function_call")
     @classmethod
     def _of_an_assistant(cls, value: Any, info: ValidationInfo) -> Any:
         if value and info.data.get("role", "assistant") != "assistant":
@@ -131,8 +184,7 @@ class Message(Strict):
         cls, content: str | list[TextPart | ImagePart] | None, info: ValidationInfo
     ) -> str | list[TextPart | ImagePart] | None:
         role = info.data.get("role", "user")
-        instead = role == "assistant" and (info.data.get("tool_calls") or info.data.get("refusal"))
-        if content is None and not instead:
+        if content is None and role != "assistant":
             raise ValueError("must be a text or a list of parts; only an assistant's may be null")
         if role != "user" and isinstance(content, list):
             images = (at for at, part in enumerate(content) if isinstance(part, ImagePart))
@@ -140,9 +192,9 @@ class Message(Strict):
                 raise ValueError(f"part {at} is an image, which only the role 'user' may send")
         return content
 
-    def sent(self) -> dict[str, Any]:
+    def sent(self, *, extras: bool) -> dict[str, Any]:
         """As models get it. To most of them a developer is unknown; the word for it is system."""
-        fields = self.model_dump(exclude_none=True)
+        fields = super().sent(extras=extras)
         if not fields.get("tool_calls"):
             fields.pop("tool_calls", None)
         if self.role == "developer":
@@ -150,7 +202,24 @@ class Message(Strict):
         return {"role": fields.pop("role"), "content": fields.pop("content", None), **fields}
 
 
-class ToolFunction(Strict):
+def _said(parts: list[Any]) -> list[Any]:
+    """An assistant's parts as text. A refusal is one too; its thoughts and what else it may have
+    made are of no use to another model."""
+    texts: list[Any] = []
+    for part in parts:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind == "refusal":
+            texts.append({"type": "text", "text": part.get("refusal")})
+        elif kind in ("text", "image_url") or not isinstance(kind, str):
+            texts.append(part)
+    return texts
+
+
+def _says_nothing(message: dict[str, Any]) -> bool:
+    return not any(message.get(name) for name in ("tool_calls", "function_call", "refusal"))
+
+
+class ToolFunction(Lenient):
     """`parameters` is a JSON Schema, which goes to the model as it is."""
 
     name: FunctionName
@@ -159,14 +228,27 @@ class ToolFunction(Strict):
     strict: bool | None = None
 
 
-class Tool(Strict):
+class Tool(Lenient):
     type: Literal["function"]
     function: ToolFunction
 
-    def sent(self) -> dict[str, Any]:
-        given = self.function.model_fields_set
-        function = {name: getattr(self.function, name) for name in sorted(given)}
-        return {"type": self.type, "function": function}
+
+def sent_messages(messages: Sequence[Message], *, extras: bool) -> list[dict[str, Any]]:
+    """As models get them. The functions of older clients become tools: a call gets an id, and the
+    message of the role 'function' behind it is the result of that call."""
+    sent: list[dict[str, Any]] = []
+    call_id = ""
+    for index, message in enumerate(messages):
+        fields = message.sent(extras=extras)
+        if message.function_call is not None and not message.tool_calls:
+            call_id = f"call_{index}"
+            called = fields["function_call"]
+            fields["tool_calls"] = [{"id": call_id, "type": "function", "function": called}]
+        fields.pop("function_call", None)
+        if message.role == "function":
+            fields |= {"role": "tool", "tool_call_id": call_id or f"call_{index}"}
+        sent.append(fields)
+    return sent
 
 
 def texts_of(message: Message) -> list[str]:

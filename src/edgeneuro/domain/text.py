@@ -1,8 +1,35 @@
 """Texts that people write, and the limits that they share."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
+from pydantic_core import CoreSchema, core_schema
+
+
+class Matches:
+    """Of a text, in Annotated: it matches `pattern` as a whole. The refusal is the `rule`, a
+    sentence without its subject, where pydantic's own shows the expression."""
+
+    def __init__(self, pattern: str, rule: str) -> None:
+        self._pattern = pattern
+        self._compiled = re.compile(pattern)
+        self._rule = rule
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "pattern": f"^(?:{self._pattern})$"}
+
+    def _check(self, text: str) -> str:
+        if self._compiled.fullmatch(text) is None:
+            raise ValueError(self._rule)
+        return text
 
 
 def without_nul(text: str) -> str:

@@ -16,8 +16,6 @@ from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest, ModelStream
 from edgeneuro.synapsecore.chat_turn import Turn
 
 _LONGEST_SILENCE_MS = 30_000
-# Words of OpenAI's that Workers AI's models refuse as unknown.
-_OF_VENDORS = frozenset({"reasoning_effort", "verbosity"})
 
 
 @dataclass(frozen=True)
@@ -114,16 +112,13 @@ def _request(turn: Turn, this: Try, *, cached: bool) -> ModelRequest:
     model, config = this.model, turn.config
     provider = config.providers.get(model.provider)
     at_endpoint = model is turn.endpoint
-    unknown = _OF_VENDORS if provider is None and not at_endpoint else frozenset[str]()
     keep = cached and config.stores_texts and turn.cache_key is not None
     return ModelRequest(
         model=turn.agent.id if turn.agent is not None and at_endpoint else model.base_model,
         adapter=model.adapter,
         provider=provider,
-        messages=turn.messages,
-        parameters={
-            name: v for name, v in turn.bounds.parameters(model).items() if name not in unknown
-        },
+        messages=turn.messages(model),
+        parameters=turn.parameters(model),
         timeout_ms=this.timeout_ms,
         idle_ms=min(config.chat_timeout_ms, _LONGEST_SILENCE_MS),
         cache_key=f"chat:{turn.cache_key}:{model.id}" if keep else None,

@@ -5,11 +5,11 @@ from typing import Any
 
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.chat import ChatRequest
-from edgeneuro.domain.chat_message import ImagePart
 from edgeneuro.domain.limits import KeyLimits
 from edgeneuro.domain.model import Model
 from edgeneuro.limits import Estimate, estimate
 from edgeneuro.synapsecore.chat_models import is_endpoint
+from edgeneuro.synapsecore.chat_sent import map_image_urls
 
 _MOST_TOKENS = 4_096
 # What an image comes to in most models, as bytes of text; its address is shorter.
@@ -21,7 +21,7 @@ class AnswerBounds:
 
     def __init__(self, request: ChatRequest, limits: KeyLimits | None) -> None:
         self._bounded = limits is not None and limits.has_budget
-        self._parameters = request.parameters()
+        self._parameters = request.parameters(extras=False)
         self._bytes = _size(request, self._parameters) if self._bounded else 0
 
     def parameters(self, model: Model) -> dict[str, Any]:
@@ -53,9 +53,16 @@ def _most_tokens(model: Model) -> int:
 
 
 def _size(request: ChatRequest, parameters: dict[str, Any]) -> int:
-    sent = [message.sent() for message in request.messages]
+    """Bytes of text, with so many for each image: what a model makes of an image does not depend on
+    the length of its address, or of the data in it."""
+    images = 0
+
+    def counted(url: str) -> str:
+        nonlocal images
+        images += 1
+        return ""
+
+    sent = map_image_urls(request.sent_messages(extras=True), counted)
     others = [parameters.get("tools"), parameters.get("response_format")]
     text = json.dumps([sent, *others], ensure_ascii=False)
-    parts = (part for message in request.messages for part in message.content or ())
-    images = sum(isinstance(part, ImagePart) for part in parts)
     return len(text.encode(errors="surrogatepass")) + images * _IMAGE_BYTES

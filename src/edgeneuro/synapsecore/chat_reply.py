@@ -1,6 +1,8 @@
 """A chat's answer as it goes out: the completion, its chunks, our facts and headers."""
 
 import string
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 
 from edgeneuro.domain.chat_answer import (
@@ -11,10 +13,12 @@ from edgeneuro.domain.chat_answer import (
     Choice,
     ChunkChoice,
     ChunkDelta,
+    FunctionCall,
 )
 from edgeneuro.domain.decision import CacheState, Usage
 from edgeneuro.domain.handoff import Handoff
 from edgeneuro.domain.model import Model
+from edgeneuro.gateway.seam import Delta
 from edgeneuro.synapsecore.chat_ask import Given
 from edgeneuro.synapsecore.chat_turn import Turn
 from edgeneuro.synapsecore.router import explain
@@ -30,12 +34,12 @@ def cache_state(turn: Turn, *, kept: bool) -> CacheState:
 
 def completion(turn: Turn, given: Given) -> ChatCompletion:
     answer = given.answer
-    message = AnswerMessage(content=answer.content, tool_calls=answer.tool_calls or None)
+    message = AnswerMessage(content=answer.content, **_calls(turn, answer.tool_calls))
     return ChatCompletion(
         id=_id(turn),
         created=turn.created_ms // 1000,
         model=given.model.id,
-        choices=[Choice(message=message, finish_reason=answer.finish_reason)],
+        choices=[Choice(message=message, finish_reason=_finish_reason(turn, answer.finish_reason))],
         usage=turn.usage,
         edgeneuro=facts(turn, kept=given.kept, handoff=given.handoff),
     )
@@ -51,7 +55,8 @@ def chunk(
     facts: ChatFacts | None = None,
 ) -> bytes:
     """A chunk as an event. Without a delta it has no choice: the one that tells the usage."""
-    choices = [] if delta is None else [ChunkChoice(delta=delta, finish_reason=finish_reason)]
+    reason = None if finish_reason is None else _finish_reason(turn, finish_reason)
+    choices = [] if delta is None else [ChunkChoice(delta=delta, finish_reason=reason)]
     made = ChatCompletionChunk(
         id=_id(turn),
         created=turn.created_ms // 1000,
@@ -91,6 +96,26 @@ def headers(turn: Turn, model: Model) -> dict[str, str]:
         "x-edgeneuro-model": quote(model.id, safe=_VISIBLE),
         "server-timing": turn.stages.server_timing(),
     }
+
+
+def delta_of(turn: Turn, delta: Delta) -> ChunkDelta:
+    """A part of the answer, in the client's words."""
+    return ChunkDelta(content=delta.content or None, **_calls(turn, delta.tool_calls))
+
+
+def _calls(turn: Turn, calls: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Tool calls as the client's words for them: one that knows functions only has one call."""
+    if not calls:
+        return {}
+    if not turn.request.calls_functions:
+        return {"tool_calls": list(calls)}
+    called = [call.get("function") or {} for call in calls if call.get("index", 0) == 0][:1]
+    return {"function_call": FunctionCall.model_validate(called[0])} if called else {}
+
+
+def _finish_reason(turn: Turn, reason: str) -> str:
+    is_call = reason == "tool_calls" and turn.request.calls_functions
+    return "function_call" if is_call else reason
 
 
 def _id(turn: Turn) -> str:

@@ -13,7 +13,7 @@ from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.chat_ask import Opened
 from edgeneuro.synapsecore.chat_recall import MOST_KEPT_BYTES, remember_chat
 from edgeneuro.synapsecore.chat_record import Outcome, record_chat
-from edgeneuro.synapsecore.chat_reply import cache_state, chunk, facts
+from edgeneuro.synapsecore.chat_reply import cache_state, chunk, delta_of, facts
 from edgeneuro.synapsecore.chat_turn import Turn
 from edgeneuro.web.response import error_content
 
@@ -53,7 +53,7 @@ class ChatStream:
             while delta is not None:
                 self._note(delta)
                 if delta.content or delta.tool_calls:
-                    yield chunk(turn, opened.model, delta=_out(delta))
+                    yield chunk(turn, opened.model, delta=delta_of(turn, delta))
                 pending = self._pending = asyncio.ensure_future(self._next())
                 while await self._is_silent(pending):
                     yield _COMMENT
@@ -158,7 +158,3 @@ class ChatStream:
             return None
         answer = KeptAnswer(content=self._said, finish_reason=self._finish_reason)
         return remember_chat(self._turn, self._opened.model, answer)
-
-
-def _out(delta: Delta) -> ChunkDelta:
-    return ChunkDelta(content=delta.content or None, tool_calls=list(delta.tool_calls) or None)

@@ -18,6 +18,13 @@ from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.chat_limits import AnswerBounds
 from edgeneuro.synapsecore.chat_models import models_of_agent, stale_model
 from edgeneuro.synapsecore.chat_plan import Plan
+from edgeneuro.synapsecore.chat_sent import (
+    Kinds,
+    map_image_urls,
+    sent_messages,
+    sent_parameters,
+    upstream_kind,
+)
 from edgeneuro.synapsecore.record import Asker
 from edgeneuro.synapsecore.routed import Routed
 from edgeneuro.synapsecore.router import decide_route
@@ -51,13 +58,20 @@ class Turn:
         """The agent's endpoint among `models`, where it has one."""
         return self.models[0] if self.agent is not None and self.agent.endpoint else None
 
-    @cached_property
-    def messages(self) -> list[dict[str, Any]]:
-        """The agent's system prompt goes before all that the client sends."""
-        messages = [message.sent() for message in self.request.messages]
+    def messages(self, model: Model) -> list[dict[str, Any]]:
+        """As this model gets them. The agent's system prompt goes before all that the client
+        sends."""
+        messages = sent_messages(self.request, self._kind(model))
         if self.agent is None or self.agent.system_prompt is None:
             return messages
         return [{"role": "system", "content": self.agent.system_prompt}, *messages]
+
+    def parameters(self, model: Model) -> dict[str, Any]:
+        """As this model gets them."""
+        return sent_parameters(self.request, self.bounds.parameters(model), self._kind(model))
+
+    def _kind(self, model: Model) -> Kinds:
+        return upstream_kind(self.config, model, self.endpoint)
 
     @cached_property
     def cache_key(self) -> str | None:
@@ -71,18 +85,19 @@ class Turn:
             first.base_model,
             first.adapter,
             endpoint and endpoint.model_dump(),
-            self.messages,
-            self.bounds.parameters(first),
+            map_image_urls(self.messages(first), hash_of),  # an image may have megabytes
+            self.parameters(first),
         ]
-        canonical = json.dumps(parts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-        return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+        return hash_of(json.dumps(parts, ensure_ascii=False, separators=(",", ":"), sort_keys=True))
 
     def _may_keep(self) -> bool:
         """Where the same request has the same answer, or the caller says so. What a tool has said
         holds for its moment alone, and so does what an agent says at its endpoint, for all that is
         known of it."""
         wanted = self.request.edgeneuro.cache
-        if wanted is False or any(message.role == "tool" for message in self.request.messages):
+        if wanted is False or any(
+            message.role in ("tool", "function") for message in self.request.messages
+        ):
             return False
         if self.endpoint is not None:
             return wanted is True and self.hands_off is None
@@ -136,6 +151,10 @@ class Turn:
         untold = (self.bounds.estimate(model, self.agent) for model in self.chain.untold)
         used = sum(untold, Estimate(self.usage.total_tokens, spent))
         return self.reservation.settle(used.tokens, used.cost_usd)
+
+
+def hash_of(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 async def begin_turn(plan: Plan, reservation: Reservation | None) -> Turn:
