@@ -15,6 +15,9 @@ from local.errors import AiError
 from local.faults import Fault
 from local.streams import error_event
 
+# A reader without a bound on the depth does not survive it.
+NESTED = b'{"a":' * 20_000 + b"1" + b"}" * 20_000
+
 LONGEST_SECONDS = 120.0  # no fault keeps a client any longer
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -28,6 +31,8 @@ def broken(answer: Answer, fault: Fault, sleep: Sleep = asyncio.sleep) -> Answer
     half = len(content) // 2
     if fault.kind == "malformed_json":
         return replace(answer, content=content[:half])
+    if fault.kind == "nested_json":
+        return replace(answer, content=NESTED)
     if fault.kind not in ("cut", "drip", "stall"):
         return answer
     if fault.kind == "drip":
@@ -46,6 +51,8 @@ def _broken_stream(parts: Parts, fault: Fault, sleep: Sleep) -> Parts:
             return _dripping(parts, fault, sleep)
         case "malformed_json":
             return _malformed(parts)
+        case "nested_json":
+            return _nested(parts)
     return parts
 
 
@@ -94,5 +101,13 @@ async def _malformed(parts: Parts) -> Parts:
     async with aclosing(parts):
         first = await anext(parts)
         yield first[: len(first) // 2] + b"\n\n"
+        async for part in parts:
+            yield part
+
+
+async def _nested(parts: Parts) -> Parts:
+    """One such event before the others."""
+    yield b"data: " + NESTED + b"\n\n"
+    async with aclosing(parts):
         async for part in parts:
             yield part

@@ -27,6 +27,7 @@ FIELDS: dict[str, dict[str, bool]] = {
     "dns": {},
     "slow": {"delay_ms": True},
     "malformed_json": {},
+    "nested_json": {},
     "cut": {"after": False, "abrupt": False},
     "stream_error": {"after": False},
     "drip": {"delay_ms": True},
@@ -41,7 +42,7 @@ FIELDS: dict[str, dict[str, bool]] = {
 }
 COMMON = ("kind", "times", "share")
 _STEP_KINDS = frozenset(
-    {"error", "status", "reject", "hang", "refuse", "slow", "malformed_json"}
+    {"error", "status", "reject", "hang", "refuse", "slow", "malformed_json", "nested_json"}
     | {"cut", "drip", "stall"}
 )
 

@@ -138,7 +138,7 @@ def _usage(part: bytes) -> dict[str, Any] | None:
     for line in part.split(b"\n"):
         try:
             body = json.loads(line.removeprefix(b"data: "))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(body, dict):
             inner = body["result"] if isinstance(body.get("result"), dict) else body

@@ -86,7 +86,7 @@ def _metadata(value: str | None) -> dict[str, Any]:
     """The first five entries; one null or nested value was seen to lose the whole of it."""
     try:
         given = json.loads(value) if value else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(given, dict):
         return {}

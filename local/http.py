@@ -35,7 +35,7 @@ async def read_json(request: Request) -> Any:
         raise NoJson
     try:
         return json.loads(await request.body())
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise NoJson from exc
 
 

@@ -12,6 +12,6 @@ def end_of_object(text: str) -> int | None:
         return None
     try:
         _, end = json.JSONDecoder().raw_decode(text, start)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return end

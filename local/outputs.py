@@ -44,7 +44,7 @@ def native_call(call: ToolCall) -> dict[str, Any]:
     """The arguments as an object; as the text they are, if they are none."""
     try:
         arguments = json.loads(call.arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         arguments = call.arguments
     return {"name": call.name, "arguments": arguments}
 
@@ -57,7 +57,7 @@ def _response(request: CompletionRequest, completion: Completion, *, literal: bo
         return completion.text
     try:
         value = json.loads(completion.text)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise AiError(5024) from exc
     if not isinstance(value, dict):
         raise AiError(5024)

@@ -10,7 +10,7 @@ from edgeneuro.adapter.bases import find_base
 from edgeneuro.adapter.config_rules import MAX_CONFIG_BYTES, read_config
 from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE
 from edgeneuro.adapter.safetensors import InvalidSafetensorsError, header_end
-from edgeneuro.adapter.strict_json import InvalidJsonError
+from edgeneuro.bounded_json import InvalidJsonError
 
 CARD_FILE = "training_card.json"
 # What `upload` and `register` leave, so that later commands know the adapter by its folder.

@@ -106,7 +106,7 @@ def read_labels(path: Path) -> Iterator[Labelled]:
                     continue
                 query = found["query"]
                 agent = found["agent"] if "agent" in found else found["agent_id"]
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise LabelsUnreadable(
                     f"{path}, line {number}: needs query and agent ({error!r})."
                 ) from error

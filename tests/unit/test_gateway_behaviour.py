@@ -108,8 +108,9 @@ async def test_every_failure_is_one_of_ours(
     assert type(raised.value) is expected
 
 
-async def test_an_answer_cut_in_two(way: Way) -> None:
-    await way.told(InvalidOutputError("…"), kind="malformed_json")
+@pytest.mark.parametrize("kind", ["malformed_json", "nested_json"])
+async def test_an_answer_that_cannot_be_parsed(way: Way, kind: str) -> None:
+    await way.told(InvalidOutputError("…"), kind=kind)
     with pytest.raises(InvalidOutputError):
         await way.gateway.run(request())
 

@@ -174,7 +174,7 @@ def _bare(body: bytes, status: int) -> bytes:
             case {"errors": [{"code": code, "message": message}, *_]}:
                 inner = {"name": "AiError", "internalCode": code, "httpCode": status}
                 return json.dumps({**inner, "description": message}).encode()
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     return body
 

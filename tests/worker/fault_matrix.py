@@ -167,6 +167,7 @@ MATRIX: tuple[Row, ...] = (
         delay_ms=30,
     ),
     _row("JSON cut in two", INVALID, kind="malformed_json"),
+    _row("JSON nested 20,000 deep", INVALID, kind="nested_json"),
     _row("the model's JSON cut in two", NONSENSE, kind="truncated_json"),
     _row("wrong JSON", NONSENSE, kind="wrong_json"),
     _row("an agent that is none", NONSENSE, kind="unknown_agent"),

@@ -123,6 +123,21 @@ def test_what_fails_is_an_error_of_its_own(
     assert len(calls(desk)) == 3  # each was asked once
 
 
+@pytest.mark.parametrize("protocol", ["openai", "a2a"])
+def test_an_answer_that_is_nested_too_deep(
+    talk: openai.OpenAI, client: httpx.Client, desk: httpx.Client, create: Create, protocol: str
+) -> None:
+    told_to(desk, {f"host:{HOST}": {"kind": "nested_json"}})
+    model = create("/a2a/message" if protocol == "a2a" else "/openai/zeppelin", protocol)
+    with pytest.raises(openai.APIStatusError) as caught:
+        talk.chat.completions.create(model=model, messages=question())
+    assert (caught.value.status_code, caught.value.code) == (502, "invalid_output")
+    with pytest.raises(openai.APIStatusError) as caught:
+        talk.chat.completions.create(model=model, messages=question(), stream=True)
+    assert (caught.value.status_code, caught.value.code) == (502, "invalid_output")
+    assert client.get("/healthz").status_code == 200
+
+
 def test_the_agents_own_model_stands_in(
     talk: openai.OpenAI, desk: httpx.Client, create: Create
 ) -> None:

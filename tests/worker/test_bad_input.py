@@ -42,6 +42,38 @@ def test_bodies(client: httpx.Client, body: bytes, code: str, param: str | None)
     assert_error(client.post("/v1/route", content=body), 400, code, param)
 
 
+def test_nested_json_does_not_end_the_isolate(client: httpx.Client, desk: httpx.Client) -> None:
+    """Somebody else's stream, which is in progress meanwhile, comes to its end."""
+    nested = '{"a":' * 9_000 + "1" + "}" * 9_000
+    model = "@cf/ibm-granite/granite-4.0-h-micro"
+    faults = {model: {"kind": "drip", "delay_ms": 150}, "*": {"kind": "text", "answer": nested}}
+    desk.put("/_local/faults", json=faults).raise_for_status()
+    chat = {"model": model, "messages": [{"role": "user", "content": "hello"}], "stream": True}
+    with client.stream("POST", "/v1/chat/completions", json=chat) as stream:
+        lines = stream.iter_lines()
+        assert next(lines).startswith("data: ")
+        for method, path, code in (
+            ("POST", "/v1/route", "invalid_json"),
+            ("POST", "/v1/chat/completions", "invalid_json"),
+            ("POST", "/v1/agents", "invalid_json"),
+            ("PATCH", "/v1/config", "invalid_json"),
+            ("POST", "/v1/labels", "invalid_json"),
+            ("POST", "/v1/datasets/import", "invalid_lines"),
+        ):
+            assert_error_code(client.request(method, path, content=nested), code)
+        files = {"adapter_config.json": nested.encode(), "adapter_model.safetensors": b"x"}
+        fields = {"name": "nested-v1", "base_model": "@cf/google/gemma-2b-it-lora"}
+        lora = client.post("/v1/loras/preflight", data=fields, files=files)
+        assert lora.status_code == 200, lora.text
+        said = client.post("/v1/route", json={"query": "nested JSON", "cache": False})
+        assert (said.status_code, said.json()["reason"]) == (200, "invalid_output")
+        assert list(lines)[-2:] == ["data: [DONE]", ""]
+
+
+def assert_error_code(response: httpx.Response, code: str) -> None:
+    assert (response.status_code, response.json()["error"]["code"]) == (400, code)
+
+
 def test_a_body_over_64_kb(client: httpx.Client) -> None:
     assert_error(client.post("/v1/route", content=b" " * 65_537), 413, "body_too_large")
     fits = client.post("/v1/route", content=b'{"query": "hello"}'.ljust(65_536))

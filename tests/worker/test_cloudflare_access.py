@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.access_team import TeamKey, part
+from tests.access_team import TeamKey, encoded, part
 from tests.worker.guarded_product import KEY, Guarded, guarded_product
 from tests.worker.product import LocalProduct
 
@@ -49,6 +49,10 @@ def test_everybody_else_does_not(guarded: Guarded) -> None:
         (KEY.token({**good, "aud": ["a" * 64]}), "access_audience_mismatch"),
         (KEY.token({**good, "email": "eve@example.com"}), "unknown_user"),
         ("a.b.c", "access_token_malformed"),
+        # Before any signature is checked; the requests above and below are one isolate's.
+        (f"{encoded(b'[' * 8_000)}.{part(good)}.AAAA", "access_token_malformed"),
+        (f"{header}.{encoded(b'[' * 8_000)}.{signature}", "access_token_malformed"),
+        (STRANGER.token(good), "access_key_unknown"),
     ):
         answer = send(guarded.product, token)
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, code)

@@ -8,8 +8,9 @@ from typing import Any
 
 from edgeneuro.adapter.bases import COMMON_RANK, MAX_RANK, MODULES, find_base
 from edgeneuro.adapter.checks import Check, Facts, failed, passed, unjudged
-from edgeneuro.adapter.strict_json import InvalidJsonError, loads, shown
+from edgeneuro.adapter.strict_json import loads, shown
 from edgeneuro.adapter.targets import Targets, usable_modules
+from edgeneuro.bounded_json import InvalidJsonError
 
 MAX_CONFIG_BYTES = 1_000_000
 

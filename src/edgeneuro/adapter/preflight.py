@@ -21,8 +21,9 @@ from edgeneuro.adapter.checks import (
     unjudged,
 )
 from edgeneuro.adapter.safetensors import Header, InvalidSafetensorsError, read_header
-from edgeneuro.adapter.strict_json import InvalidJsonError, shown
+from edgeneuro.adapter.strict_json import shown
 from edgeneuro.adapter.targets import Targets, resolve_targets, usable_modules
+from edgeneuro.bounded_json import InvalidJsonError
 
 __all__ = [
     "CONFIG_FILE",

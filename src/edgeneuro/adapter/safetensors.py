@@ -7,7 +7,8 @@ The format: github.com/huggingface/safetensors, README and `SafeTensors::read_me
 from dataclasses import dataclass
 from typing import Any
 
-from edgeneuro.adapter.strict_json import InvalidJsonError, loads, shown
+from edgeneuro.adapter.strict_json import loads, shown
+from edgeneuro.bounded_json import InvalidJsonError
 
 LENGTH_BYTES = 8
 # Of 64 layers with 7 modules it is some 150 KB.

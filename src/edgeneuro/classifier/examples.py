@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from edgeneuro import bounded_json
 from edgeneuro.classifier.features import FEATURES_VERSION, features
 from edgeneuro.domain.query import near_hash, query_hash
 
@@ -65,7 +66,7 @@ class Examples:
     @classmethod
     def from_bytes(cls, data: bytes) -> "Examples":
         head, _, body = data.partition(b"\n")
-        header = json.loads(head)
+        header = bounded_json.loads(head)
         if header["features"] != FEATURES_VERSION:
             raise ValueError("the examples are of another version of the features; prepare anew")
         parts, at = [], 0

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgeneuro import bounded_json
 from edgeneuro.classifier.calibration import Calibration
 from edgeneuro.classifier.features import FEATURES_VERSION, ROWS
 from edgeneuro.classifier.learner import UNIT
@@ -59,7 +60,7 @@ def loads(data: bytes) -> Model:
     """Raises InvalidModelError."""
     header, weights = _unpack(data)
     try:
-        fields: dict[str, Any] = json.loads(header)
+        fields: dict[str, Any] = bounded_json.loads(header)
         classes = tuple(fields.pop("classes"))
         flat = _inflate(weights, ROWS * len(classes))
         calibration = _calibration(fields.pop("calibration"))

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from edgeneuro import bounded_json
 from edgeneuro.classifier.calibration import (
     MIN_LABELS,
     STRANGER,
@@ -184,7 +185,7 @@ class Training:
         if hashlib.sha256(state).digest() != checksum:
             raise ValueError("the state of the training is damaged; begin anew")
         head, _, body = state.partition(b"\n")
-        header = json.loads(head)
+        header = bounded_json.loads(head)
         if header["examples"] != examples.digest():
             raise ValueError("the labels have changed since this training began; begin anew")
         training = cls(examples, Plan(**header["plan"]))

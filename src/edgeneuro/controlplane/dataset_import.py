@@ -2,11 +2,11 @@
 lines, and then nothing of the file is taken."""
 
 import csv
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from edgeneuro import bounded_json
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import InvalidLinesError, InvalidRequestError, LineFault
@@ -85,8 +85,8 @@ def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | _Fault]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = bounded_json.loads(line)
+        except bounded_json.InvalidJsonError:
             yield number, _Fault(None, "this line is not JSON")
             continue
         if not isinstance(row, dict):
@@ -186,8 +186,8 @@ def _last_messages(row: dict[str, Any]) -> list[Any]:
 
 def _answer(content: Any) -> Any:
     try:
-        answer = json.loads(content)
-    except (ValueError, TypeError, RecursionError):
+        answer = bounded_json.loads(content) if isinstance(content, str) else None
+    except bounded_json.InvalidJsonError:
         answer = None
     if not isinstance(answer, dict) or "agent" not in answer:
         raise _Fault("messages", 'messages: the last one must be JSON, {"agent": …}')

@@ -1,7 +1,6 @@
 """The bindings of D1 and of the rate limiter, and the runtime's part in checking Cloudflare
 Access."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,12 +8,17 @@ import js
 from pyodide.ffi import JsException, to_js
 from workers import python_from_rpc, python_to_rpc
 
+from edgeneuro import bounded_json
+from edgeneuro.edge.fetch import JsHttpResponse, network_error
 from edgeneuro.edge.values import js_object, unwrapped
+from edgeneuro.errors import InvalidOutputError
+from edgeneuro.gateway.http import read_whole
 from edgeneuro.store.database import Value
 from edgeneuro.web.cloudflare_access import Jwk
 
 _RS256 = {"name": "RSASSA-PKCS1-v1_5", "hash": "SHA-256"}
 _FETCH_MS = 5_000
+_MAX_KEYS_BYTES = 1_000_000
 
 
 class EdgeD1:
@@ -64,12 +68,18 @@ class AccessRuntime:
 
     async def fetch_json(self, url: str) -> Any:
         # Not redirected: what another place says are not the team's keys.
-        options = {"redirect": "manual", "signal": js.AbortSignal.timeout(_FETCH_MS)}
+        controller = js.AbortController.new()
+        signal = js.AbortSignal.any(to_js([controller.signal, js.AbortSignal.timeout(_FETCH_MS)]))
+        options = {"redirect": "manual", "signal": signal}
         try:
-            response = await js.fetch(url, js_object(options))
-            text = await response.text()
+            raw = await js.fetch(url, js_object(options))
         except JsException as error:
-            raise OSError(str(error)) from error
+            raise network_error(error) from error
+        response = JsHttpResponse(raw, controller.abort)
         if response.status != 200:
             raise OSError(f"{url} answered with status {response.status}")
-        return json.loads(text)
+        try:
+            body = await read_whole(response, limit=_MAX_KEYS_BYTES)
+        except InvalidOutputError as error:
+            raise OSError(f"{url}: {error.message}") from error
+        return bounded_json.loads(body)

@@ -1,10 +1,10 @@
 """A2A's words (protocol version 0.3, JSON-RPC): a question as `message/send` or `message/stream`,
 and what comes back, a message or the course of a task, as the text of an answer."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgeneuro import bounded_json
 from edgeneuro.errors import (
     InvalidOutputError,
     UpstreamError,
@@ -125,8 +125,8 @@ class Reading:
 
 def _result(response: str | bytes) -> dict[str, Any]:
     try:
-        envelope = json.loads(response)
-    except (ValueError, RecursionError) as error:
+        envelope = bounded_json.loads(response)
+    except bounded_json.InvalidJsonError as error:
         raise InvalidOutputError("The agent's answer is not JSON.") from error
     match envelope:
         case {"error": {"code": int() as code} as refusal}:

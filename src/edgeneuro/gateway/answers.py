@@ -4,6 +4,7 @@ OpenAI's {"choices"}."""
 import json
 from typing import Any
 
+from edgeneuro import bounded_json
 from edgeneuro.domain.decision import GatewayTrace, Usage
 from edgeneuro.errors import InvalidOutputError
 from edgeneuro.gateway.seam import ModelAnswer
@@ -15,8 +16,8 @@ ToolCalls = tuple[dict[str, Any], ...]
 def read_answer(body: bytes, trace: GatewayTrace, *, vendor: str) -> ModelAnswer:
     """Raises InvalidOutputError, or the error that the body is in truth."""
     try:
-        output = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        output = bounded_json.loads(body)
+    except bounded_json.InvalidJsonError as error:
         raise InvalidOutputError(f"{vendor}'s answer is not JSON.") from error
     error_inside = error_within(output, vendor=vendor)
     if error_inside is not None:

@@ -1,10 +1,10 @@
 """Cloudflare's REST API of this account: with its token, and what it wraps unwrapped."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
+from edgeneuro import bounded_json
 from edgeneuro.errors import UpstreamError, UpstreamNotConfiguredError
 from edgeneuro.gateway.http import Fetch, SizedBody, read_whole
 from edgeneuro.gateway.upstream_errors import upstream_error
@@ -42,8 +42,8 @@ class CloudflareApi:
         if not 200 <= response.status < 300:
             raise upstream_error(response.status, text, vendor="Cloudflare")
         try:
-            parsed = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            parsed = bounded_json.loads(text)
+        except bounded_json.InvalidJsonError as error:
             raise UpstreamError("Cloudflare's answer is not JSON.") from error
         return parsed.get("result") if isinstance(parsed, dict) else None
 

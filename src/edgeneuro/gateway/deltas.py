@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Protocol
 
+from edgeneuro import bounded_json
 from edgeneuro.domain.decision import Usage
 from edgeneuro.errors import (
     InvalidOutputError,
@@ -138,8 +139,8 @@ class ModelSaid:
             self.done = True
             return Delta()
         try:
-            event = json.loads(data)
-        except (ValueError, RecursionError) as error:
+            event = bounded_json.loads(data)
+        except bounded_json.InvalidJsonError as error:
             raise InvalidOutputError(
                 f"{self._vendor}'s stream holds an event that is not JSON."
             ) from error

@@ -1,12 +1,12 @@
 """A fetch that answers from a script: the fake for tests of what speaks HTTP."""
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgeneuro import bounded_json
 from edgeneuro.gateway.http import SizedBody
 
 
@@ -27,7 +27,7 @@ class Fetched:
     body: bytes
 
     def json(self) -> Any:
-        return json.loads(self.body)
+        return bounded_json.loads(self.body)
 
 
 class ScriptedFetch:

@@ -2,10 +2,10 @@
 HTTP statuses to the classes under errors.UpstreamError. Codes as on the Workers AI "Errors" page
 and as seen live."""
 
-import json
 import re
 from typing import Any
 
+from edgeneuro import bounded_json
 from edgeneuro.errors import (
     JsonModeUnmetError,
     UpstreamCapacityError,
@@ -148,8 +148,8 @@ def _kind(codes: tuple[str, ...], status: int | None) -> Kind:
 
 def _parsed(body: str) -> Any:
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return bounded_json.loads(body)
+    except bounded_json.InvalidJsonError:
         return None
 
 

@@ -1,7 +1,6 @@
 """Reading a model's reply: JSON as asked for, or what can be understood of a text. Whatever it
 says, only an agent that was offered, or none, comes out."""
 
-import json
 import re
 import string
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from edgeneuro import bounded_json
 from edgeneuro.domain.agent import NO_AGENT, Agent
 from edgeneuro.errors import InvalidOutputError
 
@@ -38,7 +38,7 @@ def read_reply(
 ) -> tuple[str | None, float]:
     """The chosen agent's id (None: no agent fits) and the confidence. Raises InvalidOutputError."""
     if isinstance(content, str):
-        found = _json_object(content)
+        found = bounded_json.first_object(content)
         if found is None:
             return _read_text(content, agents)
         content = found
@@ -47,18 +47,6 @@ def read_reply(
     except ValidationError as error:
         raise InvalidOutputError("The model's JSON is not the one asked for.") from error
     return _offered(reply.agent, agents), reply.confidence
-
-
-def _json_object(text: str) -> dict[str, Any] | None:
-    """The first JSON object in a text, as models wrap it in words or in a code fence."""
-    start = text.find("{")
-    if start < 0:
-        return None
-    try:
-        value, _ = json.JSONDecoder().raw_decode(text, start)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _read_text(text: str, agents: Sequence[Agent]) -> tuple[str | None, float]:

@@ -3,13 +3,13 @@ Only RS256 is taken, whatever the token says of itself, and only keys that the t
 
 import base64
 import binascii
-import json
 import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
+from edgeneuro import bounded_json
 from edgeneuro.errors import UnauthenticatedError, UnavailableError
 from edgeneuro.settings import Settings
 from edgeneuro.web.auth import unauthenticated
@@ -147,8 +147,8 @@ def _read(text: str) -> _Token:
 
 def _json_object(part: str) -> dict[str, Any]:
     try:
-        value = json.loads(_bytes(part))
-    except (ValueError, RecursionError) as error:
+        value = bounded_json.loads(_bytes(part))
+    except bounded_json.InvalidJsonError as error:
         raise _malformed() from error
     if not isinstance(value, dict):
         raise _malformed()

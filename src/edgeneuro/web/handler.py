@@ -96,7 +96,10 @@ def _describe(fault: Any) -> tuple[str, str | None, str]:
     param = _param(fault["loc"])
     words = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "json_invalid":
-        param, words = None, f"The body is not JSON: {words.removeprefix('Invalid JSON: ')}."
+        words = words.removeprefix("Invalid JSON: ")
+        # pydantic's parser has a bound of its own, 200, which holds in Pyodide.
+        words = words.replace("recursion limit exceeded", "it is nested too deep")
+        param, words = None, f"The body is not JSON: {words}."
     elif fault["type"] == "missing":
         words = "this field is missing; add it"
     elif fault["type"] == "extra_forbidden":
