@@ -495,3 +495,6 @@ ALTER TABLE logs ADD COLUMN near_hash TEXT;
 
 -- Evaluations ask one question of each group of near-duplicates; null: an older one that asked all.
 ALTER TABLE evaluations ADD COLUMN near_duplicates INTEGER;
+
+-- The result of a classifier on the test part, whose labels chose nothing of it.
+ALTER TABLE classifiers ADD COLUMN test_score TEXT; -- JSON

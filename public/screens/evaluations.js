@@ -7,7 +7,7 @@ import { actionButton, pageHead } from "../parts/controls.js";
 import { formDialog } from "../parts/form.js";
 import { stateBadge } from "../parts/job.js";
 import { empty, load } from "../parts/loading.js";
-import { askable } from "../parts/models.js";
+import { comparable } from "../parts/models.js";
 import { pagedTable } from "../parts/table.js";
 import { address, go } from "../router.js";
 import { one } from "./evaluations_one.js";
@@ -78,15 +78,15 @@ const COLUMNS = [
 ];
 
 async function create(signal, chosen) {
-  const models = askable(await everything("/v1/models", { signal }));
-  const active = models.find((model) => model.active);
+  const models = comparable(await everything("/v1/models", { signal }));
+  const active = models.find((model) => model.active && model.type !== "classifier");
   const made = await formDialog({
     title: "Evaluate models",
     action: "Begin",
     fields: [
       {
         name: "model_ids",
-        label: "Models, five at most",
+        label: "Models and classifiers, five at most",
         type: "checks",
         required: true,
         value: chosen.length ? chosen : [active?.id],

@@ -21,7 +21,8 @@ import { notice } from "../parts/notice.js";
 import { pagedTable, table } from "../parts/table.js";
 import { go } from "../router.js";
 
-const FAILED = "failed";
+// Columns of a confusion matrix that are no decisions; they come last.
+const UNDECIDED = ["deferred", "failed"];
 
 export async function one({ root, signal, may }, id) {
   const body = h("div", { class: "stack" });
@@ -133,6 +134,16 @@ function results({ models, pairs }) {
           cell: (model) => `${percent(model.accuracy.low)} to ${percent(model.accuracy.high)}`,
           kind: "number",
         },
+        ...(models.some((model) => model.deferred)
+          ? [
+              { head: "Deferred", cell: (model) => count(model.deferred), kind: "number" },
+              {
+                head: "Precision",
+                cell: (model) => percent(model.precision?.accuracy),
+                kind: "number",
+              },
+            ]
+          : []),
         { head: "Macro F1", cell: (model) => percent(model.macro_f1), kind: "number" },
         { head: "Failed", cell: (model) => count(model.failed), kind: "number" },
         { head: "Not sure", cell: (model) => count(model.low_confidence), kind: "number" },
@@ -196,7 +207,7 @@ function pairTable(pairs) {
 function confusion({ model_id: id, confusion: counts }) {
   const labels = Object.keys(counts).sort();
   const decided = [...new Set([...labels, ...Object.values(counts).flatMap(Object.keys)])].sort(
-    (one, other) => (one === FAILED) - (other === FAILED) || one.localeCompare(other),
+    (one, other) => UNDECIDED.indexOf(one) - UNDECIDED.indexOf(other) || one.localeCompare(other),
   );
   const cell = (label, answer) => {
     const n = counts[label][answer] ?? 0;

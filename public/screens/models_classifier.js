@@ -2,7 +2,7 @@
 
 import { api, everything } from "../api.js";
 import { h } from "../dom.js";
-import { bytes, count, NOTHING, percent, time } from "../format.js";
+import { bytes, count, NOTHING, percent, plural, time } from "../format.js";
 import { actionButton, badge, button, card, facts } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { formDialog } from "../parts/form.js";
@@ -10,6 +10,7 @@ import { stateBadge, underWay } from "../parts/job.js";
 import { empty, load, polling } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
+import { selectClassifier } from "./models_select.js";
 
 export async function classifierTab({ signal, may }, room) {
   const read = () =>
@@ -50,8 +51,8 @@ function view(classifiers, config, { may, show }) {
       { class: "card spread" },
       facts([
         ["In front of the model", selected ?? "none"],
-        ["Right, of what it answers", active ? percent(active.metrics?.answered_accuracy) : null],
-        ["Answers itself", active ? percent(active.metrics?.coverage) : null],
+        ["Precision on the test part", active ? testPrecision(active.test_score) : null],
+        ["Coverage on the test part", active ? percent(active.test_score?.coverage) : null],
         ["State", active?.suspended ? h("span", { class: "fault" }, active.suspended) : null],
       ]),
       h(
@@ -101,13 +102,21 @@ function view(classifiers, config, { may, show }) {
         },
         { head: "Labels", cell: (one) => count(one.labels), kind: "number" },
         {
-          head: "Right, of what it answers",
+          head: "Precision on the test part",
+          cell: (one) => testPrecision(one.test_score),
+        },
+        {
+          head: "Coverage on the test part",
+          cell: (one) => percent(one.test_score?.coverage),
+          kind: "number",
+        },
+        {
+          head: "Held-out precision, which chose the thresholds",
           cell: (one) => percent(one.metrics?.answered_accuracy),
           kind: "number",
         },
-        { head: "Answers itself", cell: (one) => percent(one.metrics?.coverage), kind: "number" },
         {
-          head: "Answers unknown topics",
+          head: "Unknown topics answered, held out",
           cell: (one) => percent(one.metrics?.leak),
           kind: "number",
         },
@@ -123,6 +132,11 @@ function view(classifiers, config, { may, show }) {
   ];
 }
 
+const testPrecision = (score) =>
+  score?.answered
+    ? `${percent(score.precision)} (${percent(score.low)} to ${percent(score.high)}), ${count(score.answered)} of ${plural(score.n, "question")} answered`
+    : NOTHING;
+
 function actions(one, selected, show) {
   const path = `/v1/classifiers/${one.id}`;
   if (underWay(one.state)) {
@@ -137,7 +151,7 @@ function actions(one, selected, show) {
   }
   return [
     one.state === "succeeded" && one.id !== selected
-      ? button("Select", () => select(one, selected, show), {
+      ? button("Select", () => selectClassifier(one.id, selected, show), {
           size: "small",
           label: `Select ${one.id}`,
         })
@@ -184,45 +198,6 @@ async function begin(config, show) {
   });
   if (!made) return;
   notice("The training has begun.");
-  await show();
-}
-
-async function select(one, selected, show) {
-  const check = h("input", { type: "checkbox", id: "classifier-check", checked: true });
-  const done = await confirm({
-    title: `Put ${one.id} in front?`,
-    body: h(
-      "div",
-      { class: "stack" },
-      h(
-        "p",
-        {},
-        `Where it is sure it answers, without a model call: ${percent(one.metrics?.coverage)} of held-out questions, ${percent(one.metrics?.answered_accuracy)} of them rightly. Now: ${selected ?? "none"}.`,
-      ),
-      h(
-        "div",
-        { class: "check" },
-        check,
-        h(
-          "label",
-          { for: "classifier-check" },
-          "Only if it reaches the target, and answers not much less than the one before",
-        ),
-      ),
-    ),
-    action: "Put it in front",
-    act: () =>
-      api("POST", "/v1/models/select", {
-        body: {
-          model_id: one.id,
-          type: "classifier",
-          expected_active: selected,
-          check: check.checked,
-        },
-      }),
-  });
-  if (!done) return;
-  notice(`${one.id} stands in front.`);
   await show();
 }
 

@@ -12,20 +12,7 @@ import { table } from "../parts/table.js";
 
 export async function select(model, selection, models, show, signal) {
   if (model.type === "classifier") {
-    await confirm({
-      title: `Put ${model.id} in front?`,
-      body: h(
-        "p",
-        {},
-        `Where it is sure it answers, without a model call. Now: ${selection.classifier ?? "no classifier"}.`,
-      ),
-      action: "Put it in front",
-      act: () =>
-        api("POST", "/v1/models/select", {
-          body: { model_id: model.id, type: "classifier", expected_active: selection.classifier },
-        }),
-    });
-    await show();
+    await selectClassifier(model.id, selection.classifier, show, signal);
     return;
   }
   const active = models.find((one) => one.id === selection.active);
@@ -45,24 +32,11 @@ export async function select(model, selection, models, show, signal) {
     step: "any",
     help: "Then it answers nobody. Its answers are compared under Candidate.",
   });
-  load(
-    checkRoom,
-    () => api("GET", "/v1/models/select", { query: { candidate: model.id }, signal }),
-    ({ check: preview }) =>
-      h(
-        "div",
-        { class: "panel", "data-kind": preview.passed ? "good" : "warn" },
-        h("strong", {}, `Promotion check: ${preview.passed ? "passed" : "failed"}`),
-        h("p", {}, preview.message),
-        preview.result ? h("p", { class: "small" }, figures(preview.result)) : null,
-        preview.passed
-          ? null
-          : link(
-              "Evaluate both",
-              `#/evaluations?models=${encodeURIComponent([selection.active, model.id].join("\n"))}`,
-            ),
-      ),
-    { signal },
+  showCheck(checkRoom, model.id, signal, () =>
+    link(
+      "Evaluate both",
+      `#/evaluations?models=${encodeURIComponent([selection.active, model.id].join("\n"))}`,
+    ),
   );
   const done = await confirm({
     title: `Select ${model.id}?`,
@@ -90,6 +64,65 @@ export async function select(model, selection, models, show, signal) {
       : `${done.active} answers from now on.`,
   );
   await show();
+}
+
+/** Enables a classifier, with its promotion check. */
+export async function selectClassifier(id, selected, show, signal) {
+  const checkRoom = h("div", {});
+  const check = field({
+    name: "check",
+    label: "Require passing the promotion check",
+    type: "checkbox",
+    value: true,
+  });
+  showCheck(checkRoom, id, signal);
+  const done = await confirm({
+    title: `Enable ${id}?`,
+    body: h(
+      "div",
+      { class: "stack" },
+      h(
+        "p",
+        {},
+        `It answers the queries that it is sure of, without a model call. Now: ${selected ?? "no classifier"}.`,
+      ),
+      checkRoom,
+      check.element,
+    ),
+    action: "Enable",
+    act: () =>
+      api("POST", "/v1/models/select", {
+        body: {
+          model_id: id,
+          type: "classifier",
+          expected_active: selected,
+          check: read([check]).check ?? false,
+        },
+      }),
+  });
+  if (!done) return;
+  notice(`${id} is enabled.`);
+  await show();
+}
+
+/** Previews the promotion check of a model or classifier; `next` makes the link to the next step. */
+function showCheck(room, id, signal, next = () => null) {
+  load(
+    room,
+    () => api("GET", "/v1/models/select", { query: { candidate: id }, signal }),
+    ({ check: preview }) =>
+      h(
+        "div",
+        { class: "panel", "data-kind": preview.passed ? "good" : "warn" },
+        h("strong", {}, `Promotion check: ${preview.passed ? "passed" : "failed"}`),
+        h("p", {}, preview.message),
+        preview.result && !preview.result.score
+          ? h("p", { class: "small" }, figures(preview.result))
+          : null,
+        preview.passed ? null : next(),
+      ),
+    { signal },
+  );
 }
 
 const figures = ({ n, difference, lower_bound, margin, earlier_looks }) =>

@@ -250,9 +250,9 @@ def test_a_classifier_is_trained_and_put_in_front(
     newest = rows("SELECT id FROM classifiers ORDER BY id DESC LIMIT 1")[0][0]
     ended(furnished, f"/v1/classifiers/{newest}")
     page.get_by_role("button", name=f"Select {newest}").click(timeout=SECONDS * 1000)
-    page.get_by_role("dialog").get_by_label("Only if").uncheck()
-    page.get_by_role("dialog").get_by_role("button", name="Put it in front").click()
-    said(page, f"{newest} stands in front.")
+    page.get_by_role("dialog").get_by_label("Require passing").uncheck()
+    page.get_by_role("dialog").get_by_role("button", name="Enable").click()
+    said(page, f"{newest} is enabled.")
     assert setting(rows, "classifier") == newest
     page.get_by_role("button", name="Take it away").click()
     said(page, "No classifier stands in front.")

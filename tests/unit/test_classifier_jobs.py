@@ -333,34 +333,34 @@ async def test_the_rule_trains_after_so_many_new_labels(product: Product) -> Non
     assert {(entry["actor"], entry["action"]) for entry in audit} == {("rule", "create")}
 
 
-@pytest.mark.parametrize("coverage", [0.0, 2.0])
-async def test_what_the_rule_learned_replaces_a_selected_one_that_it_beats(
-    product: Product, coverage: float
+@pytest.mark.parametrize("enough", [True, False])
+async def test_what_the_rule_learned_is_selected_if_it_passes_the_check(
+    product: Product, enough: bool
 ) -> None:
     await import_labels(product)
     first = (await train(product))["id"]
     await select(product, first)
-    product.execute(
-        "UPDATE classifiers SET metrics ="
-        f" json_set(metrics, '$.coverage', {coverage}) WHERE id = '{first}'"
-    )
     await rule(product, 1)
+    least = {"promotion_min_labels": 10 if enough else 1_000, "promotion_margin": 0.4}
+    await product.call("PATCH", "/v1/config", least)
     await product.call("POST", "/v1/labels", [{"query": "something new", "agent_id": "hr"}])
     await minute(product)
     config = (await product.call("GET", "/v1/config")).json()
     selected = config["classifier"]["value"]
     audit = (await product.call("GET", "/v1/audit?resource=classifier")).json()["data"]
     by_rule = [entry["action"] for entry in audit if entry["actor"] == "rule"]
-    if coverage > 1:
+    assert state(product)["id"] != first
+    if not enough:
         assert (selected, by_rule) == (first, ["create"])
-    else:
-        assert selected == state(product)["id"] != first
-        assert by_rule == ["select", "create"]
-        assert audit[0]["after"]["previous"] == first
-        await select(product, first)
-        await minute(product)
-        config = (await product.call("GET", "/v1/config")).json()
-        assert config["classifier"]["value"] == first, "a roll-back stays"
+        return
+    assert selected == state(product)["id"]
+    assert by_rule == ["select", "create"]
+    assert audit[0]["after"]["previous"] == first
+    assert audit[0]["after"]["check"]["score"]["n"] >= 10
+    await select(product, first)
+    await minute(product)
+    config = (await product.call("GET", "/v1/config")).json()
+    assert config["classifier"]["value"] == first, "a roll-back stays"
 
 
 def test_agents_of_the_tests_are_those_of_the_product() -> None:

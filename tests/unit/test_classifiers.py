@@ -1,6 +1,5 @@
 """The life of a classifier over the API, in process: trained, listed, selected, rolled back."""
 
-import json
 from typing import Any
 
 import pytest
@@ -22,12 +21,6 @@ async def audit(product: Product) -> list[tuple[str, str]]:
 async def active(product: Product) -> list[str]:
     page = (await product.call("GET", "/v1/models")).json()
     return [model["id"] for model in page["data"] if model["active"]]
-
-
-def set_metrics(product: Product, classifier_id: str, **metrics: float) -> None:
-    product.execute(
-        f"UPDATE classifiers SET metrics = '{json.dumps(metrics)}' WHERE id = '{classifier_id}'"
-    )
 
 
 async def test_a_training_gives_a_model_with_its_metrics(product: Product) -> None:
@@ -167,42 +160,6 @@ async def test_the_setting_takes_only_what_can_answer(product: Product) -> None:
     assert patched["classifier"] == {"value": made["id"], "source": "stored"}
     patched = (await product.call("PATCH", "/v1/config", {"classifier": None})).json()
     assert patched["classifier"] == {"value": None, "source": "default"}
-
-
-@pytest.mark.parametrize(
-    ("made", "selected", "why"),
-    [
-        ((0.97, 0.9), None, "97.00% are right, and the target is 98.00%"),
-        ((0.99, 0.60), (0.98, 0.66), "answers 60.0%"),
-        ((0.98, 0.61), (1.0, 0.66), None),
-        ((0.98, 0.1), None, None),
-    ],
-)
-async def test_the_check(
-    product: Product,
-    made: tuple[float, float],
-    selected: tuple[float, float] | None,
-    why: str | None,
-) -> None:
-    await import_labels(product)
-    if selected is not None:
-        before = (await train(product))["id"]
-        await select(product, before)
-        set_metrics(product, before, answered_accuracy=selected[0], coverage=selected[1])
-    classifier_id = (await train(product, seed=1))["id"]
-    set_metrics(product, classifier_id, answered_accuracy=made[0], coverage=made[1])
-    answered = await select(product, classifier_id, check=True)
-    if why is None:
-        assert answered.json()["active"] == classifier_id
-        return
-    error = answered.json()["error"]
-    assert (answered.status, error["code"], error["param"]) == (
-        409,
-        "promotion_check_failed",
-        "check",
-    )
-    assert why in error["message"]
-    assert (await select(product, classifier_id)).status == 200
 
 
 @pytest.mark.parametrize(

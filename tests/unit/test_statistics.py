@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeneuro.domain.statistics import (
+    answers_needed,
     binomial_tail,
     difference_interval,
     difference_lower_bound,
@@ -16,6 +17,7 @@ from edgeneuro.domain.statistics import (
     paired_score,
     percentile,
     questions_needed,
+    share_lower_bound,
     upper_quantile,
 )
 
@@ -125,6 +127,29 @@ def test_the_questions_that_are_needed_are_about_enough() -> None:
     needed = questions_needed(0.04, margin=0.02, alpha=0.05)
     assert 600 < needed < 640
     assert questions_needed(0.0, margin=0.02, alpha=0.05) == 133
+
+
+@pytest.mark.parametrize(("right", "count"), [(0, 10), (74, 74), (95, 100), (4_900, 5_000)])
+def test_the_bound_of_a_share_is_exact(right: int, count: int) -> None:
+    bound = share_lower_bound(right, count, alpha=0.05)
+    if not right:
+        assert bound == 0
+        return
+    tail = sum(
+        math.comb(count, k) * bound**k * (1 - bound) ** (count - k)
+        for k in range(right, count + 1)
+        if count <= 100
+    )
+    assert count > 100 or tail == pytest.approx(0.05)
+    assert 0.99 * right / count - 0.06 < bound < right / count
+
+
+@pytest.mark.parametrize(("errors", "needed"), [(0, 74), (1, 117), (5, 260)])
+def test_the_answers_that_are_needed(errors: int, needed: int) -> None:
+    found = answers_needed(errors, 0.96, alpha=0.05)
+    assert found == pytest.approx(needed, abs=3)
+    assert share_lower_bound(found - errors, found, alpha=0.05) >= 0.96
+    assert share_lower_bound(found - 1 - errors, found - 1, alpha=0.05) < 0.96
 
 
 def test_macro_f1_counts_every_label_alike() -> None:

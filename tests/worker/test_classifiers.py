@@ -82,7 +82,11 @@ def test_from_labels_to_the_selected_classifier(labelled: httpx.Client) -> None:
     listed = labelled.get("/v1/classifiers").json()["data"]
     assert [each["id"] for each in listed] == [made["id"]]
 
-    select = {"model_id": made["id"]}
+    assert 0 < made["test_score"]["n"] < 100
+    refused = labelled.post("/v1/models/select", json={"model_id": made["id"]}).json()["error"]
+    assert refused["code"] == "promotion_check_failed"
+    assert f"{100 - made['test_score']['n']} are missing" in refused["message"]
+    select = {"model_id": made["id"], "check": False}
     selection = labelled.post("/v1/models/select", json=select).json()
     assert (selection["active"], selection["previous"]) == (made["id"], None)
     model = labelled.get(f"/v1/models/{made['id']}").json()
@@ -94,6 +98,21 @@ def test_from_labels_to_the_selected_classifier(labelled: httpx.Client) -> None:
     assert refused.json()["error"]["code"] == "classifier_selected"
     none = {"model_id": None, "type": "classifier"}
     assert labelled.post("/v1/models/select", json=none).json()["previous"] == made["id"]
+
+
+def test_a_classifier_is_evaluated_beside_a_model(labelled: httpx.Client) -> None:
+    classifier_id = labelled.get("/v1/classifiers").json()["data"][0]["id"]
+    body = {"model_ids": ["@cf/meta/llama-3.2-1b-instruct", classifier_id], "limit": 20}
+    begun = labelled.post("/v1/evaluations", json=body).json()
+    until = time.monotonic() + SECONDS
+    found = begun
+    while found["state"] in ("queued", "running") and time.monotonic() < until:
+        found = labelled.get(f"/v1/evaluations/{begun['id']}").json()
+    assert (found["state"], found["error"]) == ("succeeded", None)
+    _, classifier = found["results"]["models"]
+    assert (classifier["model_id"], classifier["n"]) == (classifier_id, 20)
+    [pair] = found["results"]["pairs"]
+    assert pair["n"] == 20 - classifier["deferred"]
 
 
 def test_the_minutes_cron_has_a_training_begin_and_go_on(labelled: httpx.Client) -> None:

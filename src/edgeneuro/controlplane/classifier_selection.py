@@ -3,12 +3,13 @@
 from edgeneuro.call import Call
 from edgeneuro.classifier.model import InvalidModelError, loads
 from edgeneuro.controlplane.audit import commit
-from edgeneuro.controlplane.gate import gate_fault
-from edgeneuro.controlplane.promotion_check import check_failed
+from edgeneuro.controlplane.classifier_check import check_classifier
+from edgeneuro.controlplane.classifier_score import score_stored
 from edgeneuro.domain.classifier import Classifier
-from edgeneuro.domain.model import ModelSelect, ModelSelection
+from edgeneuro.domain.model import ClassifierCheck, ModelSelect, ModelSelection
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, InvalidRequestError
+from edgeneuro.services import Services
 from edgeneuro.store import classifiers as store
 from edgeneuro.store.config import delete_settings, store_settings
 
@@ -29,7 +30,10 @@ async def select_classifier(call: Call, config: RoutingConfig, body: ModelSelect
             return selection
         change = delete_settings(["classifier"], at_revision=config.revision)
     else:
-        await _require_selectable(call, config, body.model_id, check=body.check)
+        made = await require_usable(call, body.model_id, param="model_id")
+        if body.check is not False:
+            checked = await check_stored(call.services, config, made)
+            selection = selection.model_copy(update={"check": checked})
         change = store_settings(
             {"classifier": body.model_id},
             now_ms=call.services.now_ms(),
@@ -48,22 +52,12 @@ async def select_classifier(call: Call, config: RoutingConfig, body: ModelSelect
     return selection
 
 
-async def _require_selectable(
-    call: Call, config: RoutingConfig, classifier_id: str, *, check: bool
-) -> None:
-    made = await require_usable(call, classifier_id, param="model_id")
-    if not check:
-        return
-    selected = None
-    if config.classifier is not None:
-        selected = await store.find_classifier(call.services.db, config.classifier)
-    before = None if selected is None else selected.metrics
-    why = gate_fault(made.metrics, before, target=config.classifier_target)
-    if why is not None:
-        raise check_failed(
-            f"{classifier_id!r}: {why}. Label more and train again, or select it with"
-            " `check` false."
-        )
+async def check_stored(
+    services: Services, config: RoutingConfig, classifier: Classifier
+) -> ClassifierCheck:
+    """The promotion check of a classifier that has succeeded. Raises ConflictError."""
+    score = await score_stored(services, config, classifier)
+    return await check_classifier(services, config, classifier, score)
 
 
 async def require_usable(call: Call, classifier_id: str, *, param: str) -> Classifier:

@@ -5,8 +5,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+from edgeneuro.classifier.model import InvalidModelError, loads
+from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.domain.agent import NO_AGENT
-from edgeneuro.domain.evaluation import Evaluation
+from edgeneuro.domain.evaluation import DEFERRED, Evaluation
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.routing import RoutingConfig
@@ -14,10 +16,11 @@ from edgeneuro.domain.trace import continue_trace
 from edgeneuro.errors import DatabaseError
 from edgeneuro.services import Services
 from edgeneuro.store import evaluation_jobs as store
+from edgeneuro.store.classifiers import read_model
 from edgeneuro.store.database import Row, Statement
 from edgeneuro.store.evaluation_results import read_results
 from edgeneuro.store.evaluations import MOST_TRIES
-from edgeneuro.synapsecore.evaluate import Evaluated, evaluate_question
+from edgeneuro.synapsecore.evaluate import Evaluated, answer_of_classifier, evaluate_question
 from edgeneuro.synapsecore.record import Asker
 from edgeneuro.web.auth import Credential
 
@@ -29,6 +32,7 @@ _PAUSE_SECONDS = 0.01
 # A slice has so many questions: it takes two statements of D1 for six of them, and some 20 beside,
 # which is within the 50 that the free plan allows a request.
 _MOST_QUESTIONS = 72
+_CLASSIFIER_QUESTIONS = 200  # that one statement records; some 50 ms of a classifier
 _MOST_BARREN = (
     30  # slices in a row that came to nothing; with the pauses between them over two hours
 )
@@ -84,6 +88,14 @@ class _Slice:
         # The threshold is that of the beginning.
         config = replace(config, confidence_threshold=self._evaluation.threshold)
         for model_id in self._evaluation.model_ids:
+            if model_id in config.classifiers:
+                try:
+                    await self._ask_classifier(config, model_id)
+                except InvalidModelError as error:
+                    why = f"the classifier {model_id!r} cannot be used: {error}"
+                    await self._write(self._finished("failed", error=why))
+                    return
+                continue
             pause_ms = await self._ask_model(config, config.models[model_id])
             if pause_ms is not None:
                 await self._let_go(pause_ms)
@@ -107,6 +119,25 @@ class _Slice:
         self._left -= len(items)
         return None if self._left else 0
 
+    async def _ask_classifier(self, config: RoutingConfig, classifier_id: str) -> None:
+        """All that is left to ask: no question waits for anybody. Raises InvalidModelError."""
+        db, evaluation = self._services.db, self._evaluation
+        scorer: Scorer | None = None
+        while items := await store.next_items(
+            db, evaluation.id, classifier_id, limit=_CLASSIFIER_QUESTIONS
+        ):
+            if scorer is None:
+                scorer = Scorer(loads(await read_model(db, classifier_id)))
+            answers = [
+                _classified(
+                    classifier_id, item, answer_of_classifier(scorer, config, item["query"])
+                )
+                for item in items
+            ]
+            if not (await db.batch(store.record_answers(self._held, answers, got_on=True)))[-1]:
+                raise _LostError
+            await self._services.sleep(_PAUSE_SECONDS)
+
     async def _let_go(self, pause_ms: int) -> None:
         until = self._services.now_ms() + pause_ms if pause_ms else 0
         await self._write(store.let_go(self._held, until_ms=until))
@@ -125,7 +156,8 @@ class _Slice:
         gone = [
             each
             for each in evaluation.model_ids
-            if each not in config.models or config.models[each].status != "available"
+            if each not in config.classifiers
+            and (each not in config.models or config.models[each].status != "available")
         ]
         return f"the model {gone[0]!r} is no longer available" if gone else None
 
@@ -162,6 +194,21 @@ class _Slice:
     async def _write(self, update: Statement) -> None:
         if not await self._services.db.run(update):
             raise _LostError
+
+
+def _classified(classifier_id: str, item: Row, answer: str | None) -> store.Answered:
+    return store.Answered(
+        model_id=classifier_id,
+        query_hash=item["query_hash"],
+        agent_id=answer,
+        is_right=answer is not None and answer == item["agent_id"],
+        reason=DEFERRED if answer is None else None,
+        failed=False,
+        tries=1,
+        tokens=0,
+        cost_usd=0.0,
+        ms=0.0,
+    )
 
 
 def _answered(model: Model, item: Row, decided: Evaluated) -> store.Answered:

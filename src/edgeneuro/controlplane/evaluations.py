@@ -128,7 +128,10 @@ def _models(config: RoutingConfig, body: EvaluationCreate) -> list[str]:
     found: list[str] = []
     for index, name in enumerate(body.model_ids):
         param = f"model_ids[{index}]"
-        model = require_available(config, name, param=param)
+        if name in config.classifiers:
+            model = config.classifiers[name]
+        else:
+            model = require_available(config, name, param=param)
         if model.id in found:
             raise InvalidRequestError(f"{param}: {name!r} is there twice.", param=param)
         found.append(model.id)

@@ -39,7 +39,7 @@ async def list_models(call: Call) -> Page[Model]:
 async def get_model(call: Call, model_id: str) -> Model:
     """Read one model by its id or an alias, sent as it is or percent-encoded."""
     config = await call.services.routing.current()
-    if _is_classifier(config, model_id) and model_id in config.classifiers:
+    if is_classifier(config, model_id) and model_id in config.classifiers:
         return _marked(config, config.classifiers[model_id])
     return _find(config, model_id)
 
@@ -108,7 +108,7 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
     config = await call.services.routing.fresh()
     if body.type == "shadow":
         return await end_shadow(call, config, body)
-    if body.type == "classifier" or _is_classifier(config, body.model_id):
+    if body.type == "classifier" or is_classifier(config, body.model_id):
         return await select_classifier(call, config, body)
     if body.model_id is None:
         raise InvalidRequestError(
@@ -143,7 +143,7 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
 def require_available(config: RoutingConfig, model_id: str, *, param: str) -> Model:
     """The model of that id or alias, if it can be asked. Raises InvalidRequestError."""
     model = find_model(config.models, model_id)
-    if _is_classifier(config, model_id):
+    if is_classifier(config, model_id):
         raise InvalidRequestError(
             f"{param}: {model_id!r} is a classifier, which stands in front of the active model and"
             " is no model to ask. Name a base model or an adapter.",
@@ -172,7 +172,7 @@ def require_available(config: RoutingConfig, model_id: str, *, param: str) -> Mo
     return model
 
 
-def _is_classifier(config: RoutingConfig, name: str | None) -> bool:
+def is_classifier(config: RoutingConfig, name: str | None) -> bool:
     if name is None or not name.startswith(f"{ID_PREFIX}_"):
         return False
     return find_model(config.models, name) is None

@@ -1,10 +1,18 @@
 """The retrain rule: after so many new labels a training begins by itself. What comes of it is
-selected by itself only where a classifier is selected already and the gate lets it through."""
+selected automatically only if a classifier is selected already and it passes the promotion
+check."""
 
 from edgeneuro.controlplane.audit import audit_row
-from edgeneuro.controlplane.gate import gate_fault
-from edgeneuro.domain.classifier import ID_PREFIX, RULE, Classifier, Metrics, TrainingOptions
+from edgeneuro.controlplane.classifier_check import check_classifier
+from edgeneuro.domain.classifier import (
+    ID_PREFIX,
+    RULE,
+    Classifier,
+    ClassifierScore,
+    TrainingOptions,
+)
 from edgeneuro.domain.model import ModelSelection
+from edgeneuro.errors import ConflictError
 from edgeneuro.services import Services
 from edgeneuro.store import classifiers as store
 from edgeneuro.store.database import Statement
@@ -49,16 +57,16 @@ async def retrain_by_rule(services: Services) -> None:
 
 
 async def selection_by_rule(
-    services: Services, made: Classifier, metrics: Metrics
+    services: Services, made: Classifier, score: ClassifierScore
 ) -> list[Statement]:
     """What selects the classifier that the rule had learned, where it may be; goes into the batch
     that ends the training, so that an operator's roll-back is never undone later."""
     config = await services.routing.fresh()
     if made.created_by != RULE or config.classifier is None:
         return []
-    selected = await store.find_classifier(services.db, config.classifier)
-    before = None if selected is None else selected.metrics
-    if gate_fault(metrics, before, target=config.classifier_target) is not None:
+    try:
+        check = await check_classifier(services, config, made, score)
+    except ConflictError:
         return []
     select = store.replace_selected(made.id, previous=config.classifier, now_ms=services.now_ms())
     audited = audit_row(
@@ -68,6 +76,6 @@ async def selection_by_rule(
         action="select",
         resource="classifier",
         resource_id=made.id,
-        after=ModelSelection(active=made.id, previous=config.classifier),
+        after=ModelSelection(active=made.id, previous=config.classifier, check=check),
     )
     return [select, audited]

@@ -1,10 +1,17 @@
 """What is selected, and a preview of the promotion check of another choice."""
 
 from edgeneuro.call import Call
-from edgeneuro.controlplane.models import require_available
+from edgeneuro.controlplane.classifier_selection import check_stored, require_usable
+from edgeneuro.controlplane.models import is_classifier, require_available
 from edgeneuro.controlplane.promotion_check import check_model
 from edgeneuro.controlplane.shadowing import shadow_state
-from edgeneuro.domain.model import CheckPreview, SelectionQuery, SelectionState
+from edgeneuro.domain.model import (
+    CheckPreview,
+    ClassifierCheck,
+    PromotionCheck,
+    SelectionQuery,
+    SelectionState,
+)
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError
 from edgeneuro.store.audit import list_audit
@@ -31,19 +38,31 @@ async def show_selection(call: Call, query: SelectionQuery) -> SelectionState:
 
 
 async def _preview(call: Call, config: RoutingConfig, name: str) -> CheckPreview:
-    model = require_available(config, name, param="candidate")
+    result: PromotionCheck | ClassifierCheck | None
     try:
-        result = await check_model(call.services.db, config, model)
+        if is_classifier(config, name):
+            classifier = await require_usable(call, name, param="candidate")
+            result = await check_stored(call.services, config, classifier)
+        else:
+            model = require_available(config, name, param="candidate")
+            name = model.id
+            result = await check_model(call.services.db, config, model)
     except ConflictError as error:
-        return CheckPreview(model_id=model.id, passed=False, message=error.message)
+        return CheckPreview(model_id=name, passed=False, message=error.message)
+    return CheckPreview(model_id=name, passed=True, message=_passed(result), result=result)
+
+
+def _passed(result: PromotionCheck | ClassifierCheck | None) -> str:
     if result is None:
-        return CheckPreview(model_id=model.id, passed=True, message="It is the active model.")
-    return CheckPreview(
-        model_id=model.id,
-        passed=True,
-        message=f"On {result.n} test questions it is not worse than the active model by more than"
-        f" {100 * result.margin:.1f} points.",
-        result=result,
+        return "It is the active model."
+    if isinstance(result, ClassifierCheck):
+        return (
+            f"On {result.score.n} test questions its precision is at least"
+            f" {result.lower_bound:.1%}; {result.required:.1%} is required."
+        )
+    return (
+        f"On {result.n} test questions it is not worse than the active model by more than"
+        f" {100 * result.margin:.1f} points."
     )
 
 

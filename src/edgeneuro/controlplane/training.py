@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from edgeneuro.classifier.examples import Examples, Labelled, prepare
 from edgeneuro.classifier.model import Model, dumps
+from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.training import Plan, Training
+from edgeneuro.controlplane.classifier_score import score_on_test_part
 from edgeneuro.controlplane.retraining import selection_by_rule
 from edgeneuro.domain.classifier import AgentThreshold, Classifier
 from edgeneuro.errors import DatabaseError
@@ -169,16 +171,18 @@ class _Slice:
             return
         content = dumps(model)
         await self._write("model", content)
+        config = await self._services.routing.fresh()
+        score = await score_on_test_part(self._services, config, Scorer(model))
         outcome: dict[str, Value] = {
             **_told(self._job, model, examples),
             "metrics": json.dumps(model.calibration.metrics),
+            "test_score": score.model_dump_json(),
             "size": len(content),
             "checksum": content[-_CHECKSUM_BYTES:].hex(),
         }
         self._progress.slices += 1
         self._progress.stage = "finished"
-        metrics = model.calibration.metrics
-        selection = await selection_by_rule(self._services, self._job, metrics)
+        selection = await selection_by_rule(self._services, self._job, score)
         await self._end("succeeded", outcome=outcome, then=selection)
 
     async def _fail(self, why: str, outcome: dict[str, Value] | None = None) -> None:

@@ -54,11 +54,36 @@ class AgentThreshold(BaseModel):
     reason: str | None = None
 
 
+class ClassifierScore(BaseModel):
+    """The result on the test part, whose labels chose nothing of the classifier. `n` questions,
+    near-duplicates counted once; `out_of_scope` of them fit no agent. It answers `answered` of them
+    at the threshold in force, `right` of these rightly; an answer to an out-of-scope question is an
+    error (`false_accepts`). `precision` is right / answered with its 95 % Wilson interval,
+    `coverage` the share of the questions that fit an agent which it answers. `looks` counts how
+    often it was scored, each time on another test part, other agents or another threshold
+    (`basis`)."""
+
+    n: int
+    out_of_scope: int
+    answered: int
+    right: int
+    false_accepts: int
+    precision: float | None
+    low: float | None
+    high: float | None
+    coverage: float | None
+    looks: int
+    scored_at: str
+    basis: str
+
+
 class Classifier(BaseModel):
     """A training and what came of it. `agents` were enabled when it began; `labels` is how many it
-    has learned from. `metrics` are of held-out labels: the share that is answered (`coverage`) and
-    how often rightly (`answered_accuracy`), the share of unknown topics that is answered (`leak`).
-    `version` names the model's content. `suspended` says why it would not be asked."""
+    has learned from. `metrics` are of the held-out labels that chose the thresholds: the share that
+    is answered (`coverage`) and how often rightly (`answered_accuracy`), the share of unknown
+    topics that is answered (`leak`). `test_score` is of labels that chose nothing; null for one
+    that has not been scored yet. `version` names the model's content. `suspended` says why it would
+    not be asked."""
 
     object: Literal["classifier"] = "classifier"
     id: str
@@ -74,6 +99,7 @@ class Classifier(BaseModel):
     labels: int
     last_label_id: str | None
     metrics: Metrics | None
+    test_score: ClassifierScore | None = None
     per_agent: list[AgentThreshold] | None
     size: int | None
     checksum: str | None

@@ -10,7 +10,8 @@ from edgeneuro.domain.numbers import INTEGRAL
 from edgeneuro.domain.page import PageQuery
 
 ID_PREFIX = "eval"
-FAILED = "failed"  # stands for a decision in a confusion matrix where there was none
+# In a confusion matrix, where there was no decision: it failed, or a classifier was not sure.
+FAILED, DEFERRED = "failed", "deferred"
 EvaluationState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 # Never the part that is learned from; "held_out" is both others.
 HeldOut = Literal["validation", "test", "held_out"]
@@ -18,9 +19,9 @@ MOST_QUESTIONS = 5_000
 
 
 class EvaluationCreate(BaseModel):
-    """The models are put to the same questions: those of the part `split`, at most `limit`, the
-    same ones each time. "test" is the part that no training sees, be it of an adapter or of a
-    classifier."""
+    """Models and classifiers by id. All get the same questions: those of the part `split`, at most
+    `limit`, the same ones each time. "test" is the part that no training sees, be it of an adapter
+    or of a classifier."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -40,14 +41,17 @@ class AgentScore(BaseModel):
 class ModelResult(BaseModel):
     """`n` questions, of which `right` were decided rightly: the agent that answered is the labelled
     one, or none was found where no agent fits. A decision that failed is wrong (`failed` counts
-    them), `low_confidence` counts those where the default agent stood in. `confusion` counts by
-    label, then by what was decided. Times are those spent on the model; `cost_usd` is null where a
-    price is not known."""
+    them). A classifier that is not sure leaves the question to a model: `deferred` counts these,
+    they are not right, and `precision` is over the others. `low_confidence` counts those where the
+    default agent stood in. `confusion` counts by label, then by what was decided. Times are those
+    spent on the model; `cost_usd` is null where a price is not known."""
 
     model_id: str
     n: int
     right: int
     accuracy: Accuracy
+    deferred: int = 0
+    precision: Accuracy | None = None
     macro_f1: float | None
     failed: int
     low_confidence: int
@@ -60,7 +64,8 @@ class ModelResult(BaseModel):
 
 
 class PairResult(BaseModel):
-    """Two models on the same `n` questions: how many only one of them got right. `difference` is
+    """Two models on the same `n` questions, without those that a classifier of them deferred: how
+    many only one of them got right. `difference` is
     the second's accuracy less the first's, with its 95 % interval; `p` is McNemar's, exact and
     two-sided, `p_second_worse` one-sided: small where the second is worse."""
 
@@ -129,7 +134,8 @@ class AnswersQuery(PageQuery):
 
 
 class EvaluationAnswer(BaseModel):
-    """`label` and `decided` are agents' ids, or "none"; `decided` is null where it failed."""
+    """`label` and `decided` are agents' ids, or "none"; `decided` is null where it failed or the
+    classifier deferred it."""
 
     id: str
     model_id: str

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from edgeneuro.domain.agent import ModelId, without_defaults
-from edgeneuro.domain.classifier import Metrics
+from edgeneuro.domain.classifier import ClassifierScore, Metrics
 from edgeneuro.domain.numbers import INTEGRAL
 
 OWN_PROVIDER = "workers-ai"  # this account's own
@@ -86,20 +86,24 @@ class ModelPatch(BaseModel):
 
 
 class ModelSelect(BaseModel):
-    """`expected_active` refuses the change when somebody else has changed the active model
-    before. A classifier goes in front of the active model; `model_id` null with `type`
-    "classifier" takes it away. With `check` a selection must pass the promotion check; a
-    model passes if the newest evaluation of it and the active one on the test part has at least
-    `promotion_min_labels` questions and shows, at the level `promotion_alpha`, that it is at most
-    `promotion_margin` less accurate. With `shadow`, a percentage, the model runs beside the active
-    one for so many of its answers, and is not selected; null with `type` "shadow" ends that."""
+    """`expected_active` refuses the change when somebody else has changed the active model before.
+    A classifier goes in front of the active model; `model_id` null with `type` "classifier" takes
+    it away. With `check` a selection must pass the promotion check; left out it is true for a
+    classifier, which answers where no model is asked, and false for a model. A classifier passes if
+    its answers on at least `promotion_min_labels` questions of the test part show, at the level
+    `promotion_alpha`, a precision of `classifier_target` less `promotion_margin`, and it answers at
+    most 5 points fewer of them than the selected one. A model passes if the newest evaluation of it
+    and the active one on the test part has at least `promotion_min_labels` questions and shows, at
+    the level `promotion_alpha`, that it is at most `promotion_margin` less accurate. With `shadow`,
+    a percentage, the model runs beside the active one for so many of its answers, and is not
+    selected; null with `type` "shadow" ends that."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model_id: ModelId | None
     type: Literal["classifier", "shadow"] | None = None
     expected_active: ModelId | None = None
-    check: bool = False
+    check: bool | None = None
     shadow: Annotated[FiniteFloat, Field(gt=0, le=100)] | None = None
 
 
@@ -121,6 +125,19 @@ class PromotionCheck(BaseModel):
     earlier_looks: int
 
 
+class ClassifierCheck(BaseModel):
+    """What the check of a classifier is based on: its score on the test part. `lower_bound` is the
+    exact one-sided bound of its precision at the confidence 1 - `alpha`; it passes from `required`
+    on. `earlier_looks` counts evaluations on the test part and scores of other classifiers."""
+
+    classifier_id: str
+    score: ClassifierScore
+    lower_bound: float
+    required: float
+    alpha: float
+    earlier_looks: int
+
+
 class CheckPreview(BaseModel):
     """The result of the promotion check of `model_id` if it were selected now. `result` is null
     where it does not pass, and for the model that is active."""
@@ -128,7 +145,7 @@ class CheckPreview(BaseModel):
     model_id: str
     passed: bool
     message: str
-    result: PromotionCheck | None = None
+    result: PromotionCheck | ClassifierCheck | None = None
 
 
 class ModelSelection(BaseModel):
@@ -138,7 +155,7 @@ class ModelSelection(BaseModel):
     object: Literal["model.selection"] = "model.selection"
     active: str | None
     previous: str | None
-    check: PromotionCheck | None = None
+    check: PromotionCheck | ClassifierCheck | None = None
     shadow: str | None = None
 
 
@@ -179,7 +196,7 @@ class ShadowState(BaseModel):
 
 
 class SelectionQuery(BaseModel):
-    """`candidate` previews the promotion check of a model; nothing is selected."""
+    """`candidate` previews the promotion check of a model or classifier; nothing is selected."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -78,6 +78,51 @@ def questions_needed(discordant: float, *, margin: float, alpha: float) -> int:
     return math.ceil(max(reach, z * z * (1 - margin) / margin))
 
 
+def share_lower_bound(right: int, count: int, *, alpha: float) -> float:
+    """The exact one-sided lower bound (Clopper and Pearson) of the share `right` of `count` at the
+    confidence 1 - `alpha`: the largest share at which so many are as unlikely as `alpha`."""
+    low, high = 0.0, 1.0
+    if not right:
+        return low
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if _at_least(right, count, middle) > alpha:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def answers_needed(errors: int, share: float, *, alpha: float) -> int:
+    """The fewest answers, of which so many are wrong, whose lower bound reaches `share`."""
+    least, most = errors, errors + 1
+    while share_lower_bound(most - errors, most, alpha=alpha) < share:
+        least, most = most, 2 * most
+    while most - least > 1:
+        middle = (least + most) // 2
+        if share_lower_bound(middle - errors, middle, alpha=alpha) < share:
+            least = middle
+        else:
+            most = middle
+    return most
+
+
+def _at_least(right: int, count: int, share: float) -> float:
+    """The probability of so many or more out of `count`, each with the probability `share`."""
+    whole, chance, other = math.lgamma(count + 1), math.log(share), math.log1p(-share)
+    terms = (
+        math.exp(
+            whole
+            - math.lgamma(k + 1)
+            - math.lgamma(count - k + 1)
+            + k * chance
+            + (count - k) * other
+        )
+        for k in range(right, count + 1)
+    )
+    return min(1.0, math.fsum(terms))
+
+
 def upper_quantile(alpha: float) -> float:
     """The value that a standard normal variable exceeds with the probability `alpha`."""
     low, high = -40.0, 40.0

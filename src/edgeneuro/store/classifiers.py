@@ -5,7 +5,12 @@ import json
 from collections.abc import Sequence
 
 from edgeneuro.classifier.model import InvalidModelError
-from edgeneuro.domain.classifier import Classifier, TrainingOptions, TrainingProgress
+from edgeneuro.domain.classifier import (
+    Classifier,
+    ClassifierScore,
+    TrainingOptions,
+    TrainingProgress,
+)
 from edgeneuro.domain.model import Model, Pricing
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.times import rfc3339
@@ -13,7 +18,7 @@ from edgeneuro.store.times import rfc3339
 _VERSION_DIGITS = 12
 COLUMNS = (
     "id, state, created_at, created_by, started_at, finished_at, options, progress, error, agents,"
-    " labels, last_label_id, metrics, per_agent, size, checksum"
+    " labels, last_label_id, metrics, per_agent, size, checksum, test_score"
 )
 UNDER_WAY = "state IN ('queued', 'running')"
 
@@ -30,7 +35,7 @@ def insert_classifier(
     return statement(
         f"INSERT INTO classifiers ({COLUMNS})"
         " SELECT ?1, 'queued', ?2, ?3, NULL, NULL, ?4, ?5, NULL, ?6, 0,"
-        " (SELECT max(label_id) FROM current_labels), NULL, NULL, NULL, NULL"
+        " (SELECT max(label_id) FROM current_labels), NULL, NULL, NULL, NULL, NULL"
         f" WHERE NOT EXISTS (SELECT 1 FROM classifiers WHERE {UNDER_WAY}) RETURNING {COLUMNS}",
         classifier_id,
         created_ms,
@@ -144,6 +149,26 @@ async def list_classifiers(
     return [classifier_from_row(row) for row in rows]
 
 
+def store_score(classifier_id: str, score: ClassifierScore) -> Statement:
+    return statement(
+        "UPDATE classifiers SET test_score = ?2 WHERE id = ?1",
+        classifier_id,
+        score.model_dump_json(),
+    )
+
+
+async def count_other_scores(db: Database, classifier_id: str) -> int:
+    """How often other classifiers were scored on the test part."""
+    rows = await db.run(
+        statement(
+            "SELECT coalesce(sum(test_score ->> 'looks'), 0) AS looks FROM classifiers"
+            " WHERE id <> ?1 AND test_score IS NOT NULL",
+            classifier_id,
+        )
+    )
+    return int(rows[0]["looks"])
+
+
 def select_classifier_models() -> Statement:
     """The newest of those that can answer."""
     return statement(
@@ -194,7 +219,7 @@ def classifier_from_row(row: Row) -> Classifier:
             **{name: json.loads(row[name]) for name in ("options", "progress", "agents")},
             **{
                 name: None if row[name] is None else json.loads(row[name])
-                for name in ("metrics", "per_agent")
+                for name in ("metrics", "per_agent", "test_score")
             },
             **{
                 name: None if row[name] is None else rfc3339(row[name])

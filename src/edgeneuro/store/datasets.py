@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from edgeneuro.domain.dataset import LabelledQuery
 from edgeneuro.domain.query import Split
-from edgeneuro.store.database import Database, Row, Statement, statement
+from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.times import rfc3339
 
 PAGE_ROWS = 500
@@ -58,6 +58,34 @@ async def count_training_labels(db: Database, after: str) -> int:
         )
     )
     return int(rows[0]["labels"])
+
+
+async def test_questions(db: Database, agents: Sequence[str], after: str) -> Rows:
+    """A page of the questions of the test part, by near hash, one of each group of near-duplicates:
+    `near_hash`, `query`, `agent_id`. Labels of other agents than `agents` are left out."""
+    return await db.run(
+        statement(
+            # With min() SQLite takes the other columns from the row of the minimum.
+            "SELECT near_hash, min(query_hash), query, agent_id FROM current_labels"
+            " WHERE split = 'test' AND near_hash > ?1"
+            " AND (agent_id IS NULL OR agent_id IN (SELECT value FROM json_each(?2)))"
+            " GROUP BY near_hash ORDER BY near_hash LIMIT ?3",
+            after,
+            json.dumps(agents),
+            PAGE_ROWS,
+        )
+    )
+
+
+async def count_test_labels(db: Database) -> tuple[int, str | None]:
+    """How many labels the test part has, and the newest of them: both name its state."""
+    rows = await db.run(
+        statement(
+            "SELECT count(*) AS labels, max(label_id) AS newest FROM current_labels"
+            " WHERE split = 'test'"
+        )
+    )
+    return int(rows[0]["labels"]), rows[0]["newest"]
 
 
 async def newest_label_in_force(db: Database) -> str | None:

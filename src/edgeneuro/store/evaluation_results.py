@@ -7,6 +7,7 @@ from itertools import combinations
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.analytics import wilson
 from edgeneuro.domain.evaluation import (
+    DEFERRED,
     FAILED,
     AgentScore,
     EvaluationResults,
@@ -47,9 +48,11 @@ async def read_results(
     )
 
 
+_DEFERRED = f"coalesce({{}}.reason = '{DEFERRED}', 0)"
 _COUNTS = (
     f"SELECT model_id, coalesce(item.agent_id, '{NO_AGENT}') AS label, CASE WHEN failed"
-    f" THEN '{FAILED}' ELSE coalesce(answer.agent_id, '{NO_AGENT}') END AS decided, is_right,"
+    f" THEN '{FAILED}' WHEN {_DEFERRED.format('answer')} THEN '{DEFERRED}'"
+    f" ELSE coalesce(answer.agent_id, '{NO_AGENT}') END AS decided, is_right,"
     " count(*) AS answers FROM evaluation_answers AS answer"
     " JOIN evaluation_items AS item USING (evaluation_id, query_hash)"
     " WHERE evaluation_id = ?1 GROUP BY 1, 2, 3, 4"
@@ -66,7 +69,8 @@ _PAIRS = (
     " sum(one.is_right < other.is_right) AS only_second"
     " FROM evaluation_answers AS one JOIN evaluation_answers AS other"
     " USING (evaluation_id, query_hash)"
-    " WHERE evaluation_id = ?1 AND one.model_id <> other.model_id GROUP BY 1, 2"
+    f" WHERE evaluation_id = ?1 AND one.model_id <> other.model_id"
+    f" AND NOT {_DEFERRED.format('one')} AND NOT {_DEFERRED.format('other')} GROUP BY 1, 2"
 )
 
 
@@ -74,6 +78,7 @@ def _model_result(model_id: str, counts: Rows, sums: Rows) -> ModelResult:
     confusion = _confusion(counts)
     right = sum(row["answers"] for row in counts if row["is_right"])
     n = sum(row["answers"] for row in counts)
+    deferred = sum(row.get(DEFERRED, 0) for row in confusion.values())
     [told] = sums
     times: list[float] = json.loads(told["ms"])
     return ModelResult(
@@ -81,6 +86,8 @@ def _model_result(model_id: str, counts: Rows, sums: Rows) -> ModelResult:
         n=n,
         right=right,
         accuracy=wilson(right, n),
+        deferred=deferred,
+        precision=wilson(right, n - deferred),
         macro_f1=macro_f1(confusion),
         failed=told["failed"],
         low_confidence=told["low_confidence"],

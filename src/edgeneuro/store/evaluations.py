@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.evaluation import (
+    DEFERRED,
     AnswersQuery,
     Evaluation,
     EvaluationAnswer,
@@ -198,7 +199,7 @@ async def list_answers(
     if query.model is not None:
         wanted.add("answer.model_id = ?", query.model)
     if query.wrong:
-        wanted.add("answer.is_right = 0")
+        wanted.add("answer.is_right = 0 AND coalesce(answer.reason, '') <> ?", DEFERRED)
     rows = await db.run(
         statement(
             "SELECT answer.*, item.query, item.agent_id AS label FROM evaluation_answers AS answer"
@@ -214,7 +215,9 @@ async def list_answers(
             model_id=row["model_id"],
             query=row["query"],
             label=row["label"] or NO_AGENT,
-            decided=None if row["failed"] else row["agent_id"] or NO_AGENT,
+            decided=None
+            if row["failed"] or row["reason"] == DEFERRED
+            else row["agent_id"] or NO_AGENT,
             right=bool(row["is_right"]),
             reason=row["reason"],
             ms=row["ms"],

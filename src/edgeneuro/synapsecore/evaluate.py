@@ -3,6 +3,7 @@ pays."""
 
 from dataclasses import dataclass
 
+from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
@@ -38,6 +39,14 @@ async def evaluate_question(
     return await evaluate(
         services, config, question, asker, decision_id=asker.request_id, purpose="evaluation"
     )
+
+
+def answer_of_classifier(scorer: Scorer, config: RoutingConfig, query: str) -> str | None:
+    """The agent that the classifier would answer with; None if it would defer to the model."""
+    verdict = scorer.judge(query)
+    own = verdict.threshold
+    sure = own is not None and verdict.probability >= max(own, config.confidence_threshold)
+    return verdict.agent_id if sure and verdict.agent_id in config.agents else None
 
 
 async def evaluate(

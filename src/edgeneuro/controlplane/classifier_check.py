@@ -1,0 +1,80 @@
+"""The promotion check of a classifier: its answers on the test part must be shown to reach the
+target, less a margin."""
+
+from edgeneuro.controlplane.classifier_score import score_stored
+from edgeneuro.controlplane.promotion_check import check_failed, require_enough
+from edgeneuro.domain.classifier import Classifier, ClassifierScore
+from edgeneuro.domain.model import ClassifierCheck
+from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.domain.statistics import answers_needed, share_lower_bound
+from edgeneuro.services import Services
+from edgeneuro.store.classifiers import count_other_scores, find_classifier
+from edgeneuro.store.evaluations import count_test_evaluations
+
+# The coverage may be so much lower than that of the selected classifier on the same questions.
+_COVERAGE_MAY_FALL = 0.05
+
+
+async def check_classifier(
+    services: Services, config: RoutingConfig, classifier: Classifier, score: ClassifierScore
+) -> ClassifierCheck:
+    """`score` is the classifier's, on the test part as it is now. Raises ConflictError
+    `promotion_check_failed`."""
+    require_enough(
+        score.n, config.promotion_min_labels, then="select it again, which scores it anew"
+    )
+    alpha = config.promotion_alpha
+    required = config.classifier_target - config.promotion_margin
+    bound = share_lower_bound(score.right, score.answered, alpha=alpha)
+    if bound < required:
+        raise check_failed(_too_low(score, bound, required=required, alpha=alpha))
+    selected = await _score_of_selected(services, config, classifier)
+    coverage, before = score.coverage or 0.0, 0.0 if selected is None else selected.coverage or 0.0
+    if coverage < before - _COVERAGE_MAY_FALL:
+        raise check_failed(
+            f"it answers {coverage:.1%} of the test questions, the selected one {before:.1%}; at"
+            f" most {100 * _COVERAGE_MAY_FALL:.0f} points less are accepted. Train another one, or"
+            " select it with `check` false."
+        )
+    return ClassifierCheck(
+        classifier_id=classifier.id,
+        score=score,
+        lower_bound=bound,
+        required=required,
+        alpha=alpha,
+        earlier_looks=score.looks
+        - 1
+        + await count_other_scores(services.db, classifier.id)
+        + await count_test_evaluations(services.db),
+    )
+
+
+async def _score_of_selected(
+    services: Services, config: RoutingConfig, classifier: Classifier
+) -> ClassifierScore | None:
+    if config.classifier is None or config.classifier == classifier.id:
+        return None
+    selected = await find_classifier(services.db, config.classifier)
+    return None if selected is None else await score_stored(services, config, selected)
+
+
+def _too_low(score: ClassifierScore, bound: float, *, required: float, alpha: float) -> str:
+    if not score.answered:
+        return (
+            f"it answers none of the {score.n} test questions. Label more and train again, or"
+            " select it with `check` false."
+        )
+    seen = (
+        f"of {score.n} test questions it answers {score.answered}, {score.right} of them rightly"
+        f" ({score.false_accepts} of the wrong ones fit no agent). With {1 - alpha:.0%} confidence"
+        f" that is a precision of at least {bound:.1%}; {required:.1%} is required"
+        " (`classifier_target` less `promotion_margin`)."
+    )
+    if score.right < required * score.answered:
+        return f"{seen} Label more and train again, or select it with `check` false."
+    needed = answers_needed(score.answered - score.right, required, alpha=alpha)
+    missing = (needed - score.answered) * score.n // score.answered + 1
+    return (
+        f"{seen} With as many errors, about {missing} more test labels would show it. Label more"
+        " questions, or select it with `check` false."
+    )
