@@ -299,6 +299,23 @@ async def test_cache_false_shares_nothing(product: Product) -> None:
     assert len(gateway.requests) == 2
 
 
+@pytest.mark.parametrize("strict_first", [True, False])
+async def test_requests_share_a_call_only_if_they_may_get_the_same_models_answers(
+    product: Product, strict_first: bool
+) -> None:
+    """One takes the answer of a fallback model, the other only that of the model it names."""
+    gateway = SteadyGateway(*[UpstreamNotConfiguredError("n")] * 2, says("hr", 0.8))
+    busy = Product(product.database, product.services.settings, gateway=gateway)
+    strict: dict[str, Any] = {"model": LLAMA, "fallback": False}
+    order: list[dict[str, Any]] = (
+        [strict, {"model": LLAMA}] if strict_first else [{"model": LLAMA}, strict]
+    )
+    answered = await asyncio.gather(*(busy.route("Leave?", **fields) for fields in order))
+    by_strict, other = answered if strict_first else reversed(answered)
+    assert (by_strict.status, by_strict.json()["error"]["code"]) == (502, "upstream_not_configured")
+    assert (other.status, other.json()["model"]) == (200, GRANITE)
+
+
 async def test_who_waits_in_vain_makes_it_himself() -> None:
     clock = Clock()
     in_flight = InFlight(clock, clock.sleep)

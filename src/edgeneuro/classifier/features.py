@@ -6,8 +6,6 @@ import re
 import unicodedata
 from zlib import crc32
 
-from edgeneuro.domain.query import normalise
-
 FEATURES_VERSION = 1
 BUCKETS = 1 << 13
 BIAS = BUCKETS  # active in every text, the empty one too
@@ -61,9 +59,9 @@ def features(query: str) -> list[int]:
 
 
 def tokens(query: str) -> list[str]:
-    """The words: beside domain/query.normalise without accents, invisible characters and
-    punctuation, every digit a 0."""
-    text = normalise(_bounded(query))
+    """The words in lower case, without accents, invisible characters and punctuation, every digit
+    a 0."""
+    text = " ".join(unicodedata.normalize("NFKC", _bounded(query)).casefold().split())
     if not text.isascii():
         text = _INVISIBLE.sub("", text).translate(_APOSTROPHE)
         # A code point may unfold into many.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from edgeneuro import bounded_json
 from edgeneuro.domain.agent import NO_AGENT
+from edgeneuro.domain.canonical import canonical
 from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import InvalidLinesError, InvalidRequestError, LineFault
 
@@ -135,7 +136,8 @@ def _query(row: dict[str, Any]) -> str:
         raise _Fault("query", "query: this field is missing; add it")
     if not isinstance(query, str):
         raise _Fault("query", "query: this is not a text")
-    query = query.strip()
+    if len(query) <= 2 * _MAX_QUERY:  # its canonical text may be shorter
+        query = canonical(query)
     if not 1 <= len(query) <= _MAX_QUERY:
         raise _Fault("query", f"query: it must have 1 to {_MAX_QUERY} characters")
     if "\0" in query:

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from edgeneuro.domain.agent import AgentId, ModelId
+from edgeneuro.domain.canonical import canonical
 from edgeneuro.domain.chat_message import (
     FunctionName,
     Lenient,
@@ -28,13 +29,12 @@ from edgeneuro.domain.chat_message import (
 )
 from edgeneuro.domain.decision import Label, MetadataKey, MetadataValue
 from edgeneuro.domain.numbers import INTEGRAL
-from edgeneuro.domain.text import without_nul
+from edgeneuro.domain.text import MAX_QUERY_CHARACTERS, without_nul
 
 AUTO = "auto"
 AGENT_PREFIX = "agent:"
 _MOST_MESSAGES = 500
 _MOST_TOOLS = 128
-_ROUTED_CHARACTERS = 8_000
 
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(ge=1, le=10_000_000), INTEGRAL]
@@ -200,11 +200,13 @@ class ChatRequest(Lenient):
 
     @property
     def text(self) -> str:
-        """What the user said last, as far as it counts for routing and is logged; empty where there
-        is no text."""
+        """The question: the canonical text of what the user said last, as far as it counts for
+        routing and is logged; empty where there is no text."""
         said = [message for message in self.messages if message.role == "user"]
         text = "\n".join(texts_of(said[-1])) if said else ""
-        return text.strip()[:_ROUTED_CHARACTERS].rstrip()
+        # Its canonical text may be shorter, so more than what counts is looked at.
+        text = canonical(text[: 2 * MAX_QUERY_CHARACTERS])
+        return canonical(text[:MAX_QUERY_CHARACTERS])
 
     @property
     def calls_functions(self) -> bool:

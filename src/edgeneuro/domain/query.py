@@ -3,8 +3,9 @@ data set each one belongs."""
 
 import hashlib
 import re
-import unicodedata
 from typing import Literal
+
+from edgeneuro.domain.canonical import canonical, without_joiners
 
 Split = Literal["train", "validation", "test"]
 
@@ -16,8 +17,10 @@ _MAX_NEAR_CHARACTERS = 8_000
 
 
 def normalise(query: str) -> str:
-    """Queries that differ in case, spacing or Unicode form alone are the same question."""
-    return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
+    """Queries that differ in case, spacing, Unicode form or invisible characters alone are the same
+    question. Labels belong to questions: which agent is right does not depend on case, and one
+    label holds for all spellings. Cached answers belong to the exact text that a model was sent."""
+    return " ".join(without_joiners(canonical(query)).casefold().split())
 
 
 def query_hash(query: str) -> str:

@@ -31,6 +31,10 @@ class Matches:
             raise ValueError(self._rule)
         return text
 
+from edgeneuro.domain.canonical import canonical
+
+MAX_QUERY_CHARACTERS = 8_000
+
 
 def without_nul(text: str) -> str:
     if "\0" in text:  # SQLite ends a text at NUL, so only a part would be kept
@@ -38,10 +42,25 @@ def without_nul(text: str) -> str:
     return text
 
 
+def question_text(text: str) -> str:
+    """The canonical text of a question. Raises ValueError where nothing visible is left, or where
+    Unicode's compatibility forms unfold to more than 8,000 characters."""
+    text = canonical(text)
+    if not text:
+        raise ValueError("holds no visible character; send a text")
+    if len(text) > MAX_QUERY_CHARACTERS:
+        raise ValueError(
+            f"must have at most {MAX_QUERY_CHARACTERS} characters once its Unicode form is NFKC;"
+            " shorten it"
+        )
+    return text
+
+
 QueryText = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=8000),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUERY_CHARACTERS),
     AfterValidator(without_nul),
+    AfterValidator(question_text),
 ]
 Note = Annotated[
     str,

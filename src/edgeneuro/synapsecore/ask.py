@@ -70,7 +70,7 @@ async def ask(
     if not cache:
         return await asking.ask()
     seconds, started = config.time_budget_ms / 1000, services.monotonic()
-    asked, ours = await services.in_flight.share(question.cache_key, asking.ask, seconds=seconds)
+    asked, ours = await services.in_flight.share(question.flight_key, asking.ask, seconds=seconds)
     if ours:
         return asked
     recalled = asked.answer and asked.answer.model_copy(update={"layer": "cache"})
@@ -190,7 +190,7 @@ class _Asking:
     def _request(self, this: Try, *, in_json: bool) -> ModelRequest:
         model = this.model
         schema: dict[str, Any] | None = answer_schema(self._question.agents) if in_json else None
-        key = f"{self._question.cache_key}:{model.id}:{'json' if in_json else 'text'}"
+        key = f"{self._question.keys.get(model.id)}:{'json' if in_json else 'text'}"
         return ModelRequest(
             model=model.base_model,
             adapter=model.adapter,

@@ -121,7 +121,7 @@ def _request(turn: Turn, this: Try, *, cached: bool) -> ModelRequest:
         parameters=turn.parameters(model),
         timeout_ms=this.timeout_ms,
         idle_ms=min(config.chat_timeout_ms, _LONGEST_SILENCE_MS),
-        cache_key=f"chat:{turn.cache_key}:{model.id}" if keep else None,
+        cache_key=f"chat:{turn.key_for(model)}" if keep else None,
         cache_ttl_seconds=config.cache_ttl_seconds,
         metadata=_metadata(turn),
         collect_payload=config.log_queries,

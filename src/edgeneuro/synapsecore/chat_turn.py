@@ -1,7 +1,5 @@
 """A chat's turn: one request, who answers it, and with what."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +13,7 @@ from edgeneuro.gateway.chain import Chain
 from edgeneuro.limits import Estimate, Reservation
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
+from edgeneuro.synapsecore.cache_key import hash_of, key_of, model_identity
 from edgeneuro.synapsecore.chat_limits import AnswerBounds
 from edgeneuro.synapsecore.chat_models import models_of_agent, stale_model
 from edgeneuro.synapsecore.chat_plan import Plan
@@ -75,20 +74,21 @@ class Turn:
 
     @cached_property
     def cache_key(self) -> str | None:
-        """A hash over all that the answer depends on; None where it is not to be kept."""
+        """That of the first model: only its answers are cached. None where none is to be."""
         if not self.models or not self._may_keep():
             return None
-        first = self.models[0]
-        endpoint = None if self.endpoint is None else self.chosen
+        return self.key_for(self.models[0])
+
+    def key_for(self, model: Model) -> str:
+        """A hash over exactly what this model or endpoint is sent."""
+        endpoint = self.chosen if model is self.endpoint else None
         parts = [
-            first.provider,
-            first.base_model,
-            first.adapter,
+            *model_identity(model, self.config),
             endpoint and endpoint.model_dump(),
-            map_image_urls(self.messages(first), hash_of),  # an image may have megabytes
-            self.parameters(first),
+            map_image_urls(self.messages(model), hash_of),  # an image may have megabytes
+            self.parameters(model),
         ]
-        return hash_of(json.dumps(parts, ensure_ascii=False, separators=(",", ":"), sort_keys=True))
+        return key_of(parts)
 
     def _may_keep(self) -> bool:
         """Where the same request has the same answer, or the caller says so. What a tool has said
@@ -151,10 +151,6 @@ class Turn:
         untold = (self.bounds.estimate(model, self.agent) for model in self.chain.untold)
         used = sum(untold, Estimate(self.usage.total_tokens, spent))
         return self.reservation.settle(used.tokens, used.cost_usd)
-
-
-def hash_of(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 async def begin_turn(plan: Plan, reservation: Reservation | None) -> Turn:

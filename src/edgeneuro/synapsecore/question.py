@@ -1,9 +1,7 @@
-"""The question: a request made ready for the stages, with the key under which its answer is
-kept."""
+"""The question: a request made ready for the stages, with the keys under which its answer is cached
+and shared."""
 
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgeneuro.domain.agent import Agent
@@ -11,21 +9,29 @@ from edgeneuro.domain.catalogue import find_model
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import PROMPT_VERSION
-from edgeneuro.domain.query import normalise
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidRequestError
+from edgeneuro.synapsecore.cache_key import key_of, model_identity
 
 
 @dataclass(frozen=True)
 class Question:
     """`agents` are the ones that may be chosen, `stand_in` the one that answers when none can be;
-    `models` are asked in this order."""
+    `models` are asked in this order. `keys` has, by model id, a hash over exactly what that model
+    is sent. `flight_key` is over all of them, in order, and the revision of the configuration: over
+    everything that may change the answer."""
 
     query: str
     agents: tuple[Agent, ...]
     stand_in: Agent
     models: tuple[Model, ...]
-    cache_key: str
+    keys: Mapping[str, str]
+    flight_key: str
+
+    @property
+    def cache_key(self) -> str:
+        """That of the first model: only its answers are cached."""
+        return self.keys[self.models[0].id]
 
 
 def ask_question(request: RouteRequest, config: RoutingConfig) -> Question:
@@ -37,8 +43,16 @@ def ask_question(request: RouteRequest, config: RoutingConfig) -> Question:
     stand_in = default_agent if default_agent in agents else agents[0]
     ids = sorted(agent.id for agent in agents) if request.candidates else None
     models = _models(request, config)
-    cache_key = _cache_key(request.query, models[0], config.agents_revision, ids)
-    return Question(request.query, agents, stand_in, models, cache_key)
+    sent = [request.query, config.agents_revision, PROMPT_VERSION, ids]
+    keys = {model.id: key_of([*sent, *model_identity(model, config)]) for model in models}
+    return Question(
+        request.query,
+        agents,
+        stand_in,
+        models,
+        keys=keys,
+        flight_key=key_of([*keys.values(), config.revision]),
+    )
 
 
 def _models(request: RouteRequest, config: RoutingConfig) -> tuple[Model, ...]:
@@ -67,19 +81,5 @@ def _candidates(wanted: Sequence[str] | None, config: RoutingConfig) -> tuple[Ag
                 code="unknown_agent",
                 param=f"candidates[{index}]",
             )
-    return tuple(config.agents[agent_id] for agent_id in dict.fromkeys(wanted))
-
-
-def _cache_key(query: str, model: Model, agents_revision: str, candidates: list[str] | None) -> str:
-    # A hash over canonical JSON: no part can be forged by writing a separator into another.
-    parts = [
-        normalise(query),
-        model.provider,
-        model.base_model,
-        model.adapter,
-        agents_revision,
-        PROMPT_VERSION,
-        candidates,
-    ]
-    canonical = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    # In the configuration's order: the same agents make the same prompt.
+    return tuple(agent for agent in config.agents.values() if agent.id in set(wanted))

@@ -1,0 +1,27 @@
+"""Cache keys: hashes over exactly what a model is sent."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from edgeneuro.domain.model import Model
+from edgeneuro.domain.routing import RoutingConfig
+
+
+def key_of(parts: Sequence[Any]) -> str:
+    """64 hex digits over canonical JSON: no part can imitate another by holding a separator."""
+    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return hash_of(text)
+
+
+def hash_of(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def model_identity(model: Model, config: RoutingConfig) -> list[str | None]:
+    """What says which model answers. The id is not enough: it may be registered again for another
+    base model, and its provider may move to another address."""
+    provider = config.providers.get(model.provider)
+    address = None if provider is None else provider.base_url
+    return [model.id, model.provider, address, model.base_model, model.adapter]
