@@ -490,6 +490,11 @@ CREATE TABLE candidate_answers (
 ) STRICT;
 CREATE INDEX candidate_answers_model_id ON candidate_answers (model_id, created_at);
 
+-- What was decided: a stage named the agent, the default agent answered instead, or nobody did. Null:
+-- nothing was decided, or the row is older than this column (then the layer tells). `confidence` is what
+-- a stage stated for its answer, whatever came of it.
+ALTER TABLE logs ADD COLUMN outcome TEXT CHECK (outcome IN ('agent', 'fallback', 'none'));
+
 -- What near-duplicates share, computed when a log row is written. Older rows have none.
 ALTER TABLE logs ADD COLUMN near_hash TEXT;
 

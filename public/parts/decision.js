@@ -9,9 +9,15 @@ const LAYERS = {
   cache: "kept answer",
   classifier: "classifier",
   llm: "model",
-  fallback: "stand-in agent",
+  fallback: "fallback agent",
   direct: "named by the caller",
 };
+
+/** The values of `on_no_fit`, as a select has them. */
+export const ON_NO_FIT = [
+  ["fallback", "The default agent answers"],
+  ["none", "Nobody answers"],
+];
 
 export const layerName = (layer) => LAYERS[layer] ?? layer;
 
@@ -164,9 +170,9 @@ function askedWhom(attempts) {
     .join(", then ");
 }
 
-function decided({ agent_id: agent, confidence, threshold, reason }) {
+function decided({ agent_id: agent, stated_confidence: stated, threshold, reason }) {
   if (agent === null) return `nobody answered: ${words(reason)}`;
   if (reason === null)
-    return `${agent}: ${percent(confidence)} reaches the threshold ${percent(threshold)}`;
-  return `${agent} stands in: ${words(reason)} (confidence ${percent(confidence)}, threshold ${percent(threshold)})`;
+    return `${agent}: ${percent(stated)} reaches the threshold ${percent(threshold)}`;
+  return `${agent} is the fallback: ${words(reason)} (confidence ${percent(stated)}, threshold ${percent(threshold)})`;
 }

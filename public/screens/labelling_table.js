@@ -188,7 +188,7 @@ function queryTable(rows, agents, boxes, selects) {
                 "div",
                 {},
                 agentName(agents, log.agent_id),
-                h("div", { class: "help" }, percent(log.confidence)),
+                h("div", { class: "help" }, percent(log.stated_confidence)),
               ),
       },
       {

@@ -149,7 +149,8 @@ const columns = (agents, state) => [
 function labelOf(log, agents) {
   if (!log.label) return NOTHING;
   const right =
-    log.label.agent_id === log.agent_id ||
-    (log.label.agent_id === null && ["out_of_scope", "low_confidence"].includes(log.reason));
+    log.label.agent_id === null
+      ? ["out_of_scope", "low_confidence"].includes(log.reason)
+      : log.label.agent_id === log.agent_id;
   return badge(agentName(agents, log.label.agent_id), right ? "good" : "bad");
 }

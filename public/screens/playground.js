@@ -2,6 +2,7 @@
 
 import { api, everything } from "../api.js";
 import { h, replace } from "../dom.js";
+import { words } from "../format.js";
 import { agentName, labelField, labelOf, readAgents } from "../parts/agents.js";
 import { setBusy } from "../parts/busy.js";
 import { actionButton, badge, card, link, pageHead } from "../parts/controls.js";
@@ -10,6 +11,7 @@ import {
   attemptsTable,
   classifierFacts,
   decisionFacts,
+  ON_NO_FIT,
   prompt,
   timing,
 } from "../parts/decision.js";
@@ -67,9 +69,15 @@ function bench(agents, models, query, signal, may) {
   const cache = field({ name: "cache", label: "Use kept answers", type: "checkbox", value: true });
   const fallback = field({
     name: "fallback",
-    label: "Let fallbacks and the default agent stand in",
+    label: "Use fallback models and the fallback agent",
     type: "checkbox",
     value: true,
+  });
+  const noFit = field({
+    name: "on_no_fit",
+    label: "If no agent is decided on",
+    type: "select",
+    options: [[null, "As the settings say"], ...ON_NO_FIT],
   });
   const submit = h("button", { class: "button", "data-kind": "main" }, "Route");
   const another = h(
@@ -104,6 +112,7 @@ function bench(agents, models, query, signal, may) {
       fallback: fallback.value(),
       explain: true,
     };
+    if (noFit.value() !== null) body.on_no_fit = noFit.value();
     if (candidates.value().length) body.candidates = candidates.value();
     const wanted = chosen.length ? chosen : [null];
     const rooms = wanted.map((model) => card(model ?? null, spinner("Routing …")));
@@ -149,6 +158,7 @@ function bench(agents, models, query, signal, may) {
         agents.length ? candidates.element : null,
         cache.element,
         fallback.element,
+        noFit.element,
       ),
     ),
     h("div", { class: "row" }, submit, another),
@@ -173,9 +183,9 @@ function view(decision, agents, may, model) {
     h(
       "div",
       {},
-      h("p", { class: "help" }, "Answers"),
-      h(model ? "h3" : "h2", { class: "answer" }, decision.agent.name),
-      decision.agent.endpoint
+      h("p", { class: "help" }, decision.agent ? "Answers" : "Nobody answers"),
+      h(model ? "h3" : "h2", { class: "answer" }, decision.agent?.name ?? words(decision.reason)),
+      decision.agent?.endpoint
         ? h("p", { class: "help wrap" }, `${decision.agent.protocol} at ${decision.agent.endpoint}`)
         : null,
     ),
@@ -224,7 +234,7 @@ function feedback(decision, agents, may) {
     actionButton("No", () => send("down"), { size: "small", label: "No, the answer was wrong" }),
   );
   if (!may("label")) return row;
-  const choice = labelField(agents, decision.agent.id);
+  const choice = labelField(agents, decision.agent?.id ?? null);
   const save = actionButton(
     "Save as label",
     async () => {

@@ -4,6 +4,7 @@ import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { setBusy } from "../parts/busy.js";
 import { actionButton, badge, card, pageHead } from "../parts/controls.js";
+import { ON_NO_FIT } from "../parts/decision.js";
 import { changed, field, read } from "../parts/form.js";
 import { errorPanel, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
@@ -26,9 +27,10 @@ const GROUPS = [
           min: 0,
           max: 1,
           step: "any",
-          help: "Below it the default agent answers.",
+          help: "Below it no agent is decided on.",
         },
       ],
+      ["on_no_fit", "If no agent is decided on", { type: "select", options: ON_NO_FIT }],
       [
         "time_budget_ms",
         "Time for a decision, in ms",

@@ -25,7 +25,7 @@ def push_labels(call: Call, right_agents: Mapping[str, str | None]) -> None:
 
     def verdict(log: GatewayLog) -> _Verdict:
         right = right_agents[log.id]
-        # That no agent fits, an answer says by its reason, whoever stands in then.
+        # An answer says by its reason that no agent fits, also if the fallback agent answers.
         agrees = log.reason == "out_of_scope" if right is None else log.agent_id == right
         return _RIGHT if agrees else _WRONG
 

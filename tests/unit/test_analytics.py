@@ -222,7 +222,7 @@ async def test_routed_answers_are_counted_as_they_are_logged(product: Product) -
     product.gateway.enqueue(says("hr"), says("it_support", 0.1))
     product.gateway.enqueue(UpstreamTimeoutError("Too slow."), UpstreamTimeoutError("Too slow."))
     await product.route("Leave?")
-    await product.route("leave?")
+    await product.route("Leave?")
     await product.route("VPN?")
     assert (await product.route("Pay?", fallback=False)).status == 504
     assert (await product.call("POST", "/v1/route", {"query": ""})).status == 400

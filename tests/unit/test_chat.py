@@ -292,13 +292,13 @@ async def test_auto_needs_a_text(product: Product, messages: list[Any]) -> None:
 
 async def test_candidates_session_and_explain_of_routing(product: Product) -> None:
     product.gateway.enqueue(says("hr", 0.1), talks())
-    options = {"candidates": ["it_support", "hr"], "explain": True}
+    options = {"candidates": ["general", "hr"], "explain": True}
     facts = (await chat(product, "auto", edgeneuro=options)).json()["edgeneuro"]
-    assert (facts["agent"]["id"], facts["layer"]) == ("it_support", "fallback")
-    assert (facts["reason"], facts["confidence"]) == ("low_confidence", 0.1)
+    assert (facts["agent"]["id"], facts["layer"]) == ("general", "fallback")
+    assert (facts["reason"], facts["confidence"]) == ("low_confidence", None)
     assert facts["explanation"]["threshold"] == 0.5
     [entry] = await product.logs()
-    assert entry["candidates"] == ["it_support", "hr"]
+    assert entry["candidates"] == ["general", "hr"]
     answered = await chat(product, "auto", edgeneuro={"candidates": ["ceo"]})
     error = answered.json()["error"]
     assert (error["code"], error["param"]) == ("unknown_agent", "edgeneuro.candidates[0]")

@@ -22,6 +22,7 @@ async def test_every_setting_is_shown_with_its_source(product: Product) -> None:
         "routing_model": {"value": LLAMA, "source": "var"},
         "fallback_models": {"value": [GRANITE], "source": "var"},
         "confidence_threshold": {"value": 0.5, "source": "default"},
+        "on_no_fit": {"value": "fallback", "source": "default"},
         "time_budget_ms": {"value": 5_000, "source": "default"},
         "chat_timeout_ms": {"value": 60_000, "source": "default"},
         "cache_ttl_seconds": {"value": 3_600, "source": "default"},

@@ -27,7 +27,7 @@ LABELS = {
     "my vpn is down!": "it_support",
     "Leave?": "hr",
     "What is 6 * 7?": None,
-    'Say "hello"\n\u2028 to ünïcode 🙂': "general",
+    'Say "hello"\n\nto ünïcode 🙂': "general",
 }
 
 

@@ -50,7 +50,7 @@ async def test_answers_attempts_tokens_and_cost(product: Product) -> None:
         says("it_support", 0.1),
     )
     await product.route("Leave?")
-    await product.route("leave?")
+    await product.route("Leave?")
     await product.route("VPN?")
     samples = await scrape(product)
     answers = "edgeneuro_answers_total"

@@ -154,7 +154,7 @@ async def test_the_line_of_a_kept_answer_and_of_an_upstreams_error(
     late = UpstreamTimeoutError("Too slow.")
     slow.gateway.enqueue(says("hr"), late, late)
     await slow.route("Leave?")
-    await slow.route("leave?")
+    await slow.route("Leave?")
     answered = await slow.route("VPN?", fallback=False)
     assert answered.status == 504
     _, kept, failed = requests(capsys)

@@ -170,7 +170,7 @@ async def test_low_confidence_falls_to_the_default_agent(product: Product) -> No
     decision = (await product.route("Hm")).json()
     assert decision["agent"]["id"] == "general"
     assert (decision["layer"], decision["reason"]) == ("fallback", "low_confidence")
-    assert decision["confidence"] == 0.4
+    assert (decision["outcome"], decision["confidence"]) == ("fallback", None)
     assert decision["alternatives"] == [{"agent_id": "hr", "score": 0.4}]
 
 
@@ -187,12 +187,6 @@ async def test_out_of_scope_falls_to_the_default_agent(product: Product) -> None
     product.gateway.enqueue(says("none", 0.8))
     decision = (await product.route("Who won the match?")).json()
     assert (decision["agent"]["id"], decision["reason"]) == ("general", "out_of_scope")
-
-
-async def test_named_candidates_are_not_left_for_a_default_agent_outside(product: Product) -> None:
-    product.gateway.enqueue(says("none", 0.8))
-    decision = (await product.route("Who won?", candidates=["it_support", "hr"])).json()
-    assert (decision["agent"]["id"], decision["reason"]) == ("hr", "out_of_scope")
 
 
 FAILURES: list[tuple[UpstreamError, str, int, str]] = [
@@ -217,7 +211,7 @@ async def test_a_failed_upstream_never_fails_the_answer(
     decision = answered.json()
     assert answered.status == 200
     assert (decision["agent"]["id"], decision["layer"]) == ("general", "fallback")
-    assert (decision["reason"], decision["confidence"], decision["model"]) == (reason, 0.0, None)
+    assert (decision["reason"], decision["confidence"], decision["model"]) == (reason, None, None)
     assert [a["outcome"] for a in decision["attempts"]] == [*[reason] * tries, "not_configured"]
     assert [a["model"] for a in decision["attempts"]] == [*[LLAMA] * tries, GRANITE]
     assert [a["fell_back_to"] for a in decision["attempts"]][-2:] == [GRANITE, None]

@@ -33,7 +33,7 @@ _MAX_REBUILT_HOURS = 96  # 8 statements each; a Worker may run 1,000 a request
 COUNTING = {
     "requests": "Answers: one log row each. A request refused before it was routed is none.",
     "errors": "Answers with an HTTP status other than 200. `error_rate` is of requests.",
-    "fallback_answers": "Answers with status 200 by the agent that stands in (layer fallback)."
+    "fallback_answers": "Answers with status 200 by the fallback agent (outcome fallback)."
     " `fallback_rate` is of requests.",
     "cache_hits": "Answers recalled from the router's own cache, whatever the layer then was;"
     " AI Gateway's cache is not in it. `cache_hit_rate` is of requests.",
@@ -55,8 +55,8 @@ COUNTING = {
     " once, near-duplicates as one, by its newest answer; in groups, once in each:"
     " right if the agent is the label's, or, where the label says that no agent fits, if the reason"
     " is out_of_scope or low_confidence. low and high are the 95 % Wilson interval.",
-    "reasons": "Answers by the reason for which the agent that stands in answered, or for which"
-    " the request failed.",
+    "reasons": "Answers by the reason for which no agent was decided on, or for which the request"
+    " failed.",
     "models": "Attempts by the model that was asked and by outcome.",
     "classifier": "asked: answers for which the classifier was asked, not those that were still in"
     " an isolate's memory; answered: those of layer classifier; abstained: the others of asked."

@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.logs import get_log
-from edgeneuro.domain.canonical import canonical
 from edgeneuro.domain.label import (
     Label,
     LabelBatch,
@@ -149,7 +148,7 @@ def _event(
 ) -> LabelEvent:
     return LabelEvent(
         id=call.services.new_id("lab"),
-        query=canonical(query),  # log rows may be older than this form
+        query=query,
         agent_id=agent_id,
         labeler=call.credential.key_id,
         source="bulk" if bulk else "hand",

@@ -34,5 +34,5 @@ def _messages(log: LogRecord, config: RoutingConfig) -> list[dict[str, str]] | N
     known = (PROMPT_VERSION, config.agents_revision)
     if not log.query or log.layer == "direct" or (log.prompt_version, log.agents_revision) != known:
         return None
-    wanted = dict.fromkeys(config.agents if log.candidates is None else log.candidates)
-    return build_messages(log.query, [config.agents[agent_id] for agent_id in wanted])
+    wanted = config.agents if log.candidates is None else log.candidates
+    return build_messages(log.query, [each for each in config.agents.values() if each.id in wanted])

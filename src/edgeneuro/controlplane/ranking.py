@@ -141,16 +141,16 @@ def _by_keys(reason: QueueReason, said: Iterable[Row]) -> QueueReason:
 
 
 def _chosen(row: Row) -> str | None:
-    """The agent that a stage chose, also where another one stood in for it; "none" where it said
-    that no agent fits; null where there was no answer."""
-    if row["layer"] != "fallback":
-        agent: str | None = row["agent_id"]
-        return agent
+    """The agent that a stage named, also if it was not sure enough; "none" if it said that no agent
+    fits; null if there was no answer."""
+    if row["reason"] == "out_of_scope":
+        return NO_AGENT
+    agent: str | None = row["agent_id"]
     if row["reason"] == "low_confidence":
-        # Without an alternative it was the fallback agent itself that was chosen.
-        agent = row["passed_over"] or row["agent_id"]
-        return agent
-    return NO_AGENT if row["reason"] == "out_of_scope" else None
+        # Older rows have no alternative if it was the fallback agent itself.
+        unsure: str | None = row["passed_over"]
+        return unsure or agent
+    return None if row["layer"] == "fallback" else agent
 
 
 def _reason(code: ReasonCode, text: str, share: float = 1) -> QueueReason:

@@ -27,7 +27,7 @@ from edgeneuro.domain.chat_message import (
     sent_value,
     texts_of,
 )
-from edgeneuro.domain.decision import Label, MetadataKey, MetadataValue
+from edgeneuro.domain.decision import Label, MetadataKey, MetadataValue, OnNoFit
 from edgeneuro.domain.numbers import INTEGRAL
 from edgeneuro.domain.text import MAX_QUERY_CHARACTERS, without_nul
 
@@ -80,7 +80,8 @@ class ResponseFormat(Lenient):
 
 class ChatOptions(BaseModel):
     """What OpenAI's API has no field for; of our own words an unknown one is refused. `candidates`,
-    `session`, `fallback` and `explain` are as in POST /v1/route; `cache` true keeps the answer and
+    `session`, `fallback`, `on_no_fit` and `explain` are as in POST /v1/route; if no agent answers,
+    nothing is sent and the request fails with `no_agent_fits`. `cache` true keeps the answer and
     gives a kept one, false does neither, and null does so where `temperature` is 0."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -89,6 +90,7 @@ class ChatOptions(BaseModel):
     session: Label | None = None
     cache: bool | None = None
     fallback: bool = True
+    on_no_fit: OnNoFit | None = None
     explain: bool = False
 
 

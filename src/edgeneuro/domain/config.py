@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import ModelId, without_defaults
 from edgeneuro.domain.classifier import ClassifierId, MinLabels, TargetAccuracy
+from edgeneuro.domain.decision import OnNoFit
 from edgeneuro.domain.numbers import INTEGRAL
 
 
@@ -20,8 +21,9 @@ class Setting(BaseModel):
 class Config(BaseModel):
     """`routing_model` and `fallback_models` are asked in that order, within `time_budget_ms`, each
     again at most `max_retries` times where its error may pass. A chat's answer, of a stream its
-    first part, is to be there within `chat_timeout_ms`. Below `confidence_threshold` the default
-    agent answers. Answers are kept for `cache_ttl_seconds`, log rows for `retention_days`.
+    first part, is to be there within `chat_timeout_ms`. Below `confidence_threshold` no
+    agent is decided on: with `on_no_fit` "fallback" the default agent answers, with "none" nobody
+    does. Answers are kept for `cache_ttl_seconds`, log rows for `retention_days`.
     Without `log_queries` a log row holds no text, nor does AI Gateway's log; with
     `redact_personal_data` ours holds no e-mail addresses, phone and card numbers.
 
@@ -39,6 +41,7 @@ class Config(BaseModel):
     routing_model: Setting
     fallback_models: Setting
     confidence_threshold: Setting
+    on_no_fit: Setting
     time_budget_ms: Setting
     max_retries: Setting
     chat_timeout_ms: Setting
@@ -67,6 +70,7 @@ class ConfigPatch(BaseModel):
     routing_model: ModelId | None = None
     fallback_models: Annotated[list[ModelId], Field(max_length=10)] | None = None
     confidence_threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    on_no_fit: OnNoFit | None = None
     time_budget_ms: Annotated[int, Field(ge=100, le=60_000), INTEGRAL] | None = None
     max_retries: Annotated[int, Field(ge=0, le=4), INTEGRAL] | None = None
     chat_timeout_ms: Annotated[int, Field(ge=100, le=300_000), INTEGRAL] | None = None

@@ -9,7 +9,11 @@ from edgeneuro.domain.text import QueryText
 from edgeneuro.errors import Reason
 
 # "direct": the caller named the agent or the model, so nothing was decided.
-Layer = Literal["cache", "classifier", "llm", "fallback", "direct"]
+Layer = Literal["label", "cache", "classifier", "llm", "fallback", "direct"]
+# "agent": a stage named the agent; "fallback": none did well enough and the default agent answers;
+# "none": none did and nobody answers.
+Outcome = Literal["agent", "fallback", "none"]
+OnNoFit = Literal["fallback", "none"]
 CacheState = Literal["hit", "miss", "bypass"]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -20,9 +24,11 @@ MetadataValue = MetadataText | bool | int | FiniteFloat
 class RouteRequest(BaseModel):
     """The body of POST /v1/route. `candidates` narrows the choice to these agents; `model` is asked
     instead of the active one; with `fallback` false a failed upstream becomes an error instead of
-    the default agent, and a model that is named is the only one asked; `cache` false asks anew and
-    remembers nothing; with `model` or `cache` false the classifier is passed over; `explain`
-    adds how the decision came about."""
+    the default agent, and a model that is named is the only one asked. `on_no_fit` says what
+    happens if no agent is decided on: "fallback", the default agent answers if it is allowed, or
+    "none", `agent` is null; unset, the setting holds. `cache` false asks anew and remembers
+    nothing; with `model` or `cache` false the classifier is skipped; `explain` adds how the
+    decision came about."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -34,6 +40,7 @@ class RouteRequest(BaseModel):
     model: ModelId | None = None
     cache: bool = True
     fallback: bool = True
+    on_no_fit: OnNoFit | None = None
     explain: bool = False
 
 
@@ -130,15 +137,17 @@ class Explanation(BaseModel):
 
 
 class Decision(BaseModel):
-    """The answer of POST /v1/route. `confidence` is what the answering stage stated, also where it
-    was too low and the default agent stands in; `cost_usd` is null where no price is known.
-    `classifier` is null where it was not asked."""
+    """The answer of POST /v1/route. `outcome` says whether a stage named the agent ("agent"), the
+    default agent answers because none did well enough ("fallback"), or nobody does ("none", `agent`
+    is null); `reason` says why. `confidence` is that of the agent that a stage named, else null.
+    `cost_usd` is null where no price is known. `classifier` is null where it was not asked."""
 
     id: str
     object: Literal["decision"] = "decision"
     created: int
-    agent: ChosenAgent
-    confidence: float
+    outcome: Outcome
+    agent: ChosenAgent | None
+    confidence: float | None
     layer: Layer
     reason: Reason | None
     alternatives: list[Alternative]

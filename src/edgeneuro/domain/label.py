@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from edgeneuro.domain.agent import AgentId
+from edgeneuro.domain.canonical import canonical
 from edgeneuro.domain.page import PageQuery
 from edgeneuro.domain.query import Split
 from edgeneuro.domain.text import Id, Note, QueryText
@@ -16,9 +17,9 @@ LabelSource = Literal["hand", "bulk", "import", "feedback"]
 
 @dataclass(frozen=True, kw_only=True)
 class LabelEvent:
-    """One entry of the history. `agent_id` None means that no agent fits; `removed` takes the
-    label of the question away. `id` and `created_ms` are the logic's, so that order and time are
-    its own."""
+    """One entry of the history, about the canonical text of a question. `agent_id` None means that
+    no agent fits; `removed` takes the label of the question away. `id` and `created_ms` are the
+    logic's, so that order and time are its own."""
 
     id: str
     query: str
@@ -29,6 +30,9 @@ class LabelEvent:
     log_id: str | None = None
     note: str | None = None
     removed: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "query", canonical(self.query))
 
 
 class LabelSet(BaseModel):

@@ -14,6 +14,7 @@ from edgeneuro.domain.decision import (
     GatewayTrace,
     Layer,
     MetadataValue,
+    Outcome,
     Usage,
 )
 from edgeneuro.domain.feedback import GivenFeedback
@@ -28,12 +29,15 @@ _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\
 
 
 class LogEntry(BaseModel):
-    """`agent_id` is null where no agent was chosen; `status` is the answer's HTTP status, and
-    `ending` how a stream ended that had begun with it. `upstream_ms` of `latency_ms` were spent
-    waiting for models. `agents_revision` and `prompt_version` say which agents and which prompt
-    the model saw; `classifier` is what the classifier said, null where it was not asked. While the
-    setting log_queries is off, `query` is empty and `query_hash` null; this one is null, too, where
-    the caller named who answers: nothing was decided there.
+    """`agent_id` is null where no agent answered, `outcome` where nothing was decided: an error, or
+    a model that the caller named. `confidence` is that of the agent that a stage named, else null;
+    `stated_confidence` is what a stage stated for its answer, whatever came of it, 0 where there
+    was none. `reason` "out_of_scope" says that the answer was that no agent fits. `status` is the
+    answer's HTTP status, and `ending` how a stream ended that had begun with it. `upstream_ms` of
+    `latency_ms` were spent waiting for models. `agents_revision` and `prompt_version` say which
+    agents and which prompt the model saw; `classifier` is what the classifier said, null where it
+    was not asked. While the setting log_queries is off, `query` is empty and `query_hash` null;
+    this one is null, too, where the caller named who answers: nothing was decided there.
     `trace_id` is that of W3C trace context."""
 
     object: Literal["log"] = "log"
@@ -51,8 +55,10 @@ class LogEntry(BaseModel):
     metadata: dict[str, MetadataValue] | None
     candidates: list[str] | None
     status: int
+    outcome: Outcome | None = None
     agent_id: str | None
-    confidence: float
+    confidence: float | None
+    stated_confidence: float
     threshold: float
     layer: Layer
     reason: Reason | None
@@ -108,7 +114,9 @@ def search_words(text: str) -> list[str]:
 
 class LogsQuery(PageQuery):
     """`model` is a base model or an adapter, `labelled` whether a label is in force, `from`
-    inclusive and `to` exclusive, `q` words that the query must hold, in any order."""
+    inclusive and `to` exclusive, `q` words that the query must hold, in any order. `min_confidence`
+    and `max_confidence` are about `stated_confidence`, so they also find answers that were not sure
+    enough."""
 
     agent: Id | None = None
     model: Annotated[str, Field(min_length=1, max_length=200)] | None = None

@@ -17,6 +17,7 @@ from edgeneuro.domain.catalogue import (
     known_models,
     provider_model_id,
 )
+from edgeneuro.domain.decision import OnNoFit
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.provider import Provider
 from edgeneuro.errors import ConflictError
@@ -41,6 +42,7 @@ class StoredConfig(BaseModel):
     routing_model: ModelId | None = None
     fallback_models: list[ModelId] | None = None
     confidence_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    on_no_fit: OnNoFit = "fallback"
     time_budget_ms: Annotated[int, Field(ge=100, le=60_000)] = 5_000
     max_retries: Annotated[int, Field(ge=0, le=4)] = 1
     chat_timeout_ms: Annotated[int, Field(ge=100, le=300_000)] = 60_000
@@ -78,6 +80,7 @@ class RoutingConfig:
     fallbacks: tuple[Model, ...]
     chain: tuple[Model, ...]
     confidence_threshold: float
+    on_no_fit: OnNoFit
     time_budget_ms: int
     max_retries: int
     chat_timeout_ms: int
@@ -170,6 +173,7 @@ def build_routing_config(
         fallbacks=fallbacks,
         chain=tuple(chain.values()),
         confidence_threshold=stored.confidence_threshold,
+        on_no_fit=stored.on_no_fit,
         time_budget_ms=stored.time_budget_ms,
         max_retries=stored.max_retries,
         chat_timeout_ms=stored.chat_timeout_ms,

@@ -6,6 +6,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
 from pydantic_core import CoreSchema, core_schema
 
+from edgeneuro.domain.canonical import canonical
+
+MAX_QUERY_CHARACTERS = 8_000
+
 
 class Matches:
     """Of a text, in Annotated: it matches `pattern` as a whole. The refusal is the `rule`, a
@@ -30,10 +34,6 @@ class Matches:
         if self._compiled.fullmatch(text) is None:
             raise ValueError(self._rule)
         return text
-
-from edgeneuro.domain.canonical import canonical
-
-MAX_QUERY_CHARACTERS = 8_000
 
 
 def without_nul(text: str) -> str:

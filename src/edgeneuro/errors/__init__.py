@@ -10,6 +10,7 @@ EdgeNeuroError
 │   └── MethodNotAllowedError 405
 ├── UnauthenticatedError 401       no key, or not a right one
 ├── PermissionDeniedError 403      a right key without the scope
+├── NoAgentFitsError 422           nobody was decided on, and the caller needs somebody who answers
 ├── NotFoundError 404
 ├── ConflictError 409              the request is fine, the state of things forbids it
 ├── IdempotencyMismatchError 422   the Idempotency-Key was sent with another request before
@@ -49,6 +50,7 @@ from edgeneuro.errors.own import (
     KeyRateLimitedError,
     LineFault,
     MethodNotAllowedError,
+    NoAgentFitsError,
     NotConfiguredError,
     NotFoundError,
     PermissionDeniedError,
@@ -91,6 +93,7 @@ __all__ = [
     "KeyRateLimitedError",
     "LineFault",
     "MethodNotAllowedError",
+    "NoAgentFitsError",
     "NotConfiguredError",
     "NotFoundError",
     "PermissionDeniedError",

@@ -97,6 +97,14 @@ class PermissionDeniedError(EdgeNeuroError):
     code = "missing_scope"
 
 
+class NoAgentFitsError(EdgeNeuroError):
+    """The router decided that nobody answers, and the caller needs somebody who does."""
+
+    status = 422
+    type = "invalid_request_error"
+    code = "no_agent_fits"
+
+
 class NotFoundError(EdgeNeuroError):
     status = 404
     type = "not_found_error"

@@ -15,6 +15,7 @@ from edgeneuro.store.times import rfc3339
 # in is none of its merit.
 _ACTIVE_RIGHT = (
     "CASE WHEN label.agent_id IS NULL THEN coalesce(logs.reason, '') = 'out_of_scope'"
+    " OR (logs.agent_id IS NULL AND coalesce(logs.reason, '') = 'low_confidence')"
     " ELSE coalesce(logs.agent_id, '') = label.agent_id"
     " AND coalesce(logs.reason, 'low_confidence') = 'low_confidence' END"
 )

@@ -50,6 +50,7 @@ _COLUMNS = (
     "kind",
     "ending",
     "classifier",
+    "outcome",
 )
 _NAMES = ", ".join(_COLUMNS)
 _WRITTEN = (*_COLUMNS, "near_hash")
@@ -73,7 +74,7 @@ class GatewayLog:
     """A log row whose answer AI Gateway has in a log of its own."""
 
     id: str
-    agent_id: str
+    agent_id: str | None
     reason: str | None
     gateway_log_id: str
 
@@ -84,6 +85,7 @@ def insert_log(entry: LogEntry) -> Statement:
         **fields,
         **{name: _json_or_null(fields[name]) for name in _JSON_COLUMNS},
         "created_at": unix_ms(entry.created_at),
+        "confidence": entry.stated_confidence,
         "prompt_tokens": entry.usage.prompt_tokens,
         "completion_tokens": entry.usage.completion_tokens,
         "gateway_log_id": entry.gateway.log_id,
@@ -142,7 +144,7 @@ async def read_gateway_logs(db: Database, log_ids: Sequence[str]) -> list[Gatewa
         statement(
             "SELECT id, agent_id, reason, gateway_log_id FROM logs"
             " WHERE id IN (SELECT value FROM json_each(?1))"
-            " AND agent_id IS NOT NULL AND gateway_log_id IS NOT NULL ORDER BY seq",
+            " AND status = 200 AND gateway_log_id IS NOT NULL ORDER BY seq",
             json.dumps(log_ids),
         )
     )
@@ -231,6 +233,7 @@ def _entry_fields(row: Row) -> dict[str, object]:
     prompt, completion = fields.pop("prompt_tokens"), fields.pop("completion_tokens")
     return {
         **fields,
+        **_outcome(row),
         "created_at": rfc3339(row["created_at"]),
         "usage": Usage(
             prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
@@ -238,6 +241,20 @@ def _entry_fields(row: Row) -> dict[str, object]:
         "gateway": GatewayTrace(
             log_id=fields.pop("gateway_log_id"), cache_status=fields.pop("gateway_cache_status")
         ),
+    }
+
+
+def _outcome(row: Row) -> dict[str, object]:
+    """What was decided, and the confidences: the table has what was stated. Rows of before the
+    column `outcome` have null there, though they answered."""
+    outcome, stated = row["outcome"], row["confidence"]
+    if outcome is None and row["status"] == 200 and row["agent_id"] is not None:
+        outcome = "fallback" if row["layer"] == "fallback" else "agent"
+    decided = outcome == "agent" or row["layer"] == "direct"
+    return {
+        "outcome": outcome,
+        "confidence": stated if decided else None,
+        "stated_confidence": stated,
     }
 
 

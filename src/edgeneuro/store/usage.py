@@ -27,7 +27,7 @@ DIMENSIONS = {
 SUMS = {
     "answers": "answers",
     "errors": "(status <> 200) * answers",
-    "fallback_answers": "(layer = 'fallback' AND status = 200) * answers",
+    "fallback_answers": "(layer = 'fallback' AND status = 200 AND agent_id <> '') * answers",
     "out_of_scope_answers": "(reason = 'out_of_scope') * answers",
     "classifier_asked": "classifier_asked",
     "classifier_answers": "(layer = 'classifier') * answers",

@@ -10,10 +10,12 @@ from edgeneuro.web.response import Reply
 async def route(call: Call, body: RouteRequest) -> Reply[Decision]:
     """Decide which agent answers a query."""
     routed = await route_query(call.services, body, Asker.of(call))
+    agent = routed.decision.agent
+    named = {} if agent is None else {"x-edgeneuro-agent": agent.id}
     return Reply(
         routed.decision,
         {
-            "x-edgeneuro-agent": routed.decision.agent.id,
+            **named,
             "x-edgeneuro-layer": routed.decision.layer,
             "server-timing": routed.stages.server_timing(),
         },

@@ -56,7 +56,9 @@ async def _ask(
     only = replace(question, models=(model,))
     once = replace(config, max_retries=0)
     made = await evaluate(services, once, only, asker, decision_id=decision.id, purpose="candidate")
-    active = None if decision.reason == "out_of_scope" else decision.agent.id
+    active = None
+    if decision.agent is not None and decision.reason != "out_of_scope":
+        active = decision.agent.id
     try:
         await services.db.run(
             insert_candidate(

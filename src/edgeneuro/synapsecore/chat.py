@@ -3,7 +3,7 @@
 from edgeneuro.call import Call
 from edgeneuro.domain.chat import ChatRequest
 from edgeneuro.domain.chat_answer import ChatCompletion
-from edgeneuro.errors import UpstreamError
+from edgeneuro.errors import NoAgentFitsError, UpstreamError
 from edgeneuro.limits import giving_back
 from edgeneuro.synapsecore.chat_ask import Given, Opened, ask_whole, hand_off, open_stream
 from edgeneuro.synapsecore.chat_plan import plan_turn, reserve_turn
@@ -29,8 +29,8 @@ async def create_chat_completion(call: Call, body: ChatRequest) -> Reply[ChatCom
 async def _answer(turn: Turn) -> Reply[ChatCompletion] | Response:
     streams = turn.request.stream
     try:
-        if turn.routed is not None and turn.routed.refused is not None:
-            raise turn.routed.refused
+        if turn.error is not None:
+            raise turn.error
         with turn.stages.stage("recall_chat"):
             ready = await recall_chat(turn)
         with turn.stages.stage("answer"):
@@ -40,7 +40,7 @@ async def _answer(turn: Turn) -> Reply[ChatCompletion] | Response:
                 opened = await open_stream(turn) if ready is None else replay(ready)
             else:
                 given = await ask_whole(turn) if ready is None else ready
-    except UpstreamError as failure:
+    except (UpstreamError, NoAgentFitsError) as failure:
         outcome = Outcome(
             cache=cache_state(turn, kept=False),
             latency_ms=turn.stages.total_ms(),

@@ -130,6 +130,7 @@ def _to_route(request: ChatRequest, config: RoutingConfig) -> ToRoute:
         candidates=options.candidates,
         cache=options.cache is not False,
         fallback=options.fallback,
+        on_no_fit=options.on_no_fit,
     )
     try:
         return ToRoute(asked, ask_question(asked, config))

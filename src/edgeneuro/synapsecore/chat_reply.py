@@ -73,6 +73,7 @@ def facts(turn: Turn, *, kept: bool, handoff: Handoff | None = None) -> ChatFact
     explained = turn.routed if turn.request.edgeneuro.explain else None
     return ChatFacts(
         decision_id=turn.id,
+        outcome=turn.outcome,
         agent=turn.chosen,
         confidence=turn.confidence,
         layer=turn.layer,

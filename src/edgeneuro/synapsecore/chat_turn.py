@@ -7,8 +7,10 @@ from typing import Any
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.chat import ChatRequest
 from edgeneuro.domain.decision import Attempt, ChosenAgent, Layer, Usage
+from edgeneuro.domain.decision import Outcome as DecisionOutcome
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.errors import EdgeNeuroError, NoAgentFitsError
 from edgeneuro.gateway.chain import Chain
 from edgeneuro.limits import Estimate, Reservation
 from edgeneuro.services import Services
@@ -35,8 +37,8 @@ _NAMED_BY_CALLER = 1.0  # the confidence where nothing was decided
 @dataclass(frozen=True)
 class Turn:
     """`routed` is None where the caller named who answers, `agent` where that is a model. `models`
-    are asked in this order through `chain`, with `messages`; there is at least one, unless routing
-    was refused."""
+    are asked in this order through `chain`, with `messages`; there is at least one, unless there is
+    an `error`."""
 
     services: Services
     request: ChatRequest
@@ -118,8 +120,29 @@ class Turn:
         return self.routed.decision.layer if self.routed else "direct"
 
     @property
-    def confidence(self) -> float:
+    def outcome(self) -> DecisionOutcome | None:
+        if self.routed is None:
+            return None if self.agent is None else "agent"
+        return self.routed.decision.outcome
+
+    @property
+    def confidence(self) -> float | None:
         return self.routed.decision.confidence if self.routed else _NAMED_BY_CALLER
+
+    @property
+    def stated_confidence(self) -> float:
+        return self.routed.stated_confidence if self.routed else _NAMED_BY_CALLER
+
+    @property
+    def error(self) -> EdgeNeuroError | None:
+        """Why nobody is to be asked: routing failed, or found no agent that answers."""
+        if self.routed is None or self.agent is not None:
+            return None
+        return self.routed.failure or NoAgentFitsError(
+            "No agent fits this conversation, and no fallback agent may answer. Name one as model"
+            " 'agent:ID', or allow the default agent: `on_no_fit` \"fallback\", and among the"
+            " `candidates`."
+        )
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -160,7 +183,7 @@ async def begin_turn(plan: Plan, reservation: Reservation | None) -> Turn:
     # Routing is a part of its time; no more than it may take, however far the clock went meanwhile.
     routing_ms = min(round(plan.stages.total_ms()), config.time_budget_ms) if routed else 0
     left_ms = config.chat_timeout_ms - routing_ms
-    if routed is not None and routed.refused is None:
+    if routed is not None and routed.refused is None and routed.decision.agent is not None:
         agent = config.agents[routed.decision.agent.id]
     if agent is not None:
         stale = stale_model(config, agent)

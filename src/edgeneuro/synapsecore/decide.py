@@ -1,35 +1,51 @@
-"""Stage 5, decide: the answer if it is good enough, else the agent that stands in, and why."""
+"""Stage 5, decide: the agent that a stage named if it was sure enough, else the fallback agent or
+nobody, and why."""
 
 from dataclasses import dataclass
 
 from edgeneuro.domain.agent import Agent
-from edgeneuro.domain.decision import Alternative, Answer, Layer
+from edgeneuro.domain.decision import Alternative, Answer, Layer, Outcome
 from edgeneuro.errors import Reason
 from edgeneuro.synapsecore.question import Question
 
 
 @dataclass(frozen=True)
 class Verdict:
-    agent: Agent
-    confidence: float
+    """`stated_confidence` is the answer's, whatever came of it; 0 if there was no answer."""
+
+    outcome: Outcome
+    agent: Agent | None
     layer: Layer
+    stated_confidence: float
     reason: Reason | None = None
     alternatives: tuple[Alternative, ...] = ()
+
+    @property
+    def confidence(self) -> float | None:
+        """That of the agent which a stage named."""
+        return self.stated_confidence if self.outcome == "agent" else None
 
 
 def decide(
     question: Question, answer: Answer | None, *, threshold: float, failure: Reason | None
 ) -> Verdict:
-    """`failure` is why there is no answer; it counts only where there is none."""
+    """`failure` is why there is no answer; it counts only if there is none."""
     if answer is None:
-        return Verdict(question.stand_in, 0.0, "fallback", failure)
+        return _not_decided(question, None, failure)
     chosen = next((agent for agent in question.agents if agent.id == answer.agent_id), None)
     if chosen is None:
-        return Verdict(question.stand_in, answer.confidence, "fallback", "out_of_scope")
+        return _not_decided(question, answer, "out_of_scope")
     if answer.confidence < threshold:
-        passed_over = Alternative(agent_id=chosen.id, score=answer.confidence)
-        alternatives = () if chosen is question.stand_in else (passed_over,)
-        return Verdict(
-            question.stand_in, answer.confidence, "fallback", "low_confidence", alternatives
-        )
-    return Verdict(chosen, answer.confidence, answer.layer)
+        unsure = Alternative(agent_id=chosen.id, score=answer.confidence)
+        return _not_decided(question, answer, "low_confidence", unsure)
+    return Verdict("agent", chosen, answer.layer, answer.confidence)
+
+
+def _not_decided(
+    question: Question, answer: Answer | None, reason: Reason | None, *alternatives: Alternative
+) -> Verdict:
+    agent, stated = question.fallback_agent, 0.0 if answer is None else answer.confidence
+    if agent is not None:
+        return Verdict("fallback", agent, "fallback", stated, reason, alternatives)
+    layer: Layer = "fallback" if answer is None else answer.layer
+    return Verdict("none", None, layer, stated, reason, alternatives)

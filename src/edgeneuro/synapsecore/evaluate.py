@@ -86,5 +86,7 @@ async def evaluate(
 
 
 def decided_agent(verdict: Verdict) -> str | None:
-    """Who answers; None where no agent fits."""
-    return None if verdict.reason == "out_of_scope" else verdict.agent.id
+    """Who answers; None if no agent fits or nobody answers."""
+    if verdict.agent is None or verdict.reason == "out_of_scope":
+        return None
+    return verdict.agent.id

@@ -16,14 +16,14 @@ from edgeneuro.synapsecore.cache_key import key_of, model_identity
 
 @dataclass(frozen=True)
 class Question:
-    """`agents` are the ones that may be chosen, `stand_in` the one that answers when none can be;
-    `models` are asked in this order. `keys` has, by model id, a hash over exactly what that model
-    is sent. `flight_key` is over all of them, in order, and the revision of the configuration: over
-    everything that may change the answer."""
+    """`agents` are the ones that may be chosen, `fallback_agent` the one that answers if none is
+    decided on, None for nobody; `models` are asked in this order. `keys` has, by model id, a hash
+    over exactly what that model is sent. `flight_key` is over all of them, in order, and the
+    revision of the configuration: over everything that may change the answer."""
 
     query: str
     agents: tuple[Agent, ...]
-    stand_in: Agent
+    fallback_agent: Agent | None
     models: tuple[Model, ...]
     keys: Mapping[str, str]
     flight_key: str
@@ -39,8 +39,8 @@ def ask_question(request: RouteRequest, config: RoutingConfig) -> Question:
     is not there, ConflictError where there is no agent at all."""
     default_agent = config.require_default_agent()
     agents = _candidates(request.candidates, config)
-    # A caller that names candidates gets one of them, also when none can be chosen.
-    stand_in = default_agent if default_agent in agents else agents[0]
+    on_no_fit = request.on_no_fit or config.on_no_fit
+    has_fallback = on_no_fit == "fallback" and default_agent in agents
     ids = sorted(agent.id for agent in agents) if request.candidates else None
     models = _models(request, config)
     sent = [request.query, config.agents_revision, PROMPT_VERSION, ids]
@@ -48,7 +48,7 @@ def ask_question(request: RouteRequest, config: RoutingConfig) -> Question:
     return Question(
         request.query,
         agents,
-        stand_in,
+        default_agent if has_fallback else None,
         models,
         keys=keys,
         flight_key=key_of([*keys.values(), config.revision]),

@@ -47,7 +47,7 @@ def note_decision(facts: Facts, routed: Routed) -> None:
     decision = routed.decision
     facts.update(
         decision_id=decision.id,
-        agent=decision.agent.id if routed.refused is None else None,
+        agent=decision.agent.id if decision.agent and routed.refused is None else None,
         layer=decision.layer,
         reason=decision.reason,
         model=decision.model,
@@ -76,8 +76,10 @@ def _log_entry(request: RouteRequest, routed: Routed, asker: Asker, *, created_m
         key_id=asker.credential.key_id,
         candidates=request.candidates,
         status=200 if failure is None else failure.status,
-        agent_id=decision.agent.id if failure is None else None,
+        outcome=decision.outcome if failure is None else None,
+        agent_id=decision.agent.id if decision.agent and failure is None else None,
         confidence=decision.confidence,
+        stated_confidence=routed.stated_confidence,
         threshold=config.confidence_threshold,
         layer=decision.layer,
         reason=decision.reason,

@@ -12,9 +12,9 @@ from edgeneuro.synapsecore.stages import StageClock
 
 @dataclass(frozen=True)
 class Routed:
-    """`refused` is the upstream's failure where the request forbids that another agent stands in
-    for it; `passed_on` says why the classifier did not answer; `writes` go into the log row's
-    batch."""
+    """`failure` is why no stage had an answer, `refused` the same if the request forbids that the
+    fallback agent answers then; `stated_confidence` is the answer's, 0 without one; `passed_on`
+    says why the classifier did not answer; `writes` go into the log row's batch."""
 
     decision: Decision
     question: Question
@@ -22,6 +22,8 @@ class Routed:
     stages: StageClock
     spent_usd: float
     upstream_ms: float
+    stated_confidence: float
+    failure: UpstreamError | None
     refused: UpstreamError | None
     passed_on: str | None
     writes: tuple[Statement, ...]

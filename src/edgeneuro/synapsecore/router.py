@@ -119,7 +119,8 @@ async def decide_route(
     decision = Decision(
         id=decision_id,
         created=created_ms // 1000,
-        agent=ChosenAgent.of(verdict.agent),
+        outcome=verdict.outcome,
+        agent=None if verdict.agent is None else ChosenAgent.of(verdict.agent),
         confidence=verdict.confidence,
         layer=verdict.layer,
         reason=verdict.reason,
@@ -150,6 +151,8 @@ async def decide_route(
         stages,
         spent_usd=asked.spent_usd,
         upstream_ms=round(asked.upstream_ms, 2),
+        stated_confidence=verdict.stated_confidence,
+        failure=asked.failure if answer is None else None,
         refused=asked.failure if answer is None and not request.fallback else None,
         passed_on=classified.passed_on,
         writes=tuple(write for write in (new_answer, shadow) if write is not None),
