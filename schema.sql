@@ -347,7 +347,7 @@ CREATE TABLE classifiers (
     id TEXT PRIMARY KEY,
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
     created_at INTEGER NOT NULL,
-    created_by TEXT NOT NULL, -- a key's id, an e-mail address, or "rule"
+    created_by TEXT NOT NULL, -- the id of a key or a user, or "rule"
     started_at INTEGER,
     finished_at INTEGER,
     claimed_until INTEGER NOT NULL DEFAULT 0,

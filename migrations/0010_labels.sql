@@ -8,3 +8,26 @@ DELETE FROM feedback WHERE EXISTS (
 );
 DROP INDEX feedback_decision_id;
 CREATE UNIQUE INDEX feedback_decision_id ON feedback (decision_id, key_id);
+
+-- Users of Cloudflare Access are named by their id, no longer by their e-mail address, but for the audit,
+-- which never changes. Of users that are gone each gets an id that leads to nobody.
+CREATE TABLE person_ids (email TEXT PRIMARY KEY, id TEXT NOT NULL) STRICT;
+INSERT INTO person_ids (email, id) SELECT email, id FROM users;
+INSERT OR IGNORE INTO person_ids (email, id) SELECT who, 'usr_' || lower(hex(randomblob(12))) FROM (SELECT DISTINCT key_id AS who FROM logs) WHERE instr(who, '@') > 0;
+INSERT OR IGNORE INTO person_ids (email, id) SELECT who, 'usr_' || lower(hex(randomblob(12))) FROM (SELECT DISTINCT labeler AS who FROM labels) WHERE instr(who, '@') > 0;
+INSERT OR IGNORE INTO person_ids (email, id) SELECT who, 'usr_' || lower(hex(randomblob(12))) FROM (SELECT DISTINCT key_id AS who FROM feedback) WHERE instr(who, '@') > 0;
+INSERT OR IGNORE INTO person_ids (email, id) SELECT who, 'usr_' || lower(hex(randomblob(12))) FROM (SELECT DISTINCT key_id AS who FROM usage_hours) WHERE instr(who, '@') > 0;
+INSERT OR IGNORE INTO person_ids (email, id) SELECT who, 'usr_' || lower(hex(randomblob(12))) FROM (SELECT DISTINCT value AS who FROM usage_days WHERE dimension = 'key') WHERE instr(who, '@') > 0;
+INSERT OR IGNORE INTO person_ids (email, id) SELECT who, 'usr_' || lower(hex(randomblob(12))) FROM (SELECT created_by AS who FROM classifiers UNION SELECT created_by FROM loras UNION SELECT created_by FROM evaluations) WHERE instr(who, '@') > 0;
+UPDATE logs SET key_id = (SELECT id FROM person_ids WHERE email = key_id) WHERE key_id IN (SELECT email FROM person_ids);
+UPDATE labels SET labeler = (SELECT id FROM person_ids WHERE email = labeler) WHERE labeler IN (SELECT email FROM person_ids);
+UPDATE current_labels SET labeler = (SELECT id FROM person_ids WHERE email = labeler) WHERE labeler IN (SELECT email FROM person_ids);
+UPDATE feedback SET key_id = (SELECT id FROM person_ids WHERE email = key_id) WHERE key_id IN (SELECT email FROM person_ids);
+UPDATE usage_hours SET key_id = (SELECT id FROM person_ids WHERE email = key_id) WHERE key_id IN (SELECT email FROM person_ids);
+UPDATE latency_hours SET key_id = (SELECT id FROM person_ids WHERE email = key_id) WHERE key_id IN (SELECT email FROM person_ids);
+UPDATE usage_days SET value = (SELECT id FROM person_ids WHERE email = value) WHERE dimension = 'key' AND value IN (SELECT email FROM person_ids);
+UPDATE latency_days SET value = (SELECT id FROM person_ids WHERE email = value) WHERE dimension = 'key' AND value IN (SELECT email FROM person_ids);
+UPDATE classifiers SET created_by = (SELECT id FROM person_ids WHERE email = created_by) WHERE created_by IN (SELECT email FROM person_ids);
+UPDATE loras SET created_by = (SELECT id FROM person_ids WHERE email = created_by) WHERE created_by IN (SELECT email FROM person_ids);
+UPDATE evaluations SET created_by = (SELECT id FROM person_ids WHERE email = created_by) WHERE created_by IN (SELECT email FROM person_ids);
+DROP TABLE person_ids;

@@ -182,7 +182,11 @@ function account() {
   };
   name();
   return [
-    h("span", { class: "account-name", title: session.caller.id }, session.caller.id),
+    h(
+      "span",
+      { class: "account-name", title: session.caller.id },
+      session.caller.email ?? session.caller.id,
+    ),
     themeButton,
     session.key
       ? h(

@@ -163,7 +163,7 @@ class Identity:
             )
         if not user.enabled:
             raise _disabled("This user")
-        return Credential(user.email, scopes(SCOPES_OF_ROLE[user.role]))
+        return Credential(user.id, scopes(SCOPES_OF_ROLE[user.role]), email=user.email)
 
     def _require_same_site(self, request: Request) -> None:
         """Access lets a browser in by a cookie, which goes along with what other sites send."""

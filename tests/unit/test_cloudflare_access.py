@@ -72,7 +72,7 @@ def with_swapped_claims() -> str:
     return f"{header}.{part(CLAIMS)}.{signature}"
 
 
-async def test_a_user_gets_in_and_is_named_by_address(guarded: Product) -> None:
+async def test_a_user_is_named_by_id_and_in_the_audit_by_address(guarded: Product) -> None:
     token = KEY.token(CLAIMS)
     assert (await come_in(guarded, token)).status == 200
     body = {"id": "x", "name": "X", "description": "x"}
@@ -82,7 +82,15 @@ async def test_a_user_gets_in_and_is_named_by_address(guarded: Product) -> None:
     guarded.gateway.enqueue(says("x"))
     routed = await come_in(guarded, token, "POST", "/v1/route", body={"query": "Who?"})
     assert routed.json()["agent"]["id"] == "x"
-    assert (await guarded.logs())[0]["key_id"] == "ada@example.com"
+    [user] = (await guarded.call("GET", "/v1/users?email=ada@example.com")).json()["data"]
+    assert (await guarded.logs())[0]["key_id"] == user["id"]
+    assert guarded.gateway.requests[-1].metadata["key_id"] == user["id"]
+    me = (await come_in(guarded, token, "GET", "/v1/me")).json()
+    assert (me["id"], me["email"]) == (user["id"], "ada@example.com")
+    for table, column in (("usage_hours", "key_id"), ("latency_hours", "key_id")):
+        assert guarded.rows(f"SELECT DISTINCT {column} AS who FROM {table}") == [
+            {"who": user["id"]}
+        ]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Personal data: what is taken out of a text, what stays, and that no text takes long."""
 
+import unicodedata
+
 import pytest
 
 from edgeneuro.synapsecore.redact import redact
@@ -35,6 +37,13 @@ def test_e_mail_addresses(text: str, expected: str) -> None:
         ("12 4222222222222 and 2223003122003222", "12 [card] and [card]"),
         ("\uff14111\u30001111\uff0d1111 1111", "[card]"),
         ("two: 4111111111111111 5555555555554444", "two: [card] [card]"),
+        ("4111.1111.1111.1111, 4111/1111/1111/1111", "[card], [card]"),
+        ("4111\n1111\n1111\n1111", "[card]"),
+        ("4111  1111  1111  1111", "[card]"),
+        ("4111 - 1111 - 1111 - 1111", "[card]"),
+        ("4111\u202f1111\u20091111\u20071111", "[card]"),
+        ("4111\u22121111\u20131111\u2e3a1111", "[card]"),
+        ("1.4111 1111 1111 1111", "1.[card]"),
     ],
 )
 def test_payment_card_numbers(text: str, expected: str) -> None:
@@ -59,6 +68,11 @@ def test_payment_card_numbers(text: str, expected: str) -> None:
         ("13800138000", "[phone]"),
         ("\uff10\uff19\uff10-1234\u20115678", "[phone]"),
         ("+\u0664\u0664 20 7946 0958", "[phone]"),
+        ("+49  30\n1234567", "[phone]"),
+        ("415 - 555 - 0123", "[phone]"),
+        ("415/555/0123", "[phone]"),
+        ("030 - 1234567", "[phone]"),
+        ("+49\u202f30\u20111234567", "[phone]"),
     ],
 )
 def test_phone_numbers(text: str, expected: str) -> None:
@@ -90,6 +104,12 @@ def test_phone_numbers(text: str, expected: str) -> None:
 )
 def test_what_stays(text: str) -> None:
     assert redact(text) == text
+
+
+def test_every_blank_and_dash_of_unicode_separates() -> None:
+    for character in map(chr, range(0x110000)):
+        if unicodedata.category(character) in ("Zs", "Pd"):
+            assert redact(character.join(("4111", "1111", "1111", "1111"))) == "[card]"
 
 
 def test_it_changes_nothing_twice() -> None:

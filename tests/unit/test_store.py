@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,21 +39,56 @@ def test_the_migrations_together_are_the_schema() -> None:
     assert tables("\n".join(path.read_text() for path in migrations)) == tables(SCHEMA)
 
 
-def test_feedback_given_twice_survives_the_migration_once() -> None:
+@pytest.fixture
+def before_0010() -> Iterator[sqlite3.Connection]:
     migrations = sorted((ROOT / "migrations").glob("*.sql"))
-    before = [path.read_text() for path in migrations if path.name < "0010"]
     connection = sqlite3.connect(":memory:")
-    connection.executescript("\n".join(before))
-    connection.executescript(
+    connection.executescript("\n".join(p.read_text() for p in migrations if p.name < "0010"))
+    yield connection
+    connection.close()
+
+
+def migrate_0010(connection: sqlite3.Connection) -> None:
+    [migration] = (ROOT / "migrations").glob("0010*.sql")
+    connection.executescript(migration.read_text())
+
+
+def test_feedback_given_twice_survives_the_migration_once(before_0010: sqlite3.Connection) -> None:
+    before_0010.executescript(
         "INSERT INTO feedback (id, decision_id, value, key_id, created_at) VALUES"
         " ('fbk_1', 'dec_1', 'down', 'key_a', 1), ('fbk_2', 'dec_1', 'up', 'key_a', 2),"
         " ('fbk_3', 'dec_1', 'down', 'key_b', 3), ('fbk_4', 'dec_2', 'down', 'key_a', 4)"
     )
-    [migration] = [path for path in migrations if path.name.startswith("0010")]
-    connection.executescript(migration.read_text())
-    found = connection.execute("SELECT id FROM feedback ORDER BY id").fetchall()
-    connection.close()
+    migrate_0010(before_0010)
+    found = before_0010.execute("SELECT id FROM feedback ORDER BY id").fetchall()
     assert found == [("fbk_2",), ("fbk_3",), ("fbk_4",)]
+
+
+def test_e_mail_addresses_become_ids_in_the_migration(before_0010: sqlite3.Connection) -> None:
+    before_0010.executescript(
+        "INSERT INTO users VALUES ('usr_ada', 'ada@example.com', 'Ada', 'admin', 1, 0, 0);"
+        "INSERT INTO labels VALUES ('lab_1', 'q', 'n', 'a', 'hr', 0, NULL, NULL, 'ada@example.com',"
+        " 'hand', 1), ('lab_2', 'q', 'n', 'a', 'hr', 0, NULL, NULL, 'gone@example.com', 'hand', 2);"
+        "INSERT INTO current_labels VALUES"
+        " ('q', 'a', 'hr', 'lab_2', 'n', 'train', 'gone@example.com', 2);"
+        "INSERT INTO feedback (id, decision_id, value, key_id, created_at) VALUES"
+        " ('fbk_1', 'dec_1', 'down', 'ada@example.com', 1), ('fbk_2', 'dec_1', 'up', 'key_a', 2);"
+        "INSERT INTO usage_days (day, dimension, value, answers, errors, fallback_answers,"
+        " cache_hits, without_model, attempts, failed_attempts, prompt_tokens, completion_tokens,"
+        " cost_usd, unpriced_answers) VALUES (0, 'key', 'gone@example.com',"
+        " 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)"
+    )
+    migrate_0010(before_0010)
+
+    def found(sql: str) -> list[str]:
+        return [row[0] for row in before_0010.execute(sql)]
+
+    [ada, gone] = found("SELECT labeler FROM labels ORDER BY id")
+    assert ada == "usr_ada"
+    assert re.fullmatch(r"usr_[0-9a-f]{24}", gone)
+    assert found("SELECT labeler FROM current_labels") == [gone]
+    assert found("SELECT value FROM usage_days") == [gone]
+    assert found("SELECT key_id FROM feedback ORDER BY id") == ["usr_ada", "key_a"]
 
 
 async def test_every_change_of_agents_and_config_raises_the_revision(product: Product) -> None:

@@ -159,3 +159,6 @@ def test_retention_by_cron_and_the_settings_of_what_is_stored(own: LocalProduct)
         told = ask(client, "Tell ann@example.com about 4111 1111 1111 1111", user="+49 30 1234567")
         record = client.get(f"/v1/logs/{told}").json()
         assert (record["query"], record["user"]) == ("Tell [email] about [card]", "[phone]")
+        label = {"query": "Tell ann@example.com about 4111 - 1111 - 1111 - 1111", "agent_id": "hr"}
+        client.post("/v1/labels", json=[label]).raise_for_status()
+        assert client.get(f"/v1/logs/{told}").json()["label"]["agent_id"] == "hr"

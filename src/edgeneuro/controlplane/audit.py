@@ -41,7 +41,7 @@ async def commit(
     services = call.services
     audited = audit_row(
         services,
-        actor=call.credential.key_id,
+        actor=call.credential.actor,
         request_id=call.request_id,
         action=action,
         resource=resource,

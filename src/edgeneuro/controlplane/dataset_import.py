@@ -2,7 +2,7 @@
 lines, and then nothing of the file is taken."""
 
 import csv
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -37,8 +37,11 @@ class _Fault(Exception):
         self.message = message
 
 
-def read_file(body: bytes, *, format: str, agents: Collection[str]) -> LabelFile:
-    """Raises InvalidLinesError where any line is wrong."""
+def read_file(
+    body: bytes, *, format: str, agents: Collection[str], stored: Callable[[str], str]
+) -> LabelFile:
+    """`stored` gives a query as it may be stored. Raises InvalidLinesError where any line is
+    wrong."""
     text = _text(body)
     file = LabelFile()
     faults: list[LineFault] = []
@@ -52,7 +55,7 @@ def read_file(body: bytes, *, format: str, agents: Collection[str]) -> LabelFile
         try:
             if isinstance(found, _Fault):
                 raise found
-            query, agent_id = _query(found), _agent_id(found, agents)
+            query, agent_id = stored(_query(found)), _agent_id(found, agents)
             _add(file, FileLabel(line, query, agent_id))
         except _Fault as fault:
             faults.append(LineFault(line, fault.param, fault.message))

@@ -2,6 +2,7 @@
 counts."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
@@ -22,6 +23,7 @@ from edgeneuro.store.agents import list_agent_ids, list_agents
 from edgeneuro.store.database import Statement
 from edgeneuro.store.labels import record_labels
 from edgeneuro.store.times import rfc3339
+from edgeneuro.synapsecore.stored_text import stored_text
 from edgeneuro.web.response import Response
 
 MAX_FILE_BYTES = 8_000_000
@@ -81,7 +83,9 @@ async def import_labels(call: Call, query: ImportQuery, body: bytes) -> DatasetI
     agent fits), or from an export. Every line is checked before any is written."""
     services = call.services
     agents = await list_agent_ids(services.db)
-    file = read_file(body, format=query.format, agents=agents)
+    config = await services.routing.current()
+    stored = partial(stored_text, config)
+    file = read_file(body, format=query.format, agents=agents, stored=stored)
     before = await store.labels_in_force(services.db, list(file.labels))
     news = {
         key: label

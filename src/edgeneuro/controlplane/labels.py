@@ -34,6 +34,7 @@ from edgeneuro.store import labels as store
 from edgeneuro.store.agents import list_agent_ids
 from edgeneuro.store.logs import read_texts
 from edgeneuro.store.times import rfc3339
+from edgeneuro.synapsecore.stored_text import stored_text
 
 
 async def label_log(call: Call, log_id: str, body: LabelSet) -> Label:
@@ -45,7 +46,9 @@ async def label_log(call: Call, log_id: str, body: LabelSet) -> Label:
         raise InvalidRequestError(
             _no_such_agent(body.agent_id), code="unknown_agent", param="agent_id"
         )
-    event = _event(call, log.query, body.agent_id, log_id=log_id, note=body.note)
+    config = await call.services.routing.current()
+    note = body.note and stored_text(config, body.note)
+    event = _event(call, log.query, body.agent_id, log_id=log_id, note=note)
     label = _label(event)
     await _write(call, [event], "label", log.query_hash, before=log.label, after=_facts(label))
     push_labels(call, {log_id: body.agent_id})
@@ -71,6 +74,7 @@ async def label_many(call: Call, body: LabelBatch) -> LabelsWritten:
     log_ids = [item.log_id for item in body.root if item.log_id is not None]
     texts = await read_texts(services.db, log_ids) if log_ids else {}
     agent_ids = await list_agent_ids(services.db)
+    config = await services.routing.current()
     events: list[LabelEvent] = []
     faults: list[ItemFault] = []
     for index, item in enumerate(body.root):
@@ -78,11 +82,10 @@ async def label_many(call: Call, body: LabelBatch) -> LabelsWritten:
         if fault is not None:
             faults.append(fault)
             continue
-        query = item.query if item.log_id is None else texts[item.log_id]
-        assert query is not None  # the model takes no item without either
-        events.append(
-            _event(call, query, item.agent_id, log_id=item.log_id, note=item.note, bulk=True)
-        )
+        # The text of a log row went through the door already, and its label has to find the row.
+        query = texts[item.log_id or ""] if item.query is None else stored_text(config, item.query)
+        note = item.note and stored_text(config, item.note)
+        events.append(_event(call, query, item.agent_id, log_id=item.log_id, note=note, bulk=True))
     if faults:
         raise InvalidItemsError(faults)
     in_force = {query_hash(event.query): event.agent_id for event in events}

@@ -13,11 +13,13 @@ _SCOPES: tuple[Scope, ...] = ("route", "read", "label", "admin")
 
 
 class Caller(BaseModel):
-    """`id` is the key's id or the user's e-mail address, as logs and the audit name it; `scopes`
-    are all that it may do, those that others include too. `version` is the product's."""
+    """`id` is the id of the key or of the user, as logs name it; `email` is that of a user of
+    Cloudflare Access, as the audit names it, null for a key. `scopes` are all that it may do, those
+    that others include too. `version` is the product's."""
 
     object: Literal["caller"] = "caller"
     id: str
+    email: str | None = None
     scopes: list[Scope]
     version: str = __version__
 
@@ -26,5 +28,7 @@ async def show_caller(call: Call) -> Caller:
     """Tell who is asking, by a key or through Cloudflare Access, and what that one may do."""
     granted = call.credential.scopes
     return Caller(
-        id=call.credential.key_id, scopes=[name for name in _SCOPES if Access(name) in granted]
+        id=call.credential.key_id,
+        email=call.credential.email,
+        scopes=[name for name in _SCOPES if Access(name) in granted],
     )

@@ -24,8 +24,9 @@ class Config(BaseModel):
     first part, is to be there within `chat_timeout_ms`. Below `confidence_threshold` no
     agent is decided on: with `on_no_fit` "fallback" the default agent answers, with "none" nobody
     does. Answers are kept for `cache_ttl_seconds`, log rows for `retention_days`.
-    Without `log_queries` a log row holds no text, nor does AI Gateway's log; with
-    `redact_personal_data` ours holds no e-mail addresses, phone and card numbers.
+    Without `log_queries` a log row holds no text; with `redact_personal_data` e-mail addresses,
+    phone and card numbers are replaced in every text that is stored. In both cases AI Gateway's log
+    holds no texts.
 
     `classifier` is the id of the classifier that is asked first, null for none. What is trained
     aims at `classifier_target`; no agent with fewer than `classifier_min_labels` is answered.

@@ -202,6 +202,6 @@ class _Asking:
             cache_key=key if self._cache and model.id not in self._past_cache else None,
             cache_ttl_seconds=self._config.cache_ttl_seconds,
             metadata=self._metadata,
-            collect_payload=self._config.log_queries,
+            collect_payload=self._config.stores_texts,
             trace=self._asker.trace,
         )

@@ -124,7 +124,7 @@ def _request(turn: Turn, this: Try, *, cached: bool) -> ModelRequest:
         cache_key=f"chat:{turn.key_for(model)}" if keep else None,
         cache_ttl_seconds=config.cache_ttl_seconds,
         metadata=_metadata(turn),
-        collect_payload=config.log_queries,
+        collect_payload=config.stores_texts,
         trace=turn.asker.trace,
     )
 

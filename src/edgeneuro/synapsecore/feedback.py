@@ -9,7 +9,7 @@ from edgeneuro.limits import Estimate, reserve
 from edgeneuro.store.agents import list_agent_ids
 from edgeneuro.store.feedback import put_feedback
 from edgeneuro.store.times import rfc3339
-from edgeneuro.synapsecore.redact import redact
+from edgeneuro.synapsecore.stored_text import stored_text
 
 
 async def give_feedback(call: Call, body: FeedbackCreate) -> Feedback:
@@ -28,14 +28,12 @@ async def give_feedback(call: Call, body: FeedbackCreate) -> Feedback:
             param="correct_agent",
         )
     comment = body.comment if config.log_queries else None
-    if comment is not None and config.redact_personal_data:
-        comment = redact(comment)
     feedback = Feedback(
         id=services.new_id("fbk"),
         decision_id=body.decision_id,
         value=body.value,
         correct_agent=body.correct_agent,
-        comment=comment,
+        comment=comment and stored_text(config, comment),
         key_id=call.credential.key_id,
         created_at=rfc3339(services.now_ms()),
     )

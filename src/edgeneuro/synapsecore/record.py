@@ -18,8 +18,8 @@ from edgeneuro.store.database import Statement
 from edgeneuro.store.logs import insert_log
 from edgeneuro.store.times import rfc3339
 from edgeneuro.store.usage import count_answer
-from edgeneuro.synapsecore.redact import redact
 from edgeneuro.synapsecore.routed import Routed
+from edgeneuro.synapsecore.stored_text import stored_metadata, stored_text
 from edgeneuro.web.auth import Credential
 
 
@@ -111,21 +111,14 @@ def stored_texts(
     of the stored text, since the labels know no other."""
     if not config.log_queries:
         return {"query": "", "query_hash": None, "user": None, "session": None, "metadata": None}
-    if config.redact_personal_data:
-        query = redact(query)
-        user, session = user and redact(user), session and redact(session)
-        metadata = metadata and {redact(name): _value(value) for name, value in metadata.items()}
+    query = stored_text(config, query)
     return {
         "query": query,
         "query_hash": query_hash(query),
-        "user": user,
-        "session": session,
-        "metadata": metadata,
+        "user": user and stored_text(config, user),
+        "session": session and stored_text(config, session),
+        "metadata": metadata and stored_metadata(config, metadata),
     }
-
-
-def _value(value: MetadataValue) -> MetadataValue:
-    return redact(value) if isinstance(value, str) else value
 
 
 def count(metrics: Metrics, entry: LogEntry) -> None:

@@ -28,12 +28,19 @@ _INCLUDED = {Access.LABEL: {Access.READ}, Access.ADMIN: set(Access)}
 
 @dataclass(frozen=True)
 class Credential:
-    """`key_id` names the caller in logs, by the key's id or the user's e-mail address; it is never
-    the key itself. `limits` are those of a key that has some."""
+    """`key_id` names the caller in logs, sums, labels and at AI Gateway, by the id of the key or of
+    the user: never the key itself, nor an e-mail address. `limits` are those of a key that has
+    some; `email` is the address of a user of Cloudflare Access."""
 
     key_id: str
     scopes: frozenset[Access]
     limits: KeyLimits | None = None
+    email: str | None = None
+
+    @property
+    def actor(self) -> str:
+        """Who is responsible for a change: the audit names a person by e-mail address."""
+        return self.email or self.key_id
 
 
 ANONYMOUS = Credential("anonymous", frozenset({Access.PUBLIC}))
