@@ -16,7 +16,7 @@ from edgeneuro.services import Services
 from edgeneuro.web.auth import ANONYMOUS, Access, Credential, authorize
 from edgeneuro.web.cors import cors_headers, preflight_response
 from edgeneuro.web.request import Request
-from edgeneuro.web.response import Reply, Response, error_response, json_response
+from edgeneuro.web.response import Reply, Response, error_response, json_response, unless_present
 from edgeneuro.web.routing import Found, Route, RouteTable, canonical_path
 from edgeneuro.web.streams import Watched, started
 from edgeneuro.web.upload import Upload
@@ -45,7 +45,7 @@ class App:
             "x-request-id": log.request_id,
             "traceparent": trace.traceparent,
             "x-content-type-options": "nosniff",
-            "cache-control": "no-store",
+            "cache-control": response.headers.get("cache-control", "no-store"),
             **cors_headers(request, services.settings.allowed_origins),
         }
         if isinstance(response.body, str):
@@ -79,7 +79,7 @@ class App:
         log.route = found.route
         credential = await self._authenticate(found.route, request)
         log.key_id = credential.key_id
-        await self._admit(credential, found.route)
+        await self._admit(credential, found.route, request)
         call = Call(
             self._services,
             credential,
@@ -98,7 +98,7 @@ class App:
                 content = Reply(content)
             if isinstance(content, Reply):
                 return json_response(found.route.status, content)
-            return await _begun(request, content)
+            return await _begun(request, unless_present(content, request.header("if-none-match")))
 
         return await once(call, request, found.route, body, perform)
 
@@ -107,15 +107,18 @@ class App:
             return ANONYMOUS
         return await self._services.identity.authenticate(request)
 
-    async def _admit(self, credential: Credential, route: Route) -> None:
+    async def _admit(self, credential: Credential, route: Route, request: Request) -> None:
         authorize(credential, route.access)
         limiter = self._services.rate_limiter
-        if route.access is Access.PUBLIC or limiter is None:
+        is_public = route.access is Access.PUBLIC
+        if limiter is None or (is_public and not route.limited):
             return
-        if not await limiter.allows(credential.key_id):
+        address = request.header("cf-connecting-ip") or ""
+        if not await limiter.allows(f"public {address}" if is_public else credential.key_id):
+            who = "from this address" if is_public else "with this key"
             raise RateLimitedError(
-                "Too many requests with this key. Wait a minute, or raise the limit of RATE_LIMITER"
-                " in wrangler.toml.",
+                f"Too many requests {who}. Wait a minute, or raise the limit of RATE_LIMITER in"
+                " wrangler.toml.",
                 headers={"retry-after": str(_RATE_LIMIT_PERIOD_SECONDS)},
             )
 

@@ -1,6 +1,7 @@
 """The HTTP surface, whole: method, path, handler, access, status of a success if it is not 200, and
 what an Idempotency-Key means to a POST if it is not the usual."""
 
+from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE
 from edgeneuro.controlplane import (
     agents,
     analytics,
@@ -24,27 +25,40 @@ from edgeneuro.controlplane import (
     selection,
     users,
 )
+from edgeneuro.domain.chat_answer import ChatCompletionChunk
+from edgeneuro.domain.lora import LoraCreate
 from edgeneuro.synapsecore import api as synapsecore
 from edgeneuro.synapsecore import chat, feedback
 from edgeneuro.web.auth import Access
-from edgeneuro.web.routing import Idempotency, Route
+from edgeneuro.web.routing import Described, Idempotency, Route
 
 _BULK_BYTES = 1024 * 1024  # 1,000 labels with queries of 1,000 bytes, or a long conversation
 PUBLIC, ANY, READ = Access.PUBLIC, Access.ANY, Access.READ
 ROUTE, LABEL, ADMIN = Access.ROUTE, Access.LABEL, Access.ADMIN
 REPEATABLE, ONCE = Idempotency.REPEATABLE, Idempotency.SHOWN_ONCE
+# What /openapi.json says of a route beside what follows from its row.
+UPSTREAM = (502, 504)
+FILES = (CONFIG_FILE, WEIGHTS_FILE)
+LABEL_FILES = ("application/jsonl", "text/csv", "application/octet-stream")
+ROUTING = Described((409, *UPSTREAM))
+CHAT = Described((404, 409, *UPSTREAM), events=ChatCompletionChunk)
+LORA = Described((409, *UPSTREAM), form=LoraCreate, files=FILES, or_json=True)
+PREFLIGHT = Described((409,), form=LoraCreate, files=FILES)
 
 # fmt: off
 ROUTES = (
-    Route("POST",   "/v1/route",                  synapsecore.route,     ROUTE, 200, REPEATABLE),
+    Route("POST",   "/v1/route",                  synapsecore.route,     ROUTE, 200, REPEATABLE,
+          described=ROUTING),
     Route("POST",   "/v1/chat/completions",       chat.create_chat_completion, ROUTE, 200,
-          REPEATABLE, max_body_bytes=_BULK_BYTES),
-    Route("POST",   "/v1/feedback",               feedback.give_feedback, ROUTE, 201),
+          REPEATABLE, max_body_bytes=_BULK_BYTES, described=CHAT),
+    Route("POST",   "/v1/feedback",               feedback.give_feedback, ROUTE, 201,
+          described=Described((404,))),
 
     Route("GET",    "/v1/models",                 models.list_models,    ANY),
     Route("GET",    "/v1/models/select",          selection.show_selection, READ),
     Route("POST",   "/v1/models/select",          models.select_model,   ADMIN),
-    Route("POST",   "/v1/models/refresh",         models.refresh_models, ADMIN),
+    Route("POST",   "/v1/models/refresh",         models.refresh_models, ADMIN,
+          described=Described(UPSTREAM)),
     Route("POST",   "/v1/models",                 models.register_model, ADMIN, 201),
     Route("GET",    "/v1/models/{model_id:path}", models.get_model,      ANY),
     Route("PATCH",  "/v1/models/{model_id:path}", models.update_model,   ADMIN),
@@ -52,9 +66,9 @@ ROUTES = (
 
     Route("GET",    "/v1/loras",                  loras.list_loras,      READ),
     Route("POST",   "/v1/loras",                  lora_intake.create_lora, ADMIN, 202, REPEATABLE,
-          max_body_bytes=lora_intake.MAX_UPLOAD_BYTES),
+          max_body_bytes=lora_intake.MAX_UPLOAD_BYTES, described=LORA),
     Route("POST",   "/v1/loras/preflight",        lora_intake.check_files, ADMIN, 200, REPEATABLE,
-          max_body_bytes=lora_intake.MAX_UPLOAD_BYTES),
+          max_body_bytes=lora_intake.MAX_UPLOAD_BYTES, described=PREFLIGHT),
     Route("GET",    "/v1/loras/{lora_id}",        loras.get_lora,        READ),
     Route("POST",   "/v1/loras/{lora_id}/retry",  loras.retry_lora,      ADMIN, 202),
     Route("POST",   "/v1/loras/{lora_id}/check",  loras.check_lora,      ADMIN),
@@ -115,18 +129,21 @@ ROUTES = (
     Route("PATCH",  "/v1/keys/{key_id}",          keys.update_key,       ADMIN),
     Route("DELETE", "/v1/keys/{key_id}",          keys.revoke_key,       ADMIN),
 
-    Route("GET",    "/v1/datasets/export",        datasets.export_labels, READ),
+    Route("GET",    "/v1/datasets/export",        datasets.export_labels, READ,
+          described=Described((409,), media=("application/jsonl",))),
     Route("GET",    "/v1/datasets/stats",         datasets.show_stats,   READ),
     Route("POST",   "/v1/datasets/import",        datasets.import_labels, LABEL,
-          max_body_bytes=datasets.MAX_FILE_BYTES),
+          max_body_bytes=datasets.MAX_FILE_BYTES, described=Described(file_media=LABEL_FILES)),
 
     Route("GET",    "/v1/me",                     me.show_caller,        ANY),
 
     Route("GET",    "/v1/audit",                  audit.list_audit,      ADMIN),
 
     Route("GET",    "/healthz",                   health.show_health,    PUBLIC),
-    Route("GET",    "/openapi.json",              health.show_openapi,   PUBLIC),
-    Route("GET",    "/metrics",                   metrics.show_metrics,  ADMIN),
+    Route("GET",    "/openapi.json",              health.show_openapi,   PUBLIC,
+          limited=True, described=Described((304,), media=("application/json",))),
+    Route("GET",    "/metrics",                   metrics.show_metrics,  ADMIN,
+          described=Described(media=("text/plain",))),
 )
 # fmt: on
 

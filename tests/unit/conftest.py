@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edgeneuro.app import build_app
-from edgeneuro.errors import BodyTooLargeError
+from edgeneuro.errors import BodyTooLargeError, EdgeNeuroError
 from edgeneuro.gateway.agent_endpoint import AgentEndpoints
 from edgeneuro.gateway.cloudflare_api import CloudflareApi
 from edgeneuro.gateway.finetunes import FinetuneClient
@@ -20,15 +20,19 @@ from edgeneuro.gateway.scripted import ScriptedGateway
 from edgeneuro.gateway.scripted_fetch import ScriptedFetch
 from edgeneuro.gateway.seam import ModelAnswer
 from edgeneuro.identity import Identity
+from edgeneuro.routes import ROUTES
 from edgeneuro.services import Failures, KeptRouting, Services, SteadyClock
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.web.cloudflare_access import CloudflareAccess
+from edgeneuro.web.openapi import failure_statuses
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
+from edgeneuro.web.routing import RouteTable, canonical_path
 
 SCHEMA = (Path(__file__).parents[2] / "schema.sql").read_text()
 ADMIN_TOKEN = "test-admin-token"
+_TABLE = RouteTable(ROUTES)
 CHUNK_BYTES = 1_000  # of a body that is read as it comes
 IT = {
     "id": "it_support",
@@ -83,6 +87,18 @@ async def text_of(response: Response) -> str:
     if isinstance(response.body, str):
         return response.body
     return b"".join([part async for part in response.body]).decode()
+
+
+def _require_declared(method: str, path: str, status: int) -> None:
+    """/openapi.json lists the status among the answers of the route."""
+    try:
+        found = _TABLE.find(method, canonical_path(path))
+    except EdgeNeuroError:
+        return
+    declared = {found.route.status, *failure_statuses(found)}
+    assert method == "OPTIONS" or status in declared, (
+        f"{method} {found.route.path} answers {status}: declare it in the route's row (Described)"
+    )
 
 
 class Product:
@@ -178,6 +194,7 @@ class Product:
         response = await self.app.handle(request, waiting.append)
         for work in waiting:
             await work
+        _require_declared(method, path, response.status)
         return Answered(response, await text_of(response))
 
     async def route(self, query: str, **fields: Any) -> Answered:

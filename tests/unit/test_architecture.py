@@ -30,7 +30,7 @@ ARROWS = {
     "app": {"routes", "idempotency", "request_log", *HANDLERS},
     "request_log": {"call", "services", "domain", "web"},
     "idempotency": {"call", "store", "errors", "web"},
-    "routes": {"controlplane", "synapsecore", "web"},
+    "routes": {"adapter", "controlplane", "domain", "synapsecore", "web"},
     "controlplane": {"classifier", "synapsecore", *HANDLERS},
     "synapsecore": {"classifier", "kept_classifier", "limits", *HANDLERS},
     "classifier": {"bounded_json", "domain", "errors"},

@@ -1,11 +1,16 @@
 """/openapi.json is a valid document and says what the route table says."""
 
+import re
+from collections import Counter
 from typing import Any
 
 import pytest
 from openapi_spec_validator import validate
 
+from edgeneuro.controlplane import health
 from edgeneuro.routes import ROUTES
+from edgeneuro.settings import Settings
+from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.web.auth import Access
 from tests.unit.conftest import Product
 
@@ -32,7 +37,8 @@ async def test_it_says_which_routes_need_a_key(document: Any) -> None:
     for route in ROUTES:
         path = route.path.replace(":path}", "}")
         operation = document["paths"][path][route.method.lower()]
-        ways: list[dict[str, list[str]]] = [{"key": []}, {"cloudflare_access": []}]
+        schemes = ("key", "api_key", "x_api_key", "cloudflare_access")
+        ways: list[dict[str, list[str]]] = [{scheme: []} for scheme in schemes]
         assert operation["security"] == ([] if route.access is Access.PUBLIC else ways)
         assert operation["summary"]
         assert str(route.status) in operation["responses"]
@@ -43,3 +49,115 @@ async def test_it_gives_the_limits(document: Any) -> None:
     assert (query["minLength"], query["maxLength"]) == (1, 8000)
     patch = document["components"]["schemas"]["AgentPatch"]["properties"]
     assert not any("default" in field for field in patch.values())
+
+
+async def test_generated_clients_have_one_class_for_each_name(document: Any) -> None:
+    """Generators name classes by the title, or by the component's name without its punctuation."""
+    schemas = document["components"]["schemas"]
+    titles = Counter(schema["title"] for schema in schemas.values())
+    assert [title for title, times in titles.items() if times > 1] == []
+    names = Counter(re.sub(r"[^a-z0-9]", "", name.lower()) for name in schemas)
+    assert [name for name, times in names.items() if times > 1] == []
+    assert not [name for name in schemas if "__" in name]
+    operations = Counter(
+        operation["operationId"]
+        for path in document["paths"].values()
+        for operation in path.values()
+    )
+    assert set(operations.values()) == {1}
+
+
+async def test_no_field_with_a_default_is_demanded_of_a_caller(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    fields = [
+        field for schema in schemas.values() for field in schema.get("properties", {}).values()
+    ]
+    assert fields and not [field for field in fields if "default" in field]
+    route = schemas["RouteRequest"]
+    assert route["required"] == ["query"]
+    assert route["properties"]["cache"]["description"] == "Default: true."
+    assert "required" not in schemas["AgentPatch"]
+
+
+async def test_every_body_and_every_success_has_a_schema(document: Any) -> None:
+    """But for a 204 and what has no body."""
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            bodies = [operation.get("requestBody")] if "requestBody" in operation else []
+            [status] = [each for each in operation["responses"] if each.startswith("2")]
+            for body in (*bodies, operation["responses"][status]):
+                assert body["content"], (method, path)
+                for media in body["content"].values():
+                    assert media["schema"], (method, path)
+
+
+async def test_bodies_that_are_not_json(document: Any) -> None:
+    paths = document["paths"]
+    form = paths["/v1/loras"]["post"]["requestBody"]["content"]
+    assert set(form) == {"multipart/form-data", "application/json"}
+    fields = form["multipart/form-data"]["schema"]
+    assert fields["required"] == [
+        "name",
+        "base_model",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    assert fields["properties"]["adapter_config.json"] == {"type": "string", "format": "binary"}
+    file = paths["/v1/datasets/import"]["post"]["requestBody"]["content"]
+    assert {"text/csv", "application/jsonl"} <= set(file)
+    chat = paths["/v1/chat/completions"]["post"]["responses"]["200"]["content"]
+    assert {name: media["schema"]["$ref"].rpartition("/")[2] for name, media in chat.items()} == {
+        "application/json": "ChatCompletion",
+        "text/event-stream": "ChatCompletionChunk",
+    }
+
+
+async def test_it_lists_the_statuses_of_each_route(document: Any) -> None:
+    """tests/unit/conftest.py holds every answer of the suite against them."""
+    paths = document["paths"]
+    assert set(paths["/healthz"]["get"]["responses"]) == {"200", "500"}
+    assert set(paths["/v1/agents"]["post"]["responses"]) == {
+        *("201", "400", "401", "403", "409", "413", "415", "422", "429", "500", "503")
+    }
+    chat = set(paths["/v1/chat/completions"]["post"]["responses"])
+    assert {"404", "409", "502", "504"} <= chat
+    assert "422" not in chat
+    assert document["servers"] == [
+        {"url": "/", "description": "The Worker that serves this document."}
+    ]
+
+
+async def test_it_is_made_once_and_sent_once(product: Product) -> None:
+    first = await product.call("GET", "/openapi.json", key=None)
+    etag = first.headers["etag"]
+    assert re.fullmatch(r'"[0-9a-f]{32}"', etag)
+    assert first.headers["cache-control"] == "public, max-age=3600"
+    for present in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        again = await product.call(
+            "GET", "/openapi.json", key=None, headers={"if-none-match": present}
+        )
+        assert (again.status, again.text, again.headers["etag"]) == (304, "", etag)
+        assert "content-type" not in again.headers
+    other = await product.call("GET", "/openapi.json", key=None, headers={"if-none-match": '"x"'})
+    assert (other.status, other.text) == (200, first.text)
+    head = await product.call("HEAD", "/openapi.json", key=None)
+    assert (head.status, head.headers["etag"]) == (200, etag)
+
+
+async def test_a_new_isolate_serves_the_same_etag(
+    product: Product, database: SqliteDatabase, settings: Settings
+) -> None:
+    first = await product.call("GET", "/openapi.json", key=None)
+    health._document.cache_clear()
+    other = await Product(database, settings).call("GET", "/openapi.json", key=None)
+    assert first.headers["etag"] == other.headers["etag"]
+
+
+async def test_calls_without_a_key_count_for_their_address(product: Product) -> None:
+    address = {"cf-connecting-ip": "192.0.2.1"}
+    assert (await product.call("GET", "/openapi.json", key=None, headers=address)).status == 200
+    assert product.limiter.keys[-1] == "public 192.0.2.1"
+    product.limiter.open = False
+    refused = await product.call("GET", "/openapi.json", key=None, headers=address)
+    assert (refused.status, refused.json()["error"]["code"]) == (429, "edge_rate_limited")
+    assert (await product.call("GET", "/healthz", key=None, headers=address)).status == 200

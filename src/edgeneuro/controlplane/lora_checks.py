@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.catalogue import find_model
-from edgeneuro.domain.lora import Drift, Lora
+from edgeneuro.domain.lora import Lora, LoraDrift
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import build_messages
 from edgeneuro.errors import ConflictError
@@ -57,17 +57,17 @@ def _question(agents: Sequence[Agent]) -> str:
     return examples[0] if examples else "Who can help me?"
 
 
-def drift_of(lora: Lora, listed: Finetune | None) -> Drift | None:
+def drift_of(lora: Lora, listed: Finetune | None) -> LoraDrift | None:
     """How Workers AI's list differs from what we know of this adapter."""
     if listed is None:
-        return Drift(
+        return LoraDrift(
             name=lora.name,
             problem="missing",
             message=f"Workers AI has no finetune {lora.name!r} any more; upload it again under"
             " another name.",
         )
     if listed.model not in (None, lora.base_model):
-        return Drift(
+        return LoraDrift(
             name=lora.name,
             problem="other_base",
             message=f"Workers AI has the finetune {lora.name!r} on {listed.model!r}, not on"
@@ -76,7 +76,7 @@ def drift_of(lora: Lora, listed: Finetune | None) -> Drift | None:
     return None
 
 
-def drift_of_all(loras: Sequence[Lora], listed: Sequence[Finetune]) -> list[Drift]:
+def drift_of_all(loras: Sequence[Lora], listed: Sequence[Finetune]) -> list[LoraDrift]:
     """`loras` are those that were uploaded; retired ones are known, but not missed."""
     there = {each.id: each for each in listed}
     found = [
@@ -87,7 +87,7 @@ def drift_of_all(loras: Sequence[Lora], listed: Sequence[Finetune]) -> list[Drif
     ]
     known = {lora.finetune_id for lora in loras}
     return found + [
-        Drift(
+        LoraDrift(
             name=each.name,
             problem="unknown",
             message=f"It is not registered here: POST /v1/loras with its name {each.name!r} and its"

@@ -17,7 +17,7 @@ class HandoffAgent(BaseModel):
     url: str
 
 
-class TextPart(BaseModel):
+class HandoffPart(BaseModel):
     kind: Literal["text"] = "text"
     text: str
 
@@ -28,7 +28,7 @@ class HandoffMessage(BaseModel):
     kind: Literal["message"] = "message"
     role: Literal["user"] = "user"
     messageId: str  # A2A's spelling
-    parts: list[TextPart]
+    parts: list[HandoffPart]
 
 
 class Handoff(BaseModel):
@@ -45,7 +45,7 @@ class Handoff(BaseModel):
 def make_handoff(
     agent: Agent, text: str, *, url: str, secret: str, message_id: str, now: float
 ) -> Handoff:
-    message = HandoffMessage(messageId=message_id, parts=[TextPart(text=text)])
+    message = HandoffMessage(messageId=message_id, parts=[HandoffPart(text=text)])
     return Handoff(
         agent=HandoffAgent(id=agent.id, name=agent.name, description=agent.description, url=url),
         message=message,

@@ -107,7 +107,7 @@ class Slots(BaseModel):
     total: int
 
 
-class Drift(BaseModel):
+class LoraDrift(BaseModel):
     """Where Workers AI's list and ours differ: `missing` there, on an `other_base` there, or
     `unknown` here."""
 
@@ -120,7 +120,7 @@ class LoraPage(Page[Lora]):
     """`drift` is null, and `drift_error` says why, where Workers AI's list could not be read."""
 
     slots: Slots
-    drift: list[Drift] | None
+    drift: list[LoraDrift] | None
     drift_error: str | None
 
 
@@ -132,5 +132,5 @@ class LoraCheck(BaseModel):
     id: str
     ok: bool
     listed: bool | None
-    drift: Drift | None
+    drift: LoraDrift | None
     probe: str

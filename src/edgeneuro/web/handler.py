@@ -5,7 +5,7 @@ parsed here) and the parameters of the path. The signature is the one source, al
 import inspect
 from collections.abc import Callable
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
@@ -33,7 +33,8 @@ class Handler:
         self.body: type[BaseModel] | type[bytes] | type[Upload] | None = hints.get("body")
         self.query: type[BaseModel] | None = hints.get("query")
         returns = get_args(hints["return"])
-        self.streams = get_origin(hints["return"]) is UnionType and Response in returns
+        is_union = get_origin(hints["return"]) in (UnionType, Union)
+        self.streams = is_union and Response in returns
         self.content = _content(returns[0] if self.streams else hints["return"])
         self.summary = (inspect.getdoc(function) or "").strip()
 

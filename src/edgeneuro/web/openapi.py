@@ -5,15 +5,18 @@ import re
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from edgeneuro.web.auth import Access
-from edgeneuro.web.routing import Found, RouteTable
+from edgeneuro.web.auth import KEY_HEADERS, Access
+from edgeneuro.web.openapi_schemas import FILE, Error, Schemas
+from edgeneuro.web.routing import Found, Route, RouteTable
 from edgeneuro.web.upload import Upload
 
-_REF = "#/components/schemas/{model}"
 _SECURITY_SCHEMES = {
     "key": {"type": "http", "scheme": "bearer"},
+    **{
+        name.replace("-", "_"): {"type": "apiKey", "in": "header", "name": name}
+        for name in KEY_HEADERS
+    },
     "cloudflare_access": {"type": "apiKey", "in": "header", "name": "Cf-Access-Jwt-Assertion"},
 }
 _IDEMPOTENCY_KEY = {
@@ -24,96 +27,95 @@ _IDEMPOTENCY_KEY = {
     " first answer comes back, with the header `idempotent-replayed: true`.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
-
-
-class ErrorDetail(BaseModel):
-    """`code` is stable and for programs, `message` says what to do, `param` names the field at
-    fault."""
-
-    message: str
-    type: str
-    code: str
-    param: str | None
-
-
-class FaultDetail(BaseModel):
-    """One of several faults: of the item at `index`, or of a file's `line`, which counts from 1."""
-
-    index: int | None = None
-    line: int | None = None
-    param: str | None
-    code: str | None = None
-    message: str
-
-
-class CheckDetail(BaseModel):
-    """What a rule says of an adapter's files."""
-
-    rule: str
-    passed: bool | None
-    found: str
-    message: str
-
-
-class Error(BaseModel):
-    """`errors` is there where many items or lines were sent and some are wrong (of a file's lines
-    the first 100, and `error_count` is how many there are), `checks` where an adapter was
-    refused."""
-
-    error: ErrorDetail
-    request_id: str
-    errors: list[FaultDetail] = []
-    error_count: int = 0
-    checks: list[CheckDetail] = []
+_CHANGING = ("PUT", "PATCH", "DELETE")
+_FAILURES = {
+    304: "The document that the caller has (`If-None-Match`) is the present one.",
+    400: "The request is wrong; `param` names the field.",
+    401: "There is no valid key.",
+    403: "The key or the user may not do this.",
+    404: "What the path or the body names does not exist.",
+    409: "The state of things does not allow this.",
+    413: "The body is too large.",
+    415: "The body has a content encoding that cannot be read.",
+    422: "The Idempotency-Key was sent with another request before.",
+    429: "A rate limit or a budget is used up; `retry-after` says for how many seconds.",
+    500: "A fault of EdgeNeuro; report it with the request id.",
+    502: "A model or a service gave no usable answer.",
+    503: "The database or a setting is missing.",
+    504: "A model gave no answer in time.",
+}
 
 
 def openapi_document(table: RouteTable, version: str) -> str:
-    refs, schemas = _schemas(table)
+    schemas = Schemas(table)
     paths: dict[str, dict[str, Any]] = {}
     for found in table.all:
         path = found.route.path.replace(":path}", "}")
-        paths.setdefault(path, {})[found.route.method.lower()] = _operation(found, refs)
+        paths.setdefault(path, {})[found.route.method.lower()] = _operation(found, schemas)
     document = {
         "openapi": "3.1.0",
         "info": {"title": "EdgeNeuro", "version": version},
+        "servers": [{"url": "/", "description": "The Worker that serves this document."}],
         "paths": paths,
         "components": {
-            "schemas": schemas,
+            "schemas": schemas.definitions,
+            "responses": {
+                _response_name(status): _failure(status, description, schemas)
+                for status, description in _FAILURES.items()
+            },
             "securitySchemes": _SECURITY_SCHEMES,
         },
     }
-    return json.dumps(document)
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
-def _schemas(table: RouteTable) -> tuple[dict[type[BaseModel], Any], dict[str, Any]]:
-    """References by model, and the schemas that they refer to."""
-    wanted: dict[type[BaseModel], JsonSchemaMode] = {Error: "serialization"}
-    for found in table.all:
-        if found.handler.body is not None and issubclass(found.handler.body, BaseModel):
-            wanted[found.handler.body] = "validation"
-        if found.handler.content is not None:
-            wanted[found.handler.content] = "serialization"
-    references, definitions = models_json_schema(list(wanted.items()), ref_template=_REF)
-    return {model: references[model, mode] for model, mode in wanted.items()}, definitions["$defs"]
-
-
-def _operation(found: Found, refs: dict[type[BaseModel], Any]) -> dict[str, Any]:
+def failure_statuses(found: Found) -> set[int]:
+    """The statuses of all answers that are no success: what follows from the kind of the route, and
+    what its row of the table adds."""
     route, handler = found.route, found.handler
-    success: dict[str, Any] = {"description": "Success"}
-    if handler.content is not None:
-        success["content"] = {"application/json": {"schema": refs[handler.content]}}
-    if handler.streams:
-        success["content"]["text/event-stream"] = {}
-    failure = {
-        "description": "Error",
-        "content": {"application/json": {"schema": refs[Error]}},
+    statuses = {500, *route.described.statuses}
+    if route.access is not Access.PUBLIC:
+        statuses |= {401, 429, 503}
+    if route.access not in (Access.PUBLIC, Access.ANY):
+        statuses.add(403)
+    if route.limited:
+        statuses.add(429)
+    if handler.body is not None:
+        statuses |= {400, 413, 415}
+    if handler.query is not None:
+        statuses.add(400)
+    if "{" in route.path:
+        statuses.add(404)
+    if route.method in _CHANGING:
+        statuses.add(409)
+    if route.takes_idempotency_key:
+        statuses |= {400, 409, 422}
+    return statuses
+
+
+def _response_name(status: int) -> str:
+    return f"Status{status}"
+
+
+def _failure(status: int, description: str, schemas: Schemas) -> dict[str, Any]:
+    failure: dict[str, Any] = {"description": description}
+    if status >= 400:
+        failure["content"] = _json(schemas.reference(Error))
+    return failure
+
+
+def _operation(found: Found, schemas: Schemas) -> dict[str, Any]:
+    route, handler = found.route, found.handler
+    failures = {
+        str(status): {"$ref": f"#/components/responses/{_response_name(status)}"}
+        for status in sorted(failure_statuses(found))
     }
     operation: dict[str, Any] = {
         "operationId": route.handler.__name__,
         "tags": [route.handler.__module__.rpartition(".")[2]],
         "summary": handler.summary,
         "parameters": [*_path_parameters(route.path), *_query_parameters(handler.query)],
-        "responses": {str(route.status): success, "4XX": failure, "5XX": failure},
+        "responses": {str(route.status): _success(found, schemas), **failures},
         "security": [],
     }
     if route.access is not Access.PUBLIC:
@@ -122,16 +124,38 @@ def _operation(found: Found, refs: dict[type[BaseModel], Any]) -> dict[str, Any]
     if route.takes_idempotency_key:
         operation["parameters"].append(_IDEMPOTENCY_KEY)
     if handler.body is not None:
-        operation["requestBody"] = {"required": True, "content": _body_content(handler.body, refs)}
+        content = _body_content(handler.body, route, schemas)
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
+def _success(found: Found, schemas: Schemas) -> dict[str, Any]:
+    described = found.route.described
+    content = {name: {"schema": {"type": "string"}} for name in described.media}
+    if found.handler.content is not None:
+        content |= _json(schemas.reference(found.handler.content))
+    if described.events is not None:
+        content["text/event-stream"] = {"schema": schemas.reference(described.events)}
+    return {"description": "Success", "content": content}
+
+
 def _body_content(
-    body: type[BaseModel] | type[bytes] | type[Upload], refs: dict[type[BaseModel], Any]
+    body: type[BaseModel] | type[bytes] | type[Upload], route: Route, schemas: Schemas
 ) -> dict[str, Any]:
+    described = route.described
     if issubclass(body, BaseModel):
-        return {"application/json": {"schema": refs[body]}}
-    return {"multipart/form-data" if body is Upload else "application/octet-stream": {}}
+        return _json(schemas.reference(body))
+    content: dict[str, Any] = {name: {"schema": FILE} for name in described.file_media}
+    if described.form is not None:
+        form = schemas.form(described.form, described.files)
+        content["multipart/form-data"] = {"schema": form}
+        if described.or_json:
+            content |= _json(schemas.reference(described.form))
+    return content
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
@@ -144,8 +168,13 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
 def _query_parameters(query: type[BaseModel] | None) -> list[dict[str, Any]]:
     if query is None:
         return []
-    properties = query.model_json_schema()["properties"]
+    schema = query.model_json_schema()
     return [
-        {"name": name, "in": "query", "required": False, "schema": schema}
-        for name, schema in properties.items()
+        {
+            "name": name,
+            "in": "query",
+            "required": name in schema.get("required", ()),
+            "schema": field,
+        }
+        for name, field in schema["properties"].items()
     ]

@@ -36,6 +36,19 @@ def json_response(status: int, reply: Reply[BaseModel]) -> Response:
     return Response(status, reply.content.model_dump_json(), headers)
 
 
+def unless_present(response: Response, if_none_match: str | None) -> Response:
+    """The response, or 304 without a body where the client has it: `if_none_match` lists the ETags
+    of what it has. A proxy that compresses may have made them weak."""
+    etag = response.headers.get("etag")
+    if etag is None or if_none_match is None or response.status != 200:
+        return response
+    present = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
+    if etag not in present and present != ["*"]:
+        return response
+    headers = {name: response.headers[name] for name in response.headers if name != "content-type"}
+    return Response(304, headers=headers)
+
+
 def error_response(error: EdgeNeuroError, request_id: str) -> Response:
     headers = {"content-type": JSON, **error.headers}
     if isinstance(error, UpstreamError):

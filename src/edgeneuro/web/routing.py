@@ -8,6 +8,8 @@ from enum import Enum
 from typing import Any
 from urllib.parse import unquote
 
+from pydantic import BaseModel
+
 from edgeneuro.errors import MethodNotAllowedError, NotFoundError
 from edgeneuro.web.auth import Access
 from edgeneuro.web.handler import Handler
@@ -28,9 +30,27 @@ class Idempotency(Enum):
 
 
 @dataclass(frozen=True)
+class Described:
+    """What /openapi.json says of a route beside what its handler's signature says. `statuses` are
+    the answers that no rule gives it (web/openapi.py), `media` the types of an answer that is not
+    JSON, `file_media` those of a body that is a file. `events` is the model of a streamed answer's
+    events. `form` is the model of a form's fields and `files` names its files; with `or_json` the
+    fields may be sent as JSON without the files."""
+
+    statuses: tuple[int, ...] = ()
+    media: tuple[str, ...] = ()
+    file_media: tuple[str, ...] = ()
+    events: type[BaseModel] | None = None
+    form: type[BaseModel] | None = None
+    files: tuple[str, ...] = ()
+    or_json: bool = False
+
+
+@dataclass(frozen=True)
 class Route:
     """`{name}` in the path takes one segment, `{name:path}` all that is left, slashes too.
-    `status` is that of a success."""
+    `status` is that of a success. Calls of a public route that is `limited` count for the caller's
+    address."""
 
     method: str
     path: str
@@ -39,6 +59,8 @@ class Route:
     status: int = 200
     idempotency: Idempotency = Idempotency.KEPT
     max_body_bytes: int = 64 * 1024
+    limited: bool = False
+    described: Described = Described()
 
     @property
     def takes_idempotency_key(self) -> bool:
