@@ -503,3 +503,9 @@ ALTER TABLE evaluations ADD COLUMN near_duplicates INTEGER;
 
 -- The result of a classifier on the test part, whose labels chose nothing of it.
 ALTER TABLE classifiers ADD COLUMN test_score TEXT; -- JSON
+
+-- Runs of a job that failed in a row. After some of them the job has failed: one bad row must not keep
+-- the cron busy for ever.
+ALTER TABLE classifiers ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE evaluations ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE loras ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;

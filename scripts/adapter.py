@@ -140,7 +140,7 @@ def print_report(report: Report, base: str) -> None:
 
 
 def register_one(options: argparse.Namespace) -> None:
-    """Looking at the registration has it go on."""
+    """Registers the adapter and waits for the cron to finish it."""
     name = name_of(options)
     folder = read_folder(options.folder)
     base = base_of(folder, options.base)

@@ -129,7 +129,7 @@ def print_metrics(metrics: dict[str, Any]) -> None:
 
 
 def train_in_product(options: argparse.Namespace) -> None:
-    """Looking at the training has it go on."""
+    """Creates a training and waits for the cron to finish it."""
     api = Answers(options.base_url, options.key)
     given = {"target": options.target, "min_labels": options.min_labels, "seed": options.seed}
     body = {name: value for name, value in given.items() if value is not None}

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Sequence
 
 from scripts.children import start_local_ai, start_wrangler
+from scripts.cron import LocalCron
 from scripts.database import database_steps
 from scripts.options import Options
 from scripts.processes import Child, end_all
@@ -43,15 +44,18 @@ def serve(options: Options) -> None:
 
 def run_children(options: Options) -> None:
     children: list[Child] = []
+    cron = LocalCron(options.base_url)
     try:
         ai_url = f"http://127.0.0.1:{free_port()}"
         children.append(start_local_ai(options, ai_url))
         children.append(start_wrangler(options, ai_url))
         wait_until_ready(children, [f"{ai_url}/healthz", f"{options.base_url}/healthz"])
         announce(options, ai_url, children)
+        cron.start()
         watch(children)
     finally:
         ignore_signals()
+        cron.stop()
         end_all(children)
 
 

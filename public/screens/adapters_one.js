@@ -121,7 +121,7 @@ function view(lora, may, follow) {
         ? h(
             "div",
             { class: "panel", "data-kind": "bad", role: "alert" },
-            h("strong", {}, `It failed at “${STEPS[lora.error.step]}”.`),
+            h("strong", {}, `It failed at “${STEPS[lora.error.step] ?? "Upload"}”.`),
             h("p", {}, lora.error.message),
           )
         : null,

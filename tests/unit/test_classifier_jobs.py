@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.training import LEASE_MS, run_slice
+from edgeneuro.controlplane.training import LEASE_MS, run_first_slice, run_slice
 from edgeneuro.services import Services
 from edgeneuro.settings import Settings
 from edgeneuro.store.classifiers import read_model
@@ -164,15 +164,27 @@ async def test_one_training_at_a_time(product: Product) -> None:
     assert (refused.status, refused.json()["error"]["code"]) == (409, "training_under_way")
 
 
-async def test_the_cron_and_those_who_look_have_a_training_go_on(product: Product) -> None:
+async def test_the_cron_runs_a_training_and_reading_it_does_not(product: Product) -> None:
     await import_labels(product)
-    queue(product)
-    await minute(product)
-    assert state(product)["state"] == "succeeded"
-    product.execute("DELETE FROM classifiers")
     classifier_id = queue(product)
-    assert (await shown(product, classifier_id))["state"] == "queued"
+    for _ in range(2):
+        assert (await shown(product, classifier_id))["state"] == "queued"
+    await minute(product)
     assert (await shown(product, classifier_id))["state"] == "succeeded"
+
+
+async def test_the_first_slice_ends_well_before_the_runtime_ends_it(product: Product) -> None:
+    await import_labels(product)
+    classifier_id = queue(product)
+    began = product.clock.seconds
+
+    async def slow(_: float) -> None:
+        product.clock.seconds += 4
+
+    await run_first_slice(slept(product, slow), classifier_id)
+    row = state(product)
+    assert (row["state"], row["claimed_until"]) == ("running", 0)
+    assert product.clock.seconds - began < 20
 
 
 async def test_a_cancelled_training_stops_where_it_is(product: Product) -> None:

@@ -28,6 +28,7 @@ from tests.unit.test_evaluations import (
     shown,
     state,
 )
+from tests.unit.trainings import minute
 
 QUERIES_OF_THE_FREE_PLAN = 50  # of D1, in one request
 
@@ -40,11 +41,6 @@ async def product(database: SqliteDatabase, settings: Settings) -> Product:
 async def queued(product: Product, **body: Any) -> str:
     """An evaluation of which nothing is done yet."""
     found: str = (await begin(product, **body)).json()["id"]
-    product.execute("DELETE FROM evaluation_answers")
-    product.execute(
-        "UPDATE evaluations SET state = 'queued', claimed_until = 0, results = NULL, tries = 0"
-    )
-    product.gateway.requests.clear()
     return found
 
 
@@ -183,6 +179,7 @@ async def test_only_what_is_known_of_the_progress_is_shown(product: Product) -> 
     begun = (await begin(product)).json()
     none = [{"model_id": each, "done": 0, "total": 6} for each in (ACTIVE, OTHER)]
     assert begun["progress"] == none
+    await minute(product)
     [listed] = (await product.call("GET", "/v1/evaluations")).json()["data"]
     assert (listed["state"], listed["progress"]) == ("succeeded", [])
 
@@ -193,6 +190,7 @@ async def test_answers_of_a_model_with_the_longest_name_are_paged(product: Produ
     assert (await product.call("POST", "/v1/models", body)).status == 201
     await label(product, 2)
     evaluation_id = (await begin(product, model_ids=[name, ACTIVE])).json()["id"]
+    await minute(product)
     path, after, seen = f"/v1/evaluations/{evaluation_id}/answers?limit=5", "", []
     while True:
         answered = await product.call("GET", path + after)

@@ -58,8 +58,10 @@ async def send(
 
 
 async def sent(product: Product, **files: bytes) -> str:
+    """The id of an adapter that the cron has run once."""
     answered = await send(product)
     assert answered.status == 202, answered.text
+    await minute(product)
     lora_id: str = answered.json()["id"]
     return lora_id
 
@@ -102,6 +104,8 @@ async def test_two_files_become_a_model(product: Product, api: FinetuneApi) -> N
     assert begun["state"] == "queued"
     assert [step["name"] for step in begun["steps"]] == STEPS
     assert all(check["passed"] is not False for check in begun["preflight"])
+    assert (await shown(product, begun["id"]))["state"] == "queued"
+    await minute(product)
     made = await shown(product, begun["id"])
     assert made["state"] == "available", made
     assert [step["state"] for step in made["steps"]] == ["done"] * 5
@@ -144,6 +148,7 @@ async def test_a_finetune_that_is_there_becomes_a_model_by_its_name(
     product.gateway.enqueue(says("it_support"))
     answered = await product.call("POST", "/v1/loras", FIELDS)
     assert answered.status == 202, answered.text
+    await minute(product)
     made = await shown(product, answered.json()["id"])
     assert (made["state"], made["source"], made["finetune_id"]) == ("available", "finetune", "ft-9")
     assert [step["name"] for step in made["steps"]] == ["find", "probe", "register"]
@@ -163,6 +168,7 @@ async def test_a_name_that_is_not_there_is_not_registered(
     if finetune is not None:
         api.finetunes.append({"id": "ft-9", "name": "intents-v1", **finetune})
     lora_id = (await product.call("POST", "/v1/loras", FIELDS)).json()["id"]
+    await minute(product)
     made = await shown(product, lora_id)
     assert (made["state"], made["error"]["step"], made["error"]["code"]) == ("failed", "find", code)
     assert not made["error"]["retryable"]
@@ -219,6 +225,7 @@ async def test_what_does_not_pass_fails_and_says_where(
     product.gateway.enqueue(says("it_support"))
     again = await product.call("POST", f"/v1/loras/{lora_id}/retry", {})
     assert again.status == 202, again.text
+    await minute(product)
     assert (await shown(product, lora_id))["state"] == "available"
     assert len(api.finetunes) == 1
 
@@ -253,7 +260,8 @@ async def test_an_adapter_that_is_not_spread_yet_is_waited_for(product: Product)
     lora_id = await sent(product)
     assert (await shown(product, lora_id))["state"] == "running"
     product.clock.seconds += 60
-    assert (await shown(product, lora_id))["state"] == "running"  # reading it has it go on
+    assert (await shown(product, lora_id))["state"] == "running"
+    await minute(product)
     assert (await shown(product, lora_id))["state"] == "available"
 
 

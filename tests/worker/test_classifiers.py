@@ -65,7 +65,7 @@ def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
 
 
 def ended(client: httpx.Client, classifier_id: str) -> dict[str, Any]:
-    """The training once it is not under way; each look has it go on."""
+    """The training once the cron has ended it."""
     until = time.monotonic() + SECONDS
     while True:
         found: dict[str, Any] = client.get(f"/v1/classifiers/{classifier_id}").json()

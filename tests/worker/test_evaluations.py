@@ -75,7 +75,7 @@ def begin(client: httpx.Client, **body: Any) -> str:
 
 
 def look(client: httpx.Client, evaluation_id: str) -> dict[str, Any]:
-    """Each look has it go on."""
+    """The evaluation once the cron has ended it."""
     found: dict[str, Any] = client.get(f"/v1/evaluations/{evaluation_id}").json()
     return found
 

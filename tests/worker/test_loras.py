@@ -35,7 +35,7 @@ def send(client: httpx.Client, name: str, folder: Path, path: str = "/v1/loras")
 
 
 def until(client: httpx.Client, lora_id: str, *states: str, error: bool = False) -> dict[str, Any]:
-    """The adapter once it is in one of these states; looking at it has it go on."""
+    """The adapter once the cron has brought it into one of these states."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         found: dict[str, Any] = client.get(f"/v1/loras/{lora_id}").raise_for_status().json()

@@ -2,7 +2,7 @@
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
-from edgeneuro.controlplane.training import run_slice
+from edgeneuro.controlplane.training import run_first_slice
 from edgeneuro.domain.classifier import (
     ID_PREFIX,
     Classifier,
@@ -15,12 +15,10 @@ from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, NotFoundError
 from edgeneuro.store import classifiers as store
 
-_UNDER_WAY = ("queued", "running")
-
 
 async def create_classifier(call: Call, body: ClassifierCreate) -> Classifier:
-    """Have a classifier learned from the labels in force. The job goes on by itself; read it to see
-    how far it is."""
+    """Have a classifier learned from the labels in force. This begins the job, the cron continues
+    it; read it to see its progress."""
     services = call.services
     config = await services.routing.fresh()
     options = TrainingOptions(
@@ -51,7 +49,7 @@ async def create_classifier(call: Call, body: ClassifierCreate) -> Classifier:
             " POST /v1/classifiers/{classifier_id}/cancel.",
             code="training_under_way",
         )
-    call.background(run_slice(services, classifier_id))
+    call.background(run_first_slice(services, classifier_id))
     return store.classifier_from_row(rows[0])
 
 
@@ -63,11 +61,8 @@ async def list_classifiers(call: Call, query: PageQuery) -> Page[Classifier]:
 
 
 async def get_classifier(call: Call, classifier_id: str) -> Classifier:
-    """Read one classifier. While its training is under way, this has it go on."""
-    found = await _find(call, classifier_id)
-    if found.state in _UNDER_WAY:
-        call.background(run_slice(call.services, classifier_id))
-    return found
+    """Read one classifier, with the progress of its training."""
+    return await _find(call, classifier_id)
 
 
 async def cancel_classifier(call: Call, classifier_id: str) -> Classifier:

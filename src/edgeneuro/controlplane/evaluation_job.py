@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from edgeneuro.classifier.model import InvalidModelError, loads
 from edgeneuro.classifier.scorer import Scorer
+from edgeneuro.controlplane.jobs import LostLeaseError, run_slice_of
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.evaluation import DEFERRED, Evaluation
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.trace import continue_trace
-from edgeneuro.errors import DatabaseError
 from edgeneuro.services import Services
 from edgeneuro.store import evaluation_jobs as store
 from edgeneuro.store.classifiers import read_model
@@ -27,8 +27,10 @@ from edgeneuro.web.auth import Credential
 # Longer than a slice takes, with the longest time budget of its last questions.
 LEASE_MS = 150_000
 _SLICE_MS = 20_000
+_PAUSE_SECONDS = 0.01  # other requests have their turn
+# The cron fires every minute. A slice takes some 50 of the 1,000 queries of D1 that a run may make.
+_RUN_MS, _MOST_SLICES_PER_RUN = 40_000, 8
 _AT_A_TIME = 6  # a Worker has six connections
-_PAUSE_SECONDS = 0.01
 # A slice has so many questions: it takes two statements of D1 for six of them, and some 20 beside,
 # which is within the 50 that the free plan allows a request.
 _MOST_QUESTIONS = 72
@@ -40,29 +42,23 @@ _MOST_BARREN = (
 _WAIT_MS, _LONGEST_WAIT_MS = 30_000, 300_000
 
 
-class _LostError(Exception):
-    """The evaluation was cancelled, or is another's by now."""
+async def run_evaluation(services: Services, evaluation_id: str) -> bool:
+    """Makes the evaluation's next slice, if no other run holds it. Returns whether the next one may
+    follow at once; raises nothing."""
+
+    async def make_slice(now_ms: int, until_ms: int) -> bool:
+        held = await store.claim(services.db, evaluation_id, now_ms=now_ms, until_ms=until_ms)
+        return held is not None and await _Slice(services, held).run()
+
+    return await run_slice_of(services, "evaluations", evaluation_id, make_slice, lease_ms=LEASE_MS)
 
 
-async def run_evaluation(services: Services, evaluation_id: str) -> None:
-    """Makes the evaluation's next slice, if nobody else is at it."""
-    try:
-        await services.sleep(_PAUSE_SECONDS)  # the answer goes out first
-        now = services.now_ms()
-        until = now + LEASE_MS
-        held = await store.claim(services.db, evaluation_id, now_ms=now, until_ms=until)
-        if held is not None:
-            await _Slice(services, held).run()
-    except _LostError:
-        return
-    except DatabaseError as error:
-        services.failures.note("evaluation", error)
-
-
-async def go_on(services: Services) -> None:
-    """For the cron: what is under way."""
-    for row in await services.db.run(store.select_under_way(services.now_ms())):
-        await run_evaluation(services, row["id"])
+async def run_slices(services: Services, evaluation_id: str) -> None:
+    """Makes slices until the next run of the cron is due."""
+    ends_at = services.now_ms() + _RUN_MS
+    for _ in range(_MOST_SLICES_PER_RUN):
+        if not await run_evaluation(services, evaluation_id) or services.now_ms() >= ends_at:
+            return
 
 
 class _Slice:
@@ -77,14 +73,14 @@ class _Slice:
     def _evaluation(self) -> Evaluation:
         return self._held.evaluation
 
-    async def run(self) -> None:
+    async def run(self) -> bool:
         services = self._services
         # What this isolate keeps may be older than the evaluation, and lack its agents and models.
         config = await services.routing.fresh()
         why = self._cannot_go_on(config)
         if why is not None:
             await self._write(self._finished("failed", error=why))
-            return
+            return False
         # The threshold is that of the beginning.
         config = replace(config, confidence_threshold=self._evaluation.threshold)
         for model_id in self._evaluation.model_ids:
@@ -94,17 +90,18 @@ class _Slice:
                 except InvalidModelError as error:
                     why = f"the classifier {model_id!r} cannot be used: {error}"
                     await self._write(self._finished("failed", error=why))
-                    return
+                    return False
                 continue
             pause_ms = await self._ask_model(config, config.models[model_id])
             if pause_ms is not None:
                 await self._let_go(pause_ms)
-                return
+                return not pause_ms
         if self._to_ask_again:
             await self._let_go(_WAIT_MS)
-            return
+            return False
         results = await read_results(services.db, self._evaluation.id, self._evaluation.model_ids)
         await self._write(self._finished("succeeded", results=results.model_dump_json()))
+        return False
 
     async def _ask_model(self, config: RoutingConfig, model: Model) -> int | None:
         """Asks what is left to ask, each question once. Where that ends the slice: for how long
@@ -135,7 +132,7 @@ class _Slice:
                 for item in items
             ]
             if not (await db.batch(store.record_answers(self._held, answers, got_on=True)))[-1]:
-                raise _LostError
+                raise LostLeaseError
             await self._services.sleep(_PAUSE_SECONDS)
 
     async def _let_go(self, pause_ms: int) -> None:
@@ -182,7 +179,7 @@ class _Slice:
         self._to_ask_again |= any(each.may_pass for each in decided)
         writes = store.record_answers(self._held, answers, got_on=got_on)
         if not (await self._services.db.batch(writes))[-1]:
-            raise _LostError
+            raise LostLeaseError
         return got_on
 
     def _finished(
@@ -193,7 +190,7 @@ class _Slice:
 
     async def _write(self, update: Statement) -> None:
         if not await self._services.db.run(update):
-            raise _LostError
+            raise LostLeaseError
 
 
 def _classified(classifier_id: str, item: Row, answer: str | None) -> store.Answered:

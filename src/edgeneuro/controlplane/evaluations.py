@@ -2,7 +2,6 @@
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
-from edgeneuro.controlplane.evaluation_job import run_evaluation
 from edgeneuro.controlplane.models import require_available
 from edgeneuro.domain.evaluation import (
     ID_PREFIX,
@@ -18,12 +17,10 @@ from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
 from edgeneuro.store import evaluations as store
 
-_UNDER_WAY = ("queued", "running")
-
 
 async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
-    """Put models to the same held-out labels, through the router. The job goes on by itself; read
-    it to see how far it is."""
+    """Put models to the same held-out labels, through the router. The cron runs the
+    job within a minute; read it to see its progress."""
     services = call.services
     config = await services.routing.fresh()
     config.require_default_agent()
@@ -61,7 +58,6 @@ async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
             " POST /v1/evaluations/{evaluation_id}/cancel.",
             code="evaluation_under_way",
         )
-    call.background(run_evaluation(services, evaluation_id))
     return store.evaluation_from_row(rows[0], done=())
 
 
@@ -72,11 +68,8 @@ async def list_evaluations(call: Call, query: PageQuery) -> Page[Evaluation]:
 
 
 async def get_evaluation(call: Call, evaluation_id: str) -> Evaluation:
-    """Read one evaluation. While it is under way, this has it go on."""
-    found = await _find(call, evaluation_id)
-    if found.state in _UNDER_WAY:
-        call.background(run_evaluation(call.services, evaluation_id))
-    return found
+    """Read one evaluation, with its progress."""
+    return await _find(call, evaluation_id)
 
 
 async def list_answers(

@@ -8,7 +8,6 @@ from edgeneuro.adapter.preflight import CONFIG_FILE, Facts, Report
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.lora_checks import require_free_name
-from edgeneuro.controlplane.lora_steps import run_lora
 from edgeneuro.controlplane.lora_upload import Staged, stage
 from edgeneuro.controlplane.models import require_available
 from edgeneuro.domain.lora import ID_PREFIX, STEPS, Lora, LoraCreate, LoraStep, Preflight
@@ -38,7 +37,7 @@ _MOST_JSON_BYTES = 10_000
 async def create_lora(call: Call, body: Upload) -> Lora:
     """Bring an adapter to Workers AI and register it as a model: multipart/form-data with `name`,
     `base_model` and its two files, or JSON with `name` and `base_model` of a finetune that is there
-    already. It goes on by itself; read it to see how far it is."""
+    already. The cron uploads it within a minute; read it to see its progress."""
     services = call.services
     lora_id = services.new_id(ID_PREFIX)
     if not body.is_form:
@@ -108,7 +107,6 @@ async def _begin(call: Call, lora: Lora) -> Lora:
         )
     except ConstraintError as error:
         raise _exists(lora.name) from error
-    call.background(run_lora(call.services, lora.id))
     return store.lora_from_row(rows[0])
 
 

@@ -1,10 +1,11 @@
-"""An adapter's way to Workers AI as a job: step by step, each noted when it is done, so that
-whoever goes on after a failure or a kill begins where it ended."""
+"""An adapter's way to Workers AI as a job of the cron: step by step, each noted when it is done, so
+that the next run after a failure or a kill begins where the last one ended."""
 
 from collections.abc import Awaitable, Callable
 
 from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE
 from edgeneuro.controlplane.audit import audit_row
+from edgeneuro.controlplane.jobs import LostLeaseError, run_slice_of
 from edgeneuro.controlplane.lora_checks import drift_of, probe, require_free_name
 from edgeneuro.domain.catalogue import lora_model
 from edgeneuro.domain.lora import LoraError, LoraState, LoraStep, StepName
@@ -24,39 +25,23 @@ from edgeneuro.store.lora_files import delete_files, file_size, read_file
 from edgeneuro.store.models import upsert_model
 from edgeneuro.store.times import rfc3339
 
-# Longer than a step may take; a request's work ends 30 s after its answer, a cron's later.
+# Longer than a step may take: an upload may take 100 s, and a cron run 15 minutes.
 LEASE_MS = 150_000
 MOST_TRIES = 5
-_PAUSE_SECONDS = 0.01
 _FIRST_WAIT_MS = 5_000
 # What Workers AI says of an adapter that it has taken but not spread yet.
 _NOT_THERE_YET = ("3037", "3039")
 
 
-class _LostError(Exception):
-    """The adapter was retired, or is another's by now."""
-
-
 async def run_lora(services: Services, lora_id: str) -> None:
-    """Makes the adapter's steps until one fails, if nobody else is at it."""
-    try:
-        await services.sleep(_PAUSE_SECONDS)  # the answer goes out first
-        going_on = True
-        while going_on:
-            now = services.now_ms()
-            until = now + LEASE_MS
-            held = await store.claim(services.db, lora_id, now_ms=now, until_ms=until)
-            going_on = held is not None and await _Step(services, held).run()
-    except _LostError:
-        return
-    except DatabaseError as error:
-        services.failures.note("lora_upload", error)
+    """Makes the adapter's steps until one fails, if no other run holds it. Raises nothing."""
 
+    async def step(now_ms: int, until_ms: int) -> bool:
+        held = await store.claim(services.db, lora_id, now_ms=now_ms, until_ms=until_ms)
+        return held is not None and await _Step(services, held).run()
 
-async def go_on(services: Services) -> None:
-    """For the cron: every adapter that is under way."""
-    for row in await services.db.run(store.select_under_way(services.now_ms())):
-        await run_lora(services, row["id"])
+    while await run_slice_of(services, "loras", lora_id, step, lease_ms=LEASE_MS):
+        pass
 
 
 class _Step:
@@ -129,7 +114,7 @@ class _Step:
     async def _let_go(self, *, claimed_until: int) -> None:
         update = store.update_held(self._held, self._lora, claimed_until=claimed_until)
         if not await self._services.db.run(update):
-            raise _LostError
+            raise LostLeaseError
 
     async def _end(self, state: LoraState) -> None:
         """The files stay where it failed, for another try."""
@@ -143,7 +128,7 @@ class _Step:
         files = [delete_files(self._lora.id)] if state == "available" else []
         rows = await self._services.db.batch([ended, *files])
         if not rows[0]:
-            raise _LostError
+            raise LostLeaseError
 
     # The steps. Each gives what is to be said of it.
 

@@ -7,7 +7,6 @@ from edgeneuro.adapter.bases import MAX_ADAPTERS
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.lora_checks import drift_of, drift_of_all, probe
-from edgeneuro.controlplane.lora_steps import run_lora
 from edgeneuro.domain.lora import Lora, LoraCheck, LoraPage, Slots
 from edgeneuro.domain.page import PageQuery, page_of
 from edgeneuro.domain.routing import RoutingConfig
@@ -16,8 +15,6 @@ from edgeneuro.gateway.finetunes import Finetune
 from edgeneuro.store import loras as store
 from edgeneuro.store.lora_files import delete_files
 from edgeneuro.store.models import upsert_model
-
-_UNDER_WAY = ("queued", "running")
 
 
 async def list_loras(call: Call, query: PageQuery) -> LoraPage:
@@ -38,15 +35,13 @@ async def list_loras(call: Call, query: PageQuery) -> LoraPage:
 
 
 async def get_lora(call: Call, lora_id: str) -> Lora:
-    """Read one adapter. While it is under way, this has it go on."""
-    found = await _find(call, lora_id)
-    if found.state in _UNDER_WAY:
-        call.background(run_lora(call.services, lora_id))
-    return found
+    """Read one adapter, with the state of each step."""
+    return await _find(call, lora_id)
 
 
 async def retry_lora(call: Call, lora_id: str) -> Lora:
-    """Go on with an adapter that has failed, at the step where it did."""
+    """Continue with an adapter that has failed, at the step that failed. The cron runs it within a
+    minute."""
     before = await _find(call, lora_id)
     rows = await commit(
         call,
@@ -62,7 +57,6 @@ async def retry_lora(call: Call, lora_id: str) -> Lora:
             " again.",
             code="lora_not_failed",
         )
-    call.background(run_lora(call.services, lora_id))
     return store.lora_from_row(rows[0])
 
 

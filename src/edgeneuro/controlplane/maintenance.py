@@ -1,8 +1,9 @@
 """What the hourly cron does: it lets go of what has had its time."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
-from edgeneuro.errors import DatabaseError
+from edgeneuro.controlplane.jobs import run_alone
 from edgeneuro.services import Services
 from edgeneuro.store.answer_cache import CHATS, DECISIONS
 from edgeneuro.store.candidates import delete_candidates_before
@@ -27,10 +28,7 @@ async def run_maintenance(services: Services) -> None:
         ("day_sums", _sum_finished_days),
     )
     for name, task in tasks:
-        try:
-            await task(services)
-        except DatabaseError as error:
-            services.failures.note(name, error)
+        await run_alone(services, name, partial(task, services))
 
 
 async def _purge_cache(services: Services) -> None:

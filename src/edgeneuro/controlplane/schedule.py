@@ -1,40 +1,39 @@
-"""What the crons of wrangler.toml do: every minute trainings, uploads and evaluations
-go on, every hour what has had its time is let go of."""
+"""What the crons of wrangler.toml do: every minute jobs run, every hour expired rows are deleted
+and finished days are summed."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
-from edgeneuro.controlplane import evaluation_job, lora_steps
+from edgeneuro.controlplane.evaluation_job import run_slices
+from edgeneuro.controlplane.jobs import EVENTS, run_alone
+from edgeneuro.controlplane.lora_steps import run_lora
 from edgeneuro.controlplane.maintenance import run_maintenance
 from edgeneuro.controlplane.promotion import promote_by_rule
 from edgeneuro.controlplane.retraining import retrain_by_rule
 from edgeneuro.controlplane.training import run_slice
-from edgeneuro.errors import DatabaseError
 from edgeneuro.services import Services
-from edgeneuro.store.classifiers import classifier_from_row, select_under_way
+from edgeneuro.store.jobs import JobTable, select_due
 
 EVERY_MINUTE = "* * * * *"
+Run = Callable[[Services, str], Awaitable[None]]
+_JOBS: tuple[tuple[JobTable, Run], ...] = (
+    ("classifiers", run_slice),
+    ("evaluations", run_slices),
+    ("loras", run_lora),  # last: an upload may take minutes
+)
 
 
 async def run_scheduled(services: Services, cron: str) -> None:
-    """`cron` is the expression that fired; one fired by hand has none and does everything."""
+    """`cron` is the expression that fired; one fired by hand has none and does everything. Each
+    task and each job fails alone."""
     if cron != EVERY_MINUTE:
         await run_maintenance(services)
-    await _noting("lora_upload", services, lora_steps.go_on(services))
-    await _noting("evaluation", services, evaluation_job.go_on(services))
-    await _noting("promotion", services, promote_by_rule(services))
-    try:
-        await retrain_by_rule(services)
-        rows = await services.db.run(select_under_way())
-    except DatabaseError as error:
-        services.failures.note("classifier_training", error)
-        return
-    for row in rows:
-        await run_slice(services, classifier_from_row(row).id)
+    await run_alone(services, "promotion", partial(promote_by_rule, services))
+    await run_alone(services, "retraining", partial(retrain_by_rule, services))
+    for table, run in _JOBS:
+        await run_alone(services, EVENTS[table], partial(_run_jobs, services, table, run))
 
 
-async def _noting(what: str, services: Services, work: Awaitable[None]) -> None:
-    """One that fails is counted, and the others still run."""
-    try:
-        await work
-    except DatabaseError as error:
-        services.failures.note(what, error)
+async def _run_jobs(services: Services, table: JobTable, run: Run) -> None:
+    for row in await services.db.run(select_due(table, services.now_ms())):
+        await run(services, row["id"])

@@ -1,7 +1,6 @@
-"""Trainings of classifiers, slice by slice. Whoever gets to it first makes the next slice: the
-request that began the training, one that looks at it, or the cron. What a slice came to is kept
-before the training is let go of, so one that is killed is made again and nothing comes out
-otherwise."""
+"""Trainings of classifiers, slice by slice: the request that creates a training may make a short
+first one, the cron makes the others. The result of a slice is stored before the training is
+released, so a slice that is killed is made again, and the model comes out the same."""
 
 import json
 from collections.abc import Sequence
@@ -11,9 +10,9 @@ from edgeneuro.classifier.model import Model, dumps
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.training import Plan, Training
 from edgeneuro.controlplane.classifier_score import score_on_test_part
+from edgeneuro.controlplane.jobs import LostLeaseError, run_slice_of
 from edgeneuro.controlplane.retraining import selection_by_rule
 from edgeneuro.domain.classifier import AgentThreshold, Classifier
-from edgeneuro.errors import DatabaseError
 from edgeneuro.services import Services
 from edgeneuro.store import trainings as store
 from edgeneuro.store.classifiers import delete_work, read_parts
@@ -32,6 +31,9 @@ LEASE_MS = 120_000
 SLICE_COST = 11_000_000
 # Where a machine is slower, a slice ends here: a busy one was seen to take 33 s for the whole cost.
 _SLICE_MS = 20_000
+# Of a first slice, in the background of the request that created the training: that is ended 30 s
+# after the response.
+_FIRST_SLICE_MS = 10_000
 _VISIT_COST, _LABEL_COST = 30, 120  # of a visit beside its classes; of making a label ready
 # After each step, some 60 ms, other requests have their turn. With a shorter pause workerd goes on
 # here before it looks at them.
@@ -43,38 +45,45 @@ _PARTS_A_STATE = 1_000  # numbers of one state's parts; the next state has other
 _CHECKSUM_BYTES = 32
 
 
-class _LostError(Exception):
-    """The training was cancelled, or is another's by now."""
-
-
 async def run_slice(
     services: Services,
     classifier_id: str,
     *,
     cost: int = SLICE_COST,
     most_labels: int = _MOST_LABELS,
+    most_ms: int = _SLICE_MS,
 ) -> None:
-    """Makes the training's next slice, if nobody else is at it. What fails for D1's sake is tried
-    again."""
-    try:
-        await services.sleep(_PAUSE_SECONDS)  # the answer goes out first
-        now = services.now_ms()
-        held = await store.claim(services.db, classifier_id, now_ms=now, until_ms=now + LEASE_MS)
+    """Makes the training's next slice, if no other run holds it. Raises nothing."""
+
+    async def make_slice(now_ms: int, until_ms: int) -> bool:
+        held = await store.claim(services.db, classifier_id, now_ms=now_ms, until_ms=until_ms)
         if held is not None:
-            await _Slice(services, held, cost, most_labels).run()
-    except _LostError:
-        return
-    except DatabaseError as error:
-        services.failures.note("classifier_training", error)
+            await _Slice(services, held, cost, most_labels, now_ms + most_ms).run()
+        return False  # one takes most of the CPU time of a run
+
+    await run_slice_of(services, "classifiers", classifier_id, make_slice, lease_ms=LEASE_MS)
+
+
+async def run_first_slice(services: Services, classifier_id: str) -> None:
+    """In the background of the request that created the training."""
+    await services.sleep(_PAUSE_SECONDS)  # the response is sent first
+    await run_slice(services, classifier_id, most_ms=_FIRST_SLICE_MS)
 
 
 class _Slice:
-    def __init__(self, services: Services, held: store.Claim, cost: int, most_labels: int) -> None:
+    def __init__(
+        self,
+        services: Services,
+        held: store.Claim,
+        cost: int,
+        most_labels: int,
+        ends_at: int,
+    ) -> None:
         self._services = services
         self._held = held
         self._left = cost
         self._most_labels = most_labels
-        self._ends_at = services.now_ms() + _SLICE_MS
+        self._ends_at = ends_at
         self._progress = held.training.progress.model_copy()
         self._labels = held.training.labels
         self._last_label_id = held.training.last_label_id
@@ -223,12 +232,12 @@ class _Slice:
 
     async def _write(self, kind: str, content: bytes, *, first: int = 0) -> None:
         if not await store.write_parts(self._services.db, self._held, kind, content, first=first):
-            raise _LostError
+            raise LostLeaseError
 
 
 def _require(rows: Rows) -> None:
     if not rows:
-        raise _LostError
+        raise LostLeaseError
 
 
 def _told(job: Classifier, model: Model, examples: Examples) -> dict[str, Value]:

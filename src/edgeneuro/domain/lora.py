@@ -39,10 +39,10 @@ class LoraStep(BaseModel):
 
 
 class LoraError(BaseModel):
-    """`code` and `message` of what failed in `step`. With `retryable` it is worth trying again as
-    it is; the message says what to do otherwise."""
+    """`code` and `message` of what failed in `step`; null: the job itself failed. With `retryable`
+    it is worth trying again as it is; the message says what to do otherwise."""
 
-    step: StepName
+    step: StepName | None = None
     code: str
     message: str
     retryable: bool

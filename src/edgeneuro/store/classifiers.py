@@ -13,6 +13,7 @@ from edgeneuro.domain.classifier import (
 )
 from edgeneuro.domain.model import Model, Pricing
 from edgeneuro.store.database import Database, Row, Statement, statement
+from edgeneuro.store.jobs import read_or_substitute
 from edgeneuro.store.times import rfc3339
 
 _VERSION_DIGITS = 12
@@ -43,12 +44,6 @@ def insert_classifier(
         options.model_dump_json(),
         TrainingProgress().model_dump_json(),
         json.dumps(agents),
-    )
-
-
-def select_under_way() -> Statement:
-    return statement(
-        f"SELECT {COLUMNS} FROM classifiers WHERE {UNDER_WAY} ORDER BY created_at, id LIMIT 1"
     )
 
 
@@ -131,7 +126,7 @@ async def find_classifier(db: Database, classifier_id: str) -> Classifier | None
     rows = await db.run(
         statement(f"SELECT {COLUMNS} FROM classifiers WHERE id = ?1", classifier_id)
     )
-    return classifier_from_row(rows[0]) if rows else None
+    return _readable(rows[0]) if rows else None
 
 
 async def list_classifiers(
@@ -146,7 +141,7 @@ async def list_classifiers(
             limit,
         )
     )
-    return [classifier_from_row(row) for row in rows]
+    return [_readable(row) for row in rows]
 
 
 def store_score(classifier_id: str, score: ClassifierScore) -> Statement:
@@ -209,6 +204,19 @@ async def count_newer_labels(db: Database, label_id: str | None, *, most: int) -
         )
     )
     return int(rows[0]["labels"])
+
+
+def _readable(row: Row) -> Classifier:
+    options = TrainingOptions(target=0, min_labels=0, seed=0)
+    substitute = {
+        "options": options.model_dump_json(),
+        "progress": "{}",
+        "agents": "[]",
+        "metrics": None,
+        "per_agent": None,
+        "test_score": None,
+    }
+    return read_or_substitute(classifier_from_row, row, substitute, error=str)
 
 
 def classifier_from_row(row: Row) -> Classifier:

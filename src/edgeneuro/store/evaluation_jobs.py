@@ -37,12 +37,6 @@ class Answered:
     ms: float
 
 
-def select_under_way(now_ms: int) -> Statement:
-    return statement(
-        f"SELECT id FROM evaluations WHERE {UNDER_WAY} AND claimed_until <= ?1", now_ms
-    )
-
-
 async def claim(db: Database, evaluation_id: str, *, now_ms: int, until_ms: int) -> Claim | None:
     """Ours until then; None where it is not under way, another's, or not to be tried again yet."""
     rows = await db.run(
@@ -103,7 +97,8 @@ def record_answers(held: Claim, answers: Sequence[Answered], *, got_on: bool) ->
         told,
     )
     counted = statement(
-        f"UPDATE evaluations SET tries = iif(?3, 0, tries) WHERE {_HELD} RETURNING id",
+        "UPDATE evaluations SET tries = iif(?3, 0, tries), failures = 0, error = NULL"
+        f" WHERE {_HELD} RETURNING id",
         held.evaluation.id,
         held.until,
         int(got_on),

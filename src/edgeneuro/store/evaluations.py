@@ -15,6 +15,7 @@ from edgeneuro.domain.evaluation import (
 )
 from edgeneuro.store.conditions import Conditions
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
+from edgeneuro.store.jobs import read_or_substitute
 from edgeneuro.store.times import rfc3339
 
 MOST_TRIES = 3  # of one question by one model
@@ -115,7 +116,7 @@ async def find_evaluation(db: Database, evaluation_id: str) -> Evaluation | None
             ),
         ]
     )
-    return evaluation_from_row(found[0], done) if found else None
+    return _readable(found[0], done) if found else None
 
 
 async def list_evaluations(
@@ -130,7 +131,7 @@ async def list_evaluations(
             limit,
         )
     )
-    return [evaluation_from_row(row) for row in rows]
+    return [_readable(row) for row in rows]
 
 
 async def newest_on_test_part(
@@ -224,6 +225,13 @@ async def list_answers(
         )
         for row in rows
     ]
+
+
+def _readable(row: Row, done: Rows | None = None) -> Evaluation:
+    substitute = {"model_ids": "[]", "split": "test", "results": None}
+    return read_or_substitute(
+        lambda each: evaluation_from_row(each, done), row, substitute, error=str
+    )
 
 
 def evaluation_from_row(row: Row, done: Rows | None = None) -> Evaluation:

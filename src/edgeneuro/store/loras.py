@@ -5,8 +5,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgeneuro.domain.lora import Lora, LoraState
+from edgeneuro.domain.lora import Lora, LoraError, LoraState
 from edgeneuro.store.database import Database, Row, Statement, statement
+from edgeneuro.store.jobs import read_or_substitute
 from edgeneuro.store.times import rfc3339, unix_ms
 
 _COLUMNS = (
@@ -50,7 +51,7 @@ def insert_lora(lora: Lora) -> Statement:
 
 async def find_lora(db: Database, lora_id: str) -> Lora | None:
     rows = await db.run(statement(f"SELECT {_COLUMNS} FROM loras WHERE id = ?1", lora_id))
-    return lora_from_row(rows[0]) if rows else None
+    return _readable(rows[0]) if rows else None
 
 
 async def find_named(db: Database, name: str) -> Lora | None:
@@ -58,7 +59,7 @@ async def find_named(db: Database, name: str) -> Lora | None:
     rows = await db.run(
         statement(f"SELECT {_COLUMNS} FROM loras WHERE name = ?1 AND state <> 'retired'", name)
     )
-    return lora_from_row(rows[0]) if rows else None
+    return _readable(rows[0]) if rows else None
 
 
 async def list_loras(db: Database, *, limit: int, after: str | None = None) -> list[Lora]:
@@ -70,7 +71,7 @@ async def list_loras(db: Database, *, limit: int, after: str | None = None) -> l
             limit,
         )
     )
-    return [lora_from_row(row) for row in rows]
+    return [_readable(row) for row in rows]
 
 
 async def list_uploaded(db: Database) -> list[Lora]:
@@ -78,15 +79,7 @@ async def list_uploaded(db: Database) -> list[Lora]:
     rows = await db.run(
         statement(f"SELECT {_COLUMNS} FROM loras WHERE finetune_id IS NOT NULL ORDER BY id")
     )
-    return [lora_from_row(row) for row in rows]
-
-
-def select_under_way(now_ms: int) -> Statement:
-    """Those that somebody may go on with."""
-    return statement(
-        f"SELECT id FROM loras WHERE {_UNDER_WAY} AND claimed_until <= ?1 ORDER BY id LIMIT 10",
-        now_ms,
-    )
+    return [_readable(row) for row in rows]
 
 
 async def claim(db: Database, lora_id: str, *, now_ms: int, until_ms: int) -> Claim | None:
@@ -115,7 +108,7 @@ def update_held(
     """Notes how far the adapter has come. No row comes back where it was ours no more."""
     return statement(
         "UPDATE loras SET state = ?3, claimed_until = ?4, tries = ?5, steps = ?6, error = ?7,"
-        f" finetune_id = ?8, finished_at = ?9 WHERE {_HELD} RETURNING {_COLUMNS}",
+        f" finetune_id = ?8, finished_at = ?9, failures = 0 WHERE {_HELD} RETURNING {_COLUMNS}",
         lora.id,
         held.until,
         state,
@@ -131,8 +124,9 @@ def update_held(
 def retry(lora_id: str) -> Statement:
     """Takes up again what has failed, at the step where it did."""
     return statement(
-        "UPDATE loras SET state = 'queued', claimed_until = 0, tries = 0, error = NULL,"
-        f" finished_at = NULL WHERE id = ?1 AND state = 'failed' RETURNING {_COLUMNS}",
+        "UPDATE loras SET state = 'queued', claimed_until = 0, tries = 0, failures = 0,"
+        " error = NULL, finished_at = NULL"
+        f" WHERE id = ?1 AND state = 'failed' RETURNING {_COLUMNS}",
         lora_id,
     )
 
@@ -159,6 +153,15 @@ def lora_from_row(row: Row) -> Lora:
             "model_id": row["name"] if row["state"] == "available" else None,
         }
     )
+
+
+def _readable(row: Row) -> Lora:
+    substitute = {"steps": "[]", "preflight": "[]", "target_modules": "[]"}
+    return read_or_substitute(lora_from_row, row, substitute, error=_error)
+
+
+def _error(message: str) -> str:
+    return LoraError(code="job_failed", message=message, retryable=False).model_dump_json()
 
 
 def _steps(lora: Lora) -> str:

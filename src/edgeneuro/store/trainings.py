@@ -77,8 +77,8 @@ def advance(
     """Notes how far the training has come, and lets go of it unless we `keep` it. No row comes
     back where it was ours no more."""
     return statement(
-        "UPDATE classifiers SET progress = ?3, labels = ?4, last_label_id = ?5, claimed_until = ?6"
-        f" WHERE {_HELD} RETURNING {COLUMNS}",
+        "UPDATE classifiers SET progress = ?3, labels = ?4, last_label_id = ?5, claimed_until = ?6,"
+        f" failures = 0, error = NULL WHERE {_HELD} RETURNING {COLUMNS}",
         held.training.id,
         held.until,
         progress.model_dump_json(),
