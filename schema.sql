@@ -509,3 +509,14 @@ ALTER TABLE classifiers ADD COLUMN test_score TEXT; -- JSON
 ALTER TABLE classifiers ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE evaluations ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE loras ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+
+-- The part of the data set of each question that was ever labelled, by what near-duplicates share. It is
+-- decided once, by the question's place among those of its agent, so that each agent has its share of
+-- every part.
+CREATE TABLE splits (
+    near_hash TEXT PRIMARY KEY,
+    agent TEXT NOT NULL, -- of its first label; "none" where no agent fits
+    place INTEGER NOT NULL, -- among the questions of that agent, from 0 on
+    split TEXT NOT NULL CHECK (split IN ('train', 'validation', 'test'))
+) STRICT;
+CREATE UNIQUE INDEX splits_agent ON splits (agent, place);

@@ -18,7 +18,6 @@ from edgeneuro.classifier.calibration import MIN_LABELS, TARGET
 from edgeneuro.classifier.examples import Examples, Labelled, prepare
 from edgeneuro.classifier.model import Model, dumps, version
 from edgeneuro.classifier.training import Plan, Training
-from edgeneuro.domain.query import split_of
 from scripts.http import Answers, HttpFailed
 from scripts.options import LOCAL_ADMIN_TOKEN
 
@@ -112,7 +111,7 @@ def read_labels(path: Path) -> Iterator[Labelled]:
                 ) from error
             if not isinstance(query, str) or not isinstance(agent, str | None):
                 raise LabelsUnreadable(f"{path}, line {number}: query and agent are texts.")
-            if split_of(query) != "test":
+            if found.get("split") != "test":
                 yield Labelled(query, None if agent == NO_AGENT else agent)
 
 

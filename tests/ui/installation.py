@@ -6,7 +6,6 @@ from pathlib import Path
 
 import httpx
 
-from edgeneuro.domain.query import split_of
 from tests.worker.adapters import CONFIG, GEMMA, WEIGHTS, write_adapter
 
 ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
@@ -63,13 +62,13 @@ def furnish(api: httpx.Client, folder: Path) -> None:
     evaluate(api)
 
 
-def label(api: httpx.Client, *, each: int, part: str | None = None) -> None:
-    """So many labels of each of five agents, on request of one part of the data set."""
-    lines = []
-    for agent, text in QUESTIONS.items():
-        queries = [text.format(number) for number in range(each * 12)]
-        wanted = [query for query in queries if part is None or split_of(query) == part]
-        lines += [json.dumps({"query": query, "agent": agent}) for query in wanted[:each]]
+def label(api: httpx.Client, *, each: int) -> None:
+    """So many labels of each of five agents; a tenth of them is the test part."""
+    lines = [
+        json.dumps({"query": text.format(number), "agent": agent})
+        for agent, text in QUESTIONS.items()
+        for number in range(each)
+    ]
     import_lines(api, lines)
 
 

@@ -11,9 +11,9 @@ import pytest
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.label import LabelEvent
 from edgeneuro.domain.prompt import answer_text, build_messages
-from edgeneuro.domain.query import query_hash, split_of
+from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import DatabaseError
-from edgeneuro.store.database import Rows, Statement
+from edgeneuro.store.database import Rows, Statement, statement
 from edgeneuro.store.datasets import PAGE_ROWS
 from edgeneuro.store.labels import record_labels
 from edgeneuro.store.sqlite import SqliteDatabase
@@ -97,7 +97,10 @@ async def test_flat_is_the_bare_facts_by_query_hash(product: Product) -> None:
     assert {line["query"]: line["agent"] for line in lines} == {
         query: agent or "none" for query, agent in LABELS.items()
     }
-    assert all(line["split"] == split_of(line["query"]) for line in lines)
+    stored = await product.database.run(statement("SELECT query, split FROM current_labels"))
+    assert {line["query"]: line["split"] for line in lines} == {
+        row["query"]: row["split"] for row in stored
+    }
     assert {(line["labeler"], line["labelled_at"]) for line in lines} == {
         ("me", "2027-01-15T08:00:00.000Z")
     }
@@ -267,6 +270,10 @@ async def many(product: Product) -> int:
         " created_at) SELECT 'lab_' || i, printf('%032x', i * 7919 % 100003),"
         " printf('%032x', i * 104729), 'question ' || i, iif(i % 2, 'hr', NULL), 0, 'me', 'import',"
         " 1800000000000 FROM n"
+    )
+    product.execute(
+        "INSERT INTO splits SELECT near_hash, agent, row_number() OVER (PARTITION BY agent),"
+        " 'train' FROM (SELECT near_hash, coalesce(agent_id, 'none') AS agent FROM labels)"
     )
     return 100_000
 

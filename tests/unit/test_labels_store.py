@@ -1,12 +1,15 @@
 """Questions as identities, and the two tables of labels."""
 
+import sqlite3
+
 import pytest
 
 from edgeneuro.domain.label import LabelEvent
-from edgeneuro.domain.query import near_form, query_hash, split_of
+from edgeneuro.domain.query import near_form, near_hash, query_hash
 from edgeneuro.store.database import statement
 from edgeneuro.store.labels import record_labels
 from edgeneuro.store.sqlite import SqliteDatabase
+from scripts.paths import ROOT
 
 
 def event(number: int, query: str, agent_id: str | None, *, removed: bool = False) -> LabelEvent:
@@ -41,10 +44,10 @@ def test_the_same_question(one: str, other: str) -> None:
         ("book two flights", "Book two flight"),
     ],
 )
-def test_near_duplicates_share_a_split(one: str, other: str) -> None:
+def test_near_duplicates_share_a_hash(one: str, other: str) -> None:
     assert query_hash(one) != query_hash(other)
     assert near_form(one) == near_form(other)
-    assert split_of(one) == split_of(other)
+    assert near_hash(one) == near_hash(other)
 
 
 def test_the_near_form_is_bounded_after_the_normalisation() -> None:
@@ -56,12 +59,93 @@ def test_a_query_without_words_has_a_near_form() -> None:
     assert near_form("s") == "s"
 
 
-def test_the_splits_are_about_80_10_10() -> None:
-    splits = [split_of(f"question number {n}") for n in range(5_000)]
-    shares = {name: splits.count(name) / len(splits) for name in ("train", "validation", "test")}
-    assert 0.77 < shares["train"] < 0.83
-    assert 0.08 < shares["validation"] < 0.12
-    assert 0.08 < shares["test"] < 0.12
+async def splits(database: SqliteDatabase) -> dict[str, str]:
+    rows = await database.run(statement("SELECT query, split FROM current_labels"))
+    return {row["query"]: row["split"] for row in rows}
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_every_agent_has_its_share_of_each_split(
+    database: SqliteDatabase, at_once: bool
+) -> None:
+    """21 labels of one agent were 21 train, 0 validation, 0 test."""
+    agents = {"hr": 21, "it_support": 4, "legal": 3, None: 10}
+    events = [
+        event(100 * group + n, f"{agent} asks {n}", agent)
+        for group, (agent, count) in enumerate(agents.items())
+        for n in range(count)
+    ]
+    for part in [events] if at_once else [[each] for each in events]:
+        await database.batch(record_labels(part))
+    rows = await database.run(
+        statement("SELECT agent_id, split, count(*) AS n FROM current_labels GROUP BY 1, 2")
+    )
+    counts = {(row["agent_id"], row["split"]): row["n"] for row in rows}
+    assert counts == {
+        ("hr", "train"): 17,
+        ("hr", "validation"): 2,
+        ("hr", "test"): 2,
+        ("it_support", "train"): 3,
+        ("it_support", "test"): 1,
+        ("legal", "train"): 3,
+        (None, "train"): 8,
+        (None, "validation"): 1,
+        (None, "test"): 1,
+    }
+
+
+async def test_a_question_stays_where_it_is_for_ever(database: SqliteDatabase) -> None:
+    await database.batch(record_labels([event(n, f"question {n}", "hr") for n in range(40)]))
+    before = await splits(database)
+    held = [query for query, split in before.items() if split == "test"]
+    assert len(held) == 4
+    gone = [event(100 + n, query, None, removed=True) for n, query in enumerate(held)]
+    await database.batch(record_labels(gone))
+    again = [event(200 + n, query, "it_support") for n, query in enumerate(before)]
+    await database.batch(record_labels(again))
+    assert await splits(database) == before
+
+
+async def test_near_duplicates_never_straddle(database: SqliteDatabase) -> None:
+    await database.batch(record_labels([event(n, f"question {n}", "hr") for n in range(40)]))
+    before = await splits(database)
+    near = [event(100 + n, f"{query}! {query}?", None) for n, query in enumerate(before)]
+    await database.batch(record_labels(near))
+    assert await splits(database) == before | {
+        f"{query}! {query}?": split for query, split in before.items()
+    }
+    rows = await database.run(statement("SELECT count(*) AS n FROM splits"))
+    assert rows[0]["n"] == 40
+
+
+def test_existing_questions_keep_their_split_through_the_migration() -> None:
+    """Those that are labelled, and by their hash those whose label was removed."""
+    scripts = sorted((ROOT / "migrations").glob("*.sql"))
+    connection = sqlite3.connect(":memory:")
+    for script in scripts:
+        if script.name.startswith("0009"):
+            break
+        connection.executescript(script.read_text())
+    # By hash 0x5a = 90 of 100, 0x50 = 80, 0x4f = 79; 0xffffffff = 95.
+    questions = {"0000005a": "test", "00000050": "validation", "0000004f": "train"}
+    questions["ffffffff"] = "test"
+    for number, (hashed, split) in enumerate(questions.items()):
+        near = hashed + 24 * "0"
+        connection.execute(
+            "INSERT INTO labels VALUES (?1, ?2, ?2, 'q', 'hr', 0, NULL, NULL, 'me', 'hand', 0)",
+            (f"lab_{number}", near),
+        )
+        if number % 2:
+            connection.execute(
+                "INSERT INTO current_labels VALUES (?1, 'q', 'hr', ?2, ?1, ?3, 'me', 0)",
+                (near, f"lab_{number}", split),
+            )
+    connection.executescript((ROOT / "migrations" / "0009_promotion.sql").read_text())
+    rows = connection.execute("SELECT substr(near_hash, 1, 8), split FROM splits").fetchall()
+    places = connection.execute("SELECT place FROM splits ORDER BY place").fetchall()
+    connection.close()
+    assert dict(rows) == questions
+    assert [place for (place,) in places] == [0, 1, 2, 3]
 
 
 async def current(database: SqliteDatabase) -> dict[str, str | None]:

@@ -31,7 +31,7 @@ class Labelled:
 @dataclass(frozen=True)
 class Examples:
     """`labels` are places in `classes` (the agents' ids, sorted) or OUT_OF_SCOPE.
-    `folds` follow the parts of the data set: validation and test are the last one."""
+    `folds` go by what near-duplicates share, so that they never straddle."""
 
     classes: tuple[str, ...]
     conflicts: int

@@ -31,7 +31,7 @@ EPOCHS = 10
 _CHECKSUM_BYTES = 32
 # Half of the way to the margin at first, nothing of it at last.
 _FIRST_RATE = 1 << 15
-# The fold of the data set's validation part comes first; others as long as more are needed.
+# As many folds as are needed, in this order.
 _FOLD_ORDER = (FOLDS - 1, *range(FOLDS - 1))
 _ENOUGH_HELD_OUT = 2_500
 # The other passes.

@@ -21,7 +21,7 @@ from edgeneuro.domain.label import (
     LabelsWritten,
 )
 from edgeneuro.domain.page import Page, PageQuery, page_of
-from edgeneuro.domain.query import query_hash, split_of
+from edgeneuro.domain.query import Split, query_hash
 from edgeneuro.errors import (
     ConflictError,
     InvalidItemsError,
@@ -49,10 +49,9 @@ async def label_log(call: Call, log_id: str, body: LabelSet) -> Label:
     config = await call.services.routing.current()
     note = body.note and stored_text(config, body.note)
     event = _event(call, log.query, body.agent_id, log_id=log_id, note=note)
-    label = _label(event)
-    await _write(call, [event], "label", log.query_hash, before=log.label, after=_facts(label))
+    await _write(call, [event], "label", log.query_hash, before=log.label, after=_facts(event))
     push_labels(call, {log_id: body.agent_id})
-    return label
+    return _label(event, await store.read_split(call.services.db, event.query))
 
 
 async def unlabel_log(call: Call, log_id: str) -> LabelDeleted:
@@ -182,13 +181,13 @@ async def _write(
     )
 
 
-def _label(event: LabelEvent) -> Label:
+def _label(event: LabelEvent, split: Split) -> Label:
     return Label(
         id=event.id,
         query_hash=query_hash(event.query),
         query=event.query,
         agent_id=event.agent_id,
-        split=split_of(event.query),
+        split=split,
         labeler=event.labeler,
         source=event.source,
         log_id=event.log_id,
@@ -197,6 +196,8 @@ def _label(event: LabelEvent) -> Label:
     )
 
 
-def _facts(label: Label) -> LabelFacts:
+def _facts(event: LabelEvent) -> LabelFacts:
     # The audit can never be emptied, so no query's text may get into it.
-    return LabelFacts(agent_id=label.agent_id, labeler=label.labeler, created_at=label.created_at)
+    return LabelFacts(
+        agent_id=event.agent_id, labeler=event.labeler, created_at=rfc3339(event.created_ms)
+    )

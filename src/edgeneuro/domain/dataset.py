@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgeneuro.domain.query import Split, split_of_near_hash
+from edgeneuro.domain.query import Split
 
 Shape = Literal["chat", "prompt", "flat"]
 
@@ -18,12 +18,9 @@ class LabelledQuery:
     near_hash: str
     query: str
     agent_id: str | None
+    split: Split
     labeler: str
     labelled_at: str
-
-    @property
-    def split(self) -> Split:
-        return split_of_near_hash(self.near_hash)
 
 
 class ExportQuery(BaseModel):

@@ -115,8 +115,10 @@ def _page_by_near_hash(moment: int, near_hash: str, query_hash: str) -> Statemen
 
 
 _SELECT_IN_FORCE = (
-    "SELECT query_hash, near_hash, query, agent_id, labeler, created_at FROM labels AS label"
-    " WHERE removed = 0 AND rowid = (SELECT max(other.rowid) FROM labels AS other"
+    "SELECT query_hash, near_hash, query, agent_id, split, labeler, created_at"
+    # CROSS JOIN holds the plan: pages of labels in their order, each with its split.
+    " FROM labels AS label CROSS JOIN splits USING (near_hash) WHERE removed = 0"
+    " AND label.rowid = (SELECT max(other.rowid) FROM labels AS other"
     " WHERE other.query_hash = label.query_hash AND other.rowid <= ?1)"
 )
 
@@ -127,6 +129,7 @@ def _labelled_query(row: Row) -> LabelledQuery:
         near_hash=row["near_hash"],
         query=row["query"],
         agent_id=row["agent_id"],
+        split=row["split"],
         labeler=row["labeler"],
         labelled_at=rfc3339(row["created_at"]),
     )

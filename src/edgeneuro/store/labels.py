@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.label import Label, LabelChange, LabelEvent, LabelsQuery
-from edgeneuro.domain.query import near_hash, query_hash, split_of_near_hash
+from edgeneuro.domain.query import Split, near_hash, query_hash
 from edgeneuro.store.conditions import Conditions
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.times import rfc3339
@@ -42,6 +42,24 @@ _INSERT = (
 )
 
 
+# A question that is labelled for the first time takes the next place of its agent, and the place
+# decides the split: the 4th of each ten is for tests, the 8th for validation. So an agent with 4
+# labels has a test question, and one with 8 a validation question. A near-duplicate joins the split
+# of the first one, and nothing ever moves: the row stays when the label changes or is removed.
+# Within one statement the places go by near hash, which no one can choose.
+_ASSIGN_SPLITS = (
+    "INSERT INTO splits (near_hash, agent, place, split) SELECT near_hash, agent, place,"
+    " CASE place % 10 WHEN 3 THEN 'test' WHEN 7 THEN 'validation' ELSE 'train' END"
+    " FROM (SELECT near_hash, agent,"
+    " (SELECT coalesce(max(place), -1) FROM splits WHERE splits.agent = new.agent)"
+    " + row_number() OVER (PARTITION BY agent ORDER BY near_hash) AS place"
+    f" FROM (SELECT label.near_hash, coalesce(label.agent_id, '{NO_AGENT}') AS agent, min(label.id)"
+    " FROM json_each(?1) AS given JOIN labels AS label ON label.id = given.value"
+    " WHERE NOT EXISTS (SELECT 1 FROM splits WHERE splits.near_hash = label.near_hash)"
+    " GROUP BY label.near_hash) AS new)"
+)
+
+
 def record_labels(events: Sequence[LabelEvent]) -> list[Statement]:
     """Adds to the history and brings the labels in force up to date; of several events for one
     question, the last one counts. The events travel as one JSON text a statement, since D1 binds at
@@ -69,9 +87,7 @@ def _chunks(events: Sequence[LabelEvent]) -> Iterator[tuple[list[_Row], str]]:
 
 def _record_chunk(rows: Sequence[_Row], history: str) -> Iterator[Statement]:
     last = {row.query_hash: row for row in rows}
-    set_now = [
-        (row.id, split_of_near_hash(row.near_hash)) for row in last.values() if not row.removed
-    ]
+    set_now = json.dumps([row.id for row in last.values() if not row.removed])
     gone = [key for key, row in last.items() if row.removed]
     if gone:
         yield statement(
@@ -79,17 +95,19 @@ def _record_chunk(rows: Sequence[_Row], history: str) -> Iterator[Statement]:
             json.dumps(gone),
         )
     yield statement(_INSERT, history)
-    if set_now:
+    if set_now != "[]":
+        yield statement(_ASSIGN_SPLITS, set_now)
         yield statement(
             "INSERT INTO current_labels (query_hash, query, agent_id, label_id, near_hash, split,"
             " labeler, created_at)"
             " SELECT label.query_hash, label.query, label.agent_id, label.id, label.near_hash,"
-            " given.value ->> 1, label.labeler, label.created_at"
-            " FROM json_each(?1) AS given JOIN labels AS label ON label.id = given.value ->> 0"
+            " splits.split, label.labeler, label.created_at"
+            " FROM json_each(?1) AS given JOIN labels AS label ON label.id = given.value"
+            " JOIN splits ON splits.near_hash = label.near_hash"
             " WHERE true ON CONFLICT (query_hash) DO UPDATE SET"
             " query = excluded.query, agent_id = excluded.agent_id, label_id = excluded.label_id,"
             " labeler = excluded.labeler, created_at = excluded.created_at",
-            json.dumps(set_now),
+            set_now,
         )
 
 
@@ -107,6 +125,15 @@ def _row(event: LabelEvent) -> _Row:
         source=event.source,
         created_at=event.created_ms,
     )
+
+
+async def read_split(db: Database, query: str) -> Split:
+    """The split of a question that has been labelled."""
+    rows = await db.run(
+        statement("SELECT split FROM splits WHERE near_hash = ?1", near_hash(query))
+    )
+    split: Split = rows[0]["split"]
+    return split
 
 
 async def list_labels(db: Database, query: LabelsQuery, *, limit: int) -> list[Label]:
