@@ -43,7 +43,7 @@ TOPICS = {
 
 def main() -> None:
     options = read_options()
-    headers = {"authorization": f"Bearer {os.environ.get('ADMIN_TOKEN', 'local-admin-token')}"}
+    headers = {"authorization": f"Bearer {os.environ['ADMIN_TOKEN']}"}
     with httpx.Client(base_url=options.url, headers=headers, timeout=300) as client:
         options.run(client, options)
 

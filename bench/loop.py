@@ -64,7 +64,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--routed", type=int, default=500, help="queries to route (500)")
     parser.add_argument("--labelled", type=int, default=200, help="queries to label (200)")
     options = parser.parse_args()
-    options.key = os.environ.get("ADMIN_TOKEN", "local-admin-token")
+    options.key = os.environ["ADMIN_TOKEN"]
     if not options.data.is_dir():
         parser.error(f"{options.data} is no folder; name the one with train.jsonl in it")
     return options

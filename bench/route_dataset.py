@@ -60,7 +60,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--url", default="http://localhost:8787", help="the running product")
     parser.add_argument("--concurrency", type=int, default=1, help="requests at a time (1)")
     options = parser.parse_args()
-    options.key = os.environ.get("ADMIN_TOKEN", "local-admin-token")
+    options.key = os.environ["ADMIN_TOKEN"]
     if not options.data.is_dir():
         parser.error(f"{options.data} is no folder; name the one with train.jsonl in it")
     return options

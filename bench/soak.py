@@ -89,7 +89,7 @@ def read_options() -> argparse.Namespace:
 @contextmanager
 def running_product(options: argparse.Namespace) -> Iterator[Place]:
     if options.url:
-        token = os.environ.get("ADMIN_TOKEN", "local-admin-token")
+        token = os.environ["ADMIN_TOKEN"]
         yield Place(options.url.rstrip("/"), token, options.desk, options.state)
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -18,6 +18,8 @@ from local.faults import FaultError
 from local.http import NoJson, read_json
 from local.rate_limit import RateLimitError, read_rate_limit
 
+# A page whose own name was made to resolve to 127.0.0.1 still sends that name.
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -70,7 +72,7 @@ def control_routes(gateway: AiGateway) -> list[Route]:
 def _control(endpoint: Endpoint) -> Endpoint:
     @wraps(endpoint)
     async def guarded(request: Request) -> Response:
-        if not _is_loopback(request):
+        if not _is_loopback(request) or request.url.hostname not in _LOCAL_NAMES:
             return _refusal(403, "The controls of local/ answer to this machine only.")
         try:
             return await endpoint(request)

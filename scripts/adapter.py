@@ -10,7 +10,6 @@ check and upload ask Cloudflare with CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TO
 """
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +29,7 @@ from scripts.adapter_folder import (
 from scripts.adapter_upload import UploadError, find, upload
 from scripts.finetunes import SECONDS, Finetune, Finetunes, FinetunesError
 from scripts.http import Answers, HttpFailed
-from scripts.options import LOCAL_ADMIN_TOKEN
+from scripts.key import add_key_option, key_of
 
 LOOK_SECONDS = 2.0
 MARKS = {True: "✓", False: "✗", None: "–"}  # noqa: RUF001
@@ -59,7 +58,7 @@ def read_options(words: Sequence[str] | None) -> argparse.Namespace:
     named.add_argument("--name", help="of the finetune; else the one it was uploaded by")
     product = argparse.ArgumentParser(add_help=False)
     product.add_argument("--base-url", default="http://localhost:8787", help="a running product")
-    product.add_argument("--key", default=os.environ.get("ADMIN_TOKEN") or LOCAL_ADMIN_TOKEN)
+    add_key_option(product)
     check = commands.add_parser("check", parents=[folder], help="what Workers AI would refuse")
     check.set_defaults(run=check_one)
     send = commands.add_parser("upload", parents=[folder, named], help="to Cloudflare's API")
@@ -146,7 +145,7 @@ def register_one(options: argparse.Namespace) -> None:
     base = base_of(folder, options.base)
     pass_preflight(folder, base, None)
     print()
-    api = Answers(options.base_url, options.key)
+    api = Answers(options.base_url, key_of(options))
     found = api.post("/v1/loras", {"name": name, "base_model": base})
     told: set[tuple[str, str]] = set()
     print_steps(found, told)
@@ -185,7 +184,7 @@ def select_one(options: argparse.Namespace) -> None:
         body["check"] = True
     if options.shadow is not None:
         body["shadow"] = options.shadow
-    answer = Answers(options.base_url, options.key).post("/v1/models/select", body)
+    answer = Answers(options.base_url, key_of(options)).post("/v1/models/select", body)
     if options.shadow is not None:
         print(f"{name} runs beside the active model, for {options.shadow:g} % of its answers.")
     else:

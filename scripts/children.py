@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scripts import paths
 from scripts.options import LOCAL_API_TOKEN, Options
+from scripts.private import write_private
 from scripts.processes import Child
 from scripts.wrangler import environment, wrangler
 
@@ -66,13 +67,15 @@ def write_ai_worker(options: Options, ai_url: str) -> Path:
 
 def write_secrets(options: Options) -> Path:
     """Write the secrets where only this user reads them; a command line is seen by everybody."""
+    secrets = {
+        "ADMIN_TOKEN": options.admin_token,
+        "CLOUDFLARE_API_TOKEN": LOCAL_API_TOKEN,
+        "AGENT_SIGNING_SECRET": options.agent_signing_secret,
+        "CRON_TOKEN": options.cron_token,
+    }
+    if options.access_team_domain:
+        secrets["ACCESS_TEAM_DOMAIN"] = options.access_team_domain
+        secrets["ACCESS_AUD"] = options.access_aud
     path = options.notes / "secrets.env"
-    path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(f"ADMIN_TOKEN={options.admin_token}\n")
-        file.write(f"CLOUDFLARE_API_TOKEN={LOCAL_API_TOKEN}\n")
-        file.write(f"AGENT_SIGNING_SECRET={options.agent_signing_secret}\n")
-        if options.access_team_domain:
-            file.write(f"ACCESS_TEAM_DOMAIN={options.access_team_domain}\n")
-            file.write(f"ACCESS_AUD={options.access_aud}\n")
+    write_private(path, "".join(f"{name}={value}\n" for name, value in secrets.items()))
     return path

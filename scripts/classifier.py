@@ -2,12 +2,11 @@
 machine from a file of labels, by the very code that the product runs.
 
 npm run classifier -- train --data labels.jsonl --out model.bin
-npm run classifier -- train --base-url https://router.example.com --key KEY
+ADMIN_TOKEN=KEY npm run classifier -- train --base-url https://router.example.com
 """
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ from edgeneuro.classifier.examples import Examples, Labelled, prepare
 from edgeneuro.classifier.model import Model, dumps, version
 from edgeneuro.classifier.training import Plan, Training
 from scripts.http import Answers, HttpFailed
-from scripts.options import LOCAL_ADMIN_TOKEN
+from scripts.key import add_key_option, key_of
 
 NO_AGENT = "none"
 VISITS = 20_000  # between two words on how far it is
@@ -42,7 +41,7 @@ def read_options(words: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="train|list|show")
     product = argparse.ArgumentParser(add_help=False)
     product.add_argument("--base-url", default="http://localhost:8787", help="a running product")
-    product.add_argument("--key", default=os.environ.get("ADMIN_TOKEN") or LOCAL_ADMIN_TOKEN)
+    add_key_option(product)
     train = commands.add_parser("train", parents=[product], help="learn a classifier")
     train.add_argument("--data", type=Path, help="labels: JSON Lines with query and agent")
     train.add_argument("--out", type=Path, help="with --data: the file that the model goes to")
@@ -129,7 +128,7 @@ def print_metrics(metrics: dict[str, Any]) -> None:
 
 def train_in_product(options: argparse.Namespace) -> None:
     """Creates a training and waits for the cron to finish it."""
-    api = Answers(options.base_url, options.key)
+    api = Answers(options.base_url, key_of(options))
     given = {"target": options.target, "min_labels": options.min_labels, "seed": options.seed}
     body = {name: value for name, value in given.items() if value is not None}
     found = api.post("/v1/classifiers", body)
@@ -144,7 +143,7 @@ def train_in_product(options: argparse.Namespace) -> None:
 
 
 def list_all(options: argparse.Namespace) -> None:
-    api, after = Answers(options.base_url, options.key), ""
+    api, after = Answers(options.base_url, key_of(options)), ""
     while True:
         page = api.get(f"/v1/classifiers?limit=100{after}")
         for each in page["data"]:
@@ -158,7 +157,7 @@ def list_all(options: argparse.Namespace) -> None:
 
 
 def show_one(options: argparse.Namespace) -> None:
-    describe(Answers(options.base_url, options.key).get(f"/v1/classifiers/{options.id}"))
+    describe(Answers(options.base_url, key_of(options)).get(f"/v1/classifiers/{options.id}"))
 
 
 def describe(found: dict[str, Any]) -> None:

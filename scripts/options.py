@@ -2,13 +2,15 @@
 
 import os
 import re
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.paths import STATE
+from scripts.private import TOKEN_BYTES, stored_token
 from scripts.steps import StepFailed
 
-LOCAL_ADMIN_TOKEN = "local-admin-token"
+MIN_ADMIN_TOKEN = 24  # characters; the Worker accepts no shorter one either
 LOCAL_SIGNING_SECRET = "local-agent-signing-secret"
 LOCAL_API_TOKEN = "local-api-token"  # the desk takes any; a real one has no business there
 # What can stand behind "Bearer" (RFC 6750); none of it means anything in an env file.
@@ -26,13 +28,14 @@ class Options:
     access_team_domain: str = ""
     access_aud: str = ""
     agent_signing_secret: str = LOCAL_SIGNING_SECRET
+    # wrangler lets everybody who reaches the port fire a cron; the Worker asks for this.
+    cron_token: str = field(default_factory=lambda: secrets.token_urlsafe(TOKEN_BYTES))
 
     @classmethod
     def from_environment(cls) -> "Options":
         port = os.environ.get("PORT") or "8787"
         if not port.isdecimal() or not 0 < int(port) < 65536:
             raise StepFailed(f"PORT is {port!r}.", "set PORT to a number from 1 to 65535.")
-        token = _secret("ADMIN_TOKEN", LOCAL_ADMIN_TOKEN)
         signing_secret = _secret("AGENT_SIGNING_SECRET", LOCAL_SIGNING_SECRET)
         access = [os.environ.get(name) or "" for name in ("ACCESS_TEAM_DOMAIN", "ACCESS_AUD")]
         if not all(re.fullmatch(r"[A-Za-z0-9.:-]*", value) for value in access):
@@ -42,6 +45,7 @@ class Options:
             )
         state = os.environ.get("EDGENEURO_STATE")
         folder = Path(state).expanduser().resolve() if state else STATE
+        token = _admin_token(folder)
         return cls(int(port), token, folder, access[0], access[1], signing_secret)
 
     @property
@@ -51,7 +55,34 @@ class Options:
     @property
     def notes(self) -> Path:
         """The folder in the state folder that is ours, beside wrangler's."""
-        return self.state / "edgeneuro"
+        return notes_folder(self.state)
+
+
+def notes_folder(state: Path) -> Path:
+    return state / "edgeneuro"
+
+
+def admin_token_file(state: Path) -> Path:
+    """Where the admin token of an installation is, if ADMIN_TOKEN gives none."""
+    return notes_folder(state) / "admin_token"
+
+
+def _admin_token(state: Path) -> str:
+    path = admin_token_file(state)
+    try:
+        token = _secret("ADMIN_TOKEN", "") if os.environ.get("ADMIN_TOKEN") else stored_token(path)
+    except OSError as error:
+        raise StepFailed(
+            f"The admin token cannot be read from {path}: {error.strerror}.",
+            "remove the file, or set ADMIN_TOKEN.",
+        ) from error
+    if len(token) < MIN_ADMIN_TOKEN:
+        raise StepFailed(
+            f"ADMIN_TOKEN has {len(token)} characters; at least {MIN_ADMIN_TOKEN} are required.",
+            "choose a longer one, for example the output of `openssl rand -hex 16`, or leave it"
+            f" out: then a random one is written to {path}.",
+        )
+    return token
 
 
 def _secret(name: str, default: str) -> str:

@@ -2,21 +2,27 @@
 
 import json
 import os
+import shlex
 import socket
+import sys
 import time
 import urllib.request
 from collections.abc import Sequence
+from typing import TextIO
 
 from scripts.children import start_local_ai, start_wrangler
 from scripts.cron import LocalCron
 from scripts.database import database_steps
-from scripts.options import Options
+from scripts.options import Options, admin_token_file
+from scripts.private import private_folder, write_private
 from scripts.processes import Child, end_all
 from scripts.signals import ignore_signals
 from scripts.steps import InUse, StepFailed, only_one, run_steps
 
 READY_SECONDS = 120.0
 LOADING_SECONDS = 900.0  # with a model that is loaded, from a .gguf file slowly
+# Where the database and wrangler's logs are. Older versions made them readable for everybody.
+WRANGLERS_FOLDERS = ("v3", "registry", "wrangler-logs")
 # wrangler's own talk
 CHATTER = ("[wrangler:info]", "⎔ ")
 # A proxy that the environment names is for other machines than this one.
@@ -30,7 +36,9 @@ def serve(options: Options) -> None:
             f"Port {options.port} is taken by another program.",
             f"end that program, or choose another port: PORT={options.port + 1} npm start",
         )
-    options.notes.mkdir(parents=True, exist_ok=True)
+    os.umask(0o077)  # what this program and its children write is for this user alone
+    for folder in (options.notes, *(options.state / name for name in WRANGLERS_FOLDERS)):
+        private_folder(folder)
     try:
         with only_one(options.notes / "lock"):
             run_steps(database_steps(options.state))
@@ -44,7 +52,7 @@ def serve(options: Options) -> None:
 
 def run_children(options: Options) -> None:
     children: list[Child] = []
-    cron = LocalCron(options.base_url)
+    cron = LocalCron(options.base_url, token=options.cron_token)
     try:
         ai_url = f"http://127.0.0.1:{free_port()}"
         children.append(start_local_ai(options, ai_url))
@@ -93,18 +101,32 @@ def require_running(children: Sequence[Child]) -> None:
 
 def announce(options: Options, ai_url: str, children: Sequence[Child]) -> None:
     """Tell the user how to call the product, and other programs where its parts are."""
-    instance = {"base_url": options.base_url, "local_ai_url": ai_url}
-    (options.notes / "instance.json").write_text(json.dumps(instance), encoding="utf-8")
+    instance = {
+        "base_url": options.base_url,
+        "local_ai_url": ai_url,
+        "cron_token": options.cron_token,
+    }
+    write_private(options.notes / "instance.json", json.dumps(instance))
     for child in children:
         child.news()  # the start's own talk is not shown
     print(
-        f"\nTry it:\n  curl {options.base_url}/v1/route"
-        f" -H 'authorization: Bearer {options.admin_token}'"
+        f"\nTry it:\n  export ADMIN_TOKEN={shown_token(options, sys.stdout)}"
+        f"\n  curl {options.base_url}/v1/route"
+        ' -H "authorization: Bearer $ADMIN_TOKEN"'
         " -H 'content-type: application/json'"
         """ -d '{"query": "My VPN does not connect"}'"""
-        f"\nAdmin token: {options.admin_token}\nReady on {options.base_url}",
+        f"\nReady on {options.base_url}",
         flush=True,
     )
+
+
+def shown_token(options: Options, output: TextIO) -> str:
+    """The admin token as a shell reads it. Only a terminal gets the token itself: other output ends
+    up in logs that more people read."""
+    if output.isatty():
+        return options.admin_token
+    path = admin_token_file(options.state)
+    return "…" if os.environ.get("ADMIN_TOKEN") else f'"$(cat {shlex.quote(str(path))})"'
 
 
 def watch(children: Sequence[Child]) -> None:

@@ -28,6 +28,9 @@ def environment(state: Path) -> dict[str, str]:
         "WRANGLER_REGISTRY_PATH": str(state / "registry"),
         "WRANGLER_LOG_PATH": str(state / "wrangler-logs"),
         "NODE_COMPILE_CACHE": str(paths.BUILD / "node-cache"),
+        # On the product's own port it would show the database, and run SQL, without a key.
+        "X_LOCAL_EXPLORER": "false",
+        "X_LOCAL_OBSERVABILITY": "false",  # what it collects is for the explorer
         "WRANGLER_HIDE_BANNER": "true",
         "WRANGLER_SEND_METRICS": "false",
         "WRANGLER_SEND_ERROR_REPORTS": "false",

@@ -15,6 +15,7 @@ from edgeneuro.routes import ABSENT_PATHS, ROUTES
 from edgeneuro.services import Services
 from edgeneuro.web.auth import ANONYMOUS, Access, Credential, authorize
 from edgeneuro.web.cors import cors_headers, preflight_response
+from edgeneuro.web.hosts import require_host
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Reply, Response, error_response, json_response, unless_present
 from edgeneuro.web.routing import Found, Route, RouteTable, canonical_path
@@ -72,6 +73,7 @@ class App:
         background: Background,
         headers: dict[str, str],
     ) -> Response:
+        require_host(request.header("host"), self._services.settings.allowed_hosts)
         if request.method == "OPTIONS":
             origins = self._services.settings.allowed_origins
             return preflight_response(request, _TABLE.methods_of(request.path), origins)

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+MIN_ADMIN_TOKEN = 24  # characters; a shorter ADMIN_TOKEN is not accepted
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -19,6 +21,8 @@ class Settings:
     admin_token: str = ""
     access_team_domain: str = ""
     access_aud: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    cron_token: str = ""
 
     @property
     def gateway_id(self) -> str:
@@ -47,4 +51,6 @@ def read_settings(variable: Callable[[str], str | None]) -> Settings:
         admin_token=text("ADMIN_TOKEN"),
         access_team_domain=text("ACCESS_TEAM_DOMAIN").removeprefix("https://").rstrip("/"),
         access_aud=text("ACCESS_AUD"),
+        allowed_hosts=words("ALLOWED_HOSTS"),
+        cron_token=text("CRON_TOKEN"),
     )

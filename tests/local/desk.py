@@ -93,4 +93,4 @@ def build_desk(
         sleep=time.sleep,
     )
     transport = httpx.ASGITransport(build_app(gateway), client=(client_host, 1))
-    return Desk(gateway, httpx.AsyncClient(transport=transport, base_url="http://desk"), time)
+    return Desk(gateway, httpx.AsyncClient(transport=transport, base_url="http://localhost"), time)

@@ -253,6 +253,8 @@ async def test_controls_answer_to_this_machine_only() -> None:
         desk = build_desk(client_host=host)
         async with desk.client:
             assert (await desk.client.get("/_local/faults")).status_code == status
+            rebound = await desk.client.get("/_local/faults", headers={"host": "rebound.example"})
+            assert rebound.status_code == 403
             assert (await desk.run()).status_code == 200
 
 

@@ -31,8 +31,8 @@ from edgeneuro.web.response import Response
 from edgeneuro.web.routing import RouteTable, canonical_path
 
 SCHEMA = (Path(__file__).parents[2] / "schema.sql").read_text()
-ADMIN_TOKEN = "test-admin-token"
 _TABLE = RouteTable(ROUTES)
+ADMIN_TOKEN = "test-admin-token-0123456789"
 CHUNK_BYTES = 1_000  # of a body that is read as it comes
 IT = {
     "id": "it_support",

@@ -29,6 +29,11 @@ ASSET = f"POST {ROOT}/{ID}/finetune-assets"
 ALREADY = refused(409, "adapter_config.json was uploaded already", 10020)
 
 
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADMIN_TOKEN", "k")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Weights of some 600 KB: more than one block."""
@@ -325,7 +330,7 @@ class TestRegister:
             lora("running", ("preflight", "done", None), probe),
             lora("available", ("preflight", "done", None), ("probe", "done", "answers hr")),
         ]
-        where = ["--base-url", server.base_url, "--key", "k"]
+        where = ["--base-url", server.base_url]
         runs("register", folder, "--name", "router-1", *where)
         told = capsys.readouterr().out
         assert server.asked[0].json == {"name": "router-1", "base_model": GEMMA}

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.errors import EdgeNeuroError
+from edgeneuro.errors import EdgeNeuroError, UnauthenticatedError
 from edgeneuro.routes import ROUTES
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
-from edgeneuro.web.auth import Access
+from edgeneuro.web.auth import Access, cron_of
 from tests.unit.conftest import ADMIN_TOKEN, Answered, Product, says
 
 
@@ -320,3 +320,43 @@ def test_every_error_has_a_status_a_type_and_a_code() -> None:
         assert 400 <= kind.status <= 599
         assert kind.type.endswith("_error") or kind.type == "budget_exceeded"
         assert kind.code
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("localhost", True),
+        ("localhost:8787", True),
+        ("LOCALHOST:1", True),
+        ("127.0.0.1:8787", True),
+        ("[::1]:8787", True),
+        ("rebound.example", False),
+        ("rebound.example:8787", False),
+        ("localhost.example", False),
+        ("localhost@rebound.example", False),
+        ("[::1", False),
+        ("", False),
+        (None, False),
+    ],
+)
+async def test_only_allowed_hosts_are_answered(
+    database: SqliteDatabase, settings: Settings, host: str | None, allowed: bool
+) -> None:
+    names = ("localhost", "127.0.0.1", "[::1]")
+    product = Product(database, replace(settings, allowed_hosts=names))
+    headers = {} if host is None else {"host": host}
+    for method, path in (("GET", "/healthz"), ("GET", "/v1/agents"), ("OPTIONS", "/v1/route")):
+        answered = await product.call(method, path, headers=headers)
+        if allowed:
+            assert answered.status in (200, 204)
+        else:
+            assert_error(answered, 403, "host_not_allowed")
+
+
+def test_a_cron_is_the_installations_own_where_a_token_is_configured() -> None:
+    assert cron_of("* * * * *", "") == "* * * * *"
+    assert cron_of("* * * * * the-token", "the-token") == "* * * * *"
+    assert cron_of("the-token", "the-token") == ""
+    for event in ("* * * * *", "", "* * * * * the-tok", "the-token * * * * *"):
+        with pytest.raises(UnauthenticatedError):
+            cron_of(event, "the-token")

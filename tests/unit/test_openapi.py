@@ -115,7 +115,7 @@ async def test_bodies_that_are_not_json(document: Any) -> None:
 async def test_it_lists_the_statuses_of_each_route(document: Any) -> None:
     """tests/unit/conftest.py holds every answer of the suite against them."""
     paths = document["paths"]
-    assert set(paths["/healthz"]["get"]["responses"]) == {"200", "500"}
+    assert set(paths["/healthz"]["get"]["responses"]) == {"200", "403", "500"}
     assert set(paths["/v1/agents"]["post"]["responses"]) == {
         *("201", "400", "401", "403", "409", "413", "415", "422", "429", "500", "503")
     }

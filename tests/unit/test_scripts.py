@@ -1,12 +1,17 @@
 """The set-up: steps that run when they must, and a packer that notices a new Pyodide."""
 
+import argparse
+import io
 from pathlib import Path
 
 import pytest
 
+from edgeneuro import settings
 from scripts.children import write_secrets
-from scripts.options import Options
-from scripts.product import is_shown
+from scripts.key import add_key_option, key_of
+from scripts.options import MIN_ADMIN_TOKEN, Options, admin_token_file
+from scripts.private import write_private
+from scripts.product import is_shown, shown_token
 from scripts.pyodide_bundle import (
     SUBSTITUTIONS,
     BundleError,
@@ -141,6 +146,7 @@ def test_the_secrets_are_read_by_their_owner_alone(tmp_path: Path) -> None:
     written = write_secrets(options)
     assert written.read_text() == (
         "ADMIN_TOKEN=token\nCLOUDFLARE_API_TOKEN=local-api-token\nAGENT_SIGNING_SECRET=words\n"
+        f"CRON_TOKEN={options.cron_token}\n"
     )
     assert written.stat().st_mode & 0o077 == 0
 
@@ -152,3 +158,101 @@ def test_a_secret_that_would_mean_something_in_an_env_file_is_refused(
     monkeypatch.setenv(name, "a\nOTHER=b")
     with pytest.raises(StepFailed, match=name):
         Options.from_environment()
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for data that is not there yet, named by the environment; no token is."""
+    monkeypatch.delenv("ADMIN_TOKEN", raising=False)
+    monkeypatch.setenv("EDGENEURO_STATE", str(tmp_path / "parent" / "state"))
+    return tmp_path / "parent" / "state"
+
+
+def test_an_installation_has_a_random_admin_token_of_its_own(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = Options.from_environment().admin_token
+    assert len(token) >= MIN_ADMIN_TOKEN
+    assert Options.from_environment().admin_token == token
+    file = admin_token_file(state)
+    assert file.read_text().strip() == token
+    assert file.stat().st_mode & 0o777 == 0o600
+    for folder in (file.parent, state, state.parent):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setenv("EDGENEURO_STATE", str(state.with_name("other")))
+    assert Options.from_environment().admin_token != token
+
+
+def test_a_token_that_is_given_wins(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADMIN_TOKEN", "x" * MIN_ADMIN_TOKEN)
+    assert Options.from_environment().admin_token == "x" * MIN_ADMIN_TOKEN
+    assert not state.exists()
+
+
+def test_a_short_token_is_refused(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADMIN_TOKEN", "x" * (MIN_ADMIN_TOKEN - 1))
+    with pytest.raises(StepFailed, match=f"at least {MIN_ADMIN_TOKEN} are required"):
+        Options.from_environment()
+    assert MIN_ADMIN_TOKEN == settings.MIN_ADMIN_TOKEN
+
+
+def test_a_private_file_is_not_written_or_read_through_a_link(state: Path, tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("untouched")
+    link.symlink_to(target)
+    write_private(link, "secret")
+    assert not link.is_symlink() and link.read_text() == "secret"
+    assert target.read_text() == "untouched"
+    file = admin_token_file(state)
+    file.parent.mkdir(parents=True)
+    file.symlink_to(target)
+    with pytest.raises(StepFailed) as refused:
+        Options.from_environment()
+    assert str(file) in refused.value.why and "remove the file" in refused.value.advice
+
+
+class Terminal(io.StringIO):
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__()
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+
+def test_only_a_terminal_is_shown_the_token(state: Path) -> None:
+    options = Options.from_environment()
+    assert shown_token(options, Terminal(is_terminal=True)) == options.admin_token
+    shown = shown_token(options, Terminal(is_terminal=False))
+    assert shown == f'"$(cat {admin_token_file(state)})"'
+
+
+@pytest.mark.parametrize("words", [["--key", "secret-key"], ["--key=secret-key"], ["--key"]])
+def test_a_key_on_the_command_line_is_refused(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    add_key_option(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(words)
+    said = capsys.readouterr().err
+    assert "ADMIN_TOKEN" in said and "--key-file" in said
+    assert "secret-key" not in said
+
+
+def test_where_a_key_comes_from(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parser = argparse.ArgumentParser()
+    add_key_option(parser)
+    nothing = parser.parse_args([])
+    with pytest.raises(SystemExit):
+        key_of(nothing)
+    token = Options.from_environment().admin_token
+    assert key_of(nothing) == token
+    monkeypatch.setenv("ADMIN_TOKEN", "of-the-environment")
+    assert key_of(nothing) == "of-the-environment"
+    (tmp_path / "key").write_text("of-a-file\n")
+    assert key_of(parser.parse_args(["--key-file", str(tmp_path / "key")])) == "of-a-file"
+    monkeypatch.setattr("sys.stdin", io.StringIO("of-the-input\n"))
+    assert key_of(parser.parse_args(["--key-file", "-"])) == "of-the-input"

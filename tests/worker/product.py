@@ -14,7 +14,7 @@ from typing import Protocol
 from scripts.paths import ROOT
 from scripts.signals import end_with_parent
 
-ADMIN_TOKEN = "black-box-admin-token"
+ADMIN_TOKEN = "black-box-admin-token-0123456789"
 END_SECONDS = 30
 
 

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from scripts.cron import running_cron_url
 from tests.worker.product import LocalProduct, Product
 
 ADDITIVE = ("requests", "attempts", "cache_hits", "fallback_answers", "prompt_tokens", "errors")
@@ -89,7 +90,7 @@ def test_a_rebuild_changes_nothing_that_was_right(
 def test_the_cron_sums_days(client: httpx.Client, product: Product) -> None:
     if not isinstance(product, LocalProduct):
         pytest.skip("only the local runtime fires a cron on request")
-    fired = client.get("/cdn-cgi/local/scheduled", params={"format": "json"})
+    fired = client.get(running_cron_url(product.state))
     assert fired.json()["outcome"] == "ok"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from scripts.cron import running_cron_url
 from scripts.paths import ROOT
 from tests.worker.product import LocalProduct
 
@@ -115,12 +116,13 @@ def test_a_classifier_is_evaluated_beside_a_model(labelled: httpx.Client) -> Non
     assert pair["n"] == 20 - classifier["deferred"]
 
 
-def test_the_minutes_cron_has_a_training_begin_and_go_on(labelled: httpx.Client) -> None:
+def test_the_minutes_cron_has_a_training_begin_and_go_on(
+    own: LocalProduct, labelled: httpx.Client
+) -> None:
     labelled.patch("/v1/config", json={"retrain_after_labels": 1}).raise_for_status()
     label = [{"query": "one more question about my keyboard", "agent_id": "it_support"}]
     labelled.post("/v1/labels", json=label).raise_for_status()
-    cron = {"format": "json", "cron": "* * * * *"}
-    fired = labelled.get("/cdn-cgi/local/scheduled", params=cron, timeout=SECONDS)
+    fired = labelled.get(running_cron_url(own.state, "* * * * *"), timeout=SECONDS)
     assert fired.json()["outcome"] == "ok"
     newest = labelled.get("/v1/classifiers").json()["data"][0]
     assert newest["created_by"] == "rule"
@@ -131,12 +133,12 @@ def test_the_minutes_cron_has_a_training_begin_and_go_on(labelled: httpx.Client)
 def test_the_script_trains_in_the_running_product(
     own: LocalProduct, labelled: httpx.Client
 ) -> None:
-    words = ["train", "--target", "0.9", "--base-url", own.base_url, "--key", own.admin_token]
+    words = ["train", "--target", "0.9", "--base-url", own.base_url]
     command = [sys.executable, "-m", "scripts.classifier", *words]
     ran = subprocess.run(
         command,
         cwd=ROOT,
-        env={"PYTHONPATH": "src"},
+        env={"PYTHONPATH": "src", "ADMIN_TOKEN": own.admin_token},
         capture_output=True,
         text=True,
         timeout=SECONDS,

@@ -7,6 +7,7 @@ import openai
 import pytest
 from openapi_spec_validator import validate
 
+from scripts.cron import running_cron_url
 from tests.worker.product import LocalProduct, Product
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"
@@ -116,8 +117,48 @@ def test_health_and_openapi_are_public(anonymous: httpx.Client) -> None:
 def test_cron_runs(anonymous: httpx.Client, product: Product) -> None:
     if not isinstance(product, LocalProduct):
         pytest.skip("only the local runtime fires a cron on request")
-    fired = anonymous.get("/cdn-cgi/local/scheduled", params={"format": "json"})
-    assert fired.json()["outcome"] == "ok"
+    assert anonymous.get(running_cron_url(product.state)).json()["outcome"] == "ok"
+    for event in ("", "0 * * * *", "0 * * * * wrong"):
+        fired = anonymous.get("/cdn-cgi/local/scheduled", params={"format": "json", "cron": event})
+        assert fired.status_code == 500
+        assert fired.json()["outcome"] == "exception"
+
+
+def test_the_local_runtime_opens_no_way_around_the_keys(
+    anonymous: httpx.Client, product: Product
+) -> None:
+    if not isinstance(product, LocalProduct):
+        pytest.skip("a deployment has no such addresses")
+    sql = {"sql": "SELECT 1", "queries": [{"sql": "SELECT 1"}]}
+    for path in ("", "/api", "/api/d1/database", "/api/local/workers"):
+        url = f"/cdn-cgi/local/explorer{path}"
+        assert anonymous.get(url).status_code == 404
+        assert anonymous.post(url, json=sql).status_code in (404, 405)
+    databases = "/cdn-cgi/local/explorer/api/d1/database"
+    for name in ("DB", "edgeneuro", "00000000-0000-0000-0000-000000000000"):
+        assert anonymous.post(f"{databases}/{name}/raw", json=sql).status_code in (404, 405)
+
+
+def test_a_host_that_is_not_this_machine_is_refused(client: httpx.Client, product: Product) -> None:
+    """By the product's port, and by that of workerd behind it."""
+    if not isinstance(product, LocalProduct):
+        pytest.skip("a deployment is called by the names that Cloudflare routes to it")
+    for host in ("rebound.example", "localhost.example", f"rebound.example:{product.port}"):
+        for method, path in (("GET", "/healthz"), ("GET", "/v1/agents"), ("OPTIONS", "/v1/route")):
+            refused = client.request(method, path, headers={"host": host})
+            assert refused.status_code == 403, (host, refused.text)
+            assert refused.json()["error"]["code"] == "host_not_allowed"
+    for host in ("localhost", "LOCALHOST:1", "127.0.0.1", f"[::1]:{product.port}"):
+        assert client.get("/v1/agents", headers={"host": host}).status_code == 200
+
+
+def test_the_data_is_for_this_user_alone(product: Product) -> None:
+    if not isinstance(product, LocalProduct):
+        pytest.skip("the files of a deployment are Cloudflare's")
+    for path in (product.database, *(product.state / "edgeneuro").iterdir()):
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert (product.state / "v3").stat().st_mode & 0o777 == 0o700
+    assert product.admin_token not in "".join(product.output)
 
 
 def test_a_change_and_its_audit_row_are_one(client: httpx.Client) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from scripts.cron import running_cron_url
 from tests.worker.product import LocalProduct
 
 
@@ -149,7 +150,7 @@ def test_retention_by_cron_and_the_settings_of_what_is_stored(own: LocalProduct)
         )
         own.start()
         assert found(client, q="printer") == [young, old]
-        fired = client.get("/cdn-cgi/local/scheduled", params={"format": "json"})
+        fired = client.get(running_cron_url(own.state))
         assert fired.json()["outcome"] == "ok"
         assert found(client, q="printer") == [young]
         assert client.get(f"/v1/logs/{old}").status_code == 404

@@ -25,6 +25,7 @@ from edgeneuro.identity import Identity
 from edgeneuro.services import Failures, KeptRouting, Services, SteadyClock
 from edgeneuro.settings import read_settings
 from edgeneuro.store.d1 import D1Database
+from edgeneuro.web.auth import cron_of
 from edgeneuro.web.cloudflare_access import build_access
 
 _ANSWER_GOES_OUT_SECONDS = 0.003
@@ -41,7 +42,8 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped her
         return workers_response(response, raw.signal, self.ctx.waitUntil)
 
     async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:
-        await run_scheduled(_services(self.env), str(controller.cron))
+        services = _services(self.env)
+        await run_scheduled(services, cron_of(str(controller.cron), services.settings.cron_token))
 
 
 def _do_later(context: Any, work: Coroutine[Any, Any, None]) -> None:

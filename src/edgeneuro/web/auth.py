@@ -88,5 +88,17 @@ def same_key(one: str, other: str) -> bool:
     return hmac.compare_digest(hash_key(one), hash_key(other))
 
 
+def cron_of(event: str, token: str) -> str:
+    """The cron expression of a scheduled event. Where a token is configured, the event's text ends
+    with it: `wrangler dev` lets everybody who reaches its port fire a cron. Raises
+    UnauthenticatedError."""
+    if not token:
+        return event
+    cron, _, given = event.rpartition(" ")
+    if not same_key(given, token):
+        raise UnauthenticatedError("This cron was not fired by the installation itself.")
+    return cron
+
+
 def unauthenticated(message: str, *, code: str | None = None) -> UnauthenticatedError:
     return UnauthenticatedError(message, code=code, headers={"www-authenticate": "Bearer"})

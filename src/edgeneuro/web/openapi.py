@@ -73,11 +73,9 @@ def failure_statuses(found: Found) -> set[int]:
     """The statuses of all answers that are no success: what follows from the kind of the route, and
     what its row of the table adds."""
     route, handler = found.route, found.handler
-    statuses = {500, *route.described.statuses}
+    statuses = {403, 500, *route.described.statuses}  # 403: ALLOWED_HOSTS
     if route.access is not Access.PUBLIC:
         statuses |= {401, 429, 503}
-    if route.access not in (Access.PUBLIC, Access.ANY):
-        statuses.add(403)
     if route.limited:
         statuses.add(429)
     if handler.body is not None:
