@@ -1,11 +1,12 @@
 // LoRA adapters: from two files to a model that can be selected.
 
-import { api, everything } from "../api.js";
+import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { bytes, count, NOTHING, plural, time } from "../format.js";
 import { badge, pageHead, progressBar } from "../parts/controls.js";
 import { stateBadge } from "../parts/job.js";
 import { empty, load } from "../parts/loading.js";
+import { readModels } from "../parts/models.js";
 import { pagedTable } from "../parts/table.js";
 import { address } from "../router.js";
 import { intakeForm } from "./adapters_intake.js";
@@ -64,7 +65,7 @@ async function list({ root, signal, may }) {
   if (may("admin")) {
     await load(
       intake,
-      () => everything("/v1/models", { signal }),
+      () => readModels(signal),
       (models) => intakeForm(models, signal),
       { signal },
     );

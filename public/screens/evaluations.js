@@ -1,13 +1,13 @@
 // Evaluations: models on held-out labels, side by side.
 
-import { api, everything } from "../api.js";
+import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, NOTHING, percent, time, words } from "../format.js";
 import { actionButton, pageHead } from "../parts/controls.js";
 import { formDialog } from "../parts/form.js";
 import { stateBadge } from "../parts/job.js";
 import { empty, load } from "../parts/loading.js";
-import { comparable } from "../parts/models.js";
+import { comparable, readModels } from "../parts/models.js";
 import { pagedTable } from "../parts/table.js";
 import { address, go } from "../router.js";
 import { one } from "./evaluations_one.js";
@@ -78,7 +78,7 @@ const COLUMNS = [
 ];
 
 async function create(signal, chosen) {
-  const models = comparable(await everything("/v1/models", { signal }));
+  const models = comparable(await readModels(signal));
   const active = models.find((model) => model.active && model.type !== "classifier");
   const made = await formDialog({
     title: "Evaluate models",

@@ -1,6 +1,6 @@
 // Logs: what was asked and answered, and one decision's whole story.
 
-import { api, everything } from "../api.js";
+import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { instant, ms, NOTHING, percent, time, usd, words } from "../format.js";
 import { agentName, agentOptions, readAgents } from "../parts/agents.js";
@@ -9,6 +9,7 @@ import { layerBadge, layerName } from "../parts/decision.js";
 import { choices, filters } from "../parts/filters.js";
 import { LAYERS } from "../parts/layers.js";
 import { empty, load } from "../parts/loading.js";
+import { readModels } from "../parts/models.js";
 import { pagedTable } from "../parts/table.js";
 import { address } from "../router.js";
 import { one } from "./logs_one.js";
@@ -39,7 +40,7 @@ async function list({ root, query, signal, may }) {
   );
   await load(
     room,
-    () => Promise.all([readAgents(signal), everything("/v1/models", { signal })]),
+    () => Promise.all([readAgents(signal), readModels(signal)]),
     ([agents, models]) => {
       const body = h("div", {});
       const show = (state) => showPage(body, state, agents, { signal, may });

@@ -1,12 +1,13 @@
 // Models: which one answers, which ones stand behind it, and what runs beside it.
 
-import { api, everything } from "../api.js";
+import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, date, NOTHING, usd } from "../format.js";
 import { actionButton, badge, button, facts } from "../parts/controls.js";
 import { field } from "../parts/form.js";
 import { stateBadge } from "../parts/job.js";
 import { empty, load } from "../parts/loading.js";
+import { readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 import { openTab } from "../parts/tabbed.js";
 import { table } from "../parts/table.js";
@@ -33,7 +34,7 @@ async function modelsTab({ signal, may }, room) {
       room,
       () =>
         Promise.all([
-          everything("/v1/models", { signal }),
+          readModels(signal),
           api("GET", "/v1/models/select", { signal }),
         ]),
       ([models, selection]) => modelList(models, selection, { may, signal, show }),

@@ -1,11 +1,11 @@
 // The order in which models stand in for the active one: by drag, and by keyboard.
 
-import { api, everything } from "../api.js";
+import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { actionButton, button } from "../parts/controls.js";
 import { field } from "../parts/form.js";
 import { load } from "../parts/loading.js";
-import { askable } from "../parts/models.js";
+import { askable, readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 
 export async function fallbackTab({ signal, may }, room) {
@@ -14,7 +14,7 @@ export async function fallbackTab({ signal, may }, room) {
       room,
       () =>
         Promise.all([
-          everything("/v1/models", { signal }),
+          readModels(signal),
           api("GET", "/v1/models/select", { signal }),
         ]),
       ([models, selection]) => orderEditor(models, selection, { may, show }),

@@ -7,6 +7,7 @@ import { chart } from "../parts/chart.js";
 import { button, card, figure, link, pageHead, progressBar, showError } from "../parts/controls.js";
 import { LAYERS, layerSeries } from "../parts/layers.js";
 import { load } from "../parts/loading.js";
+import { readModels } from "../parts/models.js";
 import { SAMPLES } from "../parts/samples.js";
 import { address } from "../router.js";
 
@@ -231,7 +232,7 @@ async function troubledAnswers({ analytics }) {
 }
 
 async function modelsThatEnd({ signal, selection }) {
-  const models = await everything("/v1/models", { signal });
+  const models = await readModels(signal);
   const { active, fallbacks } = await selection;
   const used = new Set([active, ...fallbacks]);
   const horizon = Date.now() + SOON_DAYS * 86_400_000;

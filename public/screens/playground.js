@@ -1,6 +1,6 @@
 // Playground: one query, one decision, or several models beside each other.
 
-import { api, everything } from "../api.js";
+import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { words } from "../format.js";
 import { agentName, labelField, labelOf, readAgents } from "../parts/agents.js";
@@ -17,7 +17,7 @@ import {
 } from "../parts/decision.js";
 import { field, read } from "../parts/form.js";
 import { empty, errorPanel, load, spinner } from "../parts/loading.js";
-import { askable } from "../parts/models.js";
+import { askable, readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 import { SAMPLES } from "../parts/samples.js";
 import { address, noteState } from "../router.js";
@@ -35,7 +35,7 @@ export async function open({ root, query, signal, may }) {
     room,
     () =>
       may("read")
-        ? Promise.all([readAgents(signal), everything("/v1/models", { signal })])
+        ? Promise.all([readAgents(signal), readModels(signal)])
         : [[], []],
     ([agents, models]) => bench(agents, models, query, signal, may),
     { signal },

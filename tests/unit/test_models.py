@@ -30,7 +30,9 @@ async def test_the_list_has_base_models_and_the_pair_of_vars(product: Product) -
         "object": "model",
         "created": models[LLAMA]["created"],
         "owned_by": "meta",
+        "name": None,
         "type": "base",
+        "chat": True,
         "base_model": LLAMA,
         "adapter": None,
         "provider": "workers-ai",
@@ -266,3 +268,74 @@ async def test_a_catalogue_that_does_not_come_changes_nothing(
     product.gateway.catalogue = catalogue
     assert (await product.call("POST", "/v1/models/refresh")).status in (502, 504)
     assert (await product.call("GET", "/v1/models/@cf/brand/new")).status == 200
+
+
+async def test_the_list_begins_with_what_only_a_chat_can_name(product: Product) -> None:
+    page = (await product.call("GET", "/v1/models")).json()
+    named = [(each["id"], each["type"], each["name"]) for each in page["data"][:4]]
+    assert named == [
+        ("auto", "router", None),
+        ("agent:general", "agent", "General"),
+        ("agent:hr", "agent", "Human Resources"),
+        ("agent:it_support", "agent", "IT Support"),
+    ]
+    assert page["first_id"] == "auto"
+    await product.call("PATCH", "/v1/agents/hr", {"enabled": False})
+    listed = (await product.call("GET", "/v1/models?type=agent")).json()["data"]
+    assert [each["id"] for each in listed] == ["agent:general", "agent:it_support"]
+
+
+async def test_the_list_marks_what_answers_chats(product: Product) -> None:
+    await product.call("DELETE", "/v1/models/@cf/meta/llama-3.1-8b-instruct-fp8")
+    data = (await product.call("GET", "/v1/models")).json()["data"]
+    chats = {each["id"]: each["chat"] for each in data}
+    assert chats["auto"] and chats["agent:hr"] and chats["@cf/meta/llama-3.2-1b-instruct"]
+    for each in data:
+        if each["type"] in ("lora", "classifier") or each["status"] != "available":
+            assert not each["chat"], each["id"]
+
+
+@pytest.mark.parametrize(
+    ("query", "types"),
+    [
+        ("?type=base", {"base"}),
+        ("?type=base,lora", {"base", "lora"}),
+        ("?type=router,agent", {"router", "agent"}),
+        ("", {"router", "agent", "base", "lora"}),
+    ],
+)
+async def test_the_list_by_type(product: Product, query: str, types: set[str]) -> None:
+    data = (await product.call("GET", f"/v1/models{query}")).json()["data"]
+    assert {each["type"] for each in data} == types
+
+
+async def test_a_list_of_no_models_and_of_an_unknown_type(product: Product) -> None:
+    page = (await product.call("GET", "/v1/models?type=classifier")).json()
+    assert (page["data"], page["first_id"]) == ([], None)
+    answered = await product.call("GET", "/v1/models?type=gpt")
+    assert (answered.status, answered.json()["error"]["param"]) == (400, "type[0]")
+
+
+@pytest.mark.parametrize("name", ["auto", "agent:hr", "agent%3Ahr"])
+async def test_what_only_a_chat_can_name_is_read_by_its_name(product: Product, name: str) -> None:
+    answered = await product.call("GET", f"/v1/models/{name}")
+    assert answered.status == 200
+    assert answered.json()["chat"] is True
+    for method, body in (("PATCH", {"json_mode": True}), ("DELETE", None)):
+        changed = await product.call(method, f"/v1/models/{name}", body)
+        assert (changed.status, changed.json()["error"]["code"]) == (404, "model_not_found")
+    assert (await product.call("GET", "/v1/models/agent:nobody")).status == 404
+
+
+@pytest.mark.parametrize("name", ["auto", "agent:hr", "agent:"])
+async def test_no_model_may_take_a_name_that_a_chat_reads_otherwise(
+    product: Product, name: str
+) -> None:
+    for body, param in (
+        ({"id": name, "type": "base"}, "id"),
+        ({"id": "@cf/a/b", "type": "base", "aliases": [name]}, "aliases[0]"),
+    ):
+        answered = await product.call("POST", "/v1/models", body)
+        error = answered.json()["error"]
+        assert (answered.status, error["code"]) == (400, "model_name_reserved")
+        assert error["param"] == param

@@ -3,6 +3,11 @@
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.classifier_selection import select_classifier
+from edgeneuro.controlplane.model_names import (
+    chat_names,
+    find_chat_name,
+    require_no_chat_name,
+)
 from edgeneuro.controlplane.promotion_check import check_model
 from edgeneuro.controlplane.shadowing import end_shadow, start_shadow
 from edgeneuro.domain.catalogue import base_model, facts_of, find_model, lora_model
@@ -14,6 +19,7 @@ from edgeneuro.domain.model import (
     ModelRegister,
     ModelSelect,
     ModelSelection,
+    ModelsQuery,
 )
 from edgeneuro.domain.page import Page
 from edgeneuro.domain.routing import RoutingConfig
@@ -28,17 +34,24 @@ from edgeneuro.store.discovered import replace_discovered
 from edgeneuro.store.models import upsert_model
 
 
-async def list_models(call: Call) -> Page[Model]:
-    """List the models that can answer, base models and adapters, then classifiers; `active` marks
-    the selected ones."""
+async def list_models(call: Call, query: ModelsQuery) -> Page[Model]:
+    """List what a chat can name and what can be selected: the router ("auto") and the agents, base
+    models and adapters, then classifiers. `active` marks the selected ones, `chat` those that
+    answer chats."""
     config = await call.services.routing.current()
-    models = _shown(config)
-    return Page(data=models, first_id=models[0].id, last_id=models[-1].id)
+    everything = [*chat_names(config), *_shown(config)]
+    models = [model for model in everything if query.type is None or model.type in query.type]
+    ids = [model.id for model in models] or [None]
+    return Page(data=models, first_id=ids[0], last_id=ids[-1])
 
 
 async def get_model(call: Call, model_id: str) -> Model:
-    """Read one model by its id or an alias, sent as it is or percent-encoded."""
+    """Read one model by its id or an alias, sent as it is or percent-encoded; also "auto" and
+    "agent:ID"."""
     config = await call.services.routing.current()
+    named = find_chat_name(config, model_id)
+    if named is not None:
+        return named
     if is_classifier(config, model_id) and model_id in config.classifiers:
         return _marked(config, config.classifiers[model_id])
     return _find(config, model_id)
@@ -46,6 +59,7 @@ async def get_model(call: Call, model_id: str) -> Model:
 
 async def register_model(call: Call, body: ModelRegister) -> Model:
     """Register a base model that the table lacks, or an adapter that was uploaded."""
+    require_no_chat_name(body.id, param="id")
     config = await call.services.routing.fresh()
     if find_model(config.models, body.id) is not None:
         raise ConflictError(
@@ -186,7 +200,8 @@ def _shown(config: RoutingConfig) -> list[Model]:
 def _marked(config: RoutingConfig, model: Model) -> Model:
     active = model.id in (config.active.id, config.classifier)
     suspended = None if model.agents is None else config.suspension(model.agents)
-    return model.model_copy(update={"active": active, "suspended": suspended})
+    talks = model.type == "base" and model.status == "available"
+    return model.model_copy(update={"active": active, "suspended": suspended, "chat": talks})
 
 
 def _find(config: RoutingConfig, model_id: str) -> Model:
@@ -232,6 +247,7 @@ def _new_model(config: RoutingConfig, body: ModelRegister) -> Model:
 
 def _require_free_aliases(config: RoutingConfig, model: Model) -> None:
     for index, alias in enumerate(model.aliases):
+        require_no_chat_name(alias, param=f"aliases[{index}]")
         other = find_model(config.models, alias)
         if other is not None and other.id != model.id:
             raise ConflictError(

@@ -3,7 +3,7 @@ id."""
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat
 
 from edgeneuro.domain.agent import ModelId, without_defaults
 from edgeneuro.domain.classifier import ClassifierScore, Metrics
@@ -25,17 +25,39 @@ class Pricing(BaseModel):
     currency: Literal["USD"] = "USD"
 
 
+ModelType = Literal["router", "agent", "base", "lora", "classifier"]
+
+
+def _list_of_types(given: object) -> object:
+    return given.split(",") if isinstance(given, str) else given
+
+
+class ModelsQuery(BaseModel):
+    """`type` narrows the list to these types, separated by commas."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Annotated[
+        list[ModelType] | None,
+        BeforeValidator(_list_of_types, json_schema_input_type=str | None),
+    ] = None
+
+
 class Model(BaseModel):
-    """OpenAI's model object with our fields beside it. `provider` is "workers-ai", or the id of the
-    vendor that has the model; `base_model` is then the vendor's own id of it. A classifier's is
-    "edgeneuro"; it alone has `metrics`, `labels`, `size` (bytes), the `agents` that were there when
-    it was learned, and with one that is new since `suspended`, which says so."""
+    """OpenAI's model object with our fields beside it. `type` "router" is "auto" and "agent" an
+    agent, which a chat can name like a model; `chat` says whether a chat that names the id gets
+    sentences, which adapters for routing and classifiers do not give. `provider` is "workers-ai",
+    or the id of the vendor that has the model; `base_model` is then the vendor's own id of it. A
+    classifier's is "edgeneuro"; it alone has `metrics`, `labels`, `size` (bytes), the `agents` that
+    were there when it was learned, and with one that is new since `suspended`, which says so."""
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str
-    type: Literal["base", "lora", "classifier"]
+    name: str | None = None
+    type: ModelType
+    chat: bool = False
     base_model: str
     adapter: str | None
     provider: str = OWN_PROVIDER
