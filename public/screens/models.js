@@ -32,11 +32,7 @@ async function modelsTab({ signal, may }, room) {
   const show = () =>
     load(
       room,
-      () =>
-        Promise.all([
-          readModels(signal),
-          api("GET", "/v1/models/select", { signal }),
-        ]),
+      () => Promise.all([readModels(signal), api("GET", "/v1/models/select", { signal })]),
       ([models, selection]) => modelList(models, selection, { may, signal, show }),
       { signal, keep: true },
     );

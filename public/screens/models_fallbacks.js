@@ -12,11 +12,7 @@ export async function fallbackTab({ signal, may }, room) {
   const show = () =>
     load(
       room,
-      () =>
-        Promise.all([
-          readModels(signal),
-          api("GET", "/v1/models/select", { signal }),
-        ]),
+      () => Promise.all([readModels(signal), api("GET", "/v1/models/select", { signal })]),
       ([models, selection]) => orderEditor(models, selection, { may, show }),
       { signal },
     );

@@ -33,10 +33,7 @@ export async function open({ root, query, signal, may }) {
   );
   await load(
     room,
-    () =>
-      may("read")
-        ? Promise.all([readAgents(signal), readModels(signal)])
-        : [[], []],
+    () => (may("read") ? Promise.all([readAgents(signal), readModels(signal)]) : [[], []]),
     ([agents, models]) => bench(agents, models, query, signal, may),
     { signal },
   );

@@ -26,6 +26,8 @@ from edgeneuro.store.times import rfc3339
 from edgeneuro.web.auth import Credential
 
 _BYTES_PER_TOKEN = 2  # or more, in all but odd text
+# Clients sleep for as long as retry-after says; a month is nothing to sleep through.
+_MAX_RETRY_AFTER_SECONDS = 3_600
 _TEMPLATE_TOKENS = 50  # what a model's chat template adds to the messages
 
 
@@ -147,15 +149,18 @@ def _refusal(limits: KeyLimits, used: Used, wanted: Estimate, now: float) -> Edg
             param="requests_per_minute",
             headers=headers | {"retry-after": str(seconds)},
         )
-    kind, field, unit = BudgetExceededError, "monthly_budget_usd", "USD"
+    kind: type[BudgetExceededError] = BudgetExceededError
+    field, unit = "monthly_budget_usd", "USD"
     limit: float = limits.monthly_budget_usd or 0.0
     taken, more = used.cost_usd, wanted.cost_usd
     tokens = limits.monthly_token_budget
     if tokens is not None and used.tokens + wanted.tokens > tokens:
         kind, field, unit = TokenBudgetExceededError, "monthly_token_budget", "tokens"
         limit, taken, more = tokens, used.tokens, wanted.tokens
+    resets_at = rfc3339(used.month_ends * 1000)
+    retry_after = min(_seconds(used.month_ends, now), _MAX_RETRY_AFTER_SECONDS)
     way_out = (
-        f"The budget begins anew at {rfc3339(used.month_ends * 1000)}, or ask for more."
+        f"The budget is reset at {resets_at}, or ask for more."
         if more <= limit
         else "That is more than the whole budget: ask for more, or send less text."
     )
@@ -163,8 +168,8 @@ def _refusal(limits: KeyLimits, used: Used, wanted: Estimate, now: float) -> Edg
         f"This key's {field} is {_decimal(limit)} {unit}. {_decimal(taken)} of it are used or"
         f" reserved in {used.month_name}, and this request may take {_decimal(more)}. {way_out}",
         param=field,
-        headers=headers
-        | {"retry-after": str(_seconds(used.month_ends, now)), "x-should-retry": "false"},
+        headers=headers | {"retry-after": str(retry_after), "x-should-retry": "false"},
+        resets_at=resets_at,
     )
 
 

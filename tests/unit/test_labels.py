@@ -202,6 +202,33 @@ async def test_a_bulk_with_malformed_items(
     assert await labels(product) == []
 
 
+async def test_a_bulk_lists_the_faults_of_all_items_whatever_they_are(product: Product) -> None:
+    """Those of the form, and those that only the database knows."""
+    items = [
+        {"query": "fine", "agent_id": "hr"},
+        {"query": "who?", "agent_id": "ceo"},
+        {"query": "what?", "agent_id": "Human Resources"},
+        {"agent_id": "hr"},
+        {"log_id": "dec_none", "agent_id": "hr"},
+    ]
+    body = (await product.call("POST", "/v1/labels", items)).json()
+    assert [(one["index"], one["param"], one["code"]) for one in body["errors"]] == [
+        (1, "[1].agent_id", "unknown_agent"),
+        (2, "[2].agent_id", "invalid_value"),
+        (3, "[3]", "invalid_value"),
+        (4, "[4].log_id", "unknown_log"),
+    ]
+    assert body["error"]["param"] == "[1].agent_id"
+    assert "4 items are wrong" in body["error"]["message"]
+    assert await labels(product) == []
+
+
+async def test_a_bulk_of_a_thousand_faulty_items_lists_a_thousand(product: Product) -> None:
+    items = [{"query": "a", "agent_id": "X", "x": 1}] * 999 + [{"query": "a", "agent_id": "hr"}]
+    answered = await product.call("POST", "/v1/labels", items)
+    assert (answered.status, len(answered.json()["errors"])) == (400, 1_000)
+
+
 @pytest.mark.parametrize("body", [[], {"labels": []}, [{"query": "a", "agent_id": "hr"}] * 1_001])
 async def test_a_bulk_that_is_no_list_of_1_to_1000(product: Product, body: Any) -> None:
     answered = await product.call("POST", "/v1/labels", body)

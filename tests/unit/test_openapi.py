@@ -2,16 +2,19 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from openapi_spec_validator import validate
+from pydantic import BaseModel
 
 from edgeneuro.controlplane import health
 from edgeneuro.routes import ROUTES
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.web.auth import Access
+from edgeneuro.web.routing import RouteTable
 from tests.unit.conftest import Product
 
 
@@ -125,6 +128,49 @@ async def test_it_lists_the_statuses_of_each_route(document: Any) -> None:
     assert document["servers"] == [
         {"url": "/", "description": "The Worker that serves this document."}
     ]
+
+
+def test_no_refusal_shows_a_regular_expression() -> None:
+    """A pattern of pydantic's own would; `Matches` refuses with a sentence."""
+
+    def patterns(schema: Any) -> Iterator[str]:
+        if isinstance(schema, dict):
+            if schema.get("type") == "str" and "pattern" in schema:
+                yield str(schema["pattern"])
+            yield from patterns(list(schema.values()))
+        elif isinstance(schema, list | tuple):
+            for each in schema:
+                yield from patterns(each)
+
+    for found in RouteTable(ROUTES).all:
+        for model in (found.handler.body, found.handler.query, found.route.described.form):
+            if model is not None and issubclass(model, BaseModel):
+                assert list(patterns(model.__pydantic_core_schema__)) == [], model
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/v1/agents", {"id": "Legal Team", "name": "a", "description": "a"}, "id"),
+        (
+            "/v1/agents",
+            {"id": "a", "name": "a", "description": "a", "endpoint": "http://x"},
+            "endpoint",
+        ),
+        ("/v1/agents", {"id": "a", "name": "a", "description": "a", "endpoint": ""}, "endpoint"),
+        ("/v1/providers", {"id": "A", "kind": "groq"}, "id"),
+        ("/v1/keys", {"name": "a", "scopes": ["read"], "expires_at": "soon"}, "expires_at"),
+        ("/v1/users", {"email": "a@b.example", "name": "a\nb", "role": "viewer"}, "name"),
+    ],
+)
+async def test_a_refusal_of_a_form_is_a_sentence(
+    product: Product, path: str, body: dict[str, Any], param: str
+) -> None:
+    needed = {"name": "a", "description": "a"} if path == "/v1/agents" else {}
+    answered = await product.call("POST", path, {**needed, **body})
+    error = answered.json()["error"]
+    assert (answered.status, error["param"]) == (400, param)
+    assert not re.search(r"\^|\$|\[|\\\\|pattern", error["message"]), error["message"]
 
 
 async def test_it_is_made_once_and_sent_once(product: Product) -> None:

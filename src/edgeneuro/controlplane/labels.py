@@ -35,6 +35,7 @@ from edgeneuro.store.agents import list_agent_ids
 from edgeneuro.store.logs import read_texts
 from edgeneuro.store.times import rfc3339
 from edgeneuro.synapsecore.stored_text import stored_text
+from edgeneuro.web.handler import MAX_FAULTS, Checked
 
 
 async def label_log(call: Call, log_id: str, body: LabelSet) -> Label:
@@ -66,17 +67,17 @@ async def unlabel_log(call: Call, log_id: str) -> LabelDeleted:
     return LabelDeleted(query_hash=log.query_hash)
 
 
-async def label_many(call: Call, body: LabelBatch) -> LabelsWritten:
-    """Label up to 1,000 questions, all or none: where items are wrong, `errors` lists them and
-    nothing is written. Of several items for one question the last one counts."""
+async def label_many(call: Call, body: Checked[LabelBatch]) -> LabelsWritten:
+    """Label up to 1,000 questions, all or none: where items are wrong, `errors` lists the faults of
+    all of them and nothing is written. Of several items for one question the last one counts."""
     services = call.services
-    log_ids = [item.log_id for item in body.root if item.log_id is not None]
+    log_ids = [item.log_id for item in body.items.values() if item.log_id is not None]
     texts = await read_texts(services.db, log_ids) if log_ids else {}
     agent_ids = await list_agent_ids(services.db)
     config = await services.routing.current()
     events: list[LabelEvent] = []
-    faults: list[ItemFault] = []
-    for index, item in enumerate(body.root):
+    faults = list(body.faults)
+    for index, item in body.items.items():
         fault = _fault(index, item, texts, agent_ids)
         if fault is not None:
             faults.append(fault)
@@ -86,7 +87,7 @@ async def label_many(call: Call, body: LabelBatch) -> LabelsWritten:
         note = item.note and stored_text(config, item.note)
         events.append(_event(call, query, item.agent_id, log_id=item.log_id, note=note, bulk=True))
     if faults:
-        raise InvalidItemsError(faults)
+        raise InvalidItemsError(sorted(faults, key=lambda fault: fault.index)[:MAX_FAULTS])
     in_force = {query_hash(event.query): event.agent_id for event in events}
     written = LabelsWritten(labels=len(events), questions=len(in_force))
     await _write(call, events, "label_bulk", events[0].id, after=written)

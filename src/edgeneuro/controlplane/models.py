@@ -41,8 +41,8 @@ async def list_models(call: Call, query: ModelsQuery) -> Page[Model]:
     config = await call.services.routing.current()
     everything = [*chat_names(config), *_shown(config)]
     models = [model for model in everything if query.type is None or model.type in query.type]
-    ids = [model.id for model in models] or [None]
-    return Page(data=models, first_id=ids[0], last_id=ids[-1])
+    first, last = (models[0].id, models[-1].id) if models else (None, None)
+    return Page(data=models, first_id=first, last_id=last)
 
 
 async def get_model(call: Call, model_id: str) -> Model:

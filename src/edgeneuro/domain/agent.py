@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from edgeneuro.domain.text import ID_RULE, Matches
 from edgeneuro.domain.url import PublicUrl
 
 # The router's word for "no agent fits"; no agent may be called so.
@@ -17,7 +18,7 @@ def _not_reserved(agent_id: str) -> str:
 
 
 AgentId = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$"), AfterValidator(_not_reserved)
+    str, Matches(r"[a-z0-9][a-z0-9_-]{0,63}", ID_RULE), AfterValidator(_not_reserved)
 ]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Description = Annotated[

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from edgeneuro.domain.limits import KeyLimits, limits_of
 from edgeneuro.domain.numbers import INTEGRAL
 from edgeneuro.domain.page import PageQuery
+from edgeneuro.domain.text import Matches
 from edgeneuro.domain.user import DisplayName, Role, Scope, without_defaults
 
 KEY_PREFIX = "en_"
@@ -29,8 +30,9 @@ def _distinct(names: list[Scope]) -> list[Scope]:
 Scopes = Annotated[list[Scope], Field(min_length=1, max_length=8), AfterValidator(_distinct)]
 Moment = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})$"
+    Matches(
+        r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})",
+        "must be a time as RFC 3339 writes it, such as 2027-01-31T23:59:59Z",
     ),
     AfterValidator(_moment),
     Field(description="RFC 3339, in the future"),

@@ -2,14 +2,22 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict
 
 from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.page import Page
+from edgeneuro.domain.text import Matches
 
 ID_PREFIX = "lora"
 # A finetune's name at Workers AI, which is a part of addresses there.
-LoraName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+LoraName = Annotated[
+    str,
+    Matches(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}",
+        "must be 1 to 100 letters, digits, dots, hyphens and underscores, with a letter or a digit"
+        " first",
+    ),
+]
 LoraState = Literal["queued", "running", "available", "failed", "retired"]
 Source = Literal["files", "finetune"]
 StepName = Literal["find", "create", "upload_config", "upload_weights", "probe", "register"]

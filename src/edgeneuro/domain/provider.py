@@ -8,17 +8,17 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StringConstraints,
     model_validator,
 )
 
 from edgeneuro.domain.agent import ModelId, without_defaults
 from edgeneuro.domain.numbers import INTEGRAL
 from edgeneuro.domain.signature import SIGNING_SECRET
+from edgeneuro.domain.text import ID_RULE, Matches
 from edgeneuro.domain.url import PublicUrl
 
 Kind = Literal["workers-ai", "openai", "anthropic", "groq", "openai-compatible"]
-ProviderId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+ProviderId = Annotated[str, Matches(r"[a-z0-9][a-z0-9_-]{0,63}", ID_RULE)]
 # Secrets of our own, which must never be sent to a vendor.
 OWN_SECRETS = frozenset({"ADMIN_TOKEN", SIGNING_SECRET, "AI_GATEWAY_TOKEN", "CLOUDFLARE_API_TOKEN"})
 
@@ -30,7 +30,13 @@ def _not_our_own(name: str) -> str:
 
 
 SecretName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,63}$"), AfterValidator(_not_our_own)
+    str,
+    Matches(
+        r"[A-Z][A-Z0-9_]{0,63}",
+        "must be the name of a secret: at most 64 capital letters, digits and underscores, with a"
+        " letter first",
+    ),
+    AfterValidator(_not_our_own),
 ]
 ModelIds = Annotated[list[ModelId], Field(max_length=100)]
 Priority = Annotated[int, Field(ge=0, le=1000), INTEGRAL]

@@ -11,6 +11,11 @@ from edgeneuro.domain.canonical import canonical
 MAX_QUERY_CHARACTERS = 8_000
 
 
+ID_RULE = (
+    "must be 1 to 64 small letters, digits, hyphens and underscores, with a letter or a digit first"
+)
+
+
 class Matches:
     """Of a text, in Annotated: it matches `pattern` as a whole. The refusal is the `rule`, a
     sentence without its subject, where pydantic's own shows the expression."""

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 _PARTS = re.compile(
     r"https://(?P<host>\[[0-9a-fA-F:.]*\]|[^/?#:\[\]]*)(?::(?P<port>[0-9]*))?(?P<rest>[/?#][!-~]*)?"
@@ -97,6 +97,7 @@ def _is_outside(numbers: tuple[str, ...]) -> bool:
 
 PublicUrl = Annotated[
     str,
-    StringConstraints(pattern=r"^https://[!-\[\]-~]+$", max_length=2000),
+    StringConstraints(max_length=2000),
     AfterValidator(require_public_https),
+    Field(json_schema_extra={"pattern": r"^https://[!-\[\]-~]+$"}),
 ]

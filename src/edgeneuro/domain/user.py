@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from edgeneuro.domain.page import PageQuery
+from edgeneuro.domain.text import Matches
 
 Scope = Literal["route", "read", "label", "admin"]
 Role = Literal["viewer", "labeler", "admin"]
@@ -29,9 +30,8 @@ def normalise_email(email: str) -> str:
 Email = Annotated[str, AfterValidator(normalise_email)]
 DisplayName = Annotated[
     str,
-    StringConstraints(
-        strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$"
-    ),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+    Matches(r"[^\x00-\x1f\x7f]+", "must not hold control characters, such as line breaks"),
 ]
 
 

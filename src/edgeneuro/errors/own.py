@@ -134,9 +134,20 @@ class KeyRateLimitedError(RateLimitedError):
 
 
 class BudgetExceededError(EdgeNeuroError):
+    """`resets_at` is when the budget begins again, as RFC 3339."""
+
     status = 429
     type = "budget_exceeded"
     code = "key_budget_exceeded"
+
+    def __init__(
+        self, message: str, *, resets_at: str, param: str, headers: dict[str, str]
+    ) -> None:
+        super().__init__(message, param=param, headers=headers)
+        self.resets_at = resets_at
+
+    def details(self) -> dict[str, Any]:
+        return {"resets_at": self.resets_at}
 
 
 class TokenBudgetExceededError(BudgetExceededError):

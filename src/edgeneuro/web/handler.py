@@ -2,19 +2,25 @@
 parsed here) and the parameters of the path. The signature is the one source, also for
 /openapi.json."""
 
+import codecs
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
+from edgeneuro.bounded_json import loads
 from edgeneuro.errors import InvalidItemsError, InvalidRequestError, ItemFault
 from edgeneuro.web.response import Reply, Response
 from edgeneuro.web.upload import Upload
 
-_MOST_FAULTS = 1_000
+Batch = TypeVar("Batch", bound=BaseModel)
+MAX_FAULTS = 1_000
+_MAX_DEPTH = 200  # pydantic has read the same text before, and goes no deeper
 _CODES = {
     "json_invalid": "invalid_json",
     "missing": "missing_field",
@@ -22,15 +28,29 @@ _CODES = {
 }
 
 
+@dataclass(frozen=True)
+class Checked(Generic[Batch]):
+    """A body that is a list, for handlers that check its items further: the items that the model
+    takes, by their index, and the faults of the others. One answer can then list all faults."""
+
+    items: dict[int, Any]
+    faults: tuple[ItemFault, ...] = ()
+
+
 class Handler:
     """`body`, `query` and `content` are the models of its signature; None where it has none. A
-    body of the type bytes is handed on as it came, one of the type Upload as it comes; `streams`
-    tells that the answer may come as events instead."""
+    body of the type bytes is handed on as it came, one of the type Upload as it comes, one of the
+    type Checked[Model] with the faults of its items; `streams` tells that the answer may come as
+    events instead."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         hints = get_type_hints(function)
-        self.body: type[BaseModel] | type[bytes] | type[Upload] | None = hints.get("body")
+        body = hints.get("body")
+        self._checks_items = get_origin(body) is Checked
+        self.body: type[BaseModel] | type[bytes] | type[Upload] | None = (
+            get_args(body)[0] if self._checks_items else body
+        )
         self.query: type[BaseModel] | None = hints.get("query")
         returns = get_args(hints["return"])
         is_union = get_origin(hints["return"]) in (UnionType, Union)
@@ -45,7 +65,8 @@ class Handler:
         if self.body is not None:
             model = self.body
             if isinstance(body, bytes) and issubclass(model, BaseModel):
-                arguments["body"] = parse_body(model, body)
+                parse = parse_items if self._checks_items else parse_body
+                arguments["body"] = parse(model, body)
             else:
                 arguments["body"] = body
         if self.query is not None:
@@ -53,13 +74,39 @@ class Handler:
         return await self.function(call, **arguments)
 
 
-def parse_body(model: type[BaseModel], body: bytes) -> BaseModel:
-    if not body.strip():
-        raise InvalidRequestError("The body is empty; send a JSON object.", code="invalid_json")
+def parse_body(model: type[Batch], body: bytes) -> Batch:
+    text = _json_text(body)
     try:
-        return model.model_validate_json(body)
+        return model.model_validate_json(text)
     except ValidationError as error:
         raise invalid_request(error) from error
+
+
+def _json_text(body: bytes) -> bytes:
+    """Without the byte order mark that some editors put before a text."""
+    text = body.removeprefix(codecs.BOM_UTF8)
+    if not text.strip():
+        raise InvalidRequestError("The body is empty; send a JSON object.", code="invalid_json")
+    return text
+
+
+def parse_items(model: type[Batch], body: bytes) -> Checked[Batch]:
+    """Of a root model that is a list. Raises InvalidRequestError where the body is no such list."""
+    text = _json_text(body)
+    try:
+        batch: Any = model.model_validate_json(text)
+    except ValidationError as error:
+        faults = _item_faults(error)
+        if not faults:
+            raise invalid_request(error) from error
+        wrong = {fault.index for fault in faults}
+        given = {
+            at: item for at, item in enumerate(loads(text, max_depth=_MAX_DEPTH)) if at not in wrong
+        }
+        right: Any = model.model_validate_json(to_json(list(given.values()))) if given else None
+        items = dict(zip(given, right.root, strict=True)) if given else {}
+        return Checked(items, tuple(faults))
+    return Checked(dict(enumerate(batch.root)))
 
 
 def parse_query(model: type[BaseModel], query_string: str) -> BaseModel:
@@ -79,17 +126,24 @@ def _content(returns: Any) -> type[BaseModel] | None:
 
 def invalid_request(error: ValidationError) -> InvalidRequestError:
     """The first fault, named by its field; of a list, the faults of all items."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    faults = [
+    faults = _item_faults(error)
+    if faults:
+        return InvalidItemsError(faults[:MAX_FAULTS])
+    code, param, message = _describe(_faults(error)[0])
+    return InvalidRequestError(message, code=code, param=param)
+
+
+def _item_faults(error: ValidationError) -> list[ItemFault]:
+    return [
         ItemFault(each["loc"][0], param, code, message)
-        for each in found
+        for each in _faults(error)
         if each["loc"] and isinstance(each["loc"][0], int)
         for code, param, message in [_describe(each)]
     ]
-    if faults:
-        return InvalidItemsError(faults[:_MOST_FAULTS])
-    code, param, message = _describe(found[0])
-    return InvalidRequestError(message, code=code, param=param)
+
+
+def _faults(error: ValidationError) -> list[Any]:
+    return list(error.errors(include_url=False, include_input=False, include_context=False))
 
 
 def _describe(fault: Any) -> tuple[str, str | None, str]:
@@ -103,6 +157,8 @@ def _describe(fault: Any) -> tuple[str, str | None, str]:
         param, words = None, f"The body is not JSON: {words}."
     elif fault["type"] == "missing":
         words = "this field is missing; add it"
+    elif fault["type"] == "string_pattern_mismatch":
+        words = "has not the form that is needed here; GET /openapi.json shows it"
     elif fault["type"] == "extra_forbidden":
         words = "there is no such field; remove it"
     message = f"{param}: {words}." if param else words

@@ -45,13 +45,14 @@ class CheckDetail(BaseModel):
 class Error(BaseModel):
     """`errors` is there where many items or lines were sent and some are wrong (of a file's lines
     the first 100, and `error_count` is how many there are), `checks` where an adapter was
-    refused."""
+    refused, `resets_at` where a budget is used up."""
 
     error: ErrorDetail
     request_id: str
     errors: list[FaultDetail] = []
     error_count: int = 0
     checks: list[CheckDetail] = []
+    resets_at: str | None = None
 
 
 class Schemas:
