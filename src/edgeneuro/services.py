@@ -14,7 +14,7 @@ from edgeneuro.errors import DatabaseError
 from edgeneuro.gateway.agent_endpoint import AgentEndpoints
 from edgeneuro.gateway.breaker import Breakers
 from edgeneuro.gateway.chain import Chain
-from edgeneuro.gateway.finetunes import FinetuneClient
+from edgeneuro.gateway.finetunes import Finetune, FinetuneClient
 from edgeneuro.gateway.seam import Gateway
 from edgeneuro.identity import Identity, RateLimiter
 from edgeneuro.kept_classifier import KeptClassifier
@@ -182,8 +182,9 @@ class Services:
     """`now` gives unix seconds, `monotonic` seconds for durations, `sleep` waits for so many,
     `new_id(prefix)` gives a new id whose order is the order in time, `new_secret()` 40 random
     characters, `new_hex(n)` n random bytes as hex digits, `secret(name)` the value of a Worker
-    secret. The last ones are what this isolate learned: answers, those of chats, and base models
-    that turned out to have no JSON mode."""
+    secret. The last ones are what this isolate learned: answers, those of chats, Workers AI's list
+    of finetunes or why it could not be read, and base models that turned out to have no JSON
+    mode."""
 
     settings: Settings
     db: Database
@@ -203,6 +204,9 @@ class Services:
     secret: Callable[[str], str | None] = lambda name: None
     recent_answers: ExpiringLru[Answer] = field(default_factory=lambda: ExpiringLru(_ANSWERS_KEPT))
     recent_chats: ExpiringLru[KeptAnswer] = field(default_factory=lambda: ExpiringLru(_CHATS_KEPT))
+    recent_finetunes: ExpiringLru[list[Finetune] | str] = field(
+        default_factory=lambda: ExpiringLru(1)
+    )
     without_json_mode: set[str] = field(default_factory=set)
     metrics: Metrics = field(default_factory=Metrics)
 

@@ -2,6 +2,7 @@
 comparison may not count."""
 
 import json
+import sqlite3
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import UpstreamCapacityError, UpstreamRejectedError, UpstreamTimeoutError
 from edgeneuro.gateway.seam import ModelAnswer
 from edgeneuro.settings import Settings
+from edgeneuro.store.evaluation_results import read_results
 from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.conftest import Product, says
 from tests.unit.test_evaluations import (
@@ -201,6 +203,39 @@ async def test_answers_of_a_model_with_the_longest_name_are_paged(product: Produ
             break
         after = f"&after={page['last_id'].replace(' ', '%20')}"
     assert len(seen) == len(set(seen)) == 12
+
+
+async def test_times_of_many_answers_fit_d1(product: Product) -> None:
+    """An array of all of them would pass the size that a value may have: here 50 KB, in D1 2 MB."""
+    await label(product, 2)
+    evaluation_id = await queued(product, model_ids=[ACTIVE])
+    await run_evaluation(product.services, evaluation_id)
+    await select(product, OTHER, shadow=100)
+    await product.route("hr question 1", cache=False)
+    numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000)"
+    columns = [row["name"] for row in product.rows("SELECT name FROM pragma_table_info('logs')")]
+    others = ", ".join(name for name in columns if name not in ("seq", "id"))
+    product.execute("DROP TRIGGER logs_insert_fts")
+    product.execute(
+        f"{numbers} INSERT INTO logs (id, {others}) SELECT 'l' || i, {others} FROM n, logs"
+    )
+    product.execute(
+        f"{numbers} INSERT INTO candidate_answers SELECT 'l' || i, 2e12, '{OTHER}', NULL, NULL, 0,"
+        " 1, 0, 1000.0 + i / 7.0 FROM n"
+    )
+    product.execute("UPDATE logs SET upstream_ms = 2000.0 + seq / 7.0")
+    product.execute(
+        f"{numbers} INSERT INTO evaluation_answers SELECT evaluation_id, model_id, 'h' || i,"
+        " NULL, 1, NULL, 0, 1, 0, 0, 1000.0 + i / 7.0"
+        " FROM n, (SELECT * FROM evaluation_answers LIMIT 1)"
+    )
+    connection = product.database._connection
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 50_000)
+    found = (await state(product))["shadow"]
+    assert found["candidate"]["p50_ms"] == pytest.approx(1000 + 2_000 / 7, abs=2)
+    assert found["active"]["p95_ms"] == pytest.approx(2000 + 3_800 / 7, abs=2)
+    results = await read_results(product.database, evaluation_id, [ACTIVE])
+    assert results.models[0].p95_ms == pytest.approx(1000 + 3_800 / 7, abs=2)
 
 
 # What a comparison may not count

@@ -89,6 +89,7 @@ async def test_the_configuration_reaches_workers_ai_in_its_documented_form(
     answered = await send(product, files=FILES | {CONFIG: config})
     assert answered.status == 202, answered.text
     assert answered.json()["target_modules"] == ["q_proj"]
+    await minute(product)
     made = await shown(product, answered.json()["id"])
     assert made["state"] == "available", made
     [sent] = [content for (_, file), content in api.files.items() if file == CONFIG]
@@ -377,20 +378,36 @@ async def test_the_list_tells_slots_and_drift(product: Product, api: FinetuneApi
     assert (page["slots"]["used"], page["drift"]) == (1, [])
     api.finetunes[0]["model"] = "@cf/google/gemma-7b-it-lora"
     api.finetunes.append({"id": "ft-7", "name": "stranger", "model": GEMMA})
+    looks = api.calls.count("list")
+    page = (await product.call("GET", "/v1/loras")).json()
+    assert (page["drift"], api.calls.count("list")) == ([], looks), "asked once a minute"
+    product.clock.seconds += 60
     page = (await product.call("GET", "/v1/loras")).json()
     told = {(each["name"], each["problem"]) for each in page["drift"]}
     assert told == {("intents-v1", "other_base"), ("stranger", "unknown")}
     api.finetunes.clear()
+    product.clock.seconds += 60
     page = (await product.call("GET", "/v1/loras")).json()
     assert [each["problem"] for each in page["drift"]] == ["missing"]
     product.gateway.enqueue(UpstreamError("away"))
     checked = (await product.call("POST", f"/v1/loras/{lora_id}/check", {})).json()
     assert (checked["ok"], checked["listed"], checked["probe"]) == (False, False, "away")
     api.fail("list", 500)
-    page = (await product.call("GET", "/v1/loras")).json()
+    product.clock.seconds += 60
+    for _ in range(2):
+        page = (await product.call("GET", "/v1/loras")).json()
     assert (page["slots"]["used"], page["drift"]) == (None, None)
     assert page["drift_error"]
     assert [each["id"] for each in page["data"]] == [lora_id]
+
+
+async def test_a_new_adapter_is_not_missing_in_a_list_of_before(product: Product) -> None:
+    page = (await product.call("GET", "/v1/loras")).json()
+    assert (page["slots"]["used"], page["drift"]) == (0, [])
+    product.gateway.enqueue(says("hr"))
+    await sent(product)
+    page = (await product.call("GET", "/v1/loras")).json()
+    assert (page["slots"]["used"], page["drift"]) == (1, [])
 
 
 async def test_a_sound_adapter_checks_well(product: Product) -> None:

@@ -15,7 +15,6 @@ from edgeneuro.domain.statistics import (
     mcnemar,
     mcnemar_worse,
     paired_score,
-    percentile,
     questions_needed,
     share_lower_bound,
     upper_quantile,
@@ -157,9 +156,3 @@ def test_macro_f1_counts_every_label_alike() -> None:
     f1_a, f1_b = 2 * 90 / (100 + 95), 2 * 5 / (10 + 15)
     assert macro_f1(confusion) == pytest.approx((f1_a + f1_b + 0) / 3)
     assert macro_f1({}) is None
-
-
-def test_percentiles_are_values_that_were_there() -> None:
-    assert percentile([3, 1, 2], 50) == 2
-    assert percentile([3, 1, 2], 95) == 3
-    assert percentile([], 50) is None

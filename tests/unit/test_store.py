@@ -1,5 +1,6 @@
 """The tables: migrations and schema are one, keyset pages hold, the purge goes in chunks."""
 
+import json
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from edgeneuro.settings import read_settings
 from edgeneuro.store.answer_cache import DECISIONS
 from edgeneuro.store.d1 import D1Database
 from edgeneuro.store.database import statement
+from edgeneuro.store.percentiles import exact_percentiles
 from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.conftest import SCHEMA, Product, says
 
@@ -114,6 +116,15 @@ async def test_a_batch_is_all_or_nothing(database: SqliteDatabase) -> None:
     with pytest.raises(DatabaseError):
         await database.run(statement("SELECT * FROM no_such_table"))
     assert await database.run(statement("SELECT * FROM config")) == []
+
+
+async def test_percentiles_are_values_that_were_there(database: SqliteDatabase) -> None:
+    values = "(SELECT value ->> 0 AS name, value ->> 1 AS ms FROM json_each(?1))"
+    given = [["a", 3], ["a", 1], ["a", 2], ["a", None], ["b", 7.5], ["c", None]]
+    given += [["d", n] for n in range(100, 0, -1)]
+    query = exact_percentiles("ms", values, group="name")
+    found = await database.run(statement(query, json.dumps(given)))
+    assert [tuple(row.values()) for row in found] == [("a", 2, 3), ("b", 7.5, 7.5), ("d", 50, 95)]
 
 
 async def test_expired_answers_are_purged_in_chunks(database: SqliteDatabase) -> None:

@@ -8,11 +8,12 @@ from edgeneuro.domain.catalogue import find_model
 from edgeneuro.domain.lora import Lora, LoraDrift
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import build_messages
-from edgeneuro.errors import ConflictError
+from edgeneuro.errors import ConflictError, UpstreamError
 from edgeneuro.gateway.finetunes import Finetune
 from edgeneuro.gateway.seam import ModelRequest
 from edgeneuro.services import Services
 
+_LIST_MS = 60_000
 _PROBE_MS = 30_000  # an adapter's first answer waits until it is loaded
 _PROBE_PARAMETERS = {"max_tokens": 64, "temperature": 0, "seed": 1}
 _WORDS_SHOWN = 120
@@ -29,6 +30,22 @@ def require_free_name(models: Mapping[str, Model], name: str, base_model: str) -
         code="model_exists",
         param="name",
     )
+
+
+async def recent_finetunes(services: Services, uploaded: Sequence[Lora]) -> list[Finetune] | str:
+    """Workers AI's list, or why it could not be read; at most a minute old, because lists of
+    adapters are polled and Cloudflare limits calls of its API. The list is read again at once when
+    the adapters that it should have are others, so that a new one is not shown as missing."""
+    now_ms = services.now_ms()
+    key = " ".join(lora.finetune_id or "" for lora in uploaded)
+    found = services.recent_finetunes.get(key, now_ms=now_ms)
+    if found is None:
+        try:
+            found = await services.finetunes.list()
+        except UpstreamError as error:
+            found = error.message
+        services.recent_finetunes.put(key, found, expires_at_ms=now_ms + _LIST_MS)
+    return found
 
 
 async def probe(services: Services, base_model: str, adapter: str) -> str:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from edgeneuro.adapter.bases import MAX_ADAPTERS
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
-from edgeneuro.controlplane.lora_checks import drift_of, drift_of_all, probe
+from edgeneuro.controlplane.lora_checks import drift_of, drift_of_all, probe, recent_finetunes
 from edgeneuro.domain.lora import Lora, LoraCheck, LoraPage, Slots
 from edgeneuro.domain.page import PageQuery, page_of
 from edgeneuro.domain.routing import RoutingConfig
@@ -18,18 +18,18 @@ from edgeneuro.store.models import upsert_model
 
 
 async def list_loras(call: Call, query: PageQuery) -> LoraPage:
-    """List adapters, newest first, with the slots that are used at Workers AI and where its list
-    differs from this one."""
+    """List adapters, newest first, with the slots that are used at Workers AI and where its list,
+    which is at most a minute old, differs from this one."""
     services = call.services
     found = await store.list_loras(services.db, limit=query.limit + 1, after=query.after)
     config = await services.routing.current()
     page = page_of([_shown(each, config) for each in found], limit=query.limit)
-    try:
-        listed = await services.finetunes.list()
-    except UpstreamError as error:
+    uploaded = await store.list_uploaded(services.db)
+    listed = await recent_finetunes(services, uploaded)
+    if isinstance(listed, str):
         slots = Slots(used=None, total=MAX_ADAPTERS)
-        return LoraPage(**dict(page), slots=slots, drift=None, drift_error=error.message)
-    drift = drift_of_all(await store.list_uploaded(services.db), listed)
+        return LoraPage(**dict(page), slots=slots, drift=None, drift_error=listed)
+    drift = drift_of_all(uploaded, listed)
     slots = Slots(used=len(listed), total=MAX_ADAPTERS)
     return LoraPage(**dict(page), slots=slots, drift=drift, drift_error=None)
 

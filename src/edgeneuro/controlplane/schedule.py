@@ -1,5 +1,5 @@
-"""What the crons of wrangler.toml do: every minute jobs run, every hour expired rows are deleted
-and finished days are summed."""
+"""What the crons of wrangler.toml do: every minute jobs run and expired rows are deleted, every
+hour finished days are summed."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -7,7 +7,7 @@ from functools import partial
 from edgeneuro.controlplane.evaluation_job import run_slices
 from edgeneuro.controlplane.jobs import EVENTS, run_alone
 from edgeneuro.controlplane.lora_steps import run_lora
-from edgeneuro.controlplane.maintenance import run_maintenance
+from edgeneuro.controlplane.maintenance import delete_expired, run_maintenance
 from edgeneuro.controlplane.promotion import promote_by_rule
 from edgeneuro.controlplane.retraining import retrain_by_rule
 from edgeneuro.controlplane.training import run_slice
@@ -26,8 +26,7 @@ _JOBS: tuple[tuple[JobTable, Run], ...] = (
 async def run_scheduled(services: Services, cron: str) -> None:
     """`cron` is the expression that fired; one fired by hand has none and does everything. Each
     task and each job fails alone."""
-    if cron != EVERY_MINUTE:
-        await run_maintenance(services)
+    await (delete_expired if cron == EVERY_MINUTE else run_maintenance)(services)
     await run_alone(services, "promotion", partial(promote_by_rule, services))
     await run_alone(services, "retraining", partial(retrain_by_rule, services))
     for table, run in _JOBS:

@@ -162,11 +162,3 @@ def per_label(confusion: Mapping[str, Mapping[str, int]]) -> dict[str, Score]:
         label: Score(row.get(label, 0), decided.get(label, 0), sum(row.values()))
         for label, row in confusion.items()
     }
-
-
-def percentile(values: "list[float]", percent: float) -> float | None:
-    """The smallest value that at least `percent` of them do not exceed (nearest rank)."""
-    if not values:
-        return None
-    rank = math.ceil(len(values) * percent / 100)
-    return sorted(values)[max(rank, 1) - 1]

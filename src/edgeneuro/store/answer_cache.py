@@ -44,7 +44,7 @@ class AnswerCache(Generic[Content]):
             expires_at_ms,
         )
 
-    async def purge_expired(self, db: Database, *, now_ms: int, max_chunks: int = 100) -> int:
+    async def purge_expired(self, db: Database, *, now_ms: int, max_chunks: int = 50) -> int:
         """Deletes expired answers; returns how many."""
         chunk = statement(
             f"DELETE FROM {self._table} WHERE key IN (SELECT key FROM {self._table}"

@@ -1,14 +1,13 @@
 """The table `candidate_answers`: what a model beside the active one would have decided."""
 
-import json
-from typing import Any
-
 from edgeneuro.domain.evaluation import PairResult
 from edgeneuro.domain.model import ShadowSide, ShadowState
 from edgeneuro.domain.routing import Shadow
-from edgeneuro.domain.statistics import mcnemar_worse, percentile
-from edgeneuro.store.database import Database, Statement, statement
+from edgeneuro.domain.statistics import mcnemar_worse
+from edgeneuro.store.database import Database, Rows, Statement, statement
 from edgeneuro.store.evaluation_results import compared
+from edgeneuro.store.percentiles import exact_percentiles
+from edgeneuro.store.purge import PURGE_CHUNK, purge_in_chunks
 from edgeneuro.store.times import rfc3339
 
 # Both by the same measure, that of evaluations: where a model gave no answer, the agent that stood
@@ -22,6 +21,9 @@ _ACTIVE_RIGHT = (
 _CANDIDATE_RIGHT = (
     "candidate.failed = 0 AND coalesce(candidate.agent_id, '') = coalesce(label.agent_id, '')"
 )
+
+_ANSWERS = "candidate_answers AS candidate JOIN logs ON logs.id = candidate.log_id"
+_SINCE = "candidate.model_id = ?1 AND candidate.created_at >= ?2"
 
 
 def insert_candidate(
@@ -53,8 +55,15 @@ def insert_candidate(
     )
 
 
-def delete_candidates_before(moment_ms: int) -> Statement:
-    return statement("DELETE FROM candidate_answers WHERE created_at < ?1", moment_ms)
+async def delete_candidates_before(db: Database, moment_ms: int, *, max_chunks: int = 50) -> int:
+    """Those whose log row was never written; the others go with it. Returns how many."""
+    chunk = statement(
+        "DELETE FROM candidate_answers WHERE log_id IN (SELECT log_id FROM candidate_answers"
+        " WHERE created_at < ?1 LIMIT ?2) RETURNING 1 AS gone",
+        moment_ms,
+        PURGE_CHUNK,
+    )
+    return await purge_in_chunks(db, chunk, max_chunks=max_chunks)
 
 
 async def compare(
@@ -63,7 +72,9 @@ async def compare(
     """The candidate beside the active model so far; of the pair the active one is the first. Each
     labelled question is one pair, by its first answer: a question that is asked often, or in
     several spellings, must not decide a promotion alone."""
-    [[row]] = await db.batch([_comparison(shadow)])
+    [row], active_ms, candidate_ms = await db.batch(
+        [_comparison(shadow), _times(shadow, "active_ms"), _times(shadow, "ms")]
+    )
     pair = compared(
         active,
         shadow.model_id,
@@ -82,8 +93,8 @@ async def compare(
         failed=row["failed"] or 0,
         cost_usd=None if row["unpriced"] else row["cost_usd"] or 0.0,
         labelled=pair.n,
-        active=_side(active, both + pair.only_first, row["active_ms"]),
-        candidate=_side(shadow.model_id, both + pair.only_second, row["candidate_ms"]),
+        active=_side(active, both + pair.only_first, active_ms),
+        candidate=_side(shadow.model_id, both + pair.only_second, candidate_ms),
         difference=pair.difference,
         low=pair.low,
         high=pair.high,
@@ -96,14 +107,10 @@ async def compare(
 
 def _comparison(shadow: Shadow) -> Statement:
     return statement(
-        # The time of a chat's row is that of its answer too.
-        "WITH answers AS (SELECT candidate.*,"
-        " CASE WHEN logs.kind = 'route' THEN logs.upstream_ms END AS active_ms,"
-        " label.near_hash,"
-        f" {_ACTIVE_RIGHT} AS active_right, {_CANDIDATE_RIGHT} AS candidate_right"
-        " FROM candidate_answers AS candidate JOIN logs ON logs.id = candidate.log_id"
+        f"WITH answers AS (SELECT candidate.*, label.near_hash, {_ACTIVE_RIGHT} AS active_right,"
+        f" {_CANDIDATE_RIGHT} AS candidate_right FROM {_ANSWERS}"
         " LEFT JOIN current_labels AS label ON label.query_hash = logs.query_hash"
-        " WHERE candidate.model_id = ?1 AND candidate.created_at >= ?2),"
+        f" WHERE {_SINCE}),"
         # With min() SQLite takes the other columns from the row of the minimum.
         " pairs AS (SELECT min(log_id), active_right, candidate_right FROM answers"
         " WHERE near_hash IS NOT NULL GROUP BY near_hash),"
@@ -111,20 +118,22 @@ def _comparison(shadow: Shadow) -> Statement:
         " sum(active_right AND NOT candidate_right) AS only_active,"
         " sum(candidate_right AND NOT active_right) AS only_candidate FROM pairs)"
         " SELECT sums.*, count(*) AS compared, sum(agrees) AS agree, sum(failed) AS failed,"
-        " sum(cost_usd) AS cost_usd, coalesce(sum(cost_usd IS NULL), 0) AS unpriced,"
-        " json_group_array(active_ms) FILTER (WHERE active_ms IS NOT NULL) AS active_ms,"
-        " json_group_array(ms) AS candidate_ms"
+        " sum(cost_usd) AS cost_usd, coalesce(sum(cost_usd IS NULL), 0) AS unpriced"
         " FROM answers, sums",
         shadow.model_id,
         shadow.since_ms,
     )
 
 
-def _side(model_id: str, right: int, times: str) -> ShadowSide:
-    found: Any = json.loads(times)
-    return ShadowSide(
-        model_id=model_id,
-        right=right,
-        p50_ms=percentile(found, 50),
-        p95_ms=percentile(found, 95),
+def _times(shadow: Shadow, column: str) -> Statement:
+    # The time of a chat's row is that of its answer too.
+    answers = (
+        "(SELECT candidate.ms, CASE WHEN logs.kind = 'route' THEN logs.upstream_ms END AS active_ms"
+        f" FROM {_ANSWERS} WHERE {_SINCE})"
     )
+    return statement(exact_percentiles(column, answers), shadow.model_id, shadow.since_ms)
+
+
+def _side(model_id: str, right: int, times: Rows) -> ShadowSide:
+    found = times[0] if times else {"p50": None, "p95": None}
+    return ShadowSide(model_id=model_id, right=right, p50_ms=found["p50"], p95_ms=found["p95"])

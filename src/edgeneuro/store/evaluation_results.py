@@ -20,16 +20,19 @@ from edgeneuro.domain.statistics import (
     mcnemar,
     mcnemar_worse,
     per_label,
-    percentile,
 )
 from edgeneuro.store.database import Database, Row, Rows, statement
+from edgeneuro.store.percentiles import exact_percentiles
 
 
 async def read_results(
     db: Database, evaluation_id: str, model_ids: Sequence[str]
 ) -> EvaluationResults:
-    counts, sums, pairs = await db.batch(
-        [statement(sql, evaluation_id) for sql in (_COUNTS, _SUMS, _PAIRS)]
+    counts, sums, times, pairs = await db.batch(
+        [
+            *(statement(sql, evaluation_id) for sql in (_COUNTS, _SUMS, _TIMES)),
+            statement(_PAIRS, evaluation_id, json.dumps(model_ids)),
+        ]
     )
     by_pair = {(row["first"], row["second"]): row for row in pairs}
     return EvaluationResults(
@@ -38,6 +41,7 @@ async def read_results(
                 each,
                 [row for row in counts if row["model_id"] == each],
                 [row for row in sums if row["model_id"] == each],
+                [row for row in times if row["place"] == each],
             )
             for each in model_ids
         ],
@@ -60,27 +64,32 @@ _COUNTS = (
 _SUMS = (
     "SELECT model_id, sum(failed) AS failed, coalesce(sum(reason = 'low_confidence'), 0)"
     " AS low_confidence, sum(tokens) AS tokens, sum(cost_usd) AS cost_usd,"
-    " sum(cost_usd IS NULL) AS unpriced, json_group_array(ms) AS ms"
+    " sum(cost_usd IS NULL) AS unpriced"
     " FROM evaluation_answers WHERE evaluation_id = ?1 GROUP BY 1"
+)
+_TIMES = exact_percentiles(
+    "ms", "(SELECT * FROM evaluation_answers WHERE evaluation_id = ?1)", group="model_id"
 )
 _PAIRS = (
     "SELECT one.model_id AS first, other.model_id AS second, count(*) AS n,"
     " sum(one.is_right > other.is_right) AS only_first,"
     " sum(one.is_right < other.is_right) AS only_second"
-    " FROM evaluation_answers AS one JOIN evaluation_answers AS other"
-    " USING (evaluation_id, query_hash)"
-    f" WHERE evaluation_id = ?1 AND one.model_id <> other.model_id"
+    # By the models' names, so that the primary key finds the other answer to each question.
+    " FROM evaluation_answers AS one CROSS JOIN json_each(?2) AS name"
+    " CROSS JOIN evaluation_answers AS other ON other.evaluation_id = one.evaluation_id"
+    " AND other.model_id = name.value AND other.query_hash = one.query_hash"
+    f" WHERE one.evaluation_id = ?1 AND one.model_id <> other.model_id"
     f" AND NOT {_DEFERRED.format('one')} AND NOT {_DEFERRED.format('other')} GROUP BY 1, 2"
 )
 
 
-def _model_result(model_id: str, counts: Rows, sums: Rows) -> ModelResult:
+def _model_result(model_id: str, counts: Rows, sums: Rows, times: Rows) -> ModelResult:
     confusion = _confusion(counts)
     right = sum(row["answers"] for row in counts if row["is_right"])
     n = sum(row["answers"] for row in counts)
     deferred = sum(row.get(DEFERRED, 0) for row in confusion.values())
     [told] = sums
-    times: list[float] = json.loads(told["ms"])
+    [of_times] = times
     return ModelResult(
         model_id=model_id,
         n=n,
@@ -93,8 +102,8 @@ def _model_result(model_id: str, counts: Rows, sums: Rows) -> ModelResult:
         low_confidence=told["low_confidence"],
         tokens=told["tokens"],
         cost_usd=None if told["unpriced"] else told["cost_usd"],
-        p50_ms=percentile(times, 50),
-        p95_ms=percentile(times, 95),
+        p50_ms=of_times["p50"],
+        p95_ms=of_times["p95"],
         agents=[
             AgentScore(
                 agent=agent,

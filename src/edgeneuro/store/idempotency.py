@@ -61,7 +61,7 @@ async def release(db: Database, key_hash: str) -> None:
     await db.run(statement("DELETE FROM idempotency WHERE key_hash = ?1", key_hash))
 
 
-async def purge_idempotency(db: Database, *, now_ms: int, max_chunks: int = 100) -> int:
+async def purge_idempotency(db: Database, *, now_ms: int, max_chunks: int = 50) -> int:
     """Deletes expired rows; returns how many."""
     chunk = statement(
         "DELETE FROM idempotency WHERE key_hash IN (SELECT key_hash FROM idempotency"

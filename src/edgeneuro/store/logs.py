@@ -151,7 +151,7 @@ async def read_gateway_logs(db: Database, log_ids: Sequence[str]) -> list[Gatewa
     return [GatewayLog(**row) for row in rows]
 
 
-async def delete_logs_before(db: Database, moment_ms: int, *, max_chunks: int = 100) -> int:
+async def delete_logs_before(db: Database, moment_ms: int, *, max_chunks: int = 50) -> int:
     """Deletes older rows chunk by chunk, with what belongs to them; returns how many rows."""
     old = "FROM logs WHERE created_at < ?1 ORDER BY created_at, seq LIMIT ?2"
     chunk = [
@@ -160,6 +160,7 @@ async def delete_logs_before(db: Database, moment_ms: int, *, max_chunks: int = 
             for delete in (
                 "DELETE FROM feedback WHERE decision_id",
                 "DELETE FROM shadow_answers WHERE log_id",
+                "DELETE FROM candidate_answers WHERE log_id",
             )
         ),
         statement(f"DELETE FROM logs WHERE seq IN (SELECT seq {old})", moment_ms, _DELETE_CHUNK),
