@@ -182,9 +182,9 @@ class Services:
     """`now` gives unix seconds, `monotonic` seconds for durations, `sleep` waits for so many,
     `new_id(prefix)` gives a new id whose order is the order in time, `new_secret()` 40 random
     characters, `new_hex(n)` n random bytes as hex digits, `secret(name)` the value of a Worker
-    secret. The last ones are what this isolate learned: answers, those of chats, Workers AI's list
-    of finetunes or why it could not be read, and base models that turned out to have no JSON
-    mode."""
+    secret. A stream that is silent for `stream_silence_seconds` sends a comment. The last ones are
+    what this isolate learned: answers, those of chats, Workers AI's list of finetunes or why it
+    could not be read, and base models that turned out to have no JSON mode."""
 
     settings: Settings
     db: Database
@@ -202,6 +202,7 @@ class Services:
     new_hex: Callable[[int], str]
     sleep: Callable[[float], Awaitable[None]]
     secret: Callable[[str], str | None] = lambda name: None
+    stream_silence_seconds: float = 5.0
     recent_answers: ExpiringLru[Answer] = field(default_factory=lambda: ExpiringLru(_ANSWERS_KEPT))
     recent_chats: ExpiringLru[KeptAnswer] = field(default_factory=lambda: ExpiringLru(_CHATS_KEPT))
     recent_finetunes: ExpiringLru[list[Finetune] | str] = field(

@@ -194,8 +194,12 @@ class Product:
         response = await self.app.handle(request, waiting.append)
         for work in waiting:
             await work
+        waiting.clear()
         _require_declared(method, path, response.status)
-        return Answered(response, await text_of(response))
+        text = await text_of(response)
+        for work in waiting:  # a stream may have begun before its record was known
+            await work
+        return Answered(response, text)
 
     async def route(self, query: str, **fields: Any) -> Answered:
         return await self.call("POST", "/v1/route", {"query": query, **fields})

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -33,6 +34,7 @@ from edgeneuro.web.auth import ADMIN_TOKEN
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
 from edgeneuro.web.routing import RouteTable
+from edgeneuro.web.streams import Parts
 from tests.unit.chats import (
     CALL,
     COST,
@@ -50,7 +52,7 @@ from tests.unit.conftest import ADMIN_TOKEN as TOKEN
 from tests.unit.conftest import Product, no_chunks, says
 
 
-async def opened(product: Product) -> AsyncGenerator[bytes, None]:
+async def opened(product: Product) -> Parts:
     """The events as the handler makes them, for a reader that goes away."""
     body = ChatRequest.model_validate({"model": LLAMA, "messages": [user()], "stream": True})
     waiting: list[Coroutine[Any, Any, None]] = []
@@ -58,7 +60,7 @@ async def opened(product: Product) -> AsyncGenerator[bytes, None]:
     trace = continue_trace(None, product.services.new_hex)
     call = Call(product.services, ADMIN_TOKEN, "req_1", waiting.append, table, trace)
     response = await create_chat_completion(call, body)
-    assert isinstance(response, Response) and isinstance(response.body, AsyncGenerator)
+    assert isinstance(response, Response) and not isinstance(response.body, str)
     assert waiting == []  # the row waits for the stream's end
     return response.body
 
@@ -186,7 +188,7 @@ async def test_a_client_that_goes_stops_the_upstream(product: Product, read: int
     product.gateway.enqueue(streams("a", "b", "c", "d"))
     stream = await opened(product)
     for _ in range(read):
-        await anext(stream)
+        await anext(aiter(stream))
     await stream.aclose()
     assert product.gateway.stopped == 1
     [entry] = await product.logs()
@@ -221,7 +223,7 @@ async def test_a_client_that_goes_at_the_end_has_paid_once(product: Product) -> 
     product.gateway.enqueue(streams("a"))
     stream = await opened(product)
     for _ in range(3):  # role, part, finish
-        await anext(stream)
+        await anext(aiter(stream))
     await stream.aclose()
     [entry] = await product.logs()
     assert (entry["ending"], entry["usage"]["total_tokens"]) == ("client_gone", 40)
@@ -267,14 +269,15 @@ async def impatient(product: Product) -> AsyncGenerator[bytes, None]:
     request = ChatRequest.model_validate({"model": LLAMA, "messages": [user()]})
     trace = continue_trace(None, product.services.new_hex)
     asker = Asker("req_1", ADMIN_TOKEN, lambda work: work.close(), {}, trace, {})
-    turn = await begin_turn(await plan_turn(product.services, request, asker), None)
-    return ChatStream(turn, await open_stream(turn), silence_seconds=0).events()
+    services = replace(product.services, stream_silence_seconds=0)
+    turn = await begin_turn(await plan_turn(services, request, asker), None)
+    return ChatStream(turn, await open_stream(turn)).events()
 
 
 async def test_a_silent_model_is_filled_with_comments(product: Product) -> None:
     silent = Product(product.database, product.services.settings, gateway=_Silent())
     stream = await impatient(silent)
-    parts = [await anext(stream) for _ in range(6)]
+    parts = [await anext(aiter(stream)) for _ in range(6)]
     assert [part.startswith(b"data: ") for part in parts[:2]] == [True, True]
     assert parts[2:] == [b": \n\n"] * 4
     assert silent.gateway.stopped == 0

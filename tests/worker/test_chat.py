@@ -200,3 +200,17 @@ def test_a_stream_that_breaks_off_says_so(
         list(stream)
     assert caught.value.code
     assert row_once(client, facts["decision_id"])["ending"] == "cut"
+
+
+def test_a_stream_that_is_late_begins_with_a_comment(
+    client: httpx.Client, desk: httpx.Client
+) -> None:
+    told_to(desk, {ACTIVE: {"kind": "slow", "delay_ms": 6_000}})
+    body = {"model": ACTIVE, "messages": question(), "stream": True}
+    with client.stream("POST", "/v1/chat/completions", json=body) as response:
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "text/event-stream"
+        first, *events = "".join(response.iter_text()).removesuffix("\n\n").split("\n\n")
+    assert first == ": "
+    assert [event.partition(": ")[0] for event in events] == ["data"] * len(events)
+    assert events[-1] == "data: [DONE]"

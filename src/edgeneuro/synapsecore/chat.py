@@ -1,11 +1,16 @@
 """Chats: the way of a conversation's next message, as the list of its stages."""
 
+import asyncio
+from functools import partial
+
 from edgeneuro.call import Call
 from edgeneuro.domain.chat import ChatRequest
 from edgeneuro.domain.chat_answer import ChatCompletion
-from edgeneuro.errors import NoAgentFitsError, UpstreamError
+from edgeneuro.domain.log import Ending
+from edgeneuro.errors import EdgeNeuroError, NoAgentFitsError, UpstreamError
 from edgeneuro.limits import giving_back
 from edgeneuro.synapsecore.chat_ask import Given, Opened, ask_whole, hand_off, open_stream
+from edgeneuro.synapsecore.chat_begin import Beginning
 from edgeneuro.synapsecore.chat_plan import plan_turn, reserve_turn
 from edgeneuro.synapsecore.chat_recall import recall_chat, remember_chat, replay
 from edgeneuro.synapsecore.chat_record import Outcome, record_chat
@@ -19,14 +24,28 @@ from edgeneuro.web.response import Reply, Response
 async def create_chat_completion(call: Call, body: ChatRequest) -> Reply[ChatCompletion] | Response:
     """Answer a conversation, in OpenAI's shape: by the agent that the router chooses (model
     "auto"), by an agent ("agent:ID") or by a model. With `stream` it comes as events."""
+    if body.stream:
+        return await Beginning(call, partial(_stream, call, body)).response()
+    return await _create(call, body, None)
+
+
+async def _stream(call: Call, body: ChatRequest, beginning: Beginning) -> Response:
+    response = await _create(call, body, beginning)
+    assert isinstance(response, Response), "it streams"
+    return response
+
+
+async def _create(
+    call: Call, body: ChatRequest, beginning: Beginning | None
+) -> Reply[ChatCompletion] | Response:
     asker = Asker.of(call)
     plan = await plan_turn(call.services, body, asker)
     reservation = await reserve_turn(plan)
     with giving_back(call.services, reservation, call.background):
-        return await _answer(await begin_turn(plan, reservation))
+        return await _answer(await begin_turn(plan, reservation), beginning)
 
 
-async def _answer(turn: Turn) -> Reply[ChatCompletion] | Response:
+async def _answer(turn: Turn, beginning: Beginning | None) -> Reply[ChatCompletion] | Response:
     streams = turn.request.stream
     try:
         if turn.error is not None:
@@ -41,14 +60,27 @@ async def _answer(turn: Turn) -> Reply[ChatCompletion] | Response:
             else:
                 given = await ask_whole(turn) if ready is None else ready
     except (UpstreamError, NoAgentFitsError) as failure:
-        outcome = Outcome(
-            cache=cache_state(turn, kept=False),
-            latency_ms=turn.stages.total_ms(),
-            failure=failure,
-        )
-        turn.asker.background(record_chat(turn, outcome))
+        has_begun = beginning is not None and beginning.has_begun
+        _record_unanswered(turn, "cut" if has_begun else "complete", failure, streamed=has_begun)
+        raise
+    except asyncio.CancelledError:
+        if beginning is not None:
+            _record_unanswered(turn, "client_gone", None, streamed=True)
         raise
     return _streamed(turn, opened) if streams else _whole(turn, given)
+
+
+def _record_unanswered(
+    turn: Turn, ending: Ending, failure: EdgeNeuroError | None, *, streamed: bool
+) -> None:
+    outcome = Outcome(
+        cache=cache_state(turn, kept=False),
+        latency_ms=turn.stages.total_ms(),
+        failure=failure,
+        streamed=streamed,
+        ending=ending,
+    )
+    turn.asker.background(record_chat(turn, outcome))
 
 
 def _streamed(turn: Turn, opened: Opened) -> Response:

@@ -3,12 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterator
+from typing import Any
 
 from edgeneuro.domain.chat_answer import ChatFacts, ChunkDelta, KeptAnswer
 from edgeneuro.domain.decision import GatewayTrace, Usage
 from edgeneuro.domain.log import Ending
 from edgeneuro.errors import EdgeNeuroError, UpstreamError
 from edgeneuro.gateway.seam import Delta
+from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.chat_ask import Opened
 from edgeneuro.synapsecore.chat_recall import MOST_KEPT_BYTES, remember_chat
@@ -18,18 +20,15 @@ from edgeneuro.synapsecore.chat_turn import Turn
 from edgeneuro.web.response import error_content
 
 EVENT_STREAM = "text/event-stream"
-_SILENCE_SECONDS = 5.0
-# That a client has left shows only when something is sent to it. Clients pass over comments.
-_COMMENT = b": \n\n"
+# That a client has left shows only when something is sent to it. Clients ignore comments.
+COMMENT = b": \n\n"
 
 
 class ChatStream:
     """One answer on its way out, with a comment after so many seconds of silence. `_ending` is what
     it would be if it ended here."""
 
-    def __init__(
-        self, turn: Turn, opened: Opened, *, silence_seconds: float = _SILENCE_SECONDS
-    ) -> None:
+    def __init__(self, turn: Turn, opened: Opened) -> None:
         self._turn = turn
         self._opened = opened
         self._ending: Ending = "client_gone"
@@ -37,7 +36,6 @@ class ChatStream:
         self._finish_reason = "stop"
         self._usage: Usage | None = None
         self._paid = opened.kept or opened.handoff is not None
-        self._silence_seconds = silence_seconds
         self._pending: asyncio.Future[Delta | None] | None = None
         self._said = ""
         self._calls_tools = False
@@ -55,8 +53,8 @@ class ChatStream:
                 if delta.content or delta.tool_calls:
                     yield chunk(turn, opened.model, delta=delta_of(turn, delta))
                 pending = self._pending = asyncio.ensure_future(self._next())
-                while await self._is_silent(pending):
-                    yield _COMMENT
+                while await is_silent(pending, turn.services.stream_silence_seconds):
+                    yield COMMENT
                 delta = pending.result()
             turn.chain.finish()
             self._pay()
@@ -68,12 +66,6 @@ class ChatStream:
             yield self._broken_off(error)
         finally:
             await self._close()
-
-    async def _is_silent(self, pending: asyncio.Future[Delta | None]) -> bool:
-        """After a while, or as soon as the next part is there. Waiting never cancels: a generator
-        does not go on after that."""
-        done, _ = await asyncio.wait([pending], timeout=self._silence_seconds)
-        return not done
 
     async def _next(self) -> Delta | None:
         started = self._turn.services.monotonic()
@@ -118,16 +110,11 @@ class ChatStream:
         return facts(self._turn, kept=self._opened.kept, handoff=self._opened.handoff)
 
     def _broken_off(self, error: Exception) -> bytes:
-        if not isinstance(error, EdgeNeuroError):
-            self._turn.services.failures.note("stream", error)
-            error = EdgeNeuroError(
-                "Something went wrong on our side. Report it with the request id."
-            )
-        self._ending, self._failure = "cut", error
-        if isinstance(error, UpstreamError):
-            self._turn.chain.cut(error)
-        content = json.dumps(error_content(error, self._turn.asker.request_id))
-        return f"data: {content}\n\n".encode()
+        known = known_error(error, self._turn.services)
+        self._ending, self._failure = "cut", known
+        if isinstance(known, UpstreamError):
+            self._turn.chain.cut(known)
+        return error_event(known, self._turn.asker.request_id)
 
     async def _close(self) -> None:
         try:
@@ -158,3 +145,22 @@ class ChatStream:
             return None
         answer = KeptAnswer(content=self._said, finish_reason=self._finish_reason)
         return remember_chat(self._turn, self._opened.model, answer)
+
+
+async def is_silent(pending: asyncio.Future[Any], seconds: float) -> bool:
+    """Whether nothing came for so long; returns as soon as something is there. Waiting never
+    cancels: a generator does not go on after that."""
+    done, _ = await asyncio.wait([pending], timeout=seconds)
+    return not done
+
+
+def known_error(error: Exception, services: Services) -> EdgeNeuroError:
+    """The error itself, or in place of one that is not ours what a client may read."""
+    if isinstance(error, EdgeNeuroError):
+        return error
+    services.failures.note("stream", error)
+    return EdgeNeuroError("Something went wrong on our side. Report it with the request id.")
+
+
+def error_event(error: EdgeNeuroError, request_id: str) -> bytes:
+    return f"data: {json.dumps(error_content(error, request_id))}\n\n".encode()
