@@ -135,7 +135,7 @@ CREATE TABLE models (
     updated_at INTEGER NOT NULL
 ) STRICT;
 
--- Every change of the control plane; rows are only ever added.
+-- Every change of the control plane; rows never change (a trigger below says when they may go).
 CREATE TABLE audit (
     id TEXT PRIMARY KEY,
     created_at INTEGER NOT NULL,
@@ -148,7 +148,6 @@ CREATE TABLE audit (
     after TEXT -- JSON
 ) STRICT;
 CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'audit rows do not change'); END;
-CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'audit rows stay'); END;
 
 -- Answers kept for POSTs that are sent again with the same Idempotency-Key.
 CREATE TABLE idempotency (
@@ -497,6 +496,22 @@ ALTER TABLE logs ADD COLUMN outcome TEXT CHECK (outcome IN ('agent', 'fallback',
 
 -- What near-duplicates share, computed when a log row is written. Older rows have none.
 ALTER TABLE logs ADD COLUMN near_hash TEXT;
+
+-- Erasures that are not finished yet; the cron continues them.
+CREATE TABLE erasures (
+    id TEXT PRIMARY KEY,
+    target TEXT NOT NULL, -- JSON; deleted with the row at the end
+    position INTEGER NOT NULL, -- the log row up to which it has looked
+    created_at INTEGER NOT NULL
+) STRICT;
+-- Rows for which nothing was decided have no query hash; an erasure finds them by this one.
+CREATE INDEX logs_undecided ON logs (near_hash, seq) WHERE query_hash IS NULL AND near_hash IS NOT NULL;
+
+-- Audit rows never change, and go only when the setting audit_retention_days says so.
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit WHEN NOT EXISTS (
+    SELECT 1 FROM config WHERE key = 'audit_retention_days'
+    AND old.created_at < unixepoch() * 1000 - CAST(value AS INTEGER) * 86400000
+) BEGIN SELECT raise(ABORT, 'audit rows stay'); END;
 
 -- Evaluations ask one question of each group of near-duplicates; null: an older one that asked all.
 ALTER TABLE evaluations ADD COLUMN near_duplicates INTEGER;

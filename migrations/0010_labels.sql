@@ -31,3 +31,20 @@ UPDATE classifiers SET created_by = (SELECT id FROM person_ids WHERE email = cre
 UPDATE loras SET created_by = (SELECT id FROM person_ids WHERE email = created_by) WHERE created_by IN (SELECT email FROM person_ids);
 UPDATE evaluations SET created_by = (SELECT id FROM person_ids WHERE email = created_by) WHERE created_by IN (SELECT email FROM person_ids);
 DROP TABLE person_ids;
+
+-- Erasures that are not finished yet; the cron continues them.
+CREATE TABLE erasures (
+    id TEXT PRIMARY KEY,
+    target TEXT NOT NULL, -- JSON; deleted with the row at the end
+    position INTEGER NOT NULL, -- the log row up to which it has looked
+    created_at INTEGER NOT NULL
+) STRICT;
+-- Rows for which nothing was decided have no query hash; an erasure finds them by this one.
+CREATE INDEX logs_undecided ON logs (near_hash, seq) WHERE query_hash IS NULL AND near_hash IS NOT NULL;
+
+-- Audit rows never change, and go only when the setting audit_retention_days says so.
+DROP TRIGGER audit_no_delete;
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit WHEN NOT EXISTS (
+    SELECT 1 FROM config WHERE key = 'audit_retention_days'
+    AND old.created_at < unixepoch() * 1000 - CAST(value AS INTEGER) * 86400000
+) BEGIN SELECT raise(ABORT, 'audit rows stay'); END;

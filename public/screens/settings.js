@@ -72,6 +72,11 @@ const GROUPS = [
         { type: "checkbox" },
       ],
       ["retention_days", "Logs are kept, in days", { type: "number", min: 1, max: 3650 }],
+      [
+        "audit_retention_days",
+        "The audit log is kept, in days (empty: for ever)",
+        { type: "number", min: 30, max: 3650, placeholder: "for ever" },
+      ],
     ],
   ],
   [

@@ -9,6 +9,7 @@ from edgeneuro.controlplane import (
     classifiers,
     config,
     datasets,
+    erasure,
     evaluations,
     health,
     keys,
@@ -52,7 +53,7 @@ ROUTES = (
     Route("POST",   "/v1/chat/completions",       chat.create_chat_completion, ROUTE, 200,
           REPEATABLE, max_body_bytes=_BULK_BYTES, described=CHAT),
     Route("POST",   "/v1/feedback",               feedback.give_feedback, ROUTE, 201,
-          described=Described((404,))),
+          REPEATABLE, described=Described((404,))),
 
     Route("GET",    "/v1/models",                 models.list_models,    ANY),
     Route("GET",    "/v1/models/select",          selection.show_selection, READ),
@@ -103,6 +104,7 @@ ROUTES = (
     Route("PATCH",  "/v1/config",                 config.update_config,  ADMIN),
 
     Route("GET",    "/v1/logs",                   logs.list_logs,        READ),
+    Route("DELETE", "/v1/logs",                   erasure.erase_logs,    ADMIN),
     Route("GET",    "/v1/logs/{log_id}",          logs.get_log,          READ),
     Route("PUT",    "/v1/logs/{log_id}/label",    labels.label_log,      LABEL),
     Route("DELETE", "/v1/logs/{log_id}/label",    labels.unlabel_log,    LABEL),
@@ -113,6 +115,7 @@ ROUTES = (
     Route("GET",    "/v1/labels/queue",           queue.list_queue,      READ),
     Route("GET",    "/v1/labels/stats",           label_stats.show_label_stats, READ),
     Route("GET",    "/v1/labels/{query_hash}/history", labels.list_history, READ),
+    Route("DELETE", "/v1/labels/{query_hash}",    erasure.erase_question, ADMIN),
 
     Route("GET",    "/v1/analytics",              analytics.show_analytics, READ),
     Route("POST",   "/v1/analytics/rebuild",      analytics.rebuild,     ADMIN),
@@ -122,6 +125,7 @@ ROUTES = (
     Route("GET",    "/v1/users/{user_id}",        users.get_user,        ADMIN),
     Route("PATCH",  "/v1/users/{user_id}",        users.update_user,     ADMIN),
     Route("DELETE", "/v1/users/{user_id}",        users.delete_user,     ADMIN),
+    Route("DELETE", "/v1/users/{user_id}/data",   erasure.erase_user,    ADMIN),
 
     Route("GET",    "/v1/keys",                   keys.list_keys,        ADMIN),
     Route("POST",   "/v1/keys",                   keys.create_key,       ADMIN, 201, ONCE),

@@ -83,6 +83,9 @@ class ExpiringLru(Generic[Value]):
         if len(self._kept) > self._size:
             self._kept.popitem(last=False)
 
+    def clear(self) -> None:
+        self._kept.clear()
+
 
 @dataclass
 class _Flight:

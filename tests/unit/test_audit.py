@@ -1,9 +1,11 @@
 """The audit log: each change leaves one row, in one batch with it; no change leaves none."""
 
+import sqlite3
 from typing import Any
 
 import pytest
 
+from edgeneuro.controlplane.maintenance import run_maintenance
 from edgeneuro.errors import ConstraintError
 from edgeneuro.store.database import statement
 from tests.unit.conftest import HR, Product
@@ -65,3 +67,22 @@ async def test_filters_and_pages(product: Product) -> None:
 async def test_rows_neither_change_nor_go(product: Product, sql: str) -> None:
     with pytest.raises(ConstraintError):
         await product.database.run(statement(sql))
+
+
+async def test_audit_rows_go_only_when_the_setting_says_so(product: Product) -> None:
+    product.execute(
+        "INSERT INTO audit VALUES ('aud_old', 0, 'me', 'req', 'create', 'agent', 'a', NULL, NULL)"
+    )
+    with pytest.raises(sqlite3.IntegrityError, match="audit rows stay"):
+        product.execute("DELETE FROM audit")
+    await run_maintenance(product.services)
+    assert product.rows("SELECT id FROM audit WHERE id = 'aud_old'")
+    refused = await product.call("PATCH", "/v1/config", {"audit_retention_days": 29})
+    assert refused.json()["error"]["param"] == "audit_retention_days"
+    await product.call("PATCH", "/v1/config", {"audit_retention_days": 365})
+    kept = product.rows("SELECT id FROM audit WHERE id <> 'aud_old'")
+    await run_maintenance(product.services)
+    assert product.rows("SELECT id FROM audit") == kept
+    with pytest.raises(sqlite3.IntegrityError, match="audit rows stay"):
+        product.execute("DELETE FROM audit")
+    assert product.failures.counts["audit_retention"] == 0

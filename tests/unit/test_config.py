@@ -30,6 +30,7 @@ async def test_every_setting_is_shown_with_its_source(product: Product) -> None:
         "max_retries": {"value": 1, "source": "default"},
         "redact_personal_data": {"value": False, "source": "default"},
         "retention_days": {"value": 90, "source": "default"},
+        "audit_retention_days": {"value": None, "source": "default"},
         "classifier": {"value": None, "source": "default"},
         "classifier_target": {"value": 0.98, "source": "default"},
         "classifier_min_labels": {"value": 5, "source": "default"},

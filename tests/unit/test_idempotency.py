@@ -187,5 +187,6 @@ async def test_openapi_says_where_it_holds(product: Product) -> None:
         if any(each["name"] == "Idempotency-Key" for each in operation["parameters"])
     }
     posts = {(route.method, route.path) for route in ROUTES if route.method == "POST"}
-    repeatable = ("/v1/route", "/v1/chat/completions", "/v1/loras", "/v1/loras/preflight")
+    uploads = ("/v1/loras", "/v1/loras/preflight")
+    repeatable = ("/v1/route", "/v1/chat/completions", "/v1/feedback", *uploads)
     assert said == posts - {("POST", path) for path in repeatable}

@@ -119,6 +119,19 @@ def test_feedback_moves_a_question_to_the_front_until_it_is_labelled(client: htt
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "unknown_decision")
 
 
+def test_an_erased_question_is_gone(client: httpx.Client) -> None:
+    log_id = ask(client, f"My secret {word()}")
+    client.put(f"/v1/logs/{log_id}/label", json={"agent_id": "hr"}).raise_for_status()
+    question = client.get(f"/v1/logs/{log_id}").json()["query_hash"]
+    erased = client.delete(f"/v1/labels/{question}")
+    assert erased.status_code == 200, erased.text
+    report = erased.json()
+    assert (report["done"], report["logs"], report["labels"]) == (True, 1, 1)
+    assert client.get(f"/v1/logs/{log_id}").status_code == 404
+    assert client.get(f"/v1/labels/{question}/history").status_code == 404
+    assert client.delete(f"/v1/labels/{question}").status_code == 404
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[LocalProduct]:
     """A product of its own, whose database the test may write to while it does not run."""

@@ -6,6 +6,7 @@ from functools import partial
 from edgeneuro.controlplane.jobs import run_alone
 from edgeneuro.services import Services
 from edgeneuro.store.answer_cache import CHATS, DECISIONS
+from edgeneuro.store.audit import delete_audit_before
 from edgeneuro.store.candidates import delete_candidates_before
 from edgeneuro.store.idempotency import purge_idempotency
 from edgeneuro.store.logs import delete_logs_before
@@ -36,6 +37,7 @@ async def run_maintenance(services: Services) -> None:
         services,
         ("candidates_purge", _purge_candidates),
         ("lora_files_purge", _purge_lora_files),
+        ("audit_retention", _delete_old_audit),
         ("day_sums", _sum_finished_days),
     )
 
@@ -72,6 +74,12 @@ async def _purge_candidates(services: Services) -> None:
 async def _retention_began_ms(services: Services) -> int:
     config = await services.routing.current()
     return services.now_ms() - config.retention_days * _DAY_MS
+
+
+async def _delete_old_audit(services: Services) -> None:
+    days = (await services.routing.current()).audit_retention_days
+    if days is not None:
+        await delete_audit_before(services.db, services.now_ms() - days * _DAY_MS)
 
 
 async def _sum_finished_days(services: Services) -> None:

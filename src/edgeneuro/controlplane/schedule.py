@@ -4,6 +4,7 @@ hour finished days are summed."""
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from edgeneuro.controlplane.erasure import go_on
 from edgeneuro.controlplane.evaluation_job import run_slices
 from edgeneuro.controlplane.jobs import EVENTS, run_alone
 from edgeneuro.controlplane.lora_steps import run_lora
@@ -27,6 +28,7 @@ async def run_scheduled(services: Services, cron: str) -> None:
     """`cron` is the expression that fired; one fired by hand has none and does everything. Each
     task and each job fails alone."""
     await (delete_expired if cron == EVERY_MINUTE else run_maintenance)(services)
+    await run_alone(services, "erasure", partial(go_on, services))
     await run_alone(services, "promotion", partial(promote_by_rule, services))
     await run_alone(services, "retraining", partial(retrain_by_rule, services))
     for table, run in _JOBS:

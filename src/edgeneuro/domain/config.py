@@ -23,7 +23,8 @@ class Config(BaseModel):
     again at most `max_retries` times where its error may pass. A chat's answer, of a stream its
     first part, is to be there within `chat_timeout_ms`. Below `confidence_threshold` no
     agent is decided on: with `on_no_fit` "fallback" the default agent answers, with "none" nobody
-    does. Answers are kept for `cache_ttl_seconds`, log rows for `retention_days`.
+    does. Answers are kept for `cache_ttl_seconds`, log rows for `retention_days`,
+    audit rows for `audit_retention_days` (null: for ever).
     Without `log_queries` a log row holds no text; with `redact_personal_data` e-mail addresses,
     phone and card numbers are replaced in every text that is stored. In both cases AI Gateway's log
     holds no texts.
@@ -50,6 +51,7 @@ class Config(BaseModel):
     log_queries: Setting
     redact_personal_data: Setting
     retention_days: Setting
+    audit_retention_days: Setting
     classifier: Setting
     classifier_target: Setting
     classifier_min_labels: Setting
@@ -79,6 +81,7 @@ class ConfigPatch(BaseModel):
     log_queries: bool | None = None
     redact_personal_data: bool | None = None
     retention_days: Annotated[int, Field(ge=1, le=3_650), INTEGRAL] | None = None
+    audit_retention_days: Annotated[int, Field(ge=30, le=3_650), INTEGRAL] | None = None
     classifier: ClassifierId | None = None
     classifier_target: TargetAccuracy | None = None
     classifier_min_labels: MinLabels | None = None

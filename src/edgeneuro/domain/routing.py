@@ -50,6 +50,7 @@ class StoredConfig(BaseModel):
     log_queries: bool = True
     redact_personal_data: bool = False
     retention_days: Annotated[int, Field(ge=1, le=3_650)] = 90
+    audit_retention_days: Annotated[int, Field(ge=30, le=3_650)] | None = None
     classifier: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     classifier_target: Annotated[float, Field(ge=0.5, le=0.9999)] = 0.98
     classifier_min_labels: Annotated[int, Field(ge=1, le=10_000)] = 5
@@ -88,6 +89,7 @@ class RoutingConfig:
     log_queries: bool
     redact_personal_data: bool
     retention_days: int
+    audit_retention_days: int | None
     classifier: str | None
     classifier_target: float
     classifier_min_labels: int
@@ -181,6 +183,7 @@ def build_routing_config(
         log_queries=stored.log_queries,
         redact_personal_data=stored.redact_personal_data,
         retention_days=stored.retention_days,
+        audit_retention_days=stored.audit_retention_days,
         classifier=stored.classifier,
         classifier_target=stored.classifier_target,
         classifier_min_labels=stored.classifier_min_labels,

@@ -4,6 +4,7 @@ import json
 
 from edgeneuro.domain.audit import AuditEntry
 from edgeneuro.store.database import Database, Row, Statement, Value, statement
+from edgeneuro.store.purge import PURGE_CHUNK, purge_in_chunks
 from edgeneuro.store.times import rfc3339, unix_ms
 
 _COLUMNS = "id, created_at, actor, request_id, action, resource, resource_id, before, after"
@@ -43,6 +44,18 @@ async def list_audit(
         )
     )
     return [_entry(row) for row in rows]
+
+
+async def delete_audit_before(db: Database, moment_ms: int, *, max_chunks: int = 20) -> int:
+    """Deletes older rows chunk by chunk; returns how many. The trigger audit_no_delete refuses
+    unless the stored setting audit_retention_days agrees, by the database's own clock."""
+    chunk = statement(
+        "DELETE FROM audit WHERE rowid IN (SELECT rowid FROM audit WHERE created_at < ?1"
+        " ORDER BY rowid LIMIT ?2) RETURNING 1 AS gone",
+        moment_ms,
+        PURGE_CHUNK,
+    )
+    return await purge_in_chunks(db, chunk, max_chunks=max_chunks)
 
 
 def _entry(row: Row) -> AuditEntry:

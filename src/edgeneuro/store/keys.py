@@ -53,6 +53,12 @@ async def find_key(db: Database, key_hash: str) -> tuple[KnownKey | None, int]:
     return _known(rows[0]) if rows else None, int(revision[0]["value"])
 
 
+async def list_key_ids(db: Database, user_id: str) -> list[str]:
+    """All keys of this user, revoked ones too."""
+    rows = await db.run(statement("SELECT id FROM keys WHERE user_id = ?1 ORDER BY id", user_id))
+    return [row["id"] for row in rows]
+
+
 async def unrevoked_ids(db: Database, user_id: str) -> list[str]:
     rows = await db.run(
         statement(

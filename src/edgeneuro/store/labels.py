@@ -170,6 +170,25 @@ def select_history(key: str, *, limit: int, after: str | None = None) -> Stateme
     )
 
 
+def select_labels_of_logs(log_ids: Sequence[str]) -> Statement:
+    """The questions that were labelled on these log rows."""
+    return statement(
+        "SELECT DISTINCT query_hash FROM labels WHERE log_id IN (SELECT value FROM json_each(?1))",
+        json.dumps(log_ids),
+    )
+
+
+def erase_labels(query_hashes: str) -> list[Statement]:
+    """Deletes labels with their history; `query_hashes` is a JSON array."""
+    return [
+        statement(
+            f"DELETE FROM {table} WHERE query_hash IN (SELECT value FROM json_each(?1))",
+            query_hashes,
+        )
+        for table in ("current_labels", "labels")
+    ]
+
+
 def change_from_row(row: Row) -> LabelChange:
     return LabelChange.model_validate({**_with_time(row), "removed": bool(row["removed"])})
 

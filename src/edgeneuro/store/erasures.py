@@ -1,0 +1,200 @@
+"""The table `erasures`, which holds those that are not finished, and what an erasure deletes. Log
+rows go in chunks: those of a question by index, those of a person by windows over the table."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeneuro.domain.erasure import ErasureCounts, ErasureTarget
+from edgeneuro.domain.query import query_hash
+from edgeneuro.store.database import Database, Rows, Statement, statement
+from edgeneuro.store.labels import erase_labels, select_labels_of_logs
+
+CHUNK_ROWS = 250
+WINDOW_ROWS = 5_000
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """`position` is the last log row that a window has passed."""
+
+    id: str
+    target: ErasureTarget
+    position: int
+
+
+def insert_erasure(erasure: Unfinished, *, now_ms: int) -> Statement:
+    return statement(
+        "INSERT INTO erasures (id, target, position, created_at) VALUES (?1, ?2, ?3, ?4)",
+        erasure.id,
+        erasure.target.model_dump_json(),
+        erasure.position,
+        now_ms,
+    )
+
+
+def move_erasure(erasure_id: str, position: int) -> Statement:
+    return statement("UPDATE erasures SET position = ?2 WHERE id = ?1", erasure_id, position)
+
+
+def delete_erasure(erasure_id: str) -> Statement:
+    return statement("DELETE FROM erasures WHERE id = ?1", erasure_id)
+
+
+async def oldest_unfinished(db: Database) -> Unfinished | None:
+    rows = await db.run(
+        statement("SELECT id, target, position FROM erasures ORDER BY created_at, id LIMIT 1")
+    )
+    if not rows:
+        return None
+    target = ErasureTarget.model_validate_json(rows[0]["target"])
+    return Unfinished(rows[0]["id"], target, int(rows[0]["position"]))
+
+
+async def find_near_hashes(db: Database, question: str) -> list[str]:
+    """Under which near-duplicates of this question are stored; empty if nothing is known of it."""
+    rows = await db.run(
+        statement(
+            "SELECT near_hash FROM labels WHERE query_hash = ?1 UNION"
+            " SELECT near_hash FROM logs WHERE query_hash = ?1 AND near_hash IS NOT NULL LIMIT 20",
+            question,
+        )
+    )
+    return [row["near_hash"] for row in rows]
+
+
+async def is_stored(db: Database, question: str) -> bool:
+    rows = await db.run(
+        statement(
+            "SELECT EXISTS (SELECT 1 FROM labels WHERE query_hash = ?1)"
+            " OR EXISTS (SELECT 1 FROM logs WHERE query_hash = ?1) AS found",
+            question,
+        )
+    )
+    return bool(rows[0]["found"])
+
+
+async def newest_log(db: Database) -> int:
+    rows = await db.run(statement("SELECT coalesce(max(seq), 0) AS seq FROM logs"))
+    return int(rows[0]["seq"])
+
+
+async def erase_question(db: Database, question: str) -> ErasureCounts:
+    """Its labels with their history, and its text in evaluations: few rows, in one batch."""
+    return await _delete(db, logs=[], questions=[question])
+
+
+async def erase_question_logs(db: Database, target: ErasureTarget) -> ErasureCounts | None:
+    """A chunk of a question's log rows; None if there are none left."""
+    rows = await db.run(
+        statement(
+            "SELECT id, gateway_log_id FROM logs WHERE query_hash = ?1 LIMIT ?2",
+            target.query_hash,
+            CHUNK_ROWS,
+        )
+    )
+    return await _delete(db, logs=rows, questions=[]) if rows else None
+
+
+async def erase_undecided_logs(
+    db: Database, target: ErasureTarget, after: int
+) -> tuple[int, ErasureCounts] | None:
+    """A chunk of the log rows for which nothing was decided, so that they have no query hash: of
+    near-duplicates those that are the question. Returns the last row looked at, None at the end."""
+    rows = await db.run(
+        statement(
+            "SELECT seq, id, query, gateway_log_id FROM logs WHERE query_hash IS NULL"
+            " AND near_hash IN (SELECT value FROM json_each(?1)) AND seq > ?2"
+            " ORDER BY seq LIMIT ?3",
+            json.dumps(target.near_hashes),
+            after,
+            CHUNK_ROWS,
+        )
+    )
+    if not rows:
+        return None
+    found = [row for row in rows if query_hash(row["query"]) == target.query_hash]
+    return int(rows[-1]["seq"]), await _delete(db, logs=found, questions=[])
+
+
+async def erase_window(db: Database, target: ErasureTarget, after: int) -> ErasureCounts:
+    """What a person sent, in the window of log rows after this one, with the labels that were
+    given on these rows: they hold the same text."""
+    rows = await db.run(
+        statement(
+            "SELECT id, gateway_log_id FROM logs WHERE seq > ?1 AND seq <= ?2 AND"
+            " (key_id IN (SELECT value FROM json_each(?3)) OR user = ?4 OR session = ?5)",
+            after,
+            min(after + WINDOW_ROWS, target.until),
+            json.dumps(target.key_ids),
+            target.user,
+            target.session,
+        )
+    )
+    counts = ErasureCounts()
+    for at in range(0, len(rows), CHUNK_ROWS):
+        chunk = rows[at : at + CHUNK_ROWS]
+        labels = await db.run(select_labels_of_logs([row["id"] for row in chunk]))
+        questions = [row["query_hash"] for row in labels]
+        counts.add(await _delete(db, logs=chunk, questions=questions))
+    return counts
+
+
+async def erase_person(db: Database, key_ids: Sequence[str], anonymous_id: str) -> ErasureCounts:
+    """Deletes the feedback that these gave and takes their ids off what they made: labels, without
+    the notes, and jobs. The labels stay."""
+    ids = json.dumps(key_ids)
+    named = "IN (SELECT value FROM json_each(?1))"
+    found = await db.batch(
+        [
+            statement(f"SELECT count(*) AS n FROM feedback WHERE key_id {named}", ids),
+            statement(f"DELETE FROM feedback WHERE key_id {named}", ids),
+            statement(
+                f"UPDATE labels SET labeler = ?2, note = NULL WHERE labeler {named}",
+                ids,
+                anonymous_id,
+            ),
+            *(
+                statement(
+                    f"UPDATE {table} SET {column} = ?2 WHERE {column} {named}", ids, anonymous_id
+                )
+                for table, column in (
+                    ("current_labels", "labeler"),
+                    ("classifiers", "created_by"),
+                    ("loras", "created_by"),
+                    ("evaluations", "created_by"),
+                )
+            ),
+        ]
+    )
+    return ErasureCounts(feedback=int(found[0][0]["n"]))
+
+
+async def _delete(db: Database, *, logs: Rows, questions: Sequence[str]) -> ErasureCounts:
+    ids, hashes = json.dumps([row["id"] for row in logs]), json.dumps(sorted(set(questions)))
+    of_logs = "IN (SELECT value FROM json_each(?1))"
+    found = await db.batch(
+        [
+            statement(f"SELECT count(*) AS n FROM feedback WHERE decision_id {of_logs}", ids),
+            statement(f"SELECT count(*) AS n FROM labels WHERE query_hash {of_logs}", hashes),
+            statement(f"DELETE FROM feedback WHERE decision_id {of_logs}", ids),
+            statement(f"DELETE FROM shadow_answers WHERE log_id {of_logs}", ids),
+            statement(f"DELETE FROM candidate_answers WHERE log_id {of_logs}", ids),
+            # The results stay; the evaluations come first, so that the primary key is used.
+            statement(
+                "UPDATE evaluation_items SET query = '[erased]' WHERE evaluation_id IN"
+                f" (SELECT id FROM evaluations) AND query_hash {of_logs}",
+                hashes,
+            ),
+            *erase_labels(hashes),
+            statement(f"DELETE FROM logs WHERE id {of_logs}", ids),
+        ]
+    )
+    held = [row["gateway_log_id"] for row in logs if row["gateway_log_id"] is not None]
+    return ErasureCounts(
+        logs=len(logs),
+        feedback=int(found[0][0]["n"]),
+        labels=int(found[1][0]["n"]),
+        gateway_logs=len(held),
+        gateway_log_ids=held,
+    )
