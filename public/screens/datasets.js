@@ -166,7 +166,7 @@ function importCard(signal, onImported) {
   const input = h("input", {
     type: "file",
     id: "import-file",
-    accept: ".jsonl,.json,.csv,.txt",
+    accept: ".jsonl,.json,.csv,.tsv,.txt,.gz",
     onclick: () => {
       input.value = ""; // so that the same file, mended, is chosen anew
     },
@@ -198,10 +198,9 @@ function importCard(signal, onImported) {
     }
     setBusy(submit, true);
     replace(report, h("p", { class: "loading" }, "Reading the file …"));
-    const format = file.name.toLowerCase().endsWith(".csv") ? "csv" : "jsonl";
     try {
       const done = await api("POST", "/v1/datasets/import", {
-        query: { format, dry_run: dry.value() },
+        query: { dry_run: dry.value() },
         body: await contentOf(file),
         type: "application/octet-stream",
         signal,
@@ -222,7 +221,7 @@ function importCard(signal, onImported) {
       h(
         "p",
         { class: "help" },
-        "JSON Lines as exported here in any format, or CSV with the columns query and agent. Nothing is taken unless every line is right.",
+        "JSON Lines as exported here in any format, a JSON array, or CSV with the columns query and agent. Nothing is imported unless every line is right.",
       ),
       h("div", { class: "field" }, h("label", { for: "import-file" }, "File"), input),
       dry.element,
@@ -241,7 +240,8 @@ async function contentOf(file) {
   }
 }
 
-function importView({ dry_run: dry, rows, new: fresh, changed, unchanged, duplicates }) {
+function importView({ dry_run: dry, rows, new: fresh, changed, unchanged, duplicates, ...file }) {
+  const mapped = Object.entries(file.mapped);
   return h(
     "div",
     { class: "panel", "data-kind": "good" },
@@ -251,6 +251,12 @@ function importView({ dry_run: dry, rows, new: fresh, changed, unchanged, duplic
       {},
       `${plural(rows, "line")}: ${count(fresh)} new, ${count(changed)} changed, ${count(unchanged)} as they were, ${count(duplicates)} twice in the file.`,
     ),
+    file.encoding === "utf-8"
+      ? null
+      : h("p", {}, `The file was read as ${file.encoding.toUpperCase()}; check its accents.`),
+    mapped.length
+      ? h("p", {}, `Agents by other names: ${mapped.map((pair) => pair.join(" → ")).join(", ")}.`)
+      : null,
     dry
       ? h("p", { class: "help" }, "Take the tick from “Only check the file”, and import it.")
       : null,

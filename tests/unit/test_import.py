@@ -60,6 +60,8 @@ async def test_json_lines_become_labels(product: Product) -> None:
         "changed": 0,
         "unchanged": 0,
         "duplicates": 0,
+        "encoding": "utf-8",
+        "mapped": {},
     }
     assert await in_force(product) == {
         "My VPN is down": "it_support",
@@ -173,6 +175,9 @@ CHAT = {"role": "user", "content": "a"}
             "messages",
         ),
         (b'{"prompt": "a", "completion": "b"}', "messages"),
+        (b'{"query": "b", "agent": "hr", "agent": "hr"}', "agent"),
+        (b'{"query": "b", "agent": "hr", "agent_id": "it_support"}', "agent_id"),
+        (b'{"query": "b", "agent": "hr", "agent_id": null}', "agent_id"),
     ],
 )
 async def test_a_line_that_is_wrong(product: Product, line: bytes, param: str | None) -> None:
@@ -182,7 +187,9 @@ async def test_a_line_that_is_wrong(product: Product, line: bytes, param: str | 
 @pytest.mark.parametrize(
     ("body", "line", "param"),
     [
-        (b"query;agent\na;hr\n", 1, None),
+        (b"question;agent\na;hr\n", 1, None),
+        (b"query,agent,query\na,hr,b\n", 1, "query"),
+        (b"query,agent,agent_id\na,hr,it_support\n", 2, "agent_id"),
         (b"query\na\n", 1, None),
         (b"agent\nhr\n", 1, None),
         (b"query,agent\na,hr\nb,ceo\n", 3, "agent"),
@@ -191,8 +198,9 @@ async def test_a_line_that_is_wrong(product: Product, line: bytes, param: str | 
         (b"query,agent\na,\n", 2, "agent"),
         (b'query,agent\na,hr\n"b,hr\n', 3, None),
         (b"query,agent\n" + b"x" * 200_000 + b",hr\n", 2, None),
-        (b"query,agent\na,hr\nb\xff,hr\n", 3, None),
-        ("query,agent\na,hr\n".encode("utf-16"), 1, None),
+        (b"query,agent\nd\xc3\xa9j\xc3\xa0,hr\nb\xff,hr\n", 3, None),
+        (b"query,agent\na,hr\nb\x81,hr\n", 3, None),
+        ("query,agent\na,hr\n".encode("utf-16") + b"x", 3, None),
     ],
 )
 async def test_a_csv_file_that_is_wrong(

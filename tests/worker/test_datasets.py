@@ -1,5 +1,6 @@
 """Data sets over HTTP: labels in from files, out for trainers, read by the trainers' library."""
 
+import gzip
 import hashlib
 import json
 import socket
@@ -125,6 +126,15 @@ def test_an_export_comes_in_again(labelled: httpx.Client) -> None:
     content = export(labelled, format="chat", manifest="true")
     report = labelled.post("/v1/datasets/import?dry_run=true", content=content).json()
     assert report["unchanged"] == report["rows"] == content.count(b"\n") - 1
+
+
+def test_a_compressed_spreadsheet_in_a_form(labelled: httpx.Client) -> None:
+    table = "sep=;\r\nquery;agent\r\nWas heißt 5 €?;HR\r\n".encode("cp1252")
+    files = {"file": ("labels.csv.gz", gzip.compress(table))}
+    report = labelled.post("/v1/datasets/import?dry_run=true", files=files)
+    assert report.status_code == 200, report.text
+    told = report.json()
+    assert (told["new"], told["encoding"], told["mapped"]) == (1, "cp1252", {"HR": "hr"})
 
 
 def test_a_wrong_line_is_told_and_nothing_is_imported(labelled: httpx.Client) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
+from edgeneuro.controlplane.pacing import Pacer
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.dataset import ExportQuery, LabelledQuery, Manifest
 from edgeneuro.domain.prompt import PROMPT_VERSION, answer_text, system_message, user_message
@@ -21,8 +22,16 @@ class Export:
     """One export: which labels go in, and what their lines look like. The agents, and so the
     prompt, stay those of the beginning."""
 
-    def __init__(self, db: Database, wanted: ExportQuery, config: RoutingConfig, moment: int):
+    def __init__(
+        self,
+        db: Database,
+        wanted: ExportQuery,
+        config: RoutingConfig,
+        moment: int,
+        pacer: Pacer,
+    ):
         self._db = db
+        self._pacer = pacer
         self._wanted = wanted
         self._config = config
         self._moment = moment
@@ -75,6 +84,7 @@ class Export:
         near = self._wanted.dedupe == "near"
         group = ""
         async for row in labels_at(self._db, self._moment, by_near_hash=near):
+            await self._pacer.spend(len(row.query))
             if not self._is_wanted(row):
                 continue
             if not self._can_be_answered(row):

@@ -85,17 +85,19 @@ class DatasetStats(BaseModel):
 
 
 class ImportQuery(BaseModel):
-    """With `dry_run` the file is checked and counted, and nothing is written."""
+    """With `dry_run` the file is checked and counted, and nothing is written. `format` "auto" goes
+    by the file's first character; "jsonl" is also a JSON array."""
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal["jsonl", "csv"] = "jsonl"
+    format: Literal["auto", "jsonl", "csv"] = "auto"
     dry_run: bool = False
 
 
 class DatasetImport(BaseModel):
     """`rows` = `labels` + `duplicates`, `labels` = `new` + `changed` + `unchanged`. A label that is
-    in force already is not written again."""
+    in force already is not written again. `encoding` is what the file was written in; `mapped` has
+    the file's names of agents that are not ids, and the ids that they were taken for."""
 
     object: Literal["dataset.import"] = "dataset.import"
     dry_run: bool
@@ -105,3 +107,5 @@ class DatasetImport(BaseModel):
     changed: int
     unchanged: int
     duplicates: int
+    encoding: str
+    mapped: dict[str, str]

@@ -1,0 +1,157 @@
+"""The rows of a file of labels: JSON Lines, a JSON array, or CSV with the separators that
+spreadsheets write."""
+
+import csv
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from edgeneuro import bounded_json
+from edgeneuro.domain.text import MAX_QUERY_CHARACTERS
+
+Format = Literal["auto", "jsonl", "csv"]
+Row = dict[str, Any]
+_SEPARATORS = (",", ";", "\t", "|")
+_SEPARATOR_LINE = re.compile(r"\ufeff?sep=(.)\s*", re.IGNORECASE)  # Excel's first line
+_AGENT_COLUMNS = {"agent", "agent_id"}
+
+
+class RowFault(Exception):
+    """Why a row cannot be taken; `param` is the field at fault."""
+
+    def __init__(self, param: str | None, message: str) -> None:
+        self.param = param
+        self.message = message
+
+
+def read_rows(text: str, format: Format) -> Iterator[tuple[int, Row | RowFault]]:
+    """The rows with their line numbers; those of a JSON array with their places in it. "auto" goes
+    by the file's first character."""
+    first = text.lstrip()[:1]
+    if format == "csv" or (format == "auto" and first not in ("{", "[")):
+        return _csv_rows(text)
+    return _array_rows(text) if first == "[" else _json_rows(text)
+
+
+def _json_rows(text: str) -> Iterator[tuple[int, Row | RowFault]]:
+    for number, line in enumerate(_lines(text), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = bounded_json.loads(line, object_pairs_hook=_object)
+        except RowFault as fault:
+            yield number, fault
+            continue
+        except bounded_json.InvalidJsonError:
+            yield number, RowFault(None, "this line is not JSON")
+            continue
+        if not isinstance(row, dict):
+            yield number, RowFault(None, "this line is not a JSON object")
+        elif not (number == 1 and _is_manifest(row)):
+            yield number, row
+
+
+def _array_rows(text: str) -> Iterator[tuple[int, Row | RowFault]]:
+    try:
+        rows = bounded_json.loads(text, object_pairs_hook=_object)
+    except RowFault as fault:
+        yield 1, fault
+        return
+    except bounded_json.InvalidJsonError as error:
+        yield 1, RowFault(None, f"the file begins as a JSON array, but {error}")
+        return
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            yield number, RowFault(None, "this item of the array is not a JSON object")
+        elif not (number == 1 and _is_manifest(row)):
+            yield number, row
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RowFault(twice[:100], f"{twice[:100]}: this key is there twice; keep one of them")
+    return found
+
+
+def _is_manifest(row: Row) -> bool:
+    """The first line of an export. A row of labels may have a field of that name too."""
+    return set(row) == {"manifest"} and isinstance(row["manifest"], dict)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """One by one, with their ends. splitlines() would make all at once, and end lines at characters
+    that JSON texts may hold."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, Row | RowFault]]:
+    line, separator = 1, None
+    if stated := _SEPARATOR_LINE.fullmatch(next(_lines(text), "")):
+        text, line, separator = text[stated.end() :], 2, stated[1]
+    # Line ends within cells count as lines too.
+    before = line - 1
+    reader = csv.reader(_lines(text), strict=True, delimiter=separator or _separator(text))
+    header: list[str] | None = None
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                pass  # an empty line, or an empty row of a spreadsheet
+            elif header is None:
+                header = [cell.strip().lower() for cell in cells]
+                if fault := _header_fault(header):
+                    yield line, fault
+                    return
+            elif (fault := _cells_fault(cells, len(header))) is not None:
+                yield line, fault
+            else:
+                yield line, {name: cell for name, cell in zip(header, cells, strict=False) if name}
+            line = before + reader.line_num + 1
+    except csv.Error as error:
+        yield line, _csv_fault(error)
+
+
+def _separator(text: str) -> str:
+    """The one by which the first line with content has the columns that are needed."""
+    first = next((line for line in _lines(text) if line.strip()), "")
+    for separator in _SEPARATORS:
+        names = {cell.strip().strip('"').strip().lower() for cell in first.split(separator)}
+        if "query" in names and names & _AGENT_COLUMNS:
+            return separator
+    return _SEPARATORS[0]
+
+
+def _header_fault(header: list[str]) -> RowFault | None:
+    if "query" not in header or not _AGENT_COLUMNS & set(header):
+        return RowFault(
+            None,
+            "the first line must name the columns query and agent, separated by a comma, a"
+            " semicolon or a tab",
+        )
+    twice = next((name for name in header if name and header.count(name) > 1), None)
+    if twice is None:
+        return None
+    return RowFault(twice[:100], f"{twice[:100]}: this column is there twice; keep one of them")
+
+
+def _cells_fault(cells: list[str], columns: int) -> RowFault | None:
+    # Spreadsheets write empty cells beyond the last column.
+    if len(cells) == columns or (len(cells) > columns and not any(cells[columns:])):
+        return None
+    return RowFault(None, f"this line has {len(cells)} cells, the first one has {columns}")
+
+
+def _csv_fault(error: csv.Error) -> RowFault:
+    if "field larger than field limit" in str(error):
+        return RowFault(
+            None,
+            f"a cell is too long; a query has at most {MAX_QUERY_CHARACTERS:,} characters. A"
+            " quotation mark that is not closed makes one cell of all that follows",
+        )
+    return RowFault(None, f"this line is not CSV: {error}")
