@@ -11,6 +11,7 @@ from edgeneuro.adapter.config_rules import MAX_CONFIG_BYTES, read_config
 from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE
 from edgeneuro.adapter.safetensors import InvalidSafetensorsError, header_end
 from edgeneuro.bounded_json import InvalidJsonError
+from scripts.private import write_private
 
 CARD_FILE = "training_card.json"
 # What `upload` and `register` leave, so that later commands know the adapter by its folder.
@@ -104,7 +105,8 @@ def noted_name(path: Path) -> str | None:
 def note(path: Path, name: str, base: str) -> None:
     text = json.dumps({"name": name, "model": base}) + "\n"
     try:
-        (path / NOTE_FILE).write_text(text, encoding="utf-8")
+        # Somebody else's folder may have a link there that leads out of it.
+        write_private(path / NOTE_FILE, text)
     except OSError as error:
         print(f"{path / NOTE_FILE} could not be written: {error.strerror}.")
 

@@ -61,7 +61,7 @@ def write_ai_worker(options: Options, ai_url: str) -> Path:
         "env": {"local": inherited_by_none},
     }
     path = options.notes / "local-ai.json"
-    path.write_text(json.dumps(config, indent=2), encoding="utf-8")
+    write_private(path, json.dumps(config, indent=2))
     return path
 
 

@@ -3,13 +3,42 @@
 import json
 import urllib.error
 import urllib.request
-from typing import Any
+from http.client import HTTPMessage
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 SECONDS = 120.0
-# A proxy that the environment names is for other machines than this one.
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 HERE = {"localhost", "127.0.0.1", "::1"}
+
+
+class SameOriginRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect within one origin only: urllib would send the key along to any other."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        if _origin(newurl) != _origin(req.full_url):
+            raise HttpFailed(
+                f"{req.full_url} redirects to {newurl}, another origin; the key is not sent there."
+                " Name the product's own address with --base-url."
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, parts.port or default
+
+
+# A proxy that the environment names is for other machines than this one.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}), SameOriginRedirects)
 
 
 class HttpFailed(Exception):
@@ -23,7 +52,7 @@ class Answers:
         self._base_url = base_url.rstrip("/")
         self._headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
         here = urlsplit(base_url).hostname in HERE
-        self._opener = DIRECT if here else urllib.request.build_opener()
+        self._opener = DIRECT if here else urllib.request.build_opener(SameOriginRedirects)
 
     def get(self, path: str) -> Any:
         return self._call(urllib.request.Request(f"{self._base_url}{path}", headers=self._headers))

@@ -194,11 +194,14 @@ export function save(name, content, type = "text/plain") {
   URL.revokeObjectURL(url);
 }
 
+// Full-width signs count too: spreadsheets in Japanese and Chinese read them as formulas.
+const FORMULA_START = /^[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]/;
+
 /** CSV by RFC 4180; a cell that a spreadsheet would take for a formula is told to be text. */
 export function csv(rows) {
   const cell = (value) => {
     const text = value === null || value === undefined ? "" : String(value);
-    const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+    const safe = typeof value === "string" && FORMULA_START.test(text) ? `'${text}` : text;
     return /[",;\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   };
   return rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");

@@ -8,12 +8,18 @@ from pydantic import BaseModel
 
 from edgeneuro.call import Background, Call
 from edgeneuro.domain.trace import continue_trace
-from edgeneuro.errors import DatabaseError, EdgeNeuroError, RateLimitedError
+from edgeneuro.errors import (
+    DatabaseError,
+    EdgeNeuroError,
+    InvalidRequestError,
+    RateLimitedError,
+)
 from edgeneuro.idempotency import once
+from edgeneuro.limits import count_refused
 from edgeneuro.request_log import RequestLog
 from edgeneuro.routes import ABSENT_PATHS, ROUTES
 from edgeneuro.services import Services
-from edgeneuro.web.auth import ANONYMOUS, Access, Credential, authorize
+from edgeneuro.web.auth import ANONYMOUS, Access, Credential, authorize, is_operator
 from edgeneuro.web.cors import cors_headers, preflight_response
 from edgeneuro.web.hosts import require_host
 from edgeneuro.web.request import Request
@@ -64,7 +70,7 @@ class App:
                 "Something went wrong on our side. Report it with the request id."
             )
         log.facts["error_code"] = error.code
-        return error_response(error, log.request_id)
+        return error_response(error, log.request_id, for_operator=log.is_operator)
 
     async def _answer(
         self,
@@ -81,6 +87,7 @@ class App:
         log.route = found.route
         credential = await self._authenticate(found.route, request)
         log.key_id = credential.key_id
+        log.is_operator = is_operator(credential)
         await self._admit(credential, found.route, request)
         call = Call(
             self._services,
@@ -92,10 +99,20 @@ class App:
             log.facts,
             headers,
         )
+        try:
+            return await self._performed(call, request, found)
+        except InvalidRequestError:
+            if found.route.access is Access.ROUTE:
+                await count_refused(self._services, credential)
+            raise
+
+    async def _performed(self, call: Call, request: Request, found: Found) -> Response:
         body = await _body(request, found)
+        # Before the Idempotency-Key is looked at: a body that is refused leaves no row.
+        arguments = found.handler.arguments(body, request.query_string, found.path_values)
 
         async def perform() -> Response:
-            content = await found.handler(call, body, request.query_string, found.path_values)
+            content = await found.handler.function(call, **arguments)
             if isinstance(content, BaseModel):
                 content = Reply(content)
             if isinstance(content, Reply):
@@ -119,8 +136,8 @@ class App:
         if not await limiter.allows(f"public {address}" if is_public else credential.key_id):
             who = "from this address" if is_public else "with this key"
             raise RateLimitedError(
-                f"Too many requests {who}. Wait a minute, or raise the limit of RATE_LIMITER in"
-                " wrangler.toml.",
+                f"Too many requests {who}. Wait a minute.",
+                hint="RATE_LIMITER in wrangler.toml has the limit.",
                 headers={"retry-after": str(_RATE_LIMIT_PERIOD_SECONDS)},
             )
 

@@ -14,6 +14,7 @@ from edgeneuro.errors import (
     InvalidRequestError,
 )
 from edgeneuro.store.idempotency import FirstRequest, claim, finish, release
+from edgeneuro.web.auth import is_operator
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import JSON, Response, error_response
 from edgeneuro.web.routing import Idempotency, Route
@@ -64,11 +65,12 @@ async def _performed(
         body = response.body if isinstance(response.body, str) and not shown_once else None
         done = True
     except EdgeNeuroError as error:
-        # Tried again, these may succeed; the others are what this request leads to.
-        if error.status >= 500 or error.status == 429:
+        # Tried again, these may succeed, and a refused request has done nothing; the others are
+        # what this request leads to.
+        if error.status >= 500 or error.status == 429 or isinstance(error, InvalidRequestError):
             raise
         call.facts["error_code"] = error.code
-        response = error_response(error, call.request_id)
+        response = error_response(error, call.request_id, for_operator=is_operator(call.credential))
         body = str(response.body)
         done = True
     finally:

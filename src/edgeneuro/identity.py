@@ -9,8 +9,13 @@ from urllib.parse import urlsplit
 
 from edgeneuro.domain.key import KnownKey
 from edgeneuro.domain.user import SCOPES_OF_ROLE, User, normalise_email
-from edgeneuro.errors import NotConfiguredError, PermissionDeniedError, RateLimitedError
-from edgeneuro.settings import Settings
+from edgeneuro.errors import (
+    NotConfiguredError,
+    PermissionDeniedError,
+    RateLimitedError,
+    UnauthenticatedError,
+)
+from edgeneuro.settings import MIN_ADMIN_TOKEN, Settings
 from edgeneuro.store.database import Database
 from edgeneuro.store.keys import find_key
 from edgeneuro.store.users import find_user
@@ -77,6 +82,27 @@ class Kept(Generic[Record]):
         return record
 
 
+class _Guesses:
+    """Counts a request whose credential is not known to this isolate, once, by the client's
+    address."""
+
+    def __init__(self, limiter: RateLimiter | None, request: Request) -> None:
+        self._limiter = limiter
+        self._address = request.header("cf-connecting-ip") or ""
+        self._counted = False
+
+    async def count(self) -> None:
+        """Raises RateLimitedError beyond the limit. Comes before a look-up in D1."""
+        if self._counted or self._limiter is None:
+            return
+        self._counted = True
+        if not await self._limiter.allows(f"credentials {self._address}"):
+            raise RateLimitedError(
+                "Too many unknown credentials came from this address. Wait a minute.",
+                headers={"retry-after": "60"},
+            )
+
+
 class Identity:
     """`revision` is the one that this isolate knows of, seconds old at most; `now` gives unix
     seconds. `access` is None where Cloudflare Access is not configured."""
@@ -99,16 +125,34 @@ class Identity:
         self._users: Kept[User] = Kept(revision, lambda email: find_user(db, email))
 
     async def authenticate(self, request: Request) -> Credential:
-        """Raises UnauthenticatedError for everybody who is not known. A key and an Authorization
-        header win over the token of Cloudflare Access."""
+        """Raises UnauthenticatedError for everybody who is not known, and RateLimitedError if too
+        many credentials of one address were refused. A key and an Authorization header win over
+        the token of Cloudflare Access."""
+        guesses = _Guesses(self._rate_limiter, request)
         key = sent_key(request.header)
         token = request.header("cf-access-jwt-assertion")
+        try:
+            return await self._known(request, key, token, guesses)
+        except UnauthenticatedError:
+            if key is not None or token is not None:
+                await guesses.count()
+            raise
+
+    async def _known(
+        self, request: Request, key: str | None, token: str | None, guesses: "_Guesses"
+    ) -> Credential:
         has_key = key is not None or request.header("authorization") is not None
         if not has_key and token is not None and self._access is not None:
             self._require_same_site(request)
             return await self._user(await self._access.email(token))
         admin_token = self._settings.admin_token
         if key is not None and admin_token and same_key(key, admin_token):
+            if len(admin_token) < MIN_ADMIN_TOKEN:
+                raise NotConfiguredError(
+                    f"ADMIN_TOKEN has {len(admin_token)} characters and is not accepted; at least"
+                    f" {MIN_ADMIN_TOKEN} are required. Set a longer one with"
+                    " `npx wrangler secret put ADMIN_TOKEN`."
+                )
             return ADMIN_TOKEN
         if key is None or not _KEY.fullmatch(key):
             if not admin_token and self._access is None:
@@ -119,24 +163,15 @@ class Identity:
             if key is None:
                 raise unauthenticated("This call needs a key: send `Authorization: Bearer <key>`.")
             raise _invalid_key()
-        return await self._key(key, request)
+        return await self._key(key, guesses)
 
     def forget(self) -> None:
         """After keys or users were changed here: it holds at once, for requests under way too."""
         self._keys.forget()
         self._users.forget()
 
-    async def _key(self, key: str, request: Request) -> Credential:
-        async def slow_down_guessing() -> None:
-            address = request.header("cf-connecting-ip") or ""
-            limiter = self._rate_limiter
-            if limiter is not None and not await limiter.allows(f"look-up {address}"):
-                raise RateLimitedError(
-                    "Too many different keys came from this address. Wait a minute.",
-                    headers={"retry-after": "60"},
-                )
-
-        known = await self._keys.get(hash_key(key), slow_down_guessing)
+    async def _key(self, key: str, guesses: "_Guesses") -> Credential:
+        known = await self._keys.get(hash_key(key), guesses.count)
         if known is None:
             raise _invalid_key()
         if known.revoked:

@@ -113,6 +113,17 @@ async def reserve(
     return Reservation(credential.key_id, limits, used, wanted, now=now)
 
 
+async def count_refused(services: Services, credential: Credential) -> None:
+    """Counts a request that was refused for what it holds: it costs as much work as others until
+    then. Raises KeyRateLimitedError once the minute is full."""
+    if credential.limits is None or credential.limits.requests_per_minute is None:
+        return
+    try:
+        await reserve(services, credential, Estimate())
+    except DatabaseError as error:
+        services.failures.note("limit_refused", error)
+
+
 @contextmanager
 def giving_back(
     services: Services,

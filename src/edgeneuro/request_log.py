@@ -15,7 +15,7 @@ _QUIET_PATHS = ("/healthz",)  # asked every few seconds by machines
 
 
 class RequestLog:
-    """One request. `route` and `key_id` are set as soon as they are known."""
+    """One request. `route`, `key_id` and `is_operator` are set as soon as they are known."""
 
     def __init__(
         self,
@@ -29,6 +29,7 @@ class RequestLog:
         self.trace = trace
         self.route: Route | None = None
         self.key_id: str | None = None
+        self.is_operator = False
         self.facts: Facts = {}
         self._services = services
         self._method = method

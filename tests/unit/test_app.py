@@ -1,16 +1,23 @@
 """The HTTP machinery in process: keys, limits, bad input, and the one error shape."""
 
 import json
+from collections.abc import AsyncGenerator, Coroutine
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from edgeneuro.errors import EdgeNeuroError, UnauthenticatedError
+from edgeneuro.errors import (
+    ClientClosedRequestError,
+    EdgeNeuroError,
+    UnauthenticatedError,
+    UpstreamNotConfiguredError,
+)
 from edgeneuro.routes import ROUTES
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.web.auth import Access, cron_of
+from edgeneuro.web.request import Request
 from tests.unit.conftest import ADMIN_TOKEN, Answered, Product, says
 
 
@@ -360,3 +367,61 @@ def test_a_cron_is_the_installations_own_where_a_token_is_configured() -> None:
     for event in ("* * * * *", "", "* * * * * the-tok", "the-token * * * * *"):
         with pytest.raises(UnauthenticatedError):
             cron_of(event, "the-token")
+
+
+class LeavingClient:
+    """A request whose client goes away before its body is sent."""
+
+    async def read_body(self, limit: int) -> bytes:
+        raise ClientClosedRequestError("gone")
+
+    async def chunks(self, limit: int) -> AsyncGenerator[bytes, None]:
+        yield b"--b"
+        raise ClientClosedRequestError("gone")
+
+
+@pytest.mark.parametrize("path", ["/v1/route", "/v1/datasets/import", "/v1/loras/preflight"])
+async def test_a_client_that_leaves_while_it_sends_is_a_line_without_a_traceback(
+    product: Product, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    client = LeavingClient()
+    headers = {
+        "authorization": f"Bearer {ADMIN_TOKEN}",
+        "content-type": "multipart/form-data; boundary=b",
+    }
+    request = Request("POST", path, "", headers.get, client.read_body, client.chunks)
+    waiting: list[Coroutine[Any, Any, None]] = []
+    response = await product.app.handle(request, waiting.append)
+    for work in waiting:
+        await work
+    assert response.status == 499
+    [line] = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (line["level"], line["status"]) == ("info", 499)
+    assert line["error_code"] == "client_closed_request"
+    assert "exception" not in line
+
+
+async def test_what_is_wrong_with_the_installation_is_said_to_those_who_may_read(
+    product: Product,
+) -> None:
+    """Operators learn which secret or variable to set; callers who only route do not."""
+    fault = UpstreamNotConfiguredError("The secret GROQ_KEY is not set at https://inside.example.")
+    keys = {}
+    for scope in ("route", "admin"):
+        wanted = {"name": scope, "scopes": [scope]}
+        keys[scope] = (await product.call("POST", "/v1/keys", wanted)).json()["key"]
+    chat: dict[str, Any] = {"model": "auto", "messages": [{"role": "user", "content": "Leave?"}]}
+    for stream in (False, True):
+        for scope in keys:
+            product.gateway.enqueue(says("hr"), fault, fault)
+            body: dict[str, Any] = {**chat, "stream": stream, "edgeneuro": {"cache": False}}
+            answered = await product.call("POST", "/v1/chat/completions", body, key=keys[scope])
+            assert "upstream_not_configured" in answered.text
+            assert ("GROQ_KEY" in answered.text) is (scope == "admin")
+            assert ("inside.example" in answered.text) is (scope == "admin")
+    product.limiter.open = False
+    for scope in keys:
+        answered = await product.call("GET", "/v1/me", key=keys[scope])
+        assert answered.status == 429
+        assert ("wrangler.toml" in answered.text) is (scope == "admin")

@@ -27,7 +27,7 @@ HANDLERS = {
 ARROWS = {
     "entry": {"edge"},
     "edge": {"app", "controlplane", *HANDLERS},
-    "app": {"routes", "idempotency", "request_log", *HANDLERS},
+    "app": {"routes", "idempotency", "limits", "request_log", *HANDLERS},
     "request_log": {"call", "services", "domain", "web"},
     "idempotency": {"call", "store", "errors", "web"},
     "routes": {"adapter", "controlplane", "domain", "synapsecore", "web"},

@@ -130,9 +130,22 @@ async def test_a_new_keys_value_is_not_kept(product: Product) -> None:
     )
     assert len(product.rows("SELECT id FROM keys")) == 1
     assert first.json()["key"] not in str(product.rows("SELECT * FROM idempotency"))
-    bad = {"name": "", "scopes": ["route"]}
-    first = await post(product, bad, "k2", path="/v1/keys")
-    assert (await post(product, bad, "k2", path="/v1/keys")).text == first.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("/v1/keys", {"name": "", "scopes": ["route"]}, "invalid_value"),
+        ("/v1/keys", b"no JSON", "invalid_json"),
+        ("/v1/labels", [{"query": "a", "agent_id": "nobody"}], "unknown_agent"),
+    ],
+)
+async def test_a_refused_request_leaves_no_row(
+    product: Product, path: str, body: Any, code: str
+) -> None:
+    for _ in range(2):
+        assert refused(await post(product, body, "k2", path=path)) == (400, code)
+        assert product.rows("SELECT * FROM idempotency") == []
 
 
 @pytest.mark.parametrize("key", ["", "a b", "ä", "k" * 256, "a\tb"])

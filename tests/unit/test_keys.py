@@ -3,11 +3,12 @@
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from edgeneuro.settings import Settings
+from edgeneuro.settings import MIN_ADMIN_TOKEN, Settings
 from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.conftest import Answered, Product, says
 from tests.unit.watched import WatchedDatabase
@@ -216,7 +217,7 @@ async def test_looking_keys_up_is_limited_by_address(product: Product) -> None:
     headers = {"cf-connecting-ip": "192.0.2.7"}
     answered = await product.call("GET", "/v1/models", key="en_" + "0" * 40, headers=headers)
     assert refused(answered) == (429, "edge_rate_limited")
-    assert product.limiter.keys[-1] == "look-up 192.0.2.7"
+    assert product.limiter.keys[-1] == "credentials 192.0.2.7"
     assert product.database.statements == []
 
 
@@ -318,3 +319,48 @@ async def test_keys_are_listed_by_page_and_by_user(product: Product) -> None:
 async def test_an_unknown_key_id_is_a_404(product: Product, method: str) -> None:
     answered = await product.call(method, "/v1/keys/key_none", {} if method == "PATCH" else None)
     assert refused(answered) == (404, "unknown_key")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": "Bearer wrong"},
+        {"authorization": f"Bearer {'x' * 32}"},
+        {"x-api-key": "wrong"},
+        {"authorization": f"Bearer en_{'0' * 40}"},
+    ],
+)
+async def test_refused_credentials_are_counted_by_address(
+    product: Product, headers: dict[str, str]
+) -> None:
+    headers = {**headers, "cf-connecting-ip": "192.0.2.7"}
+    product.limiter.keys.clear()
+    for _ in range(2):  # the second time the isolate knows that there is no such key
+        answered = await product.call("GET", "/v1/models", key=None, headers=headers)
+        assert refused(answered) == (401, "invalid_api_key")
+    assert product.limiter.keys == ["credentials 192.0.2.7"] * 2
+    product.limiter.open = False
+    answered = await product.call("GET", "/v1/models", key=None, headers=headers)
+    assert refused(answered) == (429, "edge_rate_limited")
+
+
+async def test_a_call_without_a_credential_or_with_a_right_one_is_no_guess(
+    product: Product,
+) -> None:
+    product.limiter.keys.clear()
+    assert (await product.call("GET", "/v1/models", key=None)).status == 401
+    assert product.limiter.keys == []
+    assert (await product.call("GET", "/v1/models")).status == 200
+    assert product.limiter.keys == ["admin_token"]
+
+
+@pytest.mark.parametrize("length", [1, MIN_ADMIN_TOKEN - 1])
+async def test_a_short_admin_token_is_not_accepted(
+    database: SqliteDatabase, settings: Settings, length: int
+) -> None:
+    token = "x" * length
+    product = Product(database, replace(settings, admin_token=token))
+    answered = await product.call("GET", "/v1/models", key=token)
+    assert refused(answered) == (503, "not_configured")
+    assert f"at least {MIN_ADMIN_TOKEN}" in answered.json()["error"]["message"]
+    assert refused(await product.call("GET", "/v1/models", key="wrong")) == (401, "invalid_api_key")

@@ -257,12 +257,26 @@ async def test_what_cannot_be_given_back_is_noted(
     assert (await usage(product, key))["tokens"] > 0
 
 
-async def test_bad_requests_are_not_counted(product: Product) -> None:
-    key = await create(product, requests_per_minute=1)
-    for fields in ({"query": ""}, {"query": "a", "candidates": ["ceo"]}):
-        answered = await product.call("POST", "/v1/route", fields, key=key["key"])
-        assert answered.status == 400
-    assert (await usage(product, key))["minute_requests"] == 0
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/route", {"query": ""}),
+        ("/v1/route", {"query": "a", "candidates": ["ceo"]}),
+        ("/v1/route", b"no JSON"),
+        ("/v1/route", b" " * 70_000),
+        ("/v1/chat/completions", {"model": "nobody", "messages": []}),
+        ("/v1/feedback", {}),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+async def test_refused_requests_are_counted(product: Product, path: str, body: Any) -> None:
+    key = await create(product, requests_per_minute=2, monthly_token_budget=50_000)
+    for count in (1, 2):
+        answered = await product.call("POST", path, body, key=key["key"])
+        assert 400 <= answered.status < 429
+        found = await usage(product, key)
+        assert (found["minute_requests"], found["tokens"]) == (count, 0)
+    assert (await product.call("POST", path, body, key=key["key"])).status == 429
 
 
 async def test_a_month_that_turns_before_the_settlement(

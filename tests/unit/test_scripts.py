@@ -1,15 +1,24 @@
 """The set-up: steps that run when they must, and a packer that notices a new Pyodide."""
 
 import argparse
+import csv
+import http.server
 import io
+import json
+import subprocess
+import threading
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from edgeneuro import settings
+from scripts.adapter_folder import NOTE_FILE, note, noted_name
 from scripts.children import write_secrets
+from scripts.http import Answers, HttpFailed
 from scripts.key import add_key_option, key_of
 from scripts.options import MIN_ADMIN_TOKEN, Options, admin_token_file
+from scripts.paths import ROOT
 from scripts.private import write_private
 from scripts.product import is_shown, shown_token
 from scripts.pyodide_bundle import (
@@ -20,6 +29,7 @@ from scripts.pyodide_bundle import (
     check_versions,
 )
 from scripts.steps import Step, StepFailed, run, run_steps
+from scripts.wrangler import node
 
 
 class Workshop:
@@ -256,3 +266,64 @@ def test_where_a_key_comes_from(
     assert key_of(parser.parse_args(["--key-file", str(tmp_path / "key")])) == "of-a-file"
     monkeypatch.setattr("sys.stdin", io.StringIO("of-the-input\n"))
     assert key_of(parser.parse_args(["--key-file", "-"])) == "of-the-input"
+
+
+class _Redirecting(http.server.BaseHTTPRequestHandler):
+    """Sends every caller on to `location`; remembers who came with a key."""
+
+    location = ""
+    keys: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_GET(self) -> None:
+        self.keys.append((self.path, self.headers["authorization"]))
+        if self.path == "/v1/end":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+            return
+        self.send_response(302)
+        self.send_header("location", self.location)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_key_is_not_sent_to_another_origin() -> None:
+    _Redirecting.keys.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Redirecting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        answers = Answers(f"http://127.0.0.1:{port}", "secret-key")
+        _Redirecting.location = f"http://localhost:{port}/v1/end"
+        with pytest.raises(HttpFailed, match="another origin"):
+            answers.get("/v1/begin")
+        _Redirecting.location = "/v1/end"
+        assert answers.get("/v1/begin") == {}
+        server.shutdown()
+    assert [path for path, _ in _Redirecting.keys] == ["/v1/begin", "/v1/begin", "/v1/end"]
+
+
+def test_a_note_in_an_adapters_folder_does_not_leave_it(tmp_path: Path) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "adapter"
+    outside.write_text("untouched")
+    folder.mkdir()
+    (folder / NOTE_FILE).symlink_to(outside)
+    note(folder, "router-1", "@cf/google/gemma-2b-it-lora")
+    assert outside.read_text() == "untouched"
+    assert noted_name(folder) == "router-1"
+
+
+CELLS = ["=1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20x"]
+
+
+def test_no_cell_of_a_csv_file_begins_as_a_formula() -> None:
+    program = (
+        f'import {{ csv }} from "{(ROOT / "public/parts/controls.js").as_uri()}";'
+        f"console.log(JSON.stringify(csv([{json.dumps([*CELLS, 'plain', -1])}])));"
+    )
+    command = [str(node()), "--no-warnings", "--input-type=module", "--eval", program]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    [cells] = csv.reader(io.StringIO(json.loads(ran.stdout), newline=""))
+    assert cells == [*(f"'{cell}" for cell in CELLS), "plain", "-1"]

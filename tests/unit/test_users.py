@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.domain.user import normalise_email
 from edgeneuro.settings import Settings
 from tests.unit.conftest import Answered, Product
 from tests.unit.test_keys import ask, create, create_user, refused
@@ -143,3 +144,11 @@ async def test_every_change_of_users_and_keys_raises_the_revision(product: Produ
 async def test_an_unknown_user_is_a_404(product: Product, method: str) -> None:
     answered = await product.call(method, "/v1/users/usr_none", {} if method == "PATCH" else None)
     assert refused(answered) == (404, "unknown_user")
+
+
+@pytest.mark.parametrize("other", ["\u212aate@example.com", "kate@example.\u212aom"])
+def test_only_ascii_letters_change_their_case(other: str) -> None:
+    """The lower case of the Kelvin sign is k, so that one mailbox could pass for another."""
+    assert normalise_email("KATE@Example.COM") == "kate@example.com"
+    assert normalise_email(other) != normalise_email(other.lower())
+    assert normalise_email("\u00c4@example.com") != normalise_email("\u00e4@example.com")

@@ -1,6 +1,8 @@
 """Bad input over HTTP: a 4xx in the one shape that names the field, never a stack trace."""
 
+import json
 import socket
+import uuid
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -171,3 +173,24 @@ def test_a_bad_agent(client: httpx.Client, change: dict[str, Any], param: str) -
 def test_a_bad_cursor_page(client: httpx.Client) -> None:
     response = client.get("/v1/logs", params={"limit": 1000})
     assert_error(response, 400, "invalid_value", "limit")
+
+
+def test_a_client_that_hangs_up_while_it_sends(client: httpx.Client, product: Product) -> None:
+    if product.state is None:
+        pytest.skip("the log of a deployment is elsewhere")
+    url, request_id = urlsplit(product.base_url), f"leaving-{uuid.uuid4().hex}"
+    head = (
+        f"POST /v1/route HTTP/1.1\r\nhost: localhost\r\nx-request-id: {request_id}\r\n"
+        f"authorization: Bearer {product.admin_token}\r\ncontent-length: 1000\r\n\r\n"
+    )
+    with socket.create_connection((url.hostname, url.port), timeout=30) as connection:
+        connection.sendall(head.encode() + b'{"query": "hel')
+    log = product.state / "edgeneuro" / "wrangler.log"
+    for _ in range(200):
+        assert client.get("/v1/me").status_code == 200  # time for the line to be written
+        lines = [line for line in log.read_text().splitlines() if request_id in line]
+        if lines:
+            break
+    [line] = [json.loads(line) for line in lines]
+    assert (line["status"], line["error_code"]) == (499, "client_closed_request")
+    assert "exception" not in line

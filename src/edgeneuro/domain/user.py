@@ -1,6 +1,7 @@
 """Users: people, who come in through Cloudflare Access or with keys of their own."""
 
 import re
+import string
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -16,12 +17,15 @@ SCOPES_OF_ROLE: dict[Role, tuple[Scope, ...]] = {
     "labeler": ("route", "label"),
     "admin": ("admin",),
 }
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f\ud800-\udfff]+@[^\s@\x00-\x1f\x7f\ud800-\udfff]+")
 
 
 def normalise_email(email: str) -> str:
-    """The one spelling under which an address is kept. Raises ValueError for what is none."""
-    email = email.strip().lower()
+    """The one spelling under which an address is stored: ASCII letters in lower case, all other
+    characters as they are. Unicode's lower case would make one address of two: that of the Kelvin
+    sign is k. Raises ValueError for what is none."""
+    email = email.strip().translate(_LOWER)
     if len(email) > 254 or not _EMAIL.fullmatch(email):
         raise ValueError("this is no e-mail address")
     return email

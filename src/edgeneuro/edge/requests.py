@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import js
 from pyodide.ffi import JsException
 
-from edgeneuro.errors import BodyTooLargeError
+from edgeneuro.errors import BodyTooLargeError, ClientClosedRequestError
 from edgeneuro.web.request import Request
 
 
@@ -45,7 +45,10 @@ async def _read_body(raw: Any, limit: int) -> bytes:
     if _length(raw) is None:
         return b"".join([chunk async for chunk in _chunks(raw, limit)])
     _require_within(raw, limit)
-    content: bytes = (await raw.arrayBuffer()).to_bytes()
+    try:
+        content: bytes = (await raw.arrayBuffer()).to_bytes()
+    except JsException as error:
+        raise _client_gone() from error
     return content
 
 
@@ -63,6 +66,8 @@ async def _chunks(raw: Any, limit: int) -> AsyncGenerator[bytes, None]:
             if size > limit:
                 raise _too_large(limit)
             yield content
+    except JsException as error:
+        raise _client_gone() from error
     finally:
         reader.releaseLock()
 
@@ -75,6 +80,10 @@ def _length(raw: Any) -> int | None:
 def _require_within(raw: Any, limit: int) -> None:
     if (_length(raw) or 0) > limit:
         raise _too_large(limit)
+
+
+def _client_gone() -> ClientClosedRequestError:
+    return ClientClosedRequestError("The client closed the connection before its body was sent.")
 
 
 def _too_large(limit: int) -> BodyTooLargeError:

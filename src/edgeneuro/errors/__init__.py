@@ -8,6 +8,7 @@ EdgeNeuroError
 │   ├── AdapterRefusedError        the rules refuse an adapter's files, so nothing was made of them
 │   ├── BodyTooLargeError 413
 │   └── MethodNotAllowedError 405
+├── ClientClosedRequestError 499   the client went away before its body was read
 ├── UnauthenticatedError 401       no key, or not a right one
 ├── PermissionDeniedError 403      a right key without the scope
 ├── NoAgentFitsError 422           nobody was decided on, and the caller needs somebody who answers
@@ -39,6 +40,7 @@ from edgeneuro.errors.own import (
     AdapterRefusedError,
     BodyTooLargeError,
     BudgetExceededError,
+    ClientClosedRequestError,
     ConflictError,
     ConstraintError,
     DatabaseError,
@@ -79,6 +81,7 @@ __all__ = [
     "AdapterRefusedError",
     "BodyTooLargeError",
     "BudgetExceededError",
+    "ClientClosedRequestError",
     "ConflictError",
     "ConstraintError",
     "DatabaseError",

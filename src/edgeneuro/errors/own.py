@@ -80,6 +80,14 @@ class BodyTooLargeError(InvalidRequestError):
     code = "body_too_large"
 
 
+class ClientClosedRequestError(EdgeNeuroError):
+    """The client went away while its body was read; nobody reads the answer."""
+
+    status = 499
+    type = "invalid_request_error"
+    code = "client_closed_request"
+
+
 class MethodNotAllowedError(InvalidRequestError):
     status = 405
     code = "method_not_allowed"

@@ -80,6 +80,9 @@ class UpstreamQuotaError(UpstreamError):
 class UpstreamNotConfiguredError(UpstreamError):
     code = "upstream_not_configured"
     reason = "not_configured"
+    public_message = (
+        "The model or agent is not set up correctly. Give an administrator the request id."
+    )
     may_pass = False
 
 

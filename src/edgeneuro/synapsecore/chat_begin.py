@@ -56,7 +56,7 @@ class Beginning:
         except Exception as error:
             known = known_error(error, self._call.services)
             self._call.facts["error_code"] = known.code
-            yield error_event(known, self._call.request_id)
+            yield error_event(known, self._call.request_id, self._call.credential)
         finally:
             if parts is None:
                 parts = await self._stop()

@@ -17,6 +17,7 @@ from edgeneuro.synapsecore.chat_recall import MOST_KEPT_BYTES, remember_chat
 from edgeneuro.synapsecore.chat_record import Outcome, record_chat
 from edgeneuro.synapsecore.chat_reply import cache_state, chunk, delta_of, facts
 from edgeneuro.synapsecore.chat_turn import Turn
+from edgeneuro.web.auth import Credential, is_operator
 from edgeneuro.web.response import error_content
 
 EVENT_STREAM = "text/event-stream"
@@ -110,11 +111,11 @@ class ChatStream:
         return facts(self._turn, kept=self._opened.kept, handoff=self._opened.handoff)
 
     def _broken_off(self, error: Exception) -> bytes:
-        known = known_error(error, self._turn.services)
+        asker, known = self._turn.asker, known_error(error, self._turn.services)
         self._ending, self._failure = "cut", known
         if isinstance(known, UpstreamError):
             self._turn.chain.cut(known)
-        return error_event(known, self._turn.asker.request_id)
+        return error_event(known, asker.request_id, asker.credential)
 
     async def _close(self) -> None:
         try:
@@ -162,5 +163,6 @@ def known_error(error: Exception, services: Services) -> EdgeNeuroError:
     return EdgeNeuroError("Something went wrong on our side. Report it with the request id.")
 
 
-def error_event(error: EdgeNeuroError, request_id: str) -> bytes:
-    return f"data: {json.dumps(error_content(error, request_id))}\n\n".encode()
+def error_event(error: EdgeNeuroError, request_id: str, credential: Credential) -> bytes:
+    content = error_content(error, request_id, for_operator=is_operator(credential))
+    return f"data: {json.dumps(content)}\n\n".encode()

@@ -73,6 +73,11 @@ def sent_key(header: Callable[[str], str | None]) -> str | None:
     return key
 
 
+def is_operator(credential: Credential) -> bool:
+    """Whether errors tell this caller how the installation is set up."""
+    return Access.READ in credential.scopes
+
+
 def bearer_key(authorization: str | None) -> str | None:
     """The key of an Authorization header, if it holds one."""
     scheme, _, key = (authorization or "").partition(" ")

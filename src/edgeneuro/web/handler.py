@@ -58,9 +58,10 @@ class Handler:
         self.content = _content(returns[0] if self.streams else hints["return"])
         self.summary = (inspect.getdoc(function) or "").strip()
 
-    async def __call__(
-        self, call: Any, body: bytes | Upload, query_string: str, path_values: dict[str, str]
-    ) -> Any:
+    def arguments(
+        self, body: bytes | Upload, query_string: str, path_values: dict[str, str]
+    ) -> dict[str, Any]:
+        """What `function` takes beside the call. Raises InvalidRequestError."""
         arguments: dict[str, Any] = dict(path_values)
         if self.body is not None:
             model = self.body
@@ -71,7 +72,7 @@ class Handler:
                 arguments["body"] = body
         if self.query is not None:
             arguments["query"] = parse_query(self.query, query_string)
-        return await self.function(call, **arguments)
+        return arguments
 
 
 def parse_body(model: type[Batch], body: bytes) -> Batch:

@@ -49,24 +49,27 @@ def unless_present(response: Response, if_none_match: str | None) -> Response:
     return Response(304, headers=headers)
 
 
-def error_response(error: EdgeNeuroError, request_id: str) -> Response:
+def error_response(
+    error: EdgeNeuroError, request_id: str, *, for_operator: bool = False
+) -> Response:
+    """`for_operator` says whether the caller may know how the installation is set up."""
     headers = {"content-type": JSON, **error.headers}
     if isinstance(error, UpstreamError):
         # It was tried again here already, or will not pass; the official clients go by this.
         headers["x-should-retry"] = "false"
-    return Response(error.status, json.dumps(error_content(error, request_id)), headers)
-
-
-def error_content(error: EdgeNeuroError, request_id: str) -> dict[str, Any]:
-    # What D1 says can hold table names and values: it is for our logs alone.
-    message = (
-        "The database did not answer. Try again in a moment."
-        if isinstance(error, DatabaseError)
-        else error.message
+    return Response(
+        error.status,
+        json.dumps(error_content(error, request_id, for_operator=for_operator)),
+        headers,
     )
+
+
+def error_content(
+    error: EdgeNeuroError, request_id: str, *, for_operator: bool = False
+) -> dict[str, Any]:
     return {
         "error": {
-            "message": message,
+            "message": _message(error, for_operator=for_operator),
             "type": error.type,
             "code": error.code,
             "param": error.param,
@@ -74,3 +77,12 @@ def error_content(error: EdgeNeuroError, request_id: str) -> dict[str, Any]:
         "request_id": request_id,
         **error.details(),
     }
+
+
+def _message(error: EdgeNeuroError, *, for_operator: bool) -> str:
+    if isinstance(error, DatabaseError):
+        # What D1 says can hold table names and values: it is for our logs alone.
+        return "The database did not answer. Try again in a moment."
+    if for_operator:
+        return f"{error.message} {error.hint}".rstrip()
+    return error.public_message or error.message
