@@ -17,6 +17,7 @@ VENV_ADVICE = (
     "this Python cannot make virtual environments; install its `venv` module "
     "(on Debian and Ubuntu: apt install python3-venv), then start again."
 )
+WORKER_SDK = "workers-runtime-sdk=="
 # The wheels that Pyodide 314 loads.
 WHEELS = (
     "--only-binary=:all: --implementation cp --python-version 3.14 --abi cp314 --abi abi3 "
@@ -193,14 +194,14 @@ def pyodide_bundle() -> Step:
 
 
 def worker_packages() -> Step:
-    sdk = [pin for pin in group("dev") if pin.startswith("workers-runtime-sdk==")]
-    wanted = [*dependencies(), *sdk]
+    # Hashes of all wheels, so that nothing else gets into the Worker than what was tested.
+    wanted = ["--require-hashes", "--no-deps", "--requirement", str(paths.WORKER_REQUIREMENTS)]
 
     def make() -> None:
         paths.BUILD.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=paths.BUILD) as folder:
             target = Path(folder) / "python_modules"
-            pip_install([*WHEELS, "--no-compile", "--target", str(target), *wanted])
+            pip([*WHEELS, "--no-compile", "--target", str(target), *wanted])
             shutil.rmtree(paths.WORKER_PACKAGES, ignore_errors=True)
             target.rename(paths.WORKER_PACKAGES)
 
@@ -208,16 +209,25 @@ def worker_packages() -> Step:
         title="Installing the Worker's packages",
         stamp=paths.BUILD / "stamps" / "worker-packages",
         make=make,
-        inputs=[paths.CONSTRAINTS],
-        facts=[*WHEELS, *wanted],
+        inputs=[paths.WORKER_REQUIREMENTS],
+        facts=WHEELS,
         outputs=[paths.WORKER_PACKAGES],
         advice=REGISTRY_ADVICE,
     )
 
 
 def pip_install(words: list[str]) -> None:
-    pip = [str(paths.PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    run([*pip, "install", "--constraint", str(paths.CONSTRAINTS), *words])
+    pip(["--constraint", str(paths.CONSTRAINTS), *words])
+
+
+def pip(words: list[str]) -> None:
+    program = [str(paths.PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    run([*program, "install", *words])
+
+
+def worker_dependencies() -> list[str]:
+    """Return what the Worker is made of besides its own code: dependencies and the SDK."""
+    return [*dependencies(), *(pin for pin in group("dev") if pin.startswith(WORKER_SDK))]
 
 
 def dependencies() -> list[str]:

@@ -5,6 +5,7 @@ import csv
 import http.server
 import io
 import json
+import re
 import subprocess
 import threading
 from pathlib import Path
@@ -18,7 +19,7 @@ from scripts.children import write_secrets
 from scripts.http import Answers, HttpFailed
 from scripts.key import add_key_option, key_of
 from scripts.options import MIN_ADMIN_TOKEN, Options, admin_token_file
-from scripts.paths import ROOT
+from scripts.paths import ROOT, WORKER_PACKAGES, WORKER_REQUIREMENTS
 from scripts.private import write_private
 from scripts.product import is_shown, shown_token
 from scripts.pyodide_bundle import (
@@ -28,6 +29,7 @@ from scripts.pyodide_bundle import (
     adapt,
     check_versions,
 )
+from scripts.setup import worker_dependencies
 from scripts.steps import Step, StepFailed, run, run_steps
 from scripts.wrangler import node
 
@@ -327,3 +329,16 @@ def test_no_cell_of_a_csv_file_begins_as_a_formula() -> None:
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     [cells] = csv.reader(io.StringIO(json.loads(ran.stdout), newline=""))
     assert cells == [*(f"'{cell}" for cell in CELLS), "plain", "-1"]
+
+
+def test_what_runs_in_the_worker_is_pinned_by_hash() -> None:
+    lines = [
+        line
+        for line in WORKER_REQUIREMENTS.read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+ --hash=sha256:[0-9a-f]{64}", line) for line in lines)
+    pins = {line.split()[0] for line in lines}
+    assert set(worker_dependencies()) <= pins
+    folders = [each.name.removesuffix(".dist-info") for each in WORKER_PACKAGES.glob("*.dist-info")]
+    assert {each.replace("-", "==").replace("_", "-") for each in folders} == pins
