@@ -56,6 +56,18 @@ const GROUPS = [
         "Answers are kept, in seconds",
         { type: "number", min: 60, max: 2592000 },
       ],
+      [
+        "cache_scope",
+        "Who is given a cached answer",
+        {
+          type: "select",
+          options: [
+            ["all", "Every key"],
+            ["key", "The key that asked"],
+          ],
+          help: "A cache hit tells a key that another one has asked the same.",
+        },
+      ],
     ],
   ],
   [

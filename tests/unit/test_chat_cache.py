@@ -10,6 +10,7 @@ from edgeneuro.gateway.scripted import Streamed
 from edgeneuro.gateway.seam import Delta, ModelAnswer
 from tests.unit.chats import CALL, GRANITE, LLAMA, TOOL, chat, events, said, streams, talks, user
 from tests.unit.conftest import Product, says
+from tests.unit.test_keys import create
 
 CACHE: dict[str, Any] = {"edgeneuro": {"cache": True}}
 
@@ -218,3 +219,29 @@ async def test_where_texts_are_not_stored_the_isolate_alone_keeps_them(
     assert await state(product, **CACHE) == "hit"
     assert product.rows("SELECT * FROM chat_cache") == []
     assert product.gateway.requests[0].cache_key is None
+
+
+@pytest.mark.parametrize("scope", ["all", "key"])
+async def test_a_hit_says_what_others_asked_only_where_answers_are_shared(
+    product: Product, scope: str
+) -> None:
+    await product.call("PATCH", "/v1/config", {"cache_scope": scope})
+    keys = [(await create(product))["key"] for _ in range(2)]
+    shared = scope == "all"
+    product.gateway.enqueue(says("hr"), *([] if shared else [says("hr")]))
+    found = []
+    for key in (*keys, *keys):
+        answered = await product.call("POST", "/v1/route", {"query": "Leave?"}, key=key)
+        found.append(answered.json()["layer"] == "cache")
+    assert found == [False, shared, True, True]
+    # Another isolate finds them in D1, and nothing else.
+    other = Product(product.database, product.services.settings)
+    answered = await other.call("POST", "/v1/route", {"query": "Leave?"}, key=keys[0])
+    assert answered.json()["layer"] == "cache"
+    product.gateway.enqueue(talks(), *([] if shared else [talks()]))
+    body = {"model": LLAMA, "messages": [user()], **CACHE}
+    states = [
+        (await product.call("POST", "/v1/chat/completions", body, key=key)).json()["edgeneuro"]
+        for key in (*keys, *keys)
+    ]
+    assert [each["cache"] for each in states] == ["miss", "hit" if shared else "miss", "hit", "hit"]

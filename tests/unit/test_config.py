@@ -26,6 +26,7 @@ async def test_every_setting_is_shown_with_its_source(product: Product) -> None:
         "time_budget_ms": {"value": 5_000, "source": "default"},
         "chat_timeout_ms": {"value": 60_000, "source": "default"},
         "cache_ttl_seconds": {"value": 3_600, "source": "default"},
+        "cache_scope": {"value": "all", "source": "default"},
         "log_queries": {"value": True, "source": "default"},
         "max_retries": {"value": 1, "source": "default"},
         "redact_personal_data": {"value": False, "source": "default"},

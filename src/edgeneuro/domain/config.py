@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import ModelId, without_defaults
 from edgeneuro.domain.classifier import ClassifierId, MinLabels, TargetAccuracy
-from edgeneuro.domain.decision import OnNoFit
+from edgeneuro.domain.decision import CacheScope, OnNoFit
 from edgeneuro.domain.numbers import INTEGRAL
 
 
@@ -23,7 +23,8 @@ class Config(BaseModel):
     again at most `max_retries` times where its error may pass. A chat's answer, of a stream its
     first part, is to be there within `chat_timeout_ms`. Below `confidence_threshold` no
     agent is decided on: with `on_no_fit` "fallback" the default agent answers, with "none" nobody
-    does. Answers are kept for `cache_ttl_seconds`, log rows for `retention_days`,
+    does. Answers are cached for `cache_ttl_seconds`, with `cache_scope` "all" for every caller,
+    with "key" for the key or user that asked. Log rows are kept for `retention_days`,
     audit rows for `audit_retention_days` (null: for ever).
     Without `log_queries` a log row holds no text; with `redact_personal_data` e-mail addresses,
     phone and card numbers are replaced in every text that is stored. In both cases AI Gateway's log
@@ -48,6 +49,7 @@ class Config(BaseModel):
     max_retries: Setting
     chat_timeout_ms: Setting
     cache_ttl_seconds: Setting
+    cache_scope: Setting
     log_queries: Setting
     redact_personal_data: Setting
     retention_days: Setting
@@ -78,6 +80,7 @@ class ConfigPatch(BaseModel):
     max_retries: Annotated[int, Field(ge=0, le=4), INTEGRAL] | None = None
     chat_timeout_ms: Annotated[int, Field(ge=100, le=300_000), INTEGRAL] | None = None
     cache_ttl_seconds: Annotated[int, Field(ge=60, le=2_592_000), INTEGRAL] | None = None
+    cache_scope: CacheScope | None = None
     log_queries: bool | None = None
     redact_personal_data: bool | None = None
     retention_days: Annotated[int, Field(ge=1, le=3_650), INTEGRAL] | None = None

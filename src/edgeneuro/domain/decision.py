@@ -14,6 +14,7 @@ Layer = Literal["label", "cache", "classifier", "llm", "fallback", "direct"]
 # "none": none did and nobody answers.
 Outcome = Literal["agent", "fallback", "none"]
 OnNoFit = Literal["fallback", "none"]
+CacheScope = Literal["all", "key"]  # who is given a cached answer: every caller, or who asked
 CacheState = Literal["hit", "miss", "bypass"]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]

@@ -17,7 +17,7 @@ from edgeneuro.domain.catalogue import (
     known_models,
     provider_model_id,
 )
-from edgeneuro.domain.decision import OnNoFit
+from edgeneuro.domain.decision import CacheScope, OnNoFit
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.provider import Provider
 from edgeneuro.errors import ConflictError
@@ -47,6 +47,7 @@ class StoredConfig(BaseModel):
     max_retries: Annotated[int, Field(ge=0, le=4)] = 1
     chat_timeout_ms: Annotated[int, Field(ge=100, le=300_000)] = 60_000
     cache_ttl_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 3_600
+    cache_scope: CacheScope = "all"
     log_queries: bool = True
     redact_personal_data: bool = False
     retention_days: Annotated[int, Field(ge=1, le=3_650)] = 90
@@ -86,6 +87,7 @@ class RoutingConfig:
     max_retries: int
     chat_timeout_ms: int
     cache_ttl_seconds: int
+    cache_scope: CacheScope
     log_queries: bool
     redact_personal_data: bool
     retention_days: int
@@ -180,6 +182,7 @@ def build_routing_config(
         max_retries=stored.max_retries,
         chat_timeout_ms=stored.chat_timeout_ms,
         cache_ttl_seconds=stored.cache_ttl_seconds,
+        cache_scope=stored.cache_scope,
         log_queries=stored.log_queries,
         redact_personal_data=stored.redact_personal_data,
         retention_days=stored.retention_days,

@@ -19,6 +19,12 @@ def hash_of(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def owner(config: RoutingConfig, key_id: str) -> list[str]:
+    """The part of a key that separates callers, if they do not share answers: a cache hit says that
+    somebody has asked the same."""
+    return [key_id] if config.cache_scope == "key" else []
+
+
 def model_identity(model: Model, config: RoutingConfig) -> list[str | None]:
     """What says which model answers. The id is not enough: it may be registered again for another
     base model, and its provider may move to another address."""

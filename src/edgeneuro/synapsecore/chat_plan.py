@@ -64,7 +64,7 @@ async def plan_turn(services: Services, request: ChatRequest, asker: Asker) -> P
     agent: Agent | None = None
     models: tuple[Model, ...] = ()
     if request.model == AUTO:
-        to_route = _to_route(request, config)
+        to_route = _to_route(request, config, asker)
     elif request.model.startswith(AGENT_PREFIX):
         agent = named_agent(config, request.model)
     else:
@@ -117,7 +117,7 @@ def _sum(plan: Plan, models: tuple[Model, ...], agent: Agent | None) -> Estimate
     return sum((plan.bounds.estimate(model, agent) for model in models), Estimate())
 
 
-def _to_route(request: ChatRequest, config: RoutingConfig) -> ToRoute:
+def _to_route(request: ChatRequest, config: RoutingConfig, asker: Asker) -> ToRoute:
     if not request.text:
         raise InvalidRequestError(
             "messages: to choose an agent, the router needs a text in the last message of the role"
@@ -133,7 +133,7 @@ def _to_route(request: ChatRequest, config: RoutingConfig) -> ToRoute:
         on_no_fit=options.on_no_fit,
     )
     try:
-        return ToRoute(asked, ask_question(asked, config))
+        return ToRoute(asked, ask_question(asked, config, key_id=asker.credential.key_id))
     except InvalidRequestError as error:  # of the candidates: nothing else can be wrong by now
         raise InvalidRequestError(
             error.message, code=error.code, param=f"edgeneuro.{error.param}"

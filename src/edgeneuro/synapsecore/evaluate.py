@@ -35,7 +35,7 @@ async def evaluate_question(
 ) -> Evaluated:
     """An upstream's fault is never raised."""
     request = RouteRequest(query=query, model=model.id, cache=False, fallback=False)
-    question = ask_question(request, config)
+    question = ask_question(request, config, key_id=asker.credential.key_id)
     return await evaluate(
         services, config, question, asker, decision_id=asker.request_id, purpose="evaluation"
     )

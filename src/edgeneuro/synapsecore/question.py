@@ -11,7 +11,7 @@ from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidRequestError
-from edgeneuro.synapsecore.cache_key import key_of, model_identity
+from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,16 @@ class Question:
         return self.keys[self.models[0].id]
 
 
-def ask_question(request: RouteRequest, config: RoutingConfig) -> Question:
-    """Raises InvalidRequestError for candidates that are not enabled agents and for a model that
-    is not there, ConflictError where there is no agent at all."""
+def ask_question(request: RouteRequest, config: RoutingConfig, *, key_id: str) -> Question:
+    """`key_id` names the caller. Raises InvalidRequestError for candidates that are not enabled
+    agents and for a model that is not there, ConflictError if there is no agent at all."""
     default_agent = config.require_default_agent()
     agents = _candidates(request.candidates, config)
     on_no_fit = request.on_no_fit or config.on_no_fit
     has_fallback = on_no_fit == "fallback" and default_agent in agents
     ids = sorted(agent.id for agent in agents) if request.candidates else None
     models = _models(request, config)
-    sent = [request.query, config.agents_revision, PROMPT_VERSION, ids]
+    sent = [request.query, config.agents_revision, PROMPT_VERSION, ids, *owner(config, key_id)]
     keys = {model.id: key_of([*sent, *model_identity(model, config)]) for model in models}
     return Question(
         request.query,

@@ -23,7 +23,7 @@ async def route_query(services: Services, request: RouteRequest, asker: Asker) -
     without an answer."""
     stages = StageClock(services.monotonic)
     config = await services.routing.current()
-    question = ask_question(request, config)
+    question = ask_question(request, config, key_id=asker.credential.key_id)
     reservation = await _reserve(services, question, asker, stages)
     with giving_back(services, reservation, asker.background):
         decision_id, created_ms = services.new_id("dec"), services.now_ms()
