@@ -24,8 +24,8 @@ CREATE TABLE config (
     updated_at INTEGER NOT NULL
 ) STRICT;
 
--- One number that every change of agents or config raises, so that an isolate knows with one small
--- read whether the routing configuration it keeps is still true. Triggers, so that no writer can forget.
+-- `value` counts the changes of agents, models, providers and config, so that an isolate knows with one small
+-- read whether the routing configuration it caches is still true. Triggers, so that no writer can forget.
 CREATE TABLE revision (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     value INTEGER NOT NULL
@@ -294,12 +294,6 @@ CREATE TRIGGER models_delete_revision AFTER DELETE ON models BEGIN UPDATE revisi
 CREATE TRIGGER providers_insert_revision AFTER INSERT ON providers BEGIN UPDATE revision SET value = value + 1; END;
 CREATE TRIGGER providers_update_revision AFTER UPDATE ON providers BEGIN UPDATE revision SET value = value + 1; END;
 CREATE TRIGGER providers_delete_revision AFTER DELETE ON providers BEGIN UPDATE revision SET value = value + 1; END;
-CREATE TRIGGER keys_insert_revision AFTER INSERT ON keys BEGIN UPDATE revision SET value = value + 1; END;
-CREATE TRIGGER keys_update_revision AFTER UPDATE ON keys BEGIN UPDATE revision SET value = value + 1; END;
-CREATE TRIGGER keys_delete_revision AFTER DELETE ON keys BEGIN UPDATE revision SET value = value + 1; END;
-CREATE TRIGGER users_insert_revision AFTER INSERT ON users BEGIN UPDATE revision SET value = value + 1; END;
-CREATE TRIGGER users_update_revision AFTER UPDATE ON users BEGIN UPDATE revision SET value = value + 1; END;
-CREATE TRIGGER users_delete_revision AFTER DELETE ON users BEGIN UPDATE revision SET value = value + 1; END;
 
 -- What Workers AI's own catalogue said of its models when it was last asked.
 CREATE TABLE discovered_models (
@@ -535,3 +529,13 @@ CREATE TABLE splits (
     split TEXT NOT NULL CHECK (split IN ('train', 'validation', 'test'))
 ) STRICT;
 CREATE UNIQUE INDEX splits_agent ON splits (agent, place);
+
+-- Changes of keys and users have a number of their own, so that they do not make every isolate read the
+-- routing configuration again and close its circuit breakers.
+ALTER TABLE revision ADD COLUMN access INTEGER NOT NULL DEFAULT 1;
+CREATE TRIGGER keys_insert_access AFTER INSERT ON keys BEGIN UPDATE revision SET access = access + 1; END;
+CREATE TRIGGER keys_update_access AFTER UPDATE ON keys BEGIN UPDATE revision SET access = access + 1; END;
+CREATE TRIGGER keys_delete_access AFTER DELETE ON keys BEGIN UPDATE revision SET access = access + 1; END;
+CREATE TRIGGER users_insert_access AFTER INSERT ON users BEGIN UPDATE revision SET access = access + 1; END;
+CREATE TRIGGER users_update_access AFTER UPDATE ON users BEGIN UPDATE revision SET access = access + 1; END;
+CREATE TRIGGER users_delete_access AFTER DELETE ON users BEGIN UPDATE revision SET access = access + 1; END;

@@ -43,9 +43,9 @@ class RateLimiter(Protocol):
 
 
 class Kept(Generic[Record]):
-    """Records of one table by what they are looked up by, each true for as long as the revision is
-    the one at which it was read. What was not found is kept too, apart, so that guessing cannot
-    push out what is there."""
+    """Records of one table by what they are looked up by, each true for as long as the access
+    revision is the one at which it was read. What was not found is kept too, apart, so that
+    guessing cannot push out what is there."""
 
     def __init__(
         self,
@@ -104,15 +104,15 @@ class _Guesses:
 
 
 class Identity:
-    """`revision` is the one that this isolate knows of, seconds old at most; `now` gives unix
-    seconds. `access` is None where Cloudflare Access is not configured."""
+    """`access_revision` is the one that this isolate knows of, seconds old at most; `now` gives
+    unix seconds. `access` is None where Cloudflare Access is not configured."""
 
     def __init__(
         self,
         settings: Settings,
         db: Database,
         *,
-        revision: Callable[[], Awaitable[int]],
+        access_revision: Callable[[], Awaitable[int]],
         access: CloudflareAccess | None,
         rate_limiter: RateLimiter | None,
         now: Callable[[], float],
@@ -121,8 +121,8 @@ class Identity:
         self._access = access
         self._rate_limiter = rate_limiter
         self._now = now
-        self._keys: Kept[KnownKey] = Kept(revision, lambda key_hash: find_key(db, key_hash))
-        self._users: Kept[User] = Kept(revision, lambda email: find_user(db, email))
+        self._keys: Kept[KnownKey] = Kept(access_revision, lambda key_hash: find_key(db, key_hash))
+        self._users: Kept[User] = Kept(access_revision, lambda email: find_user(db, email))
 
     async def authenticate(self, request: Request) -> Credential:
         """Raises UnauthenticatedError for everybody who is not known, and RateLimitedError if too

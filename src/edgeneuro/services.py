@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from edgeneuro.domain.chat_answer import KeptAnswer
 from edgeneuro.domain.decision import Answer
-from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.domain.routing import Revisions, RoutingConfig
 from edgeneuro.errors import DatabaseError
 from edgeneuro.gateway.agent_endpoint import AgentEndpoints
 from edgeneuro.gateway.breaker import Breakers
@@ -20,7 +20,7 @@ from edgeneuro.identity import Identity, RateLimiter
 from edgeneuro.kept_classifier import KeptClassifier
 from edgeneuro.metrics import Metrics
 from edgeneuro.settings import Settings
-from edgeneuro.store.config import read_revision
+from edgeneuro.store.config import read_revisions
 from edgeneuro.store.database import Database
 from edgeneuro.store.routing import load_routing_config
 
@@ -128,8 +128,8 @@ class InFlight:
 
 
 class KeptRouting:
-    """The routing configuration as this isolate keeps it. One small read every few seconds tells
-    whether it is still true; while D1 is away, the kept one goes on."""
+    """This isolate's cache of the routing configuration, and the revisions that it knows of. One
+    small read every few seconds tells whether they are still true."""
 
     def __init__(
         self,
@@ -143,40 +143,61 @@ class KeptRouting:
         self._settings = settings
         self._monotonic = monotonic
         self._failures = failures
-        self._config: RoutingConfig | None = None
+        self._known: tuple[RoutingConfig, Revisions] | None = None
         self._checked_at: float | None = None
 
     async def current(self) -> RoutingConfig:
-        """Raises DatabaseError only where D1 fails and nothing is kept yet."""
-        now = self._monotonic()
-        fresh = self._checked_at is not None and now - self._checked_at < _REVISION_KEPT_SECONDS
-        if self._config is not None and fresh:
-            return self._config
-        # Before the read, so that simultaneous requests go on with the kept one, not all asking.
-        self._checked_at = now
-        try:
-            self._config = await self._refreshed(self._config)
-        except DatabaseError as error:
-            self._failures.note("config_read", error)
-            if self._config is None:
-                raise
-        return self._config
+        """The configuration, seconds old at most; while D1 fails, the one that is cached. Raises
+        DatabaseError if nothing is cached yet."""
+        return (await self._current())[0]
+
+    async def revisions(self) -> Revisions:
+        """As old as `current`, and raises as it does."""
+        return (await self._current())[1]
+
+    async def access_revision(self) -> int:
+        return (await self.revisions()).access
 
     async def fresh(self) -> RoutingConfig:
-        """As it is in D1 now: what the control plane shows and checks against."""
-        self.forget()
-        return await self.current()
-
-    async def revision(self) -> int:
-        return (await self.current()).revision
+        """As it is in D1 now: what the control plane shows and checks against. Raises DatabaseError
+        if D1 fails, because an old configuration must not pass for the present one."""
+        return (await self._read())[0]
 
     def forget(self) -> None:
-        """After a write of our own: the next request reads anew."""
+        """After a write of our own: the next request reads again."""
         self._checked_at = None
 
-    async def _refreshed(self, kept: RoutingConfig | None) -> RoutingConfig:
-        if kept is not None and await read_revision(self._db) == kept.revision:
-            return kept
+    async def _current(self) -> tuple[RoutingConfig, Revisions]:
+        known, checked_at = self._known, self._checked_at
+        if known is not None and checked_at is not None:
+            if self._monotonic() - checked_at < _REVISION_KEPT_SECONDS:
+                return known
+        try:
+            return await self._read()
+        except DatabaseError as error:
+            self._failures.note("config_read", error)
+            if self._known is None:
+                raise
+            return self._known
+
+    async def _read(self) -> tuple[RoutingConfig, Revisions]:
+        # Before the read, so that simultaneous requests use the cached one instead of reading too.
+        self._checked_at = self._monotonic()
+        before = self._known
+        known = await self._refreshed(before)
+        # Reads may overtake each other: an older one must not bring back what was before. A lower
+        # number counts only if nothing else was read meanwhile (the database was restored).
+        if self._known is before or self._known is None or known[1] >= self._known[1]:
+            self._known = known
+        return self._known
+
+    async def _refreshed(
+        self, known: tuple[RoutingConfig, Revisions] | None
+    ) -> tuple[RoutingConfig, Revisions]:
+        if known is not None:
+            config, revisions = known[0], await read_revisions(self._db)
+            if revisions.routing == config.revision:
+                return config, revisions
         return await load_routing_config(self._db, self._settings)
 
 

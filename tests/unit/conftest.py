@@ -128,7 +128,7 @@ class Product:
         identity = Identity(
             settings,
             database,
-            revision=routing.revision,
+            access_revision=routing.access_revision,
             access=access,
             rate_limiter=self.limiter,
             now=self.clock,

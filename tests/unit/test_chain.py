@@ -1,11 +1,14 @@
 """Retries, fallbacks, breakers and shared questions, on a clock that only the test moves."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from edgeneuro.domain.catalogue import base_model, facts_of
 from edgeneuro.domain.decision import GatewayTrace
+from edgeneuro.domain.model import Model
 from edgeneuro.errors import (
     InvalidOutputError,
     UpstreamCapacityError,
@@ -17,6 +20,7 @@ from edgeneuro.errors import (
     UpstreamTimeoutError,
 )
 from edgeneuro.gateway.breaker import Breakers
+from edgeneuro.gateway.chain import Chain, Try
 from edgeneuro.gateway.scripted import OneOf, ScriptedGateway
 from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
 from edgeneuro.services import InFlight
@@ -259,6 +263,83 @@ def test_a_model_that_answers_anything_is_well(failure: UpstreamError | None) ->
     breakers.note("m", failure)
     breakers.note("m", UpstreamTimeoutError("slow"))
     assert breakers.refusal("m") is None
+
+
+def chain_of(clock: Clock, breakers: Breakers, *, budget_ms: int = 5_000) -> Chain:
+    return Chain(
+        breakers,
+        purpose="route",
+        budget_ms=budget_ms,
+        max_retries=0,
+        monotonic=clock,
+        sleep=clock.sleep,
+    )
+
+
+def opened_breakers(clock: Clock, model: Model) -> Breakers:
+    """Open, and due for one request that tries the model."""
+    breakers = Breakers(clock)
+    for _ in range(5):
+        breakers.note(model.id, UpstreamTimeoutError("slow"))
+    clock.seconds += 30
+    return breakers
+
+
+@pytest.mark.parametrize("end", [asyncio.CancelledError(), TypeError("a fault of ours")])
+async def test_a_try_that_is_cancelled_or_our_fault_leaves_the_breaker_as_it_is(
+    end: BaseException,
+) -> None:
+    clock, model = Clock(), base_model(facts_of(LLAMA))
+    breakers = opened_breakers(clock, model)
+    chain = chain_of(clock, breakers)
+
+    async def ends(this: Try) -> None:
+        raise end
+
+    with pytest.raises(type(end)):
+        await chain.ask([model], ends)
+    assert breakers.is_open(model.id)
+    assert breakers.refusal(model.id) is not None
+
+
+async def test_vendors_before_the_one_that_answered_are_not_blamed(product: Product) -> None:
+    """Why they failed is not known: the prompt may be at fault."""
+    await with_two_vendors(product)
+    gone = UpstreamNotConfiguredError("n")
+    for number in range(6):
+        product.gateway.enqueue(gone, gone, OneOf(1, says("hr")))
+        await product.route(f"Question {number}")
+        product.gateway.enqueue(gone, gone, UpstreamRejectedError("too long"))
+        await product.route(f"Bad question {number}")
+        product.services.breakers.note(LLAMA, None)
+        product.services.breakers.note(GRANITE, None)
+    assert product.services.breakers.states() == []
+
+
+async def test_vendors_that_nobody_had_time_to_call_are_not_blamed() -> None:
+    clock = Clock()
+    models = [base_model(facts_of(name)) for name in (LLAMA, GRANITE)]
+    breakers = Breakers(clock)
+    chain = chain_of(clock, breakers, budget_ms=0)
+
+    async def never(tries: Sequence[Try]) -> tuple[int, ModelAnswer]:
+        raise AssertionError("nobody is called")
+
+    with pytest.raises(UpstreamTimeoutError):
+        await chain.ask_together(models, never, lambda this, given: None)
+    assert (chain.attempts, breakers.states()) == ([], [])
+
+
+def test_a_chain_of_an_older_configuration_closes_no_breaker() -> None:
+    breakers = Breakers(Clock())
+    breakers.at_revision(7)
+    for _ in range(5):
+        breakers.note("m", UpstreamTimeoutError("slow"))
+    breakers.at_revision(6)
+    breakers.at_revision(7)
+    assert breakers.is_open("m")
+    breakers.at_revision(8)
+    assert not breakers.is_open("m")
 
 
 class SteadyGateway(ScriptedGateway):

@@ -48,7 +48,7 @@ async def select_classifier(call: Call, config: RoutingConfig, body: ModelSelect
         after=selection,
     )
     if not rows:
-        raise changed_meanwhile((await call.services.routing.current()).classifier)
+        raise changed_meanwhile((await call.services.routing.fresh()).classifier)
     return selection
 
 

@@ -46,7 +46,7 @@ async def update_config(call: Call, body: ConfigPatch) -> Config:
             update=changes | {name: StoredConfig.model_fields[name].default for name in gone}
         ),
     )
-    return _shown(await call.services.routing.current())
+    return _shown(await call.services.routing.fresh())
 
 
 def _require_models(config: RoutingConfig, changes: dict[str, Any]) -> None:

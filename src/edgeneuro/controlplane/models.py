@@ -150,7 +150,7 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
         after=selection,
     )
     if not rows:
-        raise _changed_meanwhile((await call.services.routing.current()).active.id)
+        raise _changed_meanwhile((await call.services.routing.fresh()).active.id)
     return selection
 
 
@@ -278,8 +278,8 @@ async def _write(
         after=model,
     )
     if not rows:
-        raise _changed_meanwhile((await call.services.routing.current()).active.id)
-    return _find(await call.services.routing.current(), model.id)
+        raise _changed_meanwhile((await call.services.routing.fresh()).active.id)
+    return _find(await call.services.routing.fresh(), model.id)
 
 
 def _changed_meanwhile(active: str) -> ConflictError:

@@ -65,6 +65,16 @@ class StoredConfig(BaseModel):
     shadow: Shadow | None = None
 
 
+@dataclass(frozen=True, order=True)
+class Revisions:
+    """What counts the changes in the database, so that one small read tells an isolate whether what
+    it caches is still true: `routing` those of the routing configuration, `access` those of keys
+    and users. Each only grows."""
+
+    routing: int
+    access: int
+
+
 @dataclass(frozen=True)
 class RoutingConfig:
     """`chain` is the active model, then its `fallbacks`, then the first model of each provider by

@@ -109,7 +109,7 @@ def _build_services(env: Any) -> Services:
         identity=Identity(
             settings,
             db,
-            revision=routing.revision,
+            access_revision=routing.access_revision,
             access=access,
             rate_limiter=limiter,
             now=time.time,

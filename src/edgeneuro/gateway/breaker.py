@@ -31,8 +31,9 @@ class Breakers:
         self.opened: dict[str, int] = {}
 
     def at_revision(self, revision: int) -> None:
-        """Closes them all where the configuration has changed: what failed may be mended."""
-        if revision != self._revision:
+        """Closes them all once the configuration has changed: what failed may be fixed. A chain
+        that still works with an older configuration changes nothing."""
+        if self._revision is None or revision > self._revision:
             self._revision = revision
             self._breakers.clear()
 

@@ -18,6 +18,7 @@ Given = TypeVar("Given")
 _SHARE_OF_TIME_LEFT = 0.6
 _LEAST_USEFUL_SECONDS = 0.05
 _FIRST_PAUSE_SECONDS = 0.2  # doubled with every further try
+_TIME_USED_UP = "The time budget was used up."
 
 
 @dataclass
@@ -97,23 +98,26 @@ class Chain:
     ) -> T:
         """The models that are asked by one call, in order, by AI Gateway itself; `all_tries` gives
         the place of the one that answered, and what it said. Of those before it no more is known
-        than that they failed. Raises as `ask` does."""
+        than that they failed: the prompt may be at fault, so it does not count towards their
+        breakers. Raises as `ask` does."""
         with self._upstream():
             left_ms = round((self._deadline - self._monotonic()) * 1000 / len(models))
+            if left_ms < _LEAST_USEFUL_SECONDS * 1000:
+                self.failure = self.failure or UpstreamTimeoutError(_TIME_USED_UP)
+                raise self.failure  # nobody was called
             tries = [Try(model, 1, left_ms) for model in models]
             started = self._monotonic()
             failure: UpstreamError | None = None
             answered = len(tries) - 1
             try:
-                if left_ms < _LEAST_USEFUL_SECONDS * 1000:
-                    raise UpstreamTimeoutError("The time budget was used up.")
                 answered, given = await all_tries(tries)
                 result = read(tries[answered], given)
             except UpstreamError as error:
                 failure = error
             for this in tries[:answered]:
                 self._fall_back_to(this.model)
-                self._note(this, UpstreamError("AI Gateway asked the next one."), 0)
+                unknown = UpstreamError("AI Gateway asked the next one.")
+                self._record(this, unknown.outcome, unknown, 0)
             self._fall_back_to(tries[answered].model)
             self._note(tries[answered], failure, (self._monotonic() - started) * 1000)
             if failure is None:
@@ -167,7 +171,7 @@ class Chain:
             number += 1
             left = deadline - self._monotonic()
             if left < _LEAST_USEFUL_SECONDS:
-                raise UpstreamTimeoutError("The time budget was used up.")
+                raise UpstreamTimeoutError(_TIME_USED_UP)
             this = Try(model, number, round(left * 1000))
             try:
                 return await self._tried(this, one_try)
@@ -179,15 +183,16 @@ class Chain:
                     await self._sleep(pause)
 
     async def _tried(self, this: Try, one_try: Callable[[Try], Awaitable[T]]) -> T:
+        """Whatever else ends the try (it is cancelled, or a fault of our own) says nothing of the
+        model, so it is not noted."""
         started = self._monotonic()
-        failure: UpstreamError | None = None
         try:
-            return await one_try(this)
-        except UpstreamError as error:
-            failure = error
-            raise
-        finally:
+            result = await one_try(this)
+        except UpstreamError as failure:
             self._note(this, failure, (self._monotonic() - started) * 1000)
+            raise
+        self._note(this, None, (self._monotonic() - started) * 1000)
+        return result
 
     def _note(self, this: Try, failure: UpstreamError | None, ms: float) -> None:
         if failure is None and this.streams:

@@ -1,12 +1,12 @@
-"""The tables `config` and `revision`: settings that the control plane stored, and the number that
-tells an isolate whether what it keeps is still true."""
+"""The tables `config` and `revision`: settings that the control plane stored, and the numbers that
+tell an isolate whether what it caches is still true."""
 
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from edgeneuro.domain.routing import StoredConfig
+from edgeneuro.domain.routing import Revisions, StoredConfig
 from edgeneuro.store.database import Database, Rows, Statement, statement
 
 
@@ -14,8 +14,12 @@ def select_config() -> Statement:
     return statement("SELECT key, value FROM config")
 
 
-def select_revision() -> Statement:
-    return statement("SELECT value FROM revision")
+def select_revisions() -> Statement:
+    return statement("SELECT value AS routing, access FROM revision")
+
+
+def revisions_from_rows(rows: Rows) -> Revisions:
+    return Revisions(routing=int(rows[0]["routing"]), access=int(rows[0]["access"]))
 
 
 def config_from_rows(rows: Rows) -> StoredConfig:
@@ -30,9 +34,8 @@ def config_from_rows(rows: Rows) -> StoredConfig:
     return StoredConfig.model_validate(stored)
 
 
-async def read_revision(db: Database) -> int:
-    rows = await db.run(select_revision())
-    return int(rows[0]["value"])
+async def read_revisions(db: Database) -> Revisions:
+    return revisions_from_rows(await db.run(select_revisions()))
 
 
 def store_settings(

@@ -7,7 +7,7 @@ from typing import Any
 from edgeneuro.domain.key import Key, KnownKey
 from edgeneuro.domain.limits import limits_of
 from edgeneuro.store.changes import update_row
-from edgeneuro.store.config import select_revision
+from edgeneuro.store.config import revisions_from_rows, select_revisions
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.times import rfc3339, unix_ms
 
@@ -38,10 +38,10 @@ async def get_key(db: Database, key_id: str) -> Key | None:
 
 
 async def find_key(db: Database, key_hash: str) -> tuple[KnownKey | None, int]:
-    """The key with this hash, and the revision at which that was so."""
-    revision, rows = await db.batch(
+    """The key with this hash, and the access revision at which that was so."""
+    revisions, rows = await db.batch(
         [
-            select_revision(),
+            select_revisions(),
             statement(
                 "SELECT k.id, k.scopes, k.expires_at, k.revoked_at, k.requests_per_minute,"
                 " k.monthly_token_budget, k.monthly_budget_usd, u.role, u.enabled"
@@ -50,7 +50,7 @@ async def find_key(db: Database, key_hash: str) -> tuple[KnownKey | None, int]:
             ),
         ]
     )
-    return _known(rows[0]) if rows else None, int(revision[0]["value"])
+    return _known(rows[0]) if rows else None, revisions_from_rows(revisions).access
 
 
 async def list_key_ids(db: Database, user_id: str) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from edgeneuro.domain.user import User
 from edgeneuro.store.changes import update_row
-from edgeneuro.store.config import select_revision
+from edgeneuro.store.config import revisions_from_rows, select_revisions
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.times import rfc3339, unix_ms
 
@@ -33,11 +33,11 @@ async def get_user(db: Database, user_id: str) -> User | None:
 
 
 async def find_user(db: Database, email: str) -> tuple[User | None, int]:
-    """The user with this address, and the revision at which that was so."""
-    revision, rows = await db.batch(
-        [select_revision(), statement(f"SELECT {_COLUMNS} FROM users WHERE email = ?1", email)]
+    """The user with this address, and the access revision at which that was so."""
+    revisions, rows = await db.batch(
+        [select_revisions(), statement(f"SELECT {_COLUMNS} FROM users WHERE email = ?1", email)]
     )
-    return user_from_row(rows[0]) if rows else None, int(revision[0]["value"])
+    return user_from_row(rows[0]) if rows else None, revisions_from_rows(revisions).access
 
 
 def insert_user(user: User) -> Statement:
