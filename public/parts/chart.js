@@ -5,7 +5,7 @@ import { onThemeChange } from "../theme.js";
 
 const HEIGHT = 240;
 const MOST_POINTS = 96; // more run into a line
-const COLOURS = ["--chart-1", "--chart-2", "--chart-3", "--chart-4", "--chart-5"];
+const COLOURS = [1, 2, 3, 4, 5, 6].map((number) => `--chart-${number}`);
 let library = null;
 
 async function uPlot() {

@@ -6,6 +6,7 @@ import { badge, bars, facts } from "./controls.js";
 import { table } from "./table.js";
 
 const LAYERS = {
+  label: "label",
   cache: "kept answer",
   classifier: "classifier",
   llm: "model",
@@ -24,7 +25,7 @@ export const layerName = (layer) => LAYERS[layer] ?? layer;
 export function layerBadge(layer) {
   return badge(
     layerName(layer),
-    { fallback: "warn", classifier: "good", cache: "good", llm: "accent" }[layer],
+    { fallback: "warn", label: "good", classifier: "good", cache: "good", llm: "accent" }[layer],
   );
 }
 
@@ -139,6 +140,9 @@ export function prompt(messages) {
 export function stages(log) {
   if (log.layer === "direct") {
     return h("p", {}, "The caller named who answers, so nothing was decided.");
+  }
+  if (log.layer === "label") {
+    return h("p", {}, "A label in force for this question decided, before anything was asked.");
   }
   const rows = [
     [

@@ -2,7 +2,7 @@
 
 import { layerName } from "./decision.js";
 
-export const LAYERS = ["llm", "classifier", "cache", "fallback", "direct"];
+export const LAYERS = ["llm", "classifier", "cache", "fallback", "direct", "label"];
 
 /** One series a layer, over the periods of analytics. */
 export const layerSeries = (periods) =>

@@ -87,6 +87,26 @@ class ExpiringLru(Generic[Value]):
         self._kept.clear()
 
 
+@dataclass(frozen=True)
+class CachedAnswer:
+    """A model's answer in this isolate's memory: the revision of the labels by which it was found
+    there, and the classifier that had passed it on; None if none was asked."""
+
+    answer: Answer
+    labels: int
+    classifier: str | None
+
+
+@dataclass(frozen=True)
+class CurrentLabel:
+    """What was read of a question's label at a revision of the labels; `agent_id` null says that no
+    agent fits."""
+
+    labels: int
+    is_there: bool
+    agent_id: str | None
+
+
 @dataclass
 class _Flight:
     landed: bool = False
@@ -207,8 +227,8 @@ class Services:
     `new_id(prefix)` gives a new id whose order is the order in time, `new_secret()` 40 random
     characters, `new_hex(n)` n random bytes as hex digits, `secret(name)` the value of a Worker
     secret. A stream that is silent for `stream_silence_seconds` sends a comment. The last ones are
-    what this isolate learned: answers, those of chats, Workers AI's list of finetunes or why it
-    could not be read, and base models that turned out to have no JSON mode."""
+    what this isolate learned: answers, labels, answers of chats, Workers AI's list of finetunes or
+    why it could not be read, and base models that turned out to have no JSON mode."""
 
     settings: Settings
     db: Database
@@ -227,7 +247,12 @@ class Services:
     sleep: Callable[[float], Awaitable[None]]
     secret: Callable[[str], str | None] = lambda name: None
     stream_silence_seconds: float = 5.0
-    recent_answers: ExpiringLru[Answer] = field(default_factory=lambda: ExpiringLru(_ANSWERS_KEPT))
+    recent_answers: ExpiringLru[CachedAnswer] = field(
+        default_factory=lambda: ExpiringLru(_ANSWERS_KEPT)
+    )
+    recent_labels: ExpiringLru[CurrentLabel] = field(
+        default_factory=lambda: ExpiringLru(_ANSWERS_KEPT)
+    )
     recent_chats: ExpiringLru[KeptAnswer] = field(default_factory=lambda: ExpiringLru(_CHATS_KEPT))
     recent_finetunes: ExpiringLru[list[Finetune] | str] = field(
         default_factory=lambda: ExpiringLru(1)

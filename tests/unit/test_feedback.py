@@ -1,4 +1,4 @@
-"""Feedback: late, several, by key; it is stored as queries are and is no label."""
+"""Feedback: late, several, by key; it is stored as queries are."""
 
 from typing import Any
 
@@ -31,14 +31,15 @@ async def test_a_keys_second_feedback_replaces_its_first(
         "comment": "wrong desk",
         "key_id": "admin_token",
         "created_at": "2027-02-14T08:00:00.000Z",
+        "labelled": True,
     }
     [entry] = await product.logs()
-    kept = {k: v for k, v in feedback.items() if k not in ("object", "decision_id")}
+    kept = {k: v for k, v in feedback.items() if k not in ("object", "decision_id", "labelled")}
     assert entry["feedback"] == [kept]
     await product.call("POST", "/v1/feedback", {"decision_id": decision_id, "value": "up"})
     [entry] = await product.logs()
     assert [one["value"] for one in entry["feedback"]] == ["up"]
-    assert entry["label"] is None
+    assert entry["label"]["agent_id"] == "it_support"
     assert product.rows("SELECT count(*) AS n FROM feedback") == [{"n": 1}]
     product.execute("UPDATE feedback SET key_id = 'another'")
     await product.call("POST", "/v1/feedback", {"decision_id": decision_id, "value": "down"})

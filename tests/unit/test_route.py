@@ -363,7 +363,7 @@ async def test_a_warm_isolate_reads_the_revision_at_most_every_few_seconds(
         product.clock.seconds = 1_800_000_001.0 + second
         await product.route("q", cache=False)
     reads = [one.sql for one in product.database.statements if one.sql.startswith("SELECT")]
-    assert reads == ["SELECT value AS routing, access FROM revision"] * 2
+    assert reads == ["SELECT value AS routing, access, labels FROM revision"] * 2
 
 
 async def test_a_change_by_another_isolate_is_seen_within_seconds(product: Product) -> None:

@@ -10,7 +10,7 @@ from tests.unit.conftest import GENERAL, HR, Answered, Product, says
 from tests.unit.watched import WatchedDatabase
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"
-REVISIONS = "SELECT value AS routing, access FROM revision"
+REVISIONS = "SELECT value AS routing, access, labels FROM revision"
 KEY = {"name": "help desk", "scopes": ["read"]}
 USER = {"email": "ada@example.com", "name": "Ada", "role": "viewer"}
 

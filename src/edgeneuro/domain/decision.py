@@ -27,8 +27,8 @@ class RouteRequest(BaseModel):
     instead of the active one; with `fallback` false a failed upstream becomes an error instead of
     the default agent, and a model that is named is the only one asked. `on_no_fit` says what
     happens if no agent is decided on: "fallback", the default agent answers if it is allowed, or
-    "none", `agent` is null; unset, the setting holds. `cache` false asks anew and remembers
-    nothing; with `model` or `cache` false the classifier is skipped; `explain` adds how the
+    "none", `agent` is null; unset, the setting holds. `cache` false asks again and caches nothing;
+    with `model` or `cache` false labels and the classifier are skipped; `explain` adds how the
     decision came about."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -126,13 +126,15 @@ class ClassifierVerdict(BaseModel):
 
 class Explanation(BaseModel):
     """For `explain`: the prompt that the model gets, and what the decision was measured against.
-    `classifier` says why the classifier was not asked, or did not answer; null where it did."""
+    `label` says why no label decided, `classifier` why the classifier was not asked, or did not
+    answer; null where they did."""
 
     threshold: float
     prompt_version: str
     agents_revision: str
     cache_key: str
     messages: list[dict[str, str]]
+    label: str | None
     classifier: str | None
     stages_ms: dict[str, float]
 

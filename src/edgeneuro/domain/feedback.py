@@ -1,4 +1,4 @@
-"""Feedback: what those who asked say of a decision. No label, but it says what to label first."""
+"""Feedback: what those who asked say of a decision."""
 
 from typing import Literal
 
@@ -11,7 +11,8 @@ FeedbackValue = Literal["up", "down"]
 
 
 class FeedbackCreate(BaseModel):
-    """`correct_agent` is the agent that should have been chosen."""
+    """`correct_agent` is the agent that should have been chosen. If the key has the scope `label`
+    it becomes the label of the question; else the cached answers of the question are dropped."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -33,7 +34,9 @@ class GivenFeedback(BaseModel):
 
 
 class Feedback(GivenFeedback):
-    """A key has one feedback on a decision: the last that it gave."""
+    """A key has one feedback on a decision: the last that it gave. `labelled`: `correct_agent` is
+    now the label of the question."""
 
     object: Literal["feedback"] = "feedback"
     decision_id: str
+    labelled: bool = False

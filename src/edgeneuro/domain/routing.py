@@ -69,10 +69,12 @@ class StoredConfig(BaseModel):
 class Revisions:
     """What counts the changes in the database, so that one small read tells an isolate whether what
     it caches is still true: `routing` those of the routing configuration, `access` those of keys
-    and users. Each only grows."""
+    and users, `labels` those of labels in force and of cached answers that were dropped (0: there
+    never was one). Each only grows."""
 
     routing: int
     access: int
+    labels: int
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from edgeneuro.domain.chat_answer import KeptAnswer
 from edgeneuro.domain.decision import Answer
-from edgeneuro.store.database import Database, Statement, statement
+from edgeneuro.store.database import Database, Rows, Statement, statement
 from edgeneuro.store.purge import PURGE_CHUNK, purge_in_chunks
 
 Content = TypeVar("Content", bound=BaseModel)
@@ -22,13 +22,15 @@ class AnswerCache(Generic[Content]):
     async def read(self, db: Database, key: str, *, now_ms: int) -> tuple[Content, int] | None:
         """The answer and when it expires (unix ms). Raises ValidationError on a row that is
         damaged."""
-        rows = await db.run(
-            statement(
-                f"SELECT answer, expires_at FROM {self._table} WHERE key = ?1 AND expires_at > ?2",
-                key,
-                now_ms,
-            )
+        return self.answer_from_rows(await db.run(self.select(key, now_ms=now_ms)))
+
+    def select(self, key: str, *, now_ms: int) -> Statement:
+        return statement(
+            f"SELECT * FROM {self._table} WHERE key = ?1 AND expires_at > ?2", key, now_ms
         )
+
+    def answer_from_rows(self, rows: Rows) -> tuple[Content, int] | None:
+        """As `read`."""
         if not rows:
             return None
         return self._content.model_validate_json(rows[0]["answer"]), int(rows[0]["expires_at"])
@@ -55,5 +57,33 @@ class AnswerCache(Generic[Content]):
         return await purge_in_chunks(db, chunk, max_chunks=max_chunks)
 
 
-DECISIONS = AnswerCache("decision_cache", Answer)
+class DecisionCache(AnswerCache[Answer]):
+    """Its answers belong to questions, by which they can be dropped. A row that was dropped stays:
+    it says that AI Gateway's cache may still hold the same answer."""
+
+    def __init__(self) -> None:
+        super().__init__("decision_cache", Answer)
+
+    def upsert_of(
+        self, query_hash: str | None, key: str, answer: str, *, expires_at_ms: int
+    ) -> Statement:
+        """`answer` is its JSON; None for `query_hash` where nothing may be stored of the query."""
+        return statement(
+            "INSERT INTO decision_cache (key, answer, expires_at, query_hash)"
+            " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) DO UPDATE SET answer = excluded.answer,"
+            " expires_at = excluded.expires_at, query_hash = excluded.query_hash, dropped = 0",
+            key,
+            answer,
+            expires_at_ms,
+            query_hash,
+        )
+
+    def drop(self, query_hash: str) -> Statement:
+        return statement(
+            "UPDATE decision_cache SET dropped = 1 WHERE query_hash = ?1 AND dropped = 0",
+            query_hash,
+        )
+
+
+DECISIONS = DecisionCache()
 CHATS = AnswerCache("chat_cache", KeptAnswer)

@@ -15,11 +15,11 @@ def select_config() -> Statement:
 
 
 def select_revisions() -> Statement:
-    return statement("SELECT value AS routing, access FROM revision")
+    return statement("SELECT value AS routing, access, labels FROM revision")
 
 
 def revisions_from_rows(rows: Rows) -> Revisions:
-    return Revisions(routing=int(rows[0]["routing"]), access=int(rows[0]["access"]))
+    return Revisions(**rows[0])
 
 
 def config_from_rows(rows: Rows) -> StoredConfig:

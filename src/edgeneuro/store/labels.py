@@ -6,7 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from edgeneuro.domain.agent import NO_AGENT
-from edgeneuro.domain.label import Label, LabelChange, LabelEvent, LabelsQuery
+from edgeneuro.domain.label import (
+    Label,
+    LabelChange,
+    LabelEvent,
+    LabelFacts,
+    LabelsQuery,
+)
 from edgeneuro.domain.query import Split, near_hash, query_hash
 from edgeneuro.store.conditions import Conditions
 from edgeneuro.store.database import Database, Row, Statement, statement
@@ -61,10 +67,32 @@ _ASSIGN_SPLITS = (
 
 
 def record_labels(events: Sequence[LabelEvent]) -> list[Statement]:
-    """Adds to the history and brings the labels in force up to date; of several events for one
-    question, the last one counts. The events travel as one JSON text a statement, since D1 binds at
-    most 100 parameters. Run them in one batch; the last one always writes."""
-    return [each for rows, history in _chunks(events) for each in _record_chunk(rows, history)]
+    """Adds to the history, brings the labels in force up to date and has every isolate look at them
+    again; of several events for one question, the last one counts. The events travel as one JSON
+    text a statement, since D1 binds at most 100 parameters. Run them in one batch; the last one
+    always writes."""
+    statements = [each for part in _chunks(events) for each in _record_chunk(*part)]
+    return [raise_labels_revision(), *statements] if statements else []
+
+
+def raise_labels_revision() -> Statement:
+    """Goes into the batch of whatever changes the labels in force, or drops cached answers."""
+    return statement("UPDATE revision SET labels = labels + 1")
+
+
+def select_current(query_hash: str) -> Statement:
+    """The label in force of a question: one row or none."""
+    return statement("SELECT agent_id FROM current_labels WHERE query_hash = ?1", query_hash)
+
+
+async def find_current(db: Database, query_hash: str) -> LabelFacts | None:
+    rows = await db.run(
+        statement(
+            "SELECT agent_id, labeler, created_at FROM current_labels WHERE query_hash = ?1",
+            query_hash,
+        )
+    )
+    return LabelFacts.model_validate(_with_time(rows[0])) if rows else None
 
 
 def _chunks(events: Sequence[LabelEvent]) -> Iterator[tuple[list[_Row], str]]:

@@ -79,6 +79,13 @@ class GatewayLog:
     gateway_log_id: str
 
 
+@dataclass(frozen=True)
+class DecidedQuestion:
+    query: str
+    query_hash: str
+    agent_id: str | None
+
+
 def insert_log(entry: LogEntry) -> Statement:
     fields = entry.model_dump(exclude={"object", "usage", "gateway"})
     values: dict[str, Value] = {
@@ -137,6 +144,17 @@ async def read_texts(db: Database, log_ids: Sequence[str]) -> dict[str, str]:
         )
     )
     return {row["id"]: row["query"] for row in rows}
+
+
+async def find_decided(db: Database, log_id: str) -> DecidedQuestion | None:
+    """The question of this row; None where it has no text or was never routed."""
+    rows = await db.run(
+        statement(
+            "SELECT query, query_hash, agent_id FROM logs WHERE id = ?1 AND query_hash IS NOT NULL",
+            log_id,
+        )
+    )
+    return DecidedQuestion(**rows[0]) if rows else None
 
 
 async def read_gateway_logs(db: Database, log_ids: Sequence[str]) -> list[GatewayLog]:

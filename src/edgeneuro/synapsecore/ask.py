@@ -56,9 +56,11 @@ async def ask(
     *,
     decision_id: str,
     cache: bool,
+    past_cache: bool = False,
     purpose: str = "route",
 ) -> Asked:
-    """Asks until a model answers or the time is used up; an upstream's fault is never raised."""
+    """Asks until a model answers or the time is used up; an upstream's fault is never raised. With
+    `past_cache` AI Gateway's cache is skipped, though the answer may be shared and cached."""
     metadata = {
         "decision_id": decision_id,
         "key_id": asker.credential.key_id,
@@ -66,7 +68,14 @@ async def ask(
         "prompt_version": PROMPT_VERSION,
         "purpose": purpose,
     }
-    asking = _Asking(services, question, config, asker, metadata=metadata, cache=cache)
+    asking = _Asking(
+        services,
+        question,
+        config,
+        asker,
+        metadata=metadata,
+        cache=cache and not past_cache,
+    )
     if not cache:
         return await asking.ask()
     seconds, started = config.time_budget_ms / 1000, services.monotonic()

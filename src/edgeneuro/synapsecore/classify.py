@@ -14,14 +14,27 @@ from edgeneuro.synapsecore.record import Asker
 @dataclass(frozen=True)
 class Classified:
     """`verdict` is None where the classifier was not asked; `passed_on` says why it did not
-    answer."""
+    answer; `asked` names the classifier and the threshold by which it was asked."""
 
     answer: Answer | None = None
     verdict: ClassifierVerdict | None = None
     passed_on: str | None = None
+    asked: str | None = None
 
 
 NOT_REACHED = Classified(passed_on="not asked: the answer was still in this isolate's memory")
+LABELLED = Classified(passed_on="not asked: a label decided")
+
+
+def classifier_asked(
+    loaded: LoadedClassifier | None, request: RouteRequest, config: RoutingConfig
+) -> str | None:
+    """Names the classifier that is asked and the threshold; None if none is."""
+    if loaded is None or config.classifier is None or request.model is not None:
+        return None
+    if not request.cache or config.suspension(loaded.agents) is not None:
+        return None
+    return f"{loaded.id}:{config.confidence_threshold}"
 
 
 def classify(
@@ -45,13 +58,14 @@ def classify(
     if suspension is not None:
         services.metrics.classifier_verdicts.add(1, "suspended")
         return Classified(passed_on=f"suspended: {suspension}")
+    asked = classifier_asked(loaded, request, config)
     verdict = _judge(loaded, question.query, config.confidence_threshold)
     services.metrics.classifier_verdicts.add(1, "sure" if verdict.sure else "unsure")
     if not verdict.sure:
-        return Classified(verdict=verdict, passed_on="it is not sure")
+        return Classified(None, verdict, "it is not sure", asked)
     if not any(agent.id == verdict.agent_id for agent in question.agents):
         why = f"its agent {verdict.agent_id!r} is not enabled, or not among the candidates"
-        return Classified(verdict=verdict, passed_on=why)
+        return Classified(None, verdict, why, asked)
     answer = Answer(
         agent_id=verdict.agent_id,
         confidence=verdict.score,
@@ -59,7 +73,7 @@ def classify(
         model=loaded.id,
         adapter=None,
     )
-    return Classified(answer, verdict)
+    return Classified(answer, verdict, None, asked)
 
 
 def _judge(loaded: LoadedClassifier, query: str, confidence_threshold: float) -> ClassifierVerdict:

@@ -1,5 +1,5 @@
-"""Feedback on decisions, from those who asked. It changes nothing but what is labelled first, and
-every row says itself who gave it and when, so it has no audit row."""
+"""Feedback on decisions, from those who asked. It says what to label first, and with the right
+agent it corrects. Every row says itself who gave it and when, so it has no audit row."""
 
 from edgeneuro.call import Call
 from edgeneuro.domain.feedback import Feedback, FeedbackCreate
@@ -9,12 +9,14 @@ from edgeneuro.limits import Estimate, reserve
 from edgeneuro.store.agents import list_agent_ids
 from edgeneuro.store.feedback import put_feedback
 from edgeneuro.store.times import rfc3339
+from edgeneuro.synapsecore.correction import correct
 from edgeneuro.synapsecore.stored_text import stored_text
 
 
 async def give_feedback(call: Call, body: FeedbackCreate) -> Feedback:
     """Say whether a decision was right, as late as you like. A second feedback of the same key on
-    the same decision replaces the first. The comment is stored as queries are."""
+    the same decision replaces the first. The comment is stored as queries are. With `correct_agent`
+    the question is decided again: by a label, if the key may label, else by the router."""
     services = call.services
     reservation = await reserve(services, call.credential, Estimate())
     if reservation is not None:
@@ -45,4 +47,7 @@ async def give_feedback(call: Call, body: FeedbackCreate) -> Feedback:
             param="decision_id",
         )
     push_feedback(call, feedback.decision_id, feedback.value)
-    return feedback
+    if body.correct_agent is None:
+        return feedback
+    labelled = await correct(call, body.decision_id, body.correct_agent)
+    return feedback.model_copy(update={"labelled": labelled})

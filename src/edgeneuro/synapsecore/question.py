@@ -1,17 +1,20 @@
 """The question: a request made ready for the stages, with the keys under which its answer is cached
 and shared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.catalogue import find_model
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import PROMPT_VERSION
+from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidRequestError
 from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
+from edgeneuro.synapsecore.stored_text import stored_text
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Question:
     """`agents` are the ones that may be chosen, `fallback_agent` the one that answers if none is
     decided on, None for nobody; `models` are asked in this order. `keys` has, by model id, a hash
     over exactly what that model is sent. `flight_key` is over all of them, in order, and the
-    revision of the configuration: over everything that may change the answer."""
+    revision of the configuration: over everything that may change the answer. `stored` makes of a
+    text what is stored of it."""
 
     query: str
     agents: tuple[Agent, ...]
@@ -27,6 +31,12 @@ class Question:
     models: tuple[Model, ...]
     keys: Mapping[str, str]
     flight_key: str
+    stored: Callable[[str], str]
+
+    @cached_property
+    def query_hash(self) -> str:
+        """The identity of the question, that of its text as it is stored."""
+        return query_hash(self.stored(self.query))
 
     @property
     def cache_key(self) -> str:
@@ -52,6 +62,7 @@ def ask_question(request: RouteRequest, config: RoutingConfig, *, key_id: str) -
         models,
         keys=keys,
         flight_key=key_of([*keys.values(), config.revision]),
+        stored=partial(stored_text, config),
     )
 
 

@@ -1,49 +1,149 @@
-"""Recall: the answer to the same question. First of all from the isolate, which costs nothing; from
-D1, which is a round trip, only where the classifier has not answered."""
+"""Recall: what is known of a question before a model is asked. A label in force decides at once.
+Else the answer from this isolate's memory, which costs nothing; the one from D1, which is a round
+trip, only after the classifier.
+
+The revision of the labels tells whether what is in memory still holds. Where it has changed, or a
+question is new to the isolate, one batch reads the label together with the cached answer; as long
+as there never was a label, nothing is read before the classifier."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
 
-from edgeneuro.domain.decision import Answer
+from edgeneuro.domain.decision import Answer, RouteRequest
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import DatabaseError
-from edgeneuro.services import Services
+from edgeneuro.services import CachedAnswer, CurrentLabel, Services
 from edgeneuro.store.answer_cache import DECISIONS
-from edgeneuro.store.database import Statement
+from edgeneuro.store.database import Rows, Statement
+from edgeneuro.store.labels import select_current
 from edgeneuro.synapsecore.ask import Asked
+from edgeneuro.synapsecore.classify import Classified, classifier_asked
 from edgeneuro.synapsecore.question import Question
 
-
-def recall(services: Services, question: Question) -> Answer | None:
-    """Stage 1; None is a miss."""
-    return services.recent_answers.get(question.cache_key, now_ms=services.now_ms())
+_LABEL_KEPT_MS = 3_600_000
 
 
-async def recall_stored(services: Services, question: Question) -> Answer | None:
-    """Stage 3; None is a miss. A cache that fails or holds damaged rows is a miss too, and is
+@dataclass(frozen=True)
+class Recalled:
+    """`answer` decides at once. `rows` is what D1's cache holds, if it was read. `labels` is the
+    revision by which all this was found. `no_label` says why no label decided."""
+
+    labels: int = 0
+    answer: Answer | None = None
+    rows: Rows | None = None
+    no_label: str | None = None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What D1's cache has: an answer, or that it was `dropped`, so that no cache may answer."""
+
+    answer: Answer | None = None
+    dropped: bool = False
+
+
+async def recall(
+    services: Services,
+    request: RouteRequest,
+    question: Question,
+    config: RoutingConfig,
+    background: Callable[[Coroutine[Any, Any, None]], None],
+) -> Recalled:
+    """Stage 1. While D1 fails, what is in memory decides."""
+    labels = (await services.routing.revisions()).labels
+    label, rows, failed = None, None, False
+    if labels:
+        label = services.recent_labels.get(question.query_hash, now_ms=services.now_ms())
+        if label is None or label.labels != labels:
+            try:
+                label, rows = await _read(services, question, labels)
+            except DatabaseError as error:
+                services.failures.note("label_read", error)
+                failed = True
+    answer, no_label = _by_label(request, question, label)
+    cached = services.recent_answers.get(question.cache_key, now_ms=services.now_ms())
+    if answer is None and cached is not None and (failed or cached.labels == labels):
+        loaded = services.classifier.current(config.classifier, background)
+        asked = classifier_asked(loaded, request, config)
+        # What the present classifier has not passed on, it may answer itself.
+        if asked is None or cached.classifier == asked:
+            answer = cached.answer
+    return Recalled(labels, answer, rows, no_label)
+
+
+async def _read(services: Services, question: Question, labels: int) -> tuple[CurrentLabel, Rows]:
+    now_ms = services.now_ms()
+    found, rows = await services.db.batch(
+        [select_current(question.query_hash), DECISIONS.select(question.cache_key, now_ms=now_ms)]
+    )
+    label = CurrentLabel(labels, bool(found), found[0]["agent_id"] if found else None)
+    services.recent_labels.put(question.query_hash, label, expires_at_ms=now_ms + _LABEL_KEPT_MS)
+    return label, rows
+
+
+def _by_label(
+    request: RouteRequest, question: Question, label: CurrentLabel | None
+) -> tuple[Answer | None, str | None]:
+    """What the label decides, or why it does not."""
+    if request.model is not None:
+        return None, "not looked for: the request has `model`"
+    if label is None or not label.is_there:
+        return None, "none is in force for this question"
+    known = any(agent.id == label.agent_id for agent in question.agents)
+    if label.agent_id is not None and not known:
+        return None, f"its agent {label.agent_id!r} is not enabled, or not among the candidates"
+    answer = Answer(
+        agent_id=label.agent_id, confidence=1.0, layer="label", model=None, adapter=None
+    )
+    return answer, None
+
+
+async def recall_stored(
+    services: Services, question: Question, recalled: Recalled, classified: Classified
+) -> Stored:
+    """Stage 3. A cache that fails or holds damaged rows is a miss too, and is
     counted."""
+    rows, now_ms = recalled.rows, services.now_ms()
     try:
-        found = await DECISIONS.read(services.db, question.cache_key, now_ms=services.now_ms())
+        if rows is None:
+            rows = await services.db.run(DECISIONS.select(question.cache_key, now_ms=now_ms))
+        if rows and rows[0]["dropped"]:
+            return Stored(dropped=True)
+        found = DECISIONS.answer_from_rows(rows)
     except (DatabaseError, ValidationError) as error:
         services.failures.note("cache_read", error)
-        return None
+        return Stored()
     if found is None:
-        return None
+        return Stored()
     answer, expires_at_ms = found
-    services.recent_answers.put(question.cache_key, answer, expires_at_ms=expires_at_ms)
-    return answer
+    kept = CachedAnswer(answer, recalled.labels, classified.asked)
+    services.recent_answers.put(question.cache_key, kept, expires_at_ms=expires_at_ms)
+    return Stored(answer)
 
 
 def remember(
-    services: Services, question: Question, config: RoutingConfig, asked: Asked
+    services: Services,
+    question: Question,
+    config: RoutingConfig,
+    recalled: Recalled,
+    classified: Classified,
+    asked: Asked,
 ) -> Statement | None:
-    """Keeps the active model's answer in the isolate; returns the write that keeps it in D1. A
-    fallback model's answer is not kept: it would stand in for the active model long after that is
-    well again."""
+    """Caches the active model's answer in the isolate; returns the write that caches it in D1. A
+    fallback model's answer is not cached: it would be given long after the active model is well
+    again."""
     if asked.answer is None or asked.failure is not None or asked.shared:
         return None
     answer = asked.answer.model_copy(update={"layer": "cache"})
     expires_at_ms = services.now_ms() + config.cache_ttl_seconds * 1000
-    services.recent_answers.put(question.cache_key, answer, expires_at_ms=expires_at_ms)
-    return DECISIONS.upsert(
-        question.cache_key, answer.model_dump_json(), expires_at_ms=expires_at_ms
+    kept = CachedAnswer(answer, recalled.labels, classified.asked)
+    services.recent_answers.put(question.cache_key, kept, expires_at_ms=expires_at_ms)
+    return DECISIONS.upsert_of(
+        question.query_hash if config.log_queries else None,
+        question.cache_key,
+        answer.model_dump_json(),
+        expires_at_ms=expires_at_ms,
     )

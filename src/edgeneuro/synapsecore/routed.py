@@ -14,7 +14,8 @@ from edgeneuro.synapsecore.stages import StageClock
 class Routed:
     """`failure` is why no stage had an answer, `refused` the same if the request forbids that the
     fallback agent answers then; `stated_confidence` is the answer's, 0 without one; `passed_on`
-    says why the classifier did not answer; `writes` go into the log row's batch."""
+    says why the classifier did not answer, `no_label` why no label did; `writes` go into the log
+    row's batch."""
 
     decision: Decision
     question: Question
@@ -26,4 +27,5 @@ class Routed:
     failure: UpstreamError | None
     refused: UpstreamError | None
     passed_on: str | None
+    no_label: str | None
     writes: tuple[Statement, ...]

@@ -1,16 +1,23 @@
 """SynapseCore: the way of a query from the request to the decision, as the list of its stages."""
 
-from edgeneuro.domain.decision import ChosenAgent, Decision, Explanation, RouteRequest
+from edgeneuro.domain.decision import (
+    Answer,
+    CacheState,
+    ChosenAgent,
+    Decision,
+    Explanation,
+    RouteRequest,
+)
 from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.limits import Estimate, Reservation, estimate, giving_back, reserve
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.ask import MAX_TOKENS, Asked, ask
 from edgeneuro.synapsecore.candidate import shadow_candidate
-from edgeneuro.synapsecore.classify import NOT_REACHED, classify
+from edgeneuro.synapsecore.classify import LABELLED, NOT_REACHED, classify
 from edgeneuro.synapsecore.decide import decide
 from edgeneuro.synapsecore.question import Question, ask_question
-from edgeneuro.synapsecore.recall import recall, recall_stored, remember
+from edgeneuro.synapsecore.recall import Recalled, Stored, recall, recall_stored, remember
 from edgeneuro.synapsecore.record import Asker, note_decision, record
 from edgeneuro.synapsecore.routed import Routed
 from edgeneuro.synapsecore.shadow import Shadowed, shadow_classifier, shadow_model
@@ -86,28 +93,33 @@ async def decide_route(
 ) -> Routed:
     """The stages alone; limits and the log row are the caller's. An upstream's fault is never
     raised."""
-    asked = Asked()
-
-    classified, answer = NOT_REACHED, None
+    asked, stored = Asked(), Stored()
+    recalled = Recalled(no_label="not looked for: the request has `cache` false")
     if request.cache:
         with stages.stage("recall"):
-            answer = recall(services, question)
-    recalled = answer is not None
+            recalled = await recall(services, request, question, config, asker.background)
+    answer = recalled.answer
+    classified = LABELLED if answer is not None and answer.layer == "label" else NOT_REACHED
     if answer is None:
         with stages.stage("classify"):
             classified = classify(services, request, question, config, asker)
             answer = classified.answer
     if answer is None and request.cache:
         with stages.stage("recall_stored"):
-            answer = await recall_stored(services, question)
-            recalled = answer is not None
+            stored = await recall_stored(services, question, recalled, classified)
+            answer = stored.answer
     if answer is None:
         with stages.stage("ask"):
             asked = await ask(
-                services, question, config, asker, decision_id=decision_id, cache=request.cache
+                services,
+                question,
+                config,
+                asker,
+                decision_id=decision_id,
+                cache=request.cache,
+                past_cache=stored.dropped,
             )
             answer = asked.answer
-            recalled = asked.shared and answer is not None
     with stages.stage("decide"):
         verdict = decide(
             question,
@@ -127,7 +139,7 @@ async def decide_route(
         alternatives=list(verdict.alternatives),
         model=answer.model if answer else None,
         adapter=answer.adapter if answer else None,
-        cache="hit" if recalled else "miss" if request.cache else "bypass",
+        cache=_cache_state(request, answer),
         classifier=classified.verdict,
         attempts=asked.attempts,
         usage=asked.usage,
@@ -136,7 +148,9 @@ async def decide_route(
         gateway=asked.trace,
     )
     shadow_candidate(services, request, question, config, asker, decision, created_ms=created_ms)
-    new_answer = remember(services, question, config, asked) if request.cache else None
+    new_answer = None
+    if request.cache:
+        new_answer = remember(services, question, config, recalled, classified, asked)
     shadow = None
     if classified.verdict is not None:
         shadowed = Shadowed(decision_id, created_ms, classified.verdict)
@@ -155,8 +169,16 @@ async def decide_route(
         failure=asked.failure if answer is None else None,
         refused=asked.failure if answer is None and not request.fallback else None,
         passed_on=classified.passed_on,
+        no_label=recalled.no_label,
         writes=tuple(write for write in (new_answer, shadow) if write is not None),
     )
+
+
+def _cache_state(request: RouteRequest, answer: Answer | None) -> CacheState:
+    """A label decides before any cache is looked at."""
+    if not request.cache or (answer is not None and answer.layer == "label"):
+        return "bypass"
+    return "hit" if answer is not None and answer.layer == "cache" else "miss"
 
 
 def explain(routed: Routed) -> Explanation:
@@ -167,6 +189,7 @@ def explain(routed: Routed) -> Explanation:
         agents_revision=config.agents_revision,
         cache_key=question.cache_key,
         messages=build_messages(question.query, question.agents),
+        label=routed.no_label,
         classifier=routed.passed_on,
         stages_ms=routed.stages.ms,
     )
