@@ -15,6 +15,7 @@ const RESOURCES = [
   "lora",
   "evaluation",
   "config",
+  "cache",
   "provider",
   "user",
   "key",

@@ -2,9 +2,11 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
+import { count } from "../format.js";
 import { setBusy } from "../parts/busy.js";
-import { actionButton, badge, card, pageHead } from "../parts/controls.js";
+import { actionButton, badge, button, card, pageHead } from "../parts/controls.js";
 import { ON_NO_FIT } from "../parts/decision.js";
+import { confirm } from "../parts/dialog.js";
 import { changed, field, read } from "../parts/form.js";
 import { errorPanel, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
@@ -157,10 +159,39 @@ export async function open({ root, signal, may }) {
     load(
       body,
       () => api("GET", "/v1/config", { signal }),
-      (config) => GROUPS.map(([title, settings]) => group(title, settings, config, may)),
+      (config) => [
+        ...GROUPS.map(([title, settings]) => group(title, settings, config, may)),
+        may("admin") ? caches() : null,
+      ],
       { signal },
     );
   await show();
+}
+
+function caches() {
+  const flush = () =>
+    confirm({
+      title: "Forget all cached answers?",
+      body: h(
+        "p",
+        {},
+        "Every question is then decided again, and every chat answered again, by the models. Labels and settings stay.",
+      ),
+      action: "Forget them",
+      act: async () => {
+        const { decisions, chats } = await api("DELETE", "/v1/cache");
+        notice(`Forgotten: ${count(decisions)} decisions and ${count(chats)} chat answers.`);
+      },
+    });
+  return card(
+    "Cached answers",
+    h(
+      "p",
+      {},
+      "A change of agents, models or settings takes effect at once; cached answers never hide it. Forget them if what is behind a model has changed.",
+    ),
+    h("div", { class: "form-actions" }, button("Forget all cached answers", flush)),
+  );
 }
 
 /** Drawn anew by itself, so that what is typed into other groups stays. */

@@ -6,6 +6,7 @@ from edgeneuro.controlplane import (
     agents,
     analytics,
     audit,
+    cache,
     classifiers,
     config,
     datasets,
@@ -42,7 +43,7 @@ UPSTREAM = (502, 504)
 FILES = (CONFIG_FILE, WEIGHTS_FILE)
 LABEL_FILES = ("application/jsonl", "text/csv", "application/octet-stream")
 ROUTING = Described((409, *UPSTREAM))
-CHAT = Described((404, 409, *UPSTREAM), events=ChatCompletionChunk)
+CHAT = Described((404, 409, 422, *UPSTREAM), events=ChatCompletionChunk)
 LORA = Described((409, *UPSTREAM), form=LoraCreate, files=FILES, or_json=True)
 PREFLIGHT = Described((409,), form=LoraCreate, files=FILES)
 
@@ -102,6 +103,7 @@ ROUTES = (
 
     Route("GET",    "/v1/config",                 config.get_config,     READ),
     Route("PATCH",  "/v1/config",                 config.update_config,  ADMIN),
+    Route("DELETE", "/v1/cache",                  cache.flush_cache,     ADMIN),
 
     Route("GET",    "/v1/logs",                   logs.list_logs,        READ),
     Route("DELETE", "/v1/logs",                   erasure.erase_logs,    ADMIN),

@@ -565,7 +565,7 @@ async def test_a_promotion_is_taken_back_where_it_turns_out_worse(
     await compare(product, 80)
     await minute(product)
     found = await state(product)
-    assert (found["active"], found["shadow"]) == (ACTIVE, None)
+    assert (found["active"], found["previous"], found["shadow"]) == (ACTIVE, OTHER, None)
 
 
 async def test_the_rule_looks_only_when_there_are_twice_as_many_labels(

@@ -111,6 +111,17 @@ async def test_a_label_that_no_agent_fits_leads_to_on_no_fit(product: Product) -
     assert product.gateway.requests == []
 
 
+async def test_a_label_that_was_erased_decides_no_more(product: Product) -> None:
+    await put_label(product, LEAVE, "hr")
+    assert await decide(product) == ("label", "agent", "hr")
+    [label] = (await product.call("GET", "/v1/labels")).json()["data"]
+    erased = await product.call("DELETE", f"/v1/labels/{label['query_hash']}")
+    assert erased.status == 200, erased.text
+    product.clock.seconds += 5.1
+    product.gateway.enqueue(says("it_support"))
+    assert await decide(product) == ("llm", "agent", "it_support")
+
+
 async def test_imported_labels_and_chats(product: Product) -> None:
     body = b'{"query": "How many days of leave?", "agent": "hr"}\n'
     await product.call("POST", "/v1/datasets/import", body)

@@ -14,6 +14,7 @@ from tests.unit.conftest import Product
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"
 LORA = "intent-routing-v1"
+GRANITE = "@cf/ibm-granite/granite-4.0-h-micro"
 
 
 async def active(product: Product) -> list[str]:
@@ -99,6 +100,28 @@ async def test_expected_active_stops_a_lost_update(product: Product) -> None:
     assert taken.status == 200
     back = await product.call("POST", select, {"model_id": LLAMA, "expected_active": LORA})
     assert back.json()["previous"] == LORA
+
+
+async def test_the_model_before_is_known_whoever_changed_the_active_one(product: Product) -> None:
+    async def state() -> tuple[str, str | None]:
+        found = (await product.call("GET", "/v1/models/select")).json()
+        return found["active"], found["previous"]
+
+    async def patch(**settings: object) -> None:
+        assert (await product.call("PATCH", "/v1/config", settings)).status == 200
+
+    assert await state() == (LLAMA, None)
+    await product.call("POST", "/v1/models/select", {"model_id": LORA, "check": False})
+    assert await state() == (LORA, LLAMA)
+    await patch(routing_model=GRANITE)
+    assert await state() == (GRANITE, LORA)
+    await patch(routing_model=GRANITE, max_retries=2)  # nothing changes
+    assert await state() == (GRANITE, LORA)
+    await patch(routing_model=None)
+    assert await state() == (LLAMA, GRANITE)
+    await product.call("POST", "/v1/models/select", {"model_id": GRANITE, "check": False})
+    assert await state() == (GRANITE, LLAMA)
+    assert "previous_model" not in (await product.call("GET", "/v1/config")).json()
 
 
 async def test_an_adapter_on_a_base_without_lora_cannot_be_selected(

@@ -107,12 +107,17 @@ def test_feedback_moves_a_question_to_the_front_until_it_is_labelled(client: htt
     answered = client.get(f"/v1/logs/{log_id}").json()["agent_id"]
     other = "finance" if answered != "finance" else "hr"
     body = {"decision_id": log_id, "value": "down", "correct_agent": other}
-    assert client.post("/v1/feedback", json=body).status_code == 201
+    made = client.post("/v1/keys", json={"name": "asks", "scopes": ["route"]}).json()
+    asks = {"authorization": f"Bearer {made['key']}"}
+    given = client.post("/v1/feedback", json=body, headers=asks)
+    assert (given.status_code, given.json()["labelled"]) == (201, False)
     front = client.get("/v1/labels/queue", params={"limit": 5}).json()["data"][0]
     assert front["log_id"] == log_id
     assert front["reasons"][0]["code"] == "feedback_other_agent"
-    assert front["reasons"][0]["key_ids"] == ["admin_token"]
-    client.put(f"/v1/logs/{log_id}/label", json={"agent_id": "hr"}).raise_for_status()
+    assert front["reasons"][0]["key_ids"] == [made["id"]]
+    # From a key that may label it is the label.
+    assert client.post("/v1/feedback", json=body).json()["labelled"] is True
+    assert client.get(f"/v1/logs/{log_id}").json()["label"]["agent_id"] == other
     queued = client.get("/v1/labels/queue", params={"limit": 100}).json()["data"]
     assert log_id not in [item["log_id"] for item in queued]
     unknown = client.post("/v1/feedback", json={"decision_id": "dec_none", "value": "up"})

@@ -84,7 +84,7 @@ def test_a_stand_in_says_that_it_is_one(client: httpx.Client, desk: httpx.Client
 def test_the_same_question_is_asked_once(client: httpx.Client) -> None:
     query = unique("The printer prints blank pages")
     first = route(client, query)
-    again = route(client, query.upper())
+    again = route(client, query.replace(" ", "  "))
     assert (first["cache"], again["cache"]) == ("miss", "hit")
     assert again["agent"] == first["agent"]
     assert again["attempts"] == []
@@ -113,3 +113,41 @@ def test_the_first_page_is_served_without_a_key(anonymous: httpx.Client) -> None
     assert page.status_code == 200
     assert "EdgeNeuro" in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def test_a_disguised_question_is_the_question_to_all(client: httpx.Client) -> None:
+    """Letters that only look different, and invisible ones, never decide for those who ask
+    plainly."""
+    query = unique("My VPN does not connect")
+    disguised = query.replace("VPN", "\U0001d415\U0001d40f\U0001d40d").replace("does", "do\u200bes")
+    first = route(client, disguised)
+    assert first["agent"]["id"] == "it_support"
+    assert log_entry(client, first["id"])["query"] == query
+    assert (route(client, query)["cache"], route(client, query.upper())["cache"]) == ("hit", "miss")
+
+
+def test_no_agent_fits(client: httpx.Client) -> None:
+    query = unique("Qwertz uiopü asdfgh")
+    nobody = {"candidates": ["hr"], "on_no_fit": "none"}
+    decision = route(client, query, **nobody)
+    assert (decision["outcome"], decision["agent"], decision["confidence"]) == ("none", None, None)
+    entry = log_entry(client, decision["id"])
+    assert (entry["outcome"], entry["agent_id"], entry["status"]) == ("none", None, 200)
+    body = {"model": "auto", "messages": [{"role": "user", "content": query}], "edgeneuro": nobody}
+    response = client.post("/v1/chat/completions", json=body)
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "no_agent_fits")
+
+
+def test_a_label_decides_and_a_flush_forgets(client: httpx.Client) -> None:
+    query = unique("My VPN does not connect")
+    assert route(client, query)["agent"]["id"] == "it_support"
+    label = [{"query": query, "agent_id": "hr"}]
+    client.post("/v1/labels", json=label).raise_for_status()
+    decision = route(client, query.upper(), explain=True)
+    assert (decision["layer"], decision["agent"]["id"]) == ("label", "hr")
+    assert decision["explanation"]["classifier"] == "not asked: a label decided"
+    other = unique("My laptop is broken")
+    assert [route(client, other)["cache"] for _ in range(2)] == ["miss", "hit"]
+    flushed = client.delete("/v1/cache").raise_for_status().json()
+    assert flushed["decisions"] >= 1
+    assert route(client, other)["cache"] == "miss"

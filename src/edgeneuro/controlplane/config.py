@@ -7,7 +7,8 @@ from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.classifier_selection import require_usable
 from edgeneuro.controlplane.models import require_available
 from edgeneuro.domain.config import Config, ConfigPatch, Setting
-from edgeneuro.domain.routing import RoutingConfig, StoredConfig
+from edgeneuro.domain.model import Model
+from edgeneuro.domain.routing import STATE, RoutingConfig, StoredConfig
 from edgeneuro.store.config import delete_settings, store_settings
 
 _OF_VARS = ("routing_model", "fallback_models")
@@ -22,13 +23,15 @@ async def update_config(call: Call, body: ConfigPatch) -> Config:
     """Store settings; null takes a stored one away. All of them are written, or none."""
     before = await call.services.routing.fresh()
     changes = body.model_dump(include=body.model_fields_set)
-    _require_models(before, changes)
+    active = _require_models(before, changes, var=call.services.settings.routing_model)
     if changes.get("classifier") is not None:
         await require_usable(call, changes["classifier"], param="classifier")
     if not changes:
         return _shown(before)
-    if "routing_model" in changes and before.shadow is not None:
-        changes["shadow"] = None  # which was beside another active model
+    if active.id != before.active.id:
+        changes = {**before.activation(active), **changes}
+        if before.shadow is not None:
+            changes["shadow"] = None  # which was beside another active model
     stored = {name: value for name, value in changes.items() if value is not None}
     gone = [name for name, value in changes.items() if value is None]
     # The statement that always changes something goes last: the audit row hangs on it.
@@ -49,15 +52,19 @@ async def update_config(call: Call, body: ConfigPatch) -> Config:
     return _shown(await call.services.routing.fresh())
 
 
-def _require_models(config: RoutingConfig, changes: dict[str, Any]) -> None:
-    if changes.get("routing_model") is not None:
-        require_available(config, changes["routing_model"], param="routing_model")
+def _require_models(config: RoutingConfig, changes: dict[str, Any], *, var: str) -> Model:
+    """Returns the model that the changes make the active one, or leave so."""
+    active = config.active
+    if "routing_model" in changes:
+        name = changes["routing_model"] or var
+        active = require_available(config, name, param="routing_model")
     for index, model_id in enumerate(changes.get("fallback_models") or ()):
         require_available(config, model_id, param=f"fallback_models[{index}]")
+    return active
 
 
 def _shown(config: RoutingConfig) -> Config:
-    values = config.stored.model_dump(exclude={"shadow"})  # GET /v1/models/select shows it
+    values = config.stored.model_dump(exclude=STATE)
     in_force = {
         **values,
         "routing_model": config.active.id,

@@ -137,7 +137,7 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
     selection = ModelSelection(active=model.id, previous=previous, check=check)
     if body.shadow is not None:
         return await start_shadow(call, config, model, body.shadow, selection)
-    settings: dict[str, object] = {"routing_model": model.id}
+    settings = config.activation(model)
     if config.shadow is not None:
         settings["shadow"] = None  # which was beside another active model
     stored = store_settings(settings, now_ms=call.services.now_ms(), at_revision=config.revision)

@@ -7,7 +7,7 @@ the level of the one before; all looks together err with at most `promotion_alph
 
 from edgeneuro.controlplane.audit import audit_row
 from edgeneuro.domain.classifier import RULE
-from edgeneuro.domain.model import ModelSelection, ShadowState
+from edgeneuro.domain.model import Model, ModelSelection, ShadowState
 from edgeneuro.domain.routing import RoutingConfig, Shadow
 from edgeneuro.services import Services
 from edgeneuro.store.candidates import compare
@@ -31,7 +31,7 @@ async def promote_by_rule(services: Services) -> None:
     better = state.p_better < config.promotion_alpha / 2**look
     model = config.models.get(shadow.model_id)
     if better and model is not None and model.status == "available":
-        await _select(services, config, shadow, state)
+        await _select(services, config, shadow, model, state)
         return
     looked = shadow.model_copy(update={"looked_at": state.labelled})
     await services.db.run(
@@ -50,7 +50,7 @@ def _look(config: RoutingConfig, labels: int) -> int:
 
 
 async def _select(
-    services: Services, config: RoutingConfig, shadow: Shadow, state: ShadowState
+    services: Services, config: RoutingConfig, shadow: Shadow, model: Model, state: ShadowState
 ) -> None:
     """The one before becomes the shadow, for the roll-back; after a roll-back there is none. An
     operator's change meanwhile wins."""
@@ -60,7 +60,7 @@ async def _select(
         beside = Shadow(model_id=former, percent=shadow.percent, since_ms=now_ms, after_rule=True)
         then = beside.model_dump()
     selected = store_settings(
-        {"routing_model": shadow.model_id, "shadow": then},
+        {**config.activation(model), "shadow": then},
         now_ms=now_ms,
         at_revision=config.revision,
     )

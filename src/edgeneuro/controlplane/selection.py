@@ -14,7 +14,6 @@ from edgeneuro.domain.model import (
 )
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError
-from edgeneuro.store.audit import list_audit
 
 
 async def show_selection(call: Call, query: SelectionQuery) -> SelectionState:
@@ -24,7 +23,7 @@ async def show_selection(call: Call, query: SelectionQuery) -> SelectionState:
     config = await call.services.routing.fresh()
     return SelectionState(
         active=config.active.id,
-        previous=await _previous(call, config),
+        previous=config.stored.previous_model,
         classifier=config.classifier,
         fallbacks=[model.id for model in config.fallbacks],
         promotion_alpha=config.promotion_alpha,
@@ -64,17 +63,3 @@ def _passed(result: PromotionCheck | ClassifierCheck | None) -> str:
         f"On {result.n} test questions it is not worse than the active model by more than"
         f" {100 * result.margin:.1f} points."
     )
-
-
-async def _previous(call: Call, config: RoutingConfig) -> str | None:
-    """The model before, as the audit log tells."""
-    found = await list_audit(
-        call.services.db,
-        limit=10,
-        after=None,
-        resource="model",
-        resource_id=config.active.id,
-    )
-    selections = [each for each in found if each.action == "select" and each.after]
-    previous = selections[0].after["previous"] if selections and selections[0].after else None
-    return str(previous) if previous is not None else None

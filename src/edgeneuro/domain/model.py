@@ -227,7 +227,8 @@ class SelectionQuery(BaseModel):
 
 class SelectionState(BaseModel):
     """What is selected now, and the candidate that runs beside it; `check` previews the
-    promotion check of `candidate`."""
+    promotion check of `candidate`. `previous` was the active model before `active` was made so by
+    whatever way: a selection, a setting, or a rule."""
 
     object: Literal["model.selection_state"] = "model.selection_state"
     active: str

@@ -37,7 +37,9 @@ class Shadow(BaseModel):
 
 
 class StoredConfig(BaseModel):
-    """What the control plane may store; None leaves the var or the default below in force."""
+    """What the control plane may store; None leaves the var or the default below in force.
+    `cache_epoch` counts the flushes of the caches, and is part of every cache key;
+    `previous_model` was the active model before the present one was made active."""
 
     routing_model: ModelId | None = None
     fallback_models: list[ModelId] | None = None
@@ -63,6 +65,12 @@ class StoredConfig(BaseModel):
     auto_promote: bool = False
     auto_rollback: bool = False
     shadow: Shadow | None = None
+    cache_epoch: int = 0
+    previous_model: ModelId | None = None
+
+
+# What is stored like a setting and is none.
+STATE = {"shadow", "cache_epoch", "previous_model"}
 
 
 @dataclass(frozen=True, order=True)
@@ -131,6 +139,14 @@ class RoutingConfig:
         agent."""
         agents = list(self.agents.values())
         return next((agent for agent in agents if agent.default), agents[0] if agents else None)
+
+    def activation(self, model: Model) -> dict[str, object]:
+        """The settings that make a model the active one. Whoever changes the active model stores
+        these, so that the one before is always known."""
+        settings: dict[str, object] = {"routing_model": model.id}
+        if model.id != self.active.id:
+            settings["previous_model"] = self.active.id
+        return settings
 
     def suspension(self, known: Container[str]) -> str | None:
         """Why a classifier that knows these agents may not answer: what is new to it, it would take

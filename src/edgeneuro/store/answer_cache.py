@@ -46,6 +46,16 @@ class AnswerCache(Generic[Content]):
             expires_at_ms,
         )
 
+    async def flush(self, db: Database, *, max_chunks: int = 50) -> int:
+        """Deletes answers, at most `max_chunks` thousand; returns how many. What is left has keys
+        of before the flush, under which nobody looks any more, and is purged as it expires."""
+        chunk = statement(
+            f"DELETE FROM {self._table} WHERE key IN (SELECT key FROM {self._table} LIMIT ?1)"
+            " RETURNING 1 AS gone",
+            PURGE_CHUNK,
+        )
+        return await purge_in_chunks(db, chunk, max_chunks=max_chunks)
+
     async def purge_expired(self, db: Database, *, now_ms: int, max_chunks: int = 50) -> int:
         """Deletes expired answers; returns how many."""
         chunk = statement(

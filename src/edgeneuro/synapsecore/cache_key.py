@@ -25,9 +25,17 @@ def owner(config: RoutingConfig, key_id: str) -> list[str]:
     return [key_id] if config.cache_scope == "key" else []
 
 
-def model_identity(model: Model, config: RoutingConfig) -> list[str | None]:
-    """What says which model answers. The id is not enough: it may be registered again for another
-    base model, and its provider may move to another address."""
+def model_identity(model: Model, config: RoutingConfig) -> list[str | int | None]:
+    """What says which model answers, and since which flush of the caches. The id is not enough: it
+    may be registered again, for another base model or adapter, and its provider may move."""
     provider = config.providers.get(model.provider)
     address = None if provider is None else provider.base_url
-    return [model.id, model.provider, address, model.base_model, model.adapter]
+    return [
+        model.id,
+        model.created,
+        model.provider,
+        address,
+        model.base_model,
+        model.adapter,
+        config.stored.cache_epoch,
+    ]
