@@ -21,6 +21,7 @@ from edgeneuro.routes import ABSENT_PATHS, ROUTES
 from edgeneuro.services import Services
 from edgeneuro.web.auth import ANONYMOUS, Access, Credential, authorize, is_operator
 from edgeneuro.web.cors import cors_headers, preflight_response
+from edgeneuro.web.encoding import decoded, read_encoding
 from edgeneuro.web.hosts import require_host
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Reply, Response, error_response, json_response, unless_present
@@ -152,9 +153,16 @@ async def _body(request: Request, found: Found) -> bytes | Upload:
     limit = found.route.max_body_bytes
     if found.handler.body is None:
         return b""
-    if found.handler.body is Upload:
-        return Upload(request.header("content-type") or "", request.body_chunks(limit))
-    return await request.read_body(limit)
+    encoding = read_encoding(request.header("content-encoding"))
+    is_upload = found.handler.body is Upload
+    if encoding is None and not is_upload:
+        return await request.read_body(limit)
+    chunks = request.body_chunks(limit)
+    if encoding is not None:
+        chunks = decoded(chunks, encoding, limit=limit)
+    if is_upload:
+        return Upload(request.header("content-type") or "", chunks)
+    return b"".join([chunk async for chunk in chunks])
 
 
 async def _begun(request: Request, response: Response) -> Response:

@@ -27,6 +27,7 @@ from edgeneuro.controlplane import (
     selection,
     users,
 )
+from edgeneuro.domain.chat import MAX_BODY_BYTES
 from edgeneuro.domain.chat_answer import ChatCompletionChunk
 from edgeneuro.domain.lora import LoraCreate
 from edgeneuro.synapsecore import api as synapsecore
@@ -34,7 +35,7 @@ from edgeneuro.synapsecore import chat, feedback
 from edgeneuro.web.auth import Access
 from edgeneuro.web.routing import Described, Idempotency, Route
 
-_BULK_BYTES = 1024 * 1024  # 1,000 labels with queries of 1,000 bytes, or a long conversation
+_BULK_BYTES = 1024 * 1024  # 1,000 labels with queries of 1,000 bytes
 PUBLIC, ANY, READ = Access.PUBLIC, Access.ANY, Access.READ
 ROUTE, LABEL, ADMIN = Access.ROUTE, Access.LABEL, Access.ADMIN
 REPEATABLE, ONCE = Idempotency.REPEATABLE, Idempotency.SHOWN_ONCE
@@ -52,7 +53,7 @@ ROUTES = (
     Route("POST",   "/v1/route",                  synapsecore.route,     ROUTE, 200, REPEATABLE,
           described=ROUTING),
     Route("POST",   "/v1/chat/completions",       chat.create_chat_completion, ROUTE, 200,
-          REPEATABLE, max_body_bytes=_BULK_BYTES, described=CHAT),
+          REPEATABLE, max_body_bytes=MAX_BODY_BYTES, described=CHAT),
     Route("POST",   "/v1/feedback",               feedback.give_feedback, ROUTE, 201,
           REPEATABLE, described=Described((404,))),
 

@@ -170,7 +170,7 @@ async def test_bodies_that_are_none(product: Product, body: bytes) -> None:
     assert len(answered.text) < 1_000
 
 
-async def test_a_body_is_one_megabyte_at_most(product: Product) -> None:
+async def test_a_body_has_one_megabyte_of_text_at_most(product: Product) -> None:
     product.gateway.enqueue(talks())
     assert (await send(product, messages=[user("x" * 1_000_000)])).status == 200
     answered = await send(product, messages=[user("x" * 1_048_576)])

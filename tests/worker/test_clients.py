@@ -1,6 +1,9 @@
 """OpenAI's own clients, unchanged and with their defaults: Python's and Node's."""
 
+import base64
+import gzip
 import json
+import os
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -149,17 +152,19 @@ def test_an_answer_is_parsed_into_a_model_of_the_callers(talk: openai.OpenAI) ->
     assert isinstance(answer.choices[0].message.parsed, Said)
 
 
-def test_azures_client_and_a_base_url_that_is_joined_twice(product: Product) -> None:
-    """The key goes in the header api-key, and the path begins with //v1/v1."""
-    with openai.AzureOpenAI(
-        base_url=f"{product.base_url}//v1/v1/", api_key=product.admin_token, api_version="1"
+def test_a_base_url_that_is_joined_twice_and_a_key_in_another_header(
+    product: Product, anonymous: httpx.Client
+) -> None:
+    with openai.OpenAI(
+        base_url=f"{product.base_url}//v1/v1/", api_key=product.admin_token
     ) as client:
         answer = client.chat.completions.create(model="auto", messages=question())
-    assert answer.choices[0].message.content
-    with pytest.raises(openai.NotFoundError, match="POST /v1/chat/completions"):
-        client.with_options(base_url=f"{product.base_url}/v1").embeddings.create(
-            model="auto", input="Hi"
-        )
+        assert answer.choices[0].message.content
+        with pytest.raises(openai.NotFoundError, match="POST /v1/chat/completions"):
+            client.embeddings.create(model="auto", input="Hi")
+    for header in ("api-key", "x-api-key"):
+        answered = anonymous.get("/v1/models/", headers={header: product.admin_token})
+        assert answered.status_code == 200
 
 
 def test_fields_of_other_clients_and_functions_are_taken(
@@ -186,10 +191,26 @@ def test_fields_of_other_clients_and_functions_are_taken(
     assert "opts" not in upstream["inputs"]["messages"][0]
 
 
+def test_a_photo_in_a_compressed_body_reaches_the_model(
+    client: httpx.Client, desk: httpx.Client
+) -> None:
+    photo = "data:image/jpeg;base64," + base64.b64encode(os.urandom(3_000_000)).decode()
+    parts = [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": photo}}]
+    body = {"model": ACTIVE, "messages": [{"role": "user", "content": parts}]}
+    raw = b"\xef\xbb\xbf" + json.dumps(body).encode()
+    upstream_calls(desk)
+    for content, headers in ((raw, {}), (gzip.compress(raw, 1), {"content-encoding": "gzip"})):
+        answered = client.post("/v1/chat/completions", content=content, headers=headers)
+        assert answered.status_code == 200, answered.text
+    calls = upstream_calls(desk)
+    assert [call["inputs"]["messages"][0]["content"] for call in calls] == [parts, parts]
+
+
 def test_models_are_listed_and_retrieved(talk: openai.OpenAI) -> None:
     models = {model.id for model in talk.models.list()}
-    assert {ACTIVE, FALLBACK} <= models
-    assert talk.models.retrieve(ACTIVE).object == "model"
+    assert {"auto", "agent:hr", ACTIVE, FALLBACK} <= models
+    for name in ("auto", "agent:hr", ACTIVE):
+        assert talk.models.retrieve(name).object == "model"
     with pytest.raises(openai.NotFoundError):
         talk.models.retrieve("no-such-model")
 

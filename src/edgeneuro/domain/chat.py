@@ -8,6 +8,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PrivateAttr,
     StringConstraints,
     Tag,
     ValidationInfo,
@@ -19,6 +20,7 @@ from edgeneuro.domain.agent import AgentId, ModelId
 from edgeneuro.domain.canonical import canonical
 from edgeneuro.domain.chat_message import (
     FunctionName,
+    ImagePart,
     Lenient,
     Message,
     Tool,
@@ -28,13 +30,18 @@ from edgeneuro.domain.chat_message import (
     texts_of,
 )
 from edgeneuro.domain.decision import Label, MetadataKey, MetadataValue, OnNoFit
+from edgeneuro.domain.images import Images, set_images_aside
 from edgeneuro.domain.numbers import INTEGRAL
 from edgeneuro.domain.text import MAX_QUERY_CHARACTERS, without_nul
+from edgeneuro.errors import BodyTooLargeError
 
 AUTO = "auto"
 AGENT_PREFIX = "agent:"
 _MOST_MESSAGES = 500
 _MOST_TOOLS = 128
+MAX_TEXT_BYTES = 1024 * 1024
+MAX_BODY_BYTES = 20 * 1024 * 1024  # with images; an isolate has 128 MB for all its requests
+_WITH_IMAGES_BYTES = 64 * 1024
 
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(ge=1, le=10_000_000), INTEGRAL]
@@ -120,6 +127,13 @@ FunctionChoice = Annotated[
 _EMPTY_IS_NOTHING = ("stop", "user", "reasoning_effort", "verbosity")
 
 
+def _too_much_text() -> BodyTooLargeError:
+    return BodyTooLargeError(
+        f"The body has more than {MAX_TEXT_BYTES} bytes beside its images; send less text, and"
+        " images as data URLs in `image_url`."
+    )
+
+
 class ChatRequest(Lenient):
     """`model` is "auto" (the router chooses the agent), "agent:ID", or a model's id or alias.
     `functions` and `function_call` are what older clients call tools; the answer then calls a
@@ -153,6 +167,32 @@ class ChatRequest(Lenient):
     top_logprobs: Annotated[int, INTEGRAL] | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
     edgeneuro: ChatOptions = Field(default_factory=ChatOptions)
+    _images: Images = PrivateAttr(default_factory=Images)
+
+    @classmethod
+    def read_body(cls, body: bytes) -> "ChatRequest":
+        """Parses a body whose images stay outside. Raises ValidationError, and BodyTooLargeError
+        where all but the images has more than 1 MB."""
+        text, images = body, Images()
+        if len(body) > _WITH_IMAGES_BYTES:
+            text, images = set_images_aside(body)
+        if len(text) > MAX_TEXT_BYTES:
+            raise _too_much_text()
+        request = cls.model_validate_json(text)
+        if images.placeholders - request._image_urls():  # one stands where no image belongs
+            if len(body) > MAX_TEXT_BYTES:
+                raise _too_much_text()
+            return cls.model_validate_json(body)
+        request._images = images
+        return request
+
+    @property
+    def images(self) -> Images:
+        return self._images
+
+    def _image_urls(self) -> set[str]:
+        parts = (part for message in self.messages for part in message.content or ())
+        return {part.image_url.url for part in parts if isinstance(part, ImagePart)}
 
     @model_validator(mode="before")
     @classmethod

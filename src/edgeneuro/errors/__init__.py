@@ -7,6 +7,7 @@ EdgeNeuroError
 │   ├── InvalidLinesError          some of a file's lines are wrong, so none was taken
 │   ├── AdapterRefusedError        the rules refuse an adapter's files, so nothing was made of them
 │   ├── BodyTooLargeError 413
+│   ├── UnsupportedEncodingError 415
 │   └── MethodNotAllowedError 405
 ├── ClientClosedRequestError 499   the client went away before its body was read
 ├── UnauthenticatedError 401       no key, or not a right one
@@ -60,6 +61,7 @@ from edgeneuro.errors.own import (
     TokenBudgetExceededError,
     UnauthenticatedError,
     UnavailableError,
+    UnsupportedEncodingError,
 )
 from edgeneuro.errors.root import EdgeNeuroError
 from edgeneuro.errors.upstream import (
@@ -106,6 +108,7 @@ __all__ = [
     "TokenBudgetExceededError",
     "UnauthenticatedError",
     "UnavailableError",
+    "UnsupportedEncodingError",
     "UpstreamCapacityError",
     "UpstreamCutError",
     "UpstreamError",

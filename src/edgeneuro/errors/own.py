@@ -88,6 +88,11 @@ class ClientClosedRequestError(EdgeNeuroError):
     code = "client_closed_request"
 
 
+class UnsupportedEncodingError(InvalidRequestError):
+    status = 415
+    code = "unsupported_encoding"
+
+
 class MethodNotAllowedError(InvalidRequestError):
     status = 405
     code = "method_not_allowed"

@@ -42,7 +42,7 @@ def signed_request(
     secret: str,
     now: float,
 ) -> AgentRequest:
-    body = json.dumps(fields, ensure_ascii=False).encode()
+    body = b"".join(request.images.pieces(json.dumps(fields, ensure_ascii=False)))
     ids = {"x-edgeneuro-agent": agent.id}
     for name, header in _OF_METADATA.items():
         ids[header] = request.metadata.get(name, "")

@@ -31,7 +31,7 @@ class BindingTransport:
         self._gateway_id = gateway_id
 
     async def send(self, request: ModelRequest, /, *, stream: bool) -> HttpResponse:
-        inputs = text_generation_inputs(request, stream=stream)
+        inputs = request.images.restored(text_generation_inputs(request, stream=stream))
         return await self._binding.run(request.model, inputs, self._options(request))
 
     async def models(self, query: dict[str, Any], /) -> Any:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from edgeneuro.domain.images import Images
 from edgeneuro.domain.url import require_public_https
 from edgeneuro.errors import UpstreamNotConfiguredError
 from edgeneuro.gateway.cloudflare_api import CloudflareApi
 from edgeneuro.gateway.gateway_headers import cache_headers, log_headers, metadata_headers
-from edgeneuro.gateway.http import Fetch, HttpResponse
+from edgeneuro.gateway.http import Fetch, HttpResponse, SizedBody
 from edgeneuro.gateway.seam import ModelRequest
 from edgeneuro.gateway.vendors import (
     authorization,
@@ -39,11 +40,12 @@ class HttpsTransport:
         if step is None:
             if request.trace is not None:
                 headers["traceparent"] = request.trace.traceparent
-            return await self._post(direct_url(request), headers, body)
+            return await self._post(direct_url(request), headers, body, request.images)
         headers |= self._gateway_credential()
         headers |= log_headers(request) | metadata_headers(request) | cache_headers(request)
         headers["cf-aig-request-timeout"] = str(request.timeout_ms)
-        return await self._post(f"{self._gateway_url()}/{'/'.join(step)}", headers, body)
+        url = f"{self._gateway_url()}/{'/'.join(step)}"
+        return await self._post(url, headers, body, request.images)
 
     def takes(self, request: ModelRequest, /) -> bool:
         """Whether AI Gateway carries it, with a credential that is there, so that it may be one of
@@ -62,7 +64,7 @@ class HttpsTransport:
         if not all(request.collect_payload for request in requests):
             headers["cf-aig-collect-log-payload"] = "false"
         steps = [self._universal_step(request) for request in requests]
-        return await self._post(self._gateway_url(), headers, steps)
+        return await self._post(self._gateway_url(), headers, steps, requests[0].images)
 
     async def models(self, query: dict[str, Any], /) -> Any:
         return await self._api.call("GET", f"ai/models/search?{urlencode(query)}")
@@ -72,12 +74,18 @@ class HttpsTransport:
         path = f"ai-gateway/gateways/{gateway}/logs/{quote(log_id, safe='')}"
         await self._api.call("PATCH", path, json.dumps(fields).encode())
 
-    async def _post(self, url: str, headers: dict[str, str], body: Any) -> HttpResponse:
+    async def _post(
+        self, url: str, headers: dict[str, str], body: Any, images: Images
+    ) -> HttpResponse:
         try:  # again at every call: a row may have been edited by hand
             require_public_https(url)
         except ValueError as error:
             raise UpstreamNotConfiguredError(f"The upstream's address {error}.") from error
-        return await self._fetch("POST", url, headers, json.dumps(body).encode())
+        text = json.dumps(body)
+        if not images.placeholders:
+            return await self._fetch("POST", url, headers, text.encode())
+        sent = SizedBody(images.size(text), images.chunks(text))
+        return await self._fetch("POST", url, headers, sent)
 
     def _universal_step(self, request: ModelRequest) -> dict[str, Any]:
         step = gateway_step(request)

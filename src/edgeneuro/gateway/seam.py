@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from edgeneuro.domain.catalogue import BaseModelFacts
 from edgeneuro.domain.decision import GatewayTrace, Usage
+from edgeneuro.domain.images import Images
 from edgeneuro.domain.provider import Provider
 from edgeneuro.domain.trace import Trace
 
@@ -18,7 +19,8 @@ class ModelRequest:
     tools, response_format, …); `response_schema` asks for JSON mode with this schema. `timeout_ms`
     is for the whole answer, of a stream to its first part, and `idle_ms` for the longest silence
     within a stream. `cache_key` None asks AI Gateway to skip its cache; `metadata` (at most 5 flat
-    entries) is for AI Gateway's own logs, which hold no texts where `collect_payload` is false."""
+    entries) is for AI Gateway's own logs, which hold no texts where `collect_payload` is false.
+    `images` are those for which the messages hold placeholders."""
 
     model: str
     adapter: str | None
@@ -33,6 +35,7 @@ class ModelRequest:
     metadata: dict[str, str]
     collect_payload: bool = True
     trace: Trace | None = None
+    images: Images = field(default_factory=Images)
 
 
 @dataclass(frozen=True, kw_only=True)

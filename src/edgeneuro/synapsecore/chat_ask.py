@@ -126,6 +126,7 @@ def _request(turn: Turn, this: Try, *, cached: bool) -> ModelRequest:
         metadata=_metadata(turn),
         collect_payload=config.stores_texts,
         trace=turn.asker.trace,
+        images=turn.request.images,
     )
 
 

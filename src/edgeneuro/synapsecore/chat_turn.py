@@ -15,7 +15,7 @@ from edgeneuro.gateway.chain import Chain
 from edgeneuro.limits import Estimate, Reservation
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
-from edgeneuro.synapsecore.cache_key import hash_of, key_of, model_identity, owner
+from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
 from edgeneuro.synapsecore.chat_limits import AnswerBounds
 from edgeneuro.synapsecore.chat_models import models_of_agent, stale_model
 from edgeneuro.synapsecore.chat_plan import Plan
@@ -87,7 +87,7 @@ class Turn:
         parts = [
             *model_identity(model, self.config),
             endpoint and endpoint.model_dump(),
-            map_image_urls(self.messages(model), hash_of),  # an image may have megabytes
+            map_image_urls(self.messages(model), self.request.images.digest),
             self.parameters(model),
             *owner(self.config, self.asker.credential.key_id),
         ]

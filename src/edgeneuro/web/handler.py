@@ -77,8 +77,9 @@ class Handler:
 
 def parse_body(model: type[Batch], body: bytes) -> Batch:
     text = _json_text(body)
+    read: Callable[[bytes], Batch] = getattr(model, "read_body", model.model_validate_json)
     try:
-        return model.model_validate_json(text)
+        return read(text)
     except ValidationError as error:
         raise invalid_request(error) from error
 
