@@ -548,3 +548,10 @@ CREATE TRIGGER keys_delete_access AFTER DELETE ON keys BEGIN UPDATE revision SET
 CREATE TRIGGER users_insert_access AFTER INSERT ON users BEGIN UPDATE revision SET access = access + 1; END;
 CREATE TRIGGER users_update_access AFTER UPDATE ON users BEGIN UPDATE revision SET access = access + 1; END;
 CREATE TRIGGER users_delete_access AFTER DELETE ON users BEGIN UPDATE revision SET access = access + 1; END;
+
+-- What a vendor's models cost, as JSON: {model id: {input_per_million, output_per_million, currency}}.
+ALTER TABLE providers ADD COLUMN prices TEXT NOT NULL DEFAULT '{}';
+
+-- What a key may use: JSON arrays of ids; null is everything.
+ALTER TABLE keys ADD COLUMN agents TEXT;
+ALTER TABLE keys ADD COLUMN models TEXT;

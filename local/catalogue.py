@@ -1,7 +1,8 @@
 """The text generation models that the desk knows, and what each can do.
 
 `shape` is the answer's form on the native endpoint. `json_mode` follows what the live service was
-seen to accept, which is narrower than the schemas in its catalogue.
+seen to accept, which is narrower than the schemas in its catalogue. The classic models take texts
+alone, but for those with "vision" in their names.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ class Model:
     json_mode: bool
     lora: bool
     context_window: int
+
+    @property
+    def content_parts(self) -> bool:
+        """Whether a message's content may be a list of parts."""
+        return self.shape == "openai" or "vision" in self.id
 
 
 def _classic(

@@ -29,8 +29,11 @@ AI_ERRORS: dict[int, tuple[int, str]] = {
     5018: (403, "Account is not allowed to access this model"),
     5019: (405, "Request is using a deprecated SDK version"),
     5021: (413, "The context window of this model is exceeded"),  # (seen)
+    5023: (400, "JSON Mode doesn't support streaming"),  # (seen), status ours
     5024: (400, "JSON Mode couldn't be met"),  # (seen), status ours
     5025: (400, "This model doesn't support JSON Schema"),  # (seen), status ours
+    # (seen), status ours
+    5028: (410, "This model was deprecated on 2026-05-30. Please use an alternative model"),
     5035: (403, "This model requires the Workers Paid plan"),
 }
 

@@ -13,6 +13,17 @@ from local.tools import read_tool_calls, read_tool_choice, read_tools
 
 DEFAULT_MAX_TOKENS = 256
 _CHARACTERS_PER_TOKEN = 4
+# What the classic models' schemas hold, and words of OpenAI's that they are known to take.
+_FIELDS = frozenset(
+    {
+        *("prompt", "messages", "raw", "stream", "stream_options", "max_tokens", "temperature"),
+        *("top_p", "top_k", "seed", "repetition_penalty", "frequency_penalty", "presence_penalty"),
+        *("tools", "functions", "response_format", "lora", "stop", "tool_choice"),
+        "parallel_tool_calls",
+    }
+)
+# Beside them, those of the newer models.
+_NEWER_FIELDS = frozenset({"reasoning_effort", "chat_template_kwargs", "max_completion_tokens"})
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 
 
@@ -23,23 +34,28 @@ def find_model(models: Mapping[str, Model], model_id: str) -> Model:
     return model
 
 
-def read_request(model: Model, inputs: Any, find_adapter: FindAdapter) -> CompletionRequest:
-    """The native input of a text generation model."""
+def read_request(
+    model: Model, inputs: Any, find_adapter: FindAdapter, *, strict: bool = False
+) -> CompletionRequest:
+    """The native input of a text generation model. With `strict`, fields that its schema does not
+    have are refused, as the native endpoint does."""
     if not isinstance(inputs, dict):
         raise bad_input("Type mismatch of '/', 'object' expected")
-    tools = read_tools(inputs.get("tools"))
+    if strict:
+        _refuse_unknown(model, inputs)
+    tools, stream = read_tools(inputs.get("tools")), _flag(inputs, "stream")
     request = CompletionRequest(
         model=model,
-        messages=_messages(inputs),
+        messages=_messages(model, inputs),
         max_tokens=int(_number(inputs, "max_tokens", 1, 1_000_000, whole=True, default=256) or 256),
         temperature=_number(inputs, "temperature", 0, 5),
         top_p=_number(inputs, "top_p", 0, 2),
         seed=_seed(inputs),
-        json_mode=_json_mode(model, inputs.get("response_format")),
+        json_mode=_json_mode(model, inputs.get("response_format"), stream=stream),
         lora=_lora(model, inputs.get("lora"), find_adapter),
         tools=tools,
         tool_choice=read_tool_choice(inputs.get("tool_choice"), tools),
-        stream=_flag(inputs, "stream"),
+        stream=stream,
         include_usage=_include_usage(inputs.get("stream_options")),
     )
     _check_context(request)
@@ -55,12 +71,19 @@ def native_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
     return inputs
 
 
-def _messages(inputs: Mapping[str, Any]) -> tuple[Message, ...]:
+def _refuse_unknown(model: Model, inputs: Mapping[str, Any]) -> None:
+    known = _FIELDS if model.shape == "classic" else _FIELDS | _NEWER_FIELDS
+    unknown = sorted(set(inputs) - known)
+    if unknown:
+        raise bad_input(f"additional property '{unknown[0]}' found at '/', 'false' expected")
+
+
+def _messages(model: Model, inputs: Mapping[str, Any]) -> tuple[Message, ...]:
     if inputs.get("messages") is not None:
         given = inputs["messages"]
         if not isinstance(given, list) or not given:
             raise bad_input("Type mismatch of '/messages', non-empty 'array' expected")
-        return tuple(_message(message, at) for at, message in enumerate(given))
+        return tuple(_message(model, message, at) for at, message in enumerate(given))
     prompt = inputs.get("prompt")
     if not isinstance(prompt, str) or not prompt:
         raise bad_input(
@@ -70,20 +93,25 @@ def _messages(inputs: Mapping[str, Any]) -> tuple[Message, ...]:
     return (Message("user", prompt),)
 
 
-def _message(message: Any, at: int) -> Message:
+def _message(model: Model, message: Any, at: int) -> Message:
     if not isinstance(message, dict) or message.get("role") not in _ROLES:
         raise bad_input(f"required properties at '/messages/{at}' are 'role,content'")
     calls = read_tool_calls(message.get("tool_calls"), at)
     content = message.get("content")
-    text = "" if content is None and calls else _text(content, at)
+    text = "" if content is None and calls else _text(model, content, at)
     call_id = message.get("tool_call_id")
     return Message(message["role"], text, calls, None if call_id is None else str(call_id))
 
 
-def _text(content: Any, at: int) -> str:
+def _text(model: Model, content: Any, at: int) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, list):
+        if not model.content_parts:
+            raise bad_input(
+                "oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', "
+                f"Type mismatch of '/messages/{at}/content', 'array' not in 'string'"
+            )
         return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
     raise bad_input(f"Type mismatch of '/messages/{at}/content', 'string' or 'array' expected")
 
@@ -127,7 +155,7 @@ def _seed(inputs: Mapping[str, Any]) -> int | None:
     return None if seed is None else int(seed)
 
 
-def _json_mode(model: Model, response_format: Any) -> JsonMode | None:
+def _json_mode(model: Model, response_format: Any, *, stream: bool) -> JsonMode | None:
     if response_format is None:
         return None
     kind = response_format.get("type") if isinstance(response_format, dict) else None
@@ -137,6 +165,8 @@ def _json_mode(model: Model, response_format: Any) -> JsonMode | None:
         raise bad_input("'/response_format/type' must be one of 'json_object', 'json_schema'")
     if not model.json_mode:
         raise AiError(5025)
+    if stream and model.shape == "classic":
+        raise AiError(5023)
     return (
         JsonMode(_schema(response_format.get("json_schema")))
         if kind[5:] == "schema"

@@ -48,7 +48,8 @@ class WorkersAi:
         return answer.with_headers({"x-local-engine": self.engine.name})
 
     async def _native(self, model_id: str, inputs: Any, fault: Fault | None) -> Answer:
-        request = read_request(find_model(self.models, model_id), inputs, self.adapters.find)
+        model = find_model(self.models, model_id)
+        request = read_request(model, inputs, self.adapters.find, strict=True)
         identity = new_identity(self.serving.now())
         if request.stream:
             parts = await started(self.engine, request, fault)

@@ -182,6 +182,7 @@ function modelTable(models, selection, { may, show, signal }) {
         head: "Status",
         cell: (model) => [
           stateBadge(model.status),
+          model.deprecated ? badge("Deprecated", "bad") : null,
           model.planned_deprecation_date
             ? h("div", { class: "help" }, `ends ${date(model.planned_deprecation_date)}`)
             : null,

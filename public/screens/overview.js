@@ -255,7 +255,14 @@ async function modelsThatEnd({ signal, selection }) {
       });
     }
     const end = model.planned_deprecation_date;
-    if (end && Date.parse(end) < horizon) {
+    if (model.deprecated) {
+      found.push({
+        kind: "bad",
+        text: `${model.id} is deprecated: it no longer answers.`,
+        href: "#/models",
+        action: "Select another",
+      });
+    } else if (end && Date.parse(end) < horizon) {
       found.push({
         kind: "warn",
         text: `${model.id} ends on ${date(end)}.`,

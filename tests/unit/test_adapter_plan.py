@@ -1,6 +1,8 @@
 """The facts about the bases, what is said before a training, and messages for bases without a
 system role."""
 
+from typing import Any
+
 import pytest
 
 from edgeneuro.adapter.bases import LORA_BASES, MODULES, find_base
@@ -106,6 +108,8 @@ def test_the_size_is_predicted_within_a_percent(modules: tuple[str, ...]) -> Non
 
 
 S, U, A = "system", "user", "assistant"
+PARTS = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
 
 
 @pytest.mark.parametrize(
@@ -118,10 +122,13 @@ S, U, A = "system", "user", "assistant"
         ([(S, "s"), (A, "hello"), (U, "q")], [(A, "hello"), (U, "s\n\nq")]),
         ([(S, "s"), (A, "a")], [(U, "s"), (A, "a")]),
         ([(S, "s")], [(U, "s")]),
+        ([(S, PARTS), (U, PARTS)], [(U, "a\nb\n\na\nb")]),
+        ([(S, PARTS)], [(U, "a\nb")]),
+        ([(S, "s"), (U, [*PARTS, IMAGE])], [(U, [{"type": "text", "text": "s"}, *PARTS, IMAGE])]),
     ],
 )
 def test_the_system_text_goes_before_the_first_question(
-    given: list[tuple[str, str]], folded: list[tuple[str, str]]
+    given: list[tuple[str, Any]], folded: list[tuple[str, Any]]
 ) -> None:
     messages = [{"role": role, "content": content} for role, content in given]
     before = [dict(each) for each in messages]

@@ -84,6 +84,7 @@ FAULTS: list[tuple[dict[str, Any], type[UpstreamError]]] = [
     ({"kind": "error", "code": 5016}, UpstreamNotConfiguredError),
     ({"kind": "error", "code": 5024}, JsonModeUnmetError),
     ({"kind": "error", "code": 5025}, JsonModeUnmetError),
+    ({"kind": "error", "code": 5028}, UpstreamNotConfiguredError),
     ({"kind": "error", "code": 3043}, UpstreamError),
     ({"kind": "status", "status": 400}, UpstreamRejectedError),
     ({"kind": "status", "status": 401}, UpstreamNotConfiguredError),
@@ -106,6 +107,16 @@ async def test_every_failure_is_one_of_ours(
     with pytest.raises(UpstreamError) as raised:
         await (way.gateway.stream(request()) if stream else way.gateway.run(request()))
     assert type(raised.value) is expected
+
+
+async def test_json_mode_that_does_not_stream_comes_as_one_part(transport: Way) -> None:
+    """Workers AI refuses to stream in JSON mode (5023)."""
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
+    asked = request(parameters={"max_tokens": 64, "response_format": form})
+    parts = await collected(await transport.gateway.stream(asked))
+    assert ["agent" in json.loads(part.content) for part in parts] == [True]
+    asked_to_stream = [call["inputs"].get("stream") for call in await transport.calls()]
+    assert (asked_to_stream[0], asked_to_stream[-1]) == (True, None)
 
 
 @pytest.mark.parametrize("kind", ["malformed_json", "nested_json"])

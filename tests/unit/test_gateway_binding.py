@@ -86,6 +86,12 @@ PARAMETERS: list[tuple[dict[str, Any], dict[str, Any]]] = [
      {"tools": [{"type": "function"}], "tool_choice": "auto"}),
     ({"response_format": {"type": "json_object"}}, {"response_format": {"type": "json_object"}}),
     ({"response_format": {"type": "text"}}, {}),
+    ({"seed": 7}, {"seed": 7}),
+    ({"seed": 9_999_999_999}, {"seed": 9_999_999_999}),
+    ({"seed": 0}, {"seed": 1}),
+    ({"seed": -1}, {"seed": 9_999_999_999}),
+    ({"seed": 10_000_000_000}, {"seed": 2}),
+    ({"reasoning_effort": "low", "verbosity": "low"}, {}),
     (
         {"response_format": {"type": "json_schema", "json_schema": NAMED}},
         {"response_format": {"type": "json_schema", "json_schema": SCHEMA}},
@@ -100,6 +106,43 @@ async def test_openais_parameters_in_workers_ais_words(
     binding = Binding()
     await gateway(binding).run(request(parameters=given))
     assert binding.called[1] == {"messages": [{"role": "user", "content": "hi"}], **native}
+
+
+TEXTS = [{"type": "text", "text": "hi"}, {"type": "text", "text": "there"}]
+IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+GEMMA_LORA = "@cf/google/gemma-2b-it-lora"
+
+
+async def test_texts_in_parts_are_sent_as_one_text() -> None:
+    binding = Binding()
+    asked = [{"role": role, "content": TEXTS} for role in ("system", "user", "assistant")]
+    await gateway(binding).run(request(messages=asked, parameters={}))
+    assert [each["content"] for each in binding.called[1]["messages"]] == ["hi\nthere"] * 3
+    await gateway(binding).run(
+        request(messages=[{"role": "user", "content": [*TEXTS, IMAGE]}], parameters={})
+    )
+    assert binding.called[1]["messages"][0]["content"] == [*TEXTS, IMAGE]
+
+
+@pytest.mark.parametrize("adapter", ["my-lora", None])
+@pytest.mark.parametrize(
+    ("content", "sent"),
+    [
+        ("hello", "be brief\nbe kind\n\nhello"),
+        (TEXTS, "be brief\nbe kind\n\nhi\nthere"),
+        ([IMAGE], [{"type": "text", "text": "be brief\nbe kind"}, IMAGE]),
+    ],
+)
+async def test_a_system_message_for_a_template_without_one(
+    adapter: str | None, content: Any, sent: Any
+) -> None:
+    binding = Binding()
+    system = [{"type": "text", "text": "be brief"}, {"type": "text", "text": "be kind"}]
+    asked = [{"role": "system", "content": system}, {"role": "user", "content": content}]
+    await gateway(binding).run(
+        request(model=GEMMA_LORA, adapter=adapter, messages=asked, parameters={})
+    )
+    assert binding.called[1]["messages"] == [{"role": "user", "content": sent}]
 
 
 async def test_a_message_that_only_calls_tools_has_a_text() -> None:

@@ -6,11 +6,11 @@ import pytest
 
 from edgeneuro.domain.catalogue import BaseModelFacts, known_models
 from edgeneuro.domain.decision import Usage
-from edgeneuro.errors import UpstreamError, UpstreamTimeoutError
+from edgeneuro.errors import UpstreamError, UpstreamNotConfiguredError, UpstreamTimeoutError
 from edgeneuro.gateway.seam import ModelAnswer
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
-from tests.unit.conftest import Product
+from tests.unit.conftest import Product, says
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"
 LORA = "intent-routing-v1"
@@ -45,6 +45,7 @@ async def test_the_list_has_base_models_and_the_pair_of_vars(product: Product) -
         "context_window": 60_000,
         "pricing": {"input_per_million": 0.027, "output_per_million": 0.201, "currency": "USD"},
         "planned_deprecation_date": None,
+        "deprecated": False,
         "metrics": None,
         "labels": None,
         "size": None,
@@ -362,3 +363,30 @@ async def test_no_model_may_take_a_name_that_a_chat_reads_otherwise(
         error = answered.json()["error"]
         assert (answered.status, error["code"]) == (400, "model_name_reserved")
         assert error["param"] == param
+
+
+async def test_a_model_is_marked_deprecated_once_its_date_has_passed(product: Product) -> None:
+    product.gateway.catalogue = [
+        BaseModelFacts(LLAMA, planned_deprecation_date="2027-01-16"),
+        BaseModelFacts("@cf/a/past", planned_deprecation_date="2027-01-15"),
+        BaseModelFacts("@cf/a/odd", planned_deprecation_date="soon"),
+    ]
+    await product.call("POST", "/v1/models/refresh")
+    assert product.clock.seconds == 1_800_000_000  # 2027-01-15
+    models = {each["id"]: each for each in (await product.call("GET", "/v1/models")).json()["data"]}
+    assert [models[name]["deprecated"] for name in (LLAMA, "@cf/a/past", "@cf/a/odd")] == [
+        False,
+        True,
+        False,
+    ]
+
+
+async def test_a_model_that_the_upstream_calls_deprecated_is_marked(product: Product) -> None:
+    gone = UpstreamNotConfiguredError("deprecated", upstream_code="5028")
+    product.gateway.enqueue(gone, says("hr"))
+    await product.route("Leave?")
+    assert (await product.call("GET", f"/v1/models/{LLAMA}")).json()["deprecated"] is True
+    await product.call("PATCH", "/v1/config", {"max_retries": 2})
+    product.gateway.enqueue(says("hr"))
+    await product.route("Pay?")
+    assert (await product.call("GET", f"/v1/models/{LLAMA}")).json()["deprecated"] is False

@@ -39,6 +39,14 @@ def vendor(message: str, type: str | None = None, code: Any = None) -> dict[str,
         (405, {"errors": [{"code": 5005, "message": "x"}]}, UpstreamNotConfiguredError, "5005"),
         (400, {"internalCode": 5025, "description": "x"}, JsonModeUnmetError, "5025"),
         (400, {"internalCode": 5006, "description": "x"}, UpstreamRejectedError, "5006"),
+        (410, {"internalCode": 5028, "description": "x"}, UpstreamNotConfiguredError, "5028"),
+        (400, {"internalCode": 5023, "description": "x"}, JsonModeUnmetError, "5023"),
+        (405, {"internalCode": 5019, "description": "x"}, UpstreamNotConfiguredError, "5019"),
+        (401, {"errors": [{"code": 2009, "message": "x"}]}, UpstreamNotConfiguredError, "2009"),
+        (503, {"errors": [{"code": 2009, "message": "x"}]}, UpstreamNotConfiguredError, "2009"),
+        (400, {"error": [{"code": 2018, "message": "x"}]}, UpstreamNotConfiguredError, "2018"),
+        (424, {"error": [{"code": 2029, "message": "DLP"}]}, UpstreamRejectedError, "2029"),
+        (503, {"error": [{"code": 7013, "message": "guard"}]}, UpstreamError, "7013"),
         (429, "too many", UpstreamRateLimitedError, "429"),
         (302, "", UpstreamError, "302"),
         (504, "", UpstreamTimeoutError, "504"),
@@ -73,6 +81,21 @@ def test_errors_in_our_words(
 def test_a_refused_credential_is_not_the_callers_fault() -> None:
     error = upstream_error(401, json.dumps(vendor("Incorrect API key: abcdef123")), vendor="X")
     assert error.status == 502
+    assert "abcdef123" not in error.message
+
+
+def test_a_deprecated_model_is_said_plainly() -> None:
+    told = {"internalCode": 5028, "description": "This model was deprecated on 2026-05-30."}
+    assert upstream_error(410, json.dumps(told)).message == (
+        "Workers AI: This model was deprecated on 2026-05-30. No retry helps: choose another model."
+    )
+
+
+@pytest.mark.parametrize("code", [2009, 2018])
+def test_refused_credentials_are_named_whatever_the_status(code: int) -> None:
+    error = raised_error(f"{code}: Bad token abcdef123")
+    assert error.status == 502
+    assert "credentials are refused" in error.message
     assert "abcdef123" not in error.message
 
 

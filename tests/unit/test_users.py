@@ -133,7 +133,7 @@ async def test_every_change_of_users_and_keys_raises_the_access_revision_alone(
         "INSERT INTO users VALUES ('u', 'u@example.com', 'U', 'viewer', 1, 0, 0)",
         "UPDATE users SET enabled = 0",
         "INSERT INTO keys VALUES"
-        " ('k', 'K', 'en_', 'h', '[]', 'u', NULL, NULL, NULL, NULL, 0, NULL)",
+        " ('k', 'K', 'en_', 'h', '[]', 'u', NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL)",
         "UPDATE keys SET revoked_at = 1",
         "DELETE FROM keys",
         "DELETE FROM users",

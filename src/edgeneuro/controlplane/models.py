@@ -1,5 +1,7 @@
 """Models in the control plane: which there are, which one is active, and choosing another."""
 
+import re
+
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.classifier_selection import select_classifier
@@ -32,6 +34,9 @@ from edgeneuro.errors import (
 from edgeneuro.store.config import store_settings
 from edgeneuro.store.discovered import replace_discovered
 from edgeneuro.store.models import upsert_model
+from edgeneuro.store.times import rfc3339
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 async def list_models(call: Call, query: ModelsQuery) -> Page[Model]:
@@ -39,7 +44,7 @@ async def list_models(call: Call, query: ModelsQuery) -> Page[Model]:
     models and adapters, then classifiers. `active` marks the selected ones, `chat` those that
     answer chats."""
     config = await call.services.routing.current()
-    everything = [*chat_names(config), *_shown(config)]
+    everything = [*chat_names(config), *_shown(call, config)]
     models = [model for model in everything if query.type is None or model.type in query.type]
     first, last = (models[0].id, models[-1].id) if models else (None, None)
     return Page(data=models, first_id=first, last_id=last)
@@ -53,8 +58,8 @@ async def get_model(call: Call, model_id: str) -> Model:
     if named is not None:
         return named
     if is_classifier(config, model_id) and model_id in config.classifiers:
-        return _marked(config, config.classifiers[model_id])
-    return _find(config, model_id)
+        return _marked(call, config, config.classifiers[model_id])
+    return _find(call, config, model_id)
 
 
 async def register_model(call: Call, body: ModelRegister) -> Model:
@@ -77,7 +82,7 @@ async def register_model(call: Call, body: ModelRegister) -> Model:
 async def update_model(call: Call, model_id: str, body: ModelPatch) -> Model:
     """Change the fields that the body holds, of built-in models too."""
     config = await call.services.routing.fresh()
-    before = _find(config, model_id)
+    before = _find(call, config, model_id)
     given = {name: getattr(body, name) for name in body.model_fields_set}
     model = before.model_copy(update=given)
     _require_free_aliases(config, model)
@@ -89,7 +94,7 @@ async def update_model(call: Call, model_id: str, body: ModelPatch) -> Model:
 async def retire_model(call: Call, model_id: str) -> Model:
     """Retire a model: it stays in the list and the logs, and can no longer be selected."""
     config = await call.services.routing.fresh()
-    before = _find(config, model_id)
+    before = _find(call, config, model_id)
     _require_inactive(before)
     retired = before.model_copy(update={"status": "retired"})
     return await _write(call, config, retired, action="retire", before=before)
@@ -192,19 +197,29 @@ def is_classifier(config: RoutingConfig, name: str | None) -> bool:
     return find_model(config.models, name) is None
 
 
-def _shown(config: RoutingConfig) -> list[Model]:
+def _shown(call: Call, config: RoutingConfig) -> list[Model]:
     everything = (*config.models.values(), *config.classifiers.values())
-    return [_marked(config, model) for model in everything]
+    return [_marked(call, config, model) for model in everything]
 
 
-def _marked(config: RoutingConfig, model: Model) -> Model:
-    active = model.id in (config.active.id, config.classifier)
-    suspended = None if model.agents is None else config.suspension(model.agents)
-    talks = model.type == "base" and model.status == "available"
-    return model.model_copy(update={"active": active, "suspended": suspended, "chat": talks})
+def _marked(call: Call, config: RoutingConfig, model: Model) -> Model:
+    services = call.services
+    marks = {
+        "chat": model.type == "base" and model.status == "available",
+        "active": model.id in (config.active.id, config.classifier),
+        "suspended": None if model.agents is None else config.suspension(model.agents),
+        "deprecated": model.id in services.breakers.deprecated
+        or _has_passed(model.planned_deprecation_date, services.now_ms()),
+    }
+    return model.model_copy(update=marks)
 
 
-def _find(config: RoutingConfig, model_id: str) -> Model:
+def _has_passed(date: str | None, now_ms: int) -> bool:
+    """Whether the day has come, of a catalogue's date; one that cannot be read has not."""
+    return date is not None and _DATE.match(date) is not None and date[:10] <= rfc3339(now_ms)[:10]
+
+
+def _find(call: Call, config: RoutingConfig, model_id: str) -> Model:
     model = find_model(config.models, model_id)
     if model is None:
         raise NotFoundError(
@@ -212,7 +227,7 @@ def _find(config: RoutingConfig, model_id: str) -> Model:
             code="model_not_found",
             param="model_id",
         )
-    return _marked(config, model)
+    return _marked(call, config, model)
 
 
 def _new_model(config: RoutingConfig, body: ModelRegister) -> Model:
@@ -279,7 +294,7 @@ async def _write(
     )
     if not rows:
         raise _changed_meanwhile((await call.services.routing.fresh()).active.id)
-    return _find(await call.services.routing.fresh(), model.id)
+    return _find(call, await call.services.routing.fresh(), model.id)
 
 
 def _changed_meanwhile(active: str) -> ConflictError:

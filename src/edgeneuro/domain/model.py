@@ -47,9 +47,11 @@ class Model(BaseModel):
     """OpenAI's model object with our fields beside it. `type` "router" is "auto" and "agent" an
     agent, which a chat can name like a model; `chat` says whether a chat that names the id gets
     sentences, which adapters for routing and classifiers do not give. `provider` is "workers-ai",
-    or the id of the vendor that has the model; `base_model` is then the vendor's own id of it. A
-    classifier's is "edgeneuro"; it alone has `metrics`, `labels`, `size` (bytes), the `agents` that
-    were there when it was learned, and with one that is new since `suspended`, which says so."""
+    or the id of the vendor that has the model; `base_model` is then the vendor's own id of it.
+    `deprecated` tells that it is no longer served: its planned date has passed, or the upstream has
+    said so. A classifier's provider is "edgeneuro"; it alone has `metrics`, `labels`, `size`
+    (bytes), the `agents` that were there when it was learned, and with one that is new since
+    `suspended`, which says so."""
 
     id: str
     object: Literal["model"] = "model"
@@ -69,6 +71,7 @@ class Model(BaseModel):
     context_window: int | None
     pricing: Pricing | None
     planned_deprecation_date: str | None = None
+    deprecated: bool = False
     metrics: Metrics | None = None
     labels: int | None = None
     size: int | None = None

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgeneuro.errors import InvalidOutputError, UpstreamError, UpstreamRejectedError
+from edgeneuro.gateway.upstream_errors import MODEL_DEPRECATED
 
 _FAILURES = 5  # in a row
 _OPEN_SECONDS = 30.0
@@ -22,13 +23,15 @@ class _Breaker:
 
 
 class Breakers:
-    """`opened` counts how often each model's breaker has opened."""
+    """`opened` counts how often each model's breaker has opened; `deprecated` has the models of
+    which the upstream has said that they are no longer served."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._breakers: dict[str, _Breaker] = {}
         self._revision: int | None = None
         self.opened: dict[str, int] = {}
+        self.deprecated: set[str] = set()
 
     def at_revision(self, revision: int) -> None:
         """Closes them all once the configuration has changed: what failed may be fixed. A chain
@@ -36,6 +39,7 @@ class Breakers:
         if self._revision is None or revision > self._revision:
             self._revision = revision
             self._breakers.clear()
+            self.deprecated.clear()
 
     def refusal(self, name: str) -> UpstreamError | None:
         """Why the model is passed over now, as the error that it would give; None lets the request
@@ -65,6 +69,8 @@ class Breakers:
         if failure is None or isinstance(failure, UpstreamRejectedError | InvalidOutputError):
             self._breakers.pop(name, None)
             return
+        if failure.upstream_code == MODEL_DEPRECATED:
+            self.deprecated.add(name)
         breaker = self._breakers.setdefault(name, _Breaker())
         breaker.failures += 1
         breaker.last = failure

@@ -9,6 +9,7 @@ from edgeneuro.domain.catalogue import BaseModelFacts
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.errors import (
     InvalidOutputError,
+    JsonModeUnmetError,
     UpstreamNotConfiguredError,
 )
 from edgeneuro.gateway.answers import read_answer
@@ -21,7 +22,7 @@ from edgeneuro.gateway.https import HttpsTransport
 from edgeneuro.gateway.retry_after import read_retry_after
 from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest, ModelStream
 from edgeneuro.gateway.transport import Transport
-from edgeneuro.gateway.upstream_errors import WORKERS_AI, upstream_error
+from edgeneuro.gateway.upstream_errors import JSON_MODE_STREAMS_NOT, WORKERS_AI, upstream_error
 from edgeneuro.gateway.vendors import CLOUDFLARE_TOKEN, is_own_workers_ai, vendor_name
 from edgeneuro.settings import Settings
 
@@ -68,10 +69,19 @@ class GatewayClient:
             return await self._read(await self._send(request, stream=False), request)
 
     async def stream(self, request: ModelRequest, /) -> ModelStream:
+        """A model that does not stream in JSON mode is asked for the whole answer, which then comes
+        as one part: the caller gets both the JSON and the stream that it asked for."""
         async with bounded(request.timeout_ms / 1000, vendor=vendor_name(request)):
-            response = await self._send(request, stream=True)
-            deltas = await self._deltas(response, request)
-            await anext(deltas)  # says that the first part is there
+            try:
+                response = await self._send(request, stream=True)
+                deltas = await self._deltas(response, request)
+                await anext(deltas)  # says that the first part is there
+            except JsonModeUnmetError as error:
+                if error.upstream_code != JSON_MODE_STREAMS_NOT:
+                    raise
+                response = await self._send(request, stream=False)
+                deltas = play_whole(await self._read(response, request))
+                await anext(deltas)
         return ModelStream(deltas=deltas, trace=_trace(response))
 
     def takes(self, request: ModelRequest, /) -> bool:

@@ -19,6 +19,9 @@ from edgeneuro.errors import (
 
 WORKERS_AI = "Workers AI"
 Kind = type[UpstreamError]
+JSON_MODE_STREAMS_NOT = "5023"  # no streaming in JSON mode
+MODEL_DEPRECATED = "5028"
+_CREDENTIALS_REFUSED = frozenset({"2009", "2018"})  # also without HTTP status 401
 
 _BY_CODE: dict[str, Kind] = {
     "3003": UpstreamRejectedError,
@@ -32,12 +35,16 @@ _BY_CODE: dict[str, Kind] = {
     "2014": UpstreamTimeoutError,
     "2016": UpstreamRejectedError,  # guardrails: the prompt
     "2017": UpstreamRejectedError,  # guardrails: the answer
+    "2029": UpstreamRejectedError,  # data loss prevention: the prompt
+    "2030": UpstreamRejectedError,  # data loss prevention: the answer
+    "7013": UpstreamError,  # guardrails could not be reached
     "2021": UpstreamQuotaError,  # no credits
     "2041": UpstreamQuotaError,  # spend limits
     "2045": UpstreamQuotaError,
     "2001": UpstreamNotConfiguredError,  # no such gateway
     "2008": UpstreamNotConfiguredError,  # no such provider
-    "2009": UpstreamNotConfiguredError,  # the gateway's credential is refused
+    "2009": UpstreamNotConfiguredError,  # the credential is refused, the gateway's or the vendor's
+    "2018": UpstreamNotConfiguredError,  # in no published table; seen beside 2009
     "3023": UpstreamNotConfiguredError,  # account blocked
     "3037": UpstreamNotConfiguredError,  # finetune not found
     "3039": UpstreamNotConfiguredError,  # finetune's files are missing
@@ -49,9 +56,12 @@ _BY_CODE: dict[str, Kind] = {
     "5007": UpstreamNotConfiguredError,  # no such model
     "5016": UpstreamNotConfiguredError,  # model terms not agreed
     "5018": UpstreamNotConfiguredError,
+    "5019": UpstreamNotConfiguredError,  # deprecated SDK
     "5021": UpstreamRejectedError,  # context window
+    JSON_MODE_STREAMS_NOT: JsonModeUnmetError,
     "5024": JsonModeUnmetError,
     "5025": JsonModeUnmetError,
+    MODEL_DEPRECATED: UpstreamNotConfiguredError,
     "5035": UpstreamNotConfiguredError,  # needs Workers Paid
     # the vendors' words, in `code` or `type`
     "authentication_error": UpstreamNotConfiguredError,
@@ -127,8 +137,10 @@ def _error(
 ) -> UpstreamError:
     told = _CREDENTIAL.sub("[secret]", message or "")[:300]
     told = told or (f"HTTP status {status}" if status else "an error without words")
-    if status == 401:
-        told = "the credentials are refused; see the provider's secret"
+    if status == 401 or _CREDENTIALS_REFUSED & set(codes):
+        told = "the credentials are refused; see the secrets of the provider and of AI Gateway"
+    elif MODEL_DEPRECATED in codes:
+        told = f"{told.rstrip('.')}. No retry helps: choose another model."
     return _kind(codes, status)(
         f"{vendor}: {told}",
         upstream_code=next(iter(codes), str(status) if status else None),

@@ -9,7 +9,11 @@ from edgeneuro.errors import UpstreamNotConfiguredError
 from edgeneuro.gateway.openai_chat import chat_body
 from edgeneuro.gateway.seam import ModelRequest
 from edgeneuro.gateway.upstream_errors import WORKERS_AI
-from edgeneuro.gateway.workers_ai import text_generation_inputs
+from edgeneuro.gateway.workers_ai import (
+    seed_in_range,
+    text_generation_inputs,
+    text_generation_messages,
+)
 
 CLOUDFLARE_TOKEN = "CLOUDFLARE_API_TOKEN"
 # AI Gateway's way to the OpenAI-compatible endpoint of each vendor that it knows.
@@ -60,7 +64,12 @@ def body_of(request: ModelRequest, *, stream: bool) -> dict[str, Any]:
         return text_generation_inputs(request, stream=stream)
     if request.adapter is not None and kind != "workers-ai":
         raise UpstreamNotConfiguredError(f"{vendor_name(request)} takes no LoRA adapters.")
-    return chat_body(request, kind, stream=stream)
+    body = chat_body(request, kind, stream=stream)
+    if kind == "workers-ai":  # of another account: the same models, in OpenAI's words
+        body["messages"] = text_generation_messages(request)
+        if isinstance(body.get("seed"), int):
+            body["seed"] = seed_in_range(body["seed"])
+    return body
 
 
 def authorization(request: ModelRequest, secret: Secret) -> dict[str, str]:

@@ -1,12 +1,13 @@
-"""Workers AI's own words: the inputs of a text generation."""
+"""Workers AI's own words: the inputs of a text generation, within the bounds of its schemas."""
 
 from typing import Any
 
 from edgeneuro.adapter.bases import find_base
-from edgeneuro.adapter.messages import fold_system
+from edgeneuro.adapter.messages import flatten_content, fold_system
 from edgeneuro.gateway.seam import ModelRequest
 
-# What text generation models take; anything else of OpenAI's (user, store, n, …) is left out.
+# What all text generation models take. Anything else of OpenAI's (user, reasoning_effort, …) is
+# left out, because models that do not know it refuse the request.
 _KNOWN = frozenset(
     {
         "max_tokens",
@@ -21,15 +22,19 @@ _KNOWN = frozenset(
         "tools",
         "tool_choice",
         "parallel_tool_calls",
-        "reasoning_effort",
     }
 )
 
 
+_MAX_SEED = 9_999_999_999  # from 1 on; 0 is refused
+
+
 def text_generation_inputs(request: ModelRequest, *, stream: bool = False) -> dict[str, Any]:
     given = request.parameters
-    inputs: dict[str, Any] = {"messages": [_message(message) for message in _messages(request)]}
+    inputs: dict[str, Any] = {"messages": text_generation_messages(request)}
     inputs |= {name: value for name, value in given.items() if name in _KNOWN}
+    if isinstance(given.get("seed"), int):
+        inputs["seed"] = seed_in_range(given["seed"])
     if given.get("max_completion_tokens") is not None:
         inputs["max_tokens"] = given["max_completion_tokens"]
     response_format = _response_format(request)
@@ -43,17 +48,23 @@ def text_generation_inputs(request: ModelRequest, *, stream: bool = False) -> di
     return inputs
 
 
-def _messages(request: ModelRequest) -> list[dict[str, Any]]:
-    """As the adapter was trained: some bases' chat templates have no place for a system message."""
-    base = None if request.adapter is None else find_base(request.model)
-    if base is None or base.system_role:
-        return request.messages
-    return fold_system(request.messages)
+def text_generation_messages(request: ModelRequest) -> list[dict[str, Any]]:
+    """Contents that are only texts become strings: classic models refuse lists. Some bases' chat
+    templates have no place for a system message."""
+    messages = [_message(message) for message in request.messages]
+    base = find_base(request.model)
+    return messages if base is None or base.system_role else fold_system(messages)
+
+
+def seed_in_range(seed: int) -> int:
+    """The same seed gives the same number in Workers AI's range; one that is in it stays."""
+    return seed if 1 <= seed <= _MAX_SEED else 1 + seed % _MAX_SEED
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:
     """Workers AI wants a text also where the assistant only called tools."""
-    return message if message.get("content") is not None else {**message, "content": ""}
+    content = message.get("content")
+    return {**message, "content": "" if content is None else flatten_content(content)}
 
 
 def _response_format(request: ModelRequest) -> Any:
