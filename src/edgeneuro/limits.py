@@ -75,15 +75,19 @@ class Reservation:
         """For the answer: what was left after the reservation."""
         return _headers(self._limits, self._used, self._now)
 
-    def settle(self, usage_tokens: int, cost_usd: float) -> Statement:
-        """Puts what was used in the reservation's place; goes into the batch of the log row,
+    def settle(self, known: Estimate, unknown: Iterable[Estimate] = ()) -> Statement:
+        """Replaces the reservation by what was used. `unknown` is at most what calls have used that
+        did not tell it: it counts as far as it was reserved. Goes into the batch of the log row,
         once."""
         self.settled = True
+        used = sum(unknown, known)
         return settle_usage(
             self._key_id,
             self._used.month,
-            tokens=usage_tokens - self._reserved.tokens,
-            cost_usd=cost_usd - self._reserved.cost_usd,
+            tokens=max(known.tokens, min(used.tokens, self._reserved.tokens))
+            - self._reserved.tokens,
+            cost_usd=max(known.cost_usd, min(used.cost_usd, self._reserved.cost_usd))
+            - self._reserved.cost_usd,
         )
 
 
@@ -136,7 +140,7 @@ def giving_back(
         yield
     except BaseException:
         if reservation is not None and not reservation.settled:
-            background(_give_back(services, reservation.settle(0, 0)))
+            background(_give_back(services, reservation.settle(Estimate())))
         raise
 
 

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.domain.catalogue import base_model, facts_of
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.errors import UpstreamCutError, UpstreamError
 from edgeneuro.gateway.scripted import ScriptedGateway, Streamed
 from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest
+from edgeneuro.limits import estimate
+from edgeneuro.synapsecore.ask import MAX_TOKENS
 from edgeneuro.web.request import Request
 from tests.unit.chats import COST, LLAMA, TOOL, chat, streams, talks, user
 from tests.unit.conftest import Answered, Product, no_chunks, says
@@ -239,3 +242,13 @@ async def test_a_whole_answer_that_does_not_tell_its_usage(product: Product) -> 
     product.gateway.enqueue(ModelAnswer(content="Thirty."))
     answered = await ask(product, key, **ALONE)
     assert await used(product, key) == 100_000 - left(answered) > 2 * 4_096
+
+
+async def test_routing_that_tells_no_usage_counts_as_reserved(product: Product) -> None:
+    key = await create(product, monthly_token_budget=1_000_000)
+    product.gateway.enqueue(says("hr"), talks())
+    assert (await ask(product, key, "auto", **ALONE)).status == 200
+    routing = product.gateway.requests[0]
+    size = sum(len(message["content"].encode()) for message in routing.messages)
+    bound = estimate([base_model(facts_of(LLAMA))], size, MAX_TOKENS).tokens
+    assert await used(product, key) == 40 + bound

@@ -6,12 +6,23 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.domain.catalogue import base_model, facts_of
 from edgeneuro.domain.decision import GatewayTrace, Usage
-from edgeneuro.errors import DatabaseError, UpstreamError
+from edgeneuro.errors import (
+    DatabaseError,
+    InvalidOutputError,
+    JsonModeUnmetError,
+    UpstreamCapacityError,
+    UpstreamError,
+    UpstreamNotConfiguredError,
+    UpstreamTimeoutError,
+)
+from edgeneuro.gateway.scripted import OneOf
 from edgeneuro.gateway.seam import ModelAnswer
 from edgeneuro.limits import estimate
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro.synapsecore.ask import MAX_TOKENS
 from tests.unit.conftest import GENERAL, HR, Answered, Product, says
 from tests.unit.watched import WatchedDatabase, fails
 
@@ -137,6 +148,62 @@ async def test_a_budget_in_usd(product: Product) -> None:
     spent = (await usage(product, key))["cost_usd"]
     assert spent == pytest.approx(sum(row["cost_usd"] for row in rows), abs=1e-12)
     assert 0.0001 < spent <= 0.0003
+
+
+def routing_bound(product: Product) -> int:
+    """What is reserved for one of the models that were called last."""
+    [*_, asked] = product.gateway.requests
+    size = sum(len(message["content"].encode()) for message in asked.messages)
+    return estimate([base_model(facts_of(asked.model))], size, MAX_TOKENS).tokens
+
+
+SERVED = replace(says("hr"), usage=USAGE)
+UNKNOWN_USAGE = [
+    # An answer that does not tell its usage.
+    ([says("hr")], 0, 1),
+    # Answers that came too late or cannot be read may have been generated all the same.
+    ([UpstreamTimeoutError("slow"), SERVED], 420, 1),
+    ([InvalidOutputError("no JSON"), SERVED], 420, 1),
+    ([JsonModeUnmetError("unmet", upstream_code="5024"), SERVED], 420, 1),
+    ([UpstreamTimeoutError("slow"), UpstreamTimeoutError("slow")], 0, 2),
+    # What was refused has generated nothing.
+    ([JsonModeUnmetError("has none", upstream_code="5025"), SERVED], 420, 0),
+    ([UpstreamCapacityError("busy"), SERVED], 420, 0),
+    ([UpstreamNotConfiguredError("gone"), SERVED], 420, 0),
+    # One out of AI Gateway's cache costs nothing, and here it is of no use.
+    ([ModelAnswer(content="?", trace=GatewayTrace(cache_status="HIT")), SERVED], 420, 0),
+]
+
+
+@pytest.mark.parametrize(("script", "tokens", "bounds"), UNKNOWN_USAGE)
+async def test_usage_that_is_not_known_counts_as_reserved(
+    product: Product, script: list[Any], tokens: int, bounds: int
+) -> None:
+    key = await create(product, monthly_token_budget=100_000)
+    product.gateway.enqueue(*script)
+    assert (await route(product, key)).status == 200
+    counted = (await usage(product, key))["tokens"]
+    assert counted == tokens + bounds * routing_bound(product)
+
+
+async def test_vendors_before_the_one_that_answered_count_as_reserved(product: Product) -> None:
+    for number, kind in enumerate(("groq", "openai")):
+        provider = {"id": kind, "kind": kind, "models": ["m"], "priority": number}
+        assert (await product.call("POST", "/v1/providers", provider)).status == 201
+    await product.call("PATCH", "/v1/config", {"fallback_models": []})
+    key = await create(product, monthly_token_budget=100_000)
+    product.gateway.enqueue(UpstreamNotConfiguredError("n"), OneOf(1, SERVED))
+    assert (await route(product, key)).status == 200
+    assert (await usage(product, key))["tokens"] == 420 + routing_bound(product)
+
+
+async def test_an_unknown_usage_counts_no_more_than_was_reserved(product: Product) -> None:
+    await product.call("PATCH", "/v1/config", {"fallback_models": []})
+    key = await create(product, monthly_token_budget=100_000)
+    unmet = JsonModeUnmetError("unmet", upstream_code="5024")
+    product.gateway.enqueue(unmet, SERVED)
+    assert (await route(product, key)).status == 200
+    assert (await usage(product, key))["tokens"] == routing_bound(product)
 
 
 async def test_what_is_more_than_the_whole_budget_is_told_so(product: Product) -> None:

@@ -16,6 +16,8 @@ Reason = Literal[
     "not_configured",
 ]
 
+_JSON_NOT_MET = ("5024", "json_validate_failed")  # what was made is no JSON of the schema
+
 
 class UpstreamError(EdgeNeuroError):
     """A model gave no usable answer. `upstream_code` is Cloudflare's own code where there was
@@ -39,6 +41,11 @@ class UpstreamError(EdgeNeuroError):
         self.upstream_code = upstream_code
 
     @property
+    def may_have_generated(self) -> bool:
+        """Whether the model may have made an answer that is paid for and did not arrive."""
+        return False
+
+    @property
     def outcome(self) -> str:
         """What an attempt that ended so is recorded as."""
         return self.reason
@@ -56,6 +63,10 @@ class UpstreamTimeoutError(UpstreamError):
     code = "upstream_timeout"
     reason = "timeout"
     may_pass = False  # the time is gone
+
+    @property
+    def may_have_generated(self) -> bool:
+        return True
 
 
 class UpstreamCapacityError(UpstreamError):
@@ -97,15 +108,28 @@ class UpstreamCutError(UpstreamError):
     code = "upstream_cut"
     may_pass = False  # what is out cannot be taken back
 
+    @property
+    def may_have_generated(self) -> bool:
+        return True
+
 
 class InvalidOutputError(UpstreamError):
     code = "invalid_output"
     reason = "invalid_output"
     may_pass = False  # the same question gets the same answer
 
+    @property
+    def may_have_generated(self) -> bool:
+        return True
+
 
 class JsonModeUnmetError(InvalidOutputError):
     ask_differently = True
+
+    @property
+    def may_have_generated(self) -> bool:
+        """Not where JSON mode was refused before anything was made."""
+        return self.upstream_code in _JSON_NOT_MET
 
     @property
     def outcome(self) -> str:

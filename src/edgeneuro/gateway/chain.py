@@ -36,7 +36,8 @@ class Try:
 class Chain:
     """One answer's way. `failure` is the first model's: why the one that was wanted did not answer.
     `usage` and `spent_usd` are what all tries came to, as far as prices are known; the models of
-    `untold` have answered without telling their usage. Times in milliseconds."""
+    `usage_unknown` may have used tokens without telling how many: their answer did not say, came
+    too late or could not be read. Times in milliseconds."""
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class Chain:
         self.failure: UpstreamError | None = None
         self.usage = Usage()
         self.spent_usd = 0.0
-        self.untold: list[Model] = []
+        self.usage_unknown: list[Model] = []
         self.upstream_ms = 0.0
         self._breakers = breakers
         self._purpose = purpose
@@ -61,6 +62,7 @@ class Chain:
         self._sleep = sleep
         self._deadline = monotonic() + budget_ms / 1000
         self._all_priced = True
+        self._recorded = False  # the usage of the present try
         self._streaming: Model | None = None
 
     @property
@@ -106,6 +108,7 @@ class Chain:
                 self.failure = self.failure or UpstreamTimeoutError(_TIME_USED_UP)
                 raise self.failure  # nobody was called
             tries = [Try(model, 1, left_ms) for model in models]
+            self._recorded = False
             started = self._monotonic()
             failure: UpstreamError | None = None
             answered = len(tries) - 1
@@ -118,6 +121,7 @@ class Chain:
                 self._fall_back_to(this.model)
                 unknown = UpstreamError("AI Gateway asked the next one.")
                 self._record(this, unknown.outcome, unknown, 0)
+                self.usage_unknown.append(this.model)
             self._fall_back_to(tries[answered].model)
             self._note(tries[answered], failure, (self._monotonic() - started) * 1000)
             if failure is None:
@@ -136,10 +140,11 @@ class Chain:
     def pay(self, model: Model, usage: Usage | None, trace: GatewayTrace) -> None:
         """Adds what an answer has used; None is what a stream did not come to tell. One out of AI
         Gateway's cache was not computed again, so nothing is to pay."""
+        self._recorded = True
         if trace.cache_status == "HIT":
             return
         if usage is None or usage.total_tokens == 0:
-            self.untold.append(model)
+            self.usage_unknown.append(model)
         cost = None if usage is None else cost_usd(model, usage)
         self.usage += usage or Usage()
         self._all_priced = self._all_priced and cost is not None
@@ -185,6 +190,7 @@ class Chain:
     async def _tried(self, this: Try, one_try: Callable[[Try], Awaitable[T]]) -> T:
         """Whatever else ends the try (it is cancelled, or a fault of our own) says nothing of the
         model, so it is not noted."""
+        self._recorded = False
         started = self._monotonic()
         try:
             result = await one_try(this)
@@ -199,6 +205,8 @@ class Chain:
             self._streaming = this.model
         else:
             self._breakers.note(this.model.id, failure)
+        if failure is not None and failure.may_have_generated and not self._recorded:
+            self.usage_unknown.append(this.model)
         self._record(this, "ok" if failure is None else failure.outcome, failure, ms)
 
     def _pause(self, failure: UpstreamError, number: int) -> float | None:

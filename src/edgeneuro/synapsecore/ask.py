@@ -34,8 +34,9 @@ _NO_JSON_SCHEMA = "5025"  # Workers AI's code for a model that has no JSON mode 
 @dataclass(frozen=True)
 class Asked:
     """What asking came to. `failure` is the first model's: why the model that was wanted did not
-    answer. `cost_usd` is None where a price is not known, `spent_usd` what is known of it. `shared`
-    tells that another request asked, so that nothing is to count here."""
+    answer. `cost_usd` is None where a price is not known, `spent_usd` what is known of it, and the
+    models of `usage_unknown` may have used tokens without telling how many. `shared` tells that
+    another request asked, so that nothing is to count here."""
 
     answer: Answer | None = None
     failure: UpstreamError | None = None
@@ -43,6 +44,7 @@ class Asked:
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = 0.0
     spent_usd: float = 0.0
+    usage_unknown: tuple[Model, ...] = ()
     upstream_ms: float = 0.0
     trace: GatewayTrace = field(default_factory=GatewayTrace)
     shared: bool = False
@@ -125,6 +127,7 @@ class _Asking:
             usage=chain.usage,
             cost_usd=chain.cost_usd,
             spent_usd=chain.spent_usd,
+            usage_unknown=tuple(chain.usage_unknown),
             upstream_ms=chain.upstream_ms,
             trace=self._trace,
         )

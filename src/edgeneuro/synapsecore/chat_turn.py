@@ -28,7 +28,7 @@ from edgeneuro.synapsecore.chat_sent import (
 )
 from edgeneuro.synapsecore.record import Asker
 from edgeneuro.synapsecore.routed import Routed
-from edgeneuro.synapsecore.router import decide_route
+from edgeneuro.synapsecore.router import decide_route, estimate_unknown
 from edgeneuro.synapsecore.stages import StageClock
 
 _NAMED_BY_CALLER = 1.0  # the confidence where nothing was decided
@@ -167,14 +167,15 @@ class Turn:
         return (self.routed.upstream_ms if self.routed else 0.0) + self.chain.upstream_ms
 
     def settlement(self) -> Statement | None:
-        """What was used in the place of what was reserved. Where an answer did not tell its usage,
-        what was reserved for it stays."""
+        """Replaces what was reserved by what was used, of routing and answering together."""
         if self.reservation is None:
             return None
         spent = self.chain.spent_usd + (self.routed.spent_usd if self.routed else 0.0)
-        untold = (self.bounds.estimate(model, self.agent) for model in self.chain.untold)
-        used = sum(untold, Estimate(self.usage.total_tokens, spent))
-        return self.reservation.settle(used.tokens, used.cost_usd)
+        models = {model.id: model for model in self.chain.usage_unknown}.values()
+        unknown = [self.bounds.estimate(model, self.agent) for model in models]
+        if self.routed is not None:
+            unknown.append(estimate_unknown(self.routed))
+        return self.reservation.settle(Estimate(self.usage.total_tokens, spent), unknown)
 
 
 async def begin_turn(plan: Plan, reservation: Reservation | None) -> Turn:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from edgeneuro.domain.decision import Decision
+from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import UpstreamError
 from edgeneuro.store.database import Statement
@@ -22,6 +23,7 @@ class Routed:
     config: RoutingConfig
     stages: StageClock
     spent_usd: float
+    usage_unknown: tuple[Model, ...]
     upstream_ms: float
     stated_confidence: float
     failure: UpstreamError | None

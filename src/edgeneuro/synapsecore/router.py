@@ -1,5 +1,7 @@
 """SynapseCore: the way of a query from the request to the decision, as the list of its stages."""
 
+from collections.abc import Iterable
+
 from edgeneuro.domain.decision import (
     Answer,
     CacheState,
@@ -8,6 +10,7 @@ from edgeneuro.domain.decision import (
     Explanation,
     RouteRequest,
 )
+from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.limits import Estimate, Reservation, estimate, giving_back, reserve
@@ -47,8 +50,8 @@ async def route_query(services: Services, request: RouteRequest, asker: Asker) -
         note_decision(asker.facts, routed)
         settlement = None
         if reservation is not None:
-            tokens = routed.decision.usage.total_tokens
-            settlement = reservation.settle(tokens, routed.spent_usd)
+            known = Estimate(routed.decision.usage.total_tokens, routed.spent_usd)
+            settlement = reservation.settle(known, [estimate_unknown(routed)])
         written_later = record(
             services, request, routed, asker, created_ms=created_ms, settlement=settlement
         )
@@ -74,10 +77,17 @@ async def _reserve(
     return reservation
 
 
-def estimate_routing(question: Question) -> Estimate:
+def estimate_routing(question: Question, models: Iterable[Model] | None = None) -> Estimate:
+    """Of asking all models of the question, or only these."""
     messages = build_messages(question.query, question.agents)
     size = sum(len(message["content"].encode()) for message in messages)
-    return estimate(question.models, size, MAX_TOKENS)
+    return estimate(question.models if models is None else models, size, MAX_TOKENS)
+
+
+def estimate_unknown(routed: Routed) -> Estimate:
+    """Of what the models have used that did not tell it; each was reserved once."""
+    distinct = {model.id: model for model in routed.usage_unknown}
+    return estimate_routing(routed.question, distinct.values())
 
 
 async def decide_route(
@@ -164,6 +174,7 @@ async def decide_route(
         config,
         stages,
         spent_usd=asked.spent_usd,
+        usage_unknown=asked.usage_unknown,
         upstream_ms=round(asked.upstream_ms, 2),
         stated_confidence=verdict.stated_confidence,
         failure=asked.failure if answer is None else None,
