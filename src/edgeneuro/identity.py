@@ -183,7 +183,7 @@ class Identity:
             if not known.user_enabled:
                 raise _disabled("The user of this key")
             granted &= scopes(SCOPES_OF_ROLE[known.role])
-        return Credential(known.id, granted, known.limits)
+        return Credential(known.id, granted, known.limits, known.permissions)
 
     async def _user(self, email: str) -> Credential:
         try:

@@ -61,6 +61,8 @@ async def test_a_key_is_shown_once_and_kept_as_a_hash(product: Product) -> None:
         "requests_per_minute": 60,
         "monthly_token_budget": None,
         "monthly_budget_usd": 12.5,
+        "agents": None,
+        "models": None,
         "revoked_at": None,
         "created_at": NOW,
         "usage": {"minute_requests": 0, "month": "2027-01", "tokens": 0, "cost_usd": 0},

@@ -4,15 +4,18 @@ from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.catalogue import CATALOGUE_CREATED
 from edgeneuro.domain.chat import AGENT_PREFIX, AUTO
 from edgeneuro.domain.model import Model, ModelType
+from edgeneuro.domain.permissions import UNRESTRICTED, Permissions
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidRequestError
 
 _PROVIDER = "edgeneuro"
 
 
-def chat_names(config: RoutingConfig) -> list[Model]:
-    """ "auto" and "agent:ID" of each enabled agent, as clients' model pickers read them."""
-    return [_named(AUTO, "router", name=None), *map(_agent, config.agents.values())]
+def chat_names(config: RoutingConfig, permissions: Permissions = UNRESTRICTED) -> list[Model]:
+    """ "auto" and "agent:ID" of each enabled agent that the caller may use, as clients' model
+    pickers read them."""
+    routes = [_named(AUTO, "router", name=None)] if permissions.restrict(config).chain else []
+    return [*routes, *map(_agent, permissions.agents_of(config))]
 
 
 def find_chat_name(config: RoutingConfig, name: str) -> Model | None:

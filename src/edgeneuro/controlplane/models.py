@@ -23,7 +23,7 @@ from edgeneuro.domain.model import (
     ModelSelection,
     ModelsQuery,
 )
-from edgeneuro.domain.page import Page
+from edgeneuro.domain.page import Page, page_of
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import (
     ConflictError,
@@ -40,14 +40,14 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 async def list_models(call: Call, query: ModelsQuery) -> Page[Model]:
-    """List what a chat can name and what can be selected: the router ("auto") and the agents, base
-    models and adapters, then classifiers. `active` marks the selected ones, `chat` those that
-    answer chats."""
+    """List what the key can name in a chat and what can be selected: the router ("auto") and the
+    agents, base models and adapters, then classifiers. `active` marks the selected ones, `chat`
+    those that answer chats."""
     config = await call.services.routing.current()
-    everything = [*chat_names(config), *_shown(call, config)]
+    permissions = call.credential.permissions
+    everything = [*chat_names(config, permissions), *_shown(call, config)]
     models = [model for model in everything if query.type is None or model.type in query.type]
-    first, last = (models[0].id, models[-1].id) if models else (None, None)
-    return Page(data=models, first_id=first, last_id=last)
+    return page_of(models, limit=len(models))
 
 
 async def get_model(call: Call, model_id: str) -> Model:
@@ -198,7 +198,8 @@ def is_classifier(config: RoutingConfig, name: str | None) -> bool:
 
 
 def _shown(call: Call, config: RoutingConfig) -> list[Model]:
-    everything = (*config.models.values(), *config.classifiers.values())
+    allowed = call.credential.permissions.restrict(config).models.values()
+    everything = (*allowed, *config.classifiers.values())
     return [_marked(call, config, model) for model in everything]
 
 

@@ -1,5 +1,7 @@
 """Providers in the control plane: vendors behind AI Gateway, and the names of their secrets."""
 
+from collections.abc import Iterable, Sequence
+
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.domain.page import Page, PageQuery, page_of
@@ -17,6 +19,7 @@ async def list_providers(call: Call, query: PageQuery) -> Page[Provider]:
 
 async def create_provider(call: Call, body: ProviderCreate) -> Provider:
     """Add a vendor. Set its key as a Worker secret, and give the secret's name here."""
+    _require_listed(body.prices, body.models)
     created = rfc3339(call.services.now_ms())
     provider = Provider(**body.model_dump(), created_at=created, updated_at=created)
     try:
@@ -53,6 +56,12 @@ async def update_provider(call: Call, provider_id: str, body: ProviderPatch) -> 
     """Change the fields that the body holds."""
     before = await get_provider(call, provider_id)
     changes = body.model_dump(include=body.model_fields_set)
+    models = changes.get("models", before.models)
+    if "prices" in changes:
+        _require_listed(changes["prices"], models)
+    elif "models" in changes:  # the price of a model that is no longer listed goes with it
+        prices = before.model_dump()["prices"]
+        changes["prices"] = {name: price for name, price in prices.items() if name in models}
     if before.kind == "openai-compatible" and changes.get("base_url", "kept") is None:
         raise InvalidRequestError(
             "base_url: a provider of kind 'openai-compatible' needs one.", param="base_url"
@@ -64,7 +73,7 @@ async def update_provider(call: Call, provider_id: str, body: ProviderPatch) -> 
         resource="provider",
         resource_id=provider_id,
         before=before,
-        after=before.model_copy(update=changes),
+        after=Provider.model_validate(before.model_dump() | changes),
     )
     if not rows:
         await get_provider(call, provider_id)
@@ -83,6 +92,16 @@ async def delete_provider(call: Call, provider_id: str) -> ProviderDeleted:
         before=before,
     )
     return ProviderDeleted(id=provider_id)
+
+
+def _require_listed(prices: Iterable[str], models: Sequence[str]) -> None:
+    for name in prices:
+        if name not in models:
+            raise InvalidRequestError(
+                f"prices: {name!r} is none of the provider's `models`; add it there, or remove its"
+                " price.",
+                param=f"prices.{name}",
+            )
 
 
 def _shown(call: Call, provider: Provider) -> Provider:

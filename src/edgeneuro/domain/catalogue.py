@@ -138,7 +138,7 @@ def provider_model(provider: Provider, name: str) -> Model:
         json_mode=provider.kind in ("openai", "groq", "openai-compatible")
         or facts_of(name).json_mode,
         context_window=facts_of(name).context_window,
-        pricing=_pricing(facts_of(name)),
+        pricing=provider.prices.get(name) or _pricing(facts_of(name)),
     )
 
 
@@ -148,6 +148,8 @@ def _changed(former: Model, row: Model) -> Model:
         "created": former.created,
         "owned_by": former.owned_by,
         "planned_deprecation_date": former.planned_deprecation_date,
+        # A row without a price is older than the price, or says nothing of it.
+        "pricing": row.pricing or former.pricing,
     }
     return row.model_copy(update=kept)
 

@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from edgeneuro.domain.agent import AgentId, ModelId
 from edgeneuro.domain.limits import KeyLimits, limits_of
 from edgeneuro.domain.numbers import INTEGRAL
 from edgeneuro.domain.page import PageQuery
+from edgeneuro.domain.permissions import Permissions
 from edgeneuro.domain.text import Matches
 from edgeneuro.domain.user import DisplayName, Role, Scope, without_defaults
 
+Name = TypeVar("Name", bound=str)
 KEY_PREFIX = "en_"
 HINT_CHARACTERS = 8
 
@@ -23,7 +26,7 @@ def _moment(text: str) -> str:
     return moment.astimezone(UTC).isoformat()
 
 
-def _distinct(names: list[Scope]) -> list[Scope]:
+def _distinct(names: list[Name]) -> list[Name]:
     return list(dict.fromkeys(names))
 
 
@@ -36,6 +39,20 @@ Moment = Annotated[
     ),
     AfterValidator(_moment),
     Field(description="RFC 3339, in the future"),
+]
+AllowedAgents = Annotated[
+    list[AgentId],
+    Field(min_length=1, max_length=250, description="The agents that it may use; null is all"),
+    AfterValidator(_distinct),
+]
+AllowedModels = Annotated[
+    list[ModelId],
+    Field(
+        min_length=1,
+        max_length=100,
+        description="The models that may be called for it, to route and to answer; null is all",
+    ),
+    AfterValidator(_distinct),
 ]
 RequestsPerMinute = Annotated[
     int,
@@ -53,7 +70,7 @@ MonthlyBudget = Annotated[
         ge=0,
         le=1e9,
         allow_inf_nan=False,
-        description="USD by the month in UTC; enforced. Models without a price count nothing",
+        description="USD by the month in UTC; enforced. Models without a price cannot be used",
     ),
 ]
 
@@ -72,6 +89,8 @@ class Key(BaseModel):
     requests_per_minute: RequestsPerMinute | None
     monthly_token_budget: MonthlyTokenBudget | None
     monthly_budget_usd: MonthlyBudget | None
+    agents: list[str] | None
+    models: list[str] | None
     revoked_at: str | None
     created_at: str
 
@@ -115,10 +134,12 @@ class KeyCreate(BaseModel):
     requests_per_minute: RequestsPerMinute | None = None
     monthly_token_budget: MonthlyTokenBudget | None = None
     monthly_budget_usd: MonthlyBudget | None = None
+    agents: AllowedAgents | None = None
+    models: AllowedModels | None = None
 
 
 class KeyPatch(BaseModel):
-    """A field left out stays as it is; null takes an expiry or a limit away."""
+    """A field left out stays as it is; null takes an expiry, a limit or a list away."""
 
     # The defaults below only make the fields optional; nothing ever takes their values.
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
@@ -129,6 +150,8 @@ class KeyPatch(BaseModel):
     requests_per_minute: RequestsPerMinute | None = None
     monthly_token_budget: MonthlyTokenBudget | None = None
     monthly_budget_usd: MonthlyBudget | None = None
+    agents: AllowedAgents | None = None
+    models: AllowedModels | None = None
 
 
 class KeyQuery(PageQuery):
@@ -148,3 +171,4 @@ class KnownKey:
     role: Role | None
     user_enabled: bool
     limits: KeyLimits | None
+    permissions: Permissions

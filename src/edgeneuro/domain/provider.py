@@ -12,6 +12,7 @@ from pydantic import (
 )
 
 from edgeneuro.domain.agent import ModelId, without_defaults
+from edgeneuro.domain.model import Pricing
 from edgeneuro.domain.numbers import INTEGRAL
 from edgeneuro.domain.signature import SIGNING_SECRET
 from edgeneuro.domain.text import ID_RULE, Matches
@@ -39,12 +40,14 @@ SecretName = Annotated[
     AfterValidator(_not_our_own),
 ]
 ModelIds = Annotated[list[ModelId], Field(max_length=100)]
+Prices = Annotated[dict[ModelId, Pricing], Field(max_length=100)]
 Priority = Annotated[int, Field(ge=0, le=1000), INTEGRAL]
 
 
 class Provider(BaseModel):
-    """`priority`: lower ones are tried first. `secret_set` tells whether the Worker has a secret of
-    that name; its value is never shown."""
+    """`priority`: lower ones are tried first. `prices` are those of its models, by the vendor's own
+    id; a key with a budget in USD can use no other models. `secret_set` tells whether the Worker
+    has a secret of that name; its value is never shown."""
 
     object: Literal["provider"] = "provider"
     id: str
@@ -53,6 +56,7 @@ class Provider(BaseModel):
     secret: str | None
     secret_set: bool = False
     models: list[str]
+    prices: dict[str, Pricing] = Field(default_factory=dict)
     priority: int
     enabled: bool
     created_at: str
@@ -67,6 +71,7 @@ class ProviderCreate(BaseModel):
     base_url: PublicUrl | None = None
     secret: SecretName | None = None
     models: ModelIds = Field(default_factory=list)
+    prices: Prices = Field(default_factory=dict)
     priority: Priority = 100
     enabled: bool = True
 
@@ -85,6 +90,7 @@ class ProviderPatch(BaseModel):
     base_url: PublicUrl | None = None
     secret: SecretName | None = None
     models: ModelIds = Field(default_factory=list)
+    prices: Prices = Field(default_factory=dict)
     priority: Priority = 100
     enabled: bool = True
 

@@ -4,7 +4,7 @@ isolate."""
 import hashlib
 import json
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from edgeneuro.domain.catalogue import (
 from edgeneuro.domain.decision import CacheScope, OnNoFit
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.provider import Provider
-from edgeneuro.errors import ConflictError
+from edgeneuro.errors import ConflictError, EdgeNeuroError
 from edgeneuro.settings import Settings
 
 
@@ -90,7 +90,8 @@ class RoutingConfig:
     """`chain` is the active model, then its `fallbacks`, then the first model of each provider by
     priority; `models` are all there are by id, `classifiers` those that can answer, `classifier`
     the id of the selected one; `agents` and `providers` are the enabled ones by id. `stale` names
-    stored settings that hold no more."""
+    stored settings that hold no more. `withheld` says of the models that a caller may not use why,
+    where the others are left out (domain/permissions.py)."""
 
     revision: int
     stored: StoredConfig
@@ -123,6 +124,7 @@ class RoutingConfig:
     auto_promote: bool
     auto_rollback: bool
     shadow: Shadow | None
+    withheld: Mapping[str, EdgeNeuroError] = field(default_factory=dict)
 
     @property
     def active(self) -> Model:

@@ -6,6 +6,7 @@ from typing import Any
 
 from edgeneuro.domain.key import Key, KnownKey
 from edgeneuro.domain.limits import limits_of
+from edgeneuro.domain.permissions import Permissions
 from edgeneuro.store.changes import update_row
 from edgeneuro.store.config import revisions_from_rows, select_revisions
 from edgeneuro.store.database import Database, Row, Statement, statement
@@ -13,7 +14,7 @@ from edgeneuro.store.times import rfc3339, unix_ms
 
 _COLUMNS = (
     "id, name, hint, scopes, user_id, expires_at, requests_per_minute, monthly_token_budget,"
-    " monthly_budget_usd, revoked_at, created_at"
+    " monthly_budget_usd, revoked_at, created_at, agents, models"
 )
 
 
@@ -44,7 +45,8 @@ async def find_key(db: Database, key_hash: str) -> tuple[KnownKey | None, int]:
             select_revisions(),
             statement(
                 "SELECT k.id, k.scopes, k.expires_at, k.revoked_at, k.requests_per_minute,"
-                " k.monthly_token_budget, k.monthly_budget_usd, u.role, u.enabled"
+                " k.monthly_token_budget, k.monthly_budget_usd, k.agents, k.models, u.role,"
+                " u.enabled"
                 " FROM keys k LEFT JOIN users u ON u.id = k.user_id WHERE k.hash = ?1",
                 key_hash,
             ),
@@ -72,7 +74,8 @@ def insert_key(key: Key, key_hash: str) -> Statement:
     """A user that does not exist is a constraint error."""
     return statement(
         f"INSERT INTO keys ({_COLUMNS}, hash)"
-        f" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, ?10, ?11) RETURNING {_COLUMNS}",
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, ?10, ?11, ?12, ?13)"
+        f" RETURNING {_COLUMNS}",
         key.id,
         key.name,
         key.hint,
@@ -83,6 +86,8 @@ def insert_key(key: Key, key_hash: str) -> Statement:
         key.monthly_token_budget,
         key.monthly_budget_usd,
         unix_ms(key.created_at),
+        _json(key.agents),
+        _json(key.models),
         key_hash,
     )
 
@@ -91,8 +96,9 @@ def update_key(key_id: str, changes: Mapping[str, Any]) -> Statement:
     """Only the fields in `changes`, of which there is one at least. No row comes back where there
     is no such key, or it is revoked."""
     columns = dict(changes)
-    if "scopes" in columns:
-        columns["scopes"] = json.dumps(columns["scopes"])
+    for name in ("scopes", "agents", "models"):
+        if name in columns:
+            columns[name] = _json(columns[name])
     if columns.get("expires_at") is not None:
         columns["expires_at"] = unix_ms(columns["expires_at"])
     return update_row("keys", key_id, columns, returning=_COLUMNS, only_if="revoked_at IS NULL")
@@ -126,10 +132,22 @@ def key_from_row(row: Row) -> Key:
         monthly_budget_usd=row["monthly_budget_usd"],
         revoked_at=None if revoked_at is None else rfc3339(revoked_at),
         created_at=rfc3339(row["created_at"]),
+        agents=_list(row["agents"]),
+        models=_list(row["models"]),
     )
 
 
+def _json(names: list[str] | None) -> str | None:
+    return None if names is None else json.dumps(names)
+
+
+def _list(text: str | None) -> list[str] | None:
+    names: list[str] | None = None if text is None else json.loads(text)
+    return names
+
+
 def _known(row: Row) -> KnownKey:
+    agents, models = _list(row["agents"]), _list(row["models"])
     return KnownKey(
         id=row["id"],
         scopes=tuple(json.loads(row["scopes"])),
@@ -139,5 +157,10 @@ def _known(row: Row) -> KnownKey:
         user_enabled=bool(row["enabled"]),
         limits=limits_of(
             row["requests_per_minute"], row["monthly_token_budget"], row["monthly_budget_usd"]
+        ),
+        permissions=Permissions(
+            agents=None if agents is None else frozenset(agents),
+            models=None if models is None else frozenset(models),
+            only_priced=row["monthly_budget_usd"] is not None,
         ),
     )

@@ -9,7 +9,7 @@ from edgeneuro.store.changes import update_row
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.times import rfc3339, unix_ms
 
-_COLUMNS = "id, kind, base_url, secret, models, priority, enabled, created_at, updated_at"
+_COLUMNS = "id, kind, base_url, secret, models, priority, enabled, created_at, updated_at, prices"
 
 
 def select_enabled_providers() -> Statement:
@@ -35,7 +35,7 @@ async def get_provider(db: Database, provider_id: str) -> Provider | None:
 def insert_provider(provider: Provider) -> Statement:
     """An id that is taken is a constraint error."""
     return statement(
-        f"INSERT INTO providers ({_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+        f"INSERT INTO providers ({_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)",
         provider.id,
         provider.kind,
         provider.base_url,
@@ -44,14 +44,16 @@ def insert_provider(provider: Provider) -> Statement:
         provider.priority,
         provider.enabled,
         unix_ms(provider.created_at),
+        json.dumps({name: price.model_dump() for name, price in provider.prices.items()}),
     )
 
 
 def update_provider(provider_id: str, changes: Mapping[str, Any], *, now_ms: int) -> Statement:
     """No row comes back where there is no such provider."""
     columns = {**changes, "updated_at": now_ms}
-    if "models" in columns:
-        columns["models"] = json.dumps(columns["models"])
+    for name in ("models", "prices"):
+        if name in columns:
+            columns[name] = json.dumps(columns[name])
     return update_row("providers", provider_id, columns, returning=_COLUMNS)
 
 
@@ -66,6 +68,7 @@ def provider_from_row(row: Row) -> Provider:
         base_url=row["base_url"],
         secret=row["secret"],
         models=json.loads(row["models"]),
+        prices=json.loads(row["prices"]),
         priority=row["priority"],
         enabled=bool(row["enabled"]),
         created_at=rfc3339(row["created_at"]),

@@ -30,6 +30,8 @@ def shadow_candidate(
     shadow, limits = config.shadow, asker.credential.limits
     if shadow is None or request.model is not None or (limits and limits.has_budget):
         return
+    if config.withheld:  # then its chain need not begin with the active model
+        return
     model = config.models.get(shadow.model_id)
     active = (config.active.base_model, config.active.adapter)
     first = decision.attempts[0] if decision.attempts else None

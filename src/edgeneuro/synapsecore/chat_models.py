@@ -42,9 +42,9 @@ def named_model(config: RoutingConfig, name: str) -> Model:
 
 
 def stale_model(config: RoutingConfig, agent: Agent) -> NotFoundError | ConflictError | None:
-    """Why the agent's own model cannot answer; None where it can, or where it names none."""
+    """Why the agent's own model can answer nobody; None where it can, or where it names none."""
     try:
-        if agent.model is not None:
+        if agent.model is not None and agent.model not in config.withheld:
             named_model(config, agent.model)
     except (NotFoundError, ConflictError) as error:
         return error
@@ -52,11 +52,12 @@ def stale_model(config: RoutingConfig, agent: Agent) -> NotFoundError | Conflict
 
 
 def models_of_agent(config: RoutingConfig, agent: Agent, *, fallback: bool) -> tuple[Model, ...]:
-    """Those that answer for the agent, in this order. Behind an endpoint stands the agent's own
+    """Those that answer for the agent, in this order. Raises why, if the caller may use none of
+    them. Behind an endpoint stands the agent's own
     model alone, if it names one: other models know nothing of that agent."""
-    own = None
-    if agent.model is not None and stale_model(config, agent) is None:
-        own = named_model(config, agent.model)
+    own = None if agent.model is None else find_model(config.models, agent.model)
+    if own is not None and stale_model(config, agent) is not None:
+        own = None
     if agent.endpoint is not None:
         stands_in = fallback and own is not None and agent.protocol != "handoff"
         return (endpoint_model(agent), *([own] if own is not None and stands_in else []))
@@ -96,12 +97,15 @@ def is_endpoint(model: Model, agent: Agent) -> bool:
 
 def _first_that_talks(config: RoutingConfig) -> Model:
     """The first of the chain that is not an adapter: adapters are trained to route, not to talk."""
-    return next((model for model in config.chain if model.type == "base"), _base_of_active(config))
+    talks = next((model for model in config.chain if model.type == "base"), None)
+    return talks or _base_of_active(config)
 
 
 def _base_of_active(config: RoutingConfig) -> Model:
+    known = config.models.get(config.active.base_model) if config.chain else None
+    if known is None and config.withheld:
+        raise next(iter(config.withheld.values()))
     active = config.active
-    known = config.models.get(active.base_model)
     return known or active.model_copy(
         update={"id": active.base_model, "type": "base", "adapter": None}
     )

@@ -22,6 +22,7 @@ from edgeneuro.synapsecore.question import Question, ask_question
 from edgeneuro.synapsecore.record import Asker
 from edgeneuro.synapsecore.router import estimate_routing
 from edgeneuro.synapsecore.stages import StageClock
+from edgeneuro.web.auth import authorize_explain
 
 
 @dataclass(frozen=True)
@@ -55,23 +56,31 @@ class Plan:
 
 
 async def plan_turn(services: Services, request: ChatRequest, asker: Asker) -> Plan:
-    """Raises NotFoundError and ConflictError for a model or agent that cannot answer, and
-    InvalidRequestError for what cannot be routed."""
+    """Raises NotFoundError and ConflictError for a model or agent that cannot answer,
+    InvalidRequestError for what cannot be routed, and what web.auth and domain.permissions raise
+    for what the caller may not use."""
     stages = StageClock(services.monotonic)
     turn_id, created_ms = services.new_id("dec"), services.now_ms()
-    config = await services.routing.current()
+    options, permissions = request.edgeneuro, asker.credential.permissions
+    authorize_explain(asker.credential, options.explain, param="edgeneuro.explain")
+    everything = await services.routing.current()
+    config = permissions.restrict(everything)
     to_route: ToRoute | None = None
     agent: Agent | None = None
     models: tuple[Model, ...] = ()
     if request.model == AUTO:
-        to_route = _to_route(request, config, asker)
+        permissions.require_model(everything, None)
+        allowed = permissions.candidates(config, options.candidates, param="edgeneuro.candidates")
+        to_route = _to_route(request, config, asker, allowed)
     elif request.model.startswith(AGENT_PREFIX):
         agent = named_agent(config, request.model)
+        permissions.require_agent(agent.id, param="model")
     else:
+        permissions.require_model(everything, request.model)
         models = (named_model(config, request.model),)
         if request.edgeneuro.fallback:
             models = with_fallbacks(config, models)
-    return Plan(
+    plan = Plan(
         services,
         request,
         asker,
@@ -84,6 +93,10 @@ async def plan_turn(services: Services, request: ChatRequest, asker: Asker) -> P
         agent=agent,
         models=models,
     )
+    if config.withheld:  # an agent that no allowed model answers for is refused before any call
+        for each in (agent,) if to_route is None else to_route.question.agents:
+            _models_of(plan, each)
+    return plan
 
 
 async def reserve_turn(plan: Plan) -> Reservation | None:
@@ -117,7 +130,9 @@ def _sum(plan: Plan, models: tuple[Model, ...], agent: Agent | None) -> Estimate
     return sum((plan.bounds.estimate(model, agent) for model in models), Estimate())
 
 
-def _to_route(request: ChatRequest, config: RoutingConfig, asker: Asker) -> ToRoute:
+def _to_route(
+    request: ChatRequest, config: RoutingConfig, asker: Asker, candidates: list[str] | None
+) -> ToRoute:
     if not request.text:
         raise InvalidRequestError(
             "messages: to choose an agent, the router needs a text in the last message of the role"
@@ -127,7 +142,7 @@ def _to_route(request: ChatRequest, config: RoutingConfig, asker: Asker) -> ToRo
     options = request.edgeneuro
     asked = RouteRequest(
         query=request.text,
-        candidates=options.candidates,
+        candidates=candidates,
         cache=options.cache is not False,
         fallback=options.fallback,
         on_no_fit=options.on_no_fit,

@@ -25,14 +25,22 @@ from edgeneuro.synapsecore.record import Asker, note_decision, record
 from edgeneuro.synapsecore.routed import Routed
 from edgeneuro.synapsecore.shadow import Shadowed, shadow_classifier, shadow_model
 from edgeneuro.synapsecore.stages import StageClock
+from edgeneuro.web.auth import authorize_explain
 
 
 async def route_query(services: Services, request: RouteRequest, asker: Asker) -> Routed:
-    """Raises InvalidRequestError for unknown candidates, ConflictError without agents, what
+    """Raises what web.auth and domain.permissions raise for what the caller may not use,
+    InvalidRequestError for unknown candidates, ConflictError without agents, what
     limits.reserve raises, and where the request forbids a fallback the UpstreamError that left it
     without an answer."""
     stages = StageClock(services.monotonic)
+    authorize_explain(asker.credential, request.explain, param="explain")
+    permissions = asker.credential.permissions
     config = await services.routing.current()
+    permissions.require_model(config, request.model)
+    config = permissions.restrict(config)
+    allowed = permissions.candidates(config, request.candidates, param="candidates")
+    request = request.model_copy(update={"candidates": allowed})
     question = ask_question(request, config, key_id=asker.credential.key_id)
     reservation = await _reserve(services, question, asker, stages)
     with giving_back(services, reservation, asker.background):

@@ -46,7 +46,7 @@ def shadow_model(
     one of the sample. No key pays for it; one with a budget is not to use what it did not pay
     for."""
     limits = asker.credential.limits
-    if limits is not None and limits.has_budget:
+    if (limits is not None and limits.has_budget) or config.withheld:
         return
     if sampled(shadowed.id, config.classifier_shadow_share):
         asker.background(_ask_model(services, question, config, asker, shadowed))

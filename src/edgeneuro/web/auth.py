@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edgeneuro.domain.limits import KeyLimits
+from edgeneuro.domain.permissions import UNRESTRICTED, Permissions
 from edgeneuro.errors import PermissionDeniedError, UnauthenticatedError
 
 KEY_HEADERS = ("api-key", "x-api-key")
@@ -30,11 +31,12 @@ _INCLUDED = {Access.LABEL: {Access.READ}, Access.ADMIN: set(Access)}
 class Credential:
     """`key_id` names the caller in logs, sums, labels and at AI Gateway, by the id of the key or of
     the user: never the key itself, nor an e-mail address. `limits` are those of a key that has
-    some; `email` is the address of a user of Cloudflare Access."""
+    some, `permissions` what it may use; `email` is the address of a user of Cloudflare Access."""
 
     key_id: str
     scopes: frozenset[Access]
     limits: KeyLimits | None = None
+    permissions: Permissions = UNRESTRICTED
     email: str | None = None
 
     @property
@@ -53,6 +55,17 @@ def scopes(names: Iterable[str]) -> frozenset[Access]:
     for access in map(Access, names):
         granted |= {access} | _INCLUDED.get(access, set())
     return frozenset(granted)
+
+
+def authorize_explain(credential: Credential, wanted: bool, *, param: str) -> None:
+    """An explanation shows the prompt with all agents in it, which is for those who may read them.
+    Raises PermissionDeniedError."""
+    if wanted and Access.READ not in credential.scopes:
+        raise PermissionDeniedError(
+            f"{param}: an explanation shows the prompt, for which the key needs the scope 'read'."
+            " Leave it out, or use a key that has the scope.",
+            param=param,
+        )
 
 
 def authorize(credential: Credential, access: Access) -> None:
