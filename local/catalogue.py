@@ -22,6 +22,7 @@ class Model:
     json_mode: bool
     lora: bool
     context_window: int
+    price: tuple[float, float] | None = None  # USD per million tokens, in and out
 
     @property
     def content_parts(self) -> bool:
@@ -30,33 +31,41 @@ class Model:
 
 
 def _classic(
-    model_id: str, context_window: int, *, json_mode: bool = False, lora: bool = False
+    model_id: str,
+    context_window: int,
+    *price: float,
+    json_mode: bool = False,
+    lora: bool = False,
 ) -> Model:
-    return Model(model_id, "classic", json_mode, lora, context_window)
+    return Model(model_id, "classic", json_mode, lora, context_window, _pair(price))
 
 
-def _newer(model_id: str, context_window: int) -> Model:
-    return Model(model_id, "openai", True, False, context_window)
+def _newer(model_id: str, context_window: int, *price: float) -> Model:
+    return Model(model_id, "openai", True, False, context_window, _pair(price))
+
+
+def _pair(price: tuple[float, ...]) -> tuple[float, float] | None:
+    return (price[0], price[1]) if price else None
 
 
 MODELS: dict[str, Model] = {
     model.id: model
     for model in (
-        _classic("@cf/meta/llama-3.2-1b-instruct", 60_000, json_mode=True),
-        _classic("@cf/meta/llama-3.2-3b-instruct", 80_000, json_mode=True),
-        _classic("@cf/meta/llama-3.1-8b-instruct-fp8-fast", 128_000),
-        _classic("@cf/meta/llama-3.1-8b-instruct-fp8", 32_000),
-        _classic("@cf/meta/llama-3.3-70b-instruct-fp8-fast", 24_000, json_mode=True),
-        _classic("@cf/ibm-granite/granite-4.0-h-micro", 131_000, json_mode=True),
+        _classic("@cf/meta/llama-3.2-1b-instruct", 60_000, 0.027, 0.201, json_mode=True),
+        _classic("@cf/meta/llama-3.2-3b-instruct", 80_000, 0.051, 0.335, json_mode=True),
+        _classic("@cf/meta/llama-3.1-8b-instruct-fp8-fast", 128_000, 0.045, 0.384),
+        _classic("@cf/meta/llama-3.1-8b-instruct-fp8", 32_000, 0.152, 0.287),
+        _classic("@cf/meta/llama-3.3-70b-instruct-fp8-fast", 24_000, 0.293, 2.253, json_mode=True),
+        _classic("@cf/ibm-granite/granite-4.0-h-micro", 131_000, 0.017, 0.112, json_mode=True),
         _classic("@cf/mistral/mistral-7b-instruct-v0.2-lora", 15_000, lora=True),
         _classic("@cf/google/gemma-2b-it-lora", 8_192, lora=True),
         _classic("@cf/google/gemma-7b-it-lora", 3_500, lora=True),
         _classic("@cf/meta-llama/llama-2-7b-chat-hf-lora", 8_192, lora=True),
-        _classic("@cf/meta/llama-3.2-11b-vision-instruct", 128_000, lora=True),
-        _classic("@cf/qwen/qwen2.5-coder-32b-instruct", 32_768, lora=True),
-        _newer("@cf/zai-org/glm-4.7-flash", 131_072),
-        _newer("@cf/google/gemma-4-26b-a4b-it", 256_000),
-        _newer("@cf/openai/gpt-oss-20b", 128_000),
+        _classic("@cf/meta/llama-3.2-11b-vision-instruct", 128_000, 0.049, 0.676, lora=True),
+        _classic("@cf/qwen/qwen2.5-coder-32b-instruct", 32_768, 0.66, 1.00, lora=True),
+        _newer("@cf/zai-org/glm-4.7-flash", 131_072, 0.0605, 0.40),
+        _newer("@cf/google/gemma-4-26b-a4b-it", 256_000, 0.10, 0.30),
+        _newer("@cf/openai/gpt-oss-20b", 128_000, 0.20, 0.30),
     )
 }
 
@@ -81,6 +90,13 @@ def _properties(model: Model) -> list[dict[str, Any]]:
     properties: list[dict[str, Any]] = [
         {"property_id": "context_window", "value": str(model.context_window)}
     ]
+    if model.price is not None:
+        units = ("per M input tokens", "per M output tokens")
+        prices = [
+            {"unit": unit, "price": price, "currency": "USD"}
+            for unit, price in zip(units, model.price, strict=True)
+        ]
+        properties.append({"property_id": "price", "value": prices})
     if model.lora:
         properties.append({"property_id": "lora", "value": "true"})
     return properties

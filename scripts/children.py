@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 from scripts import paths
-from scripts.options import LOCAL_API_TOKEN, Options
+from scripts.options import LOCAL_API_TOKEN, LOCAL_PROVIDER_KEY, Options
 from scripts.private import write_private
 from scripts.processes import Child
 from scripts.wrangler import environment, wrangler
@@ -72,6 +72,7 @@ def write_secrets(options: Options) -> Path:
         "CLOUDFLARE_API_TOKEN": LOCAL_API_TOKEN,
         "AGENT_SIGNING_SECRET": options.agent_signing_secret,
         "CRON_TOKEN": options.cron_token,
+        "PROVIDER_KEY": LOCAL_PROVIDER_KEY,
     }
     if options.access_team_domain:
         secrets["ACCESS_TEAM_DOMAIN"] = options.access_team_domain

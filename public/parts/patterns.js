@@ -16,7 +16,7 @@ export const ADAPTER_NAME = {
 };
 
 export const SECRET_NAME = {
-  pattern: "[A-Z][A-Z0-9_]{0,63}",
+  pattern: "PROVIDER_[A-Z0-9][A-Z0-9_]{0,54}",
   patternHelp:
-    "The name of a secret has capital letters, digits and _ only, such as OPENAI_API_KEY.",
+    "The name of a provider's secret begins with PROVIDER_ and has capital letters, digits and _ only, such as PROVIDER_OPENAI_KEY.",
 };

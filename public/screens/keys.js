@@ -80,6 +80,8 @@ function keysView(keys, users, show) {
               "div",
               { class: "row" },
               key.scopes.map((scope) => badge(scope, scope === "admin" ? "warn" : undefined)),
+              only("agents", key.agents),
+              only("models", key.models),
             ),
         },
         { head: "Of", cell: (key) => (key.user_id ? user(key.user_id) : NOTHING) },
@@ -113,6 +115,9 @@ function stateOf(key) {
   if (key.expires_at && Date.parse(key.expires_at) <= Date.now()) return badge("expired", "bad");
   return null;
 }
+
+const only = (what, ids) =>
+  ids && h("span", { class: "help", title: ids.join(", ") }, `${count(ids.length)} ${what} only`);
 
 function limits({
   usage,
@@ -163,6 +168,23 @@ const limitFields = (key) => [
     min: 0,
     step: "any",
     value: key?.monthly_budget_usd,
+    help: "With it only models that have a price can be used.",
+  },
+  {
+    name: "agents",
+    label: "Only these agents, one id a line",
+    type: "lines",
+    rows: 3,
+    value: key?.agents,
+    help: "Empty allows all agents.",
+  },
+  {
+    name: "models",
+    label: "Only these models, one id a line",
+    type: "lines",
+    rows: 3,
+    value: key?.models,
+    help: "Models that may be called for it, to route and to answer. Empty allows all models.",
   },
 ];
 
@@ -175,6 +197,13 @@ function localTime(text) {
 
 const withMoment = (values) =>
   "expires_at" in values ? { ...values, expires_at: instant(values.expires_at) } : values;
+
+/** An empty list allows everything, which the API calls null. */
+const withLists = (values) => ({
+  ...values,
+  agents: values.agents.length ? values.agents : null,
+  models: values.models.length ? values.models : null,
+});
 
 async function makeKey(users, show) {
   const made = await formDialog({
@@ -199,7 +228,7 @@ async function makeKey(users, show) {
       ...limitFields(null),
     ],
     // Shown once, so it is made once: no Idempotency-Key.
-    onSubmit: (values) => api("POST", "/v1/keys", { body: withMoment(values) }),
+    onSubmit: (values) => api("POST", "/v1/keys", { body: withMoment(withLists(values)) }),
   });
   if (!made) return;
   showOnce(made);
@@ -240,7 +269,9 @@ async function editKey(key, show) {
     ],
     onSubmit(values) {
       const shown = { ...key, expires_at: localTime(key.expires_at) };
-      return api("PATCH", `/v1/keys/${key.id}`, { body: withMoment(changed(values, shown)) });
+      return api("PATCH", `/v1/keys/${key.id}`, {
+        body: withMoment(changed(withLists(values), shown)),
+      });
     },
   });
   if (!saved) return;

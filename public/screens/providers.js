@@ -70,6 +70,7 @@ function view(providers, show) {
             : NOTHING,
       },
       { head: "Models", cell: (one) => one.models.join(", ") || NOTHING, kind: "wide" },
+      { head: "With a price", cell: (one) => count(priced(one).length), kind: "number" },
       { head: "Priority", cell: (one) => count(one.priority), kind: "number" },
       {
         head: "Actions",
@@ -86,6 +87,19 @@ function view(providers, show) {
     ],
   });
 }
+
+/** The prices as lines of a field, and back. */
+const priced = ({ prices }) =>
+  Object.entries(prices).map(
+    ([model, price]) => `${model} ${price.input_per_million} ${price.output_per_million}`,
+  );
+const pricesOf = (lines) =>
+  Object.fromEntries(
+    lines.map((line) => {
+      const [model, input, output] = line.split(/\s+/);
+      return [model, { input_per_million: Number(input), output_per_million: Number(output) }];
+    }),
+  );
 
 async function edit(provider, show) {
   const saved = await formDialog({
@@ -110,15 +124,15 @@ async function edit(provider, show) {
         label: "Address",
         value: provider?.base_url,
         placeholder: "https://…",
-        help: "Only where it is not the vendor's usual one; an openai-compatible provider needs it.",
+        help: "Only if it is not the vendor's usual one; an openai-compatible provider needs it. Another address takes the secret away: name it again.",
       },
       {
         name: "secret",
         ...SECRET_NAME,
         label: "Name of the secret with its key",
         value: provider?.secret,
-        placeholder: "OPENAI_API_KEY",
-        help: "Set it with npx wrangler secret put NAME. Never type a key here.",
+        placeholder: "PROVIDER_OPENAI_KEY",
+        help: "It begins with PROVIDER_. Set it with npx wrangler secret put NAME. Never type a key here.",
       },
       {
         name: "models",
@@ -126,6 +140,15 @@ async function edit(provider, show) {
         type: "lines",
         rows: 4,
         value: provider?.models,
+      },
+      {
+        name: "prices",
+        label: "Prices, one model a line",
+        type: "lines",
+        rows: 3,
+        value: provider ? priced(provider) : [],
+        placeholder: "MODEL 0.15 0.60",
+        help: "The model, then USD for 1M tokens in and out. A key with a budget in USD can use no model without a price.",
       },
       {
         name: "priority",
@@ -138,10 +161,12 @@ async function edit(provider, show) {
       },
       { name: "enabled", label: "Enabled", type: "checkbox", value: provider?.enabled ?? true },
     ],
-    onSubmit: (body, once) =>
-      provider
-        ? api("PATCH", `/v1/providers/${provider.id}`, { body: changed(body, provider) })
-        : api("POST", "/v1/providers", { body, once }),
+    onSubmit(values, once) {
+      const body = { ...values, prices: pricesOf(values.prices) };
+      if (!provider) return api("POST", "/v1/providers", { body, once });
+      const before = { ...provider, prices: pricesOf(priced(provider)) };
+      return api("PATCH", `/v1/providers/${provider.id}`, { body: changed(body, before) });
+    },
   });
   if (!saved) return;
   notice(`${saved.id} is saved.`);

@@ -18,6 +18,7 @@ class Settings:
     ai_gateway_url: str = ""
     cloudflare_account_id: str = ""
     allowed_origins: tuple[str, ...] = ()
+    provider_hosts: tuple[str, ...] = ()
     admin_token: str = ""
     access_team_domain: str = ""
     access_aud: str = ""
@@ -48,6 +49,7 @@ def read_settings(variable: Callable[[str], str | None]) -> Settings:
         ai_gateway_url=text("AI_GATEWAY_URL"),
         cloudflare_account_id=text("CLOUDFLARE_ACCOUNT_ID"),
         allowed_origins=words("ALLOWED_ORIGINS"),
+        provider_hosts=tuple(host.lower() for host in words("PROVIDER_HOSTS")),
         admin_token=text("ADMIN_TOKEN"),
         access_team_domain=text("ACCESS_TEAM_DOMAIN").removeprefix("https://").rstrip("/"),
         access_aud=text("ACCESS_AUD"),

@@ -44,7 +44,12 @@ def furnish(api: httpx.Client, folder: Path) -> None:
     api.put(
         f"/v1/logs/{decision.json()['id']}/label", json={"agent_id": "it_support"}
     ).raise_for_status()
-    provider = {"id": "openai", "kind": "openai", "secret": "OPENAI_KEY", "models": ["gpt-5-mini"]}
+    provider = {
+        "id": "openai",
+        "kind": "openai",
+        "secret": "PROVIDER_OPENAI_KEY",
+        "models": ["gpt-5-mini"],
+    }
     api.post("/v1/providers", json=provider).raise_for_status()
     user = {"email": "ann@example.com", "name": "Ann Bell", "role": "labeler"}
     made = api.post("/v1/users", json=user).raise_for_status().json()

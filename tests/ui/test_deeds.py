@@ -262,7 +262,7 @@ def test_a_provider(page: Page, go: Go, rows: Rows) -> None:
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Id", exact=True).fill("groq-eu")
     dialog.get_by_label("Kind").select_option("groq")
-    dialog.get_by_label("Name of the secret").fill("GROQ_KEY")
+    dialog.get_by_label("Name of the secret").fill("PROVIDER_GROQ_KEY")
     dialog.get_by_label("Models").fill("llama-small\nllama-large")
     dialog.get_by_role("button", name="Save").click()
     said(page, "groq-eu is saved.")
@@ -271,7 +271,7 @@ def test_a_provider(page: Page, go: Go, rows: Rows) -> None:
     )
     assert (kind, secret, json.loads(models)) == (
         "groq",
-        "GROQ_KEY",
+        "PROVIDER_GROQ_KEY",
         ["llama-small", "llama-large"],
     )
     page.get_by_role("button", name="Delete groq-eu").click()

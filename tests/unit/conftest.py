@@ -231,6 +231,7 @@ def settings() -> Settings:
         intent_lora="intent-routing-v1",
         ai_gateway_url="https://gateway.ai.cloudflare.com/v1/account/edge",
         admin_token=ADMIN_TOKEN,
+        provider_hosts=("models.example.com",),
     )
 
 

@@ -114,7 +114,12 @@ async def test_a_model_that_is_not_there_is_named(product: Product) -> None:
 
 
 async def test_a_provider_stands_behind_all_models(product: Product) -> None:
-    provider = {"id": "groq", "kind": "groq", "secret": "GROQ_KEY", "models": ["llama-4", "other"]}
+    provider = {
+        "id": "groq",
+        "kind": "groq",
+        "secret": "PROVIDER_GROQ_KEY",
+        "models": ["llama-4", "other"],
+    }
     assert (await product.call("POST", "/v1/providers", provider)).status == 201
     product.gateway.enqueue(
         UpstreamNotConfiguredError("n"), UpstreamNotConfiguredError("n"), says("hr")
@@ -127,7 +132,7 @@ async def test_a_provider_stands_behind_all_models(product: Product) -> None:
     ]
     asked = product.gateway.requests[-1].provider
     assert asked is not None
-    assert (asked.kind, asked.secret) == ("groq", "GROQ_KEY")
+    assert (asked.kind, asked.secret) == ("groq", "PROVIDER_GROQ_KEY")
     assert (await product.call("GET", "/v1/models/groq/other")).json()["provider"] == "groq"
     await product.call("PATCH", "/v1/providers/groq", {"enabled": False})
     assert (await product.call("GET", "/v1/models/groq/other")).status == 404
@@ -135,7 +140,13 @@ async def test_a_provider_stands_behind_all_models(product: Product) -> None:
 
 async def with_two_vendors(product: Product) -> None:
     for number, kind in enumerate(("groq", "openai")):
-        provider = {"id": kind, "kind": kind, "secret": "KEY", "models": ["m"], "priority": number}
+        provider = {
+            "id": kind,
+            "kind": kind,
+            "secret": "PROVIDER_KEY",
+            "models": ["m"],
+            "priority": number,
+        }
         assert (await product.call("POST", "/v1/providers", provider)).status == 201
 
 

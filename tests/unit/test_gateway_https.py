@@ -25,11 +25,13 @@ from tests.unit.ways import NOW, SECRETS, SETTINGS, request
 GATEWAY = "https://gateway.ai.cloudflare.com/v1/account/edge"
 API = "https://api.cloudflare.com/client/v4/accounts/acc"
 ANSWER = {"choices": [{"message": {"content": "x"}}]}
-KEYS = {**SECRETS, "VENDOR_KEY": "vendor-key", "ADMIN_TOKEN": "admin"}
+KEYS = {**SECRETS, "PROVIDER_VENDOR_KEY": "vendor-key", "ADMIN_TOKEN": "admin"}
 SCHEMA = {"type": "object"}
 
 
-def provider(kind: Any, base_url: str | None = None, secret: str | None = "VENDOR_KEY") -> Provider:
+def provider(
+    kind: Any, base_url: str | None = None, secret: str | None = "PROVIDER_VENDOR_KEY"
+) -> Provider:
     return Provider(
         id="vendor",
         kind=kind,
@@ -98,7 +100,7 @@ async def test_a_host_of_its_own_learns_nothing_of_the_gateway(of: Provider, url
     internet = Internet()
     trace = Trace("a" * 32, "b" * 16)
     asked = request(provider=of, trace=trace, collect_payload=False)
-    await client(internet, Settings()).run(asked)
+    await client(internet, Settings(provider_hosts=SETTINGS.provider_hosts)).run(asked)
     assert internet.url == f"{url}/chat/completions"
     assert internet.headers == {
         "content-type": "application/json",
@@ -147,10 +149,17 @@ async def test_json_mode_and_usage_of_a_chat() -> None:
 @pytest.mark.parametrize(
     ("of", "keys", "words"),
     [
-        (provider("openai"), {}, "secret VENDOR_KEY"),
-        (provider("openai", None, "ADMIN_TOKEN"), KEYS, "ADMIN_TOKEN.*own"),
+        (provider("openai"), {}, "secret PROVIDER_VENDOR_KEY"),
+        (provider("openai", None, "ADMIN_TOKEN"), KEYS, "ADMIN_TOKEN.*begin with PROVIDER_"),
+        (provider("openai", None, "AI_GATEWAY_TOKEN"), KEYS, "put PROVIDER_AI_GATEWAY_TOKEN"),
+        (provider("openai", None, "GROQ_KEY"), {"GROQ_KEY": "k"}, "put PROVIDER_GROQ_KEY"),
+        (provider("openai", None, "PROVIDER_HOSTS"), {"PROVIDER_HOSTS": "k"}, "begin with"),
+        (provider("openai", "https://evil.example/v1"), KEYS, "PROVIDER_HOSTS of wrangler.toml"),
+        (provider("openai", "https://llm.example:8443/v1"), KEYS, "PROVIDER_HOSTS"),
+        (provider("openai", "https://llm.example.evil.example/v1"), KEYS, "PROVIDER_HOSTS"),
         (provider("openai-compatible", "http://llm.example"), KEYS, "https://"),
-        (provider("openai-compatible", "https://10.0.0.1/v1"), KEYS, "public host"),
+        (provider("openai-compatible", "https://10.0.0.1/v1", None), KEYS, "public host"),
+        (provider("openai-compatible", "https://10.0.0.1/v1"), KEYS, "PROVIDER_HOSTS"),
         (provider("openai-compatible"), KEYS, "base_url"),
     ],
 )

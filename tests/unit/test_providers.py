@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from edgeneuro.app import build_app
-from tests.unit.conftest import Product
+from tests.unit.conftest import Answered, Product
 
 GROQ = {
     "id": "groq",
     "kind": "groq",
-    "secret": "GROQ_API_KEY",
+    "secret": "PROVIDER_GROQ_KEY",
     "models": ["llama-3.3-70b-versatile"],
     "priority": 10,
 }
@@ -34,7 +34,7 @@ async def test_a_provider_lives_its_life(product: Product) -> None:
 
 
 async def test_whether_the_secret_is_set_is_shown_and_never_its_value(product: Product) -> None:
-    product.app = build_app(replace(product.services, secret={"GROQ_API_KEY": "gsk-1"}.get))
+    product.app = build_app(replace(product.services, secret={"PROVIDER_GROQ_KEY": "gsk-1"}.get))
     created = await product.call("POST", "/v1/providers", GROQ)
     assert created.json()["secret_set"] is True
 
@@ -48,6 +48,11 @@ async def test_whether_the_secret_is_set_is_shown_and_never_its_value(product: P
         ({"secret": "sk-1234567890"}, "secret"),
         ({"secret": "ADMIN_TOKEN"}, "secret"),
         ({"secret": "AGENT_SIGNING_SECRET"}, "secret"),
+        ({"secret": "CLOUDFLARE_API_TOKEN"}, "secret"),
+        ({"secret": "DATABASE_PASSWORD"}, "secret"),
+        ({"secret": "PROVIDER_HOSTS"}, "secret"),
+        ({"secret": "PROVIDER_"}, "secret"),
+        ({"secret": "provider_key"}, "secret"),
         ({"priority": -1}, "priority"),
         ({"base_url": "http://models.example.com"}, "base_url"),
         ({"base_url": "https://localhost/v1"}, "base_url"),
@@ -108,3 +113,57 @@ async def test_a_vendors_model_goes_and_comes_with_its_provider(product: Product
     registered = await product.call("POST", "/v1/models", {"id": name, "type": "base"})
     assert (registered.status, registered.json()["provider"]) == (201, "workers-ai")
     assert name in await listed()
+
+
+def refused(answered: Answered) -> tuple[int, str, str | None]:
+    error = answered.json()["error"]
+    return answered.status, error["code"], error["param"]
+
+
+COMPATIBLE = {**GROQ, "kind": "openai-compatible"}
+NAMED = "https://models.example.com/v1"
+
+
+@pytest.mark.parametrize("kind", ["openai-compatible", "openai", "workers-ai"])
+async def test_a_secret_goes_only_to_hosts_that_the_deployer_names(
+    product: Product, kind: str
+) -> None:
+    body = {**GROQ, "kind": kind, "base_url": "https://evil.example.net/v1"}
+    answered = await product.call("POST", "/v1/providers", body)
+    assert refused(answered) == (400, "secret_host_not_allowed", "base_url")
+    without = await product.call("POST", "/v1/providers", {**body, "secret": None})
+    assert without.status == 201
+    given = {"secret": "PROVIDER_GROQ_KEY"}
+    answered = await product.call("PATCH", "/v1/providers/groq", given)
+    assert refused(answered) == (400, "secret_host_not_allowed", "base_url")
+    for base_url in (NAMED, "https://MODELS.example.com:443/v2", "https://api.groq.com/openai/v1"):
+        answered = await product.call(
+            "PATCH", "/v1/providers/groq", {**given, "base_url": base_url}
+        )
+        assert (answered.status, answered.json()["secret"]) == (200, "PROVIDER_GROQ_KEY")
+
+
+async def test_another_address_takes_the_secret_away(product: Product) -> None:
+    await product.call("POST", "/v1/providers", {**COMPATIBLE, "base_url": NAMED})
+    path = "/v1/providers/groq"
+    same = await product.call("PATCH", path, {"base_url": NAMED, "priority": 2})
+    assert same.json()["secret"] == "PROVIDER_GROQ_KEY"
+    moved = await product.call("PATCH", path, {"base_url": "https://evil.example.net/v1"})
+    assert (moved.status, moved.json()["secret"]) == (200, None)
+    audit = (await product.call("GET", "/v1/audit?resource=provider&limit=1")).json()["data"][0]
+    assert (audit["before"]["secret"], audit["after"]["secret"]) == ("PROVIDER_GROQ_KEY", None)
+
+
+async def test_a_provider_from_before_the_rules_can_still_be_changed(product: Product) -> None:
+    await product.call("POST", "/v1/providers", {**COMPATIBLE, "base_url": NAMED})
+    product.execute(
+        "UPDATE providers SET secret = 'GROQ_KEY', base_url = 'https://old.example.net/v1'"
+    )
+    secrets = {"GROQ_KEY": "gsk-1", "PROVIDER_GROQ_KEY": "gsk-1"}
+    product.app = build_app(replace(product.services, secret=secrets.get))
+    shown = (await product.call("GET", "/v1/providers/groq")).json()
+    assert (shown["secret"], shown["secret_set"]) == ("GROQ_KEY", False)
+    assert (await product.call("PATCH", "/v1/providers/groq", {"enabled": False})).status == 200
+    renamed = {"secret": "PROVIDER_GROQ_KEY", "base_url": NAMED}
+    answered = await product.call("PATCH", "/v1/providers/groq", renamed)
+    assert answered.json()["secret_set"] is True

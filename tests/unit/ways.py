@@ -14,7 +14,10 @@ from tests.unit.upstreams import AsgiFetch, FetchedAi, Script, Switch
 
 NOW = 1_800_000_000.0
 SECRETS = {"CLOUDFLARE_API_TOKEN": "cloudflare-token", "AI_GATEWAY_TOKEN": "gateway-token"}
-SETTINGS = Settings(ai_gateway_url="https://gateway.ai.cloudflare.com/v1/account/edge")
+SETTINGS = Settings(
+    ai_gateway_url="https://gateway.ai.cloudflare.com/v1/account/edge",
+    provider_hosts=("llm.example", "eu.example", "api.example"),
+)
 
 
 def request(**changes: Any) -> ModelRequest:

@@ -21,7 +21,7 @@ VENDOR = {
     "id": "vendor",
     "kind": "openai-compatible",
     "base_url": "https://vendor.example.com/v1",
-    "secret": "CLOUDFLARE_ACCOUNT_ID",  # the desk takes any text for a key
+    "secret": "PROVIDER_KEY",  # scripts/children.py sets it
     "models": ["any-model"],
     "enabled": False,
 }

@@ -70,10 +70,10 @@ def test_a_registered_adapter_is_selected_by_its_alias_and_retired(
 
 
 def test_a_provider_names_its_secret(client: httpx.Client) -> None:
-    body = {"id": "groq", "kind": "groq", "secret": "GROQ_API_KEY", "models": ["llama"]}
+    body = {"id": "groq", "kind": "groq", "secret": "PROVIDER_GROQ_KEY", "models": ["llama"]}
     created = client.post("/v1/providers", json=body)
     assert (created.status_code, created.json()["secret_set"]) == (201, False)
     patched = client.patch("/v1/providers/groq", json={"priority": 1}).json()
-    assert (patched["priority"], patched["secret"]) == (1, "GROQ_API_KEY")
+    assert (patched["priority"], patched["secret"]) == (1, "PROVIDER_GROQ_KEY")
     client.delete("/v1/providers/groq").raise_for_status()
     assert client.get("/v1/providers").json()["data"] == []

@@ -5,7 +5,15 @@ from collections.abc import Iterable, Sequence
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.domain.page import Page, PageQuery, page_of
-from edgeneuro.domain.provider import Provider, ProviderCreate, ProviderDeleted, ProviderPatch
+from edgeneuro.domain.provider import (
+    HOSTS_VAR,
+    Provider,
+    ProviderCreate,
+    ProviderDeleted,
+    ProviderPatch,
+    is_provider_secret,
+    may_send_secret,
+)
 from edgeneuro.errors import ConflictError, ConstraintError, InvalidRequestError, NotFoundError
 from edgeneuro.store import providers as store
 from edgeneuro.store.times import rfc3339
@@ -22,6 +30,7 @@ async def create_provider(call: Call, body: ProviderCreate) -> Provider:
     _require_listed(body.prices, body.models)
     created = rfc3339(call.services.now_ms())
     provider = Provider(**body.model_dump(), created_at=created, updated_at=created)
+    _require_named_host(call, provider)
     try:
         await commit(
             call,
@@ -53,7 +62,8 @@ async def get_provider(call: Call, provider_id: str) -> Provider:
 
 
 async def update_provider(call: Call, provider_id: str, body: ProviderPatch) -> Provider:
-    """Change the fields that the body holds."""
+    """Change the fields that the body holds. Another `base_url` takes the `secret` away, unless the
+    body names it again."""
     before = await get_provider(call, provider_id)
     changes = body.model_dump(include=body.model_fields_set)
     models = changes.get("models", before.models)
@@ -66,6 +76,11 @@ async def update_provider(call: Call, provider_id: str, body: ProviderPatch) -> 
         raise InvalidRequestError(
             "base_url: a provider of kind 'openai-compatible' needs one.", param="base_url"
         )
+    if changes.get("base_url", before.base_url) != before.base_url:
+        changes.setdefault("secret", None)
+    after = Provider.model_validate(before.model_dump() | changes)
+    if "base_url" in changes or "secret" in changes:
+        _require_named_host(call, after)
     rows = await commit(
         call,
         [store.update_provider(provider_id, changes, now_ms=call.services.now_ms())],
@@ -73,7 +88,7 @@ async def update_provider(call: Call, provider_id: str, body: ProviderPatch) -> 
         resource="provider",
         resource_id=provider_id,
         before=before,
-        after=Provider.model_validate(before.model_dump() | changes),
+        after=after,
     )
     if not rows:
         await get_provider(call, provider_id)
@@ -104,6 +119,20 @@ def _require_listed(prices: Iterable[str], models: Sequence[str]) -> None:
             )
 
 
+def _require_named_host(call: Call, provider: Provider) -> None:
+    hosts = call.services.settings.provider_hosts
+    if provider.secret is not None and not may_send_secret(provider.base_url, hosts):
+        raise InvalidRequestError(
+            f"base_url: a secret goes only to hosts that {HOSTS_VAR} in wrangler.toml names, or to"
+            " those of the vendors. Add this host there, or leave the secret out.",
+            code="secret_host_not_allowed",
+            param="base_url",
+        )
+
+
 def _shown(call: Call, provider: Provider) -> Provider:
-    is_set = provider.secret is not None and call.services.secret(provider.secret) is not None
+    name = provider.secret
+    is_set = (
+        name is not None and is_provider_secret(name) and call.services.secret(name) is not None
+    )
     return provider.model_copy(update={"secret_set": is_set})

@@ -1,7 +1,10 @@
 """Providers: vendors of models behind AI Gateway. Their keys are Worker secrets; here are only the
 secrets' names."""
 
+import re
+from collections.abc import Collection
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -14,30 +17,48 @@ from pydantic import (
 from edgeneuro.domain.agent import ModelId, without_defaults
 from edgeneuro.domain.model import Pricing
 from edgeneuro.domain.numbers import INTEGRAL
-from edgeneuro.domain.signature import SIGNING_SECRET
 from edgeneuro.domain.text import ID_RULE, Matches
 from edgeneuro.domain.url import PublicUrl
 
 Kind = Literal["workers-ai", "openai", "anthropic", "groq", "openai-compatible"]
 ProviderId = Annotated[str, Matches(r"[a-z0-9][a-z0-9_-]{0,63}", ID_RULE)]
-# Secrets of our own, which must never be sent to a vendor.
-OWN_SECRETS = frozenset({"ADMIN_TOKEN", SIGNING_SECRET, "AI_GATEWAY_TOKEN", "CLOUDFLARE_API_TOKEN"})
+# A key of the control plane chooses which secret goes where. It can choose only secrets that the
+# deployer has named for vendors, and only hosts that the deployer has named, or the vendors' own.
+SECRET_PREFIX = "PROVIDER_"
+HOSTS_VAR = "PROVIDER_HOSTS"
+VENDOR_HOSTS = frozenset(
+    {"api.anthropic.com", "api.cloudflare.com", "api.groq.com", "api.openai.com"}
+)
+_SECRET_PATTERN = rf"{SECRET_PREFIX}[A-Z0-9][A-Z0-9_]{{0,54}}"
 
 
-def _not_our_own(name: str) -> str:
-    if name in OWN_SECRETS:
-        raise ValueError(f"{name} is EdgeNeuro's own; put the vendor's key into another secret")
+def is_provider_secret(name: str) -> bool:
+    return name != HOSTS_VAR and re.fullmatch(_SECRET_PATTERN, name) is not None
+
+
+def may_send_secret(base_url: str | None, hosts: Collection[str]) -> bool:
+    """Whether a vendor's key may go to this address; `hosts` are the ones in PROVIDER_HOSTS. None
+    is the vendor's own address."""
+    if base_url is None:
+        return True
+    host = urlsplit(base_url).netloc.lower().removesuffix(":443")
+    return host in VENDOR_HOSTS or host in hosts
+
+
+def _not_the_hosts(name: str) -> str:
+    if name == HOSTS_VAR:
+        raise ValueError(f"{HOSTS_VAR} is no secret; name another")
     return name
 
 
+_SECRET_RULE = (
+    f"must be the name of a secret that begins with {SECRET_PREFIX}, in capital letters, digits and"
+    f" underscores, such as {SECRET_PREFIX}GROQ_KEY"
+)
 SecretName = Annotated[
     str,
-    Matches(
-        r"[A-Z][A-Z0-9_]{0,63}",
-        "must be the name of a secret: at most 64 capital letters, digits and underscores, with a"
-        " letter first",
-    ),
-    AfterValidator(_not_our_own),
+    Matches(_SECRET_PATTERN, _SECRET_RULE),
+    AfterValidator(_not_the_hosts),
 ]
 ModelIds = Annotated[list[ModelId], Field(max_length=100)]
 Prices = Annotated[dict[ModelId, Pricing], Field(max_length=100)]

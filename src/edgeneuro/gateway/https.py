@@ -35,7 +35,7 @@ class HttpsTransport:
 
     async def send(self, request: ModelRequest, /, *, stream: bool) -> HttpResponse:
         body = body_of(request, stream=stream)
-        headers = {**_JSON, **authorization(request, self._secret)}
+        headers = {**_JSON, **self._authorization(request)}
         step = gateway_step(request)
         if step is None:
             if request.trace is not None:
@@ -51,7 +51,7 @@ class HttpsTransport:
         """Whether AI Gateway carries it, with a credential that is there, so that it may be one of
         several in `send_any`."""
         try:
-            authorization(request, self._secret)
+            self._authorization(request)
         except UpstreamNotConfiguredError:
             return False
         return gateway_step(request) is not None
@@ -87,11 +87,14 @@ class HttpsTransport:
         sent = SizedBody(images.size(text), images.chunks(text))
         return await self._fetch("POST", url, headers, sent)
 
+    def _authorization(self, request: ModelRequest) -> dict[str, str]:
+        return authorization(request, self._secret, hosts=self._settings.provider_hosts)
+
     def _universal_step(self, request: ModelRequest) -> dict[str, Any]:
         step = gateway_step(request)
         if step is None:
             raise UpstreamNotConfiguredError("AI Gateway does not know this provider's host.")
-        headers = {**_JSON, **authorization(request, self._secret), **cache_headers(request)}
+        headers = {**_JSON, **self._authorization(request), **cache_headers(request)}
         return {
             "provider": step[0],
             "endpoint": step[1],

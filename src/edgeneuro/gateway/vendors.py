@@ -1,10 +1,16 @@
 """Where a request goes over HTTPS, what it says there, and with whose credential."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from edgeneuro.domain.provider import OWN_SECRETS, Kind
+from edgeneuro.domain.provider import (
+    HOSTS_VAR,
+    SECRET_PREFIX,
+    Kind,
+    is_provider_secret,
+    may_send_secret,
+)
 from edgeneuro.errors import UpstreamNotConfiguredError
 from edgeneuro.gateway.openai_chat import chat_body
 from edgeneuro.gateway.seam import ModelRequest
@@ -72,20 +78,30 @@ def body_of(request: ModelRequest, *, stream: bool) -> dict[str, Any]:
     return body
 
 
-def authorization(request: ModelRequest, secret: Secret) -> dict[str, str]:
+def authorization(
+    request: ModelRequest, secret: Secret, *, hosts: Collection[str]
+) -> dict[str, str]:
     """The vendor's credential. A provider that names no secret has none: AI Gateway may hold its
-    key, or its host wants none."""
+    key, or its host wants none. Which secret may go to which of the `hosts` is checked again at
+    every call, because a row may be older than the rule, or edited by hand."""
     provider = request.provider
-    name = None if provider is None else provider.secret
-    if name is None and is_own_workers_ai(request):
-        name = CLOUDFLARE_TOKEN
-    elif name in OWN_SECRETS:
-        raise UpstreamNotConfiguredError(
-            f"{vendor_name(request)} names {name}, which is EdgeNeuro's own; name another secret."
-        )
-    if name is None:
-        return {}
-    return {"authorization": f"Bearer {require_secret(name, secret)}"}
+    if provider is not None and provider.secret is not None:
+        name = provider.secret
+        if not is_provider_secret(name):
+            raise UpstreamNotConfiguredError(
+                f"{vendor_name(request)} names the secret {name[:64]}, and names of providers'"
+                f" secrets begin with {SECRET_PREFIX}. Set the key again with `npx wrangler secret"
+                f" put {SECRET_PREFIX}{name[:55]}`, and change the provider's `secret` to it."
+            )
+        if not may_send_secret(provider.base_url, hosts):
+            raise UpstreamNotConfiguredError(
+                f"{vendor_name(request)} would send its secret to a host that is not in {HOSTS_VAR}"
+                " of wrangler.toml. Add the host of its base_url there."
+            )
+        return {"authorization": f"Bearer {require_secret(name, secret)}"}
+    if is_own_workers_ai(request):
+        return {"authorization": f"Bearer {require_secret(CLOUDFLARE_TOKEN, secret)}"}
+    return {}
 
 
 def require_secret(name: str, secret: Secret) -> str:
