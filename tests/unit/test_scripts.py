@@ -159,6 +159,7 @@ def test_the_secrets_are_read_by_their_owner_alone(tmp_path: Path) -> None:
     assert written.read_text() == (
         "ADMIN_TOKEN=token\nCLOUDFLARE_API_TOKEN=local-api-token\nAGENT_SIGNING_SECRET=words\n"
         f"CRON_TOKEN={options.cron_token}\n"
+        "PROVIDER_KEY=local-provider-key\n"
     )
     assert written.stat().st_mode & 0o077 == 0
 

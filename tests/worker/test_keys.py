@@ -67,3 +67,30 @@ def test_a_key_is_not_shown_again(client: httpx.Client) -> None:
     assert client.post("/v1/keys", json=body, headers=headers).status_code == 201
     again = client.post("/v1/keys", json=body, headers=headers)
     assert refused(again) == (409, "idempotency_not_replayable")
+
+
+def test_a_key_uses_its_agents_and_models_alone(
+    client: httpx.Client, anonymous: httpx.Client
+) -> None:
+    model = "@cf/ibm-granite/granite-4.0-h-micro"
+    key = create_key(client, agents=["it_support"], models=[model], monthly_budget_usd=1)
+
+    def ask(path: str, **body: Any) -> httpx.Response:
+        return anonymous.post(path, json=body, headers=bearer(key))
+
+    query = {"query": "My VPN does not connect", "cache": False}
+    decision = ask("/v1/route", **query).json()
+    assert (decision["agent"]["id"], decision["model"]) == ("it_support", model)
+    answer = ask("/v1/route", **query, candidates=["it_support", "hr"])
+    assert refused(answer) == (403, "agent_not_allowed")
+    answer = ask("/v1/route", **query, explain=True)
+    assert refused(answer) == (403, "missing_scope")
+    talk = {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}], "seed": 0}
+    assert ask("/v1/chat/completions", **talk, model=model).status_code == 200
+    assert refused(ask("/v1/chat/completions", **talk, model="agent:hr"))[0] == 403
+    answer = ask("/v1/chat/completions", **talk, model="@cf/meta/llama-3.2-1b-instruct")
+    assert refused(answer) == (403, "model_not_allowed")
+    unpriced = create_key(client, monthly_budget_usd=1)
+    body = {**talk, "model": "@cf/google/gemma-7b-it-lora"}
+    answer = anonymous.post("/v1/chat/completions", json=body, headers=bearer(unpriced))
+    assert refused(answer) == (400, "model_unpriced")

@@ -75,5 +75,10 @@ def test_a_provider_names_its_secret(client: httpx.Client) -> None:
     assert (created.status_code, created.json()["secret_set"]) == (201, False)
     patched = client.patch("/v1/providers/groq", json={"priority": 1}).json()
     assert (patched["priority"], patched["secret"]) == (1, "PROVIDER_GROQ_KEY")
+    elsewhere = {"base_url": "https://evil.example.net/v1"}
+    moved = client.patch("/v1/providers/groq", json=elsewhere).json()
+    assert (moved["base_url"], moved["secret"]) == (elsewhere["base_url"], None)
+    again = client.patch("/v1/providers/groq", json={"secret": "PROVIDER_GROQ_KEY"})
+    assert (again.status_code, again.json()["error"]["code"]) == (400, "host_not_allowed")
     client.delete("/v1/providers/groq").raise_for_status()
     assert client.get("/v1/providers").json()["data"] == []
