@@ -264,11 +264,15 @@ def test_a_provider(page: Page, go: Go, rows: Rows) -> None:
     dialog.get_by_label("Kind").select_option("groq")
     dialog.get_by_label("Name of the secret").fill("PROVIDER_GROQ_KEY")
     dialog.get_by_label("Models").fill("llama-small\nllama-large")
+    dialog.get_by_label("Prices").fill("llama-small 0.05 0.08")
     dialog.get_by_role("button", name="Save").click()
     said(page, "groq-eu is saved.")
     [(kind, secret, models)] = rows(
         "SELECT kind, secret, models FROM providers WHERE id = 'groq-eu'"
     )
+    [(prices,)] = rows("SELECT prices FROM providers WHERE id = 'groq-eu'")
+    price = {"input_per_million": 0.05, "output_per_million": 0.08, "currency": "USD"}
+    assert json.loads(prices) == {"llama-small": price}
     assert (kind, secret, json.loads(models)) == (
         "groq",
         "PROVIDER_GROQ_KEY",
@@ -287,6 +291,7 @@ def test_a_key_is_shown_once_works_and_is_revoked(
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name", exact=True).fill("Kiosk")
     dialog.get_by_label("USD a month").fill("2.5")
+    dialog.get_by_label("Only these agents").fill("hr\nit_support")
     dialog.get_by_role("button", name="Make the key").click()
     shown = page.locator(".secret")
     expect(shown).to_be_visible()
@@ -294,7 +299,14 @@ def test_a_key_is_shown_once_works_and_is_revoked(
     page.get_by_role("button", name="I have it").click()
     expect(shown).to_have_count(0)
     assert key not in page.content()
-    assert rows("SELECT monthly_budget_usd FROM keys WHERE name = 'Kiosk'") == [(2.5,)]
+    assert rows("SELECT monthly_budget_usd, agents, models FROM keys WHERE name = 'Kiosk'") == [
+        (2.5, '["hr", "it_support"]', None)
+    ]
+    page.get_by_role("button", name="Edit Kiosk").click()
+    dialog.get_by_label("Only these agents").fill("")
+    dialog.get_by_role("button", name="Save").click()
+    said(page, "Kiosk is saved.")
+    assert rows("SELECT agents FROM keys WHERE name = 'Kiosk'") == [(None,)]
     with httpx.Client(
         base_url=product.base_url, headers={"authorization": f"Bearer {key}"}
     ) as kiosk:
