@@ -95,7 +95,7 @@ def test_the_platform_is_imported_in_one_room(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))
 def test_files_are_small_and_say_what_they_are(path: Path) -> None:
     text = path.read_text()
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= 350
     assert ast.get_docstring(ast.parse(text))
 
 

@@ -79,6 +79,6 @@ def test_a_provider_names_its_secret(client: httpx.Client) -> None:
     moved = client.patch("/v1/providers/groq", json=elsewhere).json()
     assert (moved["base_url"], moved["secret"]) == (elsewhere["base_url"], None)
     again = client.patch("/v1/providers/groq", json={"secret": "PROVIDER_GROQ_KEY"})
-    assert (again.status_code, again.json()["error"]["code"]) == (400, "host_not_allowed")
+    assert (again.status_code, again.json()["error"]["code"]) == (400, "secret_host_not_allowed")
     client.delete("/v1/providers/groq").raise_for_status()
     assert client.get("/v1/providers").json()["data"] == []
