@@ -1,40 +1,26 @@
 """Analytics: what is asked for, and the sums, rates and percentiles that come back."""
 
 import math
-import re
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.drift import ClassifierAnalytics
+from edgeneuro.domain.moment import Moment
 
 Interval = Literal["hour", "day"]
 GroupBy = Literal["model", "agent", "layer", "reason", "adapter", "key"]
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 _YEARS = range(2000, 2200)
 
 
-def _moment(text: str) -> str:
-    advice = "a time like 2026-01-31T09:00:00Z (RFC 3339; in an address write + as %2B)"
-    if not _RFC3339.fullmatch(text):
-        raise ValueError(f"must be {advice}")
-    try:
-        year = datetime.fromisoformat(text.upper()).year
-    except ValueError as error:
-        raise ValueError(f"is no time that exists; send {advice}") from error
-    if year not in _YEARS:
+def _in_years(moment: str) -> str:
+    if int(moment[:4]) not in _YEARS:
         raise ValueError(f"must be in the years {_YEARS.start} to {_YEARS.stop - 1}")
-    return text.upper()
+    return moment
 
 
-Moment = Annotated[
-    str,
-    Field(max_length=40),
-    AfterValidator(_moment),
-    WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 40}),
-]
+AnalyticsMoment = Annotated[Moment, AfterValidator(_in_years)]
 
 
 class AnalyticsQuery(BaseModel):
@@ -42,8 +28,8 @@ class AnalyticsQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    from_: Moment | None = Field(None, alias="from")
-    to: Moment | None = None
+    from_: AnalyticsMoment | None = Field(None, alias="from")
+    to: AnalyticsMoment | None = None
     interval: Interval = "hour"
     group_by: GroupBy = "model"
 
@@ -53,8 +39,8 @@ class RebuildRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    from_: Moment = Field(alias="from")
-    to: Moment
+    from_: AnalyticsMoment = Field(alias="from")
+    to: AnalyticsMoment
 
 
 class AnalyticsRange(BaseModel):

@@ -1,17 +1,16 @@
 """Keys: what programs call with. A key's value is shown once; afterwards only its hash is there."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from edgeneuro.domain.agent import AgentId, ModelId
 from edgeneuro.domain.limits import KeyLimits, limits_of
+from edgeneuro.domain.moment import Moment
 from edgeneuro.domain.numbers import INTEGRAL
 from edgeneuro.domain.page import PageQuery
 from edgeneuro.domain.permissions import Permissions
-from edgeneuro.domain.text import Matches
 from edgeneuro.domain.user import DisplayName, Role, Scope, without_defaults
 
 Name = TypeVar("Name", bound=str)
@@ -19,27 +18,12 @@ KEY_PREFIX = "en_"
 HINT_CHARACTERS = 8
 
 
-def _moment(text: str) -> str:
-    moment = datetime.fromisoformat(text)
-    if not 1970 < moment.year < 9000:
-        raise ValueError("the year is out of range")
-    return moment.astimezone(UTC).isoformat()
-
-
 def _distinct(names: list[Name]) -> list[Name]:
     return list(dict.fromkeys(names))
 
 
 Scopes = Annotated[list[Scope], Field(min_length=1, max_length=8), AfterValidator(_distinct)]
-Moment = Annotated[
-    str,
-    Matches(
-        r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})",
-        "must be a time as RFC 3339 writes it, such as 2027-01-31T23:59:59Z",
-    ),
-    AfterValidator(_moment),
-    Field(description="RFC 3339, in the future"),
-]
+Expiry = Annotated[Moment, Field(description="RFC 3339, in the future")]
 AllowedAgents = Annotated[
     list[AgentId],
     Field(min_length=1, max_length=250, description="The agents that it may use; null is all"),
@@ -130,7 +114,7 @@ class KeyCreate(BaseModel):
     name: DisplayName
     scopes: Scopes
     user_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
-    expires_at: Moment | None = None
+    expires_at: Expiry | None = None
     requests_per_minute: RequestsPerMinute | None = None
     monthly_token_budget: MonthlyTokenBudget | None = None
     monthly_budget_usd: MonthlyBudget | None = None
@@ -146,7 +130,7 @@ class KeyPatch(BaseModel):
 
     name: DisplayName = ""
     scopes: Scopes = Field(default_factory=list)
-    expires_at: Moment | None = None
+    expires_at: Expiry | None = None
     requests_per_minute: RequestsPerMinute | None = None
     monthly_token_budget: MonthlyTokenBudget | None = None
     monthly_budget_usd: MonthlyBudget | None = None

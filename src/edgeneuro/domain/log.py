@@ -1,10 +1,8 @@
 """Log entries: one per answer of the router or of a chat, with all that led to it."""
 
-import re
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from edgeneuro.domain.decision import (
     Alternative,
@@ -19,13 +17,13 @@ from edgeneuro.domain.decision import (
 )
 from edgeneuro.domain.feedback import GivenFeedback
 from edgeneuro.domain.label import LabelChange, LabelFacts
+from edgeneuro.domain.moment import Moment
 from edgeneuro.domain.page import PageQuery
 from edgeneuro.domain.text import Id
 from edgeneuro.errors import Reason
 
 Kind = Literal["route", "chat"]
 Ending = Literal["complete", "cut", "client_gone"]
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
 
 class LogEntry(BaseModel):
@@ -94,15 +92,6 @@ class LogRecord(LogItem):
     messages: list[dict[str, str]] | None = None
 
 
-def _rfc3339(given: Any) -> Any:
-    if isinstance(given, str) and not _RFC3339.fullmatch(given):
-        raise ValueError(
-            "must be an RFC 3339 time such as 2027-01-15T08:00:00Z (write + as %2B in an address)"
-        )
-    return given
-
-
-Moment = Annotated[datetime, BeforeValidator(_rfc3339)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 

@@ -211,9 +211,9 @@ def _conditions(query: LogsQuery) -> Conditions:
     if query.labelled is not None:
         wanted.add(f"c.query_hash IS {'NOT ' if query.labelled == 'true' else ''}NULL")
     if query.since is not None:
-        wanted.add("logs.created_at >= ?", unix_ms(query.since.isoformat()))
+        wanted.add("logs.created_at >= ?", unix_ms(query.since))
     if query.to is not None:
-        wanted.add("logs.created_at < ?", unix_ms(query.to.isoformat()))
+        wanted.add("logs.created_at < ?", unix_ms(query.to))
     if query.min_confidence is not None:
         wanted.add("logs.confidence >= ?", query.min_confidence)
     if query.max_confidence is not None:
