@@ -516,6 +516,11 @@ CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit WHEN NOT EXISTS (
     AND old.created_at < unixepoch() * 1000 - CAST(value AS INTEGER) * 86400000
 ) BEGIN SELECT raise(ABORT, 'audit rows stay'); END;
 
+-- Which stream of the label queue a labelled question came from. A question that was once drawn at random
+-- stays `sampled`: only these measure accuracy.
+ALTER TABLE labels ADD COLUMN stream TEXT CHECK (stream IN ('hard', 'random'));
+ALTER TABLE current_labels ADD COLUMN sampled INTEGER NOT NULL DEFAULT 0;
+
 -- Evaluations ask one question of each group of near-duplicates; null: an older one that asked all.
 ALTER TABLE evaluations ADD COLUMN near_duplicates INTEGER;
 

@@ -48,3 +48,8 @@ CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit WHEN NOT EXISTS (
     SELECT 1 FROM config WHERE key = 'audit_retention_days'
     AND old.created_at < unixepoch() * 1000 - CAST(value AS INTEGER) * 86400000
 ) BEGIN SELECT raise(ABORT, 'audit rows stay'); END;
+
+-- Which stream of the label queue a labelled question came from. A question that was once drawn at random
+-- stays `sampled`: only these measure accuracy.
+ALTER TABLE labels ADD COLUMN stream TEXT CHECK (stream IN ('hard', 'random'));
+ALTER TABLE current_labels ADD COLUMN sampled INTEGER NOT NULL DEFAULT 0;

@@ -123,8 +123,10 @@ function view(analytics, signal, may) {
       figure("Without a model", percent(totals.without_model_rate), {
         counts: counting.answered_without_model,
       }),
-      figure("Right, of the labelled", percent(totals.accuracy.accuracy), {
-        note: interval(totals.accuracy),
+      figure("Accuracy", percent(totals.accuracy.accuracy), {
+        note: totals.accuracy.labelled
+          ? `${interval(totals.accuracy)} random questions`
+          : "no random question is labelled yet",
         counts: counting.accuracy,
       }),
       figure("Tokens", compact(totals.total_tokens), { counts: counting.prompt_tokens }),

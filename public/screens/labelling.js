@@ -20,17 +20,18 @@ const TEXT = "Say which agent was the right one. The router learns from it, and 
 
 export const open = (page) =>
   openTab(page, "labelling", "Labelling", TEXT, [
-    ["One at a time", "", singleTab],
+    ["One at a time", "", (page, room) => singleTab(page, room, "hard")],
+    ["Random sample", "random", (page, room) => singleTab(page, room, "random")],
     ["Many at once", "table", bulkTab],
     ["Given labels", "given", givenTab],
   ]);
 
-async function singleTab({ signal }, room) {
+async function singleTab({ signal }, room, stream) {
   await load(
     room,
     async () => {
       const agents = (await readAgents(signal)).filter((agent) => agent.enabled);
-      const queue = new LabelQueue(signal);
+      const queue = new LabelQueue(signal, stream);
       await queue.read();
       return { agents, queue, stats: await api("GET", "/v1/labels/stats", { signal }) };
     },
@@ -43,6 +44,7 @@ function singleView(agents, queue, stats, signal) {
   const room = h("div", { class: "stack" });
   const progress = h("div", { "aria-live": "off" });
   const said = h("p", { class: "hidden-text", role: "status" });
+  const blind = queue.stream === "random";
   let chosen = [];
   let drawn = null;
   const draw = () => {
@@ -57,12 +59,12 @@ function singleView(agents, queue, stats, signal) {
       return;
     }
     chosen = choices(agents, item);
-    replace(room, itemView(item, chosen, agents, act));
+    replace(room, itemView(item, chosen, agents, act, blind));
     said.textContent = item.query;
   };
   const act = {
     give: (agentId) => queue.label(agentId),
-    keep: () => queue.current.agent_id !== null && queue.label(queue.current.agent_id),
+    keep: () => !blind && queue.current.agent_id !== null && queue.label(queue.current.agent_id),
     skip: () => queue.skip(),
     undo: () => queue.undo(),
   };
@@ -101,8 +103,15 @@ function singleView(agents, queue, stats, signal) {
     { signal },
   );
   draw();
-  return [progress, room, said, help()];
+  return [progress, blind ? blindText() : null, room, said, help(blind)];
 }
+
+const blindText = () =>
+  h(
+    "p",
+    { class: "help" },
+    "Questions drawn at random, without the router's answer. Their labels measure the accuracy: the other ones are for hard questions.",
+  );
 
 /** The router's answer first, then by name: digits stay where they are while the answer does. */
 function choices(agents, item) {
@@ -114,30 +123,14 @@ function choices(agents, item) {
   );
 }
 
-function itemView(item, chosen, agents, act) {
+/** Of a blind item nothing is shown but the question. */
+function itemView(item, chosen, agents, act, blind) {
   const others = agents.filter((agent) => !chosen.includes(agent));
   return h(
     "section",
     { class: "card stack label-item" },
     h("p", { class: "label-query" }, item.query),
-    h(
-      "div",
-      { class: "row small" },
-      h(
-        "span",
-        {},
-        item.agent_id === null
-          ? "No answer was given"
-          : [
-              "Answered by ",
-              h("strong", {}, agentName(agents, item.agent_id)),
-              ` with ${percent(item.confidence)}`,
-            ],
-      ),
-      layerBadge(item.layer),
-      item.seen > 1 ? badge(`asked ${count(item.seen)} times`) : null,
-    ),
-    h("p", { class: "help" }, "Why this one: ", item.reasons.map(reasonText).join("; "), "."),
+    blind ? null : answerLines(item, agents),
     h(
       "div",
       { class: "choices", role: "group", "aria-label": "Agents" },
@@ -172,9 +165,32 @@ function itemView(item, chosen, agents, act) {
         : button(["Keep the answer ", h("kbd", {}, "Enter")], act.keep, { kind: "main" }),
       button(["Skip ", h("kbd", {}, "S")], act.skip),
       button(["Undo ", h("kbd", {}, "U")], act.undo),
-      link("Whole story", address(["logs", item.log_id]), { kind: "plain" }),
+      blind ? null : link("Whole story", address(["logs", item.log_id]), { kind: "plain" }),
     ),
   );
+}
+
+function answerLines(item, agents) {
+  return [
+    h(
+      "div",
+      { class: "row small" },
+      h(
+        "span",
+        {},
+        item.agent_id === null
+          ? "No answer was given"
+          : [
+              "Answered by ",
+              h("strong", {}, agentName(agents, item.agent_id)),
+              ` with ${percent(item.confidence)}`,
+            ],
+      ),
+      layerBadge(item.layer),
+      item.seen > 1 ? badge(`asked ${count(item.seen)} times`) : null,
+    ),
+    h("p", { class: "help" }, "Why this one: ", item.reasons.map(reasonText).join("; "), "."),
+  ];
 }
 
 const reasonText = ({ text, key_ids: keys }) =>
@@ -270,7 +286,7 @@ function nothingLeft(queue, draw) {
   );
 }
 
-const help = () =>
+const help = (blind) =>
   h(
     "p",
     { class: "help" },
@@ -280,8 +296,7 @@ const help = () =>
     " choose an agent, ",
     h("kbd", {}, "0"),
     " none fits, ",
-    h("kbd", {}, "Enter"),
-    " keeps the router's answer, ",
+    blind ? null : [h("kbd", {}, "Enter"), " keeps the router's answer, "],
     h("kbd", {}, "S"),
     " skips, ",
     h("kbd", {}, "U"),

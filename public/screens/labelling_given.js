@@ -67,6 +67,10 @@ function showPage(body, state, agents, signal) {
               { head: "Agent", cell: (label) => agentName(agents, label.agent_id) },
               { head: "Part", cell: (label) => label.split },
               { head: "By", cell: (label) => label.labeler },
+              {
+                head: "From",
+                cell: (label) => (label.stream === "random" ? "random sample" : label.source),
+              },
               { head: "When", cell: (label) => time(label.created_at) },
               {
                 head: "Log",
@@ -90,11 +94,11 @@ function showPage(body, state, agents, signal) {
   );
 }
 
-function statsView({ labels, splits, agreement, labelers }, agents) {
+function statsView({ labels, random, splits, agreement, labelers }, agents) {
   return h(
     "p",
     {},
-    `${plural(labels, "label")} by ${plural(labelers.length, "labeler")}: ${count(splits.train)} for training, ${count(splits.validation)} for validation, ${count(splits.test)} for tests. `,
+    `${plural(labels, "label")} by ${plural(labelers.length, "labeler")}: ${count(splits.train)} for training, ${count(splits.validation)} for validation, ${count(splits.test)} for tests. ${plural(random, "question was", "questions were")} drawn at random and measure the accuracy. `,
     agreement.pairs
       ? `Where two labelled the same question they agree in ${percent(agreement.share)}${agreement.kappa === null ? "" : ` (Cohen's kappa ${agreement.kappa.toFixed(2)})`}.`
       : `${plural(agents.length, "agent")} can be chosen.`,

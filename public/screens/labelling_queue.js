@@ -6,13 +6,14 @@ const PAGE = 100;
 const REFILL_AT = 20;
 
 /**
- * Items are those of GET /v1/labels/queue. A question is known by its text: asked again it comes
+ * Items are those of GET /v1/labels/queue in this `stream`. A question is known by its text: asked again it comes
  * under another log row. `onChange()` is called when there is something new to show, and
  * `onError(error, item, undone)` where a label, or its removal, could not be saved.
  */
 export class LabelQueue {
-  constructor(signal) {
+  constructor(signal, stream) {
     this.signal = signal;
+    this.stream = stream;
     this.items = [];
     this.handled = new Set();
     this.history = [];
@@ -54,7 +55,7 @@ export class LabelQueue {
 
   async read() {
     await this.saving; // what is saved is not asked again
-    const query = { limit: PAGE };
+    const query = { limit: PAGE, stream: this.stream };
     const page = await api("GET", "/v1/labels/queue", { query, signal: this.signal });
     const known = new Set(this.items.map((item) => item.query));
     const fresh = page.data.filter(
@@ -69,7 +70,7 @@ export class LabelQueue {
     if (!item) return;
     const entry = this.note(item, true);
     this.done += 1;
-    const body = { agent_id: agentId };
+    const body = { agent_id: agentId, stream: this.stream };
     this.save(
       () => api("PUT", `/v1/logs/${item.log_id}/label`, { body }),
       (error) => {

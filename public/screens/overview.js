@@ -69,10 +69,10 @@ function headline({ totals, counting }, selection) {
     figure("Without a model call", percent(totals.without_model_rate), {
       counts: counting.answered_without_model,
     }),
-    figure("Right, of the labelled", percent(accuracy.accuracy), {
+    figure("Accuracy", percent(accuracy.accuracy), {
       note: accuracy.labelled
-        ? `${percent(accuracy.low)} to ${percent(accuracy.high)}, ${plural(accuracy.labelled, "answer")}`
-        : "no answer is labelled yet",
+        ? `${percent(accuracy.low)} to ${percent(accuracy.high)}, ${plural(accuracy.labelled, "random question")}`
+        : "no random question is labelled yet",
       counts: counting.accuracy,
     }),
     figure("Cost", usd(totals.cost_usd), {

@@ -68,6 +68,22 @@ def test_undo_skip_and_no_agent(page: Page, go: Go, rows: Rows, api: httpx.Clien
     assert found == [(None, 0), (None, 1), ("finance", 0)]
 
 
+def test_a_random_sample_is_blind(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
+    ask(api, "quokka", 3)
+    go("labelling/random")
+    shown = query_shown(page)
+    item = page.locator(".label-item")
+    for words in ("Answered by", "Why this one", "answered", "Keep the answer", "Whole story"):
+        expect(item.get_by_text(words)).to_have_count(0)
+    page.keyboard.press("Enter")  # there is no answer to keep
+    expect(page.locator(".label-query")).to_have_text(shown)
+    page.keyboard.press("1")
+    expect(page.locator(".label-query")).not_to_have_text(shown)
+    page.wait_for_load_state("networkidle")
+    found = rows("SELECT stream FROM labels WHERE query = ? ORDER BY id DESC", shown)
+    assert found[0] == ("random",)
+
+
 def test_a_label_that_could_not_be_saved_comes_back(page: Page, go: Go, api: httpx.Client) -> None:
     ask(api, "bilby", 3)
     go("labelling")

@@ -393,11 +393,12 @@ async def test_a_batch_that_fails_half_way_leaves_the_hour_as_it_was(product: Pr
     assert product.rows("SELECT * FROM usage_hours") == before
 
 
-def label(product: Product, query_hash: str, agent_id: str | None) -> None:
+def label(product: Product, query_hash: str, agent_id: str | None, *, sampled: bool = True) -> None:
     agent = "NULL" if agent_id is None else f"'{agent_id}'"
     product.execute(
         "INSERT INTO current_labels VALUES"
-        f" ('{query_hash}', 'q', {agent}, 'l{query_hash}', 'near {query_hash}', 'train', 'me', 0)"
+        f" ('{query_hash}', 'q', {agent}, 'l{query_hash}', 'near {query_hash}', 'train', 'me', 0,"
+        f" {int(sampled)})"
     )
 
 
@@ -432,12 +433,28 @@ async def test_labelled_accuracy(product: Product) -> None:
         "accuracy": 0.333333,
         "low": 0.061492,
         "high": 0.79234,
+        "basis": "random questions",
+        "other_labelled": 0,
+        "other_right": 0,
+        "next_step": "Label 97 random questions: GET /v1/labels/queue?stream=random",
     }
     by_layer = {group["key"]: group["accuracy"] for group in said["groups"]}
     shares = {key: (each["right"], each["labelled"]) for key, each in by_layer.items()}
     assert shares == {"llm": (1, 2), "cache": (1, 1), "fallback": (0, 1)}
     by_model = (await ask(product, NOW - DAY, NOW, group_by="model"))["groups"]
     assert {g["key"]: g["accuracy"]["accuracy"] for g in by_model} == {"m": 0.5, "n": 0.0}
+
+
+async def test_labels_that_were_not_drawn_at_random_are_no_accuracy(product: Product) -> None:
+    label(product, "a", "hr", sampled=False)
+    label(product, "b", "it_support", sampled=False)
+    rows = [log_row(n, query_hash="ab"[n], agent_id="hr") for n in range(2)]
+    await write(product.database, rows)
+    said = await ask(product, NOW - DAY, NOW, group_by="layer")
+    for each in (said["totals"]["accuracy"], said["groups"][0]["accuracy"]):
+        assert (each["labelled"], each["accuracy"]) == (0, None)
+        assert (each["other_labelled"], each["other_right"]) == (2, 1)
+        assert each["next_step"].startswith("Label 100 random questions")
 
 
 async def test_a_question_that_is_asked_often_counts_once(product: Product) -> None:

@@ -455,7 +455,7 @@ async def test_what_was_not_decided_is_not_to_be_labelled(product: Product) -> N
     routed = (await chat(product, "auto")).json()["edgeneuro"]["decision_id"]
     queue = (await product.call("GET", "/v1/labels/queue")).json()["data"]
     assert [item["log_id"] for item in queue] == [routed]
-    given = {"agent_id": "hr"}
+    given = {"agent_id": "hr", "stream": "random"}
     answered = await product.call("PUT", f"/v1/logs/{direct}/label", given)
     assert (answered.status, answered.json()["error"]["code"]) == (409, "no_text")
     answered = await product.call("POST", "/v1/labels", [{"log_id": direct, **given}])

@@ -54,6 +54,7 @@ async def test_a_label_is_set_changed_and_taken_away_and_the_history_stays(
         "source": "hand",
         "log_id": log_id,
         "note": "sure",
+        "stream": None,
         "created_at": "2027-01-15T08:00:00.000Z",
     }
     assert await labels(product) == [label]
@@ -332,6 +333,7 @@ async def test_stats_of_nothing(product: Product) -> None:
     assert await stats(product) == {
         "object": "label.stats",
         "labels": 0,
+        "random": 0,
         "agents": [],
         "labelers": [],
         "splits": {"train": 0, "validation": 0, "test": 0},

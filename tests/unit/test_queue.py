@@ -239,6 +239,80 @@ async def test_limit_and_agent(product: Product) -> None:
     assert await queue(product, "&agent=nobody") == []
 
 
+async def random_queue(product: Product, limit: int = 100) -> list[dict[str, Any]]:
+    path = f"/v1/labels/queue?stream=random&limit={limit}"
+    data: list[dict[str, Any]] = (await product.call("GET", path)).json()["data"]
+    return data
+
+
+async def test_the_random_stream_is_blind_and_has_each_question_once(product: Product) -> None:
+    for number in range(12):
+        await ask(product, f"question {number % 6}", confidence=0.1 if number % 2 else 1)
+    items = await random_queue(product)
+    assert sorted(item["query"] for item in items) == [f"question {n}" for n in range(6)]
+    for item in items:
+        shown = {name for name, value in item.items() if value not in (None, [])}
+        assert shown == {"stream", "log_id", "query"}
+        assert item["stream"] == "random"
+    assert await random_queue(product) == items
+    assert await random_queue(product, 3) == items[:3]
+
+
+async def test_the_random_order_depends_on_nothing_that_was_answered(product: Product) -> None:
+    for number in range(8):
+        down = await ask(product, f"question {number}")
+        await judge(product, down, "down")
+    before = await random_queue(product)
+    product.execute("DELETE FROM feedback")
+    product.execute("UPDATE logs SET agent_id = 'general', confidence = 0, layer = 'fallback'")
+    assert await random_queue(product) == before
+    assert [item["log_id"] for item in before] != sorted(item["log_id"] for item in before)
+
+
+async def test_a_random_label_measures_and_any_other_label_does_not(product: Product) -> None:
+    ids = [await ask(product, f"question {number}") for number in range(4)]
+    # A hard question that is labelled already is drawn all the same: else only easy ones were left.
+    hard = {"agent_id": "it_support", "stream": "hard"}
+    await product.call("PUT", f"/v1/logs/{ids[0]}/label", hard)
+    assert len(await random_queue(product)) == 4
+    drawn = {"agent_id": "hr", "stream": "random"}
+    assert (await product.call("PUT", f"/v1/logs/{ids[1]}/label", drawn)).json()[
+        "stream"
+    ] == "random"
+    bulk = [{"log_id": ids[2], **drawn}, {"log_id": ids[3], "agent_id": "hr"}]
+    assert (await product.call("POST", "/v1/labels", bulk)).status == 200
+    product.clock.seconds += 60
+    left = {item["log_id"] for item in await random_queue(product)}
+    assert left == {ids[0], ids[3]}
+    accuracy = (await product.call("GET", "/v1/analytics")).json()["totals"]["accuracy"]
+    assert (accuracy["labelled"], accuracy["right"]) == (2, 2)
+    assert (accuracy["other_labelled"], accuracy["other_right"]) == (2, 1)
+    # A correction by hand does not change how the question was chosen.
+    await product.call("PUT", f"/v1/logs/{ids[1]}/label", {"agent_id": "it_support"})
+    accuracy = (await product.call("GET", "/v1/analytics")).json()["totals"]["accuracy"]
+    assert (accuracy["labelled"], accuracy["right"]) == (2, 1)
+    assert (await product.call("GET", "/v1/labels/stats")).json()["random"] == 2
+
+
+async def test_a_stream_is_that_of_a_log_row(product: Product) -> None:
+    item = {"query": "a", "agent_id": "hr", "stream": "random"}
+    refused = await product.call("POST", "/v1/labels", [item])
+    assert refused.status == 400
+    assert "log_id" in refused.text
+    both = await product.call("GET", "/v1/labels/queue?stream=random&agent=hr")
+    assert (both.status, "agent" in both.json()["error"]["message"]) == (400, True)
+
+
+async def test_the_random_stream_looks_at_8000_rows(product: Product) -> None:
+    await ask(product, "old")
+    await many(product, 8_000)
+    product.database.statements.clear()
+    items = await random_queue(product, 100)
+    assert len(items) == 100
+    assert len(product.database.statements) == 2
+    assert len(await store.read_unsampled(product.database)) == 8_000
+
+
 async def many(product: Product, count: int) -> None:
     """So many more questions, each asked once."""
     await ask(product, "the first question")

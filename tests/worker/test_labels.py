@@ -124,6 +124,17 @@ def test_feedback_moves_a_question_to_the_front_until_it_is_labelled(client: htt
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "unknown_decision")
 
 
+def test_a_random_question_is_blind_and_its_label_measures(client: httpx.Client) -> None:
+    log_id = ask(client, f"Parking permit {word()}")
+    drawn = client.get("/v1/labels/queue", params={"stream": "random", "limit": 100}).json()
+    assert log_id in [item["log_id"] for item in drawn["data"]] or drawn["has_more"]
+    assert all(item["agent_id"] is item["confidence"] is None for item in drawn["data"])
+    before = client.get("/v1/analytics").json()["totals"]["accuracy"]["labelled"]
+    body = {"agent_id": "hr", "stream": "random"}
+    client.put(f"/v1/logs/{log_id}/label", json=body).raise_for_status()
+    assert client.get("/v1/analytics").json()["totals"]["accuracy"]["labelled"] == before + 1
+
+
 def test_an_erased_question_is_gone(client: httpx.Client) -> None:
     log_id = ask(client, f"My secret {word()}")
     client.put(f"/v1/logs/{log_id}/label", json={"agent_id": "hr"}).raise_for_status()

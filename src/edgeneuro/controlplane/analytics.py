@@ -12,6 +12,7 @@ from edgeneuro.domain.analytics import (
     AnalyticsRange,
     Group,
     Latency,
+    MeasuredAccuracy,
     ModelAttempts,
     Period,
     RebuildRequest,
@@ -51,10 +52,12 @@ COUNTING = {
     " the end of a chat's answer. Nearest rank in a histogram of ten equal steps a doubling; the"
     " value 2ab/(a+b) stands for the bucket [a, b) and is within 5 % of the exact percentile from"
     " 0.0625 ms to 131 s.",
-    "accuracy": "Labelled questions with an answer of status 200 whose log row is kept. Each counts"
-    " once, near-duplicates as one, by its newest answer; in groups, once in each:"
-    " right if the agent is the label's, or, where the label says that no agent fits, if the reason"
-    " is out_of_scope or low_confidence. low and high are the 95 % Wilson interval.",
+    "accuracy": "Questions drawn at random from the log and labelled without the answer being shown"
+    " (`labelled`), each once, near-duplicates as one, by the newest answer with status 200 whose"
+    " log row is kept; in groups, once in each. Right if the agent is the label's, or, where the"
+    " label says that no agent fits, if the reason is out_of_scope or low_confidence. low and high"
+    " are the 95 % Wilson interval. other_labelled and other_right are questions labelled in other"
+    " ways: they were chosen because they are hard, so they are no measure of all questions.",
     "reasons": "Answers by the reason for which no agent was decided on, or for which the request"
     " failed.",
     "models": "Attempts by the model that was asked and by outcome.",
@@ -68,6 +71,7 @@ COUNTING = {
     " last day are those parts of it that the range holds. `layers` counts the answers by the layer"
     " that gave them.",
 }
+_RANDOM_LABELS = 100  # with so many the interval is at most 20 points wide
 _NO_LATENCY = Latency()
 _NOTHING = dict.fromkeys(SUMS, 0)
 
@@ -147,8 +151,21 @@ def _totals(read: UsageRead) -> Totals:
     sums = {name: sum(row[name] for row in read.groups) for name in SUMS}
     latency = read.total_latency[0] if read.total_latency else None
     [questions] = [row for row in read.labelled if row["place"] is None]
-    accuracy = wilson(questions["correct"] or 0, questions["labelled"])
-    return Totals(**_metrics(sums, latency), accuracy=accuracy)
+    return Totals(**_metrics(sums, latency), accuracy=_accuracy(questions))
+
+
+def _accuracy(row: Mapping[str, Any]) -> MeasuredAccuracy:
+    """Sums of nothing are null in SQL."""
+    measured = wilson(row.get("correct") or 0, row.get("labelled") or 0)
+    missing = _RANDOM_LABELS - measured.labelled
+    return MeasuredAccuracy(
+        **measured.model_dump(),
+        other_labelled=row.get("other_labelled") or 0,
+        other_right=row.get("other_correct") or 0,
+        next_step=f"Label {missing} random questions: GET /v1/labels/queue?stream=random"
+        if missing > 0
+        else None,
+    )
 
 
 def _series(read: UsageRead, starts: Sequence[int], first: int) -> list[Period]:
@@ -175,12 +192,11 @@ def _groups(read: UsageRead) -> list[Group]:
     groups = []
     for row in sorted(read.groups, key=lambda row: (-row["answers"], row["place"])):
         place = row["place"]
-        known: Mapping[str, int] = labelled.get(place, {"correct": 0, "labelled": 0})
         groups.append(
             Group(
                 key=place or None,
                 **_metrics(row, latencies.get(place)),
-                accuracy=wilson(known["correct"], known["labelled"]),
+                accuracy=_accuracy(labelled.get(place, {})),
             )
         )
     return groups

@@ -19,6 +19,7 @@ from edgeneuro.domain.label import (
     LabelSet,
     LabelsQuery,
     LabelsWritten,
+    Stream,
 )
 from edgeneuro.domain.page import Page, PageQuery, page_of
 from edgeneuro.domain.query import Split, query_hash
@@ -49,7 +50,7 @@ async def label_log(call: Call, log_id: str, body: LabelSet) -> Label:
         )
     config = await call.services.routing.current()
     note = body.note and stored_text(config, body.note)
-    event = _event(call, log.query, body.agent_id, log_id=log_id, note=note)
+    event = _event(call, log.query, body.agent_id, log_id=log_id, note=note, stream=body.stream)
     await _write(call, [event], "label", log.query_hash, before=log.label, after=_facts(event))
     push_labels(call, {log_id: body.agent_id})
     return _label(event, await store.read_split(call.services.db, event.query))
@@ -85,7 +86,17 @@ async def label_many(call: Call, body: Checked[LabelBatch]) -> LabelsWritten:
         # The text of a log row went through the door already, and its label has to find the row.
         query = texts[item.log_id or ""] if item.query is None else stored_text(config, item.query)
         note = item.note and stored_text(config, item.note)
-        events.append(_event(call, query, item.agent_id, log_id=item.log_id, note=note, bulk=True))
+        events.append(
+            _event(
+                call,
+                query,
+                item.agent_id,
+                log_id=item.log_id,
+                note=note,
+                stream=item.stream,
+                bulk=True,
+            )
+        )
     if faults:
         raise InvalidItemsError(sorted(faults, key=lambda fault: fault.index)[:MAX_FAULTS])
     in_force = {query_hash(event.query): event.agent_id for event in events}
@@ -146,6 +157,7 @@ def _event(
     *,
     log_id: str | None,
     note: str | None = None,
+    stream: Stream | None = None,
     removed: bool = False,
     bulk: bool = False,
 ) -> LabelEvent:
@@ -158,6 +170,7 @@ def _event(
         created_ms=call.services.now_ms(),
         log_id=log_id,
         note=note,
+        stream=stream,
         removed=removed,
     )
 
@@ -193,6 +206,7 @@ def _label(event: LabelEvent, split: Split) -> Label:
         source=event.source,
         log_id=event.log_id,
         note=event.note,
+        stream=event.stream,
         created_at=rfc3339(event.created_ms),
     )
 

@@ -1,6 +1,7 @@
 """The label queue: of the recent questions without a label the most worthwhile first, without
 near-duplicates."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ from edgeneuro.controlplane.ranking import ENOUGH_LABELS, Question, rank
 from edgeneuro.domain.page import Page
 from edgeneuro.domain.queue import QueueItem, QueueQuery
 from edgeneuro.store.logs import read_texts
-from edgeneuro.store.queue import read_signals, read_unlabelled
+from edgeneuro.store.queue import read_signals, read_unlabelled, read_unsampled
 
 _MAX_PAGE_SHARE_OF_A_KEY = 0.5
 
@@ -18,7 +19,11 @@ async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
     """List what is most worth labelling first, with the reasons. It looks at 2,000 of the last
     8,000 answers and at the decisions of 500 recent feedbacks, each key in turn; near-duplicates of
     each other and of what is labelled are left out. While others have questions in the queue, one
-    key fills at most half of a page: by its feedback, or else by its queries."""
+    key fills at most half of a page: by its feedback, or else by its queries. With `stream=random`
+    the questions of the last 8,000 answers in a random order that stays, without what was answered:
+    give their labels with `"stream": "random"`, and they measure accuracy."""
+    if query.stream == "random":
+        return await _random_page(call, query.limit)
     db = call.services.db
     answers = await read_unlabelled(db)
     ids = [row["id"] for row in answers]
@@ -33,6 +38,25 @@ async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
     # A row that was deleted since the window was read has no text.
     items = [_item(one, text) for one in page if (text := texts.get(one.shown["id"]))]
     return Page(data=items, has_more=len(different) > len(page))
+
+
+async def _random_page(call: Call, limit: int) -> Page[QueueItem]:
+    """In the order of a hash over the log row's id. Its random part is ours, so that nobody can
+    write a question that is drawn, and the answer has no part in it."""
+    db = call.services.db
+    drawn = sorted(await read_unsampled(db), key=_lot)
+    page = drawn[:limit]
+    texts = await read_texts(db, page)
+    items = [
+        QueueItem(stream="random", log_id=log_id, query=text)
+        for log_id in page
+        if (text := texts.get(log_id))
+    ]
+    return Page(data=items, has_more=len(drawn) > limit)
+
+
+def _lot(log_id: str) -> bytes:
+    return hashlib.sha256(log_id.encode()).digest()
 
 
 def _without_near_duplicates(ranked: Sequence[Question]) -> list[Question]:

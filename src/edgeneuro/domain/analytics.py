@@ -71,6 +71,17 @@ class Accuracy(BaseModel):
     high: float | None
 
 
+class MeasuredAccuracy(Accuracy):
+    """Over questions that were drawn at random from the log and labelled blind (`basis`), since the
+    other labels are for questions that were chosen as hard. Those are counted beside it and say
+    nothing of all questions. `next_step` says what is missing; null if nothing is."""
+
+    basis: Literal["random questions"] = "random questions"
+    other_labelled: int
+    other_right: int
+    next_step: str | None
+
+
 class Latency(BaseModel):
     p50: float | None = None
     p95: float | None = None
@@ -100,7 +111,7 @@ class Metrics(BaseModel):
 
 
 class Totals(Metrics):
-    accuracy: Accuracy
+    accuracy: MeasuredAccuracy
 
 
 class Period(Metrics):
@@ -114,7 +125,7 @@ class Group(Metrics):
     """`key` is null for answers that have none: an error has no agent, a first choice no reason."""
 
     key: str | None
-    accuracy: Accuracy
+    accuracy: MeasuredAccuracy
 
 
 class ModelAttempts(BaseModel):

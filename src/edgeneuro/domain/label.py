@@ -13,6 +13,8 @@ from edgeneuro.domain.query import Split
 from edgeneuro.domain.text import Id, Note, QueryText
 
 LabelSource = Literal["hand", "bulk", "import", "feedback"]
+# Where the labelled question came from: chosen as a hard case, or drawn at random and shown blind.
+Stream = Literal["hard", "random"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,7 @@ class LabelEvent:
     created_ms: int
     log_id: str | None = None
     note: str | None = None
+    stream: Stream | None = None
     removed: bool = False
 
     def __post_init__(self) -> None:
@@ -36,12 +39,14 @@ class LabelEvent:
 
 
 class LabelSet(BaseModel):
-    """`agent_id` is the right agent, null says that no agent fits."""
+    """`agent_id` is the right agent, null says that no agent fits; `stream` is that of the queue in
+    which the question was shown, if any."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     agent_id: AgentId | None
     note: Note | None = None
+    stream: Stream | None = None
 
 
 class LabelItem(LabelSet):
@@ -54,6 +59,8 @@ class LabelItem(LabelSet):
     def _one_question(self) -> "LabelItem":
         if (self.log_id is None) == (self.query is None):
             raise ValueError("needs either log_id or query, not both")
+        if self.stream is not None and self.log_id is None:
+            raise ValueError("stream needs log_id: the queue shows log rows")
         return self
 
 
@@ -83,6 +90,7 @@ class Label(BaseModel):
     source: LabelSource
     log_id: str | None
     note: str | None
+    stream: Stream | None
     created_at: str
 
 
@@ -97,6 +105,7 @@ class LabelChange(BaseModel):
     source: LabelSource
     log_id: str | None
     note: str | None
+    stream: Stream | None
     created_at: str
 
 
@@ -150,8 +159,12 @@ class Agreement(BaseModel):
 
 
 class LabelStats(BaseModel):
+    """`random` of the `labels` are for questions that were drawn at random: they measure
+    accuracy."""
+
     object: Literal["label.stats"] = "label.stats"
     labels: int
+    random: int
     agents: list[AgentLabels]
     labelers: list[LabelerLabels]
     splits: dict[Split, int]

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgeneuro.domain.decision import Layer
+from edgeneuro.domain.label import Stream
 from edgeneuro.domain.text import Id
 
 ReasonCode = Literal[
@@ -32,25 +33,35 @@ class QueueReason(BaseModel):
 
 
 class QueueItem(BaseModel):
-    """A question, shown by the log row that says most: `agent_id` is what was answered, `key_id`
-    who asked, `score` the sum of the reasons' weights, `seen` how often it was asked among the rows
-    looked at."""
+    """A question of the stream "random" is shown blind: all but `log_id` and `query` is null, and
+    `reasons` is empty. One of the stream "hard" is shown by the log row that says most: `agent_id`
+    is what was answered, `key_id` who asked, `score` the sum of the reasons' weights, `seen` how
+    often it was asked among the rows looked at."""
 
+    stream: Stream = "hard"
     log_id: str
     query: str
-    key_id: str
-    agent_id: str | None
-    confidence: float | None
-    layer: Layer
-    score: float
-    reasons: list[QueueReason]
-    seen: int
+    key_id: str | None = None
+    agent_id: str | None = None
+    confidence: float | None = None
+    layer: Layer | None = None
+    score: float | None = None
+    reasons: list[QueueReason] = []
+    seen: int | None = None
 
 
 class QueueQuery(BaseModel):
-    """`agent` narrows the queue to questions that this agent answered."""
+    """`stream` "hard" has the most worthwhile questions first, "random" a random sample of all;
+    `agent` narrows the hard ones to those that this agent answered."""
 
     model_config = ConfigDict(extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     agent: Id | None = None
+    stream: Stream = "hard"
+
+    @model_validator(mode="after")
+    def _blind(self) -> "QueueQuery":
+        if self.stream == "random" and self.agent is not None:
+            raise ValueError("agent cannot be combined with stream=random: it is shown blind")
+        return self

@@ -89,23 +89,29 @@ def _period_layers(start: int, stop: int, interval: Interval) -> Statement:
 def _labelled(start: int, stop: int, group_by: GroupBy) -> Statement:
     """A row for each group, and one for all with `place` null. Each question counts once in each,
     near-duplicates as one, by its newest answer: an interval over repeated answers would claim
-    more than was seen. Answers that a label decided do not count: a label agrees with itself. A
-    label that no agent fits agrees with an answer that chose none. CROSS JOIN and INDEXED BY hold
-    the plan: from the few labels to their log rows, never over the logs."""
-    sums = "count(*) AS labelled, sum(correct) AS correct"
+    more than was seen. Questions drawn at random count apart from the others. Answers that a
+    label decided do not count: a label agrees with itself. A label that no agent fits agrees with
+    an answer that chose none. CROSS JOIN and INDEXED BY hold the plan: from the few labels to their
+    log rows, never over the logs."""
+    sums = (
+        "sum(sampled) AS labelled, sum(sampled AND correct) AS correct,"
+        " sum(NOT sampled) AS other_labelled, sum(NOT sampled AND correct) AS other_correct"
+    )
     # With max() SQLite takes the other columns from the row of the maximum.
     newest = "SELECT *, max(row) FROM answers"
     return statement(
         f"WITH answers AS (SELECT coalesce(logs.{DIMENSIONS[group_by]}, '') AS place,"
-        " logs.rowid AS row, current_labels.near_hash, CASE WHEN current_labels.agent_id IS NULL"
+        " logs.rowid AS row, current_labels.near_hash, current_labels.sampled,"
+        " CASE WHEN current_labels.agent_id IS NULL"
         " THEN coalesce(logs.reason, '') IN ('out_of_scope', 'low_confidence')"
         " ELSE coalesce(logs.agent_id, '') = current_labels.agent_id END AS correct"
         " FROM current_labels CROSS JOIN logs INDEXED BY logs_query_hash"
         " ON logs.query_hash = current_labels.query_hash"
         " AND logs.created_at >= ?1 AND logs.created_at < ?2"
         " WHERE logs.status = 200 AND logs.layer <> 'label')"
-        f" SELECT place, {sums} FROM ({newest} GROUP BY place, near_hash) GROUP BY place UNION ALL"
-        f" SELECT NULL, {sums} FROM ({newest} GROUP BY near_hash)",
+        f" SELECT place, {sums} FROM ({newest} GROUP BY place, near_hash, sampled)"
+        " GROUP BY place UNION ALL"
+        f" SELECT NULL, {sums} FROM ({newest} GROUP BY near_hash, sampled)",
         start,
         stop,
     )

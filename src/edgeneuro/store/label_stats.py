@@ -18,8 +18,9 @@ WHERE one.removed = 0 AND other.removed = 0 GROUP BY one.agent_id, other.agent_i
 
 
 async def read_label_sums(db: Database) -> list[Rows]:
-    """Six sets of rows: labels in force by agent, by labeler, by split; the history by agent
-    (without removals) and by labeler; the pairs of answers of two labelers to one question."""
+    """Seven sets of rows: labels in force by agent, by labeler, by split; the history by agent
+    (without removals) and by labeler; the pairs of answers of two labelers to one question; the
+    labels of sampled questions."""
     return await db.batch(
         [
             statement("SELECT agent_id AS name, count(*) AS n FROM current_labels GROUP BY 1"),
@@ -30,5 +31,6 @@ async def read_label_sums(db: Database) -> list[Rows]:
             ),
             statement("SELECT labeler AS name, count(*) AS n FROM labels GROUP BY 1"),
             statement(_LAST_WORDS),
+            statement("SELECT count(*) AS n FROM current_labels WHERE sampled = 1"),
         ]
     )

@@ -20,9 +20,9 @@ from edgeneuro.store.times import rfc3339
 
 _NAMES = (
     "c.label_id AS id, c.query_hash, c.query, c.agent_id, c.split, c.labeler, l.source, l.log_id,"
-    " l.note, c.created_at"
+    " l.note, l.stream, c.created_at"
 )
-_CHANGE_NAMES = "id, agent_id, removed, labeler, source, log_id, note, created_at"
+_CHANGE_NAMES = "id, agent_id, removed, labeler, source, log_id, note, stream, created_at"
 _MOST_BYTES = 1_000_000  # of one bound JSON text; D1 takes 2 MB
 
 
@@ -40,6 +40,7 @@ class _Row(NamedTuple):
     labeler: str
     source: str
     created_at: int
+    stream: str | None
 
 
 _INSERT = (
@@ -127,14 +128,16 @@ def _record_chunk(rows: Sequence[_Row], history: str) -> Iterator[Statement]:
         yield statement(_ASSIGN_SPLITS, set_now)
         yield statement(
             "INSERT INTO current_labels (query_hash, query, agent_id, label_id, near_hash, split,"
-            " labeler, created_at)"
+            " labeler, created_at, sampled)"
             " SELECT label.query_hash, label.query, label.agent_id, label.id, label.near_hash,"
-            " splits.split, label.labeler, label.created_at"
+            " splits.split, label.labeler, label.created_at, label.stream IS 'random'"
             " FROM json_each(?1) AS given JOIN labels AS label ON label.id = given.value"
             " JOIN splits ON splits.near_hash = label.near_hash"
             " WHERE true ON CONFLICT (query_hash) DO UPDATE SET"
             " query = excluded.query, agent_id = excluded.agent_id, label_id = excluded.label_id,"
-            " labeler = excluded.labeler, created_at = excluded.created_at",
+            " labeler = excluded.labeler, created_at = excluded.created_at,"
+            # Whoever corrects the label of a sampled question does not change how it was chosen.
+            " sampled = max(sampled, excluded.sampled)",
             set_now,
         )
 
@@ -152,6 +155,7 @@ def _row(event: LabelEvent) -> _Row:
         labeler=event.labeler,
         source=event.source,
         created_at=event.created_ms,
+        stream=event.stream,
     )
 
 

@@ -51,6 +51,23 @@ ORDER BY logs.seq DESC
 """
 
 
+# Each question of the window once, by its first row there, so that its place does not depend on how
+# often it is asked again.
+_UNSAMPLED = f"""
+SELECT min(seq), id FROM
+    (SELECT seq, id, query_hash FROM logs ORDER BY seq DESC LIMIT {_RECENT_ROWS})
+WHERE query_hash IS NOT NULL AND query_hash NOT IN
+    (SELECT query_hash FROM current_labels WHERE sampled = 1) GROUP BY query_hash
+"""
+
+
+async def read_unsampled(db: Database) -> list[str]:
+    """A log row of each question of the last 8,000 rows that has no label from the random stream.
+    Other labels do not matter: they are for hard questions, and without these the sample would be
+    one of easy questions."""
+    return [row["id"] for row in await db.run(statement(_UNSAMPLED))]
+
+
 async def read_unlabelled(db: Database) -> Rows:
     """The answers of the window to questions without a label, of which no near-duplicate has one,
     newest first."""
