@@ -47,8 +47,8 @@ async def test_a_correction_corrects(product: Product) -> None:
     assert analytics["series"][-1]["layers"] == {"llm": 1, "label": 1}
     # Of the labelled answers the model's was wrong; that of the label itself counts for nothing.
     assert (
-        analytics["totals"]["accuracy"]["labelled"],
-        analytics["totals"]["accuracy"]["right"],
+        analytics["totals"]["accuracy"]["other_labelled"],
+        analytics["totals"]["accuracy"]["other_right"],
     ) == (
         1,
         0,

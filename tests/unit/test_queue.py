@@ -8,7 +8,7 @@ import pytest
 from edgeneuro.domain.query import near_hash
 from edgeneuro.errors import InvalidOutputError, UpstreamError
 from edgeneuro.store import queue as store
-from tests.unit.conftest import Product, says
+from tests.unit.conftest import ADMIN_TOKEN, Product, says
 
 
 async def ask(product: Product, query: str, agent: str = "hr", confidence: float = 1.0) -> str:
@@ -25,8 +25,13 @@ async def queue(product: Product, query: str = "") -> list[dict[str, Any]]:
 
 
 async def judge(product: Product, log_id: str, value: str, correct: str | None = None) -> None:
+    """By the admin, whose corrections would be labels, or with one by a key that may only ask."""
     body = {"decision_id": log_id, "value": value, "correct_agent": correct}
-    assert (await product.call("POST", "/v1/feedback", body)).status == 201
+    key = ADMIN_TOKEN
+    if correct is not None:
+        made = await product.call("POST", "/v1/keys", {"name": "app", "scopes": ["route"]})
+        key = made.json()["key"]
+    assert (await product.call("POST", "/v1/feedback", body, key=key)).status == 201
 
 
 async def label(product: Product, query: str, agent: str | None = "hr") -> None:

@@ -10,13 +10,13 @@ from edgeneuro.errors import NotFoundError
 from edgeneuro.services import Services
 from edgeneuro.store import erasures as store
 from edgeneuro.store.answer_cache import CHATS
+from edgeneuro.store.config import store_settings
 from edgeneuro.store.keys import list_key_ids
 from edgeneuro.store.users import get_user
 
 # A Worker may run 1,000 queries of D1 for a request; 250 rows take 10.
 _MAX_STEPS = 20
 _MAX_ROWS = 10_000
-_EVER_MS = 9_000_000_000_000_000  # D1 binds no integer above 2**53 - 1
 
 
 async def erase_question(call: Call, query_hash: str) -> Erasure:
@@ -83,9 +83,17 @@ async def _begin(call: Call, target: ErasureTarget, *, resource: str, resource_i
         resource=resource,
         resource_id=resource_id,
     )
+    # With another epoch no isolate, and not AI Gateway's cache, finds an answer of before.
+    epoch = (await services.routing.fresh()).stored.cache_epoch + 1
+    now_ms = services.now_ms()
     await services.db.batch(
-        [store.insert_erasure(erasure, now_ms=services.now_ms()), audited],
+        [
+            store_settings({"cache_epoch": epoch}, now_ms=now_ms),
+            store.insert_erasure(erasure, now_ms=now_ms),
+            audited,
+        ]
     )
+    services.routing.forget()
     counts, done = await _run(services, erasure)
     return Erasure(id=erasure.id, done=done, **counts.model_dump())
 
@@ -95,7 +103,8 @@ async def _run(services: Services, erasure: store.Unfinished) -> tuple[ErasureCo
     twice deletes nothing more."""
     db, target = services.db, erasure.target
     services.recent_chats.clear()
-    await CHATS.purge_expired(db, now_ms=_EVER_MS)
+    services.recent_answers.clear()
+    await CHATS.flush(db)
     if target.query_hash is not None:
         counts, done = await _run_question(services, target)
     else:

@@ -171,22 +171,15 @@ async def erase_person(db: Database, key_ids: Sequence[str], anonymous_id: str) 
 
 
 async def _delete(db: Database, *, logs: Rows, questions: Sequence[str]) -> ErasureCounts:
-    ids, hashes = json.dumps([row["id"] for row in logs]), json.dumps(sorted(set(questions)))
+    ids = json.dumps([row["id"] for row in logs])
     of_logs = "IN (SELECT value FROM json_each(?1))"
+    labels = await _delete_questions(db, questions) if questions else 0
     found = await db.batch(
         [
             statement(f"SELECT count(*) AS n FROM feedback WHERE decision_id {of_logs}", ids),
-            statement(f"SELECT count(*) AS n FROM labels WHERE query_hash {of_logs}", hashes),
             statement(f"DELETE FROM feedback WHERE decision_id {of_logs}", ids),
             statement(f"DELETE FROM shadow_answers WHERE log_id {of_logs}", ids),
             statement(f"DELETE FROM candidate_answers WHERE log_id {of_logs}", ids),
-            # The results stay; the evaluations come first, so that the primary key is used.
-            statement(
-                "UPDATE evaluation_items SET query = '[erased]' WHERE evaluation_id IN"
-                f" (SELECT id FROM evaluations) AND query_hash {of_logs}",
-                hashes,
-            ),
-            *erase_labels(hashes),
             statement(f"DELETE FROM logs WHERE id {of_logs}", ids),
         ]
     )
@@ -194,7 +187,27 @@ async def _delete(db: Database, *, logs: Rows, questions: Sequence[str]) -> Eras
     return ErasureCounts(
         logs=len(logs),
         feedback=int(found[0][0]["n"]),
-        labels=int(found[1][0]["n"]),
+        labels=labels,
         gateway_logs=len(held),
         gateway_log_ids=held,
     )
+
+
+async def _delete_questions(db: Database, questions: Sequence[str]) -> int:
+    """Returns how many entries of the labels' history there were."""
+    hashes = json.dumps(sorted(set(questions)))
+    of_questions = "query_hash IN (SELECT value FROM json_each(?1))"
+    found = await db.batch(
+        [
+            statement(f"SELECT count(*) AS n FROM labels WHERE {of_questions}", hashes),
+            # The results stay; the evaluations come first, so that the primary key is used.
+            statement(
+                "UPDATE evaluation_items SET query = '[erased]' WHERE evaluation_id IN"
+                f" (SELECT id FROM evaluations) AND {of_questions}",
+                hashes,
+            ),
+            statement(f"DELETE FROM decision_cache WHERE {of_questions}", hashes),
+            *erase_labels(hashes),
+        ]
+    )
+    return int(found[0][0]["n"])

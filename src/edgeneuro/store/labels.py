@@ -211,17 +211,15 @@ def select_labels_of_logs(log_ids: Sequence[str]) -> Statement:
 
 
 def erase_labels(query_hashes: str) -> list[Statement]:
-    """Deletes labels with their history, so that they decide no more; `query_hashes` is a JSON
-    array."""
-    raised = "UPDATE revision SET labels = labels + 1 WHERE json_array_length(?1) > 0"
-    deleted = [
+    """Deletes labels with their history; `query_hashes` is a JSON array."""
+    deletions = [
         statement(
             f"DELETE FROM {table} WHERE query_hash IN (SELECT value FROM json_each(?1))",
             query_hashes,
         )
         for table in ("current_labels", "labels")
     ]
-    return [*deleted, statement(raised, query_hashes)]
+    return [raise_labels_revision(), *deletions]
 
 
 def change_from_row(row: Row) -> LabelChange:

@@ -50,7 +50,7 @@ async def _label(call: Call, decision_id: str, decided: DecidedQuestion, agent_i
     audited = AuditEntry(
         id=services.new_id("aud"),
         created_at=after.created_at,
-        actor=labeler,
+        actor=call.credential.actor,
         request_id=call.request_id,
         action="label",
         resource="label",
