@@ -497,6 +497,14 @@ ALTER TABLE decision_cache ADD COLUMN query_hash TEXT; -- as in logs; null while
 ALTER TABLE decision_cache ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX decision_cache_query_hash ON decision_cache (query_hash);
 
+-- Hashes of questions are over the canonical text. Rows of before may have others; the cron looks at them
+-- bit by bit, and a row here goes once all of its table are done.
+CREATE TABLE rehashing (
+    source TEXT PRIMARY KEY CHECK (source IN ('logs', 'labels')),
+    after INTEGER NOT NULL, -- the row up to which it has looked
+    until INTEGER NOT NULL -- the last row of before
+) STRICT;
+
 -- What near-duplicates share, computed when a log row is written. Older rows have none.
 ALTER TABLE logs ADD COLUMN near_hash TEXT;
 

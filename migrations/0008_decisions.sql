@@ -12,3 +12,13 @@ UPDATE revision SET labels = 1 WHERE EXISTS (SELECT 1 FROM current_labels);
 ALTER TABLE decision_cache ADD COLUMN query_hash TEXT; -- as in logs; null while `log_queries` is off
 ALTER TABLE decision_cache ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX decision_cache_query_hash ON decision_cache (query_hash);
+
+-- Hashes of questions are over the canonical text. Rows of before may have others; the cron looks at them
+-- bit by bit, and a row here goes once all of its table are done.
+CREATE TABLE rehashing (
+    source TEXT PRIMARY KEY CHECK (source IN ('logs', 'labels')),
+    after INTEGER NOT NULL, -- the row up to which it has looked
+    until INTEGER NOT NULL -- the last row of before
+) STRICT;
+INSERT INTO rehashing SELECT 'logs', 0, last FROM (SELECT max(seq) AS last FROM logs) WHERE last IS NOT NULL;
+INSERT INTO rehashing SELECT 'labels', 0, last FROM (SELECT max(rowid) AS last FROM labels) WHERE last IS NOT NULL;

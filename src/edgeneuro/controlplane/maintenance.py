@@ -11,6 +11,7 @@ from edgeneuro.store.candidates import delete_candidates_before
 from edgeneuro.store.idempotency import purge_idempotency
 from edgeneuro.store.logs import delete_logs_before
 from edgeneuro.store.lora_files import purge_files
+from edgeneuro.store.rehash import rehash_window
 from edgeneuro.store.usage import sum_finished_days
 
 Task = Callable[[Services], Awaitable[object]]
@@ -27,6 +28,7 @@ async def delete_expired(services: Services) -> None:
         ("chat_cache_purge", _purge_chat_cache),
         ("idempotency_purge", _purge_idempotency),
         ("log_retention", _delete_old_logs),
+        ("rehash", _rehash),
     )
 
 
@@ -53,6 +55,10 @@ async def _purge_cache(services: Services) -> None:
 
 async def _purge_chat_cache(services: Services) -> None:
     await CHATS.purge_expired(services.db, now_ms=services.now_ms())
+
+
+async def _rehash(services: Services) -> None:
+    await rehash_window(services.db)
 
 
 async def _purge_idempotency(services: Services) -> None:

@@ -1,0 +1,101 @@
+"""The table `rehashing`: which older rows may have a hash over another form of their text than the
+canonical one, so that labels, logs and queries of the same question would not meet."""
+
+from typing import NamedTuple
+
+from edgeneuro.domain.canonical import canonical
+from edgeneuro.domain.query import near_hash, query_hash
+from edgeneuro.store.database import Database, Statement, statement
+from edgeneuro.store.labels import raise_labels_revision
+
+WINDOW_ROWS = 2_000
+MAX_QUESTIONS = 100  # 5 statements each; a Worker may run 1,000 in an invocation
+# Only a text that is not ASCII, or that holds control characters, has another canonical form that
+# counts for its hash.
+_ODD = (
+    "(length(CAST(query AS BLOB)) <> length(query) OR query GLOB '*[' || char(1) || '-' || char(8)"
+    " || char(14) || '-' || char(31) || char(127) || ']*')"
+)
+
+
+class _Moved(NamedTuple):
+    old: str
+    new: str
+    near: str
+    query: str
+
+
+async def rehash_window(db: Database, *, max_questions: int = MAX_QUESTIONS) -> bool:
+    """Looks at the next rows of what is left, and gives their questions the present hashes, in all
+    tables. False once nothing is left."""
+    rows = await db.run(statement("SELECT * FROM rehashing ORDER BY source LIMIT 1"))
+    if not rows:
+        return False
+    source, after, until = rows[0]["source"], int(rows[0]["after"]), int(rows[0]["until"])
+    table = {"logs": "logs", "labels": "labels"}[source]
+    found = await db.run(
+        statement(
+            f"SELECT rowid AS place, query, query_hash FROM {table} WHERE rowid > ?1 AND"
+            f" rowid <= ?2 AND query_hash IS NOT NULL AND {_ODD} ORDER BY rowid",
+            after,
+            min(after + WINDOW_ROWS, until),
+        )
+    )
+    moved: dict[str, _Moved] = {}
+    stop = min(after + WINDOW_ROWS, until)
+    for row in found:
+        text = canonical(row["query"])
+        if query_hash(text) == row["query_hash"]:
+            continue
+        if len(moved) == max_questions:
+            stop = int(row["place"]) - 1
+            break
+        moved[row["query_hash"]] = _Moved(
+            row["query_hash"], query_hash(text), near_hash(text), text
+        )
+    statements = [each for one in moved.values() for each in _move(one)]
+    if moved:
+        statements.append(raise_labels_revision())
+    if stop < until:
+        statements.append(
+            statement("UPDATE rehashing SET after = ?2 WHERE source = ?1", source, stop)
+        )
+    else:
+        statements.append(statement("DELETE FROM rehashing WHERE source = ?1", source))
+    await db.batch(statements)
+    return True
+
+
+def _move(one: _Moved) -> list[Statement]:
+    """Where the question has a label under both hashes, the later one stays in force."""
+    return [
+        *(
+            statement(
+                f"UPDATE {table} SET query_hash = ?2, near_hash = ?3 WHERE query_hash = ?1",
+                one.old,
+                one.new,
+                one.near,
+            )
+            for table in ("logs", "labels")
+        ),
+        statement(
+            "DELETE FROM current_labels WHERE query_hash = ?2 AND label_id <"
+            " (SELECT label_id FROM current_labels WHERE query_hash = ?1)",
+            one.old,
+            one.new,
+        ),
+        statement(
+            "DELETE FROM current_labels WHERE query_hash = ?1"
+            " AND EXISTS (SELECT 1 FROM current_labels WHERE query_hash = ?2)",
+            one.old,
+            one.new,
+        ),
+        statement(
+            "UPDATE current_labels SET query_hash = ?2, near_hash = ?3, query = ?4"
+            " WHERE query_hash = ?1",
+            one.old,
+            one.new,
+            one.near,
+            one.query,
+        ),
+    ]

@@ -1,0 +1,84 @@
+"""Rows of before the canonical text find their questions again."""
+
+import hashlib
+import unicodedata
+
+import pytest
+
+from edgeneuro.controlplane.maintenance import delete_expired
+from edgeneuro.domain.query import query_hash
+from edgeneuro.store.rehash import rehash_window
+from tests.unit.conftest import Product, says
+
+HIDDEN = "Pay\u200broll \u00fcber\u00adsicht"
+PLAIN = "Payroll \u00fcbersicht"
+
+
+def former_hash(text: str) -> str:
+    folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return hashlib.sha256(folded.encode()).hexdigest()[:32]
+
+
+async def age(product: Product, *texts: str) -> None:
+    """As rows with these texts were stored before."""
+    for text in texts:
+        now, old = query_hash(text), former_hash(text)
+        for table in ("logs", "labels", "current_labels"):
+            product.database._connection.execute(
+                f"UPDATE {table} SET query_hash = ?, query = ? WHERE query_hash = ?",
+                (old, text, now),
+            )
+    for table in ("logs", "labels"):
+        product.execute(f"INSERT INTO rehashing SELECT '{table}', 0, max(rowid) FROM {table}")
+
+
+async def labelled(product: Product, query: str, agent_id: str) -> None:
+    product.gateway.enqueue(says("general"))
+    decision = (await product.route(query, cache=False)).json()
+    await product.call("PUT", f"/v1/logs/{decision['id']}/label", {"agent_id": agent_id})
+
+
+async def test_a_label_of_before_decides_the_question_that_looks_the_same(product: Product) -> None:
+    await labelled(product, HIDDEN, "hr")
+    await labelled(product, "gr\u00fc\u00dfe", "it_support")
+    await age(product, HIDDEN)
+    assert query_hash(HIDDEN) == query_hash(PLAIN) != former_hash(HIDDEN)
+    await delete_expired(product.services)
+    await delete_expired(product.services)
+    assert product.rows("SELECT * FROM rehashing") == []
+    decision = (await product.route(PLAIN)).json()
+    assert (decision["layer"], decision["agent"]["id"]) == ("label", "hr")
+    rows = (await product.call("GET", "/v1/logs?labelled=true&limit=10")).json()["data"]
+    assert len(rows) == 3
+    exported = (await product.call("GET", "/v1/labels")).json()["data"]
+    assert {each["query"] for each in exported} == {PLAIN, "gr\u00fc\u00dfe"}
+
+
+@pytest.mark.parametrize("later", ["hr", "it_support"])
+async def test_of_two_labels_of_one_question_the_later_stays(product: Product, later: str) -> None:
+    first, second = (HIDDEN, PLAIN) if later == "hr" else (PLAIN, HIDDEN)
+    await labelled(product, first, "general")
+    if first == HIDDEN:
+        await age(product, HIDDEN)
+        product.execute("DELETE FROM rehashing")
+    await labelled(product, second, later)
+    if second == HIDDEN:  # which has taken the place of the first label
+        await age(product, HIDDEN)
+    else:
+        product.execute("INSERT INTO rehashing SELECT 'labels', 0, max(rowid) FROM labels")
+    while await rehash_window(product.database):
+        pass
+    [label] = (await product.call("GET", "/v1/labels")).json()["data"]
+    assert (label["agent_id"], label["query_hash"]) == (later, query_hash(PLAIN))
+
+
+async def test_it_goes_in_windows(product: Product) -> None:
+    for number in range(5):
+        await labelled(product, f"{HIDDEN} {number}", "hr")
+    await age(product, *(f"{HIDDEN} {number}" for number in range(5)))
+    windows = 0
+    while await rehash_window(product.database, max_questions=2):
+        windows += 1
+    assert windows == 4  # three of the labels, and one of the logs, which then have all
+    found = {row["query_hash"] for row in product.rows("SELECT query_hash FROM logs")}
+    assert found == {query_hash(f"{PLAIN} {number}") for number in range(5)}
