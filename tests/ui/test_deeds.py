@@ -346,6 +346,17 @@ def test_a_setting_is_changed_and_reset(page: Page, go: Go, rows: Rows) -> None:
     page.get_by_role("button", name="Reset Least confidence of an answer").click()
     said(page, "is as it was")
     assert setting(rows, "confidence_threshold") is None
+    routing.get_by_label("If no agent is decided on", exact=True).select_option("none")
+    routing.get_by_role("button", name="Save").click()
+    reset = page.get_by_role("button", name="Reset If no agent is decided on")
+    expect(reset).to_be_visible()
+    assert setting(rows, "on_no_fit") == "none"
+    reset.click()
+    expect(reset).to_have_count(0)
+    page.get_by_role("button", name="Forget all cached answers").click()
+    page.get_by_role("dialog").get_by_role("button", name="Forget them").click()
+    said(page, "Forgotten:")
+    assert setting(rows, "cache_epoch") == 1
 
 
 def test_logs_are_found_and_labelled(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:

@@ -43,7 +43,7 @@ _IS_JOINING = re.compile(f"[{_JOINING}]")
 _JOINERS_AND_SELECTORS = re.compile("[\u180b-\u180f\u200c\u200d\ufe00-\ufe0f\U000e0020-\U000e007f]")
 _BLANK = "\u2800"  # the Braille pattern without dots
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
-_BLANKS = re.compile(r"[^\S\n]+")
+_BLANKS = re.compile(r" [^\S\n]+|[^\S\n ][^\S\n]*")  # all but a single blank
 _AROUND_LINE_ENDS = re.compile(" ?\n ?")
 _EMPTY_LINES = re.compile("\n{3,}")
 
