@@ -69,7 +69,9 @@ async def test_what_is_not_of_its_encoding(product: Product, body: bytes, encodi
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress, raw_deflate])
-async def test_a_body_that_unfolds_to_too_much_is_refused(product: Product, compress: Any) -> None:
+async def test_a_body_that_is_too_large_once_decompressed_is_refused(
+    product: Product, compress: Any
+) -> None:
     encoding = "gzip" if compress is gzip.compress else "deflate"
     bomb = compress(b" " * 50_000_000)
     assert len(bomb) < 64 * 1024

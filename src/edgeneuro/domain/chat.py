@@ -45,10 +45,10 @@ _WITH_IMAGES_BYTES = 64 * 1024
 
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(ge=1, le=10_000_000), INTEGRAL]
-Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-StopText = Annotated[
-    str, StringConstraints(min_length=1, max_length=500), AfterValidator(without_nul)
-]
+# Empty texts are taken as left out (ChatRequest), so none has a least length.
+Word = Annotated[str, StringConstraints(max_length=64)]
+UserName = Annotated[str, StringConstraints(max_length=200)]
+StopText = Annotated[str, StringConstraints(max_length=500), AfterValidator(without_nul)]
 
 
 class StreamOptions(Lenient):
@@ -160,7 +160,7 @@ class ChatRequest(Lenient):
     response_format: ResponseFormat | None = None
     reasoning_effort: Word | None = None
     verbosity: Word | None = None
-    user: Label | None = None
+    user: UserName | None = None
     n: Annotated[int, INTEGRAL] | None = None
     logit_bias: dict[str, float] | None = None
     logprobs: bool | None = None
@@ -179,7 +179,7 @@ class ChatRequest(Lenient):
         if len(text) > MAX_TEXT_BYTES:
             raise _too_much_text()
         request = cls.model_validate_json(text)
-        if images.placeholders - request._image_urls():  # one stands where no image belongs
+        if images.placeholders - request._image_urls():  # one is where no image belongs
             if len(body) > MAX_TEXT_BYTES:
                 raise _too_much_text()
             return cls.model_validate_json(body)

@@ -65,7 +65,7 @@ class AnswerMessage(BaseModel):
 
 
 class Choice(BaseModel):
-    index: Literal[0] = 0
+    index: int = 0
     message: AnswerMessage
     logprobs: None = None
     finish_reason: str
@@ -92,7 +92,7 @@ class ChunkDelta(BaseModel):
 
 
 class ChunkChoice(BaseModel):
-    index: Literal[0] = 0
+    index: int = 0
     delta: ChunkDelta
     logprobs: None = None
     finish_reason: str | None = None

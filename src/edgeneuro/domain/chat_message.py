@@ -1,8 +1,8 @@
 """The messages and tools of a chat, in OpenAI's shape, read as liberally as clients write them.
 
-A field that is not known here is kept: `sent(extras=True)` has it, for upstreams that take fields
-of their own. What is known must have the right type. Where a field is a text or something else,
-pydantic would name the kind in an error's way to the field. The kinds here have names in
+A field that is not known here is preserved: `sent(extras=True)` has it, for upstreams that take
+fields of their own. What is known must have the right type. Where a field is a text or something
+else, pydantic would name the kind in an error's way to the field. The kinds here have names in
 parentheses, which web/handler.py leaves out."""
 
 from collections.abc import Sequence
@@ -101,8 +101,7 @@ Part = Annotated[
     ),
 ]
 Content = Annotated[
-    Annotated[Text, Tag("(text)")]
-    | Annotated[Annotated[list[Part], Field(min_length=1)], Tag("(parts)")],
+    Annotated[Text, Tag("(text)")] | Annotated[list[Part], Tag("(parts)")],
     Discriminator(_kind_of_content),
 ]
 
@@ -126,8 +125,7 @@ class Message(Lenient):
 
     role: Role
     name: Annotated[
-        Annotated[str, StringConstraints(min_length=1, max_length=64)] | None,
-        Field(validate_default=True),
+        Annotated[str, StringConstraints(max_length=64)] | None, Field(validate_default=True)
     ] = None
     refusal: Text | None = None
     tool_calls: Annotated[list[ToolCall], Field(max_length=_MOST_CALLS)] | None = None
@@ -186,6 +184,8 @@ class Message(Lenient):
         role = info.data.get("role", "user")
         if content is None and role != "assistant":
             raise ValueError("must be a text or a list of parts; only an assistant's may be null")
+        if content == []:
+            raise ValueError("has no part; send at least one, or a text")
         if role != "user" and isinstance(content, list):
             images = (at for at, part in enumerate(content) if isinstance(part, ImagePart))
             if (at := next(images, None)) is not None:

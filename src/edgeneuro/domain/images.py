@@ -72,7 +72,7 @@ class Images:
 
 
 def set_images_aside(body: bytes) -> tuple[bytes, Images]:
-    """The body's JSON with placeholders, and the images that they stand for."""
+    """The body's JSON with placeholders, and the images behind them."""
     images = Images()
     text: list[bytes | memoryview] = []
     whole, end = memoryview(body), 0

@@ -44,7 +44,7 @@ def preflight_response(
     request: Request, methods: str, allowed_origins: Collection[str]
 ) -> Response:
     """An allowed origin may send every header that its browser asks for: a key decides what the
-    request may do, not its headers. Other origins are told nothing."""
+    request may do, not its headers. Other origins get none of these headers."""
     origin = request.header("origin")
     if origin is None or not _is_allowed(origin, allowed_origins):
         return Response(204)

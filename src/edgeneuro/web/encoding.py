@@ -1,4 +1,4 @@
-"""Bodies that are compressed: read within the limit of what they unfold to."""
+"""Bodies that are compressed: read within a limit on their decompressed size."""
 
 import zlib
 from collections.abc import AsyncGenerator, Iterator
@@ -29,7 +29,7 @@ def read_encoding(content_encoding: str | None) -> str | None:
 async def decoded(
     chunks: AsyncGenerator[bytes, None], encoding: str, *, limit: int
 ) -> AsyncGenerator[bytes, None]:
-    """What the chunks unfold to, in parts of at most 256 KB. Raises BodyTooLargeError before it
+    """The decompressed chunks, in parts of at most 256 KB. Raises BodyTooLargeError before it
     goes on past `limit` bytes, InvalidRequestError for what is not of that encoding."""
     inflater = _Inflater(encoding)
     size = 0
@@ -40,7 +40,7 @@ async def decoded(
                     size += len(part)
                     if size > limit:
                         raise BodyTooLargeError(
-                            f"The body unfolds to more than {limit} bytes; send a smaller one."
+                            f"The body is larger than {limit} bytes once decompressed."
                         )
                     yield part
     except zlib.error as error:

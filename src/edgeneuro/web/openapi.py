@@ -27,6 +27,13 @@ _IDEMPOTENCY_KEY = {
     " first answer comes back, with the header `idempotent-replayed: true`.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
+_REQUEST_ID = {
+    "name": "X-Request-Id",
+    "in": "header",
+    "required": False,
+    "description": "Comes back in the answer and is in the logs. One that is no id is replaced.",
+    "schema": {"type": "string"},
+}
 _CHANGING = ("PUT", "PATCH", "DELETE")
 _FAILURES = {
     304: "The document that the caller has (`If-None-Match`) is the present one.",
@@ -59,6 +66,7 @@ def openapi_document(table: RouteTable, version: str) -> str:
         "paths": paths,
         "components": {
             "schemas": schemas.definitions,
+            "parameters": {"RequestId": _REQUEST_ID},
             "responses": {
                 _response_name(status): _failure(status, description, schemas)
                 for status, description in _FAILURES.items()
@@ -112,7 +120,11 @@ def _operation(found: Found, schemas: Schemas) -> dict[str, Any]:
         "operationId": route.handler.__name__,
         "tags": [route.handler.__module__.rpartition(".")[2]],
         "summary": handler.summary,
-        "parameters": [*_path_parameters(route.path), *_query_parameters(handler.query)],
+        "parameters": [
+            *_path_parameters(route.path),
+            *_query_parameters(handler.query),
+            {"$ref": "#/components/parameters/RequestId"},
+        ],
         "responses": {str(route.status): _success(found, schemas), **failures},
         "security": [],
     }
