@@ -130,6 +130,9 @@ async def test_the_list_of_models_is_what_the_key_may_name(product: Product) -> 
     key = await create(product, agents=["hr"], models=["@cf/openai/gpt-oss-20b"])
     page = (await product.call("GET", "/v1/models?type=router,agent", key=key["key"])).json()
     assert [each["id"] for each in page["data"]] == ["agent:hr"]
+    for name, status in (("agent:hr", 200), ("agent:it_support", 404), ("auto", 404)):
+        answered = await product.call("GET", f"/v1/models/{name}", key=key["key"])
+        assert answered.status == status, name
 
 
 async def test_no_other_model_runs_beside_for_a_key_with_models(product: Product) -> None:

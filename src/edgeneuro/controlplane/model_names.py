@@ -4,22 +4,22 @@ from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.catalogue import CATALOGUE_CREATED
 from edgeneuro.domain.chat import AGENT_PREFIX, AUTO
 from edgeneuro.domain.model import Model, ModelType
-from edgeneuro.domain.permissions import UNRESTRICTED, Permissions
+from edgeneuro.domain.permissions import Permissions
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidRequestError
 
 _PROVIDER = "edgeneuro"
 
 
-def chat_names(config: RoutingConfig, permissions: Permissions = UNRESTRICTED) -> list[Model]:
-    """ "auto" and "agent:ID" of each enabled agent that the caller may use, as clients' model
-    pickers read them."""
+def chat_names(config: RoutingConfig, permissions: Permissions) -> list[Model]:
+    """The names "auto" and "agent:ID" of each enabled agent that the caller may use, as clients'
+    model pickers read them."""
     routes = [_named(AUTO, "router", name=None)] if permissions.restrict(config).chain else []
     return [*routes, *map(_agent, permissions.agents_of(config))]
 
 
-def find_chat_name(config: RoutingConfig, name: str) -> Model | None:
-    return next((model for model in chat_names(config) if model.id == name), None)
+def find_chat_name(config: RoutingConfig, name: str, permissions: Permissions) -> Model | None:
+    return next((model for model in chat_names(config, permissions) if model.id == name), None)
 
 
 def require_no_chat_name(name: str, *, param: str) -> None:

@@ -54,7 +54,7 @@ async def get_model(call: Call, model_id: str) -> Model:
     """Read one model by its id or an alias, sent as it is or percent-encoded; also "auto" and
     "agent:ID"."""
     config = await call.services.routing.current()
-    named = find_chat_name(config, model_id)
+    named = find_chat_name(config, model_id, call.credential.permissions)
     if named is not None:
         return named
     if is_classifier(config, model_id) and model_id in config.classifiers:
