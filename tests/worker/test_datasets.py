@@ -113,7 +113,7 @@ def test_a_client_that_goes_away_leaves_the_product_well(
     for _ in range(3):
         with socket.create_connection((url.hostname, url.port), timeout=30) as connection:
             connection.sendall(
-                b"GET /v1/datasets/export?format=chat HTTP/1.1\r\nhost: x\r\n"
+                b"GET /v1/datasets/export?format=chat HTTP/1.1\r\nhost: localhost\r\n"
                 b"authorization: Bearer " + product.admin_token.encode() + b"\r\n\r\n"
             )
             assert connection.recv(20).startswith(b"HTTP/1.1 200")

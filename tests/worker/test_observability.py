@@ -144,7 +144,7 @@ def test_a_client_that_leaves_a_stream(client: httpx.Client, log: Path, product:
     request_id, url = f"left-{uuid.uuid4().hex}", urlsplit(product.base_url)
     with socket.create_connection((url.hostname, url.port), timeout=30) as connection:
         connection.sendall(
-            b"GET /v1/datasets/export?format=chat HTTP/1.1\r\nhost: x\r\n"
+            b"GET /v1/datasets/export?format=chat HTTP/1.1\r\nhost: localhost\r\n"
             b"authorization: Bearer " + product.admin_token.encode() + b"\r\n"
             b"x-request-id: " + request_id.encode() + b"\r\n\r\n"
         )
