@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from scripts.http import HERE
 from scripts.options import admin_token_file
 from scripts.paths import STATE
 from scripts.private import read_private
@@ -34,20 +36,21 @@ def add_key_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--key-file",
         metavar="FILE",
-        help="with the key, - for standard input; else the variable ADMIN_TOKEN, else the token of"
-        " the local installation",
+        help="with the key, - for standard input; else the variable ADMIN_TOKEN, else, on this"
+        " machine, the local installation's token",
     )
 
 
 def key_of(options: argparse.Namespace) -> str:
-    """The key that the options, the environment or the local installation give. Ends the program
-    where there is none."""
+    """The key that the options, the environment or, for a product on this machine, its own state
+    give. Ends the program if there is none."""
     if options.key_file == "-":
         key = sys.stdin.readline()
     elif options.key_file is not None:
         key = Path(options.key_file).read_text(encoding="utf-8")
     else:
-        key = os.environ.get("ADMIN_TOKEN") or _local_token()
+        is_local = urlsplit(options.base_url).hostname in HERE
+        key = os.environ.get("ADMIN_TOKEN") or (_local_token() if is_local else "")
     if not key.strip():
         sys.exit("There is no key: set ADMIN_TOKEN, or name a file with --key-file.")
     return key.strip()

@@ -257,12 +257,15 @@ def test_where_a_key_comes_from(
     state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--base-url", default="http://localhost:8787")
     add_key_option(parser)
     nothing = parser.parse_args([])
     with pytest.raises(SystemExit):
         key_of(nothing)
     token = Options.from_environment().admin_token
     assert key_of(nothing) == token
+    with pytest.raises(SystemExit):  # another machine's product is not sent this one's token
+        key_of(parser.parse_args(["--base-url", "https://router.example.com"]))
     monkeypatch.setenv("ADMIN_TOKEN", "of-the-environment")
     assert key_of(nothing) == "of-the-environment"
     (tmp_path / "key").write_text("of-a-file\n")

@@ -129,12 +129,14 @@ def test_an_exotic_method(product: Product) -> None:
     # Sent by hand: no client library takes such a verb.
     url = urlsplit(product.base_url)
     with socket.create_connection((url.hostname, url.port), timeout=30) as connection:
-        connection.sendall(b"BREW /v1/route HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        connection.sendall(
+            b"BREW /v1/route HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        )
         with connection.makefile("rb") as answer:
             assert answer.readline().split()[1] in (b"400", b"405", b"501")
 
 
-@pytest.mark.parametrize("path", ["/v1/nothing", "/v1/route/", "/v1/agents/a/b"])
+@pytest.mark.parametrize("path", ["/v1/nothing", "/v1/nothing/", "/v1/agents/a/b"])
 def test_an_unknown_path(client: httpx.Client, path: str) -> None:
     assert_error(client.get(path), 404, "unknown_path")
 

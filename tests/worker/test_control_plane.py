@@ -140,7 +140,6 @@ def test_the_local_runtime_opens_no_way_around_the_keys(
 
 
 def test_a_host_that_is_not_this_machine_is_refused(client: httpx.Client, product: Product) -> None:
-    """By the product's port, and by that of workerd behind it."""
     if not isinstance(product, LocalProduct):
         pytest.skip("a deployment is called by the names that Cloudflare routes to it")
     for host in ("rebound.example", "localhost.example", f"rebound.example:{product.port}"):
