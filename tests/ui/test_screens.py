@@ -19,6 +19,7 @@ SCREENS = (
     "logs/{log}",
     "playground",
     "labelling",
+    "labelling/random",
     "labelling/table",
     "labelling/given",
     "datasets",

@@ -207,6 +207,18 @@ async def test_what_one_request_cannot_erase_the_cron_does(product: Product, way
     assert product.rows("SELECT * FROM erasures") == []
 
 
+async def test_many_chats_that_were_never_decided_take_several_runs(product: Product) -> None:
+    await ask(product, SECRET)
+    await copies(product, 5_200)
+    product.execute("UPDATE logs SET query_hash = NULL WHERE id LIKE 'copy%'")
+    await ask(product, SECRET)
+    report = (await product.call("DELETE", f"/v1/labels/{query_hash(SECRET)}")).json()
+    assert (report["done"], report["logs"]) == (False, 5_002)
+    await erasure.go_on(product.services)
+    assert held(product) == []
+    assert await oldest_unfinished(product.database) is None
+
+
 async def test_its_reads_of_a_question_are_by_index(product: Product) -> None:
     await everywhere(product)
     product.database.statements.clear()

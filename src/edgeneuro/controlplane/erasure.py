@@ -106,7 +106,7 @@ async def _run(services: Services, erasure: store.Unfinished) -> tuple[ErasureCo
     services.recent_answers.clear()
     await CHATS.flush(db)
     if target.query_hash is not None:
-        counts, done = await _run_question(services, target)
+        counts, done = await _run_question(services, erasure)
     else:
         counts, done = await _run_person(services, erasure)
     if done:
@@ -114,23 +114,28 @@ async def _run(services: Services, erasure: store.Unfinished) -> tuple[ErasureCo
     return counts, done
 
 
-async def _run_question(services: Services, target: ErasureTarget) -> tuple[ErasureCounts, bool]:
-    db = services.db
+async def _run_question(
+    services: Services, erasure: store.Unfinished
+) -> tuple[ErasureCounts, bool]:
+    db, target, position = services.db, erasure.target, erasure.position
     assert target.query_hash is not None
     counts = await store.erase_question(db, target.query_hash)
-    after = 0
+    undecided = chunk = True
     for _ in range(_MAX_STEPS):
-        undecided = await store.erase_undecided_logs(db, target, after)
-        if undecided is None:
+        found = await store.erase_undecided_logs(db, target, position)
+        undecided = found is not None
+        if found is None:
             break
-        after, more = undecided
+        position, more = found
         counts.add(more)
+    await db.run(store.move_erasure(erasure.id, position))
     for _ in range(_MAX_STEPS):
-        chunk = await store.erase_question_logs(db, target)
-        if chunk is None:
-            return counts, True
-        counts.add(chunk)
-    return counts, False
+        deleted = await store.erase_question_logs(db, target)
+        chunk = deleted is not None
+        if deleted is None:
+            break
+        counts.add(deleted)
+    return counts, not undecided and not chunk
 
 
 async def _run_person(services: Services, erasure: store.Unfinished) -> tuple[ErasureCounts, bool]:
