@@ -534,6 +534,8 @@ ALTER TABLE evaluations ADD COLUMN near_duplicates INTEGER;
 
 -- The result of a classifier on the test part, whose labels chose nothing of it.
 ALTER TABLE classifiers ADD COLUMN test_score TEXT; -- JSON
+-- What labels a training that failed needs, and what there are.
+ALTER TABLE classifiers ADD COLUMN needs TEXT; -- JSON
 
 -- Runs of a job that failed in a row. After some of them the job has failed: one bad row must not keep
 -- the cron busy for ever.

@@ -3,6 +3,8 @@ ALTER TABLE evaluations ADD COLUMN near_duplicates INTEGER;
 
 -- The result of a classifier on the test part, whose labels chose nothing of it.
 ALTER TABLE classifiers ADD COLUMN test_score TEXT; -- JSON
+-- What labels a training that failed needs, and what there are.
+ALTER TABLE classifiers ADD COLUMN needs TEXT; -- JSON
 
 -- The part of the data set of each question that was ever labelled, by what near-duplicates share. It is
 -- decided once, by the question's place among those of its agent, so that each agent has its share of

@@ -41,10 +41,7 @@ export async function open({ root, signal, may }) {
   ]);
 }
 
-function statsView(
-  { total, agents, out_of_scope: none, near_duplicates: near, enough, too_few: few },
-  may,
-) {
+function statsView({ total, agents, out_of_scope: none, near_duplicates: near, training }, may) {
   if (!total.labels)
     return empty(
       "There are no labels yet",
@@ -64,13 +61,19 @@ function statsView(
         ["Near-duplicates", count(near)],
       ]),
     ),
-    few.length
-      ? h(
-          "div",
-          { class: "panel", "data-kind": "warn" },
-          `Fewer than ${enough} labels: ${few.join(", ")}. These are learned worst.`,
-        )
-      : null,
+    h(
+      "div",
+      { class: "panel", "data-kind": training.ready ? "good" : "warn" },
+      training.message,
+      training.ready
+        ? null
+        : ` With ${training.labels_needed_of_each} for each agent these are still missing: ${
+            training.agents
+              .filter((agent) => agent.missing)
+              .map((agent) => `${agent.agent_id} ${agent.missing}`)
+              .join(", ") || "none"
+          }.`,
+    ),
     table({
       caption: "By agent",
       rows,

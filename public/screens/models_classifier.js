@@ -222,6 +222,12 @@ function agentTable(one) {
       columns: [
         { head: "Agent", cell: (agent) => agent.agent_id, heading: true, kind: "wide" },
         { head: "Labels", cell: (agent) => count(agent.labels), kind: "number" },
+        {
+          head: "Right, held out",
+          cell: (agent) =>
+            agent.held_out ? `${count(agent.held_out_right)} of ${count(agent.held_out)}` : NOTHING,
+          kind: "number",
+        },
         { head: "Sure from", cell: (agent) => percent(agent.threshold), kind: "number" },
         { head: "Why never", cell: (agent) => agent.reason ?? NOTHING, kind: "wide" },
       ],

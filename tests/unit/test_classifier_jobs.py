@@ -17,7 +17,7 @@ from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Product
 from tests.unit.trainings import AGENTS, create, import_labels, minute, select, shown, train
 
-SMALL = 100_000  # cost of a slice, of which a training here has several
+SMALL = 70_000  # cost of a slice, of which a training here has several
 
 
 class Killed(BaseException):
@@ -88,7 +88,9 @@ async def test_slices_make_the_model_that_one_go_makes(product: Product) -> None
         await run_slice(product.services, classifier_id, cost=SMALL)
         slices += 1
     assert slices > 3
-    assert (await shown(product, classifier_id))["progress"]["slices"] == slices
+    progress = (await shown(product, classifier_id))["progress"]
+    assert (progress["slices"], progress["prepared"]) == (slices, whole["labels"])
+    assert progress["prepared_slices"] > 0, "the labels were prepared in slices too"
     made = await read_model(product.database, classifier_id)
     assert made == await read_model(product.database, whole["id"])
 
@@ -239,7 +241,8 @@ async def test_a_slice_that_never_ends_is_given_up(product: Product) -> None:
 async def test_a_damaged_row_between_slices_ends_the_training(product: Product, kind: str) -> None:
     await import_labels(product)
     classifier_id = queue(product)
-    await run_slice(product.services, classifier_id, cost=SMALL)
+    for _ in range(2):  # the first slice only prepares labels
+        await run_slice(product.services, classifier_id, cost=SMALL)
     product.execute(f"UPDATE classifier_parts SET content = zeroblob(50) WHERE kind = '{kind}'")
     await run_slice(product.services, classifier_id, cost=SMALL)
     assert state(product)["state"] == "failed"
@@ -261,7 +264,8 @@ async def test_while_d1_is_away_nothing_is_lost(product: Product) -> None:
 async def test_without_labels_there_is_nothing_to_learn(product: Product) -> None:
     made = await train(product)
     assert (made["state"], made["metrics"], made["size"]) == ("failed", None, None)
-    assert "nothing to learn" in made["error"]
+    assert made["error"] == made["needs"]["message"]
+    assert "two agents with 5 labels or more" in made["error"]
 
 
 async def test_one_agent_alone_or_too_few_labels_are_refused_with_the_reason(
@@ -270,14 +274,72 @@ async def test_one_agent_alone_or_too_few_labels_are_refused_with_the_reason(
     for n in range(20):
         await product.call("POST", "/v1/labels", [{"query": f"leave {n}", "agent_id": "hr"}])
     made = await train(product)
-    assert (made["state"], made["error"]) == (
-        "failed",
-        "fewer than two agents have 5 labels or more",
-    )
+    assert (made["state"], made["error"]) == ("failed", made["needs"]["message"])
+    assert "two agents with 5 labels or more" in made["error"]
     told = {each["agent_id"]: each for each in made["per_agent"]}
     assert told["it_support"]["reason"] == "0 labels; 5 are needed"
     assert (await product.call("GET", f"/v1/models/{made['id']}")).status == 404
     assert product.rows("SELECT * FROM classifier_parts") == []
+
+
+async def test_other_requests_have_their_turn_while_labels_are_prepared(product: Product) -> None:
+    lines = "".join(
+        json.dumps({"query": f"{'word ' * 400}{number}", "agent": AGENTS[number % 3]}) + "\n"
+        for number in range(60)
+    )
+    await product.call("POST", "/v1/datasets/import", lines.encode())
+    prepared: list[int] = []
+
+    async def look(seconds: float) -> None:
+        prepared.append(product.rows("SELECT count(*) AS n FROM classifier_parts")[0]["n"])
+
+    await run_slice(slept(product, look), queue(product), cost=400_000)
+    # 54 labels of 2,000 characters: a pause after each three, and the slice ends in between.
+    assert len(prepared) >= 8
+    assert set(prepared) == {0}
+    progress = (await shown(product, "clf_queued"))["progress"]
+    assert (progress["stage"], progress["prepared_slices"]) == ("labels", 1)
+    assert 20 <= progress["prepared"] <= 30
+
+
+async def test_one_rule_says_whether_there_are_labels_enough(product: Product) -> None:
+    """The statistics and the training itself agree, and held-out figures are there in any case."""
+    await import_labels(product, 24)
+    stats = (await product.call("GET", "/v1/datasets/stats")).json()["training"]
+    made = await train(product, target=0.98)
+    assert (made["state"], made["needs"]) == ("failed", stats)
+    assert made["error"] == stats["message"]
+    assert (stats["ready"], stats["labels_needed"]) == (False, 133)
+    assert stats["labels"] == sum(each["labels"] for each in stats["agents"]) < 80
+    assert (stats["out_of_scope"] < 50, stats["out_of_scope_needed"]) == (True, 50)
+    assert stats["message"].count("there are") == 2
+    assert [each["missing"] for each in stats["agents"]] == [
+        45 - each["labels"] for each in stats["agents"]
+    ]
+    assert made["metrics"]["held_out"] == stats["labels"]
+    assert made["metrics"]["accuracy"] > 0.5
+    for each in made["per_agent"]:
+        said = (each["held_out"], each["reason"])
+        assert said == (each["labels"], None), "the refusal is said once, not of each agent"
+    await import_labels(product, 70, seed=2)
+    assert (await product.call("GET", "/v1/datasets/stats")).json()["training"]["ready"] is True
+    assert (await train(product))["state"] == "succeeded"
+
+
+async def test_what_is_learned_badly_is_refused_with_its_figures(product: Product) -> None:
+    """Enough labels, but they say nothing of the agent."""
+    lines = "".join(
+        json.dumps({"query": f"question {number}", "agent": (*AGENTS, "none")[number % 4]}) + "\n"
+        for number in range(400)
+    )
+    await product.call("POST", "/v1/datasets/import", lines.encode())
+    assert (await product.call("GET", "/v1/datasets/stats")).json()["training"]["ready"] is True
+    made = await train(product, target=0.98)
+    assert (made["state"], made["error"]) == ("failed", made["needs"]["message"])
+    assert made["error"].startswith("No confidence keeps 98.0% accuracy on")
+    assert "lower `target`" in made["error"]
+    assert 0 < made["metrics"]["accuracy"] < 0.9
+    assert all(each["held_out_right"] < each["held_out"] for each in made["per_agent"])
 
 
 async def test_labels_of_agents_that_are_gone_are_left_out_and_counted(product: Product) -> None:

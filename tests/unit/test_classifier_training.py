@@ -4,7 +4,13 @@ import random
 
 import pytest
 
-from edgeneuro.classifier.examples import OUT_OF_SCOPE, Examples, Labelled, prepare
+from edgeneuro.classifier.examples import (
+    OUT_OF_SCOPE,
+    Examples,
+    Labelled,
+    Preparation,
+    prepare,
+)
 from edgeneuro.classifier.features import BIAS
 from edgeneuro.classifier.learner import Learner
 from edgeneuro.classifier.model import dumps
@@ -94,6 +100,34 @@ def test_of_conflicting_labels_the_majority_counts_and_a_tie_drops_them() -> Non
     assert examples.classes == ("hr", "it")
     assert sorted(examples.labels) == [OUT_OF_SCOPE, 0, 1]
     assert examples.conflicts == 1
+
+
+def test_labels_are_prepared_in_parts_and_come_out_the_same_to_the_byte() -> None:
+    """The digest is that of the examples before they were prepared in parts."""
+    given = [
+        *labels(3, 20, out_of_scope=10),
+        Labelled("Hello  THERE", "agent_0"),
+        Labelled("hello there", "agent_1"),
+        Labelled("hello there", "agent_1"),
+        Labelled("tie", "agent_0"),
+        Labelled("TIE", "agent_2"),
+        Labelled("é" * 3_000, "agent_2"),
+    ]
+    whole = Preparation()
+    for at in range(0, len(given), 7):
+        part = Preparation()
+        for labelled in given[at : at + 7]:
+            part.add(labelled)
+        whole.extend(Preparation.from_bytes(part.to_bytes()))
+    digest = "687b40abd6c1ee2860ea32693ecac621a3ef36b4126288a34a4f9d9f1a5043e3"
+    assert whole.examples().digest() == prepare(given[::-1]).digest() == digest
+
+
+def test_damaged_parts_are_refused() -> None:
+    part = Preparation()
+    part.add(Labelled("hello there", "agent_1"))
+    with pytest.raises(ValueError, match="damaged"):
+        Preparation.from_bytes(part.to_bytes()[:-16])
 
 
 def test_examples_of_other_features_are_refused() -> None:

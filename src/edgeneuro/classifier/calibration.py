@@ -24,8 +24,8 @@ UNSEEN, STRANGER = -2, -3
 # So much of them may be answered. Left-out agents have siblings among the others, so they are
 # harder to tell than the topics of strangers mostly are.
 _MOST_LEAK = {UNSEEN: 0.08, STRANGER: 0.2}
-_ENOUGH_NEGATIVES = 50
-_Z = 1.645
+MIN_NEGATIVES = 50
+Z = 1.645  # one-sided 95 %
 _OWN_FROM = 200  # held-out answers from which on an agent has a threshold of its own
 _NEGATIVES_WEIGHT = 0.1  # of the in-scope weight, whatever their number
 
@@ -68,7 +68,7 @@ def probability(curve: Vector, top: float, second: float) -> float:
     return logistic(dot(curve, (1.0, top, top - second)))
 
 
-def wilson(right: int, count: int, z: float = -_Z) -> float:
+def wilson(right: int, count: int, z: float = -Z) -> float:
     """The bound of the share right / count: the lower one, or the upper one where z is above 0."""
     if not count:
         return 0.0 if z < 0 else 1.0
@@ -86,17 +86,19 @@ def calibrate(
 ) -> Calibration:
     """`label_counts` are the labels that were learned from, by agent, in the order of classes."""
     classes = len(label_counts)
-    if sum(count >= min_labels for count in label_counts.values()) < 2:
-        return _never(classes, f"fewer than two agents have {min_labels} labels or more")
-    curve = _fit(held)
+    curve = _fit(held) if held else (0.0, 0.0, 0.0)
     scored = sorted(
         ((probability(curve, one.top, one.second), one) for one in held),
         key=lambda pair: (-pair[0], pair[1].label, pair[1].best),
     )
+    if sum(count >= min_labels for count in label_counts.values()) < 2:
+        why = f"fewer than two agents have {min_labels} labels or more"
+        return _never(classes, why, curve, scored)
     floor = _leak_floor(scored)
     if floor is None:
         why = "unknown topics could not be told from known ones: label"
-        return _never(classes, f"{why} {_ENOUGH_NEGATIVES} questions that no agent fits", curve)
+        why += f" {MIN_NEGATIVES} questions that no agent fits"
+        return _never(classes, why, curve, scored)
     asked = [pair for pair in scored if pair[1].label >= OUT_OF_SCOPE]
     by_class: list[list[_Scored]] = [[] for _ in label_counts]
     for pair in asked:
@@ -116,13 +118,16 @@ def calibrate(
         thresholds.append(threshold)
     if set(thresholds) == {None}:
         why = f"no confidence keeps {target:.1%} accuracy on {len(asked)} held-out questions"
-        return _never(classes, why, curve)
-    metrics = _metrics(scored, thresholds)
+        return _never(classes, why, curve, scored)
+    answered = [
+        one for sure, one in scored if (least := thresholds[one.best]) is not None and sure >= least
+    ]
+    metrics = _metrics(scored, answered)
     return Calibration(curve, tuple(thresholds), None, reasons, metrics)
 
 
-def _never(classes: int, why: str, curve: Vector = (0, 0, 0)) -> Calibration:
-    return Calibration(curve, (None,) * classes, why)
+def _never(classes: int, why: str, curve: Vector, scored: Sequence[_Scored]) -> Calibration:
+    return Calibration(curve, (None,) * classes, why, metrics=_metrics(scored, ()))
 
 
 def _threshold(scored: Sequence[_Scored], target: float, floor: float) -> float | None:
@@ -143,7 +148,7 @@ def _raised(scored: Sequence[_Scored], common: float | None, target: float) -> f
     answered = [pair for pair in scored if pair[0] >= common]
     for stop in range(len(answered), 0, -1):
         right = sum(one.right for _, one in answered[:stop])
-        if wilson(right, stop, _Z) >= target:
+        if wilson(right, stop, Z) >= target:
             return common if stop == len(answered) else answered[stop - 1][0]
     return None if answered else common
 
@@ -152,18 +157,15 @@ def _leak_floor(scored: Sequence[_Scored]) -> float | None:
     """The probability that no more of the negatives reach than may; None where they are too few."""
     for kind, most in _MOST_LEAK.items():
         negatives = [sure for sure, one in scored if one.label == kind]
-        if len(negatives) >= _ENOUGH_NEGATIVES:
+        if len(negatives) >= MIN_NEGATIVES:
             return nextafter(negatives[int(most * len(negatives))], 1)
     return None
 
 
 def _metrics(
-    scored: Sequence[_Scored], thresholds: Sequence[float | None]
+    scored: Sequence[_Scored], answered: Sequence[HeldOut]
 ) -> dict[str, float | int | None]:
     scope = [one for _, one in scored if one.label >= 0]
-    answered = [
-        one for sure, one in scored if (own := thresholds[one.best]) is not None and sure >= own
-    ]
     inside = [one for one in answered if one.label >= 0]
     outside = [one for _, one in scored if one.label < OUT_OF_SCOPE]
     leaked = [one for one in answered if one.label < OUT_OF_SCOPE]

@@ -10,6 +10,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from edgeneuro import bounded_json
 from edgeneuro.classifier.features import FEATURES_VERSION, features
@@ -18,6 +19,7 @@ from edgeneuro.domain.query import near_hash, query_hash
 FOLDS = 5
 OUT_OF_SCOPE = -1  # the label says that no agent fits
 _CONFLICT = ""  # no agent's id
+_KEY_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -76,33 +78,116 @@ class Examples:
         return cls(tuple(header["classes"]), header["conflicts"], *parts)
 
 
+class Preparation:
+    """Labels as they become examples, one after another, in any order. What has been added can be
+    stored as bytes between two slices, and is a tenth of the texts."""
+
+    def __init__(self) -> None:
+        self._keys: list[bytes] = []  # of the question that each label is for
+        self._agents: list[str | None] = []
+        self._folds, self._offsets, self._buckets = array("b"), array("I", [0]), array("H")
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def add(self, labelled: Labelled) -> None:
+        text = labelled.query
+        self._keys.append(bytes.fromhex(query_hash(text)))
+        self._agents.append(labelled.agent_id)
+        self._folds.append(int(near_hash(text)[:8], 16) % 100 * FOLDS // 100)
+        self._buckets.extend(features(text))
+        self._offsets.append(len(self._buckets))
+
+    def extend(self, other: "Preparation") -> None:
+        start = len(self._buckets)
+        self._keys += other._keys
+        self._agents += other._agents
+        self._folds.extend(other._folds)
+        self._buckets.extend(other._buckets)
+        self._offsets.extend(start + offset for offset in other._offsets[1:])
+
+    def examples(self) -> Examples:
+        """Each question once, by its hash, the same whatever the order of the labels was."""
+        chosen, conflicts = self._settle()
+        classes = tuple(sorted({agent for _, agent in chosen if agent is not None}))
+        place: dict[str | None, int] = {agent: number for number, agent in enumerate(classes)}
+        place[None] = OUT_OF_SCOPE
+        if all(index == at for at, (index, _) in enumerate(chosen)) and len(chosen) == len(self):
+            # Nothing moves: the buckets, most of the memory, need no copy.
+            indices = array("h", [place[agent] for _, agent in chosen])
+            return Examples(classes, conflicts, indices, self._folds, self._offsets, self._buckets)
+        made = Examples(classes, conflicts, array("h"), array("b"), array("I", [0]), array("H"))
+        for index, agent in chosen:
+            made.labels.append(place[agent])
+            made.folds.append(self._folds[index])
+            made.buckets.extend(self._active(index))
+            made.offsets.append(len(made.buckets))
+        return made
+
+    def _settle(self) -> tuple[list[tuple[int, str | None]], int]:
+        """Of each question the index of one label and the agent, by its hash, and the number of
+        questions that are dropped since no agent has the majority."""
+        of_question: defaultdict[bytes, list[int]] = defaultdict(list)
+        for index, key in enumerate(self._keys):
+            of_question[key].append(index)
+        chosen: list[tuple[int, str | None]] = []
+        for key in sorted(of_question):
+            indices = of_question[key]
+            agent = _majority(Counter(self._agents[index] for index in indices))
+            if agent != _CONFLICT:
+                # Spellings of one question differ in their buckets only if they are very long.
+                chosen.append((min(indices, key=lambda at: self._active(at).tobytes()), agent))
+        return chosen, len(of_question) - len(chosen)
+
+    def _active(self, index: int) -> "array[int]":
+        return self._buckets[self._offsets[index] : self._offsets[index + 1]]
+
+    def to_bytes(self) -> bytes:
+        names = list(dict.fromkeys(self._agents))
+        place = {agent: number for number, agent in enumerate(names)}
+        agents = array("H", [place[agent] for agent in self._agents])
+        parts = (agents, self._folds, self._offsets, self._buckets)
+        header = {
+            "features": FEATURES_VERSION,
+            "agents": names,
+            "sizes": [len(part) * part.itemsize for part in parts],
+        }
+        head = json.dumps(header).encode()
+        body = b"".join([*(part.tobytes() for part in parts), *self._keys])
+        return b"\n".join((head, body))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Preparation":
+        """Raises ValueError where the bytes are damaged or of another version."""
+        head, _, body = data.partition(b"\n")
+        header = bounded_json.loads(head)
+        _require_features(header)
+        made = cls()
+        parts, at = [], 0
+        for code, size in zip("HbIH", header["sizes"], strict=True):
+            parts.append(array(code, body[at : at + size]))
+            at += size
+        agents, made._folds, made._offsets, made._buckets = parts
+        made._agents = [header["agents"][number] for number in agents]
+        made._keys = [
+            body[start : start + _KEY_BYTES] for start in range(at, len(body), _KEY_BYTES)
+        ]
+        if not len(made._keys) == len(made._agents) == len(made._folds) == len(made._offsets) - 1:
+            raise ValueError("the prepared labels are damaged; train again")
+        return made
+
+
 def prepare(labels: Iterable[Labelled]) -> Examples:
     """The examples of the labels, in whatever order they come."""
-    settled, conflicts = _settle(labels)
-    classes = tuple(sorted({agent for _, agent in settled if agent is not None}))
-    place: dict[str | None, int] = {agent: number for number, agent in enumerate(classes)}
-    place[None] = OUT_OF_SCOPE
-    made = Examples(classes, conflicts, array("h"), array("b"), array("I", [0]), array("H"))
-    for text, agent in settled:
-        made.labels.append(place[agent])
-        made.folds.append(int(near_hash(text)[:8], 16) % 100 * FOLDS // 100)
-        made.buckets.extend(features(text))
-        made.offsets.append(len(made.buckets))
-    return made
-
-
-def _settle(labels: Iterable[Labelled]) -> tuple[list[tuple[str, str | None]], int]:
-    """Each question once, by its hash, and the number of those that were dropped."""
-    votes: defaultdict[str, Counter[str | None]] = defaultdict(Counter)
-    texts: dict[str, str] = {}
+    preparation = Preparation()
     for labelled in labels:
-        key = query_hash(labelled.query)
-        votes[key][labelled.agent_id] += 1
-        # One spelling of the question, whichever came first.
-        texts[key] = min(texts.get(key, labelled.query), labelled.query)
-    settled = [(texts[key], _majority(votes[key])) for key in sorted(votes)]
-    kept = [(text, agent) for text, agent in settled if agent != _CONFLICT]
-    return kept, len(settled) - len(kept)
+        preparation.add(labelled)
+    return preparation.examples()
+
+
+def _require_features(header: dict[str, Any]) -> None:
+    if header["features"] != FEATURES_VERSION:
+        raise ValueError("the examples are of another version of the features; prepare anew")
 
 
 def _majority(votes: Counter[str | None]) -> str | None:

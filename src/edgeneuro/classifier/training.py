@@ -26,6 +26,7 @@ from edgeneuro.classifier.calibration import (
 from edgeneuro.classifier.examples import FOLDS, OUT_OF_SCOPE, Examples
 from edgeneuro.classifier.learner import Learner
 from edgeneuro.classifier.model import Model, quantise
+from edgeneuro.classifier.needs import LEFT_OUT_AGENTS
 
 EPOCHS = 10
 _CHECKSUM_BYTES = 32
@@ -36,7 +37,6 @@ _FOLD_ORDER = (FOLDS - 1, *range(FOLDS - 1))
 _ENOUGH_HELD_OUT = 2_500
 # The other passes.
 _STRANGERS, _ALL = FOLDS, FOLDS + 1
-_STRANGE_AGENTS = 5  # every fifth of them, where there are three or more
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Training:
         now, label = self._passes[self._pass], self._examples.labels[index]
         if now == _STRANGERS:
             many = len(self._examples.classes) > 2
-            return label == OUT_OF_SCOPE or (many and label % _STRANGE_AGENTS == 0)
+            return label == OUT_OF_SCOPE or (many and label % LEFT_OUT_AGENTS == 0)
         return self._examples.folds[index] == now
 
     def _epoch_order(self, epoch: int, learned: Sequence[int]) -> Sequence[int]:
@@ -140,6 +140,15 @@ class Training:
             places = sorted(range(len(learned)), key=keys.__getitem__)
             self._order = (epoch, [learned[place] for place in places])
         return self._order[1]
+
+    def held_out(self) -> dict[int, tuple[int, int]]:
+        """By class, how many questions were held out, and for how many it had the best score."""
+        counts: dict[int, tuple[int, int]] = {}
+        for one in self._held:
+            if one.label >= 0:
+                asked, right = counts.get(one.label, (0, 0))
+                counts[one.label] = asked + 1, right + one.right
+        return counts
 
     def model(self) -> Model:
         """The model that came out."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from edgeneuro.call import Call
+from edgeneuro.classifier.needs import training_needs
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.dataset_export import Export
 from edgeneuro.controlplane.dataset_import import FileLabel, read_file
@@ -32,7 +33,6 @@ MAX_FILE_BYTES = 8_000_000
 # A part of an import takes four statements of the 1,000 that D1 allows a request; 8 MB in 50,000
 # lines are some 100 parts.
 _PART_CHARACTERS, _LABEL_CHARACTERS = 200_000, 200
-_ENOUGH = 20  # with fewer, validation and test have about two each
 _ALL_AGENTS = 1_000  # more than there can be
 
 
@@ -57,7 +57,8 @@ async def export_labels(call: Call, query: ExportQuery) -> Response:
 
 
 async def show_stats(call: Call) -> DatasetStats:
-    """Count the labels in force by agent and split."""
+    """Count the labels in force by agent and split, and say whether a training has enough of
+    them."""
     db = call.services.db
     agents = {agent.id: agent for agent in await list_agents(db, limit=_ALL_AGENTS, after=None)}
     counts = {agent_id: _no_labels(agent_id, agent) for agent_id, agent in agents.items()}
@@ -69,17 +70,25 @@ async def show_stats(call: Call) -> DatasetStats:
         for sums in (total, of_agent):
             sums.labels += labels
             setattr(sums, split, getattr(sums, split) + labels)
+    config = await call.services.routing.current()
+    needs = training_needs(
+        {
+            each.agent_id: each.train + each.validation
+            for each in counts.values()
+            if each.status == "enabled"
+        },
+        out_of_scope.train + out_of_scope.validation,
+        target=config.classifier_target,
+        min_labels=config.classifier_min_labels,
+    )
     return DatasetStats(
         total=total,
         agents=[counts[agent_id] for agent_id in sorted(counts)],
         out_of_scope=out_of_scope,
         near_duplicates=await store.count_near_duplicates(db),
-        enough=_ENOUGH,
-        too_few=[
-            each.agent_id
-            for each in counts.values()
-            if each.status == "enabled" and each.labels < _ENOUGH
-        ],
+        enough=needs.labels_needed_of_each,
+        too_few=[each.agent_id for each in needs.agents if each.missing],
+        training=needs,
     )
 
 

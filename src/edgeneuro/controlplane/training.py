@@ -5,14 +5,15 @@ released, so a slice that is killed is made again, and the model comes out the s
 import json
 from collections.abc import Sequence
 
-from edgeneuro.classifier.examples import Examples, Labelled, prepare
-from edgeneuro.classifier.model import Model, dumps
+from edgeneuro.classifier.examples import Examples, Labelled, Preparation
+from edgeneuro.classifier.model import dumps
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.training import Plan, Training
 from edgeneuro.controlplane.classifier_score import score_on_test_part
 from edgeneuro.controlplane.jobs import LostLeaseError, run_slice_of
 from edgeneuro.controlplane.retraining import selection_by_rule
-from edgeneuro.domain.classifier import AgentThreshold, Classifier
+from edgeneuro.controlplane.training_report import needs_of, not_precise_enough, per_agent
+from edgeneuro.domain.classifier import Classifier, TrainingNeeds
 from edgeneuro.services import Services
 from edgeneuro.store import trainings as store
 from edgeneuro.store.classifiers import delete_work, read_parts
@@ -34,7 +35,8 @@ _SLICE_MS = 20_000
 # Of a first slice, in the background of the request that created the training: that is ended 30 s
 # after the response.
 _FIRST_SLICE_MS = 10_000
-_VISIT_COST, _LABEL_COST = 30, 120  # of a visit beside its classes; of making a label ready
+_VISIT_COST = 30  # beside the classes of a visit
+_LABEL_COST, _CHARACTER_COST = 120, 8  # of preparing a label: 50,000 short ones take two slices
 # After each step, some 60 ms, other requests have their turn. With a shorter pause workerd goes on
 # here before it looks at them.
 _STEP_COST, _PAUSE_SECONDS = 40_000, 0.01
@@ -92,63 +94,111 @@ class _Slice:
     def _job(self) -> Classifier:
         return self._held.training
 
+    @property
+    def _ended(self) -> bool:
+        return self._left <= 0 or self._services.now_ms() >= self._ends_at
+
     async def run(self) -> None:
         if self._progress.tries > _MOST_TRIES:
             await self._fail(f"a slice was begun {_MOST_TRIES} times and never came to its end")
             return
         try:
             examples = await self._examples()
+            if examples is None:
+                return
             training = await self._training(examples)
             await self._train(training, len(examples.classes))
             if training.finished:
-                await self._succeed(training.model(), examples)
+                await self._finish(training, examples)
             else:
                 await self._keep(training)
         except (ValueError, OverflowError) as error:
             await self._fail(str(error))
 
-    async def _examples(self) -> Examples:
-        """Made of the labels in the first slice, kept for the others."""
+    async def _examples(self) -> Examples | None:
+        """Prepared from the labels in the first slices, stored for the others; None if the slice
+        ends before all are prepared."""
         if self._progress.stage != "labels":
             kept = await read_parts(self._services.db, self._job.id, "examples")
             return Examples.from_bytes(kept)
-        self._last_label_id = await newest_label_in_force(self._services.db)
-        examples = prepare(await self._read_labels())
+        if not self._progress.prepared_slices:
+            self._last_label_id = await newest_label_in_force(self._services.db)
+        part = Preparation()
+        if not await self._prepare(part):
+            await self._keep_prepared(part)
+            return None
+        whole = await self._prepared_before()
+        whole.extend(part)
+        examples = whole.examples()
         self._labels = len(examples)
         self._progress.left_out["conflict"] = examples.conflicts
-        self._left -= len(examples) * _LABEL_COST
+        self._progress.left_out["over_the_limit"] = await count_training_labels(
+            self._services.db, self._progress.prepared_to
+        )
         if not examples.classes:
-            raise ValueError(
-                "no label names an agent that is enabled, so there is nothing to learn"
-            )
+            await self._refuse(needs_of(self._job, examples), {})
+            return None
         self._progress.stage = "training"
         await self._write("examples", examples.to_bytes())
         await self._advance(keep=True)
         return examples
 
-    async def _read_labels(self) -> list[Labelled]:
-        """By query hash: where there are too many, those that are left out are any."""
-        db, agents = self._services.db, set(self._job.agents)
-        read: list[Labelled] = []
-        unknown, characters, after = 0, 0, ""
-        while len(read) < self._most_labels and characters < _MOST_CHARACTERS:
-            page = await training_labels(db, after, most=self._most_labels - len(read))
+    async def _prepare(self, part: Preparation) -> bool:
+        """Adds labels by query hash until all are added or the slice ends; returns whether all are.
+        If there are too many, those that are left out are any."""
+        progress, agents = self._progress, set(self._job.agents)
+        progress.left_out.setdefault("agent_not_enabled", 0)
+        step = 0
+        while (
+            progress.prepared < self._most_labels
+            and progress.prepared_characters < _MOST_CHARACTERS
+        ):
+            page = await training_labels(
+                self._services.db,
+                progress.prepared_to,
+                most=self._most_labels - progress.prepared,
+            )
             if not page:
                 break
-            after = page[-1]["query_hash"]
             for row in page:
+                query = row["query"]
+                progress.prepared_to = row["query_hash"]
                 if row["agent_id"] is not None and row["agent_id"] not in agents:
-                    unknown += 1
-                else:
-                    read.append(Labelled(row["query"], row["agent_id"]))
-                    characters += len(row["query"])
-        self._progress.left_out["agent_not_enabled"] = unknown
-        self._progress.left_out["over_the_limit"] = await count_training_labels(db, after)
-        return read
+                    progress.left_out["agent_not_enabled"] += 1
+                    continue
+                part.add(Labelled(query, row["agent_id"]))
+                progress.prepared += 1
+                progress.prepared_characters += len(query)
+                step += _LABEL_COST + _CHARACTER_COST * len(query)
+                if step >= _STEP_COST:
+                    self._left, step = self._left - step, 0
+                    await self._services.sleep(_PAUSE_SECONDS)
+                    if self._ended:
+                        return False
+        self._left -= step
+        return True
+
+    async def _keep_prepared(self, part: Preparation) -> None:
+        first = self._progress.prepared_slices * _PARTS_A_STATE
+        await self._write("state", part.to_bytes(), first=first)
+        self._progress.prepared_slices += 1
+        self._progress.slices += 1
+        self._progress.tries = 0
+        await self._advance(keep=False)
+
+    async def _prepared_before(self) -> Preparation:
+        whole = Preparation()
+        for number in range(self._progress.prepared_slices):
+            content = await read_parts(
+                self._services.db, self._job.id, "state", first=number * _PARTS_A_STATE
+            )
+            whole.extend(Preparation.from_bytes(content))
+            await self._services.sleep(_PAUSE_SECONDS)
+        return whole
 
     async def _training(self, examples: Examples) -> Training:
         options, slices = self._job.options, self._progress.slices
-        if not slices:
+        if slices == self._progress.prepared_slices:
             plan = Plan(seed=options.seed, target=options.target, min_labels=options.min_labels)
             return Training(examples, plan)
         state = await read_parts(
@@ -158,9 +208,7 @@ class _Slice:
 
     async def _train(self, training: Training, classes: int) -> None:
         cost = classes + _VISIT_COST
-        while self._left > 0 and not training.finished:
-            if self._services.now_ms() >= self._ends_at:
-                return
+        while not training.finished and not self._ended:
             visits = training.step(max(1, min(_STEP_COST, self._left) // cost))
             self._progress.visits += visits
             self._left -= max(1, visits) * cost
@@ -174,17 +222,23 @@ class _Slice:
         await self._advance(keep=False)
         await self._services.db.run(store.delete_states(self._job.id, below=first))
 
-    async def _succeed(self, model: Model, examples: Examples) -> None:
+    async def _finish(self, training: Training, examples: Examples) -> None:
+        model = training.model()
+        outcome: dict[str, Value] = {
+            "metrics": json.dumps(model.calibration.metrics),
+            "per_agent": per_agent(self._job, model, examples, training.held_out()),
+        }
         if model.calibration.refusal is not None:
-            await self._fail(model.calibration.refusal, _told(self._job, model, examples))
+            needs = needs_of(self._job, examples)
+            if needs.ready:
+                needs = not_precise_enough(needs, model.calibration.refusal)
+            await self._refuse(needs, outcome)
             return
         content = dumps(model)
         await self._write("model", content)
         config = await self._services.routing.fresh()
         score = await score_on_test_part(self._services, config, Scorer(model))
-        outcome: dict[str, Value] = {
-            **_told(self._job, model, examples),
-            "metrics": json.dumps(model.calibration.metrics),
+        outcome |= {
             "test_score": score.model_dump_json(),
             "size": len(content),
             "checksum": content[-_CHECKSUM_BYTES:].hex(),
@@ -193,6 +247,9 @@ class _Slice:
         self._progress.stage = "finished"
         selection = await selection_by_rule(self._services, self._job, score)
         await self._end("succeeded", outcome=outcome, then=selection)
+
+    async def _refuse(self, needs: TrainingNeeds, outcome: dict[str, Value]) -> None:
+        await self._fail(needs.message, outcome | {"needs": needs.model_dump_json()})
 
     async def _fail(self, why: str, outcome: dict[str, Value] | None = None) -> None:
         await self._end("failed", error=why, outcome=outcome)
@@ -238,24 +295,3 @@ class _Slice:
 def _require(rows: Rows) -> None:
     if not rows:
         raise LostLeaseError
-
-
-def _told(job: Classifier, model: Model, examples: Examples) -> dict[str, Value]:
-    """Of each agent that was enabled, how many labels it had and from when on it is answered."""
-    calibration, counts = model.calibration, examples.counts()
-    place = {agent: number for number, agent in enumerate(model.classes)}
-    least = job.options.min_labels
-    told = []
-    for agent in job.agents:
-        at = place.get(agent)
-        threshold = None if at is None else calibration.thresholds[at]
-        reason = calibration.reasons.get(agent, calibration.refusal)
-        told.append(
-            AgentThreshold(
-                agent_id=agent,
-                labels=0 if at is None else counts[at],
-                threshold=threshold,
-                reason=f"0 labels; {least} are needed" if at is None else reason,
-            ).model_dump()
-        )
-    return {"per_agent": json.dumps(told)}

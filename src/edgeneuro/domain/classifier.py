@@ -35,23 +35,56 @@ class TrainingOptions(BaseModel):
 
 class TrainingProgress(BaseModel):
     """`slices` are done and kept; `visits` is how often they looked at a label. `tries` counts how
-    often the next one was begun. `left_out` counts labels that are not learned from, by why."""
+    often the next one was begun. `left_out` counts labels that are not learned from, by why. While
+    the labels are prepared, `prepared` of them are done, up to the query hash `prepared_to`."""
 
     stage: Literal["labels", "training", "finished"] = "labels"
     slices: int = 0
     visits: int = 0
     tries: int = 0
     left_out: dict[str, int] = Field(default_factory=dict)
+    prepared: int = 0
+    prepared_to: str = ""
+    prepared_characters: int = 0
+    prepared_slices: int = 0
 
 
 class AgentThreshold(BaseModel):
     """`threshold` is the probability from which on the agent is answered; null: never, and `reason`
-    says why."""
+    says why, unless the training failed as a whole. Of `held_out` labels of the agent it had the
+    right agent first for `held_out_right`, however sure it was."""
 
     agent_id: str
     labels: int
     threshold: float | None
     reason: str | None = None
+    held_out: int | None = None
+    held_out_right: int | None = None
+
+
+class AgentLabelNeed(BaseModel):
+    """`missing` is how many more `labels_needed_of_each` asks for."""
+
+    agent_id: str
+    labels: int
+    missing: int
+
+
+class TrainingNeeds(BaseModel):
+    """The labels that a training needs, of the train and validation parts, and those that there
+    are. With `ready` they are enough; without, `message` says what is missing and what to do.
+    `labels_needed` is the least number over all agents that can show the target precision; shared
+    out evenly it is `labels_needed_of_each`. `out_of_scope_needed` is 0 where agents that are left
+    out of the learning can stand for unknown topics."""
+
+    ready: bool
+    message: str
+    labels: int
+    labels_needed: int
+    labels_needed_of_each: int
+    out_of_scope: int
+    out_of_scope_needed: int
+    agents: list[AgentLabelNeed]
 
 
 class ClassifierScore(BaseModel):
@@ -83,7 +116,8 @@ class Classifier(BaseModel):
     is answered (`coverage`) and how often rightly (`answered_accuracy`), the share of unknown
     topics that is answered (`leak`). `test_score` is of labels that chose nothing; null for one
     that has not been scored yet. `version` names the model's content. `suspended` says why it would
-    not be asked."""
+    not be asked. For a training that failed for want of labels, or because no confidence reaches
+    the target, `needs` has the numbers; `metrics` and `per_agent` are there as well."""
 
     object: Literal["classifier"] = "classifier"
     id: str
@@ -100,6 +134,7 @@ class Classifier(BaseModel):
     last_label_id: str | None
     metrics: Metrics | None
     test_score: ClassifierScore | None = None
+    needs: TrainingNeeds | None = None
     per_agent: list[AgentThreshold] | None
     size: int | None
     checksum: str | None

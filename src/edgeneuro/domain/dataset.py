@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgeneuro.domain.classifier import TrainingNeeds
 from edgeneuro.domain.query import Split
 
 Shape = Literal["chat", "prompt", "flat"]
@@ -72,8 +73,10 @@ class AgentCounts(SplitCounts):
 
 
 class DatasetStats(BaseModel):
-    """`near_duplicates` is what `dedupe=near` would leave out of `flat`; `too_few` are the enabled
-    agents with fewer labels than `enough`."""
+    """`near_duplicates` is what `dedupe=near` would leave out of `flat`. `training` says whether
+    there are labels enough to train a classifier with the settings as they are, by the rule by
+    which a training refuses. `enough` is what each enabled agent needs of train and validation
+    labels, `too_few` are those with fewer."""
 
     object: Literal["dataset.stats"] = "dataset.stats"
     total: SplitCounts
@@ -82,6 +85,7 @@ class DatasetStats(BaseModel):
     near_duplicates: int
     enough: int
     too_few: list[str]
+    training: TrainingNeeds
 
 
 class ImportQuery(BaseModel):

@@ -98,12 +98,13 @@ def finish(
     error: str | None = None,
     outcome: Mapping[str, Value] | None = None,
 ) -> Statement:
-    """Ends the training. `outcome` has the columns metrics, per_agent, test_score (JSON), size and
-    checksum. No row comes back where it was ours no more."""
+    """Ends the training. `outcome` has the columns metrics, per_agent, test_score, needs (JSON),
+    size and checksum. No row comes back where it was ours no more."""
     given = outcome or {}
     return statement(
         "UPDATE classifiers SET state = ?3, finished_at = ?4, progress = ?5, labels = ?6,"
-        " error = ?7, metrics = ?8, per_agent = ?9, size = ?10, checksum = ?11, test_score = ?12"
+        " error = ?7, metrics = ?8, per_agent = ?9, size = ?10, checksum = ?11, test_score = ?12,"
+        " needs = ?13"
         f" WHERE {_HELD} RETURNING {COLUMNS}",
         held.training.id,
         held.until,
@@ -112,7 +113,10 @@ def finish(
         progress.model_dump_json(),
         labels,
         error,
-        *(given.get(name) for name in ("metrics", "per_agent", "size", "checksum", "test_score")),
+        *(
+            given.get(name)
+            for name in ("metrics", "per_agent", "size", "checksum", "test_score", "needs")
+        ),
     )
 
 
