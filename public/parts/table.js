@@ -2,6 +2,7 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
+import { time } from "../format.js";
 import { setBusy } from "./busy.js";
 import { button } from "./controls.js";
 import { errorPanel } from "./loading.js";
@@ -60,7 +61,11 @@ export function pagedTable({ caption, columns, first, path, query, signal, hideC
   let after = null;
   const offer = (page) => {
     after = page.last_id;
-    replace(more, page.has_more ? again : null);
+    // A search looks at so many rows at a time; few of them may fit.
+    const searched = page.searched_from
+      ? h("p", { class: "help" }, `Searched back to ${time(page.searched_from)}.`)
+      : null;
+    replace(more, searched, page.has_more ? again : null);
   };
   const next = async () => {
     replace(more, again);

@@ -59,7 +59,7 @@ function filterSpecs(agents, models) {
     {
       name: "q",
       label: "Words in the query",
-      placeholder: "all of them, in any order",
+      placeholder: "or parts of words, in any order",
       live: true,
     },
     { name: "agent", label: "Agent", type: "select", options: agentOptions(agents, all) },
@@ -86,6 +86,8 @@ function filterSpecs(agents, models) {
       max: 1,
       step: "any",
     },
+    { name: "user", label: "User" },
+    { name: "session", label: "Session" },
     { name: "from", label: "From", type: "datetime-local" },
     { name: "to", label: "To", type: "datetime-local" },
   ];
@@ -106,7 +108,7 @@ function showPage(body, state, agents, { signal, may }) {
     body,
     () => api("GET", "/v1/logs", { query, signal }),
     (page) =>
-      page.data.length
+      page.data.length || page.has_more
         ? pagedTable({
             caption: "Answers",
             first: page,

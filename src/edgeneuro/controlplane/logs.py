@@ -1,19 +1,25 @@
 """Logs in the control plane: what was asked and what was answered, newest first."""
 
 from edgeneuro.call import Call
-from edgeneuro.domain.log import LogItem, LogRecord, LogsQuery
-from edgeneuro.domain.page import Page, page_of
+from edgeneuro.domain.log import LogRecord, LogsPage, LogsQuery
+from edgeneuro.domain.page import page_of
 from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import NotFoundError
 from edgeneuro.store import logs as store
 
 
-async def list_logs(call: Call, query: LogsQuery) -> Page[LogItem]:
-    """List log entries, newest first; go on with `after` = the page's `last_id`. All filters given
-    hold together; with `q` (words of the query, in any order) the order is that of writing."""
+async def list_logs(call: Call, query: LogsQuery) -> LogsPage:
+    """List log entries, newest first; the next page is `after` = the page's `last_id`, as long as
+    `has_more`. All filters given hold together; with `q` (words of the query or parts of them, in
+    any order) the order is that of writing. A request looks at 20,000 rows at most: where few of
+    them fit, `searched_from` says how far it came, and the next page continues from there."""
     found = await store.list_logs(call.services.db, query, limit=query.limit + 1)
-    return page_of(found, limit=query.limit)
+    page = page_of(found.items, limit=query.limit)
+    if found.searched_id is None:
+        return LogsPage(**dict(page))
+    more = {"has_more": True, "last_id": found.searched_id}
+    return LogsPage(**dict(page) | more, searched_from=found.searched_from)
 
 
 async def get_log(call: Call, log_id: str) -> LogRecord:

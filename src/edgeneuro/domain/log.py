@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from edgeneuro.domain.decision import (
     Alternative,
@@ -18,7 +18,7 @@ from edgeneuro.domain.decision import (
 from edgeneuro.domain.feedback import GivenFeedback
 from edgeneuro.domain.label import LabelChange, LabelFacts
 from edgeneuro.domain.moment import Moment
-from edgeneuro.domain.page import PageQuery
+from edgeneuro.domain.page import Page, PageQuery
 from edgeneuro.domain.text import Id
 from edgeneuro.errors import Reason
 
@@ -92,7 +92,32 @@ class LogRecord(LogItem):
     messages: list[dict[str, str]] | None = None
 
 
+_METADATA = "metadata."
+Named = Annotated[str, Field(min_length=1, max_length=200)]
+MetadataFilter = Annotated[str, Field(min_length=1, max_length=512)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class LogsPage(Page[LogItem]):
+    """`searched_from` is the time of the oldest row that was looked at, if older ones may fit: the
+    page may then be shorter than `limit`, or empty, and `last_id` is that row's."""
+
+    searched_from: str | None = None
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether it is of a script that writes no blanks between words: Thai, Lao, Burmese, Khmer,
+    Japanese, Chinese; and Korean, whose words have endings."""
+    return any(
+        "\u0e00" <= character <= "\u0eff"
+        or "\u1000" <= character <= "\u109f"
+        or "\u1780" <= character <= "\u17ff"
+        or "\u3040" <= character <= "\u9fff"
+        or "\uac00" <= character <= "\ud7af"
+        or "\uf900" <= character <= "\ufaff"
+        or character >= "\U00020000"
+        for character in text
+    )
 
 
 def search_words(text: str) -> list[str]:
@@ -103,11 +128,16 @@ def search_words(text: str) -> list[str]:
 
 class LogsQuery(PageQuery):
     """`model` is a base model or an adapter, `labelled` whether a label is in force, `from`
-    inclusive and `to` exclusive, `q` words that the query must hold, in any order. `min_confidence`
+    inclusive and `to` exclusive, `q` words that the query must hold, in any order, or parts of
+    words of three characters or more. `metadata` is given as `metadata.KEY=VALUE`. `min_confidence`
     and `max_confidence` are about `stated_confidence`, so they also find answers that were not sure
     enough."""
 
+    limit: Annotated[int, Field(ge=1, le=1000)] = 20
     agent: Id | None = None
+    user: Named | None = None
+    session: Named | None = None
+    metadata: Annotated[dict[str, MetadataFilter], Field(max_length=10)] | None = None
     model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     layer: Layer | None = None
     reason: Reason | None = None
@@ -119,6 +149,18 @@ class LogsQuery(PageQuery):
     q: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     min_confidence: Share | None = None
     max_confidence: Share | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_metadata(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        facts = {name: given[name] for name in given if name.startswith(_METADATA)}
+        rest = {name: value for name, value in given.items() if name not in facts}
+        if not facts:
+            return rest
+        keys = {name.removeprefix(_METADATA): value for name, value in facts.items()}
+        return {**rest, "metadata": keys}
 
     @field_validator("q")
     @classmethod

@@ -15,6 +15,14 @@ class Conditions:
         self._parts.append(sql)
         self.values += values
 
+    def add_all(self, others: "Conditions") -> None:
+        self._parts += others._parts
+        self.values += others.values
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._parts
+
     @property
     def sql(self) -> str:
         return " AND ".join(self._parts) or "true"

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from edgeneuro.domain.decision import GatewayTrace, Usage
-from edgeneuro.domain.log import LogEntry, LogItem, LogRecord, LogsQuery, search_words
+from edgeneuro.domain.log import LogEntry, LogItem, LogRecord, LogsQuery
 from edgeneuro.domain.query import near_hash
-from edgeneuro.store.conditions import Conditions
 from edgeneuro.store.database import Database, Row, Statement, Value, statement
 from edgeneuro.store.labels import change_from_row, select_history
+from edgeneuro.store.log_search import LogSearch
 from edgeneuro.store.times import rfc3339, unix_ms
 
 _COLUMNS = (
@@ -86,6 +86,16 @@ class DecidedQuestion:
     agent_id: str | None
 
 
+@dataclass(frozen=True)
+class FoundLogs:
+    """`searched_id` and `searched_from` are of the last row that was looked at, if there may be
+    older ones that fit."""
+
+    items: list[LogItem]
+    searched_id: str | None = None
+    searched_from: str | None = None
+
+
 def insert_log(entry: LogEntry) -> Statement:
     fields = entry.model_dump(exclude={"object", "usage", "gateway"})
     values: dict[str, Value] = {
@@ -104,22 +114,13 @@ def insert_log(entry: LogEntry) -> Statement:
     return Statement(_INSERT, tuple(values[name] for name in _WRITTEN))
 
 
-async def list_logs(db: Database, query: LogsQuery, *, limit: int) -> list[LogItem]:
-    """Newest first. A search by words goes by the order in which rows were written, as the full
-    text index has it, so that it can stop at the limit."""
-    wanted = _conditions(query)
-    source, order = f"logs {_LABEL}", "logs.created_at DESC, logs.seq DESC"
-    if query.q is not None:
-        source = f"logs_fts CROSS JOIN logs ON logs.seq = logs_fts.rowid {_LABEL}"
-        order = "logs_fts.rowid DESC"
-    rows = await db.run(
-        statement(
-            f"SELECT {_ITEM} FROM {source} WHERE {wanted.sql} ORDER BY {order} LIMIT ?",
-            *wanted.values,
-            limit,
-        )
-    )
-    return [LogItem.model_validate(_item_fields(row)) for row in rows]
+async def list_logs(db: Database, query: LogsQuery, *, limit: int) -> FoundLogs:
+    """Newest first; a search by words goes by the order in which rows were written."""
+    found = await LogSearch(db, query, columns=_ITEM, label=_LABEL).run(limit=limit)
+    items = [LogItem.model_validate(_item_fields(row)) for row in found.rows]
+    if found.searched_to is None:
+        return FoundLogs(items)
+    return FoundLogs(items, found.searched_to["id"], rfc3339(found.searched_to["created_at"]))
 
 
 async def get_log(db: Database, log_id: str) -> LogRecord | None:
@@ -192,44 +193,6 @@ async def delete_logs_before(db: Database, moment_ms: int, *, max_chunks: int = 
         if gone < _DELETE_CHUNK:
             break
     return deleted
-
-
-def _conditions(query: LogsQuery) -> Conditions:
-    wanted = Conditions()
-    if query.q is not None:
-        # As strings of the index's language, words are nothing but words.
-        quoted = ('"' + word.replace('"', '""') + '"' for word in search_words(query.q))
-        wanted.add("logs_fts MATCH ?", " ".join(quoted))
-    if query.after is not None:
-        _after(wanted, query)
-    equal = {"agent_id": query.agent, "layer": query.layer, "reason": query.reason}
-    for column, value in {**equal, "key_id": query.key, "kind": query.kind}.items():
-        if value is not None:
-            wanted.add(f"logs.{column} = ?", value)
-    if query.model is not None:
-        wanted.add("(logs.model = ? OR logs.adapter = ?)", query.model, query.model)
-    if query.labelled is not None:
-        wanted.add(f"c.query_hash IS {'NOT ' if query.labelled == 'true' else ''}NULL")
-    if query.since is not None:
-        wanted.add("logs.created_at >= ?", unix_ms(query.since))
-    if query.to is not None:
-        wanted.add("logs.created_at < ?", unix_ms(query.to))
-    if query.min_confidence is not None:
-        wanted.add("logs.confidence >= ?", query.min_confidence)
-    if query.max_confidence is not None:
-        wanted.add("logs.confidence <= ?", query.max_confidence)
-    return wanted
-
-
-def _after(wanted: Conditions, query: LogsQuery) -> None:
-    # A row that retention has deleted since has nothing older behind it: the page is empty.
-    if query.q is not None:
-        wanted.add("logs_fts.rowid < (SELECT seq FROM logs WHERE id = ?)", query.after)
-        return
-    wanted.add("logs.created_at <= (SELECT created_at FROM logs WHERE id = ?)", query.after)
-    wanted.add(
-        "(logs.created_at, logs.seq) < (SELECT created_at, seq FROM logs WHERE id = ?)", query.after
-    )
 
 
 def _item_fields(row: Row) -> dict[str, object]:
