@@ -197,11 +197,12 @@ async def test_failures_and_faults_give_back(product: Product) -> None:
             assert await used(product, key) == 0
 
 
-async def test_bad_requests_are_not_counted(product: Product) -> None:
-    key = await create(product, requests_per_minute=1)
+async def test_bad_requests_count_as_requests_alone(product: Product) -> None:
+    key = await create(product, requests_per_minute=2, monthly_token_budget=100_000)
     for model, fields in (("gpt-4", {}), ("auto", {"edgeneuro": {"candidates": ["ceo"]}})):
         assert (await ask(product, key, model, **fields)).status in (400, 404)
-    assert (await usage(product, key))["minute_requests"] == 0
+    found = await usage(product, key)
+    assert (found["minute_requests"], found["tokens"]) == (1, 0)  # the 400, not the 404
 
 
 async def test_agents_at_endpoints(product: Product) -> None:

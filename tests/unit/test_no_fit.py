@@ -1,9 +1,11 @@
 """What happens if no agent is decided on: the fallback agent, or nobody."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from edgeneuro.domain.decision import Usage
 from edgeneuro.errors import UpstreamNotConfiguredError, UpstreamTimeoutError
 from tests.unit.chats import chat, talks
 from tests.unit.conftest import Product, says
@@ -128,7 +130,8 @@ async def test_a_key_with_limits_pays_the_routing_alone(product: Product) -> Non
         "/v1/keys",
         {"name": "k", "scopes": ["route"], "monthly_token_budget": 100_000},
     )
-    product.gateway.enqueue(says("none"))
+    usage = Usage(prompt_tokens=30, completion_tokens=10, total_tokens=40)
+    product.gateway.enqueue(replace(says("none"), usage=usage))
     key = made.json()["key"]
     answered = await product.call(
         "POST",
@@ -141,4 +144,4 @@ async def test_a_key_with_limits_pays_the_routing_alone(product: Product) -> Non
         key=key,
     )
     assert answered.status == 422
-    assert product.rows("SELECT tokens FROM key_usage") == [{"tokens": 0}]
+    assert product.rows("SELECT tokens FROM key_usage") == [{"tokens": 40}]
