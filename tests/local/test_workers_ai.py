@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.domain.catalogue import facts_of
+from edgeneuro.gateway.catalogue import read_catalogue
+from local.catalogue import MODELS, catalogue_entries
 from local.errors import AI_ERRORS
 from tests.local.desk import GLM, HELLO, LLAMA, MISTRAL_LORA, NO_JSON_MODE, RUN, Desk, Json
 
@@ -172,3 +175,16 @@ def test_every_error_has_a_status_and_words() -> None:
         assert 3000 <= code < 6000
         assert 400 <= status < 600
         assert words
+
+
+def test_the_catalogue_has_the_prices_of_the_built_in_table() -> None:
+    listed = {each.id: each for each in read_catalogue(catalogue_entries(MODELS.values()))}
+    prices = {
+        name: (each.input_price, each.output_price)
+        for name, each in listed.items()
+        if facts_of(name).input_price is not None
+    }
+    assert len(prices) >= 9
+    assert prices == {
+        name: (facts_of(name).input_price, facts_of(name).output_price) for name in prices
+    }

@@ -92,10 +92,10 @@ class Permissions:
         if self.only_priced and model.pricing is None:
             return InvalidRequestError(
                 f"The model {model.id!r} has no price, and this key has a budget in USD"
-                " (monthly_budget_usd). Name a model with a price, or ask an administrator to give"
-                " this one a price with PATCH /v1/models/{model_id}.",
+                " (monthly_budget_usd). Name a model with a price.",
                 code="model_unpriced",
                 param="model",
+                hint="PATCH /v1/models/{model_id} gives it a price, 0 too.",
             )
         return None
 

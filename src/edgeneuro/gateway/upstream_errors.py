@@ -44,7 +44,7 @@ _BY_CODE: dict[str, Kind] = {
     "2001": UpstreamNotConfiguredError,  # no such gateway
     "2008": UpstreamNotConfiguredError,  # no such provider
     "2009": UpstreamNotConfiguredError,  # the credential is refused, the gateway's or the vendor's
-    "2018": UpstreamNotConfiguredError,  # in no published table; seen beside 2009
+    "2018": UpstreamNotConfiguredError,  # in no published table; taken for the same
     "3023": UpstreamNotConfiguredError,  # account blocked
     "3037": UpstreamNotConfiguredError,  # finetune not found
     "3039": UpstreamNotConfiguredError,  # finetune's files are missing
