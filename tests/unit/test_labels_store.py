@@ -118,7 +118,7 @@ async def test_near_duplicates_never_straddle(database: SqliteDatabase) -> None:
     assert rows[0]["n"] == 40
 
 
-def test_existing_questions_keep_their_split_through_the_migration() -> None:
+def test_questions_keep_their_split_and_settings_their_value_through_the_migration() -> None:
     """Those that are labelled, and by their hash those whose label was removed."""
     scripts = sorted((ROOT / "migrations").glob("*.sql"))
     connection = sqlite3.connect(":memory:")
@@ -140,11 +140,15 @@ def test_existing_questions_keep_their_split_through_the_migration() -> None:
                 "INSERT INTO current_labels VALUES (?1, 'q', 'hr', ?2, ?1, ?3, 'me', 0)",
                 (near, f"lab_{number}", split),
             )
+    connection.execute("INSERT INTO config VALUES ('gate_alpha', '0.1', 0)")
+    connection.execute("INSERT INTO config VALUES ('gate_min_labels', '50', 0)")
     connection.executescript((ROOT / "migrations" / "0009_promotion.sql").read_text())
+    settings = connection.execute("SELECT key, value FROM config").fetchall()
     rows = connection.execute("SELECT substr(near_hash, 1, 8), split FROM splits").fetchall()
     places = connection.execute("SELECT place FROM splits ORDER BY place").fetchall()
     connection.close()
     assert dict(rows) == questions
+    assert dict(settings) == {"promotion_alpha": "0.1", "promotion_min_labels": "50"}
     assert [place for (place,) in places] == [0, 1, 2, 3]
 
 

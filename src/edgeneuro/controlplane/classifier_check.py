@@ -20,9 +20,7 @@ async def check_classifier(
 ) -> ClassifierCheck:
     """`score` is the classifier's, on the test part as it is now. Raises ConflictError
     `promotion_check_failed`."""
-    require_enough(
-        score.n, config.promotion_min_labels, then="select it again, which scores it anew"
-    )
+    require_enough(score.n, config.promotion_min_labels, then="select it (it is scored again)")
     alpha = config.promotion_alpha
     required = config.classifier_target - config.promotion_margin
     bound = share_lower_bound(score.right, score.answered, alpha=alpha)
