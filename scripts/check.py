@@ -1,6 +1,6 @@
 """`npm test`, `npm run check`, `lint`, `format`: sets up what is missing, then runs the tools.
 
-Words after the name go to pytest: `npm test -- -k route`.
+Words after the name go to pytest: `npm test -- -k route`, `npm test -- tests/unit/test_route.py`.
 """
 
 import signal
@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from scripts import paths
+from scripts.run_tests import run_tests
 from scripts.setup import prepare
 from scripts.signals import end_with_parent
 
@@ -47,12 +48,14 @@ def main() -> None:
 
 
 def passes(words: list[str]) -> bool:
+    # Ctrl-C reaches the tools too, which then put their things in order and end.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
     name, *rest = words
+    if name == "pytest":
+        return run_tests(rest)
     python = [str(paths.PYTHON), "-m", name]
     command = [*([str(paths.BIOME)] if name == "biome" else python), *rest]
     with subprocess.Popen(command, cwd=paths.ROOT, preexec_fn=end_with_parent) as process:
-        # Ctrl-C reaches the tool too, which then puts its things in order and ends.
-        signal.signal(signal.SIGINT, lambda number, frame: None)
         return process.wait() == 0
 
 

@@ -1,0 +1,107 @@
+"""Runs the tests as two pytest processes at once: those that need a CPU, and those that mostly wait
+for the running product and the browser."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from queue import SimpleQueue
+
+from scripts import paths
+from scripts.signals import end_with_parent
+
+GROUPS = (("tests/unit", "tests/local", "tests/trainer"), ("tests/worker", "tests/ui"))
+NOTHING_COLLECTED = 5  # pytest's exit code if no test fits the words
+SLOWEST = 20
+# pytest's options whose value is the next word, which may look like a path.
+_WITH_VALUE = frozenset(
+    "-k -m -p -c -o -r -W --basetemp --color --confcutdir --deselect --durations --ignore"
+    " --ignore-glob --junitxml --maxfail --rootdir --tb".split()
+)
+_PYTEST = ("-m", "pytest")
+
+
+def run_tests(words: Sequence[str], *, program: Sequence[str] = _PYTEST) -> bool:
+    """Run pytest with the user's words and return whether all tests passed.
+
+    The output of the first process is shown at once, that of the second one after it. A process
+    that finds no test is no failure if the other one finds some.
+    """
+    commands = [[*program, *each] for each in pytest_words(words)]
+    first, *others = [_start(each, show=number == 0) for number, each in enumerate(commands)]
+    outputs = [_collect(process) for process in others]
+    codes = [first.wait()]
+    for process, output in zip(others, outputs, strict=True):
+        for part in iter(output.get, b""):
+            sys.stdout.buffer.write(part)
+            sys.stdout.buffer.flush()
+        codes.append(process.wait())
+    found = [code for code in codes if code != NOTHING_COLLECTED]
+    return bool(found) and not any(found)
+
+
+def pytest_words(words: Sequence[str]) -> list[list[str]]:
+    """The words of each pytest process: one for each group that has a path the user names, both
+    groups if no path is named. A path outside both goes to the first."""
+    options, named = _split(words)
+    chosen = [[part for path in named for part in _within(path, group)] for group in GROUPS]
+    if not any(chosen):
+        chosen = [named] if named else [list(group) for group in GROUPS]
+    return [
+        # Each process remembers its own failures for --lf.
+        [f"--durations={SLOWEST}", "-o", f"cache_dir=.pytest_cache/{number}", *options, *each]
+        for number, each in enumerate(chosen)
+        if each
+    ]
+
+
+def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The options with their values, and the paths."""
+    options: list[str] = []
+    named: list[str] = []
+    before = ""
+    for word in words:
+        is_path = not word.startswith("-") and before not in _WITH_VALUE
+        (named if is_path else options).append(word)
+        before = word
+    return options, named
+
+
+def _within(path: str, group: Sequence[str]) -> Iterator[str]:
+    """What of a named path belongs to a group: itself, or the folders of the group in it."""
+    name, *_ = path.split("::")
+    place = (paths.ROOT / name).resolve()
+    for folder in group:
+        home = paths.ROOT / folder
+        if place.is_relative_to(home):
+            yield path
+        elif home.is_relative_to(place):
+            yield folder
+
+
+def _start(words: Sequence[str], *, show: bool) -> subprocess.Popen[bytes]:
+    colour = ["--color=yes"] if sys.stdout.isatty() and not show else []
+    return subprocess.Popen(
+        [str(paths.PYTHON), *words, *colour],
+        cwd=paths.ROOT,
+        stdin=None if show else subprocess.DEVNULL,
+        stdout=None if show else subprocess.PIPE,
+        stderr=None if show else subprocess.STDOUT,
+        preexec_fn=end_with_parent,
+    )
+
+
+def _collect(process: subprocess.Popen[bytes]) -> SimpleQueue[bytes]:
+    """Read on while nobody looks, or the process would wait for room in its pipe. Ends with b""."""
+    output: SimpleQueue[bytes] = SimpleQueue()
+
+    def read() -> None:
+        assert process.stdout is not None
+        with process.stdout as pipe:
+            while part := os.read(pipe.fileno(), 65_536):
+                output.put(part)
+        output.put(b"")
+
+    threading.Thread(target=read, daemon=True).start()
+    return output
