@@ -26,10 +26,15 @@ export async function open({ root, signal, may }) {
     forms,
   );
   const show = () =>
-    load(stats, () => api("GET", "/v1/datasets/stats", { signal }), statsView, {
-      signal,
-      keep: true,
-    });
+    load(
+      stats,
+      () => api("GET", "/v1/datasets/stats", { signal }),
+      (stats) => statsView(stats, may),
+      {
+        signal,
+        keep: true,
+      },
+    );
   await Promise.all([
     show(),
     load(

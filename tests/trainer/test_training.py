@@ -17,6 +17,7 @@ from edgeneuro.adapter.preflight import Facts, check_adapter
 from edgeneuro.adapter.safetensors import header_end
 from scripts.paths import ROOT
 from tests.trainer.exports import write_export
+from tests.waiting import until
 from trainer.options import read_options
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -113,8 +114,8 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_adapter(
         command(*words), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         checkpoint = tmp_path / "adapter" / "checkpoints" / "checkpoint-20"
-        while not checkpoint.exists():
-            assert process.poll() is None, process.stdout and process.stdout.read()
+        until(lambda: checkpoint.exists() or process.poll() is not None)
+        assert checkpoint.exists(), process.stdout and process.stdout.read()
         os.kill(process.pid, signal.SIGKILL)
     assert not (tmp_path / "adapter" / WEIGHTS).exists()
     changed = train(*words, "--rank", "2", folder=tmp_path)

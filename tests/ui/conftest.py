@@ -3,16 +3,16 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from tests.ui.browser import chromium
+from tests.ui.console_guard import ConsoleGuard
 from tests.ui.installation import furnish
+from tests.worker.guarded_product import Guarded
 from tests.worker.product import LocalProduct
 
 _SETTLED = """() => {
@@ -21,24 +21,23 @@ _SETTLED = """() => {
     && !document.querySelector('#main [aria-busy], #main .loading');
 }"""
 expect.set_options(timeout=20_000)  # a busy machine is no fault of the pages
-# What a refused or failed call leaves in the console by itself.
-_OF_THE_BROWSER = "Failed to load resource"
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+def console_guard() -> ConsoleGuard:
+    return ConsoleGuard()
+
+
+@pytest.fixture(scope="package")
+def browser(console_guard: ConsoleGuard) -> Iterator[Browser]:
     with chromium() as browser:
+        browser.on("context", console_guard.watch)
         yield browser
 
 
 @pytest.fixture(scope="package")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
-    local = LocalProduct(state=tmp_path_factory.mktemp("pages"))
-    local.start()
-    try:
-        yield local
-    finally:
-        local.stop()
+def product(guarded: Guarded) -> LocalProduct:
+    return guarded.product
 
 
 @pytest.fixture(scope="package")
@@ -83,32 +82,16 @@ def rows(product: LocalProduct) -> Rows:
     return read
 
 
-@dataclass
-class Witness:
-    """What pages said and asked for that they must not."""
-
-    base_url: str
-    faults: list[str] = field(default_factory=list)
-
-    def watch(self, page: Page) -> None:
-        page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        page.on("console", self._console)
-        page.on("request", self._request)
-
-    def _console(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and _OF_THE_BROWSER not in message.text:
-            self.faults.append(f"console: {message.text}")
-
-    def _request(self, request: Request) -> None:
-        asked = urlsplit(request.url)
-        if asked.scheme in ("http", "https") and not request.url.startswith(f"{self.base_url}/"):
-            self.faults.append(f"third party: {request.url}")
+@pytest.fixture(autouse=True)
+def console(console_guard: ConsoleGuard) -> Iterator[ConsoleGuard]:
+    """Every test of the pages fails on what its pages, in any context, must not do."""
+    yield console_guard
+    assert console_guard.take() == []
 
 
 @pytest.fixture
 def context(browser: Browser, product: LocalProduct) -> Iterator[BrowserContext]:
-    """A browser of its own for each test, at 1440 pixels; what it must not do fails the test."""
-    witness = Witness(product.base_url)
+    """A context of its own for each test, at 1440 pixels."""
     context = browser.new_context(
         base_url=product.base_url,
         locale="en-US",
@@ -116,10 +99,8 @@ def context(browser: Browser, product: LocalProduct) -> Iterator[BrowserContext]
         color_scheme="light",
     )
     context.set_default_timeout(20_000)
-    context.on("page", witness.watch)
     yield context
     context.close()
-    assert witness.faults == []
 
 
 def sign_in(page: Page, key: str) -> None:
@@ -140,6 +121,19 @@ def page(context: BrowserContext, product: LocalProduct) -> Page:
     return page
 
 
+@pytest.fixture
+def writes(page: Page) -> list[str]:
+    """The requests of the page from now on that are no GETs."""
+    sent: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method != "GET":
+            sent.append(f"{request.method} {request.url}")
+
+    page.on("request", note)
+    return sent
+
+
 Go = Callable[[str], None]
 
 
@@ -155,6 +149,11 @@ def go(page: Page) -> Go:
 def settled(page: Page) -> None:
     """The screen is there, and nothing is loading any more."""
     page.wait_for_function(_SETTLED)
+
+
+def quiet(page: Page) -> None:
+    """Every timer of the page that ran has fired; none of them is longer than this one."""
+    page.evaluate("() => new Promise((done) => setTimeout(done, 500))")
 
 
 def said(page: Page, text: str) -> None:

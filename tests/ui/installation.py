@@ -1,11 +1,11 @@
 """An installation with something of everything, so that every screen has what it shows."""
 
 import json
-import time
 from pathlib import Path
 
 import httpx
 
+from tests.waiting import until
 from tests.worker.adapters import CONFIG, GEMMA, WEIGHTS, write_adapter
 
 ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
@@ -110,9 +110,9 @@ def evaluate(api: httpx.Client) -> str:
 
 
 def ended(api: httpx.Client, path: str) -> None:
-    """Each look has a job go on."""
-    until = time.monotonic() + SECONDS
-    while time.monotonic() < until:
-        if api.get(path).raise_for_status().json()["state"] not in ("queued", "running"):
-            return
-    raise AssertionError(f"{path} has not ended")
+    """Waits until the cron has ended a job."""
+    until(
+        lambda: api.get(path).raise_for_status().json()["state"],
+        lambda state: state not in ("queued", "running"),
+        seconds=SECONDS,
+    )

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.ui.conftest import Go, settled
+from tests.ui.console_guard import ConsoleGuard
 from tests.ui.test_screens import SCREENS
 from tests.worker.product import LocalProduct
 
@@ -111,7 +112,10 @@ def test_the_address_is_no_way_in(page: Page) -> None:
         assert page.evaluate(_TRACES) == [None, 0], place
 
 
-def test_the_policy_forbids_inline_script(browser: Browser, product: LocalProduct) -> None:
+def test_the_policy_forbids_inline_script(
+    browser: Browser, product: LocalProduct, console: ConsoleGuard
+) -> None:
+    console.allow("requires 'TrustedHTML' assignment")
     page = browser.new_page(base_url=product.base_url)
     page.goto("/")
     refused = page.evaluate(

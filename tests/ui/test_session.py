@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.ui.conftest import Go, Rows, said, settled, sign_in
-from tests.worker.guarded_product import KEY, guarded_product
+from tests.worker.guarded_product import KEY, Guarded
 from tests.worker.product import LocalProduct
 
 KEY_PLACES = "JSON.stringify([location.href, document.cookie, {...localStorage}])"
@@ -138,21 +138,19 @@ def test_a_key_sees_what_it_may(
     api.delete(f"/v1/keys/{key['id']}").raise_for_status()
 
 
-def test_a_user_of_cloudflare_access_needs_no_key(
-    browser: Browser, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    with guarded_product(tmp_path_factory.mktemp("guarded")) as guarded:
-        token = KEY.token(guarded.claims())
-        context = browser.new_context(
-            base_url=guarded.product.base_url,
-            locale="en-US",
-            extra_http_headers={"cf-access-jwt-assertion": token},  # as Access adds it
-        )
-        page = context.new_page()
-        page.goto("/")
-        expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
-        expect(page.locator(".account-name")).to_have_text("ada@example.com")
-        expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
-        navigation = page.get_by_role("navigation", name="Screens")
-        expect(navigation.get_by_role("link", name="Labelling")).to_have_count(0)
-        context.close()
+def test_a_user_of_cloudflare_access_needs_no_key(browser: Browser, guarded: Guarded) -> None:
+    guarded.add_user()
+    context = browser.new_context(
+        base_url=guarded.product.base_url,
+        locale="en-US",
+        # as Access adds it
+        extra_http_headers={"cf-access-jwt-assertion": KEY.token(guarded.claims())},
+    )
+    page = context.new_page()
+    page.goto("/")
+    expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
+    expect(page.locator(".account-name")).to_have_text("ada@example.com")
+    expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
+    navigation = page.get_by_role("navigation", name="Screens")
+    expect(navigation.get_by_role("link", name="Labelling")).to_have_count(0)
+    context.close()

@@ -18,7 +18,7 @@ from edgeneuro.gateway.finetunes import FinetuneClient
 from edgeneuro.gateway.http import Fetch
 from edgeneuro.gateway.scripted import ScriptedGateway
 from edgeneuro.gateway.scripted_fetch import ScriptedFetch
-from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.seam import Gateway, ModelAnswer
 from edgeneuro.identity import Identity
 from edgeneuro.routes import ROUTES
 from edgeneuro.services import Failures, KeptRouting, Services, SteadyClock
@@ -109,14 +109,15 @@ class Product:
         database: SqliteDatabase,
         settings: Settings,
         *,
-        gateway: ScriptedGateway | None = None,
+        gateway: Gateway | None = None,
         clock: Clock | None = None,
         access: CloudflareAccess | None = None,
         cloudflare: Fetch | None = None,
     ) -> None:
-        """`cloudflare` answers for its REST API, else nobody does."""
+        """`cloudflare` answers for its REST API, else nobody does; another gateway than a scripted
+        one stays with whoever made it."""
         self.database = database
-        self.gateway = gateway or ScriptedGateway()
+        self.gateway = gateway if isinstance(gateway, ScriptedGateway) else ScriptedGateway()
         self.fetch = ScriptedFetch()
         self.secrets = {"AGENT_SIGNING_SECRET": "shared words"}
         self.clock = clock or Clock()
@@ -136,7 +137,7 @@ class Product:
         self.services = Services(
             settings=settings,
             db=database,
-            gateway=self.gateway,
+            gateway=gateway or self.gateway,
             finetunes=FinetuneClient(
                 CloudflareApi(cloudflare or ScriptedFetch(), settings, secret=self.secrets.get),
                 new_hex=secrets.token_hex,

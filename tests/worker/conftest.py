@@ -13,13 +13,25 @@ from tests.worker.fault_matrix import document
 from tests.worker.product import ExternalProduct, LocalProduct, Product
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     base_url = os.environ.get("EDGENEURO_BASE_URL")
     if base_url:
         yield ExternalProduct(base_url.rstrip("/"), os.environ["ADMIN_TOKEN"])
         return
     local = LocalProduct(state=tmp_path_factory.mktemp("state"))
+    local.start()
+    try:
+        yield local
+    finally:
+        local.stop()
+
+
+@pytest.fixture(scope="package")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
+    """A second product, for modules whose settings and faults would disturb other tests. They run
+    one after the other by name, and may find what those before them have stored."""
+    local = LocalProduct(state=tmp_path_factory.mktemp("sandbox"))
     local.start()
     try:
         yield local

@@ -1,5 +1,5 @@
-"""What the fault matrix is asked with: one product that is in trouble on purpose, its D1 file, its
-counters, and the three ways of asking it."""
+"""What the fault matrix is asked with: one product that is in trouble on purpose, in workerd or in
+process, its database, its counters, and the three ways of asking it."""
 
 import json
 import re
@@ -8,15 +8,16 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.worker.fault_matrix import Row, Way
-from tests.worker.product import LocalProduct
+from tests.waiting import until
+from tests.worker.fault_matrix import Cell, Row, Way
 
-_ASKED_AT_MOST = 500  # times, until what is written in the background is there
+ATTEMPTS = "edgeneuro_attempts_total"
 VENDOR = {
     "id": "vendor",
     "kind": "openai-compatible",
@@ -42,21 +43,40 @@ class Answered:
     error: dict[str, Any] = field(default_factory=dict)
 
 
-class Faulty:
-    """A product and its desk. `mark` is a word that no other question has."""
+Execute = Callable[[Iterable[str]], list[Any]]
 
-    def __init__(self, product: LocalProduct) -> None:
-        assert product.local_ai_url is not None
-        self.product = product
-        headers = {"authorization": f"Bearer {product.admin_token}"}
-        self.client = httpx.Client(base_url=product.base_url, headers=headers, timeout=60)
-        self.desk = httpx.Client(base_url=product.local_ai_url, timeout=30)
+
+def file_execute(path: Path) -> Execute:
+    """Runs statements on a database file that others use meanwhile, in one transaction; returns the
+    rows of the last one."""
+
+    def execute(statements: Iterable[str]) -> list[Any]:
+        rows: list[Any] = []
+        connection = sqlite3.connect(path, timeout=10, isolation_level=None)
+        # D1 does not know it, so it cannot compare a column that has it.
+        connection.create_collation("not_of_d1", lambda one, other: (one > other) - (one < other))
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for each in statements:
+                rows = connection.execute(each).fetchall()
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+        return rows
+
+    return execute
+
+
+class Faulty:
+    """A product with its administrator's client, the control API of its local/ and its database.
+    `mark` is a word that no other question has."""
+
+    def __init__(self, client: httpx.Client, desk: httpx.Client, execute: Execute) -> None:
+        self.client = client
+        self.desk = desk
+        self.execute = execute
         self._prepared_for: tuple[bool, bool] | None = None
         self.client.post("/v1/providers", json=VENDOR).raise_for_status()
-
-    def close(self) -> None:
-        self.client.close()
-        self.desk.close()
 
     def prepare(self, row: Row) -> None:
         """One model, asked once, and time enough for all but what is to take too long."""
@@ -92,14 +112,14 @@ class Faulty:
         return _read(self.client.post("/v1/chat/completions", json=body, headers=headers))
 
     def rows(self, mark: str, count: int = 1) -> list[dict[str, Any]]:
-        """The log rows of the questions with this word, which are written after the answers: asks
-        until there are so many."""
-        found: list[dict[str, Any]] = []
-        for _ in range(_ASKED_AT_MOST):
-            found = self.client.get("/v1/logs", params={"q": mark, "limit": 100}).json()["data"]
-            if len(found) >= count:
-                break
-        return found
+        """The log rows of the questions with this word, which are written after the answers, once
+        there are so many."""
+        return until(lambda: self._rows(mark), lambda rows: len(rows) >= count)
+
+    def _rows(self, mark: str) -> list[dict[str, Any]]:
+        query: dict[str, str | int] = {"q": mark, "limit": 100}
+        rows: list[dict[str, Any]] = self.client.get("/v1/logs", params=query).json()["data"]
+        return rows
 
     def counted(self, name: str) -> Counter[tuple[str, ...]]:
         """A metric by the values of its labels."""
@@ -113,32 +133,12 @@ class Faulty:
     def failures(self, what: str | None) -> int:
         return self.counted("edgeneuro_failures_total")[(what,)] if what else 0
 
-    def until(self, holds: Callable[[], bool]) -> bool:
-        """Whether it comes to hold, as what happens in the background does."""
-        return any(holds() for _ in range(_ASKED_AT_MOST))
-
     def cache_key(self, mark: str) -> str:
         """Under which the question's answer is kept. Leaves a log row, but no answer."""
         body = {"query": f"My VPN does not connect {mark}", "cache": False, "explain": True}
         answer = self.client.post("/v1/route", json=body).raise_for_status().json()
         key: str = answer["explanation"]["cache_key"]
         return key
-
-    def execute(self, statements: Iterable[str]) -> list[Any]:
-        """Straight into D1's file, in one transaction, while the product runs; the last one's
-        rows."""
-        rows: list[Any] = []
-        connection = sqlite3.connect(self.product.database, timeout=10, isolation_level=None)
-        # D1 does not know it, so it cannot compare a column that has it.
-        connection.create_collation("not_of_d1", lambda one, other: (one > other) - (one < other))
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            for each in statements:
-                rows = connection.execute(each).fetchall()
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
-        return rows
 
     @contextmanager
     def trouble(self, row: Row, *, key: str = "") -> Iterator[None]:
@@ -164,6 +164,57 @@ class Faulty:
         finally:
             self.desk.delete("/_local/faults").raise_for_status()
             self.desk.put("/_local/rate_limit", content=b"null").raise_for_status()
+
+
+def require_cell(faulty: Faulty, row: Row, way: Way) -> None:
+    """Brings the fault about, asks once, and requires what the cell says; then the next request has
+    its answer and its row again."""
+    cell, mark = row.cell(way), word()
+    faulty.prepare(row)
+    key = faulty.cache_key(mark) if "{key}" in "".join(row.before) else ""
+    earlier = faulty.rows(mark) if key else []
+    attempts = faulty.counted(ATTEMPTS)
+    failures = faulty.failures(row.failure)
+    with faulty.trouble(row, key=key):
+        answered = faulty.ask(way, mark)
+        until(lambda: faulty.failures(row.failure) > failures or not row.failure)
+    require_answer(answered, cell)
+    rows = [each for each in faulty.rows(mark, len(earlier) + cell.logged) if each not in earlier]
+    assert len(rows) == cell.logged
+    tried = faulty.counted(ATTEMPTS) - attempts
+    assert {outcome for _, outcome in tried} >= ({cell.outcome} if cell.outcome else set())
+    if cell.logged:
+        [logged] = rows
+        assert (logged["status"], logged["reason"]) == (cell.status, cell.reason)
+        assert logged["ending"] == cell.ending
+        assert logged["layer"] == cell.layer
+        outcomes = [attempt["outcome"] for attempt in logged["attempts"]]
+        assert (outcomes[-1] if outcomes else None) == cell.outcome
+        assert tried == Counter((each["model"], each["outcome"]) for each in logged["attempts"])
+    faulty.prepare(replace(row, slow=False))
+    require_well(faulty, way)
+    # The row of that later request is there, so one that was late would be too.
+    assert len(faulty.rows(mark, 0)) == len(earlier) + cell.logged
+
+
+def require_answer(answered: Answered, cell: Cell) -> None:
+    assert "Traceback" not in answered.text
+    assert (answered.status, answered.code) == (cell.status, cell.code), answered.text[-500:]
+    assert answered.whole is (cell.code is None)
+    if answered.whole:
+        assert answered.reason == cell.reason
+    if answered.error:
+        assert answered.error["request_id"] == answered.headers["x-request-id"]
+    if cell.status != 200:
+        assert answered.headers["x-should-retry"] == "false"
+
+
+def require_well(faulty: Faulty, way: Way) -> None:
+    """The fault has left nothing behind: the next question has its answer and its row."""
+    mark = word()
+    require_answer(faulty.ask(way, mark), Cell(200))
+    [logged] = faulty.rows(mark)
+    assert (logged["layer"], logged["reason"], logged["ending"]) == ("llm", None, "complete")
 
 
 def word() -> str:

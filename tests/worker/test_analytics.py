@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from scripts.cron import running_cron_url
+from tests.waiting import until
 from tests.worker.product import LocalProduct, Product
 
 ADDITIVE = ("requests", "attempts", "cache_hits", "fallback_answers", "prompt_tokens", "errors")
@@ -32,10 +33,8 @@ def log_rows(client: httpx.Client) -> list[Any]:
 
 def counted(client: httpx.Client, ids: set[str]) -> Any:
     """Analytics once the answers with these ids are logged, which happens after they are out."""
-    for _ in range(200):
-        if ids <= {row["id"] for row in log_rows(client)}:
-            return ask(client, group_by="agent")
-    raise AssertionError("the answers were not logged")
+    until(lambda: ids <= {row["id"] for row in log_rows(client)})
+    return ask(client, group_by="agent")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from scripts.options import Options
 from scripts.processes import Child, end_all
 from scripts.product import wait_until_ready
 from scripts.wrangler import environment, wrangler
+from tests.waiting import until
 from tests.worker.product import free_port
 
 CALLER = Path(__file__).parent / "binding_caller.mjs"
@@ -37,11 +38,12 @@ class Caller:
 
     def last_call(self) -> dict[str, Any]:
         """Once it has ended, which the desk may learn a little after the caller."""
-        for _ in range(1_000):
+
+        def look() -> dict[str, Any]:
             call: dict[str, Any] = self.desk.get("/_local/calls").json()[-1]
-            if call["ended"] is not None:
-                return call
-        raise AssertionError("the desk did not notice the end of the call")
+            return call
+
+        return until(look, lambda call: call["ended"] is not None)
 
 
 @pytest.fixture(scope="module")

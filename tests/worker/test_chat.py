@@ -158,15 +158,6 @@ def test_a_failed_stream_is_a_plain_error(talk: openai.OpenAI, desk: httpx.Clien
         talk.chat.completions.create(model=ACTIVE, messages=question(), stream=True)
 
 
-def row_once(client: httpx.Client, decision_id: str) -> Any:
-    """As log_entry, with more patience: that a client has left shows after some seconds."""
-    for _ in range(2_000):
-        response = client.get(f"/v1/logs/{decision_id}")
-        if response.status_code == 200:
-            return response.json()
-    raise AssertionError(f"no log row for {decision_id}")
-
-
 @pytest.mark.parametrize(
     "fault",
     [{"kind": "drip", "delay_ms": 400}, {"kind": "stall", "after": 2}],
@@ -183,7 +174,7 @@ def test_a_client_that_leaves_stops_the_model(
     facts = ours(next(parts))
     assert next(parts).choices[0].delta.content
     stream.close()
-    entry = row_once(client, facts["decision_id"])
+    entry = log_entry(client, facts["decision_id"])
     assert (entry["status"], entry["ending"], entry["cost_usd"]) == (200, "client_gone", None)
     calls = desk.get("/_local/calls").json()
     assert [call["ended"] for call in calls if call["model"] == ACTIVE] == ["client_gone"]
@@ -199,7 +190,7 @@ def test_a_stream_that_breaks_off_says_so(
     with pytest.raises(openai.APIError) as caught:
         list(stream)
     assert caught.value.code
-    assert row_once(client, facts["decision_id"])["ending"] == "cut"
+    assert log_entry(client, facts["decision_id"])["ending"] == "cut"
 
 
 def test_a_stream_that_is_late_begins_with_a_comment(

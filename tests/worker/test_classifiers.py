@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from scripts.cron import running_cron_url
 from scripts.paths import ROOT
+from tests.waiting import until
 from tests.worker.product import LocalProduct
 
 TOPICS = {
@@ -37,7 +37,6 @@ FRAMES = (
     "How does this {} work?",
     "My colleague asks for a {}",
 )
-SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +66,12 @@ def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
 
 def ended(client: httpx.Client, classifier_id: str) -> dict[str, Any]:
     """The training once the cron has ended it."""
-    until = time.monotonic() + SECONDS
-    while True:
+
+    def look() -> dict[str, Any]:
         found: dict[str, Any] = client.get(f"/v1/classifiers/{classifier_id}").json()
-        if found["state"] not in ("queued", "running") or time.monotonic() > until:
-            return found
+        return found
+
+    return until(look, lambda it: it["state"] not in ("queued", "running"))
 
 
 def test_from_labels_to_the_selected_classifier(labelled: httpx.Client) -> None:
@@ -122,7 +122,7 @@ def test_the_minutes_cron_has_a_training_begin_and_go_on(
     labelled.patch("/v1/config", json={"retrain_after_labels": 1}).raise_for_status()
     label = [{"query": "one more question about my keyboard", "agent_id": "it_support"}]
     labelled.post("/v1/labels", json=label).raise_for_status()
-    fired = labelled.get(running_cron_url(own.state, "* * * * *"), timeout=SECONDS)
+    fired = labelled.get(running_cron_url(own.state, "* * * * *"), timeout=120)
     assert fired.json()["outcome"] == "ok"
     newest = labelled.get("/v1/classifiers").json()["data"][0]
     assert newest["created_by"] == "rule"
@@ -141,7 +141,7 @@ def test_the_script_trains_in_the_running_product(
         env={"PYTHONPATH": "src", "ADMIN_TOKEN": own.admin_token},
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=120,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "answered_accuracy" in ran.stdout

@@ -1,22 +1,20 @@
 """Cloudflare Access against real workerd: WebCrypto checks the tokens."""
 
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from tests.access_team import TeamKey, encoded, part
-from tests.worker.guarded_product import KEY, Guarded, guarded_product
+from tests.worker.guarded_product import KEY, Guarded
 from tests.worker.product import LocalProduct
 
 STRANGER = TeamKey("stranger")
 
 
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    with guarded_product(tmp_path_factory.mktemp("guarded")) as guarded:
-        yield guarded
+@pytest.fixture(autouse=True)
+def user(guarded: Guarded) -> None:
+    guarded.add_user()
 
 
 def send(product: LocalProduct, token: str, method: str = "GET") -> httpx.Response:

@@ -8,6 +8,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from scripts.cron import running_cron_url
+from tests.waiting import until
 from tests.worker.product import LocalProduct, Product
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"
@@ -65,8 +66,8 @@ def test_selection_agents_logs_and_cache_survive_a_restart(
     client.post("/v1/models/select", json={"model_id": LORA}).raise_for_status()
     client.delete("/v1/agents/legal").raise_for_status()
     before = client.post("/v1/route", json={"query": "Badge lost, after a restart"}).json()
-    # The row and the cache are written in one batch after the answer: asked for until it is there.
-    assert any(client.get(f"/v1/logs/{before['id']}").status_code == 200 for _ in range(200))
+    # The row and the cache are written in one batch after the answer.
+    until(lambda: client.get(f"/v1/logs/{before['id']}").status_code == 200)
     product.restart()
     again = client.post("/v1/route", json={"query": "Badge lost, after a restart"}).json()
     assert (again["cache"], again["adapter"]) == ("hit", LORA)

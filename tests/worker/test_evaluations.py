@@ -3,19 +3,18 @@ workerd."""
 
 import json
 import sqlite3
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.waiting import until
 from tests.worker.product import LocalProduct
 
 ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
 OTHER = "@cf/ibm-granite/granite-4.0-h-micro"
 BOTH = {"model_ids": [ACTIVE, OTHER]}
-SECONDS = 120
 EACH = 30
 # Words of the demonstration agents, by which the stand-in engine chooses.
 QUESTIONS = {
@@ -30,12 +29,9 @@ def asked(agent: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
-    """A product of its own: what is selected here would answer in other tests."""
-    product = LocalProduct(state=tmp_path_factory.mktemp("evaluations"))
-    product.start()
-    yield product
-    product.stop()
+def own(sandbox: LocalProduct) -> LocalProduct:
+    """What is selected here would answer in other tests of the first product."""
+    return sandbox
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +68,15 @@ def begin(client: httpx.Client, **body: Any) -> str:
 
 
 def look(client: httpx.Client, evaluation_id: str) -> dict[str, Any]:
-    """The evaluation once the cron has ended it."""
     found: dict[str, Any] = client.get(f"/v1/evaluations/{evaluation_id}").json()
     return found
 
 
 def ended(client: httpx.Client, evaluation_id: str) -> dict[str, Any]:
-    until = time.monotonic() + SECONDS
-    while True:
-        found = look(client, evaluation_id)
-        if found["state"] not in ("queued", "running") or time.monotonic() > until:
-            return found
+    """The evaluation once the cron has ended it."""
+    return until(
+        lambda: look(client, evaluation_id), lambda it: it["state"] not in ("queued", "running")
+    )
 
 
 def done(found: dict[str, Any]) -> int:
@@ -90,10 +84,7 @@ def done(found: dict[str, Any]) -> int:
 
 
 def some_done(client: httpx.Client, evaluation_id: str) -> int:
-    until = time.monotonic() + SECONDS
-    while not (count := done(look(client, evaluation_id))) and time.monotonic() < until:
-        pass
-    return count
+    return until(lambda: done(look(client, evaluation_id)))
 
 
 def stored(product: LocalProduct, sql: str, *parameters: str) -> int:
@@ -196,11 +187,10 @@ def test_a_candidate_is_counted_beside_the_active_model(
     for query in queries:
         decision = labelled.post("/v1/route", json={"query": query, "cache": False}).json()
         assert decision["model"] == ACTIVE
-    until = time.monotonic() + SECONDS
-    while True:
-        shadow = labelled.get("/v1/models/select").json()["shadow"]
-        if shadow["compared"] == len(queries) or time.monotonic() > until:
-            break
+    shadow = until(
+        lambda: labelled.get("/v1/models/select").json()["shadow"],
+        lambda it: it["compared"] == len(queries),
+    )
     assert (shadow["compared"], shadow["labelled"]) == (10, 10)
     assert (shadow["agree"], shadow["failed"], shadow["labels_wanted"]) == (10, 0, 90)
     assert shadow["active"]["right"] == shadow["candidate"]["right"]

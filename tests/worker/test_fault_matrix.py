@@ -1,19 +1,26 @@
-"""The fault matrix against real workerd: each cell of tests/worker/fault_matrix.py is tried."""
+"""The fault matrix against real workerd: one fault of each class in tests/worker/fault_matrix.py.
+tests/unit/test_fault_matrix.py tries all that need no real time."""
 
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.worker.fault_matrix import MATRIX, WAYS, Cell, Row, Way
-from tests.worker.faulty import Answered, Faulty, word
+from tests.worker.fault_matrix import MATRIX, OVER_HTTP, WAYS, Cell, Row, Way
+from tests.worker.faulty import (
+    Faulty,
+    file_execute,
+    require_answer,
+    require_cell,
+    require_well,
+    word,
+)
 from tests.worker.product import LocalProduct
 from tests.worker.test_keys import create_key
 
-ATTEMPTS = "edgeneuro_attempts_total"
 CALM = Row("nothing", (Cell(200), Cell(200), Cell(200)))
 [NO_DATABASE] = [row for row in MATRIX if row.name == "D1 fails on everything"]
 AT_ONCE = 20
@@ -24,65 +31,20 @@ STORMS: dict[str, tuple[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
-    product = LocalProduct(state=tmp_path_factory.mktemp("faults"))
-    product.start()
-    faulty = Faulty(product)
-    try:
-        yield faulty
-    finally:
-        faulty.close()
-        product.stop()
+def faulty(sandbox: LocalProduct) -> Iterator[Faulty]:
+    assert sandbox.local_ai_url is not None
+    headers = {"authorization": f"Bearer {sandbox.admin_token}"}
+    with (
+        httpx.Client(base_url=sandbox.base_url, headers=headers, timeout=60) as client,
+        httpx.Client(base_url=sandbox.local_ai_url, timeout=30) as desk,
+    ):
+        yield Faulty(client, desk, file_execute(sandbox.database))
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("row", MATRIX, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", OVER_HTTP, ids=lambda row: row.name)
 def test_what_comes_of_a_fault(faulty: Faulty, row: Row, way: Way) -> None:
-    cell, mark = row.cell(way), word()
-    faulty.prepare(row)
-    key = faulty.cache_key(mark) if "{key}" in "".join(row.before) else ""
-    earlier = faulty.rows(mark) if key else []
-    attempts = faulty.counted(ATTEMPTS)
-    failures = faulty.failures(row.failure)
-    with faulty.trouble(row, key=key):
-        answered = faulty.ask(way, mark)
-        assert faulty.until(lambda: faulty.failures(row.failure) > failures or not row.failure)
-    require_answer(answered, cell)
-    rows = [each for each in faulty.rows(mark, len(earlier) + cell.logged) if each not in earlier]
-    assert len(rows) == cell.logged
-    tried = faulty.counted(ATTEMPTS) - attempts
-    assert {outcome for _, outcome in tried} >= ({cell.outcome} if cell.outcome else set())
-    if cell.logged:
-        [logged] = rows
-        assert (logged["status"], logged["reason"]) == (cell.status, cell.reason)
-        assert logged["ending"] == cell.ending
-        assert logged["layer"] == cell.layer
-        outcomes = [attempt["outcome"] for attempt in logged["attempts"]]
-        assert (outcomes[-1] if outcomes else None) == cell.outcome
-        assert tried == Counter((each["model"], each["outcome"]) for each in logged["attempts"])
-    faulty.prepare(replace(row, slow=False))
-    require_well(faulty, way)
-    assert len(faulty.rows(mark, 0)) == len(earlier) + cell.logged, "a row came late"
-
-
-def require_answer(answered: Answered, cell: Cell) -> None:
-    assert "Traceback" not in answered.text
-    assert (answered.status, answered.code) == (cell.status, cell.code), answered.text[-500:]
-    assert answered.whole is (cell.code is None)
-    if answered.whole:
-        assert answered.reason == cell.reason
-    if answered.error:
-        assert answered.error["request_id"] == answered.headers["x-request-id"]
-    if cell.status != 200:
-        assert answered.headers["x-should-retry"] == "false"
-
-
-def require_well(faulty: Faulty, way: Way) -> None:
-    """The fault has left nothing behind: the next question has its answer and its row."""
-    mark = word()
-    require_answer(faulty.ask(way, mark), Cell(200))
-    [logged] = faulty.rows(mark)
-    assert (logged["layer"], logged["reason"], logged["ending"]) == ("llm", None, "complete")
+    require_cell(faulty, row, way)
 
 
 @pytest.mark.parametrize("storm", STORMS.values(), ids=STORMS.keys())

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.waiting import until
 from tests.worker.test_keys import bearer, create_key
 
 AT_ONCE = 40
@@ -34,20 +35,21 @@ def usage(client: httpx.Client, key: dict[str, Any]) -> Any:
 
 
 def settled_logs(client: httpx.Client, key: dict[str, Any], decisions: list[Any]) -> list[Any]:
-    """The key's log rows, which are written after the answers: asks until all are there. Each is
-    written with its settlement."""
-    for _ in range(200):
+    """The key's log rows, once all are there: each is written after its answer, with its
+    settlement."""
+    asked = {decision["id"] for decision in decisions}
+
+    def look() -> list[Any]:
         rows: list[Any] = []
         query = {"key": key["id"], "limit": 100}
         while True:
             page = client.get("/v1/logs", params=query).json()
             rows += page["data"]
             if not page["has_more"]:
-                break
+                return rows
             query["after"] = page["last_id"]
-        if {row["id"] for row in rows} >= {decision["id"] for decision in decisions}:
-            return rows
-    raise AssertionError("log rows are missing")
+
+    return until(look, lambda rows: asked <= {row["id"] for row in rows})
 
 
 def test_requests_a_minute_hold_for_requests_at_once(

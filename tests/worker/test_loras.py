@@ -3,7 +3,6 @@ that is real, faults at every step, and a restart in the middle."""
 
 import hashlib
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.waiting import until as wait_until
 from tests.worker.adapters import ALL_MODULES, CONFIG, GEMMA, WEIGHTS, write_adapter
 from tests.worker.product import Product
 
@@ -36,12 +36,15 @@ def send(client: httpx.Client, name: str, folder: Path, path: str = "/v1/loras")
 
 def until(client: httpx.Client, lora_id: str, *states: str, error: bool = False) -> dict[str, Any]:
     """The adapter once the cron has brought it into one of these states."""
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
+
+    def look() -> dict[str, Any]:
         found: dict[str, Any] = client.get(f"/v1/loras/{lora_id}").raise_for_status().json()
-        if found["state"] in states and (found["error"] is not None or not error):
-            return found
-    raise AssertionError(found)
+        return found
+
+    def holds(found: dict[str, Any]) -> bool:
+        return found["state"] in states and (found["error"] is not None or not error)
+
+    return wait_until(look, holds)
 
 
 def test_files_of_a_real_size_become_a_model_that_routes(

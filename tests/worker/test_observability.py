@@ -13,6 +13,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.waiting import until
 from tests.worker.product import LocalProduct, Product
 from tests.worker.test_route import log_entry, route, unique
 
@@ -28,17 +29,19 @@ def log(product: Product) -> Path:
 
 
 def line_of(client: httpx.Client, log: Path, request_id: str) -> dict[str, Any]:
-    """The request's one line. It takes its way through wrangler, so it may come a moment later:
-    asks something else until it is there."""
-    for _ in range(1_000):
+    """The request's one line. It goes through wrangler, so it may come a moment later, and is
+    written only when the next request comes."""
+
+    def look() -> list[str]:
         whole, _, _ = log.read_text(encoding="utf-8").rpartition("\n")
         found = [line for line in whole.splitlines() if request_id in line]
-        if found:
-            assert len(found) == 1
-            line: dict[str, Any] = json.loads(found[0])
-            return line
-        client.get("/healthz")
-    raise AssertionError(f"no line for {request_id}")
+        if not found:
+            client.get("/healthz")
+        return found
+
+    [found] = until(look)
+    line: dict[str, Any] = json.loads(found)
+    return line
 
 
 def samples(client: httpx.Client, name: str) -> dict[str, float]:
@@ -128,10 +131,7 @@ def test_the_terminal_shows_errors_only(
     response = client.post("/v1/route", json=body, headers={"x-request-id": failed})
     assert response.status_code == 502
     assert line_of(client, log, failed)["level"] == "error"
-    for _ in range(1_000):
-        if any(failed in line for line in product.output):
-            break
-        client.get("/healthz")
+    until(lambda: any(failed in line for line in product.output))
     shown = [line for line in product.output if quiet in line or failed in line]
     assert [json.loads(line)["request_id"] for line in shown] == [failed]
 

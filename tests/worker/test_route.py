@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.waiting import until
 from tests.worker.product import Product
 
 
@@ -21,13 +22,9 @@ def route(client: httpx.Client, query: str, **fields: Any) -> Any:
 
 
 def log_entry(client: httpx.Client, decision_id: str) -> Any:
-    """Written after the answer is out, so it may come a moment later: asks until it is there."""
-    for _ in range(200):
-        page = client.get("/v1/logs", params={"limit": 100}).json()
-        for entry in page["data"]:
-            if entry["id"] == decision_id:
-                return entry
-    raise AssertionError(f"no log row for {decision_id}")
+    """The log row, which is written after the answer; if a client has left, seconds after."""
+    found = until(lambda: client.get(f"/v1/logs/{decision_id}"), lambda it: it.status_code == 200)
+    return found.json()
 
 
 @pytest.mark.parametrize(

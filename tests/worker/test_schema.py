@@ -1,38 +1,19 @@
-"""schemathesis against real workerd: whatever /openapi.json allows is answered as it says."""
+"""schemathesis against real workerd with few requests; tests/unit/test_schema.py sends the many."""
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
+from tests.fuzzing import command
 from tests.worker.product import LocalProduct
 
-CONFIG = Path(__file__).parent / "schemathesis.toml"
 
-
-@pytest.fixture
-def own_product(tmp_path: Path) -> Iterator[LocalProduct]:
-    """One to itself: it changes settings and deletes agents as it likes."""
-    product = LocalProduct(state=tmp_path / "state")
-    product.start()
-    try:
-        yield product
-    finally:
-        product.stop()
-
-
-def test_every_operation_keeps_its_word(own_product: LocalProduct, tmp_path: Path) -> None:
+def test_every_operation_keeps_its_word(sandbox: LocalProduct, tmp_path: Path) -> None:
+    """It changes settings and deletes agents as it likes."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run"),
-            *("--header", f"Authorization: Bearer {own_product.admin_token}"),
-            *("--checks", "all", "--max-examples", "15", "--seed", "1", "--no-color"),
-            *("--generation-database", "none", "--request-timeout", "30"),
-            # Not "stateful": it holds that what was deleted is gone, and a revoked key is not.
-            *("--phases", "examples,coverage,fuzzing"),
-            f"{own_product.base_url}/openapi.json",
+            sys.executable,
+            *command(sandbox.base_url, sandbox.admin_token, examples=1, phases="fuzzing"),
         ],
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,

@@ -4,7 +4,6 @@ the rules, wrangler, a model that is registered, measured, checked, selected and
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from scripts.paths import ROOT
 from scripts.wrangler import environment, wrangler
 from tests.tiny_llama import make_tiny_llama, teach
 from tests.trainer.exports import questions
+from tests.waiting import until as wait_until
 from tests.worker.product import LocalProduct
 from trainer.data import Example
 
@@ -96,12 +96,11 @@ def run(*words: str | Path, env: dict[str, str] | None = None) -> str:
 
 
 def until(client: httpx.Client, path: str, *states: str) -> dict[str, Any]:
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
+    def look() -> dict[str, Any]:
         found: dict[str, Any] = client.get(path).raise_for_status().json()
-        if found["state"] in states:
-            return found
-    raise AssertionError(found)
+        return found
+
+    return wait_until(look, lambda found: found["state"] in states, seconds=SECONDS)
 
 
 def test_from_labels_to_a_better_active_model(

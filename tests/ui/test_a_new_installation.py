@@ -1,4 +1,5 @@
-"""What the first screen weighs, where it comes from, and what a fresh installation shows."""
+"""What the first screen weighs, where it comes from, and what a new installation shows. This module
+is the first one of its folder, since all share one product."""
 
 import gzip
 from collections.abc import Iterator
@@ -7,18 +8,32 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
+from edgeneuro.domain.agent import AgentCreate
 from tests.ui.conftest import settled, sign_in
+from tests.ui.test_screens import SCREENS
 from tests.worker.product import LocalProduct
 
 MOST_BYTES_GZIPPED = 150_000
+EMPTY_SCREENS = [screen for screen in SCREENS if "{" not in screen]
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
-    local = LocalProduct(state=tmp_path_factory.mktemp("fresh"))
-    local.start()
-    yield local
-    local.stop()
+def fresh(product: LocalProduct, api: httpx.Client) -> LocalProduct:
+    assert api.get("/v1/logs").json()["data"] == [], "other tests have used it before"
+    return product
+
+
+@pytest.fixture
+def empty(fresh: LocalProduct, api: httpx.Client) -> Iterator[httpx.Client]:
+    """The new installation without a log row, and for the time of a test without an agent."""
+    agents = api.get("/v1/agents?limit=100").json()["data"]
+    agents.sort(key=lambda agent: agent["default"])  # which can be deleted last only
+    for agent in agents:
+        api.delete(f"/v1/agents/{agent['id']}").raise_for_status()
+    yield api
+    for agent in reversed(agents):
+        fields = {name: agent[name] for name in AgentCreate.model_fields}
+        api.post("/v1/agents", json=fields).raise_for_status()
 
 
 @pytest.fixture
@@ -33,7 +48,7 @@ def test_the_first_screen_is_small_and_all_ours(visitor: Page, fresh: LocalProdu
     visitor.on("response", lambda answer: answers.append(answer))
     sign_in(visitor, fresh.admin_token)
     visitor.locator(".chart .u-wrap").first.wait_for()
-    visitor.wait_for_load_state("networkidle")
+    settled(visitor)
     sizes = {answer.url: len(gzip.compress(answer.body())) for answer in answers}
     assert all(url.startswith(f"{fresh.base_url}/") for url in sizes)
     assert sum(sizes.values()) < MOST_BYTES_GZIPPED, sizes
@@ -63,7 +78,27 @@ def test_every_file_comes_with_the_policy(fresh: LocalProduct) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_fresh_installation_routes_sample_queries(visitor: Page, fresh: LocalProduct) -> None:
+@pytest.mark.parametrize("scope", ["route", "read", "label", "admin"])
+def test_every_screen_of_an_empty_installation(
+    visitor: Page, empty: httpx.Client, scope: str
+) -> None:
+    """For each kind of key, the screens that it may not open too."""
+    made = empty.post("/v1/keys", json={"name": f"Empty {scope}", "scopes": [scope]})
+    sign_in(visitor, made.raise_for_status().json()["key"])
+    links = visitor.get_by_role("navigation", name="Screens").get_by_role("link")
+    allowed = {link.get_attribute("data-screen") for link in links.all()}
+    for screen in EMPTY_SCREENS:
+        visitor.goto(f"/#/{screen}")
+        settled(visitor)
+        assert visitor.locator("#main h1").count() == 1, screen
+        assert visitor.get_by_role("alert").count() == 0, screen
+        refused = visitor.get_by_text("This needs the scope").count() == 1
+        assert refused is (screen.partition("/")[0] not in allowed), screen
+
+
+def test_a_new_installation_routes_sample_queries(
+    visitor: Page, fresh: LocalProduct, api: httpx.Client
+) -> None:
     sign_in(visitor, fresh.admin_token)
     visitor.goto("/#/logs")
     settled(visitor)
@@ -73,7 +108,6 @@ def test_a_fresh_installation_routes_sample_queries(visitor: Page, fresh: LocalP
     visitor.get_by_role("button", name="Route sample queries").click()
     expect(visitor.get_by_text("wait for a label")).to_be_visible(timeout=60_000)
     expect(visitor.get_by_role("button", name="Route sample queries")).to_have_count(0)
-    headers = {"authorization": f"Bearer {fresh.admin_token}"}
-    totals = httpx.get(f"{fresh.base_url}/v1/analytics", headers=headers).json()["totals"]
+    totals = api.get("/v1/analytics").json()["totals"]
     assert totals["requests"] == 36
     assert totals["cache_hits"] > 0

@@ -1,0 +1,52 @@
+"""Collects what pages must not do: errors in the console, uncaught exceptions, files that do not
+load, requests to other hosts."""
+
+from urllib.parse import urlsplit
+
+from playwright.sync_api import BrowserContext, ConsoleMessage, Request, WebError
+
+# The browser logs this itself for every answer that is an error.
+_FAILED_LOAD = "Failed to load resource"
+_API = ("/v1/", "/metrics", "/healthz", "/openapi.json")
+
+
+class ConsoleGuard:
+    """Watches every page of every context. A failed API call is no fault, a failed file is one."""
+
+    def __init__(self) -> None:
+        self._faults: list[str] = []
+        self._allowed: list[str] = []
+
+    def watch(self, context: BrowserContext) -> None:
+        context.on("weberror", self._exception)
+        context.on("console", self._message)
+        context.on("request", self._request)
+
+    def allow(self, text: str) -> None:
+        """Ignore faults with this text until the next `take`."""
+        self._allowed.append(text)
+
+    def take(self) -> list[str]:
+        """The faults since the last call."""
+        faults = [
+            fault for fault in self._faults if not any(text in fault for text in self._allowed)
+        ]
+        self._faults.clear()
+        self._allowed.clear()
+        return faults
+
+    def _exception(self, error: WebError) -> None:
+        self._faults.append(f"exception: {error.error}")
+
+    def _message(self, message: ConsoleMessage) -> None:
+        if message.type != "error":
+            return
+        address = message.location["url"]
+        if _FAILED_LOAD in message.text and urlsplit(address).path.startswith(_API):
+            return
+        self._faults.append(f"console: {message.text} ({address})")
+
+    def _request(self, request: Request) -> None:
+        asked = urlsplit(request.url)
+        if asked.scheme in ("http", "https") and asked.hostname != "localhost":
+            self._faults.append(f"third party: {request.url}")

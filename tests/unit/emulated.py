@@ -1,0 +1,30 @@
+"""The unit tests' product with local/ behind the AI binding, vendors' hosts and Cloudflare's API:
+the same that runs in workerd, in process."""
+
+from dataclasses import replace
+
+from edgeneuro.gateway.client import build_gateway
+from edgeneuro.settings import Settings
+from edgeneuro.store.sqlite import SqliteDatabase
+from local.app import build_app
+from tests.local.desk import Desk, build_desk
+from tests.unit.conftest import Product
+from tests.unit.upstreams import AsgiFetch, FetchedAi
+
+
+def emulated_product(database: SqliteDatabase, settings: Settings) -> tuple[Product, Desk]:
+    """The product and what answers its calls."""
+    desk = build_desk()
+    app = build_app(desk.gateway)
+    settings = replace(settings, cloudflare_account_id="local")
+    outbound = AsgiFetch(app, outbound=True)
+    gateway = build_gateway(
+        settings,
+        binding=FetchedAi(AsgiFetch(app)),
+        fetch=outbound,
+        secret=lambda name: "any text",
+        now=desk.time.clock,
+    )
+    product = Product(database, settings, gateway=gateway, cloudflare=outbound)
+    product.secrets["CLOUDFLARE_API_TOKEN"] = "any text"
+    return product, desk

@@ -1,0 +1,34 @@
+"""schemathesis in process: whatever /openapi.json allows is answered as it says. A few requests of
+its kind go over HTTP to workerd, in tests/worker."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from edgeneuro.settings import Settings
+from edgeneuro.store.sqlite import SqliteDatabase
+from tests.fuzzing import command
+from tests.unit.conftest import ADMIN_TOKEN, GENERAL, HR, IT
+from tests.unit.emulated import emulated_product
+from tests.unit.http_server import serving
+
+EXAMPLES = 4
+
+
+async def test_every_operation_keeps_its_word(
+    database: SqliteDatabase, settings: Settings, tmp_path: Path
+) -> None:
+    product, _ = emulated_product(database, settings)
+    for agent in (IT, HR, GENERAL):
+        assert (await product.call("POST", "/v1/agents", agent)).status == 201
+    async with serving(product) as url:
+        run = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *command(url, ADMIN_TOKEN, examples=EXAMPLES, phases="examples,coverage,fuzzing"),
+            cwd=tmp_path,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await run.communicate()
+    assert run.returncode == 0, output.decode()[-20_000:]
