@@ -21,10 +21,13 @@ async def test_every_operation_keeps_its_word(
     product, _ = emulated_product(database, settings)
     for agent in (IT, HR, GENERAL):
         assert (await product.call("POST", "/v1/agents", agent)).status == 201
+    document = tmp_path / "openapi.json"
+    document.write_text((await product.call("GET", "/openapi.json")).text)
+    phases = "examples,coverage,fuzzing"
     async with serving(product) as url:
         run = await asyncio.create_subprocess_exec(
             sys.executable,
-            *command(url, ADMIN_TOKEN, examples=EXAMPLES, phases="examples,coverage,fuzzing"),
+            *command(document, url, ADMIN_TOKEN, examples=EXAMPLES, phases=phases),
             cwd=tmp_path,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

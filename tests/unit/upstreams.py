@@ -5,7 +5,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -159,7 +159,9 @@ class FetchedAi:
         return FakeResponse(response.status, _bare(body, response.status), response.headers)
 
     async def models(self, query: dict[str, Any], /) -> Any:
-        raise NotImplementedError
+        url = f"https://desk/client/v4/accounts/local/ai/models/search?{urlencode(query)}"
+        response = await self._fetch("GET", url, {}, b"")
+        return json.loads(await read_whole(response, limit=100_000_000))["result"]
 
     async def patch_log(self, gateway_id: str, log_id: str, fields: dict[str, int], /) -> None:
         raise NotImplementedError

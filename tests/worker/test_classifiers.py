@@ -64,11 +64,11 @@ def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
         yield client
 
 
-def ended(client: httpx.Client, classifier_id: str) -> dict[str, Any]:
-    """The training once the cron has ended it."""
+def ended(client: httpx.Client, path: str) -> dict[str, Any]:
+    """The training or evaluation once the cron has ended it."""
 
     def look() -> dict[str, Any]:
-        found: dict[str, Any] = client.get(f"/v1/classifiers/{classifier_id}").json()
+        found: dict[str, Any] = client.get(path).json()
         return found
 
     return until(look, lambda it: it["state"] not in ("queued", "running"))
@@ -77,7 +77,7 @@ def ended(client: httpx.Client, classifier_id: str) -> dict[str, Any]:
 def test_from_labels_to_the_selected_classifier(labelled: httpx.Client) -> None:
     created = labelled.post("/v1/classifiers", json={"target": 0.9})
     assert created.status_code == 202, created.text
-    made = ended(labelled, created.json()["id"])
+    made = ended(labelled, f"/v1/classifiers/{created.json()['id']}")
     assert (made["state"], made["error"]) == ("succeeded", None)
     assert made["metrics"]["answered_accuracy"] >= 0.9
     listed = labelled.get("/v1/classifiers").json()["data"]
@@ -105,10 +105,7 @@ def test_a_classifier_is_evaluated_beside_a_model(labelled: httpx.Client) -> Non
     classifier_id = labelled.get("/v1/classifiers").json()["data"][0]["id"]
     body = {"model_ids": ["@cf/meta/llama-3.2-1b-instruct", classifier_id], "limit": 20}
     begun = labelled.post("/v1/evaluations", json=body).json()
-    until = time.monotonic() + SECONDS
-    found = begun
-    while found["state"] in ("queued", "running") and time.monotonic() < until:
-        found = labelled.get(f"/v1/evaluations/{begun['id']}").json()
+    found = ended(labelled, f"/v1/evaluations/{begun['id']}")
     assert (found["state"], found["error"]) == ("succeeded", None)
     _, classifier = found["results"]["models"]
     assert (classifier["model_id"], classifier["n"]) == (classifier_id, 20)
@@ -126,7 +123,7 @@ def test_the_minutes_cron_has_a_training_begin_and_go_on(
     assert fired.json()["outcome"] == "ok"
     newest = labelled.get("/v1/classifiers").json()["data"][0]
     assert newest["created_by"] == "rule"
-    assert ended(labelled, newest["id"])["state"] in ("succeeded", "failed")
+    assert ended(labelled, f"/v1/classifiers/{newest['id']}")["state"] in ("succeeded", "failed")
     labelled.patch("/v1/config", json={"retrain_after_labels": None}).raise_for_status()
 
 

@@ -4,17 +4,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
+
 from tests.fuzzing import command
 from tests.worker.product import LocalProduct
 
 
 def test_every_operation_keeps_its_word(sandbox: LocalProduct, tmp_path: Path) -> None:
     """It changes settings and deletes agents as it likes."""
+    url, key = sandbox.base_url, sandbox.admin_token
+    document = tmp_path / "openapi.json"
+    document.write_text(httpx.get(f"{url}/openapi.json").text)
     done = subprocess.run(
-        [
-            sys.executable,
-            *command(sandbox.base_url, sandbox.admin_token, examples=1, phases="fuzzing"),
-        ],
+        [sys.executable, *command(document, url, key, examples=1, phases="fuzzing")],
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
         capture_output=True,

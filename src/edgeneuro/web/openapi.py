@@ -141,7 +141,10 @@ def _operation(found: Found, schemas: Schemas) -> dict[str, Any]:
 
 def _success(found: Found, schemas: Schemas) -> dict[str, Any]:
     described = found.route.described
-    content = {name: {"schema": {"type": "string"}} for name in described.media}
+    content = {
+        name: {"schema": {"type": "object" if name == "application/json" else "string"}}
+        for name in described.media
+    }
     if found.handler.content is not None:
         content |= _json(schemas.reference(found.handler.content))
     if described.events is not None:
