@@ -16,7 +16,9 @@ def emulated_product(database: SqliteDatabase, settings: Settings) -> tuple[Prod
     """The product and what answers its calls."""
     desk = build_desk()
     app = build_app(desk.gateway)
-    settings = replace(settings, cloudflare_account_id="local")
+    settings = replace(
+        settings, cloudflare_account_id="local", provider_hosts=("vendor.example.com",)
+    )
     outbound = AsgiFetch(app, outbound=True)
     gateway = build_gateway(
         settings,

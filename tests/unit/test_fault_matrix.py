@@ -9,7 +9,7 @@ import pytest
 
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
-from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Product
+from tests.unit.conftest import ADMIN_TOKEN, GENERAL, HR, IT, SCHEMA, Product
 from tests.unit.emulated import emulated_product
 from tests.worker.fault_matrix import IN_PROCESS, MATRIX, OVER_HTTP, WAYS, Row, Way
 from tests.worker.faulty import Faulty, file_execute, require_cell
@@ -58,13 +58,13 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
     settings = Settings(
         routing_model="@cf/meta/llama-3.2-1b-instruct",
         ai_gateway_url="https://gateway.ai.cloudflare.com/v1/account/edge",
-        admin_token="test-admin-token",
+        admin_token=ADMIN_TOKEN,
     )
     product, desk = emulated_product(database, settings)
     with (
         asyncio.Runner() as loop,
         httpx.Client(transport=OverProduct(loop, product), base_url="http://product") as client,
-        httpx.Client(transport=OverAsgi(loop, desk.client), base_url="http://desk") as control,
+        httpx.Client(transport=OverAsgi(loop, desk.client), base_url="http://localhost") as control,
     ):
         for agent in (IT, HR, GENERAL):
             client.post("/v1/agents", json=agent).raise_for_status()
