@@ -177,7 +177,7 @@ def require_cell(faulty: Faulty, row: Row, way: Way) -> None:
     failures = faulty.failures(row.failure)
     with faulty.trouble(row, key=key):
         answered = faulty.ask(way, mark)
-        until(lambda: faulty.failures(row.failure) > failures or not row.failure)
+        until(lambda: faulty.failures(row.failure) > failures or not row.failure, seconds=30)
     require_answer(answered, cell)
     rows = [each for each in faulty.rows(mark, len(earlier) + cell.logged) if each not in earlier]
     assert len(rows) == cell.logged

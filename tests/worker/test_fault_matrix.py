@@ -1,4 +1,4 @@
-"""The fault matrix against real workerd: one fault of each class in tests/worker/fault_matrix.py.
+"""The fault matrix against real workerd: D1, what takes its time, and one of each other class.
 tests/unit/test_fault_matrix.py tries all that need no real time."""
 
 from collections import Counter
