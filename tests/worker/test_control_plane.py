@@ -112,7 +112,13 @@ def test_the_default_agent_moves_and_stays_one(client: httpx.Client) -> None:
 
 def test_health_and_openapi_are_public(anonymous: httpx.Client) -> None:
     assert anonymous.get("/healthz").json()["status"] == "ok"
-    validate(anonymous.get("/openapi.json").json())
+    document = anonymous.get("/openapi.json")
+    validate(document.json())
+    present = {"if-none-match": document.headers["etag"]}
+    assert anonymous.get("/openapi.json", headers=present).status_code == 304
+    head = anonymous.head("/openapi.json")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["etag"] == document.headers["etag"]
 
 
 def test_cron_runs(anonymous: httpx.Client, product: Product) -> None:
