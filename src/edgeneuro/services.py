@@ -90,7 +90,7 @@ class ExpiringLru(Generic[Value]):
 @dataclass(frozen=True)
 class CachedAnswer:
     """A model's answer in this isolate's memory: the revision of the labels by which it was found
-    there, and the classifier that had passed it on; None if none was asked."""
+    there, and the classifier that was asked before and was not sure; None if none was asked."""
 
     answer: Answer
     labels: int

@@ -102,6 +102,16 @@ async def test_what_does_not_decide(product: Product) -> None:
     assert "'hr' is not enabled, or not among" in explained["explanation"]["label"]
 
 
+async def test_a_key_with_a_list_of_agents_gets_no_other_by_a_label(product: Product) -> None:
+    await put_label(product, LEAVE, "hr")
+    body = {"name": "k", "scopes": ["route"], "agents": ["it_support"]}
+    made = (await product.call("POST", "/v1/keys", body)).json()
+    product.gateway.enqueue(says("none"))
+    answered = await product.call("POST", "/v1/route", {"query": LEAVE}, key=made["key"])
+    decision = answered.json()
+    assert (decision["layer"], decision["outcome"], decision["agent"]) == ("llm", "none", None)
+
+
 async def test_a_label_that_no_agent_fits_leads_to_on_no_fit(product: Product) -> None:
     await put_label(product, "Mars?", None)
     assert await decide(product, "Mars?") == ("fallback", "fallback", "general")

@@ -23,7 +23,7 @@ from edgeneuro.synapsecore.ask import Asked
 from edgeneuro.synapsecore.classify import Classified, classifier_asked
 from edgeneuro.synapsecore.question import Question
 
-_LABEL_KEPT_MS = 3_600_000
+_LABEL_TTL_MS = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ async def recall(
     if answer is None and cached is not None and (failed or cached.labels == labels):
         loaded = services.classifier.current(config.classifier, background)
         asked = classifier_asked(loaded, request, config)
-        # What the present classifier has not passed on, it may answer itself.
+        # A classifier that has not seen the question yet may answer it itself.
         if asked is None or cached.classifier == asked:
             answer = cached.answer
     return Recalled(labels, answer, rows, no_label)
@@ -80,7 +80,7 @@ async def _read(services: Services, question: Question, labels: int) -> tuple[Cu
         [select_current(question.query_hash), DECISIONS.select(question.cache_key, now_ms=now_ms)]
     )
     label = CurrentLabel(labels, bool(found), found[0]["agent_id"] if found else None)
-    services.recent_labels.put(question.query_hash, label, expires_at_ms=now_ms + _LABEL_KEPT_MS)
+    services.recent_labels.put(question.query_hash, label, expires_at_ms=now_ms + _LABEL_TTL_MS)
     return label, rows
 
 
@@ -119,8 +119,8 @@ async def recall_stored(
     if found is None:
         return Stored()
     answer, expires_at_ms = found
-    kept = CachedAnswer(answer, recalled.labels, classified.asked)
-    services.recent_answers.put(question.cache_key, kept, expires_at_ms=expires_at_ms)
+    cached = CachedAnswer(answer, recalled.labels, classified.asked)
+    services.recent_answers.put(question.cache_key, cached, expires_at_ms=expires_at_ms)
     return Stored(answer)
 
 
@@ -139,8 +139,8 @@ def remember(
         return None
     answer = asked.answer.model_copy(update={"layer": "cache"})
     expires_at_ms = services.now_ms() + config.cache_ttl_seconds * 1000
-    kept = CachedAnswer(answer, recalled.labels, classified.asked)
-    services.recent_answers.put(question.cache_key, kept, expires_at_ms=expires_at_ms)
+    cached = CachedAnswer(answer, recalled.labels, classified.asked)
+    services.recent_answers.put(question.cache_key, cached, expires_at_ms=expires_at_ms)
     return DECISIONS.upsert_of(
         question.query_hash if config.log_queries else None,
         question.cache_key,
