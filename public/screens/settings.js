@@ -169,8 +169,8 @@ export async function open({ root, signal, may }) {
 }
 
 function caches() {
-  const flush = () =>
-    confirm({
+  const flush = async () => {
+    const flushed = await confirm({
       title: "Forget all cached answers?",
       body: h(
         "p",
@@ -178,11 +178,12 @@ function caches() {
         "Every question is then decided again, and every chat answered again, by the models. Labels and settings stay.",
       ),
       action: "Forget them",
-      act: async () => {
-        const { decisions, chats } = await api("DELETE", "/v1/cache");
-        notice(`Forgotten: ${count(decisions)} decisions and ${count(chats)} chat answers.`);
-      },
+      act: () => api("DELETE", "/v1/cache"),
     });
+    if (!flushed) return;
+    const { decisions, chats } = flushed;
+    notice(`Forgotten: ${count(decisions)} decisions and ${count(chats)} chat answers.`);
+  };
   return card(
     "Cached answers",
     h(
