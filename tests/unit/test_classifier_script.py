@@ -58,7 +58,8 @@ def test_the_file_and_the_model_go_together(
     assert "--out" in capsys.readouterr().err
 
 
-def test_a_product_that_is_not_there_is_told() -> None:
+def test_a_product_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADMIN_TOKEN", "k")
     with pytest.raises(SystemExit) as ended:
         main(["list", "--base-url", "http://127.0.0.1:9"])
     assert "npm start" in str(ended.value)
