@@ -1,10 +1,12 @@
 // The models, for choices on any screen.
 
-import { everything } from "../api.js";
+import { api } from "../api.js";
 
 /** Without the router and the agents, which a chat can name but nobody can select. */
-export const readModels = (signal) =>
-  everything("/v1/models", { query: { type: "base,lora,classifier" }, signal });
+export async function readModels(signal) {
+  const query = { type: "base,lora,classifier" };
+  return (await api("GET", "/v1/models", { query, signal })).data; // the list is one page
+}
 
 /** Those that can be asked by name: a classifier is none. */
 export const askable = (models) =>
