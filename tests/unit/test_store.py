@@ -37,37 +37,39 @@ def tables(script: str) -> list[tuple[str, str]]:
 def test_the_migrations_together_are_the_schema() -> None:
     migrations = sorted((ROOT / "migrations").glob("*.sql"))
     numbers = [int(path.name[:4]) for path in migrations]
-    assert numbers == sorted(set(numbers))
+    assert numbers == list(range(1, len(numbers) + 1))
     assert tables("\n".join(path.read_text() for path in migrations)) == tables(SCHEMA)
 
 
 @pytest.fixture
-def before_0010() -> Iterator[sqlite3.Connection]:
+def before_labels() -> Iterator[sqlite3.Connection]:
     migrations = sorted((ROOT / "migrations").glob("*.sql"))
     connection = sqlite3.connect(":memory:")
-    connection.executescript("\n".join(p.read_text() for p in migrations if p.name < "0010"))
+    connection.executescript("\n".join(p.read_text() for p in migrations if p.name < "0009"))
     yield connection
     connection.close()
 
 
-def migrate_0010(connection: sqlite3.Connection) -> None:
-    [migration] = (ROOT / "migrations").glob("0010*.sql")
+def migrate_labels(connection: sqlite3.Connection) -> None:
+    [migration] = (ROOT / "migrations").glob("*_labels.sql")
     connection.executescript(migration.read_text())
 
 
-def test_feedback_given_twice_survives_the_migration_once(before_0010: sqlite3.Connection) -> None:
-    before_0010.executescript(
+def test_feedback_given_twice_survives_the_migration_once(
+    before_labels: sqlite3.Connection,
+) -> None:
+    before_labels.executescript(
         "INSERT INTO feedback (id, decision_id, value, key_id, created_at) VALUES"
         " ('fbk_1', 'dec_1', 'down', 'key_a', 1), ('fbk_2', 'dec_1', 'up', 'key_a', 2),"
         " ('fbk_3', 'dec_1', 'down', 'key_b', 3), ('fbk_4', 'dec_2', 'down', 'key_a', 4)"
     )
-    migrate_0010(before_0010)
-    found = before_0010.execute("SELECT id FROM feedback ORDER BY id").fetchall()
+    migrate_labels(before_labels)
+    found = before_labels.execute("SELECT id FROM feedback ORDER BY id").fetchall()
     assert found == [("fbk_2",), ("fbk_3",), ("fbk_4",)]
 
 
-def test_e_mail_addresses_become_ids_in_the_migration(before_0010: sqlite3.Connection) -> None:
-    before_0010.executescript(
+def test_e_mail_addresses_become_ids_in_the_migration(before_labels: sqlite3.Connection) -> None:
+    before_labels.executescript(
         "INSERT INTO users VALUES ('usr_ada', 'ada@example.com', 'Ada', 'admin', 1, 0, 0);"
         "INSERT INTO labels VALUES ('lab_1', 'q', 'n', 'a', 'hr', 0, NULL, NULL, 'ada@example.com',"
         " 'hand', 1), ('lab_2', 'q', 'n', 'a', 'hr', 0, NULL, NULL, 'gone@example.com', 'hand', 2);"
@@ -80,10 +82,10 @@ def test_e_mail_addresses_become_ids_in_the_migration(before_0010: sqlite3.Conne
         " cost_usd, unpriced_answers) VALUES (0, 'key', 'gone@example.com',"
         " 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)"
     )
-    migrate_0010(before_0010)
+    migrate_labels(before_labels)
 
     def found(sql: str) -> list[str]:
-        return [row[0] for row in before_0010.execute(sql)]
+        return [row[0] for row in before_labels.execute(sql)]
 
     [ada, gone] = found("SELECT labeler FROM labels ORDER BY id")
     assert ada == "usr_ada"
