@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.ui.conftest import Go, Rows, said, setting, settled
-from tests.ui.installation import ACTIVE, OTHER, SECONDS, ended, upload
+from tests.ui.installation import ACTIVE, OTHER, SECONDS, ended, label, upload
 from tests.worker.adapters import CONFIG, GEMMA, WEIGHTS, write_adapter
 from tests.worker.product import LocalProduct
 
@@ -219,7 +219,10 @@ def test_an_adapter_that_does_not_fit_is_not_uploaded(
     expect(page.get_by_role("button", name="Upload", exact=True)).to_be_disabled()
 
 
-def test_an_evaluation_from_the_form_to_its_results(page: Page, go: Go, rows: Rows) -> None:
+def test_an_evaluation_from_the_form_to_its_results(
+    page: Page, go: Go, rows: Rows, api: httpx.Client
+) -> None:
+    label(api, each=20)  # two of each agent are in the test part
     go("evaluations")
     page.get_by_role("button", name="Evaluate models").click()
     dialog = page.get_by_role("dialog")
