@@ -1,7 +1,6 @@
 """The product in process: the real application over SQLite and a scripted gateway, on a clock that
 only the test moves."""
 
-import asyncio
 import json
 import secrets
 from collections.abc import AsyncGenerator, Coroutine, Iterator
@@ -29,6 +28,8 @@ from edgeneuro.web.openapi import failure_statuses
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
 from edgeneuro.web.routing import RouteTable, canonical_path
+from tests.unit.clock import Clock
+from tests.unit.invocations import BACKGROUND_SECONDS, CountedDatabase, invocation
 
 SCHEMA = (Path(__file__).parents[2] / "schema.sql").read_text()
 _TABLE = RouteTable(ROUTES)
@@ -42,19 +43,6 @@ IT = {
 }
 HR = {"id": "hr", "name": "Human Resources", "description": "Leave, contracts, benefits."}
 GENERAL = {"id": "general", "name": "General", "description": "Anything else.", "default": True}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.seconds = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-    async def sleep(self, seconds: float) -> None:
-        """Time passes at once; others get their turn."""
-        self.seconds += seconds
-        await asyncio.sleep(0)
 
 
 class Limiter:
@@ -102,7 +90,8 @@ def _require_declared(method: str, path: str, status: int) -> None:
 
 
 class Product:
-    """One isolate. `call` sends a request and lets the work after the answer end."""
+    """One isolate. `call` sends a request and does the work after the answer, which is ended 30 s
+    after it, as the runtime does; together they are one invocation, with its limit of queries."""
 
     def __init__(
         self,
@@ -125,10 +114,11 @@ class Product:
         self.failures = Failures()
         self._ids = 0
         monotonic = SteadyClock(self.clock)
-        routing = KeptRouting(database, settings, monotonic=monotonic, failures=self.failures)
+        counted = CountedDatabase(database)
+        routing = KeptRouting(counted, settings, monotonic=monotonic, failures=self.failures)
         identity = Identity(
             settings,
-            database,
+            counted,
             access_revision=routing.access_revision,
             access=access,
             rate_limiter=self.limiter,
@@ -136,7 +126,7 @@ class Product:
         )
         self.services = Services(
             settings=settings,
-            db=database,
+            db=counted,
             gateway=gateway or self.gateway,
             finetunes=FinetuneClient(
                 CloudflareApi(cloudflare or ScriptedFetch(), settings, secret=self.secrets.get),
@@ -191,15 +181,17 @@ class Product:
         request = Request(
             method, path, query_string, lambda name: sent.get(name.lower()), read_body, body_chunks
         )
+        return await self._invoke(request)
+
+    async def _invoke(self, request: Request) -> Answered:
         waiting: list[Coroutine[Any, Any, None]] = []
-        response = await self.app.handle(request, waiting.append)
-        for work in waiting:
-            await work
-        waiting.clear()
-        _require_declared(method, path, response.status)
-        text = await text_of(response)
-        for work in waiting:  # a stream may have begun before its record was known
-            await work
+        with invocation() as this:
+            response = await self.app.handle(request, waiting.append)
+            text = await text_of(response)
+            _require_declared(request.method, request.path, response.status)
+            # Each has its 30 s: in the runtime they run side by side, from the answer on.
+            for work in waiting:
+                await this.end_after(BACKGROUND_SECONDS, self.clock, work)
         return Answered(response, text)
 
     async def route(self, query: str, **fields: Any) -> Answered:

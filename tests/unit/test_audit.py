@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.maintenance import run_maintenance
 from edgeneuro.errors import ConstraintError
 from edgeneuro.store.database import statement
 from tests.unit.conftest import HR, Product
+from tests.unit.invocations import run_maintenance
 
 
 async def entries(product: Product, query: str = "") -> list[dict[str, Any]]:

@@ -24,7 +24,8 @@ from edgeneuro.gateway.chain import Chain, Try
 from edgeneuro.gateway.scripted import OneOf, ScriptedGateway
 from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
 from edgeneuro.services import InFlight
-from tests.unit.conftest import Clock, Product, says
+from tests.unit.clock import Clock
+from tests.unit.conftest import Product, says
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"
 GRANITE = "@cf/ibm-granite/granite-4.0-h-micro"

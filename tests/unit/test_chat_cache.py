@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.maintenance import run_maintenance
 from edgeneuro.errors import UpstreamCutError, UpstreamNotConfiguredError
 from edgeneuro.gateway.scripted import Streamed
 from edgeneuro.gateway.seam import Delta, ModelAnswer
 from tests.unit.chats import CALL, GRANITE, LLAMA, TOOL, chat, events, said, streams, talks, user
 from tests.unit.conftest import Product, says
+from tests.unit.invocations import run_maintenance
 from tests.unit.test_keys import create
 
 CACHE: dict[str, Any] = {"edgeneuro": {"cache": True}}

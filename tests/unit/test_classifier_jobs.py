@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.training import LEASE_MS, run_first_slice, run_slice
+from edgeneuro.controlplane.training import LEASE_MS
 from edgeneuro.services import Services
 from edgeneuro.settings import Settings
 from edgeneuro.store.classifiers import read_model
 from edgeneuro.store.database import Rows
 from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Product
+from tests.unit.invocations import run_first_slice, run_slice
 from tests.unit.trainings import AGENTS, create, import_labels, minute, select, shown, train
 
 SMALL = 70_000  # cost of a slice, of which a training here has several

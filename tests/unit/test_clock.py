@@ -12,7 +12,8 @@ from edgeneuro.services import SteadyClock
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.chats import events, said, streams, talks, user
-from tests.unit.conftest import GENERAL, HR, IT, Answered, Clock, Product, says
+from tests.unit.clock import Clock
+from tests.unit.conftest import GENERAL, HR, IT, Answered, Product, says
 
 HOUR = 3600.0
 JUMPS = pytest.mark.parametrize("jump", [5 * HOUR, -5 * HOUR], ids=["ahead", "back"])

@@ -11,7 +11,8 @@ from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.web.cloudflare_access import build_access
 from tests.access_team import AUDIENCE, CryptographyRuntime, TeamKey, encoded, part
-from tests.unit.conftest import ADMIN_TOKEN, Answered, Clock, Product, says
+from tests.unit.clock import Clock
+from tests.unit.conftest import ADMIN_TOKEN, Answered, Product, says
 from tests.unit.test_keys import create, refused
 
 TEAM = "team.cloudflareaccess.com"

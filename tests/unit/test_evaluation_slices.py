@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.evaluation_job import run_evaluation
-from edgeneuro.controlplane.maintenance import run_maintenance
 from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import UpstreamCapacityError, UpstreamRejectedError, UpstreamTimeoutError
 from edgeneuro.gateway.seam import ModelAnswer
@@ -16,6 +14,7 @@ from edgeneuro.settings import Settings
 from edgeneuro.store.evaluation_results import read_results
 from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.conftest import Product, says
+from tests.unit.invocations import run_evaluation, run_maintenance
 from tests.unit.test_evaluations import (
     ACTIVE,
     LORA,

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.evaluation_job import run_evaluation
 from edgeneuro.errors import UpstreamCapacityError
 from edgeneuro.gateway.scripted import ScriptedGateway
 from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Answered, Product, says
+from tests.unit.invocations import run_evaluation
 from tests.unit.test_classifier_jobs import Killed, MortalDatabase
 from tests.unit.test_keys import create as create_key
 from tests.unit.trainings import minute

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.schedule import run_scheduled
 from edgeneuro.gateway.seam import ModelAnswer
 from edgeneuro.settings import Settings
 from edgeneuro.store.jobs import MAX_FAILURES
 from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.conftest import GENERAL, HR, IT, Product, says
 from tests.unit.finetune_api import GEMMA, FinetuneApi
+from tests.unit.invocations import run_scheduled
 from tests.unit.test_evaluations import ACTIVE, OTHER, Models, label
 from tests.unit.trainings import minute
 

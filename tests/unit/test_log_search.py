@@ -57,6 +57,14 @@ async def test_parts_are_found(filled: Product, q: str, numbers: list[int]) -> N
     assert await found(filled, f"q={quote(q)}&agent=it_support") == []
 
 
+async def test_a_search_may_have_as_many_words_as_fit(filled: Product) -> None:
+    """Each is one character: more of them than D1 binds parameters."""
+    words = quote(" ".join("密码忘记" * 60))
+    assert await found(filled, f"q={words}") == [TEXTS[0]]
+    assert await found(filled, f"q={words}&agent=hr&user=nobody") == []
+    assert await found(filled, f"q={quote('忘 ' * 240 + '卡')}") == []
+
+
 async def test_deleted_rows_leave_both_indexes(filled: Product) -> None:
     filled.execute("UPDATE logs_trigrams_start SET seq = 2")
     filled.execute("DELETE FROM logs WHERE seq > 2")

@@ -18,7 +18,8 @@ from edgeneuro.settings import Settings
 from edgeneuro.store.labels import record_labels
 from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.web.response import Response
-from tests.unit.conftest import ADMIN_TOKEN, GENERAL, HR, Clock, Product, says
+from tests.unit.clock import Clock
+from tests.unit.conftest import ADMIN_TOKEN, GENERAL, HR, Product, says
 from tests.unit.test_export import CountingDatabase, counted, event, stream
 from tests.unit.test_metrics import GRANITE, LLAMA, scrape, value
 from tests.unit.watched import WatchedDatabase

@@ -5,10 +5,10 @@ import unicodedata
 
 import pytest
 
-from edgeneuro.controlplane.maintenance import delete_expired
 from edgeneuro.domain.query import query_hash
 from edgeneuro.store.rehash import rehash_window
 from tests.unit.conftest import Product, says
+from tests.unit.invocations import delete_expired
 
 HIDDEN = "Pay\u200broll \u00fcber\u00adsicht"
 PLAIN = "Payroll \u00fcbersicht"

@@ -1,8 +1,8 @@
 """The hourly cron: old rows go in chunks, with their feedback and out of the full text index."""
 
-from edgeneuro.controlplane.maintenance import run_maintenance
 from edgeneuro.store.logs import delete_logs_before
 from tests.unit.conftest import Product, says
+from tests.unit.invocations import run_maintenance
 from tests.unit.trainings import minute
 
 DAY = 86_400

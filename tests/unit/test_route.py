@@ -15,7 +15,8 @@ from edgeneuro.errors import (
 )
 from edgeneuro.gateway.scripted import ScriptedGateway
 from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
-from tests.unit.conftest import Clock, Product, says
+from tests.unit.clock import Clock
+from tests.unit.conftest import Product, says
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"
 GRANITE = "@cf/ibm-granite/granite-4.0-h-micro"

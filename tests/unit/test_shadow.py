@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.maintenance import run_maintenance
 from edgeneuro.domain.decision import Usage
 from edgeneuro.errors import UpstreamCapacityError
 from edgeneuro.gateway.seam import ModelAnswer
 from edgeneuro.synapsecore.shadow import sampled
 from tests.unit.classifiers import create_agents, install, known, load, never_sure, select
 from tests.unit.conftest import Product, says
+from tests.unit.invocations import run_maintenance
 
 
 @pytest.fixture

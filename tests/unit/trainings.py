@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from edgeneuro.controlplane.schedule import EVERY_MINUTE, run_scheduled
+from edgeneuro.controlplane.schedule import EVERY_MINUTE
 from tests.unit.conftest import Answered, Product
+from tests.unit.invocations import run_scheduled
 from tests.unit.synthetic_labels import labels
 
 AGENTS = ("it_support", "hr", "general")

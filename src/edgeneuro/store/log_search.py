@@ -1,6 +1,7 @@
 """Which log rows a list of logs shows. No request looks at more than WINDOW_ROWS rows: where rows
 that fit are rare, the answer says how far it has looked, and the next page continues from there."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -115,7 +116,7 @@ class _Unindexed:
 
 
 def _unindexed(words: Sequence[str]) -> _Unindexed | None:
-    short = [word for word in words if len(word) < _TRIGRAM]
+    short = list(dict.fromkeys(word for word in words if len(word) < _TRIGRAM))
     if not any(is_unspaced(word) for word in short):
         return None
     match = Conditions()
@@ -147,8 +148,12 @@ def _matches(
         wanted = Conditions()
         wanted.add_all(unindexed.match)
         wanted.add_all(bounds)
-        for word in unindexed.words:
-            wanted.add("instr(lower(query), lower(?)) > 0", word)
+        # One value, however many words there are: D1 binds 100 values.
+        wanted.add(
+            "NOT EXISTS (SELECT 1 FROM json_each(?) AS word"
+            " WHERE instr(lower(query), lower(word.value)) = 0)",
+            json.dumps(unindexed.words),
+        )
         sql = f"SELECT rowid AS seq FROM {unindexed.source} WHERE {wanted.sql}"
         arms.append((sql, wanted.values))
     elif all(len(word) >= _TRIGRAM for word in words):

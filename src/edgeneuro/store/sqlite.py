@@ -1,5 +1,5 @@
-"""Database over the standard library's SQLite: the fake of D1 that tests and tools on CPython
-use."""
+"""Database over the standard library's SQLite: the fake of D1 that tests and tools on CPython use.
+It has the limits that D1 documents for one statement."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -7,6 +7,15 @@ from functools import cache
 
 from edgeneuro.errors import ConstraintError, DatabaseError
 from edgeneuro.store.database import Rows, Statement
+
+_LIMITS = {
+    sqlite3.SQLITE_LIMIT_LENGTH: 2_000_000,  # bytes of a string, a BLOB or a row
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 100_000,  # bytes of a statement
+    sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: 100,  # bound parameters of a statement
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 50,  # bytes of a pattern of LIKE or GLOB
+    sqlite3.SQLITE_LIMIT_COLUMN: 100,  # of a table or a result
+    sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 32,  # arguments of a function
+}
 
 
 @cache
@@ -26,6 +35,8 @@ class SqliteDatabase:
         self._connection.row_factory = sqlite3.Row
         _empty(schema).backup(self._connection)
         self._connection.execute("PRAGMA foreign_keys = ON")  # as D1 does
+        for limit, value in _LIMITS.items():
+            self._connection.setlimit(limit, value)
         self.failing = False
         self.statements: list[Statement] = []
 
