@@ -3,7 +3,7 @@
 import json
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
@@ -271,6 +271,13 @@ class Services:
     @cached_property
     def in_flight(self) -> InFlight:
         return InFlight(self.monotonic, self.sleep)
+
+    def over(self, db: Database) -> "Services":
+        """The same isolate with all it has learned, over another view of its database."""
+        other = replace(self, db=db)
+        for name in ("classifier", "breakers", "in_flight"):
+            other.__dict__[name] = getattr(self, name)  # made once an isolate
+        return other
 
     def now_ms(self) -> int:
         return round(self.now() * 1000)

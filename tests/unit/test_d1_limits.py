@@ -17,6 +17,7 @@ from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.clock import Clock
 from tests.unit.conftest import GENERAL, HR, IT, Product
 from tests.unit.invocations import BACKGROUND_SECONDS, D1_QUERIES, CountedDatabase, invocation
+from tests.unit.test_erasure import copies
 from tests.unit.test_evaluations import ACTIVE, Models, begin, find, knows, label
 from tests.unit.test_evaluations import shown as shown_evaluation
 from tests.unit.trainings import create, import_labels, minute, shown, train
@@ -296,3 +297,43 @@ async def test_an_evaluation_that_is_ended_in_a_run_of_the_cron_is_completed_by_
     await minute(product)
     result = (await shown_evaluation(product, evaluation_id))["results"]["models"][0]
     assert (result["n"], result["right"], result["failed"]) == (12, 12, 0)
+
+
+async def test_a_run_of_the_cron_leaves_to_the_next_one_what_would_be_too_much(
+    database: SqliteDatabase, settings: Settings
+) -> None:
+    """Each task stays below the limit alone; all of them together would not."""
+    product = await with_agents(Product(database, settings, gateway=Models(knows)))
+    await label(product, 250)
+    evaluation_id = (await begin(product, model_ids=[ACTIVE])).json()["id"]
+    await product.route("hr question", cache=False, user="customer 7")
+    await copies(product, 20_000)
+    assert not (await product.call("DELETE", "/v1/logs?user=customer%207")).json()["done"]
+    product.execute("UPDATE logs SET id = 'left_' || seq")
+    await copies(product, 50_000)
+    product.execute("UPDATE logs SET created_at = 0 WHERE id LIKE 'copy_%'")
+    product.execute("INSERT INTO rehashing SELECT 'logs', max(seq), max(seq) + 30 FROM logs")
+    for number in range(30):
+        await product.route(f"hr übersicht {number}", cache=False)
+    product.execute("UPDATE logs SET query_hash = 'former_' || seq WHERE query LIKE '%übersicht%'")
+    numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000)"
+    for table in ("decision_cache", "chat_cache"):
+        product.execute(
+            f"{numbers} INSERT INTO {table} (key, answer, expires_at) SELECT i, '', 0 FROM n"
+        )
+    product.execute(f"{numbers} INSERT INTO idempotency SELECT i, '', 200, '', 0 FROM n")
+    await minute(product)
+    assert (await find(product, evaluation_id))["state"] == "queued"
+    for _ in range(2):
+        await minute(product)
+    assert (await shown_evaluation(product, evaluation_id))["state"] == "succeeded"
+    assert product.rows("SELECT * FROM erasures") == product.rows("SELECT * FROM rehashing") == []
+    assert product.rows("SELECT count(*) AS n FROM logs") == [{"n": 30}]
+
+
+async def test_a_run_of_the_cron_has_what_its_isolate_learned(product: Product) -> None:
+    services = product.services.over(product.database)
+    assert services.db is product.database
+    assert services.breakers is product.services.breakers
+    assert services.classifier is product.services.classifier
+    assert services.in_flight is product.services.in_flight

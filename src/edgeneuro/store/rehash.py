@@ -9,7 +9,7 @@ from edgeneuro.store.database import Database, Statement, statement
 from edgeneuro.store.labels import raise_labels_revision
 
 WINDOW_ROWS = 2_000
-MAX_QUESTIONS = 100  # 5 statements each; a Worker may run 1,000 in an invocation
+MAX_QUESTIONS = 30  # 5 statements each, of the 1,000 that a run of the cron may make
 # Only a text that is not ASCII, or that holds control characters, has another canonical form that
 # counts for its hash.
 _ODD = (
