@@ -78,6 +78,14 @@ def test_selection_agents_logs_and_cache_survive_a_restart(
     assert "hr" in agents
 
 
+def test_logs_are_found_by_more_words_than_d1_binds_values(client: httpx.Client) -> None:
+    asked = client.post("/v1/route", json={"query": "我的密码忘记了", "cache": False}).json()
+    until(lambda: client.get(f"/v1/logs/{asked['id']}").status_code == 200)
+    found = client.get("/v1/logs", params={"q": " ".join("密码忘记" * 60)})
+    assert found.status_code == 200, found.text
+    assert asked["id"] in [entry["id"] for entry in found.json()["data"]]
+
+
 def test_an_agent_lives_its_life(client: httpx.Client) -> None:
     body = {
         "id": "travel",
