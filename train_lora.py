@@ -9,6 +9,7 @@ where the Python that it was started with does not have it.
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 # Before any import that an older Python cannot read, and ruff thinks there is none.
@@ -25,8 +26,8 @@ from trainer.options import read_options
 from trainer.prepared import prepare
 
 
-def main() -> None:
-    options = read_options()
+def main(words: Sequence[str]) -> None:
+    options = read_options(words)
     try:
         prepared = prepare(options)
         if options.autotrain:
@@ -36,7 +37,7 @@ def main() -> None:
         sys.exit(f"\n{error}")
     except OSError as error:
         sys.exit(f"\n{in_plain_words(error, options.out) or error}")
-    require_packages(sys.argv[1:])
+    require_packages(words)
     # One GPU: TRL would deal the rows of a batch out to several, and ours has a single row.
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     from trainer.main import run  # only now are its packages sure to be there
@@ -45,4 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,11 +1,10 @@
-"""train_lora.py as a user runs it, on a tiny Llama: what it writes, refuses, and survives."""
+"""train_lora.py on a tiny Llama: what it writes, refuses, and survives."""
 
 import hashlib
 import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from safetensors import safe_open
 
 from edgeneuro.adapter.preflight import Facts, check_adapter
 from edgeneuro.adapter.safetensors import header_end
-from scripts.paths import ROOT
 from tests.trainer.exports import write_export
+from tests.trainer.program import command, run_process, train
 from tests.waiting import until
 from trainer.options import read_options
 
@@ -25,14 +24,6 @@ SMALL = (
     *("--batch-size", "16", "--eval-every", "10", "--learning-rate", "0.01"),
     *("--rank", "8", "--target-modules", "o_proj", "down_proj"),
 )
-
-
-def command(*words: str | Path) -> list[str]:
-    return [sys.executable, str(ROOT / "train_lora.py"), *map(str, words)]
-
-
-def train(*words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*words), cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +112,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_adapter(
     changed = train(*words, "--rank", "2", folder=tmp_path)
     assert changed.returncode == 1
     assert "an unfinished training with other options" in changed.stderr
-    resumed = train(*words, folder=tmp_path)
+    resumed = run_process(*words, folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "Going on from checkpoint-" in resumed.stdout
     assert (tmp_path / "adapter" / WEIGHTS).read_bytes() == (
@@ -199,14 +190,9 @@ def test_bases_that_are_not_there(export: Path, tmp_path: Path, base: str, told:
 
 def test_the_hub_out_of_reach(export: Path, tmp_path: Path) -> None:
     """The notes' own command; it is told first that Workers AI takes no adapters on this one."""
-    done = subprocess.run(
-        command("--base-model", "llama-3.2-1b", "--data", export),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)},
-        check=False,
-    )
+    words = ("--base-model", "llama-3.2-1b", "--data", export)
+    # A process of its own: the library of the Hub reads its environment when it is imported.
+    done = run_process(*words, folder=tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
     assert done.returncode == 1
     assert "Workers AI is not known to take adapters" in done.stdout
     assert "meta-llama/Llama-3.2-1B-Instruct cannot be loaded" in done.stderr
