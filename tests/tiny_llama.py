@@ -1,8 +1,9 @@
 """A Llama that is trained in seconds: two small layers of random weights, and a tokenizer made of
 the texts that it is to know."""
 
+import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -19,6 +20,17 @@ TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
     "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """What is so small takes several times the CPU's seconds where two threads share it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def make_tiny_llama(folder: Path, texts: Sequence[str], *, seed: int = 0) -> Path:
@@ -56,6 +68,7 @@ def make_tiny_llama(folder: Path, texts: Sequence[str], *, seed: int = 0) -> Pat
     return folder
 
 
+@one_thread()
 def teach(folder: Path, examples: Sequence[Example], *, steps: int = 60) -> Path:
     """Trains all of its weights on these lines: what the base knows before there is an adapter."""
     tokenizer = AutoTokenizer.from_pretrained(folder)

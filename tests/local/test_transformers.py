@@ -25,7 +25,7 @@ from local.finetunes import CONFIG_FILE, FILES, WEIGHTS_FILE, FinetuneStore
 from tests.local.desk import HELLO, LLAMA, Desk, build_desk
 from tests.local.test_finetunes import upload
 from tests.local.test_streams import events
-from tests.tiny_llama import make_tiny_llama
+from tests.tiny_llama import make_tiny_llama, one_thread
 
 # PEFT has not yet followed transformers there.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -295,8 +295,6 @@ async def test_closing_ends_those_who_wait(base: Base) -> None:
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def of_one_thread() -> Iterator[None]:
+    with one_thread():
+        yield

@@ -1,14 +1,21 @@
 """Tiny Llamas, made once: one of random weights, and one that takes each agent for the other."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.tiny_llama import make_tiny_llama, teach
+from tests.tiny_llama import make_tiny_llama, one_thread, teach
 from tests.trainer.exports import SYSTEM, questions, write_export
 from trainer.data import read_data
+
+
+@pytest.fixture(autouse=True)
+def of_one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")

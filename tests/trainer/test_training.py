@@ -22,7 +22,7 @@ from trainer.options import read_options
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 SMALL = (
     *("--batch-size", "16", "--eval-every", "10", "--learning-rate", "0.01"),
-    *("--rank", "8", "--target-modules", "o_proj", "down_proj"),
+    *("--rank", "8", "--target-modules", "o_proj", "down_proj", "--threads", "1"),
 )
 
 
@@ -95,6 +95,19 @@ def test_the_same_seed_makes_the_same_adapter(
     other = train(*words, "--seed", "2", "--out", "other", folder=tmp_path)
     assert other.returncode == 0, other.stderr
     assert (tmp_path / "other" / WEIGHTS).read_bytes() != first
+
+
+def test_several_threads_make_the_same_adapter_each_time(
+    taught_llama: Path, export: Path, tmp_path: Path
+) -> None:
+    """Where the threads share a sum, its order must not change."""
+    words = ("--base-model", taught_llama, "--data", export, *SMALL, "--threads", "2")
+    made = []
+    for name in ("one", "another"):
+        done = train(*words, "--max-steps", "2", "--out", name, folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        made.append((tmp_path / name / WEIGHTS).read_bytes())
+    assert made[0] == made[1]
 
 
 def test_killed_in_the_middle_it_goes_on_to_the_same_adapter(

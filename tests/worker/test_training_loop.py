@@ -117,7 +117,7 @@ def test_from_labels_to_a_better_active_model(
         *(sys.executable, "train_lora.py", "--base-model", base, "--out", adapter),
         *("--data", tmp_path / "train.jsonl", "--eval-data", tmp_path / "validation.jsonl"),
         *("--rank", "8", "--max-steps", "30", "--eval-every", "10", "--learning-rate", "0.01"),
-        *("--target-modules", "o_proj", "down_proj"),
+        *("--target-modules", "o_proj", "down_proj", "--threads", "1"),
     )
     assert "Held out: loss" in told
 
