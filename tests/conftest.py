@@ -1,6 +1,7 @@
 """What several folders of tests share, since a start of the product takes seconds."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,3 +14,13 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     use it too: before them it has to be as new."""
     with guarded_product(tmp_path_factory.mktemp("guarded")) as guarded:
         yield guarded
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a Llama of random weights; read it, and change a copy only."""
+    from tests.tiny_llama import make_tiny_llama  # PyTorch, for those alone who ask for it
+    from tests.trainer.exports import SYSTEM, questions
+
+    texts = [SYSTEM, *(question for question, _ in questions(50))]
+    return make_tiny_llama(tmp_path_factory.mktemp("Tiny Llama"), texts)

@@ -25,7 +25,7 @@ from local.finetunes import CONFIG_FILE, FILES, WEIGHTS_FILE, FinetuneStore
 from tests.local.desk import HELLO, LLAMA, Desk, build_desk
 from tests.local.test_finetunes import upload
 from tests.local.test_streams import events
-from tests.tiny_llama import make_tiny_llama, one_thread
+from tests.tiny_llama import one_thread
 
 # PEFT has not yet followed transformers there.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -35,9 +35,9 @@ QUERIES = ["vpn", "My laptop is broken, and so is the other one", "Holidays?", "
 TOKENS = 12
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_llama(tmp_path_factory.mktemp("Tiny Llama"), [RULES, *QUERIES])
+@pytest.fixture(scope="session")
+def folder(tiny_llama: Path) -> Path:
+    return tiny_llama
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from local.engines.transformers_engine.sampling import Sampling
 from local.errors import AiError
 from local.json_text import end_of_object
 from local.settings import Settings, SettingsError
-from tests.tiny_llama import make_tiny_llama
 
 NO_SYSTEM = (
     "{% for message in messages %}{% if message.role == 'system' %}"
@@ -32,11 +31,10 @@ ASKED = (Message("system", "Rules."), Message("user", "Hi"))
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def tokenizer(tiny_llama: Path) -> Any:
     from transformers import AutoTokenizer
 
-    folder = make_tiny_llama(tmp_path_factory.mktemp("tiny"), ["Rules. Hi and more"] * 9)
-    return AutoTokenizer.from_pretrained(folder)
+    return AutoTokenizer.from_pretrained(tiny_llama)
 
 
 @pytest.fixture

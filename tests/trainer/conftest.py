@@ -1,4 +1,4 @@
-"""Tiny Llamas, made once: one of random weights, and one that takes each agent for the other."""
+"""A tiny Llama that takes each agent for the other, made once, and one thread for all of them."""
 
 import shutil
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny_llama import make_tiny_llama, one_thread, teach
-from tests.trainer.exports import SYSTEM, questions, write_export
+from tests.tiny_llama import one_thread, teach
+from tests.trainer.exports import write_export
 from trainer.data import read_data
 
 
@@ -16,12 +16,6 @@ from trainer.data import read_data
 def of_one_thread() -> Iterator[None]:
     with one_thread():
         yield
-
-
-@pytest.fixture(scope="session")
-def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    texts = [SYSTEM, *(question for question, _ in questions(50))]
-    return make_tiny_llama(tmp_path_factory.mktemp("tiny-llama"), texts)
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,11 @@ def agent(agent_id: str) -> Agent:
 def own(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
     product = LocalProduct(
         state=tmp_path_factory.mktemp("state"),
-        environment={"LOCAL_AI_ENGINE": "transformers", "LOCAL_AI_MODEL": str(base)},
+        environment={
+            "LOCAL_AI_ENGINE": "transformers",
+            "LOCAL_AI_MODEL": str(base),
+            "OMP_NUM_THREADS": "1",  # the model is far too small for two
+        },
     )
     product.start()
     try:
