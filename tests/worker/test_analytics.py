@@ -41,7 +41,7 @@ def counted(client: httpx.Client, ids: set[str]) -> Any:
 def answered(client: httpx.Client) -> set[str]:
     """Three answers of which one is recalled."""
     unique = uuid.uuid4().hex
-    queries = [f"My VPN broke {unique}", f"MY vpn broke {unique}", f"Days of leave {unique}"]
+    queries = [f"My VPN broke {unique}", f"My  VPN broke {unique}", f"Days of leave {unique}"]
     return {client.post("/v1/route", json={"query": each}).json()["id"] for each in queries}
 
 

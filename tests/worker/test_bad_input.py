@@ -173,7 +173,7 @@ def test_a_bad_agent(client: httpx.Client, change: dict[str, Any], param: str) -
 
 
 def test_a_bad_cursor_page(client: httpx.Client) -> None:
-    response = client.get("/v1/logs", params={"limit": 1000})
+    response = client.get("/v1/logs", params={"limit": 1001})
     assert_error(response, 400, "invalid_value", "limit")
 
 
