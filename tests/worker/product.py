@@ -136,12 +136,16 @@ def migrated_state() -> Path:
     """A state folder with a new installation's database, made once for these migrations and this
     seed: to make one takes wrangler some seconds."""
     files = [*sorted(MIGRATIONS.glob("*.sql")), SEED, PACKAGE_LOCK]
-    state = BUILD / "test-state" / fingerprint(files)[:16]
+    state = BUILD / "test-state" / fingerprint(files, ["private"])[:16]
     if not state.exists():
         state.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=state.parent) as folder:
             made = Path(folder) / "state"
-            run_steps(database_steps(made))
+            before = os.umask(0o077)  # as `npm start` does
+            try:
+                run_steps(database_steps(made))
+            finally:
+                os.umask(before)
             with suppress(OSError):  # another run has made it meanwhile
                 made.rename(state)
     return state
