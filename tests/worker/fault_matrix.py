@@ -121,7 +121,8 @@ def _unreadable(table: str) -> list[str]:
     return [
         f"ALTER TABLE {table} RENAME TO hidden_{table}",
         f"CREATE TABLE {table} (key TEXT PRIMARY KEY, answer TEXT NOT NULL,"
-        " expires_at INTEGER NOT NULL COLLATE not_of_d1) STRICT",
+        " expires_at INTEGER NOT NULL COLLATE not_of_d1,"
+        " query_hash TEXT, dropped INTEGER NOT NULL DEFAULT 0) STRICT",
     ]
 
 
