@@ -1,5 +1,6 @@
 """What several folders of tests share, since a start of the product takes seconds."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,3 +25,10 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     texts = [SYSTEM, *(question for question, _ in questions(50))]
     return make_tiny_llama(tmp_path_factory.mktemp("Tiny Llama"), texts)
+
+
+def pytest_collection_finish() -> None:
+    """What imports and the collection made stays to the end: the garbage collector need not look
+    through millions of objects again and again."""
+    gc.collect()
+    gc.freeze()
