@@ -207,6 +207,13 @@ def test_what_peft_does_not_write_is_added_for_the_upload() -> None:
     assert json.loads(sent) == adapter.config | {"model_type": "gemma"}
 
 
+def test_a_lone_surrogate_in_a_configuration_that_is_rewritten_does_not_raise() -> None:
+    adapter = Adapter()
+    adapter.config |= {"model_type": None, "revision": "\ud800"}
+    sent = adapter.check().config_to_upload or b""
+    assert json.loads(sent) == adapter.config | {"model_type": "gemma"}
+
+
 def test_a_configuration_in_the_documented_form_is_sent_as_it_is() -> None:
     adapter = Adapter()
     assert adapter.check().config_to_upload == json.dumps(adapter.config).encode()

@@ -196,12 +196,11 @@ def judge_target_modules(modules: object, name: str) -> Check:
     return passed(rule, ", ".join(found))
 
 
-def config_to_upload(data: bytes, targets: Targets, name: str) -> bytes:
+def config_to_upload(data: bytes, config: Mapping[str, Any], targets: Targets, name: str) -> bytes:
     """The configuration as Workers AI documents it: `model_type` added where the base `name` is
     known, `target_modules` as a list of names, no byte order mark; the same bytes if nothing of
-    this is needed. `data` is a configuration that passed its rules. Raises InvalidJsonError."""
-    config, base = read_config(data), find_base(name)
-    wanted = dict(config)
+    this is needed. `config` is what was read from `data`."""
+    base, wanted = find_base(name), dict(config)
     if wanted.get("model_type") is None and base is not None:
         wanted["model_type"] = base.model_type
     if targets.modules and sorted(usable_modules(config.get("target_modules"))) != list(
@@ -210,4 +209,4 @@ def config_to_upload(data: bytes, targets: Targets, name: str) -> bytes:
         wanted["target_modules"] = list(targets.modules)
     if wanted == config and not data.startswith(BOM_UTF8):
         return data
-    return json.dumps(wanted, indent=2, ensure_ascii=False).encode()
+    return json.dumps(wanted, indent=2).encode()  # in ASCII: a lone surrogate has no UTF-8

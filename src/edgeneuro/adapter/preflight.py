@@ -136,7 +136,7 @@ def _config_to_upload(
 ) -> bytes | None:
     if data is None or not fields:
         return None
-    return config_rules.config_to_upload(data, targets, facts.base)
+    return config_rules.config_to_upload(data, fields, targets, facts.base)
 
 
 def _check_config(fields: _Config | None, facts: Facts, targets: Targets) -> Iterator[Check]:
