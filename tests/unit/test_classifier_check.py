@@ -208,3 +208,18 @@ async def test_a_damaged_classifier_ends_an_evaluation(product: Product) -> None
     begun = await product.call("POST", "/v1/evaluations", {"model_ids": [CLASSIFIER]})
     found = await ended(product, begun.json()["id"])
     assert (found["state"], CLASSIFIER in found["error"]) == ("failed", True)
+
+
+async def test_hard_questions_count_while_the_others_are_too_few(product: Product) -> None:
+    install(product, CLASSIFIER)
+    await label(product, rightly(20))
+    product.execute(
+        "UPDATE labels SET stream = 'hard' WHERE query_hash IN (SELECT query_hash FROM"
+        " current_labels WHERE agent_id = 'agent_0')"
+    )
+    await product.call("PATCH", "/v1/config", {"promotion_min_labels": 30})
+    await selected(product)
+    assert (await shown(product))["test_score"]["n"] == 40
+    await product.call("PATCH", "/v1/config", {"promotion_min_labels": 50})
+    await selected(product)
+    assert (await shown(product))["test_score"]["n"] == 60

@@ -11,7 +11,7 @@ import pytest
 from edgeneuro.controlplane.training import LEASE_MS
 from edgeneuro.services import Services
 from edgeneuro.settings import Settings
-from edgeneuro.store.classifiers import read_model
+from edgeneuro.store.classifiers import newest_model, read_model
 from edgeneuro.store.database import Rows
 from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Product
@@ -341,6 +341,30 @@ async def test_what_is_learned_badly_is_refused_with_its_figures(product: Produc
     assert "lower `target`" in made["error"]
     assert 0 < made["metrics"]["accuracy"] < 0.9
     assert all(each["held_out_right"] < each["held_out"] for each in made["per_agent"])
+    # Its scores order the label queue all the same, until another training ends.
+    assert await newest_model(product.database) == made["id"]
+    await import_labels(product)
+    newer = await train(product, target=0.6)
+    assert newer["state"] == "succeeded"
+    assert await newest_model(product.database) == newer["id"]
+    assert product.rows("SELECT DISTINCT classifier_id AS id FROM classifier_parts") == [
+        {"id": newer["id"]}
+    ]
+
+
+async def test_labels_of_the_hard_stream_are_learned_from_and_not_held_out(
+    product: Product,
+) -> None:
+    await import_labels(product)
+    product.execute("UPDATE labels SET stream = 'hard' WHERE substr(query_hash, 1, 1) < '8'")
+    # Drawn at random later: no longer only a hard one.
+    product.execute("UPDATE current_labels SET sampled = 1 WHERE substr(query_hash, 1, 1) < '4'")
+    [row] = product.rows(
+        "SELECT count(*) AS n FROM current_labels WHERE split <> 'test' AND agent_id IS NOT NULL"
+        " AND (substr(query_hash, 1, 1) < '4' OR substr(query_hash, 1, 1) >= '8')"
+    )
+    made = await train(product)
+    assert made["metrics"]["held_out"] == row["n"] < made["labels"]
 
 
 async def test_labels_of_agents_that_are_gone_are_left_out_and_counted(product: Product) -> None:

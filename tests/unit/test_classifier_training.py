@@ -1,10 +1,12 @@
 """Training: the same labels make the same model, however they come and wherever it is cut."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from edgeneuro.classifier.examples import (
+    FOLDS,
     OUT_OF_SCOPE,
     Examples,
     Labelled,
@@ -121,6 +123,27 @@ def test_labels_are_prepared_in_parts_and_come_out_the_same_to_the_byte() -> Non
         whole.extend(Preparation.from_bytes(part.to_bytes()))
     digest = "687b40abd6c1ee2860ea32693ecac621a3ef36b4126288a34a4f9d9f1a5043e3"
     assert whole.examples().digest() == prepare(given[::-1]).digest() == digest
+
+
+def held_out(given: list[Labelled]) -> int:
+    return sum(asked for asked, _ in trained(given, Plan(epochs=1)).held_out().values())
+
+
+def test_hard_questions_are_learned_from_and_never_held_out() -> None:
+    """A hard question is one that the classifier is unsure of: with them in the held-out set it
+    looks worse than it is on all questions, and refuses to answer."""
+    fair, hard = labels(3, 50), [replace(one, hard=True) for one in labels(3, 50, seed=2)]
+    assert held_out(fair) == 150
+    assert held_out(fair + hard) == 150
+    assert trained(fair + hard).model().labels == 300
+    assert held_out(labels(3, 40) + hard) == 270  # 120 others cannot show 98 %
+
+
+def test_a_hard_question_keeps_its_fold() -> None:
+    given = labels(3, 20)
+    hard = prepare([replace(one, hard=True) for one in given])
+    assert all(-FOLDS <= fold < 0 for fold in hard.folds)
+    assert [fold % FOLDS for fold in hard.folds] == list(prepare(given).folds)
 
 
 def test_damaged_parts_are_refused() -> None:

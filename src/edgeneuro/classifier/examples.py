@@ -24,16 +24,19 @@ _KEY_BYTES = 16
 
 @dataclass(frozen=True)
 class Labelled:
-    """A question and its right agent; None says that no agent fits."""
+    """A question and its right agent; None says that no agent fits. `hard`: it was chosen because
+    a stage was unsure of it, so it says nothing of all questions."""
 
     query: str
     agent_id: str | None
+    hard: bool = False
 
 
 @dataclass(frozen=True)
 class Examples:
     """`labels` are places in `classes` (the agents' ids, sorted) or OUT_OF_SCOPE.
-    `folds` go by what near-duplicates share, so that they never straddle."""
+    `folds` go by what near-duplicates share, so that they never straddle; those of hard questions
+    are negative, with the same remainder by FOLDS."""
 
     classes: tuple[str, ...]
     conflicts: int
@@ -94,7 +97,8 @@ class Preparation:
         text = labelled.query
         self._keys.append(bytes.fromhex(query_hash(text)))
         self._agents.append(labelled.agent_id)
-        self._folds.append(int(near_hash(text)[:8], 16) % 100 * FOLDS // 100)
+        fold = int(near_hash(text)[:8], 16) % 100 * FOLDS // 100
+        self._folds.append(fold - FOLDS if labelled.hard else fold)
         self._buckets.extend(features(text))
         self._offsets.append(len(self._buckets))
 

@@ -19,7 +19,7 @@ def training_needs(
     that no agent fits. A training that has what it needs can still refuse: if no confidence reaches
     the target on what it held out."""
     enough_agents = sum(count >= min_labels for count in labels.values()) >= 2
-    total, needed = sum(labels.values()), _held_out_needed(target)
+    total, needed = sum(labels.values()), labels_needed(target)
     classes = sorted(agent for agent, count in labels.items() if count)
     unknown = sum(labels[agent] for agent in classes[::LEFT_OUT_AGENTS]) if len(classes) > 2 else 0
     enough_unknown = max(unknown, out_of_scope) >= MIN_NEGATIVES
@@ -51,7 +51,7 @@ def training_needs(
     )
 
 
-def _held_out_needed(target: float) -> int:
+def labels_needed(target: float) -> int:
     """The fewest answers, all of them right, that show the target."""
     needed = ceil(Z * Z * target / (1 - target))
     while wilson(needed, needed) < target:

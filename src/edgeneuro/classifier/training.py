@@ -26,7 +26,7 @@ from edgeneuro.classifier.calibration import (
 from edgeneuro.classifier.examples import FOLDS, OUT_OF_SCOPE, Examples
 from edgeneuro.classifier.learner import Learner
 from edgeneuro.classifier.model import Model, quantise
-from edgeneuro.classifier.needs import LEFT_OUT_AGENTS
+from edgeneuro.classifier.needs import LEFT_OUT_AGENTS, labels_needed
 
 EPOCHS = 10
 _CHECKSUM_BYTES = 32
@@ -57,7 +57,8 @@ class Training:
         if not examples.classes:
             raise ValueError("no label names an agent, so there is nothing to learn")
         self._examples, self._plan = examples, plan
-        self._passes = _passes(examples)
+        self._holds_out_hard = _holds_out_hard(examples, plan.target)
+        self._passes = _passes(examples, hard=self._holds_out_hard)
         self._pass = self._visit = 0
         self._learner = Learner(len(examples.classes))
         self._held: list[HeldOut] = []
@@ -130,7 +131,8 @@ class Training:
         if now == _STRANGERS:
             many = len(self._examples.classes) > 2
             return label == OUT_OF_SCOPE or (many and label % LEFT_OUT_AGENTS == 0)
-        return self._examples.folds[index] == now
+        fold = self._examples.folds[index]
+        return now == (fold % FOLDS if self._holds_out_hard else fold)
 
     def _epoch_order(self, epoch: int, learned: Sequence[int]) -> Sequence[int]:
         """The same for the same seed on every Python: random() is, shuffle() need not be."""
@@ -209,13 +211,23 @@ class Training:
         return training
 
 
-def _passes(examples: Examples) -> tuple[int, ...]:
+def _holds_out_hard(examples: Examples, target: float) -> bool:
+    """Questions that were chosen because they are hard are learned from and never held out, unless
+    the others are too few to show the target."""
+    others = sum(
+        label != OUT_OF_SCOPE and fold >= 0
+        for label, fold in zip(examples.labels, examples.folds, strict=True)
+    )
+    return others < labels_needed(target)
+
+
+def _passes(examples: Examples, *, hard: bool) -> tuple[int, ...]:
     if len(examples.classes) < 2:  # it will never answer
         return (_ALL,)
     sizes = Counter(
-        fold
+        fold % FOLDS
         for label, fold in zip(examples.labels, examples.folds, strict=True)
-        if label != OUT_OF_SCOPE
+        if label != OUT_OF_SCOPE and (hard or fold >= 0)
     )
     chosen: list[int] = []
     for fold in _FOLD_ORDER:

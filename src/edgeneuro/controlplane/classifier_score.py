@@ -47,12 +47,13 @@ async def score_on_test_part(
     before: ClassifierScore | None = None,
 ) -> ClassifierScore:
     """Asks the classifier each question of the test part, near-duplicates once, as the router
-    would: at the threshold in force, and for enabled agents only."""
-    basis = await _basis(services, config)
+    would: at the threshold in force, and for enabled agents only. Questions that were chosen
+    because they are hard count only while the others are too few for a promotion check."""
+    basis, hard = await _basis(services, config)
     counts = _Counts()
     after = ""
     while counts.n < MAX_QUESTIONS:
-        page = await test_questions(services.db, list(config.agents), after)
+        page = await test_questions(services.db, list(config.agents), after, hard=hard)
         for at in range(0, len(page), _QUESTIONS_A_STEP):
             for row in page[at : at + _QUESTIONS_A_STEP]:
                 counts.add(row, answer_of_classifier(scorer, config, row["query"]))
@@ -102,11 +103,12 @@ class _Counts:
 async def _outdated(
     services: Services, config: RoutingConfig, score: ClassifierScore | None
 ) -> bool:
-    return score is None or score.basis != await _basis(services, config)
+    return score is None or score.basis != (await _basis(services, config))[0]
 
 
-async def _basis(services: Services, config: RoutingConfig) -> str:
-    """Names what beside the classifier decides its score."""
-    labels, newest = await count_test_labels(services.db)
-    facts = [labels, newest, sorted(config.agents), config.confidence_threshold]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+async def _basis(services: Services, config: RoutingConfig) -> tuple[str, bool]:
+    """Names what beside the classifier decides its score, and says whether hard questions count."""
+    labels, newest, fair = await count_test_labels(services.db)
+    hard = fair < config.promotion_min_labels
+    facts = [labels, newest, sorted(config.agents), config.confidence_threshold, hard]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16], hard

@@ -81,7 +81,7 @@ async def cancel_classifier(call: Call, classifier_id: str) -> Classifier:
         raise ConflictError(
             f"The training of {classifier_id!r} has ended already.", code="training_ended"
         )
-    await services.db.run(store.delete_work(classifier_id))
+    await services.db.batch(store.delete_work(classifier_id))
     return store.classifier_from_row(rows[0])
 
 

@@ -166,7 +166,7 @@ class _Slice:
                 if row["agent_id"] is not None and row["agent_id"] not in agents:
                     progress.left_out["agent_not_enabled"] += 1
                     continue
-                part.add(Labelled(query, row["agent_id"]))
+                part.add(Labelled(query, row["agent_id"], bool(row["hard"])))
                 progress.prepared += 1
                 progress.prepared_characters += len(query)
                 step += _LABEL_COST + _CHARACTER_COST * len(query)
@@ -228,14 +228,15 @@ class _Slice:
             "metrics": json.dumps(model.calibration.metrics),
             "per_agent": per_agent(self._job, model, examples, training.held_out()),
         }
+        content = dumps(model)
+        if len(model.classes) > 1:  # else its scores compare nothing, for the label queue neither
+            await self._write("model", content)
         if model.calibration.refusal is not None:
             needs = needs_of(self._job, examples)
             if needs.ready:
                 needs = not_precise_enough(needs, model.calibration.refusal)
             await self._refuse(needs, outcome)
             return
-        content = dumps(model)
-        await self._write("model", content)
         config = await self._services.routing.fresh()
         score = await score_on_test_part(self._services, config, Scorer(model))
         outcome |= {
@@ -272,8 +273,7 @@ class _Slice:
             error=error,
             outcome=outcome,
         )
-        work = delete_work(self._job.id)
-        rows = await self._services.db.batch([finished, *then, work])
+        rows = await self._services.db.batch([finished, *then, *delete_work(self._job.id)])
         self._services.routing.forget()
         _require(rows[0])
 

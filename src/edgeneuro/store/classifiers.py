@@ -81,14 +81,36 @@ async def read_model(db: Database, classifier_id: str) -> bytes:
     return content
 
 
-def delete_work(classifier_id: str) -> Statement:
-    """What a training that has ended leaves beside its model."""
-    return statement(
-        "DELETE FROM classifier_parts WHERE classifier_id = ?1 AND EXISTS (SELECT 1"
-        f" FROM classifiers WHERE id = ?1 AND NOT {UNDER_WAY}"
-        " AND (kind <> 'model' OR state <> 'succeeded'))",
-        classifier_id,
+async def newest_model(db: Database) -> str | None:
+    """The newest training that left a model, also one that no threshold was found for: its scores
+    order the label queue all the same."""
+    rows = await db.run(
+        statement(
+            "SELECT id FROM classifiers WHERE state IN ('succeeded', 'failed') AND EXISTS (SELECT 1"
+            " FROM classifier_parts WHERE classifier_id = classifiers.id AND kind = 'model')"
+            " ORDER BY id DESC LIMIT 1"
+        )
     )
+    return rows[0]["id"] if rows else None
+
+
+def delete_work(classifier_id: str) -> list[Statement]:
+    """What a training that has ended leaves beside its model, and the model of one that failed
+    before it: the label queue looks at the newest model alone."""
+    return [
+        statement(
+            "DELETE FROM classifier_parts WHERE classifier_id = ?1 AND EXISTS (SELECT 1"
+            f" FROM classifiers WHERE id = ?1 AND NOT {UNDER_WAY}"
+            " AND (kind <> 'model' OR state NOT IN ('succeeded', 'failed')))",
+            classifier_id,
+        ),
+        statement(
+            "DELETE FROM classifier_parts WHERE classifier_id <> ?1 AND classifier_id IN"
+            " (SELECT id FROM classifiers WHERE state = 'failed')"
+            f" AND EXISTS (SELECT 1 FROM classifiers WHERE id = ?1 AND NOT {UNDER_WAY})",
+            classifier_id,
+        ),
+    ]
 
 
 def cancel(classifier_id: str, *, now_ms: int) -> Statement:

@@ -34,12 +34,19 @@ async def labels_at(
             yield _labelled_query(row)
 
 
+# Given on a question of the stream "hard", and never on one of the stream "random".
+_HARD = (
+    "(current_labels.sampled = 0 AND EXISTS (SELECT 1 FROM labels"
+    " WHERE labels.query_hash = current_labels.query_hash AND labels.stream = 'hard'))"
+)
+
+
 async def training_labels(db: Database, after: str, *, most: int) -> Sequence[Row]:
     """A page of the labels in force that are learned from, by query hash: `query_hash`, `query`,
-    `agent_id`. The test part stays for evaluations."""
+    `agent_id`, `hard`. The test part stays for evaluations."""
     return await db.run(
         statement(
-            "SELECT query_hash, query, agent_id FROM current_labels"
+            f"SELECT query_hash, query, agent_id, {_HARD} AS hard FROM current_labels"
             " WHERE split IN ('train', 'validation') AND query_hash > ?1"
             " ORDER BY query_hash LIMIT ?2",
             after,
@@ -60,32 +67,35 @@ async def count_training_labels(db: Database, after: str) -> int:
     return int(rows[0]["labels"])
 
 
-async def test_questions(db: Database, agents: Sequence[str], after: str) -> Rows:
+async def test_questions(db: Database, agents: Sequence[str], after: str, *, hard: bool) -> Rows:
     """A page of the questions of the test part, by near hash, one of each group of near-duplicates:
-    `near_hash`, `query`, `agent_id`. Labels of other agents than `agents` are left out."""
+    `near_hash`, `query`, `agent_id`. Labels of other agents than `agents` are left out, and without
+    `hard` those of questions that were chosen because they are hard."""
     return await db.run(
         statement(
             # With min() SQLite takes the other columns from the row of the minimum.
             "SELECT near_hash, min(query_hash), query, agent_id FROM current_labels"
-            " WHERE split = 'test' AND near_hash > ?1"
+            f" WHERE split = 'test' AND near_hash > ?1 AND (?4 OR NOT {_HARD})"
             " AND (agent_id IS NULL OR agent_id IN (SELECT value FROM json_each(?2)))"
             " GROUP BY near_hash ORDER BY near_hash LIMIT ?3",
             after,
             json.dumps(agents),
             PAGE_ROWS,
+            int(hard),
         )
     )
 
 
-async def count_test_labels(db: Database) -> tuple[int, str | None]:
-    """How many labels the test part has, and the newest of them: both name its state."""
+async def count_test_labels(db: Database) -> tuple[int, str | None, int]:
+    """How many labels the test part has, and the newest of them: both name its state. And how many
+    of them are for questions that were not chosen because they are hard."""
     rows = await db.run(
         statement(
-            "SELECT count(*) AS labels, max(label_id) AS newest FROM current_labels"
-            " WHERE split = 'test'"
+            "SELECT count(*) AS labels, max(label_id) AS newest,"
+            f" coalesce(sum(NOT {_HARD}), 0) AS fair FROM current_labels WHERE split = 'test'"
         )
     )
-    return int(rows[0]["labels"]), rows[0]["newest"]
+    return int(rows[0]["labels"]), rows[0]["newest"], int(rows[0]["fair"])
 
 
 async def newest_label_in_force(db: Database) -> str | None:
