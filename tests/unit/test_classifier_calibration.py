@@ -11,6 +11,7 @@ from edgeneuro.classifier.calibration import (
     Calibration,
     HeldOut,
     calibrate,
+    does_worse,
     probability,
     wilson,
 )
@@ -79,6 +80,26 @@ def test_an_agent_that_never_reaches_the_target_is_not_answered() -> None:
     assert calibration.reasons == {"agent_1": "no confidence keeps 95.0% accuracy for this agent"}
 
 
+@pytest.mark.parametrize("more", [20, 60, 199, 200, 201, 400])
+def test_more_labels_do_not_silence_an_agent(more: int) -> None:
+    """One mistake among so many answers is no worse than the target, be they many or few."""
+    chance = random.Random(1)
+    held = [HeldOut(agent, agent, 1.0, -1.0) for agent in range(1, CLASSES) for _ in range(400)]
+    own = [HeldOut(1 if number == 0 else 0, 0, 1.0, -1.0) for number in range(more)]
+    calibration = calibrate([*held, *own, *strangers(chance)], COUNTS)
+    assert len(set(calibration.thresholds)) == 1
+    assert answers(calibration, own[1])
+
+
+def test_an_agent_that_no_confidence_helps_leaves_the_others_alone() -> None:
+    chance = random.Random(1)
+    held = [HeldOut(agent, agent, 1.0, -1.0) for agent in range(1, CLASSES) for _ in range(200)]
+    bad = [HeldOut(number % 2, 0, 1.0, -1.0) for number in range(200)]
+    calibration = calibrate([*held, *bad, *strangers(chance)], COUNTS)
+    assert calibration.thresholds[0] is None
+    assert None not in calibration.thresholds[1:]
+
+
 @pytest.mark.parametrize("kind", [STRANGER, UNSEEN])
 def test_unknown_topics_raise_the_threshold(kind: int) -> None:
     chance = random.Random(1)
@@ -130,6 +151,15 @@ def test_an_agent_with_few_labels_is_not_answered() -> None:
     assert calibration.thresholds[0] is None
     assert calibration.thresholds[1] is not None
     assert calibration.reasons == {"agent_0": "4 labels; 5 are needed"}
+
+
+@pytest.mark.parametrize(
+    ("count", "most"), [(10, 1), (20, 2), (60, 3), (200, 7), (400, 13), (2_500, 62)]
+)
+def test_an_agent_does_worse_from_so_many_mistakes_on(count: int, most: int) -> None:
+    """Values of scipy.stats.binom.sf(most, count, 0.02), below 5 % from the next mistake on."""
+    assert not does_worse(most, count, 0.98)
+    assert does_worse(most + 1, count, 0.98)
 
 
 def test_wilson_bounds() -> None:

@@ -2,9 +2,10 @@
 has not learned from.
 
 A logistic curve turns the best score and its lead into the probability that the answer is right. A
-threshold is the lowest probability from which on the answers kept the target accuracy with a lower
-confidence bound (Wilson, one-sided 95 %), where an answer to an out-of-scope question is wrong: for
-each agent where its answers are many, else for all the others together.
+threshold is the lowest probability from which on the answers of all agents together kept the target
+accuracy with a lower confidence bound (Wilson, one-sided 95 %), where an answer to an out-of-scope
+question is wrong. It is raised for an agent whose answers are seen to do worse than the target (exact
+binomial test), so more labels of an agent never silence it unless its mistakes do.
 
 And it is no lower than what keeps questions of unknown topics away: those labelled out of scope
 where they are enough, else those of agents that were left out of the learning.
@@ -12,7 +13,7 @@ where they are enough, else those of agents that were left out of the learning.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import nextafter, sqrt
+from math import exp, log, nextafter, sqrt
 
 from edgeneuro.classifier.examples import OUT_OF_SCOPE
 from edgeneuro.classifier.logistic import Vector, dot, fit, logistic
@@ -26,7 +27,8 @@ UNSEEN, STRANGER = -2, -3
 _MOST_LEAK = {UNSEEN: 0.08, STRANGER: 0.2}
 MIN_NEGATIVES = 50
 Z = 1.645  # one-sided 95 %
-_OWN_FROM = 200  # held-out answers from which on an agent has a threshold of its own
+_SIGNIFICANCE = 0.05  # of the test that an agent does worse than the target
+_MIN_ANSWERS = 20  # that a raised threshold must leave, or a lucky few would do
 _NEGATIVES_WEIGHT = 0.1  # of the in-scope weight, whatever their number
 
 
@@ -103,14 +105,13 @@ def calibrate(
     by_class: list[list[_Scored]] = [[] for _ in label_counts]
     for pair in asked:
         by_class[pair[1].best].append(pair)
-    few = [pair for pair in asked if len(by_class[pair[1].best]) < _OWN_FROM]
-    common = _threshold(few, target, floor)
+    # An agent that no confidence helps says nothing of how sure the others must be.
+    hopeless = {agent for agent, own in enumerate(by_class) if _raised(own, 0.0, target) is None}
+    common = _threshold([pair for pair in asked if pair[1].best not in hopeless], target, floor)
     thresholds: list[float | None] = []
     reasons: dict[str, str] = {}
     for (agent_id, count), own in zip(label_counts.items(), by_class, strict=True):
-        threshold = _threshold(own, target, floor)
-        if len(own) < _OWN_FROM:
-            threshold = _raised(own, common, target)
+        threshold = None if common is None else _raised(own, common, target)
         if count < min_labels:
             threshold, reasons[agent_id] = None, f"{count} labels; {min_labels} are needed"
         elif threshold is None:
@@ -141,16 +142,34 @@ def _threshold(scored: Sequence[_Scored], target: float, floor: float) -> float 
     return None if found is None else max(found, floor)
 
 
-def _raised(scored: Sequence[_Scored], common: float | None, target: float) -> float | None:
-    """The common threshold, raised as far as an agent is seen to do worse than the target."""
-    if common is None:
-        return None
+def _raised(scored: Sequence[_Scored], common: float, target: float) -> float | None:
+    """The common threshold, raised until the agent's answers do no worse than the target; None
+    where that leaves too few of them."""
     answered = [pair for pair in scored if pair[0] >= common]
-    for stop in range(len(answered), 0, -1):
-        right = sum(one.right for _, one in answered[:stop])
-        if wilson(right, stop, Z) >= target:
-            return common if stop == len(answered) else answered[stop - 1][0]
-    return None if answered else common
+    wrong = sum(not one.right for _, one in answered)
+    if not does_worse(wrong, len(answered), target):
+        return common
+    for place in range(len(answered) - 1, _MIN_ANSWERS - 1, -1):
+        sure, one = answered[place]
+        wrong -= not one.right
+        least = answered[place - 1][0]
+        if least > sure and not does_worse(wrong, place, target):
+            return least
+    return None
+
+
+def does_worse(wrong: int, count: int, target: float) -> bool:
+    """Whether so many mistakes or more among `count` answers had a chance of less than 5 % if the
+    target accuracy held: exact, by the binomial distribution."""
+    if wrong <= count * (1 - target):
+        return False
+    term, fewer = count * log(target), 0.0
+    for number in range(wrong):
+        fewer += exp(term)
+        if fewer > 1 - _SIGNIFICANCE:
+            return True
+        term += log((count - number) / (number + 1) * (1 - target) / target)
+    return False
 
 
 def _leak_floor(scored: Sequence[_Scored]) -> float | None:
