@@ -85,6 +85,14 @@ function view(classifiers, config, { may, show }) {
               h("span", { class: "code" }, one.id),
               h("span", { class: "help" }, time(one.created_at)),
               one.error ? h("span", { class: "fault" }, one.error) : null,
+              one.rule_outcome && !one.rule_outcome.selected && !one.error
+                ? h(
+                    "span",
+                    { class: "fault" },
+                    `The retrain rule did not select it: ${one.rule_outcome.reason}`,
+                  )
+                : null,
+              (one.warnings ?? []).map((text) => h("span", { class: "help" }, text)),
             ),
         },
         {

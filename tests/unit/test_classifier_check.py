@@ -102,6 +102,20 @@ async def test_a_training_ends_with_a_score_on_the_test_part(
     assert score["low"] < score["precision"] <= score["high"]
 
 
+async def test_where_coverage_falls_it_says_of_which_agents_and_why(product: Product) -> None:
+    install(product, CLASSIFIER)
+    install(product, OTHER, silent(["agent_1"]))
+    product.execute(
+        "UPDATE classifiers SET per_agent = json_set(per_agent, '$[1].threshold', NULL,"
+        f" '$[1].reason', '3 labels; 5 are needed') WHERE id = '{OTHER}'"
+    )
+    await label(product, rightly(40))
+    assert (await selected(product, check=False)).status == 200
+    why = refusal(await selected(product, OTHER))
+    assert f"answers 66.7% of the test questions, the selected {CLASSIFIER} 100.0%" in why
+    assert "(agent_1 100% to 0%, 3 labels; 5 are needed)" in why
+
+
 async def test_too_few_test_labels_say_how_many_are_missing(product: Product) -> None:
     install(product, CLASSIFIER)
     await label(product, rightly(10))

@@ -429,7 +429,11 @@ async def test_the_rule_trains_after_so_many_new_labels(product: Product) -> Non
         await minute(product)
     assert len(product.rows("SELECT * FROM classifiers")) == 2
     audit = (await product.call("GET", "/v1/audit?resource=classifier")).json()["data"]
-    assert {(entry["actor"], entry["action"]) for entry in audit} == {("rule", "create")}
+    assert {entry["actor"] for entry in audit} == {"rule"}
+    assert [entry["action"] for entry in audit] == ["reject", "create"] * 2
+    for made in (await product.call("GET", "/v1/classifiers")).json()["data"]:
+        why = made["rule_outcome"]["reason"]
+        assert why == "no classifier is selected, so the rule selects none"
 
 
 @pytest.mark.parametrize("enough", [True, False])
@@ -450,9 +454,16 @@ async def test_what_the_rule_learned_is_selected_if_it_passes_the_check(
     by_rule = [entry["action"] for entry in audit if entry["actor"] == "rule"]
     assert state(product)["id"] != first
     if not enough:
-        assert (selected, by_rule) == (first, ["create"])
+        assert (selected, by_rule) == (first, ["reject", "create"])
+        outcome = (await shown(product, state(product)["id"]))["rule_outcome"]
+        assert outcome["selected"] is False
+        assert "at least 1000 are required (`promotion_min_labels`)" in outcome["reason"]
+        assert audit[0]["after"] == outcome
         return
     assert selected == state(product)["id"]
+    outcome = (await shown(product, selected))["rule_outcome"]
+    assert outcome == {"selected": True, "previous": first, "reason": None}
+    assert (await shown(product, first))["rule_outcome"] is None
     assert by_rule == ["select", "create"]
     assert audit[0]["after"]["previous"] == first
     assert audit[0]["after"]["check"]["score"]["n"] >= 10
@@ -460,6 +471,17 @@ async def test_what_the_rule_learned_is_selected_if_it_passes_the_check(
     await minute(product)
     config = (await product.call("GET", "/v1/config")).json()
     assert config["classifier"]["value"] == first, "a roll-back stays"
+
+
+async def test_a_training_of_the_rule_that_fails_is_noticed_too(product: Product) -> None:
+    await rule(product, 1)
+    await product.call("POST", "/v1/labels", [{"query": "my first label", "agent_id": "hr"}])
+    await minute(product)
+    made = await shown(product, state(product)["id"])
+    assert (made["state"], made["rule_outcome"]["selected"]) == ("failed", False)
+    assert made["rule_outcome"]["reason"] == f"the training failed: {made['error']}"
+    audit = (await product.call("GET", "/v1/audit?resource=classifier")).json()["data"]
+    assert [entry["action"] for entry in audit] == ["reject", "create"]
 
 
 def test_agents_of_the_tests_are_those_of_the_product() -> None:

@@ -4,8 +4,8 @@ has not learned from.
 A logistic curve turns the best score and its lead into the probability that the answer is right. A
 threshold is the lowest probability from which on the answers of all agents together kept the target
 accuracy with a lower confidence bound (Wilson, one-sided 95 %), where an answer to an out-of-scope
-question is wrong. It is raised for an agent whose answers are seen to do worse than the target (exact
-binomial test), so more labels of an agent never silence it unless its mistakes do.
+question is wrong. It is raised for an agent whose answers are seen to do worse than the target
+(exact binomial test), so more labels of an agent never silence it unless its mistakes do.
 
 And it is no lower than what keeps questions of unknown topics away: those labelled out of scope
 where they are enough, else those of agents that were left out of the learning.

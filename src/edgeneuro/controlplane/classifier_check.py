@@ -1,6 +1,7 @@
 """The promotion check of a classifier: its answers on the test part must be shown to reach the
 target, less a margin."""
 
+from edgeneuro.controlplane.classifier_coverage import coverage_fell
 from edgeneuro.controlplane.classifier_score import score_stored
 from edgeneuro.controlplane.promotion_check import check_failed, require_enough
 from edgeneuro.domain.classifier import Classifier, ClassifierScore
@@ -26,14 +27,15 @@ async def check_classifier(
     bound = share_lower_bound(score.right, score.answered, alpha=alpha)
     if bound < required:
         raise check_failed(_too_low(score, bound, required=required, alpha=alpha))
-    selected = await _score_of_selected(services, config, classifier)
-    coverage, before = score.coverage or 0.0, 0.0 if selected is None else selected.coverage or 0.0
-    if coverage < before - _COVERAGE_MAY_FALL:
-        raise check_failed(
-            f"it answers {coverage:.1%} of the test questions, the selected one {before:.1%}; at"
-            f" most {100 * _COVERAGE_MAY_FALL:.0f} points less are accepted. Train another one, or"
-            " select it with `check` false."
-        )
+    found = await score_of_selected(services, config, classifier)
+    if found is not None:
+        selected, its = found
+        fell = coverage_fell(score, classifier.per_agent or (), selected, its)
+        if fell and (score.coverage or 0.0) < (its.coverage or 0.0) - _COVERAGE_MAY_FALL:
+            raise check_failed(
+                f"{fell}; at most {100 * _COVERAGE_MAY_FALL:.0f} points less are accepted. Train"
+                " another one, or select it with `check` false."
+            )
     return ClassifierCheck(
         classifier_id=classifier.id,
         score=score,
@@ -47,13 +49,17 @@ async def check_classifier(
     )
 
 
-async def _score_of_selected(
+async def score_of_selected(
     services: Services, config: RoutingConfig, classifier: Classifier
-) -> ClassifierScore | None:
+) -> tuple[Classifier, ClassifierScore] | None:
+    """The selected classifier with its score on the test part as it is now; None where none is
+    selected, or this one. Raises InvalidModelError if it is damaged."""
     if config.classifier is None or config.classifier == classifier.id:
         return None
     selected = await find_classifier(services.db, config.classifier)
-    return None if selected is None else await score_stored(services, config, selected)
+    if selected is None:
+        return None
+    return selected, await score_stored(services, config, selected)
 
 
 def _too_low(score: ClassifierScore, bound: float, *, required: float, alpha: float) -> str:

@@ -7,7 +7,7 @@ import json
 from edgeneuro.classifier.model import loads
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.domain.analytics import wilson
-from edgeneuro.domain.classifier import Classifier, ClassifierScore
+from edgeneuro.domain.classifier import AgentScore, Classifier, ClassifierScore
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.services import Services
 from edgeneuro.store import classifiers as store
@@ -21,6 +21,7 @@ from edgeneuro.store.times import rfc3339
 from edgeneuro.synapsecore.evaluate import answer_of_classifier
 
 MAX_QUESTIONS = 5_000
+_COUNTING = "by agent"  # a score that was counted otherwise is made again
 # Other requests get their turn after so many questions, about 50 ms.
 _QUESTIONS_A_STEP, _PAUSE_SECONDS = 100, 0.01
 
@@ -71,14 +72,20 @@ async def score_on_test_part(
 class _Counts:
     def __init__(self) -> None:
         self.n = self.out_of_scope = self.answered = self.right = self.false_accepts = 0
+        self._agents: dict[str | None, AgentScore] = {}
 
     def add(self, row: Row, answer: str | None) -> None:
-        outside = row["agent_id"] is None
+        label = row["agent_id"]
+        outside = label is None
+        own = self._agents.setdefault(label, AgentScore(agent_id=label, n=0, answered=0, right=0))
+        own.n += 1
         self.n += 1
         self.out_of_scope += outside
         if answer is not None:
             self.answered += 1
-            self.right += answer == row["agent_id"]
+            self.right += answer == label
+            own.answered += 1
+            own.right += answer == label
             self.false_accepts += outside
 
     def score(self, *, basis: str, looks: int, scored_at: str) -> ClassifierScore:
@@ -97,6 +104,7 @@ class _Counts:
             looks=looks,
             scored_at=scored_at,
             basis=basis,
+            agents=sorted(self._agents.values(), key=lambda own: own.agent_id or ""),
         )
 
 
@@ -110,5 +118,6 @@ async def _basis(services: Services, config: RoutingConfig) -> tuple[str, bool]:
     """Names what beside the classifier decides its score, and says whether hard questions count."""
     labels, newest, fair = await count_test_labels(services.db)
     hard = fair < config.promotion_min_labels
-    facts = [labels, newest, sorted(config.agents), config.confidence_threshold, hard]
+    agents = sorted(config.agents)
+    facts = [labels, newest, agents, config.confidence_threshold, hard, _COUNTING]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16], hard

@@ -1,7 +1,8 @@
 """The retrain rule: after so many new labels a training begins by itself. What comes of it is
 selected automatically only if a classifier is selected already and it passes the promotion
-check."""
+check; otherwise the classifier and the audit log say why not."""
 
+from edgeneuro.classifier.model import InvalidModelError
 from edgeneuro.controlplane.audit import audit_row
 from edgeneuro.controlplane.classifier_check import check_classifier
 from edgeneuro.domain.classifier import (
@@ -9,6 +10,7 @@ from edgeneuro.domain.classifier import (
     RULE,
     Classifier,
     ClassifierScore,
+    RuleOutcome,
     TrainingOptions,
 )
 from edgeneuro.domain.model import ModelSelection
@@ -58,16 +60,19 @@ async def retrain_by_rule(services: Services) -> None:
 
 async def selection_by_rule(
     services: Services, made: Classifier, score: ClassifierScore
-) -> list[Statement]:
+) -> tuple[RuleOutcome | None, list[Statement]]:
     """What selects the classifier that the rule had learned, where it may be; goes into the batch
-    that ends the training, so that an operator's roll-back is never undone later."""
+    that ends the training, so that an operator's roll-back is never undone later. The outcome is
+    None where the rule had no part in the training."""
+    if made.created_by != RULE:
+        return None, []
     config = await services.routing.fresh()
-    if made.created_by != RULE or config.classifier is None:
-        return []
+    if config.classifier is None:
+        return not_selected(services, made, "no classifier is selected, so the rule selects none")
     try:
         check = await check_classifier(services, config, made, score)
-    except ConflictError:
-        return []
+    except (ConflictError, InvalidModelError) as error:
+        return not_selected(services, made, str(error))
     select = store.replace_selected(made.id, previous=config.classifier, now_ms=services.now_ms())
     audited = audit_row(
         services,
@@ -78,4 +83,24 @@ async def selection_by_rule(
         resource_id=made.id,
         after=ModelSelection(active=made.id, previous=config.classifier, check=check),
     )
-    return [select, audited]
+    return RuleOutcome(selected=True, previous=config.classifier), [select, audited]
+
+
+def not_selected(
+    services: Services, made: Classifier, why: str
+) -> tuple[RuleOutcome | None, list[Statement]]:
+    """The notice that the rule did not select what it had learned; its statement goes right after
+    the one that ends the training. None where the rule had no part in it."""
+    if made.created_by != RULE:
+        return None, []
+    outcome = RuleOutcome(selected=False, reason=why)
+    audited = audit_row(
+        services,
+        actor=RULE,
+        request_id=_REQUEST,
+        action="reject",
+        resource="classifier",
+        resource_id=made.id,
+        after=outcome,
+    )
+    return outcome, [audited]

@@ -11,8 +11,13 @@ from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.training import Plan, Training
 from edgeneuro.controlplane.classifier_score import score_on_test_part
 from edgeneuro.controlplane.jobs import LostLeaseError, run_slice_of
-from edgeneuro.controlplane.retraining import selection_by_rule
-from edgeneuro.controlplane.training_report import needs_of, not_precise_enough, per_agent
+from edgeneuro.controlplane.retraining import not_selected, selection_by_rule
+from edgeneuro.controlplane.training_report import (
+    coverage_warnings,
+    needs_of,
+    not_precise_enough,
+    per_agent,
+)
 from edgeneuro.domain.classifier import Classifier, TrainingNeeds
 from edgeneuro.services import Services
 from edgeneuro.store import trainings as store
@@ -224,9 +229,10 @@ class _Slice:
 
     async def _finish(self, training: Training, examples: Examples) -> None:
         model = training.model()
+        thresholds = per_agent(self._job, model, examples, training.held_out())
         outcome: dict[str, Value] = {
             "metrics": json.dumps(model.calibration.metrics),
-            "per_agent": per_agent(self._job, model, examples, training.held_out()),
+            "per_agent": json.dumps([each.model_dump() for each in thresholds]),
         }
         content = dumps(model)
         if len(model.classes) > 1:  # else its scores compare nothing, for the label queue neither
@@ -246,14 +252,21 @@ class _Slice:
         }
         self._progress.slices += 1
         self._progress.stage = "finished"
-        selection = await selection_by_rule(self._services, self._job, score)
+        made = self._job.model_copy(update={"per_agent": thresholds})
+        warnings = await coverage_warnings(self._services, config, made, score)
+        outcome["warnings"] = json.dumps(warnings)
+        rule, selection = await selection_by_rule(self._services, made, score)
+        outcome["rule_outcome"] = None if rule is None else rule.model_dump_json()
         await self._end("succeeded", outcome=outcome, then=selection)
 
     async def _refuse(self, needs: TrainingNeeds, outcome: dict[str, Value]) -> None:
         await self._fail(needs.message, outcome | {"needs": needs.model_dump_json()})
 
     async def _fail(self, why: str, outcome: dict[str, Value] | None = None) -> None:
-        await self._end("failed", error=why, outcome=outcome)
+        rule, notice = not_selected(self._services, self._job, f"the training failed: {why}")
+        reported = None if rule is None else rule.model_dump_json()
+        outcome = (outcome or {}) | {"rule_outcome": reported}
+        await self._end("failed", error=why, outcome=outcome, then=notice)
 
     async def _end(
         self,

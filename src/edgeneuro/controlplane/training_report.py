@@ -1,12 +1,20 @@
 """What a training that has ended says of its labels and agents."""
 
-import json
 from collections.abc import Mapping
 
 from edgeneuro.classifier.examples import OUT_OF_SCOPE, Examples
-from edgeneuro.classifier.model import Model
+from edgeneuro.classifier.model import InvalidModelError, Model
 from edgeneuro.classifier.needs import training_needs
-from edgeneuro.domain.classifier import AgentThreshold, Classifier, TrainingNeeds
+from edgeneuro.controlplane.classifier_check import score_of_selected
+from edgeneuro.controlplane.classifier_coverage import coverage_fell
+from edgeneuro.domain.classifier import (
+    AgentThreshold,
+    Classifier,
+    ClassifierScore,
+    TrainingNeeds,
+)
+from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.services import Services
 
 
 def needs_of(job: Classifier, examples: Examples) -> TrainingNeeds:
@@ -34,7 +42,7 @@ def not_precise_enough(needs: TrainingNeeds, refusal: str) -> TrainingNeeds:
 
 def per_agent(
     job: Classifier, model: Model, examples: Examples, held_out: Mapping[int, tuple[int, int]]
-) -> str:
+) -> list[AgentThreshold]:
     """Of each agent that was enabled, how many labels it had, from when on it is answered, and how
     often it was right when it was held out."""
     calibration, counts = model.calibration, examples.counts()
@@ -52,6 +60,20 @@ def per_agent(
                 reason=missing if at is None else calibration.reasons.get(agent),
                 held_out=asked,
                 held_out_right=right,
-            ).model_dump()
+            )
         )
-    return json.dumps(agents)
+    return agents
+
+
+async def coverage_warnings(
+    services: Services, config: RoutingConfig, made: Classifier, score: ClassifierScore
+) -> list[str]:
+    """One where it answers less of the test part than the selected classifier, with the reasons."""
+    try:
+        found = await score_of_selected(services, config, made)
+    except InvalidModelError:
+        return []  # the selected one is damaged, so it answers nothing
+    if found is None:
+        return []
+    fell = coverage_fell(score, made.per_agent or (), *found)
+    return [] if fell is None else [f"Coverage fell: {fell}."]

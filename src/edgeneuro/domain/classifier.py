@@ -87,6 +87,25 @@ class TrainingNeeds(BaseModel):
     agents: list[AgentLabelNeed]
 
 
+class AgentScore(BaseModel):
+    """Of `n` questions of the test part whose label is this agent (null: none fits) `answered` are
+    answered, `right` of them rightly."""
+
+    agent_id: str | None
+    n: int
+    answered: int
+    right: int
+
+
+class RuleOutcome(BaseModel):
+    """What the retrain rule made of a classifier that it trained. `selected`: it replaced
+    `previous`; otherwise `reason` says why the rule did not select it."""
+
+    selected: bool
+    previous: str | None = None
+    reason: str | None = None
+
+
 class ClassifierScore(BaseModel):
     """The result on the test part, whose labels chose nothing of the classifier. `n` questions,
     near-duplicates counted once; `out_of_scope` of them fit no agent. It answers `answered` of them
@@ -94,7 +113,7 @@ class ClassifierScore(BaseModel):
     error (`false_accepts`). `precision` is right / answered with its 95 % Wilson interval,
     `coverage` the share of the questions that fit an agent which it answers. `looks` counts how
     often it was scored, each time on another test part, other agents or another threshold
-    (`basis`)."""
+    (`basis`). `agents` are the same questions by their label."""
 
     n: int
     out_of_scope: int
@@ -108,6 +127,7 @@ class ClassifierScore(BaseModel):
     looks: int
     scored_at: str
     basis: str
+    agents: list[AgentScore] = Field(default_factory=list)
 
 
 class Classifier(BaseModel):
@@ -116,8 +136,10 @@ class Classifier(BaseModel):
     is answered (`coverage`) and how often rightly (`answered_accuracy`), the share of unknown
     topics that is answered (`leak`). `test_score` is of labels that chose nothing; null for one
     that has not been scored yet. `version` names the model's content. `suspended` says why it would
-    not be asked. For a training that failed for want of labels, or because no confidence reaches
-    the target, `needs` has the numbers; `metrics` and `per_agent` are there as well."""
+    not be asked. `rule_outcome` says what the retrain rule made of it; null where somebody asked
+    for the training. `warnings` say what to know before it is selected. For a training that failed
+    for want of labels, or because no confidence reaches the target, `needs` has the numbers;
+    `metrics` and `per_agent` are there as well."""
 
     object: Literal["classifier"] = "classifier"
     id: str
@@ -136,6 +158,8 @@ class Classifier(BaseModel):
     test_score: ClassifierScore | None = None
     needs: TrainingNeeds | None = None
     per_agent: list[AgentThreshold] | None
+    rule_outcome: RuleOutcome | None = None
+    warnings: list[str] | None = None
     size: int | None
     checksum: str | None
     version: str | None

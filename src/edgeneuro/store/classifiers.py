@@ -19,8 +19,10 @@ from edgeneuro.store.times import rfc3339
 _VERSION_DIGITS = 12
 COLUMNS = (
     "id, state, created_at, created_by, started_at, finished_at, options, progress, error, agents,"
-    " labels, last_label_id, metrics, per_agent, size, checksum, test_score, needs"
+    " labels, last_label_id, metrics, per_agent, size, checksum, test_score, needs,"
+    " rule_outcome, warnings, mix"
 )
+_REPORT = ("rule_outcome", "warnings", "mix")
 UNDER_WAY = "state IN ('queued', 'running')"
 
 
@@ -36,7 +38,8 @@ def insert_classifier(
     return statement(
         f"INSERT INTO classifiers ({COLUMNS})"
         " SELECT ?1, 'queued', ?2, ?3, NULL, NULL, ?4, ?5, NULL, ?6, 0,"
-        " (SELECT max(label_id) FROM current_labels), NULL, NULL, NULL, NULL, NULL, NULL"
+        " (SELECT max(label_id) FROM current_labels), NULL, NULL, NULL, NULL, NULL,"
+        " NULL, NULL, NULL, NULL"
         f" WHERE NOT EXISTS (SELECT 1 FROM classifiers WHERE {UNDER_WAY}) RETURNING {COLUMNS}",
         classifier_id,
         created_ms,
@@ -237,6 +240,7 @@ def _readable(row: Row) -> Classifier:
         "metrics": None,
         "per_agent": None,
         "test_score": None,
+        **dict.fromkeys(_REPORT),
     }
     return read_or_substitute(classifier_from_row, row, substitute, error=str)
 
@@ -249,7 +253,7 @@ def classifier_from_row(row: Row) -> Classifier:
             **{name: json.loads(row[name]) for name in ("options", "progress", "agents")},
             **{
                 name: None if row[name] is None else json.loads(row[name])
-                for name in ("metrics", "per_agent", "test_score", "needs")
+                for name in ("metrics", "per_agent", "test_score", "needs", *_REPORT)
             },
             **{
                 name: None if row[name] is None else rfc3339(row[name])

@@ -13,6 +13,11 @@ PART_BYTES = 500_000
 # The training is still that of whoever claimed it until ?2.
 _HELD = "id = ?1 AND state = 'running' AND claimed_until = ?2"
 
+_OUTCOME = (
+    *("metrics", "per_agent", "size", "checksum", "test_score", "needs"),
+    *("rule_outcome", "warnings", "mix", "suspects"),
+)
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -98,13 +103,14 @@ def finish(
     error: str | None = None,
     outcome: Mapping[str, Value] | None = None,
 ) -> Statement:
-    """Ends the training. `outcome` has the columns metrics, per_agent, test_score, needs (JSON),
-    size and checksum. No row comes back where it was ours no more."""
+    """Ends the training. `outcome` has the columns metrics, per_agent, test_score, needs,
+    rule_outcome, warnings, mix, suspects (JSON), size and checksum. No row comes back where
+    it was ours no more."""
     given = outcome or {}
     return statement(
         "UPDATE classifiers SET state = ?3, finished_at = ?4, progress = ?5, labels = ?6,"
         " error = ?7, metrics = ?8, per_agent = ?9, size = ?10, checksum = ?11, test_score = ?12,"
-        " needs = ?13"
+        " needs = ?13, rule_outcome = ?14, warnings = ?15, mix = ?16, suspects = ?17"
         f" WHERE {_HELD} RETURNING {COLUMNS}",
         held.training.id,
         held.until,
@@ -113,10 +119,7 @@ def finish(
         progress.model_dump_json(),
         labels,
         error,
-        *(
-            given.get(name)
-            for name in ("metrics", "per_agent", "size", "checksum", "test_score", "needs")
-        ),
+        *(given.get(name) for name in _OUTCOME),
     )
 
 
