@@ -42,7 +42,11 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}), SameOrigin
 
 
 class HttpFailed(Exception):
-    """The product did not do what was asked; the text is for the user."""
+    """The product did not do what was asked; the text is for the user, `code` is the error's."""
+
+    def __init__(self, text: str, code: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class Answers:
@@ -63,12 +67,20 @@ class Answers:
             urllib.request.Request(f"{self._base_url}{path}", data, headers=self._headers)
         )
 
+    def put(self, path: str, body: bytes) -> Any:
+        """The body as it is."""
+        headers = self._headers | {"content-type": "application/octet-stream"}
+        return self._call(
+            urllib.request.Request(f"{self._base_url}{path}", body, headers=headers, method="PUT")
+        )
+
     def _call(self, request: urllib.request.Request) -> Any:
         try:
             with self._opener.open(request, timeout=SECONDS) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
-            raise HttpFailed(f"{request.full_url}: {error.code} {_message(error)}") from error
+            message, code = _error(error)
+            raise HttpFailed(f"{request.full_url}: {error.code} {message}", code) from error
         except urllib.error.URLError as error:
             raise HttpFailed(
                 f"{request.full_url} does not answer ({error.reason}). Start the product with"
@@ -76,9 +88,19 @@ class Answers:
             ) from error
 
 
-def _message(error: urllib.error.HTTPError) -> str:
+_FAULTS_SHOWN = 20
+
+
+def _error(error: urllib.error.HTTPError) -> tuple[str, str | None]:
+    """What went wrong, with the faults of a file's lines, and the code."""
     try:
-        message: str = json.load(error)["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        return error.reason or ""
-    return message
+        body = json.load(error)
+        lines = [
+            f"line {each['line']}: {each['message']}"
+            for each in body.get("errors", ())[:_FAULTS_SHOWN]
+            if "line" in each
+        ]
+        code: str | None = body["error"].get("code")
+        return "\n  ".join([body["error"]["message"], *lines]), code
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return error.reason or "", None

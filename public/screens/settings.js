@@ -144,6 +144,11 @@ const GROUPS = [
       ],
       ["auto_promote", "Select a candidate by itself once it is better", { type: "checkbox" }],
       ["auto_rollback", "Take that back where it turns out worse", { type: "checkbox" }],
+      [
+        "routing_tests_required",
+        "Select only what has passed the routing tests",
+        { type: "checkbox" },
+      ],
     ],
   ],
 ];

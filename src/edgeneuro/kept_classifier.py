@@ -61,17 +61,20 @@ class KeptClassifier:
 
     async def _load(self, wanted: str) -> None:
         try:
-            loaded = await self._read(wanted)
+            loaded = await read_classifier(self._db, wanted)
         except (DatabaseError, ValueError) as error:  # of D1, or of what is damaged there
             self._note_failure("classifier_load", error)
             return
         if self._wanted == wanted:  # the settings may have changed meanwhile
             self.loaded = loaded
 
-    async def _read(self, wanted: str) -> LoadedClassifier:
-        content = await read_model(self._db, wanted)
-        found = await find_classifier(self._db, wanted)
-        if found is None:
-            raise InvalidModelError(f"the classifier {wanted!r} was deleted while it was loaded")
-        scorer = Scorer(loads(content))
-        return LoadedClassifier(wanted, version(content), scorer, frozenset(found.agents))
+
+async def read_classifier(db: Database, classifier_id: str) -> LoadedClassifier:
+    """Raises InvalidModelError where it is damaged, or is there no more."""
+    content = await read_model(db, classifier_id)
+    found = await find_classifier(db, classifier_id)
+    if found is None:
+        raise InvalidModelError(f"the classifier {classifier_id!r} was deleted while it was loaded")
+    return LoadedClassifier(
+        classifier_id, version(content), Scorer(loads(content)), frozenset(found.agents)
+    )

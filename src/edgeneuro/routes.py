@@ -24,12 +24,15 @@ from edgeneuro.controlplane import (
     models,
     providers,
     queue,
+    routing_test_runs,
+    routing_tests,
     selection,
     users,
 )
 from edgeneuro.domain.chat import MAX_BODY_BYTES
 from edgeneuro.domain.chat_answer import ChatCompletionChunk
 from edgeneuro.domain.lora import LoraCreate
+from edgeneuro.domain.routing_test import MAX_BYTES
 from edgeneuro.synapsecore import api as synapsecore
 from edgeneuro.synapsecore import chat, feedback
 from edgeneuro.web.auth import Access
@@ -42,6 +45,7 @@ REPEATABLE, ONCE = Idempotency.REPEATABLE, Idempotency.SHOWN_ONCE
 # What /openapi.json says of a route beside what follows from its row.
 UPSTREAM = (502, 504)
 FILES = (CONFIG_FILE, WEIGHTS_FILE)
+TEST_FILES = ("application/jsonl", "application/json", "application/octet-stream")
 LABEL_FILES = ("application/jsonl", "text/csv", "application/octet-stream")
 ROUTING = Described((409, *UPSTREAM))
 CHAT = Described((404, 409, 422, *UPSTREAM), events=ChatCompletionChunk)
@@ -83,6 +87,17 @@ ROUTES = (
     Route("GET",    "/v1/evaluations/{evaluation_id}/answers", evaluations.list_answers, READ),
     Route("POST",   "/v1/evaluations/{evaluation_id}/cancel", evaluations.cancel_evaluation, ADMIN),
     Route("DELETE", "/v1/evaluations/{evaluation_id}", evaluations.delete_evaluation, ADMIN),
+
+    Route("GET",    "/v1/routing-tests",          routing_tests.show_routing_tests, READ,
+          described=Described(media=("application/jsonl",))),
+    Route("PUT",    "/v1/routing-tests",          routing_tests.replace_routing_tests, ADMIN,
+          max_body_bytes=MAX_BYTES, described=Described(file_media=TEST_FILES)),
+    Route("GET",    "/v1/routing-tests/runs",     routing_test_runs.list_runs, READ),
+    Route("POST",   "/v1/routing-tests/runs",     routing_test_runs.create_run, ADMIN, 202),
+    Route("GET",    "/v1/routing-tests/runs/{run_id}", routing_test_runs.get_run, READ),
+    Route("GET",    "/v1/routing-tests/runs/{run_id}/results", routing_test_runs.list_results,
+          READ),
+    Route("POST",   "/v1/routing-tests/runs/{run_id}/cancel", routing_test_runs.cancel_run, ADMIN),
 
     Route("GET",    "/v1/classifiers",            classifiers.list_classifiers, READ),
     Route("POST",   "/v1/classifiers",            classifiers.create_classifier, ADMIN, 202),

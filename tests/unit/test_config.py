@@ -42,6 +42,7 @@ async def test_every_setting_is_shown_with_its_source(product: Product) -> None:
         "promotion_min_labels": {"value": 100, "source": "default"},
         "auto_promote": {"value": False, "source": "default"},
         "auto_rollback": {"value": False, "source": "default"},
+        "routing_tests_required": {"value": False, "source": "default"},
     }
 
 

@@ -73,7 +73,8 @@ async def everywhere(product: Product) -> str:
         " VALUES ('eva_1', 'succeeded', 0, 'admin_token', '[]', 'test', 1, 0, 'r', 'p', 0.5)"
     )
     product.execute(
-        "INSERT INTO evaluation_items SELECT 'eva_1', query_hash, query, agent_id"
+        "INSERT INTO evaluation_items (evaluation_id, query_hash, query, agent_id)"
+        " SELECT 'eva_1', query_hash, query, agent_id"
         " FROM current_labels"
     )
     return log_id

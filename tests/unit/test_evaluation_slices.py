@@ -225,7 +225,7 @@ async def test_times_of_many_answers_fit_d1(product: Product) -> None:
     product.execute("UPDATE logs SET upstream_ms = 2000.0 + seq / 7.0")
     product.execute(
         f"{numbers} INSERT INTO evaluation_answers SELECT evaluation_id, model_id, 'h' || i,"
-        " NULL, 1, NULL, 0, 1, 0, 0, 1000.0 + i / 7.0"
+        " NULL, 1, NULL, 0, 1, 0, 0, 1000.0 + i / 7.0, NULL, NULL, 'llm'"
         " FROM n, (SELECT * FROM evaluation_answers LIMIT 1)"
     )
     connection = product.database._connection

@@ -1,10 +1,13 @@
 """Selecting a classifier, which is then asked before the active model."""
 
+from dataclasses import replace
+
 from edgeneuro.call import Call
 from edgeneuro.classifier.model import InvalidModelError, loads
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.classifier_check import check_classifier
 from edgeneuro.controlplane.classifier_score import score_stored
+from edgeneuro.controlplane.routing_tests_check import require_tests
 from edgeneuro.domain.classifier import Classifier
 from edgeneuro.domain.model import ClassifierCheck, ModelSelect, ModelSelection
 from edgeneuro.domain.routing import RoutingConfig
@@ -34,6 +37,8 @@ async def select_classifier(call: Call, config: RoutingConfig, body: ModelSelect
         if body.check is not False:
             checked = await check_stored(call.services, config, made)
             selection = selection.model_copy(update={"check": checked})
+            proposed = replace(config, classifier=body.model_id)
+            await require_tests(call.services.db, config, proposed)
         change = store_settings(
             {"classifier": body.model_id},
             now_ms=call.services.now_ms(),

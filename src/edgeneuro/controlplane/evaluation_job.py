@@ -6,21 +6,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgeneuro.classifier.model import InvalidModelError, loads
-from edgeneuro.classifier.scorer import Scorer
+from edgeneuro.classifier.scorer import Scorer, Verdict
+from edgeneuro.controlplane.evaluation_targets import (
+    ModelTarget,
+    PipelineTarget,
+    Target,
+    answered,
+)
 from edgeneuro.controlplane.jobs import LostLeaseError, run_slice_of
-from edgeneuro.domain.agent import NO_AGENT
+from edgeneuro.controlplane.proposed import proposal_named, propose
 from edgeneuro.domain.evaluation import DEFERRED, Evaluation
-from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import PROMPT_VERSION
+from edgeneuro.domain.proposal import Proposal, fingerprint
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.trace import continue_trace
+from edgeneuro.errors import ConflictError, InvalidRequestError
 from edgeneuro.services import Services
 from edgeneuro.store import evaluation_jobs as store
 from edgeneuro.store.classifiers import read_model
 from edgeneuro.store.database import Row, Statement
 from edgeneuro.store.evaluation_results import read_results
-from edgeneuro.store.evaluations import MOST_TRIES
-from edgeneuro.synapsecore.evaluate import Evaluated, answer_of_classifier, evaluate_question
+from edgeneuro.store.routing_tests import read_outcome
+from edgeneuro.synapsecore.evaluate import answer_by
+from edgeneuro.synapsecore.pipeline import load_pipeline
 from edgeneuro.synapsecore.record import Asker
 from edgeneuro.web.auth import Credential
 
@@ -61,6 +69,10 @@ async def run_slices(services: Services, evaluation_id: str) -> None:
             return
 
 
+class _CannotGoOnError(Exception):
+    """Why the evaluation has to end; the text is its error."""
+
+
 class _Slice:
     def __init__(self, services: Services, held: store.Claim) -> None:
         self._services = services
@@ -77,41 +89,91 @@ class _Slice:
         services = self._services
         # What this isolate keeps may be older than the evaluation, and lack its agents and models.
         config = await services.routing.fresh()
-        why = self._cannot_go_on(config)
-        if why is not None:
-            await self._write(self._finished("failed", error=why))
+        try:
+            targets = await self._targets(config)
+        except _CannotGoOnError as error:
+            await self._write(self._finished("failed", error=str(error)))
             return False
-        # The threshold is that of the beginning.
-        config = replace(config, confidence_threshold=self._evaluation.threshold)
-        for model_id in self._evaluation.model_ids:
-            if model_id in config.classifiers:
-                try:
-                    await self._ask_classifier(config, model_id)
-                except InvalidModelError as error:
-                    why = f"the classifier {model_id!r} cannot be used: {error}"
-                    await self._write(self._finished("failed", error=why))
-                    return False
+        for name, target in targets.items():
+            if target is None:
                 continue
-            pause_ms = await self._ask_model(config, config.models[model_id])
+            pause_ms = await self._ask_target(name, target)
             if pause_ms is not None:
                 await self._let_go(pause_ms)
                 return not pause_ms
         if self._to_ask_again:
             await self._let_go(_WAIT_MS)
             return False
-        results = await read_results(services.db, self._evaluation.id, self._evaluation.model_ids)
-        await self._write(self._finished("succeeded", results=results.model_dump_json()))
+        await self._write(self._finished("succeeded", results=await self._results()))
         return False
 
-    async def _ask_model(self, config: RoutingConfig, model: Model) -> int | None:
+    async def _results(self) -> str:
+        db, evaluation = self._services.db, self._evaluation
+        if self._held.of_tests:
+            return (await read_outcome(db, evaluation.id)).model_dump_json()
+        return (await read_results(db, evaluation.id, evaluation.model_ids)).model_dump_json()
+
+    async def _targets(self, config: RoutingConfig) -> dict[str, Target | None]:
+        """By id; None for a classifier, which has answered everything at once. Raises
+        _CannotGoOnError."""
+        why = self._cannot_go_on(config)
+        if why is not None:
+            raise _CannotGoOnError(why)
+        evaluation, services = self._evaluation, self._services
+        targets: dict[str, Target | None] = {}
+        if evaluation.target == "pipeline":
+            for name in evaluation.model_ids:
+                targets[name] = await self._pipeline(config, name)
+            return targets
+        # The threshold is that of the beginning.
+        config = replace(config, confidence_threshold=evaluation.threshold)
+        for name in evaluation.model_ids:
+            targets[name] = None
+            if name in config.classifiers:
+                try:
+                    await self._ask_classifier(config, name)
+                except InvalidModelError as error:
+                    raise _CannotGoOnError(
+                        f"the classifier {name!r} cannot be used: {error}"
+                    ) from error
+            else:
+                targets[name] = ModelTarget(services, config, config.models[name])
+        return targets
+
+    async def _pipeline(self, config: RoutingConfig, name: str) -> Target:
+        held, services = self._held, self._services
+        changes = held.proposal.get("changes") if held.of_tests else None
+        if changes is None:
+            proposal = proposal_named(config, name)
+        else:
+            proposal = Proposal.model_validate(changes)
+        try:
+            proposed = await propose(services, config, proposal)
+        except (InvalidRequestError, ConflictError) as error:
+            raise _CannotGoOnError(
+                f"the configuration cannot be tried any more: {error}"
+            ) from error
+        if held.of_tests and fingerprint(proposed) != held.proposal["fingerprint"]:
+            raise _CannotGoOnError("the configuration has changed since it began; run it again")
+        label_layer = held.evaluation.label_layer
+        try:
+            pipeline = await load_pipeline(services, proposed, label_layer=label_layer)
+        except InvalidModelError as error:
+            raise _CannotGoOnError(
+                f"the classifier {proposed.classifier!r} cannot be used: {error}"
+            ) from error
+        return PipelineTarget(services, pipeline)
+
+    async def _ask_target(self, name: str, target: Target) -> int | None:
         """Asks what is left to ask, each question once. Where that ends the slice: for how long
         (ms) nobody is to go on."""
         db, evaluation = self._services.db, self._evaluation
-        items = await store.next_items(db, evaluation.id, model.id, limit=self._left)
+        items = await store.next_items(db, evaluation.id, name, limit=self._left)
+        await target.prepare(items, self._asker())
         for at in range(0, len(items), _AT_A_TIME):
             if self._services.now_ms() >= self._ends_at:
                 return 0
-            if not await self._ask(config, model, items[at : at + _AT_A_TIME]):
+            if not await self._ask(name, target, items[at : at + _AT_A_TIME]):
                 return int(min(_WAIT_MS * 2 ** (evaluation.tries - 1), _LONGEST_WAIT_MS))
         self._left -= len(items)
         return None if self._left else 0
@@ -126,9 +188,7 @@ class _Slice:
             if scorer is None:
                 scorer = Scorer(loads(await read_model(db, classifier_id)))
             answers = [
-                _classified(
-                    classifier_id, item, answer_of_classifier(scorer, config, item["query"])
-                )
+                _classified(classifier_id, item, scorer.judge(item["query"]), config)
                 for item in items
             ]
             if not (await db.batch(store.record_answers(self._held, answers, got_on=True)))[-1]:
@@ -147,6 +207,8 @@ class _Slice:
                 f" /v1/evaluations/{evaluation.id}/answers?wrong=true says why models gave no"
                 " answer; mend that, then evaluate again"
             )
+        if evaluation.target == "pipeline":
+            return self._pipeline_has_changed(config)
         begun = (evaluation.agents_revision, evaluation.prompt_version)
         if begun != (config.agents_revision, PROMPT_VERSION):
             return "the agents have changed since it began; evaluate again"
@@ -158,9 +220,15 @@ class _Slice:
         ]
         return f"the model {gone[0]!r} is no longer available" if gone else None
 
-    async def _ask(self, config: RoutingConfig, model: Model, items: Sequence[Row]) -> bool:
-        """Whether any of them came to something, be it an answer that is no use."""
-        asker = Asker(
+    def _pipeline_has_changed(self, config: RoutingConfig) -> str | None:
+        """A run of tests compares what it proposes instead."""
+        held = self._held
+        if held.of_tests or held.proposal["fingerprint"] == fingerprint(config):
+            return None
+        return "the configuration has changed since it began; evaluate again"
+
+    def _asker(self) -> Asker:
+        return Asker(
             request_id=self._evaluation.id,
             credential=Credential(self._evaluation.created_by, frozenset()),
             background=lambda work: work.close(),
@@ -168,13 +236,12 @@ class _Slice:
             trace=continue_trace(None, self._services.new_hex),
             facts={},
         )
-        decided = await asyncio.gather(
-            *(
-                evaluate_question(self._services, config, model, item["query"], asker)
-                for item in items
-            )
-        )
-        answers = [_answered(model, item, each) for item, each in zip(items, decided, strict=True)]
+
+    async def _ask(self, name: str, target: Target, items: Sequence[Row]) -> bool:
+        """Whether any of them came to something, be it an answer that is no use."""
+        asker = self._asker()
+        decided = await asyncio.gather(*(target.ask(item, asker) for item in items))
+        answers = [answered(name, item, each) for item, each in zip(items, decided, strict=True)]
         got_on = not all(each.may_pass for each in decided)
         self._to_ask_again |= any(each.may_pass for each in decided)
         writes = store.record_answers(self._held, answers, got_on=got_on)
@@ -193,7 +260,10 @@ class _Slice:
             raise LostLeaseError
 
 
-def _classified(classifier_id: str, item: Row, answer: str | None) -> store.Answered:
+def _classified(
+    classifier_id: str, item: Row, verdict: Verdict, config: RoutingConfig
+) -> store.Answered:
+    answer = answer_by(verdict, config)
     return store.Answered(
         model_id=classifier_id,
         query_hash=item["query_hash"],
@@ -205,20 +275,7 @@ def _classified(classifier_id: str, item: Row, answer: str | None) -> store.Answ
         tokens=0,
         cost_usd=0.0,
         ms=0.0,
-    )
-
-
-def _answered(model: Model, item: Row, decided: Evaluated) -> store.Answered:
-    return store.Answered(
-        model_id=model.id,
-        query_hash=item["query_hash"],
-        agent_id=decided.agent_id,
-        is_right=not decided.failed
-        and (decided.agent_id or NO_AGENT) == (item["agent_id"] or NO_AGENT),
-        reason=decided.reason,
-        failed=decided.failed,
-        tries=1 if decided.may_pass else MOST_TRIES,
-        tokens=decided.tokens,
-        cost_usd=decided.cost_usd,
-        ms=decided.ms,
+        named_agent=verdict.agent_id,
+        confidence=verdict.probability,
+        layer="classifier",
     )

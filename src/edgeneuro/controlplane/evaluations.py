@@ -5,6 +5,7 @@ from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.models import require_available
 from edgeneuro.domain.evaluation import (
     ID_PREFIX,
+    PIPELINE,
     AnswersQuery,
     Evaluation,
     EvaluationAnswer,
@@ -13,6 +14,7 @@ from edgeneuro.domain.evaluation import (
 )
 from edgeneuro.domain.page import Page, PageQuery, page_of
 from edgeneuro.domain.prompt import PROMPT_VERSION
+from edgeneuro.domain.proposal import fingerprint
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
 from edgeneuro.store import evaluations as store
@@ -46,6 +48,9 @@ async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
             agents_revision=config.agents_revision,
             prompt_version=PROMPT_VERSION,
             threshold=config.confidence_threshold,
+            target=body.target,
+            label_layer=body.label_layer,
+            proposal={"fingerprint": fingerprint(config)} if body.target == "pipeline" else None,
         ),
         action="create",
         resource="evaluation",
@@ -118,16 +123,31 @@ async def delete_evaluation(call: Call, evaluation_id: str) -> EvaluationDeleted
 
 
 def _models(config: RoutingConfig, body: EvaluationCreate) -> list[str]:
+    in_pipeline = body.target == "pipeline"
+    if body.model_ids is None and not in_pipeline:
+        raise InvalidRequestError(
+            "model_ids: this field is missing; name the models and classifiers to evaluate.",
+            code="missing_field",
+            param="model_ids",
+        )
+    if body.label_layer and not in_pipeline:
+        raise InvalidRequestError(
+            "label_layer: a model alone has no labels before it; leave it out, or set `target` to"
+            ' "pipeline".',
+            param="label_layer",
+        )
     found: list[str] = []
-    for index, name in enumerate(body.model_ids):
+    for index, name in enumerate(body.model_ids or [PIPELINE]):
         param = f"model_ids[{index}]"
-        if name in config.classifiers:
-            model = config.classifiers[name]
+        if in_pipeline and name == PIPELINE:
+            model_id = PIPELINE
+        elif name in config.classifiers:
+            model_id = name
         else:
-            model = require_available(config, name, param=param)
-        if model.id in found:
+            model_id = require_available(config, name, param=param).id
+        if model_id in found:
             raise InvalidRequestError(f"{param}: {name!r} is there twice.", param=param)
-        found.append(model.id)
+        found.append(model_id)
     return found
 
 

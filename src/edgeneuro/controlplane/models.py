@@ -11,6 +11,7 @@ from edgeneuro.controlplane.model_names import (
     require_no_chat_name,
 )
 from edgeneuro.controlplane.promotion_check import check_model
+from edgeneuro.controlplane.routing_tests_check import require_tests
 from edgeneuro.controlplane.shadowing import end_shadow, start_shadow
 from edgeneuro.domain.catalogue import base_model, facts_of, find_model, lora_model
 from edgeneuro.domain.classifier import ID_PREFIX
@@ -24,7 +25,7 @@ from edgeneuro.domain.model import (
     ModelsQuery,
 )
 from edgeneuro.domain.page import Page, page_of
-from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.domain.routing import RoutingConfig, with_active
 from edgeneuro.errors import (
     ConflictError,
     InvalidOutputError,
@@ -142,6 +143,9 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
     selection = ModelSelection(active=model.id, previous=previous, check=check)
     if body.shadow is not None:
         return await start_shadow(call, config, model, body.shadow, selection)
+    if body.check is not False and model.id != previous:
+        proposed = with_active(config, model, call.services.settings)
+        await require_tests(call.services.db, config, proposed)
     settings = config.activation(model)
     if config.shadow is not None:
         settings["shadow"] = None  # which was beside another active model

@@ -6,9 +6,12 @@ Repeated tests find differences that do not exist. So the rules look only when t
 the level of the one before; all looks together err with at most `promotion_alpha`."""
 
 from edgeneuro.controlplane.audit import audit_row
+from edgeneuro.controlplane.routing_test_runs import begin_by_rule
+from edgeneuro.controlplane.routing_tests_check import require_tests
 from edgeneuro.domain.classifier import RULE
 from edgeneuro.domain.model import Model, ModelSelection, ShadowState
-from edgeneuro.domain.routing import RoutingConfig, Shadow
+from edgeneuro.domain.routing import RoutingConfig, Shadow, with_active
+from edgeneuro.errors import ConflictError
 from edgeneuro.services import Services
 from edgeneuro.store.candidates import compare
 from edgeneuro.store.config import store_settings
@@ -31,6 +34,8 @@ async def promote_by_rule(services: Services) -> None:
     better = state.p_better < config.promotion_alpha / 2**look
     model = config.models.get(shadow.model_id)
     if better and model is not None and model.status == "available":
+        if not shadow.after_rule and not await _passes_tests(services, config, model):
+            return  # the look counts once the tests have passed
         await _select(services, config, shadow, model, state)
         return
     looked = shadow.model_copy(update={"looked_at": state.labelled})
@@ -47,6 +52,17 @@ async def promote_by_rule(services: Services) -> None:
 def _look(config: RoutingConfig, labels: int) -> int:
     """Which one it is: the first from `promotion_min_labels` on, the next from twice as many on."""
     return max(0, (labels // config.promotion_min_labels).bit_length())
+
+
+async def _passes_tests(services: Services, config: RoutingConfig, model: Model) -> bool:
+    """Whether the routing tests allow it; has them run where that was not done yet."""
+    proposed = with_active(config, model, services.settings)
+    try:
+        await require_tests(services.db, config, proposed)
+    except ConflictError:
+        await begin_by_rule(services, proposed, model.id)
+        return False
+    return True
 
 
 async def _select(

@@ -2,9 +2,12 @@
 selected automatically only if a classifier is selected already and it passes the promotion
 check; otherwise the classifier and the audit log say why not."""
 
+from dataclasses import replace
+
 from edgeneuro.classifier.model import InvalidModelError
 from edgeneuro.controlplane.audit import audit_row
 from edgeneuro.controlplane.classifier_check import check_classifier
+from edgeneuro.controlplane.routing_tests_check import require_tests
 from edgeneuro.domain.classifier import (
     ID_PREFIX,
     RULE,
@@ -71,6 +74,7 @@ async def selection_by_rule(
         return not_selected(services, made, "no classifier is selected, so the rule selects none")
     try:
         check = await check_classifier(services, config, made, score)
+        await require_tests(services.db, config, replace(config, classifier=made.id))
     except (ConflictError, InvalidModelError) as error:
         return not_selected(services, made, str(error))
     select = store.replace_selected(made.id, previous=config.classifier, now_ms=services.now_ms())

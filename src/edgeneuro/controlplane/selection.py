@@ -1,9 +1,12 @@
 """What is selected, and a preview of the promotion check of another choice."""
 
+from dataclasses import replace
+
 from edgeneuro.call import Call
 from edgeneuro.controlplane.classifier_selection import check_stored, require_usable
 from edgeneuro.controlplane.models import is_classifier, require_available
 from edgeneuro.controlplane.promotion_check import check_model
+from edgeneuro.controlplane.routing_tests_check import require_tests
 from edgeneuro.controlplane.shadowing import shadow_state
 from edgeneuro.domain.model import (
     CheckPreview,
@@ -12,7 +15,7 @@ from edgeneuro.domain.model import (
     SelectionQuery,
     SelectionState,
 )
-from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.domain.routing import RoutingConfig, with_active
 from edgeneuro.errors import ConflictError
 
 
@@ -42,10 +45,14 @@ async def _preview(call: Call, config: RoutingConfig, name: str) -> CheckPreview
         if is_classifier(config, name):
             classifier = await require_usable(call, name, param="candidate")
             result = await check_stored(call.services, config, classifier)
+            proposed = replace(config, classifier=classifier.id)
         else:
             model = require_available(config, name, param="candidate")
             name = model.id
             result = await check_model(call.services.db, config, model)
+            proposed = with_active(config, model, call.services.settings)
+        if result is not None:
+            await require_tests(call.services.db, config, proposed)
     except ConflictError as error:
         return CheckPreview(model_id=name, passed=False, message=error.message)
     return CheckPreview(model_id=name, passed=True, message=_passed(result), result=result)

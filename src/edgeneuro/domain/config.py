@@ -38,7 +38,8 @@ class Config(BaseModel):
     The promotion check requires `promotion_min_labels` test labels, and that a model is shown, at
     the level `promotion_alpha`, to be at most `promotion_margin` less accurate. By
     `auto_promote` a shadow that is better is selected by itself, by `auto_rollback` that is taken
-    back where it turns out worse; both look at labelled questions."""
+    back where it turns out worse; both look at labelled questions. With `routing_tests_required`
+    only what has passed the routing tests is selected."""
 
     object: Literal["config"] = "config"
     routing_model: Setting
@@ -64,6 +65,7 @@ class Config(BaseModel):
     promotion_min_labels: Setting
     auto_promote: Setting
     auto_rollback: Setting
+    routing_tests_required: Setting
 
 
 class ConfigPatch(BaseModel):
@@ -95,3 +97,4 @@ class ConfigPatch(BaseModel):
     promotion_min_labels: Annotated[int, Field(ge=1, le=1_000_000), INTEGRAL] | None = None
     auto_promote: bool | None = None
     auto_rollback: bool | None = None
+    routing_tests_required: bool | None = None

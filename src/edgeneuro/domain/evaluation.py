@@ -15,17 +15,27 @@ FAILED, DEFERRED = "failed", "deferred"
 EvaluationState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 # Never the part that is learned from; "held_out" is both others.
 HeldOut = Literal["validation", "test", "held_out"]
+# "models" puts each question to each model alone; "pipeline" routes it as a request would be, with
+# the classifier, the models with their fallbacks and the threshold, without caches.
+Target = Literal["models", "pipeline"]
+PIPELINE = "pipeline"  # among the ids of models: the configuration in force
 MOST_QUESTIONS = 5_000
 
 
 class EvaluationCreate(BaseModel):
     """Models and classifiers by id. All get the same questions: those of the part `split`, at most
     `limit`, the same ones each time. "test" is the part that no training sees, be it of an adapter
-    or of a classifier."""
+    or of a classifier.
+
+    With `target` "pipeline" each of them stands for the configuration in force with that model as
+    the active one, or that classifier in front; "pipeline", also where none is named, for the
+    configuration as it is. With `label_layer` labels decide there too."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    model_ids: Annotated[list[ModelId], Field(min_length=1, max_length=5)]
+    model_ids: Annotated[list[ModelId], Field(min_length=1, max_length=5)] | None = None
+    target: Target = "models"
+    label_layer: bool = False
     split: HeldOut = "test"
     limit: Annotated[int, Field(ge=1, le=MOST_QUESTIONS), INTEGRAL] = MOST_QUESTIONS
 
@@ -55,6 +65,7 @@ class ModelResult(BaseModel):
     macro_f1: float | None
     failed: int
     low_confidence: int
+    layers: dict[str, int] | None = None
     tokens: int
     cost_usd: float | None
     p50_ms: float | None
@@ -92,6 +103,15 @@ class ModelProgress(BaseModel):
     total: int
 
 
+class DataSnapshot(BaseModel):
+    """Which labels were used: how many, the id of the newest, and a SHA-256 over one "<query_hash>
+    <agent>" and a newline for each, sorted, with "none" where no agent fits."""
+
+    labels: int
+    newest_label_id: str | None
+    sha256: str
+
+
 class Evaluation(BaseModel):
     """`labels` is how many questions there are, one of each group of near-duplicates: the others
     are `near_duplicates` (null in older evaluations, which asked all of them). `left_out` counts
@@ -106,8 +126,10 @@ class Evaluation(BaseModel):
     started_at: str | None
     finished_at: str | None
     tries: int
+    target: Target = "models"
+    label_layer: bool = False
     model_ids: list[str]
-    split: HeldOut
+    split: HeldOut | Literal["routing_tests"]
     labels: int
     left_out: int
     near_duplicates: int | None

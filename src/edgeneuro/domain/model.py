@@ -119,9 +119,10 @@ class ModelSelect(BaseModel):
     `promotion_alpha`, a precision of `classifier_target` less `promotion_margin`, and it answers at
     most 5 points fewer of them than the selected one. A model passes if the newest evaluation of it
     and the active one on the test part has at least `promotion_min_labels` questions and shows, at
-    the level `promotion_alpha`, that it is at most `promotion_margin` less accurate. With `shadow`,
-    a percentage, the model runs beside the active one for so many of its answers, and is not
-    selected; null with `type` "shadow" ends that."""
+    the level `promotion_alpha`, that it is at most `promotion_margin` less accurate. With the
+    setting `routing_tests_required` a selection must also have passed the routing tests, unless
+    `check` is false. With `shadow`, a percentage, the model runs beside the active one for so many
+    of its answers, and is not selected; null with `type` "shadow" ends that."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

@@ -4,7 +4,7 @@ isolate."""
 import hashlib
 import json
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated
 
@@ -64,6 +64,7 @@ class StoredConfig(BaseModel):
     promotion_min_labels: Annotated[int, Field(ge=1, le=1_000_000)] = 100
     auto_promote: bool = False
     auto_rollback: bool = False
+    routing_tests_required: bool = False
     shadow: Shadow | None = None
     cache_epoch: int = 0
     previous_model: ModelId | None = None
@@ -123,6 +124,7 @@ class RoutingConfig:
     promotion_min_labels: int
     auto_promote: bool
     auto_rollback: bool
+    routing_tests_required: bool
     shadow: Shadow | None
     withheld: Mapping[str, EdgeNeuroError] = field(default_factory=dict)
 
@@ -191,11 +193,7 @@ def build_routing_config(
         stale.clear()
     else:
         active = known[settings.routing_model]
-    wanted = stored.fallback_models
-    names = settings.fallback_models if wanted is None else wanted
-    fallbacks = _available(known, names, but=active)
-    last = [provider_model_id(each, each.models[0]) for each in providers if each.models]
-    chain = {model.id: model for model in (active, *fallbacks, *_available(known, last))}
+    fallbacks, chain = _chain(known, active, _fallback_names(stored, settings), providers)
     return RoutingConfig(
         revision=revision,
         stored=stored,
@@ -205,7 +203,7 @@ def build_routing_config(
         agents={agent.id: agent for agent in agents},
         providers={provider.id: provider for provider in providers},
         fallbacks=fallbacks,
-        chain=tuple(chain.values()),
+        chain=chain,
         confidence_threshold=stored.confidence_threshold,
         on_no_fit=stored.on_no_fit,
         time_budget_ms=stored.time_budget_ms,
@@ -227,8 +225,34 @@ def build_routing_config(
         promotion_min_labels=stored.promotion_min_labels,
         auto_promote=stored.auto_promote,
         auto_rollback=stored.auto_rollback,
+        routing_tests_required=stored.routing_tests_required,
         shadow=stored.shadow,
     )
+
+
+def with_active(config: RoutingConfig, model: Model, settings: Settings) -> RoutingConfig:
+    """The configuration with this model as the active one."""
+    names = _fallback_names(config.stored, settings)
+    fallbacks, chain = _chain(config.models, model, names, list(config.providers.values()))
+    return replace(config, fallbacks=fallbacks, chain=chain)
+
+
+def _fallback_names(stored: StoredConfig, settings: Settings) -> Sequence[str]:
+    wanted = stored.fallback_models
+    return settings.fallback_models if wanted is None else wanted
+
+
+def _chain(
+    known: Mapping[str, Model],
+    active: Model,
+    fallback_names: Sequence[str],
+    providers: Sequence[Provider],
+) -> tuple[tuple[Model, ...], tuple[Model, ...]]:
+    """The fallbacks, and all models in the order in which they are asked."""
+    fallbacks = _available(known, fallback_names, but=active)
+    last = [provider_model_id(each, each.models[0]) for each in providers if each.models]
+    chain = {model.id: model for model in (active, *fallbacks, *_available(known, last))}
+    return fallbacks, tuple(chain.values())
 
 
 def _available(

@@ -163,6 +163,7 @@ async def erase_person(db: Database, key_ids: Sequence[str], anonymous_id: str) 
                     ("classifiers", "created_by"),
                     ("loras", "created_by"),
                     ("evaluations", "created_by"),
+                    ("routing_tests", "updated_by"),
                 )
             ),
         ]
@@ -202,8 +203,8 @@ async def _delete_questions(db: Database, questions: Sequence[str]) -> int:
             statement(f"SELECT count(*) AS n FROM labels WHERE {of_questions}", hashes),
             # The results stay; the evaluations come first, so that the primary key is used.
             statement(
-                "UPDATE evaluation_items SET query = '[erased]' WHERE evaluation_id IN"
-                f" (SELECT id FROM evaluations) AND {of_questions}",
+                "UPDATE evaluation_items SET query = '[erased]', metadata = NULL"
+                f" WHERE evaluation_id IN (SELECT id FROM evaluations) AND {of_questions}",
                 hashes,
             ),
             statement(f"DELETE FROM decision_cache WHERE {of_questions}", hashes),

@@ -4,6 +4,7 @@ that is still his."""
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from edgeneuro.domain.evaluation import Evaluation
 from edgeneuro.store.database import Database, Rows, Statement, statement
@@ -14,16 +15,19 @@ _HELD = "id = ?1 AND state = 'running' AND claimed_until = ?2"
 
 @dataclass(frozen=True)
 class Claim:
-    """An evaluation that is ours until `until` (unix ms), which no other claim of it has."""
+    """An evaluation that is ours until `until` (unix ms), which no other claim of it has.
+    `proposal` is that of the row, if there is one; it is of routing tests if `of_tests`."""
 
     evaluation: Evaluation
     until: int
+    proposal: dict[str, Any]
+    of_tests: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
     """What the router decided for a question with a model. `tries` is for how many it counts: one
-    that failed for good counts for all."""
+    that failed for good counts for all. A stage named `named_agent` with this `confidence`."""
 
     model_id: str
     query_hash: str
@@ -35,6 +39,9 @@ class Answered:
     tokens: int
     cost_usd: float | None
     ms: float
+    named_agent: str | None = None
+    confidence: float | None = None
+    layer: str | None = None
 
 
 async def claim(db: Database, evaluation_id: str, *, now_ms: int, until_ms: int) -> Claim | None:
@@ -43,20 +50,27 @@ async def claim(db: Database, evaluation_id: str, *, now_ms: int, until_ms: int)
         statement(
             "UPDATE evaluations SET state = 'running', claimed_until = ?3, tries = tries + 1,"
             f" started_at = coalesce(started_at, ?2) WHERE id = ?1 AND {UNDER_WAY}"
-            f" AND claimed_until <= ?2 RETURNING {COLUMNS}",
+            f" AND claimed_until <= ?2 RETURNING {COLUMNS}, source, proposal",
             evaluation_id,
             now_ms,
             until_ms,
         )
     )
-    return Claim(evaluation_from_row(rows[0]), until_ms) if rows else None
+    if not rows:
+        return None
+    proposal = json.loads(rows[0]["proposal"] or "{}")
+    of_tests = rows[0]["source"] == "routing_tests"
+    # A run of tests has results of another shape, and here none yet.
+    evaluation = evaluation_from_row({**rows[0], "results": None})
+    return Claim(evaluation, until_ms, proposal, of_tests)
 
 
 async def next_items(db: Database, evaluation_id: str, model_id: str, *, limit: int) -> Rows:
     """Questions that the model has not answered yet, those never asked first."""
     return await db.run(
         statement(
-            "SELECT item.query_hash, item.query, item.agent_id FROM evaluation_items AS item"
+            "SELECT item.query_hash, item.query, item.agent_id, item.test"
+            " FROM evaluation_items AS item"
             " LEFT JOIN evaluation_answers AS answer ON answer.evaluation_id = item.evaluation_id"
             " AND answer.model_id = ?2 AND answer.query_hash = item.query_hash"
             " WHERE item.evaluation_id = ?1 AND (answer.query_hash IS NULL"
@@ -77,21 +91,24 @@ def record_answers(held: Claim, answers: Sequence[Answered], *, got_on: bool) ->
             [
                 *(a.model_id, a.query_hash, a.agent_id, int(a.is_right), a.reason),
                 *(int(a.failed), a.tries, a.tokens, a.cost_usd, a.ms),
+                *(a.named_agent, a.confidence, a.layer),
             ]
             for a in answers
         ]
     )
     written = statement(
         "INSERT INTO evaluation_answers (evaluation_id, model_id, query_hash, agent_id, is_right,"
-        " reason, failed, tries, tokens, cost_usd, ms)"
+        " reason, failed, tries, tokens, cost_usd, ms, named_agent, confidence, layer)"
         " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,"
-        " value ->> 6, value ->> 7, value ->> 8, value ->> 9 FROM json_each(?3)"
+        " value ->> 6, value ->> 7, value ->> 8, value ->> 9,"
+        " value ->> 10, value ->> 11, value ->> 12 FROM json_each(?3)"
         f" WHERE EXISTS (SELECT 1 FROM evaluations WHERE {_HELD})"
         " ON CONFLICT (evaluation_id, model_id, query_hash) DO UPDATE SET"
         " agent_id = excluded.agent_id, is_right = excluded.is_right, reason = excluded.reason,"
         " failed = excluded.failed, tries = tries + excluded.tries,"
         " tokens = tokens + excluded.tokens, cost_usd = cost_usd + excluded.cost_usd,"
-        " ms = excluded.ms",
+        " ms = excluded.ms, named_agent = excluded.named_agent, confidence = excluded.confidence,"
+        " layer = excluded.layer",
         held.evaluation.id,
         held.until,
         told,

@@ -12,6 +12,7 @@ from edgeneuro.domain.evaluation import (
     EvaluationAnswer,
     HeldOut,
     ModelProgress,
+    Target,
 )
 from edgeneuro.store.conditions import Conditions
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
@@ -21,9 +22,11 @@ from edgeneuro.store.times import rfc3339
 MOST_TRIES = 3  # of one question by one model
 COLUMNS = (
     "id, state, created_at, created_by, started_at, finished_at, tries, model_ids, split, labels,"
-    " left_out, near_duplicates, agents_revision, prompt_version, threshold, error, results"
+    " left_out, near_duplicates, agents_revision, prompt_version, threshold, error, results,"
+    " target, label_layer"
 )
 UNDER_WAY = "state IN ('queued', 'running')"
+_OF_LABELS = "source = 'labels'"  # the others are runs of routing tests (routing_tests.py)
 _ON_TEST_PART = "state = 'succeeded' AND split IN ('test', 'held_out')"
 _SPLITS: dict[HeldOut, list[str]] = {
     "validation": ["validation"],
@@ -44,6 +47,9 @@ def insert_evaluation(
     agents_revision: str,
     prompt_version: str,
     threshold: float,
+    target: Target = "models",
+    label_layer: bool = False,
+    proposal: dict[str, str] | None = None,
 ) -> list[Statement]:
     """With the labels in force, by query hash, which no one has chosen, and one question of each
     group of near-duplicates; only while no other one is under way: no row comes back from the last
@@ -51,14 +57,15 @@ def insert_evaluation(
     splits, offered = json.dumps(_SPLITS[split]), json.dumps(agents)
     begun = statement(
         "INSERT INTO evaluations (id, state, created_at, created_by, model_ids, split, labels,"
-        " left_out, near_duplicates, agents_revision, prompt_version, threshold)"
+        " left_out, near_duplicates, agents_revision, prompt_version, threshold, target,"
+        " label_layer, proposal)"
         " SELECT ?1, 'queued', ?2, ?3, ?4, ?5, 0, (SELECT count(*) FROM current_labels"
         " WHERE split IN (SELECT value FROM json_each(?6)) AND agent_id IS NOT NULL"
         " AND agent_id NOT IN (SELECT value FROM json_each(?7))),"
         " (SELECT count(*) - count(DISTINCT near_hash) FROM current_labels"
         " WHERE split IN (SELECT value FROM json_each(?6)) AND (agent_id IS NULL"
-        " OR agent_id IN (SELECT value FROM json_each(?7)))), ?8, ?9, ?10"
-        f" WHERE NOT EXISTS (SELECT 1 FROM evaluations WHERE {UNDER_WAY})",
+        " OR agent_id IN (SELECT value FROM json_each(?7)))), ?8, ?9, ?10, ?11, ?12, ?13"
+        f" WHERE NOT EXISTS (SELECT 1 FROM evaluations WHERE {UNDER_WAY} AND {_OF_LABELS})",
         evaluation_id,
         created_ms,
         created_by,
@@ -69,6 +76,9 @@ def insert_evaluation(
         agents_revision,
         prompt_version,
         threshold,
+        target,
+        int(label_layer),
+        None if proposal is None else json.dumps(proposal),
     )
     items = statement(
         "INSERT INTO evaluation_items (evaluation_id, query_hash, query, agent_id)"
@@ -108,7 +118,9 @@ async def find_evaluation(db: Database, evaluation_id: str) -> Evaluation | None
     """With its progress."""
     found, done = await db.batch(
         [
-            statement(f"SELECT {COLUMNS} FROM evaluations WHERE id = ?1", evaluation_id),
+            statement(
+                f"SELECT {COLUMNS} FROM evaluations WHERE id = ?1 AND {_OF_LABELS}", evaluation_id
+            ),
             statement(
                 "SELECT model_id, count(*) AS done FROM evaluation_answers WHERE evaluation_id = ?1"
                 f" AND (failed = 0 OR tries >= {MOST_TRIES}) GROUP BY model_id",
@@ -125,7 +137,7 @@ async def list_evaluations(
     """Newest first, without their progress."""
     rows = await db.run(
         statement(
-            f"SELECT {COLUMNS} FROM evaluations WHERE (?1 IS NULL OR id < ?1)"
+            f"SELECT {COLUMNS} FROM evaluations WHERE {_OF_LABELS} AND (?1 IS NULL OR id < ?1)"
             " ORDER BY id DESC LIMIT ?2",
             after,
             limit,
@@ -147,8 +159,8 @@ async def newest_on_test_part(
     rows = await db.run(
         statement(
             f"SELECT {COLUMNS} FROM evaluations WHERE {_ON_TEST_PART} AND split = 'test'"
-            " AND agents_revision = ?2 AND prompt_version = ?3 AND threshold = ?4"
-            " AND near_duplicates IS NOT NULL"
+            " AND target = 'models' AND agents_revision = ?2 AND prompt_version = ?3"
+            " AND threshold = ?4 AND near_duplicates IS NOT NULL"
             " AND NOT EXISTS (SELECT 1 FROM json_each(?1) AS wanted WHERE wanted.value NOT IN"
             " (SELECT value FROM json_each(model_ids))) ORDER BY id DESC LIMIT 1",
             json.dumps(model_ids),
@@ -246,6 +258,7 @@ def evaluation_from_row(row: Row, done: Rows | None = None) -> Evaluation:
                 for name in ("created_at", "started_at", "finished_at")
             },
             "model_ids": model_ids,
+            "label_layer": bool(row["label_layer"]),
             "results": None if row["results"] is None else json.loads(row["results"]),
             "progress": [
                 ModelProgress(model_id=each, done=counts.get(each, 0), total=row["labels"])

@@ -86,6 +86,18 @@ def select_current(query_hash: str) -> Statement:
     return statement("SELECT agent_id FROM current_labels WHERE query_hash = ?1", query_hash)
 
 
+async def read_current(db: Database, query_hashes: Sequence[str]) -> dict[str, str | None]:
+    """The labels in force of these questions; null: no agent fits."""
+    rows = await db.run(
+        statement(
+            "SELECT query_hash, agent_id FROM current_labels"
+            " WHERE query_hash IN (SELECT value FROM json_each(?1))",
+            json.dumps(list(query_hashes)),
+        )
+    )
+    return {row["query_hash"]: row["agent_id"] for row in rows}
+
+
 async def find_current(db: Database, query_hash: str) -> LabelFacts | None:
     rows = await db.run(
         statement(

@@ -34,7 +34,7 @@ def classifier_asked(
         return None
     if not request.cache or config.suspension(loaded.agents) is not None:
         return None
-    return f"{loaded.id}:{config.confidence_threshold}"
+    return _asked(loaded, config)
 
 
 def classify(
@@ -54,13 +54,21 @@ def classify(
     if loaded is None:
         services.metrics.classifier_verdicts.add(1, "none")
         return Classified(passed_on="not asked: it is not loaded yet")
+    found = consult(loaded, question, config)
+    if found.verdict is None:
+        services.metrics.classifier_verdicts.add(1, "suspended")
+    else:
+        services.metrics.classifier_verdicts.add(1, "sure" if found.verdict.sure else "unsure")
+    return found
+
+
+def consult(loaded: LoadedClassifier, question: Question, config: RoutingConfig) -> Classified:
+    """What the classifier says of a question that it may be asked. Pure."""
     suspension = config.suspension(loaded.agents)
     if suspension is not None:
-        services.metrics.classifier_verdicts.add(1, "suspended")
         return Classified(passed_on=f"suspended: {suspension}")
-    asked = classifier_asked(loaded, request, config)
+    asked = _asked(loaded, config)
     verdict = _judge(loaded, question.query, config.confidence_threshold)
-    services.metrics.classifier_verdicts.add(1, "sure" if verdict.sure else "unsure")
     if not verdict.sure:
         return Classified(None, verdict, "it is not sure", asked)
     if not any(agent.id == verdict.agent_id for agent in question.agents):
@@ -74,6 +82,10 @@ def classify(
         adapter=None,
     )
     return Classified(answer, verdict, None, asked)
+
+
+def _asked(loaded: LoadedClassifier, config: RoutingConfig) -> str:
+    return f"{loaded.id}:{config.confidence_threshold}"
 
 
 def _judge(loaded: LoadedClassifier, query: str, confidence_threshold: float) -> ClassifierVerdict:

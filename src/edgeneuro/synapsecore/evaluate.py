@@ -4,12 +4,13 @@ pays."""
 from dataclasses import dataclass
 
 from edgeneuro.classifier.scorer import Scorer
-from edgeneuro.domain.decision import RouteRequest
+from edgeneuro.classifier.scorer import Verdict as ClassifierVerdict
+from edgeneuro.domain.decision import Answer, RouteRequest
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidOutputError, UpstreamRejectedError
 from edgeneuro.services import Services
-from edgeneuro.synapsecore.ask import ask
+from edgeneuro.synapsecore.ask import Asked, ask
 from edgeneuro.synapsecore.decide import Verdict, decide
 from edgeneuro.synapsecore.question import Question, ask_question
 from edgeneuro.synapsecore.record import Asker, count_asking
@@ -19,7 +20,9 @@ from edgeneuro.synapsecore.record import Asker, count_asking
 class Evaluated:
     """`agent_id` is None where no agent fits, and where it failed; `reason` says why another agent
     stood in, or why it failed, and `may_pass` that asked later it may not. `ms` is the time that
-    was spent on the model."""
+    was spent on the model. `named` is the agent that a stage named, with the stated `confidence`,
+    whatever the threshold made of it; `answers` is who would answer, the fallback agent too, and
+    `decided` tells that a stage named it."""
 
     agent_id: str | None
     reason: str | None
@@ -28,6 +31,11 @@ class Evaluated:
     tokens: int
     cost_usd: float | None
     ms: float
+    named: str | None
+    confidence: float | None
+    layer: str
+    answers: str | None
+    decided: bool
 
 
 async def evaluate_question(
@@ -43,7 +51,11 @@ async def evaluate_question(
 
 def answer_of_classifier(scorer: Scorer, config: RoutingConfig, query: str) -> str | None:
     """The agent that the classifier would answer with; None if it would defer to the model."""
-    verdict = scorer.judge(query)
+    return answer_by(scorer.judge(query), config)
+
+
+def answer_by(verdict: ClassifierVerdict, config: RoutingConfig) -> str | None:
+    """The same of a verdict that is there already."""
     own = verdict.threshold
     sure = own is not None and verdict.probability >= max(own, config.confidence_threshold)
     return verdict.agent_id if sure and verdict.agent_id in config.agents else None
@@ -69,9 +81,16 @@ async def evaluate(
         purpose=purpose,
     )
     count_asking(services.metrics, asked.attempts, asked.usage, asked.cost_usd)
+    return evaluated(question, config, asked, asked.answer)
+
+
+def evaluated(
+    question: Question, config: RoutingConfig, asked: Asked, answer: Answer | None
+) -> Evaluated:
+    """What is decided by `answer`, which need not be a model's."""
     failure = asked.failure.reason if asked.failure else None
-    verdict = decide(question, asked.answer, threshold=config.confidence_threshold, failure=failure)
-    failed = asked.answer is None
+    verdict = decide(question, answer, threshold=config.confidence_threshold, failure=failure)
+    failed = answer is None
     return Evaluated(
         agent_id=None if failed else decided_agent(verdict),
         reason=verdict.reason,
@@ -82,6 +101,11 @@ async def evaluate(
         tokens=asked.usage.total_tokens,
         cost_usd=asked.cost_usd,
         ms=round(asked.upstream_ms, 2),
+        named=None if answer is None else answer.agent_id,
+        confidence=None if answer is None else answer.confidence,
+        layer=verdict.layer,
+        answers=None if failed or verdict.agent is None else verdict.agent.id,
+        decided=verdict.outcome == "agent",
     )
 
 

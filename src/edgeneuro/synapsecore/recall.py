@@ -92,13 +92,17 @@ def _by_label(
         return None, "not looked for: the request has `model`"
     if label is None or not label.is_there:
         return None, "none is in force for this question"
-    known = any(agent.id == label.agent_id for agent in question.agents)
-    if label.agent_id is not None and not known:
+    answer = decides_by_label(question, label.agent_id)
+    if answer is None:
         return None, f"its agent {label.agent_id!r} is not enabled, or not among the candidates"
-    answer = Answer(
-        agent_id=label.agent_id, confidence=1.0, layer="label", model=None, adapter=None
-    )
     return answer, None
+
+
+def decides_by_label(question: Question, agent_id: str | None) -> Answer | None:
+    """The label's answer (null: no agent fits); None where its agent may not be chosen."""
+    if agent_id is not None and not any(agent.id == agent_id for agent in question.agents):
+        return None
+    return Answer(agent_id=agent_id, confidence=1.0, layer="label", model=None, adapter=None)
 
 
 async def recall_stored(
