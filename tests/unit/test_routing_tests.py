@@ -16,8 +16,8 @@ from tests.unit.trainings import import_labels, minute, select, train
 
 PATH = "/v1/routing-tests"
 RUNS = f"{PATH}/runs"
-VPN = {"query": "it_support vpn 10", "expect": "it_support", "name": "vpn"}
-LEAVE = {"query": "hr leave 10", "expect": "hr", "must_not": ["it_support"]}
+VPN: dict[str, Any] = {"query": "it_support vpn 10", "expect": "it_support", "name": "vpn"}
+LEAVE: dict[str, Any] = {"query": "hr leave 10", "expect": "hr", "must_not": ["it_support"]}
 WEATHER = {"query": "nobody weather", "expect": None}
 NOT_HR = {"query": "general hello", "must_not": ["hr"]}
 TESTS = [VPN, LEAVE, WEATHER, NOT_HR]
