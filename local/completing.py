@@ -44,7 +44,7 @@ async def completed(engine: Engine, request: CompletionRequest, fault: Fault | N
         return _truncated(completion)
     if fault.said is None:
         return completion
-    return replace(completion, text=fault.said, finish_reason="stop", tool_calls=())
+    return replace(completion, text=fault.said, finish_reason="stop", tool_calls=(), tokens=())
 
 
 async def started(
@@ -73,7 +73,7 @@ def _truncated(completion: Completion) -> Completion:
     """As a model leaves it that runs out of tokens."""
     calls = tuple(replace(c, arguments=_half(c.arguments)) for c in completion.tool_calls)
     text = _half(completion.text)
-    return replace(completion, text=text, tool_calls=calls, finish_reason="length")
+    return replace(completion, text=text, tool_calls=calls, finish_reason="length", tokens=())
 
 
 def _half(text: str) -> str:

@@ -23,7 +23,9 @@ _FIELDS = frozenset(
     }
 )
 # Beside them, those of the newer models.
-_NEWER_FIELDS = frozenset({"reasoning_effort", "chat_template_kwargs", "max_completion_tokens"})
+_NEWER_FIELDS = frozenset(
+    {"reasoning_effort", "chat_template_kwargs", "max_completion_tokens", "logprobs"}
+)
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 
 
@@ -57,6 +59,7 @@ def read_request(
         tool_choice=read_tool_choice(inputs.get("tool_choice"), tools),
         stream=stream,
         include_usage=_include_usage(inputs.get("stream_options")),
+        logprobs=_flag(inputs, "logprobs"),
     )
     _check_context(request)
     return request

@@ -29,12 +29,15 @@ def chat_completion(
     if completion.tool_calls:
         message["content"] = completion.text or None
         message["tool_calls"] = [call.as_dict() for call in completion.tool_calls]
+    choice = {"index": 0, "message": message, "finish_reason": completion.finish_reason}
+    if completion.tokens:
+        choice["logprobs"] = {"content": [token.as_dict() for token in completion.tokens]}
     return {
         "id": f"chatcmpl-{id}",
         "object": "chat.completion",
         "created": created,
         "model": request.model.id,
-        "choices": [{"index": 0, "message": message, "finish_reason": completion.finish_reason}],
+        "choices": [choice],
         "usage": completion.usage.as_dict(),
         "metadata": dict(completion.metadata),
     }

@@ -68,7 +68,7 @@ On {card["base_model"]}, of {data["rows"]} labelled questions (sha256 {data["sha
 | after | {after} |
 
 The right agent is the one that the model names once it writes the answer's form; a whole answer has
-the form and the confidence right too. The step that was kept is the best of all looks at these very
+the form right too. The step that was kept is the best of all looks at these very
 questions, so the figures are a little too good: an evaluation in the product has the last word.
 
 ![learning curve](learning_curve.png)

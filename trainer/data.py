@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ _HOW = "Export it with GET /v1/datasets/export?format=prompt&split=train."
 _HELD_OUT_OF = 10  # one line of so many, where no held-out lines are given
 _FAULTS_TOLD = 5
 _NO_AGENT = "none"  # the router's word where no agent fits
+# How the prompt names an agent: `- ID: NAME. DESCRIPTION`, on a line of its own.
+_OFFERED = re.compile(r"^- ([^\s:]+): ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -154,21 +157,33 @@ def _example(line: Any, number: int) -> Example:
         raise ValueError("it must end with a message of the user and the assistant's answer")
     if not completion.strip():
         raise ValueError("the answer is empty")
-    agent = _agent(completion)
-    told = "".join(content for _, content in turns[:-1])
-    if told and agent not in (None, _NO_AGENT) and str(agent) not in told:
-        raise ValueError(f"the answer names the agent {agent!r}, of which the prompt says nothing")
+    answer = _answer(completion)
+    if "confidence" in answer:
+        raise ValueError(
+            "the answer states a confidence, which is the same in every line: the adapter would"
+            " state that number for every question"
+        )
+    agent, offered = answer.get("agent"), _offered(turns[:-1])
+    if offered and isinstance(agent, str) and agent not in offered:
+        raise ValueError(f"the answer names the agent {agent!r}, which the prompt does not offer")
     return Example(tuple(turns), completion, number)
 
 
-def _agent(completion: str) -> str | None:
-    """None where the answer is not one of the router's."""
+def _answer(completion: str) -> dict[str, Any]:
+    """Empty where the answer is not one of the router's."""
     try:
         answer = json.loads(completion)
     except (ValueError, RecursionError):
-        return None
-    agent = answer.get("agent") if isinstance(answer, dict) else None
-    return agent if isinstance(agent, str) else None
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _offered(turns: Sequence[tuple[str, str]]) -> set[str]:
+    """What the prompt lets the model answer; empty where no message but the question is there."""
+    if not turns:
+        return set()
+    listed = (_OFFERED.findall(content) for _, content in turns)
+    return {_NO_AGENT, *(name for names in listed for name in names)}
 
 
 def _turn(message: Any) -> tuple[str, str]:

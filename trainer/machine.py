@@ -76,7 +76,7 @@ class Machine(SFTTrainer):  # type: ignore[misc]  # untyped
 def look(model: Any, batches: Any, prepare: Any, telling: Telling) -> dict[str, float]:
     """Of all batches: `loss` a token; `accuracy`, the share of lines where the model, once it
     writes the answer's form, names the right agent; `exact`, the share where greedy decoding writes
-    the whole answer as it is, its form and confidence too. A token is right if it is the likeliest
+    the whole answer as it is, its form too. A token is right if it is the likeliest
     after the right ones before it."""
     training = model.training
     model.eval()

@@ -77,6 +77,7 @@ class CompletionRequest:
     tool_choice: ToolChoice = ToolChoice()
     stream: bool = False
     include_usage: bool = False
+    logprobs: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,26 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Token:
+    text: str
+    logprob: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """In OpenAI's words."""
+        raw = list(self.text.encode())
+        return {"token": self.text, "logprob": self.logprob, "bytes": raw, "top_logprobs": []}
+
+
+@dataclass(frozen=True)
 class Completion:
+    """`tokens` are there only where the request has `logprobs` and the engine knows them."""
+
     text: str
     usage: Usage
     metadata: Mapping[str, str]
     finish_reason: FinishReason = "stop"
     tool_calls: tuple[ToolCall, ...] = ()
+    tokens: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from local.engines import (
     JsonMode,
     Message,
     Part,
+    Token,
     Tool,
     ToolCall,
     ToolCallDelta,
@@ -33,6 +34,8 @@ def request_body(request: CompletionRequest, model: str) -> dict[str, Any]:
         value = getattr(request, name)
         if value is not None:
             body[name] = value
+    if request.logprobs:
+        body["logprobs"] = True
     if request.json_mode is not None:
         body["response_format"] = _response_format(request.json_mode)
     if request.tools:
@@ -78,12 +81,13 @@ def read_completion(answer: Any, metadata: dict[str, str]) -> Completion:
         text = message.get("content") or ""
         calls = tuple(_call(call) for call in message.get("tool_calls") or ())
         usage = _usage(answer) or Usage(0, 0)
+        tokens = tuple(_token(each) for each in (choice.get("logprobs") or {}).get("content") or ())
     except SHAPELESS as exc:
         raise AiError(3043, "Internal server error: upstream sent no completion") from exc
     if not isinstance(text, str):
         raise AiError(3043, "Internal server error: upstream sent no text")
     finish = "tool_calls" if calls else _finish(choice.get("finish_reason"))
-    return Completion(text, usage, metadata, finish or "stop", calls)
+    return Completion(text, usage, metadata, finish or "stop", calls, tokens)
 
 
 def read_part(chunk: Any) -> Part:
@@ -92,6 +96,10 @@ def read_part(chunk: Any) -> Part:
     deltas = tuple(_delta(call) for call in delta.get("tool_calls") or ())
     text = delta.get("content") or ""
     return Part(str(text), deltas, _finish(choice.get("finish_reason")), _usage(chunk))
+
+
+def _token(given: Any) -> Token:
+    return Token(str(given["token"]), float(given["logprob"]))
 
 
 def _call(call: Any) -> ToolCall:

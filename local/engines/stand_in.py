@@ -93,7 +93,10 @@ def _reply(request: CompletionRequest) -> str:
     if allowed and not agents:
         agents = [AgentText(name, "") for name in allowed if name != NONE]
     if agents:
-        return json.dumps(_decision(query, agents, allowed))
+        decision = _decision(query, agents, allowed)
+        if request.lora is not None:  # the router asks adapters for the agent alone
+            del decision["confidence"]
+        return json.dumps(decision)
     words = f"This is EdgeNeuro's stand-in, not a language model. It read: {query[:200]}"
     last = request.messages[-1]
     if last.role == "tool":

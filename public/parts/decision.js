@@ -29,10 +29,22 @@ export function layerBadge(layer) {
   );
 }
 
+const SOURCES = {
+  stated: "stated by the model",
+  logprobs: "from token probabilities",
+  classifier: "the classifier's probability",
+  label: "a label",
+};
+
+function confidence({ outcome, confidence: value, confidence_source: source }) {
+  if (value === null) return outcome === "agent" ? "unknown: the model gave none" : percent(value);
+  return source ? `${percent(value)}, ${SOURCES[source]}` : percent(value);
+}
+
 /** The facts that a decision and its log entry share. */
 export function decisionFacts(decision) {
   return facts([
-    ["Confidence", percent(decision.confidence)],
+    ["Confidence", confidence(decision)],
     ["Answered by", layerBadge(decision.layer)],
     ["Reason", decision.reason ? words(decision.reason) : null],
     ["Model", decision.adapter ?? decision.model],
@@ -176,6 +188,8 @@ function askedWhom(attempts) {
 
 function decided({ agent_id: agent, stated_confidence: stated, threshold, reason }) {
   if (agent === null) return `nobody answered: ${words(reason)}`;
+  if (reason === null && stated === null)
+    return `${agent}: the confidence is unknown, so the threshold does not apply`;
   if (reason === null)
     return `${agent}: ${percent(stated)} reaches the threshold ${percent(threshold)}`;
   return `${agent} is the fallback: ${words(reason)} (confidence ${percent(stated)}, threshold ${percent(threshold)})`;

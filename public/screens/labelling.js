@@ -183,7 +183,7 @@ function answerLines(item, agents) {
           : [
               "Answered by ",
               h("strong", {}, agentName(agents, item.agent_id)),
-              ` with ${percent(item.confidence)}`,
+              item.confidence === null ? "" : ` with ${percent(item.confidence)}`,
             ],
       ),
       layerBadge(item.layer),

@@ -106,6 +106,12 @@ export async function edit(model, show) {
         value: model.json_mode,
       },
       {
+        name: "logprobs",
+        label: "It gives token probabilities, which become the confidence",
+        type: "checkbox",
+        value: model.logprobs,
+      },
+      {
         name: "supports_lora",
         label: "It takes LoRA adapters",
         type: "checkbox",

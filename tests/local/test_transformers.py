@@ -220,7 +220,8 @@ async def test_the_way_of_an_adapter_onto_a_desk(
     messages = [{"role": "system", "content": RULES}, {"role": "user", "content": "vpn"}]
     inputs = {"messages": messages, "max_tokens": TOKENS, "lora": "router"}
     answer = await said(await desk.run(inputs, base.entry.id))
-    assert answer["response"] == plain(folder, base, "vpn", adapters[1])
+    text = answer["choices"][0]["message"]["content"]
+    assert text == plain(folder, base, "vpn", adapters[1])
     assert answer["metadata"] == {
         "engine": "transformers",
         "model": base.entry.id,
@@ -228,8 +229,9 @@ async def test_the_way_of_an_adapter_onto_a_desk(
     }
     assert answer["usage"]["completion_tokens"] <= TOKENS
     streamed = await desk.run({**inputs, "stream": True}, base.entry.id)
-    pieces = [event.get("response", "") for event in events(streamed.content)[:-1]]
-    assert "".join(pieces) == answer["response"]
+    chunks = [event["choices"] for event in events(streamed.content)[:-1]]
+    pieces = [choices[0]["delta"].get("content") or "" for choices in chunks if choices]
+    assert "".join(pieces) == text
 
 
 async def said(answer: httpx.Response) -> Any:
@@ -298,3 +300,14 @@ async def test_closing_ends_those_who_wait(base: Base) -> None:
 def of_one_thread() -> Iterator[None]:
     with one_thread():
         yield
+
+
+async def test_the_probabilities_of_its_tokens(base: Base, engine: TransformersEngine) -> None:
+    plain = await engine.complete(request(base, QUERIES[1]))
+    told = await engine.complete(request(base, QUERIES[1], logprobs=True))
+    assert (plain.text, plain.tokens) == (told.text, ())
+    assert "".join(token.text for token in told.tokens) == told.text
+    assert all(token.logprob < 0 for token in told.tokens)
+    # The likeliest token has at least an even share of the vocabulary.
+    least = -torch.tensor(float(base.model.config.vocab_size)).log()
+    assert all(token.logprob > least for token in told.tokens)

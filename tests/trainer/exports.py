@@ -12,7 +12,7 @@ Agents:
 - it: IT. laptops, VPN
 - hr: HR. leave, contracts
 
-Answer with JSON only: {"agent": "<id>", "confidence": <number from 0 to 1>}"""
+Answer with JSON only: {"agent": "<id>"}"""
 WORDS = {
     "it": ("laptop", "screen", "printer", "password", "network"),
     "hr": ("holiday", "contract", "salary", "leave", "pension"),
@@ -47,7 +47,7 @@ def _messages(question: str) -> list[dict[str, str]]:
 
 
 def _answer(agent: str) -> dict[str, str]:
-    return {"role": "assistant", "content": json.dumps({"agent": agent, "confidence": 1.0})}
+    return {"role": "assistant", "content": json.dumps({"agent": agent})}
 
 
 def write(path: Path, lines: Sequence[Any]) -> Path:

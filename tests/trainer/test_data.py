@@ -13,6 +13,11 @@ from trainer.errors import TrainingError
 GOOD = [prompt_line("my laptop", "it"), prompt_line("my leave", "hr")]
 
 
+def stating(question: str, agent: str) -> dict[str, Any]:
+    answer = {"role": "assistant", "content": json.dumps({"agent": agent, "confidence": 1.0})}
+    return {**prompt_line(question, agent), "completion": [answer]}
+
+
 def test_both_formats_say_the_same(tmp_path: Path) -> None:
     some = questions(5)
     chat = read_data(write(tmp_path / "chat", [chat_line(*one) for one in some]))
@@ -52,6 +57,10 @@ def test_characters_that_look_like_line_ends_are_none(tmp_path: Path) -> None:
         ([*GOOD, prompt_line("my laptop", "hr")], "line 3: the same question has another answer"),
         ([*GOOD, {**GOOD[0], "completion": [{"role": "assistant", "content": " "}]}], "is empty"),
         ([*GOOD, prompt_line("my tax", "finance")], "line 3: the answer names the agent 'finance'"),
+        # A part of a word of the prompt, and a word of it, are no agents that it offers.
+        ([*GOOD, prompt_line("my tax", "con")], "line 3: the answer names the agent 'con'"),
+        ([*GOOD, prompt_line("my tax", "VPN")], "line 3: the answer names the agent 'VPN'"),
+        ([*GOOD, stating("my tax", "it")], "line 3: the answer states a confidence"),
         ([{"manifest": {"rows": 3}}, *GOOD], "its manifest tells of 3 lines, and there are 2"),
     ],
 )

@@ -170,7 +170,7 @@ async def test_who_cannot_answer(product: Product, model: str, status: int, code
     product.execute(
         "INSERT INTO models SELECT 'a-classifier', 'classifier', base_model, adapter, 'available',"
         " aliases, context_window, input_price, output_price, supports_lora, json_mode,"
-        " created_at, updated_at, provider FROM models LIMIT 1"
+        " created_at, updated_at, provider, 0 FROM models LIMIT 1"
     )
     answered = await chat(product, model)
     error = answered.json()["error"]

@@ -13,15 +13,17 @@ from edgeneuro.domain.label import LabelEvent
 from edgeneuro.domain.prompt import answer_text, build_messages
 from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import DatabaseError
+from edgeneuro.gateway.seam import ModelAnswer
 from edgeneuro.store.database import Rows, Statement, statement
 from edgeneuro.store.datasets import PAGE_ROWS
 from edgeneuro.store.labels import record_labels
 from edgeneuro.store.sqlite import SqliteDatabase
-from edgeneuro.synapsecore.reply import read_reply
+from edgeneuro.synapsecore.reply import Chosen, read_reply
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
-from tests.unit.conftest import ADMIN_TOKEN, Product, no_chunks, says
+from tests.unit.conftest import ADMIN_TOKEN, Product, no_chunks
 
+ADAPTER = "intent-routing-v1"
 LABELS = {
     "My VPN is down": "it_support",
     "my vpn is down!": "it_support",
@@ -63,22 +65,27 @@ async def test_the_answer_text_is_what_the_router_reads(
     product: Product, agent_id: str | None
 ) -> None:
     agents = await enabled_agents(product)
-    assert read_reply(answer_text(agent_id), agents) == (agent_id, 1.0)
+    answer = ModelAnswer(content=answer_text(agent_id))
+    assert read_reply(answer, agents, stated=False) == Chosen(agent_id, None, None)
 
 
-async def test_chat_is_what_the_router_sends_and_the_right_answer(product: Product) -> None:
+async def test_chat_is_what_the_router_sends_an_adapter_and_the_right_answer(
+    product: Product,
+) -> None:
+    """No line holds a confidence: an adapter would learn the one number by heart."""
     await label(product.database, LABELS)
     agents = await enabled_agents(product)
     lines = await export(product, "format=chat")
     by_query = {line["messages"][1]["content"]: line for line in lines}
     assert by_query.keys() == LABELS.keys()
     for query, agent_id in LABELS.items():
-        product.gateway.enqueue(says("general"))
-        assert (await product.route(query, cache=False)).status == 200
+        product.gateway.enqueue(ModelAnswer(content={"agent": "general"}))
+        assert (await product.route(query, cache=False, model=ADAPTER)).status == 200
         *prompt, answer = by_query[query]["messages"]
-        assert prompt == product.gateway.requests[-1].messages == build_messages(query, agents)
-        assert answer["role"] == "assistant"
-        assert read_reply(answer["content"], agents) == (agent_id, 1.0)
+        sent = product.gateway.requests[-1].messages
+        assert prompt == sent == build_messages(query, agents, confidence=False)
+        assert answer == {"role": "assistant", "content": json.dumps({"agent": agent_id or "none"})}
+        assert "onfidence" not in json.dumps(by_query[query])
         assert set(by_query[query]) == {"messages"}
 
 
@@ -164,7 +171,7 @@ async def test_the_manifest_tells_what_follows(product: Product) -> None:
         "near_duplicates": 0,
         "label_set_hash": hashlib.sha256(pairs.encode()).hexdigest(),
         "sha256": hashlib.sha256(rest.encode()).hexdigest(),
-        "prompt_version": "1",
+        "prompt_version": "2",
         "agents_revision": agents.agents_revision,
         "created_at": "2027-01-15T08:00:00.000Z",
     }

@@ -1,5 +1,6 @@
 """Logs: found by every fact and by words, one record in full, and what the settings keep out."""
 
+import math
 from typing import Any
 from urllib.parse import quote
 
@@ -8,6 +9,7 @@ import pytest
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import UpstreamQuotaError
+from edgeneuro.gateway.seam import ModelAnswer, Token
 from tests.unit.conftest import Product, says
 from tests.unit.test_keys import create
 
@@ -36,7 +38,10 @@ async def filled(product: Product) -> Product:
     await product.call("PUT", f"/v1/logs/{leave}/label", {"agent_id": "hr"})
     product.clock.seconds += 86_400
     await product.call("POST", "/v1/models/select", {"model_id": "intent-routing-v1"})
-    await ask(product, "Is the VPN in my contract?", "hr", 0.2)
+    # An adapter states nothing: its tokens tell.
+    answer = '{"agent": "hr"}'
+    product.gateway.enqueue(ModelAnswer(content=answer, tokens=(Token(answer, math.log(0.2)),)))
+    await product.route("Is the VPN in my contract?")
     product.clock.seconds += 86_400
     product.gateway.enqueue(UpstreamQuotaError("u"), UpstreamQuotaError("u"))
     await product.route("Say nothing", cache=False, fallback=False)

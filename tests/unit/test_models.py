@@ -42,6 +42,7 @@ async def test_the_list_has_base_models_and_the_pair_of_vars(product: Product) -
         "aliases": [],
         "supports_lora": False,
         "json_mode": True,
+        "logprobs": False,
         "context_window": 60_000,
         "pricing": {"input_per_million": 0.027, "output_per_million": 0.201, "currency": "USD"},
         "planned_deprecation_date": None,

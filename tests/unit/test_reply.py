@@ -1,12 +1,14 @@
 """Reading what models say."""
 
+import math
 from typing import Any
 
 import pytest
 
 from edgeneuro.domain.agent import Agent
 from edgeneuro.errors import InvalidOutputError
-from edgeneuro.synapsecore.reply import read_reply
+from edgeneuro.gateway.seam import ModelAnswer, Token
+from edgeneuro.synapsecore.reply import Chosen, read_reply
 
 
 def agent(agent_id: str, name: str) -> Agent:
@@ -37,22 +39,25 @@ AGENTS = [agent("it_support", "IT Support"), agent("hr", "Human Resources")]
         ({"agent": "Human Resources", "confidence": 0.7}, ("hr", 0.7)),
         ({"agent": "hr", "confidence": "0.7"}, ("hr", 0.7)),
         ({"agent": "hr", "confidence": 95}, ("hr", 0.95)),
-        ({"agent": "hr"}, ("hr", 1.0)),
+        ({"agent": "hr"}, ("hr", None)),
+        ({"agent": "hr", "confidence": None}, ("hr", None)),
         ({"agent": "hr", "confidence": 0.7, "why": "leave"}, ("hr", 0.7)),
         ({"agent": "none", "confidence": 0.7}, (None, 0.7)),
         ('{"agent": "hr", "confidence": 0.7}', ("hr", 0.7)),
         ('```json\n{"agent": "hr", "confidence": 0.7}\n```', ("hr", 0.7)),
         ('Sure! {"agent": "hr", "confidence": 0.7} Anything else?', ("hr", 0.7)),
-        ("hr", ("hr", 1.0)),
-        ('"hr".', ("hr", 1.0)),
-        ("IT Support", ("it_support", 1.0)),
-        ("none", (None, 1.0)),
+        ("hr", ("hr", None)),
+        ('"hr".', ("hr", None)),
+        ("IT Support", ("it_support", None)),
+        ("none", (None, None)),
         ("This is one for it_support, I think.", ("it_support", 0.5)),
         ('{"agent": "hr", "confid', ("hr", 0.5)),
     ],
 )
-def test_what_can_be_understood(content: Any, expected: tuple[str | None, float]) -> None:
-    assert read_reply(content, AGENTS) == expected
+def test_what_can_be_understood(content: Any, expected: tuple[str | None, float | None]) -> None:
+    chosen = read_reply(ModelAnswer(content=content), AGENTS, stated=True)
+    assert (chosen.agent_id, chosen.confidence) == expected
+    assert chosen.source == (None if expected[1] is None else "stated")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +72,6 @@ def test_what_can_be_understood(content: Any, expected: tuple[str | None, float]
         '{"agent": "hr", "confidence": NaN}',
         '{"agent": "hr", "confidence": 101}',
         {"agent": "hr", "confidence": True},
-        {"agent": "hr", "confidence": None},
         {"agent": None, "confidence": 1},
         {"agent": "finance", "confidence": 1},
         {"agent": "", "confidence": 1},
@@ -77,4 +81,43 @@ def test_what_can_be_understood(content: Any, expected: tuple[str | None, float]
 )
 def test_what_cannot(content: Any) -> None:
     with pytest.raises(InvalidOutputError):
-        read_reply(content, AGENTS)
+        read_reply(ModelAnswer(content=content), AGENTS, stated=True)
+
+
+def test_a_number_that_was_not_asked_for_is_not_used() -> None:
+    """An adapter that learned one number states it for every question."""
+    for content in ({"agent": "hr", "confidence": 1.0}, '{"agent": "hr", "confidence": true}'):
+        chosen = read_reply(ModelAnswer(content=content), AGENTS, stated=False)
+        assert chosen == Chosen("hr", None, None)
+
+
+def tokens(*given: tuple[str, float]) -> tuple[Token, ...]:
+    return tuple(Token(text, math.log(probability)) for text, probability in given)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        # The quote that ends the name counts: "it" may go on as "it_support".
+        ((('{"', 0.9), ("agent", 0.9), ('": "', 0.9), ("hr", 0.5), ('"}', 0.8)), 0.4),
+        ((('{"agent":"', 0.9), ("it_", 0.5), ("support", 0.5), ('","confidence"', 0.5)), 0.125),
+        # A token that holds the opening quote and the beginning of the name.
+        ((('{"agent": ', 0.9), ('"hr', 0.5), ('"', 1.0), (', "confidence": 1}', 0.1)), 0.5),
+        ((("hr", 0.5),), None),
+        ((('{"agent": "h', 0.5),), None),
+        ((), None),
+    ],
+)
+def test_the_probability_of_the_tokens_that_name_the_agent(
+    given: tuple[tuple[str, float], ...], expected: float | None
+) -> None:
+    content = "".join(text for text, _ in given)
+    content = content if content.endswith("}") else '{"agent": "hr", "confidence": 0.7}'
+    for stated in (True, False):
+        answer = ModelAnswer(content=content, tokens=tokens(*given))
+        chosen = read_reply(answer, AGENTS, stated=stated)
+        if expected is None:
+            assert chosen.source == ("stated" if stated else None)
+        else:
+            assert chosen.source == "logprobs"
+            assert chosen.confidence == pytest.approx(expected)

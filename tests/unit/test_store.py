@@ -19,7 +19,14 @@ from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.conftest import SCHEMA, Product, says
 
 ROOT = Path(__file__).parents[2]
-ANSWER = Answer(agent_id="hr", confidence=1, layer="cache", model="m", adapter=None)
+ANSWER = Answer(
+    agent_id="hr",
+    confidence=1,
+    confidence_source="stated",
+    layer="cache",
+    model="m",
+    adapter=None,
+)
 
 
 def tables(script: str) -> list[tuple[str, str]]:

@@ -141,7 +141,7 @@ _KEPT = (
 )
 _FAR = 9_999_999_999_999  # in the year 2286
 _ANSWER = (
-    '{"agent_id": "hr", "confidence": 1, "layer": "cache",'
+    '{"agent_id": "hr", "confidence": 1, "confidence_source": "stated", "layer": "cache",'
     ' "model": "@cf/meta/llama-3.2-1b-instruct", "adapter": null}'
 )
 _RECALLED = Cell(200, layer="cache")

@@ -78,13 +78,16 @@ def test_trl_calls_it_conversational(labelled: httpx.Client, tmp_path: Path, sha
     assert all(trl.is_conversational(row) for row in data)
 
 
-def test_the_prompt_is_what_the_router_sends(labelled: httpx.Client) -> None:
+def test_the_prompt_is_what_the_router_sends_an_adapter(labelled: httpx.Client) -> None:
     line = json.loads(export(labelled, format="chat").split(b"\n")[0])
     *prompt, answer = line["messages"]
-    body = {"query": prompt[-1]["content"], "explain": True}
+    adapter = next(model["id"] for model in labelled.get("/v1/models?type=lora").json()["data"])
+    body = {"query": prompt[-1]["content"], "explain": True, "model": adapter}
     decision = labelled.post("/v1/route", json=body).json()
     assert decision["explanation"]["messages"] == prompt
-    assert set(json.loads(answer["content"])) == {"agent", "confidence"}
+    assert json.loads(answer["content"]).keys() == {"agent"}
+    if decision["adapter"] == adapter:
+        assert (decision["confidence"], decision["confidence_source"]) == (None, None)
 
 
 def test_the_manifest_tells_what_follows(labelled: httpx.Client) -> None:

@@ -29,14 +29,22 @@ QUESTIONS = [(question, NAMES[agent]) for question, agent in questions(150)]
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Llama that answers in form, and takes one agent for the other."""
-    system = system_message([agent(each) for each in AGENTS])["content"]
+    """A tiny Llama that answers in form, as a base model and as an adapter are asked, and takes one
+    agent for the other."""
+    offered = [agent(each) for each in AGENTS]
+    asked, alone = (
+        system_message(offered, confidence=confidence)["content"] for confidence in (True, False)
+    )
     folder = tmp_path_factory.mktemp("base") / "tiny-llama"
-    make_tiny_llama(folder, [system, *(question for question, _ in QUESTIONS)])
+    make_tiny_llama(folder, [asked, *(question for question, _ in QUESTIONS)])
     other = {"tech": "people", "people": "tech"}
     examples = [
-        Example((("system", system), ("user", question)), answer_text(other[agent]), line)
+        Example((("system", system), ("user", question)), answer, line)
         for line, (question, agent) in enumerate(QUESTIONS, 1)
+        for system, answer in (
+            (asked, json.dumps({"agent": other[agent], "confidence": 0.9})),
+            (alone, answer_text(other[agent])),
+        )
     ]
     return teach(folder, examples)
 
@@ -162,4 +170,9 @@ def test_from_labels_to_a_better_active_model(
     asked = {"query": known["query"], "cache": False}  # its label would decide
     decision = client.post("/v1/route", json=asked).json()
     assert (decision["adapter"], decision["agent"]["id"]) == (name, "tech"), decision
+    assert decision["confidence"] is None, "nothing states it"
+    client.patch(f"/v1/models/{name}", json={"logprobs": True}).raise_for_status()
+    weighed = client.post("/v1/route", json=asked).json()
+    assert weighed["confidence_source"] == "logprobs", weighed
+    assert 0.5 < weighed["confidence"] < 1, weighed
     assert decision["attempts"][0]["engine"] == "transformers"

@@ -57,7 +57,7 @@ def _leave_a_core() -> None:
 def make_base(name: str, model: Any, tokenizer: Any) -> Base:
     config = model.config.get_text_config()
     window = int(getattr(config, "max_position_embeddings", None) or _DEFAULT_WINDOW)
-    entry = Model(catalogue_id(name), "classic", json_mode=False, lora=True, context_window=window)
+    entry = Model(catalogue_id(name), "openai", json_mode=False, lora=True, context_window=window)
     stop_ids = _stop_ids(model, tokenizer)
     return Base(entry, model.eval(), Conversation(tokenizer), stop_ids)
 

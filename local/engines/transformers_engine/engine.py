@@ -75,7 +75,13 @@ class TransformersEngine:
         metadata = {"engine": self.name, "model": self.base.entry.id}
         if job.adapter is not None:
             metadata["lora"] = _NOT_APPLIED if job.adapter.folder is None else job.adapter.name
-        return Completion(job.row.text, job.usage, metadata, job.row.finish_reason or "stop")
+        return Completion(
+            job.row.text,
+            job.usage,
+            metadata,
+            job.row.finish_reason or "stop",
+            tokens=job.row.weighed(self.base.conversation.tokenizer),
+        )
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Part, None]:
         job = self._enqueue(request, streams=True)
@@ -109,6 +115,7 @@ class TransformersEngine:
             sampling=Sampling(request.temperature, request.top_p, request.seed),
             ended=lambda: loop.call_soon_threadsafe(job.end),
             stops_at_json=request.json_mode is not None,
+            logprobs=[] if request.logprobs else None,
         )
         head = tuple(prompt[:shared]) if shared >= WORTH_IT else ()
         job = Job(request.lora, head, row, loop.create_future())

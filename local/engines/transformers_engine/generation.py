@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from local.engines import FinishReason
+from local.engines import FinishReason, Token
 from local.engines.transformers_engine.prefixes import Prefix, batch_cache
 from local.engines.transformers_engine.sampling import Sampling
 from local.json_text import end_of_object
@@ -33,6 +33,7 @@ class Row:
     stops_at_json: bool = False
     cancelled: bool = False  # the one field that another thread sets
     tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] | None = None  # a list where they are wanted, one for each token
     text: str = ""
     finish_reason: FinishReason | None = None
     _told: int = 0
@@ -51,6 +52,17 @@ class Row:
             return self._end("length", tokenizer)
         if not self.text.endswith(_UNFINISHED):
             self._tell()
+
+    def weighed(self, tokenizer: Any) -> tuple[Token, ...]:
+        """The tokens as text. A token's text is what it adds to that of those before it: of some
+        tokenizers it alone would lose its blank."""
+        found: list[Token] = []
+        before = ""
+        for place, logprob in enumerate(self.logprobs or (), 1):
+            whole = tokenizer.decode(self.tokens[:place], skip_special_tokens=True)
+            found.append(Token(whole[len(before) :], logprob))
+            before = whole
+        return tuple(found)
 
     def _end(self, reason: FinishReason, tokenizer: Any) -> None:
         if not self.text:
@@ -75,7 +87,10 @@ def continue_rows(
             logits = batch.logits()
             for row, scores in zip(rows, logits, strict=True):
                 if row.finish_reason is None:
-                    row.take(row.sampling.choose(scores), tokenizer, stop_ids)
+                    token = row.sampling.choose(scores)
+                    if row.logprobs is not None and token not in stop_ids:
+                        row.logprobs.append(float(scores.log_softmax(-1)[token]))
+                    row.take(token, tokenizer, stop_ids)
             if all(row.finish_reason is not None for row in rows):
                 return
             batch.extend([row.tokens[-1] if row.tokens else 0 for row in rows])

@@ -35,7 +35,7 @@ class Export:
         self._wanted = wanted
         self._config = config
         self._moment = moment
-        self._system = system_message(list(config.agents.values()))
+        self._system = system_message(list(config.agents.values()), confidence=False)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         chunk = bytearray()

@@ -3,7 +3,7 @@
 from edgeneuro.call import Call
 from edgeneuro.domain.log import LogRecord, LogsPage, LogsQuery
 from edgeneuro.domain.page import page_of
-from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages
+from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages, states_confidence
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import NotFoundError
 from edgeneuro.store import logs as store
@@ -41,4 +41,9 @@ def _messages(log: LogRecord, config: RoutingConfig) -> list[dict[str, str]] | N
     if not log.query or log.layer == "direct" or (log.prompt_version, log.agents_revision) != known:
         return None
     wanted = config.agents if log.candidates is None else log.candidates
-    return build_messages(log.query, [each for each in config.agents.values() if each.id in wanted])
+    agents = [each for each in config.agents.values() if each.id in wanted]
+    routed_by_model = log.model is not None and log.kind == "route" and log.layer != "classifier"
+    # A chat's row names the model that answered it, not the one that routed it.
+    adapter = log.adapter is not None if routed_by_model else config.active.type == "lora"
+    confidence = states_confidence("lora" if adapter else "base")
+    return build_messages(log.query, agents, confidence=confidence)

@@ -57,7 +57,7 @@ async def probe(services: Services, base_model: str, adapter: str) -> str:
         ModelRequest(
             model=base_model,
             adapter=adapter,
-            messages=build_messages(_question(agents), agents),
+            messages=build_messages(_question(agents), agents, confidence=False),
             parameters=_PROBE_PARAMETERS,
             timeout_ms=_PROBE_MS,
             cache_key=None,

@@ -37,6 +37,7 @@ from edgeneuro.store.discovered import replace_discovered
 from edgeneuro.store.models import upsert_model
 from edgeneuro.store.times import rfc3339
 
+_FACTS = ("aliases", "context_window", "pricing", "supports_lora", "json_mode", "logprobs")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -236,11 +237,7 @@ def _find(call: Call, config: RoutingConfig, model_id: str) -> Model:
 
 
 def _new_model(config: RoutingConfig, body: ModelRegister) -> Model:
-    given = {
-        name: value
-        for name in ("aliases", "context_window", "pricing", "supports_lora", "json_mode")
-        if (value := getattr(body, name)) is not None
-    }
+    given = {name: value for name in _FACTS if (value := getattr(body, name)) is not None}
     if body.type == "base":
         if body.base_model not in (None, body.id) or body.adapter is not None:
             raise InvalidRequestError(

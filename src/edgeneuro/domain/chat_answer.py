@@ -8,6 +8,7 @@ from edgeneuro.domain.decision import (
     Attempt,
     CacheState,
     ChosenAgent,
+    ConfidenceSource,
     Explanation,
     Layer,
     Outcome,
@@ -37,15 +38,16 @@ class FunctionCall(BaseModel):
 
 
 class ChatFacts(BaseModel):
-    """How the answer came about: `outcome`, `agent`, `confidence`, `layer` and `reason` are the
-    decision's (layer "direct" where the caller named who answers; `outcome` is null for a model),
-    `attempts` and `cost_usd` are those of routing and answering together. In a stream, the first
-    chunk has them as they are by then and the last one as they came to be."""
+    """How the answer came about: `outcome`, `agent`, `confidence`, its source, `layer` and `reason`
+    are the decision's (layer "direct" where the caller named who answers; `outcome` is null for a
+    model), `attempts` and `cost_usd` are those of routing and answering together. In a stream, the
+    first chunk has them as they are by then and the last one as they came to be."""
 
     decision_id: str
     outcome: Outcome | None
     agent: ChosenAgent | None
     confidence: float | None
+    confidence_source: ConfidenceSource | None
     layer: Layer
     reason: Reason | None
     cache: CacheState

@@ -22,13 +22,13 @@ class Config(BaseModel):
     """`routing_model` and `fallback_models` are asked in that order, within `time_budget_ms`, each
     again at most `max_retries` times where its error may pass. A chat's answer, of a stream its
     first part, is to be there within `chat_timeout_ms`. Below `confidence_threshold` no
-    agent is decided on: with `on_no_fit` "fallback" the default agent answers, with "none" nobody
-    does. Answers are cached for `cache_ttl_seconds`, with `cache_scope` "all" for every caller,
-    with "key" for the key or user that asked. Log rows are kept for `retention_days`,
-    audit rows for `audit_retention_days` (null: for ever).
-    Without `log_queries` a log row holds no text; with `redact_personal_data` e-mail addresses,
-    phone and card numbers are replaced in every text that is stored. In both cases AI Gateway's log
-    holds no texts.
+    agent is decided on (one whose confidence is unknown is): with `on_no_fit` "fallback" the
+    default agent answers, with "none" nobody does. Answers are cached for `cache_ttl_seconds`, with
+    `cache_scope` "all" for every caller, with "key" for the key or user that asked. Log rows are
+    kept for `retention_days`, audit rows for `audit_retention_days` (null: for ever). Without
+    `log_queries` a log row holds no text; with `redact_personal_data` e-mail addresses, phone and
+    card numbers are replaced in every text that is stored. In both cases AI Gateway's log holds no
+    texts.
 
     `classifier` is the id of the classifier that is asked first, null for none. What is trained
     aims at `classifier_target`; no agent with fewer than `classifier_min_labels` is answered.

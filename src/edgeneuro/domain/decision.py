@@ -14,6 +14,9 @@ Layer = Literal["label", "cache", "classifier", "llm", "fallback", "direct"]
 # "none": none did and nobody answers.
 Outcome = Literal["agent", "fallback", "none"]
 OnNoFit = Literal["fallback", "none"]
+# Where a confidence comes from: the model's own word, the probabilities of the tokens that name the
+# agent, the classifier's probability, or a label, which is certain.
+ConfidenceSource = Literal["stated", "logprobs", "classifier", "label"]
 CacheScope = Literal["all", "key"]  # who is given a cached answer: every caller, or who asked
 CacheState = Literal["hit", "miss", "bypass"]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -102,11 +105,13 @@ class GatewayTrace(BaseModel):
 
 
 class Answer(BaseModel):
-    """What a stage says of a query: `agent_id` null means that no agent fits. This is what is
-    cached, so that a new threshold holds for cached answers too."""
+    """What a stage says of a query: `agent_id` null means that no agent fits. `confidence` is null
+    where it is unknown, and `confidence_source` with it. This is what is cached, so that a new
+    threshold holds for cached answers too."""
 
     agent_id: str | None
-    confidence: Annotated[float, Field(ge=0, le=1)]
+    confidence: Annotated[float, Field(ge=0, le=1)] | None
+    confidence_source: ConfidenceSource | None
     layer: Layer
     model: str | None
     adapter: str | None
@@ -142,7 +147,9 @@ class Explanation(BaseModel):
 class Decision(BaseModel):
     """The answer of POST /v1/route. `outcome` says whether a stage named the agent ("agent"), the
     default agent answers because none did well enough ("fallback"), or nobody does ("none", `agent`
-    is null); `reason` says why. `confidence` is that of the agent that a stage named, else null.
+    is null); `reason` says why. `confidence` is that of the agent that a stage named, else null; it
+    is also null where the model gave none (an adapter without token probabilities), and such an
+    answer is decided whatever the threshold. `confidence_source` says where the number comes from.
     `cost_usd` is null where no price is known. `classifier` is null where it was not asked."""
 
     id: str
@@ -151,6 +158,7 @@ class Decision(BaseModel):
     outcome: Outcome
     agent: ChosenAgent | None
     confidence: float | None
+    confidence_source: ConfidenceSource | None
     layer: Layer
     reason: Reason | None
     alternatives: list[Alternative]

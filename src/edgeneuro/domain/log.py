@@ -9,6 +9,7 @@ from edgeneuro.domain.decision import (
     Attempt,
     CacheState,
     ClassifierVerdict,
+    ConfidenceSource,
     GatewayTrace,
     Layer,
     MetadataValue,
@@ -29,10 +30,13 @@ Ending = Literal["complete", "cut", "client_gone"]
 class LogEntry(BaseModel):
     """`agent_id` is null where no agent answered, `outcome` where nothing was decided: an error, or
     a model that the caller named. `confidence` is that of the agent that a stage named, else null;
-    `stated_confidence` is what a stage stated for its answer, whatever came of it, 0 where there
-    was none. `reason` "out_of_scope" says that the answer was that no agent fits. `status` is the
-    answer's HTTP status, and `ending` how a stream ended that had begun with it. `upstream_ms` of
-    `latency_ms` were spent waiting for models. `agents_revision` and `prompt_version` say which
+    `stated_confidence` is what a stage stated for its answer, whatever came of it: 0 where there
+    was no answer, null where the model gave no number. `confidence_source` says where it comes
+    from: the model's own word ("stated"), the probabilities of its tokens ("logprobs"), the
+    classifier or a label; null where there is none, and in older rows. `reason` "out_of_scope" says
+    that the answer was that no agent fits. `status` is the answer's HTTP status, and `ending` how a
+    stream ended that had begun with it. `upstream_ms` of `latency_ms` were spent waiting for
+    models. `agents_revision` and `prompt_version` say which
     agents and which prompt the model saw; `classifier` is what the classifier said, null where it
     was not asked. While the setting log_queries is off, `query` is empty and `query_hash` null;
     this one is null, too, where the caller named who answers: nothing was decided there.
@@ -56,7 +60,8 @@ class LogEntry(BaseModel):
     outcome: Outcome | None = None
     agent_id: str | None
     confidence: float | None
-    stated_confidence: float
+    stated_confidence: float | None
+    confidence_source: ConfidenceSource | None = None
     threshold: float
     layer: Layer
     reason: Reason | None
@@ -131,7 +136,7 @@ class LogsQuery(PageQuery):
     inclusive and `to` exclusive, `q` words that the query must hold, in any order, or parts of
     words of three characters or more. `metadata` is given as `metadata.KEY=VALUE`. `min_confidence`
     and `max_confidence` are about `stated_confidence`, so they also find answers that were not sure
-    enough."""
+    enough, and none whose confidence is unknown."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 20
     agent: Id | None = None

@@ -49,9 +49,10 @@ class Model(BaseModel):
     sentences, which adapters for routing and classifiers do not give. `provider` is "workers-ai",
     or the id of the vendor that has the model; `base_model` is then the vendor's own id of it.
     `deprecated` tells that it is no longer served: its planned date has passed, or the upstream has
-    said so. A classifier's provider is "edgeneuro"; it alone has `metrics`, `labels`, `size`
-    (bytes), the `agents` that were there when it was learned, and with one that is new since
-    `suspended`, which says so."""
+    said so. `logprobs` says that the model gives the probabilities of its tokens where a request
+    asks for them: the router then does, and takes its confidence from them. A classifier's provider
+    is "edgeneuro"; it alone has `metrics`, `labels`, `size` (bytes), the `agents` that were there
+    when it was learned, and with one that is new since `suspended`, which says so."""
 
     id: str
     object: Literal["model"] = "model"
@@ -68,6 +69,7 @@ class Model(BaseModel):
     aliases: list[str] = Field(default_factory=list)
     supports_lora: bool
     json_mode: bool
+    logprobs: bool = False
     context_window: int | None
     pricing: Pricing | None
     planned_deprecation_date: str | None = None
@@ -95,6 +97,7 @@ class ModelRegister(BaseModel):
     pricing: Pricing | None = None
     supports_lora: bool | None = None
     json_mode: bool | None = None
+    logprobs: bool | None = None
 
 
 class ModelPatch(BaseModel):
@@ -107,6 +110,7 @@ class ModelPatch(BaseModel):
     pricing: Pricing | None = None
     supports_lora: bool = False
     json_mode: bool = False
+    logprobs: bool = False
     status: Literal["available", "not_ready"] = "available"
 
 

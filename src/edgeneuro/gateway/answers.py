@@ -2,12 +2,13 @@
 OpenAI's {"choices"}."""
 
 import json
+import math
 from typing import Any
 
 from edgeneuro import bounded_json
 from edgeneuro.domain.decision import GatewayTrace, Usage
 from edgeneuro.errors import InvalidOutputError
-from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.seam import ModelAnswer, Token
 from edgeneuro.gateway.upstream_errors import error_within
 
 ToolCalls = tuple[dict[str, Any], ...]
@@ -32,6 +33,7 @@ def read_answer(body: bytes, trace: GatewayTrace, *, vendor: str) -> ModelAnswer
         usage=read_usage(output) or Usage(),
         trace=trace,
         engine=_engine(output),
+        tokens=_tokens(output),
     )
 
 
@@ -95,6 +97,23 @@ def read_usage(output: Any) -> Usage | None:
     return Usage(
         prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
     )
+
+
+def _tokens(output: Any) -> tuple[Token, ...]:
+    """Empty where the model gives no probabilities, or not one for each token."""
+    match output:
+        case {"choices": [{"logprobs": {"content": list() as listed}}, *_]}:
+            tokens = tuple(token for each in listed if (token := _token(each)) is not None)
+            return tokens if len(tokens) == len(listed) else ()
+    return ()
+
+
+def _token(given: Any) -> Token | None:
+    match given:
+        case {"token": str() as text, "logprob": int() | float() as logprob}:
+            # Rounding may bring a certain token above 0.
+            return Token(text, min(float(logprob), 0.0)) if math.isfinite(logprob) else None
+    return None
 
 
 def _engine(output: Any) -> str | None:

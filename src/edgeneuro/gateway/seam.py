@@ -38,10 +38,19 @@ class ModelRequest:
     images: Images = field(default_factory=Images)
 
 
+@dataclass(frozen=True)
+class Token:
+    """A token of an answer, and the logarithm of the probability that the model gave it."""
+
+    text: str
+    logprob: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelAnswer:
     """`content` is a text, an object where the model answered in JSON mode, or None where it only
-    calls tools. `tool_calls` are in OpenAI's shape."""
+    calls tools. `tool_calls` are in OpenAI's shape. `tokens` are those of the text, where the
+    request asked for `logprobs` and the model gives them."""
 
     content: str | dict[str, Any] | None
     tool_calls: tuple[dict[str, Any], ...] = ()
@@ -49,6 +58,7 @@ class ModelAnswer:
     usage: Usage = field(default_factory=Usage)
     trace: GatewayTrace = field(default_factory=GatewayTrace)
     engine: str | None = None
+    tokens: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,8 @@ def text_generation_inputs(request: ModelRequest, *, stream: bool = False) -> di
     inputs |= {name: value for name, value in given.items() if name in _KNOWN}
     if isinstance(given.get("seed"), int):
         inputs["seed"] = seed_in_range(given["seed"])
+    if given.get("logprobs") is True:  # asked for only of models that are said to know it
+        inputs["logprobs"] = True
     if given.get("max_completion_tokens") is not None:
         inputs["max_tokens"] = given["max_completion_tokens"]
     response_format = _response_format(request)

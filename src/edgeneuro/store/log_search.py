@@ -12,6 +12,7 @@ from edgeneuro.store.times import unix_ms
 
 WINDOW_ROWS = 20_000
 _TRIGRAM = 3  # shorter texts have none
+_KNOWN = "coalesce(logs.confidence_source, '') <> 'none'"  # the confidence
 
 
 @dataclass(frozen=True)
@@ -227,9 +228,9 @@ def _filters(query: LogsQuery) -> Conditions:
     if query.labelled is not None:
         wanted.add(f"c.query_hash IS {'NOT ' if query.labelled == 'true' else ''}NULL")
     if query.min_confidence is not None:
-        wanted.add("logs.confidence >= ?", query.min_confidence)
+        wanted.add(f"logs.confidence >= ? AND {_KNOWN}", query.min_confidence)
     if query.max_confidence is not None:
-        wanted.add("logs.confidence <= ?", query.max_confidence)
+        wanted.add(f"logs.confidence <= ? AND {_KNOWN}", query.max_confidence)
     for key, value in (query.metadata or {}).items():
         wanted.add(
             "EXISTS (SELECT 1 FROM json_each(logs.metadata) AS fact WHERE fact.key = ? AND iif("

@@ -51,7 +51,11 @@ _COLUMNS = (
     "ending",
     "classifier",
     "outcome",
+    "confidence_source",
 )
+# In the column `confidence_source`: there was an answer, and its confidence is unknown. The column
+# `confidence` cannot be null.
+_UNKNOWN = "none"
 _NAMES = ", ".join(_COLUMNS)
 _WRITTEN = (*_COLUMNS, "near_hash")
 _INSERT = f"INSERT INTO logs ({', '.join(_WRITTEN)}) VALUES ({', '.join('?' * len(_WRITTEN))})"
@@ -102,7 +106,10 @@ def insert_log(entry: LogEntry) -> Statement:
         **fields,
         **{name: _json_or_null(fields[name]) for name in _JSON_COLUMNS},
         "created_at": unix_ms(entry.created_at),
-        "confidence": entry.stated_confidence,
+        "confidence": entry.stated_confidence or 0.0,
+        "confidence_source": _UNKNOWN
+        if entry.stated_confidence is None
+        else entry.confidence_source,
         "prompt_tokens": entry.usage.prompt_tokens,
         "completion_tokens": entry.usage.completion_tokens,
         "gateway_log_id": entry.gateway.log_id,
@@ -230,7 +237,8 @@ def _entry_fields(row: Row) -> dict[str, object]:
 def _outcome(row: Row) -> dict[str, object]:
     """What was decided, and the confidences: the table has what was stated. Rows of before the
     column `outcome` have null there, though they answered."""
-    outcome, stated = row["outcome"], row["confidence"]
+    outcome, source = row["outcome"], row["confidence_source"]
+    stated = None if source == _UNKNOWN else row["confidence"]
     if outcome is None and row["status"] == 200 and row["agent_id"] is not None:
         outcome = "fallback" if row["layer"] == "fallback" else "agent"
     decided = outcome == "agent" or row["layer"] == "direct"
@@ -238,6 +246,7 @@ def _outcome(row: Row) -> dict[str, object]:
         "outcome": outcome,
         "confidence": stated if decided else None,
         "stated_confidence": stated,
+        "confidence_source": None if source == _UNKNOWN else source,
     }
 
 

@@ -7,7 +7,7 @@ from edgeneuro.store.database import Row, Statement, statement
 
 _COLUMNS = (
     "id, type, base_model, adapter, status, aliases, context_window, input_price, output_price,"
-    " supports_lora, json_mode, created_at, provider"
+    " supports_lora, json_mode, created_at, provider, logprobs"
 )
 
 
@@ -21,14 +21,15 @@ def upsert_model(model: Model, *, now_ms: int, at_revision: int) -> Statement:
     pricing = model.pricing
     return statement(
         f"INSERT INTO models ({_COLUMNS}, updated_at)"
-        " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14"
-        " WHERE (SELECT value FROM revision) = ?15 ON CONFLICT (id) DO UPDATE SET"
+        " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15"
+        " WHERE (SELECT value FROM revision) = ?16 ON CONFLICT (id) DO UPDATE SET"
         " type = excluded.type, base_model = excluded.base_model, adapter = excluded.adapter,"
         " provider = excluded.provider,"
         " status = excluded.status, aliases = excluded.aliases,"
         " context_window = excluded.context_window, input_price = excluded.input_price,"
         " output_price = excluded.output_price, supports_lora = excluded.supports_lora,"
-        " json_mode = excluded.json_mode, updated_at = excluded.updated_at RETURNING id",
+        " json_mode = excluded.json_mode, logprobs = excluded.logprobs,"
+        " updated_at = excluded.updated_at RETURNING id",
         model.id,
         model.type,
         model.base_model,
@@ -42,6 +43,7 @@ def upsert_model(model: Model, *, now_ms: int, at_revision: int) -> Statement:
         model.json_mode,
         model.created * 1000,
         model.provider,
+        model.logprobs,
         now_ms,
         at_revision,
     )
@@ -65,6 +67,7 @@ def model_from_row(row: Row) -> Model:
         aliases=json.loads(row["aliases"]),
         supports_lora=bool(row["supports_lora"]),
         json_mode=bool(row["json_mode"]),
+        logprobs=bool(row["logprobs"]),
         context_window=row["context_window"],
         pricing=pricing,
     )

@@ -41,7 +41,9 @@ WITH judged AS (
 # A row written before near hashes were stored is a near-duplicate of the same question alone.
 _UNLABELLED = f"""{_WINDOW}
 SELECT logs.id, logs.query_hash, coalesce(logs.near_hash, logs.query_hash) AS near_hash,
-    logs.key_id, logs.agent_id, logs.confidence, logs.threshold, logs.layer, logs.reason,
+    logs.key_id, logs.agent_id, logs.threshold,
+    iif(logs.confidence_source = 'none', NULL, logs.confidence) AS confidence,
+    logs.layer, logs.reason,
     iif(logs.reason = 'low_confidence', logs.alternatives ->> '$[0].agent_id', NULL) AS passed_over
 FROM looked_at CROSS JOIN logs ON logs.seq = looked_at.seq
 WHERE logs.query_hash IS NOT NULL AND NOT EXISTS

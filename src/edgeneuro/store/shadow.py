@@ -13,10 +13,11 @@ def insert_shadow(
     created_ms: int,
     layer: Literal["classifier", "llm"],
     agent_id: str | None,
-    confidence: float,
+    confidence: float | None,
     agrees: bool,
 ) -> Statement:
-    """`created_ms` is the answer's time, so that both belong to the same hour."""
+    """`created_ms` is the answer's time, so that both belong to the same hour. The column
+    `confidence` cannot be null: 0 stands for one that is unknown."""
     return statement(
         "INSERT INTO shadow_answers (log_id, created_at, layer, agent_id, confidence, agrees)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (log_id) DO NOTHING",
@@ -24,7 +25,7 @@ def insert_shadow(
         created_ms,
         layer,
         agent_id,
-        confidence,
+        confidence or 0.0,
         int(agrees),
     )
 

@@ -4,11 +4,15 @@ asked by several at a time goes upstream once."""
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from edgeneuro.domain.decision import Answer, Attempt, GatewayTrace, Usage
 from edgeneuro.domain.model import Model
-from edgeneuro.domain.prompt import PROMPT_VERSION, answer_schema, build_messages
+from edgeneuro.domain.prompt import (
+    PROMPT_VERSION,
+    answer_schema,
+    build_messages,
+    states_confidence,
+)
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import (
     InvalidOutputError,
@@ -112,7 +116,6 @@ class _Asking:
         # What was learned of a model on the way: it has no JSON mode, its cached answer is no use.
         self._in_text: set[str] = set()
         self._past_cache: set[str] = set()
-        self._messages = build_messages(question.query, question.agents)
         self._metadata = metadata
 
     async def ask(self) -> Asked:
@@ -181,15 +184,16 @@ class _Asking:
 
     def _read(self, model: Model, given: ModelAnswer) -> Answer:
         try:
-            agent_id, confidence = read_reply(given.content, self._question.agents)
+            chosen = read_reply(given, self._question.agents, stated=states_confidence(model.type))
         except InvalidOutputError as error:
             if given.trace.cache_status != "HIT" or model.id in self._past_cache:
                 raise
             self._past_cache.add(model.id)
             raise StaleAnswerError(error.message) from error
         return Answer(
-            agent_id=agent_id,
-            confidence=confidence,
+            agent_id=chosen.agent_id,
+            confidence=chosen.confidence,
+            confidence_source=chosen.source,
             layer="llm",
             model=model.base_model,
             adapter=model.adapter,
@@ -200,15 +204,16 @@ class _Asking:
         return model.json_mode and not refused and model.id not in self._in_text
 
     def _request(self, this: Try, *, in_json: bool) -> ModelRequest:
-        model = this.model
-        schema: dict[str, Any] | None = answer_schema(self._question.agents) if in_json else None
-        key = f"{self._question.keys.get(model.id)}:{'json' if in_json else 'text'}"
+        model, question = this.model, self._question
+        confidence = states_confidence(model.type)
+        schema = answer_schema(question.agents, confidence=confidence) if in_json else None
+        key = f"{question.keys.get(model.id)}:{'json' if in_json else 'text'}"
         return ModelRequest(
             model=model.base_model,
             adapter=model.adapter,
             provider=self._config.providers.get(model.provider),
-            messages=self._messages,
-            parameters=_PARAMETERS,
+            messages=build_messages(question.query, question.agents, confidence=confidence),
+            parameters=_PARAMETERS | ({"logprobs": True} if model.logprobs else {}),
             response_schema=schema,
             timeout_ms=this.timeout_ms,
             cache_key=key if self._cache and model.id not in self._past_cache else None,

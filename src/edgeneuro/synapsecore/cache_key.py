@@ -37,5 +37,6 @@ def model_identity(model: Model, config: RoutingConfig) -> list[str | int | None
         address,
         model.base_model,
         model.adapter,
+        model.logprobs,
         config.stored.cache_epoch,
     ]

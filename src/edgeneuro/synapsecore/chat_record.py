@@ -86,6 +86,7 @@ def _entry(turn: Turn, outcome: Outcome) -> LogEntry:
         agent_id=turn.agent.id if turn.agent else None,
         confidence=turn.confidence,
         stated_confidence=turn.stated_confidence,
+        confidence_source=turn.routed.confidence_source if turn.routed else None,
         threshold=turn.config.confidence_threshold,
         layer=turn.layer,
         reason=failure.reason if isinstance(failure, UpstreamError) else reason,

@@ -76,6 +76,7 @@ def facts(turn: Turn, *, kept: bool, handoff: Handoff | None = None) -> ChatFact
         outcome=turn.outcome,
         agent=turn.chosen,
         confidence=turn.confidence,
+        confidence_source=decision.confidence_source if decision else None,
         layer=turn.layer,
         reason=decision.reason if decision else None,
         cache=cache_state(turn, kept=kept),

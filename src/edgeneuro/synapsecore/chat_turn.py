@@ -131,7 +131,7 @@ class Turn:
         return self.routed.decision.confidence if self.routed else _NAMED_BY_CALLER
 
     @property
-    def stated_confidence(self) -> float:
+    def stated_confidence(self) -> float | None:
         return self.routed.stated_confidence if self.routed else _NAMED_BY_CALLER
 
     @property

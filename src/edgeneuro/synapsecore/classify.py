@@ -77,6 +77,7 @@ def consult(loaded: LoadedClassifier, question: Question, config: RoutingConfig)
     answer = Answer(
         agent_id=verdict.agent_id,
         confidence=verdict.score,
+        confidence_source="classifier",
         layer="classifier",
         model=loaded.id,
         adapter=None,

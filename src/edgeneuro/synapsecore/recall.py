@@ -102,7 +102,14 @@ def decides_by_label(question: Question, agent_id: str | None) -> Answer | None:
     """The label's answer (null: no agent fits); None where its agent may not be chosen."""
     if agent_id is not None and not any(agent.id == agent_id for agent in question.agents):
         return None
-    return Answer(agent_id=agent_id, confidence=1.0, layer="label", model=None, adapter=None)
+    return Answer(
+        agent_id=agent_id,
+        confidence=1.0,
+        confidence_source="label",
+        layer="label",
+        model=None,
+        adapter=None,
+    )
 
 
 async def recall_stored(

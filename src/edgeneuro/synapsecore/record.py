@@ -80,6 +80,7 @@ def _log_entry(request: RouteRequest, routed: Routed, asker: Asker, *, created_m
         agent_id=decision.agent.id if decision.agent and failure is None else None,
         confidence=decision.confidence,
         stated_confidence=routed.stated_confidence,
+        confidence_source=routed.confidence_source,
         threshold=config.confidence_threshold,
         layer=decision.layer,
         reason=decision.reason,

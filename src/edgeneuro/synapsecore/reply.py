@@ -1,20 +1,27 @@
 """Reading a model's reply: JSON as asked for, or what can be understood of a text. Whatever it
-says, only an agent that was offered, or none, comes out."""
+says, only an agent that was offered, or none, comes out.
 
+The confidence is the probability of the tokens that name the agent, where the model gives them;
+else the number that the model states, where it was asked for one; else it is unknown."""
+
+import math
 import re
 import string
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from edgeneuro import bounded_json
 from edgeneuro.domain.agent import NO_AGENT, Agent
+from edgeneuro.domain.decision import ConfidenceSource
 from edgeneuro.errors import InvalidOutputError
+from edgeneuro.gateway.seam import ModelAnswer, Token
 
-# What a reply is worth that names an agent without a figure: alone, or somewhere in a sentence.
-_BARE_CONFIDENCE = 1.0
+# What a reply is worth that names an agent somewhere in a sentence.
 _MENTION_CONFIDENCE = 0.5
+_NAMED = re.compile(r'"agent"\s*:\s*"([^"]*")')
 _OF_WORDS = string.ascii_lowercase + string.digits + "_-"
 
 
@@ -22,7 +29,7 @@ class Reply(BaseModel):
     """Fields that were not asked for are passed over; small models like to add some."""
 
     agent: str
-    confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = _BARE_CONFIDENCE
+    confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
 
     @field_validator("confidence", mode="before")
     @classmethod
@@ -33,15 +40,36 @@ class Reply(BaseModel):
         return value / 100 if isinstance(value, int | float) and 1 < value <= 100 else value
 
 
-def read_reply(
-    content: str | dict[str, Any] | None, agents: Sequence[Agent]
-) -> tuple[str | None, float]:
-    """The chosen agent's id (None: no agent fits) and the confidence. Raises InvalidOutputError."""
+@dataclass(frozen=True)
+class Chosen:
+    """`agent_id` None says that no agent fits; `confidence` and `source` None that the confidence
+    is unknown."""
+
+    agent_id: str | None
+    confidence: float | None
+    source: ConfidenceSource | None
+
+
+def read_reply(answer: ModelAnswer, agents: Sequence[Agent], *, stated: bool) -> Chosen:
+    """`stated` says whether the model was asked for its confidence; without it a number in the
+    reply is not used. Raises InvalidOutputError."""
+    agent_id, confidence = _read_content(answer.content, agents, stated=stated)
+    probability = _probability(answer.tokens)
+    if probability is not None:
+        return Chosen(agent_id, probability, "logprobs")
+    return Chosen(agent_id, confidence, None if confidence is None else "stated")
+
+
+def _read_content(
+    content: str | dict[str, Any] | None, agents: Sequence[Agent], *, stated: bool
+) -> tuple[str | None, float | None]:
     if isinstance(content, str):
         found = bounded_json.first_object(content)
         if found is None:
             return _read_text(content, agents)
         content = found
+    if not stated and isinstance(content, dict):
+        content = {name: value for name, value in content.items() if name != "confidence"}
     try:
         reply = Reply.model_validate(content)
     except ValidationError as error:
@@ -49,10 +77,25 @@ def read_reply(
     return _offered(reply.agent, agents), reply.confidence
 
 
-def _read_text(text: str, agents: Sequence[Agent]) -> tuple[str | None, float]:
+def _probability(tokens: Sequence[Token]) -> float | None:
+    """That of the name behind "agent" in the model's JSON, its tokens' probabilities multiplied.
+    The closing quote belongs to the name: one id may begin with another. None where the text of the
+    tokens has no such name."""
+    named = _NAMED.search("".join(token.text for token in tokens))
+    if named is None:
+        return None
+    total, end = 0.0, 0
+    for token in tokens:
+        begin, end = end, end + len(token.text)
+        if begin < named.end(1) and end > named.start(1):
+            total += token.logprob
+    return math.exp(total)
+
+
+def _read_text(text: str, agents: Sequence[Agent]) -> tuple[str | None, float | None]:
     bare = text.strip().strip("\"'`.").strip()
     try:
-        return _offered(bare, agents), _BARE_CONFIDENCE
+        return _offered(bare, agents), None
     except InvalidOutputError:
         pass
     text = text.lower()

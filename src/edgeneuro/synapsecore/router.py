@@ -11,7 +11,7 @@ from edgeneuro.domain.decision import (
     RouteRequest,
 )
 from edgeneuro.domain.model import Model
-from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages
+from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages, states_confidence
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.limits import Estimate, Reservation, estimate, giving_back, reserve
 from edgeneuro.services import Services
@@ -87,7 +87,8 @@ async def _reserve(
 
 def estimate_routing(question: Question, models: Iterable[Model] | None = None) -> Estimate:
     """Of asking all models of the question, or only these."""
-    messages = build_messages(question.query, question.agents)
+    # The longer prompt, of a model that is asked for its confidence: it is an upper bound.
+    messages = build_messages(question.query, question.agents, confidence=True)
     size = sum(len(message["content"].encode()) for message in messages)
     return estimate(question.models if models is None else models, size, MAX_TOKENS)
 
@@ -152,6 +153,7 @@ async def decide_route(
         outcome=verdict.outcome,
         agent=None if verdict.agent is None else ChosenAgent.of(verdict.agent),
         confidence=verdict.confidence,
+        confidence_source=verdict.confidence_source if verdict.outcome == "agent" else None,
         layer=verdict.layer,
         reason=verdict.reason,
         alternatives=list(verdict.alternatives),
@@ -185,6 +187,7 @@ async def decide_route(
         usage_unknown=asked.usage_unknown,
         upstream_ms=round(asked.upstream_ms, 2),
         stated_confidence=verdict.stated_confidence,
+        confidence_source=verdict.confidence_source,
         failure=asked.failure if answer is None else None,
         refused=asked.failure if answer is None and not request.fallback else None,
         passed_on=classified.passed_on,
@@ -207,7 +210,11 @@ def explain(routed: Routed) -> Explanation:
         prompt_version=PROMPT_VERSION,
         agents_revision=config.agents_revision,
         cache_key=question.cache_key,
-        messages=build_messages(question.query, question.agents),
+        messages=build_messages(
+            question.query,
+            question.agents,
+            confidence=states_confidence(question.models[0].type),
+        ),
         label=routed.no_label,
         classifier=routed.passed_on,
         stages_ms=routed.stages.ms,
