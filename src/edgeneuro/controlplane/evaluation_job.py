@@ -5,6 +5,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pydantic import BaseModel
+
 from edgeneuro.classifier.model import InvalidModelError, loads
 from edgeneuro.classifier.scorer import Scorer, Verdict
 from edgeneuro.controlplane.evaluation_targets import (
@@ -25,6 +27,7 @@ from edgeneuro.services import Services
 from edgeneuro.store import evaluation_jobs as store
 from edgeneuro.store.classifiers import read_model
 from edgeneuro.store.database import Row, Statement
+from edgeneuro.store.evaluation_details import read_details
 from edgeneuro.store.evaluation_results import read_results
 from edgeneuro.store.routing_tests import read_outcome
 from edgeneuro.synapsecore.evaluate import answer_by
@@ -92,7 +95,7 @@ class _Slice:
         try:
             targets = await self._targets(config)
         except _CannotGoOnError as error:
-            await self._write(self._finished("failed", error=str(error)))
+            await self._write(self._failed(str(error)))
             return False
         for name, target in targets.items():
             if target is None:
@@ -104,14 +107,36 @@ class _Slice:
         if self._to_ask_again:
             await self._let_go(_WAIT_MS)
             return False
-        await self._write(self._finished("succeeded", results=await self._results()))
+        await self._succeed(config)
         return False
 
-    async def _results(self) -> str:
+    async def _succeed(self, config: RoutingConfig) -> None:
         db, evaluation = self._services.db, self._evaluation
+        results: BaseModel
+        details = None
         if self._held.of_tests:
-            return (await read_outcome(db, evaluation.id)).model_dump_json()
-        return (await read_results(db, evaluation.id, evaluation.model_ids)).model_dump_json()
+            results = await read_outcome(db, evaluation.id)
+        else:
+            results = await read_results(db, evaluation.id, evaluation.model_ids)
+            default = config.default_agent
+            falls_back = config.on_no_fit == "fallback" and default is not None
+            details = await read_details(
+                db,
+                evaluation.id,
+                evaluation.model_ids,
+                deferring=list(config.classifiers) if evaluation.target == "models" else [],
+                stands_in=default.id if falls_back and default is not None else None,
+                pause=lambda: self._services.sleep(_PAUSE_SECONDS),
+            )
+        await self._write(
+            store.finish(
+                self._held,
+                "succeeded",
+                now_ms=self._services.now_ms(),
+                results=results.model_dump_json(),
+                details=None if details is None else details.model_dump_json(),
+            )
+        )
 
     async def _targets(self, config: RoutingConfig) -> dict[str, Target | None]:
         """By id; None for a classifier, which has answered everything at once. Raises
@@ -249,11 +274,8 @@ class _Slice:
             raise LostLeaseError
         return got_on
 
-    def _finished(
-        self, state: str, *, error: str | None = None, results: str | None = None
-    ) -> Statement:
-        now = self._services.now_ms()
-        return store.finish(self._held, state, now_ms=now, error=error, results=results)
+    def _failed(self, error: str) -> Statement:
+        return store.finish(self._held, "failed", now_ms=self._services.now_ms(), error=error)
 
     async def _write(self, update: Statement) -> None:
         if not await self._services.db.run(update):

@@ -103,6 +103,52 @@ class ModelProgress(BaseModel):
     total: int
 
 
+class SliceResult(BaseModel):
+    """The questions with the same `value` of what `by` says: `language` (what the metadata say, or
+    a guess by script and frequent words), `length` in characters, `session` (the first question of
+    one, a later one, none) or `metadata.KEY` of the log row that was labelled."""
+
+    by: str
+    value: str
+    n: int
+    right: int
+    deferred: int
+    accuracy: Accuracy
+    precision: Accuracy
+
+
+class ModelSlices(BaseModel):
+    model_id: str
+    slices: list[SliceResult]
+
+
+class SweepPoint(BaseModel):
+    """What the same answers come to with the confidence threshold `threshold`: `answered` of all
+    (`coverage`) name an agent, `right` of these the right one (`precision`). `accuracy` counts also
+    those that are left to the fallback agent or to nobody, where that is right."""
+
+    threshold: float
+    answered: int
+    right: int
+    accuracy: float
+    coverage: float
+    precision: float | None
+
+
+class ModelSweep(BaseModel):
+    """From 0 to 1 in hundredths. Of a classifier the threshold counts for each agent, in place of
+    the agent's own. Of a pipeline the layer that answered stays: what a classifier would have left
+    to a model at a higher threshold counts as not answered."""
+
+    model_id: str
+    points: list[SweepPoint]
+
+
+class EvaluationDetails(BaseModel):
+    slices: list[ModelSlices]
+    sweep: list[ModelSweep]
+
+
 class DataSnapshot(BaseModel):
     """Which labels were used: how many, the id of the newest, and a SHA-256 over one "<query_hash>
     <agent>" and a newline for each, sorted, with "none" where no agent fits."""
@@ -116,7 +162,8 @@ class Evaluation(BaseModel):
     """`labels` is how many questions there are, one of each group of near-duplicates: the others
     are `near_duplicates` (null in older evaluations, which asked all of them). `left_out` counts
     labels of agents that are not enabled. It holds for the agents, prompt and threshold of its
-    beginning."""
+    beginning, with the target "pipeline" for the whole configuration. `slices` and `sweep` are the
+    results by group of questions and by threshold; null in lists and in older evaluations."""
 
     object: Literal["evaluation"] = "evaluation"
     id: str
@@ -139,6 +186,8 @@ class Evaluation(BaseModel):
     error: str | None
     progress: list[ModelProgress] = Field(default_factory=list)
     results: EvaluationResults | None = None
+    slices: list[ModelSlices] | None = None
+    sweep: list[ModelSweep] | None = None
 
 
 class EvaluationDeleted(BaseModel):

@@ -172,8 +172,9 @@ class ResultsQuery(PageQuery):
 
 
 class RoutingTestResult(BaseModel):
-    """`agent` is who answered: with `reason`, the fallback agent may have. It is null where nobody
-    did, or none could be asked. `before` is the same of the run that it is compared with."""
+    """`agent` is who answered, the fallback agent too: then `reason` says why. It is null where
+    nobody did. `layer` gave the answer that was decided by, with this `confidence`.
+    `failed_to_answer` tells that no model did. `before_…` is of the run it is compared with."""
 
     id: str
     test: dict[str, Any]

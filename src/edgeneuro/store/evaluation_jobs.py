@@ -134,10 +134,17 @@ def let_go(held: Claim, *, until_ms: int) -> Statement:
 
 
 def finish(
-    held: Claim, state: str, *, now_ms: int, error: str | None = None, results: str | None = None
+    held: Claim,
+    state: str,
+    *,
+    now_ms: int,
+    error: str | None = None,
+    results: str | None = None,
+    details: str | None = None,
 ) -> Statement:
     return statement(
-        "UPDATE evaluations SET state = ?3, finished_at = ?4, error = ?5, results = ?6"
+        "UPDATE evaluations SET state = ?3, finished_at = ?4, error = ?5, results = ?6,"
+        " details = ?7"
         f" WHERE {_HELD} RETURNING id",
         held.evaluation.id,
         held.until,
@@ -145,4 +152,5 @@ def finish(
         now_ms,
         error,
         results,
+        details,
     )

@@ -28,9 +28,9 @@ from edgeneuro.store.percentiles import exact_percentiles
 async def read_results(
     db: Database, evaluation_id: str, model_ids: Sequence[str]
 ) -> EvaluationResults:
-    counts, sums, times, pairs = await db.batch(
+    counts, sums, times, layers, pairs = await db.batch(
         [
-            *(statement(sql, evaluation_id) for sql in (_COUNTS, _SUMS, _TIMES)),
+            *(statement(sql, evaluation_id) for sql in (_COUNTS, _SUMS, _TIMES, _LAYERS)),
             statement(_PAIRS, evaluation_id, json.dumps(model_ids)),
         ]
     )
@@ -42,6 +42,7 @@ async def read_results(
                 [row for row in counts if row["model_id"] == each],
                 [row for row in sums if row["model_id"] == each],
                 [row for row in times if row["place"] == each],
+                {row["layer"]: row["answers"] for row in layers if row["model_id"] == each},
             )
             for each in model_ids
         ],
@@ -70,6 +71,10 @@ _SUMS = (
 _TIMES = exact_percentiles(
     "ms", "(SELECT * FROM evaluation_answers WHERE evaluation_id = ?1)", group="model_id"
 )
+_LAYERS = (
+    "SELECT model_id, layer, count(*) AS answers FROM evaluation_answers"
+    " WHERE evaluation_id = ?1 AND layer IS NOT NULL AND NOT failed GROUP BY 1, 2"
+)
 _PAIRS = (
     "SELECT one.model_id AS first, other.model_id AS second, count(*) AS n,"
     " sum(one.is_right > other.is_right) AS only_first,"
@@ -83,7 +88,9 @@ _PAIRS = (
 )
 
 
-def _model_result(model_id: str, counts: Rows, sums: Rows, times: Rows) -> ModelResult:
+def _model_result(
+    model_id: str, counts: Rows, sums: Rows, times: Rows, layers: dict[str, int]
+) -> ModelResult:
     confusion = _confusion(counts)
     right = sum(row["answers"] for row in counts if row["is_right"])
     n = sum(row["answers"] for row in counts)
@@ -100,6 +107,7 @@ def _model_result(model_id: str, counts: Rows, sums: Rows, times: Rows) -> Model
         macro_f1=macro_f1(confusion),
         failed=told["failed"],
         low_confidence=told["low_confidence"],
+        layers=layers,
         tokens=told["tokens"],
         cost_usd=None if told["unpriced"] else told["cost_usd"],
         p50_ms=of_times["p50"],

@@ -81,12 +81,19 @@ def insert_evaluation(
         None if proposal is None else json.dumps(proposal),
     )
     items = statement(
-        "INSERT INTO evaluation_items (evaluation_id, query_hash, query, agent_id)"
+        "INSERT INTO evaluation_items (evaluation_id, query_hash, query, agent_id, metadata, turn)"
+        " SELECT ?1, chosen.query_hash, chosen.query, chosen.agent_id, logs.metadata,"
+        # Whether the session had asked something before; by the index over sessions.
+        " CASE WHEN logs.session IS NULL THEN NULL WHEN EXISTS (SELECT 1 FROM logs AS earlier"
+        " WHERE earlier.session = logs.session AND (earlier.created_at, earlier.id)"
+        " < (logs.created_at, logs.id)) THEN 'later' ELSE 'first' END"
         # With min() SQLite takes the other columns from the row of the minimum.
-        " SELECT evaluations.id, min(query_hash), query, agent_id FROM evaluations, current_labels"
-        " WHERE evaluations.id = ?1 AND current_labels.split IN (SELECT value FROM json_each(?2))"
+        " FROM (SELECT min(query_hash) AS query_hash, query, agent_id, label_id"
+        " FROM current_labels WHERE split IN (SELECT value FROM json_each(?2))"
         " AND (agent_id IS NULL OR agent_id IN (SELECT value FROM json_each(?3)))"
-        " GROUP BY near_hash ORDER BY min(query_hash) LIMIT ?4",
+        " GROUP BY near_hash ORDER BY min(query_hash) LIMIT ?4) AS chosen"
+        " LEFT JOIN labels ON labels.id = chosen.label_id LEFT JOIN logs ON logs.id = labels.log_id"
+        " WHERE EXISTS (SELECT 1 FROM evaluations WHERE id = ?1)",
         evaluation_id,
         splits,
         offered,
@@ -115,11 +122,12 @@ async def count_held_out(db: Database, split: HeldOut, agents: Sequence[str]) ->
 
 
 async def find_evaluation(db: Database, evaluation_id: str) -> Evaluation | None:
-    """With its progress."""
+    """With its progress and its results in detail."""
     found, done = await db.batch(
         [
             statement(
-                f"SELECT {COLUMNS} FROM evaluations WHERE id = ?1 AND {_OF_LABELS}", evaluation_id
+                f"SELECT {COLUMNS}, details FROM evaluations WHERE id = ?1 AND {_OF_LABELS}",
+                evaluation_id,
             ),
             statement(
                 "SELECT model_id, count(*) AS done FROM evaluation_answers WHERE evaluation_id = ?1"
@@ -240,7 +248,7 @@ async def list_answers(
 
 
 def _readable(row: Row, done: Rows | None = None) -> Evaluation:
-    substitute = {"model_ids": "[]", "split": "test", "results": None}
+    substitute = {"model_ids": "[]", "split": "test", "results": None, "details": None}
     return read_or_substitute(
         lambda each: evaluation_from_row(each, done), row, substitute, error=str
     )
@@ -249,10 +257,12 @@ def _readable(row: Row, done: Rows | None = None) -> Evaluation:
 def evaluation_from_row(row: Row, done: Rows | None = None) -> Evaluation:
     """`done` counts the questions that are done by model; None: it is not known."""
     model_ids = json.loads(row["model_ids"])
+    details = json.loads(row.get("details") or "{}")
     counts = {each["model_id"]: each["done"] for each in done or ()}
     return Evaluation.model_validate(
         {
             **row,
+            **details,
             **{
                 name: None if row[name] is None else rfc3339(row[name])
                 for name in ("created_at", "started_at", "finished_at")

@@ -21,8 +21,8 @@ class Evaluated:
     """`agent_id` is None where no agent fits, and where it failed; `reason` says why another agent
     stood in, or why it failed, and `may_pass` that asked later it may not. `ms` is the time that
     was spent on the model. `named` is the agent that a stage named, with the stated `confidence`,
-    whatever the threshold made of it; `answers` is who would answer, the fallback agent too, and
-    `decided` tells that a stage named it."""
+    whatever the threshold made of it, in this `layer`; `answers` is who would answer, the fallback
+    agent too, and `decided` tells that a stage named it."""
 
     agent_id: str | None
     reason: str | None
@@ -103,7 +103,7 @@ def evaluated(
         ms=round(asked.upstream_ms, 2),
         named=None if answer is None else answer.agent_id,
         confidence=None if answer is None else answer.confidence,
-        layer=verdict.layer,
+        layer=verdict.layer if answer is None else answer.layer,
         answers=None if failed or verdict.agent is None else verdict.agent.id,
         decided=verdict.outcome == "agent",
     )
