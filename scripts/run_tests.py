@@ -1,4 +1,4 @@
-"""Runs the tests as two pytest processes at once: those that need a CPU, and those that mostly wait
+"""Runs the tests as three pytest processes at once: one that needs a CPU, and two that mostly wait
 for the running product and the browser."""
 
 import os
@@ -11,7 +11,11 @@ from queue import SimpleQueue
 from scripts import paths
 from scripts.signals import end_with_parent
 
-GROUPS = (("tests/unit", "tests/local", "tests/trainer"), ("tests/worker", "tests/ui"))
+GROUPS = (
+    ("tests/unit", "tests/local", "tests/trainer"),
+    ("tests/worker",),
+    ("tests/access", "tests/ui"),  # these share a product
+)
 NOTHING_COLLECTED = 5  # pytest's exit code if no test fits the words
 SLOWEST = 20
 # pytest's options whose value is the next word, which may look like a path.
@@ -25,8 +29,8 @@ _PYTEST = ("-m", "pytest")
 def run_tests(words: Sequence[str], *, program: Sequence[str] = _PYTEST) -> bool:
     """Run pytest with the user's words and return whether all tests passed.
 
-    The output of the first process is shown at once, that of the second one after it. A process
-    that finds no test is no failure if the other one finds some.
+    The output of the first process is shown at once, that of each other one after it. A process
+    that finds no test is no failure if another one finds some.
     """
     commands = [[*program, *each] for each in pytest_words(words)]
     first, *others = [_start(each, show=number == 0) for number, each in enumerate(commands)]
@@ -42,8 +46,8 @@ def run_tests(words: Sequence[str], *, program: Sequence[str] = _PYTEST) -> bool
 
 
 def pytest_words(words: Sequence[str]) -> list[list[str]]:
-    """The words of each pytest process: one for each group that has a path the user names, both
-    groups if no path is named. A path outside both goes to the first."""
+    """The words of each pytest process: one for each group that has a path the user names, all
+    groups if no path is named. A path outside all goes to the first."""
     options, named = _split(words)
     chosen = [[part for path in named for part in _within(path, group)] for group in GROUPS]
     if not any(chosen):

@@ -125,7 +125,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_adapter(
     changed = train(*words, "--rank", "2", folder=tmp_path)
     assert changed.returncode == 1
     assert "an unfinished training with other options" in changed.stderr
-    resumed = run_process(*words, folder=tmp_path)
+    resumed = train(*words, folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "Going on from checkpoint-" in resumed.stdout
     assert (tmp_path / "adapter" / WEIGHTS).read_bytes() == (

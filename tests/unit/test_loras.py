@@ -452,3 +452,9 @@ async def test_a_retired_adapter_is_not_gone_on_with(product: Product, api: Fine
     assert api.calls.count("create") == 1
     assert (await shown(product, lora_id))["state"] == "retired"
     assert parts(product) == 0
+
+
+async def test_a_body_over_the_limit_names_the_other_way(product: Product) -> None:
+    answered = await send(product, files={CONFIG: config_file(), WEIGHTS: bytes(100_000_001)})
+    assert (answered.status, answered.json()["error"]["code"]) == (413, "body_too_large")
+    assert "npm run adapter" in answered.json()["error"]["message"]

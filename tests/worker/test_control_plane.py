@@ -1,4 +1,4 @@
-"""The control plane over HTTP, with the official clients and across a restart."""
+"""The control plane over HTTP, with the official clients."""
 
 from collections.abc import Iterator
 
@@ -55,27 +55,6 @@ def test_a_selected_model_is_used_by_the_very_next_request(
     assert decision["agent"]["id"] == "it_support"
     call = desk.get("/_local/calls").json()[-1]
     assert call["inputs"]["lora"] == LORA
-
-
-@pytest.mark.usefixtures("selection")
-def test_selection_agents_logs_and_cache_survive_a_restart(
-    client: httpx.Client, product: Product
-) -> None:
-    if not isinstance(product, LocalProduct):
-        pytest.skip("a deployment is not ours to restart")
-    client.post("/v1/models/select", json={"model_id": LORA}).raise_for_status()
-    client.delete("/v1/agents/legal").raise_for_status()
-    before = client.post("/v1/route", json={"query": "Badge lost, after a restart"}).json()
-    # The row and the cache are written in one batch after the answer.
-    until(lambda: client.get(f"/v1/logs/{before['id']}").status_code == 200)
-    product.restart()
-    again = client.post("/v1/route", json={"query": "Badge lost, after a restart"}).json()
-    assert (again["cache"], again["adapter"]) == ("hit", LORA)
-    logged = [entry["id"] for entry in client.get("/v1/logs").json()["data"]]
-    assert before["id"] in logged
-    agents = [agent["id"] for agent in client.get("/v1/agents").json()["data"]]
-    assert "legal" not in agents
-    assert "hr" in agents
 
 
 def test_logs_are_found_by_more_words_than_d1_binds_values(client: httpx.Client) -> None:

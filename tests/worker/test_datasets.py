@@ -162,10 +162,10 @@ def test_without_the_right_key(anonymous: httpx.Client) -> None:
         assert (response.status_code, response.json()["error"]["code"]) == (401, "invalid_api_key")
 
 
-def test_imports_of_50_000_lines_and_their_export(labelled: httpx.Client) -> None:
+def test_an_import_of_10_000_lines_and_their_export(labelled: httpx.Client) -> None:
     line = '{"query": "the question with number %08d among all those of one file", "agent": "hr"}\n'
-    body = "".join(line % number for number in range(50_000)).encode()
+    body = "".join(line % number for number in range(10_000)).encode()
     report = labelled.post("/v1/datasets/import", content=body, timeout=300)
     assert report.status_code == 200, report.text
-    assert report.json()["new"] == 50_000
-    assert export(labelled, format="flat", agent="hr").count(b"\n") >= 50_000
+    assert report.json()["new"] == 10_000
+    assert export(labelled, format="flat", agent="hr").count(b"\n") >= 10_000

@@ -1,8 +1,7 @@
 """Adapters over HTTP, through real workerd and D1, to the desk's fine-tune API: a file of a size
-that is real, faults at every step, and a restart in the middle."""
+that is real, and faults at every step."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,22 +85,6 @@ def test_a_fault_on_the_way_leaves_a_record_and_a_retry_goes_on(
     assert until(patient, lora_id, "available", "failed")["state"] == "available"
 
 
-def test_a_restart_in_the_middle_loses_nothing(
-    product: Product, patient: httpx.Client, adapter: Path
-) -> None:
-    """The files are in D1 until Workers AI has them. The fault ends with the desk."""
-    if product.local_ai_url is None:
-        pytest.skip("a deployment is not ours to restart")
-    fault = {"finetunes:assets": {"kind": "refuse"}}
-    httpx.put(f"{product.local_ai_url}/_local/faults", json=fault).raise_for_status()
-    lora_id = send(patient, "restarted-v1", adapter).json()["id"]
-    waiting = until(patient, lora_id, "running", error=True)
-    assert waiting["error"]["retryable"]
-    product.restart()
-    made = until(patient, lora_id, "available", "failed")
-    assert made["state"] == "available", made
-
-
 def test_a_finetune_that_is_there_is_registered_by_its_name(
     patient: httpx.Client, desk: httpx.Client
 ) -> None:
@@ -129,15 +112,3 @@ def test_what_the_rules_refuse_is_told_line_by_line(patient: httpx.Client, tmp_p
     assert {"rank", "model_type"} <= failed
     judged = send(patient, "refused-v1", folder, "/v1/loras/preflight").json()
     assert (judged["ok"], judged["checks"]) == (False, body["checks"])
-
-
-def test_a_body_over_the_limit(patient: httpx.Client) -> None:
-    def parts() -> Iterator[bytes]:
-        yield b'--x\r\nContent-Disposition: form-data; name="adapter_model.safetensors"\r\n\r\n'
-        for _ in range(110):
-            yield bytes(1_000_000)
-
-    headers = {"content-type": "multipart/form-data; boundary=x"}
-    answered = patient.post("/v1/loras", content=parts(), headers=headers)
-    assert answered.status_code == 413
-    assert "npm run adapter" in json.dumps(answered.json())

@@ -1,0 +1,66 @@
+"""What a restart of workerd leaves as it was: one restart for all of it, since it takes seconds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.waiting import until
+from tests.worker.adapters import write_adapter
+from tests.worker.product import LocalProduct, Product
+from tests.worker.test_control_plane import LLAMA, LORA
+from tests.worker.test_loras import SECONDS, send
+from tests.worker.test_loras import until as until_adapter
+
+QUERY = {"query": "Badge lost, after a restart"}
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """`before`: the decision on QUERY before the restart; `lora_id`: an adapter whose upload failed
+    until then, and whose files are in D1 alone."""
+
+    client: httpx.Client
+    before: dict[str, Any]
+    lora_id: str
+
+
+@pytest.fixture(scope="module")
+def restarted(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restarted]:
+    if not isinstance(product, LocalProduct):
+        pytest.skip("a deployment is not ours to restart")
+    headers = {"authorization": f"Bearer {product.admin_token}"}
+    with httpx.Client(base_url=product.base_url, headers=headers, timeout=SECONDS) as client:
+        client.post("/v1/models/select", json={"model_id": LORA}).raise_for_status()
+        client.delete("/v1/agents/legal").raise_for_status()
+        before = client.post("/v1/route", json=QUERY).raise_for_status().json()
+        # The row and the cache are written in one batch after the answer.
+        until(lambda: client.get(f"/v1/logs/{before['id']}").status_code == 200)
+        # This fault ends with the product.
+        fault = {"finetunes:assets": {"kind": "refuse"}}
+        httpx.put(f"{product.local_ai_url}/_local/faults", json=fault).raise_for_status()
+        adapter = write_adapter(tmp_path_factory.mktemp("adapter"))
+        lora_id = send(client, "restarted-v1", adapter).raise_for_status().json()["id"]
+        waiting = until_adapter(client, lora_id, "running", error=True)
+        assert waiting["error"]["retryable"]
+        product.restart()
+        yield Restarted(client, before, lora_id)
+        client.post("/v1/models/select", json={"model_id": LLAMA}).raise_for_status()
+
+
+def test_selection_agents_logs_and_cache_are_as_before(restarted: Restarted) -> None:
+    client = restarted.client
+    again = client.post("/v1/route", json=QUERY).json()
+    assert (again["cache"], again["adapter"]) == ("hit", LORA)
+    logged = [entry["id"] for entry in client.get("/v1/logs").json()["data"]]
+    assert restarted.before["id"] in logged
+    agents = [agent["id"] for agent in client.get("/v1/agents").json()["data"]]
+    assert "legal" not in agents
+    assert "hr" in agents
+
+
+def test_an_upload_goes_on(restarted: Restarted) -> None:
+    made = until_adapter(restarted.client, restarted.lora_id, "available", "failed")
+    assert made["state"] == "available", made
