@@ -167,24 +167,32 @@ CREATE VIRTUAL TABLE logs_fts USING fts5 (query, content = 'logs', content_rowid
 CREATE TRIGGER logs_insert_fts AFTER INSERT ON logs BEGIN INSERT INTO logs_fts (rowid, query) VALUES (new.seq, new.query); END;
 CREATE TRIGGER logs_delete_fts AFTER DELETE ON logs BEGIN INSERT INTO logs_fts (logs_fts, rowid, query) VALUES ('delete', old.seq, old.query); END;
 
--- What the right answer to a question is, as people say it. `labels` is the history; the latest that
--- is not removed wins, per question, whoever gave it.
+-- What the right answer to a question is, as people say it. `labels` is the history, in the order of `seq`;
+-- of each labeler the latest label counts that was not taken back, and the votes of the labelers decide which
+-- label of a question is in force (store/label_rule.py).
 CREATE TABLE labels (
-    id TEXT PRIMARY KEY,
+    seq INTEGER PRIMARY KEY, -- the order of the history
+    id TEXT NOT NULL UNIQUE,
     query_hash TEXT NOT NULL, -- as in logs
     near_hash TEXT NOT NULL, -- the same for near-duplicates
     query TEXT NOT NULL,
     agent_id TEXT, -- null: no agent fits (out of scope); see `removed`
-    removed INTEGER NOT NULL, -- 1: this entry takes the label away
+    removed INTEGER NOT NULL, -- 1: this entry took a label back
     log_id TEXT,
     note TEXT,
     labeler TEXT NOT NULL,
     source TEXT NOT NULL CHECK (source IN ('hand', 'bulk', 'import', 'feedback')),
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    stream TEXT CHECK (stream IN ('hard', 'random')), -- of the label queue, if the question came from there
+    final INTEGER NOT NULL DEFAULT 0, -- 1: this label decides alone
+    withdrawn INTEGER, -- the labels revision at which this label was taken back; null: it counts
+    import_id TEXT,
+    origin TEXT -- JSON: the labeler, source and time that the imported file names
 ) STRICT;
-CREATE INDEX labels_query_hash ON labels (query_hash, id);
+CREATE INDEX labels_query_hash ON labels (query_hash, labeler);
 CREATE INDEX labels_near_hash ON labels (near_hash, query_hash);
 CREATE INDEX labels_log_id ON labels (log_id);
+CREATE INDEX labels_import_id ON labels (import_id) WHERE import_id IS NOT NULL;
 -- The label in force of each question: what datasets, the queue and accuracy read.
 CREATE TABLE current_labels (
     query_hash TEXT PRIMARY KEY,
@@ -197,7 +205,6 @@ CREATE TABLE current_labels (
     created_at INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX current_labels_label_id ON current_labels (label_id);
-CREATE INDEX current_labels_agent_id ON current_labels (agent_id, label_id);
 CREATE INDEX current_labels_near_hash ON current_labels (near_hash);
 CREATE TABLE feedback (
     id TEXT PRIMARY KEY,
@@ -524,9 +531,7 @@ CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit WHEN NOT EXISTS (
     AND old.created_at < unixepoch() * 1000 - CAST(value AS INTEGER) * 86400000
 ) BEGIN SELECT raise(ABORT, 'audit rows stay'); END;
 
--- Which stream of the label queue a labelled question came from. A question that was once drawn at random
--- stays `sampled`: only these measure accuracy.
-ALTER TABLE labels ADD COLUMN stream TEXT CHECK (stream IN ('hard', 'random'));
+-- A question that was once drawn at random stays `sampled`: only these measure accuracy.
 ALTER TABLE current_labels ADD COLUMN sampled INTEGER NOT NULL DEFAULT 0;
 
 -- Evaluations ask one question of each group of near-duplicates; null: an older one that asked all.
@@ -623,3 +628,34 @@ ALTER TABLE evaluation_answers ADD COLUMN layer TEXT;
 ALTER TABLE logs ADD COLUMN confidence_source TEXT CHECK (confidence_source IN ('stated', 'logprobs', 'classifier', 'label', 'none'));
 -- Whether a model gives the probabilities of its tokens.
 ALTER TABLE models ADD COLUMN logprobs INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE current_labels ADD COLUMN seq INTEGER NOT NULL DEFAULT 0; -- of the deciding label in `labels`
+ALTER TABLE current_labels ADD COLUMN conflict INTEGER NOT NULL DEFAULT 0; -- 1: labelers disagree, and no label is final
+CREATE INDEX current_labels_agent_id ON current_labels (agent_id, seq);
+CREATE INDEX current_labels_seq ON current_labels (seq);
+CREATE INDEX current_labels_conflict ON current_labels (seq) WHERE conflict = 1;
+
+-- Imports of files, so that one can be rolled back.
+CREATE TABLE imports (
+    id TEXT PRIMARY KEY,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL, -- the id of a key or a user
+    report TEXT NOT NULL, -- JSON: what the import answered
+    labels INTEGER NOT NULL, -- how many it wrote
+    rolled_back_at INTEGER,
+    rolled_back_by TEXT
+) STRICT;
+-- The rows of a file while it is read. They become labels all at once, or none of them does.
+CREATE TABLE import_rows (
+    import_id TEXT NOT NULL,
+    place INTEGER NOT NULL, -- in the file, without duplicates
+    query_hash TEXT NOT NULL,
+    near_hash TEXT NOT NULL,
+    query TEXT NOT NULL,
+    agent_id TEXT,
+    split TEXT CHECK (split IN ('train', 'validation', 'test')), -- that the file names
+    origin TEXT, -- as in labels
+    staged_at INTEGER NOT NULL,
+    PRIMARY KEY (import_id, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX import_rows_staged_at ON import_rows (staged_at);

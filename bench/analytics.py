@@ -95,7 +95,8 @@ def fill(path: Path, rows: int, stop: int) -> None:
             bar.update(len(chunk))
         bar.close()
         connection.executemany(
-            "INSERT INTO current_labels VALUES (?1, 'q', ?2, ?1, ?1, 'train', 'bench', 0)",
+            "INSERT INTO current_labels (query_hash, query, agent_id, label_id, near_hash, split,"
+            " labeler, created_at) VALUES (?1, 'q', ?2, ?1, ?1, 'train', 'bench', 0)",
             # Of the popular questions as many as of the rare ones.
             [
                 (question_hash(n), AGENTS[n % len(AGENTS)])

@@ -3,12 +3,13 @@
 import { api } from "../api.js";
 import { h } from "../dom.js";
 import { count, NOTHING, percent, plural, time } from "../format.js";
-import { agentName, agentOptions, NO_AGENT, readAgents } from "../parts/agents.js";
+import { agentOptions, NO_AGENT, readAgents } from "../parts/agents.js";
 import { card } from "../parts/controls.js";
 import { filters } from "../parts/filters.js";
 import { empty, load } from "../parts/loading.js";
 import { pagedTable } from "../parts/table.js";
 import { address } from "../router.js";
+import { labelActions, votesView } from "./labelling_votes.js";
 
 export async function givenTab({ query, signal }, room) {
   await load(
@@ -16,7 +17,11 @@ export async function givenTab({ query, signal }, room) {
     () => readAgents(signal),
     (agents) => {
       const body = h("div", { class: "stack" });
-      const show = (state) => showPage(body, state, agents, signal);
+      let shown = null; // the filters as they are when a label has changed
+      const show = (state) => {
+        shown = state;
+        return showPage(body, state, agents, signal, () => show(shown));
+      };
       const specs = filterSpecs(agents);
       return [filters({ parts: ["labelling", "given"], specs, query, show, signal }), body];
     },
@@ -42,9 +47,19 @@ const filterSpecs = (agents) => [
       ["test", "Test"],
     ],
   },
+  {
+    name: "conflicts",
+    label: "Labelers",
+    type: "select",
+    options: [
+      [null, "All"],
+      ["true", "They disagree"],
+      ["false", "They agree, or one decided"],
+    ],
+  },
 ];
 
-function showPage(body, state, agents, signal) {
+function showPage(body, state, agents, signal, showAgain) {
   const asked = { ...state, limit: 50 };
   return load(
     body,
@@ -64,7 +79,7 @@ function showPage(body, state, agents, signal) {
             signal,
             columns: [
               { head: "Query", cell: (label) => label.query, kind: "wide", heading: true },
-              { head: "Agent", cell: (label) => agentName(agents, label.agent_id) },
+              { head: "Agent", cell: (label) => votesView(label, agents) },
               { head: "Part", cell: (label) => label.split },
               { head: "By", cell: (label) => label.labeler },
               {
@@ -86,6 +101,7 @@ function showPage(body, state, agents, signal) {
                       )
                     : NOTHING,
               },
+              { kind: "actions", cell: (label) => labelActions(label, agents, showAgain) },
             ],
           })
         : empty("No label fits these filters", "Give some under “One at a time”."),
@@ -94,7 +110,7 @@ function showPage(body, state, agents, signal) {
   );
 }
 
-function statsView({ labels, random, splits, agreement, labelers }, agents) {
+function statsView({ labels, random, conflicts, splits, agreement, labelers }, agents) {
   return h(
     "p",
     {},
@@ -102,5 +118,8 @@ function statsView({ labels, random, splits, agreement, labelers }, agents) {
     agreement.pairs
       ? `Where two labelled the same question they agree in ${percent(agreement.share)}${agreement.kappa === null ? "" : ` (Cohen's kappa ${agreement.kappa.toFixed(2)})`}.`
       : `${plural(agents.length, "agent")} can be chosen.`,
+    conflicts
+      ? ` On ${plural(conflicts, "question")} the labelers disagree: the agent with most votes is in force, of equally many the latest.`
+      : null,
   );
 }

@@ -142,7 +142,9 @@ function labelEditor(log, agents, may, show) {
         { kind: "main", size: "small" },
       ),
       now
-        ? actionButton("Take it away", () => write(() => api("DELETE", path)), { size: "small" })
+        ? actionButton("Take back your label", () => write(() => api("DELETE", path)), {
+            size: "small",
+          })
         : null,
     ),
   ];

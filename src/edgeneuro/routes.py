@@ -133,6 +133,8 @@ ROUTES = (
     Route("GET",    "/v1/labels/queue",           queue.list_queue,      READ),
     Route("GET",    "/v1/labels/stats",           label_stats.show_label_stats, READ),
     Route("GET",    "/v1/labels/{query_hash}/history", labels.list_history, READ),
+    Route("PUT",    "/v1/labels/{query_hash}/label", labels.label_question, LABEL),
+    Route("DELETE", "/v1/labels/{query_hash}/label", labels.unlabel_question, LABEL),
     Route("DELETE", "/v1/labels/{query_hash}",    erasure.erase_question, ADMIN),
 
     Route("GET",    "/v1/analytics",              analytics.show_analytics, READ),

@@ -58,7 +58,7 @@ def test_undo_skip_and_no_agent(page: Page, go: Go, rows: Rows, api: httpx.Clien
     finance = page.get_by_role("group", name="Agents").get_by_role("button", name="Finance")
     page.keyboard.press(finance.locator("kbd").inner_text())
     expect(page.locator(".label-query")).to_have_text(second)
-    sql = "SELECT agent_id, removed FROM labels WHERE query = ? ORDER BY id"
+    sql = "SELECT agent_id, removed FROM labels WHERE query = ? ORDER BY seq"
     found = until(lambda: rows(sql, first), lambda found: len(found) == 3)
     assert found == [(None, 0), (None, 1), ("finance", 0)]
 
@@ -74,9 +74,8 @@ def test_a_random_sample_is_blind(page: Page, go: Go, rows: Rows, api: httpx.Cli
     expect(page.locator(".label-query")).to_have_text(shown)
     page.keyboard.press("1")
     expect(page.locator(".label-query")).not_to_have_text(shown)
-    page.wait_for_load_state("networkidle")
-    found = rows("SELECT stream FROM labels WHERE query = ? ORDER BY id DESC", shown)
-    assert found[0] == ("random",)
+    found = "SELECT stream FROM labels WHERE query = ? ORDER BY seq DESC"
+    assert until(lambda: rows(found, shown))[0] == ("random",)
 
 
 def test_a_label_that_could_not_be_saved_comes_back(page: Page, go: Go, api: httpx.Client) -> None:
@@ -183,3 +182,31 @@ def test_skipped_ones_are_offered_again(page: Page, go: Go, api: httpx.Client) -
         page.keyboard.press("s")
     page.get_by_role("button", name="Show them again").click()
     expect(page.locator(".label-query")).to_be_visible()
+
+
+def test_a_conflict_is_shown_decided_and_taken_back(
+    page: Page, go: Go, rows: Rows, api: httpx.Client
+) -> None:
+    query = "Which forms does the bilby need?"
+    made = api.post("/v1/keys", json={"name": "other", "scopes": ["label"]}).json()
+    other = {"authorization": f"Bearer {made['key']}"}
+    for agent, headers in (("hr", other), ("finance", {})):
+        item = {"query": query, "agent_id": agent}
+        api.post("/v1/labels", json=[item], headers=headers).raise_for_status()
+    go("labelling/given")
+    page.get_by_label("Labelers").select_option("true")
+    row = page.get_by_role("row").filter(has_text=query)
+    expect(row.get_by_text("conflict", exact=True)).to_be_visible()
+    expect(row.locator("li")).to_have_count(2)
+    row.get_by_role("button", name="Decide").click()
+    page.get_by_label("The right agent").select_option("it_support")
+    page.get_by_role("button", name="Save as final").click()
+    expect(row).to_have_count(0)
+    found = "SELECT agent_id FROM current_labels WHERE query = ?"
+    assert rows(found, query) == [("it_support",)]
+    page.get_by_label("Labelers").select_option("false")
+    expect(row.get_by_text("final", exact=True)).to_be_visible()
+    row.get_by_role("button", name="Take back").click()
+    page.get_by_role("dialog").get_by_role("button", name="Take back").click()
+    expect(row).to_have_count(0)
+    assert rows(found, query) == [("finance",)]

@@ -396,7 +396,8 @@ async def test_a_batch_that_fails_half_way_leaves_the_hour_as_it_was(product: Pr
 def label(product: Product, query_hash: str, agent_id: str | None, *, sampled: bool = True) -> None:
     agent = "NULL" if agent_id is None else f"'{agent_id}'"
     product.execute(
-        "INSERT INTO current_labels VALUES"
+        "INSERT INTO current_labels (query_hash, query, agent_id, label_id, near_hash, split,"
+        " labeler, created_at, sampled) VALUES"
         f" ('{query_hash}', 'q', {agent}, 'l{query_hash}', 'near {query_hash}', 'train', 'me', 0,"
         f" {int(sampled)})"
     )

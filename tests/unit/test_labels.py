@@ -55,6 +55,16 @@ async def test_a_label_is_set_changed_and_taken_away_and_the_history_stays(
         "log_id": log_id,
         "note": "sure",
         "stream": None,
+        "final": False,
+        "conflict": False,
+        "votes": [
+            {
+                "labeler": "admin_token",
+                "agent_id": "hr",
+                "final": False,
+                "created_at": "2027-01-15T08:00:00.000Z",
+            }
+        ],
         "created_at": "2027-01-15T08:00:00.000Z",
     }
     assert await labels(product) == [label]
@@ -63,12 +73,15 @@ async def test_a_label_is_set_changed_and_taken_away_and_the_history_stays(
     assert await labels(product) == [second]
     gone = await product.call("DELETE", path)
     assert gone.json()["query_hash"] == label["query_hash"]
+    assert await labels(product) == [gone.json()["label"]] == [label]
+    assert (await product.call("DELETE", path)).json()["label"] is None
     assert await labels(product) == []
     history = (await product.call("GET", f"/v1/labels/{label['query_hash']}/history")).json()
-    assert [(one["agent_id"], one["removed"]) for one in history["data"]] == [
-        (None, True),
-        (None, False),
-        ("hr", False),
+    assert [(one["agent_id"], one["removed"], one["withdrawn"]) for one in history["data"]] == [
+        (None, True, False),
+        (None, True, False),
+        (None, False, True),
+        ("hr", False, True),
     ]
     assert error(await product.call("DELETE", path)) == (404, "not_labelled", "log_id")
 
@@ -334,6 +347,7 @@ async def test_stats_of_nothing(product: Product) -> None:
         "object": "label.stats",
         "labels": 0,
         "random": 0,
+        "conflicts": 0,
         "agents": [],
         "labelers": [],
         "splits": {"train": 0, "validation": 0, "test": 0},

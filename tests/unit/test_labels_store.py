@@ -176,5 +176,6 @@ async def test_of_several_events_for_one_question_the_last_counts(
     events = [event(n, f"q{n % 300}", f"agent{n}") for n in range(1_000)]
     await database.batch(record_labels([*events, event(2_000, "q7", None, removed=True)]))
     found = await current(database)
-    assert len(found) == 299
+    assert len(found) == 300
+    assert found["q7"] == "agent607", "the former label counts again"
     assert found["q99"] == "agent999"

@@ -77,13 +77,42 @@ def test_a_label_is_set_changed_seen_and_taken_away(client: httpx.Client) -> Non
     record = client.get(f"/v1/logs/{log_id}").json()
     assert record["label"]["agent_id"] == "it_support"
     assert [one["agent_id"] for one in record["label_history"]] == ["it_support", "hr"]
+    undone = client.delete(path)
+    assert undone.json()["label"]["agent_id"] == "hr", "the former label counts again"
     client.delete(path).raise_for_status()
     assert found(client, q=mark, labelled="true") == []
     history = client.get(f"/v1/labels/{label['query_hash']}/history").json()["data"]
-    assert [one["removed"] for one in history] == [True, False, False]
+    assert [one["removed"] for one in history] == [True, True, False, False]
     audited = client.get("/v1/audit", params={"resource_id": label["query_hash"]}).json()["data"]
-    assert [entry["action"] for entry in audited] == ["unlabel", "label", "label"]
+    assert [entry["action"] for entry in audited] == ["unlabel", "unlabel", "label", "label"]
     assert client.put(path, json={"agent_id": "ceo"}).json()["error"]["code"] == "unknown_agent"
+
+
+def test_labelers_vote_disagree_and_take_back_their_own(client: httpx.Client) -> None:
+    query = f"Who pays the ticket {word()}?"
+    ids, keys = [], []
+    for name in ("ann", "bob"):
+        made = client.post("/v1/keys", json={"name": name, "scopes": ["label"]}).json()
+        ids.append(made["id"])
+        keys.append({"authorization": f"Bearer {made['key']}"})
+    for key, agent in zip(keys, ("hr", "finance"), strict=True):
+        client.post("/v1/labels", json=[{"query": query, "agent_id": agent}], headers=key)
+    page = client.get("/v1/labels", params={"conflicts": "true", "limit": 1}).json()
+    [label] = page["data"]
+    assert (label["query"], label["agent_id"], label["conflict"]) == (query, "finance", True)
+    assert [(vote["labeler"], vote["agent_id"]) for vote in label["votes"]] == [
+        (ids[0], "hr"),
+        (ids[1], "finance"),
+    ]
+    path = f"/v1/labels/{label['query_hash']}/label"
+    final = {"agent_id": "it_support", "final": True}
+    denied = client.put(path, json=final, headers=keys[0])
+    assert (denied.status_code, denied.json()["error"]["param"]) == (403, "final")
+    assert client.put(path, json=final).json()["agent_id"] == "it_support"
+    assert client.delete(path).json()["label"]["agent_id"] == "finance"
+    assert client.delete(path, headers=keys[1]).json()["label"]["agent_id"] == "hr"
+    assert client.delete(path, headers=keys[1]).status_code == 404
+    assert client.delete(path, params={"all": "true"}).json()["label"] is None
 
 
 def test_a_bulk_is_all_or_nothing(client: httpx.Client) -> None:

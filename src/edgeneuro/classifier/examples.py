@@ -1,7 +1,9 @@
 """What is learned from: labels made ready once, in an order that is always the same, packed so
 small that they can be kept between the slices of a training.
 
-Of labels for the same question the majority counts; where there is none, all of them are dropped.
+The product has one label of each question, the one in force. A file may hold a question several
+times: there the majority counts; where there is none, all of them are dropped, since lines have no
+order.
 """
 
 import hashlib

@@ -13,7 +13,7 @@ from edgeneuro.domain.dataset import ExportQuery, LabelledQuery, Manifest
 from edgeneuro.domain.prompt import PROMPT_VERSION, answer_text, system_message, user_message
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.store.database import Database
-from edgeneuro.store.datasets import labels_at
+from edgeneuro.store.datasets import Moment, labels_at
 
 _CHUNK_BYTES = 64 * 1024
 
@@ -27,7 +27,7 @@ class Export:
         db: Database,
         wanted: ExportQuery,
         config: RoutingConfig,
-        moment: int,
+        moment: Moment,
         pacer: Pacer,
     ):
         self._db = db

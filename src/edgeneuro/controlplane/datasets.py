@@ -44,7 +44,7 @@ async def export_labels(call: Call, query: ExportQuery) -> Response:
     config = await services.routing.current()
     if query.format != "flat":
         config.require_default_agent()
-    moment = await store.newest_label(services.db)
+    moment = await store.present_moment(services.db)
     export = Export(services.db, query, config, moment, Pacer(services.sleep))
     name = f"edgeneuro-{query.split}-{query.format}.jsonl"
     headers = {

@@ -17,6 +17,7 @@ async def show_label_stats(call: Call) -> LabelStats:
     return LabelStats(
         labels=sum(splits.values()),
         random=int(sums[6][0]["n"]),
+        conflicts=int(sums[7][0]["n"]),
         agents=[
             AgentLabels(agent_id=name, labels=agents.get(name, 0), history=agents_ever[name])
             for name in sorted(agents_ever, key=lambda name: (name is None, name or ""))

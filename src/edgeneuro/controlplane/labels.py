@@ -1,5 +1,5 @@
-"""Labels in the control plane: who says which agent is the right one for a question. The latest
-wins, the history stays."""
+"""Labels in the control plane: who says which agent is the right one for a question. Each labeler
+has one vote, the history stays."""
 
 from collections.abc import Mapping
 
@@ -20,58 +20,84 @@ from edgeneuro.domain.label import (
     LabelsQuery,
     LabelsWritten,
     Stream,
+    UnlabelQuery,
 )
 from edgeneuro.domain.page import Page, PageQuery, page_of
-from edgeneuro.domain.query import Split, query_hash
+from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import (
     ConflictError,
     InvalidItemsError,
     InvalidRequestError,
     ItemFault,
     NotFoundError,
+    PermissionDeniedError,
 )
 from edgeneuro.gateway_feedback import push_labels
+from edgeneuro.store import label_reads as reads
 from edgeneuro.store import labels as store
 from edgeneuro.store.agents import list_agent_ids
 from edgeneuro.store.logs import read_texts
 from edgeneuro.store.times import rfc3339
 from edgeneuro.synapsecore.stored_text import stored_text
+from edgeneuro.web.auth import Access
 from edgeneuro.web.handler import MAX_FAULTS, Checked
 
 
 async def label_log(call: Call, log_id: str, body: LabelSet) -> Label:
-    """Say which agent is the right one for a logged query; null says that no agent fits."""
+    """Say which agent is the right one for a logged query; null says that no agent fits. Returns
+    the label in force, in which yours is one of the `votes`."""
     log = await get_log(call, log_id)
     if log.query_hash is None:
         raise ConflictError(_NO_TEXT, code="no_text", param="log_id")
-    if body.agent_id is not None and body.agent_id not in await list_agent_ids(call.services.db):
-        raise InvalidRequestError(
-            _no_such_agent(body.agent_id), code="unknown_agent", param="agent_id"
-        )
-    config = await call.services.routing.current()
-    note = body.note and stored_text(config, body.note)
-    event = _event(call, log.query, body.agent_id, log_id=log_id, note=note, stream=body.stream)
-    await _write(call, [event], "label", log.query_hash, before=log.label, after=_facts(event))
+    label = await _set_label(call, log.query_hash, log.query, body, log_id=log_id)
     push_labels(call, {log_id: body.agent_id})
-    return _label(event, await store.read_split(call.services.db, event.query))
+    return label
 
 
-async def unlabel_log(call: Call, log_id: str) -> LabelDeleted:
-    """Take the label of a logged query away; the history keeps it."""
+async def label_question(call: Call, query_hash: str, body: LabelSet) -> Label:
+    """Say which agent is the right one for a question that was labelled or logged. Returns the
+    label in force, in which yours is one of the `votes`."""
+    query = await reads.find_question(call.services.db, query_hash)
+    if query is None:
+        raise NotFoundError(_NO_QUESTION, code="unknown_question", param="query_hash")
+    return await _set_label(call, query_hash, query, body, log_id=None)
+
+
+async def unlabel_log(call: Call, log_id: str, query: UnlabelQuery) -> LabelDeleted:
+    """Take back your last label of a logged query: your label before it counts again, if you gave
+    one. The history keeps both, and the labels of others stay."""
     log = await get_log(call, log_id)
     if log.query_hash is None or log.label is None:
         raise NotFoundError(
             "The query of this log entry has no label.", code="not_labelled", param="log_id"
         )
-    event = _event(call, log.query, None, log_id=log_id, removed=True)
-    await _write(call, [event], "unlabel", log.query_hash, before=log.label)
-    return LabelDeleted(query_hash=log.query_hash)
+    return await _take_back(
+        call, log.query_hash, log.query, everybody=query.all, log_id=log_id, param="log_id"
+    )
+
+
+async def unlabel_question(call: Call, query_hash: str, query: UnlabelQuery) -> LabelDeleted:
+    """Take back your last label of a question, however it was given: your label before it counts
+    again, if you gave one. The history keeps both, and the labels of others stay."""
+    label = await reads.find_label(call.services.db, query_hash)
+    if label is None:
+        raise NotFoundError(
+            "This question has no label. Logs and labels name questions by `query_hash`.",
+            code="not_labelled",
+            param="query_hash",
+        )
+    return await _take_back(
+        call, query_hash, label.query, everybody=query.all, log_id=None, param="query_hash"
+    )
 
 
 async def label_many(call: Call, body: Checked[LabelBatch]) -> LabelsWritten:
     """Label up to 1,000 questions, all or none: where items are wrong, `errors` lists the faults of
-    all of them and nothing is written. Of several items for one question the last one counts."""
+    all of them and nothing is written. Of several items for one question the last one is your
+    vote."""
     services = call.services
+    for index, item in body.items.items():
+        _authorize_final(call, item, param=f"[{index}].final")
     log_ids = [item.log_id for item in body.items.values() if item.log_id is not None]
     texts = await read_texts(services.db, log_ids) if log_ids else {}
     agent_ids = await list_agent_ids(services.db)
@@ -94,6 +120,7 @@ async def label_many(call: Call, body: Checked[LabelBatch]) -> LabelsWritten:
                 log_id=item.log_id,
                 note=note,
                 stream=item.stream,
+                final=item.final,
                 bulk=True,
             )
         )
@@ -108,28 +135,92 @@ async def label_many(call: Call, body: Checked[LabelBatch]) -> LabelsWritten:
 
 
 async def list_labels(call: Call, query: LabelsQuery) -> Page[Label]:
-    """List the labels in force, newest first."""
-    found = await store.list_labels(call.services.db, query, limit=query.limit + 1)
+    """List the labels in force, newest first, with the votes of their labelers."""
+    found = await reads.list_labels(call.services.db, query, limit=query.limit + 1)
     return page_of(found, limit=query.limit)
 
 
 async def list_history(call: Call, query_hash: str, query: PageQuery) -> Page[LabelChange]:
     """List all that was ever said of a question, newest first."""
     db = call.services.db
-    rows = await db.run(store.select_history(query_hash, limit=query.limit + 1, after=query.after))
+    rows = await db.run(reads.select_history(query_hash, limit=query.limit + 1, after=query.after))
     if not rows and query.after is None:
         raise NotFoundError(
             "This question was never labelled. Logs and labels name questions by `query_hash`.",
             code="unknown_question",
             param="query_hash",
         )
-    return page_of([store.change_from_row(row) for row in rows], limit=query.limit)
+    return page_of([reads.change_from_row(row) for row in rows], limit=query.limit)
 
 
 _NO_TEXT = (
     "This query was logged without its text (the setting log_queries was off), or its caller named"
     " who answers, so that nothing was decided; it cannot be labelled."
 )
+
+_NO_QUESTION = (
+    "There is no such question. Logs and labels name questions by `query_hash`; POST /v1/labels"
+    " labels a text."
+)
+
+
+async def _set_label(
+    call: Call, query_hash: str, text: str, body: LabelSet, *, log_id: str | None
+) -> Label:
+    services = call.services
+    _authorize_final(call, body, param="final")
+    if body.agent_id is not None and body.agent_id not in await list_agent_ids(services.db):
+        raise InvalidRequestError(
+            _no_such_agent(body.agent_id), code="unknown_agent", param="agent_id"
+        )
+    config = await services.routing.current()
+    event = _event(
+        call,
+        text,
+        body.agent_id,
+        log_id=log_id,
+        note=body.note and stored_text(config, body.note),
+        stream=body.stream,
+        final=body.final,
+    )
+    before = await reads.find_facts(services.db, query_hash)
+    await _write(call, [event], "label", query_hash, before=before, after=_facts(event))
+    label = await reads.find_label(services.db, query_hash)
+    assert label is not None
+    return label
+
+
+async def _take_back(
+    call: Call, query_hash: str, text: str, *, everybody: bool, log_id: str | None, param: str
+) -> LabelDeleted:
+    db = call.services.db
+    if everybody and Access.ADMIN not in call.credential.scopes:
+        raise PermissionDeniedError(
+            "all: to take back the labels of others needs the scope 'admin'. Leave it out to take"
+            " back your own last label.",
+            param="all",
+        )
+    votes = await reads.find_votes(db, query_hash)
+    if not everybody and all(vote.labeler != call.credential.key_id for vote in votes):
+        raise NotFoundError(
+            "No label of this question is yours. An admin takes back the labels of all labelers"
+            " with ?all=true.",
+            code="not_labelled",
+            param=param,
+        )
+    event = _event(call, text, None, log_id=log_id, removed=True, all_labelers=everybody)
+    before = await reads.find_facts(db, query_hash)
+    await _write(call, [event], "unlabel", query_hash, before=before)
+    return LabelDeleted(query_hash=query_hash, label=await reads.find_label(db, query_hash))
+
+
+def _authorize_final(call: Call, label: LabelSet, *, param: str) -> None:
+    if label.final and Access.ADMIN not in call.credential.scopes:
+        raise PermissionDeniedError(
+            f"{param}: a final label decides whatever other labelers say, which needs the scope"
+            " 'admin'. Leave it out: your label is a vote then.",
+            param=param,
+        )
 
 
 def _no_such_agent(agent_id: str) -> str:
@@ -158,7 +249,9 @@ def _event(
     log_id: str | None,
     note: str | None = None,
     stream: Stream | None = None,
+    final: bool = False,
     removed: bool = False,
+    all_labelers: bool = False,
     bulk: bool = False,
 ) -> LabelEvent:
     return LabelEvent(
@@ -171,7 +264,9 @@ def _event(
         log_id=log_id,
         note=note,
         stream=stream,
+        final=final,
         removed=removed,
+        all_labelers=all_labelers,
     )
 
 
@@ -192,22 +287,6 @@ async def _write(
         resource_id=resource_id,
         before=before,
         after=after,
-    )
-
-
-def _label(event: LabelEvent, split: Split) -> Label:
-    return Label(
-        id=event.id,
-        query_hash=query_hash(event.query),
-        query=event.query,
-        agent_id=event.agent_id,
-        split=split,
-        labeler=event.labeler,
-        source=event.source,
-        log_id=event.log_id,
-        note=event.note,
-        stream=event.stream,
-        created_at=rfc3339(event.created_ms),
     )
 
 

@@ -1,5 +1,9 @@
-"""Labels: what people say is the right agent for a question. The history is kept, the latest
-wins."""
+"""Labels: what people say is the right agent for a question. The history is kept.
+
+Which label of a question is in force: of each labeler the latest counts that was not taken back, as
+one vote. A final label decides alone, the latest one if there are several; else the agent with most
+votes wins, and of agents with equally many the one with the latest vote. store/label_rule.py has
+this rule as SQL."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -20,8 +24,9 @@ Stream = Literal["hard", "random"]
 @dataclass(frozen=True, kw_only=True)
 class LabelEvent:
     """One entry of the history, about the canonical text of a question. `agent_id` None means that
-    no agent fits; `removed` takes the label of the question away. `id` and `created_ms` are the
-    logic's, so that order and time are its own."""
+    no agent fits. `removed` takes back the labeler's last label of the question, or with
+    `all_labelers` those of everybody. `id` and `created_ms` are the logic's; the order is that in
+    which entries are written."""
 
     id: str
     query: str
@@ -32,7 +37,9 @@ class LabelEvent:
     log_id: str | None = None
     note: str | None = None
     stream: Stream | None = None
+    final: bool = False
     removed: bool = False
+    all_labelers: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "query", canonical(self.query))
@@ -40,13 +47,15 @@ class LabelEvent:
 
 class LabelSet(BaseModel):
     """`agent_id` is the right agent, null says that no agent fits; `stream` is that of the queue in
-    which the question was shown, if any."""
+    which the question was shown, if any. A `final` label decides alone, whatever other labelers
+    say; it needs the scope admin."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     agent_id: AgentId | None
     note: Note | None = None
     stream: Stream | None = None
+    final: bool = False
 
 
 class LabelItem(LabelSet):
@@ -76,9 +85,21 @@ class LabelFacts(BaseModel):
     created_at: str
 
 
+class Vote(BaseModel):
+    """The label of one labeler that counts: the latest that was not taken back."""
+
+    labeler: str
+    agent_id: str | None
+    final: bool
+    created_at: str
+
+
 class Label(BaseModel):
-    """The label in force of a question. `split` is the part of the data set in which the question
-    and its near-duplicates are for ever."""
+    """The label in force of a question. A final vote decides alone, the latest one if there are
+    several; else the agent with most `votes` wins, and of agents with equally many the one with the
+    latest vote. `labeler`, `created_at` and what follows from them are those of the deciding vote.
+    `conflict`: the votes differ and none is final. `split` is the part of the data set in which the
+    question and its near-duplicates are for ever."""
 
     object: Literal["label"] = "label"
     id: str
@@ -91,16 +112,22 @@ class Label(BaseModel):
     log_id: str | None
     note: str | None
     stream: Stream | None
+    final: bool
+    conflict: bool
+    votes: list[Vote]
     created_at: str
 
 
 class LabelChange(BaseModel):
-    """An entry of a question's history; `removed` took the label away."""
+    """An entry of a question's history. A `removed` entry took a label back; a `withdrawn` one is a
+    label that was taken back."""
 
     object: Literal["label.change"] = "label.change"
     id: str
     agent_id: str | None
     removed: bool
+    withdrawn: bool
+    final: bool
     labeler: str
     source: LabelSource
     log_id: str | None
@@ -109,10 +136,22 @@ class LabelChange(BaseModel):
     created_at: str
 
 
+class UnlabelQuery(BaseModel):
+    """With `all` the labels of all labelers are taken back, which needs the scope admin; else the
+    caller's own last one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    all: bool = False
+
+
 class LabelDeleted(BaseModel):
+    """`label` is the one in force now, null if no label is left."""
+
     object: Literal["label.deleted"] = "label.deleted"
     query_hash: str
     deleted: Literal[True] = True
+    label: Label | None
 
 
 class LabelsWritten(BaseModel):
@@ -124,11 +163,13 @@ class LabelsWritten(BaseModel):
 
 
 class LabelsQuery(PageQuery):
-    """`agent` "none" finds the questions that no agent fits."""
+    """`agent` "none" finds the questions that no agent fits; `labeler` those whose deciding vote is
+    this labeler's; `conflicts` those on which labelers disagree, or with false the others."""
 
     agent: Id | None = None
     split: Split | None = None
     labeler: Id | None = None
+    conflicts: bool | None = None
 
 
 class AgentLabels(BaseModel):
@@ -140,7 +181,8 @@ class AgentLabels(BaseModel):
 
 
 class LabelerLabels(BaseModel):
-    """`labels` of theirs in force, and all entries of theirs in the `history`, removals too."""
+    """`labels` in force whose deciding vote is theirs, and all entries of theirs in the `history`,
+    removals too."""
 
     labeler: str
     labels: int
@@ -148,7 +190,7 @@ class LabelerLabels(BaseModel):
 
 
 class Agreement(BaseModel):
-    """Over the `pairs` of labels that two different labelers gave one question, the last of each.
+    """Over the `pairs` of votes that two different labelers have on one question.
     `kappa` is Cohen's, the labeler whose id sorts first being the first rater; null where there is
     no pair or chance alone would agree always."""
 
@@ -160,11 +202,12 @@ class Agreement(BaseModel):
 
 class LabelStats(BaseModel):
     """`random` of the `labels` are for questions that were drawn at random: they measure
-    accuracy."""
+    accuracy. `conflicts` are questions on which labelers disagree, without a final label."""
 
     object: Literal["label.stats"] = "label.stats"
     labels: int
     random: int
+    conflicts: int
     agents: list[AgentLabels]
     labelers: list[LabelerLabels]
     splits: dict[Split, int]

@@ -2,36 +2,52 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 
 from edgeneuro.domain.dataset import LabelledQuery
 from edgeneuro.domain.query import Split
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
+from edgeneuro.store.label_rule import in_force, votes
 from edgeneuro.store.times import rfc3339
 
 PAGE_ROWS = 500
 
 
-async def newest_label(db: Database) -> int:
-    """Names the moment: what has been added to the history up to now. The history only grows, in
-    the order of its rowids, so the labels that were in force then can be read at any time."""
-    rows = await db.run(statement("SELECT coalesce(max(rowid), 0) AS newest FROM labels"))
-    return int(rows[0]["newest"])
+@dataclass(frozen=True)
+class Moment:
+    """A state of the labels: what was in the history up to the row `seq`, and was not taken back up
+    to the labels `revision`. Rows are only added, and marked as withdrawn with a later revision, so
+    the labels that were in force then can be read at any time."""
+
+    seq: int
+    revision: int
+
+
+async def present_moment(db: Database) -> Moment:
+    rows = await db.run(
+        statement(
+            "SELECT (SELECT coalesce(max(seq), 0) FROM labels) AS seq,"
+            " (SELECT labels FROM revision) AS revision"
+        )
+    )
+    return Moment(int(rows[0]["seq"]), int(rows[0]["revision"]))
 
 
 async def labels_at(
-    db: Database, moment: int, *, by_near_hash: bool
+    db: Database, moment: Moment, *, by_near_hash: bool
 ) -> AsyncIterator[LabelledQuery]:
     """The labels that were in force, by query hash or, near-duplicates side by side, by near hash.
     No more than a page of rows is held at a time."""
     near, query = "", ""
-    read = PAGE_ROWS
-    while read == PAGE_ROWS:
-        read = 0
+    questions = PAGE_ROWS
+    while questions == PAGE_ROWS:
+        questions = 0
         page = _page_by_near_hash(moment, near, query) if by_near_hash else _page(moment, query)
         for row in await db.run(page):
-            read += 1
-            near, query = row["near_hash"], row["query_hash"]
-            yield _labelled_query(row)
+            if row["questions"] is None:
+                yield _labelled_query(row)
+            else:
+                questions, near, query = row["questions"], row["near_hash"], row["query_hash"]
 
 
 # Given on a question of the stream "hard", and never on one of the stream "random".
@@ -104,33 +120,50 @@ async def newest_label_in_force(db: Database) -> str | None:
     return newest
 
 
-def _page(moment: int, after: str) -> Statement:
+def _page(moment: Moment, after: str) -> Statement:
     return statement(
-        f"{_SELECT_IN_FORCE} AND label.query_hash > ?2 ORDER BY label.query_hash LIMIT ?3",
-        moment,
-        after,
+        _labels_of("query_hash", "query_hash > ?4", order="query_hash"),
+        moment.seq,
+        moment.revision,
         PAGE_ROWS,
+        after,
     )
 
 
-def _page_by_near_hash(moment: int, near_hash: str, query_hash: str) -> Statement:
+def _page_by_near_hash(moment: Moment, near_hash: str, query_hash: str) -> Statement:
     return statement(
-        f"{_SELECT_IN_FORCE} AND (label.near_hash, label.query_hash) > (?2, ?3)"
-        " ORDER BY label.near_hash, label.query_hash LIMIT ?4",
-        moment,
+        _labels_of(
+            "near_hash, query_hash",
+            "(near_hash, query_hash) > (?4, ?5)",
+            order="near_hash, query_hash",
+        ),
+        moment.seq,
+        moment.revision,
+        PAGE_ROWS,
         near_hash,
         query_hash,
-        PAGE_ROWS,
     )
 
 
-_SELECT_IN_FORCE = (
-    "SELECT query_hash, near_hash, query, agent_id, split, labeler, created_at"
-    # CROSS JOIN holds the plan: pages of labels in their order, each with its split.
-    " FROM labels AS label CROSS JOIN splits USING (near_hash) WHERE removed = 0"
-    " AND label.rowid = (SELECT max(other.rowid) FROM labels AS other"
-    " WHERE other.query_hash = label.query_hash AND other.rowid <= ?1)"
-)
+_COUNTED_THEN = "removed = 0 AND seq <= ?1 AND (withdrawn IS NULL OR withdrawn > ?2)"
+
+
+def _labels_of(names: str, after: str, *, order: str) -> str:
+    """The labels in force of a page of questions, and last a row for the page itself: how many
+    `questions` it has, with a label in force or without, and the hashes of the last one."""
+    of_page = votes("query_hash IN (SELECT query_hash FROM page)", counted=_COUNTED_THEN)
+    backwards = order.replace(",", " DESC,") + " DESC"
+    return (
+        f"WITH page AS MATERIALIZED (SELECT DISTINCT {names} FROM labels WHERE {after}"
+        f" ORDER BY {order} LIMIT ?3), decided AS MATERIALIZED ({in_force(of_page)})"
+        " SELECT NULL AS questions, label.near_hash, label.query_hash, label.query,"
+        " label.agent_id, splits.split, label.labeler, label.created_at"
+        " FROM decided CROSS JOIN labels AS label ON label.seq = decided.seq"
+        " CROSS JOIN splits ON splits.near_hash = label.near_hash"
+        " UNION ALL SELECT * FROM (SELECT (SELECT count(*) FROM page),"
+        f" {'near_hash' if 'near' in names else 'NULL'}, query_hash, NULL, NULL, NULL, NULL, NULL"
+        f" FROM page ORDER BY {backwards} LIMIT 1) ORDER BY {order}, questions"
+    )
 
 
 def _labelled_query(row: Row) -> LabelledQuery:

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from edgeneuro.domain.erasure import ErasureCounts, ErasureTarget
 from edgeneuro.domain.query import query_hash
 from edgeneuro.store.database import Database, Rows, Statement, statement
-from edgeneuro.store.labels import erase_labels, select_labels_of_logs
+from edgeneuro.store.labels import (
+    erase_labels,
+    raise_labels_revision,
+    select_labels_of_logs,
+    settle,
+)
 
 CHUNK_ROWS = 250
 WINDOW_ROWS = 5_000
@@ -154,17 +159,30 @@ async def erase_person(db: Database, key_ids: Sequence[str], anonymous_id: str) 
                 ids,
                 anonymous_id,
             ),
+            statement(
+                "UPDATE labels SET origin = json_set(origin, '$.labeler', ?2)"
+                f" WHERE origin ->> 'labeler' {named}",
+                ids,
+                anonymous_id,
+            ),
             *(
                 statement(
                     f"UPDATE {table} SET {column} = ?2 WHERE {column} {named}", ids, anonymous_id
                 )
                 for table, column in (
                     ("current_labels", "labeler"),
+                    ("imports", "created_by"),
+                    ("imports", "rolled_back_by"),
                     ("classifiers", "created_by"),
                     ("loras", "created_by"),
                     ("evaluations", "created_by"),
                     ("routing_tests", "updated_by"),
                 )
+            ),
+            # The labels of several keys of a person are those of one labeler now.
+            raise_labels_revision(),
+            *settle(
+                "query_hash IN (SELECT query_hash FROM labels WHERE labeler = ?1)", anonymous_id
             ),
         ]
     )

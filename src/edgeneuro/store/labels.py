@@ -3,31 +3,20 @@ are written together, in this file only."""
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from edgeneuro.domain.agent import NO_AGENT
-from edgeneuro.domain.label import (
-    Label,
-    LabelChange,
-    LabelEvent,
-    LabelFacts,
-    LabelsQuery,
-)
-from edgeneuro.domain.query import Split, near_hash, query_hash
-from edgeneuro.store.conditions import Conditions
-from edgeneuro.store.database import Database, Row, Statement, statement
-from edgeneuro.store.times import rfc3339
+from edgeneuro.domain.label import LabelEvent
+from edgeneuro.domain.query import near_hash, query_hash
+from edgeneuro.store.database import Database, Statement, Value, statement
+from edgeneuro.store.label_rule import COUNTED, in_force, votes
 
-_NAMES = (
-    "c.label_id AS id, c.query_hash, c.query, c.agent_id, c.split, c.labeler, l.source, l.log_id,"
-    " l.note, l.stream, c.created_at"
-)
-_CHANGE_NAMES = "id, agent_id, removed, labeler, source, log_id, note, stream, created_at"
 _MOST_BYTES = 1_000_000  # of one bound JSON text; D1 takes 2 MB
+_GIVEN = "(SELECT value FROM json_each(?1))"
 
 
 class _Row(NamedTuple):
-    """A row of `labels`, its columns in order; in JSON an array, which is the shortest."""
+    """What is written of a row of `labels`; in JSON an array, which is the shortest."""
 
     id: str
     query_hash: str
@@ -41,6 +30,7 @@ class _Row(NamedTuple):
     source: str
     created_at: int
     stream: str | None
+    final: int
 
 
 _INSERT = (
@@ -49,36 +39,73 @@ _INSERT = (
 )
 
 
-# A question that is labelled for the first time takes the next place of its agent, and the place
-# decides the split: the 4th of each ten is for tests, the 8th for validation. So an agent with 4
-# labels has a test question, and one with 8 a validation question. A near-duplicate joins the split
-# of the first one, and nothing ever moves: the row stays when the label changes or is removed.
-# Within one statement the places go by near hash, which no one can choose.
-_ASSIGN_SPLITS = (
-    "INSERT INTO splits (near_hash, agent, place, split) SELECT near_hash, agent, place,"
-    " CASE place % 10 WHEN 3 THEN 'test' WHEN 7 THEN 'validation' ELSE 'train' END"
-    " FROM (SELECT near_hash, agent,"
-    " (SELECT coalesce(max(place), -1) FROM splits WHERE splits.agent = new.agent)"
-    " + row_number() OVER (PARTITION BY agent ORDER BY near_hash) AS place"
-    f" FROM (SELECT label.near_hash, coalesce(label.agent_id, '{NO_AGENT}') AS agent, min(label.id)"
-    " FROM json_each(?1) AS given JOIN labels AS label ON label.id = given.value"
-    " WHERE NOT EXISTS (SELECT 1 FROM splits WHERE splits.near_hash = label.near_hash)"
-    " GROUP BY label.near_hash) AS new)"
-)
+def _assign_splits(condition: str) -> str:
+    """A question that is labelled for the first time takes the next place of its agent, and the
+    place decides the split: the 4th of each ten is for tests, the 8th for validation. So an agent
+    with 4 labels has a test question, and one with 8 a validation question. A near-duplicate joins
+    the split of the first one, and nothing ever moves: the row stays when the label changes or is
+    removed. Within one statement the places go by near hash, which no one can choose."""
+    return (
+        "INSERT INTO splits (near_hash, agent, place, split) SELECT near_hash, agent, place,"
+        " CASE place % 10 WHEN 3 THEN 'test' WHEN 7 THEN 'validation' ELSE 'train' END"
+        " FROM (SELECT near_hash, agent,"
+        " (SELECT coalesce(max(place), -1) FROM splits WHERE splits.agent = new.agent)"
+        " + row_number() OVER (PARTITION BY agent ORDER BY near_hash) AS place"
+        f" FROM (SELECT near_hash, coalesce(agent_id, '{NO_AGENT}') AS agent, min(seq)"
+        f" FROM labels WHERE {condition} AND {COUNTED}"
+        " AND NOT EXISTS (SELECT 1 FROM splits WHERE splits.near_hash = labels.near_hash)"
+        " GROUP BY near_hash) AS new)"
+    )
 
 
 def record_labels(events: Sequence[LabelEvent]) -> list[Statement]:
-    """Adds to the history, brings the labels in force up to date and has every isolate look at them
-    again; of several events for one question, the last one counts. The events travel as one JSON
-    text a statement, since D1 binds at most 100 parameters. Run them in one batch; the last one
-    always writes."""
+    """Adds to the history in this order, brings the labels in force up to date and has every
+    isolate look at them again. The events travel as one JSON text a statement, since D1 binds at
+    most 100 parameters. Run them in one batch; the last one always writes."""
     statements = [each for part in _chunks(events) for each in _record_chunk(*part)]
-    return [raise_labels_revision(), *statements] if statements else []
+    return [raise_labels_revision(), *statements, _WRITES] if statements else []
 
 
 def raise_labels_revision() -> Statement:
-    """Goes into the batch of whatever changes the labels in force, or drops cached answers."""
+    """Goes into the batch of whatever changes the labels in force, or drops cached answers; before
+    the statements that write labels."""
     return statement("UPDATE revision SET labels = labels + 1")
+
+
+# The last statement of a change has to write, so that its audit row is written too.
+_WRITES = statement("UPDATE revision SET labels = labels")
+
+
+def settle(condition: str, *parameters: Value) -> list[Statement]:
+    """Brings the labels in force of some questions up to date with the history, by the rule, and
+    gives new questions their split. `condition` is true of the rows of these questions in `labels`
+    and in `current_labels`; it may use `query_hash`, and `parameters` are its own."""
+    return [
+        statement(
+            f"DELETE FROM current_labels WHERE {condition} AND NOT EXISTS (SELECT 1 FROM labels"
+            f" WHERE labels.query_hash = current_labels.query_hash AND {COUNTED})",
+            *parameters,
+        ),
+        statement(_assign_splits(condition), *parameters),
+        statement(
+            "INSERT INTO current_labels (query_hash, query, agent_id, label_id, near_hash, split,"
+            " labeler, created_at, sampled, seq, conflict)"
+            " SELECT label.query_hash, label.query, label.agent_id, label.id, label.near_hash,"
+            " splits.split, label.labeler, label.created_at,"
+            # Whoever corrects the label of a sampled question does not change how it was chosen.
+            " EXISTS (SELECT 1 FROM labels AS any_label WHERE any_label.stream = 'random'"
+            " AND any_label.query_hash = label.query_hash AND removed = 0 AND withdrawn IS NULL),"
+            " label.seq, decided.conflict"
+            f" FROM ({in_force(votes(condition))}) AS decided"
+            " JOIN labels AS label ON label.seq = decided.seq"
+            " JOIN splits ON splits.near_hash = label.near_hash"
+            " WHERE true ON CONFLICT (query_hash) DO UPDATE SET"
+            " query = excluded.query, agent_id = excluded.agent_id, label_id = excluded.label_id,"
+            " labeler = excluded.labeler, created_at = excluded.created_at,"
+            " sampled = excluded.sampled, seq = excluded.seq, conflict = excluded.conflict",
+            *parameters,
+        ),
+    ]
 
 
 def select_current(query_hash: str) -> Statement:
@@ -98,60 +125,45 @@ async def read_current(db: Database, query_hashes: Sequence[str]) -> dict[str, s
     return {row["query_hash"]: row["agent_id"] for row in rows}
 
 
-async def find_current(db: Database, query_hash: str) -> LabelFacts | None:
-    rows = await db.run(
-        statement(
-            "SELECT agent_id, labeler, created_at FROM current_labels WHERE query_hash = ?1",
-            query_hash,
-        )
-    )
-    return LabelFacts.model_validate(_with_time(rows[0])) if rows else None
-
-
-def _chunks(events: Sequence[LabelEvent]) -> Iterator[tuple[list[_Row], str]]:
-    """The events' rows in order, with the JSON text of each part."""
-    rows: list[_Row] = []
+def _chunks(events: Sequence[LabelEvent]) -> Iterator[tuple[list[LabelEvent], str]]:
+    """The events in order, with the JSON text of each part's rows."""
+    part: list[LabelEvent] = []
     texts: list[str] = []
     size = 0
     for event in events:
-        row = _row(event)
-        text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(_row(event), ensure_ascii=False, separators=(",", ":"))
         size += len(text.encode("utf-8", "surrogatepass")) + 1
-        if size > _MOST_BYTES and rows:
-            yield rows, f"[{','.join(texts)}]"
-            rows, texts, size = [], [], 0
-        rows.append(row)
+        if size > _MOST_BYTES and part:
+            yield part, f"[{','.join(texts)}]"
+            part, texts, size = [], [], 0
+        part.append(event)
         texts.append(text)
-    if rows:
-        yield rows, f"[{','.join(texts)}]"
+    if part:
+        yield part, f"[{','.join(texts)}]"
 
 
-def _record_chunk(rows: Sequence[_Row], history: str) -> Iterator[Statement]:
-    last = {row.query_hash: row for row in rows}
-    set_now = json.dumps([row.id for row in last.values() if not row.removed])
-    gone = [key for key, row in last.items() if row.removed]
-    if gone:
-        yield statement(
-            "DELETE FROM current_labels WHERE query_hash IN (SELECT value FROM json_each(?1))",
-            json.dumps(gone),
-        )
+def _record_chunk(events: Sequence[LabelEvent], history: str) -> Iterator[Statement]:
     yield statement(_INSERT, history)
-    if set_now != "[]":
-        yield statement(_ASSIGN_SPLITS, set_now)
-        yield statement(
-            "INSERT INTO current_labels (query_hash, query, agent_id, label_id, near_hash, split,"
-            " labeler, created_at, sampled)"
-            " SELECT label.query_hash, label.query, label.agent_id, label.id, label.near_hash,"
-            " splits.split, label.labeler, label.created_at, label.stream IS 'random'"
-            " FROM json_each(?1) AS given JOIN labels AS label ON label.id = given.value"
-            " JOIN splits ON splits.near_hash = label.near_hash"
-            " WHERE true ON CONFLICT (query_hash) DO UPDATE SET"
-            " query = excluded.query, agent_id = excluded.agent_id, label_id = excluded.label_id,"
-            " labeler = excluded.labeler, created_at = excluded.created_at,"
-            # Whoever corrects the label of a sampled question does not change how it was chosen.
-            " sampled = max(sampled, excluded.sampled)",
-            set_now,
-        )
+    removals = [event for event in events if event.removed]
+    if own := [event.id for event in removals if not event.all_labelers]:
+        yield statement(_WITHDRAW_OWN_LAST, json.dumps(own))
+    if all_of_them := [event.id for event in removals if event.all_labelers]:
+        yield statement(_WITHDRAW_ALL, json.dumps(all_of_them))
+    questions = json.dumps(sorted({query_hash(event.query) for event in events}))
+    yield from settle(f"query_hash IN {_GIVEN}", questions)
+
+
+_WITHDRAW = "UPDATE labels SET withdrawn = (SELECT labels FROM revision) WHERE seq IN"
+_WITHDRAW_OWN_LAST = (
+    f"{_WITHDRAW} (SELECT (SELECT max(seq) FROM labels AS own WHERE {COUNTED}"
+    " AND own.query_hash = removal.query_hash AND own.labeler = removal.labeler"
+    f" AND own.seq < removal.seq) FROM labels AS removal WHERE removal.id IN {_GIVEN})"
+)
+_WITHDRAW_ALL = (
+    f"{_WITHDRAW} (SELECT given.seq FROM labels AS removal JOIN labels AS given"
+    " ON given.query_hash = removal.query_hash AND given.seq < removal.seq AND given.removed = 0"
+    f" AND given.withdrawn IS NULL WHERE removal.id IN {_GIVEN})"
+)
 
 
 def _row(event: LabelEvent) -> _Row:
@@ -168,49 +180,7 @@ def _row(event: LabelEvent) -> _Row:
         source=event.source,
         created_at=event.created_ms,
         stream=event.stream,
-    )
-
-
-async def read_split(db: Database, query: str) -> Split:
-    """The split of a question that has been labelled."""
-    rows = await db.run(
-        statement("SELECT split FROM splits WHERE near_hash = ?1", near_hash(query))
-    )
-    split: Split = rows[0]["split"]
-    return split
-
-
-async def list_labels(db: Database, query: LabelsQuery, *, limit: int) -> list[Label]:
-    """The labels in force, newest first."""
-    wanted = Conditions()
-    if query.after is not None:
-        wanted.add("c.label_id < ?", query.after)
-    if query.agent == NO_AGENT:
-        wanted.add("c.agent_id IS NULL")
-    elif query.agent is not None:
-        wanted.add("c.agent_id = ?", query.agent)
-    if query.split is not None:
-        wanted.add("c.split = ?", query.split)
-    if query.labeler is not None:
-        wanted.add("c.labeler = ?", query.labeler)
-    rows = await db.run(
-        statement(
-            f"SELECT {_NAMES} FROM current_labels c JOIN labels l ON l.id = c.label_id"
-            f" WHERE {wanted.sql} ORDER BY c.label_id DESC LIMIT ?",
-            *wanted.values,
-            limit,
-        )
-    )
-    return [Label.model_validate(_with_time(row)) for row in rows]
-
-
-def select_history(key: str, *, limit: int, after: str | None = None) -> Statement:
-    return statement(
-        f"SELECT {_CHANGE_NAMES} FROM labels WHERE query_hash = ?1 AND (?2 IS NULL OR id < ?2)"
-        " ORDER BY id DESC LIMIT ?3",
-        key,
-        after,
-        limit,
+        final=int(event.final),
     )
 
 
@@ -232,11 +202,3 @@ def erase_labels(query_hashes: str) -> list[Statement]:
         for table in ("current_labels", "labels")
     ]
     return [raise_labels_revision(), *deletions]
-
-
-def change_from_row(row: Row) -> LabelChange:
-    return LabelChange.model_validate({**_with_time(row), "removed": bool(row["removed"])})
-
-
-def _with_time(row: Row) -> dict[str, Any]:
-    return {**row, "created_at": rfc3339(row["created_at"])}

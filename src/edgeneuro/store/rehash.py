@@ -6,10 +6,10 @@ from typing import NamedTuple
 from edgeneuro.domain.canonical import canonical
 from edgeneuro.domain.query import near_hash, query_hash
 from edgeneuro.store.database import Database, Statement, statement
-from edgeneuro.store.labels import raise_labels_revision
+from edgeneuro.store.labels import raise_labels_revision, settle
 
 WINDOW_ROWS = 2_000
-MAX_QUESTIONS = 30  # 5 statements each, of the 1,000 that a run of the cron may make
+MAX_QUESTIONS = 30  # 8 statements each, of the 1,000 that a run of the cron may make
 # Only a text that is not ASCII, or that holds control characters, has another canonical form that
 # counts for its hash.
 _ODD = (
@@ -67,8 +67,17 @@ async def rehash_window(db: Database, *, max_questions: int = MAX_QUESTIONS) -> 
 
 
 def _move(one: _Moved) -> list[Statement]:
-    """Where the question has a label under both hashes, the later one stays in force."""
+    """The history of the question under the new hash is that under both; its part of the data set
+    stays."""
     return [
+        statement(
+            "INSERT INTO splits (near_hash, agent, place, split) SELECT ?2, known.agent,"
+            " (SELECT max(place) + 1 FROM splits WHERE splits.agent = known.agent), known.split"
+            " FROM current_labels JOIN splits AS known USING (near_hash) WHERE query_hash = ?1"
+            " AND NOT EXISTS (SELECT 1 FROM splits WHERE splits.near_hash = ?2)",
+            one.old,
+            one.near,
+        ),
         *(
             statement(
                 f"UPDATE {table} SET query_hash = ?2, near_hash = ?3 WHERE query_hash = ?1",
@@ -78,24 +87,7 @@ def _move(one: _Moved) -> list[Statement]:
             )
             for table in ("logs", "labels")
         ),
-        statement(
-            "DELETE FROM current_labels WHERE query_hash = ?2 AND label_id <"
-            " (SELECT label_id FROM current_labels WHERE query_hash = ?1)",
-            one.old,
-            one.new,
-        ),
-        statement(
-            "DELETE FROM current_labels WHERE query_hash = ?1"
-            " AND EXISTS (SELECT 1 FROM current_labels WHERE query_hash = ?2)",
-            one.old,
-            one.new,
-        ),
-        statement(
-            "UPDATE current_labels SET query_hash = ?2, near_hash = ?3, query = ?4"
-            " WHERE query_hash = ?1",
-            one.old,
-            one.new,
-            one.near,
-            one.query,
-        ),
+        statement("UPDATE labels SET query = ?2 WHERE query_hash = ?1", one.new, one.query),
+        statement("DELETE FROM current_labels WHERE query_hash = ?1", one.old),
+        *settle("query_hash = ?1", one.new),
     ]

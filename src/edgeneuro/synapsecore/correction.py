@@ -10,15 +10,16 @@ from edgeneuro.gateway_feedback import push_labels
 from edgeneuro.store.answer_cache import DECISIONS
 from edgeneuro.store.audit import insert_audit
 from edgeneuro.store.database import Statement
-from edgeneuro.store.labels import find_current, raise_labels_revision, record_labels
+from edgeneuro.store.label_reads import find_facts, find_votes
+from edgeneuro.store.labels import raise_labels_revision, record_labels
 from edgeneuro.store.logs import DecidedQuestion, find_decided
 from edgeneuro.store.times import rfc3339
 from edgeneuro.web.auth import Access
 
 
 async def correct(call: Call, decision_id: str, agent_id: str) -> bool:
-    """Whether the label of the question is now this agent's. A decision whose text was not stored
-    cannot be corrected."""
+    """Whether the caller's label of the question is now this agent's. A decision whose text was not
+    stored cannot be corrected."""
     decided = await find_decided(call.services.db, decision_id)
     if decided is None:
         return False
@@ -31,12 +32,13 @@ async def correct(call: Call, decision_id: str, agent_id: str) -> bool:
 
 
 async def _label(call: Call, decision_id: str, decided: DecidedQuestion, agent_id: str) -> None:
-    """Once: where the label in force says the same, nothing is written."""
+    """Once: where the caller's label says the same, nothing is written."""
     services = call.services
-    before = await find_current(services.db, query_hash(decided.query))
-    if before is not None and before.agent_id == agent_id:
-        return
     now_ms, labeler = services.now_ms(), call.credential.key_id
+    for vote in await find_votes(services.db, query_hash(decided.query)):
+        if vote.labeler == labeler and vote.agent_id == agent_id:
+            return
+    before = await find_facts(services.db, query_hash(decided.query))
     event = LabelEvent(
         id=services.new_id("lab"),
         query=decided.query,

@@ -1,0 +1,138 @@
+"""Reading labels: the labels in force with the votes of their labelers, and the history."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from edgeneuro.domain.agent import NO_AGENT
+from edgeneuro.domain.label import Label, LabelChange, LabelFacts, LabelsQuery, Vote
+from edgeneuro.store.conditions import Conditions
+from edgeneuro.store.database import Database, Row, Rows, Statement, statement
+from edgeneuro.store.label_rule import votes
+from edgeneuro.store.times import rfc3339
+
+_NAMES = (
+    "c.label_id AS id, c.query_hash, c.query, c.agent_id, c.split, c.labeler, l.source, l.log_id,"
+    " l.note, l.stream, l.final, c.conflict, c.created_at"
+)
+_CHANGE_NAMES = (
+    "id, agent_id, removed, withdrawn IS NOT NULL AS withdrawn, final, labeler, source, log_id,"
+    " note, stream, created_at"
+)
+_FROM = "FROM current_labels c JOIN labels l ON l.id = c.label_id"
+
+
+async def find_facts(db: Database, query_hash: str) -> LabelFacts | None:
+    """The label in force of a question, without its text."""
+    rows = await db.run(
+        statement(
+            "SELECT agent_id, labeler, created_at FROM current_labels WHERE query_hash = ?1",
+            query_hash,
+        )
+    )
+    return LabelFacts.model_validate(_with_time(rows[0])) if rows else None
+
+
+async def find_votes(db: Database, query_hash: str) -> list[Vote]:
+    """The votes on a question, in the order in which they were given."""
+    return (await _read_votes(db, [query_hash]))[query_hash]
+
+
+async def find_label(db: Database, query_hash: str) -> Label | None:
+    """The label in force of a question."""
+    rows = await db.run(statement(f"SELECT {_NAMES} {_FROM} WHERE c.query_hash = ?1", query_hash))
+    found = await _with_votes(db, rows)
+    return found[0] if found else None
+
+
+async def find_question(db: Database, query_hash: str) -> str | None:
+    """The text of a question that was labelled, or logged with its text."""
+    rows = await db.run(
+        statement(
+            "SELECT query FROM (SELECT query FROM labels WHERE query_hash = ?1 LIMIT 1) UNION ALL"
+            " SELECT query FROM (SELECT query FROM logs WHERE query_hash = ?1 AND query <> ''"
+            " LIMIT 1)",
+            query_hash,
+        )
+    )
+    return rows[0]["query"] if rows else None
+
+
+async def list_labels(db: Database, query: LabelsQuery, *, limit: int) -> list[Label]:
+    """The labels in force, newest first."""
+    wanted = Conditions()
+    if query.after is not None:
+        wanted.add("c.seq < (SELECT seq FROM labels WHERE id = ?)", query.after)
+    if query.agent == NO_AGENT:
+        wanted.add("c.agent_id IS NULL")
+    elif query.agent is not None:
+        wanted.add("c.agent_id = ?", query.agent)
+    if query.split is not None:
+        wanted.add("c.split = ?", query.split)
+    if query.labeler is not None:
+        wanted.add("c.labeler = ?", query.labeler)
+    if query.conflicts is not None:
+        wanted.add("c.conflict = 1" if query.conflicts else "c.conflict = 0")
+    rows = await db.run(
+        statement(
+            f"SELECT {_NAMES} {_FROM} WHERE {wanted.sql} ORDER BY c.seq DESC LIMIT ?",
+            *wanted.values,
+            limit,
+        )
+    )
+    return await _with_votes(db, rows)
+
+
+def select_history(key: str, *, limit: int, after: str | None = None) -> Statement:
+    """Newest first, by the order in which the entries were written."""
+    return statement(
+        f"SELECT {_CHANGE_NAMES} FROM labels WHERE query_hash = ?1"
+        " AND (?2 IS NULL OR seq < (SELECT seq FROM labels WHERE id = ?2))"
+        " ORDER BY seq DESC LIMIT ?3",
+        key,
+        after,
+        limit,
+    )
+
+
+def change_from_row(row: Row) -> LabelChange:
+    flags = {name: bool(row[name]) for name in ("removed", "withdrawn", "final")}
+    return LabelChange.model_validate({**_with_time(row), **flags})
+
+
+async def _with_votes(db: Database, rows: Rows) -> list[Label]:
+    found = await _read_votes(db, [row["query_hash"] for row in rows]) if rows else {}
+    return [
+        Label.model_validate(
+            {
+                **_with_time(row),
+                "final": bool(row["final"]),
+                "conflict": bool(row["conflict"]),
+                "votes": found[row["query_hash"]],
+            }
+        )
+        for row in rows
+    ]
+
+
+async def _read_votes(db: Database, query_hashes: Sequence[str]) -> dict[str, list[Vote]]:
+    given = "query_hash IN (SELECT value FROM json_each(?1))"
+    rows = await db.run(
+        statement(f"SELECT * FROM ({votes(given)}) ORDER BY seq", json.dumps(query_hashes))
+    )
+    found: dict[str, list[Vote]] = defaultdict(list)
+    for row in rows:
+        found[row["query_hash"]].append(
+            Vote(
+                labeler=row["labeler"],
+                agent_id=row["agent_id"],
+                final=bool(row["final"]),
+                created_at=rfc3339(row["created_at"]),
+            )
+        )
+    return found
+
+
+def _with_time(row: Row) -> dict[str, Any]:
+    return {**row, "created_at": rfc3339(row["created_at"])}
