@@ -10,8 +10,15 @@ import pytest
 
 from edgeneuro.domain.label import LabelEvent
 from edgeneuro.domain.query import query_hash
+from edgeneuro.store.classifiers import count_newer_labels
 from edgeneuro.store.database import statement
-from edgeneuro.store.datasets import Moment, labels_at, present_moment
+from edgeneuro.store.datasets import (
+    Moment,
+    count_test_labels,
+    labels_at,
+    newest_label_in_force,
+    present_moment,
+)
 from edgeneuro.store.labels import record_labels
 from edgeneuro.store.sqlite import SqliteDatabase
 from scripts.paths import ROOT
@@ -81,6 +88,32 @@ async def test_agreement_goes_by_the_order_of_the_rows(product: Product) -> None
         await product.database.batch(record_labels([each]))
     found = (await product.call("GET", "/v1/labels/stats")).json()["agreement"]
     assert (found["pairs"], found["agreeing"]) == (1, 1)
+
+
+async def test_newer_labels_are_those_of_later_rows(database: SqliteDatabase) -> None:
+    """Also those of the same millisecond, whose ids may be lower; and where the label is erased."""
+    for number, query in enumerate(["first", "second", "third"]):
+        await database.batch(record_labels([event(number, "hr", query=query)]))
+    assert await newest_label_in_force(database) == event(2, "hr").id
+    assert await count_newer_labels(database, event(0, "hr").id, most=10) == 2
+    assert await count_newer_labels(database, None, most=10) == 3
+    await database.run(statement("DELETE FROM labels WHERE query = 'third'"))
+    assert await count_newer_labels(database, event(2, "hr").id, most=10) == 3
+
+
+async def test_another_label_in_force_is_another_state_of_the_test_part(
+    database: SqliteDatabase,
+) -> None:
+    """Whether it is given or comes back."""
+    await database.batch(record_labels([event(n, "hr", query=f"q{n}") for n in range(20)]))
+    rows = await database.run(statement("SELECT query FROM current_labels WHERE split = 'test'"))
+    held, other = (row["query"] for row in rows)
+    states = [await count_test_labels(database)]
+    events = [event(30, None, query=held), event(31, None, query=other)]
+    for each in (*events, replace(events[0], id="lab_32", removed=True)):
+        await database.batch(record_labels([each]))
+        states.append(await count_test_labels(database))
+    assert len(set(states)) == 4
 
 
 # Votes

@@ -116,8 +116,8 @@ async def _outdated(
 
 async def _basis(services: Services, config: RoutingConfig) -> tuple[str, bool]:
     """Names what beside the classifier decides its score, and says whether hard questions count."""
-    labels, newest, fair = await count_test_labels(services.db)
+    labels, state, fair = await count_test_labels(services.db)
     hard = fair < config.promotion_min_labels
     agents = sorted(config.agents)
-    facts = [labels, newest, agents, config.confidence_threshold, hard, _COUNTING]
+    facts = [labels, state, agents, config.confidence_threshold, hard, _COUNTING]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16], hard

@@ -38,7 +38,8 @@ def insert_classifier(
     return statement(
         f"INSERT INTO classifiers ({COLUMNS})"
         " SELECT ?1, 'queued', ?2, ?3, NULL, NULL, ?4, ?5, NULL, ?6, 0,"
-        " (SELECT max(label_id) FROM current_labels), NULL, NULL, NULL, NULL, NULL,"
+        " (SELECT label_id FROM current_labels ORDER BY seq DESC LIMIT 1),"
+        " NULL, NULL, NULL, NULL, NULL,"
         " NULL, NULL, NULL, NULL"
         f" WHERE NOT EXISTS (SELECT 1 FROM classifiers WHERE {UNDER_WAY}) RETURNING {COLUMNS}",
         classifier_id,
@@ -223,7 +224,9 @@ async def count_newer_labels(db: Database, label_id: str | None, *, most: int) -
     rows = await db.run(
         statement(
             "SELECT count(*) AS labels FROM (SELECT 1 FROM current_labels"
-            " WHERE ?1 IS NULL OR label_id > ?1 LIMIT ?2)",
+            " WHERE seq > coalesce((SELECT seq FROM labels WHERE id = ?1),"
+            # It was erased: ids begin with the time.
+            " (SELECT max(seq) FROM labels WHERE id < ?1), 0) LIMIT ?2)",
             label_id,
             most,
         )

@@ -102,22 +102,22 @@ async def test_questions(db: Database, agents: Sequence[str], after: str, *, har
     )
 
 
-async def count_test_labels(db: Database) -> tuple[int, str | None, int]:
-    """How many labels the test part has, and the newest of them: both name its state. And how many
-    of them are for questions that were not chosen because they are hard."""
+async def count_test_labels(db: Database) -> tuple[int, str, int]:
+    """How many labels the test part has, and a text that is another one whenever another label is
+    in force there: of the places in the history the last and the sum. And how many of the labels
+    are for questions that were not chosen because they are hard."""
     rows = await db.run(
         statement(
-            "SELECT count(*) AS labels, max(label_id) AS newest,"
+            "SELECT count(*) AS labels, max(seq) || ' ' || sum(seq) AS state,"
             f" coalesce(sum(NOT {_HARD}), 0) AS fair FROM current_labels WHERE split = 'test'"
         )
     )
-    return int(rows[0]["labels"]), rows[0]["newest"], int(rows[0]["fair"])
+    return int(rows[0]["labels"]), str(rows[0]["state"]), int(rows[0]["fair"])
 
 
 async def newest_label_in_force(db: Database) -> str | None:
-    rows = await db.run(statement("SELECT max(label_id) AS id FROM current_labels"))
-    newest: str | None = rows[0]["id"]
-    return newest
+    rows = await db.run(statement("SELECT label_id FROM current_labels ORDER BY seq DESC LIMIT 1"))
+    return rows[0]["label_id"] if rows else None
 
 
 def _page(moment: Moment, after: str) -> Statement:
