@@ -309,7 +309,7 @@ async def test_the_labels_in_force_now_and_then_follow_the_rule(
 def test_the_history_of_before_follows_the_rule_after_the_migration() -> None:
     connection = sqlite3.connect(":memory:")
     for script in sorted((ROOT / "migrations").glob("*.sql")):
-        if script.name >= "0015":
+        if script.name >= "0016":
             break
         connection.executescript(script.read_text())
     given = [  # by whom, what, and whether it took the label away
@@ -330,7 +330,7 @@ def test_the_history_of_before_follows_the_rule_after_the_migration() -> None:
             "INSERT INTO current_labels VALUES (?1, ?1, 'it', ?2, ?1, 'train', 'c', 0, 0)",
             (query, label),
         )
-    connection.executescript((ROOT / "migrations" / "0015_votes.sql").read_text())
+    connection.executescript((ROOT / "migrations" / "0016_votes.sql").read_text())
     found = connection.execute(
         "SELECT query, agent_id, label_id, conflict FROM current_labels ORDER BY query"
     ).fetchall()
