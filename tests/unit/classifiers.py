@@ -12,7 +12,7 @@ from tests.unit.conftest import Product
 from tests.unit.synthetic_labels import labels, question, trained
 
 AGENTS = ("agent_0", "agent_1", "agent_2")
-METRICS = {"held_out": 1_000, "coverage": 0.9, "leak": 0.0}
+METRICS = {"held_out": 1_000, "coverage": 0.9, "false_accept_rate": 0.0}
 
 
 @cache

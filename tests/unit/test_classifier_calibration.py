@@ -1,15 +1,18 @@
 """Confidence that keeps its word on fresh questions, and refusals that say why."""
 
 import random
+from dataclasses import replace
 from math import exp
 
 import pytest
 
 from edgeneuro.classifier.calibration import (
+    PARTS,
     STRANGER,
     UNSEEN,
     Calibration,
     HeldOut,
+    accepts,
     calibrate,
     does_worse,
     probability,
@@ -40,7 +43,55 @@ def strangers(chance: random.Random, kind: int = STRANGER, count: int = 300) -> 
 def answers(calibration: Calibration, one: HeldOut) -> bool:
     threshold = calibration.thresholds[one.best]
     sure = probability(calibration.curve, one.top, one.second)
-    return threshold is not None and sure >= threshold
+    return accepts(one.top) and threshold is not None and sure >= threshold
+
+
+def test_a_question_that_the_best_class_refuses_has_a_probability_and_is_never_answered() -> None:
+    """Half of them are right, so 0 is no probability of theirs."""
+    chance = random.Random(1)
+    refused = [HeldOut(number % 2, 0, -0.2, -0.4) for number in range(400)]
+    held = [drawn(chance) for _ in range(2_000)] + refused + strangers(chance)
+    calibration = calibrate(held, COUNTS, 0.9)
+    assert 0.3 < probability(calibration.curve, -0.2, -0.4) < 0.7
+    assert not any(answers(calibration, one) for one in refused)
+
+
+def test_what_is_shown_is_no_better_than_fresh_questions_are() -> None:
+    """Each question is judged by thresholds that it had no part in."""
+    shown = real = 0.0
+    for seed in range(20):
+        chance = random.Random(seed)
+        held = [replace(drawn(chance), part=number % PARTS) for number in range(500)]
+        calibration = calibrate([*held, *strangers(chance)], COUNTS, 0.9)
+        fresh = [one for one in (drawn(chance) for _ in range(2_000)) if answers(calibration, one)]
+        shown += calibration.metrics["answered_accuracy"] or 0
+        real += sum(one.right for one in fresh) / len(fresh)
+    assert -0.01 < (shown - real) / 20 < 0.002
+
+
+def test_thresholds_of_other_parts_judge_a_question() -> None:
+    """All mistakes are in one part, whose own thresholds would have left them out."""
+    chance = random.Random(1)
+    good = [
+        HeldOut(number % 3, number % 3, 1.0, -1.0, part=number % PARTS) for number in range(900)
+    ]
+    less = [HeldOut(0, 0, 0.85, -0.85, part=number % 2) for number in range(60)]
+    bad = [HeldOut(1, 0, 0.9, -0.9, part=2) for _ in range(20)]
+    calibration = calibrate([*good, *less, *bad, *strangers(chance)], COUNTS)
+    assert not any(answers(calibration, one) for one in bad)
+    assert (calibration.metrics["answered_accuracy"] or 1) < 0.99
+
+
+def test_false_accepts_are_of_out_of_scope_questions_alone() -> None:
+    """Questions of left-out agents are harder to tell and count apart."""
+    chance = random.Random(1)
+    held = [drawn(chance) for _ in range(2_000)]
+    unknown = [HeldOut(UNSEEN, 0, 1.0, -1.0)] * 3 + strangers(chance, UNSEEN, 97)
+    siblings = [HeldOut(STRANGER, 0, 1.0, -1.0)] * 60 + strangers(chance, count=40)
+    metrics = calibrate([*held, *unknown, *siblings], COUNTS, 0.9).metrics
+    assert (metrics["out_of_scope"], metrics["false_accepts"]) == (100, 3)
+    assert metrics["false_accept_rate"] == 0.03
+    assert (metrics["left_out"], metrics["left_out_accept_rate"]) == (100, 0.6)
 
 
 @pytest.mark.parametrize("target", [0.9, 0.95, 0.98])

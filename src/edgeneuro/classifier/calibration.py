@@ -9,9 +9,12 @@ question is wrong. It is raised for an agent whose answers are seen to do worse 
 
 And it is no lower than what keeps questions of unknown topics away: those labelled out of scope
 where they are enough, else those of agents that were left out of the learning.
+
+Held-out questions have weights (weights.py), so that the figures are those of the traffic. What
+is shown is cross-fitted: each question is judged by thresholds that others chose.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp, log, nextafter, sqrt
 
@@ -20,12 +23,13 @@ from edgeneuro.classifier.logistic import Vector, dot, fit, logistic
 
 TARGET = 0.98
 MIN_LABELS = 5  # of an agent, below which it is never answered
-# Negatives of the pass that leaves strangers out: labels that no agent fits, other agents' labels.
+# Negatives of the pass that leaves agents out: labels that no agent fits, other agents' labels.
 UNSEEN, STRANGER = -2, -3
 # So much of them may be answered. Left-out agents have siblings among the others, so they are
-# harder to tell than the topics of strangers mostly are.
+# harder to tell than unknown topics mostly are.
 _MOST_LEAK = {UNSEEN: 0.08, STRANGER: 0.2}
 MIN_NEGATIVES = 50
+PARTS = 5  # of the cross-fitting
 Z = 1.645  # one-sided 95 %
 _SIGNIFICANCE = 0.05  # of the test that an agent does worse than the target
 _MIN_ANSWERS = 20  # that a raised threshold must leave, or a lucky few would do
@@ -35,12 +39,15 @@ _NEGATIVES_WEIGHT = 0.1  # of the in-scope weight, whatever their number
 @dataclass(frozen=True)
 class HeldOut:
     """One held-out question: its label (below 0: a negative), the best class and the two best
-    scores."""
+    scores. `weight` is what it counts, a whole number, so that sums are exact on every machine;
+    `part` is its part of the cross-fitting."""
 
     label: int
     best: int
     top: float
     second: float
+    weight: int = 1
+    part: int = 0
 
     @property
     def right(self) -> bool:
@@ -62,21 +69,49 @@ class Calibration:
 _Scored = tuple[float, HeldOut]  # with its probability
 
 
+class _Tally:
+    """Weighted answers. `count` is how many unweighted ones would tell as much (Kish), `right` so
+    many of them; `scale` stretches both, for a part of the questions that speaks for all."""
+
+    def __init__(self, scale: float) -> None:
+        self._scale = scale
+        self._weight = self._squares = self._right = 0
+
+    def add(self, one: HeldOut, sign: int = 1) -> None:
+        self._weight += sign * one.weight
+        self._squares += sign * one.weight * one.weight
+        self._right += sign * one.weight * one.right
+
+    @property
+    def count(self) -> float:
+        return self._scale * (self._weight * self._weight / self._squares) if self._squares else 0.0
+
+    @property
+    def right(self) -> float:
+        return self._scale * (self._right * self._weight / self._squares) if self._squares else 0.0
+
+    def does_worse(self, target: float) -> bool:
+        return does_worse(round(self.count - self.right), round(self.count), target)
+
+
 def probability(curve: Vector, top: float, second: float) -> float:
-    """That an answer with these two best scores is right; 0 where the best class says itself that
-    the question is none of its own."""
-    if top <= 0:
-        return 0.0
+    """That an answer with these two best scores is right."""
     return logistic(dot(curve, (1.0, top, top - second)))
 
 
-def wilson(right: int, count: int, z: float = -Z) -> float:
+def accepts(top: float) -> bool:
+    """Whether the best class itself says that the question is its own. Otherwise it is never
+    answered, however probable."""
+    return top > 0
+
+
+def wilson(right: float, count: float, z: float = -Z) -> float:
     """The bound of the share right / count: the lower one, or the upper one where z is above 0."""
     if not count:
         return 0.0 if z < 0 else 1.0
     share, spread = right / count, z * z / count
     middle = share + spread / 2
-    half = z * sqrt(share * (1 - share) / count + spread / (4 * count))
+    half = z * sqrt(max(0.0, share * (1 - share)) / count + spread / (4 * count))
     return (middle + half) / (1 + spread)
 
 
@@ -101,59 +136,101 @@ def calibrate(
         why = "unknown topics could not be told from known ones: label"
         why += f" {MIN_NEGATIVES} questions that no agent fits"
         return _never(classes, why, curve, scored)
+    enough = [count >= min_labels for count in label_counts.values()]
     asked = [pair for pair in scored if pair[1].label >= OUT_OF_SCOPE]
-    by_class: list[list[_Scored]] = [[] for _ in label_counts]
-    for pair in asked:
-        by_class[pair[1].best].append(pair)
-    # An agent that no confidence helps says nothing of how sure the others must be.
-    hopeless = {agent for agent, own in enumerate(by_class) if _raised(own, 0.0, target) is None}
-    common = _threshold([pair for pair in asked if pair[1].best not in hopeless], target, floor)
-    thresholds: list[float | None] = []
-    reasons: dict[str, str] = {}
-    for (agent_id, count), own in zip(label_counts.items(), by_class, strict=True):
-        threshold = None if common is None else _raised(own, common, target)
-        if count < min_labels:
-            threshold, reasons[agent_id] = None, f"{count} labels; {min_labels} are needed"
-        elif threshold is None:
-            reasons[agent_id] = f"no confidence keeps {target:.1%} accuracy for this agent"
-        thresholds.append(threshold)
-    if set(thresholds) == {None}:
+    found = _thresholds(asked, enough, target, floor)
+    if set(found) == {None}:
         why = f"no confidence keeps {target:.1%} accuracy on {len(asked)} held-out questions"
         return _never(classes, why, curve, scored)
-    answered = [
-        one for sure, one in scored if (least := thresholds[one.best]) is not None and sure >= least
-    ]
+    reasons = {
+        agent_id: f"{count} labels; {min_labels} are needed"
+        if count < min_labels
+        else f"no confidence keeps {target:.1%} accuracy for this agent"
+        for (agent_id, count), threshold in zip(label_counts.items(), found, strict=True)
+        if threshold is None
+    }
+    answered = _cross_fitted(asked, enough, target, floor)
+    answered += _answered([pair for pair in scored if pair[1].label < OUT_OF_SCOPE], found)
     metrics = _metrics(scored, answered)
-    return Calibration(curve, tuple(thresholds), None, reasons, metrics)
+    metrics["out_of_scope_threshold"] = round(floor, 6)
+    metrics["threshold"] = min(round(one, 6) for one in found if one is not None)
+    return Calibration(curve, found, None, reasons, metrics)
 
 
 def _never(classes: int, why: str, curve: Vector, scored: Sequence[_Scored]) -> Calibration:
     return Calibration(curve, (None,) * classes, why, metrics=_metrics(scored, ()))
 
 
-def _threshold(scored: Sequence[_Scored], target: float, floor: float) -> float | None:
+def _cross_fitted(
+    asked: Sequence[_Scored], enough: Sequence[bool], target: float, floor: float
+) -> list[HeldOut]:
+    """The answered ones, each by thresholds that the other parts chose."""
+    answered: list[HeldOut] = []
+    for part in range(PARTS):
+        own = [pair for pair in asked if pair[1].part == part]
+        others = [pair for pair in asked if pair[1].part != part]
+        if own:
+            scale = len(asked) / len(others) if others else 1.0
+            found = _thresholds(others or own, enough, target, floor, scale)
+            answered += _answered(own, found)
+    return answered
+
+
+def _answered(scored: Iterable[_Scored], thresholds: Sequence[float | None]) -> list[HeldOut]:
+    return [
+        one
+        for sure, one in scored
+        if accepts(one.top) and (least := thresholds[one.best]) is not None and sure >= least
+    ]
+
+
+def _thresholds(
+    asked: Sequence[_Scored],
+    enough: Sequence[bool],
+    target: float,
+    floor: float,
+    scale: float = 1.0,
+) -> tuple[float | None, ...]:
+    """By class; `enough` says which have labels enough. `asked` goes from the surest on."""
+    accepted = [pair for pair in asked if accepts(pair[1].top)]
+    by_class: list[list[_Scored]] = [[] for _ in enough]
+    for pair in accepted:
+        by_class[pair[1].best].append(pair)
+    # An agent that no confidence helps says nothing of how sure the others must be.
+    hopeless = [_raised(own, 0.0, target, scale) is None for own in by_class]
+    others = [pair for pair in accepted if not hopeless[pair[1].best]]
+    common = _common(others, target, floor, scale)
+    return tuple(
+        _raised(own, common, target, scale) if common is not None and labels else None
+        for own, labels in zip(by_class, enough, strict=True)
+    )
+
+
+def _common(scored: Sequence[_Scored], target: float, floor: float, scale: float) -> float | None:
     """The lowest probability that keeps the target; `scored` from the surest on."""
-    found, right, count = None, 0, 0
+    found, tally = None, _Tally(scale)
     for place, (sure, one) in enumerate(scored):
-        count, right = count + 1, right + one.right
+        tally.add(one)
         tied = place + 1 < len(scored) and scored[place + 1][0] == sure
-        if not tied and wilson(right, count) >= target:
+        if not tied and wilson(tally.right, tally.count) >= target:
             found = sure
     return None if found is None else max(found, floor)
 
 
-def _raised(scored: Sequence[_Scored], common: float, target: float) -> float | None:
+def _raised(scored: Sequence[_Scored], common: float, target: float, scale: float) -> float | None:
     """The common threshold, raised until the agent's answers do no worse than the target; None
     where that leaves too few of them."""
     answered = [pair for pair in scored if pair[0] >= common]
-    wrong = sum(not one.right for _, one in answered)
-    if not does_worse(wrong, len(answered), target):
+    tally = _Tally(scale)
+    for _, one in answered:
+        tally.add(one)
+    if not tally.does_worse(target):
         return common
     for place in range(len(answered) - 1, _MIN_ANSWERS - 1, -1):
         sure, one = answered[place]
-        wrong -= not one.right
+        tally.add(one, -1)
         least = answered[place - 1][0]
-        if least > sure and not does_worse(wrong, place, target):
+        if least > sure and not tally.does_worse(target):
             return least
     return None
 
@@ -175,27 +252,39 @@ def does_worse(wrong: int, count: int, target: float) -> bool:
 def _leak_floor(scored: Sequence[_Scored]) -> float | None:
     """The probability that no more of the negatives reach than may; None where they are too few."""
     for kind, most in _MOST_LEAK.items():
-        negatives = [sure for sure, one in scored if one.label == kind]
+        negatives = [sure if accepts(one.top) else 0.0 for sure, one in scored if one.label == kind]
         if len(negatives) >= MIN_NEGATIVES:
-            return nextafter(negatives[int(most * len(negatives))], 1)
+            return nextafter(sorted(negatives, reverse=True)[int(most * len(negatives))], 1)
     return None
 
 
 def _metrics(
     scored: Sequence[_Scored], answered: Sequence[HeldOut]
 ) -> dict[str, float | int | None]:
-    scope = [one for _, one in scored if one.label >= 0]
+    held = [one for _, one in scored]
+    scope = [one for one in held if one.label >= 0]
     inside = [one for one in answered if one.label >= 0]
-    outside = [one for _, one in scored if one.label < OUT_OF_SCOPE]
-    leaked = [one for one in answered if one.label < OUT_OF_SCOPE]
+    unknown, accepted = _of(held, UNSEEN), _of(answered, UNSEEN)
+    left_out, taken = _of(held, STRANGER), _of(answered, STRANGER)
     return {
         "held_out": len(scope),
-        "strangers": len(outside),
-        "accuracy": _share(sum(one.right for one in scope), len(scope)),
-        "coverage": _share(len(inside), len(scope)),
-        "answered_accuracy": _share(sum(one.right for one in inside), len(inside)),
-        "leak": _share(len(leaked), len(outside)),
+        "accuracy": _share(_weight(one for one in scope if one.right), _weight(scope)),
+        "coverage": _share(_weight(inside), _weight(scope)),
+        "answered_accuracy": _share(_weight(one for one in inside if one.right), _weight(inside)),
+        "out_of_scope": len(unknown),
+        "false_accepts": len(accepted),
+        "false_accept_rate": _share(len(accepted), len(unknown)),
+        "left_out": len(left_out),
+        "left_out_accept_rate": _share(len(taken), len(left_out)),
     }
+
+
+def _of(held: Iterable[HeldOut], kind: int) -> list[HeldOut]:
+    return [one for one in held if one.label == kind]
+
+
+def _weight(held: Iterable[HeldOut]) -> int:
+    return sum(one.weight for one in held)
 
 
 def _share(part: int, whole: int) -> float | None:
@@ -205,8 +294,9 @@ def _share(part: int, whole: int) -> float | None:
 def _fit(held: Sequence[HeldOut]) -> Vector:
     negatives = sum(one.label < 0 for one in held)
     low = min(1.0, _NEGATIVES_WEIGHT * (len(held) - negatives) / negatives) if negatives else 1.0
+    mean = _weight(one for one in held if one.label >= 0) / max(1, len(held) - negatives)
     return fit(
         [(1.0, one.top, one.top - one.second) for one in held],
         [one.right for one in held],
-        [low if one.label < 0 else 1.0 for one in held],
+        [low if one.label < 0 else one.weight / mean for one in held],
     )

@@ -10,12 +10,13 @@ import hashlib
 import json
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edgeneuro import bounded_json
 from edgeneuro.classifier.features import FEATURES_VERSION, features
+from edgeneuro.classifier.groups import variants
 from edgeneuro.domain.query import near_hash, query_hash
 
 FOLDS = 5
@@ -36,9 +37,10 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Examples:
-    """`labels` are places in `classes` (the agents' ids, sorted) or OUT_OF_SCOPE.
-    `folds` go by what near-duplicates share, so that they never straddle; those of hard questions
-    are negative, with the same remainder by FOLDS."""
+    """`labels` are places in `classes` (the agents' ids, sorted) or OUT_OF_SCOPE. `groups` has the
+    first one of the variants of a question (groups.py). `folds` go by what near-duplicates share,
+    and by group, so that variants never straddle; those of hard questions are negative, with the
+    same remainder by FOLDS. `keys` are the query hashes, 16 bytes each."""
 
     classes: tuple[str, ...]
     conflicts: int
@@ -46,12 +48,17 @@ class Examples:
     folds: "array[int]"
     offsets: "array[int]"
     buckets: "array[int]"
+    groups: "array[int]"
+    keys: bytes
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def active(self, index: int) -> "array[int]":
         return self.buckets[self.offsets[index] : self.offsets[index + 1]]
+
+    def query_hash(self, index: int) -> str:
+        return self.keys[index * _KEY_BYTES : (index + 1) * _KEY_BYTES].hex()
 
     def counts(self) -> dict[int, int]:
         return Counter(self.labels)
@@ -60,7 +67,7 @@ class Examples:
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
-        parts = (self.labels, self.folds, self.offsets, self.buckets)
+        parts = (self.labels, self.folds, self.offsets, self.buckets, self.groups)
         header = {
             "features": FEATURES_VERSION,
             "classes": self.classes,
@@ -68,7 +75,7 @@ class Examples:
             "sizes": [len(part) * part.itemsize for part in parts],
         }
         head = json.dumps(header).encode()
-        return b"\n".join((head, b"".join(part.tobytes() for part in parts)))
+        return b"\n".join((head, b"".join([*(part.tobytes() for part in parts), self.keys])))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Examples":
@@ -77,10 +84,13 @@ class Examples:
         if header["features"] != FEATURES_VERSION:
             raise ValueError("the examples are of another version of the features; prepare anew")
         parts, at = [], 0
-        for code, size in zip("hbIH", header["sizes"], strict=True):
+        for code, size in zip("hbIHI", header["sizes"], strict=True):
             parts.append(array(code, body[at : at + size]))
             at += size
-        return cls(tuple(header["classes"]), header["conflicts"], *parts)
+        labels, folds, offsets, buckets, groups = parts
+        classes = tuple(header["classes"])
+        conflicts = header["conflicts"]
+        return cls(classes, conflicts, labels, folds, offsets, buckets, groups, keys=body[at:])
 
 
 class Preparation:
@@ -90,7 +100,8 @@ class Preparation:
     def __init__(self) -> None:
         self._keys: list[bytes] = []  # of the question that each label is for
         self._agents: list[str | None] = []
-        self._folds, self._offsets, self._buckets = array("b"), array("I", [0]), array("H")
+        self._near, self._hard = array("I"), array("b")
+        self._offsets, self._buckets = array("I", [0]), array("H")
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -99,8 +110,8 @@ class Preparation:
         text = labelled.query
         self._keys.append(bytes.fromhex(query_hash(text)))
         self._agents.append(labelled.agent_id)
-        fold = int(near_hash(text)[:8], 16) % 100 * FOLDS // 100
-        self._folds.append(fold - FOLDS if labelled.hard else fold)
+        self._near.append(int(near_hash(text)[:8], 16))
+        self._hard.append(labelled.hard)
         self._buckets.extend(features(text))
         self._offsets.append(len(self._buckets))
 
@@ -108,7 +119,8 @@ class Preparation:
         start = len(self._buckets)
         self._keys += other._keys
         self._agents += other._agents
-        self._folds.extend(other._folds)
+        self._near.extend(other._near)
+        self._hard.extend(other._hard)
         self._buckets.extend(other._buckets)
         self._offsets.extend(start + offset for offset in other._offsets[1:])
 
@@ -118,17 +130,27 @@ class Preparation:
         classes = tuple(sorted({agent for _, agent in chosen if agent is not None}))
         place: dict[str | None, int] = {agent: number for number, agent in enumerate(classes)}
         place[None] = OUT_OF_SCOPE
-        if all(index == at for at, (index, _) in enumerate(chosen)) and len(chosen) == len(self):
-            # Nothing moves: the buckets, most of the memory, need no copy.
-            indices = array("h", [place[agent] for _, agent in chosen])
-            return Examples(classes, conflicts, indices, self._folds, self._offsets, self._buckets)
-        made = Examples(classes, conflicts, array("h"), array("b"), array("I", [0]), array("H"))
-        for index, agent in chosen:
-            made.labels.append(place[agent])
-            made.folds.append(self._folds[index])
-            made.buckets.extend(self._active(index))
-            made.offsets.append(len(made.buckets))
-        return made
+        labels = array("h", [place[agent] for _, agent in chosen])
+        near = array("I", [self._near[index] for index, _ in chosen])
+        offsets, buckets = self._packed([index for index, _ in chosen])
+        groups = variants(labels, near, lambda at: buckets[offsets[at] : offsets[at + 1]], buckets)
+        hard = [self._hard[index] for index, _ in chosen]
+        folds = array("b", [near[first] % 100 * FOLDS // 100 for first in groups])
+        for at, it_is in enumerate(hard):
+            folds[at] -= FOLDS * it_is
+        keys = b"".join([self._keys[index] for index, _ in chosen])
+        return Examples(classes, conflicts, labels, folds, offsets, buckets, groups, keys)
+
+    def _packed(self, indices: Sequence[int]) -> tuple["array[int]", "array[int]"]:
+        """The offsets and buckets of these labels; where nothing moves they need no copy, which is
+        most of the memory."""
+        if len(indices) == len(self) and all(index == at for at, index in enumerate(indices)):
+            return self._offsets, self._buckets
+        offsets, buckets = array("I", [0]), array("H")
+        for index in indices:
+            buckets.extend(self._active(index))
+            offsets.append(len(buckets))
+        return offsets, buckets
 
     def _settle(self) -> tuple[list[tuple[int, str | None]], int]:
         """Of each question the index of one label and the agent, by its hash, and the number of
@@ -152,7 +174,7 @@ class Preparation:
         names = list(dict.fromkeys(self._agents))
         place = {agent: number for number, agent in enumerate(names)}
         agents = array("H", [place[agent] for agent in self._agents])
-        parts = (agents, self._folds, self._offsets, self._buckets)
+        parts = (agents, self._near, self._hard, self._offsets, self._buckets)
         header = {
             "features": FEATURES_VERSION,
             "agents": names,
@@ -170,15 +192,15 @@ class Preparation:
         _require_features(header)
         made = cls()
         parts, at = [], 0
-        for code, size in zip("HbIH", header["sizes"], strict=True):
+        for code, size in zip("HIbIH", header["sizes"], strict=True):
             parts.append(array(code, body[at : at + size]))
             at += size
-        agents, made._folds, made._offsets, made._buckets = parts
+        agents, made._near, made._hard, made._offsets, made._buckets = parts
         made._agents = [header["agents"][number] for number in agents]
         made._keys = [
             body[start : start + _KEY_BYTES] for start in range(at, len(body), _KEY_BYTES)
         ]
-        if not len(made._keys) == len(made._agents) == len(made._folds) == len(made._offsets) - 1:
+        if not len(made._keys) == len(made._agents) == len(made._near) == len(made._offsets) - 1:
             raise ValueError("the prepared labels are damaged; train again")
         return made
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from edgeneuro.classifier.calibration import probability
+from edgeneuro.classifier.calibration import accepts, probability
 from edgeneuro.classifier.features import features
 from edgeneuro.classifier.lanes import NARROW
 from edgeneuro.classifier.model import ZERO, Model
@@ -12,8 +12,9 @@ from edgeneuro.classifier.model import ZERO, Model
 
 @dataclass(frozen=True)
 class Verdict:
-    """`probability` that `agent_id` is right; sure from `threshold` on, never where that is None.
-    `margin` is the lead of the best score over that of `second_id`."""
+    """`probability` that `agent_id` is right; sure from `threshold` on, never where that is None or
+    `accepted` is false: the text has no words, or the agent's own score says no. `margin` is the
+    lead of the best score over that of `second_id`."""
 
     agent_id: str
     probability: float
@@ -21,10 +22,16 @@ class Verdict:
     score: float
     margin: float
     second_id: str | None
+    accepted: bool
 
     @property
     def sure(self) -> bool:
-        return self.threshold is not None and self.probability >= self.threshold
+        return self.sure_at(0.0)
+
+    def sure_at(self, least: float) -> bool:
+        """Sure with a probability of `least` or more too."""
+        threshold = self.threshold
+        return self.accepted and threshold is not None and self.probability >= max(threshold, least)
 
 
 class Scorer:
@@ -57,9 +64,10 @@ class Scorer:
         has_words = len(active) > 1
         return Verdict(
             agent_id=classes[best],
-            probability=probability(calibration.curve, top, top - margin) if has_words else 0.0,
+            probability=probability(calibration.curve, top, top - margin),
             threshold=calibration.thresholds[best],
             score=top,
             margin=margin,
             second_id=None if second is None else classes[second],
+            accepted=has_words and accepts(top),
         )

@@ -11,7 +11,7 @@ import json
 import random
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from edgeneuro import bounded_json
@@ -20,6 +20,7 @@ from edgeneuro.classifier.calibration import (
     STRANGER,
     TARGET,
     UNSEEN,
+    Calibration,
     HeldOut,
     calibrate,
 )
@@ -27,6 +28,7 @@ from edgeneuro.classifier.examples import FOLDS, OUT_OF_SCOPE, Examples
 from edgeneuro.classifier.learner import Learner
 from edgeneuro.classifier.model import Model, quantise
 from edgeneuro.classifier.needs import LEFT_OUT_AGENTS, labels_needed
+from edgeneuro.classifier.weights import Suspect, suspects, weighted
 
 EPOCHS = 10
 _CHECKSUM_BYTES = 32
@@ -62,6 +64,7 @@ class Training:
         self._pass = self._visit = 0
         self._learner = Learner(len(examples.classes))
         self._held: list[HeldOut] = []
+        self._indices = array("I")  # of the held-out ones among the examples
         # Made when needed: which examples this pass learns and leaves out, in which order now.
         self._split: tuple[Sequence[int], Sequence[int]] | None = None
         self._order: tuple[int, Sequence[int]] | None = None
@@ -100,6 +103,7 @@ class Training:
         for index in now:
             best, top, second = self._learner.top_two(self._examples.active(index))
             self._held.append(HeldOut(self._asked_as(index), best, top, second))
+            self._indices.append(index)
         self._visit += len(now)
         return len(now)
 
@@ -152,14 +156,20 @@ class Training:
                 counts[one.label] = asked + 1, right + one.right
         return counts
 
-    def model(self) -> Model:
-        """The model that came out."""
+    def suspects(self, calibration: Calibration) -> list[Suspect]:
+        """The labels that are probably wrong, of those that were held out."""
+        return suspects(self._held, self._indices, self._examples, calibration.curve)
+
+    def model(self, mix: Mapping[str, int] | None = None) -> Model:
+        """The model that came out, its thresholds for traffic of this mix: any count by agent.
+        Without one they are for the mix of the labels."""
         if not self.finished:
             raise ValueError("the training is not finished; call step() until it is")
         counts = self._examples.counts()
         classes = self._examples.classes
         per_class = {agent: counts[label] for label, agent in enumerate(classes)}
-        calibration = calibrate(self._held, per_class, self._plan.target, self._plan.min_labels)
+        held = weighted(self._held, self._indices, self._examples, mix)
+        calibration = calibrate(held, per_class, self._plan.target, self._plan.min_labels)
         scale, weights = quantise(self._learner.weights())
         return Model(
             classes=classes,
@@ -182,6 +192,7 @@ class Training:
         columns = (
             array("h", [one.label for one in self._held]),
             array("h", [one.best for one in self._held]),
+            self._indices,
             array("d", [score for one in self._held for score in (one.top, one.second)]),
         )
         body = b"".join(column.tobytes() for column in columns)
@@ -203,11 +214,12 @@ class Training:
         training._pass, training._visit = header["pass"], header["visit"]
         held = header["held"]
         labels, best = array("h", body[: 2 * held]), array("h", body[2 * held : 4 * held])
-        scores = array("d", body[4 * held : 20 * held])
+        training._indices = array("I", body[4 * held : 8 * held])
+        scores = array("d", body[8 * held : 24 * held])
         training._held = [
             HeldOut(*one) for one in zip(labels, best, scores[::2], scores[1::2], strict=True)
         ]
-        training._learner = Learner.from_bytes(len(examples.classes), body[20 * held :])
+        training._learner = Learner.from_bytes(len(examples.classes), body[24 * held :])
         return training
 
 

@@ -105,10 +105,10 @@ def _abstained(
 ) -> float | None:
     """Of held-out labels, those of agents and those that no agent fits in the training's
     proportions, what it would have passed on."""
-    coverage, leak = metrics.get("coverage"), metrics.get("leak") or 0.0
+    coverage, accepted = metrics.get("coverage"), metrics.get("false_accept_rate") or 0.0
     if coverage is None or out_of_scope is None:
         return None
-    return round(1 - coverage * (1 - out_of_scope) - leak * out_of_scope, 6)
+    return round(1 - coverage * (1 - out_of_scope) - accepted * out_of_scope, 6)
 
 
 def _alert(drift: Drift, selected: Classifier) -> str | None:

@@ -100,5 +100,5 @@ def _judge(loaded: LoadedClassifier, query: str, confidence_threshold: float) ->
         agent_id=verdict.agent_id,
         score=verdict.probability,
         threshold=threshold,
-        sure=threshold is not None and verdict.probability >= threshold,
+        sure=verdict.sure_at(confidence_threshold),
     )

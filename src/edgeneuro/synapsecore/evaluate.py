@@ -56,8 +56,7 @@ def answer_of_classifier(scorer: Scorer, config: RoutingConfig, query: str) -> s
 
 def answer_by(verdict: ClassifierVerdict, config: RoutingConfig) -> str | None:
     """The same of a verdict that is there already."""
-    own = verdict.threshold
-    sure = own is not None and verdict.probability >= max(own, config.confidence_threshold)
+    sure = verdict.sure_at(config.confidence_threshold)
     return verdict.agent_id if sure and verdict.agent_id in config.agents else None
 
 
