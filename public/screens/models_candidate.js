@@ -40,10 +40,13 @@ function candidateView(selection, { may, show }) {
         ["Since", time(shadow.since)],
         ["Of the answers", `${shadow.percent} %`],
         ["Compared", count(shadow.compared)],
+        ["Not counted: before a change", count(shadow.outdated)],
         ["The same answer", shadow.compared ? percent(shadow.agree / shadow.compared) : NOTHING],
         ["Failed", count(shadow.failed)],
         ["Its cost", usd(shadow.cost_usd)],
         ["Labelled", count(shadow.labelled)],
+        ["Not counted: of the training part", count(shadow.trained)],
+        ["Labelers", count(shadow.labelers)],
         [
           "Accuracy against the active",
           shadow.labelled
@@ -64,10 +67,22 @@ function candidateView(selection, { may, show }) {
           cell: ([, side]) => (shadow.labelled ? percent(side.right / shadow.labelled) : NOTHING),
           kind: "number",
         },
+        {
+          head: "A decision",
+          cell: ([, side]) => usd(side.mean_cost_usd),
+          kind: "number",
+        },
         { head: "p50", cell: ([, side]) => ms(side.p50_ms), kind: "number" },
         { head: "p95", cell: ([, side]) => ms(side.p95_ms), kind: "number" },
       ],
     }),
+    shadow.notice
+      ? h(
+          "p",
+          {},
+          `The rule did not select it (${time(shadow.notice.at)}): ${shadow.notice.message}`,
+        )
+      : null,
     h(
       "p",
       { class: "help" },

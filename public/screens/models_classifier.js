@@ -124,8 +124,8 @@ function view(classifiers, config, { may, show }) {
           kind: "number",
         },
         {
-          head: "Unknown topics answered, held out",
-          cell: (one) => percent(one.metrics?.leak),
+          head: "Out-of-scope questions answered, test part",
+          cell: (one) => answeredOutOfScope(one.test_score),
           kind: "number",
         },
         { head: "Size", cell: (one) => bytes(one.size), kind: "number" },
@@ -139,6 +139,9 @@ function view(classifiers, config, { may, show }) {
     active?.per_agent ? agentTable(active) : null,
   ];
 }
+
+const answeredOutOfScope = (score) =>
+  score?.out_of_scope ? `${count(score.false_accepts)} of ${count(score.out_of_scope)}` : NOTHING;
 
 const testPrecision = (score) =>
   score?.answered

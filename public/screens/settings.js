@@ -142,6 +142,16 @@ const GROUPS = [
         "Error level of the promotion check",
         { type: "number", min: 0, max: 0.5, step: "any" },
       ],
+      [
+        "promotion_max_cost_ratio",
+        "Most that a candidate may cost, in times of the active model",
+        { type: "number", min: 1, max: 1000, step: "any" },
+      ],
+      [
+        "promotion_max_latency_ratio",
+        "Most time that a candidate may take, in times of the active model",
+        { type: "number", min: 1, max: 1000, step: "any" },
+      ],
       ["auto_promote", "Select a candidate by itself once it is better", { type: "checkbox" }],
       ["auto_rollback", "Take that back where it turns out worse", { type: "checkbox" }],
       [

@@ -40,6 +40,8 @@ async def test_every_setting_is_shown_with_its_source(product: Product) -> None:
         "promotion_alpha": {"value": 0.05, "source": "default"},
         "promotion_margin": {"value": 0.02, "source": "default"},
         "promotion_min_labels": {"value": 100, "source": "default"},
+        "promotion_max_cost_ratio": {"value": 2.0, "source": "default"},
+        "promotion_max_latency_ratio": {"value": 2.0, "source": "default"},
         "auto_promote": {"value": False, "source": "default"},
         "auto_rollback": {"value": False, "source": "default"},
         "routing_tests_required": {"value": False, "source": "default"},

@@ -429,7 +429,7 @@ async def test_a_shadow_is_asked_beside_and_answers_nobody(product: Product) -> 
     found = (await state(product))["shadow"]
     lost = sum(agent == "hr" and query.endswith("0") for query, agent in some)
     assert (found["compared"], found["agree"], found["failed"]) == (36, 36 - lost, 0)
-    assert (found["labelled"], found["labels_wanted"]) == (0, 100)
+    assert (found["labelled"], found["labels_wanted"]) == (0, 200)
     await label(product, 12)
     found = (await state(product))["shadow"]
     assert (found["labelled"], found["active"]["right"]) == (36, 36)
@@ -580,6 +580,6 @@ async def test_the_rule_looks_only_when_there_are_twice_as_many_labels(
         await minute(product)
         stored = product.rows("SELECT value FROM config WHERE key = 'shadow'")
         looks.append(json.loads(stored[0]["value"])["looked_at"])
-    # 9, 12, 15, 18, 21 and 39 labelled questions: it looks from 10, 20 and 40 on.
-    assert looks == [0, 12, 12, 12, 21, 21]
+    # 9, 12, 15, 18, 21 and 39 labelled questions of one labeler: it looks from 20 and 40 on.
+    assert looks == [0, 0, 0, 0, 21, 21]
     assert (await state(product))["active"] == ACTIVE

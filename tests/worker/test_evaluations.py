@@ -192,7 +192,9 @@ def test_a_candidate_is_counted_beside_the_active_model(
         lambda it: it["compared"] == len(queries),
     )
     assert (shadow["compared"], shadow["labelled"]) == (10, 10)
-    assert (shadow["agree"], shadow["failed"], shadow["labels_wanted"]) == (10, 0, 90)
+    assert (shadow["agree"], shadow["failed"], shadow["labels_wanted"]) == (10, 0, 190)
+    assert (shadow["outdated"], shadow["trained"], shadow["labelers"]) == (0, 0, 1)
+    assert shadow["notice"] is None
     assert shadow["active"]["right"] == shadow["candidate"]["right"]
     assert select(labelled, None, type="shadow").json()["shadow"] is None
     assert labelled.get("/v1/models/select").json()["shadow"] is None

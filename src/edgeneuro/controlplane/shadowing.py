@@ -65,12 +65,7 @@ async def shadow_state(db: Database, config: RoutingConfig) -> ShadowState | Non
     """The candidate and how it does so far; None where there is none."""
     if config.shadow is None:
         return None
-    state, _ = await compare(
-        db,
-        config.shadow,
-        active=config.active.id,
-        min_labels=config.promotion_min_labels,
-    )
+    state, _ = await compare(db, config, config.shadow)
     return state
 
 

@@ -132,9 +132,11 @@ class ClassifierScore(BaseModel):
 
 class Classifier(BaseModel):
     """A training and what came of it. `agents` were enabled when it began; `labels` is how many it
-    has learned from. `metrics` are of the held-out labels that chose the thresholds: the share that
-    is answered (`coverage`) and how often rightly (`answered_accuracy`), the share of unknown
-    topics that is answered (`leak`). `test_score` is of labels that chose nothing; null for one
+    has learned from. `metrics` are of the held-out labels, each judged by thresholds that others
+    chose: the share that is answered (`coverage`), how often rightly (`answered_accuracy`); of the
+    `out_of_scope` questions that no agent fits, left out of the learning, those that are answered
+    (`false_accepts`, `false_accept_rate`); and of the `left_out` labels of agents that it had not
+    learned the share that is answered. `test_score` is of labels that chose nothing; null for one
     that has not been scored yet. `version` names the model's content. `suspended` says why it would
     not be asked. `rule_outcome` says what the retrain rule made of it; null where somebody asked
     for the training. `warnings` say what to know before it is selected. For a training that failed

@@ -9,6 +9,8 @@ from edgeneuro.domain.classifier import ClassifierId, MinLabels, TargetAccuracy
 from edgeneuro.domain.decision import CacheScope, OnNoFit
 from edgeneuro.domain.numbers import INTEGRAL
 
+Ratio = Annotated[float, Field(ge=1, le=1_000, allow_inf_nan=False)]
+
 
 class Setting(BaseModel):
     """`source` says where the value in force comes from: stored by the control plane, a var of
@@ -38,8 +40,10 @@ class Config(BaseModel):
     The promotion check requires `promotion_min_labels` test labels, and that a model is shown, at
     the level `promotion_alpha`, to be at most `promotion_margin` less accurate. By
     `auto_promote` a shadow that is better is selected by itself, by `auto_rollback` that is taken
-    back where it turns out worse; both look at labelled questions. With `routing_tests_required`
-    only what has passed the routing tests is selected."""
+    back where it turns out worse; both look at labelled questions. A shadow whose
+    decisions cost more than `promotion_max_cost_ratio` times as much as the active model's, or take
+    more than `promotion_max_latency_ratio` times as long (p50), is not selected by itself. With
+    `routing_tests_required` only what has passed the routing tests is selected."""
 
     object: Literal["config"] = "config"
     routing_model: Setting
@@ -63,6 +67,8 @@ class Config(BaseModel):
     promotion_alpha: Setting
     promotion_margin: Setting
     promotion_min_labels: Setting
+    promotion_max_cost_ratio: Setting
+    promotion_max_latency_ratio: Setting
     auto_promote: Setting
     auto_rollback: Setting
     routing_tests_required: Setting
@@ -95,6 +101,8 @@ class ConfigPatch(BaseModel):
     promotion_alpha: Annotated[float, Field(gt=0, lt=0.5, allow_inf_nan=False)] | None = None
     promotion_margin: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)] | None = None
     promotion_min_labels: Annotated[int, Field(ge=1, le=1_000_000), INTEGRAL] | None = None
+    promotion_max_cost_ratio: Ratio | None = None
+    promotion_max_latency_ratio: Ratio | None = None
     auto_promote: bool | None = None
     auto_rollback: bool | None = None
     routing_tests_required: bool | None = None

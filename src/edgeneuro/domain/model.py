@@ -189,32 +189,55 @@ class ModelSelection(BaseModel):
     shadow: str | None = None
 
 
+NoticeCode = Literal[
+    "not_better", "cost", "cost_unknown", "latency", "not_available", "routing_tests"
+]
+
+
+class RuleNotice(BaseModel):
+    """Why a rule did not select a model; `at` is when it decided so."""
+
+    at: str
+    code: NoticeCode
+    message: str
+
+
 class ShadowSide(BaseModel):
-    """Over the answers that were compared, and of them those that are labelled: times on the
-    model."""
+    """Over the answers that were compared, and of them those that are labelled (`right`): times on
+    the model. `mean_cost_usd` is over the answers of `POST /v1/route` whose cost is known for both;
+    null where there are none."""
 
     model_id: str
     right: int
+    mean_cost_usd: float | None
     p50_ms: float | None
     p95_ms: float | None
 
 
 class ShadowState(BaseModel):
     """A candidate beside the active model. Of `compared` answers it gave the same `agree` times and
-    `failed` to answer. `labelled` counts the questions that have a label by now, near-duplicates as
-    one, by their first answer. `difference` is the candidate's
-    accuracy on these less the active one's, with its 95 % interval; `p_better` and `p_worse` are
-    McNemar's exact one-sided p. `labels_wanted` is how many labels more the rules wait for."""
+    `failed` to answer. Only answers with the present agents, prompt, threshold and active model are
+    compared; `outdated` counts the others. `labelled` counts the questions that have a label by
+    now, near-duplicates as one, by their first answer, and `labelers` who gave these labels. Where
+    one of the two models may have learned from labels (an adapter, or a vendor's model), only
+    questions of the validation and test parts are in `labelled`; `trained` counts the others.
+    `difference` is the candidate's accuracy on these less the active one's, with its 95 % interval;
+    `p_better` and `p_worse` are McNemar's exact one-sided p. `labels_wanted` is how many labels
+    more the rules wait for: those of one labeler must be twice as many. `notice` is why
+    the rule did not select the candidate when it last looked."""
 
     model_id: str
     percent: float
     since: str
     after_rule: bool
     compared: int
+    outdated: int
     agree: int
     failed: int
     cost_usd: float | None
     labelled: int
+    trained: int
+    labelers: int
     active: ShadowSide
     candidate: ShadowSide
     difference: float
@@ -223,6 +246,7 @@ class ShadowState(BaseModel):
     p_better: float
     p_worse: float
     labels_wanted: int
+    notice: RuleNotice | None = None
 
 
 class SelectionQuery(BaseModel):

@@ -18,7 +18,7 @@ from edgeneuro.domain.catalogue import (
     provider_model_id,
 )
 from edgeneuro.domain.decision import CacheScope, OnNoFit
-from edgeneuro.domain.model import Model
+from edgeneuro.domain.model import Model, RuleNotice
 from edgeneuro.domain.provider import Provider
 from edgeneuro.errors import ConflictError, EdgeNeuroError
 from edgeneuro.settings import Settings
@@ -27,13 +27,15 @@ from edgeneuro.settings import Settings
 class Shadow(BaseModel):
     """A model that runs beside the active one, for `percent` of its answers, since `since_ms`.
     `looked_at` is how many labelled answers there were when the rules last looked; `after_rule`
-    tells that it was the active model before the rule promoted that one."""
+    tells that it was the active model before the rule promoted that one; `notice` is why the rule
+    did not select it when it last looked."""
 
     model_id: ModelId
     percent: Annotated[float, Field(gt=0, le=100)]
     since_ms: int
     looked_at: int = 0
     after_rule: bool = False
+    notice: RuleNotice | None = None
 
 
 class StoredConfig(BaseModel):
@@ -62,6 +64,8 @@ class StoredConfig(BaseModel):
     promotion_alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     promotion_margin: Annotated[float, Field(gt=0, le=0.5)] = 0.02
     promotion_min_labels: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    promotion_max_cost_ratio: Annotated[float, Field(ge=1, le=1_000)] = 2.0
+    promotion_max_latency_ratio: Annotated[float, Field(ge=1, le=1_000)] = 2.0
     auto_promote: bool = False
     auto_rollback: bool = False
     routing_tests_required: bool = False
@@ -122,6 +126,8 @@ class RoutingConfig:
     promotion_alpha: float
     promotion_margin: float
     promotion_min_labels: int
+    promotion_max_cost_ratio: float
+    promotion_max_latency_ratio: float
     auto_promote: bool
     auto_rollback: bool
     routing_tests_required: bool
@@ -223,6 +229,8 @@ def build_routing_config(
         promotion_alpha=stored.promotion_alpha,
         promotion_margin=stored.promotion_margin,
         promotion_min_labels=stored.promotion_min_labels,
+        promotion_max_cost_ratio=stored.promotion_max_cost_ratio,
+        promotion_max_latency_ratio=stored.promotion_max_latency_ratio,
         auto_promote=stored.auto_promote,
         auto_rollback=stored.auto_rollback,
         routing_tests_required=stored.routing_tests_required,

@@ -1,8 +1,11 @@
 """The table `candidate_answers`: what a model beside the active one would have decided."""
 
+import json
+
 from edgeneuro.domain.evaluation import PairResult
-from edgeneuro.domain.model import ShadowSide, ShadowState
-from edgeneuro.domain.routing import Shadow
+from edgeneuro.domain.model import OWN_PROVIDER, Model, ShadowSide, ShadowState
+from edgeneuro.domain.prompt import PROMPT_VERSION
+from edgeneuro.domain.routing import RoutingConfig, Shadow
 from edgeneuro.domain.statistics import mcnemar_worse
 from edgeneuro.store.database import Database, Rows, Statement, statement
 from edgeneuro.store.evaluation_results import compared
@@ -22,8 +25,17 @@ _CANDIDATE_RIGHT = (
     "candidate.failed = 0 AND coalesce(candidate.agent_id, '') = coalesce(label.agent_id, '')"
 )
 
+# Labels of one person alone must be so many times as many as the rules ask for.
+SOLO_FACTOR = 2
+_ENOUGH_LABELERS = 2
 _ANSWERS = "candidate_answers AS candidate JOIN logs ON logs.id = candidate.log_id"
 _SINCE = "candidate.model_id = ?1 AND candidate.created_at >= ?2"
+# Answers of before a change of the agents, the prompt, the threshold or the active model say
+# nothing of what would be decided now.
+_PRESENT = (
+    "(logs.agents_revision = ?3 AND logs.prompt_version = ?4 AND logs.threshold = ?5"
+    " AND logs.attempts ->> '$[0].model' = ?6 AND logs.attempts ->> '$[0].adapter' IS ?7)"
+)
 
 
 def insert_candidate(
@@ -67,73 +79,113 @@ async def delete_candidates_before(db: Database, moment_ms: int, *, max_chunks: 
 
 
 async def compare(
-    db: Database, shadow: Shadow, *, active: str, min_labels: int
+    db: Database, config: RoutingConfig, shadow: Shadow
 ) -> tuple[ShadowState, PairResult]:
     """The candidate beside the active model so far; of the pair the active one is the first. Each
     labelled question is one pair, by its first answer: a question that is asked often, or in
     several spellings, must not decide a promotion alone."""
+    active = config.active
+    present = (
+        *(shadow.model_id, shadow.since_ms, config.agents_revision, PROMPT_VERSION),
+        *(config.confidence_threshold, active.base_model, active.adapter),
+    )
+    learned = _may_have_learned(active) or _may_have_learned(config.models.get(shadow.model_id))
     [row], active_ms, candidate_ms = await db.batch(
-        [_comparison(shadow), _times(shadow, "active_ms"), _times(shadow, "ms")]
+        [
+            statement(_COMPARISON, *present, int(learned), json.dumps(list(config.agents))),
+            *(statement(_times(column), *present) for column in ("active_ms", "ms")),
+        ]
     )
     pair = compared(
-        active,
+        active.id,
         shadow.model_id,
         n=row["labelled"] or 0,
         only_first=row["only_active"] or 0,
         only_second=row["only_candidate"] or 0,
     )
-    both = row["both"] or 0
+    both, labelers = row["both"] or 0, row["labelers"] or 0
     state = ShadowState(
         model_id=shadow.model_id,
         percent=shadow.percent,
         since=rfc3339(shadow.since_ms),
         after_rule=shadow.after_rule,
         compared=row["compared"],
+        outdated=row["outdated"] or 0,
         agree=row["agree"] or 0,
         failed=row["failed"] or 0,
         cost_usd=None if row["unpriced"] else row["cost_usd"] or 0.0,
         labelled=pair.n,
-        active=_side(active, both + pair.only_first, active_ms),
-        candidate=_side(shadow.model_id, both + pair.only_second, candidate_ms),
+        trained=row["trained"],
+        labelers=labelers,
+        active=_side(active.id, both + pair.only_first, active_ms, row["active_cost"]),
+        candidate=_side(
+            shadow.model_id, both + pair.only_second, candidate_ms, row["candidate_cost"]
+        ),
         difference=pair.difference,
         low=pair.low,
         high=pair.high,
         p_better=mcnemar_worse(pair.only_second, pair.only_first),
         p_worse=pair.p_second_worse,
-        labels_wanted=max(0, min_labels - pair.n),
+        labels_wanted=max(0, labels_needed(config, labelers) - pair.n),
+        notice=shadow.notice,
     )
     return state, pair
 
 
-def _comparison(shadow: Shadow) -> Statement:
-    return statement(
-        f"WITH answers AS (SELECT candidate.*, label.near_hash, {_ACTIVE_RIGHT} AS active_right,"
-        f" {_CANDIDATE_RIGHT} AS candidate_right FROM {_ANSWERS}"
-        " LEFT JOIN current_labels AS label ON label.query_hash = logs.query_hash"
-        f" WHERE {_SINCE}),"
-        # With min() SQLite takes the other columns from the row of the minimum.
-        " pairs AS (SELECT min(log_id), active_right, candidate_right FROM answers"
-        " WHERE near_hash IS NOT NULL GROUP BY near_hash),"
-        " sums AS (SELECT count(*) AS labelled, sum(active_right AND candidate_right) AS both,"
-        " sum(active_right AND NOT candidate_right) AS only_active,"
-        " sum(candidate_right AND NOT active_right) AS only_candidate FROM pairs)"
-        " SELECT sums.*, count(*) AS compared, sum(agrees) AS agree, sum(failed) AS failed,"
-        " sum(cost_usd) AS cost_usd, coalesce(sum(cost_usd IS NULL), 0) AS unpriced"
-        " FROM answers, sums",
-        shadow.model_id,
-        shadow.since_ms,
-    )
+def labels_needed(config: RoutingConfig, labelers: int) -> int:
+    """How many labelled questions the rules ask for."""
+    factor = 1 if labelers >= _ENOUGH_LABELERS else SOLO_FACTOR
+    return factor * config.promotion_min_labels
 
 
-def _times(shadow: Shadow, column: str) -> Statement:
+def _may_have_learned(model: Model | None) -> bool:
+    """Whether labels may be among what the model was trained on: an adapter comes of an export, and
+    what a vendor's model has learned nobody knows."""
+    return model is None or model.type == "lora" or model.provider != OWN_PROVIDER
+
+
+_COMPARISON = (
+    f"WITH answers AS (SELECT candidate.*, {_PRESENT} AS present, logs.kind, label.near_hash,"
+    " label.labeler, label.split = 'train' AND ?8 AS trained,"
+    f" {_ACTIVE_RIGHT} AS active_right, {_CANDIDATE_RIGHT} AS candidate_right,"
+    # The cost of a chat's row is that of its answer too.
+    " iif(logs.kind = 'route', logs.cost_usd, NULL) AS active_cost"
+    f" FROM {_ANSWERS} LEFT JOIN current_labels AS label ON label.query_hash = logs.query_hash"
+    " AND (label.agent_id IS NULL OR label.agent_id IN (SELECT value FROM json_each(?9)))"
+    f" WHERE {_SINCE}),"
+    " counted AS (SELECT * FROM answers WHERE present),"
+    # With min() SQLite takes the other columns from the row of the minimum.
+    " pairs AS (SELECT min(log_id), active_right, candidate_right, labeler FROM counted"
+    " WHERE near_hash IS NOT NULL AND NOT trained GROUP BY near_hash),"
+    " sums AS (SELECT count(*) AS labelled, sum(active_right AND candidate_right) AS both,"
+    " sum(active_right AND NOT candidate_right) AS only_active,"
+    " sum(candidate_right AND NOT active_right) AS only_candidate,"
+    " count(DISTINCT labeler) AS labelers FROM pairs)"
+    " SELECT sums.*, count(*) AS compared, sum(agrees) AS agree, sum(failed) AS failed,"
+    " sum(cost_usd) AS cost_usd, coalesce(sum(cost_usd IS NULL), 0) AS unpriced,"
+    " count(DISTINCT iif(trained, near_hash, NULL)) AS trained,"
+    " avg(active_cost) FILTER (WHERE cost_usd IS NOT NULL) AS active_cost,"
+    " avg(cost_usd) FILTER (WHERE active_cost IS NOT NULL) AS candidate_cost,"
+    " (SELECT count(*) FROM answers WHERE NOT present) AS outdated"
+    " FROM counted, sums"
+)
+
+
+def _times(column: str) -> str:
     # The time of a chat's row is that of its answer too.
     answers = (
         "(SELECT candidate.ms, CASE WHEN logs.kind = 'route' THEN logs.upstream_ms END AS active_ms"
-        f" FROM {_ANSWERS} WHERE {_SINCE})"
+        f" FROM {_ANSWERS} WHERE {_SINCE} AND {_PRESENT})"
     )
-    return statement(exact_percentiles(column, answers), shadow.model_id, shadow.since_ms)
+    return exact_percentiles(column, answers)
 
 
-def _side(model_id: str, right: int, times: Rows) -> ShadowSide:
+def _side(model_id: str, right: int, times: Rows, cost_usd: float | None) -> ShadowSide:
     found = times[0] if times else {"p50": None, "p95": None}
-    return ShadowSide(model_id=model_id, right=right, p50_ms=found["p50"], p95_ms=found["p95"])
+    return ShadowSide(
+        model_id=model_id,
+        right=right,
+        mean_cost_usd=cost_usd,
+        p50_ms=found["p50"],
+        p95_ms=found["p95"],
+    )
