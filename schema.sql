@@ -557,7 +557,7 @@ CREATE TABLE splits (
     place INTEGER NOT NULL, -- among the questions of that agent, from 0 on
     split TEXT NOT NULL CHECK (split IN ('train', 'validation', 'test'))
 ) STRICT;
-CREATE UNIQUE INDEX splits_agent ON splits (agent, place);
+CREATE INDEX splits_agent ON splits (agent, place); -- similar questions share a place
 
 -- Changes of keys and users have a number of their own, so that they do not make every isolate read the
 -- routing configuration again and close its circuit breakers.
@@ -659,3 +659,11 @@ CREATE TABLE import_rows (
     PRIMARY KEY (import_id, place)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX import_rows_staged_at ON import_rows (staged_at);
+
+-- What questions with the same content words share: they are in one part of the data set and in one fold.
+-- Null in rows of before, until the cron has looked at them.
+ALTER TABLE labels ADD COLUMN similar_hash TEXT;
+ALTER TABLE splits ADD COLUMN similar_hash TEXT;
+CREATE INDEX splits_similar_hash ON splits (similar_hash);
+-- What a classifier makes of held-out questions that are written otherwise: JSON, null where it was not measured.
+ALTER TABLE classifiers ADD COLUMN robustness TEXT;

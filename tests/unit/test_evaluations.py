@@ -398,7 +398,7 @@ async def test_an_evaluation_of_another_part_does_not_count(product: Product, sp
 async def test_near_duplicates_are_one_question(product: Product) -> None:
     await label(product, 10)
     again = "".join(
-        json.dumps({"query": f"{query}, {query}!", "agent": agent.replace("nobody", "none")}) + "\n"
+        json.dumps({"query": f"Please, {query}!", "agent": agent.replace("nobody", "none")}) + "\n"
         for query, agent in questions(10)
     )
     await product.call("POST", "/v1/datasets/import", again.encode())

@@ -280,7 +280,8 @@ async def many(product: Product) -> int:
         " 1800000000000 FROM n"
     )
     product.execute(
-        "INSERT INTO splits SELECT near_hash, agent, row_number() OVER (PARTITION BY agent),"
+        "INSERT INTO splits (near_hash, agent, place, split) SELECT near_hash, agent,"
+        " row_number() OVER (PARTITION BY agent),"
         " 'train' FROM (SELECT near_hash, coalesce(agent_id, 'none') AS agent FROM labels)"
     )
     return 100_000

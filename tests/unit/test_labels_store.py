@@ -1,11 +1,13 @@
 """Questions as identities, and the two tables of labels."""
 
 import sqlite3
+from collections import Counter
 
 import pytest
 
 from edgeneuro.domain.label import LabelEvent
-from edgeneuro.domain.query import near_form, near_hash, query_hash
+from edgeneuro.domain.near import near_form
+from edgeneuro.domain.query import near_hash, query_hash, similar_hash
 from edgeneuro.store.database import statement
 from edgeneuro.store.labels import record_labels
 from edgeneuro.store.sqlite import SqliteDatabase
@@ -42,12 +44,88 @@ def test_the_same_question(one: str, other: str) -> None:
         ("My VPN is down!", "my vpn is down"),
         ("is my vpn down?", "My VPN is down"),
         ("book two flights", "Book two flight"),
+        ("reset my VPN", "reset my VPN please"),
+        ("what's my balance", "What is my balance?"),
+        ("where\u2019s my café bill", "where is my cafe bill"),
+        ("i can't log in", "I cannot log in"),
+        ("i dont see it", "I don't see it"),
+        ("Can you tell me my balance?", "tell me my balance"),
+        ("I'd like to cancel my order", "cancel my order"),
+        ("Good morning! Cancel my order. Thank you", "cancel my order"),
+        ("Hi team,\nmy VPN is down.\n\nBest regards,\nJohn Smith", "my vpn is down"),
+        ("Guten Tag, mein VPN geht nicht. Vielen Dank im Voraus", "mein vpn geht nicht"),
+        ("Bonjour, où est mon colis s'il vous plaît ?", "ou est mon colis"),
+        ("cancel the travelling insurance", "cancel travelling insurance"),
+        ("a traveling insurance", "the travelling insurance"),
+        ("what colour", "what color"),
     ],
 )
 def test_near_duplicates_share_a_hash(one: str, other: str) -> None:
     assert query_hash(one) != query_hash(other)
     assert near_form(one) == near_form(other)
     assert near_hash(one) == near_hash(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("read me the news", "read me the new"),
+        ("dog bites man", "man bites dog"),
+        ("flights from boston to denver", "flights from denver to boston"),
+        ("i can log in", "i can't log in"),
+        ("error 404", "error 500"),
+        ("the goods", "the good"),
+        ("the bus", "the bu"),
+        ("say thank you", "say"),
+        ("turn off the light", "turn of the light"),
+    ],
+)
+def test_other_questions_are_no_near_duplicates(one: str, other: str) -> None:
+    assert near_hash(one) != near_hash(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("transfer my savings", "tranfser my savigns"),
+        ("reset the password of my account", "how do I reset my account password?"),
+        ("set up direct deposit", "set up direct depost"),
+    ],
+)
+def test_similar_questions_share_a_hash(one: str, other: str) -> None:
+    assert near_hash(one) != near_hash(other)
+    assert similar_hash(one) == similar_hash(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("error 404", "error 500"),
+        ("is it down?", "is it up?"),
+        ("where is my card", "where is my order"),
+        ("привет мир", "привет друг"),
+        ("今天天气", "明天天气"),
+    ],
+)
+def test_other_questions_are_not_similar(one: str, other: str) -> None:
+    assert similar_hash(one) != similar_hash(other)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my pin. best" + ",-. " * 400 + "?",
+        "my pin. thanks" + "  again" * 170 + "?",
+        "." * 1_100 + "?",
+        "hello " * 200,
+        "dear " + "a " * 550,
+        "please " * 160,
+        "hi, " * 1_900,
+    ],
+)
+def test_no_text_takes_long(text: str) -> None:
+    """A pattern that can read a text in many ways would not end."""
+    assert near_form(text)
 
 
 def test_the_near_form_is_bounded_after_the_normalisation() -> None:
@@ -109,13 +187,31 @@ async def test_a_question_stays_where_it_is_for_ever(database: SqliteDatabase) -
 async def test_near_duplicates_never_straddle(database: SqliteDatabase) -> None:
     await database.batch(record_labels([event(n, f"question {n}", "hr") for n in range(40)]))
     before = await splits(database)
-    near = [event(100 + n, f"{query}! {query}?", None) for n, query in enumerate(before)]
+    near = [event(100 + n, f"{query}, please!", None) for n, query in enumerate(before)]
     await database.batch(record_labels(near))
     assert await splits(database) == before | {
-        f"{query}! {query}?": split for query, split in before.items()
+        f"{query}, please!": split for query, split in before.items()
     }
     rows = await database.run(statement("SELECT count(*) AS n FROM splits"))
     assert rows[0]["n"] == 40
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_similar_questions_never_straddle(database: SqliteDatabase, at_once: bool) -> None:
+    """Each of them takes no place of its own, so that an agent keeps its share of each part."""
+    texts = [
+        text
+        for n in range(40)
+        for text in (f"transfer savings to account {n}", f"tranfser my savings of account {n}")
+    ]
+    events = [event(n, text, "hr") for n, text in enumerate(texts)]
+    for part in [events] if at_once else [[each] for each in events]:
+        await database.batch(record_labels(part))
+    found = await splits(database)
+    assert [found[text] for text in texts[::2]] == [found[text] for text in texts[1::2]]
+    assert Counter(found.values()) == {"train": 64, "validation": 8, "test": 8}
+    rows = await database.run(statement("SELECT max(place) AS last FROM splits"))
+    assert rows[0]["last"] == 39
 
 
 def test_questions_keep_their_split_and_settings_their_value_through_the_migration() -> None:

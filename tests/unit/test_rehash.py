@@ -1,11 +1,11 @@
-"""Rows of before the canonical text find their questions again."""
+"""Rows with hashes of before find their questions and their near-duplicates again."""
 
 import hashlib
 import unicodedata
 
 import pytest
 
-from edgeneuro.domain.query import query_hash
+from edgeneuro.domain.query import near_hash, query_hash, similar_hash
 from edgeneuro.store.rehash import rehash_window
 from tests.unit.conftest import Product, says
 from tests.unit.invocations import delete_expired
@@ -82,3 +82,64 @@ async def test_it_goes_in_windows(product: Product) -> None:
     assert windows == 4  # three of the labels, and one of the logs, which then have all
     found = {row["query_hash"] for row in product.rows("SELECT query_hash FROM logs")}
     assert found == {query_hash(f"{PLAIN} {number}") for number in range(5)}
+
+
+async def age_near(product: Product, *texts: str) -> None:
+    """As labels and log rows were stored before questions were found similar: each alone."""
+    for number, text in enumerate(texts):
+        question, near = query_hash(text), f"former_{number}"
+        split = "test" if number == 1 else "train"
+        product.execute(
+            f"INSERT INTO splits VALUES ('{near}', 'hr', {100 + number}, '{split}', NULL)"
+        )
+        for table in ("logs", "labels", "current_labels"):
+            product.execute(
+                f"UPDATE {table} SET near_hash = '{near}' WHERE query_hash = '{question}'"
+            )
+        product.execute(
+            f"UPDATE current_labels SET split = '{split}' WHERE query_hash = '{question}'"
+        )
+    product.execute("UPDATE labels SET similar_hash = NULL")
+    product.execute("DELETE FROM splits WHERE similar_hash IS NOT NULL")
+    for table in ("logs", "labels"):
+        product.execute(f"INSERT INTO rehashing SELECT '{table}', 0, max(rowid) FROM {table}")
+
+
+@pytest.mark.parametrize("window", [500, 1])
+async def test_near_duplicates_of_before_meet_in_one_part(product: Product, window: int) -> None:
+    """With "please" it was a question of another part of the data set."""
+    texts = ["reset my password", "reset my password please", "reset my passwrod", "pay me"]
+    for text in texts:
+        await labelled(product, text, "hr")
+    await age_near(product, *texts)
+    while await rehash_window(product.database, max_rows=window):
+        pass
+    for table in ("logs", "labels", "current_labels"):
+        rows = product.rows(f"SELECT query, near_hash FROM {table} ORDER BY query")
+        assert {row["query"]: row["near_hash"] for row in rows} == {
+            text: near_hash(text) for text in texts
+        }
+    rows = product.rows("SELECT near_hash, similar_hash, place, split FROM splits ORDER BY place")
+    assert {
+        (row["near_hash"], row["similar_hash"], row["place"], row["split"]) for row in rows
+    } == {
+        (near_hash(text), similar_hash(text), 100 if text != "pay me" else 103, "train")
+        for text in texts
+    }
+    labels = (await product.call("GET", "/v1/labels")).json()["data"]
+    assert {each["split"] for each in labels} == {"train"}
+    await labelled(product, "Pay me!", "hr")
+    assert product.rows("SELECT count(*) AS n FROM splits") == [{"n": 3}]
+
+
+async def test_an_erasure_finds_rows_that_wait_for_their_hashes(product: Product) -> None:
+    """A row for which nothing was decided is found by its near hash alone."""
+    await labelled(product, "reset my password", "hr")
+    await labelled(product, "pay me", "hr")
+    await product.route("RESET my password", cache=False)
+    product.execute(
+        "UPDATE logs SET query_hash = NULL, near_hash = 'former' WHERE query = 'RESET my password'"
+    )
+    product.execute("INSERT INTO rehashing SELECT 'logs', 0, max(seq) FROM logs")
+    await product.call("DELETE", f"/v1/labels/{query_hash('reset my password')}")
+    assert product.rows("SELECT query FROM logs") == [{"query": "pay me"}]

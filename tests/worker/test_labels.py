@@ -66,6 +66,21 @@ def test_a_bad_filter(client: httpx.Client, query: dict[str, str], param: str) -
     assert (response.status_code, response.json()["error"]["param"]) == (400, param)
 
 
+def test_near_duplicates_and_similar_questions_are_in_one_part(client: httpx.Client) -> None:
+    for number in range(12):
+        mark = f"{word()}{number}"
+        texts = [
+            f"what's the balance of {mark}",
+            f"Good morning! What is the balance of {mark}, please? Thank you",
+            f"what is the balanec of {mark}?",
+        ]
+        items = [{"query": text, "agent_id": "hr"} for text in texts]
+        client.post("/v1/labels", json=items).raise_for_status()
+        page = client.get("/v1/labels", params={"limit": 3}).raise_for_status().json()["data"]
+        assert {each["query"] for each in page} == set(texts)
+        assert len({each["split"] for each in page}) == 1
+
+
 def test_a_label_is_set_changed_seen_and_taken_away(client: httpx.Client) -> None:
     mark = word()
     log_id = ask(client, f"Badge lost {mark}")

@@ -17,7 +17,7 @@ from typing import Any
 from edgeneuro import bounded_json
 from edgeneuro.classifier.features import FEATURES_VERSION, features
 from edgeneuro.classifier.groups import variants
-from edgeneuro.domain.query import near_hash, query_hash
+from edgeneuro.domain.query import query_hash, similar_hash
 
 FOLDS = 5
 OUT_OF_SCOPE = -1  # the label says that no agent fits
@@ -38,7 +38,7 @@ class Labelled:
 @dataclass(frozen=True)
 class Examples:
     """`labels` are places in `classes` (the agents' ids, sorted) or OUT_OF_SCOPE. `groups` has the
-    first one of the variants of a question (groups.py). `folds` go by what near-duplicates share,
+    first one of the variants of a question (groups.py). `folds` go by what similar questions share,
     and by group, so that variants never straddle; those of hard questions are negative, with the
     same remainder by FOLDS. `keys` are the query hashes, 16 bytes each."""
 
@@ -100,7 +100,7 @@ class Preparation:
     def __init__(self) -> None:
         self._keys: list[bytes] = []  # of the question that each label is for
         self._agents: list[str | None] = []
-        self._near, self._hard = array("I"), array("b")
+        self._similar, self._hard = array("I"), array("b")
         self._offsets, self._buckets = array("I", [0]), array("H")
 
     def __len__(self) -> int:
@@ -110,7 +110,7 @@ class Preparation:
         text = labelled.query
         self._keys.append(bytes.fromhex(query_hash(text)))
         self._agents.append(labelled.agent_id)
-        self._near.append(int(near_hash(text)[:8], 16))
+        self._similar.append(int(similar_hash(text)[:8], 16))
         self._hard.append(labelled.hard)
         self._buckets.extend(features(text))
         self._offsets.append(len(self._buckets))
@@ -119,7 +119,7 @@ class Preparation:
         start = len(self._buckets)
         self._keys += other._keys
         self._agents += other._agents
-        self._near.extend(other._near)
+        self._similar.extend(other._similar)
         self._hard.extend(other._hard)
         self._buckets.extend(other._buckets)
         self._offsets.extend(start + offset for offset in other._offsets[1:])
@@ -131,7 +131,7 @@ class Preparation:
         place: dict[str | None, int] = {agent: number for number, agent in enumerate(classes)}
         place[None] = OUT_OF_SCOPE
         labels = array("h", [place[agent] for _, agent in chosen])
-        near = array("I", [self._near[index] for index, _ in chosen])
+        near = array("I", [self._similar[index] for index, _ in chosen])
         offsets, buckets = self._packed([index for index, _ in chosen])
         groups = variants(labels, near, lambda at: buckets[offsets[at] : offsets[at + 1]], buckets)
         hard = [self._hard[index] for index, _ in chosen]
@@ -174,7 +174,7 @@ class Preparation:
         names = list(dict.fromkeys(self._agents))
         place = {agent: number for number, agent in enumerate(names)}
         agents = array("H", [place[agent] for agent in self._agents])
-        parts = (agents, self._near, self._hard, self._offsets, self._buckets)
+        parts = (agents, self._similar, self._hard, self._offsets, self._buckets)
         header = {
             "features": FEATURES_VERSION,
             "agents": names,
@@ -195,12 +195,12 @@ class Preparation:
         for code, size in zip("HIbIH", header["sizes"], strict=True):
             parts.append(array(code, body[at : at + size]))
             at += size
-        agents, made._near, made._hard, made._offsets, made._buckets = parts
+        agents, made._similar, made._hard, made._offsets, made._buckets = parts
         made._agents = [header["agents"][number] for number in agents]
         made._keys = [
             body[start : start + _KEY_BYTES] for start in range(at, len(body), _KEY_BYTES)
         ]
-        if not len(made._keys) == len(made._agents) == len(made._near) == len(made._offsets) - 1:
+        if not len(made._keys) == len(made._agents) == len(made._similar) == len(made._offsets) - 1:
             raise ValueError("the prepared labels are damaged; train again")
         return made
 

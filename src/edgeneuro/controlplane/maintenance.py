@@ -16,6 +16,7 @@ from edgeneuro.store.usage import sum_finished_days
 
 Task = Callable[[Services], Awaitable[object]]
 _DAY_MS = 86_400_000
+_REHASH_WINDOWS = 4  # of 500 rows, half a second of CPU time each
 _FILES_KEPT_DAYS = 7  # of an adapter that has failed and waits for another try
 
 
@@ -58,7 +59,9 @@ async def _purge_chat_cache(services: Services) -> None:
 
 
 async def _rehash(services: Services) -> None:
-    await rehash_window(services.db)
+    for _ in range(_REHASH_WINDOWS):
+        if not await rehash_window(services.db):
+            break
 
 
 async def _purge_idempotency(services: Services) -> None:

@@ -41,7 +41,7 @@ _SLICE_MS = 20_000
 # after the response.
 _FIRST_SLICE_MS = 10_000
 _VISIT_COST = 30  # beside the classes of a visit
-_LABEL_COST, _CHARACTER_COST = 120, 8  # of preparing a label: 50,000 short ones are 23 million
+_LABEL_COST, _CHARACTER_COST = 120, 12  # of preparing a label: 50,000 short ones are 30 million
 # After each step, some 60 ms, other requests have their turn. With a shorter pause workerd goes on
 # here before it looks at them.
 _STEP_COST, _PAUSE_SECONDS = 40_000, 0.01

@@ -1,16 +1,12 @@
 """Queries as identities: which are the same question, and which nearly the same."""
 
 import hashlib
-import re
 from typing import Literal
 
 from edgeneuro.domain.canonical import canonical, without_joiners
+from edgeneuro.domain.near import near_form, similar_form
 
 Split = Literal["train", "validation", "test"]
-
-_WORD = re.compile(r"[^\W_]+")
-# One character may normalise to 18, so the limit of a query's text does not bound the near form.
-_MAX_NEAR_CHARACTERS = 8_000
 
 
 def normalise(query: str) -> str:
@@ -25,17 +21,15 @@ def query_hash(query: str) -> str:
     return _sha256(normalise(query))[:32]
 
 
-def near_form(query: str) -> str:
-    """What near-duplicates have in common: the words, whatever their order, punctuation, repetition
-    and plural s. Only the first 8,000 characters of the normalised query are read."""
-    text = normalise(query)[:_MAX_NEAR_CHARACTERS]
-    words = {word.removesuffix("s") or word for word in _WORD.findall(text)}
-    return " ".join(sorted(words)) or text
-
-
 def near_hash(query: str) -> str:
     """The identity that near-duplicates share: 32 hex digits over the near form."""
     return _sha256(near_form(query))[:32]
+
+
+def similar_hash(query: str) -> str:
+    """What questions with the same content words share, near-duplicates among them: 32 hex digits.
+    They are in one part of the data set and in one fold."""
+    return _sha256(similar_form(near_form(query)))[:32]
 
 
 def _sha256(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeneuro.domain.erasure import ErasureCounts, ErasureTarget
-from edgeneuro.domain.query import query_hash
+from edgeneuro.domain.query import near_hash, query_hash
 from edgeneuro.store.database import Database, Rows, Statement, statement
 from edgeneuro.store.labels import (
     erase_labels,
@@ -60,12 +60,14 @@ async def find_near_hashes(db: Database, question: str) -> list[str]:
     """Under which near-duplicates of this question are stored; empty if nothing is known of it."""
     rows = await db.run(
         statement(
-            "SELECT near_hash FROM labels WHERE query_hash = ?1 UNION"
-            " SELECT near_hash FROM logs WHERE query_hash = ?1 AND near_hash IS NOT NULL LIMIT 20",
+            "SELECT near_hash, query FROM labels WHERE query_hash = ?1 UNION"
+            " SELECT near_hash, query FROM logs WHERE query_hash = ?1 AND near_hash IS NOT NULL"
+            " LIMIT 20",
             question,
         )
     )
-    return [row["near_hash"] for row in rows]
+    # While rows are given their present hashes, either may be stored.
+    return sorted({each for row in rows for each in (row["near_hash"], near_hash(row["query"]))})
 
 
 async def is_stored(db: Database, question: str) -> bool:
@@ -109,7 +111,11 @@ async def erase_undecided_logs(
     rows = await db.run(
         statement(
             "SELECT seq, id, query, gateway_log_id FROM logs WHERE query_hash IS NULL"
-            " AND near_hash IN (SELECT value FROM json_each(?1)) AND seq > ?2"
+            " AND near_hash IN (SELECT value FROM json_each(?1)) AND seq > ?2 UNION"
+            # Rows that wait for their present hashes have others.
+            " SELECT seq, id, query, gateway_log_id FROM rehashing JOIN logs INDEXED BY"
+            " logs_undecided ON seq > after AND seq <= until WHERE source = 'logs'"
+            " AND query_hash IS NULL AND near_hash IS NOT NULL AND seq > ?2"
             " ORDER BY seq LIMIT ?3",
             json.dumps(target.near_hashes),
             after,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.label import LabelEvent
-from edgeneuro.domain.query import near_hash, query_hash
+from edgeneuro.domain.query import near_hash, query_hash, similar_hash
 from edgeneuro.store.database import Database, Statement, Value, statement
 from edgeneuro.store.label_rule import COUNTED, in_force, votes
 
@@ -31,6 +31,7 @@ class _Row(NamedTuple):
     created_at: int
     stream: str | None
     final: int
+    similar_hash: str
 
 
 _INSERT = (
@@ -42,19 +43,28 @@ _INSERT = (
 def _assign_splits(condition: str) -> str:
     """A question that is labelled for the first time takes the next place of its agent, and the
     place decides the split: the 4th of each ten is for tests, the 8th for validation. So an agent
-    with 4 labels has a test question, and one with 8 a validation question. A near-duplicate joins
-    the split of the first one, and nothing ever moves: the row stays when the label changes or is
-    removed. Within one statement the places go by near hash, which no one can choose."""
+    with 4 labels has a test question, and one with 8 a validation question. A near-duplicate or a
+    similar question joins the place of the first one, and nothing ever moves: the row stays when
+    the label changes or is removed. Within one statement the places go by hash, which no one can
+    choose."""
     return (
-        "INSERT INTO splits (near_hash, agent, place, split) SELECT near_hash, agent, place,"
-        " CASE place % 10 WHEN 3 THEN 'test' WHEN 7 THEN 'validation' ELSE 'train' END"
-        " FROM (SELECT near_hash, agent,"
-        " (SELECT coalesce(max(place), -1) FROM splits WHERE splits.agent = new.agent)"
-        " + row_number() OVER (PARTITION BY agent ORDER BY near_hash) AS place"
-        f" FROM (SELECT near_hash, coalesce(agent_id, '{NO_AGENT}') AS agent, min(seq)"
+        "WITH new AS (SELECT near_hash, coalesce(similar_hash, near_hash) AS similar_hash,"
+        f" coalesce(agent_id, '{NO_AGENT}') AS agent, min(seq) AS seq"
         f" FROM labels WHERE {condition} AND {COUNTED}"
         " AND NOT EXISTS (SELECT 1 FROM splits WHERE splits.near_hash = labels.near_hash)"
-        " GROUP BY near_hash) AS new)"
+        " GROUP BY near_hash),"
+        " first AS (SELECT similar_hash, agent, min(seq) FROM new WHERE NOT EXISTS"
+        " (SELECT 1 FROM splits WHERE splits.similar_hash = new.similar_hash)"
+        " GROUP BY similar_hash),"
+        " placed AS (SELECT similar_hash, agent,"
+        " (SELECT coalesce(max(place), -1) FROM splits WHERE splits.agent = first.agent)"
+        " + row_number() OVER (PARTITION BY agent ORDER BY similar_hash) AS place FROM first)"
+        " INSERT INTO splits (near_hash, similar_hash, agent, place, split)"
+        " SELECT new.near_hash, new.similar_hash, coalesce(known.agent, placed.agent),"
+        " coalesce(known.place, placed.place), coalesce(known.split, CASE placed.place % 10"
+        " WHEN 3 THEN 'test' WHEN 7 THEN 'validation' ELSE 'train' END)"
+        " FROM new LEFT JOIN placed USING (similar_hash) LEFT JOIN splits AS known ON known.rowid ="
+        " (SELECT min(rowid) FROM splits WHERE splits.similar_hash = new.similar_hash)"
     )
 
 
@@ -181,6 +191,7 @@ def _row(event: LabelEvent) -> _Row:
         created_at=event.created_ms,
         stream=event.stream,
         final=int(event.final),
+        similar_hash=similar_hash(event.query),
     )
 
 
