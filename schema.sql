@@ -260,6 +260,17 @@ CREATE TABLE attempt_hours (
     attempts INTEGER NOT NULL,
     PRIMARY KEY (hour, model, adapter, outcome)
 ) STRICT, WITHOUT ROWID;
+-- What each classifier was asked, by the hour, so that drift is seen within one and no classifier is
+-- charged with what another one passed on.
+CREATE TABLE classifier_hours (
+    hour INTEGER NOT NULL, -- unix milliseconds of its start
+    classifier TEXT NOT NULL,
+    agent_id TEXT NOT NULL, -- that was decided for; empty: none, or the fallback agent
+    asked INTEGER NOT NULL,
+    answered INTEGER NOT NULL,
+    out_of_scope INTEGER NOT NULL,
+    PRIMARY KEY (hour, classifier, agent_id)
+) STRICT, WITHOUT ROWID;
 -- The hours of a finished day summed once more, by each dimension alone (the hour is one), so that
 -- long ranges read little. They count only while `current` is 1: a row written late takes it back to 0.
 CREATE TABLE summed_days (

@@ -44,7 +44,7 @@ function singleView(agents, queue, stats, signal) {
   const room = h("div", { class: "stack" });
   const progress = h("div", { "aria-live": "off" });
   const said = h("p", { class: "hidden-text", role: "status" });
-  const blind = queue.stream === "random";
+  const blind = () => queue.current?.stream === "random";
   let chosen = [];
   let drawn = null;
   const draw = () => {
@@ -59,12 +59,12 @@ function singleView(agents, queue, stats, signal) {
       return;
     }
     chosen = choices(agents, item);
-    replace(room, itemView(item, chosen, agents, act, blind));
+    replace(room, [blind() ? blindText() : null, itemView(item, chosen, agents, act, blind())]);
     said.textContent = item.query;
   };
   const act = {
     give: (agentId) => queue.label(agentId),
-    keep: () => !blind && queue.current.agent_id !== null && queue.label(queue.current.agent_id),
+    keep: () => !blind() && queue.current.agent_id !== null && queue.label(queue.current.agent_id),
     skip: () => queue.skip(),
     undo: () => queue.undo(),
   };
@@ -103,14 +103,14 @@ function singleView(agents, queue, stats, signal) {
     { signal },
   );
   draw();
-  return [progress, blind ? blindText() : null, room, said, help(blind)];
+  return [progress, room, said, help(queue.stream === "random")];
 }
 
 const blindText = () =>
   h(
     "p",
     { class: "help" },
-    "Questions drawn at random, without the router's answer. Their labels measure the accuracy: the other ones are for hard questions.",
+    "This question was drawn at random and is shown without the router's answer. Labels of such questions measure the accuracy: the others are for hard questions.",
   );
 
 /** The router's answer first, then by name: digits stay where they are while the answer does. */

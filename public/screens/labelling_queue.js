@@ -70,7 +70,7 @@ export class LabelQueue {
     if (!item) return;
     const entry = this.note(item, true);
     this.done += 1;
-    const body = { agent_id: agentId, stream: this.stream };
+    const body = { agent_id: agentId, stream: item.stream };
     this.save(
       () => api("PUT", `/v1/logs/${item.log_id}/label`, { body }),
       (error) => {

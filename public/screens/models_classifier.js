@@ -10,19 +10,25 @@ import { stateBadge, underWay } from "../parts/job.js";
 import { empty, load, polling } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
+import { driftCard } from "./models_classifier_drift.js";
 import { selectClassifier } from "./models_select.js";
 
 export async function classifierTab({ signal, may }, room) {
   const read = () =>
-    Promise.all([everything("/v1/classifiers", { signal }), api("GET", "/v1/config", { signal })]);
+    Promise.all([
+      everything("/v1/classifiers", { signal }),
+      api("GET", "/v1/config", { signal }),
+      api("GET", "/v1/analytics", { signal }),
+    ]);
   let found = [];
   const show = async () => {
     const shown = await load(
       room,
       read,
-      ([classifiers, config]) => {
+      ([classifiers, config, analytics]) => {
         found = classifiers;
-        return view(classifiers, config, { may, show: follow });
+        const { drift } = analytics.classifier;
+        return view(classifiers, config, { drift, may, show: follow });
       },
       { signal, keep: true, steady: true, retry: () => follow() },
     );
@@ -32,7 +38,7 @@ export async function classifierTab({ signal, may }, room) {
   await follow();
 }
 
-function view(classifiers, config, { may, show }) {
+function view(classifiers, config, { drift, may, show }) {
   const selected = config.classifier.value;
   const train = may("admin")
     ? button("Train a classifier", () => begin(config, show), { kind: "main" })
@@ -70,6 +76,7 @@ function view(classifiers, config, { may, show }) {
           : null,
       ),
     ),
+    driftCard(drift),
     table({
       caption: "Trainings",
       rows: classifiers,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
+from edgeneuro.classifier.reading import Reading
+from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.domain.chat_answer import KeptAnswer
 from edgeneuro.domain.decision import Answer
 from edgeneuro.domain.routing import Revisions, RoutingConfig
@@ -27,6 +29,7 @@ from edgeneuro.store.routing import load_routing_config
 _REVISION_KEPT_SECONDS = 5.0
 _ANSWERS_KEPT = 1_000
 _LOOKS_EVERY_SECONDS = 0.005
+_READINGS_KEPT = 2_500  # of some 1.3 KB: the label queue's window
 _CHATS_KEPT = 200  # of at most 64 KB
 Value = TypeVar("Value")
 
@@ -228,7 +231,8 @@ class Services:
     characters, `new_hex(n)` n random bytes as hex digits, `secret(name)` the value of a Worker
     secret. A stream that is silent for `stream_silence_seconds` sends a comment. The last ones are
     what this isolate learned: answers, labels, answers of chats, Workers AI's list of finetunes or
-    why it could not be read, and base models that turned out to have no JSON mode."""
+    why it could not be read, what the newest classifier makes of the questions in the label queue,
+    that classifier, and base models that turned out to have no JSON mode."""
 
     settings: Settings
     db: Database
@@ -257,6 +261,10 @@ class Services:
     recent_finetunes: ExpiringLru[list[Finetune] | str] = field(
         default_factory=lambda: ExpiringLru(1)
     )
+    recent_readings: ExpiringLru[Reading] = field(
+        default_factory=lambda: ExpiringLru(_READINGS_KEPT)
+    )
+    recent_scorers: ExpiringLru[Scorer] = field(default_factory=lambda: ExpiringLru(1))
     without_json_mode: set[str] = field(default_factory=set)
     metrics: Metrics = field(default_factory=Metrics)
 

@@ -31,7 +31,8 @@ def test_a_hundred_labels(page: Page, go: Go, rows: Rows, api: httpx.Client) -> 
     given = 0
     while given < 100:
         former = query_shown(page)
-        page.keyboard.press("Enter" if given % 2 else "5")
+        blind = page.get_by_text("was drawn at random").count() > 0
+        page.keyboard.press("Enter" if given % 2 and not blind else "5")
         given += 1
         expect(page.locator(".label-query")).not_to_have_text(former)
     expect(page.get_by_text("100 labelled now")).to_be_visible()

@@ -38,6 +38,7 @@ ARROWS = {
     "call": {"services", "domain", "web"},
     "kept_classifier": {"classifier", "store", "errors"},
     "services": {
+        "classifier",
         "kept_classifier",
         "identity",
         "metrics",

@@ -5,9 +5,14 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.classifier.features import features
+from edgeneuro.controlplane.queue_page import compose
+from edgeneuro.controlplane.ranking import Question
 from edgeneuro.domain.query import near_hash
+from edgeneuro.domain.queue import QueueReason, ReasonCode
 from edgeneuro.errors import InvalidOutputError, UpstreamError
 from edgeneuro.store import queue as store
+from tests.unit.classifiers import create_agents, install, known
 from tests.unit.conftest import ADMIN_TOKEN, Product, says
 
 
@@ -64,7 +69,7 @@ async def test_the_order_from_most_to_least_worthwhile(product: Product) -> None
     await judge(product, down, "down")
     other = await ask(product, "feedback knows better")
     await judge(product, other, "down", correct="it_support")
-    up = await ask(product, "feedback says yes")
+    up = await ask(product, "somebody was happy")
     await judge(product, up, "up")
 
     items = await queue(product)
@@ -76,7 +81,7 @@ async def test_the_order_from_most_to_least_worthwhile(product: Product) -> None
         ("out of scope", ["out_of_scope"]),
         ("near the threshold", ["uncertain"]),
         ("asked often", ["frequent"]),
-        ("feedback says yes", ["unlabelled"]),
+        ("somebody was happy", ["unlabelled"]),
         ("sure", ["unlabelled"]),
     ]
     for item in items:
@@ -126,12 +131,16 @@ async def test_one_key_fills_half_of_a_page_while_others_have_questions(product:
     product.execute("UPDATE logs SET key_id = 'quiet' WHERE query LIKE 'quiet%'")
 
     page = (await product.call("GET", "/v1/labels/queue?limit=20")).json()
-    keys = [item["query"].split()[0] for item in page["data"]]
-    assert keys == ["loud"] * 10 + ["quiet"] * 10
+    assert [item["stream"] for item in page["data"]] == (["hard"] * 9 + ["random"]) * 2
+    hard = [item for item in page["data"] if item["stream"] == "hard"]
+    assert [item["query"].split()[0] for item in hard] == ["loud"] * 9 + ["quiet"] * 9
     assert page["has_more"] is True
     longer = (await product.call("GET", "/v1/labels/queue?limit=40")).json()["data"]
     # The quiet key has 15 only, so the other one fills the rest.
-    assert [item["query"].split()[0] for item in longer] == ["loud"] * 25 + ["quiet"] * 15
+    keys = [item["query"].split()[0] for item in longer if item["stream"] == "hard"]
+    assert (len(longer), len(keys)) == (40, 36)
+    assert keys == sorted(keys)
+    assert keys.count("loud") > 18
 
 
 async def test_one_key_cannot_push_the_others_out_of_the_window(product: Product) -> None:
@@ -147,6 +156,18 @@ async def test_one_key_cannot_push_the_others_out_of_the_window(product: Product
     )
     answers = await store.read_unlabelled(product.database)
     assert {quiet, judged} <= {row["id"] for row in answers}
+
+
+async def test_every_tenth_item_is_drawn_at_random_and_blind(product: Product) -> None:
+    for number in range(25):
+        await ask(product, f"question {number} {'abcdefghijklmnopqrstuvwxyz'[number] * 3}")
+    items = await queue(product)
+    assert [item["stream"] for item in items] == (["hard"] * 9 + ["random"]) * 2 + ["hard"] * 5
+    assert len({item["log_id"] for item in items}) == 25
+    drawn = [item for item in items if item["stream"] == "random"]
+    assert drawn == (await random_queue(product))[:2]
+    assert {item["agent_id"] for item in drawn} == {None}
+    assert all(item["stream"] == "hard" for item in await queue(product, "&agent=hr"))
 
 
 async def test_near_duplicates_are_known_by_what_is_stored_with_the_row(product: Product) -> None:
@@ -318,6 +339,90 @@ async def test_the_random_stream_looks_at_8000_rows(product: Product) -> None:
     assert len(await store.read_unsampled(product.database)) == 8_000
 
 
+BETWEEN = f"{known('agent_0')} {known('agent_1', 1)}"  # as much the one's as the other's
+
+
+@pytest.fixture
+async def learned_product(empty_product: Product) -> Product:
+    """The agents of the classifier "clf_1", which is not selected, and three questions."""
+    await create_agents(empty_product)
+    install(empty_product, "clf_1")
+    await ask(empty_product, known("agent_2"), agent="agent_2")
+    await ask(empty_product, BETWEEN, agent="agent_0")
+    await ask(empty_product, known("agent_1", 2), agent="agent_1")
+    return empty_product
+
+
+async def test_what_the_newest_classifier_is_least_sure_of_comes_first(
+    learned_product: Product,
+) -> None:
+    items = await queue(learned_product)
+    assert items[0]["query"] == BETWEEN
+    [reason] = [one for one in items[0]["reasons"] if one["code"] == "classifier_unsure"]
+    assert reason["weight"] == 4  # surer of two of three
+    assert reason["text"].startswith("the classifier is surer of 67% of the recent questions")
+    assert "agent_0 is 0." in reason["text"] or "agent_1 is 0." in reason["text"]
+
+
+async def test_where_the_newest_classifier_differs_from_the_answer(
+    learned_product: Product,
+) -> None:
+    await ask(learned_product, known("agent_2", 3), agent="agent_0")
+    await ask(learned_product, known("agent_2", 4), agent="none")
+    items = {item["query"]: item for item in await queue(learned_product)}
+    [reason] = [
+        one for one in items[known("agent_2", 3)]["reasons"] if one["code"] == "disagreement"
+    ]
+    assert reason["text"].endswith("the layer that did not answer chose agent_2")
+    for query in (known("agent_2", 4), known("agent_2")):
+        assert "disagreement" not in codes(items[query])
+
+
+async def test_one_that_was_refused_orders_the_queue_too_and_a_damaged_one_does_not(
+    learned_product: Product,
+) -> None:
+    learned_product.execute("UPDATE classifiers SET state = 'failed', checksum = NULL")
+    assert (await queue(learned_product))[0]["query"] == BETWEEN
+    install(learned_product, "clf_2", content=b"damaged")
+    items = await queue(learned_product)
+    assert [codes(item) for item in items] == [["rare_agent"]] * 3
+    assert learned_product.services.failures.counts["queue_classifier_load"] == 1
+
+
+async def test_of_long_texts_no_more_is_read_than_the_classifier_looks_at(product: Product) -> None:
+    text = "".join(f"word{number} " for number in range(1_000))
+    log_id = await ask(product, text)
+    [row] = await store.read_beginnings(product.database, [log_id])
+    assert len(row["query"]) == 1_001
+    assert features(row["query"]) == features(text.strip())
+
+
+def asked(name: str, score: float, *words: int, code: ReasonCode = "classifier_unsure") -> Question:
+    row = {"id": name, "key_id": f"key of {name}"}
+    reasons = [QueueReason(code=code, weight=score, text="")]
+    return Question(row, 1, reasons, sum(1 << word for word in words))
+
+
+def composed(ranked: list[Question], limit: int) -> list[str]:
+    return [question.shown["id"] for question in compose(ranked, limit)]
+
+
+def test_a_page_is_not_all_one_topic() -> None:
+    topic = [
+        asked(f"leave {number}", 6 - number / 100, 1, 2, 3, 10 + number) for number in range(9)
+    ]
+    others = [asked("vpn", 5.5, 4, 5), asked("parking", 5.4, 6, 7)]
+    assert composed([*topic, *others], 4) == ["leave 0", "vpn", "parking", "leave 1"]
+
+
+def test_what_no_agent_was_found_for_fills_a_fifth_while_there_is_anything_else() -> None:
+    outside = [asked(f"outside {n}", 6, 100 + n, code="out_of_scope") for n in range(10)]
+    inside = [asked(f"inside {n}", 1, n) for n in range(8)]
+    page = composed(outside + inside, 10)
+    assert sum(name.startswith("outside") for name in page) == 2
+    assert len(composed(outside + inside, 18)) == 18
+
+
 async def many(product: Product, count: int) -> None:
     """So many more questions, each asked once."""
     await ask(product, "the first question")
@@ -353,10 +458,11 @@ async def test_its_reads_are_few_small_and_by_index(product: Product) -> None:
     )
     product.database.statements.clear()
     items = await queue(product)
-    assert [items[0]["query"], items[-1]["query"]] == ["copy number 8000", "copy number 7901"]
+    assert (items[0]["query"], len(items)) == ("copy number 8000", 100)
     statements = product.database.statements
-    # The window, feedback, shadows and label counts, then the texts of the page.
-    assert len(statements) == 5
+    # The window; feedback, shadows and label counts; which classifier is the newest, and 1,000
+    # texts for it; what may be drawn; the texts of the page.
+    assert len(statements) == 1 + 3 + 1 + 2 + 1 + 1
     assert len(json.loads(str(statements[-1].parameters[0]))) == 100
     for one in statements:
         plan = product.database._connection.execute(

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -74,6 +75,17 @@ def ended(client: httpx.Client, path: str) -> dict[str, Any]:
     return until(look, lambda it: it["state"] not in ("queued", "running"))
 
 
+def asked_of(client: httpx.Client, classifier_id: str) -> int:
+    """Routes a dozen more questions; how many this classifier was asked in the last hour."""
+    for number in range(12):
+        query = f"{uuid.uuid4().hex} is about the {'VPN' if number % 2 else 'pension'}"
+        client.post("/v1/route", json={"query": query}).raise_for_status()
+    drift = client.get("/v1/analytics").json()["classifier"]["drift"]
+    assert drift["classifier"] == classifier_id
+    last_hour: int = drift["windows"][0]["asked"]
+    return last_hour
+
+
 def test_from_labels_to_the_selected_classifier(labelled: httpx.Client) -> None:
     created = labelled.post("/v1/classifiers", json={"target": 0.9})
     assert created.status_code == 202, created.text
@@ -94,6 +106,13 @@ def test_from_labels_to_the_selected_classifier(labelled: httpx.Client) -> None:
     assert (model["type"], model["active"], model["size"]) == ("classifier", True, made["size"])
     models = labelled.get("/v1/models").json()["data"]
     assert sum(each["active"] for each in models) == 2
+
+    asked = until(lambda: asked_of(labelled, made["id"]), lambda count: count > 0)
+    assert asked >= 1
+    queue = labelled.get("/v1/labels/queue", params={"limit": 100}).json()["data"]
+    reasons = {reason["code"] for item in queue for reason in item["reasons"]}
+    assert "classifier_unsure" in reasons
+    assert sum(item["stream"] == "random" for item in queue) == len(queue) // 10
 
     refused = labelled.delete(f"/v1/classifiers/{made['id']}")
     assert refused.json()["error"]["code"] == "classifier_selected"

@@ -25,11 +25,12 @@ from edgeneuro.errors import InvalidRequestError
 from edgeneuro.store.analytics import UsageRead, by_place, read_usage
 from edgeneuro.store.classifiers import find_classifier
 from edgeneuro.store.database import Row
+from edgeneuro.store.drift import read_windows
 from edgeneuro.store.times import rfc3339, unix_ms
 from edgeneuro.store.usage import DAY, HOUR, SUMS, rebuild_hour, reopen_days
 
 _MAX_DAYS = 366
-_MAX_REBUILT_HOURS = 96  # 8 statements each; a Worker may run 1,000 a request
+_MAX_REBUILT_HOURS = 96  # 10 statements each; a Worker may run 1,000 a request
 
 COUNTING = {
     "requests": "Answers: one log row each. A request refused before it was routed is none.",
@@ -64,9 +65,13 @@ COUNTING = {
     "classifier": "asked: answers for which the classifier was asked, not those that were still in"
     " an isolate's memory; answered: those of layer classifier; abstained: the others of asked."
     " out_of_scope: answers whose reason that is. disagreement: a sample of its answers that the"
-    " model was asked for too. drift: periods since the classifier was learned; its training's"
-    " shares are of held-out labels. alert: a share is higher than then, over 200 answers or more,"
-    " by more than 3 standard errors and 5 points.",
+    " model was asked for too. drift: what the selected classifier alone was asked in the last"
+    " hour, 24 hours and 7 days up to `to`, each with the present hour; its training's shares are"
+    " of held-out labels. alerts: from 50 questions on a share that is higher than at its training"
+    " by more than 4 standard errors and 5 points; agents asked for in other shares than in the 7"
+    " days before (or among its labels, while those days have fewer than 200 answers), by a PSI of"
+    " 0.25 and a chi-square of 4 standard deviations; disagreement with a lower bound over 10 %,"
+    " from 10 audit samples on.",
     "series": "Every hour or day of the range, in UTC; empty ones have zeros. The first and the"
     " last day are those parts of it that the range holds. `layers` counts the answers by the layer"
     " that gave them.",
@@ -84,8 +89,9 @@ async def show_analytics(call: Call, query: AnalyticsQuery) -> Analytics:
     read = await read_usage(
         db, start=start, stop=stop, interval=query.interval, group_by=query.group_by
     )
-    selected = (await call.services.routing.current()).classifier
+    selected = (await call.services.routing.fresh()).classifier
     classifier = None if selected is None else await find_classifier(db, selected)
+    windows = {} if classifier is None else await read_windows(db, classifier.id, stop=stop)
     step = HOUR if query.interval == "hour" else DAY
     return Analytics(
         from_=rfc3339(start),
@@ -97,7 +103,7 @@ async def show_analytics(call: Call, query: AnalyticsQuery) -> Analytics:
         groups=_groups(read),
         reasons={row["place"]: row["answers"] for row in read.reasons if row["place"]},
         models=_models(read.attempts),
-        classifier=classifier_analytics(read, classifier, start=start, stop=stop),
+        classifier=classifier_analytics(read, classifier, windows, start=start, stop=stop),
         counting=COUNTING,
     )
 

@@ -1,43 +1,57 @@
 """The label queue: of the recent questions without a label the most worthwhile first, without
-near-duplicates."""
+near-duplicates, and some that are drawn at random among them."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edgeneuro.call import Call
+from edgeneuro.controlplane.queue_page import compose
+from edgeneuro.controlplane.queue_reading import read_window
 from edgeneuro.controlplane.ranking import ENOUGH_LABELS, Question, rank
 from edgeneuro.domain.page import Page
 from edgeneuro.domain.queue import QueueItem, QueueQuery
+from edgeneuro.store.database import Row, Rows
 from edgeneuro.store.logs import read_texts
 from edgeneuro.store.queue import read_signals, read_unlabelled, read_unsampled
 
-_MAX_PAGE_SHARE_OF_A_KEY = 0.5
+# Of a page so many are drawn at random: without them there is nothing to measure a classifier by.
+RANDOM_SHARE = 0.1
 
 
 async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
     """List what is most worth labelling first, with the reasons. It looks at 2,000 of the last
     8,000 answers and at the decisions of 500 recent feedbacks, each key in turn; near-duplicates of
-    each other and of what is labelled are left out. While others have questions in the queue, one
-    key fills at most half of a page: by its feedback, or else by its queries. With `stream=random`
-    the questions of the last 8,000 answers in a random order that stays, without what was answered:
-    give their labels with `"stream": "random"`, and they measure accuracy."""
+    each other and of what is labelled are left out. What feedback asks for comes first, then what
+    the newest classifier is least sure of; each question makes others like it worth less. While
+    others have questions in the queue, one key fills at most half of a page (by its feedback, or
+    else by its queries) and questions that no agent was found for a fifth. Every tenth item is
+    drawn at random and shown blind. With `stream=random` all are: the questions of the last 8,000
+    answers in a random order that stays, without what was answered. Give the label of an item with
+    its `stream`: only those from the stream "random" measure accuracy."""
     if query.stream == "random":
         return await _random_page(call, query.limit)
-    db = call.services.db
-    answers = await read_unlabelled(db)
+    services = call.services
+    answers = await read_unlabelled(services.db)
     ids = [row["id"] for row in answers]
-    feedback, shadows, labels = await read_signals(db, ids, most_labels=ENOUGH_LABELS)
+    feedback, shadows, labels = await read_signals(services.db, ids, most_labels=ENOUGH_LABELS)
     counts = {row["agent_id"]: int(row["labels"]) for row in labels}
-    ranked = rank(answers, feedback, shadows, counts)
+    readings = await read_window(services, answers)
+    ranked = rank(answers, feedback, shadows, counts, readings)
     if query.agent is not None:
         ranked = [one for one in ranked if one.shown["agent_id"] == query.agent]
-    different = _without_near_duplicates(ranked)
-    page = _shared_page(different, query.limit)
-    texts = await read_texts(db, [question.shown["id"] for question in page])
+    different = without_near_duplicates(ranked)
+    drawn: Rows = []
+    if query.agent is None:
+        most = int(RANDOM_SHARE * min(query.limit, len(different)))
+        drawn = sorted(await read_unsampled(services.db), key=_lot)[:most]
+        different = without_near_duplicates(different, drawn)
+    page = compose(different, query.limit - len(drawn))
+    texts = await read_texts(
+        services.db, [*(one.shown["id"] for one in page), *(row["id"] for row in drawn)]
+    )
     # A row that was deleted since the window was read has no text.
     items = [_item(one, text) for one in page if (text := texts.get(one.shown["id"]))]
-    return Page(data=items, has_more=len(different) > len(page))
+    return Page(data=_mixed(items, _blind(drawn, texts)), has_more=len(different) > len(page))
 
 
 async def _random_page(call: Call, limit: int) -> Page[QueueItem]:
@@ -46,43 +60,40 @@ async def _random_page(call: Call, limit: int) -> Page[QueueItem]:
     db = call.services.db
     drawn = sorted(await read_unsampled(db), key=_lot)
     page = drawn[:limit]
-    texts = await read_texts(db, page)
-    items = [
-        QueueItem(stream="random", log_id=log_id, query=text)
-        for log_id in page
-        if (text := texts.get(log_id))
+    texts = await read_texts(db, [row["id"] for row in page])
+    return Page(data=_blind(page, texts), has_more=len(drawn) > limit)
+
+
+def _lot(row: Row) -> bytes:
+    return hashlib.sha256(row["id"].encode()).digest()
+
+
+def _blind(rows: Rows, texts: Mapping[str, str]) -> list[QueueItem]:
+    return [
+        QueueItem(stream="random", log_id=row["id"], query=text)
+        for row in rows
+        if (text := texts.get(row["id"]))
     ]
-    return Page(data=items, has_more=len(drawn) > limit)
 
 
-def _lot(log_id: str) -> bytes:
-    return hashlib.sha256(log_id.encode()).digest()
+def _mixed(items: Sequence[QueueItem], drawn: Sequence[QueueItem]) -> list[QueueItem]:
+    """The drawn ones evenly among the others, so that whoever labels a part of the page labels a
+    part of them too."""
+    page = list(items)
+    every = round(1 / RANDOM_SHARE)
+    for number, item in enumerate(drawn, 1):
+        page.insert(number * every - 1, item)
+    return page
 
 
-def _without_near_duplicates(ranked: Sequence[Question]) -> list[Question]:
+def without_near_duplicates(ranked: Sequence[Question], drawn: Rows = ()) -> list[Question]:
+    """The best of each kind; none of a kind that is drawn."""
     first: dict[str, Question] = {}
     for question in ranked:
         first.setdefault(question.shown["near_hash"], question)
+    for row in drawn:
+        first.pop(row["near_hash"], None)
     return list(first.values())
-
-
-def _shared_page(ranked: Sequence[Question], limit: int) -> list[Question]:
-    """The first `limit` questions in their order, of one key at most its share unless the page
-    would stay shorter."""
-    most = max(1, int(limit * _MAX_PAGE_SHARE_OF_A_KEY))
-    taken: Counter[str] = Counter()
-    within: list[int] = []
-    beyond: list[int] = []
-    for place, question in enumerate(ranked):
-        if len(within) == limit:
-            break
-        if taken[question.key_id] < most:
-            taken[question.key_id] += 1
-            within.append(place)
-        else:
-            beyond.append(place)
-    places = sorted(within + beyond[: limit - len(within)])
-    return [ranked[place] for place in places]
 
 
 def _item(question: Question, query: str) -> QueueItem:

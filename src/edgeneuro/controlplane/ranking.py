@@ -2,9 +2,10 @@
 
 | reason | weight | why |
 | --- | --- | --- |
-| feedback_other_agent | 20 | somebody named another agent: the label is as good as made |
-| feedback_down | 16 | somebody was there and says it was wrong; above all the guesses together |
-| disagreement | 5 | layers, models or shadows chose different agents: at least one is wrong |
+| feedback_other_agent | 24 | somebody named another agent: the label is as good as made |
+| feedback_down | 20 | somebody was there and says it was wrong; above all the guesses together |
+| classifier_unsure | up to 6 | the nearer its two best agents are, the more a label teaches it |
+| disagreement | 5 | layers, models, audit samples or the newest classifier differ: one is wrong |
 | low_confidence | 3 | the default agent stood in because the stage was not sure enough |
 | invalid_output | 3 | a model could not answer in form: an example helps to train it |
 | out_of_scope | 2 | no agent fits, or one does and was not seen |
@@ -14,17 +15,20 @@
 """
 
 import math
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from edgeneuro.classifier.reading import Reading
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.queue import QueueReason, ReasonCode
 from edgeneuro.store.database import Row, Rows
 
 _WEIGHTS: dict[ReasonCode, float] = {
-    "feedback_other_agent": 20,
-    "feedback_down": 16,
+    "feedback_other_agent": 24,
+    "feedback_down": 20,
+    "classifier_unsure": 6,
     "disagreement": 5,
     "low_confidence": 3,
     "invalid_output": 3,
@@ -53,6 +57,7 @@ class Question:
     shown: Row
     seen: int
     reasons: list[QueueReason] = field(default_factory=list)
+    sketch: int = 0
 
     @property
     def key_id(self) -> str:
@@ -61,40 +66,85 @@ class Question:
         return key
 
     @property
+    def judged(self) -> bool:
+        """Whether feedback asks for the label."""
+        return any(reason.key_ids for reason in self.reasons)
+
+    @property
+    def out_of_scope(self) -> bool:
+        return any(reason.code == "out_of_scope" for reason in self.reasons)
+
+    @property
     def score(self) -> float:
         return round(sum(reason.weight for reason in self.reasons), 3)
 
 
-def rank(answers: Rows, feedback: Rows, shadows: Rows, labels: Mapping[str, int]) -> list[Question]:
-    """The questions behind these answers (newest first), the most worthwhile first."""
+class _Known:
+    """What is known beside the answers."""
+
+    def __init__(
+        self,
+        feedback: Rows,
+        shadows: Rows,
+        labels: Mapping[str, int],
+        readings: Mapping[str, Reading],
+    ) -> None:
+        self.said: dict[str, list[Row]] = defaultdict(list)
+        for one in feedback:
+            self.said[one["decision_id"]].append(one)
+        self.differing = {each["log_id"]: each["agent_id"] or NO_AGENT for each in shadows}
+        self.labels, self.readings = labels, readings
+        self._leads = sorted(
+            reading.verdict.margin for reading in readings.values() if reading.verdict is not None
+        )
+
+    def surer(self, margin: float) -> float:
+        """The share of the questions of which the classifier is surer."""
+        return 1 - bisect_right(self._leads, margin) / len(self._leads)
+
+
+def rank(
+    answers: Rows,
+    feedback: Rows,
+    shadows: Rows,
+    labels: Mapping[str, int],
+    readings: Mapping[str, Reading],
+) -> list[Question]:
+    """The questions behind these answers (newest first), the most worthwhile first. `readings` are
+    by query hash."""
     by_question: dict[str, list[Row]] = defaultdict(list)
     for answer in answers:
         by_question[answer["query_hash"]].append(answer)
-    said: dict[str, list[Row]] = defaultdict(list)
-    for one in feedback:
-        said[one["decision_id"]].append(one)
-    differing = {shadow["log_id"]: shadow["agent_id"] or NO_AGENT for shadow in shadows}
-    questions = [_question(rows, said, differing, labels) for rows in by_question.values()]
+    known = _Known(feedback, shadows, labels, readings)
+    questions = [_question(rows, known) for rows in by_question.values()]
     return sorted(questions, key=lambda question: -question.score)  # stable: newest stay first
 
 
-def _question(
-    rows: list[Row],
-    said: Mapping[str, list[Row]],
-    differing: Mapping[str, str],
-    labels: Mapping[str, int],
-) -> Question:
-    signals = [(row, _signals(row, said.get(row["id"], []))) for row in rows]
+def _question(rows: list[Row], known: _Known) -> Question:
+    signals = [(row, _signals(row, known.said.get(row["id"], []))) for row in rows]
     # Of several with as much to say, max takes the first: the newest.
     shown, reasons = max(signals, key=lambda each: sum(reason.weight for reason in each[1]))
     chosen = {agent for row in rows if (agent := _chosen(row)) is not None}
-    others = {agent for row in rows if (agent := differing.get(row["id"])) is not None} - chosen
+    others = {agent for row in rows if (agent := known.differing.get(row["id"])) is not None}
+    reading = known.readings.get(shown["query_hash"], Reading())
+    verdict = reading.verdict
+    # It has an agent for every question, so where no agent was found that it differs says nothing.
+    if verdict is not None and chosen and NO_AGENT not in chosen:
+        others.add(verdict.agent_id)
+    others -= chosen
     if len(chosen | others) > 1:
         text = f"it was answered with {', '.join(sorted(chosen))}"
         if others:
             text += f"; the layer that did not answer chose {', '.join(sorted(others))}"
         reasons.append(_reason("disagreement", text))
-    few = labels.get(_chosen(shown) or "", ENOUGH_LABELS)
+    if verdict is not None:
+        surer = known.surer(verdict.margin)
+        text = f"the classifier is surer of {surer:.0%} of the recent questions; here"
+        text += f" {verdict.agent_id} is {verdict.margin:.2f} before {verdict.second_id}"
+        unsure = _reason("classifier_unsure", text, surer)
+        if unsure.weight > 0:
+            reasons.append(unsure)
+    few = known.labels.get(_chosen(shown) or "", ENOUGH_LABELS)
     if few < ENOUGH_LABELS:
         text = f"{_chosen(shown)} has {few} labels, fewer than {ENOUGH_LABELS}"
         reasons.append(_reason("rare_agent", text, 1 - few / ENOUGH_LABELS))
@@ -104,7 +154,7 @@ def _question(
     if not reasons:
         reasons.append(_reason("unlabelled", "nothing speaks against the answer; no label yet"))
     reasons.sort(key=lambda reason: (-reason.weight, reason.code))
-    return Question(shown, len(rows), reasons)
+    return Question(shown, len(rows), reasons, reading.sketch)
 
 
 def _signals(row: Row, said: Iterable[Row]) -> list[QueueReason]:

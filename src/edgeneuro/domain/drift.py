@@ -1,6 +1,8 @@
 """How a classifier does in use: its share of the answers, where the model differs, and whether the
 questions are still those that it was learned for."""
 
+from typing import Literal
+
 from pydantic import BaseModel
 
 
@@ -34,22 +36,66 @@ class Disagreement(BaseModel):
     high: float | None
 
 
+Window = Literal["1h", "24h", "7d"]
+DriftFigure = Literal["abstained", "out_of_scope", "agents", "disagreement"]
+
+
+class AgentMix(BaseModel):
+    """How the questions that fit an agent were spread over the agents, beside how they were before:
+    over the 7 days before the window (`compared_with` "previous"), or, while those have too few
+    answers, over the labels of the training ("training_labels"). `psi` is the population stability
+    index, `z` the number of standard deviations by which a chi-square test finds the difference
+    above chance; both null where there is too little to compare. `agent_id` changed most, from the
+    share `before` to `now`."""
+
+    compared_with: Literal["previous", "training_labels"]
+    compared: int
+    psi: float | None = None
+    z: float | None = None
+    agent_id: str | None = None
+    now: float | None = None
+    before: float | None = None
+
+
+class DriftWindow(BaseModel):
+    """The questions that the selected classifier was asked in whole hours: the present one and as
+    many before it as the window is long, from `start` on. Of `asked` it passed on `abstained`, and
+    no agent fitted `out_of_scope`."""
+
+    window: Window
+    start: str
+    asked: int
+    abstained: int
+    abstained_share: float | None
+    out_of_scope: int
+    out_of_scope_share: float | None
+    agents: AgentMix
+    disagreement: Disagreement
+
+
+class DriftAlert(BaseModel):
+    """One figure of one window that changed by more than chance and by enough to matter; `text`
+    says what to do."""
+
+    window: Window
+    figure: DriftFigure
+    text: str
+
+
 class Drift(BaseModel):
-    """The selected classifier's shares since it was learned, beside those of its training; null
-    where they are not known."""
+    """The selected classifier in the last hour, day and week up to the end of the range, beside
+    its shares at the training, which are null where they are not known."""
 
     classifier: str
-    asked: int
-    abstained_share: float | None
     training_abstained_share: float | None
-    requests: int
-    out_of_scope_share: float | None
     training_out_of_scope_share: float | None
+    windows: list[DriftWindow]
+    alerts: list[DriftAlert]
 
 
 class ClassifierAnalytics(ClassifierShares):
-    """`days` are those of the range; `drift` is null where no classifier is selected, and `alert` a
-    text where the questions have changed so far that it should be learned anew."""
+    """`days` are those of the range; `drift` is null where no classifier is selected, and `alert`
+    is the text of its first alert."""
 
     days: list[ClassifierDay]
     disagreement: Disagreement

@@ -11,6 +11,7 @@ from edgeneuro.domain.text import Id
 ReasonCode = Literal[
     "feedback_other_agent",
     "feedback_down",
+    "classifier_unsure",
     "disagreement",
     "low_confidence",
     "invalid_output",

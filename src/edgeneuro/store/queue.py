@@ -1,9 +1,11 @@
 """What the label queue reads: a bounded window of recent answers, and what is known about them.
-The texts are read apart, for one page only: a window of the longest queries would not fit."""
+Of the texts only as much as the classifier looks at is read for the whole window: the longest
+queries would not fit."""
 
 import json
 from collections.abc import Sequence
 
+from edgeneuro.classifier.features import HEAD, TAIL
 from edgeneuro.store.database import Database, Rows, statement
 from edgeneuro.store.shadow import select_differing
 
@@ -56,18 +58,34 @@ ORDER BY logs.seq DESC
 # Each question of the window once, by its first row there, so that its place does not depend on how
 # often it is asked again.
 _UNSAMPLED = f"""
-SELECT min(seq), id FROM
-    (SELECT seq, id, query_hash FROM logs ORDER BY seq DESC LIMIT {_RECENT_ROWS})
-WHERE query_hash IS NOT NULL AND query_hash NOT IN
-    (SELECT query_hash FROM current_labels WHERE sampled = 1) GROUP BY query_hash
+SELECT min(seq), id, near_hash FROM
+    (SELECT seq, id, query_hash, coalesce(near_hash, query_hash) AS near_hash
+    FROM logs ORDER BY seq DESC LIMIT {_RECENT_ROWS}) AS recent
+WHERE query_hash IS NOT NULL AND NOT EXISTS
+    (SELECT 1 FROM current_labels c WHERE c.query_hash = recent.query_hash AND c.sampled = 1)
+GROUP BY query_hash
 """
 
 
-async def read_unsampled(db: Database) -> list[str]:
-    """A log row of each question of the last 8,000 rows that has no label from the random stream.
-    Other labels do not matter: they are for hard questions, and without these the sample would be
-    one of easy questions."""
-    return [row["id"] for row in await db.run(statement(_UNSAMPLED))]
+async def read_unsampled(db: Database) -> Rows:
+    """A log row, `id` and `near_hash`, of each question of the last 8,000 rows that has no label
+    from the random stream. Other labels do not matter: they are for hard questions, and without
+    these the sample would be one of easy questions."""
+    return await db.run(statement(_UNSAMPLED))
+
+
+async def read_beginnings(db: Database, log_ids: Sequence[str]) -> Rows:
+    """Of each of these rows `query_hash` and the `query`, of a long one the beginning and the end:
+    all that the classifier's features are made of."""
+    return await db.run(
+        statement(
+            f"SELECT query_hash, iif(length(query) <= {HEAD + TAIL}, query,"
+            f" substr(query, 1, {HEAD}) || ' ' || substr(query, -{TAIL})) AS query"
+            " FROM json_each(?1) AS wanted CROSS JOIN logs ON logs.id = wanted.value"
+            " ORDER BY wanted.key",
+            json.dumps(log_ids),
+        )
+    )
 
 
 async def read_unlabelled(db: Database) -> Rows:

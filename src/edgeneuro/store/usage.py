@@ -1,5 +1,5 @@
-"""The sums of the logs: `usage_hours`, `latency_hours`, `attempt_hours`, and the finished days made
-of them.
+"""The sums of the logs: `usage_hours`, `latency_hours`, `attempt_hours` and `classifier_hours`, and
+the finished days made of the first two.
 
 The write of a log row and a rebuild run the same statements over the table `logs`, the one for the
 row just written and the other for an hour, so there is one meaning of every sum. Nothing here reads
@@ -74,6 +74,17 @@ _ATTEMPT_GROUP = {
     "adapter": "coalesce(json_extract(value, '$.adapter'), '')",
     "outcome": "json_extract(value, '$.outcome')",
 }
+# Of the questions that a classifier was asked.
+_ASKED_GROUP = {
+    "hour": _HOUR_OF,
+    "classifier": "classifier ->> 'id'",
+    "agent_id": "iif(layer = 'fallback', '', coalesce(agent_id, ''))",
+}
+_ASKED_SUMS = {
+    "asked": "count(*)",
+    "answered": "sum(layer = 'classifier')",
+    "out_of_scope": "sum(reason IS 'out_of_scope')",
+}
 
 
 def _bucket() -> str:
@@ -107,6 +118,12 @@ _ADD_UP = (
         _ATTEMPT_GROUP,
         {"attempts": "count(*)"},
         "logs CROSS JOIN json_each(logs.attempts)",
+    ),
+    _add_up(
+        "classifier_hours",
+        _ASKED_GROUP,
+        _ASKED_SUMS,
+        "(SELECT * FROM logs WHERE classifier IS NOT NULL) AS logs",
     ),
 )
 _ADD_ONE = tuple(sql.format(where="logs.id = ?1") for sql in _ADD_UP)
@@ -149,7 +166,8 @@ async def rebuild_hour(db: Database, hour: int) -> bool:
     """Makes an hour's sums anew from its log rows, in one batch. Where some of these are deleted
     the sums stay, and the answer is false."""
     span = (hour, hour + HOUR)
-    tables = ("attempt_hours", "latency_hours", "usage_hours")
+    # usage_hours last: it says how many answers were counted.
+    tables = ("attempt_hours", "latency_hours", "classifier_hours", "usage_hours")
     found = await db.batch(
         [
             statement(f"SELECT {_COMPLETE} AS complete", *span),
