@@ -90,7 +90,7 @@ def domain_agents(client: httpx.Client, train: Iterable[dict[str, Any]]) -> Iter
     try:
         for body in agent_bodies(train):
             client.delete(f"/v1/agents/{body['id']}")  # left by a run that was cut off
-            client.post("/v1/agents", json=body).raise_for_status()
+            client.post("/v1/agents", json={**body, "labels": "keep"}).raise_for_status()
             made.append(body["id"])
         yield made
     finally:

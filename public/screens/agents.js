@@ -5,7 +5,7 @@ import { h, replace } from "../dom.js";
 import { plural } from "../format.js";
 import { readAgents } from "../parts/agents.js";
 import { badge, button, pageHead } from "../parts/controls.js";
-import { confirm } from "../parts/dialog.js";
+import { confirm, openDialog } from "../parts/dialog.js";
 import { changed, formDialog, shownLines } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
@@ -179,11 +179,63 @@ async function edit(agent, show) {
     onSubmit: (body, once) =>
       agent
         ? api("PATCH", `/v1/agents/${agent.id}`, { body: changed(body, shownAs(agent)) })
-        : api("POST", "/v1/agents", { body, once }),
+        : create(body, once),
   });
   if (!saved) return;
   notice(`${saved.name} is saved.`);
+  if (saved.labels?.warning) await askOfLabels(saved);
   await show();
+}
+
+/** Where labels of a former agent name the id, the form asks what becomes of them. */
+async function create(body, once) {
+  try {
+    return await api("POST", "/v1/agents", { body, once });
+  } catch (error) {
+    if (error.code !== "agent_has_labels") throw error;
+    const labels = await chooseForLabels(error.message);
+    if (!labels) throw error;
+    return api("POST", "/v1/agents", { body: { ...body, labels } });
+  }
+}
+
+function chooseForLabels(message) {
+  return new Promise((resolve) => {
+    let chosen = null;
+    const choose = (labels) => () => {
+      chosen = labels;
+      dialog.close();
+    };
+    const dialog = openDialog({
+      title: "Labels of a former agent",
+      body: [
+        h("p", {}, message),
+        h(
+          "div",
+          { class: "form-actions" },
+          button("Cancel", () => dialog.cancel()),
+          button("Set them aside", choose("set_aside")),
+          button("Keep them", choose("keep"), { kind: "main" }),
+        ),
+      ],
+      onClose: () => resolve(chosen),
+    });
+  });
+}
+
+async function askOfLabels(agent) {
+  const { kept } = agent.labels;
+  const done = await confirm({
+    title: `Do the labels of ${agent.name} still hold?`,
+    body: h(
+      "p",
+      {},
+      `${plural(kept, "label")} name it. If it means something else now, set them aside: they no longer decide or train, and their history stays. Cancel keeps them.`,
+    ),
+    action: "Set them aside",
+    act: () => api("PATCH", `/v1/agents/${agent.id}`, { body: { labels: "set_aside" } }),
+  });
+  if (done) notice(`${plural(kept, "label")} set aside.`);
 }
 
 /** As the form has it: an example of several lines is several there. */
@@ -195,7 +247,7 @@ async function remove(agent, show) {
     body: h(
       "p",
       {},
-      "Nothing is routed to it any more. Its logs and labels stay. To take it away for a while only, disable it.",
+      "Nothing is routed to it any more. Its logs and labels stay; whoever creates an agent with this id again is asked what becomes of the labels. To take it away for a while only, disable it.",
     ),
     action: "Delete",
     danger: true,

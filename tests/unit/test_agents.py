@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import HR, Product
+from edgeneuro.domain.query import query_hash
+from tests.unit.conftest import HR, Answered, Product, says
 
 
 async def defaults(product: Product) -> list[str]:
@@ -174,3 +175,88 @@ async def test_there_is_a_limit(product: Product) -> None:
     )
     answered = await product.call("POST", "/v1/agents", {**HR, "id": "one_too_many"})
     assert (answered.status, answered.json()["error"]["code"]) == (409, "too_many_agents")
+
+
+# The labels of an agent that was deleted, or means something else now
+
+
+async def label_some(product: Product, agent_id: str = "hr", *, count: int = 3) -> None:
+    items = [{"query": f"{agent_id} question {n}", "agent_id": agent_id} for n in range(count)]
+    assert (await product.call("POST", "/v1/labels", items)).status == 200
+
+
+async def labels_of(product: Product, agent_id: str = "hr") -> list[str]:
+    page = (await product.call("GET", f"/v1/labels?agent={agent_id}")).json()
+    return sorted(label["query"] for label in page["data"])
+
+
+async def create_hr(product: Product, **more: Any) -> Answered:
+    return await product.call("POST", "/v1/agents", {**HR, "description": "Harbours.", **more})
+
+
+async def test_a_deleted_agents_labels_hold_for_a_new_one_only_if_it_says_so(
+    product: Product,
+) -> None:
+    await label_some(product)
+    assert (await create_hr(product)).json()["error"]["code"] == "agent_exists"
+    assert (await product.call("DELETE", "/v1/agents/hr")).status == 200
+    refused = (await create_hr(product)).json()["error"]
+    assert (refused["code"], refused["param"]) == ("agent_has_labels", "labels")
+    assert refused["message"].startswith("3 labels name the agent 'hr', which was deleted.")
+    assert (await product.call("GET", "/v1/agents/hr")).status == 404
+    kept = await create_hr(product, labels="keep")
+    assert kept.json()["labels"] == {"kept": 3, "set_aside": 0, "warning": None}
+    assert len(await labels_of(product)) == 3
+
+
+async def test_labels_are_set_aside_and_their_history_stays(product: Product) -> None:
+    await label_some(product)
+    await label_some(product, "it_support")
+    assert (await product.route("hr question 1")).json()["layer"] == "label"
+    await product.call("DELETE", "/v1/agents/hr")
+    made = await create_hr(product, labels="set_aside")
+    assert made.status == 201, made.text
+    assert made.json()["labels"] == {"kept": 0, "set_aside": 3, "warning": None}
+    assert (await labels_of(product), len(await labels_of(product, "it_support"))) == ([], 3)
+    product.gateway.enqueue(says("general"))
+    assert (await product.route("hr question 1")).json()["layer"] == "llm"
+    key = query_hash("hr question 1")
+    history = (await product.call("GET", f"/v1/labels/{key}/history")).json()["data"]
+    assert [(each["agent_id"], each["withdrawn"]) for each in history] == [("hr", True)]
+    await label_some(product, count=1)
+    assert await labels_of(product) == ["hr question 0"]
+
+
+async def test_anothers_vote_comes_into_force(product: Product) -> None:
+    await label_some(product, "it_support", count=1)
+    product.execute("UPDATE labels SET labeler = 'key_2'")
+    item = [{"query": "it_support question 0", "agent_id": "hr"}]
+    await product.call("POST", "/v1/labels", item)
+    assert await labels_of(product) == ["it_support question 0"]
+    changed = await product.call("PATCH", "/v1/agents/hr", {"labels": "set_aside"})
+    assert changed.json()["labels"]["set_aside"] == 1
+    assert await labels_of(product, "it_support") == ["it_support question 0"]
+
+
+@pytest.mark.parametrize(
+    ("change", "warns"),
+    [
+        ({"description": "Harbours."}, True),
+        ({"description": HR["description"].upper()}, False),
+        ({"description": "Harbours.", "labels": "keep"}, False),
+        ({"examples": ["Pay?", "Leave?", "Notice?"]}, False),
+        ({"examples": ["Pay?", "Docks?", "Boats?"]}, True),
+        ({"name": "People"}, False),
+        ({"enabled": False}, False),
+    ],
+)
+async def test_a_change_of_meaning_warns_of_the_labels(
+    product: Product, change: dict[str, Any], warns: bool
+) -> None:
+    await product.call("PATCH", "/v1/agents/hr", {"examples": ["Pay?", "Leave?"]})
+    assert "labels" not in (await product.call("PATCH", "/v1/agents/hr", {})).json()
+    await label_some(product)
+    changed = (await product.call("PATCH", "/v1/agents/hr", change)).json()
+    assert (changed["labels"]["kept"], changed["labels"]["set_aside"]) == (3, 0)
+    assert (changed["labels"]["warning"] is not None) == warns
+    assert len(await labels_of(product)) == 3

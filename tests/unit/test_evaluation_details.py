@@ -13,6 +13,7 @@ from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.conftest import Product, says
 from tests.unit.test_evaluations import (
     ACTIVE,
+    LORA,
     OTHER,
     Models,
     begin,
@@ -277,3 +278,11 @@ async def test_older_answers_have_no_sweep(product: Product) -> None:
     )
     product.execute("UPDATE evaluations SET state = 'queued', claimed_until = 0")
     assert (await ended(product, begun["id"]))["sweep"] == []
+
+
+async def test_an_unknown_confidence_reaches_every_threshold(product: Product) -> None:
+    await label(product, 5)
+    found = await evaluate(product, model_ids=[LORA])
+    first, *_, last = found["sweep"][0]["points"]
+    assert (first["answered"], last["answered"]) == (10, 10)
+    assert first["accuracy"] == last["accuracy"]

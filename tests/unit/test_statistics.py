@@ -156,3 +156,5 @@ def test_macro_f1_counts_every_label_alike() -> None:
     f1_a, f1_b = 2 * 90 / (100 + 95), 2 * 5 / (10 + 15)
     assert macro_f1(confusion) == pytest.approx((f1_a + f1_b + 0) / 3)
     assert macro_f1({}) is None
+    # A class that no label names is left out: it lowers the recall of the labelled one alone.
+    assert macro_f1({"a": {"a": 1, "unlabelled": 1}}) == pytest.approx(2 / 3)

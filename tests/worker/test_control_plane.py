@@ -89,6 +89,23 @@ def test_an_agent_lives_its_life(client: httpx.Client) -> None:
     assert client.get("/v1/agents/travel").status_code == 404
 
 
+def test_an_agent_that_is_created_again_is_asked_about_its_labels(client: httpx.Client) -> None:
+    body = {"id": "harbour", "name": "Harbour", "description": "Berths and pilots."}
+    client.post("/v1/agents", json=body).raise_for_status()
+    label = {"query": "Which berth is free at the quay tonight?", "agent_id": "harbour"}
+    client.post("/v1/labels", json=[label]).raise_for_status()
+    client.delete("/v1/agents/harbour").raise_for_status()
+    refused = client.post("/v1/agents", json=body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "agent_has_labels")
+    made = client.post("/v1/agents", json={**body, "labels": "set_aside"})
+    assert made.status_code == 201, made.text
+    assert made.json()["labels"] == {"kept": 0, "set_aside": 1, "warning": None}
+    assert client.get("/v1/labels", params={"agent": "harbour"}).json()["data"] == []
+    audit = client.get("/v1/audit", params={"resource_id": "harbour"}).json()["data"]
+    assert [each["action"] for each in audit[:2]] == ["create", "delete"]
+    client.delete("/v1/agents/harbour").raise_for_status()
+
+
 def test_the_default_agent_moves_and_stays_one(client: httpx.Client) -> None:
     assert client.delete("/v1/agents/general").json()["error"]["code"] == "default_agent"
     for agent_id in ("hr", "general"):

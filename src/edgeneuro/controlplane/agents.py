@@ -2,7 +2,15 @@
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
-from edgeneuro.domain.agent import Agent, AgentCreate, AgentDeleted, AgentPatch
+from edgeneuro.domain.agent import (
+    Agent,
+    AgentCreate,
+    AgentDeleted,
+    AgentPatch,
+    AgentWritten,
+    LabelsOfAgent,
+    is_redefined,
+)
 from edgeneuro.domain.page import Page, PageQuery, page_of
 from edgeneuro.errors import (
     ConflictError,
@@ -11,6 +19,7 @@ from edgeneuro.errors import (
     NotFoundError,
 )
 from edgeneuro.store import agents as store
+from edgeneuro.store.labels import count_labels_of, set_aside_labels_of
 from edgeneuro.store.times import rfc3339
 
 _MAX_AGENTS = 250  # every isolate keeps them all, and the prompt lists them all
@@ -22,8 +31,9 @@ async def list_agents(call: Call, query: PageQuery) -> Page[Agent]:
     return page_of(found, limit=query.limit)
 
 
-async def create_agent(call: Call, body: AgentCreate) -> Agent:
-    """Create an agent. The first one becomes the default."""
+async def create_agent(call: Call, body: AgentCreate) -> AgentWritten:
+    """Create an agent. The first one becomes the default. Labels of a former agent with this id
+    hold for the new one only where `labels` says so."""
     services = call.services
     if body.default and not body.enabled:
         raise _default_disabled()
@@ -32,24 +42,33 @@ async def create_agent(call: Call, body: AgentCreate) -> Agent:
             f"There are {_MAX_AGENTS} agents already; delete one first.", code="too_many_agents"
         )
     created = rfc3339(services.now_ms())
-    agent = Agent(**body.model_dump(), created_at=created, updated_at=created)
+    fields = body.model_dump(exclude={"labels"})
+    agent = Agent(**fields, created_at=created, updated_at=created)
     _require_endpoint(agent)
+    if await store.get_agent(services.db, agent.id) is not None:
+        raise _agent_exists(agent.id)
+    labels = await count_labels_of(services.db, agent.id)
+    if labels and body.labels is None:
+        raise ConflictError(
+            f"{_labels_name(labels, agent.id)}, which was deleted. Say what becomes of them:"
+            ' `labels` "keep" if the new agent means the same, else "set_aside" (they are taken'
+            " back; their history stays).",
+            code="agent_has_labels",
+            param="labels",
+        )
+    set_aside = set_aside_labels_of(agent.id) if labels and body.labels == "set_aside" else []
     try:
         rows = await commit(
             call,
-            store.insert_agent(agent),
+            [*set_aside, *store.insert_agent(agent)],
             action="create",
             resource="agent",
             resource_id=agent.id,
             after=agent,
         )
     except ConstraintError as error:
-        raise ConflictError(
-            f"There is an agent {body.id!r} already; change it with PATCH, or choose another id.",
-            code="agent_exists",
-            param="id",
-        ) from error
-    return store.agent_from_row(rows[0])
+        raise _agent_exists(agent.id) from error
+    return _written(store.agent_from_row(rows[0]), labels, set_aside=bool(set_aside))
 
 
 async def get_agent(call: Call, agent_id: str) -> Agent:
@@ -60,11 +79,12 @@ async def get_agent(call: Call, agent_id: str) -> Agent:
     return agent
 
 
-async def update_agent(call: Call, agent_id: str, body: AgentPatch) -> Agent:
+async def update_agent(call: Call, agent_id: str, body: AgentPatch) -> AgentWritten:
     """Change the fields that the body holds. `default: true` takes the place of the former
-    default."""
+    default. Labels that name the agent stay, unless `labels` is "set_aside"; where another
+    description or other examples may have changed its meaning, the answer warns of them."""
     services = call.services
-    changes = body.model_dump(include=body.model_fields_set)
+    changes = body.model_dump(include=body.model_fields_set, exclude={"labels"})
     before = await get_agent(call, agent_id)
     after = before.model_copy(update=changes)
     if changes.keys() & {"endpoint", "protocol"}:
@@ -75,10 +95,12 @@ async def update_agent(call: Call, agent_id: str, body: AgentPatch) -> Agent:
             code="default_agent",
             param="default",
         )
+    labels = await count_labels_of(services.db, agent_id)
+    set_aside = set_aside_labels_of(agent_id) if body.labels == "set_aside" else []
     try:
         rows = await commit(
             call,
-            store.update_agent(agent_id, changes, now_ms=services.now_ms()),
+            [*set_aside, *store.update_agent(agent_id, changes, now_ms=services.now_ms())],
             action="update",
             resource="agent",
             resource_id=agent_id,
@@ -89,7 +111,8 @@ async def update_agent(call: Call, agent_id: str, body: AgentPatch) -> Agent:
         raise _default_disabled() from error
     if not rows:
         raise _no_such_agent(agent_id)
-    return store.agent_from_row(rows[0])
+    unasked = "labels" not in body.model_fields_set and is_redefined(before, after)
+    return _written(store.agent_from_row(rows[0]), labels, set_aside=bool(set_aside), warn=unasked)
 
 
 async def delete_agent(call: Call, agent_id: str) -> AgentDeleted:
@@ -108,6 +131,32 @@ async def delete_agent(call: Call, agent_id: str) -> AgentDeleted:
             "This is the default agent. Make another one the default first.", code="default_agent"
         )
     return AgentDeleted(id=agent_id)
+
+
+def _written(agent: Agent, labels: int, *, set_aside: bool, warn: bool = False) -> AgentWritten:
+    if not labels:
+        return AgentWritten(**agent.model_dump())
+    kept = 0 if set_aside else labels
+    warning = None
+    if warn:
+        warning = (
+            f"{_labels_name(labels, agent.id)}, and they stay in force. If it means something else"
+            ' now, PATCH it with `labels` "set_aside".'
+        )
+    about = LabelsOfAgent(kept=kept, set_aside=labels - kept, warning=warning)
+    return AgentWritten(**agent.model_dump(), labels=about)
+
+
+def _labels_name(labels: int, agent_id: str) -> str:
+    return f"{labels} label{'s name' if labels > 1 else ' names'} the agent {agent_id!r}"
+
+
+def _agent_exists(agent_id: str) -> ConflictError:
+    return ConflictError(
+        f"There is an agent {agent_id!r} already; change it with PATCH, or choose another id.",
+        code="agent_exists",
+        param="id",
+    )
 
 
 def _require_endpoint(agent: Agent) -> None:

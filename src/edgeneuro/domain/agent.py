@@ -51,7 +51,32 @@ class Agent(BaseModel):
     updated_at: str
 
 
+# What becomes of the labels in force that name an agent which is created again, or changed: they
+# hold on, or are taken back (their history stays).
+OldLabels = Literal["keep", "set_aside"]
+
+
+class LabelsOfAgent(BaseModel):
+    """The labels in force that named the agent before: how many hold on (`kept`) and how many were
+    taken back (`set_aside`). `warning` is there where the agent's meaning may have changed and its
+    labels were kept without being asked for."""
+
+    kept: int
+    set_aside: int
+    warning: str | None = None
+
+
+class AgentWritten(Agent):
+    """The agent as it is now; `labels` is there where labels in force named it before."""
+
+    labels: LabelsOfAgent | None = Field(default=None, exclude_if=lambda value: value is None)
+
+
 class AgentCreate(BaseModel):
+    """`labels` says what becomes of labels in force that name the id, of an agent that was deleted:
+    "keep" or "set_aside". Where there are some and it is left out, the request fails with 409
+    `agent_has_labels`."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
     id: AgentId
@@ -64,6 +89,7 @@ class AgentCreate(BaseModel):
     model: ModelId | None = None
     enabled: bool = True
     default: bool = False
+    labels: OldLabels | None = None
 
 
 def without_defaults(schema: dict[str, Any]) -> None:
@@ -73,7 +99,9 @@ def without_defaults(schema: dict[str, Any]) -> None:
 
 
 class AgentPatch(BaseModel):
-    """A field left out stays as it is; null empties the ones that may be empty."""
+    """A field left out stays as it is; null empties the ones that may be empty. `labels`
+    "set_aside" takes back the labels in force that name the agent; left out or "keep", they
+    stay."""
 
     # The defaults below only make the fields optional; nothing ever takes their values.
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
@@ -87,9 +115,23 @@ class AgentPatch(BaseModel):
     model: ModelId | None = None
     enabled: bool = True
     default: bool = False
+    labels: OldLabels = "keep"
 
 
 class AgentDeleted(BaseModel):
     object: Literal["agent.deleted"] = "agent.deleted"
     id: str
     deleted: Literal[True] = True
+
+
+def is_redefined(before: Agent, after: Agent) -> bool:
+    """Whether the agent may mean something else now: its description has other words, or at least
+    half of its examples are gone."""
+    former = {_words(each) for each in before.examples}
+    gone = former - {_words(each) for each in after.examples}
+    replaced = bool(former) and 2 * len(gone) >= len(former)
+    return replaced or _words(before.description) != _words(after.description)
+
+
+def _words(text: str) -> str:
+    return " ".join(text.casefold().split())

@@ -53,7 +53,11 @@ class ModelResult(BaseModel):
     one, or none was found where no agent fits. A decision that failed is wrong (`failed` counts
     them). A classifier that is not sure leaves the question to a model: `deferred` counts these,
     they are not right, and `precision` is over the others. `low_confidence` counts those where the
-    default agent stood in. `confusion` counts by label, then by what was decided. Times are those
+    default agent stood in. `confusion` counts by label, then by what was decided. `macro_f1` is the
+    mean of the F1 of all agents that a label names, "none" included, each with the same weight: an
+    agent that was never decided on, or never rightly, counts as 0, and one that no label names is
+    left out (a decision for it only lowers the recall of the labelled one). It is scikit-learn's
+    `f1_score(average="macro", labels=<the labelled agents>, zero_division=0)`. Times are those
     spent on the model; `cost_usd` is null where a price is not known."""
 
     model_id: str
@@ -138,7 +142,8 @@ class SweepPoint(BaseModel):
 class ModelSweep(BaseModel):
     """From 0 to 1 in hundredths. Of a classifier the threshold counts for each agent, in place of
     the agent's own. Of a pipeline the layer that answered stays: what a classifier would have left
-    to a model at a higher threshold counts as not answered."""
+    to a model at a higher threshold counts as not answered. An answer whose confidence is unknown
+    counts at every threshold."""
 
     model_id: str
     points: list[SweepPoint]

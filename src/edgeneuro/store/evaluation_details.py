@@ -116,7 +116,9 @@ _STEP = (
 )
 _LABEL = f"coalesce(item.agent_id, '{NO_AGENT}')"
 _SWEEP = (
-    f"SELECT model_id, CASE WHEN failed OR named_agent IS NULL THEN -1 ELSE {_STEP} END AS step,"
+    "SELECT model_id, CASE WHEN failed OR named_agent IS NULL THEN -1"
+    # The threshold does not apply to a confidence that is unknown.
+    f" WHEN confidence IS NULL THEN {_STEPS} ELSE {_STEP} END AS step,"
     " count(*) AS n, sum(layer IS NULL AND NOT failed) AS unknown,"
     f" sum(NOT failed AND named_agent IS item.agent_id) AS right,"
     f" sum(NOT failed AND {_LABEL} = ?2) AS right_below"

@@ -176,6 +176,32 @@ _WITHDRAW_ALL = (
 )
 
 
+async def count_labels_of(db: Database, agent_id: str) -> int:
+    """The labels in force that name this agent."""
+    rows = await db.run(
+        statement("SELECT count(*) AS n FROM current_labels WHERE agent_id = ?1", agent_id)
+    )
+    return int(rows[0]["n"])
+
+
+def set_aside_labels_of(agent_id: str) -> list[Statement]:
+    """Takes back all labels that name this agent, whoever gave them."""
+    # The number of this change, which the first statement raises, marks what it has taken back.
+    taken_back = (
+        "query_hash IN (SELECT query_hash FROM labels WHERE agent_id = ?1"
+        " AND withdrawn = (SELECT labels FROM revision))"
+    )
+    return [
+        raise_labels_revision(),
+        statement(
+            "UPDATE labels SET withdrawn = (SELECT labels FROM revision)"
+            f" WHERE agent_id = ?1 AND {COUNTED}",
+            agent_id,
+        ),
+        *settle(taken_back, agent_id),
+    ]
+
+
 def _row(event: LabelEvent) -> _Row:
     return _Row(
         id=event.id,
