@@ -188,6 +188,7 @@ async def test_a_turn_without_a_text_is_taken(
         ({"stop": ["", "END"]}, {"stop": ["END"]}),
         ({"seed": 0}, {"seed": 0}),
         ({"seed": -1}, {"seed": -1}),
+        ({"max_tokens": -1, "max_completion_tokens": -1}, {}),
         ({"reasoning_effort": "", "verbosity": ""}, {}),
         ({"messages": [{**user(), "name": ""}]}, {}),
     ],

@@ -50,6 +50,16 @@ async def test_photos_of_fifteen_megabytes_fit(product: Product) -> None:
     assert whole(request) == [picture(large), user("And?"), picture(large + "B", detail="low")]
 
 
+@pytest.mark.parametrize("size", [10, 7_500_000])
+async def test_the_address_of_a_picture_may_stand_alone(product: Product, size: int) -> None:
+    url = "data:image/jpeg;base64," + "A" * size
+    alone = {"role": "user", "content": [{"type": "image_url", "image_url": url}]}
+    answered = await send(product, alone)
+    assert answered.status == 200, answered.text
+    [part] = whole(product.gateway.requests[0])[0]["content"]
+    assert part == {"type": "image_url", "image_url": {"url": url}}
+
+
 async def test_a_body_over_twenty_megabytes_is_refused(product: Product) -> None:
     answered = await send(product, picture("data:," + "A" * MAX_BODY_BYTES))
     assert (answered.status, answered.json()["error"]["code"]) == (413, "body_too_large")

@@ -49,7 +49,7 @@ async def refused(product: Product, answered: Answered, code: str, param: str | 
             "content[1].text",
         ),
         (
-            {"role": "user", "content": [{"type": "image_url", "image_url": "https://a"}]},
+            {"role": "user", "content": [{"type": "image_url", "image_url": 7}]},
             "invalid_value",
             "content[0].image_url",
         ),

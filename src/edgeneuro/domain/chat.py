@@ -125,6 +125,8 @@ FunctionChoice = Annotated[
 ]
 # Where an empty text says what leaving the field out says.
 _EMPTY_IS_NOTHING = ("stop", "user", "reasoning_effort", "verbosity")
+# Clients of local models write -1 where there is to be no limit.
+_LIMITS, _NO_LIMIT = ("max_tokens", "max_completion_tokens"), -1
 
 
 def _too_much_text() -> BodyTooLargeError:
@@ -196,10 +198,13 @@ class ChatRequest(Lenient):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_empty_texts(cls, given: Any) -> Any:
+    def _without_what_says_nothing(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
         read = {name: v for name, v in given.items() if v != "" or name not in _EMPTY_IS_NOTHING}
+        for name in _LIMITS:
+            if read.get(name) == _NO_LIMIT:
+                del read[name]
         if isinstance(read.get("stop"), list):
             read["stop"] = [text for text in read["stop"] if text != ""] or None
         return read

@@ -82,6 +82,12 @@ class ImagePart(Lenient):
     type: Literal["image_url"]
     image_url: ImageUrl
 
+    @field_validator("image_url", mode="before")
+    @classmethod
+    def _address_alone(cls, given: Any) -> Any:
+        """Some clients write the address where OpenAI has an object with it."""
+        return {"url": given} if isinstance(given, str) else given
+
 
 def _kind_of_part(value: Any) -> str | None:
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)

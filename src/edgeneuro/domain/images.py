@@ -8,7 +8,7 @@ import secrets
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
-_BEGINNING = re.compile(rb'"url"\s*:\s*"(?=data:)')
+_BEGINNING = re.compile(rb'"(?:image_)?url"\s*:\s*"(?=data:)')
 _MIN_BYTES = 4_096  # a shorter one is no burden
 _DATA_URL = re.compile(rb"[A-Za-z0-9+/=:;,.%_-]*")
 _PART_BYTES = 256 * 1024
