@@ -678,3 +678,7 @@ ALTER TABLE splits ADD COLUMN similar_hash TEXT;
 CREATE INDEX splits_similar_hash ON splits (similar_hash);
 -- What a classifier makes of held-out questions that are written otherwise: JSON, null where it was not measured.
 ALTER TABLE classifiers ADD COLUMN robustness TEXT;
+
+-- Which labels were learned from: JSON: how many, the newest, a hash of them.
+ALTER TABLE classifiers ADD COLUMN data TEXT;
+ALTER TABLE loras ADD COLUMN data TEXT;

@@ -22,6 +22,7 @@ from scripts.adapter_folder import (
     AdapterFolder,
     AdapterFolderError,
     base_of,
+    data_of,
     note,
     noted_name,
     read_folder,
@@ -146,7 +147,7 @@ def register_one(options: argparse.Namespace) -> None:
     pass_preflight(folder, base, None)
     print()
     api = Answers(options.base_url, key_of(options))
-    found = api.post("/v1/loras", {"name": name, "base_model": base})
+    found = api.post("/v1/loras", {"name": name, "base_model": base, **data_of(folder)})
     told: set[tuple[str, str]] = set()
     print_steps(found, told)
     while found["state"] in ("queued", "running"):

@@ -73,6 +73,16 @@ def _read_weights(path: Path) -> tuple[bytes | None, int | None]:
         return start + file.read(max(end - len(start), 0)), size
 
 
+def data_of(folder: AdapterFolder) -> dict[str, Any]:
+    """Which labels it was trained on, as the training card says, for POST /v1/loras; empty where it
+    does not say."""
+    data = _read_object(folder.path / CARD_FILE).get("data")
+    match data:
+        case {"label_set_hash": str(sha256), "rows": int(rows)}:
+            return {"data_sha256": sha256, "data_labels": rows}
+    return {}
+
+
 def base_of(folder: AdapterFolder, named: str | None) -> str:
     """The id at Cloudflare of the base that it is for: as it was named, as the training card says,
     or by the model that it was trained on; raises AdapterFolderError."""

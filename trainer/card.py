@@ -33,6 +33,7 @@ def make_card(
         "data": {
             "path": data.path.name,
             "sha256": data.sha256,
+            "label_set_hash": data.label_set_hash,
             "rows": data.rows,
             "duplicates": data.duplicates,
         },

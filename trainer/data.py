@@ -15,6 +15,7 @@ Message = dict[str, str]
 _HOW = "Export it with GET /v1/datasets/export?format=prompt&split=train."
 _HELD_OUT_OF = 10  # one line of so many, where no held-out lines are given
 _FAULTS_TOLD = 5
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _NO_AGENT = "none"  # the router's word where no agent fits
 # How the prompt names an agent: `- ID: NAME. DESCRIPTION`, on a line of its own.
 _OFFERED = re.compile(r"^- ([^\s:]+): ", re.MULTILINE)
@@ -39,13 +40,15 @@ class Example:
 
 @dataclass(frozen=True)
 class Data:
-    """`rows` is how many lines the file has, `duplicates` how many of them were left out."""
+    """`rows` is how many lines the file has, `duplicates` how many of them were left out. The
+    manifest of an export names its labels by `label_set_hash`; None without one."""
 
     path: Path
     sha256: str
     rows: int
     duplicates: int
     examples: list[Example] = field(repr=False)
+    label_set_hash: str | None = None
 
     @property
     def answers(self) -> Counter[str]:
@@ -78,7 +81,14 @@ def read_data(path: Path, *, one_answer_will_do: bool = False) -> Data:
         more = f" (and {len(faults) - _FAULTS_TOLD} more)" if len(faults) > _FAULTS_TOLD else ""
         raise TrainingError(f"{path}: {'; '.join(faults[:_FAULTS_TOLD])}{more}. {_HOW}")
     found = list(examples.values())
-    data = Data(path, hashlib.sha256(content).hexdigest(), rows, rows - len(found), found)
+    data = Data(
+        path,
+        hashlib.sha256(content).hexdigest(),
+        rows,
+        rows - len(found),
+        found,
+        _label_set_hash(stated),
+    )
     _require_whole(data, stated, least=1 if one_answer_will_do else 2)
     return data
 
@@ -97,6 +107,13 @@ def _require_whole(data: Data, manifest: Any, *, least: int) -> None:
             f"{data.path}: every line has the same answer, {data.examples[0].completion}; there is"
             " nothing to tell apart. Label questions of other agents too."
         )
+
+
+def _label_set_hash(manifest: Any) -> str | None:
+    match manifest:
+        case {"label_set_hash": str(found)} if _SHA256.fullmatch(found):
+            return found
+    return None
 
 
 def split_off(data: Data) -> tuple[list[Example], list[Example]]:

@@ -29,6 +29,13 @@ def test_both_formats_say_the_same(tmp_path: Path) -> None:
 def test_a_manifest_is_no_line(tmp_path: Path) -> None:
     data = read_data(write(tmp_path / "data", [{"manifest": {"rows": 2}}, *GOOD]))
     assert (data.rows, [each.line for each in data.examples]) == (2, [2, 3])
+    assert data.label_set_hash is None
+
+
+def test_a_manifest_names_the_labels(tmp_path: Path) -> None:
+    manifest = {"manifest": {"rows": 2, "label_set_hash": "ab" * 32}}
+    assert read_data(write(tmp_path / "data", [manifest, *GOOD])).label_set_hash == "ab" * 32
+    assert read_data(write(tmp_path / "none", GOOD)).label_set_hash is None
 
 
 def test_duplicates_are_left_out_and_counted(tmp_path: Path) -> None:

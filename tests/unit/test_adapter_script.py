@@ -340,6 +340,18 @@ class TestRegister:
         assert "probe        done       answers hr" in told
         assert "lora_1  router-1  available" in told
 
+    def test_the_labels_of_the_training_card_go_along(
+        self, folder: Path, server: FakeServer
+    ) -> None:
+        card = {"data": {"label_set_hash": "ab" * 32, "rows": 90}}
+        (folder / "training_card.json").write_text(json.dumps(card))
+        server.script += [lora("available", ("probe", "done", "answers hr"))]
+        runs("register", folder, "--name", "router-1", "--base-url", server.base_url)
+        assert server.asked[0].json == {
+            **{"name": "router-1", "base_model": GEMMA},
+            **{"data_sha256": "ab" * 32, "data_labels": 90},
+        }
+
     def test_one_that_fails(self, folder: Path, server: FakeServer) -> None:
         error = {"code": "upstream_error", "message": "The probe failed: 3039."}
         server.script += [lora("failed", ("probe", "failed", "3039"), error=error)]

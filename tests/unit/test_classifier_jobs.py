@@ -1,6 +1,7 @@
 """Trainings as jobs: in slices, killed anywhere, held by one at a time, cancelled, refused, and
 begun by the retrain rule."""
 
+import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -80,6 +81,13 @@ def state(product: Product) -> dict[str, Any]:
     return product.rows("SELECT * FROM classifiers ORDER BY id DESC LIMIT 1")[0]
 
 
+def label_set(product: Product, which: str) -> str:
+    """The hash of labels in force, by the definition in the documents."""
+    rows = product.rows(f"SELECT query_hash, agent_id FROM current_labels WHERE {which}")
+    lines = sorted(f"{row['query_hash']} {row['agent_id'] or 'none'}\n" for row in rows)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 async def test_slices_make_the_model_that_one_go_makes(product: Product) -> None:
     await import_labels(product)
     whole = await train(product)
@@ -94,6 +102,12 @@ async def test_slices_make_the_model_that_one_go_makes(product: Product) -> None
     assert progress["prepared_slices"] > 0, "the labels were prepared in slices too"
     made = await read_model(product.database, classifier_id)
     assert made == await read_model(product.database, whole["id"])
+    assert (await shown(product, classifier_id))["data"] == whole["data"]
+    assert whole["data"] == {
+        "labels": whole["labels"],
+        "newest_label_id": whole["last_label_id"],
+        "sha256": label_set(product, "split <> 'test'"),
+    }
 
 
 @pytest.mark.parametrize("done_first", [False, True])

@@ -268,6 +268,18 @@ async def test_answers_without_an_agent_are_right_at_any_threshold(product: Prod
     assert last["accuracy"] == pytest.approx(5 / 15)
 
 
+async def test_an_unknown_confidence_is_decided_on_at_any_threshold(product: Product) -> None:
+    await label(product, 5)
+    assert isinstance(product.gateway, Models)
+    product.gateway.answer = lambda model, query: ModelAnswer(content={"agent": query.split()[0]})
+    await product.call("PATCH", "/v1/config", {"confidence_threshold": 1})
+    found = await evaluate(product, model_ids=[ACTIVE])
+    last = found["sweep"][0]["points"][-1]
+    [result] = found["results"]["models"]
+    assert (last["answered"], last["right"]) == (10, 10)
+    assert last["accuracy"] == pytest.approx(result["accuracy"]["accuracy"], abs=1e-6)
+
+
 async def test_older_answers_have_no_sweep(product: Product) -> None:
     await label(product, 2)
     begun = (await begin(product)).json()

@@ -141,6 +141,14 @@ async def test_two_models_on_the_same_questions(product: Product) -> None:
     assert pair["p_second_worse"] == pytest.approx(0.5**lost)
     asked = [each.metadata["purpose"] for each in product.gateway.requests]
     assert set(asked) == {"evaluation"}
+    newest = product.rows("SELECT max(label_id) AS id FROM current_labels")[0]["id"]
+    exported = await product.call("GET", "/v1/datasets/export?split=test&manifest=true")
+    manifest = json.loads(exported.text.split("\n", 1)[0])["manifest"]
+    assert found["data"] == {
+        "labels": 60,
+        "newest_label_id": newest,
+        "sha256": manifest["label_set_hash"],
+    }
     assert len(asked) == 120, "each question once a model"
     assert await product.logs() == []
     assert isinstance(product.gateway, Models)

@@ -132,6 +132,26 @@ async def test_two_files_become_a_model(product: Product, api: FinetuneApi) -> N
     assert {("lora", "create", "admin_token"), ("model", "create", "admin_token")} <= told
 
 
+async def test_an_adapter_carries_the_labels_that_it_was_trained_on(
+    product: Product, api: FinetuneApi
+) -> None:
+    data = {"data_sha256": "ab" * 32, "data_labels": "1200"}
+    answered = await send(product, FIELDS | data)
+    assert answered.status == 202, answered.text
+    snapshot = {"labels": 1200, "newest_label_id": None, "sha256": "ab" * 32}
+    assert answered.json()["data"] == snapshot
+    assert (await shown(product, answered.json()["id"]))["data"] == snapshot
+    wrong = await send(product, {**FIELDS, "name": "other", "data_sha256": "AB"})
+    assert (wrong.status, wrong.json()["error"]["param"]) == (400, "data_sha256")
+    wrong = await send(product, {**FIELDS, "name": "other", "data_labels": "-1"})
+    assert (wrong.status, wrong.json()["error"]["param"]) == (400, "data_labels")
+    body = {**FIELDS, "name": "third", "data_sha256": "ab" * 32, "data_labels": 7}
+    by_name = await product.call("POST", "/v1/loras", body)
+    assert by_name.json()["data"]["labels"] == 7
+    without = await send(product, {**FIELDS, "name": "fourth"})
+    assert without.json()["data"] is None
+
+
 async def test_files_are_kept_in_parts_that_fit_a_row(product: Product, api: FinetuneApi) -> None:
     api.fail("create", 403)
     lora_id = await sent(product)

@@ -12,6 +12,7 @@ from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.dataset import ExportQuery, LabelledQuery, Manifest
 from edgeneuro.domain.prompt import PROMPT_VERSION, answer_text, system_message, user_message
 from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.domain.snapshot import label_line, label_set_sha256
 from edgeneuro.store.database import Database
 from edgeneuro.store.datasets import Moment, labels_at
 
@@ -59,12 +60,13 @@ class Export:
         agents: Counter[str] = Counter()
         splits: Counter[str] = Counter()
         left_out: Counter[str] = Counter()
-        labels, content = hashlib.sha256(), hashlib.sha256()
+        labels: list[str] = []
+        content = hashlib.sha256()
         async for row, line in self._lines(left_out):
             agent = row.agent_id or NO_AGENT
             agents[agent] += 1
             splits[row.split] += 1
-            labels.update(f"{row.query_hash} {agent}\n".encode())
+            labels.append(label_line(row.query_hash, row.agent_id))
             content.update(line)
         return Manifest(
             **self._wanted.model_dump(exclude={"manifest"}),
@@ -73,7 +75,7 @@ class Export:
             splits=dict(splits),
             unknown_agent=left_out["unknown_agent"],
             near_duplicates=left_out["near_duplicates"],
-            label_set_hash=labels.hexdigest(),
+            label_set_hash=label_set_sha256(labels),
             sha256=content.hexdigest(),
             prompt_version=PROMPT_VERSION,
             agents_revision=self._config.agents_revision,

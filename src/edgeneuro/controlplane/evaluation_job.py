@@ -27,7 +27,7 @@ from edgeneuro.services import Services
 from edgeneuro.store import evaluation_jobs as store
 from edgeneuro.store.classifiers import read_model
 from edgeneuro.store.database import Row, Statement
-from edgeneuro.store.evaluation_details import read_details
+from edgeneuro.store.evaluation_details import read_details, read_label_set
 from edgeneuro.store.evaluation_results import read_results
 from edgeneuro.store.routing_tests import read_outcome
 from edgeneuro.synapsecore.evaluate import answer_by
@@ -113,11 +113,12 @@ class _Slice:
     async def _succeed(self, config: RoutingConfig) -> None:
         db, evaluation = self._services.db, self._evaluation
         results: BaseModel
-        details = None
+        details, label_set = None, None
         if self._held.of_tests:
             results = await read_outcome(db, evaluation.id)
         else:
             results = await read_results(db, evaluation.id, evaluation.model_ids)
+            label_set = await read_label_set(db, evaluation.id)
             default = config.default_agent
             falls_back = config.on_no_fit == "fallback" and default is not None
             details = await read_details(
@@ -135,6 +136,7 @@ class _Slice:
                 now_ms=self._services.now_ms(),
                 results=results.model_dump_json(),
                 details=None if details is None else details.model_dump_json(),
+                label_set=label_set,
             )
         )
 

@@ -178,6 +178,7 @@ def _new_lora(call: Call, lora_id: str, wanted: LoraCreate, base: Model) -> Lora
         checksum=None,
         rank=None,
         target_modules=[],
+        data=wanted.data,
     )
 
 

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,10 +19,12 @@ from edgeneuro.web.handler import invalid_request
 from edgeneuro.web.upload import FormPart, Upload, read_form
 
 _MOST_FIELD_BYTES = 1_000
+_MOST_DIGITS = 9
 _MOST_CONFIG_BYTES = 1_000_000
 # What the rules read of a file: of the weights their header.
 _MOST_START_BYTES = LENGTH_BYTES + MAX_HEADER_BYTES
 _FIELDS = ("name", "base_model")
+_OPTIONAL_FIELDS = ("data_sha256", "data_labels")
 _FILES = (CONFIG_FILE, WEIGHTS_FILE)
 
 
@@ -115,8 +118,7 @@ class _Form:
                 else:
                     self._add_to_field(event)
         await self._end_part()
-        if self._wanted is None:
-            await self._require_wanted()
+        await self._require_wanted()  # also for fields that came after the files
         assert self._wanted is not None
         return Staged(self._wanted, self._files)
 
@@ -131,7 +133,7 @@ class _Form:
                 f"{self._name}: it is in the form twice; send it once.", param=self._name
             )
         if not is_file:
-            if part.name not in _FIELDS:
+            if part.name not in (*_FIELDS, *_OPTIONAL_FIELDS):
                 raise InvalidRequestError(
                     f"{part.name[:100]}: there is no such field; send {', '.join(_FIELDS)} and the"
                     f" files {' and '.join(_FILES)}.",
@@ -180,7 +182,12 @@ class _Form:
         self._parts += 1
 
     async def _require_wanted(self) -> None:
-        given = {name: text.decode(errors="replace") for name, text in self._fields.items()}
+        given: dict[str, Any] = {
+            name: text.decode(errors="replace") for name, text in self._fields.items()
+        }
+        labels = given.get("data_labels", "")
+        if labels.isascii() and labels.isdigit() and len(labels) <= _MOST_DIGITS:
+            given["data_labels"] = int(labels)  # a form has texts alone
         try:
             self._wanted = LoraCreate.model_validate(given)
         except ValidationError as error:

@@ -19,6 +19,7 @@ from edgeneuro.controlplane.training_report import (
     per_agent,
 )
 from edgeneuro.domain.classifier import Classifier, TrainingNeeds
+from edgeneuro.domain.snapshot import DataSnapshot, label_line, label_set_sha256
 from edgeneuro.services import Services
 from edgeneuro.store import trainings as store
 from edgeneuro.store.classifiers import delete_work, read_parts
@@ -49,6 +50,7 @@ _STEP_COST, _PAUSE_SECONDS = 40_000, 0.01
 _MOST_TRIES = 5
 _MOST_LABELS, _MOST_CHARACTERS = 50_000, 10_000_000  # that fit an isolate's memory
 _PARTS_A_STATE = 1_000  # numbers of one state's parts; the next state has others
+_LINES_PART = 900  # of them the first with the lines of the labels (domain/snapshot.py)
 _CHECKSUM_BYTES = 32
 
 
@@ -94,6 +96,7 @@ class _Slice:
         self._progress = held.training.progress.model_copy()
         self._labels = held.training.labels
         self._last_label_id = held.training.last_label_id
+        self._lines: list[str] = []  # of the labels that this slice has prepared
 
     @property
     def _job(self) -> Classifier:
@@ -134,6 +137,7 @@ class _Slice:
             return None
         whole = await self._prepared_before()
         whole.extend(part)
+        data = await self._snapshot()
         examples = whole.examples()
         self._labels = len(examples)
         self._progress.left_out["conflict"] = examples.conflicts
@@ -145,7 +149,7 @@ class _Slice:
             return None
         self._progress.stage = "training"
         await self._write("examples", examples.to_bytes())
-        await self._advance(keep=True)
+        await self._advance(keep=True, data=data)
         return examples
 
     async def _prepare(self, part: Preparation) -> bool:
@@ -172,6 +176,7 @@ class _Slice:
                     progress.left_out["agent_not_enabled"] += 1
                     continue
                 part.add(Labelled(query, row["agent_id"], bool(row["hard"])))
+                self._lines.append(label_line(row["query_hash"], row["agent_id"]))
                 progress.prepared += 1
                 progress.prepared_characters += len(query)
                 step += _LABEL_COST + _CHARACTER_COST * len(query)
@@ -186,6 +191,8 @@ class _Slice:
     async def _keep_prepared(self, part: Preparation) -> None:
         first = self._progress.prepared_slices * _PARTS_A_STATE
         await self._write("state", part.to_bytes(), first=first)
+        lines = "".join(self._lines).encode()
+        await self._write("state", lines, first=first + _LINES_PART)
         self._progress.prepared_slices += 1
         self._progress.slices += 1
         self._progress.tries = 0
@@ -200,6 +207,19 @@ class _Slice:
             whole.extend(Preparation.from_bytes(content))
             await self._services.sleep(_PAUSE_SECONDS)
         return whole
+
+    async def _snapshot(self) -> DataSnapshot:
+        """Of all labels that were prepared, in this slice and those before it."""
+        lines = self._lines
+        for number in range(self._progress.prepared_slices):
+            first = number * _PARTS_A_STATE + _LINES_PART
+            kept = await read_parts(self._services.db, self._job.id, "state", first=first)
+            lines = [*kept.decode().splitlines(keepends=True), *lines]
+        return DataSnapshot(
+            labels=len(lines),
+            newest_label_id=self._last_label_id,
+            sha256=label_set_sha256(lines),
+        )
 
     async def _training(self, examples: Examples) -> Training:
         options, slices = self._job.options, self._progress.slices
@@ -290,13 +310,14 @@ class _Slice:
         self._services.routing.forget()
         _require(rows[0])
 
-    async def _advance(self, *, keep: bool) -> None:
+    async def _advance(self, *, keep: bool, data: DataSnapshot | None = None) -> None:
         advanced = store.advance(
             self._held,
             self._progress,
             labels=self._labels,
             last_label_id=self._last_label_id,
             keep=keep,
+            data=data,
         )
         _require(await self._services.db.run(advanced))
 

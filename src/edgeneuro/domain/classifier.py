@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.numbers import INTEGRAL
+from edgeneuro.domain.snapshot import DataSnapshot
 
 ID_PREFIX = "clf"
 RULE = "rule"  # who has a classifier learned where nobody asked for it
@@ -132,16 +133,17 @@ class ClassifierScore(BaseModel):
 
 class Classifier(BaseModel):
     """A training and what came of it. `agents` were enabled when it began; `labels` is how many it
-    has learned from. `metrics` are of the held-out labels, each judged by thresholds that others
-    chose: the share that is answered (`coverage`), how often rightly (`answered_accuracy`); of the
-    `out_of_scope` questions that no agent fits, left out of the learning, those that are answered
-    (`false_accepts`, `false_accept_rate`); and of the `left_out` labels of agents that it had not
-    learned the share that is answered. `test_score` is of labels that chose nothing; null for one
-    that has not been scored yet. `version` names the model's content. `suspended` says why it would
-    not be asked. `rule_outcome` says what the retrain rule made of it; null where somebody asked
-    for the training. `warnings` say what to know before it is selected. For a training that failed
-    for want of labels, or because no confidence reaches the target, `needs` has the numbers;
-    `metrics` and `per_agent` are there as well."""
+    has learned from, and `data` tells which. `metrics` are of the held-out labels, each judged
+    by thresholds that others chose: the share that is answered (`coverage`), how often rightly
+    (`answered_accuracy`); of the `out_of_scope` questions that no agent fits, left out of the
+    learning, those that are answered (`false_accepts`, `false_accept_rate`); and of the
+    `left_out` labels of agents that it had not learned the share that is answered. `test_score`
+    is of labels that chose nothing; null for one that has not been scored yet. `version` names
+    the model's content. `suspended` says why it would not be asked. `rule_outcome` says what
+    the retrain rule made of it; null where somebody asked for the training. `warnings` say what
+    to know before it is selected. For a training that failed for want of labels, or because no
+    confidence reaches the target, `needs` has the numbers; `metrics` and `per_agent` are there
+    as well."""
 
     object: Literal["classifier"] = "classifier"
     id: str
@@ -156,6 +158,7 @@ class Classifier(BaseModel):
     agents: list[str]
     labels: int
     last_label_id: str | None
+    data: DataSnapshot | None = None
     metrics: Metrics | None
     test_score: ClassifierScore | None = None
     needs: TrainingNeeds | None = None

@@ -39,8 +39,9 @@ class ExportQuery(BaseModel):
 
 class Manifest(BaseModel):
     """The first line of an export, on request. `sha256` is that of all bytes after this line;
-    `label_set_hash` that of one "<query_hash> <agent>" and a newline for each of them, in order.
-    `unknown_agent` and `near_duplicates` count the labels that were left out."""
+    `label_set_hash` that of one "<query_hash> <agent>" and a newline for each of them, sorted,
+    as in the `data` of classifiers and evaluations. `unknown_agent` and `near_duplicates` count the
+    labels that were left out."""
 
     format: Shape
     split: str

@@ -8,6 +8,7 @@ from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.analytics import Accuracy
 from edgeneuro.domain.numbers import INTEGRAL
 from edgeneuro.domain.page import PageQuery
+from edgeneuro.domain.snapshot import DataSnapshot
 
 ID_PREFIX = "eval"
 # In a confusion matrix, where there was no decision: it failed, or a classifier was not sure.
@@ -154,21 +155,13 @@ class EvaluationDetails(BaseModel):
     sweep: list[ModelSweep]
 
 
-class DataSnapshot(BaseModel):
-    """Which labels were used: how many, the id of the newest, and a SHA-256 over one "<query_hash>
-    <agent>" and a newline for each, sorted, with "none" where no agent fits."""
-
-    labels: int
-    newest_label_id: str | None
-    sha256: str
-
-
 class Evaluation(BaseModel):
     """`labels` is how many questions there are, one of each group of near-duplicates: the others
     are `near_duplicates` (null in older evaluations, which asked all of them). `left_out` counts
-    labels of agents that are not enabled. It holds for the agents, prompt and threshold of its
-    beginning, with the target "pipeline" for the whole configuration. `slices` and `sweep` are the
-    results by group of questions and by threshold; null in lists and in older evaluations."""
+    labels of agents that are not enabled; `data` tells which labels there were. It
+    holds for the agents, prompt and threshold of its beginning, with the target "pipeline" for the
+    whole configuration. `slices` and `sweep` are the results by group of questions and by
+    threshold; null in lists and in older evaluations."""
 
     object: Literal["evaluation"] = "evaluation"
     id: str
@@ -184,6 +177,7 @@ class Evaluation(BaseModel):
     split: HeldOut | Literal["routing_tests"]
     labels: int
     left_out: int
+    data: DataSnapshot | None = None
     near_duplicates: int | None
     agents_revision: str
     prompt_version: str

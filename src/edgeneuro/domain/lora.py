@@ -2,10 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import ModelId
+from edgeneuro.domain.numbers import INTEGRAL
 from edgeneuro.domain.page import Page
+from edgeneuro.domain.snapshot import DataSnapshot, Sha256
 from edgeneuro.domain.text import Matches
 
 ID_PREFIX = "lora"
@@ -29,12 +31,22 @@ STEPS: dict[Source, tuple[StepName, ...]] = {
 
 class LoraCreate(BaseModel):
     """As JSON: a finetune that is already at Workers AI, by its name there. As multipart/form-data
-    the same fields, and the files `adapter_config.json` and `adapter_model.safetensors`."""
+    the same fields, and the files `adapter_config.json` and `adapter_model.safetensors`.
+    `data_sha256` is the `label_set_hash` of the export that it was trained on, `data_labels` how
+    many lines that had; both are shown as `data`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     name: LoraName
     base_model: ModelId
+    data_sha256: Sha256 | None = None
+    data_labels: Annotated[int, Field(ge=0, le=10_000_000), INTEGRAL] | None = None
+
+    @property
+    def data(self) -> DataSnapshot | None:
+        if self.data_sha256 is None:
+            return None
+        return DataSnapshot(labels=self.data_labels, newest_label_id=None, sha256=self.data_sha256)
 
 
 class LoraStep(BaseModel):
@@ -100,6 +112,7 @@ class Lora(BaseModel):
     checksum: str | None
     rank: int | None
     target_modules: list[str]
+    data: DataSnapshot | None = None
     model_id: str | None = None
     active: bool = False
 

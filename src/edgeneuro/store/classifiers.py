@@ -20,9 +20,9 @@ _VERSION_DIGITS = 12
 COLUMNS = (
     "id, state, created_at, created_by, started_at, finished_at, options, progress, error, agents,"
     " labels, last_label_id, metrics, per_agent, size, checksum, test_score, needs,"
-    " rule_outcome, warnings, mix"
+    " rule_outcome, warnings, mix, data"
 )
-_REPORT = ("rule_outcome", "warnings", "mix")
+_REPORT = ("rule_outcome", "warnings", "mix", "data")
 UNDER_WAY = "state IN ('queued', 'running')"
 
 
@@ -40,7 +40,7 @@ def insert_classifier(
         " SELECT ?1, 'queued', ?2, ?3, NULL, NULL, ?4, ?5, NULL, ?6, 0,"
         " (SELECT label_id FROM current_labels ORDER BY seq DESC LIMIT 1),"
         " NULL, NULL, NULL, NULL, NULL,"
-        " NULL, NULL, NULL, NULL"
+        " NULL, NULL, NULL, NULL, NULL"
         f" WHERE NOT EXISTS (SELECT 1 FROM classifiers WHERE {UNDER_WAY}) RETURNING {COLUMNS}",
         classifier_id,
         created_ms,

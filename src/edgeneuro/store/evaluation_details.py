@@ -14,6 +14,7 @@ from edgeneuro.domain.evaluation import (
     SweepPoint,
 )
 from edgeneuro.domain.slices import Slice, SlicedQuestion, slices_of
+from edgeneuro.domain.snapshot import label_line, label_set_sha256
 from edgeneuro.store.database import Database, Rows, statement
 
 _STEPS = 100  # of the threshold, from 0 to 1
@@ -38,6 +39,17 @@ async def read_details(
             db, evaluation_id, model_ids, deferring=deferring, stands_in=stands_in
         ),
     )
+
+
+async def read_label_set(db: Database, evaluation_id: str) -> str:
+    """The hash of the labels that an evaluation has (domain/snapshot.py)."""
+    rows = await db.run(
+        statement(
+            "SELECT query_hash, agent_id FROM evaluation_items WHERE evaluation_id = ?1",
+            evaluation_id,
+        )
+    )
+    return label_set_sha256(label_line(row["query_hash"], row["agent_id"]) for row in rows)
 
 
 async def _read_slices(

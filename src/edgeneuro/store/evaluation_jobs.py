@@ -141,10 +141,12 @@ def finish(
     error: str | None = None,
     results: str | None = None,
     details: str | None = None,
+    label_set: str | None = None,
 ) -> Statement:
+    """`label_set` is the hash of the labels that the evaluation had."""
     return statement(
         "UPDATE evaluations SET state = ?3, finished_at = ?4, error = ?5, results = ?6,"
-        " details = ?7"
+        " details = ?7, data = iif(?8 IS NULL, data, json_set(data, '$.sha256', ?8))"
         f" WHERE {_HELD} RETURNING id",
         held.evaluation.id,
         held.until,
@@ -153,4 +155,5 @@ def finish(
         error,
         results,
         details,
+        label_set,
     )

@@ -23,7 +23,7 @@ MOST_TRIES = 3  # of one question by one model
 COLUMNS = (
     "id, state, created_at, created_by, started_at, finished_at, tries, model_ids, split, labels,"
     " left_out, near_duplicates, agents_revision, prompt_version, threshold, error, results,"
-    " target, label_layer"
+    " target, label_layer, data"
 )
 UNDER_WAY = "state IN ('queued', 'running')"
 _OF_LABELS = "source = 'labels'"  # the others are runs of routing tests (routing_tests.py)
@@ -100,8 +100,11 @@ def insert_evaluation(
         limit,
     )
     counted = statement(
-        "UPDATE evaluations SET labels = (SELECT count(*) FROM evaluation_items"
-        f" WHERE evaluation_id = ?1) WHERE id = ?1 RETURNING {COLUMNS}",
+        "UPDATE evaluations SET labels = found.n, data = json_object('labels', found.n,"
+        " 'newest_label_id', (SELECT label_id FROM current_labels ORDER BY seq DESC"
+        " LIMIT 1), 'sha256', NULL)"
+        " FROM (SELECT count(*) AS n FROM evaluation_items WHERE evaluation_id = ?1) AS found"
+        f" WHERE id = ?1 RETURNING {COLUMNS}",
         evaluation_id,
     )
     return [begun, items, counted]
@@ -248,7 +251,13 @@ async def list_answers(
 
 
 def _readable(row: Row, done: Rows | None = None) -> Evaluation:
-    substitute = {"model_ids": "[]", "split": "test", "results": None, "details": None}
+    substitute = {
+        "model_ids": "[]",
+        "split": "test",
+        "results": None,
+        "details": None,
+        "data": None,
+    }
     return read_or_substitute(
         lambda each: evaluation_from_row(each, done), row, substitute, error=str
     )
@@ -269,6 +278,7 @@ def evaluation_from_row(row: Row, done: Rows | None = None) -> Evaluation:
             },
             "model_ids": model_ids,
             "label_layer": bool(row["label_layer"]),
+            "data": None if row["data"] is None else json.loads(row["data"]),
             "results": None if row["results"] is None else json.loads(row["results"]),
             "progress": [
                 ModelProgress(model_id=each, done=counts.get(each, 0), total=row["labels"])

@@ -12,7 +12,7 @@ from edgeneuro.store.times import rfc3339, unix_ms
 
 _COLUMNS = (
     "id, name, base_model, state, source, created_at, created_by, finished_at, tries, steps, error,"
-    " finetune_id, preflight, size, checksum, rank, target_modules"
+    " finetune_id, preflight, size, checksum, rank, target_modules, data"
 )
 _UNDER_WAY = "state IN ('queued', 'running')"
 # The adapter is still that of whoever claimed it until ?2.
@@ -31,7 +31,8 @@ def insert_lora(lora: Lora) -> Statement:
     """A constraint refuses the name of another one that is not retired."""
     return statement(
         f"INSERT INTO loras ({_COLUMNS}) VALUES"
-        " (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, 0, ?8, NULL, NULL, ?9, ?10, ?11, ?12, ?13)"
+        " (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, 0, ?8, NULL, NULL, ?9, ?10, ?11, ?12, ?13,"
+        " ?14)"
         f" RETURNING {_COLUMNS}",
         lora.id,
         lora.name,
@@ -46,6 +47,7 @@ def insert_lora(lora: Lora) -> Statement:
         lora.checksum,
         lora.rank,
         json.dumps(lora.target_modules),
+        None if lora.data is None else lora.data.model_dump_json(),
     )
 
 
@@ -147,6 +149,7 @@ def lora_from_row(row: Row) -> Lora:
         {
             **row,
             **{name: json.loads(row[name]) for name in ("steps", "preflight", "target_modules")},
+            "data": None if row["data"] is None else json.loads(row["data"]),
             "error": None if row["error"] is None else json.loads(row["error"]),
             "created_at": rfc3339(row["created_at"]),
             "finished_at": None if row["finished_at"] is None else rfc3339(row["finished_at"]),
@@ -156,7 +159,7 @@ def lora_from_row(row: Row) -> Lora:
 
 
 def _readable(row: Row) -> Lora:
-    substitute = {"steps": "[]", "preflight": "[]", "target_modules": "[]"}
+    substitute = {"steps": "[]", "preflight": "[]", "target_modules": "[]", "data": None}
     return read_or_substitute(lora_from_row, row, substitute, error=_error)
 
 

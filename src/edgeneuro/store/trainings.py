@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgeneuro.domain.classifier import Classifier, TrainingProgress
+from edgeneuro.domain.snapshot import DataSnapshot
 from edgeneuro.store.classifiers import COLUMNS, UNDER_WAY, classifier_from_row
 from edgeneuro.store.database import Database, Statement, Value, statement
 
@@ -77,19 +78,27 @@ async def write_parts(
 
 
 def advance(
-    held: Claim, progress: TrainingProgress, *, labels: int, last_label_id: str | None, keep: bool
+    held: Claim,
+    progress: TrainingProgress,
+    *,
+    labels: int,
+    last_label_id: str | None,
+    keep: bool,
+    data: DataSnapshot | None = None,
 ) -> Statement:
-    """Notes how far the training has come, and lets go of it unless we `keep` it. No row comes
-    back where it was ours no more."""
+    """Notes how far the training has come, and lets go of it unless we `keep` it. `data` is noted
+    once it is known. No row comes back where it was ours no more."""
     return statement(
         "UPDATE classifiers SET progress = ?3, labels = ?4, last_label_id = ?5, claimed_until = ?6,"
-        f" failures = 0, error = NULL WHERE {_HELD} RETURNING {COLUMNS}",
+        " failures = 0, error = NULL, data = coalesce(?7, data)"
+        f" WHERE {_HELD} RETURNING {COLUMNS}",
         held.training.id,
         held.until,
         progress.model_dump_json(),
         labels,
         last_label_id,
         held.until if keep else 0,
+        None if data is None else data.model_dump_json(),
     )
 
 
