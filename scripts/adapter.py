@@ -26,6 +26,7 @@ from scripts.adapter_folder import (
     note,
     noted_name,
     read_folder,
+    require_trained_weights,
 )
 from scripts.adapter_upload import UploadError, find, upload
 from scripts.finetunes import SECONDS, Finetune, Finetunes, FinetunesError
@@ -76,9 +77,16 @@ def read_options(words: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+def whole_folder(path: Path) -> AdapterFolder:
+    """Raises AdapterFolderError, also for weights that the training card is not of."""
+    folder = read_folder(path)
+    require_trained_weights(folder)
+    return folder
+
+
 def check_one(options: argparse.Namespace) -> None:
     api = Finetunes.from_environment(options.timeout)
-    folder = read_folder(options.folder)
+    folder = whole_folder(options.folder)
     used = None
     try:
         used = None if api is None else len(api.list_all())
@@ -96,7 +104,7 @@ def upload_one(options: argparse.Namespace) -> None:
             " Workers"
             " AI: Edit. Nothing was sent."
         )
-    folder = read_folder(options.folder)
+    folder = whole_folder(options.folder)
     base = base_of(folder, options.base)
     every = finetunes_of(api)
     found = find(every, name, base)
@@ -142,7 +150,7 @@ def print_report(report: Report, base: str) -> None:
 def register_one(options: argparse.Namespace) -> None:
     """Registers the adapter and waits for the cron to finish it."""
     name = name_of(options)
-    folder = read_folder(options.folder)
+    folder = whole_folder(options.folder)
     base = base_of(folder, options.base)
     pass_preflight(folder, base, None)
     print()

@@ -1,5 +1,7 @@
-"""A folder with an adapter, as training leaves it; only the start of its weights is read."""
+"""A folder with an adapter, as training leaves it. Of its weights the start is read, and all of
+them for their checksum alone."""
 
+import hashlib
 import json
 import stat
 from dataclasses import dataclass
@@ -51,6 +53,23 @@ def read_folder(path: Path) -> AdapterFolder:
             f" {WEIGHTS_FILE}."
         ) from error
     return AdapterFolder(path, names, config, start, size)
+
+
+def require_trained_weights(folder: AdapterFolder) -> None:
+    """The weights are those that the training card beside them is of, where there is one. Raises
+    AdapterFolderError."""
+    stated = _read_object(folder.path / CARD_FILE).get("adapter_sha256")
+    if not isinstance(stated, str) or not folder.weights.is_file():
+        return
+    with folder.weights.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != stated.lower():
+        raise AdapterFolderError(
+            f"{folder.weights} is not the file that {CARD_FILE} is of: its SHA-256 is {found}, the"
+            f" card's `adapter_sha256` {stated[:64]}. It was changed, cut off or mixed up with that"
+            " of another training: copy the whole folder again. If you changed it yourself, delete"
+            f" {CARD_FILE} and name the base with --base."
+        )
 
 
 def _start_of(path: Path, most: int) -> bytes | None:

@@ -67,6 +67,7 @@ def read_data(path: Path, *, one_answer_will_do: bool = False) -> Data:
     for number, line in _lines(content, path):
         if number == 1 and isinstance(line, dict) and "manifest" in line:
             stated = line["manifest"]
+            _require_unchanged(path, content, stated)
             continue
         rows += 1
         try:
@@ -91,6 +92,20 @@ def read_data(path: Path, *, one_answer_will_do: bool = False) -> Data:
     )
     _require_whole(data, stated, least=1 if one_answer_will_do else 2)
     return data
+
+
+def _require_unchanged(path: Path, content: bytes, manifest: Any) -> None:
+    match manifest:
+        case {"rows": int(rows)} if rows != sum(1 for _ in _filled(content)) - 1:
+            return  # lines are missing: that is said once they are counted
+        case {"sha256": str(stated)}:
+            _, _, lines = content.partition(b"\n")
+            if hashlib.sha256(lines).hexdigest() != stated.lower():
+                raise TrainingError(
+                    f"{path}: its lines are not those of its manifest (another sha256). The file"
+                    f" was changed, or its line endings were. {_HOW} To train on lines that you"
+                    " changed yourself, delete the line of the manifest."
+                )
 
 
 def _require_whole(data: Data, manifest: Any, *, least: int) -> None:
@@ -146,15 +161,20 @@ def _place(example: Example) -> int:
 
 
 def _lines(content: bytes, path: Path) -> Iterator[tuple[int, Any]]:
-    # Not splitlines(): a line of JSON may hold characters that Unicode counts as line ends.
-    for number, raw in enumerate(content.split(b"\n"), 1):
-        if not raw.strip():
-            continue
+    for number, raw in _filled(content):
         try:
             line = json.loads(raw)
         except (ValueError, RecursionError) as error:
             raise TrainingError(f"{path}, line {number}: this is no JSON. {_HOW}") from error
         yield number, line
+
+
+def _filled(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers from 1."""
+    # Not splitlines(): a line of JSON may hold characters that Unicode counts as line ends.
+    for number, raw in enumerate(content.split(b"\n"), 1):
+        if raw.strip():
+            yield number, raw
 
 
 def _example(line: Any, number: int) -> Example:

@@ -21,6 +21,7 @@ from trainer.card import draw_curve, make_card, readme
 from trainer.encoding import Encoded, encode, fingerprint
 from trainer.errors import TrainingError
 from trainer.failures import in_plain_words
+from trainer.gain import nothing_learned
 from trainer.machine import Machine, dataset_of, telling_tokens
 from trainer.model import Device, find_device, load_base, load_tokenizer, with_adapter
 from trainer.options import Options
@@ -70,7 +71,13 @@ def _train(options: Options, prepared: Prepared) -> None:
     if checkpoint is not None:
         print(f"Going on from {checkpoint.name}", flush=True)
     machine.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if len(_looks(machine)) < 2:  # it was shorter than --eval-every
+        machine.evaluate()
     metrics = _metrics(machine)
+    why = nothing_learned(metrics)
+    if why is not None:
+        folder.end()
+        raise TrainingError(why)
     _save(options, folder, prepared, model, machine, metrics)
     folder.end()
     print(
@@ -145,13 +152,18 @@ def _machine(
     )
 
 
+def _looks(machine: Machine) -> list[dict[str, Any]]:
+    return [each for each in machine.state.log_history if "eval_loss" in each]
+
+
 def _metrics(machine: Machine) -> dict[str, Any]:
-    looks = [each for each in machine.state.log_history if "eval_loss" in each]
-    best = min(looks, key=lambda each: float(each["eval_loss"]))
+    first, *later = _looks(machine)
+    # The look before the first step is of the base: what is kept is the best of the others.
+    best = min(later, key=lambda each: float(each["eval_loss"]))
     return {
-        "loss_before": looks[0]["eval_loss"],
-        "accuracy_before": looks[0]["eval_accuracy"],
-        "exact_before": looks[0]["eval_exact"],
+        "loss_before": first["eval_loss"],
+        "accuracy_before": first["eval_accuracy"],
+        "exact_before": first["eval_exact"],
         "loss": best["eval_loss"],
         "accuracy": best["eval_accuracy"],
         "exact": best["eval_exact"],

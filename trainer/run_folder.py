@@ -22,12 +22,13 @@ class RunFolder:
 
     def begin(self, run: dict[str, Any], *, fresh: bool) -> Path | None:
         """The checkpoint to go on from; None for a new run. `run` is all that the adapter depends
-        on. Raises TrainingError where the folder has another one under way."""
+        on. Raises TrainingError where the folder has another one under way, of which something was
+        learned: one that failed before its first checkpoint is in nobody's way."""
         file = self.checkpoints / _RUN
-        if fresh:
+        if fresh or self._newest() is None:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
         if file.exists():
-            if json.loads(file.read_text(encoding="utf-8")) != run:
+            if not _is_json(file) or json.loads(file.read_text(encoding="utf-8")) != run:
                 raise TrainingError(
                     f"{self.out} has an unfinished training with other options or data. Name"
                     " another folder with --out, or begin anew over it with --fresh."

@@ -1,5 +1,6 @@
 """What is no export for a trainer is refused before anything is loaded, by its line."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,28 @@ def test_a_manifest_names_the_labels(tmp_path: Path) -> None:
     manifest = {"manifest": {"rows": 2, "label_set_hash": "ab" * 32}}
     assert read_data(write(tmp_path / "data", [manifest, *GOOD])).label_set_hash == "ab" * 32
     assert read_data(write(tmp_path / "none", GOOD)).label_set_hash is None
+
+
+def with_manifest(tmp_path: Path, **manifest: Any) -> Path:
+    lines = "".join(json.dumps(line) + "\n" for line in GOOD)
+    sha256 = hashlib.sha256(lines.encode()).hexdigest()
+    path = tmp_path / "data"
+    first = json.dumps({"manifest": {"rows": 2, "sha256": sha256, **manifest}})
+    path.write_text(f"{first}\n{lines}")
+    return path
+
+
+def test_the_manifests_checksum_is_that_of_the_lines(tmp_path: Path) -> None:
+    path = with_manifest(tmp_path)
+    assert read_data(path).rows == 2
+    path.write_text(path.read_text().replace("laptop", "tablet"))
+    with pytest.raises(TrainingError, match="its lines are not those of its manifest"):
+        read_data(path)
+    path.write_bytes(with_manifest(tmp_path).read_bytes().replace(b"\n", b"\r\n"))
+    with pytest.raises(TrainingError, match="or its line endings were"):
+        read_data(path)
+    with pytest.raises(TrainingError, match="there are 2; it was cut off or changed"):
+        read_data(with_manifest(tmp_path, rows=3, sha256="0" * 64))
 
 
 def test_duplicates_are_left_out_and_counted(tmp_path: Path) -> None:

@@ -53,6 +53,17 @@ def test_a_kill_between_two_files_mixes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / WEIGHTS).exists()
 
 
+def test_a_run_that_failed_before_it_learned_is_in_nobodys_way(tmp_path: Path) -> None:
+    """Of a wrong option, say: the next try needs no --fresh."""
+    folder = RunFolder(tmp_path)
+    assert folder.begin({"target_modules": ["o_prof"]}, fresh=False) is None
+    (folder.checkpoints / "checkpoint-5").mkdir()  # cut off in the writing
+    assert folder.begin({"target_modules": ["o_proj"]}, fresh=False) is None
+    stored = json.loads((folder.checkpoints / "run.json").read_text())
+    assert stored == {"target_modules": ["o_proj"]}
+    assert [each.name for each in folder.checkpoints.iterdir()] == ["run.json"]
+
+
 def test_a_run_goes_on_only_as_it_began(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     assert folder.begin({"rank": 8}, fresh=False) is None

@@ -104,7 +104,7 @@ def test_several_threads_make_the_same_adapter_each_time(
     words = ("--base-model", taught_llama, "--data", export, *SMALL, "--threads", "2")
     made = []
     for name in ("one", "another"):
-        done = train(*words, "--max-steps", "2", "--out", name, folder=tmp_path)
+        done = train(*words, "--max-steps", "20", "--out", name, folder=tmp_path)
         assert done.returncode == 0, done.stderr
         made.append((tmp_path / name / WEIGHTS).read_bytes())
     assert made[0] == made[1]
@@ -177,15 +177,33 @@ def test_numbers_that_are_none(words: tuple[str, str], capsys: pytest.CaptureFix
     assert f"argument {words[0]}: {words[1]} is not" in capsys.readouterr().err
 
 
-def test_it_stops_where_it_gets_no_better(taught_llama: Path, export: Path, tmp_path: Path) -> None:
-    """With far too large a learning rate; what is kept is the best that there was."""
-    words = ("--base-model", taught_llama, "--data", export, "--learning-rate", "50")
+def test_an_adapter_that_learned_nothing_is_not_written(
+    taught_llama: Path, export: Path, tmp_path: Path
+) -> None:
+    """With far too large a learning rate it stops early; the next try needs no --fresh."""
+    words = ("--base-model", taught_llama, "--data", export)
     looks = ("--max-steps", "200", "--eval-every", "1", "--patience", "2")
-    done = train(*words, *looks, folder=tmp_path)
+    done = train(*words, *looks, "--learning-rate", "50", folder=tmp_path)
+    assert done.returncode == 1
+    assert "The adapter has learned nothing: the held-out loss did not fall" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "adapter").iterdir()) == []
+
+
+def test_it_stops_where_it_gets_no_better(taught_llama: Path, export: Path, tmp_path: Path) -> None:
+    """With a large learning rate; what is kept is the best that there was. An option that was wrong
+    before is in nobody's way."""
+    words = ("--base-model", taught_llama, "--data", export)
+    wrong = train(*words, "--target-modules", "o_prof", folder=tmp_path)
+    assert wrong.returncode == 1
+    looks = ("--max-steps", "200", "--eval-every", "1", "--patience", "2")
+    modules = ("--target-modules", "o_proj", "down_proj", "--learning-rate", "0.1")
+    done = train(*words, *looks, *modules, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "adapter" / "training_card.json").read_text())["metrics"]
-    assert metrics["steps"] < 20
-    assert metrics["best_step"] <= metrics["steps"] - 2
+    assert metrics["steps"] < 200
+    assert 0 < metrics["best_step"] <= metrics["steps"] - 2
+    assert metrics["loss"] < metrics["loss_before"]
 
 
 @pytest.mark.parametrize(

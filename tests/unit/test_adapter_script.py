@@ -1,5 +1,6 @@
 """`npm run adapter`: every step and every way it fails, over real sockets."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -133,6 +134,19 @@ class TestCheck:
         assert "For @cf/google/gemma-7b-it-lora:" in capsys.readouterr().out
         runs("check", folder, "--base", "google/gemma-2b-it")
         assert f"For {GEMMA}:" in capsys.readouterr().out
+
+    def test_weights_of_another_training(self, folder: Path, server: FakeServer) -> None:
+        weights = folder / "adapter_model.safetensors"
+        sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+        card = {"cloudflare_base": GEMMA, "adapter_sha256": sha256}
+        (folder / "training_card.json").write_text(json.dumps(card))
+        runs("check", folder)
+        card["adapter_sha256"] = "0" * 64
+        (folder / "training_card.json").write_text(json.dumps(card))
+        for command in (["check"], ["upload", "--name", "x1"], ["register", "--name", "x1"]):
+            told = ended(command[0], folder, *command[1:])
+            assert "is not the file that training_card.json is of" in told
+        assert not [asked for asked in server.asked if asked.method == "POST"]
 
     def test_a_base_that_nothing_tells(self, folder: Path) -> None:
         change_config(folder, base_model_name_or_path="./mine")
