@@ -19,16 +19,20 @@ export async function classifierTab({ signal, may }, room) {
       everything("/v1/classifiers", { signal }),
       api("GET", "/v1/config", { signal }),
       api("GET", "/v1/analytics", { signal }),
+      api("GET", "/v1/labels/suspects", { signal }),
     ]);
   let found = [];
   const show = async () => {
     const shown = await load(
       room,
       read,
-      ([classifiers, config, analytics]) => {
+      ([classifiers, config, analytics, suspects]) => {
         found = classifiers;
         const { drift } = analytics.classifier;
-        return view(classifiers, config, { drift, may, show: follow });
+        return [
+          view(classifiers, config, { drift, may, show: follow }),
+          suspects.data.length ? suspectTable(suspects, { may, show: follow }) : null,
+        ];
       },
       { signal, keep: true, steady: true, retry: () => follow() },
     );
@@ -58,7 +62,7 @@ function view(classifiers, config, { drift, may, show }) {
       facts([
         ["In front of the model", selected ?? "none"],
         ["Precision on the test part", active ? testPrecision(active.test_score) : null],
-        ["Coverage on the test part", active ? percent(active.test_score?.coverage) : null],
+        ["Coverage on the test part", active ? percent(testCoverage(active.test_score)) : null],
         ["State", active?.suspended ? h("span", { class: "fault" }, active.suspended) : null],
       ]),
       h(
@@ -99,7 +103,8 @@ function view(classifiers, config, { drift, may, show }) {
                     `The retrain rule did not select it: ${one.rule_outcome.reason}`,
                   )
                 : null,
-              (one.warnings ?? []).map((text) => h("span", { class: "help" }, text)),
+              // A failed training has them in its error.
+              (one.error ? [] : (one.warnings ?? [])).map((text) => h("span", { class: "help" }, text)),
             ),
         },
         {
@@ -122,11 +127,11 @@ function view(classifiers, config, { drift, may, show }) {
         },
         {
           head: "Coverage on the test part",
-          cell: (one) => percent(one.test_score?.coverage),
+          cell: (one) => percent(testCoverage(one.test_score)),
           kind: "number",
         },
         {
-          head: "Held-out precision, which chose the thresholds",
+          head: "Precision of held-out labels",
           cell: (one) => percent(one.metrics?.answered_accuracy),
           kind: "number",
         },
@@ -150,10 +155,15 @@ function view(classifiers, config, { drift, may, show }) {
 const answeredOutOfScope = (score) =>
   score?.out_of_scope ? `${count(score.false_accepts)} of ${count(score.out_of_scope)}` : NOTHING;
 
-const testPrecision = (score) =>
-  score?.answered
-    ? `${percent(score.precision)} (${percent(score.low)} to ${percent(score.high)}), ${count(score.answered)} of ${plural(score.n, "question")} answered`
-    : NOTHING;
+/** In the mix of the traffic, where it is known. */
+const testCoverage = (score) => (score?.traffic ?? score)?.coverage;
+
+function testPrecision(score) {
+  if (!score?.answered) return NOTHING;
+  const { precision, low, high } = score.traffic ?? score;
+  const mix = score.traffic ? ", in the mix of the traffic" : "";
+  return `${percent(precision)} (${percent(low)} to ${percent(high)}), ${count(score.answered)} of ${plural(score.n, "question")} answered${mix}`;
+}
 
 function actions(one, selected, show) {
   const path = `/v1/classifiers/${one.id}`;
@@ -248,6 +258,45 @@ function agentTable(one) {
         },
         { head: "Sure from", cell: (agent) => percent(agent.threshold), kind: "number" },
         { head: "Why never", cell: (agent) => agent.reason ?? NOTHING, kind: "wide" },
+      ],
+    }),
+  );
+}
+
+/** Labels that the newest training takes for wrong. */
+function suspectTable(suspects, { may, show }) {
+  const give = (one, agent) => async () => {
+    await api("POST", "/v1/labels", { body: [{ query: one.query, agent_id: agent }] });
+    notice("The label is recorded.");
+    await show();
+  };
+  return card(
+    "Labels that are probably wrong",
+    table({
+      caption: "Held out, the classifier was sure of another agent",
+      rows: suspects.data,
+      columns: [
+        { head: "Question", cell: (one) => one.query, heading: true, kind: "wide" },
+        { head: "Label", cell: (one) => one.agent_id ?? "no agent fits" },
+        { head: "Classifier", cell: (one) => `${one.predicted}, ${percent(one.score)}` },
+        {
+          head: "Actions",
+          kind: "actions",
+          cell: (one) =>
+            may("label")
+              ? [
+                  actionButton("Correct", give(one, one.predicted), {
+                    size: "small",
+                    label: `Label ${one.query} as ${one.predicted}`,
+                  }),
+                  actionButton("Keep", give(one, one.agent_id), {
+                    size: "small",
+                    kind: "plain",
+                    label: `Keep the label of ${one.query}`,
+                  }),
+                ]
+              : null,
+        },
       ],
     }),
   );

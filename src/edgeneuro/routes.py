@@ -27,6 +27,7 @@ from edgeneuro.controlplane import (
     routing_test_runs,
     routing_tests,
     selection,
+    suspects,
     users,
 )
 from edgeneuro.domain.chat import MAX_BODY_BYTES
@@ -131,6 +132,7 @@ ROUTES = (
     Route("POST",   "/v1/labels",                 labels.label_many,     LABEL,
           max_body_bytes=_BULK_BYTES),
     Route("GET",    "/v1/labels/queue",           queue.list_queue,      READ),
+    Route("GET",    "/v1/labels/suspects",        suspects.list_suspects, READ),
     Route("GET",    "/v1/labels/stats",           label_stats.show_label_stats, READ),
     Route("GET",    "/v1/labels/{query_hash}/history", labels.list_history, READ),
     Route("PUT",    "/v1/labels/{query_hash}/label", labels.label_question, LABEL),

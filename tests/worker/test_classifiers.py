@@ -92,6 +92,10 @@ def test_from_labels_to_the_selected_classifier(labelled: httpx.Client) -> None:
     made = ended(labelled, f"/v1/classifiers/{created.json()['id']}")
     assert (made["state"], made["error"]) == ("succeeded", None)
     assert made["metrics"]["answered_accuracy"] >= 0.9
+    assert (made["mix"]["source"], made["rule_outcome"]) == ("labels", None)
+    suspects = labelled.get("/v1/labels/suspects").raise_for_status().json()
+    assert (suspects["object"], suspects["has_more"]) == ("list", False)
+    assert all(each["classifier_id"] == made["id"] for each in suspects["data"])
     listed = labelled.get("/v1/classifiers").json()["data"]
     assert [each["id"] for each in listed] == [made["id"]]
 

@@ -24,14 +24,16 @@ async def check_classifier(
     require_enough(score.n, config.promotion_min_labels, then="select it (it is scored again)")
     alpha = config.promotion_alpha
     required = config.classifier_target - config.promotion_margin
-    bound = share_lower_bound(score.right, score.answered, alpha=alpha)
+    shown = score.shown
+    bound = share_lower_bound(shown.right, shown.answered, alpha=alpha)
     if bound < required:
         raise check_failed(_too_low(score, bound, required=required, alpha=alpha))
     found = await score_of_selected(services, config, classifier)
     if found is not None:
         selected, its = found
         fell = coverage_fell(score, classifier.per_agent or (), selected, its)
-        if fell and (score.coverage or 0.0) < (its.coverage or 0.0) - _COVERAGE_MAY_FALL:
+        coverage, before = shown.coverage or 0.0, its.shown.coverage or 0.0
+        if fell and coverage < before - _COVERAGE_MAY_FALL:
             raise check_failed(
                 f"{fell}; at most {100 * _COVERAGE_MAY_FALL:.0f} points less are accepted. Train"
                 " another one, or select it with `check` false."
@@ -70,15 +72,25 @@ def _too_low(score: ClassifierScore, bound: float, *, required: float, alpha: fl
         )
     seen = (
         f"of {score.n} test questions it answers {score.answered}, {score.right} of them rightly"
-        f" ({score.false_accepts} of the wrong ones fit no agent). With {1 - alpha:.0%} confidence"
-        f" that is a precision of at least {bound:.1%}; {required:.1%} is required"
-        " (`classifier_target` less `promotion_margin`)."
+        f" ({score.false_accepts} of the wrong ones fit no agent)."
+        f"{_in_traffic(score)} With {1 - alpha:.0%} confidence that is a precision of at least"
+        f" {bound:.1%}; {required:.1%} is required (`classifier_target` less `promotion_margin`)."
     )
-    if score.right < required * score.answered:
+    shown = score.shown
+    if shown.right < required * shown.answered:
         return f"{seen} Label more and train again, or select it with `check` false."
-    needed = answers_needed(score.answered - score.right, required, alpha=alpha)
-    missing = (needed - score.answered) * score.n // score.answered + 1
+    needed = answers_needed(shown.answered - shown.right, required, alpha=alpha)
+    missing = (needed - shown.answered) * score.n // max(1, shown.answered) + 1
     return (
         f"{seen} With as many errors, about {missing} more test labels would show it. Label more"
         " questions, or select it with `check` false."
+    )
+
+
+def _in_traffic(score: ClassifierScore) -> str:
+    if score.traffic is None:
+        return ""
+    return (
+        f" In the mix of agents of the traffic that is as much as {score.traffic.right} of"
+        f" {score.traffic.answered}."
     )

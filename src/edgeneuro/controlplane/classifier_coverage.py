@@ -16,7 +16,7 @@ def coverage_fell(
 ) -> str | None:
     """Says how far the coverage of the test part is below that of the selected classifier, and of
     which agents for what reason; None where it is not below."""
-    coverage, before = score.coverage or 0.0, selected_score.coverage or 0.0
+    coverage, before = score.shown.coverage or 0.0, selected_score.shown.coverage or 0.0
     if coverage >= before:
         return None
     old = {each.agent_id: each for each in selected.per_agent or ()}

@@ -6,6 +6,7 @@ import json
 
 from edgeneuro.classifier.model import loads
 from edgeneuro.classifier.scorer import Scorer
+from edgeneuro.controlplane.traffic import decisions_by_agent, with_traffic
 from edgeneuro.domain.analytics import wilson
 from edgeneuro.domain.classifier import AgentScore, Classifier, ClassifierScore
 from edgeneuro.domain.routing import RoutingConfig
@@ -31,11 +32,13 @@ async def score_stored(
 ) -> ClassifierScore:
     """The score of a classifier that has succeeded. It is scored once; again only if the test part,
     the agents or the threshold have changed since. Raises InvalidModelError if it is damaged."""
+    decisions = await decisions_by_agent(services, list(config.agents))
     if not await _outdated(services, config, classifier.test_score):
         assert classifier.test_score is not None
-        return classifier.test_score
+        return with_traffic(classifier.test_score, decisions)
     scorer = Scorer(loads(await store.read_model(services.db, classifier.id)))
     score = await score_on_test_part(services, config, scorer, before=classifier.test_score)
+    score = with_traffic(score, decisions)
     await services.db.run(store.store_score(classifier.id, score))
     return score
 

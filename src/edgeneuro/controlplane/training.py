@@ -4,6 +4,7 @@ released, so a slice that is killed is made again, and the model comes out the s
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from edgeneuro.classifier.examples import Examples, Labelled, Preparation
 from edgeneuro.classifier.model import dumps
@@ -12,12 +13,14 @@ from edgeneuro.classifier.training import Plan, Training
 from edgeneuro.controlplane.classifier_score import score_on_test_part
 from edgeneuro.controlplane.jobs import LostLeaseError, run_slice_of
 from edgeneuro.controlplane.retraining import not_selected, selection_by_rule
-from edgeneuro.controlplane.training_report import (
-    coverage_warnings,
-    needs_of,
-    not_precise_enough,
-    per_agent,
+from edgeneuro.controlplane.traffic import (
+    agent_mix,
+    decisions_by_agent,
+    known_mix,
+    with_traffic,
 )
+from edgeneuro.controlplane.training_report import needs_of, not_precise_enough, per_agent
+from edgeneuro.controlplane.training_warnings import coverage_warnings, label_warnings
 from edgeneuro.domain.classifier import Classifier, TrainingNeeds
 from edgeneuro.domain.snapshot import DataSnapshot, label_line, label_set_sha256
 from edgeneuro.services import Services
@@ -248,9 +251,17 @@ class _Slice:
         await self._services.db.run(store.delete_states(self._job.id, below=first))
 
     async def _finish(self, training: Training, examples: Examples) -> None:
-        model = training.model()
-        thresholds = per_agent(self._job, model, examples, training.held_out())
+        decisions = await decisions_by_agent(self._services, self._job.agents)
+        mix = agent_mix(self._job, examples, decisions)
+        model = training.model(known_mix(decisions))
+        held_out = training.held_out()
+        thresholds = per_agent(self._job, model, examples, held_out)
+        suspects = training.suspects(model.calibration)
+        warnings = label_warnings(self._job, examples, mix, held_out, len(suspects))
         outcome: dict[str, Value] = {
+            "mix": mix.model_dump_json(),
+            "suspects": json.dumps([asdict(each) for each in suspects]),
+            "warnings": json.dumps(warnings),
             "metrics": json.dumps(model.calibration.metrics),
             "per_agent": json.dumps([each.model_dump() for each in thresholds]),
         }
@@ -260,11 +271,12 @@ class _Slice:
         if model.calibration.refusal is not None:
             needs = needs_of(self._job, examples)
             if needs.ready:
-                needs = not_precise_enough(needs, model.calibration.refusal)
+                needs = not_precise_enough(needs, model.calibration.refusal, warnings)
             await self._refuse(needs, outcome)
             return
         config = await self._services.routing.fresh()
         score = await score_on_test_part(self._services, config, Scorer(model))
+        score = with_traffic(score, decisions)
         outcome |= {
             "test_score": score.model_dump_json(),
             "size": len(content),
@@ -273,7 +285,7 @@ class _Slice:
         self._progress.slices += 1
         self._progress.stage = "finished"
         made = self._job.model_copy(update={"per_agent": thresholds})
-        warnings = await coverage_warnings(self._services, config, made, score)
+        warnings += await coverage_warnings(self._services, config, made, score)
         outcome["warnings"] = json.dumps(warnings)
         rule, selection = await selection_by_rule(self._services, made, score)
         outcome["rule_outcome"] = None if rule is None else rule.model_dump_json()

@@ -1,20 +1,11 @@
 """What a training that has ended says of its labels and agents."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from edgeneuro.classifier.examples import OUT_OF_SCOPE, Examples
-from edgeneuro.classifier.model import InvalidModelError, Model
+from edgeneuro.classifier.model import Model
 from edgeneuro.classifier.needs import training_needs
-from edgeneuro.controlplane.classifier_check import score_of_selected
-from edgeneuro.controlplane.classifier_coverage import coverage_fell
-from edgeneuro.domain.classifier import (
-    AgentThreshold,
-    Classifier,
-    ClassifierScore,
-    TrainingNeeds,
-)
-from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.services import Services
+from edgeneuro.domain.classifier import AgentThreshold, Classifier, TrainingNeeds
 
 
 def needs_of(job: Classifier, examples: Examples) -> TrainingNeeds:
@@ -28,14 +19,17 @@ def needs_of(job: Classifier, examples: Examples) -> TrainingNeeds:
     )
 
 
-def not_precise_enough(needs: TrainingNeeds, refusal: str) -> TrainingNeeds:
-    """There were labels enough, but `refusal` says why nothing could be answered."""
+def not_precise_enough(
+    needs: TrainingNeeds, refusal: str, warnings: Sequence[str]
+) -> TrainingNeeds:
+    """There were labels enough, but `refusal` says why nothing could be answered, and `warnings`
+    what probably stands in the way."""
     return needs.model_copy(
         update={
             "ready": False,
             "message": f"{refusal[0].upper()}{refusal[1:]}. `per_agent` says how often each agent"
             " was right. Label more questions of the weakest ones, correct wrong labels, or train"
-            " with a lower `target`.",
+            f" with a lower `target`.{''.join(f' {text}' for text in warnings)}",
         }
     )
 
@@ -63,17 +57,3 @@ def per_agent(
             )
         )
     return agents
-
-
-async def coverage_warnings(
-    services: Services, config: RoutingConfig, made: Classifier, score: ClassifierScore
-) -> list[str]:
-    """One where it answers less of the test part than the selected classifier, with the reasons."""
-    try:
-        found = await score_of_selected(services, config, made)
-    except InvalidModelError:
-        return []  # the selected one is damaged, so it answers nothing
-    if found is None:
-        return []
-    fell = coverage_fell(score, made.per_agent or (), *found)
-    return [] if fell is None else [f"Coverage fell: {fell}."]

@@ -107,6 +107,38 @@ class RuleOutcome(BaseModel):
     reason: str | None = None
 
 
+class TrafficScore(BaseModel):
+    """A score in which each agent counts as much as it is of the traffic. The precision with its
+    95 % Wilson interval; `answered` and `right` are how many unweighted answers would show as
+    much."""
+
+    answered: int
+    right: int
+    precision: float | None
+    low: float | None
+    high: float | None
+    coverage: float | None
+
+
+class AgentShare(BaseModel):
+    """The agent's share of the labels, and of the decisions; null where these are too few."""
+
+    agent_id: str
+    labels: float
+    traffic: float | None
+
+
+class AgentMix(BaseModel):
+    """The mix of agents that thresholds and figures are of: that of the router's `decisions` of the
+    last 30 days, or, where they are fewer than 200, that of the labels. `distance` is the total
+    variation distance of the two: the share of the labels that would have to change agents."""
+
+    source: Literal["traffic", "labels"]
+    decisions: int
+    distance: float | None
+    agents: list[AgentShare]
+
+
 class ClassifierScore(BaseModel):
     """The result on the test part, whose labels chose nothing of the classifier. `n` questions,
     near-duplicates counted once; `out_of_scope` of them fit no agent. It answers `answered` of them
@@ -114,7 +146,8 @@ class ClassifierScore(BaseModel):
     error (`false_accepts`). `precision` is right / answered with its 95 % Wilson interval,
     `coverage` the share of the questions that fit an agent which it answers. `looks` counts how
     often it was scored, each time on another test part, other agents or another threshold
-    (`basis`). `agents` are the same questions by their label."""
+    (`basis`). `agents` are the same questions by their label. `traffic` is the same in the mix of
+    the traffic, which the promotion check goes by; null where there is too little traffic."""
 
     n: int
     out_of_scope: int
@@ -129,6 +162,12 @@ class ClassifierScore(BaseModel):
     scored_at: str
     basis: str
     agents: list[AgentScore] = Field(default_factory=list)
+    traffic: TrafficScore | None = None
+
+    @property
+    def shown(self) -> "TrafficScore | ClassifierScore":
+        """What speaks for the traffic, as far as it is known."""
+        return self.traffic or self
 
 
 class Classifier(BaseModel):
@@ -141,9 +180,9 @@ class Classifier(BaseModel):
     is of labels that chose nothing; null for one that has not been scored yet. `version` names
     the model's content. `suspended` says why it would not be asked. `rule_outcome` says what
     the retrain rule made of it; null where somebody asked for the training. `warnings` say what
-    to know before it is selected. For a training that failed for want of labels, or because no
-    confidence reaches the target, `needs` has the numbers; `metrics` and `per_agent` are there
-    as well."""
+    to know before it is selected; `mix` is the mix of agents that thresholds and metrics are of.
+    For a training that failed for want of labels, or because no confidence reaches the target,
+    `needs` has the numbers; `metrics` and `per_agent` are there as well."""
 
     object: Literal["classifier"] = "classifier"
     id: str
@@ -165,6 +204,7 @@ class Classifier(BaseModel):
     per_agent: list[AgentThreshold] | None
     rule_outcome: RuleOutcome | None = None
     warnings: list[str] | None = None
+    mix: AgentMix | None = None
     size: int | None
     checksum: str | None
     version: str | None

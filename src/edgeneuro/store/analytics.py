@@ -64,6 +64,14 @@ async def read_usage(
     )
 
 
+async def read_decisions(db: Database, *, start: int, stop: int) -> dict[str, int]:
+    """How often each agent was decided on, without errors and without the fallback agent."""
+    decided = "sum(answers - errors - fallback_answers)"
+    query = f"SELECT value, {decided} AS decided FROM {_usage('agent')} GROUP BY value"
+    rows = await db.run(_spanned(start, stop, query))
+    return {row["value"]: int(row["decided"]) for row in rows if row["value"]}
+
+
 def _attempts(start: int, stop: int) -> Statement:
     return statement(
         "SELECT model, adapter, outcome, sum(attempts) AS attempts FROM attempt_hours"
