@@ -104,7 +104,9 @@ function view(classifiers, config, { drift, may, show }) {
                   )
                 : null,
               // A failed training has them in its error.
-              (one.error ? [] : (one.warnings ?? [])).map((text) => h("span", { class: "help" }, text)),
+              (one.error ? [] : (one.warnings ?? [])).map((text) =>
+                h("span", { class: "help" }, text),
+              ),
             ),
         },
         {

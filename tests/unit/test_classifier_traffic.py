@@ -6,7 +6,7 @@ import json
 import pytest
 
 from edgeneuro.controlplane.traffic import with_traffic
-from edgeneuro.domain.classifier import AgentScore, ClassifierScore
+from edgeneuro.domain.classifier import AgentTestScore, ClassifierScore
 from tests.unit.conftest import Product
 from tests.unit.synthetic_labels import labels
 from tests.unit.trainings import AGENTS, import_labels, train
@@ -14,7 +14,7 @@ from tests.unit.trainings import AGENTS, import_labels, train
 
 def score(agents: list[tuple[str | None, int, int, int]]) -> ClassifierScore:
     by_agent = [
-        AgentScore(agent_id=agent, n=n, answered=answered, right=right)
+        AgentTestScore(agent_id=agent, n=n, answered=answered, right=right)
         for agent, n, answered, right in agents
     ]
     false_accepts = sum(each.answered for each in by_agent if each.agent_id is None)

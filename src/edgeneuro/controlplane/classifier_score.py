@@ -8,7 +8,7 @@ from edgeneuro.classifier.model import loads
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.controlplane.traffic import decisions_by_agent, with_traffic
 from edgeneuro.domain.analytics import wilson
-from edgeneuro.domain.classifier import AgentScore, Classifier, ClassifierScore
+from edgeneuro.domain.classifier import AgentTestScore, Classifier, ClassifierScore
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.services import Services
 from edgeneuro.store import classifiers as store
@@ -75,12 +75,14 @@ async def score_on_test_part(
 class _Counts:
     def __init__(self) -> None:
         self.n = self.out_of_scope = self.answered = self.right = self.false_accepts = 0
-        self._agents: dict[str | None, AgentScore] = {}
+        self._agents: dict[str | None, AgentTestScore] = {}
 
     def add(self, row: Row, answer: str | None) -> None:
         label = row["agent_id"]
         outside = label is None
-        own = self._agents.setdefault(label, AgentScore(agent_id=label, n=0, answered=0, right=0))
+        own = self._agents.setdefault(
+            label, AgentTestScore(agent_id=label, n=0, answered=0, right=0)
+        )
         own.n += 1
         self.n += 1
         self.out_of_scope += outside

@@ -88,7 +88,7 @@ class TrainingNeeds(BaseModel):
     agents: list[AgentLabelNeed]
 
 
-class AgentScore(BaseModel):
+class AgentTestScore(BaseModel):
     """Of `n` questions of the test part whose label is this agent (null: none fits) `answered` are
     answered, `right` of them rightly."""
 
@@ -161,7 +161,7 @@ class ClassifierScore(BaseModel):
     looks: int
     scored_at: str
     basis: str
-    agents: list[AgentScore] = Field(default_factory=list)
+    agents: list[AgentTestScore] = Field(default_factory=list)
     traffic: TrafficScore | None = None
 
     @property
