@@ -16,7 +16,7 @@ from typing import Any
 
 from edgeneuro import bounded_json
 from edgeneuro.classifier.features import FEATURES_VERSION, features
-from edgeneuro.classifier.groups import variants
+from edgeneuro.classifier.groups import held_out_together, variants
 from edgeneuro.domain.query import query_hash, similar_hash
 
 FOLDS = 5
@@ -131,11 +131,12 @@ class Preparation:
         place: dict[str | None, int] = {agent: number for number, agent in enumerate(classes)}
         place[None] = OUT_OF_SCOPE
         labels = array("h", [place[agent] for _, agent in chosen])
-        near = array("I", [self._similar[index] for index, _ in chosen])
+        similar = array("I", [self._similar[index] for index, _ in chosen])
         offsets, buckets = self._packed([index for index, _ in chosen])
-        groups = variants(labels, near, lambda at: buckets[offsets[at] : offsets[at + 1]], buckets)
+        groups = variants(labels, lambda at: buckets[offsets[at] : offsets[at + 1]], buckets)
+        together = held_out_together(groups, labels, similar)
         hard = [self._hard[index] for index, _ in chosen]
-        folds = array("b", [near[first] % 100 * FOLDS // 100 for first in groups])
+        folds = array("b", [similar[first] % 100 * FOLDS // 100 for first in together])
         for at, it_is in enumerate(hard):
             folds[at] -= FOLDS * it_is
         keys = b"".join([self._keys[index] for index, _ in chosen])
