@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from edgeneuro.classifier.examples import Examples
 from edgeneuro.domain.analytics import wilson
 from edgeneuro.domain.classifier import (
-    AgentMix,
-    AgentShare,
     Classifier,
     ClassifierScore,
     TrafficScore,
+    TrainingMix,
+    TrainingMixShare,
 )
 from edgeneuro.services import Services
 from edgeneuro.store.analytics import read_decisions
@@ -32,13 +32,13 @@ def known_mix(decisions: Mapping[str, int]) -> Mapping[str, int] | None:
     return decisions if sum(decisions.values()) >= MIN_DECISIONS else None
 
 
-def agent_mix(job: Classifier, examples: Examples, decisions: Mapping[str, int]) -> AgentMix:
+def agent_mix(job: Classifier, examples: Examples, decisions: Mapping[str, int]) -> TrainingMix:
     counts, place = examples.counts(), {each: n for n, each in enumerate(examples.classes)}
     labels = {each: counts[place[each]] if each in place else 0 for each in job.agents}
     all_labels, all_decisions = sum(labels.values()), sum(decisions.values())
     known = known_mix(decisions) is not None
     shares = [
-        AgentShare(
+        TrainingMixShare(
             agent_id=agent,
             labels=round(count / all_labels, 6) if all_labels else 0.0,
             traffic=round(decisions[agent] / all_decisions, 6) if known else None,
@@ -46,7 +46,7 @@ def agent_mix(job: Classifier, examples: Examples, decisions: Mapping[str, int])
         for agent, count in labels.items()
     ]
     apart = [abs(each.labels - each.traffic) for each in shares if each.traffic is not None]
-    return AgentMix(
+    return TrainingMix(
         source="traffic" if known else "labels",
         decisions=all_decisions,
         distance=round(sum(apart) / 2, 4) if known else None,

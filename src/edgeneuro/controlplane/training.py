@@ -46,6 +46,7 @@ _SLICE_MS = 20_000
 _FIRST_SLICE_MS = 10_000
 _VISIT_COST = 30  # beside the classes of a visit
 _LABEL_COST, _CHARACTER_COST = 120, 12  # of preparing a label: 50,000 short ones are 30 million
+_GROUP_COST = 1_000  # of finding the variants of a label
 # After each step, some 60 ms, other requests have their turn. With a shorter pause workerd goes on
 # here before it looks at them.
 _STEP_COST, _PAUSE_SECONDS = 40_000, 0.01
@@ -135,7 +136,8 @@ class _Slice:
         if not self._progress.prepared_slices:
             self._last_label_id = await newest_label_in_force(self._services.db)
         part = Preparation()
-        if not await self._prepare(part):
+        # Putting many together takes as long as a slice may, and has no pause.
+        if not await self._prepare(part) or len(part) * _GROUP_COST > SLICE_COST:
             await self._keep_prepared(part)
             return None
         whole = await self._prepared_before()
@@ -143,6 +145,7 @@ class _Slice:
         data = await self._snapshot()
         examples = whole.examples()
         self._labels = len(examples)
+        self._left -= _GROUP_COST * len(examples)
         self._progress.left_out["conflict"] = examples.conflicts
         self._progress.left_out["over_the_limit"] = await count_training_labels(
             self._services.db, self._progress.prepared_to

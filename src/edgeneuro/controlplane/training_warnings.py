@@ -7,7 +7,7 @@ from edgeneuro.classifier.model import InvalidModelError
 from edgeneuro.controlplane.classifier_check import score_of_selected
 from edgeneuro.controlplane.classifier_coverage import coverage_fell
 from edgeneuro.controlplane.traffic import MIN_DECISIONS
-from edgeneuro.domain.classifier import AgentMix, Classifier, ClassifierScore
+from edgeneuro.domain.classifier import Classifier, ClassifierScore, TrainingMix
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.services import Services
 
@@ -20,7 +20,7 @@ _MAX_NAMED = 5
 def label_warnings(
     job: Classifier,
     examples: Examples,
-    mix: AgentMix,
+    mix: TrainingMix,
     held_out: Mapping[int, tuple[int, int]],
     suspects: int,
 ) -> list[str]:
@@ -42,7 +42,7 @@ def label_warnings(
     ]
 
 
-def _mix_warning(mix: AgentMix) -> str | None:
+def _mix_warning(mix: TrainingMix) -> str | None:
     if mix.distance is not None:
         if mix.distance <= _MAX_DISTANCE:
             return None

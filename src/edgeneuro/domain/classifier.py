@@ -120,7 +120,7 @@ class TrafficScore(BaseModel):
     coverage: float | None
 
 
-class AgentShare(BaseModel):
+class TrainingMixShare(BaseModel):
     """The agent's share of the labels, and of the decisions; null where these are too few."""
 
     agent_id: str
@@ -128,7 +128,7 @@ class AgentShare(BaseModel):
     traffic: float | None
 
 
-class AgentMix(BaseModel):
+class TrainingMix(BaseModel):
     """The mix of agents that thresholds and figures are of: that of the router's `decisions` of the
     last 30 days, or, where they are fewer than 200, that of the labels. `distance` is the total
     variation distance of the two: the share of the labels that would have to change agents."""
@@ -136,7 +136,7 @@ class AgentMix(BaseModel):
     source: Literal["traffic", "labels"]
     decisions: int
     distance: float | None
-    agents: list[AgentShare]
+    agents: list[TrainingMixShare]
 
 
 class ClassifierScore(BaseModel):
@@ -204,7 +204,7 @@ class Classifier(BaseModel):
     per_agent: list[AgentThreshold] | None
     rule_outcome: RuleOutcome | None = None
     warnings: list[str] | None = None
-    mix: AgentMix | None = None
+    mix: TrainingMix | None = None
     size: int | None
     checksum: str | None
     version: str | None
