@@ -23,6 +23,7 @@ const SCREENS = [
       ["labelling", "Labelling", "label"],
       ["datasets", "Datasets", "read"],
       ["evaluations", "Evaluations", "read"],
+      ["routing_tests", "Routing tests", "read"],
     ],
   ],
   [

@@ -18,15 +18,17 @@ async function uPlot() {
 
 /**
  * A chart of `series`, each {label, values}, over `times` in unix seconds. Stacked ones are drawn
- * on top of one another, as steps, and the legend has their sums until a time is pointed at. `format` writes a value, `label` says to those who cannot see
- * the chart what it shows.
+ * on top of one another, as steps, and the legend has their sums until a time is pointed at. `format`
+ * writes a value, `label` says to those who cannot see the chart what it shows. With `formatX` the
+ * `times` are other numbers, which it writes.
  */
-export function chart({ times, series, stacked = false, format, label, signal }) {
+export function chart({ times, series, stacked = false, format, formatX, label, signal }) {
   const frame = h("figure", { class: "chart", role: "img", "aria-label": label });
   const heights = stacked
     ? stack(series.map((each) => each.values))
     : series.map((each) => each.values);
   const ended = new AbortController();
+  const writeX = formatX ?? ((at) => new Date(at * 1000).toLocaleString());
   let plot = null;
   const draw = async () => {
     const Plot = await uPlot().catch(() => null);
@@ -53,16 +55,20 @@ export function chart({ times, series, stacked = false, format, label, signal })
       cursor: { drag: { x: false, y: false } },
       legend: { live: true },
       scales: {
+        x: { time: formatX === undefined },
         y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.06 : 1] },
       },
       axes: [
-        { ...axis, grid: { show: false } },
+        {
+          ...axis,
+          grid: { show: false },
+          ...(formatX ? { values: (_, values) => values.map(formatX) } : {}),
+        },
         { ...axis, size: axisSize, values: (_, values) => values.map((value) => format(value)) },
       ],
       series: [
         {
-          value: (_, at) =>
-            at !== null ? new Date(at * 1000).toLocaleString() : stacked ? "all" : "",
+          value: (_, at) => (at !== null ? writeX(at) : stacked ? "all" : ""),
         },
         ...series.map((each, index) => ({
           label: each.label,

@@ -93,6 +93,17 @@ async function create(signal, chosen) {
         options: models.map((model) => [model.id, model.id]),
       },
       {
+        name: "target",
+        label: "What is evaluated",
+        type: "select",
+        value: "models",
+        options: [
+          ["models", "Each model alone"],
+          ["pipeline", "The pipeline as it is, and with each of them"],
+        ],
+        help: "The pipeline is the classifier, the model with its fallbacks, and the threshold.",
+      },
+      {
         name: "split",
         label: "Part of the labels",
         type: "select",
@@ -112,8 +123,14 @@ async function create(signal, chosen) {
         help: "The same ones each time. Each is one call of each model.",
       },
     ],
-    onSubmit: ({ limit, ...body }, once) =>
-      api("POST", "/v1/evaluations", { body: limit === null ? body : { ...body, limit }, once }),
+    onSubmit: ({ limit, model_ids: ids, ...body }, once) => {
+      const others = ids.filter((id) => id !== active?.id);
+      body.model_ids = body.target === "pipeline" ? ["pipeline", ...others] : ids;
+      return api("POST", "/v1/evaluations", {
+        body: limit === null ? body : { ...body, limit },
+        once,
+      });
+    },
   });
   if (made) go(["evaluations", made.id]);
 }

@@ -20,6 +20,7 @@ import { load, polling } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { pagedTable, table } from "../parts/table.js";
 import { go } from "../router.js";
+import { details } from "./evaluations_details.js";
 
 // Columns of a confusion matrix that are no decisions; they come last.
 const UNDECIDED = ["deferred", "failed"];
@@ -41,7 +42,7 @@ export async function one({ root, signal, may }, id) {
       (found) => {
         evaluation = found;
         if (found.results) showAnswers(answers, found, signal);
-        return view(found, may, follow);
+        return view(found, may, follow, signal);
       },
       { signal, keep: true, steady: true, retry: () => follow() },
     );
@@ -51,13 +52,15 @@ export async function one({ root, signal, may }, id) {
   await follow();
 }
 
-function view(evaluation, may, follow) {
+function view(evaluation, may, follow, signal) {
   const running = underWay(evaluation.state);
   return [
     card(
       evaluation.model_ids.join(" · "),
       facts([
         ["State", stateBadge(evaluation.state)],
+        ["Target", evaluation.target === "pipeline" ? "the pipeline" : "models alone"],
+        ["Labels decide", evaluation.label_layer ? "yes" : null],
         ["Part", words(evaluation.split)],
         ["Questions", count(evaluation.labels)],
         [
@@ -74,6 +77,7 @@ function view(evaluation, may, follow) {
         ["Ended", evaluation.finished_at ? time(evaluation.finished_at) : null],
         ["By", evaluation.created_by],
         ["Threshold", percent(evaluation.threshold)],
+        ["SHA-256 of the labels", evaluation.data?.sha256],
       ]),
       evaluation.error ? h("p", { class: "fault" }, evaluation.error) : null,
       running
@@ -86,6 +90,7 @@ function view(evaluation, may, follow) {
         : null,
     ),
     evaluation.results ? results(evaluation.results) : null,
+    evaluation.results ? details(evaluation, signal) : null,
   ];
 }
 

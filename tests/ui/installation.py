@@ -65,6 +65,7 @@ def furnish(api: httpx.Client, folder: Path) -> None:
     upload(api, ADAPTER, folder)
     train(api)
     evaluate(api)
+    run_tests(api)
 
 
 def label(api: httpx.Client, *, each: int) -> None:
@@ -107,6 +108,20 @@ def evaluate(api: httpx.Client) -> str:
     evaluation_id: str = begun.json()["id"]
     ended(api, f"/v1/evaluations/{evaluation_id}")
     return evaluation_id
+
+
+def run_tests(api: httpx.Client) -> str:
+    """Two runs, so that tests have flipped."""
+    tests = [
+        {"query": text.format("test"), "expect": agent, "name": agent}
+        for agent, text in QUESTIONS.items()
+    ]
+    for file in (tests, [{**each, "expect": "hr"} for each in tests]):
+        api.put("/v1/routing-tests", content=json.dumps(file).encode()).raise_for_status()
+        begun = api.post("/v1/routing-tests/runs", json={}).raise_for_status()
+        run_id: str = begun.json()["id"]
+        ended(api, f"/v1/routing-tests/runs/{run_id}")
+    return run_id
 
 
 def ended(api: httpx.Client, path: str) -> None:

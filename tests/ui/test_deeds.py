@@ -238,6 +238,32 @@ def test_an_evaluation_from_the_form_to_its_results(
     assert rows("SELECT state FROM evaluations WHERE id = ?", evaluation_id) == [("succeeded",)]
 
 
+def test_routing_tests_are_stored_and_run(
+    page: Page, go: Go, api: httpx.Client, tmp_path: Path
+) -> None:
+    file = tmp_path / "routing_tests.jsonl"
+    go("routing_tests")
+    file.write_text('{"query": "My VPN is down"}')
+    page.get_by_label("A file of tests").set_input_files(file)
+    page.get_by_role("button", name="Store").click()
+    expect(page.get_by_role("table", name="Lines at fault")).to_contain_text("expect")
+    tests = [
+        {"query": "My VPN does not connect", "expect": "it_support"},
+        {"query": "How much parental leave do I have?", "expect": "it_support"},
+    ]
+    file.write_text("".join(json.dumps(each) + "\n" for each in tests))
+    page.get_by_label("A file of tests").set_input_files(file)
+    page.get_by_role("button", name="Store").click()
+    expect(page.get_by_text("2 tests stored.")).to_be_visible()
+    assert api.get("/v1/routing-tests").json()["items"] == tests
+    page.get_by_role("button", name="Run the tests").click()
+    page.get_by_role("dialog").get_by_role("button", name="Begin").click()
+    failed = page.get_by_role("table", name="Tests")
+    expect(failed).to_contain_text("parental leave", timeout=SECONDS * 1000)
+    expect(failed).not_to_contain_text("VPN")
+    expect(page.get_by_text("1 of 2")).to_be_visible()
+
+
 def test_a_classifier_is_trained_and_put_in_front(
     page: Page, go: Go, rows: Rows, furnished: httpx.Client
 ) -> None:

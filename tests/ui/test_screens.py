@@ -27,6 +27,8 @@ SCREENS = (
     "datasets",
     "evaluations",
     "evaluations/{evaluation}",
+    "routing_tests",
+    "routing_tests/{run}",
     "models",
     "models/fallbacks",
     "models/classifier",
@@ -49,6 +51,7 @@ DIALOGS = (
     ("models", "Register a model"),
     ("models", "Select routing-v2"),
     ("evaluations", "Evaluate models"),
+    ("routing_tests", "Run the tests"),
 )
 _ALL_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 # The one rule whose result depends on the theme.
@@ -72,7 +75,12 @@ def violations(page: Page, rules: dict[str, Any] = _ALL_RULES) -> list[str]:
 @pytest.fixture(scope="module")
 def places(furnished: httpx.Client) -> dict[str, str]:
     """The newest of what a screen can show one of."""
-    nouns = {"log": "logs", "evaluation": "evaluations", "lora": "loras"}
+    nouns = {
+        "log": "logs",
+        "evaluation": "evaluations",
+        "lora": "loras",
+        "run": "routing-tests/runs",
+    }
     return {
         one: furnished.get(f"/v1/{many}").json()["data"][0]["id"] for one, many in nouns.items()
     }

@@ -1,0 +1,84 @@
+// The results of an evaluation by group of questions and by threshold.
+
+import { h } from "../dom.js";
+import { count, NOTHING, percent } from "../format.js";
+import { chart } from "../parts/chart.js";
+import { card } from "../parts/controls.js";
+import { table } from "../parts/table.js";
+
+const SHOWN_STEPS = 10; // of the hundredths, a row of the table each
+
+export function details({ slices, sweep, threshold }, signal) {
+  return [
+    slices?.length ? slicesTable(slices) : null,
+    sweep?.length
+      ? h(
+          "div",
+          { class: "columns" },
+          sweep.map((each) => sweepCard(each, threshold, signal)),
+        )
+      : null,
+  ];
+}
+
+/** A row for each slice, with a column for each model. */
+function slicesTable(slices) {
+  const rows = new Map();
+  for (const { model_id: model, slices: found } of slices) {
+    for (const each of found) {
+      const key = `${each.by} ${each.value}`;
+      if (!rows.has(key)) rows.set(key, { by: each.by, value: each.value, n: each.n, models: {} });
+      rows.get(key).models[model] = each.accuracy;
+    }
+  }
+  return table({
+    caption: "By group of questions",
+    rows: [...rows.values()],
+    columns: [
+      { head: "Group", cell: (row) => `${row.by}: ${row.value}`, heading: true },
+      { head: "Questions", cell: (row) => count(row.n), kind: "number" },
+      ...slices.map(({ model_id: model }) => ({
+        head: `Right, ${model}`,
+        cell: (row) => interval(row.models[model]),
+        kind: "number",
+      })),
+    ],
+  });
+}
+
+const interval = (accuracy) =>
+  accuracy
+    ? `${percent(accuracy.accuracy)} (${percent(accuracy.low)} to ${percent(accuracy.high)})`
+    : NOTHING;
+
+function sweepCard({ model_id: model, points }, threshold, signal) {
+  const shown = points.filter(
+    (point, index) => index % SHOWN_STEPS === 0 || point.threshold === threshold,
+  );
+  return card(
+    `${model} by threshold`,
+    chart({
+      times: points.map((point) => point.threshold),
+      series: [
+        { label: "Right", values: points.map((point) => point.accuracy) },
+        { label: "Coverage", values: points.map((point) => point.coverage) },
+        { label: "Precision", values: points.map((point) => point.precision) },
+      ],
+      format: (value) => percent(value, 0),
+      formatX: (value) => percent(value, 0),
+      label: `Accuracy, coverage and precision of ${model} by confidence threshold; the table below has the numbers.`,
+      signal,
+    }),
+    table({
+      caption: `${model} by threshold`,
+      hideCaption: true,
+      rows: shown,
+      columns: [
+        { head: "Threshold", cell: (point) => percent(point.threshold, 0), heading: true },
+        { head: "Coverage", cell: (point) => percent(point.coverage), kind: "number" },
+        { head: "Precision", cell: (point) => percent(point.precision), kind: "number" },
+        { head: "Right", cell: (point) => percent(point.accuracy), kind: "number" },
+      ],
+    }),
+  );
+}
