@@ -13,7 +13,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +35,19 @@ WINDOW = 2_000
 VALIDATION = 1_000
 SEEDS = (1, 2)
 MODEL_IS_RIGHT = 0.94
+TARGET = 0.9  # 700 labels cannot show 98 % for these agents
 LEAST_GAIN = 0.05
 
 
 @dataclass(frozen=True)
 class Figures:
     """The share of the validation queries whose agent has the best score, before each round and
-    after the last; and of the last classifier the refusal, if any, and the coverage there."""
+    after the last; then what the last classifier answers of them at the target, with the hard
+    labels left out of the held-out ones, as in the product, and with them."""
 
     accuracy: list[float]
-    refusal: str | None
-    coverage: float
-    precision: float
+    answers: str
+    answers_with_hard: str
 
 
 Line = dict[str, Any]
@@ -75,26 +76,28 @@ class Session:
     def run(self, choose: Choose) -> Figures:
         self.labels = [self._label(line, hard=False) for line in self._first]
         left = list(self._window)
-        accuracy = [self._learn(calibrated=False)]
-        for number in range(1, ROUNDS + 1):
+        accuracy = [self._learn()]
+        for _ in range(ROUNDS):
             chosen = choose(self, left)
             taken = {line["query"] for line in chosen}
             left = [line for line in left if line["query"] not in taken]
             self.labels += [self._label(line, hard=line.get("hard", False)) for line in chosen]
-            accuracy.append(self._learn(calibrated=number == ROUNDS))
-        assert self.scorer is not None
-        verdicts = [(self.scorer.judge(one["query"]), one[self.key]) for one in self._validation]
-        sure = [verdict.agent_id == agent for verdict, agent in verdicts if verdict.sure]
-        return Figures(
-            accuracy,
-            self.scorer.model.calibration.refusal,
-            len(sure) / VALIDATION,
-            sum(sure) / len(sure) if sure else float("nan"),
-        )
+            accuracy.append(self._learn())
+        labels = [replace(label, hard=False) for label in self.labels]
+        return Figures(accuracy, self._answers(self.labels), self._answers(labels))
 
-    def _learn(self, *, calibrated: bool) -> float:
-        examples = prepare(self.labels)
-        self.scorer = Scorer(trained(examples) if calibrated else uncalibrated(examples))
+    def _answers(self, labels: Sequence[Labelled]) -> str:
+        scorer = Scorer(trained(prepare(labels)))
+        if scorer.model.calibration.refusal is not None:
+            return "refuses"
+        verdicts = [(scorer.judge(one["query"]), one[self.key]) for one in self._validation]
+        sure = [verdict.agent_id == agent for verdict, agent in verdicts if verdict.sure]
+        if not sure:
+            return "none"
+        return f"{len(sure) / VALIDATION:.1%} at {sum(sure) / len(sure):.1%}"
+
+    def _learn(self) -> float:
+        self.scorer = Scorer(uncalibrated(prepare(self.labels)))
         right = [self.scorer.judge(one["query"]).agent_id for one in self._validation]
         pairs = zip(right, self._validation, strict=True)
         return sum(int(agent == one[self.key]) for agent, one in pairs) / VALIDATION
@@ -128,7 +131,7 @@ class Session:
 
 
 def trained(examples: Examples) -> Model:
-    training = Training(examples, Plan())
+    training = Training(examples, Plan(target=TARGET))
     while not training.finished:
         training.step(20_000)
     return training.model()
@@ -201,7 +204,9 @@ def show(folder: Path, key: str, seed: int, name: str) -> float:
     """Prints a line; returns the accuracy at the end."""
     found = Session(folder, key, seed).run(WAYS[name])
     curve = " ".join(f"{100 * share:5.1f}" for share in found.accuracy)
-    answers = "refuses" if found.refusal else f"{found.coverage:.1%} at {found.precision:.1%}"
+    answers = found.answers
+    if found.answers_with_hard != answers:
+        answers += f" (hard labels held out too: {found.answers_with_hard})"
     print(f"{key:7} seed {seed} {name:7} {curve}   answers {answers}", flush=True)
     return found.accuracy[-1]
 

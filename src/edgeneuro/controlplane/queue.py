@@ -22,12 +22,13 @@ async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
     """List what is most worth labelling first, with the reasons. It looks at 2,000 of the last
     8,000 answers and at the decisions of 500 recent feedbacks, each key in turn; near-duplicates of
     each other and of what is labelled are left out. What feedback asks for comes first, then what
-    the newest classifier is least sure of; each question makes others like it worth less. While
-    others have questions in the queue, one key fills at most half of a page (by its feedback, or
-    else by its queries) and questions that no agent was found for a fifth. Every tenth item is
-    drawn at random and shown blind. With `stream=random` all are: the questions of the last 8,000
-    answers in a random order that stays, without what was answered. Give the label of an item with
-    its `stream`: only those from the stream "random" measure accuracy."""
+    layers disagreed on and what the newest classifier is least sure of; each question makes others
+    like it worth less. While others have questions in the queue, one key fills at most half of a
+    page (by its feedback, or else by its queries) and questions that no agent was found for a
+    fifth. Every tenth item is drawn at random and shown blind. With `stream=random` all are: the
+    questions of the last 8,000 answers in a random order that stays, without what was answered.
+    Give the label of an item with its `stream`: only those from the stream "random" measure
+    accuracy."""
     if query.stream == "random":
         return await _random_page(call, query.limit)
     services = call.services

@@ -2,6 +2,7 @@
 together. Ten questions of one kind teach hardly more than one, so each that is taken makes its like
 worth less."""
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -64,30 +65,36 @@ class _Page:
             self._take(question)
 
     def take_spread(self, questions: Sequence[Question]) -> None:
-        """Greedily: each time the one whose score, less what the page has of it, is highest."""
+        """Greedily: each time the one whose score, less what the page has of it, is highest; of
+        several the first. A value only falls as the page grows, so one that was highest before and
+        still is after a look at the page needs no look at the others."""
         most = max(_MIN_CANDIDATES, _CANDIDATES_A_PLACE * self._limit)
-        left = [_Candidate(question) for question in questions[:most]]
-        for taken in self._taken:
-            for each in left:
-                each.compare(taken.sketch)
+        left = [_Candidate(question, place) for place, question in enumerate(questions[:most])]
         while left and not self._full:
-            best = max(left, key=lambda each: each.value)  # of several the first
-            left.remove(best)
-            if self._take(best.question):
-                for each in left:
-                    each.compare(best.question.sketch)
+            best = left[0]
+            if best.compare(self._taken):
+                heapq.heapreplace(left, best)
+            else:
+                heapq.heappop(left)
+                self._take(best.question)
         self.take_in_order(questions[most:])
 
 
 class _Candidate:
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, place: int) -> None:
         self.question = question
-        self._score = question.score
-        self._likeness = 0.0
+        self._score, self._place = question.score, place
+        self._value = self._score
+        self._likeness, self._compared = 0.0, 0
 
-    @property
-    def value(self) -> float:
-        return self._score - _SAME * self._likeness
+    def __lt__(self, other: "_Candidate") -> bool:
+        return (-self._value, self._place) < (-other._value, other._place)
 
-    def compare(self, sketch: int) -> None:
-        self._likeness = max(self._likeness, likeness(self.question.sketch, sketch))
+    def compare(self, taken: Sequence[Question]) -> bool:
+        """With those that it was not compared with yet; whether it is worth less than before."""
+        before = self._likeness
+        for question in taken[self._compared :]:
+            self._likeness = max(self._likeness, likeness(self.question.sketch, question.sketch))
+        self._compared = len(taken)
+        self._value = self._score - _SAME * self._likeness
+        return self._likeness > before

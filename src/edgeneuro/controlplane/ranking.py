@@ -2,10 +2,11 @@
 
 | reason | weight | why |
 | --- | --- | --- |
-| feedback_other_agent | 24 | somebody named another agent: the label is as good as made |
-| feedback_down | 20 | somebody was there and says it was wrong; above all the guesses together |
+| feedback_other_agent | 40 | somebody named another agent: the label is as good as made |
+| feedback_down | 32 | somebody was there and says it was wrong; above all the guesses together |
+| disagreement | 12 | layers, models or audit samples chose different agents: one is wrong |
 | classifier_unsure | up to 6 | the nearer its two best agents are, the more a label teaches it |
-| disagreement | 5 | layers, models, audit samples or the newest classifier differ: one is wrong |
+| classifier_differs | 5 | the newest classifier would choose another agent |
 | low_confidence | 3 | the default agent stood in because the stage was not sure enough |
 | invalid_output | 3 | a model could not answer in form: an example helps to train it |
 | out_of_scope | 2 | no agent fits, or one does and was not seen |
@@ -26,10 +27,11 @@ from edgeneuro.domain.queue import QueueReason, ReasonCode
 from edgeneuro.store.database import Row, Rows
 
 _WEIGHTS: dict[ReasonCode, float] = {
-    "feedback_other_agent": 24,
-    "feedback_down": 20,
+    "feedback_other_agent": 40,
+    "feedback_down": 32,
+    "disagreement": 12,
     "classifier_unsure": 6,
-    "disagreement": 5,
+    "classifier_differs": 5,
     "low_confidence": 3,
     "invalid_output": 3,
     "out_of_scope": 2,
@@ -128,9 +130,6 @@ def _question(rows: list[Row], known: _Known) -> Question:
     others = {agent for row in rows if (agent := known.differing.get(row["id"])) is not None}
     reading = known.readings.get(shown["query_hash"], Reading())
     verdict = reading.verdict
-    # It has an agent for every question, so where no agent was found that it differs says nothing.
-    if verdict is not None and chosen and NO_AGENT not in chosen:
-        others.add(verdict.agent_id)
     others -= chosen
     if len(chosen | others) > 1:
         text = f"it was answered with {', '.join(sorted(chosen))}"
@@ -144,6 +143,10 @@ def _question(rows: list[Row], known: _Known) -> Question:
         unsure = _reason("classifier_unsure", text, surer)
         if unsure.weight > 0:
             reasons.append(unsure)
+        # It has an agent for every question: where none was found, that it differs says nothing.
+        if chosen and not {verdict.agent_id, NO_AGENT} & chosen:
+            text = f"the classifier would choose {verdict.agent_id}"
+            reasons.append(_reason("classifier_differs", text))
     few = known.labels.get(_chosen(shown) or "", ENOUGH_LABELS)
     if few < ENOUGH_LABELS:
         text = f"{_chosen(shown)} has {few} labels, fewer than {ENOUGH_LABELS}"

@@ -12,6 +12,7 @@ ReasonCode = Literal[
     "feedback_other_agent",
     "feedback_down",
     "classifier_unsure",
+    "classifier_differs",
     "disagreement",
     "low_confidence",
     "invalid_output",
