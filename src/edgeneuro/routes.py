@@ -13,6 +13,7 @@ from edgeneuro.controlplane import (
     erasure,
     evaluations,
     health,
+    imports,
     keys,
     label_stats,
     labels,
@@ -158,8 +159,12 @@ ROUTES = (
     Route("GET",    "/v1/datasets/export",        datasets.export_labels, READ,
           described=Described((409,), media=("application/jsonl",))),
     Route("GET",    "/v1/datasets/stats",         datasets.show_stats,   READ),
-    Route("POST",   "/v1/datasets/import",        datasets.import_labels, LABEL,
-          max_body_bytes=datasets.MAX_FILE_BYTES, described=Described(file_media=LABEL_FILES)),
+    Route("POST",   "/v1/datasets/import",        imports.import_labels, LABEL, 200, REPEATABLE,
+          max_body_bytes=imports.MAX_FILE_BYTES, described=Described(file_media=LABEL_FILES)),
+    Route("GET",    "/v1/datasets/imports",       imports.list_imports,  READ),
+    Route("GET",    "/v1/datasets/imports/{import_id}", imports.get_import, READ),
+    Route("DELETE", "/v1/datasets/imports/{import_id}", imports.roll_back, LABEL,
+          described=Described((409,))),
 
     Route("GET",    "/v1/me",                     me.show_caller,        ANY),
 

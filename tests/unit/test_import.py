@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.controlplane.dataset_import import MAX_ROWS
 from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.conftest import Answered, Product
 
@@ -51,15 +52,19 @@ async def test_json_lines_become_labels(product: Product) -> None:
     )
     answered = await product.call("POST", IMPORT, b"\xef\xbb\xbf" + body + b"\n\r\n")
     assert answered.status == 200, answered.text
-    assert answered.json() == {
+    report = answered.json()
+    assert report == {
         "object": "dataset.import",
+        "id": report["id"],
         "dry_run": False,
         "rows": 5,
         "labels": 5,
         "new": 5,
         "changed": 0,
         "unchanged": 0,
+        "outvoted": 0,
         "duplicates": 0,
+        "split_kept": 0,
         "encoding": "utf-8",
         "mapped": {},
     }
@@ -137,7 +142,8 @@ async def test_an_export_comes_in_again(
     exported = await product.call("GET", f"/v1/datasets/export?{words}")
     report = (await product.call("POST", IMPORT, exported.text.encode())).json()
     assert (report["rows"], report["unchanged"]) == (3, 3)
-    product.execute("DELETE FROM current_labels")
+    for table in ("current_labels", "labels"):
+        product.execute(f"DELETE FROM {table}")
     report = (await product.call("POST", IMPORT, exported.text.encode())).json()
     assert (report["rows"], report["new"]) == (3, 3)
     assert await in_force(product) == labels
@@ -226,13 +232,16 @@ async def test_an_empty_file(product: Product, body: bytes) -> None:
 
 
 async def test_the_limits(product: Product) -> None:
-    fits = GOOD + b" " * (8_000_000 - len(GOOD))
+    table = b"query,agent\na,hr\n"
+    fits = table + (b" " * 79_999 + b"\n") * 100
+    fits = fits[: 8_000_000 - 1] + b"\n"
     assert (await product.call("POST", IMPORT, fits)).status == 200
-    answered = await product.call("POST", IMPORT, fits + b" ")
+    answered = await product.call("POST", IMPORT, fits + b" \n")
     assert (answered.status, answered.json()["error"]["code"]) == (413, "body_too_large")
+    assert "JSON Lines" in answered.json()["error"]["message"]
     rows = b'{"query": "a", "agent": "hr"}\n'
-    assert (await product.call("POST", IMPORT, rows * 50_000)).status == 200
-    answered = await product.call("POST", IMPORT, rows * 50_001)
+    assert (await product.call("POST", IMPORT, rows * MAX_ROWS)).status == 200
+    answered = await product.call("POST", IMPORT, rows * (MAX_ROWS + 1))
     assert (answered.status, answered.json()["error"]["code"]) == (400, "too_many_lines")
 
 

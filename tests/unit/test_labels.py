@@ -65,6 +65,8 @@ async def test_a_label_is_set_changed_and_taken_away_and_the_history_stays(
                 "created_at": "2027-01-15T08:00:00.000Z",
             }
         ],
+        "import_id": None,
+        "origin": None,
         "created_at": "2027-01-15T08:00:00.000Z",
     }
     assert await labels(product) == [label]

@@ -114,6 +114,7 @@ class Export:
                 "split": row.split,
                 "labeler": row.labeler,
                 "labelled_at": row.labelled_at,
+                "source": row.source,
             }
         prompt = [self._system, user_message(row.query)]
         answer = {"role": "assistant", "content": answer_text(row.agent_id)}

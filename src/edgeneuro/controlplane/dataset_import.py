@@ -1,38 +1,52 @@
 """Files of labels, checked line by line; what is wrong anywhere is listed for all lines, and then
 nothing of the file is imported."""
 
+import json
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from edgeneuro import bounded_json
-from edgeneuro.controlplane.import_rows import Format, Row, RowFault, read_rows
+from edgeneuro.controlplane.import_rows import Row, RowFault
 from edgeneuro.controlplane.pacing import Pacer
 from edgeneuro.domain.agent import NO_AGENT, Agent
 from edgeneuro.domain.canonical import canonical
-from edgeneuro.domain.query import query_hash
+from edgeneuro.domain.label import LabelSource
+from edgeneuro.domain.moment import read_moment
+from edgeneuro.domain.query import Split, query_hash
 from edgeneuro.domain.text import MAX_QUERY_CHARACTERS
 from edgeneuro.errors import InvalidLinesError, InvalidRequestError, LineFault
+from edgeneuro.store.times import rfc3339, unix_ms
 
-_MAX_ROWS = 50_000
+MAX_ROWS = 100_000
+_TOLD_FAULTS = 100
+_MAX_STATED = 128
 _LAST_MESSAGES = ("user", "assistant")
+_SOURCES = get_args(LabelSource)
+_SPLITS = get_args(Split)
 
 
 class FileLabel(NamedTuple):
-    line: int
+    """`place` counts the questions of the file from 1 on. `split` and `origin`, a JSON object of
+    what the file says of labeler, source and time, are None where it says nothing."""
+
+    place: int
+    query_hash: str
     query: str
     agent_id: str | None
+    split: str | None
+    origin: str | None
 
 
 @dataclass
 class LabelFile:
-    """`labels` by query hash, in the file's order; `rows` counts duplicates too. `mapped` has the
-    names of agents that are not ids, with the ids that they were taken for."""
+    """What was read: `labels` counts questions, `rows` duplicates too. `mapped` has the names of
+    agents that are not ids, with the ids that they were taken for."""
 
     rows: int = 0
-    labels: dict[str, FileLabel] = field(default_factory=dict)
+    labels: int = 0
     mapped: dict[str, str] = field(default_factory=dict)
 
 
@@ -61,48 +75,111 @@ def _slug(name: str) -> str:
 
 
 async def read_file(
-    text: str,
+    rows: AsyncIterator[tuple[int, Row | RowFault]],
+    add: Callable[[FileLabel], Awaitable[None]],
     *,
-    format: Format,
     agents: Sequence[Agent],
     stored: Callable[[str], str],
+    metadata: bool,
     pacer: Pacer,
 ) -> LabelFile:
-    """`stored` gives a query as it may be stored. Raises InvalidLinesError where any line is
-    wrong."""
+    """Hands on the label of each question as it is read, up to the first line that is wrong.
+    `stored` gives a query as it may be stored; with `metadata` the part of the data set, labeler,
+    source and time are read too. Raises InvalidLinesError at the end where any line is wrong."""
     names = AgentNames(agents)
+    seen = _Seen()
     file = LabelFile()
     faults: list[LineFault] = []
-    for line, found in read_rows(text, format):
+    wrong = 0
+    async for line, found in rows:
         file.rows += 1
-        if file.rows > _MAX_ROWS:
+        if file.rows > MAX_ROWS:
             raise InvalidRequestError(
-                f"The file has more than {_MAX_ROWS} lines; send it in parts.",
+                f"The file has more than {MAX_ROWS:,} lines; send it in parts.",
                 code="too_many_lines",
             )
         try:
             if isinstance(found, RowFault):
                 raise found
             query = stored(_query(found))
-            _add(file, FileLabel(line, query, _agent_id(found, names, file.mapped)))
+            agent_id = _agent_id(found, names, file.mapped)
+            split, origin = _metadata(found, stored) if metadata else (None, None)
+            key = query_hash(query)
+            if seen.add(key, line, agent_id):
+                file.labels += 1
+                if not wrong:
+                    await add(FileLabel(file.labels, key, query, agent_id, split, origin))
             await pacer.spend(len(query))
         except RowFault as fault:
-            faults.append(LineFault(line, fault.param, fault.message))
+            wrong += 1
+            if len(faults) < _TOLD_FAULTS:
+                faults.append(LineFault(line, fault.param, fault.message))
             await pacer.spend(0)
     if faults:
-        raise _invalid_lines(faults)
+        raise InvalidLinesError(
+            f"{wrong} of the file's lines are wrong, so nothing was imported. The first is line"
+            f" {faults[0].line}: {faults[0].message}.",
+            faults,
+            count=wrong,
+        )
     if not file.rows:
         raise InvalidRequestError("The file has no lines; send some.", code="empty_file")
     return file
 
 
-def _invalid_lines(faults: list[LineFault]) -> InvalidLinesError:
-    first = faults[0]
-    return InvalidLinesError(
-        f"{len(faults)} of the file's lines are wrong, so nothing was imported. The first is line"
-        f" {first.line}: {first.message}.",
-        faults,
-    )
+class _Seen:
+    """The questions of a file, some 100 bytes each: by the hash, the line and the agent."""
+
+    def __init__(self) -> None:
+        self._lines: dict[bytes, tuple[int, str | None]] = {}
+
+    def add(self, key: str, line: int, agent_id: str | None) -> bool:
+        """False for a question that was there before. Raises RowFault where its agent was another
+        one."""
+        first, agent = self._lines.setdefault(bytes.fromhex(key), (line, agent_id))
+        if agent != agent_id:
+            raise RowFault(
+                "agent",
+                f"agent: line {first} says {agent or NO_AGENT!r} for the same question, this one"
+                f" {agent_id or NO_AGENT!r}; keep one of them",
+            )
+        return first == line
+
+
+def _metadata(row: Row, stored: Callable[[str], str]) -> tuple[str | None, str | None]:
+    """The part of the data set, and the origin as JSON."""
+    split = _stated(row, "split", _SPLITS)
+    labeler = _stated(row, "labeler", None)
+    labeler = labeler and stored(labeler)  # it may be an e-mail address
+    source = _stated(row, "source", _SOURCES)
+    labelled_at = _stated(row, "labelled_at", None)
+    if labelled_at is not None:
+        try:
+            labelled_at = rfc3339(unix_ms(read_moment(labelled_at)))
+        except ValueError as error:
+            raise RowFault("labelled_at", f"labelled_at: {error}; {_OR_IGNORE}") from error
+    if labeler is source is labelled_at is None:
+        return split, None
+    origin = {"labeler": labeler, "source": source, "labelled_at": labelled_at}
+    return split, json.dumps(origin, ensure_ascii=False)
+
+
+_OR_IGNORE = "or import with metadata=ignore"
+
+
+def _stated(row: Row, param: str, values: Sequence[str] | None) -> str | None:
+    value = row.get(param)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise RowFault(param, f"{param}: this is not a text; remove it, {_OR_IGNORE}")
+    if values is not None and value not in values:
+        words = f"{param}: it must be one of {', '.join(values)}; correct it, {_OR_IGNORE}"
+        raise RowFault(param, words)
+    if len(value) > _MAX_STATED or not value.isprintable():
+        words = f"{param}: it must have at most {_MAX_STATED} printable characters; {_OR_IGNORE}"
+        raise RowFault(param, words)
+    return value
 
 
 def _query(row: Row) -> str:
@@ -179,13 +256,3 @@ def _answer(content: Any) -> Any:
     if not isinstance(answer, dict) or "agent" not in answer:
         raise RowFault("messages", 'messages: the last one must be JSON, {"agent": …}')
     return answer["agent"]
-
-
-def _add(file: LabelFile, label: FileLabel) -> None:
-    first = file.labels.setdefault(query_hash(label.query), label)
-    if first.agent_id != label.agent_id:
-        raise RowFault(
-            "agent",
-            f"agent: line {first.line} says {first.agent_id or NO_AGENT!r} for the same question,"
-            f" this one {label.agent_id or NO_AGENT!r}; keep one of them",
-        )

@@ -3,7 +3,8 @@ spreadsheets write."""
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from typing import Any, Literal
 
 from edgeneuro import bounded_json
@@ -13,6 +14,8 @@ Format = Literal["auto", "jsonl", "csv"]
 Row = dict[str, Any]
 _SEPARATORS = (",", ";", "\t", "|")
 _SEPARATOR_LINE = re.compile(r"\ufeff?sep=(.)\s*", re.IGNORECASE)  # Excel's first line
+_MAX_LINE_BYTES = 1_000_000
+_LINE_TOO_LONG = f"this line is longer than {_MAX_LINE_BYTES:,} bytes"
 _AGENT_COLUMNS = {"agent", "agent_id"}
 
 
@@ -33,22 +36,49 @@ def read_rows(text: str, format: Format) -> Iterator[tuple[int, Row | RowFault]]
     return _array_rows(text) if first == "[" else _json_rows(text)
 
 
+async def stream_rows(
+    chunks: AsyncGenerator[bytes, None],
+) -> AsyncGenerator[tuple[int, Row | RowFault], None]:
+    """The rows of JSON Lines in UTF-8 with their line numbers. No more than a line and a chunk is
+    held."""
+    number, rest = 0, b""
+    skipping = False  # the line has been refused already
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                number += 1
+                if skipping:
+                    skipping = False
+                elif (found := _json_row(number, line)) is not None:
+                    yield number, found
+            if len(rest) > _MAX_LINE_BYTES:
+                if not skipping:
+                    yield number + 1, RowFault(None, _LINE_TOO_LONG)
+                rest, skipping = b"", True
+    if not skipping and (found := _json_row(number + 1, rest)) is not None:
+        yield number + 1, found
+
+
 def _json_rows(text: str) -> Iterator[tuple[int, Row | RowFault]]:
     for number, line in enumerate(_lines(text), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = bounded_json.loads(line, object_pairs_hook=_object)
-        except RowFault as fault:
-            yield number, fault
-            continue
-        except bounded_json.InvalidJsonError:
-            yield number, RowFault(None, "this line is not JSON")
-            continue
-        if not isinstance(row, dict):
-            yield number, RowFault(None, "this line is not a JSON object")
-        elif not (number == 1 and _is_manifest(row)):
-            yield number, row
+        if (found := _json_row(number, line)) is not None:
+            yield number, found
+
+
+def _json_row(number: int, line: str | bytes) -> Row | RowFault | None:
+    """None for a line that is no row: an empty one, or the manifest."""
+    if not line.strip():
+        return None
+    try:
+        row = bounded_json.loads(line, object_pairs_hook=_object)
+    except RowFault as fault:
+        return fault
+    except bounded_json.InvalidJsonError:
+        return RowFault(None, "this line is not JSON")
+    if not isinstance(row, dict):
+        return RowFault(None, "this line is not a JSON object")
+    return None if number == 1 and _is_manifest(row) else row
 
 
 def _array_rows(text: str) -> Iterator[tuple[int, Row | RowFault]]:

@@ -1,14 +1,15 @@
-"""Files of labels as people have them, as one text: in a form, compressed, in the encodings that
-spreadsheets write, and with the line ends of any system."""
+"""Files of labels as people have them: in a form, compressed, in the encodings that spreadsheets
+write, and with the line ends of any system. Large ones, which exports are, are read as they
+come."""
 
 import codecs
 import re
-import zlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from edgeneuro.errors import BodyTooLargeError, InvalidLinesError, InvalidRequestError, LineFault
+from edgeneuro.web.encoding import decoded
 from edgeneuro.web.upload import FormPart, Upload, read_form
 
 _BOMS = (  # UTF-32 first: its mark begins as that of UTF-16 does
@@ -18,7 +19,7 @@ _BOMS = (  # UTF-32 first: its mark begins as that of UTF-16 does
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_GZIP_WRAPPER = 31  # zlib's word for it
+_CHUNK_BYTES = 256 * 1024
 _FORM = re.compile(rb'--([^\r\n"]{1,70})\r\nContent-Disposition: *form-data', re.IGNORECASE)
 _UTF8_CHARACTER = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
 _SAMPLE = 4_000
@@ -32,38 +33,100 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class FileText:
-    """`encoding` is the one that the file had."""
+    """A file that is held whole. `encoding` is the one that it had."""
 
     text: str
     encoding: str
 
 
-async def read_text(body: bytes, *, max_bytes: int) -> FileText:
-    """The file's text, with LF or CR LF at the ends of its lines. Raises InvalidRequestError or
-    BodyTooLargeError."""
-    if form := _FORM.match(body):
-        body = await _file_of_form(body, form[1].decode("latin-1"))
-    if body.startswith(b"\x1f\x8b"):
-        body = _decompressed(body, max_bytes)
-    for start, name in _UNREADABLE:
-        if body.startswith(start):
-            raise InvalidRequestError(
-                f"The file is {name}; save it as CSV (UTF-8) or JSON Lines, and send that.",
-                code="unsupported_file",
-            )
+@dataclass(frozen=True)
+class FileStream:
+    """A larger file, of JSON Lines in UTF-8: its bytes as they come, to be closed by the reader."""
+
+    chunks: AsyncGenerator[bytes, None]
+    encoding: str = "utf-8"
+
+
+async def open_file(
+    upload: Upload, *, max_held_bytes: int, max_bytes: int
+) -> FileText | FileStream:
+    """The file in a body: of at most `max_held_bytes` as a text, with LF or CR LF at the ends of
+    its lines, else as a stream. Both limits are of the file as it is once decompressed. Raises
+    InvalidRequestError or BodyTooLargeError; a stream may raise them later."""
+    chunks = await _file_chunks(upload, max_bytes)
+    held = bytearray()
+    async for chunk in chunks:
+        held += chunk
+        if len(held) > max_held_bytes:
+            return FileStream(_stream(_require_lines(held, max_held_bytes), chunks))
+    body = bytes(held)
+    _refuse_unreadable(body)
     text, encoding = _decoded(body)
     if "\r" in text and "\n" not in text:  # as old Macintosh programs end lines
         text = text.replace("\r", "\n")
     return FileText(text, encoding)
 
 
-async def _file_of_form(body: bytes, boundary: str) -> bytes:
-    upload = Upload(f'multipart/form-data; boundary="{boundary}"', _once(body))
-    files: list[bytearray] = []
+def _require_lines(start: bytearray, max_held_bytes: int) -> bytearray:
+    _refuse_unreadable(start)
+    if start.startswith(codecs.BOM_UTF8):
+        del start[: len(codecs.BOM_UTF8)]
+    if not start.lstrip()[:1] == b"{":
+        raise BodyTooLargeError(
+            f"A file of more than {max_held_bytes} bytes must be JSON Lines in UTF-8, as exports"
+            " are, plain or as gzip. Send it so, or in parts."
+        )
+    return start
+
+
+async def _stream(
+    start: bytearray, rest: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    async with aclosing(rest):
+        while start:
+            yield bytes(start[:_CHUNK_BYTES])
+            del start[:_CHUNK_BYTES]
+        async for chunk in rest:
+            yield chunk
+
+
+async def _file_chunks(upload: Upload, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    """The file's own bytes: out of a form, and decompressed."""
+    start, chunks = await _begun(upload.chunks)
+    if form := _FORM.match(start):
+        boundary = form[1].decode("latin-1")
+        sent = Upload(f'multipart/form-data; boundary="{boundary}"', chunks)
+        start, chunks = await _begun(_file_of_form(sent))
+    if start.startswith(b"\x1f\x8b"):
+        return _decompressed(chunks, max_bytes)
+    return chunks
+
+
+async def _begun(chunks: AsyncGenerator[bytes, None]) -> tuple[bytes, AsyncGenerator[bytes, None]]:
+    """The first bytes, and all of them again."""
+    start = bytearray()
+    async for chunk in chunks:
+        start += chunk
+        if len(start) >= _SAMPLE:
+            break
+    return bytes(start), _stream(start, chunks)
+
+
+def _refuse_unreadable(body: bytes | bytearray) -> None:
+    for start, name in _UNREADABLE:
+        if body.startswith(start):
+            raise InvalidRequestError(
+                f"The file is {name}; save it as CSV (UTF-8) or JSON Lines, and send that.",
+                code="unsupported_file",
+            )
+
+
+async def _file_of_form(upload: Upload) -> AsyncGenerator[bytes, None]:
+    files = 0
     async with aclosing(read_form(upload)) as events:
         async for event in events:
             if not isinstance(event, FormPart):
-                files[-1] += event
+                yield event
             elif files or (event.filename is None and event.name != "file"):
                 raise InvalidRequestError(
                     f"{event.name[:100]}: the form must hold one file and nothing else; send"
@@ -72,32 +135,25 @@ async def _file_of_form(body: bytes, boundary: str) -> bytes:
                     param=event.name[:100],
                 )
             else:
-                files.append(bytearray())
+                files += 1
     if not files:
         raise InvalidRequestError("The form holds no file; send one.", code="invalid_form")
-    return bytes(files[0])
 
 
-async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
-    yield body
-
-
-def _decompressed(body: bytes, max_bytes: int) -> bytes:
+async def _decompressed(
+    chunks: AsyncGenerator[bytes, None], max_bytes: int
+) -> AsyncGenerator[bytes, None]:
     """Never more than `max_bytes`, however small the file is that unfolds to them."""
-    inflate = zlib.decompressobj(_GZIP_WRAPPER)
     try:
-        content = inflate.decompress(body, max_bytes + 1)
-    except zlib.error as error:
+        async with aclosing(decoded(chunks, "gzip", limit=max_bytes)) as parts:
+            async for part in parts:
+                yield part
+    except InvalidRequestError as error:
+        if error.code != "invalid_encoding":
+            raise
         raise InvalidRequestError(
-            f"The file is a damaged gzip file: {error}.", code="unsupported_file"
+            "The gzip file is damaged, or ends too early.", code="unsupported_file"
         ) from error
-    if len(content) > max_bytes:
-        raise BodyTooLargeError(
-            f"Decompressed, the file is larger than {max_bytes} bytes; send it in parts."
-        )
-    if not inflate.eof:
-        raise InvalidRequestError("The gzip file ends too early.", code="unsupported_file")
-    return content
 
 
 def _decoded(body: bytes) -> tuple[str, str]:

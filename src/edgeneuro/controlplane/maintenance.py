@@ -9,6 +9,7 @@ from edgeneuro.store.answer_cache import CHATS, DECISIONS
 from edgeneuro.store.audit import delete_audit_before
 from edgeneuro.store.candidates import delete_candidates_before
 from edgeneuro.store.idempotency import purge_idempotency
+from edgeneuro.store.imports import purge_staged
 from edgeneuro.store.logs import delete_logs_before
 from edgeneuro.store.lora_files import purge_files
 from edgeneuro.store.rehash import rehash_window
@@ -17,6 +18,7 @@ from edgeneuro.store.usage import sum_finished_days
 Task = Callable[[Services], Awaitable[object]]
 _DAY_MS = 86_400_000
 _REHASH_WINDOWS = 4  # of 500 rows, half a second of CPU time each
+_STAGED_KEPT_MS = 3_600_000  # rows of a file whose reading did not end
 _FILES_KEPT_DAYS = 7  # of an adapter that has failed and waits for another try
 
 
@@ -30,6 +32,7 @@ async def delete_expired(services: Services) -> None:
         ("idempotency_purge", _purge_idempotency),
         ("log_retention", _delete_old_logs),
         ("rehash", _rehash),
+        ("import_purge", _purge_staged_imports),
     )
 
 
@@ -62,6 +65,10 @@ async def _rehash(services: Services) -> None:
     for _ in range(_REHASH_WINDOWS):
         if not await rehash_window(services.db):
             break
+
+
+async def _purge_staged_imports(services: Services) -> None:
+    await purge_staged(services.db, before_ms=services.now_ms() - _STAGED_KEPT_MS)
 
 
 async def _purge_idempotency(services: Services) -> None:

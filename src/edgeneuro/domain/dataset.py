@@ -13,7 +13,9 @@ Shape = Literal["chat", "prompt", "flat"]
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledQuery:
-    """A label in force as data sets read it; `agent_id` None means that no agent fits."""
+    """A label in force as data sets read it; `agent_id` None means that no agent fits. Of an
+    imported label `labeler`, `labelled_at` and `source` are those that the file named, if it
+    did."""
 
     query_hash: str
     near_hash: str
@@ -22,6 +24,7 @@ class LabelledQuery:
     split: Split
     labeler: str
     labelled_at: str
+    source: str
 
 
 class ExportQuery(BaseModel):
@@ -91,26 +94,51 @@ class DatasetStats(BaseModel):
 
 class ImportQuery(BaseModel):
     """With `dry_run` the file is checked and counted, and nothing is written. `format` "auto" goes
-    by the file's first character; "jsonl" is also a JSON array."""
+    by the file's first character; "jsonl" is also a JSON array. With `metadata` "keep" the fields
+    `split`, `labeler`, `source` and `labelled_at` are read as an export has them, with "ignore"
+    they are fields like any other."""
 
     model_config = ConfigDict(extra="forbid")
 
     format: Literal["auto", "jsonl", "csv"] = "auto"
     dry_run: bool = False
+    metadata: Literal["keep", "ignore"] = "keep"
 
 
 class DatasetImport(BaseModel):
-    """`rows` = `labels` + `duplicates`, `labels` = `new` + `changed` + `unchanged`. A label that is
-    in force already is not written again. `encoding` is what the file was written in; `mapped` has
-    the file's names of agents that are not ids, and the ids that they were taken for."""
+    """`rows` = `labels` + `duplicates`, `labels` = `new` + `changed` + `unchanged` + `outvoted`. A
+    label that is in force already is not written again. The others are votes of the importer:
+    `changed` is where another label is in force with them, `outvoted` where other labelers or a
+    final label decide. `split_kept` counts the labels whose question, or a near-duplicate, is in
+    another part of the data set already than the file says; it stays there. `encoding` is what the
+    file was written in; `mapped` has the file's names of agents that are not ids, and the ids that
+    they were taken for. `id` names the import where labels were written: DELETE
+    /v1/datasets/imports/{id} rolls it back."""
 
     object: Literal["dataset.import"] = "dataset.import"
+    id: str | None = None
     dry_run: bool
     rows: int
     labels: int
     new: int
     changed: int
     unchanged: int
+    outvoted: int
     duplicates: int
+    split_kept: int
     encoding: str
     mapped: dict[str, str]
+
+
+class Import(BaseModel):
+    """An import that wrote `labels`. Its `report` is what it answered. Rolled back, all its labels
+    are taken back."""
+
+    object: Literal["import"] = "import"
+    id: str
+    created_at: str
+    created_by: str
+    labels: int
+    report: DatasetImport
+    rolled_back_at: str | None
+    rolled_back_by: str | None

@@ -94,6 +94,15 @@ class Vote(BaseModel):
     created_at: str
 
 
+class Origin(BaseModel):
+    """What an imported file says of a label. The importer vouches for it: the product does not know
+    whether it is true."""
+
+    labeler: str | None
+    source: LabelSource | None
+    labelled_at: str | None
+
+
 class Label(BaseModel):
     """The label in force of a question. A final vote decides alone, the latest one if there are
     several; else the agent with most `votes` wins, and of agents with equally many the one with the
@@ -115,6 +124,8 @@ class Label(BaseModel):
     final: bool
     conflict: bool
     votes: list[Vote]
+    import_id: str | None
+    origin: Origin | None
     created_at: str
 
 
@@ -133,6 +144,8 @@ class LabelChange(BaseModel):
     log_id: str | None
     note: str | None
     stream: Stream | None
+    import_id: str | None
+    origin: Origin | None
     created_at: str
 
 

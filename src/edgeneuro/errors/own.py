@@ -49,17 +49,20 @@ class LineFault:
 
 
 class InvalidLinesError(InvalidRequestError):
-    """The first 100 faults are told."""
+    """The first 100 faults are told; `count` is how many there are, if `faults` has not all."""
 
     code = "invalid_lines"
 
-    def __init__(self, message: str, faults: Sequence[LineFault]) -> None:
+    def __init__(
+        self, message: str, faults: Sequence[LineFault], *, count: int | None = None
+    ) -> None:
         super().__init__(message)
         self.faults = faults
+        self.count = len(faults) if count is None else count
 
     def details(self) -> dict[str, Any]:
         told = [asdict(fault) for fault in self.faults[:100]]
-        return {"errors": told, "error_count": len(self.faults)}
+        return {"errors": told, "error_count": self.count}
 
 
 class AdapterRefusedError(InvalidRequestError):

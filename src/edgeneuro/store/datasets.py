@@ -157,24 +157,27 @@ def _labels_of(names: str, after: str, *, order: str) -> str:
         f"WITH page AS MATERIALIZED (SELECT DISTINCT {names} FROM labels WHERE {after}"
         f" ORDER BY {order} LIMIT ?3), decided AS MATERIALIZED ({in_force(of_page)})"
         " SELECT NULL AS questions, label.near_hash, label.query_hash, label.query,"
-        " label.agent_id, splits.split, label.labeler, label.created_at"
+        " label.agent_id, splits.split, label.labeler, label.created_at, label.source,"
+        " label.origin"
         " FROM decided CROSS JOIN labels AS label ON label.seq = decided.seq"
         " CROSS JOIN splits ON splits.near_hash = label.near_hash"
         " UNION ALL SELECT * FROM (SELECT (SELECT count(*) FROM page),"
-        f" {'near_hash' if 'near' in names else 'NULL'}, query_hash, NULL, NULL, NULL, NULL, NULL"
+        f" {'near_hash' if 'near' in names else 'NULL'}, query_hash{', NULL' * 7}"
         f" FROM page ORDER BY {backwards} LIMIT 1) ORDER BY {order}, questions"
     )
 
 
 def _labelled_query(row: Row) -> LabelledQuery:
+    origin = json.loads(row["origin"]) if row["origin"] else {}
     return LabelledQuery(
         query_hash=row["query_hash"],
         near_hash=row["near_hash"],
         query=row["query"],
         agent_id=row["agent_id"],
         split=row["split"],
-        labeler=row["labeler"],
-        labelled_at=rfc3339(row["created_at"]),
+        labeler=origin.get("labeler") or row["labeler"],
+        labelled_at=origin.get("labelled_at") or rfc3339(row["created_at"]),
+        source=origin.get("source") or row["source"],
     )
 
 

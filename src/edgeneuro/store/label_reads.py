@@ -14,11 +14,11 @@ from edgeneuro.store.times import rfc3339
 
 _NAMES = (
     "c.label_id AS id, c.query_hash, c.query, c.agent_id, c.split, c.labeler, l.source, l.log_id,"
-    " l.note, l.stream, l.final, c.conflict, c.created_at"
+    " l.note, l.stream, l.final, l.import_id, l.origin, c.conflict, c.created_at"
 )
 _CHANGE_NAMES = (
     "id, agent_id, removed, withdrawn IS NOT NULL AS withdrawn, final, labeler, source, log_id,"
-    " note, stream, created_at"
+    " note, stream, import_id, origin, created_at"
 )
 _FROM = "FROM current_labels c JOIN labels l ON l.id = c.label_id"
 
@@ -98,7 +98,7 @@ def select_history(key: str, *, limit: int, after: str | None = None) -> Stateme
 
 def change_from_row(row: Row) -> LabelChange:
     flags = {name: bool(row[name]) for name in ("removed", "withdrawn", "final")}
-    return LabelChange.model_validate({**_with_time(row), **flags})
+    return LabelChange.model_validate({**_with_time(row), **flags, "origin": _origin(row)})
 
 
 async def _with_votes(db: Database, rows: Rows) -> list[Label]:
@@ -107,6 +107,7 @@ async def _with_votes(db: Database, rows: Rows) -> list[Label]:
         Label.model_validate(
             {
                 **_with_time(row),
+                "origin": _origin(row),
                 "final": bool(row["final"]),
                 "conflict": bool(row["conflict"]),
                 "votes": found[row["query_hash"]],
@@ -132,6 +133,10 @@ async def _read_votes(db: Database, query_hashes: Sequence[str]) -> dict[str, li
             )
         )
     return found
+
+
+def _origin(row: Row) -> Any:
+    return None if row["origin"] is None else json.loads(row["origin"])
 
 
 def _with_time(row: Row) -> dict[str, Any]:
