@@ -682,3 +682,5 @@ ALTER TABLE classifiers ADD COLUMN robustness TEXT;
 -- Which labels were learned from: JSON: how many, the newest, a hash of them.
 ALTER TABLE classifiers ADD COLUMN data TEXT;
 ALTER TABLE loras ADD COLUMN data TEXT;
+
+ALTER TABLE import_rows ADD COLUMN similar_hash TEXT; -- as in labels

@@ -448,6 +448,11 @@ def test_a_file_of_labels_in_and_out(page: Page, go: Go, rows: Rows, tmp_path: P
     lines = Path(waiting.value.path()).read_text().splitlines()
     exported = [json.loads(line) for line in lines]
     assert any(line["query"] == "A badge for a visitor of ours" for line in exported)
+    page.get_by_role("button", name="Roll back").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
+    said(page, "The import is rolled back.")
+    assert rows(found) == []
+    expect(page.get_by_text("rolled back", exact=True).first).to_be_visible()
 
 
 def test_analytics_keep_their_state_and_come_as_csv(

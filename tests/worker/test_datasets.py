@@ -63,7 +63,7 @@ def test_the_datasets_library_reads_every_shape(
     names = {
         "chat": ["messages"],
         "prompt": ["prompt", "completion"],
-        "flat": ["query", "agent", "split", "labeler", "labelled_at"],
+        "flat": ["query", "agent", "split", "labeler", "labelled_at", "source"],
     }
     assert data.column_names == names[shape]
     if shape != "flat":
@@ -129,6 +129,39 @@ def test_an_export_comes_in_again(labelled: httpx.Client) -> None:
     content = export(labelled, format="chat", manifest="true")
     report = labelled.post("/v1/datasets/import?dry_run=true", content=content).json()
     assert report["unchanged"] == report["rows"] == content.count(b"\n") - 1
+
+
+def test_a_large_export_comes_in_with_its_metadata_and_is_rolled_back(
+    labelled: httpx.Client,
+) -> None:
+    """More than 8 MB, which is read as it comes."""
+    rows = [
+        {
+            "query": f"Large {n} {'x' * 7_000}",
+            "agent": "hr",
+            "split": ("train", "test")[n % 2],
+            "labeler": "usr_elsewhere",
+            "labelled_at": f"2026-05-01T08:00:00.{n % 1_000:03}Z",
+            "source": "feedback",
+        }
+        for n in range(1_250)
+    ]
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    assert len(content) > 8_000_000
+    report = labelled.post("/v1/datasets/import", content=content, timeout=300)
+    assert report.status_code == 200, report.text
+    assert (report.json()["new"], report.json()["split_kept"]) == (1_250, 0)
+    lines = export(labelled, format="flat", agent="hr").splitlines()
+    found = [json.loads(line) for line in lines if b'"Large ' in line]
+    assert sorted(found, key=lambda row: rows.index(row)) == rows
+    denied = labelled.post("/v1/keys", json={"name": "other", "scopes": ["label"]}).json()
+    other = {"authorization": f"Bearer {denied['key']}"}
+    path = f"/v1/datasets/imports/{report.json()['id']}"
+    assert labelled.delete(path, headers=other).status_code == 403
+    assert labelled.delete(path).json()["labels"] == 1_250
+    assert b'"Large ' not in export(labelled, format="flat", agent="hr")
+    assert labelled.delete(path).status_code == 409
+    assert labelled.get("/v1/datasets/imports").json()["data"][0]["rolled_back_at"]
 
 
 def test_a_compressed_spreadsheet_in_a_form(labelled: httpx.Client) -> None:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple, get_args
 
 from edgeneuro import bounded_json
@@ -22,8 +23,11 @@ from edgeneuro.store.times import rfc3339, unix_ms
 
 MAX_ROWS = 100_000
 _TOLD_FAULTS = 100
+_to_json = json.JSONEncoder(ensure_ascii=False).encode  # one encoder for all lines
 _MAX_STATED = 128
 _LAST_MESSAGES = ("user", "assistant")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_OWN_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _SOURCES = get_args(LabelSource)
 _SPLITS = get_args(Split)
 
@@ -155,13 +159,19 @@ def _metadata(row: Row, stored: Callable[[str], str]) -> tuple[str | None, str |
     labelled_at = _stated(row, "labelled_at", None)
     if labelled_at is not None:
         try:
-            labelled_at = rfc3339(unix_ms(read_moment(labelled_at)))
+            labelled_at = _time(labelled_at)
         except ValueError as error:
             raise RowFault("labelled_at", f"labelled_at: {error}; {_OR_IGNORE}") from error
     if labeler is source is labelled_at is None:
         return split, None
-    origin = {"labeler": labeler, "source": source, "labelled_at": labelled_at}
-    return split, json.dumps(origin, ensure_ascii=False)
+    return split, _to_json({"labeler": labeler, "source": source, "labelled_at": labelled_at})
+
+
+def _time(text: str) -> str:
+    """As the product writes it; most are. Raises ValueError."""
+    if _OWN_TIME.fullmatch(text) and datetime.fromisoformat(text[:-1]).year >= 1971:
+        return text
+    return rfc3339(unix_ms(read_moment(text)))
 
 
 _OR_IGNORE = "or import with metadata=ignore"
@@ -194,7 +204,7 @@ def _query(row: Row) -> str:
         raise RowFault("query", f"query: it must have 1 to {MAX_QUERY_CHARACTERS:,} characters")
     if "\0" in query:
         raise RowFault("query", "query: it must not hold the character U+0000; remove it")
-    if any("\ud800" <= character <= "\udfff" for character in query):
+    if _SURROGATE.search(query):
         raise RowFault("query", "query: it holds half a surrogate pair; remove it")
     return query
 

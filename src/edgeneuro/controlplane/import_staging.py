@@ -5,13 +5,14 @@ import json
 
 from edgeneuro.controlplane.dataset_import import FileLabel
 from edgeneuro.controlplane.pacing import Pacer
-from edgeneuro.domain.query import near_hash
+from edgeneuro.domain.query import near_hash, similar_hash
 from edgeneuro.services import Services
 from edgeneuro.store import imports as store
 from edgeneuro.store.imports import StagedRow
 
 # A part takes two of the 1,000 statements that D1 allows a request: 100 MB are some 350 parts.
 _PART_BYTES = 300_000
+_ROW_BYTES = 250  # of a row beside its query, about
 
 
 class Staging:
@@ -26,7 +27,7 @@ class Staging:
         self._labeler = labeler
         self._dry_run = dry_run
         self._pacer = pacer
-        self._texts: list[str] = []
+        self._rows: list[StagedRow] = []
         self._size = 0
         self.staged = 0  # rows that the database may hold
         self.labels = self.new = self.changed = self.outvoted = self.other_split = 0
@@ -37,32 +38,33 @@ class Staging:
         return self.labels - self.new - self._differing
 
     async def add(self, label: FileLabel) -> None:
-        row = StagedRow(
-            place=label.place,
-            query_hash=label.query_hash,
-            near_hash=near_hash(label.query),
-            query=label.query,
-            agent_id=label.agent_id,
-            split=label.split,
-            origin=label.origin,
+        self._rows.append(
+            StagedRow(
+                place=label.place,
+                query_hash=label.query_hash,
+                near_hash=near_hash(label.query),
+                query=label.query,
+                agent_id=label.agent_id,
+                split=label.split,
+                origin=label.origin,
+                similar_hash=similar_hash(label.query),
+            )
         )
-        text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
-        self._texts.append(text)
-        self._size += len(text.encode()) + 1
+        self._size += len(label.query.encode()) + _ROW_BYTES
         if self._size >= _PART_BYTES:
             await self.flush()
 
     async def flush(self) -> None:
         """Stages and counts what was added since the last time."""
-        if not self._texts:
+        if not self._rows:
             return
-        rows = f"[{','.join(self._texts)}]"
+        rows = json.dumps(self._rows, ensure_ascii=False, separators=(",", ":"))
         statements = [store.count_rows(rows, self._labeler)]
         if not self._dry_run:
             now_ms = self._services.now_ms()
             statements.append(store.stage_rows(self._import_id, rows, now_ms=now_ms))
-            self.staged += len(self._texts)
-        self._texts, self._size = [], 0
+            self.staged += len(self._rows)
+        self._rows, self._size = [], 0
         found = (await self._services.db.batch(statements))[0][0]
         self.labels += found["labels"]
         self.new += found["new"]

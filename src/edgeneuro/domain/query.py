@@ -1,6 +1,7 @@
 """Queries as identities: which are the same question, and which nearly the same."""
 
 import hashlib
+from functools import lru_cache
 from typing import Literal
 
 from edgeneuro.domain.canonical import canonical, without_joiners
@@ -9,6 +10,7 @@ from edgeneuro.domain.near import near_form, similar_form
 Split = Literal["train", "validation", "test"]
 
 
+@lru_cache(maxsize=8)  # the hashes of one question are asked for one after the other
 def normalise(query: str) -> str:
     """Queries that differ in case, spacing, Unicode form or invisible characters alone are the same
     question. Labels belong to questions: which agent is right does not depend on case, and one

@@ -28,6 +28,7 @@ class StagedRow(NamedTuple):
     agent_id: str | None
     split: str | None
     origin: str | None
+    similar_hash: str
 
 
 def stage_rows(import_id: str, rows: str, *, now_ms: int) -> Statement:
@@ -45,7 +46,7 @@ def stage_rows(import_id: str, rows: str, *, now_ms: int) -> Statement:
 _ITS_OWN = 1 << 53  # the place in the history that a label would have
 _GIVEN = (
     "SELECT value ->> 1 AS query_hash, value ->> 2 AS near_hash, value ->> 4 AS agent_id,"
-    " value ->> 5 AS split FROM json_each(?1)"
+    " value ->> 5 AS split, value ->> 7 AS similar_hash FROM json_each(?1)"
 )
 _OTHERS = votes("query_hash IN (SELECT query_hash FROM differing) AND labeler <> ?2")
 _COUNT = (
@@ -59,8 +60,9 @@ _COUNT = (
     " WHERE label.query_hash = given.query_hash)) AS new,"
     " (SELECT count(*) FROM differing) AS differing,"
     f" (SELECT count(*) FROM decided WHERE seq = {_ITS_OWN}) AS changed,"
-    " (SELECT count(*) FROM given JOIN splits USING (near_hash)"
-    " WHERE given.split <> splits.split) AS other_split"
+    " (SELECT count(*) FROM given WHERE EXISTS (SELECT 1 FROM splits WHERE splits.split <> given.split"
+    " AND (splits.near_hash = given.near_hash OR splits.similar_hash = given.similar_hash)))"
+    " AS other_split"
 )
 
 
@@ -94,15 +96,20 @@ def apply_rows(
 
 
 # The part of the data set that the file names holds for questions that have none yet; they take the
-# next places of their agent.
+# next places of their agent. Of similar questions the first one says it.
 _KEEP_SPLITS = (
-    "INSERT INTO splits (near_hash, agent, place, split) SELECT near_hash, agent,"
-    " (SELECT coalesce(max(place), -1) FROM splits WHERE splits.agent = new.agent)"
-    " + row_number() OVER (PARTITION BY agent ORDER BY near_hash), split"
-    f" FROM (SELECT near_hash, coalesce(agent_id, '{NO_AGENT}') AS agent, split, min(place)"
-    " FROM import_rows WHERE import_id = ?1 AND split IS NOT NULL"
-    " AND NOT EXISTS (SELECT 1 FROM splits WHERE splits.near_hash = import_rows.near_hash)"
-    " GROUP BY near_hash) AS new"
+    "WITH new AS (SELECT near_hash, similar_hash, split,"
+    f" coalesce(agent_id, '{NO_AGENT}') AS agent, min(place) AS line"
+    " FROM import_rows WHERE import_id = ?1 AND split IS NOT NULL AND NOT EXISTS"
+    " (SELECT 1 FROM splits WHERE splits.near_hash = import_rows.near_hash"
+    " OR splits.similar_hash = import_rows.similar_hash) GROUP BY near_hash),"
+    " first AS (SELECT similar_hash, agent, split, min(line) FROM new GROUP BY similar_hash),"
+    " placed AS (SELECT similar_hash, agent, split,"
+    " (SELECT coalesce(max(place), -1) FROM splits WHERE splits.agent = first.agent)"
+    " + row_number() OVER (PARTITION BY agent ORDER BY similar_hash) AS place FROM first)"
+    " INSERT INTO splits (near_hash, similar_hash, agent, place, split)"
+    " SELECT new.near_hash, similar_hash, placed.agent, placed.place, placed.split"
+    " FROM new JOIN placed USING (similar_hash)"
 )
 
 
@@ -111,10 +118,10 @@ def _apply_slice(
 ) -> list[Statement]:
     return [
         statement(
-            "INSERT INTO labels (id, query_hash, near_hash, query, agent_id, removed, labeler,"
-            " source, created_at, import_id, origin)"
-            " SELECT 'lab_' || substr(?1, 5) || '_' || place, query_hash, near_hash, query,"
-            " agent_id, 0, ?2, 'import', ?3, ?1, origin FROM import_rows AS given"
+            "INSERT INTO labels (id, query_hash, near_hash, similar_hash, query, agent_id, removed,"
+            " labeler, source, created_at, import_id, origin)"
+            " SELECT 'lab_' || substr(?1, 5) || '_' || place, query_hash, near_hash, similar_hash,"
+            " query, agent_id, 0, ?2, 'import', ?3, ?1, origin FROM import_rows AS given"
             " WHERE import_id = ?1 AND place BETWEEN ?4 AND ?5"
             " AND NOT EXISTS (SELECT 1 FROM current_labels AS label"
             " WHERE label.query_hash = given.query_hash AND label.agent_id IS given.agent_id)"
