@@ -6,6 +6,7 @@ the cache, so that whoever asks first decides for all others. Case is kept: mode
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # Characters without a shape of their own (Unicode's Default_Ignorable_Code_Point), and controls
 # that are no white space. U+0000 is not here: it is refused.
@@ -48,6 +49,7 @@ _AROUND_LINE_ENDS = re.compile(" ?\n ?")
 _EMPTY_LINES = re.compile("\n{3,}")
 
 
+@lru_cache(maxsize=8)  # a text is checked, and then hashed in several forms
 def canonical(text: str) -> str:
     """The text in Unicode's form NFKC, without invisible characters, its white space in order:
     lines end with a line feed, blanks are single, at most one empty line follows another.

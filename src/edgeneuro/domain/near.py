@@ -11,6 +11,7 @@ too good a figure, so both are put in one part.
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from edgeneuro.domain.canonical import canonical, without_joiners
 from edgeneuro.domain.courtesy import without_courtesy
@@ -85,6 +86,7 @@ _VOWELS = frozenset("aeiouy")
 _MIN_SKELETON = 4  # letters of a word whose vowels and order do not count
 
 
+@lru_cache(maxsize=8)  # near-duplicates and similar questions are asked for one after the other
 def near_form(query: str) -> str:
     """The words in order, as described above; the text itself where it has none. Only the first
     8,000 characters of the canonical text are read."""
@@ -123,6 +125,7 @@ def _written_out(word: str) -> str:
     return word
 
 
+@lru_cache(maxsize=1_024)  # few words make up most of all texts
 def _stem(word: str) -> str:
     if len(word) > 3 and word.endswith("s") and word not in _NO_PLURALS:
         word = word if word.endswith(("ss", "us", "is")) else word[:-1]
@@ -135,6 +138,7 @@ def _stem(word: str) -> str:
     return word
 
 
+@lru_cache(maxsize=1_024)
 def _skeleton(word: str) -> str:
     """The first letter and the other consonants, each once: most misspellings leave them."""
     if len(word) < _MIN_SKELETON or not word.isalpha() or not word.isascii():

@@ -60,8 +60,9 @@ _COUNT = (
     " WHERE label.query_hash = given.query_hash)) AS new,"
     " (SELECT count(*) FROM differing) AS differing,"
     f" (SELECT count(*) FROM decided WHERE seq = {_ITS_OWN}) AS changed,"
-    " (SELECT count(*) FROM given WHERE EXISTS (SELECT 1 FROM splits WHERE splits.split <> given.split"
-    " AND (splits.near_hash = given.near_hash OR splits.similar_hash = given.similar_hash)))"
+    " (SELECT count(*) FROM given WHERE EXISTS (SELECT 1 FROM splits"
+    " WHERE splits.split <> given.split AND (splits.near_hash = given.near_hash"
+    " OR splits.similar_hash = given.similar_hash)))"
     " AS other_split"
 )
 
