@@ -175,7 +175,7 @@ async def test_others_have_their_turn_during_an_import_and_an_export(product: Pr
     product.services.__dict__["sleep"] = counted
     body = "".join(f"question {n} {'x' * 1_000},hr\n" for n in range(1_000)).encode()
     assert (await product.call("POST", IMPORT, b"query,agent\n" + body)).status == 200
-    assert pauses >= 1_000_000 / 100_000 + 1_000_000 / 300_000
+    assert pauses >= 1_000_000 / 100_000 + 1_000_000 // 300_000
     pauses = 0
     exported = await product.call("GET", "/v1/datasets/export?format=flat")
     assert exported.text.count("\n") == 1_000
