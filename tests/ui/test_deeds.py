@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.ui.conftest import Go, Rows, said, setting, settled
 from tests.ui.installation import ACTIVE, OTHER, SECONDS, ended, label, upload
+from tests.waiting import until
 from tests.worker.adapters import CONFIG, GEMMA, WEIGHTS, write_adapter
 from tests.worker.product import LocalProduct
 
@@ -81,6 +82,37 @@ def test_an_agent_is_made_changed_and_deleted(page: Page, go: Go, rows: Rows) ->
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("article", name="Travel")).to_have_count(0)
     assert rows("SELECT id FROM agents WHERE id = 'travel'") == []
+
+
+def test_an_agents_old_labels_are_asked_about(
+    page: Page, go: Go, rows: Rows, api: httpx.Client
+) -> None:
+    """When it is created again, and when it is redefined."""
+    query, about = "Which berth is free tonight?", "Berths and pilots."
+    body = {"id": "harbour", "name": "Harbour", "description": about}
+    in_force = "SELECT count(*) FROM current_labels WHERE agent_id = 'harbour'"
+    api.post("/v1/agents", json=body).raise_for_status()
+    api.post("/v1/labels", json=[{"query": query, "agent_id": "harbour"}]).raise_for_status()
+    go("agents")
+    page.get_by_role("button", name="Edit Harbour").click()
+    page.get_by_label("What it is for").fill("Boats for hire.")
+    page.get_by_role("button", name="Save").click()
+    asked = page.get_by_role("dialog", name="Do the labels of Harbour still hold?")
+    expect(asked.get_by_text("1 label name")).to_be_visible()
+    asked.get_by_role("button", name="Cancel").click()
+    assert rows(in_force) == [(1,)]
+    api.delete("/v1/agents/harbour").raise_for_status()
+    go("agents")
+    page.get_by_role("button", name="Add an agent").click()
+    page.get_by_label("Id", exact=True).fill("harbour")
+    page.get_by_label("Name", exact=True).fill("Harbour")
+    page.get_by_label("What it is for").fill(about)
+    page.get_by_role("button", name="Save").click()
+    former = page.get_by_role("dialog", name="Labels of a former agent")
+    former.get_by_role("button", name="Set them aside").click()
+    until(lambda: rows(in_force) == [(0,)])
+    expect(page.get_by_role("article", name="Harbour")).to_be_visible()
+    api.delete("/v1/agents/harbour").raise_for_status()
 
 
 def test_a_model_is_selected_and_rolled_back(page: Page, go: Go, rows: Rows) -> None:
