@@ -77,7 +77,7 @@ function view(evaluation, may, follow, signal) {
         ["Ended", evaluation.finished_at ? time(evaluation.finished_at) : null],
         ["By", evaluation.created_by],
         ["Threshold", percent(evaluation.threshold)],
-        ["SHA-256 of the labels", evaluation.data?.sha256],
+        ["SHA-256 of the labels", shortened(evaluation.data?.sha256)],
       ]),
       evaluation.error ? h("p", { class: "fault" }, evaluation.error) : null,
       running
@@ -93,6 +93,9 @@ function view(evaluation, may, follow, signal) {
     evaluation.results ? details(evaluation, signal) : null,
   ];
 }
+
+/** The first digits tell any two apart; the API has all of them. */
+const shortened = (hash) => (hash ? `${hash.slice(0, 12)}…` : null);
 
 const cancel = ({ id }, follow) =>
   actionButton("Cancel", async () => {

@@ -101,7 +101,7 @@ function storedView(found, form) {
     "The stored tests",
     facts([
       ["Tests", count(found.tests)],
-      ["SHA-256", found.sha256],
+      ["SHA-256", found.sha256 ? `${found.sha256.slice(0, 12)}…` : null],
       ["Stored", found.updated_at ? time(found.updated_at) : null],
       ["By", found.updated_by],
       ["Agents that are not enabled", found.unknown_agents.join(", ") || null],

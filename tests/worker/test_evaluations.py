@@ -116,6 +116,15 @@ def test_two_models_are_compared_and_the_check_uses_it(
     assert pair["p_second_worse"] < 0.001
     assert pair["high"] < 0
     assert sum(sum(row.values()) for row in bad["confusion"].values()) == 60
+    [slices, of_bad] = found["slices"]
+    lengths = [each for each in of_bad["slices"] if each["by"] == "length"]
+    assert sum(each["right"] for each in lengths) == bad["right"]
+    assert {each["value"] for each in slices["slices"] if each["by"] == "language"} == {"en"}
+    at_half = found["sweep"][1]["points"][50]
+    assert at_half["accuracy"] == pytest.approx(bad["right"] / 60)
+    exported = labelled.get("/v1/datasets/export", params={"split": "test", "manifest": True})
+    manifest = json.loads(exported.text.split("\n", 1)[0])["manifest"]
+    assert found["data"]["sha256"] == manifest["label_set_hash"]
 
     answers = f"/v1/evaluations/{found['id']}/answers"
     wrong = labelled.get(answers, params={"wrong": True, "model": OTHER, "limit": 100}).json()
@@ -138,6 +147,18 @@ def test_two_models_are_compared_and_the_check_uses_it(
     assert opened.status_code == 200, opened.text
     assert (opened.json()["active"], opened.json()["check"]["n"]) == (OTHER, 60)
     assert labelled.get("/v1/models/select").json()["previous"] == ACTIVE
+
+
+def test_the_pipeline_is_evaluated_as_it_routes(
+    labelled: httpx.Client, engine: httpx.Client
+) -> None:
+    away = {"kind": "error", "code": 3040}
+    engine.put("/_local/faults", json={ACTIVE: away}).raise_for_status()
+    body = {"target": "pipeline", "model_ids": ["pipeline"], "limit": 12}
+    found = ended(labelled, begin(labelled, **body))
+    assert (found["state"], found["error"]) == ("succeeded", None)
+    [result] = found["results"]["models"]
+    assert (result["failed"], result["layers"]) == (0, {"llm": 12}), "the fallback model answers"
 
 
 def test_it_goes_on_after_a_restart_and_asks_nothing_twice(
