@@ -5,6 +5,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -122,6 +123,23 @@ def test_from_labels_to_the_selected_classifier(labelled: httpx.Client) -> None:
     assert refused.json()["error"]["code"] == "classifier_selected"
     none = {"model_id": None, "type": "classifier"}
     assert labelled.post("/v1/models/select", json=none).json()["previous"] == made["id"]
+
+
+def test_this_machine_learns_the_same_bytes(labelled: httpx.Client, tmp_path: Path) -> None:
+    """The whole way from the labels, by CPython here and by Pyodide there."""
+    [made] = labelled.get("/v1/classifiers").json()["data"]
+    exported = labelled.get("/v1/datasets/export", params={"format": "flat"}).raise_for_status()
+    data, out = tmp_path / "labels.jsonl", tmp_path / "model.bin"
+    data.write_bytes(exported.content)
+    words = ["train", "--data", str(data), "--out", str(out), "--target", "0.9"]
+    subprocess.run(
+        [sys.executable, "-m", "scripts.classifier", *words],
+        cwd=ROOT,
+        env={"PYTHONPATH": "src"},
+        check=True,
+        timeout=120,
+    )
+    assert out.read_bytes()[-32:].hex() == made["checksum"]
 
 
 def test_a_classifier_is_evaluated_beside_a_model(labelled: httpx.Client) -> None:
