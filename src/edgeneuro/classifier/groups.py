@@ -10,12 +10,14 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
+from operator import eq
 
 from edgeneuro.classifier.features import BUCKETS
 
 _SIMILARITY = 0.45  # of the sets of buckets, by Jaccard
 _BANDS = 8  # of two MinHashes each; one band that two labels share has them compared
 _COMMON = 0.5  # buckets of more than this share of the labels tell nothing apart
+_MIN_ALIKE = 4  # of the 16 MinHashes: 45 % in common rarely have fewer, and comparing takes long
 _PLACES = range(0, BUCKETS, BUCKETS // (2 * _BANDS))
 
 
@@ -29,25 +31,45 @@ def variants(
     most = _COMMON * len(labels)
     common = {bucket for bucket, count in Counter(buckets).items() if count > most}
     first = array("I", range(len(labels)))
-    sets: list[frozenset[int]] = []
-    seen: dict[tuple[int, int, int, int], int] = {}
-    for index, label in enumerate(labels):
-        own = [bucket for bucket in active(index) if bucket not in common]
-        sets.append(frozenset(own))
-        root = index
-        if not own:
-            continue
-        places = [bisect_left(own, place) for place in _PLACES]
-        least = [own[place] if place < len(own) else own[0] for place in places]
-        for band in range(_BANDS):
-            key = (label, band, least[band], least[band + _BANDS])
+    hashes = _min_hashes(len(labels), active, common)
+    width = len(_PLACES)
+    for band in range(_BANDS):
+        seen: dict[int, int] = {}  # a band at a time: all of them would not fit an isolate
+        ones, twos = hashes[band::width], hashes[band + _BANDS :: width]
+        for index, (label, one, two) in enumerate(zip(labels, ones, twos, strict=True)):
+            if one == BUCKETS:
+                continue
+            key = ((label + 1) * BUCKETS + one) * BUCKETS + two
             other = seen.get(key)
-            if other is not None and _root(first, other) != root:
-                both = len(sets[index] & sets[other])
-                if both >= _SIMILARITY * (len(sets[index]) + len(sets[other]) - both):
-                    root = _join(first, root, other)
             seen[key] = index
+            if other is None or _root(first, other) == _root(first, index):
+                continue
+            at, before = index * width, other * width
+            alike = sum(map(eq, hashes[at : at + width], hashes[before : before + width]))
+            if alike < _MIN_ALIKE:
+                continue
+            mine, others = set(active(index)) - common, set(active(other)) - common
+            both = len(mine & others)
+            if both >= _SIMILARITY * (len(mine) + len(others) - both):
+                _join(first, index, other)
     return array("I", [_root(first, index) for index in range(len(labels))])
+
+
+def _min_hashes(
+    count: int, active: Callable[[int], Sequence[int]], common: set[int]
+) -> "array[int]":
+    """Of each label, for each of _PLACES the first bucket from there on, round to it; BUCKETS where
+    all are common."""
+    found = array("H")
+    for index in range(count):
+        own = [bucket for bucket in active(index) if bucket not in common]
+        size = len(own)
+        if size:
+            own.append(own[0])
+            found.extend([own[bisect_left(own, place, 0, size)] for place in _PLACES])
+        else:
+            found.extend([BUCKETS] * len(_PLACES))
+    return found
 
 
 def held_out_together(
