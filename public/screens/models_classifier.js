@@ -11,6 +11,7 @@ import { empty, load, polling } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 import { driftCard } from "./models_classifier_drift.js";
+import { robustnessCard } from "./models_classifier_robustness.js";
 import { selectClassifier } from "./models_select.js";
 
 export async function classifierTab({ signal, may }, room) {
@@ -151,6 +152,7 @@ function view(classifiers, config, { drift, may, show }) {
       ],
     }),
     active?.per_agent ? agentTable(active) : null,
+    robustnessCard(active?.robustness),
   ];
 }
 

@@ -18,6 +18,17 @@ from edgeneuro.classifier.features import BIAS, BUCKETS, FEATURES_VERSION, featu
         ("\uff46\uff55\uff4c\uff4c width", "full width"),
         ("thanks 👍🏽", "thanks 👍 🏽"),
         ("STRASSE", "straße"),
+        ("Good morning! Reset my password. Thank you", "reset my password"),
+        (
+            "Dear support team,\nreset my password.\n\nBest regards,\nJohn Smith",
+            "reset my password",
+        ),
+        ("please reset my password", "reset my password"),
+        ("reset my password\n-- \nJohn Smith\nSales", "reset my password"),
+        ("reset my password. Sent from my iPhone", "reset my password"),
+        ("Guten Tag, mein VPN geht nicht. Mit freundlichen Grüßen Max", "mein vpn geht nicht"),
+        ("Bonjour, où est mon colis ? Merci d'avance. Cordialement, Marie", "ou est mon colis"),
+        ("Hola, ¿dónde está mi pedido? Gracias. Saludos, Ana", "donde esta mi pedido"),
     ],
 )
 def test_what_is_written_otherwise_is_seen_alike(query: str, same: str) -> None:
@@ -32,6 +43,15 @@ def test_what_is_written_otherwise_is_seen_alike(query: str, same: str) -> None:
         ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),
         ("go🚀now", ["go", "🚀", "now"]),
         ("don't stop'", ["don't", "stop"]),
+        ("hello", ["hello"]),
+        ("Hello, thank you so much!", ["thank", "you", "so", "much"]),
+        ("Thanks", ["thanks"]),
+        ("please", ["please"]),
+        ("hi refund please", ["refund"]),
+        ("oh sweet thanks", ["oh", "sweet", "thanks"]),
+        ("how do you say thank you", ["how", "do", "you", "say", "thank", "you"]),
+        ("give my best regards to Tom", ["give", "my", "best", "regards", "to", "tom"]),
+        ("which is best, the red one?", ["which", "is", "best", "the", "red", "one"]),
         ("?!... --", []),
         ("", []),
     ],
@@ -77,6 +97,6 @@ def test_of_a_long_text_beginning_and_end_count() -> None:
 
 
 def test_a_change_of_the_buckets_needs_a_new_version() -> None:
-    assert FEATURES_VERSION == 1
+    assert FEATURES_VERSION == 2
     found = features("Hi, VPN 7! Привет 👍")
-    assert sha256(repr(found).encode()).hexdigest()[:16] == "23efd936ec939ed0"
+    assert sha256(repr(found).encode()).hexdigest()[:16] == "22335cef71fa6ad1"

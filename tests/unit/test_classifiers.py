@@ -1,12 +1,13 @@
 """The life of a classifier over the API, in process: trained, listed, selected, rolled back."""
 
+import hashlib
 from typing import Any
 
 import pytest
 
 from edgeneuro.classifier.model import InvalidModelError, loads
 from edgeneuro.store.classifiers import read_model
-from tests.unit.conftest import Product
+from tests.unit.conftest import Product, says
 from tests.unit.trainings import AGENTS, create, import_labels, select, shown, train
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"
@@ -184,6 +185,33 @@ async def test_a_damaged_or_foreign_model_is_refused_and_the_selected_one_stays(
     refused = await select(product, bad)
     assert (refused.status, refused.json()["error"]["code"]) == (409, "classifier_damaged")
     assert await active(product) == [LLAMA, good]
+
+
+async def test_a_model_of_former_features_is_not_asked_and_says_to_train_again(
+    product: Product,
+) -> None:
+    await import_labels(product)
+    made = (await train(product))["id"]
+    await select(product, made)
+    content = await read_model(product.database, made)
+    former = content[:18] + b"\1\0" + content[20:-32]
+    former += hashlib.sha256(former).digest()
+    product.execute(f"UPDATE classifier_parts SET content = x'{former.hex()}'")
+    product.execute(f"UPDATE classifiers SET checksum = '{former[-32:].hex()}'")
+    product.services.classifier.loaded = None
+    for _ in range(2):
+        product.gateway.enqueue(says("general"))
+        decision = (await product.route("agent_0 asks", cache=False)).json()
+        assert (decision["layer"], decision["agent"]["id"]) == ("llm", "general")
+    [shown] = (await product.call("GET", "/v1/classifiers")).json()["data"]
+    assert (
+        shown["suspended"]
+        == (await product.call("GET", f"/v1/classifiers/{made}")).json()["suspended"]
+    )
+    assert "train another one" in shown["suspended"]
+    refused = await select(product, made)
+    assert (refused.status, refused.json()["error"]["code"]) == (409, "classifier_damaged")
+    assert "train it anew" in refused.json()["error"]["message"]
 
 
 async def test_the_selected_classifier_cannot_be_deleted(product: Product) -> None:

@@ -101,6 +101,10 @@ def test_from_labels_to_the_selected_classifier(labelled: httpx.Client) -> None:
     assert [each["id"] for each in listed] == [made["id"]]
 
     assert 0 < made["test_score"]["n"] < 100
+    robustness = {each["perturbation"]: each for each in made["robustness"]}
+    assert set(robustness) == {"plain", "greeting", "signature", "please", "typo", "all"}
+    assert robustness["plain"]["answered"] == made["test_score"]["answered"]
+    assert robustness["greeting"]["n"] == made["test_score"]["n"]
     refused = labelled.post("/v1/models/select", json={"model_id": made["id"]}).json()["error"]
     assert refused["code"] == "promotion_check_failed"
     assert f"{100 - made['test_score']['n']} are missing" in refused["message"]

@@ -6,7 +6,9 @@ import re
 import unicodedata
 from zlib import crc32
 
-FEATURES_VERSION = 1
+from edgeneuro.domain.courtesy import without_courtesy
+
+FEATURES_VERSION = 2
 BUCKETS = 1 << 13
 BIAS = BUCKETS  # active in every text, the empty one too
 ROWS = BUCKETS + 1
@@ -60,13 +62,15 @@ def features(query: str) -> list[int]:
 
 def tokens(query: str) -> list[str]:
     """The words in lower case, without accents, invisible characters and punctuation, every digit
-    a 0."""
-    text = " ".join(unicodedata.normalize("NFKC", _bounded(query)).casefold().split())
+    a 0; without greetings, thanks and signatures, unless hardly a word is left."""
+    text = unicodedata.normalize("NFKC", _bounded(query)).casefold()
+    text = "\n".join([" ".join(line.split()) for line in text.split("\n")])
     if not text.isascii():
         text = _INVISIBLE.sub("", text).translate(_APOSTROPHE)
         # A code point may unfold into many.
         text = _bounded(_ACCENTS.sub("", unicodedata.normalize("NFD", text)))
         text = _ALONE.sub(r" \g<0> ", unicodedata.normalize("NFC", text))
+    text = without_courtesy(text)
     return _BREAKS.sub(" ", _DIGITS.sub("0", text)).split()
 
 

@@ -76,6 +76,11 @@ def version(data: bytes) -> str:
     return data[-_CHECKSUM_BYTES:].hex()[:12]
 
 
+def is_of_this_version(beginning: bytes) -> bool:
+    """Whether a model that begins with these 20 bytes has the present format and features."""
+    return beginning[16:20] == struct.pack("<HH", FORMAT_VERSION, FEATURES_VERSION)
+
+
 def split(data: bytes) -> list[bytes]:
     """In parts that each fit a row."""
     return [data[at : at + PART_BYTES] for at in range(0, len(data), PART_BYTES)]

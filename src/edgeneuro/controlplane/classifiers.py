@@ -1,5 +1,7 @@
 """Classifiers in the control plane: having one learned from the labels, and what came of it."""
 
+from collections.abc import Sequence
+
 from edgeneuro.call import Call
 from edgeneuro.controlplane.audit import commit
 from edgeneuro.controlplane.training import run_first_slice
@@ -14,6 +16,8 @@ from edgeneuro.domain.page import Page, PageQuery, page_of
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, NotFoundError
 from edgeneuro.store import classifiers as store
+
+OTHER_VERSION = "it was trained by a version that read questions otherwise; train another one"
 
 
 async def create_classifier(call: Call, body: ClassifierCreate) -> Classifier:
@@ -57,7 +61,8 @@ async def list_classifiers(call: Call, query: PageQuery) -> Page[Classifier]:
     """List classifiers and their trainings, newest first."""
     config = await call.services.routing.current()
     found = await store.list_classifiers(call.services.db, limit=query.limit + 1, after=query.after)
-    return page_of([_shown(each, config) for each in found], limit=query.limit)
+    shown = await _shown(call, found, config)
+    return page_of(shown, limit=query.limit)
 
 
 async def get_classifier(call: Call, classifier_id: str) -> Classifier:
@@ -113,11 +118,21 @@ async def _find(call: Call, classifier_id: str) -> Classifier:
             code="unknown_classifier",
             param="classifier_id",
         )
-    return _shown(found, await call.services.routing.current())
+    [shown] = await _shown(call, [found], await call.services.routing.current())
+    return shown
 
 
-def _shown(classifier: Classifier, config: RoutingConfig) -> Classifier:
-    active = classifier.id == config.classifier
-    made = classifier.state == "succeeded"
-    suspended = config.suspension(classifier.agents) if made else None
-    return classifier.model_copy(update={"active": active, "suspended": suspended})
+async def _shown(
+    call: Call, classifiers: Sequence[Classifier], config: RoutingConfig
+) -> list[Classifier]:
+    """With what the settings make of them."""
+    made = [each.id for each in classifiers if each.state == "succeeded"]
+    foreign = await store.of_another_version(call.services.db, made) if made else set()
+    shown: list[Classifier] = []
+    for each in classifiers:
+        suspended = config.suspension(each.agents) if each.state == "succeeded" else None
+        if each.id in foreign:
+            suspended = OTHER_VERSION
+        active = each.id == config.classifier
+        shown.append(each.model_copy(update={"active": active, "suspended": suspended}))
+    return shown

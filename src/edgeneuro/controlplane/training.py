@@ -13,6 +13,7 @@ from edgeneuro.classifier.training import Plan, Training
 from edgeneuro.controlplane.classifier_score import score_on_test_part
 from edgeneuro.controlplane.jobs import LostLeaseError, run_slice_of
 from edgeneuro.controlplane.retraining import not_selected, selection_by_rule
+from edgeneuro.controlplane.robustness import measure_robustness
 from edgeneuro.controlplane.traffic import (
     agent_mix,
     decisions_by_agent,
@@ -278,10 +279,13 @@ class _Slice:
             await self._refuse(needs, outcome)
             return
         config = await self._services.routing.fresh()
-        score = await score_on_test_part(self._services, config, Scorer(model))
+        scorer = Scorer(model)
+        score = await score_on_test_part(self._services, config, scorer)
         score = with_traffic(score, decisions)
+        robustness = await measure_robustness(self._services, config, scorer)
         outcome |= {
             "test_score": score.model_dump_json(),
+            "robustness": json.dumps([each.model_dump() for each in robustness]),
             "size": len(content),
             "checksum": content[-_CHECKSUM_BYTES:].hex(),
         }

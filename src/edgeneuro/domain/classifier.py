@@ -170,6 +170,22 @@ class ClassifierScore(BaseModel):
         return self.traffic or self
 
 
+class PerturbationScore(BaseModel):
+    """The same `n` questions of the test part in every row, in one `perturbation`: `plain` is as
+    they are, `all` is with a greeting, a signature, "please" and typos. `out_of_scope` of them fit
+    no agent. It answers `answered`, `right` of these rightly; `precision` is right / answered,
+    `coverage` the share of the questions that fit an agent which it answers."""
+
+    perturbation: str
+    n: int
+    out_of_scope: int
+    answered: int
+    right: int
+    false_accepts: int
+    precision: float | None
+    coverage: float | None
+
+
 class Classifier(BaseModel):
     """A training and what came of it. `agents` were enabled when it began; `labels` is how many it
     has learned from, and `data` tells which. `metrics` are of the held-out labels, each judged
@@ -181,8 +197,9 @@ class Classifier(BaseModel):
     the model's content. `suspended` says why it would not be asked. `rule_outcome` says what
     the retrain rule made of it; null where somebody asked for the training. `warnings` say what
     to know before it is selected; `mix` is the mix of agents that thresholds and metrics are of.
-    For a training that failed for want of labels, or because no confidence reaches the target,
-    `needs` has the numbers; `metrics` and `per_agent` are there as well."""
+    `robustness` is what it makes of test questions that are written otherwise. For a training
+    that failed for want of labels, or because no confidence reaches the target, `needs` has the
+    numbers; `metrics` and `per_agent` are there as well."""
 
     object: Literal["classifier"] = "classifier"
     id: str
@@ -205,6 +222,7 @@ class Classifier(BaseModel):
     rule_outcome: RuleOutcome | None = None
     warnings: list[str] | None = None
     mix: TrainingMix | None = None
+    robustness: list[PerturbationScore] | None = None
     size: int | None
     checksum: str | None
     version: str | None

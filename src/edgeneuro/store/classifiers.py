@@ -4,7 +4,7 @@ What a training writes while it is under way is in trainings.py."""
 import json
 from collections.abc import Sequence
 
-from edgeneuro.classifier.model import InvalidModelError
+from edgeneuro.classifier.model import InvalidModelError, is_of_this_version
 from edgeneuro.domain.classifier import (
     Classifier,
     ClassifierScore,
@@ -20,9 +20,9 @@ _VERSION_DIGITS = 12
 COLUMNS = (
     "id, state, created_at, created_by, started_at, finished_at, options, progress, error, agents,"
     " labels, last_label_id, metrics, per_agent, size, checksum, test_score, needs,"
-    " rule_outcome, warnings, mix, data"
+    " rule_outcome, warnings, mix, data, robustness"
 )
-_REPORT = ("rule_outcome", "warnings", "mix", "data")
+_REPORT = ("rule_outcome", "warnings", "mix", "data", "robustness")
 UNDER_WAY = "state IN ('queued', 'running')"
 
 
@@ -40,7 +40,7 @@ def insert_classifier(
         " SELECT ?1, 'queued', ?2, ?3, NULL, NULL, ?4, ?5, NULL, ?6, 0,"
         " (SELECT label_id FROM current_labels ORDER BY seq DESC LIMIT 1),"
         " NULL, NULL, NULL, NULL, NULL,"
-        " NULL, NULL, NULL, NULL, NULL"
+        " NULL, NULL, NULL, NULL, NULL, NULL"
         f" WHERE NOT EXISTS (SELECT 1 FROM classifiers WHERE {UNDER_WAY}) RETURNING {COLUMNS}",
         classifier_id,
         created_ms,
@@ -96,6 +96,23 @@ async def newest_model(db: Database) -> str | None:
         )
     )
     return rows[0]["id"] if rows else None
+
+
+async def of_another_version(db: Database, classifier_ids: Sequence[str]) -> set[str]:
+    """Those of the classifiers whose model this version cannot read."""
+    rows = await db.run(
+        statement(
+            "SELECT classifier_id, hex(substr(content, 1, 20)) AS beginning FROM classifier_parts"
+            " WHERE kind = 'model' AND part = 0"
+            " AND classifier_id IN (SELECT value FROM json_each(?1))",
+            json.dumps(classifier_ids),
+        )
+    )
+    return {
+        row["classifier_id"]
+        for row in rows
+        if not is_of_this_version(bytes.fromhex(row["beginning"]))
+    }
 
 
 def delete_work(classifier_id: str) -> list[Statement]:

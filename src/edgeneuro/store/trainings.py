@@ -16,7 +16,7 @@ _HELD = "id = ?1 AND state = 'running' AND claimed_until = ?2"
 
 _OUTCOME = (
     *("metrics", "per_agent", "size", "checksum", "test_score", "needs"),
-    *("rule_outcome", "warnings", "mix", "suspects"),
+    *("rule_outcome", "warnings", "mix", "suspects", "robustness"),
 )
 
 
@@ -113,13 +113,14 @@ def finish(
     outcome: Mapping[str, Value] | None = None,
 ) -> Statement:
     """Ends the training. `outcome` has the columns metrics, per_agent, test_score, needs,
-    rule_outcome, warnings, mix, suspects (JSON), size and checksum. No row comes back where
-    it was ours no more."""
+    rule_outcome, warnings, mix, suspects, robustness (JSON), size and checksum. No row comes
+    back where it was ours no more."""
     given = outcome or {}
     return statement(
         "UPDATE classifiers SET state = ?3, finished_at = ?4, progress = ?5, labels = ?6,"
         " error = ?7, metrics = ?8, per_agent = ?9, size = ?10, checksum = ?11, test_score = ?12,"
-        " needs = ?13, rule_outcome = ?14, warnings = ?15, mix = ?16, suspects = ?17"
+        " needs = ?13, rule_outcome = ?14, warnings = ?15, mix = ?16, suspects = ?17,"
+        " robustness = ?18"
         f" WHERE {_HELD} RETURNING {COLUMNS}",
         held.training.id,
         held.until,
