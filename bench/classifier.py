@@ -1,7 +1,8 @@
 """The classifier on real queries: what it learns and dares to answer, what it weighs, and how fast
 it is, here and inside workerd. Ends with 1 where a figure of the table is not reached.
 
-    PYTHONPATH=src .build/venv/bin/python -m bench.classifier --data DIR [--no-workerd | --curve]
+    PYTHONPATH=src .build/venv/bin/python -m bench.classifier --data DIR
+        [--no-workerd | --curve | --robustness]
 
 DIR holds train.jsonl, validation.jsonl, oos_train.jsonl and oos_validation.jsonl. The validation
 parts are looked at once, after everything has been chosen.
@@ -27,6 +28,7 @@ from bench.route_dataset import percentile, read_lines
 from edgeneuro.classifier.examples import Examples, Labelled, prepare
 from edgeneuro.classifier.features import features
 from edgeneuro.classifier.model import Model, dumps, loads, version
+from edgeneuro.classifier.perturbations import PERTURBATIONS, perturb
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.training import Plan, Training
 from scripts import paths
@@ -37,6 +39,8 @@ CURVE = (100, 200, 500, 1_000, 1_500, 2_000, 2_400, 3_000, 4_000, 6_000, 8_000, 
 SLICE = 20_000
 # The figures to reach, for all labels with the out-of-scope ones.
 LEAST_ACCURACY, LEAST_COVERAGE, LEAST_ANSWERED, MOST_FALSE_ACCEPTS = 0.915, 0.80, 0.98, 0.10
+# The same under every perturbation but all of them at once.
+LEAST_PERTURBED_PRECISION = 0.97
 MOST_BYTES, MOST_LOAD_MS, MOST_JUDGE_MS = 1_500_000, 150.0, 1.5
 
 
@@ -70,6 +74,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the JSONL files")
     parser.add_argument("--no-workerd", action="store_true", help="measure on CPython alone")
     parser.add_argument("--curve", action="store_true", help="measure quality by labels alone")
+    parser.add_argument("--robustness", action="store_true", help="questions written otherwise")
     options = parser.parse_args()
     if not options.data.is_dir():
         parser.error(f"{options.data} is no folder; name the one with train.jsonl in it")
@@ -77,6 +82,8 @@ def main() -> None:
     if options.curve:
         measure_curve(data)
         return
+    if options.robustness:
+        sys.exit(0 if measure_robustness(data) else 1)
     good, full = measure_quality(data)
     queries = [line["query"] for line in data.validation[:1000]]
     good = measure_here(full, queries) and good
@@ -131,6 +138,36 @@ def measure_curve(data: Data) -> None:
         for why in (calibration.refusal, *calibration.reasons.items()):
             if why:
                 print(f"        {why}")
+
+
+def measure_robustness(data: Data) -> bool:
+    """Prints what is made of the validation questions, written otherwise."""
+    good = True
+    for key in ("agent", "intent"):
+        learned = learn(data.train, data.oos_train, key)
+        print(f"\n{key}s, all + out of scope: {len(data.validation):,} questions", end="")
+        print(f" and {len(data.oos_validation)} out of scope")
+        print(f"{'':12}{'accuracy':>9}{'coverage':>9}{'precision':>10}{'false accepts':>14}")
+        for kind in ("plain", *PERTURBATIONS):
+            result = measure(learned, data if kind == "plain" else perturbed(data, kind), key)
+            print(
+                f"{kind:12}{result.accuracy:9.1%}{result.coverage:9.1%}{result.precision:10.1%}"
+                f"{result.false_accepts:14.0%}",
+                flush=True,
+            )
+            precise = result.precision >= LEAST_PERTURBED_PRECISION
+            kept = precise and result.false_accepts <= MOST_FALSE_ACCEPTS
+            good = good and (kept or kind == "all")
+    return good
+
+
+def perturbed(data: Data, kind: str) -> Data:
+    parts = (
+        [{**line, "query": perturb(line["query"], kind)} for line in lines]
+        for lines in (data.validation, data.oos_validation)
+    )
+    validation, oos_validation = parts
+    return Data(data.train, validation, data.oos_train, oos_validation)
 
 
 def labelled_sets(

@@ -314,6 +314,8 @@ def test_a_classifier_is_trained_and_put_in_front(
     assert setting(rows, "classifier") == newest
     drift = page.get_by_role("table", name="Drift by window")
     expect(drift.get_by_role("row", name="Last 7 days")).to_be_visible()
+    otherwise = page.get_by_role("table", name="Questions written otherwise")
+    expect(otherwise.get_by_role("row", name="With a greeting")).to_be_visible()
     page.get_by_role("button", name="Take it away").click()
     said(page, "No classifier stands in front.")
     assert setting(rows, "classifier") is None
