@@ -35,10 +35,10 @@ async def test_a_training_gives_a_model_with_its_metrics(product: Product) -> No
     assert made["progress"]["stage"] == "finished"
     assert made["metrics"]["answered_accuracy"] >= 0.9
     assert made["created_by"] == "admin_token"
-    in_force = product.rows("SELECT split, label_id FROM current_labels")
+    in_force = product.rows("SELECT split, label_id FROM current_labels ORDER BY seq")
     learned = [row for row in in_force if row["split"] != "test"]
     assert 0 < made["labels"] == len(learned) < len(in_force)
-    assert made["last_label_id"] == max(row["label_id"] for row in in_force)
+    assert made["last_label_id"] == in_force[-1]["label_id"]
     assert [(each["agent_id"], each["reason"]) for each in made["per_agent"]] == [
         (agent, None) for agent in made["agents"]
     ]
