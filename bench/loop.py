@@ -125,7 +125,11 @@ class Loop:
         while labelled < wanted:
             asked = list(self._queued(min(QUEUE_PAGE, wanted - labelled)))
             labels = [
-                {"log_id": item["log_id"], "agent_id": truths[item["query"]]}
+                {
+                    "log_id": item["log_id"],
+                    "agent_id": truths[item["query"]],
+                    "stream": item["stream"],
+                }
                 for item in asked
                 if item["query"] in truths
             ]
