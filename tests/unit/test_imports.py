@@ -14,6 +14,7 @@ from edgeneuro.controlplane.imports import MAX_HELD_BYTES
 from edgeneuro.domain.label import LabelEvent, LabelSource
 from edgeneuro.domain.query import query_hash
 from edgeneuro.settings import Settings
+from edgeneuro.store.database import Statement
 from edgeneuro.store.datasets import labels_at, present_moment
 from edgeneuro.store.labels import record_labels
 from edgeneuro.store.sqlite import SqliteDatabase
@@ -255,6 +256,23 @@ async def test_rows_of_a_file_whose_reading_did_not_end_are_deleted(product: Pro
     product.clock.seconds += 3_601
     await delete_expired(product.services)
     assert product.rows("SELECT * FROM import_rows") == []
+
+
+@pytest.mark.parametrize("split", [None, "train"])
+async def test_the_parts_of_many_questions_are_assigned_in_one_pass(
+    product: Product, split: str | None
+) -> None:
+    """No statement reads one intermediate table for each row of another one."""
+    statements = product.database.statements
+    statements.clear()
+    await imported(product, jsonl({"query": "a", "agent": "hr", "split": split}))
+    assigning = [one for one in statements if "INSERT INTO splits" in one.sql]
+    assert len(assigning) == 2
+    for one in assigning:
+        plan = await product.database.run(
+            Statement(f"EXPLAIN QUERY PLAN {one.sql}", one.parameters)
+        )
+        assert not [row for row in plan if row["detail"].startswith("MATERIALIZE placed")]
 
 
 # Rolled back

@@ -104,13 +104,13 @@ _KEEP_SPLITS = (
     " FROM import_rows WHERE import_id = ?1 AND split IS NOT NULL AND NOT EXISTS"
     " (SELECT 1 FROM splits WHERE splits.near_hash = import_rows.near_hash"
     " OR splits.similar_hash = import_rows.similar_hash) GROUP BY near_hash),"
-    " first AS (SELECT similar_hash, agent, split, min(line) FROM new GROUP BY similar_hash),"
-    " placed AS (SELECT similar_hash, agent, split,"
-    " (SELECT coalesce(max(place), -1) FROM splits WHERE splits.agent = first.agent)"
-    " + row_number() OVER (PARTITION BY agent ORDER BY similar_hash) AS place FROM first)"
+    " grouped AS (SELECT near_hash, similar_hash, first_value(agent) OVER line AS agent,"
+    " first_value(split) OVER line AS split FROM new"
+    " WINDOW line AS (PARTITION BY similar_hash ORDER BY line))"
     " INSERT INTO splits (near_hash, similar_hash, agent, place, split)"
-    " SELECT new.near_hash, similar_hash, placed.agent, placed.place, placed.split"
-    " FROM new JOIN placed USING (similar_hash)"
+    " SELECT near_hash, similar_hash, agent,"
+    " (SELECT coalesce(max(place), -1) FROM splits WHERE splits.agent = grouped.agent)"
+    " + dense_rank() OVER (PARTITION BY agent ORDER BY similar_hash), split FROM grouped"
 )
 
 
