@@ -124,6 +124,12 @@ async def test_where_coverage_falls_it_says_of_which_agents_and_why(product: Pro
     await label(product, rightly(40))
     assert (await selected(product, check=False)).status == 200
     why = refusal(await selected(product, OTHER))
+    assert "out-of-scope questions away" not in why
+    product.execute(
+        "UPDATE classifiers SET metrics = json_set(metrics, '$.threshold', 0.9,"
+        f" '$.out_of_scope_threshold', 0.9) WHERE id = '{OTHER}'"
+    )
+    assert "out-of-scope questions away" in refusal(await selected(product, OTHER))
     assert f"answers 65.8% of the test questions, the selected {CLASSIFIER} 99.2%" in why
     assert "(agent_1 100% to 0%, 3 labels; 5 are needed)" in why
 

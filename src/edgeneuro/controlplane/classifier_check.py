@@ -31,7 +31,7 @@ async def check_classifier(
     found = await score_of_selected(services, config, classifier)
     if found is not None:
         selected, its = found
-        fell = coverage_fell(score, classifier.per_agent or (), selected, its)
+        fell = coverage_fell(score, classifier, selected, its)
         coverage, before = shown.coverage or 0.0, its.shown.coverage or 0.0
         if fell and coverage < before - _COVERAGE_MAY_FALL:
             raise check_failed(

@@ -1,21 +1,25 @@
 """Why a classifier answers less than the selected one."""
 
-from collections.abc import Sequence
+from edgeneuro.domain.classifier import AgentThreshold, Classifier, ClassifierScore, Metrics
 
-from edgeneuro.domain.classifier import AgentThreshold, Classifier, ClassifierScore
-
+_OUT_OF_SCOPE_DECIDES = (
+    "; its threshold is the one that keeps out-of-scope questions away, more labels of which would"
+    " make it surer"
+)
 _MAX_AGENTS = 5  # named
 _ENOUGH = 0.02  # of an agent's test questions, which a change of less does not name
 
 
 def coverage_fell(
     score: ClassifierScore,
-    per_agent: Sequence[AgentThreshold],
+    made: Classifier,
     selected: Classifier,
     selected_score: ClassifierScore,
 ) -> str | None:
     """Says how far the coverage of the test part is below that of the selected classifier, and of
-    which agents for what reason; None where it is not below."""
+    which agents for what reason; None where it is not below. `made` has `per_agent` and `metrics`
+    already."""
+    per_agent = made.per_agent or []
     coverage, before = score.shown.coverage or 0.0, selected_score.shown.coverage or 0.0
     if coverage >= before:
         return None
@@ -36,7 +40,13 @@ def coverage_fell(
     return (
         f"it answers {coverage:.1%} of the test questions, the selected {selected.id} {before:.1%}"
         + (f" ({'; '.join(why[:_MAX_AGENTS])})" if why else "")
+        + (_OUT_OF_SCOPE_DECIDES if _out_of_scope_decides(made.metrics or {}) else "")
     )
+
+
+def _out_of_scope_decides(metrics: Metrics) -> bool:
+    threshold = metrics.get("threshold")
+    return threshold is not None and threshold == metrics.get("out_of_scope_threshold")
 
 
 def _reason(now: AgentThreshold, before: AgentThreshold | None) -> str:

@@ -262,11 +262,12 @@ class _Slice:
         thresholds = per_agent(self._job, model, examples, held_out)
         suspects = training.suspects(model.calibration)
         warnings = label_warnings(self._job, examples, mix, held_out, len(suspects))
+        metrics = model.calibration.metrics
         outcome: dict[str, Value] = {
             "mix": mix.model_dump_json(),
             "suspects": json.dumps([asdict(each) for each in suspects]),
             "warnings": json.dumps(warnings),
-            "metrics": json.dumps(model.calibration.metrics),
+            "metrics": json.dumps(metrics),
             "per_agent": json.dumps([each.model_dump() for each in thresholds]),
         }
         content = dumps(model)
@@ -291,7 +292,7 @@ class _Slice:
         }
         self._progress.slices += 1
         self._progress.stage = "finished"
-        made = self._job.model_copy(update={"per_agent": thresholds})
+        made = self._job.model_copy(update={"per_agent": thresholds, "metrics": metrics})
         warnings += await coverage_warnings(self._services, config, made, score)
         outcome["warnings"] = json.dumps(warnings)
         rule, selection = await selection_by_rule(self._services, made, score)

@@ -96,7 +96,7 @@ async def coverage_warnings(
         return []  # the selected one is damaged, so it answers nothing
     if found is None:
         return []
-    fell = coverage_fell(score, made.per_agent or (), *found)
+    fell = coverage_fell(score, made, *found)
     return [] if fell is None else [f"Coverage fell: {fell}."]
 
 

@@ -18,7 +18,9 @@ async def list_suspects(db: Database, *, limit: int) -> list[LabelSuspect]:
             " CROSS JOIN current_labels AS label"
             " ON label.query_hash = suspect.value ->> 'query_hash'"
             " WHERE label.agent_id IS suspect.value ->> 'agent_id'"
-            " AND label.label_id <= newest.last_label_id"
+            " AND label.seq <= coalesce((SELECT seq FROM labels WHERE id = newest.last_label_id),"
+            # It was erased: ids begin with the time.
+            " (SELECT max(seq) FROM labels WHERE id < newest.last_label_id), 0)"
             " ORDER BY suspect.key LIMIT ?1",
             limit,
         )
