@@ -14,12 +14,7 @@ from edgeneuro.controlplane.classifier_score import score_on_test_part
 from edgeneuro.controlplane.jobs import LostLeaseError, run_slice_of
 from edgeneuro.controlplane.retraining import not_selected, selection_by_rule
 from edgeneuro.controlplane.robustness import measure_robustness
-from edgeneuro.controlplane.traffic import (
-    agent_mix,
-    decisions_by_agent,
-    known_mix,
-    with_traffic,
-)
+from edgeneuro.controlplane.traffic import agent_mix, decisions_by_agent, known_mix, with_traffic
 from edgeneuro.controlplane.training_report import needs_of, not_precise_enough, per_agent
 from edgeneuro.controlplane.training_warnings import coverage_warnings, label_warnings
 from edgeneuro.domain.classifier import Classifier, TrainingNeeds
