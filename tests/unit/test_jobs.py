@@ -101,7 +101,8 @@ async def test_a_poisoned_row_stops_no_other_job_and_is_set_aside(
     pauses = []
     while row(product, kind)["state"] != "failed":
         assert row(product, kind)["failures"] < MAX_FAILURES
-        pauses.append(row(product, kind)["claimed_until"] - product.services.now_ms())
+        # The jobs after it take some milliseconds of the clock.
+        pauses.append(round(row(product, kind)["claimed_until"] - product.services.now_ms(), -3))
         await minute(product)
         assert product.failures.counts[EVENTS[kind]] == len(pauses), "not before its time"
         product.clock.seconds += pauses[-1] / 1000
@@ -170,7 +171,8 @@ async def test_an_adapter_that_was_set_aside_can_be_tried_again(product: Product
 @pytest.mark.parametrize(
     ("cron", "table", "events"),
     [
-        ("0 * * * *", "summed_days", {"day_sums"}),
+        # A training reads the traffic's mix of agents there: it waits for its next try.
+        ("0 * * * *", "summed_days", {"day_sums", "classifier_training"}),
         ("* * * * *", "candidate_answers", {"promotion", "log_retention"}),
     ],
 )
@@ -186,7 +188,9 @@ async def test_a_task_of_the_cron_that_fails_stops_no_job(
     product.execute(f"DROP TABLE {table}")
     await run_scheduled(product.services, cron)
     assert product.failures.counts == dict.fromkeys(events, 1)
-    assert {kind: row(product, kind)["state"] for kind in PATHS} == DONE
+    assert {kind: row(product, kind)["state"] for kind in PATHS} == {
+        kind: "running" if EVENTS[kind] in events else state for kind, state in DONE.items()
+    }
 
 
 async def test_a_run_that_was_overtaken_notes_no_failure(product: Product) -> None:
