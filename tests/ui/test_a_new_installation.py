@@ -32,7 +32,7 @@ def empty(fresh: LocalProduct, api: httpx.Client) -> Iterator[httpx.Client]:
         api.delete(f"/v1/agents/{agent['id']}").raise_for_status()
     yield api
     for agent in reversed(agents):
-        fields = {name: agent[name] for name in AgentCreate.model_fields}
+        fields = {name: agent[name] for name in AgentCreate.model_fields if name in agent}
         api.post("/v1/agents", json=fields).raise_for_status()
 
 

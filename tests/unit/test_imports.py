@@ -126,6 +126,16 @@ async def test_nobody_labels_in_the_name_of_another(product: Product) -> None:
     assert label["import_id"] == report["id"]
 
 
+async def test_an_erased_user_is_named_by_no_imported_label(product: Product) -> None:
+    body = {"email": "ada@example.com", "name": "Ada", "role": "labeler"}
+    user_id = (await product.call("POST", "/v1/users", body)).json()["id"]
+    await imported(product, jsonl({"query": "Leave?", "agent": "hr", "labeler": user_id}))
+    assert (await product.call("DELETE", f"/v1/users/{user_id}/data")).status == 200
+    [label] = (await product.call("GET", "/v1/labels")).json()["data"]
+    assert label["origin"]["labeler"].startswith("usr_")
+    assert label["origin"]["labeler"] != user_id
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
