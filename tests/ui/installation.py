@@ -5,22 +5,13 @@ from pathlib import Path
 
 import httpx
 
+from tests.varied_questions import TOPICS, questions
 from tests.waiting import until
 from tests.worker.adapters import CONFIG, GEMMA, WEIGHTS, write_adapter
 
 ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
 OTHER = "@cf/ibm-granite/granite-4.0-h-micro"
 ADAPTER = "routing-v2"
-QUESTIONS = {
-    "it_support": "My VPN does not connect and my password is wrong, ticket {}",
-    "hr": "How many vacation days and how much parental leave do I have, case {}",
-    "finance": "My travel expenses and invoice {} are not reimbursed",
-    "facilities": "The heating and the badge reader of meeting room {} are broken",
-    "legal": "Please review contract {} and its NDA",
-}
-# Topics that no agent is for: a classifier learns from them what it does not know.
-_NOBODYS = "Who won the {} match on planet {} against the {} of history"
-_WORDS = ("chess", "opera", "volcano", "penguin", "galaxy", "poem", "castle", "lemon")
 _ASKED = (
     "My VPN does not connect",
     "How many vacation days do I have left?",
@@ -38,9 +29,7 @@ def furnish(api: httpx.Client, folder: Path) -> None:
         decision = api.post("/v1/route", json={"query": query, "user": "ann"}).raise_for_status()
     feedback = {"decision_id": decision.json()["id"], "value": "up", "comment": "Thank you"}
     api.post("/v1/feedback", json=feedback).raise_for_status()
-    label(api, each=40)
-    nobodys = [_NOBODYS.format(word, number, word[::-1]) for word in _WORDS for number in range(9)]
-    import_lines(api, [json.dumps({"query": query, "agent": "none"}) for query in nobodys])
+    label(api)
     api.put(
         f"/v1/logs/{decision.json()['id']}/label", json={"agent_id": "it_support"}
     ).raise_for_status()
@@ -68,14 +57,11 @@ def furnish(api: httpx.Client, folder: Path) -> None:
     run_tests(api)
 
 
-def label(api: httpx.Client, *, each: int) -> None:
-    """So many labels of each of five agents; a tenth of them is the test part."""
-    lines = [
-        json.dumps({"query": text.format(number), "agent": agent})
-        for agent, text in QUESTIONS.items()
-        for number in range(each)
-    ]
-    import_lines(api, lines)
+def label(api: httpx.Client) -> None:
+    """54 labels of each of five agents, and 72 that no agent fits; a tenth is the test part."""
+    asked = {agent: questions(agent) for agent in TOPICS}
+    lines = [{"query": query, "agent": agent} for agent in asked for query in asked[agent]]
+    import_lines(api, [json.dumps(line) for line in lines])
 
 
 def import_lines(api: httpx.Client, lines: list[str]) -> None:
@@ -113,8 +99,9 @@ def evaluate(api: httpx.Client) -> str:
 def run_tests(api: httpx.Client) -> str:
     """Two runs, so that tests have flipped."""
     tests = [
-        {"query": text.format("test"), "expect": agent, "name": agent}
-        for agent, text in QUESTIONS.items()
+        {"query": questions(agent)[0], "expect": agent, "name": agent}
+        for agent in TOPICS
+        if agent != "none"
     ]
     for file in (tests, [{**each, "expect": "hr"} for each in tests]):
         api.put("/v1/routing-tests", content=json.dumps(file).encode()).raise_for_status()

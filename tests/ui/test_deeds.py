@@ -254,7 +254,7 @@ def test_an_adapter_that_does_not_fit_is_not_uploaded(
 def test_an_evaluation_from_the_form_to_its_results(
     page: Page, go: Go, rows: Rows, api: httpx.Client
 ) -> None:
-    label(api, each=20)  # two of each agent are in the test part
+    label(api)
     go("evaluations")
     page.get_by_role("button", name="Evaluate models").click()
     dialog = page.get_by_role("dialog")

@@ -13,32 +13,9 @@ import pytest
 
 from scripts.cron import running_cron_url
 from scripts.paths import ROOT
+from tests.varied_questions import TOPICS, questions
 from tests.waiting import until
 from tests.worker.product import LocalProduct
-
-TOPICS = {
-    "it_support": ("laptop", "VPN", "password", "printer", "Wi-Fi", "software"),
-    "hr": ("vacation", "parental leave", "sick note", "appraisal", "onboarding", "pension"),
-    "finance": ("invoice", "salary", "expenses", "budget", "purchase order", "refund"),
-    "legal": ("contract", "NDA", "licence", "trademark", "GDPR request", "lawsuit"),
-    "facilities": ("desk", "badge", "heating", "meeting room", "parking lot", "coffee machine"),
-    # Of these the calibration needs 50 that it can hold out.
-    "none": (
-        *("horoscope", "poem", "recipe", "football score", "film", "holiday in Spain"),
-        *("guitar lesson", "tomato plant"),
-    ),
-}
-FRAMES = (
-    "I have a question about my {}",
-    "Who helps me with the {}?",
-    "There is a problem with a {}",
-    "please look after the {} today",
-    "Where do I find the {} that I need",
-    "The {} again, since yesterday",
-    "can somebody tell me about the {}",
-    "How does this {} work?",
-    "My colleague asks for a {}",
-)
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +31,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
 def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
     """A client of a product with some 340 labels."""
     headers = {"authorization": f"Bearer {own.admin_token}"}
-    lines = [
-        {"query": frame.format(topic), "agent": agent}
-        for agent, topics in TOPICS.items()
-        for topic in topics
-        for frame in FRAMES
-    ]
+    lines = [{"query": query, "agent": agent} for agent in TOPICS for query in questions(agent)]
     body = "".join(json.dumps(line) + "\n" for line in lines).encode()
     with httpx.Client(base_url=own.base_url, headers=headers, timeout=60) as client:
         client.post("/v1/datasets/import", content=body).raise_for_status()
