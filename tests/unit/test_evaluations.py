@@ -141,12 +141,12 @@ async def test_two_models_on_the_same_questions(product: Product) -> None:
     assert pair["p_second_worse"] == pytest.approx(0.5**lost)
     asked = [each.metadata["purpose"] for each in product.gateway.requests]
     assert set(asked) == {"evaluation"}
-    newest = product.rows("SELECT max(label_id) AS id FROM current_labels")[0]["id"]
+    newest = product.rows("SELECT label_id FROM current_labels ORDER BY seq DESC LIMIT 1")
     exported = await product.call("GET", "/v1/datasets/export?split=test&manifest=true")
     manifest = json.loads(exported.text.split("\n", 1)[0])["manifest"]
     assert found["data"] == {
         "labels": 60,
-        "newest_label_id": newest,
+        "newest_label_id": newest[0]["label_id"],
         "sha256": manifest["label_set_hash"],
     }
     assert len(asked) == 120, "each question once a model"
