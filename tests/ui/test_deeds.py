@@ -461,18 +461,18 @@ def test_a_file_of_labels_in_and_out(page: Page, go: Go, rows: Rows, tmp_path: P
     wrong = tmp_path / "wrong.csv"
     wrong.write_text("query,agent\nA badge for a visitor,facilities\nA new mouse,nobody\n")
     page.get_by_label("File", exact=True).set_input_files(wrong)
-    page.get_by_role("button", name="Import").click()
+    page.get_by_role("button", name="Import", exact=True).click()
     faults = page.get_by_role("table", name="1 fault")
     expect(faults).to_contain_text("nobody")
     right = tmp_path / "right.csv"
     right.write_text("query,agent\nA badge for a visitor of ours,facilities\n")
     page.get_by_label("File", exact=True).set_input_files(right)
-    page.get_by_role("button", name="Import").click()
+    page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("Nothing was written yet.")).to_be_visible()
     found = "SELECT agent_id FROM current_labels WHERE query = 'A badge for a visitor of ours'"
     assert rows(found) == []
     page.get_by_label("Only check the file").uncheck()
-    page.get_by_role("button", name="Import").click()
+    page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("Imported.")).to_be_visible()
     assert rows(found) == [("facilities",)]
     page.get_by_label("Part").select_option("all")

@@ -1,5 +1,6 @@
 """Text that would be script if a page took it for HTML, in every field, on every screen."""
 
+import json
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.ui.conftest import Go, settled
 from tests.ui.console_guard import ConsoleGuard
+from tests.ui.installation import ended
 from tests.ui.test_screens import SCREENS
 from tests.worker.product import LocalProduct
 
@@ -53,7 +55,11 @@ def attacked(furnished: httpx.Client) -> dict[str, str]:
     api.put(f"/v1/logs/{log_id}/label", json=label).raise_for_status()
     lora = api.get("/v1/loras").json()["data"][0]["id"]
     evaluation = api.get("/v1/evaluations").json()["data"][0]["id"]
-    return {"log": log_id, "lora": lora, "evaluation": evaluation}
+    tests = [{"query": ATTACK, "expect": "hr", "name": ATTACK}]
+    api.put("/v1/routing-tests", content=json.dumps(tests).encode()).raise_for_status()
+    run = api.post("/v1/routing-tests/runs", json={}).raise_for_status().json()["id"]
+    ended(api, f"/v1/routing-tests/runs/{run}")
+    return {"log": log_id, "lora": lora, "evaluation": evaluation, "run": run}
 
 
 def test_no_screen_runs_it(page: Page, go: Go, attacked: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """Starts and stops the product for the black-box tests, as a user would."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -9,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -137,16 +137,18 @@ def migrated_state() -> Path:
     seed: to make one takes wrangler some seconds."""
     files = [*sorted(MIGRATIONS.glob("*.sql")), SEED, PACKAGE_LOCK]
     state = BUILD / "test-state" / fingerprint(files, ["private"])[:16]
-    if not state.exists():
-        state.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=state.parent) as folder:
-            made = Path(folder) / "state"
-            before = os.umask(0o077)  # as `npm start` does
-            try:
-                run_steps(database_steps(made))
-            finally:
-                os.umask(before)
-            with suppress(OSError):  # another run has made it meanwhile
+    state.parent.mkdir(exist_ok=True)
+    with (state.parent / "lock").open("w") as lock:
+        # The tests run in several processes, which all need it first.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not state.exists():
+            with tempfile.TemporaryDirectory(dir=state.parent) as folder:
+                made = Path(folder) / "state"
+                before = os.umask(0o077)  # as `npm start` does
+                try:
+                    run_steps(database_steps(made))
+                finally:
+                    os.umask(before)
                 made.rename(state)
     return state
 
