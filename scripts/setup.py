@@ -24,6 +24,9 @@ WHEELS = (
     "--abi none --platform pyemscripten_2026_0_wasm32"
 ).split()
 
+# Python compiles what it imports, once: a small part of the packages for tests and training.
+COMPILED_LATER = ["--no-compile"]
+
 
 def prepare(*, tests: bool = False, training: bool = False) -> None:
     """Bring the checkout up to date with what it pins; a second one at work is waited for."""
@@ -156,7 +159,7 @@ def test_packages() -> Step:
     return Step(
         title="Installing the packages for tests",
         stamp=paths.VENV / ".edgeneuro-test",
-        make=lambda: pip_install(wanted),
+        make=lambda: pip_install([*COMPILED_LATER, *wanted]),
         inputs=[paths.CONSTRAINTS],
         facts=wanted,
         outputs=[paths.PYTHON],
@@ -169,7 +172,7 @@ def training_packages() -> Step:
     return Step(
         title="Installing the packages for training, which are large",
         stamp=paths.VENV / ".edgeneuro-train",
-        make=lambda: pip_install(wanted),
+        make=lambda: pip_install([*COMPILED_LATER, *wanted]),
         inputs=[paths.CONSTRAINTS],
         facts=wanted,
         outputs=[paths.PYTHON],
