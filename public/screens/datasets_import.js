@@ -12,7 +12,7 @@ import { notice } from "../parts/notice.js";
 import { pagedTable, table } from "../parts/table.js";
 import { session } from "../session.js";
 
-const MOST_BYTES = 100_000_000; // as the API takes
+const MAX_BYTES = 100_000_000; // as the API takes
 
 export function importCard(signal, onImported) {
   const report = h("div", { "aria-live": "polite" });
@@ -21,7 +21,7 @@ export function importCard(signal, onImported) {
     id: "import-file",
     accept: ".jsonl,.json,.csv,.tsv,.txt,.gz",
     onclick: () => {
-      input.value = ""; // so that the same file, mended, is chosen anew
+      input.value = ""; // so that the same file can be chosen again once it is corrected
     },
   });
   const dry = field({
@@ -44,13 +44,13 @@ export function importCard(signal, onImported) {
       replace(report, h("p", { class: "fault" }, "Choose a file first."));
       return;
     }
-    if (file.size > MOST_BYTES) {
+    if (file.size > MAX_BYTES) {
       replace(
         report,
         h(
           "p",
           { class: "fault" },
-          `The file has ${bytes(file.size)}; send it in parts of at most ${bytes(MOST_BYTES)}.`,
+          `The file has ${bytes(file.size)}; send it in parts of at most ${bytes(MAX_BYTES)}.`,
         ),
       );
       return;

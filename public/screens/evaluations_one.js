@@ -3,19 +3,10 @@
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, ms, NOTHING, percent, plural, points, time, usd, words } from "../format.js";
-import {
-  actionButton,
-  badge,
-  button,
-  card,
-  facts,
-  link,
-  pageHead,
-  progressBar,
-} from "../parts/controls.js";
+import { badge, button, card, facts, link, pageHead, progressBar } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { field } from "../parts/form.js";
-import { stateBadge, underWay } from "../parts/job.js";
+import { cancelButton, stateBadge, underWay } from "../parts/job.js";
 import { load, polling } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { pagedTable, table } from "../parts/table.js";
@@ -86,7 +77,11 @@ function view(evaluation, may, follow, signal) {
           )
         : null,
       may("admin")
-        ? h("div", { class: "row" }, running ? cancel(evaluation, follow) : remove(evaluation))
+        ? h(
+            "div",
+            { class: "row" },
+            running ? cancelButton(`/v1/evaluations/${evaluation.id}`, follow) : remove(evaluation),
+          )
         : null,
     ),
     evaluation.results ? results(evaluation.results) : null,
@@ -96,16 +91,6 @@ function view(evaluation, may, follow, signal) {
 
 /** The first digits tell any two apart; the API has all of them. */
 const shortened = (hash) => (hash ? `${hash.slice(0, 12)}…` : null);
-
-const cancel = ({ id }, follow) =>
-  actionButton("Cancel", async () => {
-    try {
-      await api("POST", `/v1/evaluations/${id}/cancel`);
-    } catch (error) {
-      if (error.status !== 409) throw error; // it has just ended: that is seen then
-    }
-    await follow();
-  });
 
 const remove = ({ id }) =>
   button(

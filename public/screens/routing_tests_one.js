@@ -3,17 +3,9 @@
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, NOTHING, percent, time, words } from "../format.js";
-import {
-  actionButton,
-  badge,
-  card,
-  facts,
-  link,
-  pageHead,
-  progressBar,
-} from "../parts/controls.js";
+import { badge, card, facts, link, pageHead, progressBar } from "../parts/controls.js";
 import { field } from "../parts/form.js";
-import { stateBadge, underWay } from "../parts/job.js";
+import { cancelButton, stateBadge, underWay } from "../parts/job.js";
 import { load, polling } from "../parts/loading.js";
 import { pagedTable } from "../parts/table.js";
 
@@ -79,20 +71,7 @@ function view(run, may, path, follow) {
     running
       ? progressBar(`${run.done} of ${run.tests}`, run.tests ? run.done / run.tests : 0)
       : null,
-    running && may("admin")
-      ? h(
-          "div",
-          { class: "row" },
-          actionButton("Cancel", async () => {
-            try {
-              await api("POST", `${path}/cancel`);
-            } catch (error) {
-              if (error.status !== 409) throw error; // it has just ended: that is seen then
-            }
-            await follow();
-          }),
-        )
-      : null,
+    running && may("admin") ? h("div", { class: "row" }, cancelButton(path, follow)) : null,
   );
 }
 

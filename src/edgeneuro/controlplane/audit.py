@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from edgeneuro.call import Call
 from edgeneuro.domain.audit import AuditEntry, AuditQuery
+from edgeneuro.domain.classifier import RULE
 from edgeneuro.domain.page import Page, page_of
 from edgeneuro.services import Services
 from edgeneuro.store import audit as store
@@ -81,6 +82,28 @@ def audit_row(
             before=_fields(before),
             after=_fields(after),
         )
+    )
+
+
+def rule_audit_row(
+    services: Services,
+    *,
+    action: str,
+    resource: str,
+    resource_id: str,
+    before: BaseModel | None = None,
+    after: BaseModel | None = None,
+) -> Statement:
+    """The same for what a rule does: the cron runs it."""
+    return audit_row(
+        services,
+        actor=RULE,
+        request_id="cron",
+        action=action,
+        resource=resource,
+        resource_id=resource_id,
+        before=before,
+        after=after,
     )
 
 

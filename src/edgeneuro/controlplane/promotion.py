@@ -9,10 +9,9 @@ one person alone must be twice as many. What counts as evidence is in store/cand
 A model that is better is not promoted where it costs or takes too much more. A look that selects
 nothing leaves a notice, which the selection shows, and an audit row."""
 
-from edgeneuro.controlplane.audit import audit_row
+from edgeneuro.controlplane.audit import rule_audit_row
 from edgeneuro.controlplane.routing_test_runs import begin_by_rule
 from edgeneuro.controlplane.routing_tests_check import require_tests
-from edgeneuro.domain.classifier import RULE
 from edgeneuro.domain.model import (
     Model,
     ModelSelection,
@@ -27,7 +26,6 @@ from edgeneuro.store.candidates import compare, labels_needed
 from edgeneuro.store.config import store_settings
 from edgeneuro.store.times import rfc3339
 
-_REQUEST = "cron"  # where an audit row names the request
 Refusal = tuple[NoticeCode, str]
 
 
@@ -123,10 +121,8 @@ async def _leave(
     stored = store_settings(
         {"shadow": looked.model_dump()}, now_ms=now_ms, at_revision=config.revision
     )
-    audited = audit_row(
+    audited = rule_audit_row(
         services,
-        actor=RULE,
-        request_id=_REQUEST,
         action="refuse",
         resource="model",
         resource_id=shadow.model_id,
@@ -168,10 +164,8 @@ async def _select(
         now_ms=now_ms,
         at_revision=config.revision,
     )
-    audited = audit_row(
+    audited = rule_audit_row(
         services,
-        actor=RULE,
-        request_id=_REQUEST,
         action="select",
         resource="model",
         resource_id=shadow.model_id,

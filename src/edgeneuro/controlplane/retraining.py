@@ -5,7 +5,7 @@ check; otherwise the classifier and the audit log say why not."""
 from dataclasses import replace
 
 from edgeneuro.classifier.model import InvalidModelError
-from edgeneuro.controlplane.audit import audit_row
+from edgeneuro.controlplane.audit import rule_audit_row
 from edgeneuro.controlplane.classifier_check import check_classifier
 from edgeneuro.controlplane.routing_tests_check import require_tests
 from edgeneuro.domain.classifier import (
@@ -21,8 +21,6 @@ from edgeneuro.errors import ConflictError
 from edgeneuro.services import Services
 from edgeneuro.store import classifiers as store
 from edgeneuro.store.database import Statement
-
-_REQUEST = "cron"  # where an audit row names the request
 
 
 async def retrain_by_rule(services: Services) -> None:
@@ -49,10 +47,8 @@ async def retrain_by_rule(services: Services) -> None:
         options=options,
         agents=list(config.agents),
     )
-    audited = audit_row(
+    audited = rule_audit_row(
         services,
-        actor=RULE,
-        request_id=_REQUEST,
         action="create",
         resource="classifier",
         resource_id=classifier_id,
@@ -78,10 +74,8 @@ async def selection_by_rule(
     except (ConflictError, InvalidModelError) as error:
         return not_selected(services, made, str(error))
     select = store.replace_selected(made.id, previous=config.classifier, now_ms=services.now_ms())
-    audited = audit_row(
+    audited = rule_audit_row(
         services,
-        actor=RULE,
-        request_id=_REQUEST,
         action="select",
         resource="classifier",
         resource_id=made.id,
@@ -98,10 +92,8 @@ def not_selected(
     if made.created_by != RULE:
         return None, []
     outcome = RuleOutcome(selected=False, reason=why)
-    audited = audit_row(
+    audited = rule_audit_row(
         services,
-        actor=RULE,
-        request_id=_REQUEST,
         action="reject",
         resource="classifier",
         resource_id=made.id,

@@ -4,7 +4,7 @@ by slice as evaluations are."""
 from typing import Any
 
 from edgeneuro.call import Call
-from edgeneuro.controlplane.audit import audit_row, commit
+from edgeneuro.controlplane.audit import commit, rule_audit_row
 from edgeneuro.controlplane.proposed import propose
 from edgeneuro.domain.classifier import RULE
 from edgeneuro.domain.page import Page, PageQuery, page_of
@@ -64,10 +64,8 @@ async def begin_by_rule(services: Services, proposed: RoutingConfig, model_id: s
         return
     run_id = services.new_id(RUN_PREFIX)
     changes = {"model_id": model_id}
-    audited = audit_row(
+    audited = rule_audit_row(
         services,
-        actor=RULE,
-        request_id="cron",
         action="create",
         resource="routing_test_run",
         resource_id=run_id,
