@@ -60,6 +60,9 @@ def _serve(settings: Settings, adapters: Adapters) -> int:
         log_level="warning",
         access_log=False,
         proxy_headers=False,
+        # Longer than the 5 s for which workerd keeps an idle connection: the one that reuses
+        # connections must be the one that closes them, or a request meets a closing one.
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=1,  # a hanging fault must not hold up Ctrl-C
     )
     server = _Server(config)
