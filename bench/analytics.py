@@ -34,7 +34,7 @@ from tests.worker.product import LocalProduct
 DAYS = 90
 QUESTIONS = 50_000
 LABELLED = 2_000
-MOST_TIMES = 10
+MAX_TIMES = 10
 WARM_UP = 3
 AGENTS = [f"agent_{number}" for number in range(12)]
 KEYS = [f"key_{number}" for number in range(6)]
@@ -190,7 +190,7 @@ def measure(
     for interval in ("hour", "day"):
         floor = percentile(taken[interval, "empty"], 50)
         p50, p95 = (percentile(taken[interval, "full"], percent) for percent in (50, 95))
-        good = good and p50 <= MOST_TIMES * floor
+        good = good and p50 <= MAX_TIMES * floor
         print(f"by {interval:9}{floor:12.1f}{p50:12.1f}{p95:12.1f}{p50 / floor:8.2f}")
     return good
 

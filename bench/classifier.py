@@ -38,10 +38,10 @@ SHOTS = (5, 10, 20, 50)
 CURVE = (100, 200, 500, 1_000, 1_500, 2_000, 2_400, 3_000, 4_000, 6_000, 8_000, 15_000)
 SLICE = 20_000
 # The figures to reach, for all labels with the out-of-scope ones.
-LEAST_ACCURACY, LEAST_COVERAGE, LEAST_ANSWERED, MOST_FALSE_ACCEPTS = 0.915, 0.80, 0.98, 0.10
+MIN_ACCURACY, MIN_COVERAGE, MIN_ANSWERED, MAX_FALSE_ACCEPTS = 0.915, 0.80, 0.98, 0.10
 # The same under every perturbation but all of them at once.
-LEAST_PERTURBED_PRECISION = 0.97
-MOST_BYTES, MOST_LOAD_MS, MOST_JUDGE_MS = 1_500_000, 150.0, 1.5
+MIN_PERTURBED_PRECISION = 0.97
+MAX_BYTES, MAX_LOAD_MS, MAX_JUDGE_MS = 1_500_000, 150.0, 1.5
 
 
 @dataclass(frozen=True)
@@ -155,8 +155,8 @@ def measure_robustness(data: Data) -> bool:
                 f"{result.false_accepts:14.0%}",
                 flush=True,
             )
-            precise = result.precision >= LEAST_PERTURBED_PRECISION
-            kept = precise and result.false_accepts <= MOST_FALSE_ACCEPTS
+            precise = result.precision >= MIN_PERTURBED_PRECISION
+            kept = precise and result.false_accepts <= MAX_FALSE_ACCEPTS
             good = good and (kept or kind == "all")
     return good
 
@@ -246,8 +246,8 @@ def show(name: str, learned: Learned, data: Data, key: str) -> bool:
         print(f"    never answers: {learned.model.calibration.refusal}")
     if name != "all + out of scope":
         return True
-    reached = result.accuracy >= LEAST_ACCURACY and result.coverage >= LEAST_COVERAGE
-    kept = result.precision >= LEAST_ANSWERED and result.false_accepts <= MOST_FALSE_ACCEPTS
+    reached = result.accuracy >= MIN_ACCURACY and result.coverage >= MIN_COVERAGE
+    kept = result.precision >= MIN_ANSWERED and result.false_accepts <= MAX_FALSE_ACCEPTS
     return reached and kept
 
 
@@ -266,7 +266,7 @@ def measure_here(full: Learned, queries: Sequence[str]) -> bool:
     ):
         p50, p99 = (percentile(times, percent) * 1000 for percent in (50, 99))
         print(f"{name:15}{p50:.0f} us p50, {p99:.0f} us p99")
-    return len(full.data) <= MOST_BYTES
+    return len(full.data) <= MAX_BYTES
 
 
 def taken(work: Any) -> float:
@@ -300,7 +300,7 @@ def measure_workerd(full: Learned, small: Examples, queries: Sequence[str]) -> b
             show_training(client, "5,000 x 15", small)
     same = full_version == version(full.data)
     print(f"same model     {'yes, to the byte' if same else 'NO'}")
-    return same and load <= MOST_LOAD_MS and judge <= MOST_JUDGE_MS
+    return same and load <= MAX_LOAD_MS and judge <= MAX_JUDGE_MS
 
 
 def show_training(client: httpx.Client, name: str, examples: Examples) -> str:

@@ -27,7 +27,7 @@ from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.training import EPOCHS, Plan, Training
 from edgeneuro.controlplane.queue import RANDOM_SHARE, without_near_duplicates
 from edgeneuro.controlplane.queue_page import compose
-from edgeneuro.controlplane.ranking import ENOUGH_LABELS, rank
+from edgeneuro.controlplane.ranking import MIN_LABELS, rank
 from edgeneuro.domain.query import near_hash, query_hash
 
 FIRST, ROUNDS, PAGE = 200, 5, 100
@@ -36,7 +36,7 @@ VALIDATION = 1_000
 SEEDS = (1, 2)
 MODEL_IS_RIGHT = 0.94
 TARGET = 0.9  # 700 labels cannot show 98 % for these agents
-LEAST_GAIN = 0.05
+MIN_GAIN = 0.05
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def by_queue(session: Session, left: Sequence[Line]) -> list[Line]:
         for row, line in zip(rows, left, strict=True)
     }
     labels = Counter(label.agent_id for label in session.labels)
-    counts = {agent: min(labels[agent], ENOUGH_LABELS) for agent in session.agents}
+    counts = {agent: min(labels[agent], MIN_LABELS) for agent in session.agents}
     ranked = rank(rows, (), (), counts, readings)
     different = without_near_duplicates(ranked, [session.row(line) for line in drawn])
     by_text = {line["query"]: line for line in left}
@@ -196,7 +196,7 @@ def main() -> None:
             last = {name: show(options.data, key, seed, name) for name in WAYS}
             gain = last["queue"] - last["random"]
             print(f"    queue - random {100 * gain:+.1f} points", flush=True)
-            good = good and (key != "agent" or gain >= LEAST_GAIN)
+            good = good and (key != "agent" or gain >= MIN_GAIN)
     sys.exit(0 if good else 1)
 
 

@@ -3,8 +3,8 @@ answers fail, then the question whether everything adds up: rows, sums, budgets,
 
     .build/venv/bin/python -m bench.soak --requests 10000
 
-Starts a product of its own. One that runs already is named with --url and --desk, the address of
-its local/; its memory is sampled where --state names its folder on this machine, and
+Starts a product of its own. One that runs already is named with --url and --emulator, the address
+of its local/; its memory is sampled where --state names its folder on this machine, and
 judged where it was started with the variable in soak_memory.COLLECTS.
 """
 
@@ -54,11 +54,11 @@ REPEATED = 200  # questions that are asked again and again
 
 @dataclass(frozen=True)
 class Place:
-    """A running product; `desk` is its local/, `state` its folder where it is on this machine."""
+    """A running product; `emulator` is its local/, `state` its folder if it is on this machine."""
 
     url: str
     token: str
-    desk: str
+    emulator: str
     state: Path | None
 
 
@@ -78,11 +78,11 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=10_000, help="how many (10000)")
     parser.add_argument("--concurrency", type=int, default=32, help="requests at a time (32)")
     parser.add_argument("--url", help="a running product; without it one is started")
-    parser.add_argument("--desk", help="the address of its local/")
+    parser.add_argument("--emulator", help="the address of its local/")
     parser.add_argument("--state", type=Path, help="its folder, for its memory")
     options = parser.parse_args()
-    if options.url and not options.desk:
-        parser.error("--url needs --desk: state/edgeneuro/instance.json has it as local_ai_url")
+    if options.url and not options.emulator:
+        parser.error("--url needs --emulator: state/edgeneuro/instance.json has it as local_ai_url")
     return options
 
 
@@ -90,7 +90,7 @@ def read_options() -> argparse.Namespace:
 def running_product(options: argparse.Namespace) -> Iterator[Place]:
     if options.url:
         token = os.environ["ADMIN_TOKEN"]
-        yield Place(options.url.rstrip("/"), token, options.desk, options.state)
+        yield Place(options.url.rstrip("/"), token, options.emulator, options.state)
         return
     with tempfile.TemporaryDirectory() as folder:
         product = LocalProduct(state=Path(folder), environment=dict(COLLECTS))
@@ -124,13 +124,13 @@ class Soak:
         async with (
             httpx.AsyncClient(base_url=self._place.url, headers=headers, timeout=60) as admin,
             httpx.AsyncClient(base_url=self._place.url, timeout=60, limits=limits) as client,
-            httpx.AsyncClient(base_url=self._place.desk, timeout=60) as desk,
+            httpx.AsyncClient(base_url=self._place.emulator, timeout=60) as emulator,
             changed_settings(admin),
         ):
             before = (await admin.get("/v1/analytics")).raise_for_status().json()["totals"]
             keys = await create_keys(admin, self._count)
             started = time.perf_counter()
-            await self._load(client, desk, keys)
+            await self._load(client, emulator, keys)
             seconds = time.perf_counter() - started
             print(f"requests     {self._count} in {seconds:.0f} s, {self._count / seconds:.1f}/s")
             return await check_all(
@@ -138,28 +138,28 @@ class Soak:
             )
 
     async def _load(
-        self, client: httpx.AsyncClient, desk: httpx.AsyncClient, keys: list[dict[str, Any]]
+        self, client: httpx.AsyncClient, emulator: httpx.AsyncClient, keys: list[dict[str, Any]]
     ) -> None:
         numbers = iter(tqdm(range(self._count), unit="request", disable=None))
         # Shared by the workers: each takes the next number when it is free.
-        workers = [self._work(numbers, client, desk, keys) for _ in range(self._concurrency)]
+        workers = [self._work(numbers, client, emulator, keys) for _ in range(self._concurrency)]
         try:
             await asyncio.gather(*workers)
         finally:
-            (await desk.delete("/_local/faults")).raise_for_status()
+            (await emulator.delete("/_local/faults")).raise_for_status()
 
     async def _work(
         self,
         numbers: Iterator[int],
         client: httpx.AsyncClient,
-        desk: httpx.AsyncClient,
+        emulator: httpx.AsyncClient,
         keys: list[dict[str, Any]],
     ) -> None:
         for number in numbers:
             if number % max(1, self._count // PHASES) == 0:
                 fault = FAULTS[number // max(1, self._count // PHASES) % len(FAULTS)]
                 told = {"*": {"share": SHARE, **fault}}
-                (await desk.put("/_local/faults", json=told)).raise_for_status()
+                (await emulator.put("/_local/faults", json=told)).raise_for_status()
             if number % max(1, self._count // SAMPLES) == 0:
                 self._memory.sample(number)
             self._answers.append(await self._ask(number, client, self._random.choice(keys)))

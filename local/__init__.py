@@ -1,4 +1,4 @@
-"""Cloudflare on your desk: Workers AI and AI Gateway contracts for development and tests.
+"""Cloudflare on your machine: Workers AI and AI Gateway contracts for development and tests.
 
 Never deployed; nothing under src/ imports it. `python -m local` starts it.
 """

@@ -1,5 +1,5 @@
-"""The desk as an ASGI application: Cloudflare's endpoints, the internet behind OUTBOUND, and the
-desk's own controls."""
+"""The emulator as an ASGI application: Cloudflare's endpoints, the internet behind OUTBOUND, and
+its own controls."""
 
 from __future__ import annotations
 

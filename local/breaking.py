@@ -18,7 +18,7 @@ from local.streams import error_event
 # A reader without a bound on the depth does not survive it.
 NESTED = b'{"a":' * 20_000 + b"1" + b"}" * 20_000
 
-LONGEST_SECONDS = 120.0  # no fault keeps a client any longer
+MAX_SECONDS = 120.0  # no fault keeps a client any longer
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -65,7 +65,7 @@ async def _stopping(parts: Parts, fault: Fault, sleep: Sleep) -> Parts:
             if left == 0:
                 break
     if fault.kind == "stall":
-        await sleep(LONGEST_SECONDS)
+        await sleep(MAX_SECONDS)
     if fault.kind == "stream_error":
         yield error_event(AiError(3043))
     if fault.kind == "stall" or fault.abrupt:
@@ -76,7 +76,7 @@ async def _stopping(parts: Parts, fault: Fault, sleep: Sleep) -> Parts:
 async def _halfway(content: bytes, fault: Fault, sleep: Sleep) -> Parts:
     yield content
     if fault.kind == "stall":
-        await sleep(LONGEST_SECONDS)
+        await sleep(MAX_SECONDS)
     raise ConnectionDropped
 
 
@@ -86,7 +86,7 @@ async def _dripping(parts: Parts, fault: Fault, sleep: Sleep) -> Parts:
     async with aclosing(parts):
         async for part in parts:
             yield part
-            if waited < LONGEST_SECONDS:  # what is left after that comes at once
+            if waited < MAX_SECONDS:  # what is left after that comes at once
                 waited += delay
                 await sleep(delay)
 

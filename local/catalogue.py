@@ -1,4 +1,4 @@
-"""The text generation models that the desk knows, and what each can do.
+"""The text generation models that the emulator knows, and what each can do.
 
 `shape` is the answer's form on the native endpoint. `json_mode` follows what the live service was
 seen to accept, which is narrower than the schemas in its catalogue. The classic models take texts

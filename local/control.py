@@ -1,4 +1,4 @@
-"""The desk's own controls under /_local/: faults, the gateway's rate limit, and what was called.
+"""The emulator's own controls under /_local/: faults, the gateway's rate limit, and its calls.
 
 Not a contract of Cloudflare's. Only this machine may use them.
 """

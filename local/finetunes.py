@@ -1,7 +1,7 @@
 """The account's finetunes on disk: a folder each, with meta.json and the files of the adapter.
 
 Cloudflare's limits hold. What is written is written beside its place and then moved there, so that
-a killed desk leaves nothing by halves.
+a killed emulator leaves nothing by halves.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _write(content: BinaryIO, path: Path) -> None:
 
 
 def _kept(root: Path) -> Iterator[Finetune]:
-    """What an earlier desk left, without what it left by halves."""
+    """What an earlier emulator left, without what it left by halves."""
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
         if folder.name.startswith(_UNFINISHED):
             shutil.rmtree(folder, ignore_errors=True)

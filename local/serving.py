@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from local.answers import Answer, BodyEnded, ConnectionDropped, Parts, Unresolvable
-from local.breaking import LONGEST_SECONDS, Sleep, broken
+from local.breaking import MAX_SECONDS, Sleep, broken
 from local.calls import Call, CallLog
 from local.errors import AiError
 from local.faults import Fault, FaultBook
@@ -63,7 +63,7 @@ class Serving:
                 headers = retry_after(fault.retry_after)
                 return Answer(status, f"upstream status {status}\n".encode(), "text/plain", headers)
             case Fault(kind="hang"):
-                await self.sleep(LONGEST_SECONDS)
+                await self.sleep(MAX_SECONDS)
                 raise ConnectionDropped
             case Fault(kind="refuse"):
                 raise ConnectionDropped

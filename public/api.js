@@ -3,7 +3,7 @@
 import { queryString } from "./router.js";
 import { renewSession, session } from "./session.js";
 
-const MOST_MS = 60_000;
+const MAX_MS = 60_000;
 const AWAY = "The server could not be reached. Check the connection, then try again.";
 const SLOW = "The server has not answered for a minute. Try again.";
 
@@ -78,7 +78,7 @@ async function send(method, path, { body, query, signal, once, type }, key) {
   if (key) headers.authorization = `Bearer ${key}`;
   if (body !== undefined) headers["content-type"] = type ?? "application/json";
   if (once) headers["idempotency-key"] = once;
-  const patience = AbortSignal.timeout(MOST_MS);
+  const patience = AbortSignal.timeout(MAX_MS);
   try {
     return await fetch(path + queryString(query), {
       method,

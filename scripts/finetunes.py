@@ -177,7 +177,7 @@ def _connection(scheme: str, netloc: str, seconds: float) -> http.client.HTTPCon
     kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
     host = urlsplit(f"//{netloc}").hostname or ""
     proxy = urllib.request.getproxies().get("https")
-    # A plain address is a machine nearby: the desk.
+    # A plain address is a machine nearby: the emulator.
     if scheme == "http" or proxy is None or host in HERE or urllib.request.proxy_bypass(host):
         return kind(netloc.rpartition("@")[2], timeout=seconds)
     connection = kind(urlsplit(proxy).netloc.rpartition("@")[2], timeout=seconds)

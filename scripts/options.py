@@ -12,7 +12,7 @@ from scripts.steps import StepFailed
 
 MIN_ADMIN_TOKEN = 24  # characters; the Worker accepts no shorter one either
 LOCAL_SIGNING_SECRET = "local-agent-signing-secret"
-LOCAL_API_TOKEN = "local-api-token"  # the desk takes any; a real one has no business there
+LOCAL_API_TOKEN = "local-api-token"  # the emulator takes any; a real one has no business there
 LOCAL_PROVIDER_KEY = "local-provider-key"  # the emulator takes any text
 # What can stand behind "Bearer" (RFC 6750); none of it means anything in an env file.
 BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _FIRST_PAUSE_SECONDS = 0.01
-_LONGEST_PAUSE_SECONDS = 0.25
+_MAX_PAUSE_SECONDS = 0.25
 
 
 def until(look: Callable[[], T], holds: Callable[[T], object] = bool, *, seconds: float = 120) -> T:
@@ -19,5 +19,5 @@ def until(look: Callable[[], T], holds: Callable[[T], object] = bool, *, seconds
     while not holds(found := look()):
         assert time.monotonic() < deadline, f"after {seconds:.0f} s it is still {found!r}"
         time.sleep(pause)
-        pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+        pause = min(pause * 1.5, _MAX_PAUSE_SECONDS)
     return found

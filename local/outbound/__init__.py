@@ -1,1 +1,1 @@
-"""The internet as the Worker sees it at the desk: a few hosts, and none besides."""
+"""The internet as the Worker sees it in the emulator: a few hosts, and none besides."""

@@ -4,7 +4,7 @@ import { h } from "../dom.js";
 import { onThemeChange } from "../theme.js";
 
 const HEIGHT = 240;
-const MOST_POINTS = 96; // more run into a line
+const MAX_POINTS = 96; // more run into a line
 const COLOURS = [1, 2, 3, 4, 5, 6].map((number) => `--chart-${number}`);
 let library = null;
 
@@ -106,7 +106,7 @@ function shownPoints(plot, which) {
   const there = (value) => value !== null && value !== undefined;
   return values.flatMap((value, at) => {
     const alone = !there(values[at - 1]) && !there(values[at + 1]);
-    return there(value) && (alone || values.length <= MOST_POINTS) ? [at] : [];
+    return there(value) && (alone || values.length <= MAX_POINTS) ? [at] : [];
   });
 }
 

@@ -61,7 +61,7 @@ const FILTERS = [
   },
   { name: "group_by", label: "Group by", type: "select", value: "model", options: GROUPS },
 ];
-const MOST_HOURS_BY_HOUR = 8 * 24;
+const MAX_HOURS_BY_HOUR = 8 * 24;
 
 export async function open({ root, query, signal, may }) {
   const body = h("div", { class: "stack" });
@@ -86,7 +86,7 @@ function asked({ range, from, to, interval, group_by }) {
   const hours = Object.hasOwn(RANGES, range) ? RANGES[range][1] : 24;
   const start = custom ? instant(from) : new Date(Date.now() - hours * HOUR_MS).toISOString();
   const span = custom && from ? (Date.parse(to ?? new Date()) - Date.parse(from)) / HOUR_MS : hours;
-  const fitting = span > MOST_HOURS_BY_HOUR ? "day" : "hour";
+  const fitting = span > MAX_HOURS_BY_HOUR ? "day" : "hour";
   return { from: start, to: custom ? instant(to) : null, interval: interval ?? fitting, group_by };
 }
 

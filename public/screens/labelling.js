@@ -14,7 +14,7 @@ import { givenTab } from "./labelling_given.js";
 import { LabelQueue } from "./labelling_queue.js";
 import { bulkTab } from "./labelling_table.js";
 
-const MOST_DIGITS = 9;
+const MAX_DIGITS = 9;
 
 const TEXT = "Say which agent was the right one. The router learns from it, and is measured by it.";
 
@@ -117,9 +117,9 @@ const blindText = () =>
 function choices(agents, item) {
   const others = agents.filter((agent) => agent.id !== item.agent_id);
   const first = agents.find((agent) => agent.id === item.agent_id);
-  return (agents.length <= MOST_DIGITS ? agents : [first, ...others].filter(Boolean)).slice(
+  return (agents.length <= MAX_DIGITS ? agents : [first, ...others].filter(Boolean)).slice(
     0,
-    MOST_DIGITS,
+    MAX_DIGITS,
   );
 }
 

@@ -22,7 +22,7 @@ import { notice } from "../parts/notice.js";
 import { SAMPLES } from "../parts/samples.js";
 import { address, noteState } from "../router.js";
 
-const MOST_MODELS = 4;
+const MAX_MODELS = 4;
 
 export async function open({ root, query, signal, may }) {
   const room = h("div", {});
@@ -96,8 +96,8 @@ function bench(agents, models, query, signal, may) {
       return; // the field has said it
     }
     const chosen = compared.value();
-    if (chosen.length > MOST_MODELS) {
-      compared.show(`Choose ${MOST_MODELS} at most.`);
+    if (chosen.length > MAX_MODELS) {
+      compared.show(`Choose ${MAX_MODELS} at most.`);
       return;
     }
     compared.show(null);

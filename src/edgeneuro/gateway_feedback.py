@@ -9,7 +9,7 @@ from edgeneuro.errors import DatabaseError, UpstreamError
 from edgeneuro.services import Services
 from edgeneuro.store.logs import GatewayLog, read_gateway_logs
 
-_MOST_PUSHES = 20  # a call: a Worker may ask only so often while it serves one request
+_MAX_PUSHES = 20  # a call: a Worker may ask only so often while it serves one request
 _RIGHT, _WRONG = (1, 100), (-1, 0)
 # AI Gateway's `feedback` and `score`.
 _Verdict = tuple[int, int | None]
@@ -48,7 +48,7 @@ async def _push(
     except DatabaseError as error:
         services.failures.note("gateway_feedback", error)
         return
-    for log in logs[:_MOST_PUSHES]:
+    for log in logs[:_MAX_PUSHES]:
         feedback, score = verdict(log)
         try:
             await services.gateway.patch_log(log.gateway_log_id, feedback=feedback, score=score)
@@ -56,5 +56,5 @@ async def _push(
         except UpstreamError as error:
             services.failures.note("gateway_feedback", error)
             count(1, "failed")
-    if len(logs) > _MOST_PUSHES:
-        count(len(logs) - _MOST_PUSHES, "skipped")
+    if len(logs) > _MAX_PUSHES:
+        count(len(logs) - _MAX_PUSHES, "skipped")

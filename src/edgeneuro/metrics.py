@@ -4,7 +4,7 @@ bounded: a name that the world makes up (a model's, say) cannot make an isolate'
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
-_MOST_SERIES = 500  # a metric; from then on new label sets count as "other"
+_MAX_SERIES = 500  # a metric; from then on new label sets count as "other"
 _ADDED_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -146,7 +146,7 @@ def family(
 
 
 def _bounded(labels: tuple[str, ...], known: Mapping[tuple[str, ...], object]) -> tuple[str, ...]:
-    if labels in known or len(known) < _MOST_SERIES:
+    if labels in known or len(known) < _MAX_SERIES:
         return labels
     return ("other",) * len(labels)
 

@@ -2,11 +2,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.local.desk import Desk, build_desk
+from tests.local.emulator import Emulator, build_emulator
 
 
 @pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    desk = build_desk()
-    async with desk.client:
-        yield desk
+async def emulator() -> AsyncIterator[Emulator]:
+    emulator = build_emulator()
+    async with emulator.client:
+        yield emulator

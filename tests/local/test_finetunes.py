@@ -11,7 +11,7 @@ from local.adapters import Adapters
 from local.catalogue import MODELS
 from local.engines import Adapter
 from local.finetunes import CONFIG_FILE, WEIGHTS_FILE, FinetuneStore
-from tests.local.desk import HELLO, LLAMA, MISTRAL_LORA, Desk, Json, build_desk
+from tests.local.emulator import HELLO, LLAMA, MISTRAL_LORA, Emulator, Json, build_emulator
 from tests.local.test_outbound import API_HOST, BEARER
 
 GEMMA = "@cf/google/gemma-2b-it-lora"
@@ -24,19 +24,23 @@ def store(tmp_path: Path) -> FinetuneStore:
 
 
 @pytest.fixture
-def tuning(store: FinetuneStore) -> Desk:
-    return build_desk(finetunes=store)
+def tuning(store: FinetuneStore) -> Emulator:
+    return build_emulator(finetunes=store)
 
 
-async def create(desk: Desk, name: str = "router", model: Any = GEMMA, **more: Any) -> Any:
-    answer = await desk.client.post(f"{URL}/", json={"model": model, "name": name, **more})
+async def create(emulator: Emulator, name: str = "router", model: Any = GEMMA, **more: Any) -> Any:
+    answer = await emulator.client.post(f"{URL}/", json={"model": model, "name": name, **more})
     return answer.json()
 
 
 async def upload(
-    desk: Desk, finetune: str, name: str = CONFIG_FILE, content: bytes = b"{}", url: str = URL
+    emulator: Emulator,
+    finetune: str,
+    name: str = CONFIG_FILE,
+    content: bytes = b"{}",
+    url: str = URL,
 ) -> httpx.Response:
-    return await desk.client.post(
+    return await emulator.client.post(
         f"{url}/{finetune}/finetune-assets/",
         data={"file_name": name},
         files={"file": ("blob", content)},
@@ -51,7 +55,7 @@ def error(answer: Json) -> tuple[int, str]:
 
 
 async def test_made_filled_listed_and_there_after_a_restart(
-    tuning: Desk, store: FinetuneStore, tmp_path: Path
+    tuning: Emulator, store: FinetuneStore, tmp_path: Path
 ) -> None:
     made = (await create(tuning, description="ten agents", public=True))["result"]
     assert made["created_at"].endswith("+00:00")
@@ -68,7 +72,7 @@ async def test_made_filled_listed_and_there_after_a_restart(
     assert (again.folder(again.all()[0]) / WEIGHTS_FILE).read_bytes() == b"\x00\xff"
 
 
-async def test_pages(tuning: Desk) -> None:
+async def test_pages(tuning: Emulator) -> None:
     for name in ("one", "two"):
         await create(tuning, name)
     second = (await tuning.client.get(f"{URL}/?page=2&per_page=1")).json()
@@ -89,7 +93,7 @@ async def test_pages(tuning: Desk) -> None:
         ([], 7001, "object"),
     ],
 )
-async def test_refused_at_the_making(tuning: Desk, body: Any, code: int, words: str) -> None:
+async def test_refused_at_the_making(tuning: Emulator, body: Any, code: int, words: str) -> None:
     answer = await tuning.client.post(URL, json=body)
     assert answer.status_code == 400
     found, message = error(answer.json())
@@ -98,7 +102,7 @@ async def test_refused_at_the_making(tuning: Desk, body: Any, code: int, words: 
     assert (await tuning.client.get(URL)).json()["result"] == []
 
 
-async def test_a_taken_name_and_a_full_account(tuning: Desk) -> None:
+async def test_a_taken_name_and_a_full_account(tuning: Emulator) -> None:
     await create(tuning, "one")
     assert error(await create(tuning, "one")) == (
         7003,
@@ -108,14 +112,14 @@ async def test_a_taken_name_and_a_full_account(tuning: Desk) -> None:
     assert error(await create(tuning, "three"))[0] == 7004
 
 
-async def test_a_body_that_is_no_json(tuning: Desk) -> None:
+async def test_a_body_that_is_no_json(tuning: Emulator) -> None:
     answer = await tuning.client.post(URL, content=b"{")
     assert error(answer.json())[0] == 3003
     form = await tuning.client.post(URL, files={"file": b"x"})
     assert error(form.json())[0] == 3003
 
 
-async def test_refused_files(tuning: Desk, store: FinetuneStore) -> None:
+async def test_refused_files(tuning: Emulator, store: FinetuneStore) -> None:
     await create(tuning)
     assert error((await upload(tuning, "nobody")).json())[0] == 3037
     wrong = await upload(tuning, "router", "adapter_model.bin")
@@ -152,7 +156,7 @@ FORM = {"content-type": "multipart/form-data; boundary=b"}
     ],
 )
 async def test_no_sound_form(
-    tuning: Desk, content: bytes, headers: dict[str, str], words: str
+    tuning: Emulator, content: bytes, headers: dict[str, str], words: str
 ) -> None:
     await create(tuning)
     answer = await tuning.client.post(
@@ -162,7 +166,7 @@ async def test_no_sound_form(
     assert words in error(answer.json())[1]
 
 
-async def test_out_in_the_internet_a_token_is_wanted_and_no_file_is_noted(tuning: Desk) -> None:
+async def test_out_in_the_internet_a_token_is_wanted_and_no_file_is_noted(tuning: Emulator) -> None:
     url = f"/_outbound/{API_HOST}/ai/finetunes"
     body = {"model": GEMMA, "name": "router"}
     assert (await tuning.client.post(url, json=body)).status_code == 401
@@ -192,7 +196,7 @@ FAULTS: list[tuple[Json, int | None]] = [
 
 @pytest.mark.parametrize(("fault", "status"), FAULTS)
 @pytest.mark.parametrize("step", ["create", "assets", "list"])
-async def test_faults_by_step(tuning: Desk, step: str, fault: Json, status: int | None) -> None:
+async def test_faults_by_step(tuning: Emulator, step: str, fault: Json, status: int | None) -> None:
     await create(tuning, "one")
     await tuning.fault(f"finetunes:{step}", times=1, **fault)
     url = f"/_outbound/{API_HOST}/ai/finetunes"
@@ -217,7 +221,7 @@ async def test_faults_by_step(tuning: Desk, step: str, fault: Json, status: int 
     assert (await ask("two")).status_code == (400 if done_already else 200)
 
 
-async def test_a_share_of_a_half_is_every_second_file(tuning: Desk) -> None:
+async def test_a_share_of_a_half_is_every_second_file(tuning: Emulator) -> None:
     await create(tuning)
     await tuning.fault("finetunes:assets", kind="status", status=500, share=0.5, times=1)
     assert (await upload(tuning, "router")).status_code == 200
@@ -232,18 +236,22 @@ async def test_a_share_of_a_half_is_every_second_file(tuning: Desk) -> None:
         ("finetunes:list", {"kind": "empty"}, "cannot be of kind 'empty'"),
     ],
 )
-async def test_faults_that_no_step_has(desk: Desk, key: str, fault: Json, words: str) -> None:
-    answer = await desk.client.put("/_local/faults", json={key: fault})
+async def test_faults_that_no_step_has(
+    emulator: Emulator, key: str, fault: Json, words: str
+) -> None:
+    answer = await emulator.client.put("/_local/faults", json={key: fault})
     assert answer.status_code == 400
     assert words in answer.json()["error"]["message"]
 
 
-async def test_faults_of_all_models_are_not_those_of_finetunes(tuning: Desk) -> None:
+async def test_faults_of_all_models_are_not_those_of_finetunes(tuning: Emulator) -> None:
     await tuning.fault("*", kind="status", status=500)
     assert (await create(tuning))["success"]
 
 
-async def test_lora_means_a_finetune_by_name_and_by_id(tuning: Desk, store: FinetuneStore) -> None:
+async def test_lora_means_a_finetune_by_name_and_by_id(
+    tuning: Emulator, store: FinetuneStore
+) -> None:
     made = (await create(tuning))["result"]
     asked = {**HELLO, "lora": "router"}
     empty = await tuning.run(asked, GEMMA)
@@ -283,5 +291,5 @@ def test_a_part_of_a_file_is_cleared_away(tmp_path: Path) -> None:
 
 async def test_a_full_disk_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    desk = build_desk(finetunes=FinetuneStore(tmp_path / "file"))
-    assert error(await create(desk))[0] == 3043
+    emulator = build_emulator(finetunes=FinetuneStore(tmp_path / "file"))
+    assert error(await create(emulator))[0] == 3043

@@ -5,21 +5,21 @@ from typing import Any
 import pytest
 
 from local.gateway_logs import GatewayLog, GatewayLogs
-from tests.local.desk import GATEWAY, HELLO, LLAMA, Desk
+from tests.local.emulator import GATEWAY, HELLO, LLAMA, Emulator
 
 LOGS = "/client/v4/accounts/acc/ai-gateway/gateways/gw/logs"
 SECRET = {"messages": [{"role": "user", "content": "my secret plan"}]}
 
 
-async def last_log(desk: Desk) -> dict[str, Any]:
-    listed = (await desk.client.get(LOGS)).json()
+async def last_log(emulator: Emulator) -> dict[str, Any]:
+    listed = (await emulator.client.get(LOGS)).json()
     log: dict[str, Any] = listed["result"][0]
     return log
 
 
-async def test_a_log_holds_what_was_asked_and_answered(desk: Desk) -> None:
-    answer = await desk.ask(metadata='{"agent": "it"}')
-    got = await desk.client.get(f"{LOGS}/{answer.headers['cf-aig-log-id']}")
+async def test_a_log_holds_what_was_asked_and_answered(emulator: Emulator) -> None:
+    answer = await emulator.ask(metadata='{"agent": "it"}')
+    got = await emulator.client.get(f"{LOGS}/{answer.headers['cf-aig-log-id']}")
     body = got.json()
     assert (got.status_code, body["success"], body["errors"]) == (200, True, [])
     log = body["result"]
@@ -34,76 +34,76 @@ async def test_a_log_holds_what_was_asked_and_answered(desk: Desk) -> None:
     assert (log["feedback"], log["score"]) == (None, None)
 
 
-async def test_the_payload_is_kept_unless_told(desk: Desk) -> None:
-    answer = await desk.ask(SECRET, collect_log_payload="false")
-    got = await desk.client.get(f"{LOGS}/{answer.headers['cf-aig-log-id']}")
+async def test_the_payload_is_kept_unless_told(emulator: Emulator) -> None:
+    answer = await emulator.ask(SECRET, collect_log_payload="false")
+    got = await emulator.client.get(f"{LOGS}/{answer.headers['cf-aig-log-id']}")
     assert got.json()["result"]["tokens_in"] > 0
     assert "secret plan" not in got.text
 
 
-async def test_no_log_at_all(desk: Desk) -> None:
-    answer = await desk.ask(collect_log="false")
-    got = await desk.client.get(f"{LOGS}/{answer.headers['cf-aig-log-id']}")
+async def test_no_log_at_all(emulator: Emulator) -> None:
+    answer = await emulator.ask(collect_log="false")
+    got = await emulator.client.get(f"{LOGS}/{answer.headers['cf-aig-log-id']}")
     assert got.status_code == 404
 
 
-async def test_a_streams_log_is_written_as_it_passes(desk: Desk) -> None:
-    await desk.ask({**HELLO, "stream": True})
-    log = await last_log(desk)
+async def test_a_streams_log_is_written_as_it_passes(emulator: Emulator) -> None:
+    await emulator.ask({**HELLO, "stream": True})
+    log = await last_log(emulator)
     assert log["tokens_out"] > 0
     assert log["response_content_type"] == "text/event-stream"
     assert "[DONE]" in log["response_head"]
 
 
-async def test_failures_hits_and_other_vendors_are_logged_too(desk: Desk) -> None:
-    await desk.ask(model="@cf/no/such")
-    assert (await last_log(desk))["success"] is False
-    await desk.ask(cache_ttl=60)
-    await desk.ask(cache_ttl=60)
-    assert (await last_log(desk))["cached"] is True
+async def test_failures_hits_and_other_vendors_are_logged_too(emulator: Emulator) -> None:
+    await emulator.ask(model="@cf/no/such")
+    assert (await last_log(emulator))["success"] is False
+    await emulator.ask(cache_ttl=60)
+    await emulator.ask(cache_ttl=60)
+    assert (await last_log(emulator))["cached"] is True
     body = {"model": "openai/gpt-5", **HELLO}
     headers = {"authorization": "Bearer sk-secret"}
-    await desk.client.post(f"{GATEWAY}/compat/chat/completions", json=body, headers=headers)
-    log = await last_log(desk)
+    await emulator.client.post(f"{GATEWAY}/compat/chat/completions", json=body, headers=headers)
+    log = await last_log(emulator)
     assert (log["provider"], log["model"]) == ("openai", "gpt-5")
     assert "sk-secret" not in str(log)
 
 
-async def test_feedback_is_patched(desk: Desk) -> None:
-    log_id = (await desk.ask()).headers["cf-aig-log-id"]
-    patched = await desk.client.patch(f"{LOGS}/{log_id}", json={"feedback": -1, "score": 40})
+async def test_feedback_is_patched(emulator: Emulator) -> None:
+    log_id = (await emulator.ask()).headers["cf-aig-log-id"]
+    patched = await emulator.client.patch(f"{LOGS}/{log_id}", json={"feedback": -1, "score": 40})
     assert (patched.status_code, patched.json()["result"]) == (200, {})
-    log = await last_log(desk)
+    log = await last_log(emulator)
     assert (log["feedback"], log["score"]) == (-1, 40)
-    await desk.client.patch(f"{LOGS}/{log_id}", json={"feedback": None})
-    assert (await last_log(desk))["feedback"] is None
+    await emulator.client.patch(f"{LOGS}/{log_id}", json={"feedback": None})
+    assert (await last_log(emulator))["feedback"] is None
 
 
 @pytest.mark.parametrize(
     "fields", [[], {"feedback": 2}, {"feedback": True}, {"score": 101}, {"metadata": 3}, {"x": 1}]
 )
-async def test_a_senseless_patch_changes_nothing(desk: Desk, fields: Any) -> None:
-    log_id = (await desk.ask()).headers["cf-aig-log-id"]
-    answer = await desk.client.patch(f"{LOGS}/{log_id}", json=fields)
+async def test_a_senseless_patch_changes_nothing(emulator: Emulator, fields: Any) -> None:
+    log_id = (await emulator.ask()).headers["cf-aig-log-id"]
+    answer = await emulator.client.patch(f"{LOGS}/{log_id}", json=fields)
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["message"].endswith(".")
-    assert (await last_log(desk))["feedback"] is None
+    assert (await last_log(emulator))["feedback"] is None
 
 
-async def test_unknown_logs_and_those_of_other_gateways(desk: Desk) -> None:
-    log_id = (await desk.ask()).headers["cf-aig-log-id"]
+async def test_unknown_logs_and_those_of_other_gateways(emulator: Emulator) -> None:
+    log_id = (await emulator.ask()).headers["cf-aig-log-id"]
     for url in (f"{LOGS}/nope", f"{LOGS.replace('/gw/', '/other/')}/{log_id}"):
         for answer in (
-            await desk.client.get(url),
-            await desk.client.patch(url, json={"feedback": 1}),
+            await emulator.client.get(url),
+            await emulator.client.patch(url, json={"feedback": 1}),
         ):
             assert answer.status_code == 404
             assert answer.json()["success"] is False
 
 
-async def test_the_list_has_the_newest_first_in_pages(desk: Desk) -> None:
-    ids = [(await desk.ask()).headers["cf-aig-log-id"] for _ in range(3)]
-    body = (await desk.client.get(LOGS, params={"per_page": 2, "page": 2})).json()
+async def test_the_list_has_the_newest_first_in_pages(emulator: Emulator) -> None:
+    ids = [(await emulator.ask()).headers["cf-aig-log-id"] for _ in range(3)]
+    body = (await emulator.client.get(LOGS, params={"per_page": 2, "page": 2})).json()
     assert [log["id"] for log in body["result"]] == ids[:1]
     assert body["result_info"] == {"count": 1, "page": 2, "per_page": 2, "total_count": 3}
 

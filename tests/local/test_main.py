@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.local.desk import HELLO, LLAMA, RUN
+from tests.local.emulator import HELLO, LLAMA, RUN
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]

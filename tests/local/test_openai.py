@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from local.engines.openai import OpenAi
-from tests.local.desk import GLM, LLAMA, MISTRAL_LORA, Desk, Json, build_desk
+from tests.local.emulator import GLM, LLAMA, MISTRAL_LORA, Emulator, Json, build_emulator
 from tests.local.test_streams import events
 
 SCHEMA = {"type": "object", "properties": {"agent": {"enum": ["it", "none"]}}}
@@ -65,12 +65,12 @@ def server() -> Server:
 
 
 @pytest.fixture
-def desk(server: Server) -> Desk:
-    return build_desk(server.engine())
+def emulator(server: Server) -> Emulator:
+    return build_emulator(server.engine())
 
 
-async def test_everything_is_forwarded_and_mapped_back(server: Server, desk: Desk) -> None:
-    answer = await desk.run(ASKED)
+async def test_everything_is_forwarded_and_mapped_back(server: Server, emulator: Emulator) -> None:
+    answer = await emulator.run(ASKED)
     assert server.asked == [
         {
             "model": "tiny",
@@ -94,15 +94,15 @@ async def test_everything_is_forwarded_and_mapped_back(server: Server, desk: Des
     }
 
 
-async def test_newer_models_get_the_text(desk: Desk) -> None:
-    choice = (await desk.run(ASKED, GLM)).json()["result"]["choices"][0]
+async def test_newer_models_get_the_text(emulator: Emulator) -> None:
+    choice = (await emulator.run(ASKED, GLM)).json()["result"]["choices"][0]
     assert json.loads(choice["message"]["content"])["agent"] == "it"
 
 
 async def test_a_prompt_is_one_user_message_and_defaults_stay_small(
-    server: Server, desk: Desk
+    server: Server, emulator: Emulator
 ) -> None:
-    await desk.run({"prompt": "hello"})
+    await emulator.run({"prompt": "hello"})
     assert server.asked == [
         {
             "model": "tiny",
@@ -112,33 +112,33 @@ async def test_a_prompt_is_one_user_message_and_defaults_stay_small(
     ]
 
 
-async def test_json_object_mode(server: Server, desk: Desk) -> None:
-    await desk.run({"prompt": "hello", "response_format": {"type": "json_object"}})
+async def test_json_object_mode(server: Server, emulator: Emulator) -> None:
+    await emulator.run({"prompt": "hello", "response_format": {"type": "json_object"}})
     assert server.asked[0]["response_format"] == {"type": "json_object"}
 
 
-async def test_prose_in_json_mode_cannot_be_met(server: Server, desk: Desk) -> None:
+async def test_prose_in_json_mode_cannot_be_met(server: Server, emulator: Emulator) -> None:
     for content in ("Sure!", "[1]"):
         server.content = content
-        answer = await desk.run(ASKED)
+        answer = await emulator.run(ASKED)
         assert answer.json()["errors"][0]["code"] == 5024
 
 
-async def test_an_adapter_is_said_not_to_be_applied(desk: Desk) -> None:
-    answer = await desk.run({"prompt": "hello", "lora": "intent-routing-v1"}, MISTRAL_LORA)
+async def test_an_adapter_is_said_not_to_be_applied(emulator: Emulator) -> None:
+    answer = await emulator.run({"prompt": "hello", "lora": "intent-routing-v1"}, MISTRAL_LORA)
     assert "not applied" in answer.json()["result"]["metadata"]["lora"]
 
 
 async def test_the_named_model_and_the_key_are_sent(server: Server) -> None:
-    desk = build_desk(server.engine(model="large", key="sk-1"))
-    await desk.run()
+    emulator = build_emulator(server.engine(model="large", key="sk-1"))
+    await emulator.run()
     assert server.asked[0]["model"] == "large"
     assert server.keys == ["Bearer sk-1"]
 
 
-async def test_a_missing_text_is_an_empty_one(server: Server, desk: Desk) -> None:
+async def test_a_missing_text_is_an_empty_one(server: Server, emulator: Emulator) -> None:
     server.content = None
-    assert (await desk.run()).json()["result"]["response"] == ""
+    assert (await emulator.run()).json()["result"]["response"] == ""
 
 
 @pytest.mark.parametrize(
@@ -156,10 +156,10 @@ async def test_a_missing_text_is_an_empty_one(server: Server, desk: Desk) -> Non
     ],
 )
 async def test_upstream_faults_become_workers_ai_errors(
-    server: Server, desk: Desk, answer: Callable[[], Response], status: int, code: int
+    server: Server, emulator: Emulator, answer: Callable[[], Response], status: int, code: int
 ) -> None:
     server.answer = answer
-    got = await desk.run()
+    got = await emulator.run()
     assert got.status_code == status
     assert got.json()["errors"][0]["code"] == code
     assert "Traceback" not in got.text
@@ -167,9 +167,9 @@ async def test_upstream_faults_become_workers_ai_errors(
         assert got.headers["retry-after"] == "3"
 
 
-async def test_a_server_without_models(server: Server, desk: Desk) -> None:
+async def test_a_server_without_models(server: Server, emulator: Emulator) -> None:
     server.models = {"data": []}
-    assert (await desk.run()).json()["errors"][0]["code"] == 3043
+    assert (await emulator.run()).json()["errors"][0]["code"] == 3043
 
 
 # Tools
@@ -182,7 +182,7 @@ CALL: Json = {
 }
 
 
-async def test_tools_and_calls_pass_through(server: Server, desk: Desk) -> None:
+async def test_tools_and_calls_pass_through(server: Server, emulator: Emulator) -> None:
     server.content = None
     server.more = {"tool_calls": [CALL]}
     messages: list[Json] = [
@@ -191,7 +191,7 @@ async def test_tools_and_calls_pass_through(server: Server, desk: Desk) -> None:
         {"role": "tool", "content": "no", "tool_call_id": "call_1"},
     ]
     choice = {"type": "function", "function": {"name": "get_weather"}}
-    answer = await desk.run({"messages": messages, "tools": [TOOL], "tool_choice": choice}, GLM)
+    answer = await emulator.run({"messages": messages, "tools": [TOOL], "tool_choice": choice}, GLM)
     asked = server.asked[0]
     assert asked["messages"] == messages
     assert asked["tools"][0]["function"]["parameters"] == SCHEMA
@@ -201,10 +201,12 @@ async def test_tools_and_calls_pass_through(server: Server, desk: Desk) -> None:
     assert told["finish_reason"] == "tool_calls"
 
 
-async def test_a_classic_answer_has_the_arguments_parsed(server: Server, desk: Desk) -> None:
+async def test_a_classic_answer_has_the_arguments_parsed(
+    server: Server, emulator: Emulator
+) -> None:
     server.more = {"tool_calls": [CALL]}
     server.content = None
-    result = (await desk.run({"prompt": "rain?", "tools": [TOOL]})).json()["result"]
+    result = (await emulator.run({"prompt": "rain?", "tools": [TOOL]})).json()["result"]
     assert result["tool_calls"] == [{"name": "get_weather", "arguments": {"agent": "it"}}]
 
 
@@ -223,14 +225,14 @@ def chunk(delta: Json, finish: str | None = None) -> Json:
 USAGE: Json = {"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 2}}
 
 
-async def test_a_stream_is_passed_on(server: Server, desk: Desk) -> None:
+async def test_a_stream_is_passed_on(server: Server, emulator: Emulator) -> None:
     server.answer = sse(
         chunk({"role": "assistant", "content": ""}),
         chunk({"content": "Hel"}),
         chunk({"content": "lo"}, "length"),
         USAGE,
     )
-    answer = await desk.run({"prompt": "hello", "stream": True})
+    answer = await emulator.run({"prompt": "hello", "stream": True})
     *parts, last, done = events(answer.content)
     assert server.asked[0]["stream"] is True
     assert server.asked[0]["stream_options"] == {"include_usage": True}
@@ -239,37 +241,41 @@ async def test_a_stream_is_passed_on(server: Server, desk: Desk) -> None:
     assert done == "[DONE]"
 
 
-async def test_streamed_tool_calls_are_passed_on(server: Server, desk: Desk) -> None:
+async def test_streamed_tool_calls_are_passed_on(server: Server, emulator: Emulator) -> None:
     first = {"index": 0, "id": "call_1", "function": {"name": "get_weather", "arguments": ""}}
     rest = {"index": 0, "function": {"arguments": '{"agent": "it"}'}}
     server.answer = sse(
         chunk({"tool_calls": [first]}), chunk({"tool_calls": [rest]}), chunk({}, "tool_calls")
     )
     asked = {"prompt": "rain?", "tools": [TOOL], "stream": True}
-    classic = events((await desk.run(asked)).content)
+    classic = events((await emulator.run(asked)).content)
     assert classic[0]["tool_calls"] == [{"name": "get_weather", "arguments": {"agent": "it"}}]
-    newer = [c["choices"][0] for c in events((await desk.run(asked, GLM)).content)[:-1]]
+    newer = [c["choices"][0] for c in events((await emulator.run(asked, GLM)).content)[:-1]]
     deltas = [choice["delta"]["tool_calls"][0] for choice in newer[:2]]
     assert deltas[0]["id"] == "call_1"
     assert deltas[1]["function"] == {"arguments": '{"agent": "it"}'}
     assert newer[2]["finish_reason"] == "tool_calls"
 
 
-async def test_an_upstream_that_fails_to_stream_has_a_status(server: Server, desk: Desk) -> None:
+async def test_an_upstream_that_fails_to_stream_has_a_status(
+    server: Server, emulator: Emulator
+) -> None:
     server.answer = lambda: Response(status_code=429)
-    answer = await desk.run({"prompt": "hello", "stream": True})
+    answer = await emulator.run({"prompt": "hello", "stream": True})
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (429, 3040)
 
 
 @pytest.mark.parametrize("rest", [[], ["text"]])
-async def test_an_upstream_that_breaks_off(server: Server, desk: Desk, rest: list[Any]) -> None:
+async def test_an_upstream_that_breaks_off(
+    server: Server, emulator: Emulator, rest: list[Any]
+) -> None:
     server.answer = sse(chunk({"content": "Hel"}), *rest, done=False)
     for model in (LLAMA, GLM):
-        answer = await desk.run({"prompt": "hello", "stream": True}, model)
+        answer = await emulator.run({"prompt": "hello", "stream": True}, model)
         first, error = events(answer.content)
         assert "Hel" in json.dumps(first)
         assert error["error"]["code"] == 3043
-    assert [call["ended"] for call in await desk.calls()] == ["cut", "cut"]
+    assert [call["ended"] for call in await emulator.calls()] == ["cut", "cut"]
 
 
 async def _timeout(request: httpx.Request) -> httpx.Response:
@@ -289,5 +295,5 @@ async def test_no_answer_at_all(
 
     engine = OpenAi("http://server/v1", model=LLAMA, transport=httpx.MockTransport(handle))
     for stream in (False, True):
-        answer = await build_desk(engine).run({"prompt": "hello", "stream": stream})
+        answer = await build_emulator(engine).run({"prompt": "hello", "stream": stream})
         assert answer.json()["errors"][0]["code"] == code

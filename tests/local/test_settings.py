@@ -4,7 +4,7 @@ import pytest
 
 from local.app import build_app, build_engine
 from local.settings import Settings, SettingsError, read_settings
-from tests.local.desk import build_desk
+from tests.local.emulator import build_emulator
 
 
 def test_defaults() -> None:
@@ -24,7 +24,7 @@ async def test_the_openai_engine_is_built_and_closed_with_the_app() -> None:
     )
     assert settings.url == "http://127.0.0.1:8080/v1"
     assert settings.adapters == {"one", "two"}
-    app = build_app(build_desk(build_engine(settings)).gateway)
+    app = build_app(build_emulator(build_engine(settings)).gateway)
     async with app.router.lifespan_context(app):
         pass
 

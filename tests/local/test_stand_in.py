@@ -8,7 +8,7 @@ from local.catalogue import MODELS
 from local.engines import CompletionRequest, JsonMode, Message
 from local.engines.lexical import AgentText, match
 from local.engines.stand_in import StandIn, read_agents
-from tests.local.desk import LLAMA
+from tests.local.emulator import LLAMA
 
 PROMPT = """You are a router. Choose one agent.
 
@@ -19,7 +19,7 @@ PROMPT = """You are a router. Choose one agent.
 - finance: Finance. Money: salary payments, expenses and reimbursement, invoices, taxes.
   e.g. "How do I get my travel expenses reimbursed?"
 - legal: Legal. Contracts and compliance: NDAs, privacy, licences.
-- facilities: Facilities. Buildings: desks, meeting rooms, badges, heating, parking.
+- facilities: Facilities. Buildings: emulators, meeting rooms, badges, heating, parking.
 - general: General Assistant. Anything that no other agent covers, greetings, small talk.
   e.g. "Tell me a joke"
 

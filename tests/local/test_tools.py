@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from local.engines.tool_calling import example
-from tests.local.desk import GLM, HELLO, LLAMA, Desk, Json
+from tests.local.emulator import GLM, HELLO, LLAMA, Emulator, Json
 from tests.local.test_streams import events
 
 WEATHER: Json = {
@@ -31,19 +31,19 @@ def ask(text: str = "hello", **more: Any) -> Json:
     return {"messages": [{"role": "user", "content": text}], "tools": TOOLS, **more}
 
 
-async def called(desk: Desk, inputs: Json) -> list[str]:
-    result = (await desk.run(inputs)).json()["result"]
+async def called(emulator: Emulator, inputs: Json) -> list[str]:
+    result = (await emulator.run(inputs)).json()["result"]
     return [call["name"] for call in result["tool_calls"]]
 
 
-async def test_the_classic_shape(desk: Desk) -> None:
-    result = (await desk.run(ask(tool_choice=NAMED))).json()["result"]
+async def test_the_classic_shape(emulator: Emulator) -> None:
+    result = (await emulator.run(ask(tool_choice=NAMED))).json()["result"]
     assert result["response"] is None
     assert result["tool_calls"] == [{"name": "get_weather", "arguments": ARGUMENTS}]
 
 
-async def test_openais_shape(desk: Desk) -> None:
-    choice = (await desk.run(ask(tool_choice=NAMED), GLM)).json()["result"]["choices"][0]
+async def test_openais_shape(emulator: Emulator) -> None:
+    choice = (await emulator.run(ask(tool_choice=NAMED), GLM)).json()["result"]["choices"][0]
     assert choice["finish_reason"] == "tool_calls"
     assert choice["message"]["content"] is None
     (call,) = choice["message"]["tool_calls"]
@@ -52,38 +52,38 @@ async def test_openais_shape(desk: Desk) -> None:
     assert json.loads(call["function"]["arguments"]) == ARGUMENTS
 
 
-async def test_who_is_called(desk: Desk) -> None:
-    assert await called(desk, ask()) == []
-    assert await called(desk, ask("please Get_Weather now")) == ["get_weather"]
-    assert await called(desk, ask("get_weathers")) == []
-    assert await called(desk, ask("get_weather", tool_choice="none")) == []
-    assert await called(desk, ask(tool_choice="required")) == ["book_room"]
-    assert await called(desk, ask("get_weather", tool_choice="required")) == ["get_weather"]
+async def test_who_is_called(emulator: Emulator) -> None:
+    assert await called(emulator, ask()) == []
+    assert await called(emulator, ask("please Get_Weather now")) == ["get_weather"]
+    assert await called(emulator, ask("get_weathers")) == []
+    assert await called(emulator, ask("get_weather", tool_choice="none")) == []
+    assert await called(emulator, ask(tool_choice="required")) == ["book_room"]
+    assert await called(emulator, ask("get_weather", tool_choice="required")) == ["get_weather"]
 
 
-async def test_workers_ais_older_form_of_a_tool(desk: Desk) -> None:
+async def test_workers_ais_older_form_of_a_tool(emulator: Emulator) -> None:
     inputs = {**ask("get_weather"), "tools": [{"name": "get_weather", "parameters": WEATHER}]}
-    assert await called(desk, inputs) == ["get_weather"]
+    assert await called(emulator, inputs) == ["get_weather"]
 
 
-async def test_a_tools_answer_is_read_and_not_asked_for_again(desk: Desk) -> None:
+async def test_a_tools_answer_is_read_and_not_asked_for_again(emulator: Emulator) -> None:
     question = {"role": "user", "content": "get_weather"}
     asked = {"messages": [question], "tools": TOOLS}
-    message = (await desk.run(asked, GLM)).json()["result"]["choices"][0]["message"]
+    message = (await emulator.run(asked, GLM)).json()["result"]["choices"][0]["message"]
     result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "rain"}
-    answer = await desk.run({**asked, "messages": [question, message, result]})
+    answer = await emulator.run({**asked, "messages": [question, message, result]})
     assert answer.json()["result"]["response"].endswith("The tool answered: rain")
 
 
-async def test_a_classic_stream_tells_the_call_whole(desk: Desk) -> None:
-    call, usage, done = events((await desk.run(ask(tool_choice=NAMED, stream=True))).content)
+async def test_a_classic_stream_tells_the_call_whole(emulator: Emulator) -> None:
+    call, usage, done = events((await emulator.run(ask(tool_choice=NAMED, stream=True))).content)
     assert call["tool_calls"] == [{"name": "get_weather", "arguments": ARGUMENTS}]
     assert usage["usage"]["completion_tokens"] > 0
     assert done == "[DONE]"
 
 
-async def test_openais_stream_tells_the_call_in_deltas(desk: Desk) -> None:
-    answer = await desk.run(ask(tool_choice=NAMED, stream=True), GLM)
+async def test_openais_stream_tells_the_call_in_deltas(emulator: Emulator) -> None:
+    answer = await emulator.run(ask(tool_choice=NAMED, stream=True), GLM)
     *chunks, last, _ = events(answer.content)
     deltas = [c["choices"][0]["delta"]["tool_calls"][0] for c in chunks]
     assert deltas[0]["function"] == {"name": "get_weather", "arguments": ""}
@@ -94,9 +94,9 @@ async def test_openais_stream_tells_the_call_in_deltas(desk: Desk) -> None:
     assert last["choices"][0]["finish_reason"] == "tool_calls"
 
 
-async def test_truncated_arguments(desk: Desk) -> None:
-    await desk.fault(kind="truncated_json")
-    (call,) = (await desk.run(ask(tool_choice=NAMED))).json()["result"]["tool_calls"]
+async def test_truncated_arguments(emulator: Emulator) -> None:
+    await emulator.fault(kind="truncated_json")
+    (call,) = (await emulator.run(ask(tool_choice=NAMED))).json()["result"]["tool_calls"]
     with pytest.raises(json.JSONDecodeError):
         json.loads(call["arguments"])
 
@@ -114,8 +114,8 @@ async def test_truncated_arguments(desk: Desk) -> None:
         ({"messages": [{"role": "assistant", "tool_calls": [1]}]}, "tool_calls/0'"),
     ],
 )
-async def test_what_makes_no_sense_is_refused(desk: Desk, more: Json, words: str) -> None:
-    answer = await desk.run({**HELLO, "tools": TOOLS, **more}, LLAMA)
+async def test_what_makes_no_sense_is_refused(emulator: Emulator, more: Json, words: str) -> None:
+    answer = await emulator.run({**HELLO, "tools": TOOLS, **more}, LLAMA)
     error = answer.json()["errors"][0]
     assert error["code"] == 5006
     assert words in error["message"]

@@ -22,7 +22,7 @@ from local.engines.transformers_engine.base import Base, load_base
 from local.engines.transformers_engine.engine import TransformersEngine
 from local.errors import AiError
 from local.finetunes import CONFIG_FILE, FILES, WEIGHTS_FILE, FinetuneStore
-from tests.local.desk import HELLO, LLAMA, Desk, build_desk
+from tests.local.emulator import HELLO, LLAMA, Emulator, build_emulator
 from tests.local.test_finetunes import upload
 from tests.local.test_streams import events
 from tests.tiny_llama import one_thread
@@ -203,23 +203,23 @@ async def test_a_broken_adapter_is_an_error_and_the_others_go_on(
         assert answer.text == plain(folder, base, "vpn", adapter)
 
 
-async def test_the_way_of_an_adapter_onto_a_desk(
+async def test_the_way_of_an_adapter_onto_a_emulator(
     engine: TransformersEngine, base: Base, folder: Path, adapters: list[Path], tmp_path: Path
 ) -> None:
-    desk = build_desk(engine, finetunes=FinetuneStore(tmp_path))
+    emulator = build_emulator(engine, finetunes=FinetuneStore(tmp_path))
     search = "/client/v4/accounts/acc/ai/models/search"
-    listed = {entry["name"] for entry in (await desk.client.get(search)).json()["result"]}
+    listed = {entry["name"] for entry in (await emulator.client.get(search)).json()["result"]}
     assert base.entry.id in listed
     assert base.entry.id.startswith("@local/tiny-llama")
     url = "/client/v4/accounts/acc/ai/finetunes"
-    made = await desk.client.post(url, json={"model": base.entry.id, "name": "router"})
+    made = await emulator.client.post(url, json={"model": base.entry.id, "name": "router"})
     assert made.json()["success"]
     for name in FILES:
         content = (adapters[1] / name).read_bytes()
-        assert (await upload(desk, "router", name, content)).status_code == 200
+        assert (await upload(emulator, "router", name, content)).status_code == 200
     messages = [{"role": "system", "content": RULES}, {"role": "user", "content": "vpn"}]
     inputs = {"messages": messages, "max_tokens": TOKENS, "lora": "router"}
-    answer = await said(await desk.run(inputs, base.entry.id))
+    answer = await said(await emulator.run(inputs, base.entry.id))
     text = answer["choices"][0]["message"]["content"]
     assert text == plain(folder, base, "vpn", adapters[1])
     assert answer["metadata"] == {
@@ -228,7 +228,7 @@ async def test_the_way_of_an_adapter_onto_a_desk(
         "lora": "router",
     }
     assert answer["usage"]["completion_tokens"] <= TOKENS
-    streamed = await desk.run({**inputs, "stream": True}, base.entry.id)
+    streamed = await emulator.run({**inputs, "stream": True}, base.entry.id)
     chunks = [event["choices"] for event in events(streamed.content)[:-1]]
     pieces = [choices[0]["delta"].get("content") or "" for choices in chunks if choices]
     assert "".join(pieces) == text
@@ -240,8 +240,8 @@ async def said(answer: httpx.Response) -> Any:
 
 
 async def test_any_model_is_answered_by_it(engine: TransformersEngine) -> None:
-    desk: Desk = build_desk(engine)
-    assert (await said(await desk.run({**HELLO, "max_tokens": 3}, LLAMA)))["usage"][
+    emulator: Emulator = build_emulator(engine)
+    assert (await said(await emulator.run({**HELLO, "max_tokens": 3}, LLAMA)))["usage"][
         "completion_tokens"
     ] <= 3
 

@@ -15,7 +15,7 @@ from local.app import build_engine
 from local.engines import Adapter, Message, ToolCall
 from local.engines.transformers_engine.base import catalogue_id
 from local.engines.transformers_engine.conversation import Conversation
-from local.engines.transformers_engine.engine import MOST_ROWS, MOST_TOKENS, Job, next_batch
+from local.engines.transformers_engine.engine import MAX_ROWS, MAX_TOKENS, Job, next_batch
 from local.engines.transformers_engine.generation import Row
 from local.engines.transformers_engine.sampling import Sampling
 from local.errors import AiError
@@ -161,8 +161,8 @@ def test_those_go_together_that_share_adapter_and_beginning() -> None:
 
 
 def test_a_batch_is_bounded_in_rows_and_in_tokens() -> None:
-    assert len(next_batch([job()] * 40)) == MOST_ROWS
-    long = job(MOST_TOKENS // 2)
+    assert len(next_batch([job()] * 40)) == MAX_ROWS
+    long = job(MAX_TOKENS // 2)
     assert len(next_batch([job(), long])) == 1
     assert len(next_batch([long, job()])) == 1
 

@@ -8,7 +8,7 @@ from edgeneuro.domain.catalogue import facts_of
 from edgeneuro.gateway.catalogue import read_catalogue
 from local.catalogue import MODELS, catalogue_entries
 from local.errors import AI_ERRORS
-from tests.local.desk import GLM, HELLO, LLAMA, MISTRAL_LORA, NO_JSON_MODE, RUN, Desk, Json
+from tests.local.emulator import GLM, HELLO, LLAMA, MISTRAL_LORA, NO_JSON_MODE, RUN, Emulator, Json
 
 SCHEMA = {
     "type": "object",
@@ -21,14 +21,14 @@ ROUTER: list[Json] = [
 ]
 
 
-async def test_healthz(desk: Desk) -> None:
-    answer = await desk.client.get("/healthz")
+async def test_healthz(emulator: Emulator) -> None:
+    answer = await emulator.client.get("/healthz")
     assert answer.status_code == 200
     assert answer.json()["engine"] == "stand-in"
 
 
-async def test_classic_model_answers_wrapped_text(desk: Desk) -> None:
-    answer = await desk.run()
+async def test_classic_model_answers_wrapped_text(emulator: Emulator) -> None:
+    answer = await emulator.run()
     body = answer.json()
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -43,44 +43,46 @@ async def test_classic_model_answers_wrapped_text(desk: Desk) -> None:
     assert "not a language model" in result["metadata"]["notice"]
 
 
-async def test_prompt_will_do_instead_of_messages(desk: Desk) -> None:
-    answer = await desk.run({"prompt": "hello"})
-    assert answer.json()["result"]["response"] == (await desk.run()).json()["result"]["response"]
+async def test_prompt_will_do_instead_of_messages(emulator: Emulator) -> None:
+    answer = await emulator.run({"prompt": "hello"})
+    assert (
+        answer.json()["result"]["response"] == (await emulator.run()).json()["result"]["response"]
+    )
 
 
-async def test_content_can_come_in_parts_and_text_be_asked_for(desk: Desk) -> None:
+async def test_content_can_come_in_parts_and_text_be_asked_for(emulator: Emulator) -> None:
     """Of the newer models; the classic ones refuse lists."""
     parts = [{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}]
     inputs = {"messages": [{"role": "user", "content": parts}], "response_format": {"type": "text"}}
-    said, whole = await desk.run(inputs, GLM), await desk.run(HELLO, GLM)
+    said, whole = await emulator.run(inputs, GLM), await emulator.run(HELLO, GLM)
     assert said.json()["result"]["choices"] == whole.json()["result"]["choices"]
 
 
-async def test_json_mode_answers_a_parsed_object(desk: Desk) -> None:
-    answer = await desk.run({"messages": ROUTER, "response_format": JSON_MODE})
+async def test_json_mode_answers_a_parsed_object(emulator: Emulator) -> None:
+    answer = await emulator.run({"messages": ROUTER, "response_format": JSON_MODE})
     response = answer.json()["result"]["response"]
     assert response["agent"] == "it"
     assert 0 < response["confidence"] < 1
 
 
-async def test_json_object_mode_answers_a_parsed_object(desk: Desk) -> None:
-    answer = await desk.run({**HELLO, "response_format": {"type": "json_object"}})
+async def test_json_object_mode_answers_a_parsed_object(emulator: Emulator) -> None:
+    answer = await emulator.run({**HELLO, "response_format": {"type": "json_object"}})
     assert isinstance(answer.json()["result"]["response"], dict)
 
 
-async def test_openai_wrapped_schema_is_understood(desk: Desk) -> None:
+async def test_openai_wrapped_schema_is_understood(emulator: Emulator) -> None:
     wrapped = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
-    answer = await desk.run({"messages": ROUTER, "response_format": wrapped})
+    answer = await emulator.run({"messages": ROUTER, "response_format": wrapped})
     assert answer.json()["result"]["response"]["agent"] == "it"
 
 
-async def test_json_cut_by_max_tokens_cannot_be_met(desk: Desk) -> None:
-    answer = await desk.run({"messages": ROUTER, "response_format": JSON_MODE, "max_tokens": 2})
+async def test_json_cut_by_max_tokens_cannot_be_met(emulator: Emulator) -> None:
+    answer = await emulator.run({"messages": ROUTER, "response_format": JSON_MODE, "max_tokens": 2})
     assert answer.json()["errors"][0]["code"] == 5024
 
 
-async def test_newer_model_answers_in_openai_shape(desk: Desk) -> None:
-    answer = await desk.run({"messages": ROUTER, "response_format": JSON_MODE}, GLM)
+async def test_newer_model_answers_in_openai_shape(emulator: Emulator) -> None:
+    answer = await emulator.run({"messages": ROUTER, "response_format": JSON_MODE}, GLM)
     result = answer.json()["result"]
     assert "response" not in result
     assert result["object"] == "chat.completion"
@@ -92,8 +94,8 @@ async def test_newer_model_answers_in_openai_shape(desk: Desk) -> None:
     assert result["metadata"]["engine"] == "stand-in"
 
 
-async def test_known_adapter_on_a_lora_model(desk: Desk) -> None:
-    answer = await desk.run({**HELLO, "lora": "intent-routing-v1"}, MISTRAL_LORA)
+async def test_known_adapter_on_a_lora_model(emulator: Emulator) -> None:
+    answer = await emulator.run({**HELLO, "lora": "intent-routing-v1"}, MISTRAL_LORA)
     assert answer.status_code == 200
 
 
@@ -133,9 +135,9 @@ REFUSED: list[tuple[str, Json, int, int, str]] = [
 
 @pytest.mark.parametrize(("model", "inputs", "status", "code", "words"), REFUSED)
 async def test_refusals(
-    desk: Desk, model: str, inputs: Json, status: int, code: int, words: str
+    emulator: Emulator, model: str, inputs: Json, status: int, code: int, words: str
 ) -> None:
-    answer = await desk.run(inputs, model)
+    answer = await emulator.run(inputs, model)
     body = answer.json()
     assert answer.status_code == status
     assert (body["success"], body["result"], body["messages"]) == (False, {}, [])
@@ -144,29 +146,31 @@ async def test_refusals(
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
-async def test_body_that_is_no_json(desk: Desk, content: bytes) -> None:
-    answer = await desk.client.post(f"{RUN}/{LLAMA}", content=content)
+async def test_body_that_is_no_json(emulator: Emulator, content: bytes) -> None:
+    answer = await emulator.client.post(f"{RUN}/{LLAMA}", content=content)
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["code"] == 3003
 
 
 @pytest.mark.parametrize("inputs", [[], "text", None])
-async def test_inputs_that_are_no_object(desk: Desk, inputs: Any) -> None:
-    answer = await desk.client.post(f"{RUN}/{LLAMA}", json=inputs)
+async def test_inputs_that_are_no_object(emulator: Emulator, inputs: Any) -> None:
+    answer = await emulator.client.post(f"{RUN}/{LLAMA}", json=inputs)
     assert answer.json()["errors"][0]["code"] in (3003, 5006)
     assert answer.status_code == 400
 
 
-async def test_inference_errors_carry_the_services_prefix_and_a_request_id(desk: Desk) -> None:
-    await desk.fault(kind="error", code=3040)
-    message = (await desk.run()).json()["errors"][0]["message"]
+async def test_inference_errors_carry_the_services_prefix_and_a_request_id(
+    emulator: Emulator,
+) -> None:
+    await emulator.fault(kind="error", code=3040)
+    message = (await emulator.run()).json()["errors"][0]["message"]
     assert message.startswith("AiError: AiError: Capacity temporarily exceeded")
     assert message.endswith(")")
 
 
-async def test_rest_chat_completions(desk: Desk) -> None:
+async def test_rest_chat_completions(emulator: Emulator) -> None:
     url = "/client/v4/accounts/acc/ai/v1/chat/completions"
-    answer = await desk.client.post(url, json={"model": LLAMA, **HELLO})
+    answer = await emulator.client.post(url, json={"model": LLAMA, **HELLO})
     assert answer.json()["object"] == "chat.completion"
 
 

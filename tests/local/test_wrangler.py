@@ -1,5 +1,5 @@
-"""The real wrangler against the desk: what it says, which its exit code does not, and what is there
-afterwards."""
+"""The real wrangler against the emulator: what it says, which its exit code does not, and what is
+there afterwards."""
 
 import json
 import os
@@ -21,9 +21,9 @@ WEIGHTS = os.urandom(3_000_000)
 
 @dataclass
 class Account:
-    """A desk of its own, as `wrangler` and its API see it."""
+    """An emulator of its own, as `wrangler` and its API see it."""
 
-    desk: httpx.Client
+    emulator: httpx.Client
     folder: Path
 
     def wrangler(self, *words: str | Path) -> str:
@@ -32,7 +32,7 @@ class Account:
             cwd=self.folder,
             env={
                 **environment(self.folder),
-                "CLOUDFLARE_API_BASE_URL": f"{self.desk.base_url}/client/v4",
+                "CLOUDFLARE_API_BASE_URL": f"{self.emulator.base_url}/client/v4",
                 "CLOUDFLARE_ACCOUNT_ID": "acc",
                 "CLOUDFLARE_API_TOKEN": "token",
             },
@@ -44,14 +44,14 @@ class Account:
         return ran.stdout + ran.stderr
 
     def finetunes(self) -> list[dict[str, Any]]:
-        listed: list[dict[str, Any]] = self.desk.get("/client/v4/accounts/acc/ai/finetunes").json()[
-            "result"
-        ]
+        listed: list[dict[str, Any]] = self.emulator.get(
+            "/client/v4/accounts/acc/ai/finetunes"
+        ).json()["result"]
         return listed
 
     def run(self, lora: str) -> httpx.Response:
         body = {"prompt": "hello", "lora": lora}
-        return self.desk.post(f"/client/v4/accounts/acc/ai/run/{GEMMA}", json=body)
+        return self.emulator.post(f"/client/v4/accounts/acc/ai/run/{GEMMA}", json=body)
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +60,8 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     with start(LOCAL_AI_FINETUNES=str(folder / "finetunes")) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
-        with httpx.Client(base_url=url, timeout=30) as desk:
-            yield Account(desk, folder)
+        with httpx.Client(base_url=url, timeout=30) as emulator:
+            yield Account(emulator, folder)
         process.kill()
 
 
@@ -90,7 +90,7 @@ def test_create_and_list(account: Account, adapter: Path) -> None:
 
 def test_a_failed_upload_leaves_half_a_finetune(account: Account, adapter: Path) -> None:
     fault = {"finetunes:assets": {"kind": "error", "code": 3040, "share": 0.5, "times": 1}}
-    account.desk.put("/_local/faults", json=fault).raise_for_status()
+    account.emulator.put("/_local/faults", json=fault).raise_for_status()
     said = account.wrangler("create", GEMMA, "router-2", adapter)
     assert "Couldn't upload file" in said
     assert "Assets uploaded" not in said

@@ -48,12 +48,12 @@ def api(product: LocalProduct) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def desk(product: LocalProduct) -> Iterator[httpx.Client]:
+def emulator(product: LocalProduct) -> Iterator[httpx.Client]:
     """The control API of local/, which stands for Cloudflare; well-behaved again after the test."""
     assert product.local_ai_url is not None
-    with httpx.Client(base_url=product.local_ai_url, timeout=30) as desk:
-        yield desk
-        desk.delete("/_local/faults").raise_for_status()
+    with httpx.Client(base_url=product.local_ai_url, timeout=30) as emulator:
+        yield emulator
+        emulator.delete("/_local/faults").raise_for_status()
 
 
 @pytest.fixture(scope="package")

@@ -43,7 +43,7 @@ def furnish(api: httpx.Client, folder: Path) -> None:
     user = {"email": "ann@example.com", "name": "Ann Bell", "role": "labeler"}
     made = api.post("/v1/users", json=user).raise_for_status().json()
     key = {
-        "name": "Help desk",
+        "name": "Help emulator",
         "scopes": ["route"],
         "user_id": made["id"],
         "requests_per_minute": 60,

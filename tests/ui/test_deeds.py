@@ -61,7 +61,7 @@ def test_an_agent_is_made_changed_and_deleted(page: Page, go: Go, rows: Rows) ->
     go("agents")
     page.get_by_role("button", name="Add an agent").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Id", exact=True).fill("Travel Desk")
+    dialog.get_by_label("Id", exact=True).fill("Travel Emulator")
     dialog.get_by_label("Name").fill("Travel")
     dialog.get_by_label("What it is for").fill("Trips: trains, flights, hotels.")
     dialog.get_by_label("Examples").fill("Book me a train\n\n  A hotel in Graz \n")
@@ -510,10 +510,10 @@ def test_analytics_keep_their_state_and_come_as_csv(
 
 
 def test_an_adapter_is_uploaded_again_where_it_failed(
-    page: Page, go: Go, desk: httpx.Client, api: httpx.Client, tmp_path: Path
+    page: Page, go: Go, emulator: httpx.Client, api: httpx.Client, tmp_path: Path
 ) -> None:
     fault = {"finetunes:assets": {"kind": "error", "code": 5006, "times": 1}}
-    desk.put("/_local/faults", json=fault).raise_for_status()
+    emulator.put("/_local/faults", json=fault).raise_for_status()
     lora_id = upload(api, "comes-late", tmp_path)
     go("overview")
     page.get_by_role("link", name="See why").first.click()

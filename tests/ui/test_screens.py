@@ -47,7 +47,7 @@ DIALOGS = (
     ("agents", "Edit IT Support"),
     ("providers", "Add a provider"),
     ("keys", "Make a key"),
-    ("keys", "Revoke Help desk"),
+    ("keys", "Revoke Help emulator"),
     ("models", "Register a model"),
     ("models", "Select routing-v2"),
     ("evaluations", "Evaluate models"),

@@ -7,15 +7,15 @@ from edgeneuro.gateway.client import build_gateway
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase
 from local.app import build_app
-from tests.local.desk import Desk, build_desk
+from tests.local.emulator import Emulator, build_emulator
 from tests.unit.conftest import Product
 from tests.unit.upstreams import AsgiFetch, FetchedAi
 
 
-def emulated_product(database: SqliteDatabase, settings: Settings) -> tuple[Product, Desk]:
+def emulated_product(database: SqliteDatabase, settings: Settings) -> tuple[Product, Emulator]:
     """The product and what answers its calls."""
-    desk = build_desk()
-    app = build_app(desk.gateway)
+    emulator = build_emulator()
+    app = build_app(emulator.gateway)
     settings = replace(
         settings, cloudflare_account_id="local", provider_hosts=("vendor.example.com",)
     )
@@ -25,8 +25,8 @@ def emulated_product(database: SqliteDatabase, settings: Settings) -> tuple[Prod
         binding=FetchedAi(AsgiFetch(app)),
         fetch=outbound,
         secret=lambda name: "any text",
-        now=desk.time.clock,
+        now=emulator.time.clock,
     )
     product = Product(database, settings, gateway=gateway, cloudflare=outbound)
     product.secrets["CLOUDFLARE_API_TOKEN"] = "any text"
-    return product, desk
+    return product, emulator

@@ -51,8 +51,8 @@ def test_the_table_of_faults_is_the_one_that_is_tried() -> None:
     assert told == document(), "make it anew: python -m tests.worker.fault_matrix > docs/faults.md"
 
 
-def test_every_fault_of_the_desk_is_in_the_matrix() -> None:
-    kinds = {row.desk["kind"] for row in MATRIX if row.desk}
+def test_every_fault_of_the_emulator_is_in_the_matrix() -> None:
+    kinds = {row.emulator["kind"] for row in MATRIX if row.emulator}
     # Not faults: late answers in time and any text. "reject" is error 5006.
     assert kinds == set(FIELDS) - {"slow", "text", "reject"}
-    assert {row.desk["code"] for row in MATRIX if "code" in row.desk} == set(AI_ERRORS)
+    assert {row.emulator["code"] for row in MATRIX if "code" in row.emulator} == set(AI_ERRORS)

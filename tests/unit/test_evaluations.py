@@ -306,7 +306,7 @@ async def test_the_check_wants_an_evaluation_with_enough_questions(product: Prod
     why = refusal(await select(product, OTHER, check=True))
     assert "30 test labels, at least 100 are required" in why
     assert "70 are missing" in why
-    assert (await product.call("PATCH", "/v1/config", ENOUGH)).status == 200
+    assert (await product.call("PATCH", "/v1/config", EASY_PROMOTION)).status == 200
     passed = await select(product, OTHER, check=True)
     assert passed.status == 200, passed.text
     result = passed.json()["check"]
@@ -315,7 +315,7 @@ async def test_the_check_wants_an_evaluation_with_enough_questions(product: Prod
     assert (await select(product, OTHER, check=True)).json()["check"] is None, "active already"
 
 
-ENOUGH = {"promotion_min_labels": 30, "promotion_margin": 0.4}
+EASY_PROMOTION = {"promotion_min_labels": 30, "promotion_margin": 0.4}
 
 
 async def test_the_check_refuses_what_is_worse_and_not_the_other_way(product: Product) -> None:
@@ -353,7 +353,7 @@ async def test_the_check_can_be_previewed(product: Product) -> None:
         assert answered.status == 200, answered.text
         return answered.json()["check"]
 
-    await product.call("PATCH", "/v1/config", ENOUGH)
+    await product.call("PATCH", "/v1/config", EASY_PROMOTION)
     before = await preview(OTHER)
     why = refusal(await select(product, OTHER, check=True))
     assert (before["passed"], before["message"], before["result"]) == (False, why, None)
@@ -369,7 +369,7 @@ async def test_the_check_can_be_previewed(product: Product) -> None:
 
 
 async def test_earlier_looks_at_the_test_part_are_counted(product: Product) -> None:
-    await product.call("PATCH", "/v1/config", ENOUGH)
+    await product.call("PATCH", "/v1/config", EASY_PROMOTION)
     await label(product, 10)
     await label(product, 10, "validation")
     for split in ("test", "held_out", "validation", "test"):
@@ -387,7 +387,7 @@ async def test_earlier_looks_at_the_test_part_are_counted(product: Product) -> N
 async def test_an_evaluation_of_another_configuration_does_not_count(
     product: Product, change: tuple[str, str, dict[str, Any]]
 ) -> None:
-    await product.call("PATCH", "/v1/config", ENOUGH)
+    await product.call("PATCH", "/v1/config", EASY_PROMOTION)
     await label(product, 10)
     await evaluate(product)
     assert (await product.call(*change)).status == 200
@@ -396,7 +396,7 @@ async def test_an_evaluation_of_another_configuration_does_not_count(
 
 @pytest.mark.parametrize("split", ["validation", "held_out"])
 async def test_an_evaluation_of_another_part_does_not_count(product: Product, split: str) -> None:
-    await product.call("PATCH", "/v1/config", ENOUGH)
+    await product.call("PATCH", "/v1/config", EASY_PROMOTION)
     await label(product, 10)
     await label(product, 10, "validation")
     await evaluate(product, split=split)
@@ -413,7 +413,7 @@ async def test_near_duplicates_are_one_question(product: Product) -> None:
     found = await evaluate(product)
     assert (found["labels"], found["near_duplicates"]) == (30, 30)
     assert {each["n"] for each in found["results"]["models"]} == {30}
-    await product.call("PATCH", "/v1/config", ENOUGH)
+    await product.call("PATCH", "/v1/config", EASY_PROMOTION)
     product.execute("UPDATE evaluations SET near_duplicates = NULL")
     assert "no evaluation" in refusal(await select(product, OTHER, check=True)), "an older one"
 

@@ -60,11 +60,13 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
         ai_gateway_url="https://gateway.ai.cloudflare.com/v1/account/edge",
         admin_token=ADMIN_TOKEN,
     )
-    product, desk = emulated_product(database, settings)
+    product, emulator = emulated_product(database, settings)
     with (
         asyncio.Runner() as loop,
         httpx.Client(transport=OverProduct(loop, product), base_url="http://product") as client,
-        httpx.Client(transport=OverAsgi(loop, desk.client), base_url="http://localhost") as control,
+        httpx.Client(
+            transport=OverAsgi(loop, emulator.client), base_url="http://localhost"
+        ) as control,
     ):
         for agent in (IT, HR, GENERAL):
             client.post("/v1/agents", json=agent).raise_for_status()

@@ -19,7 +19,7 @@ async def test_a_keys_second_feedback_replaces_its_first(
 ) -> None:
     product.clock.seconds += 86_400 * 30
     body = {"decision_id": decision_id, "value": "down", "correct_agent": "it_support"}
-    given = await product.call("POST", "/v1/feedback", {**body, "comment": " wrong desk "})
+    given = await product.call("POST", "/v1/feedback", {**body, "comment": " wrong emulator "})
     assert given.status == 201
     feedback = given.json()
     assert feedback == {
@@ -28,7 +28,7 @@ async def test_a_keys_second_feedback_replaces_its_first(
         "decision_id": decision_id,
         "value": "down",
         "correct_agent": "it_support",
-        "comment": "wrong desk",
+        "comment": "wrong emulator",
         "key_id": "admin_token",
         "created_at": "2027-02-14T08:00:00.000Z",
         "labelled": True,

@@ -22,7 +22,7 @@ from edgeneuro.errors import (
 )
 from edgeneuro.gateway.scripted import Streamed
 from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelStream
-from tests.local.desk import GLM, LLAMA
+from tests.local.emulator import GLM, LLAMA
 from tests.unit.upstreams import CUT, SILENCE, Script
 from tests.unit.ways import Way, build_way, request
 
@@ -42,7 +42,7 @@ def way(request: pytest.FixtureRequest) -> Way:
 
 @pytest.fixture(params=TRANSPORTS)
 def transport(request: pytest.FixtureRequest) -> Way:
-    """For what the desk behind it gets to see."""
+    """For what the emulator behind it gets to see."""
     return build_way(request.param)
 
 
@@ -318,7 +318,7 @@ async def test_a_whole_answer_is_played_as_a_stream_of_one_part(way: Way) -> Non
 
 
 @pytest.mark.parametrize("model", [LLAMA, GLM])
-async def test_the_desk_streams_an_answer(transport: Way, model: str) -> None:
+async def test_the_emulator_streams_an_answer(transport: Way, model: str) -> None:
     """In both shapes, at length and in parts."""
     await transport.told(ModelAnswer(content="…"), kind="slow", delay_ms=1)
     *parts, last = await collected(await transport.gateway.stream(request(model=model)))
@@ -339,7 +339,7 @@ async def test_the_desk_streams_an_answer(transport: Way, model: str) -> None:
     ],
     ids=str,
 )
-async def test_the_desk_breaks_a_stream(
+async def test_the_emulator_breaks_a_stream(
     transport: Way, fault: dict[str, Any], expected: type[UpstreamError]
 ) -> None:
     transport.endless()

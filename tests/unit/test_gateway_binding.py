@@ -10,7 +10,7 @@ from edgeneuro.gateway.catalogue import read_catalogue
 from edgeneuro.gateway.client import GatewayClient, build_gateway
 from edgeneuro.gateway.http import HttpResponse
 from edgeneuro.settings import Settings
-from tests.local.desk import LLAMA
+from tests.local.emulator import LLAMA
 from tests.unit.upstreams import FakeResponse
 from tests.unit.ways import NOW, SETTINGS, request
 

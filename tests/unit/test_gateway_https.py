@@ -18,7 +18,7 @@ from edgeneuro.gateway.client import GatewayClient, build_gateway
 from edgeneuro.gateway.http import HttpResponse
 from edgeneuro.settings import Settings
 from local.app import build_app
-from tests.local.desk import GLM, LLAMA, build_desk
+from tests.local.emulator import GLM, LLAMA, build_emulator
 from tests.unit.upstreams import AsgiFetch, FakeResponse
 from tests.unit.ways import NOW, SECRETS, SETTINGS, request
 
@@ -230,14 +230,14 @@ async def test_one_call_for_several_requests() -> None:
     ]  # fmt: skip
 
 
-async def test_one_call_for_several_requests_at_the_desk() -> None:
-    desk = build_desk()
-    gateway = client(AsgiFetch(build_app(desk.gateway), outbound=True))
+async def test_one_call_for_several_requests_at_the_emulator() -> None:
+    emulator = build_emulator()
+    gateway = client(AsgiFetch(build_app(emulator.gateway), outbound=True))
     asked = [request(), request(model=GLM)]
-    await desk.fault(LLAMA, kind="error", code=3040)
+    await emulator.fault(LLAMA, kind="error", code=3040)
     index, answer = await gateway.run_any(asked)
     assert (index, isinstance(answer.content, str)) == (1, True)
-    await desk.fault(kind="error", code=3040)
+    await emulator.fault(kind="error", code=3040)
     with pytest.raises(UpstreamCapacityError):
         await gateway.run_any(asked)
 

@@ -151,7 +151,7 @@ class FetchedAi:
             **options.get("extraHeaders", {}),
         }
         headers = {name: str(value) for name, value in wanted.items() if value is not None}
-        url = f"https://desk/v1/local/{gateway['id']}/workers-ai/{quote(model, safe='@/')}"
+        url = f"https://emulator/v1/local/{gateway['id']}/workers-ai/{quote(model, safe='@/')}"
         response = await self._fetch("POST", url, headers, json.dumps(inputs).encode())
         if response.header("content-type") != "application/json":
             return response
@@ -159,7 +159,7 @@ class FetchedAi:
         return FakeResponse(response.status, _bare(body, response.status), response.headers)
 
     async def models(self, query: dict[str, Any], /) -> Any:
-        url = f"https://desk/client/v4/accounts/local/ai/models/search?{urlencode(query)}"
+        url = f"https://emulator/client/v4/accounts/local/ai/models/search?{urlencode(query)}"
         response = await self._fetch("GET", url, {}, b"")
         return json.loads(await read_whole(response, limit=100_000_000))["result"]
 

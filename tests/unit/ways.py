@@ -1,5 +1,5 @@
-"""The three ways behind the seam, set up alike: over the AI binding and over HTTPS to the same desk
-(local/), and the scripted fake, which is told the outcome."""
+"""The three ways behind the seam, set up alike: over the AI binding and over HTTPS to the same
+emulator (local/), and the scripted fake, which is told the outcome."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from edgeneuro.gateway.scripted import ScriptedGateway, Streamed
 from edgeneuro.gateway.seam import Delta, Gateway, ModelAnswer, ModelRequest
 from edgeneuro.settings import Settings
 from local.app import build_app
-from tests.local.desk import LLAMA, Desk, build_desk
+from tests.local.emulator import LLAMA, Emulator, build_emulator
 from tests.unit.upstreams import AsgiFetch, FetchedAi, Script, Switch
 
 NOW = 1_800_000_000.0
@@ -35,11 +35,13 @@ def request(**changes: Any) -> ModelRequest:
 
 
 class Way:
-    """`gateway` is what is tested; `desk` stands behind it, or is None for the scripted one."""
+    """`gateway` is what is tested; `emulator` stands behind it, or is None for the scripted one."""
 
-    def __init__(self, gateway: Gateway, desk: Desk | None, upstream: Switch | None) -> None:
+    def __init__(
+        self, gateway: Gateway, emulator: Emulator | None, upstream: Switch | None
+    ) -> None:
         self.gateway = gateway
-        self._desk = desk
+        self._emulator = emulator
         self._upstream = upstream
 
     async def told(self, outcome: ModelAnswer | Exception, **fault: Any) -> None:
@@ -47,8 +49,8 @@ class Way:
         if isinstance(self.gateway, ScriptedGateway):
             self.gateway.enqueue(outcome)
         elif fault:
-            assert self._desk is not None
-            await self._desk.fault(LLAMA, **fault)
+            assert self._emulator is not None
+            await self._emulator.fault(LLAMA, **fault)
 
     def streams(self, script: Script, parts: Sequence[Delta | Exception]) -> None:
         """The next stream: as the upstream sends it, and as it is to be read."""
@@ -68,13 +70,13 @@ class Way:
         return isinstance(self.gateway, ScriptedGateway)
 
     async def calls(self) -> list[dict[str, Any]]:
-        assert self._desk is not None
-        return await self._desk.calls()
+        assert self._emulator is not None
+        return await self._emulator.calls()
 
     def endless(self) -> None:
-        """A nap of the desk never ends."""
-        if self._desk is not None:
-            self._desk.time.endless = True
+        """A nap of the emulator never ends."""
+        if self._emulator is not None:
+            self._emulator.time.endless = True
 
     @property
     def stopped(self) -> int:
@@ -87,8 +89,8 @@ class Way:
 def build_way(name: str) -> Way:
     if name == "scripted":
         return Way(ScriptedGateway(), None, None)
-    desk = build_desk()
-    upstream = Switch(build_app(desk.gateway))
+    emulator = build_emulator()
+    upstream = Switch(build_app(emulator.gateway))
     gateway = build_gateway(
         SETTINGS,
         binding=FetchedAi(AsgiFetch(upstream)) if name == "binding" else None,
@@ -96,4 +98,4 @@ def build_way(name: str) -> Way:
         secret=SECRETS.get,
         now=lambda: NOW,
     )
-    return Way(gateway, desk, upstream)
+    return Way(gateway, emulator, upstream)

@@ -55,14 +55,14 @@ def anonymous(product: Product) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def desk(product: Product) -> Iterator[httpx.Client]:
+def emulator(product: Product) -> Iterator[httpx.Client]:
     """The control API of local/, which stands for Cloudflare; well-behaved again after the test."""
     if product.local_ai_url is None:
         pytest.skip("the Workers AI of a deployment takes no orders")
-    with httpx.Client(base_url=product.local_ai_url, timeout=30) as desk:
-        yield desk
-        desk.delete("/_local/faults").raise_for_status()
-        desk.put("/_local/rate_limit", content=b"null").raise_for_status()
+    with httpx.Client(base_url=product.local_ai_url, timeout=30) as emulator:
+        yield emulator
+        emulator.delete("/_local/faults").raise_for_status()
+        emulator.put("/_local/rate_limit", content=b"null").raise_for_status()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -36,12 +36,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A fault: what the desk is told, or what is done to the database before and after (`before`
-    may hold {key}: the cache key of the question)."""
+    """A fault: what the emulator is told, or what is done to the database before and after
+    (`before` may hold {key}: the cache key of the question)."""
 
     name: str
     cells: tuple[Cell, Cell, Cell]
-    desk: dict[str, Any] = field(default_factory=dict)
+    emulator: dict[str, Any] = field(default_factory=dict)
     host: bool = False  # at a vendor's host, whose model is the active one; else at Workers AI
     slow: bool = False  # it takes all the time there is
     before: Sequence[str] = ()
@@ -65,7 +65,7 @@ def _row(
     name: str, cells: tuple[Cell, ...], *, host: bool = False, slow: bool = False, **fault: Any
 ) -> Row:
     first, second, third = cells
-    return Row(name, (first, second, third), desk=fault, host=host, slow=slow)
+    return Row(name, (first, second, third), emulator=fault, host=host, slow=slow)
 
 
 TIMEOUT = failing("timeout", 504, "upstream_timeout")

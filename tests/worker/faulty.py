@@ -71,9 +71,9 @@ class Faulty:
     """A product with its administrator's client, the control API of its local/ and its database.
     `mark` is a word that no other question has."""
 
-    def __init__(self, client: httpx.Client, desk: httpx.Client, execute: Execute) -> None:
+    def __init__(self, client: httpx.Client, emulator: httpx.Client, execute: Execute) -> None:
         self.client = client
-        self.desk = desk
+        self.emulator = emulator
         self.execute = execute
         self._prepared_for: tuple[bool, bool] | None = None
         self.client.post("/v1/providers", json=VENDOR).raise_for_status()
@@ -143,9 +143,9 @@ class Faulty:
     @contextmanager
     def trouble(self, row: Row, *, key: str = "") -> Iterator[None]:
         """The fault, while it lasts."""
-        if row.desk:
+        if row.emulator:
             name = "host:vendor.example.com" if row.host else "*"
-            self.desk.put("/_local/faults", json={name: row.desk}).raise_for_status()
+            self.emulator.put("/_local/faults", json={name: row.emulator}).raise_for_status()
         if row.before:
             self.execute(statement.replace("{key}", key) for statement in row.before)
         try:
@@ -153,17 +153,17 @@ class Faulty:
         finally:
             if row.after:
                 self.execute(row.after)
-            self.desk.delete("/_local/faults").raise_for_status()
+            self.emulator.delete("/_local/faults").raise_for_status()
 
     @contextmanager
     def storm(self, path: str, trouble: Any) -> Iterator[None]:
-        """What one of the desk's controls is told, while it lasts."""
-        self.desk.put(path, json=trouble).raise_for_status()
+        """What one of the emulator's controls is told, while it lasts."""
+        self.emulator.put(path, json=trouble).raise_for_status()
         try:
             yield
         finally:
-            self.desk.delete("/_local/faults").raise_for_status()
-            self.desk.put("/_local/rate_limit", content=b"null").raise_for_status()
+            self.emulator.delete("/_local/faults").raise_for_status()
+            self.emulator.put("/_local/rate_limit", content=b"null").raise_for_status()
 
 
 def require_cell(faulty: Faulty, row: Row, way: Way) -> None:

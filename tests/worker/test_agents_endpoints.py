@@ -1,4 +1,4 @@
-"""Agents at endpoints of their own, over HTTP: the desk's agents.example.com is where they are."""
+"""Agents at endpoints of their own, over HTTP: the emulator answers as agents.example.com."""
 
 import hmac
 import json
@@ -20,7 +20,7 @@ Create = Callable[..., str]
 
 
 @pytest.fixture
-def create(client: httpx.Client, desk: httpx.Client) -> Iterator[Create]:
+def create(client: httpx.Client, emulator: httpx.Client) -> Iterator[Create]:
     """Creates an agent at a path of that host, and gives the name by which a chat asks it."""
     made: list[str] = []
 
@@ -33,15 +33,15 @@ def create(client: httpx.Client, desk: httpx.Client) -> Iterator[Create]:
         made.append(agent_id)
         return f"agent:{agent_id}"
 
-    desk.delete("/_local/calls").raise_for_status()
+    emulator.delete("/_local/calls").raise_for_status()
     yield create
     for agent_id in made:
         client.delete(f"/v1/agents/{agent_id}").raise_for_status()
 
 
-def calls(desk: httpx.Client) -> list[Any]:
+def calls(emulator: httpx.Client) -> list[Any]:
     """Those that went out to the agents."""
-    return [each for each in desk.get("/_local/calls").json() if each["host"] == HOST]
+    return [each for each in emulator.get("/_local/calls").json() if each["host"] == HOST]
 
 
 def text_of(chunks: list[Any]) -> str:
@@ -57,7 +57,7 @@ def signed(secret: str, agent_id: str, header: str, body: bytes) -> bool:
 
 
 def test_an_agent_that_speaks_chat_completions(
-    talk: openai.OpenAI, client: httpx.Client, desk: httpx.Client, create: Create
+    talk: openai.OpenAI, client: httpx.Client, emulator: httpx.Client, create: Create
 ) -> None:
     model = create("/openai/zeppelin")
     raw = talk.chat.completions.with_raw_response.create(model=model, messages=question("Helium"))
@@ -70,7 +70,7 @@ def test_an_agent_that_speaks_chat_completions(
     assert facts["agent"]["protocol"] == "openai"
     [attempt] = facts["attempts"]
     assert (attempt["provider"], attempt["model"], attempt["outcome"]) == ("agent", model, "ok")
-    [call] = calls(desk)
+    [call] = calls(emulator)
     headers, agent_id = call["headers"], model.removeprefix("agent:")
     assert signed(
         LOCAL_SIGNING_SECRET, agent_id, headers["x-edgeneuro-signature"], call["body"].encode()
@@ -84,7 +84,7 @@ def test_an_agent_that_speaks_chat_completions(
 
 
 def test_its_stream(
-    talk: openai.OpenAI, client: httpx.Client, desk: httpx.Client, create: Create
+    talk: openai.OpenAI, client: httpx.Client, emulator: httpx.Client, create: Create
 ) -> None:
     model = create("/openai/zeppelin")
     chunks = list(talk.chat.completions.create(model=model, messages=question(), stream=True))
@@ -93,7 +93,7 @@ def test_its_stream(
     assert chunks[-1].choices[0].finish_reason == "stop"
     entry = log_entry(client, ours(chunks[-1])["decision_id"])
     assert (entry["ending"], entry["usage"]["total_tokens"] > 0) == ("complete", True)
-    assert [call["ended"] for call in calls(desk)] == ["complete"]
+    assert [call["ended"] for call in calls(emulator)] == ["complete"]
 
 
 @pytest.mark.parametrize("name", ["message", "task"])
@@ -107,27 +107,27 @@ def test_agents_of_a2a(talk: openai.OpenAI, create: Create, name: str) -> None:
 
 
 def test_what_fails_is_an_error_of_its_own(
-    talk: openai.OpenAI, desk: httpx.Client, create: Create
+    talk: openai.OpenAI, emulator: httpx.Client, create: Create
 ) -> None:
     with pytest.raises(openai.APIStatusError) as caught:
         model = create("/a2a/failed", "a2a")
         talk.chat.completions.create(model=model, messages=question())
     assert (caught.value.status_code, caught.value.code) == (502, "upstream_error")
-    told_to(desk, {f"host:{HOST}": {"kind": "refuse"}})
+    told_to(emulator, {f"host:{HOST}": {"kind": "refuse"}})
     for stream in (False, True):
         with pytest.raises(openai.APIStatusError) as caught:
             talk.chat.completions.create(
                 model=create("/openai/zeppelin"), messages=question(), stream=stream
             )
         assert caught.value.status_code == 502
-    assert len(calls(desk)) == 3  # each was asked once
+    assert len(calls(emulator)) == 3  # each was asked once
 
 
 @pytest.mark.parametrize("protocol", ["openai", "a2a"])
 def test_an_answer_that_is_nested_too_deep(
-    talk: openai.OpenAI, client: httpx.Client, desk: httpx.Client, create: Create, protocol: str
+    talk: openai.OpenAI, client: httpx.Client, emulator: httpx.Client, create: Create, protocol: str
 ) -> None:
-    told_to(desk, {f"host:{HOST}": {"kind": "nested_json"}})
+    told_to(emulator, {f"host:{HOST}": {"kind": "nested_json"}})
     model = create("/a2a/message" if protocol == "a2a" else "/openai/zeppelin", protocol)
     with pytest.raises(openai.APIStatusError) as caught:
         talk.chat.completions.create(model=model, messages=question())
@@ -139,16 +139,16 @@ def test_an_answer_that_is_nested_too_deep(
 
 
 def test_the_agents_own_model_stands_in(
-    talk: openai.OpenAI, desk: httpx.Client, create: Create
+    talk: openai.OpenAI, emulator: httpx.Client, create: Create
 ) -> None:
-    told_to(desk, {f"host:{HOST}": {"kind": "status", "status": 500}})
+    told_to(emulator, {f"host:{HOST}": {"kind": "status", "status": 500}})
     model = create("/openai/zeppelin", model=FALLBACK)
     answer = talk.chat.completions.create(model=model, messages=question())
     assert answer.model == FALLBACK
     assert ours(answer)["attempts"][0]["fell_back_to"] == FALLBACK
 
 
-def test_a_handoff(talk: openai.OpenAI, desk: httpx.Client, create: Create) -> None:
+def test_a_handoff(talk: openai.OpenAI, emulator: httpx.Client, create: Create) -> None:
     model = create("/a2a/message", "handoff")
     answer = talk.chat.completions.create(model=model, messages=question())
     handoff = ours(answer)["handoff"]
@@ -164,17 +164,17 @@ def test_a_handoff(talk: openai.OpenAI, desk: httpx.Client, create: Create) -> N
     chunks = list(talk.chat.completions.create(model=model, messages=question(), stream=True))
     assert text_of(chunks) == answer.choices[0].message.content
     assert ours(chunks[0])["handoff"]["agent"]["url"] == url
-    assert calls(desk) == []
+    assert calls(emulator) == []
 
 
 def test_a_redirect_is_not_followed(
-    talk: openai.OpenAI, desk: httpx.Client, create: Create
+    talk: openai.OpenAI, emulator: httpx.Client, create: Create
 ) -> None:
     with pytest.raises(openai.APIStatusError) as caught:
         talk.chat.completions.create(model=create("/redirect"), messages=question())
     assert caught.value.status_code == 502
     assert "redirects are not followed" in caught.value.message
-    assert [call["path"] for call in calls(desk)] == ["/redirect"]
+    assert [call["path"] for call in calls(emulator)] == ["/redirect"]
 
 
 @pytest.mark.parametrize(

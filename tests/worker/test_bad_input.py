@@ -44,12 +44,12 @@ def test_bodies(client: httpx.Client, body: bytes, code: str, param: str | None)
     assert_error(client.post("/v1/route", content=body), 400, code, param)
 
 
-def test_nested_json_does_not_end_the_isolate(client: httpx.Client, desk: httpx.Client) -> None:
+def test_nested_json_does_not_end_the_isolate(client: httpx.Client, emulator: httpx.Client) -> None:
     """Somebody else's stream, which is in progress meanwhile, comes to its end."""
     nested = '{"a":' * 9_000 + "1" + "}" * 9_000
     model = "@cf/ibm-granite/granite-4.0-h-micro"
     faults = {model: {"kind": "drip", "delay_ms": 150}, "*": {"kind": "text", "answer": nested}}
-    desk.put("/_local/faults", json=faults).raise_for_status()
+    emulator.put("/_local/faults", json=faults).raise_for_status()
     chat = {"model": model, "messages": [{"role": "user", "content": "hello"}], "stream": True}
     with client.stream("POST", "/v1/chat/completions", json=chat) as stream:
         lines = stream.iter_lines()

@@ -26,7 +26,7 @@ EVERYBODY, AGENTS = "*", "host:agents.example.com"
 @dataclass
 class Caller:
     worker: httpx.Client
-    desk: httpx.Client
+    emulator: httpx.Client
 
     def call(self, name: str, status: int = 200) -> Any:
         answer = self.worker.get(f"/{name}")
@@ -34,13 +34,13 @@ class Caller:
         return answer.json()
 
     def fault(self, name: str, **fault: Any) -> None:
-        self.desk.put("/_local/faults", json={name: fault}).raise_for_status()
+        self.emulator.put("/_local/faults", json={name: fault}).raise_for_status()
 
     def last_call(self) -> dict[str, Any]:
-        """Once it has ended, which the desk may learn a little after the caller."""
+        """Once it has ended, which the emulator may learn a little after the caller."""
 
         def look() -> dict[str, Any]:
-            call: dict[str, Any] = self.desk.get("/_local/calls").json()[-1]
+            call: dict[str, Any] = self.emulator.get("/_local/calls").json()[-1]
             return call
 
         return until(look, lambda call: call["ended"] is not None)
@@ -88,10 +88,10 @@ def caller(running: tuple[str, str]) -> Iterator[Caller]:
     base_url, ai_url = running
     with (
         httpx.Client(base_url=base_url, timeout=30) as worker,
-        httpx.Client(base_url=ai_url, timeout=30) as desk,
+        httpx.Client(base_url=ai_url, timeout=30) as emulator,
     ):
-        yield Caller(worker, desk)
-        desk.delete("/_local/faults").raise_for_status()
+        yield Caller(worker, emulator)
+        emulator.delete("/_local/faults").raise_for_status()
 
 
 def test_a_stream_reaches_the_worker(caller: Caller) -> None:

@@ -33,8 +33,8 @@ def ours(answer: Any) -> Any:
     return answer.model_extra["edgeneuro"]
 
 
-def told_to(desk: httpx.Client, faults: dict[str, Any]) -> None:
-    desk.put("/_local/faults", json=faults).raise_for_status()
+def told_to(emulator: httpx.Client, faults: dict[str, Any]) -> None:
+    emulator.put("/_local/faults", json=faults).raise_for_status()
 
 
 def test_auto_is_answered_by_the_agent_that_fits(talk: openai.OpenAI, client: httpx.Client) -> None:
@@ -95,15 +95,17 @@ def test_a_wrong_key(product: Product) -> None:
         stranger.chat.completions.create(model="auto", messages=question())
 
 
-def test_upstream_failures_are_honest(talk: openai.OpenAI, desk: httpx.Client) -> None:
-    told_to(desk, {"*": {"kind": "error", "code": 3036}})
+def test_upstream_failures_are_honest(talk: openai.OpenAI, emulator: httpx.Client) -> None:
+    told_to(emulator, {"*": {"kind": "error", "code": 3036}})
     with pytest.raises(openai.RateLimitError) as caught:
         talk.chat.completions.create(model=ACTIVE, messages=question())
     assert caught.value.code == "upstream_quota"
 
 
-def test_another_model_stands_in_unless_it_may_not(talk: openai.OpenAI, desk: httpx.Client) -> None:
-    told_to(desk, {ACTIVE: {"kind": "error", "code": 5007}})
+def test_another_model_stands_in_unless_it_may_not(
+    talk: openai.OpenAI, emulator: httpx.Client
+) -> None:
+    told_to(emulator, {ACTIVE: {"kind": "error", "code": 5007}})
     answer = talk.chat.completions.create(model=ACTIVE, messages=question())
     assert answer.model == FALLBACK
     with pytest.raises(openai.APIStatusError) as caught:
@@ -152,8 +154,8 @@ def test_a_kept_answer_as_a_stream(talk: openai.OpenAI) -> None:
     assert said == whole.choices[0].message.content
 
 
-def test_a_failed_stream_is_a_plain_error(talk: openai.OpenAI, desk: httpx.Client) -> None:
-    told_to(desk, {"*": {"kind": "error", "code": 3036}})
+def test_a_failed_stream_is_a_plain_error(talk: openai.OpenAI, emulator: httpx.Client) -> None:
+    told_to(emulator, {"*": {"kind": "error", "code": 3036}})
     with pytest.raises(openai.RateLimitError):
         talk.chat.completions.create(model=ACTIVE, messages=question(), stream=True)
 
@@ -164,10 +166,10 @@ def test_a_failed_stream_is_a_plain_error(talk: openai.OpenAI, desk: httpx.Clien
     ids=["drip", "stall"],
 )
 def test_a_client_that_leaves_stops_the_model(
-    talk: openai.OpenAI, client: httpx.Client, desk: httpx.Client, fault: dict[str, Any]
+    talk: openai.OpenAI, client: httpx.Client, emulator: httpx.Client, fault: dict[str, Any]
 ) -> None:
-    told_to(desk, {ACTIVE: fault})
-    desk.delete("/_local/calls").raise_for_status()
+    told_to(emulator, {ACTIVE: fault})
+    emulator.delete("/_local/calls").raise_for_status()
     messages = question()
     stream = talk.chat.completions.create(model="agent:hr", messages=messages, stream=True)
     parts = iter(stream)
@@ -176,15 +178,15 @@ def test_a_client_that_leaves_stops_the_model(
     stream.close()
     entry = log_entry(client, facts["decision_id"])
     assert (entry["status"], entry["ending"], entry["cost_usd"]) == (200, "client_gone", None)
-    calls = desk.get("/_local/calls").json()
+    calls = emulator.get("/_local/calls").json()
     assert [call["ended"] for call in calls if call["model"] == ACTIVE] == ["client_gone"]
 
 
 @pytest.mark.parametrize("kind", ["cut", "stream_error"])
 def test_a_stream_that_breaks_off_says_so(
-    talk: openai.OpenAI, client: httpx.Client, desk: httpx.Client, kind: str
+    talk: openai.OpenAI, client: httpx.Client, emulator: httpx.Client, kind: str
 ) -> None:
-    told_to(desk, {ACTIVE: {"kind": kind, "after": 2}})
+    told_to(emulator, {ACTIVE: {"kind": kind, "after": 2}})
     stream = talk.chat.completions.create(model="agent:hr", messages=question(), stream=True)
     facts = ours(next(iter(stream)))
     with pytest.raises(openai.APIError) as caught:
@@ -194,9 +196,9 @@ def test_a_stream_that_breaks_off_says_so(
 
 
 def test_a_stream_that_is_late_begins_with_a_comment(
-    client: httpx.Client, desk: httpx.Client
+    client: httpx.Client, emulator: httpx.Client
 ) -> None:
-    told_to(desk, {ACTIVE: {"kind": "slow", "delay_ms": 6_000}})
+    told_to(emulator, {ACTIVE: {"kind": "slow", "delay_ms": 6_000}})
     body = {"model": ACTIVE, "messages": question(), "stream": True}
     with client.stream("POST", "/v1/chat/completions", json=body) as response:
         assert response.status_code == 200

@@ -87,14 +87,14 @@ def well(client: httpx.Client) -> None:
         client.patch("/v1/config", json={"confidence_threshold": value}).raise_for_status()
 
 
-def told_to(desk: httpx.Client, faults: dict[str, Any]) -> None:
-    desk.put("/_local/faults", json=faults).raise_for_status()
+def told_to(emulator: httpx.Client, faults: dict[str, Any]) -> None:
+    emulator.put("/_local/faults", json=faults).raise_for_status()
 
 
-def upstream_calls(desk: httpx.Client) -> list[dict[str, Any]]:
+def upstream_calls(emulator: httpx.Client) -> list[dict[str, Any]]:
     """Those since the last look."""
-    calls: list[dict[str, Any]] = desk.get("/_local/calls").json()
-    desk.delete("/_local/calls").raise_for_status()
+    calls: list[dict[str, Any]] = emulator.get("/_local/calls").json()
+    emulator.delete("/_local/calls").raise_for_status()
     return calls
 
 
@@ -109,7 +109,9 @@ async def test_the_client_that_does_not_block(talk_async: openai.AsyncOpenAI) ->
     assert chunks[-1].choices[0].finish_reason == "stop"
 
 
-def test_a_tool_is_called_and_its_result_answered(talk: openai.OpenAI, desk: httpx.Client) -> None:
+def test_a_tool_is_called_and_its_result_answered(
+    talk: openai.OpenAI, emulator: httpx.Client
+) -> None:
     messages = question("get_ticket 7: what does it say?")
     asked = talk.chat.completions.create(model="agent:hr", messages=messages, tools=[TOOL])
     [choice] = asked.choices
@@ -125,11 +127,11 @@ def test_a_tool_is_called_and_its_result_answered(talk: openai.OpenAI, desk: htt
         "content": '{"subject": "no coffee"}',
     }
     history: Any = [*messages, choice.message, result]
-    upstream_calls(desk)
+    upstream_calls(emulator)
     answer = talk.chat.completions.create(model="agent:hr", messages=history, tools=[TOOL])
     assert answer.choices[0].finish_reason == "stop"
     assert answer.choices[0].message.content
-    [upstream] = upstream_calls(desk)
+    [upstream] = upstream_calls(emulator)
     *_, called, answered = upstream["inputs"]["messages"]
     assert called["tool_calls"][0]["id"] == answered["tool_call_id"] == call.id
     assert answered["content"] == '{"subject": "no coffee"}'
@@ -169,7 +171,7 @@ def test_a_base_url_that_is_joined_twice_and_a_key_in_another_header(
 
 
 def test_fields_of_other_clients_and_functions_are_taken(
-    talk: openai.OpenAI, desk: httpx.Client
+    talk: openai.OpenAI, emulator: httpx.Client
 ) -> None:
     history: Any = [
         {**question()[0], "id": "msg_1", "opts": {}},
@@ -179,7 +181,7 @@ def test_fields_of_other_clients_and_functions_are_taken(
             "content": [{"type": "text", "text": "get_ticket 7", "cache_control": {}}],
         },
     ]
-    upstream_calls(desk)
+    upstream_calls(emulator)
     answer = talk.chat.completions.create(
         model="agent:hr",
         messages=history,
@@ -190,23 +192,23 @@ def test_fields_of_other_clients_and_functions_are_taken(
     assert choice.finish_reason == "function_call"
     assert choice.message.function_call is not None
     assert choice.message.function_call.name == "get_ticket"
-    [upstream] = upstream_calls(desk)
+    [upstream] = upstream_calls(emulator)
     assert not {"num_ctx", "thinking", "functions"} & set(upstream["inputs"])
     assert "opts" not in upstream["inputs"]["messages"][0]
 
 
 def test_a_photo_in_a_compressed_body_reaches_the_model(
-    client: httpx.Client, desk: httpx.Client
+    client: httpx.Client, emulator: httpx.Client
 ) -> None:
     photo = "data:image/jpeg;base64," + base64.b64encode(os.urandom(3_000_000)).decode()
     parts = [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": photo}}]
     body = {"model": SEEING, "messages": [{"role": "user", "content": parts}]}
     raw = b"\xef\xbb\xbf" + json.dumps(body).encode()
-    upstream_calls(desk)
+    upstream_calls(emulator)
     for content, headers in ((raw, {}), (gzip.compress(raw, 1), {"content-encoding": "gzip"})):
         answered = client.post("/v1/chat/completions", content=content, headers=headers)
         assert answered.status_code == 200, answered.text
-    calls = upstream_calls(desk)
+    calls = upstream_calls(emulator)
     assert [call["inputs"]["messages"][0]["content"] for call in calls] == [parts, parts]
 
 
@@ -225,24 +227,24 @@ def test_models_are_listed_and_retrieved(talk: openai.OpenAI) -> None:
 def test_an_upstream_error_is_raised_and_not_sent_again(
     talk: openai.OpenAI,
     client: httpx.Client,
-    desk: httpx.Client,
+    emulator: httpx.Client,
     fault: dict[str, Any],
     raised: type[openai.APIStatusError],
     status: int,
     stream: bool,
 ) -> None:
     """The client tries twice more unless it is told not to; we have tried already."""
-    told_to(desk, {"*": fault})
-    upstream_calls(desk)
+    told_to(emulator, {"*": fault})
+    upstream_calls(emulator)
     body = {"model": ACTIVE, "messages": question(), "stream": stream, **NO_STAND_IN}
     assert client.post("/v1/chat/completions", json=body).status_code == status
-    ours = len(upstream_calls(desk))
+    ours = len(upstream_calls(emulator))
     assert ours > 0
     with pytest.raises(raised) as caught:
         talk.chat.completions.create(
             model=ACTIVE, messages=question(), stream=stream, extra_body=NO_STAND_IN
         )
-    assert len(upstream_calls(desk)) == ours
+    assert len(upstream_calls(emulator)) == ours
     assert type(caught.value) is raised
     assert caught.value.status_code == status
     assert caught.value.response.headers["x-should-retry"] == "false"
@@ -252,9 +254,9 @@ def test_an_upstream_error_is_raised_and_not_sent_again(
 @pytest.mark.usefixtures("well")
 @pytest.mark.parametrize("fault", STREAM_FAULTS, ids=str)
 def test_a_broken_stream_raises(
-    talk: openai.OpenAI, client: httpx.Client, desk: httpx.Client, fault: dict[str, Any]
+    talk: openai.OpenAI, client: httpx.Client, emulator: httpx.Client, fault: dict[str, Any]
 ) -> None:
-    told_to(desk, {"*": fault})
+    told_to(emulator, {"*": fault})
     stream = talk.chat.completions.create(model=ACTIVE, messages=question(), stream=True)
     chunks = []
     with pytest.raises(openai.APIError):
@@ -268,10 +270,10 @@ def test_a_broken_stream_raises(
 
 
 async def test_a_stream_that_is_left_stops_the_model(
-    talk_async: openai.AsyncOpenAI, client: httpx.Client, desk: httpx.Client
+    talk_async: openai.AsyncOpenAI, client: httpx.Client, emulator: httpx.Client
 ) -> None:
-    told_to(desk, {"*": {"kind": "drip", "delay_ms": 50}})
-    upstream_calls(desk)
+    told_to(emulator, {"*": {"kind": "drip", "delay_ms": 50}})
+    upstream_calls(emulator)
     stream = await talk_async.chat.completions.create(
         model="agent:hr", messages=question(), stream=True
     )
@@ -280,7 +282,7 @@ async def test_a_stream_that_is_left_stops_the_model(
     assert chunk.model_extra is not None
     entry = log_entry(client, chunk.model_extra["edgeneuro"]["decision_id"])
     assert entry["ending"] == "client_gone"
-    assert [call["ended"] for call in upstream_calls(desk)] == ["client_gone"]
+    assert [call["ended"] for call in upstream_calls(emulator)] == ["client_gone"]
 
 
 def test_a_key_that_may_not(talk: openai.OpenAI, client: httpx.Client) -> None:

@@ -45,7 +45,7 @@ def test_the_official_openai_client_understands_a_wrong_key(product: Product) ->
 
 @pytest.mark.usefixtures("selection")
 def test_a_selected_model_is_used_by_the_very_next_request(
-    client: httpx.Client, desk: httpx.Client
+    client: httpx.Client, emulator: httpx.Client
 ) -> None:
     selected = client.post("/v1/models/select", json={"model_id": LORA}).json()
     assert (selected["active"], selected["previous"]) == (LORA, LLAMA)
@@ -53,7 +53,7 @@ def test_a_selected_model_is_used_by_the_very_next_request(
     assert decision["model"] == "@cf/google/gemma-2b-it-lora"
     assert decision["adapter"] == LORA
     assert decision["agent"]["id"] == "it_support"
-    call = desk.get("/_local/calls").json()[-1]
+    call = emulator.get("/_local/calls").json()[-1]
     assert call["inputs"]["lora"] == LORA
 
 
@@ -68,7 +68,7 @@ def test_logs_are_found_by_more_words_than_d1_binds_values(client: httpx.Client)
 def test_an_agent_lives_its_life(client: httpx.Client) -> None:
     body = {
         "id": "travel",
-        "name": "Travel desk",
+        "name": "Travel emulator",
         "description": "Flights, hotels, rental cars and visas for business trips.",
         "examples": ["Book a flight to Lisbon", "I need a hotel near the office in Oslo"],
     }
@@ -78,7 +78,7 @@ def test_an_agent_lives_its_life(client: httpx.Client) -> None:
     assert client.post("/v1/route", json=query).json()["agent"]["id"] == "travel"
 
     patched = client.patch("/v1/agents/travel", json={"enabled": False}).json()
-    assert (patched["enabled"], patched["name"]) == (False, "Travel desk")
+    assert (patched["enabled"], patched["name"]) == (False, "Travel emulator")
     assert client.post("/v1/route", json=query).json()["agent"]["id"] != "travel"
     candidates = client.post("/v1/route", json={**query, "candidates": ["travel"]})
     assert candidates.json()["error"]["code"] == "unknown_agent"

@@ -49,8 +49,8 @@ def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
 def engine(own: LocalProduct, labelled: httpx.Client) -> Iterator[httpx.Client]:
     """The control API of local/; after the test the models are well and nothing is selected."""
     assert own.local_ai_url is not None
-    with httpx.Client(base_url=own.local_ai_url, timeout=30) as desk:
-        yield desk
+    with httpx.Client(base_url=own.local_ai_url, timeout=30) as emulator:
+        yield emulator
     # It is another one after a restart.
     httpx.delete(f"{own.local_ai_url}/_local/faults").raise_for_status()
     for each in labelled.get("/v1/evaluations").json()["data"]:

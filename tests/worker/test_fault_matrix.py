@@ -36,9 +36,9 @@ def faulty(sandbox: LocalProduct) -> Iterator[Faulty]:
     headers = {"authorization": f"Bearer {sandbox.admin_token}"}
     with (
         httpx.Client(base_url=sandbox.base_url, headers=headers, timeout=60) as client,
-        httpx.Client(base_url=sandbox.local_ai_url, timeout=30) as desk,
+        httpx.Client(base_url=sandbox.local_ai_url, timeout=30) as emulator,
     ):
-        yield Faulty(client, desk, file_execute(sandbox.database))
+        yield Faulty(client, emulator, file_execute(sandbox.database))
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,5 +1,5 @@
-"""Adapters over HTTP, through real workerd and D1, to the desk's fine-tune API: a file of a size
-that is real, and faults at every step."""
+"""Adapters over HTTP, through real workerd and D1, to the emulator's fine-tune API: a file of a
+real size, and faults at every step."""
 
 import hashlib
 from collections.abc import Iterator
@@ -70,11 +70,11 @@ def test_files_of_a_real_size_become_a_model_that_routes(
 
 @pytest.mark.parametrize("key", ["finetunes:create", "finetunes:assets"])
 def test_a_fault_on_the_way_leaves_a_record_and_a_retry_goes_on(
-    patient: httpx.Client, desk: httpx.Client, adapter: Path, key: str
+    patient: httpx.Client, emulator: httpx.Client, adapter: Path, key: str
 ) -> None:
     name = f"faulty-{key.partition(':')[2]}"
     fault = {key: {"kind": "error", "code": 5006, "times": 1}}
-    desk.put("/_local/faults", json=fault).raise_for_status()
+    emulator.put("/_local/faults", json=fault).raise_for_status()
     lora_id = send(patient, name, adapter).json()["id"]
     failed = until(patient, lora_id, "failed")
     assert failed["error"]["step"] in ("create", "upload_config")
@@ -86,18 +86,20 @@ def test_a_fault_on_the_way_leaves_a_record_and_a_retry_goes_on(
 
 
 def test_a_finetune_that_is_there_is_registered_by_its_name(
-    patient: httpx.Client, desk: httpx.Client
+    patient: httpx.Client, emulator: httpx.Client
 ) -> None:
     api = "/client/v4/accounts/local/ai/finetunes/"
     fields = {"model": GEMMA, "name": "by-name-v1", "description": ""}
-    made = desk.post(api, json=fields).raise_for_status().json()["result"]
+    made = emulator.post(api, json=fields).raise_for_status().json()["result"]
     body = {"name": "by-name-v1", "base_model": GEMMA}
     lora_id = patient.post("/v1/loras", json=body).json()["id"]
     waiting = until(patient, lora_id, "running", "failed", error=True)
     assert waiting["error"]["step"] == "probe", "its files are not there"
     for file in (CONFIG, WEIGHTS):
         form = {"file_name": file}
-        sent = desk.post(f"{api}{made['id']}/finetune-assets/", data=form, files={"file": b"{}"})
+        sent = emulator.post(
+            f"{api}{made['id']}/finetune-assets/", data=form, files={"file": b"{}"}
+        )
         assert sent.status_code == 200, sent.text
     assert until(patient, lora_id, "available", "failed")["state"] == "available"
 

@@ -120,13 +120,13 @@ def test_refused_requests_have_theirs(
 
 
 def test_the_terminal_shows_errors_only(
-    client: httpx.Client, desk: httpx.Client, log: Path, product: Product
+    client: httpx.Client, emulator: httpx.Client, log: Path, product: Product
 ) -> None:
     assert isinstance(product, LocalProduct)
     quiet, failed = f"quiet-{uuid.uuid4().hex}", f"failed-{uuid.uuid4().hex}"
     client.get("/v1/agents", headers={"x-request-id": quiet})
     line_of(client, log, quiet)
-    desk.put("/_local/faults", json={"*": {"kind": "refuse"}}).raise_for_status()
+    emulator.put("/_local/faults", json={"*": {"kind": "refuse"}}).raise_for_status()
     body = {"query": unique("VPN?"), "fallback": False}
     response = client.post("/v1/route", json=body, headers={"x-request-id": failed})
     assert response.status_code == 502

@@ -62,10 +62,10 @@ def test_an_answer_leaves_one_log_row(client: httpx.Client) -> None:
 
 
 def test_ai_gateway_was_asked_with_our_options(
-    client: httpx.Client, product: Product, desk: httpx.Client
+    client: httpx.Client, product: Product, emulator: httpx.Client
 ) -> None:
     decision = route(client, unique("My laptop is slow"))
-    call = desk.get("/_local/calls").json()[-1]
+    call = emulator.get("/_local/calls").json()[-1]
     assert call["gateway"] == "edgeneuro"
     assert call["metadata"]["decision_id"] == decision["id"]
     assert call["headers"]["cf-aig-cache-ttl"] == "3600"
@@ -74,7 +74,7 @@ def test_ai_gateway_was_asked_with_our_options(
     assert decision["gateway"]["cache_status"] == "MISS"
 
 
-def test_a_stand_in_says_that_it_is_one(client: httpx.Client, desk: httpx.Client) -> None:
+def test_a_stand_in_says_that_it_is_one(client: httpx.Client, emulator: httpx.Client) -> None:
     assert route(client, unique("hello"))["attempts"][0]["engine"] == "stand-in"
 
 

@@ -38,7 +38,7 @@ def test_a_bad_setting_is_refused_and_nothing_is_written(client: httpx.Client) -
 
 @pytest.mark.usefixtures("restored")
 def test_models_come_from_workers_ais_own_catalogue(
-    client: httpx.Client, desk: httpx.Client
+    client: httpx.Client, emulator: httpx.Client
 ) -> None:
     refreshed = client.post("/v1/models/refresh").json()
     assert refreshed["models"] >= 15
@@ -48,7 +48,7 @@ def test_models_come_from_workers_ais_own_catalogue(
 
 @pytest.mark.usefixtures("restored")
 def test_a_registered_adapter_is_selected_by_its_alias_and_retired(
-    client: httpx.Client, desk: httpx.Client
+    client: httpx.Client, emulator: httpx.Client
 ) -> None:
     body = {
         "id": "intent-v2",

@@ -1,5 +1,5 @@
-"""The loop on one desk, by real tools: labels out of the running product, a LoRA trained on them,
-the rules, wrangler, a model that is registered, measured, checked, selected and asked."""
+"""The loop on one machine, by real tools: labels out of the running product, a LoRA trained on
+them, the rules, wrangler, a model that is registered, measured, checked, selected and asked."""
 
 import json
 import subprocess

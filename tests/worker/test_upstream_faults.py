@@ -17,8 +17,8 @@ def route(client: httpx.Client, **fields: Any) -> httpx.Response:
     return client.post("/v1/route", json={"query": query, **fields})
 
 
-def told_to(desk: httpx.Client, faults: dict[str, Any]) -> None:
-    desk.put("/_local/faults", json=faults).raise_for_status()
+def told_to(emulator: httpx.Client, faults: dict[str, Any]) -> None:
+    emulator.put("/_local/faults", json=faults).raise_for_status()
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +40,13 @@ def closed_breakers(client: httpx.Client) -> Iterator[None]:
     ],
 )
 def test_everybody_failing_gives_the_default_agent_and_why(
-    client: httpx.Client, desk: httpx.Client, fault: dict[str, Any], reason: str, asked: list[str]
+    client: httpx.Client,
+    emulator: httpx.Client,
+    fault: dict[str, Any],
+    reason: str,
+    asked: list[str],
 ) -> None:
-    told_to(desk, {"*": fault})
+    told_to(emulator, {"*": fault})
     decision = route(client).json()
     assert (decision["agent"]["id"], decision["layer"]) == ("general", "fallback")
     assert decision["reason"] == reason
@@ -53,18 +57,18 @@ def test_everybody_failing_gives_the_default_agent_and_why(
 
 
 def test_without_fallback_it_is_the_first_models_error(
-    client: httpx.Client, desk: httpx.Client
+    client: httpx.Client, emulator: httpx.Client
 ) -> None:
-    told_to(desk, {ACTIVE: {"kind": "error", "code": 3036}, "*": {"kind": "refuse"}})
+    told_to(emulator, {ACTIVE: {"kind": "error", "code": 3036}, "*": {"kind": "refuse"}})
     response = route(client, fallback=False)
     assert (response.status_code, response.json()["error"]["code"]) == (429, "upstream_quota")
     assert response.headers["x-should-retry"] == "false"
 
 
 def test_a_model_that_keeps_failing_is_passed_over(
-    client: httpx.Client, desk: httpx.Client
+    client: httpx.Client, emulator: httpx.Client
 ) -> None:
-    told_to(desk, {ACTIVE: {"kind": "error", "code": 5007}})
+    told_to(emulator, {ACTIVE: {"kind": "error", "code": 5007}})
     for _ in range(5):
         assert route(client).json()["attempts"][0]["outcome"] == "not_configured"
     decision = route(client).json()
@@ -73,9 +77,9 @@ def test_a_model_that_keeps_failing_is_passed_over(
 
 
 def test_the_active_model_failing_alone_is_answered_by_its_fallback(
-    client: httpx.Client, desk: httpx.Client
+    client: httpx.Client, emulator: httpx.Client
 ) -> None:
-    told_to(desk, {ACTIVE: {"kind": "error", "code": 3040}})
+    told_to(emulator, {ACTIVE: {"kind": "error", "code": 3040}})
     decision = route(client).json()
     assert (decision["agent"]["id"], decision["layer"]) == ("it_support", "llm")
     assert (decision["model"], decision["reason"]) == (FALLBACK, None)
@@ -84,37 +88,37 @@ def test_the_active_model_failing_alone_is_answered_by_its_fallback(
     assert decision["attempts"][0]["code"] == "3040"
 
 
-def test_a_trouble_that_passes_is_not_seen(client: httpx.Client, desk: httpx.Client) -> None:
-    told_to(desk, {ACTIVE: {"kind": "error", "code": 3040, "times": 1}})
+def test_a_trouble_that_passes_is_not_seen(client: httpx.Client, emulator: httpx.Client) -> None:
+    told_to(emulator, {ACTIVE: {"kind": "error", "code": 3040, "times": 1}})
     decision = route(client).json()
     assert [attempt["outcome"] for attempt in decision["attempts"]] == ["capacity", "ok"]
     assert (decision["model"], decision["reason"]) == (ACTIVE, None)
 
 
 def test_a_hanging_model_leaves_its_fallback_time_to_answer(
-    client: httpx.Client, desk: httpx.Client
+    client: httpx.Client, emulator: httpx.Client
 ) -> None:
-    told_to(desk, {ACTIVE: {"kind": "hang"}})
+    told_to(emulator, {ACTIVE: {"kind": "hang"}})
     decision = route(client).json()
     assert (decision["agent"]["id"], decision["model"]) == ("it_support", FALLBACK)
     assert decision["attempts"][0]["outcome"] == "timeout"
 
 
-def test_a_slow_model_is_waited_for(client: httpx.Client, desk: httpx.Client) -> None:
-    told_to(desk, {ACTIVE: {"kind": "slow", "delay_ms": 300}})
+def test_a_slow_model_is_waited_for(client: httpx.Client, emulator: httpx.Client) -> None:
+    told_to(emulator, {ACTIVE: {"kind": "slow", "delay_ms": 300}})
     decision = route(client).json()
     assert (decision["model"], decision["layer"]) == (ACTIVE, "llm")
 
 
 def test_a_model_that_refuses_json_mode_answers_in_text(
-    client: httpx.Client, desk: httpx.Client
+    client: httpx.Client, emulator: httpx.Client
 ) -> None:
-    told_to(desk, {ACTIVE: {"kind": "error", "code": 5024, "times": 1}})
+    told_to(emulator, {ACTIVE: {"kind": "error", "code": 5024, "times": 1}})
     decision = route(client).json()
     assert (decision["model"], decision["agent"]["id"]) == (ACTIVE, "it_support")
     assert [a["outcome"] for a in decision["attempts"]] == ["json_mode_unmet", "ok"]
 
 
-def test_a_retry_after_reaches_the_caller(client: httpx.Client, desk: httpx.Client) -> None:
-    told_to(desk, {"*": {"kind": "error", "code": 3040, "retry_after": 7}})
+def test_a_retry_after_reaches_the_caller(client: httpx.Client, emulator: httpx.Client) -> None:
+    told_to(emulator, {"*": {"kind": "error", "code": 3040, "retry_after": 7}})
     assert route(client, fallback=False).headers["retry-after"] == "7"

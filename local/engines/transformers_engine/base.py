@@ -48,7 +48,7 @@ def load_base(name: str, dtype: str) -> Base:
 
 
 def _leave_a_core() -> None:
-    """For the desk and workerd: torch's threads wait for each other busily, so that one of them
+    """For the emulator and workerd: torch's threads wait for each other busily, so that one of them
     without a core of its own makes all of them slower than one alone."""
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, torch.get_num_threads() - 1))

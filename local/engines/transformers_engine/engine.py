@@ -17,8 +17,8 @@ from local.engines.transformers_engine.prefixes import WORTH_IT, Prefixes
 from local.engines.transformers_engine.sampling import Sampling
 from local.errors import AiError
 
-MOST_ROWS = 16
-MOST_TOKENS = 16_384  # in all rows of a batch, which bounds the memory that it takes
+MAX_ROWS = 16
+MAX_TOKENS = 16_384  # in all rows of a batch, which bounds the memory that it takes
 _NOT_APPLIED = "not applied: it has no files"
 
 
@@ -170,7 +170,7 @@ def next_batch(waiting: Sequence[Job]) -> list[Job]:
     jobs, longest = [first], first.tokens
     for job in waiting[1:]:
         longest = max(longest, job.tokens)
-        if len(jobs) == MOST_ROWS or longest * (len(jobs) + 1) > MOST_TOKENS:
+        if len(jobs) == MAX_ROWS or longest * (len(jobs) + 1) > MAX_TOKENS:
             break
         if job.key == first.key:
             jobs.append(job)

@@ -27,7 +27,7 @@ MIN_LABELS = 5  # of an agent, below which it is never answered
 UNSEEN, STRANGER = -2, -3
 # So much of them may be answered. Left-out agents have siblings among the others, so they are
 # harder to tell than unknown topics mostly are.
-_MOST_LEAK = {UNSEEN: 0.08, STRANGER: 0.2}
+_MAX_LEAK = {UNSEEN: 0.08, STRANGER: 0.2}
 MIN_NEGATIVES = 50
 PARTS = 5  # of the cross-fitting
 Z = 1.645  # one-sided 95 %
@@ -251,7 +251,7 @@ def does_worse(wrong: int, count: int, target: float) -> bool:
 
 def _leak_floor(scored: Sequence[_Scored]) -> float | None:
     """The probability that no more of the negatives reach than may; None where they are too few."""
-    for kind, most in _MOST_LEAK.items():
+    for kind, most in _MAX_LEAK.items():
         negatives = [sure if accepts(one.top) else 0.0 for sure, one in scored if one.label == kind]
         if len(negatives) >= MIN_NEGATIVES:
             return nextafter(sorted(negatives, reverse=True)[int(most * len(negatives))], 1)

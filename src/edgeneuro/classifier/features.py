@@ -15,7 +15,7 @@ ROWS = BUCKETS + 1
 
 # Of a longer text the beginning and the end, where people say what they want.
 HEAD, TAIL = 700, 300
-_MOST = HEAD + TAIL
+_MAX_CHARACTERS = HEAD + TAIL
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]")
 _ACCENTS = re.compile("[\u0300-\u036f]")
@@ -75,4 +75,4 @@ def tokens(query: str) -> list[str]:
 
 
 def _bounded(text: str) -> str:
-    return text if len(text) <= _MOST else f"{text[:HEAD]} {text[-TAIL:]}"
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:HEAD]} {text[-TAIL:]}"

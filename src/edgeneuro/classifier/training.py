@@ -36,7 +36,7 @@ _CHECKSUM_BYTES = 32
 _FIRST_RATE = 1 << 15
 # As many folds as are needed, in this order.
 _FOLD_ORDER = (FOLDS - 1, *range(FOLDS - 1))
-_ENOUGH_HELD_OUT = 2_500
+_MIN_HELD_OUT = 2_500
 # The other passes.
 _STRANGERS, _ALL = FOLDS, FOLDS + 1
 
@@ -243,6 +243,6 @@ def _passes(examples: Examples, *, hard: bool) -> tuple[int, ...]:
     )
     chosen: list[int] = []
     for fold in _FOLD_ORDER:
-        if sizes[fold] and sum(sizes[one] for one in chosen) < _ENOUGH_HELD_OUT:
+        if sizes[fold] and sum(sizes[one] for one in chosen) < _MIN_HELD_OUT:
             chosen.append(fold)
     return (*chosen, _STRANGERS, _ALL)

@@ -7,7 +7,7 @@ _OUT_OF_SCOPE_DECIDES = (
     " make it surer"
 )
 _MAX_AGENTS = 5  # named
-_ENOUGH = 0.02  # of an agent's test questions, which a change of less does not name
+_MIN_SHARE = 0.02  # of an agent's test questions, which a change of less does not name
 
 
 def coverage_fell(
@@ -35,7 +35,7 @@ def coverage_fell(
         f"{each.agent_id} {shares[each.agent_id]:.0%} to {own[each.agent_id]:.0%}"
         f", {_reason(each, old.get(each.agent_id))}"
         for each in sorted(per_agent, key=lambda each: -lost.get(each.agent_id, 0.0))
-        if lost.get(each.agent_id, 0.0) >= _ENOUGH
+        if lost.get(each.agent_id, 0.0) >= _MIN_SHARE
     ]
     return (
         f"it answers {coverage:.1%} of the test questions, the selected {selected.id} {before:.1%}"

@@ -36,7 +36,7 @@ MIN_COMPARED = 10  # audit samples
 _STANDARD_ERRORS = 4
 _POINTS = 0.05
 _PSI = 0.25  # from here on a population is commonly said to have changed
-_LEAST = 0.01
+_MIN_SHARE = 0.01
 _MAX_DISAGREEMENT = 0.10  # the model errs too
 _MIN_EXPECTED = 5.0  # of an agent in the window; rarer ones are compared together
 _NAMES: dict[Window, str] = {"1h": "hour", "24h": "24 hours", "7d": "7 days"}
@@ -157,7 +157,7 @@ def _pooled(counts: Sequence[tuple[int, int]]) -> _Pairs:
 def _psi(pairs: _Pairs) -> float:
     """The population stability index; a smaller share counts as 1 %, since 0 has no logarithm."""
     now, then = (sum(column) for column in zip(*pairs, strict=True))
-    shares = [(max(one / now, _LEAST), max(other / then, _LEAST)) for one, other in pairs]
+    shares = [(max(one / now, _MIN_SHARE), max(other / then, _MIN_SHARE)) for one, other in pairs]
     return float(sum((one - other) * log(one / other) for one, other in shares))
 
 

@@ -40,17 +40,17 @@ LEASE_MS = 150_000
 _SLICE_MS = 20_000
 _PAUSE_SECONDS = 0.01  # other requests have their turn
 # The cron fires every minute. A slice takes some 50 of the 1,000 queries of D1 that a run may make.
-_RUN_MS, _MOST_SLICES_PER_RUN = 40_000, 8
+_RUN_MS, _MAX_SLICES_PER_RUN = 40_000, 8
 _AT_A_TIME = 6  # a Worker has six connections
 # A slice has so many questions: it takes two statements of D1 for six of them, and some 20 beside,
 # which is within the 50 that the free plan allows a request.
-_MOST_QUESTIONS = 72
+_MAX_QUESTIONS = 72
 _CLASSIFIER_QUESTIONS = 200  # that one statement records; some 50 ms of a classifier
-_MOST_BARREN = (
+_MAX_BARREN = (
     30  # slices in a row that came to nothing; with the pauses between them over two hours
 )
 # After questions that all failed: the model is out of breath, or passed over. Doubled each time.
-_WAIT_MS, _LONGEST_WAIT_MS = 30_000, 300_000
+_WAIT_MS, _MAX_WAIT_MS = 30_000, 300_000
 
 
 async def run_evaluation(services: Services, evaluation_id: str) -> bool:
@@ -67,7 +67,7 @@ async def run_evaluation(services: Services, evaluation_id: str) -> bool:
 async def run_slices(services: Services, evaluation_id: str) -> None:
     """Makes slices until the next run of the cron is due."""
     ends_at = services.now_ms() + _RUN_MS
-    for _ in range(_MOST_SLICES_PER_RUN):
+    for _ in range(_MAX_SLICES_PER_RUN):
         if not await run_evaluation(services, evaluation_id) or services.now_ms() >= ends_at:
             return
 
@@ -81,7 +81,7 @@ class _Slice:
         self._services = services
         self._held = held
         self._ends_at = services.now_ms() + _SLICE_MS
-        self._left = _MOST_QUESTIONS
+        self._left = _MAX_QUESTIONS
         self._to_ask_again = False
 
     @property
@@ -201,7 +201,7 @@ class _Slice:
             if self._services.now_ms() >= self._ends_at:
                 return 0
             if not await self._ask(name, target, items[at : at + _AT_A_TIME]):
-                return int(min(_WAIT_MS * 2 ** (evaluation.tries - 1), _LONGEST_WAIT_MS))
+                return int(min(_WAIT_MS * 2 ** (evaluation.tries - 1), _MAX_WAIT_MS))
         self._left -= len(items)
         return None if self._left else 0
 
@@ -228,9 +228,9 @@ class _Slice:
 
     def _cannot_go_on(self, config: RoutingConfig) -> str | None:
         evaluation = self._evaluation
-        if evaluation.tries > _MOST_BARREN:
+        if evaluation.tries > _MAX_BARREN:
             return (
-                f"{_MOST_BARREN} slices in a row came to nothing. GET"
+                f"{_MAX_BARREN} slices in a row came to nothing. GET"
                 f" /v1/evaluations/{evaluation.id}/answers?wrong=true says why models gave no"
                 " answer; mend that, then evaluate again"
             )

@@ -10,7 +10,7 @@ from edgeneuro.domain.routing_test import RoutingTest
 from edgeneuro.services import Services
 from edgeneuro.store.database import Row
 from edgeneuro.store.evaluation_jobs import Answered
-from edgeneuro.store.evaluations import MOST_TRIES
+from edgeneuro.store.evaluations import MAX_TRIES
 from edgeneuro.synapsecore.evaluate import Evaluated, evaluate_question
 from edgeneuro.synapsecore.pipeline import (
     Pipeline,
@@ -92,7 +92,7 @@ def answered(name: str, item: Row, decided: Evaluated) -> Answered:
         is_right=right and not decided.failed,
         reason=decided.reason,
         failed=decided.failed,
-        tries=1 if decided.may_pass else MOST_TRIES,
+        tries=1 if decided.may_pass else MAX_TRIES,
         tokens=decided.tokens,
         cost_usd=decided.cost_usd,
         ms=decided.ms,

@@ -31,7 +31,7 @@ from edgeneuro.web.upload import Upload
 
 # What Cloudflare lets through to a Worker on its smaller plans.
 MAX_UPLOAD_BYTES = 100_000_000
-_MOST_JSON_BYTES = 10_000
+_MAX_JSON_BYTES = 10_000
 
 
 async def create_lora(call: Call, body: Upload) -> Lora:
@@ -41,7 +41,7 @@ async def create_lora(call: Call, body: Upload) -> Lora:
     services = call.services
     lora_id = services.new_id(ID_PREFIX)
     if not body.is_form:
-        wanted = parse_body(LoraCreate, await body.read(_MOST_JSON_BYTES))
+        wanted = parse_body(LoraCreate, await body.read(_MAX_JSON_BYTES))
         assert isinstance(wanted, LoraCreate)
         base = await _require_possible(services, wanted)
         return await _begin(call, _new_lora(call, lora_id, wanted, base))

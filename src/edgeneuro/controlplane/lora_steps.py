@@ -27,7 +27,7 @@ from edgeneuro.store.times import rfc3339
 
 # Longer than a step may take: an upload may take 100 s, and a cron run 15 minutes.
 LEASE_MS = 150_000
-MOST_TRIES = 5
+MAX_TRIES = 5
 _FIRST_WAIT_MS = 5_000
 # What Workers AI says of an adapter that it has taken but not spread yet.
 _NOT_THERE_YET = ("3037", "3039")
@@ -66,7 +66,7 @@ class _Step:
         if step is None:
             return False
         try:
-            if self._lora.tries > MOST_TRIES:
+            if self._lora.tries > MAX_TRIES:
                 raise ConflictError("it was begun again and again and never came to its end")
             message = await self._works[step.name]()
         except DatabaseError:
@@ -94,7 +94,7 @@ class _Step:
             retryable=_may_pass(error),
         )
         self._lora = self._lora.model_copy(update={"error": told})
-        if told.retryable and self._lora.tries < MOST_TRIES:
+        if told.retryable and self._lora.tries < MAX_TRIES:
             wait_ms = _FIRST_WAIT_MS << (self._lora.tries - 1)
             await self._let_go(claimed_until=self._services.now_ms() + wait_ms)
         else:

@@ -18,11 +18,11 @@ from edgeneuro.store.lora_files import PART_BYTES, write_part
 from edgeneuro.web.handler import invalid_request
 from edgeneuro.web.upload import FormPart, Upload, read_form
 
-_MOST_FIELD_BYTES = 1_000
-_MOST_DIGITS = 9
-_MOST_CONFIG_BYTES = 1_000_000
+_MAX_FIELD_BYTES = 1_000
+_MAX_DIGITS = 9
+_MAX_CONFIG_BYTES = 1_000_000
 # What the rules read of a file: of the weights their header.
-_MOST_START_BYTES = LENGTH_BYTES + MAX_HEADER_BYTES
+_MAX_START_BYTES = LENGTH_BYTES + MAX_HEADER_BYTES
 _FIELDS = ("name", "base_model")
 _OPTIONAL_FIELDS = ("data_sha256", "data_labels")
 _FILES = (CONFIG_FILE, WEIGHTS_FILE)
@@ -148,17 +148,17 @@ class _Form:
 
     def _add_to_field(self, content: bytes) -> None:
         self._fields[self._name] += content
-        if len(self._fields[self._name]) > _MOST_FIELD_BYTES:
+        if len(self._fields[self._name]) > _MAX_FIELD_BYTES:
             raise InvalidRequestError(f"{self._name}: it is too long.", param=self._name)
 
     async def _add_to_file(self, content: bytes) -> None:
         file = self._files[self._name]
         file.size += len(content)
         file.hashed.update(content)
-        file.start += content[: max(0, _MOST_START_BYTES - len(file.start))]
-        if self._name == CONFIG_FILE and file.size > _MOST_CONFIG_BYTES:
+        file.start += content[: max(0, _MAX_START_BYTES - len(file.start))]
+        if self._name == CONFIG_FILE and file.size > _MAX_CONFIG_BYTES:
             raise InvalidRequestError(
-                f"{CONFIG_FILE}: it is larger than {_MOST_CONFIG_BYTES} bytes; PEFT writes less"
+                f"{CONFIG_FILE}: it is larger than {_MAX_CONFIG_BYTES} bytes; PEFT writes less"
                 " than 2,000.",
                 param=CONFIG_FILE,
             )
@@ -186,7 +186,7 @@ class _Form:
             name: text.decode(errors="replace") for name, text in self._fields.items()
         }
         labels = given.get("data_labels", "")
-        if labels.isascii() and labels.isdigit() and len(labels) <= _MOST_DIGITS:
+        if labels.isascii() and labels.isdigit() and len(labels) <= _MAX_DIGITS:
             given["data_labels"] = int(labels)  # a form has texts alone
         try:
             self._wanted = LoraCreate.model_validate(given)

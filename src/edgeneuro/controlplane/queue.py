@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from edgeneuro.call import Call
 from edgeneuro.controlplane.queue_page import compose
 from edgeneuro.controlplane.queue_reading import read_window
-from edgeneuro.controlplane.ranking import ENOUGH_LABELS, Question, rank
+from edgeneuro.controlplane.ranking import MIN_LABELS, Question, rank
 from edgeneuro.domain.page import Page
 from edgeneuro.domain.queue import QueueItem, QueueQuery
 from edgeneuro.store.database import Row, Rows
@@ -34,7 +34,7 @@ async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
     services = call.services
     answers = await read_unlabelled(services.db)
     ids = [row["id"] for row in answers]
-    feedback, shadows, labels = await read_signals(services.db, ids, most_labels=ENOUGH_LABELS)
+    feedback, shadows, labels = await read_signals(services.db, ids, most_labels=MIN_LABELS)
     counts = {row["agent_id"]: int(row["labels"]) for row in labels}
     readings = await read_window(services, answers)
     ranked = rank(answers, feedback, shadows, counts, readings)

@@ -40,7 +40,7 @@ _WEIGHTS: dict[ReasonCode, float] = {
     "frequent": 1,
     "unlabelled": 0,
 }
-ENOUGH_LABELS = 20  # an agent with so many is no longer rare
+MIN_LABELS = 20  # an agent with so many is no longer rare
 _FULLY_FREQUENT = 100
 _MAX_KEYS_SHOWN = 10
 _FALLBACKS: dict[str, tuple[ReasonCode, str]] = {
@@ -147,10 +147,10 @@ def _question(rows: list[Row], known: _Known) -> Question:
         if chosen and not {verdict.agent_id, NO_AGENT} & chosen:
             text = f"the classifier would choose {verdict.agent_id}"
             reasons.append(_reason("classifier_differs", text))
-    few = known.labels.get(_chosen(shown) or "", ENOUGH_LABELS)
-    if few < ENOUGH_LABELS:
-        text = f"{_chosen(shown)} has {few} labels, fewer than {ENOUGH_LABELS}"
-        reasons.append(_reason("rare_agent", text, 1 - few / ENOUGH_LABELS))
+    few = known.labels.get(_chosen(shown) or "", MIN_LABELS)
+    if few < MIN_LABELS:
+        text = f"{_chosen(shown)} has {few} labels, fewer than {MIN_LABELS}"
+        reasons.append(_reason("rare_agent", text, 1 - few / MIN_LABELS))
     if len(rows) > 1:
         share = min(1, math.log(len(rows)) / math.log(_FULLY_FREQUENT))
         reasons.append(_reason("frequent", f"it was asked {len(rows)} times lately", share))

@@ -27,7 +27,7 @@ _JOBS: tuple[tuple[JobTable, Run], ...] = (
 
 # A run may make 1,000 queries of D1. Once it has made so many, no further task begins: the next run
 # begins it, a minute later. What is left has to be enough for the one that began last.
-_MOST_QUERIES_BEFORE_A_TASK = 450
+_MAX_QUERIES_BEFORE_A_TASK = 450
 
 
 async def run_scheduled(services: Services, cron: str) -> None:
@@ -56,4 +56,4 @@ async def _run_jobs(
 
 
 def _may_begin(counted: CountedDatabase) -> bool:
-    return counted.queries <= _MOST_QUERIES_BEFORE_A_TASK
+    return counted.queries <= _MAX_QUERIES_BEFORE_A_TASK

@@ -47,8 +47,8 @@ _GROUP_COST = 1_000  # of finding the variants of a label
 # here before it looks at them.
 _STEP_COST, _PAUSE_SECONDS = 40_000, 0.01
 # Slices of one training that were begun in a row and never ended.
-_MOST_TRIES = 5
-_MOST_LABELS, _MOST_CHARACTERS = 50_000, 10_000_000  # that fit an isolate's memory
+_MAX_TRIES = 5
+_MAX_LABELS, _MAX_CHARACTERS = 50_000, 10_000_000  # that fit an isolate's memory
 _PARTS_A_STATE = 1_000  # numbers of one state's parts; the next state has others
 _LINES_PART = 900  # of them the first with the lines of the labels (domain/snapshot.py)
 _CHECKSUM_BYTES = 32
@@ -59,7 +59,7 @@ async def run_slice(
     classifier_id: str,
     *,
     cost: int = SLICE_COST,
-    most_labels: int = _MOST_LABELS,
+    most_labels: int = _MAX_LABELS,
     most_ms: int = _SLICE_MS,
 ) -> None:
     """Makes the training's next slice, if no other run holds it. Raises nothing."""
@@ -107,8 +107,8 @@ class _Slice:
         return self._left <= 0 or self._services.now_ms() >= self._ends_at
 
     async def run(self) -> None:
-        if self._progress.tries > _MOST_TRIES:
-            await self._fail(f"a slice was begun {_MOST_TRIES} times and never came to its end")
+        if self._progress.tries > _MAX_TRIES:
+            await self._fail(f"a slice was begun {_MAX_TRIES} times and never came to its end")
             return
         try:
             examples = await self._examples()
@@ -161,8 +161,7 @@ class _Slice:
         progress.left_out.setdefault("agent_not_enabled", 0)
         step = 0
         while (
-            progress.prepared < self._most_labels
-            and progress.prepared_characters < _MOST_CHARACTERS
+            progress.prepared < self._most_labels and progress.prepared_characters < _MAX_CHARACTERS
         ):
             page = await training_labels(
                 self._services.db,

@@ -37,8 +37,8 @@ from edgeneuro.errors import BodyTooLargeError
 
 AUTO = "auto"
 AGENT_PREFIX = "agent:"
-_MOST_MESSAGES = 500
-_MOST_TOOLS = 128
+_MAX_MESSAGES = 500
+_MAX_TOOLS = 128
 MAX_TEXT_BYTES = 1024 * 1024
 MAX_BODY_BYTES = 20 * 1024 * 1024  # with images; an isolate has 128 MB for all its requests
 _WITH_IMAGES_BYTES = 64 * 1024
@@ -143,12 +143,12 @@ class ChatRequest(Lenient):
     fields of their own get them."""
 
     model: ModelId
-    messages: Annotated[list[Message], Field(min_length=1, max_length=_MOST_MESSAGES)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=_MAX_MESSAGES)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    tools: Annotated[list[Tool], Field(max_length=_MOST_TOOLS)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=_MAX_TOOLS)] | None = None
     tool_choice: ToolChoice | None = None
-    functions: Annotated[list[ToolFunction], Field(max_length=_MOST_TOOLS)] | None = None
+    functions: Annotated[list[ToolFunction], Field(max_length=_MAX_TOOLS)] | None = None
     function_call: FunctionChoice | None = None
     parallel_tool_calls: bool | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None

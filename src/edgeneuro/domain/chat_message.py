@@ -30,7 +30,7 @@ FunctionName = Annotated[
 ]
 CallId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Text = Annotated[str, AfterValidator(without_nul)]
-_MOST_CALLS = 128
+_MAX_CALLS = 128
 _RESULT_ROLES = ("tool", "function")
 
 
@@ -134,7 +134,7 @@ class Message(Lenient):
         Annotated[str, StringConstraints(max_length=64)] | None, Field(validate_default=True)
     ] = None
     refusal: Text | None = None
-    tool_calls: Annotated[list[ToolCall], Field(max_length=_MOST_CALLS)] | None = None
+    tool_calls: Annotated[list[ToolCall], Field(max_length=_MAX_CALLS)] | None = None
     function_call: CalledFunction | None = None
     tool_call_id: Annotated[CallId | None, Field(validate_default=True)] = None
     content: Annotated[Content | None, Field(validate_default=True)] = None

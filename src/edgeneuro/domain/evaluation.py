@@ -20,7 +20,7 @@ HeldOut = Literal["validation", "test", "held_out"]
 # the classifier, the models with their fallbacks and the threshold, without caches.
 Target = Literal["models", "pipeline"]
 PIPELINE = "pipeline"  # among the ids of models: the configuration in force
-MOST_QUESTIONS = 5_000
+MAX_QUESTIONS = 5_000
 
 
 class EvaluationCreate(BaseModel):
@@ -38,7 +38,7 @@ class EvaluationCreate(BaseModel):
     target: Target = "models"
     label_layer: bool = False
     split: HeldOut = "test"
-    limit: Annotated[int, Field(ge=1, le=MOST_QUESTIONS), INTEGRAL] = MOST_QUESTIONS
+    limit: Annotated[int, Field(ge=1, le=MAX_QUESTIONS), INTEGRAL] = MAX_QUESTIONS
 
 
 class AgentScore(BaseModel):

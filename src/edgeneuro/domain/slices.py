@@ -9,7 +9,7 @@ from edgeneuro.domain.language import guess_language
 _LANGUAGE_KEYS = ("language", "lang", "locale")
 # Characters; a bound belongs to the shorter ones.
 _LENGTHS = ((20, "1-20"), (60, "21-60"), (200, "61-200"))
-_LONGEST = "over 200"
+_LAST_LENGTH = "over 200"
 MAX_KEYS, MAX_VALUES, MIN_QUESTIONS = 8, 20, 5
 _MAX_VALUE_CHARACTERS = 64
 
@@ -56,7 +56,7 @@ def _language(question: SlicedQuestion) -> str:
 
 
 def _length(query: str) -> str:
-    return next((name for most, name in _LENGTHS if len(query) <= most), _LONGEST)
+    return next((name for most, name in _LENGTHS if len(query) <= most), _LAST_LENGTH)
 
 
 def _metadata_slices(metadata: Mapping[str, Any]) -> list[Slice]:

@@ -18,8 +18,8 @@ from edgeneuro.gateway.http import Fetch, HttpResponse, read_start, read_whole
 from edgeneuro.gateway.retry_after import read_retry_after
 from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest, ModelStream
 
-_MOST_ANSWER_BYTES = 4_000_000
-_MOST_ERROR_BYTES = 65_536
+_MAX_ANSWER_BYTES = 4_000_000
+_MAX_ERROR_BYTES = 65_536
 
 
 @asynccontextmanager
@@ -90,14 +90,14 @@ class AgentEndpoints:
         self, agent: Agent, request: ModelRequest, conversation: Conversation
     ) -> ModelAnswer:
         response = await self._send(agent, request, conversation, stream=False)
-        return conversation.answer(await read_whole(response, limit=_MOST_ANSWER_BYTES))
+        return conversation.answer(await read_whole(response, limit=_MAX_ANSWER_BYTES))
 
     async def _deltas(
         self, agent: Agent, request: ModelRequest, conversation: Conversation
     ) -> AsyncGenerator[Delta, None]:
         response = await self._send(agent, request, conversation, stream=True)
         if (response.header("content-type") or "").lower().startswith("application/json"):
-            body = await read_whole(response, limit=_MOST_ANSWER_BYTES)
+            body = await read_whole(response, limit=_MAX_ANSWER_BYTES)
             return play_whole(conversation.answer(body))
         return read_deltas(
             response, vendor=VENDOR, idle_ms=request.idle_ms, said=conversation.said()
@@ -122,7 +122,7 @@ class AgentEndpoints:
     async def _refusal(self, response: HttpResponse) -> UpstreamError:
         body = b""
         with suppress(OSError):  # the status says enough
-            body = await read_start(response, limit=_MOST_ERROR_BYTES)
+            body = await read_start(response, limit=_MAX_ERROR_BYTES)
         text = body.decode(errors="replace")
         retry_after = read_retry_after(response, self._now)
         return refusal(response.status, text, vendor=VENDOR, retry_after=retry_after)

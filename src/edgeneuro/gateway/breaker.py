@@ -9,7 +9,7 @@ from edgeneuro.gateway.upstream_errors import MODEL_DEPRECATED
 
 _FAILURES = 5  # in a row
 _OPEN_SECONDS = 30.0
-_LONGEST_SECONDS = 300.0  # however long a Retry-After asks for
+_MAX_SECONDS = 300.0  # however long a Retry-After asks for
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Breakers:
             if breaker.open_until is None:
                 self.opened[name] = self.opened.get(name, 0) + 1
             seconds = max(_OPEN_SECONDS, failure.retry_after_seconds or 0)
-            breaker.open_until = self._monotonic() + min(seconds, _LONGEST_SECONDS)
+            breaker.open_until = self._monotonic() + min(seconds, _MAX_SECONDS)
 
     def states(self) -> list[tuple[str, bool]]:
         """Each model that has failed lately, and whether it is passed over."""

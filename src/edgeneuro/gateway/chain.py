@@ -16,7 +16,7 @@ T = TypeVar("T")
 Given = TypeVar("Given")
 # A model that others stand behind gets this share of the time left, so that they get a turn.
 _SHARE_OF_TIME_LEFT = 0.6
-_LEAST_USEFUL_SECONDS = 0.05
+_MIN_USEFUL_SECONDS = 0.05
 _FIRST_PAUSE_SECONDS = 0.2  # doubled with every further try
 _TIME_USED_UP = "The time budget was used up."
 
@@ -104,7 +104,7 @@ class Chain:
         breakers. Raises as `ask` does."""
         with self._upstream():
             left_ms = round((self._deadline - self._monotonic()) * 1000 / len(models))
-            if left_ms < _LEAST_USEFUL_SECONDS * 1000:
+            if left_ms < _MIN_USEFUL_SECONDS * 1000:
                 self.failure = self.failure or UpstreamTimeoutError(_TIME_USED_UP)
                 raise self.failure  # nobody was called
             tries = [Try(model, 1, left_ms) for model in models]
@@ -175,14 +175,14 @@ class Chain:
         while True:
             number += 1
             left = deadline - self._monotonic()
-            if left < _LEAST_USEFUL_SECONDS:
+            if left < _MIN_USEFUL_SECONDS:
                 raise UpstreamTimeoutError(_TIME_USED_UP)
             this = Try(model, number, round(left * 1000))
             try:
                 return await self._tried(this, one_try)
             except UpstreamError as failure:
                 pause = self._pause(failure, number) if again else None
-                if pause is None or self._monotonic() + pause + _LEAST_USEFUL_SECONDS > deadline:
+                if pause is None or self._monotonic() + pause + _MIN_USEFUL_SECONDS > deadline:
                     raise
                 if pause > 0:
                     await self._sleep(pause)

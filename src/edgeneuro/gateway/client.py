@@ -26,11 +26,11 @@ from edgeneuro.gateway.upstream_errors import JSON_MODE_STREAMS_NOT, WORKERS_AI,
 from edgeneuro.gateway.vendors import CLOUDFLARE_TOKEN, is_own_workers_ai, vendor_name
 from edgeneuro.settings import Settings
 
-_MOST_ANSWER_BYTES = 4_000_000
-_MOST_ERROR_BYTES = 65_536
+_MAX_ANSWER_BYTES = 4_000_000
+_MAX_ERROR_BYTES = 65_536
 _CONTROL_SECONDS = 10.0  # for the catalogue and the logs
 _PAGE_SIZE = 100
-_MOST_PAGES = 10
+_MAX_PAGES = 10
 
 
 def build_gateway(
@@ -103,7 +103,7 @@ class GatewayClient:
 
     async def models(self) -> list[BaseModelFacts]:
         found: list[BaseModelFacts] = []
-        for page in range(1, _MOST_PAGES + 1):
+        for page in range(1, _MAX_PAGES + 1):
             query = {"task": "Text Generation", "page": page, "per_page": _PAGE_SIZE}
             async with bounded(_CONTROL_SECONDS, vendor=WORKERS_AI):
                 entries: Any = await self._workers_ai().models(query)
@@ -141,7 +141,7 @@ class GatewayClient:
             return
         body = b""
         with suppress(OSError):  # the status says enough
-            body = await read_start(response, limit=_MOST_ERROR_BYTES)
+            body = await read_start(response, limit=_MAX_ERROR_BYTES)
         raise upstream_error(
             response.status,
             body.decode(errors="replace"),
@@ -150,7 +150,7 @@ class GatewayClient:
         )
 
     async def _read(self, response: HttpResponse, request: ModelRequest) -> ModelAnswer:
-        body = await read_whole(response, limit=_MOST_ANSWER_BYTES)
+        body = await read_whole(response, limit=_MAX_ANSWER_BYTES)
         return read_answer(body, _trace(response), vendor=vendor_name(request))
 
     async def _deltas(

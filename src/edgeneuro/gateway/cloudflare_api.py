@@ -12,7 +12,7 @@ from edgeneuro.gateway.vendors import CLOUDFLARE_TOKEN, require_secret
 from edgeneuro.settings import Settings
 
 _API = "https://api.cloudflare.com/client/v4/accounts"
-_MOST_ANSWER_BYTES = 8_000_000
+_MAX_ANSWER_BYTES = 8_000_000
 JSON = "application/json"
 
 
@@ -38,7 +38,7 @@ class CloudflareApi:
         token = require_secret(CLOUDFLARE_TOKEN, self._secret)
         headers = {"content-type": content_type, "authorization": f"Bearer {token}"}
         response = await self._fetch(method, url, headers, body)
-        text = (await read_whole(response, limit=_MOST_ANSWER_BYTES)).decode(errors="replace")
+        text = (await read_whole(response, limit=_MAX_ANSWER_BYTES)).decode(errors="replace")
         if not 200 <= response.status < 300:
             raise upstream_error(response.status, text, vendor="Cloudflare")
         try:

@@ -21,7 +21,7 @@ from edgeneuro.gateway.seam import Delta, ModelAnswer
 from edgeneuro.gateway.sse import SseParser
 from edgeneuro.gateway.upstream_errors import error_within
 
-_MOST_BYTES = 8_000_000
+_MAX_BYTES = 8_000_000
 _DONE = "[DONE]"
 
 
@@ -107,8 +107,8 @@ async def _events(response: HttpResponse, *, idle_ms: int) -> AsyncGenerator[str
             if chunk is None:
                 break
             size += len(chunk)
-            if size > _MOST_BYTES:
-                raise InvalidOutputError(f"The stream is too large: more than {_MOST_BYTES} bytes.")
+            if size > _MAX_BYTES:
+                raise InvalidOutputError(f"The stream is too large: more than {_MAX_BYTES} bytes.")
             for data in parser.feed(chunk):
                 yield data
                 deadline = loop.time() + idle_ms / 1000

@@ -19,7 +19,7 @@ _VENDOR = "Cloudflare"
 _CONTROL_SECONDS = 20.0
 _UPLOAD_SECONDS = 100.0
 _PAGE_SIZE = 50
-_MOST_PAGES = 20
+_MAX_PAGES = 20
 _PATH = "ai/finetunes"
 
 
@@ -47,7 +47,7 @@ class FinetuneClient:
     async def list(self) -> "list[Finetune]":
         """All of the account. Raises errors.UpstreamError, as the others do."""
         found: list[Finetune] = []
-        for page in range(1, _MOST_PAGES + 1):
+        for page in range(1, _MAX_PAGES + 1):
             async with bounded(_CONTROL_SECONDS, vendor=_VENDOR):
                 listed = await self._api.call("GET", f"{_PATH}?page={page}&per_page={_PAGE_SIZE}")
             entries = _flat(listed)

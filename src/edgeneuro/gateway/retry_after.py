@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from edgeneuro.gateway.http import HttpResponse
 
-_MOST_SECONDS = 86_400
+_MAX_SECONDS = 86_400
 
 
 def read_retry_after(response: HttpResponse, now: Callable[[], float]) -> str | None:
@@ -24,7 +24,7 @@ def read_retry_after(response: HttpResponse, now: Callable[[], float]) -> str | 
 
 
 def _told(seconds: float) -> str:
-    return str(min(math.ceil(seconds), _MOST_SECONDS))
+    return str(min(math.ceil(seconds), _MAX_SECONDS))
 
 
 def _number(text: str | None) -> float | None:

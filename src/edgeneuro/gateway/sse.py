@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from edgeneuro.errors import InvalidOutputError
 
-_MOST_LINE_BYTES = 1_000_000
+_MAX_LINE_BYTES = 1_000_000
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -37,9 +37,9 @@ class SseParser:
             lines.append(bytes(self._rest[start:stop]))
             start = at = after
         del self._rest[:start]
-        if len(self._rest) > _MOST_LINE_BYTES:
+        if len(self._rest) > _MAX_LINE_BYTES:
             raise InvalidOutputError(
-                f"A line of the stream is too large: more than {_MOST_LINE_BYTES} bytes."
+                f"A line of the stream is too large: more than {_MAX_LINE_BYTES} bytes."
             )
         # A CR at the very end may have its LF in the next chunk.
         self._searched = len(self._rest) - self._rest.endswith(b"\r")

@@ -27,7 +27,7 @@ _CANDIDATE_RIGHT = (
 
 # Labels of one person alone must be so many times as many as the rules ask for.
 SOLO_FACTOR = 2
-_ENOUGH_LABELERS = 2
+_MIN_LABELERS = 2
 _ANSWERS = "candidate_answers AS candidate JOIN logs ON logs.id = candidate.log_id"
 _SINCE = "candidate.model_id = ?1 AND candidate.created_at >= ?2"
 # Answers of before a change of the agents, the prompt, the threshold or the active model say
@@ -134,7 +134,7 @@ async def compare(
 
 def labels_needed(config: RoutingConfig, labelers: int) -> int:
     """How many labelled questions the rules ask for."""
-    factor = 1 if labelers >= _ENOUGH_LABELERS else SOLO_FACTOR
+    factor = 1 if labelers >= _MIN_LABELERS else SOLO_FACTOR
     return factor * config.promotion_min_labels
 
 

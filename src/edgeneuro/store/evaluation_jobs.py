@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeneuro.domain.evaluation import Evaluation
 from edgeneuro.store.database import Database, Rows, Statement, statement
-from edgeneuro.store.evaluations import COLUMNS, MOST_TRIES, UNDER_WAY, evaluation_from_row
+from edgeneuro.store.evaluations import COLUMNS, MAX_TRIES, UNDER_WAY, evaluation_from_row
 
 _HELD = "id = ?1 AND state = 'running' AND claimed_until = ?2"
 
@@ -74,7 +74,7 @@ async def next_items(db: Database, evaluation_id: str, model_id: str, *, limit: 
             " LEFT JOIN evaluation_answers AS answer ON answer.evaluation_id = item.evaluation_id"
             " AND answer.model_id = ?2 AND answer.query_hash = item.query_hash"
             " WHERE item.evaluation_id = ?1 AND (answer.query_hash IS NULL"
-            f" OR (answer.failed = 1 AND answer.tries < {MOST_TRIES}))"
+            f" OR (answer.failed = 1 AND answer.tries < {MAX_TRIES}))"
             " ORDER BY coalesce(answer.tries, 0), item.query_hash LIMIT ?3",
             evaluation_id,
             model_id,

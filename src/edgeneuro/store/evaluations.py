@@ -19,7 +19,7 @@ from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.jobs import read_or_substitute
 from edgeneuro.store.times import rfc3339
 
-MOST_TRIES = 3  # of one question by one model
+MAX_TRIES = 3  # of one question by one model
 COLUMNS = (
     "id, state, created_at, created_by, started_at, finished_at, tries, model_ids, split, labels,"
     " left_out, near_duplicates, agents_revision, prompt_version, threshold, error, results,"
@@ -134,7 +134,7 @@ async def find_evaluation(db: Database, evaluation_id: str) -> Evaluation | None
             ),
             statement(
                 "SELECT model_id, count(*) AS done FROM evaluation_answers WHERE evaluation_id = ?1"
-                f" AND (failed = 0 OR tries >= {MOST_TRIES}) GROUP BY model_id",
+                f" AND (failed = 0 OR tries >= {MAX_TRIES}) GROUP BY model_id",
                 evaluation_id,
             ),
         ]

@@ -11,7 +11,7 @@ from edgeneuro.domain.query import near_hash, query_hash, similar_hash
 from edgeneuro.store.database import Database, Statement, Value, statement
 from edgeneuro.store.label_rule import COUNTED, in_force, votes
 
-_MOST_BYTES = 1_000_000  # of one bound JSON text; D1 takes 2 MB
+_MAX_BYTES = 1_000_000  # of one bound JSON text; D1 takes 2 MB
 _GIVEN = "(SELECT value FROM json_each(?1))"
 
 
@@ -145,7 +145,7 @@ def _chunks(events: Sequence[LabelEvent]) -> Iterator[tuple[list[LabelEvent], st
     for event in events:
         text = json.dumps(_row(event), ensure_ascii=False, separators=(",", ":"))
         size += len(text.encode("utf-8", "surrogatepass")) + 1
-        if size > _MOST_BYTES and part:
+        if size > _MAX_BYTES and part:
             yield part, f"[{','.join(texts)}]"
             part, texts, size = [], [], 0
         part.append(event)

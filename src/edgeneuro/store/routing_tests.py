@@ -18,7 +18,7 @@ from edgeneuro.domain.routing_test import (
 )
 from edgeneuro.store.conditions import Conditions
 from edgeneuro.store.database import Database, Row, Statement, statement
-from edgeneuro.store.evaluations import MOST_TRIES, UNDER_WAY
+from edgeneuro.store.evaluations import MAX_TRIES, UNDER_WAY
 from edgeneuro.store.jobs import read_or_substitute
 from edgeneuro.store.times import rfc3339
 
@@ -136,7 +136,7 @@ async def find_run(db: Database, run_id: str) -> RoutingTestRun | None:
             statement(f"SELECT {_COLUMNS} FROM {_RUNS} AND id = ?1", run_id),
             statement(
                 "SELECT count(*) AS done FROM evaluation_answers WHERE evaluation_id = ?1"
-                f" AND (failed = 0 OR tries >= {MOST_TRIES})",
+                f" AND (failed = 0 OR tries >= {MAX_TRIES})",
                 run_id,
             ),
         ]

@@ -15,7 +15,7 @@ from edgeneuro.gateway.chain import Try
 from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest, ModelStream
 from edgeneuro.synapsecore.chat_turn import Turn
 
-_LONGEST_SILENCE_MS = 30_000
+_MAX_SILENCE_MS = 30_000
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _request(turn: Turn, this: Try, *, cached: bool) -> ModelRequest:
         messages=turn.messages(model),
         parameters=turn.parameters(model),
         timeout_ms=this.timeout_ms,
-        idle_ms=min(config.chat_timeout_ms, _LONGEST_SILENCE_MS),
+        idle_ms=min(config.chat_timeout_ms, _MAX_SILENCE_MS),
         cache_key=f"chat:{turn.key_for(model)}" if keep else None,
         cache_ttl_seconds=config.cache_ttl_seconds,
         metadata=_metadata(turn),

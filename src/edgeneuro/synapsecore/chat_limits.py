@@ -11,7 +11,7 @@ from edgeneuro.limits import Estimate, estimate
 from edgeneuro.synapsecore.chat_models import is_endpoint
 from edgeneuro.synapsecore.chat_sent import map_image_urls
 
-_MOST_TOKENS = 4_096
+_MAX_TOKENS = 4_096
 # What an image comes to in most models, as bytes of text; its address is shorter.
 _IMAGE_BYTES = 8_192
 
@@ -48,8 +48,8 @@ class AnswerBounds:
 
 def _most_tokens(model: Model) -> int:
     """Of a small context, half is left for the messages."""
-    half = (model.context_window or 2 * _MOST_TOKENS) // 2
-    return max(1, min(_MOST_TOKENS, half))
+    half = (model.context_window or 2 * _MAX_TOKENS) // 2
+    return max(1, min(_MAX_TOKENS, half))
 
 
 def _size(request: ChatRequest, parameters: dict[str, Any]) -> int:

@@ -18,7 +18,7 @@ from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.chat_ask import Given, Opened
 from edgeneuro.synapsecore.chat_turn import Turn
 
-MOST_KEPT_BYTES = 64 * 1024
+MAX_KEPT_BYTES = 64 * 1024
 _COMPLETE = ("stop", "tool_calls")
 _PART_CHARACTERS = 40
 
@@ -51,7 +51,7 @@ def remember_chat(turn: Turn, model: Model, answer: KeptAnswer) -> Statement | N
     if not (answer.content or answer.tool_calls):
         return None
     text = answer.model_dump_json()
-    if len(text.encode()) > MOST_KEPT_BYTES:
+    if len(text.encode()) > MAX_KEPT_BYTES:
         return None
     expires_at_ms = turn.services.now_ms() + turn.config.cache_ttl_seconds * 1000
     turn.services.recent_chats.put(key, answer, expires_at_ms=expires_at_ms)

@@ -13,7 +13,7 @@ from edgeneuro.gateway.seam import Delta
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.chat_ask import Opened
-from edgeneuro.synapsecore.chat_recall import MOST_KEPT_BYTES, remember_chat
+from edgeneuro.synapsecore.chat_recall import MAX_KEPT_BYTES, remember_chat
 from edgeneuro.synapsecore.chat_record import Outcome, record_chat
 from edgeneuro.synapsecore.chat_reply import cache_state, chunk, delta_of, facts
 from edgeneuro.synapsecore.chat_turn import Turn
@@ -81,7 +81,7 @@ class ChatStream:
         self._usage = delta.usage or self._usage
         self._calls_tools = self._calls_tools or bool(delta.tool_calls)
         # No more than what may be kept, and nothing where nothing is.
-        if self._turn.cache_key is not None and len(self._said) <= MOST_KEPT_BYTES:
+        if self._turn.cache_key is not None and len(self._said) <= MAX_KEPT_BYTES:
             self._said += delta.content
 
     def _pay(self) -> None:

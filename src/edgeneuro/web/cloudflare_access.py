@@ -18,7 +18,7 @@ _KEYS_KEPT_SECONDS = 3600.0
 _UNKNOWN_KEY_SECONDS = 60.0  # a key that is not known is looked for no more often
 _FAILED_SECONDS = 5.0
 _LEEWAY_SECONDS = 60.0
-_MOST_CHARACTERS = 16_384
+_MAX_CHARACTERS = 16_384
 _TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 
 Jwk = dict[str, Any]
@@ -138,7 +138,7 @@ def build_access(
 
 
 def _read(text: str) -> _Token:
-    parts = _TOKEN.fullmatch(text) if len(text) <= _MOST_CHARACTERS else None
+    parts = _TOKEN.fullmatch(text) if len(text) <= _MAX_CHARACTERS else None
     if parts is None:
         raise _malformed()
     header, claims = _json_object(parts[1]), _json_object(parts[2])

@@ -16,7 +16,7 @@ from edgeneuro.web.handler import Handler
 
 _REPEATED_SLASHES = re.compile(r"/{2,}")
 _REPEATED_PREFIX = re.compile(r"^(?:/v1)+(?=/v1(?:/|$))")
-_LONGEST_COMPARED = 80  # comparing costs more than any look-up, and needs no key
+_MAX_COMPARED = 80  # comparing costs more than any look-up, and needs no key
 
 
 class Idempotency(Enum):
@@ -120,7 +120,7 @@ class RouteTable:
     def _explain_absence(self, path: str) -> str:
         if path in self._absent:
             return self._absent[path]
-        paths = [] if len(path) > _LONGEST_COMPARED else [*self._literal, *self._patterns]
+        paths = [] if len(path) > _MAX_COMPARED else [*self._literal, *self._patterns]
         nearest = get_close_matches(path.lower(), paths, n=1, cutoff=0.6)
         hint = f" The nearest path is {nearest[0].replace(':path}', '}')}." if nearest else ""
         return f"There is nothing at this path.{hint} GET /openapi.json lists all paths."

@@ -10,7 +10,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from edgeneuro.errors import BodyTooLargeError, InvalidRequestError
 
-_MOST_PARTS = 20
+_MAX_PARTS = 20
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ class _Events:
 
     def _begin(self) -> None:
         self._parts += 1
-        if self._parts > _MOST_PARTS:
-            raise ValueError(f"it has more than {_MOST_PARTS} parts")
+        if self._parts > _MAX_PARTS:
+            raise ValueError(f"it has more than {_MAX_PARTS} parts")
         self._headers = {}
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:

@@ -1,4 +1,4 @@
-"""A desk in process for the tests: fixed clock, naps written down instead of taken."""
+"""An emulator in process for the tests: fixed clock, naps written down instead of taken."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Time:
 
 
 @dataclass
-class Desk:
+class Emulator:
     gateway: AiGateway
     client: httpx.AsyncClient
     time: Time
@@ -74,12 +74,12 @@ class Desk:
         return answer
 
 
-def build_desk(
+def build_emulator(
     engine: Engine | None = None,
     *,
     client_host: str = "127.0.0.1",
     finetunes: FinetuneStore | None = None,
-) -> Desk:
+) -> Emulator:
     time = Time()
     serving = Serving(sleep=time.sleep, now=time.clock)
     nowhere = Path(tempfile.gettempdir()) / str(uuid.uuid4())  # made with the first finetune
@@ -93,4 +93,6 @@ def build_desk(
         sleep=time.sleep,
     )
     transport = httpx.ASGITransport(build_app(gateway), client=(client_host, 1))
-    return Desk(gateway, httpx.AsyncClient(transport=transport, base_url="http://localhost"), time)
+    return Emulator(
+        gateway, httpx.AsyncClient(transport=transport, base_url="http://localhost"), time
+    )
