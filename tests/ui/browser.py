@@ -1,4 +1,4 @@
-"""Chromium for the tests of the pages: that of the set-up, or one that is installed."""
+"""Chromium for the tests of the pages: the one that `npm run setup` installs, or another one."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _FONTS = """<?xml version="1.0"?>
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser without a window. `CHROME` names another one than that of the set-up."""
+    """A headless browser. The variable `CHROME` names another executable."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**_options())
         try:
@@ -35,7 +35,7 @@ def _options() -> dict[str, Any]:
     named = os.environ.get("CHROME")
     if named:
         return {"executable_path": named, "args": ["--no-sandbox"]}
-    if not CHROMIUM.exists():  # there is no package of it for this machine
+    if not CHROMIUM.exists():  # no package exists for this platform
         return {"channel": "chrome"}
     fonts = FILES / "fonts.conf"
     fonts.write_text(_FONTS.format(files=FILES), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The pages in a real Chromium, against the running product."""
+"""Runs the pages in Chromium against the running product."""
 
 import json
 import sqlite3
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from tests.ui.browser import chromium
 from tests.ui.console_guard import ConsoleGuard
-from tests.ui.installation import furnish
+from tests.ui.seed_data import seed_data
 from tests.worker.guarded_product import Guarded
 from tests.worker.product import LocalProduct
 
@@ -20,7 +20,7 @@ _SETTLED = """() => {
   return heading && others.length && others.at(-1).childNodes.length
     && !document.querySelector('#main [aria-busy], #main .loading');
 }"""
-expect.set_options(timeout=20_000)  # a busy machine is no fault of the pages
+expect.set_options(timeout=20_000)  # long enough for a busy machine
 
 
 @pytest.fixture(scope="package")
@@ -49,7 +49,7 @@ def api(product: LocalProduct) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def emulator(product: LocalProduct) -> Iterator[httpx.Client]:
-    """The control API of local/, which stands for Cloudflare; well-behaved again after the test."""
+    """The control API of the Workers AI emulator. Its faults are cleared after the test."""
     assert product.local_ai_url is not None
     with httpx.Client(base_url=product.local_ai_url, timeout=30) as emulator:
         yield emulator
@@ -57,11 +57,11 @@ def emulator(product: LocalProduct) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="package")
-def furnished(
+def seeded(
     api: httpx.Client, product: LocalProduct, tmp_path_factory: pytest.TempPathFactory
 ) -> httpx.Client:
-    """The product with something of everything in it."""
-    furnish(api, tmp_path_factory.mktemp("adapter"))
+    """The product with data of every kind."""
+    seed_data(api, tmp_path_factory.mktemp("adapter"))
     return api
 
 
@@ -70,7 +70,7 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 
 @pytest.fixture
 def rows(product: LocalProduct) -> Rows:
-    """What a query finds in the product's database."""
+    """Runs a query on the product's database and returns its rows."""
 
     def read(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(f"file:{product.database}?mode=ro", uri=True, timeout=10)
@@ -84,14 +84,14 @@ def rows(product: LocalProduct) -> Rows:
 
 @pytest.fixture(autouse=True)
 def console(console_guard: ConsoleGuard) -> Iterator[ConsoleGuard]:
-    """Every test of the pages fails on what its pages, in any context, must not do."""
+    """Fails a test whose pages, in any context, log an error or send a forbidden request."""
     yield console_guard
     assert console_guard.take() == []
 
 
 @pytest.fixture
 def context(browser: Browser, product: LocalProduct) -> Iterator[BrowserContext]:
-    """A context of its own for each test, at 1440 pixels."""
+    """A new browser context for each test, 1440 pixels wide."""
     context = browser.new_context(
         base_url=product.base_url,
         locale="en-US",
@@ -112,7 +112,7 @@ def sign_in(page: Page, key: str) -> None:
 
 @pytest.fixture
 def page(context: BrowserContext, product: LocalProduct) -> Page:
-    """Signed in as an administrator, on a screen that is soon there."""
+    """Signed in as an administrator, on the settings screen, which loads fast."""
     page = context.new_page()
     page.goto("/icon.svg")
     page.evaluate("key => sessionStorage.setItem('edgeneuro.key', key)", product.admin_token)
@@ -123,7 +123,7 @@ def page(context: BrowserContext, product: LocalProduct) -> Page:
 
 @pytest.fixture
 def writes(page: Page) -> list[str]:
-    """The requests of the page from now on that are no GETs."""
+    """The requests other than GET that the page sends from now on."""
     sent: list[str] = []
 
     def note(request: Request) -> None:
@@ -147,12 +147,12 @@ def go(page: Page) -> Go:
 
 
 def settled(page: Page) -> None:
-    """The screen is there, and nothing is loading any more."""
+    """Waits until the screen is shown and nothing is loading."""
     page.wait_for_function(_SETTLED)
 
 
 def quiet(page: Page) -> None:
-    """Every timer of the page that ran has fired; none of them is longer than this one."""
+    """Waits until all timers of the page have fired: none is longer than 500 ms."""
     page.evaluate("() => new Promise((done) => setTimeout(done, 500))")
 
 

@@ -1,17 +1,17 @@
-"""Collects what pages must not do: errors in the console, uncaught exceptions, files that do not
-load, requests to other hosts."""
+"""Collects console errors, uncaught exceptions, files that do not load, and requests to other
+hosts."""
 
 from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Request, WebError
 
-# The browser logs this itself for every answer that is an error.
+# The browser logs this for every response with an error status.
 _FAILED_LOAD = "Failed to load resource"
 _API = ("/v1/", "/metrics", "/healthz", "/openapi.json")
 
 
 class ConsoleGuard:
-    """Watches every page of every context. A failed API call is no fault, a failed file is one."""
+    """Watches all pages of all contexts. A failed API call is allowed, a failed file is not."""
 
     def __init__(self) -> None:
         self._faults: list[str] = []
@@ -47,6 +47,6 @@ class ConsoleGuard:
         self._faults.append(f"console: {message.text} ({address})")
 
     def _request(self, request: Request) -> None:
-        asked = urlsplit(request.url)
-        if asked.scheme in ("http", "https") and asked.hostname != "localhost":
+        target = urlsplit(request.url)
+        if target.scheme in ("http", "https") and target.hostname != "localhost":
             self._faults.append(f"third party: {request.url}")

@@ -1,5 +1,5 @@
-"""What the first screen weighs, where it comes from, and what a new installation shows. This module
-is the first one of its folder, since all share one product."""
+"""The size and origin of the first screen, and what a new installation shows. This module runs
+first in its folder: all modules share one product."""
 
 import gzip
 from collections.abc import Iterator
@@ -25,9 +25,9 @@ def fresh(product: LocalProduct, api: httpx.Client) -> LocalProduct:
 
 @pytest.fixture
 def empty(fresh: LocalProduct, api: httpx.Client) -> Iterator[httpx.Client]:
-    """The new installation without a log row, and for the time of a test without an agent."""
+    """A new installation without logs and, during a test, without agents."""
     agents = api.get("/v1/agents?limit=100").json()["data"]
-    agents.sort(key=lambda agent: agent["default"])  # which can be deleted last only
+    agents.sort(key=lambda agent: agent["default"])  # the default agent can only be deleted last
     for agent in agents:
         api.delete(f"/v1/agents/{agent['id']}").raise_for_status()
     yield api
@@ -43,46 +43,44 @@ def visitor(browser: Browser, fresh: LocalProduct) -> Iterator[Page]:
     context.close()
 
 
-def test_the_first_screen_is_small_and_all_ours(visitor: Page, fresh: LocalProduct) -> None:
-    answers: list[Response] = []
-    visitor.on("response", lambda answer: answers.append(answer))
+def test_the_first_screen_is_small_and_from_one_origin(visitor: Page, fresh: LocalProduct) -> None:
+    responses: list[Response] = []
+    visitor.on("response", lambda response: responses.append(response))
     sign_in(visitor, fresh.admin_token)
     visitor.locator(".chart .u-wrap").first.wait_for()
     settled(visitor)
-    sizes = {answer.url: len(gzip.compress(answer.body())) for answer in answers}
+    sizes = {response.url: len(gzip.compress(response.body())) for response in responses}
     assert all(url.startswith(f"{fresh.base_url}/") for url in sizes)
     assert sum(sizes.values()) < MAX_BYTES_GZIPPED, sizes
 
 
-def test_what_the_first_screen_imports_is_loaded_at_once(
-    visitor: Page, fresh: LocalProduct
-) -> None:
-    """Else each import would be found, and asked for, only after the one before it has come."""
-    asked: list[str] = []
-    visitor.on("request", lambda request: asked.append(request.url))
+def test_modules_of_the_first_screen_are_preloaded(visitor: Page, fresh: LocalProduct) -> None:
+    """Without preloads the browser requests each import only after the one before has arrived."""
+    requested: list[str] = []
+    visitor.on("request", lambda request: requested.append(request.url))
     sign_in(visitor, fresh.admin_token)
-    modules = {url for url in asked if url.endswith(".js") and "/vendor/" not in url}
+    modules = {url for url in requested if url.endswith(".js") and "/vendor/" not in url}
     named = visitor.eval_on_selector_all(
         "link[rel=modulepreload], script[src]", "links => links.map(one => one.href ?? one.src)"
     )
     assert modules == set(named)
 
 
-def test_every_file_comes_with_the_policy(fresh: LocalProduct) -> None:
+def test_every_file_has_the_security_headers(fresh: LocalProduct) -> None:
     for path in ("/", "/main.js", "/screens/overview.js", "/css/base.css", "/icon.svg"):
-        answer = httpx.get(fresh.base_url + path)
-        assert answer.status_code == 200
-        policy = answer.headers["content-security-policy"]
+        response = httpx.get(fresh.base_url + path)
+        assert response.status_code == 200
+        policy = response.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
-        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize("scope", ["route", "read", "label", "admin"])
 def test_every_screen_of_an_empty_installation(
     visitor: Page, empty: httpx.Client, scope: str
 ) -> None:
-    """For each kind of key, the screens that it may not open too."""
+    """With a key of each scope, also the screens that it cannot open."""
     made = empty.post("/v1/keys", json={"name": f"Empty {scope}", "scopes": [scope]})
     sign_in(visitor, made.raise_for_status().json()["key"])
     links = visitor.get_by_role("navigation", name="Screens").get_by_role("link")

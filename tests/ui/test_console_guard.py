@@ -1,4 +1,4 @@
-"""The guard over the pages finds what it is there for."""
+"""The console guard reports every kind of fault."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ PAGE = "http://localhost/"
 
 @pytest.fixture
 def blank(browser: Browser) -> Iterator[Page]:
-    """An empty page in a context that the test makes itself, without a product."""
+    """An empty page in a new context, without a product."""
     page = browser.new_page()
     page.route("**/*", _answer)
     page.goto(PAGE)
@@ -41,13 +41,13 @@ def test_a_fault_is_found(blank: Page, console: ConsoleGuard, script: str, fault
     assert any(each.startswith(fault) for each in console.take())
 
 
-def test_a_refused_call_of_the_api_is_no_fault(blank: Page, console: ConsoleGuard) -> None:
+def test_a_failed_api_call_is_not_a_fault(blank: Page, console: ConsoleGuard) -> None:
     blank.evaluate("fetch('/v1/me').then(() => 0)")
     blank.evaluate("console.warn('no error')")
     assert console.take() == []
 
 
-def test_what_a_test_allows_is_no_fault(blank: Page, console: ConsoleGuard) -> None:
+def test_an_allowed_message_is_not_a_fault(blank: Page, console: ConsoleGuard) -> None:
     console.allow("it broke")
     blank.evaluate("console.error('it broke')")
     assert console.take() == []

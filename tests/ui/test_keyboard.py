@@ -1,4 +1,4 @@
-"""The keyboard alone, and a narrow screen."""
+"""Keyboard navigation, narrow screens, and the theme."""
 
 from playwright.sync_api import Browser, Page, expect
 
@@ -51,7 +51,7 @@ def test_the_menu_of_a_narrow_screen(browser: Browser, product: LocalProduct) ->
     context.close()
 
 
-def test_colours_are_chosen_and_kept(page: Page) -> None:
+def test_the_theme_is_changed_and_stored(page: Page) -> None:
     page.get_by_role("button", name="Colours: system").click()
     page.get_by_role("button", name="Colours: light").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")

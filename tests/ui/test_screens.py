@@ -1,5 +1,5 @@
-"""Every screen: no fault of WCAG, enough contrast in the dark theme too, nothing cut off on a
-narrow screen, and a picture of each."""
+"""Every screen: no WCAG violation, enough contrast in both themes, nothing cut off on a narrow
+screen, and a screenshot."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from scripts.paths import AXE, BUILD
 from tests.ui.conftest import settled, sign_in
 from tests.worker.product import LocalProduct
 
-PICTURES = BUILD / "screenshots"
+SCREENSHOTS = BUILD / "screenshots"
 SCREENS = (
     "overview",
     "analytics",
@@ -47,7 +47,7 @@ DIALOGS = (
     ("agents", "Edit IT Support"),
     ("providers", "Add a provider"),
     ("keys", "Make a key"),
-    ("keys", "Revoke Help emulator"),
+    ("keys", "Revoke Support portal"),
     ("models", "Register a model"),
     ("models", "Select routing-v2"),
     ("evaluations", "Evaluate models"),
@@ -73,17 +73,15 @@ def violations(page: Page, rules: dict[str, Any] = _ALL_RULES) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def places(furnished: httpx.Client) -> dict[str, str]:
-    """The newest of what a screen can show one of."""
+def places(seeded: httpx.Client) -> dict[str, str]:
+    """The newest object of each kind that has a screen."""
     nouns = {
         "log": "logs",
         "evaluation": "evaluations",
         "lora": "loras",
         "run": "routing-tests/runs",
     }
-    return {
-        one: furnished.get(f"/v1/{many}").json()["data"][0]["id"] for one, many in nouns.items()
-    }
+    return {one: seeded.get(f"/v1/{many}").json()["data"][0]["id"] for one, many in nouns.items()}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +97,7 @@ def signed_in(browser: Browser, product: LocalProduct) -> Iterator[Page]:
 
 @pytest.fixture
 def visitor(signed_in: Page) -> Page:
-    """One page for all screens; a test begins in the light theme on a wide screen."""
+    """One page for all screens; each test starts in the light theme on a wide screen."""
     look(signed_in, "light", WIDE)
     return signed_in
 
@@ -109,16 +107,16 @@ def look(page: Page, theme: Literal["light", "dark"], width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
 
 
-def require_good(page: Page, name: str, *, whole: bool = True) -> None:
-    """In both themes and at both widths. What axe finds depends on the theme in contrast alone."""
-    picture(page, name, whole=whole)
+def check_accessibility(page: Page, name: str, *, whole: bool = True) -> None:
+    """Checks both themes and both widths. Of the axe rules only contrast depends on the theme."""
+    save_screenshot(page, name, whole=whole)
     assert not overflows(page)
     assert violations(page) == []
     look(page, "dark", WIDE)
-    picture(page, name, whole=whole)
+    save_screenshot(page, name, whole=whole)
     assert violations(page, _CONTRAST) == []
     look(page, "light", NARROW)
-    picture(page, name, whole=whole)
+    save_screenshot(page, name, whole=whole)
     assert not overflows(page)
 
 
@@ -133,7 +131,7 @@ def test_a_screen(visitor: Page, places: dict[str, str], screen: str) -> None:
     visitor.goto(f"/#/{screen.format(**places)}")
     settled(visitor)
     assert visitor.locator("h1").count() == 1
-    require_good(visitor, screen.replace("/", "-").replace("{", "").replace("}", ""))
+    check_accessibility(visitor, screen.replace("/", "-").replace("{", "").replace("}", ""))
 
 
 @pytest.mark.parametrize(("screen", "button"), DIALOGS)
@@ -144,7 +142,7 @@ def test_a_dialog(visitor: Page, places: dict[str, str], screen: str, button: st
     dialog = visitor.get_by_role("dialog")
     dialog.wait_for()
     visitor.wait_for_function("() => !document.querySelector('dialog [aria-busy]')")
-    require_good(visitor, f"{screen}-{button.replace(' ', '-').lower()}", whole=False)
+    check_accessibility(visitor, f"{screen}-{button.replace(' ', '-').lower()}", whole=False)
     visitor.keyboard.press("Escape")
     dialog.wait_for(state="detached")
     focused = visitor.evaluate(
@@ -153,13 +151,13 @@ def test_a_dialog(visitor: Page, places: dict[str, str], screen: str, button: st
     assert focused == button, "the focus is back where it was"
 
 
-def test_an_answer_in_the_playground(visitor: Page, places: dict[str, str]) -> None:
+def test_a_decision_in_the_playground(visitor: Page, places: dict[str, str]) -> None:
     visitor.goto("/#/playground")
     settled(visitor)
     visitor.get_by_label("Query").fill("My VPN does not connect from home since the update")
     visitor.get_by_role("button", name="Route").click()
     visitor.locator(".answer").wait_for()
-    require_good(visitor, "playground-answer")
+    check_accessibility(visitor, "playground-answer")
 
 
 def test_signing_in(browser: Browser, product: LocalProduct) -> None:
@@ -167,13 +165,13 @@ def test_signing_in(browser: Browser, product: LocalProduct) -> None:
     look(page, "light", WIDE)
     page.goto("/")
     page.get_by_label("Key", exact=True).wait_for()
-    require_good(page, "sign-in")
+    check_accessibility(page, "sign-in")
     page.context.close()
 
 
-def picture(page: Page, name: str, *, whole: bool = True) -> None:
+def save_screenshot(page: Page, name: str, *, whole: bool = True) -> None:
     size = page.viewport_size
     assert size is not None
     theme = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'")
-    path = Path(PICTURES) / f"{name}-{theme}-{size['width']}.png"
+    path = Path(SCREENSHOTS) / f"{name}-{theme}-{size['width']}.png"
     page.screenshot(path=path, full_page=whole)

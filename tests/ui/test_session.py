@@ -1,4 +1,4 @@
-"""Signing in and out, keys that end in mid-work, and several tabs."""
+"""Signing in and out, keys that are revoked during work, and several tabs."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def test_a_second_tab_is_signed_in_and_out_with_the_first(
     expect(second.get_by_label("Key", exact=True)).to_be_visible()
 
 
-def test_what_two_tabs_do_to_one_thing_is_told(
+def test_a_conflict_of_two_tabs_is_shown(
     context: BrowserContext, page: Page, go: Go, api: httpx.Client, rows: Rows
 ) -> None:
     go("models")
@@ -67,7 +67,7 @@ def test_what_two_tabs_do_to_one_thing_is_told(
     api.patch("/v1/config", json={"routing_model": None}).raise_for_status()
 
 
-def test_a_key_that_ends_in_mid_work_loses_nothing(
+def test_a_key_revoked_during_work_loses_nothing(
     context: BrowserContext, api: httpx.Client, rows: Rows, product: LocalProduct
 ) -> None:
     key = make_key(api, "Short", "admin")
@@ -95,7 +95,7 @@ def test_a_key_that_ends_in_mid_work_loses_nothing(
     api.delete("/v1/agents/archive").raise_for_status()
 
 
-def test_who_does_not_sign_in_again_keeps_what_was_typed(
+def test_cancelling_the_new_sign_in_keeps_the_typed_text(
     context: BrowserContext, api: httpx.Client, product: LocalProduct
 ) -> None:
     key = make_key(api, "Shorter", "admin")
@@ -120,7 +120,7 @@ def test_who_does_not_sign_in_again_keeps_what_was_typed(
         (["label"], "Labelling", "Providers"),
     ],
 )
-def test_a_key_sees_what_it_may(
+def test_a_key_sees_the_screens_of_its_scopes(
     context: BrowserContext, api: httpx.Client, scopes: list[str], sees: str, not_sees: str
 ) -> None:
     key = make_key(api, f"May {scopes[0]}", *scopes)

@@ -1,4 +1,4 @@
-"""An installation with something of everything, so that every screen has what it shows."""
+"""Fills an installation with data of every kind, so that every screen shows something."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.worker.adapters import CONFIG, GEMMA, WEIGHTS, write_adapter
 ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
 OTHER = "@cf/ibm-granite/granite-4.0-h-micro"
 ADAPTER = "routing-v2"
-_ASKED = (
+_QUERIES = (
     "My VPN does not connect",
     "How many vacation days do I have left?",
     "My salary was not paid this month",
@@ -24,8 +24,8 @@ _ASKED = (
 SECONDS = 120
 
 
-def furnish(api: httpx.Client, folder: Path) -> None:
-    for query in _ASKED:
+def seed_data(api: httpx.Client, folder: Path) -> None:
+    for query in _QUERIES:
         decision = api.post("/v1/route", json={"query": query, "user": "ann"}).raise_for_status()
     feedback = {"decision_id": decision.json()["id"], "value": "up", "comment": "Thank you"}
     api.post("/v1/feedback", json=feedback).raise_for_status()
@@ -43,7 +43,7 @@ def furnish(api: httpx.Client, folder: Path) -> None:
     user = {"email": "ann@example.com", "name": "Ann Bell", "role": "labeler"}
     made = api.post("/v1/users", json=user).raise_for_status().json()
     key = {
-        "name": "Help emulator",
+        "name": "Support portal",
         "scopes": ["route"],
         "user_id": made["id"],
         "requests_per_minute": 60,
@@ -58,9 +58,10 @@ def furnish(api: httpx.Client, folder: Path) -> None:
 
 
 def label(api: httpx.Client) -> None:
-    """54 labels of each of five agents, and 72 that no agent fits; a tenth is the test part."""
-    asked = {agent: questions(agent) for agent in TOPICS}
-    lines = [{"query": query, "agent": agent} for agent in asked for query in asked[agent]]
+    """Imports 54 labels for each of five agents and 72 out-of-scope labels; a tenth is the test
+    split."""
+    queries = {agent: questions(agent) for agent in TOPICS}
+    lines = [{"query": query, "agent": agent} for agent in queries for query in queries[agent]]
     import_lines(api, [json.dumps(line) for line in lines])
 
 
@@ -71,33 +72,33 @@ def import_lines(api: httpx.Client, lines: list[str]) -> None:
 def upload(api: httpx.Client, name: str, folder: Path) -> str:
     adapter = write_adapter(folder)
     with (adapter / CONFIG).open("rb") as config, (adapter / WEIGHTS).open("rb") as weights:
-        begun = api.post(
+        started = api.post(
             "/v1/loras",
             data={"name": name, "base_model": GEMMA},
             files={CONFIG: config, WEIGHTS: weights},
         ).raise_for_status()
-    lora_id: str = begun.json()["id"]
+    lora_id: str = started.json()["id"]
     ended(api, f"/v1/loras/{lora_id}")
     return lora_id
 
 
 def train(api: httpx.Client) -> str:
-    begun = api.post("/v1/classifiers", json={}).raise_for_status()
-    classifier_id: str = begun.json()["id"]
+    started = api.post("/v1/classifiers", json={}).raise_for_status()
+    classifier_id: str = started.json()["id"]
     ended(api, f"/v1/classifiers/{classifier_id}")
     return classifier_id
 
 
 def evaluate(api: httpx.Client) -> str:
     body = {"model_ids": [ACTIVE, OTHER], "split": "held_out", "limit": 20}
-    begun = api.post("/v1/evaluations", json=body).raise_for_status()
-    evaluation_id: str = begun.json()["id"]
+    started = api.post("/v1/evaluations", json=body).raise_for_status()
+    evaluation_id: str = started.json()["id"]
     ended(api, f"/v1/evaluations/{evaluation_id}")
     return evaluation_id
 
 
 def run_tests(api: httpx.Client) -> str:
-    """Two runs, so that tests have flipped."""
+    """Runs the routing tests twice with different expectations, so that some results flip."""
     tests = [
         {"query": questions(agent)[0], "expect": agent, "name": agent}
         for agent in TOPICS
@@ -105,14 +106,14 @@ def run_tests(api: httpx.Client) -> str:
     ]
     for file in (tests, [{**each, "expect": "hr"} for each in tests]):
         api.put("/v1/routing-tests", content=json.dumps(file).encode()).raise_for_status()
-        begun = api.post("/v1/routing-tests/runs", json={}).raise_for_status()
-        run_id: str = begun.json()["id"]
+        started = api.post("/v1/routing-tests/runs", json={}).raise_for_status()
+        run_id: str = started.json()["id"]
         ended(api, f"/v1/routing-tests/runs/{run_id}")
     return run_id
 
 
 def ended(api: httpx.Client, path: str) -> None:
-    """Waits until the cron has ended a job."""
+    """Waits until the cron has finished a job."""
     until(
         lambda: api.get(path).raise_for_status().json()["state"],
         lambda state: state not in ("queued", "running"),

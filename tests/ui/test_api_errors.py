@@ -1,4 +1,5 @@
-"""A slow, a failing and an absent API: a sign of waiting, the error with its request, a retry."""
+"""A slow, failing or unreachable API: the pages show progress, the error with its request id, and a
+retry button."""
 
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
@@ -10,7 +11,7 @@ FAILED = (
 )
 
 
-def test_a_slow_answer_is_awaited_visibly(page: Page, go: Go) -> None:
+def test_a_slow_response_shows_progress(page: Page, go: Go) -> None:
     waiting: list[Route] = []
     page.route("**/v1/agents?*", lambda route: waiting.append(route))
     page.goto("/#/agents")
@@ -23,7 +24,7 @@ def test_a_slow_answer_is_awaited_visibly(page: Page, go: Go) -> None:
     expect(page.get_by_role("article", name="IT Support")).to_be_visible()
 
 
-def test_a_failed_answer_is_told_with_its_request_and_tried_again(page: Page, go: Go) -> None:
+def test_an_error_shows_its_request_id_and_can_be_retried(page: Page, go: Go) -> None:
     page.route("**/v1/agents?*", lambda route: route.fulfill(status=503, body=FAILED))
     go("agents")
     alert = page.get_by_role("alert")
@@ -34,7 +35,7 @@ def test_a_failed_answer_is_told_with_its_request_and_tried_again(page: Page, go
     expect(page.get_by_role("article", name="IT Support")).to_be_visible()
 
 
-def test_an_answer_that_is_no_json(page: Page, go: Go) -> None:
+def test_a_response_that_is_not_json(page: Page, go: Go) -> None:
     page.route("**/v1/agents?*", lambda route: route.fulfill(status=502, body="<h1>Bad gateway"))
     go("agents")
     expect(page.get_by_role("alert")).to_contain_text("The server answered 502.")
@@ -52,8 +53,8 @@ def test_without_a_network_a_form_keeps_what_was_typed_and_writes_once(
     dialog.get_by_role("button", name="Save").click()
     expect(dialog.get_by_role("alert")).to_contain_text("The server could not be reached.")
     context.set_offline(False)
-    # The first try arrives, but its answer gets lost: the second one must not be a conflict.
-    page.route("**/v1/users", _lose_the_answer, times=1)
+    # The first attempt arrives but its response is lost: the second one must not be a conflict.
+    page.route("**/v1/users", _drop_the_response, times=1)
     dialog.get_by_role("button", name="Save").click()
     expect(dialog.get_by_role("alert")).to_contain_text("The server could not be reached.")
     dialog.get_by_role("button", name="Save").click()
@@ -61,12 +62,12 @@ def test_without_a_network_a_form_keeps_what_was_typed_and_writes_once(
     expect(page.get_by_role("row", name="Off Line")).to_have_count(1)
 
 
-def _lose_the_answer(route: Route) -> None:
+def _drop_the_response(route: Route) -> None:
     assert route.fetch().status == 201
     route.abort()
 
 
-def test_one_part_that_fails_leaves_the_others(page: Page, go: Go) -> None:
+def test_one_failing_section_leaves_the_others(page: Page, go: Go) -> None:
     page.route("**/v1/loras?*", lambda route: route.fulfill(status=503, body=FAILED))
     go("overview")
     expect(page.get_by_text("The adapters could not be looked at")).to_be_visible()

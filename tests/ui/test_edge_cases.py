@@ -1,14 +1,14 @@
-"""Slips of the hand and of the network that must not do what nobody wanted."""
+"""Mistakes of users and of the network must not have unwanted effects."""
 
 import httpx
 from playwright.sync_api import Page, Route, expect
 
 from tests.ui.conftest import Go, Rows, quiet, said, setting, settled
 from tests.ui.console_guard import ConsoleGuard
-from tests.ui.installation import ACTIVE, OTHER
+from tests.ui.seed_data import ACTIVE, OTHER
 
 
-def test_a_number_that_is_none_selects_nothing(page: Page, go: Go, rows: Rows) -> None:
+def test_an_invalid_number_selects_nothing(page: Page, go: Go, rows: Rows) -> None:
     go("models")
     page.get_by_role("button", name=f"Select {OTHER}").click()
     share = page.get_by_role("dialog").get_by_label("Run it beside")
@@ -20,7 +20,7 @@ def test_a_number_that_is_none_selects_nothing(page: Page, go: Go, rows: Rows) -
     assert setting(rows, "shadow") is None
 
 
-def test_a_number_that_is_none_takes_no_limit_away(
+def test_an_invalid_number_removes_no_limit(
     page: Page, go: Go, rows: Rows, api: httpx.Client
 ) -> None:
     key = {"name": "Limited", "scopes": ["route"], "requests_per_minute": 7}
@@ -36,7 +36,7 @@ def test_a_number_that_is_none_takes_no_limit_away(
     assert found == [(7,)]
 
 
-def test_a_key_under_way_is_shown_whatever_is_pressed(page: Page, go: Go) -> None:
+def test_a_new_key_is_shown_whatever_is_pressed(page: Page, go: Go) -> None:
     waiting: list[Route] = []
     page.route("**/v1/keys", lambda route: waiting.append(route))
     go("keys")
@@ -59,7 +59,7 @@ def test_a_key_under_way_is_shown_whatever_is_pressed(page: Page, go: Go) -> Non
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_escape_does_not_throw_typed_text_away_at_once(page: Page, go: Go) -> None:
+def test_the_first_escape_keeps_the_typed_text(page: Page, go: Go) -> None:
     go("agents")
     page.get_by_role("button", name="Add an agent").click()
     dialog = page.get_by_role("dialog")
@@ -123,11 +123,11 @@ def test_a_slow_click_on_what_was_searched_opens_it(page: Page, go: Go, api: htt
     go("logs")
     page.get_by_label("Words in the query").press_sequentially("xylophone")
     expect(page.get_by_role("row")).to_have_count(2)
-    page.get_by_role("link", name=query).click(delay=200)  # which leaves the field meanwhile
+    page.get_by_role("link", name=query).click(delay=200)  # during which the field loses the focus
     expect(page.get_by_role("heading", name="One answer")).to_be_visible()
 
 
-def test_a_search_that_is_left_does_not_follow(page: Page, go: Go) -> None:
+def test_a_search_does_not_run_after_leaving_the_screen(page: Page, go: Go) -> None:
     go("logs")
     page.get_by_label("Words in the query").press_sequentially("vpn")
     page.get_by_role("link", name="Agents", exact=True).click()
@@ -136,7 +136,7 @@ def test_a_search_that_is_left_does_not_follow(page: Page, go: Go) -> None:
     assert page.url.endswith("#/agents")
 
 
-def test_a_screen_that_could_not_be_loaded_is_loaded_anew(
+def test_a_screen_that_could_not_be_loaded_is_loaded_again(
     page: Page, go: Go, console: ConsoleGuard
 ) -> None:
     console.allow("screens/audit.js")
@@ -148,26 +148,24 @@ def test_a_screen_that_could_not_be_loaded_is_loaded_anew(
     expect(page.get_by_role("table", name="Changes")).to_be_visible()
 
 
-def test_a_wide_range_shows_hours_that_stand_alone(
-    page: Page, go: Go, furnished: httpx.Client
-) -> None:
-    """A line needs two points; a single busy hour among 168 is a point."""
+def test_a_wide_range_shows_single_hours(page: Page, go: Go, seeded: httpx.Client) -> None:
+    """A line needs two points; a single busy hour of 168 is drawn as a point."""
     go("analytics?range=7d")
     chart = page.locator(".chart", has=page.get_by_text("p95"))
     chart.locator(".u-wrap").wait_for()
     drawn = page.evaluate(
         """() => [...document.querySelectorAll('.chart canvas')].map((canvas) => {
           const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-          const colours = new Set();
+          const colors = new Set();
           for (let at = 0; at < data.length; at += 4)
-            if (data[at + 3] > 200) colours.add(`${data[at]},${data[at + 1]},${data[at + 2]}`);
-          return colours.size;
+            if (data[at + 3] > 200) colors.add(`${data[at]},${data[at + 1]},${data[at + 2]}`);
+          return colors.size;
         })"""
     )
-    assert min(drawn) > 3, "every chart has more in it than its grid and its axes"
+    assert min(drawn) > 3, "each chart draws more than its grid and axes"
 
 
-def test_the_active_model_stays_where_the_other_one_is_gone(
+def test_the_active_model_stays_if_the_other_one_is_retired(
     page: Page, go: Go, rows: Rows, api: httpx.Client
 ) -> None:
     api.post("/v1/models", json={"id": "@cf/example/gone", "type": "base"}).raise_for_status()

@@ -1,4 +1,4 @@
-"""Labelling by keyboard alone: a hundred labels, undo, skip, and labels that could not be saved."""
+"""Labeling by keyboard: a hundred labels, undo, skip, and labels that could not be saved."""
 
 import httpx
 from playwright.sync_api import Page, expect
@@ -71,12 +71,12 @@ def test_a_random_sample_is_blind(page: Page, go: Go, rows: Rows, api: httpx.Cli
     item = page.locator(".label-item")
     for words in ("Answered by", "Why this one", "answered", "Keep the answer", "Whole story"):
         expect(item.get_by_text(words)).to_have_count(0)
-    page.keyboard.press("Enter")  # there is no answer to keep
+    page.keyboard.press("Enter")  # no answer is shown that it could confirm
     expect(page.locator(".label-query")).to_have_text(shown)
     page.keyboard.press("1")
     expect(page.locator(".label-query")).not_to_have_text(shown)
     found = "SELECT stream FROM labels WHERE query = ? ORDER BY seq DESC"
-    # It may have another label from before, which the new one comes after.
+    # It may already have an older label.
     until(lambda: rows(found, shown), lambda streams: streams[:1] == [("random",)])
 
 
@@ -110,7 +110,7 @@ def test_typing_elsewhere_labels_nothing(
     assert writes == []
 
 
-def test_many_at_once(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
+def test_bulk_labeling(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
     ask(api, "potoroo", 3)
     go("labelling/table")
     page.get_by_label("Words in the query").fill("potoroo")
@@ -147,14 +147,14 @@ def test_an_agent_beyond_the_ninth(page: Page, go: Go, rows: Rows, api: httpx.Cl
             api.delete(f"/v1/agents/{agent}").raise_for_status()
 
 
-def test_a_key_that_is_held_down_labels_one(
+def test_a_key_held_down_labels_one_query(
     page: Page, go: Go, rows: Rows, api: httpx.Client, writes: list[str]
 ) -> None:
     ask(api, "bettong", 4)
     go("labelling")
     before = rows("SELECT count(*) FROM labels")[0][0]
     for _ in range(4):
-        page.keyboard.down("2")  # from the second on it is a repetition
+        page.keyboard.down("2")  # from the second on the event is a repeat
     page.keyboard.up("2")
     expect(page.get_by_text("1 labelled now")).to_be_visible()
     until(lambda: rows("SELECT count(*) FROM labels")[0][0] > before)
@@ -162,7 +162,7 @@ def test_a_key_that_is_held_down_labels_one(
     assert len(writes) == 1
 
 
-def test_an_undo_that_fails_is_told(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
+def test_a_failed_undo_is_shown(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
     ask(api, "kowari", 2)
     go("labelling")
     shown = query_shown(page)
@@ -175,7 +175,7 @@ def test_an_undo_that_fails_is_told(page: Page, go: Go, rows: Rows, api: httpx.C
     assert len(rows("SELECT agent_id FROM current_labels WHERE query = ?", shown)) == 1
 
 
-def test_skipped_ones_are_offered_again(page: Page, go: Go, api: httpx.Client) -> None:
+def test_skipped_queries_are_offered_again(page: Page, go: Go, api: httpx.Client) -> None:
     ask(api, "antechinus", 2)
     go("labelling")
     for _ in range(1000):

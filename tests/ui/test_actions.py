@@ -1,4 +1,4 @@
-"""What each screen is there for, from the click to the row in the database."""
+"""The main action of each screen, from the click to the row in the database."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.ui.conftest import Go, Rows, said, setting, settled
-from tests.ui.installation import ACTIVE, OTHER, SECONDS, ended, label, upload
+from tests.ui.seed_data import ACTIVE, OTHER, SECONDS, ended, label, upload
 from tests.waiting import until
 from tests.worker.adapters import CONFIG, GEMMA, WEIGHTS, write_adapter
 from tests.worker.product import LocalProduct
@@ -57,11 +57,11 @@ def test_models_are_compared_in_the_playground(page: Page, go: Go, rows: Rows) -
     assert {model for (model,) in asked} == {ACTIVE, OTHER}
 
 
-def test_an_agent_is_made_changed_and_deleted(page: Page, go: Go, rows: Rows) -> None:
+def test_an_agent_is_created_changed_and_deleted(page: Page, go: Go, rows: Rows) -> None:
     go("agents")
     page.get_by_role("button", name="Add an agent").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Id", exact=True).fill("Travel Emulator")
+    dialog.get_by_label("Id", exact=True).fill("Travel Team")
     dialog.get_by_label("Name").fill("Travel")
     dialog.get_by_label("What it is for").fill("Trips: trains, flights, hotels.")
     dialog.get_by_label("Examples").fill("Book me a train\n\n  A hotel in Graz \n")
@@ -87,32 +87,32 @@ def test_an_agent_is_made_changed_and_deleted(page: Page, go: Go, rows: Rows) ->
 def test_an_agents_old_labels_are_asked_about(
     page: Page, go: Go, rows: Rows, api: httpx.Client
 ) -> None:
-    """When it is created again, and when it is redefined."""
+    """When an agent is created again, and when its description changes."""
     query, about = "Which berth is free tonight?", "Berths and pilots."
-    body = {"id": "harbour", "name": "Harbour", "description": about}
-    in_force = "SELECT count(*) FROM current_labels WHERE agent_id = 'harbour'"
+    body = {"id": "harbor", "name": "Harbor", "description": about}
+    in_force = "SELECT count(*) FROM current_labels WHERE agent_id = 'harbor'"
     api.post("/v1/agents", json=body).raise_for_status()
-    api.post("/v1/labels", json=[{"query": query, "agent_id": "harbour"}]).raise_for_status()
+    api.post("/v1/labels", json=[{"query": query, "agent_id": "harbor"}]).raise_for_status()
     go("agents")
-    page.get_by_role("button", name="Edit Harbour").click()
+    page.get_by_role("button", name="Edit Harbor").click()
     page.get_by_label("What it is for").fill("Boats for hire.")
     page.get_by_role("button", name="Save").click()
-    asked = page.get_by_role("dialog", name="Do the labels of Harbour still hold?")
+    asked = page.get_by_role("dialog", name="Do the labels of Harbor still hold?")
     expect(asked.get_by_text("1 label name")).to_be_visible()
     asked.get_by_role("button", name="Cancel").click()
     assert rows(in_force) == [(1,)]
-    api.delete("/v1/agents/harbour").raise_for_status()
+    api.delete("/v1/agents/harbor").raise_for_status()
     go("agents")
     page.get_by_role("button", name="Add an agent").click()
-    page.get_by_label("Id", exact=True).fill("harbour")
-    page.get_by_label("Name", exact=True).fill("Harbour")
+    page.get_by_label("Id", exact=True).fill("harbor")
+    page.get_by_label("Name", exact=True).fill("Harbor")
     page.get_by_label("What it is for").fill(about)
     page.get_by_role("button", name="Save").click()
     former = page.get_by_role("dialog", name="Labels of a former agent")
     former.get_by_role("button", name="Set them aside").click()
     until(lambda: rows(in_force) == [(0,)])
-    expect(page.get_by_role("article", name="Harbour")).to_be_visible()
-    api.delete("/v1/agents/harbour").raise_for_status()
+    expect(page.get_by_role("article", name="Harbor")).to_be_visible()
+    api.delete("/v1/agents/harbor").raise_for_status()
 
 
 def test_a_model_is_selected_and_rolled_back(page: Page, go: Go, rows: Rows) -> None:
@@ -176,7 +176,7 @@ def test_a_model_is_registered_edited_and_retired(page: Page, go: Go, rows: Rows
     assert rows("SELECT status FROM models WHERE id = '@cf/example/new-1b'") == [("retired",)]
 
 
-def test_the_order_of_fallbacks_by_keyboard_and_by_drag(page: Page, go: Go, rows: Rows) -> None:
+def test_fallbacks_are_reordered_by_keyboard_and_by_drag(page: Page, go: Go, rows: Rows) -> None:
     go("models/fallbacks")
     page.get_by_label("Add a model").select_option("@cf/zai-org/glm-4.7-flash")
     page.get_by_label("Add a model").select_option("@cf/openai/gpt-oss-20b")
@@ -296,8 +296,8 @@ def test_routing_tests_are_stored_and_run(
     expect(page.get_by_text("1 of 2")).to_be_visible()
 
 
-def test_a_classifier_is_trained_and_put_in_front(
-    page: Page, go: Go, rows: Rows, furnished: httpx.Client
+def test_a_classifier_is_trained_and_enabled(
+    page: Page, go: Go, rows: Rows, seeded: httpx.Client
 ) -> None:
     go("models/classifier")
     page.get_by_role("button", name="Train a classifier").click()
@@ -306,7 +306,7 @@ def test_a_classifier_is_trained_and_put_in_front(
     dialog.get_by_role("button", name="Train").click()
     said(page, "The training has begun.")
     newest = rows("SELECT id FROM classifiers ORDER BY id DESC LIMIT 1")[0][0]
-    ended(furnished, f"/v1/classifiers/{newest}")
+    ended(seeded, f"/v1/classifiers/{newest}")
     page.get_by_role("button", name=f"Select {newest}").click(timeout=SECONDS * 1000)
     page.get_by_role("dialog").get_by_label("Require passing").uncheck()
     page.get_by_role("dialog").get_by_role("button", name="Enable").click()
@@ -424,7 +424,7 @@ def test_a_setting_is_changed_and_reset(page: Page, go: Go, rows: Rows) -> None:
     assert setting(rows, "cache_epoch") == 1
 
 
-def test_logs_are_found_and_labelled(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
+def test_logs_are_searched_and_labeled(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
     query = "The zeppelin of the finance team wants reimbursement"
     api.post("/v1/route", json={"query": query}).raise_for_status()
     go("logs")
@@ -446,7 +446,7 @@ def test_logs_are_found_and_labelled(page: Page, go: Go, rows: Rows, api: httpx.
     expect(page.get_by_label("Words in the query")).to_have_value("zeppelin")
 
 
-def test_a_change_is_in_the_audit(page: Page, go: Go, api: httpx.Client) -> None:
+def test_a_change_is_in_the_audit_log(page: Page, go: Go, api: httpx.Client) -> None:
     api.patch("/v1/config", json={"max_retries": 2}).raise_for_status()
     api.patch("/v1/config", json={"max_retries": None}).raise_for_status()
     go("audit")
@@ -489,8 +489,8 @@ def test_a_file_of_labels_in_and_out(page: Page, go: Go, rows: Rows, tmp_path: P
     expect(page.get_by_text("rolled back", exact=True).first).to_be_visible()
 
 
-def test_analytics_keep_their_state_and_come_as_csv(
-    page: Page, go: Go, furnished: httpx.Client
+def test_analytics_keep_their_state_and_export_csv(
+    page: Page, go: Go, seeded: httpx.Client
 ) -> None:
     go("analytics")
     page.get_by_label("Range").select_option("7d")
@@ -509,7 +509,7 @@ def test_analytics_keep_their_state_and_come_as_csv(
     expect(page.locator(".chart .u-legend").first).to_contain_text("2026", ignore_case=True)
 
 
-def test_an_adapter_is_uploaded_again_where_it_failed(
+def test_a_failed_upload_of_an_adapter_is_retried(
     page: Page, go: Go, emulator: httpx.Client, api: httpx.Client, tmp_path: Path
 ) -> None:
     fault = {"finetunes:assets": {"kind": "error", "code": 5006, "times": 1}}

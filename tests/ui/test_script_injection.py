@@ -1,4 +1,4 @@
-"""Text that would be script if a page took it for HTML, in every field, on every screen."""
+"""Text that would run as a script if a page treated it as HTML, in every field, on every screen."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.ui.conftest import Go, settled
 from tests.ui.console_guard import ConsoleGuard
-from tests.ui.installation import ended
+from tests.ui.seed_data import ended
 from tests.ui.test_screens import SCREENS
 from tests.worker.product import LocalProduct
 
@@ -21,9 +21,9 @@ _TRACES = """() => [
 
 
 @pytest.fixture(scope="module")
-def attacked(furnished: httpx.Client) -> dict[str, str]:
-    """An installation whose every text is an attack, as far as the API takes it."""
-    api = furnished
+def attacked(seeded: httpx.Client) -> dict[str, str]:
+    """An installation with an attack in every text that the API accepts."""
+    api = seeded
     agent = {
         "id": "attacker",
         "name": ATTACK,
@@ -49,8 +49,8 @@ def attacked(furnished: httpx.Client) -> dict[str, str]:
     }
     decision: dict[str, Any] = api.post("/v1/route", json=body).raise_for_status().json()
     log_id: str = decision["id"]
-    given = {"decision_id": log_id, "value": "down", "comment": ATTACK}
-    api.post("/v1/feedback", json=given).raise_for_status()
+    feedback = {"decision_id": log_id, "value": "down", "comment": ATTACK}
+    api.post("/v1/feedback", json=feedback).raise_for_status()
     label = {"agent_id": "attacker", "note": ATTACK}
     api.put(f"/v1/logs/{log_id}/label", json=label).raise_for_status()
     lora = api.get("/v1/loras").json()["data"][0]["id"]
@@ -62,7 +62,7 @@ def attacked(furnished: httpx.Client) -> dict[str, str]:
     return {"log": log_id, "lora": lora, "evaluation": evaluation, "run": run}
 
 
-def test_no_screen_runs_it(page: Page, go: Go, attacked: dict[str, str]) -> None:
+def test_no_screen_runs_the_script(page: Page, go: Go, attacked: dict[str, str]) -> None:
     for screen in SCREENS:
         go(screen.format(**attacked))
         page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
@@ -72,15 +72,15 @@ def test_no_screen_runs_it(page: Page, go: Go, attacked: dict[str, str]) -> None
 @pytest.mark.parametrize(
     ("screen", "text"), [("agents", "name"), ("models", "id"), ("logs/{log}", "query")]
 )
-def test_it_is_shown_as_it_is(
+def test_the_text_is_shown_unchanged(
     page: Page, go: Go, attacked: dict[str, str], screen: str, text: str
 ) -> None:
     go(screen.format(**attacked))
     expect(page.get_by_text(ATTACK).first).to_be_visible()
 
 
-def test_fields_take_it_as_text(page: Page, go: Go, attacked: dict[str, str]) -> None:
-    """Typed into every text field of every form and of every filter."""
+def test_fields_treat_it_as_text(page: Page, go: Go, attacked: dict[str, str]) -> None:
+    """Types the attack into every text field of the forms and filters."""
     for place, opened in (
         ("agents", "Add an agent"),
         ("providers", "Add a provider"),
@@ -106,7 +106,7 @@ def test_fields_take_it_as_text(page: Page, go: Go, attacked: dict[str, str]) ->
         assert page.evaluate(_TRACES) == [None, 0], place
 
 
-def test_the_address_is_no_way_in(page: Page) -> None:
+def test_the_address_runs_no_script(page: Page) -> None:
     for place in (
         f"#/{ATTACK}",
         f"#/logs/{ATTACK}",
