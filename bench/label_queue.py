@@ -25,9 +25,9 @@ from edgeneuro.classifier.model import Model, quantise
 from edgeneuro.classifier.reading import read_query
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.training import EPOCHS, Plan, Training
-from edgeneuro.controlplane.queue import RANDOM_SHARE, without_near_duplicates
-from edgeneuro.controlplane.queue_page import compose
-from edgeneuro.controlplane.ranking import MIN_LABELS, rank
+from edgeneuro.controlplane.labels.queue import RANDOM_SHARE, without_near_duplicates
+from edgeneuro.controlplane.labels.queue_page import compose
+from edgeneuro.controlplane.labels.ranking import MIN_LABELS, rank
 from edgeneuro.domain.query import near_hash, query_hash
 
 FIRST, ROUNDS, PAGE = 200, 5, 100

@@ -2,35 +2,23 @@
 what an Idempotency-Key means to a POST if it is not the usual."""
 
 from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE
-from edgeneuro.controlplane import (
-    agents,
-    analytics,
-    audit,
-    cache,
-    classifiers,
-    config,
+from edgeneuro.controlplane import agents
+from edgeneuro.controlplane.access import audit, keys, me, users
+from edgeneuro.controlplane.adapters import lora_intake, loras
+from edgeneuro.controlplane.evaluations import evaluations, routing_test_runs, routing_tests
+from edgeneuro.controlplane.labels import (
     datasets,
     erasure,
-    evaluations,
-    health,
     imports,
-    keys,
     label_stats,
     labels,
-    logs,
-    lora_intake,
-    loras,
-    me,
-    metrics,
-    models,
-    providers,
     queue,
-    routing_test_runs,
-    routing_tests,
-    selection,
     suspects,
-    users,
 )
+from edgeneuro.controlplane.learning import classifiers
+from edgeneuro.controlplane.models import models, providers, selection
+from edgeneuro.controlplane.observe import analytics, health, logs, metrics
+from edgeneuro.controlplane.settings import cache, config
 from edgeneuro.domain.chat import MAX_BODY_BYTES
 from edgeneuro.domain.chat_answer import ChatCompletionChunk
 from edgeneuro.domain.lora import LoraCreate

@@ -13,7 +13,7 @@ from edgeneuro.domain.chat_answer import KeptAnswer
 from edgeneuro.domain.decision import Answer
 from edgeneuro.domain.routing import Revisions, RoutingConfig
 from edgeneuro.errors import DatabaseError
-from edgeneuro.gateway.agent_endpoint import AgentEndpoints
+from edgeneuro.gateway.agents.agent_endpoint import AgentEndpoints
 from edgeneuro.gateway.breaker import Breakers
 from edgeneuro.gateway.chain import Chain
 from edgeneuro.gateway.finetunes import Finetune, FinetuneClient

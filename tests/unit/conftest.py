@@ -11,7 +11,7 @@ import pytest
 
 from edgeneuro.app import build_app
 from edgeneuro.errors import BodyTooLargeError, EdgeNeuroError
-from edgeneuro.gateway.agent_endpoint import AgentEndpoints
+from edgeneuro.gateway.agents.agent_endpoint import AgentEndpoints
 from edgeneuro.gateway.cloudflare_api import CloudflareApi
 from edgeneuro.gateway.finetunes import FinetuneClient
 from edgeneuro.gateway.http import Fetch

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
-from edgeneuro.controlplane import evaluation_job, maintenance, schedule, training
+from edgeneuro.controlplane.evaluations import evaluation_job
+from edgeneuro.controlplane.jobs import maintenance, schedule
+from edgeneuro.controlplane.learning import training
 from edgeneuro.store.database import Database, Rows, Statement
 from tests.unit.clock import Clock
 

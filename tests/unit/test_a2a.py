@@ -11,7 +11,7 @@ from edgeneuro.errors import (
     UpstreamNotConfiguredError,
     UpstreamRejectedError,
 )
-from edgeneuro.gateway.a2a import Reading, cannot_stream, question
+from edgeneuro.gateway.agents.a2a import Reading, cannot_stream, question
 
 
 def parts(*texts: str) -> dict[str, Any]:

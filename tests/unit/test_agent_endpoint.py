@@ -19,7 +19,7 @@ from edgeneuro.errors import (
     UpstreamRejectedError,
     UpstreamTimeoutError,
 )
-from edgeneuro.gateway.agent_endpoint import AgentEndpoints
+from edgeneuro.gateway.agents.agent_endpoint import AgentEndpoints
 from edgeneuro.gateway.scripted_fetch import ScriptedFetch, ScriptedResponse
 from edgeneuro.gateway.seam import Delta, ModelRequest
 

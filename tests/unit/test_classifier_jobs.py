@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.training import LEASE_MS
+from edgeneuro.controlplane.learning.training import LEASE_MS
 from edgeneuro.services import Services
 from edgeneuro.settings import Settings
 from edgeneuro.store.classifiers import newest_model, read_model

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from edgeneuro.controlplane.traffic import with_traffic
+from edgeneuro.controlplane.learning.traffic import with_traffic
 from edgeneuro.domain.classifier import AgentTestScore, ClassifierScore
 from tests.unit.conftest import Product
 from tests.unit.synthetic_labels import labels

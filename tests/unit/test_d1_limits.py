@@ -5,9 +5,10 @@ import asyncio
 
 import pytest
 
-from edgeneuro.controlplane import evaluation_job, schedule
-from edgeneuro.controlplane.schedule import EVERY_MINUTE
-from edgeneuro.controlplane.training import LEASE_MS
+from edgeneuro.controlplane.evaluations import evaluation_job
+from edgeneuro.controlplane.jobs import schedule
+from edgeneuro.controlplane.jobs.schedule import EVERY_MINUTE
+from edgeneuro.controlplane.learning.training import LEASE_MS
 from edgeneuro.errors import DatabaseError
 from edgeneuro.gateway.seam import ModelAnswer
 from edgeneuro.settings import Settings

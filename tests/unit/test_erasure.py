@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane import erasure
+from edgeneuro.controlplane.labels import erasure
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.domain.erasure import ErasureTarget
 from edgeneuro.domain.query import query_hash

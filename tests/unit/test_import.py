@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.dataset_import import MAX_ROWS
+from edgeneuro.controlplane.labels.dataset_import import MAX_ROWS
 from edgeneuro.store.sqlite import SqliteDatabase
 from tests.unit.conftest import Answered, Product
 

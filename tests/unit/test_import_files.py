@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from edgeneuro.controlplane.imports import MAX_HELD_BYTES
+from edgeneuro.controlplane.labels.imports import MAX_HELD_BYTES
 from tests.unit.conftest import Product
 from tests.unit.test_import import IMPORT, assert_refused, in_force
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.imports import MAX_HELD_BYTES
+from edgeneuro.controlplane.labels.imports import MAX_HELD_BYTES
 from edgeneuro.domain.label import LabelEvent, LabelSource
 from edgeneuro.domain.query import query_hash
 from edgeneuro.settings import Settings

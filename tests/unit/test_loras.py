@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.lora_steps import MAX_TRIES
+from edgeneuro.controlplane.adapters.lora_steps import MAX_TRIES
 from edgeneuro.errors import UpstreamError, UpstreamNotConfiguredError
 from edgeneuro.gateway.seam import ModelAnswer
 from edgeneuro.settings import Settings

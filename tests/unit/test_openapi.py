@@ -9,7 +9,7 @@ import pytest
 from openapi_spec_validator import validate
 from pydantic import BaseModel
 
-from edgeneuro.controlplane import health
+from edgeneuro.controlplane.observe import health
 from edgeneuro.routes import ROUTES
 from edgeneuro.settings import Settings
 from edgeneuro.store.sqlite import SqliteDatabase

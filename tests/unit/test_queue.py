@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from edgeneuro.classifier.features import features
-from edgeneuro.controlplane.queue_page import compose
-from edgeneuro.controlplane.ranking import Question
+from edgeneuro.controlplane.labels.queue_page import compose
+from edgeneuro.controlplane.labels.ranking import Question
 from edgeneuro.domain.query import near_hash
 from edgeneuro.domain.queue import QueueReason, ReasonCode
 from edgeneuro.errors import InvalidOutputError, UpstreamError

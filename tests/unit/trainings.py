@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from edgeneuro.controlplane.schedule import EVERY_MINUTE
+from edgeneuro.controlplane.jobs.schedule import EVERY_MINUTE
 from tests.unit.conftest import Answered, Product
 from tests.unit.invocations import run_scheduled
 from tests.unit.synthetic_labels import labels

@@ -1,7 +1,7 @@
 """Agents in the control plane. Exactly one is the default; it is always enabled."""
 
 from edgeneuro.call import Call
-from edgeneuro.controlplane.audit import commit
+from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.domain.agent import (
     Agent,
     AgentCreate,

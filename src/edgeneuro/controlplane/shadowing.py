@@ -1,7 +1,7 @@
 """A candidate beside the active model: begun, read, ended."""
 
 from edgeneuro.call import Call
-from edgeneuro.controlplane.audit import commit
+from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.domain.model import Model, ModelSelect, ModelSelection, ShadowState
 from edgeneuro.domain.routing import RoutingConfig, Shadow
 from edgeneuro.errors import ConflictError, InvalidRequestError

@@ -11,13 +11,13 @@ from typing import Any
 from workers import WorkerEntrypoint
 
 from edgeneuro.app import App, build_app
-from edgeneuro.controlplane.schedule import run_scheduled
+from edgeneuro.controlplane.jobs.schedule import run_scheduled
 from edgeneuro.edge.ai import EdgeAi
 from edgeneuro.edge.bindings import AccessRuntime, EdgeD1, EdgeRateLimiter
 from edgeneuro.edge.fetch import Fetcher
 from edgeneuro.edge.requests import pass_over_rest, plain_request
 from edgeneuro.edge.responses import workers_response
-from edgeneuro.gateway.agent_endpoint import AgentEndpoints
+from edgeneuro.gateway.agents.agent_endpoint import AgentEndpoints
 from edgeneuro.gateway.client import build_gateway
 from edgeneuro.gateway.cloudflare_api import CloudflareApi
 from edgeneuro.gateway.finetunes import FinetuneClient

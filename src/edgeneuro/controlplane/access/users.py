@@ -1,0 +1,108 @@
+"""Users in the control plane. Their role says what they may do, by Cloudflare Access or by key."""
+
+from edgeneuro.call import Call
+from edgeneuro.controlplane.access.audit import commit
+from edgeneuro.domain.page import Page, page_of
+from edgeneuro.domain.user import User, UserCreate, UserDeleted, UserPatch, UserQuery
+from edgeneuro.errors import ConflictError, ConstraintError, NotFoundError
+from edgeneuro.store import keys as key_store
+from edgeneuro.store import users as store
+from edgeneuro.store.times import rfc3339
+
+
+async def list_users(call: Call, query: UserQuery) -> Page[User]:
+    """List users, oldest first; `email` finds one."""
+    found = await store.list_users(
+        call.services.db, limit=query.limit + 1, after=query.after, email=query.email
+    )
+    return page_of(found, limit=query.limit)
+
+
+async def create_user(call: Call, body: UserCreate) -> User:
+    """Create a user. The e-mail address is the one that Cloudflare Access knows."""
+    services = call.services
+    created = rfc3339(services.now_ms())
+    user = User(
+        id=services.new_id("usr"), **body.model_dump(), created_at=created, updated_at=created
+    )
+    try:
+        await commit(
+            call,
+            [store.insert_user(user)],
+            action="create",
+            resource="user",
+            resource_id=user.id,
+            after=user,
+        )
+    except ConstraintError as error:
+        raise _taken(user.email) from error
+    return user
+
+
+async def get_user(call: Call, user_id: str) -> User:
+    """Read one user."""
+    user = await store.get_user(call.services.db, user_id)
+    if user is None:
+        raise _no_such_user(user_id)
+    return user
+
+
+async def update_user(call: Call, user_id: str, body: UserPatch) -> User:
+    """Change the fields that the body holds. It holds for the user's keys too."""
+    services = call.services
+    changes = body.model_dump(include=body.model_fields_set)
+    before = await get_user(call, user_id)
+    try:
+        rows = await commit(
+            call,
+            [store.update_user(user_id, changes, now_ms=services.now_ms())],
+            action="update",
+            resource="user",
+            resource_id=user_id,
+            before=before,
+            after=before.model_copy(update=changes),
+        )
+    except ConstraintError as error:
+        raise _taken(body.email) from error
+    services.identity.forget()
+    if not rows:
+        raise _no_such_user(user_id)
+    return store.user_from_row(rows[0])
+
+
+async def delete_user(call: Call, user_id: str) -> UserDeleted:
+    """Delete a user. The user's keys are revoked with it; they stay in the list, without a user."""
+    services = call.services
+    before = await get_user(call, user_id)
+    deleted = UserDeleted(
+        id=user_id, revoked_keys=await key_store.unrevoked_ids(services.db, user_id)
+    )
+    rows = await commit(
+        call,
+        [key_store.detach_keys(user_id, now_ms=services.now_ms()), store.delete_user(user_id)],
+        action="delete",
+        resource="user",
+        resource_id=user_id,
+        before=before,
+        after=deleted,
+    )
+    services.identity.forget()
+    if not rows:
+        raise _no_such_user(user_id)
+    return deleted
+
+
+def _no_such_user(user_id: str) -> NotFoundError:
+    return NotFoundError(
+        f"There is no user {user_id[:100]!r}. GET /v1/users lists them.",
+        code="unknown_user",
+        param="user_id",
+    )
+
+
+def _taken(email: str) -> ConflictError:
+    return ConflictError(
+        f"There is a user {email!r} already; change it with PATCH.",
+        code="user_exists",
+        param="email",
+    )

@@ -1,0 +1,1 @@
+"""LoRA adapters: intake, checks and upload."""

@@ -1,0 +1,162 @@
+"""Evaluations in the control plane: models put to held-out labels, and what came of it."""
+
+from edgeneuro.call import Call
+from edgeneuro.controlplane.access.audit import commit
+from edgeneuro.controlplane.models.models import require_available
+from edgeneuro.domain.evaluation import (
+    ID_PREFIX,
+    PIPELINE,
+    AnswersQuery,
+    Evaluation,
+    EvaluationAnswer,
+    EvaluationCreate,
+    EvaluationDeleted,
+)
+from edgeneuro.domain.page import Page, PageQuery, page_of
+from edgeneuro.domain.prompt import PROMPT_VERSION
+from edgeneuro.domain.proposal import fingerprint
+from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
+from edgeneuro.store import evaluations as store
+
+
+async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
+    """Put models to the same held-out labels, through the router. The cron runs the
+    job within a minute; read it to see its progress."""
+    services = call.services
+    config = await services.routing.fresh()
+    config.require_default_agent()
+    model_ids = _models(config, body)
+    if not await store.count_held_out(services.db, body.split, list(config.agents)):
+        raise ConflictError(
+            f"split: no label of the part {body.split!r} can be evaluated. Label more questions;"
+            " GET /v1/datasets/stats counts them by part.",
+            code="no_labels",
+            param="split",
+        )
+    evaluation_id = services.new_id(ID_PREFIX)
+    rows = await commit(
+        call,
+        store.insert_evaluation(
+            evaluation_id,
+            created_ms=services.now_ms(),
+            created_by=call.credential.key_id,
+            model_ids=model_ids,
+            split=body.split,
+            limit=body.limit,
+            agents=list(config.agents),
+            agents_revision=config.agents_revision,
+            prompt_version=PROMPT_VERSION,
+            threshold=config.confidence_threshold,
+            target=body.target,
+            label_layer=body.label_layer,
+            proposal={"fingerprint": fingerprint(config)} if body.target == "pipeline" else None,
+        ),
+        action="create",
+        resource="evaluation",
+        resource_id=evaluation_id,
+        after=body,
+    )
+    if not rows:
+        raise ConflictError(
+            "Another evaluation is under way. Wait for it, or cancel it with"
+            " POST /v1/evaluations/{evaluation_id}/cancel.",
+            code="evaluation_under_way",
+        )
+    return store.evaluation_from_row(rows[0], done=())
+
+
+async def list_evaluations(call: Call, query: PageQuery) -> Page[Evaluation]:
+    """List evaluations, newest first; `progress` is only in each one's own."""
+    found = await store.list_evaluations(call.services.db, limit=query.limit + 1, after=query.after)
+    return page_of(found, limit=query.limit)
+
+
+async def get_evaluation(call: Call, evaluation_id: str) -> Evaluation:
+    """Read one evaluation, with its progress."""
+    return await _find(call, evaluation_id)
+
+
+async def list_answers(
+    call: Call, evaluation_id: str, query: AnswersQuery
+) -> Page[EvaluationAnswer]:
+    """List what was decided for each question, by model; with `wrong` the errors alone."""
+    await _find(call, evaluation_id)
+    found = await store.list_answers(call.services.db, evaluation_id, query, limit=query.limit + 1)
+    return page_of(found, limit=query.limit)
+
+
+async def cancel_evaluation(call: Call, evaluation_id: str) -> Evaluation:
+    """End an evaluation that is under way; what was answered stays."""
+    before = await _find(call, evaluation_id)
+    rows = await commit(
+        call,
+        [store.cancel(evaluation_id, now_ms=call.services.now_ms())],
+        action="cancel",
+        resource="evaluation",
+        resource_id=evaluation_id,
+        before=before,
+    )
+    if not rows:
+        raise ConflictError(
+            f"The evaluation {evaluation_id!r} has ended already.", code="evaluation_ended"
+        )
+    return await _find(call, evaluation_id)
+
+
+async def delete_evaluation(call: Call, evaluation_id: str) -> EvaluationDeleted:
+    """Delete an evaluation with its questions and answers."""
+    before = await _find(call, evaluation_id)
+    rows = await commit(
+        call,
+        [store.delete_evaluation(evaluation_id)],
+        action="delete",
+        resource="evaluation",
+        resource_id=evaluation_id,
+        before=before,
+    )
+    if not rows:
+        raise ConflictError(
+            "This evaluation is under way. Cancel it first.", code="evaluation_under_way"
+        )
+    return EvaluationDeleted(id=evaluation_id)
+
+
+def _models(config: RoutingConfig, body: EvaluationCreate) -> list[str]:
+    in_pipeline = body.target == "pipeline"
+    if body.model_ids is None and not in_pipeline:
+        raise InvalidRequestError(
+            "model_ids: this field is missing; name the models and classifiers to evaluate.",
+            code="missing_field",
+            param="model_ids",
+        )
+    if body.label_layer and not in_pipeline:
+        raise InvalidRequestError(
+            "label_layer: a model alone has no labels before it; leave it out, or set `target` to"
+            ' "pipeline".',
+            param="label_layer",
+        )
+    found: list[str] = []
+    for index, name in enumerate(body.model_ids or [PIPELINE]):
+        param = f"model_ids[{index}]"
+        if in_pipeline and name == PIPELINE:
+            model_id = PIPELINE
+        elif name in config.classifiers:
+            model_id = name
+        else:
+            model_id = require_available(config, name, param=param).id
+        if model_id in found:
+            raise InvalidRequestError(f"{param}: {name!r} is there twice.", param=param)
+        found.append(model_id)
+    return found
+
+
+async def _find(call: Call, evaluation_id: str) -> Evaluation:
+    found = await store.find_evaluation(call.services.db, evaluation_id)
+    if found is None:
+        raise NotFoundError(
+            f"There is no evaluation {evaluation_id[:200]!r}. GET /v1/evaluations lists them.",
+            code="unknown_evaluation",
+            param="evaluation_id",
+        )
+    return found

@@ -1,0 +1,102 @@
+"""What the crons do for the tables: expired rows are deleted, finished days are summed."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from edgeneuro.controlplane.jobs.jobs import run_alone
+from edgeneuro.services import Services
+from edgeneuro.store.answer_cache import CHATS, DECISIONS
+from edgeneuro.store.audit import delete_audit_before
+from edgeneuro.store.candidates import delete_candidates_before
+from edgeneuro.store.idempotency import purge_idempotency
+from edgeneuro.store.imports import purge_staged
+from edgeneuro.store.logs import delete_logs_before
+from edgeneuro.store.lora_files import purge_files
+from edgeneuro.store.rehash import rehash_window
+from edgeneuro.store.usage import sum_finished_days
+
+Task = Callable[[Services], Awaitable[object]]
+_DAY_MS = 86_400_000
+_REHASH_WINDOWS = 4  # of 500 rows, half a second of CPU time each
+_STAGED_KEPT_MS = 3_600_000  # rows of a file whose reading did not end
+_FILES_KEPT_DAYS = 7  # of an adapter that has failed and waits for another try
+
+
+async def delete_expired(services: Services) -> None:
+    """Every minute, 50,000 rows of a kind at most: what a run leaves, the next one takes, so that
+    retention keeps up with what is written. Each task fails alone."""
+    await _run(
+        services,
+        ("cache_purge", _purge_cache),
+        ("chat_cache_purge", _purge_chat_cache),
+        ("idempotency_purge", _purge_idempotency),
+        ("log_retention", _delete_old_logs),
+        ("rehash", _rehash),
+        ("import_purge", _purge_staged_imports),
+    )
+
+
+async def run_maintenance(services: Services) -> None:
+    """Every hour: what reads more, and what can wait."""
+    await delete_expired(services)
+    await _run(
+        services,
+        ("candidates_purge", _purge_candidates),
+        ("lora_files_purge", _purge_lora_files),
+        ("audit_retention", _delete_old_audit),
+        ("day_sums", _sum_finished_days),
+    )
+
+
+async def _run(services: Services, *tasks: tuple[str, Task]) -> None:
+    for name, task in tasks:
+        await run_alone(services, name, partial(task, services))
+
+
+async def _purge_cache(services: Services) -> None:
+    await DECISIONS.purge_expired(services.db, now_ms=services.now_ms())
+
+
+async def _purge_chat_cache(services: Services) -> None:
+    await CHATS.purge_expired(services.db, now_ms=services.now_ms())
+
+
+async def _rehash(services: Services) -> None:
+    for _ in range(_REHASH_WINDOWS):
+        if not await rehash_window(services.db):
+            break
+
+
+async def _purge_staged_imports(services: Services) -> None:
+    await purge_staged(services.db, before_ms=services.now_ms() - _STAGED_KEPT_MS)
+
+
+async def _purge_idempotency(services: Services) -> None:
+    await purge_idempotency(services.db, now_ms=services.now_ms())
+
+
+async def _purge_lora_files(services: Services) -> None:
+    await purge_files(services.db, before_ms=services.now_ms() - _FILES_KEPT_DAYS * _DAY_MS)
+
+
+async def _delete_old_logs(services: Services) -> None:
+    await delete_logs_before(services.db, await _retention_began_ms(services))
+
+
+async def _purge_candidates(services: Services) -> None:
+    await delete_candidates_before(services.db, await _retention_began_ms(services))
+
+
+async def _retention_began_ms(services: Services) -> int:
+    config = await services.routing.current()
+    return services.now_ms() - config.retention_days * _DAY_MS
+
+
+async def _delete_old_audit(services: Services) -> None:
+    days = (await services.routing.current()).audit_retention_days
+    if days is not None:
+        await delete_audit_before(services.db, services.now_ms() - days * _DAY_MS)
+
+
+async def _sum_finished_days(services: Services) -> None:
+    await sum_finished_days(services.db, now_ms=services.now_ms())

@@ -1,0 +1,1 @@
+"""Labels: the queue, statistics, imports, exports and erasure."""

@@ -1,0 +1,149 @@
+"""Imports of files of labels in the control plane: made, listed and rolled back."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from functools import partial
+
+from edgeneuro.call import Call
+from edgeneuro.controlplane.access.audit import commit
+from edgeneuro.controlplane.jobs.pacing import Pacer
+from edgeneuro.controlplane.labels.dataset_import import read_file
+from edgeneuro.controlplane.labels.import_rows import Row, RowFault, read_rows, stream_rows
+from edgeneuro.controlplane.labels.import_staging import Staging
+from edgeneuro.controlplane.labels.import_text import FileStream, FileText, open_file
+from edgeneuro.domain.dataset import DatasetImport, Import, ImportQuery
+from edgeneuro.domain.page import Page, PageQuery, page_of
+from edgeneuro.errors import ConflictError, DatabaseError, NotFoundError, PermissionDeniedError
+from edgeneuro.store import imports as store
+from edgeneuro.store.agents import list_agents
+from edgeneuro.synapsecore.stored_text import stored_text
+from edgeneuro.web.auth import Access
+from edgeneuro.web.upload import Upload
+
+MAX_FILE_BYTES = 100_000_000  # as many as Cloudflare takes on all its plans
+MAX_TEXT_BYTES = 400_000_000  # once decompressed
+MAX_HELD_BYTES = 8_000_000  # of a file that is not JSON Lines
+_ALL_AGENTS = 1_000  # more than there can be
+
+
+async def import_labels(call: Call, body: Upload, query: ImportQuery) -> DatasetImport:
+    """Import labels from JSON Lines, a JSON array or CSV with the fields `query` and `agent`
+    ("none" where no agent fits), or from an export. Every line is checked before any is written,
+    and all are written together. Files in UTF-8, UTF-16 and CP1252, gzip files and forms with one
+    file are read; `encoding` says what the file was, `mapped` which names were taken for agents.
+    The labels are votes of the caller: what an export says of labeler, source and time is kept as
+    their `origin`, and its parts of the data set hold for questions that have none yet."""
+    services = call.services
+    agents = await list_agents(services.db, limit=_ALL_AGENTS, after=None)
+    config = await services.routing.current()
+    pacer = Pacer(services.sleep)
+    import_id, labeler = services.new_id("imp"), call.credential.key_id
+    staging = Staging(
+        services, import_id=import_id, labeler=labeler, dry_run=query.dry_run, pacer=pacer
+    )
+    file = await open_file(body, max_held_bytes=MAX_HELD_BYTES, max_bytes=MAX_TEXT_BYTES)
+    try:
+        async with aclosing(_rows(file, query)) as rows:
+            read = await read_file(
+                rows,
+                staging.add,
+                agents=agents,
+                stored=partial(stored_text, config),
+                metadata=query.metadata == "keep",
+                pacer=pacer,
+            )
+        await staging.flush()
+        writes = staging.new + staging.changed + staging.outvoted > 0 and not query.dry_run
+        report = DatasetImport(
+            id=import_id if writes else None,
+            dry_run=query.dry_run,
+            rows=read.rows,
+            labels=staging.labels,
+            new=staging.new,
+            changed=staging.changed,
+            unchanged=staging.unchanged,
+            outvoted=staging.outvoted,
+            duplicates=read.rows - staging.labels,
+            split_kept=staging.other_split,
+            encoding=file.encoding,
+            mapped=read.mapped,
+        )
+        if writes:
+            await commit(
+                call,
+                store.apply_rows(
+                    import_id,
+                    labeler=labeler,
+                    now_ms=services.now_ms(),
+                    rows=staging.staged,
+                    report=report,
+                ),
+                action="import",
+                resource="dataset",
+                resource_id=import_id,
+                after=report,
+            )
+            return report
+    except BaseException:
+        with suppress(DatabaseError):  # the cron deletes them in an hour
+            await staging.discard()
+        raise
+    await staging.discard()
+    return report
+
+
+async def _rows(
+    file: FileText | FileStream, query: ImportQuery
+) -> AsyncGenerator[tuple[int, Row | RowFault], None]:
+    if isinstance(file, FileText):
+        for found in read_rows(file.text, query.format):
+            yield found
+        return
+    async with aclosing(stream_rows(file.chunks)) as rows:
+        async for found in rows:
+            yield found
+
+
+async def list_imports(call: Call, query: PageQuery) -> Page[Import]:
+    """List the imports that wrote labels, newest first."""
+    found = await store.list_imports(call.services.db, limit=query.limit + 1, after=query.after)
+    return page_of(found, limit=query.limit)
+
+
+async def get_import(call: Call, import_id: str) -> Import:
+    """Read an import: what it wrote, and whether it was rolled back."""
+    found = await store.find_import(call.services.db, import_id)
+    if found is None:
+        raise NotFoundError(
+            f"There is no import {import_id[:100]!r}. GET /v1/datasets/imports lists those that"
+            " wrote labels.",
+            code="unknown_import",
+            param="import_id",
+        )
+    return found
+
+
+async def roll_back(call: Call, import_id: str) -> Import:
+    """Roll an import back: all its labels are taken back, and of each question the votes that are
+    left decide. The history keeps the labels, and the questions stay in their parts of the data
+    set. Imports of others are rolled back with the scope admin."""
+    before = await get_import(call, import_id)
+    own = before.created_by == call.credential.key_id
+    if not own and Access.ADMIN not in call.credential.scopes:
+        raise PermissionDeniedError(
+            "import_id: this import is not yours; to roll it back needs the scope 'admin'.",
+            param="import_id",
+        )
+    rows = await commit(
+        call,
+        store.roll_back(import_id, now_ms=call.services.now_ms(), by=call.credential.key_id),
+        action="roll_back",
+        resource="dataset",
+        resource_id=import_id,
+        before=before,
+    )
+    if not rows:
+        raise ConflictError(
+            "This import was rolled back before.", code="rolled_back", param="import_id"
+        )
+    return store.import_from_row(rows[0])

@@ -1,0 +1,1 @@
+"""The classifier: training, its figures, selection and drift."""

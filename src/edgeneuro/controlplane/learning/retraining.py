@@ -1,0 +1,102 @@
+"""The retrain rule: after so many new labels a training begins by itself. What comes of it is
+selected automatically only if a classifier is selected already and it passes the promotion
+check; otherwise the classifier and the audit log say why not."""
+
+from dataclasses import replace
+
+from edgeneuro.classifier.model import InvalidModelError
+from edgeneuro.controlplane.access.audit import rule_audit_row
+from edgeneuro.controlplane.evaluations.routing_tests_check import require_tests
+from edgeneuro.controlplane.learning.classifier_check import check_classifier
+from edgeneuro.domain.classifier import (
+    ID_PREFIX,
+    RULE,
+    Classifier,
+    ClassifierScore,
+    RuleOutcome,
+    TrainingOptions,
+)
+from edgeneuro.domain.model import ModelSelection
+from edgeneuro.errors import ConflictError
+from edgeneuro.services import Services
+from edgeneuro.store import classifiers as store
+from edgeneuro.store.database import Statement
+
+
+async def retrain_by_rule(services: Services) -> None:
+    """Begins a training where the rule says so."""
+    config = await services.routing.current()
+    if config.retrain_after_labels is None:
+        return
+    found = await store.list_classifiers(services.db, limit=1)
+    newest = found[0] if found else None
+    if newest is not None and newest.state in ("queued", "running"):
+        return
+    since = None if newest is None else newest.last_label_id
+    wanted = config.retrain_after_labels
+    if await store.count_newer_labels(services.db, since, most=wanted) < wanted:
+        return
+    options = TrainingOptions(
+        target=config.classifier_target, min_labels=config.classifier_min_labels, seed=0
+    )
+    classifier_id = services.new_id(ID_PREFIX)
+    insert = store.insert_classifier(
+        classifier_id,
+        created_ms=services.now_ms(),
+        created_by=RULE,
+        options=options,
+        agents=list(config.agents),
+    )
+    audited = rule_audit_row(
+        services,
+        action="create",
+        resource="classifier",
+        resource_id=classifier_id,
+        after=options,
+    )
+    await services.db.batch([insert, audited])
+
+
+async def selection_by_rule(
+    services: Services, made: Classifier, score: ClassifierScore
+) -> tuple[RuleOutcome | None, list[Statement]]:
+    """What selects the classifier that the rule had learned, where it may be; goes into the batch
+    that ends the training, so that an operator's roll-back is never undone later. The outcome is
+    None where the rule had no part in the training."""
+    if made.created_by != RULE:
+        return None, []
+    config = await services.routing.fresh()
+    if config.classifier is None:
+        return not_selected(services, made, "no classifier is selected, so the rule selects none")
+    try:
+        check = await check_classifier(services, config, made, score)
+        await require_tests(services.db, config, replace(config, classifier=made.id))
+    except (ConflictError, InvalidModelError) as error:
+        return not_selected(services, made, str(error))
+    select = store.replace_selected(made.id, previous=config.classifier, now_ms=services.now_ms())
+    audited = rule_audit_row(
+        services,
+        action="select",
+        resource="classifier",
+        resource_id=made.id,
+        after=ModelSelection(active=made.id, previous=config.classifier, check=check),
+    )
+    return RuleOutcome(selected=True, previous=config.classifier), [select, audited]
+
+
+def not_selected(
+    services: Services, made: Classifier, why: str
+) -> tuple[RuleOutcome | None, list[Statement]]:
+    """The notice that the rule did not select what it had learned; its statement goes right after
+    the one that ends the training. None where the rule had no part in it."""
+    if made.created_by != RULE:
+        return None, []
+    outcome = RuleOutcome(selected=False, reason=why)
+    audited = rule_audit_row(
+        services,
+        action="reject",
+        resource="classifier",
+        resource_id=made.id,
+        after=outcome,
+    )
+    return outcome, [audited]

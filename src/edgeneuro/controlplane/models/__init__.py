@@ -1,0 +1,1 @@
+"""Models, providers, which model is selected, and the promotion check."""

@@ -1,0 +1,308 @@
+"""Models in the control plane: which there are, which one is active, and choosing another."""
+
+import re
+
+from edgeneuro.call import Call
+from edgeneuro.controlplane.access.audit import commit
+from edgeneuro.controlplane.evaluations.routing_tests_check import require_tests
+from edgeneuro.controlplane.learning.classifier_selection import select_classifier
+from edgeneuro.controlplane.models.model_names import (
+    chat_names,
+    find_chat_name,
+    require_no_chat_name,
+)
+from edgeneuro.controlplane.models.promotion_check import check_model
+from edgeneuro.controlplane.shadowing import end_shadow, start_shadow
+from edgeneuro.domain.catalogue import base_model, facts_of, find_model, lora_model
+from edgeneuro.domain.classifier import ID_PREFIX
+from edgeneuro.domain.model import (
+    Model,
+    ModelPatch,
+    ModelRefresh,
+    ModelRegister,
+    ModelSelect,
+    ModelSelection,
+    ModelsQuery,
+)
+from edgeneuro.domain.page import Page, page_of
+from edgeneuro.domain.routing import RoutingConfig, with_active
+from edgeneuro.errors import (
+    ConflictError,
+    InvalidOutputError,
+    InvalidRequestError,
+    NotFoundError,
+)
+from edgeneuro.store.config import store_settings
+from edgeneuro.store.discovered import replace_discovered
+from edgeneuro.store.models import upsert_model
+from edgeneuro.store.times import rfc3339
+
+_FACTS = ("aliases", "context_window", "pricing", "supports_lora", "json_mode", "logprobs")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+async def list_models(call: Call, query: ModelsQuery) -> Page[Model]:
+    """List what the key can name in a chat and what can be selected: the router ("auto") and the
+    agents, base models and adapters, then classifiers. `active` marks the selected ones, `chat`
+    those that answer chats."""
+    config = await call.services.routing.current()
+    permissions = call.credential.permissions
+    everything = [*chat_names(config, permissions), *_shown(call, config)]
+    models = [model for model in everything if query.type is None or model.type in query.type]
+    return page_of(models, limit=len(models))
+
+
+async def get_model(call: Call, model_id: str) -> Model:
+    """Read one model by its id or an alias, sent as it is or percent-encoded; also "auto" and
+    "agent:ID"."""
+    config = await call.services.routing.current()
+    named = find_chat_name(config, model_id, call.credential.permissions)
+    if named is not None:
+        return named
+    if is_classifier(config, model_id) and model_id in config.classifiers:
+        return _marked(call, config, config.classifiers[model_id])
+    return _find(call, config, model_id)
+
+
+async def register_model(call: Call, body: ModelRegister) -> Model:
+    """Register a base model that the table lacks, or an adapter that was uploaded."""
+    require_no_chat_name(body.id, param="id")
+    config = await call.services.routing.fresh()
+    if find_model(config.models, body.id) is not None:
+        raise ConflictError(
+            f"There is a model {body.id!r} already; change it with PATCH.",
+            code="model_exists",
+            param="id",
+        )
+    model = _new_model(config, body).model_copy(
+        update={"owned_by": "you", "created": int(call.services.now())}
+    )
+    _require_free_aliases(config, model)
+    return await _write(call, config, model, action="create", before=None)
+
+
+async def update_model(call: Call, model_id: str, body: ModelPatch) -> Model:
+    """Change the fields that the body holds, of built-in models too."""
+    config = await call.services.routing.fresh()
+    before = _find(call, config, model_id)
+    given = {name: getattr(body, name) for name in body.model_fields_set}
+    model = before.model_copy(update=given)
+    _require_free_aliases(config, model)
+    if model.status != "available":
+        _require_inactive(before)
+    return await _write(call, config, model, action="update", before=before)
+
+
+async def retire_model(call: Call, model_id: str) -> Model:
+    """Retire a model: it stays in the list and the logs, and can no longer be selected."""
+    config = await call.services.routing.fresh()
+    before = _find(call, config, model_id)
+    _require_inactive(before)
+    retired = before.model_copy(update={"status": "retired"})
+    return await _write(call, config, retired, action="retire", before=before)
+
+
+async def refresh_models(call: Call) -> ModelRefresh:
+    """Ask Workers AI for its own catalogue: prices, context windows, LoRA support, retirements."""
+    services = call.services
+    known = (await services.routing.fresh()).models
+    facts = await services.gateway.models()
+    if not facts:
+        raise InvalidOutputError("Workers AI's catalogue is empty; what was known is kept.")
+    result = ModelRefresh(
+        models=len(facts), added=[each.id for each in facts if each.id not in known]
+    )
+    await commit(
+        call,
+        replace_discovered(facts, now_ms=services.now_ms()),
+        action="refresh",
+        resource="model",
+        resource_id="catalogue",
+        after=result,
+    )
+    return result
+
+
+async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
+    """Make a model the active one, or put a classifier in front of it. It is stored, and asked from
+    the next request on."""
+    config = await call.services.routing.fresh()
+    if body.type == "shadow":
+        return await end_shadow(call, config, body)
+    if body.type == "classifier" or is_classifier(config, body.model_id):
+        return await select_classifier(call, config, body)
+    if body.model_id is None:
+        raise InvalidRequestError(
+            'model_id: name a model. With `type` "classifier", null takes the classifier away.',
+            param="model_id",
+        )
+    model = require_available(config, body.model_id, param="model_id")
+    previous = config.active.id
+    if body.expected_active not in (None, previous):
+        raise _changed_meanwhile(previous)
+    check = await check_model(call.services.db, config, model) if body.check else None
+    selection = ModelSelection(active=model.id, previous=previous, check=check)
+    if body.shadow is not None:
+        return await start_shadow(call, config, model, body.shadow, selection)
+    if body.check is not False and model.id != previous:
+        proposed = with_active(config, model, call.services.settings)
+        await require_tests(call.services.db, config, proposed)
+    settings = config.activation(model)
+    if config.shadow is not None:
+        settings["shadow"] = None  # which was beside another active model
+    stored = store_settings(settings, now_ms=call.services.now_ms(), at_revision=config.revision)
+    rows = await commit(
+        call,
+        [stored],
+        action="select",
+        resource="model",
+        resource_id=model.id,
+        after=selection,
+    )
+    if not rows:
+        raise _changed_meanwhile((await call.services.routing.fresh()).active.id)
+    return selection
+
+
+def require_available(config: RoutingConfig, model_id: str, *, param: str) -> Model:
+    """The model of that id or alias, if it can be asked. Raises InvalidRequestError."""
+    model = find_model(config.models, model_id)
+    if is_classifier(config, model_id):
+        raise InvalidRequestError(
+            f"{param}: {model_id!r} is a classifier, which stands in front of the active model and"
+            " is no model to ask. Name a base model or an adapter.",
+            code="model_is_classifier",
+            param=param,
+        )
+    if model is None:
+        raise InvalidRequestError(
+            f"{param}: there is no model {model_id!r}. GET /v1/models lists them.",
+            code="model_not_found",
+            param=param,
+        )
+    if model.type == "lora" and not model.supports_lora:
+        raise InvalidRequestError(
+            f"{param}: the base model {model.base_model!r} of {model_id!r} takes no LoRA adapters;"
+            " choose an adapter on one that does.",
+            code="lora_unsupported",
+            param=param,
+        )
+    if model.status != "available":
+        raise InvalidRequestError(
+            f"{param}: the model {model_id!r} is {model.status}; choose one that is available.",
+            code=f"model_{model.status}",
+            param=param,
+        )
+    return model
+
+
+def is_classifier(config: RoutingConfig, name: str | None) -> bool:
+    if name is None or not name.startswith(f"{ID_PREFIX}_"):
+        return False
+    return find_model(config.models, name) is None
+
+
+def _shown(call: Call, config: RoutingConfig) -> list[Model]:
+    allowed = call.credential.permissions.restrict(config).models.values()
+    everything = (*allowed, *config.classifiers.values())
+    return [_marked(call, config, model) for model in everything]
+
+
+def _marked(call: Call, config: RoutingConfig, model: Model) -> Model:
+    services = call.services
+    marks = {
+        "chat": model.type == "base" and model.status == "available",
+        "active": model.id in (config.active.id, config.classifier),
+        "suspended": None if model.agents is None else config.suspension(model.agents),
+        "deprecated": model.id in services.breakers.deprecated
+        or _has_passed(model.planned_deprecation_date, services.now_ms()),
+    }
+    return model.model_copy(update=marks)
+
+
+def _has_passed(date: str | None, now_ms: int) -> bool:
+    """Whether the day has come, of a catalogue's date; one that cannot be read has not."""
+    return date is not None and _DATE.match(date) is not None and date[:10] <= rfc3339(now_ms)[:10]
+
+
+def _find(call: Call, config: RoutingConfig, model_id: str) -> Model:
+    model = find_model(config.models, model_id)
+    if model is None:
+        raise NotFoundError(
+            f"There is no model {model_id[:200]!r}. GET /v1/models lists them.",
+            code="model_not_found",
+            param="model_id",
+        )
+    return _marked(call, config, model)
+
+
+def _new_model(config: RoutingConfig, body: ModelRegister) -> Model:
+    given = {name: value for name in _FACTS if (value := getattr(body, name)) is not None}
+    if body.type == "base":
+        if body.base_model not in (None, body.id) or body.adapter is not None:
+            raise InvalidRequestError(
+                "base_model: a base model stands on no other; leave base_model and adapter out.",
+                param="base_model",
+            )
+        return base_model(facts_of(body.id)).model_copy(update=given)
+    if body.base_model is None:
+        raise InvalidRequestError(
+            "base_model: name the base model that the adapter was trained on.",
+            code="missing_field",
+            param="base_model",
+        )
+    base = require_available(config, body.base_model, param="base_model")
+    model = lora_model(body.id, base, adapter=body.adapter).model_copy(update=given)
+    if not model.supports_lora:
+        raise InvalidRequestError(
+            f"base_model: {base.id!r} takes no LoRA adapters.",
+            code="lora_unsupported",
+            param="base_model",
+        )
+    return model
+
+
+def _require_free_aliases(config: RoutingConfig, model: Model) -> None:
+    for index, alias in enumerate(model.aliases):
+        require_no_chat_name(alias, param=f"aliases[{index}]")
+        other = find_model(config.models, alias)
+        if other is not None and other.id != model.id:
+            raise ConflictError(
+                f"aliases[{index}]: {alias!r} already names the model {other.id!r}.",
+                code="alias_taken",
+                param=f"aliases[{index}]",
+            )
+
+
+def _require_inactive(model: Model) -> None:
+    if model.active:
+        raise ConflictError(
+            "This is the active model. Select another one first.", code="model_active"
+        )
+
+
+async def _write(
+    call: Call, config: RoutingConfig, model: Model, *, action: str, before: Model | None
+) -> Model:
+    upsert = upsert_model(model, now_ms=call.services.now_ms(), at_revision=config.revision)
+    rows = await commit(
+        call,
+        [upsert],
+        action=action,
+        resource="model",
+        resource_id=model.id,
+        before=before,
+        after=model,
+    )
+    if not rows:
+        raise _changed_meanwhile((await call.services.routing.fresh()).active.id)
+    return _find(call, await call.services.routing.fresh(), model.id)
+
+
+def _changed_meanwhile(active: str) -> ConflictError:
+    return ConflictError(
+        f"The configuration has changed meanwhile; the active model is {active!r}. Look, then try"
+        " again.",
+        code="active_model_changed",
+        param="expected_active",
+    )

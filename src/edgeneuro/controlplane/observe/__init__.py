@@ -1,0 +1,1 @@
+"""Logs, analytics, metrics and health."""

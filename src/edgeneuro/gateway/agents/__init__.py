@@ -1,0 +1,1 @@
+"""Agents at endpoints of their own: requests, protocols and errors."""
