@@ -386,15 +386,15 @@ CREATE TRIGGER classifiers_update_revision AFTER UPDATE OF state ON classifiers 
 CREATE TRIGGER classifiers_delete_revision AFTER DELETE ON classifiers BEGIN UPDATE revision SET value = value + 1; END;
 
 -- What the layer that did not answer would have said, for a sample of the answers.
-CREATE TABLE shadow_answers (
+CREATE TABLE audit_samples (
     log_id TEXT PRIMARY KEY,
     created_at INTEGER NOT NULL,
-    layer TEXT NOT NULL CHECK (layer IN ('classifier', 'llm')), -- of the shadow
+    layer TEXT NOT NULL CHECK (layer IN ('classifier', 'llm')), -- that gave this opinion
     agent_id TEXT, -- null: no agent fits
     confidence REAL NOT NULL,
     agrees INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX shadow_answers_created_at ON shadow_answers (created_at);
+CREATE INDEX audit_samples_created_at ON audit_samples (created_at);
 
 -- How the classifier answered, in the log row of each answer it was asked for.
 ALTER TABLE logs ADD COLUMN classifier TEXT; -- JSON: id, version, agent, score, threshold, sure
@@ -487,8 +487,8 @@ CREATE TABLE evaluation_answers (
     PRIMARY KEY (evaluation_id, model_id, query_hash)
 ) STRICT, WITHOUT ROWID;
 
--- What a model that runs beside the active one would have decided, for a share of its answers.
-CREATE TABLE candidate_answers (
+-- What the challenger, a model tried beside the active one, would have decided, for a share of its answers.
+CREATE TABLE challenger_answers (
     log_id TEXT PRIMARY KEY,
     created_at INTEGER NOT NULL,
     model_id TEXT NOT NULL,
@@ -499,7 +499,7 @@ CREATE TABLE candidate_answers (
     cost_usd REAL,
     ms REAL NOT NULL
 ) STRICT;
-CREATE INDEX candidate_answers_model_id ON candidate_answers (model_id, created_at);
+CREATE INDEX challenger_answers_model_id ON challenger_answers (model_id, created_at);
 
 -- What was decided: a stage named the agent, the default agent answered instead, or nobody did. Null:
 -- nothing was decided, or the row is older than this column (then the layer tells). `confidence` is what

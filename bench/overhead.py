@@ -118,7 +118,7 @@ def learn(client: httpx.Client, url: str, agents: int) -> None:
         classifier = found.raise_for_status().json()
     print(f"learned      {classifier['state']}, metrics {classifier['metrics']}")
     client.patch(
-        f"{url}/v1/config", json={"classifier": classifier["id"], "classifier_shadow_share": 0}
+        f"{url}/v1/config", json={"classifier": classifier["id"], "audit_sample_share": 0}
     ).raise_for_status()
 
 

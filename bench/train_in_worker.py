@@ -108,7 +108,7 @@ def train(client: httpx.Client, lines: Lines, **body: Any) -> None:
 
 
 def select(client: httpx.Client, classifier_id: str | None) -> None:
-    body = {"classifier": classifier_id, "classifier_shadow_share": 0.0}
+    body = {"classifier": classifier_id, "audit_sample_share": 0.0}
     client.patch("/v1/config", json=body).raise_for_status()
 
 

@@ -72,7 +72,12 @@ def read_options(words: Sequence[str] | None) -> argparse.Namespace:
     select.add_argument(
         "--check", action="store_true", help="only if it passes the promotion check"
     )
-    select.add_argument("--shadow", type=float, metavar="PERCENT", help="beside the active model")
+    select.add_argument(
+        *("--challenger", "--shadow"),
+        type=float,
+        metavar="PERCENT",
+        help="try it beside the active model, for this share of its answers",
+    )
     select.set_defaults(run=select_one)
     return parser.parse_args(words)
 
@@ -191,11 +196,13 @@ def select_one(options: argparse.Namespace) -> None:
     body: dict[str, Any] = {"model_id": name}
     if options.check:
         body["check"] = True
-    if options.shadow is not None:
-        body["shadow"] = options.shadow
+    if options.challenger is not None:
+        body["challenger"] = options.challenger
     answer = Answers(options.base_url, key_of(options)).post("/v1/models/select", body)
-    if options.shadow is not None:
-        print(f"{name} runs beside the active model, for {options.shadow:g} % of its answers.")
+    if options.challenger is not None:
+        print(
+            f"{name} is the challenger for {options.challenger:g} % of the active model's answers."
+        )
     else:
         print(f"{name} is selected; before it was {answer.get('previous') or 'none'}.")
 

@@ -11,7 +11,7 @@ import { readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 import { openTab } from "../parts/tabbed.js";
 import { table } from "../parts/table.js";
-import { candidateTab } from "./models_candidate.js";
+import { challengerTab } from "./models_challenger.js";
 import { classifierTab } from "./models_classifier.js";
 import { edit, register, retire } from "./models_edit.js";
 import { fallbackTab } from "./models_fallbacks.js";
@@ -25,7 +25,7 @@ export const open = (page) =>
     ["Models", "", modelsTab],
     ["Fallbacks", "fallbacks", fallbackTab],
     ["Classifier", "classifier", classifierTab],
-    ["Candidate", "candidate", candidateTab],
+    ["Challenger", "challenger", challengerTab],
   ]);
 
 async function modelsTab({ signal, may }, room) {
@@ -107,7 +107,7 @@ function current(selection, { may, show }) {
       ["Active model", h("strong", { class: "wrap" }, selection.active)],
       ["Before it", selection.previous],
       ["Classifier in front", selection.classifier ?? "none"],
-      ["Beside it", selection.shadow?.model_id],
+      ["Challenger", selection.challenger?.model_id],
     ]),
     back && may("admin")
       ? actionButton(`Roll back to ${selection.previous}`, async () => {

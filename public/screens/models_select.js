@@ -23,14 +23,14 @@ export async function select(model, selection, models, show, signal) {
     type: "checkbox",
     value: model.type === "lora",
   });
-  const shadow = field({
-    name: "shadow",
-    label: "Run it beside the active model for so many percent of the answers instead",
+  const challenger = field({
+    name: "challenger",
+    label: "Make it the challenger instead, for this percentage of the answers",
     type: "number",
     min: 0,
     max: 100,
     step: "any",
-    help: "Then it answers nobody. Its answers are compared under Candidate.",
+    help: "Its answers are only compared with those of the active model, in the tab Challenger.",
   });
   showCheck(checkRoom, model.id, signal, () =>
     link(
@@ -46,22 +46,22 @@ export async function select(model, selection, models, show, signal) {
       changes(active, model),
       checkRoom,
       check.element,
-      shadow.element,
+      challenger.element,
     ),
     action: "Select",
     async act() {
-      const wanted = read([check, shadow]);
+      const wanted = read([check, challenger]);
       const body = { model_id: model.id, expected_active: selection.active };
       if (wanted.check) body.check = true;
-      if (wanted.shadow !== null) body.shadow = wanted.shadow;
+      if (wanted.challenger !== null) body.challenger = wanted.challenger;
       return api("POST", "/v1/models/select", { body });
     },
   });
   if (!done) return;
   notice(
-    done.shadow
-      ? `${done.shadow} runs beside ${done.active}.`
-      : `${done.active} answers from now on.`,
+    done.challenger
+      ? `${done.challenger} is the challenger of ${done.active}.`
+      : `${done.active} is the active model now.`,
   );
   await show();
 }
@@ -109,7 +109,7 @@ export async function selectClassifier(id, selected, show, signal) {
 function showCheck(room, id, signal, next = () => null) {
   load(
     room,
-    () => api("GET", "/v1/models/select", { query: { candidate: id }, signal }),
+    () => api("GET", "/v1/models/select", { query: { check: id }, signal }),
     ({ check: preview }) =>
       h(
         "div",

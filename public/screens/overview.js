@@ -166,7 +166,7 @@ async function findings(context) {
     ["answers", troubledAnswers],
     ["models", modelsThatEnd],
     ["adapters", failedAdapters],
-    ["candidate", candidate],
+    ["challenger", challengerNews],
     ...(may("admin") ? [["keys", spentBudgets]] : []),
   ];
   const found = await Promise.all(
@@ -293,11 +293,11 @@ async function failedAdapters({ signal }) {
   return [...failed, ...drift];
 }
 
-async function candidate({ selection }) {
-  const { shadow } = await selection;
-  if (!shadow) return [];
-  const text = `${shadow.model_id} runs beside the active model: ${plural(shadow.compared, "answer")} compared, ${shadow.labelled} labelled.`;
-  return [{ kind: "accent", text, href: "#/models/candidate", action: "Compare" }];
+async function challengerNews({ selection }) {
+  const { challenger } = await selection;
+  if (!challenger) return [];
+  const text = `The challenger ${challenger.model_id}: ${plural(challenger.compared, "answer")} compared, ${challenger.labelled} labeled.`;
+  return [{ kind: "accent", text, href: "#/models/challenger", action: "Compare" }];
 }
 
 async function spentBudgets({ signal }) {

@@ -107,14 +107,14 @@ const GROUPS = [
         { type: "number", min: 1, max: 10000 },
       ],
       [
-        "classifier_shadow_share",
-        "Share of the answers that is checked",
+        "audit_sample_share",
+        "Share of its answers to audit",
         {
           type: "number",
           min: 0,
           max: 1,
           step: "any",
-          help: "By the layer that did not give them.",
+          help: "For these, the active model is asked too, and the two answers are compared.",
         },
       ],
       [
@@ -144,16 +144,16 @@ const GROUPS = [
       ],
       [
         "promotion_max_cost_ratio",
-        "Most that a candidate may cost, in times of the active model",
+        "Maximum cost of a challenger, as a multiple of the active model's",
         { type: "number", min: 1, max: 1000, step: "any" },
       ],
       [
         "promotion_max_latency_ratio",
-        "Most time that a candidate may take, in times of the active model",
+        "Maximum latency of a challenger, as a multiple of the active model's",
         { type: "number", min: 1, max: 1000, step: "any" },
       ],
-      ["auto_promote", "Select a candidate by itself once it is better", { type: "checkbox" }],
-      ["auto_rollback", "Take that back where it turns out worse", { type: "checkbox" }],
+      ["auto_promote", "Select a challenger automatically if it is better", { type: "checkbox" }],
+      ["auto_rollback", "Roll back automatically if it is worse", { type: "checkbox" }],
       [
         "routing_tests_required",
         "Select only what has passed the routing tests",

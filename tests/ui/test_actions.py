@@ -20,7 +20,7 @@ from tests.worker.product import LocalProduct
 def usual_models(api: httpx.Client) -> Iterator[None]:
     """Each test leaves the models as they were."""
     yield
-    api.post("/v1/models/select", json={"model_id": None, "type": "shadow"}).raise_for_status()
+    api.post("/v1/models/select", json={"model_id": None, "type": "challenger"}).raise_for_status()
     usual = dict.fromkeys(
         ("routing_model", "fallback_models", "classifier", "promotion_min_labels")
     )
@@ -122,7 +122,7 @@ def test_a_model_is_selected_and_rolled_back(page: Page, go: Go, rows: Rows) -> 
     expect(dialog.get_by_role("table", name="What changes")).to_contain_text(ACTIVE)
     expect(dialog.get_by_text("Promotion check: failed")).to_be_visible()
     dialog.get_by_role("button", name="Select").click()
-    said(page, f"{OTHER} answers from now on.")
+    said(page, f"{OTHER} is the active model now.")
     assert setting(rows, "routing_model") == OTHER
     page.get_by_role("button", name=f"Roll back to {ACTIVE}").click()
     said(page, f"{ACTIVE} answers again.")
@@ -139,19 +139,19 @@ def test_a_failed_promotion_check_selects_nothing(page: Page, go: Go, rows: Rows
     assert setting(rows, "routing_model") is None
 
 
-def test_a_candidate_beside_the_active_model(page: Page, go: Go, rows: Rows) -> None:
+def test_a_challenger_is_started_and_ended(page: Page, go: Go, rows: Rows) -> None:
     go("models")
     page.get_by_role("button", name=f"Select {OTHER}").click()
-    page.get_by_role("dialog").get_by_label("Run it beside").fill("25")
+    page.get_by_role("dialog").get_by_label("Make it the challenger").fill("25")
     page.get_by_role("dialog").get_by_role("button", name="Select").click()
-    said(page, f"{OTHER} runs beside {ACTIVE}.")
-    shadow = setting(rows, "shadow")
-    assert isinstance(shadow, dict)
-    assert (shadow["model_id"], shadow["percent"]) == (OTHER, 25)
-    go("models/candidate")
+    said(page, f"{OTHER} is the challenger of {ACTIVE}.")
+    challenger = setting(rows, "challenger")
+    assert isinstance(challenger, dict)
+    assert (challenger["model_id"], challenger["percent"]) == (OTHER, 25)
+    go("models/challenger")
     page.get_by_role("button", name="End the comparison").click()
-    expect(page.get_by_role("heading", name="No candidate runs")).to_be_visible()
-    assert setting(rows, "shadow") is None
+    expect(page.get_by_role("heading", name="There is no challenger")).to_be_visible()
+    assert setting(rows, "challenger") is None
 
 
 def test_a_model_is_registered_edited_and_retired(page: Page, go: Go, rows: Rows) -> None:

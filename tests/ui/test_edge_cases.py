@@ -17,7 +17,7 @@ def test_an_invalid_number_selects_nothing(page: Page, go: Go, rows: Rows) -> No
     expect(share).to_have_attribute("aria-invalid", "true")
     expect(share).to_be_focused()
     assert setting(rows, "routing_model") is None
-    assert setting(rows, "shadow") is None
+    assert setting(rows, "challenger") is None
 
 
 def test_an_invalid_number_removes_no_limit(

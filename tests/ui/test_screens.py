@@ -32,7 +32,7 @@ SCREENS = (
     "models",
     "models/fallbacks",
     "models/classifier",
-    "models/candidate",
+    "models/challenger",
     "adapters",
     "adapters/{lora}",
     "agents",

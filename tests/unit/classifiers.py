@@ -76,8 +76,8 @@ async def create_agents(product: Product) -> None:
 
 
 async def select(product: Product, classifier_id: str | None, **settings: object) -> None:
-    """Without shadows, unless the settings say so."""
-    body = {"classifier": classifier_id, "classifier_shadow_share": 0.0, **settings}
+    """Without audit samples, unless the settings say so."""
+    body = {"classifier": classifier_id, "audit_sample_share": 0.0, **settings}
     answered = await product.call("PATCH", "/v1/config", body)
     assert answered.status == 200, answered.text
 

@@ -396,8 +396,8 @@ class TestSelect:
         [
             ([], {}),
             (["--check"], {"check": True}),
-            (["--shadow", "12.5"], {"shadow": 12.5}),
-            (["--check", "--shadow", "0"], {"check": True, "shadow": 0.0}),
+            (["--challenger", "12.5"], {"challenger": 12.5}),
+            (["--check", "--challenger", "0"], {"check": True, "challenger": 0.0}),
         ],
     )
     def test_only_what_is_given_is_sent(

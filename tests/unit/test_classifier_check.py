@@ -147,7 +147,7 @@ async def test_too_few_test_labels_say_how_many_are_missing(product: Product) ->
 async def test_a_good_one_passes_and_the_figures_are_shown(product: Product) -> None:
     install(product, CLASSIFIER)
     await label(product, rightly(40))
-    path = f"/v1/models/select?candidate={CLASSIFIER}"
+    path = f"/v1/models/select?check={CLASSIFIER}"
     preview = (await product.call("GET", path)).json()["check"]
     passed = await selected(product)
     assert passed.status == 200, passed.text

@@ -128,7 +128,11 @@ async def test_a_selection_that_was_overtaken_is_refused(product: Product) -> No
         ({"model_id": "clf_none", "type": "classifier"}, "classifier_not_found", "model_id"),
         ({"model_id": LLAMA, "type": "classifier"}, "classifier_not_found", "model_id"),
         ({"model_id": None}, "invalid_value", "model_id"),
-        ({"model_id": "clf_x", "type": "classifier", "shadow": 5}, "invalid_value", "shadow"),
+        (
+            {"model_id": "clf_x", "type": "classifier", "challenger": 5},
+            "invalid_value",
+            "challenger",
+        ),
         ({"type": "classifier"}, "missing_field", "model_id"),
     ],
 )

@@ -35,7 +35,7 @@ async def test_every_setting_is_shown_with_its_source(product: Product) -> None:
         "classifier": {"value": None, "source": "default"},
         "classifier_target": {"value": 0.98, "source": "default"},
         "classifier_min_labels": {"value": 5, "source": "default"},
-        "classifier_shadow_share": {"value": 0.02, "source": "default"},
+        "audit_sample_share": {"value": 0.02, "source": "default"},
         "retrain_after_labels": {"value": None, "source": "default"},
         "promotion_alpha": {"value": 0.05, "source": "default"},
         "promotion_margin": {"value": 0.02, "source": "default"},
@@ -94,19 +94,19 @@ async def test_the_next_request_goes_by_what_is_stored(product: Product) -> None
         ({"classifier_target": 0.4}, "invalid_value", "classifier_target"),
         ({"classifier_target": 1}, "invalid_value", "classifier_target"),
         ({"classifier_min_labels": 0}, "invalid_value", "classifier_min_labels"),
-        ({"classifier_shadow_share": 1.5}, "invalid_value", "classifier_shadow_share"),
+        ({"audit_sample_share": 1.5}, "invalid_value", "audit_sample_share"),
         ({"promotion_alpha": 0}, "invalid_value", "promotion_alpha"),
         ({"promotion_alpha": 0.5}, "invalid_value", "promotion_alpha"),
         ({"promotion_margin": 0}, "invalid_value", "promotion_margin"),
         ({"promotion_min_labels": 0}, "invalid_value", "promotion_min_labels"),
         ({"auto_promote": 1}, "invalid_value", "auto_promote"),
-        ({"shadow": {"model_id": LORA, "percent": 1}}, "unknown_field", "shadow"),
+        ({"challenger": {"model_id": LORA, "percent": 1}}, "unknown_field", "challenger"),
         ({"retrain_after_labels": 0}, "invalid_value", "retrain_after_labels"),
         ({"promotion_alpha": 0.5}, "invalid_value", "promotion_alpha"),
         ({"promotion_margin": 0}, "invalid_value", "promotion_margin"),
         ({"promotion_min_labels": 0}, "invalid_value", "promotion_min_labels"),
         ({"auto_promote": "yes"}, "invalid_value", "auto_promote"),
-        ({"shadow": {}}, "unknown_field", "shadow"),
+        ({"challenger": {}}, "unknown_field", "challenger"),
         ({"retrain_after_labels": 1_000_001}, "invalid_value", "retrain_after_labels"),
         ({"classifier": "clf_none"}, "classifier_not_found", "classifier"),
         ({"log_queries": "no"}, "invalid_value", "log_queries"),
@@ -129,6 +129,17 @@ async def test_changes_are_audited_and_empty_ones_are_none(product: Product) -> 
     page = (await product.call("GET", "/v1/audit?resource=config")).json()
     days = [(e["before"]["retention_days"], e["after"]["retention_days"]) for e in page["data"]]
     assert days == [(7, 90), (90, 7)]
+
+
+async def test_the_former_name_of_a_setting_is_still_accepted(product: Product) -> None:
+    """Until the next version."""
+    for value, shown in ((0.25, 0.25), (None, 0.02)):
+        patch = {"classifier_shadow_share": value}
+        answered = await product.call("PATCH", "/v1/config", patch)
+        assert (answered.status, answered.json()["audit_sample_share"]["value"]) == (200, shown)
+    both = {"classifier_shadow_share": 0.1, "audit_sample_share": 0.2}
+    answered = await product.call("PATCH", "/v1/config", both)
+    assert answered.json()["error"]["param"] == "classifier_shadow_share"
 
 
 async def test_a_stored_model_that_is_gone_is_shown_as_the_var(product: Product) -> None:

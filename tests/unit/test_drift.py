@@ -282,7 +282,7 @@ def audited(product: Product, count: int, *, differing: int, model: str = "clf_1
             " FROM logs ORDER BY seq LIMIT 1"
         )
         product.execute(
-            "INSERT INTO shadow_answers VALUES"
+            "INSERT INTO audit_samples VALUES"
             f" ('{log_id}', {NOW}, 'llm', 'a', 1, {int(number >= differing)})"
         )
 
@@ -297,7 +297,7 @@ async def test_it_alerts_where_the_model_differs_often(product: Product) -> None
     assert block["alert"] is None
     audited(product, 40, differing=40, model="clf_0")  # another classifier's answers
     assert (await shown(product))["alert"] is None
-    product.execute("UPDATE shadow_answers SET agrees = 0 WHERE log_id LIKE 'dec_clf_1_1%'")
+    product.execute("UPDATE audit_samples SET agrees = 0 WHERE log_id LIKE 'dec_clf_1_1%'")
     block = await shown(product)
     assert alerts(block) == [(name, "disagreement") for name in ("1h", "24h", "7d")]
     assert "differed from 40.0% of them (at least 26.3%)" in block["alert"]
@@ -308,14 +308,13 @@ async def test_disagreement_is_that_of_the_sampled_answers_alone(product: Produc
         layer = "llm" if number < 40 else "classifier"
         agrees = int(number >= 4 and number < 40)
         product.execute(
-            "INSERT INTO shadow_answers VALUES"
-            f" ('dec_{number}', {NOW}, '{layer}', 'a', 1, {agrees})"
+            f"INSERT INTO audit_samples VALUES ('dec_{number}', {NOW}, '{layer}', 'a', 1, {agrees})"
         )
     found = (await shown(product))["disagreement"]
     assert (found["compared"], found["differing"], found["rate"]) == (40, 4, 0.1)
     assert 0.03 < found["low"] < 0.1 < found["high"] < 0.24
     [row] = product.rows(
-        "EXPLAIN QUERY PLAN SELECT count(*) FROM shadow_answers"
+        "EXPLAIN QUERY PLAN SELECT count(*) FROM audit_samples"
         " WHERE created_at >= 1 AND created_at < 2 AND layer = 'llm'"
     )
-    assert "USING INDEX shadow_answers_created_at" in row["detail"]
+    assert "USING INDEX audit_samples_created_at" in row["detail"]

@@ -1,4 +1,4 @@
-"""Slices of an evaluation where models and isolates are not at their best, and what a candidate's
+"""Slices of an evaluation where models and isolates are not at their best, and what a challenger's
 comparison may not count."""
 
 import json
@@ -209,7 +209,7 @@ async def test_times_of_many_answers_fit_d1(product: Product) -> None:
     await label(product, 2)
     evaluation_id = await queued(product, model_ids=[ACTIVE])
     await run_evaluation(product.services, evaluation_id)
-    await select(product, OTHER, shadow=100)
+    await select(product, OTHER, challenger=100)
     await product.route("hr question 1", cache=False)
     numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000)"
     columns = [row["name"] for row in product.rows("SELECT name FROM pragma_table_info('logs')")]
@@ -219,7 +219,7 @@ async def test_times_of_many_answers_fit_d1(product: Product) -> None:
         f"{numbers} INSERT INTO logs (id, {others}) SELECT 'l' || i, {others} FROM n, logs"
     )
     product.execute(
-        f"{numbers} INSERT INTO candidate_answers SELECT 'l' || i, 2e12, '{OTHER}', NULL, NULL, 0,"
+        f"{numbers} INSERT INTO challenger_answers SELECT 'l' || i, 2e12, '{OTHER}', NULL, NULL, 0,"
         " 1, 0, 1000.0 + i / 7.0 FROM n"
     )
     product.execute("UPDATE logs SET upstream_ms = 2000.0 + seq / 7.0")
@@ -230,8 +230,8 @@ async def test_times_of_many_answers_fit_d1(product: Product) -> None:
     )
     connection = product.database._connection
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 50_000)
-    found = (await state(product))["shadow"]
-    assert found["candidate"]["p50_ms"] == pytest.approx(1000 + 2_000 / 7, abs=2)
+    found = (await state(product))["challenger"]
+    assert found["challenger"]["p50_ms"] == pytest.approx(1000 + 2_000 / 7, abs=2)
     assert found["active"]["p95_ms"] == pytest.approx(2000 + 3_800 / 7, abs=2)
     results = await read_results(product.database, evaluation_id, [ACTIVE])
     assert results.models[0].p95_ms == pytest.approx(1000 + 3_800 / 7, abs=2)
@@ -245,15 +245,15 @@ async def test_the_active_model_has_no_merit_where_another_agent_stood_in_for_it
 ) -> None:
     """The default agent is the right one by luck; both models failed."""
     assert isinstance(product.gateway, Models)
-    await select(product, OTHER, shadow=100)
+    await select(product, OTHER, challenger=100)
     await product.call("PATCH", "/v1/config", {"fallback_models": []})
     product.gateway.answer = lambda model, query: UpstreamTimeoutError("slow")
     await product.route("anything else", cache=False)
     item = [{"query": "anything else", "agent_id": "general"}]
     assert (await product.call("POST", "/v1/labels", item)).status == 200
-    found = (await state(product))["shadow"]
+    found = (await state(product))["challenger"]
     assert (found["compared"], found["failed"], found["labelled"]) == (1, 1, 1)
-    assert (found["active"]["right"], found["candidate"]["right"]) == (0, 0)
+    assert (found["active"]["right"], found["challenger"]["right"]) == (0, 0)
 
 
 async def test_an_adapter_is_not_taken_for_its_base(product: Product) -> None:
@@ -261,7 +261,7 @@ async def test_an_adapter_is_not_taken_for_its_base(product: Product) -> None:
     base = "@cf/google/gemma-2b-it-lora"
     await product.call("PATCH", "/v1/config", {"fallback_models": [base]})
     await select(product, LORA)
-    await select(product, OTHER, shadow=100)
+    await select(product, OTHER, challenger=100)
     product.gateway = product.services.gateway  # type: ignore[assignment]
     assert isinstance(product.gateway, Models)
     first = True
@@ -274,48 +274,48 @@ async def test_an_adapter_is_not_taken_for_its_base(product: Product) -> None:
     product.gateway.answer = answer
     decision = (await product.route("hr question 1", cache=False)).json()
     assert (decision["model"], decision["adapter"]) == (base, None)
-    assert product.rows("SELECT * FROM candidate_answers") == []
+    assert product.rows("SELECT * FROM challenger_answers") == []
 
 
-async def test_a_candidate_is_told_to_the_gateways_log_by_the_decision(product: Product) -> None:
-    await select(product, OTHER, shadow=100)
+async def test_the_gateways_log_names_the_decision_of_a_challenger(product: Product) -> None:
+    await select(product, OTHER, challenger=100)
     decision = (await product.route("hr question 1", cache=False)).json()
     told = [each.metadata for each in product.gateway.requests]
-    assert [each["purpose"] for each in told] == ["route", "candidate"]
+    assert [each["purpose"] for each in told] == ["route", "challenger"]
     assert {each["decision_id"] for each in told} == {decision["id"]}
 
 
 async def test_the_time_of_a_chats_answer_is_not_that_of_routing(product: Product) -> None:
-    await select(product, OTHER, shadow=100)
+    await select(product, OTHER, challenger=100)
     await product.route("hr question 1", cache=False)
     path = "UPDATE logs SET upstream_ms = "
     product.execute(f"{path} 7")
     chat = {"model": "auto", "messages": [{"role": "user", "content": "hr question 2"}]}
     assert (await product.call("POST", "/v1/chat/completions", chat)).status == 200
     product.execute(f"{path} 9000 WHERE kind = 'chat'")
-    found = (await state(product))["shadow"]
+    found = (await state(product))["challenger"]
     assert (found["compared"], found["active"]["p95_ms"]) == (2, 7)
 
 
-async def test_selecting_by_the_settings_ends_the_shadow_too(product: Product) -> None:
-    await select(product, OTHER, shadow=10)
+async def test_selecting_by_the_settings_ends_the_challenger_too(product: Product) -> None:
+    await select(product, OTHER, challenger=10)
     await product.call("PATCH", "/v1/config", {"promotion_min_labels": 5})
-    assert (await state(product))["shadow"] is not None
+    assert (await state(product))["challenger"] is not None
     patched = await product.call("PATCH", "/v1/config", {"routing_model": OTHER})
     assert patched.status == 200, patched.text
     found = await state(product)
-    assert (found["active"], found["shadow"]) == (OTHER, None)
+    assert (found["active"], found["challenger"]) == (OTHER, None)
 
 
-async def test_a_candidates_answers_hold_no_text_and_go_with_their_log_rows(
+async def test_a_challengers_answers_hold_no_text_and_go_with_their_log_rows(
     product: Product,
 ) -> None:
-    await select(product, OTHER, shadow=100)
+    await select(product, OTHER, challenger=100)
     await product.route("hr question 1", cache=False)
-    [row] = product.rows("SELECT * FROM candidate_answers")
+    [row] = product.rows("SELECT * FROM challenger_answers")
     assert "hr question" not in json.dumps(row)
     assert query_hash("hr question 1") not in json.dumps(row)
     await product.call("PATCH", "/v1/config", {"retention_days": 1})
     product.clock.seconds += 2 * 86_400
     await run_maintenance(product.services)
-    assert product.rows("SELECT * FROM candidate_answers") == []
+    assert product.rows("SELECT * FROM challenger_answers") == []

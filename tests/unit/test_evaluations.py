@@ -1,4 +1,4 @@
-"""Evaluations as jobs over the real router, the promotion check, candidates beside the
+"""Evaluations as jobs over the real router, the promotion check, challengers beside the
 active model, and the rules that select by themselves."""
 
 import asyncio
@@ -348,8 +348,8 @@ async def test_what_is_not_shown_to_be_as_good_is_refused(
 
 
 async def test_the_check_can_be_previewed(product: Product) -> None:
-    async def preview(candidate: str) -> Any:
-        answered = await product.call("GET", f"/v1/models/select?candidate={candidate}")
+    async def preview(model_id: str) -> Any:
+        answered = await product.call("GET", f"/v1/models/select?check={model_id}")
         assert answered.status == 200, answered.text
         return answered.json()["check"]
 
@@ -364,8 +364,8 @@ async def test_the_check_can_be_previewed(product: Product) -> None:
     assert passed["result"] == (await select(product, OTHER, check=True)).json()["check"]
     assert (await preview(OTHER))["message"] == "It is the active model."
     assert (await product.call("GET", "/v1/models/select")).json()["check"] is None
-    unknown = await product.call("GET", "/v1/models/select?candidate=none")
-    assert (unknown.status, unknown.json()["error"]["param"]) == (400, "candidate")
+    unknown = await product.call("GET", "/v1/models/select?check=none")
+    assert (unknown.status, unknown.json()["error"]["param"]) == (400, "check")
 
 
 async def test_earlier_looks_at_the_test_part_are_counted(product: Product) -> None:
@@ -418,7 +418,7 @@ async def test_near_duplicates_are_one_question(product: Product) -> None:
     assert "no evaluation" in refusal(await select(product, OTHER, check=True)), "an older one"
 
 
-# A candidate beside the active model
+# The challenger
 
 
 async def state(product: Product) -> dict[str, Any]:
@@ -426,33 +426,33 @@ async def state(product: Product) -> dict[str, Any]:
     return found
 
 
-async def test_a_shadow_is_asked_beside_and_answers_nobody(product: Product) -> None:
-    begun = await select(product, OTHER, shadow=100)
+async def test_a_challenger_is_asked_and_its_answers_are_only_compared(product: Product) -> None:
+    begun = await select(product, OTHER, challenger=100)
     assert begun.status == 200, begun.text
-    assert (begun.json()["active"], begun.json()["shadow"]) == (ACTIVE, OTHER)
+    assert (begun.json()["active"], begun.json()["challenger"]) == (ACTIVE, OTHER)
     some = questions(12)
     for query, _ in some:
         decision = (await product.route(query, cache=False)).json()
         assert decision["model"] == ACTIVE
-    found = (await state(product))["shadow"]
+    found = (await state(product))["challenger"]
     lost = sum(agent == "hr" and query.endswith("0") for query, agent in some)
     assert (found["compared"], found["agree"], found["failed"]) == (36, 36 - lost, 0)
     assert (found["labelled"], found["labels_wanted"]) == (0, 200)
     await label(product, 12)
-    found = (await state(product))["shadow"]
+    found = (await state(product))["challenger"]
     assert (found["labelled"], found["active"]["right"]) == (36, 36)
-    assert found["candidate"]["right"] == 36 - lost
+    assert found["challenger"]["right"] == 36 - lost
     assert found["p_worse"] == pytest.approx(0.5**lost)
     purposes = [each.metadata["purpose"] for each in product.gateway.requests]
-    assert (purposes.count("route"), purposes.count("candidate")) == (36, 36)
+    assert (purposes.count("route"), purposes.count("challenger")) == (36, 36)
     assert len(await product.logs()) == 36
-    ended = await select(product, None, type="shadow")
-    assert ended.json()["shadow"] is None
-    assert (await state(product))["shadow"] is None
+    ended = await select(product, None, type="challenger")
+    assert ended.json()["challenger"] is None
+    assert (await state(product))["challenger"] is None
 
 
 async def test_where_they_differ_a_label_is_wanted_first(product: Product) -> None:
-    await select(product, OTHER, shadow=100)
+    await select(product, OTHER, challenger=100)
     for number in range(12):
         await product.route(f"hr question {number}", cache=False)
     queue = (await product.call("GET", "/v1/labels/queue?limit=1")).json()["data"]
@@ -460,51 +460,66 @@ async def test_where_they_differ_a_label_is_wanted_first(product: Product) -> No
     assert "disagreement" in {reason["code"] for reason in queue[0]["reasons"]}
 
 
-async def test_a_shadow_is_not_asked_for_answers_of_others(product: Product) -> None:
-    await select(product, OTHER, shadow=100)
+async def test_a_challenger_is_not_asked_for_answers_of_other_models(product: Product) -> None:
+    await select(product, OTHER, challenger=100)
     await product.route("hr question 1", model=OTHER)
     await product.route("hr question 1")
     await product.route("hr question 1")  # out of the cache
     key = await create_key(product, scopes=["route"], monthly_token_budget=1_000_000)
     await product.call("POST", "/v1/route", {"query": "hr question 2"}, key=key["key"])
-    assert len(product.rows("SELECT * FROM candidate_answers")) == 1
+    assert len(product.rows("SELECT * FROM challenger_answers")) == 1
 
 
 async def test_a_share_is_a_share(product: Product) -> None:
-    await select(product, OTHER, shadow=25)
+    await select(product, OTHER, challenger=25)
     for number in range(80):
         await product.route(f"hr question {number}", cache=False)
-    assert 8 <= len(product.rows("SELECT * FROM candidate_answers")) <= 32
+    assert 8 <= len(product.rows("SELECT * FROM challenger_answers")) <= 32
 
 
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({"model_id": ACTIVE, "shadow": 10}, "shadow"),
-        ({"model_id": OTHER, "shadow": 0}, "shadow"),
-        ({"model_id": OTHER, "shadow": 101}, "shadow"),
-        ({"model_id": OTHER, "type": "shadow"}, "model_id"),
+        ({"model_id": ACTIVE, "challenger": 10}, "challenger"),
+        ({"model_id": OTHER, "challenger": 0}, "challenger"),
+        ({"model_id": OTHER, "challenger": 101}, "challenger"),
+        ({"model_id": OTHER, "type": "challenger"}, "model_id"),
         ({"model_id": None}, "model_id"),
-        ({"model_id": None, "type": "classifier", "shadow": 5}, "shadow"),
+        ({"model_id": None, "type": "classifier", "challenger": 5}, "challenger"),
     ],
 )
-async def test_shadows_that_cannot_be(product: Product, body: dict[str, Any], param: str) -> None:
+async def test_challengers_that_cannot_be(
+    product: Product, body: dict[str, Any], param: str
+) -> None:
     answered = await product.call("POST", "/v1/models/select", body)
     assert (answered.status, answered.json()["error"]["param"]) == (400, param)
 
 
-async def test_selecting_ends_the_shadow(product: Product) -> None:
-    await select(product, OTHER, shadow=10)
+async def test_the_former_names_of_a_challenger_are_still_accepted(product: Product) -> None:
+    """Until the next version."""
+    started = await select(product, OTHER, shadow=10)
+    assert (started.status, started.json()["challenger"]) == (200, OTHER)
+    ended = await select(product, None, type="shadow")
+    assert (ended.status, ended.json()["challenger"]) == (200, None)
+    assert (await select(product, OTHER, shadow=10, challenger=5)).status == 400
+    old = await product.call("GET", f"/v1/models/select?candidate={OTHER}")
+    assert old.json()["check"]["model_id"] == OTHER
+    actions = [each["action"] for each in (await product.call("GET", "/v1/audit")).json()["data"]]
+    assert actions[:2] == ["end_challenger", "challenger"]
+
+
+async def test_selecting_ends_the_challenger(product: Product) -> None:
+    await select(product, OTHER, challenger=10)
     await select(product, OTHER)
     found = await state(product)
-    assert (found["active"], found["previous"], found["shadow"]) == (OTHER, ACTIVE, None)
+    assert (found["active"], found["previous"], found["challenger"]) == (OTHER, ACTIVE, None)
 
 
 # The rules
 
 
 def swapped(model: str, query: str) -> ModelAnswer:
-    """Now the candidate is the better one."""
+    """Now the challenger is the better one."""
     return knows(OTHER if model == ACTIVE else ACTIVE, query)
 
 
@@ -519,7 +534,7 @@ async def test_nothing_is_promoted_unless_the_rule_is_on(
 ) -> None:
     product = await made(database, settings, swapped)
     await product.call("PATCH", "/v1/config", {"promotion_min_labels": 50})
-    await select(product, OTHER, shadow=100)
+    await select(product, OTHER, challenger=100)
     await compare(product, 80)
     await minute(product)
     assert (await state(product))["active"] == ACTIVE
@@ -527,7 +542,7 @@ async def test_nothing_is_promoted_unless_the_rule_is_on(
     await minute(product)
     found = await state(product)
     assert (found["active"], found["previous"]) == (OTHER, ACTIVE)
-    assert (found["shadow"]["model_id"], found["shadow"]["after_rule"]) == (ACTIVE, True)
+    assert (found["challenger"]["model_id"], found["challenger"]["after_rule"]) == (ACTIVE, True)
     audit = (await product.call("GET", "/v1/audit")).json()["data"]
     [selection] = [each for each in audit if each["action"] == "select"]
     assert (selection["actor"], selection["resource_id"]) == ("rule", OTHER)
@@ -544,7 +559,7 @@ async def test_one_question_asked_often_switches_nothing(
     product = await made(database, settings, answer)
     rules = {"promotion_min_labels": 1, "auto_promote": True}
     await product.call("PATCH", "/v1/config", rules)
-    await select(product, OTHER, shadow=100)
+    await select(product, OTHER, challenger=100)
     spellings = [f"{asked}{'!' * number}" for number in range(120)]
     for query in spellings:
         await product.route(query, cache=False)
@@ -553,8 +568,8 @@ async def test_one_question_asked_often_switches_nothing(
     await minute(product)
     found = await state(product)
     assert found["active"] == ACTIVE
-    assert (found["shadow"]["compared"], found["shadow"]["labelled"]) == (120, 1)
-    assert found["shadow"]["p_better"] == 0.5
+    assert (found["challenger"]["compared"], found["challenger"]["labelled"]) == (120, 1)
+    assert found["challenger"]["p_better"] == 0.5
 
 
 async def test_a_promotion_is_taken_back_where_it_turns_out_worse(
@@ -563,7 +578,7 @@ async def test_a_promotion_is_taken_back_where_it_turns_out_worse(
     product = await made(database, settings, swapped)
     rules = {"promotion_min_labels": 50, "auto_promote": True, "auto_rollback": True}
     await product.call("PATCH", "/v1/config", rules)
-    await select(product, OTHER, shadow=100)
+    await select(product, OTHER, challenger=100)
     await compare(product, 80)
     await minute(product)
     assert (await state(product))["active"] == OTHER
@@ -573,7 +588,7 @@ async def test_a_promotion_is_taken_back_where_it_turns_out_worse(
     await compare(product, 80)
     await minute(product)
     found = await state(product)
-    assert (found["active"], found["previous"], found["shadow"]) == (ACTIVE, OTHER, None)
+    assert (found["active"], found["previous"], found["challenger"]) == (ACTIVE, OTHER, None)
 
 
 async def test_the_rule_looks_only_when_there_are_twice_as_many_labels(
@@ -581,12 +596,12 @@ async def test_the_rule_looks_only_when_there_are_twice_as_many_labels(
 ) -> None:
     product = await made(database, settings, lambda model, query: knows(ACTIVE, query))
     await product.call("PATCH", "/v1/config", {"promotion_min_labels": 10, "auto_promote": True})
-    await select(product, OTHER, shadow=100)
+    await select(product, OTHER, challenger=100)
     looks = []
     for each in (3, 4, 5, 6, 7, 13):
         await compare(product, each)
         await minute(product)
-        stored = product.rows("SELECT value FROM config WHERE key = 'shadow'")
+        stored = product.rows("SELECT value FROM config WHERE key = 'challenger'")
         looks.append(json.loads(stored[0]["value"])["looked_at"])
     # 9, 12, 15, 18, 21 and 39 labelled questions of one labeler: it looks from 20 and 40 on.
     assert looks == [0, 0, 0, 0, 21, 21]

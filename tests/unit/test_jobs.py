@@ -173,17 +173,17 @@ async def test_an_adapter_that_was_set_aside_can_be_tried_again(product: Product
     [
         # A training reads the traffic's mix of agents there: it waits for its next try.
         ("0 * * * *", "summed_days", {"day_sums", "classifier_training"}),
-        ("* * * * *", "candidate_answers", {"promotion", "log_retention"}),
+        ("* * * * *", "challenger_answers", {"promotion", "log_retention"}),
     ],
 )
 async def test_a_task_of_the_cron_that_fails_stops_no_job(
     product: Product, cron: str, table: str, events: set[str]
 ) -> None:
     await begin_all(product)
-    shadow = {"model_id": OTHER, "percent": 10, "since_ms": 0}
+    challenger = {"model_id": OTHER, "percent": 10, "since_ms": 0}
     product.execute(
         "INSERT INTO config VALUES ('auto_promote', 'true', 0),"
-        f" ('shadow', '{json.dumps(shadow)}', 0)"
+        f" ('challenger', '{json.dumps(challenger)}', 0)"
     )
     product.execute(f"DROP TABLE {table}")
     await run_scheduled(product.services, cron)

@@ -137,7 +137,7 @@ async def test_the_list_of_models_is_what_the_key_may_name(product: Product) -> 
 
 async def test_no_other_model_runs_beside_for_a_key_with_models(product: Product) -> None:
     key = await create(product, models=[GRANITE])
-    selection = {"model_id": "@cf/zai-org/glm-4.7-flash", "shadow": 100}
+    selection = {"model_id": "@cf/zai-org/glm-4.7-flash", "challenger": 100}
     assert (await product.call("POST", "/v1/models/select", selection)).status == 200
     product.gateway.enqueue(says("hr"), says("hr"))
     await route(product, key)

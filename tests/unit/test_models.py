@@ -77,7 +77,7 @@ async def test_select_is_stored_and_holds_at_once(product: Product) -> None:
         "active": LORA,
         "previous": LLAMA,
         "check": None,
-        "shadow": None,
+        "challenger": None,
     }
     assert await active(product) == [LORA]
     other = Product(product.database, product.services.settings)

@@ -29,10 +29,10 @@ RULES = {"promotion_min_labels": 50, "auto_promote": True}
 TOKENS = Usage(prompt_tokens=1_000, completion_tokens=100, total_tokens=1_100)
 
 
-async def begun(product: Product, candidate: str, **settings: Any) -> Product:
+async def begun(product: Product, challenger: str, **settings: Any) -> Product:
     patched = await product.call("PATCH", "/v1/config", RULES | settings)
     assert patched.status == 200, patched.text
-    assert (await select(product, candidate, shadow=100)).status == 200
+    assert (await select(product, challenger, challenger=100)).status == 200
     return product
 
 
@@ -62,12 +62,18 @@ async def test_what_an_adapter_was_trained_on_does_not_count(
         await label(product, each, split)
     await minute(product)
     found = await state(product)
-    assert (found["active"], found["shadow"]["model_id"]) == (ACTIVE, LORA)
-    shadow = found["shadow"]
-    assert (shadow["compared"], shadow["labelled"], shadow["trained"]) == (300, 120, 180)
-    assert shadow["difference"] == pytest.approx(-0.1)
-    assert shadow["notice"]["code"] == "not_better"
-    assert "On 120 labelled questions it is not shown to be better" in shadow["notice"]["message"]
+    assert (found["active"], found["challenger"]["model_id"]) == (ACTIVE, LORA)
+    challenger = found["challenger"]
+    assert (challenger["compared"], challenger["labelled"], challenger["trained"]) == (
+        300,
+        120,
+        180,
+    )
+    assert challenger["difference"] == pytest.approx(-0.1)
+    assert challenger["notice"]["code"] == "not_better"
+    assert (
+        "On 120 labelled questions it is not shown to be better" in challenger["notice"]["message"]
+    )
     assert [each["code"] for each in await refusals(product)] == ["not_better"]
     await minute(product)
     assert len(await refusals(product)) == 1, "once a look"
@@ -89,9 +95,9 @@ async def test_what_was_decided_under_other_conditions_does_not_count(
     await minute(product)
     found = await state(product)
     assert found["active"] == ACTIVE
-    shadow = found["shadow"]
-    assert (shadow["compared"], shadow["outdated"], shadow["labelled"]) == (0, 180, 0)
-    assert shadow["labels_wanted"] == 100
+    challenger = found["challenger"]
+    assert (challenger["compared"], challenger["outdated"], challenger["labelled"]) == (0, 180, 0)
+    assert challenger["labels_wanted"] == 100
 
 
 async def test_one_persons_labels_must_be_twice_as_many(
@@ -100,9 +106,13 @@ async def test_one_persons_labels_must_be_twice_as_many(
     product = await begun(await made(database, settings, mostly_wrong), OTHER)
     await compare(product, 30)
     await minute(product)
-    shadow = (await state(product))["shadow"]
-    assert (shadow["labelled"], shadow["labelers"], shadow["labels_wanted"]) == (90, 1, 10)
-    assert shadow["notice"] is None
+    challenger = (await state(product))["challenger"]
+    assert (challenger["labelled"], challenger["labelers"], challenger["labels_wanted"]) == (
+        90,
+        1,
+        10,
+    )
+    assert challenger["notice"] is None
     product.execute("UPDATE current_labels SET labeler = 'usr_2' WHERE query LIKE '%7'")
     await minute(product)
     assert (await state(product))["active"] == OTHER
@@ -137,10 +147,10 @@ async def test_a_model_that_costs_much_more_is_not_promoted(
     found = await state(product)
     assert found["active"] == (ACTIVE if code else OTHER)
     if code:
-        shadow = found["shadow"]
-        assert shadow["notice"]["code"] == code
-        assert shadow["candidate"]["mean_cost_usd"] == pytest.approx(1_100 * price / 1e6)
-        assert "promotion_max_cost_ratio" in shadow["notice"]["message"]
+        challenger = found["challenger"]
+        assert challenger["notice"]["code"] == code
+        assert challenger["challenger"]["mean_cost_usd"] == pytest.approx(1_100 * price / 1e6)
+        assert "promotion_max_cost_ratio" in challenger["notice"]["message"]
         assert [each["code"] for each in await refusals(product)] == [code]
 
 
@@ -151,7 +161,7 @@ async def test_a_model_of_unknown_cost_is_not_promoted(
     await compare(product, 40)
     await minute(product)
     found = await state(product)
-    assert (found["active"], found["shadow"]["notice"]["code"]) == (ACTIVE, "cost_unknown")
+    assert (found["active"], found["challenger"]["notice"]["code"]) == (ACTIVE, "cost_unknown")
 
 
 async def test_a_model_that_takes_much_longer_is_not_promoted(
@@ -169,5 +179,5 @@ async def test_a_model_that_takes_much_longer_is_not_promoted(
     await compare(product, 40)
     await minute(product)
     found = await state(product)
-    assert (found["active"], found["shadow"]["notice"]["code"]) == (ACTIVE, "latency")
-    assert "its p50 latency is 250 ms, and 100 ms" in found["shadow"]["notice"]["message"]
+    assert (found["active"], found["challenger"]["notice"]["code"]) == (ACTIVE, "latency")
+    assert "its p50 latency is 250 ms, and 100 ms" in found["challenger"]["notice"]["message"]

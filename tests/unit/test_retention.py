@@ -79,21 +79,22 @@ async def test_every_minute_what_is_over_goes(product: Product) -> None:
     """An hourly run alone would fall behind a service with many queries."""
     await copies(product, 2_500)
     product.execute(
-        "INSERT INTO candidate_answers SELECT id, created_at, 'm', NULL, NULL, 0, 1, 0, 1 FROM logs"
+        "INSERT INTO challenger_answers"
+        " SELECT id, created_at, 'm', NULL, NULL, 0, 1, 0, 1 FROM logs"
     )
     product.clock.seconds += 91 * DAY
     await minute(product)
-    for table in ("logs", "candidate_answers"):
+    for table in ("logs", "challenger_answers"):
         assert product.rows(f"SELECT * FROM {table}") == []
     assert product.failures.counts == {}
 
 
 async def test_answers_of_a_challenger_without_a_log_row_go_too(product: Product) -> None:
     product.execute(
-        "INSERT INTO candidate_answers VALUES ('dec_none', 0, 'm', NULL, NULL, 0, 1, 0, 1)"
+        "INSERT INTO challenger_answers VALUES ('dec_none', 0, 'm', NULL, NULL, 0, 1, 0, 1)"
     )
     await run_maintenance(product.services)
-    assert product.rows("SELECT * FROM candidate_answers") == []
+    assert product.rows("SELECT * FROM challenger_answers") == []
 
 
 async def test_expired_answers_go_too(product: Product) -> None:

@@ -346,7 +346,9 @@ async def test_a_selection_is_refused_unless_its_tests_have_passed(product: Prod
     assert (refused["code"], failed["id"] in refused["message"]) == ("routing_tests_failed", True)
     assert "1 of 4 tests did not pass" in refused["message"]
     assert (await choose(product, model_id=OTHER, check=False))["active"] == OTHER
-    assert (await choose(product, model_id=LORA, shadow=10))["shadow"] == LORA, "not selected"
+    assert (await choose(product, model_id=LORA, challenger=10))["challenger"] == LORA, (
+        "not selected"
+    )
 
 
 @pytest.mark.parametrize(
@@ -397,7 +399,7 @@ async def test_a_classifier_needs_its_run_too(product: Product) -> None:
     refused = await choose(product, model_id=one)
     assert refused["code"] == "routing_tests_failed"
     assert f'{{"classifier_id": "{one}"}}' in refused["message"]
-    preview = (await product.call("GET", f"/v1/models/select?candidate={one}")).json()["check"]
+    preview = (await product.call("GET", f"/v1/models/select?check={one}")).json()["check"]
     assert (preview["passed"], preview["message"]) == (False, refused["message"])
     assert (await run(product, classifier_id=one))["passed"]
     assert (await choose(product, model_id=one))["active"] == one
@@ -406,12 +408,12 @@ async def test_a_classifier_needs_its_run_too(product: Product) -> None:
 async def test_a_rule_promotes_only_what_has_passed_and_has_it_tried_itself(
     product: Product,
 ) -> None:
-    """The active model is wrong in HR, so the shadow is better; the rule waits for its run."""
+    """The active model is wrong in HR, so the challenger is better; the rule waits for its run."""
     await product.call("POST", "/v1/models/select", {"model_id": OTHER})
     labels = [{"query": f"hr question {n}", "agent_id": "hr"} for n in range(40)]
     rules = {"promotion_min_labels": 20, "auto_promote": True}
     await product.call("PATCH", "/v1/config", rules)
-    await product.call("POST", "/v1/models/select", {"model_id": ACTIVE, "shadow": 100})
+    await product.call("POST", "/v1/models/select", {"model_id": ACTIVE, "challenger": 100})
     for each in labels:
         await product.route(each["query"])
     assert (await product.call("POST", "/v1/labels", labels)).status == 200

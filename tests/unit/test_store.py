@@ -36,6 +36,8 @@ def tables(script: str) -> list[tuple[str, str]]:
         "SELECT name, sql FROM sqlite_master WHERE sql NOT NULL ORDER BY name"
     )
     found = [(name, re.sub(r"\s+", " ", re.sub(r"--.*", "", sql))) for name, sql in rows]
+    # SQLite quotes the name of a table that was renamed.
+    found = [(name, sql.replace(f'TABLE "{name}"', f"TABLE {name}")) for name, sql in found]
     found += connection.execute("SELECT 'revision', value FROM revision").fetchall()
     connection.close()
     return found
@@ -208,3 +210,33 @@ def test_settings_from_vars() -> None:
     assert settings.gateway_id == "edge"
     assert settings.routing_model == "@cf/meta/llama-3.2-1b-instruct"
     assert read_settings(lambda name: None).gateway_id == ""
+
+
+def test_challengers_and_audit_samples_survive_their_renaming() -> None:
+    connection = sqlite3.connect(":memory:")
+    *earlier, renaming = [
+        path for path in sorted((ROOT / "migrations").glob("*.sql")) if path.name < "0022"
+    ]
+    connection.executescript("\n".join(path.read_text() for path in earlier))
+    sample = ("dec_1", 1, "llm", "hr", 0.9, 0)
+    answer = ("dec_2", 2, "model", None, None, 0, 1, 0.5, 100.0)
+    connection.execute("INSERT INTO shadow_answers VALUES (?, ?, ?, ?, ?, ?)", sample)
+    connection.execute(f"INSERT INTO candidate_answers VALUES ({', '.join(9 * '?')})", answer)
+    stored = {"shadow": '{"model_id": "m"}', "classifier_shadow_share": "0.1", "max_retries": "1"}
+    for key, value in stored.items():
+        connection.execute("INSERT INTO config VALUES (?, ?, 0)", (key, value))
+    audited = ("aud_1", 0, "key_1", "req_1", "shadow", "model", "m", None, '{"percent": 10}')
+    connection.execute(f"INSERT INTO audit VALUES ({', '.join(9 * '?')})", audited)
+    [before] = connection.execute("SELECT value FROM revision").fetchone()
+    connection.executescript(renaming.read_text())
+    assert connection.execute("SELECT * FROM audit_samples").fetchall() == [sample]
+    assert connection.execute("SELECT * FROM challenger_answers").fetchall() == [answer]
+    assert dict(connection.execute("SELECT key, value FROM config")) == {
+        "challenger": '{"model_id": "m"}',
+        "audit_sample_share": "0.1",
+        "max_retries": "1",
+    }
+    assert connection.execute("SELECT * FROM audit").fetchall() == [audited], "history stays"
+    [after] = connection.execute("SELECT value FROM revision").fetchone()
+    assert after > before, "isolates read their configuration again"
+    connection.close()

@@ -1,4 +1,4 @@
-"""Evaluations, the promotion check and a candidate beside the active model, in real
+"""Evaluations, the promotion check and a challenger of the active model, in real
 workerd."""
 
 import json
@@ -199,23 +199,23 @@ def test_a_cancelled_one_stops_at_once(labelled: httpx.Client, engine: httpx.Cli
     assert labelled.get(path).status_code == 404
 
 
-def test_a_candidate_is_counted_beside_the_active_model(
+def test_a_challenger_is_compared_with_the_active_model(
     labelled: httpx.Client, engine: httpx.Client
 ) -> None:
-    begun = select(labelled, OTHER, shadow=100)
-    assert (begun.json()["active"], begun.json()["shadow"]) == (ACTIVE, OTHER)
+    begun = select(labelled, OTHER, challenger=100)
+    assert (begun.json()["active"], begun.json()["challenger"]) == (ACTIVE, OTHER)
     queries = [query for agent in QUESTIONS for query in asked(agent)[:5]]
     for query in queries:
         decision = labelled.post("/v1/route", json={"query": query, "cache": False}).json()
         assert decision["model"] == ACTIVE
-    shadow = until(
-        lambda: labelled.get("/v1/models/select").json()["shadow"],
+    challenger = until(
+        lambda: labelled.get("/v1/models/select").json()["challenger"],
         lambda it: it["compared"] == len(queries),
     )
-    assert (shadow["compared"], shadow["labelled"]) == (10, 10)
-    assert (shadow["agree"], shadow["failed"], shadow["labels_wanted"]) == (10, 0, 190)
-    assert (shadow["outdated"], shadow["trained"], shadow["labelers"]) == (0, 0, 1)
-    assert shadow["notice"] is None
-    assert shadow["active"]["right"] == shadow["candidate"]["right"]
-    assert select(labelled, None, type="shadow").json()["shadow"] is None
-    assert labelled.get("/v1/models/select").json()["shadow"] is None
+    assert (challenger["compared"], challenger["labelled"]) == (10, 10)
+    assert (challenger["agree"], challenger["failed"], challenger["labels_wanted"]) == (10, 0, 190)
+    assert (challenger["outdated"], challenger["trained"], challenger["labelers"]) == (0, 0, 1)
+    assert challenger["notice"] is None
+    assert challenger["active"]["right"] == challenger["challenger"]["right"]
+    assert select(labelled, None, type="challenger").json()["challenger"] is None
+    assert labelled.get("/v1/models/select").json()["challenger"] is None

@@ -1,5 +1,6 @@
 """Agents: who can answer a query. Their descriptions and examples are what the router reads."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -90,6 +91,15 @@ class AgentCreate(BaseModel):
     enabled: bool = True
     default: bool = False
     labels: OldLabels | None = None
+
+
+def renamed(given: object, names: Mapping[str, str]) -> object:
+    """The same body or query with the present names of its fields, for models that still accept an
+    old name. A field that has both stays as it is: the old name is then an unknown field."""
+    if not isinstance(given, dict):
+        return given
+    old = {name for name, new in names.items() if new not in given}
+    return {names[key] if key in old else key: value for key, value in given.items()}
 
 
 def without_defaults(schema: dict[str, Any]) -> None:

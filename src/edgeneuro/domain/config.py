@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edgeneuro.domain.agent import ModelId, without_defaults
+from edgeneuro.domain.agent import ModelId, renamed, without_defaults
 from edgeneuro.domain.classifier import ClassifierId, MinLabels, TargetAccuracy
 from edgeneuro.domain.decision import CacheScope, OnNoFit
 from edgeneuro.domain.numbers import INTEGRAL
@@ -34,15 +34,16 @@ class Config(BaseModel):
 
     `classifier` is the id of the classifier that is asked first, null for none. What is trained
     aims at `classifier_target`; no agent with fewer than `classifier_min_labels` is answered.
-    `classifier_shadow_share` of the answers are checked by the layer that did not give them. After
+    `audit_sample_share` of its decisions are audit samples: the active model is asked too. After
     `retrain_after_labels` new labels a training starts by itself; null: never.
 
     The promotion check requires `promotion_min_labels` test labels, and that a model is shown, at
     the level `promotion_alpha`, to be at most `promotion_margin` less accurate. By
-    `auto_promote` a shadow that is better is selected by itself, by `auto_rollback` that is taken
-    back where it turns out worse; both look at labelled questions. A shadow whose
-    decisions cost more than `promotion_max_cost_ratio` times as much as the active model's, or take
-    more than `promotion_max_latency_ratio` times as long (p50), is not selected by itself. With
+    `auto_promote` a challenger that is better is selected automatically; by `auto_rollback` the
+    former model is selected again if the new one is worse. Both look at labeled questions. A
+    challenger whose decisions cost more than `promotion_max_cost_ratio` times as much as the active
+    model's, or take more than `promotion_max_latency_ratio` times as long (p50), is not selected
+    automatically. With
     `routing_tests_required` only what has passed the routing tests is selected."""
 
     object: Literal["config"] = "config"
@@ -62,7 +63,7 @@ class Config(BaseModel):
     classifier: Setting
     classifier_target: Setting
     classifier_min_labels: Setting
-    classifier_shadow_share: Setting
+    audit_sample_share: Setting
     retrain_after_labels: Setting
     promotion_alpha: Setting
     promotion_margin: Setting
@@ -96,7 +97,7 @@ class ConfigPatch(BaseModel):
     classifier: ClassifierId | None = None
     classifier_target: TargetAccuracy | None = None
     classifier_min_labels: MinLabels | None = None
-    classifier_shadow_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    audit_sample_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     retrain_after_labels: Annotated[int, Field(ge=1, le=1_000_000), INTEGRAL] | None = None
     promotion_alpha: Annotated[float, Field(gt=0, lt=0.5, allow_inf_nan=False)] | None = None
     promotion_margin: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)] | None = None
@@ -106,3 +107,8 @@ class ConfigPatch(BaseModel):
     auto_promote: bool | None = None
     auto_rollback: bool | None = None
     routing_tests_required: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names(cls, given: object) -> object:
+        return renamed(given, {"classifier_shadow_share": "audit_sample_share"})

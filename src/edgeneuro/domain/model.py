@@ -3,9 +3,9 @@ id."""
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, model_validator
 
-from edgeneuro.domain.agent import ModelId, without_defaults
+from edgeneuro.domain.agent import ModelId, renamed, without_defaults
 from edgeneuro.domain.classifier import ClassifierScore, Metrics
 from edgeneuro.domain.numbers import INTEGRAL
 
@@ -125,16 +125,26 @@ class ModelSelect(BaseModel):
     and the active one on the test part has at least `promotion_min_labels` questions and shows, at
     the level `promotion_alpha`, that it is at most `promotion_margin` less accurate. With the
     setting `routing_tests_required` a selection must also have passed the routing tests, unless
-    `check` is false. With `shadow`, a percentage, the model runs beside the active one for so many
-    of its answers, and is not selected; null with `type` "shadow" ends that."""
+    `check` is false. With `challenger`, a percentage, the model is not selected: it becomes the
+    challenger, which is asked too for that share of the active model's answers. Null with `type`
+    "challenger" ends the comparison."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model_id: ModelId | None
-    type: Literal["classifier", "shadow"] | None = None
+    type: Literal["classifier", "challenger"] | None = None
     expected_active: ModelId | None = None
     check: bool | None = None
-    shadow: Annotated[FiniteFloat, Field(gt=0, le=100)] | None = None
+    challenger: Annotated[FiniteFloat, Field(gt=0, le=100)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names(cls, given: object) -> object:
+        """Until the next version: `shadow`, and `type` "shadow"."""
+        given = renamed(given, {"shadow": "challenger"})
+        if isinstance(given, dict) and given.get("type") == "shadow":
+            return {**given, "type": "challenger"}
+        return given
 
 
 class PromotionCheck(BaseModel):
@@ -180,13 +190,13 @@ class CheckPreview(BaseModel):
 
 class ModelSelection(BaseModel):
     """Null stands for no classifier. `check` is the promotion check, if one was asked for and there
-    was something to compare. `shadow` is a model that runs beside the active one."""
+    was something to compare. `challenger` is the model that is tried beside the active one."""
 
     object: Literal["model.selection"] = "model.selection"
     active: str | None
     previous: str | None
     check: PromotionCheck | ClassifierCheck | None = None
-    shadow: str | None = None
+    challenger: str | None = None
 
 
 NoticeCode = Literal[
@@ -202,7 +212,7 @@ class RuleNotice(BaseModel):
     message: str
 
 
-class ShadowSide(BaseModel):
+class ChallengerSide(BaseModel):
     """Over the answers that were compared, and of them those that are labelled (`right`): times on
     the model. `mean_cost_usd` is over the answers of `POST /v1/route` whose cost is known for both;
     null where there are none."""
@@ -214,17 +224,17 @@ class ShadowSide(BaseModel):
     p95_ms: float | None
 
 
-class ShadowState(BaseModel):
-    """A candidate beside the active model. Of `compared` answers it gave the same `agree` times and
+class ChallengerState(BaseModel):
+    """The challenger and its results. Of `compared` answers it gave the same `agree` times and
     `failed` to answer. Only answers with the present agents, prompt, threshold and active model are
     compared; `outdated` counts the others. `labelled` counts the questions that have a label by
     now, near-duplicates as one, by their first answer, and `labelers` who gave these labels. Where
     one of the two models may have learned from labels (an adapter, or a vendor's model), only
     questions of the validation and test parts are in `labelled`; `trained` counts the others.
-    `difference` is the candidate's accuracy on these less the active one's, with its 95 % interval;
-    `p_better` and `p_worse` are McNemar's exact one-sided p. `labels_wanted` is how many labels
-    more the rules wait for: those of one labeler must be twice as many. `notice` is why
-    the rule did not select the candidate when it last looked."""
+    `difference` is the challenger's accuracy on these minus the active model's, with its 95 %
+    interval; `p_better` and `p_worse` are McNemar's exact one-sided p. `labels_wanted` is how many
+    more labels the rules need: labels of one labeler alone must be twice as many. `notice` is why
+    the rule did not select the challenger when it last looked."""
 
     model_id: str
     percent: float
@@ -238,8 +248,8 @@ class ShadowState(BaseModel):
     labelled: int
     trained: int
     labelers: int
-    active: ShadowSide
-    candidate: ShadowSide
+    active: ChallengerSide
+    challenger: ChallengerSide
     difference: float
     low: float
     high: float
@@ -250,16 +260,21 @@ class ShadowState(BaseModel):
 
 
 class SelectionQuery(BaseModel):
-    """`candidate` previews the promotion check of a model or classifier; nothing is selected."""
+    """`check` previews the promotion check of this model or classifier; nothing is selected."""
 
     model_config = ConfigDict(extra="forbid")
 
-    candidate: ModelId | None = None
+    check: ModelId | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names(cls, given: object) -> object:
+        return renamed(given, {"candidate": "check"})
 
 
 class SelectionState(BaseModel):
-    """What is selected now, and the candidate that runs beside it; `check` previews the
-    promotion check of `candidate`. `previous` was the active model before `active` was made so by
+    """What is selected now, and the challenger; `check` is the preview of a promotion check that
+    was asked for. `previous` was the active model before `active` was made so by
     whatever way: a selection, a setting, or a rule."""
 
     object: Literal["model.selection_state"] = "model.selection_state"
@@ -272,7 +287,7 @@ class SelectionState(BaseModel):
     promotion_min_labels: int
     auto_promote: bool
     auto_rollback: bool
-    shadow: ShadowState | None
+    challenger: ChallengerState | None
     check: CheckPreview | None = None
 
 

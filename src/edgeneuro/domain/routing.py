@@ -24,11 +24,11 @@ from edgeneuro.errors import ConflictError, EdgeNeuroError
 from edgeneuro.settings import Settings
 
 
-class Shadow(BaseModel):
-    """A model that runs beside the active one, for `percent` of its answers, since `since_ms`.
-    `looked_at` is how many labelled answers there were when the rules last looked; `after_rule`
-    tells that it was the active model before the rule promoted that one; `notice` is why the rule
-    did not select it when it last looked."""
+class Challenger(BaseModel):
+    """A model that is tried beside the active one, for `percent` of its answers, since `since_ms`.
+    `looked_at` is how many labeled answers there were when the rules last looked; `after_rule` is
+    true if it was the active model until the rule promoted the present one; `notice` is why the
+    rule did not select it when it last looked."""
 
     model_id: ModelId
     percent: Annotated[float, Field(gt=0, le=100)]
@@ -59,7 +59,7 @@ class StoredConfig(BaseModel):
     classifier: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     classifier_target: Annotated[float, Field(ge=0.5, le=0.9999)] = 0.98
     classifier_min_labels: Annotated[int, Field(ge=1, le=10_000)] = 5
-    classifier_shadow_share: Annotated[float, Field(ge=0, le=1)] = 0.02
+    audit_sample_share: Annotated[float, Field(ge=0, le=1)] = 0.02
     retrain_after_labels: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     promotion_alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     promotion_margin: Annotated[float, Field(gt=0, le=0.5)] = 0.02
@@ -69,13 +69,13 @@ class StoredConfig(BaseModel):
     auto_promote: bool = False
     auto_rollback: bool = False
     routing_tests_required: bool = False
-    shadow: Shadow | None = None
+    challenger: Challenger | None = None
     cache_epoch: int = 0
     previous_model: ModelId | None = None
 
 
 # What is stored like a setting and is none.
-STATE = {"shadow", "cache_epoch", "previous_model"}
+STATE = {"challenger", "cache_epoch", "previous_model"}
 
 
 @dataclass(frozen=True, order=True)
@@ -121,7 +121,7 @@ class RoutingConfig:
     classifier: str | None
     classifier_target: float
     classifier_min_labels: int
-    classifier_shadow_share: float
+    audit_sample_share: float
     retrain_after_labels: int | None
     promotion_alpha: float
     promotion_margin: float
@@ -131,7 +131,7 @@ class RoutingConfig:
     auto_promote: bool
     auto_rollback: bool
     routing_tests_required: bool
-    shadow: Shadow | None
+    challenger: Challenger | None
     withheld: Mapping[str, EdgeNeuroError] = field(default_factory=dict)
 
     @property
@@ -224,7 +224,7 @@ def build_routing_config(
         classifier=stored.classifier,
         classifier_target=stored.classifier_target,
         classifier_min_labels=stored.classifier_min_labels,
-        classifier_shadow_share=stored.classifier_shadow_share,
+        audit_sample_share=stored.audit_sample_share,
         retrain_after_labels=stored.retrain_after_labels,
         promotion_alpha=stored.promotion_alpha,
         promotion_margin=stored.promotion_margin,
@@ -234,7 +234,7 @@ def build_routing_config(
         auto_promote=stored.auto_promote,
         auto_rollback=stored.auto_rollback,
         routing_tests_required=stored.routing_tests_required,
-        shadow=stored.shadow,
+        challenger=stored.challenger,
     )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeneuro.domain.analytics import GroupBy, Interval
+from edgeneuro.store.audit_samples import count_audit_samples
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
-from edgeneuro.store.shadow import count_shadows
 from edgeneuro.store.usage import DAY, DIMENSIONS, SUMS, percentiles
 
 # ?1 is the range's start and ?2 its end: `whole` are its summed days, `open` the hours of the rest.
@@ -39,7 +39,7 @@ class UsageRead:
     reasons: Rows
     attempts: Rows
     labelled: Rows
-    shadows: Rows
+    audit_samples: Rows
 
 
 async def read_usage(
@@ -58,7 +58,7 @@ async def read_usage(
                 _spanned(start, stop, _sums("value", _usage("reason"))),
                 _attempts(start, stop),
                 _labelled(start, stop, group_by),
-                count_shadows(start, stop),
+                count_audit_samples(start, stop),
             ]
         )
     )

@@ -50,10 +50,10 @@ async def read_windows(db: Database, classifier_id: str, *, stop: int) -> dict[s
             ),
             # The log row knows which classifier gave the answer.
             statement(
-                f"SELECT {part.format(moment='shadow.created_at')} AS part, count(*) AS compared,"
-                " sum(agrees = 0) AS differing FROM shadow_answers AS shadow"
-                " CROSS JOIN logs ON logs.id = shadow.log_id WHERE shadow.created_at >= ?2"
-                " AND shadow.created_at < ?3 AND shadow.layer = 'llm' AND logs.model = ?4"
+                f"SELECT {part.format(moment='sample.created_at')} AS part, count(*) AS compared,"
+                " sum(agrees = 0) AS differing FROM audit_samples AS sample"
+                " CROSS JOIN logs ON logs.id = sample.log_id WHERE sample.created_at >= ?2"
+                " AND sample.created_at < ?3 AND sample.layer = 'llm' AND logs.model = ?4"
                 " GROUP BY 1",
                 edges,
                 first,

@@ -203,8 +203,8 @@ async def _delete(db: Database, *, logs: Rows, questions: Sequence[str]) -> Eras
         [
             statement(f"SELECT count(*) AS n FROM feedback WHERE decision_id {of_logs}", ids),
             statement(f"DELETE FROM feedback WHERE decision_id {of_logs}", ids),
-            statement(f"DELETE FROM shadow_answers WHERE log_id {of_logs}", ids),
-            statement(f"DELETE FROM candidate_answers WHERE log_id {of_logs}", ids),
+            statement(f"DELETE FROM audit_samples WHERE log_id {of_logs}", ids),
+            statement(f"DELETE FROM challenger_answers WHERE log_id {of_logs}", ids),
             statement(f"DELETE FROM logs WHERE id {of_logs}", ids),
         ]
     )

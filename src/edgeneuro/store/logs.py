@@ -186,8 +186,8 @@ async def delete_logs_before(db: Database, moment_ms: int, *, max_chunks: int = 
             statement(f"{delete} IN (SELECT id {old})", moment_ms, _DELETE_CHUNK)
             for delete in (
                 "DELETE FROM feedback WHERE decision_id",
-                "DELETE FROM shadow_answers WHERE log_id",
-                "DELETE FROM candidate_answers WHERE log_id",
+                "DELETE FROM audit_samples WHERE log_id",
+                "DELETE FROM challenger_answers WHERE log_id",
             )
         ),
         statement(f"DELETE FROM logs WHERE seq IN (SELECT seq {old})", moment_ms, _DELETE_CHUNK),

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 
 from edgeneuro.classifier.features import HEAD, TAIL
+from edgeneuro.store.audit_samples import select_differing
 from edgeneuro.store.database import Database, Rows, statement
-from edgeneuro.store.shadow import select_differing
 
 # The window is filled in turns, one row of each key, so that no key can push out the others.
 _RECENT_ROWS = 8_000
@@ -97,9 +97,9 @@ async def read_unlabelled(db: Database) -> Rows:
 async def read_signals(
     db: Database, decision_ids: Sequence[str], *, most_labels: int
 ) -> tuple[Rows, Rows, Rows]:
-    """The feedback on these decisions, oldest first; the shadows that say something else; and of
+    """The feedback on these decisions, oldest first; the audit samples that differ; and of
     each agent how many labels it has, counted no further than `most_labels`."""
-    feedback, shadows, labels = await db.batch(
+    feedback, audit_samples, labels = await db.batch(
         [
             statement(
                 "SELECT * FROM (SELECT id, decision_id, key_id, value, correct_agent FROM feedback"
@@ -116,4 +116,4 @@ async def read_signals(
             ),
         ]
     )
-    return feedback, shadows, labels
+    return feedback, audit_samples, labels

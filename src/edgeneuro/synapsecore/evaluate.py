@@ -1,4 +1,4 @@
-"""The router for an evaluation or a candidate: one model, nothing kept, no log row, and nobody
+"""The router for an evaluation or a challenger: one model, nothing kept, no log row, and nobody
 pays."""
 
 from dataclasses import dataclass

@@ -16,14 +16,14 @@ from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.limits import Estimate, Reservation, estimate, giving_back, reserve
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.ask import MAX_TOKENS, Asked, ask
-from edgeneuro.synapsecore.candidate import shadow_candidate
+from edgeneuro.synapsecore.audit_sample import SampledDecision, audit_by_classifier, audit_by_model
+from edgeneuro.synapsecore.challenger import ask_challenger
 from edgeneuro.synapsecore.classify import LABELLED, NOT_REACHED, classify
 from edgeneuro.synapsecore.decide import decide
 from edgeneuro.synapsecore.question import Question, ask_question
 from edgeneuro.synapsecore.recall import Recalled, Stored, recall, recall_stored, remember
 from edgeneuro.synapsecore.record import Asker, note_decision, record
 from edgeneuro.synapsecore.routed import Routed
-from edgeneuro.synapsecore.shadow import Shadowed, shadow_classifier, shadow_model
 from edgeneuro.synapsecore.stages import StageClock
 from edgeneuro.web.auth import authorize_explain
 
@@ -167,17 +167,17 @@ async def decide_route(
         latency_ms=stages.total_ms(),
         gateway=asked.trace,
     )
-    shadow_candidate(services, request, question, config, asker, decision, created_ms=created_ms)
+    ask_challenger(services, request, question, config, asker, decision, created_ms=created_ms)
     new_answer = None
     if request.cache:
         new_answer = remember(services, question, config, recalled, classified, asked)
-    shadow = None
+    audit_sample = None
     if classified.verdict is not None:
-        shadowed = Shadowed(decision_id, created_ms, classified.verdict)
+        sample = SampledDecision(decision_id, created_ms, classified.verdict)
         if classified.answer is not None:
-            shadow_model(services, question, config, asker, shadowed)
+            audit_by_model(services, question, config, asker, sample)
         else:
-            shadow = shadow_classifier(config, asked, shadowed)
+            audit_sample = audit_by_classifier(config, asked, sample)
     return Routed(
         decision,
         question,
@@ -192,7 +192,7 @@ async def decide_route(
         refused=asked.failure if answer is None and not request.fallback else None,
         passed_on=classified.passed_on,
         no_label=recalled.no_label,
-        writes=tuple(write for write in (new_answer, shadow) if write is not None),
+        writes=tuple(write for write in (new_answer, audit_sample) if write is not None),
     )
 
 

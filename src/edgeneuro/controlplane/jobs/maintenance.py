@@ -7,7 +7,7 @@ from edgeneuro.controlplane.jobs.jobs import run_alone
 from edgeneuro.services import Services
 from edgeneuro.store.answer_cache import CHATS, DECISIONS
 from edgeneuro.store.audit import delete_audit_before
-from edgeneuro.store.candidates import delete_candidates_before
+from edgeneuro.store.challenger import delete_challenger_answers_before
 from edgeneuro.store.idempotency import purge_idempotency
 from edgeneuro.store.imports import purge_staged
 from edgeneuro.store.logs import delete_logs_before
@@ -41,7 +41,7 @@ async def run_maintenance(services: Services) -> None:
     await delete_expired(services)
     await _run(
         services,
-        ("candidates_purge", _purge_candidates),
+        ("challenger_answers_purge", _purge_challenger_answers),
         ("lora_files_purge", _purge_lora_files),
         ("audit_retention", _delete_old_audit),
         ("day_sums", _sum_finished_days),
@@ -83,8 +83,8 @@ async def _delete_old_logs(services: Services) -> None:
     await delete_logs_before(services.db, await _retention_began_ms(services))
 
 
-async def _purge_candidates(services: Services) -> None:
-    await delete_candidates_before(services.db, await _retention_began_ms(services))
+async def _purge_challenger_answers(services: Services) -> None:
+    await delete_challenger_answers_before(services.db, await _retention_began_ms(services))
 
 
 async def _retention_began_ms(services: Services) -> int:

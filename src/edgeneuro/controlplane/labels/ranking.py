@@ -87,14 +87,14 @@ class _Known:
     def __init__(
         self,
         feedback: Rows,
-        shadows: Rows,
+        audit_samples: Rows,
         labels: Mapping[str, int],
         readings: Mapping[str, Reading],
     ) -> None:
         self.said: dict[str, list[Row]] = defaultdict(list)
         for one in feedback:
             self.said[one["decision_id"]].append(one)
-        self.differing = {each["log_id"]: each["agent_id"] or NO_AGENT for each in shadows}
+        self.differing = {each["log_id"]: each["agent_id"] or NO_AGENT for each in audit_samples}
         self.labels, self.readings = labels, readings
         self._leads = sorted(
             reading.verdict.margin for reading in readings.values() if reading.verdict is not None
@@ -108,7 +108,7 @@ class _Known:
 def rank(
     answers: Rows,
     feedback: Rows,
-    shadows: Rows,
+    audit_samples: Rows,
     labels: Mapping[str, int],
     readings: Mapping[str, Reading],
 ) -> list[Question]:
@@ -117,7 +117,7 @@ def rank(
     by_question: dict[str, list[Row]] = defaultdict(list)
     for answer in answers:
         by_question[answer["query_hash"]].append(answer)
-    known = _Known(feedback, shadows, labels, readings)
+    known = _Known(feedback, audit_samples, labels, readings)
     questions = [_question(rows, known) for rows in by_question.values()]
     return sorted(questions, key=lambda question: -question.score)  # stable: newest stay first
 

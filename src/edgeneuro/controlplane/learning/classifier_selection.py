@@ -19,10 +19,10 @@ from edgeneuro.store.config import delete_settings, store_settings
 
 async def select_classifier(call: Call, config: RoutingConfig, body: ModelSelect) -> ModelSelection:
     """Puts a classifier before the active model, or with null takes the selected one away."""
-    if body.shadow is not None:
+    if body.challenger is not None:
         raise InvalidRequestError(
-            "shadow: a classifier is checked by `classifier_shadow_share`; leave it out.",
-            param="shadow",
+            "challenger: a classifier cannot be one; `audit_sample_share` checks it. Leave it out.",
+            param="challenger",
         )
     previous = config.classifier
     if "expected_active" in body.model_fields_set and body.expected_active != previous:

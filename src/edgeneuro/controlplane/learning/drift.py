@@ -39,7 +39,9 @@ def classifier_analytics(
             ClassifierDay(start=rfc3339(max(day, start)), **_shares(rows).model_dump())
             for day, rows in days.items()
         ],
-        disagreement=disagreement(read.shadows[0]["compared"], read.shadows[0]["differing"]),
+        disagreement=disagreement(
+            read.audit_samples[0]["compared"], read.audit_samples[0]["differing"]
+        ),
         drift=drift,
         alert=_first_alert(drift),
     )

@@ -6,13 +6,13 @@ from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.evaluations.routing_tests_check import require_tests
 from edgeneuro.controlplane.learning.classifier_selection import select_classifier
+from edgeneuro.controlplane.models.challenger import end_challenger, start_challenger
 from edgeneuro.controlplane.models.model_names import (
     chat_names,
     find_chat_name,
     require_no_chat_name,
 )
 from edgeneuro.controlplane.models.promotion_check import check_model
-from edgeneuro.controlplane.shadowing import end_shadow, start_shadow
 from edgeneuro.domain.catalogue import base_model, facts_of, find_model, lora_model
 from edgeneuro.domain.classifier import ID_PREFIX
 from edgeneuro.domain.model import (
@@ -127,8 +127,8 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
     """Make a model the active one, or put a classifier in front of it. It is stored, and asked from
     the next request on."""
     config = await call.services.routing.fresh()
-    if body.type == "shadow":
-        return await end_shadow(call, config, body)
+    if body.type == "challenger":
+        return await end_challenger(call, config, body)
     if body.type == "classifier" or is_classifier(config, body.model_id):
         return await select_classifier(call, config, body)
     if body.model_id is None:
@@ -142,14 +142,14 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
         raise _changed_meanwhile(previous)
     check = await check_model(call.services.db, config, model) if body.check else None
     selection = ModelSelection(active=model.id, previous=previous, check=check)
-    if body.shadow is not None:
-        return await start_shadow(call, config, model, body.shadow, selection)
+    if body.challenger is not None:
+        return await start_challenger(call, config, model, body.challenger, selection)
     if body.check is not False and model.id != previous:
         proposed = with_active(config, model, call.services.settings)
         await require_tests(call.services.db, config, proposed)
     settings = config.activation(model)
-    if config.shadow is not None:
-        settings["shadow"] = None  # which was beside another active model
+    if config.challenger is not None:
+        settings["challenger"] = None  # it was compared with another active model
     stored = store_settings(settings, now_ms=call.services.now_ms(), at_revision=config.revision)
     rows = await commit(
         call,

@@ -68,15 +68,15 @@ def check_failed(why: str) -> ConflictError:
     )
 
 
-def _pair(found: Evaluation, active: str, candidate: str) -> PairResult:
+def _pair(found: Evaluation, active: str, challenger: str) -> PairResult:
     """The active model is the first one."""
     pairs = [] if found.results is None else found.results.pairs
-    pair = next(each for each in pairs if {each.first, each.second} == {active, candidate})
+    pair = next(each for each in pairs if {each.first, each.second} == {active, challenger})
     if pair.first == active:
         return pair
     return compared(
         active,
-        candidate,
+        challenger,
         n=pair.n,
         only_first=pair.only_second,
         only_second=pair.only_first,

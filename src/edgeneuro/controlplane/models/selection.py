@@ -5,9 +5,9 @@ from dataclasses import replace
 from edgeneuro.call import Call
 from edgeneuro.controlplane.evaluations.routing_tests_check import require_tests
 from edgeneuro.controlplane.learning.classifier_selection import check_stored, require_usable
+from edgeneuro.controlplane.models.challenger import challenger_state
 from edgeneuro.controlplane.models.models import is_classifier, require_available
 from edgeneuro.controlplane.models.promotion_check import check_model
-from edgeneuro.controlplane.shadowing import shadow_state
 from edgeneuro.domain.model import (
     CheckPreview,
     ClassifierCheck,
@@ -20,7 +20,7 @@ from edgeneuro.errors import ConflictError
 
 
 async def show_selection(call: Call, query: SelectionQuery) -> SelectionState:
-    """Read what is selected, how the candidate beside it does so far, and on request a preview of
+    """Read what is selected, the results of the challenger so far, and with `check` a preview of
     the promotion check of a model."""
     db = call.services.db
     config = await call.services.routing.fresh()
@@ -34,8 +34,8 @@ async def show_selection(call: Call, query: SelectionQuery) -> SelectionState:
         promotion_min_labels=config.promotion_min_labels,
         auto_promote=config.auto_promote,
         auto_rollback=config.auto_rollback,
-        shadow=await shadow_state(db, config),
-        check=None if query.candidate is None else await _preview(call, config, query.candidate),
+        challenger=await challenger_state(db, config),
+        check=None if query.check is None else await _preview(call, config, query.check),
     )
 
 
@@ -43,11 +43,11 @@ async def _preview(call: Call, config: RoutingConfig, name: str) -> CheckPreview
     result: PromotionCheck | ClassifierCheck | None
     try:
         if is_classifier(config, name):
-            classifier = await require_usable(call, name, param="candidate")
+            classifier = await require_usable(call, name, param="check")
             result = await check_stored(call.services, config, classifier)
             proposed = replace(config, classifier=classifier.id)
         else:
-            model = require_available(config, name, param="candidate")
+            model = require_available(config, name, param="check")
             name = model.id
             result = await check_model(call.services.db, config, model)
             proposed = with_active(config, model, call.services.settings)

@@ -30,8 +30,8 @@ async def update_config(call: Call, body: ConfigPatch) -> Config:
         return _shown(before)
     if active.id != before.active.id:
         changes = {**before.activation(active), **changes}
-        if before.shadow is not None:
-            changes["shadow"] = None  # which was beside another active model
+        if before.challenger is not None:
+            changes["challenger"] = None  # it was compared with another active model
     stored = {name: value for name, value in changes.items() if value is not None}
     gone = [name for name, value in changes.items() if value is None]
     # The statement that always changes something goes last: the audit row hangs on it.

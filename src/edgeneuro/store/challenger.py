@@ -1,11 +1,11 @@
-"""The table `candidate_answers`: what a model beside the active one would have decided."""
+"""The table `challenger_answers`: what the challenger would have decided."""
 
 import json
 
 from edgeneuro.domain.evaluation import PairResult
-from edgeneuro.domain.model import OWN_PROVIDER, Model, ShadowSide, ShadowState
+from edgeneuro.domain.model import OWN_PROVIDER, ChallengerSide, ChallengerState, Model
 from edgeneuro.domain.prompt import PROMPT_VERSION
-from edgeneuro.domain.routing import RoutingConfig, Shadow
+from edgeneuro.domain.routing import Challenger, RoutingConfig
 from edgeneuro.domain.statistics import mcnemar_worse
 from edgeneuro.store.database import Database, Rows, Statement, statement
 from edgeneuro.store.evaluation_results import compared
@@ -13,32 +13,32 @@ from edgeneuro.store.percentiles import exact_percentiles
 from edgeneuro.store.purge import PURGE_CHUNK, purge_in_chunks
 from edgeneuro.store.times import rfc3339
 
-# Both by the same measure, that of evaluations: where a model gave no answer, the agent that stood
-# in is none of its merit.
+# Both are measured as in evaluations: if a model gave no answer, the fallback agent does not count
+# in its favor.
 _ACTIVE_RIGHT = (
     "CASE WHEN label.agent_id IS NULL THEN coalesce(logs.reason, '') = 'out_of_scope'"
     " OR (logs.agent_id IS NULL AND coalesce(logs.reason, '') = 'low_confidence')"
     " ELSE coalesce(logs.agent_id, '') = label.agent_id"
     " AND coalesce(logs.reason, 'low_confidence') = 'low_confidence' END"
 )
-_CANDIDATE_RIGHT = (
-    "candidate.failed = 0 AND coalesce(candidate.agent_id, '') = coalesce(label.agent_id, '')"
+_CHALLENGER_RIGHT = (
+    "challenger.failed = 0 AND coalesce(challenger.agent_id, '') = coalesce(label.agent_id, '')"
 )
 
-# Labels of one person alone must be so many times as many as the rules ask for.
+# The rules require this many times as many labels if one person gave them all.
 SOLO_FACTOR = 2
 _MIN_LABELERS = 2
-_ANSWERS = "candidate_answers AS candidate JOIN logs ON logs.id = candidate.log_id"
-_SINCE = "candidate.model_id = ?1 AND candidate.created_at >= ?2"
-# Answers of before a change of the agents, the prompt, the threshold or the active model say
-# nothing of what would be decided now.
+_ANSWERS = "challenger_answers AS challenger JOIN logs ON logs.id = challenger.log_id"
+_SINCE = "challenger.model_id = ?1 AND challenger.created_at >= ?2"
+# Answers from before a change of the agents, the prompt, the threshold or the active model say
+# nothing about what would be decided now.
 _PRESENT = (
     "(logs.agents_revision = ?3 AND logs.prompt_version = ?4 AND logs.threshold = ?5"
     " AND logs.attempts ->> '$[0].model' = ?6 AND logs.attempts ->> '$[0].adapter' IS ?7)"
 )
 
 
-def insert_candidate(
+def insert_challenger_answer(
     log_id: str,
     *,
     created_ms: int,
@@ -52,7 +52,7 @@ def insert_candidate(
 ) -> Statement:
     """`created_ms` is the answer's time."""
     return statement(
-        "INSERT INTO candidate_answers (log_id, created_at, model_id, agent_id, reason, failed,"
+        "INSERT INTO challenger_answers (log_id, created_at, model_id, agent_id, reason, failed,"
         " agrees, cost_usd, ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
         " ON CONFLICT (log_id) DO NOTHING",
         log_id,
@@ -67,10 +67,12 @@ def insert_candidate(
     )
 
 
-async def delete_candidates_before(db: Database, moment_ms: int, *, max_chunks: int = 50) -> int:
+async def delete_challenger_answers_before(
+    db: Database, moment_ms: int, *, max_chunks: int = 50
+) -> int:
     """Those whose log row was never written; the others go with it. Returns how many."""
     chunk = statement(
-        "DELETE FROM candidate_answers WHERE log_id IN (SELECT log_id FROM candidate_answers"
+        "DELETE FROM challenger_answers WHERE log_id IN (SELECT log_id FROM challenger_answers"
         " WHERE created_at < ?1 LIMIT ?2) RETURNING 1 AS gone",
         moment_ms,
         PURGE_CHUNK,
@@ -79,18 +81,18 @@ async def delete_candidates_before(db: Database, moment_ms: int, *, max_chunks: 
 
 
 async def compare(
-    db: Database, config: RoutingConfig, shadow: Shadow
-) -> tuple[ShadowState, PairResult]:
-    """The candidate beside the active model so far; of the pair the active one is the first. Each
-    labelled question is one pair, by its first answer: a question that is asked often, or in
-    several spellings, must not decide a promotion alone."""
+    db: Database, config: RoutingConfig, challenger: Challenger
+) -> tuple[ChallengerState, PairResult]:
+    """The challenger's results so far; the active model is the first of the pair. Each labeled
+    question is one pair, by its first answer: a question that is asked often, or in several
+    spellings, must not decide a promotion alone."""
     active = config.active
     present = (
-        *(shadow.model_id, shadow.since_ms, config.agents_revision, PROMPT_VERSION),
+        *(challenger.model_id, challenger.since_ms, config.agents_revision, PROMPT_VERSION),
         *(config.confidence_threshold, active.base_model, active.adapter),
     )
-    learned = _may_have_learned(active) or _may_have_learned(config.models.get(shadow.model_id))
-    [row], active_ms, candidate_ms = await db.batch(
+    learned = _may_have_learned(active) or _may_have_learned(config.models.get(challenger.model_id))
+    [row], active_ms, challenger_ms = await db.batch(
         [
             statement(_COMPARISON, *present, int(learned), json.dumps(list(config.agents))),
             *(statement(_times(column), *present) for column in ("active_ms", "ms")),
@@ -98,17 +100,17 @@ async def compare(
     )
     pair = compared(
         active.id,
-        shadow.model_id,
+        challenger.model_id,
         n=row["labelled"] or 0,
         only_first=row["only_active"] or 0,
-        only_second=row["only_candidate"] or 0,
+        only_second=row["only_challenger"] or 0,
     )
     both, labelers = row["both"] or 0, row["labelers"] or 0
-    state = ShadowState(
-        model_id=shadow.model_id,
-        percent=shadow.percent,
-        since=rfc3339(shadow.since_ms),
-        after_rule=shadow.after_rule,
+    state = ChallengerState(
+        model_id=challenger.model_id,
+        percent=challenger.percent,
+        since=rfc3339(challenger.since_ms),
+        after_rule=challenger.after_rule,
         compared=row["compared"],
         outdated=row["outdated"] or 0,
         agree=row["agree"] or 0,
@@ -118,8 +120,8 @@ async def compare(
         trained=row["trained"],
         labelers=labelers,
         active=_side(active.id, both + pair.only_first, active_ms, row["active_cost"]),
-        candidate=_side(
-            shadow.model_id, both + pair.only_second, candidate_ms, row["candidate_cost"]
+        challenger=_side(
+            challenger.model_id, both + pair.only_second, challenger_ms, row["challenger_cost"]
         ),
         difference=pair.difference,
         low=pair.low,
@@ -127,27 +129,27 @@ async def compare(
         p_better=mcnemar_worse(pair.only_second, pair.only_first),
         p_worse=pair.p_second_worse,
         labels_wanted=max(0, labels_needed(config, labelers) - pair.n),
-        notice=shadow.notice,
+        notice=challenger.notice,
     )
     return state, pair
 
 
 def labels_needed(config: RoutingConfig, labelers: int) -> int:
-    """How many labelled questions the rules ask for."""
+    """How many labeled questions the rules require."""
     factor = 1 if labelers >= _MIN_LABELERS else SOLO_FACTOR
     return factor * config.promotion_min_labels
 
 
 def _may_have_learned(model: Model | None) -> bool:
-    """Whether labels may be among what the model was trained on: an adapter comes of an export, and
-    what a vendor's model has learned nobody knows."""
+    """Whether the model may have been trained on labels: an adapter is trained on an export, and a
+    vendor's training data is not known."""
     return model is None or model.type == "lora" or model.provider != OWN_PROVIDER
 
 
 _COMPARISON = (
-    f"WITH answers AS (SELECT candidate.*, {_PRESENT} AS present, logs.kind, label.near_hash,"
+    f"WITH answers AS (SELECT challenger.*, {_PRESENT} AS present, logs.kind, label.near_hash,"
     " label.labeler, label.split = 'train' AND ?8 AS trained,"
-    f" {_ACTIVE_RIGHT} AS active_right, {_CANDIDATE_RIGHT} AS candidate_right,"
+    f" {_ACTIVE_RIGHT} AS active_right, {_CHALLENGER_RIGHT} AS challenger_right,"
     # The cost of a chat's row is that of its answer too.
     " iif(logs.kind = 'route', logs.cost_usd, NULL) AS active_cost"
     f" FROM {_ANSWERS} LEFT JOIN current_labels AS label ON label.query_hash = logs.query_hash"
@@ -155,17 +157,17 @@ _COMPARISON = (
     f" WHERE {_SINCE}),"
     " counted AS (SELECT * FROM answers WHERE present),"
     # With min() SQLite takes the other columns from the row of the minimum.
-    " pairs AS (SELECT min(log_id), active_right, candidate_right, labeler FROM counted"
+    " pairs AS (SELECT min(log_id), active_right, challenger_right, labeler FROM counted"
     " WHERE near_hash IS NOT NULL AND NOT trained GROUP BY near_hash),"
-    " sums AS (SELECT count(*) AS labelled, sum(active_right AND candidate_right) AS both,"
-    " sum(active_right AND NOT candidate_right) AS only_active,"
-    " sum(candidate_right AND NOT active_right) AS only_candidate,"
+    " sums AS (SELECT count(*) AS labelled, sum(active_right AND challenger_right) AS both,"
+    " sum(active_right AND NOT challenger_right) AS only_active,"
+    " sum(challenger_right AND NOT active_right) AS only_challenger,"
     " count(DISTINCT labeler) AS labelers FROM pairs)"
     " SELECT sums.*, count(*) AS compared, sum(agrees) AS agree, sum(failed) AS failed,"
     " sum(cost_usd) AS cost_usd, coalesce(sum(cost_usd IS NULL), 0) AS unpriced,"
     " count(DISTINCT iif(trained, near_hash, NULL)) AS trained,"
     " avg(active_cost) FILTER (WHERE cost_usd IS NOT NULL) AS active_cost,"
-    " avg(cost_usd) FILTER (WHERE active_cost IS NOT NULL) AS candidate_cost,"
+    " avg(cost_usd) FILTER (WHERE active_cost IS NOT NULL) AS challenger_cost,"
     " (SELECT count(*) FROM answers WHERE NOT present) AS outdated"
     " FROM counted, sums"
 )
@@ -174,15 +176,16 @@ _COMPARISON = (
 def _times(column: str) -> str:
     # The time of a chat's row is that of its answer too.
     answers = (
-        "(SELECT candidate.ms, CASE WHEN logs.kind = 'route' THEN logs.upstream_ms END AS active_ms"
+        "(SELECT challenger.ms,"
+        " CASE WHEN logs.kind = 'route' THEN logs.upstream_ms END AS active_ms"
         f" FROM {_ANSWERS} WHERE {_SINCE} AND {_PRESENT})"
     )
     return exact_percentiles(column, answers)
 
 
-def _side(model_id: str, right: int, times: Rows, cost_usd: float | None) -> ShadowSide:
+def _side(model_id: str, right: int, times: Rows, cost_usd: float | None) -> ChallengerSide:
     found = times[0] if times else {"p50": None, "p95": None}
-    return ShadowSide(
+    return ChallengerSide(
         model_id=model_id,
         right=right,
         mean_cost_usd=cost_usd,

@@ -1,5 +1,5 @@
-"""Shadows: the sample of the classifier's answers that the model looks at, what the classifier made
-of the model's answers, and what becomes of both."""
+"""Audit samples: the model's opinion on a sample of the classifier's decisions, the classifier's on
+the model's answers, and what both are used for."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 from edgeneuro.domain.decision import Usage
 from edgeneuro.errors import UpstreamCapacityError
 from edgeneuro.gateway.seam import ModelAnswer
-from edgeneuro.synapsecore.shadow import sampled
+from edgeneuro.synapsecore.audit_sample import sampled
 from tests.unit.classifiers import create_agents, install, known, load, never_sure, select
 from tests.unit.conftest import Product, says
 from tests.unit.invocations import run_maintenance
@@ -20,23 +20,23 @@ async def product(empty_product: Product) -> Product:
     await create_agents(empty_product)
     install(empty_product, "clf_1")
     install(empty_product, "clf_unsure", never_sure())
-    await select(empty_product, "clf_1", classifier_shadow_share=1)
+    await select(empty_product, "clf_1", audit_sample_share=1)
     await load(empty_product)
     empty_product.gateway.requests.clear()
     return empty_product
 
 
-def shadows(product: Product) -> list[dict[str, Any]]:
-    return product.rows("SELECT * FROM shadow_answers ORDER BY log_id")
+def samples(product: Product) -> list[dict[str, Any]]:
+    return product.rows("SELECT * FROM audit_samples ORDER BY log_id")
 
 
 async def unsure(product: Product) -> None:
     """From now on the model answers."""
     product.gateway.enqueue(says("agent_0"))
-    await select(product, "clf_unsure", classifier_shadow_share=0)
+    await select(product, "clf_unsure", audit_sample_share=0)
     await product.route("warm up again")
     product.gateway.requests.clear()
-    product.execute("DELETE FROM shadow_answers")
+    product.execute("DELETE FROM audit_samples")
 
 
 def test_the_sample_is_a_share_that_the_decisions_name_alone_draws() -> None:
@@ -54,10 +54,10 @@ async def test_the_model_looks_at_a_sampled_answer_of_the_classifier(product: Pr
     decision = (await product.route(known("agent_2"))).json()
     assert (decision["layer"], decision["attempts"]) == ("classifier", [])
     [request] = product.gateway.requests
-    assert request.metadata["purpose"] == "shadow"
+    assert request.metadata["purpose"] == "audit_sample"
     assert request.metadata["decision_id"] == decision["id"]
-    [shadow] = shadows(product)
-    assert shadow == {
+    [sample] = samples(product)
+    assert sample == {
         "log_id": decision["id"],
         "created_at": 1_800_000_000_000,
         "layer": "llm",
@@ -68,23 +68,23 @@ async def test_the_model_looks_at_a_sampled_answer_of_the_classifier(product: Pr
 
 
 async def test_nothing_is_asked_outside_the_sample(product: Product) -> None:
-    await select(product, "clf_1", classifier_shadow_share=0)
+    await select(product, "clf_1", audit_sample_share=0)
     await product.route(known("agent_2"))
-    assert product.gateway.requests == [] and shadows(product) == []
+    assert product.gateway.requests == [] and samples(product) == []
 
 
-async def test_a_shadow_is_asked_for_once_and_its_failure_reaches_nobody(product: Product) -> None:
+async def test_the_model_is_asked_once_and_its_failure_reaches_no_caller(product: Product) -> None:
     product.gateway.enqueue(UpstreamCapacityError("full"))
     assert (await product.route(known("agent_2"))).status == 200
     assert len(product.gateway.requests) == 1
-    assert shadows(product) == []
+    assert samples(product) == []
 
 
-async def test_a_shadow_that_cannot_be_written_is_counted(product: Product) -> None:
+async def test_a_sample_that_cannot_be_written_is_counted(product: Product) -> None:
     product.gateway.enqueue(says("agent_2"))
-    product.execute("DROP TABLE shadow_answers")
+    product.execute("DROP TABLE audit_samples")
     assert (await product.route(known("agent_2"))).status == 200
-    assert product.failures.counts["shadow_write"] == 1
+    assert product.failures.counts["audit_sample_write"] == 1
 
 
 async def test_the_metrics_count_what_it_costs_and_the_answer_does_not(product: Product) -> None:
@@ -106,7 +106,7 @@ async def test_the_metrics_count_what_it_costs_and_the_answer_does_not(product: 
         ({"requests_per_minute": 100}, 1),
     ],
 )
-async def test_a_key_with_a_budget_has_no_shadows(
+async def test_a_key_with_a_budget_has_no_samples(
     product: Product, limits: dict[str, Any], asked: int
 ) -> None:
     product.gateway.enqueue(says("agent_2"))
@@ -115,7 +115,7 @@ async def test_a_key_with_a_budget_has_no_shadows(
     sent = {"query": known("agent_2")}
     answered = await product.call("POST", "/v1/route", sent, key=made["key"])
     assert answered.json()["layer"] == "classifier"
-    assert len(product.gateway.requests) == len(shadows(product)) == asked
+    assert len(product.gateway.requests) == len(samples(product)) == asked
 
 
 async def test_an_answer_of_the_model_is_compared_where_they_differ(product: Product) -> None:
@@ -125,24 +125,24 @@ async def test_an_answer_of_the_model_is_compared_where_they_differ(product: Pro
     await product.route(known("agent_2", 2))
     none = (await product.route(known("agent_2", 3))).json()["id"]
     assert len(product.gateway.requests) == 3
-    rows = [(row["log_id"], row["layer"], row["agent_id"]) for row in shadows(product)]
+    rows = [(row["log_id"], row["layer"], row["agent_id"]) for row in samples(product)]
     assert rows == [(differs, "classifier", "agent_2"), (none, "classifier", "agent_2")]
-    assert {row["agrees"] for row in shadows(product)} == {0}
+    assert {row["agrees"] for row in samples(product)} == {0}
 
 
 async def test_a_sample_of_those_that_agree_is_kept_too(product: Product) -> None:
     await unsure(product)
-    await select(product, "clf_unsure", classifier_shadow_share=1)
+    await select(product, "clf_unsure", audit_sample_share=1)
     product.gateway.enqueue(says("agent_2"))
     await product.route(known("agent_2", 1))
-    assert [(row["layer"], row["agrees"]) for row in shadows(product)] == [("classifier", 1)]
+    assert [(row["layer"], row["agrees"]) for row in samples(product)] == [("classifier", 1)]
 
 
 async def test_who_leans_to_no_agent_is_not_compared(product: Product) -> None:
     product.gateway.enqueue(says("agent_1"))
     decision = (await product.route("what else is there")).json()
     assert decision["classifier"]["score"] < 0.5
-    assert shadows(product) == []
+    assert samples(product) == []
 
 
 async def test_a_difference_puts_the_question_at_the_head_of_the_queue(product: Product) -> None:
@@ -158,10 +158,10 @@ async def test_a_difference_puts_the_question_at_the_head_of_the_queue(product: 
     assert "disagreement" not in {reason["code"] for reason in queue[1]["reasons"]}
 
 
-async def test_shadows_go_with_their_log_rows(product: Product) -> None:
+async def test_samples_are_deleted_with_their_log_rows(product: Product) -> None:
     product.gateway.enqueue(says("agent_0"))
     await product.route(known("agent_2", 1))
     await product.call("PATCH", "/v1/config", {"retention_days": 1})
     product.clock.seconds += 2 * 86_400
     await run_maintenance(product.services)
-    assert shadows(product) == []
+    assert samples(product) == []

@@ -1,6 +1,6 @@
-"""A candidate beside the active model: after the answer is out it is asked the same, for a share of
-the answers, and what it would have decided is noted. Nobody pays for it, and a key with a budget
-never has it asked."""
+"""The challenger: for a share of the active model's answers it is asked the same question, after
+the answer is sent, and its decision is stored. No key is charged for it, and it is never asked for
+a key with a budget."""
 
 from dataclasses import replace
 
@@ -9,14 +9,14 @@ from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import DatabaseError
 from edgeneuro.services import Services
-from edgeneuro.store.candidates import insert_candidate
+from edgeneuro.store.challenger import insert_challenger_answer
+from edgeneuro.synapsecore.audit_sample import sampled
 from edgeneuro.synapsecore.evaluate import evaluate
 from edgeneuro.synapsecore.question import Question
 from edgeneuro.synapsecore.record import Asker
-from edgeneuro.synapsecore.shadow import sampled
 
 
-def shadow_candidate(
+def ask_challenger(
     services: Services,
     request: RouteRequest,
     question: Question,
@@ -26,20 +26,20 @@ def shadow_candidate(
     *,
     created_ms: int,
 ) -> None:
-    """Only where the active model itself was asked for this answer."""
-    shadow, limits = config.shadow, asker.credential.limits
-    if shadow is None or request.model is not None or (limits and limits.has_budget):
+    """Only if the active model itself was asked for this answer."""
+    challenger, limits = config.challenger, asker.credential.limits
+    if challenger is None or request.model is not None or (limits and limits.has_budget):
         return
-    if config.withheld:  # then its chain need not begin with the active model
+    if config.withheld:  # then the chain may begin with another model
         return
-    model = config.models.get(shadow.model_id)
+    model = config.models.get(challenger.model_id)
     active = (config.active.base_model, config.active.adapter)
     first = decision.attempts[0] if decision.attempts else None
     asked = first is not None and (first.model, first.adapter) == active
     by_active = decision.model is None or (decision.model, decision.adapter) == active
     if model is None or model.status != "available" or not asked or not by_active:
         return
-    if sampled(decision.id, shadow.percent / 100):
+    if sampled(decision.id, challenger.percent / 100):
         asker.background(
             _ask(services, question, config, asker, decision, model, created_ms=created_ms)
         )
@@ -57,13 +57,15 @@ async def _ask(
 ) -> None:
     only = replace(question, models=(model,))
     once = replace(config, max_retries=0)
-    made = await evaluate(services, once, only, asker, decision_id=decision.id, purpose="candidate")
+    made = await evaluate(
+        services, once, only, asker, decision_id=decision.id, purpose="challenger"
+    )
     active = None
     if decision.agent is not None and decision.reason != "out_of_scope":
         active = decision.agent.id
     try:
         await services.db.run(
-            insert_candidate(
+            insert_challenger_answer(
                 decision.id,
                 created_ms=created_ms,
                 model_id=model.id,
@@ -76,4 +78,4 @@ async def _ask(
             )
         )
     except DatabaseError as error:
-        services.failures.note("candidate_write", error)
+        services.failures.note("challenger_write", error)
