@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from edgeneuro.domain.limits import KeyLimits, Used
+from edgeneuro.domain.key import KeyLimits, Used
 from edgeneuro.domain.model import Model
 from edgeneuro.errors import (
     BudgetExceededError,

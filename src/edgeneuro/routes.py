@@ -2,7 +2,7 @@
 what an Idempotency-Key means to a POST if it is not the usual."""
 
 from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE
-from edgeneuro.controlplane import agents
+from edgeneuro.controlplane import agents, config
 from edgeneuro.controlplane.access import audit, keys, me, users
 from edgeneuro.controlplane.adapters import lora_intake, loras
 from edgeneuro.controlplane.evaluations import evaluations, routing_test_runs, routing_tests
@@ -18,7 +18,6 @@ from edgeneuro.controlplane.labels import (
 from edgeneuro.controlplane.learning import classifiers
 from edgeneuro.controlplane.models import models, providers, selection
 from edgeneuro.controlplane.observe import analytics, health, logs, metrics
-from edgeneuro.controlplane.settings import cache, config
 from edgeneuro.domain.chat import MAX_BODY_BYTES
 from edgeneuro.domain.chat_answer import ChatCompletionChunk
 from edgeneuro.domain.lora import LoraCreate
@@ -109,7 +108,7 @@ ROUTES = (
 
     Route("GET",    "/v1/config",                 config.get_config,     READ),
     Route("PATCH",  "/v1/config",                 config.update_config,  ADMIN),
-    Route("DELETE", "/v1/cache",                  cache.flush_cache,     ADMIN),
+    Route("DELETE", "/v1/cache",                  config.flush_cache,     ADMIN),
 
     Route("GET",    "/v1/logs",                   logs.list_logs,        READ),
     Route("DELETE", "/v1/logs",                   erasure.erase_logs,    ADMIN),

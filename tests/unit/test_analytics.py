@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgeneuro.domain.analytics import wilson
-from edgeneuro.domain.histogram import LAST_BUCKET, bucket_ms
+from edgeneuro.domain.statistics import LAST_BUCKET, bucket_ms
 from edgeneuro.errors import UpstreamTimeoutError
 from edgeneuro.store.database import statement
 from edgeneuro.store.sqlite import SqliteDatabase

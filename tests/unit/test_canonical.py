@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeneuro.domain.canonical import canonical
-from edgeneuro.domain.query import query_hash
+from edgeneuro.domain.query import canonical, query_hash
 from tests.unit.chats import chat, talks
 from tests.unit.conftest import Product, says
 

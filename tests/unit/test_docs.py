@@ -1,29 +1,176 @@
-"""The documents say what is there: every route, every variable, every reason."""
+"""The documents say what exists: every link, name, setting, variable and request in them."""
 
+import json
 import re
 import tomllib
-from pathlib import Path
-from typing import get_args
+from collections.abc import Iterator
+from typing import Any, get_args
 
+import pytest
+
+from edgeneuro.domain.config import Config, ConfigPatch
+from edgeneuro.domain.routing import StoredConfig
 from edgeneuro.errors import Reason
 from edgeneuro.routes import ROUTES
+from edgeneuro.web.routing import RouteTable
 from local.errors import AI_ERRORS
 from local.faults import FIELDS
+from scripts.api_docs import current_page
+from tests.unit.documents import ROOT, Document, Request, documents
 from tests.worker.fault_matrix import MATRIX, document
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
 CONFIG = tomllib.loads((ROOT / "wrangler.toml").read_text())
+TABLE = RouteTable(ROUTES)
+WRITTEN = documents()
+LINKED = [*WRITTEN, *map(Document, ("ARCHITECTURE.md", "local/README.md", "docs/api.md"))]
+SOURCES = ("src", "local", "scripts", "trainer", "bench", "public", "tests/ui")
+# Fields that other products define.
+FOREIGN_NAMES = {
+    *("model_id", "model_name", "api_base", "api_key_name", "service_tier", "extra_body"),
+    *("additional_properties",),
+}
+MAX_README_LINES = 150
+OWN_VARIABLES = {"CRON_TOKEN"}  # `npm start` makes it for each run; nobody sets it
 
 
-def test_the_readme_lists_every_route_and_no_other() -> None:
-    said = set(re.findall(r"^\| `([A-Z]+ /\S*)` \|", README, re.M))
-    assert said == {f"{route.method} {route.path.replace(':path}', '}')}" for route in ROUTES}
+def ids(values: list[Document]) -> list[str]:
+    return [each.name for each in values]
 
 
-def test_the_readme_names_every_variable() -> None:
-    said = set(re.findall(r"`([A-Z_]{4,})`", README))
-    assert set(CONFIG["vars"]) <= said
+@pytest.fixture(scope="module")
+def source_words() -> set[str]:
+    """All words of the product's sources."""
+    words: set[str] = set()
+    files = [ROOT / name for name in ("wrangler.toml", "schema.sql", "package.json")]
+    for folder in SOURCES:
+        files += (path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".js"))
+    for path in files:
+        words.update(re.findall(r"\w+", path.read_text(encoding="utf-8")))
+    return words
+
+
+def test_the_readme_is_short() -> None:
+    assert len(Document("README.md").text.splitlines()) <= MAX_README_LINES
+
+
+@pytest.mark.parametrize("page", LINKED, ids=ids(LINKED))
+def test_every_link_leads_somewhere(page: Document) -> None:
+    broken = []
+    for link in page.links:
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page.name).parent / path if path else ROOT / page.name
+        name = str(target.resolve().relative_to(ROOT))
+        if not target.exists() or (anchor and anchor not in Document(name).anchors):
+            broken.append(link)
+    assert broken == []
+
+
+def test_the_index_has_every_page() -> None:
+    linked = {link.partition("#")[0] for link in Document("docs/README.md").links}
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert pages <= linked
+
+
+def test_the_page_of_the_api_is_current() -> None:
+    assert Document("docs/api.md").text == current_page(), "write it again: npm run api-docs"
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=ids(WRITTEN))
+def test_every_endpoint_that_is_named_exists(page: Document) -> None:
+    named = re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/[^\s`?]*)", page.text)
+    known = {(route.method, route.path.replace(":path}", "}")) for route in ROUTES}
+    assert [each for each in named if each not in known] == []
+
+
+def all_requests() -> list[Request]:
+    return [request for page in WRITTEN for request in page.requests]
+
+
+@pytest.mark.parametrize("request_", all_requests(), ids=str)
+def test_every_request_is_one_that_its_endpoint_takes(request_: Request) -> None:
+    found = TABLE.find(request_.method, request_.path)
+    takes_json = found.handler.body is not None and request_.body is not None
+    body = request_.body if request_.body is not None else b""
+    handler = found.handler
+    if not takes_json and handler.body is not None:
+        return  # a file or a form
+    handler.arguments(body, request_.query, found.path_values)
+
+
+def test_the_requests_are_found() -> None:
+    """So that a change of how commands are written does not end the test above."""
+    paths = {request.path for request in all_requests()}
+    assert {"/v1/route", "/v1/chat/completions", "/v1/loras", "/v1/analytics"} <= paths
+    assert len(all_requests()) >= 25
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=ids(WRITTEN))
+def test_blocks_of_code_can_be_read(page: Document) -> None:
+    for block in page.code("python"):
+        compile(block, page.name, "exec")
+    for block in page.code("json"):
+        for value in [block] if block.startswith("{\n") else block.splitlines():
+            json.loads(value)
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=ids(WRITTEN))
+def test_every_name_is_one_of_the_sources(page: Document, source_words: set[str]) -> None:
+    names = {
+        name
+        for span in page.spans
+        for name in re.findall(r"(?<![\w/.@-])[A-Za-z]\w*_\w+(?![\w/.…-])", span)
+    }
+    assert names - source_words - FOREIGN_NAMES == set()
+
+
+def test_every_npm_script_that_is_named_exists() -> None:
+    scripts = json.loads((ROOT / "package.json").read_text())["scripts"]
+    for page in WRITTEN:
+        assert set(re.findall(r"npm run ([\w-]+)", page.text)) <= set(scripts)
+
+
+def test_every_setting_is_listed_with_its_default_and_bounds() -> None:
+    rows = {
+        row[0].strip("`"): row[1:3]
+        for row in Document("docs/configuration.md").table("## Settings")
+    }
+    assert set(rows) == set(ConfigPatch.model_fields) == set(Config.model_fields) - {"object"}
+    fields = ConfigPatch.model_json_schema()["properties"]
+    for name, (default, bounds) in rows.items():
+        stored = StoredConfig.model_fields[name].default
+        if name not in ("routing_model", "fallback_models"):  # those are variables
+            assert default.strip("`") == ("none" if stored is None else _written(stored)), name
+        expected = _limits(fields[name])
+        assert [float(number) for number in re.findall(r"[\d.]+", bounds)] == expected, name
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _limits(schema: Any) -> list[float]:
+    """The lowest and the highest number, or how many items a list may have."""
+    names = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "maxItems")
+    kinds = [kind for kind in schema["anyOf"] if kind.get("type") != "string"]
+    return [float(kind[name]) for kind in kinds for name in names if name in kind]
+
+
+def test_every_variable_is_listed() -> None:
+    listed = {
+        name
+        for page in ("docs/configuration.md", "docs/deploy.md")
+        for name in re.findall(r"`([A-Z][A-Z_]+)`", Document(page).text)
+    }
+    assert set(CONFIG["vars"]) <= listed
+    assert set(variables_in_code()) - listed == OWN_VARIABLES
+
+
+def variables_in_code() -> Iterator[str]:
+    """Those that the Worker, the emulator and the commands read."""
+    read = re.compile(r"(?:\btext|\bwords|_secret|environ\.get|\benv\.get)\(\s*\"([A-Z][A-Z_]+)\"")
+    for folder in ("src/edgeneuro", "local", "scripts", "trainer"):
+        for path in (ROOT / folder).rglob("*.py"):
+            yield from read.findall(path.read_text(encoding="utf-8"))
 
 
 def test_both_environments_have_the_same_variables_and_limits() -> None:
@@ -33,8 +180,9 @@ def test_both_environments_have_the_same_variables_and_limits() -> None:
         assert local[name] == CONFIG[name]
 
 
-def test_the_readme_names_every_reason() -> None:
-    assert all(f"`{reason}`" in README for reason in get_args(Reason))
+def test_every_reason_is_explained() -> None:
+    rows = Document("docs/routing.md").table("## Reasons")
+    assert [row[0].strip("`") for row in rows] == list(get_args(Reason))
 
 
 def test_the_architecture_names_every_room() -> None:
@@ -47,8 +195,10 @@ def test_the_architecture_names_every_room() -> None:
 
 
 def test_the_table_of_faults_is_the_one_that_is_tried() -> None:
-    told = (ROOT / "docs" / "faults.md").read_text()
-    assert told == document(), "make it anew: python -m tests.worker.fault_matrix > docs/faults.md"
+    text = Document("docs/faults.md").text
+    assert text == document(), (
+        "write it again: python -m tests.worker.fault_matrix > docs/faults.md"
+    )
 
 
 def test_every_fault_of_the_emulator_is_in_the_matrix() -> None:

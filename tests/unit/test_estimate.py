@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgeneuro.domain.limits import UNUSED, KeyLimits, Used
+from edgeneuro.domain.key import UNUSED, KeyLimits, Used
 from edgeneuro.domain.model import Model, Pricing
 from edgeneuro.limits import Estimate, Reservation, estimate
 

@@ -1,19 +1,16 @@
-"""Signatures and handoffs, checked by an independent computation of what the README says."""
+"""Signatures and handoffs, verified by the code that docs/agents.md gives to receivers."""
 
 import hashlib
 import json
-import re
-import textwrap
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgeneuro.domain.agent import Agent
-from edgeneuro.domain.handoff import handoff_text, make_handoff
-from edgeneuro.domain.signature import sign
+from edgeneuro.domain.handoff import handoff_text, make_handoff, sign
+from tests.unit.documents import Document
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+BLOCKS = Document("docs/agents.md").code("python")
 SECRET = "shared words"
 NOW = 1_800_000_000.9
 
@@ -102,16 +99,13 @@ class At:
 
 
 def receivers_code() -> dict[str, Any]:
-    """What the README gives to receivers, run as it stands there."""
-    section = README.split("## Agents that answer\n")[1].split("\n## ")[0]
-    found = re.search(r"^    import hmac\n(?:(?:    .*)?\n)+", section, re.M)
-    assert found is not None
+    """The first block of docs/agents.md, run as it is written there."""
     names: dict[str, Any] = {}
-    exec(textwrap.dedent(found[0]), names)
+    exec(BLOCKS[0], names)
     return names
 
 
-def test_the_readmes_code_takes_what_we_sign_and_nothing_else() -> None:
+def test_the_documented_code_takes_what_we_sign_and_nothing_else() -> None:
     names = receivers_code()
     names["time"] = At(NOW + 299)
     check = names["is_from_edgeneuro"]
@@ -135,7 +129,7 @@ def test_the_readmes_code_takes_what_we_sign_and_nothing_else() -> None:
         assert not check(SECRET, "travel", signed, body)
 
 
-def test_the_readmes_code_takes_a_handoff_as_the_client_writes_it() -> None:
+def test_the_documented_code_takes_a_handoff_as_the_client_writes_it() -> None:
     names = receivers_code()
     names["time"] = At(NOW)
     url = "https://agents.example.com/travel"
@@ -143,9 +137,9 @@ def test_the_readmes_code_takes_a_handoff_as_the_client_writes_it() -> None:
         agent(), "Zürich \t 😀", url=url, secret=SECRET, message_id="msg_1", now=NOW
     )
     sent = json.dumps(json.loads(handoff.model_dump_json())["message"], indent=2)
-    written = re.search(r"`(json\.dumps\(message, .*?\.encode\(\))`", README, re.S)
-    assert written is not None
-    canonical = eval(written[1].replace("\n", " "), {"json": json, "message": json.loads(sent)})
+    values: dict[str, Any] = {"json": json, "message": json.loads(sent)}
+    exec(BLOCKS[1], values)
+    canonical = values["body"]
     assert names["is_from_edgeneuro"](SECRET, "travel", handoff.signature, canonical)
     tampered = canonical.replace(b"Z", b"B")
     assert not names["is_from_edgeneuro"](SECRET, "travel", handoff.signature, tampered)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.domain.limits import KeyLimits, Used
+from edgeneuro.domain.key import KeyLimits, Used
 from edgeneuro.errors import DatabaseError
 from edgeneuro.store.database import Rows, Statement
 from edgeneuro.store.key_usage import read_usage, reserve_usage, settle_usage

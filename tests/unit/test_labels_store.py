@@ -6,8 +6,7 @@ from collections import Counter
 import pytest
 
 from edgeneuro.domain.label import LabelEvent
-from edgeneuro.domain.near import near_form
-from edgeneuro.domain.query import near_hash, query_hash, similar_hash
+from edgeneuro.domain.query import near_form, near_hash, query_hash, similar_hash
 from edgeneuro.store.database import statement
 from edgeneuro.store.labels import record_labels
 from edgeneuro.store.sqlite import SqliteDatabase

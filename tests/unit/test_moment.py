@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgeneuro.domain.moment import read_moment
+from edgeneuro.domain.fields import read_moment
 from tests.unit.conftest import Product
 from tests.unit.test_keys import create
 

@@ -2,8 +2,14 @@
 
 import pytest
 
-from edgeneuro.domain.language import guess_language
-from edgeneuro.domain.slices import MAX_KEYS, MAX_VALUES, Slice, SlicedQuestion, slices_of
+from edgeneuro.domain.slices import (
+    MAX_KEYS,
+    MAX_VALUES,
+    Slice,
+    SlicedQuestion,
+    guess_language,
+    slices_of,
+)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def text_of(chunks: list[Any]) -> str:
 
 
 def signed(secret: str, agent_id: str, header: str, body: bytes) -> bool:
-    """The receiver's check, as README.md has it, without its clock."""
+    """The receiver's check, as docs/agents.md has it, without its clock."""
     fields = dict(field.partition("=")[::2] for field in header.split(","))
     message = f"{fields['t']}.{agent_id}.".encode() + body
     expected = hmac.new(secret.encode(), message, "sha256").hexdigest()

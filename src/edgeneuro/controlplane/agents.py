@@ -11,7 +11,7 @@ from edgeneuro.domain.agent import (
     LabelsOfAgent,
     is_redefined,
 )
-from edgeneuro.domain.page import Page, PageQuery, page_of
+from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.errors import (
     ConflictError,
     ConstraintError,

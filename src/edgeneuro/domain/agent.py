@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from edgeneuro.domain.text import ID_RULE, Matches
+from edgeneuro.domain.fields import ID_RULE, Matches
 from edgeneuro.domain.url import PublicUrl
 
 # The router's word for "no agent fits"; no agent may be called so.

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.drift import ClassifierAnalytics
-from edgeneuro.domain.moment import Moment
+from edgeneuro.domain.fields import Moment
 
 Interval = Literal["hour", "day"]
 GroupBy = Literal["model", "agent", "layer", "reason", "adapter", "key"]

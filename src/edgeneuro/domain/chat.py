@@ -17,7 +17,6 @@ from pydantic import (
 )
 
 from edgeneuro.domain.agent import AgentId, ModelId
-from edgeneuro.domain.canonical import canonical
 from edgeneuro.domain.chat_message import (
     FunctionName,
     ImagePart,
@@ -30,9 +29,9 @@ from edgeneuro.domain.chat_message import (
     texts_of,
 )
 from edgeneuro.domain.decision import Label, MetadataKey, MetadataValue, OnNoFit
+from edgeneuro.domain.fields import INTEGRAL, MAX_QUERY_CHARACTERS, without_nul
 from edgeneuro.domain.images import Images, set_images_aside
-from edgeneuro.domain.numbers import INTEGRAL
-from edgeneuro.domain.text import MAX_QUERY_CHARACTERS, without_nul
+from edgeneuro.domain.query import canonical
 from edgeneuro.errors import BodyTooLargeError
 
 AUTO = "auto"

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from edgeneuro.domain.text import Matches, without_nul
+from edgeneuro.domain.fields import Matches, without_nul
 
 # "function" is what "tool" was called before tools; a developer is a system message to most models.
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgeneuro.domain.numbers import INTEGRAL
+from edgeneuro.domain.fields import INTEGRAL
 from edgeneuro.domain.snapshot import DataSnapshot
 
 ID_PREFIX = "clf"

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from edgeneuro.domain.agent import ModelId, renamed, without_defaults
 from edgeneuro.domain.classifier import ClassifierId, MinLabels, TargetAccuracy
 from edgeneuro.domain.decision import CacheScope, OnNoFit
-from edgeneuro.domain.numbers import INTEGRAL
+from edgeneuro.domain.fields import INTEGRAL
 
 Ratio = Annotated[float, Field(ge=1, le=1_000, allow_inf_nan=False)]
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
 from edgeneuro.domain.agent import Agent, AgentId, AgentProtocol, ModelId
-from edgeneuro.domain.text import QueryText
+from edgeneuro.domain.fields import QueryText
 from edgeneuro.errors import Reason
 
 # "direct": the caller named the agent or the model, so nothing was decided.

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
-from edgeneuro.domain.text import without_nul
+from edgeneuro.domain.fields import without_nul
 
 ErasureKind = Literal["question", "user", "caller_field"]
 MAX_GATEWAY_LOGS_SHOWN = 100

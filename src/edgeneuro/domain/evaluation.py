@@ -6,8 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.analytics import Accuracy
-from edgeneuro.domain.numbers import INTEGRAL
-from edgeneuro.domain.page import PageQuery
+from edgeneuro.domain.fields import INTEGRAL, PageQuery
 from edgeneuro.domain.snapshot import DataSnapshot
 
 ID_PREFIX = "eval"

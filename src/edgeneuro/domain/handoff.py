@@ -1,13 +1,23 @@
 """A handoff: the client goes on with the agent itself. It gets the message to send there, signed,
 so that the agent knows that the client was sent by us."""
 
+import hmac
 import json
 from typing import Literal
 
 from pydantic import BaseModel
 
 from edgeneuro.domain.agent import Agent
-from edgeneuro.domain.signature import VALID_SECONDS, sign
+
+SIGNING_SECRET = "AGENT_SIGNING_SECRET"  # the Worker secret
+SIGNATURE_HEADER = "x-edgeneuro-signature"
+VALID_SECONDS = 300  # how old a signature may be; docs/agents.md gives receivers the same number
+
+
+def sign(secret: str, *, agent_id: str, body: bytes, now: float) -> str:
+    seconds = int(now)
+    signed = f"{seconds}.{agent_id}.".encode() + body
+    return f"t={seconds},v1={hmac.digest(secret.encode(), signed, 'sha256').hex()}"
 
 
 class HandoffAgent(BaseModel):

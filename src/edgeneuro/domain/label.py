@@ -11,10 +11,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from edgeneuro.domain.agent import AgentId
-from edgeneuro.domain.canonical import canonical
-from edgeneuro.domain.page import PageQuery
-from edgeneuro.domain.query import Split
-from edgeneuro.domain.text import Id, Note, QueryText
+from edgeneuro.domain.fields import Id, Note, PageQuery, QueryText
+from edgeneuro.domain.query import Split, canonical
 
 LabelSource = Literal["hand", "bulk", "import", "feedback"]
 # Where the labelled question came from: chosen as a hard case, or drawn at random and shown blind.
@@ -225,3 +223,38 @@ class LabelStats(BaseModel):
     labelers: list[LabelerLabels]
     splits: dict[Split, int]
     agreement: Agreement
+
+
+FeedbackValue = Literal["up", "down"]
+
+
+class FeedbackCreate(BaseModel):
+    """`correct_agent` is the agent that should have been chosen. If the key has the scope `label`
+    it becomes the label of the question; else the cached answers of the question are dropped."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    decision_id: Id
+    value: FeedbackValue
+    correct_agent: AgentId | None = None
+    comment: Note | None = None
+
+
+class GivenFeedback(BaseModel):
+    """Feedback as the decision's log entry shows it."""
+
+    id: str
+    value: FeedbackValue
+    correct_agent: str | None
+    comment: str | None
+    key_id: str
+    created_at: str
+
+
+class Feedback(GivenFeedback):
+    """A key has one feedback on a decision: the last that it gave. `labelled`: `correct_agent` is
+    now the label of the question."""
+
+    object: Literal["feedback"] = "feedback"
+    decision_id: str
+    labelled: bool = False

@@ -16,11 +16,8 @@ from edgeneuro.domain.decision import (
     Outcome,
     Usage,
 )
-from edgeneuro.domain.feedback import GivenFeedback
-from edgeneuro.domain.label import LabelChange, LabelFacts
-from edgeneuro.domain.moment import Moment
-from edgeneuro.domain.page import Page, PageQuery
-from edgeneuro.domain.text import Id
+from edgeneuro.domain.fields import Id, Moment, Page, PageQuery
+from edgeneuro.domain.label import GivenFeedback, LabelChange, LabelFacts
 from edgeneuro.errors import Reason
 
 Kind = Literal["route", "chat"]

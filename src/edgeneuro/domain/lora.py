@@ -5,10 +5,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import ModelId
-from edgeneuro.domain.numbers import INTEGRAL
-from edgeneuro.domain.page import Page
+from edgeneuro.domain.fields import INTEGRAL, Matches, Page
 from edgeneuro.domain.snapshot import DataSnapshot, Sha256
-from edgeneuro.domain.text import Matches
 
 ID_PREFIX = "lora"
 # A finetune's name at Workers AI, which is a part of addresses there.

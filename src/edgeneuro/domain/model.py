@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat,
 
 from edgeneuro.domain.agent import ModelId, renamed, without_defaults
 from edgeneuro.domain.classifier import ClassifierScore, Metrics
-from edgeneuro.domain.numbers import INTEGRAL
+from edgeneuro.domain.fields import INTEGRAL
 
 OWN_PROVIDER = "workers-ai"  # this account's own
 Price = Annotated[FiniteFloat, Field(ge=0)]

@@ -15,9 +15,8 @@ from pydantic import (
 )
 
 from edgeneuro.domain.agent import ModelId, without_defaults
+from edgeneuro.domain.fields import ID_RULE, INTEGRAL, Matches
 from edgeneuro.domain.model import Pricing
-from edgeneuro.domain.numbers import INTEGRAL
-from edgeneuro.domain.text import ID_RULE, Matches
 from edgeneuro.domain.url import PublicUrl
 
 Kind = Literal["workers-ai", "openai", "anthropic", "groq", "openai-compatible"]

@@ -10,9 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from edgeneuro.domain.agent import NO_AGENT, AgentId
 from edgeneuro.domain.decision import MetadataKey, MetadataValue
-from edgeneuro.domain.page import PageQuery
+from edgeneuro.domain.fields import PageQuery, QueryText
 from edgeneuro.domain.proposal import Proposal
-from edgeneuro.domain.text import QueryText
 
 RUN_PREFIX = "rtr"
 MAX_TESTS = 1_000

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel
 
 from edgeneuro.domain.agent import NO_AGENT
-from edgeneuro.domain.text import Matches
+from edgeneuro.domain.fields import Matches
 
 Sha256 = Annotated[str, Matches(r"[0-9a-f]{64}", "must be a SHA-256 in 64 small hex digits")]
 

@@ -162,3 +162,20 @@ def per_label(confusion: Mapping[str, Mapping[str, int]]) -> dict[str, Score]:
         label: Score(row.get(label, 0), decided.get(label, 0), sum(row.values()))
         for label, row in confusion.items()
     }
+
+
+STEPS = 10
+FIRST_POWER, LAST_POWER = -4, 17  # of two, in milliseconds
+LAST_BUCKET = 1 + STEPS * (LAST_POWER - FIRST_POWER)
+
+
+def bucket_ms(bucket: int) -> float:
+    """The latency that stands for a bucket, in four digits."""
+    if bucket <= 0:
+        return 0.0
+    if bucket >= LAST_BUCKET:
+        return 2.0**LAST_POWER
+    doublings, step = divmod(bucket - 1, STEPS)
+    start = 2.0 ** (FIRST_POWER + doublings)
+    low, high = start * (1 + step / STEPS), start * (1 + (step + 1) / STEPS)
+    return float(f"{2 * low * high / (low + high):.4g}")

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from edgeneuro.domain.page import PageQuery
-from edgeneuro.domain.text import Matches
+from edgeneuro.domain.fields import Matches, PageQuery
 
 Scope = Literal["route", "read", "label", "admin"]
 Role = Literal["viewer", "labeler", "admin"]

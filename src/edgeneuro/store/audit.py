@@ -1,11 +1,36 @@
 """The table `audit`: who changed what. Its row is written in one batch with the change itself."""
 
 import json
+from typing import Any, Literal
 
-from edgeneuro.domain.audit import AuditEntry
+from pydantic import BaseModel
+
+from edgeneuro.domain.fields import PageQuery
 from edgeneuro.store.database import Database, Row, Statement, Value, statement
 from edgeneuro.store.purge import PURGE_CHUNK, purge_in_chunks
 from edgeneuro.store.times import rfc3339, unix_ms
+
+
+class AuditEntry(BaseModel):
+    """`actor` is the key's id or the user's e-mail address; `before` and `after` never hold
+    secrets."""
+
+    object: Literal["audit"] = "audit"
+    id: str
+    created_at: str
+    actor: str
+    request_id: str
+    action: str
+    resource: str
+    resource_id: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class AuditQuery(PageQuery):
+    resource: str | None = None
+    resource_id: str | None = None
+
 
 _COLUMNS = "id, created_at, actor, request_id, action, resource, resource_id, before, after"
 

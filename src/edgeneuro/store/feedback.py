@@ -1,6 +1,6 @@
 """The table `feedback`: one row for each key and decision."""
 
-from edgeneuro.domain.feedback import Feedback
+from edgeneuro.domain.label import Feedback
 from edgeneuro.store.database import Statement, statement
 from edgeneuro.store.times import unix_ms
 

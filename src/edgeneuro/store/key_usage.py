@@ -6,7 +6,7 @@ same key at the same time cannot pass a limit together."""
 import json
 from collections.abc import Sequence
 
-from edgeneuro.domain.limits import MINUTES_AHEAD, UNUSED, KeyLimits, Used, windows
+from edgeneuro.domain.key import MINUTES_AHEAD, UNUSED, KeyLimits, Used, windows
 from edgeneuro.store.database import Database, Row, Statement, statement
 
 _COLUMNS = "minute, minute_requests, month, tokens, cost_usd"

@@ -4,8 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from edgeneuro.domain.key import Key, KnownKey
-from edgeneuro.domain.limits import limits_of
+from edgeneuro.domain.key import Key, KnownKey, limits_of
 from edgeneuro.domain.permissions import Permissions
 from edgeneuro.store.changes import update_row
 from edgeneuro.store.config import revisions_from_rows, select_revisions

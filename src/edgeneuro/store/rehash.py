@@ -6,8 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from edgeneuro.domain.canonical import canonical
-from edgeneuro.domain.query import near_hash, query_hash, similar_hash
+from edgeneuro.domain.query import canonical, near_hash, query_hash, similar_hash
 from edgeneuro.store.database import Database, Statement, statement
 from edgeneuro.store.labels import raise_labels_revision, settle
 

@@ -1,6 +1,6 @@
 """Likely label errors: the column `suspects` of the newest training that has looked for them."""
 
-from edgeneuro.domain.suspect import LabelSuspect
+from edgeneuro.domain.label_queue import LabelSuspect
 from edgeneuro.store.database import Database, statement
 
 

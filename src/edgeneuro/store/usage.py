@@ -7,7 +7,7 @@ a log row into memory, and deleting log rows changes no sum."""
 
 import json
 
-from edgeneuro.domain.histogram import FIRST_POWER, LAST_BUCKET, LAST_POWER, STEPS
+from edgeneuro.domain.statistics import FIRST_POWER, LAST_BUCKET, LAST_POWER, STEPS
 from edgeneuro.store.database import Database, Statement, statement
 
 HOUR = 3_600_000
@@ -88,7 +88,7 @@ _ASKED_SUMS = {
 
 
 def _bucket() -> str:
-    """domain/histogram.py in SQL; without logarithms, which not every build of SQLite has."""
+    """domain/statistics.py in SQL; without logarithms, which not every build of SQLite has."""
     cases = [f"WHEN latency_ms < {2.0**FIRST_POWER!r} THEN 0"]
     for index, power in enumerate(range(FIRST_POWER, LAST_POWER)):
         step = f"CAST((latency_ms / {2.0**power!r} - 1) * {STEPS} AS INTEGER)"

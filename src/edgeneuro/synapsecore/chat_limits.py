@@ -5,7 +5,7 @@ from typing import Any
 
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.chat import ChatRequest
-from edgeneuro.domain.limits import KeyLimits
+from edgeneuro.domain.key import KeyLimits
 from edgeneuro.domain.model import Model
 from edgeneuro.limits import Estimate, estimate
 from edgeneuro.synapsecore.chat_models import is_endpoint

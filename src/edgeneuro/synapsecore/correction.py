@@ -3,12 +3,11 @@ decides from then on. From any other caller it is none; the cached answers of th
 dropped, so that it is decided again."""
 
 from edgeneuro.call import Call
-from edgeneuro.domain.audit import AuditEntry
 from edgeneuro.domain.label import LabelEvent, LabelFacts
 from edgeneuro.domain.query import query_hash
 from edgeneuro.gateway_feedback import push_labels
 from edgeneuro.store.answer_cache import DECISIONS
-from edgeneuro.store.audit import insert_audit
+from edgeneuro.store.audit import AuditEntry, insert_audit
 from edgeneuro.store.database import Statement
 from edgeneuro.store.label_reads import find_facts, find_votes
 from edgeneuro.store.labels import raise_labels_revision, record_labels

@@ -2,7 +2,7 @@
 agent it corrects. Every row says itself who gave it and when, so it has no audit row."""
 
 from edgeneuro.call import Call
-from edgeneuro.domain.feedback import Feedback, FeedbackCreate
+from edgeneuro.domain.label import Feedback, FeedbackCreate
 from edgeneuro.errors import InvalidRequestError, NotFoundError
 from edgeneuro.gateway_feedback import push_feedback
 from edgeneuro.limits import Estimate, reserve

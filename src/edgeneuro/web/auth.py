@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edgeneuro.domain.limits import KeyLimits
+from edgeneuro.domain.key import KeyLimits
 from edgeneuro.domain.permissions import UNRESTRICTED, Permissions
 from edgeneuro.errors import PermissionDeniedError, UnauthenticatedError
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 from edgeneuro.call import Call
-from edgeneuro.domain.audit import AuditEntry, AuditQuery
 from edgeneuro.domain.classifier import RULE
-from edgeneuro.domain.page import Page, page_of
+from edgeneuro.domain.fields import Page, page_of
 from edgeneuro.services import Services
 from edgeneuro.store import audit as store
+from edgeneuro.store.audit import AuditEntry, AuditQuery
 from edgeneuro.store.database import Rows, Statement
 from edgeneuro.store.times import rfc3339
 

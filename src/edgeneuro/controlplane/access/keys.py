@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.domain.catalogue import find_model
+from edgeneuro.domain.fields import Page, page_of
 from edgeneuro.domain.key import (
     HINT_CHARACTERS,
     KEY_PREFIX,
+    UNUSED,
     Key,
     KeyCreate,
     KeyCreated,
@@ -15,9 +17,8 @@ from edgeneuro.domain.key import (
     KeyQuery,
     KeyUsage,
     KeyWithUsage,
+    Used,
 )
-from edgeneuro.domain.limits import UNUSED, Used
-from edgeneuro.domain.page import Page, page_of
 from edgeneuro.domain.user import SCOPES_OF_ROLE, Scope
 from edgeneuro.errors import ConflictError, ConstraintError, InvalidRequestError, NotFoundError
 from edgeneuro.store import keys as store

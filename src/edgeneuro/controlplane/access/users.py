@@ -2,7 +2,7 @@
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
-from edgeneuro.domain.page import Page, page_of
+from edgeneuro.domain.fields import Page, page_of
 from edgeneuro.domain.user import User, UserCreate, UserDeleted, UserPatch, UserQuery
 from edgeneuro.errors import ConflictError, ConstraintError, NotFoundError
 from edgeneuro.store import keys as key_store

@@ -12,8 +12,8 @@ from edgeneuro.controlplane.adapters.lora_checks import (
     probe,
     recent_finetunes,
 )
+from edgeneuro.domain.fields import PageQuery, page_of
 from edgeneuro.domain.lora import Lora, LoraCheck, LoraPage, Slots
-from edgeneuro.domain.page import PageQuery, page_of
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, NotFoundError, UpstreamError
 from edgeneuro.gateway.finetunes import Finetune

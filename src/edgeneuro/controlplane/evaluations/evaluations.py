@@ -12,7 +12,7 @@ from edgeneuro.domain.evaluation import (
     EvaluationCreate,
     EvaluationDeleted,
 )
-from edgeneuro.domain.page import Page, PageQuery, page_of
+from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.proposal import fingerprint
 from edgeneuro.domain.routing import RoutingConfig

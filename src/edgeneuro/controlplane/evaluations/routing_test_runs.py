@@ -7,7 +7,7 @@ from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit, rule_audit_row
 from edgeneuro.controlplane.evaluations.proposed import propose
 from edgeneuro.domain.classifier import RULE
-from edgeneuro.domain.page import Page, PageQuery, page_of
+from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.proposal import fingerprint
 from edgeneuro.domain.routing import RoutingConfig

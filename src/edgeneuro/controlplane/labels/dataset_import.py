@@ -13,11 +13,9 @@ from edgeneuro import bounded_json
 from edgeneuro.controlplane.jobs.pacing import Pacer
 from edgeneuro.controlplane.labels.import_rows import Row, RowFault
 from edgeneuro.domain.agent import NO_AGENT, Agent
-from edgeneuro.domain.canonical import canonical
+from edgeneuro.domain.fields import MAX_QUERY_CHARACTERS, read_moment
 from edgeneuro.domain.label import LabelSource
-from edgeneuro.domain.moment import read_moment
-from edgeneuro.domain.query import Split, query_hash
-from edgeneuro.domain.text import MAX_QUERY_CHARACTERS
+from edgeneuro.domain.query import Split, canonical, query_hash
 from edgeneuro.errors import InvalidLinesError, InvalidRequestError, LineFault
 from edgeneuro.store.times import rfc3339, unix_ms
 

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any, Literal
 
 from edgeneuro import bounded_json
-from edgeneuro.domain.text import MAX_QUERY_CHARACTERS
+from edgeneuro.domain.fields import MAX_QUERY_CHARACTERS
 
 Format = Literal["auto", "jsonl", "csv"]
 Row = dict[str, Any]

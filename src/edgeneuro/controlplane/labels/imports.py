@@ -12,7 +12,7 @@ from edgeneuro.controlplane.labels.import_rows import Row, RowFault, read_rows, 
 from edgeneuro.controlplane.labels.import_staging import Staging
 from edgeneuro.controlplane.labels.import_text import FileStream, FileText, open_file
 from edgeneuro.domain.dataset import DatasetImport, Import, ImportQuery
-from edgeneuro.domain.page import Page, PageQuery, page_of
+from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.errors import ConflictError, DatabaseError, NotFoundError, PermissionDeniedError
 from edgeneuro.store import imports as store
 from edgeneuro.store.agents import list_agents

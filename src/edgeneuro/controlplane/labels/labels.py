@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.observe.logs import get_log
+from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.label import (
     Label,
     LabelBatch,
@@ -22,7 +23,6 @@ from edgeneuro.domain.label import (
     Stream,
     UnlabelQuery,
 )
-from edgeneuro.domain.page import Page, PageQuery, page_of
 from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import (
     ConflictError,

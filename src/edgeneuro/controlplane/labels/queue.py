@@ -8,8 +8,8 @@ from edgeneuro.call import Call
 from edgeneuro.controlplane.labels.queue_page import compose
 from edgeneuro.controlplane.labels.queue_reading import read_window
 from edgeneuro.controlplane.labels.ranking import MIN_LABELS, Question, rank
-from edgeneuro.domain.page import Page
-from edgeneuro.domain.queue import QueueItem, QueueQuery
+from edgeneuro.domain.fields import Page
+from edgeneuro.domain.label_queue import QueueItem, QueueQuery
 from edgeneuro.store.database import Row, Rows
 from edgeneuro.store.logs import read_texts
 from edgeneuro.store.queue import read_signals, read_unlabelled, read_unsampled

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from edgeneuro.classifier.reading import Reading
 from edgeneuro.domain.agent import NO_AGENT
-from edgeneuro.domain.queue import QueueReason, ReasonCode
+from edgeneuro.domain.label_queue import QueueReason, ReasonCode
 from edgeneuro.store.database import Row, Rows
 
 _WEIGHTS: dict[ReasonCode, float] = {

@@ -1,8 +1,8 @@
 """Labels that are probably wrong."""
 
 from edgeneuro.call import Call
-from edgeneuro.domain.page import Page
-from edgeneuro.domain.suspect import LabelSuspect, SuspectsQuery
+from edgeneuro.domain.fields import Page
+from edgeneuro.domain.label_queue import LabelSuspect, SuspectsQuery
 from edgeneuro.store import suspects as store
 
 

@@ -12,7 +12,7 @@ from edgeneuro.domain.classifier import (
     ClassifierDeleted,
     TrainingOptions,
 )
-from edgeneuro.domain.page import Page, PageQuery, page_of
+from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, NotFoundError
 from edgeneuro.store import classifiers as store

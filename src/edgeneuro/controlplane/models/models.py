@@ -15,6 +15,7 @@ from edgeneuro.controlplane.models.model_names import (
 from edgeneuro.controlplane.models.promotion_check import check_model
 from edgeneuro.domain.catalogue import base_model, facts_of, find_model, lora_model
 from edgeneuro.domain.classifier import ID_PREFIX
+from edgeneuro.domain.fields import Page, page_of
 from edgeneuro.domain.model import (
     Model,
     ModelPatch,
@@ -24,7 +25,6 @@ from edgeneuro.domain.model import (
     ModelSelection,
     ModelsQuery,
 )
-from edgeneuro.domain.page import Page, page_of
 from edgeneuro.domain.routing import RoutingConfig, with_active
 from edgeneuro.errors import (
     ConflictError,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
-from edgeneuro.domain.page import Page, PageQuery, page_of
+from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.provider import (
     HOSTS_VAR,
     Provider,

@@ -20,7 +20,7 @@ from edgeneuro.domain.analytics import (
     Totals,
     wilson,
 )
-from edgeneuro.domain.histogram import bucket_ms
+from edgeneuro.domain.statistics import bucket_ms
 from edgeneuro.errors import InvalidRequestError
 from edgeneuro.store.analytics import UsageRead, by_place, read_usage
 from edgeneuro.store.classifiers import find_classifier

@@ -1,8 +1,8 @@
 """Logs in the control plane: what was asked and what was answered, newest first."""
 
 from edgeneuro.call import Call
+from edgeneuro.domain.fields import page_of
 from edgeneuro.domain.log import LogRecord, LogsPage, LogsQuery
-from edgeneuro.domain.page import page_of
 from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages, states_confidence
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import NotFoundError

@@ -6,8 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from edgeneuro.domain.agent import Agent
-from edgeneuro.domain.handoff import Handoff, make_handoff
-from edgeneuro.domain.signature import SIGNING_SECRET
+from edgeneuro.domain.handoff import SIGNING_SECRET, Handoff, make_handoff
 from edgeneuro.errors import UpstreamError, UpstreamNotConfiguredError, UpstreamTimeoutError
 from edgeneuro.gateway.agents.a2a import last_user_text
 from edgeneuro.gateway.agents.agent_protocols import VENDOR, Conversation, converse

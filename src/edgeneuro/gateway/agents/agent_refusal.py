@@ -1,6 +1,6 @@
 """What an agent's endpoint means by an HTTP status that is none of success."""
 
-from edgeneuro.domain.signature import SIGNING_SECRET
+from edgeneuro.domain.handoff import SIGNING_SECRET
 from edgeneuro.errors import (
     UpstreamError,
     UpstreamNotConfiguredError,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeneuro.domain.agent import Agent
-from edgeneuro.domain.signature import SIGNATURE_HEADER, sign
+from edgeneuro.domain.handoff import SIGNATURE_HEADER, sign
 from edgeneuro.domain.url import require_public_https
 from edgeneuro.errors import UpstreamNotConfiguredError
 from edgeneuro.gateway.seam import ModelRequest

@@ -1,12 +1,12 @@
-"""The label queue: what is most worth labelling first, and why."""
+"""The label queue: what to label first, and why; and labels that are probably wrong."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgeneuro.domain.decision import Layer
+from edgeneuro.domain.fields import Id
 from edgeneuro.domain.label import Stream
-from edgeneuro.domain.text import Id
 
 ReasonCode = Literal[
     "feedback_other_agent",
@@ -67,3 +67,23 @@ class QueueQuery(BaseModel):
         if self.stream == "random" and self.agent is not None:
             raise ValueError("agent cannot be combined with stream=random: it is shown blind")
         return self
+
+
+class LabelSuspect(BaseModel):
+    """The label in force says `agent_id` (null: no agent fits). Held out, the classifier took the
+    question for one of `predicted`, right with the probability `score`."""
+
+    object: Literal["label.suspect"] = "label.suspect"
+    query_hash: str
+    query: str
+    agent_id: str | None
+    predicted: str
+    score: float
+    labeler: str
+    classifier_id: str
+
+
+class SuspectsQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 50

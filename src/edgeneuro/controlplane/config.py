@@ -1,6 +1,9 @@
-"""Settings in the control plane: what is in force and where it comes from, and storing others."""
+"""Settings in the control plane: the values in force and their source, storing others, and flushing
+the caches of answers."""
 
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
@@ -9,7 +12,25 @@ from edgeneuro.controlplane.models.models import require_available
 from edgeneuro.domain.config import Config, ConfigPatch, Setting
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import STATE, RoutingConfig, StoredConfig
+from edgeneuro.store.answer_cache import CHATS, DECISIONS
 from edgeneuro.store.config import delete_settings, store_settings
+
+
+class CacheEpoch(BaseModel):
+    """The number of the last flush, as the audit log has it."""
+
+    epoch: int
+
+
+class CacheFlushed(BaseModel):
+    """`decisions` and `chats` cached answers were deleted from D1. All isolates and AI Gateway look
+    under new keys within 5 seconds."""
+
+    object: Literal["cache.flushed"] = "cache.flushed"
+    epoch: int
+    decisions: int
+    chats: int
+
 
 _OF_VARS = ("routing_model", "fallback_models")
 
@@ -79,3 +100,27 @@ def _setting(config: RoutingConfig, name: str, value: object) -> Setting:
     if name in config.stored.model_fields_set and name not in config.stale:
         return Setting(value=value, source="stored")
     return Setting(value=value, source="var" if name in _OF_VARS else "default")
+
+
+async def flush_cache(call: Call) -> CacheFlushed:
+    """Forget all cached answers, of routing and of chats: in D1 and this isolate at once, in every
+    other isolate and AI Gateway's cache within 5 seconds. Labels and settings stay."""
+    services = call.services
+    before = (await services.routing.fresh()).stored.cache_epoch
+    # The epoch first: from then on nobody finds an old answer, even if the deletion fails.
+    await commit(
+        call,
+        [store_settings({"cache_epoch": before + 1}, now_ms=services.now_ms())],
+        action="flush",
+        resource="cache",
+        resource_id="cache",
+        before=CacheEpoch(epoch=before),
+        after=CacheEpoch(epoch=before + 1),
+    )
+    services.recent_answers.clear()
+    services.recent_chats.clear()
+    return CacheFlushed(
+        epoch=before + 1,
+        decisions=await DECISIONS.flush(services.db),
+        chats=await CHATS.flush(services.db),
+    )
