@@ -1,13 +1,13 @@
-// The one way from the pages to the API.
+// All calls of the API go through this module.
 
 import { queryString } from "./router.js";
 import { renewSession, session } from "./session.js";
 
-const MAX_MS = 60_000;
-const AWAY = "The server could not be reached. Check the connection, then try again.";
-const SLOW = "The server has not answered for a minute. Try again.";
+const TIMEOUT_MS = 60_000;
+const UNREACHABLE = "The server could not be reached. Check the connection, then try again.";
+const TIMED_OUT = "The server did not respond within a minute. Try again.";
 
-/** What went wrong, to be shown as it is. `status` 0: no answer came. `details` is the answer. */
+/** An error whose message is shown to the user. `status` 0: no response. `details`: the response. */
 export class ApiError extends Error {
   constructor(
     message,
@@ -19,28 +19,28 @@ export class ApiError extends Error {
 }
 
 /**
- * Calls the API and returns its JSON. A key that holds no more is asked for anew, and the call then
- * goes on: nothing that was typed is lost. Of `query` what is empty is left out; `once` is the
- * Idempotency-Key under which a POST may be sent again. Throws ApiError, or the signal's AbortError.
+ * Calls the API and returns its JSON. If the key is no longer valid, the user is asked for another
+ * one and the call is sent again, so typed text is not lost. Empty values of `query` are left out;
+ * `idempotencyKey` allows a POST to be repeated. Throws ApiError, or the signal's AbortError.
  */
 export async function api(method, path, options = {}) {
   return content(await call(method, path, options));
 }
 
-/** The same for an answer that is no JSON. */
+/** The same for a response that is not JSON. */
 export const call = (method, path, options = {}) =>
-  authorised((key) => send(method, path, options, key));
+  authorized((key) => send(method, path, options, key));
 
-/** Sends a form with files, telling `onProgress` the share that is out. */
+/** Sends a form with files; calls `onProgress` with the share that was sent. */
 export async function upload(path, form, { onProgress, signal } = {}) {
-  return content(await authorised((key) => sendForm(path, form, key, onProgress, signal)));
+  return content(await authorized((key) => sendForm(path, form, key, onProgress, signal)));
 }
 
-/** What `ask(key)` brings, asked again under a new key where the session's holds no more. */
-async function authorised(ask) {
+/** The response to `request(key)`, sent again with a new key if the session's key is refused. */
+async function authorized(request) {
   for (;;) {
     const key = session.key;
-    const response = await ask(key);
+    const response = await request(key);
     if (response.ok) return response;
     const error = await errorOf(response);
     if (response.status !== 401) throw error;
@@ -50,51 +50,51 @@ async function authorised(ask) {
 
 function content(response) {
   return response.json().catch(() => {
-    throw new ApiError("The server's answer could not be read. Try again.");
+    throw new ApiError("The server's response could not be read. Try again.");
   });
 }
 
-/** Asks who a key belongs to, whatever the session's is; without a key Cloudflare Access may know. */
+/** The caller of this key, independent of the session; without a key the Cloudflare Access user. */
 export async function identify(key) {
   const response = await send("GET", "/v1/me", {}, key);
   if (!response.ok) throw await errorOf(response);
   return response.json();
 }
 
-/** All items of a list, page by page, at most `most`. */
-export async function everything(path, { query = {}, most = 1000, signal } = {}) {
+/** All items of a list, read page by page, up to `limit`. */
+export async function listAll(path, { query = {}, limit = 1000, signal } = {}) {
   const items = [];
   let after = null;
   do {
     const page = await api("GET", path, { query: { ...query, limit: 100, after }, signal });
     items.push(...page.data);
     after = page.has_more ? page.last_id : null;
-  } while (after !== null && items.length < most);
+  } while (after !== null && items.length < limit);
   return items;
 }
 
-async function send(method, path, { body, query, signal, once, type }, key) {
+async function send(method, path, { body, query, signal, idempotencyKey, type }, key) {
   const headers = {};
   if (key) headers.authorization = `Bearer ${key}`;
   if (body !== undefined) headers["content-type"] = type ?? "application/json";
-  if (once) headers["idempotency-key"] = once;
-  const patience = AbortSignal.timeout(MAX_MS);
+  if (idempotencyKey) headers["idempotency-key"] = idempotencyKey;
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
   try {
     return await fetch(path + queryString(query), {
       method,
       headers,
       body: body === undefined || type ? body : JSON.stringify(body),
-      signal: signal ? AbortSignal.any([signal, patience]) : patience,
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
   } catch (error) {
     if (signal?.aborted) throw signal.reason;
-    throw new ApiError(error.name === "TimeoutError" ? SLOW : AWAY);
+    throw new ApiError(error.name === "TimeoutError" ? TIMED_OUT : UNREACHABLE);
   }
 }
 
 function sendForm(path, form, key, onProgress, signal) {
   return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest(); // fetch tells nothing of what is out
+    const request = new XMLHttpRequest(); // fetch reports no upload progress
     request.open("POST", path);
     if (key) request.setRequestHeader("authorization", `Bearer ${key}`);
     request.upload.onprogress = (event) =>
@@ -103,7 +103,7 @@ function sendForm(path, form, key, onProgress, signal) {
       const headers = { "x-request-id": request.getResponseHeader("x-request-id") ?? "" };
       resolve(new Response(request.responseText, { status: request.status, headers }));
     };
-    request.onerror = () => reject(new ApiError(AWAY));
+    request.onerror = () => reject(new ApiError(UNREACHABLE));
     request.onabort = () => reject(signal.reason);
     signal?.addEventListener("abort", () => request.abort());
     request.send(form);
@@ -111,14 +111,14 @@ function sendForm(path, form, key, onProgress, signal) {
 }
 
 async function errorOf(response) {
-  const answer = await response.json().catch(() => ({}));
-  const { message, code, param } = answer.error ?? {};
+  const body = await response.json().catch(() => ({}));
+  const { message, code, param } = body.error ?? {};
   const { status } = response;
   return new ApiError(message ?? `The server answered ${status}. Try again in a moment.`, {
     status,
     code,
     param,
-    requestId: answer.request_id ?? response.headers.get("x-request-id"),
-    details: answer,
+    requestId: body.request_id ?? response.headers.get("x-request-id"),
+    details: body,
   });
 }

@@ -1,11 +1,10 @@
-// Elements, made without a line of HTML: every string becomes a text node or an attribute's value.
+// Creates elements without HTML strings: every string becomes a text node or an attribute value.
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * An element. Of its attributes `on…` with a function listens, `true` is there without a value,
- * `false`, null and undefined are not there, and `value`, `checked`, `indeterminate` and
- * `selected` are properties.
+ * Creates an element. An attribute `on…` adds a listener; `true` is set without a value; `false`,
+ * null and undefined are not set; `value`, `checked`, `indeterminate` and `selected` are properties.
  */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -14,7 +13,7 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** The same in SVG. */
+/** The same for SVG elements. */
 export function s(tag, attributes = {}, ...children) {
   const element = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -33,7 +32,7 @@ function set(element, name, value) {
   else element.setAttribute(name, value === true ? "" : String(value));
 }
 
-/** Flattens what children may be: nodes, strings, numbers, lists of them, and nothing. */
+/** Flattens children: nodes, strings, numbers, lists of them; null, undefined and false are dropped. */
 function nodes(children) {
   return children
     .flat(Infinity)
@@ -55,7 +54,7 @@ export function icon(name) {
 
 let lastId = 0;
 
-/** An id that no other element of the page has. */
+/** An id that is unique on the page. */
 export function newId(prefix) {
   lastId += 1;
   return `${prefix}-${lastId}`;

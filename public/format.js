@@ -1,4 +1,4 @@
-// How values are written for people, in the browser's language.
+// Formats values for display, in the browser's language.
 
 export const NOTHING = "–";
 
@@ -18,7 +18,7 @@ export function percent(share, digits = 1) {
   return `${(share * 100).toFixed(digits).replace(/\.0+$/, "")} %`;
 }
 
-/** Points of percentage with their sign: what one share is more than another. */
+/** The difference of two shares in percentage points, with its sign. */
 export function points(difference) {
   return `${difference > 0 ? "+" : ""}${(difference * 100).toFixed(1)} points`;
 }
@@ -53,12 +53,12 @@ export const time = (text) => (text ? moment.format(new Date(text)) : NOTHING);
 
 export const date = (text) => (text ? day.format(new Date(text)) : NOTHING);
 
-/** What a datetime-local field holds, which is in the user's zone, as the API takes it. */
+/** The value of a datetime-local field, in the user's time zone, as the API's UTC time. */
 export const instant = (local) => (local ? new Date(local).toISOString() : null);
 
 /** "3 labels", "1 label". */
 export const plural = (value, one, many = `${one}s`) =>
   `${count(value)} ${value === 1 ? one : many}`;
 
-/** "low_confidence" as people write it. */
+/** "low_confidence" as "low confidence". */
 export const words = (code) => (code ? code.replaceAll("_", " ") : NOTHING);

@@ -1,16 +1,16 @@
-// The start: who is it, then the screen that the address names.
+// Starts the pages: signs the user in, then opens the screen that the address names.
 
 import { identify } from "./api.js";
-import { keepSession, keyOfAnotherTab, session, setSessionHandlers } from "./session.js";
+import { keepSession, keyFromOtherTab, session, setSessionHandlers } from "./session.js";
 import { closeShell, showShell } from "./shell.js";
-import { askForKeyAgain, showSignIn } from "./sign_in.js";
+import { requestKey, showSignIn } from "./sign_in.js";
 import { applyTheme } from "./theme.js";
 
-const NO_KEY = "invalid_api_key"; // its message says that a key is missing
+const NO_KEY = "invalid_api_key"; // also sent when no key was given
 
 applyTheme();
 setSessionHandlers({
-  ask: askForKeyAgain,
+  ask: requestKey,
   signedOut() {
     closeShell();
     showSignIn(start);
@@ -20,11 +20,11 @@ await start();
 
 async function start() {
   if (session.caller === null) {
-    const key = session.key ?? (await keyOfAnotherTab());
+    const key = session.key ?? (await keyFromOtherTab());
     try {
       await identifyWith(key);
     } catch (error) {
-      // Without a key nothing is wrong yet; what Cloudflare Access says of a user is told.
+      // A missing key is no error yet. Other errors are shown, such as those of Cloudflare Access.
       showSignIn(start, key === null && error.code === NO_KEY ? null : error);
       return;
     }
@@ -32,7 +32,7 @@ async function start() {
   showShell();
 }
 
-/** By the key, and where that holds no more by Cloudflare Access, which may know the user. */
+/** Signs in with the key, and if the key is not valid with the Cloudflare Access session. */
 async function identifyWith(key) {
   try {
     keepSession(key, await identify(key));

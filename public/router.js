@@ -1,11 +1,13 @@
-// Addresses: "#/logs/dec_1?layer=llm" names a screen, a path within it and its state.
+// Addresses: "#/logs/dec_1?layer=llm" has a screen, a path within it and its state.
 
-/** Where the address leads; to the screen `first` where it names none. */
-export function place(first) {
+const RENAMED = { labelling: "labeling" }; // bookmarks of earlier versions
+
+/** The screen, path and state of the address; the screen `first` if it names none. */
+export function currentRoute(first) {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [screen, ...rest] = path.split("/").map(decoded);
   return {
-    screen: screen || first,
+    screen: RENAMED[screen] ?? (screen || first),
     path: rest.filter(Boolean),
     query: new URLSearchParams(query),
   };
@@ -19,13 +21,13 @@ function decoded(part) {
   }
 }
 
-/** The address of a place; of `query` what is empty is left out. */
+/** The address of a screen; empty values of `query` are left out. */
 export function address(parts, query = {}) {
   const path = parts.map(encodeURIComponent).join("/");
   return `#/${path}${queryString(query)}`;
 }
 
-/** With its question mark; what is empty is left out. */
+/** A query string with its question mark; empty values are left out. */
 export function queryString(query = {}) {
   const given = Object.entries(query).filter(
     ([, value]) => value !== null && value !== undefined && value !== "",
@@ -37,7 +39,7 @@ export function go(parts, query) {
   location.hash = address(parts, query);
 }
 
-/** Changes the state in the address without opening the screen anew. */
-export function noteState(parts, query) {
+/** Changes the state in the address without opening the screen again. */
+export function saveState(parts, query) {
   history.replaceState(null, "", address(parts, query));
 }

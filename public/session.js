@@ -1,13 +1,13 @@
-// Who is signed in. The key is kept for the browser session only, never in an address; another tab
-// of this site that is signed in hands it over.
+// The signed-in user. The key is stored for the browser session only, never in an address. A new
+// tab gets it from another tab that is signed in.
 
 const ITEM = "edgeneuro.key";
-const HAND_OVER_MS = 150;
+const OTHER_TAB_TIMEOUT_MS = 150;
 export const SESSION_CHANGED = "edgeneuro:session";
 
 const tabs = new BroadcastChannel("edgeneuro.session");
 
-/** `caller` is the answer of GET /v1/me; `key` is null where Cloudflare Access lets the user in. */
+/** `caller` is the response of GET /v1/me; `key` is null for a user of Cloudflare Access. */
 export const session = {
   key: sessionStorage.getItem(ITEM),
   caller: null,
@@ -28,16 +28,16 @@ export function keepSession(key, caller) {
   window.dispatchEvent(new Event(SESSION_CHANGED));
 }
 
-/** `ask(error)` gets a new key from the user, and throws where there will be none. */
+/** `ask(error)` gets a new key from the user; it throws if the user cancels. */
 export function setSessionHandlers({ ask, signedOut }) {
   askForKey = ask;
   onSignOut = signedOut;
 }
 
-/** After a refusal of `usedKey`: once for all calls that wait. */
+/** Asks for a new key after `usedKey` was refused; waiting calls share one dialog. */
 export async function renewSession(error, usedKey) {
-  if (session.key !== usedKey) return; // another call has renewed it meanwhile
-  if (askForKey === null || session.caller === null) throw error; // signed out meanwhile
+  if (session.key !== usedKey) return; // another call has already renewed it
+  if (askForKey === null || session.caller === null) throw error; // already signed out
   renewing ??= askForKey(error).finally(() => {
     renewing = null;
   });
@@ -45,19 +45,19 @@ export async function renewSession(error, usedKey) {
 }
 
 export function signOut({ everywhere = true } = {}) {
-  forget();
+  clear();
   if (everywhere) tabs.postMessage({ type: "signed-out" });
   onSignOut();
 }
 
-function forget() {
+function clear() {
   session.key = null;
   session.caller = null;
   sessionStorage.removeItem(ITEM);
 }
 
-/** The key of another tab, or null. */
-export function keyOfAnotherTab() {
+/** The key of another tab that is signed in, or null. */
+export function keyFromOtherTab() {
   return new Promise((resolve) => {
     const settle = (event) => {
       if (event.data.type !== "key") return;
@@ -69,7 +69,7 @@ export function keyOfAnotherTab() {
     };
     tabs.addEventListener("message", settle);
     tabs.postMessage({ type: "key?" });
-    setTimeout(() => done(null), HAND_OVER_MS);
+    setTimeout(() => done(null), OTHER_TAB_TIMEOUT_MS);
   });
 }
 

@@ -1,15 +1,15 @@
-// What stands around every screen: navigation, account, and the screen that the address names.
+// The frame of all screens: navigation, account menu, and the screen that the address names.
 
 import { h, icon, replace } from "./dom.js";
 import { errorPanel } from "./parts/loading.js";
-import { place } from "./router.js";
+import { currentRoute } from "./router.js";
 import { SESSION_CHANGED, session, signOut } from "./session.js";
 import { switchTheme, theme } from "./theme.js";
 
-/** By group: the screen's name in addresses, its title, and the scope that it needs. */
+/** Menu groups: each screen's name in the address, its title, and the scope that it needs. */
 const SCREENS = [
   [
-    "Watch",
+    "Monitor",
     [
       ["overview", "Overview", "read"],
       ["analytics", "Analytics", "read"],
@@ -20,14 +20,14 @@ const SCREENS = [
     "Improve",
     [
       ["playground", "Playground", "route"],
-      ["labelling", "Labelling", "label"],
+      ["labeling", "Labeling", "label"],
       ["datasets", "Datasets", "read"],
       ["evaluations", "Evaluations", "read"],
       ["routing_tests", "Routing tests", "read"],
     ],
   ],
   [
-    "Steer",
+    "Configure",
     [
       ["models", "Models", "read"],
       ["adapters", "Adapters", "read"],
@@ -36,11 +36,11 @@ const SCREENS = [
     ],
   ],
   [
-    "Administer",
+    "Admin",
     [
-      ["keys", "Keys and users", "admin"],
+      ["keys", "API keys & users", "admin"],
       ["settings", "Settings", "read"],
-      ["audit", "Audit", "admin"],
+      ["audit", "Audit log", "admin"],
     ],
   ],
 ];
@@ -55,7 +55,7 @@ export function showShell() {
   const main = h("main", { class: "main", id: "main", tabindex: "-1" });
   const screens = h("div", { class: "nav-screens" });
   const nav = h("nav", { class: "nav", id: "nav", "aria-label": "Screens" }, screens);
-  const who = h("div", { class: "account" });
+  const accountArea = h("div", { class: "account" });
   const menu = h(
     "button",
     {
@@ -90,7 +90,7 @@ export function showShell() {
           h("img", { src: "icon.svg", alt: "" }),
           "EdgeNeuro",
         ),
-        who,
+        accountArea,
       ),
       nav,
       main,
@@ -99,7 +99,7 @@ export function showShell() {
   const showCaller = () => {
     replace(screens, navigation());
     markCurrent(nav);
-    replace(who, account());
+    replace(accountArea, account());
   };
   const open = () => {
     toggleMenu(nav, menu, false);
@@ -124,14 +124,14 @@ export function showShell() {
   openScreen(main, nav);
 }
 
-/** Ends the screen and all that it has begun. */
+/** Closes the screen and cancels its requests. */
 export function closeShell() {
   leaveScreen();
   listening?.abort();
 }
 
 function leaveScreen() {
-  leaving.abort(new DOMException("The screen was left.", "AbortError"));
+  leaving.abort(new DOMException("The screen was closed.", "AbortError"));
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
 }
 
@@ -153,14 +153,14 @@ function navigation() {
 }
 
 function markCurrent(nav) {
-  const { screen } = place(firstScreen());
+  const { screen } = currentRoute(firstScreen());
   for (const link of nav.querySelectorAll("a")) {
     if (link.dataset.screen === screen) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
 }
 
-/** Where the address names no screen. */
+/** The screen to open if the address names none. */
 const firstScreen = () => [...BY_NAME.values()].find(([, , scope]) => session.may(scope))?.[0];
 
 function account() {
@@ -172,16 +172,16 @@ function account() {
       type: "button",
       onclick: () => {
         switchTheme();
-        name();
+        showTheme();
       },
     },
     icon("theme"),
   );
-  const name = () => {
-    themeButton.setAttribute("aria-label", `Colours: ${theme()}`);
-    themeButton.title = `Colours: ${theme()}`;
+  const showTheme = () => {
+    themeButton.setAttribute("aria-label", `Theme: ${theme()}`);
+    themeButton.title = `Theme: ${theme()}`;
   };
-  name();
+  showTheme();
   return [
     h(
       "span",
@@ -204,24 +204,20 @@ function toggleMenu(nav, menu, open = nav.dataset.open !== "true") {
   menu.setAttribute("aria-expanded", String(open));
 }
 
-/** Screens are loaded when they are first opened; `signal` ends what one has begun. */
+/** Loads a screen when it is first opened; `signal` cancels its requests when it is left. */
 async function openScreen(main, nav) {
   leaveScreen();
   leaving = new AbortController();
   const { signal } = leaving;
-  const here = place(firstScreen());
-  const known = BY_NAME.get(here.screen);
+  const route = currentRoute(firstScreen());
+  const known = BY_NAME.get(route.screen);
   markCurrent(nav);
   const root = h("div", { class: "stack" });
   replace(main, root);
   window.scrollTo(0, 0);
   if (!known) {
     document.title = "Not found · EdgeNeuro";
-    replace(
-      root,
-      h("h1", {}, "There is no such screen"),
-      h("a", { href: "#/overview" }, "To the overview"),
-    );
+    replace(root, h("h1", {}, "Page not found"), h("a", { href: "#/overview" }, "Go to Overview"));
     return;
   }
   const [name, title, scope] = known;
@@ -233,7 +229,7 @@ async function openScreen(main, nav) {
       h(
         "p",
         {},
-        `This needs the scope “${scope}”, which your key or role does not include. Ask an administrator.`,
+        `This screen needs the scope “${scope}”. Your key or role does not have it; ask an administrator.`,
       ),
     );
     return;
@@ -242,17 +238,17 @@ async function openScreen(main, nav) {
     const screen = await loadScreen(name);
     if (signal.aborted) return;
     const may = (one) => session.may(one);
-    await screen.open({ root, path: here.path, query: here.query, signal, may });
+    await screen.open({ root, path: route.path, query: route.query, signal, may });
   } catch (error) {
     if (signal.aborted) return;
     const retry =
       error instanceof LoadError ? () => location.reload() : () => openScreen(main, nav);
     replace(root, h("h1", {}, title), errorPanel(error, retry));
-    if (error.status === undefined) throw error; // a fault of ours: to the console too
+    if (error.status === undefined) throw error; // a bug: show it in the console too
   }
 }
 
-/** A module that could not be loaded: the browser keeps that, so that only a reload helps. */
+/** A module that could not be loaded. Browsers cache the failure, so only a reload helps. */
 class LoadError extends Error {
   status = 0;
 }

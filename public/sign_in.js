@@ -1,4 +1,4 @@
-// Signing in with a key, at the start and when the key holds no more.
+// Signing in with a key, at the start and when the key is no longer valid.
 
 import { ApiError, identify } from "./api.js";
 import { h, replace } from "./dom.js";
@@ -10,11 +10,11 @@ import { keepSession } from "./session.js";
 const FIELDS = [
   {
     name: "key",
-    label: "Key",
+    label: "API key",
     type: "password",
     required: true,
     autocomplete: "current-password",
-    help: "An administrator makes keys under Keys and users. On your own machine npm start prints one.",
+    help: "Administrators create keys under “API keys & users”. Locally, npm start prints one.",
   },
 ];
 
@@ -27,7 +27,7 @@ export function showSignIn(onSignedIn, error = null) {
       "div",
       {},
       h("h1", { class: "brand" }, h("img", { src: "icon.svg", alt: "" }), "EdgeNeuro"),
-      h("p", { class: "soft" }, "Decides at the edge which agent answers."),
+      h("p", { class: "muted" }, "Routes each request to the right agent, at the edge."),
     ),
     error ? errorPanel(error) : null,
     keyForm("Sign in", onSignedIn),
@@ -36,8 +36,8 @@ export function showSignIn(onSignedIn, error = null) {
   card.querySelector("input").focus();
 }
 
-/** Over the screen as it stands; rejects where the user gives no key. */
-export function askForKeyAgain(error) {
+/** Asks in a dialog over the current screen; rejects if the user cancels. */
+export function requestKey(error) {
   return new Promise((resolve, reject) => {
     let signedIn = false;
     const dialog = openDialog({
@@ -46,10 +46,10 @@ export function askForKeyAgain(error) {
         h("p", {}, error.message),
         h(
           "p",
-          { class: "soft" },
-          "Everything that you have typed is still there; what you did goes on.",
+          { class: "muted" },
+          "Your input is kept, and the action continues after you sign in.",
         ),
-        keyForm("Sign in and go on", () => {
+        keyForm("Sign in and continue", () => {
           signedIn = true;
           dialog.close();
         }),
@@ -66,8 +66,8 @@ function keyForm(action, onSignedIn) {
     async onSubmit({ key: typed }) {
       const key = typed.trim();
       if (!/^[\x21-\x7e]+$/.test(key)) {
-        const told = { status: 400, param: "key" };
-        throw new ApiError("A key has no spaces and no special characters. Copy it whole.", told);
+        const options = { status: 400, param: "key" };
+        throw new ApiError("A key has no spaces or special characters. Copy all of it.", options);
       }
       keepSession(key, await identify(key));
       await onSignedIn();

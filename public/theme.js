@@ -1,4 +1,4 @@
-// Light, dark, or as the system has it. What is drawn on canvas listens to be drawn anew.
+// The theme: light, dark, or the system's. Charts listen for changes, since they draw on a canvas.
 
 const ITEM = "edgeneuro.theme";
 const CHANGED = "edgeneuro:theme";

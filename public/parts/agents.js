@@ -1,47 +1,49 @@
-// The agents by id, for names and choices on any screen.
+// Agents: names, select options and the label field, for all screens.
 
-import { everything } from "../api.js";
+import { listAll } from "../api.js";
 import { field, read } from "./form.js";
 
 export const NO_AGENT = "none";
+export const OUT_OF_SCOPE = "None (out of scope)";
 
-export const readAgents = (signal) => everything("/v1/agents", { signal });
+export const readAgents = (signal) => listAll("/v1/agents", { signal });
 
-/** The choices of a select: ids and names, with `first` before them. */
+/** Options of a select: ids and names, after the options `first`. */
 export function agentOptions(agents, ...first) {
   return [...first, ...agents.map((agent) => [agent.id, agent.name])];
 }
 
 export const agentName = (agents, id) =>
   id === null || id === NO_AGENT
-    ? "No agent fits"
+    ? OUT_OF_SCOPE
     : (agents.find((agent) => agent.id === id)?.name ?? id);
 
 /**
- * The field in which a label is chosen, with the agent `now` in any case; null: none is chosen yet.
- * Its value is read by labelOf().
+ * The field for a label; the agent `current` is always an option, null means none is selected yet.
+ * Read its value with labelOf().
  */
-export function labelField(agents, now, name = "label") {
+export function labelField(agents, current, name = "label") {
   const named = agents
-    .filter((agent) => agent.enabled || agent.id === now)
+    .filter((agent) => agent.enabled || agent.id === current)
     .map((agent) => [agent.id, agent.enabled ? agent.name : `${agent.name} (disabled)`]);
-  const gone = now !== null && now !== NO_AGENT && !agents.some((agent) => agent.id === now);
+  const deleted =
+    current !== null && current !== NO_AGENT && !agents.some((agent) => agent.id === current);
   return field({
     name,
-    label: "The right agent",
+    label: "Correct agent",
     type: "select",
-    value: now,
+    value: current,
     required: true,
     options: [
-      ...(now === null ? [[null, "Choose …"]] : []),
-      [NO_AGENT, "No agent fits"],
-      ...(gone ? [[now, `${now} (deleted)`]] : []),
+      ...(current === null ? [[null, "Select …"]] : []),
+      [NO_AGENT, OUT_OF_SCOPE],
+      ...(deleted ? [[current, `${current} (deleted)`]] : []),
       ...named,
     ],
   });
 }
 
-/** The agent's id; null where no agent fits. Throws an AbortError where none is chosen. */
+/** The agent's id; null for out of scope. Throws an AbortError if none is selected. */
 export function labelOf(choice) {
   const { [choice.spec.name]: value } = read([choice]);
   return value === NO_AGENT ? null : value;

@@ -1,14 +1,14 @@
-// Buttons while what they do is under way.
+// The busy state of buttons.
 
-/** Shows a button as busy, or not; a dialog that it is in stays open meanwhile. */
+/** Sets or clears a button's busy state. A dialog that contains a busy button stays open. */
 export function setBusy(button, busy) {
   const focused = document.activeElement;
   if (busy) {
     button.setAttribute("aria-busy", "true");
-    button.held = focused === button;
+    button.hadFocus = focused === button;
   } else {
     button.removeAttribute("aria-busy");
   }
-  button.disabled = busy; // which takes the focus from it
-  if (!busy && button.held && focused === document.body) button.focus();
+  button.disabled = busy; // a disabled button loses the focus
+  if (!busy && button.hadFocus && focused === document.body) button.focus();
 }

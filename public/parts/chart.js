@@ -1,11 +1,11 @@
-// Charts over time, by uPlot: loaded when the first one is shown, drawn in the theme's colours.
+// Charts over time with uPlot, which is loaded with the first chart; drawn in the theme's colors.
 
 import { h } from "../dom.js";
 import { onThemeChange } from "../theme.js";
 
 const HEIGHT = 240;
-const MAX_POINTS = 96; // more run into a line
-const COLOURS = [1, 2, 3, 4, 5, 6].map((number) => `--chart-${number}`);
+const MAX_POINTS = 96; // with more of them only isolated points are marked
+const COLORS = [1, 2, 3, 4, 5, 6].map((number) => `--chart-${number}`);
 let library = null;
 
 async function uPlot() {
@@ -17,10 +17,10 @@ async function uPlot() {
 }
 
 /**
- * A chart of `series`, each {label, values}, over `times` in unix seconds. Stacked ones are drawn
- * on top of one another, as steps, and the legend has their sums until a time is pointed at. `format`
- * writes a value, `label` says to those who cannot see the chart what it shows. With `formatX` the
- * `times` are other numbers, which it writes.
+ * A chart of `series`, each {label, values}, over `times` in unix seconds. `stacked` draws bars on top
+ * of one another; the legend shows their sums until the pointer is over a time. `format` formats a
+ * value, `label` describes the chart for screen readers. With `formatX` the x axis has other numbers
+ * than times, formatted by it.
  */
 export function chart({ times, series, stacked = false, format, formatX, label, signal }) {
   const frame = h("figure", { class: "chart", role: "img", "aria-label": label });
@@ -33,7 +33,7 @@ export function chart({ times, series, stacked = false, format, formatX, label, 
   const draw = async () => {
     const Plot = await uPlot().catch(() => null);
     if (Plot === null) {
-      frame.replaceChildren("The chart could not be loaded. Open the screen again.");
+      frame.replaceChildren("The chart could not be loaded. Reload the page.");
       return;
     }
     if (signal.aborted || !frame.isConnected) return;
@@ -43,10 +43,10 @@ export function chart({ times, series, stacked = false, format, formatX, label, 
   };
   const options = (Plot) => {
     const style = getComputedStyle(document.documentElement);
-    const colour = (name) => resolved(style.getPropertyValue(name), frame);
+    const color = (name) => resolved(style.getPropertyValue(name), frame);
     const axis = {
-      stroke: colour("--soft"),
-      grid: { stroke: colour("--line"), width: 1 },
+      stroke: color("--muted"),
+      grid: { stroke: color("--line"), width: 1 },
       ticks: { show: false },
     };
     return {
@@ -72,8 +72,8 @@ export function chart({ times, series, stacked = false, format, formatX, label, 
         },
         ...series.map((each, index) => ({
           label: each.label,
-          stroke: colour(COLOURS[index % COLOURS.length]),
-          fill: stacked ? colour(COLOURS[index % COLOURS.length]) : undefined,
+          stroke: color(COLORS[index % COLORS.length]),
+          fill: stacked ? color(COLORS[index % COLORS.length]) : undefined,
           width: stacked ? 0 : 2,
           paths: stacked ? Plot.paths.bars({ size: [0.9, 48] }) : undefined,
           points: stacked ? { show: false } : { show: true, size: 5, filter: shownPoints },
@@ -100,7 +100,7 @@ export function chart({ times, series, stacked = false, format, formatX, label, 
   return frame;
 }
 
-/** All of them where there are few, else those that no line reaches. */
+/** All points if there are few, else those without a neighbor, which no line shows. */
 function shownPoints(plot, which) {
   const values = plot.data[which];
   const there = (value) => value !== null && value !== undefined;
@@ -112,11 +112,11 @@ function shownPoints(plot, which) {
 
 const sum = (values) => values.reduce((all, value) => all + (value ?? 0), 0);
 
-/** Wide enough for the longest value. */
+/** The width of the axis for its longest value. */
 const axisSize = (_, values) =>
   16 + 7 * Math.max(4, ...(values ?? []).map((value) => value?.length ?? 0));
 
-/** The tallest first, so that the lower ones are drawn over it. */
+/** Sums from the last series up: the tallest is drawn first, the others over it. */
 function stack(values) {
   const heights = values.map((each) => [...each]);
   for (let index = values.length - 2; index >= 0; index -= 1) {
@@ -127,10 +127,10 @@ function stack(values) {
   return heights;
 }
 
-/** Canvas knows no light-dark(): the browser says what it comes to. */
-function resolved(colour, frame) {
+/** A canvas does not support light-dark(): the browser computes the color. */
+function resolved(color, frame) {
   const probe = h("span", { hidden: false });
-  probe.style.color = colour;
+  probe.style.color = color;
   frame.append(probe);
   const result = getComputedStyle(probe).color;
   probe.remove();

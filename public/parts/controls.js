@@ -1,6 +1,6 @@
-// Buttons, badges, heads, figures: the small parts.
+// Small components: buttons, badges, page heads, figures, bars.
 
-import { h, newId, s } from "../dom.js";
+import { h, icon, newId, s } from "../dom.js";
 import { setBusy } from "./busy.js";
 import { openDialog } from "./dialog.js";
 import { errorPanel } from "./loading.js";
@@ -23,7 +23,7 @@ export function button(text, onclick, { kind, size, label, disabled = false, nam
   );
 }
 
-/** A button that is busy while `act` runs, and shows its error. */
+/** A button that is busy while `act` runs and shows its error in a dialog. */
 export function actionButton(text, act, options = {}) {
   const element = button(
     text,
@@ -45,7 +45,7 @@ export function actionButton(text, act, options = {}) {
 export function showError(error) {
   if (error.name === "AbortError") return;
   const dialog = openDialog({
-    title: "That did not work",
+    title: "Something went wrong",
     body: [
       errorPanel(error),
       h(
@@ -89,7 +89,7 @@ export function card(title, ...content) {
   );
 }
 
-/** `tabs` are [title, address]; the one whose address is `current` is marked. */
+/** `all` are [title, address]; the tab with the address `current` is marked. */
 export function tabs(label, current, all) {
   const element = h(
     "nav",
@@ -98,7 +98,7 @@ export function tabs(label, current, all) {
       h("a", { href, "aria-current": href === current ? "page" : null }, title),
     ),
   );
-  // On a narrow screen it may be beyond the edge.
+  // On a narrow screen the current tab may be out of view.
   queueMicrotask(() =>
     element
       .querySelector("[aria-current]")
@@ -117,25 +117,31 @@ export function facts(rows) {
   );
 }
 
-/** A number with its name; `counts` says what it counts. */
-export function figure(name, value, { note, counts, href } = {}) {
+/** A value with its name; `info` is its definition. */
+export function figure(name, value, { note, info, href } = {}) {
   return h(
     "div",
     { class: "figure" },
     h("span", { class: "figure-name" }, href ? h("a", { href }, name) : name),
     h("span", { class: "figure-value" }, value),
     note ? h("span", { class: "figure-note" }, note) : null,
-    counts ? whatCounts(counts) : null,
+    info ? infoIcon(info) : null,
   );
 }
 
-export const whatCounts = (text) =>
-  h("details", { class: "counts" }, h("summary", {}, "What this counts"), h("p", {}, text));
+/** An (i) that shows a sentence. */
+export const infoIcon = (text) =>
+  h(
+    "details",
+    { class: "info" },
+    h("summary", { "aria-label": "Definition", title: text }, icon("info")),
+    h("p", {}, text),
+  );
 
-/** Horizontal bars: `rows` are {name, value, text, kind, start}; shares are of `most`, else of the largest end. */
+/** Horizontal bars: `rows` are {name, value, text, kind, start}; the full width is `max`. */
 export function bars(
   rows,
-  most = Math.max(...rows.map(({ start = 0, value }) => start + value), 0) || 1,
+  max = Math.max(...rows.map(({ start = 0, value }) => start + value), 0) || 1,
 ) {
   return h(
     "div",
@@ -149,8 +155,8 @@ export function bars(
         s("rect", {
           class: "bar-fill",
           "data-kind": kind,
-          x: `${(start / most) * 100}%`,
-          width: `${Math.max((value / most) * 100, value > 0 ? 0.5 : 0)}%`,
+          x: `${(start / max) * 100}%`,
+          width: `${Math.max((value / max) * 100, value > 0 ? 0.5 : 0)}%`,
           height: "100%",
           rx: "4",
         }),
@@ -176,16 +182,16 @@ export function copyButton(text, label) {
     async () => {
       try {
         await navigator.clipboard.writeText(text);
-        notice("Copied.");
+        notice("Copied to the clipboard.");
       } catch {
-        notice("The browser does not let pages copy: mark the text and copy it yourself.");
+        notice("The browser blocked the copy. Select the text and copy it.");
       }
     },
     { size: "small", label },
   );
 }
 
-/** A file out of text, saved by the browser. */
+/** Saves text or a blob as a file. */
 export function save(name, content, type = "text/plain") {
   const url = URL.createObjectURL(
     content instanceof Blob ? content : new Blob([content], { type }),
@@ -194,10 +200,10 @@ export function save(name, content, type = "text/plain") {
   URL.revokeObjectURL(url);
 }
 
-// Full-width signs count too: spreadsheets in Japanese and Chinese read them as formulas.
+// Includes the full-width signs: spreadsheets in Japanese and Chinese read them as formulas too.
 const FORMULA_START = /^[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]/;
 
-/** CSV by RFC 4180; a cell that a spreadsheet would take for a formula is told to be text. */
+/** CSV (RFC 4180). A cell that a spreadsheet would read as a formula is escaped. */
 export function csv(rows) {
   const cell = (value) => {
     const text = value === null || value === undefined ? "" : String(value);

@@ -1,4 +1,4 @@
-// A decision as people read it: who answers, why, by what, and how long each part took.
+// Shows a decision: the agent, the reason, the layer that decided, and the latency of each stage.
 
 import { h } from "../dom.js";
 import { count, ms, NOTHING, percent, usd, words } from "../format.js";
@@ -6,18 +6,18 @@ import { badge, bars, facts } from "./controls.js";
 import { table } from "./table.js";
 
 const LAYERS = {
-  label: "label",
-  cache: "kept answer",
-  classifier: "classifier",
-  llm: "model",
-  fallback: "fallback agent",
-  direct: "named by the caller",
+  label: "Label",
+  cache: "Cache",
+  classifier: "Classifier",
+  llm: "LLM",
+  fallback: "Fallback",
+  direct: "Direct (no routing)",
 };
 
-/** The values of `on_no_fit`, as a select has them. */
+/** The options of `on_no_fit`. */
 export const ON_NO_FIT = [
-  ["fallback", "The default agent answers"],
-  ["none", "Nobody answers"],
+  ["fallback", "Use the fallback agent"],
+  ["none", "Return no agent"],
 ];
 
 export const layerName = (layer) => LAYERS[layer] ?? layer;
@@ -32,28 +32,28 @@ export function layerBadge(layer) {
 const SOURCES = {
   stated: "stated by the model",
   logprobs: "from token probabilities",
-  classifier: "the classifier's probability",
-  label: "a label",
+  classifier: "classifier probability",
+  label: "from a label",
 };
 
 function confidence({ outcome, confidence: value, confidence_source: source }) {
-  if (value === null) return outcome === "agent" ? "unknown: the model gave none" : percent(value);
+  if (value === null) return outcome === "agent" ? "not given by the model" : percent(value);
   return source ? `${percent(value)}, ${SOURCES[source]}` : percent(value);
 }
 
-/** The facts that a decision and its log entry share. */
+/** The facts that a decision and its log row share. */
 export function decisionFacts(decision) {
   return facts([
     ["Confidence", confidence(decision)],
-    ["Answered by", layerBadge(decision.layer)],
+    ["Layer", layerBadge(decision.layer)],
     ["Reason", decision.reason ? words(decision.reason) : null],
     ["Model", decision.adapter ?? decision.model],
-    ["Kept answers", { hit: "found", miss: "not found", bypass: "passed over" }[decision.cache]],
+    ["Cache", { hit: "hit", miss: "miss", bypass: "bypassed" }[decision.cache]],
     ["Tokens", count(decision.usage.total_tokens)],
-    ["Cost", decision.cost_usd === null ? "no price known" : usd(decision.cost_usd)],
-    ["Time", ms(decision.latency_ms)],
-    ["AI Gateway's log", decision.gateway.log_id],
-    ["AI Gateway's cache", decision.gateway.cache_status],
+    ["Cost", decision.cost_usd === null ? "price unknown" : usd(decision.cost_usd)],
+    ["Latency", ms(decision.latency_ms)],
+    ["AI Gateway log ID", decision.gateway.log_id],
+    ["AI Gateway cache", decision.gateway.cache_status],
   ]);
 }
 
@@ -79,18 +79,25 @@ export function classifierFacts({ classifier }) {
   return h(
     "p",
     {},
-    `The classifier said ${agent_id} with ${percent(score)}; it ${sure ? "was sure" : "was not sure"}`,
-    threshold === null
-      ? " (it never answers this agent)."
-      : ` (from ${percent(threshold)} on it is).`,
+    `Classifier: ${agent_id}, probability ${percent(score)}, ${sure ? "accepted" : "not accepted"}`,
+    threshold === null ? " (this agent has no threshold)." : ` (threshold ${percent(threshold)}).`,
   );
 }
 
-/** Bars for the stages, where they are known, else for the attempts and the router's own part. */
+const STAGES = {
+  recall: "memory cache",
+  recall_stored: "D1 cache",
+  stored_cache: "D1 cache",
+  classify: "classifier",
+  ask: "LLM call",
+  model: "LLM call",
+};
+
+/** Bars for the stages if they are known, else for the model calls and the rest of the router. */
 export function timing(decision) {
   const stages = decision.explanation?.stages_ms;
   const rows = stages
-    ? Object.entries(stages).map(([name, value]) => ({ name: words(name), value }))
+    ? Object.entries(stages).map(([name, value]) => ({ name: STAGES[name] ?? words(name), value }))
     : attemptRows(decision);
   let start = 0;
   const placed = rows.map((row) => {
@@ -102,12 +109,12 @@ export function timing(decision) {
 }
 
 function attemptRows(decision) {
-  const asked = decision.attempts.reduce((sum, attempt) => sum + attempt.ms, 0);
+  const upstream = decision.attempts.reduce((sum, attempt) => sum + attempt.ms, 0);
   return [
     {
       name: "router",
-      value: Math.max(decision.latency_ms - Math.max(asked, decision.upstream_ms ?? 0), 0),
-      kind: "soft",
+      value: Math.max(decision.latency_ms - Math.max(upstream, decision.upstream_ms ?? 0), 0),
+      kind: "muted",
     },
     ...decision.attempts.map(({ model, adapter, ms: value, outcome }) => ({
       name: `${adapter ?? model}${outcome === "ok" ? "" : ` (${words(outcome)})`}`,
@@ -118,21 +125,21 @@ function attemptRows(decision) {
 }
 
 export function attemptsTable(attempts) {
-  if (!attempts.length) return h("p", { class: "soft" }, "No model was asked.");
+  if (!attempts.length) return h("p", { class: "muted" }, "No LLM call.");
   return table({
-    caption: "Attempts, in their order",
+    caption: "Model calls in order",
     rows: attempts,
     columns: [
       { head: "Model", cell: (one) => one.adapter ?? one.model, kind: "wide", heading: true },
-      { head: "For", cell: (one) => one.purpose },
-      { head: "By", cell: (one) => one.provider },
+      { head: "Purpose", cell: (one) => one.purpose },
+      { head: "Provider", cell: (one) => one.provider },
       {
         head: "Outcome",
         cell: (one) => badge(words(one.outcome), one.outcome === "ok" ? "good" : "bad"),
       },
       { head: "Code", cell: (one) => one.code ?? NOTHING },
-      { head: "Time", cell: (one) => ms(one.ms), kind: "number" },
-      { head: "Then asked", cell: (one) => one.fell_back_to ?? NOTHING },
+      { head: "Latency", cell: (one) => ms(one.ms), kind: "number" },
+      { head: "Fell back to", cell: (one) => one.fell_back_to ?? NOTHING },
     ],
   });
 }
@@ -148,22 +155,19 @@ export function prompt(messages) {
   );
 }
 
-/** What each stage came to, out of a log entry, in the order of the router. */
+/** The outcome of each stage of a log row, in the router's order. */
 export function stages(log) {
   if (log.layer === "direct") {
-    return h("p", {}, "The caller named who answers, so nothing was decided.");
+    return h("p", {}, "The caller named the agent or model, so no routing was needed.");
   }
   if (log.layer === "label") {
-    return h("p", {}, "A label in force for this question decided, before anything was asked.");
+    return h("p", {}, "A label of this query decided. No other stage ran.");
   }
   const rows = [
-    [
-      "Recall",
-      { hit: "a kept answer was found", miss: "no kept answer", bypass: "passed over" }[log.cache],
-    ],
-    ["Classify", classifierSaid(log.classifier)],
-    ["Ask", askedWhom(log.attempts)],
-    ["Decide", decided(log)],
+    ["Cache", { hit: "hit", miss: "miss", bypass: "bypassed" }[log.cache]],
+    ["Classifier", classifierResult(log.classifier)],
+    ["LLM call", llmResult(log.attempts)],
+    ["Threshold", thresholdResult(log)],
   ];
   return h(
     "ol",
@@ -172,25 +176,25 @@ export function stages(log) {
   );
 }
 
-function classifierSaid(verdict) {
-  if (!verdict) return "no classifier was asked";
-  const { agent_id: agent, score, sure } = verdict;
-  return `${agent} with ${percent(score)}, ${sure ? "sure" : "not sure enough"}`;
+function classifierResult(result) {
+  if (!result) return "not used";
+  const { agent_id: agent, score, sure } = result;
+  return `${agent}, probability ${percent(score)}, ${sure ? "accepted" : "below its threshold"}`;
 }
 
-function askedWhom(attempts) {
+function llmResult(attempts) {
   const routed = attempts.filter((attempt) => attempt.purpose === "route");
-  if (!routed.length) return "no model was asked";
+  if (!routed.length) return "none";
   return routed
     .map(({ adapter, model, outcome }) => `${adapter ?? model}: ${words(outcome)}`)
     .join(", then ");
 }
 
-function decided({ agent_id: agent, stated_confidence: stated, threshold, reason }) {
-  if (agent === null) return `nobody answered: ${words(reason)}`;
+function thresholdResult({ agent_id: agent, stated_confidence: stated, threshold, reason }) {
+  if (agent === null) return `no agent: ${words(reason)}`;
   if (reason === null && stated === null)
-    return `${agent}: the confidence is unknown, so the threshold does not apply`;
+    return `${agent}: no confidence, so the threshold does not apply`;
   if (reason === null)
-    return `${agent}: ${percent(stated)} reaches the threshold ${percent(threshold)}`;
-  return `${agent} is the fallback: ${words(reason)} (confidence ${percent(stated)}, threshold ${percent(threshold)})`;
+    return `${agent}: confidence ${percent(stated)}, threshold ${percent(threshold)}`;
+  return `fallback to ${agent}: ${words(reason)} (confidence ${percent(stated)}, threshold ${percent(threshold)})`;
 }

@@ -1,12 +1,12 @@
-// Dialogs over the screen, on the browser's own <dialog>: it holds the focus and gives it back.
+// Dialogs with the browser's <dialog>, which traps the focus and restores it.
 
 import { h, newId } from "../dom.js";
 import { setBusy } from "./busy.js";
 import { errorPanel } from "./loading.js";
 
 /**
- * Opens one; `onClose` is called however it ends. While something in it is busy it stays: what comes
- * of that is to be seen. One that is not `cancellable` is closed by its own buttons alone.
+ * Opens a dialog; `onClose` is called in any case. It stays open while a button in it is busy, so that
+ * the result is shown. If it is not `cancellable`, only its own buttons close it.
  */
 export function openDialog({ title, body, onClose = () => {}, cancellable = true }) {
   const id = newId("dialog");
@@ -17,19 +17,19 @@ export function openDialog({ title, body, onClose = () => {}, cancellable = true
     body,
   );
   const close = () => element.close();
-  const stays = () => !cancellable || element.querySelector("[aria-busy=true]") !== null;
+  const mustStay = () => !cancellable || element.querySelector("[aria-busy=true]") !== null;
   const cancel = () => {
-    if (!stays()) close();
+    if (!mustStay()) close();
   };
   element.addEventListener("cancel", (event) => {
-    if (stays()) event.preventDefault();
+    if (mustStay()) event.preventDefault();
   });
-  // A second Escape would close it in spite of that, and a button that is busy has no focus.
+  // A second Escape would still close it: browsers allow only one prevented cancel.
   const closed = new AbortController();
-  const hold = (event) => {
-    if (event.key === "Escape" && stays()) event.preventDefault();
+  const blockEscape = (event) => {
+    if (event.key === "Escape" && mustStay()) event.preventDefault();
   };
-  document.addEventListener("keydown", hold, { capture: true, signal: closed.signal });
+  document.addEventListener("keydown", blockEscape, { capture: true, signal: closed.signal });
   element.addEventListener("close", () => {
     closed.abort();
     element.remove();
@@ -41,8 +41,8 @@ export function openDialog({ title, body, onClose = () => {}, cancellable = true
 }
 
 /**
- * Asks before something is done, and does it: the dialog stays, with the error, where it fails.
- * Resolves to what `act` returned, or undefined where the user did not want it.
+ * Asks for confirmation, then runs `act`; if it fails, the dialog shows the error and stays open.
+ * Resolves to the result of `act`, or undefined if the user cancelled.
  */
 export function confirm({ title, body, action, danger = false, act }) {
   return new Promise((resolve) => {

@@ -1,32 +1,32 @@
-// Filters of a screen, whose state is in its address.
+// Filters of a screen; their state is in the address.
 
 import { h } from "../dom.js";
-import { noteState } from "../router.js";
+import { saveState } from "../router.js";
 import { field } from "./form.js";
 
 const TYPING_MS = 300;
 
 /**
- * A row of fields for the place `parts`, as the address's `query` has them. `show(state)` is called
- * now, on every change, and for a field that is `live` while it is typed into. `seen(state)` names
- * those that are of use; null: all of them. Until `signal` ends it.
+ * A row of fields for the address `parts`, with the values of its `query`. `show(state)` is called now
+ * and on every change; for a `live` field also while the user types. `visible(state)` returns the names
+ * of the fields to show, null for all. Ends with `signal`.
  */
-export function filters({ parts, specs, query, show, signal, seen = () => null }) {
+export function filters({ parts, specs, query, show, signal, visible = () => null }) {
   const fields = specs.map((spec) => field({ ...spec, value: query.get(spec.name) ?? spec.value }));
   for (const each of fields) each.element.classList.toggle("grow", each.spec.live ?? false);
   const run = () => {
     const state = Object.fromEntries(fields.map((each) => [each.spec.name, each.value()]));
-    if (signal.aborted || fields.some((each) => tell(each))) return;
-    const names = seen(state);
+    if (signal.aborted || fields.some((each) => showError(each))) return;
+    const names = visible(state);
     for (const each of fields) {
       const hidden = names !== null && !names.includes(each.spec.name);
       each.element.hidden = hidden;
       if (hidden) state[each.spec.name] = null;
     }
     const text = JSON.stringify(state);
-    if (text === shown) return; // a field that is left says again what was typed
+    if (text === shown) return; // leaving a field fires another change event
     shown = text;
-    noteState(parts, state);
+    saveState(parts, state);
     show(state);
   };
   let shown = null;
@@ -52,14 +52,14 @@ export function filters({ parts, specs, query, show, signal, seen = () => null }
   return element;
 }
 
-/** Shows what is wrong with a field; whether there is anything. */
-function tell(each) {
-  const fault = each.element.hidden ? null : each.fault();
-  each.show(fault);
-  return fault !== null;
+/** Shows a field's validation error; returns whether there is one. */
+function showError(each) {
+  const message = each.element.hidden ? null : each.validate();
+  each.show(message);
+  return message !== null;
 }
 
-/** The options of a select out of codes, with `first` before them. */
+/** Options of a select from codes, after the options `first`. */
 export const choices = (codes, write, ...first) => [
   ...first,
   ...codes.map((code) => [code, write(code)]),

@@ -1,5 +1,5 @@
-// Forms out of a list of fields. What the API finds wrong is shown at the field that it names, and
-// what was typed stays until it is saved.
+// Forms built from a list of fields. An API error is shown at the field that it names. Input stays
+// until it is saved.
 
 import { h, newId, replace } from "../dom.js";
 import { setBusy } from "./busy.js";
@@ -9,39 +9,40 @@ import { notice } from "./notice.js";
 
 /**
  * A field is {name, label, type, value, help, required, options, disabled, rows, min, max, step,
- * pattern with patternHelp, placeholder, autocomplete}. Types: text, password, number, textarea, lines (a list, one a line),
- * checkbox, checks (several of `options`), select, datetime-local. Empty text and numbers are null.
+ * pattern with patternHelp, placeholder, autocomplete}. Types: text, password, number, textarea, lines
+ * (a list, one per line), checkbox, checks (several of `options`), select, datetime-local. The value of
+ * an empty text or number is null.
  */
 export function field(spec) {
   const id = newId("field");
-  const fault = h("p", { class: "fault", id: `${id}-fault`, hidden: true });
+  const error = h("p", { class: "error", id: `${id}-error`, hidden: true });
   const help = spec.help ? h("p", { class: "help", id: `${id}-help` }, spec.help) : null;
   const control = CONTROLS[spec.type ?? "text"]?.(id, spec) ?? input(id, spec);
   const { element, focus, value } = control;
-  const described = [help ? `${id}-help` : null, `${id}-fault`].filter(Boolean).join(" ");
+  const described = [help ? `${id}-help` : null, `${id}-error`].filter(Boolean).join(" ");
   focus.setAttribute("aria-describedby", described);
   const label = control.group
     ? h("span", { class: "label", id: `${id}-label` }, spec.label)
     : h("label", { for: id }, spec.label);
   const frame =
     spec.type === "checkbox"
-      ? h("div", { class: "field" }, h("div", { class: "check" }, element, label), help, fault)
-      : h("div", { class: "field" }, label, element, help, fault);
+      ? h("div", { class: "field" }, h("div", { class: "check" }, element, label), help, error)
+      : h("div", { class: "field" }, label, element, help, error);
   return {
     element: frame,
     spec,
     value,
     focus: () => focus.focus(),
-    /** Why what is typed cannot be taken, or null. What the browser cannot read looks empty. */
-    fault() {
-      if (spec.required && isEmpty(value())) return `${spec.label} is needed.`;
+    /** The validation error, or null. Input that the browser cannot parse has an empty value. */
+    validate() {
+      if (spec.required && isEmpty(value())) return `${spec.label} is required.`;
       if (focus.validity?.patternMismatch) return spec.patternHelp;
       return focus.validationMessage || null;
     },
     show(message) {
-      // The field stands here: its name in the API says nothing more.
-      fault.textContent = message?.replace(new RegExp(`^${spec.name}: `), "") ?? "";
-      fault.hidden = !message;
+      // The message is shown at the field: the field's API name is redundant.
+      error.textContent = message?.replace(new RegExp(`^${spec.name}: `), "") ?? "";
+      error.hidden = !message;
       if (message) focus.setAttribute("aria-invalid", "true");
       else focus.removeAttribute("aria-invalid");
     },
@@ -159,35 +160,34 @@ const CONTROLS = {
 };
 
 /**
- * The fields' values by name. Where one of them cannot be taken it says so, and an AbortError is
- * thrown: the user has been told.
+ * The fields' values by name. If a field is not valid, it shows why and an AbortError is thrown.
  */
 export function read(fields) {
   for (const each of fields) each.show(null);
-  const wrong = fields.find((each) => !each.element.hidden && each.fault() !== null);
-  if (wrong) {
-    wrong.show(wrong.fault());
-    wrong.focus();
-    throw new DOMException("A field cannot be taken as it is.", "AbortError");
+  const invalid = fields.find((each) => !each.element.hidden && each.validate() !== null);
+  if (invalid) {
+    invalid.show(invalid.validate());
+    invalid.focus();
+    throw new DOMException("A field is not valid.", "AbortError");
   }
   return Object.fromEntries(fields.map((each) => [each.spec.name, each.value()]));
 }
 
 /**
- * `onSubmit(values, once)` gets the fields' values and an Idempotency-Key, the same one while the
- * same values are sent again. With `onCancel` there is a button for that.
+ * `onSubmit(values, idempotencyKey)` gets the fields' values; the key stays the same while the same
+ * values are sent again. `onCancel` adds a cancel button.
  */
 export function form({ fields, action, onSubmit, onCancel, before = null }) {
   const all = fields.map(field);
-  const fault = h("div", {});
+  const errorBox = h("div", {});
   const submit = h("button", { class: "button", "data-kind": "main" }, action);
-  let sent = { values: null, once: null };
+  let sent = { values: null, key: null };
   const element = h(
     "form",
     { class: "form", novalidate: true },
     before,
     all.map((each) => each.element),
-    fault,
+    errorBox,
     h(
       "div",
       { class: "form-actions" },
@@ -200,27 +200,27 @@ export function form({ fields, action, onSubmit, onCancel, before = null }) {
   element.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (submit.disabled) return;
-    replace(fault);
+    replace(errorBox);
     try {
       const values = read(all);
       const text = JSON.stringify(values);
-      if (sent.values !== text) sent = { values: text, once: crypto.randomUUID() };
+      if (sent.values !== text) sent = { values: text, key: crypto.randomUUID() };
       setBusy(submit, true);
-      await onSubmit(values, sent.once);
-      sent = { values: null, once: null };
+      await onSubmit(values, sent.key);
+      sent = { values: null, key: null };
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (error.status !== 0) sent = { values: null, once: null }; // it was answered
-      const wrong = error.param
+      if (error.status !== 0) sent = { values: null, key: null }; // there was a response
+      const invalid = error.param
         ? all.find((each) => error.param.split(/[.[]/)[0] === each.spec.name)
         : null;
-      if (wrong) {
-        wrong.show(error.message);
-        wrong.focus();
+      if (invalid) {
+        invalid.show(error.message);
+        invalid.focus();
         if (error.requestId)
-          replace(fault, h("p", { class: "help" }, "Request ", h("code", {}, error.requestId)));
-      } else replace(fault, errorPanel(error));
-      if (error.status === undefined) throw error; // a fault of ours: to the console too
+          replace(errorBox, h("p", { class: "help" }, "Request ", h("code", {}, error.requestId)));
+      } else replace(errorBox, errorPanel(error));
+      if (error.status === undefined) throw error; // a bug: show it in the console too
     } finally {
       setBusy(submit, false);
     }
@@ -228,11 +228,11 @@ export function form({ fields, action, onSubmit, onCancel, before = null }) {
   return element;
 }
 
-/** The lines of these texts, as a field of type `lines` has them. */
+/** The non-empty lines of these texts, trimmed, as a `lines` field returns them. */
 export const shownLines = (texts) =>
   texts.flatMap((text) => text.split("\n").map((line) => line.trim())).filter(Boolean);
 
-/** Of `values` what differs from `before`: what somebody else changed meanwhile stays. */
+/** The `values` that differ from `before`, so that a save does not undo the changes of others. */
 export const changed = (values, before) =>
   Object.fromEntries(
     Object.entries(values).filter(
@@ -242,7 +242,7 @@ export const changed = (values, before) =>
 
 const isEmpty = (value) => value === null || (Array.isArray(value) && value.length === 0);
 
-/** A form in a dialog; resolves to what `onSubmit` returned, undefined where it was cancelled. */
+/** A form in a dialog; resolves to the result of `onSubmit`, or undefined if cancelled. */
 export function formDialog({ title, before, fields, action = "Save", onSubmit }) {
   return new Promise((resolve) => {
     let result;
@@ -254,8 +254,8 @@ export function formDialog({ title, before, fields, action = "Save", onSubmit })
         fields,
         action,
         onCancel: () => dialog.cancel(),
-        async onSubmit(values, once) {
-          result = (await onSubmit(values, once)) ?? true;
+        async onSubmit(values, idempotencyKey) {
+          result = (await onSubmit(values, idempotencyKey)) ?? true;
           dialog.close();
         },
       }),
@@ -268,7 +268,7 @@ export function formDialog({ title, before, fields, action = "Save", onSubmit })
       if (!typed || event.defaultPrevented) return;
       event.preventDefault();
       typed = false;
-      notice("Press Escape again to throw away what you have typed.");
+      notice("Press Escape again to discard your input.");
     });
     dialog.element.querySelector("input:not(:disabled), textarea, select")?.focus();
   });

@@ -1,10 +1,10 @@
-// What stands where data is awaited, could not be had, or is not there yet.
+// Loading, error and empty states.
 
 import { h, replace } from "../dom.js";
 
 export const spinner = (text = "Loading …") => h("p", { class: "loading", role: "status" }, text);
 
-/** Our message and the request id; with `retry` a button that tries again. */
+/** An error's message and request id; `retry` adds a button. */
 export function errorPanel(error, retry = null) {
   const { message, requestId } = error;
   return h(
@@ -27,10 +27,10 @@ export function empty(title, text, ...actions) {
 }
 
 /**
- * Fills `root` with what `render` makes of what `work` brings: a spinner meanwhile, and where it
- * fails the error with a button that tries again, by `retry` if that is more than this. What an
- * older call brings later is dropped. With `keep` what is shown stays until there is news, with
- * `steady` the same news is not drawn anew. Resolves to whether it is shown.
+ * Fills `root` with `render(await work())`. Shows a spinner meanwhile, and on failure the error with
+ * a button that calls `retry` (default: load again). A result is dropped if a newer call has started.
+ * `keep` shows the old content instead of the spinner; `steady` does not redraw an unchanged result.
+ * Resolves to whether the result is shown.
  */
 export async function load(root, work, render, options = {}) {
   const {
@@ -39,41 +39,43 @@ export async function load(root, work, render, options = {}) {
     steady = false,
     retry = () => load(root, work, render, options),
   } = options;
-  const turn = Symbol("turn");
-  root.turn = turn;
-  const stale = () => signal?.aborted || root.turn !== turn;
+  const loadId = Symbol("load");
+  root.loadId = loadId;
+  const stale = () => signal?.aborted || root.loadId !== loadId;
   root.setAttribute("aria-busy", "true");
   if (!keep || !root.hasChildNodes()) replace(root, spinner());
   try {
-    const found = await work();
-    const text = steady ? JSON.stringify(found) : null;
+    const result = await work();
+    const text = steady ? JSON.stringify(result) : null;
     if (stale()) return false;
-    if (text === null || text !== root.shown) keepFocus(root, await render(found));
+    if (text === null || text !== root.shown) keepFocus(root, await render(result));
     root.shown = text;
     return true;
   } catch (error) {
     if (stale() || error.name === "AbortError") return false;
     root.shown = null;
     replace(root, errorPanel(error, retry));
-    if (error.status === undefined) throw error; // a fault of ours: to the console too
+    if (error.status === undefined) throw error; // a bug: show it in the console too
     return false;
   } finally {
     if (!stale()) root.removeAttribute("aria-busy");
   }
 }
 
-/** What is drawn anew takes the focus where its former self had it. */
+/** Replaces the content and moves the focus to the element that corresponds to the focused one. */
 function keepFocus(root, content) {
   const nameOf = (element) => [element.tagName, element.ariaLabel ?? element.textContent].join();
-  const held = root.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+  const focused = root.contains(document.activeElement) ? nameOf(document.activeElement) : null;
   replace(root, content);
-  if (held === null) return;
-  [...root.querySelectorAll("a, button, summary")].find((each) => nameOf(each) === held)?.focus();
+  if (focused === null) return;
+  [...root.querySelectorAll("a, button, summary")]
+    .find((each) => nameOf(each) === focused)
+    ?.focus();
 }
 
 /**
- * A function that calls `read` again and again until that returns false, a `pause` apart. Called
- * anew, the former round ends.
+ * A function that calls `read` repeatedly, `pause` ms apart, until it returns false. A new call ends the
+ * previous loop.
  */
 export function polling(read, { signal, pause = 1500 }) {
   let newest = 0;

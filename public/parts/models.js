@@ -1,16 +1,16 @@
-// The models, for choices on any screen.
+// Lists of models, for all screens.
 
 import { api } from "../api.js";
 
-/** Without the router and the agents, which a chat can name but nobody can select. */
+/** Without `auto` and `agent:ID`, which a chat can name but which cannot be selected. */
 export async function readModels(signal) {
   const query = { type: "base,lora,classifier" };
-  return (await api("GET", "/v1/models", { query, signal })).data; // the list is one page
+  return (await api("GET", "/v1/models", { query, signal })).data; // the list has one page
 }
 
-/** Those that can be asked by name: a classifier is none. */
-export const askable = (models) =>
+/** Models that can be called by name: all but classifiers. */
+export const callable = (models) =>
   comparable(models).filter((model) => model.type !== "classifier");
 
-/** Those that an evaluation can compare: classifiers too. */
+/** Models that an evaluation can compare, including classifiers. */
 export const comparable = (models) => models.filter((model) => model.status === "available");

@@ -1,4 +1,4 @@
-// Short notices of what was done; screen readers say them.
+// Short confirmations, which screen readers announce.
 
 import { h } from "../dom.js";
 
@@ -6,12 +6,12 @@ const SHOWN_MS = 5000;
 
 export function notice(text) {
   const element = h("p", { class: "notice" }, text);
-  place().append(element);
+  container().append(element);
   setTimeout(() => element.remove(), SHOWN_MS);
 }
 
-/** Over an open dialog, since what is behind one can be neither seen nor heard. */
-function place() {
+/** Inside an open dialog, if there is one: it hides the rest of the page. */
+function container() {
   const dialog = [...document.querySelectorAll("dialog[open]")].at(-1);
   if (!dialog) return document.getElementById("notices");
   let own = dialog.querySelector(":scope > .notices");

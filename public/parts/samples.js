@@ -1,4 +1,4 @@
-// Queries for the demonstration agents, so that a fresh installation has something to show.
+// Sample queries for the demo agents, so that a new installation has data to show.
 
 export const SAMPLES = [
   "My VPN does not connect from home",
@@ -18,7 +18,7 @@ export const SAMPLES = [
   "When is my next performance review?",
   "My badge does not open the front door",
   "I got a suspicious e-mail with an attachment",
-  "Are we allowed to use this open source licence?",
+  "Are we allowed to use this open source license?",
   "Where can I park my bicycle?",
   "Hello, who are you?",
   "What is the capital of Australia?",

@@ -1,11 +1,11 @@
-// Tables: columns say how a cell is made; wide ones scroll within their frame.
+// Tables: each column has a function for its cells. Wide tables scroll in their frame.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { time } from "../format.js";
 import { setBusy } from "./busy.js";
-import { button } from "./controls.js";
-import { errorPanel } from "./loading.js";
+import { button, card } from "./controls.js";
+import { errorPanel, load } from "./loading.js";
 
 /** `columns` are {head, cell(row), kind: "number" | "wide" | "actions", heading: the row's name}. */
 export function table({ caption, columns, rows, hideCaption = false }) {
@@ -51,35 +51,59 @@ function tableRow(columns, row) {
 }
 
 /**
- * A list of the API as a table that grows: the first page is given, a button brings the next one.
+ * A list of the API as a table. `first` is its first page; a button loads the next one.
  */
 export function pagedTable({ caption, columns, first, path, query, signal, hideCaption = true }) {
   const frame = table({ caption, columns, rows: first.data, hideCaption });
   const body = frame.querySelector("tbody");
   const more = h("div", { class: "more" });
-  const again = button("Load more", () => next());
+  const loadMore = button("Load more", () => next());
   let after = null;
-  const offer = (page) => {
+  const showMore = (page) => {
     after = page.last_id;
-    // A search looks at so many rows at a time; few of them may fit.
+    // One search request scans a limited number of rows and may find few of them.
     const searched = page.searched_from
       ? h("p", { class: "help" }, `Searched back to ${time(page.searched_from)}.`)
       : null;
-    replace(more, searched, page.has_more ? again : null);
+    replace(more, searched, page.has_more ? loadMore : null);
   };
   const next = async () => {
-    replace(more, again);
-    setBusy(again, true);
+    replace(more, loadMore);
+    setBusy(loadMore, true);
     try {
       const page = await api("GET", path, { query: { ...query, after }, signal });
       body.append(...page.data.map((row) => tableRow(columns, row)));
-      offer(page);
+      showMore(page);
     } catch (error) {
       if (error.name !== "AbortError") replace(more, errorPanel(error, next));
     } finally {
-      setBusy(again, false);
+      setBusy(loadMore, false);
     }
   };
-  offer(first);
+  showMore(first);
   return h("div", {}, frame, more);
+}
+
+/** Loads a list of the API into `container`: a pagedTable, or what `none()` returns if it is empty. */
+export const listTable = (container, { path, query, none, signal, ...options }) =>
+  load(
+    container,
+    () => api("GET", path, { query, signal }),
+    (first) =>
+      first.data.length || first.has_more
+        ? pagedTable({ ...options, first, path, query, signal })
+        : none(),
+    { signal, keep: true },
+  );
+
+/** A listTable with a select field above it; `queryOf` makes the query from the field's value. */
+export function filteredTable(select, { queryOf, ...options }) {
+  const list = h("div", {});
+  const show = () => listTable(list, { ...options, query: queryOf(select.value()) });
+  select.element.addEventListener("change", show);
+  show();
+  return card(
+    null,
+    h("div", { class: "stack" }, h("div", { class: "filters" }, select.element), list),
+  );
 }

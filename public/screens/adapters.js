@@ -1,4 +1,4 @@
-// LoRA adapters: from two files to a model that can be selected.
+// LoRA adapters: upload, list and state.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
@@ -10,11 +10,11 @@ import { readModels } from "../parts/models.js";
 import { pagedTable } from "../parts/table.js";
 import { address } from "../router.js";
 import { intakeForm } from "./adapters_intake.js";
-import { one, STEPS } from "./adapters_one.js";
+import { STEPS, showAdapter } from "./adapters_one.js";
 
 export async function open(page) {
   const [id] = page.path;
-  await (id ? one(page, id) : list(page));
+  await (id ? showAdapter(page, id) : list(page));
 }
 
 async function list({ root, signal, may }) {
@@ -24,7 +24,7 @@ async function list({ root, signal, may }) {
     root,
     pageHead(
       "Adapters",
-      "LoRA adapters teach a small base model to route as your labels say. They are trained outside, with train_lora.py.",
+      "A LoRA adapter specializes a small base model for your agents. Train it with train_lora.py.",
     ),
     intake,
     body,
@@ -42,7 +42,7 @@ async function list({ root, signal, may }) {
           ? h(
               "div",
               { class: "panel", "data-kind": "warn" },
-              `Workers AI's list could not be read: ${page.drift_error}`,
+              `The list of Workers AI could not be read: ${page.drift_error}`,
             )
           : null,
         page.data.length
@@ -55,8 +55,8 @@ async function list({ root, signal, may }) {
               columns: COLUMNS,
             })
           : empty(
-              "There is no adapter yet",
-              "Export the labels under Datasets, train with python train_lora.py, then drop its two files above.",
+              "No adapters yet",
+              "Export the labels under Datasets, train with python train_lora.py, then upload the two files above.",
             ),
       ],
       { signal, keep: true },
@@ -75,7 +75,7 @@ async function list({ root, signal, may }) {
 function slots({ slots: { used, total } }) {
   return used === null
     ? null
-    : progressBar(`${used} of ${plural(total, "adapter")} that the account may have`, used / total);
+    : progressBar(`${used} of ${plural(total, "adapter")} of the account used`, used / total);
 }
 
 const COLUMNS = [
@@ -88,7 +88,7 @@ const COLUMNS = [
         "div",
         { class: "stack-small" },
         h("a", { href: address(["adapters", lora.id]) }, lora.name),
-        h("span", { class: "help" }, `on ${lora.base_model}`),
+        h("span", { class: "help" }, `base model: ${lora.base_model}`),
       ),
   },
   {
@@ -96,7 +96,7 @@ const COLUMNS = [
     cell: (lora) => [stateBadge(lora.state), lora.active ? [" ", badge("active", "good")] : null],
   },
   {
-    head: "Next",
+    head: "Next step",
     cell: (lora) =>
       lora.error?.message ??
       STEPS[lora.steps.find((step) => step.state !== "done")?.name] ??
@@ -105,5 +105,5 @@ const COLUMNS = [
   },
   { head: "Rank", cell: (lora) => count(lora.rank), kind: "number" },
   { head: "Size", cell: (lora) => bytes(lora.size), kind: "number" },
-  { head: "Begun", cell: (lora) => time(lora.created_at) },
+  { head: "Started", cell: (lora) => time(lora.created_at) },
 ];

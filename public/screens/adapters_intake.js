@@ -1,4 +1,4 @@
-// Adapters on their way in: the files, the pre-flight line by line, the upload.
+// Adding an adapter: files, validation and upload.
 
 import { api, upload } from "../api.js";
 import { h, newId, replace } from "../dom.js";
@@ -22,7 +22,7 @@ export function intakeForm(models, signal) {
   const files = new Map();
   const base = field({
     name: "base_model",
-    label: "Base model that it was trained on",
+    label: "Base model",
     type: "select",
     options: bases,
   });
@@ -32,7 +32,7 @@ export function intakeForm(models, signal) {
     required: true,
     maxlength: 100,
     ...ADAPTER_NAME,
-    help: "Letters, digits, dots, hyphens: it becomes the model's name.",
+    help: "Letters, digits, dots and hyphens. It becomes the model's name.",
   });
   const report = h("div", { "aria-live": "polite" });
   const chosen = h("p", { class: "help" }, `${CONFIG} and ${WEIGHTS}`);
@@ -43,7 +43,7 @@ export function intakeForm(models, signal) {
     class: "hidden-text",
     onchange: () => take([...input.files]),
     onclick: () => {
-      input.value = ""; // so that the same file, mended, is chosen anew
+      input.value = ""; // so that the same file, corrected, can be selected again
     },
   });
   const drop = h(
@@ -64,16 +64,16 @@ export function intakeForm(models, signal) {
     h(
       "label",
       { for: input.id, class: "strong" },
-      "Drop the adapter's two files here, or choose them",
+      "Drop the adapter's two files here, or select them",
     ),
     chosen,
     input,
-    button("Choose files", () => input.click(), { size: "small" }),
+    button("Select files", () => input.click(), { size: "small" }),
   );
   const start = actionButton("Upload", () => send(), { kind: "main", disabled: true });
   const formData = () => {
     const form = new FormData();
-    form.append("name", name.fault() === null ? name.value() : crypto.randomUUID());
+    form.append("name", name.validate() === null ? name.value() : crypto.randomUUID());
     form.append("base_model", base.value());
     for (const [fileName, file] of files) form.append(fileName, file, fileName);
     return form;
@@ -81,7 +81,7 @@ export function intakeForm(models, signal) {
   const take = async (given) => {
     for (const file of given) {
       if (file.name === CONFIG || file.name === WEIGHTS) files.set(file.name, file);
-      else notice(`${file.name} is not needed: an adapter is ${CONFIG} and ${WEIGHTS}.`);
+      else notice(`${file.name} was ignored: an adapter has ${CONFIG} and ${WEIGHTS}.`);
     }
     replace(
       chosen,
@@ -92,9 +92,9 @@ export function intakeForm(models, signal) {
   };
   let checking = new AbortController();
   const preflight = async () => {
-    checking.abort(new DOMException("Other files are checked.", "AbortError"));
+    checking.abort(new DOMException("Other files were selected.", "AbortError"));
     checking = new AbortController();
-    const mine = AbortSignal.any([signal, checking.signal]);
+    const ended = AbortSignal.any([signal, checking.signal]);
     start.disabled = true;
     if (files.size < 2) {
       replace(
@@ -103,7 +103,7 @@ export function intakeForm(models, signal) {
           ? h(
               "p",
               { class: "help" },
-              `${[CONFIG, WEIGHTS].find((one) => !files.has(one))} is still missing.`,
+              `${[CONFIG, WEIGHTS].find((one) => !files.has(one))} is missing.`,
             )
           : null,
       );
@@ -113,31 +113,30 @@ export function intakeForm(models, signal) {
       report,
       () =>
         upload("/v1/loras/preflight", formData(), {
-          signal: mine,
-          onProgress: (share) =>
-            mine.aborted || replace(report, progressBar("Checking the files", share)),
+          signal: ended,
+          onProgress: (share) => ended.aborted || replace(report, progressBar("Validating", share)),
         }),
       (found) => {
         start.disabled = !found.ok;
         return preflightView(found);
       },
-      { signal: mine, retry: preflight },
+      { signal: ended, retry: preflight },
     );
   };
   const send = async () => {
     const { name: wanted } = read([name]);
     if (models.some((model) => model.id === wanted || model.aliases.includes(wanted))) {
-      name.show(`There is a model called ${wanted} already. Choose another name.`);
+      name.show(`A model named ${wanted} already exists. Use another name.`);
       name.focus();
       return;
     }
     const onProgress = (share) => {
-      const text = share < 1 ? "Uploading" : "Uploaded; it is being stored";
+      const text = share < 1 ? "Uploading" : "Uploaded, saving";
       replace(report, progressBar(text, share));
     };
     try {
       const lora = await upload("/v1/loras", formData(), { signal, onProgress });
-      notice(`${lora.name} is on its way to Workers AI.`);
+      notice(`${lora.name} is being uploaded to Workers AI.`);
       go(["adapters", lora.id]);
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -155,7 +154,7 @@ export function intakeForm(models, signal) {
   };
   base.element.addEventListener("change", preflight);
   return card(
-    "Add an adapter",
+    "Add adapter",
     h(
       "div",
       { class: "stack" },
@@ -163,8 +162,8 @@ export function intakeForm(models, signal) {
         ? null
         : h(
             "p",
-            { class: "fault" },
-            "No base model here takes adapters. Ask Workers AI for its models under Models.",
+            { class: "error" },
+            "No base model supports adapters. Use “Sync from Workers AI” under Models.",
           ),
       h("div", { class: "columns" }, name.element, base.element),
       drop,
@@ -175,7 +174,7 @@ export function intakeForm(models, signal) {
         h(
           "span",
           { class: "help" },
-          "Above 100 MB: npm run adapter -- upload DIR. Uploaded already with wrangler?",
+          "Larger than 100 MB: npm run adapter -- upload DIR. Already uploaded with wrangler:",
         ),
         h(
           "div",
@@ -190,14 +189,14 @@ export function intakeForm(models, signal) {
 
 async function byName(bases) {
   const lora = await formDialog({
-    title: "Register a fine-tune that is at Workers AI already",
+    title: "Register an existing fine-tune of Workers AI",
     action: "Register",
     fields: [
       {
         name: "name",
-        label: "Its name there",
+        label: "Fine-tune name",
         required: true,
-        help: "As given to npx wrangler ai finetune create.",
+        help: "The name used with npx wrangler ai finetune create.",
       },
       { name: "base_model", label: "Base model", type: "select", options: bases },
     ],
@@ -213,7 +212,7 @@ function preflightView({ ok, checks, rank, target_modules: modules, parameters, 
     h(
       "div",
       { class: "panel", "data-kind": ok ? "good" : "bad" },
-      h("strong", {}, ok ? "The adapter fits." : "The adapter would be refused."),
+      h("strong", {}, ok ? "Validation passed." : "Validation failed."),
       h(
         "p",
         { class: "small" },

@@ -1,21 +1,20 @@
-// One adapter: its steps, what the rules say of it, and what can be done with it.
+// One adapter: upload steps, validation results and actions.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { bytes, count, NOTHING, time, words } from "../format.js";
 import { actionButton, badge, button, card, facts, link, pageHead } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
-import { stateBadge, underWay } from "../parts/job.js";
-import { load, polling } from "../parts/loading.js";
+import { followJob, isActive, stateBadge } from "../parts/job.js";
 import { notice } from "../parts/notice.js";
 
 export const STEPS = {
-  find: "Find it at Workers AI",
+  find: "Look up at Workers AI",
   create: "Create the fine-tune",
   upload_config: "Upload the configuration",
   upload_weights: "Upload the weights",
-  probe: "Ask it one question",
-  register: "Register it as a model",
+  probe: "Send a test query",
+  register: "Register as a model",
 };
 
 export function checkList(checks) {
@@ -27,7 +26,7 @@ export function checkList(checks) {
         "li",
         {},
         badge(
-          { true: "passed", false: "failed", null: "not judged" }[passed],
+          { true: "passed", false: "failed", null: "skipped" }[passed],
           { true: "good", false: "bad", null: "warn" }[passed],
         ),
         h(
@@ -37,39 +36,25 @@ export function checkList(checks) {
           found ? `: ${found}` : "",
           passed === true && !message
             ? null
-            : h("span", { class: passed === false ? "fault" : "help" }, ` ${message}`),
+            : h("span", { class: passed === false ? "error" : "help" }, ` ${message}`),
         ),
       ),
     ),
   );
 }
 
-export async function one({ root, signal, may }, id) {
+export async function showAdapter({ root, signal, may }, id) {
   const body = h("div", { class: "stack" });
   replace(
     root,
     pageHead("Adapter", null, link("All adapters", "#/adapters", { size: "small" })),
     body,
   );
-  let lora = null;
-  const show = async () => {
-    const shown = await load(
-      body,
-      () => api("GET", `/v1/loras/${encodeURIComponent(id)}`, { signal }),
-      (found) => {
-        lora = found;
-        return view(found, may, follow);
-      },
-      { signal, keep: true, steady: true, retry: () => follow() },
-    );
-    return shown && lora !== null && underWay(lora.state);
-  };
-  const follow = polling(show, { signal });
-  await follow();
+  const path = `/v1/loras/${encodeURIComponent(id)}`;
+  await followJob(body, path, (lora, follow) => view(lora, may, path, follow), { signal });
 }
 
-function view(lora, may, follow) {
-  const path = `/v1/loras/${lora.id}`;
+function view(lora, may, path, follow) {
   return [
     card(
       lora.name,
@@ -79,12 +64,9 @@ function view(lora, may, follow) {
         ["Rank", count(lora.rank)],
         ["Target modules", lora.target_modules.join(", ") || NOTHING],
         ["Size", bytes(lora.size)],
-        [
-          "SHA-256 of the weights",
-          lora.checksum ? h("span", { class: "code" }, lora.checksum) : null,
-        ],
-        ["At Workers AI", lora.finetune_id ? h("span", { class: "code" }, lora.finetune_id) : null],
-        ["Begun", `${time(lora.created_at)}, by ${lora.created_by}`],
+        ["SHA-256 (weights)", lora.checksum ? h("span", { class: "code" }, lora.checksum) : null],
+        ["Fine-tune ID", lora.finetune_id ? h("span", { class: "code" }, lora.finetune_id) : null],
+        ["Started", `${time(lora.created_at)}, by ${lora.created_by}`],
         ["Ended", lora.finished_at ? time(lora.finished_at) : null],
       ]),
     ),
@@ -104,30 +86,30 @@ function view(lora, may, follow) {
               h("strong", {}, STEPS[step.name] ?? step.name),
               step.at ? h("span", { class: "help" }, ` ${time(step.at)}`) : null,
               step.message
-                ? h("div", { class: step.state === "failed" ? "fault" : "help" }, step.message)
+                ? h("div", { class: step.state === "failed" ? "error" : "help" }, step.message)
                 : null,
             ),
           ),
         ),
       ),
-      underWay(lora.state)
+      isActive(lora.state)
         ? h(
             "p",
             { class: "loading", role: "status" },
-            `Under way${lora.tries > 1 ? `, try ${lora.tries}` : ""} …`,
+            `Running${lora.tries > 1 ? `, attempt ${lora.tries}` : ""} …`,
           )
         : null,
       lora.error
         ? h(
             "div",
             { class: "panel", "data-kind": "bad", role: "alert" },
-            h("strong", {}, `It failed at “${STEPS[lora.error.step] ?? "Upload"}”.`),
+            h("strong", {}, `Failed at “${STEPS[lora.error.step] ?? "Upload"}”.`),
             h("p", {}, lora.error.message),
           )
         : null,
     ),
     may("admin") ? h("div", { class: "row" }, actions(lora, path, follow)) : null,
-    lora.preflight.length ? card("Pre-flight", checkList(lora.preflight)) : null,
+    lora.preflight.length ? card("Validation", checkList(lora.preflight)) : null,
   ];
 }
 
@@ -135,7 +117,7 @@ function actions(lora, path, follow) {
   return [
     lora.state === "failed"
       ? actionButton(
-          "Go on from there",
+          "Retry",
           async () => {
             await api("POST", `${path}/retry`);
             await follow();
@@ -145,23 +127,23 @@ function actions(lora, path, follow) {
       : null,
     lora.state === "available"
       ? [
-          link("Select it under Models", `#/models`, { kind: "main" }),
+          link("Go to Models", `#/models`, { kind: "main" }),
           link(
-            "Evaluate it",
+            "Evaluate",
             `#/evaluations?models=${encodeURIComponent(lora.model_id ?? lora.name)}`,
             { kind: "" },
           ),
-          actionButton("Check it at Workers AI", async () => {
+          actionButton("Check at Workers AI", async () => {
             const found = await api("POST", `${path}/check`);
             notice(
               found.ok
-                ? `It is there and answers: ${found.probe}`
-                : `It is not well: ${found.drift?.message ?? found.probe}`,
+                ? `Available: ${found.probe}`
+                : `Problem found: ${found.drift?.message ?? found.probe}`,
             );
           }),
         ]
       : null,
-    lora.state !== "retired" && !lora.active && !underWay(lora.state)
+    lora.state !== "retired" && !lora.active && !isActive(lora.state)
       ? button(
           "Retire",
           async () => {
@@ -170,7 +152,7 @@ function actions(lora, path, follow) {
               body: h(
                 "p",
                 {},
-                "It is asked no more. Its record stays; the fine-tune at Workers AI keeps its place until it is deleted there.",
+                "The adapter is no longer called. Its record is kept. To free its slot, delete the fine-tune at Workers AI.",
               ),
               action: "Retire",
               danger: true,

@@ -1,4 +1,4 @@
-// Agents: who can answer. Their descriptions and examples are what the router reads.
+// Agents: the targets of routing. The router's model reads their descriptions and examples.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
@@ -14,7 +14,7 @@ import { ADDRESS, ID } from "../parts/patterns.js";
 const PROTOCOLS = [
   ["openai", "OpenAI-compatible chat completions"],
   ["a2a", "A2A"],
-  ["handoff", "Hand-off: the client goes on there"],
+  ["handoff", "Hand-off: the client calls the endpoint"],
 ];
 
 export async function open({ root, signal, may }) {
@@ -30,8 +30,8 @@ export async function open({ root, signal, may }) {
     root,
     pageHead(
       "Agents",
-      "The better the descriptions and examples, the better the routing.",
-      may("admin") ? button("Add an agent", () => edit(null, show), { kind: "main" }) : null,
+      "Clear descriptions and examples make routing more accurate.",
+      may("admin") ? button("Add agent", () => edit(null, show), { kind: "main" }) : null,
     ),
     body,
   );
@@ -41,9 +41,9 @@ export async function open({ root, signal, may }) {
 function view(agents, may, show) {
   if (!agents.length)
     return empty(
-      "There is no agent yet",
-      "Describe who can answer: a name, what it is for, and some questions that it gets.",
-      may("admin") ? button("Add an agent", () => edit(null, show), { kind: "main" }) : null,
+      "No agents yet",
+      "An agent has a name, a description, and some example queries.",
+      may("admin") ? button("Add agent", () => edit(null, show), { kind: "main" }) : null,
     );
   return h(
     "div",
@@ -63,7 +63,7 @@ function agentCard(agent, may, show) {
       h(
         "div",
         { class: "row" },
-        agent.default ? badge("default", "accent") : null,
+        agent.default ? badge("fallback", "accent") : null,
         agent.enabled ? null : badge("disabled", "warn"),
       ),
     ),
@@ -80,11 +80,9 @@ function agentCard(agent, may, show) {
             agent.examples.map((example) => h("li", { class: "wrap" }, example)),
           ),
         )
-      : h("p", { class: "help" }, "No examples yet: some would help."),
-    agent.endpoint
-      ? h("p", { class: "help wrap" }, `${agent.protocol} at ${agent.endpoint}`)
-      : null,
-    agent.model ? h("p", { class: "help wrap" }, `answers with ${agent.model}`) : null,
+      : h("p", { class: "help" }, "No examples yet. Add some."),
+    agent.endpoint ? h("p", { class: "help wrap" }, `${agent.protocol}: ${agent.endpoint}`) : null,
+    agent.model ? h("p", { class: "help wrap" }, `chat model: ${agent.model}`) : null,
     may("admin")
       ? h(
           "div",
@@ -104,39 +102,39 @@ function agentCard(agent, may, show) {
 
 async function edit(agent, show) {
   const saved = await formDialog({
-    title: agent ? `Edit ${agent.name}` : "Add an agent",
+    title: agent ? `Edit ${agent.name}` : "Add agent",
     fields: [
       ...(agent
         ? []
         : [
             {
               name: "id",
-              label: "Id",
+              label: "ID",
               required: true,
               maxlength: 64,
               ...ID,
-              help: "Small letters, digits, - and _; it cannot be changed later.",
+              help: "Lowercase letters, digits, - and _. It cannot be changed later.",
               placeholder: "it_support",
             },
           ]),
       { name: "name", label: "Name", required: true, maxlength: 100, value: agent?.name },
       {
         name: "description",
-        label: "What it is for",
+        label: "Description",
         type: "textarea",
         rows: 3,
         required: true,
         maxlength: 1000,
         value: agent?.description,
-        help: "The router's model reads this.",
+        help: "The routing model reads this.",
       },
       {
         name: "examples",
-        label: "Examples, one a line",
+        label: "Examples, one per line",
         type: "lines",
         rows: 5,
         value: agent?.examples,
-        help: "The model reads the first five.",
+        help: "The routing model reads the first five.",
       },
       {
         name: "endpoint",
@@ -144,24 +142,24 @@ async function edit(agent, show) {
         value: agent?.endpoint,
         ...ADDRESS,
         placeholder: "https://…",
-        help: "Where it answers itself. Without one, its model here answers chats.",
+        help: "The agent's own service. Without one, the chat model below answers.",
       },
       {
         name: "protocol",
-        label: "Protocol of the endpoint",
+        label: "Endpoint protocol",
         type: "select",
         value: agent?.protocol ?? "openai",
         options: PROTOCOLS,
       },
       {
         name: "model",
-        label: "Model for chats",
+        label: "Chat model",
         value: agent?.model,
-        help: "Empty: the active model's base.",
+        help: "Empty: the base of the active model.",
       },
       {
         name: "system_prompt",
-        label: "System prompt for chats",
+        label: "System prompt",
         type: "textarea",
         rows: 3,
         maxlength: 8000,
@@ -170,27 +168,27 @@ async function edit(agent, show) {
       { name: "enabled", label: "Enabled", type: "checkbox", value: agent?.enabled ?? true },
       {
         name: "default",
-        label: "Default: it stands in where no other one can be chosen",
+        label: "Fallback agent: used if no other agent is found",
         type: "checkbox",
         value: agent?.default ?? false,
         disabled: agent?.default,
       },
     ],
-    onSubmit: (body, once) =>
+    onSubmit: (body, idempotencyKey) =>
       agent
         ? api("PATCH", `/v1/agents/${agent.id}`, { body: changed(body, shownAs(agent)) })
-        : create(body, once),
+        : create(body, idempotencyKey),
   });
   if (!saved) return;
-  notice(`${saved.name} is saved.`);
-  if (saved.labels?.warning) await askOfLabels(saved);
+  notice(`${saved.name} saved.`);
+  if (saved.labels?.warning) await confirmLabels(saved);
   await show();
 }
 
-/** Where labels of a former agent name the id, the form asks what becomes of them. */
-async function create(body, once) {
+/** If labels of a deleted agent have this ID, asks whether to keep them. */
+async function create(body, idempotencyKey) {
   try {
-    return await api("POST", "/v1/agents", { body, once });
+    return await api("POST", "/v1/agents", { body, idempotencyKey });
   } catch (error) {
     if (error.code !== "agent_has_labels") throw error;
     const labels = await chooseForLabels(error.message);
@@ -207,15 +205,15 @@ function chooseForLabels(message) {
       dialog.close();
     };
     const dialog = openDialog({
-      title: "Labels of a former agent",
+      title: "Labels of a deleted agent",
       body: [
         h("p", {}, message),
         h(
           "div",
           { class: "form-actions" },
           button("Cancel", () => dialog.cancel()),
-          button("Set them aside", choose("set_aside")),
-          button("Keep them", choose("keep"), { kind: "main" }),
+          button("Set labels aside", choose("set_aside")),
+          button("Keep labels", choose("keep"), { kind: "main" }),
         ),
       ],
       onClose: () => resolve(chosen),
@@ -223,22 +221,22 @@ function chooseForLabels(message) {
   });
 }
 
-async function askOfLabels(agent) {
+async function confirmLabels(agent) {
   const { kept } = agent.labels;
   const done = await confirm({
-    title: `Do the labels of ${agent.name} still hold?`,
+    title: `Are the labels of ${agent.name} still correct?`,
     body: h(
       "p",
       {},
-      `${plural(kept, "label")} name it. If it means something else now, set them aside: they no longer decide or train, and their history stays. Cancel keeps them.`,
+      `This agent has ${plural(kept, "label")}. If its purpose has changed, set them aside: they are no longer used, but their history is kept. Cancel keeps them.`,
     ),
-    action: "Set them aside",
+    action: "Set labels aside",
     act: () => api("PATCH", `/v1/agents/${agent.id}`, { body: { labels: "set_aside" } }),
   });
   if (done) notice(`${plural(kept, "label")} set aside.`);
 }
 
-/** As the form has it: an example of several lines is several there. */
+/** The agent as the form shows it: an example of several lines becomes several examples. */
 const shownAs = (agent) => ({ ...agent, examples: shownLines(agent.examples) });
 
 async function remove(agent, show) {
@@ -247,13 +245,13 @@ async function remove(agent, show) {
     body: h(
       "p",
       {},
-      "Nothing is routed to it any more. Its logs and labels stay; whoever creates an agent with this id again is asked what becomes of the labels. To take it away for a while only, disable it.",
+      "Nothing is routed to this agent any more. Its logs and labels are kept. To turn it off temporarily, disable it instead.",
     ),
     action: "Delete",
     danger: true,
     act: () => api("DELETE", `/v1/agents/${agent.id}`),
   });
   if (!done) return;
-  notice(`${agent.name} is deleted.`);
+  notice(`${agent.name} deleted.`);
   await show();
 }

@@ -1,4 +1,4 @@
-// Analytics: one range, seen from every side. The address holds what is shown.
+// Analytics: metrics, charts and tables of one time range. The address has the filters.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
@@ -11,10 +11,11 @@ import {
   card,
   csv,
   figure,
+  infoIcon,
   pageHead,
   save,
-  whatCounts,
 } from "../parts/controls.js";
+import { DEFINITIONS } from "../parts/definitions.js";
 import { filters } from "../parts/filters.js";
 import { layerSeries } from "../parts/layers.js";
 import { empty, load } from "../parts/loading.js";
@@ -44,7 +45,7 @@ const FILTERS = [
     value: "24h",
     options: [
       ...Object.entries(RANGES).map(([value, [label]]) => [value, `Last ${label}`]),
-      ["custom", "From … to …"],
+      ["custom", "Custom range"],
     ],
   },
   { name: "from", label: "From", type: "datetime-local" },
@@ -54,7 +55,7 @@ const FILTERS = [
     label: "Interval",
     type: "select",
     options: [
-      [null, "Fitting"],
+      [null, "Auto"],
       ["hour", "Hour"],
       ["day", "Day"],
     ],
@@ -68,35 +69,35 @@ export async function open({ root, query, signal, may }) {
   const show = (state) =>
     load(
       body,
-      () => api("GET", "/v1/analytics", { query: asked(state), signal }),
+      () => api("GET", "/v1/analytics", { query: queryOf(state), signal }),
       (analytics) => view(analytics, signal, may),
       { signal, keep: true },
     );
-  const seen = ({ range }) => (range === "custom" ? null : ["range", "interval", "group_by"]);
+  const visible = ({ range }) => (range === "custom" ? null : ["range", "interval", "group_by"]);
   replace(
     root,
-    pageHead("Analytics", "What was asked, who answered, how well, how fast and for how much."),
-    filters({ parts: ["analytics"], specs: FILTERS, query, show, seen, signal }),
+    pageHead("Analytics", "Traffic, quality, latency and cost."),
+    filters({ parts: ["analytics"], specs: FILTERS, query, show, visible, signal }),
     body,
   );
 }
 
-function asked({ range, from, to, interval, group_by }) {
+function queryOf({ range, from, to, interval, group_by }) {
   const custom = range === "custom";
   const hours = Object.hasOwn(RANGES, range) ? RANGES[range][1] : 24;
   const start = custom ? instant(from) : new Date(Date.now() - hours * HOUR_MS).toISOString();
   const span = custom && from ? (Date.parse(to ?? new Date()) - Date.parse(from)) / HOUR_MS : hours;
-  const fitting = span > MAX_HOURS_BY_HOUR ? "day" : "hour";
-  return { from: start, to: custom ? instant(to) : null, interval: interval ?? fitting, group_by };
+  const auto = span > MAX_HOURS_BY_HOUR ? "day" : "hour";
+  return { from: start, to: custom ? instant(to) : null, interval: interval ?? auto, group_by };
 }
 
 function view(analytics, signal, may) {
-  const { totals, counting, series, groups } = analytics;
+  const { totals, series, groups } = analytics;
   if (!totals.requests) {
     return empty(
-      "Nothing in this range",
-      "Nothing was routed then. Choose a longer range, or route something.",
-      may("route") ? h("a", { href: "#/playground" }, "To the playground") : null,
+      "No requests in this range",
+      "Select a longer range, or send a request.",
+      may("route") ? h("a", { href: "#/playground" }, "Open playground") : null,
     );
   }
   const times = startsOf(series, analytics.interval);
@@ -107,47 +108,47 @@ function view(analytics, signal, may) {
     h(
       "div",
       { class: "figures" },
-      figure("Answers", compact(totals.requests), { counts: counting.requests }),
-      figure("Errors", percent(totals.error_rate), {
+      figure("Requests", compact(totals.requests), { info: DEFINITIONS.requests }),
+      figure("Error rate", percent(totals.error_rate), {
         note: count(totals.errors),
-        counts: counting.errors,
+        info: DEFINITIONS.errors,
       }),
-      figure("By the stand-in", percent(totals.fallback_rate), {
+      figure("Fallback rate", percent(totals.fallback_rate), {
         note: count(totals.fallback_answers),
-        counts: counting.fallback_answers,
+        info: DEFINITIONS.fallback,
       }),
-      figure("Kept answers", percent(totals.cache_hit_rate), {
+      figure("Cache hit rate", percent(totals.cache_hit_rate), {
         note: count(totals.cache_hits),
-        counts: counting.cache_hits,
+        info: DEFINITIONS.cacheHits,
       }),
-      figure("Without a model", percent(totals.without_model_rate), {
-        counts: counting.answered_without_model,
+      figure("Answered without LLM", percent(totals.without_model_rate), {
+        info: DEFINITIONS.withoutLlm,
       }),
       figure("Accuracy", percent(totals.accuracy.accuracy), {
         note: totals.accuracy.labelled
-          ? `${interval(totals.accuracy)} random questions`
-          : "no random question is labelled yet",
-        counts: counting.accuracy,
+          ? `${interval(totals.accuracy)} sampled requests`
+          : "no labeled random sample yet",
+        info: DEFINITIONS.accuracy,
       }),
-      figure("Tokens", compact(totals.total_tokens), { counts: counting.prompt_tokens }),
-      figure("Cost", usd(totals.cost_usd), { counts: counting.cost_usd }),
-      figure("95 % answered within", ms(totals.latency_ms.p95), {
+      figure("Tokens", compact(totals.total_tokens), { info: DEFINITIONS.tokens }),
+      figure("Cost", usd(totals.cost_usd), { info: DEFINITIONS.cost }),
+      figure("p95 latency", ms(totals.latency_ms.p95), {
         note: `p50 ${ms(totals.latency_ms.p50)}, p99 ${ms(totals.latency_ms.p99)}`,
-        counts: counting.latency_ms,
+        info: DEFINITIONS.latency,
       }),
     ),
     h(
       "div",
       { class: "columns" },
       card(
-        "Answers by layer",
+        "Requests by layer",
         over(
-          "Answers by layer over time; the table below has the numbers.",
+          "Requests by layer over time; the table below has the numbers.",
           compact,
           layerSeries(series),
           { stacked: true },
         ),
-        whatCounts(counting.series),
+        infoIcon(DEFINITIONS.layers),
       ),
       card(
         "Latency",
@@ -156,7 +157,7 @@ function view(analytics, signal, may) {
           line("p95", (p) => p.latency_ms.p95),
           line("p99", (p) => p.latency_ms.p99),
         ]),
-        whatCounts(counting.latency_ms),
+        infoIcon(DEFINITIONS.latency),
       ),
       card(
         "Tokens",
@@ -166,56 +167,56 @@ function view(analytics, signal, may) {
           [line("prompt", (p) => p.prompt_tokens), line("completion", (p) => p.completion_tokens)],
           { stacked: true },
         ),
-        whatCounts(counting.prompt_tokens),
+        infoIcon(DEFINITIONS.tokens),
       ),
       card(
         "Cost",
         over("Cost over time in US dollars.", usd, [line("USD", (p) => p.cost_usd)]),
-        whatCounts(counting.cost_usd),
+        infoIcon(DEFINITIONS.cost),
       ),
+      card("Fallback and error reasons", reasonBars(analytics), infoIcon(DEFINITIONS.reasons)),
       card(
-        "Errors and answers of the stand-in",
-        reasonBars(analytics),
-        whatCounts(counting.reasons),
-      ),
-      card(
-        "Rates",
-        over("Rates over time.", (value) => percent(value, 0), [
-          line("kept answers", (p) => p.cache_hit_rate),
-          line("stand-in", (p) => p.fallback_rate),
-          line("errors", (p) => p.error_rate),
-        ]),
-        whatCounts(counting.cache_hits),
+        "Cache, fallback and error rate",
+        over(
+          "Cache hit rate, fallback rate and error rate over time.",
+          (value) => percent(value, 0),
+          [
+            line("cache hits", (p) => p.cache_hit_rate),
+            line("fallback", (p) => p.fallback_rate),
+            line("errors", (p) => p.error_rate),
+          ],
+        ),
+        infoIcon(DEFINITIONS.cacheHits),
       ),
     ),
     groupTable(analytics.group_by, groups),
-    attemptTable(analytics),
+    modelCallTable(analytics),
     seriesTable(series),
     h(
       "div",
       { class: "row" },
-      button("Download the series (CSV)", () =>
-        save("edgeneuro-series.csv", seriesCsv(series), "text/csv"),
+      button("Export time series (CSV)", () =>
+        save("edgeneuro-time-series.csv", seriesCsv(series), "text/csv"),
       ),
-      button("Download the groups (CSV)", () =>
-        save("edgeneuro-groups.csv", groupsCsv(analytics), "text/csv"),
+      button("Export breakdown (CSV)", () =>
+        save("edgeneuro-breakdown.csv", groupsCsv(analytics), "text/csv"),
       ),
     ),
   ];
 }
 
 const interval = ({ low, high, labelled }) =>
-  labelled ? `${percent(low)} to ${percent(high)}, of ${count(labelled)}` : "nothing labelled";
+  labelled ? `${percent(low)} to ${percent(high)}, of ${count(labelled)}` : "no labels";
 
 function reasonBars({ reasons }) {
   const rows = Object.entries(reasons).sort(([, one], [, other]) => other - one);
-  if (!rows.length) return h("p", { class: "soft" }, "None in this range.");
+  if (!rows.length) return h("p", { class: "muted" }, "None in this range.");
   return bars(
     rows.map(([reason, value]) => ({
       name: words(reason),
       value,
       text: count(value),
-      kind: reason === "out_of_scope" || reason === "low_confidence" ? "soft" : "bad",
+      kind: reason === "out_of_scope" || reason === "low_confidence" ? "muted" : "bad",
     })),
   );
 }
@@ -227,12 +228,12 @@ function groupTable(by, groups) {
     rows: groups,
     columns: [
       { head: title, cell: (group) => group.key ?? NOTHING, heading: true, kind: "wide" },
-      { head: "Answers", cell: (group) => count(group.requests), kind: "number" },
+      { head: "Requests", cell: (group) => count(group.requests), kind: "number" },
       { head: "Errors", cell: (group) => percent(group.error_rate), kind: "number" },
-      { head: "Stand-in", cell: (group) => percent(group.fallback_rate), kind: "number" },
-      { head: "Kept", cell: (group) => percent(group.cache_hit_rate), kind: "number" },
+      { head: "Fallback", cell: (group) => percent(group.fallback_rate), kind: "number" },
+      { head: "Cache hits", cell: (group) => percent(group.cache_hit_rate), kind: "number" },
       {
-        head: "Right",
+        head: "Accuracy",
         cell: (group) =>
           h("span", { title: interval(group.accuracy) }, percent(group.accuracy.accuracy)),
         kind: "number",
@@ -245,13 +246,13 @@ function groupTable(by, groups) {
   });
 }
 
-function attemptTable({ models, counting }) {
+function modelCallTable({ models }) {
   if (!models.length) return null;
   return h(
     "div",
     { class: "stack-small" },
     table({
-      caption: "Tries of models",
+      caption: "Model calls",
       rows: models,
       columns: [
         {
@@ -260,7 +261,7 @@ function attemptTable({ models, counting }) {
           heading: true,
           kind: "wide",
         },
-        { head: "Tries", cell: (model) => count(model.attempts), kind: "number" },
+        { head: "Calls", cell: (model) => count(model.attempts), kind: "number" },
         {
           head: "Failed",
           cell: (model) => percent(model.failed_attempts / model.attempts),
@@ -279,11 +280,11 @@ function attemptTable({ models, counting }) {
         },
       ],
     }),
-    whatCounts(counting.models),
+    infoIcon(DEFINITIONS.modelCalls),
   );
 }
 
-/** In unix seconds. The first day begins where the range does; drawn it is as wide as the others. */
+/** Unix seconds. The first period is drawn with full width, even if the range starts within it. */
 function startsOf(series, interval) {
   const step = interval === "day" ? 86_400 : 3600;
   return series.map((period) => Math.floor(Date.parse(period.start) / 1000 / step) * step);
@@ -291,11 +292,11 @@ function startsOf(series, interval) {
 
 const SERIES = [
   ["start", (period) => period.start],
-  ["answers", (period) => period.requests],
+  ["requests", (period) => period.requests],
   ["errors", (period) => period.errors],
-  ["stand_in", (period) => period.fallback_answers],
-  ["kept", (period) => period.cache_hits],
-  ["without_model", (period) => period.answered_without_model],
+  ["fallback", (period) => period.fallback_answers],
+  ["cache_hits", (period) => period.cache_hits],
+  ["without_llm", (period) => period.answered_without_model],
   ["tokens", (period) => period.total_tokens],
   ["cost_usd", (period) => period.cost_usd],
   ["p50_ms", (period) => period.latency_ms.p50],
@@ -303,7 +304,7 @@ const SERIES = [
   ["p99_ms", (period) => period.latency_ms.p99],
 ];
 
-/** The charts' numbers for those who cannot see them. */
+/** The numbers of the charts as a table, for screen readers. */
 function seriesTable(series) {
   const columns = SERIES.map(([name, value], index) => ({
     head: words(name),
@@ -317,7 +318,7 @@ function seriesTable(series) {
   return h(
     "details",
     {},
-    h("summary", {}, "The charts as a table"),
+    h("summary", {}, "Show as table"),
     table({ caption: "By time", columns, rows: series.filter((period) => period.requests) }),
   );
 }
@@ -332,7 +333,7 @@ function groupsCsv({ group_by, groups }) {
   const columns = [
     [group_by, (group) => group.key],
     ...SERIES.slice(1),
-    ["labelled", (group) => group.accuracy.labelled],
+    ["labeled", (group) => group.accuracy.labelled],
     ["accuracy", (group) => group.accuracy.accuracy],
   ];
   return csv([

@@ -1,12 +1,11 @@
-// Audit: who changed what, and when.
+// The audit log: who changed what, and when.
 
-import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { NOTHING, time, words } from "../format.js";
 import { badge, pageHead } from "../parts/controls.js";
 import { choices, filters } from "../parts/filters.js";
-import { empty, load } from "../parts/loading.js";
-import { pagedTable } from "../parts/table.js";
+import { empty } from "../parts/loading.js";
+import { listTable } from "../parts/table.js";
 
 const RESOURCES = [
   "agent",
@@ -27,62 +26,54 @@ const RESOURCES = [
 export async function open({ root, query, signal }) {
   const body = h("div", {});
   const show = (state) => {
-    const asked = { ...state, limit: 50 };
-    return load(
-      body,
-      () => api("GET", "/v1/audit", { query: asked, signal }),
-      (page) =>
-        page.data.length
-          ? pagedTable({
-              caption: "Changes",
-              first: page,
-              path: "/v1/audit",
-              query: asked,
-              signal,
-              columns: COLUMNS,
-            })
-          : empty(
-              "Nothing was changed",
-              "Every change of the control plane is noted here, with what was before and after.",
-            ),
-      { signal, keep: true },
-    );
+    return listTable(body, {
+      caption: "Changes",
+      path: "/v1/audit",
+      query: { ...state, limit: 50 },
+      columns: COLUMNS,
+      none: () =>
+        empty(
+          "No changes",
+          "Every change in the control plane appears here, with old and new values.",
+        ),
+      signal,
+    });
   };
   const specs = [
     {
       name: "resource",
-      label: "What",
+      label: "Target",
       type: "select",
-      options: choices(RESOURCES, words, [null, "Everything"]),
+      options: choices(RESOURCES, words, [null, "All"]),
     },
-    { name: "resource_id", label: "Its id" },
+    { name: "resource_id", label: "Target ID" },
   ];
   replace(
     root,
-    pageHead("Audit", "Every change, newest first. No secrets, no texts of queries."),
+    pageHead("Audit log", "All changes, newest first, without secrets and query texts."),
     filters({ parts: ["audit"], specs, query, show, signal }),
     body,
   );
 }
 
 const COLUMNS = [
-  { head: "When", cell: (entry) => time(entry.created_at), heading: true },
-  { head: "Who", cell: (entry) => entry.actor, kind: "wide" },
+  { head: "Time", cell: (entry) => time(entry.created_at), heading: true },
+  { head: "Actor", cell: (entry) => entry.actor, kind: "wide" },
   {
-    head: "Did",
+    head: "Action",
     cell: (entry) =>
       badge(words(entry.action), { delete: "bad", revoke: "bad", create: "good" }[entry.action]),
   },
   {
-    head: "To",
+    head: "Target",
     cell: (entry) =>
       h("div", {}, words(entry.resource), h("div", { class: "help wrap" }, entry.resource_id)),
     kind: "wide",
   },
-  { head: "What changed", cell: changes, kind: "wide" },
+  { head: "Changes", cell: changes, kind: "wide" },
 ];
 
-/** The fields that differ, before and after. */
+/** The changed fields with old and new values. */
 function changes({ before, after, request_id: requestId }) {
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
   const differing = names.filter(

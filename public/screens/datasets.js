@@ -1,9 +1,9 @@
-// Data sets: the labels as files for trainers, and files of labels as they come in.
+// Datasets: export of labels for training, and import of labels.
 
 import { api, call } from "../api.js";
 import { h, replace } from "../dom.js";
 import { bytes, count } from "../format.js";
-import { agentOptions, NO_AGENT, readAgents } from "../parts/agents.js";
+import { agentOptions, NO_AGENT, OUT_OF_SCOPE, readAgents } from "../parts/agents.js";
 import { badge, card, facts, link, pageHead, save } from "../parts/controls.js";
 import { form } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
@@ -19,7 +19,7 @@ export async function open({ root, signal, may }) {
     root,
     pageHead(
       "Datasets",
-      "Each question is in one part for ever: training, validation or test. So no test is ever trained on.",
+      "Labels by split. Each query always stays in the same split, so test queries are never trained on.",
     ),
     stats,
     imports,
@@ -57,11 +57,11 @@ export async function open({ root, signal, may }) {
 function statsView({ total, agents, out_of_scope: none, near_duplicates: near, training }, may) {
   if (!total.labels)
     return empty(
-      "There are no labels yet",
-      "Label some questions, or import a file of labels below.",
-      may("label") ? link("Label", "#/labelling", { kind: "main" }) : null,
+      "No labels yet",
+      "Label some queries, or import a file below.",
+      may("label") ? link("Label", "#/labeling", { kind: "main" }) : null,
     );
-  const rows = [...agents, { agent_id: "No agent fits", status: null, ...none }];
+  const rows = [...agents, { agent_id: OUT_OF_SCOPE, status: null, ...none }];
   return [
     h(
       "section",
@@ -80,7 +80,7 @@ function statsView({ total, agents, out_of_scope: none, near_duplicates: near, t
       training.message,
       training.ready
         ? null
-        : ` With ${training.labels_needed_of_each} for each agent these are still missing: ${
+        : ` Missing labels (${training.labels_needed_of_each} per agent): ${
             training.agents
               .filter((agent) => agent.missing)
               .map((agent) => `${agent.agent_id} ${agent.missing}`)
@@ -125,12 +125,12 @@ function exportCard(agents, signal) {
           options: [
             ["chat", "chat: messages, for train_lora.py and most trainers"],
             ["prompt", "prompt: prompt and completion"],
-            ["flat", "flat: query and agent, for an import elsewhere"],
+            ["flat", "flat: query and agent"],
           ],
         },
         {
           name: "split",
-          label: "Part",
+          label: "Split",
           type: "select",
           value: "train",
           options: [
@@ -144,21 +144,21 @@ function exportCard(agents, signal) {
           name: "agent",
           label: "Agent",
           type: "select",
-          options: agentOptions(agents, [null, "All"], [NO_AGENT, "No agent fits"]),
+          options: agentOptions(agents, [null, "All"], [NO_AGENT, OUT_OF_SCOPE]),
         },
         {
           name: "dedupe",
-          label: "Near-duplicates",
+          label: "Deduplicate",
           type: "select",
           value: "exact",
           options: [
-            ["exact", "keep"],
-            ["near", "leave one of each group"],
+            ["exact", "off"],
+            ["near", "near-duplicates"],
           ],
         },
         {
           name: "manifest",
-          label: "Begin with a line that describes the file",
+          label: "Include manifest line",
           type: "checkbox",
           value: false,
         },
@@ -167,11 +167,11 @@ function exportCard(agents, signal) {
         const response = await call("GET", "/v1/datasets/export", { query, signal });
         const file = await response.blob();
         if (!file.size) {
-          notice("No label fits: the file would be empty.");
+          notice("No labels match: the file would be empty.");
           return;
         }
         save(`edgeneuro-${query.split}-${query.format}.jsonl`, file);
-        notice(`The file has ${bytes(file.size)}.`);
+        notice(`Exported ${bytes(file.size)}.`);
       },
     }),
   );

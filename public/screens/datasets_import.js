@@ -1,4 +1,4 @@
-// Files of labels as they come in, and the imports that were made.
+// Import of label files, and the list of imports.
 
 import { ApiError, api } from "../api.js";
 import { h, replace } from "../dom.js";
@@ -12,7 +12,7 @@ import { notice } from "../parts/notice.js";
 import { pagedTable, table } from "../parts/table.js";
 import { session } from "../session.js";
 
-const MAX_BYTES = 100_000_000; // as the API takes
+const MAX_BYTES = 100_000_000; // the API's limit
 
 export function importCard(signal, onImported) {
   const report = h("div", { "aria-live": "polite" });
@@ -21,18 +21,18 @@ export function importCard(signal, onImported) {
     id: "import-file",
     accept: ".jsonl,.json,.csv,.tsv,.txt,.gz",
     onclick: () => {
-      input.value = ""; // so that the same file can be chosen again once it is corrected
+      input.value = ""; // so that the same file, corrected, can be selected again
     },
   });
   const dry = field({
     name: "dry_run",
-    label: "Only check the file",
+    label: "Validate only (dry run)",
     type: "checkbox",
     value: true,
   });
   const metadata = field({
     name: "metadata",
-    label: "Keep what an export says of split, labeler, source and time",
+    label: "Keep split, labeler, source and time of the export",
     type: "checkbox",
     value: true,
   });
@@ -41,7 +41,7 @@ export function importCard(signal, onImported) {
     event.preventDefault();
     const [file] = input.files;
     if (!file) {
-      replace(report, h("p", { class: "fault" }, "Choose a file first."));
+      replace(report, h("p", { class: "error" }, "Select a file first."));
       return;
     }
     if (file.size > MAX_BYTES) {
@@ -49,8 +49,8 @@ export function importCard(signal, onImported) {
         report,
         h(
           "p",
-          { class: "fault" },
-          `The file has ${bytes(file.size)}; send it in parts of at most ${bytes(MAX_BYTES)}.`,
+          { class: "error" },
+          `The file has ${bytes(file.size)}; the limit is ${bytes(MAX_BYTES)}. Split it.`,
         ),
       );
       return;
@@ -80,7 +80,7 @@ export function importCard(signal, onImported) {
       h(
         "p",
         { class: "help" },
-        "JSON Lines as exported here in any format, a JSON array, or CSV with the columns query and agent. Nothing is imported unless every line is right. The labels are your votes.",
+        "JSON Lines (any export format), a JSON array, or CSV with the columns query and agent. If a line is invalid, nothing is imported. The labels count as your votes.",
       ),
       h("div", { class: "field" }, h("label", { for: "import-file" }, "File"), input),
       dry.element,
@@ -91,12 +91,12 @@ export function importCard(signal, onImported) {
   );
 }
 
-/** Read at once: a file that was changed since it was chosen cannot be sent. */
+/** Read before sending: a file that was changed after its selection cannot be sent. */
 async function contentOf(file) {
   try {
     return await file.arrayBuffer();
   } catch {
-    throw new ApiError("The file has changed since it was chosen. Choose it again.");
+    throw new ApiError("The file was changed after you selected it. Select it again.");
   }
 }
 
@@ -106,35 +106,33 @@ function importView({ dry_run: dry, rows, new: fresh, changed, unchanged, ...fil
   return h(
     "div",
     { class: "panel", "data-kind": "good" },
-    h("strong", {}, dry ? "Every line is right. Nothing was written yet." : "Imported."),
+    h("strong", {}, dry ? "The file is valid. Nothing was written." : "Imported."),
     h(
       "p",
       {},
-      `${plural(rows, "line")}: ${count(fresh)} new, ${count(changed)} changed, ${count(unchanged)} as they were, ${count(duplicates)} twice in the file.`,
+      `${plural(rows, "line")}: ${count(fresh)} new, ${count(changed)} changed, ${count(unchanged)} unchanged, ${count(duplicates)} duplicates.`,
     ),
     outvoted
       ? h(
           "p",
           {},
-          `${plural(outvoted, "label is", "labels are")} a vote against the label in force, which stays: other labelers or a final label decide.`,
+          `${plural(outvoted, "label does", "labels do")} not change the label in force: other votes or a final label override.`,
         )
       : null,
     kept
       ? h(
           "p",
           {},
-          `${plural(kept, "question stays", "questions stay")} in another part of the data set than the file says.`,
+          `${plural(kept, "query stays", "queries stay")} in another split than the file says.`,
         )
       : null,
     file.encoding === "utf-8"
       ? null
-      : h("p", {}, `The file was read as ${file.encoding.toUpperCase()}; check its accents.`),
+      : h("p", {}, `The file was read as ${file.encoding.toUpperCase()}. Check accented letters.`),
     mapped.length
-      ? h("p", {}, `Agents by other names: ${mapped.map((pair) => pair.join(" → ")).join(", ")}.`)
+      ? h("p", {}, `Mapped agent names: ${mapped.map((pair) => pair.join(" → ")).join(", ")}.`)
       : null,
-    dry
-      ? h("p", { class: "help" }, "Take the tick from “Only check the file”, and import it.")
-      : null,
+    dry ? h("p", { class: "help" }, "To import it, clear “Validate only (dry run)”.") : null,
   );
 }
 
@@ -148,23 +146,23 @@ function errorReport(error, name) {
     table({
       caption:
         all > errors.length
-          ? `The first ${errors.length} of ${count(all)} faults`
-          : plural(all, "fault"),
+          ? `The first ${errors.length} of ${count(all)} errors`
+          : plural(all, "error"),
       rows: errors,
       columns: [
-        { head: "Line", cell: (fault) => count(fault.line), kind: "number" },
-        { head: "Field", cell: (fault) => fault.param ?? NOTHING },
-        { head: "What is wrong", cell: (fault) => fault.message, kind: "wide", heading: true },
+        { head: "Line", cell: (each) => count(each.line), kind: "number" },
+        { head: "Field", cell: (each) => each.param ?? NOTHING },
+        { head: "Error", cell: (each) => each.message, kind: "wide", heading: true },
       ],
     }),
     button(
-      "Download the faults (CSV)",
+      "Export errors (CSV)",
       () =>
         save(
-          `${name}-faults.csv`,
+          `${name}-errors.csv`,
           csv([
-            ["line", "field", "fault"],
-            ...errors.map((fault) => [fault.line, fault.param, fault.message]),
+            ["line", "field", "error"],
+            ...errors.map((each) => [each.line, each.param, each.message]),
           ]),
           "text/csv",
         ),
@@ -185,8 +183,8 @@ export function importsView(page, { signal, onRolledBack }) {
       query: {},
       signal,
       columns: [
-        { head: "When", cell: (one) => time(one.created_at), heading: true },
-        { head: "By", cell: (one) => one.created_by },
+        { head: "Time", cell: (one) => time(one.created_at), heading: true },
+        { head: "Imported by", cell: (one) => one.created_by },
         { head: "Labels", cell: (one) => count(one.labels), kind: "number" },
         { head: "New", cell: (one) => count(one.report.new), kind: "number" },
         { head: "Changed", cell: (one) => count(one.report.changed), kind: "number" },
@@ -207,17 +205,17 @@ function rollBackAction(one, onRolledBack) {
 
 async function rollBack(one, onRolledBack) {
   const done = await confirm({
-    title: "Roll this import back",
+    title: "Roll back this import?",
     body: h(
       "p",
       {},
-      `Its ${plural(one.labels, "label")} no longer count; labels that were given before or since decide. The questions stay in their parts of the data set.`,
+      `Removes the ${plural(one.labels, "label")} of this import. Earlier and later labels of the same queries apply again.`,
     ),
     action: "Roll back",
     danger: true,
     act: () => api("DELETE", `/v1/datasets/imports/${one.id}`),
   });
   if (done === undefined) return;
-  notice("The import is rolled back.");
+  notice("Import rolled back.");
   await onRolledBack();
 }

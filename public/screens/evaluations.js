@@ -1,4 +1,4 @@
-// Evaluations: models on held-out labels, side by side.
+// Evaluations: comparisons of models on held-out labels.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
@@ -6,50 +6,40 @@ import { count, NOTHING, percent, time, words } from "../format.js";
 import { actionButton, pageHead } from "../parts/controls.js";
 import { formDialog } from "../parts/form.js";
 import { stateBadge } from "../parts/job.js";
-import { empty, load } from "../parts/loading.js";
+import { empty } from "../parts/loading.js";
 import { comparable, readModels } from "../parts/models.js";
-import { pagedTable } from "../parts/table.js";
+import { listTable } from "../parts/table.js";
 import { address, go } from "../router.js";
-import { one } from "./evaluations_one.js";
+import { showEvaluation } from "./evaluations_one.js";
 
 export async function open(page) {
   const [id] = page.path;
-  await (id ? one(page, id) : list(page));
+  await (id ? showEvaluation(page, id) : list(page));
 }
 
 async function list({ root, query, signal, may }) {
   const body = h("div", {});
-  const begin = () => create(signal, (query.get("models") ?? "").split("\n").filter(Boolean));
-  const action = may("admin") ? actionButton("Evaluate models", begin, { kind: "main" }) : null;
+  const start = () => create(signal, (query.get("models") ?? "").split("\n").filter(Boolean));
+  const action = may("admin") ? actionButton("New evaluation", start, { kind: "main" }) : null;
   replace(
     root,
-    pageHead(
-      "Evaluations",
-      "Models are put to questions whose labels no training has seen, through the router itself.",
-    ),
+    pageHead("Evaluations", "Compare models on labeled queries that no training has used."),
     h("div", { class: "row" }, action),
     body,
   );
-  await load(
-    body,
-    () => api("GET", "/v1/evaluations", { query: { limit: 20 }, signal }),
-    (page) =>
-      page.data.length
-        ? pagedTable({
-            caption: "Evaluations",
-            first: page,
-            path: "/v1/evaluations",
-            query: { limit: 20 },
-            signal,
-            columns: COLUMNS,
-          })
-        : empty(
-            "Nothing has been evaluated yet",
-            "Label some questions first: one in ten or so is held out for evaluations. Then compare the active model with an adapter or another model.",
-          ),
-    { signal },
-  );
-  if (query.get("models") && may("admin")) await begin();
+  await listTable(body, {
+    caption: "Evaluations",
+    path: "/v1/evaluations",
+    query: { limit: 20 },
+    columns: COLUMNS,
+    none: () =>
+      empty(
+        "No evaluations yet",
+        "Label some queries first: about one in ten is held out for evaluations.",
+      ),
+    signal,
+  });
+  if (query.get("models") && may("admin")) await start();
 }
 
 const COLUMNS = [
@@ -66,27 +56,27 @@ const COLUMNS = [
       ),
   },
   { head: "State", cell: (one) => stateBadge(one.state) },
-  { head: "Part", cell: (one) => words(one.split) },
-  { head: "Questions", cell: (one) => count(one.labels), kind: "number" },
+  { head: "Split", cell: (one) => words(one.split) },
+  { head: "Queries", cell: (one) => count(one.labels), kind: "number" },
   {
-    head: "Right",
+    head: "Accuracy",
     cell: (one) =>
       one.results?.models.map((model) => h("div", {}, percent(model.accuracy.accuracy))) ?? NOTHING,
     kind: "number",
   },
-  { head: "By", cell: (one) => one.created_by },
+  { head: "Started by", cell: (one) => one.created_by },
 ];
 
 async function create(signal, chosen) {
   const models = comparable(await readModels(signal));
   const active = models.find((model) => model.active && model.type !== "classifier");
   const made = await formDialog({
-    title: "Evaluate models",
-    action: "Begin",
+    title: "New evaluation",
+    action: "Run evaluation",
     fields: [
       {
         name: "model_ids",
-        label: "Models and classifiers, five at most",
+        label: "Models and classifiers (max 5)",
         type: "checks",
         required: true,
         value: chosen.length ? chosen : [active?.id],
@@ -94,41 +84,41 @@ async function create(signal, chosen) {
       },
       {
         name: "target",
-        label: "What is evaluated",
+        label: "Target",
         type: "select",
         value: "models",
         options: [
           ["models", "Each model alone"],
-          ["pipeline", "The pipeline as it is, and with each of them"],
+          ["pipeline", "The current pipeline, and the pipeline with each model"],
         ],
-        help: "The pipeline is the classifier, the model with its fallbacks, and the threshold.",
+        help: "The pipeline is the classifier, the model with its fallback models, and the threshold.",
       },
       {
         name: "split",
-        label: "Part of the labels",
+        label: "Split",
         type: "select",
         value: "test",
         options: [
-          ["test", "Test: no training sees it"],
+          ["test", "Test"],
           ["validation", "Validation"],
           ["held_out", "Both"],
         ],
       },
       {
         name: "limit",
-        label: "Questions, at most",
+        label: "Sample size",
         type: "number",
         min: 1,
         max: 5000,
-        help: "The same ones each time. Each is one call of each model.",
+        help: "Always the same queries. Each model is called once per query. Empty: all.",
       },
     ],
-    onSubmit: ({ limit, model_ids: ids, ...body }, once) => {
+    onSubmit: ({ limit, model_ids: ids, ...body }, idempotencyKey) => {
       const others = ids.filter((id) => id !== active?.id);
       body.model_ids = body.target === "pipeline" ? ["pipeline", ...others] : ids;
       return api("POST", "/v1/evaluations", {
         body: limit === null ? body : { ...body, limit },
-        once,
+        idempotencyKey,
       });
     },
   });

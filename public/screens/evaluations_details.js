@@ -1,4 +1,4 @@
-// The results of an evaluation by group of questions and by threshold.
+// The results of an evaluation by group of queries and by threshold.
 
 import { h } from "../dom.js";
 import { count, NOTHING, percent } from "../format.js";
@@ -6,7 +6,7 @@ import { chart } from "../parts/chart.js";
 import { card } from "../parts/controls.js";
 import { table } from "../parts/table.js";
 
-const SHOWN_STEPS = 10; // of the hundredths, a row of the table each
+const SHOWN_STEPS = 10; // every tenth of the 100 thresholds is a row of the table
 
 export function details({ slices, sweep, threshold }, signal) {
   return [
@@ -32,13 +32,13 @@ function slicesTable(slices) {
     }
   }
   return table({
-    caption: "By group of questions",
+    caption: "By group of queries",
     rows: [...rows.values()],
     columns: [
       { head: "Group", cell: (row) => `${row.by}: ${row.value}`, heading: true },
-      { head: "Questions", cell: (row) => count(row.n), kind: "number" },
+      { head: "Queries", cell: (row) => count(row.n), kind: "number" },
       ...slices.map(({ model_id: model }) => ({
-        head: `Right, ${model}`,
+        head: `Accuracy, ${model}`,
         cell: (row) => interval(row.models[model]),
         kind: "number",
       })),
@@ -60,7 +60,7 @@ function sweepCard({ model_id: model, points }, threshold, signal) {
     chart({
       times: points.map((point) => point.threshold),
       series: [
-        { label: "Right", values: points.map((point) => point.accuracy) },
+        { label: "Accuracy", values: points.map((point) => point.accuracy) },
         { label: "Coverage", values: points.map((point) => point.coverage) },
         { label: "Precision", values: points.map((point) => point.precision) },
       ],
@@ -77,7 +77,7 @@ function sweepCard({ model_id: model, points }, threshold, signal) {
         { head: "Threshold", cell: (point) => percent(point.threshold, 0), heading: true },
         { head: "Coverage", cell: (point) => percent(point.coverage), kind: "number" },
         { head: "Precision", cell: (point) => percent(point.precision), kind: "number" },
-        { head: "Right", cell: (point) => percent(point.accuracy), kind: "number" },
+        { head: "Accuracy", cell: (point) => percent(point.accuracy), kind: "number" },
       ],
     }),
   );

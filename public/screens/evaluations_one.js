@@ -1,4 +1,4 @@
-// One evaluation: its progress, the models side by side, and what they got wrong.
+// One evaluation: progress, results and misrouted queries.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
@@ -6,71 +6,58 @@ import { count, ms, NOTHING, percent, plural, points, time, usd, words } from ".
 import { badge, button, card, facts, link, pageHead, progressBar } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { field } from "../parts/form.js";
-import { cancelButton, stateBadge, underWay } from "../parts/job.js";
-import { load, polling } from "../parts/loading.js";
+import { cancelButton, followJob, isActive, stateBadge } from "../parts/job.js";
 import { notice } from "../parts/notice.js";
-import { pagedTable, table } from "../parts/table.js";
+import { filteredTable, table } from "../parts/table.js";
 import { go } from "../router.js";
 import { details } from "./evaluations_details.js";
 
-// Columns of a confusion matrix that are no decisions; they come last.
+// Columns of a confusion matrix that are not agents; they come last.
 const UNDECIDED = ["deferred", "failed"];
 
-export async function one({ root, signal, may }, id) {
+export async function showEvaluation({ root, signal, may }, id) {
   const body = h("div", { class: "stack" });
-  const answers = h("div", {});
+  const misrouted = h("div", {});
   replace(
     root,
     pageHead("Evaluation", null, link("All evaluations", "#/evaluations", { size: "small" })),
     body,
-    answers,
+    misrouted,
   );
-  let evaluation = null;
-  const show = async () => {
-    const shown = await load(
-      body,
-      () => api("GET", `/v1/evaluations/${encodeURIComponent(id)}`, { signal }),
-      (found) => {
-        evaluation = found;
-        if (found.results) showAnswers(answers, found, signal);
-        return view(found, may, follow, signal);
-      },
-      { signal, keep: true, steady: true, retry: () => follow() },
-    );
-    return shown && evaluation !== null && underWay(evaluation.state);
+  const path = `/v1/evaluations/${encodeURIComponent(id)}`;
+  const render = (evaluation, follow) => {
+    if (evaluation.results) replace(misrouted, misroutedTable(evaluation, signal));
+    return view(evaluation, may, follow, signal);
   };
-  const follow = polling(show, { signal });
-  await follow();
+  await followJob(body, path, render, { signal });
 }
 
 function view(evaluation, may, follow, signal) {
-  const running = underWay(evaluation.state);
+  const running = isActive(evaluation.state);
   return [
     card(
       evaluation.model_ids.join(" · "),
       facts([
         ["State", stateBadge(evaluation.state)],
-        ["Target", evaluation.target === "pipeline" ? "the pipeline" : "models alone"],
-        ["Labels decide", evaluation.label_layer ? "yes" : null],
-        ["Part", words(evaluation.split)],
-        ["Questions", count(evaluation.labels)],
+        ["Target", evaluation.target === "pipeline" ? "pipeline" : "models alone"],
+        ["Label layer", evaluation.label_layer ? "on" : null],
+        ["Split", words(evaluation.split)],
+        ["Queries", count(evaluation.labels)],
         [
-          "Labels left out",
-          evaluation.left_out
-            ? `${count(evaluation.left_out)}, of agents that are not enabled`
-            : null,
+          "Labels of disabled agents",
+          evaluation.left_out ? `${count(evaluation.left_out)}, not used` : null,
         ],
         [
-          "Near-duplicates left out",
-          evaluation.near_duplicates ? count(evaluation.near_duplicates) : null,
+          "Near-duplicates",
+          evaluation.near_duplicates ? `${count(evaluation.near_duplicates)}, not used` : null,
         ],
-        ["Begun", time(evaluation.created_at)],
+        ["Started", time(evaluation.created_at)],
         ["Ended", evaluation.finished_at ? time(evaluation.finished_at) : null],
-        ["By", evaluation.created_by],
+        ["Started by", evaluation.created_by],
         ["Threshold", percent(evaluation.threshold)],
-        ["SHA-256 of the labels", shortened(evaluation.data?.sha256)],
+        ["SHA-256 (labels)", shortened(evaluation.data?.sha256)],
       ]),
-      evaluation.error ? h("p", { class: "fault" }, evaluation.error) : null,
+      evaluation.error ? h("p", { class: "error" }, evaluation.error) : null,
       running
         ? evaluation.progress.map(({ model_id, done, total }) =>
             progressBar(`${model_id}: ${done} of ${total}`, total ? done / total : 0),
@@ -89,7 +76,7 @@ function view(evaluation, may, follow, signal) {
   ];
 }
 
-/** The first digits tell any two apart; the API has all of them. */
+/** The first digits are enough to compare; the API returns the whole hash. */
 const shortened = (hash) => (hash ? `${hash.slice(0, 12)}…` : null);
 
 const remove = ({ id }) =>
@@ -101,14 +88,14 @@ const remove = ({ id }) =>
         body: h(
           "p",
           {},
-          "Its answers are deleted with it. The promotion check uses the newest one that is left.",
+          "Its results are deleted too. The promotion check then uses the newest evaluation that is left.",
         ),
         action: "Delete",
         danger: true,
         act: () => api("DELETE", `/v1/evaluations/${id}`),
       });
       if (!done) return;
-      notice("The evaluation is deleted.");
+      notice("Evaluation deleted.");
       go(["evaluations"]);
     },
     { size: "small", kind: "plain" },
@@ -117,11 +104,11 @@ const remove = ({ id }) =>
 function results({ models, pairs }) {
   return [
     table({
-      caption: "Side by side",
+      caption: "Results",
       rows: models,
       columns: [
         { head: "Model", cell: (model) => model.model_id, heading: true, kind: "wide" },
-        { head: "Right", cell: (model) => percent(model.accuracy.accuracy), kind: "number" },
+        { head: "Accuracy", cell: (model) => percent(model.accuracy.accuracy), kind: "number" },
         {
           head: "95 % interval",
           cell: (model) => `${percent(model.accuracy.low)} to ${percent(model.accuracy.high)}`,
@@ -129,7 +116,7 @@ function results({ models, pairs }) {
         },
         ...(models.some((model) => model.deferred)
           ? [
-              { head: "Deferred", cell: (model) => count(model.deferred), kind: "number" },
+              { head: "Passed on", cell: (model) => count(model.deferred), kind: "number" },
               {
                 head: "Precision",
                 cell: (model) => percent(model.precision?.accuracy),
@@ -139,7 +126,7 @@ function results({ models, pairs }) {
           : []),
         { head: "Macro F1", cell: (model) => percent(model.macro_f1), kind: "number" },
         { head: "Failed", cell: (model) => count(model.failed), kind: "number" },
-        { head: "Not sure", cell: (model) => count(model.low_confidence), kind: "number" },
+        { head: "Below threshold", cell: (model) => count(model.low_confidence), kind: "number" },
         { head: "Tokens", cell: (model) => count(model.tokens), kind: "number" },
         { head: "Cost", cell: (model) => usd(model.cost_usd), kind: "number" },
         { head: "p50", cell: (model) => ms(model.p50_ms), kind: "number" },
@@ -149,13 +136,13 @@ function results({ models, pairs }) {
     h(
       "p",
       { class: "help" },
-      "A question that no agent fits is right here only where the model says so; where it was merely not sure it is wrong, unlike in Analytics, since the agent that stands in is none of its merit.",
+      "An out-of-scope query counts as correct only if the model says so. In Analytics a confidence below the threshold counts too.",
     ),
     pairs.length ? pairTable(pairs) : null,
     h(
       "div",
       { class: "columns" },
-      models.map((model) => card(`What ${model.model_id} decided`, confusion(model))),
+      models.map((model) => card(`Confusion matrix: ${model.model_id}`, confusion(model))),
     ),
     h(
       "div",
@@ -167,12 +154,12 @@ function results({ models, pairs }) {
 
 function pairTable(pairs) {
   return table({
-    caption: "Two at a time",
+    caption: "Pairwise comparison",
     rows: pairs,
     columns: [
       {
-        head: "The second against the first",
-        cell: (pair) => `${pair.second} against ${pair.first}`,
+        head: "Pair",
+        cell: (pair) => `${pair.second} vs. ${pair.first}`,
         heading: true,
         kind: "wide",
       },
@@ -182,11 +169,11 @@ function pairTable(pairs) {
         cell: (pair) => `${points(pair.low)} to ${points(pair.high)}`,
         kind: "number",
       },
-      { head: "Only the first right", cell: (pair) => count(pair.only_first), kind: "number" },
-      { head: "Only the second", cell: (pair) => count(pair.only_second), kind: "number" },
+      { head: "Only first correct", cell: (pair) => count(pair.only_first), kind: "number" },
+      { head: "Only second correct", cell: (pair) => count(pair.only_second), kind: "number" },
       { head: "McNemar p", cell: (pair) => pair.p.toPrecision(2), kind: "number" },
       {
-        head: "Told apart",
+        head: "Significant",
         cell: (pair) =>
           pair.p < 0.05
             ? badge(pair.difference > 0 ? "better" : "worse", pair.difference > 0 ? "good" : "bad")
@@ -196,7 +183,7 @@ function pairTable(pairs) {
   });
 }
 
-/** Rows are labels, columns what was decided; the darker, the more of the row. */
+/** Rows are labels, columns are decisions; a darker cell is a larger share of its row. */
 function confusion({ model_id: id, confusion: counts }) {
   const labels = Object.keys(counts).sort();
   const decided = [...new Set([...labels, ...Object.values(counts).flatMap(Object.keys)])].sort(
@@ -211,8 +198,8 @@ function confusion({ model_id: id, confusion: counts }) {
       {
         class: "heat number",
         "data-level": level,
-        "data-right": label === answer ? "true" : null,
-        title: `${label} decided as ${answer}: ${n} of ${all}`,
+        "data-correct": label === answer ? "true" : null,
+        title: `${label} routed to ${answer}: ${n} of ${all}`,
       },
       n || "",
     );
@@ -223,7 +210,7 @@ function confusion({ model_id: id, confusion: counts }) {
     h(
       "table",
       { class: "confusion" },
-      h("caption", { class: "help" }, "Rows: the label. Columns: what was decided."),
+      h("caption", { class: "help" }, "Rows: labels. Columns: decisions."),
       h(
         "thead",
         {},
@@ -257,56 +244,34 @@ const agentTable = ({ model_id: id, agents }) =>
     rows: agents,
     columns: [
       { head: "Agent", cell: (agent) => agent.agent, heading: true },
-      { head: "Questions", cell: (agent) => count(agent.support), kind: "number" },
+      { head: "Queries", cell: (agent) => count(agent.support), kind: "number" },
       { head: "Precision", cell: (agent) => percent(agent.precision), kind: "number" },
       { head: "Recall", cell: (agent) => percent(agent.recall), kind: "number" },
       { head: "F1", cell: (agent) => percent(agent.f1), kind: "number" },
     ],
   });
 
-function showAnswers(room, evaluation, signal) {
-  const path = `/v1/evaluations/${evaluation.id}/answers`;
+function misroutedTable(evaluation, signal) {
   const model = field({
     name: "model",
-    label: "Wrong answers of",
+    label: "Misrouted by",
     type: "select",
     value: evaluation.model_ids[0],
     options: evaluation.model_ids.map((id) => [id, id]),
   });
-  const body = h("div", {});
-  const show = () => {
-    const query = { model: model.value(), wrong: true, limit: 20 };
-    return load(
-      body,
-      () => api("GET", path, { query, signal }),
-      (page) =>
-        page.data.length
-          ? pagedTable({
-              caption: "Wrong answers",
-              first: page,
-              path,
-              query,
-              signal,
-              columns: [
-                { head: "Query", cell: (answer) => answer.query, kind: "wide", heading: true },
-                { head: "Label", cell: (answer) => answer.label },
-                { head: "Decided", cell: (answer) => answer.decided ?? NOTHING },
-                { head: "Reason", cell: (answer) => words(answer.reason) },
-                { head: "Time", cell: (answer) => ms(answer.ms), kind: "number" },
-              ],
-            })
-          : h(
-              "p",
-              { class: "soft" },
-              `None: all ${plural(evaluation.labels, "question")} were decided rightly.`,
-            ),
-      { signal, keep: true },
-    );
-  };
-  model.element.addEventListener("change", show);
-  replace(
-    room,
-    card(null, h("div", { class: "stack" }, h("div", { class: "filters" }, model.element), body)),
-  );
-  show();
+  return filteredTable(model, {
+    caption: "Misrouted queries",
+    path: `/v1/evaluations/${evaluation.id}/answers`,
+    queryOf: (value) => ({ model: value, wrong: true, limit: 20 }),
+    columns: [
+      { head: "Query", cell: (answer) => answer.query, kind: "wide", heading: true },
+      { head: "Label", cell: (answer) => answer.label },
+      { head: "Routed to", cell: (answer) => answer.decided ?? NOTHING },
+      { head: "Reason", cell: (answer) => words(answer.reason) },
+      { head: "Latency", cell: (answer) => ms(answer.ms), kind: "number" },
+    ],
+    none: () =>
+      h("p", { class: "muted" }, `None: ${plural(evaluation.labels, "query", "queries")} correct.`),
+    signal,
+  });
 }

@@ -1,6 +1,6 @@
-// Keys and users: who may call, what they may do, and how much.
+// API keys and users: scopes, limits and use.
 
-import { api, everything } from "../api.js";
+import { api, listAll } from "../api.js";
 import { h, replace } from "../dom.js";
 import { compact, count, instant, NOTHING, percent, time, usd } from "../format.js";
 import { badge, bars, button, copyButton, pageHead, tabs } from "../parts/controls.js";
@@ -12,32 +12,32 @@ import { table } from "../parts/table.js";
 import { usersView } from "./keys_users.js";
 
 const TABS = [
-  ["Keys", "#/keys"],
+  ["API keys", "#/keys"],
   ["Users", "#/keys/users"],
 ];
 
 const SCOPES = [
-  ["route", "route: ask"],
-  ["read", "read: see logs, models, analytics"],
-  ["label", "label: read and label"],
-  ["admin", "admin: everything"],
+  ["route", "route: route and chat"],
+  ["read", "read: view logs, models, analytics"],
+  ["label", "label: view and label"],
+  ["admin", "admin: full access"],
 ];
 
 export async function open({ root, path: [tab], signal }) {
-  const room = h("div", { class: "stack" });
+  const container = h("div", { class: "stack" });
   replace(
     root,
     pageHead(
-      "Keys and users",
-      "Programs call with keys. People come in by Cloudflare Access, or with keys of their own.",
+      "API keys & users",
+      "Services use API keys. People sign in with Cloudflare Access or with their own keys.",
     ),
-    tabs("Keys and users", tab === "users" ? "#/keys/users" : "#/keys", TABS),
-    room,
+    tabs("API keys & users", tab === "users" ? "#/keys/users" : "#/keys", TABS),
+    container,
   );
   const show = () =>
     load(
-      room,
-      () => Promise.all([everything("/v1/keys", { signal }), everything("/v1/users", { signal })]),
+      container,
+      () => Promise.all([listAll("/v1/keys", { signal }), listAll("/v1/users", { signal })]),
       ([keys, users]) =>
         tab === "users" ? usersView(users, keys, show) : keysView(keys, users, show),
       { signal, keep: true },
@@ -46,18 +46,18 @@ export async function open({ root, path: [tab], signal }) {
 }
 
 function keysView(keys, users, show) {
-  const add = button("Make a key", () => makeKey(users, show), { kind: "main" });
+  const add = button("Create API key", () => createKey(users, show), { kind: "main" });
   if (!keys.length)
     return empty(
-      "There is no key yet",
-      "Until there are keys, the secret ADMIN_TOKEN is the only one. Make one for each program, with no more than it needs.",
+      "No API keys yet",
+      "Until then ADMIN_TOKEN is the only key. Create one for each service, with only the scopes it needs.",
       add,
     );
   const user = (id) => users.find((one) => one.id === id)?.email ?? id;
   return [
     h("div", { class: "row" }, add),
     table({
-      caption: "Keys",
+      caption: "API keys",
       hideCaption: true,
       rows: keys,
       columns: [
@@ -74,7 +74,7 @@ function keysView(keys, users, show) {
             ),
         },
         {
-          head: "May",
+          head: "Scopes",
           cell: (key) =>
             h(
               "div",
@@ -84,8 +84,8 @@ function keysView(keys, users, show) {
               only("models", key.models),
             ),
         },
-        { head: "Of", cell: (key) => (key.user_id ? user(key.user_id) : NOTHING) },
-        { head: "Limits and use", kind: "wide", cell: limits },
+        { head: "Owner", cell: (key) => (key.user_id ? user(key.user_id) : NOTHING) },
+        { head: "Limits and usage", kind: "wide", cell: limits },
         { head: "Expires", cell: (key) => time(key.expires_at) },
         {
           head: "Actions",
@@ -117,7 +117,7 @@ function stateOf(key) {
 }
 
 const only = (what, ids) =>
-  ids && h("span", { class: "help", title: ids.join(", ") }, `${count(ids.length)} ${what} only`);
+  ids && h("span", { class: "help", title: ids.join(", ") }, `only ${count(ids.length)} ${what}`);
 
 function limits({
   usage,
@@ -127,12 +127,12 @@ function limits({
 }) {
   if (!usage) return "none";
   const rows = [];
-  const row = (name, used, most, write) =>
+  const row = (name, used, limit, format) =>
     rows.push({
       name,
-      value: Math.min(most ? used / most : 1, 1),
-      text: `${write(used)} of ${write(most)} (${percent(most ? used / most : 1, 0)})`,
-      kind: used >= most ? "bad" : undefined,
+      value: Math.min(limit ? used / limit : 1, 1),
+      text: `${format(used)} of ${format(limit)} (${percent(limit ? used / limit : 1, 0)})`,
+      kind: used >= limit ? "bad" : undefined,
     });
   if (requests) row("this minute", usage.minute_requests, requests, count);
   if (tokens) row(`tokens ${usage.month}`, usage.tokens, tokens, compact);
@@ -149,46 +149,46 @@ const limitFields = (key) => [
   },
   {
     name: "requests_per_minute",
-    label: "Requests a minute, at most",
+    label: "Rate limit (req/min)",
     type: "number",
     min: 1,
     value: key?.requests_per_minute,
   },
   {
     name: "monthly_token_budget",
-    label: "Tokens a month, at most",
+    label: "Monthly token budget",
     type: "number",
     min: 1,
     value: key?.monthly_token_budget,
   },
   {
     name: "monthly_budget_usd",
-    label: "USD a month, at most",
+    label: "Monthly budget (USD)",
     type: "number",
     min: 0,
     step: "any",
     value: key?.monthly_budget_usd,
-    help: "With it only models that have a price can be used.",
+    help: "With a USD budget, the key can only use models that have a price.",
   },
   {
     name: "agents",
-    label: "Only these agents, one id a line",
+    label: "Allowed agents, one ID per line",
     type: "lines",
     rows: 3,
     value: key?.agents,
-    help: "Empty allows all agents.",
+    help: "Empty: all agents.",
   },
   {
     name: "models",
-    label: "Only these models, one id a line",
+    label: "Allowed models, one ID per line",
     type: "lines",
     rows: 3,
     value: key?.models,
-    help: "Models that may be called for it, to route and to answer. Empty allows all models.",
+    help: "For routing and for chats. Empty: all models.",
   },
 ];
 
-/** As a datetime-local field has it. */
+/** A time as the value of a datetime-local field. */
 function localTime(text) {
   if (!text) return null;
   const moment = new Date(text);
@@ -198,22 +198,28 @@ function localTime(text) {
 const withMoment = (values) =>
   "expires_at" in values ? { ...values, expires_at: instant(values.expires_at) } : values;
 
-/** An empty list allows everything, which the API calls null. */
+/** An empty list means no restriction, which is null in the API. */
 const withLists = (values) => ({
   ...values,
   agents: values.agents.length ? values.agents : null,
   models: values.models.length ? values.models : null,
 });
 
-async function makeKey(users, show) {
+async function createKey(users, show) {
   const made = await formDialog({
-    title: "Make a key",
-    action: "Make the key",
+    title: "Create API key",
+    action: "Create",
     fields: [
-      { name: "name", label: "Name", required: true, maxlength: 100, help: "What it is for." },
+      {
+        name: "name",
+        label: "Name",
+        required: true,
+        maxlength: 100,
+        help: "What the key is used for.",
+      },
       {
         name: "scopes",
-        label: "It may",
+        label: "Scopes",
         type: "checks",
         required: true,
         value: ["route"],
@@ -221,13 +227,13 @@ async function makeKey(users, show) {
       },
       {
         name: "user_id",
-        label: "Of the user",
+        label: "Owner",
         type: "select",
-        options: [[null, "nobody: a program's"], ...users.map((user) => [user.id, user.email])],
+        options: [[null, "Service (no user)"], ...users.map((user) => [user.id, user.email])],
       },
       ...limitFields(null),
     ],
-    // Shown once, so it is made once: no Idempotency-Key.
+    // The key is shown only once, so there is no Idempotency-Key.
     onSubmit: (values) => api("POST", "/v1/keys", { body: withMoment(withLists(values)) }),
   });
   if (!made) return;
@@ -237,16 +243,16 @@ async function makeKey(users, show) {
 
 function showOnce(made) {
   const dialog = openDialog({
-    cancellable: false, // one slip would lose the key for good
-    title: "Keep this key",
+    cancellable: false, // an accidental Escape would lose the key
+    title: "Copy your API key",
     body: [
-      h("p", {}, `This is the key ${made.name}. It is shown now and never again.`),
+      h("p", {}, `This is the key “${made.name}”. It is shown only once.`),
       h("pre", { class: "secret", tabindex: "0" }, made.key),
       h(
         "div",
         { class: "form-actions" },
         copyButton(made.key, "Copy the key"),
-        button("I have it", () => dialog.close(), { kind: "main" }),
+        button("Done", () => dialog.close(), { kind: "main" }),
       ),
     ],
   });
@@ -259,7 +265,7 @@ async function editKey(key, show) {
       { name: "name", label: "Name", required: true, maxlength: 100, value: key.name },
       {
         name: "scopes",
-        label: "It may",
+        label: "Scopes",
         type: "checks",
         required: true,
         value: key.scopes,
@@ -275,19 +281,19 @@ async function editKey(key, show) {
     },
   });
   if (!saved) return;
-  notice(`${saved.name} is saved.`);
+  notice(`${saved.name} saved.`);
   await show();
 }
 
 async function revoke(key, show) {
   const done = await confirm({
     title: `Revoke ${key.name}?`,
-    body: h("p", {}, "Who calls with it is refused from now on. It cannot be taken back."),
+    body: h("p", {}, "Requests with this key are refused from now on. This cannot be undone."),
     action: "Revoke",
     danger: true,
     act: () => api("DELETE", `/v1/keys/${key.id}`),
   });
   if (!done) return;
-  notice(`${key.name} is revoked.`);
+  notice(`${key.name} revoked.`);
   await show();
 }

@@ -1,4 +1,4 @@
-// Users: people, and what their role lets them do.
+// Users and their roles.
 
 import { api } from "../api.js";
 import { h } from "../dom.js";
@@ -11,17 +11,17 @@ import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 
 const ROLES = [
-  ["viewer", "viewer: sees"],
-  ["labeler", "labeler: asks, sees and labels"],
-  ["admin", "admin: everything"],
+  ["viewer", "viewer: view"],
+  ["labeler", "labeler: route, view and label"],
+  ["admin", "admin: full access"],
 ];
 
 export function usersView(users, keys, show) {
-  const add = button("Add a user", () => editUser(null, show), { kind: "main" });
+  const add = button("Add user", () => editUser(null, show), { kind: "main" });
   if (!users.length)
     return empty(
-      "There is no user yet",
-      "Users come in through Cloudflare Access by their e-mail address, with the role that they have here.",
+      "No users yet",
+      "Users sign in through Cloudflare Access with their email address and get the role set here.",
       add,
     );
   return [
@@ -53,12 +53,12 @@ export function usersView(users, keys, show) {
           cell: (user) => badge(user.role, user.role === "admin" ? "warn" : undefined),
         },
         {
-          head: "Keys",
+          head: "API keys",
           cell: (user) =>
             count(keys.filter((key) => key.user_id === user.id && !key.revoked_at).length),
           kind: "number",
         },
-        { head: "Since", cell: (user) => time(user.created_at) },
+        { head: "Created", cell: (user) => time(user.created_at) },
         {
           head: "Actions",
           kind: "actions",
@@ -81,9 +81,9 @@ export function usersView(users, keys, show) {
 
 async function editUser(user, show) {
   const saved = await formDialog({
-    title: user ? `Edit ${user.name}` : "Add a user",
+    title: user ? `Edit ${user.name}` : "Add user",
     fields: [
-      { name: "email", label: "E-mail address", type: "email", required: true, value: user?.email },
+      { name: "email", label: "Email", type: "email", required: true, value: user?.email },
       { name: "name", label: "Name", required: true, maxlength: 100, value: user?.name },
       {
         name: "role",
@@ -94,25 +94,25 @@ async function editUser(user, show) {
       },
       { name: "enabled", label: "Enabled", type: "checkbox", value: user?.enabled ?? true },
     ],
-    onSubmit: (body, once) =>
+    onSubmit: (body, idempotencyKey) =>
       user
         ? api("PATCH", `/v1/users/${user.id}`, { body: changed(body, user) })
-        : api("POST", "/v1/users", { body, once }),
+        : api("POST", "/v1/users", { body, idempotencyKey }),
   });
   if (!saved) return;
-  notice(`${saved.name} is saved.`);
+  notice(`${saved.name} saved.`);
   await show();
 }
 
 async function removeUser(user, show) {
   const done = await confirm({
     title: `Delete ${user.name}?`,
-    body: h("p", {}, "The user's keys are revoked with it."),
+    body: h("p", {}, "The user's API keys are revoked too."),
     action: "Delete",
     danger: true,
     act: () => api("DELETE", `/v1/users/${user.id}`),
   });
   if (!done) return;
-  notice(`${user.name} is deleted.`);
+  notice(`${user.name} deleted.`);
   await show();
 }

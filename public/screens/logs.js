@@ -1,6 +1,5 @@
-// Logs: what was asked and answered, and one decision's whole story.
+// Logs: the list of requests, and the trace of one request.
 
-import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { instant, ms, NOTHING, percent, time, usd, words } from "../format.js";
 import { agentName, agentOptions, readAgents } from "../parts/agents.js";
@@ -10,9 +9,9 @@ import { choices, filters } from "../parts/filters.js";
 import { LAYERS } from "../parts/layers.js";
 import { empty, load } from "../parts/loading.js";
 import { readModels } from "../parts/models.js";
-import { pagedTable } from "../parts/table.js";
+import { listTable } from "../parts/table.js";
 import { address } from "../router.js";
-import { one } from "./logs_one.js";
+import { showLog } from "./logs_one.js";
 
 const REASONS = [
   "low_confidence",
@@ -28,18 +27,18 @@ const REASONS = [
 
 export async function open(page) {
   const [id] = page.path;
-  await (id ? one(page, id) : list(page));
+  await (id ? showLog(page, id) : list(page));
 }
 
 async function list({ root, query, signal, may }) {
-  const room = h("div", { class: "stack" });
+  const container = h("div", { class: "stack" });
   replace(
     root,
-    pageHead("Logs", "Every answer, newest first. The whole story is one click away."),
-    room,
+    pageHead("Logs", "All requests, newest first. Click a row for the full trace."),
+    container,
   );
   await load(
-    room,
+    container,
     () => Promise.all([readAgents(signal), readModels(signal)]),
     ([agents, models]) => {
       const body = h("div", {});
@@ -52,14 +51,15 @@ async function list({ root, query, signal, may }) {
 }
 
 function filterSpecs(agents, models) {
-  const askable = models.filter((model) => model.type !== "classifier");
-  const named = askable.map((model) => [model.adapter ?? model.base_model, model.id]);
+  const named = models
+    .filter((model) => model.type !== "classifier")
+    .map((model) => [model.adapter ?? model.base_model, model.id]);
   const all = [null, "All"];
   return [
     {
       name: "q",
-      label: "Words in the query",
-      placeholder: "or parts of words, in any order",
+      label: "Search queries",
+      placeholder: "words or parts of words",
       live: true,
     },
     { name: "agent", label: "Agent", type: "select", options: agentOptions(agents, all) },
@@ -68,7 +68,7 @@ function filterSpecs(agents, models) {
     { name: "reason", label: "Reason", type: "select", options: choices(REASONS, words, all) },
     {
       name: "labelled",
-      label: "Labelled",
+      label: "Labeled",
       type: "select",
       options: [all, ["true", "Yes"], ["false", "No"]],
     },
@@ -80,7 +80,7 @@ function filterSpecs(agents, models) {
     },
     {
       name: "max_confidence",
-      label: "Confidence at most",
+      label: "Max confidence",
       type: "number",
       min: 0,
       max: 1,
@@ -95,34 +95,26 @@ function filterSpecs(agents, models) {
 
 function showPage(body, state, agents, { signal, may }) {
   const query = { ...state, from: instant(state.from), to: instant(state.to), limit: 50 };
-  const narrowed = Object.values(state).some((value) => value !== null);
-  const nothing = () =>
-    narrowed
-      ? empty("No answer fits these filters", "Take one away, or look at another time.")
+  const filtered = Object.values(state).some((value) => value !== null);
+  const none = () =>
+    filtered
+      ? empty("No requests match these filters", "Remove a filter or change the time range.")
       : empty(
-          "Nothing has been routed yet",
-          "Answers come here as they are given.",
-          may("route") ? link("Try one query", "#/playground", { size: "" }) : null,
+          "No requests yet",
+          "Each request that is routed appears here.",
+          may("route") ? link("Open playground", "#/playground", { size: "" }) : null,
         );
-  return load(
-    body,
-    () => api("GET", "/v1/logs", { query, signal }),
-    (page) =>
-      page.data.length || page.has_more
-        ? pagedTable({
-            caption: "Answers",
-            first: page,
-            path: "/v1/logs",
-            query,
-            signal,
-            columns: columns(agents, state),
-          })
-        : nothing(),
-    { signal, keep: true },
-  );
+  return listTable(body, {
+    caption: "Requests",
+    path: "/v1/logs",
+    query,
+    columns: columns(agents, state),
+    none,
+    signal,
+  });
 }
 
-/** An answer's address has the filters `state`, for the way back. */
+/** The address of a log row keeps the filters `state`, so that “Back to logs” restores them. */
 const columns = (agents, state) => [
   {
     head: "Query",
@@ -137,23 +129,23 @@ const columns = (agents, state) => [
   },
   { head: "Confidence", cell: (log) => percent(log.confidence, 0), kind: "number" },
   {
-    head: "By",
+    head: "Layer",
     cell: (log) => [
       layerBadge(log.layer),
       log.reason ? h("div", { class: "help" }, words(log.reason)) : null,
     ],
   },
   { head: "Label", cell: (log) => labelOf(log, agents) },
-  { head: "Time", cell: (log) => ms(log.latency_ms), kind: "number" },
+  { head: "Latency", cell: (log) => ms(log.latency_ms), kind: "number" },
   { head: "Cost", cell: (log) => usd(log.cost_usd), kind: "number" },
-  { head: "When", cell: (log) => time(log.created_at) },
+  { head: "Time", cell: (log) => time(log.created_at) },
 ];
 
 function labelOf(log, agents) {
   if (!log.label) return NOTHING;
-  const right =
+  const correct =
     log.label.agent_id === null
       ? ["out_of_scope", "low_confidence"].includes(log.reason)
       : log.label.agent_id === log.agent_id;
-  return badge(agentName(agents, log.label.agent_id), right ? "good" : "bad");
+  return badge(agentName(agents, log.label.agent_id), correct ? "good" : "bad");
 }

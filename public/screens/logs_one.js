@@ -1,4 +1,4 @@
-// One decision's whole story.
+// The trace of one request.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
@@ -18,10 +18,10 @@ import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 import { address } from "../router.js";
 
-export async function one({ root, query, signal, may }, id) {
+export async function showLog({ root, query, signal, may }, id) {
   const list = address(["logs"], Object.fromEntries(query));
   const body = h("div", { class: "stack" });
-  replace(root, pageHead("One answer", null, link("All answers", list, { size: "small" })), body);
+  replace(root, pageHead("Request", null, link("Back to logs", list, { size: "small" })), body);
   const show = () =>
     load(
       body,
@@ -30,26 +30,26 @@ export async function one({ root, query, signal, may }, id) {
           api("GET", `/v1/logs/${encodeURIComponent(id)}`, { signal }),
           readAgents(signal),
         ]),
-      ([log, agents]) => story(log, agents, may, show),
+      ([log, agents]) => traceView(log, agents, may, show),
       { signal, keep: true },
     );
   await show();
 }
 
-function story(log, agents, may, show) {
+function traceView(log, agents, may, show) {
   return [
     h(
       "section",
       { class: "card stack" },
-      h("p", { class: "label-query" }, log.query || "(the text was not stored)"),
+      h("p", { class: "label-query" }, log.query || "(text not stored)"),
       h(
         "div",
         { class: "row" },
-        h("strong", {}, log.agent_id === null ? "No answer" : agentName(agents, log.agent_id)),
+        h("strong", {}, log.agent_id === null ? "No agent" : agentName(agents, log.agent_id)),
         badge(String(log.status), log.status === 200 ? "good" : "bad"),
         log.ending === "complete" ? null : badge(words(log.ending), "warn"),
         may("route") && log.query
-          ? link("Ask again in the playground", address(["playground"], { q: log.query }), {
+          ? link("Open in playground", address(["playground"], { q: log.query }), {
               size: "small",
             })
           : null,
@@ -60,7 +60,7 @@ function story(log, agents, may, show) {
     h(
       "div",
       { class: "columns" },
-      card("Stages", stages(log), h("h3", {}, "Where the time went"), timing(log)),
+      card("Trace", stages(log), h("h3", {}, "Latency breakdown"), timing(log)),
       card(
         "Label and feedback",
         h(
@@ -72,62 +72,62 @@ function story(log, agents, may, show) {
         ),
       ),
     ),
-    card("Attempts", attemptsTable(log.attempts)),
+    card("Model calls", attemptsTable(log.attempts)),
     log.messages
       ? h(
           "details",
           { class: "card" },
-          h("summary", {}, "The prompt"),
+          h("summary", {}, "Prompt"),
           h("div", { class: "stack" }, prompt(log.messages)),
         )
       : h(
           "p",
           { class: "help" },
-          "The prompt cannot be shown: the agents or the prompt have changed since, the text was not stored, or nothing was decided.",
+          "The prompt is not available: the text was not stored, the agents or the prompt have changed, or the request was not routed.",
         ),
     card(
-      "Asked by",
+      "Request details",
       facts([
-        ["When", time(log.created_at)],
+        ["Time", time(log.created_at)],
         ["Kind", log.kind],
         ["Key or user", log.key_id],
         ["User", log.user],
         ["Session", log.session],
-        ["Candidates", log.candidates?.join(", ")],
+        ["Allowed agents", log.candidates?.join(", ")],
         ["Threshold", percent(log.threshold)],
-        ["Request", h("span", { class: "code" }, log.request_id)],
-        ["Trace", log.trace_id ? h("span", { class: "code" }, log.trace_id) : null],
+        ["Request ID", h("span", { class: "code" }, log.request_id)],
+        ["Trace ID", log.trace_id ? h("span", { class: "code" }, log.trace_id) : null],
         ["Prompt version", log.prompt_version],
-        ["Agents' revision", h("span", { class: "code" }, log.agents_revision)],
+        ["Agents revision", h("span", { class: "code" }, log.agents_revision)],
       ]),
       log.metadata ? h("pre", { tabindex: "0" }, JSON.stringify(log.metadata, null, 2)) : null,
     ),
     h(
       "details",
       { class: "card" },
-      h("summary", {}, "The whole record"),
+      h("summary", {}, "Raw JSON"),
       h("pre", { tabindex: "0" }, JSON.stringify(log, null, 2)),
     ),
   ];
 }
 
 function labelEditor(log, agents, may, show) {
-  const now = log.label;
-  const text = now
+  const current = log.label;
+  const text = current
     ? h(
         "p",
         {},
-        "The right agent is ",
-        h("strong", {}, agentName(agents, now.agent_id)),
-        h("span", { class: "help" }, `, says ${now.labeler}, ${time(now.created_at)}`),
+        "Label: ",
+        h("strong", {}, agentName(agents, current.agent_id)),
+        h("span", { class: "help" }, `, by ${current.labeler}, ${time(current.created_at)}`),
       )
-    : h("p", { class: "soft" }, "Not labelled yet.");
+    : h("p", { class: "muted" }, "Not labeled yet.");
   if (!may("label") || !log.query_hash) return text;
-  const choice = labelField(agents, now ? (now.agent_id ?? NO_AGENT) : log.agent_id);
+  const choice = labelField(agents, current ? (current.agent_id ?? NO_AGENT) : log.agent_id);
   const path = `/v1/logs/${log.id}/label`;
-  const write = async (act) => {
+  const update = async (act, text) => {
     await act();
-    notice("The label is saved.");
+    notice(text);
     await show();
   };
   return [
@@ -137,21 +137,26 @@ function labelEditor(log, agents, may, show) {
       "div",
       { class: "row" },
       actionButton(
-        "Save the label",
-        () => write(() => api("PUT", path, { body: { agent_id: labelOf(choice) } })),
+        "Save label",
+        () =>
+          update(() => api("PUT", path, { body: { agent_id: labelOf(choice) } }), "Label saved."),
         { kind: "main", size: "small" },
       ),
-      now
-        ? actionButton("Take back your label", () => write(() => api("DELETE", path)), {
-            size: "small",
-          })
+      current
+        ? actionButton(
+            "Remove your label",
+            () => update(() => api("DELETE", path), "Label removed."),
+            {
+              size: "small",
+            },
+          )
         : null,
     ),
   ];
 }
 
 function feedback({ feedback: given }, agents) {
-  if (!given.length) return h("p", { class: "soft" }, "No feedback.");
+  if (!given.length) return h("p", { class: "muted" }, "No feedback.");
   return h(
     "ul",
     { class: "checklist" },
@@ -163,7 +168,7 @@ function feedback({ feedback: given }, agents) {
         h(
           "span",
           {},
-          one.correct_agent ? `should be ${agentName(agents, one.correct_agent)} ` : "",
+          one.correct_agent ? `correct agent: ${agentName(agents, one.correct_agent)} ` : "",
           one.comment ?? "",
         ),
       ),
@@ -176,18 +181,18 @@ function history({ label_history: changes }, agents) {
   return h(
     "details",
     {},
-    h("summary", {}, `${changes.length} entries in the label's history`),
+    h("summary", {}, `Label history (${changes.length})`),
     table({
-      caption: "History of the label",
+      caption: "Label history",
       hideCaption: true,
       rows: changes,
       columns: [
-        { head: "When", cell: (one) => time(one.created_at), heading: true },
+        { head: "Time", cell: (one) => time(one.created_at), heading: true },
         {
           head: "Agent",
-          cell: (one) => (one.removed ? "taken away" : agentName(agents, one.agent_id)),
+          cell: (one) => (one.removed ? "removed" : agentName(agents, one.agent_id)),
         },
-        { head: "By", cell: (one) => one.labeler },
+        { head: "Labeler", cell: (one) => one.labeler },
         { head: "Note", cell: (one) => one.note ?? NOTHING, kind: "wide" },
       ],
     }),

@@ -1,4 +1,4 @@
-// Models: which one answers, which ones stand behind it, and what runs beside it.
+// Models: the active model, its fallback models, the classifier and the challenger.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
@@ -18,20 +18,20 @@ import { fallbackTab } from "./models_fallbacks.js";
 import { select } from "./models_select.js";
 
 const TEXT =
-  "The active model answers what the classifier and the kept answers do not; its fallbacks stand in for it.";
+  "The active model decides what the cache and the classifier do not. If it fails, the fallback models are called.";
 
 export const open = (page) =>
   openTab(page, "models", "Models", TEXT, [
     ["Models", "", modelsTab],
-    ["Fallbacks", "fallbacks", fallbackTab],
+    ["Fallback models", "fallbacks", fallbackTab],
     ["Classifier", "classifier", classifierTab],
     ["Challenger", "challenger", challengerTab],
   ]);
 
-async function modelsTab({ signal, may }, room) {
+async function modelsTab({ signal, may }, container) {
   const show = () =>
     load(
-      room,
+      container,
       () => Promise.all([readModels(signal), api("GET", "/v1/models/select", { signal })]),
       ([models, selection]) => modelList(models, selection, { may, signal, show }),
       { signal, keep: true },
@@ -42,7 +42,7 @@ async function modelsTab({ signal, may }, room) {
 function modelList(models, selection, context) {
   const { may, show } = context;
   const rows = h("div", {});
-  const search = field({ name: "search", label: "Find", placeholder: "a part of the name" });
+  const search = field({ name: "search", label: "Search", placeholder: "part of the name" });
   const type = field({
     name: "type",
     label: "Type",
@@ -54,7 +54,7 @@ function modelList(models, selection, context) {
       ["classifier", "Classifier"],
     ],
   });
-  const narrow = () => {
+  const update = () => {
     const words = (search.value() ?? "").toLowerCase();
     const shown = models.filter(
       (model) =>
@@ -65,11 +65,11 @@ function modelList(models, selection, context) {
       rows,
       shown.length
         ? modelTable(shown, selection, context)
-        : empty("No model is called so", "Look for another part of its name."),
+        : empty("No models match", "Change the search or the type."),
     );
   };
-  for (const one of [search, type]) one.element.addEventListener("input", narrow);
-  narrow();
+  for (const one of [search, type]) one.element.addEventListener("input", update);
+  update();
   return [
     current(selection, context),
     h(
@@ -85,12 +85,12 @@ function modelList(models, selection, context) {
         ? h(
             "div",
             { class: "row" },
-            actionButton("Ask Workers AI for its models", async () => {
+            actionButton("Sync from Workers AI", async () => {
               const { models: known, added } = await api("POST", "/v1/models/refresh");
-              notice(`Workers AI has ${known} models, ${added.length} of them new.`);
+              notice(`Workers AI: ${known} models, ${added.length} new.`);
               await show();
             }),
-            button("Register a model", () => register(models, show), { kind: "main" }),
+            button("Register model", () => register(models, show), { kind: "main" }),
           )
         : null,
     ),
@@ -105,8 +105,8 @@ function current(selection, { may, show }) {
     { class: "card spread" },
     facts([
       ["Active model", h("strong", { class: "wrap" }, selection.active)],
-      ["Before it", selection.previous],
-      ["Classifier in front", selection.classifier ?? "none"],
+      ["Previous", selection.previous],
+      ["Active classifier", selection.classifier ?? "none"],
       ["Challenger", selection.challenger?.model_id],
     ]),
     back && may("admin")
@@ -114,7 +114,7 @@ function current(selection, { may, show }) {
           await api("POST", "/v1/models/select", {
             body: { model_id: selection.previous, expected_active: selection.active },
           });
-          notice(`${selection.previous} answers again.`);
+          notice(`${selection.previous} is active again.`);
           await show();
         })
       : null,
@@ -163,10 +163,12 @@ function modelTable(models, selection, { may, show, signal }) {
               model.active ? badge("active", "good") : null,
             ),
             model.aliases.length
-              ? h("span", { class: "help" }, `also ${model.aliases.join(", ")}`)
+              ? h("span", { class: "help" }, `aliases: ${model.aliases.join(", ")}`)
               : null,
-            model.type === "lora" ? h("span", { class: "help" }, `on ${model.base_model}`) : null,
-            model.suspended ? h("span", { class: "fault" }, model.suspended) : null,
+            model.type === "lora"
+              ? h("span", { class: "help" }, `base model: ${model.base_model}`)
+              : null,
+            model.suspended ? h("span", { class: "error" }, model.suspended) : null,
           ),
       },
       {
@@ -177,27 +179,27 @@ function modelTable(models, selection, { may, show, signal }) {
             model.type === "lora" ? "accent" : undefined,
           ),
       },
-      { head: "By", cell: (model) => model.provider },
+      { head: "Provider", cell: (model) => model.provider },
       {
         head: "Status",
         cell: (model) => [
           stateBadge(model.status),
           model.deprecated ? badge("Deprecated", "bad") : null,
           model.planned_deprecation_date
-            ? h("div", { class: "help" }, `ends ${date(model.planned_deprecation_date)}`)
+            ? h("div", { class: "help" }, `ends on ${date(model.planned_deprecation_date)}`)
             : null,
         ],
       },
       { head: "Context", cell: (model) => count(model.context_window), kind: "number" },
       {
-        head: "In / out, $ per 1M",
+        head: "Input / output ($ per 1M)",
         cell: (model) =>
           model.pricing
             ? `${usd(model.pricing.input_per_million)} / ${usd(model.pricing.output_per_million)}`
             : NOTHING,
         kind: "number",
       },
-      { head: "Takes LoRA", cell: (model) => (model.supports_lora ? "yes" : "no") },
+      { head: "LoRA-ready", cell: (model) => (model.supports_lora ? "yes" : "no") },
       { head: "Actions", kind: "actions", cell: actions },
     ],
   });

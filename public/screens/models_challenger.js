@@ -9,10 +9,10 @@ import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 import { go } from "../router.js";
 
-export async function challengerTab({ signal, may }, room) {
+export async function challengerTab({ signal, may }, container) {
   const show = () =>
     load(
-      room,
+      container,
       () => api("GET", "/v1/models/select", { signal }),
       (selection) => challengerView(selection, { may, show }),
       { signal, keep: true },

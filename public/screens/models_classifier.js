@@ -1,81 +1,72 @@
-// The classifier: trained on the labels, asked before any model where it is selected.
+// The classifier: trained on the labels; when enabled it decides before the LLM.
 
-import { api, everything } from "../api.js";
+import { api, listAll } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, count, NOTHING, percent, plural, time } from "../format.js";
+import { OUT_OF_SCOPE } from "../parts/agents.js";
 import { actionButton, badge, button, card, facts } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { formDialog } from "../parts/form.js";
-import { stateBadge, underWay } from "../parts/job.js";
-import { empty, load, polling } from "../parts/loading.js";
+import { cancelButton, followJobs, isActive, stateBadge } from "../parts/job.js";
+import { empty } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 import { driftCard } from "./models_classifier_drift.js";
 import { robustnessCard } from "./models_classifier_robustness.js";
 import { selectClassifier } from "./models_select.js";
 
-export async function classifierTab({ signal, may }, room) {
+export async function classifierTab({ signal, may }, container) {
   const read = () =>
     Promise.all([
-      everything("/v1/classifiers", { signal }),
+      listAll("/v1/classifiers", { signal }),
       api("GET", "/v1/config", { signal }),
       api("GET", "/v1/analytics", { signal }),
       api("GET", "/v1/labels/suspects", { signal }),
     ]);
-  let found = [];
-  const show = async () => {
-    const shown = await load(
-      room,
-      read,
-      ([classifiers, config, analytics, suspects]) => {
-        found = classifiers;
-        const { drift } = analytics.classifier;
-        return [
-          view(classifiers, config, { drift, may, show: follow }),
-          suspects.data.length ? suspectTable(suspects, { may, show: follow }) : null,
-        ];
-      },
-      { signal, keep: true, steady: true, retry: () => follow() },
-    );
-    return shown && found.some((one) => underWay(one.state));
+  const render = ([classifiers, config, analytics, suspects], follow) => {
+    const { drift } = analytics.classifier;
+    return [
+      view(classifiers, config, { drift, may, show: follow }),
+      suspects.data.length ? suspectTable(suspects, { may, show: follow }) : null,
+    ];
   };
-  const follow = polling(show, { signal });
-  await follow();
+  const active = ([classifiers]) => classifiers.some((one) => isActive(one.state));
+  await followJobs(container, read, render, { signal, active });
 }
 
 function view(classifiers, config, { drift, may, show }) {
-  const selected = config.classifier.value;
+  const enabled = config.classifier.value;
   const train = may("admin")
-    ? button("Train a classifier", () => begin(config, show), { kind: "main" })
+    ? button("Train a classifier", () => startTraining(config, show), { kind: "main" })
     : null;
   if (!classifiers.length) {
     return empty(
-      "There is no classifier yet",
-      "It learns from the labels, in a minute, inside the Worker. Where it is sure it answers in under a millisecond, without a model call. Give some labels first: twenty for each agent are a beginning.",
+      "No classifier yet",
+      "A classifier is trained on the labels, in about a minute, inside the Worker. It decides in under a millisecond, without an LLM call. Start with 20 labels per agent.",
       train,
     );
   }
-  const active = classifiers.find((one) => one.id === selected);
+  const active = classifiers.find((one) => one.id === enabled);
   return [
     h(
       "section",
       { class: "card spread" },
       facts([
-        ["In front of the model", selected ?? "none"],
-        ["Precision on the test part", active ? testPrecision(active.test_score) : null],
-        ["Coverage on the test part", active ? percent(testCoverage(active.test_score)) : null],
-        ["State", active?.suspended ? h("span", { class: "fault" }, active.suspended) : null],
+        ["Active classifier", enabled ?? "none"],
+        ["Precision (test)", active ? testPrecision(active.test_score) : null],
+        ["Coverage (test)", active ? percent(testCoverage(active.test_score)) : null],
+        ["State", active?.suspended ? h("span", { class: "error" }, active.suspended) : null],
       ]),
       h(
         "div",
         { class: "row" },
         train,
-        selected && may("admin")
-          ? actionButton("Take it away", async () => {
+        enabled && may("admin")
+          ? actionButton("Disable", async () => {
               await api("POST", "/v1/models/select", {
-                body: { model_id: null, type: "classifier", expected_active: selected },
+                body: { model_id: null, type: "classifier", expected_active: enabled },
               });
-              notice("No classifier stands in front.");
+              notice("The classifier is disabled.");
               await show();
             })
           : null,
@@ -83,7 +74,7 @@ function view(classifiers, config, { drift, may, show }) {
     ),
     driftCard(drift),
     table({
-      caption: "Trainings",
+      caption: "Training runs",
       rows: classifiers,
       columns: [
         {
@@ -96,15 +87,15 @@ function view(classifiers, config, { drift, may, show }) {
               { class: "stack-small" },
               h("span", { class: "code" }, one.id),
               h("span", { class: "help" }, time(one.created_at)),
-              one.error ? h("span", { class: "fault" }, one.error) : null,
+              one.error ? h("span", { class: "error" }, one.error) : null,
               one.rule_outcome && !one.rule_outcome.selected && !one.error
                 ? h(
                     "span",
-                    { class: "fault" },
-                    `The retrain rule did not select it: ${one.rule_outcome.reason}`,
+                    { class: "error" },
+                    `Not enabled automatically: ${one.rule_outcome.reason}`,
                   )
                 : null,
-              // A failed training has them in its error.
+              // The error of a failed training includes the warnings.
               (one.error ? [] : (one.warnings ?? [])).map((text) =>
                 h("span", { class: "help" }, text),
               ),
@@ -114,40 +105,40 @@ function view(classifiers, config, { drift, may, show }) {
           head: "State",
           cell: (one) => [
             stateBadge(one.state),
-            underWay(one.state)
+            isActive(one.state)
               ? h(
                   "div",
                   { class: "help" },
-                  `${one.progress.stage}, ${count(one.progress.visits)} looks at a label`,
+                  `${one.progress.stage}, ${count(one.progress.visits)} training steps`,
                 )
               : null,
           ],
         },
         { head: "Labels", cell: (one) => count(one.labels), kind: "number" },
         {
-          head: "Precision on the test part",
+          head: "Precision (test)",
           cell: (one) => testPrecision(one.test_score),
         },
         {
-          head: "Coverage on the test part",
+          head: "Coverage (test)",
           cell: (one) => percent(testCoverage(one.test_score)),
           kind: "number",
         },
         {
-          head: "Precision of held-out labels",
+          head: "Precision (cross-validation)",
           cell: (one) => percent(one.metrics?.answered_accuracy),
           kind: "number",
         },
         {
-          head: "Out-of-scope questions answered, test part",
-          cell: (one) => answeredOutOfScope(one.test_score),
+          head: "Out-of-scope false accepts (test)",
+          cell: (one) => falseAccepts(one.test_score),
           kind: "number",
         },
         { head: "Size", cell: (one) => bytes(one.size), kind: "number" },
         {
           head: "Actions",
           kind: "actions",
-          cell: (one) => (may("admin") ? actions(one, selected, show) : null),
+          cell: (one) => (may("admin") ? actions(one, enabled, show) : null),
         },
       ],
     }),
@@ -156,40 +147,33 @@ function view(classifiers, config, { drift, may, show }) {
   ];
 }
 
-const answeredOutOfScope = (score) =>
+const falseAccepts = (score) =>
   score?.out_of_scope ? `${count(score.false_accepts)} of ${count(score.out_of_scope)}` : NOTHING;
 
-/** In the mix of the traffic, where it is known. */
+/** Weighted by the traffic's mix of agents, if that is known. */
 const testCoverage = (score) => (score?.traffic ?? score)?.coverage;
 
 function testPrecision(score) {
   if (!score?.answered) return NOTHING;
   const { precision, low, high } = score.traffic ?? score;
-  const mix = score.traffic ? ", in the mix of the traffic" : "";
-  return `${percent(precision)} (${percent(low)} to ${percent(high)}), ${count(score.answered)} of ${plural(score.n, "question")} answered${mix}`;
+  const mix = score.traffic ? ", weighted by traffic" : "";
+  return `${percent(precision)} (${percent(low)} to ${percent(high)}), ${count(score.answered)} of ${plural(score.n, "query", "queries")} answered${mix}`;
 }
 
-function actions(one, selected, show) {
+function actions(one, enabled, show) {
   const path = `/v1/classifiers/${one.id}`;
-  if (underWay(one.state)) {
-    return actionButton(
-      "Cancel",
-      async () => {
-        await api("POST", `${path}/cancel`);
-        await show();
-      },
-      { size: "small", label: `Cancel ${one.id}` },
-    );
+  if (isActive(one.state)) {
+    return cancelButton(path, show, { size: "small", label: `Cancel ${one.id}` });
   }
   return [
-    one.state === "succeeded" && one.id !== selected
-      ? button("Select", () => selectClassifier(one.id, selected, show), {
+    one.state === "succeeded" && one.id !== enabled
+      ? button("Enable", () => selectClassifier(one.id, enabled, show), {
           size: "small",
-          label: `Select ${one.id}`,
+          label: `Enable ${one.id}`,
         })
       : null,
-    one.id === selected
-      ? badge("selected", "good")
+    one.id === enabled
+      ? badge("active", "good")
       : button("Delete", () => remove(one, path, show), {
           size: "small",
           kind: "plain",
@@ -198,45 +182,49 @@ function actions(one, selected, show) {
   ];
 }
 
-async function begin(config, show) {
+async function startTraining(config, show) {
   const made = await formDialog({
     title: "Train a classifier",
     before: h(
       "p",
       {},
-      "It learns from the labels of the training part, and finds on the validation part from where on each agent may be answered.",
+      "The classifier learns from the training split. The validation split sets each agent's threshold.",
     ),
     action: "Train",
     fields: [
       {
         name: "target",
-        label: "Right, of what it answers",
+        label: "Target precision",
         type: "number",
         min: 0.5,
         max: 0.9999,
         step: "any",
         value: config.classifier_target.value,
-        help: "A share: 0.98 is 98 %.",
+        help: "0.98 means that 98 % of its decisions are correct.",
       },
       {
         name: "min_labels",
-        label: "Labels that an agent needs to be answered",
+        label: "Min labels per agent",
         type: "number",
         min: 1,
         value: config.classifier_min_labels.value,
       },
     ],
-    onSubmit: (body, once) => api("POST", "/v1/classifiers", { body, once }),
+    onSubmit: (body, idempotencyKey) => api("POST", "/v1/classifiers", { body, idempotencyKey }),
   });
   if (!made) return;
-  notice("The training has begun.");
+  notice("Training started.");
   await show();
 }
 
 async function remove(one, path, show) {
   const done = await confirm({
     title: `Delete ${one.id}?`,
-    body: h("p", {}, "Its model and metrics are gone for good. The labels stay."),
+    body: h(
+      "p",
+      {},
+      "The classifier and its metrics are deleted permanently. The labels are kept.",
+    ),
     action: "Delete",
     danger: true,
     act: () => api("DELETE", path),
@@ -246,7 +234,7 @@ async function remove(one, path, show) {
 
 function agentTable(one) {
   return card(
-    "From where on it answers",
+    "Thresholds by agent",
     table({
       caption: "By agent",
       hideCaption: true,
@@ -255,33 +243,33 @@ function agentTable(one) {
         { head: "Agent", cell: (agent) => agent.agent_id, heading: true, kind: "wide" },
         { head: "Labels", cell: (agent) => count(agent.labels), kind: "number" },
         {
-          head: "Right, held out",
+          head: "Correct (cross-validation)",
           cell: (agent) =>
             agent.held_out ? `${count(agent.held_out_right)} of ${count(agent.held_out)}` : NOTHING,
           kind: "number",
         },
-        { head: "Sure from", cell: (agent) => percent(agent.threshold), kind: "number" },
-        { head: "Why never", cell: (agent) => agent.reason ?? NOTHING, kind: "wide" },
+        { head: "Threshold", cell: (agent) => percent(agent.threshold), kind: "number" },
+        { head: "Not used because", cell: (agent) => agent.reason ?? NOTHING, kind: "wide" },
       ],
     }),
   );
 }
 
-/** Labels that the newest training takes for wrong. */
+/** Labels that the newest training considers wrong. */
 function suspectTable(suspects, { may, show }) {
-  const give = (one, agent) => async () => {
+  const relabel = (one, agent) => async () => {
     await api("POST", "/v1/labels", { body: [{ query: one.query, agent_id: agent }] });
-    notice("The label is recorded.");
+    notice("Label saved.");
     await show();
   };
   return card(
-    "Labels that are probably wrong",
+    "Labels that may be wrong",
     table({
-      caption: "Held out, the classifier was sure of another agent",
+      caption: "In cross-validation the classifier was confident of another agent",
       rows: suspects.data,
       columns: [
-        { head: "Question", cell: (one) => one.query, heading: true, kind: "wide" },
-        { head: "Label", cell: (one) => one.agent_id ?? "no agent fits" },
+        { head: "Query", cell: (one) => one.query, heading: true, kind: "wide" },
+        { head: "Label", cell: (one) => one.agent_id ?? OUT_OF_SCOPE },
         { head: "Classifier", cell: (one) => `${one.predicted}, ${percent(one.score)}` },
         {
           head: "Actions",
@@ -289,11 +277,11 @@ function suspectTable(suspects, { may, show }) {
           cell: (one) =>
             may("label")
               ? [
-                  actionButton("Correct", give(one, one.predicted), {
+                  actionButton("Correct", relabel(one, one.predicted), {
                     size: "small",
                     label: `Label ${one.query} as ${one.predicted}`,
                   }),
-                  actionButton("Keep", give(one, one.agent_id), {
+                  actionButton("Keep", relabel(one, one.agent_id), {
                     size: "small",
                     kind: "plain",
                     label: `Keep the label of ${one.query}`,

@@ -1,4 +1,4 @@
-// Whether the selected classifier is still asked what it was trained for: the `drift` of the analytics.
+// Drift: whether the traffic still looks like the labels that the active classifier was trained on.
 
 import { h } from "../dom.js";
 import { count, NOTHING, percent } from "../format.js";
@@ -6,9 +6,9 @@ import { card } from "../parts/controls.js";
 import { table } from "../parts/table.js";
 
 const WINDOWS = { "1h": "Last hour", "24h": "Last 24 hours", "7d": "Last 7 days" };
-const NO_CHANGE = "Nothing has changed by more than chance and by enough to matter.";
+const NO_CHANGE = "No significant change.";
 
-/** Null where no classifier is selected. */
+/** Null if no classifier is active. */
 export function driftCard(drift) {
   if (!drift) return null;
   const { training_abstained_share: abstained, training_out_of_scope_share: outOfScope } = drift;
@@ -18,7 +18,7 @@ export function driftCard(drift) {
       ? h(
           "ul",
           { class: "stack-small" },
-          drift.alerts.map(({ text }) => h("li", { class: "fault" }, text)),
+          drift.alerts.map(({ text }) => h("li", { class: "error" }, text)),
         )
       : h("p", { class: "help" }, NO_CHANGE),
     table({
@@ -27,20 +27,24 @@ export function driftCard(drift) {
       rows: drift.windows,
       columns: [
         { head: "Window", cell: (one) => WINDOWS[one.window], heading: true },
-        { head: "Questions asked", cell: (one) => count(one.asked), kind: "number" },
+        { head: "Queries", cell: (one) => count(one.asked), kind: "number" },
         {
-          head: `Passed on to the model (training: ${percent(abstained)})`,
+          head: `Passed to the LLM (training: ${percent(abstained)})`,
           cell: (one) => percent(one.abstained_share),
           kind: "number",
         },
         {
-          head: `No agent fits (training: ${percent(outOfScope)})`,
+          head: `Out of scope (training: ${percent(outOfScope)})`,
           cell: (one) => percent(one.out_of_scope_share),
           kind: "number",
         },
-        { head: "Agents, largest change", cell: (one) => change(one.agents), kind: "wide" },
         {
-          head: "Audit samples: the model differs",
+          head: "Largest change of an agent's share",
+          cell: (one) => change(one.agents),
+          kind: "wide",
+        },
+        {
+          head: "Audit samples: LLM disagrees",
           cell: ({ disagreement }) =>
             disagreement.compared
               ? `${percent(disagreement.rate)} of ${count(disagreement.compared)} (at least ${percent(disagreement.low)})`
@@ -53,6 +57,6 @@ export function driftCard(drift) {
 
 function change(agents) {
   if (agents.psi === null) return NOTHING;
-  const then = agents.compared_with === "previous" ? "in the 7 days before" : "of its labels";
-  return `${agents.agent_id}: ${percent(agents.now)}, ${then} ${percent(agents.before)} (PSI ${agents.psi.toFixed(2)})`;
+  const baseline = agents.compared_with === "previous" ? "previous 7 days" : "labels";
+  return `${agents.agent_id}: ${percent(agents.now)}, ${baseline} ${percent(agents.before)} (PSI ${agents.psi.toFixed(2)})`;
 }

@@ -1,4 +1,4 @@
-// What the selected classifier makes of questions that are written otherwise.
+// Robustness of the active classifier: the test split with greetings, signatures and typos.
 
 import { h } from "../dom.js";
 import { count, NOTHING, percent } from "../format.js";
@@ -6,7 +6,7 @@ import { card } from "../parts/controls.js";
 import { table } from "../parts/table.js";
 
 const NAMES = {
-  plain: "As they are",
+  plain: "Unchanged",
   greeting: "With a greeting",
   signature: "With a signature",
   please: 'With "please"',
@@ -14,26 +14,26 @@ const NAMES = {
   all: "With all of these",
 };
 
-/** Null where it was not measured. */
+/** Null if it was not measured. */
 export function robustnessCard(rows) {
   if (!rows?.length) return null;
   return card(
-    "Questions written otherwise",
+    "Robustness",
     h(
       "p",
       { class: "help" },
-      `The same ${count(rows[0].n)} questions of the test part, ${count(rows[0].out_of_scope)} of which fit no agent.`,
+      `The ${count(rows[0].n)} queries of the test split, ${count(rows[0].out_of_scope)} of them out of scope, written differently.`,
     ),
     table({
-      caption: "Questions written otherwise",
+      caption: "Robustness",
       hideCaption: true,
       rows,
       columns: [
-        { head: "Questions", cell: (one) => NAMES[one.perturbation], heading: true },
+        { head: "Variant", cell: (one) => NAMES[one.perturbation], heading: true },
         { head: "Precision", cell: (one) => percent(one.precision), kind: "number" },
         { head: "Coverage", cell: (one) => percent(one.coverage), kind: "number" },
         {
-          head: "Out-of-scope questions answered",
+          head: "Out-of-scope false accepts",
           cell: (one) =>
             one.out_of_scope
               ? `${count(one.false_accepts)} of ${count(one.out_of_scope)}`

@@ -1,4 +1,4 @@
-// Models as they are registered, changed and retired.
+// Registering, editing and retiring models.
 
 import { ApiError, api } from "../api.js";
 import { h } from "../dom.js";
@@ -11,14 +11,14 @@ export async function register(models, show) {
     .filter((model) => model.type === "base")
     .map((model) => [model.id, model.id]);
   const made = await formDialog({
-    title: "Register a model",
+    title: "Register model",
     action: "Register",
     fields: [
       {
         name: "id",
         label: "Name",
         required: true,
-        help: "A base model's id at Workers AI, such as @cf/vendor/name; an adapter's name.",
+        help: "The ID of a base model at Workers AI, such as @cf/vendor/name, or the name of an adapter.",
       },
       {
         name: "type",
@@ -36,27 +36,39 @@ export async function register(models, show) {
         type: "select",
         options: [[null, "none"], ...bases],
       },
-      { name: "aliases", label: "Other names, one a line", type: "lines", rows: 2 },
-      { name: "context_window", label: "Context window in tokens", type: "number", min: 1 },
-      { name: "input", label: "USD per million tokens in", type: "number", min: 0, step: "any" },
-      { name: "output", label: "USD per million tokens out", type: "number", min: 0, step: "any" },
+      { name: "aliases", label: "Aliases, one per line", type: "lines", rows: 2 },
+      { name: "context_window", label: "Context window (tokens)", type: "number", min: 1 },
+      {
+        name: "input",
+        label: "Input price (USD per 1M tokens)",
+        type: "number",
+        min: 0,
+        step: "any",
+      },
+      {
+        name: "output",
+        label: "Output price (USD per 1M tokens)",
+        type: "number",
+        min: 0,
+        step: "any",
+      },
     ],
-    async onSubmit({ input, output, ...values }, once) {
+    async onSubmit({ input, output, ...values }, idempotencyKey) {
       const body = given({ ...values, pricing: pricingOf(input, output) });
-      return api("POST", "/v1/models", { body, once });
+      return api("POST", "/v1/models", { body, idempotencyKey });
     },
   });
   if (!made) return;
-  notice(`${made.id} is registered.`);
+  notice(`${made.id} registered.`);
   await show();
 }
 
-/** Of both prices; null for none. */
+/** The API's pricing from both prices; null if there are none. */
 function pricingOf(input, output) {
   if (input === null && output === null) return null;
   if (input === null || output === null) {
     const param = input === null ? "input" : "output";
-    throw new ApiError("Give both prices, or none.", { status: 400, param });
+    throw new ApiError("Enter both prices, or none.", { status: 400, param });
   }
   return { input_per_million: input, output_per_million: output };
 }
@@ -70,22 +82,22 @@ export async function edit(model, show) {
     fields: [
       {
         name: "aliases",
-        label: "Other names, one a line",
+        label: "Aliases, one per line",
         type: "lines",
         rows: 3,
         value: model.aliases,
-        help: "Callers may ask by these too.",
+        help: "Callers can use these names too.",
       },
       {
         name: "context_window",
-        label: "Context window in tokens",
+        label: "Context window (tokens)",
         type: "number",
         min: 1,
         value: model.context_window,
       },
       {
         name: "input",
-        label: "USD per million tokens in",
+        label: "Input price (USD per 1M tokens)",
         type: "number",
         min: 0,
         step: "any",
@@ -93,7 +105,7 @@ export async function edit(model, show) {
       },
       {
         name: "output",
-        label: "USD per million tokens out",
+        label: "Output price (USD per 1M tokens)",
         type: "number",
         min: 0,
         step: "any",
@@ -101,19 +113,19 @@ export async function edit(model, show) {
       },
       {
         name: "json_mode",
-        label: "It answers in JSON mode",
+        label: "Supports JSON mode",
         type: "checkbox",
         value: model.json_mode,
       },
       {
         name: "logprobs",
-        label: "It gives token probabilities, which become the confidence",
+        label: "Returns token probabilities (used as confidence)",
         type: "checkbox",
         value: model.logprobs,
       },
       {
         name: "supports_lora",
-        label: "It takes LoRA adapters",
+        label: "Supports LoRA adapters",
         type: "checkbox",
         value: model.supports_lora,
       },
@@ -142,19 +154,23 @@ export async function edit(model, show) {
     },
   });
   if (!saved) return;
-  notice(`${model.id} is saved.`);
+  notice(`${model.id} saved.`);
   await show();
 }
 
 export async function retire(model, show) {
   const done = await confirm({
     title: `Retire ${model.id}?`,
-    body: h("p", {}, "It is asked no more. Its logs stay, and it can be made available again."),
+    body: h(
+      "p",
+      {},
+      "The model is no longer called. Its logs are kept, and you can make it available again.",
+    ),
     action: "Retire",
     danger: true,
     act: () => api("DELETE", `/v1/models/${encodeURIComponent(model.id)}`),
   });
   if (!done) return;
-  notice(`${model.id} is retired.`);
+  notice(`${model.id} retired.`);
   await show();
 }

@@ -1,17 +1,17 @@
-// The order in which models stand in for the active one: by drag, and by keyboard.
+// Fallback models: their order can be changed by dragging or by keyboard.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { actionButton, button } from "../parts/controls.js";
 import { field } from "../parts/form.js";
 import { load } from "../parts/loading.js";
-import { askable, readModels } from "../parts/models.js";
+import { callable, readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 
-export async function fallbackTab({ signal, may }, room) {
+export async function fallbackTab({ signal, may }, container) {
   const show = () =>
     load(
-      room,
+      container,
       () => Promise.all([readModels(signal), api("GET", "/v1/models/select", { signal })]),
       ([models, selection]) => orderEditor(models, selection, { may, show }),
       { signal },
@@ -21,12 +21,12 @@ export async function fallbackTab({ signal, may }, room) {
 
 function orderEditor(models, selection, { may, show }) {
   const order = [...selection.fallbacks];
-  const list = h("ol", { class: "order", "aria-label": "Fallbacks in their order" });
-  const room = h("div", {});
+  const list = h("ol", { class: "order", "aria-label": "Fallback models in order" });
+  const container = h("div", {});
   const none = h(
     "p",
-    { class: "soft" },
-    "There is none: where the active model fails, the default agent answers.",
+    { class: "muted" },
+    "No fallback models: if the active model fails, the fallback agent is used.",
   );
   let dragged = null;
   const move = (from, to, focus = true) => {
@@ -34,14 +34,14 @@ function orderEditor(models, selection, { may, show }) {
     const [moved] = order.splice(from, 1);
     order.splice(to, 0, moved);
     draw(focus ? to : null);
-    notice(`${moved} is number ${to + 1} of ${order.length}.`);
+    notice(`${moved} moved to position ${to + 1} of ${order.length}.`);
   };
   const draw = (focused = null) => {
     replace(
       list,
       order.map((id, index) => item(id, index)),
     );
-    replace(room, may("admin") ? controls() : null);
+    replace(container, may("admin") ? controls() : null);
     none.hidden = order.length > 0;
     if (focused !== null) list.children[focused]?.focus();
   };
@@ -52,7 +52,7 @@ function orderEditor(models, selection, { may, show }) {
         class: "order-item",
         tabindex: may("admin") ? "0" : null,
         draggable: may("admin") ? "true" : null,
-        "aria-label": `${index + 1}. ${id}. Arrow keys move it.`,
+        "aria-label": `${index + 1}. ${id}. Move with the arrow keys.`,
         onkeydown: (event) => {
           const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
           if (!step || event.target !== element || !may("admin")) return;
@@ -61,13 +61,13 @@ function orderEditor(models, selection, { may, show }) {
         },
         ondragstart: (event) => {
           dragged = index;
-          event.dataTransfer.setData("text/plain", id); // without data nothing is dragged
+          event.dataTransfer.setData("text/plain", id); // browsers do not drag without data
           event.dataTransfer.effectAllowed = "move";
         },
         ondragover: (event) => event.preventDefault(),
         ondrop: (event) => {
           event.preventDefault();
-          if (dragged !== null) move(dragged, index, false); // else it is something from elsewhere
+          if (dragged !== null) move(dragged, index, false); // null: something else was dropped
           dragged = null;
         },
       },
@@ -101,14 +101,14 @@ function orderEditor(models, selection, { may, show }) {
     return element;
   };
   const controls = () => {
-    const others = askable(models).filter(
+    const others = callable(models).filter(
       (model) => model.id !== selection.active && !order.includes(model.id),
     );
     const added = field({
       name: "add",
-      label: "Add a model at the end",
+      label: "Add a model",
       type: "select",
-      options: [[null, "Choose …"], ...others.map((model) => [model.id, model.id])],
+      options: [[null, "Select …"], ...others.map((model) => [model.id, model.id])],
     });
     added.element.addEventListener("change", () => {
       if (!added.value()) return;
@@ -124,15 +124,15 @@ function orderEditor(models, selection, { may, show }) {
         "div",
         { class: "row" },
         actionButton(
-          "Save the order",
+          "Save order",
           async () => {
             await api("PATCH", "/v1/config", { body: { fallback_models: order } });
-            notice("The order is saved.");
+            notice("Order saved.");
             await show();
           },
           { kind: "main", disabled: !changed },
         ),
-        changed ? button("Undo the changes", show) : null,
+        changed ? button("Discard changes", show) : null,
       ),
     );
   };
@@ -141,10 +141,10 @@ function orderEditor(models, selection, { may, show }) {
     h(
       "p",
       {},
-      `Where ${selection.active} fails, these are asked in this order, within the same time budget.`,
+      `If ${selection.active} fails, these models are called in this order, within the routing timeout.`,
     ),
     none,
     list,
-    room,
+    container,
   ];
 }

@@ -106,9 +106,9 @@ export async function selectClassifier(id, selected, show, signal) {
 }
 
 /** Previews the promotion check of a model or classifier; `next` makes the link to the next step. */
-function showCheck(room, id, signal, next = () => null) {
+function showCheck(container, id, signal, next = () => null) {
   load(
-    room,
+    container,
     () => api("GET", "/v1/models/select", { query: { check: id }, signal }),
     ({ check: preview }) =>
       h(

@@ -1,6 +1,6 @@
 // Overview: how today goes, and what needs somebody's attention.
 
-import { api, everything } from "../api.js";
+import { api, listAll } from "../api.js";
 import { h, replace } from "../dom.js";
 import { compact, count, date, ms, percent, plural, usd } from "../format.js";
 import { chart } from "../parts/chart.js";
@@ -107,14 +107,17 @@ function series(analytics, signal) {
 }
 
 function welcome({ may, signal, onDone }) {
-  const room = h("div", {});
+  const container = h("div", {});
   const begin = button("Route sample queries", () => run(), { kind: "main" });
   const run = async () => {
     begin.disabled = true;
     try {
       await routeSamples(
         (done) =>
-          replace(room, progressBar(`Routed ${done} of ${SAMPLES.length}`, done / SAMPLES.length)),
+          replace(
+            container,
+            progressBar(`Routed ${done} of ${SAMPLES.length}`, done / SAMPLES.length),
+          ),
         signal,
       );
       await onDone();
@@ -139,7 +142,7 @@ function welcome({ may, signal, onDone }) {
       may("admin") ? link("Describe agents", "#/agents", { size: "small" }) : null,
       may("route") ? link("Try one query", "#/playground", { size: "small" }) : null,
     ),
-    room,
+    container,
   );
 }
 
@@ -187,7 +190,7 @@ async function findings(context) {
 }
 
 function attentionList(found) {
-  if (!found.length) return h("p", { class: "soft" }, "Nothing. All is well.");
+  if (!found.length) return h("p", { class: "muted" }, "Nothing. All is well.");
   return h(
     "ul",
     { class: "attention" },
@@ -202,7 +205,7 @@ async function waitingLabels({ signal }) {
   const waiting = queue.data.length;
   if (!waiting) return [];
   const text = `${waiting === 100 ? "100 questions or more wait" : `${plural(waiting, "question")} ${waiting === 1 ? "waits" : "wait"}`} for a label.`;
-  return [{ kind: "accent", text, href: "#/labelling", action: "Label" }];
+  return [{ kind: "accent", text, href: "#/labeling", action: "Label" }];
 }
 
 async function troubledAnswers({ analytics }) {
@@ -301,7 +304,7 @@ async function challengerNews({ selection }) {
 }
 
 async function spentBudgets({ signal }) {
-  const keys = await everything("/v1/keys", { signal });
+  const keys = await listAll("/v1/keys", { signal });
   return keys
     .filter((key) => key.usage && !key.revoked_at)
     .map((key) => [

@@ -1,4 +1,4 @@
-// Playground: one query, one decision, or several models beside each other.
+// Playground: the decision on one query, by the router or by several models.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
@@ -17,31 +17,28 @@ import {
 } from "../parts/decision.js";
 import { field, read } from "../parts/form.js";
 import { empty, errorPanel, load, spinner } from "../parts/loading.js";
-import { askable, readModels } from "../parts/models.js";
+import { callable, readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 import { SAMPLES } from "../parts/samples.js";
-import { address, noteState } from "../router.js";
+import { address, saveState } from "../router.js";
 
 const MAX_MODELS = 4;
+const EMULATED = ["emulated", "stand-in"]; // the second is the former name of the engine
 
 export async function open({ root, query, signal, may }) {
-  const room = h("div", {});
-  replace(
-    root,
-    pageHead("Playground", "Ask as a user would, and see how the decision comes about."),
-    room,
-  );
+  const container = h("div", {});
+  replace(root, pageHead("Playground", "Send a query and see how it is routed."), container);
   await load(
-    room,
+    container,
     () => (may("read") ? Promise.all([readAgents(signal), readModels(signal)]) : [[], []]),
-    ([agents, models]) => bench(agents, models, query, signal, may),
+    ([agents, models]) => playgroundView(agents, models, query, signal, may),
     { signal },
   );
 }
 
-function bench(agents, models, query, signal, may) {
+function playgroundView(agents, models, query, signal, may) {
   const results = h("div", { class: "columns", "aria-live": "polite" });
-  const choosable = askable(models);
+  const options = callable(models);
   const text = field({
     name: "query",
     label: "Query",
@@ -53,28 +50,28 @@ function bench(agents, models, query, signal, may) {
   });
   const compared = field({
     name: "models",
-    label: "Ask these models instead of the whole router, side by side (four at most)",
+    label: `Compare models (max ${MAX_MODELS})`,
     type: "checks",
-    options: choosable.map((model) => [model.id, model.id]),
+    options: options.map((model) => [model.id, model.id]),
   });
-  const candidates = field({
+  const allowed = field({
     name: "candidates",
-    label: "Only these agents",
+    label: "Restrict to agents",
     type: "checks",
     options: agents.filter((agent) => agent.enabled).map((agent) => [agent.id, agent.name]),
   });
-  const cache = field({ name: "cache", label: "Use kept answers", type: "checkbox", value: true });
+  const cache = field({ name: "cache", label: "Use cache", type: "checkbox", value: true });
   const fallback = field({
     name: "fallback",
-    label: "Use fallback models and the fallback agent",
+    label: "Allow fallback",
     type: "checkbox",
     value: true,
   });
   const noFit = field({
     name: "on_no_fit",
-    label: "If no agent is decided on",
+    label: "If no agent is found",
     type: "select",
-    options: [[null, "As the settings say"], ...ON_NO_FIT],
+    options: [[null, "Default (from settings)"], ...ON_NO_FIT],
   });
   const submit = h("button", { class: "button", "data-kind": "main" }, "Route");
   const another = h(
@@ -86,22 +83,22 @@ function bench(agents, models, query, signal, may) {
         (text.element.querySelector("textarea").value =
           SAMPLES[Math.floor(Math.random() * SAMPLES.length)]),
     },
-    "Another example",
+    "Random example",
   );
   const run = async () => {
     let query;
     try {
       ({ query } = read([text]));
     } catch {
-      return; // the field has said it
+      return; // the field shows the error
     }
     const chosen = compared.value();
     if (chosen.length > MAX_MODELS) {
-      compared.show(`Choose ${MAX_MODELS} at most.`);
+      compared.show(`Select at most ${MAX_MODELS}.`);
       return;
     }
     compared.show(null);
-    noteState(["playground"], { q: query });
+    saveState(["playground"], { q: query });
     setBusy(submit, true);
     const body = {
       query,
@@ -110,27 +107,30 @@ function bench(agents, models, query, signal, may) {
       explain: true,
     };
     if (noFit.value() !== null) body.on_no_fit = noFit.value();
-    if (candidates.value().length) body.candidates = candidates.value();
-    const wanted = chosen.length ? chosen : [null];
-    const rooms = wanted.map((model) => card(model ?? null, spinner("Routing …")));
-    replace(results, rooms);
+    if (allowed.value().length) body.candidates = allowed.value();
+    const targets = chosen.length ? chosen : [null];
+    const containers = targets.map((model) => card(model ?? null, spinner("Routing …")));
+    replace(results, containers);
     await Promise.all(
-      wanted.map((model, index) =>
-        ask(rooms[index], model === null ? body : { ...body, model }, model),
+      targets.map((model, index) =>
+        route(containers[index], model === null ? body : { ...body, model }, model),
       ),
     );
     setBusy(submit, false);
   };
-  const ask = async (place, body, model) => {
+  const route = async (container, body, model) => {
     try {
-      replace(place, view(await api("POST", "/v1/route", { body, signal }), agents, may, model));
+      replace(
+        container,
+        view(await api("POST", "/v1/route", { body, signal }), agents, may, model),
+      );
     } catch (error) {
       if (error.name === "AbortError") return;
       if (error.param === "query") text.show(error.message);
       replace(
-        place,
+        container,
         model ? h("h2", {}, model) : null,
-        errorPanel(error, () => ask(place, body, model)),
+        errorPanel(error, () => route(container, body, model)),
       );
     }
   };
@@ -147,12 +147,12 @@ function bench(agents, models, query, signal, may) {
     h(
       "details",
       {},
-      h("summary", {}, "Compare models, narrow the agents"),
+      h("summary", {}, "Options"),
       h(
         "div",
         { class: "stack" },
-        choosable.length ? compared.element : null,
-        agents.length ? candidates.element : null,
+        options.length ? compared.element : null,
+        agents.length ? allowed.element : null,
         cache.element,
         fallback.element,
         noFit.element,
@@ -164,9 +164,9 @@ function bench(agents, models, query, signal, may) {
     agents.length || !may("read")
       ? null
       : empty(
-          "There is no agent yet",
-          "Describe one first, so that there is somebody to route to.",
-          link("Describe agents", "#/agents", { size: "" }),
+          "No agents yet",
+          "Add an agent first, so that there is something to route to.",
+          link("Create your agents", "#/agents", { size: "" }),
         );
   return h("div", { class: "stack" }, nothingYet, form, results);
 }
@@ -180,55 +180,58 @@ function view(decision, agents, may, model) {
     h(
       "div",
       {},
-      h("p", { class: "help" }, decision.agent ? "Answers" : "Nobody answers"),
+      h("p", { class: "help" }, decision.agent ? "Routed to" : "No agent"),
       h(model ? "h3" : "h2", { class: "answer" }, decision.agent?.name ?? words(decision.reason)),
       decision.agent?.endpoint
         ? h("p", { class: "help wrap" }, `${decision.agent.protocol} at ${decision.agent.endpoint}`)
         : null,
     ),
-    decision.attempts.some((attempt) => attempt.engine === "stand-in")
+    decision.attempts.some((attempt) => EMULATED.includes(attempt.engine))
       ? h(
           "p",
           { class: "help" },
-          badge("stand-in", "warn"),
-          " answered by this machine's stand-in for Workers AI, not by a model.",
+          badge("emulated model", "warn"),
+          " The local emulator of Workers AI answered, not a language model.",
         )
       : null,
     decisionFacts(decision),
     alternatives(decision),
     classifierFacts(decision) ??
-      h("p", { class: "help" }, `Classifier ${explanation.classifier ?? "not asked"}.`),
-    h("h3", {}, "Where the time went"),
+      h("p", { class: "help" }, `Classifier: ${explanation.classifier ?? "off"}`),
+    h("h3", {}, "Latency breakdown"),
     timing(decision),
     feedback(decision, agents, may),
-    h("details", {}, h("summary", {}, "Attempts"), attemptsTable(decision.attempts)),
+    h("details", {}, h("summary", {}, "Model calls"), attemptsTable(decision.attempts)),
     h(
       "details",
       {},
-      h("summary", {}, "The prompt"),
+      h("summary", {}, "Prompt"),
       h("div", { class: "stack" }, prompt(explanation.messages)),
     ),
     h(
       "details",
       {},
-      h("summary", {}, "The whole decision"),
+      h("summary", {}, "Raw JSON"),
       h("pre", { tabindex: "0" }, JSON.stringify(decision, null, 2)),
     ),
-    may("read") ? h("a", { href: address(["logs", decision.id]) }, "Its entry in the logs") : null,
+    may("read") ? h("a", { href: address(["logs", decision.id]) }, "View log") : null,
   );
 }
 
 function feedback(decision, agents, may) {
   const send = async (value) => {
     await api("POST", "/v1/feedback", { body: { decision_id: decision.id, value } });
-    notice("Thank you. It is noted, and the question comes up for labelling.");
+    notice("Feedback saved. The query was added to the label queue.");
   };
   const row = h(
     "div",
     { class: "row" },
-    h("span", {}, "Was it right?"),
-    actionButton("Yes", () => send("up"), { size: "small", label: "Yes, the answer was right" }),
-    actionButton("No", () => send("down"), { size: "small", label: "No, the answer was wrong" }),
+    h("span", {}, "Was this correct?"),
+    actionButton("Yes", () => send("up"), {
+      size: "small",
+      label: "Yes, the decision was correct",
+    }),
+    actionButton("No", () => send("down"), { size: "small", label: "No, the decision was wrong" }),
   );
   if (!may("label")) return row;
   const choice = labelField(agents, decision.agent?.id ?? null);
@@ -237,7 +240,7 @@ function feedback(decision, agents, may) {
     async () => {
       const agentId = labelOf(choice);
       await api("PUT", `/v1/logs/${decision.id}/label`, { body: { agent_id: agentId } });
-      notice(`Labelled: ${agentName(agents, agentId)}.`);
+      notice(`Label saved: ${agentName(agents, agentId)}.`);
     },
     { size: "small" },
   );

@@ -1,6 +1,6 @@
-// Providers: vendors of models behind AI Gateway. Their keys are secrets of the Worker.
+// Providers: model vendors behind AI Gateway. Their API keys are secrets of the Worker.
 
-import { api, everything } from "../api.js";
+import { api, listAll } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, NOTHING } from "../format.js";
 import { badge, button, pageHead } from "../parts/controls.js";
@@ -21,7 +21,7 @@ export async function open({ root, signal }) {
   const show = () =>
     load(
       body,
-      () => everything("/v1/providers", { signal }),
+      () => listAll("/v1/providers", { signal }),
       (providers) => view(providers, show),
       { signal, keep: true },
     );
@@ -29,7 +29,7 @@ export async function open({ root, signal }) {
     root,
     pageHead(
       "Providers",
-      "Models of other vendors, asked through AI Gateway. Only the names of secrets are kept here, never a key.",
+      "Models of other vendors, called through AI Gateway. Only names of secrets are stored, never keys.",
       button("Add a provider", () => edit(null, show), { kind: "main" }),
     ),
     body,
@@ -40,8 +40,8 @@ export async function open({ root, signal }) {
 function view(providers, show) {
   if (!providers.length)
     return empty(
-      "Only Workers AI is asked",
-      "Add a provider, and its models stand in the list of models: to be selected, or as fallbacks.",
+      "Only Workers AI is in use",
+      "Add a provider to select its models, or to use them as fallback models.",
       button("Add a provider", () => edit(null, show), { kind: "main" }),
     );
   return table({
@@ -56,7 +56,7 @@ function view(providers, show) {
           h("div", { class: "row" }, one.id, one.enabled ? null : badge("disabled", "warn")),
       },
       { head: "Kind", cell: (one) => one.kind },
-      { head: "Address", cell: (one) => one.base_url ?? NOTHING, kind: "wide" },
+      { head: "Base URL", cell: (one) => one.base_url ?? NOTHING, kind: "wide" },
       {
         head: "Secret",
         cell: (one) =>
@@ -70,7 +70,7 @@ function view(providers, show) {
             : NOTHING,
       },
       { head: "Models", cell: (one) => one.models.join(", ") || NOTHING, kind: "wide" },
-      { head: "With a price", cell: (one) => count(priced(one).length), kind: "number" },
+      { head: "Priced models", cell: (one) => count(priced(one).length), kind: "number" },
       { head: "Priority", cell: (one) => count(one.priority), kind: "number" },
       {
         head: "Actions",
@@ -88,7 +88,7 @@ function view(providers, show) {
   });
 }
 
-/** The prices as lines of a field, and back. */
+/** Prices as the lines of a field, and back. */
 const priced = ({ prices }) =>
   Object.entries(prices).map(
     ([model, price]) => `${model} ${price.input_per_million} ${price.output_per_million}`,
@@ -111,49 +111,49 @@ async function edit(provider, show) {
             {
               name: "id",
               ...ID,
-              label: "Id",
+              label: "ID",
               required: true,
               maxlength: 64,
-              help: "Small letters, digits, - and _. Its models are called ID/MODEL.",
+              help: "Lowercase letters, digits, - and _. Its models are named ID/MODEL.",
             },
             { name: "kind", label: "Kind", type: "select", value: "openai", options: KINDS },
           ]),
       {
         name: "base_url",
         ...ADDRESS,
-        label: "Address",
+        label: "Base URL",
         value: provider?.base_url,
         placeholder: "https://…",
-        help: "Only if it is not the vendor's usual one; an openai-compatible provider needs it. Another address takes the secret away: name it again.",
+        help: "Required for openai-compatible; otherwise only if it differs from the vendor's. A new base URL clears the secret.",
       },
       {
         name: "secret",
         ...SECRET_NAME,
-        label: "Name of the secret with its key",
+        label: "Secret name",
         value: provider?.secret,
         placeholder: "PROVIDER_OPENAI_KEY",
-        help: "It begins with PROVIDER_. Set it with npx wrangler secret put NAME. Never type a key here.",
+        help: "Set the secret with npx wrangler secret put NAME. Never enter the key itself here.",
       },
       {
         name: "models",
-        label: "Models, one a line",
+        label: "Models, one per line",
         type: "lines",
         rows: 4,
         value: provider?.models,
       },
       {
         name: "prices",
-        label: "Prices, one model a line",
+        label: "Prices, one model per line",
         type: "lines",
         rows: 3,
         value: provider ? priced(provider) : [],
         placeholder: "MODEL 0.15 0.60",
-        help: "The model, then USD for 1M tokens in and out. A key with a budget in USD can use no model without a price.",
+        help: "Model, then input and output price in USD per 1M tokens. Keys with a USD budget can only use priced models.",
       },
       {
         name: "priority",
         required: true,
-        label: "Priority: lower ones are asked first",
+        label: "Priority (lower is called first)",
         type: "number",
         min: 0,
         max: 1000,
@@ -161,27 +161,27 @@ async function edit(provider, show) {
       },
       { name: "enabled", label: "Enabled", type: "checkbox", value: provider?.enabled ?? true },
     ],
-    onSubmit(values, once) {
+    onSubmit(values, idempotencyKey) {
       const body = { ...values, prices: pricesOf(values.prices) };
-      if (!provider) return api("POST", "/v1/providers", { body, once });
+      if (!provider) return api("POST", "/v1/providers", { body, idempotencyKey });
       const before = { ...provider, prices: pricesOf(priced(provider)) };
       return api("PATCH", `/v1/providers/${provider.id}`, { body: changed(body, before) });
     },
   });
   if (!saved) return;
-  notice(`${saved.id} is saved.`);
+  notice(`${saved.id} saved.`);
   await show();
 }
 
 async function remove(provider, show) {
   const done = await confirm({
     title: `Delete ${provider.id}?`,
-    body: h("p", {}, "Its models are asked no more."),
+    body: h("p", {}, "Its models are no longer called."),
     action: "Delete",
     danger: true,
     act: () => api("DELETE", `/v1/providers/${provider.id}`),
   });
   if (!done) return;
-  notice(`${provider.id} is deleted.`);
+  notice(`${provider.id} deleted.`);
   await show();
 }

@@ -1,4 +1,4 @@
-// Routing tests: the file that is stored, and its runs against the configuration or a proposed one.
+// Routing tests: the stored file, and its runs against the current or a proposed configuration.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
@@ -10,16 +10,16 @@ import { stateBadge } from "../parts/job.js";
 import { empty, errorPanel, load } from "../parts/loading.js";
 import { comparable, readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
-import { pagedTable, table } from "../parts/table.js";
+import { listTable, table } from "../parts/table.js";
 import { address, go } from "../router.js";
-import { one } from "./routing_tests_one.js";
+import { showRun } from "./routing_tests_one.js";
 
 const RUNS = "/v1/routing-tests/runs";
 const NO_CLASSIFIER = "none";
 
 export async function open(page) {
   const [id] = page.path;
-  await (id ? one(page, id) : list(page));
+  await (id ? showRun(page, id) : list(page));
 }
 
 async function list({ root, signal, may }) {
@@ -30,12 +30,12 @@ async function list({ root, signal, may }) {
     root,
     pageHead(
       "Routing tests",
-      "Questions with the agent that must answer, or must not. Keep them in a file beside your agents, and run them before each change.",
+      "Queries with the agent that they must, or must not, be routed to. Run them before each change.",
     ),
     h(
       "div",
       { class: "row" },
-      admin ? actionButton("Run the tests", () => begin(signal), { kind: "main" }) : null,
+      admin ? actionButton("Run tests", () => start(signal), { kind: "main" }) : null,
     ),
     stored,
     runs,
@@ -44,27 +44,19 @@ async function list({ root, signal, may }) {
     load(
       stored,
       () => api("GET", "/v1/routing-tests", { signal }),
-      (found) => storedView(found, admin ? fileForm(signal, show) : null),
+      (stored) => storedView(stored, admin ? fileForm(signal, show) : null),
       { signal, keep: true },
     );
   await Promise.all([
     show(),
-    load(
-      runs,
-      () => api("GET", RUNS, { query: { limit: 20 }, signal }),
-      (page) =>
-        page.data.length
-          ? pagedTable({
-              caption: "Runs",
-              first: page,
-              path: RUNS,
-              query: { limit: 20 },
-              signal,
-              columns: COLUMNS,
-            })
-          : empty("The tests have not been run yet", "Store a file of tests, then run them."),
-      { signal },
-    ),
+    listTable(runs, {
+      caption: "Runs",
+      path: RUNS,
+      query: { limit: 20 },
+      columns: COLUMNS,
+      none: () => empty("No runs yet", "Upload a file of tests, then run them."),
+      signal,
+    }),
   ]);
 }
 
@@ -88,7 +80,7 @@ const COLUMNS = [
     cell: (run) => (run.outcome ? `${run.outcome.passed} of ${run.tests}` : NOTHING),
     kind: "number",
   },
-  { head: "By", cell: (run) => run.created_by },
+  { head: "Started by", cell: (run) => run.created_by },
 ];
 
 const passedBadge = (run) =>
@@ -96,15 +88,15 @@ const passedBadge = (run) =>
     ? NOTHING
     : badge(run.passed ? "passed" : "failed", run.passed ? "good" : "bad");
 
-function storedView(found, form) {
+function storedView(stored, form) {
   return card(
-    "The stored tests",
+    "Stored tests",
     facts([
-      ["Tests", count(found.tests)],
-      ["SHA-256", found.sha256 ? `${found.sha256.slice(0, 12)}…` : null],
-      ["Stored", found.updated_at ? time(found.updated_at) : null],
-      ["By", found.updated_by],
-      ["Agents that are not enabled", found.unknown_agents.join(", ") || null],
+      ["Tests", count(stored.tests)],
+      ["SHA-256", stored.sha256 ? `${stored.sha256.slice(0, 12)}…` : null],
+      ["Updated", stored.updated_at ? time(stored.updated_at) : null],
+      ["Updated by", stored.updated_by],
+      ["Unknown or disabled agents", stored.unknown_agents.join(", ") || null],
     ]),
     form,
   );
@@ -113,26 +105,26 @@ function storedView(found, form) {
 function fileForm(signal, onStored) {
   const report = h("div", { "aria-live": "polite" });
   const input = h("input", { type: "file", id: "tests-file", accept: ".jsonl,.json,.txt" });
-  const submit = h("button", { class: "button" }, "Store");
+  const submit = h("button", { class: "button" }, "Upload");
   const store = async (event) => {
     event.preventDefault();
     const [file] = input.files;
     if (!file) {
-      replace(report, h("p", { class: "fault" }, "Choose a file first."));
+      replace(report, h("p", { class: "error" }, "Select a file first."));
       return;
     }
     setBusy(submit, true);
     try {
       const body = new Uint8Array(await file.arrayBuffer());
-      const found = await api("PUT", "/v1/routing-tests", {
+      const stored = await api("PUT", "/v1/routing-tests", {
         body,
         type: "application/octet-stream",
         signal,
       });
-      notice(`${plural(found.tests, "test")} stored.`);
+      notice(`${plural(stored.tests, "test")} stored.`);
       await onStored();
     } catch (error) {
-      replace(report, faults(error));
+      replace(report, errorReport(error));
     } finally {
       setBusy(submit, false);
     }
@@ -140,75 +132,70 @@ function fileForm(signal, onStored) {
   return h(
     "form",
     { class: "form", onsubmit: store },
-    h(
-      "div",
-      { class: "field" },
-      h("label", { for: "tests-file" }, "A file of tests, which replaces those"),
-      input,
-    ),
+    h("div", { class: "field" }, h("label", { for: "tests-file" }, "Replace with a file"), input),
     report,
     h("div", { class: "row" }, submit),
   );
 }
 
-function faults(error) {
+function errorReport(error) {
   const lines = error.details?.errors;
   if (!lines?.length) return errorPanel(error);
   return h(
     "div",
     { class: "stack" },
-    h("p", { class: "fault" }, error.message),
+    h("p", { class: "error" }, error.message),
     table({
-      caption: "Lines at fault",
+      caption: "Errors",
       rows: lines,
       columns: [
-        { head: "Line", cell: (fault) => count(fault.line), heading: true },
-        { head: "What is wrong", cell: (fault) => fault.message, kind: "wide" },
+        { head: "Line", cell: (each) => count(each.line), heading: true },
+        { head: "Error", cell: (each) => each.message, kind: "wide" },
       ],
     }),
   );
 }
 
-async function begin(signal) {
+async function start(signal) {
   const models = comparable(await readModels(signal));
-  const named = (wanted) => models.filter(wanted).map((model) => [model.id, model.id]);
+  const options = (filter) => models.filter(filter).map((model) => [model.id, model.id]);
   const made = await formDialog({
-    title: "Run the tests",
-    action: "Begin",
+    title: "Run tests",
+    action: "Run",
     fields: [
       {
         name: "model_id",
         label: "Active model",
         type: "select",
         options: [
-          [null, "As it is"],
-          ...named((model) => model.type !== "classifier" && !model.active),
+          [null, "Current"],
+          ...options((model) => model.type !== "classifier" && !model.active),
         ],
-        help: "Nothing is selected: it is tried alone.",
+        help: "Only for this run: nothing is selected.",
       },
       {
         name: "classifier_id",
         label: "Classifier",
         type: "select",
         options: [
-          [null, "As it is"],
+          [null, "Current"],
           [NO_CLASSIFIER, "None"],
-          ...named((model) => model.type === "classifier"),
+          ...options((model) => model.type === "classifier"),
         ],
       },
       {
         name: "labels",
-        label: "Labels decide, as for a request",
+        label: "Use labels as the first layer, as requests do",
         type: "checkbox",
         value: true,
       },
     ],
-    onSubmit: ({ model_id: model, classifier_id: classifier, labels }, once) => {
+    onSubmit: ({ model_id: model, classifier_id: classifier, labels }, idempotencyKey) => {
       const body = { labels };
       if (model !== null) body.model_id = model;
       if (classifier !== null)
         body.classifier_id = classifier === NO_CLASSIFIER ? null : classifier;
-      return api("POST", RUNS, { body, once });
+      return api("POST", RUNS, { body, idempotencyKey });
     },
   });
   if (made) go(["routing_tests", made.id]);

@@ -1,47 +1,34 @@
-// One run of the routing tests: what failed, and what flipped since the run before.
+// One run of the routing tests: failed tests, and changes since the previous run.
 
-import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, NOTHING, percent, time, words } from "../format.js";
 import { badge, card, facts, link, pageHead, progressBar } from "../parts/controls.js";
 import { field } from "../parts/form.js";
-import { cancelButton, stateBadge, underWay } from "../parts/job.js";
-import { load, polling } from "../parts/loading.js";
-import { pagedTable } from "../parts/table.js";
+import { cancelButton, followJob, isActive, stateBadge } from "../parts/job.js";
+import { filteredTable } from "../parts/table.js";
 
 const FLIPS = { broken: "bad", fixed: "good", changed: "warn" };
 
-export async function one({ root, signal, may }, id) {
+export async function showRun({ root, signal, may }, id) {
   const path = `/v1/routing-tests/runs/${encodeURIComponent(id)}`;
   const body = h("div", { class: "stack" });
   const results = h("div", {});
   replace(
     root,
-    pageHead("Run of the tests", null, link("All runs", "#/routing_tests", { size: "small" })),
+    pageHead("Test run", null, link("All runs", "#/routing_tests", { size: "small" })),
     body,
     results,
   );
-  let run = null;
-  const show = async () => {
-    const shown = await load(
-      body,
-      () => api("GET", path, { signal }),
-      (found) => {
-        if (found.outcome && run?.outcome == null) showResults(results, path, signal);
-        run = found;
-        return view(found, may, path, follow);
-      },
-      { signal, keep: true, steady: true, retry: () => follow() },
-    );
-    return shown && run !== null && underWay(run.state);
+  const render = (run, follow) => {
+    if (run.outcome) replace(results, resultsTable(path, signal));
+    return view(run, may, path, follow);
   };
-  const follow = polling(show, { signal });
-  await follow();
+  await followJob(body, path, render, { signal });
 }
 
 function view(run, may, path, follow) {
   const { outcome, flips } = run;
-  const running = underWay(run.state);
+  const running = isActive(run.state);
   return card(
     null,
     facts([
@@ -53,21 +40,21 @@ function view(run, may, path, follow) {
           : badge(run.passed ? "passed" : "failed", run.passed ? "good" : "bad"),
       ],
       ["Passed", outcome ? `${outcome.passed} of ${outcome.tests}` : null],
-      ["Not answered", outcome?.errors ? count(outcome.errors) : null],
+      ["Errors", outcome?.errors ? count(outcome.errors) : null],
       [
-        "Since the run before",
+        "Since the previous run",
         flips ? `${flips.broken} broken, ${flips.fixed} fixed, ${flips.changed} changed` : null,
       ],
       ["Active model", run.active],
       ["Classifier", run.classifier ?? "none"],
       ["Threshold", percent(run.threshold)],
-      ["Labels decide", run.labels ? "yes" : "no"],
-      ["Agents changed", run.changes.agents?.map((each) => each.id).join(", ") ?? null],
-      ["Begun", time(run.created_at)],
+      ["Label layer", run.labels ? "on" : "off"],
+      ["Changed agents", run.changes.agents?.map((each) => each.id).join(", ") ?? null],
+      ["Started", time(run.created_at)],
       ["Ended", run.finished_at ? time(run.finished_at) : null],
-      ["By", run.created_by],
+      ["Started by", run.created_by],
     ]),
-    run.error ? h("p", { class: "fault" }, run.error) : null,
+    run.error ? h("p", { class: "error" }, run.error) : null,
     running
       ? progressBar(`${run.done} of ${run.tests}`, run.tests ? run.done / run.tests : 0)
       : null,
@@ -75,38 +62,26 @@ function view(run, may, path, follow) {
   );
 }
 
-function showResults(room, run, signal) {
-  const path = `${run}/results`;
+function resultsTable(run, signal) {
   const only = field({
     name: "only",
-    label: "Tests",
+    label: "Show",
     type: "select",
     value: "failed",
     options: [
-      ["failed", "that failed"],
-      ["flips", "that flipped since the run before"],
-      [null, "all"],
+      ["failed", "Failed tests"],
+      ["flips", "Tests that changed since the previous run"],
+      [null, "All tests"],
     ],
   });
-  const body = h("div", {});
-  const show = () => {
-    const query = { only: only.value(), limit: 20 };
-    return load(
-      body,
-      () => api("GET", path, { query, signal }),
-      (page) =>
-        page.data.length
-          ? pagedTable({ caption: "Tests", first: page, path, query, signal, columns: COLUMNS })
-          : h("p", { class: "soft" }, "There are none."),
-      { signal, keep: true },
-    );
-  };
-  only.element.addEventListener("change", show);
-  replace(
-    room,
-    card(null, h("div", { class: "stack" }, h("div", { class: "filters" }, only.element), body)),
-  );
-  show();
+  return filteredTable(only, {
+    caption: "Tests",
+    path: `${run}/results`,
+    queryOf: (value) => ({ only: value, limit: 20 }),
+    columns: COLUMNS,
+    none: () => h("p", { class: "muted" }, "None."),
+    signal,
+  });
 }
 
 const COLUMNS = [
@@ -132,7 +107,7 @@ const COLUMNS = [
         .filter(Boolean)
         .join("; "),
   },
-  { head: "Decided", cell: (each) => each.agent ?? NOTHING },
+  { head: "Routed to", cell: (each) => each.agent ?? NOTHING },
   { head: "Layer", cell: (each) => words(each.layer) },
   { head: "Reason", cell: (each) => words(each.reason) },
   {
@@ -140,10 +115,10 @@ const COLUMNS = [
     cell: (each) => badge(each.passed ? "passed" : "failed", each.passed ? "good" : "bad"),
   },
   {
-    head: "Before",
+    head: "Change",
     cell: (each) =>
       each.flip
-        ? [badge(each.flip, FLIPS[each.flip]), ` ${each.before_agent ?? NOTHING}`]
+        ? [badge(each.flip, FLIPS[each.flip]), ` was ${each.before_agent ?? NOTHING}`]
         : NOTHING,
   },
 ];

@@ -1,4 +1,4 @@
-// The questions to label: shown at once, saved behind. What could not be saved comes back.
+// The label queue. Labels are saved in the background; a query whose label was not saved comes back.
 
 import { api } from "../api.js";
 
@@ -6,9 +6,9 @@ const PAGE = 100;
 const REFILL_AT = 20;
 
 /**
- * Items are those of GET /v1/labels/queue in this `stream`. A question is known by its text: asked again it comes
- * under another log row. `onChange()` is called when there is something new to show, and
- * `onError(error, item, undone)` where a label, or its removal, could not be saved.
+ * The items of GET /v1/labels/queue in this `stream`, identified by the query text: the same query may
+ * have several log rows. `onChange()` is called when the view must be redrawn, and
+ * `onError(error, item, undone)` when a label, or its removal, could not be saved.
  */
 export class LabelQueue {
   constructor(signal, stream) {
@@ -20,7 +20,7 @@ export class LabelQueue {
     this.done = 0;
     this.complete = false;
     this.filling = null;
-    this.fault = null;
+    this.error = null;
     this.saving = Promise.resolve();
     this.onChange = () => {};
     this.onError = () => {};
@@ -35,17 +35,17 @@ export class LabelQueue {
   }
 
   get skipped() {
-    return this.history.filter((entry) => !entry.labelled).map((entry) => entry.item);
+    return this.history.filter((entry) => !entry.labeled).map((entry) => entry.item);
   }
 
-  /** Asks for more; what went wrong is `fault` until another try. */
+  /** Loads more items. An error is kept in `error` until the next call. */
   fill() {
     this.filling ??= this.read()
       .then(() => {
-        this.fault = null;
+        this.error = null;
       })
       .catch((error) => {
-        this.fault = error;
+        this.error = error;
       })
       .finally(() => {
         this.filling = null;
@@ -54,7 +54,7 @@ export class LabelQueue {
   }
 
   async read() {
-    await this.saving; // what is saved is not asked again
+    await this.saving; // else queries whose label is being saved would come again
     const query = { limit: PAGE, stream: this.stream };
     const page = await api("GET", "/v1/labels/queue", { query, signal: this.signal });
     const known = new Set(this.items.map((item) => item.query));
@@ -68,7 +68,7 @@ export class LabelQueue {
   label(agentId) {
     const item = this.items.shift();
     if (!item) return;
-    const entry = this.note(item, true);
+    const entry = this.record(item, true);
     this.done += 1;
     const body = { agent_id: agentId, stream: item.stream };
     this.save(
@@ -76,7 +76,7 @@ export class LabelQueue {
       (error) => {
         this.onError(error, item, false);
         const at = this.history.indexOf(entry);
-        if (at < 0) return; // undone meanwhile: it is back already
+        if (at < 0) return; // already undone
         this.history.splice(at, 1);
         this.handled.delete(item.query);
         this.done -= 1;
@@ -89,17 +89,17 @@ export class LabelQueue {
   skip() {
     const item = this.items.shift();
     if (!item) return;
-    this.note(item, false);
+    this.record(item, false);
     this.advance();
   }
 
   undo() {
     const entry = this.history.pop();
     if (!entry) return;
-    const { item, labelled } = entry;
+    const { item, labeled } = entry;
     this.handled.delete(item.query);
     this.items.unshift(item);
-    if (labelled) {
+    if (labeled) {
       this.done -= 1;
       this.save(
         () => api("DELETE", `/v1/logs/${item.log_id}/label`),
@@ -111,25 +111,25 @@ export class LabelQueue {
     this.onChange();
   }
 
-  /** The skipped ones once more. */
-  again() {
+  /** Returns the skipped queries to the queue. */
+  requeueSkipped() {
     this.items.push(...this.skipped);
-    this.history = this.history.filter((entry) => entry.labelled);
+    this.history = this.history.filter((entry) => entry.labeled);
     for (const item of this.items) this.handled.delete(item.query);
     this.onChange();
   }
 
-  note(item, labelled) {
-    const entry = { item, labelled };
+  record(item, labeled) {
+    const entry = { item, labeled };
     this.handled.add(item.query);
     this.history.push(entry);
     return entry;
   }
 
-  /** One after the other, so that an undo never overtakes its label. */
-  save(write, failed) {
+  /** Writes are sent one after the other, so that an undo cannot arrive before its label. */
+  save(write, onFailure) {
     this.saving = this.saving.then(write).catch((error) => {
-      failed(error);
+      onFailure(error);
       this.onChange();
     });
   }

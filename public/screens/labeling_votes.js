@@ -1,4 +1,4 @@
-// A label in the table of given labels: what each labeler says, and what may be done with it.
+// A row of the labels table: the vote of each labeler, and the actions.
 
 import { api } from "../api.js";
 import { h } from "../dom.js";
@@ -7,8 +7,9 @@ import { badge, button } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { notice } from "../parts/notice.js";
 import { session } from "../session.js";
+import { eraseQuery } from "./labeling_erase.js";
 
-/** The agent in force; where several labelers labelled the question, with the vote of each. */
+/** The label in force; with several labelers, also the vote of each. */
 export function votesView({ agent_id: agentId, final, conflict, votes }, agents) {
   return h(
     "div",
@@ -30,7 +31,7 @@ export function votesView({ agent_id: agentId, final, conflict, votes }, agents)
   );
 }
 
-/** `show` draws the table again. */
+/** `show` reloads the table. */
 export function labelActions(label, agents, show) {
   if (!session.may("label")) return null;
   const own = label.votes.some((vote) => vote.labeler === session.caller?.id);
@@ -39,13 +40,14 @@ export function labelActions(label, agents, show) {
     "div",
     { class: "row" },
     session.may("admin") && (label.conflict || label.final)
-      ? action("Decide", name, () => decide(label, agents, show))
+      ? action("Resolve", name, () => resolveConflict(label, agents, show))
       : null,
     own
-      ? action("Take back", name, () => takeBack(label, show, {}))
+      ? action("Remove my label", name, () => removeVotes(label, show, {}))
       : session.may("admin")
-        ? action("Remove", name, () => takeBack(label, show, { all: true }))
+        ? action("Remove all", name, () => removeVotes(label, show, { all: true }))
         : null,
+    session.may("admin") ? action("Erase", name, () => eraseQuery(label, show)) : null,
   );
 }
 
@@ -57,38 +59,38 @@ function action(text, name, act) {
 
 const path = (label) => `/v1/labels/${label.query_hash}/label`;
 
-/** A final label: it decides whatever the votes say. */
-async function decide(label, agents, show) {
+/** Sets a final label, which overrides the votes. */
+async function resolveConflict(label, agents, show) {
   const choice = labelField(agents, label.agent_id ?? NO_AGENT, "final_label");
   const done = await confirm({
-    title: "Decide this conflict",
+    title: "Set the final label",
     body: [h("p", { class: "label-query" }, label.query), choice.element],
     action: "Save as final",
     act: () => api("PUT", path(label), { body: { agent_id: labelOf(choice), final: true } }),
   });
   if (done === undefined) return;
-  notice("The label is final.");
+  notice("Final label saved.");
   await show();
 }
 
-async function takeBack(label, show, query) {
+async function removeVotes(label, show, query) {
   const done = await confirm({
-    title: query.all ? "Remove the labels of all labelers" : "Take back your label",
+    title: query.all ? "Remove the labels of all labelers?" : "Remove your label?",
     body: [
       h("p", { class: "label-query" }, label.query),
       h(
         "p",
         {},
         query.all
-          ? "The question has no label then. The history keeps them."
-          : "Your former label counts again, if you gave one. The labels of others stay.",
+          ? "The query will have no label. The label history keeps them."
+          : "Your previous label, if any, applies again. The labels of others stay.",
       ),
     ],
-    action: query.all ? "Remove" : "Take back",
+    action: "Remove",
     danger: true,
     act: () => api("DELETE", path(label), { query }),
   });
   if (done === undefined) return;
-  notice(query.all ? "The labels are removed." : "Your label is taken back.");
+  notice(query.all ? "Labels removed." : "Your label was removed.");
   await show();
 }

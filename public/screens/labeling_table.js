@@ -1,9 +1,9 @@
-// Labels for many queries at once.
+// Bulk labeling: many queries in a table.
 
 import { api } from "../api.js";
 import { h } from "../dom.js";
 import { NOTHING, percent, plural } from "../format.js";
-import { agentName, agentOptions, NO_AGENT, readAgents } from "../parts/agents.js";
+import { agentName, agentOptions, NO_AGENT, OUT_OF_SCOPE, readAgents } from "../parts/agents.js";
 import { actionButton, button } from "../parts/controls.js";
 import { filters } from "../parts/filters.js";
 import { field } from "../parts/form.js";
@@ -15,25 +15,25 @@ const ALL = "all";
 
 const PAGE = 100;
 
-export async function bulkTab({ query, signal }, room) {
+export async function bulkTab({ query, signal }, container) {
   await load(
-    room,
+    container,
     () => readAgents(signal),
     (agents) => {
       const body = h("div", {});
-      const picked = new Map(); // agents by log ids; they stay while the filters change
+      const picked = new Map(); // agents by log id; kept when the filters change
       const show = (state) => {
         const labelled = state.labelled === ALL ? null : state.labelled;
-        const asked = { ...state, labelled, kind: "route", limit: PAGE };
+        const query = { ...state, labelled, kind: "route", limit: PAGE };
         return load(
           body,
-          () => api("GET", "/v1/logs", { query: asked, signal }),
+          () => api("GET", "/v1/logs", { query, signal }),
           (page) => bulkView(page, agents, picked, () => show(state)),
           { signal, keep: true },
         );
       };
       const specs = filterSpecs(agents);
-      return [filters({ parts: ["labelling", "table"], specs, query, show, signal }), body];
+      return [filters({ parts: ["labeling", "bulk"], specs, query, show, signal }), body];
     },
     { signal },
   );
@@ -42,30 +42,30 @@ export async function bulkTab({ query, signal }, room) {
 const filterSpecs = (agents) => [
   {
     name: "agent",
-    label: "Answered by",
+    label: "Routed to",
     type: "select",
     options: agentOptions(agents, [null, "All agents"]),
   },
   {
     name: "labelled",
-    label: "Labelled",
+    label: "Labeled",
     type: "select",
     value: "false",
     options: [
       [ALL, "All"],
-      ["false", "Not yet"],
-      ["true", "Already"],
+      ["false", "No"],
+      ["true", "Yes"],
     ],
   },
   {
     name: "max_confidence",
-    label: "Confidence at most",
+    label: "Max confidence",
     type: "number",
     min: 0,
     max: 1,
     step: "any",
   },
-  { name: "q", label: "Words in the query", placeholder: "all of them", live: true },
+  { name: "q", label: "Search queries", placeholder: "words or parts of words", live: true },
 ];
 
 function bulkView(page, agents, picked, show) {
@@ -73,28 +73,28 @@ function bulkView(page, agents, picked, show) {
   const options = agentOptions(
     agents.filter((agent) => agent.enabled),
     [null, "–"],
-    [NO_AGENT, "No agent fits"],
+    [NO_AGENT, OUT_OF_SCOPE],
   );
-  const selects = new Map(rows.map((log) => [log.id, labelSelect(log, options, picked, note)]));
+  const selects = new Map(rows.map((log) => [log.id, labelSelect(log, options, picked, update)]));
   const boxes = new Map(
     rows.map((log) => [
       log.id,
-      h("input", { type: "checkbox", "aria-label": `Choose: ${log.query.slice(0, 80)}` }),
+      h("input", { type: "checkbox", "aria-label": `Select: ${log.query.slice(0, 80)}` }),
     ]),
   );
   const save = actionButton("Save", () => write(picked, show), { kind: "main" });
-  const unseen = h("span", { class: "help" });
-  function note() {
+  const hiddenLabels = h("span", { class: "help" });
+  function update() {
     const hidden = [...picked.keys()].filter((id) => !selects.has(id)).length;
     save.disabled = picked.size === 0;
     save.textContent = picked.size ? `Save ${plural(picked.size, "label")}` : "Save";
-    unseen.textContent = hidden ? `${plural(hidden, "label")} of queries not shown now` : "";
+    hiddenLabels.textContent = hidden ? `${plural(hidden, "label")} for hidden queries` : "";
   }
-  note();
+  update();
   if (!rows.length) {
     return [
-      empty("No query fits these filters", "Change them, or route something first."),
-      picked.size ? h("div", { class: "row" }, save, unseen) : null,
+      empty("No queries match these filters", "Change the filters, or route a query first."),
+      picked.size ? h("div", { class: "row" }, save, hiddenLabels) : null,
     ];
   }
   return h(
@@ -104,14 +104,14 @@ function bulkView(page, agents, picked, show) {
       "div",
       { class: "spread" },
       applyForm(options, boxes, selects),
-      h("div", { class: "row" }, unseen, save),
+      h("div", { class: "row" }, hiddenLabels, save),
     ),
     queryTable(rows, agents, boxes, selects),
     page.has_more
       ? h(
           "p",
           { class: "help" },
-          `These are the newest ${PAGE} that fit. Label them, or narrow the filters, for others.`,
+          `Only the newest ${PAGE} matches are shown. Label them, or add filters to see others.`,
         )
       : null,
   );
@@ -122,13 +122,14 @@ async function write(picked, show) {
     log_id: id,
     agent_id: agent === NO_AGENT ? null : agent,
   }));
-  const { questions } = await api("POST", "/v1/labels", { body, once: crypto.randomUUID() });
+  const idempotencyKey = crypto.randomUUID();
+  const { questions } = await api("POST", "/v1/labels", { body, idempotencyKey });
   picked.clear();
-  notice(`${plural(questions, "question")} ${questions === 1 ? "is" : "are"} labelled.`);
+  notice(`${plural(questions, "query", "queries")} labeled.`);
   await show();
 }
 
-function labelSelect(log, options, picked, note) {
+function labelSelect(log, options, picked, update) {
   const select = h(
     "select",
     {
@@ -136,7 +137,7 @@ function labelSelect(log, options, picked, note) {
       onchange: () => {
         if (select.value) picked.set(log.id, select.value);
         else picked.delete(log.id);
-        note();
+        update();
       },
     },
     options.map(([value, text]) => h("option", { value: value ?? "" }, text)),
@@ -145,12 +146,17 @@ function labelSelect(log, options, picked, note) {
   return select;
 }
 
-/** Gives the chosen rows one label. */
+/** Sets one label for all selected rows. */
 function applyForm(options, boxes, selects) {
-  const choice = field({ name: "choose", label: "Give the chosen ones", type: "select", options });
+  const choice = field({
+    name: "bulk_label",
+    label: "Set label for selected",
+    type: "select",
+    options,
+  });
   const all = h("input", {
     type: "checkbox",
-    id: "choose-all",
+    id: "select-all",
     onchange: () => {
       for (const box of boxes.values()) box.checked = all.checked;
     },
@@ -165,7 +171,7 @@ function applyForm(options, boxes, selects) {
   return h(
     "div",
     { class: "filters" },
-    h("div", { class: "check" }, all, h("label", { for: "choose-all" }, "Choose all")),
+    h("div", { class: "check" }, all, h("label", { for: "select-all" }, "Select all")),
     choice.element,
     apply,
   );
@@ -177,10 +183,10 @@ function queryTable(rows, agents, boxes, selects) {
     hideCaption: true,
     rows,
     columns: [
-      { head: "Choose", cell: (log) => boxes.get(log.id) },
+      { head: "Select", cell: (log) => boxes.get(log.id) },
       { head: "Query", cell: (log) => log.query, kind: "wide", heading: true },
       {
-        head: "Answered by",
+        head: "Routed to",
         cell: (log) =>
           log.agent_id === null
             ? NOTHING
@@ -192,7 +198,7 @@ function queryTable(rows, agents, boxes, selects) {
               ),
       },
       {
-        head: "Label now",
+        head: "Current label",
         cell: (log) => (log.label ? agentName(agents, log.label.agent_id) : NOTHING),
       },
       { head: "New label", cell: (log) => selects.get(log.id) },

@@ -1,34 +1,34 @@
-// Labelling: one question at a time by keyboard, or many in a table.
+// Labeling: a queue of single queries, labeled by keyboard, or many queries in a table.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, percent, plural } from "../format.js";
-import { agentName, readAgents } from "../parts/agents.js";
+import { agentName, OUT_OF_SCOPE, readAgents } from "../parts/agents.js";
 import { badge, button, link, progressBar } from "../parts/controls.js";
 import { layerBadge } from "../parts/decision.js";
 import { empty, errorPanel, load, spinner } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { openTab } from "../parts/tabbed.js";
 import { address } from "../router.js";
-import { givenTab } from "./labelling_given.js";
-import { LabelQueue } from "./labelling_queue.js";
-import { bulkTab } from "./labelling_table.js";
+import { labelsTab } from "./labeling_given.js";
+import { LabelQueue } from "./labeling_queue.js";
+import { bulkTab } from "./labeling_table.js";
 
 const MAX_DIGITS = 9;
 
-const TEXT = "Say which agent was the right one. The router learns from it, and is measured by it.";
+const TEXT = "Choose the correct agent. Labels train the classifier and measure accuracy.";
 
 export const open = (page) =>
-  openTab(page, "labelling", "Labelling", TEXT, [
-    ["One at a time", "", (page, room) => singleTab(page, room, "hard")],
-    ["Random sample", "random", (page, room) => singleTab(page, room, "random")],
-    ["Many at once", "table", bulkTab],
-    ["Given labels", "given", givenTab],
+  openTab(page, "labeling", "Labeling", TEXT, [
+    ["Queue", "", (page, container) => singleTab(page, container, "hard")],
+    ["Random sample", "random", (page, container) => singleTab(page, container, "random")],
+    ["Bulk", "bulk", bulkTab],
+    ["All labels", "labels", labelsTab],
   ]);
 
-async function singleTab({ signal }, room, stream) {
+async function singleTab({ signal }, container, stream) {
   await load(
-    room,
+    container,
     async () => {
       const agents = (await readAgents(signal)).filter((agent) => agent.enabled);
       const queue = new LabelQueue(signal, stream);
@@ -41,9 +41,9 @@ async function singleTab({ signal }, room, stream) {
 }
 
 function singleView(agents, queue, stats, signal) {
-  const room = h("div", { class: "stack" });
+  const container = h("div", { class: "stack" });
   const progress = h("div", { "aria-live": "off" });
-  const said = h("p", { class: "hidden-text", role: "status" });
+  const announced = h("p", { class: "hidden-text", role: "status" });
   const blind = () => queue.current?.stream === "random";
   let chosen = [];
   let drawn = null;
@@ -51,20 +51,24 @@ function singleView(agents, queue, stats, signal) {
     if (signal.aborted) return;
     const item = queue.current;
     replace(progress, progressLine(queue, stats));
-    // What came in meanwhile is no reason to take the field away in which somebody types.
+    // New items do not redraw the current one: the user may be typing in its field.
     if (item !== null && item === drawn) return;
     drawn = item;
     if (item === null) {
-      replace(room, nothingLeft(queue, draw));
+      replace(container, endOfQueue(queue, draw));
       return;
     }
     chosen = choices(agents, item);
-    replace(room, [blind() ? blindText() : null, itemView(item, chosen, agents, act, blind())]);
-    said.textContent = item.query;
+    replace(container, [
+      blind() ? blindText() : null,
+      itemView(item, chosen, agents, act, blind()),
+    ]);
+    announced.textContent = item.query;
   };
   const act = {
-    give: (agentId) => queue.label(agentId),
-    keep: () => !blind() && queue.current.agent_id !== null && queue.label(queue.current.agent_id),
+    label: (agentId) => queue.label(agentId),
+    confirm: () =>
+      !blind() && queue.current.agent_id !== null && queue.label(queue.current.agent_id),
     skip: () => queue.skip(),
     undo: () => queue.undo(),
   };
@@ -73,8 +77,8 @@ function singleView(agents, queue, stats, signal) {
     const query = item.query.slice(0, 60);
     notice(
       undone
-        ? `The label of “${query}” is still there: ${error.message}`
-        : `“${query}” was not saved: ${error.message} It is back in the queue.`,
+        ? `The label of “${query}” was not removed: ${error.message}`
+        : `The label of “${query}” was not saved: ${error.message} The query is back in the queue.`,
     );
   };
   document.addEventListener(
@@ -84,7 +88,7 @@ function singleView(agents, queue, stats, signal) {
         event.ctrlKey ||
         event.metaKey ||
         event.altKey ||
-        event.repeat || // a key that is held down labels one question
+        event.repeat || // a key that is held down labels one query
         event.target.closest("input, select, textarea, dialog")
       )
         return;
@@ -92,28 +96,28 @@ function singleView(agents, queue, stats, signal) {
       const key = event.key.toLowerCase();
       if (key === "u") act.undo();
       else if (!queue.current) return;
-      else if (key === "enter") act.keep();
+      else if (key === "enter") act.confirm();
       else if (key === "s") act.skip();
-      else if (key === "/") room.querySelector("input")?.focus();
-      else if (key === "0") act.give(null);
-      else if (/^[1-9]$/.test(key) && chosen[key - 1]) act.give(chosen[key - 1].id);
+      else if (key === "/") container.querySelector("input")?.focus();
+      else if (key === "0") act.label(null);
+      else if (/^[1-9]$/.test(key) && chosen[key - 1]) act.label(chosen[key - 1].id);
       else return;
       event.preventDefault();
     },
     { signal },
   );
   draw();
-  return [progress, room, said, help(queue.stream === "random")];
+  return [progress, container, announced, help(queue.stream === "random")];
 }
 
 const blindText = () =>
   h(
     "p",
     { class: "help" },
-    "This question was drawn at random and is shown without the router's answer. Labels of such questions measure the accuracy: the others are for hard questions.",
+    "Random sample, shown without the router's decision: these labels measure accuracy.",
   );
 
-/** The router's answer first, then by name: digits stay where they are while the answer does. */
+/** The agents under the digit keys; if there are more than nine, the router's decision comes first. */
 function choices(agents, item) {
   const others = agents.filter((agent) => agent.id !== item.agent_id);
   const first = agents.find((agent) => agent.id === item.agent_id);
@@ -123,14 +127,14 @@ function choices(agents, item) {
   );
 }
 
-/** Of a blind item nothing is shown but the question. */
+/** A blind item shows only the query. */
 function itemView(item, chosen, agents, act, blind) {
   const others = agents.filter((agent) => !chosen.includes(agent));
   return h(
     "section",
     { class: "card stack label-item" },
     h("p", { class: "label-query" }, item.query),
-    blind ? null : answerLines(item, agents),
+    blind ? null : decisionLines(item, agents),
     h(
       "div",
       { class: "choices", role: "group", "aria-label": "Agents" },
@@ -140,20 +144,20 @@ function itemView(item, chosen, agents, act, blind) {
           {
             class: "button choice",
             type: "button",
-            "data-answered": agent.id === item.agent_id ? "true" : null,
+            "data-decided": agent.id === item.agent_id ? "true" : null,
             title: agent.description,
-            onclick: () => act.give(agent.id),
+            onclick: () => act.label(agent.id),
           },
           h("kbd", {}, index + 1),
           h("span", { class: "wrap" }, agent.name),
-          agent.id === item.agent_id ? badge("answered", "accent") : null,
+          agent.id === item.agent_id ? badge("routed", "accent") : null,
         ),
       ),
       h(
         "button",
-        { class: "button choice", type: "button", onclick: () => act.give(null) },
+        { class: "button choice", type: "button", onclick: () => act.label(null) },
         h("kbd", {}, "0"),
-        "No agent fits",
+        OUT_OF_SCOPE,
       ),
     ),
     others.length ? otherAgents(others, act) : null,
@@ -162,15 +166,15 @@ function itemView(item, chosen, agents, act, blind) {
       { class: "row" },
       item.agent_id === null
         ? null
-        : button(["Keep the answer ", h("kbd", {}, "Enter")], act.keep, { kind: "main" }),
+        : button(["Confirm ", h("kbd", {}, "Enter")], act.confirm, { kind: "main" }),
       button(["Skip ", h("kbd", {}, "S")], act.skip),
       button(["Undo ", h("kbd", {}, "U")], act.undo),
-      blind ? null : link("Whole story", address(["logs", item.log_id]), { kind: "plain" }),
+      blind ? null : link("Open trace", address(["logs", item.log_id]), { kind: "plain" }),
     ),
   );
 }
 
-function answerLines(item, agents) {
+function decisionLines(item, agents) {
   return [
     h(
       "div",
@@ -179,24 +183,24 @@ function answerLines(item, agents) {
         "span",
         {},
         item.agent_id === null
-          ? "No answer was given"
+          ? "Not routed to an agent"
           : [
-              "Answered by ",
+              "Routed to ",
               h("strong", {}, agentName(agents, item.agent_id)),
-              item.confidence === null ? "" : ` with ${percent(item.confidence)}`,
+              item.confidence === null ? "" : `, confidence ${percent(item.confidence)}`,
             ],
       ),
       layerBadge(item.layer),
-      item.seen > 1 ? badge(`asked ${count(item.seen)} times`) : null,
+      item.seen > 1 ? badge(`${count(item.seen)} requests`) : null,
     ),
-    h("p", { class: "help" }, "Why this one: ", item.reasons.map(reasonText).join("; "), "."),
+    h("p", { class: "help" }, "Queued because: ", item.reasons.map(reasonText).join("; "), "."),
   ];
 }
 
 const reasonText = ({ text, key_ids: keys }) =>
-  keys.length ? `${text} (given by ${keys.join(", ")})` : text;
+  keys.length ? `${text} (by ${keys.join(", ")})` : text;
 
-/** Beyond nine agents: by a part of the name. */
+/** With more than nine agents: a field to search the others by name. */
 function otherAgents(others, act) {
   const list = h(
     "datalist",
@@ -207,33 +211,33 @@ function otherAgents(others, act) {
     id: "other-agent",
     list: "other-agents",
     autocomplete: "off",
-    placeholder: "Type a part of the name, then Enter",
+    placeholder: "Type part of the name, then press Enter",
   });
-  const told = h("p", { class: "fault", role: "alert" });
+  const message = h("p", { class: "error", role: "alert" });
   const pick = (event) => {
     event.preventDefault();
     const words = input.value.trim().toLowerCase();
     if (!words) return;
     const named = ({ id, name }) => id === words || name.toLowerCase() === words;
-    const fitting = ({ id, name }) => `${name} ${id}`.toLowerCase().includes(words);
-    const found = others.some(named) ? others.filter(named) : others.filter(fitting);
+    const matching = ({ id, name }) => `${name} ${id}`.toLowerCase().includes(words);
+    const found = others.some(named) ? others.filter(named) : others.filter(matching);
     if (found.length === 1) {
-      act.give(found[0].id);
-      notice(`Labelled: ${found[0].name}.`);
+      act.label(found[0].id);
+      notice(`Label saved: ${found[0].name}.`);
     } else {
       const names = found.slice(0, 5).map((agent) => agent.name);
-      told.textContent = found.length
-        ? `${found.length} agents fit: ${names.join(", ")}${found.length > 5 ? ", …" : ""}. Type more.`
-        : "No agent is called so.";
+      message.textContent = found.length
+        ? `${found.length} agents match: ${names.join(", ")}${found.length > 5 ? ", …" : ""}. Type more.`
+        : "No agent matches.";
     }
   };
   return h(
     "form",
     { class: "field", onsubmit: pick },
-    h("label", { for: "other-agent" }, "Another agent ", h("kbd", {}, "/")),
+    h("label", { for: "other-agent" }, "Other agent ", h("kbd", {}, "/")),
     input,
     list,
-    told,
+    message,
   );
 }
 
@@ -241,46 +245,46 @@ function progressLine(queue, stats) {
   const rest = queue.rest;
   const all = queue.done + rest;
   return progressBar(
-    `${count(queue.done)} labelled now, ${queue.complete ? count(rest) : `${count(rest)} or more`} to go; ${plural(stats.labels + queue.done, "label")} in all`,
+    `${count(queue.done)} this session · ${count(rest)}${queue.complete ? "" : "+"} in queue · ${count(stats.labels + queue.done)} total`,
     all ? queue.done / all : 0,
   );
 }
 
-/** `draw` shows what has come of another try. */
-function nothingLeft(queue, draw) {
+/** The end of the queue; `draw` shows the result of a retry. */
+function endOfQueue(queue, draw) {
   if (queue.filling) return spinner();
   const undo = queue.history.length
-    ? button("Undo the last one", () => queue.undo(), { size: "small" })
+    ? button("Undo last", () => queue.undo(), { size: "small" })
     : null;
-  if (queue.fault) {
+  if (queue.error) {
     const retry = () => {
       queue.fill().then(draw);
       draw();
     };
-    return [errorPanel(queue.fault, retry), undo];
+    return [errorPanel(queue.error, retry), undo];
   }
   const skipped = queue.skipped.length;
   if (skipped)
     return empty(
-      `${plural(skipped, "question was", "questions were")} skipped`,
-      "They still wait for a label.",
+      `${plural(skipped, "query was", "queries were")} skipped`,
+      "They are still in the queue.",
       h(
         "div",
         { class: "row" },
-        button("Show them again", () => queue.again()),
+        button("Show them again", () => queue.requeueSkipped()),
         undo,
       ),
     );
   return empty(
-    queue.done ? "That was the last one" : "Nothing waits for a label",
+    queue.done ? "Queue finished" : "The queue is empty",
     queue.done
-      ? "Train a classifier on the labels, or export them for an adapter."
-      : "Questions come here once something was routed: those that say most first.",
+      ? "Train a classifier with the labels, or export them to train an adapter."
+      : "Routed queries appear here, the most useful ones first.",
     h(
       "div",
       { class: "row" },
       link("Train a classifier", "#/models/classifier"),
-      link("Export the labels", "#/datasets"),
+      link("Export labels", "#/datasets"),
       undo,
     ),
   );
@@ -293,12 +297,12 @@ const help = (blind) =>
     h("kbd", {}, "1"),
     "–",
     h("kbd", {}, "9"),
-    " choose an agent, ",
+    " select an agent, ",
     h("kbd", {}, "0"),
-    " none fits, ",
-    blind ? null : [h("kbd", {}, "Enter"), " keeps the router's answer, "],
+    " none (out of scope), ",
+    blind ? null : [h("kbd", {}, "Enter"), " confirm the router's decision, "],
     h("kbd", {}, "S"),
-    " skips, ",
+    " skip, ",
     h("kbd", {}, "U"),
-    " undoes.",
+    " undo.",
   );
