@@ -1,4 +1,4 @@
-// The challenger, a model that is tried beside the active one: its results so far.
+// The challenger: its decisions compared with those of the active model.
 
 import { api } from "../api.js";
 import { h } from "../dom.js";
@@ -24,9 +24,9 @@ function challengerView(selection, { may, show }) {
   const { challenger, active } = selection;
   if (!challenger) {
     return empty(
-      "There is no challenger",
-      "A challenger is a model that is tried beside the active one: it is asked the same questions, and its answers are only compared. To start one, select a model with a percentage.",
-      button("To the models", () => go(["models"])),
+      "No challenger",
+      "A challenger decides on the same requests as the active model, only for comparison. To start one, select a model and enter a traffic share.",
+      button("Go to Models", () => go(["models"])),
     );
   }
   const sides = [
@@ -35,35 +35,35 @@ function challengerView(selection, { may, show }) {
   ];
   return [
     card(
-      `${challenger.model_id} against ${active}`,
+      `${challenger.model_id} vs. ${active}`,
       facts([
         ["Since", time(challenger.since)],
-        ["Share of the answers", `${challenger.percent} %`],
+        ["Traffic share", `${challenger.percent} %`],
         ["Compared", count(challenger.compared)],
-        ["Not counted: from before a change", count(challenger.outdated)],
+        ["Excluded: before a change of agents or models", count(challenger.outdated)],
         [
           "Same decision",
           challenger.compared ? percent(challenger.agree / challenger.compared) : NOTHING,
         ],
         ["Failed", count(challenger.failed)],
-        ["Its cost", usd(challenger.cost_usd)],
+        ["Cost", usd(challenger.cost_usd)],
         ["Labeled", count(challenger.labelled)],
-        ["Not counted: in the training part", count(challenger.trained)],
+        ["Excluded: training split", count(challenger.trained)],
         ["Labelers", count(challenger.labelers)],
         [
-          "Accuracy against the active model",
+          "Accuracy difference",
           challenger.labelled
             ? `${points(challenger.difference)} (${points(challenger.low)} to ${points(challenger.high)})`
             : "no labels yet",
         ],
-        ["More labels that the rules need", count(challenger.labels_wanted)],
+        ["Labels still needed", count(challenger.labels_wanted)],
       ]),
     ),
     table({
-      caption: "Both models on the compared answers",
+      caption: "Comparison",
       rows: sides,
       columns: [
-        { head: "Side", cell: ([name]) => name, heading: true },
+        { head: "Role", cell: ([name]) => name, heading: true },
         { head: "Model", cell: ([, side]) => side.model_id, kind: "wide" },
         {
           head: "Accuracy",
@@ -84,20 +84,20 @@ function challengerView(selection, { may, show }) {
       ? h(
           "p",
           {},
-          `The rule did not select it (${time(challenger.notice.at)}): ${challenger.notice.message}`,
+          `Not promoted automatically (${time(challenger.notice.at)}): ${challenger.notice.message}`,
         )
       : null,
     h(
       "p",
       { class: "help" },
-      `Promotion by rule is ${selection.auto_promote ? "on" : "off"}, roll-back by rule ${selection.auto_rollback ? "on" : "off"}; both are in the settings.`,
+      `Auto-promotion: ${selection.auto_promote ? "on" : "off"}. Auto-rollback: ${selection.auto_rollback ? "on" : "off"}. Change them under Settings.`,
     ),
     may("admin")
       ? h(
           "div",
           { class: "row" },
           actionButton(
-            "Select the challenger",
+            "Select challenger",
             async () => {
               await api("POST", "/v1/models/select", {
                 body: { model_id: challenger.model_id, expected_active: active },
@@ -107,7 +107,7 @@ function challengerView(selection, { may, show }) {
             },
             { kind: "main" },
           ),
-          actionButton("End the comparison", async () => {
+          actionButton("Stop comparison", async () => {
             await api("POST", "/v1/models/select", {
               body: { model_id: null, type: "challenger" },
             });

@@ -1,4 +1,4 @@
-// Selecting a model: what changes, the promotion check, and how.
+// Selecting a model or classifier: the changes, the promotion check, and the confirmation.
 
 import { api } from "../api.js";
 import { h } from "../dom.js";
@@ -10,52 +10,37 @@ import { load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 
+/** Selects a model or enables a classifier, whichever `model` is. */
 export async function select(model, selection, models, show, signal) {
   if (model.type === "classifier") {
     await selectClassifier(model.id, selection.classifier, show, signal);
     return;
   }
   const active = models.find((one) => one.id === selection.active);
-  const checkRoom = h("div", {});
-  const check = field({
-    name: "check",
-    label: "Require passing the promotion check",
-    type: "checkbox",
-    value: model.type === "lora",
-  });
   const challenger = field({
     name: "challenger",
-    label: "Make it the challenger instead, for this percentage of the answers",
+    label: "Run as challenger instead, traffic %",
     type: "number",
     min: 0,
     max: 100,
     step: "any",
-    help: "Its answers are only compared with those of the active model, in the tab Challenger.",
+    help: "The challenger also decides on this share of the requests. Its decisions are only compared.",
   });
-  showCheck(checkRoom, model.id, signal, () =>
-    link(
-      "Evaluate both",
-      `#/evaluations?models=${encodeURIComponent([selection.active, model.id].join("\n"))}`,
-    ),
-  );
-  const done = await confirm({
+  const pair = encodeURIComponent([selection.active, model.id].join("\n"));
+  const done = await selectDialog(model.id, {
     title: `Select ${model.id}?`,
-    body: h(
-      "div",
-      { class: "stack" },
-      changes(active, model),
-      checkRoom,
-      check.element,
-      challenger.element,
-    ),
     action: "Select",
-    async act() {
-      const wanted = read([check, challenger]);
+    before: changes(active, model),
+    requireCheck: model.type === "lora",
+    whenFailed: link("Evaluate both", `#/evaluations?models=${pair}`),
+    fields: [challenger],
+    bodyOf({ check, challenger: share }) {
       const body = { model_id: model.id, expected_active: selection.active };
-      if (wanted.check) body.check = true;
-      if (wanted.challenger !== null) body.challenger = wanted.challenger;
-      return api("POST", "/v1/models/select", { body });
+      if (check) body.check = true;
+      if (share !== null) body.challenger = share;
+      return body;
     },
+    signal,
   });
   if (!done) return;
   notice(
@@ -66,47 +51,58 @@ export async function select(model, selection, models, show, signal) {
   await show();
 }
 
-/** Enables a classifier, with its promotion check. */
-export async function selectClassifier(id, selected, show, signal) {
-  const checkRoom = h("div", {});
-  const check = field({
-    name: "check",
-    label: "Require passing the promotion check",
-    type: "checkbox",
-    value: true,
-  });
-  showCheck(checkRoom, id, signal);
-  const done = await confirm({
+/** Enables the classifier `id` in place of `enabled` (null: none). */
+export async function selectClassifier(id, enabled, show, signal) {
+  const done = await selectDialog(id, {
     title: `Enable ${id}?`,
-    body: h(
-      "div",
-      { class: "stack" },
-      h(
-        "p",
-        {},
-        `It answers the queries that it is sure of, without a model call. Now: ${selected ?? "no classifier"}.`,
-      ),
-      checkRoom,
-      check.element,
-    ),
     action: "Enable",
-    act: () =>
-      api("POST", "/v1/models/select", {
-        body: {
-          model_id: id,
-          type: "classifier",
-          expected_active: selected,
-          check: read([check]).check ?? false,
-        },
-      }),
+    before: h(
+      "p",
+      {},
+      `It decides before the LLM if its probability reaches the agent's threshold. Current: ${enabled ?? "no classifier"}.`,
+    ),
+    requireCheck: true,
+    bodyOf: ({ check }) => ({ model_id: id, type: "classifier", expected_active: enabled, check }),
+    signal,
   });
   if (!done) return;
   notice(`${id} is enabled.`);
   await show();
 }
 
-/** Previews the promotion check of a model or classifier; `next` makes the link to the next step. */
-function showCheck(container, id, signal, next = () => null) {
+/**
+ * A dialog with the promotion check of `id` and `fields`. `bodyOf(values)` makes the request body;
+ * `whenFailed` is shown if the check fails. Resolves to the new selection, undefined if cancelled.
+ */
+function selectDialog(
+  id,
+  { title, action, before, requireCheck, whenFailed = null, fields = [], bodyOf, signal },
+) {
+  const check = field({
+    name: "check",
+    label: "Require passing the promotion check",
+    type: "checkbox",
+    value: requireCheck,
+  });
+  const all = [check, ...fields];
+  const preview = h("div", {});
+  showCheck(preview, id, signal, whenFailed);
+  return confirm({
+    title,
+    body: h(
+      "div",
+      { class: "stack" },
+      before,
+      preview,
+      all.map((each) => each.element),
+    ),
+    action,
+    act: async () => api("POST", "/v1/models/select", { body: bodyOf(read(all)) }),
+  });
+}
+
+/** Shows a preview of the promotion check of a model or classifier. */
+function showCheck(container, id, signal, whenFailed) {
   load(
     container,
     () => api("GET", "/v1/models/select", { query: { check: id }, signal }),
@@ -119,40 +115,40 @@ function showCheck(container, id, signal, next = () => null) {
         preview.result && !preview.result.score
           ? h("p", { class: "small" }, figures(preview.result))
           : null,
-        preview.passed ? null : next(),
+        preview.passed ? null : whenFailed,
       ),
     { signal },
   );
 }
 
 const figures = ({ n, difference, lower_bound, margin, earlier_looks }) =>
-  `Accuracy ${points(difference)} against the active model on ${plural(n, "question")}; lower bound ${points(lower_bound)}, allowed ${points(-margin)}. Earlier evaluations on the test part: ${earlier_looks}.`;
+  `Accuracy ${points(difference)} compared with the active model on ${plural(n, "query", "queries")}; lower bound ${points(lower_bound)}, required ${points(-margin)}. Earlier evaluations on the test split: ${earlier_looks}.`;
 
 function changes(before, after) {
   const price = (model) =>
     model?.pricing
       ? `${usd(model.pricing.input_per_million)} / ${usd(model.pricing.output_per_million)}`
-      : "not known";
+      : "unknown";
   const rows = [
     ["Model", before?.id ?? NOTHING, after.id],
     ["Type", before?.type ?? NOTHING, after.type],
-    ["$ per 1M tokens, in / out", price(before), price(after)],
+    ["Input / output ($ per 1M tokens)", price(before), price(after)],
     ["Context window", count(before?.context_window), count(after.context_window)],
   ];
   return [
     table({
-      caption: "What changes",
+      caption: "Changes",
       rows,
       columns: [
-        { head: "What", cell: ([name]) => name, heading: true },
-        { head: "Now", cell: (row) => row[1], kind: "wide" },
-        { head: "Then", cell: (row) => row[2], kind: "wide" },
+        { head: "Property", cell: ([name]) => name, heading: true },
+        { head: "Current", cell: (row) => row[1], kind: "wide" },
+        { head: "New", cell: (row) => row[2], kind: "wide" },
       ],
     }),
     h(
       "p",
       { class: "help" },
-      "Answers kept of the model now are not used for the other one. Rolling back is one click.",
+      "The cache starts empty after the switch. You can roll back at any time.",
     ),
   ];
 }

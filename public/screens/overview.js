@@ -1,37 +1,33 @@
-// Overview: how today goes, and what needs somebody's attention.
+// Overview: metrics of the last 24 hours, and alerts.
 
 import { api, listAll } from "../api.js";
 import { h, replace } from "../dom.js";
-import { compact, count, date, ms, percent, plural, usd } from "../format.js";
+import { compact, count, date, ms, percent, plural, usd, words } from "../format.js";
 import { chart } from "../parts/chart.js";
 import { button, card, figure, link, pageHead, progressBar, showError } from "../parts/controls.js";
+import { DEFINITIONS } from "../parts/definitions.js";
 import { LAYERS, layerSeries } from "../parts/layers.js";
 import { load } from "../parts/loading.js";
 import { readModels } from "../parts/models.js";
 import { SAMPLES } from "../parts/samples.js";
 import { address } from "../router.js";
 
-const NEARLY_USED = 0.8;
-const SOON_DAYS = 60;
-const AT_ONCE = 4;
+const BUDGET_ALERT_SHARE = 0.8;
+const DEPRECATION_ALERT_DAYS = 60;
+const CONCURRENT_SAMPLES = 4;
 
 export async function open({ root, signal, may }) {
   const figures = h("div", {});
-  const attention = h("div", {});
+  const alerts = h("div", {});
   const today = h("div", {});
   replace(
     root,
     pageHead("Overview", "The last 24 hours."),
     figures,
-    h(
-      "div",
-      { class: "columns" },
-      card("Needs attention", attention),
-      card("Answers by layer", today),
-    ),
+    h("div", { class: "columns" }, card("Alerts", alerts), card("Requests by layer", today)),
   );
   const show = () => {
-    // Both halves of the screen go by these.
+    // Shared by both sections of the screen.
     const analytics = api("GET", "/v1/analytics", { signal });
     const selection = api("GET", "/v1/models/select", { signal });
     const logs = api("GET", "/v1/logs", { query: { limit: 1 }, signal });
@@ -49,43 +45,39 @@ export async function open({ root, signal, may }) {
         },
         options,
       ),
-      load(
-        attention,
-        () => findings({ may, signal, analytics, selection }),
-        attentionList,
-        options,
-      ),
+      load(alerts, () => readAlerts({ may, signal, analytics, selection }), alertList, options),
     ]);
   };
   await show();
 }
 
-function headline({ totals, counting }, selection) {
+function headline({ totals }, selection) {
   const { accuracy } = totals;
   return h(
     "div",
     { class: "figures" },
-    figure("Answers", compact(totals.requests), { counts: counting.requests, href: "#/analytics" }),
-    figure("Without a model call", percent(totals.without_model_rate), {
-      counts: counting.answered_without_model,
+    figure("Requests", compact(totals.requests), {
+      info: DEFINITIONS.requests,
+      href: "#/analytics",
+    }),
+    figure("Answered without LLM", percent(totals.without_model_rate), {
+      info: DEFINITIONS.withoutLlm,
     }),
     figure("Accuracy", percent(accuracy.accuracy), {
       note: accuracy.labelled
-        ? `${percent(accuracy.low)} to ${percent(accuracy.high)}, ${plural(accuracy.labelled, "random question")}`
-        : "no random question is labelled yet",
-      counts: counting.accuracy,
+        ? `${percent(accuracy.low)} to ${percent(accuracy.high)}, ${plural(accuracy.labelled, "sampled request")}`
+        : "no labeled random sample yet",
+      info: DEFINITIONS.accuracy,
     }),
     figure("Cost", usd(totals.cost_usd), {
       note: totals.unpriced_answers
-        ? `${plural(totals.unpriced_answers, "answer")} without a price`
+        ? `${plural(totals.unpriced_answers, "request")} without a price`
         : null,
-      counts: counting.cost_usd,
+      info: DEFINITIONS.cost,
     }),
-    figure("95 % answered within", ms(totals.latency_ms.p95), { counts: counting.latency_ms }),
+    figure("p95 latency", ms(totals.latency_ms.p95), { info: DEFINITIONS.latency }),
     figure("Active model", h("span", { class: "model-name" }, selection.active), {
-      note: selection.classifier
-        ? `behind the classifier ${selection.classifier}`
-        : "no classifier in front",
+      note: selection.classifier ? `classifier ${selection.classifier}` : "no classifier",
       href: "#/models",
     }),
   );
@@ -93,24 +85,24 @@ function headline({ totals, counting }, selection) {
 
 function series(analytics, signal) {
   const text = LAYERS.map((layer) => {
-    const answers = analytics.series.reduce((sum, period) => sum + (period.layers[layer] ?? 0), 0);
-    return `${layer} ${count(answers)}`;
+    const requests = analytics.series.reduce((sum, period) => sum + (period.layers[layer] ?? 0), 0);
+    return `${layer} ${count(requests)}`;
   });
   return chart({
     times: analytics.series.map((period) => Date.parse(period.start) / 1000),
     series: layerSeries(analytics.series),
     stacked: true,
     format: compact,
-    label: `Answers of the last 24 hours by layer: ${text.join(", ")}.`,
+    label: `Requests of the last 24 hours by layer: ${text.join(", ")}.`,
     signal,
   });
 }
 
 function welcome({ may, signal, onDone }) {
   const container = h("div", {});
-  const begin = button("Route sample queries", () => run(), { kind: "main" });
+  const start = button("Route sample queries", () => run(), { kind: "main" });
   const run = async () => {
-    begin.disabled = true;
+    start.disabled = true;
     try {
       await routeSamples(
         (done) =>
@@ -122,31 +114,31 @@ function welcome({ may, signal, onDone }) {
       );
       await onDone();
     } catch (error) {
-      begin.disabled = false;
+      start.disabled = false;
       showError(error);
     }
   };
   return h(
     "section",
     { class: "panel welcome", "data-kind": "accent" },
-    h("h2", {}, "Welcome. Nothing has been routed yet."),
+    h("h2", {}, "Welcome to EdgeNeuro"),
     h(
       "p",
       {},
-      "Demonstration agents are there. Route some sample queries, and every chart has something to show; or describe your own agents first.",
+      "No requests yet. Route sample queries with the demo agents to see data, or create your own agents.",
     ),
     h(
       "div",
       { class: "row" },
-      may("route") ? begin : null,
-      may("admin") ? link("Describe agents", "#/agents", { size: "small" }) : null,
-      may("route") ? link("Try one query", "#/playground", { size: "small" }) : null,
+      may("route") ? start : null,
+      may("admin") ? link("Create your agents", "#/agents", { size: "small" }) : null,
+      may("route") ? link("Open playground", "#/playground", { size: "small" }) : null,
     ),
     container,
   );
 }
 
-/** Several at a time; `onProgress` hears how many are done. */
+/** Routes the samples, several at a time; `onProgress` gets the number that is done. */
 async function routeSamples(onProgress, signal) {
   const waiting = [...SAMPLES];
   let done = 0;
@@ -158,28 +150,28 @@ async function routeSamples(onProgress, signal) {
       onProgress(done);
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  await Promise.all(Array.from({ length: CONCURRENT_SAMPLES }, worker));
 }
 
-/** What each look finds; a look that fails is itself told. */
-async function findings(context) {
+/** The alerts of all checks; a check that fails is an alert itself. */
+async function readAlerts(context) {
   const { may, signal } = context;
-  const looks = [
-    ...(may("label") ? [["labels", waitingLabels]] : []),
-    ["answers", troubledAnswers],
-    ["models", modelsThatEnd],
-    ["adapters", failedAdapters],
-    ["challenger", challengerNews],
-    ...(may("admin") ? [["keys", spentBudgets]] : []),
+  const checks = [
+    ...(may("label") ? [["label queue", queueAlerts]] : []),
+    ["analytics", errorAlerts],
+    ["models", modelAlerts],
+    ["adapters", adapterAlerts],
+    ["challenger", challengerAlerts],
+    ...(may("admin") ? [["API keys", budgetAlerts]] : []),
   ];
   const found = await Promise.all(
-    looks.map(([name, look]) =>
-      look(context).catch((error) => {
+    checks.map(([name, check]) =>
+      check(context).catch((error) => {
         if (signal.aborted || error.status === undefined) throw error;
         return [
           {
             kind: "warn",
-            text: `The ${name} could not be looked at: ${error.message}`,
+            text: `Could not load: ${name}. ${error.message}`,
             href: null,
           },
         ];
@@ -189,56 +181,56 @@ async function findings(context) {
   return found.flat();
 }
 
-function attentionList(found) {
-  if (!found.length) return h("p", { class: "muted" }, "Nothing. All is well.");
+function alertList(found) {
+  if (!found.length) return h("p", { class: "muted" }, "No alerts");
   return h(
     "ul",
-    { class: "attention" },
+    { class: "alerts" },
     found.map(({ kind, text, href, action }) =>
       h("li", { "data-kind": kind }, h("span", {}, text), href ? h("a", { href }, action) : null),
     ),
   );
 }
 
-async function waitingLabels({ signal }) {
+async function queueAlerts({ signal }) {
   const queue = await api("GET", "/v1/labels/queue", { query: { limit: 100 }, signal });
   const waiting = queue.data.length;
   if (!waiting) return [];
-  const text = `${waiting === 100 ? "100 questions or more wait" : `${plural(waiting, "question")} ${waiting === 1 ? "waits" : "wait"}`} for a label.`;
+  const text = `${waiting === 100 ? "100+ requests" : plural(waiting, "request")} to review.`;
   return [{ kind: "accent", text, href: "#/labeling", action: "Label" }];
 }
 
-async function troubledAnswers({ analytics }) {
+async function errorAlerts({ analytics }) {
   const { totals, classifier } = await analytics;
   const found = [];
   const failed = totals.attempts ? totals.failed_attempts / totals.attempts : 0;
   if (totals.attempts >= 20 && failed > 0.05) {
     found.push({
       kind: "bad",
-      text: `${percent(failed)} of the tries of models failed.`,
+      text: `${percent(failed)} of the model calls failed.`,
       href: "#/analytics",
-      action: "See why",
+      action: "View",
     });
   }
   if (totals.errors) {
-    const text = `${plural(totals.errors, "request")} ended in an error.`;
-    found.push({ kind: "bad", text, href: "#/analytics", action: "See why" });
+    const text = `${plural(totals.errors, "request")} failed.`;
+    found.push({ kind: "bad", text, href: "#/analytics", action: "View" });
   }
   if (classifier.alert)
     found.push({
       kind: "warn",
       text: classifier.alert,
       href: "#/models/classifier",
-      action: "Train anew",
+      action: "Retrain",
     });
   return found;
 }
 
-async function modelsThatEnd({ signal, selection }) {
+async function modelAlerts({ signal, selection }) {
   const models = await readModels(signal);
   const { active, fallbacks } = await selection;
   const used = new Set([active, ...fallbacks]);
-  const horizon = Date.now() + SOON_DAYS * 86_400_000;
+  const horizon = Date.now() + DEPRECATION_ALERT_DAYS * 86_400_000;
   const found = [];
   for (const model of models) {
     if (model.suspended && model.active)
@@ -246,64 +238,64 @@ async function modelsThatEnd({ signal, selection }) {
         kind: "warn",
         text: model.suspended,
         href: "#/models/classifier",
-        action: "Train anew",
+        action: "Retrain",
       });
     if (!used.has(model.id)) continue;
     if (model.status !== "available") {
       found.push({
         kind: "bad",
-        text: `${model.id} is selected and ${model.status.replace("_", " ")}.`,
+        text: `${model.id} is selected but ${model.status.replace("_", " ")}.`,
         href: "#/models",
-        action: "Select another",
+        action: "Replace",
       });
     }
     const end = model.planned_deprecation_date;
     if (model.deprecated) {
       found.push({
         kind: "bad",
-        text: `${model.id} is deprecated: it no longer answers.`,
+        text: `${model.id} is deprecated and no longer available.`,
         href: "#/models",
-        action: "Select another",
+        action: "Replace",
       });
     } else if (end && Date.parse(end) < horizon) {
       found.push({
         kind: "warn",
-        text: `${model.id} ends on ${date(end)}.`,
+        text: `${model.id} will be deprecated on ${date(end)}.`,
         href: "#/models",
-        action: "Select another",
+        action: "Replace",
       });
     }
   }
   return found;
 }
 
-async function failedAdapters({ signal }) {
+async function adapterAlerts({ signal }) {
   const page = await api("GET", "/v1/loras", { query: { limit: 100 }, signal });
   const failed = page.data
     .filter((lora) => lora.state === "failed")
     .map((lora) => ({
       kind: "bad",
-      text: `The adapter ${lora.name} failed at “${lora.error?.step ?? "start"}”.`,
+      text: `Adapter ${lora.name} failed at step “${words(lora.error?.step ?? "start")}”.`,
       href: address(["adapters", lora.id]),
-      action: "See why",
+      action: "View",
     }));
   const drift = (page.drift ?? []).map(({ message }) => ({
     kind: "warn",
     text: message,
     href: "#/adapters",
-    action: "Look",
+    action: "View",
   }));
   return [...failed, ...drift];
 }
 
-async function challengerNews({ selection }) {
+async function challengerAlerts({ selection }) {
   const { challenger } = await selection;
   if (!challenger) return [];
-  const text = `The challenger ${challenger.model_id}: ${plural(challenger.compared, "answer")} compared, ${challenger.labelled} labeled.`;
+  const text = `Challenger ${challenger.model_id}: ${plural(challenger.compared, "request")} compared, ${count(challenger.labelled)} labeled.`;
   return [{ kind: "accent", text, href: "#/models/challenger", action: "Compare" }];
 }
 
-async function spentBudgets({ signal }) {
+async function budgetAlerts({ signal }) {
   const keys = await listAll("/v1/keys", { signal });
   return keys
     .filter((key) => key.usage && !key.revoked_at)
@@ -314,11 +306,11 @@ async function spentBudgets({ signal }) {
         key.monthly_budget_usd ? key.usage.cost_usd / key.monthly_budget_usd : 0,
       ),
     ])
-    .filter(([, share]) => share >= NEARLY_USED)
+    .filter(([, share]) => share >= BUDGET_ALERT_SHARE)
     .map(([key, share]) => ({
       kind: share >= 1 ? "bad" : "warn",
-      text: `The key ${key.name} has used ${percent(share, 0)} of its budget for this month.`,
+      text: `API key ${key.name} has used ${percent(share, 0)} of its monthly budget.`,
       href: "#/keys",
-      action: "Look",
+      action: "View",
     }));
 }

@@ -30,7 +30,7 @@ export async function open({ root, signal }) {
     pageHead(
       "Providers",
       "Models of other vendors, called through AI Gateway. Only names of secrets are stored, never keys.",
-      button("Add a provider", () => edit(null, show), { kind: "main" }),
+      button("Add provider", () => edit(null, show), { kind: "main" }),
     ),
     body,
   );
@@ -42,7 +42,7 @@ function view(providers, show) {
     return empty(
       "Only Workers AI is in use",
       "Add a provider to select its models, or to use them as fallback models.",
-      button("Add a provider", () => edit(null, show), { kind: "main" }),
+      button("Add provider", () => edit(null, show), { kind: "main" }),
     );
   return table({
     caption: "Providers",
@@ -103,7 +103,7 @@ const pricesOf = (lines) =>
 
 async function edit(provider, show) {
   const saved = await formDialog({
-    title: provider ? `Edit ${provider.id}` : "Add a provider",
+    title: provider ? `Edit ${provider.id}` : "Add provider",
     fields: [
       ...(provider
         ? []

@@ -1,4 +1,4 @@
-// Settings: what is in force, where it comes from, and how to change it.
+// Settings: current values, their source, and forms to change them.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
@@ -16,80 +16,76 @@ const SOURCES = {
   var: ["wrangler.toml", undefined],
   default: ["default", undefined],
 };
-/** Models are selected elsewhere. By group: name, label, and what it takes. */
+/** Groups of settings: name, label, field options. Models are selected on the Models screen. */
 const GROUPS = [
   [
     "Routing",
     [
       [
         "confidence_threshold",
-        "Least confidence of an answer",
+        "Confidence threshold",
         {
           type: "number",
           min: 0,
           max: 1,
           step: "any",
-          help: "Below it no agent is decided on.",
+          help: "Below it, no agent is selected.",
         },
       ],
-      ["on_no_fit", "If no agent is decided on", { type: "select", options: ON_NO_FIT }],
+      ["on_no_fit", "If no agent is found", { type: "select", options: ON_NO_FIT }],
       [
         "time_budget_ms",
-        "Time for a decision, in ms",
+        "Routing timeout (ms)",
         {
           type: "number",
           min: 100,
           max: 60000,
-          help: "For the active model and all its fallbacks together.",
+          help: "For the active model and its fallback models together.",
         },
       ],
       [
         "max_retries",
-        "Tries more of one model",
-        { type: "number", min: 0, max: 4, help: "Where its error may pass." },
+        "Retries per model",
+        { type: "number", min: 0, max: 4, help: "Only after temporary errors." },
       ],
       [
         "chat_timeout_ms",
-        "Time for a chat's answer, in ms",
-        { type: "number", min: 100, max: 300000, help: "Of a stream: for its first part." },
+        "Chat timeout (ms)",
+        { type: "number", min: 100, max: 300000, help: "For streams: until the first part." },
       ],
-      [
-        "cache_ttl_seconds",
-        "Answers are kept, in seconds",
-        { type: "number", min: 60, max: 2592000 },
-      ],
+      ["cache_ttl_seconds", "Cache TTL (s)", { type: "number", min: 60, max: 2592000 }],
       [
         "cache_scope",
-        "Who is given a cached answer",
+        "Cache scope",
         {
           type: "select",
           options: [
-            ["all", "Every key"],
-            ["key", "The key that asked"],
+            ["all", "Shared by all keys"],
+            ["key", "Separate for each key"],
           ],
-          help: "A cache hit tells a key that another one has asked the same.",
+          help: "A shared cache can reveal that another key sent the same query.",
         },
       ],
     ],
   ],
   [
-    "What is stored",
+    "Privacy & retention",
     [
       [
         "log_queries",
-        "Keep the queries' texts in the logs",
-        { type: "checkbox", help: "Without them nothing can be labelled or searched." },
+        "Store query texts in the logs",
+        { type: "checkbox", help: "Required for labeling and search." },
       ],
       [
         "redact_personal_data",
-        "Blank out e-mail addresses, phone and card numbers",
-        { type: "checkbox" },
+        "Redact PII",
+        { type: "checkbox", help: "Email addresses, phone numbers and card numbers." },
       ],
-      ["retention_days", "Logs are kept, in days", { type: "number", min: 1, max: 3650 }],
+      ["retention_days", "Log retention (days)", { type: "number", min: 1, max: 3650 }],
       [
         "audit_retention_days",
-        "The audit log is kept, in days (empty: for ever)",
-        { type: "number", min: 30, max: 3650, placeholder: "for ever" },
+        "Audit log retention (days)",
+        { type: "number", min: 30, max: 3650, placeholder: "unlimited", help: "Empty: unlimited." },
       ],
     ],
   ],
@@ -98,66 +94,74 @@ const GROUPS = [
     [
       [
         "classifier_target",
-        "Right, of what it answers",
-        { type: "number", min: 0.5, max: 0.9999, step: "any", help: "A share: 0.98 is 98 %." },
+        "Target precision",
+        {
+          type: "number",
+          min: 0.5,
+          max: 0.9999,
+          step: "any",
+          help: "0.98 means that 98 % of its decisions are correct.",
+        },
       ],
-      [
-        "classifier_min_labels",
-        "Labels that an agent needs to be answered",
-        { type: "number", min: 1, max: 10000 },
-      ],
+      ["classifier_min_labels", "Min labels per agent", { type: "number", min: 1, max: 10000 }],
       [
         "audit_sample_share",
-        "Share of its answers to audit",
+        "Audit sample rate",
         {
           type: "number",
           min: 0,
           max: 1,
           step: "any",
-          help: "For these, the active model is asked too, and the two answers are compared.",
+          help: "Share of the classifier's decisions that are compared with the active model's.",
         },
       ],
       [
         "retrain_after_labels",
-        "New labels after which it is trained anew",
-        { type: "number", min: 1, max: 1000000, help: "Empty: never by itself." },
+        "Auto-retrain after N labels",
+        { type: "number", min: 1, max: 1000000, help: "Empty: off." },
       ],
     ],
   ],
   [
     "Promotion",
     [
-      [
-        "promotion_min_labels",
-        "Test labels that the promotion check requires",
-        { type: "number", min: 1, max: 1000000 },
-      ],
+      ["promotion_min_labels", "Min test labels", { type: "number", min: 1, max: 1000000 }],
       [
         "promotion_margin",
-        "Accuracy that a model may lose",
-        { type: "number", min: 0, max: 0.5, step: "any", help: "A share: 0.02 is 2 points." },
+        "Non-inferiority margin",
+        {
+          type: "number",
+          min: 0,
+          max: 0.5,
+          step: "any",
+          help: "Accuracy that a new model may lose: 0.02 is 2 percentage points.",
+        },
       ],
       [
         "promotion_alpha",
-        "Error level of the promotion check",
+        "Significance level (alpha)",
         { type: "number", min: 0, max: 0.5, step: "any" },
       ],
       [
         "promotion_max_cost_ratio",
-        "Maximum cost of a challenger, as a multiple of the active model's",
+        "Max cost ratio, challenger to active model",
         { type: "number", min: 1, max: 1000, step: "any" },
       ],
       [
         "promotion_max_latency_ratio",
-        "Maximum latency of a challenger, as a multiple of the active model's",
+        "Max latency ratio, challenger to active model",
         { type: "number", min: 1, max: 1000, step: "any" },
       ],
-      ["auto_promote", "Select a challenger automatically if it is better", { type: "checkbox" }],
-      ["auto_rollback", "Roll back automatically if it is worse", { type: "checkbox" }],
+      ["auto_promote", "Auto-promote", { type: "checkbox", help: "Select a better challenger." }],
+      [
+        "auto_rollback",
+        "Auto-rollback",
+        { type: "checkbox", help: "Undo an automatic promotion if the model turns out worse." },
+      ],
       [
         "routing_tests_required",
-        "Select only what has passed the routing tests",
-        { type: "checkbox" },
+        "Require passing routing tests",
+        { type: "checkbox", help: "Before a model or classifier is selected." },
       ],
     ],
   ],
@@ -167,7 +171,7 @@ export async function open({ root, signal, may }) {
   const body = h("div", { class: "stack" });
   replace(
     root,
-    pageHead("Settings", "What is set here wins over wrangler.toml, from the next request on."),
+    pageHead("Settings", "Values set here override wrangler.toml and apply to the next request."),
     body,
   );
   const show = () =>
@@ -176,44 +180,44 @@ export async function open({ root, signal, may }) {
       () => api("GET", "/v1/config", { signal }),
       (config) => [
         ...GROUPS.map(([title, settings]) => group(title, settings, config, may)),
-        may("admin") ? caches() : null,
+        may("admin") ? cacheCard() : null,
       ],
       { signal },
     );
   await show();
 }
 
-function caches() {
-  const flush = async () => {
-    const flushed = await confirm({
-      title: "Forget all cached answers?",
+function cacheCard() {
+  const purge = async () => {
+    const purged = await confirm({
+      title: "Purge the cache?",
       body: h(
         "p",
         {},
-        "Every question is then decided again, and every chat answered again, by the models. Labels and settings stay.",
+        "All cached decisions and chat answers are deleted. Labels and settings are kept.",
       ),
-      action: "Forget them",
+      action: "Purge",
       act: () => api("DELETE", "/v1/cache"),
     });
-    if (!flushed) return;
-    const { decisions, chats } = flushed;
-    notice(`Forgotten: ${count(decisions)} decisions and ${count(chats)} chat answers.`);
+    if (!purged) return;
+    const { decisions, chats } = purged;
+    notice(`Purged: ${count(decisions)} decisions and ${count(chats)} chat answers.`);
   };
   return card(
-    "Cached answers",
+    "Cache",
     h(
       "p",
       {},
-      "A change of agents, models or settings takes effect at once; cached answers never hide it. Forget them if what is behind a model has changed.",
+      "Changes of agents, models and settings bypass old cache entries automatically. Purge the cache if a model itself has changed.",
     ),
-    h("div", { class: "form-actions" }, button("Forget all cached answers", flush)),
+    h("div", { class: "form-actions" }, button("Purge cache", purge)),
   );
 }
 
-/** Drawn anew by itself, so that what is typed into other groups stays. */
+/** A group redraws only itself, so that unsaved input in other groups is kept. */
 function group(title, settings, config, may) {
   const redraw = (fresh) => element.replaceWith(group(title, settings, fresh, may));
-  const fault = h("div", {});
+  const errorBox = h("div", {});
   const fields = settings.map(([name, label, spec]) =>
     field({ ...spec, name, label, value: config[name].value, disabled: !may("admin") }),
   );
@@ -234,7 +238,7 @@ function group(title, settings, config, may) {
               async () => {
                 const body = { [each.spec.name]: null };
                 redraw(await api("PATCH", "/v1/config", { body }));
-                notice(`“${each.spec.label}” is as it was.`);
+                notice(`“${each.spec.label}” reset.`);
               },
               { size: "small", kind: "plain", label: `Reset ${each.spec.label}` },
             )
@@ -245,25 +249,25 @@ function group(title, settings, config, may) {
   const save = h("button", { class: "button", "data-kind": "main" }, "Save");
   const submit = async (event) => {
     event.preventDefault();
-    replace(fault);
+    replace(errorBox);
     try {
       const before = settings.map(([name]) => [name, config[name].value]);
       const body = changed(read(fields), Object.fromEntries(before));
       if (!Object.keys(body).length) {
-        notice("Nothing was changed.");
+        notice("No changes.");
         return;
       }
       setBusy(save, true);
       redraw(await api("PATCH", "/v1/config", { body }));
-      const emptied = Object.values(body).includes(null);
-      notice(`${title}: saved${emptied ? "; what you emptied is as it was" : ""}.`);
+      const reset = Object.values(body).includes(null);
+      notice(`${title}: saved.${reset ? " Empty fields were reset." : ""}`);
     } catch (error) {
       if (error.name === "AbortError") return;
-      const wrong = fields.find((each) => each.spec.name === error.param);
-      if (wrong) {
-        wrong.show(error.message);
-        wrong.focus();
-      } else replace(fault, errorPanel(error));
+      const invalid = fields.find((each) => each.spec.name === error.param);
+      if (invalid) {
+        invalid.show(error.message);
+        invalid.focus();
+      } else replace(errorBox, errorPanel(error));
     } finally {
       setBusy(save, false);
     }
@@ -274,7 +278,7 @@ function group(title, settings, config, may) {
       "form",
       { class: "form", novalidate: true, onsubmit: submit },
       rows,
-      fault,
+      errorBox,
       may("admin") ? h("div", { class: "form-actions" }, save) : null,
     ),
   );

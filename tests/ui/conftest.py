@@ -105,7 +105,7 @@ def context(browser: Browser, product: LocalProduct) -> Iterator[BrowserContext]
 
 def sign_in(page: Page, key: str) -> None:
     page.goto("/")
-    page.get_by_label("Key", exact=True).fill(key)
+    page.get_by_label("API key", exact=True).fill(key)
     page.get_by_role("button", name="Sign in").click()
     settled(page)
 

@@ -90,7 +90,7 @@ def test_every_screen_of_an_empty_installation(
         settled(visitor)
         assert visitor.locator("#main h1").count() == 1, screen
         assert visitor.get_by_role("alert").count() == 0, screen
-        refused = visitor.get_by_text("This needs the scope").count() == 1
+        refused = visitor.get_by_text("This screen needs the scope").count() == 1
         assert refused is (screen.partition("/")[0] not in allowed), screen
 
 
@@ -100,11 +100,11 @@ def test_a_new_installation_routes_sample_queries(
     sign_in(visitor, fresh.admin_token)
     visitor.goto("/#/logs")
     settled(visitor)
-    expect(visitor.get_by_role("heading", name="Nothing has been routed yet")).to_be_visible()
+    expect(visitor.get_by_role("heading", name="No requests yet")).to_be_visible()
     visitor.goto("/#/overview")
     settled(visitor)
     visitor.get_by_role("button", name="Route sample queries").click()
-    expect(visitor.get_by_text("wait for a label")).to_be_visible(timeout=60_000)
+    expect(visitor.get_by_text("to review")).to_be_visible(timeout=60_000)
     expect(visitor.get_by_role("button", name="Route sample queries")).to_have_count(0)
     totals = api.get("/v1/analytics").json()["totals"]
     assert totals["requests"] == 36

@@ -33,21 +33,21 @@ def test_the_playground_routes(page: Page, go: Go, rows: Rows) -> None:
     page.get_by_label("Query").fill(query)
     page.get_by_role("button", name="Route").click()
     expect(page.locator(".answer")).to_have_text("IT Support")
-    expect(page.get_by_text("Where the time went")).to_be_visible()
+    expect(page.get_by_text("Latency breakdown")).to_be_visible()
     [(log_id, layer, agent)] = rows("SELECT id, layer, agent_id FROM logs WHERE query = ?", query)
     assert (layer, agent) == ("llm", "it_support")
-    page.get_by_role("button", name="No, the answer was wrong").click()
-    said(page, "It is noted")
+    page.get_by_role("button", name="No, the decision was wrong").click()
+    said(page, "Feedback saved")
     assert rows("SELECT value FROM feedback WHERE decision_id = ?", log_id) == [("down",)]
-    page.get_by_label("The right agent").select_option("facilities")
+    page.get_by_label("Correct agent").select_option("facilities")
     page.get_by_role("button", name="Save as label").click()
-    said(page, "Labelled: Facilities.")
+    said(page, "Label saved: Facilities.")
     assert rows("SELECT agent_id FROM current_labels WHERE query = ?", query) == [("facilities",)]
 
 
 def test_models_are_compared_in_the_playground(page: Page, go: Go, rows: Rows) -> None:
     go("playground")
-    page.get_by_text("Compare models").click()
+    page.get_by_text("Options", exact=True).click()
     page.get_by_label(ACTIVE, exact=True).check()
     page.get_by_label(OTHER, exact=True).check()
     page.get_by_label("Query").fill("My Wi-Fi is slow, said Ada")
@@ -59,18 +59,18 @@ def test_models_are_compared_in_the_playground(page: Page, go: Go, rows: Rows) -
 
 def test_an_agent_is_created_changed_and_deleted(page: Page, go: Go, rows: Rows) -> None:
     go("agents")
-    page.get_by_role("button", name="Add an agent").click()
+    page.get_by_role("button", name="Add agent").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Id", exact=True).fill("Travel Team")
+    dialog.get_by_label("ID", exact=True).fill("Travel Team")
     dialog.get_by_label("Name").fill("Travel")
-    dialog.get_by_label("What it is for").fill("Trips: trains, flights, hotels.")
+    dialog.get_by_label("Description").fill("Trips: trains, flights, hotels.")
     dialog.get_by_label("Examples").fill("Book me a train\n\n  A hotel in Graz \n")
     dialog.get_by_role("button", name="Save").click()
-    expect(dialog.get_by_label("Id", exact=True)).to_have_attribute("aria-invalid", "true")
+    expect(dialog.get_by_label("ID", exact=True)).to_have_attribute("aria-invalid", "true")
     expect(dialog.get_by_label("Name")).to_have_value("Travel")
-    dialog.get_by_label("Id", exact=True).fill("travel")
+    dialog.get_by_label("ID", exact=True).fill("travel")
     dialog.get_by_role("button", name="Save").click()
-    said(page, "Travel is saved.")
+    said(page, "Travel saved.")
     [(examples,)] = rows("SELECT examples FROM agents WHERE id = 'travel'")
     assert json.loads(examples) == ["Book me a train", "A hotel in Graz"]
     page.get_by_role("button", name="Edit Travel").click()
@@ -95,21 +95,21 @@ def test_an_agents_old_labels_are_asked_about(
     api.post("/v1/labels", json=[{"query": query, "agent_id": "harbor"}]).raise_for_status()
     go("agents")
     page.get_by_role("button", name="Edit Harbor").click()
-    page.get_by_label("What it is for").fill("Boats for hire.")
+    page.get_by_label("Description").fill("Boats for hire.")
     page.get_by_role("button", name="Save").click()
-    asked = page.get_by_role("dialog", name="Do the labels of Harbor still hold?")
-    expect(asked.get_by_text("1 label name")).to_be_visible()
-    asked.get_by_role("button", name="Cancel").click()
+    question = page.get_by_role("dialog", name="Are the labels of Harbor still correct?")
+    expect(question.get_by_text("1 label.")).to_be_visible()
+    question.get_by_role("button", name="Cancel").click()
     assert rows(in_force) == [(1,)]
     api.delete("/v1/agents/harbor").raise_for_status()
     go("agents")
-    page.get_by_role("button", name="Add an agent").click()
-    page.get_by_label("Id", exact=True).fill("harbor")
+    page.get_by_role("button", name="Add agent").click()
+    page.get_by_label("ID", exact=True).fill("harbor")
     page.get_by_label("Name", exact=True).fill("Harbor")
-    page.get_by_label("What it is for").fill(about)
+    page.get_by_label("Description").fill(about)
     page.get_by_role("button", name="Save").click()
-    former = page.get_by_role("dialog", name="Labels of a former agent")
-    former.get_by_role("button", name="Set them aside").click()
+    former = page.get_by_role("dialog", name="Labels of a deleted agent")
+    former.get_by_role("button", name="Set labels aside").click()
     until(lambda: rows(in_force) == [(0,)])
     expect(page.get_by_role("article", name="Harbor")).to_be_visible()
     api.delete("/v1/agents/harbor").raise_for_status()
@@ -119,13 +119,13 @@ def test_a_model_is_selected_and_rolled_back(page: Page, go: Go, rows: Rows) -> 
     go("models")
     page.get_by_role("button", name=f"Select {OTHER}").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_role("table", name="What changes")).to_contain_text(ACTIVE)
+    expect(dialog.get_by_role("table", name="Changes")).to_contain_text(ACTIVE)
     expect(dialog.get_by_text("Promotion check: failed")).to_be_visible()
     dialog.get_by_role("button", name="Select").click()
     said(page, f"{OTHER} is the active model now.")
     assert setting(rows, "routing_model") == OTHER
     page.get_by_role("button", name=f"Roll back to {ACTIVE}").click()
-    said(page, f"{ACTIVE} answers again.")
+    said(page, f"{ACTIVE} is active again.")
     assert setting(rows, "routing_model") == ACTIVE
 
 
@@ -142,37 +142,37 @@ def test_a_failed_promotion_check_selects_nothing(page: Page, go: Go, rows: Rows
 def test_a_challenger_is_started_and_ended(page: Page, go: Go, rows: Rows) -> None:
     go("models")
     page.get_by_role("button", name=f"Select {OTHER}").click()
-    page.get_by_role("dialog").get_by_label("Make it the challenger").fill("25")
+    page.get_by_role("dialog").get_by_label("Run as challenger").fill("25")
     page.get_by_role("dialog").get_by_role("button", name="Select").click()
     said(page, f"{OTHER} is the challenger of {ACTIVE}.")
     challenger = setting(rows, "challenger")
     assert isinstance(challenger, dict)
     assert (challenger["model_id"], challenger["percent"]) == (OTHER, 25)
     go("models/challenger")
-    page.get_by_role("button", name="End the comparison").click()
-    expect(page.get_by_role("heading", name="There is no challenger")).to_be_visible()
+    page.get_by_role("button", name="Stop comparison").click()
+    expect(page.get_by_role("heading", name="No challenger")).to_be_visible()
     assert setting(rows, "challenger") is None
 
 
 def test_a_model_is_registered_edited_and_retired(page: Page, go: Go, rows: Rows) -> None:
     go("models")
-    page.get_by_role("button", name="Register a model").click()
+    page.get_by_role("button", name="Register model").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name", exact=True).fill("@cf/example/new-1b")
     dialog.get_by_label("Context window").fill("4096")
     dialog.get_by_role("button", name="Register").click()
-    said(page, "@cf/example/new-1b is registered.")
+    said(page, "@cf/example/new-1b registered.")
     page.get_by_role("button", name="Edit @cf/example/new-1b").click()
-    page.get_by_role("dialog").get_by_label("Other names").fill("newest")
+    page.get_by_role("dialog").get_by_label("Aliases").fill("newest")
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
-    said(page, "@cf/example/new-1b is saved.")
+    said(page, "@cf/example/new-1b saved.")
     [(aliases, context)] = rows(
         "SELECT aliases, context_window FROM models WHERE id = '@cf/example/new-1b'"
     )
     assert (json.loads(aliases), context) == (["newest"], 4096)
     page.get_by_role("button", name="Retire @cf/example/new-1b").click()
     page.get_by_role("dialog").get_by_role("button", name="Retire").click()
-    said(page, "@cf/example/new-1b is retired.")
+    said(page, "@cf/example/new-1b retired.")
     assert rows("SELECT status FROM models WHERE id = '@cf/example/new-1b'") == [("retired",)]
 
 
@@ -186,15 +186,15 @@ def test_fallbacks_are_reordered_by_keyboard_and_by_drag(page: Page, go: Go, row
     page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowUp")
     expect(items.first).to_be_focused()
-    page.get_by_role("button", name="Save the order").click()
-    said(page, "The order is saved.")
+    page.get_by_role("button", name="Save order").click()
+    said(page, "Order saved.")
     by_keyboard = ["@cf/openai/gpt-oss-20b", OTHER, "@cf/zai-org/glm-4.7-flash"]
     assert setting(rows, "fallback_models") == by_keyboard
     settled(page)
     items.nth(2).drag_to(items.first)
     expect(items.first).to_contain_text("glm-4.7-flash")
-    page.get_by_role("button", name="Save the order").click()
-    expect(page.get_by_role("button", name="Save the order")).to_be_disabled()
+    page.get_by_role("button", name="Save order").click()
+    expect(page.get_by_role("button", name="Save order")).to_be_disabled()
     settled(page)
     assert setting(rows, "fallback_models") == [by_keyboard[2], *by_keyboard[:2]]
 
@@ -207,19 +207,19 @@ def test_an_adapter_from_its_files_to_a_model(
     page.get_by_label("Base model").select_option(GEMMA)
     files = page.get_by_label("Drop the adapter's two files")
     files.set_input_files(adapter / CONFIG)
-    expect(page.get_by_text(f"{WEIGHTS} is still missing.")).to_be_visible()
+    expect(page.get_by_text(f"{WEIGHTS} is missing.")).to_be_visible()
     files.set_input_files(adapter / WEIGHTS)
-    expect(page.get_by_text("The adapter fits.")).to_be_visible()
+    expect(page.get_by_text("Validation passed.")).to_be_visible()
     page.get_by_role("button", name="Upload", exact=True).click()
-    expect(page.get_by_text("Name is needed.")).to_be_visible()
+    expect(page.get_by_text("Name is required.")).to_be_visible()
     page.get_by_label("Name", exact=True).fill("by-hand-v1")
     page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.get_by_text("available").first).to_be_visible(timeout=SECONDS * 1000)
-    expect(page.get_by_text("Ask it one question")).to_be_visible()
+    expect(page.get_by_text("Send a test query")).to_be_visible()
     assert rows("SELECT state FROM loras WHERE name = 'by-hand-v1'") == [("available",)]
     assert rows("SELECT type FROM models WHERE id = 'by-hand-v1'") == [("lora",)]
-    page.get_by_role("button", name="Check it at Workers AI").click()
-    said(page, "It is there and answers")
+    page.get_by_role("button", name="Check at Workers AI").click()
+    said(page, "Available:")
 
 
 def test_files_are_dropped(page: Page, go: Go) -> None:
@@ -233,8 +233,8 @@ def test_files_are_dropped(page: Page, go: Go) -> None:
         }"""
     )
     page.locator(".drop").dispatch_event("drop", {"dataTransfer": dropped})
-    expect(page.get_by_text("adapter_model.safetensors is still missing.")).to_be_visible()
-    said(page, "notes.txt is not needed")
+    expect(page.get_by_text("adapter_model.safetensors is missing.")).to_be_visible()
+    said(page, "notes.txt was ignored")
 
 
 def test_an_adapter_that_does_not_fit_is_not_uploaded(
@@ -246,7 +246,7 @@ def test_an_adapter_that_does_not_fit_is_not_uploaded(
     page.get_by_label("Drop the adapter's two files").set_input_files(
         [adapter / CONFIG, adapter / WEIGHTS]
     )
-    expect(page.get_by_text("The adapter would be refused.")).to_be_visible()
+    expect(page.get_by_text("Validation failed.")).to_be_visible()
     expect(page.locator(".checklist li", has_text="rank").first).to_contain_text("failed")
     expect(page.get_by_role("button", name="Upload", exact=True)).to_be_disabled()
 
@@ -256,15 +256,15 @@ def test_an_evaluation_from_the_form_to_its_results(
 ) -> None:
     label(api)
     go("evaluations")
-    page.get_by_role("button", name="Evaluate models").click()
+    page.get_by_role("button", name="New evaluation").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label(OTHER, exact=True).check()
-    dialog.get_by_label("Questions, at most").fill("10")
-    dialog.get_by_role("button", name="Begin").click()
-    table = page.get_by_role("table", name="Side by side")
+    dialog.get_by_label("Sample size").fill("10")
+    dialog.get_by_role("button", name="Run evaluation").click()
+    table = page.get_by_role("table", name="Results")
     expect(table).to_be_visible(timeout=SECONDS * 1000)
     expect(table).to_contain_text(ACTIVE)
-    expect(page.get_by_role("table", name="Two at a time")).to_be_visible()
+    expect(page.get_by_role("table", name="Pairwise comparison")).to_be_visible()
     expect(page.get_by_role("region", name=f"Confusion matrix of {OTHER}")).to_be_visible()
     evaluation_id = page.url.rpartition("/")[2]
     assert rows("SELECT state FROM evaluations WHERE id = ?", evaluation_id) == [("succeeded",)]
@@ -276,20 +276,20 @@ def test_routing_tests_are_stored_and_run(
     file = tmp_path / "routing_tests.jsonl"
     go("routing_tests")
     file.write_text('{"query": "My VPN is down"}')
-    page.get_by_label("A file of tests").set_input_files(file)
-    page.get_by_role("button", name="Store").click()
-    expect(page.get_by_role("table", name="Lines at fault")).to_contain_text("expect")
+    page.get_by_label("Replace with a file").set_input_files(file)
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("table", name="Errors")).to_contain_text("expect")
     tests = [
         {"query": "My VPN does not connect", "expect": "it_support"},
         {"query": "How much parental leave do I have?", "expect": "it_support"},
     ]
     file.write_text("".join(json.dumps(each) + "\n" for each in tests))
-    page.get_by_label("A file of tests").set_input_files(file)
-    page.get_by_role("button", name="Store").click()
+    page.get_by_label("Replace with a file").set_input_files(file)
+    page.get_by_role("button", name="Upload").click()
     expect(page.get_by_text("2 tests stored.")).to_be_visible()
     assert api.get("/v1/routing-tests").json()["items"] == tests
-    page.get_by_role("button", name="Run the tests").click()
-    page.get_by_role("dialog").get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="Run tests").click()
+    page.get_by_role("dialog").get_by_role("button", name="Run").click()
     failed = page.get_by_role("table", name="Tests")
     expect(failed).to_contain_text("parental leave", timeout=SECONDS * 1000)
     expect(failed).not_to_contain_text("VPN")
@@ -302,36 +302,36 @@ def test_a_classifier_is_trained_and_enabled(
     go("models/classifier")
     page.get_by_role("button", name="Train a classifier").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Right, of what it answers").fill("0.7")
+    dialog.get_by_label("Target precision").fill("0.7")
     dialog.get_by_role("button", name="Train").click()
-    said(page, "The training has begun.")
+    said(page, "Training started.")
     newest = rows("SELECT id FROM classifiers ORDER BY id DESC LIMIT 1")[0][0]
     ended(seeded, f"/v1/classifiers/{newest}")
-    page.get_by_role("button", name=f"Select {newest}").click(timeout=SECONDS * 1000)
+    page.get_by_role("button", name=f"Enable {newest}").click(timeout=SECONDS * 1000)
     page.get_by_role("dialog").get_by_label("Require passing").uncheck()
     page.get_by_role("dialog").get_by_role("button", name="Enable").click()
     said(page, f"{newest} is enabled.")
     assert setting(rows, "classifier") == newest
     drift = page.get_by_role("table", name="Drift by window")
     expect(drift.get_by_role("row", name="Last 7 days")).to_be_visible()
-    otherwise = page.get_by_role("table", name="Questions written otherwise")
-    expect(otherwise.get_by_role("row", name="With a greeting")).to_be_visible()
-    page.get_by_role("button", name="Take it away").click()
-    said(page, "No classifier stands in front.")
+    robustness = page.get_by_role("table", name="Robustness")
+    expect(robustness.get_by_role("row", name="With a greeting")).to_be_visible()
+    page.get_by_role("button", name="Disable").click()
+    said(page, "The classifier is disabled.")
     assert setting(rows, "classifier") is None
 
 
 def test_a_provider(page: Page, go: Go, rows: Rows) -> None:
     go("providers")
-    page.get_by_role("button", name="Add a provider").first.click()
+    page.get_by_role("button", name="Add provider").first.click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Id", exact=True).fill("groq-eu")
+    dialog.get_by_label("ID", exact=True).fill("groq-eu")
     dialog.get_by_label("Kind").select_option("groq")
-    dialog.get_by_label("Name of the secret").fill("PROVIDER_GROQ_KEY")
+    dialog.get_by_label("Secret name").fill("PROVIDER_GROQ_KEY")
     dialog.get_by_label("Models").fill("llama-small\nllama-large")
     dialog.get_by_label("Prices").fill("llama-small 0.05 0.08")
     dialog.get_by_role("button", name="Save").click()
-    said(page, "groq-eu is saved.")
+    said(page, "groq-eu saved.")
     [(kind, secret, models)] = rows(
         "SELECT kind, secret, models FROM providers WHERE id = 'groq-eu'"
     )
@@ -345,32 +345,32 @@ def test_a_provider(page: Page, go: Go, rows: Rows) -> None:
     )
     page.get_by_role("button", name="Delete groq-eu").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    said(page, "groq-eu is deleted.")
+    said(page, "groq-eu deleted.")
 
 
 def test_a_key_is_shown_once_works_and_is_revoked(
     page: Page, go: Go, rows: Rows, product: LocalProduct
 ) -> None:
     go("keys")
-    page.get_by_role("button", name="Make a key").click()
+    page.get_by_role("button", name="Create API key").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name", exact=True).fill("Kiosk")
-    dialog.get_by_label("USD a month").fill("2.5")
-    dialog.get_by_label("Only these agents").fill("hr\nit_support")
-    dialog.get_by_role("button", name="Make the key").click()
+    dialog.get_by_label("Monthly budget").fill("2.5")
+    dialog.get_by_label("Allowed agents").fill("hr\nit_support")
+    dialog.get_by_role("button", name="Create").click()
     shown = page.locator(".secret")
     expect(shown).to_be_visible()
     key = shown.inner_text()
-    page.get_by_role("button", name="I have it").click()
+    page.get_by_role("button", name="Done").click()
     expect(shown).to_have_count(0)
     assert key not in page.content()
     assert rows("SELECT monthly_budget_usd, agents, models FROM keys WHERE name = 'Kiosk'") == [
         (2.5, '["hr", "it_support"]', None)
     ]
     page.get_by_role("button", name="Edit Kiosk").click()
-    dialog.get_by_label("Only these agents").fill("")
+    dialog.get_by_label("Allowed agents").fill("")
     dialog.get_by_role("button", name="Save").click()
-    said(page, "Kiosk is saved.")
+    said(page, "Kiosk saved.")
     assert rows("SELECT agents FROM keys WHERE name = 'Kiosk'") == [(None,)]
     with httpx.Client(
         base_url=product.base_url, headers={"authorization": f"Bearer {key}"}
@@ -378,49 +378,49 @@ def test_a_key_is_shown_once_works_and_is_revoked(
         assert kiosk.get("/v1/me").json()["scopes"] == ["route"]
         page.get_by_role("button", name="Revoke Kiosk").click()
         page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
-        said(page, "Kiosk is revoked.")
+        said(page, "Kiosk revoked.")
         assert kiosk.get("/v1/me").status_code == 401
 
 
 def test_a_user(page: Page, go: Go, rows: Rows) -> None:
     go("keys/users")
-    page.get_by_role("button", name="Add a user").first.click()
+    page.get_by_role("button", name="Add user").first.click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("E-mail address").fill("no address")
+    dialog.get_by_label("Email").fill("no address")
     dialog.get_by_label("Name", exact=True).fill("Grace")
     dialog.get_by_role("button", name="Save").click()
-    expect(dialog.get_by_label("E-mail address")).to_have_attribute("aria-invalid", "true")
-    dialog.get_by_label("E-mail address").fill("Grace@Example.com")
+    expect(dialog.get_by_label("Email")).to_have_attribute("aria-invalid", "true")
+    dialog.get_by_label("Email").fill("Grace@Example.com")
     dialog.get_by_label("Role").select_option("admin")
     dialog.get_by_role("button", name="Save").click()
-    said(page, "Grace is saved.")
+    said(page, "Grace saved.")
     assert rows("SELECT role FROM users WHERE email = 'grace@example.com'") == [("admin",)]
 
 
 def test_a_setting_is_changed_and_reset(page: Page, go: Go, rows: Rows) -> None:
     go("settings")
-    least = page.get_by_label("Least confidence")
-    least.fill("7")
+    threshold = page.get_by_label("Confidence threshold")
+    threshold.fill("7")
     routing = page.locator("section", has=page.get_by_role("heading", name="Routing"))
     routing.get_by_role("button", name="Save").click()
-    expect(least).to_have_attribute("aria-invalid", "true")
-    least.fill("0.6")
+    expect(threshold).to_have_attribute("aria-invalid", "true")
+    threshold.fill("0.6")
     routing.get_by_role("button", name="Save").click()
     said(page, "Routing: saved.")
     assert setting(rows, "confidence_threshold") == 0.6
-    page.get_by_role("button", name="Reset Least confidence of an answer").click()
-    said(page, "is as it was")
+    page.get_by_role("button", name="Reset Confidence threshold").click()
+    said(page, "” reset.")
     assert setting(rows, "confidence_threshold") is None
-    routing.get_by_label("If no agent is decided on", exact=True).select_option("none")
+    routing.get_by_label("If no agent is found", exact=True).select_option("none")
     routing.get_by_role("button", name="Save").click()
-    reset = page.get_by_role("button", name="Reset If no agent is decided on")
+    reset = page.get_by_role("button", name="Reset If no agent is found")
     expect(reset).to_be_visible()
     assert setting(rows, "on_no_fit") == "none"
     reset.click()
     expect(reset).to_have_count(0)
-    page.get_by_role("button", name="Forget all cached answers").click()
-    page.get_by_role("dialog").get_by_role("button", name="Forget them").click()
-    said(page, "Forgotten:")
+    page.get_by_role("button", name="Purge cache").click()
+    page.get_by_role("dialog").get_by_role("button", name="Purge").click()
+    said(page, "Purged:")
     assert setting(rows, "cache_epoch") == 1
 
 
@@ -428,29 +428,30 @@ def test_logs_are_searched_and_labeled(page: Page, go: Go, rows: Rows, api: http
     query = "The zeppelin of the finance team wants reimbursement"
     api.post("/v1/route", json={"query": query}).raise_for_status()
     go("logs")
-    page.get_by_label("Words in the query").fill("zeppelin")
+    page.get_by_label("Search queries").fill("zeppelin")
     expect(page).to_have_url(re.compile("q=zeppelin"))
     expect(page.get_by_role("row")).to_have_count(2)
     page.reload()
     settled(page)
     page.get_by_role("link", name=query).click()
-    expect(page.get_by_role("heading", name="Where the time went")).to_be_visible()
-    expect(page.locator(".checklist li").filter(has_text="Decide")).to_contain_text("threshold")
-    page.get_by_text("The prompt", exact=True).click()
+    expect(page.get_by_role("heading", name="Latency breakdown")).to_be_visible()
+    threshold = page.locator(".checklist li", has=page.get_by_text("Threshold", exact=True))
+    expect(threshold).to_contain_text("threshold")
+    page.get_by_text("Prompt", exact=True).click()
     expect(page.get_by_text("You route the user's message").first).to_be_visible()
-    page.get_by_label("The right agent").select_option("none")
-    page.get_by_role("button", name="Save the label").click()
-    said(page, "The label is saved.")
+    page.get_by_label("Correct agent").select_option("none")
+    page.get_by_role("button", name="Save label").click()
+    said(page, "Label saved.")
     assert rows("SELECT agent_id FROM current_labels WHERE query = ?", query) == [(None,)]
-    page.get_by_role("link", name="All answers").click()
-    expect(page.get_by_label("Words in the query")).to_have_value("zeppelin")
+    page.get_by_role("link", name="Back to logs").click()
+    expect(page.get_by_label("Search queries")).to_have_value("zeppelin")
 
 
 def test_a_change_is_in_the_audit_log(page: Page, go: Go, api: httpx.Client) -> None:
     api.patch("/v1/config", json={"max_retries": 2}).raise_for_status()
     api.patch("/v1/config", json={"max_retries": None}).raise_for_status()
     go("audit")
-    page.get_by_label("What", exact=True).select_option("config")
+    page.get_by_label("Target", exact=True).select_option("config")
     settled(page)
     page.get_by_text("max retries").first.click()
     expect(page.locator(".changes").first).to_contain_text("2")
@@ -462,20 +463,20 @@ def test_a_file_of_labels_in_and_out(page: Page, go: Go, rows: Rows, tmp_path: P
     wrong.write_text("query,agent\nA badge for a visitor,facilities\nA new mouse,nobody\n")
     page.get_by_label("File", exact=True).set_input_files(wrong)
     page.get_by_role("button", name="Import", exact=True).click()
-    faults = page.get_by_role("table", name="1 fault")
-    expect(faults).to_contain_text("nobody")
+    errors = page.get_by_role("table", name="1 error")
+    expect(errors).to_contain_text("nobody")
     right = tmp_path / "right.csv"
     right.write_text("query,agent\nA badge for a visitor of ours,facilities\n")
     page.get_by_label("File", exact=True).set_input_files(right)
     page.get_by_role("button", name="Import", exact=True).click()
-    expect(page.get_by_text("Nothing was written yet.")).to_be_visible()
+    expect(page.get_by_text("Nothing was written.")).to_be_visible()
     found = "SELECT agent_id FROM current_labels WHERE query = 'A badge for a visitor of ours'"
     assert rows(found) == []
-    page.get_by_label("Only check the file").uncheck()
+    page.get_by_label("Validate only").uncheck()
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("Imported.")).to_be_visible()
     assert rows(found) == [("facilities",)]
-    page.get_by_label("Part").select_option("all")
+    page.get_by_label("Split", exact=True).select_option("all")
     page.get_by_label("Format").select_option("flat")
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Download").click()
@@ -484,7 +485,7 @@ def test_a_file_of_labels_in_and_out(page: Page, go: Go, rows: Rows, tmp_path: P
     assert any(line["query"] == "A badge for a visitor of ours" for line in exported)
     page.get_by_role("button", name="Roll back").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
-    said(page, "The import is rolled back.")
+    said(page, "Import rolled back.")
     assert rows(found) == []
     expect(page.get_by_text("rolled back", exact=True).first).to_be_visible()
 
@@ -501,9 +502,9 @@ def test_analytics_keep_their_state_and_export_csv(
     expect(page.get_by_label("Range")).to_have_value("7d")
     expect(page.get_by_label("Group by")).to_have_value("agent")
     with page.expect_download() as waiting:
-        page.get_by_role("button", name="Download the groups").click()
+        page.get_by_role("button", name="Export breakdown").click()
     header, *groups = Path(waiting.value.path()).read_text().splitlines()
-    assert header.startswith("agent,answers,")
+    assert header.startswith("agent,requests,")
     assert any(line.startswith("it_support,") for line in groups)
     page.locator(".chart").first.hover()
     expect(page.locator(".chart .u-legend").first).to_contain_text("2026", ignore_case=True)
@@ -516,10 +517,11 @@ def test_a_failed_upload_of_an_adapter_is_retried(
     emulator.put("/_local/faults", json=fault).raise_for_status()
     lora_id = upload(api, "comes-late", tmp_path)
     go("overview")
-    page.get_by_role("link", name="See why").first.click()
-    expect(page.get_by_role("alert")).to_contain_text("It failed at")
-    page.get_by_role("button", name="Go on from there").click()
+    failed = page.get_by_role("listitem").filter(has_text="comes-late")
+    failed.get_by_role("link", name="View").click()
+    expect(page.get_by_role("alert")).to_contain_text("Failed at")
+    page.get_by_role("button", name="Retry").click()
     ended(api, f"/v1/loras/{lora_id}")
-    expect(page.get_by_role("button", name="Check it at Workers AI")).to_be_visible(
+    expect(page.get_by_role("button", name="Check at Workers AI")).to_be_visible(
         timeout=SECONDS * 1000
     )

@@ -45,9 +45,9 @@ def test_without_a_network_a_form_keeps_what_was_typed_and_writes_once(
     context: BrowserContext, page: Page, go: Go
 ) -> None:
     go("keys/users")
-    page.get_by_role("button", name="Add a user").first.click()
+    page.get_by_role("button", name="Add user").first.click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("E-mail address").fill("offline@example.com")
+    dialog.get_by_label("Email").fill("offline@example.com")
     dialog.get_by_label("Name", exact=True).fill("Off Line")
     context.set_offline(True)
     dialog.get_by_role("button", name="Save").click()
@@ -70,5 +70,5 @@ def _drop_the_response(route: Route) -> None:
 def test_one_failing_section_leaves_the_others(page: Page, go: Go) -> None:
     page.route("**/v1/loras?*", lambda route: route.fulfill(status=503, body=FAILED))
     go("overview")
-    expect(page.get_by_text("The adapters could not be looked at")).to_be_visible()
-    expect(page.get_by_role("heading", name="Answers by layer")).to_be_visible()
+    expect(page.get_by_text("Could not load: adapters.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Requests by layer")).to_be_visible()

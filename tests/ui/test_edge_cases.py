@@ -11,7 +11,7 @@ from tests.ui.seed_data import ACTIVE, OTHER
 def test_an_invalid_number_selects_nothing(page: Page, go: Go, rows: Rows) -> None:
     go("models")
     page.get_by_role("button", name=f"Select {OTHER}").click()
-    share = page.get_by_role("dialog").get_by_label("Run it beside")
+    share = page.get_by_role("dialog").get_by_label("Run as challenger")
     share.press_sequentially("1e")
     page.get_by_role("dialog").get_by_role("button", name="Select").click()
     expect(share).to_have_attribute("aria-invalid", "true")
@@ -28,10 +28,10 @@ def test_an_invalid_number_removes_no_limit(
     go("keys")
     page.get_by_role("button", name="Edit Limited").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Requests a minute").fill("")
-    dialog.get_by_label("Requests a minute").press_sequentially("8e")
+    dialog.get_by_label("Rate limit").fill("")
+    dialog.get_by_label("Rate limit").press_sequentially("8e")
     dialog.get_by_role("button", name="Save").click()
-    expect(dialog.get_by_label("Requests a minute")).to_have_attribute("aria-invalid", "true")
+    expect(dialog.get_by_label("Rate limit")).to_have_attribute("aria-invalid", "true")
     found = rows("SELECT requests_per_minute FROM keys WHERE name = 'Limited'")
     assert found == [(7,)]
 
@@ -40,10 +40,10 @@ def test_a_new_key_is_shown_whatever_is_pressed(page: Page, go: Go) -> None:
     waiting: list[Route] = []
     page.route("**/v1/keys", lambda route: waiting.append(route))
     go("keys")
-    page.get_by_role("button", name="Make a key").click()
+    page.get_by_role("button", name="Create API key").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name", exact=True).fill("Hasty")
-    dialog.get_by_role("button", name="Make the key").click()
+    dialog.get_by_role("button", name="Create").click()
     expect(dialog.locator("[aria-busy=true]")).to_be_visible()
     for _ in range(3):
         page.keyboard.press("Escape")
@@ -55,13 +55,13 @@ def test_a_new_key_is_shown_whatever_is_pressed(page: Page, go: Go) -> None:
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     expect(page.locator(".secret")).to_be_visible()
-    page.get_by_role("button", name="I have it").click()
+    page.get_by_role("button", name="Done").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_the_first_escape_keeps_the_typed_text(page: Page, go: Go) -> None:
     go("agents")
-    page.get_by_role("button", name="Add an agent").click()
+    page.get_by_role("button", name="Add agent").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("Typed with care")
     page.keyboard.press("Escape")
@@ -75,9 +75,9 @@ def test_signing_out_ends_the_screen(
     page: Page, go: Go, api: httpx.Client, writes: list[str]
 ) -> None:
     api.post("/v1/route", json={"query": "My badge is lost, said Mary"}).raise_for_status()
-    go("labelling")
+    go("labeling")
     page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_label("Key", exact=True)).to_be_visible()
+    expect(page.get_by_label("API key", exact=True)).to_be_visible()
     page.locator("body").press("3")
     quiet(page)
     expect(page.get_by_role("dialog")).to_have_count(0)
@@ -93,43 +93,43 @@ def test_a_retired_model_that_is_edited_stays_retired(
     go("models")
     page.get_by_role("button", name="Edit @cf/example/old-1b").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("USD per million tokens in").fill("1")
+    dialog.get_by_label("Input price").fill("1")
     dialog.get_by_role("button", name="Save").click()
-    out = dialog.get_by_label("USD per million tokens out")
+    out = dialog.get_by_label("Output price")
     expect(out).to_have_attribute("aria-invalid", "true")
     out.fill("2")
     dialog.get_by_role("button", name="Save").click()
-    said(page, "@cf/example/old-1b is saved.")
+    said(page, "@cf/example/old-1b saved.")
     found = rows("SELECT status, input_price FROM models WHERE id = '@cf/example/old-1b'")
     assert found == [("retired", 1.0)]
 
 
 def test_saving_one_group_of_settings_keeps_what_is_typed_in_another(page: Page, go: Go) -> None:
     go("settings")
-    page.get_by_label("Logs are kept, in days").fill("44")
-    page.get_by_label("Tries more of one model").fill("2")
+    page.get_by_label("Log retention (days)", exact=True).fill("44")
+    page.get_by_label("Retries per model").fill("2")
     routing = page.locator("section", has=page.get_by_role("heading", name="Routing"))
     routing.get_by_role("button", name="Save").click()
     said(page, "Routing: saved.")
-    expect(page.get_by_label("Logs are kept, in days")).to_have_value("44")
-    page.get_by_role("button", name="Reset Tries more of one model").click()
-    said(page, "is as it was")
-    expect(page.get_by_label("Logs are kept, in days")).to_have_value("44")
+    expect(page.get_by_label("Log retention (days)", exact=True)).to_have_value("44")
+    page.get_by_role("button", name="Reset Retries per model").click()
+    said(page, "” reset.")
+    expect(page.get_by_label("Log retention (days)", exact=True)).to_have_value("44")
 
 
 def test_a_slow_click_on_what_was_searched_opens_it(page: Page, go: Go, api: httpx.Client) -> None:
     query = "Where is the xylophone of the sales team"
     api.post("/v1/route", json={"query": query}).raise_for_status()
     go("logs")
-    page.get_by_label("Words in the query").press_sequentially("xylophone")
+    page.get_by_label("Search queries").press_sequentially("xylophone")
     expect(page.get_by_role("row")).to_have_count(2)
     page.get_by_role("link", name=query).click(delay=200)  # during which the field loses the focus
-    expect(page.get_by_role("heading", name="One answer")).to_be_visible()
+    expect(page.get_by_role("heading", name="Request", exact=True)).to_be_visible()
 
 
 def test_a_search_does_not_run_after_leaving_the_screen(page: Page, go: Go) -> None:
     go("logs")
-    page.get_by_label("Words in the query").press_sequentially("vpn")
+    page.get_by_label("Search queries").press_sequentially("vpn")
     page.get_by_role("link", name="Agents", exact=True).click()
     settled(page)
     quiet(page)

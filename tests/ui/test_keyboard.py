@@ -21,11 +21,11 @@ def test_from_the_first_tab_to_another_screen_and_back(page: Page) -> None:
     expect(page.locator("#main")).to_be_focused()
     expect(page.get_by_role("heading", name="Agents", level=1)).to_be_visible()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Add an agent")).to_be_focused()
+    expect(page.get_by_role("button", name="Add agent")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog").get_by_label("Id", exact=True)).to_be_focused()
+    expect(page.get_by_role("dialog").get_by_label("ID", exact=True)).to_be_focused()
     page.keyboard.press("Escape")
-    expect(page.get_by_role("button", name="Add an agent")).to_be_focused()
+    expect(page.get_by_role("button", name="Add agent")).to_be_focused()
 
 
 def test_the_menu_of_a_narrow_screen(browser: Browser, product: LocalProduct) -> None:
@@ -52,10 +52,10 @@ def test_the_menu_of_a_narrow_screen(browser: Browser, product: LocalProduct) ->
 
 
 def test_the_theme_is_changed_and_stored(page: Page) -> None:
-    page.get_by_role("button", name="Colours: system").click()
-    page.get_by_role("button", name="Colours: light").click()
+    page.get_by_role("button", name="Theme: system").click()
+    page.get_by_role("button", name="Theme: light").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-    page.get_by_role("button", name="Colours: dark").click()
-    expect(page.get_by_role("button", name="Colours: system")).to_be_visible()
+    page.get_by_role("button", name="Theme: dark").click()
+    expect(page.get_by_role("button", name="Theme: system")).to_be_visible()

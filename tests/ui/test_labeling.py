@@ -3,8 +3,10 @@
 import httpx
 from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import Go, Rows, quiet, settled
+from tests.ui.conftest import Go, Rows, quiet, said, settled
 from tests.waiting import until
+
+STORED = ("logs", "labels", "current_labels")
 
 
 def ask(api: httpx.Client, word: str, times: int) -> None:
@@ -27,15 +29,15 @@ def query_shown(page: Page) -> str:
 def test_a_hundred_labels(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
     ask(api, "wombat", 110)
     before = rows("SELECT count(*) FROM labels")[0][0]
-    go("labelling")
+    go("labeling")
     given = 0
     while given < 100:
         former = query_shown(page)
-        blind = page.get_by_text("was drawn at random").count() > 0
+        blind = page.get_by_text("shown without the router's decision").count() > 0
         page.keyboard.press("Enter" if given % 2 and not blind else "5")
         given += 1
         expect(page.locator(".label-query")).not_to_have_text(former)
-    expect(page.get_by_text("100 labelled now")).to_be_visible()
+    expect(page.get_by_text("100 this session")).to_be_visible()
     written = until(
         lambda: rows("SELECT count(*) FROM labels")[0][0], lambda count: count >= before + 100
     )
@@ -44,7 +46,7 @@ def test_a_hundred_labels(page: Page, go: Go, rows: Rows, api: httpx.Client) -> 
 
 def test_undo_skip_and_no_agent(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
     ask(api, "numbat", 4)
-    go("labelling")
+    go("labeling")
     first = query_shown(page)
     page.keyboard.press("0")
     expect(page.locator(".label-query")).not_to_have_text(first)
@@ -55,7 +57,7 @@ def test_undo_skip_and_no_agent(page: Page, go: Go, rows: Rows, api: httpx.Clien
     expect(page.locator(".label-query")).to_have_text(second)
     page.keyboard.press("u")
     expect(page.locator(".label-query")).to_have_text(first)
-    expect(page.get_by_text("0 labelled now")).to_be_visible()
+    expect(page.get_by_text("0 this session")).to_be_visible()
     finance = page.get_by_role("group", name="Agents").get_by_role("button", name="Finance")
     page.keyboard.press(finance.locator("kbd").inner_text())
     expect(page.locator(".label-query")).to_have_text(second)
@@ -66,10 +68,10 @@ def test_undo_skip_and_no_agent(page: Page, go: Go, rows: Rows, api: httpx.Clien
 
 def test_a_random_sample_is_blind(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
     ask(api, "quokka", 3)
-    go("labelling/random")
+    go("labeling/random")
     shown = query_shown(page)
     item = page.locator(".label-item")
-    for words in ("Answered by", "Why this one", "answered", "Keep the answer", "Whole story"):
+    for words in ("Routed to", "Queued because", "routed", "Confirm", "Open trace"):
         expect(item.get_by_text(words)).to_have_count(0)
     page.keyboard.press("Enter")  # no answer is shown that it could confirm
     expect(page.locator(".label-query")).to_have_text(shown)
@@ -82,12 +84,12 @@ def test_a_random_sample_is_blind(page: Page, go: Go, rows: Rows, api: httpx.Cli
 
 def test_a_label_that_could_not_be_saved_comes_back(page: Page, go: Go, api: httpx.Client) -> None:
     ask(api, "bilby", 3)
-    go("labelling")
+    go("labeling")
     page.route("**/label", lambda route: route.abort(), times=1)
     lost = query_shown(page)
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").filter(has_text="was not saved")).to_be_visible()
-    expect(page.get_by_text("0 labelled now")).to_be_visible()
+    expect(page.get_by_text("0 this session")).to_be_visible()
     for _ in range(300):
         if page.locator(".label-query").count() == 0 or query_shown(page) == lost:
             break
@@ -99,10 +101,10 @@ def test_typing_elsewhere_labels_nothing(
     page: Page, go: Go, api: httpx.Client, writes: list[str]
 ) -> None:
     ask(api, "quoll", 2)
-    go("labelling")
+    go("labeling")
     page.keyboard.press("Control+1")
     page.keyboard.press("x")
-    page.get_by_role("link", name="Many at once").focus()
+    page.get_by_role("link", name="Bulk").focus()
     page.keyboard.press("Enter")
     settled(page)
     expect(page.get_by_role("table", name="Queries")).to_be_visible()
@@ -112,16 +114,16 @@ def test_typing_elsewhere_labels_nothing(
 
 def test_bulk_labeling(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
     ask(api, "potoroo", 3)
-    go("labelling/table")
-    page.get_by_label("Words in the query").fill("potoroo")
-    page.get_by_label("Words in the query").press("Enter")
+    go("labeling/bulk")
+    page.get_by_label("Search queries").fill("potoroo")
+    page.get_by_label("Search queries").press("Enter")
     expect(page.get_by_role("row")).to_have_count(4)
-    page.get_by_label("Choose all").check()
-    page.get_by_label("Give the chosen ones").select_option("hr")
+    page.get_by_label("Select all").check()
+    page.get_by_label("Set label for selected").select_option("hr")
     page.get_by_role("button", name="Apply").click()
     page.get_by_label("Label of: ").first.select_option("none")
     page.get_by_role("button", name="Save 3 labels").click()
-    expect(page.get_by_role("heading", name="No query fits")).to_be_visible()
+    expect(page.get_by_role("heading", name="No queries match")).to_be_visible()
     agents = sorted(str(agent) for _, agent in labelled(rows, "potoroo"))
     assert agents == ["None", "hr", "hr"]
 
@@ -133,10 +135,10 @@ def test_an_agent_beyond_the_ninth(page: Page, go: Go, rows: Rows, api: httpx.Cl
         api.post("/v1/agents", json=body).raise_for_status()
     try:
         ask(api, "dunnart", 2)
-        go("labelling")
+        go("labeling")
         shown = query_shown(page)
         page.keyboard.press("/")
-        expect(page.get_by_label("Another agent")).to_be_focused()
+        expect(page.get_by_label("Other agent")).to_be_focused()
         page.keyboard.type("zoo branch8")
         page.keyboard.press("Enter")
         expect(page.locator(".label-query")).not_to_have_text(shown)
@@ -151,12 +153,12 @@ def test_a_key_held_down_labels_one_query(
     page: Page, go: Go, rows: Rows, api: httpx.Client, writes: list[str]
 ) -> None:
     ask(api, "bettong", 4)
-    go("labelling")
+    go("labeling")
     before = rows("SELECT count(*) FROM labels")[0][0]
     for _ in range(4):
         page.keyboard.down("2")  # from the second on the event is a repeat
     page.keyboard.up("2")
-    expect(page.get_by_text("1 labelled now")).to_be_visible()
+    expect(page.get_by_text("1 this session")).to_be_visible()
     until(lambda: rows("SELECT count(*) FROM labels")[0][0] > before)
     quiet(page)
     assert len(writes) == 1
@@ -164,20 +166,20 @@ def test_a_key_held_down_labels_one_query(
 
 def test_a_failed_undo_is_shown(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
     ask(api, "kowari", 2)
-    go("labelling")
+    go("labeling")
     shown = query_shown(page)
     page.keyboard.press("3")
     expect(page.locator(".label-query")).not_to_have_text(shown)
     until(lambda: rows("SELECT agent_id FROM current_labels WHERE query = ?", shown))
     page.route("**/label", lambda route: route.abort(), times=1)
     page.keyboard.press("u")
-    expect(page.get_by_role("status").filter(has_text="is still there")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="was not removed")).to_be_visible()
     assert len(rows("SELECT agent_id FROM current_labels WHERE query = ?", shown)) == 1
 
 
 def test_skipped_queries_are_offered_again(page: Page, go: Go, api: httpx.Client) -> None:
     ask(api, "antechinus", 2)
-    go("labelling")
+    go("labeling")
     for _ in range(1000):
         if page.get_by_role("button", name="Show them again").is_visible():
             break
@@ -186,7 +188,7 @@ def test_skipped_queries_are_offered_again(page: Page, go: Go, api: httpx.Client
     expect(page.locator(".label-query")).to_be_visible()
 
 
-def test_a_conflict_is_shown_decided_and_taken_back(
+def test_a_conflict_is_shown_resolved_and_undone(
     page: Page, go: Go, rows: Rows, api: httpx.Client
 ) -> None:
     query = "Which forms does the bilby need?"
@@ -195,20 +197,42 @@ def test_a_conflict_is_shown_decided_and_taken_back(
     for agent, headers in (("hr", other), ("finance", {})):
         item = {"query": query, "agent_id": agent}
         api.post("/v1/labels", json=[item], headers=headers).raise_for_status()
-    go("labelling/given")
-    page.get_by_label("Labelers").select_option("true")
+    go("labeling/labels")
+    page.get_by_label("Agreement").select_option("true")
     row = page.get_by_role("row").filter(has_text=query)
     expect(row.get_by_text("conflict", exact=True)).to_be_visible()
     expect(row.locator("li")).to_have_count(2)
-    row.get_by_role("button", name="Decide").click()
-    page.get_by_label("The right agent").select_option("it_support")
+    row.get_by_role("button", name="Resolve").click()
+    page.get_by_label("Correct agent").select_option("it_support")
     page.get_by_role("button", name="Save as final").click()
     expect(row).to_have_count(0)
     found = "SELECT agent_id FROM current_labels WHERE query = ?"
     assert rows(found, query) == [("it_support",)]
-    page.get_by_label("Labelers").select_option("false")
+    page.get_by_label("Agreement").select_option("false")
     expect(row.get_by_text("final", exact=True)).to_be_visible()
-    row.get_by_role("button", name="Take back").click()
-    page.get_by_role("dialog").get_by_role("button", name="Take back").click()
+    row.get_by_role("button", name="Remove my label").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
     expect(row).to_have_count(0)
     assert rows(found, query) == [("finance",)]
+
+
+def test_a_query_is_erased(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
+    query = "Where does the bandicoot park its bicycle?"
+    decision = api.post("/v1/route", json={"query": query}).raise_for_status().json()
+    path = f"/v1/logs/{decision['id']}/label"
+    api.put(path, json={"agent_id": "facilities"}).raise_for_status()
+    go("labeling/labels")
+    row = page.get_by_role("row").filter(has_text=query)
+    row.get_by_role("button", name="Erase").click()
+    dialog = page.get_by_role("dialog", name="Erase this query?")
+    expect(dialog.locator(".label-query")).to_have_text(query)
+    expect(dialog.get_by_role("listitem")).to_have_count(4)
+    dialog.get_by_role("button", name="Cancel").click()
+    stored = [rows(f"SELECT count(*) FROM {table} WHERE query = ?", query) for table in STORED]
+    assert stored == [[(1,)]] * len(STORED)
+    row.get_by_role("button", name="Erase").click()
+    dialog.get_by_role("button", name="Erase").click()
+    said(page, "Erased: 1 log row, 1 label")
+    expect(row).to_have_count(0)
+    stored = [rows(f"SELECT count(*) FROM {table} WHERE query = ?", query) for table in STORED]
+    assert stored == [[(0,)]] * len(STORED)

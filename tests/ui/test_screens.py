@@ -20,10 +20,10 @@ SCREENS = (
     "logs",
     "logs/{log}",
     "playground",
-    "labelling",
-    "labelling/random",
-    "labelling/table",
-    "labelling/given",
+    "labeling",
+    "labeling/random",
+    "labeling/bulk",
+    "labeling/labels",
     "datasets",
     "evaluations",
     "evaluations/{evaluation}",
@@ -43,15 +43,15 @@ SCREENS = (
     "audit",
 )
 DIALOGS = (
-    ("agents", "Add an agent"),
+    ("agents", "Add agent"),
     ("agents", "Edit IT Support"),
-    ("providers", "Add a provider"),
-    ("keys", "Make a key"),
+    ("providers", "Add provider"),
+    ("keys", "Create API key"),
     ("keys", "Revoke Support portal"),
-    ("models", "Register a model"),
+    ("models", "Register model"),
     ("models", "Select routing-v2"),
-    ("evaluations", "Evaluate models"),
-    ("routing_tests", "Run the tests"),
+    ("evaluations", "New evaluation"),
+    ("routing_tests", "Run tests"),
 )
 _ALL_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 # The one rule whose result depends on the theme.

@@ -82,11 +82,11 @@ def test_the_text_is_shown_unchanged(
 def test_fields_treat_it_as_text(page: Page, go: Go, attacked: dict[str, str]) -> None:
     """Types the attack into every text field of the forms and filters."""
     for place, opened in (
-        ("agents", "Add an agent"),
-        ("providers", "Add a provider"),
-        ("keys", "Make a key"),
-        ("keys/users", "Add a user"),
-        ("models", "Register a model"),
+        ("agents", "Add agent"),
+        ("providers", "Add provider"),
+        ("keys", "Create API key"),
+        ("keys/users", "Add user"),
+        ("models", "Register model"),
     ):
         go(place)
         page.get_by_role("button", name=opened).first.click()
@@ -97,7 +97,7 @@ def test_fields_treat_it_as_text(page: Page, go: Go, attacked: dict[str, str]) -
         expect(dialog.locator("[aria-busy]")).to_have_count(0)
         assert page.evaluate(_TRACES) == [None, 0], place
         page.reload()
-    for place in ("logs", "playground", "labelling/table", "audit", "models"):
+    for place in ("logs", "playground", "labeling/bulk", "audit", "models"):
         go(place)
         for box in page.locator("#main").get_by_role("textbox").all():
             box.fill(ATTACK)

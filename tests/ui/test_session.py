@@ -25,20 +25,20 @@ def test_a_wrong_key_is_refused_and_a_right_one_is_kept_for_the_session(
 ) -> None:
     page = context.new_page()
     page.goto("/#/agents")
-    page.get_by_label("Key", exact=True).fill("en_wrong_wrong_wrong_wrong")
+    page.get_by_label("API key", exact=True).fill("en_wrong_wrong_wrong_wrong")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_contain_text("This key is not valid")
     expect(page.get_by_role("alert")).to_contain_text("Request req_")
-    page.get_by_label("Key", exact=True).fill(product.admin_token)
+    page.get_by_label("API key", exact=True).fill(product.admin_token)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Agents")).to_be_visible()
     assert product.admin_token not in page.evaluate(KEY_PLACES)
     page.reload()
     expect(page.get_by_role("heading", name="Agents")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_label("Key", exact=True)).to_be_visible()
+    expect(page.get_by_label("API key", exact=True)).to_be_visible()
     page.reload()
-    expect(page.get_by_label("Key", exact=True)).to_be_visible()
+    expect(page.get_by_label("API key", exact=True)).to_be_visible()
 
 
 def test_a_second_tab_is_signed_in_and_out_with_the_first(
@@ -48,7 +48,7 @@ def test_a_second_tab_is_signed_in_and_out_with_the_first(
     second.goto("/#/models")
     expect(second.get_by_role("heading", name="Models", level=1)).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
-    expect(second.get_by_label("Key", exact=True)).to_be_visible()
+    expect(second.get_by_label("API key", exact=True)).to_be_visible()
 
 
 def test_a_conflict_of_two_tabs_is_shown(
@@ -75,21 +75,21 @@ def test_a_key_revoked_during_work_loses_nothing(
     sign_in(page, key["key"])
     page.goto("/#/agents")
     settled(page)
-    page.get_by_role("button", name="Add an agent").click()
-    form = page.get_by_role("dialog", name="Add an agent")
-    form.get_by_label("Id", exact=True).fill("archive")
+    page.get_by_role("button", name="Add agent").click()
+    form = page.get_by_role("dialog", name="Add agent")
+    form.get_by_label("ID", exact=True).fill("archive")
     form.get_by_label("Name").fill("Archive")
-    form.get_by_label("What it is for").fill("Old papers, typed with care.")
+    form.get_by_label("Description").fill("Old papers, typed with care.")
     api.delete(f"/v1/keys/{key['id']}").raise_for_status()
     form.get_by_role("button", name="Save").click()
     again = page.get_by_role("dialog", name="Sign in again")
     expect(again).to_contain_text("This key was revoked")
-    again.get_by_label("Key", exact=True).fill("en_wrong_wrong_wrong_wrong")
-    again.get_by_role("button", name="Sign in and go on").click()
+    again.get_by_label("API key", exact=True).fill("en_wrong_wrong_wrong_wrong")
+    again.get_by_role("button", name="Sign in and continue").click()
     expect(again.get_by_role("alert")).to_contain_text("not valid")
-    again.get_by_label("Key", exact=True).fill(product.admin_token)
-    again.get_by_role("button", name="Sign in and go on").click()
-    said(page, "Archive is saved.")
+    again.get_by_label("API key", exact=True).fill(product.admin_token)
+    again.get_by_role("button", name="Sign in and continue").click()
+    said(page, "Archive saved.")
     found = rows("SELECT description FROM agents WHERE id = 'archive'")
     assert found == [("Old papers, typed with care.",)]
     api.delete("/v1/agents/archive").raise_for_status()
@@ -116,8 +116,8 @@ def test_cancelling_the_new_sign_in_keeps_the_typed_text(
     ("scopes", "sees", "not_sees"),
     [
         (["route"], "Playground", "Models"),
-        (["read"], "Models", "Labelling"),
-        (["label"], "Labelling", "Providers"),
+        (["read"], "Models", "Labeling"),
+        (["label"], "Labeling", "Providers"),
     ],
 )
 def test_a_key_sees_the_screens_of_its_scopes(
@@ -134,7 +134,7 @@ def test_a_key_sees_the_screens_of_its_scopes(
     expect(page.get_by_role("heading", name=sees, level=1)).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
     page.goto("/#/providers")
-    expect(page.get_by_text("This needs the scope “admin”")).to_be_visible()
+    expect(page.get_by_text("This screen needs the scope “admin”")).to_be_visible()
     api.delete(f"/v1/keys/{key['id']}").raise_for_status()
 
 
@@ -152,5 +152,5 @@ def test_a_user_of_cloudflare_access_needs_no_key(browser: Browser, guarded: Gua
     expect(page.locator(".account-name")).to_have_text("ada@example.com")
     expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
     navigation = page.get_by_role("navigation", name="Screens")
-    expect(navigation.get_by_role("link", name="Labelling")).to_have_count(0)
+    expect(navigation.get_by_role("link", name="Labeling")).to_have_count(0)
     context.close()
