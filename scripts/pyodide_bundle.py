@@ -35,10 +35,12 @@ class Substitution(NamedTuple):
     occurs: int
 
 
-# workerd forbids compiling WebAssembly, randomness and dynamic loading outside its own wrappers.
+# workerd forbids compiling WebAssembly, randomness and dynamic loading outside its own wrappers. It
+# notes where in memory a library lies: it has to lie there again after a start with a snapshot.
 SUBSTITUTIONS = (
     Substitution("new WebAssembly.Module(", "newWasmModule(", 4),
     Substitution("crypto.getRandomValues(view)", "getRandomValues(Module,view)", 1),
+    Substitution("getMemory(metadata.", "Module.getMemoryPatched(Module,libName,metadata.", 1),
     Substitution("function loadLibData(){", LOAD_LIBRARY, 1),
     Substitution(
         "export default _createPyodideModule;",

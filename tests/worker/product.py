@@ -10,17 +10,29 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 from scripts.database import database_steps
-from scripts.paths import BUILD, MIGRATIONS, PACKAGE_LOCK, ROOT, SEED
+from scripts.paths import (
+    BUILD,
+    BUNDLE_PACKER,
+    MIGRATIONS,
+    PACKAGE_LOCK,
+    ROOT,
+    SEED,
+    WORKER_PACKAGES,
+    WRANGLER_CONFIG,
+)
 from scripts.signals import end_with_parent
 from scripts.steps import fingerprint, run_steps
 
 ADMIN_TOKEN = "black-box-admin-token-0123456789"
+KEPT = BUILD / "test-state"  # what the tests make once for all runs of the same sources
 END_SECONDS = 30
 
 
@@ -82,7 +94,12 @@ class LocalProduct:
     def start(self) -> None:
         if not self.state.exists() or not any(self.state.iterdir()):
             shutil.copytree(migrated_state(), self.state, dirs_exist_ok=True)
+        with memory_snapshot() as snapshot:
+            self._start({"EDGENEURO_SNAPSHOT": str(snapshot)})
+
+    def _start(self, environment: dict[str, str]) -> None:
         own = {
+            **environment,
             "PORT": str(self.port),
             "ADMIN_TOKEN": self.admin_token,
             "EDGENEURO_STATE": str(self.state),
@@ -136,13 +153,10 @@ def migrated_state() -> Path:
     """A state folder with a new installation's database, made once for these migrations and this
     seed: to make one takes wrangler some seconds."""
     files = [*sorted(MIGRATIONS.glob("*.sql")), SEED, PACKAGE_LOCK]
-    state = BUILD / "test-state" / fingerprint(files, ["private"])[:16]
-    state.parent.mkdir(exist_ok=True)
-    with (state.parent / "lock").open("w") as lock:
-        # The tests run in several processes, which all need it first.
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    state = KEPT / fingerprint(files, ["private"])[:16]
+    with _alone():
         if not state.exists():
-            with tempfile.TemporaryDirectory(dir=state.parent) as folder:
+            with tempfile.TemporaryDirectory(dir=KEPT) as folder:
                 made = Path(folder) / "state"
                 before = os.umask(0o077)  # as `npm start` does
                 try:
@@ -151,6 +165,46 @@ def migrated_state() -> Path:
                     os.umask(before)
                 made.rename(state)
     return state
+
+
+@contextmanager
+def memory_snapshot() -> Iterator[Path]:
+    """The folder of the Worker's memory after its imports, as scripts/workerd takes it. The first
+    start with these sources, which are not to change within a run, makes it: others wait for it."""
+    folder = KEPT / f"snapshot-{_sources()[:16]}"
+    if not folder.exists():
+        with _alone():
+            if not folder.exists():
+                for former in KEPT.glob("snapshot-*"):
+                    shutil.rmtree(former)
+                part = folder.with_suffix(".part")
+                part.mkdir()
+                yield folder
+                part.rename(folder)
+                return
+    yield folder
+
+
+@cache
+def _sources() -> str:
+    """A hash of all that the Worker is made of."""
+    files = [
+        path
+        for folder in (ROOT / "src", WORKER_PACKAGES)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".pyc"
+    ]
+    files += [WRANGLER_CONFIG, PACKAGE_LOCK, BUNDLE_PACKER]
+    return fingerprint(files, [str(path.relative_to(ROOT)) for path in files])
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """The tests run in several processes, which all need the same at the beginning."""
+    KEPT.mkdir(exist_ok=True)
+    with (KEPT / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def free_port() -> int:

@@ -14,7 +14,7 @@ def test_every_operation_keeps_its_word(sandbox: LocalProduct, tmp_path: Path) -
     """It changes settings and deletes agents as it likes."""
     url, key = sandbox.base_url, sandbox.admin_token
     document = tmp_path / "openapi.json"
-    document.write_text(httpx.get(f"{url}/openapi.json").text)
+    document.write_text(httpx.get(f"{url}/openapi.json", timeout=60).text)
     done = subprocess.run(
         [sys.executable, *command(document, url, key, examples=1, phases="fuzzing")],
         cwd=tmp_path,
