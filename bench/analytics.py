@@ -26,9 +26,9 @@ import httpx
 from tqdm import tqdm
 
 from bench.route_dataset import percentile, timed
-from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.store.times import rfc3339
 from edgeneuro.store.usage import DAY, HOUR, rebuild_hour, sum_finished_days
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.worker.product import LocalProduct
 
 DAYS = 90

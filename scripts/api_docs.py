@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edgeneuro import __version__
-from edgeneuro.routes import ROUTES
+from edgeneuro.app.routes import ROUTES
 from edgeneuro.web.openapi import openapi_document
 from edgeneuro.web.routing import RouteTable
 from scripts.paths import ROOT

@@ -12,7 +12,7 @@ from scripts.run_tests import run_tests
 from scripts.setup import prepare
 from scripts.signals import end_with_parent
 
-CODE = ("src", "tests", "scripts", "local", "bench", "trainer")
+CODE = ("src", "tests", "scripts", "local", "bench", "trainer", "edgeneuro_testing")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A call: what a handler gets beside the parsed request."""
+"""A call: what a handler gets besides the parsed request."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -15,11 +15,11 @@ Facts = dict[str, str | int | float | None]
 
 @dataclass(frozen=True)
 class Call:
-    """`background(coroutine)` does something after the answer is out; `table` is the HTTP surface;
-    `headers` go on the answer, also where it is an error. `facts` is what the request's line in the
-    Worker's log says beside the usual (request_log.py): names and numbers, never what callers
-    wrote. Those noted up to the end of a streamed answer are in it too; who knows better than the
-    stream itself how it ended notes `ending`."""
+    """`background(coroutine)` runs after the response is sent; `table` has all routes; `headers`
+    are added to the response, also to an error. `facts` are additional fields of the request's line
+    in the Worker's log (app/request_log.py): names and numbers, never texts of callers. Fields that
+    are set before a stream ends are in it too; a handler may set `ending` if it knows better than
+    the stream how it ended."""
 
     services: Services
     credential: Credential

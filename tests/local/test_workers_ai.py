@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from edgeneuro.domain.catalogue import facts_of
-from edgeneuro.gateway.catalogue import read_catalogue
+from edgeneuro.gateway.cloudflare_api import read_catalogue
 from local.catalogue import MODELS, catalogue_entries
 from local.errors import AI_ERRORS
 from tests.local.emulator import GLM, HELLO, LLAMA, MISTRAL_LORA, NO_JSON_MODE, RUN, Emulator, Json

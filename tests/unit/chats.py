@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 from edgeneuro.domain.decision import Usage
-from edgeneuro.gateway.scripted import Streamed
-from edgeneuro.gateway.seam import Delta, ModelAnswer
+from edgeneuro.gateway.interface import Delta, ModelAnswer
+from edgeneuro_testing.gateway import Streamed
 from tests.unit.conftest import Answered, Product
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"

@@ -9,25 +9,27 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.app import build_app
+from edgeneuro.access.cloudflare_access import CloudflareAccess
+from edgeneuro.access.identity import Identity
+from edgeneuro.app.application import build_app
+from edgeneuro.app.routes import ROUTES
 from edgeneuro.errors import BodyTooLargeError, EdgeNeuroError
-from edgeneuro.gateway.agents.agent_endpoint import AgentEndpoints
-from edgeneuro.gateway.cloudflare_api import CloudflareApi
-from edgeneuro.gateway.finetunes import FinetuneClient
+from edgeneuro.gateway.agents.endpoint import AgentEndpoints
+from edgeneuro.gateway.cloudflare_api import CloudflareApi, FinetuneClient
 from edgeneuro.gateway.http import Fetch
-from edgeneuro.gateway.scripted import ScriptedGateway
-from edgeneuro.gateway.scripted_fetch import ScriptedFetch
-from edgeneuro.gateway.seam import Gateway, ModelAnswer
-from edgeneuro.identity import Identity
-from edgeneuro.routes import ROUTES
-from edgeneuro.services import Failures, KeptRouting, Services, SteadyClock
+from edgeneuro.gateway.interface import Gateway, ModelAnswer
+from edgeneuro.isolate.clock import MonotonicClock
+from edgeneuro.isolate.metrics import Failures
+from edgeneuro.isolate.routing_config import RoutingConfigCache
+from edgeneuro.services import Services
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
-from edgeneuro.web.cloudflare_access import CloudflareAccess
 from edgeneuro.web.openapi import failure_statuses
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
 from edgeneuro.web.routing import RouteTable, canonical_path
+from edgeneuro_testing.fetch import ScriptedFetch
+from edgeneuro_testing.gateway import ScriptedGateway
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.clock import Clock
 from tests.unit.invocations import BACKGROUND_SECONDS, CountedDatabase, invocation
 
@@ -113,9 +115,9 @@ class Product:
         self.limiter = Limiter()
         self.failures = Failures()
         self._ids = 0
-        monotonic = SteadyClock(self.clock)
+        monotonic = MonotonicClock(self.clock)
         counted = CountedDatabase(database)
-        routing = KeptRouting(counted, settings, monotonic=monotonic, failures=self.failures)
+        routing = RoutingConfigCache(counted, settings, monotonic=monotonic, failures=self.failures)
         identity = Identity(
             settings,
             counted,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from edgeneuro.gateway.client import build_gateway
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from local.app import build_app
 from tests.local.emulator import Emulator, build_emulator
 from tests.unit.conftest import Product

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from edgeneuro.gateway.http import SizedBody
-from edgeneuro.gateway.scripted_fetch import PlayedResponse, ScriptedFetch, ScriptedResponse
+from edgeneuro_testing.fetch import PlayedResponse, ScriptedFetch, ScriptedResponse
 
 GEMMA = "@cf/google/gemma-2b-it-lora"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

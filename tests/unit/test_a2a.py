@@ -11,7 +11,7 @@ from edgeneuro.errors import (
     UpstreamNotConfiguredError,
     UpstreamRejectedError,
 )
-from edgeneuro.gateway.agents.a2a import Reading, cannot_stream, question
+from edgeneuro.gateway.agents.a2a import A2aResponseParser, cannot_stream, question
 
 
 def parts(*texts: str) -> dict[str, Any]:
@@ -40,11 +40,11 @@ def task(state: str, *artifacts: Any, said: str = "") -> dict[str, Any]:
 
 
 def read(*results: dict[str, Any]) -> tuple[str, bool]:
-    reading = Reading()
+    parser = A2aResponseParser()
     text = "".join(
-        reading.take(json.dumps({"jsonrpc": "2.0", "id": "1", "result": each})) for each in results
+        parser.feed(json.dumps({"jsonrpc": "2.0", "id": "1", "result": each})) for each in results
     )
-    return text, reading.finished
+    return text, parser.finished
 
 
 def test_a_question() -> None:
@@ -151,7 +151,7 @@ def test_parts_are_never_trusted(holder: Any) -> None:
 )
 def test_what_is_no_response(body: bytes) -> None:
     with pytest.raises(InvalidOutputError):
-        Reading().take(body)
+        A2aResponseParser().feed(body)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_what_is_no_response(body: bytes) -> None:
 def test_errors(code: int, kind: type[UpstreamError], streams: bool) -> None:
     for error in ({"code": code, "message": "x" * 1_000}, {"code": code, "message": None}):
         with pytest.raises(UpstreamError) as raised:
-            Reading().take(json.dumps({"jsonrpc": "2.0", "id": None, "error": error}))
+            A2aResponseParser().feed(json.dumps({"jsonrpc": "2.0", "id": None, "error": error}))
         assert (type(raised.value), raised.value.upstream_code) == (kind, str(code))
         assert cannot_stream(raised.value) is not streams
         assert len(raised.value.message) < 400

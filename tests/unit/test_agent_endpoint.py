@@ -19,9 +19,9 @@ from edgeneuro.errors import (
     UpstreamRejectedError,
     UpstreamTimeoutError,
 )
-from edgeneuro.gateway.agents.agent_endpoint import AgentEndpoints
-from edgeneuro.gateway.scripted_fetch import ScriptedFetch, ScriptedResponse
-from edgeneuro.gateway.seam import Delta, ModelRequest
+from edgeneuro.gateway.agents.endpoint import AgentEndpoints
+from edgeneuro.gateway.interface import Delta, ModelRequest
+from edgeneuro_testing.fetch import ScriptedFetch, ScriptedResponse
 
 SECRET = "shared words"
 NOW = 1_800_000_000

@@ -13,7 +13,6 @@ from edgeneuro.domain.analytics import wilson
 from edgeneuro.domain.statistics import LAST_BUCKET, bucket_ms
 from edgeneuro.errors import UpstreamTimeoutError
 from edgeneuro.store.database import statement
-from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.store.times import rfc3339, unix_ms
 from edgeneuro.store.usage import (
     BUCKET,
@@ -24,6 +23,7 @@ from edgeneuro.store.usage import (
     sum_day,
     sum_finished_days,
 )
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import Product, says
 from tests.unit.test_app import assert_error
 

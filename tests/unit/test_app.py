@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.app.routes import ROUTES
 from edgeneuro.errors import (
     ClientClosedRequestError,
     EdgeNeuroError,
     UnauthenticatedError,
     UpstreamNotConfiguredError,
 )
-from edgeneuro.routes import ROUTES
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.web.auth import Access, cron_of
 from edgeneuro.web.request import Request
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import ADMIN_TOKEN, Answered, Product, says
 
 

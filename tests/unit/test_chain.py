@@ -20,10 +20,10 @@ from edgeneuro.errors import (
     UpstreamTimeoutError,
 )
 from edgeneuro.gateway.breaker import Breakers
-from edgeneuro.gateway.chain import Chain, Try
-from edgeneuro.gateway.scripted import OneOf, ScriptedGateway
-from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
-from edgeneuro.services import InFlight
+from edgeneuro.gateway.chain import Chain, ModelAttempt
+from edgeneuro.gateway.interface import ModelAnswer, ModelRequest
+from edgeneuro.isolate.single_flight import SingleFlight
+from edgeneuro_testing.gateway import OneOf, ScriptedGateway
 from tests.unit.clock import Clock
 from tests.unit.conftest import Product, says
 
@@ -305,7 +305,7 @@ async def test_a_try_that_is_cancelled_or_our_fault_leaves_the_breaker_as_it_is(
     breakers = opened_breakers(clock, model)
     chain = chain_of(clock, breakers)
 
-    async def ends(this: Try) -> None:
+    async def ends(this: ModelAttempt) -> None:
         raise end
 
     with pytest.raises(type(end)):
@@ -334,7 +334,7 @@ async def test_vendors_that_nobody_had_time_to_call_are_not_blamed() -> None:
     breakers = Breakers(clock)
     chain = chain_of(clock, breakers, budget_ms=0)
 
-    async def never(tries: Sequence[Try]) -> tuple[int, ModelAnswer]:
+    async def never(tries: Sequence[ModelAttempt]) -> tuple[int, ModelAnswer]:
         raise AssertionError("nobody is called")
 
     with pytest.raises(UpstreamTimeoutError):
@@ -411,7 +411,7 @@ async def test_requests_share_a_call_only_if_they_may_get_the_same_models_answer
 
 async def test_who_waits_in_vain_makes_it_himself() -> None:
     clock = Clock()
-    in_flight = InFlight(clock, clock.sleep)
+    single_flight = SingleFlight(clock, clock.sleep)
     gone = asyncio.Event()
 
     async def never() -> str:
@@ -421,8 +421,8 @@ async def test_who_waits_in_vain_makes_it_himself() -> None:
     async def at_once() -> str:
         return "made"
 
-    leader = asyncio.ensure_future(in_flight.share("k", never, seconds=5))
+    leader = asyncio.ensure_future(single_flight.run("k", never, seconds=5))
     await asyncio.sleep(0)
-    assert await in_flight.share("k", at_once, seconds=5) == ("made", True)
+    assert await single_flight.run("k", at_once, seconds=5) == ("made", True)
     gone.set()
     assert await leader == ("late", True)

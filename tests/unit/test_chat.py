@@ -14,8 +14,8 @@ from edgeneuro.errors import (
     UpstreamRejectedError,
     UpstreamTimeoutError,
 )
-from edgeneuro.gateway.scripted import ScriptedGateway, Streamed
-from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
+from edgeneuro.gateway.interface import ModelAnswer, ModelRequest
+from edgeneuro_testing.gateway import ScriptedGateway, Streamed
 from tests.unit.chats import CALL, COST, GRANITE, LLAMA, LORA, TOOL, chat, talks, tries, user
 from tests.unit.conftest import Product, says
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.gateway.scripted_fetch import ScriptedResponse
+from edgeneuro_testing.fetch import ScriptedResponse
 from tests.unit.chats import GRANITE, chat, events, said, streams, talks, tries
 from tests.unit.conftest import Product, says
 
@@ -134,7 +134,7 @@ async def test_an_endpoint_that_keeps_failing_is_passed_over(product: Product) -
     for _ in range(6):
         answered = await chat(product)
     assert len(product.fetch.requests) == 5
-    assert "agent:hr is passed over" in answered.json()["error"]["message"]
+    assert "circuit breaker of agent:hr is open" in answered.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.app.routes import ROUTES
 from edgeneuro.call import Call
 from edgeneuro.domain.chat import ChatRequest
 from edgeneuro.domain.trace import continue_trace
 from edgeneuro.errors import UpstreamCapacityError
-from edgeneuro.gateway.scripted import ScriptedGateway
-from edgeneuro.gateway.seam import ModelRequest, ModelStream
-from edgeneuro.routes import ROUTES
+from edgeneuro.gateway.interface import ModelRequest, ModelStream
 from edgeneuro.synapsecore.chat import create_chat_completion
 from edgeneuro.web.auth import ADMIN_TOKEN
 from edgeneuro.web.response import Response
 from edgeneuro.web.routing import RouteTable
+from edgeneuro_testing.gateway import ScriptedGateway
 from tests.unit.chats import LLAMA, events, said, streams, user
 from tests.unit.conftest import Product
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from edgeneuro.errors import UpstreamCutError, UpstreamNotConfiguredError
-from edgeneuro.gateway.scripted import Streamed
-from edgeneuro.gateway.seam import Delta, ModelAnswer
+from edgeneuro.gateway.interface import Delta, ModelAnswer
+from edgeneuro_testing.gateway import Streamed
 from tests.unit.chats import CALL, GRANITE, LLAMA, TOOL, chat, events, said, streams, talks, user
 from tests.unit.conftest import Product, says
 from tests.unit.invocations import run_maintenance

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from edgeneuro.gateway.scripted import Streamed
-from edgeneuro.gateway.scripted_fetch import ScriptedResponse
-from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest
+from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest
+from edgeneuro_testing.fetch import ScriptedResponse
+from edgeneuro_testing.gateway import Streamed
 from tests.unit.chats import CALL, LLAMA, TOOL, chat, events, streams, talks, user
 from tests.unit.conftest import Product
 

@@ -10,11 +10,10 @@ import pytest
 
 from edgeneuro.domain.chat import MAX_BODY_BYTES, ChatRequest
 from edgeneuro.domain.images import set_images_aside
-from edgeneuro.gateway.binding import BindingTransport
-from edgeneuro.gateway.https import HttpsTransport
-from edgeneuro.gateway.scripted_fetch import ScriptedFetch, ScriptedResponse
-from edgeneuro.gateway.seam import ModelRequest
+from edgeneuro.gateway.interface import ModelRequest
+from edgeneuro.gateway.transports import BindingTransport, HttpsTransport
 from edgeneuro.settings import Settings
+from edgeneuro_testing.fetch import ScriptedFetch, ScriptedResponse
 from tests.unit.chats import LLAMA, chat, talks, user
 from tests.unit.conftest import Answered, Product
 

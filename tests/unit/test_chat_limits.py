@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.access.limits import estimate
 from edgeneuro.domain.catalogue import base_model, facts_of
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.errors import UpstreamCutError, UpstreamError
-from edgeneuro.gateway.scripted import ScriptedGateway, Streamed
-from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest
-from edgeneuro.limits import estimate
+from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest
 from edgeneuro.synapsecore.ask import MAX_TOKENS
 from edgeneuro.web.request import Request
+from edgeneuro_testing.gateway import ScriptedGateway, Streamed
 from tests.unit.chats import COST, LLAMA, TOOL, chat, streams, talks, user
 from tests.unit.conftest import Answered, Product, no_chunks, says
 from tests.unit.test_chat_agents import answers, at_endpoint, by_a2a

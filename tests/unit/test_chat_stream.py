@@ -11,6 +11,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk
 
+from edgeneuro.app.routes import ROUTES
 from edgeneuro.call import Call
 from edgeneuro.domain.chat import ChatRequest
 from edgeneuro.domain.trace import continue_trace
@@ -20,10 +21,7 @@ from edgeneuro.errors import (
     UpstreamQuotaError,
     UpstreamTimeoutError,
 )
-from edgeneuro.gateway.scripted import ScriptedGateway, Streamed
-from edgeneuro.gateway.seam import Delta, ModelRequest, ModelStream
-from edgeneuro.routes import ROUTES
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro.gateway.interface import Delta, ModelRequest, ModelStream
 from edgeneuro.synapsecore.chat import create_chat_completion
 from edgeneuro.synapsecore.chat_ask import open_stream
 from edgeneuro.synapsecore.chat_plan import plan_turn
@@ -34,7 +32,9 @@ from edgeneuro.web.auth import ADMIN_TOKEN
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
 from edgeneuro.web.routing import RouteTable
-from edgeneuro.web.streams import Parts
+from edgeneuro.web.streams import ByteStream
+from edgeneuro_testing.gateway import ScriptedGateway, Streamed
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.chats import (
     CALL,
     COST,
@@ -52,7 +52,7 @@ from tests.unit.conftest import ADMIN_TOKEN as TOKEN
 from tests.unit.conftest import Product, no_chunks, says
 
 
-async def opened(product: Product) -> Parts:
+async def opened(product: Product) -> ByteStream:
     """The events as the handler makes them, for a reader that goes away."""
     body = ChatRequest.model_validate({"model": LLAMA, "messages": [user()], "stream": True})
     waiting: list[Coroutine[Any, Any, None]] = []

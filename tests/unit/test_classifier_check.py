@@ -12,10 +12,10 @@ import pytest
 from edgeneuro.classifier.model import Model, loads
 from edgeneuro.classifier.perturbations import PERTURBATIONS, perturb
 from edgeneuro.classifier.scorer import Scorer
-from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
 from edgeneuro.store.classifiers import read_model
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.classifiers import AGENTS, create_agents, install, learned
 from tests.unit.conftest import Answered, Product, says
 from tests.unit.synthetic_labels import question

@@ -14,7 +14,7 @@ from edgeneuro.services import Services
 from edgeneuro.settings import Settings
 from edgeneuro.store.classifiers import newest_model, read_model
 from edgeneuro.store.database import Rows
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Product
 from tests.unit.invocations import run_first_slice, run_slice
 from tests.unit.trainings import AGENTS, create, import_labels, minute, select, shown, train

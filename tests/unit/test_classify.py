@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from edgeneuro.classifier.model import dumps
-from edgeneuro.gateway.scripted import ScriptedGateway
-from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.web.request import Request
+from edgeneuro_testing.gateway import ScriptedGateway
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.classifiers import (
     AGENTS,
     UNKNOWN,
@@ -199,7 +199,7 @@ async def test_no_request_waits_for_the_load(product: Product) -> None:
     waiting: list[Coroutine[Any, Any, None]] = []
     for _ in range(3):  # as long as the new one is not there, the one before answers
         assert await layer_of(product, waiting) == "classifier"
-    loads = [work for work in waiting if "KeptClassifier._load" in repr(work)]
+    loads = [work for work in waiting if "ClassifierCache._load" in repr(work)]
     assert len(loads) == 1
     for work in waiting:
         await work

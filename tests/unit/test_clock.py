@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from edgeneuro.errors import UpstreamError
-from edgeneuro.gateway.scripted import ScriptedGateway
-from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest, ModelStream
-from edgeneuro.services import SteadyClock
+from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest, ModelStream
+from edgeneuro.isolate.clock import MonotonicClock
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.gateway import ScriptedGateway
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.chats import events, said, streams, talks, user
 from tests.unit.clock import Clock
 from tests.unit.conftest import GENERAL, HR, IT, Answered, Product, says
@@ -191,7 +191,7 @@ async def test_what_is_changed_elsewhere_is_seen(product: Product, jump: float) 
 
 def test_a_steady_clock_never_goes_back() -> None:
     clock = Clock()
-    steady = SteadyClock(clock)
+    steady = MonotonicClock(clock)
     readings = []
     for step in (1, -5 * HOUR, 2, 5 * HOUR, 3):
         clock.seconds += step

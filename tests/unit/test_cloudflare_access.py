@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.access.cloudflare_access import build_access
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
-from edgeneuro.web.cloudflare_access import build_access
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.access_team import AUDIENCE, CryptographyRuntime, TeamKey, encoded, part
 from tests.unit.clock import Clock
 from tests.unit.conftest import ADMIN_TOKEN, Answered, Product, says

@@ -5,8 +5,8 @@ from typing import Any
 
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.gateway.answers import read_answer
-from edgeneuro.gateway.seam import ModelAnswer, ModelRequest, Token
-from edgeneuro.gateway.workers_ai import text_generation_inputs
+from edgeneuro.gateway.interface import ModelAnswer, ModelRequest, Token
+from edgeneuro.gateway.request_body import text_generation_inputs
 from tests.unit.conftest import Product, says
 
 ADAPTER = "intent-routing-v1"

@@ -10,11 +10,11 @@ from edgeneuro.controlplane.jobs import schedule
 from edgeneuro.controlplane.jobs.schedule import EVERY_MINUTE
 from edgeneuro.controlplane.learning.training import LEASE_MS
 from edgeneuro.errors import DatabaseError
-from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
 from edgeneuro.store.classifiers import read_model
 from edgeneuro.store.database import statement
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.clock import Clock
 from tests.unit.conftest import GENERAL, HR, IT, Product
 from tests.unit.invocations import BACKGROUND_SECONDS, D1_QUERIES, CountedDatabase, invocation
@@ -337,4 +337,4 @@ async def test_a_run_of_the_cron_has_what_its_isolate_learned(product: Product) 
     assert services.db is product.database
     assert services.breakers is product.services.breakers
     assert services.classifier is product.services.classifier
-    assert services.in_flight is product.services.in_flight
+    assert services.single_flight is product.services.single_flight

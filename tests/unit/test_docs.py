@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 import pytest
 
+from edgeneuro.app.routes import ROUTES
 from edgeneuro.domain.config import Config, ConfigPatch
 from edgeneuro.domain.routing import StoredConfig
 from edgeneuro.errors import Reason
-from edgeneuro.routes import ROUTES
 from edgeneuro.web.routing import RouteTable
 from local.errors import AI_ERRORS
 from local.faults import FIELDS

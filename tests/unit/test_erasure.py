@@ -9,7 +9,7 @@ from edgeneuro.controlplane.labels import erasure
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.domain.erasure import ErasureTarget
 from edgeneuro.domain.query import query_hash
-from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.store import erasures as store
 from edgeneuro.store.erasures import oldest_unfinished
 from tests.unit.conftest import ADMIN_TOKEN, Product, says

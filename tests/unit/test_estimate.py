@@ -2,9 +2,9 @@
 
 import pytest
 
+from edgeneuro.access.limits import Estimate, Reservation, estimate
 from edgeneuro.domain.key import UNUSED, KeyLimits, Used
 from edgeneuro.domain.model import Model, Pricing
-from edgeneuro.limits import Estimate, Reservation, estimate
 
 
 def model(pricing: Pricing | None) -> Model:
@@ -26,7 +26,7 @@ def model(pricing: Pricing | None) -> Model:
 def test_an_estimate_is_of_all_tries_at_each_models_price() -> None:
     priced = model(Pricing(input_per_million=1, output_per_million=10))
     free = model(None)
-    assert estimate([priced], 101, 100, tries=1) == Estimate(201, 0.001101)
+    assert estimate([priced], 101, 100, attempts=1) == Estimate(201, 0.001101)
     assert estimate([priced], 101, 100) == Estimate(402, 0.002202)
     assert estimate([priced, free], 101, 100) == Estimate(804, 0.002202)
     assert estimate([], 101, 100) == Estimate(0, 0.0)

@@ -9,10 +9,10 @@ import pytest
 
 from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import UpstreamCapacityError, UpstreamRejectedError, UpstreamTimeoutError
-from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
 from edgeneuro.store.evaluation_results import read_results
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import Product, says
 from tests.unit.invocations import run_evaluation, run_maintenance
 from tests.unit.test_evaluations import (

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from edgeneuro.errors import UpstreamCapacityError
-from edgeneuro.gateway.scripted import ScriptedGateway
-from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
+from edgeneuro.gateway.interface import ModelAnswer, ModelRequest
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.gateway import ScriptedGateway
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Answered, Product, says
 from tests.unit.invocations import run_evaluation
 from tests.unit.test_classifier_jobs import Killed, MortalDatabase

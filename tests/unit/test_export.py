@@ -13,14 +13,14 @@ from edgeneuro.domain.label import LabelEvent
 from edgeneuro.domain.prompt import answer_text, build_messages
 from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import DatabaseError
-from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.store.database import Rows, Statement, statement
 from edgeneuro.store.datasets import PAGE_ROWS
 from edgeneuro.store.labels import record_labels
-from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.synapsecore.reply import Chosen, read_reply
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import ADMIN_TOKEN, Product, no_chunks
 
 ADAPTER = "intent-routing-v1"

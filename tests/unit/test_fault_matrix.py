@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import ADMIN_TOKEN, GENERAL, HR, IT, SCHEMA, Product
 from tests.unit.emulated import emulated_product
 from tests.worker.fault_matrix import IN_PROCESS, MATRIX, OVER_HTTP, WAYS, Row, Way

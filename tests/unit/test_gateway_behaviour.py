@@ -20,8 +20,8 @@ from edgeneuro.errors import (
     UpstreamRejectedError,
     UpstreamTimeoutError,
 )
-from edgeneuro.gateway.scripted import Streamed
-from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelStream
+from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelStream
+from edgeneuro_testing.gateway import Streamed
 from tests.local.emulator import GLM, LLAMA
 from tests.unit.upstreams import CUT, SILENCE, Script
 from tests.unit.ways import Way, build_way, request
@@ -177,7 +177,7 @@ async def test_an_answer_that_breaks_off(transport: Way) -> None:
     transport.answers("text/plain", [b'{"response": "he', CUT])
     with pytest.raises(UpstreamError) as raised:
         await transport.gateway.run(request())
-    assert (type(raised.value), raised.value.may_pass) == (UpstreamError, True)
+    assert (type(raised.value), raised.value.retryable) == (UpstreamError, True)
 
 
 @pytest.mark.parametrize(

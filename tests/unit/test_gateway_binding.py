@@ -6,8 +6,8 @@ import pytest
 
 from edgeneuro.domain.catalogue import BaseModelFacts
 from edgeneuro.errors import UpstreamCapacityError, UpstreamError, UpstreamNotConfiguredError
-from edgeneuro.gateway.catalogue import read_catalogue
 from edgeneuro.gateway.client import GatewayClient, build_gateway
+from edgeneuro.gateway.cloudflare_api import read_catalogue
 from edgeneuro.gateway.http import HttpResponse
 from edgeneuro.settings import Settings
 from tests.local.emulator import LLAMA

@@ -8,7 +8,7 @@ import pytest
 
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.errors import DatabaseError, UpstreamError
-from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
 from tests.unit.conftest import GENERAL, HR, Product
 from tests.unit.test_metrics import scrape, value

@@ -251,12 +251,12 @@ async def test_whose_answer_it_is_must_be_known(step: str | None) -> None:
 
 def test_which_requests_may_share_a_call() -> None:
     gateway = client(Internet())
-    assert gateway.takes(request())
-    assert gateway.takes(request(provider=provider("anthropic")))
+    assert gateway.supports_batch_fallback(request())
+    assert gateway.supports_batch_fallback(request(provider=provider("anthropic")))
     own_host = request(provider=provider("openai-compatible", "https://llm.example"))
-    assert not gateway.takes(own_host)
+    assert not gateway.supports_batch_fallback(own_host)
     without_its_secret = client(Internet(), keys={})
-    assert not without_its_secret.takes(request(provider=provider("anthropic")))
+    assert not without_its_secret.supports_batch_fallback(request(provider=provider("anthropic")))
 
 
 ACCOUNT = Settings(ai_gateway_url=GATEWAY, cloudflare_account_id="acc")

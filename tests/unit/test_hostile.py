@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.routes import ROUTES
+from edgeneuro.app.routes import ROUTES
 from edgeneuro.web.handler import Handler
 from edgeneuro.web.routing import Route
 from tests.unit.conftest import Product

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.app.routes import ROUTES
 from edgeneuro.errors import DatabaseError, UpstreamCapacityError
-from edgeneuro.routes import ROUTES
 from edgeneuro.settings import Settings
 from edgeneuro.store.idempotency import purge_idempotency
 from tests.unit.conftest import Answered, Product, says

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edgeneuro.controlplane.labels.dataset_import import MAX_ROWS
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import Answered, Product
 
 IMPORT = "/v1/datasets/import"

@@ -17,7 +17,7 @@ from edgeneuro.settings import Settings
 from edgeneuro.store.database import Statement
 from edgeneuro.store.datasets import labels_at, present_moment
 from edgeneuro.store.labels import record_labels
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Answered, Product
 from tests.unit.invocations import delete_expired
 from tests.unit.test_import import IMPORT, assert_refused, in_force, jsonl

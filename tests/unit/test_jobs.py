@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
 from edgeneuro.store.jobs import MAX_FAILURES
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import GENERAL, HR, IT, Product, says
 from tests.unit.finetune_api import GEMMA, FinetuneApi
 from tests.unit.invocations import run_scheduled

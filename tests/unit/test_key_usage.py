@@ -11,7 +11,7 @@ from edgeneuro.domain.key import KeyLimits, Used
 from edgeneuro.errors import DatabaseError
 from edgeneuro.store.database import Rows, Statement
 from edgeneuro.store.key_usage import read_usage, reserve_usage, settle_usage
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import SCHEMA
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edgeneuro.settings import MIN_ADMIN_TOKEN, Settings
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import Answered, Product, says
 from tests.unit.watched import WatchedDatabase
 

@@ -9,7 +9,7 @@ from edgeneuro.domain.label import LabelEvent
 from edgeneuro.domain.query import near_form, near_hash, query_hash, similar_hash
 from edgeneuro.store.database import statement
 from edgeneuro.store.labels import record_labels
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from scripts.paths import ROOT
 
 

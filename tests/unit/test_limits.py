@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.access.limits import estimate
 from edgeneuro.domain.catalogue import base_model, facts_of
 from edgeneuro.domain.decision import GatewayTrace, Usage
 from edgeneuro.errors import (
@@ -17,12 +18,11 @@ from edgeneuro.errors import (
     UpstreamNotConfiguredError,
     UpstreamTimeoutError,
 )
-from edgeneuro.gateway.scripted import OneOf
-from edgeneuro.gateway.seam import ModelAnswer
-from edgeneuro.limits import estimate
+from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.synapsecore.ask import MAX_TOKENS
+from edgeneuro_testing.gateway import OneOf
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import GENERAL, HR, Answered, Product, says
 from tests.unit.watched import WatchedDatabase, fails
 

@@ -9,7 +9,7 @@ import pytest
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import UpstreamQuotaError
-from edgeneuro.gateway.seam import ModelAnswer, Token
+from edgeneuro.gateway.interface import ModelAnswer, Token
 from tests.unit.conftest import Product, says
 from tests.unit.test_keys import create
 

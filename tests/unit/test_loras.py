@@ -11,10 +11,10 @@ import pytest
 
 from edgeneuro.controlplane.adapters.lora_steps import MAX_TRIES
 from edgeneuro.errors import UpstreamError, UpstreamNotConfiguredError
-from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
 from edgeneuro.store.lora_files import PART_BYTES
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import GENERAL, HR, IT, Answered, Product, says
 from tests.unit.finetune_api import (
     CONFIG,

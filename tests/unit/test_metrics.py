@@ -6,8 +6,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from edgeneuro import __version__
 from edgeneuro.domain.decision import Usage
 from edgeneuro.errors import UpstreamTimeoutError
-from edgeneuro.gateway.seam import ModelAnswer
-from edgeneuro.metrics import Counter, Histogram, Metrics
+from edgeneuro.gateway.interface import ModelAnswer
+from edgeneuro.isolate.metrics import Counter, Histogram, Metrics
 from tests.unit.conftest import Product, says
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"

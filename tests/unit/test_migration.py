@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import Product, says
 from tests.unit.test_evaluations import Models
 from tests.unit.trainings import minute

@@ -7,9 +7,9 @@ import pytest
 from edgeneuro.domain.catalogue import BaseModelFacts, known_models
 from edgeneuro.domain.decision import Usage
 from edgeneuro.errors import UpstreamError, UpstreamNotConfiguredError, UpstreamTimeoutError
-from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import Product, says
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.app.request_log import RequestLog
 from edgeneuro.domain.trace import Trace
 from edgeneuro.errors import DatabaseError, UpstreamQuotaError, UpstreamTimeoutError
-from edgeneuro.gateway.scripted import ScriptedGateway
-from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
-from edgeneuro.request_log import RequestLog
+from edgeneuro.gateway.interface import ModelAnswer, ModelRequest
 from edgeneuro.settings import Settings
 from edgeneuro.store.labels import record_labels
-from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.web.response import Response
+from edgeneuro_testing.gateway import ScriptedGateway
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.clock import Clock
 from tests.unit.conftest import ADMIN_TOKEN, GENERAL, HR, Product, says
 from tests.unit.test_export import CountingDatabase, counted, event, stream

@@ -9,12 +9,12 @@ import pytest
 from openapi_spec_validator import validate
 from pydantic import BaseModel
 
+from edgeneuro.app.routes import ROUTES
 from edgeneuro.controlplane.observe import health
-from edgeneuro.routes import ROUTES
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.web.auth import Access
 from edgeneuro.web.routing import RouteTable
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import Product
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.app.routes import ROUTES
 from edgeneuro.domain.user import SCOPES_OF_ROLE
-from edgeneuro.routes import ROUTES
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
 from edgeneuro.web.auth import Access, scopes
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import ADMIN_TOKEN, HR, Product
 from tests.unit.test_keys import create, create_user
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from edgeneuro.domain.decision import Usage
-from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import Product
 from tests.unit.test_evaluations import (
     ACTIVE,

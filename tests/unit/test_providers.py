@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.app import build_app
+from edgeneuro.app.application import build_app
 from tests.unit.conftest import Answered, Product
 
 GROQ = {

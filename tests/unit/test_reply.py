@@ -7,7 +7,7 @@ import pytest
 
 from edgeneuro.domain.agent import Agent
 from edgeneuro.errors import InvalidOutputError
-from edgeneuro.gateway.seam import ModelAnswer, Token
+from edgeneuro.gateway.interface import ModelAnswer, Token
 from edgeneuro.synapsecore.reply import Chosen, read_reply
 
 

@@ -13,8 +13,8 @@ from edgeneuro.errors import (
     UpstreamRateLimitedError,
     UpstreamTimeoutError,
 )
-from edgeneuro.gateway.scripted import ScriptedGateway
-from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
+from edgeneuro.gateway.interface import ModelAnswer, ModelRequest
+from edgeneuro_testing.gateway import ScriptedGateway
 from tests.unit.clock import Clock
 from tests.unit.conftest import Product, says
 
@@ -205,7 +205,7 @@ FAILURES: list[tuple[UpstreamError, str, int, str]] = [
 async def test_a_failed_upstream_never_fails_the_answer(
     product: Product, failure: UpstreamError, reason: str, status: int, code: str
 ) -> None:
-    tries = 2 if failure.may_pass else 1
+    tries = 2 if failure.retryable else 1
     lost = UpstreamNotConfiguredError("the fallback model fails too")
     product.gateway.enqueue(*[failure] * tries, lost)
     answered = await product.route("Leave?")
@@ -222,7 +222,7 @@ async def test_a_failed_upstream_never_fails_the_answer(
 async def test_without_fallback_a_failed_upstream_is_an_honest_error(
     product: Product, failure: UpstreamError, reason: str, status: int, code: str
 ) -> None:
-    tries = 4 if failure.may_pass else 2
+    tries = 4 if failure.retryable else 2
     product.gateway.enqueue(*[failure] * tries)
     answered = await product.route("Leave?", fallback=False)
     assert (answered.status, answered.json()["error"]["code"]) == (status, code)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from edgeneuro.errors import UpstreamCapacityError
-from edgeneuro.gateway.seam import ModelAnswer
+from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import Answered, Product, says
 from tests.unit.test_evaluations import ACTIVE, LORA, OTHER, Models, made
 from tests.unit.trainings import import_labels, minute, select, train

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from scripts.routing_tests import main
 from tests.unit.conftest import ADMIN_TOKEN, Product
 from tests.unit.http_server import serving

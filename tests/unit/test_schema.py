@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from edgeneuro.settings import Settings
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.fuzzing import command
 from tests.unit.conftest import ADMIN_TOKEN, GENERAL, HR, IT
 from tests.unit.emulated import emulated_product

@@ -15,7 +15,7 @@ from edgeneuro.store.answer_cache import DECISIONS
 from edgeneuro.store.d1 import D1Database
 from edgeneuro.store.database import statement
 from edgeneuro.store.percentiles import exact_percentiles
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import SCHEMA, Product, says
 
 ROOT = Path(__file__).parents[2]

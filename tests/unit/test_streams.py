@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from edgeneuro.web.streams import Ending, Parts, Watched, started
+from edgeneuro.web.streams import ByteStream, Ending, ObservedStream, started
 
 
 class Source:
@@ -36,9 +36,9 @@ class Listener:
         self.heard.append((ending, error))
 
 
-async def begun(source: Source) -> tuple[Parts, Listener]:
+async def begun(source: Source) -> tuple[ByteStream, Listener]:
     listener = Listener()
-    return Watched(await started(source.parts()), listener), listener
+    return ObservedStream(await started(source.parts()), listener), listener
 
 
 async def test_all_parts_come_and_the_end_is_told_once() -> None:

@@ -18,7 +18,7 @@ from edgeneuro.errors import (
     UpstreamTimeoutError,
 )
 from edgeneuro.gateway.answers import read_answer, read_usage
-from edgeneuro.gateway.retry_after import read_retry_after
+from edgeneuro.gateway.http import read_retry_after
 from edgeneuro.gateway.upstream_errors import error_within, raised_error, upstream_error
 from tests.unit.upstreams import FakeResponse
 

@@ -20,7 +20,7 @@ from edgeneuro.store.datasets import (
     present_moment,
 )
 from edgeneuro.store.labels import record_labels
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from scripts.paths import ROOT
 from tests.unit.conftest import Answered, Product
 

@@ -4,7 +4,7 @@ at a chosen statement."""
 from collections.abc import Awaitable, Callable, Sequence
 
 from edgeneuro.store.database import Rows, Statement
-from edgeneuro.store.sqlite import SqliteDatabase
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import SCHEMA
 
 Hook = Callable[[], Awaitable[None]]

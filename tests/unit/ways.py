@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgeneuro.gateway.client import build_gateway
-from edgeneuro.gateway.scripted import ScriptedGateway, Streamed
-from edgeneuro.gateway.seam import Delta, Gateway, ModelAnswer, ModelRequest
+from edgeneuro.gateway.interface import Delta, Gateway, ModelAnswer, ModelRequest
 from edgeneuro.settings import Settings
+from edgeneuro_testing.gateway import ScriptedGateway, Streamed
 from local.app import build_app
 from tests.local.emulator import LLAMA, Emulator, build_emulator
 from tests.unit.upstreams import AsgiFetch, FetchedAi, Script, Switch

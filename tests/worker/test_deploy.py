@@ -48,7 +48,12 @@ def test_upload_is_small(dry_run: DryRun) -> None:
     assert float(size[1]) * UNITS[size[2]] < MAX_KIB_GZIPPED
 
 
+NOT_UPLOADED = {"local", "scripts", "tests", "bench", "trainer", "edgeneuro_testing"}
+
+
 def test_nothing_but_the_worker_is_uploaded(dry_run: DryRun) -> None:
     uploaded = {file.relative_to(dry_run.folder) for file in dry_run.folder.rglob("*")}
     assert Path("entry.py") in uploaded
-    assert {path.parts[0] for path in uploaded}.isdisjoint({"local", "scripts", "tests", "bench"})
+    assert {path.parts[0] for path in uploaded}.isdisjoint(NOT_UPLOADED)
+    fakes = {path for path in uploaded if re.search(r"scripted|sqlite|fake|testing", path.name)}
+    assert {path for path in fakes if path.parts[0] == "edgeneuro"} == set()

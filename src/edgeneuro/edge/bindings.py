@@ -1,6 +1,7 @@
-"""The bindings of D1 and of the rate limiter, and the runtime's part in checking Cloudflare
-Access."""
+"""The bindings of D1, Workers AI and the rate limiter, and the runtime's part in checking
+Cloudflare Access."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,12 +10,11 @@ from pyodide.ffi import JsException, to_js
 from workers import python_from_rpc, python_to_rpc
 
 from edgeneuro import bounded_json
-from edgeneuro.edge.fetch import JsHttpResponse, network_error
-from edgeneuro.edge.values import js_object, unwrapped
+from edgeneuro.access.cloudflare_access import Jwk
+from edgeneuro.edge.fetch import JsHttpResponse, js_object, network_error, stoppable, unwrapped
 from edgeneuro.errors import InvalidOutputError
-from edgeneuro.gateway.http import read_whole
+from edgeneuro.gateway.http import HttpResponse, read_whole
 from edgeneuro.store.database import Value
-from edgeneuro.web.cloudflare_access import Jwk
 
 _RS256 = {"name": "RSASSA-PKCS1-v1_5", "hash": "SHA-256"}
 _FETCH_MS = 5_000
@@ -22,9 +22,9 @@ _MAX_KEYS_BYTES = 1_000_000
 
 
 class EdgeD1:
-    """D1 without the SDK's wrapper around each statement. That one keeps a function that refers
-    back to it, so a statement and the runtime's objects behind it would stay until Python looks for
-    cycles, and Python knows nothing of their size."""
+    """D1 without the SDK's wrapper around each statement. That wrapper is in a reference cycle, so
+    a statement and the runtime's objects behind it would stay in memory until Python collects
+    cycles, and Python does not know how large they are."""
 
     def __init__(self, binding: Any) -> None:
         self._binding = unwrapped(binding)
@@ -63,11 +63,11 @@ class AccessRuntime:
         try:
             key = await subtle.importKey("jwk", js_object(jwk), algorithm, False, to_js(["verify"]))
             return bool(await subtle.verify(algorithm, key, to_js(signature), to_js(signed)))
-        except JsException:  # the key is none
+        except JsException:  # not a valid key
             return False
 
     async def fetch_json(self, url: str) -> Any:
-        # Not redirected: what another place says are not the team's keys.
+        # Redirects are not followed: only the team's own host publishes its keys.
         controller = js.AbortController.new()
         signal = js.AbortSignal.any(to_js([controller.signal, js.AbortSignal.timeout(_FETCH_MS)]))
         options = {"redirect": "manual", "signal": signal}
@@ -83,3 +83,34 @@ class AccessRuntime:
         except InvalidOutputError as error:
             raise OSError(f"{url}: {error.message}") from error
         return bounded_json.loads(body)
+
+
+class EdgeAi:
+    """env.AI: the binding of Workers AI, or in local development the service that emulates it."""
+
+    def __init__(self, binding: Any) -> None:
+        self._binding = binding
+
+    async def run(
+        self, model: str, inputs: dict[str, Any], options: dict[str, Any], /
+    ) -> HttpResponse:
+        controller = js.AbortController.new()
+        raw = {"returnRawResponse": True, "signal": controller.signal}
+        pending = self._binding.run(model, inputs, {**options, **raw})
+        response = await stoppable(pending, controller)
+        return JsHttpResponse(response.js_object, controller.abort)
+
+    async def models(self, query: dict[str, Any], /) -> Any:
+        try:
+            return await self._binding.models(query)
+        except JsException as error:
+            raise network_error(error) from error
+
+    async def patch_log(self, gateway_id: str, log_id: str, fields: dict[str, int], /) -> None:
+        try:
+            gateway = self._binding.gateway(gateway_id)
+            if inspect.isawaitable(gateway):  # over a service binding
+                gateway = await gateway
+            await gateway.patchLog(log_id, fields)
+        except JsException as error:
+            raise network_error(error) from error

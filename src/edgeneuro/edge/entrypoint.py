@@ -1,4 +1,5 @@
-"""What the runtime calls, and the services of an isolate, built once out of its bindings."""
+"""The entrypoint that the runtime calls, and the services of an isolate, built once from its
+bindings."""
 
 import asyncio
 import secrets
@@ -10,35 +11,35 @@ from typing import Any
 
 from workers import WorkerEntrypoint
 
-from edgeneuro.app import App, build_app
+from edgeneuro.access.cloudflare_access import build_access
+from edgeneuro.access.identity import Identity
+from edgeneuro.app.application import App, build_app
 from edgeneuro.controlplane.jobs.schedule import run_scheduled
-from edgeneuro.edge.ai import EdgeAi
-from edgeneuro.edge.bindings import AccessRuntime, EdgeD1, EdgeRateLimiter
+from edgeneuro.edge.bindings import AccessRuntime, EdgeAi, EdgeD1, EdgeRateLimiter
 from edgeneuro.edge.fetch import Fetcher
-from edgeneuro.edge.requests import pass_over_rest, plain_request
-from edgeneuro.edge.responses import workers_response
-from edgeneuro.gateway.agents.agent_endpoint import AgentEndpoints
+from edgeneuro.edge.http import drain_body, plain_request, workers_response
+from edgeneuro.gateway.agents.endpoint import AgentEndpoints
 from edgeneuro.gateway.client import build_gateway
-from edgeneuro.gateway.cloudflare_api import CloudflareApi
-from edgeneuro.gateway.finetunes import FinetuneClient
-from edgeneuro.identity import Identity
-from edgeneuro.services import Failures, KeptRouting, Services, SteadyClock
+from edgeneuro.gateway.cloudflare_api import CloudflareApi, FinetuneClient
+from edgeneuro.isolate.clock import MonotonicClock
+from edgeneuro.isolate.metrics import Failures
+from edgeneuro.isolate.routing_config import RoutingConfigCache
+from edgeneuro.services import Services
 from edgeneuro.settings import read_settings
 from edgeneuro.store.d1 import D1Database
 from edgeneuro.web.auth import cron_of
-from edgeneuro.web.cloudflare_access import build_access
 
-_ANSWER_GOES_OUT_SECONDS = 0.003
+_RESPONSE_IS_SENT_SECONDS = 0.003
 
 
 class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped here
-    """Every public method here is callable over RPC, so there are only the two that Workers
-    call."""
+    """Every public method here can be called over RPC, so there are only the two that Workers
+    calls."""
 
     async def fetch(self, request: Any) -> Any:
         raw = request.js_object
         response = await _app(self.env).handle(plain_request(raw), partial(_do_later, self.ctx))
-        await pass_over_rest(raw)
+        await drain_body(raw)
         return workers_response(response, raw.signal, self.ctx.waitUntil)
 
     async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:
@@ -51,26 +52,26 @@ def _do_later(context: Any, work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _after_answer(work: Coroutine[Any, Any, None]) -> None:
-    """Without the pause its first steps would run before the answer goes out."""
-    await asyncio.sleep(_ANSWER_GOES_OUT_SECONDS)
+    """Without the pause its first steps would run before the response is sent."""
+    await asyncio.sleep(_RESPONSE_IS_SENT_SECONDS)
     await work
 
 
-# One of each an isolate: they outlive the request, and hold nothing of it.
-_kept: dict[str, Any] = {}
+# One of each in an isolate: they outlive the request and hold nothing that belongs to it.
+_isolate: dict[str, Any] = {}
 
 
 def _services(env: Any) -> Services:
-    if "services" not in _kept:
-        _kept["services"] = _build_services(env)
-    services: Services = _kept["services"]
+    if "services" not in _isolate:
+        _isolate["services"] = _build_services(env)
+    services: Services = _isolate["services"]
     return services
 
 
 def _app(env: Any) -> App:
-    if "app" not in _kept:
-        _kept["app"] = build_app(_services(env))
-    app: App = _kept["app"]
+    if "app" not in _isolate:
+        _isolate["app"] = build_app(_services(env))
+    app: App = _isolate["app"]
     return app
 
 
@@ -78,11 +79,11 @@ def _build_services(env: Any) -> Services:
     settings = read_settings(lambda name: getattr(env, name, None))
     db = D1Database(EdgeD1(env.DB))
     failures = Failures()
-    monotonic = SteadyClock(time.monotonic)
+    monotonic = MonotonicClock(time.monotonic)
     rate_limiter = getattr(env, "RATE_LIMITER", None)
     limiter = None if rate_limiter is None else EdgeRateLimiter(rate_limiter)
     ai = getattr(env, "AI", None)
-    routing = KeptRouting(db, settings, monotonic=monotonic, failures=failures)
+    routing = RoutingConfigCache(db, settings, monotonic=monotonic, failures=failures)
     fetch = Fetcher(getattr(env, "OUTBOUND", None))
     access = build_access(settings, AccessRuntime(), now=time.time, monotonic=monotonic)
 
@@ -126,7 +127,7 @@ def _build_services(env: Any) -> Services:
 
 
 def _new_id(prefix: str) -> str:
-    # The time first: ids sort as they were made, which the logs' pages go by.
+    # The time first: ids sort by creation time, which the pages of the logs rely on.
     return f"{prefix}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
 
 

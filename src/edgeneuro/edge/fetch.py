@@ -1,5 +1,5 @@
-"""HTTP requests of our own, and their responses: read chunk by chunk, and stopped when nobody waits
-for them any more."""
+"""Outgoing HTTP requests and their responses: read chunk by chunk, and aborted when the caller is
+canceled."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -9,12 +9,11 @@ from typing import Any
 import js
 from pyodide.ffi import JsException, to_js
 
-from edgeneuro.edge.values import js_object, unwrapped
 from edgeneuro.gateway.http import HttpResponse, SizedBody
 
 
 class JsHttpResponse:
-    """HttpResponse over the runtime's Response. `stop` aborts the request that it answers."""
+    """HttpResponse over the runtime's Response. `stop` aborts the request."""
 
     def __init__(self, raw: Any, stop: Callable[[], None]) -> None:
         self._raw = raw
@@ -42,13 +41,13 @@ class JsHttpResponse:
         finally:
             if not ended:
                 self._stop()
-                with suppress(JsException):  # it may have been stopped by then
+                with suppress(JsException):  # it may be aborted already
                     await reader.cancel()
 
 
 class Fetcher:
-    """Through `outbound` where that service is bound, else over the internet. Redirects are not
-    followed: they would carry credentials elsewhere."""
+    """Through the service `outbound` if it is bound, else over the internet. Redirects are not
+    followed: they would send credentials to another host."""
 
     def __init__(self, outbound: Any) -> None:
         self._through = js if outbound is None else unwrapped(outbound)
@@ -70,21 +69,21 @@ class Fetcher:
         return await self._fetch(url, options, controller)
 
     async def _fetch(self, url: str, options: dict[str, Any], controller: Any) -> HttpResponse:
-        asked = self._through.fetch(url, js_object(options))
-        return JsHttpResponse(await stoppable(asked, controller), controller.abort)
+        pending = self._through.fetch(url, js_object(options))
+        return JsHttpResponse(await stoppable(pending, controller), controller.abort)
 
     async def _send(
         self, url: str, options: dict[str, Any], body: SizedBody, controller: Any
     ) -> HttpResponse:
-        """Each part is made when the one before has gone out. An answer may come before all of it
-        has; nothing more is made then."""
+        """A part is made when the one before was sent. If the response arrives before the whole
+        body was sent, no further part is made."""
         pipe = js.FixedLengthStream.new(body.size)
         writing = asyncio.ensure_future(_write(body, pipe.writable.getWriter(), controller))
         try:
             return await self._fetch(url, {**options, "body": pipe.readable}, controller)
         except OSError:
             if writing.done() and not writing.cancelled():
-                writing.result()  # why it was broken off, where that is on our side
+                writing.result()  # raises the cause, if the body's generator failed
             raise
         finally:
             writing.cancel()
@@ -92,7 +91,7 @@ class Fetcher:
 
 
 async def _write(body: SizedBody, writer: Any, controller: Any) -> None:
-    """What fails in the making breaks the request off."""
+    """An error in the body's generator aborts the request."""
     try:
         async with aclosing(body.chunks) as chunks:
             async for chunk in chunks:
@@ -103,10 +102,10 @@ async def _write(body: SizedBody, writer: Any, controller: Any) -> None:
         raise
 
 
-async def stoppable(asked: Any, controller: Any) -> Any:
-    """What was asked for; stopped where the caller no longer waits. Raises OSError."""
+async def stoppable(pending: Any, controller: Any) -> Any:
+    """The result; aborted if the caller is canceled. Raises OSError."""
     try:
-        return await asked
+        return await pending
     except JsException as error:
         raise network_error(error) from error
     except asyncio.CancelledError:
@@ -116,3 +115,12 @@ async def stoppable(asked: Any, controller: Any) -> Any:
 
 def network_error(error: JsException) -> OSError:
     return OSError(str(getattr(error, "message", error)))
+
+
+def js_object(fields: dict[str, Any]) -> Any:
+    return to_js(fields, dict_converter=js.Object.fromEntries)
+
+
+def unwrapped(binding: Any) -> Any:
+    """The runtime's own object behind the SDK's wrapper, which caches every attribute."""
+    return getattr(binding, "_binding", binding)

@@ -37,7 +37,7 @@ EdgeNeuroError
         └── StaleAnswerError           such an answer out of a cache; ask again past the cache
 """
 
-from edgeneuro.errors.own import (
+from edgeneuro.errors.base import (
     AdapterRefusedError,
     BodyTooLargeError,
     BudgetExceededError,
@@ -45,6 +45,7 @@ from edgeneuro.errors.own import (
     ConflictError,
     ConstraintError,
     DatabaseError,
+    EdgeNeuroError,
     IdempotencyMismatchError,
     InvalidItemsError,
     InvalidLinesError,
@@ -63,7 +64,6 @@ from edgeneuro.errors.own import (
     UnavailableError,
     UnsupportedEncodingError,
 )
-from edgeneuro.errors.root import EdgeNeuroError
 from edgeneuro.errors.upstream import (
     InvalidOutputError,
     JsonModeUnmetError,

@@ -1,8 +1,8 @@
-"""Why a model, or an agent of somebody else, gave no usable answer."""
+"""Why a model, or an agent with an endpoint of its own, gave no usable answer."""
 
 from typing import ClassVar, Literal
 
-from edgeneuro.errors.root import EdgeNeuroError
+from edgeneuro.errors.base import EdgeNeuroError
 
 Reason = Literal[
     "low_confidence",
@@ -16,19 +16,19 @@ Reason = Literal[
     "not_configured",
 ]
 
-_JSON_NOT_MET = ("5024", "json_validate_failed")  # what was made is no JSON of the schema
+_JSON_NOT_MET = ("5024", "json_validate_failed")  # the output is not JSON of the schema
 
 
 class UpstreamError(EdgeNeuroError):
-    """A model gave no usable answer. `upstream_code` is Cloudflare's own code where there was
-    one."""
+    """A model gave no usable answer. `upstream_code` is Cloudflare's own code, if there was one."""
 
     status = 502
     type = "upstream_error"
     code = "upstream_error"
     reason: ClassVar[Reason] = "upstream_error"
-    may_pass: ClassVar[bool] = True  # asked again in a moment, it might answer
-    ask_differently: ClassVar[bool] = False  # asked again at once, in the other way, it might
+    retryable: ClassVar[bool] = True  # the same call may succeed in a moment
+    # A changed call may succeed: without JSON mode, or past AI Gateway's cache.
+    retry_at_once: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -42,17 +42,17 @@ class UpstreamError(EdgeNeuroError):
 
     @property
     def may_have_generated(self) -> bool:
-        """Whether the model may have made an answer that is paid for and did not arrive."""
+        """Whether the model may have made an answer that is billed but did not arrive."""
         return False
 
     @property
     def outcome(self) -> str:
-        """What an attempt that ended so is recorded as."""
+        """The outcome that an attempt with this error is recorded with."""
         return self.reason
 
     @property
     def retry_after_seconds(self) -> int | None:
-        """How long the upstream asks to be left alone, where it says so."""
+        """How long the upstream asks to wait, if it says so."""
         given = self.headers.get("retry-after", "")
         return int(given) if given.isdecimal() else None
 
@@ -62,7 +62,7 @@ class UpstreamTimeoutError(UpstreamError):
     type = "timeout_error"
     code = "upstream_timeout"
     reason = "timeout"
-    may_pass = False  # the time is gone
+    retryable = False  # the time is used up
 
     @property
     def may_have_generated(self) -> bool:
@@ -85,7 +85,7 @@ class UpstreamQuotaError(UpstreamError):
     status = 429
     code = "upstream_quota"
     reason = "quota"
-    may_pass = False
+    retryable = False
 
 
 class UpstreamNotConfiguredError(UpstreamError):
@@ -94,19 +94,19 @@ class UpstreamNotConfiguredError(UpstreamError):
     public_message = (
         "The model or agent is not set up correctly. Give an administrator the request id."
     )
-    may_pass = False
+    retryable = False
 
 
 class UpstreamRejectedError(UpstreamError):
     status = 400
     type = "invalid_request_error"
     code = "upstream_rejected"
-    may_pass = False
+    retryable = False
 
 
 class UpstreamCutError(UpstreamError):
     code = "upstream_cut"
-    may_pass = False  # what is out cannot be taken back
+    retryable = False  # the parts that were sent cannot be taken back
 
     @property
     def may_have_generated(self) -> bool:
@@ -116,7 +116,7 @@ class UpstreamCutError(UpstreamError):
 class InvalidOutputError(UpstreamError):
     code = "invalid_output"
     reason = "invalid_output"
-    may_pass = False  # the same question gets the same answer
+    retryable = False  # the same question gets the same answer
 
     @property
     def may_have_generated(self) -> bool:
@@ -124,11 +124,11 @@ class InvalidOutputError(UpstreamError):
 
 
 class JsonModeUnmetError(InvalidOutputError):
-    ask_differently = True
+    retry_at_once = True
 
     @property
     def may_have_generated(self) -> bool:
-        """Not where JSON mode was refused before anything was made."""
+        """False if JSON mode was refused before the model generated anything."""
         return self.upstream_code in _JSON_NOT_MET
 
     @property
@@ -137,4 +137,4 @@ class JsonModeUnmetError(InvalidOutputError):
 
 
 class StaleAnswerError(InvalidOutputError):
-    ask_differently = True
+    retry_at_once = True

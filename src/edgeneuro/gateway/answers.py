@@ -8,7 +8,7 @@ from typing import Any
 from edgeneuro import bounded_json
 from edgeneuro.domain.decision import GatewayTrace, Usage
 from edgeneuro.errors import InvalidOutputError
-from edgeneuro.gateway.seam import ModelAnswer, Token
+from edgeneuro.gateway.interface import ModelAnswer, Token
 from edgeneuro.gateway.upstream_errors import error_within
 
 ToolCalls = tuple[dict[str, Any], ...]

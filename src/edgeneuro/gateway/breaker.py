@@ -1,5 +1,5 @@
-"""Circuit breakers, one a model and isolate: a model that keeps failing is passed over for a while,
-so that nobody waits for it, and then tried by one request before the others come back."""
+"""Circuit breakers, one for each model in an isolate: after too many failures the breaker is open
+and the model is not called for a while. Then one request tries the model before the others do."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ _MAX_SECONDS = 300.0  # however long a Retry-After asks for
 
 @dataclass
 class _Breaker:
-    """`closed_until` is None while the model is asked as usual; then the moment from which one
-    request may try it."""
+    """`open_until` is None while the breaker is closed; else the time (monotonic seconds) from
+    which one request may try the model."""
 
     failures: int = 0
     last: UpstreamError | None = None
@@ -23,8 +23,8 @@ class _Breaker:
 
 
 class Breakers:
-    """`opened` counts how often each model's breaker has opened; `deprecated` has the models of
-    which the upstream has said that they are no longer served."""
+    """`opened` counts how often each model's breaker has opened; `deprecated` has the models that
+    the upstream reported as no longer served."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -34,38 +34,38 @@ class Breakers:
         self.deprecated: set[str] = set()
 
     def at_revision(self, revision: int) -> None:
-        """Closes them all once the configuration has changed: what failed may be fixed. A chain
-        that still works with an older configuration changes nothing."""
+        """Closes all breakers when the configuration has changed: the cause may be fixed. A chain
+        that still uses an older configuration changes nothing."""
         if self._revision is None or revision > self._revision:
             self._revision = revision
             self._breakers.clear()
             self.deprecated.clear()
 
     def refusal(self, name: str) -> UpstreamError | None:
-        """Why the model is passed over now, as the error that it would give; None lets the request
-        try."""
+        """The error to raise instead of a call, if the breaker is open; None if the request may
+        call the model."""
         breaker = self._breakers.get(name)
         if breaker is None or breaker.open_until is None or breaker.last is None:
             return None
         now = self._monotonic()
         if now >= breaker.open_until:
-            # This request tries it. The others wait for its outcome, or for as long again.
+            # This request tries the model. The breaker stays open for the others until it is done.
             breaker.open_until = now + _OPEN_SECONDS
             return None
         return type(breaker.last)(
-            f"{name} is passed over for a while, since it failed {breaker.failures} times in a row:"
-            f" {breaker.last.message}",
+            f"The circuit breaker of {name} is open, since it failed {breaker.failures} times in a"
+            f" row: {breaker.last.message}",
             upstream_code=breaker.last.upstream_code,
             headers={"retry-after": str(max(1, round(breaker.open_until - now)))},
         )
 
     def is_open(self, name: str) -> bool:
-        """Whether the model is passed over; asking for it lets nobody try."""
+        """Whether the breaker is open. Does not let a request try the model."""
         breaker = self._breakers.get(name)
         return breaker is not None and breaker.open_until is not None
 
     def note(self, name: str, failure: UpstreamError | None) -> None:
-        """The outcome of a try. A model that answers something is well, whatever it says."""
+        """The outcome of a call. A model that answers works, whatever the answer is."""
         if failure is None or isinstance(failure, UpstreamRejectedError | InvalidOutputError):
             self._breakers.pop(name, None)
             return
@@ -81,5 +81,5 @@ class Breakers:
             breaker.open_until = self._monotonic() + min(seconds, _MAX_SECONDS)
 
     def states(self) -> list[tuple[str, bool]]:
-        """Each model that has failed lately, and whether it is passed over."""
+        """Each model that failed lately, and whether its breaker is open."""
         return [(name, self.is_open(name)) for name in self._breakers]

@@ -1,5 +1,6 @@
-"""A chain of models: one is asked after the other until one answers, all within one time budget.
-An error that may pass is tried again after a pause; a model that keeps failing is passed over."""
+"""A chain of models: the active model and its fallbacks are called in order until one answers, all
+within one time budget. A retryable error is retried after a pause; a model whose circuit breaker is
+open is skipped."""
 
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -13,18 +14,19 @@ from edgeneuro.errors import UpstreamError, UpstreamTimeoutError
 from edgeneuro.gateway.breaker import Breakers
 
 T = TypeVar("T")
-Given = TypeVar("Given")
-# A model that others stand behind gets this share of the time left, so that they get a turn.
+Output = TypeVar("Output")
+# A model with fallbacks after it gets this share of the time left, so that they have time too.
 _SHARE_OF_TIME_LEFT = 0.6
 _MIN_USEFUL_SECONDS = 0.05
-_FIRST_PAUSE_SECONDS = 0.2  # doubled with every further try
+_FIRST_PAUSE_SECONDS = 0.2  # doubled with every further attempt
 _TIME_USED_UP = "The time budget was used up."
 
 
 @dataclass
-class Try:
-    """One try of one model; `number` counts those of this model from 1. Who makes the try puts in
-    what `engine` the answer says it is of, and `streams` where it has only begun."""
+class ModelAttempt:
+    """One attempt to call one model; `number` counts the attempts of that model from 1. The caller
+    sets `engine`, the engine that the answer names, and `streams` if the answer is a stream that
+    has only begun."""
 
     model: Model
     number: int
@@ -34,10 +36,10 @@ class Try:
 
 
 class Chain:
-    """One answer's way. `failure` is the first model's: why the one that was wanted did not answer.
-    `usage` and `spent_usd` are what all tries came to, as far as prices are known; the models of
-    `usage_unknown` may have used tokens without telling how many: their answer did not say, came
-    too late or could not be read. Times in milliseconds."""
+    """The attempts for one answer. `failure` is the first model's: why the preferred model did not
+    answer. `usage` and `spent_usd` are the sums over all attempts, as far as prices are known. The
+    models of `usage_unknown` may have used tokens, but the number is not known: their answer did
+    not state it, came too late or could not be read. Times in milliseconds."""
 
     def __init__(
         self,
@@ -62,31 +64,31 @@ class Chain:
         self._sleep = sleep
         self._deadline = monotonic() + budget_ms / 1000
         self._all_priced = True
-        self._recorded = False  # the usage of the present try
+        self._recorded = False  # the usage of the current attempt
         self._streaming: Model | None = None
 
     @property
     def cost_usd(self) -> float | None:
-        """None once a price is not known."""
+        """None if any price is not known."""
         return self.spent_usd if self._all_priced else None
 
     async def ask(
         self,
         models: Sequence[Model],
-        one_try: Callable[[Try], Awaitable[T]],
+        call: Callable[[ModelAttempt], Awaitable[T]],
         *,
-        others_behind: bool = False,
+        reserve_time_for_next: bool = False,
         once: Model | None = None,
     ) -> T:
-        """What `one_try` made of the first answer; `once` is not tried again, since it may have
-        done something the first time. Raises the first model's failure where nobody answers. With
-        `others_behind`, the last model leaves time for them too."""
+        """The result of `call` for the first model that answers. `once` is not retried: its first
+        call may have had effects. With `reserve_time_for_next` the last model leaves time for
+        models that are called after this. Raises the first model's failure if none answers."""
         with self._upstream():
             for place, model in enumerate(models, start=1):
                 self._fall_back_to(model)
-                last = place == len(models) and not others_behind
+                last = place == len(models) and not reserve_time_for_next
                 try:
-                    return await self._ask_model(model, one_try, last=last, again=model is not once)
+                    return await self._ask_model(model, call, last=last, again=model is not once)
                 except UpstreamError as failure:
                     self.failure = self.failure or failure
         assert self.failure is not None, "a chain has a model"
@@ -95,35 +97,35 @@ class Chain:
     async def ask_together(
         self,
         models: Sequence[Model],
-        all_tries: Callable[[Sequence[Try]], Awaitable[tuple[int, Given]]],
-        read: Callable[[Try, Given], T],
+        call_all: Callable[[Sequence[ModelAttempt]], Awaitable[tuple[int, Output]]],
+        read: Callable[[ModelAttempt, Output], T],
     ) -> T:
-        """The models that are asked by one call, in order, by AI Gateway itself; `all_tries` gives
-        the place of the one that answered, and what it said. Of those before it no more is known
-        than that they failed: the prompt may be at fault, so it does not count towards their
-        breakers. Raises as `ask` does."""
+        """One call to AI Gateway, which calls the models in order; `call_all` returns the index of
+        the model that answered, and its output. Of the models before it only the failure is known:
+        it may be the prompt's fault, so it does not count for their circuit breakers. Raises the
+        same errors as `ask`."""
         with self._upstream():
             left_ms = round((self._deadline - self._monotonic()) * 1000 / len(models))
             if left_ms < _MIN_USEFUL_SECONDS * 1000:
                 self.failure = self.failure or UpstreamTimeoutError(_TIME_USED_UP)
-                raise self.failure  # nobody was called
-            tries = [Try(model, 1, left_ms) for model in models]
+                raise self.failure  # no model was called
+            attempts = [ModelAttempt(model, 1, left_ms) for model in models]
             self._recorded = False
             started = self._monotonic()
             failure: UpstreamError | None = None
-            answered = len(tries) - 1
+            answered = len(attempts) - 1
             try:
-                answered, given = await all_tries(tries)
-                result = read(tries[answered], given)
+                answered, output = await call_all(attempts)
+                result = read(attempts[answered], output)
             except UpstreamError as error:
                 failure = error
-            for this in tries[:answered]:
-                self._fall_back_to(this.model)
+            for attempt in attempts[:answered]:
+                self._fall_back_to(attempt.model)
                 unknown = UpstreamError("AI Gateway asked the next one.")
-                self._record(this, unknown.outcome, unknown, 0)
-                self.usage_unknown.append(this.model)
-            self._fall_back_to(tries[answered].model)
-            self._note(tries[answered], failure, (self._monotonic() - started) * 1000)
+                self._record(attempt, unknown.outcome, unknown, 0)
+                self.usage_unknown.append(attempt.model)
+            self._fall_back_to(attempts[answered].model)
+            self._note(attempts[answered], failure, (self._monotonic() - started) * 1000)
             if failure is None:
                 return result
         self.failure = self.failure or failure
@@ -137,9 +139,9 @@ class Chain:
         finally:
             self.upstream_ms += (self._monotonic() - started) * 1000
 
-    def pay(self, model: Model, usage: Usage | None, trace: GatewayTrace) -> None:
-        """Adds what an answer has used; None is what a stream did not come to tell. One out of AI
-        Gateway's cache was not computed again, so nothing is to pay."""
+    def record_usage(self, model: Model, usage: Usage | None, trace: GatewayTrace) -> None:
+        """Adds the usage of an answer; None for a stream that ended before it stated its usage. An
+        answer from AI Gateway's cache was not computed again and costs nothing."""
         self._recorded = True
         if trace.cache_status == "HIT":
             return
@@ -151,25 +153,25 @@ class Chain:
         self.spent_usd += cost or 0
 
     def finish(self) -> None:
-        """The stream that the last try had opened is whole."""
+        """The stream that the last attempt opened is complete."""
         if self._streaming is not None:
             self._breakers.note(self._streaming.id, None)
 
     def cut(self, failure: UpstreamError) -> None:
-        """The stream that the last try had opened has failed since."""
+        """The stream that the last attempt opened has failed."""
         if self._streaming is not None:
             self._breakers.note(self._streaming.id, failure)
         ended = {"outcome": failure.outcome, "code": failure.upstream_code}
         self.attempts[-1] = self.attempts[-1].model_copy(update=ended)
 
     async def _ask_model(
-        self, model: Model, one_try: Callable[[Try], Awaitable[T]], *, last: bool, again: bool
+        self, model: Model, call: Callable[[ModelAttempt], Awaitable[T]], *, last: bool, again: bool
     ) -> T:
         now = self._monotonic()
         deadline = now + (self._deadline - now) * (1 if last else _SHARE_OF_TIME_LEFT)
         refusal = self._breakers.refusal(model.id)
         if refusal is not None:
-            self._record(Try(model, 1, 0), "circuit_open", refusal, 0)
+            self._record(ModelAttempt(model, 1, 0), "circuit_open", refusal, 0)
             raise refusal
         number = 0
         while True:
@@ -177,9 +179,9 @@ class Chain:
             left = deadline - self._monotonic()
             if left < _MIN_USEFUL_SECONDS:
                 raise UpstreamTimeoutError(_TIME_USED_UP)
-            this = Try(model, number, round(left * 1000))
+            attempt = ModelAttempt(model, number, round(left * 1000))
             try:
-                return await self._tried(this, one_try)
+                return await self._run_attempt(attempt, call)
             except UpstreamError as failure:
                 pause = self._pause(failure, number) if again else None
                 if pause is None or self._monotonic() + pause + _MIN_USEFUL_SECONDS > deadline:
@@ -187,60 +189,64 @@ class Chain:
                 if pause > 0:
                     await self._sleep(pause)
 
-    async def _tried(self, this: Try, one_try: Callable[[Try], Awaitable[T]]) -> T:
-        """Whatever else ends the try (it is cancelled, or a fault of our own) says nothing of the
-        model, so it is not noted."""
+    async def _run_attempt(
+        self, attempt: ModelAttempt, call: Callable[[ModelAttempt], Awaitable[T]]
+    ) -> T:
+        """Other ends of an attempt (a cancellation, a bug of ours) say nothing about the model, so
+        they are not noted."""
         self._recorded = False
         started = self._monotonic()
         try:
-            result = await one_try(this)
+            result = await call(attempt)
         except UpstreamError as failure:
-            self._note(this, failure, (self._monotonic() - started) * 1000)
+            self._note(attempt, failure, (self._monotonic() - started) * 1000)
             raise
-        self._note(this, None, (self._monotonic() - started) * 1000)
+        self._note(attempt, None, (self._monotonic() - started) * 1000)
         return result
 
-    def _note(self, this: Try, failure: UpstreamError | None, ms: float) -> None:
-        if failure is None and this.streams:
-            self._streaming = this.model
+    def _note(self, attempt: ModelAttempt, failure: UpstreamError | None, ms: float) -> None:
+        if failure is None and attempt.streams:
+            self._streaming = attempt.model
         else:
-            self._breakers.note(this.model.id, failure)
+            self._breakers.note(attempt.model.id, failure)
         if failure is not None and failure.may_have_generated and not self._recorded:
-            self.usage_unknown.append(this.model)
-        self._record(this, "ok" if failure is None else failure.outcome, failure, ms)
+            self.usage_unknown.append(attempt.model)
+        self._record(attempt, "ok" if failure is None else failure.outcome, failure, ms)
 
     def _pause(self, failure: UpstreamError, number: int) -> float | None:
-        """How many seconds to wait before the model is asked again; None is not at all."""
-        if failure.ask_differently and number == 1:
+        """Seconds to wait before the next attempt; None for no further attempt."""
+        if failure.retry_at_once and number == 1:
             return 0
-        if not failure.may_pass or number > self._max_retries:
+        if not failure.retryable or number > self._max_retries:
             return None
         if failure.retry_after_seconds is not None:
             return failure.retry_after_seconds
-        # Not all at the same moment, or they would meet again.
+        # Jitter, so that requests that failed together do not retry together.
         return float(_FIRST_PAUSE_SECONDS * 2 ** (number - 1) * random.uniform(0.5, 1))
 
     def _fall_back_to(self, model: Model) -> None:
         if self.attempts:
             self.attempts[-1] = self.attempts[-1].model_copy(update={"fell_back_to": model.id})
 
-    def _record(self, this: Try, outcome: str, failure: UpstreamError | None, ms: float) -> None:
+    def _record(
+        self, attempt: ModelAttempt, outcome: str, failure: UpstreamError | None, ms: float
+    ) -> None:
         self.attempts.append(
             Attempt(
                 purpose=self._purpose,
-                model=this.model.base_model,
-                adapter=this.model.adapter,
-                provider=this.model.provider,
+                model=attempt.model.base_model,
+                adapter=attempt.model.adapter,
+                provider=attempt.model.provider,
                 outcome=outcome,
                 code=failure.upstream_code if failure else None,
                 ms=round(ms, 1),
-                engine=this.engine,
+                engine=attempt.engine,
             )
         )
 
 
 def cost_usd(model: Model, usage: Usage) -> float | None:
-    """What the tokens cost; None where the price is not known."""
+    """The cost of the tokens; None if the price is not known."""
     if model.pricing is None:
         return None
     prompt = usage.prompt_tokens * model.pricing.input_per_million

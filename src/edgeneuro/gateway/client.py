@@ -1,5 +1,5 @@
-"""The Gateway of the seam: picks the way, holds the time limits, reads what comes back within
-bounds, and lets no error but ours leave."""
+"""The client of the models: chooses the transport, enforces time and size limits, reads the
+responses, and raises no errors but our own."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
@@ -13,15 +13,18 @@ from edgeneuro.errors import (
     UpstreamNotConfiguredError,
 )
 from edgeneuro.gateway.answers import read_answer
-from edgeneuro.gateway.binding import AiBinding, BindingTransport
-from edgeneuro.gateway.bounded import bounded
-from edgeneuro.gateway.catalogue import read_catalogue
-from edgeneuro.gateway.deltas import play_whole, read_deltas
-from edgeneuro.gateway.http import Fetch, HttpResponse, read_start, read_whole
-from edgeneuro.gateway.https import HttpsTransport
-from edgeneuro.gateway.retry_after import read_retry_after
-from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest, ModelStream
-from edgeneuro.gateway.transport import Transport
+from edgeneuro.gateway.cloudflare_api import read_catalogue
+from edgeneuro.gateway.deltas import as_stream, read_deltas
+from edgeneuro.gateway.http import (
+    Fetch,
+    HttpResponse,
+    read_retry_after,
+    read_start,
+    read_whole,
+    time_limit,
+)
+from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest, ModelStream
+from edgeneuro.gateway.transports import AiBinding, BindingTransport, HttpsTransport, Transport
 from edgeneuro.gateway.upstream_errors import JSON_MODE_STREAMS_NOT, WORKERS_AI, upstream_error
 from edgeneuro.gateway.vendors import CLOUDFLARE_TOKEN, is_own_workers_ai, vendor_name
 from edgeneuro.settings import Settings
@@ -48,7 +51,7 @@ def build_gateway(
 
 
 class GatewayClient:
-    """`own` reaches this account's Workers AI without a token, or is None; everything else goes
+    """`own` reaches this account's Workers AI without a token, or is None; all other requests go
     over HTTPS. `secret(name)` gives a Worker secret, `now` unix seconds."""
 
     def __init__(
@@ -65,34 +68,31 @@ class GatewayClient:
         self._now = now
 
     async def run(self, request: ModelRequest, /) -> ModelAnswer:
-        async with bounded(request.timeout_ms / 1000, vendor=vendor_name(request)):
+        async with time_limit(request.timeout_ms / 1000, vendor=vendor_name(request)):
             return await self._read(await self._send(request, stream=False), request)
 
     async def stream(self, request: ModelRequest, /) -> ModelStream:
-        """A model that does not stream in JSON mode is asked for the whole answer, which then comes
-        as one part: the caller gets both the JSON and the stream that it asked for."""
-        async with bounded(request.timeout_ms / 1000, vendor=vendor_name(request)):
+        """A model that does not stream in JSON mode is called for the whole answer, which then is a
+        stream of one part: the caller gets the JSON and the stream that it asked for."""
+        async with time_limit(request.timeout_ms / 1000, vendor=vendor_name(request)):
             try:
                 response = await self._send(request, stream=True)
                 deltas = await self._deltas(response, request)
-                await anext(deltas)  # says that the first part is there
+                await anext(deltas)  # returns when the first part has arrived
             except JsonModeUnmetError as error:
                 if error.upstream_code != JSON_MODE_STREAMS_NOT:
                     raise
                 response = await self._send(request, stream=False)
-                deltas = play_whole(await self._read(response, request))
+                deltas = as_stream(await self._read(response, request))
                 await anext(deltas)
         return ModelStream(deltas=deltas, trace=_trace(response))
 
-    def takes(self, request: ModelRequest, /) -> bool:
-        """Whether it may be one of several for `run_any`."""
-        return self._https.takes(request)
+    def supports_batch_fallback(self, request: ModelRequest, /) -> bool:
+        return self._https.supports_batch_fallback(request)
 
     async def run_any(self, requests: Sequence[ModelRequest], /) -> tuple[int, ModelAnswer]:
-        """One call of AI Gateway, which asks each in order, for its own time at most, until one
-        answers; `takes` tells which may be asked so. Raises what the last one failed with."""
         seconds = sum(request.timeout_ms for request in requests) / 1000
-        async with bounded(seconds, vendor="AI Gateway"):
+        async with time_limit(seconds, vendor="AI Gateway"):
             response = await self._https.send_any(requests)
             await self._require_ok(response, vendor=vendor_name(requests[-1]))
             step = response.header("cf-aig-step") or ""
@@ -105,7 +105,7 @@ class GatewayClient:
         found: list[BaseModelFacts] = []
         for page in range(1, _MAX_PAGES + 1):
             query = {"task": "Text Generation", "page": page, "per_page": _PAGE_SIZE}
-            async with bounded(_CONTROL_SECONDS, vendor=WORKERS_AI):
+            async with time_limit(_CONTROL_SECONDS, vendor=WORKERS_AI):
                 entries: Any = await self._workers_ai().models(query)
             if not isinstance(entries, list):
                 raise InvalidOutputError("Workers AI's catalogue is of a shape that is not known.")
@@ -116,11 +116,11 @@ class GatewayClient:
 
     async def patch_log(self, log_id: str, /, *, feedback: int, score: int | None = None) -> None:
         fields = {"feedback": feedback} | ({} if score is None else {"score": score})
-        async with bounded(_CONTROL_SECONDS, vendor="AI Gateway"):
+        async with time_limit(_CONTROL_SECONDS, vendor="AI Gateway"):
             await self._workers_ai().patch_log(log_id, fields)
 
     def _workers_ai(self) -> Transport:
-        """The way to this account."""
+        """The transport to this account's Workers AI."""
         if self._own is not None:
             return self._own
         if not self._secret(CLOUDFLARE_TOKEN):
@@ -157,8 +157,8 @@ class GatewayClient:
         self, response: HttpResponse, request: ModelRequest
     ) -> AsyncGenerator[Delta, None]:
         if (response.header("content-type") or "").startswith("application/json"):
-            # A gateway's cache gives a whole answer, whatever was asked for.
-            return play_whole(await self._read(response, request))
+            # AI Gateway's cache returns a whole answer, even if a stream was requested.
+            return as_stream(await self._read(response, request))
         return read_deltas(response, vendor=vendor_name(request), idle_ms=request.idle_ms)
 
 

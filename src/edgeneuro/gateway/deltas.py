@@ -1,5 +1,5 @@
-"""A model's streamed answer, out of the events of both shapes: Workers AI's classic {"response"}
-and OpenAI's chunks. What ends without having said so was cut off."""
+"""A model's streamed answer, decoded from the events of both formats: Workers AI's classic
+{"response"} and OpenAI's chunks. A stream that ends without an end event was cut off."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from edgeneuro.errors import (
 )
 from edgeneuro.gateway.answers import ToolCalls, openai_tool_calls, read_usage
 from edgeneuro.gateway.http import HttpResponse
-from edgeneuro.gateway.seam import Delta, ModelAnswer
+from edgeneuro.gateway.interface import Delta, ModelAnswer
 from edgeneuro.gateway.sse import SseParser
 from edgeneuro.gateway.upstream_errors import error_within
 
@@ -25,9 +25,9 @@ _MAX_BYTES = 8_000_000
 _DONE = "[DONE]"
 
 
-class Said(Protocol):
-    """What a stream has said so far, in the words of one protocol. `done` once nothing more is
-    waited for, `complete` once what was said is an answer."""
+class StreamDecoder(Protocol):
+    """Decodes the events of one protocol. `done` is true when no further event is expected,
+    `complete` when the events so far are a whole answer."""
 
     @property
     def done(self) -> bool: ...
@@ -35,20 +35,20 @@ class Said(Protocol):
     @property
     def complete(self) -> bool: ...
 
-    def take(self, data: str) -> Delta:
-        """What the next event adds; nothing counts but content and tool calls."""
+    def feed(self, data: str) -> Delta:
+        """The content and the tool calls of the next event."""
 
     def last(self) -> Delta:
-        """The end of a complete answer."""
+        """The last delta of a complete answer."""
 
 
 async def read_deltas(
-    response: HttpResponse, *, vendor: str, idle_ms: int, said: Said | None = None
+    response: HttpResponse, *, vendor: str, idle_ms: int, decoder: StreamDecoder | None = None
 ) -> AsyncGenerator[Delta, None]:
-    """The first item is empty and comes when the first part is there: from then on, whoever has
-    taken it can close the body at any moment, which a generator that never ran could not."""
-    said = said or ModelSaid(vendor)
-    async with aclosing(_parts(response, said, vendor=vendor, idle_ms=idle_ms)) as parts:
+    """The first delta is empty and says that the first part has arrived. From then on the generator
+    can be closed at any time, and closes the body; a generator that never ran closes nothing."""
+    decoder = decoder or OpenAiStreamDecoder(vendor)
+    async with aclosing(_parts(response, decoder, vendor=vendor, idle_ms=idle_ms)) as parts:
         first = await anext(parts)
         yield Delta()
         yield first
@@ -56,8 +56,8 @@ async def read_deltas(
             yield part
 
 
-async def play_whole(answer: ModelAnswer) -> AsyncGenerator[Delta, None]:
-    """A whole answer as a stream of one part, behind the same empty item."""
+async def as_stream(answer: ModelAnswer) -> AsyncGenerator[Delta, None]:
+    """A whole answer as a stream of one part, after the same empty delta."""
     yield Delta()
     content = answer.content
     yield Delta(
@@ -71,32 +71,32 @@ async def play_whole(answer: ModelAnswer) -> AsyncGenerator[Delta, None]:
 
 
 async def _parts(
-    response: HttpResponse, said: Said, *, vendor: str, idle_ms: int
+    response: HttpResponse, decoder: StreamDecoder, *, vendor: str, idle_ms: int
 ) -> AsyncGenerator[Delta, None]:
     try:
         async with aclosing(_events(response, idle_ms=idle_ms)) as events:
             async for data in events:
-                delta = said.take(data)
+                delta = decoder.feed(data)
                 if delta.content or delta.tool_calls:
                     yield delta
-                if said.done:
+                if decoder.done:
                     break
     except UpstreamError:
         raise
     except TimeoutError as error:
-        if not said.complete:
+        if not decoder.complete:
             raise UpstreamTimeoutError(f"{vendor} fell silent for {idle_ms} ms.") from error
     except Exception as error:
-        if not said.complete:
+        if not decoder.complete:
             raise UpstreamCutError(f"{vendor}'s stream broke off.") from error
-    if not said.complete:
+    if not decoder.complete:
         raise UpstreamCutError(f"{vendor}'s stream ended before the answer did.")
-    yield said.last()
+    yield decoder.last()
 
 
 async def _events(response: HttpResponse, *, idle_ms: int) -> AsyncGenerator[str, None]:
-    """Raises TimeoutError where no event comes for so long; comments are none. The first event has
-    the time that its caller gives it."""
+    """Raises TimeoutError if no event arrives for `idle_ms`; a comment is not an event. The caller
+    limits the time of the first event."""
     parser, size = SseParser(), 0
     loop = asyncio.get_running_loop()
     deadline: float | None = None
@@ -112,12 +112,12 @@ async def _events(response: HttpResponse, *, idle_ms: int) -> AsyncGenerator[str
             for data in parser.feed(chunk):
                 yield data
                 deadline = loop.time() + idle_ms / 1000
-    if _DONE in parser.end():  # an event without its end was cut, but this one cannot be
+    if _DONE in parser.end():  # an event without its end was cut off, but this one is whole
         yield _DONE
 
 
-class ModelSaid:
-    """What a model has said so far, in either shape."""
+class OpenAiStreamDecoder:
+    """Decodes both formats: OpenAI's chunks, and Workers AI's classic events."""
 
     def __init__(self, vendor: str) -> None:
         self._vendor = vendor
@@ -134,7 +134,7 @@ class ModelSaid:
         finish_reason = self._finish_reason or ("tool_calls" if self._calls else "stop")
         return Delta(finish_reason=finish_reason, usage=self._usage)
 
-    def take(self, data: str) -> Delta:
+    def feed(self, data: str) -> Delta:
         if data.strip() == _DONE:
             self.done = True
             return Delta()
@@ -160,7 +160,7 @@ class ModelSaid:
                 self._finish(event.get("finish_reason"))
                 calls = _numbered(openai_tool_calls(event.get("tool_calls")), self._calls)
             case _:
-                return Delta()  # the usage alone, a ping
+                return Delta()  # only the usage, or a ping
         self._calls += len(calls)
         return Delta(content=_text(text), tool_calls=calls)
 
@@ -170,7 +170,7 @@ class ModelSaid:
 
 
 def _text(value: Any) -> str:
-    """Workers AI was seen to send a token of digits as a number."""
+    """Workers AI sometimes sends a token of digits as a number."""
     if isinstance(value, str):
         return value
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
@@ -182,5 +182,5 @@ def _dicts(value: Any) -> ToolCalls:
 
 
 def _numbered(calls: ToolCalls, start: int) -> ToolCalls:
-    """OpenAI's deltas of whole calls."""
+    """Whole tool calls as OpenAI's deltas."""
     return tuple({"index": start + at, **call} for at, call in enumerate(calls))

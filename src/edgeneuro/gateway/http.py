@@ -1,11 +1,17 @@
-"""The seam to HTTP: one request out, its response in as it comes."""
+"""HTTP calls to upstreams: one request out, its response in as it arrives, within a time limit."""
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+import asyncio
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
-from edgeneuro.errors import InvalidOutputError
+from edgeneuro.errors import EdgeNeuroError, InvalidOutputError, UpstreamTimeoutError
+from edgeneuro.gateway.upstream_errors import raised_error
+
+_MAX_RETRY_AFTER_SECONDS = 86_400
 
 
 class HttpResponse(Protocol):
@@ -57,3 +63,52 @@ async def read_whole(response: HttpResponse, *, limit: int) -> bytes:
                 raise InvalidOutputError(f"The answer is too large: more than {limit} bytes.")
             parts.append(chunk)
     return b"".join(parts)
+
+
+@asynccontextmanager
+async def time_limit(seconds: float, *, vendor: str) -> AsyncIterator[None]:
+    """Every other exception of the body, and a time-out, is raised as an UpstreamError."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except EdgeNeuroError:
+        raise
+    except TimeoutError as error:
+        message = f"{vendor} gave no answer within {seconds * 1000:.0f} ms."
+        raise UpstreamTimeoutError(message) from error
+    except Exception as error:
+        raise raised_error(str(error), vendor=vendor) from error
+
+
+def read_retry_after(response: HttpResponse, now: Callable[[], float]) -> str | None:
+    """Whole seconds, rounded up, from `retry-after-ms` or `retry-after`, which is a number of
+    seconds or an HTTP date; None where there is neither."""
+    milliseconds = _number(response.header("retry-after-ms"))
+    if milliseconds is not None:
+        return _whole_seconds(milliseconds / 1000)
+    given = response.header("retry-after")
+    seconds = _number(given)
+    if seconds is None:
+        at = _http_date(given)
+        seconds = None if at is None else max(0.0, at - now())
+    return None if seconds is None else _whole_seconds(seconds)
+
+
+def _whole_seconds(seconds: float) -> str:
+    return str(min(math.ceil(seconds), _MAX_RETRY_AFTER_SECONDS))
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _http_date(text: str | None) -> float | None:
+    try:
+        moment = datetime.strptime(text or "", "%a, %d %b %Y %H:%M:%S GMT")
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC).timestamp()

@@ -1,6 +1,5 @@
-"""What upstreams say when they fail, in our words: Cloudflare's codes, the vendors' {"error"} and
-HTTP statuses to the classes under errors.UpstreamError. Codes as on the Workers AI "Errors" page
-and as seen live."""
+"""Maps the errors of upstreams to the classes under errors.UpstreamError: Cloudflare's codes, the
+vendors' {"error"} and HTTP statuses. Codes as on the Workers AI "Errors" page and as observed."""
 
 import re
 from typing import Any
@@ -107,7 +106,7 @@ def upstream_error(
 ) -> UpstreamError:
     """The error that an HTTP answer stands for, the most specific one known. `retry_after` is in
     whole seconds."""
-    codes, message = _told(_parsed(body))
+    codes, message = _codes_and_message(_parsed(body))
     return _error(vendor, codes, message, status=status, retry_after=retry_after)
 
 
@@ -115,7 +114,7 @@ def error_within(content: Any, *, vendor: str) -> UpstreamError | None:
     """The error that an event, or an answer with status 200, is in truth; None where it is none."""
     if not isinstance(content, dict) or not (content.get("error") or content.get("errors")):
         return None
-    codes, message = _told(content)
+    codes, message = _codes_and_message(content)
     return _error(vendor, codes, message)
 
 
@@ -135,14 +134,14 @@ def _error(
     status: int | None = None,
     retry_after: str | None = None,
 ) -> UpstreamError:
-    told = _CREDENTIAL.sub("[secret]", message or "")[:300]
-    told = told or (f"HTTP status {status}" if status else "an error without words")
+    message = _CREDENTIAL.sub("[secret]", message or "")[:300]
+    message = message or (f"HTTP status {status}" if status else "an error without words")
     if status == 401 or _CREDENTIALS_REFUSED & set(codes):
-        told = "the credentials are refused; see the secrets of the provider and of AI Gateway"
+        message = "the credentials are refused; see the secrets of the provider and of AI Gateway"
     elif MODEL_DEPRECATED in codes:
-        told = f"{told.rstrip('.')}. No retry helps: choose another model."
+        message = f"{message.rstrip('.')}. No retry helps: choose another model."
     return _kind(codes, status)(
-        f"{vendor}: {told}",
+        f"{vendor}: {message}",
         upstream_code=next(iter(codes), str(status) if status else None),
         headers={"retry-after": retry_after} if retry_after else None,
     )
@@ -165,7 +164,7 @@ def _parsed(body: str) -> Any:
         return None
 
 
-def _told(content: Any) -> tuple[tuple[str, ...], str | None]:
+def _codes_and_message(content: Any) -> tuple[tuple[str, ...], str | None]:
     """Codes, the most specific first, and message; whatever the shape."""
     match content:
         case {"internalCode": int() as code, "description": str() as text}:

@@ -12,14 +12,14 @@ from edgeneuro.domain.provider import (
     may_send_secret,
 )
 from edgeneuro.errors import UpstreamNotConfiguredError
-from edgeneuro.gateway.openai_chat import chat_body
-from edgeneuro.gateway.seam import ModelRequest
-from edgeneuro.gateway.upstream_errors import WORKERS_AI
-from edgeneuro.gateway.workers_ai import (
+from edgeneuro.gateway.interface import ModelRequest
+from edgeneuro.gateway.request_body import (
+    chat_body,
     seed_in_range,
     text_generation_inputs,
     text_generation_messages,
 )
+from edgeneuro.gateway.upstream_errors import WORKERS_AI
 
 CLOUDFLARE_TOKEN = "CLOUDFLARE_API_TOKEN"
 # AI Gateway's way to the OpenAI-compatible endpoint of each vendor that it knows.

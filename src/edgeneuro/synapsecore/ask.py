@@ -21,8 +21,8 @@ from edgeneuro.errors import (
     UpstreamError,
     UpstreamRejectedError,
 )
-from edgeneuro.gateway.chain import Try
-from edgeneuro.gateway.seam import ModelAnswer, ModelRequest
+from edgeneuro.gateway.chain import ModelAttempt
+from edgeneuro.gateway.interface import ModelAnswer, ModelRequest
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.question import Question
 from edgeneuro.synapsecore.record import Asker
@@ -85,8 +85,10 @@ async def ask(
     if not cache:
         return await asking.ask()
     seconds, started = config.time_budget_ms / 1000, services.monotonic()
-    asked, ours = await services.in_flight.share(question.flight_key, asking.ask, seconds=seconds)
-    if ours:
+    asked, is_leader = await services.single_flight.run(
+        question.flight_key, asking.ask, seconds=seconds
+    )
+    if is_leader:
         return asked
     recalled = asked.answer and asked.answer.model_copy(update={"layer": "cache"})
     waited_ms = (services.monotonic() - started) * 1000
@@ -145,20 +147,22 @@ class _Asking:
         if len(models) - alone < 2:
             return await chain.ask(models, self._try)
         with suppress(UpstreamError):
-            return await chain.ask(models[:alone], self._try, others_behind=True)
+            return await chain.ask(models[:alone], self._try, reserve_time_for_next=True)
         return await chain.ask_together(models[alone:], self._try_all, self._taken)
 
     def _may_be_one_of_several(self, model: Model) -> bool:
-        request = self._request(Try(model, 1, 0), in_json=False)
-        is_vendors = request.provider is not None and self._services.gateway.takes(request)
+        request = self._request(ModelAttempt(model, 1, 0), in_json=False)
+        is_vendors = (
+            request.provider is not None and self._services.gateway.supports_batch_fallback(request)
+        )
         return is_vendors and not self._services.breakers.is_open(model.id)
 
-    async def _try_all(self, tries: Sequence[Try]) -> tuple[int, ModelAnswer]:
+    async def _try_all(self, tries: Sequence[ModelAttempt]) -> tuple[int, ModelAnswer]:
         """In text: each vendor has its own JSON mode, and nobody could be asked again."""
         requests = [self._request(this, in_json=False) for this in tries]
         return await self._services.gateway.run_any(requests)
 
-    async def _try(self, this: Try) -> Answer:
+    async def _try(self, this: ModelAttempt) -> Answer:
         model = this.model
         in_json = self._in_json(model)
         try:
@@ -175,9 +179,9 @@ class _Asking:
             raise JsonModeUnmetError(error.message, upstream_code=error.upstream_code) from error
         return self._taken(this, given)
 
-    def _taken(self, this: Try, given: ModelAnswer) -> Answer:
+    def _taken(self, this: ModelAttempt, given: ModelAnswer) -> Answer:
         this.engine = given.engine
-        self._chain.pay(this.model, given.usage, given.trace)
+        self._chain.record_usage(this.model, given.usage, given.trace)
         answer = self._read(this.model, given)
         self._trace = given.trace
         return answer
@@ -203,7 +207,7 @@ class _Asking:
         refused = model.base_model in self._services.without_json_mode
         return model.json_mode and not refused and model.id not in self._in_text
 
-    def _request(self, this: Try, *, in_json: bool) -> ModelRequest:
+    def _request(self, this: ModelAttempt, *, in_json: bool) -> ModelRequest:
         model, question = this.model, self._question
         confidence = states_confidence(model.type)
         schema = answer_schema(question.agents, confidence=confidence) if in_json else None

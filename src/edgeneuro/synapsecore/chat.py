@@ -3,12 +3,12 @@
 import asyncio
 from functools import partial
 
+from edgeneuro.access.limits import refund_on_failure
 from edgeneuro.call import Call
 from edgeneuro.domain.chat import ChatRequest
 from edgeneuro.domain.chat_answer import ChatCompletion
 from edgeneuro.domain.log import Ending
 from edgeneuro.errors import EdgeNeuroError, NoAgentFitsError, UpstreamError
-from edgeneuro.limits import giving_back
 from edgeneuro.synapsecore.chat_ask import Given, Opened, ask_whole, hand_off, open_stream
 from edgeneuro.synapsecore.chat_begin import Beginning
 from edgeneuro.synapsecore.chat_plan import plan_turn, reserve_turn
@@ -41,7 +41,7 @@ async def _create(
     asker = Asker.of(call)
     plan = await plan_turn(call.services, body, asker)
     reservation = await reserve_turn(plan)
-    with giving_back(call.services, reservation, call.background):
+    with refund_on_failure(call.services, reservation, call.background):
         return await _answer(await begin_turn(plan, reservation), beginning)
 
 

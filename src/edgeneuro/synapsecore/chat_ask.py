@@ -11,8 +11,8 @@ from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.domain.handoff import Handoff, handoff_text
 from edgeneuro.domain.model import Model
 from edgeneuro.errors import InvalidOutputError, JsonModeUnmetError
-from edgeneuro.gateway.chain import Try
-from edgeneuro.gateway.seam import Delta, ModelAnswer, ModelRequest, ModelStream
+from edgeneuro.gateway.chain import ModelAttempt
+from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest, ModelStream
 from edgeneuro.synapsecore.chat_turn import Turn
 
 _MAX_SILENCE_MS = 30_000
@@ -44,13 +44,13 @@ class Opened:
 async def ask_whole(turn: Turn) -> Given:
     """Raises the first model's UpstreamError where none answers."""
 
-    async def one_try(this: Try) -> Given:
+    async def call(this: ModelAttempt) -> Given:
         try:
             given = await _run(turn, this)
         except JsonModeUnmetError as error:
             raise _not_in_json(error) from error
         this.engine = given.engine
-        turn.chain.pay(this.model, given.usage, given.trace)
+        turn.chain.record_usage(this.model, given.usage, given.trace)
         content = given.content
         if isinstance(content, dict):
             content = json.dumps(content, ensure_ascii=False)
@@ -61,13 +61,13 @@ async def ask_whole(turn: Turn) -> Given:
         )
         return Given(this.model, answer, given.trace)
 
-    return await turn.chain.ask(turn.models, one_try, once=turn.endpoint)
+    return await turn.chain.ask(turn.models, call, once=turn.endpoint)
 
 
 async def open_stream(turn: Turn) -> Opened:
     """Raises the first model's UpstreamError where none gives a first part."""
 
-    async def one_try(this: Try) -> Opened:
+    async def call(this: ModelAttempt) -> Opened:
         try:
             stream = await _stream(turn, this)
             first = await anext(stream.deltas, None)
@@ -78,25 +78,25 @@ async def open_stream(turn: Turn) -> Opened:
         this.streams = True
         return Opened(this.model, first, stream.deltas, stream.trace)
 
-    return await turn.chain.ask(turn.models, one_try, once=turn.endpoint)
+    return await turn.chain.ask(turn.models, call, once=turn.endpoint)
 
 
 def hand_off(turn: Turn, agent: Agent) -> Given:
     """Nobody is called. Raises UpstreamNotConfiguredError where nothing can be signed."""
-    never = Try(turn.models[0], number=0, timeout_ms=0)
+    never = ModelAttempt(turn.models[0], number=0, timeout_ms=0)
     handoff = turn.services.endpoints.hand_off(agent, _request(turn, never, cached=False))
     answer = KeptAnswer(content=handoff_text(handoff), finish_reason="stop")
     return Given(turn.models[0], answer, handoff=handoff)
 
 
-async def _run(turn: Turn, this: Try) -> ModelAnswer:
+async def _run(turn: Turn, this: ModelAttempt) -> ModelAnswer:
     request = _request(turn, this, cached=True)
     if turn.agent is not None and this.model is turn.endpoint:
         return await turn.services.endpoints.run(turn.agent, request)
     return await turn.services.gateway.run(request)
 
 
-async def _stream(turn: Turn, this: Try) -> ModelStream:
+async def _stream(turn: Turn, this: ModelAttempt) -> ModelStream:
     request = _request(turn, this, cached=False)
     if turn.agent is not None and this.model is turn.endpoint:
         return await turn.services.endpoints.stream(turn.agent, request)
@@ -108,7 +108,7 @@ def _not_in_json(error: JsonModeUnmetError) -> InvalidOutputError:
     return InvalidOutputError(error.message, upstream_code=error.upstream_code)
 
 
-def _request(turn: Turn, this: Try, *, cached: bool) -> ModelRequest:
+def _request(turn: Turn, this: ModelAttempt, *, cached: bool) -> ModelRequest:
     model, config = this.model, turn.config
     provider = config.providers.get(model.provider)
     at_endpoint = model is turn.endpoint

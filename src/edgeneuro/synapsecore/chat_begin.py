@@ -14,7 +14,7 @@ from edgeneuro.synapsecore.chat_stream import (
     known_error,
 )
 from edgeneuro.web.response import Response
-from edgeneuro.web.streams import Parts, started
+from edgeneuro.web.streams import ByteStream, started
 
 
 class Beginning:
@@ -45,7 +45,7 @@ class Beginning:
         return response
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
-        parts: Parts | None = None
+        parts: ByteStream | None = None
         try:
             yield COMMENT
             while await is_silent(self._making, self._call.services.stream_silence_seconds):
@@ -63,13 +63,13 @@ class Beginning:
             if parts is not None:
                 await parts.aclose()
 
-    async def _stop(self) -> Parts | None:
+    async def _stop(self) -> ByteStream | None:
         """Stops what is being made; returns the parts where they are there already."""
         self._making.cancel()
         [made] = await asyncio.gather(self._making, return_exceptions=True)
         return _parts(made) if isinstance(made, Response) else None
 
 
-def _parts(response: Response) -> Parts:
+def _parts(response: Response) -> ByteStream:
     assert not isinstance(response.body, str), "a stream comes in parts"
     return response.body

@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
+from edgeneuro.access.limits import Estimate, estimate
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.chat import ChatRequest
 from edgeneuro.domain.key import KeyLimits
 from edgeneuro.domain.model import Model
-from edgeneuro.limits import Estimate, estimate
 from edgeneuro.synapsecore.chat_models import is_endpoint
 from edgeneuro.synapsecore.chat_sent import map_image_urls
 

@@ -3,13 +3,13 @@ here."""
 
 from dataclasses import dataclass
 
+from edgeneuro.access.limits import Estimate, Reservation, reserve
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.chat import AGENT_PREFIX, AUTO, ChatRequest
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidRequestError
-from edgeneuro.limits import Estimate, Reservation, reserve
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.chat_limits import AnswerBounds
 from edgeneuro.synapsecore.chat_models import (

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from edgeneuro.domain.chat_answer import KeptAnswer
 from edgeneuro.domain.model import Model
 from edgeneuro.errors import DatabaseError
-from edgeneuro.gateway.seam import Delta
+from edgeneuro.gateway.interface import Delta
 from edgeneuro.store.answer_cache import CHATS
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.chat_ask import Given, Opened

@@ -18,7 +18,7 @@ from edgeneuro.domain.chat_answer import (
 from edgeneuro.domain.decision import CacheState, Usage
 from edgeneuro.domain.handoff import Handoff
 from edgeneuro.domain.model import Model
-from edgeneuro.gateway.seam import Delta
+from edgeneuro.gateway.interface import Delta
 from edgeneuro.synapsecore.chat_ask import Given
 from edgeneuro.synapsecore.chat_turn import Turn
 from edgeneuro.synapsecore.router import explain

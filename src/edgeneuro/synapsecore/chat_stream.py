@@ -9,7 +9,7 @@ from edgeneuro.domain.chat_answer import ChatFacts, ChunkDelta, KeptAnswer
 from edgeneuro.domain.decision import GatewayTrace, Usage
 from edgeneuro.domain.log import Ending
 from edgeneuro.errors import EdgeNeuroError, UpstreamError
-from edgeneuro.gateway.seam import Delta
+from edgeneuro.gateway.interface import Delta
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.chat_ask import Opened
@@ -90,7 +90,7 @@ class ChatStream:
             return
         self._paid = True
         trace = self._opened.trace or GatewayTrace()
-        self._turn.chain.pay(self._opened.model, self._usage, trace)
+        self._turn.chain.record_usage(self._opened.model, self._usage, trace)
 
     def _last_chunks(self) -> Iterator[bytes]:
         turn, model = self._turn, self._opened.model

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from edgeneuro.access.limits import Estimate, Reservation
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.chat import ChatRequest
 from edgeneuro.domain.decision import Attempt, ChosenAgent, Layer, Usage
@@ -12,7 +13,6 @@ from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import EdgeNeuroError, NoAgentFitsError
 from edgeneuro.gateway.chain import Chain
-from edgeneuro.limits import Estimate, Reservation
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from edgeneuro.domain.decision import Answer, ClassifierVerdict, RouteRequest
 from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.kept_classifier import LoadedClassifier
+from edgeneuro.isolate.classifier_cache import LoadedClassifier
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.question import Question
 from edgeneuro.synapsecore.record import Asker

@@ -5,7 +5,6 @@ dropped, so that it is decided again."""
 from edgeneuro.call import Call
 from edgeneuro.domain.label import LabelEvent, LabelFacts
 from edgeneuro.domain.query import query_hash
-from edgeneuro.gateway_feedback import push_labels
 from edgeneuro.store.answer_cache import DECISIONS
 from edgeneuro.store.audit import AuditEntry, insert_audit
 from edgeneuro.store.database import Statement
@@ -13,6 +12,7 @@ from edgeneuro.store.label_reads import find_facts, find_votes
 from edgeneuro.store.labels import raise_labels_revision, record_labels
 from edgeneuro.store.logs import DecidedQuestion, find_decided
 from edgeneuro.store.times import rfc3339
+from edgeneuro.synapsecore.gateway_feedback import push_labels
 from edgeneuro.web.auth import Access
 
 

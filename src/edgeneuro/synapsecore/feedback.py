@@ -1,15 +1,15 @@
 """Feedback on decisions, from those who asked. It says what to label first, and with the right
 agent it corrects. Every row says itself who gave it and when, so it has no audit row."""
 
+from edgeneuro.access.limits import Estimate, reserve
 from edgeneuro.call import Call
 from edgeneuro.domain.label import Feedback, FeedbackCreate
 from edgeneuro.errors import InvalidRequestError, NotFoundError
-from edgeneuro.gateway_feedback import push_feedback
-from edgeneuro.limits import Estimate, reserve
 from edgeneuro.store.agents import list_agent_ids
 from edgeneuro.store.feedback import put_feedback
 from edgeneuro.store.times import rfc3339
 from edgeneuro.synapsecore.correction import correct
+from edgeneuro.synapsecore.gateway_feedback import push_feedback
 from edgeneuro.synapsecore.stored_text import stored_text
 
 

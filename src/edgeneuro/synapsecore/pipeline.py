@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edgeneuro.domain.decision import Answer, RouteRequest
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidRequestError
-from edgeneuro.kept_classifier import LoadedClassifier, read_classifier
+from edgeneuro.isolate.classifier_cache import LoadedClassifier, read_classifier
 from edgeneuro.services import Services
 from edgeneuro.store.labels import read_current
 from edgeneuro.synapsecore.ask import Asked, ask

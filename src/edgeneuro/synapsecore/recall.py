@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from edgeneuro.domain.decision import Answer, RouteRequest
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import DatabaseError
-from edgeneuro.services import CachedAnswer, CurrentLabel, Services
+from edgeneuro.isolate.cache import CachedAnswer, CurrentLabel
+from edgeneuro.services import Services
 from edgeneuro.store.answer_cache import DECISIONS
 from edgeneuro.store.database import Rows, Statement
 from edgeneuro.store.labels import select_current

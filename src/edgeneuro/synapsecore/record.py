@@ -12,7 +12,7 @@ from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.trace import Trace
 from edgeneuro.errors import DatabaseError
-from edgeneuro.metrics import Metrics
+from edgeneuro.isolate.metrics import Metrics
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
 from edgeneuro.store.logs import insert_log

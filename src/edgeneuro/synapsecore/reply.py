@@ -17,7 +17,7 @@ from edgeneuro import bounded_json
 from edgeneuro.domain.agent import NO_AGENT, Agent
 from edgeneuro.domain.decision import ConfidenceSource
 from edgeneuro.errors import InvalidOutputError
-from edgeneuro.gateway.seam import ModelAnswer, Token
+from edgeneuro.gateway.interface import ModelAnswer, Token
 
 # What a reply is worth that names an agent somewhere in a sentence.
 _MENTION_CONFIDENCE = 0.5

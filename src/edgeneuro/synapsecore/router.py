@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from edgeneuro.access.limits import Estimate, Reservation, estimate, refund_on_failure, reserve
 from edgeneuro.domain.decision import (
     Answer,
     CacheState,
@@ -13,7 +14,6 @@ from edgeneuro.domain.decision import (
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages, states_confidence
 from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.limits import Estimate, Reservation, estimate, giving_back, reserve
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.ask import MAX_TOKENS, Asked, ask
 from edgeneuro.synapsecore.audit_sample import SampledDecision, audit_by_classifier, audit_by_model
@@ -43,7 +43,7 @@ async def route_query(services: Services, request: RouteRequest, asker: Asker) -
     request = request.model_copy(update={"candidates": allowed})
     question = ask_question(request, config, key_id=asker.credential.key_id)
     reservation = await _reserve(services, question, asker, stages)
-    with giving_back(services, reservation, asker.background):
+    with refund_on_failure(services, reservation, asker.background):
         decision_id, created_ms = services.new_id("dec"), services.now_ms()
         routed = await decide_route(
             services,

@@ -1,4 +1,4 @@
-"""What a caller may do: the scopes of keys and roles, and what a route asks for."""
+"""What a caller may do: the scopes of keys and roles, and the scope that a route requires."""
 
 import hashlib
 import hmac
@@ -14,7 +14,7 @@ KEY_HEADERS = ("api-key", "x-api-key")
 
 
 class Access(StrEnum):
-    """What a route asks of its caller: nothing, any key at all, or a scope."""
+    """What a route requires of its caller: nothing, any key, or a scope."""
 
     PUBLIC = "public"
     ANY = "any"
@@ -29,9 +29,10 @@ _INCLUDED = {Access.LABEL: {Access.READ}, Access.ADMIN: set(Access)}
 
 @dataclass(frozen=True)
 class Credential:
-    """`key_id` names the caller in logs, sums, labels and at AI Gateway, by the id of the key or of
-    the user: never the key itself, nor an e-mail address. `limits` are those of a key that has
-    some, `permissions` what it may use; `email` is the address of a user of Cloudflare Access."""
+    """`key_id` names the caller in logs, sums, labels and at AI Gateway: the id of the key or of
+    the user, never the key itself or an e-mail address. `limits` are the key's limits, None if it
+    has none; `permissions` is what it may use; `email` is the address of a user of Cloudflare
+    Access."""
 
     key_id: str
     scopes: frozenset[Access]
@@ -41,7 +42,7 @@ class Credential:
 
     @property
     def actor(self) -> str:
-        """Who is responsible for a change: the audit names a person by e-mail address."""
+        """Who made a change: the audit names a person by e-mail address."""
         return self.email or self.key_id
 
 
@@ -50,7 +51,7 @@ ADMIN_TOKEN = Credential("admin_token", frozenset(Access))
 
 
 def scopes(names: Iterable[str]) -> frozenset[Access]:
-    """The scopes of these names with all that they include."""
+    """The scopes with these names, and all scopes that they include."""
     granted = {Access.PUBLIC, Access.ANY}
     for access in map(Access, names):
         granted |= {access} | _INCLUDED.get(access, set())
@@ -58,8 +59,8 @@ def scopes(names: Iterable[str]) -> frozenset[Access]:
 
 
 def authorize_explain(credential: Credential, wanted: bool, *, param: str) -> None:
-    """An explanation shows the prompt with all agents in it, which is for those who may read them.
-    Raises PermissionDeniedError."""
+    """An explanation shows the prompt with all agents, so it needs the scope `read`. Raises
+    PermissionDeniedError."""
     if wanted and Access.READ not in credential.scopes:
         raise PermissionDeniedError(
             f"{param}: an explanation shows the prompt, for which the key needs the scope 'read'."
@@ -69,7 +70,7 @@ def authorize_explain(credential: Credential, wanted: bool, *, param: str) -> No
 
 
 def authorize(credential: Credential, access: Access) -> None:
-    """Raises PermissionDeniedError where the scope is missing."""
+    """Raises PermissionDeniedError if the scope is missing."""
     if access not in credential.scopes:
         raise PermissionDeniedError(
             f"This call needs the scope {access.value!r}, which the key or the user's role does not"
@@ -78,8 +79,8 @@ def authorize(credential: Credential, access: Access) -> None:
 
 
 def sent_key(header: Callable[[str], str | None]) -> str | None:
-    """The key that a request carries: as a bearer token, or in one of the headers in which Azure's
-    and Anthropic's clients send it."""
+    """The key of a request: a bearer token, or in one of the headers that Azure's and Anthropic's
+    clients send."""
     key = bearer_key(header("authorization"))
     for name in KEY_HEADERS:
         key = key or (header(name) or "").strip() or None
@@ -87,7 +88,7 @@ def sent_key(header: Callable[[str], str | None]) -> str | None:
 
 
 def is_operator(credential: Credential) -> bool:
-    """Whether errors tell this caller how the installation is set up."""
+    """Whether this caller may see in errors how the installation is configured."""
     return Access.READ in credential.scopes
 
 
@@ -102,13 +103,13 @@ def hash_key(key: str) -> str:
 
 
 def same_key(one: str, other: str) -> bool:
-    """Whether two keys are the same, told in constant time."""
+    """Whether two keys are equal, compared in constant time."""
     return hmac.compare_digest(hash_key(one), hash_key(other))
 
 
 def cron_of(event: str, token: str) -> str:
-    """The cron expression of a scheduled event. Where a token is configured, the event's text ends
-    with it: `wrangler dev` lets everybody who reaches its port fire a cron. Raises
+    """The cron expression of a scheduled event. If a token is configured, the event's text must end
+    with it: with `wrangler dev`, everyone who reaches its port can fire a cron. Raises
     UnauthenticatedError."""
     if not token:
         return event

@@ -1,4 +1,4 @@
-"""Responses: JSON out of pydantic models, and every error in the one shape."""
+"""Responses: JSON from pydantic models, and every error in the one shape."""
 
 import json
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from edgeneuro.errors import DatabaseError, EdgeNeuroError, UpstreamError
-from edgeneuro.web.streams import Parts
+from edgeneuro.web.streams import ByteStream
 
 Content = TypeVar("Content", bound=BaseModel)
 JSON = "application/json"
@@ -15,17 +15,17 @@ JSON = "application/json"
 
 @dataclass
 class Response:
-    """A body that comes in parts is sent as it is made; where making it fails, it breaks off. It is
-    closed in any case, so a `finally` in its generator runs where the client has gone away."""
+    """A body in parts is sent while it is made, and aborted if making a part fails. It is always
+    closed, so a `finally` in its generator runs even if the client disconnects."""
 
     status: int
-    body: str | Parts = ""
+    body: str | ByteStream = ""
     headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Reply(Generic[Content]):
-    """What a handler returns where headers go with the content."""
+    """What a handler returns if its response has headers too."""
 
     content: Content
     headers: dict[str, str] = field(default_factory=dict)
@@ -37,8 +37,8 @@ def json_response(status: int, reply: Reply[BaseModel]) -> Response:
 
 
 def unless_present(response: Response, if_none_match: str | None) -> Response:
-    """The response, or 304 without a body where the client has it: `if_none_match` lists the ETags
-    of what it has. A proxy that compresses may have made them weak."""
+    """The response, or 304 without a body if the client has it: `if_none_match` lists the ETags
+    that the client has. A proxy that compresses may have made them weak."""
     etag = response.headers.get("etag")
     if etag is None or if_none_match is None or response.status != 200:
         return response
@@ -52,10 +52,10 @@ def unless_present(response: Response, if_none_match: str | None) -> Response:
 def error_response(
     error: EdgeNeuroError, request_id: str, *, for_operator: bool = False
 ) -> Response:
-    """`for_operator` says whether the caller may know how the installation is set up."""
+    """`for_operator`: whether the caller may see how the installation is configured."""
     headers = {"content-type": JSON, **error.headers}
     if isinstance(error, UpstreamError):
-        # It was tried again here already, or will not pass; the official clients go by this.
+        # Retried here already, or not retryable; the official clients obey this header.
         headers["x-should-retry"] = "false"
     return Response(
         error.status,
@@ -81,7 +81,7 @@ def error_content(
 
 def _message(error: EdgeNeuroError, *, for_operator: bool) -> str:
     if isinstance(error, DatabaseError):
-        # What D1 says can hold table names and values: it is for our logs alone.
+        # D1's message may contain table names and values: only our logs get it.
         return "The database did not answer. Try again in a moment."
     if for_operator:
         return f"{error.message} {error.hint}".rstrip()

@@ -1,4 +1,4 @@
-"""HTTP routes: a row of the table, and the look-up of a path in it."""
+"""HTTP routes: a row of the table, and the lookup of a path."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +16,13 @@ from edgeneuro.web.handler import Handler
 
 _REPEATED_SLASHES = re.compile(r"/{2,}")
 _REPEATED_PREFIX = re.compile(r"^(?:/v1)+(?=/v1(?:/|$))")
-_MAX_COMPARED = 80  # comparing costs more than any look-up, and needs no key
+_MAX_COMPARED = 80  # comparing costs more than a lookup, and the caller needs no key for it
 
 
 class Idempotency(Enum):
-    """What becomes of a POST's answer under its Idempotency-Key: kept for the next time, or only
-    that there was one, because it held what is shown once. A repeatable POST may be done twice and
-    takes no key."""
+    """How a POST's response is stored for its Idempotency-Key: the whole response, or only that
+    there was one, because it contained a secret that is shown once. A repeatable POST may be done
+    twice and accepts no key."""
 
     KEPT = "kept"
     SHOWN_ONCE = "shown_once"
@@ -31,11 +31,11 @@ class Idempotency(Enum):
 
 @dataclass(frozen=True)
 class Described:
-    """What /openapi.json says of a route beside what its handler's signature says. `statuses` are
-    the answers that no rule gives it (web/openapi.py), `media` the types of an answer that is not
-    JSON, `file_media` those of a body that is a file. `events` is the model of a streamed answer's
-    events. `form` is the model of a form's fields and `files` names its files; with `or_json` the
-    fields may be sent as JSON without the files."""
+    """What /openapi.json says about a route in addition to its handler's signature. `statuses` are
+    the responses that no rule adds (web/openapi.py), `media` the types of a response that is not
+    JSON, `file_media` those of a body that is a file. `events` is the model of a streamed
+    response's events. `form` is the model of a form's fields and `files` names its files; with
+    `or_json` the fields may be sent as JSON without the files."""
 
     statuses: tuple[int, ...] = ()
     media: tuple[str, ...] = ()
@@ -48,9 +48,8 @@ class Described:
 
 @dataclass(frozen=True)
 class Route:
-    """`{name}` in the path takes one segment, `{name:path}` all that is left, slashes too.
-    `status` is that of a success. Calls of a public route that is `limited` count for the caller's
-    address."""
+    """`{name}` in the path matches one segment, `{name:path}` the rest, with slashes. `status` is
+    that of a success. Calls of a public route with `limited` count for the caller's address."""
 
     method: str
     path: str
@@ -75,8 +74,8 @@ class Found:
 
 
 class RouteTable:
-    """Paths without parameters are found by a dictionary, the others by their patterns in order.
-    `absent` has a sentence for each path that clients expect and that does not exist."""
+    """Paths without parameters are found in a dictionary, the others by their patterns in order.
+    `absent` has a sentence for each path that clients expect but that does not exist."""
 
     def __init__(self, routes: Sequence[Route], *, absent: Mapping[str, str] | None = None) -> None:
         self.all: list[Found] = []
@@ -94,7 +93,7 @@ class RouteTable:
                 self._literal.setdefault(route.path, {})[route.method] = found
 
     def find(self, method: str, path: str) -> Found:
-        """Raises NotFoundError, or MethodNotAllowedError with the methods that the path has."""
+        """Raises NotFoundError, or MethodNotAllowedError with the methods of the path."""
         methods, values = self._methods(path)
         found = methods.get("GET" if method == "HEAD" else method)
         if found is None:
@@ -105,7 +104,7 @@ class RouteTable:
         return Found(found.route, found.handler, values) if values else found
 
     def methods_of(self, path: str) -> str:
-        """For a preflight: the path's methods, as a header lists them. Raises NotFoundError."""
+        """The path's methods as a header value, for a preflight. Raises NotFoundError."""
         return ", ".join(self._methods(path)[0])
 
     def _methods(self, path: str) -> tuple[dict[str, Found], dict[str, str]]:
@@ -127,9 +126,8 @@ class RouteTable:
 
 
 def canonical_path(path: str) -> str:
-    """The path without the differences that clients add by joining a base URL and a path: doubled
-    and trailing slashes, and the prefix /v1 twice. A model's id that holds such slashes is sent
-    percent-encoded."""
+    """The path without what clients add when they join a base URL and a path: doubled and trailing
+    slashes, and the prefix /v1 twice. A model's id with such slashes is sent percent-encoded."""
     path = _REPEATED_SLASHES.sub("/", path)
     return _REPEATED_PREFIX.sub("", path).rstrip("/") or "/"
 

@@ -1,16 +1,17 @@
-"""Bodies that come in parts: what fails before the first part becomes an answer, what fails later
-breaks the stream off. Closing a wrapper closes what it wraps at once, also where nothing was taken
-from it yet: so these are classes, since a generator that has not begun closes nothing."""
+"""Bodies in parts. An error before the first part becomes an error response; a later one aborts the
+stream. Closing a wrapper closes the stream in it at once, even if no part was read. So the wrappers
+are classes: a generator that has not started closes nothing."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Literal, Protocol
 
-# "complete": all parts were taken; "cut": making them failed; "client_gone": it was closed before.
+# "complete": all parts were read; "cut": making a part failed; "client_gone": closed before the
+# end.
 Ending = Literal["complete", "cut", "client_gone"]
 
 
-class Parts(Protocol):
-    """What a body is made of; every async generator of bytes is one. Who takes parts closes it."""
+class ByteStream(Protocol):
+    """The parts of a body; every async generator of bytes is one. Whoever reads it closes it."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
@@ -19,13 +20,13 @@ class Parts(Protocol):
     def aclose(self) -> Awaitable[None]: ...
 
 
-async def started(parts: Parts) -> Parts:
-    """The same parts, the first one made already. Raises what making it raised."""
+async def started(parts: ByteStream) -> ByteStream:
+    """The same parts, with the first one made already. Raises its error."""
     return _Started(await anext(aiter(parts), None), parts)
 
 
 class _Started:
-    def __init__(self, first: bytes | None, rest: Parts) -> None:
+    def __init__(self, first: bytes | None, rest: ByteStream) -> None:
         self._first = first
         self._rest = rest
 
@@ -41,10 +42,13 @@ class _Started:
         await self._rest.aclose()
 
 
-class Watched:
-    """The same parts; `ended` hears once how they ended, and of the failure if there was one."""
+class ObservedStream:
+    """The same parts. `ended` is called once, with how they ended and the error, if there was
+    one."""
 
-    def __init__(self, parts: Parts, ended: Callable[[Ending, Exception | None], None]) -> None:
+    def __init__(
+        self, parts: ByteStream, ended: Callable[[Ending, Exception | None], None]
+    ) -> None:
         self._parts = parts
         self._ended = ended
         self._is_open = True
@@ -63,7 +67,7 @@ class Watched:
             raise
 
     async def aclose(self) -> None:
-        """Never raises: nobody is left to hear what fails while the parts are put away."""
+        """Never raises: the client is gone, so `ended` gets the error."""
         failure: Exception | None = None
         try:
             await self._parts.aclose()

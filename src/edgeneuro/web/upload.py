@@ -1,4 +1,4 @@
-"""Bodies that are too large to be held: read bit by bit, a form's files among them."""
+"""Bodies that are too large for memory, such as the files of a form: read in chunks."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -15,8 +15,8 @@ _MAX_PARTS = 20
 
 @dataclass(frozen=True)
 class Upload:
-    """A body as it comes. `chunks` raises BodyTooLargeError before it goes on past the route's
-    limit; whoever does not read it to its end closes it."""
+    """A body as it arrives. `chunks` raises BodyTooLargeError before it exceeds the route's limit;
+    whoever does not read it to the end closes it."""
 
     content_type: str
     chunks: AsyncGenerator[bytes, None]
@@ -26,7 +26,7 @@ class Upload:
         return self.content_type.split(";")[0].strip().lower() == "multipart/form-data"
 
     async def read(self, limit: int) -> bytes:
-        """All of it. Raises BodyTooLargeError where it is larger."""
+        """The whole body. Raises BodyTooLargeError if it is larger."""
         content = b""
         async with aclosing(self.chunks) as chunks:
             async for chunk in chunks:
@@ -38,14 +38,14 @@ class Upload:
 
 @dataclass(frozen=True)
 class FormPart:
-    """The beginning of a part; what follows up to the next one is its content."""
+    """The start of a part; the bytes up to the next one are its content."""
 
     name: str
     filename: str | None
 
 
 async def read_form(upload: Upload) -> AsyncGenerator[FormPart | bytes, None]:
-    """A form's parts and their contents as they come. Raises InvalidRequestError."""
+    """A form's parts and their contents as they arrive. Raises InvalidRequestError."""
     _, options = parse_options_header(upload.content_type)
     boundary = options.get(b"boundary")
     if not boundary:
@@ -65,7 +65,7 @@ async def read_form(upload: Upload) -> AsyncGenerator[FormPart | bytes, None]:
 
 
 class _Events:
-    """What the parser said since it was last asked."""
+    """The events of the parser since the last call of `take`."""
 
     def __init__(self) -> None:
         self.ended = False

@@ -9,8 +9,8 @@ from edgeneuro.domain.lora import Lora, LoraDrift
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import build_messages
 from edgeneuro.errors import ConflictError, UpstreamError
-from edgeneuro.gateway.finetunes import Finetune
-from edgeneuro.gateway.seam import ModelRequest
+from edgeneuro.gateway.cloudflare_api import Finetune
+from edgeneuro.gateway.interface import ModelRequest
 from edgeneuro.services import Services
 
 _LIST_MS = 60_000

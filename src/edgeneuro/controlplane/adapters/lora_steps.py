@@ -17,7 +17,7 @@ from edgeneuro.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
-from edgeneuro.gateway.finetunes import Finetune
+from edgeneuro.gateway.cloudflare_api import Finetune
 from edgeneuro.services import Services
 from edgeneuro.store import loras as store
 from edgeneuro.store.database import Statement
@@ -230,7 +230,7 @@ class _Step:
 def _may_pass(error: EdgeNeuroError) -> bool:
     if not isinstance(error, UpstreamError):
         return False
-    passes = error.may_pass or isinstance(error, UpstreamTimeoutError)
+    passes = error.retryable or isinstance(error, UpstreamTimeoutError)
     return passes or error.upstream_code in _NOT_THERE_YET
 
 

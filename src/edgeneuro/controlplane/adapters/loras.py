@@ -16,7 +16,7 @@ from edgeneuro.domain.fields import PageQuery, page_of
 from edgeneuro.domain.lora import Lora, LoraCheck, LoraPage, Slots
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, NotFoundError, UpstreamError
-from edgeneuro.gateway.finetunes import Finetune
+from edgeneuro.gateway.cloudflare_api import Finetune
 from edgeneuro.store import loras as store
 from edgeneuro.store.lora_files import delete_files
 from edgeneuro.store.models import upsert_model

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from edgeneuro.errors import BodyTooLargeError, InvalidLinesError, InvalidRequestError, LineFault
-from edgeneuro.web.encoding import decoded
+from edgeneuro.web.request import decoded
 from edgeneuro.web.upload import FormPart, Upload, read_form
 
 _BOMS = (  # UTF-32 first: its mark begins as that of UTF-16 does

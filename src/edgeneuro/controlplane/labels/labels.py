@@ -32,12 +32,12 @@ from edgeneuro.errors import (
     NotFoundError,
     PermissionDeniedError,
 )
-from edgeneuro.gateway_feedback import push_labels
 from edgeneuro.store import label_reads as reads
 from edgeneuro.store import labels as store
 from edgeneuro.store.agents import list_agent_ids
 from edgeneuro.store.logs import read_texts
 from edgeneuro.store.times import rfc3339
+from edgeneuro.synapsecore.gateway_feedback import push_labels
 from edgeneuro.synapsecore.stored_text import stored_text
 from edgeneuro.web.auth import Access
 from edgeneuro.web.handler import MAX_FAULTS, Checked

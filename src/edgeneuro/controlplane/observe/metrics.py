@@ -2,7 +2,7 @@
 
 from edgeneuro import __version__
 from edgeneuro.call import Call
-from edgeneuro.metrics import family
+from edgeneuro.isolate.metrics import family
 from edgeneuro.web.response import Response
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -1,5 +1,5 @@
-"""A2A's words (protocol version 0.3, JSON-RPC): a question as `message/send` or `message/stream`,
-and what comes back, a message or the course of a task, as the text of an answer."""
+"""The A2A protocol (version 0.3, JSON-RPC): a question as `message/send` or `message/stream`, and
+the response, a message or the updates of a task, as the text of an answer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ _BY_CODE: dict[int, type[UpstreamError]] = {
     -32700: UpstreamRejectedError,
     -32600: UpstreamRejectedError,
     -32602: UpstreamRejectedError,
-    -32005: UpstreamRejectedError,  # it takes no text
+    -32005: UpstreamRejectedError,  # the agent accepts no text
     _METHOD_NOT_FOUND: UpstreamNotConfiguredError,
     _UNSUPPORTED_OPERATION: UpstreamNotConfiguredError,
 }
@@ -42,7 +42,7 @@ def question(text: str, *, message_id: str, stream: bool) -> dict[str, Any]:
 
 
 def last_user_text(messages: Sequence[Mapping[str, Any]]) -> str:
-    """What the user said last: all that an agent of A2A is told, which keeps its own history."""
+    """The last message of the user. An A2A agent gets only this: it stores the history itself."""
     asked = [message for message in messages if message.get("role") == "user"]
     content = asked[-1].get("content") if asked else None
     if isinstance(content, list):
@@ -56,25 +56,26 @@ def last_user_text(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def cannot_stream(error: UpstreamError) -> bool:
-    """The agent knows no `message/stream`; it may still know `message/send`."""
+    """The agent does not support `message/stream`; it may support `message/send`."""
     return error.upstream_code in (str(_METHOD_NOT_FOUND), str(_UNSUPPORTED_OPERATION))
 
 
-class Reading:
-    """What an agent says, part by part. `finished` once no more will come."""
+class A2aResponseParser:
+    """Collects the text of an answer, response by response. `finished` is true when no further
+    response is expected."""
 
     def __init__(self) -> None:
         self.finished = False
-        self._said: dict[str, str] = {}  # by artifact
+        self._texts: dict[str, str] = {}  # by artifact
 
-    def take(self, response: str | bytes) -> str:
+    def feed(self, response: str | bytes) -> str:
         """The new text in the next JSON-RPC response."""
-        text = self._take(_result(response))
-        if self.finished and not (text or any(self._said.values())):
+        text = self._result_text(_result(response))
+        if self.finished and not (text or any(self._texts.values())):
             raise InvalidOutputError("The agent's answer holds no text.")
         return text
 
-    def _take(self, result: dict[str, Any]) -> str:
+    def _result_text(self, result: dict[str, Any]) -> str:
         match result:
             case {"kind": "message"}:
                 self.finished = True
@@ -92,34 +93,34 @@ class Reading:
 
     def _artifact(self, artifact: dict[str, Any], *, append: bool = False) -> str:
         name, text = str(artifact.get("artifactId")), _text(artifact)
-        said = self._said.get(name)
-        if said is None:
-            apart = "\n\n" if text and any(self._said.values()) else ""
-            self._said[name] = text
-            return apart + text
+        before = self._texts.get(name)
+        if before is None:
+            separator = "\n\n" if text and any(self._texts.values()) else ""
+            self._texts[name] = text
+            return separator + text
         if append:
-            self._said[name] += text
+            self._texts[name] += text
             return text
-        # The whole artifact once more, as it stands now.
-        if not text.startswith(said):
+        # Not appended: the whole artifact again, with the new text at its end.
+        if not text.startswith(before):
             raise InvalidOutputError("The agent took back a part of its answer.")
-        self._said[name] = text
-        return text[len(said) :]
+        self._texts[name] = text
+        return text[len(before) :]
 
     def _status(self, status: dict[str, Any]) -> str:
-        """The words of a status count where they are the answer, not on the way to it."""
-        said = _text(status.get("message"))
+        """The text of a status counts only if it is the answer, not if it reports progress."""
+        text = _text(status.get("message"))
         match status.get("state"):
             case "completed":
                 self.finished = True
-                return "" if any(self._said.values()) else said
+                return "" if any(self._texts.values()) else text
             case "input-required":
                 self.finished = True
-                return f"\n\n{said}" if said and any(self._said.values()) else said
+                return f"\n\n{text}" if text and any(self._texts.values()) else text
             case "auth-required":
                 raise UpstreamNotConfiguredError("The agent asks for a sign-in of its own.")
             case "failed" | "rejected" | "canceled" as state:
-                raise UpstreamError(f"The agent's task is {state}{_because(said)}")
+                raise UpstreamError(f"The agent's task is {state}{_because(text)}")
         return ""
 
 
@@ -130,8 +131,8 @@ def _result(response: str | bytes) -> dict[str, Any]:
         raise InvalidOutputError("The agent's answer is not JSON.") from error
     match envelope:
         case {"error": {"code": int() as code} as refusal}:
-            said = refusal.get("message")
-            because = _because(said if isinstance(said, str) else "")
+            message = refusal.get("message")
+            because = _because(message if isinstance(message, str) else "")
             kind = _BY_CODE.get(code, UpstreamError)
             raise kind(f"The agent answered with error {code}{because}", upstream_code=str(code))
         case {"result": dict() as result}:
@@ -140,8 +141,8 @@ def _result(response: str | bytes) -> dict[str, Any]:
 
 
 def _text(holder: Any) -> str:
-    """The text parts of a message or an artifact. A streamed artifact has one part a piece, so
-    nothing goes between them."""
+    """The text parts of a message or an artifact, joined without a separator: a streamed artifact
+    has one part for each piece of text."""
     parts = holder.get("parts") if isinstance(holder, dict) else None
     found = ""
     for part in parts if isinstance(parts, list) else []:
@@ -151,5 +152,5 @@ def _text(holder: Any) -> str:
     return found
 
 
-def _because(said: str) -> str:
-    return f": {said[:300]}" if said else "."
+def _because(text: str) -> str:
+    return f": {text[:300]}" if text else "."

@@ -1,0 +1,102 @@
+"""A gateway that answers from a script: the fake for tests of everything above the seam."""
+
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+
+from edgeneuro.domain.catalogue import BaseModelFacts
+from edgeneuro.domain.decision import GatewayTrace
+from edgeneuro.errors import UpstreamError
+from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest, ModelStream
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A streamed answer; an error among the parts ends it."""
+
+    parts: Sequence[Delta | Exception]
+    trace: GatewayTrace = field(default_factory=GatewayTrace)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """The answer of the request at this place, of several that are asked together."""
+
+    place: int
+    answer: ModelAnswer
+
+
+Step = ModelAnswer | Streamed | OneOf | Exception
+
+
+class ScriptedGateway:
+    """Plays what was enqueued, in order: `requests` is what it was asked, `stopped` how many
+    streams were closed before their end, `patched` what its log was told, `patch_failure` how it
+    takes that. Asked once too often, or for a stream where an answer comes next, it fails as an
+    upstream does."""
+
+    def __init__(self, *script: Step) -> None:
+        self._script = deque(script)
+        self.requests: list[ModelRequest] = []
+        self.catalogue: list[BaseModelFacts] | UpstreamError = []
+        self.patched: list[tuple[str, int, int | None]] = []
+        self.patch_failure: UpstreamError | None = None
+        self.stopped = 0
+
+    def enqueue(self, *script: Step) -> None:
+        self._script.extend(script)
+
+    async def run(self, request: ModelRequest, /) -> ModelAnswer:
+        step = self._next(request)
+        if not isinstance(step, ModelAnswer):
+            raise UpstreamError("The script has a stream here.")
+        return step
+
+    async def stream(self, request: ModelRequest, /) -> ModelStream:
+        step = self._next(request)
+        if not isinstance(step, Streamed):
+            raise UpstreamError("The script has no stream here.")
+        deltas = self._play(step)
+        await anext(deltas)
+        return ModelStream(deltas=deltas, trace=step.trace)
+
+    def supports_batch_fallback(self, request: ModelRequest, /) -> bool:
+        return request.provider is not None and request.provider.kind != "workers-ai"
+
+    async def run_any(self, requests: Sequence[ModelRequest], /) -> tuple[int, ModelAnswer]:
+        self.requests += requests[:-1]
+        step = self._next(requests[-1])
+        if not isinstance(step, OneOf):
+            raise UpstreamError("The script has no answer of one of several here.")
+        return step.place, step.answer
+
+    async def patch_log(self, log_id: str, /, *, feedback: int, score: int | None = None) -> None:
+        self.patched.append((log_id, feedback, score))
+        if self.patch_failure is not None:
+            raise self.patch_failure
+
+    def _next(self, request: ModelRequest) -> ModelAnswer | Streamed | OneOf:
+        self.requests.append(request)
+        if not self._script:
+            raise UpstreamError("The script has ended.")
+        step = self._script.popleft()
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    async def _play(self, step: Streamed) -> AsyncGenerator[Delta, None]:
+        """The first item is empty: closed after it, a stream counts as stopped."""
+        try:
+            yield Delta()
+            for part in step.parts:
+                if isinstance(part, Exception):
+                    raise part
+                yield part
+        except GeneratorExit:
+            self.stopped += 1
+            raise
+
+    async def models(self) -> list[BaseModelFacts]:
+        if isinstance(self.catalogue, UpstreamError):
+            raise self.catalogue
+        return self.catalogue

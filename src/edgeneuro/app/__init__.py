@@ -1,0 +1,1 @@
+"""The application: the table of routes, and the order of checks around a call."""

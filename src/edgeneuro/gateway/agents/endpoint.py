@@ -1,0 +1,215 @@
+"""Agents that answer at an endpoint of their own, behind the same interface as models: whole or
+as a stream, within the same limits, with the same errors.
+
+The body of a request is signed, so that an agent can check that it comes from here. The headers are
+all our own: none of the caller's headers is forwarded."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from edgeneuro.domain.agent import Agent
+from edgeneuro.domain.handoff import (
+    SIGNATURE_HEADER,
+    SIGNING_SECRET,
+    Handoff,
+    make_handoff,
+    sign,
+)
+from edgeneuro.domain.url import require_public_https
+from edgeneuro.errors import (
+    UpstreamError,
+    UpstreamNotConfiguredError,
+    UpstreamRejectedError,
+    UpstreamTimeoutError,
+)
+from edgeneuro.gateway.agents.a2a import last_user_text
+from edgeneuro.gateway.agents.protocols import VENDOR, Conversation, converse
+from edgeneuro.gateway.deltas import as_stream, read_deltas
+from edgeneuro.gateway.http import Fetch, HttpResponse, read_retry_after, read_start, read_whole
+from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest, ModelStream
+from edgeneuro.gateway.upstream_errors import upstream_error
+
+_MAX_ANSWER_BYTES = 4_000_000
+_MAX_ERROR_BYTES = 65_536
+_OF_METADATA = {"decision_id": "x-edgeneuro-decision-id", "request_id": "x-request-id"}
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+@asynccontextmanager
+async def _within(milliseconds: int) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(milliseconds / 1000):
+            yield
+    except TimeoutError as error:
+        message = f"{VENDOR} gave no answer within {milliseconds} ms."
+        raise UpstreamTimeoutError(message) from error
+    except OSError as error:
+        raise UpstreamError(f"{VENDOR} could not be reached.") from error
+
+
+class AgentEndpoints:
+    """`secret(name)` gives the value of a Worker secret, `now` unix seconds, `new_id(prefix)` a new
+    id."""
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        *,
+        secret: Callable[[str], str | None],
+        now: Callable[[], float],
+        new_id: Callable[[str], str],
+    ) -> None:
+        self._fetch = fetch
+        self._secret = secret
+        self._now = now
+        self._new_id = new_id
+
+    async def run(self, agent: Agent, request: ModelRequest, /) -> ModelAnswer:
+        """The answer of an agent whose protocol is "openai" or "a2a". Raises errors.UpstreamError,
+        of the class that says why there is no answer."""
+        conversation = self._converse(agent, request)
+        async with _within(request.timeout_ms):
+            return await self._whole(agent, request, conversation)
+
+    async def stream(self, agent: Agent, request: ModelRequest, /) -> ModelStream:
+        """Returns when the first part has arrived. Raises the same errors as `run`."""
+        conversation = self._converse(agent, request)
+        async with _within(request.timeout_ms):
+            try:
+                deltas = await self._deltas(agent, request, conversation)
+                await anext(deltas)  # returns when the first part has arrived
+            except UpstreamError as error:
+                if not conversation.may_ask_whole(error):
+                    raise
+                deltas = as_stream(await self._whole(agent, request, conversation))
+                await anext(deltas)
+        return ModelStream(deltas=deltas)
+
+    def hand_off(self, agent: Agent, request: ModelRequest, /) -> Handoff:
+        """For an agent whose protocol is "handoff"; no agent is called."""
+        return make_handoff(
+            agent,
+            last_user_text(request.messages),
+            url=endpoint_of(agent),
+            secret=self._signing_secret(),
+            message_id=self._new_id("msg"),
+            now=self._now(),
+        )
+
+    def _converse(self, agent: Agent, request: ModelRequest) -> Conversation:
+        return converse(agent, request, message_id=self._new_id("msg"))
+
+    async def _whole(
+        self, agent: Agent, request: ModelRequest, conversation: Conversation
+    ) -> ModelAnswer:
+        response = await self._send(agent, request, conversation, stream=False)
+        return conversation.answer(await read_whole(response, limit=_MAX_ANSWER_BYTES))
+
+    async def _deltas(
+        self, agent: Agent, request: ModelRequest, conversation: Conversation
+    ) -> AsyncGenerator[Delta, None]:
+        response = await self._send(agent, request, conversation, stream=True)
+        if (response.header("content-type") or "").lower().startswith("application/json"):
+            body = await read_whole(response, limit=_MAX_ANSWER_BYTES)
+            return as_stream(conversation.answer(body))
+        return read_deltas(
+            response, vendor=VENDOR, idle_ms=request.idle_ms, decoder=conversation.decoder()
+        )
+
+    async def _send(
+        self, agent: Agent, request: ModelRequest, conversation: Conversation, *, stream: bool
+    ) -> HttpResponse:
+        sent = signed_request(
+            agent,
+            request,
+            conversation.question(stream=stream),
+            stream=stream,
+            secret=self._signing_secret(),
+            now=self._now(),
+        )
+        response = await self._fetch("POST", sent.url, sent.headers, sent.body)
+        if not 200 <= response.status < 300:
+            raise await self._refusal(response)
+        return response
+
+    async def _refusal(self, response: HttpResponse) -> UpstreamError:
+        body = b""
+        with suppress(OSError):  # the status says enough
+            body = await read_start(response, limit=_MAX_ERROR_BYTES)
+        text = body.decode(errors="replace")
+        retry_after = read_retry_after(response, self._now)
+        return refusal(response.status, text, vendor=VENDOR, retry_after=retry_after)
+
+    def _signing_secret(self) -> str:
+        secret = self._secret(SIGNING_SECRET)
+        if not secret:
+            raise UpstreamNotConfiguredError(
+                f"The secret {SIGNING_SECRET}, by which agents know us, is not set. Set it with"
+                f" `npx wrangler secret put {SIGNING_SECRET}`."
+            )
+        return secret
+
+
+@dataclass(frozen=True)
+class AgentRequest:
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def endpoint_of(agent: Agent) -> str:
+    """Checked again: the row may be older than the rules, or edited in the database."""
+    try:
+        return require_public_https(agent.endpoint or "")
+    except ValueError as error:
+        raise UpstreamNotConfiguredError(
+            f"The endpoint of the agent {agent.id!r} {error}."
+        ) from error
+
+
+def signed_request(
+    agent: Agent,
+    request: ModelRequest,
+    fields: dict[str, Any],
+    *,
+    stream: bool,
+    secret: str,
+    now: float,
+) -> AgentRequest:
+    body = b"".join(request.images.pieces(json.dumps(fields, ensure_ascii=False)))
+    ids = {"x-edgeneuro-agent": agent.id}
+    for name, header in _OF_METADATA.items():
+        ids[header] = request.metadata.get(name, "")
+    headers = {
+        "content-type": "application/json",
+        "accept": "text/event-stream" if stream else "application/json",
+        SIGNATURE_HEADER: sign(secret, agent_id=agent.id, body=body, now=now),
+        # Only ids are put into headers.
+        **{header: value for header, value in ids.items() if _ID.fullmatch(value)},
+    }
+    if request.trace is not None:
+        headers["traceparent"] = request.trace.traceparent
+    return AgentRequest(endpoint_of(agent), headers, body)
+
+
+def refusal(status: int, body: str, *, vendor: str, retry_after: str | None) -> UpstreamError:
+    if 300 <= status < 400:
+        return UpstreamError(
+            f"{vendor}'s endpoint answered with HTTP status {status}: redirects are not followed.",
+            upstream_code=str(status),
+        )
+    if status in (401, 403):
+        return UpstreamNotConfiguredError(
+            f"{vendor} refuses us with HTTP status {status}. Does it know the secret"
+            f" {SIGNING_SECRET} of this installation?",
+            upstream_code=str(status),
+        )
+    error = upstream_error(status, body, vendor=vendor, retry_after=retry_after)
+    if type(error) is UpstreamError and 400 <= status < 500:
+        return UpstreamRejectedError(error.message, upstream_code=error.upstream_code)
+    return error

@@ -1,0 +1,106 @@
+"""The interface to the models: one request to one model, and its answer, whole or as a stream.
+gateway/chain.py decides which model is called after a failure."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from edgeneuro.domain.catalogue import BaseModelFacts
+from edgeneuro.domain.decision import GatewayTrace, Usage
+from edgeneuro.domain.images import Images
+from edgeneuro.domain.provider import Provider
+from edgeneuro.domain.trace import Trace
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRequest:
+    """`model` is the base model's id as its provider names it; `provider` None is this account's
+    own Workers AI. `messages` and `parameters` are in OpenAI's format (temperature, max_tokens,
+    tools, response_format, …); `response_schema` asks for JSON mode with this schema. `timeout_ms`
+    is for the whole answer, of a stream to its first part, and `idle_ms` for the longest silence
+    within a stream. `cache_key` None asks AI Gateway to skip its cache; `metadata` (at most 5 flat
+    entries) is for AI Gateway's own logs, which hold no texts where `collect_payload` is false.
+    `images` are those for which the messages hold placeholders."""
+
+    model: str
+    adapter: str | None
+    provider: Provider | None = None
+    messages: list[dict[str, Any]]
+    parameters: dict[str, Any] = field(default_factory=dict)
+    response_schema: dict[str, Any] | None = None
+    timeout_ms: int
+    idle_ms: int = 30_000
+    cache_key: str | None
+    cache_ttl_seconds: int
+    metadata: dict[str, str]
+    collect_payload: bool = True
+    trace: Trace | None = None
+    images: Images = field(default_factory=Images)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of an answer, and the logarithm of the probability that the model gave it."""
+
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelAnswer:
+    """`content` is a text, an object where the model answered in JSON mode, or None where it only
+    calls tools. `tool_calls` are in OpenAI's shape. `tokens` are those of the text, where the
+    request asked for `logprobs` and the model gives them."""
+
+    content: str | dict[str, Any] | None
+    tool_calls: tuple[dict[str, Any], ...] = ()
+    finish_reason: str = "stop"
+    usage: Usage = field(default_factory=Usage)
+    trace: GatewayTrace = field(default_factory=GatewayTrace)
+    engine: str | None = None
+    tokens: tuple[Token, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delta:
+    """A part of a streamed answer; `tool_calls` are OpenAI's deltas. The last part has the usage,
+    if the model reports it."""
+
+    content: str = ""
+    tool_calls: tuple[dict[str, Any], ...] = ()
+    finish_reason: str | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelStream:
+    """`deltas` ends when the model's answer is complete. It raises errors.UpstreamError if the
+    stream breaks off (UpstreamCutError), is silent for too long (UpstreamTimeoutError) or reports
+    an error. Its `aclose()` stops the upstream."""
+
+    deltas: AsyncGenerator[Delta, None]
+    trace: GatewayTrace = field(default_factory=GatewayTrace)
+
+
+class Gateway(Protocol):
+    async def run(self, request: ModelRequest, /) -> ModelAnswer:
+        """Raises errors.UpstreamError, of the class that says why there is no answer."""
+
+    async def stream(self, request: ModelRequest, /) -> ModelStream:
+        """Returns when the first part has arrived. Raises the same errors as `run`."""
+
+    def supports_batch_fallback(self, request: ModelRequest, /) -> bool:
+        """Whether the request may be one of those of `run_any`: AI Gateway supports its provider
+        over HTTPS, and its credential is configured."""
+
+    async def run_any(self, requests: Sequence[ModelRequest], /) -> tuple[int, ModelAnswer]:
+        """One call to AI Gateway's universal endpoint, which calls the models in order until one
+        answers, each within its own timeout: the index of that model, and its answer. Raises the
+        error of the last one."""
+
+    async def models(self) -> list[BaseModelFacts]:
+        """Workers AI's own catalogue of text generation models. Raises errors.UpstreamError."""
+
+    async def patch_log(self, log_id: str, /, *, feedback: int, score: int | None = None) -> None:
+        """Adds feedback to AI Gateway's log of an answer: `feedback` is 1 or -1, `score` from 0 to
+        100. Raises errors.UpstreamError."""
