@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -87,10 +87,15 @@ class Document:
                     yield _request(shlex.split(command, comments=True))
 
 
+@lru_cache
+def document(name: str) -> Document:
+    return Document(name)
+
+
 def documents() -> list[Document]:
     """Those that are written by hand."""
     pages = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
-    return [Document(name) for name in ("README.md", *pages) if name not in GENERATED]
+    return [document(name) for name in ("README.md", *pages) if name not in GENERATED]
 
 
 def _request(words: list[str]) -> Request:

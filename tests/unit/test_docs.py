@@ -10,19 +10,22 @@ import pytest
 
 from edgeneuro.app.routes import ROUTES
 from edgeneuro.domain.config import Config, ConfigPatch
+from edgeneuro.domain.decision import Attempt, ChosenAgent, Decision
 from edgeneuro.domain.routing import StoredConfig
 from edgeneuro.errors import Reason
 from edgeneuro.web.routing import RouteTable
 from local.errors import AI_ERRORS
 from local.faults import FIELDS
 from scripts.api_docs import current_page
-from tests.unit.documents import ROOT, Document, Request, documents
-from tests.worker.fault_matrix import MATRIX, document
+from tests.unit.documents import ROOT, Document, Request, document, documents
+from tests.varied_questions import questions
+from tests.worker import fault_matrix
+from tests.worker.fault_matrix import MATRIX
 
 CONFIG = tomllib.loads((ROOT / "wrangler.toml").read_text())
 TABLE = RouteTable(ROUTES)
 WRITTEN = documents()
-LINKED = [*WRITTEN, *map(Document, ("ARCHITECTURE.md", "local/README.md", "docs/api.md"))]
+LINKED = [*WRITTEN, *map(document, ("ARCHITECTURE.md", "local/README.md", "docs/api.md"))]
 SOURCES = ("src", "local", "scripts", "trainer", "bench", "public", "tests/ui")
 # Fields that other products define.
 FOREIGN_NAMES = {
@@ -50,7 +53,7 @@ def source_words() -> set[str]:
 
 
 def test_the_readme_is_short() -> None:
-    assert len(Document("README.md").text.splitlines()) <= MAX_README_LINES
+    assert len(document("README.md").text.splitlines()) <= MAX_README_LINES
 
 
 @pytest.mark.parametrize("page", LINKED, ids=ids(LINKED))
@@ -60,19 +63,19 @@ def test_every_link_leads_somewhere(page: Document) -> None:
         path, _, anchor = link.partition("#")
         target = (ROOT / page.name).parent / path if path else ROOT / page.name
         name = str(target.resolve().relative_to(ROOT))
-        if not target.exists() or (anchor and anchor not in Document(name).anchors):
+        if not target.exists() or (anchor and anchor not in document(name).anchors):
             broken.append(link)
     assert broken == []
 
 
 def test_the_index_has_every_page() -> None:
-    linked = {link.partition("#")[0] for link in Document("docs/README.md").links}
+    linked = {link.partition("#")[0] for link in document("docs/README.md").links}
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
     assert pages <= linked
 
 
 def test_the_page_of_the_api_is_current() -> None:
-    assert Document("docs/api.md").text == current_page(), "write it again: npm run api-docs"
+    assert document("docs/api.md").text == current_page(), "run: npm run api-docs"
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=ids(WRITTEN))
@@ -123,6 +126,41 @@ def test_every_name_is_one_of_the_sources(page: Document, source_words: set[str]
     assert names - source_words - FOREIGN_NAMES == set()
 
 
+@pytest.mark.parametrize("page", WRITTEN, ids=ids(WRITTEN))
+def test_every_file_that_is_named_exists(page: Document) -> None:
+    files = {str(path) for folder in (*SOURCES, "tests") for path in (ROOT / folder).rglob("*.py")}
+    files.add("train_lora.py")
+    named = {name for span in page.spans for name in re.findall(r"^[\w/]+\.py\b", span)}
+    assert [
+        name for name in named if not any(f"/{each}".endswith(f"/{name}") for each in files)
+    ] == []
+
+
+def test_the_table_of_the_classifiers_modules_is_complete() -> None:
+    text = document("docs/classifier-design.md").text
+    modules = {path.name for path in (ROOT / "src/edgeneuro/classifier").glob("*.py")}
+    assert {name for name in modules - {"__init__.py"} if f"`{name}`" not in text} == set()
+
+
+def test_the_classifiers_package_is_used_as_the_page_shows() -> None:
+    agents = ("it_support", "hr", "none")
+    labels = [
+        (query, None if agent == "none" else agent)
+        for agent in agents
+        for query in questions(agent)
+    ]
+    names: dict[str, Any] = {"labels": labels}
+    exec(document("docs/classifier-design.md").code("python")[0], names)
+    assert names["verdict"].agent_id == "it_support"
+
+
+def test_the_response_in_the_readme_is_a_decision() -> None:
+    (response,) = map(json.loads, document("README.md").code("json"))
+    assert set(response) <= set(Decision.model_fields)
+    assert set(response["attempts"][0]) <= set(Attempt.model_fields)
+    assert set(response["agent"]) <= set(ChosenAgent.model_fields)
+
+
 def test_every_npm_script_that_is_named_exists() -> None:
     scripts = json.loads((ROOT / "package.json").read_text())["scripts"]
     for page in WRITTEN:
@@ -132,7 +170,7 @@ def test_every_npm_script_that_is_named_exists() -> None:
 def test_every_setting_is_listed_with_its_default_and_bounds() -> None:
     rows = {
         row[0].strip("`"): row[1:3]
-        for row in Document("docs/configuration.md").table("## Settings")
+        for row in document("docs/configuration.md").table("## Settings")
     }
     assert set(rows) == set(ConfigPatch.model_fields) == set(Config.model_fields) - {"object"}
     fields = ConfigPatch.model_json_schema()["properties"]
@@ -159,7 +197,7 @@ def test_every_variable_is_listed() -> None:
     listed = {
         name
         for page in ("docs/configuration.md", "docs/deploy.md")
-        for name in re.findall(r"`([A-Z][A-Z_]+)`", Document(page).text)
+        for name in re.findall(r"`([A-Z][A-Z_]+)`", document(page).text)
     }
     assert set(CONFIG["vars"]) <= listed
     assert set(variables_in_code()) - listed == OWN_VARIABLES
@@ -181,7 +219,7 @@ def test_both_environments_have_the_same_variables_and_limits() -> None:
 
 
 def test_every_reason_is_explained() -> None:
-    rows = Document("docs/routing.md").table("## Reasons")
+    rows = document("docs/routing.md").table("## Reasons")
     assert [row[0].strip("`") for row in rows] == list(get_args(Reason))
 
 
@@ -195,8 +233,8 @@ def test_the_architecture_names_every_room() -> None:
 
 
 def test_the_table_of_faults_is_the_one_that_is_tried() -> None:
-    text = Document("docs/faults.md").text
-    assert text == document(), (
+    text = document("docs/faults.md").text
+    assert text == fault_matrix.document(), (
         "write it again: python -m tests.worker.fault_matrix > docs/faults.md"
     )
 
