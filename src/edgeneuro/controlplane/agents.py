@@ -32,8 +32,8 @@ async def list_agents(call: Call, query: PageQuery) -> Page[Agent]:
 
 
 async def create_agent(call: Call, body: AgentCreate) -> AgentWritten:
-    """Create an agent. The first one becomes the default. Labels of a former agent with this id
-    hold for the new one only where `labels` says so."""
+    """Create an agent. The first one becomes the default. Labels of a deleted agent with this id
+    stay in force only if `labels` is "keep"."""
     services = call.services
     if body.default and not body.enabled:
         raise _default_disabled()
@@ -80,9 +80,9 @@ async def get_agent(call: Call, agent_id: str) -> Agent:
 
 
 async def update_agent(call: Call, agent_id: str, body: AgentPatch) -> AgentWritten:
-    """Change the fields that the body holds. `default: true` takes the place of the former
-    default. Labels that name the agent stay, unless `labels` is "set_aside"; where another
-    description or other examples may have changed its meaning, the answer warns of them."""
+    """Change the fields that are in the body. `default: true` replaces the former default agent.
+    Labels that name the agent stay in force, unless `labels` is "set_aside"; if another description
+    or other examples may have changed its meaning, the response has a warning."""
     services = call.services
     changes = body.model_dump(include=body.model_fields_set, exclude={"labels"})
     before = await get_agent(call, agent_id)
@@ -116,7 +116,7 @@ async def update_agent(call: Call, agent_id: str, body: AgentPatch) -> AgentWrit
 
 
 async def delete_agent(call: Call, agent_id: str) -> AgentDeleted:
-    """Delete an agent. The default one goes last."""
+    """Delete an agent. The default agent can be deleted only as the last one."""
     before = await get_agent(call, agent_id)
     rows = await commit(
         call,

@@ -23,8 +23,8 @@ class CacheEpoch(BaseModel):
 
 
 class CacheFlushed(BaseModel):
-    """`decisions` and `chats` cached answers were deleted from D1. All isolates and AI Gateway look
-    under new keys within 5 seconds."""
+    """`decisions` and `chats` are the cached answers that were deleted from D1. All isolates and AI
+    Gateway use new cache keys within 5 seconds."""
 
     object: Literal["cache.flushed"] = "cache.flushed"
     epoch: int
@@ -41,7 +41,7 @@ async def get_config(call: Call) -> Config:
 
 
 async def update_config(call: Call, body: ConfigPatch) -> Config:
-    """Store settings; null takes a stored one away. All of them are written, or none."""
+    """Store settings; null removes a stored one. All of them are written, or none."""
     before = await call.services.routing.fresh()
     changes = body.model_dump(include=body.model_fields_set)
     active = _require_models(before, changes, var=call.services.settings.routing_model)
@@ -103,8 +103,8 @@ def _setting(config: RoutingConfig, name: str, value: object) -> Setting:
 
 
 async def flush_cache(call: Call) -> CacheFlushed:
-    """Forget all cached answers, of routing and of chats: in D1 and this isolate at once, in every
-    other isolate and AI Gateway's cache within 5 seconds. Labels and settings stay."""
+    """Remove all cached answers, of routing and of chats: in D1 and this isolate immediately, in
+    every other isolate and AI Gateway's cache within 5 seconds. Labels and settings stay."""
     services = call.services
     before = (await services.routing.fresh()).stored.cache_epoch
     # The epoch first: from then on nobody finds an old answer, even if the deletion fails.

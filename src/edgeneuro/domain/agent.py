@@ -58,9 +58,9 @@ OldLabels = Literal["keep", "set_aside"]
 
 
 class LabelsOfAgent(BaseModel):
-    """The labels in force that named the agent before: how many hold on (`kept`) and how many were
-    taken back (`set_aside`). `warning` is there where the agent's meaning may have changed and its
-    labels were kept without being asked for."""
+    """The labels in force that named the agent before: how many stay in force (`kept`) and how many
+    were removed (`set_aside`). `warning` is there if the agent's meaning may have changed and its
+    labels were kept by default."""
 
     kept: int
     set_aside: int
@@ -68,14 +68,14 @@ class LabelsOfAgent(BaseModel):
 
 
 class AgentWritten(Agent):
-    """The agent as it is now; `labels` is there where labels in force named it before."""
+    """The agent as it is now; `labels` is there if labels in force named it before."""
 
     labels: LabelsOfAgent | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class AgentCreate(BaseModel):
-    """`labels` says what becomes of labels in force that name the id, of an agent that was deleted:
-    "keep" or "set_aside". Where there are some and it is left out, the request fails with 409
+    """`labels` says what happens to labels in force that name the id of a deleted agent: "keep" or
+    "set_aside". If there are such labels and it is left out, the request fails with 409
     `agent_has_labels`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -109,9 +109,8 @@ def without_defaults(schema: dict[str, Any]) -> None:
 
 
 class AgentPatch(BaseModel):
-    """A field left out stays as it is; null empties the ones that may be empty. `labels`
-    "set_aside" takes back the labels in force that name the agent; left out or "keep", they
-    stay."""
+    """A field that is left out stays as it is; null empties the fields that may be empty. `labels`
+    "set_aside" removes the labels in force that name the agent; "keep" (the default) keeps them."""
 
     # The defaults below only make the fields optional; nothing ever takes their values.
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)

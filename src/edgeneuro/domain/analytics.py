@@ -35,7 +35,7 @@ class AnalyticsQuery(BaseModel):
 
 
 class RebuildRequest(BaseModel):
-    """The range of POST /v1/analytics/rebuild, as in AnalyticsQuery."""
+    """The range of POST /v1/analytics/rebuild, as in GET /v1/analytics."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -53,7 +53,7 @@ class AnalyticsRange(BaseModel):
 
 
 class Rebuilt(AnalyticsRange):
-    """`skipped` are hours whose sums stay, since some of their log rows are deleted already."""
+    """`skipped` are hours whose sums stay, because some of their log rows are deleted already."""
 
     object: Literal["analytics.rebuild"] = "analytics.rebuild"
     hours: int
@@ -61,8 +61,8 @@ class Rebuilt(AnalyticsRange):
 
 
 class Accuracy(BaseModel):
-    """Of `labelled` questions `right` were answered rightly; `low` to `high` is the 95 % Wilson
-    interval."""
+    """Of `labelled` questions `right` were routed to the labeled agent; `low` to `high` is the 95 %
+    Wilson interval."""
 
     labelled: int
     right: int
@@ -72,9 +72,9 @@ class Accuracy(BaseModel):
 
 
 class MeasuredAccuracy(Accuracy):
-    """Over questions that were drawn at random from the log and labelled blind (`basis`), since the
-    other labels are for questions that were chosen as hard. Those are counted beside it and say
-    nothing of all questions. `next_step` says what is missing; null if nothing is."""
+    """Over questions that were drawn at random from the log and labeled blind (`basis`), because
+    the other labels are for questions that were chosen as hard. Those are counted separately and
+    say nothing about all questions. `next_step` says what is missing; null if nothing is."""
 
     basis: Literal["random questions"] = "random questions"
     other_labelled: int
@@ -115,14 +115,15 @@ class Totals(Metrics):
 
 
 class Period(Metrics):
-    """`layers` counts the answers by the layer that gave them."""
+    """`layers` counts the answers by their layer."""
 
     start: str
     layers: dict[str, int]
 
 
 class Group(Metrics):
-    """`key` is null for answers that have none: an error has no agent, a first choice no reason."""
+    """`key` is null for answers without one: an error has no agent, an agent that was decided on
+    has no reason."""
 
     key: str | None
     accuracy: MeasuredAccuracy
@@ -137,7 +138,7 @@ class ModelAttempts(BaseModel):
 
 
 class Analytics(AnalyticsRange):
-    """`reasons` counts the answers that have one; `models` the attempts by the model asked."""
+    """`reasons` counts the answers that have one; `models` counts the model calls."""
 
     object: Literal["analytics"] = "analytics"
     interval: Interval

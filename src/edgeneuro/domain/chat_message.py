@@ -72,7 +72,7 @@ class TextPart(Lenient):
 
 
 class ImageUrl(Lenient):
-    """`url` is an address, or a data: URL that holds the image."""
+    """`url` is an address, or a data: URL that contains the image."""
 
     url: Annotated[str, StringConstraints(min_length=1)]
     detail: Literal["auto", "low", "high"] | None = None
@@ -126,8 +126,8 @@ class ToolCall(Lenient):
 
 
 class Message(Lenient):
-    """One message. An assistant's comes back as some library made it of our answer, with fields of
-    its own, and without a content where it said nothing."""
+    """One message. An assistant's message may have the fields that a client library added to our
+    answer, and no content if it had none."""
 
     role: Role
     name: Annotated[
@@ -226,7 +226,7 @@ def _says_nothing(message: dict[str, Any]) -> bool:
 
 
 class ToolFunction(Lenient):
-    """`parameters` is a JSON Schema, which goes to the model as it is."""
+    """`parameters` is a JSON Schema, which is sent to the model unchanged."""
 
     name: FunctionName
     description: Text | None = None

@@ -18,8 +18,8 @@ Metrics = dict[str, float | int | None]
 
 
 class ClassifierCreate(BaseModel):
-    """What is left out is as the settings `classifier_target` and `classifier_min_labels` say; the
-    same labels and seed make the same classifier."""
+    """The defaults are the settings `classifier_target` and `classifier_min_labels`. The same
+    labels and seed give the same classifier."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -35,9 +35,9 @@ class TrainingOptions(BaseModel):
 
 
 class TrainingProgress(BaseModel):
-    """`slices` are done and kept; `visits` is how often they looked at a label. `tries` counts how
-    often the next one was begun. `left_out` counts labels that are not learned from, by why. While
-    the labels are prepared, `prepared` of them are done, up to the query hash `prepared_to`."""
+    """`slices` are done and stored; `visits` is how often they used a label. `tries` counts how
+    often the next one was started. `left_out` counts labels that are not used, by reason. While the
+    labels are prepared, `prepared` of them are done, up to the query hash `prepared_to`."""
 
     stage: Literal["labels", "training", "finished"] = "labels"
     slices: int = 0
@@ -51,9 +51,9 @@ class TrainingProgress(BaseModel):
 
 
 class AgentThreshold(BaseModel):
-    """`threshold` is the probability from which on the agent is answered; null: never, and `reason`
-    says why, unless the training failed as a whole. Of `held_out` labels of the agent it had the
-    right agent first for `held_out_right`, however sure it was."""
+    """The agent is answered from the probability `threshold` on; null: never, and `reason` says
+    why, unless the training failed as a whole. For `held_out_right` of the `held_out` labels of the
+    agent it had the best score, at any probability."""
 
     agent_id: str
     labels: int
@@ -64,7 +64,7 @@ class AgentThreshold(BaseModel):
 
 
 class AgentLabelNeed(BaseModel):
-    """`missing` is how many more `labels_needed_of_each` asks for."""
+    """`missing` is how many more labels `labels_needed_of_each` requires."""
 
     agent_id: str
     labels: int
@@ -72,11 +72,11 @@ class AgentLabelNeed(BaseModel):
 
 
 class TrainingNeeds(BaseModel):
-    """The labels that a training needs, of the train and validation parts, and those that there
-    are. With `ready` they are enough; without, `message` says what is missing and what to do.
-    `labels_needed` is the least number over all agents that can show the target precision; shared
-    out evenly it is `labels_needed_of_each`. `out_of_scope_needed` is 0 where agents that are left
-    out of the learning can stand for unknown topics."""
+    """The labels that a training needs, of the train and validation splits, and those that there
+    are. `ready`: they are enough; otherwise `message` says what is missing and what to do.
+    `labels_needed` is the lowest number over all agents that can show the target precision; divided
+    equally it is `labels_needed_of_each`. `out_of_scope_needed` is 0 if agents that are left out of
+    the training can represent unknown topics."""
 
     ready: bool
     message: str
@@ -89,8 +89,8 @@ class TrainingNeeds(BaseModel):
 
 
 class AgentTestScore(BaseModel):
-    """Of `n` questions of the test part whose label is this agent (null: none fits) `answered` are
-    answered, `right` of them rightly."""
+    """Of the `n` test questions with this label (null: no agent fits) `answered` are answered,
+    `right` of them with the labeled agent."""
 
     agent_id: str | None
     n: int
@@ -99,8 +99,8 @@ class AgentTestScore(BaseModel):
 
 
 class RuleOutcome(BaseModel):
-    """What the retrain rule made of a classifier that it trained. `selected`: it replaced
-    `previous`; otherwise `reason` says why the rule did not select it."""
+    """What the retrain rule did with a classifier that it trained. `selected`: it replaced
+    `previous`; otherwise `reason` says why it was not selected."""
 
     selected: bool
     previous: str | None = None
@@ -108,9 +108,8 @@ class RuleOutcome(BaseModel):
 
 
 class TrafficScore(BaseModel):
-    """A score in which each agent counts as much as it is of the traffic. The precision with its
-    95 % Wilson interval; `answered` and `right` are how many unweighted answers would show as
-    much."""
+    """A score in which each agent counts by its share of the traffic. The precision with its 95 %
+    Wilson interval; `answered` and `right` are the equivalent numbers of unweighted answers."""
 
     answered: int
     right: int
@@ -121,7 +120,7 @@ class TrafficScore(BaseModel):
 
 
 class TrainingMixShare(BaseModel):
-    """The agent's share of the labels, and of the decisions; null where these are too few."""
+    """The agent's share of the labels, and of the decisions; null if these are too few."""
 
     agent_id: str
     labels: float
@@ -129,9 +128,9 @@ class TrainingMixShare(BaseModel):
 
 
 class TrainingMix(BaseModel):
-    """The mix of agents that thresholds and figures are of: that of the router's `decisions` of the
-    last 30 days, or, where they are fewer than 200, that of the labels. `distance` is the total
-    variation distance of the two: the share of the labels that would have to change agents."""
+    """The mix of agents of thresholds and figures: that of the router's `decisions` of the last 30
+    days, or, if they are fewer than 200, that of the labels. `distance` is the total variation
+    distance of the two: the share of the labels that would have to change agents."""
 
     source: Literal["traffic", "labels"]
     decisions: int
@@ -140,14 +139,15 @@ class TrainingMix(BaseModel):
 
 
 class ClassifierScore(BaseModel):
-    """The result on the test part, whose labels chose nothing of the classifier. `n` questions,
-    near-duplicates counted once; `out_of_scope` of them fit no agent. It answers `answered` of them
-    at the threshold in force, `right` of these rightly; an answer to an out-of-scope question is an
-    error (`false_accepts`). `precision` is right / answered with its 95 % Wilson interval,
-    `coverage` the share of the questions that fit an agent which it answers. `looks` counts how
-    often it was scored, each time on another test part, other agents or another threshold
-    (`basis`). `agents` are the same questions by their label. `traffic` is the same in the mix of
-    the traffic, which the promotion check goes by; null where there is too little traffic."""
+    """The result on the test split, which the training does not read. `n` questions,
+    near-duplicates counted once; no agent fits `out_of_scope` of them. It answers `answered` of
+    them at the threshold in force, `right` of these with the labeled agent; an answer to an
+    out-of-scope question is an error (`false_accepts`). `precision` is right / answered with its 95
+    % Wilson interval, `coverage` the share of the questions that fit an agent which it answers.
+    `looks` counts how often it was scored, each time with another test split, other agents or
+    another threshold (`basis`). `agents` are the same questions by their label. `traffic` is the
+    score in the mix of the traffic, which the promotion check uses; null if there is too little
+    traffic."""
 
     n: int
     out_of_scope: int
@@ -171,10 +171,11 @@ class ClassifierScore(BaseModel):
 
 
 class PerturbationScore(BaseModel):
-    """The same `n` questions of the test part in every row, in one `perturbation`: `plain` is as
-    they are, `all` is with a greeting, a signature, "please" and typos. `out_of_scope` of them fit
-    no agent. It answers `answered`, `right` of these rightly; `precision` is right / answered,
-    `coverage` the share of the questions that fit an agent which it answers."""
+    """The same `n` questions of the test split in every row, in one `perturbation`: `plain` is
+    unchanged, `all` is with a greeting, a signature, "please" and typos. No agent fits
+    `out_of_scope` of them. It answers `answered`, `right` of these with the labeled agent;
+    `precision` is right / answered, `coverage` the share of the questions that fit an agent which
+    it answers."""
 
     perturbation: str
     n: int
@@ -187,18 +188,17 @@ class PerturbationScore(BaseModel):
 
 
 class Classifier(BaseModel):
-    """A training and what came of it. `agents` were enabled when it began; `labels` is how many it
-    has learned from, and `data` tells which. `metrics` are of the held-out labels, each judged
-    by thresholds that others chose: the share that is answered (`coverage`), how often rightly
-    (`answered_accuracy`); of the `out_of_scope` questions that no agent fits, left out of the
-    learning, those that are answered (`false_accepts`, `false_accept_rate`); and of the
-    `left_out` labels of agents that it had not learned the share that is answered. `test_score`
-    is of labels that chose nothing; null for one that has not been scored yet. `version` names
-    the model's content. `suspended` says why it would not be asked. `rule_outcome` says what
-    the retrain rule made of it; null where somebody asked for the training. `warnings` say what
-    to know before it is selected; `mix` is the mix of agents that thresholds and metrics are of.
-    `robustness` is what it makes of test questions that are written otherwise. For a training
-    that failed for want of labels, or because no confidence reaches the target, `needs` has the
+    """A training and its result. `agents` were enabled when it started; `labels` is how many it was
+    trained on, and `data` identifies them. `metrics` are of held-out labels, each judged by
+    thresholds from others: `coverage` is the share that is answered, `answered_accuracy` the
+    precision; `false_accepts` and `false_accept_rate` are the `out_of_scope` questions that are
+    answered; and of the `left_out` labels of agents that it was not trained on, the share that is
+    answered. `test_score` is of the test split, which the training does not read; null if it has
+    not been scored yet. `version` identifies the model's content. `suspended` says why it is not
+    called. `rule_outcome` is what the retrain rule did with it; null if a person started the
+    training. `warnings` say what to know before it is selected; `mix` is the mix of agents of
+    thresholds and metrics. `robustness` has the results for rewritten test questions. If a training
+    failed because labels are missing, or because no threshold reaches the target, `needs` has the
     numbers; `metrics` and `per_agent` are there as well."""
 
     object: Literal["classifier"] = "classifier"

@@ -13,37 +13,36 @@ Ratio = Annotated[float, Field(ge=1, le=1_000, allow_inf_nan=False)]
 
 
 class Setting(BaseModel):
-    """`source` says where the value in force comes from: stored by the control plane, a var of
-    wrangler.toml, or the product's default."""
+    """`source` says where the value comes from: stored by the control plane, a variable of
+    wrangler.toml, or EdgeNeuro's default."""
 
     value: Any
     source: Literal["stored", "var", "default"]
 
 
 class Config(BaseModel):
-    """`routing_model` and `fallback_models` are asked in that order, within `time_budget_ms`, each
-    again at most `max_retries` times where its error may pass. A chat's answer, of a stream its
-    first part, is to be there within `chat_timeout_ms`. Below `confidence_threshold` no
-    agent is decided on (one whose confidence is unknown is): with `on_no_fit` "fallback" the
-    default agent answers, with "none" nobody does. Answers are cached for `cache_ttl_seconds`, with
-    `cache_scope` "all" for every caller, with "key" for the key or user that asked. Log rows are
-    kept for `retention_days`, audit rows for `audit_retention_days` (null: for ever). Without
-    `log_queries` a log row holds no text; with `redact_personal_data` e-mail addresses, phone and
-    card numbers are replaced in every text that is stored. In both cases AI Gateway's log holds no
-    texts.
+    """`routing_model` and `fallback_models` are called in that order, within `time_budget_ms`, each
+    with at most `max_retries` retries after a transient error. `chat_timeout_ms` bounds a chat's
+    answer, for a stream the time until its first part. No agent with a confidence below
+    `confidence_threshold` is decided on (an unknown confidence passes): then the fallback agent
+    answers if `on_no_fit` is "fallback", nobody if it is "none". Answers are cached for
+    `cache_ttl_seconds`, with `cache_scope` "all" for every caller, with "key" for the key or user
+    that asked. Log rows are kept for `retention_days`, audit rows for `audit_retention_days` (null:
+    forever). Without `log_queries` a log row contains no text; with `redact_personal_data` e-mail
+    addresses, phone and card numbers are replaced in every text that is stored. In both cases AI
+    Gateway's log contains no texts.
 
-    `classifier` is the id of the classifier that is asked first, null for none. What is trained
-    aims at `classifier_target`; no agent with fewer than `classifier_min_labels` is answered.
-    `audit_sample_share` of its decisions are audit samples: the active model is asked too. After
-    `retrain_after_labels` new labels a training starts by itself; null: never.
+    `classifier` is the id of the selected classifier, null for none. Trainings are calibrated to
+    the precision `classifier_target`; an agent with fewer than `classifier_min_labels` is not
+    answered. `audit_sample_share` of its decisions are audit samples: the active model is called
+    too. After `retrain_after_labels` new labels a training starts automatically; null: never.
 
-    The promotion check requires `promotion_min_labels` test labels, and that a model is shown, at
-    the level `promotion_alpha`, to be at most `promotion_margin` less accurate. By
-    `auto_promote` a challenger that is better is selected automatically; by `auto_rollback` the
-    former model is selected again if the new one is worse. Both look at labeled questions. A
-    challenger whose decisions cost more than `promotion_max_cost_ratio` times as much as the active
-    model's, or take more than `promotion_max_latency_ratio` times as long (p50), is not selected
-    automatically. With
+    The promotion check requires `promotion_min_labels` test labels, and shows at the level
+    `promotion_alpha` that a model is at most `promotion_margin` less accurate. With `auto_promote`
+    a challenger that is better is selected automatically; with `auto_rollback` the former model is
+    selected again if the new one is worse. Both use labeled questions. A challenger whose decisions
+    cost more than `promotion_max_cost_ratio` times as much as the active model's, or take more than
+    `promotion_max_latency_ratio` times as long (p50), is not selected automatically. With
     `routing_tests_required` only what has passed the routing tests is selected."""
 
     object: Literal["config"] = "config"
@@ -76,8 +75,8 @@ class Config(BaseModel):
 
 
 class ConfigPatch(BaseModel):
-    """A field left out stays as it is; null takes the stored value away, so that the var or the
-    default holds again."""
+    """A field that is left out stays as it is; null removes the stored value, so that the variable
+    or the default applies."""
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
 

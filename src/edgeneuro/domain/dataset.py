@@ -70,7 +70,7 @@ class SplitCounts(BaseModel):
 
 
 class AgentCounts(SplitCounts):
-    """`status` is "deleted" where labels name an agent that is there no more."""
+    """`status` is "deleted" if labels name an agent that no longer exists."""
 
     agent_id: str
     status: Literal["enabled", "disabled", "deleted"]
@@ -78,9 +78,9 @@ class AgentCounts(SplitCounts):
 
 class DatasetStats(BaseModel):
     """`near_duplicates` is what `dedupe=near` would leave out of `flat`. `training` says whether
-    there are labels enough to train a classifier with the settings as they are, by the rule by
-    which a training refuses. `enough` is what each enabled agent needs of train and validation
-    labels, `too_few` are those with fewer."""
+    there are enough labels to train a classifier with the present settings, by the same rule as the
+    training. `enough` is what each enabled agent needs in train and validation labels, `too_few`
+    are those with fewer."""
 
     object: Literal["dataset.stats"] = "dataset.stats"
     total: SplitCounts
@@ -107,13 +107,12 @@ class ImportQuery(BaseModel):
 
 class DatasetImport(BaseModel):
     """`rows` = `labels` + `duplicates`, `labels` = `new` + `changed` + `unchanged` + `outvoted`. A
-    label that is in force already is not written again. The others are votes of the importer:
-    `changed` is where another label is in force with them, `outvoted` where other labelers or a
-    final label decide. `split_kept` counts the labels whose question, or a near-duplicate, is in
-    another part of the data set already than the file says; it stays there. `encoding` is what the
-    file was written in; `mapped` has the file's names of agents that are not ids, and the ids that
-    they were taken for. `id` names the import where labels were written: DELETE
-    /v1/datasets/imports/{id} rolls it back."""
+    label that is already in force is not written again. The others are votes of the importer:
+    `changed` if they change the label in force, `outvoted` if other labelers or a final label
+    decide. `split_kept` counts the labels whose question, or a near-duplicate, already has another
+    split than in the file; it keeps its split. `encoding` is that of the file; `mapped` has the
+    names in the file that are not ids, and the ids that they were matched to. `id` is there if
+    labels were written: DELETE /v1/datasets/imports/{id} rolls the import back."""
 
     object: Literal["dataset.import"] = "dataset.import"
     id: str | None = None
@@ -131,8 +130,8 @@ class DatasetImport(BaseModel):
 
 
 class Import(BaseModel):
-    """An import that wrote `labels`. Its `report` is what it answered. Rolled back, all its labels
-    are taken back."""
+    """An import that wrote `labels`. `report` is its response. Rolling it back removes all its
+    labels."""
 
     object: Literal["import"] = "import"
     id: str

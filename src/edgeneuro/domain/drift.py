@@ -20,14 +20,14 @@ class ClassifierShares(BaseModel):
 
 
 class ClassifierDay(ClassifierShares):
-    """A day in UTC, as far as it is in the range."""
+    """A day in UTC, or the part of it that is in the range."""
 
     start: str
 
 
 class Disagreement(BaseModel):
-    """Of `compared` sure answers of the classifier the model gave another one to `differing`; `low`
-    to `high` is the 95 % Wilson interval of the rate."""
+    """Of `compared` answers of the classifier the model gave another one to `differing`; `low` to
+    `high` is the 95 % Wilson interval of the rate."""
 
     compared: int
     differing: int
@@ -41,12 +41,11 @@ DriftFigure = Literal["abstained", "out_of_scope", "agents", "disagreement"]
 
 
 class AgentMix(BaseModel):
-    """How the questions that fit an agent were spread over the agents, beside how they were before:
-    over the 7 days before the window (`compared_with` "previous"), or, while those have too few
-    answers, over the labels of the training ("training_labels"). `psi` is the population stability
-    index, `z` the number of standard deviations by which a chi-square test finds the difference
-    above chance; both null where there is too little to compare. `agent_id` changed most, from the
-    share `before` to `now`."""
+    """How the questions that fit an agent were distributed over the agents, compared with before:
+    the 7 days before the window (`compared_with` "previous"), or the labels of the training
+    ("training_labels") while those days have too few answers. `psi` is the population stability
+    index, `z` the difference of a chi-square test from chance, in standard deviations; both null if
+    there is too little to compare. `agent_id` changed most, from the share `before` to `now`."""
 
     compared_with: Literal["previous", "training_labels"]
     compared: int
@@ -58,9 +57,9 @@ class AgentMix(BaseModel):
 
 
 class DriftWindow(BaseModel):
-    """The questions that the selected classifier was asked in whole hours: the present one and as
-    many before it as the window is long, from `start` on. Of `asked` it passed on `abstained`, and
-    no agent fitted `out_of_scope`."""
+    """The questions that reached the selected classifier, in whole hours: the present one and those
+    before it, from `start` on. Of `asked` questions it deferred `abstained`, and no agent fitted
+    `out_of_scope`."""
 
     window: Window
     start: str
@@ -74,8 +73,8 @@ class DriftWindow(BaseModel):
 
 
 class DriftAlert(BaseModel):
-    """One figure of one window that changed by more than chance and by enough to matter; `text`
-    says what to do."""
+    """A figure of a window that changed significantly and by enough to matter; `text` says what to
+    do."""
 
     window: Window
     figure: DriftFigure
@@ -83,8 +82,8 @@ class DriftAlert(BaseModel):
 
 
 class Drift(BaseModel):
-    """The selected classifier in the last hour, day and week up to the end of the range, beside
-    its shares at the training, which are null where they are not known."""
+    """The selected classifier in the last hour, day and week before the end of the range, compared
+    with its training; null if the shares of the training are not known."""
 
     classifier: str
     training_abstained_share: float | None
@@ -94,8 +93,8 @@ class Drift(BaseModel):
 
 
 class ClassifierAnalytics(ClassifierShares):
-    """`days` are those of the range; `drift` is null where no classifier is selected, and `alert`
-    is the text of its first alert."""
+    """`days` are those of the range; `drift` is null if no classifier is selected, and `alert` is
+    the text of its first alert."""
 
     days: list[ClassifierDay]
     disagreement: Disagreement

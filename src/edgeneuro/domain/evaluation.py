@@ -23,13 +23,12 @@ MAX_QUESTIONS = 5_000
 
 
 class EvaluationCreate(BaseModel):
-    """Models and classifiers by id. All get the same questions: those of the part `split`, at most
-    `limit`, the same ones each time. "test" is the part that no training sees, be it of an adapter
-    or of a classifier.
+    """Models and classifiers by id. All get the same questions: those of `split`, at most `limit`,
+    the same ones each time. No training of an adapter or a classifier reads the split "test".
 
-    With `target` "pipeline" each of them stands for the configuration in force with that model as
-    the active one, or that classifier in front; "pipeline", also where none is named, for the
-    configuration as it is. With `label_layer` labels decide there too."""
+    With `target` "pipeline" each of them means the present configuration with that model as the
+    active one, or with that classifier; "pipeline", the default, means the present configuration.
+    With `label_layer` labels decide too."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -49,16 +48,16 @@ class AgentScore(BaseModel):
 
 
 class ModelResult(BaseModel):
-    """`n` questions, of which `right` were decided rightly: the agent that answered is the labelled
-    one, or none was found where no agent fits. A decision that failed is wrong (`failed` counts
-    them). A classifier that is not sure leaves the question to a model: `deferred` counts these,
-    they are not right, and `precision` is over the others. `low_confidence` counts those where the
-    default agent stood in. `confusion` counts by label, then by what was decided. `macro_f1` is the
-    mean of the F1 of all agents that a label names, "none" included, each with the same weight: an
-    agent that was never decided on, or never rightly, counts as 0, and one that no label names is
-    left out (a decision for it only lowers the recall of the labelled one). It is scikit-learn's
-    `f1_score(average="macro", labels=<the labelled agents>, zero_division=0)`. Times are those
-    spent on the model; `cost_usd` is null where a price is not known."""
+    """`n` questions, of which `right` were decided correctly: the labeled agent, or no agent if
+    none fits. A decision that failed is wrong (`failed` counts them). A classifier that is not
+    certain defers the question to a model: `deferred` counts these, they are not right, and
+    `precision` is over the others. `low_confidence` counts the decisions for the fallback agent
+    because of the threshold. `confusion` counts by label, then by decision. `macro_f1` is the mean
+    of the F1 of all agents that a label names, "none" included, with equal weights: an agent that
+    was never decided on, or never correctly, counts as 0, and one that no label names is left out
+    (a decision for it only lowers the recall of the labeled one). It is scikit-learn's
+    `f1_score(average="macro", labels=<the labelled agents>, zero_division=0)`. Times are those of
+    the model calls; `cost_usd` is null if a price is not known."""
 
     model_id: str
     n: int
@@ -80,9 +79,9 @@ class ModelResult(BaseModel):
 
 class PairResult(BaseModel):
     """Two models on the same `n` questions, without those that a classifier of them deferred: how
-    many only one of them got right. `difference` is
-    the second's accuracy less the first's, with its 95 % interval; `p` is McNemar's, exact and
-    two-sided, `p_second_worse` one-sided: small where the second is worse."""
+    many only one of them got right. `difference` is the second's accuracy minus the first's, with
+    its 95 % interval; `p` is McNemar's, exact and two-sided, `p_second_worse` one-sided: small if
+    the second is worse."""
 
     first: str
     second: str
@@ -108,9 +107,9 @@ class ModelProgress(BaseModel):
 
 
 class SliceResult(BaseModel):
-    """The questions with the same `value` of what `by` says: `language` (what the metadata say, or
-    a guess by script and frequent words), `length` in characters, `session` (the first question of
-    one, a later one, none) or `metadata.KEY` of the log row that was labelled."""
+    """The questions with the same `value` of `by`: `language` (from the metadata, or a guess by
+    script and frequent words), `length` in characters, `session` (the first question of one, a
+    later one, none) or `metadata.KEY` of the log row that was labeled."""
 
     by: str
     value: str
@@ -127,9 +126,9 @@ class ModelSlices(BaseModel):
 
 
 class SweepPoint(BaseModel):
-    """What the same answers come to with the confidence threshold `threshold`: `answered` of all
-    (`coverage`) name an agent, `right` of these the right one (`precision`). `accuracy` counts also
-    those that are left to the fallback agent or to nobody, where that is right."""
+    """The result of the same answers with the confidence threshold `threshold`: `answered` of all
+    (`coverage`) name an agent, `right` of these the labeled one (`precision`). `accuracy` also
+    counts those that are left to the fallback agent or to nobody, if that is right."""
 
     threshold: float
     answered: int
@@ -140,10 +139,10 @@ class SweepPoint(BaseModel):
 
 
 class ModelSweep(BaseModel):
-    """From 0 to 1 in hundredths. Of a classifier the threshold counts for each agent, in place of
-    the agent's own. Of a pipeline the layer that answered stays: what a classifier would have left
-    to a model at a higher threshold counts as not answered. An answer whose confidence is unknown
-    counts at every threshold."""
+    """From 0 to 1 in hundredths. For a classifier the threshold replaces each agent's own. In a
+    pipeline the layer that answered stays: what a classifier would have deferred at a higher
+    threshold counts as not answered. An answer with an unknown confidence counts at every
+    threshold."""
 
     model_id: str
     points: list[SweepPoint]
@@ -156,11 +155,11 @@ class EvaluationDetails(BaseModel):
 
 class Evaluation(BaseModel):
     """`labels` is how many questions there are, one of each group of near-duplicates: the others
-    are `near_duplicates` (null in older evaluations, which asked all of them). `left_out` counts
-    labels of agents that are not enabled; `data` tells which labels there were. It
-    holds for the agents, prompt and threshold of its beginning, with the target "pipeline" for the
-    whole configuration. `slices` and `sweep` are the results by group of questions and by
-    threshold; null in lists and in older evaluations."""
+    are `near_duplicates` (null in older evaluations, which used all of them). `left_out` counts
+    labels of agents that are not enabled; `data` identifies the labels. It is valid for the agents,
+    prompt and threshold at its start, with the target "pipeline" for the whole configuration.
+    `slices` and `sweep` are the results by group of questions and by threshold; null in lists and
+    in older evaluations."""
 
     object: Literal["evaluation"] = "evaluation"
     id: str
@@ -203,8 +202,8 @@ class AnswersQuery(PageQuery):
 
 
 class EvaluationAnswer(BaseModel):
-    """`label` and `decided` are agents' ids, or "none"; `decided` is null where it failed or the
-    classifier deferred it."""
+    """`label` and `decided` are agents' ids, or "none"; `decided` is null if the decision failed or
+    the classifier deferred."""
 
     id: str
     model_id: str

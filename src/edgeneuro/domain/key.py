@@ -159,8 +159,8 @@ class Key(BaseModel):
 
 
 class KeyUsage(BaseModel):
-    """In the current minute and in `month`, in UTC; tokens and cost with what is reserved for
-    answers under way."""
+    """In the current minute and in `month`, in UTC; tokens and cost include what is reserved for
+    running requests."""
 
     minute_requests: int
     month: str
@@ -175,7 +175,7 @@ class KeyWithUsage(Key):
 
 
 class KeyCreated(KeyWithUsage):
-    """`key` is the key itself. Keep it: nobody can show it again."""
+    """`key` is the key itself. Store it: it cannot be shown again."""
 
     key: str
 
@@ -195,7 +195,7 @@ class KeyCreate(BaseModel):
 
 
 class KeyPatch(BaseModel):
-    """A field left out stays as it is; null takes an expiry, a limit or a list away."""
+    """A field that is left out stays as it is; null removes an expiry, a limit or a list."""
 
     # The defaults below only make the fields optional; nothing ever takes their values.
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)

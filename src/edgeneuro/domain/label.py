@@ -57,7 +57,7 @@ class LabelSet(BaseModel):
 
 
 class LabelItem(LabelSet):
-    """One of many: the question is that of a log row, or a text."""
+    """A label for the question of a log row, or for a text."""
 
     log_id: Id | None = None
     query: QueryText | None = None
@@ -76,7 +76,7 @@ class LabelBatch(RootModel[Annotated[list[LabelItem], Field(min_length=1, max_le
 
 
 class LabelFacts(BaseModel):
-    """The label in force, as logs and the audit show it: no text."""
+    """The label in force, as logs and the audit log show it, without text."""
 
     agent_id: str | None
     labeler: str
@@ -84,7 +84,7 @@ class LabelFacts(BaseModel):
 
 
 class Vote(BaseModel):
-    """The label of one labeler that counts: the latest that was not taken back."""
+    """The label of one labeler that counts: the latest one that was not removed."""
 
     labeler: str
     agent_id: str | None
@@ -93,8 +93,7 @@ class Vote(BaseModel):
 
 
 class Origin(BaseModel):
-    """What an imported file says of a label. The importer vouches for it: the product does not know
-    whether it is true."""
+    """What an imported file says about a label. EdgeNeuro does not verify it."""
 
     labeler: str | None
     source: LabelSource | None
@@ -103,10 +102,10 @@ class Origin(BaseModel):
 
 class Label(BaseModel):
     """The label in force of a question. A final vote decides alone, the latest one if there are
-    several; else the agent with most `votes` wins, and of agents with equally many the one with the
-    latest vote. `labeler`, `created_at` and what follows from them are those of the deciding vote.
-    `conflict`: the votes differ and none is final. `split` is the part of the data set in which the
-    question and its near-duplicates are for ever."""
+    several; otherwise the agent with most `votes` wins, in a tie the one with the latest vote.
+    `labeler`, `created_at` and the fields that depend on them are those of the deciding vote.
+    `conflict`: the votes differ and none is final. `split` is that of the question and its
+    near-duplicates; it never changes."""
 
     object: Literal["label"] = "label"
     id: str
@@ -128,8 +127,8 @@ class Label(BaseModel):
 
 
 class LabelChange(BaseModel):
-    """An entry of a question's history. A `removed` entry took a label back; a `withdrawn` one is a
-    label that was taken back."""
+    """An entry of a question's history. A `removed` entry removed a label; a `withdrawn` one is a
+    label that was removed."""
 
     object: Literal["label.change"] = "label.change"
     id: str
@@ -166,7 +165,7 @@ class LabelDeleted(BaseModel):
 
 
 class LabelsWritten(BaseModel):
-    """`labels` were added to the history, for so many different `questions`."""
+    """`labels` were added to the history, for `questions` different questions."""
 
     object: Literal["label.batch"] = "label.batch"
     labels: int
@@ -184,7 +183,7 @@ class LabelsQuery(PageQuery):
 
 
 class AgentLabels(BaseModel):
-    """`labels` in force and `history`, all that were ever given; agent null: no agent fits."""
+    """`labels` in force, and `history`: all that were ever given. `agent` null: no agent fits."""
 
     agent_id: str | None
     labels: int
@@ -192,8 +191,8 @@ class AgentLabels(BaseModel):
 
 
 class LabelerLabels(BaseModel):
-    """`labels` in force whose deciding vote is theirs, and all entries of theirs in the `history`,
-    removals too."""
+    """`labels` in force whose deciding vote is the labeler's, and all the labeler's entries in the
+    `history`, removals included."""
 
     labeler: str
     labels: int
@@ -201,9 +200,9 @@ class LabelerLabels(BaseModel):
 
 
 class Agreement(BaseModel):
-    """Over the `pairs` of votes that two different labelers have on one question.
-    `kappa` is Cohen's, the labeler whose id sorts first being the first rater; null where there is
-    no pair or chance alone would agree always."""
+    """Over the `pairs` of votes that two different labelers have on one question. `kappa` is
+    Cohen's, the labeler whose id sorts first being the first rater; null if there is no pair or
+    chance alone would always agree."""
 
     pairs: int
     agreeing: int
@@ -212,8 +211,8 @@ class Agreement(BaseModel):
 
 
 class LabelStats(BaseModel):
-    """`random` of the `labels` are for questions that were drawn at random: they measure
-    accuracy. `conflicts` are questions on which labelers disagree, without a final label."""
+    """`random` of the `labels` are for questions that were drawn at random: they measure accuracy.
+    `conflicts` are questions on which labelers disagree, without a final label."""
 
     object: Literal["label.stats"] = "label.stats"
     labels: int
@@ -230,7 +229,8 @@ FeedbackValue = Literal["up", "down"]
 
 class FeedbackCreate(BaseModel):
     """`correct_agent` is the agent that should have been chosen. If the key has the scope `label`
-    it becomes the label of the question; else the cached answers of the question are dropped."""
+    it becomes the label of the question; otherwise the cached answers of the question are
+    dropped."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -252,8 +252,8 @@ class GivenFeedback(BaseModel):
 
 
 class Feedback(GivenFeedback):
-    """A key has one feedback on a decision: the last that it gave. `labelled`: `correct_agent` is
-    now the label of the question."""
+    """A key has one feedback on a decision: its last one. `labelled`: `correct_agent` is now the
+    label of the question."""
 
     object: Literal["feedback"] = "feedback"
     decision_id: str

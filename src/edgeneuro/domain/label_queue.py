@@ -25,8 +25,8 @@ ReasonCode = Literal[
 
 
 class QueueReason(BaseModel):
-    """`weight` is what this reason adds to the score; `key_ids` are the keys that gave the feedback
-    behind it, at most 10, empty for other reasons."""
+    """`weight` is what this reason adds to the score; `key_ids` are the keys whose feedback is the
+    reason, at most 10, empty for other reasons."""
 
     code: ReasonCode
     weight: float
@@ -35,10 +35,10 @@ class QueueReason(BaseModel):
 
 
 class QueueItem(BaseModel):
-    """A question of the stream "random" is shown blind: all but `log_id` and `query` is null, and
-    `reasons` is empty. One of the stream "hard" is shown by the log row that says most: `agent_id`
-    is what was answered, `key_id` who asked, `score` the sum of the reasons' weights, `seen` how
-    often it was asked among the rows looked at."""
+    """A question of the stream "random" is shown blind: everything except `log_id` and `query` is
+    null, and `reasons` is empty. One of the stream "hard" is represented by its most informative
+    log row: `agent_id` is the agent that was decided on, `key_id` the caller, `score` the sum of
+    the reasons' weights, `seen` how often the question is in the rows that were read."""
 
     stream: Stream = "hard"
     log_id: str
@@ -70,8 +70,8 @@ class QueueQuery(BaseModel):
 
 
 class LabelSuspect(BaseModel):
-    """The label in force says `agent_id` (null: no agent fits). Held out, the classifier took the
-    question for one of `predicted`, right with the probability `score`."""
+    """The label in force says `agent_id` (null: no agent fits). Held out, the classifier predicted
+    one of `predicted`, with the probability `score`."""
 
     object: Literal["label.suspect"] = "label.suspect"
     query_hash: str

@@ -28,7 +28,7 @@ STEPS: dict[Source, tuple[StepName, ...]] = {
 
 
 class LoraCreate(BaseModel):
-    """As JSON: a finetune that is already at Workers AI, by its name there. As multipart/form-data
+    """As JSON: a finetune that is already at Workers AI, by its name there. As multipart/form-data:
     the same fields, and the files `adapter_config.json` and `adapter_model.safetensors`.
     `data_sha256` is the `label_set_hash` of the export that it was trained on, `data_labels` how
     many lines that had; both are shown as `data`."""
@@ -48,7 +48,7 @@ class LoraCreate(BaseModel):
 
 
 class LoraStep(BaseModel):
-    """`message` says what came of it, or what went wrong the last time."""
+    """`message` is the result, or the last error."""
 
     name: StepName
     state: Literal["waiting", "done", "failed"] = "waiting"
@@ -57,8 +57,8 @@ class LoraStep(BaseModel):
 
 
 class LoraError(BaseModel):
-    """`code` and `message` of what failed in `step`; null: the job itself failed. With `retryable`
-    it is worth trying again as it is; the message says what to do otherwise."""
+    """`code` and `message` of the failure in `step`; null: the job itself failed. With `retryable`
+    a retry may succeed without changes; otherwise the message says what to do."""
 
     step: StepName | None = None
     code: str
@@ -67,7 +67,7 @@ class LoraError(BaseModel):
 
 
 class PreflightCheck(BaseModel):
-    """`passed` null: it could not be judged here, and `message` says why."""
+    """`passed` null: it cannot be checked here, and `message` says why."""
 
     rule: str
     passed: bool | None
@@ -76,7 +76,7 @@ class PreflightCheck(BaseModel):
 
 
 class Preflight(BaseModel):
-    """What the rules say of an adapter's files; nothing is kept of them."""
+    """The results of the rules for an adapter's files; nothing is stored."""
 
     object: Literal["lora.preflight"] = "lora.preflight"
     ok: bool
@@ -88,9 +88,9 @@ class Preflight(BaseModel):
 
 
 class Lora(BaseModel):
-    """An adapter and how far it is. `source` "finetune" was uploaded elsewhere. `size` (bytes) and
-    `checksum` (SHA-256) are those of adapter_model.safetensors. `model_id` is the model that it is
-    once it is available, under its name; `tries` counts those of the step that is next."""
+    """An adapter and its state. `source` "finetune" was uploaded elsewhere. `size` (bytes) and
+    `checksum` (SHA-256) are those of adapter_model.safetensors. `model_id` is the model that it
+    becomes when it is available; `tries` counts those of the next step."""
 
     object: Literal["lora"] = "lora"
     id: str
@@ -120,15 +120,15 @@ class Lora(BaseModel):
 
 
 class Slots(BaseModel):
-    """Of the adapters that an account may have; `used` null: Workers AI could not be asked."""
+    """The adapters that an account may have; `used` null: Workers AI did not answer."""
 
     used: int | None
     total: int
 
 
 class LoraDrift(BaseModel):
-    """Where Workers AI's list and ours differ: `missing` there, on an `other_base` there, or
-    `unknown` here."""
+    """Differences between Workers AI's list and this one: `missing` there, on an `other_base`
+    there, or `unknown` here."""
 
     name: str
     problem: Literal["missing", "other_base", "unknown"]
@@ -136,7 +136,7 @@ class LoraDrift(BaseModel):
 
 
 class LoraPage(Page[Lora]):
-    """`drift` is null, and `drift_error` says why, where Workers AI's list could not be read."""
+    """`drift` is null, and `drift_error` says why, if Workers AI's list could not be read."""
 
     slots: Slots
     drift: list[LoraDrift] | None
@@ -144,8 +144,8 @@ class LoraPage(Page[Lora]):
 
 
 class LoraCheck(BaseModel):
-    """An adapter as Workers AI has it now: whether its list has it, and what a question to it came
-    to. `listed` null: the list could not be read."""
+    """An adapter as Workers AI has it now: whether its list has it, and the response to a question.
+    `listed` null: the list could not be read."""
 
     object: Literal["lora.check"] = "lora.check"
     id: str

@@ -44,15 +44,15 @@ class ModelsQuery(BaseModel):
 
 
 class Model(BaseModel):
-    """OpenAI's model object with our fields beside it. `type` "router" is "auto" and "agent" an
-    agent, which a chat can name like a model; `chat` says whether a chat that names the id gets
-    sentences, which adapters for routing and classifiers do not give. `provider` is "workers-ai",
-    or the id of the vendor that has the model; `base_model` is then the vendor's own id of it.
-    `deprecated` tells that it is no longer served: its planned date has passed, or the upstream has
-    said so. `logprobs` says that the model gives the probabilities of its tokens where a request
-    asks for them: the router then does, and takes its confidence from them. A classifier's provider
-    is "edgeneuro"; it alone has `metrics`, `labels`, `size` (bytes), the `agents` that were there
-    when it was learned, and with one that is new since `suspended`, which says so."""
+    """OpenAI's model object with fields of EdgeNeuro. A chat can name `type` "router" ("auto") and
+    "agent" like a model. `chat` says whether a chat that names the id gets text, which adapters for
+    routing and classifiers do not return. `provider` is "workers-ai", or the id of the provider
+    that has the model; `base_model` is then the provider's own id of it. `deprecated`: it is no
+    longer served, because its planned date has passed or the upstream said so. `logprobs`: the
+    model returns the probabilities of its tokens on request; the router then requests them, and
+    computes the confidence from them. A classifier's provider is "edgeneuro"; only classifiers have
+    `metrics`, `labels`, `size` (bytes), the `agents` that existed at the training, and `suspended`
+    if there is a new one since."""
 
     id: str
     object: Literal["model"] = "model"
@@ -82,9 +82,9 @@ class Model(BaseModel):
 
 
 class ModelRegister(BaseModel):
-    """A base model that the table lacks, or with `type` "lora" an adapter on a base model:
-    `adapter` is its name at Workers AI, the model's own id unless it is given. What is left out is
-    what is known of the base model."""
+    """A base model that the list lacks, or with `type` "lora" an adapter on a base model: `adapter`
+    is its name at Workers AI, by default the model's own id. Fields that are left out are those of
+    the base model, if it is known."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -101,7 +101,8 @@ class ModelRegister(BaseModel):
 
 
 class ModelPatch(BaseModel):
-    """A field left out stays as it is. `status` "available" brings a retired model back."""
+    """A field that is left out stays as it is. `status` "available" makes a retired model available
+    again."""
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
 
@@ -115,19 +116,19 @@ class ModelPatch(BaseModel):
 
 
 class ModelSelect(BaseModel):
-    """`expected_active` refuses the change when somebody else has changed the active model before.
-    A classifier goes in front of the active model; `model_id` null with `type` "classifier" takes
-    it away. With `check` a selection must pass the promotion check; left out it is true for a
-    classifier, which answers where no model is asked, and false for a model. A classifier passes if
-    its answers on at least `promotion_min_labels` questions of the test part show, at the level
-    `promotion_alpha`, a precision of `classifier_target` less `promotion_margin`, and it answers at
-    most 5 points fewer of them than the selected one. A model passes if the newest evaluation of it
-    and the active one on the test part has at least `promotion_min_labels` questions and shows, at
-    the level `promotion_alpha`, that it is at most `promotion_margin` less accurate. With the
-    setting `routing_tests_required` a selection must also have passed the routing tests, unless
-    `check` is false. With `challenger`, a percentage, the model is not selected: it becomes the
-    challenger, which is asked too for that share of the active model's answers. Null with `type`
-    "challenger" ends the comparison."""
+    """`expected_active` refuses the change if somebody else has changed the active model before. A
+    classifier is placed in front of the active model; `model_id` null with `type` "classifier"
+    disables it. With `check` a selection must pass the promotion check; the default is true for a
+    classifier, whose answers no model reviews, and false for a model. A classifier passes if its
+    answers on at least `promotion_min_labels` test questions show, at the level `promotion_alpha`,
+    a precision of `classifier_target` less `promotion_margin`, and its coverage of them is at most
+    5 points below that of the selected one. A model passes if the newest evaluation of it and the
+    active one on the test split has at least `promotion_min_labels` questions and shows, at the
+    level `promotion_alpha`, that it is at most `promotion_margin` less accurate. With the setting
+    `routing_tests_required` a selection must also have passed the routing tests, unless `check` is
+    false. With `challenger`, a percentage, the model is not selected: it becomes the challenger,
+    which is called too for that share of the active model's answers. Null with `type` "challenger"
+    ends the comparison."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -148,11 +149,11 @@ class ModelSelect(BaseModel):
 
 
 class PromotionCheck(BaseModel):
-    """What the check of a model is based on: the evaluation, its questions, near-duplicates counted
-    once, and the model's accuracy less the active one's with its 95 % interval. `lower_bound` is
-    the one-sided bound of the difference at the confidence 1 - `alpha` (Tango's score test for
-    paired shares); it passes above -`margin`. `earlier_looks` counts the evaluations on the test
-    part before this one: the more there were, the less it proves."""
+    """The promotion check of a model: the evaluation, its questions, near-duplicates counted once,
+    and the model's accuracy minus the active one's with its 95 % interval. `lower_bound` is the
+    one-sided bound of the difference at the confidence 1 - `alpha` (Tango's score test for paired
+    shares); it must be above -`margin`. `earlier_looks` counts the earlier evaluations on the test
+    split: the more there were, the less the check proves."""
 
     evaluation_id: str
     n: int
@@ -166,9 +167,10 @@ class PromotionCheck(BaseModel):
 
 
 class ClassifierCheck(BaseModel):
-    """What the check of a classifier is based on: its score on the test part. `lower_bound` is the
-    exact one-sided bound of its precision at the confidence 1 - `alpha`; it passes from `required`
-    on. `earlier_looks` counts evaluations on the test part and scores of other classifiers."""
+    """The promotion check of a classifier, on its score on the test split. `lower_bound` is the
+    exact one-sided bound of its precision at the confidence 1 - `alpha`; it must be at least
+    `required`. `earlier_looks` counts evaluations on the test split and scores of other
+    classifiers."""
 
     classifier_id: str
     score: ClassifierScore
@@ -179,8 +181,8 @@ class ClassifierCheck(BaseModel):
 
 
 class CheckPreview(BaseModel):
-    """The result of the promotion check of `model_id` if it were selected now. `result` is null
-    where it does not pass, and for the model that is active."""
+    """The result of the promotion check of `model_id` if it were selected now. `result` is null if
+    it fails, and for the active model."""
 
     model_id: str
     passed: bool
@@ -189,7 +191,7 @@ class CheckPreview(BaseModel):
 
 
 class ModelSelection(BaseModel):
-    """Null stands for no classifier. `check` is the promotion check, if one was asked for and there
+    """Null stands for no classifier. `check` is the promotion check, if it was requested and there
     was something to compare. `challenger` is the model that is tried beside the active one."""
 
     object: Literal["model.selection"] = "model.selection"
@@ -213,9 +215,9 @@ class RuleNotice(BaseModel):
 
 
 class ChallengerSide(BaseModel):
-    """Over the answers that were compared, and of them those that are labelled (`right`): times on
-    the model. `mean_cost_usd` is over the answers of `POST /v1/route` whose cost is known for both;
-    null where there are none."""
+    """Over the compared answers; `right` over the labeled ones. Latencies are of the model call.
+    `mean_cost_usd` is over the answers of `POST /v1/route` whose cost is known for both models;
+    null if there are none."""
 
     model_id: str
     right: int
@@ -225,16 +227,16 @@ class ChallengerSide(BaseModel):
 
 
 class ChallengerState(BaseModel):
-    """The challenger and its results. Of `compared` answers it gave the same `agree` times and
-    `failed` to answer. Only answers with the present agents, prompt, threshold and active model are
-    compared; `outdated` counts the others. `labelled` counts the questions that have a label by
-    now, near-duplicates as one, by their first answer, and `labelers` who gave these labels. Where
-    one of the two models may have learned from labels (an adapter, or a vendor's model), only
-    questions of the validation and test parts are in `labelled`; `trained` counts the others.
+    """The challenger and its results. Of `compared` answers `agree` were the same and `failed` had
+    no answer of the challenger. Only answers with the present agents, prompt, threshold and active
+    model are compared; `outdated` counts the others. `labelled` counts the questions that have a
+    label by now, near-duplicates as one, by their first answer, and `labelers` who gave these
+    labels. If one of the two models may have learned from labels (an adapter, or a vendor's model),
+    only questions of the validation and test splits are in `labelled`; `trained` counts the others.
     `difference` is the challenger's accuracy on these minus the active model's, with its 95 %
     interval; `p_better` and `p_worse` are McNemar's exact one-sided p. `labels_wanted` is how many
-    more labels the rules need: labels of one labeler alone must be twice as many. `notice` is why
-    the rule did not select the challenger when it last looked."""
+    more labels the rules need; labels of a single labeler must be twice as many. `notice` is why
+    the rule did not select the challenger at its last check."""
 
     model_id: str
     percent: float
@@ -273,9 +275,9 @@ class SelectionQuery(BaseModel):
 
 
 class SelectionState(BaseModel):
-    """What is selected now, and the challenger; `check` is the preview of a promotion check that
-    was asked for. `previous` was the active model before `active` was made so by
-    whatever way: a selection, a setting, or a rule."""
+    """What is selected now, and the challenger; `check` is the preview of a promotion check, if it
+    was requested. `previous` was the active model before `active` was selected, stored as a
+    setting, or promoted by a rule."""
 
     object: Literal["model.selection_state"] = "model.selection_state"
     active: str
@@ -292,7 +294,7 @@ class SelectionState(BaseModel):
 
 
 class ModelRefresh(BaseModel):
-    """`models` is how many Workers AI's catalogue names, `added` those that were not known
+    """`models` is how many models Workers AI's catalogue has, `added` those that were not known
     before."""
 
     object: Literal["model.refresh"] = "model.refresh"

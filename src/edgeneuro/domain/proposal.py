@@ -20,7 +20,7 @@ MAX_AGENT_CHANGES = 50
 
 class AgentChange(AgentPatch):
     """The fields that change, of the agent `id`; a new agent needs `name` and `description`.
-    `enabled` false takes an agent out."""
+    `enabled` false removes an agent."""
 
     id: AgentId
 

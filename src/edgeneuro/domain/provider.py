@@ -65,9 +65,9 @@ Priority = Annotated[int, Field(ge=0, le=1000), INTEGRAL]
 
 
 class Provider(BaseModel):
-    """`priority`: lower ones are tried first. `prices` are those of its models, by the vendor's own
-    id; a key with a budget in USD can use no other models. `secret_set` tells whether the Worker
-    has a secret of that name; its value is never shown."""
+    """`priority`: lower ones are called first. `prices` are those of its models, by the provider's
+    own id; a key with a budget in USD can use no other models. `secret_set`: the Worker has a
+    secret of that name; its value is never shown."""
 
     object: Literal["provider"] = "provider"
     id: str
@@ -103,7 +103,7 @@ class ProviderCreate(BaseModel):
 
 
 class ProviderPatch(BaseModel):
-    """A field left out stays as it is; null empties the ones that may be empty."""
+    """A field that is left out stays as it is; null empties the fields that may be empty."""
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
 

@@ -81,8 +81,8 @@ class RoutingTestsIdentity(BaseModel):
 
 
 class RoutingTestSet(RoutingTestsIdentity):
-    """The tests in the file's order. `unknown_agents` are named in them and not enabled: such a
-    test fails."""
+    """The tests in the order of the file. `unknown_agents` are named in tests and not enabled: such
+    a test fails."""
 
     unknown_agents: list[str]
     items: list[dict[str, Any]]
@@ -97,14 +97,14 @@ class RoutingTestsQuery(BaseModel):
 
 
 class RunCreate(Proposal):
-    """The changes that are tried; nothing: the present configuration. With `labels` false no label
-    decides, so that the classifier and the models are tested alone."""
+    """The changes to test; without any: the present configuration. With `labels` false no label
+    decides, so that only the classifier and the models are tested."""
 
     labels: bool = True
 
 
 class RunOutcome(BaseModel):
-    """Of `tests` so many `passed` and `failed`; `errors` are those for which no model answered."""
+    """Of `tests` tests `passed` and `failed`; `errors` are those for which no model answered."""
 
     tests: int
     passed: int
@@ -113,9 +113,9 @@ class RunOutcome(BaseModel):
 
 
 class Flips(BaseModel):
-    """Against the run `compared_with`: `broken` tests passed there and do not any more, `fixed` the
-    other way, `changed` have another agent with the same outcome. `new` and `gone` tests are in one
-    of the two runs alone."""
+    """Compared with the run `compared_with`: `broken` tests passed there and fail now, `fixed`
+    tests the other way, `changed` tests have another agent with the same outcome. `new` and `gone`
+    tests are in only one of the two runs."""
 
     compared_with: str
     broken: int
@@ -126,9 +126,9 @@ class Flips(BaseModel):
 
 
 class RoutingTestRun(BaseModel):
-    """`active` and `classifier` are those of the tried configuration, `changes` what it changes of
-    the one in force, `passed` null until the run has succeeded. `fingerprint` is the same for
-    configurations that route the same way."""
+    """`active` and `classifier` are those of the tested configuration, `changes` its differences
+    from the present one, `passed` null until the run has succeeded. `fingerprint` is the same for
+    configurations that route in the same way."""
 
     object: Literal["routing_tests.run"] = "routing_tests.run"
     id: str
@@ -171,9 +171,9 @@ class ResultsQuery(PageQuery):
 
 
 class RoutingTestResult(BaseModel):
-    """`agent` is who answered, the fallback agent too: then `reason` says why. It is null where
-    nobody did. `layer` gave the answer that was decided by, with this `confidence`.
-    `failed_to_answer` tells that no model did. `before_…` is of the run it is compared with."""
+    """`agent` is the agent that answers, also the fallback agent, with the `reason`; null if nobody
+    does. `layer` is what decided, with this `confidence`. `failed_to_answer`: no model answered.
+    `before_…` is of the run that it is compared with."""
 
     id: str
     test: dict[str, Any]

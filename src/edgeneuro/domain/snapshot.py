@@ -13,9 +13,9 @@ Sha256 = Annotated[str, Matches(r"[0-9a-f]{64}", "must be a SHA-256 in 64 small 
 
 
 class DataSnapshot(BaseModel):
-    """How many labels, the id of the newest label in force then (null where it is not known), and a
-    SHA-256 over one "<query_hash> <agent>" and a newline for each, sorted, with "none" where no
-    agent fits. It is null until the labels have been read."""
+    """The number of labels, the id of the newest label in force (null if it is not known), and a
+    SHA-256 over one "<query_hash> <agent>" and a newline for each, sorted, with "none" if no agent
+    fits. Null until the labels have been read."""
 
     labels: int | None
     newest_label_id: str | None

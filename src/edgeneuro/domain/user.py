@@ -39,7 +39,7 @@ DisplayName = Annotated[
 
 
 class User(BaseModel):
-    """`email` is in lower case; the user's `role` also bounds what the user's keys may do."""
+    """`email` is in lower case; the user's `role` also limits what the user's keys may do."""
 
     object: Literal["user"] = "user"
     id: str
@@ -66,8 +66,8 @@ def without_defaults(schema: dict[str, Any]) -> None:
 
 
 class UserPatch(BaseModel):
-    """A field left out stays as it is. A user who is not `enabled` is let in no more, nor are the
-    user's keys."""
+    """A field that is left out stays as it is. A user who is not `enabled` is refused, and so are
+    the user's keys."""
 
     # The defaults below only make the fields optional; nothing ever takes their values.
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
@@ -79,7 +79,7 @@ class UserPatch(BaseModel):
 
 
 class UserDeleted(BaseModel):
-    """`revoked_keys` are the ids of the keys that went with the user."""
+    """`revoked_keys` are the ids of the user's keys, which were revoked."""
 
     object: Literal["user.deleted"] = "user.deleted"
     id: str

@@ -14,9 +14,9 @@ from edgeneuro.synapsecore.stored_text import stored_text
 
 
 async def give_feedback(call: Call, body: FeedbackCreate) -> Feedback:
-    """Say whether a decision was right, as late as you like. A second feedback of the same key on
-    the same decision replaces the first. The comment is stored as queries are. With `correct_agent`
-    the question is decided again: by a label, if the key may label, else by the router."""
+    """Say whether a decision was right, at any time. A second feedback of the same key on the same
+    decision replaces the first. The comment is stored as queries are. With `correct_agent` the
+    question is decided again: by a label, if the key may label, otherwise by the router."""
     services = call.services
     reservation = await reserve(services, call.credential, Estimate())
     if reservation is not None:

@@ -14,8 +14,8 @@ _REF = "#/components/schemas/{model}"
 
 
 class ErrorDetail(BaseModel):
-    """`code` is stable and for programs, `message` says what to do, `param` names the field at
-    fault."""
+    """`code` is stable and for programs, `message` says what to do, `param` names the wrong
+    field."""
 
     message: str
     type: str
@@ -24,7 +24,7 @@ class ErrorDetail(BaseModel):
 
 
 class FaultDetail(BaseModel):
-    """One of several faults: of the item at `index`, or of a file's `line`, which counts from 1."""
+    """One of several errors: of the item at `index`, or of a file's `line`, which counts from 1."""
 
     index: int | None = None
     line: int | None = None
@@ -34,7 +34,7 @@ class FaultDetail(BaseModel):
 
 
 class CheckDetail(BaseModel):
-    """What a rule says of an adapter's files."""
+    """The result of a rule for an adapter's files."""
 
     rule: str
     passed: bool | None
@@ -43,9 +43,9 @@ class CheckDetail(BaseModel):
 
 
 class Error(BaseModel):
-    """`errors` is there where many items or lines were sent and some are wrong (of a file's lines
-    the first 100, and `error_count` is how many there are), `checks` where an adapter was
-    refused, `resets_at` where a budget is used up."""
+    """`errors` lists the errors of many items or lines (of a file's lines the first 100;
+    `error_count` is how many there are), `checks` the rules if an adapter was refused, `resets_at`
+    is there if a budget is used up."""
 
     error: ErrorDetail
     request_id: str

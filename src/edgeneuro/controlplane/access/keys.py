@@ -30,7 +30,7 @@ from edgeneuro.web.auth import hash_key, scopes
 
 
 async def list_keys(call: Call, query: KeyQuery) -> Page[KeyWithUsage]:
-    """List keys, oldest first, revoked ones too."""
+    """List keys, oldest first, including revoked ones."""
     found = await store.list_keys(
         call.services.db, limit=query.limit + 1, after=query.after, user_id=query.user_id
     )
@@ -38,7 +38,7 @@ async def list_keys(call: Call, query: KeyQuery) -> Page[KeyWithUsage]:
 
 
 async def create_key(call: Call, body: KeyCreate) -> KeyCreated:
-    """Create a key. This answer is the only one that ever shows it."""
+    """Create a key. Only this response shows it."""
     services = call.services
     expires_at = _in_future(call, body.expires_at)
     await _require_within_role(call, body.user_id, body.scopes)
@@ -68,12 +68,12 @@ async def create_key(call: Call, body: KeyCreate) -> KeyCreated:
 
 
 async def get_key(call: Call, key_id: str) -> KeyWithUsage:
-    """Read one key: all but its value."""
+    """Read one key, without its value."""
     return await _shown(call, await _find(call, key_id))
 
 
 async def update_key(call: Call, key_id: str, body: KeyPatch) -> KeyWithUsage:
-    """Change the fields that the body holds. A revoked key stays as it is."""
+    """Change the fields that are in the body. A revoked key cannot be changed."""
     services = call.services
     changes = body.model_dump(include=body.model_fields_set)
     before = await _find(call, key_id)
@@ -104,8 +104,8 @@ async def update_key(call: Call, key_id: str, body: KeyPatch) -> KeyWithUsage:
 
 
 async def revoke_key(call: Call, key_id: str) -> KeyWithUsage:
-    """Revoke a key, for good: at once in this isolate, within 5 seconds everywhere. The key stays
-    in the list."""
+    """Revoke a key permanently: immediately in this isolate, within 5 seconds everywhere. The key
+    stays in the list."""
     services = call.services
     before = await _find(call, key_id)
     now = services.now_ms()

@@ -13,9 +13,9 @@ _SCOPES: tuple[Scope, ...] = ("route", "read", "label", "admin")
 
 
 class Caller(BaseModel):
-    """`id` is the id of the key or of the user, as logs name it; `email` is that of a user of
-    Cloudflare Access, as the audit names it, null for a key. `scopes` are all that it may do, those
-    that others include too. `version` is the product's."""
+    """`id` is the id of the key or user, as in the logs; `email` is that of a user of Cloudflare
+    Access, as in the audit log, null for a key. `scopes` are all scopes, including implied ones.
+    `version` is EdgeNeuro's."""
 
     object: Literal["caller"] = "caller"
     id: str
@@ -25,7 +25,7 @@ class Caller(BaseModel):
 
 
 async def show_caller(call: Call) -> Caller:
-    """Tell who is asking, by a key or through Cloudflare Access, and what that one may do."""
+    """Read who the caller is, by a key or through Cloudflare Access, and its scopes."""
     granted = call.credential.scopes
     return Caller(
         id=call.credential.key_id,

@@ -48,7 +48,7 @@ async def get_user(call: Call, user_id: str) -> User:
 
 
 async def update_user(call: Call, user_id: str, body: UserPatch) -> User:
-    """Change the fields that the body holds. It holds for the user's keys too."""
+    """Change the fields that are in the body. The change applies to the user's keys too."""
     services = call.services
     changes = body.model_dump(include=body.model_fields_set)
     before = await get_user(call, user_id)
@@ -71,7 +71,7 @@ async def update_user(call: Call, user_id: str, body: UserPatch) -> User:
 
 
 async def delete_user(call: Call, user_id: str) -> UserDeleted:
-    """Delete a user. The user's keys are revoked with it; they stay in the list, without a user."""
+    """Delete a user. The user's keys are revoked; they stay in the list, without a user."""
     services = call.services
     before = await get_user(call, user_id)
     deleted = UserDeleted(

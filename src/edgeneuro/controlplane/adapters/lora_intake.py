@@ -66,7 +66,7 @@ async def create_lora(call: Call, body: Upload) -> Lora:
 
 
 async def check_files(call: Call, body: Upload) -> Preflight:
-    """Judge an adapter's files by the rules, line by line; nothing is kept or uploaded."""
+    """Check an adapter's files against the rules; nothing is stored or uploaded."""
     if not body.is_form:
         raise InvalidRequestError(
             "The body is no form; send `name`, `base_model` and the two files as"

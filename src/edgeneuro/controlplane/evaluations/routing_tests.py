@@ -38,9 +38,9 @@ async def show_routing_tests(
 
 
 async def replace_routing_tests(call: Call, body: bytes) -> RoutingTestSet:
-    """Store the routing tests in place of those before: JSON Lines, a test a line, a JSON array of
-    them, or an object with `items`. Every line is checked before any is stored; an empty array
-    takes all tests out."""
+    """Replace the stored routing tests: JSON Lines with one test per line, a JSON array, or an
+    object with `items`. Every test is checked before any is stored; an empty array removes all
+    tests."""
     tests = _read(_text(body))
     services = call.services
     before = await store.find_set(services.db)

@@ -20,9 +20,9 @@ _ALL_AGENTS = 1_000  # more than there can be
 
 
 async def export_labels(call: Call, query: ExportQuery) -> Response:
-    """Export the labels in force, a line each, as JSON Lines: `chat` has the messages that the
+    """Export the labels in force as JSON Lines, one line each: `chat` has the messages that the
     router would send and the right answer, `prompt` the same as prompt and completion, `flat` the
-    bare facts. Labels of agents that are not enabled are in `flat` only."""
+    fields alone. Labels of agents that are not enabled are only in `flat`."""
     services = call.services
     config = await services.routing.current()
     if query.format != "flat":
@@ -40,8 +40,8 @@ async def export_labels(call: Call, query: ExportQuery) -> Response:
 
 
 async def show_stats(call: Call) -> DatasetStats:
-    """Count the labels in force by agent and split, and say whether a training has enough of
-    them."""
+    """Count the labels in force by agent and split, and say whether they are enough for a
+    training."""
     db = call.services.db
     agents = {agent.id: agent for agent in await list_agents(db, limit=_ALL_AGENTS, after=None)}
     counts = {agent_id: _no_labels(agent_id, agent) for agent_id, agent in agents.items()}

@@ -21,8 +21,7 @@ _MAX_ROWS = 10_000
 
 async def erase_question(call: Call, query_hash: str) -> Erasure:
     """Erase the text of a question everywhere: logs with their feedback, labels with their history,
-    evaluations and cached chats. The entries of AI Gateway's log are listed: they are deleted
-    there."""
+    evaluations and cached chats. The entries of AI Gateway's log are listed; delete them there."""
     db = call.services.db
     if not await store.is_stored(db, query_hash):
         raise NotFoundError(
@@ -37,9 +36,10 @@ async def erase_question(call: Call, query_hash: str) -> Erasure:
 
 
 async def erase_user(call: Call, user_id: str) -> Erasure:
-    """Erase what a user sent, by Cloudflare Access or with the user's keys: log rows, the labels
-    given on these rows, and the user's feedback. Labels that the user gave stay, under an id that
-    leads to nobody. The user, the keys and the audit log stay: erase before you delete the user."""
+    """Erase what a user sent, through Cloudflare Access or with the user's keys: log rows, the
+    labels given on these rows, and the user's feedback. Labels that the user gave stay, under an id
+    that identifies nobody. The user, the keys and the audit log stay: erase before you delete the
+    user."""
     db = call.services.db
     if await get_user(db, user_id) is None:
         raise NotFoundError(
@@ -55,7 +55,7 @@ async def erase_user(call: Call, user_id: str) -> Erasure:
 
 async def erase_logs(call: Call, query: LogsEraseQuery) -> Erasure:
     """Erase the log rows that a caller sent with this `user` or `session`, with their feedback and
-    the labels given on these rows. The value has to be as it is stored."""
+    the labels given on these rows. The value must be as it is stored."""
     target = ErasureTarget(
         user=query.user, session=query.session, until=await store.newest_log(call.services.db)
     )

@@ -28,11 +28,11 @@ _ALL_AGENTS = 1_000  # more than there can be
 
 async def import_labels(call: Call, body: Upload, query: ImportQuery) -> DatasetImport:
     """Import labels from JSON Lines, a JSON array or CSV with the fields `query` and `agent`
-    ("none" where no agent fits), or from an export. Every line is checked before any is written,
-    and all are written together. Files in UTF-8, UTF-16 and CP1252, gzip files and forms with one
-    file are read; `encoding` says what the file was, `mapped` which names were taken for agents.
-    The labels are votes of the caller: what an export says of labeler, source and time is kept as
-    their `origin`, and its parts of the data set hold for questions that have none yet."""
+    ("none" if no agent fits), or from an export. Every line is checked before any is written, and
+    all are written together. Files in UTF-8, UTF-16 and CP1252, gzip files and forms with one file
+    are read; `encoding` says what the file was, `mapped` which names were matched to agents. The
+    labels are votes of the caller: what an export says of labeler, source and time is stored as
+    their `origin`, and its splits apply to questions that have none yet."""
     services = call.services
     agents = await list_agents(services.db, limit=_ALL_AGENTS, after=None)
     config = await services.routing.current()
@@ -124,9 +124,9 @@ async def get_import(call: Call, import_id: str) -> Import:
 
 
 async def roll_back(call: Call, import_id: str) -> Import:
-    """Roll an import back: all its labels are taken back, and of each question the votes that are
-    left decide. The history keeps the labels, and the questions stay in their parts of the data
-    set. Imports of others are rolled back with the scope admin."""
+    """Roll an import back: all its labels are removed, and the remaining votes decide each
+    question. The history keeps the labels, and the questions keep their splits. Rolling back an
+    import of somebody else needs the scope admin."""
     before = await get_import(call, import_id)
     own = before.created_by == call.credential.key_id
     if not own and Access.ADMIN not in call.credential.scopes:

@@ -10,8 +10,8 @@ from edgeneuro.store.label_stats import read_label_sums
 
 
 async def show_label_stats(call: Call) -> LabelStats:
-    """Count the labels per agent, labeler and split, and measure agreement where two labelers
-    labelled the same question."""
+    """Count the labels per agent, labeler and split, and measure agreement on questions that two
+    labelers labeled."""
     sums = await read_label_sums(call.services.db)
     agents, labelers, splits, agents_ever, labelers_ever = (_counts(rows) for rows in sums[:5])
     return LabelStats(

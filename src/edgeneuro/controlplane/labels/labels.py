@@ -44,8 +44,8 @@ from edgeneuro.web.handler import MAX_FAULTS, Checked
 
 
 async def label_log(call: Call, log_id: str, body: LabelSet) -> Label:
-    """Say which agent is the right one for a logged query; null says that no agent fits. Returns
-    the label in force, in which yours is one of the `votes`."""
+    """Set the right agent for a logged query; null says that no agent fits. Returns the label in
+    force, in which yours is one of the `votes`."""
     log = await get_log(call, log_id)
     if log.query_hash is None:
         raise ConflictError(_NO_TEXT, code="no_text", param="log_id")
@@ -55,8 +55,8 @@ async def label_log(call: Call, log_id: str, body: LabelSet) -> Label:
 
 
 async def label_question(call: Call, query_hash: str, body: LabelSet) -> Label:
-    """Say which agent is the right one for a question that was labelled or logged. Returns the
-    label in force, in which yours is one of the `votes`."""
+    """Set the right agent for a question that was labeled or logged. Returns the label in force, in
+    which yours is one of the `votes`."""
     query = await reads.find_question(call.services.db, query_hash)
     if query is None:
         raise NotFoundError(_NO_QUESTION, code="unknown_question", param="query_hash")
@@ -64,8 +64,8 @@ async def label_question(call: Call, query_hash: str, body: LabelSet) -> Label:
 
 
 async def unlabel_log(call: Call, log_id: str, query: UnlabelQuery) -> LabelDeleted:
-    """Take back your last label of a logged query: your label before it counts again, if you gave
-    one. The history keeps both, and the labels of others stay."""
+    """Remove your last label of a logged query. Your label before it counts again, if there is one.
+    The history keeps both, and the labels of others stay."""
     log = await get_log(call, log_id)
     if log.query_hash is None or log.label is None:
         raise NotFoundError(
@@ -77,8 +77,8 @@ async def unlabel_log(call: Call, log_id: str, query: UnlabelQuery) -> LabelDele
 
 
 async def unlabel_question(call: Call, query_hash: str, query: UnlabelQuery) -> LabelDeleted:
-    """Take back your last label of a question, however it was given: your label before it counts
-    again, if you gave one. The history keeps both, and the labels of others stay."""
+    """Remove your last label of a question, however it was given. Your label before it counts
+    again, if there is one. The history keeps both, and the labels of others stay."""
     label = await reads.find_label(call.services.db, query_hash)
     if label is None:
         raise NotFoundError(
@@ -92,7 +92,7 @@ async def unlabel_question(call: Call, query_hash: str, query: UnlabelQuery) -> 
 
 
 async def label_many(call: Call, body: Checked[LabelBatch]) -> LabelsWritten:
-    """Label up to 1,000 questions, all or none: where items are wrong, `errors` lists the faults of
+    """Label up to 1,000 questions, all or none: if items are wrong, `errors` lists the errors of
     all of them and nothing is written. Of several items for one question the last one is your
     vote."""
     services = call.services
@@ -141,7 +141,7 @@ async def list_labels(call: Call, query: LabelsQuery) -> Page[Label]:
 
 
 async def list_history(call: Call, query_hash: str, query: PageQuery) -> Page[LabelChange]:
-    """List all that was ever said of a question, newest first."""
+    """List all labels that a question ever had, newest first."""
     db = call.services.db
     rows = await db.run(reads.select_history(query_hash, limit=query.limit + 1, after=query.after))
     if not rows and query.after is None:

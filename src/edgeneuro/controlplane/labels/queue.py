@@ -19,16 +19,16 @@ RANDOM_SHARE = 0.1
 
 
 async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
-    """List what is most worth labelling first, with the reasons. It looks at 2,000 of the last
-    8,000 answers and at the decisions of 500 recent feedbacks, each key in turn; near-duplicates of
-    each other and of what is labelled are left out. What feedback asks for comes first, then what
-    layers disagreed on and what the newest classifier is least sure of; each question makes others
-    like it worth less. While others have questions in the queue, one key fills at most half of a
-    page (by its feedback, or else by its queries) and questions that no agent was found for a
-    fifth. Every tenth item is drawn at random and shown blind. With `stream=random` all are: the
-    questions of the last 8,000 answers in a random order that stays, without what was answered.
-    Give the label of an item with its `stream`: only those from the stream "random" measure
-    accuracy."""
+    """List the questions that are most worth labeling, with the reasons. It reads 2,000 of the last
+    8,000 answers and the decisions of 500 recent feedbacks, each key in turn; near-duplicates of
+    each other and of labeled questions are left out. Questions with feedback come first, then those
+    on which layers disagreed and those that the newest classifier is least certain of. Each
+    question reduces the score of similar ones. While others have questions in the queue, one key
+    fills at most half of a page (by its feedback, otherwise by its queries), and questions that no
+    agent was found for a fifth. Every tenth item is drawn at random and shown blind. With
+    `stream=random` all are: the questions of the last 8,000 answers in a fixed random order,
+    without their answers. Send the label of an item with its `stream`: only those of the stream
+    "random" measure accuracy."""
     if query.stream == "random":
         return await _random_page(call, query.limit)
     services = call.services

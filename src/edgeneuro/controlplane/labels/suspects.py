@@ -7,8 +7,8 @@ from edgeneuro.store import suspects as store
 
 
 async def list_suspects(call: Call, query: SuspectsQuery) -> Page[LabelSuspect]:
-    """List the labels that are probably wrong, the surest first: those that the newest training
-    held out and was sure of another agent. Label the question again, as it was or otherwise, and it
-    is no longer listed."""
+    """List the labels that are probably wrong, the most certain first: the newest training held
+    them out and was certain of another agent. Label the question again, changed or not, to remove
+    it from the list."""
     found = await store.list_suspects(call.services.db, limit=query.limit + 1)
     return Page(data=found[: query.limit], has_more=len(found) > query.limit)

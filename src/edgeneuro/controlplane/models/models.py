@@ -42,9 +42,9 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 async def list_models(call: Call, query: ModelsQuery) -> Page[Model]:
-    """List what the key can name in a chat and what can be selected: the router ("auto") and the
-    agents, base models and adapters, then classifiers. `active` marks the selected ones, `chat`
-    those that answer chats."""
+    """List what the key can name in a chat and what can be selected: the router ("auto"), agents,
+    base models, adapters and classifiers. `active` marks the selected ones, `chat` those that
+    answer chats."""
     config = await call.services.routing.current()
     permissions = call.credential.permissions
     everything = [*chat_names(config, permissions), *_shown(call, config)]
@@ -53,8 +53,7 @@ async def list_models(call: Call, query: ModelsQuery) -> Page[Model]:
 
 
 async def get_model(call: Call, model_id: str) -> Model:
-    """Read one model by its id or an alias, sent as it is or percent-encoded; also "auto" and
-    "agent:ID"."""
+    """Read one model by its id or an alias, raw or percent-encoded; also "auto" and "agent:ID"."""
     config = await call.services.routing.current()
     named = find_chat_name(config, model_id, call.credential.permissions)
     if named is not None:
@@ -65,7 +64,7 @@ async def get_model(call: Call, model_id: str) -> Model:
 
 
 async def register_model(call: Call, body: ModelRegister) -> Model:
-    """Register a base model that the table lacks, or an adapter that was uploaded."""
+    """Register a base model that the list lacks, or an adapter that was uploaded."""
     require_no_chat_name(body.id, param="id")
     config = await call.services.routing.fresh()
     if find_model(config.models, body.id) is not None:
@@ -82,7 +81,7 @@ async def register_model(call: Call, body: ModelRegister) -> Model:
 
 
 async def update_model(call: Call, model_id: str, body: ModelPatch) -> Model:
-    """Change the fields that the body holds, of built-in models too."""
+    """Change the fields that are in the body, also of built-in models."""
     config = await call.services.routing.fresh()
     before = _find(call, config, model_id)
     given = {name: getattr(body, name) for name in body.model_fields_set}
@@ -103,7 +102,7 @@ async def retire_model(call: Call, model_id: str) -> Model:
 
 
 async def refresh_models(call: Call) -> ModelRefresh:
-    """Ask Workers AI for its own catalogue: prices, context windows, LoRA support, retirements."""
+    """Read Workers AI's catalogue: prices, context windows, LoRA support, retirements."""
     services = call.services
     known = (await services.routing.fresh()).models
     facts = await services.gateway.models()
@@ -124,8 +123,8 @@ async def refresh_models(call: Call) -> ModelRefresh:
 
 
 async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
-    """Make a model the active one, or put a classifier in front of it. It is stored, and asked from
-    the next request on."""
+    """Make a model the active one, or place a classifier in front of it. It is used from the next
+    request on."""
     config = await call.services.routing.fresh()
     if body.type == "challenger":
         return await end_challenger(call, config, body)

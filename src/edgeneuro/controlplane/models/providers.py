@@ -26,7 +26,7 @@ async def list_providers(call: Call, query: PageQuery) -> Page[Provider]:
 
 
 async def create_provider(call: Call, body: ProviderCreate) -> Provider:
-    """Add a vendor. Set its key as a Worker secret, and give the secret's name here."""
+    """Add a provider. Set its key as a Worker secret, and give the secret's name here."""
     _require_listed(body.prices, body.models)
     created = rfc3339(call.services.now_ms())
     provider = Provider(**body.model_dump(), created_at=created, updated_at=created)
@@ -62,7 +62,7 @@ async def get_provider(call: Call, provider_id: str) -> Provider:
 
 
 async def update_provider(call: Call, provider_id: str, body: ProviderPatch) -> Provider:
-    """Change the fields that the body holds. Another `base_url` takes the `secret` away, unless the
+    """Change the fields that are in the body. Another `base_url` removes the `secret`, unless the
     body names it again."""
     before = await get_provider(call, provider_id)
     changes = body.model_dump(include=body.model_fields_set)
@@ -96,7 +96,7 @@ async def update_provider(call: Call, provider_id: str, body: ProviderPatch) -> 
 
 
 async def delete_provider(call: Call, provider_id: str) -> ProviderDeleted:
-    """Delete a provider. The secret stays where it is."""
+    """Delete a provider. The Worker secret is not deleted."""
     before = await get_provider(call, provider_id)
     await commit(
         call,

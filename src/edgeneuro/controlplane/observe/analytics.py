@@ -82,8 +82,8 @@ _NOTHING = dict.fromkeys(SUMS, 0)
 
 
 async def show_analytics(call: Call, query: AnalyticsQuery) -> Analytics:
-    """Sums, rates and percentiles of a range of hours: in total, by period, and by group. Without
-    `from` and `to`, of the last 24 hours. Each metric says in `counting` what it counts."""
+    """Sums, rates and percentiles of a range of hours: in total, by period, and by group. The
+    default range is the last 24 hours. `counting` says what each metric counts."""
     start, stop = _range(query.from_, query.to, now_ms=call.services.now_ms())
     db = call.services.db
     read = await read_usage(
@@ -109,8 +109,8 @@ async def show_analytics(call: Call, query: AnalyticsQuery) -> Analytics:
 
 
 async def rebuild(call: Call, body: RebuildRequest) -> Rebuilt:
-    """Make the sums of a range of hours anew from the logs. At most 96 hours a call. Hours whose
-    log rows are deleted in part or whole keep the sums that they have."""
+    """Compute the sums of a range of hours from the logs again, at most 96 hours per request. Hours
+    whose log rows are partly or completely deleted keep their sums."""
     start, stop = _range(body.from_, body.to, now_ms=call.services.now_ms())
     if stop - start > _MAX_REBUILT_HOURS * HOUR:
         raise InvalidRequestError(

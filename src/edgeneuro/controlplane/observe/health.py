@@ -21,13 +21,13 @@ class Health(BaseModel):
 
 
 async def show_health(call: Call) -> Health:
-    """Whether the Worker runs. It says nothing of what stands behind it."""
+    """Check whether the Worker runs. The response says nothing about the database or models."""
     return Health()
 
 
 async def show_openapi(call: Call) -> Response:
-    """This document. It is the same until the next deployment: clients may keep it for an hour, and
-    `If-None-Match` with its ETag asks whether it changed."""
+    """Read this document. It changes only with a deployment: clients may cache it for an hour, and
+    `If-None-Match` with its ETag checks whether it changed."""
     document, etag = _document(call.table)
     headers = {"etag": etag, "cache-control": f"public, max-age={_MAX_AGE_SECONDS}"}
     return Response(200, document, {"content-type": JSON, **headers})

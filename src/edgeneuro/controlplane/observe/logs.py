@@ -11,9 +11,9 @@ from edgeneuro.store import logs as store
 
 async def list_logs(call: Call, query: LogsQuery) -> LogsPage:
     """List log entries, newest first; the next page is `after` = the page's `last_id`, as long as
-    `has_more`. All filters given hold together; with `q` (words of the query or parts of them, in
-    any order) the order is that of writing. A request looks at 20,000 rows at most: where few of
-    them fit, `searched_from` says how far it came, and the next page continues from there."""
+    `has_more`. All filters apply together. `q` searches for words of the query or parts of them, in
+    any order. One request reads at most 20,000 rows: `searched_from` says how far it came, and the
+    next page continues there."""
     found = await store.list_logs(call.services.db, query, limit=query.limit + 1)
     page = page_of(found.items, limit=query.limit)
     if found.searched_id is None:
@@ -23,7 +23,7 @@ async def list_logs(call: Call, query: LogsQuery) -> LogsPage:
 
 
 async def get_log(call: Call, log_id: str) -> LogRecord:
-    """Read one answer's record: how the decision came about, and what people said of it since."""
+    """Read one log entry: how the decision came about, its labels and its feedback."""
     services = call.services
     log = await store.get_log(services.db, log_id)
     if log is None:

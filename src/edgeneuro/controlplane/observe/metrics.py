@@ -9,8 +9,8 @@ _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def show_metrics(call: Call) -> Response:
-    """Counters of this isolate in Prometheus' text format. GET /v1/analytics has the sums over all
-    isolates."""
+    """Read the counters of this isolate in Prometheus' text format. GET /v1/analytics has the sums
+    over all isolates."""
     services = call.services
     text = services.metrics.text()
     text += family(
