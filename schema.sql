@@ -169,7 +169,7 @@ CREATE TRIGGER logs_delete_fts AFTER DELETE ON logs BEGIN INSERT INTO logs_fts (
 
 -- What the right answer to a question is, as people say it. `labels` is the history, in the order of `seq`;
 -- of each labeler the latest label counts that was not taken back, and the votes of the labelers decide which
--- label of a question is in force (store/label_rule.py).
+-- label of a question is in force (store/label_reads.py).
 CREATE TABLE labels (
     seq INTEGER PRIMARY KEY, -- the order of the history
     id TEXT NOT NULL UNIQUE,

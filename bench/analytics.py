@@ -26,7 +26,7 @@ import httpx
 from tqdm import tqdm
 
 from bench.route_dataset import percentile, timed
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import rfc3339
 from edgeneuro.store.usage import DAY, HOUR, rebuild_hour, sum_finished_days
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.worker.product import LocalProduct

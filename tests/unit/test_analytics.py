@@ -13,7 +13,7 @@ from edgeneuro.domain.analytics import wilson
 from edgeneuro.domain.statistics import LAST_BUCKET, bucket_ms
 from edgeneuro.errors import UpstreamTimeoutError
 from edgeneuro.store.database import statement
-from edgeneuro.store.times import rfc3339, unix_ms
+from edgeneuro.store.sql import rfc3339, unix_ms
 from edgeneuro.store.usage import (
     BUCKET,
     DAY,

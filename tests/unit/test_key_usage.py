@@ -10,7 +10,7 @@ import pytest
 from edgeneuro.domain.key import KeyLimits, Used
 from edgeneuro.errors import DatabaseError
 from edgeneuro.store.database import Rows, Statement
-from edgeneuro.store.key_usage import read_usage, reserve_usage, settle_usage
+from edgeneuro.store.keys import read_usage, reserve_usage, settle_usage
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import SCHEMA
 

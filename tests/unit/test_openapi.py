@@ -10,7 +10,7 @@ from openapi_spec_validator import validate
 from pydantic import BaseModel
 
 from edgeneuro.app.routes import ROUTES
-from edgeneuro.controlplane.observe import health
+from edgeneuro.controlplane.observe import monitoring
 from edgeneuro.settings import Settings
 from edgeneuro.web.auth import Access
 from edgeneuro.web.routing import RouteTable
@@ -194,7 +194,7 @@ async def test_a_new_isolate_serves_the_same_etag(
     product: Product, database: SqliteDatabase, settings: Settings
 ) -> None:
     first = await product.call("GET", "/openapi.json", key=None)
-    health._document.cache_clear()
+    monitoring._document.cache_clear()
     other = await Product(database, settings).call("GET", "/openapi.json", key=None)
     assert first.headers["etag"] == other.headers["etag"]
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from edgeneuro.classifier.features import features
-from edgeneuro.controlplane.labels.queue_page import compose
+from edgeneuro.controlplane.labels.queue import compose
 from edgeneuro.controlplane.labels.ranking import Question
 from edgeneuro.domain.label_queue import QueueReason, ReasonCode
 from edgeneuro.domain.query import near_hash
 from edgeneuro.errors import InvalidOutputError, UpstreamError
-from edgeneuro.store import queue as store
+from edgeneuro.store import label_queue as store
 from tests.unit.classifiers import create_agents, install, known
 from tests.unit.conftest import ADMIN_TOKEN, Product, says
 

@@ -12,9 +12,8 @@ from edgeneuro.domain.decision import Answer
 from edgeneuro.errors import ConstraintError, DatabaseError
 from edgeneuro.settings import read_settings
 from edgeneuro.store.answer_cache import DECISIONS
-from edgeneuro.store.d1 import D1Database
-from edgeneuro.store.database import statement
-from edgeneuro.store.percentiles import exact_percentiles
+from edgeneuro.store.database import D1Database, statement
+from edgeneuro.store.sql import exact_percentiles
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import SCHEMA, Product, says
 

@@ -22,8 +22,8 @@ from edgeneuro.errors import (
 )
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
-from edgeneuro.store.key_usage import reserve_usage, settle_usage
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.keys import reserve_usage, settle_usage
+from edgeneuro.store.sql import rfc3339
 from edgeneuro.web.auth import Credential
 
 _BYTES_PER_TOKEN = 2  # or more, in nearly all texts

@@ -3,21 +3,13 @@ a POST uses an Idempotency-Key if not in the default way."""
 
 from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE
 from edgeneuro.controlplane import agents, config
-from edgeneuro.controlplane.access import audit, keys, me, users
+from edgeneuro.controlplane.access import audit, keys, users
 from edgeneuro.controlplane.adapters import lora_intake, loras
 from edgeneuro.controlplane.evaluations import evaluations, routing_test_runs, routing_tests
-from edgeneuro.controlplane.labels import (
-    datasets,
-    erasure,
-    imports,
-    label_stats,
-    labels,
-    queue,
-    suspects,
-)
+from edgeneuro.controlplane.labels import datasets, erasure, imports, label_stats, labels, queue
 from edgeneuro.controlplane.learning import classifiers
 from edgeneuro.controlplane.models import models, providers, selection
-from edgeneuro.controlplane.observe import analytics, health, logs, metrics
+from edgeneuro.controlplane.observe import analytics, logs, monitoring
 from edgeneuro.domain.chat import MAX_BODY_BYTES
 from edgeneuro.domain.chat_answer import ChatCompletionChunk
 from edgeneuro.domain.lora import LoraCreate
@@ -120,7 +112,7 @@ ROUTES = (
     Route("POST",   "/v1/labels",                 labels.label_many,     LABEL,
           max_body_bytes=_BULK_BYTES),
     Route("GET",    "/v1/labels/queue",           queue.list_queue,      READ),
-    Route("GET",    "/v1/labels/suspects",        suspects.list_suspects, READ),
+    Route("GET",    "/v1/labels/suspects",        queue.list_suspects, READ),
     Route("GET",    "/v1/labels/stats",           label_stats.show_label_stats, READ),
     Route("GET",    "/v1/labels/{query_hash}/history", labels.list_history, READ),
     Route("PUT",    "/v1/labels/{query_hash}/label", labels.label_question, LABEL),
@@ -153,14 +145,14 @@ ROUTES = (
     Route("DELETE", "/v1/datasets/imports/{import_id}", imports.roll_back, LABEL,
           described=Described((409,))),
 
-    Route("GET",    "/v1/me",                     me.show_caller,        ANY),
+    Route("GET",    "/v1/me",                     users.show_caller,        ANY),
 
     Route("GET",    "/v1/audit",                  audit.list_audit,      ADMIN),
 
-    Route("GET",    "/healthz",                   health.show_health,    PUBLIC),
-    Route("GET",    "/openapi.json",              health.show_openapi,   PUBLIC,
+    Route("GET",    "/healthz",                   monitoring.show_health,    PUBLIC),
+    Route("GET",    "/openapi.json",              monitoring.show_openapi,   PUBLIC,
           limited=True, described=Described((304,), media=("application/json",))),
-    Route("GET",    "/metrics",                   metrics.show_metrics,  ADMIN,
+    Route("GET",    "/metrics",                   monitoring.show_metrics,  ADMIN,
           described=Described(media=("text/plain",))),
 )
 # fmt: on

@@ -20,7 +20,7 @@ from edgeneuro.errors import (
 )
 from edgeneuro.store import agents as store
 from edgeneuro.store.labels import count_labels_of, set_aside_labels_of
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import rfc3339
 
 _MAX_AGENTS = 250  # every isolate keeps them all, and the prompt lists them all
 

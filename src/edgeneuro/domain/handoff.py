@@ -15,6 +15,8 @@ VALID_SECONDS = 300  # how old a signature may be; docs/agents.md gives receiver
 
 
 def sign(secret: str, *, agent_id: str, body: bytes, now: float) -> str:
+    """An HMAC over the time, the agent's id and the bytes that the agent gets, so that a signature
+    for another agent, or an old one, is not valid."""
     seconds = int(now)
     signed = f"{seconds}.{agent_id}.".encode() + body
     return f"t={seconds},v1={hmac.digest(secret.encode(), signed, 'sha256').hex()}"

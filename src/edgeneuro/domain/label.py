@@ -2,7 +2,7 @@
 
 Which label of a question is in force: of each labeler the latest counts that was not taken back, as
 one vote. A final label decides alone, the latest one if there are several; else the agent with most
-votes wins, and of agents with equally many the one with the latest vote. store/label_rule.py has
+votes wins, and of agents with equally many the one with the latest vote. store/label_reads.py has
 this rule as SQL."""
 
 from dataclasses import dataclass

@@ -1,4 +1,10 @@
-"""Queries as identities: which are the same question, and which nearly the same."""
+"""The forms of a query and their hashes: the canonical text, the same question, near-duplicates and
+similar questions.
+
+The canonical text is made once, when the question is made; the model, the classifier, the cache
+keys, the log row, the label and the export all use it. Two texts that a person cannot tell apart
+would otherwise be two questions to the model and one to the cache, so that the first caller would
+decide for all others. Case is kept, because models read it."""
 
 import hashlib
 import re
@@ -89,6 +95,14 @@ def _needed_joiner(found: re.Match[str]) -> str:
 
 
 # One character may normalise to 18, so the limit of a query's text does not bound its forms.
+# The near form is the same for questions that differ only in how they are written: courtesies,
+# "what's" and "what is", "can you tell me", articles, plurals, some spelling. The order of the
+# words stays: "dog bites man" is not "man bites dog".
+#
+# The similar form is coarser: the content words, whatever their order, vowels and endings.
+# Questions that share it need not be the same, but a test question is too easy if the training part
+# has a similar one, so similar questions are in one part of the data set.
+
 _MAX_CHARACTERS = 8_000
 
 _ACCENTS = re.compile("[\u0300-\u036f]")

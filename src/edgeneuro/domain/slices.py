@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+# The language of a question is guessed from its script and its most frequent words. That is good
+# enough for counts, and used for nothing else.
 UNKNOWN = "unknown"
 _WORD = re.compile(r"[^\W\d_]+")
 _MAX_CHARACTERS = 400

@@ -164,6 +164,10 @@ def per_label(confusion: Mapping[str, Mapping[str, int]]) -> dict[str, Score]:
     }
 
 
+# The histogram of latencies has buckets that grow with the value, ten equal steps per doubling.
+# A latency of 0.0625 ms or more falls into a bucket [a, b) with (b - a) / (a + b) <= 1/21, so the
+# bucket's value, 2ab / (a + b), differs by at most 4.8 % from any latency in it. Bucket 0 has all
+# smaller latencies, the last bucket has all of 131 s or more.
 STEPS = 10
 FIRST_POWER, LAST_POWER = -4, 17  # of two, in milliseconds
 LAST_BUCKET = 1 + STEPS * (LAST_POWER - FIRST_POWER)

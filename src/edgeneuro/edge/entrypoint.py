@@ -26,7 +26,7 @@ from edgeneuro.isolate.metrics import Failures
 from edgeneuro.isolate.routing_config import RoutingConfigCache
 from edgeneuro.services import Services
 from edgeneuro.settings import read_settings
-from edgeneuro.store.d1 import D1Database
+from edgeneuro.store.database import D1Database
 from edgeneuro.web.auth import cron_of
 
 _RESPONSE_IS_SENT_SECONDS = 0.003

@@ -6,9 +6,8 @@ from edgeneuro.domain.routing import Revisions, RoutingConfig
 from edgeneuro.errors import DatabaseError
 from edgeneuro.isolate.metrics import Failures
 from edgeneuro.settings import Settings
-from edgeneuro.store.config import read_revisions
+from edgeneuro.store.config import load_routing_config, read_revisions
 from edgeneuro.store.database import Database
-from edgeneuro.store.routing import load_routing_config
 
 _REVISION_SECONDS = 5.0
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgeneuro.domain.agent import Agent
-from edgeneuro.store.changes import update_row
 from edgeneuro.store.database import Database, Row, Statement, statement
-from edgeneuro.store.times import rfc3339, unix_ms
+from edgeneuro.store.sql import rfc3339, unix_ms, update_row
 
 _COLUMNS = (
     "id, name, description, examples, endpoint, protocol, system_prompt, model, enabled,"

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from edgeneuro.domain.chat_answer import KeptAnswer
 from edgeneuro.domain.decision import Answer
 from edgeneuro.store.database import Database, Rows, Statement, statement
-from edgeneuro.store.purge import PURGE_CHUNK, purge_in_chunks
+from edgeneuro.store.sql import PURGE_CHUNK, purge_in_chunks
 
 Content = TypeVar("Content", bound=BaseModel)
 

@@ -7,8 +7,7 @@ from pydantic import BaseModel
 
 from edgeneuro.domain.fields import PageQuery
 from edgeneuro.store.database import Database, Row, Statement, Value, statement
-from edgeneuro.store.purge import PURGE_CHUNK, purge_in_chunks
-from edgeneuro.store.times import rfc3339, unix_ms
+from edgeneuro.store.sql import PURGE_CHUNK, purge_in_chunks, rfc3339, unix_ms
 
 
 class AuditEntry(BaseModel):

@@ -9,9 +9,7 @@ from edgeneuro.domain.routing import Challenger, RoutingConfig
 from edgeneuro.domain.statistics import mcnemar_worse
 from edgeneuro.store.database import Database, Rows, Statement, statement
 from edgeneuro.store.evaluation_results import compared
-from edgeneuro.store.percentiles import exact_percentiles
-from edgeneuro.store.purge import PURGE_CHUNK, purge_in_chunks
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import PURGE_CHUNK, exact_percentiles, purge_in_chunks, rfc3339
 
 # Both are measured as in evaluations: if a model gave no answer, the fallback agent does not count
 # in its favor.

@@ -14,7 +14,7 @@ from edgeneuro.domain.classifier import (
 from edgeneuro.domain.model import Model, Pricing
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.jobs import read_or_substitute
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import rfc3339
 
 _VERSION_DIGITS = 12
 COLUMNS = (

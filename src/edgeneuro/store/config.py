@@ -1,13 +1,17 @@
-"""The tables `config` and `revision`: settings that the control plane stored, and the numbers that
-tell an isolate whether what it caches is still true."""
+"""The table `config`, and the routing configuration: one batch, one moment, one round trip."""
 
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from edgeneuro.domain.routing import Revisions, StoredConfig
+from edgeneuro.domain.routing import Revisions, RoutingConfig, StoredConfig, build_routing_config
+from edgeneuro.settings import Settings
+from edgeneuro.store.agents import agent_from_row, select_enabled
+from edgeneuro.store.classifiers import classifier_model_from_row, select_classifier_models
 from edgeneuro.store.database import Database, Rows, Statement, statement
+from edgeneuro.store.models import facts_from_row, model_from_row, select_discovered, select_models
+from edgeneuro.store.providers import provider_from_row, select_enabled_providers
 
 
 def select_config() -> Statement:
@@ -63,3 +67,30 @@ def delete_settings(keys: Sequence[str], *, at_revision: int | None = None) -> S
         json.dumps(keys),
         at_revision,
     )
+
+
+async def load_routing_config(db: Database, settings: Settings) -> tuple[RoutingConfig, Revisions]:
+    """The configuration, and all revisions of the same moment."""
+    revision_rows, config, agents, models, discovered, providers, classifiers = await db.batch(
+        [
+            select_revisions(),
+            select_config(),
+            select_enabled(),
+            select_models(),
+            select_discovered(),
+            select_enabled_providers(),
+            select_classifier_models(),
+        ]
+    )
+    revisions = revisions_from_rows(revision_rows)
+    loaded = build_routing_config(
+        settings,
+        revisions.routing,
+        config_from_rows(config),
+        [agent_from_row(row) for row in agents],
+        [model_from_row(row) for row in models],
+        [facts_from_row(row) for row in discovered],
+        [provider_from_row(row) for row in providers],
+        [classifier_model_from_row(row) for row in classifiers],
+    )
+    return loaded, revisions

@@ -1,9 +1,12 @@
-"""The seam to the database: SQL and parameters in, rows out. Everything above it is the same on
-Cloudflare (store/d1.py) and in a test on CPython (store/sqlite.py)."""
+"""The seam to the database: SQL and parameters in, rows out. D1 is behind it in the Worker.
+
+Everything above the seam is the same on Cloudflare and on CPython, where tests use SQLite."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from edgeneuro.errors import ConstraintError, DatabaseError
 
 Value = str | int | float | bytes | None
 Row = Mapping[str, Any]
@@ -31,3 +34,61 @@ class Database(Protocol):
 
     async def batch(self, statements: Sequence[Statement], /) -> list[Rows]:
         """All statements in one transaction: each one's rows, or nothing written."""
+
+
+class D1Database:
+    """Over the D1 binding of the Workers runtime, which edge/bindings.py returns."""
+
+    def __init__(self, binding: Any) -> None:
+        self._binding = binding
+
+    async def run(self, one: Statement, /) -> Rows:
+        try:
+            result = await self._prepare(one).all()
+        except Exception as error:
+            raise _translate(error) from error
+        return _rows(result)
+
+    async def batch(self, statements: Sequence[Statement], /) -> list[Rows]:
+        try:
+            results = await self._binding.batch([self._prepare(each) for each in statements])
+        except Exception as error:
+            raise _translate(error) from error
+        return [_rows(result) for result in results]
+
+    def _prepare(self, one: Statement) -> Any:
+        prepared = self._binding.prepare(one.sql)
+        return prepared.bind(*one.parameters) if one.parameters else prepared
+
+
+def _rows(result: Any) -> Rows:
+    rows: Rows = result["results"]
+    return rows
+
+
+def _translate(error: Exception) -> DatabaseError:
+    # Only the text tells: "D1_ERROR: UNIQUE constraint failed: agents.id: SQLITE_CONSTRAINT"
+    text = str(error)
+    if "SQLITE_CONSTRAINT" in text:
+        return ConstraintError(text)
+    return DatabaseError(text)
+
+
+# How many queries of D1 an invocation of the Worker has made: it may make 1,000, and what comes
+# after them fails.
+
+
+class CountedDatabase:
+    """Another database, whose statements are counted; each one of a batch is a query."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.queries = 0
+
+    async def run(self, one: Statement, /) -> Rows:
+        self.queries += 1
+        return await self._database.run(one)
+
+    async def batch(self, statements: Sequence[Statement], /) -> list[Rows]:
+        self.queries += len(statements)
+        return await self._database.batch(statements)

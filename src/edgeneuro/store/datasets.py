@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from edgeneuro.domain.dataset import LabelledQuery
 from edgeneuro.domain.query import Split
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
-from edgeneuro.store.label_rule import in_force, votes
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.label_reads import in_force, votes
+from edgeneuro.store.sql import rfc3339
 
 PAGE_ROWS = 500
 

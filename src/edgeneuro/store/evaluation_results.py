@@ -22,7 +22,7 @@ from edgeneuro.domain.statistics import (
     per_label,
 )
 from edgeneuro.store.database import Database, Row, Rows, statement
-from edgeneuro.store.percentiles import exact_percentiles
+from edgeneuro.store.sql import exact_percentiles
 
 
 async def read_results(

@@ -14,10 +14,9 @@ from edgeneuro.domain.evaluation import (
     ModelProgress,
     Target,
 )
-from edgeneuro.store.conditions import Conditions
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.jobs import read_or_substitute
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import Conditions, rfc3339
 
 MAX_TRIES = 3  # of one question by one model
 COLUMNS = (

@@ -4,7 +4,7 @@ belongs to a request that is still at work."""
 from dataclasses import dataclass
 
 from edgeneuro.store.database import Database, statement
-from edgeneuro.store.purge import PURGE_CHUNK, purge_in_chunks
+from edgeneuro.store.sql import PURGE_CHUNK, purge_in_chunks
 
 
 @dataclass(frozen=True)

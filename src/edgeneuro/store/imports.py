@@ -8,9 +8,9 @@ from typing import NamedTuple
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.dataset import DatasetImport, Import
 from edgeneuro.store.database import Database, Row, Statement, statement
-from edgeneuro.store.label_rule import COUNTED, in_force, votes
+from edgeneuro.store.label_reads import COUNTED, in_force, votes
 from edgeneuro.store.labels import raise_labels_revision, settle
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import rfc3339
 
 # Rows of a statement that makes labels of them: some seconds of the 30 that D1 gives a statement.
 SLICE_ROWS = 25_000

@@ -1,4 +1,4 @@
-"""Reading labels: the labels in force with the votes of their labelers, and the history."""
+"""Reading labels: the rule for the label in force, labels with their votes, the history, sums."""
 
 import json
 from collections import defaultdict
@@ -7,10 +7,45 @@ from typing import Any
 
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.label import Label, LabelChange, LabelFacts, LabelsQuery, Vote
-from edgeneuro.store.conditions import Conditions
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
-from edgeneuro.store.label_rule import votes
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import Conditions, rfc3339
+
+# The rule for the label in force of a question, as SQL: the only place where it is written.
+#
+# Of each labeler the latest label counts that was not taken back, as one vote. A final vote decides
+# alone, the latest one if there are several; else the agent with most votes wins, and of agents
+# with equally many the one with the latest vote. Latest is by `seq`, the order in which the rows
+# were written: times are equal within a millisecond, and ids are random there.
+
+COUNTED = "removed = 0 AND withdrawn IS NULL"
+
+
+def votes(condition: str, *, counted: str = COUNTED) -> str:
+    """The votes on the questions whose rows of `labels` meet the condition: `query_hash`,
+    `labeler`, `agent_id`, `final`, `created_at`, `seq`."""
+    return (
+        # With max() SQLite takes the other columns from the row of the maximum.
+        "SELECT query_hash, labeler, agent_id, final, created_at, max(seq) AS seq FROM labels"
+        f" WHERE {condition} AND {counted} GROUP BY query_hash, labeler"
+    )
+
+
+def in_force(of_votes: str) -> str:
+    """The label in force of each question that has one: `query_hash`, its `seq`, and `conflict`, 1
+    where the votes differ and none is final."""
+    by_agent = (
+        "SELECT query_hash, max(iif(final, seq, 0)) AS final_seq, count(*) AS votes,"
+        f" max(seq) AS last_seq FROM ({of_votes}) GROUP BY query_hash, agent_id"
+    )
+    return (
+        "SELECT query_hash, seq, conflict FROM (SELECT query_hash,"
+        " iif(final_seq > 0, final_seq, last_seq) AS seq,"
+        " count(*) OVER question > 1 AND max(final_seq) OVER question = 0 AS conflict,"
+        " row_number() OVER (PARTITION BY query_hash"
+        " ORDER BY final_seq DESC, votes DESC, last_seq DESC) AS place"
+        f" FROM ({by_agent}) WINDOW question AS (PARTITION BY query_hash)) WHERE place = 1"
+    )
+
 
 _NAMES = (
     "c.label_id AS id, c.query_hash, c.query, c.agent_id, c.split, c.labeler, l.source, l.log_id,"
@@ -141,3 +176,37 @@ def _origin(row: Row) -> Any:
 
 def _with_time(row: Row) -> dict[str, Any]:
     return {**row, "created_at": rfc3339(row["created_at"])}
+
+
+# Of each question that several labelers saw, the votes.
+_SEEN_BY_SEVERAL = (
+    "query_hash IN (SELECT query_hash FROM labels GROUP BY query_hash"
+    " HAVING min(labeler) < max(labeler))"
+)
+_PAIRS = (
+    f"WITH vote AS ({votes(_SEEN_BY_SEVERAL)})"
+    " SELECT one.agent_id AS one, other.agent_id AS other, count(*) AS pairs"
+    " FROM vote one JOIN vote other"
+    " ON other.query_hash = one.query_hash AND one.labeler < other.labeler"
+    " GROUP BY one.agent_id, other.agent_id"
+)
+
+
+async def read_label_sums(db: Database) -> list[Rows]:
+    """Eight sets of rows: labels in force by agent, by labeler, by split; the history by agent
+    (without removals) and by labeler; the pairs of votes of two labelers on one question; the
+    labels of sampled questions; those in conflict."""
+    return await db.batch(
+        [
+            statement("SELECT agent_id AS name, count(*) AS n FROM current_labels GROUP BY 1"),
+            statement("SELECT labeler AS name, count(*) AS n FROM current_labels GROUP BY 1"),
+            statement("SELECT split AS name, count(*) AS n FROM current_labels GROUP BY 1"),
+            statement(
+                "SELECT agent_id AS name, count(*) AS n FROM labels WHERE removed = 0 GROUP BY 1"
+            ),
+            statement("SELECT labeler AS name, count(*) AS n FROM labels GROUP BY 1"),
+            statement(_PAIRS),
+            statement("SELECT count(*) AS n FROM current_labels WHERE sampled = 1"),
+            statement("SELECT count(*) AS n FROM current_labels WHERE conflict = 1"),
+        ]
+    )

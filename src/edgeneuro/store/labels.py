@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from edgeneuro.domain.agent import NO_AGENT
-from edgeneuro.domain.label import LabelEvent
+from edgeneuro.domain.label import Feedback, LabelEvent
 from edgeneuro.domain.query import near_hash, query_hash, similar_hash
 from edgeneuro.store.database import Database, Statement, Value, statement
-from edgeneuro.store.label_rule import COUNTED, in_force, votes
+from edgeneuro.store.label_reads import COUNTED, in_force, votes
+from edgeneuro.store.sql import unix_ms
 
 _MAX_BYTES = 1_000_000  # of one bound JSON text; D1 takes 2 MB
 _GIVEN = "(SELECT value FROM json_each(?1))"
@@ -241,3 +242,26 @@ def erase_labels(query_hashes: str) -> list[Statement]:
         for table in ("current_labels", "labels")
     ]
     return [raise_labels_revision(), *deletions]
+
+
+# The table `feedback`: one row for each key and decision.
+
+
+def put_feedback(feedback: Feedback) -> Statement:
+    """Replaces what the key said of this decision before. No row comes back if there is no such
+    decision."""
+    return statement(
+        "INSERT INTO feedback (id, decision_id, value, correct_agent, comment, key_id, created_at)"
+        " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM logs WHERE id = ?2)"
+        " ON CONFLICT (decision_id, key_id) DO UPDATE SET id = excluded.id,"
+        " value = excluded.value, correct_agent = excluded.correct_agent,"
+        " comment = excluded.comment, created_at = excluded.created_at"
+        " RETURNING id",
+        feedback.id,
+        feedback.decision_id,
+        feedback.value,
+        feedback.correct_agent,
+        feedback.comment,
+        feedback.key_id,
+        unix_ms(feedback.created_at),
+    )

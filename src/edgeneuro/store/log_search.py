@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeneuro.domain.log import LogsQuery, is_unspaced, search_words
-from edgeneuro.store.conditions import Conditions
 from edgeneuro.store.database import Database, Row, Rows, Value, statement
-from edgeneuro.store.times import unix_ms
+from edgeneuro.store.sql import Conditions, unix_ms
 
 WINDOW_ROWS = 20_000
 _TRIGRAM = 3  # shorter texts have none

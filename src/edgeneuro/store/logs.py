@@ -13,7 +13,7 @@ from edgeneuro.domain.query import near_hash
 from edgeneuro.store.database import Database, Row, Statement, Value, statement
 from edgeneuro.store.label_reads import change_from_row, select_history
 from edgeneuro.store.log_search import LogSearch
-from edgeneuro.store.times import rfc3339, unix_ms
+from edgeneuro.store.sql import rfc3339, unix_ms
 
 _COLUMNS = (
     "id",

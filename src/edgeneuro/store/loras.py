@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edgeneuro.domain.lora import Lora, LoraError, LoraState
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.jobs import read_or_substitute
-from edgeneuro.store.times import rfc3339, unix_ms
+from edgeneuro.store.sql import rfc3339, unix_ms
 
 _COLUMNS = (
     "id, name, base_model, state, source, created_at, created_by, finished_at, tries, steps, error,"

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgeneuro.domain.provider import Provider
-from edgeneuro.store.changes import update_row
 from edgeneuro.store.database import Database, Row, Statement, statement
-from edgeneuro.store.times import rfc3339, unix_ms
+from edgeneuro.store.sql import rfc3339, unix_ms, update_row
 
 _COLUMNS = "id, kind, base_url, secret, models, priority, enabled, created_at, updated_at, prices"
 

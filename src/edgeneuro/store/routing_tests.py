@@ -16,11 +16,10 @@ from edgeneuro.domain.routing_test import (
     RunOutcome,
     tests_sha256,
 )
-from edgeneuro.store.conditions import Conditions
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.evaluations import MAX_TRIES, UNDER_WAY
 from edgeneuro.store.jobs import read_or_substitute
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import Conditions, rfc3339
 
 # What stands where an evaluation has models, and where it has a part of the labels.
 PIPELINE, SPLIT = "pipeline", "routing_tests"

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgeneuro.domain.user import User
-from edgeneuro.store.changes import update_row
 from edgeneuro.store.config import revisions_from_rows, select_revisions
 from edgeneuro.store.database import Database, Row, Statement, statement
-from edgeneuro.store.times import rfc3339, unix_ms
+from edgeneuro.store.sql import rfc3339, unix_ms, update_row
 
 _COLUMNS = "id, email, name, role, enabled, created_at, updated_at"
 

@@ -11,7 +11,7 @@ from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.errors import EdgeNeuroError, UpstreamError
 from edgeneuro.store.database import Statement
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import rfc3339
 from edgeneuro.synapsecore.chat_turn import Turn
 from edgeneuro.synapsecore.record import stored_texts, write
 

@@ -11,7 +11,7 @@ from edgeneuro.store.database import Statement
 from edgeneuro.store.label_reads import find_facts, find_votes
 from edgeneuro.store.labels import raise_labels_revision, record_labels
 from edgeneuro.store.logs import DecidedQuestion, find_decided
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import rfc3339
 from edgeneuro.synapsecore.gateway_feedback import push_labels
 from edgeneuro.web.auth import Access
 

@@ -6,8 +6,8 @@ from edgeneuro.call import Call
 from edgeneuro.domain.label import Feedback, FeedbackCreate
 from edgeneuro.errors import InvalidRequestError, NotFoundError
 from edgeneuro.store.agents import list_agent_ids
-from edgeneuro.store.feedback import put_feedback
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.labels import put_feedback
+from edgeneuro.store.sql import rfc3339
 from edgeneuro.synapsecore.correction import correct
 from edgeneuro.synapsecore.gateway_feedback import push_feedback
 from edgeneuro.synapsecore.stored_text import stored_text

@@ -16,7 +16,7 @@ from edgeneuro.isolate.metrics import Metrics
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
 from edgeneuro.store.logs import insert_log
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import rfc3339
 from edgeneuro.store.usage import count_answer
 from edgeneuro.synapsecore.routed import Routed
 from edgeneuro.synapsecore.stored_text import stored_metadata, stored_text

@@ -11,7 +11,7 @@ from edgeneuro.services import Services
 from edgeneuro.store import audit as store
 from edgeneuro.store.audit import AuditEntry, AuditQuery
 from edgeneuro.store.database import Rows, Statement
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import rfc3339
 
 
 async def list_audit(call: Call, query: AuditQuery) -> Page[AuditEntry]:

@@ -24,8 +24,8 @@ from edgeneuro.errors import ConflictError, ConstraintError, InvalidRequestError
 from edgeneuro.store import keys as store
 from edgeneuro.store import users as user_store
 from edgeneuro.store.agents import list_agent_ids
-from edgeneuro.store.key_usage import read_usage
-from edgeneuro.store.times import rfc3339, unix_ms
+from edgeneuro.store.keys import read_usage
+from edgeneuro.store.sql import rfc3339, unix_ms
 from edgeneuro.web.auth import hash_key, scopes
 
 

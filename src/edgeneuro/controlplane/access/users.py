@@ -1,13 +1,19 @@
 """Users in the control plane. Their role says what they may do, by Cloudflare Access or by key."""
 
+from typing import Literal
+
+from pydantic import BaseModel
+
+from edgeneuro import __version__
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.domain.fields import Page, page_of
-from edgeneuro.domain.user import User, UserCreate, UserDeleted, UserPatch, UserQuery
+from edgeneuro.domain.user import Scope, User, UserCreate, UserDeleted, UserPatch, UserQuery
 from edgeneuro.errors import ConflictError, ConstraintError, NotFoundError
 from edgeneuro.store import keys as key_store
 from edgeneuro.store import users as store
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import rfc3339
+from edgeneuro.web.auth import Access
 
 
 async def list_users(call: Call, query: UserQuery) -> Page[User]:
@@ -105,4 +111,31 @@ def _taken(email: str) -> ConflictError:
         f"There is a user {email!r} already; change it with PATCH.",
         code="user_exists",
         param="email",
+    )
+
+
+# Who the caller is: what a page or a program needs to know of itself before it begins.
+
+_SCOPES: tuple[Scope, ...] = ("route", "read", "label", "admin")
+
+
+class Caller(BaseModel):
+    """`id` is the id of the key or user, as in the logs; `email` is that of a user of Cloudflare
+    Access, as in the audit log, null for a key. `scopes` are all scopes, including implied ones.
+    `version` is EdgeNeuro's."""
+
+    object: Literal["caller"] = "caller"
+    id: str
+    email: str | None = None
+    scopes: list[Scope]
+    version: str = __version__
+
+
+async def show_caller(call: Call) -> Caller:
+    """Read who the caller is, by a key or through Cloudflare Access, and its scopes."""
+    granted = call.credential.scopes
+    return Caller(
+        id=call.credential.key_id,
+        email=call.credential.email,
+        scopes=[name for name in _SCOPES if Access(name) in granted],
     )

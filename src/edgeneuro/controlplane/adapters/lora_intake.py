@@ -25,7 +25,7 @@ from edgeneuro.errors import (
 from edgeneuro.services import Services
 from edgeneuro.store import loras as store
 from edgeneuro.store.lora_files import delete_files, replace_file
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import rfc3339
 from edgeneuro.web.handler import parse_body
 from edgeneuro.web.upload import Upload
 

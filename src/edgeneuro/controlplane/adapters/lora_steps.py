@@ -23,7 +23,7 @@ from edgeneuro.store import loras as store
 from edgeneuro.store.database import Statement
 from edgeneuro.store.lora_files import delete_files, file_size, read_file
 from edgeneuro.store.models import upsert_model
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import rfc3339
 
 # Longer than a step may take: an upload may take 100 s, and a cron run 15 minutes.
 LEASE_MS = 150_000

@@ -14,8 +14,9 @@ from edgeneuro.controlplane.evaluations.evaluation_targets import (
     PipelineTarget,
     Target,
     answered,
+    proposal_named,
+    propose,
 )
-from edgeneuro.controlplane.evaluations.proposed import proposal_named, propose
 from edgeneuro.controlplane.jobs.jobs import LostLeaseError, run_slice_of
 from edgeneuro.domain.evaluation import DEFERRED, Evaluation
 from edgeneuro.domain.prompt import PROMPT_VERSION

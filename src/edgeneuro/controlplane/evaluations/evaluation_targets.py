@@ -3,23 +3,60 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from edgeneuro.controlplane.models.models import is_classifier, require_available
 from edgeneuro.domain.agent import NO_AGENT
+from edgeneuro.domain.evaluation import PIPELINE
 from edgeneuro.domain.model import Model
+from edgeneuro.domain.proposal import Proposal, apply_proposal
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.routing_test import RoutingTest
+from edgeneuro.errors import InvalidRequestError
 from edgeneuro.services import Services
+from edgeneuro.store.agents import list_agents
 from edgeneuro.store.database import Row
 from edgeneuro.store.evaluation_jobs import Answered
 from edgeneuro.store.evaluations import MAX_TRIES
 from edgeneuro.synapsecore.evaluate import Evaluated, evaluate_question
-from edgeneuro.synapsecore.pipeline import (
-    Pipeline,
-    labels_for,
-    question_for,
-    route_in_pipeline,
-)
+from edgeneuro.synapsecore.pipeline import Pipeline, labels_for, question_for, route_in_pipeline
 from edgeneuro.synapsecore.question import Question
 from edgeneuro.synapsecore.record import Asker
+
+# Proposed configurations: checked where they come in, and made again in every slice of the job
+# that tries them.
+
+_ALL_AGENTS = 1_000  # more than there can be
+
+
+async def propose(services: Services, config: RoutingConfig, proposal: Proposal) -> RoutingConfig:
+    """The configuration with the changes. Raises InvalidRequestError for a model, a classifier or
+    an agent that cannot be so."""
+    if proposal.model_id is not None:
+        model = require_available(config, proposal.model_id, param="model_id")
+        proposal = proposal.model_copy(update={"model_id": model.id})
+    classifier = proposal.classifier_id
+    if classifier is not None and classifier not in config.classifiers:
+        raise InvalidRequestError(
+            f"classifier_id: there is no classifier {classifier!r} that can answer. GET"
+            " /v1/classifiers lists those that have succeeded.",
+            code="classifier_not_found",
+            param="classifier_id",
+        )
+    agents = []
+    if proposal.agents:
+        agents = await list_agents(services.db, limit=_ALL_AGENTS, after=None)
+    proposed = apply_proposal(config, services.settings, proposal, agents)
+    proposed.require_default_agent()
+    return proposed
+
+
+def proposal_named(config: RoutingConfig, name: str) -> Proposal:
+    """What an id in an evaluation of the pipeline stands for: the configuration in force, or that
+    with this model as the active one or this classifier in front."""
+    if name == PIPELINE:
+        return Proposal()
+    if name in config.classifiers or is_classifier(config, name):
+        return Proposal(classifier_id=name)
+    return Proposal(model_id=name)
 
 
 class Target(Protocol):

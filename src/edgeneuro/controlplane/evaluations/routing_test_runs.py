@@ -5,7 +5,7 @@ from typing import Any
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit, rule_audit_row
-from edgeneuro.controlplane.evaluations.proposed import propose
+from edgeneuro.controlplane.evaluations.evaluation_targets import propose
 from edgeneuro.domain.classifier import RULE
 from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.prompt import PROMPT_VERSION

@@ -13,7 +13,7 @@ from edgeneuro.controlplane.learning.retraining import retrain_by_rule
 from edgeneuro.controlplane.learning.training import run_slice
 from edgeneuro.controlplane.models.promotion import promote_by_rule
 from edgeneuro.services import Services
-from edgeneuro.store.counted import CountedDatabase
+from edgeneuro.store.database import CountedDatabase
 from edgeneuro.store.jobs import JobTable, select_due
 
 EVERY_MINUTE = "* * * * *"

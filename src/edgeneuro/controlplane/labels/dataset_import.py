@@ -17,7 +17,7 @@ from edgeneuro.domain.fields import MAX_QUERY_CHARACTERS, read_moment
 from edgeneuro.domain.label import LabelSource
 from edgeneuro.domain.query import Split, canonical, query_hash
 from edgeneuro.errors import InvalidLinesError, InvalidRequestError, LineFault
-from edgeneuro.store.times import rfc3339, unix_ms
+from edgeneuro.store.sql import rfc3339, unix_ms
 
 MAX_ROWS = 100_000
 _TOLD_FAULTS = 100

@@ -1,20 +1,146 @@
 """Data sets in the control plane: labels out for trainers, and their counts."""
 
+import hashlib
+import json
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
 from edgeneuro.call import Call
 from edgeneuro.classifier.needs import training_needs
 from edgeneuro.controlplane.jobs.pacing import Pacer
-from edgeneuro.controlplane.labels.dataset_export import Export
-from edgeneuro.domain.agent import Agent
+from edgeneuro.domain.agent import NO_AGENT, Agent
 from edgeneuro.domain.dataset import (
     AgentCounts,
     DatasetStats,
     ExportQuery,
+    LabelledQuery,
+    Manifest,
     SplitCounts,
 )
+from edgeneuro.domain.prompt import PROMPT_VERSION, answer_text, system_message, user_message
+from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.domain.snapshot import label_line, label_set_sha256
 from edgeneuro.store import datasets as store
 from edgeneuro.store.agents import list_agents
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.database import Database
+from edgeneuro.store.datasets import Moment, labels_at
+from edgeneuro.store.sql import rfc3339
 from edgeneuro.web.response import Response
+
+# Export: the labels that were in force at one moment, as lines for trainers. They are read page by
+# page and sent as they are read, so that memory does not grow with their number.
+
+_CHUNK_BYTES = 64 * 1024
+
+
+class Export:
+    """One export: which labels go in, and what their lines look like. The agents, and so the
+    prompt, stay those of the beginning."""
+
+    def __init__(
+        self,
+        db: Database,
+        wanted: ExportQuery,
+        config: RoutingConfig,
+        moment: Moment,
+        pacer: Pacer,
+    ):
+        self._db = db
+        self._pacer = pacer
+        self._wanted = wanted
+        self._config = config
+        self._moment = moment
+        self._system = system_message(list(config.agents.values()), confidence=False)
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        chunk = bytearray()
+        async for _, line in self._lines(Counter()):
+            chunk += line
+            if len(chunk) >= _CHUNK_BYTES:
+                yield bytes(chunk)
+                chunk.clear()
+        if chunk:
+            yield bytes(chunk)
+
+    async def chunks_after_manifest(self, created_at: str) -> AsyncGenerator[bytes, None]:
+        """Reads everything twice: once for what the manifest says, then for the lines. What was in
+        force at a moment does not change, so both readings are the same."""
+        manifest = await self._manifest(created_at)
+        yield _json_line({"manifest": manifest.model_dump()})
+        async for chunk in self.chunks():
+            yield chunk
+
+    async def _manifest(self, created_at: str) -> Manifest:
+        agents: Counter[str] = Counter()
+        splits: Counter[str] = Counter()
+        left_out: Counter[str] = Counter()
+        labels: list[str] = []
+        content = hashlib.sha256()
+        async for row, line in self._lines(left_out):
+            agent = row.agent_id or NO_AGENT
+            agents[agent] += 1
+            splits[row.split] += 1
+            labels.append(label_line(row.query_hash, row.agent_id))
+            content.update(line)
+        return Manifest(
+            **self._wanted.model_dump(exclude={"manifest"}),
+            rows=agents.total(),
+            agents=dict(sorted(agents.items())),
+            splits=dict(splits),
+            unknown_agent=left_out["unknown_agent"],
+            near_duplicates=left_out["near_duplicates"],
+            label_set_hash=label_set_sha256(labels),
+            sha256=content.hexdigest(),
+            prompt_version=PROMPT_VERSION,
+            agents_revision=self._config.agents_revision,
+            created_at=created_at,
+        )
+
+    async def _lines(self, left_out: Counter[str]) -> AsyncIterator[tuple[LabelledQuery, bytes]]:
+        near = self._wanted.dedupe == "near"
+        group = ""
+        async for row in labels_at(self._db, self._moment, by_near_hash=near):
+            await self._pacer.spend(len(row.query))
+            if not self._is_wanted(row):
+                continue
+            if not self._can_be_answered(row):
+                left_out["unknown_agent"] += 1
+            elif near and row.near_hash == group:
+                left_out["near_duplicates"] += 1
+            else:
+                group = row.near_hash
+                yield row, _json_line(self._content(row))
+
+    def _is_wanted(self, row: LabelledQuery) -> bool:
+        split, agent = self._wanted.split, self._wanted.agent
+        return split in ("all", row.split) and agent in (None, row.agent_id or NO_AGENT)
+
+    def _can_be_answered(self, row: LabelledQuery) -> bool:
+        """An agent that the prompt does not offer is no right answer to it."""
+        offered = row.agent_id is None or row.agent_id in self._config.agents
+        return offered or self._wanted.format == "flat"
+
+    def _content(self, row: LabelledQuery) -> dict[str, Any]:
+        if self._wanted.format == "flat":
+            return {
+                "query": row.query,
+                "agent": row.agent_id or NO_AGENT,
+                "split": row.split,
+                "labeler": row.labeler,
+                "labelled_at": row.labelled_at,
+                "source": row.source,
+            }
+        prompt = [self._system, user_message(row.query)]
+        answer = {"role": "assistant", "content": answer_text(row.agent_id)}
+        if self._wanted.format == "chat":
+            return {"messages": [*prompt, answer]}
+        return {"prompt": prompt, "completion": [answer]}
+
+
+def _json_line(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode() + b"\n"
+
 
 _ALL_AGENTS = 1_000  # more than there can be
 

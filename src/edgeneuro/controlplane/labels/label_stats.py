@@ -6,7 +6,7 @@ from typing import Any
 from edgeneuro.call import Call
 from edgeneuro.domain.label import AgentLabels, Agreement, LabelerLabels, LabelStats
 from edgeneuro.store.database import Rows
-from edgeneuro.store.label_stats import read_label_sums
+from edgeneuro.store.label_reads import read_label_sums
 
 
 async def show_label_stats(call: Call) -> LabelStats:

@@ -36,7 +36,7 @@ from edgeneuro.store import label_reads as reads
 from edgeneuro.store import labels as store
 from edgeneuro.store.agents import list_agent_ids
 from edgeneuro.store.logs import read_texts
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import rfc3339
 from edgeneuro.synapsecore.gateway_feedback import push_labels
 from edgeneuro.synapsecore.stored_text import stored_text
 from edgeneuro.web.auth import Access

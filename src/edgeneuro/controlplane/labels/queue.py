@@ -2,17 +2,182 @@
 near-duplicates, and some that are drawn at random among them."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from edgeneuro.call import Call
-from edgeneuro.controlplane.labels.queue_page import compose
-from edgeneuro.controlplane.labels.queue_reading import read_window
+from edgeneuro.classifier.model import InvalidModelError, loads
+from edgeneuro.classifier.reading import Reading, likeness, read_query
+from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.controlplane.labels.ranking import MIN_LABELS, Question, rank
 from edgeneuro.domain.fields import Page
-from edgeneuro.domain.label_queue import QueueItem, QueueQuery
+from edgeneuro.domain.label_queue import LabelSuspect, QueueItem, QueueQuery, SuspectsQuery
+from edgeneuro.services import Services
+from edgeneuro.store import label_queue as store
+from edgeneuro.store.classifiers import newest_model, read_parts
 from edgeneuro.store.database import Row, Rows
+from edgeneuro.store.label_queue import (
+    read_beginnings,
+    read_signals,
+    read_unlabelled,
+    read_unsampled,
+)
 from edgeneuro.store.logs import read_texts
-from edgeneuro.store.queue import read_signals, read_unlabelled, read_unsampled
+
+# What the newest classifier makes of the questions in the label queue's window, in the request
+# that shows the queue. It need not be selected, and no threshold need have been found for it: the
+# order of its scores is worth something long before its answers are.
+
+_TEXTS_A_READ = 500
+# Some 0.2 ms a text of 50 characters in workerd, so a page takes half a second at most.
+_MAX_CHARACTERS = 200_000
+_TEXTS_A_STEP, _PAUSE_SECONDS = 100, 0.01
+_KEPT_MS = 3_600_000
+
+
+async def read_window(services: Services, answers: Rows) -> dict[str, Reading]:
+    """By query hash. The newest answers first, up to a bound on the characters; what is beyond it
+    has no reading until the next request: the isolate keeps those that it has."""
+    newest = await newest_model(services.db)
+    scorer = None if newest is None else await _load(services, newest)
+    now_ms = services.now_ms()
+    kept: dict[str, Reading] = {}
+    wanted: dict[str, str] = {}  # log ids by query hash
+    for row in answers:
+        key = row["query_hash"]
+        reading = services.recent_readings.get(f"{newest}:{key}", now_ms=now_ms)
+        if reading is not None:
+            kept[key] = reading
+        else:
+            wanted.setdefault(key, row["id"])
+    ids, characters = list(wanted.values()), 0
+    for at in range(0, len(ids), _TEXTS_A_READ):
+        texts = await read_beginnings(services.db, ids[at : at + _TEXTS_A_READ])
+        for number, row in enumerate(texts):
+            characters += len(row["query"])
+            if characters > _MAX_CHARACTERS:
+                return kept
+            key = row["query_hash"]
+            kept[key] = reading = read_query(row["query"], scorer)
+            services.recent_readings.put(
+                f"{newest}:{key}", reading, expires_at_ms=now_ms + _KEPT_MS
+            )
+            if number % _TEXTS_A_STEP == 0:
+                await services.sleep(_PAUSE_SECONDS)  # other requests have their turn
+    return kept
+
+
+async def _load(services: Services, classifier_id: str) -> Scorer | None:
+    loaded = services.classifier.loaded
+    if loaded is not None and loaded.id == classifier_id:
+        return loaded.scorer
+    now_ms = services.now_ms()
+    scorer = services.recent_scorers.get(classifier_id, now_ms=now_ms)
+    if scorer is None:
+        try:
+            scorer = Scorer(loads(await read_parts(services.db, classifier_id, "model")))
+        except InvalidModelError as error:
+            services.failures.note("queue_classifier_load", error)
+            return None
+        services.recent_scorers.put(classifier_id, scorer, expires_at_ms=now_ms + _KEPT_MS)
+    return scorer
+
+
+# A page of the label queue: what feedback asks for first, then the questions that are worth most
+# together. Ten questions of one kind teach hardly more than one, so each that is taken makes its
+# like worth less.
+
+_MAX_SHARE_OF_A_KEY = 0.5
+_MAX_SHARE_OUT_OF_SCOPE = 0.2
+# What a question loses of its score for each that is as good as the same on the page.
+_SAME = 2.0
+_CANDIDATES_A_PLACE = 6
+_MIN_CANDIDATES = 300
+
+
+def compose(ranked: Sequence[Question], limit: int) -> list[Question]:
+    """At most `limit` of the ranked questions, near-duplicates left out already. While there are
+    others, one key fills at most half of the page, and questions that no agent was found for fill
+    at most a fifth."""
+    page = _Page(limit)
+    page.take_in_order(question for question in ranked if question.judged)
+    page.take_spread([question for question in ranked if not question.judged])
+    return page.questions()
+
+
+class _Page:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._most_of_a_key = max(1, int(limit * _MAX_SHARE_OF_A_KEY))
+        self._most_out_of_scope = max(1, int(limit * _MAX_SHARE_OUT_OF_SCOPE))
+        self._of_a_key: Counter[str] = Counter()
+        self._out_of_scope = 0
+        self._taken: list[Question] = []
+        self._beyond: list[Question] = []
+
+    def questions(self) -> list[Question]:
+        page = self._taken + self._beyond[: self._limit - len(self._taken)]
+        return sorted(page, key=lambda question: not question.judged)
+
+    @property
+    def _full(self) -> bool:
+        return len(self._taken) == self._limit
+
+    def _take(self, question: Question) -> bool:
+        """Takes it unless it is over a bound: then it waits for a place that stays free."""
+        over = self._of_a_key[question.key_id] >= self._most_of_a_key
+        if not question.judged and question.out_of_scope:
+            over = over or self._out_of_scope >= self._most_out_of_scope
+        if over:
+            self._beyond.append(question)
+            return False
+        self._of_a_key[question.key_id] += 1
+        self._out_of_scope += question.out_of_scope
+        self._taken.append(question)
+        return True
+
+    def take_in_order(self, questions: Iterable[Question]) -> None:
+        for question in questions:
+            if self._full:
+                return
+            self._take(question)
+
+    def take_spread(self, questions: Sequence[Question]) -> None:
+        """Greedily: each time the one whose score, less what the page has of it, is highest; of
+        several the first. A value only falls as the page grows, so one that was highest before and
+        still is after a look at the page needs no look at the others."""
+        most = max(_MIN_CANDIDATES, _CANDIDATES_A_PLACE * self._limit)
+        left = [_Candidate(question, place) for place, question in enumerate(questions[:most])]
+        while left and not self._full:
+            best = left[0]
+            if best.compare(self._taken):
+                heapq.heapreplace(left, best)
+            else:
+                heapq.heappop(left)
+                self._take(best.question)
+        self.take_in_order(questions[most:])
+
+
+class _Candidate:
+    def __init__(self, question: Question, place: int) -> None:
+        self.question = question
+        self._score, self._place = question.score, place
+        self._value = self._score
+        self._likeness, self._compared = 0.0, 0
+
+    def __lt__(self, other: "_Candidate") -> bool:
+        return (-self._value, self._place) < (-other._value, other._place)
+
+    def compare(self, taken: Sequence[Question]) -> bool:
+        """With those that it was not compared with yet; whether it is worth less than before."""
+        before = self._likeness
+        for question in taken[self._compared :]:
+            self._likeness = max(self._likeness, likeness(self.question.sketch, question.sketch))
+        self._compared = len(taken)
+        self._value = self._score - _SAME * self._likeness
+        return self._likeness > before
+
 
 # Of a page so many are drawn at random: without them there is nothing to measure a classifier by.
 RANDOM_SHARE = 0.1
@@ -110,3 +275,14 @@ def _item(question: Question, query: str) -> QueueItem:
         reasons=question.reasons,
         seen=question.seen,
     )
+
+
+# Labels that are probably wrong.
+
+
+async def list_suspects(call: Call, query: SuspectsQuery) -> Page[LabelSuspect]:
+    """List the labels that are probably wrong, the most certain first: the newest training held
+    them out and was certain of another agent. Label the question again, changed or not, to remove
+    it from the list."""
+    found = await store.list_suspects(call.services.db, limit=query.limit + 1)
+    return Page(data=found[: query.limit], has_more=len(found) > query.limit)

@@ -5,9 +5,8 @@ from dataclasses import replace
 from edgeneuro.call import Call
 from edgeneuro.classifier.model import InvalidModelError, loads
 from edgeneuro.controlplane.access.audit import commit
-from edgeneuro.controlplane.evaluations.routing_tests_check import require_tests
-from edgeneuro.controlplane.learning.classifier_check import check_classifier
-from edgeneuro.controlplane.learning.classifier_score import score_stored
+from edgeneuro.controlplane.evaluations.routing_tests import require_tests
+from edgeneuro.controlplane.learning.classifier_check import check_classifier, score_stored
 from edgeneuro.domain.classifier import Classifier
 from edgeneuro.domain.model import ClassifierCheck, ModelSelect, ModelSelection
 from edgeneuro.domain.routing import RoutingConfig

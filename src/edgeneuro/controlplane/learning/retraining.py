@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from edgeneuro.classifier.model import InvalidModelError
 from edgeneuro.controlplane.access.audit import rule_audit_row
-from edgeneuro.controlplane.evaluations.routing_tests_check import require_tests
+from edgeneuro.controlplane.evaluations.routing_tests import require_tests
 from edgeneuro.controlplane.learning.classifier_check import check_classifier
 from edgeneuro.domain.classifier import (
     ID_PREFIX,

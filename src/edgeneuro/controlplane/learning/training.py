@@ -11,28 +11,29 @@ from edgeneuro.classifier.model import dumps
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.training import Plan, Training
 from edgeneuro.controlplane.jobs.jobs import LostLeaseError, run_slice_of
-from edgeneuro.controlplane.learning.classifier_score import score_on_test_part
+from edgeneuro.controlplane.learning.classifier_check import score_on_test_part
 from edgeneuro.controlplane.learning.retraining import not_selected, selection_by_rule
-from edgeneuro.controlplane.learning.robustness import measure_robustness
 from edgeneuro.controlplane.learning.traffic import (
     agent_mix,
     decisions_by_agent,
     known_mix,
     with_traffic,
 )
-from edgeneuro.controlplane.learning.training_report import needs_of, not_precise_enough, per_agent
-from edgeneuro.controlplane.learning.training_warnings import coverage_warnings, label_warnings
+from edgeneuro.controlplane.learning.training_report import (
+    coverage_warnings,
+    label_warnings,
+    measure_robustness,
+    needs_of,
+    not_precise_enough,
+    per_agent,
+)
 from edgeneuro.domain.classifier import Classifier, TrainingNeeds
 from edgeneuro.domain.snapshot import DataSnapshot, label_line, label_set_sha256
 from edgeneuro.services import Services
 from edgeneuro.store import trainings as store
 from edgeneuro.store.classifiers import delete_work, read_parts
 from edgeneuro.store.database import Rows, Statement, Value
-from edgeneuro.store.datasets import (
-    count_training_labels,
-    newest_label_in_force,
-    training_labels,
-)
+from edgeneuro.store.datasets import count_training_labels, newest_label_in_force, training_labels
 
 # Longer than any slice may take: a request's work ends 30 s after its answer, a cron's after 30 s
 # of CPU time.
@@ -51,8 +52,7 @@ _GROUP_COST = 1_000  # of finding the variants of a label
 # After each step, some 60 ms, other requests have their turn. With a shorter pause workerd goes on
 # here before it looks at them.
 _STEP_COST, _PAUSE_SECONDS = 40_000, 0.01
-# Slices of one training that were begun in a row and never ended.
-_MAX_TRIES = 5
+_MAX_TRIES = 5  # slices of one training that started in a row and never ended
 _MAX_LABELS, _MAX_CHARACTERS = 50_000, 10_000_000  # that fit an isolate's memory
 _PARTS_A_STATE = 1_000  # numbers of one state's parts; the next state has others
 _LINES_PART = 900  # of them the first with the lines of the labels (domain/snapshot.py)

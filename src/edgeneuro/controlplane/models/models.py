@@ -4,7 +4,7 @@ import re
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
-from edgeneuro.controlplane.evaluations.routing_tests_check import require_tests
+from edgeneuro.controlplane.evaluations.routing_tests import require_tests
 from edgeneuro.controlplane.learning.classifier_selection import select_classifier
 from edgeneuro.controlplane.models.challenger import end_challenger, start_challenger
 from edgeneuro.controlplane.models.model_names import (
@@ -33,9 +33,8 @@ from edgeneuro.errors import (
     NotFoundError,
 )
 from edgeneuro.store.config import store_settings
-from edgeneuro.store.discovered import replace_discovered
-from edgeneuro.store.models import upsert_model
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.models import replace_discovered, upsert_model
+from edgeneuro.store.sql import rfc3339
 
 _FACTS = ("aliases", "context_window", "pricing", "supports_lora", "json_mode", "logprobs")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")

@@ -11,7 +11,7 @@ stores a notice, which GET /v1/models/select shows, and an audit row."""
 
 from edgeneuro.controlplane.access.audit import rule_audit_row
 from edgeneuro.controlplane.evaluations.routing_test_runs import begin_by_rule
-from edgeneuro.controlplane.evaluations.routing_tests_check import require_tests
+from edgeneuro.controlplane.evaluations.routing_tests import require_tests
 from edgeneuro.domain.model import (
     ChallengerState,
     Model,
@@ -24,7 +24,7 @@ from edgeneuro.errors import ConflictError
 from edgeneuro.services import Services
 from edgeneuro.store.challenger import compare, labels_needed
 from edgeneuro.store.config import store_settings
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import rfc3339
 
 Refusal = tuple[NoticeCode, str]
 

@@ -16,7 +16,7 @@ from edgeneuro.domain.provider import (
 )
 from edgeneuro.errors import ConflictError, ConstraintError, InvalidRequestError, NotFoundError
 from edgeneuro.store import providers as store
-from edgeneuro.store.times import rfc3339
+from edgeneuro.store.sql import rfc3339
 
 
 async def list_providers(call: Call, query: PageQuery) -> Page[Provider]:

@@ -26,7 +26,7 @@ from edgeneuro.store.analytics import UsageRead, by_place, read_usage
 from edgeneuro.store.classifiers import find_classifier
 from edgeneuro.store.database import Row
 from edgeneuro.store.drift import read_windows
-from edgeneuro.store.times import rfc3339, unix_ms
+from edgeneuro.store.sql import rfc3339, unix_ms
 from edgeneuro.store.usage import DAY, HOUR, SUMS, rebuild_hour, reopen_days
 
 _MAX_DAYS = 366
