@@ -80,7 +80,7 @@ export function importCard(signal, onImported) {
       h(
         "p",
         { class: "help" },
-        "JSON Lines (any export format), a JSON array, or CSV with the columns query and agent. If a line is invalid, nothing is imported. The labels count as your votes.",
+        "JSON Lines (any export format), a JSON array, or CSV with the columns query and agent. One invalid line rejects the whole file. The labels count as your votes.",
       ),
       h("div", { class: "field" }, h("label", { for: "import-file" }, "File"), input),
       dry.element,
@@ -209,7 +209,7 @@ async function rollBack(one, onRolledBack) {
     body: h(
       "p",
       {},
-      `Removes the ${plural(one.labels, "label")} of this import. Earlier and later labels of the same queries apply again.`,
+      `Removes the ${plural(one.labels, "label")} of this import. Earlier labels of the same queries apply again; later labels are kept.`,
     ),
     action: "Roll back",
     danger: true,

@@ -474,7 +474,7 @@ def test_a_file_of_labels_in_and_out(page: Page, go: Go, rows: Rows, tmp_path: P
     assert rows(found) == []
     page.get_by_label("Validate only").uncheck()
     page.get_by_role("button", name="Import", exact=True).click()
-    expect(page.get_by_text("Imported.")).to_be_visible()
+    expect(page.get_by_text("Imported.", exact=True)).to_be_visible()
     assert rows(found) == [("facilities",)]
     page.get_by_label("Split", exact=True).select_option("all")
     page.get_by_label("Format").select_option("flat")

@@ -178,3 +178,10 @@ def test_the_active_model_stays_if_the_other_one_is_retired(
     dialog.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text(ACTIVE).first).to_be_visible()
     assert setting(rows, "routing_model") is None
+
+
+def test_a_bookmark_of_a_renamed_screen_opens_it(page: Page, go: Go) -> None:
+    go("labelling/random")
+    expect(page.get_by_role("heading", name="Labeling", level=1)).to_be_visible()
+    current = page.get_by_role("navigation", name="Labeling").locator("[aria-current]")
+    expect(current).to_have_text("Random sample")
