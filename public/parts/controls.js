@@ -1,6 +1,6 @@
 // Small components: buttons, badges, page heads, figures, bars.
 
-import { h, icon, newId, s } from "../dom.js";
+import { h, newId, s } from "../dom.js";
 import { setBusy } from "./busy.js";
 import { openDialog } from "./dialog.js";
 import { errorPanel } from "./loading.js";
@@ -134,7 +134,7 @@ export const infoIcon = (text) =>
   h(
     "details",
     { class: "info" },
-    h("summary", { "aria-label": "Definition", title: text }, icon("info")),
+    h("summary", { "aria-label": "Definition", title: text }, "i"),
     h("p", {}, text),
   );
 
