@@ -223,10 +223,12 @@ class Result:
 
 def measure(learned: Learned, data: Data, key: str) -> Result:
     scorer = Scorer(loads(learned.data))
-    verdicts = [(scorer.judge(line["query"]), line[key]) for line in data.validation]
-    right = [verdict.agent_id == truth for verdict, truth in verdicts]
-    answered = [verdict.agent_id == truth for verdict, truth in verdicts if verdict.sure]
-    accepted = [scorer.judge(line["query"]).sure for line in data.oos_validation]
+    predictions = [(scorer.predict(line["query"]), line[key]) for line in data.validation]
+    right = [prediction.agent_id == truth for prediction, truth in predictions]
+    answered = [
+        prediction.agent_id == truth for prediction, truth in predictions if prediction.sure
+    ]
+    accepted = [scorer.predict(line["query"]).sure for line in data.oos_validation]
     return Result(
         accuracy=sum(right) / len(right),
         coverage=len(answered) / len(right),
@@ -262,7 +264,7 @@ def measure_here(full: Learned, queries: Sequence[str]) -> bool:
     for name, times in (
         ("features", [taken(lambda q=query: features(q)) for query in queries]),
         ("score", [taken(lambda a=one: scorer.score(a)) for one in active]),
-        ("both", [taken(lambda q=query: scorer.judge(q)) for query in queries]),
+        ("both", [taken(lambda q=query: scorer.predict(q)) for query in queries]),
     ):
         p50, p99 = (percentile(times, percent) * 1000 for percent in (50, 99))
         print(f"{name:15}{p50:.0f} us p50, {p99:.0f} us p99")

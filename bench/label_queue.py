@@ -22,8 +22,7 @@ from edgeneuro.classifier.calibration import Calibration
 from edgeneuro.classifier.examples import Examples, Labelled, prepare
 from edgeneuro.classifier.learner import UNIT, Learner
 from edgeneuro.classifier.model import Model, quantise
-from edgeneuro.classifier.reading import read_query
-from edgeneuro.classifier.scorer import Scorer
+from edgeneuro.classifier.scorer import Scorer, read_query
 from edgeneuro.classifier.training import EPOCHS, Plan, Training
 from edgeneuro.controlplane.labels.queue import RANDOM_SHARE, compose, without_near_duplicates
 from edgeneuro.controlplane.labels.ranking import MIN_LABELS, rank
@@ -89,15 +88,17 @@ class Session:
         scorer = Scorer(trained(prepare(labels)))
         if scorer.model.calibration.refusal is not None:
             return "refuses"
-        verdicts = [(scorer.judge(one["query"]), one[self.key]) for one in self._validation]
-        sure = [verdict.agent_id == agent for verdict, agent in verdicts if verdict.sure]
+        predictions = [(scorer.predict(one["query"]), one[self.key]) for one in self._validation]
+        sure = [
+            prediction.agent_id == agent for prediction, agent in predictions if prediction.sure
+        ]
         if not sure:
             return "none"
         return f"{len(sure) / VALIDATION:.1%} at {sum(sure) / len(sure):.1%}"
 
     def _learn(self) -> float:
         self.scorer = Scorer(uncalibrated(prepare(self.labels)))
-        right = [self.scorer.judge(one["query"]).agent_id for one in self._validation]
+        right = [self.scorer.predict(one["query"]).agent_id for one in self._validation]
         pairs = zip(right, self._validation, strict=True)
         return sum(int(agent == one[self.key]) for agent, one in pairs) / VALIDATION
 
@@ -158,8 +159,8 @@ def at_random(session: Session, left: Sequence[Line]) -> list[Line]:
 def by_margin(session: Session, left: Sequence[Line]) -> list[Line]:
     """The classifier's own margin alone."""
     assert session.scorer is not None
-    judge = session.scorer.judge
-    chosen = sorted(left, key=lambda line: judge(line["query"]).margin)[:PAGE]
+    predict = session.scorer.predict
+    chosen = sorted(left, key=lambda line: predict(line["query"]).margin)[:PAGE]
     return [{**line, "hard": True} for line in chosen]
 
 

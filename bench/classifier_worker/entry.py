@@ -55,7 +55,7 @@ def _work(path: str, times: int) -> Any:
         elif path == "/score":
             done = _held["scorer"].score(_held["active"][place])
         elif path == "/judge":
-            done = _held["scorer"].judge(queries[place])
+            done = _held["scorer"].predict(queries[place])
         elif path == "/save":
             done = len(_held["training"].to_bytes())
     return done

@@ -6,8 +6,7 @@ from functools import cached_property
 from typing import Literal
 
 from edgeneuro.access.identity import Identity, RateLimiter
-from edgeneuro.classifier.reading import Reading
-from edgeneuro.classifier.scorer import Scorer
+from edgeneuro.classifier.scorer import Reading, Scorer
 from edgeneuro.domain.chat_answer import KeptAnswer
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.gateway.agents.endpoint import AgentEndpoints

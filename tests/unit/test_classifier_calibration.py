@@ -7,9 +7,9 @@ from math import exp
 import pytest
 
 from edgeneuro.classifier.calibration import (
+    LEFT_OUT_CLASS,
     PARTS,
-    STRANGER,
-    UNSEEN,
+    UNSEEN_OUT_OF_SCOPE,
     Calibration,
     HeldOut,
     accepts,
@@ -33,7 +33,7 @@ def drawn(chance: random.Random, hard_class: int | None = None) -> HeldOut:
     return HeldOut(label, best, top, top - lead)
 
 
-def strangers(chance: random.Random, kind: int = STRANGER, count: int = 300) -> list[HeldOut]:
+def strangers(chance: random.Random, kind: int = LEFT_OUT_CLASS, count: int = 300) -> list[HeldOut]:
     return [
         HeldOut(kind, int(chance.random() * CLASSES), -0.5, -0.5 - chance.random() * 0.3)
         for _ in range(count)
@@ -86,8 +86,10 @@ def test_false_accepts_are_of_out_of_scope_questions_alone() -> None:
     """Questions of left-out agents are harder to tell and count apart."""
     chance = random.Random(1)
     held = [drawn(chance) for _ in range(2_000)]
-    unknown = [HeldOut(UNSEEN, 0, 1.0, -1.0)] * 3 + strangers(chance, UNSEEN, 97)
-    siblings = [HeldOut(STRANGER, 0, 1.0, -1.0)] * 60 + strangers(chance, count=40)
+    unknown = [HeldOut(UNSEEN_OUT_OF_SCOPE, 0, 1.0, -1.0)] * 3 + strangers(
+        chance, UNSEEN_OUT_OF_SCOPE, 97
+    )
+    siblings = [HeldOut(LEFT_OUT_CLASS, 0, 1.0, -1.0)] * 60 + strangers(chance, count=40)
     metrics = calibrate([*held, *unknown, *siblings], COUNTS, 0.9).metrics
     assert (metrics["out_of_scope"], metrics["false_accepts"]) == (100, 3)
     assert metrics["false_accept_rate"] == 0.03
@@ -151,7 +153,7 @@ def test_an_agent_that_no_confidence_helps_leaves_the_others_alone() -> None:
     assert None not in calibration.thresholds[1:]
 
 
-@pytest.mark.parametrize("kind", [STRANGER, UNSEEN])
+@pytest.mark.parametrize("kind", [LEFT_OUT_CLASS, UNSEEN_OUT_OF_SCOPE])
 def test_unknown_topics_raise_the_threshold(kind: int) -> None:
     chance = random.Random(1)
     held = [drawn(chance) for _ in range(2_000)]
@@ -165,8 +167,8 @@ def test_unknown_topics_raise_the_threshold(kind: int) -> None:
 def test_labels_that_no_agent_fits_stand_for_unknown_topics_before_left_out_agents() -> None:
     chance = random.Random(1)
     held = [drawn(chance) for _ in range(2_000)]
-    siblings = [HeldOut(STRANGER, 0, 1.0, -1.0) for _ in range(100)]
-    apart = calibrate([*held, *siblings, *strangers(chance, UNSEEN)], COUNTS, 0.9)
+    siblings = [HeldOut(LEFT_OUT_CLASS, 0, 1.0, -1.0) for _ in range(100)]
+    apart = calibrate([*held, *siblings, *strangers(chance, UNSEEN_OUT_OF_SCOPE)], COUNTS, 0.9)
     alone = calibrate([*held, *siblings], COUNTS, 0.9)
     assert sum(answers(apart, one) for one in held) > sum(answers(alone, one) for one in held)
 

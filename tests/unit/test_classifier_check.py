@@ -94,12 +94,12 @@ async def test_a_training_ends_with_a_score_on_the_test_part(
     made = await train(product)
     scorer = Scorer(loads(await read_model(product.database, made["id"])))
     rows = product.rows("SELECT query, agent_id FROM current_labels WHERE split = 'test'")
-    verdicts = [(scorer.judge(row["query"]), row["agent_id"]) for row in rows]
-    sure = [(verdict.agent_id, agent) for verdict, agent in verdicts if verdict.sure]
+    predictions = [(scorer.predict(row["query"]), row["agent_id"]) for row in rows]
+    sure = [(prediction.agent_id, agent) for prediction, agent in predictions if prediction.sure]
     score = made["test_score"]
     assert (score["n"], score["answered"], score["looks"]) == (len(rows), len(sure), 1)
     assert score["right"] == sum(answer == agent for answer, agent in sure) > 0
-    assert score["out_of_scope"] == sum(agent is None for _, agent in verdicts) > 0
+    assert score["out_of_scope"] == sum(agent is None for _, agent in predictions) > 0
     assert score["low"] < score["precision"] <= score["high"]
     robustness = {each["perturbation"]: each for each in made["robustness"]}
     assert list(robustness) == ["plain", *PERTURBATIONS]
@@ -108,8 +108,8 @@ async def test_a_training_ends_with_a_score_on_the_test_part(
         name: score[name] for name in facts
     }
     for kind in PERTURBATIONS:
-        asked = [(scorer.judge(perturb(row["query"], kind)), row["agent_id"]) for row in rows]
-        sure = [(verdict.agent_id, agent) for verdict, agent in asked if verdict.sure]
+        asked = [(scorer.predict(perturb(row["query"], kind)), row["agent_id"]) for row in rows]
+        sure = [(prediction.agent_id, agent) for prediction, agent in asked if prediction.sure]
         assert (robustness[kind]["n"], robustness[kind]["answered"]) == (len(rows), len(sure))
         assert robustness[kind]["right"] == sum(answer == agent for answer, agent in sure)
 

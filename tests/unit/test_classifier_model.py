@@ -73,13 +73,13 @@ def test_every_flipped_byte_is_refused() -> None:
         (b"", "too few"),
         (b"PK\3\4" + bytes(500), "do not begin"),
         (resealed(data()[:16] + b"\x09\0" + data()[18:-32]), "format 9"),
-        (resealed(data()[:18] + b"\x09\0" + data()[20:-32]), "train it anew"),
+        (resealed(data()[:18] + b"\x09\0" + data()[20:-32]), "train it again"),
         (data() + b"\0", "bytes and should have"),
         (data()[:-1] + bytes([data()[-1] ^ 1]), "checksum"),
         (with_header(classes=["a"]), "number of weights"),
         (with_header(classes="gone"), "classes"),
         (with_header(surprise=1), "surprise"),
-        (with_header(calibration=None), "not as its format says"),
+        (with_header(calibration=None), "does not match its format"),
     ],
 )
 def test_a_refusal_says_why(changed: bytes, words: str) -> None:
@@ -107,20 +107,20 @@ def test_weights_are_rounded_to_a_byte() -> None:
 
 def test_the_scorer_sums_rows_as_one_would_by_hand() -> None:
     classes = len(model().classes)
-    active = list(range(0, ROWS, 11))  # more than fit a lane at a time
+    active = list(range(0, ROWS, 11))  # more rows than one sum can hold
     rows = [model().weights[bucket * classes : (bucket + 1) * classes] for bucket in active]
     sums = [sum(byte - 128 for byte in column) for column in zip(*rows, strict=True)]
-    verdict = Scorer(model()).score(active)
+    prediction = Scorer(model()).score(active)
     best = max(range(classes), key=sums.__getitem__)
-    assert verdict.agent_id == model().classes[best]
-    assert verdict.score == pytest.approx(max(sums) * model().scale / len(active) ** 0.5)
-    assert verdict.margin == pytest.approx(
+    assert prediction.agent_id == model().classes[best]
+    assert prediction.score == pytest.approx(max(sums) * model().scale / len(active) ** 0.5)
+    assert prediction.margin == pytest.approx(
         (max(sums) - sorted(sums)[-2]) * model().scale / len(active) ** 0.5
     )
 
 
 @pytest.mark.parametrize("query", ["", "?", "👍" * 8_000, "a b " * 2_000, "今天天气", "\ud800"])
 def test_odd_queries_get_a_verdict(query: str) -> None:
-    verdict = Scorer(model()).judge(query)
-    assert verdict.agent_id in model().classes
-    assert not verdict.sure
+    prediction = Scorer(model()).predict(query)
+    assert prediction.agent_id in model().classes
+    assert not prediction.sure

@@ -25,10 +25,10 @@ def test_it_learns_to_tell_agents_apart_and_leaves_unknown_topics() -> None:
     scorer = Scorer(trained(labels(5, 120, out_of_scope=100), Plan(epochs=5)).model())
     chance = random.Random(9)
     for number in range(5):
-        verdicts = [scorer.judge(question(chance, f"agent_{number}")) for _ in range(40)]
-        assert sum(verdict.agent_id == f"agent_{number}" for verdict in verdicts) >= 39
-        assert sum(verdict.sure for verdict in verdicts) >= 30
-    unknown = [scorer.judge(question(chance, f"stranger_{n}")).sure for n in range(100)]
+        predictions = [scorer.predict(question(chance, f"agent_{number}")) for _ in range(40)]
+        assert sum(prediction.agent_id == f"agent_{number}" for prediction in predictions) >= 39
+        assert sum(prediction.sure for prediction in predictions) >= 30
+    unknown = [scorer.predict(question(chance, f"stranger_{n}")).sure for n in range(100)]
     assert sum(unknown) <= 10
 
 
@@ -83,8 +83,8 @@ def test_without_agents_there_is_nothing_to_learn() -> None:
 def test_one_agent_alone_is_never_answered() -> None:
     model = trained(labels(1, 60, out_of_scope=60)).model()
     assert model.calibration.refusal == "fewer than two agents have 5 labels or more"
-    verdict = Scorer(model).judge("anything")
-    assert (verdict.agent_id, verdict.second_id, verdict.sure) == ("agent_0", None, False)
+    prediction = Scorer(model).predict("anything")
+    assert (prediction.agent_id, prediction.second_id, prediction.sure) == ("agent_0", None, False)
 
 
 def test_of_conflicting_labels_the_majority_counts_and_a_tie_drops_them() -> None:

@@ -106,7 +106,7 @@ async def test_a_classifier_to_which_an_agent_is_new_is_shown_suspended(product:
     assert await suspended(made) == [None] * 3
     new = {"id": "agent_new", "name": "New", "description": "New"}
     await product.call("POST", "/v1/agents", new)
-    assert await suspended(made) == ["agent 'agent_new' is new to it; train it anew"] * 3
+    assert await suspended(made) == ["agent 'agent_new' is new to it; train it again"] * 3
     await product.call("PATCH", "/v1/agents/agent_new", {"enabled": False})
     assert await suspended(made) == [None] * 3
 
@@ -215,7 +215,7 @@ async def test_a_model_of_former_features_is_not_asked_and_says_to_train_again(
     assert "train another one" in shown["suspended"]
     refused = await select(product, made)
     assert (refused.status, refused.json()["error"]["code"]) == (409, "classifier_damaged")
-    assert "train it anew" in refused.json()["error"]["message"]
+    assert "train it again" in refused.json()["error"]["message"]
 
 
 async def test_the_selected_classifier_cannot_be_deleted(product: Product) -> None:

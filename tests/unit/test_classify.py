@@ -150,7 +150,7 @@ async def test_an_agent_that_it_never_saw_suspends_it(product: Product) -> None:
     await product.call("POST", "/v1/agents", new)
     decision = await explained(product, known("agent_2"))
     assert (decision["layer"], decision["classifier"]) == ("llm", None)
-    why = "suspended: agent 'agent_new' is new to it; train it anew"
+    why = "suspended: agent 'agent_new' is new to it; train it again"
     assert decision["explanation"]["classifier"] == why
     listed = (await product.call("GET", "/v1/models")).json()["data"]
     assert [f"suspended: {model['suspended']}" for model in listed if model["active"]][1:] == [why]

@@ -151,7 +151,7 @@ def test_the_classifiers_package_is_used_as_the_page_shows() -> None:
     ]
     names: dict[str, Any] = {"labels": labels}
     exec(document("docs/classifier-design.md").code("python")[0], names)
-    assert names["verdict"].agent_id == "it_support"
+    assert names["prediction"].agent_id == "it_support"
 
 
 def test_the_response_in_the_readme_is_a_decision() -> None:

@@ -1,17 +1,18 @@
-"""Honest confidence: how sure the classifier must be before it answers, found on questions that it
-has not learned from.
+"""Thresholds: how sure the classifier must be before it answers, chosen on questions that it was
+not trained on.
 
 A logistic curve turns the best score and its lead into the probability that the answer is right. A
 threshold is the lowest probability from which on the answers of all agents together kept the target
 accuracy with a lower confidence bound (Wilson, one-sided 95 %), where an answer to an out-of-scope
-question is wrong. It is raised for an agent whose answers are seen to do worse than the target
-(exact binomial test), so more labels of an agent never silence it unless its mistakes do.
+question is wrong. It is raised for an agent whose answers are significantly worse than the target
+(exact binomial test).
 
-And it is no lower than what keeps questions of unknown topics away: those labelled out of scope
-where they are enough, else those of agents that were left out of the learning.
+It is also high enough to keep the false accepts on unknown topics low. These are measured on
+questions labeled out of scope if there are enough, else on those of agents that were left out of
+the training.
 
-Held-out questions have weights (weights.py), so that the figures are those of the traffic. What
-is shown is cross-fitted: each question is judged by thresholds that others chose.
+Held-out questions have weights (weights.py), so that the figures are those of the traffic. The
+metrics are cross-fitted: each question is judged by thresholds that were chosen on others.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,25 +23,26 @@ from edgeneuro.classifier.examples import OUT_OF_SCOPE
 from edgeneuro.classifier.logistic import Vector, dot, fit, logistic
 
 TARGET = 0.98
-MIN_LABELS = 5  # of an agent, below which it is never answered
-# Negatives of the pass that leaves agents out: labels that no agent fits, other agents' labels.
-UNSEEN, STRANGER = -2, -3
-# So much of them may be answered. Left-out agents have siblings among the others, so they are
-# harder to tell than unknown topics mostly are.
-_MAX_LEAK = {UNSEEN: 0.08, STRANGER: 0.2}
+MIN_LABELS = 5  # an agent with fewer is never answered
+# Negatives of the pass that leaves out agents and out-of-scope labels: an out-of-scope question,
+# and a question of an agent that was left out. Stored states of trainings hold these numbers.
+UNSEEN_OUT_OF_SCOPE, LEFT_OUT_CLASS = -2, -3
+# Left-out agents often resemble others, so their questions are harder to reject than those of
+# unknown topics.
+_MAX_FALSE_ACCEPT_RATE = {UNSEEN_OUT_OF_SCOPE: 0.08, LEFT_OUT_CLASS: 0.2}
 MIN_NEGATIVES = 50
 PARTS = 5  # of the cross-fitting
 Z = 1.645  # one-sided 95 %
-_SIGNIFICANCE = 0.05  # of the test that an agent does worse than the target
-_MIN_ANSWERS = 20  # that a raised threshold must leave, or a lucky few would do
-_NEGATIVES_WEIGHT = 0.1  # of the in-scope weight, whatever their number
+_SIGNIFICANCE = 0.05  # of the test whether an agent is worse than the target
+_MIN_ANSWERS = 20  # that must remain above a raised threshold; fewer could be chance
+_NEGATIVES_WEIGHT = 0.1  # of all negatives, as a share of the in-scope weight
 
 
 @dataclass(frozen=True)
 class HeldOut:
     """One held-out question: its label (below 0: a negative), the best class and the two best
-    scores. `weight` is what it counts, a whole number, so that sums are exact on every machine;
-    `part` is its part of the cross-fitting."""
+    scores. `weight` is a whole number, so that sums are exact on every machine; `part` is its part
+    of the cross-fitting."""
 
     label: int
     best: int
@@ -56,8 +58,8 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Calibration:
-    """`thresholds` by class, None: never answered. `refusal` says why nothing is ever answered,
-    `reasons` why some agents are not. `metrics` are of the held-out questions."""
+    """`thresholds` by class; None: never answered. `refusal` is why no agent is ever answered,
+    `reasons` why some are not. `metrics` are of the held-out questions."""
 
     curve: Vector
     thresholds: tuple[float | None, ...]
@@ -70,8 +72,8 @@ _Scored = tuple[float, HeldOut]  # with its probability
 
 
 class _Tally:
-    """Weighted answers. `count` is how many unweighted ones would tell as much (Kish), `right` so
-    many of them; `scale` stretches both, for a part of the questions that speaks for all."""
+    """Sums of weighted answers. `count` is the effective number of answers (Kish), `right` the
+    effective number of right ones; `scale` multiplies both, for a part that represents all."""
 
     def __init__(self, scale: float) -> None:
         self._scale = scale
@@ -100,13 +102,14 @@ def probability(curve: Vector, top: float, second: float) -> float:
 
 
 def accepts(top: float) -> bool:
-    """Whether the best class itself says that the question is its own. Otherwise it is never
-    answered, however probable."""
+    """Whether the score of the best class is on its side of the decision boundary. Otherwise it is
+    never answered, however probable it is."""
     return top > 0
 
 
 def wilson(right: float, count: float, z: float = -Z) -> float:
-    """The bound of the share right / count: the lower one, or the upper one where z is above 0."""
+    """The Wilson bound of the share right / count: the lower one, or the upper one if z is above
+    0."""
     if not count:
         return 0.0 if z < 0 else 1.0
     share, spread = right / count, z * z / count
@@ -121,7 +124,7 @@ def calibrate(
     target: float = TARGET,
     min_labels: int = MIN_LABELS,
 ) -> Calibration:
-    """`label_counts` are the labels that were learned from, by agent, in the order of classes."""
+    """`label_counts` are the labels that it was trained on, by agent, in the order of classes."""
     classes = len(label_counts)
     curve = _fit(held) if held else (0.0, 0.0, 0.0)
     scored = sorted(
@@ -131,9 +134,9 @@ def calibrate(
     if sum(count >= min_labels for count in label_counts.values()) < 2:
         why = f"fewer than two agents have {min_labels} labels or more"
         return _never(classes, why, curve, scored)
-    floor = _leak_floor(scored)
+    floor = _out_of_scope_floor(scored)
     if floor is None:
-        why = "unknown topics could not be told from known ones: label"
+        why = "unknown topics cannot be distinguished from known ones: label"
         why += f" {MIN_NEGATIVES} questions that no agent fits"
         return _never(classes, why, curve, scored)
     enough = [count >= min_labels for count in label_counts.values()]
@@ -164,7 +167,7 @@ def _never(classes: int, why: str, curve: Vector, scored: Sequence[_Scored]) -> 
 def _cross_fitted(
     asked: Sequence[_Scored], enough: Sequence[bool], target: float, floor: float
 ) -> list[HeldOut]:
-    """The answered ones, each by thresholds that the other parts chose."""
+    """The answered questions, each judged by thresholds that were chosen on the other parts."""
     answered: list[HeldOut] = []
     for part in range(PARTS):
         own = [pair for pair in asked if pair[1].part == part]
@@ -191,12 +194,13 @@ def _thresholds(
     floor: float,
     scale: float = 1.0,
 ) -> tuple[float | None, ...]:
-    """By class; `enough` says which have labels enough. `asked` goes from the surest on."""
+    """By class; `enough` says which have enough labels. `asked` is sorted by falling
+    probability."""
     accepted = [pair for pair in asked if accepts(pair[1].top)]
     by_class: list[list[_Scored]] = [[] for _ in enough]
     for pair in accepted:
         by_class[pair[1].best].append(pair)
-    # An agent that no confidence helps says nothing of how sure the others must be.
+    # An agent that reaches the target at no threshold must not raise the threshold of the others.
     hopeless = [_raised(own, 0.0, target, scale) is None for own in by_class]
     others = [pair for pair in accepted if not hopeless[pair[1].best]]
     common = _common(others, target, floor, scale)
@@ -207,7 +211,7 @@ def _thresholds(
 
 
 def _common(scored: Sequence[_Scored], target: float, floor: float, scale: float) -> float | None:
-    """The lowest probability that keeps the target; `scored` from the surest on."""
+    """The lowest probability that keeps the target; `scored` is sorted by falling probability."""
     found, tally = None, _Tally(scale)
     for place, (sure, one) in enumerate(scored):
         tally.add(one)
@@ -218,8 +222,8 @@ def _common(scored: Sequence[_Scored], target: float, floor: float, scale: float
 
 
 def _raised(scored: Sequence[_Scored], common: float, target: float, scale: float) -> float | None:
-    """The common threshold, raised until the agent's answers do no worse than the target; None
-    where that leaves too few of them."""
+    """The common threshold, raised until the agent's answers are not significantly worse than the
+    target; None if that leaves too few answers."""
     answered = [pair for pair in scored if pair[0] >= common]
     tally = _Tally(scale)
     for _, one in answered:
@@ -236,8 +240,8 @@ def _raised(scored: Sequence[_Scored], common: float, target: float, scale: floa
 
 
 def does_worse(wrong: int, count: int, target: float) -> bool:
-    """Whether so many mistakes or more among `count` answers had a chance of less than 5 % if the
-    target accuracy held: exact, by the binomial distribution."""
+    """Whether the accuracy is significantly below the target (one-sided exact binomial test at the
+    level 5 %)."""
     if wrong <= count * (1 - target):
         return False
     term, fewer = count * log(target), 0.0
@@ -249,9 +253,10 @@ def does_worse(wrong: int, count: int, target: float) -> bool:
     return False
 
 
-def _leak_floor(scored: Sequence[_Scored]) -> float | None:
-    """The probability that no more of the negatives reach than may; None where they are too few."""
-    for kind, most in _MAX_LEAK.items():
+def _out_of_scope_floor(scored: Sequence[_Scored]) -> float | None:
+    """The lowest probability at which the false accept rate of the negatives is low enough; None if
+    there are too few of them."""
+    for kind, most in _MAX_FALSE_ACCEPT_RATE.items():
         negatives = [sure if accepts(one.top) else 0.0 for sure, one in scored if one.label == kind]
         if len(negatives) >= MIN_NEGATIVES:
             return nextafter(sorted(negatives, reverse=True)[int(most * len(negatives))], 1)
@@ -264,8 +269,8 @@ def _metrics(
     held = [one for _, one in scored]
     scope = [one for one in held if one.label >= 0]
     inside = [one for one in answered if one.label >= 0]
-    unknown, accepted = _of(held, UNSEEN), _of(answered, UNSEEN)
-    left_out, taken = _of(held, STRANGER), _of(answered, STRANGER)
+    unknown, accepted = _of(held, UNSEEN_OUT_OF_SCOPE), _of(answered, UNSEEN_OUT_OF_SCOPE)
+    left_out, taken = _of(held, LEFT_OUT_CLASS), _of(answered, LEFT_OUT_CLASS)
     return {
         "held_out": len(scope),
         "accuracy": _share(_weight(one for one in scope if one.right), _weight(scope)),

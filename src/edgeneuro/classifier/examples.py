@@ -1,9 +1,8 @@
-"""What is learned from: labels made ready once, in an order that is always the same, packed so
-small that they can be kept between the slices of a training.
+"""The training examples: labels that are prepared once, in an order that is always the same, and
+packed so that they can be stored between the slices of a training.
 
-The product has one label of each question, the one in force. A file may hold a question several
-times: there the majority counts; where there is none, all of them are dropped, since lines have no
-order.
+The product has one label in force for each question. A file may hold a question several times: then
+the majority counts. Without a majority all its labels are dropped, since lines have no order.
 """
 
 import hashlib
@@ -27,8 +26,8 @@ _KEY_BYTES = 16
 
 @dataclass(frozen=True)
 class Labelled:
-    """A question and its right agent; None says that no agent fits. `hard`: it was chosen because
-    a stage was unsure of it, so it says nothing of all questions."""
+    """A question and its right agent; None: no agent fits. `hard`: it was chosen because a stage
+    was unsure of it, so it does not represent the traffic."""
 
     query: str
     agent_id: str | None
@@ -37,10 +36,10 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Examples:
-    """`labels` are places in `classes` (the agents' ids, sorted) or OUT_OF_SCOPE. `groups` has the
-    first one of the variants of a question (groups.py). `folds` go by what similar questions share,
-    and by group, so that variants never straddle; those of hard questions are negative, with the
-    same remainder by FOLDS. `keys` are the query hashes, 16 bytes each."""
+    """`labels` are indices of `classes` (the agents' ids, sorted) or OUT_OF_SCOPE. `groups` has the
+    index of the first variant of each question (groups.py). Similar questions and variants are in
+    the same one of the `folds`; folds of hard questions are negative, with the same remainder by
+    FOLDS. `keys` are the query hashes, 16 bytes each."""
 
     classes: tuple[str, ...]
     conflicts: int
@@ -81,8 +80,7 @@ class Examples:
     def from_bytes(cls, data: bytes) -> "Examples":
         head, _, body = data.partition(b"\n")
         header = bounded_json.loads(head)
-        if header["features"] != FEATURES_VERSION:
-            raise ValueError("the examples are of another version of the features; prepare anew")
+        _require_features(header)
         parts, at = [], 0
         for code, size in zip("hbIHI", header["sizes"], strict=True):
             parts.append(array(code, body[at : at + size]))
@@ -94,8 +92,8 @@ class Examples:
 
 
 class Preparation:
-    """Labels as they become examples, one after another, in any order. What has been added can be
-    stored as bytes between two slices, and is a tenth of the texts."""
+    """Collects labels, one after another and in any order, and makes examples of them. Between two
+    slices it can be stored as bytes, which are a tenth of the texts."""
 
     def __init__(self) -> None:
         self._keys: list[bytes] = []  # of the question that each label is for
@@ -125,7 +123,7 @@ class Preparation:
         self._offsets.extend(start + offset for offset in other._offsets[1:])
 
     def examples(self) -> Examples:
-        """Each question once, by its hash, the same whatever the order of the labels was."""
+        """Each question once, sorted by its hash: the order of the labels does not matter."""
         chosen, conflicts = self._settle()
         classes = tuple(sorted({agent for _, agent in chosen if agent is not None}))
         place: dict[str | None, int] = {agent: number for number, agent in enumerate(classes)}
@@ -137,14 +135,14 @@ class Preparation:
         together = held_out_together(groups, labels, similar)
         hard = [self._hard[index] for index, _ in chosen]
         folds = array("b", [similar[first] % 100 * FOLDS // 100 for first in together])
-        for at, it_is in enumerate(hard):
-            folds[at] -= FOLDS * it_is
+        for at, is_hard in enumerate(hard):
+            folds[at] -= FOLDS * is_hard
         keys = b"".join([self._keys[index] for index, _ in chosen])
         return Examples(classes, conflicts, labels, folds, offsets, buckets, groups, keys)
 
     def _packed(self, indices: Sequence[int]) -> tuple["array[int]", "array[int]"]:
-        """The offsets and buckets of these labels; where nothing moves they need no copy, which is
-        most of the memory."""
+        """The offsets and buckets of these labels. They are most of the memory, so they are copied
+        only if the order changes."""
         if len(indices) == len(self) and all(index == at for at, index in enumerate(indices)):
             return self._offsets, self._buckets
         offsets, buckets = array("I", [0]), array("H")
@@ -154,8 +152,8 @@ class Preparation:
         return offsets, buckets
 
     def _settle(self) -> tuple[list[tuple[int, str | None]], int]:
-        """Of each question the index of one label and the agent, by its hash, and the number of
-        questions that are dropped since no agent has the majority."""
+        """The index of one label and the agent of each question, sorted by its hash, and the number
+        of questions that are dropped because no agent has the majority."""
         of_question: defaultdict[bytes, list[int]] = defaultdict(list)
         for index, key in enumerate(self._keys):
             of_question[key].append(index)
@@ -187,7 +185,7 @@ class Preparation:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Preparation":
-        """Raises ValueError where the bytes are damaged or of another version."""
+        """Raises ValueError if the bytes are damaged or of another version."""
         head, _, body = data.partition(b"\n")
         header = bounded_json.loads(head)
         _require_features(header)
@@ -207,7 +205,7 @@ class Preparation:
 
 
 def prepare(labels: Iterable[Labelled]) -> Examples:
-    """The examples of the labels, in whatever order they come."""
+    """The examples of the labels, which may come in any order."""
     preparation = Preparation()
     for labelled in labels:
         preparation.add(labelled)
@@ -216,7 +214,7 @@ def prepare(labels: Iterable[Labelled]) -> Examples:
 
 def _require_features(header: dict[str, Any]) -> None:
     if header["features"] != FEATURES_VERSION:
-        raise ValueError("the examples are of another version of the features; prepare anew")
+        raise ValueError("the examples are of another version of the features; prepare them again")
 
 
 def _majority(votes: Counter[str | None]) -> str | None:

@@ -1,6 +1,5 @@
-"""What the classifier sees of a query: hashed words, pairs of words and runs of characters.
-Training and serving both come here; whatever changes the buckets of a text raises
-FEATURES_VERSION."""
+"""The features of a query: hashed words, pairs of words and runs of characters. Training and
+serving share this code; a change of the buckets of any text must raise FEATURES_VERSION."""
 
 import re
 import unicodedata
@@ -13,7 +12,7 @@ BUCKETS = 1 << 13
 BIAS = BUCKETS  # active in every text, the empty one too
 ROWS = BUCKETS + 1
 
-# Of a longer text the beginning and the end, where people say what they want.
+# Of a longer text only the beginning and the end count: there people say what they want.
 HEAD, TAIL = 700, 300
 _MAX_CHARACTERS = HEAD + TAIL
 
@@ -24,7 +23,7 @@ _ACCENTS = re.compile("[\u0300-\u036f]")
 _ALONE = re.compile(
     "[\u0e00-\u0eff\u2600-\u27bf\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U0001f000-\U0003ffff]"
 )
-# Everything but letters, digits, marks and emoji, as far as texts hold it.
+# Everything in common texts but letters, digits, marks and emoji.
 _BREAKS = re.compile(
     "['\u2019](?=\\s|$)|[\\s!-&(-/:-@\\[-`{-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7"
     "\u2000-\u2018\u201a-\u206f\u20a0-\u20bf\u2190-\u25ff\u2e00-\u2e7f\u3000-\u303f]+"
@@ -62,7 +61,7 @@ def features(query: str) -> list[int]:
 
 def tokens(query: str) -> list[str]:
     """The words in lower case, without accents, invisible characters and punctuation, every digit
-    a 0; without greetings, thanks and signatures, unless hardly a word is left."""
+    a 0; without greetings, thanks and signatures, unless almost nothing else remains."""
     text = unicodedata.normalize("NFKC", _bounded(query)).casefold()
     text = "\n".join([" ".join(line.split()) for line in text.split("\n")])
     if not text.isascii():

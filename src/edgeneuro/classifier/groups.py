@@ -1,9 +1,10 @@
-"""Labels that differ in a few words only, say in a number or a name: variants of one question. They
-are held out together and count as one, or they would vouch for each other.
+"""Variants of one question: labels that differ in a few words only, for example in a number or a
+name. They are held out together and count as one; otherwise the classifier would be tested on
+questions that it was trained on.
 
 Two labels of one agent are variants if they have 45 % of their buckets in common; variants of
-variants belong together. Which pairs are compared is found by MinHash: the buckets are hashes
-already, so the first bucket after a fixed place is one.
+variants belong together. MinHash finds the pairs to compare: the buckets are hashes already, so the
+first bucket after a fixed place is one.
 """
 
 from array import array
@@ -15,9 +16,9 @@ from operator import eq
 from edgeneuro.classifier.features import BUCKETS
 
 _SIMILARITY = 0.45  # of the sets of buckets, by Jaccard
-_BANDS = 8  # of two MinHashes each; one band that two labels share has them compared
-_COMMON = 0.5  # buckets of more than this share of the labels tell nothing apart
-_MIN_ALIKE = 4  # of the 16 MinHashes: 45 % in common rarely have fewer, and comparing takes long
+_BANDS = 8  # of two MinHashes each; labels that share a band are compared
+_COMMON = 0.5  # buckets of more than this share of the labels are ignored
+_MIN_ALIKE = 4  # of the 16 MinHashes: labels with 45 % in common rarely share fewer
 _PLACES = range(0, BUCKETS, BUCKETS // (2 * _BANDS))
 
 
@@ -26,7 +27,7 @@ def variants(
     active: Callable[[int], Sequence[int]],
     buckets: "array[int]",
 ) -> "array[int]":
-    """For each label the index of the first of its group. `active(index)` are the buckets of a
+    """The index of the first label of each label's group. `active(index)` are the buckets of a
     label, `buckets` those of all."""
     most = _COMMON * len(labels)
     common = {bucket for bucket, count in Counter(buckets).items() if count > most}
@@ -58,8 +59,8 @@ def variants(
 def _min_hashes(
     count: int, active: Callable[[int], Sequence[int]], common: set[int]
 ) -> "array[int]":
-    """Of each label, for each of _PLACES the first bucket from there on, round to it; BUCKETS where
-    all are common."""
+    """For each label and each of _PLACES the first bucket from there on, with wrap-around; BUCKETS
+    if all are common."""
     found = array("H")
     for index in range(count):
         own = [bucket for bucket in active(index) if bucket not in common]
@@ -75,8 +76,8 @@ def _min_hashes(
 def held_out_together(
     groups: "array[int]", labels: Sequence[int], similar: Sequence[int]
 ) -> "array[int]":
-    """The same for the groups that a fold keeps together: those of an agent with similar questions,
-    which have the same number in `similar`."""
+    """The same for the groups that a fold keeps together: labels of one agent with similar
+    questions, which have the same number in `similar`."""
     first = array("I", groups)
     twins: dict[tuple[int, int], int] = {}
     for index, label in enumerate(labels):

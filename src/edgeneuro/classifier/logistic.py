@@ -1,5 +1,5 @@
-"""Logistic regression of three weights by Newton's method, for calibration.py. No sum(): on floats
-it rounds otherwise from Python 3.12 on."""
+"""Logistic regression with three weights by Newton's method, for calibration.py. No sum(): it
+rounds floats differently from Python 3.12 on."""
 
 from collections.abc import Sequence
 from math import exp, log
@@ -22,7 +22,7 @@ def dot(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def fit(rows: Sequence[Vector], truth: Sequence[bool], weights: Sequence[float]) -> Vector:
-    """The weights under which the rows that are true are the likeliest."""
+    """The weights of maximum likelihood, with a small ridge penalty."""
     found: Vector = (0.0, 1.0, 1.0)
     loss = _loss(found, rows, truth, weights)
     for _ in range(_STEPS):

@@ -1,8 +1,8 @@
-"""A learned classifier as a value and as bytes: magic, versions, a JSON header, the weights, and a
-SHA-256 over all before it. What is not whole, ours and of a known version is refused.
+"""A trained classifier as a value and as bytes: magic, versions, a JSON header, the weights, and a
+SHA-256 of everything before it. Damaged bytes, other files and other versions are refused.
 
-The weights are one byte each, all of a bucket in a row, deflated: most are 0, and rows in full load
-faster than lists of the others.
+Each weight is one byte, the weights of a bucket form a row, and the rows are deflated: most weights
+are 0, and full rows load faster than lists of the other weights.
 """
 
 import hashlib
@@ -29,13 +29,13 @@ _CHECKSUM_BYTES = 32
 
 
 class InvalidModelError(ValueError):
-    """These bytes are no model that this version can use; the text says why."""
+    """This version cannot use these bytes as a model; the text says why."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """`weights` has a byte a class in rows by bucket; a weight is (byte - ZERO) * `scale`.
-    `examples` is the digest of what was learned from, `labels` how many."""
+    """`weights` has a row of one byte per class for each bucket; a weight is (byte - ZERO) *
+    `scale`. `examples` is the digest of the training examples, `labels` how many there were."""
 
     classes: tuple[str, ...]
     scale: float
@@ -67,7 +67,7 @@ def loads(data: bytes) -> Model:
         return Model(classes=classes, weights=flat, calibration=calibration, **fields)
     except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
         raise InvalidModelError(
-            f"the model's content is not as its format says: {error}"
+            f"the model's content does not match its format: {error}"
         ) from error
 
 
@@ -82,7 +82,7 @@ def is_of_this_version(beginning: bytes) -> bool:
 
 
 def split(data: bytes) -> list[bytes]:
-    """In parts that each fit a row."""
+    """In parts that each fit a row in D1."""
     return [data[at : at + PART_BYTES] for at in range(0, len(data), PART_BYTES)]
 
 
@@ -92,10 +92,12 @@ def join(parts: Iterable[bytes]) -> bytes:
 
 def quantise(rows: Iterable[Sequence[int]]) -> tuple[float, bytes]:
     """The scale and the bytes of the learner's weights, rounded to 127 steps either way."""
-    kept = [array("i", row) for row in rows]
-    most = max(max(max(row), -min(row)) for row in kept) or 1
+    stored = [array("i", row) for row in rows]
+    most = max(max(max(row), -min(row)) for row in stored) or 1
     half, whole = most + 2 * most * ZERO, 2 * most
-    weights = b"".join([bytes([(254 * weight + half) // whole for weight in row]) for row in kept])
+    weights = b"".join(
+        [bytes([(254 * weight + half) // whole for weight in row]) for row in stored]
+    )
     return most / 127 / UNIT, weights
 
 
@@ -104,11 +106,11 @@ def _unpack(data: bytes) -> tuple[bytes, bytes]:
         raise InvalidModelError(f"{len(data)} bytes are too few for a model")
     magic, version, features_version, header, weights = _PREFIX.unpack_from(data)
     if magic != _MAGIC:
-        raise InvalidModelError("the bytes do not begin as a model does")
+        raise InvalidModelError("the bytes do not begin like a model")
     if (version, features_version) != (FORMAT_VERSION, FEATURES_VERSION):
         raise InvalidModelError(
             f"the model has format {version} and features {features_version}; this version reads"
-            f" format {FORMAT_VERSION} and features {FEATURES_VERSION}, so train it anew"
+            f" format {FORMAT_VERSION} and features {FEATURES_VERSION}, so train it again"
         )
     end = _PREFIX.size + header + weights
     if len(data) != end + _CHECKSUM_BYTES:
@@ -116,7 +118,7 @@ def _unpack(data: bytes) -> tuple[bytes, bytes]:
             f"the model has {len(data)} bytes and should have {end + _CHECKSUM_BYTES}"
         )
     if hashlib.sha256(data[:end]).digest() != data[end:]:
-        raise InvalidModelError("the checksum is wrong: the bytes have changed since")
+        raise InvalidModelError("the checksum is wrong: the bytes were changed")
     return data[_PREFIX.size : _PREFIX.size + header], data[_PREFIX.size + header : end]
 
 

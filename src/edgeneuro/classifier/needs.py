@@ -1,5 +1,5 @@
-"""What a training needs of labels before anything can be answered: the one rule for the data set's
-statistics and for the training itself."""
+"""The labels that a training needs before the classifier can answer anything. The statistics of the
+data set and the training itself share this rule."""
 
 from collections.abc import Mapping
 from math import ceil
@@ -7,8 +7,8 @@ from math import ceil
 from edgeneuro.classifier.calibration import MIN_NEGATIVES, Z, wilson
 from edgeneuro.domain.classifier import AgentLabelNeed, TrainingNeeds
 
-# A training leaves out every fifth agent, if there are three or more, to see what it makes of
-# topics that it does not know.
+# With three agents or more, one pass of a training leaves out every fifth agent, to measure false
+# accepts on unknown topics.
 LEFT_OUT_AGENTS = 5
 
 
@@ -16,8 +16,8 @@ def training_needs(
     labels: Mapping[str, int], out_of_scope: int, *, target: float, min_labels: int
 ) -> TrainingNeeds:
     """`labels` counts the train and validation labels of each enabled agent, `out_of_scope` those
-    that no agent fits. A training that has what it needs can still refuse: if no confidence reaches
-    the target on what it held out."""
+    that no agent fits. A training with enough labels can still refuse: if no threshold reaches the
+    target on the held-out questions."""
     enough_agents = sum(count >= min_labels for count in labels.values()) >= 2
     total, needed = sum(labels.values()), labels_needed(target)
     classes = sorted(agent for agent, count in labels.items() if count)
@@ -52,7 +52,7 @@ def training_needs(
 
 
 def labels_needed(target: float) -> int:
-    """The fewest answers, all of them right, that show the target."""
+    """The fewest answers that show the target if all of them are right."""
     needed = ceil(Z * Z * target / (1 - target))
     while wilson(needed, needed) < target:
         needed += 1
@@ -61,7 +61,7 @@ def labels_needed(target: float) -> int:
 
 def _message(missing: list[str]) -> str:
     if not missing:
-        return "There are labels enough to train a classifier."
+        return "There are enough labels to train a classifier."
     return (
         f"A training needs, of labels outside the test part: {'; '.join(missing)}. Label more"
         " questions (GET /v1/labels/queue lists the most useful ones) or import labels, then train"

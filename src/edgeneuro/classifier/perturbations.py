@@ -1,9 +1,9 @@
-"""Ways to write a question that leave its meaning: what the robustness report asks of a classifier.
-Which greeting, name or letter it is goes by a hash of the question, so the report of the same
-questions is the same.
+"""Ways to write a question differently without changing its meaning, for the robustness report. A
+hash of the question chooses the greeting, name or letter, so the same questions give the same
+report.
 
-Some phrases are on no list of `domain/courtesy.py`: the report is of what people write, not of what
-is known to be left out."""
+Some phrases are on no list of `domain/courtesy.py`: the report covers what people write, not only
+what the features ignore."""
 
 from zlib import crc32
 
@@ -36,12 +36,12 @@ _PLEASES = (
     "pls {}",
     "{} asap please",
 )
-_MIN_LETTERS = 4  # of a word in which a letter is wrong
-_TYPO_WORDS = 8  # a text has one typo, and one more for each so many words
+_MIN_LETTERS = 4  # of a word that gets a typo
+_TYPO_WORDS = 8  # a text gets one typo, and one more for each 8 words
 
 
 def perturb(query: str, kind: str) -> str:
-    """The question written otherwise; `kind` is one of PERTURBATIONS."""
+    """The question written differently; `kind` is one of PERTURBATIONS."""
     if kind == "greeting":
         return _one_of(_GREETINGS, query, kind).format(query)
     if kind == "signature":

@@ -1,4 +1,5 @@
-"""A model ready to answer: what an isolate keeps. See lanes.py for the way the rows are added."""
+"""A model that is loaded to answer queries, and what it says of a query: its prediction, and a
+sketch by which texts are compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,15 +7,15 @@ from math import sqrt
 
 from edgeneuro.classifier.calibration import accepts, probability
 from edgeneuro.classifier.features import features
-from edgeneuro.classifier.lanes import NARROW
+from edgeneuro.classifier.learner import SERVING
 from edgeneuro.classifier.model import ZERO, Model
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """`probability` that `agent_id` is right; sure from `threshold` on, never where that is None or
-    `accepted` is false: the text has no words, or the agent's own score says no. `margin` is the
-    lead of the best score over that of `second_id`."""
+class Prediction:
+    """`probability` that `agent_id` is right. It is sure if it is at least `threshold`,
+    and never if that is None or `accepted` is false: the text has no words, or the agent's own
+    score is not above 0. `margin` is the best score minus that of `second_id`."""
 
     agent_id: str
     probability: float
@@ -29,7 +30,7 @@ class Verdict:
         return self.sure_at(0.0)
 
     def sure_at(self, least: float) -> bool:
-        """Sure with a probability of `least` or more too."""
+        """Whether it is sure and the probability is at least `least`."""
         threshold = self.threshold
         return self.accepted and threshold is not None and self.probability >= max(threshold, least)
 
@@ -38,19 +39,19 @@ class Scorer:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._classes = len(model.classes)
-        spread = bytearray(NARROW.size * len(model.weights))
-        spread[:: NARROW.size] = model.weights
-        size = NARROW.size * self._classes
+        spread = bytearray(SERVING.size * len(model.weights))
+        spread[:: SERVING.size] = model.weights
+        size = SERVING.size * self._classes
         self._rows = [
             int.from_bytes(spread[at : at + size], "little") for at in range(0, len(spread), size)
         ]
 
-    def judge(self, query: str) -> Verdict:
+    def predict(self, query: str) -> Prediction:
         return self.score(features(query))
 
-    def score(self, active: Sequence[int]) -> Verdict:
-        """The verdict on a text with these buckets."""
-        sums = list(NARROW.sums(self._rows, active, self._classes))
+    def score(self, active: Sequence[int]) -> Prediction:
+        """The prediction for a text with these active buckets."""
+        sums = list(SERVING.sums(self._rows, active, self._classes))
         unit = self.model.scale / sqrt(len(active))
         middle = ZERO * len(active)
         highest = max(sums)
@@ -62,7 +63,7 @@ class Scorer:
         margin = (highest - runner_up) * unit if second is not None else 0.0
         calibration, classes = self.model.calibration, self.model.classes
         has_words = len(active) > 1
-        return Verdict(
+        return Prediction(
             agent_id=classes[best],
             probability=probability(calibration.curve, top, top - margin),
             threshold=calibration.thresholds[best],
@@ -71,3 +72,27 @@ class Scorer:
             second_id=None if second is None else classes[second],
             accepted=has_words and accepts(top),
         )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """`sketch` has a bit for each feature of the text; `prediction` is None without a classifier,
+    or without a word."""
+
+    sketch: int = 0
+    prediction: Prediction | None = None
+
+
+def read_query(query: str, scorer: Scorer | None) -> Reading:
+    active = features(query)
+    bits = bytearray(max(active) // 8 + 1)
+    for bucket in active[:-1]:  # the last one is in every text
+        bits[bucket >> 3] |= 1 << (bucket & 7)
+    prediction = None if scorer is None or len(active) == 1 else scorer.score(active)
+    return Reading(int.from_bytes(bits, "little"), prediction)
+
+
+def likeness(one: int, other: int) -> float:
+    """The cosine of two sketches, 0 to 1."""
+    shared = (one & other).bit_count()
+    return shared / sqrt(one.bit_count() * other.bit_count()) if shared else 0.0

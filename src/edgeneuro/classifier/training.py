@@ -1,9 +1,9 @@
-"""A training in slices. Before the model that stays is learned from all, others are learned that
-leave something out, and asked about it: a fold, for the accuracy; and strangers (all labels of a
-fifth of the agents, and all that no agent fits), for what is made of unknown topics.
+"""A training in slices. The last pass trains the model on all examples. The passes before it leave
+some examples out and score these: one fold each, to measure accuracy; and all labels of a fifth of
+the agents together with all out-of-scope labels, to measure false accepts on unknown topics.
 
-Between slices a training can be kept as bytes; killed and resumed anywhere, it makes the same model
-to the byte.
+Between slices a training can be stored as bytes. It can be killed and resumed anywhere, and makes
+the same model to the byte.
 """
 
 import hashlib
@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 
 from edgeneuro import bounded_json
 from edgeneuro.classifier.calibration import (
+    LEFT_OUT_CLASS,
     MIN_LABELS,
-    STRANGER,
     TARGET,
-    UNSEEN,
+    UNSEEN_OUT_OF_SCOPE,
     Calibration,
     HeldOut,
     calibrate,
@@ -32,18 +32,18 @@ from edgeneuro.classifier.weights import Suspect, suspects, weighted
 
 EPOCHS = 10
 _CHECKSUM_BYTES = 32
-# Half of the way to the margin at first, nothing of it at last.
+# The first step goes half of the way to the margin; the rate falls to 0.
 _FIRST_RATE = 1 << 15
-# As many folds as are needed, in this order.
+# Folds are held out in this order until _MIN_HELD_OUT questions were.
 _FOLD_ORDER = (FOLDS - 1, *range(FOLDS - 1))
 _MIN_HELD_OUT = 2_500
-# The other passes.
-_STRANGERS, _ALL = FOLDS, FOLDS + 1
+# The other passes. Stored states of trainings hold these numbers.
+_UNKNOWN_TOPICS, _ALL = FOLDS, FOLDS + 1
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What beside the examples decides the model."""
+    """Everything but the examples that decides the model."""
 
     seed: int = 0
     epochs: int = EPOCHS
@@ -52,7 +52,7 @@ class Plan:
 
 
 class Training:
-    """One training. In a pass each of the learned examples is visited in every epoch, then each
+    """One training. In a pass each example that is trained on is visited once per epoch, then each
     left-out one once."""
 
     def __init__(self, examples: Examples, plan: Plan) -> None:
@@ -64,8 +64,8 @@ class Training:
         self._pass = self._visit = 0
         self._learner = Learner(len(examples.classes))
         self._held: list[HeldOut] = []
-        self._indices = array("I")  # of the held-out ones among the examples
-        # Made when needed: which examples this pass learns and leaves out, in which order now.
+        self._indices = array("I")  # of the held-out questions among the examples
+        # Made when needed: the examples that this pass trains on and leaves out, and their order.
         self._split: tuple[Sequence[int], Sequence[int]] | None = None
         self._order: tuple[int, Sequence[int]] | None = None
 
@@ -74,10 +74,10 @@ class Training:
         return self._pass == len(self._passes)
 
     def step(self, visits: int) -> int:
-        """Go on by at most so many visits; returns how many of them were needed."""
+        """Runs at most so many visits; returns how many were needed."""
         left = visits
         while left and not self.finished:
-            left -= self._learn(left) or self._ask(left) or self._turn()
+            left -= self._learn(left) or self._score(left) or self._next_pass()
         return visits - left
 
     def _learn(self, most: int) -> int:
@@ -96,32 +96,32 @@ class Training:
             self._learner.check()
         return len(order)
 
-    def _ask(self, most: int) -> int:
+    def _score(self, most: int) -> int:
         learned, left_out = self._members()
         asked = self._visit - len(learned) * self._plan.epochs
         now = left_out[asked : asked + most]
         for index in now:
             best, top, second = self._learner.top_two(self._examples.active(index))
-            self._held.append(HeldOut(self._asked_as(index), best, top, second))
+            self._held.append(HeldOut(self._held_label(index), best, top, second))
             self._indices.append(index)
         self._visit += len(now)
         return len(now)
 
-    def _turn(self) -> int:
+    def _next_pass(self) -> int:
         self._pass, self._visit = self._pass + 1, 0
         self._split = self._order = None
         if not self.finished:
             self._learner = Learner(len(self._examples.classes))
         return 0
 
-    def _asked_as(self, index: int) -> int:
+    def _held_label(self, index: int) -> int:
         label = self._examples.labels[index]
-        if self._passes[self._pass] != _STRANGERS:
+        if self._passes[self._pass] != _UNKNOWN_TOPICS:
             return label
-        return UNSEEN if label == OUT_OF_SCOPE else STRANGER
+        return UNSEEN_OUT_OF_SCOPE if label == OUT_OF_SCOPE else LEFT_OUT_CLASS
 
     def _members(self) -> tuple[Sequence[int], Sequence[int]]:
-        """The learned examples of this pass, and those that are left out."""
+        """The examples that this pass trains on, and those that it leaves out."""
         if self._split is None:
             learned: list[int] = []
             left_out: list[int] = []
@@ -132,14 +132,14 @@ class Training:
 
     def _leaves_out(self, index: int) -> bool:
         now, label = self._passes[self._pass], self._examples.labels[index]
-        if now == _STRANGERS:
+        if now == _UNKNOWN_TOPICS:
             many = len(self._examples.classes) > 2
             return label == OUT_OF_SCOPE or (many and label % LEFT_OUT_AGENTS == 0)
         fold = self._examples.folds[index]
         return now == (fold % FOLDS if self._holds_out_hard else fold)
 
     def _epoch_order(self, epoch: int, learned: Sequence[int]) -> Sequence[int]:
-        """The same for the same seed on every Python: random() is, shuffle() need not be."""
+        """The same for one seed in every version of Python, which shuffle() does not promise."""
         if self._order is None or self._order[0] != epoch:
             chance = random.Random(f"{self._plan.seed}/{self._pass}/{epoch}")
             keys = [chance.random() for _ in learned]
@@ -157,12 +157,12 @@ class Training:
         return counts
 
     def suspects(self, calibration: Calibration) -> list[Suspect]:
-        """The labels that are probably wrong, of those that were held out."""
+        """The held-out labels that are probably wrong."""
         return suspects(self._held, self._indices, self._examples, calibration.curve)
 
     def model(self, mix: Mapping[str, int] | None = None) -> Model:
-        """The model that came out, its thresholds for traffic of this mix: any count by agent.
-        Without one they are for the mix of the labels."""
+        """The trained model. Its thresholds are for traffic of this mix (counts by agent, in any
+        unit), or without one for the mix of the labels."""
         if not self.finished:
             raise ValueError("the training is not finished; call step() until it is")
         counts = self._examples.counts()
@@ -201,15 +201,15 @@ class Training:
 
     @classmethod
     def resume(cls, data: bytes, examples: Examples) -> "Training":
-        """Raises ValueError where the examples are not those that it began with, or the bytes are
+        """Raises ValueError if the examples have changed since it began, or the bytes are
         damaged."""
         checksum, state = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
         if hashlib.sha256(state).digest() != checksum:
-            raise ValueError("the state of the training is damaged; begin anew")
+            raise ValueError("the state of the training is damaged; start a new one")
         head, _, body = state.partition(b"\n")
         header = bounded_json.loads(head)
         if header["examples"] != examples.digest():
-            raise ValueError("the labels have changed since this training began; begin anew")
+            raise ValueError("the labels have changed since this training began; start a new one")
         training = cls(examples, Plan(**header["plan"]))
         training._pass, training._visit = header["pass"], header["visit"]
         held = header["held"]
@@ -224,8 +224,8 @@ class Training:
 
 
 def _holds_out_hard(examples: Examples, target: float) -> bool:
-    """Questions that were chosen because they are hard are learned from and never held out, unless
-    the others are too few to show the target."""
+    """Questions that were chosen because they are hard are trained on but not held out, unless the
+    others are too few to show the target."""
     others = sum(
         label != OUT_OF_SCOPE and fold >= 0
         for label, fold in zip(examples.labels, examples.folds, strict=True)
@@ -245,4 +245,4 @@ def _passes(examples: Examples, *, hard: bool) -> tuple[int, ...]:
     for fold in _FOLD_ORDER:
         if sizes[fold] and sum(sizes[one] for one in chosen) < _MIN_HELD_OUT:
             chosen.append(fold)
-    return (*chosen, _STRANGERS, _ALL)
+    return (*chosen, _UNKNOWN_TOPICS, _ALL)

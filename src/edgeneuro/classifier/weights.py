@@ -1,5 +1,5 @@
-"""What each held-out question counts: one for each group of variants, and so much that the agents
-together have the mix of the traffic."""
+"""The weight of each held-out question: each group of variants counts once, and the agents together
+have the mix of the traffic."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,17 +9,17 @@ from edgeneuro.classifier.calibration import PARTS, HeldOut, accepts, probabilit
 from edgeneuro.classifier.examples import OUT_OF_SCOPE, Examples
 from edgeneuro.classifier.logistic import Vector
 
-ONE = 1 << 20  # the weight of a question without variants in a mix like that of the labels
+ONE = 1 << 20  # the weight of a question without variants, if traffic and labels have one mix
 _RATIO = 1_000
-# A few labels of an agent speak for no more of its traffic than so many times their number.
+# The most that the labels of an agent are weighted up to its share of the traffic.
 _MAX_RATIO = 20 * _RATIO
 MAX_SUSPECTS = 100
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A label that is probably wrong: held out, the classifier was as sure of `predicted` as it is
-    of questions that it gets right. `agent_id` is the label."""
+    """A label that is probably wrong: while it was held out, the classifier was as sure of
+    `predicted` as it is of questions that it gets right. `agent_id` is the label."""
 
     query_hash: str
     agent_id: str | None
@@ -54,7 +54,7 @@ def _ratios(
     classes: Sequence[str],
     mix: Mapping[str, int] | None,
 ) -> dict[int, int]:
-    """By class, in thousandths: how much more of the traffic it is than of the labels."""
+    """By class, in thousandths: its share of the traffic divided by its share of the labels."""
     if mix is None:
         return {}
     labels: Counter[int] = Counter()
@@ -72,9 +72,9 @@ def _ratios(
 def suspects(
     held: Sequence[HeldOut], indices: Sequence[int], examples: Examples, curve: Vector
 ) -> list[Suspect]:
-    """The labels that are probably wrong, the surest first, at most MAX_SUSPECTS. Sure is a
-    prediction as probable as the mean of the right ones of its agent, which is the rule of
-    confident learning (Northcutt and others, 2021)."""
+    """The labels that are probably wrong, the most probable first, at most MAX_SUSPECTS. By the
+    rule of confident learning (Northcutt and others, 2021) a prediction counts if it is at least as
+    probable as the mean of its agent's right predictions."""
     rows = [
         (probability(curve, one.top, one.second), one, index)
         for one, index in zip(held, indices, strict=True)

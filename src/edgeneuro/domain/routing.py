@@ -162,7 +162,7 @@ class RoutingConfig:
         """Why a classifier that knows these agents may not answer: what is new to it, it would take
         for something else."""
         new = next((agent_id for agent_id in self.agents if agent_id not in known), None)
-        return None if new is None else f"agent {new!r} is new to it; train it anew"
+        return None if new is None else f"agent {new!r} is new to it; train it again"
 
     def require_default_agent(self) -> Agent:
         """Raises ConflictError where there is no agent."""

@@ -91,7 +91,7 @@ def _asked(loaded: LoadedClassifier, config: RoutingConfig) -> str:
 
 def _judge(loaded: LoadedClassifier, query: str, confidence_threshold: float) -> ClassifierVerdict:
     """Sure is who reaches the agent's own threshold and the one that holds for every layer."""
-    verdict = loaded.scorer.judge(query)
+    verdict = loaded.scorer.predict(query)
     own = verdict.threshold
     threshold = None if own is None else max(own, confidence_threshold)
     return ClassifierVerdict(

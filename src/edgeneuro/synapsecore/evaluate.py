@@ -3,8 +3,7 @@ pays."""
 
 from dataclasses import dataclass
 
-from edgeneuro.classifier.scorer import Scorer
-from edgeneuro.classifier.scorer import Verdict as ClassifierVerdict
+from edgeneuro.classifier.scorer import Prediction, Scorer
 from edgeneuro.domain.decision import Answer, RouteRequest
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
@@ -51,13 +50,13 @@ async def evaluate_question(
 
 def answer_of_classifier(scorer: Scorer, config: RoutingConfig, query: str) -> str | None:
     """The agent that the classifier would answer with; None if it would defer to the model."""
-    return answer_by(scorer.judge(query), config)
+    return answer_by(scorer.predict(query), config)
 
 
-def answer_by(verdict: ClassifierVerdict, config: RoutingConfig) -> str | None:
-    """The same of a verdict that is there already."""
-    sure = verdict.sure_at(config.confidence_threshold)
-    return verdict.agent_id if sure and verdict.agent_id in config.agents else None
+def answer_by(prediction: Prediction, config: RoutingConfig) -> str | None:
+    """The same for a prediction that is known already."""
+    sure = prediction.sure_at(config.confidence_threshold)
+    return prediction.agent_id if sure and prediction.agent_id in config.agents else None
 
 
 async def evaluate(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pydantic import BaseModel
 
 from edgeneuro.classifier.model import InvalidModelError, loads
-from edgeneuro.classifier.scorer import Scorer, Verdict
+from edgeneuro.classifier.scorer import Prediction, Scorer
 from edgeneuro.controlplane.evaluations.evaluation_targets import (
     ModelTarget,
     PipelineTarget,
@@ -216,7 +216,7 @@ class _Slice:
             if scorer is None:
                 scorer = Scorer(loads(await read_model(db, classifier_id)))
             answers = [
-                _classified(classifier_id, item, scorer.judge(item["query"]), config)
+                _classified(classifier_id, item, scorer.predict(item["query"]), config)
                 for item in items
             ]
             if not (await db.batch(store.record_answers(self._held, answers, got_on=True)))[-1]:
@@ -286,9 +286,9 @@ class _Slice:
 
 
 def _classified(
-    classifier_id: str, item: Row, verdict: Verdict, config: RoutingConfig
+    classifier_id: str, item: Row, prediction: Prediction, config: RoutingConfig
 ) -> store.Answered:
-    answer = answer_by(verdict, config)
+    answer = answer_by(prediction, config)
     return store.Answered(
         model_id=classifier_id,
         query_hash=item["query_hash"],
@@ -300,7 +300,7 @@ def _classified(
         tokens=0,
         cost_usd=0.0,
         ms=0.0,
-        named_agent=verdict.agent_id,
-        confidence=verdict.probability,
+        named_agent=prediction.agent_id,
+        confidence=prediction.probability,
         layer="classifier",
     )

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from edgeneuro.call import Call
 from edgeneuro.classifier.model import InvalidModelError, loads
-from edgeneuro.classifier.reading import Reading, likeness, read_query
-from edgeneuro.classifier.scorer import Scorer
+from edgeneuro.classifier.scorer import Reading, Scorer, likeness, read_query
 from edgeneuro.controlplane.labels.ranking import MIN_LABELS, Question, rank
 from edgeneuro.domain.fields import Page
 from edgeneuro.domain.label_queue import LabelSuspect, QueueItem, QueueQuery, SuspectsQuery

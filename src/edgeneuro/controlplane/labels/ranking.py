@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from edgeneuro.classifier.reading import Reading
+from edgeneuro.classifier.scorer import Reading
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.label_queue import QueueReason, ReasonCode
 from edgeneuro.store.database import Row, Rows
@@ -97,7 +97,9 @@ class _Known:
         self.differing = {each["log_id"]: each["agent_id"] or NO_AGENT for each in audit_samples}
         self.labels, self.readings = labels, readings
         self._leads = sorted(
-            reading.verdict.margin for reading in readings.values() if reading.verdict is not None
+            reading.prediction.margin
+            for reading in readings.values()
+            if reading.prediction is not None
         )
 
     def surer(self, margin: float) -> float:
@@ -129,23 +131,23 @@ def _question(rows: list[Row], known: _Known) -> Question:
     chosen = {agent for row in rows if (agent := _chosen(row)) is not None}
     others = {agent for row in rows if (agent := known.differing.get(row["id"])) is not None}
     reading = known.readings.get(shown["query_hash"], Reading())
-    verdict = reading.verdict
+    prediction = reading.prediction
     others -= chosen
     if len(chosen | others) > 1:
         text = f"it was answered with {', '.join(sorted(chosen))}"
         if others:
             text += f"; the layer that did not answer chose {', '.join(sorted(others))}"
         reasons.append(_reason("disagreement", text))
-    if verdict is not None:
-        surer = known.surer(verdict.margin)
+    if prediction is not None:
+        surer = known.surer(prediction.margin)
         text = f"the classifier is surer of {surer:.0%} of the recent questions; here"
-        text += f" {verdict.agent_id} is {verdict.margin:.2f} before {verdict.second_id}"
+        text += f" {prediction.agent_id} is {prediction.margin:.2f} before {prediction.second_id}"
         unsure = _reason("classifier_unsure", text, surer)
         if unsure.weight > 0:
             reasons.append(unsure)
         # It has an agent for every question: where none was found, that it differs says nothing.
-        if chosen and not {verdict.agent_id, NO_AGENT} & chosen:
-            text = f"the classifier would choose {verdict.agent_id}"
+        if chosen and not {prediction.agent_id, NO_AGENT} & chosen:
+            text = f"the classifier would choose {prediction.agent_id}"
             reasons.append(_reason("classifier_differs", text))
     few = known.labels.get(_chosen(shown) or "", MIN_LABELS)
     if few < MIN_LABELS:
