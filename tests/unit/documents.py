@@ -74,7 +74,7 @@ class Document:
 
     def table(self, heading: str) -> list[list[str]]:
         """The rows of the first table under this heading, without its head."""
-        section = self.text.split(f"\n{heading}\n", 1)[1]
+        section = f"\n{self.text}".split(f"\n{heading}\n", 1)[1]
         rows = re.findall(r"^\| (.*) \|$", re.split(r"^#", section, flags=re.M)[0], re.M)
         return [[cell.strip() for cell in row.split(" | ")] for row in rows[2:]]
 

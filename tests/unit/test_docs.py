@@ -218,6 +218,13 @@ def test_both_environments_have_the_same_variables_and_limits() -> None:
         assert local[name] == CONFIG[name]
 
 
+def test_every_page_of_the_control_plane_is_listed() -> None:
+    shell = (ROOT / "public" / "shell.js").read_text()
+    titles = re.findall(r'^ +\["\w+", "([^"]+)", "\w+"\],$', shell, re.M)
+    listed = " ".join(cell for row in document("docs/pages.md").table("# Pages") for cell in row)
+    assert len(titles) > 10 and [title for title in titles if title not in listed] == []
+
+
 def test_every_reason_is_explained() -> None:
     rows = document("docs/routing.md").table("## Reasons")
     assert [row[0].strip("`") for row in rows] == list(get_args(Reason))
