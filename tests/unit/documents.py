@@ -76,7 +76,7 @@ class Document:
         """The rows of the first table under this heading, without its head."""
         section = f"\n{self.text}".split(f"\n{heading}\n", 1)[1]
         rows = re.findall(r"^\| (.*) \|$", re.split(r"^#", section, flags=re.M)[0], re.M)
-        return [[cell.strip() for cell in row.split(" | ")] for row in rows[2:]]
+        return [[cell.strip() for cell in re.split(r" \|(?= )", row)] for row in rows[2:]]
 
     @property
     def requests(self) -> Iterator[Request]:

@@ -9,9 +9,8 @@ from typing import Any, get_args
 import pytest
 
 from edgeneuro.app.routes import ROUTES
-from edgeneuro.domain.config import Config, ConfigPatch
+from edgeneuro.domain.config import SETTINGS, ConfigPatch
 from edgeneuro.domain.decision import Attempt, ChosenAgent
-from edgeneuro.domain.routing import StoredConfig
 from edgeneuro.errors import Reason
 from edgeneuro.web.routing import RouteTable
 from local.errors import AI_ERRORS
@@ -169,22 +168,26 @@ def test_every_npm_script_that_is_named_exists() -> None:
         assert set(re.findall(r"npm run ([\w-]+)", page.text)) <= set(scripts)
 
 
-def test_every_setting_is_listed_with_its_default_and_bounds() -> None:
+def test_every_setting_is_listed_as_it_is_declared() -> None:
     rows = {
-        row[0].strip("`"): row[1:3]
-        for row in document("docs/configuration.md").table("## Settings")
+        row[0].strip("`"): row[1:] for row in document("docs/configuration.md").table("## Settings")
     }
-    assert set(rows) == set(ConfigPatch.model_fields) == set(Config.model_fields) - {"object"}
+    assert list(rows) == list(SETTINGS)
     fields = ConfigPatch.model_json_schema()["properties"]
-    for name, (default, bounds) in rows.items():
-        stored = StoredConfig.model_fields[name].default
-        if name not in ("routing_model", "fallback_models"):  # those are variables
-            assert default.strip("`") == ("none" if stored is None else _written(stored)), name
+    for name, (default, *bounds, meaning) in rows.items():
+        declared = SETTINGS[name]
+        assert meaning == declared.about.text, name
+        if not declared.about.variable:
+            assert default.strip("`") == _written(declared.default), name
         expected = _limits(fields[name])
-        assert [float(number) for number in re.findall(r"[\d.]+", bounds)] == expected, name
+        assert [float(number) for number in re.findall(r"[\d.]+", "".join(bounds))] == expected, (
+            name
+        )
 
 
 def _written(value: object) -> str:
+    if value is None:
+        return "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -9,9 +9,9 @@ from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.learning.classifier_selection import require_usable
 from edgeneuro.controlplane.models.models import require_available
-from edgeneuro.domain.config import Config, ConfigPatch, Setting
+from edgeneuro.domain.config import SETTINGS, Config, ConfigPatch, Declared, Setting, StoredConfig
 from edgeneuro.domain.model import Model
-from edgeneuro.domain.routing import STATE, RoutingConfig, StoredConfig
+from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.store.answer_cache import CHATS, DECISIONS
 from edgeneuro.store.config import delete_settings, store_settings
 
@@ -30,9 +30,6 @@ class CacheFlushed(BaseModel):
     epoch: int
     decisions: int
     chats: int
-
-
-_OF_VARS = ("routing_model", "fallback_models")
 
 
 async def get_config(call: Call) -> Config:
@@ -85,21 +82,15 @@ def _require_models(config: RoutingConfig, changes: dict[str, Any], *, var: str)
 
 
 def _shown(config: RoutingConfig) -> Config:
-    values = config.stored.model_dump(exclude=STATE)
-    in_force = {
-        **values,
-        "routing_model": config.active.id,
-        "fallback_models": [model.id for model in config.fallbacks],
-    }
-    return Config.model_validate(
-        {name: _setting(config, name, value) for name, value in in_force.items()}
-    )
+    shown = {name: _setting(config, name, each) for name, each in SETTINGS.items()}
+    return Config.model_validate(shown)
 
 
-def _setting(config: RoutingConfig, name: str, value: object) -> Setting:
+def _setting(config: RoutingConfig, name: str, declared: Declared) -> Setting:
+    value = getattr(config, name)
     if name in config.stored.model_fields_set and name not in config.stale:
         return Setting(value=value, source="stored")
-    return Setting(value=value, source="var" if name in _OF_VARS else "default")
+    return Setting(value=value, source="var" if declared.about.variable else "default")
 
 
 async def flush_cache(call: Call) -> CacheFlushed:

@@ -1,15 +1,242 @@
-"""Settings as the control plane shows and changes them."""
+"""The settings of the control plane, declared once.
 
-from typing import Annotated, Any, Literal
+A field of `SettingValues` is all that a setting needs. From it come what the database may store
+(`StoredConfig`), the response of GET /v1/config (`Config`), the body of PATCH (`ConfigPatch`), the
+texts of the OpenAPI document, and the values of a RoutingConfig (domain/routing.py)."""
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from edgeneuro.domain.agent import ModelId, renamed, without_defaults
 from edgeneuro.domain.classifier import ClassifierId, MinLabels, TargetAccuracy
 from edgeneuro.domain.decision import CacheScope, OnNoFit
 from edgeneuro.domain.fields import INTEGRAL
+from edgeneuro.domain.model import RuleNotice
 
+Group = Literal["models", "routing", "storage", "classifier", "promotion"]
+Unit = Literal["ms", "seconds", "days", "labels", "retries"]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=1, le=1_000, allow_inf_nan=False)]
+Labels = Annotated[int, Field(ge=1, le=1_000_000), INTEGRAL]
+
+
+@dataclass(frozen=True)
+class About:
+    """`text` says what the setting does. With `variable` a variable of wrangler.toml applies while
+    nothing is stored, else the default below. PATCH still accepts the `deprecated` names."""
+
+    group: Group
+    text: str
+    unit: Unit | None = None
+    variable: bool = False
+    deprecated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingValues:
+    """One value for each setting. In PATCH null removes the stored value, so that the variable or
+    the default applies again."""
+
+    routing_model: Annotated[
+        ModelId | None,
+        About("models", "the active model", variable=True),
+    ] = None
+    fallback_models: Annotated[
+        Annotated[list[ModelId], Field(max_length=10)] | None,
+        About("models", "called in this order when the active model fails", variable=True),
+    ] = None
+    confidence_threshold: Annotated[
+        Share,
+        About("routing", "below it no agent is decided on; an unknown confidence passes"),
+    ] = 0.5
+    on_no_fit: Annotated[
+        OnNoFit,
+        About(
+            "routing",
+            "what happens if no agent is decided on: the fallback agent answers, or nobody",
+        ),
+    ] = "fallback"
+    time_budget_ms: Annotated[
+        Annotated[int, Field(ge=100, le=60_000), INTEGRAL],
+        About("routing", "time for a decision, for all models together", unit="ms"),
+    ] = 5_000
+    max_retries: Annotated[
+        Annotated[int, Field(ge=0, le=4), INTEGRAL],
+        About("routing", "retries per model after a transient error", unit="retries"),
+    ] = 1
+    chat_timeout_ms: Annotated[
+        Annotated[int, Field(ge=100, le=300_000), INTEGRAL],
+        About("routing", "time for a chat's answer, for a stream until its first part", unit="ms"),
+    ] = 60_000
+    cache_ttl_seconds: Annotated[
+        Annotated[int, Field(ge=60, le=2_592_000), INTEGRAL],
+        About("routing", "how long answers are cached", unit="seconds"),
+    ] = 3_600
+    cache_scope: Annotated[
+        CacheScope,
+        About("routing", "who gets a cached answer: every caller, or the key or user that asked"),
+    ] = "all"
+    log_queries: Annotated[
+        bool,
+        About("storage", "off: log rows hold no text, and AI Gateway's log neither"),
+    ] = True
+    redact_personal_data: Annotated[
+        bool,
+        About(
+            "storage",
+            "replace e-mail addresses, phone and card numbers in everything that is stored;"
+            " AI Gateway's log then holds no texts",
+        ),
+    ] = False
+    retention_days: Annotated[
+        Annotated[int, Field(ge=1, le=3_650), INTEGRAL],
+        About("storage", "how long log rows are kept", unit="days"),
+    ] = 90
+    audit_retention_days: Annotated[
+        Annotated[int, Field(ge=30, le=3_650), INTEGRAL] | None,
+        About("storage", "how long audit entries are kept; none: forever", unit="days"),
+    ] = None
+    classifier: Annotated[
+        ClassifierId | None,
+        About("classifier", "the selected classifier"),
+    ] = None
+    classifier_target: Annotated[
+        TargetAccuracy,
+        About("classifier", "precision that trainings are calibrated to"),
+    ] = 0.98
+    classifier_min_labels: Annotated[
+        MinLabels,
+        About(
+            "classifier",
+            "an agent with fewer labels is never answered by the classifier",
+            unit="labels",
+        ),
+    ] = 5
+    audit_sample_share: Annotated[
+        Share,
+        About("classifier", "share of audit samples", deprecated=("classifier_shadow_share",)),
+    ] = 0.02
+    retrain_after_labels: Annotated[
+        Labels | None,
+        About("classifier", "new labels after which a training starts; none: never", unit="labels"),
+    ] = None
+    promotion_alpha: Annotated[
+        Annotated[float, Field(gt=0, lt=0.5, allow_inf_nan=False)],
+        About("promotion", "significance level of the promotion check and of the rules"),
+    ] = 0.05
+    promotion_margin: Annotated[
+        Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)],
+        About("promotion", "accuracy that a model may lose in the promotion check"),
+    ] = 0.02
+    promotion_min_labels: Annotated[
+        Labels,
+        About(
+            "promotion", "questions that the promotion check and the rules require", unit="labels"
+        ),
+    ] = 100
+    promotion_max_cost_ratio: Annotated[
+        Ratio,
+        About("promotion", "cost of a challenger's decision, relative to the active model's"),
+    ] = 2.0
+    promotion_max_latency_ratio: Annotated[
+        Ratio,
+        About(
+            "promotion", "p50 latency of a challenger's decision, relative to the active model's"
+        ),
+    ] = 2.0
+    auto_promote: Annotated[
+        bool,
+        About("promotion", "select a challenger that is better"),
+    ] = False
+    auto_rollback: Annotated[
+        bool,
+        About("promotion", "after that, undo it if the model turns out worse"),
+    ] = False
+    routing_tests_required: Annotated[
+        bool,
+        About("promotion", "select only what has passed the routing tests"),
+    ] = False
+
+
+class Declared(NamedTuple):
+    """A setting as SettingValues declares it; `type` has the bounds."""
+
+    type: Any
+    default: Any
+    about: About
+
+
+def declared_settings(values: type[SettingValues]) -> dict[str, Declared]:
+    """By name, in the order of the declaration."""
+    hints = get_type_hints(values, include_extras=True)
+    defaults = {field.name: field.default for field in fields(values)}
+    found = {}
+    for name, default in defaults.items():
+        outer = hints[name]
+        [about] = [each for each in outer.__metadata__ if isinstance(each, About)]
+        rest = tuple(each for each in outer.__metadata__ if each is not about)
+        kind = Annotated[(outer.__origin__, *rest)] if rest else outer.__origin__
+        found[name] = Declared(kind, default, about)
+    return found
+
+
+SETTINGS = declared_settings(SettingValues)
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _with_settings(
+    field_of: Callable[[Declared], tuple[Any, Any]],
+) -> Callable[[type[_Model]], type[_Model]]:
+    """Adds one field for each setting to a model: its type, and its default or FieldInfo."""
+
+    def add(model: type[_Model]) -> type[_Model]:
+        added: dict[str, Any] = {name: field_of(each) for name, each in SETTINGS.items()}
+        return create_model(
+            model.__name__,
+            __base__=model,
+            __module__=model.__module__,
+            __doc__=model.__doc__,
+            **added,
+        )
+
+    return add
+
+
+def _described(about: About) -> Any:
+    unit = {} if about.unit is None else {"x-unit": about.unit}
+    return Field(None, description=about.text, json_schema_extra={"x-group": about.group, **unit})
+
+
+class Challenger(BaseModel):
+    """A model that is tried beside the active one, for `percent` of its answers, since `since_ms`.
+    `looked_at` is how many labeled answers there were when the rules last looked; `after_rule` is
+    true if it was the active model until the rule promoted the present one; `notice` is why the
+    rule did not select it when it last looked."""
+
+    model_id: ModelId
+    percent: Annotated[float, Field(gt=0, le=100)]
+    since_ms: int
+    looked_at: int = 0
+    after_rule: bool = False
+    notice: RuleNotice | None = None
+
+
+@_with_settings(lambda each: (each.type, each.default))
+class StoredConfig(BaseModel):
+    """What the table `config` may hold: settings, and what is stored like one. `cache_epoch` counts
+    the flushes of the caches, and is part of every cache key; `previous_model` was the active model
+    before the present one was made active."""
+
+    challenger: Challenger | None = None
+    cache_epoch: int = 0
+    previous_model: ModelId | None = None
+
+    def values(self) -> dict[str, Any]:
+        """The settings by name."""
+        return {name: getattr(self, name) for name in SETTINGS}
 
 
 class Setting(BaseModel):
@@ -20,94 +247,22 @@ class Setting(BaseModel):
     source: Literal["stored", "var", "default"]
 
 
+@_with_settings(lambda each: (Setting, Field(description=each.about.text)))
 class Config(BaseModel):
-    """`routing_model` and `fallback_models` are called in that order, within `time_budget_ms`, each
-    with at most `max_retries` retries after a transient error. `chat_timeout_ms` bounds a chat's
-    answer, for a stream the time until its first part. No agent with a confidence below
-    `confidence_threshold` is decided on (an unknown confidence passes): then the fallback agent
-    answers if `on_no_fit` is "fallback", nobody if it is "none". Answers are cached for
-    `cache_ttl_seconds`, with `cache_scope` "all" for every caller, with "key" for the key or user
-    that asked. Log rows are kept for `retention_days`, audit rows for `audit_retention_days` (null:
-    forever). Without `log_queries` a log row contains no text; with `redact_personal_data` e-mail
-    addresses, phone and card numbers are replaced in every text that is stored. In both cases AI
-    Gateway's log contains no texts.
-
-    `classifier` is the id of the selected classifier, null for none. Trainings are calibrated to
-    the precision `classifier_target`; an agent with fewer than `classifier_min_labels` is not
-    answered. `audit_sample_share` of its decisions are audit samples: the active model is called
-    too. After `retrain_after_labels` new labels a training starts automatically; null: never.
-
-    The promotion check requires `promotion_min_labels` test labels, and shows at the level
-    `promotion_alpha` that a model is at most `promotion_margin` less accurate. With `auto_promote`
-    a challenger that is better is selected automatically; with `auto_rollback` the former model is
-    selected again if the new one is worse. Both use labeled questions. A challenger whose decisions
-    cost more than `promotion_max_cost_ratio` times as much as the active model's, or take more than
-    `promotion_max_latency_ratio` times as long (p50), is not selected automatically. With
-    `routing_tests_required` only what has passed the routing tests is selected."""
+    """The settings in force, each with its source."""
 
     object: Literal["config"] = "config"
-    routing_model: Setting
-    fallback_models: Setting
-    confidence_threshold: Setting
-    on_no_fit: Setting
-    time_budget_ms: Setting
-    max_retries: Setting
-    chat_timeout_ms: Setting
-    cache_ttl_seconds: Setting
-    cache_scope: Setting
-    log_queries: Setting
-    redact_personal_data: Setting
-    retention_days: Setting
-    audit_retention_days: Setting
-    classifier: Setting
-    classifier_target: Setting
-    classifier_min_labels: Setting
-    audit_sample_share: Setting
-    retrain_after_labels: Setting
-    promotion_alpha: Setting
-    promotion_margin: Setting
-    promotion_min_labels: Setting
-    promotion_max_cost_ratio: Setting
-    promotion_max_latency_ratio: Setting
-    auto_promote: Setting
-    auto_rollback: Setting
-    routing_tests_required: Setting
 
 
+@_with_settings(lambda each: (each.type | None, _described(each.about)))
 class ConfigPatch(BaseModel):
     """A field that is left out stays as it is; null removes the stored value, so that the variable
     or the default applies."""
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
 
-    routing_model: ModelId | None = None
-    fallback_models: Annotated[list[ModelId], Field(max_length=10)] | None = None
-    confidence_threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    on_no_fit: OnNoFit | None = None
-    time_budget_ms: Annotated[int, Field(ge=100, le=60_000), INTEGRAL] | None = None
-    max_retries: Annotated[int, Field(ge=0, le=4), INTEGRAL] | None = None
-    chat_timeout_ms: Annotated[int, Field(ge=100, le=300_000), INTEGRAL] | None = None
-    cache_ttl_seconds: Annotated[int, Field(ge=60, le=2_592_000), INTEGRAL] | None = None
-    cache_scope: CacheScope | None = None
-    log_queries: bool | None = None
-    redact_personal_data: bool | None = None
-    retention_days: Annotated[int, Field(ge=1, le=3_650), INTEGRAL] | None = None
-    audit_retention_days: Annotated[int, Field(ge=30, le=3_650), INTEGRAL] | None = None
-    classifier: ClassifierId | None = None
-    classifier_target: TargetAccuracy | None = None
-    classifier_min_labels: MinLabels | None = None
-    audit_sample_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    retrain_after_labels: Annotated[int, Field(ge=1, le=1_000_000), INTEGRAL] | None = None
-    promotion_alpha: Annotated[float, Field(gt=0, lt=0.5, allow_inf_nan=False)] | None = None
-    promotion_margin: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)] | None = None
-    promotion_min_labels: Annotated[int, Field(ge=1, le=1_000_000), INTEGRAL] | None = None
-    promotion_max_cost_ratio: Ratio | None = None
-    promotion_max_latency_ratio: Ratio | None = None
-    auto_promote: bool | None = None
-    auto_rollback: bool | None = None
-    routing_tests_required: bool | None = None
-
     @model_validator(mode="before")
     @classmethod
-    def _old_names(cls, given: object) -> object:
-        return renamed(given, {"classifier_shadow_share": "audit_sample_share"})
+    def _deprecated_names(cls, given: object) -> object:
+        old = {old: name for name, each in SETTINGS.items() for old in each.about.deprecated}
+        return renamed(given, old)

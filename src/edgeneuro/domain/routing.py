@@ -6,76 +6,19 @@ import json
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated
 
-from pydantic import BaseModel, Field
-
-from edgeneuro.domain.agent import Agent, ModelId
+from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.catalogue import (
     BaseModelFacts,
     find_model,
     known_models,
     provider_model_id,
 )
-from edgeneuro.domain.decision import CacheScope, OnNoFit
-from edgeneuro.domain.model import Model, RuleNotice
+from edgeneuro.domain.config import Challenger, SettingValues, StoredConfig
+from edgeneuro.domain.model import Model
 from edgeneuro.domain.provider import Provider
 from edgeneuro.errors import ConflictError, EdgeNeuroError
 from edgeneuro.settings import Settings
-
-
-class Challenger(BaseModel):
-    """A model that is tried beside the active one, for `percent` of its answers, since `since_ms`.
-    `looked_at` is how many labeled answers there were when the rules last looked; `after_rule` is
-    true if it was the active model until the rule promoted the present one; `notice` is why the
-    rule did not select it when it last looked."""
-
-    model_id: ModelId
-    percent: Annotated[float, Field(gt=0, le=100)]
-    since_ms: int
-    looked_at: int = 0
-    after_rule: bool = False
-    notice: RuleNotice | None = None
-
-
-class StoredConfig(BaseModel):
-    """What the control plane may store; None leaves the var or the default below in force.
-    `cache_epoch` counts the flushes of the caches, and is part of every cache key;
-    `previous_model` was the active model before the present one was made active."""
-
-    routing_model: ModelId | None = None
-    fallback_models: list[ModelId] | None = None
-    confidence_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
-    on_no_fit: OnNoFit = "fallback"
-    time_budget_ms: Annotated[int, Field(ge=100, le=60_000)] = 5_000
-    max_retries: Annotated[int, Field(ge=0, le=4)] = 1
-    chat_timeout_ms: Annotated[int, Field(ge=100, le=300_000)] = 60_000
-    cache_ttl_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 3_600
-    cache_scope: CacheScope = "all"
-    log_queries: bool = True
-    redact_personal_data: bool = False
-    retention_days: Annotated[int, Field(ge=1, le=3_650)] = 90
-    audit_retention_days: Annotated[int, Field(ge=30, le=3_650)] | None = None
-    classifier: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    classifier_target: Annotated[float, Field(ge=0.5, le=0.9999)] = 0.98
-    classifier_min_labels: Annotated[int, Field(ge=1, le=10_000)] = 5
-    audit_sample_share: Annotated[float, Field(ge=0, le=1)] = 0.02
-    retrain_after_labels: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    promotion_alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    promotion_margin: Annotated[float, Field(gt=0, le=0.5)] = 0.02
-    promotion_min_labels: Annotated[int, Field(ge=1, le=1_000_000)] = 100
-    promotion_max_cost_ratio: Annotated[float, Field(ge=1, le=1_000)] = 2.0
-    promotion_max_latency_ratio: Annotated[float, Field(ge=1, le=1_000)] = 2.0
-    auto_promote: bool = False
-    auto_rollback: bool = False
-    routing_tests_required: bool = False
-    challenger: Challenger | None = None
-    cache_epoch: int = 0
-    previous_model: ModelId | None = None
-
-
-# What is stored like a setting and is none.
-STATE = {"challenger", "cache_epoch", "previous_model"}
 
 
 @dataclass(frozen=True, order=True)
@@ -90,13 +33,15 @@ class Revisions:
     labels: int
 
 
-@dataclass(frozen=True)
-class RoutingConfig:
-    """`chain` is the active model, then its `fallbacks`, then the first model of each provider by
-    priority; `models` are all there are by id, `classifiers` those that can answer, `classifier`
-    the id of the selected one; `agents` and `providers` are the enabled ones by id. `stale` names
-    stored settings that hold no more. `withheld` says of the models that a caller may not use why,
-    where the others are left out (domain/permissions.py)."""
+@dataclass(frozen=True, kw_only=True)
+class RoutingConfig(SettingValues):
+    """The settings in force and what they apply to.
+
+    `chain` is the active model, then its `fallbacks`, then the first model of each provider by
+    priority. `models` are all models by id, `classifiers` those that can answer; `agents` and
+    `providers` are the enabled ones by id. `stale` are the names of stored settings that are no
+    longer valid. `withheld` has the models that a caller may not use, each with the error that says
+    why (domain/permissions.py)."""
 
     revision: int
     stored: StoredConfig
@@ -107,30 +52,6 @@ class RoutingConfig:
     providers: Mapping[str, Provider]
     fallbacks: tuple[Model, ...]
     chain: tuple[Model, ...]
-    confidence_threshold: float
-    on_no_fit: OnNoFit
-    time_budget_ms: int
-    max_retries: int
-    chat_timeout_ms: int
-    cache_ttl_seconds: int
-    cache_scope: CacheScope
-    log_queries: bool
-    redact_personal_data: bool
-    retention_days: int
-    audit_retention_days: int | None
-    classifier: str | None
-    classifier_target: float
-    classifier_min_labels: int
-    audit_sample_share: float
-    retrain_after_labels: int | None
-    promotion_alpha: float
-    promotion_margin: float
-    promotion_min_labels: int
-    promotion_max_cost_ratio: float
-    promotion_max_latency_ratio: float
-    auto_promote: bool
-    auto_rollback: bool
-    routing_tests_required: bool
     challenger: Challenger | None
     withheld: Mapping[str, EdgeNeuroError] = field(default_factory=dict)
 
@@ -177,8 +98,8 @@ class RoutingConfig:
     def agents_revision(self) -> str:
         """A hash of all that a prompt says of the agents: the same agents have the same
         revision."""
-        told = [[a.id, a.name, a.description, a.examples] for a in self.agents.values()]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+        agents = [[a.id, a.name, a.description, a.examples] for a in self.agents.values()]
+        return hashlib.sha256(json.dumps(agents).encode()).hexdigest()[:16]
 
 
 def build_routing_config(
@@ -194,7 +115,7 @@ def build_routing_config(
     """Stored settings over vars. A stored model that is no longer there gives way to the var."""
     known = known_models(settings, models, discovered, providers)
     stale = {"routing_model"}
-    active = find_model(known, stored.routing_model or "")
+    active = find_model(known, stored.values()["routing_model"] or "")
     if active is not None and active.status == "available":
         stale.clear()
     else:
@@ -210,31 +131,9 @@ def build_routing_config(
         providers={provider.id: provider for provider in providers},
         fallbacks=fallbacks,
         chain=chain,
-        confidence_threshold=stored.confidence_threshold,
-        on_no_fit=stored.on_no_fit,
-        time_budget_ms=stored.time_budget_ms,
-        max_retries=stored.max_retries,
-        chat_timeout_ms=stored.chat_timeout_ms,
-        cache_ttl_seconds=stored.cache_ttl_seconds,
-        cache_scope=stored.cache_scope,
-        log_queries=stored.log_queries,
-        redact_personal_data=stored.redact_personal_data,
-        retention_days=stored.retention_days,
-        audit_retention_days=stored.audit_retention_days,
-        classifier=stored.classifier,
-        classifier_target=stored.classifier_target,
-        classifier_min_labels=stored.classifier_min_labels,
-        audit_sample_share=stored.audit_sample_share,
-        retrain_after_labels=stored.retrain_after_labels,
-        promotion_alpha=stored.promotion_alpha,
-        promotion_margin=stored.promotion_margin,
-        promotion_min_labels=stored.promotion_min_labels,
-        promotion_max_cost_ratio=stored.promotion_max_cost_ratio,
-        promotion_max_latency_ratio=stored.promotion_max_latency_ratio,
-        auto_promote=stored.auto_promote,
-        auto_rollback=stored.auto_rollback,
-        routing_tests_required=stored.routing_tests_required,
         challenger=stored.challenger,
+        **stored.values()
+        | {"routing_model": active.id, "fallback_models": [each.id for each in fallbacks]},
     )
 
 
@@ -242,11 +141,17 @@ def with_active(config: RoutingConfig, model: Model, settings: Settings) -> Rout
     """The configuration with this model as the active one."""
     names = _fallback_names(config.stored, settings)
     fallbacks, chain = _chain(config.models, model, names, list(config.providers.values()))
-    return replace(config, fallbacks=fallbacks, chain=chain)
+    return replace(
+        config,
+        fallbacks=fallbacks,
+        chain=chain,
+        routing_model=model.id,
+        fallback_models=[each.id for each in fallbacks],
+    )
 
 
 def _fallback_names(stored: StoredConfig, settings: Settings) -> Sequence[str]:
-    wanted = stored.fallback_models
+    wanted: Sequence[str] | None = stored.values()["fallback_models"]
     return settings.fallback_models if wanted is None else wanted
 
 

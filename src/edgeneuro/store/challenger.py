@@ -2,10 +2,11 @@
 
 import json
 
+from edgeneuro.domain.config import Challenger
 from edgeneuro.domain.evaluation import PairResult
 from edgeneuro.domain.model import OWN_PROVIDER, ChallengerSide, ChallengerState, Model
 from edgeneuro.domain.prompt import PROMPT_VERSION
-from edgeneuro.domain.routing import Challenger, RoutingConfig
+from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.statistics import mcnemar_worse
 from edgeneuro.store.database import Database, Rows, Statement, statement
 from edgeneuro.store.evaluation_results import compared

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from edgeneuro.domain.routing import Revisions, RoutingConfig, StoredConfig, build_routing_config
+from edgeneuro.domain.config import StoredConfig
+from edgeneuro.domain.routing import Revisions, RoutingConfig, build_routing_config
 from edgeneuro.settings import Settings
 from edgeneuro.store.agents import agent_from_row, select_enabled
 from edgeneuro.store.classifiers import classifier_model_from_row, select_classifier_models

@@ -12,6 +12,7 @@ stores a notice, which GET /v1/models/select shows, and an audit row."""
 from edgeneuro.controlplane.access.audit import rule_audit_row
 from edgeneuro.controlplane.evaluations.routing_test_runs import begin_by_rule
 from edgeneuro.controlplane.evaluations.routing_tests import require_tests
+from edgeneuro.domain.config import Challenger
 from edgeneuro.domain.model import (
     ChallengerState,
     Model,
@@ -19,7 +20,7 @@ from edgeneuro.domain.model import (
     NoticeCode,
     RuleNotice,
 )
-from edgeneuro.domain.routing import Challenger, RoutingConfig, with_active
+from edgeneuro.domain.routing import RoutingConfig, with_active
 from edgeneuro.errors import ConflictError
 from edgeneuro.services import Services
 from edgeneuro.store.challenger import compare, labels_needed
