@@ -276,9 +276,9 @@ class CountingDatabase:
 
 @pytest.fixture
 async def many(product: Product) -> int:
-    """100,000 labels, put in past the product for speed."""
+    """30,000 labels, put in past the product for speed."""
     product.execute(
-        "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)"
+        "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 29999)"
         " INSERT INTO labels (id, query_hash, near_hash, query, agent_id, removed, labeler, source,"
         " created_at) SELECT 'lab_' || i, printf('%032x', i * 7919 % 100003),"
         " printf('%032x', i * 104729), 'question ' || i, iif(i % 2, 'hr', NULL), 0, 'me', 'import',"
@@ -289,7 +289,7 @@ async def many(product: Product) -> int:
         " row_number() OVER (PARTITION BY agent),"
         " 'train' FROM (SELECT near_hash, coalesce(agent_id, 'none') AS agent FROM labels)"
     )
-    return 100_000
+    return 30_000
 
 
 async def stream(product: Product, words: str, method: str = "GET") -> Response:
@@ -308,7 +308,7 @@ def counted(product: Product, settings: Any) -> tuple[Product, CountingDatabase]
 
 
 @pytest.mark.parametrize("words", ["format=flat", "format=flat&dedupe=near"])
-async def test_100_000_labels_are_read_page_by_page(
+async def test_30_000_labels_are_read_page_by_page(
     product: Product, settings: Any, many: int, words: str
 ) -> None:
     watched, database = counted(product, settings)
@@ -375,7 +375,7 @@ async def test_a_failure_before_the_first_part_is_an_error_in_the_one_shape(
     watched, database = counted(product, settings)
 
     async def fail(database: CountingDatabase) -> None:
-        if database.reads == 50:
+        if database.reads == 20:
             raise DatabaseError("D1_ERROR: Network connection lost.")
 
     database.on_read = fail
@@ -390,7 +390,7 @@ async def test_a_failure_later_breaks_off_and_is_counted(
     watched, database = counted(product, settings)
 
     async def fail(database: CountingDatabase) -> None:
-        if database.reads == 50:
+        if database.reads == 20:
             raise DatabaseError("D1_ERROR: Network connection lost.")
 
     database.on_read = fail

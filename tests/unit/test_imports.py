@@ -41,7 +41,7 @@ async def other(other_database: SqliteDatabase, settings: Settings) -> Product:
     return product
 
 
-async def label_at_random(product: Product, questions: int, *, words: int = 3) -> None:
+async def label_at_random(product: Product, questions: int, *, about: str = "it") -> None:
     picked = random.Random(7)
     sources: list[LabelSource] = ["hand", "bulk", "import", "feedback"]
     base = LabelEvent(id="", query="q", agent_id=None, labeler="", source="hand", created_ms=0)
@@ -49,7 +49,7 @@ async def label_at_random(product: Product, questions: int, *, words: int = 3) -
         replace(
             base,
             id=f"lab_{number:06}_{vote}",
-            query=f"question {number} {'about something ' * words}",
+            query=f"question {number} about {about}",
             agent_id=picked.choice(["hr", "it_support", "general", None]),
             labeler=picked.choice(["ann", "bob", "key_of_another"]),
             source=picked.choice(sources),
@@ -206,7 +206,7 @@ async def test_an_export_larger_than_what_is_held_comes_in_again(
     product: Product, other: Product
 ) -> None:
     """12.6 MB of the product's own export were a 413."""
-    await label_at_random(product, 3_000, words=150)
+    await label_at_random(product, 3_000, about="something" * 250)
     file = await exported(product, "format=chat&manifest=true")
     assert len(file) > MAX_HELD_BYTES
     statements = other.database.statements
