@@ -3,6 +3,7 @@ the texts that it is to know."""
 
 import contextlib
 import random
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -70,15 +71,20 @@ def make_tiny_llama(folder: Path, texts: Sequence[str], *, seed: int = 0) -> Pat
 
 @one_thread()
 def teach(folder: Path, examples: Sequence[Example], *, steps: int = 60) -> Path:
-    """Trains all of its weights on these lines: what the base knows before there is an adapter."""
+    """Trains all of its weights on these lines: what the base knows before there is an adapter.
+
+    Each batch is of lines with the same messages before the question: these it computes once."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = LlamaForCausalLM.from_pretrained(folder)
     encoded = encode(tokenizer, examples, max_length=2_000, name="lessons")
-    lines = [{"ids": each.ids, "start": each.start} for each in encoded]
+    groups = defaultdict(list)
+    for line, example in zip(encoded, examples, strict=True):
+        groups[example.prompt[:-1]].append({"ids": line.ids, "start": line.start})
+    lots = list(groups.values())
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.003)
     pack, drawn = Packer(torch.float32), random.Random(0)
-    for _ in range(steps):
-        batch = pack(drawn.sample(lines, 32))
+    for step in range(steps):
+        batch = pack(drawn.sample(lots[step % len(lots)], 32))
         labels, _ = batch.pop("labels"), batch.pop("owners")
         cross_entropy(model(**batch).logits[0], labels).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
+from tests.http_client import http_client
 from tests.ui.browser import chromium
 from tests.ui.console_guard import ConsoleGuard
 from tests.ui.seed_data import seed_data
@@ -42,8 +43,7 @@ def product(guarded: Guarded) -> LocalProduct:
 
 @pytest.fixture(scope="package")
 def api(product: LocalProduct) -> Iterator[httpx.Client]:
-    headers = {"authorization": f"Bearer {product.admin_token}"}
-    with httpx.Client(base_url=product.base_url, headers=headers, timeout=60) as client:
+    with http_client(product.base_url, product.admin_token, timeout=60) as client:
         yield client
 
 
@@ -51,7 +51,7 @@ def api(product: LocalProduct) -> Iterator[httpx.Client]:
 def emulator(product: LocalProduct) -> Iterator[httpx.Client]:
     """The control API of the Workers AI emulator. Its faults are cleared after the test."""
     assert product.local_ai_url is not None
-    with httpx.Client(base_url=product.local_ai_url, timeout=30) as emulator:
+    with http_client(product.local_ai_url) as emulator:
         yield emulator
         emulator.delete("/_local/faults").raise_for_status()
 

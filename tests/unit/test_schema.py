@@ -12,7 +12,7 @@ from tests.unit.conftest import ADMIN_TOKEN, GENERAL, HR, IT
 from tests.unit.emulated import emulated_product
 from tests.unit.http_server import serving
 
-EXAMPLES = 4
+
 
 
 async def test_every_operation_keeps_its_word(

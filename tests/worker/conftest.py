@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.http_client import http_client
 from tests.worker.fault_matrix import document
 from tests.worker.product import ExternalProduct, LocalProduct, Product
 
@@ -42,15 +43,14 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
 @pytest.fixture
 def client(product: Product) -> Iterator[httpx.Client]:
     """A client that may do everything."""
-    headers = {"authorization": f"Bearer {product.admin_token}"}
-    with httpx.Client(base_url=product.base_url, headers=headers, timeout=30) as client:
+    with http_client(product.base_url, product.admin_token) as client:
         yield client
 
 
 @pytest.fixture
 def anonymous(product: Product) -> Iterator[httpx.Client]:
     """A client without a key."""
-    with httpx.Client(base_url=product.base_url, timeout=30) as client:
+    with http_client(product.base_url) as client:
         yield client
 
 
@@ -59,7 +59,7 @@ def emulator(product: Product) -> Iterator[httpx.Client]:
     """The control API of local/, which stands for Cloudflare; well-behaved again after the test."""
     if product.local_ai_url is None:
         pytest.skip("the Workers AI of a deployment takes no orders")
-    with httpx.Client(base_url=product.local_ai_url, timeout=30) as emulator:
+    with http_client(product.local_ai_url) as emulator:
         yield emulator
         emulator.delete("/_local/faults").raise_for_status()
         emulator.put("/_local/rate_limit", content=b"null").raise_for_status()
