@@ -1,5 +1,5 @@
-"""schemathesis in process: whatever /openapi.json allows is answered as it says. A few requests of
-its kind go over HTTP to workerd, in tests/worker."""
+"""schemathesis in process: what /openapi.json allows, and what is just beyond it, is answered as it
+says. Its random requests go over HTTP to workerd, in tests/worker."""
 
 import asyncio
 import sys
@@ -13,8 +13,6 @@ from tests.unit.emulated import emulated_product
 from tests.unit.http_server import serving
 
 
-
-
 async def test_every_operation_keeps_its_word(
     database: SqliteDatabase, settings: Settings, tmp_path: Path
 ) -> None:
@@ -23,11 +21,10 @@ async def test_every_operation_keeps_its_word(
         assert (await product.call("POST", "/v1/agents", agent)).status == 201
     document = tmp_path / "openapi.json"
     document.write_text((await product.call("GET", "/openapi.json")).text)
-    phases = "examples,coverage,fuzzing"
     async with serving(product) as url:
         run = await asyncio.create_subprocess_exec(
             sys.executable,
-            *command(document, url, ADMIN_TOKEN, examples=EXAMPLES, phases=phases),
+            *command(document, url, ADMIN_TOKEN, examples=1, phases="coverage"),
             cwd=tmp_path,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

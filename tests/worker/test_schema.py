@@ -1,4 +1,4 @@
-"""schemathesis against real workerd with few requests; tests/unit/test_schema.py sends the many."""
+"""schemathesis' random requests, against real workerd; tests/unit/test_schema.py has its others."""
 
 import subprocess
 import sys
