@@ -684,3 +684,6 @@ ALTER TABLE classifiers ADD COLUMN data TEXT;
 ALTER TABLE loras ADD COLUMN data TEXT;
 
 ALTER TABLE import_rows ADD COLUMN similar_hash TEXT; -- as in labels
+
+-- What each stage of the pipeline made of the query: a JSON array of name, outcome, reason, ms, scores (at most 5), none_probability.
+ALTER TABLE logs ADD COLUMN stages TEXT;

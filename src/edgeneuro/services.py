@@ -7,7 +7,7 @@ from typing import Literal
 
 from edgeneuro.access.identity import Identity, RateLimiter
 from edgeneuro.classifier.scorer import Reading, Scorer
-from edgeneuro.domain.chat_answer import KeptAnswer
+from edgeneuro.domain.chat_answer import ChatAnswer
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.gateway.agents.endpoint import AgentEndpoints
 from edgeneuro.gateway.breaker import Breakers
@@ -60,7 +60,7 @@ class Services:
     recent_labels: ExpiringLru[CurrentLabel] = field(
         default_factory=lambda: ExpiringLru(_MAX_ANSWERS)
     )
-    recent_chats: ExpiringLru[KeptAnswer] = field(default_factory=lambda: ExpiringLru(_MAX_CHATS))
+    recent_chats: ExpiringLru[ChatAnswer] = field(default_factory=lambda: ExpiringLru(_MAX_CHATS))
     recent_finetunes: ExpiringLru[list[Finetune] | str] = field(
         default_factory=lambda: ExpiringLru(1)
     )

@@ -14,7 +14,7 @@ from edgeneuro.domain.chat import ChatRequest
 from edgeneuro.domain.trace import continue_trace
 from edgeneuro.errors import UpstreamCapacityError
 from edgeneuro.gateway.interface import ModelRequest, ModelStream
-from edgeneuro.synapsecore.chat import create_chat_completion
+from edgeneuro.synapsecore.chat.api import create_chat_completion
 from edgeneuro.web.auth import ADMIN_TOKEN
 from edgeneuro.web.response import Response
 from edgeneuro.web.routing import RouteTable

@@ -11,7 +11,7 @@ from edgeneuro.domain.catalogue import base_model, facts_of
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.errors import UpstreamCutError, UpstreamError
 from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest
-from edgeneuro.synapsecore.ask import MAX_TOKENS
+from edgeneuro.synapsecore.rankers.model import MAX_TOKENS
 from edgeneuro.web.request import Request
 from edgeneuro_testing.gateway import ScriptedGateway, Streamed
 from tests.unit.chats import COST, LLAMA, TOOL, chat, streams, talks, user

@@ -22,12 +22,12 @@ from edgeneuro.errors import (
     UpstreamTimeoutError,
 )
 from edgeneuro.gateway.interface import Delta, ModelRequest, ModelStream
-from edgeneuro.synapsecore.chat import create_chat_completion
-from edgeneuro.synapsecore.chat_ask import open_stream
-from edgeneuro.synapsecore.chat_plan import plan_turn
-from edgeneuro.synapsecore.chat_stream import ChatStream
-from edgeneuro.synapsecore.chat_turn import begin_turn
-from edgeneuro.synapsecore.record import Asker
+from edgeneuro.synapsecore.chat.answer import open_stream
+from edgeneuro.synapsecore.chat.api import create_chat_completion
+from edgeneuro.synapsecore.chat.request import plan_chat
+from edgeneuro.synapsecore.chat.stream import ChatStream
+from edgeneuro.synapsecore.chat.turn import begin_chat
+from edgeneuro.synapsecore.turn import CallerContext
 from edgeneuro.web.auth import ADMIN_TOKEN
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
@@ -268,9 +268,9 @@ async def impatient(product: Product) -> AsyncGenerator[bytes, None]:
     """The events of a stream with a comment at every look at a silent model."""
     request = ChatRequest.model_validate({"model": LLAMA, "messages": [user()]})
     trace = continue_trace(None, product.services.new_hex)
-    asker = Asker("req_1", ADMIN_TOKEN, lambda work: work.close(), {}, trace, {})
+    caller = CallerContext("req_1", ADMIN_TOKEN, lambda work: work.close(), {}, trace, {})
     services = replace(product.services, stream_silence_seconds=0)
-    turn = await begin_turn(await plan_turn(services, request, asker), None)
+    turn = await begin_chat(await plan_chat(services, request, caller), None)
     return ChatStream(turn, await open_stream(turn)).events()
 
 

@@ -60,7 +60,13 @@ async def test_it_answers_where_it_is_sure_and_no_model_is_asked(product: Produc
     assert decision["confidence"] == told["score"] >= told["threshold"]
     assert (told["id"], told["agent_id"], told["sure"]) == ("clf_1", "agent_2", True)
     assert answered.headers["x-edgeneuro-layer"] == "classifier"
-    assert list(timing(answered.headers)) == ["recall", "classify", "decide", "total"]
+    assert list(timing(answered.headers)) == [
+        "label",
+        "memory_cache",
+        "classifier",
+        "decide",
+        "total",
+    ]
     assert product.gateway.requests == []
     row = (await product.logs())[0]
     assert (row["layer"], row["classifier"]) == ("classifier", told)
@@ -76,10 +82,11 @@ async def test_it_passes_on_what_it_does_not_know(product: Product) -> None:
     assert (decision["layer"], decision["classifier"]["sure"]) == ("llm", False)
     assert decision["explanation"]["classifier"] == "it is not sure"
     assert list(decision["explanation"]["stages_ms"]) == [
-        "recall",
-        "classify",
-        "recall_stored",
-        "ask",
+        "label",
+        "memory_cache",
+        "classifier",
+        "stored_cache",
+        "model",
         "decide",
     ]
     row = (await product.logs())[0]

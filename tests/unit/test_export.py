@@ -17,7 +17,7 @@ from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.store.database import Rows, Statement, statement
 from edgeneuro.store.datasets import PAGE_ROWS
 from edgeneuro.store.labels import record_labels
-from edgeneuro.synapsecore.reply import Chosen, read_reply
+from edgeneuro.synapsecore.rankers.model_output import NamedAgent, read_output
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
 from edgeneuro_testing.sqlite import SqliteDatabase
@@ -66,7 +66,7 @@ async def test_the_answer_text_is_what_the_router_reads(
 ) -> None:
     agents = await enabled_agents(product)
     answer = ModelAnswer(content=answer_text(agent_id))
-    assert read_reply(answer, agents, stated=False) == Chosen(agent_id, None, None)
+    assert read_output(answer, agents, stated=False) == NamedAgent(agent_id, None, None)
 
 
 async def test_chat_is_what_the_router_sends_an_adapter_and_the_right_answer(

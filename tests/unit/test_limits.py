@@ -20,7 +20,7 @@ from edgeneuro.errors import (
 )
 from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
-from edgeneuro.synapsecore.ask import MAX_TOKENS
+from edgeneuro.synapsecore.rankers.model import MAX_TOKENS
 from edgeneuro_testing.gateway import OneOf
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import GENERAL, HR, Answered, Product, says

@@ -51,8 +51,8 @@ async def test_answers_with_the_agent_that_the_model_chose(product: Product) -> 
     assert [attempt["outcome"] for attempt in decision["attempts"]] == ["ok"]
     assert answered.headers["x-edgeneuro-agent"] == "it_support"
     assert answered.headers["x-edgeneuro-layer"] == "llm"
-    assert "recall;dur=" in answered.headers["server-timing"]
-    assert "ask;dur=" in answered.headers["server-timing"]
+    assert "label;dur=" in answered.headers["server-timing"]
+    assert "model;dur=" in answered.headers["server-timing"]
 
 
 async def test_the_model_is_asked_for_json_with_the_agents_as_an_enum(product: Product) -> None:
@@ -386,10 +386,11 @@ async def test_explain_shows_the_prompt_and_the_measure(product: Product) -> Non
     assert explanation["threshold"] == 0.5
     assert explanation["messages"] == product.gateway.requests[0].messages
     assert list(explanation["stages_ms"]) == [
-        "recall",
-        "classify",
-        "recall_stored",
-        "ask",
+        "label",
+        "memory_cache",
+        "classifier",
+        "stored_cache",
+        "model",
         "decide",
     ]
 

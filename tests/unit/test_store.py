@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeneuro.domain.decision import Answer
+from edgeneuro.domain.decision import CachedRanking
 from edgeneuro.errors import ConstraintError, DatabaseError
 from edgeneuro.settings import read_settings
 from edgeneuro.store.answer_cache import DECISIONS
@@ -18,7 +18,7 @@ from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import SCHEMA, Product, says
 
 ROOT = Path(__file__).parents[2]
-ANSWER = Answer(
+ANSWER = CachedRanking(
     agent_id="hr",
     confidence=1,
     confidence_source="stated",

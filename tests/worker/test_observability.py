@@ -158,7 +158,15 @@ def test_server_timing_has_a_metric_a_stage_and_the_total(client: httpx.Client) 
     metrics = response.headers["server-timing"].split(", ")
     assert all(TIMING.fullmatch(metric) for metric in metrics)
     names = [metric.partition(";")[0] for metric in metrics]
-    assert names == ["recall", "classify", "recall_stored", "ask", "decide", "total"]
+    assert names == [
+        "label",
+        "memory_cache",
+        "classifier",
+        "stored_cache",
+        "model",
+        "decide",
+        "total",
+    ]
 
 
 def test_metrics_have_the_added_and_the_upstream_seconds(client: httpx.Client) -> None:

@@ -44,7 +44,7 @@ def test_the_right_agent_answers(client: httpx.Client, query: str, agent_id: str
     assert response.headers["x-edgeneuro-agent"] == agent_id
     assert response.headers["x-edgeneuro-layer"] == "llm"
     assert response.headers["x-request-id"]
-    assert "ask;dur=" in response.headers["server-timing"]
+    assert "model;dur=" in response.headers["server-timing"]
 
 
 def test_an_answer_leaves_one_log_row(client: httpx.Client) -> None:

@@ -15,7 +15,8 @@ from edgeneuro.domain.chat_answer import ChatCompletionChunk
 from edgeneuro.domain.lora import LoraCreate
 from edgeneuro.domain.routing_test import MAX_BYTES
 from edgeneuro.synapsecore import api as synapsecore
-from edgeneuro.synapsecore import chat, feedback
+from edgeneuro.synapsecore import feedback
+from edgeneuro.synapsecore.chat import api as chat
 from edgeneuro.web.auth import Access
 from edgeneuro.web.routing import Described, Idempotency, Route
 

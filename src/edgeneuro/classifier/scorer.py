@@ -3,12 +3,14 @@ sketch by which texts are compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import exp, sqrt
 
 from edgeneuro.classifier.calibration import accepts, probability
 from edgeneuro.classifier.features import features
 from edgeneuro.classifier.learner import SERVING
 from edgeneuro.classifier.model import ZERO, Model
+
+_MAX_SCORE = 30.0  # a higher one makes no difference
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,17 @@ class Prediction:
         return self.accepted and threshold is not None and self.probability >= max(threshold, least)
 
 
+@dataclass(frozen=True, slots=True)
+class ClassRanking:
+    """The probability of every class, and `none`: that no class fits. Their sum is 1. That of the
+    best class is the prediction's, which is calibrated. The rest is divided among the others by
+    their scores, as odds against "no class fits", and no class gets more than the best one."""
+
+    prediction: Prediction
+    probabilities: dict[str, float]
+    none: float
+
+
 class Scorer:
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -51,7 +64,27 @@ class Scorer:
 
     def score(self, active: Sequence[int]) -> Prediction:
         """The prediction for a text with these active buckets."""
-        sums = list(SERVING.sums(self._rows, active, self._classes))
+        return self._predict(list(self._sums(active)), active)
+
+    def rank(self, query: str) -> ClassRanking:
+        active = features(query)
+        sums = self._sums(active)
+        prediction = self._predict(list(sums), active)
+        best, classes = prediction.probability, self.model.classes
+        unit, middle = self.model.scale / sqrt(len(active)), ZERO * len(active)
+        odds = [exp(min((one - middle) * unit, _MAX_SCORE)) for one in sums]
+        others = dict(zip(classes, odds, strict=True))
+        del others[prediction.agent_id]
+        share = (1 - best) / (1 + sum(others.values()))
+        probabilities = {prediction.agent_id: best}
+        probabilities |= {name: min(odd * share, best) for name, odd in others.items()}
+        return ClassRanking(prediction, probabilities, max(0.0, 1 - sum(probabilities.values())))
+
+    def _sums(self, active: Sequence[int]) -> Sequence[int]:
+        return SERVING.sums(self._rows, active, self._classes)
+
+    def _predict(self, sums: list[int], active: Sequence[int]) -> Prediction:
+        """`sums` is changed."""
         unit = self.model.scale / sqrt(len(active))
         middle = ZERO * len(active)
         highest = max(sums)

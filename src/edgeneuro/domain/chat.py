@@ -28,7 +28,7 @@ from edgeneuro.domain.chat_message import (
     sent_value,
     texts_of,
 )
-from edgeneuro.domain.decision import Label, MetadataKey, MetadataValue, OnNoFit
+from edgeneuro.domain.decision import MetadataKey, MetadataValue, OnNoFit, ShortText
 from edgeneuro.domain.fields import INTEGRAL, MAX_QUERY_CHARACTERS, without_nul
 from edgeneuro.domain.images import Images, set_images_aside
 from edgeneuro.domain.query import canonical
@@ -93,7 +93,7 @@ class ChatOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     candidates: Annotated[list[AgentId], Field(min_length=1, max_length=250)] | None = None
-    session: Label | None = None
+    session: ShortText | None = None
     cache: bool | None = None
     fallback: bool = True
     on_no_fit: OnNoFit | None = None

@@ -22,8 +22,8 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
-class KeptAnswer(BaseModel):
-    """What a model said, as it is kept to be given again."""
+class ChatAnswer(BaseModel):
+    """A model's whole answer, as it is cached."""
 
     content: str | None
     tool_calls: list[dict[str, Any]] = Field(default_factory=list)

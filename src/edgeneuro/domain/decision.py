@@ -1,5 +1,6 @@
-"""Decisions: what the router answers, and what it is asked."""
+"""Routing over HTTP: the request, the response, and the parts of both."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
@@ -8,48 +9,54 @@ from edgeneuro.domain.agent import Agent, AgentId, AgentProtocol, ModelId
 from edgeneuro.domain.fields import QueryText
 from edgeneuro.errors import Reason
 
-# "direct": the caller named the agent or the model, so nothing was decided.
-Layer = Literal["label", "cache", "classifier", "llm", "fallback", "direct"]
-# "agent": a stage named the agent; "fallback": none did well enough and the default agent answers;
-# "none": none did and nobody answers.
+# Where a decision was made: a stage's own word ("label", "cache", "classifier", "llm"), "fallback"
+# if no stage decided, "direct" if the caller named the agent or the model. Each stage declares its
+# word, so this type has no list of them.
+Layer = str
+# "agent": a stage decided on the agent; "fallback": none did, and the default agent answers;
+# "none": none did, and nobody answers.
 Outcome = Literal["agent", "fallback", "none"]
 OnNoFit = Literal["fallback", "none"]
-# Where a confidence comes from: the model's own word, the probabilities of the tokens that name the
-# agent, the classifier's probability, or a label, which is certain.
+# Where a confidence comes from: the number that the model stated, the probabilities of the tokens
+# that name the agent, the classifier's probability, or a label, which is certain.
 ConfidenceSource = Literal["stated", "logprobs", "classifier", "label"]
-CacheScope = Literal["all", "key"]  # who is given a cached answer: every caller, or who asked
+# What a stage came to: the policy decided from its ranking, or did not, or there was no ranking.
+StageOutcome = Literal["decided", "ranked", "skipped"]
+CacheScope = Literal["all", "key"]  # who gets a cached answer: every caller, or the same key alone
 CacheState = Literal["hit", "miss", "bypass"]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 MetadataText = Annotated[str, StringConstraints(max_length=512)]
 MetadataValue = MetadataText | bool | int | FiniteFloat
 
 
 class RouteRequest(BaseModel):
-    """The body of POST /v1/route. `candidates` narrows the choice to these agents; `model` is asked
-    instead of the active one; with `fallback` false a failed upstream becomes an error instead of
-    the default agent, and a model that is named is the only one asked. `on_no_fit` says what
+    """The body of POST /v1/route. `candidates` narrows the choice to these agents. `model` is
+    called instead of the active one. If `fallback` is false, a failed upstream is an error and the
+    default agent does not answer, and a named model is the only one called. `on_no_fit` says what
     happens if no agent is decided on: "fallback", the default agent answers if it is allowed, or
-    "none", `agent` is null; unset, the setting holds. `cache` false asks again and caches nothing;
-    with `model` or `cache` false labels and the classifier are skipped; `explain` adds how the
-    decision came about."""
+    "none", `agent` is null; the default is the setting. If `cache` is false, no cached answer is
+    used and nothing is cached. With `model`, or with `cache` false, labels and the classifier are
+    skipped. `top_k` is how many agents `scores` has at most. `explain` adds how the decision was
+    made."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     query: QueryText
-    user: Label | None = None
-    session: Label | None = None
+    user: ShortText | None = None
+    session: ShortText | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
     candidates: Annotated[list[AgentId], Field(min_length=1, max_length=250)] | None = None
     model: ModelId | None = None
     cache: bool = True
     fallback: bool = True
     on_no_fit: OnNoFit | None = None
+    top_k: Annotated[int, Field(ge=1, le=250)] = 3
     explain: bool = False
 
 
 class ChosenAgent(BaseModel):
-    """`protocol` says how the endpoint is spoken to; null where there is none."""
+    """`protocol` is that of the endpoint; null if the agent has none."""
 
     id: str
     name: str
@@ -67,6 +74,28 @@ class Alternative(BaseModel):
     score: float
 
 
+# Made for every stage of every answer, so they are dataclasses: pydantic takes them as they are.
+@dataclass(frozen=True, slots=True)
+class RankedAgent:
+    agent_id: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """A stage of the pipeline that ran, in `ms` milliseconds. `outcome` is "decided", "ranked" (it
+    ranked the agents, and the next stage was asked all the same) or "skipped" (it has no ranking);
+    `reason` says why it did not decide. `scores` are the most probable agents of its ranking, at
+    most 5, and `none_probability` is the probability that no agent fits, null if it is unknown."""
+
+    name: str
+    outcome: StageOutcome
+    reason: str | None
+    ms: float
+    scores: list[RankedAgent]
+    none_probability: float | None
+
+
 class Usage(BaseModel):
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -81,10 +110,10 @@ class Usage(BaseModel):
 
 
 class Attempt(BaseModel):
-    """One try of one model, or an agent's endpoint, on the way to a decision ("route") or to a chat
-    answer ("chat"). `outcome` is "ok", why it failed, or "circuit_open" where the model was passed
-    over; `code` is the upstream's own code, `fell_back_to` who was asked next, and `engine` what a
-    development stand-in says it is (null in production)."""
+    """One call of one model, or of an agent's endpoint, for a decision ("route") or for a chat
+    answer ("chat"). `outcome` is "ok", the reason of the failure, or "circuit_open" if the model
+    was not called; `code` is the upstream's own code, `fell_back_to` the model called next, and
+    `engine` what a development emulator says it is (null in production)."""
 
     purpose: Literal["route", "chat"] = "route"
     model: str
@@ -104,10 +133,11 @@ class GatewayTrace(BaseModel):
     cache_status: str | None = None
 
 
-class Answer(BaseModel):
-    """What a stage says of a query: `agent_id` null means that no agent fits. `confidence` is null
-    where it is unknown, and `confidence_source` with it. This is what is cached, so that a new
-    threshold holds for cached answers too."""
+class CachedRanking(BaseModel):
+    """A ranking as it is cached: before the threshold, so that a new threshold holds for cached
+    rankings too. `agent_id` null means that no agent fits; `confidence` is null if it is unknown,
+    and `confidence_source` with it. `probabilities` (by agent id) and `none` are null if the model
+    gave those of `agent_id` alone."""
 
     agent_id: str | None
     confidence: Annotated[float, Field(ge=0, le=1)] | None
@@ -115,11 +145,14 @@ class Answer(BaseModel):
     layer: Layer
     model: str | None
     adapter: str | None
+    probabilities: dict[str, float] | None = None
+    none: float | None = None
 
 
 class ClassifierVerdict(BaseModel):
-    """What the classifier `id` said: `score` is the probability that `agent_id` is right, and from
-    `threshold` on it is sure (never where that is null). Only where it is sure it may answer."""
+    """The classifier `id` on the query: `score` is the probability that `agent_id` is right, and
+    the classifier is sure from `threshold` on (never if that is null). Only if it is sure may it
+    decide."""
 
     id: str
     version: str
@@ -132,7 +165,7 @@ class ClassifierVerdict(BaseModel):
 class Explanation(BaseModel):
     """For `explain`: the prompt that the model gets, and what the decision was measured against.
     `label` says why no label decided, `classifier` why the classifier was not asked, or did not
-    answer; null where they did."""
+    decide; null if they did. `stages` are the stages that ran."""
 
     threshold: float
     prompt_version: str
@@ -141,16 +174,22 @@ class Explanation(BaseModel):
     messages: list[dict[str, str]]
     label: str | None
     classifier: str | None
+    stages: list[StageRecord]
     stages_ms: dict[str, float]
 
 
-class Decision(BaseModel):
-    """The answer of POST /v1/route. `outcome` says whether a stage named the agent ("agent"), the
-    default agent answers because none did well enough ("fallback"), or nobody does ("none", `agent`
-    is null); `reason` says why. `confidence` is that of the agent that a stage named, else null; it
-    is also null where the model gave none (an adapter without token probabilities), and such an
-    answer is decided whatever the threshold. `confidence_source` says where the number comes from.
-    `cost_usd` is null where no price is known. `classifier` is null where it was not asked."""
+class RouteResponse(BaseModel):
+    """The answer of POST /v1/route. `outcome` is "agent" if a stage decided on the agent,
+    "fallback" if none did and the default agent answers, or "none" if nobody answers (`agent` is
+    null); `reason` says why. `confidence` is the probability of the agent that was decided on, else
+    null. It is also null if the model gave no number (an adapter without token probabilities); such
+    a decision holds whatever the threshold. `confidence_source` says where the number comes from.
+    `layer` is the layer that decided: "label", "cache", "classifier", "llm", or "fallback".
+    `scores` are the most probable agents by the ranking that the decision was made from, the best
+    first, and `none_probability` is the probability that no agent fits. A model that names one
+    agent gives the probability of that one alone, and then `none_probability` is null; if it gives
+    no number, `scores` is empty. `alternatives` is deprecated: use `scores`. `cost_usd` is null if
+    a price is not known. `classifier` is null if it was not asked."""
 
     id: str
     object: Literal["decision"] = "decision"
@@ -161,6 +200,8 @@ class Decision(BaseModel):
     confidence_source: ConfidenceSource | None
     layer: Layer
     reason: Reason | None
+    scores: list[RankedAgent]
+    none_probability: float | None
     alternatives: list[Alternative]
     model: str | None
     adapter: str | None

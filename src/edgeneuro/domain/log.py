@@ -14,6 +14,7 @@ from edgeneuro.domain.decision import (
     Layer,
     MetadataValue,
     Outcome,
+    StageRecord,
     Usage,
 )
 from edgeneuro.domain.fields import Id, Moment, Page, PageQuery
@@ -88,9 +89,12 @@ class LogItem(LogEntry):
 class LogRecord(LogItem):
     """`label_history` is that of the question, newest first, the last 100 entries. `messages` is
     the prompt that a model is sent for the query; null where the text was not stored, nothing was
-    decided, or the agents or the prompt have changed since."""
+    decided, or the agents or the prompt have changed since. `stages` are the stages of the pipeline
+    that ran, with the most probable agents of each; null where nothing was routed, and in rows of
+    version 0.1.0."""
 
     label_history: list[LabelChange]
+    stages: list[StageRecord] | None = None
     messages: list[dict[str, str]] | None = None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from edgeneuro.domain.decision import Answer
+from edgeneuro.domain.decision import CachedRanking
 
 _MAX_RECORDS = 1_000
 _MAX_ABSENT = 256
@@ -87,7 +87,7 @@ class CachedAnswer:
     was read; `classifier` is the classifier that was asked before the model and was not sure, None
     if none was asked."""
 
-    answer: Answer
+    answer: CachedRanking
     labels: int
     classifier: str | None
 

@@ -4,8 +4,8 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
-from edgeneuro.domain.chat_answer import KeptAnswer
-from edgeneuro.domain.decision import Answer
+from edgeneuro.domain.chat_answer import ChatAnswer
+from edgeneuro.domain.decision import CachedRanking
 from edgeneuro.store.database import Database, Rows, Statement, statement
 from edgeneuro.store.sql import PURGE_CHUNK, purge_in_chunks
 
@@ -67,12 +67,12 @@ class AnswerCache(Generic[Content]):
         return await purge_in_chunks(db, chunk, max_chunks=max_chunks)
 
 
-class DecisionCache(AnswerCache[Answer]):
+class DecisionCache(AnswerCache[CachedRanking]):
     """Its answers belong to questions, by which they can be dropped. A row that was dropped stays:
     it says that AI Gateway's cache may still hold the same answer."""
 
     def __init__(self) -> None:
-        super().__init__("decision_cache", Answer)
+        super().__init__("decision_cache", CachedRanking)
 
     def upsert_of(
         self, query_hash: str | None, key: str, answer: str, *, expires_at_ms: int
@@ -96,4 +96,4 @@ class DecisionCache(AnswerCache[Answer]):
 
 
 DECISIONS = DecisionCache()
-CHATS = AnswerCache("chat_cache", KeptAnswer)
+CHATS = AnswerCache("chat_cache", ChatAnswer)

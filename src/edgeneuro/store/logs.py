@@ -3,11 +3,11 @@ its words, and deleted when its time is over."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pydantic import BaseModel
 
-from edgeneuro.domain.decision import GatewayTrace, Usage
+from edgeneuro.domain.decision import GatewayTrace, StageRecord, Usage
 from edgeneuro.domain.log import LogEntry, LogItem, LogRecord, LogsQuery
 from edgeneuro.domain.query import near_hash
 from edgeneuro.store.database import Database, Row, Statement, Value, statement
@@ -57,7 +57,7 @@ _COLUMNS = (
 # `confidence` cannot be null.
 _UNKNOWN = "none"
 _NAMES = ", ".join(_COLUMNS)
-_WRITTEN = (*_COLUMNS, "near_hash")
+_WRITTEN = (*_COLUMNS, "near_hash", "stages")
 _INSERT = f"INSERT INTO logs ({', '.join(_WRITTEN)}) VALUES ({', '.join('?' * len(_WRITTEN))})"
 _DELETE_CHUNK = 1_000  # rows a statement: D1 ends a query after 30 s
 _HISTORY_SHOWN = 100
@@ -100,7 +100,8 @@ class FoundLogs:
     searched_from: str | None = None
 
 
-def insert_log(entry: LogEntry) -> Statement:
+def insert_log(entry: LogEntry, stages: Sequence[StageRecord] | None = None) -> Statement:
+    """`stages` are those that ran; None where nothing was routed."""
     fields = entry.model_dump(exclude={"object", "usage", "gateway"})
     values: dict[str, Value] = {
         **fields,
@@ -117,6 +118,7 @@ def insert_log(entry: LogEntry) -> Statement:
         # Computed once here, so that the label queue never computes it for a whole window.
         # A row for which nothing was decided has no query hash: an erasure finds it by this one.
         "near_hash": near_hash(entry.query) if entry.query else None,
+        "stages": None if stages is None else _stages_json(stages),
     }
     return Statement(_INSERT, tuple(values[name] for name in _WRITTEN))
 
@@ -131,14 +133,23 @@ async def list_logs(db: Database, query: LogsQuery, *, limit: int) -> FoundLogs:
 
 
 async def get_log(db: Database, log_id: str) -> LogRecord | None:
-    rows = await db.run(statement(f"SELECT {_ITEM} FROM logs {_LABEL} WHERE logs.id = ?1", log_id))
+    rows = await db.run(
+        statement(f"SELECT {_ITEM}, logs.stages FROM logs {_LABEL} WHERE logs.id = ?1", log_id)
+    )
     if not rows:
         return None
     changes: Sequence[Row] = ()
     if rows[0]["query_hash"] is not None:
         changes = await db.run(select_history(rows[0]["query_hash"], limit=_HISTORY_SHOWN))
     history = [change_from_row(each) for each in changes]
-    return LogRecord.model_validate({**_item_fields(rows[0]), "label_history": history})
+    stages = rows[0]["stages"]
+    return LogRecord.model_validate(
+        {
+            **_item_fields(rows[0]),
+            "label_history": history,
+            "stages": None if stages is None else json.loads(stages),
+        }
+    )
 
 
 async def read_texts(db: Database, log_ids: Sequence[str]) -> dict[str, str]:
@@ -248,6 +259,10 @@ def _outcome(row: Row) -> dict[str, object]:
         "stated_confidence": stated,
         "confidence_source": None if source == _UNKNOWN else source,
     }
+
+
+def _stages_json(stages: Sequence[StageRecord]) -> str:
+    return json.dumps([asdict(each) for each in stages], ensure_ascii=False)
 
 
 def _json_or_null(value: BaseModel | dict[str, object] | list[object] | None) -> str | None:

@@ -1,221 +1,146 @@
-"""SynapseCore: the way of a query from the request to the decision, as the list of its stages."""
+"""The router: the pipeline of stages, and the way of a turn through it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from edgeneuro.access.limits import Estimate, Reservation, estimate, refund_on_failure, reserve
-from edgeneuro.domain.decision import (
-    Answer,
-    CacheState,
-    ChosenAgent,
-    Decision,
-    Explanation,
-    RouteRequest,
-)
+from edgeneuro.access.limits import Estimate, estimate
+from edgeneuro.domain.decision import CacheState, ClassifierVerdict, Explanation, StageRecord
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages, states_confidence
-from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.services import Services
-from edgeneuro.synapsecore.ask import MAX_TOKENS, Asked, ask
-from edgeneuro.synapsecore.audit_sample import SampledDecision, audit_by_classifier, audit_by_model
-from edgeneuro.synapsecore.challenger import ask_challenger
-from edgeneuro.synapsecore.classify import LABELLED, NOT_REACHED, classify
-from edgeneuro.synapsecore.decide import decide
-from edgeneuro.synapsecore.question import Question, ask_question
-from edgeneuro.synapsecore.recall import Recalled, Stored, recall, recall_stored, remember
-from edgeneuro.synapsecore.record import Asker, note_decision, record
-from edgeneuro.synapsecore.routed import Routed
-from edgeneuro.synapsecore.stages import StageClock
-from edgeneuro.web.auth import authorize_explain
+from edgeneuro.errors import UpstreamError
+from edgeneuro.synapsecore import policy
+from edgeneuro.synapsecore.policy import Decision
+from edgeneuro.synapsecore.rankers.cache import MemoryCacheRanker, StoredCacheRanker
+from edgeneuro.synapsecore.rankers.classifier import ClassifierRanker, verdict_of
+from edgeneuro.synapsecore.rankers.label import LabelRanker
+from edgeneuro.synapsecore.rankers.model import MAX_TOKENS, ModelRanker
+from edgeneuro.synapsecore.ranking import NO_CALL, ModelCallResult, Ranker, Ranking, Stage
+from edgeneuro.synapsecore.turn import Turn
+
+LABEL, MEMORY_CACHE, STORED_CACHE = LabelRanker(), MemoryCacheRanker(), StoredCacheRanker()
+CLASSIFIER, MODEL = ClassifierRanker(), ModelRanker()
+
+# The stages in their order: the first one whose ranking the policy accepts decides.
+PIPELINE: tuple[Ranker, ...] = (LABEL, MEMORY_CACHE, CLASSIFIER, STORED_CACHE, MODEL)
+
+# All that a decision's `layer` can be.
+LAYERS = frozenset({"fallback", "direct", *(ranker.layer for ranker in PIPELINE)})
 
 
-async def route_query(services: Services, request: RouteRequest, asker: Asker) -> Routed:
-    """Raises what web.auth and domain.permissions raise for what the caller may not use,
-    InvalidRequestError for unknown candidates, ConflictError without agents, what
-    limits.reserve raises, and where the request forbids a fallback the UpstreamError that left it
-    without an answer."""
-    stages = StageClock(services.monotonic)
-    authorize_explain(asker.credential, request.explain, param="explain")
-    permissions = asker.credential.permissions
-    config = await services.routing.current()
-    permissions.require_model(config, request.model)
-    config = permissions.restrict(config)
-    allowed = permissions.candidates(config, request.candidates, param="candidates")
-    request = request.model_copy(update={"candidates": allowed})
-    question = ask_question(request, config, key_id=asker.credential.key_id)
-    reservation = await _reserve(services, question, asker, stages)
-    with refund_on_failure(services, reservation, asker.background):
-        decision_id, created_ms = services.new_id("dec"), services.now_ms()
-        routed = await decide_route(
-            services,
-            request,
-            asker,
-            config=config,
-            question=question,
-            stages=stages,
-            decision_id=decision_id,
-            created_ms=created_ms,
-        )
-        note_decision(asker.facts, routed)
-        settlement = None
-        if reservation is not None:
-            known = Estimate(routed.decision.usage.total_tokens, routed.spent_usd)
-            settlement = reservation.settle(known, [estimate_unknown(routed)])
-        written_later = record(
-            services, request, routed, asker, created_ms=created_ms, settlement=settlement
-        )
-        asker.background(written_later)
-        if routed.refused is not None:
-            raise routed.refused
-    if request.explain:
-        routed.decision.explanation = explain(routed)
-    return routed
+@dataclass(frozen=True)
+class RoutingResult:
+    """A turn, the stages that ran, the decision, and what calling models took."""
 
+    turn: Turn
+    stages: tuple[Stage, ...]
+    decision: Decision
+    call: ModelCallResult
+    latency_ms: float
 
-async def _reserve(
-    services: Services, question: Question, asker: Asker, stages: StageClock
-) -> Reservation | None:
-    """What an answer may take of the asker's limits, if there are some."""
-    if asker.credential.limits is None:
+    @property
+    def failure(self) -> UpstreamError | None:
+        """Why there is no ranking to decide from, if a model failed."""
+        return self.call.failure if self.decision.ranking is None else None
+
+    @property
+    def error(self) -> UpstreamError | None:
+        """The failure, if the request does not let the fallback agent answer then."""
+        return None if self.turn.fallback else self.failure
+
+    @property
+    def cache(self) -> CacheState:
+        """A label decides before any cache is read."""
+        ranking = self.decision.ranking
+        if not self.turn.cache or (ranking is not None and ranking.source.layer == LABEL.layer):
+            return "bypass"
+        return "hit" if ranking is not None and ranking.cached else "miss"
+
+    @property
+    def classifier(self) -> Ranking | None:
+        """The classifier's ranking, whether it decided or not."""
+        stage = self.stage(CLASSIFIER)
+        return None if stage is None else stage.ranking
+
+    @property
+    def classifier_verdict(self) -> ClassifierVerdict | None:
+        ranking = self.classifier
+        return None if ranking is None else verdict_of(ranking)
+
+    @property
+    def model_ranking(self) -> Ranking | None:
+        """The ranking of a model that was called for this turn, not for another one."""
+        for stage in self.stages:
+            ranking = stage.ranking
+            if ranking is not None and ranking.call is not None and not ranking.call.shared:
+                return ranking
         return None
-    with stages.stage("reserve"):
-        wanted = estimate_routing(question)
-        reservation = await reserve(services, asker.credential, wanted)
-    if reservation is not None:
-        asker.headers.update(reservation.headers())
-    return reservation
+
+    def stage_records(self) -> list[StageRecord]:
+        return [stage.record() for stage in self.stages]
+
+    def stage(self, ranker: Ranker) -> Stage | None:
+        """None if an earlier stage decided, or if the ranker is not in the pipeline."""
+        return next((stage for stage in self.stages if stage.name == ranker.name), None)
 
 
-def estimate_routing(question: Question, models: Iterable[Model] | None = None) -> Estimate:
-    """Of asking all models of the question, or only these."""
-    # The longer prompt, of a model that is asked for its confidence: it is an upper bound.
-    messages = build_messages(question.query, question.agents, confidence=True)
-    size = sum(len(message["content"].encode()) for message in messages)
-    return estimate(question.models if models is None else models, size, MAX_TOKENS)
+async def run_pipeline(turn: Turn, rankers: Sequence[Ranker] = PIPELINE) -> RoutingResult:
+    """Asks the rankers in their order until the policy decides from a ranking. A failure of an
+    upstream is not raised: it is in the result."""
+    stages: list[Stage] = []
+    decided_from: Ranking | None = None
+    call = NO_CALL
+    for ranker in rankers:
+        with turn.clock.stage(ranker.name):
+            result = await ranker.rank(turn)
+        refusal = policy.refusal(turn, result) if isinstance(result, Ranking) else None
+        stages.append(Stage(ranker.name, turn.clock.ms[ranker.name], result, refusal))
+        if result.call is not None:
+            call = result.call if call is NO_CALL else call + result.call
+        if isinstance(result, Ranking) and refusal is None:
+            decided_from = result
+            break
+    with turn.clock.stage("decide"):
+        failure = None if call.failure is None else call.failure.reason
+        decision = policy.decide(turn, decided_from, failure)
+    return RoutingResult(turn, tuple(stages), decision, call, turn.clock.total_ms())
 
 
-def estimate_unknown(routed: Routed) -> Estimate:
-    """Of what the models have used that did not tell it; each was reserved once."""
-    distinct = {model.id: model for model in routed.usage_unknown}
-    return estimate_routing(routed.question, distinct.values())
-
-
-async def decide_route(
-    services: Services,
-    request: RouteRequest,
-    asker: Asker,
-    *,
-    config: RoutingConfig,
-    question: Question,
-    stages: StageClock,
-    decision_id: str,
-    created_ms: int,
-) -> Routed:
-    """The stages alone; limits and the log row are the caller's. An upstream's fault is never
-    raised."""
-    asked, stored = Asked(), Stored()
-    recalled = Recalled(no_label="not looked for: the request has `cache` false")
-    if request.cache:
-        with stages.stage("recall"):
-            recalled = await recall(services, request, question, config, asker.background)
-    answer = recalled.answer
-    classified = LABELLED if answer is not None and answer.layer == "label" else NOT_REACHED
-    if answer is None:
-        with stages.stage("classify"):
-            classified = classify(services, request, question, config, asker)
-            answer = classified.answer
-    if answer is None and request.cache:
-        with stages.stage("recall_stored"):
-            stored = await recall_stored(services, question, recalled, classified)
-            answer = stored.answer
-    if answer is None:
-        with stages.stage("ask"):
-            asked = await ask(
-                services,
-                question,
-                config,
-                asker,
-                decision_id=decision_id,
-                cache=request.cache,
-                past_cache=stored.dropped,
-            )
-            answer = asked.answer
-    with stages.stage("decide"):
-        verdict = decide(
-            question,
-            answer,
-            threshold=config.confidence_threshold,
-            failure=asked.failure.reason if asked.failure else None,
-        )
-
-    decision = Decision(
-        id=decision_id,
-        created=created_ms // 1000,
-        outcome=verdict.outcome,
-        agent=None if verdict.agent is None else ChosenAgent.of(verdict.agent),
-        confidence=verdict.confidence,
-        confidence_source=verdict.confidence_source if verdict.outcome == "agent" else None,
-        layer=verdict.layer,
-        reason=verdict.reason,
-        alternatives=list(verdict.alternatives),
-        model=answer.model if answer else None,
-        adapter=answer.adapter if answer else None,
-        cache=_cache_state(request, answer),
-        classifier=classified.verdict,
-        attempts=asked.attempts,
-        usage=asked.usage,
-        cost_usd=asked.cost_usd,
-        latency_ms=stages.total_ms(),
-        gateway=asked.trace,
-    )
-    ask_challenger(services, request, question, config, asker, decision, created_ms=created_ms)
-    new_answer = None
-    if request.cache:
-        new_answer = remember(services, question, config, recalled, classified, asked)
-    audit_sample = None
-    if classified.verdict is not None:
-        sample = SampledDecision(decision_id, created_ms, classified.verdict)
-        if classified.answer is not None:
-            audit_by_model(services, question, config, asker, sample)
-        else:
-            audit_sample = audit_by_classifier(config, asked, sample)
-    return Routed(
-        decision,
-        question,
-        config,
-        stages,
-        spent_usd=asked.spent_usd,
-        usage_unknown=asked.usage_unknown,
-        upstream_ms=round(asked.upstream_ms, 2),
-        stated_confidence=verdict.stated_confidence,
-        confidence_source=verdict.confidence_source,
-        failure=asked.failure if answer is None else None,
-        refused=asked.failure if answer is None and not request.fallback else None,
-        passed_on=classified.passed_on,
-        no_label=recalled.no_label,
-        writes=tuple(write for write in (new_answer, audit_sample) if write is not None),
-    )
-
-
-def _cache_state(request: RouteRequest, answer: Answer | None) -> CacheState:
-    """A label decides before any cache is looked at."""
-    if not request.cache or (answer is not None and answer.layer == "label"):
-        return "bypass"
-    return "hit" if answer is not None and answer.layer == "cache" else "miss"
-
-
-def explain(routed: Routed) -> Explanation:
-    question, config = routed.question, routed.config
+def explain(result: RoutingResult) -> Explanation:
+    turn, config = result.turn, result.turn.config
+    label, classifier = result.stage(LABEL), result.stage(CLASSIFIER)
     return Explanation(
         threshold=config.confidence_threshold,
         prompt_version=PROMPT_VERSION,
         agents_revision=config.agents_revision,
-        cache_key=question.cache_key,
+        cache_key=turn.cache_key,
         messages=build_messages(
-            question.query,
-            question.agents,
-            confidence=states_confidence(question.models[0].type),
+            turn.query, turn.agents, confidence=states_confidence(turn.models[0].type)
         ),
-        label=routed.no_label,
-        classifier=routed.passed_on,
-        stages_ms=routed.stages.ms,
+        label=label.reason if label else None,
+        classifier=classifier.reason if classifier else _not_reached(result),
+        stages=result.stage_records(),
+        stages_ms=turn.clock.ms,
     )
+
+
+def _not_reached(result: RoutingResult) -> str:
+    name = result.stages[-1].name
+    if name == LABEL.name:
+        return "not asked: a label decided"
+    if name == MEMORY_CACHE.name:
+        return "not asked: the answer was still in this isolate's memory"
+    return f"not asked: the stage {name!r} decided"
+
+
+def estimate_routing(turn: Turn, models: Iterable[Model] | None = None) -> Estimate:
+    """The upper bound for calling all models of the turn, or only these."""
+    # With the longer prompt, of a model that is asked for its confidence.
+    messages = build_messages(turn.query, turn.agents, confidence=True)
+    size = sum(len(message["content"].encode()) for message in messages)
+    return estimate(turn.models if models is None else models, size, MAX_TOKENS)
+
+
+def estimate_unknown(result: RoutingResult) -> Estimate:
+    """The upper bound for what models have used and did not report; each was reserved once."""
+    distinct = {model.id: model for model in result.call.usage_unknown}
+    return estimate_routing(result.turn, distinct.values())

@@ -10,10 +10,9 @@ from pydantic import BaseModel
 from edgeneuro.classifier.model import InvalidModelError, loads
 from edgeneuro.classifier.scorer import Prediction, Scorer
 from edgeneuro.controlplane.evaluations.evaluation_targets import (
-    ModelTarget,
-    PipelineTarget,
     Target,
     answered,
+    pipeline_target,
     proposal_named,
     propose,
 )
@@ -31,9 +30,8 @@ from edgeneuro.store.database import Row, Statement
 from edgeneuro.store.evaluation_details import read_details, read_label_set
 from edgeneuro.store.evaluation_results import read_results
 from edgeneuro.store.routing_tests import read_outcome
-from edgeneuro.synapsecore.evaluate import answer_by
-from edgeneuro.synapsecore.pipeline import load_pipeline
-from edgeneuro.synapsecore.record import Asker
+from edgeneuro.synapsecore.rankers.classifier import classifier_decision
+from edgeneuro.synapsecore.turn import CallerContext
 from edgeneuro.web.auth import Credential
 
 # Longer than a slice takes, with the longest time budget of its last questions.
@@ -165,7 +163,7 @@ class _Slice:
                         f"the classifier {name!r} cannot be used: {error}"
                     ) from error
             else:
-                targets[name] = ModelTarget(services, config, config.models[name])
+                targets[name] = Target(services, config, model=config.models[name])
         return targets
 
     async def _pipeline(self, config: RoutingConfig, name: str) -> Target:
@@ -185,19 +183,18 @@ class _Slice:
             raise _CannotGoOnError("the configuration has changed since it began; run it again")
         label_layer = held.evaluation.label_layer
         try:
-            pipeline = await load_pipeline(services, proposed, label_layer=label_layer)
+            return await pipeline_target(services, proposed, label_layer=label_layer)
         except InvalidModelError as error:
             raise _CannotGoOnError(
                 f"the classifier {proposed.classifier!r} cannot be used: {error}"
             ) from error
-        return PipelineTarget(services, pipeline)
 
     async def _ask_target(self, name: str, target: Target) -> int | None:
         """Asks what is left to ask, each question once. Where that ends the slice: for how long
         (ms) nobody is to go on."""
         db, evaluation = self._services.db, self._evaluation
         items = await store.next_items(db, evaluation.id, name, limit=self._left)
-        await target.prepare(items, self._asker())
+        await target.prepare(items, self._caller())
         for at in range(0, len(items), _AT_A_TIME):
             if self._services.now_ms() >= self._ends_at:
                 return 0
@@ -255,8 +252,8 @@ class _Slice:
             return None
         return "the configuration has changed since it began; evaluate again"
 
-    def _asker(self) -> Asker:
-        return Asker(
+    def _caller(self) -> CallerContext:
+        return CallerContext(
             request_id=self._evaluation.id,
             credential=Credential(self._evaluation.created_by, frozenset()),
             background=lambda work: work.close(),
@@ -267,11 +264,11 @@ class _Slice:
 
     async def _ask(self, name: str, target: Target, items: Sequence[Row]) -> bool:
         """Whether any of them came to something, be it an answer that is no use."""
-        asker = self._asker()
-        decided = await asyncio.gather(*(target.ask(item, asker) for item in items))
+        caller = self._caller()
+        decided = await asyncio.gather(*(target.decide(item, caller) for item in items))
         answers = [answered(name, item, each) for item, each in zip(items, decided, strict=True)]
-        got_on = not all(each.may_pass for each in decided)
-        self._to_ask_again |= any(each.may_pass for each in decided)
+        got_on = not all(each.retryable for each in decided)
+        self._to_ask_again |= any(each.retryable for each in decided)
         writes = store.record_answers(self._held, answers, got_on=got_on)
         if not (await self._services.db.batch(writes))[-1]:
             raise LostLeaseError
@@ -288,7 +285,7 @@ class _Slice:
 def _classified(
     classifier_id: str, item: Row, prediction: Prediction, config: RoutingConfig
 ) -> store.Answered:
-    answer = answer_by(prediction, config)
+    answer = classifier_decision(prediction, config)
     return store.Answered(
         model_id=classifier_id,
         query_hash=item["query_hash"],

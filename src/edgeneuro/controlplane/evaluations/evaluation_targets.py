@@ -1,10 +1,11 @@
-"""What an evaluation puts its questions to: a model alone, or the pipeline."""
+"""What an evaluation measures: a model alone, or the pipeline. Both run the router's pipeline, with
+other rankers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from edgeneuro.controlplane.models.models import is_classifier, require_available
 from edgeneuro.domain.agent import NO_AGENT
+from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.evaluation import PIPELINE
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.proposal import Proposal, apply_proposal
@@ -16,10 +17,13 @@ from edgeneuro.store.agents import list_agents
 from edgeneuro.store.database import Row
 from edgeneuro.store.evaluation_jobs import Answered
 from edgeneuro.store.evaluations import MAX_TRIES
-from edgeneuro.synapsecore.evaluate import Evaluated, evaluate_question
-from edgeneuro.synapsecore.pipeline import Pipeline, labels_for, question_for, route_in_pipeline
-from edgeneuro.synapsecore.question import Question
-from edgeneuro.synapsecore.record import Asker
+from edgeneuro.store.labels import read_current
+from edgeneuro.synapsecore.measure import UNKNOWN_AGENT, MeasuredDecision, measure
+from edgeneuro.synapsecore.rankers.classifier import LoadedClassifierRanker
+from edgeneuro.synapsecore.rankers.label import KnownLabels
+from edgeneuro.synapsecore.ranking import Ranker
+from edgeneuro.synapsecore.router import MODEL
+from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
 
 # Proposed configurations: checked where they come in, and made again in every slice of the job
 # that tries them.
@@ -59,60 +63,85 @@ def proposal_named(config: RoutingConfig, name: str) -> Proposal:
     return Proposal(model_id=name)
 
 
-class Target(Protocol):
-    async def prepare(self, items: Sequence[Row], asker: Asker) -> None:
-        """Of all questions of a slice, before the first of them is asked."""
+class Target:
+    """The rankers and the configuration that are measured. With `model`, that model alone is
+    called. `label_layer` says whether labels decide."""
 
-    async def ask(self, item: Row, asker: Asker) -> Evaluated:
-        """Never raises an upstream's fault."""
-
-
-class ModelTarget:
-    def __init__(self, services: Services, config: RoutingConfig, model: Model) -> None:
+    def __init__(
+        self,
+        services: Services,
+        config: RoutingConfig,
+        rankers: Sequence[Ranker] = (MODEL,),
+        *,
+        model: Model | None = None,
+        label_layer: bool = False,
+    ) -> None:
         self._services = services
         self._config = config
+        self._rankers = tuple(rankers)
         self._model = model
+        self._label_layer = label_layer
+        self._labels = KnownLabels({})
 
-    async def prepare(self, items: Sequence[Row], asker: Asker) -> None:
-        pass
+    async def prepare(self, items: Sequence[Row], caller: CallerContext) -> None:
+        """Reads the labels of all questions of a slice, before the first of them is asked."""
+        if not self._label_layer:
+            return
+        turns = [self._turn(item, caller) for item in items]
+        hashes = [turn.query_hash for turn in turns if turn is not None]
+        labels: Mapping[str, str | None] = await read_current(self._services.db, hashes)
+        self._labels = KnownLabels(labels)
 
-    async def ask(self, item: Row, asker: Asker) -> Evaluated:
-        return await evaluate_question(
-            self._services, self._config, self._model, item["query"], asker
+    async def decide(self, item: Row, caller: CallerContext) -> MeasuredDecision:
+        """A failure of an upstream is not raised."""
+        turn = self._turn(item, caller)
+        if turn is None:
+            return UNKNOWN_AGENT
+        labels = (self._labels,) if self._label_layer else ()
+        return await measure(turn, (*labels, *self._rankers))
+
+    def _turn(self, item: Row, caller: CallerContext) -> Turn | None:
+        """None if an allowed agent of the item is not enabled: no caller could ask that."""
+        test = routing_test(item)
+        request = RouteRequest(
+            query=item["query"],
+            candidates=None if test is None else test.candidates,
+            model=None if self._model is None else self._model.id,
+            cache=False,
+            fallback=self._model is None,
         )
+        try:
+            return build_turn(
+                self._services,
+                request,
+                self._config,
+                caller,
+                id=caller.request_id,
+                clock=StageClock(self._services.monotonic),
+                purpose="evaluation",
+            )
+        except InvalidRequestError:
+            if self._model is not None:
+                raise
+            return None
 
 
-class PipelineTarget:
-    def __init__(self, services: Services, pipeline: Pipeline) -> None:
-        self._services = services
-        self._pipeline = pipeline
-        self._questions: dict[str, Question | None] = {}
-        self._labels: Mapping[str, str | None] = {}
-
-    async def prepare(self, items: Sequence[Row], asker: Asker) -> None:
-        key_id = asker.credential.key_id
-        for item in items:
-            test = routing_test(item)
-            candidates = None if test is None else test.candidates
-            question = question_for(self._pipeline, item["query"], candidates, key_id=key_id)
-            self._questions[item["query_hash"]] = question
-        questions = list(self._questions.values())
-        self._labels = await labels_for(self._services, self._pipeline, questions)
-
-    async def ask(self, item: Row, asker: Asker) -> Evaluated:
-        question = self._questions[item["query_hash"]]
-        if question is None:
-            return _UNKNOWN_AGENT
-        return await route_in_pipeline(
-            self._services, self._pipeline, question, self._labels, asker
-        )
+async def pipeline_target(
+    services: Services, config: RoutingConfig, *, label_layer: bool
+) -> Target:
+    """The pipeline as a request would be routed, without caches. Raises InvalidModelError if the
+    classifier of the configuration cannot be used."""
+    rankers: list[Ranker] = [MODEL]
+    if config.classifier is not None:
+        rankers.insert(0, await LoadedClassifierRanker.read(services, config.classifier))
+    return Target(services, config, rankers, label_layer=label_layer)
 
 
 def routing_test(item: Row) -> RoutingTest | None:
     return None if item["test"] is None else RoutingTest.model_validate_json(item["test"])
 
 
-def answered(name: str, item: Row, decided: Evaluated) -> Answered:
+def answered(name: str, item: Row, decided: MeasuredDecision) -> Answered:
     """`name` is the id by which the evaluation knows the target."""
     test = routing_test(item)
     if test is None:
@@ -129,7 +158,7 @@ def answered(name: str, item: Row, decided: Evaluated) -> Answered:
         is_right=right and not decided.failed,
         reason=decided.reason,
         failed=decided.failed,
-        tries=1 if decided.may_pass else MAX_TRIES,
+        tries=1 if decided.retryable else MAX_TRIES,
         tokens=decided.tokens,
         cost_usd=decided.cost_usd,
         ms=decided.ms,
@@ -137,19 +166,3 @@ def answered(name: str, item: Row, decided: Evaluated) -> Answered:
         confidence=decided.confidence,
         layer=decided.layer,
     )
-
-
-_UNKNOWN_AGENT = Evaluated(
-    agent_id=None,
-    reason="unknown_agent",
-    failed=True,
-    may_pass=False,
-    tokens=0,
-    cost_usd=0.0,
-    ms=0.0,
-    named=None,
-    confidence=None,
-    layer="fallback",
-    answers=None,
-    decided=False,
-)

@@ -21,7 +21,7 @@ from edgeneuro.domain.classifier import (
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.services import Services
 from edgeneuro.store.datasets import test_questions
-from edgeneuro.synapsecore.evaluate import answer_of_classifier
+from edgeneuro.synapsecore.rankers.classifier import classifier_decision
 
 # What a classifier makes of questions that are written otherwise: with a greeting, a signature,
 # "please", typos. It is measured once, at the end of the training.
@@ -46,7 +46,7 @@ async def measure_robustness(
         for at in range(0, len(questions), _TEXTS_A_STEP):
             for query, agent_id in questions[at : at + _TEXTS_A_STEP]:
                 text = query if kind == PLAIN else perturb(query, kind)
-                counts.add(agent_id, answer_of_classifier(scorer, config, text))
+                counts.add(agent_id, classifier_decision(scorer.predict(text), config))
             await services.sleep(_PAUSE_SECONDS)
         scores.append(counts.score(kind))
     return scores

@@ -5,8 +5,9 @@ from edgeneuro.domain.fields import page_of
 from edgeneuro.domain.log import LogRecord, LogsPage, LogsQuery
 from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages, states_confidence
 from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.errors import NotFoundError
+from edgeneuro.errors import InvalidRequestError, NotFoundError
 from edgeneuro.store import logs as store
+from edgeneuro.synapsecore.router import LAYERS
 
 
 async def list_logs(call: Call, query: LogsQuery) -> LogsPage:
@@ -14,6 +15,10 @@ async def list_logs(call: Call, query: LogsQuery) -> LogsPage:
     `has_more`. All filters apply together. `q` searches for words of the query or parts of them, in
     any order. One request reads at most 20,000 rows: `searched_from` says how far it came, and the
     next page continues there."""
+    if query.layer is not None and query.layer not in LAYERS:
+        raise InvalidRequestError(
+            f"layer: must be one of {', '.join(sorted(LAYERS))}.", param="layer"
+        )
     found = await store.list_logs(call.services.db, query, limit=query.limit + 1)
     page = page_of(found.items, limit=query.limit)
     if found.searched_id is None:

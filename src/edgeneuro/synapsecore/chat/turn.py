@@ -1,4 +1,4 @@
-"""A chat's turn: one request, who answers it, and with what."""
+"""A chat turn: one request, who answers it, and with what."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,8 +7,7 @@ from typing import Any
 from edgeneuro.access.limits import Estimate, Reservation
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.chat import ChatRequest
-from edgeneuro.domain.decision import Attempt, ChosenAgent, Layer, Usage
-from edgeneuro.domain.decision import Outcome as DecisionOutcome
+from edgeneuro.domain.decision import Attempt, ChosenAgent, Layer, Outcome, Usage
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import EdgeNeuroError, NoAgentFitsError
@@ -16,59 +15,59 @@ from edgeneuro.gateway.chain import Chain
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
-from edgeneuro.synapsecore.chat_limits import AnswerBounds
-from edgeneuro.synapsecore.chat_models import models_of_agent, stale_model
-from edgeneuro.synapsecore.chat_plan import Plan
-from edgeneuro.synapsecore.chat_sent import (
+from edgeneuro.synapsecore.chat.models import (
     Kinds,
     map_image_urls,
+    models_of_agent,
     sent_messages,
     sent_parameters,
+    stale_model,
     upstream_kind,
 )
-from edgeneuro.synapsecore.record import Asker
-from edgeneuro.synapsecore.routed import Routed
-from edgeneuro.synapsecore.router import decide_route, estimate_unknown
-from edgeneuro.synapsecore.stages import StageClock
+from edgeneuro.synapsecore.chat.request import AnswerBounds, ChatPlan
+from edgeneuro.synapsecore.observers import observe
+from edgeneuro.synapsecore.router import RoutingResult, estimate_unknown, run_pipeline
+from edgeneuro.synapsecore.turn import CallerContext, StageClock
 
-_NAMED_BY_CALLER = 1.0  # the confidence where nothing was decided
+_NAMED_BY_CALLER = 1.0  # the confidence if the caller named who answers
 
 
 @dataclass(frozen=True)
-class Turn:
-    """`routed` is None where the caller named who answers, `agent` where that is a model. `models`
-    are asked in this order through `chain`, with `messages`; there is at least one, unless there is
-    an `error`."""
+class ChatTurn:
+    """`routing` is None if the caller named who answers, `agent` is None if that is a model.
+    `writes` belong to the routing, and go into the batch of the log row. `models` are called in
+    this order through `chain`; there is at least one, unless there is an `error`."""
 
     services: Services
     request: ChatRequest
-    asker: Asker
+    caller: CallerContext
     config: RoutingConfig
-    stages: StageClock
+    clock: StageClock
     chain: Chain
     bounds: AnswerBounds
     id: str
     created_ms: int
     reservation: Reservation | None
-    routed: Routed | None
+    routing: RoutingResult | None
+    writes: tuple[Statement, ...]
     agent: Agent | None
     models: tuple[Model, ...]
 
     @property
     def endpoint(self) -> Model | None:
-        """The agent's endpoint among `models`, where it has one."""
+        """The agent's endpoint among `models`, if it has one."""
         return self.models[0] if self.agent is not None and self.agent.endpoint else None
 
     def messages(self, model: Model) -> list[dict[str, Any]]:
-        """As this model gets them. The agent's system prompt goes before all that the client
-        sends."""
+        """The messages that this model gets: the agent's system prompt, then what the client
+        sent."""
         messages = sent_messages(self.request, self._kind(model))
         if self.agent is None or self.agent.system_prompt is None:
             return messages
         return [{"role": "system", "content": self.agent.system_prompt}, *messages]
 
     def parameters(self, model: Model) -> dict[str, Any]:
-        """As this model gets them."""
+        """The parameters that this model gets."""
         return sent_parameters(self.request, self.bounds.parameters(model), self._kind(model))
 
     def _kind(self, model: Model) -> Kinds:
@@ -76,8 +75,8 @@ class Turn:
 
     @cached_property
     def cache_key(self) -> str | None:
-        """That of the first model: only its answers are cached. None where none is to be."""
-        if not self.models or not self._may_keep():
+        """The key of the first model: only its answers are cached. None: nothing is cached."""
+        if not self.models or not self._may_cache():
             return None
         return self.key_for(self.models[0])
 
@@ -89,14 +88,13 @@ class Turn:
             endpoint and endpoint.model_dump(),
             map_image_urls(self.messages(model), self.request.images.digest),
             self.parameters(model),
-            *owner(self.config, self.asker.credential.key_id),
+            *owner(self.config, self.caller.credential.key_id),
         ]
         return key_of(parts)
 
-    def _may_keep(self) -> bool:
-        """Where the same request has the same answer, or the caller says so. What a tool has said
-        holds for its moment alone, and so does what an agent says at its endpoint, for all that is
-        known of it."""
+    def _may_cache(self) -> bool:
+        """If the same request gets the same answer, or the caller asks for it. The result of a tool
+        is valid only for a moment, and so may be an answer of an agent's endpoint."""
         wanted = self.request.edgeneuro.cache
         if wanted is False or any(
             message.role in ("tool", "function") for message in self.request.messages
@@ -108,7 +106,7 @@ class Turn:
 
     @property
     def hands_off(self) -> Agent | None:
-        """The agent with whom the client itself goes on."""
+        """The agent that the client itself has to call."""
         agent = self.agent if self.endpoint is not None else None
         return agent if agent is not None and agent.protocol == "handoff" else None
 
@@ -118,28 +116,28 @@ class Turn:
 
     @property
     def layer(self) -> Layer:
-        return self.routed.decision.layer if self.routed else "direct"
+        return self.routing.decision.layer if self.routing else "direct"
 
     @property
-    def outcome(self) -> DecisionOutcome | None:
-        if self.routed is None:
+    def outcome(self) -> Outcome | None:
+        if self.routing is None:
             return None if self.agent is None else "agent"
-        return self.routed.decision.outcome
+        return self.routing.decision.outcome
 
     @property
     def confidence(self) -> float | None:
-        return self.routed.decision.confidence if self.routed else _NAMED_BY_CALLER
+        return self.routing.decision.confidence if self.routing else _NAMED_BY_CALLER
 
     @property
     def stated_confidence(self) -> float | None:
-        return self.routed.stated_confidence if self.routed else _NAMED_BY_CALLER
+        return self.routing.decision.stated_confidence if self.routing else _NAMED_BY_CALLER
 
     @property
     def error(self) -> EdgeNeuroError | None:
-        """Why nobody is to be asked: routing failed, or found no agent that answers."""
-        if self.routed is None or self.agent is not None:
+        """Why no model is called: routing failed, or found no agent that answers."""
+        if self.routing is None or self.agent is not None:
             return None
-        return self.routed.failure or NoAgentFitsError(
+        return self.routing.failure or NoAgentFitsError(
             "No agent fits this conversation, and no fallback agent may answer. Name one as model"
             " 'agent:ID', or allow the default agent: `on_no_fit` \"fallback\", and among the"
             " `candidates`."
@@ -147,78 +145,66 @@ class Turn:
 
     @property
     def attempts(self) -> list[Attempt]:
-        """Of routing and answering together, as the next ones."""
-        routing = self.routed.decision.attempts if self.routed else []
+        """Of routing and answering together, as the next three are."""
+        routing = self.routing.call.attempts if self.routing else ()
         return [*routing, *self.chain.attempts]
 
     @property
     def usage(self) -> Usage:
-        routing = self.routed.decision.usage if self.routed else Usage()
-        return routing + self.chain.usage
+        answering = self.chain.usage
+        return self.routing.call.usage + answering if self.routing else answering
 
     @property
     def cost_usd(self) -> float | None:
-        routing = self.routed.decision.cost_usd if self.routed else 0.0
+        routing = self.routing.call.cost_usd if self.routing else 0.0
         answering = self.chain.cost_usd
         return None if routing is None or answering is None else routing + answering
 
     @property
     def upstream_ms(self) -> float:
-        return (self.routed.upstream_ms if self.routed else 0.0) + self.chain.upstream_ms
+        routing_ms = round(self.routing.call.upstream_ms, 2) if self.routing else 0.0
+        return routing_ms + self.chain.upstream_ms
 
     def settlement(self) -> Statement | None:
-        """Replaces what was reserved by what was used, of routing and answering together."""
+        """Replaces the reservation by what was used, for routing and answering together."""
         if self.reservation is None:
             return None
-        spent = self.chain.spent_usd + (self.routed.spent_usd if self.routed else 0.0)
+        spent = self.chain.spent_usd + (self.routing.call.spent_usd if self.routing else 0.0)
         models = {model.id: model for model in self.chain.usage_unknown}.values()
         unknown = [self.bounds.estimate(model, self.agent) for model in models]
-        if self.routed is not None:
-            unknown.append(estimate_unknown(self.routed))
+        if self.routing is not None:
+            unknown.append(estimate_unknown(self.routing))
         return self.reservation.settle(Estimate(self.usage.total_tokens, spent), unknown)
 
 
-async def begin_turn(plan: Plan, reservation: Reservation | None) -> Turn:
-    """Routes where the plan says so."""
+async def begin_chat(plan: ChatPlan, reservation: Reservation | None) -> ChatTurn:
+    """Routes, if the router is to choose the agent."""
     services, config, agent, models = plan.services, plan.config, plan.agent, plan.models
-    routed = await _route(plan)
-    # Routing is a part of its time; no more than it may take, however far the clock went meanwhile.
-    routing_ms = min(round(plan.stages.total_ms()), config.time_budget_ms) if routed else 0
+    routing = None if plan.routing is None else await run_pipeline(plan.routing)
+    writes = [] if routing is None else observe(routing)
+    # Routing takes a part of the chat's time: its own budget at most, even if the clock jumps.
+    routing_ms = min(round(plan.clock.total_ms()), config.time_budget_ms) if routing else 0
     left_ms = config.chat_timeout_ms - routing_ms
-    if routed is not None and routed.refused is None and routed.decision.agent is not None:
-        agent = config.agents[routed.decision.agent.id]
+    if routing is not None and routing.error is None:
+        agent = routing.decision.agent
     if agent is not None:
         stale = stale_model(config, agent)
         if stale is not None:
             services.failures.note("agent_model", stale)
         models = models_of_agent(config, agent, fallback=plan.fallback)
-    return Turn(
+    return ChatTurn(
         services,
         plan.request,
-        plan.asker,
+        plan.caller,
         config,
-        plan.stages,
+        plan.clock,
         services.new_chain(config, purpose="chat", budget_ms=left_ms),
         plan.bounds,
         id=plan.id,
         created_ms=plan.created_ms,
         reservation=reservation,
-        routed=routed,
+        routing=routing,
+        writes=tuple(writes),
         agent=agent,
         models=models,
-    )
-
-
-async def _route(plan: Plan) -> Routed | None:
-    if plan.to_route is None:
-        return None
-    return await decide_route(
-        plan.services,
-        plan.to_route.request,
-        plan.asker,
-        config=plan.config,
-        question=plan.to_route.question,
-        stages=plan.stages,
-        decision_id=plan.id,
-        created_ms=plan.created_ms,
     )

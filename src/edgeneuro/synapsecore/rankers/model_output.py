@@ -1,8 +1,9 @@
-"""Reading a model's reply: JSON as asked for, or what can be understood of a text. Whatever it
-says, only an agent that was offered, or none, comes out.
+"""Reads a model's output: the JSON that it was asked for, or a text that names one agent. The
+result is always an agent that was offered, or none.
 
-The confidence is the probability of the tokens that name the agent, where the model gives them;
-else the number that the model states, where it was asked for one; else it is unknown."""
+The confidence is the probability of the tokens that name the agent, if the model gives token
+probabilities; else the number that the model states, if it was asked for one; else it is
+unknown."""
 
 import math
 import re
@@ -19,14 +20,14 @@ from edgeneuro.domain.decision import ConfidenceSource
 from edgeneuro.errors import InvalidOutputError
 from edgeneuro.gateway.interface import ModelAnswer, Token
 
-# What a reply is worth that names an agent somewhere in a sentence.
+# The confidence if the output names an agent somewhere in a sentence.
 _MENTION_CONFIDENCE = 0.5
 _NAMED = re.compile(r'"agent"\s*:\s*"([^"]*")')
 _OF_WORDS = string.ascii_lowercase + string.digits + "_-"
 
 
-class Reply(BaseModel):
-    """Fields that were not asked for are passed over; small models like to add some."""
+class _Output(BaseModel):
+    """The JSON that models are asked for. Other fields are ignored: small models often add some."""
 
     agent: str
     confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
@@ -35,29 +36,28 @@ class Reply(BaseModel):
     @classmethod
     def _percent(cls, value: Any) -> Any:
         if isinstance(value, bool):
-            raise ValueError("a truth value is no figure")
-        # Asked for 0 to 1, small models write 95 too.
+            raise ValueError("a boolean is not a number")
+        # Small models that are asked for 0 to 1 also write 95.
         return value / 100 if isinstance(value, int | float) and 1 < value <= 100 else value
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """`agent_id` None says that no agent fits; `confidence` and `source` None that the confidence
-    is unknown."""
+class NamedAgent:
+    """`agent_id` None: no agent fits. `confidence` and `source` None: the confidence is unknown."""
 
     agent_id: str | None
     confidence: float | None
     source: ConfidenceSource | None
 
 
-def read_reply(answer: ModelAnswer, agents: Sequence[Agent], *, stated: bool) -> Chosen:
-    """`stated` says whether the model was asked for its confidence; without it a number in the
-    reply is not used. Raises InvalidOutputError."""
+def read_output(answer: ModelAnswer, agents: Sequence[Agent], *, stated: bool) -> NamedAgent:
+    """`stated` says whether the model was asked for its confidence; if not, a number in the output
+    is not used. Raises InvalidOutputError."""
     agent_id, confidence = _read_content(answer.content, agents, stated=stated)
     probability = _probability(answer.tokens)
     if probability is not None:
-        return Chosen(agent_id, probability, "logprobs")
-    return Chosen(agent_id, confidence, None if confidence is None else "stated")
+        return NamedAgent(agent_id, probability, "logprobs")
+    return NamedAgent(agent_id, confidence, None if confidence is None else "stated")
 
 
 def _read_content(
@@ -71,16 +71,16 @@ def _read_content(
     if not stated and isinstance(content, dict):
         content = {name: value for name, value in content.items() if name != "confidence"}
     try:
-        reply = Reply.model_validate(content)
+        output = _Output.model_validate(content)
     except ValidationError as error:
         raise InvalidOutputError("The model's JSON is not the one asked for.") from error
-    return _offered(reply.agent, agents), reply.confidence
+    return _offered(output.agent, agents), output.confidence
 
 
 def _probability(tokens: Sequence[Token]) -> float | None:
-    """That of the name behind "agent" in the model's JSON, its tokens' probabilities multiplied.
-    The closing quote belongs to the name: one id may begin with another. None where the text of the
-    tokens has no such name."""
+    """The product of the probabilities of the tokens that make the name after "agent" in the
+    model's JSON. The closing quote belongs to the name: one id may begin with another. None if the
+    text of the tokens has no such name."""
     named = _NAMED.search("".join(token.text for token in tokens))
     if named is None:
         return None

@@ -8,7 +8,7 @@ import pytest
 from edgeneuro.domain.agent import Agent
 from edgeneuro.errors import InvalidOutputError
 from edgeneuro.gateway.interface import ModelAnswer, Token
-from edgeneuro.synapsecore.reply import Chosen, read_reply
+from edgeneuro.synapsecore.rankers.model_output import NamedAgent, read_output
 
 
 def agent(agent_id: str, name: str) -> Agent:
@@ -55,7 +55,7 @@ AGENTS = [agent("it_support", "IT Support"), agent("hr", "Human Resources")]
     ],
 )
 def test_what_can_be_understood(content: Any, expected: tuple[str | None, float | None]) -> None:
-    chosen = read_reply(ModelAnswer(content=content), AGENTS, stated=True)
+    chosen = read_output(ModelAnswer(content=content), AGENTS, stated=True)
     assert (chosen.agent_id, chosen.confidence) == expected
     assert chosen.source == (None if expected[1] is None else "stated")
 
@@ -81,14 +81,14 @@ def test_what_can_be_understood(content: Any, expected: tuple[str | None, float 
 )
 def test_what_cannot(content: Any) -> None:
     with pytest.raises(InvalidOutputError):
-        read_reply(ModelAnswer(content=content), AGENTS, stated=True)
+        read_output(ModelAnswer(content=content), AGENTS, stated=True)
 
 
 def test_a_number_that_was_not_asked_for_is_not_used() -> None:
     """An adapter that learned one number states it for every question."""
     for content in ({"agent": "hr", "confidence": 1.0}, '{"agent": "hr", "confidence": true}'):
-        chosen = read_reply(ModelAnswer(content=content), AGENTS, stated=False)
-        assert chosen == Chosen("hr", None, None)
+        chosen = read_output(ModelAnswer(content=content), AGENTS, stated=False)
+        assert chosen == NamedAgent("hr", None, None)
 
 
 def tokens(*given: tuple[str, float]) -> tuple[Token, ...]:
@@ -115,7 +115,7 @@ def test_the_probability_of_the_tokens_that_name_the_agent(
     content = content if content.endswith("}") else '{"agent": "hr", "confidence": 0.7}'
     for stated in (True, False):
         answer = ModelAnswer(content=content, tokens=tokens(*given))
-        chosen = read_reply(answer, AGENTS, stated=stated)
+        chosen = read_output(answer, AGENTS, stated=stated)
         if expected is None:
             assert chosen.source == ("stated" if stated else None)
         else:

@@ -1,0 +1,1 @@
+"""Chat completions: a conversation's next message, by the agent that the router chooses."""

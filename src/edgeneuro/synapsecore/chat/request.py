@@ -1,0 +1,214 @@
+"""A chat request before any model is called: who may answer it, and the most that it may use.
+Errors of the request are raised here."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from edgeneuro.access.limits import Estimate, Reservation, estimate, reserve
+from edgeneuro.domain.agent import Agent
+from edgeneuro.domain.chat import AGENT_PREFIX, AUTO, ChatRequest
+from edgeneuro.domain.decision import RouteRequest
+from edgeneuro.domain.key import KeyLimits
+from edgeneuro.domain.model import Model
+from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.errors import InvalidRequestError
+from edgeneuro.services import Services
+from edgeneuro.synapsecore.chat.models import (
+    is_endpoint,
+    map_image_urls,
+    models_of_agent,
+    named_agent,
+    named_model,
+    with_fallbacks,
+)
+from edgeneuro.synapsecore.router import estimate_routing
+from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
+from edgeneuro.web.auth import authorize_explain
+
+_MAX_TOKENS = 4_096
+# About what an image takes in most models, as bytes of text; its address is shorter.
+_IMAGE_BYTES = 8_192
+
+
+@dataclass(frozen=True)
+class ChatPlan:
+    """If the router is to choose the agent, `routing` is its turn and `agent` is None. `models` are
+    those of the model that the caller named, else empty."""
+
+    services: Services
+    request: ChatRequest
+    caller: CallerContext
+    config: RoutingConfig
+    clock: StageClock
+    bounds: "AnswerBounds"
+    id: str
+    created_ms: int
+    routing: Turn | None
+    agent: Agent | None
+    models: tuple[Model, ...]
+
+    @property
+    def fallback(self) -> bool:
+        return self.request.edgeneuro.fallback
+
+
+async def plan_chat(services: Services, request: ChatRequest, caller: CallerContext) -> ChatPlan:
+    """Raises NotFoundError and ConflictError for a model or agent that cannot answer,
+    InvalidRequestError for a request that cannot be routed, and what web.auth and
+    domain.permissions raise for what the caller may not use."""
+    clock = StageClock(services.monotonic)
+    chat_id = services.new_id("dec")
+    options, permissions = request.edgeneuro, caller.credential.permissions
+    authorize_explain(caller.credential, options.explain, param="edgeneuro.explain")
+    everything = await services.routing.current()
+    config = permissions.restrict(everything)
+    routing: Turn | None = None
+    agent: Agent | None = None
+    models: tuple[Model, ...] = ()
+    if request.model == AUTO:
+        permissions.require_model(everything, None)
+        allowed = permissions.candidates(config, options.candidates, param="edgeneuro.candidates")
+        routing = _routing_turn(services, request, config, caller, allowed, id=chat_id, clock=clock)
+    elif request.model.startswith(AGENT_PREFIX):
+        agent = named_agent(config, request.model)
+        permissions.require_agent(agent.id, param="model")
+    else:
+        permissions.require_model(everything, request.model)
+        models = (named_model(config, request.model),)
+        if request.edgeneuro.fallback:
+            models = with_fallbacks(config, models)
+    plan = ChatPlan(
+        services,
+        request,
+        caller,
+        config,
+        clock,
+        AnswerBounds(request, caller.credential.limits),
+        id=chat_id,
+        created_ms=services.now_ms() if routing is None else routing.created_ms,
+        routing=routing,
+        agent=agent,
+        models=models,
+    )
+    if config.withheld:  # an agent without an allowed model is refused before any call
+        for each in (agent,) if routing is None else routing.agents:
+            _models_of(plan, each)
+    return plan
+
+
+async def reserve_chat(plan: ChatPlan) -> Reservation | None:
+    """Reserves an upper bound of the caller's limits, if there are some: for routing, and for the
+    most expensive answer that it may lead to. Raises what limits.reserve raises."""
+    caller = plan.caller
+    if caller.credential.limits is None:
+        return None
+    with plan.clock.stage("reserve"):
+        reservation = await reserve(plan.services, caller.credential, _upper_bound(plan))
+    if reservation is not None:
+        caller.headers.update(reservation.headers())
+    return reservation
+
+
+def _upper_bound(plan: ChatPlan) -> Estimate:
+    if plan.routing is None:
+        models = plan.models or _models_of(plan, plan.agent)
+        return _sum(plan, models, plan.agent)
+    turn = plan.routing
+    found = [_sum(plan, _models_of(plan, agent), agent) for agent in turn.agents]
+    answer = Estimate(max(each.tokens for each in found), max(each.cost_usd for each in found))
+    return estimate_routing(turn) + answer
+
+
+def _models_of(plan: ChatPlan, agent: Agent | None) -> tuple[Model, ...]:
+    return () if agent is None else models_of_agent(plan.config, agent, fallback=plan.fallback)
+
+
+def _sum(plan: ChatPlan, models: tuple[Model, ...], agent: Agent | None) -> Estimate:
+    return sum((plan.bounds.estimate(model, agent) for model in models), Estimate())
+
+
+def _routing_turn(
+    services: Services,
+    request: ChatRequest,
+    config: RoutingConfig,
+    caller: CallerContext,
+    candidates: list[str] | None,
+    *,
+    id: str,
+    clock: StageClock,
+) -> Turn:
+    if not request.text:
+        raise InvalidRequestError(
+            "messages: to choose an agent, the router needs a text in the last message of the role"
+            " 'user'. Add one, or name the agent as model 'agent:ID'.",
+            param="messages",
+        )
+    options = request.edgeneuro
+    asked = RouteRequest(
+        query=request.text,
+        candidates=candidates,
+        cache=options.cache is not False,
+        fallback=options.fallback,
+        on_no_fit=options.on_no_fit,
+    )
+    try:
+        return build_turn(services, asked, config, caller, id=id, clock=clock)
+    except InvalidRequestError as error:  # of the candidates: nothing else can be wrong here
+        raise InvalidRequestError(
+            error.message, code=error.code, param=f"edgeneuro.{error.param}"
+        ) from error
+
+
+class AnswerBounds:
+    """If the caller has a budget, every answer has an upper bound, which the model gets as
+    max_tokens."""
+
+    def __init__(self, request: ChatRequest, limits: KeyLimits | None) -> None:
+        self._bounded = limits is not None and limits.has_budget
+        self._parameters = request.parameters(extras=False)
+        self._bytes = _size(request, self._parameters) if self._bounded else 0
+
+    def parameters(self, model: Model) -> dict[str, Any]:
+        """All that an answer depends on beside the messages, named as OpenAI does."""
+        if not self._bounded or "max_tokens" in self._parameters:
+            return self._parameters
+        return {**self._parameters, "max_tokens": _max_tokens(model)}
+
+    def estimate(self, model: Model, agent: Agent | None) -> Estimate:
+        """For one model's answer; nothing for a caller without a budget. Agents' endpoints with a
+        protocol other than OpenAI's report no usage and accept no bound: nothing is counted for
+        them."""
+        if not self._bounded:
+            return Estimate()
+        prompt = ""
+        if agent is not None:
+            if is_endpoint(model, agent) and agent.protocol != "openai":
+                return Estimate()
+            prompt = agent.system_prompt or ""
+        max_tokens = self.parameters(model)["max_tokens"]
+        return estimate(
+            [model], self._bytes + len(prompt.encode(errors="surrogatepass")), max_tokens
+        )
+
+
+def _max_tokens(model: Model) -> int:
+    """Half of a small context is left for the messages."""
+    half = (model.context_window or 2 * _MAX_TOKENS) // 2
+    return max(1, min(_MAX_TOKENS, half))
+
+
+def _size(request: ChatRequest, parameters: dict[str, Any]) -> int:
+    """Bytes of text, and a fixed number for each image: what a model makes of an image does not
+    depend on the length of its address or of its data."""
+    images = 0
+
+    def counted(url: str) -> str:
+        nonlocal images
+        images += 1
+        return ""
+
+    sent = map_image_urls(request.sent_messages(extras=True), counted)
+    others = [parameters.get("tools"), parameters.get("response_format")]
+    text = json.dumps([sent, *others], ensure_ascii=False)
+    return len(text.encode(errors="surrogatepass")) + images * _IMAGE_BYTES

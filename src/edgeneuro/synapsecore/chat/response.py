@@ -1,0 +1,222 @@
+"""A chat's answer as it is sent: the completion, its chunks, the facts and headers; and its log
+row, one for routing and answering together."""
+
+import string
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from edgeneuro.call import Facts
+from edgeneuro.domain.chat_answer import (
+    AnswerMessage,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatFacts,
+    Choice,
+    ChunkChoice,
+    ChunkDelta,
+    FunctionCall,
+)
+from edgeneuro.domain.decision import CacheState, GatewayTrace, Usage
+from edgeneuro.domain.handoff import Handoff
+from edgeneuro.domain.log import Ending, LogEntry
+from edgeneuro.domain.model import Model
+from edgeneuro.domain.prompt import PROMPT_VERSION
+from edgeneuro.errors import EdgeNeuroError, UpstreamError
+from edgeneuro.gateway.interface import Delta
+from edgeneuro.store.database import Statement
+from edgeneuro.store.sql import rfc3339
+from edgeneuro.synapsecore.chat.answer import ChatResult
+from edgeneuro.synapsecore.chat.turn import ChatTurn
+from edgeneuro.synapsecore.decision_log import stored_texts, write_log
+from edgeneuro.synapsecore.router import explain
+from edgeneuro.synapsecore.turn import TurnContext
+
+_VISIBLE = string.punctuation + " "
+
+
+def cache_state(turn: ChatTurn, *, cached: bool) -> CacheState:
+    if turn.cache_key is None:
+        return "bypass"
+    return "hit" if cached else "miss"
+
+
+def completion(turn: ChatTurn, result: ChatResult) -> ChatCompletion:
+    answer = result.answer
+    message = AnswerMessage(content=answer.content, **_calls(turn, answer.tool_calls))
+    return ChatCompletion(
+        id=_id(turn),
+        created=turn.created_ms // 1000,
+        model=result.model.id,
+        choices=[Choice(message=message, finish_reason=_finish_reason(turn, answer.finish_reason))],
+        usage=turn.usage,
+        edgeneuro=facts(turn, cached=result.cached, handoff=result.handoff),
+    )
+
+
+def chunk(
+    turn: ChatTurn,
+    model: Model,
+    *,
+    delta: ChunkDelta | None = None,
+    finish_reason: str | None = None,
+    usage: Usage | None = None,
+    facts: ChatFacts | None = None,
+) -> bytes:
+    """A chunk as an event. Without a delta it has no choices: that is the one with the usage."""
+    reason = None if finish_reason is None else _finish_reason(turn, finish_reason)
+    choices = [] if delta is None else [ChunkChoice(delta=delta, finish_reason=reason)]
+    made = ChatCompletionChunk(
+        id=_id(turn),
+        created=turn.created_ms // 1000,
+        model=model.id,
+        choices=choices,
+        usage=usage,
+        edgeneuro=facts,
+    )
+    return f"data: {made.model_dump_json()}\n\n".encode()
+
+
+def facts(turn: ChatTurn, *, cached: bool, handoff: Handoff | None = None) -> ChatFacts:
+    decision = turn.routing.decision if turn.routing else None
+    explained = turn.routing if turn.request.edgeneuro.explain else None
+    return ChatFacts(
+        decision_id=turn.id,
+        outcome=turn.outcome,
+        agent=turn.chosen,
+        confidence=turn.confidence,
+        confidence_source=decision.confidence_source if decision else None,
+        layer=turn.layer,
+        reason=decision.reason if decision else None,
+        cache=cache_state(turn, cached=cached),
+        attempts=turn.attempts,
+        cost_usd=turn.cost_usd,
+        latency_ms=turn.clock.total_ms(),
+        handoff=handoff,
+        explanation=explain(explained) if explained else None,
+    )
+
+
+def headers(turn: ChatTurn, model: Model) -> dict[str, str]:
+    """A model's id may be any text: characters that a header cannot hold are percent-encoded."""
+    named = {} if turn.agent is None else {"x-edgeneuro-agent": turn.agent.id}
+    return {
+        **named,
+        "x-edgeneuro-layer": turn.layer,
+        "x-edgeneuro-decision-id": turn.id,
+        "x-edgeneuro-model": quote(model.id, safe=_VISIBLE),
+        "server-timing": turn.clock.server_timing(),
+    }
+
+
+def delta_of(turn: ChatTurn, delta: Delta) -> ChunkDelta:
+    """A part of the answer in the client's format."""
+    return ChunkDelta(content=delta.content or None, **_calls(turn, delta.tool_calls))
+
+
+def _calls(turn: ChatTurn, calls: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Tool calls in the client's format: a client that uses functions gets one call."""
+    if not calls:
+        return {}
+    if not turn.request.calls_functions:
+        return {"tool_calls": list(calls)}
+    called = [call.get("function") or {} for call in calls if call.get("index", 0) == 0][:1]
+    return {"function_call": FunctionCall.model_validate(called[0])} if called else {}
+
+
+def _finish_reason(turn: ChatTurn, reason: str) -> str:
+    is_call = reason == "tool_calls" and turn.request.calls_functions
+    return "function_call" if is_call else reason
+
+
+def _id(turn: ChatTurn) -> str:
+    return f"chatcmpl-{turn.id.removeprefix('dec_')}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatOutcome:
+    """How a turn ended. The `failure` of a stream is the error that ended it, and its status stays
+    200; `cached_answer` is the write that caches the answer."""
+
+    cache: CacheState
+    latency_ms: float
+    model: Model | None = None
+    trace: GatewayTrace | None = None
+    failure: EdgeNeuroError | None = None
+    streamed: bool = False
+    ending: Ending = "complete"
+    cached_answer: Statement | None = None
+
+
+def record_chat(turn: ChatTurn, outcome: ChatOutcome) -> Coroutine[Any, Any, None]:
+    """Adds the turn to /metrics and to the request's line at once; returns the write of the row."""
+    entry = _entry(turn, outcome)
+    _note(turn.caller.facts, entry)
+    if outcome.streamed:
+        turn.caller.facts["ending"] = outcome.ending
+        turn.services.metrics.streams.add(1, outcome.ending)
+    if outcome.failure is not None:
+        turn.caller.facts["error_code"] = outcome.failure.code
+    stages = turn.routing.stage_records() if turn.routing else None
+    also = [*turn.writes, outcome.cached_answer, turn.settlement()]
+    return write_log(turn.services, entry, stages, also)
+
+
+def _note(facts: Facts, entry: LogEntry) -> None:
+    facts.update(
+        decision_id=entry.id,
+        agent=entry.agent_id,
+        layer=entry.layer,
+        reason=entry.reason,
+        model=entry.model,
+        adapter=entry.adapter,
+        cache=entry.cache,
+        attempts=len(entry.attempts),
+        upstream_ms=entry.upstream_ms,
+    )
+
+
+def _entry(turn: ChatTurn, outcome: ChatOutcome) -> LogEntry:
+    routing = turn.routing
+    decision = routing.decision if routing else None
+    failure, model = outcome.failure, outcome.model
+    reason = decision.reason if decision else None
+    context = TurnContext(turn.request.user, turn.request.edgeneuro.session, turn.request.metadata)
+    texts = stored_texts(turn.config, turn.request.text, context)
+    if decision is None:
+        texts["query_hash"] = None  # not routed, so there is no question that could be labeled
+    return LogEntry(
+        **texts,
+        id=turn.id,
+        kind="chat",
+        ending=outcome.ending,
+        created_at=rfc3339(turn.created_ms),
+        request_id=turn.caller.request_id,
+        trace_id=turn.caller.trace.trace_id,
+        key_id=turn.caller.credential.key_id,
+        candidates=turn.request.edgeneuro.candidates,
+        status=200 if failure is None or outcome.streamed else failure.status,
+        outcome=turn.outcome,
+        agent_id=turn.agent.id if turn.agent else None,
+        confidence=turn.confidence,
+        stated_confidence=turn.stated_confidence,
+        confidence_source=decision.stated_confidence_source if decision else None,
+        threshold=turn.config.confidence_threshold,
+        layer=turn.layer,
+        reason=failure.reason if isinstance(failure, UpstreamError) else reason,
+        alternatives=list(decision.alternatives) if decision else [],
+        model=model.base_model if model else None,
+        adapter=model.adapter if model else None,
+        cache=outcome.cache,
+        attempts=turn.attempts,
+        usage=turn.usage,
+        cost_usd=turn.cost_usd,
+        classifier=routing.classifier_verdict if routing else None,
+        latency_ms=outcome.latency_ms,
+        upstream_ms=round(turn.upstream_ms, 2),
+        # Labels and feedback are about the decision, so AI Gateway's log of the decision gets them.
+        gateway=routing.call.trace if routing else outcome.trace or GatewayTrace(),
+        prompt_version=PROMPT_VERSION,
+        agents_revision=turn.config.agents_revision,
+    )

@@ -1,0 +1,140 @@
+"""The log row of a decision, which is written after the answer is sent."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from edgeneuro.domain.decision import Attempt, StageRecord, Usage
+from edgeneuro.domain.log import LogEntry
+from edgeneuro.domain.prompt import PROMPT_VERSION
+from edgeneuro.domain.query import query_hash
+from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.errors import DatabaseError
+from edgeneuro.isolate.metrics import Metrics
+from edgeneuro.services import Services
+from edgeneuro.store.database import Statement
+from edgeneuro.store.logs import insert_log
+from edgeneuro.store.sql import rfc3339
+from edgeneuro.store.usage import count_answer
+from edgeneuro.synapsecore.ranking import ModelCallResult
+from edgeneuro.synapsecore.router import RoutingResult
+from edgeneuro.synapsecore.stored_text import stored_metadata, stored_text
+from edgeneuro.synapsecore.turn import TurnContext
+
+
+def note_decision(result: RoutingResult) -> None:
+    """Adds the decision to the request's line in the Worker's log."""
+    decision, call, turn = result.decision, result.call, result.turn
+    source = None if decision.ranking is None else decision.ranking.source
+    turn.caller.facts.update(
+        decision_id=turn.id,
+        agent=decision.agent.id if decision.agent and result.error is None else None,
+        layer=decision.layer,
+        reason=decision.reason,
+        model=source.model if source else None,
+        adapter=source.adapter if source else None,
+        cache=result.cache,
+        attempts=len(call.attempts),
+        upstream_ms=round(call.upstream_ms, 2),
+    )
+
+
+def _log_entry(result: RoutingResult) -> LogEntry:
+    turn, decision, call = result.turn, result.decision, result.call
+    config, caller, failure = turn.config, turn.caller, result.error
+    source = None if decision.ranking is None else decision.ranking.source
+    return LogEntry(
+        **stored_texts(config, turn.query, turn.context),
+        id=turn.id,
+        kind="route",
+        created_at=rfc3339(turn.created_ms),
+        request_id=caller.request_id,
+        trace_id=caller.trace.trace_id,
+        key_id=caller.credential.key_id,
+        candidates=None if turn.candidates is None else list(turn.candidates),
+        status=200 if failure is None else failure.status,
+        outcome=decision.outcome if failure is None else None,
+        agent_id=decision.agent.id if decision.agent and failure is None else None,
+        confidence=decision.confidence,
+        stated_confidence=decision.stated_confidence,
+        confidence_source=decision.stated_confidence_source,
+        threshold=config.confidence_threshold,
+        layer=decision.layer,
+        reason=decision.reason,
+        alternatives=list(decision.alternatives),
+        model=source.model if source else None,
+        adapter=source.adapter if source else None,
+        cache=result.cache,
+        attempts=list(call.attempts),
+        usage=call.usage,
+        cost_usd=call.cost_usd,
+        classifier=result.classifier_verdict,
+        latency_ms=result.latency_ms,
+        upstream_ms=round(call.upstream_ms, 2),
+        gateway=call.trace,
+        prompt_version=PROMPT_VERSION,
+        agents_revision=config.agents_revision,
+    )
+
+
+def stored_texts(config: RoutingConfig, query: str, context: TurnContext) -> dict[str, Any]:
+    """What the caller wrote, as far as the settings allow to store it. The identity of the question
+    is that of the stored text, since labels know no other text."""
+    if not config.log_queries:
+        return {"query": "", "query_hash": None, "user": None, "session": None, "metadata": None}
+    query = stored_text(config, query)
+    return {
+        "query": query,
+        "query_hash": query_hash(query),
+        "user": context.user and stored_text(config, context.user),
+        "session": context.session and stored_text(config, context.session),
+        "metadata": context.metadata and stored_metadata(config, context.metadata),
+    }
+
+
+def count_model_call(metrics: Metrics, call: ModelCallResult) -> None:
+    """Counts calls of models that have no log row."""
+    _count_attempts(metrics, call.attempts)
+    _count_usage(metrics, call.usage, call.cost_usd)
+
+
+def _count_answer(metrics: Metrics, entry: LogEntry) -> None:
+    metrics.answers.add(1, entry.layer, entry.reason or "")
+    _count_attempts(metrics, entry.attempts)
+    _count_usage(metrics, entry.usage, entry.cost_usd)
+
+
+def _count_attempts(metrics: Metrics, attempts: Iterable[Attempt]) -> None:
+    for attempt in attempts:
+        model = attempt.adapter or attempt.model
+        metrics.attempts.add(1, model, attempt.outcome)
+        if attempt.outcome != "circuit_open":  # then the model was not called
+            metrics.upstream_seconds.observe(attempt.ms / 1000, model)
+
+
+def _count_usage(metrics: Metrics, usage: Usage, cost_usd: float | None) -> None:
+    metrics.tokens.add(usage.prompt_tokens, "prompt")
+    metrics.tokens.add(usage.completion_tokens, "completion")
+    metrics.cost_usd.add(cost_usd or 0)
+
+
+async def log_decision(result: RoutingResult, also: Sequence[Statement]) -> None:
+    """Builds the row, which nobody waits for, and writes it."""
+    await write_log(result.turn.services, _log_entry(result), result.stage_records(), also)
+
+
+async def write_log(
+    services: Services,
+    entry: LogEntry,
+    stages: Sequence[StageRecord] | None,
+    also: Sequence[Statement | None],
+) -> None:
+    """Writes a row, the sums that it adds to and what else belongs to the answer in one batch, so
+    that log rows and sums agree. The answer is sent already, so a failure is only counted. `stages`
+    is None if nothing was routed."""
+    _count_answer(services.metrics, entry)
+    statements = [insert_log(entry, stages), *count_answer(entry.id)]
+    statements += [each for each in also if each is not None]
+    try:
+        await services.db.batch(statements)
+    except DatabaseError as error:
+        services.failures.note("log_write", error)

@@ -1,0 +1,79 @@
+"""The pipeline for an evaluation, a routing test or the challenger: with the rankers that are to be
+measured, without a log row, observers or limits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeneuro.errors import InvalidOutputError, UpstreamRejectedError
+from edgeneuro.synapsecore.decision_log import count_model_call
+from edgeneuro.synapsecore.ranking import Ranker
+from edgeneuro.synapsecore.router import RoutingResult, run_pipeline
+from edgeneuro.synapsecore.turn import Turn
+
+
+@dataclass(frozen=True)
+class MeasuredDecision:
+    """`agent_id` is the decision, None if no agent fits or if it `failed`; `reason` is the
+    decision's or the failure's, and `retryable` says whether another attempt may succeed. `ms` is
+    the time spent on models. `named` is the best agent of the ranking, with its `confidence` and
+    `layer`, whatever the threshold. `answers` is the agent that would answer, the fallback agent
+    too, and `decided` is true if a stage decided on it."""
+
+    agent_id: str | None
+    reason: str | None
+    failed: bool
+    retryable: bool
+    tokens: int
+    cost_usd: float | None
+    ms: float
+    named: str | None
+    confidence: float | None
+    layer: str
+    answers: str | None
+    decided: bool
+
+
+# The turn's allowed agents are not all enabled, so no caller could ask this.
+UNKNOWN_AGENT = MeasuredDecision(
+    agent_id=None,
+    reason="unknown_agent",
+    failed=True,
+    retryable=False,
+    tokens=0,
+    cost_usd=0.0,
+    ms=0.0,
+    named=None,
+    confidence=None,
+    layer="fallback",
+    answers=None,
+    decided=False,
+)
+
+
+async def measure(turn: Turn, rankers: Sequence[Ranker]) -> MeasuredDecision:
+    """A failure of an upstream is not raised."""
+    result = await run_pipeline(turn, rankers)
+    count_model_call(turn.services.metrics, result.call)
+    return _measured(result)
+
+
+def _measured(result: RoutingResult) -> MeasuredDecision:
+    decision, call = result.decision, result.call
+    ranking = decision.ranking
+    failed = ranking is None
+    return MeasuredDecision(
+        agent_id=None if failed else decision.agent_id,
+        reason=decision.reason,
+        failed=failed,
+        # A model that gave an output gives the same one again, even if it cannot be used.
+        retryable=failed
+        and not isinstance(call.failure, InvalidOutputError | UpstreamRejectedError),
+        tokens=call.usage.total_tokens,
+        cost_usd=call.cost_usd,
+        ms=round(call.upstream_ms, 2),
+        named=None if ranking is None else ranking.best,
+        confidence=None if ranking is None else ranking.confidence,
+        layer=decision.layer if ranking is None else ranking.source.layer,
+        answers=None if failed or decision.agent is None else decision.agent.id,
+        decided=decision.outcome == "agent",
+    )

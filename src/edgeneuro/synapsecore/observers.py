@@ -1,0 +1,162 @@
+"""Observers: what else is made of a decision. Each one gets the same result, with the turn, the
+ranking of each stage and the decision. It is called at once, so that a cached ranking is there for
+the next request, and does not wait: work that takes time runs in the background, after the answer
+is sent. It returns what is to be written to D1 with the decision's log row."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+
+from edgeneuro.domain.model import Model
+from edgeneuro.errors import DatabaseError
+from edgeneuro.store.audit_samples import insert_audit_sample
+from edgeneuro.store.challenger import insert_challenger_answer
+from edgeneuro.store.database import Statement
+from edgeneuro.synapsecore.decision_log import count_model_call
+from edgeneuro.synapsecore.measure import measure
+from edgeneuro.synapsecore.rankers.cache import cache_put
+from edgeneuro.synapsecore.router import MODEL, RoutingResult, run_pipeline
+from edgeneuro.synapsecore.turn import Purpose, Turn
+
+_MIN_SCORE = 0.5  # below it, the classifier prefers no agent
+
+
+def cache_ranking(result: RoutingResult) -> Statement | None:
+    """Caches the active model's ranking. A fallback model's is not cached: it would still be used
+    when the active model works again."""
+    turn, ranking = result.turn, result.model_ranking
+    if not turn.cache or ranking is None or result.call.failure is not None:
+        return None
+    return cache_put(turn, ranking)
+
+
+def audit_by_model(result: RoutingResult) -> None:
+    """A second opinion on the classifier: the active model is called once, in the background, if
+    this decision of the classifier is in the sample. No key is charged for it, and a key with a
+    budget has none."""
+    turn = result.turn
+    if not _decided_by_classifier(result) or not _may_compare(turn):
+        return
+    if sampled(turn.id, turn.config.audit_sample_share):
+        turn.caller.background(_audit(result))
+
+
+async def _audit(result: RoutingResult) -> None:
+    turn, classifier = result.turn, result.classifier
+    second = await run_pipeline(_compared(turn, turn.models[0], "audit_sample"), (MODEL,))
+    count_model_call(turn.services.metrics, second.call)
+    opinion = second.model_ranking
+    if opinion is None or classifier is None:
+        return
+    write = insert_audit_sample(
+        turn.id,
+        created_ms=turn.created_ms,
+        layer="llm",
+        agent_id=opinion.best,
+        confidence=opinion.confidence,
+        agrees=opinion.best == classifier.best,
+    )
+    await _write(turn, write, "audit_sample_write")
+
+
+def audit_by_classifier(result: RoutingResult) -> Statement | None:
+    """The classifier's opinion on a query that the model has decided: of all on which they differ,
+    and of a sample of the others. It was asked before the model, so it costs nothing."""
+    turn, classifier, ranking = result.turn, result.classifier, result.model_ranking
+    if classifier is None or ranking is None or _decided_by_classifier(result):
+        return None
+    score = classifier.confidence or 0.0
+    agrees = ranking.best == classifier.best
+    if score < _MIN_SCORE or (agrees and not sampled(turn.id, turn.config.audit_sample_share)):
+        return None
+    return insert_audit_sample(
+        turn.id,
+        created_ms=turn.created_ms,
+        layer="classifier",
+        agent_id=classifier.best,
+        confidence=score,
+        agrees=agrees,
+    )
+
+
+def ask_challenger(result: RoutingResult) -> None:
+    """For a share of the active model's decisions the challenger is asked too, in the background,
+    and its decision is stored. Only if the active model itself was called for this decision; no key
+    is charged for it, and it is never asked for a key with a budget."""
+    turn, config = result.turn, result.turn.config
+    challenger = config.challenger
+    if challenger is None or turn.model_named or not _may_compare(turn):
+        return
+    model = config.models.get(challenger.model_id)
+    active = (config.active.base_model, config.active.adapter)
+    first = result.call.attempts[0] if result.call.attempts else None
+    called = first is not None and (first.model, first.adapter) == active
+    ranking = result.decision.ranking
+    source = None if ranking is None else ranking.source
+    by_active = source is None or (source.model, source.adapter) == active
+    if model is None or model.status != "available" or not called or not by_active:
+        return
+    if sampled(turn.id, challenger.percent / 100):
+        turn.caller.background(_challenge(result, model))
+
+
+async def _challenge(result: RoutingResult, model: Model) -> None:
+    turn = result.turn
+    other = await measure(_compared(turn, model, "challenger"), (MODEL,))
+    write = insert_challenger_answer(
+        turn.id,
+        created_ms=turn.created_ms,
+        model_id=model.id,
+        agent_id=other.agent_id,
+        reason=other.reason,
+        failed=other.failed,
+        agrees=not other.failed and other.agent_id == result.decision.agent_id,
+        cost_usd=other.cost_usd,
+        ms=other.ms,
+    )
+    await _write(turn, write, "challenger_write")
+
+
+# In this order; the log row comes after them, since it is written together with what they return.
+OBSERVERS: tuple[Callable[[RoutingResult], Statement | None], ...] = (
+    ask_challenger,
+    cache_ranking,
+    audit_by_model,
+    audit_by_classifier,
+)
+
+
+def observe(result: RoutingResult) -> list[Statement]:
+    """Runs the observers; returns their writes, for the batch of the log row."""
+    written = [observer(result) for observer in OBSERVERS]
+    return [statement for statement in written if statement is not None]
+
+
+def sampled(decision_id: str, share: float) -> bool:
+    """Depends on the decision's id alone, so it gives the same answer for a decision every time."""
+    drawn = int.from_bytes(hashlib.sha256(decision_id.encode()).digest()[:8])
+    return drawn < share * 2**64
+
+
+def _decided_by_classifier(result: RoutingResult) -> bool:
+    ranking = result.decision.ranking
+    return ranking is not None and ranking is result.classifier
+
+
+def _may_compare(turn: Turn) -> bool:
+    """With models withheld, the chain may begin with another model than the active one."""
+    limits = turn.caller.credential.limits
+    return not (limits is not None and limits.has_budget) and not turn.config.withheld
+
+
+def _compared(turn: Turn, model: Model, purpose: Purpose) -> Turn:
+    """The same turn for one call of one model, without any cache."""
+    config = replace(turn.config, max_retries=0)
+    return turn.variant(models=(model,), config=config, cache=False, purpose=purpose)
+
+
+async def _write(turn: Turn, statement: Statement, failure: str) -> None:
+    try:
+        await turn.services.db.run(statement)
+    except DatabaseError as error:
+        turn.services.failures.note(failure, error)

@@ -1,0 +1,204 @@
+"""What a stage makes of a turn: a ranking of the allowed agents, or the reason why it has none."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from heapq import nlargest
+from operator import itemgetter
+from typing import Protocol
+
+from edgeneuro.domain.decision import (
+    Attempt,
+    CachedRanking,
+    ConfidenceSource,
+    GatewayTrace,
+    Layer,
+    RankedAgent,
+    StageRecord,
+    Usage,
+)
+from edgeneuro.domain.model import Model
+from edgeneuro.errors import UpstreamError
+from edgeneuro.synapsecore.turn import Turn
+
+_LOGGED_SCORES = 5
+_MAX_REASON = 200  # characters of a reason in a log row
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCallResult:
+    """What calling models took, also if none of them answered. `failure` is the first model's: why
+    the preferred model did not answer. `cost_usd` is None if a price is unknown, `spent_usd` is the
+    known part of it, and the models of `usage_unknown` may have used tokens that they did not
+    report. `shared` is true if another request made the call, so there is nothing to count here."""
+
+    failure: UpstreamError | None = None
+    attempts: Sequence[Attempt] = ()
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float | None = 0.0
+    spent_usd: float = 0.0
+    usage_unknown: tuple[Model, ...] = ()
+    upstream_ms: float = 0.0
+    trace: GatewayTrace = field(default_factory=GatewayTrace)
+    shared: bool = False
+
+    def __add__(self, later: "ModelCallResult") -> "ModelCallResult":
+        """Both calls of one turn. The trace is that of the later one, which decided."""
+        priced = self.cost_usd is not None and later.cost_usd is not None
+        spent_usd = self.spent_usd + later.spent_usd
+        return replace(
+            later,
+            failure=later.failure or self.failure,
+            attempts=(*self.attempts, *later.attempts),
+            usage=self.usage + later.usage,
+            cost_usd=spent_usd if priced else None,
+            spent_usd=spent_usd,
+            usage_unknown=self.usage_unknown + later.usage_unknown,
+            upstream_ms=self.upstream_ms + later.upstream_ms,
+        )
+
+
+NO_CALL = ModelCallResult()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who made a ranking. `model` is the id of a base model or a classifier, `version` is a
+    classifier's."""
+
+    layer: Layer
+    model: str | None = None
+    adapter: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """`best` is the agent that the stage puts first; None: none of them fits. `probabilities` are
+    those that are known, by agent id, and `none` is the probability that no agent fits. A `partial`
+    ranking knows the probability of `best` alone, or not even that one: a model may give no number.
+    `calibrated` says whether the probability of `best` is a measured one, `cached` whether the
+    ranking was made for an earlier request. `sure` is false if the stage itself says that another
+    one should decide; `threshold` is the probability that it needs (None: it never decides).
+    `call` is what calling models took, None if no model was called."""
+
+    best: str | None
+    probabilities: Mapping[str, float]
+    source: Source
+    none: float | None = None
+    confidence_source: ConfidenceSource | None = None
+    partial: bool = False
+    calibrated: bool = False
+    cached: bool = False
+    sure: bool = True
+    threshold: float | None = None
+    call: ModelCallResult | None = None
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability of `best`; None if it is unknown."""
+        return self.none if self.best is None else self.probabilities.get(self.best)
+
+    def scores(self, count: int) -> list[RankedAgent]:
+        """The most probable agents, at most `count`, the best first."""
+        best = nlargest(count, self.probabilities.items(), key=itemgetter(1))
+        return [RankedAgent(agent_id, probability) for agent_id, probability in best]
+
+
+def partial_ranking(
+    agent_id: str | None,
+    confidence: float | None,
+    source: Source,
+    confidence_source: ConfidenceSource | None,
+    *,
+    call: ModelCallResult | None = None,
+) -> Ranking:
+    """One agent and its confidence: nothing is known of the others."""
+    known = {} if agent_id is None or confidence is None else {agent_id: confidence}
+    return Ranking(
+        agent_id,
+        known,
+        source,
+        none=confidence if agent_id is None else None,
+        confidence_source=confidence_source,
+        partial=True,
+        call=call,
+    )
+
+
+def cached_ranking(ranking: Ranking) -> CachedRanking:
+    """The ranking as it is cached."""
+    return CachedRanking(
+        agent_id=ranking.best,
+        confidence=ranking.confidence,
+        confidence_source=ranking.confidence_source,
+        layer="cache",
+        model=ranking.source.model,
+        adapter=ranking.source.adapter,
+        probabilities=None if ranking.partial else dict(ranking.probabilities),
+        none=None if ranking.partial else ranking.none,
+    )
+
+
+def ranking_from_cache(cached: CachedRanking) -> Ranking:
+    source = Source("cache", cached.model, cached.adapter)
+    found = partial_ranking(cached.agent_id, cached.confidence, source, cached.confidence_source)
+    if cached.probabilities is None:
+        return replace(found, cached=True)
+    return replace(
+        found, cached=True, partial=False, probabilities=cached.probabilities, none=cached.none
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The stage has no ranking. `call` is set if it called models in vain."""
+
+    reason: str
+    call: ModelCallResult | None = None
+
+
+class Ranker(Protocol):
+    """A stage of the pipeline. `layer` is the layer of decisions that are made from its rankings,
+    a word of lower-case letters."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def layer(self) -> Layer: ...
+
+    async def rank(self, turn: Turn) -> Ranking | Skip: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage that ran, and what it made of the turn. `refusal` says why the policy did not decide
+    from its ranking; None if it did, or if there is no ranking."""
+
+    name: str
+    ms: float
+    result: Ranking | Skip
+    refusal: str | None = None
+
+    @property
+    def ranking(self) -> Ranking | None:
+        return self.result if isinstance(self.result, Ranking) else None
+
+    @property
+    def reason(self) -> str | None:
+        """Why nothing was decided in this stage; None if it was."""
+        return self.result.reason if isinstance(self.result, Skip) else self.refusal
+
+    def record(self) -> StageRecord:
+        """For `explain` and the log row, with the most probable agents alone."""
+        ranking, reason = self.ranking, self.reason
+        none = None if ranking is None else ranking.none
+        scores = [] if ranking is None else ranking.scores(_LOGGED_SCORES)
+        return StageRecord(
+            name=self.name,
+            outcome="skipped" if ranking is None else "decided" if reason is None else "ranked",
+            reason=None if reason is None else reason[:_MAX_REASON],
+            ms=self.ms,
+            scores=[RankedAgent(each.agent_id, round(each.probability, 4)) for each in scores],
+            none_probability=None if none is None else round(none, 4),
+        )

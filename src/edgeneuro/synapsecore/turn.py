@@ -1,0 +1,231 @@
+"""A turn: one query made ready for the stages, with all that they need to know of it."""
+
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from edgeneuro.call import Call, Facts
+from edgeneuro.domain.agent import Agent
+from edgeneuro.domain.catalogue import find_model
+from edgeneuro.domain.decision import MetadataValue, RouteRequest
+from edgeneuro.domain.model import Model
+from edgeneuro.domain.prompt import PROMPT_VERSION
+from edgeneuro.domain.query import query_hash
+from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.domain.trace import Trace
+from edgeneuro.errors import InvalidRequestError
+from edgeneuro.isolate.classifier_cache import LoadedClassifier
+from edgeneuro.services import Services
+from edgeneuro.store.database import Rows
+from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
+from edgeneuro.synapsecore.stored_text import stored_text
+from edgeneuro.web.auth import Credential
+
+# Why the query is routed: for a caller, for an evaluation, or for a comparison with the decision
+# that the caller got.
+Purpose = Literal["route", "evaluation", "challenger", "audit_sample"]
+
+
+@dataclass(frozen=True)
+class CallerContext:
+    """Who sent the request. `background` runs work after the answer is sent, `headers` go on the
+    answer, and `facts` into the request's line in the Worker's log."""
+
+    request_id: str
+    credential: Credential
+    background: Callable[[Coroutine[Any, Any, None]], None]
+    headers: dict[str, str]
+    trace: Trace
+    facts: Facts
+
+    @classmethod
+    def of(cls, call: Call) -> "CallerContext":
+        return cls(
+            call.request_id, call.credential, call.background, call.headers, call.trace, call.facts
+        )
+
+
+@dataclass(frozen=True)
+class TurnContext:
+    """What the caller says about the person and the conversation. It is stored in the log row and
+    sent to no model."""
+
+    user: str | None = None
+    session: str | None = None
+    metadata: dict[str, MetadataValue] | None = None
+
+
+@dataclass
+class Lookup:
+    """What one stage has read from D1 and a later stage needs too, so that both take one round
+    trip. `labels_revision` is the revision of the labels that the reads are valid for, and
+    `label_failed` is true if the label could not be read. `cached_rows` is the row of the decision
+    cache, None if it was not read yet; `dropped` is true if feedback has made it invalid, so that
+    AI Gateway's cache must be skipped too."""
+
+    labels_revision: int = 0
+    label_failed: bool = False
+    cached_rows: Rows | None = None
+    dropped: bool = False
+
+
+class StageClock:
+    """Measures the stages of an answer, for the server-timing header, `explain` and the log row.
+    `ms` has the time of each stage in the order in which they began."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._started = monotonic()
+        self.ms: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = self._monotonic()
+        try:
+            yield
+        finally:
+            self.ms[name] = round((self._monotonic() - started) * 1000, 2)
+
+    def total_ms(self) -> float:
+        return round((self._monotonic() - self._started) * 1000, 2)
+
+    def server_timing(self) -> str:
+        """The header's value: one metric for each stage, and `total`."""
+        entries = {**self.ms, "total": self.total_ms()}
+        return ", ".join(f"{name};dur={ms}" for name, ms in entries.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """Immutable but for `clock` and `lookup`. `agents` are the allowed agents, and `fallback_agent`
+    is the one that answers if nothing is decided; None: nobody does. `models` are called in this
+    order, within `time_budget_ms`. `model_named` is true if the caller named the model: then only
+    that model's own ranking counts. Without `cache` nothing is read from a cache or written to one.
+    Without `fallback` a failed model call is an error. `candidates` are the allowed agents as the
+    request named them."""
+
+    services: Services
+    caller: CallerContext
+    config: RoutingConfig
+    clock: StageClock
+    id: str
+    created_ms: int
+    query: str
+    agents: tuple[Agent, ...]
+    fallback_agent: Agent | None
+    models: tuple[Model, ...]
+    time_budget_ms: int
+    model_named: bool = False
+    cache: bool = False
+    fallback: bool = True
+    candidates: Sequence[str] | None = None
+    context: TurnContext = field(default_factory=TurnContext)
+    purpose: Purpose = "route"
+    lookup: Lookup = field(default_factory=Lookup)
+
+    def agent(self, agent_id: str | None) -> Agent | None:
+        """The allowed agent with this id."""
+        return next((agent for agent in self.agents if agent.id == agent_id), None)
+
+    def variant(self, **changes: Any) -> "Turn":
+        """The same turn with changes, measured by a clock of its own."""
+        clock = StageClock(self.services.monotonic)
+        return replace(self, **{"clock": clock, "lookup": Lookup(), **changes})
+
+    @cached_property
+    def query_hash(self) -> str:
+        """The identity of the question: a hash of its text as it is stored."""
+        return query_hash(stored_text(self.config, self.query))
+
+    @cached_property
+    def cache_key(self) -> str:
+        """The key of the first model: only its rankings are cached."""
+        return self.key_for(self.models[0])
+
+    @cached_property
+    def flight_key(self) -> str:
+        """A hash over everything that may change the result of calling the models."""
+        keys = [self.cache_key, *(self.key_for(model) for model in self.models[1:])]
+        return key_of([*keys, self.config.revision])
+
+    def key_for(self, model: Model) -> str:
+        """A hash over exactly what this model is sent."""
+        config = self.config
+        ids = sorted(agent.id for agent in self.agents) if self.candidates else None
+        caller = owner(config, self.caller.credential.key_id)
+        sent = [self.query, config.agents_revision, PROMPT_VERSION, ids, *caller]
+        return key_of([*sent, *model_identity(model, config)])
+
+    @cached_property
+    def classifier(self) -> LoadedClassifier | None:
+        """The classifier that this isolate has loaded now; another one may be loading."""
+        return self.services.classifier.current(self.config.classifier, self.caller.background)
+
+
+def build_turn(
+    services: Services,
+    request: RouteRequest,
+    config: RoutingConfig,
+    caller: CallerContext,
+    *,
+    id: str,
+    clock: StageClock,
+    purpose: Purpose = "route",
+) -> Turn:
+    """Raises InvalidRequestError for candidates that are not enabled agents and for a model that
+    does not exist, ConflictError if there is no agent at all."""
+    default_agent = config.require_default_agent()
+    agents = _allowed_agents(request.candidates, config)
+    on_no_fit = request.on_no_fit or config.on_no_fit
+    has_fallback = on_no_fit == "fallback" and default_agent in agents
+    return Turn(
+        services=services,
+        caller=caller,
+        config=config,
+        clock=clock,
+        id=id,
+        created_ms=services.now_ms(),
+        query=request.query,
+        agents=agents,
+        fallback_agent=default_agent if has_fallback else None,
+        models=_models(request, config),
+        time_budget_ms=config.time_budget_ms,
+        model_named=request.model is not None,
+        cache=request.cache,
+        fallback=request.fallback,
+        candidates=request.candidates,
+        context=TurnContext(request.user, request.session, request.metadata),
+        purpose=purpose,
+    )
+
+
+def _models(request: RouteRequest, config: RoutingConfig) -> tuple[Model, ...]:
+    if request.model is None:
+        return config.chain
+    model = find_model(config.models, request.model)
+    if model is None or model.status != "available" or model.type == "classifier":
+        raise InvalidRequestError(
+            f"{request.model!r} is not a model that can be asked. GET /v1/models lists those that"
+            " are available.",
+            code="unknown_model",
+            param="model",
+        )
+    # A caller who names a model and forbids a fallback gets no other model's answer.
+    others = config.chain if request.fallback else ()
+    return (model, *(other for other in others if other.id != model.id))
+
+
+def _allowed_agents(wanted: Sequence[str] | None, config: RoutingConfig) -> tuple[Agent, ...]:
+    if wanted is None:
+        return tuple(config.agents.values())
+    for index, agent_id in enumerate(wanted):
+        if agent_id not in config.agents:
+            raise InvalidRequestError(
+                f"{agent_id!r} is not an enabled agent. GET /v1/agents lists them.",
+                code="unknown_agent",
+                param=f"candidates[{index}]",
+            )
+    # In the configuration's order: the same agents make the same prompt.
+    return tuple(agent for agent in config.agents.values() if agent.id in set(wanted))
