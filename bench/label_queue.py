@@ -25,7 +25,7 @@ from edgeneuro.classifier.model import Model, quantise
 from edgeneuro.classifier.scorer import Scorer, read_query
 from edgeneuro.classifier.training import EPOCHS, Plan, Training
 from edgeneuro.controlplane.labels.queue import RANDOM_SHARE, compose, without_near_duplicates
-from edgeneuro.controlplane.labels.ranking import MIN_LABELS, rank
+from edgeneuro.controlplane.labels.queue_priority import MIN_LABELS, rank
 from edgeneuro.domain.query import near_hash, query_hash
 
 FIRST, ROUNDS, PAGE = 200, 5, 100

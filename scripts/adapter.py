@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeneuro.adapter.names import wrong_name
-from edgeneuro.adapter.preflight import Facts, Report, check_adapter
+from edgeneuro.adapter.preflight import AdapterFacts, Report, check_adapter
 from scripts.adapter_folder import (
     AdapterFolder,
     AdapterFolderError,
@@ -136,7 +136,7 @@ def pass_preflight(folder: AdapterFolder, base: str, slots_used: int | None) -> 
         config=folder.config,
         weights_start=folder.weights_start,
         weights_size=folder.weights_size,
-        facts=Facts(base, slots_used=slots_used),
+        facts=AdapterFacts(base, slots_used=slots_used),
     )
     print_report(report, base)
     if not report.ok:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from safetensors import safe_open
 
-from edgeneuro.adapter.preflight import Facts, check_adapter
+from edgeneuro.adapter.preflight import AdapterFacts, check_adapter
 from edgeneuro.adapter.safetensors import header_end
 from tests.trainer.exports import write_export
 from tests.trainer.program import command, run_process, train
@@ -75,7 +75,7 @@ def test_the_folder_is_what_cloudflare_takes_and_no_more(trained: Path, taught_l
         config=(adapter / CONFIG).read_bytes(),
         weights_start=weights[: header_end(weights[:8], len(weights))],
         weights_size=len(weights),
-        facts=Facts(base="@local/tiny", supports_lora=True, slots_used=0),
+        facts=AdapterFacts(base="@local/tiny", supports_lora=True, slots_used=0),
     )
     assert not report.failures, report.failures
     with safe_open(adapter / WEIGHTS, "pt") as tensors:

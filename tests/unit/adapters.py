@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgeneuro.adapter.bases import LoraBase, find_base
-from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE, Facts, Report, check_adapter
+from edgeneuro.adapter.preflight import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    AdapterFacts,
+    Report,
+    check_adapter,
+)
 from edgeneuro.adapter.weights_rules import block_of
 
 GEMMA = "@cf/google/gemma-2b-it-lora"
@@ -96,7 +102,7 @@ class Adapter:
             config=json.dumps(self.config).encode(),
             weights_start=start,
             weights_size=size,
-            facts=Facts(self.base, self.supports_lora, self.slots_used),
+            facts=AdapterFacts(self.base, self.supports_lora, self.slots_used),
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgeneuro.adapter.preflight import RULES, Facts, Report, check_adapter
+from edgeneuro.adapter.preflight import RULES, AdapterFacts, Report, check_adapter
 from edgeneuro.adapter.safetensors import (
     MAX_HEADER_BYTES,
     InvalidSafetensorsError,
@@ -34,7 +34,7 @@ def check(config: bytes = CONFIG, start: bytes = START, size: int = SIZE) -> Rep
         config=config,
         weights_start=start,
         weights_size=size,
-        facts=Facts(GEMMA),
+        facts=AdapterFacts(GEMMA),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edgeneuro.adapter.bases import LORA_BASES, MODULES
-from edgeneuro.adapter.preflight import RULES, Facts, Report, check_adapter
+from edgeneuro.adapter.preflight import RULES, AdapterFacts, Report, check_adapter
 from tests.unit.adapters import (
     GEMMA,
     Adapter,
@@ -185,7 +185,7 @@ def test_a_pattern_without_weights_is_not_judged() -> None:
         config=json.dumps(config_for(GEMMA, target_modules=".*_proj")).encode(),
         weights_start=None,
         weights_size=None,
-        facts=Facts(GEMMA),
+        facts=AdapterFacts(GEMMA),
     )
     assert judged(report, "target_modules") is None
 
@@ -199,7 +199,7 @@ def test_what_peft_does_not_write_is_added_for_the_upload() -> None:
         config=BOM_UTF8 + json.dumps(adapter.config).encode(),
         weights_start=start,
         weights_size=size,
-        facts=Facts(GEMMA),
+        facts=AdapterFacts(GEMMA),
     )
     assert report.ok
     sent = report.config_to_upload or b""
@@ -313,7 +313,7 @@ def test_weights_that_are_too_large() -> None:
         tensors_for(QWEN, rank=32, modules=("gate_proj", "up_proj", "down_proj"))
     )
     report = check_adapter(
-        names=(), config=None, weights_start=start, weights_size=size, facts=Facts(QWEN)
+        names=(), config=None, weights_start=start, weights_size=size, facts=AdapterFacts(QWEN)
     )
     assert "Workers AI takes less than 300,000,000" in failures(report)["size"]
 
@@ -339,7 +339,7 @@ def test_files_beside_the_two_do_no_harm() -> None:
 
 def test_what_is_not_there_is_not_judged() -> None:
     report = check_adapter(
-        names=(), config=None, weights_start=None, weights_size=None, facts=Facts(GEMMA)
+        names=(), config=None, weights_start=None, weights_size=None, facts=AdapterFacts(GEMMA)
     )
     assert set(failures(report)) == {"files"}
     assert judged(report, "shapes") is None

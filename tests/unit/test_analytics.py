@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.domain.analytics import wilson
+from edgeneuro.domain.analytics import accuracy_of
 from edgeneuro.domain.statistics import LAST_BUCKET, bucket_ms
 from edgeneuro.errors import UpstreamTimeoutError
 from edgeneuro.store.database import statement
@@ -496,7 +496,7 @@ async def test_accuracy_starts_from_the_labels(product: Product) -> None:
     ],
 )
 def test_wilson_intervals(right: int, labelled: int, low: float, high: float) -> None:
-    said = wilson(right, labelled)
+    said = accuracy_of(right, labelled)
     assert (said.low, said.high) == pytest.approx((low, high), abs=5e-5)
 
 

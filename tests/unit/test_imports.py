@@ -15,7 +15,7 @@ from edgeneuro.domain.label import LabelEvent, LabelSource
 from edgeneuro.domain.query import query_hash
 from edgeneuro.settings import Settings
 from edgeneuro.store.database import Statement
-from edgeneuro.store.datasets import labels_at, present_moment
+from edgeneuro.store.datasets import current_label_state, labels_at
 from edgeneuro.store.labels import record_labels
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Answered, Product
@@ -340,7 +340,7 @@ async def test_an_export_of_a_moment_before_the_roll_back_stays_as_it_was(
     product: Product,
 ) -> None:
     report = await imported(product, jsonl({"query": "a", "agent": "hr"}))
-    moment = await present_moment(product.database)
+    moment = await current_label_state(product.database)
     await product.call("DELETE", f"/v1/datasets/imports/{report['id']}")
     then = [row.query async for row in labels_at(product.database, moment, by_near_hash=False)]
     assert then == ["a"]

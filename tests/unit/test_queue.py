@@ -7,7 +7,7 @@ import pytest
 
 from edgeneuro.classifier.features import features
 from edgeneuro.controlplane.labels.queue import compose
-from edgeneuro.controlplane.labels.ranking import Question
+from edgeneuro.controlplane.labels.queue_priority import QueueEntry
 from edgeneuro.domain.label_queue import QueueReason, ReasonCode
 from edgeneuro.domain.query import near_hash
 from edgeneuro.errors import InvalidOutputError, UpstreamError
@@ -398,13 +398,15 @@ async def test_of_long_texts_no_more_is_read_than_the_classifier_looks_at(produc
     assert features(row["query"]) == features(text.strip())
 
 
-def asked(name: str, score: float, *words: int, code: ReasonCode = "classifier_unsure") -> Question:
+def asked(
+    name: str, score: float, *words: int, code: ReasonCode = "classifier_unsure"
+) -> QueueEntry:
     row = {"id": name, "key_id": f"key of {name}"}
     reasons = [QueueReason(code=code, weight=score, text="")]
-    return Question(row, 1, reasons, sum(1 << word for word in words))
+    return QueueEntry(row, 1, reasons, sum(1 << word for word in words))
 
 
-def composed(ranked: list[Question], limit: int) -> list[str]:
+def composed(ranked: list[QueueEntry], limit: int) -> list[str]:
     return [question.shown["id"] for question in compose(ranked, limit)]
 
 

@@ -13,11 +13,11 @@ from edgeneuro.domain.query import query_hash
 from edgeneuro.store.classifiers import count_newer_labels
 from edgeneuro.store.database import statement
 from edgeneuro.store.datasets import (
-    Moment,
+    LabelState,
     count_test_labels,
+    current_label_state,
     labels_at,
     newest_label_in_force,
-    present_moment,
 )
 from edgeneuro.store.labels import record_labels
 from edgeneuro_testing.sqlite import SqliteDatabase
@@ -293,14 +293,14 @@ async def test_the_labels_in_force_now_and_then_follow_the_rule(
 ) -> None:
     picked = random.Random(seed)
     history: list[LabelEvent] = []
-    moments: list[tuple[Moment, dict[str, str | None]]] = []
+    moments: list[tuple[LabelState, dict[str, str | None]]] = []
     for number in range(120):
         history.append(random_event(number, picked, history))
         await database.batch(record_labels(history[-1:]))
         expected = decided(history)
         rows = await database.run(statement("SELECT query, agent_id FROM current_labels"))
         assert {row["query"]: row["agent_id"] for row in rows} == expected
-        moments.append((await present_moment(database), expected))
+        moments.append((await current_label_state(database), expected))
     for moment, expected in moments:
         then = [row async for row in labels_at(database, moment, by_near_hash=near)]
         assert {row.query: row.agent_id for row in then} == expected

@@ -10,7 +10,7 @@ from edgeneuro.adapter.bases import (
     find_base,
     original_name,
 )
-from edgeneuro.adapter.checks import CONFIG_FILE, Check, Facts, failed, passed, unjudged
+from edgeneuro.adapter.checks import CONFIG_FILE, AdapterFacts, Check, failed, passed, unjudged
 from edgeneuro.adapter.strict_json import shown
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -21,7 +21,7 @@ _QUANTISED = re.compile(
 )
 
 
-def check_model_type(config: Mapping[str, Any], facts: Facts) -> Check:
+def check_model_type(config: Mapping[str, Any], facts: AdapterFacts) -> Check:
     rule, base, found = "model_type", find_base(facts.base), config.get("model_type")
     wanted = " or ".join(DOCUMENTED_MODEL_TYPES) if base is None else shown(base.model_type)
     fix = f'Write "model_type": {wanted} into {CONFIG_FILE}.'
@@ -55,7 +55,7 @@ def usable_model_type(found: object) -> str | None:
     return found if isinstance(found, str) and _NAME.fullmatch(found) else None
 
 
-def check_base_match(config: Mapping[str, Any], facts: Facts) -> Check:
+def check_base_match(config: Mapping[str, Any], facts: AdapterFacts) -> Check:
     rule, trained = "base_match", config.get("base_model_name_or_path")
     if not isinstance(trained, str) or not trained.strip():
         return unjudged(
@@ -86,7 +86,7 @@ def _last(name: str) -> str:
     return original_name(name).rpartition("/")[2].casefold()
 
 
-def check_not_quantised(config: Mapping[str, Any], facts: Facts) -> Check:
+def check_not_quantised(config: Mapping[str, Any], facts: AdapterFacts) -> Check:
     rule, name = "not_quantised", config.get("base_model_name_or_path")
     wanted = find_base(facts.base)
     mend = "the base without quantisation" if wanted is None else wanted.hub_ids[0]
@@ -112,7 +112,7 @@ def check_not_quantised(config: Mapping[str, Any], facts: Facts) -> Check:
     return passed(rule, "by its name" if isinstance(name, str) else "no sign of it")
 
 
-def check_base_supports_lora(facts: Facts) -> Check:
+def check_base_supports_lora(facts: AdapterFacts) -> Check:
     rule, base = "base_supports_lora", find_base(facts.base)
     if facts.supports_lora is False:
         others = ", ".join(LORA_BASES)

@@ -60,7 +60,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Facts:
+class AdapterFacts:
     """What the files do not say. `base` is the id of the model that the adapter is meant for,
     `supports_lora` what the catalogue says of it, if it says so; `slots_used` is the account's."""
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from edgeneuro.adapter.bases import COMMON_RANK, MAX_RANK, MODULES, find_base
-from edgeneuro.adapter.checks import Check, Facts, failed, passed, unjudged
+from edgeneuro.adapter.checks import AdapterFacts, Check, failed, passed, unjudged
 from edgeneuro.adapter.strict_json import loads, shown
 from edgeneuro.adapter.targets import Targets, usable_modules
 from edgeneuro.bounded_json import InvalidJsonError
@@ -82,7 +82,7 @@ def check_peft_type(config: Mapping[str, Any]) -> Check:
     return passed(rule, "LORA")
 
 
-def check_rank(config: Mapping[str, Any], facts: Facts) -> Check:
+def check_rank(config: Mapping[str, Any], facts: AdapterFacts) -> Check:
     pattern = config.get("rank_pattern")
     if pattern:
         return failed(
@@ -139,7 +139,7 @@ def judge_alpha(alpha: object) -> Check:
     return passed("alpha", shown(alpha))
 
 
-def check_target_modules(config: Mapping[str, Any], facts: Facts, targets: Targets) -> Check:
+def check_target_modules(config: Mapping[str, Any], facts: AdapterFacts, targets: Targets) -> Check:
     rule, saved, found = (
         "target_modules",
         config.get("modules_to_save"),

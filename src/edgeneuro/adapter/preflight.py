@@ -13,8 +13,8 @@ from edgeneuro.adapter.checks import (
     CONFIG_FILE,
     RULES,
     WEIGHTS_FILE,
+    AdapterFacts,
     Check,
-    Facts,
     Report,
     failed,
     passed,
@@ -29,8 +29,8 @@ __all__ = [
     "CONFIG_FILE",
     "RULES",
     "WEIGHTS_FILE",
+    "AdapterFacts",
     "Check",
-    "Facts",
     "Report",
     "check_adapter",
     "check_plan",
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _Config = Mapping[str, Any]
-_OF_CONFIG: dict[str, Callable[[_Config, Facts], Check]] = {
+_OF_CONFIG: dict[str, Callable[[_Config, AdapterFacts], Check]] = {
     "peft_type": lambda config, facts: config_rules.check_peft_type(config),
     "rank": config_rules.check_rank,
     "alpha": lambda config, facts: config_rules.check_alpha(config),
@@ -55,7 +55,7 @@ def check_adapter(
     config: bytes | None,
     weights_start: bytes | None,
     weights_size: int | None,
-    facts: Facts,
+    facts: AdapterFacts,
 ) -> Report:
     """One check of each rule, in the order of RULES. `names` are the files that there are; None
     stands for one that is not there."""
@@ -125,21 +125,21 @@ def _read_weights(start: bytes | None, size: int | None) -> tuple[Header | None,
     return header, passed(rule, f"safetensors, a header of {header.end:,} bytes")
 
 
-def _targets(fields: _Config | None, header: Header | None, facts: Facts) -> Targets:
+def _targets(fields: _Config | None, header: Header | None, facts: AdapterFacts) -> Targets:
     matrices = [] if header is None else weights_rules.halves_of(header)[0]
     found = (fields or {}).get("target_modules")
     return resolve_targets(found, {each.module for each in matrices}, find_base(facts.base))
 
 
 def _config_to_upload(
-    data: bytes | None, fields: _Config, targets: Targets, facts: Facts
+    data: bytes | None, fields: _Config, targets: Targets, facts: AdapterFacts
 ) -> bytes | None:
     if data is None or not fields:
         return None
     return config_rules.config_to_upload(data, fields, targets, facts.base)
 
 
-def _check_config(fields: _Config | None, facts: Facts, targets: Targets) -> Iterator[Check]:
+def _check_config(fields: _Config | None, facts: AdapterFacts, targets: Targets) -> Iterator[Check]:
     if fields is None:
         why = f"There is no {CONFIG_FILE} to read."
         yield from (unjudged(rule, "", why) for rule in (*_OF_CONFIG, "target_modules"))
@@ -155,7 +155,7 @@ def _check_size(size: int | None) -> Check:
 
 
 def _check_weights(
-    header: Header | None, fields: _Config, facts: Facts, targets: Targets
+    header: Header | None, fields: _Config, facts: AdapterFacts, targets: Targets
 ) -> list[Check]:
     if header is None:
         why = "The weights have no header to read."
@@ -174,7 +174,7 @@ def _usable_rank(fields: _Config) -> int | None:
     return rank if type(rank) is int and 0 < rank < 2**31 else None
 
 
-def _check_slots(facts: Facts) -> Check:
+def _check_slots(facts: AdapterFacts) -> Check:
     rule, used = "slots", facts.slots_used
     if used is None:
         return unjudged(rule, "", "Nobody asked Cloudflare how many finetunes the account has.")
@@ -207,7 +207,7 @@ def check_plan(
         checks.append(config_rules.judge_alpha(alpha))
     checks.append(config_rules.judge_target_modules(modules, base))
     known = find_base(base)
-    facts = Facts(base=base if known is None else known.id)
+    facts = AdapterFacts(base=base if known is None else known.id)
     checks.append(base_rules.check_base_supports_lora(facts))
     size = predict_bytes(
         rank=rank, target_modules=modules, base=base, parameters=parameters, bytes_each=bytes_each

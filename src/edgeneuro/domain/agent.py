@@ -1,11 +1,10 @@
 """Agents: who can answer a query. Their descriptions and examples are what the router reads."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from edgeneuro.domain.fields import ID_RULE, Matches
+from edgeneuro.domain.fields import ID_RULE, Matches, hide_defaults
 from edgeneuro.domain.url import PublicUrl
 
 # The router's word for "no agent fits"; no agent may be called so.
@@ -93,27 +92,12 @@ class AgentCreate(BaseModel):
     labels: OldLabels | None = None
 
 
-def renamed(given: object, names: Mapping[str, str]) -> object:
-    """The same body or query with the present names of its fields, for models that still accept an
-    old name. A field that has both stays as it is: the old name is then an unknown field."""
-    if not isinstance(given, dict):
-        return given
-    old = {name for name, new in names.items() if new not in given}
-    return {names[key] if key in old else key: value for key, value in given.items()}
-
-
-def without_defaults(schema: dict[str, Any]) -> None:
-    """For bodies of PATCH, whose defaults only make the fields optional: the schema hides them."""
-    for field in schema["properties"].values():
-        field.pop("default", None)
-
-
 class AgentPatch(BaseModel):
     """A field that is left out stays as it is; null empties the fields that may be empty. `labels`
     "set_aside" removes the labels in force that name the agent; "keep" (the default) keeps them."""
 
     # The defaults below only make the fields optional; nothing ever takes their values.
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=hide_defaults)
 
     name: Name = ""
     description: Description = ""

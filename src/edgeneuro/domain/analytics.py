@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.drift import ClassifierAnalytics
-from edgeneuro.domain.fields import Moment
+from edgeneuro.domain.fields import Timestamp
 
 Interval = Literal["hour", "day"]
 GroupBy = Literal["model", "agent", "layer", "reason", "adapter", "key"]
@@ -20,7 +20,7 @@ def _in_years(moment: str) -> str:
     return moment
 
 
-AnalyticsMoment = Annotated[Moment, AfterValidator(_in_years)]
+AnalyticsTimestamp = Annotated[Timestamp, AfterValidator(_in_years)]
 
 
 class AnalyticsQuery(BaseModel):
@@ -28,8 +28,8 @@ class AnalyticsQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    from_: AnalyticsMoment | None = Field(None, alias="from")
-    to: AnalyticsMoment | None = None
+    from_: AnalyticsTimestamp | None = Field(None, alias="from")
+    to: AnalyticsTimestamp | None = None
     interval: Interval = "hour"
     group_by: GroupBy = "model"
 
@@ -39,8 +39,8 @@ class RebuildRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    from_: AnalyticsMoment = Field(alias="from")
-    to: AnalyticsMoment
+    from_: AnalyticsTimestamp = Field(alias="from")
+    to: AnalyticsTimestamp
 
 
 class AnalyticsRange(BaseModel):
@@ -88,7 +88,7 @@ class Latency(BaseModel):
     p99: float | None = None
 
 
-class Metrics(BaseModel):
+class UsageFigures(BaseModel):
     """What each one counts is said in the answer's `counting`; a rate of nothing is null."""
 
     requests: int
@@ -110,18 +110,18 @@ class Metrics(BaseModel):
     latency_ms: Latency
 
 
-class Totals(Metrics):
+class Totals(UsageFigures):
     accuracy: MeasuredAccuracy
 
 
-class Period(Metrics):
+class Period(UsageFigures):
     """`layers` counts the answers by their layer."""
 
     start: str
     layers: dict[str, int]
 
 
-class Group(Metrics):
+class Group(UsageFigures):
     """`key` is null for answers without one: an error has no agent, an agent that was decided on
     has no reason."""
 
@@ -152,7 +152,7 @@ class Analytics(AnalyticsRange):
     counting: dict[str, str]
 
 
-def wilson(right: int, labelled: int) -> Accuracy:
+def accuracy_of(right: int, labelled: int) -> Accuracy:
     """Accuracy with its 95 % Wilson score interval."""
     if labelled == 0:
         return Accuracy(labelled=0, right=0, accuracy=None, low=None, high=None)

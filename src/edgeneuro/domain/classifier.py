@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.fields import INTEGRAL
-from edgeneuro.domain.snapshot import DataSnapshot
+from edgeneuro.domain.label import DataSnapshot
 
 ID_PREFIX = "clf"
 RULE = "rule"  # who has a classifier learned where nobody asked for it
@@ -14,7 +14,7 @@ ClassifierId = Annotated[str, Field(min_length=1, max_length=64)]
 TargetAccuracy = Annotated[float, Field(ge=0.5, le=0.9999, allow_inf_nan=False)]
 MinLabels = Annotated[int, Field(ge=1, le=10_000), INTEGRAL]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1), INTEGRAL]
-Metrics = dict[str, float | int | None]
+TrainingMetrics = dict[str, float | int | None]
 
 
 class ClassifierCreate(BaseModel):
@@ -215,7 +215,7 @@ class Classifier(BaseModel):
     labels: int
     last_label_id: str | None
     data: DataSnapshot | None = None
-    metrics: Metrics | None
+    metrics: TrainingMetrics | None
     test_score: ClassifierScore | None = None
     needs: TrainingNeeds | None = None
     per_agent: list[AgentThreshold] | None

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
-from edgeneuro.domain.agent import ModelId, renamed, without_defaults
+from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.classifier import ClassifierId, MinLabels, TargetAccuracy
 from edgeneuro.domain.decision import CacheScope, OnNoFit
-from edgeneuro.domain.fields import INTEGRAL
+from edgeneuro.domain.fields import INTEGRAL, hide_defaults, renamed
 from edgeneuro.domain.model import RuleNotice
 
 Group = Literal["models", "routing", "storage", "classifier", "promotion"]
@@ -259,7 +259,7 @@ class ConfigPatch(BaseModel):
     """A field that is left out stays as it is; null removes the stored value, so that the variable
     or the default applies."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=hide_defaults)
 
     @model_validator(mode="before")
     @classmethod

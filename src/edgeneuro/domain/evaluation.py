@@ -7,14 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.analytics import Accuracy
 from edgeneuro.domain.fields import INTEGRAL, PageQuery
-from edgeneuro.domain.snapshot import DataSnapshot
+from edgeneuro.domain.label import DataSnapshot
 
 ID_PREFIX = "eval"
 # In a confusion matrix, where there was no decision: it failed, or a classifier was not sure.
 FAILED, DEFERRED = "failed", "deferred"
 EvaluationState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 # Never the part that is learned from; "held_out" is both others.
-HeldOut = Literal["validation", "test", "held_out"]
+EvaluatedPart = Literal["validation", "test", "held_out"]
 # "models" puts each question to each model alone; "pipeline" routes it as a request would be, with
 # the classifier, the models with their fallbacks and the threshold, without caches.
 Target = Literal["models", "pipeline"]
@@ -35,7 +35,7 @@ class EvaluationCreate(BaseModel):
     model_ids: Annotated[list[ModelId], Field(min_length=1, max_length=5)] | None = None
     target: Target = "models"
     label_layer: bool = False
-    split: HeldOut = "test"
+    split: EvaluatedPart = "test"
     limit: Annotated[int, Field(ge=1, le=MAX_QUESTIONS), INTEGRAL] = MAX_QUESTIONS
 
 
@@ -172,7 +172,7 @@ class Evaluation(BaseModel):
     target: Target = "models"
     label_layer: bool = False
     model_ids: list[str]
-    split: HeldOut | Literal["routing_tests"]
+    split: EvaluatedPart | Literal["routing_tests"]
     labels: int
     left_out: int
     data: DataSnapshot | None = None

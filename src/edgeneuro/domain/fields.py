@@ -3,7 +3,7 @@
 A page has OpenAI's shape, with keyset cursors, newest or lowest id first."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -101,7 +101,7 @@ _ADVICE = (
 )
 
 
-def read_moment(text: str) -> str:
+def read_timestamp(text: str) -> str:
     """The time in UTC, with microseconds, so that such texts sort by time. A date alone is its
     midnight in UTC; further fractional digits are cut off. Raises ValueError."""
     found = _TIME.fullmatch(text)
@@ -119,10 +119,10 @@ def read_moment(text: str) -> str:
     raise ValueError(f"must be in the years {_YEARS.start} to {_YEARS.stop - 1}")
 
 
-Moment = Annotated[
+Timestamp = Annotated[
     str,
     Field(max_length=_MAX_CHARACTERS),
-    AfterValidator(read_moment),
+    AfterValidator(read_timestamp),
     WithJsonSchema({"type": "string", "format": "date-time", "maxLength": _MAX_CHARACTERS}),
 ]
 
@@ -164,3 +164,18 @@ def page_of(found: Sequence[Any], *, limit: int) -> Page[Any]:
         first_id=data[0].id if data else None,
         last_id=data[-1].id if data else None,
     )
+
+
+def renamed(given: object, names: Mapping[str, str]) -> object:
+    """The same body or query with the present names of its fields, for models that still accept an
+    old name. A field that has both stays as it is: the old name is then an unknown field."""
+    if not isinstance(given, dict):
+        return given
+    old = {name for name, new in names.items() if new not in given}
+    return {names[key] if key in old else key: value for key, value in given.items()}
+
+
+def hide_defaults(schema: dict[str, Any]) -> None:
+    """For bodies of PATCH, whose defaults only make the fields optional: the schema hides them."""
+    for field in schema["properties"].values():
+        field.pop("default", None)

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from edgeneuro.domain.agent import AgentId, ModelId
-from edgeneuro.domain.fields import INTEGRAL, Moment, PageQuery
+from edgeneuro.domain.fields import INTEGRAL, PageQuery, Timestamp, hide_defaults
 from edgeneuro.domain.permissions import Permissions
-from edgeneuro.domain.user import DisplayName, Role, Scope, without_defaults
+from edgeneuro.domain.user import DisplayName, Role, Scope
 
 # What isolates' clocks may be apart. A minute further ahead is that of a clock which was wrong, and
 # would lock its key until it comes.
@@ -95,7 +95,7 @@ def _distinct(names: list[Name]) -> list[Name]:
 
 
 Scopes = Annotated[list[Scope], Field(min_length=1, max_length=8), AfterValidator(_distinct)]
-Expiry = Annotated[Moment, Field(description="RFC 3339, in the future")]
+Expiry = Annotated[Timestamp, Field(description="RFC 3339, in the future")]
 AllowedAgents = Annotated[
     list[AgentId],
     Field(min_length=1, max_length=250, description="The agents that it may use; null is all"),
@@ -198,7 +198,7 @@ class KeyPatch(BaseModel):
     """A field that is left out stays as it is; null removes an expiry, a limit or a list."""
 
     # The defaults below only make the fields optional; nothing ever takes their values.
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=hide_defaults)
 
     name: DisplayName = ""
     scopes: Scopes = Field(default_factory=list)

@@ -5,14 +5,40 @@ one vote. A final label decides alone, the latest one if there are several; else
 votes wins, and of agents with equally many the one with the latest vote. store/label_reads.py has
 this rule as SQL."""
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
-from edgeneuro.domain.agent import AgentId
-from edgeneuro.domain.fields import Id, Note, PageQuery, QueryText
+from edgeneuro.domain.agent import NO_AGENT, AgentId
+from edgeneuro.domain.fields import Id, Matches, Note, PageQuery, QueryText
 from edgeneuro.domain.query import Split, canonical
+
+# Which labels something was made of, so that two of them can be told to be of the same data.
+
+Sha256 = Annotated[str, Matches(r"[0-9a-f]{64}", "must be a SHA-256 in 64 small hex digits")]
+
+
+class DataSnapshot(BaseModel):
+    """The number of labels, the id of the newest label in force (null if it is not known), and a
+    SHA-256 over one "<query_hash> <agent>" and a newline for each, sorted, with "none" if no agent
+    fits. Null until the labels have been read."""
+
+    labels: int | None
+    newest_label_id: str | None
+    sha256: str | None
+
+
+def label_line(query_hash: str, agent_id: str | None) -> str:
+    return f"{query_hash} {agent_id or NO_AGENT}\n"
+
+
+def label_set_sha256(lines: Iterable[str]) -> str:
+    """Of lines in any order."""
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+
 
 LabelSource = Literal["hand", "bulk", "import", "feedback"]
 # Where the labelled question came from: chosen as a hard case, or drawn at random and shown blind.

@@ -17,7 +17,7 @@ from edgeneuro.domain.decision import (
     StageRecord,
     Usage,
 )
-from edgeneuro.domain.fields import Id, Moment, Page, PageQuery
+from edgeneuro.domain.fields import Id, Page, PageQuery, Timestamp
 from edgeneuro.domain.label import GivenFeedback, LabelChange, LabelFacts
 from edgeneuro.errors import Reason
 
@@ -150,8 +150,8 @@ class LogsQuery(PageQuery):
     kind: Kind | None = None
     labelled: Literal["true", "false"] | None = None
     key: Id | None = None
-    since: Annotated[Moment | None, Field(alias="from")] = None
-    to: Moment | None = None
+    since: Annotated[Timestamp | None, Field(alias="from")] = None
+    to: Timestamp | None = None
     q: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     min_confidence: Share | None = None
     max_confidence: Share | None = None

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.fields import INTEGRAL, Matches, Page
-from edgeneuro.domain.snapshot import DataSnapshot, Sha256
+from edgeneuro.domain.label import DataSnapshot, Sha256
 
 ID_PREFIX = "lora"
 # A finetune's name at Workers AI, which is a part of addresses there.

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, model_validator
 
-from edgeneuro.domain.agent import ModelId, renamed, without_defaults
-from edgeneuro.domain.classifier import ClassifierScore, Metrics
-from edgeneuro.domain.fields import INTEGRAL
+from edgeneuro.domain.agent import ModelId
+from edgeneuro.domain.classifier import ClassifierScore, TrainingMetrics
+from edgeneuro.domain.fields import INTEGRAL, hide_defaults, renamed
 
 OWN_PROVIDER = "workers-ai"  # this account's own
 Price = Annotated[FiniteFloat, Field(ge=0)]
@@ -74,7 +74,7 @@ class Model(BaseModel):
     pricing: Pricing | None
     planned_deprecation_date: str | None = None
     deprecated: bool = False
-    metrics: Metrics | None = None
+    metrics: TrainingMetrics | None = None
     labels: int | None = None
     size: int | None = None
     agents: list[str] | None = None
@@ -104,7 +104,7 @@ class ModelPatch(BaseModel):
     """A field that is left out stays as it is. `status` "available" makes a retired model available
     again."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=hide_defaults)
 
     aliases: Aliases = Field(default_factory=list)
     context_window: ContextWindow | None = None

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgeneuro.domain.agent import Agent, AgentId, AgentPatch, ModelId, without_defaults
+from edgeneuro.domain.agent import Agent, AgentId, AgentPatch, ModelId
 from edgeneuro.domain.classifier import ClassifierId
+from edgeneuro.domain.fields import hide_defaults
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.routing import RoutingConfig, with_active
 from edgeneuro.errors import InvalidRequestError
@@ -29,7 +30,7 @@ class Proposal(BaseModel):
     """What is left out stays as it is. `model_id` becomes the active model, `classifier_id` the
     classifier in front of it (null: none)."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=hide_defaults)
 
     model_id: ModelId | None = None
     classifier_id: ClassifierId | None = None

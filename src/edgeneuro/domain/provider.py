@@ -14,8 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-from edgeneuro.domain.agent import ModelId, without_defaults
-from edgeneuro.domain.fields import ID_RULE, INTEGRAL, Matches
+from edgeneuro.domain.agent import ModelId
+from edgeneuro.domain.fields import ID_RULE, INTEGRAL, Matches, hide_defaults
 from edgeneuro.domain.model import Pricing
 from edgeneuro.domain.url import PublicUrl
 
@@ -105,7 +105,7 @@ class ProviderCreate(BaseModel):
 class ProviderPatch(BaseModel):
     """A field that is left out stays as it is; null empties the fields that may be empty."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=hide_defaults)
 
     base_url: PublicUrl | None = None
     secret: SecretName | None = None

@@ -2,11 +2,11 @@
 
 import re
 import string
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from edgeneuro.domain.fields import Matches, PageQuery
+from edgeneuro.domain.fields import Matches, PageQuery, hide_defaults
 
 Scope = Literal["route", "read", "label", "admin"]
 Role = Literal["viewer", "labeler", "admin"]
@@ -60,17 +60,12 @@ class UserCreate(BaseModel):
     enabled: bool = True
 
 
-def without_defaults(schema: dict[str, Any]) -> None:
-    for field in schema["properties"].values():
-        field.pop("default", None)
-
-
 class UserPatch(BaseModel):
     """A field that is left out stays as it is. A user who is not `enabled` is refused, and so are
     the user's keys."""
 
     # The defaults below only make the fields optional; nothing ever takes their values.
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=hide_defaults)
 
     email: Email = ""
     name: DisplayName = ""

@@ -1,4 +1,4 @@
-"""The labels as data sets read them: page by page as of one moment, and counted."""
+"""The labels as data sets read them: page by page as of one state, and counted."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -14,7 +14,7 @@ PAGE_ROWS = 500
 
 
 @dataclass(frozen=True)
-class Moment:
+class LabelState:
     """A state of the labels: what was in the history up to the row `seq`, and was not taken back up
     to the labels `revision`. Rows are only added, and marked as withdrawn with a later revision, so
     the labels that were in force then can be read at any time."""
@@ -23,18 +23,18 @@ class Moment:
     revision: int
 
 
-async def present_moment(db: Database) -> Moment:
+async def current_label_state(db: Database) -> LabelState:
     rows = await db.run(
         statement(
             "SELECT (SELECT coalesce(max(seq), 0) FROM labels) AS seq,"
             " (SELECT labels FROM revision) AS revision"
         )
     )
-    return Moment(int(rows[0]["seq"]), int(rows[0]["revision"]))
+    return LabelState(int(rows[0]["seq"]), int(rows[0]["revision"]))
 
 
 async def labels_at(
-    db: Database, moment: Moment, *, by_near_hash: bool
+    db: Database, state: LabelState, *, by_near_hash: bool
 ) -> AsyncIterator[LabelledQuery]:
     """The labels that were in force, by query hash or, near-duplicates side by side, by near hash.
     No more than a page of rows is held at a time."""
@@ -42,7 +42,7 @@ async def labels_at(
     questions = PAGE_ROWS
     while questions == PAGE_ROWS:
         questions = 0
-        page = _page_by_near_hash(moment, near, query) if by_near_hash else _page(moment, query)
+        page = _page_by_near_hash(state, near, query) if by_near_hash else _page(state, query)
         for row in await db.run(page):
             if row["questions"] is None:
                 yield _labelled_query(row)
@@ -120,25 +120,25 @@ async def newest_label_in_force(db: Database) -> str | None:
     return rows[0]["label_id"] if rows else None
 
 
-def _page(moment: Moment, after: str) -> Statement:
+def _page(state: LabelState, after: str) -> Statement:
     return statement(
         _labels_of("query_hash", "query_hash > ?4", order="query_hash"),
-        moment.seq,
-        moment.revision,
+        state.seq,
+        state.revision,
         PAGE_ROWS,
         after,
     )
 
 
-def _page_by_near_hash(moment: Moment, near_hash: str, query_hash: str) -> Statement:
+def _page_by_near_hash(state: LabelState, near_hash: str, query_hash: str) -> Statement:
     return statement(
         _labels_of(
             "near_hash, query_hash",
             "(near_hash, query_hash) > (?4, ?5)",
             order="near_hash, query_hash",
         ),
-        moment.seq,
-        moment.revision,
+        state.seq,
+        state.revision,
         PAGE_ROWS,
         near_hash,
         query_hash,

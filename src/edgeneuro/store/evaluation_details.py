@@ -4,7 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 
 from edgeneuro.domain.agent import NO_AGENT
-from edgeneuro.domain.analytics import wilson
+from edgeneuro.domain.analytics import accuracy_of
 from edgeneuro.domain.evaluation import (
     DEFERRED,
     EvaluationDetails,
@@ -13,8 +13,8 @@ from edgeneuro.domain.evaluation import (
     SliceResult,
     SweepPoint,
 )
+from edgeneuro.domain.label import label_line, label_set_sha256
 from edgeneuro.domain.slices import Slice, SlicedQuestion, slices_of
-from edgeneuro.domain.snapshot import label_line, label_set_sha256
 from edgeneuro.store.database import Database, Rows, statement
 
 _STEPS = 100  # of the threshold, from 0 to 1
@@ -42,7 +42,7 @@ async def read_details(
 
 
 async def read_label_set(db: Database, evaluation_id: str) -> str:
-    """The hash of the labels that an evaluation has (domain/snapshot.py)."""
+    """The hash of the labels that an evaluation has (domain/label.py)."""
     rows = await db.run(
         statement(
             "SELECT query_hash, agent_id FROM evaluation_items WHERE evaluation_id = ?1",
@@ -114,8 +114,8 @@ def _slice_result(each: Slice, n: int, right: int, deferred: int) -> SliceResult
         n=n,
         right=right,
         deferred=deferred,
-        accuracy=wilson(right, n),
-        precision=wilson(right, n - deferred),
+        accuracy=accuracy_of(right, n),
+        precision=accuracy_of(right, n - deferred),
     )
 
 

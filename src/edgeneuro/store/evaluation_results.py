@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from edgeneuro.domain.agent import NO_AGENT
-from edgeneuro.domain.analytics import wilson
+from edgeneuro.domain.analytics import accuracy_of
 from edgeneuro.domain.evaluation import (
     DEFERRED,
     FAILED,
@@ -101,9 +101,9 @@ def _model_result(
         model_id=model_id,
         n=n,
         right=right,
-        accuracy=wilson(right, n),
+        accuracy=accuracy_of(right, n),
         deferred=deferred,
-        precision=wilson(right, n - deferred),
+        precision=accuracy_of(right, n - deferred),
         macro_f1=macro_f1(confusion),
         failed=told["failed"],
         low_confidence=told["low_confidence"],

@@ -8,9 +8,9 @@ from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.evaluation import (
     DEFERRED,
     AnswersQuery,
+    EvaluatedPart,
     Evaluation,
     EvaluationAnswer,
-    HeldOut,
     ModelProgress,
     Target,
 )
@@ -27,7 +27,7 @@ COLUMNS = (
 UNDER_WAY = "state IN ('queued', 'running')"
 _OF_LABELS = "source = 'labels'"  # the others are runs of routing tests (routing_tests.py)
 _ON_TEST_PART = "state = 'succeeded' AND split IN ('test', 'held_out')"
-_SPLITS: dict[HeldOut, list[str]] = {
+_SPLITS: dict[EvaluatedPart, list[str]] = {
     "validation": ["validation"],
     "test": ["test"],
     "held_out": ["validation", "test"],
@@ -40,7 +40,7 @@ def insert_evaluation(
     created_ms: int,
     created_by: str,
     model_ids: Sequence[str],
-    split: HeldOut,
+    split: EvaluatedPart,
     limit: int,
     agents: Sequence[str],
     agents_revision: str,
@@ -109,7 +109,7 @@ def insert_evaluation(
     return [begun, items, counted]
 
 
-async def count_held_out(db: Database, split: HeldOut, agents: Sequence[str]) -> int:
+async def count_held_out(db: Database, split: EvaluatedPart, agents: Sequence[str]) -> int:
     """The labels that an evaluation would have."""
     rows = await db.run(
         statement(

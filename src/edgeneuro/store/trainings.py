@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgeneuro.domain.classifier import Classifier, TrainingProgress
-from edgeneuro.domain.snapshot import DataSnapshot
+from edgeneuro.domain.label import DataSnapshot
 from edgeneuro.store.classifiers import COLUMNS, UNDER_WAY, classifier_from_row
 from edgeneuro.store.database import Database, Statement, Value, statement
 

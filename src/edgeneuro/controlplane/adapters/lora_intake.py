@@ -4,7 +4,7 @@ model."""
 from contextlib import suppress
 from functools import partial
 
-from edgeneuro.adapter.preflight import CONFIG_FILE, Facts, Report
+from edgeneuro.adapter.preflight import CONFIG_FILE, AdapterFacts, Report
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.adapters.lora_checks import require_free_name
@@ -151,12 +151,12 @@ def _require_configured(services: Services) -> None:
         raise NotConfiguredError(f"Adapters cannot be uploaded: {error.message}") from error
 
 
-async def _facts(services: Services, base: Model) -> Facts:
+async def _facts(services: Services, base: Model) -> AdapterFacts:
     """Where Workers AI cannot be asked, the slots are judged when the finetune is made."""
     used = None
     with suppress(UpstreamError):
         used = len(await services.finetunes.list())
-    return Facts(base=base.id, supports_lora=base.supports_lora, slots_used=used)
+    return AdapterFacts(base=base.id, supports_lora=base.supports_lora, slots_used=used)
 
 
 def _new_lora(call: Call, lora_id: str, wanted: LoraCreate, base: Model) -> Lora:

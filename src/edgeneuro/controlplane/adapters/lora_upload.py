@@ -9,7 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE, Facts, Report, check_adapter
+from edgeneuro.adapter.preflight import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    AdapterFacts,
+    Report,
+    check_adapter,
+)
 from edgeneuro.adapter.safetensors import LENGTH_BYTES, MAX_HEADER_BYTES
 from edgeneuro.domain.lora import LoraCreate, Preflight, PreflightCheck
 from edgeneuro.errors import InvalidRequestError
@@ -50,7 +56,7 @@ class Staged:
         weights = self.files.get(WEIGHTS_FILE)
         return None if weights is None else weights.hashed.hexdigest()
 
-    def judge(self, facts: Facts) -> Report:
+    def judge(self, facts: AdapterFacts) -> Report:
         config, weights = self.files.get(CONFIG_FILE), self.files.get(WEIGHTS_FILE)
         return check_adapter(
             names=list(self.files),

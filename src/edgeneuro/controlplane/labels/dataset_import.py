@@ -13,7 +13,7 @@ from edgeneuro import bounded_json
 from edgeneuro.controlplane.jobs.pacing import Pacer
 from edgeneuro.controlplane.labels.import_rows import Row, RowFault
 from edgeneuro.domain.agent import NO_AGENT, Agent
-from edgeneuro.domain.fields import MAX_QUERY_CHARACTERS, read_moment
+from edgeneuro.domain.fields import MAX_QUERY_CHARACTERS, read_timestamp
 from edgeneuro.domain.label import LabelSource
 from edgeneuro.domain.query import Split, canonical, query_hash
 from edgeneuro.errors import InvalidLinesError, InvalidRequestError, LineFault
@@ -169,7 +169,7 @@ def _time(text: str) -> str:
     """As the product writes it; most are. Raises ValueError."""
     if _OWN_TIME.fullmatch(text) and datetime.fromisoformat(text[:-1]).year >= 1971:
         return text
-    return rfc3339(unix_ms(read_moment(text)))
+    return rfc3339(unix_ms(read_timestamp(text)))
 
 
 _OR_IGNORE = "or import with metadata=ignore"

@@ -18,13 +18,13 @@ from edgeneuro.domain.dataset import (
     Manifest,
     SplitCounts,
 )
+from edgeneuro.domain.label import label_line, label_set_sha256
 from edgeneuro.domain.prompt import PROMPT_VERSION, answer_text, system_message, user_message
 from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.domain.snapshot import label_line, label_set_sha256
 from edgeneuro.store import datasets as store
 from edgeneuro.store.agents import list_agents
 from edgeneuro.store.database import Database
-from edgeneuro.store.datasets import Moment, labels_at
+from edgeneuro.store.datasets import LabelState, labels_at
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.web.response import Response
 
@@ -43,7 +43,7 @@ class Export:
         db: Database,
         wanted: ExportQuery,
         config: RoutingConfig,
-        moment: Moment,
+        moment: LabelState,
         pacer: Pacer,
     ):
         self._db = db
@@ -153,7 +153,7 @@ async def export_labels(call: Call, query: ExportQuery) -> Response:
     config = await services.routing.current()
     if query.format != "flat":
         config.require_default_agent()
-    moment = await store.present_moment(services.db)
+    moment = await store.current_label_state(services.db)
     export = Export(services.db, query, config, moment, Pacer(services.sleep))
     name = f"edgeneuro-{query.split}-{query.format}.jsonl"
     headers = {

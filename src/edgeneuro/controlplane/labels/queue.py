@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from edgeneuro.call import Call
 from edgeneuro.classifier.model import InvalidModelError, loads
 from edgeneuro.classifier.scorer import Reading, Scorer, likeness, read_query
-from edgeneuro.controlplane.labels.ranking import MIN_LABELS, Question, rank
+from edgeneuro.controlplane.labels.queue_priority import MIN_LABELS, QueueEntry, rank
 from edgeneuro.domain.fields import Page
 from edgeneuro.domain.label_queue import LabelSuspect, QueueItem, QueueQuery, SuspectsQuery
 from edgeneuro.services import Services
@@ -95,7 +95,7 @@ _CANDIDATES_A_PLACE = 6
 _MIN_CANDIDATES = 300
 
 
-def compose(ranked: Sequence[Question], limit: int) -> list[Question]:
+def compose(ranked: Sequence[QueueEntry], limit: int) -> list[QueueEntry]:
     """At most `limit` of the ranked questions, near-duplicates left out already. While there are
     others, one key fills at most half of the page, and questions that no agent was found for fill
     at most a fifth."""
@@ -112,10 +112,10 @@ class _Page:
         self._most_out_of_scope = max(1, int(limit * _MAX_SHARE_OUT_OF_SCOPE))
         self._of_a_key: Counter[str] = Counter()
         self._out_of_scope = 0
-        self._taken: list[Question] = []
-        self._beyond: list[Question] = []
+        self._taken: list[QueueEntry] = []
+        self._beyond: list[QueueEntry] = []
 
-    def questions(self) -> list[Question]:
+    def questions(self) -> list[QueueEntry]:
         page = self._taken + self._beyond[: self._limit - len(self._taken)]
         return sorted(page, key=lambda question: not question.judged)
 
@@ -123,7 +123,7 @@ class _Page:
     def _full(self) -> bool:
         return len(self._taken) == self._limit
 
-    def _take(self, question: Question) -> bool:
+    def _take(self, question: QueueEntry) -> bool:
         """Takes it unless it is over a bound: then it waits for a place that stays free."""
         over = self._of_a_key[question.key_id] >= self._most_of_a_key
         if not question.judged and question.out_of_scope:
@@ -136,13 +136,13 @@ class _Page:
         self._taken.append(question)
         return True
 
-    def take_in_order(self, questions: Iterable[Question]) -> None:
+    def take_in_order(self, questions: Iterable[QueueEntry]) -> None:
         for question in questions:
             if self._full:
                 return
             self._take(question)
 
-    def take_spread(self, questions: Sequence[Question]) -> None:
+    def take_spread(self, questions: Sequence[QueueEntry]) -> None:
         """Greedily: each time the one whose score, less what the page has of it, is highest; of
         several the first. A value only falls as the page grows, so one that was highest before and
         still is after a look at the page needs no look at the others."""
@@ -159,7 +159,7 @@ class _Page:
 
 
 class _Candidate:
-    def __init__(self, question: Question, place: int) -> None:
+    def __init__(self, question: QueueEntry, place: int) -> None:
         self.question = question
         self._score, self._place = question.score, place
         self._value = self._score
@@ -168,7 +168,7 @@ class _Candidate:
     def __lt__(self, other: "_Candidate") -> bool:
         return (-self._value, self._place) < (-other._value, other._place)
 
-    def compare(self, taken: Sequence[Question]) -> bool:
+    def compare(self, taken: Sequence[QueueEntry]) -> bool:
         """With those that it was not compared with yet; whether it is worth less than before."""
         before = self._likeness
         for question in taken[self._compared :]:
@@ -251,9 +251,9 @@ def _mixed(items: Sequence[QueueItem], drawn: Sequence[QueueItem]) -> list[Queue
     return page
 
 
-def without_near_duplicates(ranked: Sequence[Question], drawn: Rows = ()) -> list[Question]:
+def without_near_duplicates(ranked: Sequence[QueueEntry], drawn: Rows = ()) -> list[QueueEntry]:
     """The best of each kind; none of a kind that is drawn."""
-    first: dict[str, Question] = {}
+    first: dict[str, QueueEntry] = {}
     for question in ranked:
         first.setdefault(question.shown["near_hash"], question)
     for row in drawn:
@@ -261,7 +261,7 @@ def without_near_duplicates(ranked: Sequence[Question], drawn: Rows = ()) -> lis
     return list(first.values())
 
 
-def _item(question: Question, query: str) -> QueueItem:
+def _item(question: QueueEntry, query: str) -> QueueItem:
     shown = question.shown
     return QueueItem(
         log_id=shown["id"],

@@ -8,13 +8,13 @@ from edgeneuro.classifier.model import loads
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.controlplane.learning.traffic import decisions_by_agent, with_traffic
 from edgeneuro.controlplane.models.promotion_check import check_failed, require_enough
-from edgeneuro.domain.analytics import wilson
+from edgeneuro.domain.analytics import accuracy_of
 from edgeneuro.domain.classifier import (
     AgentTestScore,
     AgentThreshold,
     Classifier,
     ClassifierScore,
-    Metrics,
+    TrainingMetrics,
 )
 from edgeneuro.domain.model import ClassifierCheck
 from edgeneuro.domain.routing import RoutingConfig
@@ -72,7 +72,7 @@ def coverage_fell(
     )
 
 
-def _out_of_scope_decides(metrics: Metrics) -> bool:
+def _out_of_scope_decides(metrics: TrainingMetrics) -> bool:
     threshold = metrics.get("threshold")
     return threshold is not None and threshold == metrics.get("out_of_scope_threshold")
 
@@ -162,7 +162,7 @@ class _Counts:
 
     def score(self, *, basis: str, looks: int, scored_at: str) -> ClassifierScore:
         inside = self.n - self.out_of_scope
-        precision = wilson(self.right, self.answered)
+        precision = accuracy_of(self.right, self.answered)
         return ClassifierScore(
             n=self.n,
             out_of_scope=self.out_of_scope,

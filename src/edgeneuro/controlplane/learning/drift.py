@@ -4,7 +4,7 @@ anyway, and the selected classifier's drift."""
 from collections.abc import Iterable, Mapping, Sequence
 from math import log, sqrt
 
-from edgeneuro.domain.analytics import wilson
+from edgeneuro.domain.analytics import accuracy_of
 from edgeneuro.domain.classifier import Classifier
 from edgeneuro.domain.drift import (
     AgentMix,
@@ -71,7 +71,7 @@ def share(part: float, whole: float) -> float | None:
 
 
 def disagreement(compared: int, differing: int) -> Disagreement:
-    found = wilson(differing, compared)
+    found = accuracy_of(differing, compared)
     return Disagreement(
         compared=found.labelled,
         differing=found.right,

@@ -4,7 +4,7 @@ only."""
 from collections.abc import Mapping, Sequence
 
 from edgeneuro.classifier.examples import Examples
-from edgeneuro.domain.analytics import wilson
+from edgeneuro.domain.analytics import accuracy_of
 from edgeneuro.domain.classifier import (
     Classifier,
     ClassifierScore,
@@ -73,9 +73,9 @@ def with_traffic(score: ClassifierScore, decisions: Mapping[str, int]) -> Classi
         right += own * each.right
         squares += own * own * each.answered
     precision = (
-        wilson(round(right * answered / squares), round(answered * answered / squares))
+        accuracy_of(round(right * answered / squares), round(answered * answered / squares))
         if squares
-        else wilson(0, 0)
+        else accuracy_of(0, 0)
     )
     covered = sum(share[each.agent_id] * each.answered / each.n for each in asked)
     traffic = TrafficScore(

@@ -28,7 +28,7 @@ from edgeneuro.controlplane.learning.training_report import (
     per_agent,
 )
 from edgeneuro.domain.classifier import Classifier, TrainingNeeds
-from edgeneuro.domain.snapshot import DataSnapshot, label_line, label_set_sha256
+from edgeneuro.domain.label import DataSnapshot, label_line, label_set_sha256
 from edgeneuro.services import Services
 from edgeneuro.store import trainings as store
 from edgeneuro.store.classifiers import delete_work, read_parts
@@ -55,7 +55,7 @@ _STEP_COST, _PAUSE_SECONDS = 40_000, 0.01
 _MAX_TRIES = 5  # slices of one training that started in a row and never ended
 _MAX_LABELS, _MAX_CHARACTERS = 50_000, 10_000_000  # that fit an isolate's memory
 _PARTS_A_STATE = 1_000  # numbers of one state's parts; the next state has others
-_LINES_PART = 900  # of them the first with the lines of the labels (domain/snapshot.py)
+_LINES_PART = 900  # of them the first with the lines of the labels (domain/label.py)
 _CHECKSUM_BYTES = 32
 
 

@@ -18,7 +18,7 @@ from edgeneuro.domain.analytics import (
     RebuildRequest,
     Rebuilt,
     Totals,
-    wilson,
+    accuracy_of,
 )
 from edgeneuro.domain.statistics import bucket_ms
 from edgeneuro.errors import InvalidRequestError
@@ -162,7 +162,7 @@ def _totals(read: UsageRead) -> Totals:
 
 def _accuracy(row: Mapping[str, Any]) -> MeasuredAccuracy:
     """Sums of nothing are null in SQL."""
-    measured = wilson(row.get("correct") or 0, row.get("labelled") or 0)
+    measured = accuracy_of(row.get("correct") or 0, row.get("labelled") or 0)
     missing = _RANDOM_LABELS - measured.labelled
     return MeasuredAccuracy(
         **measured.model_dump(),

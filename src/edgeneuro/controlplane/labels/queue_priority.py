@@ -51,7 +51,7 @@ _FALLBACKS: dict[str, tuple[ReasonCode, str]] = {
 
 
 @dataclass
-class Question:
+class QueueEntry:
     """`shown` is the log row that says most; `key_id` is whom the place in the queue is due to: the
     key whose feedback asks for a label, or else the key that asked. Questions are ranked by
     `score`, then newest first."""
@@ -113,7 +113,7 @@ def rank(
     audit_samples: Rows,
     labels: Mapping[str, int],
     readings: Mapping[str, Reading],
-) -> list[Question]:
+) -> list[QueueEntry]:
     """The questions behind these answers (newest first), the most worthwhile first. `readings` are
     by query hash."""
     by_question: dict[str, list[Row]] = defaultdict(list)
@@ -124,7 +124,7 @@ def rank(
     return sorted(questions, key=lambda question: -question.score)  # stable: newest stay first
 
 
-def _question(rows: list[Row], known: _Known) -> Question:
+def _question(rows: list[Row], known: _Known) -> QueueEntry:
     signals = [(row, _signals(row, known.said.get(row["id"], []))) for row in rows]
     # Of several with as much to say, max takes the first: the newest.
     shown, reasons = max(signals, key=lambda each: sum(reason.weight for reason in each[1]))
@@ -159,7 +159,7 @@ def _question(rows: list[Row], known: _Known) -> Question:
     if not reasons:
         reasons.append(_reason("unlabelled", "nothing speaks against the answer; no label yet"))
     reasons.sort(key=lambda reason: (-reason.weight, reason.code))
-    return Question(shown, len(rows), reasons, reading.sketch)
+    return QueueEntry(shown, len(rows), reasons, reading.sketch)
 
 
 def _signals(row: Row, said: Iterable[Row]) -> list[QueueReason]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgeneuro.domain.fields import read_moment
+from edgeneuro.domain.fields import read_timestamp
 from tests.unit.conftest import Product
 from tests.unit.test_keys import create
 
@@ -20,7 +20,7 @@ from tests.unit.test_keys import create
     ],
 )
 def test_a_time_is_read(text: str, moment: str) -> None:
-    assert read_moment(text) == moment
+    assert read_timestamp(text) == moment
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_time_is_read(text: str, moment: str) -> None:
 )
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(ValueError, match=r"must be|no time"):
-        read_moment(text)
+        read_timestamp(text)
 
 
 @pytest.mark.parametrize("text", ["2027-03-01", "2027-03-01 00:00:00.0000000z"])
