@@ -12,6 +12,7 @@ from edgeneuro.app.routes import ROUTES
 from edgeneuro.domain.config import SETTINGS, ConfigPatch
 from edgeneuro.domain.decision import Attempt, ChosenAgent
 from edgeneuro.errors import Reason
+from edgeneuro.synapsecore.router import PIPELINE
 from edgeneuro.web.routing import RouteTable
 from local.errors import AI_ERRORS
 from local.faults import FIELDS
@@ -228,6 +229,11 @@ def test_every_page_of_the_control_plane_is_listed() -> None:
     titles = re.findall(r'^ +\["\w+", "([^"]+)", "\w+"\],$', shell, re.M)
     listed = " ".join(cell for row in document("docs/pages.md").table("# Pages") for cell in row)
     assert len(titles) > 10 and [title for title in titles if title not in listed] == []
+
+
+def test_the_stages_are_listed_in_their_order() -> None:
+    rows = document("docs/concepts.md").table("## Pipeline")
+    assert [row[0].split("`")[1] for row in rows] == [ranker.name for ranker in PIPELINE]
 
 
 def test_every_reason_is_explained() -> None:
