@@ -91,6 +91,7 @@ const STAGES = {
   classify: "classifier",
   ask: "LLM call",
   model: "LLM call",
+  decide: "threshold",
 };
 
 /** Bars for the stages if they are known, else for the model calls and the rest of the router. */

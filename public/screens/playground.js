@@ -197,7 +197,7 @@ function view(decision, agents, may, model) {
     decisionFacts(decision),
     alternatives(decision),
     classifierFacts(decision) ??
-      h("p", { class: "help" }, `Classifier: ${explanation.classifier ?? "off"}`),
+      h("p", { class: "help" }, `Classifier: ${classifierState(explanation.classifier)}`),
     h("h3", {}, "Latency breakdown"),
     timing(decision),
     feedback(decision, agents, may),
@@ -217,6 +217,9 @@ function view(decision, agents, may, model) {
     may("read") ? h("a", { href: address(["logs", decision.id]) }, "View log") : null,
   );
 }
+
+/** Why the classifier did not run, without the API's prefix; null: no reason is known. */
+const classifierState = (reason) => (reason ? reason.replace(/^not asked: /, "off, ") : "off");
 
 function feedback(decision, agents, may) {
   const send = async (value) => {

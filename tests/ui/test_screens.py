@@ -164,7 +164,7 @@ def test_signing_in(browser: Browser, product: LocalProduct) -> None:
     page = browser.new_page(base_url=product.base_url, locale="en-US", reduced_motion="reduce")
     look(page, "light", WIDE)
     page.goto("/")
-    page.get_by_label("Key", exact=True).wait_for()
+    page.get_by_label("API key", exact=True).wait_for()
     check_accessibility(page, "sign-in")
     page.context.close()
 
