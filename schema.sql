@@ -352,19 +352,12 @@ CREATE TABLE chat_cache (
 ) STRICT;
 CREATE INDEX chat_cache_expires_at ON chat_cache (expires_at);
 
--- Classifiers learned from the labels, and the jobs that learn them. One that is being learned goes
--- on slice by slice; whoever makes a slice holds the job until `claimed_until`.
+-- Classifiers that were learned from the labels, or are being learned by a job.
 CREATE TABLE classifiers (
     id TEXT PRIMARY KEY,
-    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
     created_at INTEGER NOT NULL,
     created_by TEXT NOT NULL, -- the id of a key or a user, or "rule"
-    started_at INTEGER,
-    finished_at INTEGER,
-    claimed_until INTEGER NOT NULL DEFAULT 0,
     options TEXT NOT NULL, -- JSON: target accuracy, least labels of an agent, seed
-    progress TEXT NOT NULL, -- JSON: stage, slices done
-    error TEXT,
     agents TEXT NOT NULL, -- JSON array: the agents that were enabled when the learning began
     labels INTEGER NOT NULL, -- how many were learned from
     last_label_id TEXT, -- the newest of them
@@ -382,7 +375,6 @@ CREATE TABLE classifier_parts (
     content BLOB NOT NULL,
     PRIMARY KEY (classifier_id, kind, part)
 ) STRICT;
-CREATE TRIGGER classifiers_update_revision AFTER UPDATE OF state ON classifiers WHEN new.state = 'succeeded' BEGIN UPDATE revision SET value = value + 1; END;
 CREATE TRIGGER classifiers_delete_revision AFTER DELETE ON classifiers BEGIN UPDATE revision SET value = value + 1; END;
 
 -- What the layer that did not answer would have said, for a sample of the answers.
@@ -407,21 +399,15 @@ ALTER TABLE usage_days ADD COLUMN classifier_answers INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE usage_days ADD COLUMN out_of_scope_answers INTEGER NOT NULL DEFAULT 0;
 UPDATE summed_days SET current = 0;
 
--- Adapters on their way to Workers AI, and those that have arrived. One that is under way goes on step
--- by step; whoever makes a step holds it until `claimed_until`.
+-- Adapters that were uploaded to Workers AI, or are being uploaded by a job, step by step.
 CREATE TABLE loras (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL, -- the finetune's at Workers AI, and the model's here
     base_model TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'available', 'failed', 'retired')),
     source TEXT NOT NULL CHECK (source IN ('files', 'finetune')),
     created_at INTEGER NOT NULL,
     created_by TEXT NOT NULL,
-    finished_at INTEGER,
-    claimed_until INTEGER NOT NULL DEFAULT 0, -- also the time before which a step is not tried again
-    tries INTEGER NOT NULL DEFAULT 0, -- of the step that is next
     steps TEXT NOT NULL, -- JSON array
-    error TEXT, -- JSON
     finetune_id TEXT, -- Workers AI's own
     preflight TEXT NOT NULL, -- JSON array: the rules and what was found
     size INTEGER, -- bytes of the weights
@@ -430,7 +416,6 @@ CREATE TABLE loras (
     target_modules TEXT NOT NULL -- JSON array
 ) STRICT;
 CREATE INDEX loras_created_at ON loras (created_at, id);
-CREATE UNIQUE INDEX loras_name ON loras (name) WHERE state <> 'retired';
 -- The files of an adapter until Workers AI has them, in parts that fit a row.
 CREATE TABLE lora_parts (
     lora_id TEXT NOT NULL, -- written before there is a row of loras, which comes with the last part
@@ -441,17 +426,11 @@ CREATE TABLE lora_parts (
     PRIMARY KEY (lora_id, file, part)
 ) STRICT;
 
--- Models measured on held-out labels, by jobs that go on slice by slice; whoever makes a slice holds the
--- job until `claimed_until`.
+-- Models measured on held-out labels, by jobs.
 CREATE TABLE evaluations (
     id TEXT PRIMARY KEY,
-    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
     created_at INTEGER NOT NULL,
     created_by TEXT NOT NULL,
-    started_at INTEGER,
-    finished_at INTEGER,
-    claimed_until INTEGER NOT NULL DEFAULT 0, -- also the time before which nothing is tried again
-    tries INTEGER NOT NULL DEFAULT 0, -- slices that were begun since one got on
     model_ids TEXT NOT NULL, -- JSON array
     split TEXT NOT NULL,
     labels INTEGER NOT NULL, -- questions in evaluation_items
@@ -459,7 +438,6 @@ CREATE TABLE evaluations (
     agents_revision TEXT NOT NULL,
     prompt_version TEXT NOT NULL,
     threshold REAL NOT NULL,
-    error TEXT,
     results TEXT -- JSON, once it has succeeded
 ) STRICT;
 CREATE INDEX evaluations_created_at ON evaluations (created_at, id);
@@ -553,11 +531,6 @@ ALTER TABLE classifiers ADD COLUMN test_score TEXT; -- JSON
 -- What labels a training that failed needs, and what there are.
 ALTER TABLE classifiers ADD COLUMN needs TEXT; -- JSON
 
--- Runs of a job that failed in a row. After some of them the job has failed: one bad row must not keep
--- the cron busy for ever.
-ALTER TABLE classifiers ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE evaluations ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE loras ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
 
 -- The part of the data set of each question that was ever labelled, by what near-duplicates share. It is
 -- decided once, by the question's place among those of its agent, so that each agent has its share of
@@ -687,3 +660,37 @@ ALTER TABLE import_rows ADD COLUMN similar_hash TEXT; -- as in labels
 
 -- What each stage of the pipeline made of the query: a JSON array of name, outcome, reason, ms, scores (at most 5), none_probability.
 ALTER TABLE logs ADD COLUMN stages TEXT;
+
+-- Background work of every kind in one table: what runs, when, and what became of it. Trainings, evaluations,
+-- runs of the routing tests and uploads of adapters had their own columns for this.
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY, -- that of the resource, with the prefix "job"
+    kind TEXT NOT NULL,
+    resource_id TEXT NOT NULL, -- the classifier, evaluation, run or adapter
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    run_after INTEGER NOT NULL DEFAULT 0, -- no slice begins before
+    lease_until INTEGER NOT NULL DEFAULT 0, -- until then the job belongs to the run that acquired it
+    attempts INTEGER NOT NULL DEFAULT 0, -- slices begun since the last one that advanced the job
+    failures INTEGER NOT NULL DEFAULT 0, -- in a row; after some of them the job has failed
+    done INTEGER NOT NULL DEFAULT 0,
+    total INTEGER, -- null: not known yet
+    checkpoint TEXT NOT NULL DEFAULT '{}', -- JSON: what the next slice needs of those before it
+    error TEXT -- JSON: code, message and what else the kind reports
+) STRICT;
+CREATE UNIQUE INDEX jobs_resource_id ON jobs (resource_id);
+CREATE INDEX jobs_unfinished ON jobs (updated_at) WHERE state IN ('queued', 'running');
+CREATE INDEX jobs_kind ON jobs (kind, id);
+
+ALTER TABLE loras ADD COLUMN retired_at INTEGER;
+CREATE UNIQUE INDEX loras_name ON loras (name) WHERE retired_at IS NULL;
+
+-- A classifier that can answer is one with a checksum: the routing configuration has to know of it.
+CREATE TRIGGER classifiers_update_revision AFTER UPDATE OF checksum ON classifiers WHEN new.checksum IS NOT NULL BEGIN UPDATE revision SET value = value + 1; END;
+
+-- A job goes with its resource.
+CREATE TRIGGER classifiers_delete_job AFTER DELETE ON classifiers BEGIN DELETE FROM jobs WHERE resource_id = old.id; END;
+CREATE TRIGGER evaluations_delete_job AFTER DELETE ON evaluations BEGIN DELETE FROM jobs WHERE resource_id = old.id; END;

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol
 
 from edgeneuro.access.identity import Identity, RateLimiter
 from edgeneuro.classifier.scorer import Reading, Scorer
@@ -25,6 +25,12 @@ from edgeneuro.store.database import Database
 _MAX_ANSWERS = 1_000
 _MAX_READINGS = 2_500  # of some 1.3 KB: the label queue's window
 _MAX_CHATS = 200  # of at most 64 KB
+
+
+class JobQueue(Protocol):
+    """A queue whose consumer runs the jobs that are due (controlplane/jobs)."""
+
+    async def send(self) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,7 @@ class Services:
     new_hex: Callable[[int], str]
     sleep: Callable[[float], Awaitable[None]]
     secret: Callable[[str], str | None] = lambda name: None
+    job_queue: JobQueue | None = None
     stream_silence_seconds: float = 5.0
     recent_answers: ExpiringLru[CachedAnswer] = field(
         default_factory=lambda: ExpiringLru(_MAX_ANSWERS)

@@ -216,7 +216,9 @@ def test_an_adapter_from_its_files_to_a_model(
     page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.get_by_text("available").first).to_be_visible(timeout=SECONDS * 1000)
     expect(page.get_by_text("Send a test query")).to_be_visible()
-    assert rows("SELECT state FROM loras WHERE name = 'by-hand-v1'") == [("available",)]
+    assert rows(
+        "SELECT jobs.state FROM jobs JOIN loras ON loras.id = resource_id WHERE name = 'by-hand-v1'"
+    ) == [("succeeded",)]
     assert rows("SELECT type FROM models WHERE id = 'by-hand-v1'") == [("lora",)]
     page.get_by_role("button", name="Check at Workers AI").click()
     said(page, "Available:")
@@ -267,7 +269,7 @@ def test_an_evaluation_from_the_form_to_its_results(
     expect(page.get_by_role("table", name="Pairwise comparison")).to_be_visible()
     expect(page.get_by_role("region", name=f"Confusion matrix of {OTHER}")).to_be_visible()
     evaluation_id = page.url.rpartition("/")[2]
-    assert rows("SELECT state FROM evaluations WHERE id = ?", evaluation_id) == [("succeeded",)]
+    assert rows("SELECT state FROM jobs WHERE resource_id = ?", evaluation_id) == [("succeeded",)]
 
 
 def test_routing_tests_are_stored_and_run(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 
 from edgeneuro.classifier.model import Model, dumps, version
+from edgeneuro.domain.job import job_id_of
 from tests.unit.conftest import Product
 from tests.unit.synthetic_labels import labels, question, trained
 
@@ -50,9 +51,8 @@ def install(
     stored = whole if content is None else content
     per_agent = [{"agent_id": agent, "labels": 60, "threshold": 0.9} for agent in AGENTS]
     product.database._connection.execute(
-        "INSERT INTO classifiers (id, state, created_at, created_by, finished_at, options,"
-        " progress, agents, labels, metrics, per_agent, size, checksum)"
-        " VALUES (?1, 'succeeded', 0, 'test', 0, ?2, '{}', ?3, 200, ?4, ?5, ?6, ?7)",
+        "INSERT INTO classifiers (id, created_at, created_by, options, agents, labels, metrics,"
+        " per_agent, size, checksum) VALUES (?1, 0, 'test', ?2, ?3, 200, ?4, ?5, ?6, ?7)",
         (
             classifier_id,
             json.dumps({"target": 0.98, "min_labels": 5, "seed": 0}),
@@ -62,6 +62,11 @@ def install(
             len(whole),
             hashlib.sha256(whole[:-32]).hexdigest(),
         ),
+    )
+    product.database._connection.execute(
+        "INSERT INTO jobs (id, kind, resource_id, state, created_at, updated_at, ended_at)"
+        " VALUES (?1, 'training', ?2, 'succeeded', 0, 0, 0)",
+        (job_id_of(classifier_id), classifier_id),
     )
     product.database._connection.execute(
         "INSERT INTO classifier_parts VALUES (?1, 'model', 0, ?2)", (classifier_id, stored)

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
-from edgeneuro.controlplane.evaluations import evaluation_job
-from edgeneuro.controlplane.jobs import maintenance, schedule
-from edgeneuro.controlplane.learning import training
+from edgeneuro.controlplane.jobs import runner, schedule, training
+from edgeneuro.controlplane.jobs.evaluation import EvaluationKind
+from edgeneuro.domain.job import job_id_of
+from edgeneuro.services import Services
 from edgeneuro.store.database import Database, Rows, Statement
 from tests.unit.clock import Clock
 
@@ -93,8 +94,26 @@ def _invoked(call: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
 
 # What the cron runs, for the tests: each call is an invocation of its own.
 run_scheduled = _invoked(schedule.run_scheduled)
-run_maintenance = _invoked(maintenance.run_maintenance)
-delete_expired = _invoked(maintenance.delete_expired)
-run_slice = _invoked(training.run_slice)
+run_queue = _invoked(schedule.run_queue)
+run_maintenance = _invoked(schedule.run_maintenance)
+delete_expired = _invoked(schedule.delete_expired)
 run_first_slice = _invoked(training.run_first_slice)
-run_evaluation = _invoked(evaluation_job.run_evaluation)
+
+
+@_invoked
+async def run_slice(
+    services: Services,
+    classifier_id: str,
+    *,
+    cost: int = training.SLICE_COST,
+    max_labels: int = 50_000,
+) -> None:
+    """The next slice of a training."""
+    kind = training.TrainingKind(cost=cost, max_labels=max_labels)
+    await runner.run_slice(services, kind, job_id_of(classifier_id))
+
+
+@_invoked
+async def run_evaluation(services: Services, evaluation_id: str) -> bool:
+    """The next slice of an evaluation."""
+    return await runner.run_slice(services, EvaluationKind(), job_id_of(evaluation_id))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.learning.training import LEASE_MS
+from edgeneuro.controlplane.jobs.training import LEASE_MS
 from edgeneuro.services import Services
 from edgeneuro.settings import Settings
 from edgeneuro.store.classifiers import newest_model, read_model
@@ -57,10 +57,14 @@ def queue(product: Product) -> str:
     """A training of which nothing is done yet."""
     classifier_id = "clf_queued"
     product.execute(
-        "INSERT INTO classifiers (id, state, created_at, created_by, options, progress, agents,"
-        " labels) VALUES ('clf_queued', 'queued', 0, 'admin_token',"
-        ' \'{"target": 0.9, "min_labels": 5, "seed": 0}\', \'{"tries": 0}\','
+        "INSERT INTO classifiers (id, created_at, created_by, options, agents, labels)"
+        " VALUES ('clf_queued', 0, 'admin_token',"
+        ' \'{"target": 0.9, "min_labels": 5, "seed": 0}\','
         ' \'["it_support", "hr", "general"]\', 0)'
+    )
+    product.execute(
+        "INSERT INTO jobs (id, kind, resource_id, state, created_at, updated_at)"
+        " VALUES ('job_queued', 'training', 'clf_queued', 'queued', 0, 0)"
     )
     return classifier_id
 
@@ -71,14 +75,15 @@ def slept(product: Product, sleep: Callable[[float], Awaitable[None]]) -> Servic
 
     async def while_held(seconds: float) -> None:
         now = other.services.now_ms()
-        if product.rows(f"SELECT 1 FROM classifiers WHERE claimed_until > {now}"):
+        if product.rows(f"SELECT 1 FROM jobs WHERE lease_until > {now}"):
             await sleep(seconds)
 
     return replace(other.services, sleep=while_held)
 
 
 def state(product: Product) -> dict[str, Any]:
-    return product.rows("SELECT * FROM classifiers ORDER BY id DESC LIMIT 1")[0]
+    sql = "SELECT * FROM classifiers JOIN jobs ON resource_id = classifiers.id"
+    return product.rows(f"{sql} ORDER BY classifiers.id DESC LIMIT 1")[0]
 
 
 def label_set(product: Product, which: str) -> str:
@@ -130,7 +135,7 @@ async def test_killed_at_every_call_of_the_database_it_makes_the_same_model(
         except Killed:
             deaths, reached = deaths + 1, reached + 1
             # The row's own count must not end a training that is killed on purpose so often.
-            product.execute("UPDATE classifiers SET progress = json_set(progress, '$.tries', 0)")
+            product.execute("UPDATE jobs SET attempts = 0")
         product.clock.seconds += LEASE_MS / 1000
     database.left = None
     assert deaths > 20
@@ -148,7 +153,7 @@ async def test_two_never_make_the_same_slice(product: Product) -> None:
 
     async def meanwhile(seconds: float) -> None:
         await run_slice(other.services, classifier_id, cost=SMALL)
-        seen.append(state(product)["claimed_until"])
+        seen.append(state(product)["lease_until"])
 
     await run_slice(slept(product, meanwhile), classifier_id, cost=SMALL)
     assert len(set(seen)) == 1
@@ -200,7 +205,7 @@ async def test_the_first_slice_ends_well_before_the_runtime_ends_it(product: Pro
 
     await run_first_slice(slept(product, slow), classifier_id)
     row = state(product)
-    assert (row["state"], row["claimed_until"]) == ("running", 0)
+    assert (row["state"], row["lease_until"]) == ("running", 0)
     assert product.clock.seconds - began < 20
 
 
@@ -232,7 +237,7 @@ async def test_a_training_that_is_ended_in_the_middle_of_a_slice_leaves_nothing(
 
     await run_slice(slept(product, meanwhile), classifier_id)
     assert product.rows("SELECT * FROM classifier_parts") == []
-    assert product.rows("SELECT * FROM classifiers WHERE state <> 'cancelled'") == []
+    assert product.rows("SELECT * FROM jobs WHERE state <> 'cancelled'") == []
 
 
 async def test_a_slice_that_never_ends_is_given_up(product: Product) -> None:
@@ -270,7 +275,8 @@ async def test_while_d1_is_away_nothing_is_lost(product: Product) -> None:
     product.database.failing = True
     await run_slice(product.services, classifier_id)
     await minute(product)
-    assert product.failures.counts["classifier_training"] == 2
+    counts = product.failures.counts
+    assert (counts["classifier_training"], counts["jobs"]) == (1, 1)
     product.database.failing = False
     await run_slice(product.services, classifier_id)
     assert state(product)["state"] == "succeeded"
@@ -402,7 +408,7 @@ async def test_a_slice_on_a_slow_machine_ends_by_the_clock(product: Product) -> 
 
     await run_slice(slept(product, slow), classifier_id)
     begun = state(product)
-    assert (begun["state"], json.loads(begun["progress"])["slices"]) == ("running", 1)
+    assert (begun["state"], json.loads(begun["checkpoint"])["slices"]) == ("running", 1)
     while (made := await shown(product, classifier_id))["state"] == "running":
         await run_slice(slept(product, slow), classifier_id)
     assert made["checksum"] == whole["checksum"]
@@ -411,7 +417,7 @@ async def test_a_slice_on_a_slow_machine_ends_by_the_clock(product: Product) -> 
 async def test_labels_over_the_limit_are_left_out_and_counted(product: Product) -> None:
     await import_labels(product)
     in_force = product.rows("SELECT 1 FROM current_labels WHERE split <> 'test'")
-    await run_slice(product.services, queue(product), most_labels=150)
+    await run_slice(product.services, queue(product), max_labels=150)
     made = await shown(product, "clf_queued")
     assert made["labels"] == 150
     assert made["progress"]["left_out"]["over_the_limit"] == len(in_force) - 150 > 0
@@ -433,7 +439,7 @@ async def test_the_rule_trains_after_so_many_new_labels(product: Product) -> Non
     await rule(product, 5)
     await minute(product)
     await minute(product)
-    [made] = product.rows("SELECT * FROM classifiers")
+    made = state(product)
     assert (made["state"], made["created_by"]) == ("succeeded", "rule")
     config = (await product.call("GET", "/v1/config")).json()
     assert config["classifier"]["value"] is None, "none was selected before"

@@ -5,10 +5,9 @@ import asyncio
 
 import pytest
 
-from edgeneuro.controlplane.evaluations import evaluation_job
-from edgeneuro.controlplane.jobs import schedule
+from edgeneuro.controlplane.jobs import evaluation, schedule
 from edgeneuro.controlplane.jobs.schedule import EVERY_MINUTE
-from edgeneuro.controlplane.learning.training import LEASE_MS
+from edgeneuro.controlplane.jobs.training import LEASE_MS
 from edgeneuro.errors import DatabaseError
 from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
@@ -265,8 +264,8 @@ async def test_a_training_that_is_ended_after_the_answer_is_completed_by_the_cro
     assert created.status == 202
     clock.extra = 0
     classifier_id = created.json()["id"]
-    [row] = product.rows(f"SELECT * FROM classifiers WHERE id = '{classifier_id}'")
-    assert (row["state"], row["claimed_until"] > product.services.now_ms()) == ("running", True)
+    [row] = product.rows(f"SELECT * FROM jobs WHERE resource_id = '{classifier_id}'")
+    assert (row["state"], row["lease_until"] > product.services.now_ms()) == ("running", True)
     await minute(product)
     assert (await shown(product, classifier_id))["state"] == "running", "the lease has not ended"
     clock.seconds += LEASE_MS / 1000
@@ -291,10 +290,10 @@ async def test_an_evaluation_that_is_ended_in_a_run_of_the_cron_is_completed_by_
     with invocation() as this:
         await this.end_after(30, clock, schedule.run_scheduled(product.services, EVERY_MINUTE))
     row = await find(product, evaluation_id)
-    assert (row["state"], row["claimed_until"] > product.services.now_ms()) == ("running", True)
+    assert (row["state"], row["lease_until"] > product.services.now_ms()) == ("running", True)
     recorded = product.rows("SELECT query_hash FROM evaluation_answers")
     assert 0 < len(recorded) < 12
-    clock.seconds += evaluation_job.LEASE_MS / 1000
+    clock.seconds += evaluation.LEASE_MS / 1000
     await minute(product)
     result = (await shown_evaluation(product, evaluation_id))["results"]["models"][0]
     assert (result["n"], result["right"], result["failed"]) == (12, 12, 0)

@@ -196,7 +196,7 @@ async def test_a_bad_hour_is_seen_within_it_whatever_was_before(product: Product
 
 @pytest.mark.parametrize("interval", ["hour", "day"])
 async def test_the_day_of_the_training_is_seen(product: Product, interval: str) -> None:
-    product.execute(f"UPDATE classifiers SET finished_at = {NOW - HOUR}")
+    product.execute(f"UPDATE jobs SET ended_at = {NOW - HOUR}")
     used(product, NOW - NOW % HOUR, answered=0, passed_on=60)
     block = await shown(product, f"?interval={interval}")
     assert (window(block, "1h")["asked"], window(block, "1h")["abstained_share"]) == (60, 1)

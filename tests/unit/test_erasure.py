@@ -68,9 +68,9 @@ async def everywhere(product: Product) -> str:
     chat = {"model": "agent:hr", "messages": [{"role": "user", "content": SECRET}]}
     assert (await product.call("POST", "/v1/chat/completions", chat)).status == 200
     product.execute(
-        "INSERT INTO evaluations (id, state, created_at, created_by, model_ids, split, labels,"
+        "INSERT INTO evaluations (id, created_at, created_by, model_ids, split, labels,"
         " left_out, agents_revision, prompt_version, threshold)"
-        " VALUES ('eva_1', 'succeeded', 0, 'admin_token', '[]', 'test', 1, 0, 'r', 'p', 0.5)"
+        " VALUES ('eva_1', 0, 'admin_token', '[]', 'test', 1, 0, 'r', 'p', 0.5)"
     )
     product.execute(
         "INSERT INTO evaluation_items (evaluation_id, query_hash, query, agent_id)"

@@ -288,7 +288,7 @@ async def test_older_answers_have_no_sweep(product: Product) -> None:
     product.execute(
         "UPDATE evaluation_answers SET confidence = NULL, named_agent = NULL, layer = NULL"
     )
-    product.execute("UPDATE evaluations SET state = 'queued', claimed_until = 0")
+    product.execute("UPDATE jobs SET state = 'queued'")
     assert (await ended(product, begun["id"]))["sweep"] == []
 
 

@@ -51,7 +51,7 @@ async def run_out(product: Product, evaluation_id: str, *, most: int = 200) -> i
         row = await find(product, evaluation_id)
         if row["state"] not in ("queued", "running"):
             return number
-        product.clock.seconds = max(product.clock.seconds, row["claimed_until"] / 1000)
+        product.clock.seconds = max(product.clock.seconds, row["run_after"] / 1000)
         await run_evaluation(product.services, evaluation_id)
     raise AssertionError(await find(product, evaluation_id))
 
@@ -116,7 +116,7 @@ async def test_what_failed_is_asked_again_in_a_later_slice_alone(
     asked = [each.messages[-1]["content"] for each in product.gateway.requests]
     assert len(asked) == len(set(asked)) == 12
     row = await find(product, evaluation_id)
-    assert (row["state"], row["claimed_until"] > product.services.now_ms()) == ("running", True)
+    assert (row["state"], row["run_after"] > product.services.now_ms()) == ("running", True)
     failing = False
     assert await run_out(product, evaluation_id) == 1
     result = (await shown(product, evaluation_id))["results"]["models"][0]

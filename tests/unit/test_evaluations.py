@@ -179,7 +179,8 @@ async def test_killed_at_every_call_of_the_database_it_comes_to_the_same(
     product = await made(database, settings)
     await label(product, 12)
     whole = await evaluate(product)
-    product.execute("UPDATE evaluations SET state = 'queued', claimed_until = 0, results = NULL")
+    product.execute("UPDATE jobs SET state = 'queued', lease_until = 0")
+    product.execute("UPDATE evaluations SET results = NULL")
     product.execute("DELETE FROM evaluation_answers")
     database.done_first = done_first
     kills = 0
@@ -190,7 +191,7 @@ async def test_killed_at_every_call_of_the_database_it_comes_to_the_same(
         except Killed:
             kills += 1
         database.left = None
-        product.execute("UPDATE evaluations SET claimed_until = 0")  # its time has run out
+        product.execute("UPDATE jobs SET lease_until = 0")  # the lease has ended
         product.services.routing.forget()
     assert kills > 3
     assert (await shown(product, whole["id"]))["results"]["pairs"] == whole["results"]["pairs"]
@@ -198,7 +199,8 @@ async def test_killed_at_every_call_of_the_database_it_comes_to_the_same(
 
 
 async def find(product: Product, evaluation_id: str) -> dict[str, Any]:
-    return product.rows(f"SELECT * FROM evaluations WHERE id = '{evaluation_id}'")[0]
+    sql = "SELECT * FROM evaluations JOIN jobs ON resource_id = evaluations.id"
+    return product.rows(f"{sql} WHERE resource_id = '{evaluation_id}'")[0]
 
 
 async def test_an_upstream_that_fails_is_asked_again_and_then_counted(
@@ -225,7 +227,7 @@ async def test_an_upstream_that_fails_is_asked_again_and_then_counted(
 async def test_agents_that_change_end_it_honestly(product: Product) -> None:
     await label(product, 2)
     begun = (await begin(product)).json()
-    product.execute("UPDATE evaluations SET state = 'running', claimed_until = 0")
+    product.execute("UPDATE jobs SET state = 'running', lease_until = 0")
     await product.call("PATCH", "/v1/agents/hr", {"description": "Something else."})
     await minute(product)
     found = await shown(product, begun["id"])
@@ -273,7 +275,7 @@ async def test_one_at_a_time_cancelled_and_deleted(product: Product) -> None:
     await label(product, 2)
     begun = (await begin(product)).json()
     path = f"/v1/evaluations/{begun['id']}"
-    product.execute("UPDATE evaluations SET state = 'running', claimed_until = 9e15")
+    product.execute("UPDATE jobs SET state = 'running', lease_until = 9e15")
     assert (await begin(product)).json()["error"]["code"] == "evaluation_under_way"
     assert (await product.call("DELETE", path)).status == 409
     cancelled = await product.call("POST", f"{path}/cancel", {})

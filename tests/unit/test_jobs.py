@@ -17,14 +17,15 @@ from tests.unit.test_evaluations import ACTIVE, OTHER, Models, label
 from tests.unit.trainings import minute
 
 PATHS = {"classifiers": "/v1/classifiers", "evaluations": "/v1/evaluations", "loras": "/v1/loras"}
+KINDS = {"classifiers": "training", "evaluations": "evaluation", "loras": "adapter_upload"}
 EVENTS = {"classifiers": "classifier_training", "evaluations": "evaluation", "loras": "lora_upload"}
 # There are too few labels to learn from, so that a training ends at once.
-DONE = {"classifiers": "failed", "evaluations": "succeeded", "loras": "available"}
-# Rows that cannot be read, or cannot even be acquired.
+DONE = {"classifiers": "failed", "evaluations": "succeeded", "loras": "succeeded"}
+# Rows that cannot be read.
 POISONS = [
     ("classifiers", "options = '[]'"),
-    ("classifiers", "progress = 'no json'"),
     ("classifiers", "agents = '3'"),
+    ("jobs", "checkpoint = 'no json'"),
     ("evaluations", "model_ids = 'no json'"),
     ("evaluations", "split = 'unknown'"),
     ("loras", 'steps = \'[{"name": "unknown"}]\''),
@@ -62,8 +63,8 @@ async def begin(product: Product, kind: str) -> str:
     job_id: str = answered.json()["id"]
     if kind == "classifiers":
         product.execute(
-            "UPDATE classifiers SET state = 'queued', claimed_until = 0, finished_at = NULL,"
-            " error = NULL, metrics = NULL, progress = '{\"tries\": 0}'"
+            "UPDATE jobs SET state = 'queued', lease_until = 0, ended_at = NULL, error = NULL,"
+            " attempts = 0, checkpoint = '{}' WHERE kind = 'training'"
         )
     return job_id
 
@@ -73,7 +74,16 @@ async def begin_all(product: Product) -> dict[str, str]:
 
 
 def row(product: Product, kind: str) -> dict[str, Any]:
-    return product.rows(f"SELECT * FROM {kind}")[0]
+    return product.rows(f"SELECT * FROM jobs WHERE kind = '{KINDS[kind]}'")[0]
+
+
+def poison_row(product: Product, kind: str, poison: str) -> str:
+    """Damages the resource or the job; returns whose."""
+    if kind == "jobs":
+        product.execute(f"UPDATE jobs SET {poison} WHERE kind = 'training'")
+        return "classifiers"
+    product.execute(f"UPDATE {kind} SET {poison}")
+    return kind
 
 
 @pytest.mark.parametrize("kind", ["evaluations", "loras"])
@@ -82,7 +92,7 @@ async def test_what_costs_money_is_run_by_the_cron_alone(product: Product, kind:
     for path in (PATHS[kind], f"{PATHS[kind]}/{job_id}"):
         assert (await product.call("GET", path)).status == 200
     assert product.gateway.requests == []
-    assert (row(product, kind)["state"], row(product, kind)["claimed_until"]) == ("queued", 0)
+    assert (row(product, kind)["state"], row(product, kind)["lease_until"]) == ("queued", 0)
     await minute(product)
     assert row(product, kind)["state"] == DONE[kind]
 
@@ -92,7 +102,7 @@ async def test_a_poisoned_row_stops_no_other_job_and_is_set_aside(
     product: Product, kind: str, poison: str
 ) -> None:
     ids = await begin_all(product)
-    product.execute(f"UPDATE {kind} SET {poison}")
+    kind = poison_row(product, kind, poison)
     await minute(product)
     for other in PATHS:
         if other != kind:
@@ -102,7 +112,7 @@ async def test_a_poisoned_row_stops_no_other_job_and_is_set_aside(
     while row(product, kind)["state"] != "failed":
         assert row(product, kind)["failures"] < MAX_FAILURES
         # The jobs after it take some milliseconds of the clock.
-        pauses.append(round(row(product, kind)["claimed_until"] - product.services.now_ms(), -3))
+        pauses.append(round(row(product, kind)["run_after"] - product.services.now_ms(), -3))
         await minute(product)
         assert product.failures.counts[EVENTS[kind]] == len(pauses), "not before its time"
         product.clock.seconds += pauses[-1] / 1000
@@ -123,8 +133,9 @@ async def test_a_poisoned_row_stops_no_other_job_and_is_set_aside(
 async def test_a_row_that_cannot_be_read_hides_no_other_in_a_list(
     product: Product, kind: str, poison: str
 ) -> None:
-    await begin(product, kind)
-    product.execute(f"UPDATE {kind} SET {poison}")
+    damaged = "classifiers" if kind == "jobs" else kind
+    await begin(product, damaged)
+    kind = poison_row(product, kind, poison)
     [listed] = (await product.call("GET", PATHS[kind])).json()["data"]
     assert (listed["state"], "cannot be read" in json.dumps(listed["error"])) == ("failed", True)
 
@@ -165,7 +176,7 @@ async def test_an_adapter_that_was_set_aside_can_be_tried_again(product: Product
     product.gateway.answer = answers
     assert (await product.call("POST", f"/v1/loras/{lora_id}/retry", {})).status == 202
     await minute(product)
-    assert (row(product, "loras")["state"], row(product, "loras")["failures"]) == ("available", 0)
+    assert (row(product, "loras")["state"], row(product, "loras")["failures"]) == ("succeeded", 0)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +211,7 @@ async def test_a_run_that_was_overtaken_notes_no_failure(product: Product) -> No
 
     def overtaken(model: str, query: str) -> Exception:
         later = product.services.now_ms() + 10_000_000
-        product.execute(f"UPDATE evaluations SET claimed_until = {later}")
+        product.execute(f"UPDATE jobs SET lease_until = {later}")
         return ZeroDivisionError("division by zero")
 
     product.gateway.answer = overtaken

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.adapters.lora_steps import MAX_TRIES
+from edgeneuro.controlplane.jobs.adapter_upload import MAX_ATTEMPTS
 from edgeneuro.errors import UpstreamError, UpstreamNotConfiguredError
 from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
@@ -252,14 +252,14 @@ async def test_what_does_not_pass_fails_and_says_where(
 
 
 async def test_after_several_tries_it_has_failed(product: Product, api: FinetuneApi) -> None:
-    api.fail("create", *[503] * MAX_TRIES)
+    api.fail("create", *[503] * MAX_ATTEMPTS)
     lora_id = await sent(product)
-    for _ in range(MAX_TRIES):
+    for _ in range(MAX_ATTEMPTS):
         product.clock.seconds += 600
         await minute(product)
     made = await shown(product, lora_id)
-    assert (made["state"], made["tries"]) == ("failed", MAX_TRIES)
-    assert api.calls.count("create") == MAX_TRIES
+    assert (made["state"], made["tries"]) == ("failed", MAX_ATTEMPTS)
+    assert api.calls.count("create") == MAX_ATTEMPTS
 
 
 async def test_an_adapter_that_does_not_answer_is_no_model(

@@ -382,7 +382,8 @@ async def test_where_the_newest_classifier_differs_from_the_answer(
 async def test_one_that_was_refused_orders_the_queue_too_and_a_damaged_one_does_not(
     learned_product: Product,
 ) -> None:
-    learned_product.execute("UPDATE classifiers SET state = 'failed', checksum = NULL")
+    learned_product.execute("UPDATE classifiers SET checksum = NULL")
+    learned_product.execute("UPDATE jobs SET state = 'failed'")
     assert (await queue(learned_product))[0]["query"] == BETWEEN
     install(learned_product, "clf_2", content=b"damaged")
     items = await queue(learned_product)

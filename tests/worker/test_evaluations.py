@@ -172,8 +172,8 @@ def test_it_goes_on_after_a_restart_and_asks_nothing_twice(
         own, "SELECT count(*) FROM evaluation_answers WHERE evaluation_id = ?", evaluation_id
     )
     assert 0 < kept < 120
-    # Whoever was killed holds it for a while yet, which the test does not wait for.
-    stored(own, "UPDATE evaluations SET claimed_until = 0 WHERE id = ?", evaluation_id)
+    # The lease of the run that was killed has not ended yet; the test does not wait for that.
+    stored(own, "UPDATE jobs SET lease_until = 0 WHERE resource_id = ?", evaluation_id)
     own.start()
     found = ended(labelled, evaluation_id)
     assert (found["state"], found["error"]) == ("succeeded", None)

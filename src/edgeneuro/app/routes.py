@@ -6,6 +6,7 @@ from edgeneuro.controlplane import agents, config
 from edgeneuro.controlplane.access import audit, keys, users
 from edgeneuro.controlplane.adapters import lora_intake, loras
 from edgeneuro.controlplane.evaluations import evaluations, routing_test_runs, routing_tests
+from edgeneuro.controlplane.jobs import jobs
 from edgeneuro.controlplane.labels import datasets, erasure, imports, label_stats, labels, queue
 from edgeneuro.controlplane.learning import classifiers
 from edgeneuro.controlplane.models import models, providers, selection
@@ -86,6 +87,10 @@ ROUTES = (
     Route("GET",    "/v1/classifiers/{classifier_id}", classifiers.get_classifier, READ),
     Route("POST",   "/v1/classifiers/{classifier_id}/cancel", classifiers.cancel_classifier, ADMIN),
     Route("DELETE", "/v1/classifiers/{classifier_id}", classifiers.delete_classifier, ADMIN),
+
+    Route("GET",    "/v1/jobs",                   jobs.list_jobs,        READ),
+    Route("GET",    "/v1/jobs/{job_id}",          jobs.get_job,          READ),
+    Route("POST",   "/v1/jobs/{job_id}/cancel",   jobs.cancel_job,       ADMIN),
 
     Route("GET",    "/v1/agents",                 agents.list_agents,    READ),
     Route("POST",   "/v1/agents",                 agents.create_agent,   ADMIN, 201),

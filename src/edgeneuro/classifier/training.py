@@ -73,6 +73,11 @@ class Training:
     def finished(self) -> bool:
         return self._pass == len(self._passes)
 
+    @property
+    def passes(self) -> tuple[int, int]:
+        """How many passes are done, and how many there are."""
+        return self._pass, len(self._passes)
+
     def step(self, visits: int) -> int:
         """Runs at most so many visits; returns how many were needed."""
         left = visits

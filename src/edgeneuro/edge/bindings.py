@@ -1,5 +1,5 @@
-"""The bindings of D1, Workers AI and the rate limiter, and the runtime's part in checking
-Cloudflare Access."""
+"""The bindings of D1, Workers AI, the rate limiter and the job queue, and the runtime's part in
+checking Cloudflare Access."""
 
 import inspect
 from collections.abc import Sequence
@@ -55,6 +55,16 @@ class EdgeRateLimiter:
     async def allows(self, key: str) -> bool:
         outcome = await self._binding.limit({"key": key})
         return bool(outcome["success"])
+
+
+class EdgeJobQueue:
+    """A message says nothing: it wakes the runner of the jobs."""
+
+    def __init__(self, binding: Any) -> None:
+        self._binding = unwrapped(binding)
+
+    async def send(self) -> None:
+        await self._binding.send("run")
 
 
 class AccessRuntime:

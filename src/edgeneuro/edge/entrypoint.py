@@ -14,8 +14,8 @@ from workers import WorkerEntrypoint
 from edgeneuro.access.cloudflare_access import build_access
 from edgeneuro.access.identity import Identity
 from edgeneuro.app.application import App, build_app
-from edgeneuro.controlplane.jobs.schedule import run_scheduled
-from edgeneuro.edge.bindings import AccessRuntime, EdgeAi, EdgeD1, EdgeRateLimiter
+from edgeneuro.controlplane.jobs.schedule import run_queue, run_scheduled
+from edgeneuro.edge.bindings import AccessRuntime, EdgeAi, EdgeD1, EdgeJobQueue, EdgeRateLimiter
 from edgeneuro.edge.fetch import Fetcher
 from edgeneuro.edge.http import drain_body, plain_request, workers_response
 from edgeneuro.gateway.agents.endpoint import AgentEndpoints
@@ -33,7 +33,7 @@ _RESPONSE_IS_SENT_SECONDS = 0.003
 
 
 class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped here
-    """Every public method here can be called over RPC, so there are only the two that Workers
+    """Every public method here can be called over RPC, so there are only those that Workers
     calls."""
 
     async def fetch(self, request: Any) -> Any:
@@ -45,6 +45,10 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped her
     async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:
         services = _services(self.env)
         await run_scheduled(services, cron_of(str(controller.cron), services.settings.cron_token))
+
+    async def queue(self, batch: Any, env: Any = None, ctx: Any = None) -> None:
+        """What the messages say does not matter: each wakes the runner."""
+        await run_queue(_services(self.env))
 
 
 def _do_later(context: Any, work: Coroutine[Any, Any, None]) -> None:
@@ -83,6 +87,7 @@ def _build_services(env: Any) -> Services:
     rate_limiter = getattr(env, "RATE_LIMITER", None)
     limiter = None if rate_limiter is None else EdgeRateLimiter(rate_limiter)
     ai = getattr(env, "AI", None)
+    job_queue = getattr(env, "JOB_QUEUE", None)
     routing = RoutingConfigCache(db, settings, monotonic=monotonic, failures=failures)
     fetch = Fetcher(getattr(env, "OUTBOUND", None))
     access = build_access(settings, AccessRuntime(), now=time.time, monotonic=monotonic)
@@ -123,6 +128,7 @@ def _build_services(env: Any) -> Services:
         new_hex=secrets.token_hex,
         sleep=asyncio.sleep,
         secret=secret,
+        job_queue=None if job_queue is None else EdgeJobQueue(job_queue),
     )
 
 

@@ -13,17 +13,22 @@ from edgeneuro.domain.classifier import (
 )
 from edgeneuro.domain.model import Model, Pricing
 from edgeneuro.store.database import Database, Row, Statement, statement
-from edgeneuro.store.jobs import read_or_substitute
+from edgeneuro.store.jobs import insert_job, message_of, read_or_substitute, unfinished
 from edgeneuro.store.sql import rfc3339
 
 _VERSION_DIGITS = 12
 COLUMNS = (
-    "id, state, created_at, created_by, started_at, finished_at, options, progress, error, agents,"
-    " labels, last_label_id, metrics, per_agent, size, checksum, test_score, needs,"
+    "id, state, created_at, created_by, started_at, finished_at, options, progress, tries, error,"
+    " agents, labels, last_label_id, metrics, per_agent, size, checksum, test_score, needs,"
     " rule_outcome, warnings, mix, data, robustness"
 )
+# Classifiers with what their jobs say of them.
+ROWS = (
+    "(SELECT classifiers.*, jobs.state, jobs.started_at, jobs.ended_at AS finished_at, jobs.error,"
+    " jobs.checkpoint AS progress, jobs.attempts AS tries"
+    " FROM classifiers JOIN jobs ON jobs.resource_id = classifiers.id)"
+)
 _REPORT = ("rule_outcome", "warnings", "mix", "data", "robustness")
-UNDER_WAY = "state IN ('queued', 'running')"
 
 
 def insert_classifier(
@@ -33,22 +38,31 @@ def insert_classifier(
     created_by: str,
     options: TrainingOptions,
     agents: Sequence[str],
-) -> Statement:
-    """Only while no other training is under way: no row comes back where one is."""
-    return statement(
-        f"INSERT INTO classifiers ({COLUMNS})"
-        " SELECT ?1, 'queued', ?2, ?3, NULL, NULL, ?4, ?5, NULL, ?6, 0,"
-        " (SELECT label_id FROM current_labels ORDER BY seq DESC LIMIT 1),"
-        " NULL, NULL, NULL, NULL, NULL,"
-        " NULL, NULL, NULL, NULL, NULL, NULL"
-        f" WHERE NOT EXISTS (SELECT 1 FROM classifiers WHERE {UNDER_WAY}) RETURNING {COLUMNS}",
+) -> list[Statement]:
+    """With the job that trains it; only while no other training is unfinished: no row comes back
+    from the last statement where one is."""
+    stored = statement(
+        "INSERT INTO classifiers (id, created_at, created_by, options, agents, labels,"
+        " last_label_id) SELECT ?1, ?2, ?3, ?4, ?5, 0,"
+        " (SELECT label_id FROM current_labels ORDER BY seq DESC LIMIT 1)"
+        f" WHERE NOT {unfinished('training')}",
         classifier_id,
         created_ms,
         created_by,
         options.model_dump_json(),
-        TrainingProgress().model_dump_json(),
         json.dumps(agents),
     )
+    job = insert_job(
+        "training",
+        classifier_id,
+        created_ms=created_ms,
+        checkpoint=TrainingProgress().model_dump_json(),
+    )
+    return [stored, job, _select(classifier_id)]
+
+
+def _select(classifier_id: str) -> Statement:
+    return statement(f"SELECT {COLUMNS} FROM {ROWS} WHERE id = ?1", classifier_id)
 
 
 async def read_parts(db: Database, classifier_id: str, kind: str, *, first: int = 0) -> bytes:
@@ -74,7 +88,7 @@ async def read_model(db: Database, classifier_id: str) -> bytes:
     InvalidModelError where they are not those that the training made."""
     rows = await db.run(
         statement(
-            "SELECT checksum FROM classifiers WHERE id = ?1 AND state = 'succeeded'", classifier_id
+            "SELECT checksum FROM classifiers WHERE id = ?1 AND checksum IS NOT NULL", classifier_id
         )
     )
     content = await read_parts(db, classifier_id, "model") if rows else b""
@@ -90,8 +104,8 @@ async def newest_model(db: Database) -> str | None:
     order the label queue all the same."""
     rows = await db.run(
         statement(
-            "SELECT id FROM classifiers WHERE state IN ('succeeded', 'failed') AND EXISTS (SELECT 1"
-            " FROM classifier_parts WHERE classifier_id = classifiers.id AND kind = 'model')"
+            f"SELECT id FROM {ROWS} AS trained WHERE state IN ('succeeded', 'failed') AND EXISTS"
+            " (SELECT 1 FROM classifier_parts WHERE classifier_id = trained.id AND kind = 'model')"
             " ORDER BY id DESC LIMIT 1"
         )
     )
@@ -115,32 +129,21 @@ async def of_another_version(db: Database, classifier_ids: Sequence[str]) -> set
     }
 
 
-def delete_work(classifier_id: str) -> list[Statement]:
-    """What a training that has ended leaves beside its model, and the model of one that failed
-    before it: the label queue looks at the newest model alone."""
+def delete_work(classifier_id: str, *, keep_model: bool = True) -> list[Statement]:
+    """For a training that ends: deletes what its slices stored beside the model, and the models of
+    those that failed before, since the label queue looks at the newest model alone."""
     return [
         statement(
-            "DELETE FROM classifier_parts WHERE classifier_id = ?1 AND EXISTS (SELECT 1"
-            f" FROM classifiers WHERE id = ?1 AND NOT {UNDER_WAY}"
-            " AND (kind <> 'model' OR state NOT IN ('succeeded', 'failed')))",
+            "DELETE FROM classifier_parts WHERE classifier_id = ?1 AND (kind <> 'model' OR ?2)",
             classifier_id,
+            int(not keep_model),
         ),
         statement(
             "DELETE FROM classifier_parts WHERE classifier_id <> ?1 AND classifier_id IN"
-            " (SELECT id FROM classifiers WHERE state = 'failed')"
-            f" AND EXISTS (SELECT 1 FROM classifiers WHERE id = ?1 AND NOT {UNDER_WAY})",
+            " (SELECT resource_id FROM jobs WHERE kind = 'training' AND state = 'failed')",
             classifier_id,
         ),
     ]
-
-
-def cancel(classifier_id: str, *, now_ms: int) -> Statement:
-    return statement(
-        "UPDATE classifiers SET state = 'cancelled', finished_at = ?2"
-        f" WHERE id = ?1 AND {UNDER_WAY} RETURNING {COLUMNS}",
-        classifier_id,
-        now_ms,
-    )
 
 
 def delete_classifier(classifier_id: str) -> Statement:
@@ -157,7 +160,7 @@ def replace_selected(classifier_id: str, *, previous: str, now_ms: int) -> State
     return statement(
         "UPDATE config SET value = json_quote(?1), updated_at = ?3 WHERE key = 'classifier'"
         " AND value = json_quote(?2)"
-        " AND EXISTS (SELECT 1 FROM classifiers WHERE id = ?1 AND state = 'succeeded')"
+        " AND EXISTS (SELECT 1 FROM classifiers WHERE id = ?1 AND checksum IS NOT NULL)"
         " RETURNING key",
         classifier_id,
         previous,
@@ -166,9 +169,7 @@ def replace_selected(classifier_id: str, *, previous: str, now_ms: int) -> State
 
 
 async def find_classifier(db: Database, classifier_id: str) -> Classifier | None:
-    rows = await db.run(
-        statement(f"SELECT {COLUMNS} FROM classifiers WHERE id = ?1", classifier_id)
-    )
+    rows = await db.run(_select(classifier_id))
     return _readable(rows[0]) if rows else None
 
 
@@ -178,8 +179,7 @@ async def list_classifiers(
     """Newest first; `after` is the id of the last one seen."""
     rows = await db.run(
         statement(
-            f"SELECT {COLUMNS} FROM classifiers WHERE (?1 IS NULL OR id < ?1)"
-            " ORDER BY id DESC LIMIT ?2",
+            f"SELECT {COLUMNS} FROM {ROWS} WHERE (?1 IS NULL OR id < ?1) ORDER BY id DESC LIMIT ?2",
             after,
             limit,
         )
@@ -211,7 +211,7 @@ def select_classifier_models() -> Statement:
     """The newest of those that can answer."""
     return statement(
         "SELECT id, created_at, metrics, labels, size, agents FROM classifiers"
-        " WHERE state = 'succeeded' ORDER BY id DESC LIMIT 100"
+        " WHERE checksum IS NOT NULL ORDER BY id DESC LIMIT 100"
     )
 
 
@@ -262,7 +262,7 @@ def _readable(row: Row) -> Classifier:
         "test_score": None,
         **dict.fromkeys(_REPORT),
     }
-    return read_or_substitute(classifier_from_row, row, substitute, error=str)
+    return read_or_substitute(classifier_from_row, row, substitute)
 
 
 def classifier_from_row(row: Row) -> Classifier:
@@ -270,7 +270,9 @@ def classifier_from_row(row: Row) -> Classifier:
     return Classifier.model_validate(
         {
             **row,
-            **{name: json.loads(row[name]) for name in ("options", "progress", "agents")},
+            **{name: json.loads(row[name]) for name in ("options", "agents")},
+            "progress": json.loads(row["progress"]) | {"tries": row["tries"]},
+            "error": message_of(row["error"]),
             **{
                 name: None if row[name] is None else json.loads(row[name])
                 for name in ("metrics", "per_agent", "test_score", "needs", *_REPORT)

@@ -1,5 +1,5 @@
 """The tables `evaluations`, `evaluation_items` and `evaluation_answers`: models on held-out labels.
-What a job writes while it is under way is in evaluation_jobs.py."""
+What the job reads and stores is in evaluation_jobs.py."""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,13 @@ from edgeneuro.domain.evaluation import (
     Target,
 )
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
-from edgeneuro.store.jobs import read_or_substitute
+from edgeneuro.store.jobs import (
+    UNFINISHED,
+    insert_job,
+    message_of,
+    read_or_substitute,
+    unfinished,
+)
 from edgeneuro.store.sql import Conditions, rfc3339
 
 MAX_TRIES = 3  # of one question by one model
@@ -24,7 +30,11 @@ COLUMNS = (
     " left_out, near_duplicates, agents_revision, prompt_version, threshold, error, results,"
     " target, label_layer, data"
 )
-UNDER_WAY = "state IN ('queued', 'running')"
+# Evaluations with what their jobs say of them.
+ROWS = (
+    "(SELECT evaluations.*, jobs.state, jobs.started_at, jobs.ended_at AS finished_at, jobs.error,"
+    " jobs.attempts AS tries FROM evaluations JOIN jobs ON jobs.resource_id = evaluations.id)"
+)
 _OF_LABELS = "source = 'labels'"  # the others are runs of routing tests (routing_tests.py)
 _ON_TEST_PART = "state = 'succeeded' AND split IN ('test', 'held_out')"
 _SPLITS: dict[EvaluatedPart, list[str]] = {
@@ -51,20 +61,20 @@ def insert_evaluation(
     proposal: dict[str, str] | None = None,
 ) -> list[Statement]:
     """With the labels in force, by query hash, which no one has chosen, and one question of each
-    group of near-duplicates; only while no other one is under way: no row comes back from the last
-    statement where one is."""
+    group of near-duplicates, and the job that runs it; only while no other one is unfinished: no
+    row comes back from the last statement where one is."""
     splits, offered = json.dumps(_SPLITS[split]), json.dumps(agents)
     begun = statement(
-        "INSERT INTO evaluations (id, state, created_at, created_by, model_ids, split, labels,"
+        "INSERT INTO evaluations (id, created_at, created_by, model_ids, split, labels,"
         " left_out, near_duplicates, agents_revision, prompt_version, threshold, target,"
         " label_layer, proposal)"
-        " SELECT ?1, 'queued', ?2, ?3, ?4, ?5, 0, (SELECT count(*) FROM current_labels"
+        " SELECT ?1, ?2, ?3, ?4, ?5, 0, (SELECT count(*) FROM current_labels"
         " WHERE split IN (SELECT value FROM json_each(?6)) AND agent_id IS NOT NULL"
         " AND agent_id NOT IN (SELECT value FROM json_each(?7))),"
         " (SELECT count(*) - count(DISTINCT near_hash) FROM current_labels"
         " WHERE split IN (SELECT value FROM json_each(?6)) AND (agent_id IS NULL"
         " OR agent_id IN (SELECT value FROM json_each(?7)))), ?8, ?9, ?10, ?11, ?12, ?13"
-        f" WHERE NOT EXISTS (SELECT 1 FROM evaluations WHERE {UNDER_WAY} AND {_OF_LABELS})",
+        f" WHERE NOT {unfinished('evaluation')}",
         evaluation_id,
         created_ms,
         created_by,
@@ -103,10 +113,12 @@ def insert_evaluation(
         " 'newest_label_id', (SELECT label_id FROM current_labels ORDER BY seq DESC"
         " LIMIT 1), 'sha256', NULL)"
         " FROM (SELECT count(*) AS n FROM evaluation_items WHERE evaluation_id = ?1) AS found"
-        f" WHERE id = ?1 RETURNING {COLUMNS}",
+        " WHERE id = ?1",
         evaluation_id,
     )
-    return [begun, items, counted]
+    job = insert_job("evaluation", evaluation_id, created_ms=created_ms)
+    found = statement(f"SELECT {COLUMNS} FROM {ROWS} WHERE id = ?1", evaluation_id)
+    return [begun, items, counted, job, found]
 
 
 async def count_held_out(db: Database, split: EvaluatedPart, agents: Sequence[str]) -> int:
@@ -128,7 +140,7 @@ async def find_evaluation(db: Database, evaluation_id: str) -> Evaluation | None
     found, done = await db.batch(
         [
             statement(
-                f"SELECT {COLUMNS}, details FROM evaluations WHERE id = ?1 AND {_OF_LABELS}",
+                f"SELECT {COLUMNS}, details FROM {ROWS} WHERE id = ?1 AND {_OF_LABELS}",
                 evaluation_id,
             ),
             statement(
@@ -147,7 +159,7 @@ async def list_evaluations(
     """Newest first, without their progress."""
     rows = await db.run(
         statement(
-            f"SELECT {COLUMNS} FROM evaluations WHERE {_OF_LABELS} AND (?1 IS NULL OR id < ?1)"
+            f"SELECT {COLUMNS} FROM {ROWS} WHERE {_OF_LABELS} AND (?1 IS NULL OR id < ?1)"
             " ORDER BY id DESC LIMIT ?2",
             after,
             limit,
@@ -168,7 +180,7 @@ async def newest_on_test_part(
     this prompt and this threshold, and that counts near-duplicates once."""
     rows = await db.run(
         statement(
-            f"SELECT {COLUMNS} FROM evaluations WHERE {_ON_TEST_PART} AND split = 'test'"
+            f"SELECT {COLUMNS} FROM {ROWS} WHERE {_ON_TEST_PART} AND split = 'test'"
             " AND target = 'models' AND agents_revision = ?2 AND prompt_version = ?3"
             " AND threshold = ?4 AND near_duplicates IS NOT NULL"
             " AND NOT EXISTS (SELECT 1 FROM json_each(?1) AS wanted WHERE wanted.value NOT IN"
@@ -186,7 +198,7 @@ async def count_test_evaluations(db: Database, *, before: str | None = None) -> 
     """How many have shown results on the test part, older than the evaluation `before`."""
     rows = await db.run(
         statement(
-            f"SELECT count(*) AS looks FROM evaluations WHERE {_ON_TEST_PART}"
+            f"SELECT count(*) AS looks FROM {ROWS} WHERE {_ON_TEST_PART}"
             " AND (?1 IS NULL OR id < ?1)",
             before,
         )
@@ -194,19 +206,12 @@ async def count_test_evaluations(db: Database, *, before: str | None = None) -> 
     return int(rows[0]["looks"])
 
 
-def cancel(evaluation_id: str, *, now_ms: int) -> Statement:
-    return statement(
-        "UPDATE evaluations SET state = 'cancelled', finished_at = ?2"
-        f" WHERE id = ?1 AND {UNDER_WAY} RETURNING {COLUMNS}",
-        evaluation_id,
-        now_ms,
-    )
-
-
 def delete_evaluation(evaluation_id: str) -> Statement:
-    """With its questions and answers; not while it is under way."""
+    """With its questions, answers and job; not while that is unfinished."""
     return statement(
-        f"DELETE FROM evaluations WHERE id = ?1 AND NOT {UNDER_WAY} RETURNING id", evaluation_id
+        "DELETE FROM evaluations WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM jobs"
+        f" WHERE resource_id = ?1 AND {UNFINISHED}) RETURNING id",
+        evaluation_id,
     )
 
 
@@ -257,9 +262,7 @@ def _readable(row: Row, done: Rows | None = None) -> Evaluation:
         "details": None,
         "data": None,
     }
-    return read_or_substitute(
-        lambda each: evaluation_from_row(each, done), row, substitute, error=str
-    )
+    return read_or_substitute(lambda each: evaluation_from_row(each, done), row, substitute)
 
 
 def evaluation_from_row(row: Row, done: Rows | None = None) -> Evaluation:
@@ -275,6 +278,7 @@ def evaluation_from_row(row: Row, done: Rows | None = None) -> Evaluation:
                 name: None if row[name] is None else rfc3339(row[name])
                 for name in ("created_at", "started_at", "finished_at")
             },
+            "error": message_of(row["error"]),
             "model_ids": model_ids,
             "label_layer": bool(row["label_layer"]),
             "data": None if row["data"] is None else json.loads(row["data"]),

@@ -83,8 +83,8 @@ async def purge_files(db: Database, *, before_ms: int) -> None:
     """Those of uploads that broke off, and of adapters that have failed since long."""
     await db.run(
         statement(
-            "DELETE FROM lora_parts WHERE created_at < ?1 AND NOT EXISTS (SELECT 1 FROM loras"
-            " WHERE loras.id = lora_id AND state IN ('queued', 'running'))",
+            "DELETE FROM lora_parts WHERE created_at < ?1 AND NOT EXISTS (SELECT 1 FROM jobs"
+            " WHERE resource_id = lora_id AND state IN ('queued', 'running'))",
             before_ms,
         )
     )

@@ -1,45 +1,39 @@
-"""The table `loras`: adapters on their way to Workers AI. Whoever works at one holds it by
-`claimed_until`, and writes only while that is still his."""
+"""The table `loras`: adapters, with what their jobs say of the way to Workers AI."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from edgeneuro.domain.lora import Lora, LoraError, LoraState
+from edgeneuro.domain.lora import Lora, LoraError
 from edgeneuro.store.database import Database, Row, Statement, statement
-from edgeneuro.store.jobs import read_or_substitute
+from edgeneuro.store.jobs import UNFINISHED, insert_job, read_or_substitute
 from edgeneuro.store.sql import rfc3339, unix_ms
 
-_COLUMNS = (
-    "id, name, base_model, state, source, created_at, created_by, finished_at, tries, steps, error,"
-    " finetune_id, preflight, size, checksum, rank, target_modules, data"
+_STORED = (
+    "id, name, base_model, source, created_at, created_by, steps, finetune_id, preflight, size,"
+    " checksum, rank, target_modules, data"
 )
-_UNDER_WAY = "state IN ('queued', 'running')"
-# The adapter is still that of whoever claimed it until ?2.
-_HELD = "id = ?1 AND state = 'running' AND claimed_until = ?2"
+_COLUMNS = f"{_STORED}, state, finished_at, tries, error, cancelled"
+_ROWS = (
+    "(SELECT loras.*, CASE WHEN retired_at IS NOT NULL THEN 'retired'"
+    " WHEN jobs.state = 'succeeded' THEN 'available' WHEN jobs.state = 'cancelled' THEN 'failed'"
+    " ELSE jobs.state END AS state, coalesce(retired_at, jobs.ended_at) AS finished_at,"
+    " jobs.attempts AS tries, jobs.error, jobs.state = 'cancelled' AS cancelled"
+    " FROM loras JOIN jobs ON jobs.resource_id = loras.id)"
+)
 
 
-@dataclass(frozen=True)
-class Claim:
-    """An adapter that is ours until `until` (unix ms), which no other claim of it has."""
-
-    lora: Lora
-    until: int
-
-
-def insert_lora(lora: Lora) -> Statement:
-    """A constraint refuses the name of another one that is not retired."""
-    return statement(
-        f"INSERT INTO loras ({_COLUMNS}) VALUES"
-        " (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, 0, ?8, NULL, NULL, ?9, ?10, ?11, ?12, ?13,"
-        " ?14)"
-        f" RETURNING {_COLUMNS}",
+def insert_lora(lora: Lora) -> list[Statement]:
+    """With the job that uploads it. A constraint refuses the name of another one that is not
+    retired."""
+    created_ms = unix_ms(lora.created_at)
+    stored = statement(
+        f"INSERT INTO loras ({_STORED}) VALUES"
+        " (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, ?8, ?9, ?10, ?11, ?12, ?13)",
         lora.id,
         lora.name,
         lora.base_model,
-        lora.state,
         lora.source,
-        unix_ms(lora.created_at),
+        created_ms,
         lora.created_by,
         _steps(lora),
         json.dumps([check.model_dump() for check in lora.preflight]),
@@ -49,17 +43,28 @@ def insert_lora(lora: Lora) -> Statement:
         json.dumps(lora.target_modules),
         None if lora.data is None else lora.data.model_dump_json(),
     )
+    job = insert_job("adapter_upload", lora.id, created_ms=created_ms, total=len(lora.steps))
+    return [stored, job, _select(lora.id)]
+
+
+def _select(lora_id: str) -> Statement:
+    return statement(f"SELECT {_COLUMNS} FROM {_ROWS} WHERE id = ?1", lora_id)
+
+
+async def read_lora(db: Database, lora_id: str) -> Lora:
+    """Raises ValueError or TypeError where its row cannot be read."""
+    return lora_from_row((await db.run(_select(lora_id)))[0])
 
 
 async def find_lora(db: Database, lora_id: str) -> Lora | None:
-    rows = await db.run(statement(f"SELECT {_COLUMNS} FROM loras WHERE id = ?1", lora_id))
+    rows = await db.run(_select(lora_id))
     return _readable(rows[0]) if rows else None
 
 
 async def find_named(db: Database, name: str) -> Lora | None:
     """The one of that name that is not retired."""
     rows = await db.run(
-        statement(f"SELECT {_COLUMNS} FROM loras WHERE name = ?1 AND state <> 'retired'", name)
+        statement(f"SELECT {_COLUMNS} FROM {_ROWS} WHERE name = ?1 AND retired_at IS NULL", name)
     )
     return _readable(rows[0]) if rows else None
 
@@ -68,7 +73,8 @@ async def list_loras(db: Database, *, limit: int, after: str | None = None) -> l
     """Newest first; `after` is the id of the last one seen."""
     rows = await db.run(
         statement(
-            f"SELECT {_COLUMNS} FROM loras WHERE (?1 IS NULL OR id < ?1) ORDER BY id DESC LIMIT ?2",
+            f"SELECT {_COLUMNS} FROM {_ROWS} WHERE (?1 IS NULL OR id < ?1)"
+            " ORDER BY id DESC LIMIT ?2",
             after,
             limit,
         )
@@ -79,69 +85,52 @@ async def list_loras(db: Database, *, limit: int, after: str | None = None) -> l
 async def list_uploaded(db: Database) -> list[Lora]:
     """Those that Workers AI's list should have, retired ones too: there they stay."""
     rows = await db.run(
-        statement(f"SELECT {_COLUMNS} FROM loras WHERE finetune_id IS NOT NULL ORDER BY id")
+        statement(f"SELECT {_COLUMNS} FROM {_ROWS} WHERE finetune_id IS NOT NULL ORDER BY id")
     )
     return [_readable(row) for row in rows]
 
 
-async def claim(db: Database, lora_id: str, *, now_ms: int, until_ms: int) -> Claim | None:
-    """The adapter, ours until then; None where it is not under way, another's, or not to be tried
-    again yet."""
-    rows = await db.run(
-        statement(
-            "UPDATE loras SET state = 'running', claimed_until = ?3, tries = tries + 1"
-            f" WHERE id = ?1 AND {_UNDER_WAY} AND claimed_until <= ?2 RETURNING {_COLUMNS}",
-            lora_id,
-            now_ms,
-            until_ms,
-        )
-    )
-    return Claim(lora_from_row(rows[0]), until_ms) if rows else None
-
-
-def update_held(
-    held: Claim,
-    lora: Lora,
-    *,
-    state: LoraState = "running",
-    claimed_until: int,
-    finished_ms: int | None = None,
-) -> Statement:
-    """Notes how far the adapter has come. No row comes back where it was ours no more."""
+def store_steps(lora: Lora) -> Statement:
+    """How far the adapter has come."""
     return statement(
-        "UPDATE loras SET state = ?3, claimed_until = ?4, tries = ?5, steps = ?6, error = ?7,"
-        f" finetune_id = ?8, finished_at = ?9, failures = 0 WHERE {_HELD} RETURNING {_COLUMNS}",
+        "UPDATE loras SET steps = ?2, finetune_id = ?3 WHERE id = ?1",
         lora.id,
-        held.until,
-        state,
-        claimed_until,
-        lora.tries,
         _steps(lora),
-        None if lora.error is None else lora.error.model_dump_json(),
         lora.finetune_id,
-        finished_ms,
     )
 
 
-def retry(lora_id: str) -> Statement:
-    """Takes up again what has failed, at the step where it did."""
+def retry(lora_id: str, *, now_ms: int) -> Statement:
+    """Has an upload that has failed, or was cancelled, continue at its next step."""
     return statement(
-        "UPDATE loras SET state = 'queued', claimed_until = 0, tries = 0, failures = 0,"
-        " error = NULL, finished_at = NULL"
-        f" WHERE id = ?1 AND state = 'failed' RETURNING {_COLUMNS}",
-        lora_id,
-    )
-
-
-def retire(lora_id: str, *, now_ms: int, at_revision: int) -> Statement:
-    """Only while `at_revision` is the revision: whether its model is asked was looked at then."""
-    return statement(
-        "UPDATE loras SET state = 'retired', finished_at = ?2 WHERE id = ?1 AND state <> 'retired'"
-        f" AND (SELECT value FROM revision) = ?3 RETURNING {_COLUMNS}",
+        "UPDATE jobs SET state = 'queued', updated_at = ?2, run_after = 0, attempts = 0,"
+        " failures = 0, error = NULL, ended_at = NULL WHERE resource_id = ?1"
+        " AND state IN ('failed', 'cancelled')"
+        " AND EXISTS (SELECT 1 FROM loras WHERE id = ?1 AND retired_at IS NULL) RETURNING id",
         lora_id,
         now_ms,
-        at_revision,
     )
+
+
+def retire(lora_id: str, *, now_ms: int, at_revision: int) -> list[Statement]:
+    """With its upload cancelled. Only while `at_revision` is the revision: whether its model is
+    asked was looked at then. A row comes back from the last statement if it was retired."""
+    return [
+        statement(
+            "UPDATE jobs SET state = 'cancelled', ended_at = ?2, updated_at = ?2, lease_until = 0"
+            f" WHERE resource_id = ?1 AND {UNFINISHED} AND (SELECT value FROM revision) = ?3",
+            lora_id,
+            now_ms,
+            at_revision,
+        ),
+        statement(
+            "UPDATE loras SET retired_at = ?2 WHERE id = ?1 AND retired_at IS NULL"
+            " AND (SELECT value FROM revision) = ?3 RETURNING id",
+            lora_id,
+            now_ms,
+            at_revision,
+        ),
+    ]
 
 
 def lora_from_row(row: Row) -> Lora:
@@ -150,7 +139,7 @@ def lora_from_row(row: Row) -> Lora:
             **row,
             **{name: json.loads(row[name]) for name in ("steps", "preflight", "target_modules")},
             "data": None if row["data"] is None else json.loads(row["data"]),
-            "error": None if row["error"] is None else json.loads(row["error"]),
+            "error": _error_of(row),
             "created_at": rfc3339(row["created_at"]),
             "finished_at": None if row["finished_at"] is None else rfc3339(row["finished_at"]),
             "model_id": row["name"] if row["state"] == "available" else None,
@@ -158,13 +147,21 @@ def lora_from_row(row: Row) -> Lora:
     )
 
 
+def _error_of(row: Row) -> LoraError | None:
+    if row["error"] is not None:
+        return LoraError.model_validate({"retryable": True} | json.loads(row["error"]))
+    if row["cancelled"] and row["state"] == "failed":
+        return LoraError(
+            code="cancelled",
+            message=f"The upload was cancelled. POST /v1/loras/{row['id']}/retry continues it.",
+            retryable=True,
+        )
+    return None
+
+
 def _readable(row: Row) -> Lora:
     substitute = {"steps": "[]", "preflight": "[]", "target_modules": "[]", "data": None}
-    return read_or_substitute(lora_from_row, row, substitute, error=_error)
-
-
-def _error(message: str) -> str:
-    return LoraError(code="job_failed", message=message, retryable=False).model_dump_json()
+    return read_or_substitute(lora_from_row, row, substitute)
 
 
 def _steps(lora: Lora) -> str:

@@ -17,13 +17,13 @@ from edgeneuro.domain.routing_test import (
     tests_sha256,
 )
 from edgeneuro.store.database import Database, Row, Statement, statement
-from edgeneuro.store.evaluations import MAX_TRIES, UNDER_WAY
-from edgeneuro.store.jobs import read_or_substitute
+from edgeneuro.store.evaluations import MAX_TRIES, ROWS
+from edgeneuro.store.jobs import insert_job, message_of, read_or_substitute, unfinished
 from edgeneuro.store.sql import Conditions, rfc3339
 
 # What stands where an evaluation has models, and where it has a part of the labels.
 PIPELINE, SPLIT = "pipeline", "routing_tests"
-_RUNS = "evaluations WHERE source = 'routing_tests'"
+_RUNS = f"{ROWS} WHERE source = 'routing_tests'"
 _COLUMNS = (
     "id, state, created_at, created_by, started_at, finished_at, error, labels AS tests,"
     " label_layer, threshold, agents_revision, prompt_version, proposal, data, results"
@@ -96,16 +96,15 @@ def insert_run(
     threshold: float,
     proposal: dict[str, Any],
 ) -> list[Statement]:
-    """With the tests as they are now. No row comes back from the last statement where there are
-    none, or where another run is under way."""
+    """With the tests as they are now, and the job that runs them. No row comes back from the last
+    statement where there are none, or where another run is unfinished."""
     begun = statement(
-        "INSERT INTO evaluations (id, state, created_at, created_by, model_ids, split, labels,"
+        "INSERT INTO evaluations (id, created_at, created_by, model_ids, split, labels,"
         " left_out, agents_revision, prompt_version, threshold, source, target, label_layer,"
         " proposal, data)"
-        " SELECT ?1, 'queued', ?2, ?3, ?4, ?5, tests, 0, ?6, ?7, ?8, 'routing_tests', 'pipeline',"
+        " SELECT ?1, ?2, ?3, ?4, ?5, tests, 0, ?6, ?7, ?8, 'routing_tests', 'pipeline',"
         " ?9, ?10, json_object('labels', tests, 'newest_label_id', NULL, 'sha256', sha256)"
-        " FROM routing_tests WHERE tests > 0"
-        f" AND NOT EXISTS (SELECT 1 FROM {_RUNS} AND {UNDER_WAY})",
+        f" FROM routing_tests WHERE tests > 0 AND NOT {unfinished('routing_test_run')}",
         run_id,
         created_ms,
         created_by,
@@ -124,8 +123,9 @@ def insert_run(
         " FROM evaluations, routing_tests, json_each(content) WHERE evaluations.id = ?1",
         run_id,
     )
+    job = insert_job("routing_test_run", run_id, created_ms=created_ms)
     found = statement(f"SELECT {_COLUMNS} FROM {_RUNS} AND id = ?1", run_id)
-    return [begun, items, found]
+    return [begun, items, job, found]
 
 
 async def find_run(db: Database, run_id: str) -> RoutingTestRun | None:
@@ -278,7 +278,7 @@ def _result(row: Row) -> RoutingTestResult:
 
 def _readable(row: Row) -> RoutingTestRun:
     substitute = {"proposal": "{}", "data": "{}", "results": None}
-    return read_or_substitute(run_from_row, row, substitute, error=str)
+    return read_or_substitute(run_from_row, row, substitute)
 
 
 def run_from_row(row: Row) -> RoutingTestRun:
@@ -291,6 +291,7 @@ def run_from_row(row: Row) -> RoutingTestRun:
                 name: None if row[name] is None else rfc3339(row[name])
                 for name in ("created_at", "started_at", "finished_at")
             },
+            "error": message_of(row["error"]),
             "changes": proposal.get("changes", {}),
             "active": proposal.get("active", ""),
             "classifier": proposal.get("classifier"),

@@ -9,6 +9,7 @@ from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.adapters.lora_checks import require_free_name
 from edgeneuro.controlplane.adapters.lora_upload import Staged, stage
+from edgeneuro.controlplane.jobs.runner import wake
 from edgeneuro.controlplane.models.models import require_available
 from edgeneuro.domain.lora import ID_PREFIX, STEPS, Lora, LoraCreate, LoraStep, Preflight
 from edgeneuro.domain.model import Model
@@ -99,7 +100,7 @@ async def _begin(call: Call, lora: Lora) -> Lora:
     try:
         rows = await commit(
             call,
-            [store.insert_lora(lora)],
+            store.insert_lora(lora),
             action="create",
             resource="lora",
             resource_id=lora.id,
@@ -107,6 +108,7 @@ async def _begin(call: Call, lora: Lora) -> Lora:
         )
     except ConstraintError as error:
         raise _exists(lora.name) from error
+    wake(call)
     return store.lora_from_row(rows[0])
 
 

@@ -12,6 +12,7 @@ from edgeneuro.controlplane.adapters.lora_checks import (
     probe,
     recent_finetunes,
 )
+from edgeneuro.controlplane.jobs.runner import wake
 from edgeneuro.domain.fields import PageQuery, page_of
 from edgeneuro.domain.lora import Lora, LoraCheck, LoraPage, Slots
 from edgeneuro.domain.routing import RoutingConfig
@@ -50,7 +51,7 @@ async def retry_lora(call: Call, lora_id: str) -> Lora:
     before = await _find(call, lora_id)
     rows = await commit(
         call,
-        [store.retry(lora_id)],
+        [store.retry(lora_id, now_ms=call.services.now_ms())],
         action="retry",
         resource="lora",
         resource_id=lora_id,
@@ -62,7 +63,8 @@ async def retry_lora(call: Call, lora_id: str) -> Lora:
             " again.",
             code="lora_not_failed",
         )
-    return store.lora_from_row(rows[0])
+    wake(call)
+    return await _find(call, lora_id)
 
 
 async def check_lora(call: Call, lora_id: str) -> LoraCheck:
@@ -94,7 +96,7 @@ async def retire_lora(call: Call, lora_id: str) -> Lora:
             code="model_active",
         )
     now_ms = services.now_ms()
-    retired = [store.retire(lora_id, now_ms=now_ms, at_revision=config.revision)]
+    retired = store.retire(lora_id, now_ms=now_ms, at_revision=config.revision)
     if mine and model is not None:
         gone = model.model_copy(update={"status": "retired"})
         retired.append(upsert_model(gone, now_ms=now_ms, at_revision=config.revision))

@@ -2,6 +2,7 @@
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
+from edgeneuro.controlplane.jobs.runner import wake
 from edgeneuro.controlplane.models.models import require_available
 from edgeneuro.domain.evaluation import (
     ID_PREFIX,
@@ -18,6 +19,7 @@ from edgeneuro.domain.proposal import fingerprint
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
 from edgeneuro.store import evaluations as store
+from edgeneuro.store.jobs import cancel_job
 
 
 async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
@@ -63,6 +65,7 @@ async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
             " POST /v1/evaluations/{evaluation_id}/cancel.",
             code="evaluation_under_way",
         )
+    wake(call)
     return store.evaluation_from_row(rows[0], done=())
 
 
@@ -91,7 +94,7 @@ async def cancel_evaluation(call: Call, evaluation_id: str) -> Evaluation:
     before = await _find(call, evaluation_id)
     rows = await commit(
         call,
-        [store.cancel(evaluation_id, now_ms=call.services.now_ms())],
+        [cancel_job(evaluation_id, now_ms=call.services.now_ms())],
         action="cancel",
         resource="evaluation",
         resource_id=evaluation_id,

@@ -1,11 +1,12 @@
-"""Runs of the routing tests against the configuration in force or a proposed one: jobs, made slice
-by slice as evaluations are."""
+"""Runs of the routing tests against the configuration in force or a proposed one: jobs, as
+evaluations are."""
 
 from typing import Any
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit, rule_audit_row
 from edgeneuro.controlplane.evaluations.evaluation_targets import propose
+from edgeneuro.controlplane.jobs.runner import wake
 from edgeneuro.domain.classifier import RULE
 from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.prompt import PROMPT_VERSION
@@ -23,7 +24,7 @@ from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
 from edgeneuro.services import Services
 from edgeneuro.store import routing_tests as store
 from edgeneuro.store.database import Statement
-from edgeneuro.store.evaluations import cancel
+from edgeneuro.store.jobs import cancel_job
 
 
 async def create_run(call: Call, body: RunCreate) -> RoutingTestRun:
@@ -55,6 +56,7 @@ async def create_run(call: Call, body: RunCreate) -> RoutingTestRun:
             " POST /v1/routing-tests/runs/{run_id}/cancel.",
             code="run_under_way",
         )
+    wake(call)
     return store.run_from_row(rows[0])
 
 
@@ -135,7 +137,7 @@ async def cancel_run(call: Call, run_id: str) -> RoutingTestRun:
     before = await _find(call, run_id)
     rows = await commit(
         call,
-        [cancel(run_id, now_ms=call.services.now_ms())],
+        [cancel_job(run_id, now_ms=call.services.now_ms())],
         action="cancel",
         resource="routing_test_run",
         resource_id=run_id,

@@ -1,64 +1,51 @@
-"""Running jobs: trainings, evaluations and uploads of adapters, slice by slice under a lease.
+"""Jobs in the control plane: which there are, how far each is, and the end of one."""
 
-The cron runs them. A request that reads a job never does: the runtime ends the work that follows a
-response after 30 s, and reading must not start work that costs money. A request that creates a job
-may run a first slice, if that is certain to end well within those 30 s."""
-
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-
-from edgeneuro.errors import DatabaseError
-from edgeneuro.services import Services
-from edgeneuro.store.jobs import JobTable, record_failure
-
-EVENTS: dict[JobTable, str] = {
-    "classifiers": "classifier_training",
-    "evaluations": "evaluation",
-    "loras": "lora_upload",
-}
-_SHOWN_CHARACTERS = 500
+from edgeneuro.call import Call
+from edgeneuro.controlplane.access.audit import commit
+from edgeneuro.controlplane.jobs.kinds import BY_NAME
+from edgeneuro.domain.fields import Page, page_of
+from edgeneuro.domain.job import Job, JobsQuery
+from edgeneuro.errors import ConflictError, NotFoundError
+from edgeneuro.store import jobs as store
 
 
-class LostLeaseError(Exception):
-    """The job was cancelled, or another run has acquired it."""
+async def list_jobs(call: Call, query: JobsQuery) -> Page[Job]:
+    """List jobs, newest first: trainings, evaluations, runs of the routing tests and uploads of
+    adapters, finished ones too."""
+    found = await store.list_jobs(call.services.db, query, limit=query.limit + 1)
+    return page_of(found, limit=query.limit)
 
 
-async def run_slice_of(
-    services: Services,
-    table: JobTable,
-    job_id: str,
-    run: Callable[[int, int], Awaitable[bool]],
-    *,
-    lease_ms: int,
-) -> bool:
-    """Runs one slice of a job: `run(now_ms, until_ms)` acquires the job until `until_ms` and
-    returns whether the next slice may follow at once. Whatever it raises is counted, noted in the
-    job's row and retried later, so that one job cannot stop the others."""
-    now_ms = services.now_ms()
-    until_ms = now_ms + lease_ms
-    try:
-        return await run(now_ms, until_ms)
-    except LostLeaseError:
-        return False
-    except Exception as error:
-        services.failures.note(EVENTS[table], error)
-        reason = f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS]
-    with suppress(DatabaseError):  # noted above; the lease ends by itself
-        await record_failure(
-            services.db,
-            table,
-            job_id,
-            until_ms=until_ms,
-            now_ms=services.now_ms(),
-            error=reason,
+async def get_job(call: Call, job_id: str) -> Job:
+    """Read one job. Reading never starts one: the cron or the job queue does."""
+    return await _find(call, job_id)
+
+
+async def cancel_job(call: Call, job_id: str) -> Job:
+    """End a job that is queued or running. What it works on shows what was done so far."""
+    services, before = call.services, await _find(call, job_id)
+    kind = BY_NAME[before.kind]
+    rows = await commit(
+        call,
+        [store.cancel_job(before.resource_id, now_ms=services.now_ms())],
+        action="cancel",
+        resource=kind.resource,
+        resource_id=before.resource_id,
+        before=before,
+    )
+    if not rows:
+        raise ConflictError(f"The job {job_id!r} has ended already.", code="job_ended")
+    if statements := kind.clean_up(before.resource_id):
+        await services.db.batch(statements)
+    return await _find(call, job_id)
+
+
+async def _find(call: Call, job_id: str) -> Job:
+    found = await store.find_job(call.services.db, job_id)
+    if found is None:
+        raise NotFoundError(
+            f"There is no job {job_id[:200]!r}. GET /v1/jobs lists them.",
+            code="unknown_job",
+            param="job_id",
         )
-    return False
-
-
-async def run_alone(services: Services, event: str, work: Callable[[], Awaitable[object]]) -> None:
-    """Runs one task of the cron. Whatever it raises is counted as `event`, and the tasks after it
-    still run."""
-    try:
-        await work()
-    except Exception as error:
-        services.failures.note(event, error)
+    return found

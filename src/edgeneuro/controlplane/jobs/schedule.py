@@ -1,33 +1,34 @@
 """What the crons of wrangler.toml do: every minute jobs run and expired rows are deleted, every
-hour finished days are summed."""
+hour finished days are summed too. The consumer of the job queue runs jobs alone."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from edgeneuro.controlplane.adapters.lora_steps import run_lora
-from edgeneuro.controlplane.evaluations.evaluation_job import run_slices
-from edgeneuro.controlplane.jobs.jobs import EVENTS, run_alone
-from edgeneuro.controlplane.jobs.maintenance import delete_expired, run_maintenance
+from edgeneuro.controlplane.jobs.kinds import KINDS
+from edgeneuro.controlplane.jobs.runner import MAX_QUERIES_BEFORE_A_SLICE, run_due, wake_by
 from edgeneuro.controlplane.labels.erasure import go_on
 from edgeneuro.controlplane.learning.retraining import retrain_by_rule
-from edgeneuro.controlplane.learning.training import run_slice
 from edgeneuro.controlplane.models.promotion import promote_by_rule
 from edgeneuro.services import Services
+from edgeneuro.store.answer_cache import CHATS, DECISIONS
+from edgeneuro.store.audit import delete_audit_before
+from edgeneuro.store.challenger import delete_challenger_answers_before
 from edgeneuro.store.database import CountedDatabase
-from edgeneuro.store.jobs import JobTable, select_due
+from edgeneuro.store.idempotency import purge_idempotency
+from edgeneuro.store.imports import purge_staged
+from edgeneuro.store.logs import delete_logs_before
+from edgeneuro.store.lora_files import purge_files
+from edgeneuro.store.rehash import rehash_window
+from edgeneuro.store.usage import sum_finished_days
+
+Task = Callable[[Services], Awaitable[object]]
+_DAY_MS = 86_400_000
+_REHASH_WINDOWS = 4  # of 500 rows, half a second of CPU time each
+_STAGED_KEPT_MS = 3_600_000  # rows of a file whose reading did not end
+_FILES_KEPT_DAYS = 7  # of an adapter that has failed and waits for another try
+
 
 EVERY_MINUTE = "* * * * *"
-Run = Callable[[Services, str], Awaitable[None]]
-_JOBS: tuple[tuple[JobTable, Run], ...] = (
-    ("classifiers", run_slice),
-    ("evaluations", run_slices),
-    ("loras", run_lora),  # last: an upload may take minutes
-)
-
-
-# A run may make 1,000 queries of D1. Once it has made so many, no further task begins: the next run
-# begins it, a minute later. What is left has to be enough for the one that began last.
-_MAX_QUERIES_BEFORE_A_TASK = 450
 
 
 async def run_scheduled(services: Services, cron: str) -> None:
@@ -41,19 +42,108 @@ async def run_scheduled(services: Services, cron: str) -> None:
         ("promotion", promote_by_rule),
         ("retraining", retrain_by_rule),
     ):
-        if _may_begin(counted):
+        if counted.queries <= MAX_QUERIES_BEFORE_A_SLICE:
             await run_alone(services, event, partial(task, services))
-    for table, run in _JOBS:
-        await run_alone(services, EVENTS[table], partial(_run_jobs, services, counted, table, run))
+    await run_alone(services, "jobs", partial(run_due, services, counted, KINDS))
 
 
-async def _run_jobs(
-    services: Services, counted: CountedDatabase, table: JobTable, run: Run
-) -> None:
-    for row in await services.db.run(select_due(table, services.now_ms())):
-        if _may_begin(counted):
-            await run(services, row["id"])
+async def run_queue(services: Services) -> None:
+    """Runs jobs because a message came, and sends another one if some of them might go on at
+    once. A pause of a job ends with a run of the cron."""
+    counted = CountedDatabase(services.db)
+    services = services.over(counted)
+
+    async def run() -> None:
+        if await run_due(services, counted, KINDS):
+            await wake_by(services)
+
+    await run_alone(services, "jobs", run)
 
 
-def _may_begin(counted: CountedDatabase) -> bool:
-    return counted.queries <= _MAX_QUERIES_BEFORE_A_TASK
+async def run_alone(services: Services, event: str, work: Callable[[], Awaitable[object]]) -> None:
+    """Runs one task of the cron. Whatever it raises is counted as `event`, and the tasks after it
+    still run."""
+    try:
+        await work()
+    except Exception as error:
+        services.failures.note(event, error)
+
+
+async def delete_expired(services: Services) -> None:
+    """Every minute, 50,000 rows of a kind at most: what a run leaves, the next one takes, so that
+    retention keeps up with what is written. Each task fails alone."""
+    await _run(
+        services,
+        ("cache_purge", _purge_cache),
+        ("chat_cache_purge", _purge_chat_cache),
+        ("idempotency_purge", _purge_idempotency),
+        ("log_retention", _delete_old_logs),
+        ("rehash", _rehash),
+        ("import_purge", _purge_staged_imports),
+    )
+
+
+async def run_maintenance(services: Services) -> None:
+    """Every hour: what reads more, and what can wait."""
+    await delete_expired(services)
+    await _run(
+        services,
+        ("challenger_answers_purge", _purge_challenger_answers),
+        ("lora_files_purge", _purge_lora_files),
+        ("audit_retention", _delete_old_audit),
+        ("day_sums", _sum_finished_days),
+    )
+
+
+async def _run(services: Services, *tasks: tuple[str, Task]) -> None:
+    for name, task in tasks:
+        await run_alone(services, name, partial(task, services))
+
+
+async def _purge_cache(services: Services) -> None:
+    await DECISIONS.purge_expired(services.db, now_ms=services.now_ms())
+
+
+async def _purge_chat_cache(services: Services) -> None:
+    await CHATS.purge_expired(services.db, now_ms=services.now_ms())
+
+
+async def _rehash(services: Services) -> None:
+    for _ in range(_REHASH_WINDOWS):
+        if not await rehash_window(services.db):
+            break
+
+
+async def _purge_staged_imports(services: Services) -> None:
+    await purge_staged(services.db, before_ms=services.now_ms() - _STAGED_KEPT_MS)
+
+
+async def _purge_idempotency(services: Services) -> None:
+    await purge_idempotency(services.db, now_ms=services.now_ms())
+
+
+async def _purge_lora_files(services: Services) -> None:
+    await purge_files(services.db, before_ms=services.now_ms() - _FILES_KEPT_DAYS * _DAY_MS)
+
+
+async def _delete_old_logs(services: Services) -> None:
+    await delete_logs_before(services.db, await _retention_began_ms(services))
+
+
+async def _purge_challenger_answers(services: Services) -> None:
+    await delete_challenger_answers_before(services.db, await _retention_began_ms(services))
+
+
+async def _retention_began_ms(services: Services) -> int:
+    config = await services.routing.current()
+    return services.now_ms() - config.retention_days * _DAY_MS
+
+
+async def _delete_old_audit(services: Services) -> None:
+    days = (await services.routing.current()).audit_retention_days
+    if days is not None:
+        await delete_audit_before(services.db, services.now_ms() - days * _DAY_MS)
+
+
+async def _sum_finished_days(services: Services) -> None:
+    await sum_finished_days(services.db, now_ms=services.now_ms())

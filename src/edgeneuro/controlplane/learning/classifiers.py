@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
-from edgeneuro.controlplane.learning.training import run_first_slice
+from edgeneuro.controlplane.jobs.runner import wake
+from edgeneuro.controlplane.jobs.training import run_first_slice
 from edgeneuro.domain.classifier import (
     ID_PREFIX,
     Classifier,
@@ -16,6 +17,7 @@ from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, NotFoundError
 from edgeneuro.store import classifiers as store
+from edgeneuro.store.jobs import cancel_job
 
 OTHER_VERSION = "it was trained by a version that read questions otherwise; train another one"
 
@@ -33,15 +35,13 @@ async def create_classifier(call: Call, body: ClassifierCreate) -> Classifier:
     classifier_id = services.new_id(ID_PREFIX)
     rows = await commit(
         call,
-        [
-            store.insert_classifier(
-                classifier_id,
-                created_ms=services.now_ms(),
-                created_by=call.credential.key_id,
-                options=options,
-                agents=list(config.agents),
-            )
-        ],
+        store.insert_classifier(
+            classifier_id,
+            created_ms=services.now_ms(),
+            created_by=call.credential.key_id,
+            options=options,
+            agents=list(config.agents),
+        ),
         action="create",
         resource="classifier",
         resource_id=classifier_id,
@@ -53,7 +53,9 @@ async def create_classifier(call: Call, body: ClassifierCreate) -> Classifier:
             " POST /v1/classifiers/{classifier_id}/cancel.",
             code="training_under_way",
         )
-    call.background(run_first_slice(services, classifier_id))
+    if services.job_queue is None:
+        call.background(run_first_slice(services, classifier_id))
+    wake(call)
     return store.classifier_from_row(rows[0])
 
 
@@ -76,7 +78,7 @@ async def cancel_classifier(call: Call, classifier_id: str) -> Classifier:
     before = await _find(call, classifier_id)
     rows = await commit(
         call,
-        [store.cancel(classifier_id, now_ms=services.now_ms())],
+        [cancel_job(classifier_id, now_ms=services.now_ms())],
         action="cancel",
         resource="classifier",
         resource_id=classifier_id,
@@ -86,8 +88,8 @@ async def cancel_classifier(call: Call, classifier_id: str) -> Classifier:
         raise ConflictError(
             f"The training of {classifier_id!r} has ended already.", code="training_ended"
         )
-    await services.db.batch(store.delete_work(classifier_id))
-    return store.classifier_from_row(rows[0])
+    await services.db.batch(store.delete_work(classifier_id, keep_model=False))
+    return await _find(call, classifier_id)
 
 
 async def delete_classifier(call: Call, classifier_id: str) -> ClassifierDeleted:

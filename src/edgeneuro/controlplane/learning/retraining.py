@@ -54,7 +54,7 @@ async def retrain_by_rule(services: Services) -> None:
         resource_id=classifier_id,
         after=options,
     )
-    await services.db.batch([insert, audited])
+    await services.db.batch([*insert, audited])
 
 
 async def selection_by_rule(

@@ -1,9 +1,10 @@
-"""An evaluation as a job: slice by slice, each written as it goes, so that a kill loses what was
-under way alone. A question is asked anew only where asking failed."""
+"""The jobs that run an evaluation, or a run of the routing tests. Answers are stored as they come,
+so a slice that is killed loses only the questions that were being asked. A question is asked again
+only where asking failed."""
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
@@ -16,19 +17,20 @@ from edgeneuro.controlplane.evaluations.evaluation_targets import (
     proposal_named,
     propose,
 )
-from edgeneuro.controlplane.jobs.jobs import LostLeaseError, run_slice_of
+from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome
 from edgeneuro.domain.evaluation import DEFERRED, Evaluation
+from edgeneuro.domain.job import JobKindName
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.proposal import Proposal, fingerprint
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.trace import continue_trace
 from edgeneuro.errors import ConflictError, InvalidRequestError
-from edgeneuro.services import Services
 from edgeneuro.store import evaluation_jobs as store
 from edgeneuro.store.classifiers import read_model
 from edgeneuro.store.database import Row, Statement
 from edgeneuro.store.evaluation_details import read_details, read_label_set
 from edgeneuro.store.evaluation_results import read_results
+from edgeneuro.store.jobs import error_text
 from edgeneuro.store.routing_tests import read_outcome
 from edgeneuro.synapsecore.rankers.classifier import classifier_decision
 from edgeneuro.synapsecore.turn import CallerContext
@@ -38,82 +40,96 @@ from edgeneuro.web.auth import Credential
 LEASE_MS = 150_000
 _SLICE_MS = 20_000
 _PAUSE_SECONDS = 0.01  # other requests have their turn
-# The cron fires every minute. A slice takes some 50 of the 1,000 queries of D1 that a run may make.
-_RUN_MS, _MAX_SLICES_PER_RUN = 40_000, 8
+_MAX_SLICES_PER_RUN = 8  # each takes some 50 of the 1,000 queries of D1 that a run may make
 _AT_A_TIME = 6  # a Worker has six connections
 # A slice has so many questions: it takes two statements of D1 for six of them, and some 20 beside,
 # which is within the 50 that the free plan allows a request.
 _MAX_QUESTIONS = 72
 _CLASSIFIER_QUESTIONS = 200  # that one statement records; some 50 ms of a classifier
-_MAX_BARREN = (
-    30  # slices in a row that came to nothing; with the pauses between them over two hours
-)
-# After questions that all failed: the model is out of breath, or passed over. Doubled each time.
+_MAX_ATTEMPTS = 30  # slices without an answer; with the pauses between them over two hours
+# After questions that all failed: the model has no capacity, or its circuit breaker is open.
+# Doubled each time.
 _WAIT_MS, _MAX_WAIT_MS = 30_000, 300_000
 
 
-async def run_evaluation(services: Services, evaluation_id: str) -> bool:
-    """Makes the evaluation's next slice, if no other run holds it. Returns whether the next one may
-    follow at once; raises nothing."""
+@dataclass(frozen=True, kw_only=True)
+class EvaluationKind:
+    name: JobKindName = "evaluation"
+    event: str = "evaluation"
+    resource: str = "evaluation"
+    lease_ms: int = LEASE_MS
+    slices_per_run: int = _MAX_SLICES_PER_RUN
+    max_attempts: int = _MAX_ATTEMPTS
 
-    async def make_slice(now_ms: int, until_ms: int) -> bool:
-        held = await store.claim(services.db, evaluation_id, now_ms=now_ms, until_ms=until_ms)
-        return held is not None and await _Slice(services, held).run()
+    async def run_slice(self, lease: Lease) -> SliceOutcome:
+        return await (await self._slice(lease)).run()
 
-    return await run_slice_of(services, "evaluations", evaluation_id, make_slice, lease_ms=LEASE_MS)
+    async def exhausted(self, lease: Lease) -> SliceOutcome:
+        return _failed(
+            f"{self.max_attempts} slices in a row came to nothing. GET"
+            f" /v1/evaluations/{lease.job.resource_id}/answers?wrong=true says why models gave no"
+            " answer; fix that, then evaluate again"
+        )
+
+    def clean_up(self, resource_id: str) -> Sequence[Statement]:
+        return ()  # the answers stay
+
+    async def _slice(self, lease: Lease) -> "_Slice":
+        job = await store.read_job(lease.services.db, lease.job.resource_id)
+        return _Slice(lease, job)
 
 
-async def run_slices(services: Services, evaluation_id: str) -> None:
-    """Makes slices until the next run of the cron is due."""
-    ends_at = services.now_ms() + _RUN_MS
-    for _ in range(_MAX_SLICES_PER_RUN):
-        if not await run_evaluation(services, evaluation_id) or services.now_ms() >= ends_at:
-            return
-
-
-class _CannotGoOnError(Exception):
-    """Why the evaluation has to end; the text is its error."""
+class _EndedError(Exception):
+    """The evaluation has to end; the text is its error."""
 
 
 class _Slice:
-    def __init__(self, services: Services, held: store.Claim) -> None:
+    def __init__(self, lease: Lease, job: store.EvaluationJob) -> None:
+        services = lease.services
+        self._lease = lease
         self._services = services
-        self._held = held
+        self._job = job
         self._ends_at = services.now_ms() + _SLICE_MS
         self._left = _MAX_QUESTIONS
         self._to_ask_again = False
+        self._advanced = False  # a question came to something
 
     @property
     def _evaluation(self) -> Evaluation:
-        return self._held.evaluation
+        return self._job.evaluation
 
-    async def run(self) -> bool:
+    async def run(self) -> SliceOutcome:
         services = self._services
         # What this isolate keeps may be older than the evaluation, and lack its agents and models.
         config = await services.routing.fresh()
         try:
             targets = await self._targets(config)
-        except _CannotGoOnError as error:
-            await self._write(self._failed(str(error)))
-            return False
+        except _EndedError as error:
+            return _failed(str(error))
         for name, target in targets.items():
             if target is None:
                 continue
             pause_ms = await self._ask_target(name, target)
             if pause_ms is not None:
-                await self._let_go(pause_ms)
-                return not pause_ms
+                return await self._paused(pause_ms)
         if self._to_ask_again:
-            await self._let_go(_WAIT_MS)
-            return False
-        await self._succeed(config)
-        return False
+            return await self._paused(_WAIT_MS)
+        return await self._succeeded(config)
 
-    async def _succeed(self, config: RoutingConfig) -> None:
+    async def _paused(self, pause_ms: int) -> SliceOutcome:
+        evaluation = self._evaluation
+        return SliceOutcome(
+            pause_ms=pause_ms,
+            advanced=self._advanced,
+            done=await store.count_done(self._services.db, evaluation.id),
+            total=evaluation.labels * len(evaluation.model_ids),
+        )
+
+    async def _succeeded(self, config: RoutingConfig) -> SliceOutcome:
         db, evaluation = self._services.db, self._evaluation
         results: BaseModel
         details, label_set = None, None
-        if self._held.of_tests:
+        if self._job.of_tests:
             results = await read_outcome(db, evaluation.id)
         else:
             results = await read_results(db, evaluation.id, evaluation.model_ids)
@@ -128,23 +144,21 @@ class _Slice:
                 stands_in=default.id if falls_back and default is not None else None,
                 pause=lambda: self._services.sleep(_PAUSE_SECONDS),
             )
-        await self._write(
-            store.finish(
-                self._held,
-                "succeeded",
-                now_ms=self._services.now_ms(),
-                results=results.model_dump_json(),
-                details=None if details is None else details.model_dump_json(),
-                label_set=label_set,
-            )
+        stored = store.store_results(
+            evaluation.id,
+            results=results.model_dump_json(),
+            details=None if details is None else details.model_dump_json(),
+            label_set=label_set,
         )
+        total = evaluation.labels * len(evaluation.model_ids)
+        return SliceOutcome(state="succeeded", statements=[stored], total=total)
 
     async def _targets(self, config: RoutingConfig) -> dict[str, Target | None]:
         """By id; None for a classifier, which has answered everything at once. Raises
-        _CannotGoOnError."""
-        why = self._cannot_go_on(config)
+        _EndedError."""
+        why = self._why_ended(config)
         if why is not None:
-            raise _CannotGoOnError(why)
+            raise _EndedError(why)
         evaluation, services = self._evaluation, self._services
         targets: dict[str, Target | None] = {}
         if evaluation.target == "pipeline":
@@ -159,16 +173,14 @@ class _Slice:
                 try:
                     await self._ask_classifier(config, name)
                 except InvalidModelError as error:
-                    raise _CannotGoOnError(
-                        f"the classifier {name!r} cannot be used: {error}"
-                    ) from error
+                    raise _EndedError(f"the classifier {name!r} cannot be used: {error}") from error
             else:
                 targets[name] = Target(services, config, model=config.models[name])
         return targets
 
     async def _pipeline(self, config: RoutingConfig, name: str) -> Target:
-        held, services = self._held, self._services
-        changes = held.proposal.get("changes") if held.of_tests else None
+        job, services = self._job, self._services
+        changes = job.proposal.get("changes") if job.of_tests else None
         if changes is None:
             proposal = proposal_named(config, name)
         else:
@@ -176,22 +188,20 @@ class _Slice:
         try:
             proposed = await propose(services, config, proposal)
         except (InvalidRequestError, ConflictError) as error:
-            raise _CannotGoOnError(
-                f"the configuration cannot be tried any more: {error}"
-            ) from error
-        if held.of_tests and fingerprint(proposed) != held.proposal["fingerprint"]:
-            raise _CannotGoOnError("the configuration has changed since it began; run it again")
-        label_layer = held.evaluation.label_layer
+            raise _EndedError(f"the configuration cannot be tried any more: {error}") from error
+        if job.of_tests and fingerprint(proposed) != job.proposal["fingerprint"]:
+            raise _EndedError("the configuration has changed since it began; run it again")
+        label_layer = job.evaluation.label_layer
         try:
             return await pipeline_target(services, proposed, label_layer=label_layer)
         except InvalidModelError as error:
-            raise _CannotGoOnError(
+            raise _EndedError(
                 f"the classifier {proposed.classifier!r} cannot be used: {error}"
             ) from error
 
     async def _ask_target(self, name: str, target: Target) -> int | None:
         """Asks what is left to ask, each question once. Where that ends the slice: for how long
-        (ms) nobody is to go on."""
+        (ms) the evaluation pauses."""
         db, evaluation = self._services.db, self._evaluation
         items = await store.next_items(db, evaluation.id, name, limit=self._left)
         await target.prepare(items, self._caller())
@@ -216,22 +226,11 @@ class _Slice:
                 _classified(classifier_id, item, scorer.predict(item["query"]), config)
                 for item in items
             ]
-            if not (await db.batch(store.record_answers(self._held, answers, got_on=True)))[-1]:
-                raise LostLeaseError
+            await self._record(answers, advanced=True)
             await self._services.sleep(_PAUSE_SECONDS)
 
-    async def _let_go(self, pause_ms: int) -> None:
-        until = self._services.now_ms() + pause_ms if pause_ms else 0
-        await self._write(store.let_go(self._held, until_ms=until))
-
-    def _cannot_go_on(self, config: RoutingConfig) -> str | None:
+    def _why_ended(self, config: RoutingConfig) -> str | None:
         evaluation = self._evaluation
-        if evaluation.tries > _MAX_BARREN:
-            return (
-                f"{_MAX_BARREN} slices in a row came to nothing. GET"
-                f" /v1/evaluations/{evaluation.id}/answers?wrong=true says why models gave no"
-                " answer; mend that, then evaluate again"
-            )
         if evaluation.target == "pipeline":
             return self._pipeline_has_changed(config)
         begun = (evaluation.agents_revision, evaluation.prompt_version)
@@ -247,8 +246,8 @@ class _Slice:
 
     def _pipeline_has_changed(self, config: RoutingConfig) -> str | None:
         """A run of tests compares what it proposes instead."""
-        held = self._held
-        if held.of_tests or held.proposal["fingerprint"] == fingerprint(config):
+        job = self._job
+        if job.of_tests or job.proposal["fingerprint"] == fingerprint(config):
             return None
         return "the configuration has changed since it began; evaluate again"
 
@@ -267,19 +266,22 @@ class _Slice:
         caller = self._caller()
         decided = await asyncio.gather(*(target.decide(item, caller) for item in items))
         answers = [answered(name, item, each) for item, each in zip(items, decided, strict=True)]
-        got_on = not all(each.retryable for each in decided)
+        advanced = not all(each.retryable for each in decided)
         self._to_ask_again |= any(each.retryable for each in decided)
-        writes = store.record_answers(self._held, answers, got_on=got_on)
-        if not (await self._services.db.batch(writes))[-1]:
-            raise LostLeaseError
-        return got_on
+        await self._record(answers, advanced=advanced)
+        return advanced
 
-    def _failed(self, error: str) -> Statement:
-        return store.finish(self._held, "failed", now_ms=self._services.now_ms(), error=error)
+    async def _record(self, answers: Sequence[store.Answered], *, advanced: bool) -> None:
+        """Slices without an answer are counted until one has `advanced`."""
+        recorded = store.record_answers(self._evaluation.id, answers)
+        await self._lease.advance(recorded, advanced=advanced)
+        self._advanced |= advanced
 
-    async def _write(self, update: Statement) -> None:
-        if not await self._services.db.run(update):
-            raise LostLeaseError
+
+def _failed(error: str) -> SliceOutcome:
+    return SliceOutcome(
+        state="failed", advanced=False, error=error_text("evaluation_failed", error)
+    )
 
 
 def _classified(

@@ -1,16 +1,17 @@
-"""Trainings of classifiers, slice by slice: the request that creates a training may make a short
-first one, the cron makes the others. The result of a slice is stored before the training is
-released, so a slice that is killed is made again, and the model comes out the same."""
+"""The job that trains a classifier. The request that creates a training may run a short first
+slice, the runner runs the others. The result of a slice is stored before its lease ends, so a slice
+that is killed is run again, and the model comes out the same."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 from edgeneuro.classifier.examples import Examples, Labelled, Preparation
 from edgeneuro.classifier.model import dumps
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.training import Plan, Training
-from edgeneuro.controlplane.jobs.jobs import LostLeaseError, run_slice_of
+from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome, run_slice
 from edgeneuro.controlplane.learning.classifier_check import score_on_test_part
 from edgeneuro.controlplane.learning.retraining import not_selected, selection_by_rule
 from edgeneuro.controlplane.learning.traffic import (
@@ -27,13 +28,15 @@ from edgeneuro.controlplane.learning.training_report import (
     not_precise_enough,
     per_agent,
 )
-from edgeneuro.domain.classifier import Classifier, TrainingNeeds
+from edgeneuro.domain.classifier import Classifier, TrainingNeeds, TrainingProgress
+from edgeneuro.domain.job import JobKindName, job_id_of
 from edgeneuro.domain.label import DataSnapshot, label_line, label_set_sha256
 from edgeneuro.services import Services
 from edgeneuro.store import trainings as store
 from edgeneuro.store.classifiers import delete_work, read_parts
-from edgeneuro.store.database import Rows, Statement, Value
+from edgeneuro.store.database import Statement, Value
 from edgeneuro.store.datasets import count_training_labels, newest_label_in_force, training_labels
+from edgeneuro.store.jobs import error_text
 
 # Longer than any slice may take: a request's work ends 30 s after its answer, a cron's after 30 s
 # of CPU time.
@@ -49,98 +52,94 @@ _FIRST_SLICE_MS = 10_000
 _VISIT_COST = 30  # beside the classes of a visit
 _LABEL_COST, _CHARACTER_COST = 120, 12  # of preparing a label: 50,000 short ones are 30 million
 _GROUP_COST = 1_000  # of finding the variants of a label
-# After each step, some 60 ms, other requests have their turn. With a shorter pause workerd goes on
-# here before it looks at them.
+# After each step, some 60 ms, other requests have their turn. With a shorter pause workerd does not
+# look at them before the next step.
 _STEP_COST, _PAUSE_SECONDS = 40_000, 0.01
-_MAX_TRIES = 5  # slices of one training that started in a row and never ended
+_MAX_ATTEMPTS = 5  # slices of one training that started in a row and never ended
 _MAX_LABELS, _MAX_CHARACTERS = 50_000, 10_000_000  # that fit an isolate's memory
 _PARTS_A_STATE = 1_000  # numbers of one state's parts; the next state has others
 _LINES_PART = 900  # of them the first with the lines of the labels (domain/label.py)
 _CHECKSUM_BYTES = 32
 
 
-async def run_slice(
-    services: Services,
-    classifier_id: str,
-    *,
-    cost: int = SLICE_COST,
-    most_labels: int = _MAX_LABELS,
-    most_ms: int = _SLICE_MS,
-) -> None:
-    """Makes the training's next slice, if no other run holds it. Raises nothing."""
+@dataclass(frozen=True, kw_only=True)
+class TrainingKind:
+    """`cost`, `max_labels` and `max_ms` bound one slice."""
 
-    async def make_slice(now_ms: int, until_ms: int) -> bool:
-        held = await store.claim(services.db, classifier_id, now_ms=now_ms, until_ms=until_ms)
-        if held is not None:
-            await _Slice(services, held, cost, most_labels, now_ms + most_ms).run()
-        return False  # one takes most of the CPU time of a run
+    name: JobKindName = "training"
+    event: str = "classifier_training"
+    resource: str = "classifier"
+    lease_ms: int = LEASE_MS
+    slices_per_run: int = 1  # it takes most of the CPU time of a run
+    max_attempts: int = _MAX_ATTEMPTS
+    cost: int = SLICE_COST
+    max_labels: int = _MAX_LABELS
+    max_ms: int = _SLICE_MS
 
-    await run_slice_of(services, "classifiers", classifier_id, make_slice, lease_ms=LEASE_MS)
+    async def run_slice(self, lease: Lease) -> SliceOutcome:
+        return await (await self._slice(lease)).run()
+
+    async def exhausted(self, lease: Lease) -> SliceOutcome:
+        why = f"a slice was begun {self.max_attempts} times and never came to its end"
+        return (await self._slice(lease)).failed(why)
+
+    def clean_up(self, resource_id: str) -> Sequence[Statement]:
+        return delete_work(resource_id, keep_model=False)
+
+    async def _slice(self, lease: Lease) -> "_Slice":
+        job = await store.read_training(lease.services.db, lease.job.resource_id)
+        return _Slice(self, lease, job)
 
 
 async def run_first_slice(services: Services, classifier_id: str) -> None:
     """In the background of the request that created the training."""
     await services.sleep(_PAUSE_SECONDS)  # the response is sent first
-    await run_slice(services, classifier_id, most_ms=_FIRST_SLICE_MS)
+    kind = replace(TrainingKind(), max_ms=_FIRST_SLICE_MS)
+    await run_slice(services, kind, job_id_of(classifier_id))
 
 
 class _Slice:
-    def __init__(
-        self,
-        services: Services,
-        held: store.Claim,
-        cost: int,
-        most_labels: int,
-        ends_at: int,
-    ) -> None:
-        self._services = services
-        self._held = held
-        self._left = cost
-        self._most_labels = most_labels
-        self._ends_at = ends_at
-        self._progress = held.training.progress.model_copy()
-        self._labels = held.training.labels
-        self._last_label_id = held.training.last_label_id
+    def __init__(self, kind: TrainingKind, lease: Lease, job: Classifier) -> None:
+        self._lease = lease
+        self._services = lease.services
+        self._job = job
+        self._left = kind.cost
+        self._max_labels = kind.max_labels
+        self._ends_at = lease.services.now_ms() + kind.max_ms
+        self._progress: TrainingProgress = job.progress.model_copy()
+        self._labels = job.labels
+        self._last_label_id = job.last_label_id
         self._lines: list[str] = []  # of the labels that this slice has prepared
-
-    @property
-    def _job(self) -> Classifier:
-        return self._held.training
 
     @property
     def _ended(self) -> bool:
         return self._left <= 0 or self._services.now_ms() >= self._ends_at
 
-    async def run(self) -> None:
-        if self._progress.tries > _MAX_TRIES:
-            await self._fail(f"a slice was begun {_MAX_TRIES} times and never came to its end")
-            return
+    async def run(self) -> SliceOutcome:
         try:
             examples = await self._examples()
-            if examples is None:
-                return
+            if isinstance(examples, SliceOutcome):
+                return examples
             training = await self._training(examples)
             await self._train(training, len(examples.classes))
             if training.finished:
-                await self._finish(training, examples)
-            else:
-                await self._keep(training)
+                return await self._finish(training, examples)
+            return await self._store_state(training)
         except (ValueError, OverflowError) as error:
-            await self._fail(str(error))
+            return self.failed(str(error))
 
-    async def _examples(self) -> Examples | None:
-        """Prepared from the labels in the first slices, stored for the others; None if the slice
-        ends before all are prepared."""
+    async def _examples(self) -> Examples | SliceOutcome:
+        """Prepared from the labels in the first slices, stored for the others. A result if the
+        slice ends before all are prepared."""
         if self._progress.stage != "labels":
-            kept = await read_parts(self._services.db, self._job.id, "examples")
-            return Examples.from_bytes(kept)
+            stored = await read_parts(self._services.db, self._job.id, "examples")
+            return Examples.from_bytes(stored)
         if not self._progress.prepared_slices:
             self._last_label_id = await newest_label_in_force(self._services.db)
         part = Preparation()
         # Putting many together takes as long as a slice may, and has no pause.
         if not await self._prepare(part) or len(part) * _GROUP_COST > SLICE_COST:
-            await self._keep_prepared(part)
-            return None
+            return await self._store_prepared(part)
         whole = await self._prepared_before()
         whole.extend(part)
         data = await self._snapshot()
@@ -152,11 +151,12 @@ class _Slice:
             self._services.db, self._progress.prepared_to
         )
         if not examples.classes:
-            await self._refuse(needs_of(self._job, examples), {})
-            return None
+            return self._refused(needs_of(self._job, examples), {})
         self._progress.stage = "training"
         await self._write("examples", examples.to_bytes())
-        await self._advance(keep=True, data=data)
+        await self._lease.advance(
+            self._noted(data), checkpoint=self._progress.model_dump_json(), advanced=False
+        )
         return examples
 
     async def _prepare(self, part: Preparation) -> bool:
@@ -166,12 +166,12 @@ class _Slice:
         progress.left_out.setdefault("agent_not_enabled", 0)
         step = 0
         while (
-            progress.prepared < self._most_labels and progress.prepared_characters < _MAX_CHARACTERS
+            progress.prepared < self._max_labels and progress.prepared_characters < _MAX_CHARACTERS
         ):
             page = await training_labels(
                 self._services.db,
                 progress.prepared_to,
-                most=self._most_labels - progress.prepared,
+                most=self._max_labels - progress.prepared,
             )
             if not page:
                 break
@@ -194,15 +194,14 @@ class _Slice:
         self._left -= step
         return True
 
-    async def _keep_prepared(self, part: Preparation) -> None:
+    async def _store_prepared(self, part: Preparation) -> SliceOutcome:
         first = self._progress.prepared_slices * _PARTS_A_STATE
         await self._write("state", part.to_bytes(), first=first)
         lines = "".join(self._lines).encode()
         await self._write("state", lines, first=first + _LINES_PART)
         self._progress.prepared_slices += 1
         self._progress.slices += 1
-        self._progress.tries = 0
-        await self._advance(keep=False)
+        return SliceOutcome(statements=[self._noted()], checkpoint=self._progress.model_dump_json())
 
     async def _prepared_before(self) -> Preparation:
         whole = Preparation()
@@ -219,8 +218,8 @@ class _Slice:
         lines = self._lines
         for number in range(self._progress.prepared_slices):
             first = number * _PARTS_A_STATE + _LINES_PART
-            kept = await read_parts(self._services.db, self._job.id, "state", first=first)
-            lines = [*kept.decode().splitlines(keepends=True), *lines]
+            stored = await read_parts(self._services.db, self._job.id, "state", first=first)
+            lines = [*stored.decode().splitlines(keepends=True), *lines]
         return DataSnapshot(
             labels=len(lines),
             newest_label_id=self._last_label_id,
@@ -245,15 +244,19 @@ class _Slice:
             self._left -= max(1, visits) * cost
             await self._services.sleep(_PAUSE_SECONDS)
 
-    async def _keep(self, training: Training) -> None:
+    async def _store_state(self, training: Training) -> SliceOutcome:
         self._progress.slices += 1
-        self._progress.tries = 0
         first = self._progress.slices * _PARTS_A_STATE
         await self._write("state", training.to_bytes(), first=first)
-        await self._advance(keep=False)
-        await self._services.db.run(store.delete_states(self._job.id, below=first))
+        done, passes = training.passes
+        return SliceOutcome(
+            statements=[self._noted(), store.delete_states(self._job.id, below=first)],
+            checkpoint=self._progress.model_dump_json(),
+            done=done,
+            total=passes,
+        )
 
-    async def _finish(self, training: Training, examples: Examples) -> None:
+    async def _finish(self, training: Training, examples: Examples) -> SliceOutcome:
         decisions = await decisions_by_agent(self._services, self._job.agents)
         mix = agent_mix(self._job, examples, decisions)
         model = training.model(known_mix(decisions))
@@ -276,8 +279,7 @@ class _Slice:
             needs = needs_of(self._job, examples)
             if needs.ready:
                 needs = not_precise_enough(needs, model.calibration.refusal, warnings)
-            await self._refuse(needs, outcome)
-            return
+            return self._refused(needs, outcome)
         config = await self._services.routing.fresh()
         scorer = Scorer(model)
         score = await score_on_test_part(self._services, config, scorer)
@@ -296,55 +298,42 @@ class _Slice:
         outcome["warnings"] = json.dumps(warnings)
         rule, selection = await selection_by_rule(self._services, made, score)
         outcome["rule_outcome"] = None if rule is None else rule.model_dump_json()
-        await self._end("succeeded", outcome=outcome, then=selection)
+        return self._outcome("succeeded", outcome, then=selection, passes=training.passes[1])
 
-    async def _refuse(self, needs: TrainingNeeds, outcome: dict[str, Value]) -> None:
-        await self._fail(needs.message, outcome | {"needs": needs.model_dump_json()})
+    def _refused(self, needs: TrainingNeeds, outcome: dict[str, Value]) -> SliceOutcome:
+        return self.failed(needs.message, outcome | {"needs": needs.model_dump_json()})
 
-    async def _fail(self, why: str, outcome: dict[str, Value] | None = None) -> None:
+    def failed(self, why: str, outcome: dict[str, Value] | None = None) -> SliceOutcome:
         rule, notice = not_selected(self._services, self._job, f"the training failed: {why}")
         reported = None if rule is None else rule.model_dump_json()
         outcome = (outcome or {}) | {"rule_outcome": reported}
-        await self._end("failed", error=why, outcome=outcome, then=notice)
+        return self._outcome(
+            "failed", outcome, then=notice, error=error_text("training_failed", why)
+        )
 
-    async def _end(
+    def _outcome(
         self,
-        state: str,
+        state: Literal["succeeded", "failed"],
+        outcome: dict[str, Value],
         *,
+        then: Sequence[Statement],
         error: str | None = None,
-        outcome: dict[str, Value] | None = None,
-        then: Sequence[Statement] = (),
-    ) -> None:
-        self._progress.tries = 0
-        finished = store.finish(
-            self._held,
-            state,
-            now_ms=self._services.now_ms(),
-            progress=self._progress,
-            labels=self._labels,
+        passes: int | None = None,
+    ) -> SliceOutcome:
+        stored = store.store_outcome(self._job.id, labels=self._labels, outcome=outcome)
+        return SliceOutcome(
+            state=state,
+            statements=[stored, *then, *delete_work(self._job.id)],
+            checkpoint=self._progress.model_dump_json(),
+            total=passes,
             error=error,
-            outcome=outcome,
         )
-        rows = await self._services.db.batch([finished, *then, *delete_work(self._job.id)])
-        self._services.routing.forget()
-        _require(rows[0])
 
-    async def _advance(self, *, keep: bool, data: DataSnapshot | None = None) -> None:
-        advanced = store.advance(
-            self._held,
-            self._progress,
-            labels=self._labels,
-            last_label_id=self._last_label_id,
-            keep=keep,
-            data=data,
+    def _noted(self, data: DataSnapshot | None = None) -> Statement:
+        return store.note_labels(
+            self._job.id, labels=self._labels, last_label_id=self._last_label_id, data=data
         )
-        _require(await self._services.db.run(advanced))
 
     async def _write(self, kind: str, content: bytes, *, first: int = 0) -> None:
-        if not await store.write_parts(self._services.db, self._held, kind, content, first=first):
-            raise LostLeaseError
-
-
-def _require(rows: Rows) -> None:
-    if not rows:
-        raise LostLeaseError
+        for part in store.write_parts(self._job.id, kind, content, first=first):
+            await self._lease.write(part)

@@ -1,14 +1,18 @@
-"""An adapter's way to Workers AI as a job of the cron: step by step, each noted when it is done, so
-that the next run after a failure or a kill begins where the last one ended."""
+"""The job that uploads an adapter to Workers AI and registers it as a model: one step a slice, each
+stored when it is done, so that the next slice after a failure or a kill begins where the last one
+ended."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE
 from edgeneuro.controlplane.access.audit import audit_row
 from edgeneuro.controlplane.adapters.lora_checks import drift_of, probe, require_free_name
-from edgeneuro.controlplane.jobs.jobs import LostLeaseError, run_slice_of
+from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome
 from edgeneuro.domain.catalogue import lora_model
-from edgeneuro.domain.lora import LoraError, LoraState, LoraStep, StepName
+from edgeneuro.domain.job import JobKindName
+from edgeneuro.domain.lora import Lora, LoraError, LoraStep, StepName
 from edgeneuro.domain.model import Model
 from edgeneuro.errors import (
     ConflictError,
@@ -18,7 +22,6 @@ from edgeneuro.errors import (
     UpstreamTimeoutError,
 )
 from edgeneuro.gateway.cloudflare_api import Finetune
-from edgeneuro.services import Services
 from edgeneuro.store import loras as store
 from edgeneuro.store.database import Statement
 from edgeneuro.store.lora_files import delete_files, file_size, read_file
@@ -27,30 +30,43 @@ from edgeneuro.store.sql import rfc3339
 
 # Longer than a step may take: an upload may take 100 s, and a cron run 15 minutes.
 LEASE_MS = 150_000
-MAX_TRIES = 5
-_FIRST_WAIT_MS = 5_000
+MAX_ATTEMPTS = 5
+_MAX_SLICES_PER_RUN = 10  # more than there are steps
+_FIRST_PAUSE_MS = 5_000
 # What Workers AI says of an adapter that it has taken but not spread yet.
 _NOT_THERE_YET = ("3037", "3039")
 
 
-async def run_lora(services: Services, lora_id: str) -> None:
-    """Makes the adapter's steps until one fails, if no other run holds it. Raises nothing."""
+@dataclass(frozen=True, kw_only=True)
+class AdapterUploadKind:
+    name: JobKindName = "adapter_upload"
+    event: str = "lora_upload"
+    resource: str = "lora"
+    lease_ms: int = LEASE_MS
+    slices_per_run: int = _MAX_SLICES_PER_RUN
+    max_attempts: int = MAX_ATTEMPTS
 
-    async def step(now_ms: int, until_ms: int) -> bool:
-        held = await store.claim(services.db, lora_id, now_ms=now_ms, until_ms=until_ms)
-        return held is not None and await _Step(services, held).run()
+    async def run_slice(self, lease: Lease) -> SliceOutcome:
+        return await (await self._step(lease)).run()
 
-    while await run_slice_of(services, "loras", lora_id, step, lease_ms=LEASE_MS):
-        pass
+    async def exhausted(self, lease: Lease) -> SliceOutcome:
+        error = ConflictError(f"it was begun {self.max_attempts} times and never came to its end")
+        return (await self._step(lease)).failed(error)
+
+    def clean_up(self, resource_id: str) -> Sequence[Statement]:
+        return ()  # the files stay, for a retry
+
+    async def _step(self, lease: Lease) -> "_Step":
+        return _Step(lease, await store.read_lora(lease.services.db, lease.job.resource_id))
 
 
 class _Step:
-    """The next step of one adapter that is ours."""
+    """The next step of an adapter."""
 
-    def __init__(self, services: Services, held: store.Claim) -> None:
-        self._services = services
-        self._held = held
-        self._lora = held.lora
+    def __init__(self, lease: Lease, lora: Lora) -> None:
+        self._services = lease.services
+        self._attempts = lease.job.attempts
+        self._lora = lora
         self._works: dict[StepName, Callable[[], Awaitable[str]]] = {
             "find": self._find,
             "create": self._create,
@@ -60,77 +76,57 @@ class _Step:
             "register": self._register,
         }
 
-    async def run(self) -> bool:
-        """Whether the next one may come at once."""
+    async def run(self) -> SliceOutcome:
         step = self._lora.next_step
         if step is None:
-            return False
+            return SliceOutcome(state="succeeded")
         try:
-            if self._lora.tries > MAX_TRIES:
-                raise ConflictError("it was begun again and again and never came to its end")
             message = await self._works[step.name]()
         except DatabaseError:
             raise
         except EdgeNeuroError as error:
-            await self._failed(step, error)
-            return False
-        await self._done(step, message)
-        return step.name != "register"
-
-    async def _done(self, step: LoraStep, message: str) -> None:
+            return self.failed(error)
         self._set(step, state="done", message=message)
-        self._lora = self._lora.model_copy(update={"tries": 0, "error": None})
-        if step.name == "register":
-            await self._end("available")
-        else:
-            await self._let_go(claimed_until=0)
+        last = self._lora.next_step is None
+        files = [delete_files(self._lora.id)] if last else []
+        return SliceOutcome(
+            state="succeeded" if last else "running",
+            statements=[store.store_steps(self._lora), *files],
+            done=sum(each.state == "done" for each in self._lora.steps),
+        )
 
-    async def _failed(self, step: LoraStep, error: EdgeNeuroError) -> None:
+    def failed(self, error: EdgeNeuroError) -> SliceOutcome:
+        """The files stay, for a retry."""
+        step = self._lora.next_step
+        assert step is not None
         self._set(step, state="failed", message=error.message)
-        told = LoraError(
+        stored = LoraError(
             step=step.name,
             code=error.code,
             message=f"{error.message.rstrip('.')}. {self._what_now(step.name)}",
-            retryable=_may_pass(error),
+            retryable=_is_retryable(error),
         )
-        self._lora = self._lora.model_copy(update={"error": told})
-        if told.retryable and self._lora.tries < MAX_TRIES:
-            wait_ms = _FIRST_WAIT_MS << (self._lora.tries - 1)
-            await self._let_go(claimed_until=self._services.now_ms() + wait_ms)
-        else:
-            await self._end("failed")
+        again = stored.retryable and self._attempts < MAX_ATTEMPTS
+        return SliceOutcome(
+            state="running" if again else "failed",
+            pause_ms=_FIRST_PAUSE_MS << (self._attempts - 1) if again else 0,
+            statements=[store.store_steps(self._lora)],
+            advanced=False,
+            error=stored.model_dump_json(),
+        )
 
     def _what_now(self, step: StepName) -> str:
         there = self._lora.finetune_id is not None
         where = f"Workers AI has the finetune {self._lora.name!r} already. " if there else ""
-        return f"{where}POST /v1/loras/{self._lora.id}/retry goes on with the step {step!r}."
+        return f"{where}POST /v1/loras/{self._lora.id}/retry continues with the step {step!r}."
 
-    def _set(self, step: LoraStep, *, state: str, message: str) -> None:
+    def _set(self, step: LoraStep, *, state: Literal["done", "failed"], message: str) -> None:
         at = rfc3339(self._services.now_ms())
         changed = step.model_copy(update={"state": state, "at": at, "message": message})
         steps = [changed if each.name == step.name else each for each in self._lora.steps]
         self._lora = self._lora.model_copy(update={"steps": steps})
 
-    async def _let_go(self, *, claimed_until: int) -> None:
-        update = store.update_held(self._held, self._lora, claimed_until=claimed_until)
-        if not await self._services.db.run(update):
-            raise LostLeaseError
-
-    async def _end(self, state: LoraState) -> None:
-        """The files stay where it failed, for another try."""
-        ended = store.update_held(
-            self._held,
-            self._lora,
-            state=state,
-            claimed_until=0,
-            finished_ms=self._services.now_ms(),
-        )
-        files = [delete_files(self._lora.id)] if state == "available" else []
-        rows = await self._services.db.batch([ended, *files])
-        if not rows[0]:
-            raise LostLeaseError
-
-    # The steps. Each gives what is to be said of it.
+    # The steps. Each returns the message that its step shows.
 
     async def _find(self) -> str:
         found = await self._listed()
@@ -181,8 +177,8 @@ class _Step:
         size = await file_size(db, lora.id, file)
         if not size:
             raise ConflictError(
-                f"{file} is kept here no more. Retire this adapter and send the files again under"
-                " another name.",
+                f"{file} is no longer stored here. Retire this adapter and send the files again"
+                " under another name.",
                 code="files_gone",
             )
         content = read_file(db, lora.id, file)
@@ -190,7 +186,7 @@ class _Step:
             await self._services.finetunes.upload(lora.finetune_id or "", file, size, content)
         except UpstreamError as error:
             # Tried before, it may have arrived though its answer did not.
-            if lora.tries > 1 and _says_there(error):
+            if self._attempts > 1 and _says_there(error):
                 return "Workers AI had it already"
             raise
         return f"{size:,} bytes"
@@ -227,7 +223,7 @@ class _Step:
         )
 
 
-def _may_pass(error: EdgeNeuroError) -> bool:
+def _is_retryable(error: EdgeNeuroError) -> bool:
     if not isinstance(error, UpstreamError):
         return False
     passes = error.retryable or isinstance(error, UpstreamTimeoutError)

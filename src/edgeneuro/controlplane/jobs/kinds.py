@@ -1,0 +1,15 @@
+"""The kinds of jobs. A new kind is a module with its class, a line here and a name in
+domain/job.py."""
+
+from edgeneuro.controlplane.jobs.adapter_upload import AdapterUploadKind
+from edgeneuro.controlplane.jobs.evaluation import EvaluationKind
+from edgeneuro.controlplane.jobs.runner import JobKind
+from edgeneuro.controlplane.jobs.training import TrainingKind
+
+KINDS: tuple[JobKind, ...] = (
+    TrainingKind(),
+    EvaluationKind(),
+    EvaluationKind(name="routing_test_run", resource="routing_test_run"),
+    AdapterUploadKind(),
+)
+BY_NAME: dict[str, JobKind] = {kind.name: kind for kind in KINDS}
