@@ -33,6 +33,7 @@ class LeasedJob:
     kind: str
     resource_id: str
     attempts: int
+    done: int
     checkpoint: str
     until: int
 
@@ -83,7 +84,7 @@ async def acquire(db: Database, job_id: str, *, now_ms: int, until_ms: int) -> L
             "UPDATE jobs SET state = 'running', lease_until = ?3, attempts = attempts + 1,"
             " started_at = coalesce(started_at, ?2), updated_at = ?2"
             f" WHERE id = ?1 AND {UNFINISHED} AND run_after <= ?2 AND lease_until <= ?2"
-            " RETURNING id, kind, resource_id, attempts, checkpoint, lease_until AS until",
+            " RETURNING id, kind, resource_id, attempts, done, checkpoint, lease_until AS until",
             job_id,
             now_ms,
             until_ms,

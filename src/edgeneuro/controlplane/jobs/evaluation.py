@@ -30,6 +30,7 @@ from edgeneuro.store.classifiers import read_model
 from edgeneuro.store.database import Row, Statement
 from edgeneuro.store.evaluation_details import read_details, read_label_set
 from edgeneuro.store.evaluation_results import read_results
+from edgeneuro.store.evaluations import MAX_TRIES
 from edgeneuro.store.jobs import error_text
 from edgeneuro.store.routing_tests import read_outcome
 from edgeneuro.synapsecore.rankers.classifier import classifier_decision
@@ -93,6 +94,8 @@ class _Slice:
         self._left = _MAX_QUESTIONS
         self._to_ask_again = False
         self._advanced = False  # a question came to something
+        self._done = lease.job.done
+        self._total = job.evaluation.labels * len(job.evaluation.model_ids)
 
     @property
     def _evaluation(self) -> Evaluation:
@@ -117,12 +120,10 @@ class _Slice:
         return await self._succeeded(config)
 
     async def _paused(self, pause_ms: int) -> SliceOutcome:
-        evaluation = self._evaluation
+        # Counted again: of a question that failed it is not known here how often it did before.
+        done = await store.count_done(self._services.db, self._evaluation.id)
         return SliceOutcome(
-            pause_ms=pause_ms,
-            advanced=self._advanced,
-            done=await store.count_done(self._services.db, evaluation.id),
-            total=evaluation.labels * len(evaluation.model_ids),
+            pause_ms=pause_ms, advanced=self._advanced, done=done, total=self._total
         )
 
     async def _succeeded(self, config: RoutingConfig) -> SliceOutcome:
@@ -150,8 +151,7 @@ class _Slice:
             details=None if details is None else details.model_dump_json(),
             label_set=label_set,
         )
-        total = evaluation.labels * len(evaluation.model_ids)
-        return SliceOutcome(state="succeeded", statements=[stored], total=total)
+        return SliceOutcome(state="succeeded", statements=[stored], total=self._total)
 
     async def _targets(self, config: RoutingConfig) -> dict[str, Target | None]:
         """By id; None for a classifier, which has answered everything at once. Raises
@@ -274,7 +274,8 @@ class _Slice:
     async def _record(self, answers: Sequence[store.Answered], *, advanced: bool) -> None:
         """Slices without an answer are counted until one has `advanced`."""
         recorded = store.record_answers(self._evaluation.id, answers)
-        await self._lease.advance(recorded, advanced=advanced)
+        self._done += sum(not each.failed or each.tries >= MAX_TRIES for each in answers)
+        await self._lease.advance(recorded, advanced=advanced, done=self._done, total=self._total)
         self._advanced |= advanced
 
 

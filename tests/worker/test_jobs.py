@@ -1,0 +1,75 @@
+"""Background jobs over HTTP, in real workerd: listed, followed to their end, cancelled."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.varied_questions import TOPICS, questions
+from tests.waiting import until
+from tests.worker.product import LocalProduct
+
+MODEL = "@cf/meta/llama-3.2-1b-instruct"
+
+
+@pytest.fixture(scope="module")
+def admin(sandbox: LocalProduct) -> Iterator[httpx.Client]:
+    headers = {"authorization": f"Bearer {sandbox.admin_token}"}
+    with httpx.Client(base_url=sandbox.base_url, headers=headers, timeout=60) as client:
+        lines = [
+            json.dumps({"query": query, "agent": agent})
+            for agent in TOPICS
+            for query in questions(agent)
+        ]
+        client.post("/v1/datasets/import", content="\n".join(lines)).raise_for_status()
+        yield client
+
+
+def job_of(client: httpx.Client, resource_id: str) -> dict[str, Any]:
+    listed = client.get("/v1/jobs").raise_for_status().json()["data"]
+    [found] = [each for each in listed if each["resource_id"] == resource_id]
+    job: dict[str, Any] = client.get(f"/v1/jobs/{found['id']}").raise_for_status().json()
+    return job
+
+
+def test_a_job_is_followed_to_its_end(admin: httpx.Client) -> None:
+    body = {"model_ids": [MODEL], "split": "test", "limit": 5}
+    evaluation = admin.post("/v1/evaluations", json=body).raise_for_status().json()
+    job = until(
+        lambda: job_of(admin, evaluation["id"]),
+        lambda found: found["state"] not in ("queued", "running"),
+        seconds=60,
+    )
+    assert (job["kind"], job["state"], job["error"]) == ("evaluation", "succeeded", None)
+    assert job["progress"] == {"done": 5, "of": 5}
+    assert job["started_at"] <= job["ended_at"]
+    listed = admin.get("/v1/jobs", params={"kind": "evaluation", "state": "succeeded"}).json()
+    assert job["id"] in [each["id"] for each in listed["data"]]
+    refused = admin.post(f"/v1/jobs/{job['id']}/cancel")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "job_ended")
+
+
+def test_a_running_job_is_cancelled(sandbox: LocalProduct, admin: httpx.Client) -> None:
+    with httpx.Client(base_url=sandbox.local_ai_url or "", timeout=30) as emulator:
+        slow = {"*": {"kind": "slow", "delay_ms": 400}}
+        emulator.put("/_local/faults", json=slow).raise_for_status()
+        try:
+            body = {"model_ids": [MODEL], "split": "held_out", "limit": 60}
+            evaluation = admin.post("/v1/evaluations", json=body).raise_for_status().json()
+            job = until(
+                lambda: job_of(admin, evaluation["id"]),
+                lambda found: found["state"] == "running",
+                seconds=60,
+            )
+            cancelled = admin.post(f"/v1/jobs/{job['id']}/cancel").raise_for_status().json()
+        finally:
+            emulator.delete("/_local/faults").raise_for_status()
+    assert (cancelled["kind"], cancelled["state"]) == ("evaluation", "cancelled")
+    found = admin.get(f"/v1/evaluations/{evaluation['id']}").raise_for_status().json()
+    assert (found["state"], found["results"]) == ("cancelled", None)
+
+
+def test_an_unknown_job(admin: httpx.Client) -> None:
+    assert admin.get("/v1/jobs/job_0").status_code == 404
