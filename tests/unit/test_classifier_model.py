@@ -8,14 +8,11 @@ import pytest
 
 from edgeneuro.classifier.features import ROWS
 from edgeneuro.classifier.model import (
-    PART_BYTES,
     InvalidModelError,
     Model,
     dumps,
-    join,
     loads,
     quantise,
-    split,
     version,
 )
 from edgeneuro.classifier.scorer import Scorer
@@ -85,13 +82,6 @@ def test_every_flipped_byte_is_refused() -> None:
 def test_a_refusal_says_why(changed: bytes, words: str) -> None:
     with pytest.raises(InvalidModelError, match=words):
         loads(changed)
-
-
-def test_parts_fit_a_row_and_join() -> None:
-    large = bytes(range(256)) * 10_000
-    parts = split(large)
-    assert [len(part) for part in parts] == [PART_BYTES, PART_BYTES, 560_000]
-    assert join(parts) == large
 
 
 def test_a_version_is_of_the_content() -> None:

@@ -21,7 +21,6 @@ from edgeneuro.classifier.learner import UNIT
 
 FORMAT_VERSION = 1
 ZERO = 128  # the byte of the weight 0
-PART_BYTES = 1_000_000  # of a row in D1
 
 _MAGIC = b"EdgeNeuroModel\n\0"
 _PREFIX = struct.Struct("<16sHHII")
@@ -79,15 +78,6 @@ def version(data: bytes) -> str:
 def is_of_this_version(beginning: bytes) -> bool:
     """Whether a model that begins with these 20 bytes has the present format and features."""
     return beginning[16:20] == struct.pack("<HH", FORMAT_VERSION, FEATURES_VERSION)
-
-
-def split(data: bytes) -> list[bytes]:
-    """In parts that each fit a row in D1."""
-    return [data[at : at + PART_BYTES] for at in range(0, len(data), PART_BYTES)]
-
-
-def join(parts: Iterable[bytes]) -> bytes:
-    return b"".join(parts)
 
 
 def quantise(rows: Iterable[Sequence[int]]) -> tuple[float, bytes]:

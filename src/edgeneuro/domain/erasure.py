@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
 from edgeneuro.domain.fields import without_nul
 
-ErasureKind = Literal["question", "user", "caller_field"]
 MAX_GATEWAY_LOGS_SHOWN = 100
 _Field = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 

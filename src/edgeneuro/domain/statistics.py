@@ -8,15 +8,12 @@ _HALVINGS = 60
 
 
 def binomial_tail(at_least: int, total: int) -> float:
-    """The chance of so many heads or more in `total` throws of a fair coin."""
-    if at_least <= 0:
-        return 1.0
-    whole = math.lgamma(total + 1) - total * math.log(2)
-    terms = (
-        math.exp(whole - math.lgamma(heads + 1) - math.lgamma(total - heads + 1))
-        for heads in range(at_least, total + 1)
-    )
-    return min(1.0, math.fsum(terms))
+    """The probability of `at_least` or more heads in `total` throws of a fair coin, exact."""
+    ways = all_ways = math.comb(total, max(0, at_least))
+    for heads in range(max(0, at_least), total):
+        ways = ways * (total - heads) // (heads + 1)  # math.comb(total, heads + 1), but faster
+        all_ways += ways
+    return all_ways / (1 << total)
 
 
 def mcnemar_worse(only_first: int, only_second: int) -> float:

@@ -1,6 +1,4 @@
-"""Server-sent events, read as they come: the data of each event, out of bytes cut anywhere."""
-
-from collections.abc import AsyncGenerator, AsyncIterator
+"""Server-sent events, parsed as they arrive: the data of each event, from chunks cut anywhere."""
 
 from edgeneuro.errors import InvalidOutputError
 
@@ -9,8 +7,8 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class SseParser:
-    """Lines end with LF, CRLF or CR. Comments and all fields but `data` are passed over. Raises
-    InvalidOutputError for a line that is too long or no UTF-8."""
+    """Lines end with LF, CRLF or CR. Comments and all fields except `data` are ignored. Raises
+    InvalidOutputError for a line that is too long or not UTF-8."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
@@ -24,7 +22,7 @@ class SseParser:
         return self._events(self._lines())
 
     def end(self) -> list[str]:
-        """What is left when the body ends, as if its last event were ended too."""
+        """The rest at the end of the body, as if its last event had an end."""
         lines = [*self._lines(), bytes(self._rest.removesuffix(b"\r")), b""]
         self._rest.clear()
         return self._events(lines)
@@ -51,24 +49,24 @@ class SseParser:
             if self._first:
                 line, self._first = line.removeprefix(_BOM), False
             if line:
-                self._take(line)
+                self._read_line(line)
             elif self._data:
                 found.append("\n".join(self._data))
                 self._data = []
         return found
 
-    def _take(self, line: bytes) -> None:
+    def _read_line(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
         if name != b"data":
             return
         try:
             self._data.append(value.removeprefix(b" ").decode())
         except UnicodeDecodeError as error:
-            raise InvalidOutputError("The stream is no UTF-8.") from error
+            raise InvalidOutputError("The stream is not UTF-8.") from error
 
 
 def _line_end(text: bytearray, start: int) -> tuple[int, int] | None:
-    """Where the line ends and the next one begins; None where its end has not come yet."""
+    """Where the line ends and the next one begins; None if its end has not arrived yet."""
     lf = text.find(b"\n", start)
     cr = text.find(b"\r", start, lf if lf >= 0 else len(text))
     if cr < 0:
@@ -76,13 +74,3 @@ def _line_end(text: bytearray, start: int) -> tuple[int, int] | None:
     if cr + 1 == len(text):
         return None
     return cr, cr + 2 if text[cr + 1] == 0x0A else cr + 1
-
-
-async def events(chunks: AsyncIterator[bytes]) -> AsyncGenerator[str, None]:
-    """The data of each event of a body; who closes it has to close the chunks too."""
-    parser = SseParser()
-    async for chunk in chunks:
-        for data in parser.feed(chunk):
-            yield data
-    for data in parser.end():
-        yield data

@@ -3,7 +3,6 @@
 import json
 
 from edgeneuro.domain.config import Challenger
-from edgeneuro.domain.evaluation import PairResult
 from edgeneuro.domain.model import OWN_PROVIDER, ChallengerSide, ChallengerState, Model
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.routing import RoutingConfig
@@ -79,9 +78,7 @@ async def delete_challenger_answers_before(
     return await purge_in_chunks(db, chunk, max_chunks=max_chunks)
 
 
-async def compare(
-    db: Database, config: RoutingConfig, challenger: Challenger
-) -> tuple[ChallengerState, PairResult]:
+async def compare(db: Database, config: RoutingConfig, challenger: Challenger) -> ChallengerState:
     """The challenger's results so far; the active model is the first of the pair. Each labeled
     question is one pair, by its first answer: a question that is asked often, or in several
     spellings, must not decide a promotion alone."""
@@ -105,7 +102,7 @@ async def compare(
         only_second=row["only_challenger"] or 0,
     )
     both, labelers = row["both"] or 0, row["labelers"] or 0
-    state = ChallengerState(
+    return ChallengerState(
         model_id=challenger.model_id,
         percent=challenger.percent,
         since=rfc3339(challenger.since_ms),
@@ -130,7 +127,6 @@ async def compare(
         labels_wanted=max(0, labels_needed(config, labelers) - pair.n),
         notice=challenger.notice,
     )
-    return state, pair
 
 
 def labels_needed(config: RoutingConfig, labelers: int) -> int:

@@ -198,20 +198,3 @@ async def count_near_duplicates(db: Database) -> int:
         statement("SELECT count(*) - count(DISTINCT near_hash) AS labels FROM current_labels")
     )
     return int(rows[0]["labels"])
-
-
-async def labels_in_force(
-    db: Database, query_hashes: Sequence[str], *, most: int = 5_000
-) -> dict[str, str | None]:
-    """The agents of those of the questions that have a label."""
-    found: dict[str, str | None] = {}
-    for at in range(0, len(query_hashes), most):
-        rows = await db.run(
-            statement(
-                "SELECT query_hash, agent_id FROM current_labels"
-                " WHERE query_hash IN (SELECT value FROM json_each(?1))",
-                json.dumps(query_hashes[at : at + most]),
-            )
-        )
-        found |= {row["query_hash"]: row["agent_id"] for row in rows}
-    return found

@@ -5,6 +5,7 @@ import json
 import re
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, get_args
@@ -25,7 +26,6 @@ _to_json = json.JSONEncoder(ensure_ascii=False).encode  # one encoder for all li
 _MAX_STATED = 128
 _LAST_MESSAGES = ("user", "assistant")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_OWN_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _SOURCES = get_args(LabelSource)
 _SPLITS = get_args(Split)
 
@@ -166,9 +166,12 @@ def _metadata(row: Row, stored: Callable[[str], str]) -> tuple[str | None, str |
 
 
 def _time(text: str) -> str:
-    """As the product writes it; most are. Raises ValueError."""
-    if _OWN_TIME.fullmatch(text) and datetime.fromisoformat(text[:-1]).year >= 1971:
-        return text
+    """The time in the product's format. Raises ValueError."""
+    with suppress(ValueError):  # most times are in that format, and this is ten times faster
+        moment = datetime.fromisoformat(text)
+        own_format = f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+        if text == own_format and moment.year >= 1971:
+            return text
     return rfc3339(unix_ms(read_timestamp(text)))
 
 

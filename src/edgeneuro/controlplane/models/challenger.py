@@ -71,8 +71,7 @@ async def challenger_state(db: Database, config: RoutingConfig) -> ChallengerSta
     """The challenger and its results so far; None if there is none."""
     if config.challenger is None:
         return None
-    state, _ = await compare(db, config, config.challenger)
-    return state
+    return await compare(db, config, config.challenger)
 
 
 def _changed_meanwhile() -> ConflictError:

@@ -1,6 +1,6 @@
 """Models in the control plane: which there are, which one is active, and choosing another."""
 
-import re
+from datetime import UTC, date, datetime
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
@@ -34,10 +34,8 @@ from edgeneuro.errors import (
 )
 from edgeneuro.store.config import store_settings
 from edgeneuro.store.models import replace_discovered, upsert_model
-from edgeneuro.store.sql import rfc3339
 
 _FACTS = ("aliases", "context_window", "pricing", "supports_lora", "json_mode", "logprobs")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 async def list_models(call: Call, query: ModelsQuery) -> Page[Model]:
@@ -218,9 +216,14 @@ def _marked(call: Call, config: RoutingConfig, model: Model) -> Model:
     return model.model_copy(update=marks)
 
 
-def _has_passed(date: str | None, now_ms: int) -> bool:
-    """Whether the day has come, of a catalogue's date; one that cannot be read has not."""
-    return date is not None and _DATE.match(date) is not None and date[:10] <= rfc3339(now_ms)[:10]
+def _has_passed(text: str | None, now_ms: int) -> bool:
+    """Whether the catalog's date (YYYY-MM-DD) is today or earlier. False for a text that is not a
+    date."""
+    try:
+        day = date.fromisoformat((text or "")[:10])
+    except ValueError:
+        return False
+    return day <= datetime.fromtimestamp(now_ms / 1000, UTC).date()
 
 
 def _find(call: Call, config: RoutingConfig, model_id: str) -> Model:

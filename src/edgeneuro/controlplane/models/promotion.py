@@ -38,7 +38,7 @@ async def promote_by_rule(services: Services) -> None:
         config.auto_rollback if challenger.after_rule else config.auto_promote
     ):
         return
-    state, _ = await compare(services.db, config, challenger)
+    state = await compare(services.db, config, challenger)
     look = _look(config, state.labelled)
     if look <= _look(config, challenger.looked_at):
         return

@@ -12,7 +12,6 @@ from edgeneuro.errors import (
     UpstreamRejectedError,
 )
 
-VERSION = "0.3"
 _METHOD_NOT_FOUND, _UNSUPPORTED_OPERATION = -32601, -32004
 _BY_CODE: dict[int, type[UpstreamError]] = {
     -32700: UpstreamRejectedError,
