@@ -1,4 +1,4 @@
-"""A fetch that answers from a script: the fake for tests of what speaks HTTP."""
+"""A scripted fetch: the fake for tests of HTTP clients."""
 
 import asyncio
 from collections import deque
@@ -12,7 +12,7 @@ from edgeneuro.gateway.http import SizedBody
 
 @dataclass(frozen=True)
 class ScriptedResponse:
-    """An error among the parts breaks the body off; None stays silent for ever."""
+    """An exception among the parts breaks off the body; None sends nothing, forever."""
 
     status: int = 200
     parts: Sequence[bytes | Exception | None] = ()
@@ -31,9 +31,9 @@ class Fetched:
 
 
 class ScriptedFetch:
-    """Plays what was enqueued, in order; None instead of a response never answers. `requests` is
-    what was sent, `stopped` how many bodies were closed before their end. Asked once too often, it
-    fails as a network does."""
+    """Returns the enqueued responses in order; None never answers. `requests` are the requests it
+    got, `stopped` the number of bodies that were closed before their end. Without a next response
+    it raises OSError."""
 
     def __init__(self, *script: ScriptedResponse | Exception | None) -> None:
         self._script = deque(script)
@@ -58,10 +58,10 @@ class ScriptedFetch:
 
 
 async def _whole(body: SizedBody) -> bytes:
-    """As the runtime does, it holds a body to its size."""
+    """Checks the size of the body, as the runtime does."""
     content = b"".join([chunk async for chunk in body.chunks])
     if len(content) != body.size:
-        raise OSError("The body is not of the size that it said.")
+        raise OSError("The body does not have its declared size.")
     return content
 
 

@@ -1,4 +1,4 @@
-"""A gateway that answers from a script: the fake for tests of everything above the seam."""
+"""A scripted gateway: the fake for tests of everything that calls models."""
 
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
@@ -20,7 +20,7 @@ class Streamed:
 
 @dataclass(frozen=True)
 class OneOf:
-    """The answer of the request at this place, of several that are asked together."""
+    """The answer to the request with this index, of several in one call."""
 
     place: int
     answer: ModelAnswer
@@ -30,10 +30,10 @@ Step = ModelAnswer | Streamed | OneOf | Exception
 
 
 class ScriptedGateway:
-    """Plays what was enqueued, in order: `requests` is what it was asked, `stopped` how many
-    streams were closed before their end, `patched` what its log was told, `patch_failure` how it
-    takes that. Asked once too often, or for a stream where an answer comes next, it fails as an
-    upstream does."""
+    """Returns the enqueued steps in order. `requests` are the requests it got, `stopped` the number
+    of streams that were closed before their end, `patched` the feedback for its log, and
+    `patch_failure` the error to raise for feedback. Without a next step, or with one of another
+    kind than the call, it raises UpstreamError."""
 
     def __init__(self, *script: Step) -> None:
         self._script = deque(script)

@@ -1,5 +1,5 @@
-"""Database over the standard library's SQLite: the fake of D1 that tests and tools on CPython use.
-It has the limits that D1 documents for one statement."""
+"""The fake of D1 for tests and benchmarks on CPython: a Database over the standard library's
+SQLite, with D1's documented limits for one statement."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ _LIMITS = {
 
 @cache
 def _empty(schema: str) -> sqlite3.Connection:
-    """A database with the schema, to be copied: a copy takes a fiftieth of its statements' time."""
+    """A database with the schema. Copying it is 50 times faster than running the statements."""
     connection = sqlite3.connect(":memory:", check_same_thread=False)
     connection.executescript(schema)
     return connection
 
 
 class SqliteDatabase:
-    """With the given schema, in memory or in a file. `failing` makes every call fail from now on,
-    as D1 does when it is away; `statements` is what was run, for tests that count reads."""
+    """With the given schema, in memory or in a file. `failing` makes every call fail, like a D1
+    that is unreachable; `statements` are those that were run, for tests that count reads."""
 
     def __init__(self, schema: str, path: str = ":memory:") -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)

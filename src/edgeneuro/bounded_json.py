@@ -1,6 +1,6 @@
-"""JSON text from outside, read within a bound on its depth.
+"""JSON text from outside, parsed with a limit on its depth.
 
-In Pyodide a deeply nested text ends the whole isolate: the JavaScript stack runs out before Python
+In Pyodide a deeply nested text crashes the isolate: the JavaScript stack overflows before Python
 raises RecursionError, at about 5,000 brackets. So brackets are counted before the text is parsed.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 # Tool schemas of real clients stay under 40; pydantic, which reads request bodies, stops at 200.
 MAX_DEPTH = 100
 
-# Strings are matched as a whole. The closing quote is optional, so that no text is read twice.
+# Strings are matched as a whole. The closing quote is optional, so that no text is scanned twice.
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
@@ -53,7 +53,7 @@ def loads(
 
 def first_object(text: str) -> dict[str, Any] | None:
     """The JSON object that begins at the first `{` of a text; None if there is none, or if it is
-    damaged or nested too deep."""
+    invalid or nested too deep."""
     start = text.find("{")
     if start < 0:
         return None
@@ -66,9 +66,9 @@ def first_object(text: str) -> dict[str, Any] | None:
 
 
 def _value_end(text: str, start: int, max_depth: int) -> int:
-    """Where the first object or array after `start` ends. No parser goes deeper than what is
-    counted here: after that end, and after a syntax error, it reads no further. Raises
-    InvalidJsonError at too much depth."""
+    """Where the first object or array after `start` ends. No parser goes deeper than this counts:
+    it stops at that end, and at a syntax error. Raises InvalidJsonError if the depth is too
+    large."""
     depth = 0
     for found in _BRACKETS.finditer(text, start):
         mark = found.group()

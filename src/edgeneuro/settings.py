@@ -1,4 +1,5 @@
-"""What wrangler's [vars] and secrets say. They are defaults: what the control plane stores wins."""
+"""The [vars] and secrets of wrangler. They are defaults: values that the control plane stores take
+precedence."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -33,11 +33,11 @@ async def test_feedback_is_told(product: Product, said: str, feedback: int) -> N
     body = {"decision_id": log_id, "value": said}
     assert (await product.call("POST", "/v1/feedback", body)).status == 201
     assert product.gateway.patched == [("log-1", feedback, None)]
-    assert value(await scrape(product), COUNT, outcome="told") == 1
+    assert value(await scrape(product), COUNT, outcome="sent") == 1
 
 
 @pytest.mark.parametrize(
-    ("decided", "label", "told"),
+    ("decided", "label", "sent"),
     [
         ("hr", "hr", (1, 100)),
         ("hr", "it_support", (-1, 0)),
@@ -49,12 +49,12 @@ async def test_feedback_is_told(product: Product, said: str, feedback: int) -> N
     ],
 )
 async def test_a_label_is_told_as_right_or_wrong(
-    product: Product, decided: str, label: str | None, told: tuple[int, int]
+    product: Product, decided: str, label: str | None, sent: tuple[int, int]
 ) -> None:
     log_id = await ask(product, "Leave?", agent=decided)
     answered = await product.call("PUT", f"/v1/logs/{log_id}/label", {"agent_id": label})
     assert answered.status == 200
-    assert product.gateway.patched == [("log-1", *told)]
+    assert product.gateway.patched == [("log-1", *sent)]
 
 
 async def test_a_label_taken_away_tells_nothing(product: Product) -> None:
@@ -86,7 +86,7 @@ async def test_a_bulk_tells_20_and_counts_the_rest(product: Product) -> None:
     assert (await product.call("POST", "/v1/labels", items)).status == 200
     assert [log for log, _, _ in product.gateway.patched] == [f"log-{n}" for n in range(20)]
     samples = await scrape(product)
-    assert (value(samples, COUNT, outcome="told"), value(samples, COUNT, outcome="skipped")) == (
+    assert (value(samples, COUNT, outcome="sent"), value(samples, COUNT, outcome="skipped")) == (
         20,
         3,
     )
@@ -134,8 +134,8 @@ async def test_a_failure_is_counted_and_fails_nobody(
     samples = await scrape(product)
     assert value(samples, "edgeneuro_failures_total", what="gateway_feedback") == 1
     assert value(samples, COUNT, outcome="failed") == 1
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    [failure] = [line for line in told if line["event"] == "gateway_feedback"]
+    sent = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [failure] = [line for line in sent if line["event"] == "gateway_feedback"]
     assert failure["error"] == "AI Gateway keeps no such log."
 
 

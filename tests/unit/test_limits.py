@@ -320,7 +320,7 @@ async def test_what_cannot_be_given_back_is_noted(
     database.before("UPDATE key_usage", fails(DatabaseError("D1_ERROR")))
     product.gateway.enqueue(RuntimeError("a bug"))
     assert (await route(product, key)).status == 500
-    assert product.failures.counts["limit_give_back"] == 1
+    assert product.failures.counts["limit_refund"] == 1
     assert (await usage(product, key))["tokens"] > 0
 
 

@@ -1,1 +1,1 @@
-"""Who asks, and how much they may use: credentials, Cloudflare Access, and the limits of keys."""
+"""Authentication and the limits of keys: credentials, Cloudflare Access, reservations of usage."""

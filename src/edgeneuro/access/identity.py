@@ -1,5 +1,5 @@
-"""Who is asking: the admin token, a key, or a user of Cloudflare Access. Keys and users are cached
-in the isolate, so that a known caller costs no read of D1."""
+"""Authentication of a caller: the admin token, a key, or a user of Cloudflare Access. Keys and
+users are cached in the isolate, so that a known caller costs no read of D1."""
 
 import re
 from collections.abc import Awaitable, Callable

@@ -150,7 +150,7 @@ async def _refund(services: Services, settlement: Statement) -> None:
     try:
         await services.db.run(settlement)
     except DatabaseError as error:
-        services.failures.note("limit_give_back", error)
+        services.failures.note("limit_refund", error)
 
 
 def _refusal(limits: KeyLimits, used: Used, wanted: Estimate, now: float) -> EdgeNeuroError:

@@ -5,18 +5,18 @@ EdgeNeuroError
 ├── InvalidRequestError 400        what the client sent is wrong; `param` names the field
 │   ├── InvalidItemsError          some of many items are wrong, so none was taken
 │   ├── InvalidLinesError          some of a file's lines are wrong, so none was taken
-│   ├── AdapterRefusedError        the rules refuse an adapter's files, so nothing was made of them
+│   ├── AdapterRefusedError        the rules refuse an adapter's files; nothing was stored
 │   ├── BodyTooLargeError 413
 │   ├── UnsupportedEncodingError 415
 │   └── MethodNotAllowedError 405
-├── ClientClosedRequestError 499   the client went away before its body was read
-├── UnauthenticatedError 401       no key, or not a right one
-├── PermissionDeniedError 403      a right key without the scope
-├── NoAgentFitsError 422           nobody was decided on, and the caller needs somebody who answers
+├── ClientClosedRequestError 499   the client disconnected before its body was read
+├── UnauthenticatedError 401       no key, or not a valid one
+├── PermissionDeniedError 403      a valid key without the scope
+├── NoAgentFitsError 422           no agent was decided on, and the caller needs an answer
 ├── NotFoundError 404
-├── ConflictError 409              the request is fine, the state of things forbids it
+├── ConflictError 409              the request is valid, but the current state forbids it
 ├── IdempotencyMismatchError 422   the Idempotency-Key was sent with another request before
-├── RateLimitedError 429           our own limit in front
+├── RateLimitedError 429           our own rate limit
 │   └── KeyRateLimitedError        the key's requests in this minute are used up
 ├── BudgetExceededError 429        the key's USD for this month are used up
 │   └── TokenBudgetExceededError   its tokens are
@@ -26,15 +26,15 @@ EdgeNeuroError
 │   └── ConstraintError            it refused a write that a constraint forbids
 └── UpstreamError 502              a model gave no usable answer; `reason` is the decision's reason
     ├── UpstreamTimeoutError 504
-    ├── UpstreamCapacityError 429      Workers AI is out of capacity, may pass
+    ├── UpstreamCapacityError 429      Workers AI is out of capacity; retryable
     ├── UpstreamRateLimitedError 429   AI Gateway's limit
     ├── UpstreamQuotaError 429         the account's allowance is used up
     ├── UpstreamNotConfiguredError 502 no such model or adapter, terms not agreed
-    ├── UpstreamRejectedError 400      it found fault with what the caller sent
+    ├── UpstreamRejectedError 400      it refuses what the caller sent
     ├── UpstreamCutError 502           its stream broke off
-    └── InvalidOutputError 502         it answered, but not what was asked for
-        ├── JsonModeUnmetError         the model cannot do JSON mode; ask again in plain text
-        └── StaleAnswerError           such an answer out of a cache; ask again past the cache
+    └── InvalidOutputError 502         it answered, but not in the requested form
+        ├── JsonModeUnmetError         the model cannot do JSON mode; call again in plain text
+        └── StaleAnswerError           such an answer from a cache; call again past the cache
 """
 
 from edgeneuro.errors.base import (

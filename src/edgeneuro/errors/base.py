@@ -34,7 +34,7 @@ class EdgeNeuroError(Exception):
             self.code = code
 
     def details(self) -> dict[str, Any]:
-        """What goes beside the error's own fields."""
+        """Fields of the response beside `error`."""
         return {}
 
 
@@ -46,7 +46,7 @@ class InvalidRequestError(EdgeNeuroError):
 
 @dataclass(frozen=True)
 class ItemFault:
-    """What is wrong with the item at `index`; `param` is the whole way to the field."""
+    """What is wrong with the item at `index`; `param` is the full path of the field."""
 
     index: int
     param: str | None
@@ -80,7 +80,8 @@ class LineFault:
 
 
 class InvalidLinesError(InvalidRequestError):
-    """The first 100 faults are told; `count` is how many there are, if `faults` has not all."""
+    """The response has the first 100 faults; `count` is the number of all faults, if `faults` has
+    only some."""
 
     code = "invalid_lines"
 
@@ -92,8 +93,10 @@ class InvalidLinesError(InvalidRequestError):
         self.count = len(faults) if count is None else count
 
     def details(self) -> dict[str, Any]:
-        told = [asdict(fault) for fault in self.faults[:100]]
-        return {"errors": told, "error_count": self.count}
+        return {
+            "errors": [asdict(fault) for fault in self.faults[:100]],
+            "error_count": self.count,
+        }
 
 
 class AdapterRefusedError(InvalidRequestError):
@@ -115,7 +118,7 @@ class BodyTooLargeError(InvalidRequestError):
 
 
 class ClientClosedRequestError(EdgeNeuroError):
-    """The client went away while its body was read; nobody reads the answer."""
+    """The client disconnected while its body was read; nobody receives the response."""
 
     status = 499
     type = "invalid_request_error"
@@ -145,7 +148,7 @@ class PermissionDeniedError(EdgeNeuroError):
 
 
 class NoAgentFitsError(EdgeNeuroError):
-    """The router decided that nobody answers, and the caller needs somebody who does."""
+    """The router decided on no agent, and the caller needs an answer."""
 
     status = 422
     type = "invalid_request_error"

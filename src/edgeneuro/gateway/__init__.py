@@ -1,1 +1,1 @@
-"""The way to the models: Workers AI through AI Gateway, behind one seam."""
+"""Calls to models and agents: Workers AI and vendors through AI Gateway, behind one interface."""

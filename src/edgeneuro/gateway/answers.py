@@ -1,5 +1,5 @@
-"""A model's whole answer, in both shapes that it comes in: Workers AI's classic {"response"} and
-OpenAI's {"choices"}."""
+"""A model's whole answer, in both formats: Workers AI's classic {"response"} and OpenAI's
+{"choices"}."""
 
 import json
 import math
@@ -15,7 +15,7 @@ ToolCalls = tuple[dict[str, Any], ...]
 
 
 def read_answer(body: bytes, trace: GatewayTrace, *, vendor: str) -> ModelAnswer:
-    """Raises InvalidOutputError, or the error that the body is in truth."""
+    """Raises InvalidOutputError, or the error that the body contains."""
     try:
         output = bounded_json.loads(body)
     except bounded_json.InvalidJsonError as error:
@@ -24,7 +24,7 @@ def read_answer(body: bytes, trace: GatewayTrace, *, vendor: str) -> ModelAnswer
     if error_inside is not None:
         raise error_inside
     if isinstance(output, dict) and output.get("success") is True:
-        output = output.get("result")  # REST wraps what the binding gives bare
+        output = output.get("result")  # REST wraps the result, the binding does not
     content, tool_calls, finish_reason = read_output(output)
     return ModelAnswer(
         content=content,
@@ -84,7 +84,7 @@ def _called(default_id: str, name: str, call: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_usage(output: Any) -> Usage | None:
-    """Tokens as the model counts them; None where it does not say."""
+    """The tokens as the model counts them; None if it does not report them."""
     usage = output.get("usage") if isinstance(output, dict) else None
     if not isinstance(usage, dict):
         return None
@@ -100,7 +100,7 @@ def read_usage(output: Any) -> Usage | None:
 
 
 def _tokens(output: Any) -> tuple[Token, ...]:
-    """Empty where the model gives no probabilities, or not one for each token."""
+    """Empty if the model returns no probabilities, or not one for each token."""
     match output:
         case {"choices": [{"logprobs": {"content": list() as listed}}, *_]}:
             tokens = tuple(token for each in listed if (token := _token(each)) is not None)
@@ -111,13 +111,13 @@ def _tokens(output: Any) -> tuple[Token, ...]:
 def _token(given: Any) -> Token | None:
     match given:
         case {"token": str() as text, "logprob": int() | float() as logprob}:
-            # Rounding may bring a certain token above 0.
+            # Rounding may bring the logprob of a certain token above 0.
             return Token(text, min(float(logprob), 0.0)) if math.isfinite(logprob) else None
     return None
 
 
 def _engine(output: Any) -> str | None:
-    """What a development stand-in says it is; Cloudflare's models say nothing of the kind."""
+    """The engine that the emulator names; Cloudflare's models name none."""
     match output:
         case {"metadata": {"engine": str() as engine}}:
             return engine

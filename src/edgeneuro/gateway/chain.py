@@ -121,7 +121,7 @@ class Chain:
                 failure = error
             for attempt in attempts[:answered]:
                 self._fall_back_to(attempt.model)
-                unknown = UpstreamError("AI Gateway asked the next one.")
+                unknown = UpstreamError("AI Gateway called the next one.")
                 self._record(attempt, unknown.outcome, unknown, 0)
                 self.usage_unknown.append(attempt.model)
             self._fall_back_to(attempts[answered].model)

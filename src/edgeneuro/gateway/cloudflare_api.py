@@ -46,8 +46,8 @@ class CloudflareApi:
     async def call(
         self, method: str, path: str, body: bytes | SizedBody = b"", *, content_type: str = JSON
     ) -> Any:
-        """`path` follows the account. What the API says, or errors.UpstreamError; OSError where it
-        cannot be reached."""
+        """The `result` of the response; `path` follows the account. Raises errors.UpstreamError,
+        and OSError if the API cannot be reached."""
         url = f"{self._account_url()}/{path}"
         token = require_secret(CLOUDFLARE_TOKEN, self._secret)
         headers = {"content-type": content_type, "authorization": f"Bearer {token}"}
@@ -72,7 +72,7 @@ class CloudflareApi:
 
 @dataclass(frozen=True)
 class Finetune:
-    """`model` is the base model that it was made for, where the list tells."""
+    """`model` is its base model, if the list names it."""
 
     id: str
     name: str
@@ -101,7 +101,7 @@ class FinetuneClient:
             known = {each.id for each in found}
             new = [each for each in entries if each.id not in known]
             found += new
-            # An API that does not page says the same again.
+            # An API without pages returns the same list again.
             if len(entries) < _PAGE_SIZE or not new:
                 break
         return found
@@ -129,7 +129,7 @@ class FinetuneClient:
 
 
 def _flat(listed: Any) -> "list[Finetune]":
-    """The documentation's example of a list is one in another; an object is a list of one."""
+    """The documentation's example is a list in a list; an object is a list of one."""
     if isinstance(listed, dict):
         listed = [listed]
     if not isinstance(listed, list):
@@ -153,7 +153,7 @@ def _flat(listed: Any) -> "list[Finetune]":
 
 
 def _around(boundary: str, file: str) -> tuple[bytes, bytes]:
-    """What goes before a file's content and after it."""
+    """The bytes before a file's content and after it."""
     disposition = "Content-Disposition: form-data; name"
     head = (
         f'--{boundary}\r\n{disposition}="file_name"\r\n\r\n{file}\r\n'
@@ -173,7 +173,7 @@ async def _form(
 
 
 def read_catalogue(entries: Sequence[Any]) -> list[BaseModelFacts]:
-    """What is told of each model; an entry that cannot be read is passed over."""
+    """The facts about each model; an entry that cannot be read is ignored."""
     return [_facts(entry) for entry in entries if _is_model(entry)]
 
 

@@ -27,7 +27,7 @@ class HttpResponse(Protocol):
 
 @dataclass(frozen=True)
 class SizedBody:
-    """A body that is sent as it is made: `size` bytes in all."""
+    """A body that is sent while it is made: `size` bytes in total."""
 
     size: int
     chunks: AsyncGenerator[bytes, None]
@@ -37,12 +37,12 @@ class Fetch(Protocol):
     async def __call__(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | SizedBody, /
     ) -> HttpResponse:
-        """Follows no redirect; an empty body is none. Raises OSError where the network fails. A
-        caller that no longer waits has stopped the upstream."""
+        """Follows no redirect. An empty `body` means that the request has none. Raises OSError if
+        the network fails. Canceling the caller aborts the request."""
 
 
 async def read_start(response: HttpResponse, *, limit: int) -> bytes:
-    """The body's first bytes, at least `limit` of them where there are so many."""
+    """The first bytes of the body: at least `limit`, or the whole body."""
     start = b""
     async with aclosing(response.chunks()) as chunks:
         async for chunk in chunks:
@@ -53,7 +53,7 @@ async def read_start(response: HttpResponse, *, limit: int) -> bytes:
 
 
 async def read_whole(response: HttpResponse, *, limit: int) -> bytes:
-    """The whole body. Raises InvalidOutputError, and stops the upstream, where it is larger."""
+    """The whole body. Raises InvalidOutputError, and aborts the request, if it is larger."""
     parts: list[bytes] = []
     size = 0
     async with aclosing(response.chunks()) as chunks:
@@ -82,7 +82,7 @@ async def time_limit(seconds: float, *, vendor: str) -> AsyncIterator[None]:
 
 def read_retry_after(response: HttpResponse, now: Callable[[], float]) -> str | None:
     """Whole seconds, rounded up, from `retry-after-ms` or `retry-after`, which is a number of
-    seconds or an HTTP date; None where there is neither."""
+    seconds or an HTTP date; None if there is neither."""
     milliseconds = _number(response.header("retry-after-ms"))
     if milliseconds is not None:
         return _whole_seconds(milliseconds / 1000)

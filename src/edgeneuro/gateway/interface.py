@@ -18,8 +18,8 @@ class ModelRequest:
     own Workers AI. `messages` and `parameters` are in OpenAI's format (temperature, max_tokens,
     tools, response_format, …); `response_schema` asks for JSON mode with this schema. `timeout_ms`
     is for the whole answer, of a stream to its first part, and `idle_ms` for the longest silence
-    within a stream. `cache_key` None asks AI Gateway to skip its cache; `metadata` (at most 5 flat
-    entries) is for AI Gateway's own logs, which hold no texts where `collect_payload` is false.
+    within a stream. `cache_key` None skips AI Gateway's cache; `metadata` (at most 5 flat
+    entries) is for AI Gateway's own logs, which store no texts if `collect_payload` is false.
     `images` are those for which the messages hold placeholders."""
 
     model: str
@@ -40,7 +40,7 @@ class ModelRequest:
 
 @dataclass(frozen=True)
 class Token:
-    """A token of an answer, and the logarithm of the probability that the model gave it."""
+    """A token of an answer, and the logarithm of its probability."""
 
     text: str
     logprob: float
@@ -48,9 +48,9 @@ class Token:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelAnswer:
-    """`content` is a text, an object where the model answered in JSON mode, or None where it only
-    calls tools. `tool_calls` are in OpenAI's shape. `tokens` are those of the text, where the
-    request asked for `logprobs` and the model gives them."""
+    """`content` is a text, an object if the model answered in JSON mode, or None if it only
+    calls tools. `tool_calls` are in OpenAI's shape. `tokens` are those of the text, if the
+    request set `logprobs` and the model returns them."""
 
     content: str | dict[str, Any] | None
     tool_calls: tuple[dict[str, Any], ...] = ()

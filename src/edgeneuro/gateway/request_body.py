@@ -8,9 +8,9 @@ from edgeneuro.adapter.messages import flatten_content, fold_system
 from edgeneuro.domain.provider import Kind
 from edgeneuro.gateway.interface import ModelRequest
 
-_ANTHROPIC_MAX_TOKENS = 1_024  # Anthropic demands a limit
-# What all text generation models take. Anything else of OpenAI's (user, reasoning_effort, …) is
-# left out, because models that do not know it refuse the request.
+_ANTHROPIC_MAX_TOKENS = 1_024  # Anthropic requires a limit
+# The parameters that all text generation models accept. Others of OpenAI's (user,
+# reasoning_effort, …) are left out, because models that do not know them refuse the request.
 _KNOWN = frozenset(
     {
         "max_tokens",
@@ -38,7 +38,7 @@ def text_generation_inputs(request: ModelRequest, *, stream: bool = False) -> di
     inputs |= {name: value for name, value in given.items() if name in _KNOWN}
     if isinstance(given.get("seed"), int):
         inputs["seed"] = seed_in_range(given["seed"])
-    if given.get("logprobs") is True:  # asked for only of models that are said to know it
+    if given.get("logprobs") is True:  # set only for models that are configured to support it
         inputs["logprobs"] = True
     if given.get("max_completion_tokens") is not None:
         inputs["max_tokens"] = given["max_completion_tokens"]
@@ -48,32 +48,32 @@ def text_generation_inputs(request: ModelRequest, *, stream: bool = False) -> di
     if request.adapter is not None:
         inputs["lora"] = request.adapter
     if stream:
-        # Models of the older kind tell their usage anyway, and pass over what they do not know.
+        # Older models always report their usage, and ignore options that they do not know.
         inputs |= {"stream": True, "stream_options": {"include_usage": True}}
     return inputs
 
 
 def text_generation_messages(request: ModelRequest) -> list[dict[str, Any]]:
-    """Contents that are only texts become strings: classic models refuse lists. Some bases' chat
-    templates have no place for a system message."""
+    """Contents with only text become strings: classic models refuse lists. The chat templates of
+    some base models have no place for a system message."""
     messages = [_message(message) for message in request.messages]
     base = find_base(request.model)
     return messages if base is None or base.system_role else fold_system(messages)
 
 
 def seed_in_range(seed: int) -> int:
-    """The same seed gives the same number in Workers AI's range; one that is in it stays."""
+    """Maps a seed into Workers AI's range; a seed in the range stays the same."""
     return seed if 1 <= seed <= _MAX_SEED else 1 + seed % _MAX_SEED
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:
-    """Workers AI wants a text also where the assistant only called tools."""
+    """Workers AI requires a text even if the assistant only called tools."""
     content = message.get("content")
     return {**message, "content": "" if content is None else flatten_content(content)}
 
 
 def _response_format(request: ModelRequest) -> Any:
-    """Workers AI takes the schema bare, where OpenAI wraps it in {"name", "schema"}."""
+    """Workers AI expects the bare schema; OpenAI wraps it in {"name", "schema"}."""
     if request.response_schema is not None:
         return {"type": "json_schema", "json_schema": request.response_schema}
     given = request.parameters.get("response_format")
@@ -103,7 +103,7 @@ def chat_body(request: ModelRequest, kind: Kind, *, stream: bool = False) -> dic
 
 
 def _limit_tokens(body: dict[str, Any], kind: Kind) -> None:
-    """Under the name that the vendor takes for all its models."""
+    """Under the name that all models of the vendor accept."""
     given = body.pop("max_tokens", None)
     newer = body.pop("max_completion_tokens", None)
     limit = given if newer is None else newer

@@ -62,7 +62,7 @@ _BY_CODE: dict[str, Kind] = {
     "5025": JsonModeUnmetError,
     MODEL_DEPRECATED: UpstreamNotConfiguredError,
     "5035": UpstreamNotConfiguredError,  # needs Workers Paid
-    # the vendors' words, in `code` or `type`
+    # the vendors' codes, in `code` or `type`
     "authentication_error": UpstreamNotConfiguredError,
     "billing_hard_limit_reached": UpstreamQuotaError,
     "billing_not_active": UpstreamQuotaError,
@@ -95,23 +95,22 @@ _BY_STATUS: dict[int, Kind] = {
     524: UpstreamTimeoutError,
     529: UpstreamCapacityError,  # Anthropic
 }
-# So general that the HTTP status says more.
+# Less specific than the HTTP status.
 _BY_TYPE: dict[str, Kind] = {"invalid_request_error": UpstreamRejectedError}
-# What an upstream may quote of a credential, which must not reach logs or answers.
+# An upstream may quote a part of a credential, which must not reach logs or responses.
 _CREDENTIAL = re.compile(r"(?i)\bbearer\s+\S+|\b(?:sk|gsk|pk|rk|xai|key)[-_][\w*.-]{6,}")
 
 
 def upstream_error(
     status: int, body: str, *, vendor: str = WORKERS_AI, retry_after: str | None = None
 ) -> UpstreamError:
-    """The error that an HTTP answer stands for, the most specific one known. `retry_after` is in
-    whole seconds."""
+    """The most specific error for an HTTP response. `retry_after` is in whole seconds."""
     codes, message = _codes_and_message(_parsed(body))
     return _error(vendor, codes, message, status=status, retry_after=retry_after)
 
 
 def error_within(content: Any, *, vendor: str) -> UpstreamError | None:
-    """The error that an event, or an answer with status 200, is in truth; None where it is none."""
+    """The error in an event, or in a response with status 200; None if there is none."""
     if not isinstance(content, dict) or not (content.get("error") or content.get("errors")):
         return None
     codes, message = _codes_and_message(content)
@@ -119,7 +118,8 @@ def error_within(content: Any, *, vendor: str) -> UpstreamError | None:
 
 
 def raised_error(text: str, *, vendor: str = WORKERS_AI) -> UpstreamError:
-    """The error for what a transport threw: "<code>: <description>", or a failed connection."""
+    """The error for an exception of a transport: "<code>: <description>", or a failed
+    connection."""
     found = re.match(r"(\d{4}): (.*)", text, re.DOTALL)
     if found is None:
         return UpstreamError(f"{vendor} could not be reached.")
@@ -135,7 +135,7 @@ def _error(
     retry_after: str | None = None,
 ) -> UpstreamError:
     message = _CREDENTIAL.sub("[secret]", message or "")[:300]
-    message = message or (f"HTTP status {status}" if status else "an error without words")
+    message = message or (f"HTTP status {status}" if status else "an error without a message")
     if status == 401 or _CREDENTIALS_REFUSED & set(codes):
         message = "the credentials are refused; see the secrets of the provider and of AI Gateway"
     elif MODEL_DEPRECATED in codes:
@@ -165,7 +165,7 @@ def _parsed(body: str) -> Any:
 
 
 def _codes_and_message(content: Any) -> tuple[tuple[str, ...], str | None]:
-    """Codes, the most specific first, and message; whatever the shape."""
+    """The codes, the most specific first, and the message, from any of the known formats."""
     match content:
         case {"internalCode": int() as code, "description": str() as text}:
             return (str(code),), text

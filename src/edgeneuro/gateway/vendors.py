@@ -1,4 +1,4 @@
-"""Where a request goes over HTTPS, what it says there, and with whose credential."""
+"""Requests to vendors over HTTPS: the address, the body and the credential."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -22,7 +22,7 @@ from edgeneuro.gateway.request_body import (
 from edgeneuro.gateway.upstream_errors import WORKERS_AI
 
 CLOUDFLARE_TOKEN = "CLOUDFLARE_API_TOKEN"
-# AI Gateway's way to the OpenAI-compatible endpoint of each vendor that it knows.
+# The path of each vendor's OpenAI-compatible endpoint at AI Gateway.
 _CHAT_PATHS: dict[Kind, str] = {
     "openai": "chat/completions",
     "groq": "chat/completions",
@@ -37,7 +37,7 @@ def vendor_name(request: ModelRequest) -> str:
 
 
 def is_own_workers_ai(request: ModelRequest) -> bool:
-    """Whether the AI binding could carry it: no credential or address of its own."""
+    """Whether the AI binding can carry it: the provider has no credential or address of its own."""
     provider = request.provider
     if provider is None:
         return True
@@ -45,7 +45,7 @@ def is_own_workers_ai(request: ModelRequest) -> bool:
 
 
 def gateway_step(request: ModelRequest) -> tuple[str, str] | None:
-    """AI Gateway's words for provider and endpoint; None for a host that it does not know."""
+    """AI Gateway's names of provider and endpoint; None for a host that it does not support."""
     provider = request.provider
     if provider is not None and provider.base_url:
         return None
@@ -71,7 +71,7 @@ def body_of(request: ModelRequest, *, stream: bool) -> dict[str, Any]:
     if request.adapter is not None and kind != "workers-ai":
         raise UpstreamNotConfiguredError(f"{vendor_name(request)} takes no LoRA adapters.")
     body = chat_body(request, kind, stream=stream)
-    if kind == "workers-ai":  # of another account: the same models, in OpenAI's words
+    if kind == "workers-ai":  # of another account: the same models, in OpenAI's format
         body["messages"] = text_generation_messages(request)
         if isinstance(body.get("seed"), int):
             body["seed"] = seed_in_range(body["seed"])
@@ -81,9 +81,9 @@ def body_of(request: ModelRequest, *, stream: bool) -> dict[str, Any]:
 def authorization(
     request: ModelRequest, secret: Secret, *, hosts: Collection[str]
 ) -> dict[str, str]:
-    """The vendor's credential. A provider that names no secret has none: AI Gateway may hold its
-    key, or its host wants none. Which secret may go to which of the `hosts` is checked again at
-    every call, because a row may be older than the rule, or edited by hand."""
+    """The vendor's credential. A provider that names no secret needs none here: AI Gateway may have
+    its key. Which secret may be sent to which of the `hosts` is checked again at every call,
+    because a row may be older than the rule, or edited in the database."""
     provider = request.provider
     if provider is not None and provider.secret is not None:
         name = provider.secret

@@ -126,8 +126,8 @@ class Metrics:
         )
         self.gateway_feedback = Counter(
             "edgeneuro_gateway_feedback_total",
-            "Feedback and labels sent to AI Gateway's log, by outcome: told (sent), failed, or"
-            " skipped if one call labeled too many.",
+            "Feedback and labels sent to AI Gateway's log, by outcome: sent, failed, or skipped"
+            " if one call labeled too many.",
             "outcome",
         )
 

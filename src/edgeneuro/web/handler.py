@@ -1,5 +1,5 @@
-"""Handlers and what they take: `call` first, then by name `body` and `query` (pydantic models,
-parsed here) and the parameters of the path. The signature is the one source, also for
+"""Handlers and their arguments: `call` first, then by name `body` and `query` (pydantic models,
+parsed here) and the parameters of the path. The signature is the only source, also for
 /openapi.json."""
 
 import codecs
@@ -20,7 +20,7 @@ from edgeneuro.web.upload import Upload
 
 Batch = TypeVar("Batch", bound=BaseModel)
 MAX_FAULTS = 1_000
-_MAX_DEPTH = 200  # pydantic has read the same text before, and goes no deeper
+_MAX_DEPTH = 200  # pydantic has parsed the same text before, and has this limit
 _CODES = {
     "json_invalid": "invalid_json",
     "missing": "missing_field",
@@ -31,17 +31,16 @@ _CODES = {
 @dataclass(frozen=True)
 class Checked(Generic[Batch]):
     """A body that is a list, for handlers that check its items further: the items that the model
-    takes, by their index, and the faults of the others. One answer can then list all faults."""
+    accepts, by their index, and the faults of the others. One response can then list all faults."""
 
     items: dict[int, Any]
     faults: tuple[ItemFault, ...] = ()
 
 
 class Handler:
-    """`body`, `query` and `content` are the models of its signature; None where it has none. A
-    body of the type bytes is handed on as it came, one of the type Upload as it comes, one of the
-    type Checked[Model] with the faults of its items; `streams` tells that the answer may come as
-    events instead."""
+    """`body`, `query` and `content` are the models of its signature; None if it has none. A handler
+    with a body of the type bytes gets the raw body, with Upload a stream of it, with Checked[Model]
+    the items and their faults. `streams`: the response may be a stream of events instead."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -61,7 +60,7 @@ class Handler:
     def arguments(
         self, body: bytes | Upload, query_string: str, path_values: dict[str, str]
     ) -> dict[str, Any]:
-        """What `function` takes beside the call. Raises InvalidRequestError."""
+        """The arguments of `function` besides the call. Raises InvalidRequestError."""
         arguments: dict[str, Any] = dict(path_values)
         if self.body is not None:
             model = self.body
@@ -85,7 +84,7 @@ def parse_body(model: type[Batch], body: bytes) -> Batch:
 
 
 def _json_text(body: bytes) -> bytes:
-    """Without the byte order mark that some editors put before a text."""
+    """Without the byte order mark that some editors write."""
     text = body.removeprefix(codecs.BOM_UTF8)
     if not text.strip():
         raise InvalidRequestError("The body is empty; send a JSON object.", code="invalid_json")
@@ -93,7 +92,8 @@ def _json_text(body: bytes) -> bytes:
 
 
 def parse_items(model: type[Batch], body: bytes) -> Checked[Batch]:
-    """Of a root model that is a list. Raises InvalidRequestError where the body is no such list."""
+    """Parses a root model that is a list. Raises InvalidRequestError if the body is not such a
+    list."""
     text = _json_text(body)
     try:
         batch: Any = model.model_validate_json(text)
@@ -127,7 +127,7 @@ def _content(returns: Any) -> type[BaseModel] | None:
 
 
 def invalid_request(error: ValidationError) -> InvalidRequestError:
-    """The first fault, named by its field; of a list, the faults of all items."""
+    """The first fault with its field; for a list, the faults of all items."""
     faults = _item_faults(error)
     if faults:
         return InvalidItemsError(faults[:MAX_FAULTS])
@@ -149,21 +149,22 @@ def _faults(error: ValidationError) -> list[Any]:
 
 
 def _describe(fault: Any) -> tuple[str, str | None, str]:
-    """Code, field and message; pydantic's words say what was expected."""
+    """Code, field and message; pydantic's message says what was expected."""
     param = _param(fault["loc"])
-    words = fault["msg"].removeprefix("Value error, ")
+    message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "json_invalid":
-        words = words.removeprefix("Invalid JSON: ")
-        # pydantic's parser has a bound of its own, 200, which holds in Pyodide.
-        words = words.replace("recursion limit exceeded", "it is nested too deep")
-        param, words = None, f"The body is not JSON: {words}."
+        message = message.removeprefix("Invalid JSON: ")
+        # pydantic's parser has its own limit, 200, which works in Pyodide.
+        message = message.replace("recursion limit exceeded", "it is nested too deep")
+        param, message = None, f"The body is not JSON: {message}."
     elif fault["type"] == "missing":
-        words = "this field is missing; add it"
+        message = "this field is missing; add it"
     elif fault["type"] == "string_pattern_mismatch":
-        words = "has not the form that is needed here; GET /openapi.json shows it"
+        message = "has not the form that is needed here; GET /openapi.json shows it"
     elif fault["type"] == "extra_forbidden":
-        words = "there is no such field; remove it"
-    message = f"{param}: {words}." if param else words
+        message = "there is no such field; remove it"
+    if param:
+        message = f"{param}: {message}."
     return _CODES.get(fault["type"], "invalid_value"), param, message
 
 
@@ -171,6 +172,6 @@ def _param(location: tuple[int | str, ...]) -> str | None:
     text = ""
     for part in location:
         if isinstance(part, str) and part.startswith("("):
-            continue  # the name of a kind (domain/chat_message.py), not of a field
+            continue  # the tag of a union (domain/chat_message.py), not a field
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.removeprefix(".")[:200] or None

@@ -78,8 +78,8 @@ def openapi_document(table: RouteTable, version: str) -> str:
 
 
 def failure_statuses(found: Found) -> set[int]:
-    """The statuses of all answers that are no success: what follows from the kind of the route, and
-    what its row of the table adds."""
+    """The statuses of all error responses: those that follow from the kind of the route, and those
+    that its row of the table adds."""
     route, handler = found.route, found.handler
     statuses = {403, 500, *route.described.statuses}  # 403: ALLOWED_HOSTS
     if route.access is not Access.PUBLIC:

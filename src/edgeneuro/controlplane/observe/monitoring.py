@@ -60,14 +60,14 @@ async def show_metrics(call: Call) -> Response:
     )
     text += family(
         "edgeneuro_circuit_open",
-        "1 for a model that is passed over since it kept failing, 0 for one that failed lately.",
+        "1 for a model whose circuit breaker is open, 0 for one that failed lately.",
         "gauge",
         "model",
         sorted((name, int(is_open)) for name, is_open in services.breakers.states()),
     )
     text += family(
         "edgeneuro_circuit_opened_total",
-        "How often a model has come to be passed over.",
+        "How often the circuit breaker of a model has opened.",
         "counter",
         "model",
         sorted(services.breakers.opened.items()),
@@ -75,14 +75,14 @@ async def show_metrics(call: Call) -> Response:
     loaded = services.classifier.loaded
     text += family(
         "edgeneuro_classifier_loaded",
-        "1 for the classifier that this isolate asks, by its version.",
+        "1 for the classifier that this isolate uses, by its version.",
         "gauge",
         "version",
         [] if loaded is None else [(loaded.version, 1)],
     )
     text += family(
         "edgeneuro_build_info",
-        "1, by the version that runs.",
+        "1, by the running version.",
         "gauge",
         "version",
         [(__version__, 1)],

@@ -42,14 +42,14 @@ def question(text: str, *, message_id: str, stream: bool) -> dict[str, Any]:
 
 def last_user_text(messages: Sequence[Mapping[str, Any]]) -> str:
     """The last message of the user. An A2A agent gets only this: it stores the history itself."""
-    asked = [message for message in messages if message.get("role") == "user"]
-    content = asked[-1].get("content") if asked else None
+    from_user = [message for message in messages if message.get("role") == "user"]
+    content = from_user[-1].get("content") if from_user else None
     if isinstance(content, list):
         texts = [part.get("text") for part in content if isinstance(part, dict)]
         content = "\n".join(text for text in texts if isinstance(text, str))
     if not isinstance(content, str) or not content:
         raise UpstreamRejectedError(
-            "messages: this agent takes texts alone; let the last user message hold one."
+            "messages: this agent accepts only text; put text into the last user message."
         )
     return content
 
@@ -71,7 +71,7 @@ class A2aResponseParser:
         """The new text in the next JSON-RPC response."""
         text = self._result_text(_result(response))
         if self.finished and not (text or any(self._texts.values())):
-            raise InvalidOutputError("The agent's answer holds no text.")
+            raise InvalidOutputError("The agent's answer has no text.")
         return text
 
     def _result_text(self, result: dict[str, Any]) -> str:
@@ -117,7 +117,7 @@ class A2aResponseParser:
                 self.finished = True
                 return f"\n\n{text}" if text and any(self._texts.values()) else text
             case "auth-required":
-                raise UpstreamNotConfiguredError("The agent asks for a sign-in of its own.")
+                raise UpstreamNotConfiguredError("The agent requires its own sign-in.")
             case "failed" | "rejected" | "canceled" as state:
                 raise UpstreamError(f"The agent's task is {state}{_because(text)}")
         return ""
