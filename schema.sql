@@ -167,9 +167,9 @@ CREATE VIRTUAL TABLE logs_fts USING fts5 (query, content = 'logs', content_rowid
 CREATE TRIGGER logs_insert_fts AFTER INSERT ON logs BEGIN INSERT INTO logs_fts (rowid, query) VALUES (new.seq, new.query); END;
 CREATE TRIGGER logs_delete_fts AFTER DELETE ON logs BEGIN INSERT INTO logs_fts (logs_fts, rowid, query) VALUES ('delete', old.seq, old.query); END;
 
--- What the right answer to a question is, as people say it. `labels` is the history, in the order of `seq`;
--- of each labeler the latest label counts that was not taken back, and the votes of the labelers decide which
--- label of a question is in force (store/label_reads.py).
+-- What the right answer to a question is, as people say it. `labels` is the history, in the order of `seq`; the
+-- latest label of each labeler that was not withdrawn is a vote, and the votes decide which label of a question
+-- is in force (store/label_reads.py).
 CREATE TABLE labels (
     seq INTEGER PRIMARY KEY, -- the order of the history
     id TEXT NOT NULL UNIQUE,
@@ -185,7 +185,7 @@ CREATE TABLE labels (
     created_at INTEGER NOT NULL,
     stream TEXT CHECK (stream IN ('hard', 'random')), -- of the label queue, if the question came from there
     final INTEGER NOT NULL DEFAULT 0, -- 1: this label decides alone
-    withdrawn INTEGER, -- the labels revision at which this label was taken back; null: it counts
+    withdrawn INTEGER, -- the labels revision at which this label was withdrawn; null: it counts
     import_id TEXT,
     origin TEXT -- JSON: the labeler, source and time that the imported file names
 ) STRICT;
@@ -391,8 +391,8 @@ CREATE INDEX audit_samples_created_at ON audit_samples (created_at);
 -- How the classifier answered, in the log row of each answer it was asked for.
 ALTER TABLE logs ADD COLUMN classifier TEXT; -- JSON: id, version, agent, score, threshold, sure
 
--- What drift is seen by: among all answers those that the classifier was asked for, those that it
--- gave, and those that no agent fits. Days that are summed already are summed anew.
+-- The counts that drift is measured by: answers that the classifier was called for, answers that it gave, and
+-- answers that no agent fits. Days that have sums already are summed again.
 ALTER TABLE usage_hours ADD COLUMN classifier_asked INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE usage_days ADD COLUMN classifier_asked INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE usage_days ADD COLUMN classifier_answers INTEGER NOT NULL DEFAULT 0;
@@ -456,7 +456,7 @@ CREATE TABLE evaluation_answers (
     query_hash TEXT NOT NULL,
     agent_id TEXT, -- that was decided for; null: none fits, or it failed
     is_right INTEGER NOT NULL,
-    reason TEXT, -- why another agent stood in, or why it failed
+    reason TEXT, -- why the fallback agent answered, or why the model failed
     failed INTEGER NOT NULL,
     tries INTEGER NOT NULL,
     tokens INTEGER NOT NULL,
@@ -479,26 +479,26 @@ CREATE TABLE challenger_answers (
 ) STRICT;
 CREATE INDEX challenger_answers_model_id ON challenger_answers (model_id, created_at);
 
--- What was decided: a stage named the agent, the default agent answered instead, or nobody did. Null:
--- nothing was decided, or the row is older than this column (then the layer tells). `confidence` is what
--- a stage stated for its answer, whatever came of it.
+-- What was decided: a stage named the agent, the default agent answered instead, or nobody did. Null: nothing
+-- was decided, or the row is older than this column (then the layer shows it). `confidence` is what a stage
+-- stated for its answer, whatever came of it.
 ALTER TABLE logs ADD COLUMN outcome TEXT CHECK (outcome IN ('agent', 'fallback', 'none'));
 
 -- Labels decide at once, in every isolate: this counts the changes of labels in force, and of cached
 -- answers that were dropped. 0: there never was one.
 ALTER TABLE revision ADD COLUMN labels INTEGER NOT NULL DEFAULT 0;
 
--- A cached answer that somebody corrected is dropped: the question is decided again, past every cache.
+-- A cached answer that a label corrects is dropped: the question is decided again, without any cache.
 ALTER TABLE decision_cache ADD COLUMN query_hash TEXT; -- as in logs; null while `log_queries` is off
 ALTER TABLE decision_cache ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX decision_cache_query_hash ON decision_cache (query_hash);
 
--- Hashes of questions are over the canonical text. Rows of before may have others; the cron looks at them
--- bit by bit, and a row here goes once all of its table are done.
+-- Hashes of questions are over the canonical text. Older rows may have other hashes; the cron updates them step
+-- by step, and deletes the row here when its table is done.
 CREATE TABLE rehashing (
     source TEXT PRIMARY KEY CHECK (source IN ('logs', 'labels')),
     after INTEGER NOT NULL, -- the row up to which it has looked
-    until INTEGER NOT NULL -- the last row of before
+    until INTEGER NOT NULL -- the last older row
 ) STRICT;
 
 -- What near-duplicates share, computed when a log row is written. Older rows have none.
@@ -575,7 +575,7 @@ CREATE TRIGGER logs_delete_trigrams AFTER DELETE ON logs WHEN old.query <> '' AN
 CREATE INDEX logs_user ON logs (user, created_at) WHERE user IS NOT NULL;
 CREATE INDEX logs_session ON logs (session, created_at) WHERE session IS NOT NULL;
 
--- What the retrain rule made of a classifier that it trained: JSON, null where somebody asked for it.
+-- What the retrain rule made of a classifier that it trained: JSON, null if a person started the training.
 ALTER TABLE classifiers ADD COLUMN rule_outcome TEXT;
 -- What to know before it is selected: a JSON array of texts.
 ALTER TABLE classifiers ADD COLUMN warnings TEXT;
@@ -584,8 +584,8 @@ ALTER TABLE classifiers ADD COLUMN mix TEXT;
 -- Labels that are probably wrong, the surest first: a JSON array of query_hash, agent_id, predicted, score.
 ALTER TABLE classifiers ADD COLUMN suspects TEXT;
 
--- Routing tests: the one set that an operator keeps beside the agents. A run of it is an evaluation of
--- another source. An evaluation measures models alone, or the pipeline as a request would be routed.
+-- Routing tests: the one set that an operator keeps. A run of it is an evaluation of another source. An
+-- evaluation measures models alone, or the pipeline as a request would be routed.
 CREATE TABLE routing_tests (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     content TEXT NOT NULL, -- JSON array of the tests, in the file's order
@@ -644,8 +644,8 @@ CREATE TABLE import_rows (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX import_rows_staged_at ON import_rows (staged_at);
 
--- What questions with the same content words share: they are in one part of the data set and in one fold.
--- Null in rows of before, until the cron has looked at them.
+-- What questions with the same content words share: they are in one part of the data set and in one fold. Null
+-- in older rows, until the cron has computed it.
 ALTER TABLE labels ADD COLUMN similar_hash TEXT;
 ALTER TABLE splits ADD COLUMN similar_hash TEXT;
 CREATE INDEX splits_similar_hash ON splits (similar_hash);

@@ -102,9 +102,9 @@ def test_a_plan_for_a_base_that_is_not_known() -> None:
 @pytest.mark.parametrize("modules", [("q_proj",), ("q_proj", "v_proj"), MODULES])
 def test_the_size_is_predicted_within_a_percent(modules: tuple[str, ...]) -> None:
     _, size = header_of(tensors_for(GEMMA, modules=modules))
-    told = predict_bytes(rank=8, target_modules=modules, base=GEMMA)
-    assert told is not None
-    assert size <= told <= size * 1.01
+    shown = predict_bytes(rank=8, target_modules=modules, base=GEMMA)
+    assert shown is not None
+    assert size <= shown <= size * 1.01
 
 
 S, U, A = "system", "user", "assistant"

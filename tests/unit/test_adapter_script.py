@@ -93,10 +93,10 @@ def parts(asked: Asked) -> dict[str, bytes]:
 class TestCheck:
     def test_line_by_line(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         runs("check", folder)
-        told = capsys.readouterr().out
-        assert f"For {GEMMA}:" in told
-        assert "  ✓ rank               4 of at most 8\n" in told
-        assert "  – slots\n      Nobody asked Cloudflare" in told  # noqa: RUF001
+        shown = capsys.readouterr().out
+        assert f"For {GEMMA}:" in shown
+        assert "  ✓ rank               4 of at most 8\n" in shown
+        assert "  – slots\n      Nobody asked Cloudflare" in shown  # noqa: RUF001
 
     def test_a_broken_rule(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         change_config(folder, r=64)
@@ -144,8 +144,8 @@ class TestCheck:
         card["adapter_sha256"] = "0" * 64
         (folder / "training_card.json").write_text(json.dumps(card))
         for command in (["check"], ["upload", "--name", "x1"], ["register", "--name", "x1"]):
-            told = ended(command[0], folder, *command[1:])
-            assert "is not the file that training_card.json is of" in told
+            shown = ended(command[0], folder, *command[1:])
+            assert "is not the file that training_card.json is of" in shown
         assert not [asked for asked in server.asked if asked.method == "POST"]
 
     def test_a_base_that_nothing_tells(self, folder: Path) -> None:
@@ -203,9 +203,9 @@ class TestUpload:
     ) -> None:
         server.script += [ok([[MADE]]), ALREADY, ok()]
         runs("upload", folder, "--name", "router-1")
-        told = capsys.readouterr().out
-        assert "adapter_config.json: was there already" in told
-        assert "adapter_model.safetensors: sent" in told
+        shown = capsys.readouterr().out
+        assert "adapter_config.json: was there already" in shown
+        assert "adapter_model.safetensors: sent" in shown
 
     def test_a_name_of_another_model(self, folder: Path, server: FakeServer) -> None:
         server.script += [ok([MADE | {"model": "@cf/google/gemma-7b-it-lora"}])]
@@ -269,9 +269,9 @@ class TestUpload:
         words: str,
     ) -> None:
         server.script += [*before, answer]
-        told = ended("upload", folder, "--name", "router-1", "--timeout", "0.3")
-        assert words in told
-        assert now in told
+        shown = ended("upload", folder, "--name", "router-1", "--timeout", "0.3")
+        assert words in shown
+        assert now in shown
         assert len(server.asked) == len(before) + 1
         assert not (folder / "finetune.json").exists()
 
@@ -290,8 +290,8 @@ class TestUpload:
     def test_a_refusal_in_the_middle_of_a_file(self, folder: Path, server: FakeServer) -> None:
         early = Answer(413, refused(413, "too large").body, "early")
         server.script += [ok([]), ok(MADE), ok(), early]
-        told = ended("upload", folder, "--name", "router-1")
-        assert "adapter_model.safetensors was not sent" in told
+        shown = ended("upload", folder, "--name", "router-1")
+        assert "adapter_model.safetensors was not sent" in shown
 
     def test_without_an_account_or_a_name(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -329,7 +329,7 @@ def test_names_of_finetunes(name: str, right: bool) -> None:
 
 
 def lora(state: str, *steps: tuple[str, str, str | None], error: Any = None) -> Answer:
-    named = [{"name": name, "state": state, "message": told} for name, state, told in steps]
+    named = [{"name": name, "state": state, "message": shown} for name, state, shown in steps]
     return Answer(200, {"id": "lora_1", "state": state, "steps": named, "error": error})
 
 
@@ -346,13 +346,13 @@ class TestRegister:
         ]
         where = ["--base-url", server.base_url]
         runs("register", folder, "--name", "router-1", *where)
-        told = capsys.readouterr().out
+        shown = capsys.readouterr().out
         assert server.asked[0].json == {"name": "router-1", "base_model": GEMMA}
         assert server.asked[0].headers["authorization"] == "Bearer k"
         assert server.calls() == ["POST /v1/loras", *["GET /v1/loras/lora_1"] * 3]
-        assert told.count("preflight    done") == 1
-        assert "probe        done       answers hr" in told
-        assert "lora_1  router-1  available" in told
+        assert shown.count("preflight    done") == 1
+        assert "probe        done       answers hr" in shown
+        assert "lora_1  router-1  available" in shown
 
     def test_the_labels_of_the_training_card_go_along(
         self, folder: Path, server: FakeServer
@@ -369,14 +369,14 @@ class TestRegister:
     def test_one_that_fails(self, folder: Path, server: FakeServer) -> None:
         error = {"code": "upstream_error", "message": "The probe failed: 3039."}
         server.script += [lora("failed", ("probe", "failed", "3039"), error=error)]
-        told = ended("register", folder, "--name", "router-1", "--base-url", server.base_url)
-        assert "The probe failed: 3039. When that is mended, POST /v1/loras/lora_1/retry" in told
+        shown = ended("register", folder, "--name", "router-1", "--base-url", server.base_url)
+        assert "The probe failed: 3039. When that is mended, POST /v1/loras/lora_1/retry" in shown
 
     def test_a_product_that_refuses_or_leaves(self, folder: Path, server: FakeServer) -> None:
         words = ["register", folder, "--name", "router-1", "--base-url", server.base_url]
         server.script += [Answer(409, {"error": {"message": "It is there already."}})]
         assert "409 It is there already." in ended(*words)
-        server.script += [lora("queued"), Answer(503, {"error": {"message": "D1 is away."}})]
+        server.script += [lora("queued"), Answer(503, {"error": {"message": "D1 is unavailable."}})]
         assert "lora_1 goes on there: GET /v1/loras/lora_1" in ended(*words)
         words[-1] = "http://127.0.0.1:9"
         assert "npm start" in ended(*words)

@@ -142,12 +142,12 @@ def assert_metrics(said: Row, rows: list[Row]) -> None:
         assert said[rate] == (None if share is None else pytest.approx(share, abs=1e-6))
     latencies = sorted(row["latency_ms"] for row in rows)
     for percent in (50, 95, 99):
-        told = said["latency_ms"][f"p{percent}"]
+        shown = said["latency_ms"][f"p{percent}"]
         if not rows:
-            assert told is None
+            assert shown is None
         else:
             exact = latencies[max(math.ceil(len(rows) * percent / 100), 1) - 1]
-            assert told == pytest.approx(exact, rel=0.05)
+            assert shown == pytest.approx(exact, rel=0.05)
 
 
 async def ask(product: Product, start: int, stop: int, **query: str) -> Row:
@@ -167,10 +167,10 @@ def assert_analytics(said: Row, rows: list[Row], step: int) -> None:
     assert_metrics(said["totals"], rows)
     periods = list(range(start - start % step, stop, step))
     assert [unix_ms(p["start"]) for p in said["series"]] == [max(p, start) for p in periods]
-    for period, told in zip(periods, said["series"], strict=True):
+    for period, shown in zip(periods, said["series"], strict=True):
         within = [row for row in rows if row["created_at"] // step * step == period]
-        assert_metrics(told, within)
-        assert told["layers"] == Counter(row["layer"] for row in within)
+        assert_metrics(shown, within)
+        assert shown["layers"] == Counter(row["layer"] for row in within)
     group_by: str = said["group_by"]
     column = COLUMNS.get(group_by, group_by)
     sizes = Counter(row[column] for row in rows)
@@ -260,8 +260,8 @@ async def test_an_empty_installation_has_zeros(product: Product) -> None:
 
 async def test_every_metric_says_what_it_counts(product: Product) -> None:
     said = (await product.call("GET", "/v1/analytics")).json()
-    told = " ".join([*said["counting"], *said["counting"].values()])
-    assert all(name in told for name in said["totals"])
+    shown = " ".join([*said["counting"], *said["counting"].values()])
+    assert all(name in shown for name in said["totals"])
     assert all(sentence.endswith(".") for sentence in said["counting"].values())
 
 
@@ -334,7 +334,7 @@ async def test_a_rebuild_makes_the_same_sums(product: Product, damage: str) -> N
     assert (said["hours"], said["skipped"]) == ((NOW - start) // HOUR, [])
     assert contents(product) == before
     days = product.rows("SELECT current FROM summed_days")
-    assert [day["current"] for day in days] == [0, 0, 0]  # summed anew by the next cron
+    assert [day["current"] for day in days] == [0, 0, 0]  # summed again by the next cron
     entry = (await product.call("GET", "/v1/audit?resource=analytics")).json()["data"][0]
     assert (entry["action"], entry["after"]) == (
         "rebuild",

@@ -189,12 +189,12 @@ async def test_streams_that_are_not_kept(product: Product, script: list[Any]) ->
 
 @pytest.mark.parametrize("damage", ["not json", '{"content": 7}', '{"finish_reason": null}'])
 async def test_a_damaged_row_is_a_miss_and_counted(product: Product, damage: str) -> None:
-    product.gateway.enqueue(talks(), talks("anew"))
+    product.gateway.enqueue(talks(), talks("again"))
     await chat(product, LLAMA, **CACHE)
     product.execute(f"UPDATE chat_cache SET answer = '{damage}'")
     other = Product(product.database, product.services.settings, gateway=product.gateway)
     again = (await chat(other, LLAMA, **CACHE)).json()
-    assert again["choices"][0]["message"]["content"] == "anew"
+    assert again["choices"][0]["message"]["content"] == "again"
     assert again["edgeneuro"]["cache"] == "miss"
     assert other.failures.counts == {"chat_cache_read": 1}
 

@@ -77,8 +77,8 @@ async def test_an_answer_without_a_bound_gets_one_where_there_is_a_budget(
     await ask(product, key, max_completion_tokens=7)
     await ask(product, minutes)
     await chat(product, LLAMA)
-    told = [asked.parameters.get("max_tokens") for asked in product.gateway.requests]
-    assert told == [4_096, 1_750, 7, None, None]
+    shown = [asked.parameters.get("max_tokens") for asked in product.gateway.requests]
+    assert shown == [4_096, 1_750, 7, None, None]
 
 
 async def test_what_is_reserved_grows_with_all_that_is_sent(product: Product) -> None:

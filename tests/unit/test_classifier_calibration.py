@@ -33,7 +33,9 @@ def drawn(chance: random.Random, hard_class: int | None = None) -> HeldOut:
     return HeldOut(label, best, top, top - lead)
 
 
-def strangers(chance: random.Random, kind: int = LEFT_OUT_CLASS, count: int = 300) -> list[HeldOut]:
+def out_of_scope(
+    chance: random.Random, kind: int = LEFT_OUT_CLASS, count: int = 300
+) -> list[HeldOut]:
     return [
         HeldOut(kind, int(chance.random() * CLASSES), -0.5, -0.5 - chance.random() * 0.3)
         for _ in range(count)
@@ -50,7 +52,7 @@ def test_a_question_that_the_best_class_refuses_has_a_probability_and_is_never_a
     """Half of them are right, so 0 is no probability of theirs."""
     chance = random.Random(1)
     refused = [HeldOut(number % 2, 0, -0.2, -0.4) for number in range(400)]
-    held = [drawn(chance) for _ in range(2_000)] + refused + strangers(chance)
+    held = [drawn(chance) for _ in range(2_000)] + refused + out_of_scope(chance)
     calibration = calibrate(held, COUNTS, 0.9)
     assert 0.3 < probability(calibration.curve, -0.2, -0.4) < 0.7
     assert not any(answers(calibration, one) for one in refused)
@@ -62,7 +64,7 @@ def test_what_is_shown_is_no_better_than_fresh_questions_are() -> None:
     for seed in range(20):
         chance = random.Random(seed)
         held = [replace(drawn(chance), part=number % PARTS) for number in range(500)]
-        calibration = calibrate([*held, *strangers(chance)], COUNTS, 0.9)
+        calibration = calibrate([*held, *out_of_scope(chance)], COUNTS, 0.9)
         fresh = [one for one in (drawn(chance) for _ in range(2_000)) if answers(calibration, one)]
         shown += calibration.metrics["answered_accuracy"] or 0
         real += sum(one.right for one in fresh) / len(fresh)
@@ -77,7 +79,7 @@ def test_thresholds_of_other_parts_judge_a_question() -> None:
     ]
     less = [HeldOut(0, 0, 0.85, -0.85, part=number % 2) for number in range(60)]
     bad = [HeldOut(1, 0, 0.9, -0.9, part=2) for _ in range(20)]
-    calibration = calibrate([*good, *less, *bad, *strangers(chance)], COUNTS)
+    calibration = calibrate([*good, *less, *bad, *out_of_scope(chance)], COUNTS)
     assert not any(answers(calibration, one) for one in bad)
     assert (calibration.metrics["answered_accuracy"] or 1) < 0.99
 
@@ -86,10 +88,10 @@ def test_false_accepts_are_of_out_of_scope_questions_alone() -> None:
     """Questions of left-out agents are harder to tell and count apart."""
     chance = random.Random(1)
     held = [drawn(chance) for _ in range(2_000)]
-    unknown = [HeldOut(UNSEEN_OUT_OF_SCOPE, 0, 1.0, -1.0)] * 3 + strangers(
+    unknown = [HeldOut(UNSEEN_OUT_OF_SCOPE, 0, 1.0, -1.0)] * 3 + out_of_scope(
         chance, UNSEEN_OUT_OF_SCOPE, 97
     )
-    siblings = [HeldOut(LEFT_OUT_CLASS, 0, 1.0, -1.0)] * 60 + strangers(chance, count=40)
+    siblings = [HeldOut(LEFT_OUT_CLASS, 0, 1.0, -1.0)] * 60 + out_of_scope(chance, count=40)
     metrics = calibrate([*held, *unknown, *siblings], COUNTS, 0.9).metrics
     assert (metrics["out_of_scope"], metrics["false_accepts"]) == (100, 3)
     assert metrics["false_accept_rate"] == 0.03
@@ -101,7 +103,7 @@ def test_fresh_answers_reach_the_target(target: float) -> None:
     kept = 0
     for seed in range(10):
         chance = random.Random(seed)
-        held = [drawn(chance) for _ in range(1_500)] + strangers(chance)
+        held = [drawn(chance) for _ in range(1_500)] + out_of_scope(chance)
         calibration = calibrate(held, COUNTS, target)
         answered = [
             one for one in (drawn(chance) for _ in range(4_000)) if answers(calibration, one)
@@ -113,7 +115,7 @@ def test_fresh_answers_reach_the_target(target: float) -> None:
 
 def test_an_agent_that_does_worse_needs_more_confidence() -> None:
     chance = random.Random(1)
-    held = [drawn(chance, hard_class=2) for _ in range(4_000)] + strangers(chance)
+    held = [drawn(chance, hard_class=2) for _ in range(4_000)] + out_of_scope(chance)
     calibration = calibrate(held, COUNTS, 0.95)
     easy, hard = calibration.thresholds[0], calibration.thresholds[3]
     # What is mistaken is taken for the next class.
@@ -123,7 +125,7 @@ def test_an_agent_that_does_worse_needs_more_confidence() -> None:
 
 def test_an_agent_that_never_reaches_the_target_is_not_answered() -> None:
     chance = random.Random(1)
-    held = [drawn(chance) for _ in range(3_000)] + strangers(chance)
+    held = [drawn(chance) for _ in range(3_000)] + out_of_scope(chance)
     held = [
         one if one.best != 1 else HeldOut(int(chance.random() * 2), 1, one.top, one.second)
         for one in held
@@ -139,7 +141,7 @@ def test_more_labels_do_not_silence_an_agent(more: int) -> None:
     chance = random.Random(1)
     held = [HeldOut(agent, agent, 1.0, -1.0) for agent in range(1, CLASSES) for _ in range(400)]
     own = [HeldOut(1 if number == 0 else 0, 0, 1.0, -1.0) for number in range(more)]
-    calibration = calibrate([*held, *own, *strangers(chance)], COUNTS)
+    calibration = calibrate([*held, *own, *out_of_scope(chance)], COUNTS)
     assert len(set(calibration.thresholds)) == 1
     assert answers(calibration, own[1])
 
@@ -148,7 +150,7 @@ def test_an_agent_that_no_confidence_helps_leaves_the_others_alone() -> None:
     chance = random.Random(1)
     held = [HeldOut(agent, agent, 1.0, -1.0) for agent in range(1, CLASSES) for _ in range(200)]
     bad = [HeldOut(number % 2, 0, 1.0, -1.0) for number in range(200)]
-    calibration = calibrate([*held, *bad, *strangers(chance)], COUNTS)
+    calibration = calibrate([*held, *bad, *out_of_scope(chance)], COUNTS)
     assert calibration.thresholds[0] is None
     assert None not in calibration.thresholds[1:]
 
@@ -157,7 +159,7 @@ def test_an_agent_that_no_confidence_helps_leaves_the_others_alone() -> None:
 def test_unknown_topics_raise_the_threshold(kind: int) -> None:
     chance = random.Random(1)
     held = [drawn(chance) for _ in range(2_000)]
-    few = calibrate([*held, *strangers(chance, kind)], COUNTS, 0.9)
+    few = calibrate([*held, *out_of_scope(chance, kind)], COUNTS, 0.9)
     sure_ones = [HeldOut(kind, 0, 0.5, -0.5 - chance.random()) for _ in range(300)]
     many = calibrate([*held, *sure_ones], COUNTS, 0.9)
     assert sum(answers(many, one) for one in sure_ones) <= 60
@@ -168,7 +170,7 @@ def test_labels_that_no_agent_fits_stand_for_unknown_topics_before_left_out_agen
     chance = random.Random(1)
     held = [drawn(chance) for _ in range(2_000)]
     siblings = [HeldOut(LEFT_OUT_CLASS, 0, 1.0, -1.0) for _ in range(100)]
-    apart = calibrate([*held, *siblings, *strangers(chance, UNSEEN_OUT_OF_SCOPE)], COUNTS, 0.9)
+    apart = calibrate([*held, *siblings, *out_of_scope(chance, UNSEEN_OUT_OF_SCOPE)], COUNTS, 0.9)
     alone = calibrate([*held, *siblings], COUNTS, 0.9)
     assert sum(answers(apart, one) for one in held) > sum(answers(alone, one) for one in held)
 
@@ -183,7 +185,7 @@ def test_labels_that_no_agent_fits_stand_for_unknown_topics_before_left_out_agen
 )
 def test_it_refuses_and_says_why(held: int, counts: dict[str, int], refusal: str) -> None:
     chance = random.Random(1)
-    asked = [drawn(chance) for _ in range(held)] + strangers(chance)
+    asked = [drawn(chance) for _ in range(held)] + out_of_scope(chance)
     calibration = calibrate(asked, counts)
     assert calibration.refusal == refusal
     assert set(calibration.thresholds) == {None}
@@ -199,7 +201,7 @@ def test_it_refuses_where_nothing_is_known_of_unknown_topics() -> None:
 
 def test_an_agent_with_few_labels_is_not_answered() -> None:
     chance = random.Random(1)
-    held = [drawn(chance) for _ in range(2_000)] + strangers(chance)
+    held = [drawn(chance) for _ in range(2_000)] + out_of_scope(chance)
     calibration = calibrate(held, {**COUNTS, "agent_0": 4}, 0.9)
     assert calibration.thresholds[0] is None
     assert calibration.thresholds[1] is not None

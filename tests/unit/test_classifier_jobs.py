@@ -297,8 +297,8 @@ async def test_one_agent_alone_or_too_few_labels_are_refused_with_the_reason(
     made = await train(product)
     assert (made["state"], made["error"]) == ("failed", made["needs"]["message"])
     assert "two agents with 5 labels or more" in made["error"]
-    told = {each["agent_id"]: each for each in made["per_agent"]}
-    assert told["it_support"]["reason"] == "0 labels; 5 are needed"
+    found = {each["agent_id"]: each for each in made["per_agent"]}
+    assert found["it_support"]["reason"] == "0 labels; 5 are needed"
     assert (await product.call("GET", f"/v1/models/{made['id']}")).status == 404
     assert product.rows("SELECT * FROM classifier_parts") == []
 

@@ -24,9 +24,9 @@ async def test_an_exported_file_makes_the_very_bytes_of_the_product(
     main(["train", "--data", str(data), "--out", str(out), *options])
     assert out.read_bytes() == await read_model(product.database, made["id"])
     assert loads(out.read_bytes()).labels == made["labels"]
-    told = capsys.readouterr().out
-    assert made["version"] in told
-    assert str(made["metrics"]["coverage"]) in told
+    shown = capsys.readouterr().out
+    assert made["version"] in shown
+    assert str(made["metrics"]["coverage"]) in shown
 
 
 @pytest.mark.parametrize(

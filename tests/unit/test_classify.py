@@ -54,11 +54,11 @@ async def explained(product: Product, query: str, **fields: Any) -> dict[str, An
 async def test_it_answers_where_it_is_sure_and_no_model_is_asked(product: Product) -> None:
     answered = await product.route(known("agent_2"))
     decision = answered.json()
-    told = decision["classifier"]
+    shown = decision["classifier"]
     assert (decision["agent"]["id"], decision["layer"]) == ("agent_2", "classifier")
     assert (decision["model"], decision["adapter"], decision["cost_usd"]) == ("clf_1", None, 0)
-    assert decision["confidence"] == told["score"] >= told["threshold"]
-    assert (told["id"], told["agent_id"], told["sure"]) == ("clf_1", "agent_2", True)
+    assert decision["confidence"] == shown["score"] >= shown["threshold"]
+    assert (shown["id"], shown["agent_id"], shown["sure"]) == ("clf_1", "agent_2", True)
     assert answered.headers["x-edgeneuro-layer"] == "classifier"
     assert list(timing(answered.headers)) == [
         "label",
@@ -69,7 +69,7 @@ async def test_it_answers_where_it_is_sure_and_no_model_is_asked(product: Produc
     ]
     assert product.gateway.requests == []
     row = (await product.logs())[0]
-    assert (row["layer"], row["classifier"]) == ("classifier", told)
+    assert (row["layer"], row["classifier"]) == ("classifier", shown)
 
 
 def timing(headers: dict[str, str]) -> dict[str, float]:
@@ -181,8 +181,8 @@ async def test_who_asks_for_the_model_gets_it(
 async def test_the_threshold_of_every_layer_is_its_threshold_too(product: Product) -> None:
     await product.call("PATCH", "/v1/config", {"confidence_threshold": 1.0})
     decision = (await product.route(known("agent_2"))).json()
-    told = decision["classifier"]
-    assert (told["threshold"], told["sure"]) == (1.0, False)
+    shown = decision["classifier"]
+    assert (shown["threshold"], shown["sure"]) == (1.0, False)
     assert decision["layer"] != "classifier"
 
 

@@ -202,7 +202,7 @@ async def test_what_one_request_cannot_erase_the_cron_does(product: Product, way
     assert len(product.database.statements) < 1_000
     for _ in range(5):
         product.database.statements.clear()
-        await erasure.go_on(product.services)
+        await erasure.continue_erasure(product.services)
         assert len(product.database.statements) < 1_000
     assert held(product) == []
     assert await oldest_unfinished(product.database) is None
@@ -216,7 +216,7 @@ async def test_many_chats_that_were_never_decided_take_several_runs(product: Pro
     await ask(product, SECRET)
     report = (await product.call("DELETE", f"/v1/labels/{query_hash(SECRET)}")).json()
     assert (report["done"], report["logs"]) == (False, 5_002)
-    await erasure.go_on(product.services)
+    await erasure.continue_erasure(product.services)
     assert held(product) == []
     assert await oldest_unfinished(product.database) is None
 

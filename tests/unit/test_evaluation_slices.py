@@ -167,7 +167,7 @@ async def test_a_slice_keeps_within_the_queries_of_the_free_plan(product: Produc
         product.database.statements.clear()
         product.gateway.requests.clear()
         product.services.routing.forget()
-        product.execute("UPDATE revision SET value = value + 1")  # all is read anew
+        product.execute("UPDATE revision SET value = value + 1")  # everything is read again
         await run_evaluation(product.services, evaluation_id)
         slices.append((len(product.gateway.requests), len(product.database.statements)))
     assert sum(asked for asked, _ in slices) == 3 * 180
@@ -280,9 +280,9 @@ async def test_an_adapter_is_not_taken_for_its_base(product: Product) -> None:
 async def test_the_gateways_log_names_the_decision_of_a_challenger(product: Product) -> None:
     await select(product, OTHER, challenger=100)
     decision = (await product.route("hr question 1", cache=False)).json()
-    told = [each.metadata for each in product.gateway.requests]
-    assert [each["purpose"] for each in told] == ["route", "challenger"]
-    assert {each["decision_id"] for each in told} == {decision["id"]}
+    output = [each.metadata for each in product.gateway.requests]
+    assert [each["purpose"] for each in output] == ["route", "challenger"]
+    assert {each["decision_id"] for each in output} == {decision["id"]}
 
 
 async def test_the_time_of_a_chats_answer_is_not_that_of_routing(product: Product) -> None:

@@ -179,9 +179,9 @@ async def test_the_manifest_tells_what_follows(product: Product) -> None:
     again = await product.call("GET", "/v1/datasets/export?format=chat&manifest=true")
     assert again.text == answered.text
     # By near hash the order is another one; the hash does not depend on it.
-    told, *lines = await export(product, "format=flat&dedupe=near&manifest=true")
+    shown, *lines = await export(product, "format=flat&dedupe=near&manifest=true")
     pairs = "".join(sorted(f"{query_hash(each['query'])} {each['agent']}\n" for each in lines))
-    stated = told["manifest"]["label_set_hash"]
+    stated = shown["manifest"]["label_set_hash"]
     assert stated == hashlib.sha256(pairs.encode()).hexdigest()
 
 

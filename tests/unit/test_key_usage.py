@@ -164,9 +164,9 @@ async def test_nothing_falls_below_zero(database: SqliteDatabase) -> None:
 
 async def test_a_settlement_of_a_month_that_is_over_does_nothing(database: SqliteDatabase) -> None:
     await take(database, KeyLimits(), tokens=100, cost_usd=0.3)
-    _, anew = await take(database, KeyLimits(), now=NEXT_MONTH, tokens=5, cost_usd=0.1)
+    _, restarted = await take(database, KeyLimits(), now=NEXT_MONTH, tokens=5, cost_usd=0.1)
     await database.run(settle_usage("key_1", MONTH, tokens=-93, cost_usd=-0.2))
-    assert await used(database, NEXT_MONTH) == anew
+    assert await used(database, NEXT_MONTH) == restarted
 
 
 async def test_many_at_once_pass_no_limit(database: SqliteDatabase) -> None:

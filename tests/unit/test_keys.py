@@ -18,7 +18,7 @@ NOW = "2027-01-15T08:00:00.000Z"
 
 async def create(product: Product, **fields: Any) -> Any:
     answered = await product.call(
-        "POST", "/v1/keys", {"name": "help desk", "scopes": ["route"], **fields}
+        "POST", "/v1/keys", {"name": "help center", "scopes": ["route"], **fields}
     )
     assert answered.status == 201, answered.text
     return answered.json()
@@ -53,7 +53,7 @@ async def test_a_key_is_shown_once_and_kept_as_a_hash(product: Product) -> None:
     assert created == {
         "object": "key",
         "id": created["id"],
-        "name": "help desk",
+        "name": "help center",
         "hint": value[:8],
         "scopes": ["route", "label"],
         "user_id": None,
@@ -147,7 +147,7 @@ async def test_patch_knows_omitted_null_and_value(product: Product) -> None:
     path = f"/v1/keys/{key['id']}"
     patched = (await product.call("PATCH", path, {"expires_at": None, "scopes": ["read"]})).json()
     assert (patched["expires_at"], patched["scopes"]) == (None, ["read"])
-    assert (patched["name"], patched["requests_per_minute"]) == ("help desk", 5)
+    assert (patched["name"], patched["requests_per_minute"]) == ("help center", 5)
     assert (await product.call("PATCH", path, {})).json() == patched
     assert refused(await product.call("PATCH", path, {"expires_at": NOW})) == (400, "invalid_value")
     assert refused(await ask(product, key["key"])) == (403, "missing_scope")
@@ -289,7 +289,7 @@ async def test_a_change_that_a_revocation_overtakes_is_refused(
     database.before("UPDATE keys SET name", revoke)
     answered = await product.call("PATCH", f"/v1/keys/{key['id']}", {"name": "x"})
     assert refused(answered) == (409, "key_revoked")
-    assert product.rows("SELECT name FROM keys") == [{"name": "help desk"}]
+    assert product.rows("SELECT name FROM keys") == [{"name": "help center"}]
 
 
 async def test_a_users_key_does_no_more_than_the_users_role(product: Product) -> None:

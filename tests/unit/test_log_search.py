@@ -126,9 +126,9 @@ async def test_they_are_found_by_their_index(product: Product, name: str) -> Non
         steps = product.database._connection.execute(
             f"EXPLAIN QUERY PLAN {one.sql}", one.parameters
         ).fetchall()
-        told = " | ".join(row["detail"] for row in steps)
-        assert f"INDEX logs_{name}" in told
-        assert "TEMP B-TREE" not in told
+        shown = " | ".join(row["detail"] for row in steps)
+        assert f"INDEX logs_{name}" in shown
+        assert "TEMP B-TREE" not in shown
 
 
 async def many(product: Product, rows: int) -> list[str]:

@@ -128,8 +128,8 @@ async def test_two_files_become_a_model(product: Product, api: FinetuneApi) -> N
     assert (await product.route("May I go?")).json()["adapter"] == "intents-v1"
     assert (await shown(product, begun["id"]))["active"]
     audit = (await product.call("GET", "/v1/audit?limit=100")).json()["data"]
-    told = {(each["resource"], each["action"], each["actor"]) for each in audit}
-    assert {("lora", "create", "admin_token"), ("model", "create", "admin_token")} <= told
+    output = {(each["resource"], each["action"], each["actor"]) for each in audit}
+    assert {("lora", "create", "admin_token"), ("model", "create", "admin_token")} <= output
 
 
 async def test_an_adapter_carries_the_labels_that_it_was_trained_on(
@@ -397,14 +397,14 @@ async def test_the_list_tells_slots_and_drift(product: Product, api: FinetuneApi
     page = (await product.call("GET", "/v1/loras")).json()
     assert (page["slots"]["used"], page["drift"]) == (1, [])
     api.finetunes[0]["model"] = "@cf/google/gemma-7b-it-lora"
-    api.finetunes.append({"id": "ft-7", "name": "stranger", "model": GEMMA})
+    api.finetunes.append({"id": "ft-7", "name": "other", "model": GEMMA})
     looks = api.calls.count("list")
     page = (await product.call("GET", "/v1/loras")).json()
     assert (page["drift"], api.calls.count("list")) == ([], looks), "asked once a minute"
     product.clock.seconds += 60
     page = (await product.call("GET", "/v1/loras")).json()
-    told = {(each["name"], each["problem"]) for each in page["drift"]}
-    assert told == {("intents-v1", "other_base"), ("stranger", "unknown")}
+    output = {(each["name"], each["problem"]) for each in page["drift"]}
+    assert output == {("intents-v1", "other_base"), ("other", "unknown")}
     api.finetunes.clear()
     product.clock.seconds += 60
     page = (await product.call("GET", "/v1/loras")).json()

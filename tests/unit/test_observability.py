@@ -189,23 +189,23 @@ async def test_no_line_holds_texts_or_keys(
     await product.call("GET", "/v1/agents/secret-agent?secret=1")
     await product.call("GET", "/secret/path")
     await product.call("GET", "/v1/agents", key="secret-key")
-    told = requests(capsys)
-    assert [line["route"] for line in told] == [
+    shown = requests(capsys)
+    assert [line["route"] for line in shown] == [
         "/v1/keys",
         "/v1/route",
         "/v1/agents/{agent_id}",
         None,
         "/v1/agents",
     ]
-    assert [line["key_id"] for line in told] == [
+    assert [line["key_id"] for line in shown] == [
         "admin_token",
         made["id"],
         "admin_token",
         None,
         None,
     ]
-    assert "secret" not in json.dumps(told).lower()
-    assert made["key"] not in json.dumps(told)
+    assert "secret" not in json.dumps(shown).lower()
+    assert made["key"] not in json.dumps(shown)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
-"""Every route times every kind of caller: the exact outcome. The table says anew, apart from
-routes.py, what each route asks for, and how it answers `{}` from a caller who may."""
+"""Every route times every kind of caller: the exact outcome. The table repeats, apart
+from routes.py, what each route requires, and how it answers `{}` from an allowed caller."""
 
 from typing import Any
 
@@ -208,11 +208,11 @@ async def test_a_caller_is_told_who_it_is_and_what_it_may(
     empty_product: Product, callers: dict[str, str | None]
 ) -> None:
     for caller, may in MAY.items():
-        told = (await empty_product.call("GET", "/v1/me", key=callers[caller])).json()
-        assert set(told["scopes"]) == may, caller
-    told = (await empty_product.call("GET", "/v1/me")).json()
-    assert told["id"] == "admin_token"
-    assert told["scopes"] == ["route", "read", "label", "admin"]
+        shown = (await empty_product.call("GET", "/v1/me", key=callers[caller])).json()
+        assert set(shown["scopes"]) == may, caller
+    shown = (await empty_product.call("GET", "/v1/me")).json()
+    assert shown["id"] == "admin_token"
+    assert shown["scopes"] == ["route", "read", "label", "admin"]
 
 
 def test_reading_and_changing_are_apart() -> None:

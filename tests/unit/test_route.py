@@ -98,7 +98,7 @@ async def test_a_repeated_question_comes_from_the_isolate(product: Product) -> N
     assert (decision["attempts"], decision["cost_usd"]) == ([], 0.0)
     assert decision["model"] == LLAMA
     assert len(product.gateway.requests) == 1
-    # Only the log row and the sums are written: a warm isolate reads nothing for a kept answer.
+    # Only the log row and the sums are written: a warm isolate reads nothing for a cache hit.
     assert product.database.statements[0].sql.startswith("INSERT INTO logs ")
     assert not any(one.sql.startswith("SELECT") for one in product.database.statements)
     assert [entry["layer"] for entry in await product.logs()] == ["cache", "llm"]

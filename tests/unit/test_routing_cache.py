@@ -11,7 +11,7 @@ from tests.unit.watched import WatchedDatabase
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"
 REVISIONS = "SELECT value AS routing, access, labels FROM revision"
-KEY = {"name": "help desk", "scopes": ["read"]}
+KEY = {"name": "help center", "scopes": ["read"]}
 USER = {"email": "ada@example.com", "name": "Ada", "role": "viewer"}
 
 

@@ -59,12 +59,12 @@ async def test_all_pass_then_a_model_breaks_one(
     assert await command.run() == 0
     assert "4 of 4 tests passed" in capsys.readouterr().out
     assert await command.run("--model", OTHER) == 1
-    told = capsys.readouterr().out
-    assert 'failed   "hr leave 10"' in told
-    assert "expected hr; must not be it_support; decided it_support (llm)" in told
-    assert "1 broken, 0 fixed, 0 changed, 0 new" in told
-    assert 'broken   "hr leave 10": hr -> it_support' in told
-    assert "3 of 4 tests passed" in told
+    shown = capsys.readouterr().out
+    assert 'failed   "hr leave 10"' in shown
+    assert "expected hr; must not be it_support; decided it_support (llm)" in shown
+    assert "1 broken, 0 fixed, 0 changed, 0 new" in shown
+    assert 'broken   "hr leave 10": hr -> it_support' in shown
+    assert "3 of 4 tests passed" in shown
     assert await command.run() == 0
     assert "0 broken, 1 fixed" in capsys.readouterr().out
 

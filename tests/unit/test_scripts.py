@@ -47,7 +47,7 @@ class Workshop:
 
     def make(self) -> None:
         if self.fails:
-            raise StepFailed("the registry is away")
+            raise StepFailed("the registry is unavailable")
         self.done += 1
         self.output.write_text(str(self.done))
 
@@ -93,7 +93,7 @@ def test_a_failed_step_says_which_why_and_what_to_do(workshop: Workshop) -> None
     with pytest.raises(SystemExit) as ended:
         workshop.run()
     said = str(ended.value)
-    assert all(part in said for part in ("Making it", "the registry is away", "plug it in."))
+    assert all(part in said for part in ("Making it", "the registry is unavailable", "plug it in."))
     workshop.fails = False
     workshop.input.write_text("1")  # what the stamp of the first run was for
     workshop.run()

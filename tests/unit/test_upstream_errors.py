@@ -85,8 +85,8 @@ def test_a_refused_credential_is_not_the_callers_fault() -> None:
 
 
 def test_a_deprecated_model_is_said_plainly() -> None:
-    told = {"internalCode": 5028, "description": "This model was deprecated on 2026-05-30."}
-    assert upstream_error(410, json.dumps(told)).message == (
+    shown = {"internalCode": 5028, "description": "This model was deprecated on 2026-05-30."}
+    assert upstream_error(410, json.dumps(shown)).message == (
         "Workers AI: This model was deprecated on 2026-05-30. No retry helps: choose another model."
     )
 

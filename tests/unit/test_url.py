@@ -108,7 +108,7 @@ PRIVATE = [
     "https://%6cocalhost/",
     "https://127%2e0%2e0%2e1/",
     "https://agents.example%00.com/",
-    # what it passes over
+    # characters that a URL parser ignores
     "https://127.0.\t0.1/",
     "https://127.0.0.1\n/",
     "https://agents.example.com/\n",

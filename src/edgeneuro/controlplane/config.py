@@ -52,7 +52,7 @@ async def update_config(call: Call, body: ConfigPatch) -> Config:
             changes["challenger"] = None  # it was compared with another active model
     stored = {name: value for name, value in changes.items() if value is not None}
     gone = [name for name, value in changes.items() if value is None]
-    # The statement that always changes something goes last: the audit row hangs on it.
+    # The statement that always changes something is the last: the audit row depends on it.
     statements = [delete_settings(gone)] if gone else []
     if stored:
         statements.append(store_settings(stored, now_ms=call.services.now_ms()))
@@ -98,7 +98,7 @@ async def flush_cache(call: Call) -> CacheFlushed:
     every other isolate and AI Gateway's cache within 5 seconds. Labels and settings stay."""
     services = call.services
     before = (await services.routing.fresh()).stored.cache_epoch
-    # The epoch first: from then on nobody finds an old answer, even if the deletion fails.
+    # The epoch first: from then on no request finds an old answer, even if the deletion fails.
     await commit(
         call,
         [store_settings({"cache_epoch": before + 1}, now_ms=services.now_ms())],

@@ -28,8 +28,8 @@ Example = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, 
 Examples = Annotated[list[Example], Field(max_length=20)]
 SystemPrompt = Annotated[str, StringConstraints(min_length=1, max_length=8000)]
 ModelId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-# How an agent with an endpoint is spoken to: as an OpenAI-compatible chat completions URL, by A2A,
-# or not by us at all: the client is told where to go on.
+# The protocol of an agent's endpoint: an OpenAI-compatible chat completions URL, A2A, or a handoff:
+# the client continues with the agent itself.
 AgentProtocol = Literal["openai", "a2a", "handoff"]
 
 
@@ -51,8 +51,8 @@ class Agent(BaseModel):
     updated_at: str
 
 
-# What becomes of the labels in force that name an agent which is created again, or changed: they
-# hold on, or are taken back (their history stays).
+# What happens to the labels in force that name an agent which is created again or changed: they
+# stay in force, or are withdrawn (their history stays).
 OldLabels = Literal["keep", "set_aside"]
 
 

@@ -101,7 +101,7 @@ def known_models(
 
 
 def _merged(known: BaseModelFacts, seen: BaseModelFacts) -> BaseModelFacts:
-    """The catalogue's word, and ours where it says nothing: it does not tell of JSON mode."""
+    """The catalog's values, and known ones where it has none: it does not list JSON mode."""
     priced = seen if seen.input_price is not None and seen.output_price is not None else known
     return replace(
         seen,

@@ -8,7 +8,7 @@ from edgeneuro.domain.fields import INTEGRAL
 from edgeneuro.domain.label import DataSnapshot
 
 ID_PREFIX = "clf"
-RULE = "rule"  # who has a classifier learned where nobody asked for it
+RULE = "rule"  # the creator of trainings that a rule started
 ClassifierState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ClassifierId = Annotated[str, Field(min_length=1, max_length=64)]
 TargetAccuracy = Annotated[float, Field(ge=0.5, le=0.9999, allow_inf_nan=False)]

@@ -90,7 +90,7 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 _MAX_CHARACTERS = 40
-_YEARS = range(1971, 9000)  # those that every time zone can tell
+_YEARS = range(1971, 9000)  # those that every time zone can represent
 # RFC 3339, and what people and their tools write for it: a date alone, a blank for the T, small
 # letters, any number of fractional digits.
 _TIME = re.compile(

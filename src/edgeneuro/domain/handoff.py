@@ -1,5 +1,5 @@
-"""A handoff: the client goes on with the agent itself. It gets the message to send there, signed,
-so that the agent knows that the client was sent by us."""
+"""A handoff: the client continues with the agent itself. It gets a signed message to send there, so
+that the agent knows that EdgeNeuro sent the client."""
 
 import hmac
 import json

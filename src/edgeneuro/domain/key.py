@@ -50,8 +50,8 @@ class Used:
     cost_usd: float
 
     def at(self, now: float) -> "Used":
-        """With windows that are over begun anew. The next one, of an isolate whose clock is ahead,
-        is the current one."""
+        """The usage at `now`: windows that are over start again at zero. A next window, of an
+        isolate whose clock is ahead, counts as the current one."""
         minute, month = windows(now)
         used = self
         if not minute <= used.minute <= minute + MINUTES_AHEAD:

@@ -1,6 +1,6 @@
 """Labels: what people say is the right agent for a question. The history is kept.
 
-Which label of a question is in force: of each labeler the latest counts that was not taken back, as
+Which label of a question is in force: the latest label of each labeler that was not withdrawn is
 one vote. A final label decides alone, the latest one if there are several; else the agent with most
 votes wins, and of agents with equally many the one with the latest vote. store/label_reads.py has
 this rule as SQL."""
@@ -16,7 +16,8 @@ from edgeneuro.domain.agent import NO_AGENT, AgentId
 from edgeneuro.domain.fields import Id, Matches, Note, PageQuery, QueryText
 from edgeneuro.domain.query import Split, canonical
 
-# Which labels something was made of, so that two of them can be told to be of the same data.
+# The labels that a classifier, an evaluation or an adapter was made of, so that two of them can be
+# compared.
 
 Sha256 = Annotated[str, Matches(r"[0-9a-f]{64}", "must be a SHA-256 in 64 small hex digits")]
 
@@ -48,9 +49,9 @@ Stream = Literal["hard", "random"]
 @dataclass(frozen=True, kw_only=True)
 class LabelEvent:
     """One entry of the history, about the canonical text of a question. `agent_id` None means that
-    no agent fits. `removed` takes back the labeler's last label of the question, or with
-    `all_labelers` those of everybody. `id` and `created_ms` are the logic's; the order is that in
-    which entries are written."""
+    no agent fits. `removed` withdraws the labeler's last label of the question, or with
+    `all_labelers` those of all labelers. `id` and `created_ms` are the logic's; the order is that
+    in which entries are written."""
 
     id: str
     query: str
@@ -173,7 +174,7 @@ class LabelChange(BaseModel):
 
 
 class UnlabelQuery(BaseModel):
-    """With `all` the labels of all labelers are taken back, which needs the scope admin; else the
+    """With `all` the labels of all labelers are withdrawn, which needs the scope admin; else the
     caller's own last one."""
 
     model_config = ConfigDict(extra="forbid")

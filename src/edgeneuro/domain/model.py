@@ -116,15 +116,15 @@ class ModelPatch(BaseModel):
 
 
 class ModelSelect(BaseModel):
-    """`expected_active` refuses the change if somebody else has changed the active model before. A
-    classifier is placed in front of the active model; `model_id` null with `type` "classifier"
-    disables it. With `check` a selection must pass the promotion check; the default is true for a
-    classifier, whose answers no model reviews, and false for a model. A classifier passes if its
-    answers on at least `promotion_min_labels` test questions show, at the level `promotion_alpha`,
-    a precision of `classifier_target` less `promotion_margin`, and its coverage of them is at most
-    5 points below that of the selected one. A model passes if the newest evaluation of it and the
-    active one on the test split has at least `promotion_min_labels` questions and shows, at the
-    level `promotion_alpha`, that it is at most `promotion_margin` less accurate. With the setting
+    """`expected_active` refuses the change if the active model has changed before. A classifier is
+    placed in front of the active model; `model_id` null with `type` "classifier" disables it. With
+    `check` a selection must pass the promotion check; the default is true for a classifier, whose
+    answers no model reviews, and false for a model. A classifier passes if its answers on at least
+    `promotion_min_labels` test questions show, at the level `promotion_alpha`, a precision of
+    `classifier_target` less `promotion_margin`, and its coverage of them is at most 5 points below
+    that of the selected one. A model passes if the newest evaluation of it and the active one on
+    the test split has at least `promotion_min_labels` questions and shows, at the level
+    `promotion_alpha`, that it is at most `promotion_margin` less accurate. With the setting
     `routing_tests_required` a selection must also have passed the routing tests, unless `check` is
     false. With `challenger`, a percentage, the model is not selected: it becomes the challenger,
     which is called too for that share of the active model's answers. Null with `type` "challenger"

@@ -129,7 +129,7 @@ _IRREGULAR = {
     "gimme": "give me",
     "pls": "please",
 }
-# 's is "is" or a possessive; neither tells two questions apart.
+# 's is "is" or a possessive; neither makes two questions different.
 _ENDINGS = (
     ("n't", " not"),
     ("'s", ""),
@@ -154,7 +154,7 @@ _NO_PLURALS = frozenset(
     {"news", "goods", "means", "arms", "glasses", "customs", "thanks", "lens", "works", "does"}
 )
 _DOUBLED = re.compile(r"([b-df-hj-np-tv-z])\1")
-_MIN_SPELLED = 7  # letters; of shorter words too many are told apart by a doubled letter
+_MIN_SPELLED = 7  # letters; too many shorter words differ only in a doubled letter
 
 _STOP_WORDS = frozenset(
     (

@@ -23,10 +23,10 @@ from edgeneuro.settings import Settings
 
 @dataclass(frozen=True, order=True)
 class Revisions:
-    """What counts the changes in the database, so that one small read tells an isolate whether what
-    it caches is still true: `routing` those of the routing configuration, `access` those of keys
-    and users, `labels` those of labels in force and of cached answers that were dropped (0: there
-    never was one). Each only grows."""
+    """What counts the changes in the database, so that an isolate learns with one small read
+    whether its cache is still valid: `routing` those of the routing configuration, `access` those
+    of keys and users, `labels` those of labels in force and of cached answers that were dropped (0:
+    there never was one). Each only grows."""
 
     routing: int
     access: int

@@ -1,4 +1,4 @@
-"""Addresses that an operator gives us to call: public https ones only, so that nobody can point the
+"""Addresses that an operator gives us to call: public https ones only, so that no one can point the
 Worker at what only insiders reach. What could be read in two ways is refused, not normalised: what
 `fetch` would make of it is then what was checked."""
 

@@ -13,7 +13,7 @@ Content = TypeVar("Content", bound=BaseModel)
 
 
 class AnswerCache(Generic[Content]):
-    """`table` is a word of ours, `content` what its answers are."""
+    """`table` is never a client's text; `content` is the model of its answers."""
 
     def __init__(self, table: str, content: type[Content]) -> None:
         self._table = table
@@ -48,7 +48,7 @@ class AnswerCache(Generic[Content]):
 
     async def flush(self, db: Database, *, max_chunks: int = 50) -> int:
         """Deletes answers, at most `max_chunks` thousand; returns how many. What is left has keys
-        of before the flush, under which nobody looks any more, and is purged as it expires."""
+        from before the flush, which are no longer read, and is purged when it expires."""
         chunk = statement(
             f"DELETE FROM {self._table} WHERE key IN (SELECT key FROM {self._table} LIMIT ?1)"
             " RETURNING 1 AS gone",

@@ -67,7 +67,8 @@ def _rows(result: Any) -> Rows:
 
 
 def _translate(error: Exception) -> DatabaseError:
-    # Only the text tells: "D1_ERROR: UNIQUE constraint failed: agents.id: SQLITE_CONSTRAINT"
+    # Only the text shows the kind: "D1_ERROR: UNIQUE constraint failed: agents.id:
+    # SQLITE_CONSTRAINT"
     text = str(error)
     if "SQLITE_CONSTRAINT" in text:
         return ConstraintError(text)

@@ -15,7 +15,7 @@ PAGE_ROWS = 500
 
 @dataclass(frozen=True)
 class LabelState:
-    """A state of the labels: what was in the history up to the row `seq`, and was not taken back up
+    """A state of the labels: what was in the history up to the row `seq`, and was not withdrawn up
     to the labels `revision`. Rows are only added, and marked as withdrawn with a later revision, so
     the labels that were in force then can be read at any time."""
 

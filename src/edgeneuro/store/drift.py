@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from edgeneuro.store.database import Database, statement
 from edgeneuro.store.usage import HOUR
 
-# Hours of each window beside the present one.
+# Hours of each window, without the current hour.
 WINDOWS = {"1h": 1, "24h": 24, "7d": 168}
 _BEFORE = 168  # hours that come before each window
 # The hours fall into parts, each of which lies in a window, or before it, as a whole.

@@ -95,7 +95,7 @@ def _model_result(
     right = sum(row["answers"] for row in counts if row["is_right"])
     n = sum(row["answers"] for row in counts)
     deferred = sum(row.get(DEFERRED, 0) for row in confusion.values())
-    [told] = sums
+    [summed] = sums
     [of_times] = times
     return ModelResult(
         model_id=model_id,
@@ -105,11 +105,11 @@ def _model_result(
         deferred=deferred,
         precision=accuracy_of(right, n - deferred),
         macro_f1=macro_f1(confusion),
-        failed=told["failed"],
-        low_confidence=told["low_confidence"],
+        failed=summed["failed"],
+        low_confidence=summed["low_confidence"],
         layers=layers,
-        tokens=told["tokens"],
-        cost_usd=None if told["unpriced"] else told["cost_usd"],
+        tokens=summed["tokens"],
+        cost_usd=None if summed["unpriced"] else summed["cost_usd"],
         p50_ms=of_times["p50"],
         p95_ms=of_times["p95"],
         agents=[

@@ -179,7 +179,7 @@ async def find_import(db: Database, import_id: str) -> Import | None:
 
 
 def roll_back(import_id: str, *, now_ms: int, by: str) -> Sequence[Statement]:
-    """Takes back the labels of an import that were not taken back before. The last statement writes
+    """Withdraws the labels of an import that were not withdrawn before. The last statement writes
     unless that was done before."""
     return [
         raise_labels_revision(),

@@ -179,8 +179,8 @@ def _known(row: Row) -> KnownKey:
 # same key at the same time cannot pass a limit together.
 
 _USAGE_COLUMNS = "minute, minute_requests, month, tokens, cost_usd"
-# Of the row that is there: a window that is over counts nothing, a later one than ours is current,
-# as long as it is not too late to be true.
+# Of the stored row: a window that is over counts nothing; a later window than the isolate's is
+# current, as long as its time is plausible.
 _SAME_MINUTE = f"key_usage.minute BETWEEN excluded.minute AND excluded.minute + {MINUTES_AHEAD}"
 _REQUESTS = f"CASE WHEN {_SAME_MINUTE} THEN key_usage.minute_requests ELSE 0 END"
 _TOKENS, _COST_USD = (
@@ -190,8 +190,8 @@ _TOKENS, _COST_USD = (
 
 
 def _fits(requests: str, tokens: str, cost_usd: str) -> str:
-    """Whoever takes no tokens, or no USD, is not stopped where these are used up. Sums of USD are
-    rounded, since 0.1 + 0.2 is more than 0.3."""
+    """A request that takes no tokens, or no USD, is not refused where that budget is used up. Sums
+    of USD are rounded, since 0.1 + 0.2 is more than 0.3."""
     return (
         f"(?6 IS NULL OR {requests} < ?6)"
         f" AND (?7 IS NULL OR ?4 = 0 OR {tokens} + ?4 <= ?7)"

@@ -98,8 +98,8 @@ async def read_unlabelled(db: Database) -> Rows:
 async def read_signals(
     db: Database, decision_ids: Sequence[str], *, most_labels: int
 ) -> tuple[Rows, Rows, Rows]:
-    """The feedback on these decisions, oldest first; the audit samples that differ; and of
-    each agent how many labels it has, counted no further than `most_labels`."""
+    """The feedback on these decisions, oldest first; the audit samples that differ; and of each
+    agent how many labels it has, counted up to `most_labels`."""
     feedback, audit_samples, labels = await db.batch(
         [
             statement(

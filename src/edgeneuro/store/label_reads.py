@@ -12,10 +12,10 @@ from edgeneuro.store.sql import Conditions, rfc3339
 
 # The rule for the label in force of a question, as SQL: the only place where it is written.
 #
-# Of each labeler the latest label counts that was not taken back, as one vote. A final vote decides
-# alone, the latest one if there are several; else the agent with most votes wins, and of agents
-# with equally many the one with the latest vote. Latest is by `seq`, the order in which the rows
-# were written: times are equal within a millisecond, and ids are random there.
+# The latest label of each labeler that was not withdrawn is one vote. A final vote decides alone,
+# the latest one if there are several; else the agent with most votes wins, and of agents with
+# equally many the one with the latest vote. Latest is by `seq`, the order in which the rows were
+# written: times are equal within a millisecond, and ids are random there.
 
 COUNTED = "removed = 0 AND withdrawn IS NULL"
 

@@ -105,7 +105,8 @@ def settle(condition: str, *parameters: Value) -> list[Statement]:
             " labeler, created_at, sampled, seq, conflict)"
             " SELECT label.query_hash, label.query, label.agent_id, label.id, label.near_hash,"
             " splits.split, label.labeler, label.created_at,"
-            # Whoever corrects the label of a sampled question does not change how it was chosen.
+            # A correction of a sampled question's label does not change how the question was
+            # chosen.
             " EXISTS (SELECT 1 FROM labels AS any_label WHERE any_label.stream = 'random'"
             " AND any_label.query_hash = label.query_hash AND removed = 0 AND withdrawn IS NULL),"
             " label.seq, decided.conflict"
@@ -188,8 +189,8 @@ async def count_labels_of(db: Database, agent_id: str) -> int:
 
 
 def set_aside_labels_of(agent_id: str) -> list[Statement]:
-    """Takes back all labels that name this agent, whoever gave them."""
-    # The number of this change, which the first statement raises, marks what it has taken back.
+    """Withdraws all labels that name this agent, of all labelers."""
+    # The number of this change, which the first statement raises, marks what it has withdrawn.
     taken_back = (
         "query_hash IN (SELECT query_hash FROM labels WHERE agent_id = ?1"
         " AND withdrawn = (SELECT labels FROM revision))"

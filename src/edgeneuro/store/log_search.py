@@ -210,7 +210,7 @@ def _named(query: LogsQuery) -> Conditions:
 
 
 def _filters(query: LogsQuery) -> Conditions:
-    """What only the rows themselves tell."""
+    """The conditions that need the rows themselves."""
     wanted = Conditions()
     equal = {
         "agent_id": query.agent,

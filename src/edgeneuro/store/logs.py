@@ -246,7 +246,7 @@ def _entry_fields(row: Row) -> dict[str, object]:
 
 
 def _outcome(row: Row) -> dict[str, object]:
-    """What was decided, and the confidences: the table has what was stated. Rows of before the
+    """What was decided, and the confidences: the table has what was stated. Rows from before the
     column `outcome` have null there, though they answered."""
     outcome, source = row["outcome"], row["confidence_source"]
     stated = None if source == _UNKNOWN else row["confidence"]

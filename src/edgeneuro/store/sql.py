@@ -29,8 +29,8 @@ def update_row(
     returning: str,
     only_if: str = "true",
 ) -> Statement:
-    """`columns` and the condition `only_if` are words of ours, never a client's; values are bound.
-    No row comes back where none is changed."""
+    """`columns` and the condition `only_if` are never a client's text; values are bound. No row
+    comes back where none is changed."""
     assignments = ", ".join(f"{column} = ?{n}" for n, column in enumerate(columns, start=2))
     return Statement(
         f"UPDATE {table} SET {assignments} WHERE id = ?1 AND {only_if} RETURNING {returning}",

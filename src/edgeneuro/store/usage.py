@@ -153,7 +153,7 @@ def count_answer(log_id: str) -> list[Statement]:
 
 
 def reopen_days(start: int, stop: int) -> Statement:
-    """From now on the hours of these days count, not the days, until the days are summed anew."""
+    """From now on the hours of these days count, not the days, until the days are summed again."""
     days = list(range(start - start % DAY, stop, DAY))
     return statement(
         "INSERT INTO summed_days (day, current) SELECT value, 0 FROM json_each(?1) WHERE true"
@@ -163,8 +163,8 @@ def reopen_days(start: int, stop: int) -> Statement:
 
 
 async def rebuild_hour(db: Database, hour: int) -> bool:
-    """Makes an hour's sums anew from its log rows, in one batch. Where some of these are deleted
-    the sums stay, and the answer is false."""
+    """Computes an hour's sums again from its log rows, in one batch. Where some of these are
+    deleted the sums stay, and the answer is false."""
     span = (hour, hour + HOUR)
     # usage_hours last: it says how many answers were counted.
     tables = ("attempt_hours", "latency_hours", "classifier_hours", "usage_hours")
@@ -214,7 +214,7 @@ def percentiles(place: str, source: str) -> str:
 
 
 def sum_day(day: int) -> list[Statement]:
-    """Makes a day's sums anew from its hours. One statement a dimension, since D1 takes no more
+    """Computes a day's sums again from its hours. One statement a dimension, since D1 takes no more
     than five parts in a UNION."""
     hours = f"WHERE hour >= ?1 AND hour < ?1 + {DAY}"
     every = "dimension IN (SELECT value FROM json_each(?2))"

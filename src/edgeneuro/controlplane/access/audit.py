@@ -36,9 +36,9 @@ async def commit(
     before: BaseModel | None = None,
     after: BaseModel | None = None,
 ) -> Rows:
-    """Writes a change and its audit row in one batch, and has this isolate read its configuration
-    anew. Returns the rows of the last statement, the change proper; where that one changes nothing,
-    there is no audit row either."""
+    """Writes a change and its audit row in one batch, and makes this isolate read its configuration
+    again. Returns the rows of the last statement, which is the change itself; if that one changes
+    nothing, there is no audit row either."""
     services = call.services
     audited = audit_row(
         services,
@@ -68,8 +68,8 @@ def audit_row(
     before: BaseModel | None = None,
     after: BaseModel | None = None,
 ) -> Statement:
-    """Goes right after the change proper. For changes that nobody's request asked for; the others
-    are made by commit()."""
+    """Goes right after the statement that makes the change. For changes that no request asked for;
+    commit() makes the others."""
     return store.insert_audit(
         AuditEntry(
             id=services.new_id("aud"),

@@ -120,7 +120,7 @@ async def _require_possible(services: Services, wanted: LoraCreate) -> Model:
     if not base.supports_lora:
         raise InvalidRequestError(
             f"base_model: {base.id!r} takes no LoRA adapters. `supports_lora` in GET /v1/models"
-            " tells which do; POST /v1/models/refresh asks Workers AI anew.",
+            " shows the models that do; POST /v1/models/refresh reads them from Workers AI again.",
             code="lora_unsupported",
             param="base_model",
         )
@@ -139,8 +139,8 @@ def _refused(report: Report, found: Preflight) -> AdapterRefusedError:
 
 def _exists(name: str) -> ConflictError:
     return ConflictError(
-        f"name: there is an adapter {name!r} already. GET /v1/loras shows how far it is; go on with"
-        " it by POST /v1/loras/{lora_id}/retry, or choose another name.",
+        f"name: there is an adapter {name!r} already. GET /v1/loras shows its state; continue it"
+        " with POST /v1/loras/{lora_id}/retry, or choose another name.",
         code="lora_exists",
         param="name",
     )

@@ -75,11 +75,11 @@ async def check_lora(call: Call, lora_id: str) -> LoraCheck:
         drift = drift_of(lora, _named(await services.finetunes.list(), lora))
         listed = drift is None or drift.problem != "missing"
     try:
-        told, answers = await probe(services, lora.base_model, lora.name), True
+        probed, answers = await probe(services, lora.base_model, lora.name), True
     except UpstreamError as error:
-        told, answers = error.message, False
+        probed, answers = error.message, False
     ok = answers and drift is None
-    return LoraCheck(id=lora_id, ok=ok, listed=listed, drift=drift, probe=told)
+    return LoraCheck(id=lora_id, ok=ok, listed=listed, drift=drift, probe=probed)
 
 
 async def retire_lora(call: Call, lora_id: str) -> Lora:
@@ -106,7 +106,7 @@ async def retire_lora(call: Call, lora_id: str) -> Lora:
     if not rows:
         raise ConflictError(
             f"The adapter {before.name!r} is retired already, or the configuration has changed"
-            " meanwhile. Look, then try again.",
+            " in the meantime. Read it, then try again.",
             code="lora_changed",
         )
     await services.db.run(delete_files(lora_id))

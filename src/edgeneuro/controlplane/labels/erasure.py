@@ -38,7 +38,7 @@ async def erase_question(call: Call, query_hash: str) -> Erasure:
 async def erase_user(call: Call, user_id: str) -> Erasure:
     """Erase what a user sent, through Cloudflare Access or with the user's keys: log rows, the
     labels given on these rows, and the user's feedback. Labels that the user gave stay, under an id
-    that identifies nobody. The user, the keys and the audit log stay: erase before you delete the
+    that identifies no one. The user, the keys and the audit log stay: erase before you delete the
     user."""
     db = call.services.db
     if await get_user(db, user_id) is None:
@@ -61,12 +61,13 @@ async def erase_logs(call: Call, query: LogsEraseQuery) -> Erasure:
     )
     name, value = ("user", query.user) if query.user else ("session", query.session)
     digest = hashlib.sha256((value or "").encode()).hexdigest()[:32]
-    # The audit says which value it was to those who know it, and to nobody else.
+    # The audit entry has a hash of the value: only those who know the value can recognize it.
     return await _begin(call, target, resource="log", resource_id=f"{name} sha256:{digest}")
 
 
-async def go_on(services: Services) -> None:
-    """Continues the oldest that was begun, one at a run of the cron: a run has 1,000 queries."""
+async def continue_erasure(services: Services) -> None:
+    """Continues the oldest unfinished erasure, one in each run of the cron: a run has 1,000
+    queries."""
     erasure = await store.oldest_unfinished(services.db)
     if erasure is not None:
         await _run(services, erasure)
@@ -83,7 +84,7 @@ async def _begin(call: Call, target: ErasureTarget, *, resource: str, resource_i
         resource=resource,
         resource_id=resource_id,
     )
-    # With another epoch no isolate, and not AI Gateway's cache, finds an answer of before.
+    # With a new epoch neither an isolate nor AI Gateway's cache finds an older answer.
     epoch = (await services.routing.fresh()).stored.cache_epoch + 1
     now_ms = services.now_ms()
     await services.db.batch(

@@ -220,8 +220,8 @@ async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
 
 
 async def _random_page(call: Call, limit: int) -> Page[QueueItem]:
-    """In the order of a hash over the log row's id. Its random part is ours, so that nobody can
-    write a question that is drawn, and the answer has no part in it."""
+    """In the order of a hash over the log row's id. The server makes its random part, so that no
+    caller can write a question that is drawn, and the answer has no part in it."""
     db = call.services.db
     drawn = sorted(await read_unsampled(db), key=_lot)
     page = drawn[:limit]

@@ -2,12 +2,12 @@
 
 | reason | weight | why |
 | --- | --- | --- |
-| feedback_other_agent | 40 | somebody named another agent: the label is as good as made |
-| feedback_down | 32 | somebody was there and says it was wrong; above all the guesses together |
+| feedback_other_agent | 40 | a caller named another agent: only a confirmation is missing |
+| feedback_down | 32 | a caller says it was wrong; counts more than all guesses together |
 | disagreement | 12 | layers, models or audit samples chose different agents: one is wrong |
 | classifier_unsure | up to 6 | the nearer its two best agents are, the more a label teaches it |
 | classifier_differs | 5 | the newest classifier would choose another agent |
-| low_confidence | 3 | the default agent stood in because the stage was not sure enough |
+| low_confidence | 3 | the fallback agent answered because the stage was not sure enough |
 | invalid_output | 3 | a model could not answer in form: an example helps to train it |
 | out_of_scope | 2 | no agent fits, or one does and was not seen |
 | uncertain | up to 2 | the nearer to the threshold, the less it takes to be wrong |

@@ -17,7 +17,7 @@ from edgeneuro.store.config import delete_settings, store_settings
 
 
 async def select_classifier(call: Call, config: RoutingConfig, body: ModelSelect) -> ModelSelection:
-    """Puts a classifier before the active model, or with null takes the selected one away."""
+    """Selects a classifier, or with null deselects the selected one."""
     if body.challenger is not None:
         raise InvalidRequestError(
             "challenger: a classifier cannot be one; `audit_sample_share` checks it. Leave it out.",
@@ -96,7 +96,7 @@ async def require_usable(call: Call, classifier_id: str, *, param: str) -> Class
 def changed_meanwhile(active: str | None) -> ConflictError:
     named = "none is selected" if active is None else f"{active!r} is selected"
     return ConflictError(
-        f"The configuration has changed meanwhile; of the classifiers {named}. Look, then try"
+        f"The configuration has changed in the meantime; of the classifiers {named}. Look, then try"
         " again.",
         code="active_model_changed",
         param="expected_active",

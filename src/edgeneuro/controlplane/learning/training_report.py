@@ -193,8 +193,8 @@ def needs_of(job: Classifier, examples: Examples) -> TrainingNeeds:
 def not_precise_enough(
     needs: TrainingNeeds, refusal: str, warnings: Sequence[str]
 ) -> TrainingNeeds:
-    """There were labels enough, but `refusal` says why nothing could be answered, and `warnings`
-    what probably stands in the way."""
+    """There were enough labels, but `refusal` says why nothing could be answered, and `warnings`
+    what probably prevents it."""
     return needs.model_copy(
         update={
             "ready": False,

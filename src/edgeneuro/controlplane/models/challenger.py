@@ -76,6 +76,6 @@ async def challenger_state(db: Database, config: RoutingConfig) -> ChallengerSta
 
 def _changed_meanwhile() -> ConflictError:
     return ConflictError(
-        "The configuration has changed meanwhile. Read it, then try again.",
+        "The configuration has changed in the meantime. Read it, then try again.",
         code="active_model_changed",
     )

@@ -129,7 +129,7 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
         return await select_classifier(call, config, body)
     if body.model_id is None:
         raise InvalidRequestError(
-            'model_id: name a model. With `type` "classifier", null takes the classifier away.',
+            'model_id: name a model. With `type` "classifier", null deselects the classifier.',
             param="model_id",
         )
     model = require_available(config, body.model_id, param="model_id")
@@ -165,8 +165,8 @@ def require_available(config: RoutingConfig, model_id: str, *, param: str) -> Mo
     model = find_model(config.models, model_id)
     if is_classifier(config, model_id):
         raise InvalidRequestError(
-            f"{param}: {model_id!r} is a classifier, which stands in front of the active model and"
-            " is no model to ask. Name a base model or an adapter.",
+            f"{param}: {model_id!r} is a classifier, which is called before the active model and"
+            " is no model itself. Name a base model or an adapter.",
             code="model_is_classifier",
             param=param,
         )

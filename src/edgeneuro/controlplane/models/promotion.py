@@ -118,7 +118,8 @@ async def _store_notice(
     *,
     looked_at: int,
 ) -> None:
-    """Stores the result of a look, unless an operator has changed the configuration meanwhile."""
+    """Stores the result of a look, unless an operator has changed the configuration in the
+    meantime."""
     code, message = refusal or ("not_available", "It is no longer available.")
     now_ms = services.now_ms()
     notice = RuleNotice(at=rfc3339(now_ms), code=code, message=message)
@@ -162,7 +163,7 @@ async def _select(
     state: ChallengerState,
 ) -> None:
     """The former model becomes the challenger, for a roll-back; after a roll-back there is none. If
-    an operator has changed the configuration meanwhile, nothing is stored."""
+    an operator has changed the configuration in the meantime, nothing is stored."""
     now_ms, former = services.now_ms(), config.active.id
     then = None
     if not challenger.after_rule:
