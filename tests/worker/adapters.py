@@ -19,13 +19,13 @@ _MODULES = {
     "mlp.up_proj": (2048, 16384),
     "mlp.down_proj": (16384, 2048),
 }
-ALL_MODULES = tuple(_MODULES)
+ATTENTION = tuple(name for name in _MODULES if name.startswith("self_attn"))
 
 
 def write_adapter(
     folder: Path, modules: Sequence[str] = ("self_attn.q_proj",), **changes: Any
 ) -> Path:
-    """On these modules of Gemma 2B, in single precision: 2 MB, or with ALL_MODULES 39 MB."""
+    """On these modules of Gemma 2B, in single precision: 2 MB, or with ATTENTION 7 MB."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "peft_type": "LORA",

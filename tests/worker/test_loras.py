@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.waiting import until as wait_until
-from tests.worker.adapters import ALL_MODULES, CONFIG, GEMMA, WEIGHTS, write_adapter
+from tests.worker.adapters import ATTENTION, CONFIG, GEMMA, WEIGHTS, write_adapter
 from tests.worker.product import Product
 
 SECONDS = 120
@@ -49,7 +49,7 @@ def until(client: httpx.Client, lora_id: str, *states: str, error: bool = False)
 def test_files_of_a_real_size_become_a_model_that_routes(
     patient: httpx.Client, product: Product, tmp_path: Path
 ) -> None:
-    adapter = write_adapter(tmp_path, ALL_MODULES)
+    adapter = write_adapter(tmp_path, ATTENTION)
     begun = send(patient, "whole-v1", adapter)
     assert begun.status_code == 202, begun.text
     made = until(patient, begun.json()["id"], "available", "failed")
