@@ -10,7 +10,12 @@ import httpx
 def http_client(base_url: str, key: str | None = None, *, timeout: float = 30) -> httpx.Client:
     headers: Mapping[str, str] = {"authorization": f"Bearer {key}"} if key else {}
     return httpx.Client(
-        base_url=base_url, headers=headers, timeout=timeout, verify=_trusted_certificates()
+        base_url=base_url,
+        headers=headers,
+        timeout=timeout,
+        # workerd closes a connection that is idle for 5 s; a request must not meet that.
+        limits=httpx.Limits(keepalive_expiry=2),
+        verify=_trusted_certificates(),
     )
 
 

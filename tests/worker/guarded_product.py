@@ -42,7 +42,9 @@ class Guarded:
         """A viewer, the one user that the team's tokens name."""
         user = {"email": USER, "name": "Ada", "role": "viewer"}
         headers = {"authorization": f"Bearer {self.product.admin_token}"}
-        made = httpx.post(f"{self.product.base_url}/v1/users", json=user, headers=headers)
+        made = httpx.post(
+            f"{self.product.base_url}/v1/users", json=user, headers=headers, timeout=60
+        )
         assert made.status_code in (201, 409), made.text  # 409: another test has added it
 
     def claims(self, **changes: Any) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
 import pytest
 
+from tests.http_client import http_client
 from tests.worker.fault_matrix import MATRIX, OVER_HTTP, WAYS, Cell, Row, Way
 from tests.worker.faulty import (
     Faulty,
@@ -33,10 +33,9 @@ STORMS: dict[str, tuple[str, Any]] = {
 @pytest.fixture(scope="module")
 def faulty(sandbox: LocalProduct) -> Iterator[Faulty]:
     assert sandbox.local_ai_url is not None
-    headers = {"authorization": f"Bearer {sandbox.admin_token}"}
     with (
-        httpx.Client(base_url=sandbox.base_url, headers=headers, timeout=60) as client,
-        httpx.Client(base_url=sandbox.local_ai_url, timeout=30) as emulator,
+        http_client(sandbox.base_url, sandbox.admin_token, timeout=60) as client,
+        http_client(sandbox.local_ai_url) as emulator,
     ):
         yield Faulty(client, emulator, file_execute(sandbox.database))
 
