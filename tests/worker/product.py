@@ -94,12 +94,11 @@ class LocalProduct:
     def start(self) -> None:
         if not self.state.exists() or not any(self.state.iterdir()):
             shutil.copytree(migrated_state(), self.state, dirs_exist_ok=True)
-        with memory_snapshot() as snapshot:
-            self._start({"EDGENEURO_SNAPSHOT": str(snapshot)})
+        self._start(memory_snapshot())
 
-    def _start(self, environment: dict[str, str]) -> None:
+    def _start(self, snapshot: Path) -> None:
         own = {
-            **environment,
+            "EDGENEURO_SNAPSHOT": str(snapshot),
             "PORT": str(self.port),
             "ADMIN_TOKEN": self.admin_token,
             "EDGENEURO_STATE": str(self.state),
@@ -167,25 +166,28 @@ def migrated_state() -> Path:
     return state
 
 
-@contextmanager
-def memory_snapshot() -> Iterator[Path]:
-    """The folder of the Worker's memory after its imports, as scripts/workerd takes it. The first
-    start with these sources, which are not to change within a run, makes it: others wait for it."""
-    folder = KEPT / f"snapshot-{_sources()[:16]}"
-    if not folder.exists():
-        with _alone():
-            if not folder.exists():
-                for former in KEPT.glob("snapshot-*"):
-                    shutil.rmtree(former)
-                part = folder.with_suffix(".part")
-                part.mkdir()
-                yield folder
-                part.rename(folder)
-                return
-    yield folder
-
-
 @cache
+def memory_snapshot() -> Path:
+    """The folder of the Worker's memory after its imports, as scripts/workerd takes it, made once
+    for these sources, which are not to change within a run. A product of its own makes it: workerd
+    has JavaScript's objects behind proxies then, which not all of them bear."""
+    folder = KEPT / f"snapshot-{_sources()[:16]}"
+    migrated = migrated_state()
+    with _alone():
+        if not folder.exists():
+            for former in KEPT.glob("snapshot-*"):
+                shutil.rmtree(former)
+            part = folder.with_suffix(".part")
+            part.mkdir()
+            with tempfile.TemporaryDirectory(dir=KEPT) as state:
+                maker = LocalProduct(Path(state))
+                shutil.copytree(migrated, maker.state, dirs_exist_ok=True)
+                maker._start(folder)
+                maker.stop()
+            part.rename(folder)
+    return folder
+
+
 def _sources() -> str:
     """A hash of all that the Worker is made of."""
     files = [
