@@ -1,4 +1,4 @@
-"""What the router adds: /v1/route from the cache, from a classifier and from the (stand-in) model
+"""What the router adds: /v1/route from the cache, from a classifier and from the emulated model
 beside the least that a Python Worker can do, in one run, interleaved so that all of them meet the
 same machine. The classifier is learned here, of invented words, through the API.
 

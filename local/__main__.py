@@ -1,4 +1,4 @@
-"""`python -m local`: reads the environment, starts the server, says where it listens."""
+"""`python -m local`: reads the environment, starts the server and prints its address."""
 
 from __future__ import annotations
 

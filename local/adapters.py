@@ -1,4 +1,4 @@
-"""Which adapter a call means by its `lora`: one of the finetunes, or one that merely exists."""
+"""Finds the adapter that a call names in `lora`: a finetune, or one that exists without files."""
 
 from __future__ import annotations
 

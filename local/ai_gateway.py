@@ -16,11 +16,9 @@ from local.answers import Answer, ConnectionDropped, json_answer
 from local.cache import Cache, custom_key, request_key
 from local.calls import Origin, gateway_headers
 from local.errors import GATEWAY_ERRORS, gateway_error_body
-from local.gateway_logs import GatewayLog, GatewayLogs
-from local.handling import Handling, read_handling
-from local.ids import uuid7
+from local.gateway_logs import GatewayLog, GatewayLogs, uuid7
+from local.handling import Handling, Step, read_handling
 from local.rate_limit import RateLimiter
-from local.steps import Step
 from local.vendors import GATEWAY_VENDORS, Vendors, model_name
 from local.workers_ai import WorkersAi
 

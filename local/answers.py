@@ -1,5 +1,5 @@
-"""An HTTP answer before it is sent: what every upstream here returns, so that the gateway can
-cache it, retry it and add its headers without knowing a web framework."""
+"""An HTTP answer before it is sent. Every upstream here returns one, so that the gateway can cache
+it, retry it and add headers without a web framework."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Parts = AsyncGenerator[bytes, None]
 
 @dataclass(frozen=True)
 class Answer:
-    """With `parts` the body comes bit by bit, else it is `content`. Whoever has such an answer
-    closes its parts, which stops the model behind them; the first part can be had at once."""
+    """The body is `parts` if there are any, else `content`. The holder of the answer must close the
+    parts, which stops the model; the first part is available immediately."""
 
     status: int
     content: bytes = b""

@@ -15,8 +15,8 @@ from local.ai_gateway import AiGateway
 from local.cloudflare import cloudflare_table
 from local.control import control_routes
 from local.engines import Engine
+from local.engines.emulated import EmulatedEngine
 from local.engines.openai import OpenAi
-from local.engines.stand_in import StandIn
 from local.envelope import Endpoint
 from local.http import CLIENT_GONE, read_body, respond
 from local.outbound.internet import METHODS, OUTBOUND_PATH, Internet
@@ -29,7 +29,7 @@ def build_engine(settings: Settings) -> Engine:
         return OpenAi(settings.url, model=settings.model, key=settings.key)
     if settings.engine == "transformers":
         return _transformers(settings)
-    return StandIn()
+    return EmulatedEngine()
 
 
 def _transformers(settings: Settings) -> Engine:

@@ -1,4 +1,4 @@
-"""AI Gateway's exact cache: identical requests only, bounded, least recently used out first."""
+"""AI Gateway's exact cache: identical requests only; the least recently used entry is evicted."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The last thousand calls: those that reached a model, and those that left for another host.
-Credentials are not kept."""
+Credentials are not stored."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 CAPACITY = 1_000
-KEPT_BYTES = 65_536  # of a longer body, and of any form, only the size is kept
+MAX_STORED_BYTES = 65_536  # of a longer body, and of any form, only the size is stored
 
-# "client_gone": whoever asked hung up, be it the client or AI Gateway at its timeout.
+# "client_gone": the caller closed the connection, the client or AI Gateway at its timeout.
 Ended = Literal["complete", "client_gone", "cut"]
 
 _GATEWAY_KEY = "cf-aig-authorization"
@@ -23,7 +23,7 @@ _SHOWN = 4
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a call came in: its path, its gateway if any, its headers as far as they are kept."""
+    """Where a call came in: its path, its gateway if any, the headers that are stored."""
 
     path: str
     gateway: str | None = None
@@ -33,7 +33,7 @@ class Origin:
 
 @dataclass
 class Call:
-    """`host` is that of an outbound call, `body` its bytes as text where that is kept, and `size`
+    """`host` is that of an outbound call, `body` its bytes as text if that is stored, and `size`
     their number; `model` None is no model's."""
 
     model: str | None
@@ -72,10 +72,10 @@ class CallLog:
 
 def gateway_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The cf-aig-* headers of a request, the gateway's credential blanked."""
-    kept = {name.lower(): value for name, value in headers.items()}
+    stored = {name.lower(): value for name, value in headers.items()}
     return {
         name: "(present)" if name == _GATEWAY_KEY else value
-        for name, value in kept.items()
+        for name, value in stored.items()
         if name.startswith("cf-aig-")
     }
 

@@ -11,8 +11,8 @@ from local.catalogue import catalogue_entries
 from local.envelope import Endpoint, failure, json_only, number, page, result
 from local.finetune_routes import finetune_table
 from local.gateway_logs import LogFieldError
+from local.handling import Step, UniversalError, read_steps
 from local.http import read_json
-from local.steps import Step, UniversalError, read_steps
 
 _API = "/client/v4/accounts/{account}"
 _LOGS = _API + "/ai-gateway/gateways/{gateway}/logs"

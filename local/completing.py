@@ -1,4 +1,4 @@
-"""What a model says, whole or in parts, once a fault has put words into its mouth."""
+"""The answer of a model, whole or in parts, after its fault was applied."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def completed(engine: Engine, request: CompletionRequest, fault: Fault | N
 async def started(
     engine: Engine, request: CompletionRequest, fault: Fault | None
 ) -> AsyncGenerator[Part, None]:
-    """The stream once its first part is there: what fails before that can be told by a status."""
+    """The stream with its first part: an error before that part still gets an HTTP status."""
     if fault is not None and (fault.kind == "truncated_json" or fault.said is not None):
         return parts_of(await completed(engine, request, fault))
     parts = engine.stream(request)

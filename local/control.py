@@ -1,6 +1,6 @@
 """The emulator's own controls under /_local/: faults, the gateway's rate limit, and its calls.
 
-Not a contract of Cloudflare's. Only this machine may use them.
+They are not a contract of Cloudflare's. Only this machine may use them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from local.faults import FaultError
 from local.http import NoJson, read_json
 from local.rate_limit import RateLimitError, read_rate_limit
 
-# A page whose own name was made to resolve to 127.0.0.1 still sends that name.
+# A page whose own name resolves to 127.0.0.1 (DNS rebinding) still sends that name.
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 Endpoint = Callable[[Request], Awaitable[Response]]
 

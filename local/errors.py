@@ -1,7 +1,7 @@
 """The failures of Workers AI and AI Gateway: code, HTTP status, words, and their JSON shapes.
 
 Codes and statuses follow Cloudflare's table of Workers AI errors; those marked (seen) are not in
-it but have been reported from the live service, those marked (ours) are assumptions.
+it but have been reported from the live service, those marked (assumed) are assumptions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ AI_ERRORS: dict[int, tuple[int, str]] = {
     3008: (408, "Request was aborted"),
     3023: (403, "Account is blocked"),
     3036: (429, "You have used up your daily free allocation of 10,000 neurons"),
-    3037: (400, "Finetune not found"),  # (seen), status ours
+    3037: (400, "Finetune not found"),  # (seen), status assumed
     3039: (400, "Finetune is missing required files"),
     3040: (429, "Capacity temporarily exceeded, please try again."),
     3041: (403, "Account is not allowed to access this private model"),
@@ -29,10 +29,10 @@ AI_ERRORS: dict[int, tuple[int, str]] = {
     5018: (403, "Account is not allowed to access this model"),
     5019: (405, "Request is using a deprecated SDK version"),
     5021: (413, "The context window of this model is exceeded"),  # (seen)
-    5023: (400, "JSON Mode doesn't support streaming"),  # (seen), status ours
-    5024: (400, "JSON Mode couldn't be met"),  # (seen), status ours
-    5025: (400, "This model doesn't support JSON Schema"),  # (seen), status ours
-    # (seen), status ours
+    5023: (400, "JSON Mode doesn't support streaming"),  # (seen), status assumed
+    5024: (400, "JSON Mode couldn't be met"),  # (seen), status assumed
+    5025: (400, "This model doesn't support JSON Schema"),  # (seen), status assumed
+    # (seen), status assumed
     5028: (410, "This model was deprecated on 2026-05-30. Please use an alternative model"),
     5035: (403, "This model requires the Workers Paid plan"),
 }
@@ -40,8 +40,8 @@ AI_ERRORS: dict[int, tuple[int, str]] = {
 GATEWAY_ERRORS: dict[int, tuple[int, str]] = {
     2003: (429, "Rate limited"),
     2008: (400, "Invalid provider"),
-    2010: (400, "Invalid request"),  # (ours): no public code for a bad universal request
-    2014: (408, "Request timeout"),  # (ours): no public code for cf-aig-request-timeout
+    2010: (400, "Invalid request"),  # (assumed): no public code for a bad universal request
+    2014: (408, "Request timeout"),  # (assumed): no public code for cf-aig-request-timeout
 }
 
 # What OpenAI calls the same failure: type and code.

@@ -1,7 +1,7 @@
-"""Faults that a model or a host can be told to have, and the book that hands them out.
+"""Faults that can be set for a model or a host, and the book that returns the fault of a call.
 
-A fault stands in for the answer (error, status, reject, hang, refuse, dns), delays it (slow),
-replaces what the model said (SAID and the like), or breaks the body on its way (local/breaking.py).
+A fault replaces the answer (error, status, reject, hang, refuse, dns), delays it (slow), replaces
+the model's text (SAID and the like), or breaks the body (local/breaking.py).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _FILLER = "elephants never forget "
 
 
 class FaultError(ValueError):
-    """A fault definition that makes no sense, told in one sentence."""
+    """An invalid definition of a fault; the text is one sentence."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Cloudflare's API of finetunes: make one, upload its files, list them.
 
-There is none to change, read or delete one. Each of the three can be told to fail, as
+There is none to change, read or delete one. Each of the three can be made to fail, as
 `finetunes:create`, `finetunes:assets` and `finetunes:list`.
 """
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -13,17 +15,17 @@ from typing import Any
 from local.answers import Answer, Parts
 
 CAPACITY = 10_000
-_HEAD = 10_000  # characters kept of a request and of an answer
+_HEAD = 10_000  # characters stored of a request and of an answer
 _CHANGEABLE = ("feedback", "score", "metadata")
 
 
 class LogFieldError(ValueError):
-    """A change to a log that makes no sense, told in one sentence."""
+    """An invalid change to a log; the text is one sentence."""
 
 
 @dataclass
 class GatewayLog:
-    """`request_head` and `response_head` are None where the payload was not to be kept."""
+    """`request_head` and `response_head` are None if the payload is not stored."""
 
     id: str
     gateway: str
@@ -167,3 +169,12 @@ class GatewayLogs:
     def of(self, gateway: str) -> list[GatewayLog]:
         """The newest first."""
         return [log for log in reversed(self._logs.values()) if log.gateway == gateway]
+
+
+def uuid7(now: float) -> str:
+    """A lowercase UUIDv7, the form of AI Gateway's log ids."""
+    milliseconds = int(now * 1000) & ((1 << 48) - 1)
+    value = milliseconds << 80 | secrets.randbits(80)
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return str(uuid.UUID(int=value))

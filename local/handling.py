@@ -1,6 +1,6 @@
-"""How AI Gateway shall handle one request: its cf-aig-* headers, read as Cloudflare documents them.
+"""How AI Gateway handles one request: its cf-aig-* headers, as Cloudflare documents them.
 
-A value that cannot be read is left out, as is one of a universal step's `config`, which goes first.
+Invalid values are ignored, also those of a universal step's `config`, which has precedence.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def read_handling(headers: Mapping[str, str], config: Mapping[str, Any] | None =
 
 
 def _ttl(given: int | None, key: str | None) -> int | None:
-    """None: no caching, which is what a gateway does unless told."""
+    """None: no caching, the default of a gateway."""
     if not given:
         return CUSTOM_KEY_TTL if key else None
     return max(MIN_TTL, min(given, MAX_TTL))
@@ -93,3 +93,36 @@ def _metadata(value: str | None) -> dict[str, Any]:
     if not all(isinstance(entry, str | int | float) for entry in given.values()):
         return {}
     return dict(list(given.items())[:METADATA_ENTRIES])
+
+
+@dataclass(frozen=True)
+class Step:
+    provider: str
+    endpoint: str
+    query: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+class UniversalError(ValueError):
+    """A universal request that is not a list of steps; the text is one sentence."""
+
+
+def read_steps(given: Any) -> list[Step]:
+    """The body of the universal endpoint."""
+    if not isinstance(given, list) or not given:
+        raise UniversalError("The universal endpoint takes a non-empty JSON array of requests.")
+    return [_read_step(item, at) for at, item in enumerate(given)]
+
+
+def _read_step(item: Any, at: int) -> Step:
+    if not isinstance(item, dict):
+        raise UniversalError(f"Request {at} must be an object.")
+    for name in ("provider", "endpoint"):
+        if not isinstance(item.get(name), str):
+            raise UniversalError(f"Request {at} needs the text {name!r}.")
+    headers, config = item.get("headers") or {}, item.get("config") or {}
+    if not isinstance(headers, dict) or not isinstance(config, dict):
+        raise UniversalError(f"Request {at} has 'headers' or 'config' that is no object.")
+    lowered = {name.lower(): str(value) for name, value in headers.items()}
+    return Step(item["provider"], item["endpoint"].lstrip("/"), item.get("query"), lowered, config)

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class RateLimitError(ValueError):
-    """A rate limit that makes no sense, told in one sentence."""
+    """An invalid rate limit; the text is one sentence."""
 
 
 @dataclass(frozen=True)

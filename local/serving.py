@@ -1,5 +1,5 @@
-"""How every call is served, whoever answers it: its fault comes first, it is noted in the log of
-calls, and the log learns how the answer ended."""
+"""Serves every call: applies its fault, adds it to the log of calls, and records how the answer
+ended."""
 
 from __future__ import annotations
 

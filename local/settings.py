@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-EngineName = Literal["stand-in", "openai", "transformers"]
+EngineName = Literal["emulated", "openai", "transformers"]
 Dtype = Literal["float32", "bfloat16"]
 
 DEFAULT_PORT = 8788
@@ -15,14 +15,14 @@ DEFAULT_ADAPTERS = "intent-routing-v1"
 
 
 class SettingsError(Exception):
-    """A configuration mistake, told in one sentence."""
+    """A mistake in the configuration; the text is one sentence."""
 
 
 @dataclass(frozen=True)
 class Settings:
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
-    engine: EngineName = "stand-in"
+    engine: EngineName = "emulated"
     url: str = ""
     model: str = ""
     key: str = ""
@@ -32,7 +32,7 @@ class Settings:
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
-    engine = _engine(env.get("LOCAL_AI_ENGINE", "").strip() or "stand-in")
+    engine = _engine(env.get("LOCAL_AI_ENGINE", "").strip() or "emulated")
     finetunes = env.get("LOCAL_AI_FINETUNES", "").strip()
     names = env.get("LOCAL_AI_ADAPTERS", DEFAULT_ADAPTERS).split(",")
     return Settings(
@@ -50,10 +50,12 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 
 def _engine(value: str) -> EngineName:
     match value:
-        case "stand-in" | "openai" | "transformers":
+        case "emulated" | "openai" | "transformers":
             return value
+        case "stand-in":  # the former name, until the next version
+            return "emulated"
     raise SettingsError(
-        f"LOCAL_AI_ENGINE is {value!r}, but must be 'stand-in', 'openai' or 'transformers'."
+        f"LOCAL_AI_ENGINE is {value!r}, but must be 'emulated', 'openai' or 'transformers'."
     )
 
 

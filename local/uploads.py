@@ -1,4 +1,4 @@
-"""Multipart bodies: read as they come, to disk where they are large, and never beyond a bound."""
+"""Multipart bodies: read as a stream, to disk if they are large, and only up to a limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_FIELDS = 8
 
 
 class UploadError(ValueError):
-    """A form that cannot be read, told in one sentence."""
+    """An invalid form; the text is one sentence."""
 
 
 class UploadTooLargeError(UploadError):
@@ -55,7 +55,7 @@ async def read_upload(request: Request, max_bytes: int = MAX_BODY_BYTES) -> None
 
 
 def upload_of(request: Request) -> FormData:
-    upload = kept_upload(request)
+    upload = stored_upload(request)
     if upload is None:
         raise UploadError("The body must be multipart/form-data")
     if upload.problem is not None:
@@ -63,14 +63,14 @@ def upload_of(request: Request) -> FormData:
     return upload.form
 
 
-def kept_upload(request: Request) -> Upload | None:
+def stored_upload(request: Request) -> Upload | None:
     upload = getattr(request.state, "upload", None)
     return upload if isinstance(upload, Upload) else None
 
 
 async def close_upload(request: Request) -> None:
     """Removes what was written to disk."""
-    upload = kept_upload(request)
+    upload = stored_upload(request)
     if upload is not None:
         await upload.form.close()
 

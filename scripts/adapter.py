@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeneuro.adapter.names import wrong_name
+from edgeneuro.adapter.bases import wrong_name
 from edgeneuro.adapter.preflight import AdapterFacts, Report, check_adapter
 from scripts.adapter_folder import (
     AdapterFolder,

@@ -5,7 +5,10 @@
 import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 
 const ACCOUNT = "local";
-const INTERNAL = { code: 3043, message: "Internal server error: the local AI server is away" };
+const INTERNAL = {
+  code: 3043,
+  message: "Internal server error: the local AI server does not answer",
+};
 const KEPT_HEADERS = /^(content-type|retry-after|x-local-engine|cf-aig-.*)$/;
 const EVENT_STREAM = /^text\/event-stream/;
 const HOP_HEADERS = ["host", "connection", "content-length", "transfer-encoding"];

@@ -1,4 +1,4 @@
-"""A completion that is there already, taken apart as a model would have streamed it."""
+"""Splits a finished completion into the parts that a model would have streamed."""
 
 from __future__ import annotations
 

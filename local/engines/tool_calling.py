@@ -1,5 +1,5 @@
-"""How the stand-in calls tools: whom it is told to call or sees named, with arguments of the right
-types that mean nothing."""
+"""How the emulated engine calls tools: it calls a required tool, or one that the query names, with
+arguments of the right types and no meaning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from local.engines import CompletionRequest, Tool, ToolCall
 
 _DEEPEST = 8  # a schema can contain itself
-_TEXT = "stand-in"
+_TEXT = "emulated"
 
 
 def call_for(request: CompletionRequest, query: str) -> ToolCall | None:

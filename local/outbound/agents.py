@@ -1,4 +1,4 @@
-"""The agents of agents.example.com: each says who it is and repeats what it was told."""
+"""The agents of agents.example.com: each answers with its name and the text that it received."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Every HTTPS call of the Worker lands here, and is answered by whoever stands for its host.
+"""Receives every HTTPS call of the Worker; the emulation of its host answers.
 
-A host that is not here does not resolve. What the binding has to throw is told in a header.
+Other hosts do not resolve. A header names the error that the binding has to throw.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from starlette.types import Message
 
 from local.ai_gateway import AiGateway
 from local.answers import Answer, ConnectionDropped, Unresolvable
-from local.calls import KEPT_BYTES, Call, masked_headers
+from local.calls import MAX_STORED_BYTES, Call, masked_headers
 from local.cloudflare import cloudflare_table
 from local.envelope import Endpoint, failure
 from local.errors import AiError
@@ -22,7 +22,7 @@ from local.faults import Fault
 from local.http import NoJson, read_json
 from local.outbound.a2a import A2A_AGENTS, answer_a2a, parse_error
 from local.outbound.agents import AGENTS_HOST, answer_chat
-from local.uploads import kept_upload
+from local.uploads import stored_upload
 from local.vendors import model_name, not_found, refusal
 from local.workers_ai import refusal as cloudflare_refusal
 
@@ -144,7 +144,7 @@ class Internet:
 
 
 async def _passed_on(visit: _Visit, path_params: dict[str, str], endpoint: Endpoint) -> Answer:
-    body = b"" if kept_upload(visit.request) else await visit.request.body()
+    body = b"" if stored_upload(visit.request) else await visit.request.body()
 
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
@@ -155,12 +155,12 @@ async def _passed_on(visit: _Visit, path_params: dict[str, str], endpoint: Endpo
 
 
 async def _body(request: Request) -> tuple[int, str | None]:
-    """Its size, and its text where that is kept."""
-    upload = kept_upload(request)
+    """Its size, and its text if that is stored."""
+    upload = stored_upload(request)
     if upload is not None:
         return upload.size, None
     body = await request.body()
-    return len(body), body.decode(errors="replace") if len(body) <= KEPT_BYTES else None
+    return len(body), body.decode(errors="replace") if len(body) <= MAX_STORED_BYTES else None
 
 
 async def _nowhere(visit: _Visit) -> Answer:

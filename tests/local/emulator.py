@@ -16,7 +16,7 @@ from local.ai_gateway import AiGateway
 from local.app import build_app
 from local.cache import Cache
 from local.engines import Engine
-from local.engines.stand_in import StandIn
+from local.engines.emulated import EmulatedEngine
 from local.finetunes import FinetuneStore
 from local.rate_limit import RateLimiter
 from local.serving import Serving
@@ -84,7 +84,7 @@ def build_emulator(
     serving = Serving(sleep=time.sleep, now=time.clock)
     nowhere = Path(tempfile.gettempdir()) / str(uuid.uuid4())  # made with the first finetune
     adapters = Adapters(finetunes or FinetuneStore(nowhere), frozenset({"intent-routing-v1"}))
-    workers_ai = WorkersAi(engine or StandIn(), adapters, serving)
+    workers_ai = WorkersAi(engine or EmulatedEngine(), adapters, serving)
     gateway = AiGateway(
         workers_ai,
         Cache(now=time.clock, capacity=3),

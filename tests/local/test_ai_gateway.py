@@ -43,7 +43,7 @@ async def test_provider_chat_completions(emulator: Emulator) -> None:
     completion = answer.json()
     assert completion["object"] == "chat.completion"
     assert completion["choices"][0]["finish_reason"] == "length"
-    assert completion["metadata"]["engine"] == "stand-in"
+    assert completion["metadata"]["engine"] == "emulated"
 
 
 async def test_unified_chat_completions_names_the_provider_in_the_model(emulator: Emulator) -> None:

@@ -20,7 +20,7 @@ def start(**env: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "local"],
         cwd=ROOT,
-        env={**os.environ, "LOCAL_AI_ENGINE": "stand-in", "LOCAL_AI_PORT": "0", **env},
+        env={**os.environ, "LOCAL_AI_ENGINE": "emulated", "LOCAL_AI_PORT": "0", **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -76,5 +76,5 @@ def test_a_mistake_ends_it_with_2_and_one_sentence() -> None:
         out, err = process.communicate()
     assert process.returncode == 2
     assert out == ""
-    assert err.endswith("must be 'stand-in', 'openai' or 'transformers'.\n")
+    assert err.endswith("must be 'emulated', 'openai' or 'transformers'.\n")
     assert err.count("\n") == 1

@@ -9,7 +9,11 @@ from tests.local.emulator import build_emulator
 
 def test_defaults() -> None:
     assert read_settings({}) == Settings()
-    assert build_engine(Settings()).name == "stand-in"
+    assert build_engine(Settings()).name == "emulated"
+
+
+def test_the_former_name_of_the_engine_is_still_accepted() -> None:
+    assert read_settings({"LOCAL_AI_ENGINE": "stand-in"}).engine == "emulated"
 
 
 async def test_the_openai_engine_is_built_and_closed_with_the_app() -> None:
@@ -32,7 +36,7 @@ async def test_the_openai_engine_is_built_and_closed_with_the_app() -> None:
 @pytest.mark.parametrize(
     ("env", "words"),
     [
-        ({"LOCAL_AI_ENGINE": "gpt"}, "'stand-in', 'openai' or 'transformers'"),
+        ({"LOCAL_AI_ENGINE": "gpt"}, "'emulated', 'openai' or 'transformers'"),
         ({"LOCAL_AI_ENGINE": "transformers"}, "LOCAL_AI_MODEL must name"),
         ({"LOCAL_AI_DTYPE": "int8"}, "'float32' or 'bfloat16'"),
         ({"LOCAL_AI_PORT": "http"}, "port number"),

@@ -29,7 +29,7 @@ def events(content: bytes) -> list[Any]:
 async def test_a_classic_model_streams_responses_then_the_usage(emulator: Emulator) -> None:
     answer = await emulator.run(ASKED)
     assert answer.headers["content-type"] == "text/event-stream"
-    assert answer.headers["x-local-engine"] == "stand-in"
+    assert answer.headers["x-local-engine"] == "emulated"
     *parts, last, done = events(answer.content)
     whole = (await emulator.run()).json()["result"]
     assert len(parts) > 3

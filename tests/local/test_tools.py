@@ -24,7 +24,7 @@ TOOLS: list[Json] = [
     {"type": "function", "function": {"name": "get_weather", "parameters": WEATHER}},
 ]
 NAMED: Json = {"type": "function", "function": {"name": "get_weather"}}
-ARGUMENTS = {"city": "stand-in", "days": 1, "unit": "celsius"}
+ARGUMENTS = {"city": "emulated", "days": 1, "unit": "celsius"}
 
 
 def ask(text: str = "hello", **more: Any) -> Json:
@@ -129,7 +129,7 @@ async def test_what_makes_no_sense_is_refused(emulator: Emulator, more: Json, wo
         ({"type": "number", "maximum": 0.5}, 0.5),
         ({"type": "boolean"}, True),
         ({"type": "null"}, None),
-        ({"type": ["string", "null"]}, "stand-in"),
+        ({"type": ["string", "null"]}, "emulated"),
         ({"type": "string", "maxLength": 5}, "stand"),
         ({"type": "array", "minItems": 2, "items": {"type": "integer"}}, [1, 1]),
         ({"const": "x"}, "x"),

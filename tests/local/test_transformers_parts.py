@@ -16,10 +16,9 @@ from local.engines import Adapter, Message, ToolCall
 from local.engines.transformers_engine.base import catalogue_id
 from local.engines.transformers_engine.conversation import Conversation
 from local.engines.transformers_engine.engine import MAX_ROWS, MAX_TOKENS, Job, next_batch
-from local.engines.transformers_engine.generation import Row
+from local.engines.transformers_engine.generation import Row, end_of_object
 from local.engines.transformers_engine.sampling import Sampling
 from local.errors import AiError
-from local.json_text import end_of_object
 from local.settings import Settings, SettingsError
 
 NO_SYSTEM = (

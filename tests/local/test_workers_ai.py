@@ -24,7 +24,7 @@ ROUTER: list[Json] = [
 async def test_healthz(emulator: Emulator) -> None:
     answer = await emulator.client.get("/healthz")
     assert answer.status_code == 200
-    assert answer.json()["engine"] == "stand-in"
+    assert answer.json()["engine"] == "emulated"
 
 
 async def test_classic_model_answers_wrapped_text(emulator: Emulator) -> None:
@@ -32,14 +32,14 @@ async def test_classic_model_answers_wrapped_text(emulator: Emulator) -> None:
     body = answer.json()
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-local-engine"] == "stand-in"
+    assert answer.headers["x-local-engine"] == "emulated"
     assert (body["success"], body["errors"], body["messages"]) == (True, [], [])
     result = body["result"]
     assert isinstance(result["response"], str)
     assert result["tool_calls"] == []
     usage = result["usage"]
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"] > 1
-    assert result["metadata"]["engine"] == "stand-in"
+    assert result["metadata"]["engine"] == "emulated"
     assert "not a language model" in result["metadata"]["notice"]
 
 
@@ -91,7 +91,7 @@ async def test_newer_model_answers_in_openai_shape(emulator: Emulator) -> None:
     assert choice["finish_reason"] == "stop"
     assert choice["message"]["role"] == "assistant"
     assert '"agent": "it"' in choice["message"]["content"]
-    assert result["metadata"]["engine"] == "stand-in"
+    assert result["metadata"]["engine"] == "emulated"
 
 
 async def test_known_adapter_on_a_lora_model(emulator: Emulator) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.adapter.names import wrong_name
+from edgeneuro.adapter.bases import wrong_name
 from scripts.adapter import main
 from tests.unit.adapters import GEMMA, config_for, header_of, tensors_for
 from tests.unit.fake_cloudflare import (

@@ -102,7 +102,7 @@ class LocalProduct:
             "PORT": str(self.port),
             "ADMIN_TOKEN": self.admin_token,
             "EDGENEURO_STATE": str(self.state),
-            "LOCAL_AI_ENGINE": "stand-in",
+            "LOCAL_AI_ENGINE": "emulated",
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "scripts.start", "--no-setup"],

@@ -52,7 +52,7 @@ ERRORS: list[tuple[dict[str, Any], type[openai.APIStatusError], int]] = [
 
 
 class Said(BaseModel):
-    """What the stand-in says in JSON mode, whatever schema it is given."""
+    """What the emulated engine answers in JSON mode, whatever the schema."""
 
     reply: str
 

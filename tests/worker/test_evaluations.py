@@ -16,7 +16,7 @@ ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
 OTHER = "@cf/ibm-granite/granite-4.0-h-micro"
 BOTH = {"model_ids": [ACTIVE, OTHER]}
 EACH = 30
-# Words of the demonstration agents, by which the stand-in engine chooses.
+# Words of the demonstration agents, by which the emulated engine chooses.
 QUESTIONS = {
     "it_support": "My VPN does not connect and my password is wrong, ticket {}",
     "hr": "How many vacation days and how much parental leave do I have, case {}",

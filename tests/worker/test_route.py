@@ -74,8 +74,8 @@ def test_ai_gateway_was_asked_with_our_options(
     assert decision["gateway"]["cache_status"] == "MISS"
 
 
-def test_a_stand_in_says_that_it_is_one(client: httpx.Client, emulator: httpx.Client) -> None:
-    assert route(client, unique("hello"))["attempts"][0]["engine"] == "stand-in"
+def test_an_attempt_names_the_emulated_engine(client: httpx.Client, emulator: httpx.Client) -> None:
+    assert route(client, unique("hello"))["attempts"][0]["engine"] == "emulated"
 
 
 def test_the_same_question_is_asked_once(client: httpx.Client) -> None:

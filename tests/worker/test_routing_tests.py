@@ -12,7 +12,7 @@ from tests.worker.product import LocalProduct
 
 ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
 OTHER = "@cf/ibm-granite/granite-4.0-h-micro"
-# Words of the demonstration agents, by which the stand-in engine chooses.
+# Words of the demonstration agents, by which the emulated engine chooses.
 TESTS = [
     {"query": "My VPN does not connect, case 1", "expect": "it_support"},
     {"query": "How much parental leave do I have?", "expect": "hr", "must_not": ["it_support"]},

@@ -6,6 +6,7 @@ prefix, and takes the rest from the prefix. So no row has a gap, and each says w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,6 @@ import torch
 from local.engines import FinishReason, Token
 from local.engines.transformers_engine.prefixes import Prefix, batch_cache
 from local.engines.transformers_engine.sampling import Sampling
-from local.json_text import end_of_object
 
 _UNFINISHED = "\ufffd"  # half of a character that takes several tokens
 
@@ -132,3 +132,15 @@ class _Batch:
         self._ids = torch.tensor(tokens)[:, None]
         self._positions = self._positions[:, -1:] + 1
         self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=1)
+
+
+def end_of_object(text: str) -> int | None:
+    """The index after the first complete object; None if there is none yet."""
+    start = text.find("{")
+    if start < 0 or "}" not in text:
+        return None
+    try:
+        _, end = json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return None
+    return end

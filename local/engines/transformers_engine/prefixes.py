@@ -53,7 +53,7 @@ def batch_cache(prefix: Prefix, taken: list[int], room: int, layers: int) -> Dyn
 
 
 class _Layer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed here
-    """Grows in place: joining tensors anew with every token would copy the whole of them."""
+    """Grows in place: concatenating tensors for every token would copy all of them."""
 
     def __init__(
         self,

@@ -1,2 +1,3 @@
-"""LoRA adapters before they go to Workers AI: the bases, what a file may hold, the pre-flight.
-Standard library alone: the Worker, `npm run adapter` and train_lora.py judge by the same code."""
+"""LoRA adapters before the upload to Workers AI: the bases, the rules for the files, the
+pre-flight. Standard library alone: the Worker, `npm run adapter` and train_lora.py share this
+code."""

@@ -1,4 +1,5 @@
-"""The rules about the base that an adapter was trained on and is meant for; none of them raises."""
+"""The rules about the base: the one an adapter was trained on, and the one it is for. None of
+them raises."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from edgeneuro.adapter.checks import CONFIG_FILE, AdapterFacts, Check, failed, p
 from edgeneuro.adapter.strict_json import shown
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
-# A base on the Hub, as against a folder.
+# A base on the Hub, not a folder.
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _QUANTISED = re.compile(
     r"(?<![a-z])(bnb|gptq|awq|gguf|ggml|exl2|hqq|aqlm|[348]-?bit|int[48]|fp8|nf4)(?![a-z])", re.I
@@ -36,12 +37,12 @@ def check_model_type(config: Mapping[str, Any], facts: AdapterFacts) -> Check:
             rule, shown(found), f"model_type is {shown(found)}; Workers AI needs it. {fix}"
         )
     if base is None:
-        return unjudged(rule, shown(found), f"What {facts.base} is called here is not known.")
+        return unjudged(rule, shown(found), f"The model_type of {facts.base} is not known here.")
     if found != base.model_type:
         return failed(
             rule,
             shown(found),
-            f"model_type is {shown(found)}; that of {base.id} is another. {fix}",
+            f"model_type is {shown(found)}, but {base.id} has another. {fix}",
         )
     if found not in DOCUMENTED_MODEL_TYPES:
         documented = ", ".join(DOCUMENTED_MODEL_TYPES)
@@ -67,7 +68,7 @@ def check_base_match(config: Mapping[str, Any], facts: AdapterFacts) -> Check:
     wanted, base = find_base(facts.base), find_base(trained)
     if base is not None and base is wanted:
         return passed(rule, shown(trained))
-    # A folder or a mirror; that it is the same is left to the shapes.
+    # A folder or a mirror; the shapes show whether it is the same base.
     names = (facts.base,) if wanted is None else wanted.hub_ids
     if _last(trained) in {_last(name) for name in names}:
         return passed(rule, shown(trained))
@@ -89,12 +90,12 @@ def _last(name: str) -> str:
 def check_not_quantised(config: Mapping[str, Any], facts: AdapterFacts) -> Check:
     rule, name = "not_quantised", config.get("base_model_name_or_path")
     wanted = find_base(facts.base)
-    mend = "the base without quantisation" if wanted is None else wanted.hub_ids[0]
+    fix = "the base without quantisation" if wanted is None else wanted.hub_ids[0]
     if config.get("quantization_config"):
         return failed(
             rule,
             "quantization_config",
-            f"The configuration has a quantization_config; train on {mend}.",
+            f"The configuration has a quantization_config; train on {fix}.",
         )
     if isinstance(name, str) and find_base(name) is None and _QUANTISED.search(_last(name)):
         if wanted is None:
@@ -105,7 +106,7 @@ def check_not_quantised(config: Mapping[str, Any], facts: AdapterFacts) -> Check
             rule,
             shown(name),
             f"Its base {shown(name)} is quantised by its name, and Workers AI's are not. Train"
-            f" on {mend}.",
+            f" on {fix}.",
         )
     if isinstance(name, str) and original_name(name) != name.strip().rstrip("/"):
         return passed(rule, f"{shown(name)}, a copy of {shown(original_name(name))}")

@@ -1,4 +1,4 @@
-"""The bases on Workers AI that take an adapter, and the sizes of their layers.
+"""The bases on Workers AI that take an adapter, the sizes of their layers, and names of finetunes.
 
 Which: cloudflare-docs, workers-ai/features/fine-tunes/loras.mdx for the four `-lora` bases, and the
 changelog of 2025-04-11 ("ranks of up to 32 with a 300MB safetensors file limit") for newer ones, of
@@ -16,6 +16,8 @@ MAX_ADAPTERS = 100  # an account
 MAX_WEIGHTS_BYTES = 300_000_000  # the file is smaller than this
 MAX_RANK = 32  # of any base
 COMMON_RANK = 8  # every base takes this
+MAX_NAME = 100  # characters of a finetune's name
+RESERVED_PREFIX = "cf-public-"
 DOCUMENTED_MODEL_TYPES = ("mistral", "gemma", "llama")
 MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -23,8 +25,8 @@ MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 @dataclass(frozen=True)
 class LoraBase:
     """`shapes` has (out_features, in_features) of each module of a layer. `system_role` says
-    whether the chat template takes a system message; where not, `messages.fold_system` has it
-    read. In `cross_attention_layers` attention is called `cross_attn`, and looks at an image."""
+    whether the chat template takes a system message; if not, `messages.fold_system` moves it. In
+    `cross_attention_layers` attention is named `cross_attn`, and reads an image."""
 
     id: str
     model_type: str
@@ -52,6 +54,10 @@ def layer_shapes(
         }
     )
 
+
+# Cloudflare documents no rule for the names of finetunes but the reserved prefix (cloudflare-docs,
+# workers-ai/features/fine-tunes/public-loras.mdx); these characters need no escaping anywhere.
+_FINETUNE_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}")
 
 _ALL = (
     LoraBase(
@@ -121,14 +127,14 @@ LORA_BASES: Mapping[str, LoraBase] = MappingProxyType({base.id: base for base in
 _BY_NAME = {name.casefold(): base for base in _ALL for name in (base.id, *base.hub_ids)}
 
 
-# How the copies of a model are called that bitsandbytes quantised: unsloth/gemma-2b-it-bnb-4bit,
+# Names of copies that were quantised with bitsandbytes: unsloth/gemma-2b-it-bnb-4bit,
 # unsloth/Llama-3.2-11B-Vision-Instruct-unsloth-bnb-4bit.
 _BNB_COPY = re.compile(r"-(?:unsloth-)?bnb-[48]bit$", re.IGNORECASE)
 
 
 def original_name(name: str) -> str:
-    """The name of the model that a bitsandbytes copy was made of; any other name as it is. QLoRA
-    trains on such a copy, and its adapters are for the original."""
+    """The name of the model that a bitsandbytes copy was made from; other names are not changed.
+    QLoRA trains on such a copy, and its adapters are for the original."""
     return _BNB_COPY.sub("", name.strip().rstrip("/"))
 
 
@@ -140,5 +146,18 @@ def find_base(name: str) -> LoraBase | None:
 def count_parameters(
     rank: int, modules: tuple[str, ...], *, layers: int, shapes: Mapping[str, tuple[int, int]]
 ) -> int:
-    """Of an adapter on these modules in every layer: A is (rank, in), B is (out, rank)."""
+    """The parameters of an adapter on these modules in every layer: A is (rank, in), B (out,
+    rank)."""
     return layers * sum(rank * sum(shapes[module]) for module in modules)
+
+
+def wrong_name(name: str) -> str:
+    """Why this is not a valid name for a finetune; empty if it is."""
+    if not _FINETUNE_NAME.fullmatch(name):
+        return (
+            f"A finetune's name has 1 to {MAX_NAME} letters, digits and - _ . and begins with a"
+            " letter or digit."
+        )
+    if name.lower().startswith(RESERVED_PREFIX):
+        return f"Names that begin with {RESERVED_PREFIX} are Cloudflare's own."
+    return ""

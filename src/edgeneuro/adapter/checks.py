@@ -1,4 +1,4 @@
-"""What the pre-flight says: one check a rule, and all of them as a report."""
+"""The result of the pre-flight: one check per rule, and all of them as a report."""
 
 from dataclasses import dataclass
 
@@ -28,8 +28,8 @@ RULES = (
 
 @dataclass(frozen=True)
 class Check:
-    """`passed` is None where it could not be judged here; `message` then says why. It is empty
-    where the check passed."""
+    """`passed` is None if it could not be decided here; `message` then says why. It is empty if the
+    check passed."""
 
     rule: str
     passed: bool | None
@@ -39,9 +39,9 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """`checks` has one of each of RULES, in their order. What stands beside them is None or empty
-    where the files do not say it, or not usably. `config_to_upload` is the configuration in the
-    form that Workers AI documents."""
+    """`checks` has one check for each of RULES, in their order. The other fields are None or empty
+    if the files do not have them, or not in a usable form. `config_to_upload` is the configuration
+    in the form that Workers AI documents."""
 
     checks: tuple[Check, ...]
     rank: int | None = None
@@ -61,8 +61,8 @@ class Report:
 
 @dataclass(frozen=True)
 class AdapterFacts:
-    """What the files do not say. `base` is the id of the model that the adapter is meant for,
-    `supports_lora` what the catalogue says of it, if it says so; `slots_used` is the account's."""
+    """What the files do not say. `base` is the id of the model that the adapter is for,
+    `supports_lora` is from the catalogue, if it says so; `slots_used` is that of the account."""
 
     base: str
     supports_lora: bool | None = None

@@ -1,12 +1,12 @@
-"""The rules about `adapter_config.json`, one function each; none of them raises."""
+"""The rules about `adapter_config.json`, one function each; those about its target modules are in
+targets.py. None of them raises."""
 
 import json
 from codecs import BOM_UTF8
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from edgeneuro.adapter.bases import COMMON_RANK, MAX_RANK, MODULES, find_base
+from edgeneuro.adapter.bases import COMMON_RANK, MAX_RANK, find_base
 from edgeneuro.adapter.checks import AdapterFacts, Check, failed, passed, unjudged
 from edgeneuro.adapter.strict_json import loads, shown
 from edgeneuro.adapter.targets import Targets, usable_modules
@@ -15,8 +15,8 @@ from edgeneuro.bounded_json import InvalidJsonError
 MAX_CONFIG_BYTES = 1_000_000
 
 _MAX_DEPTH = 20
-# Beside plain LoRA: each changes what the two matrices mean, so that a server that passes the key
-# over answers something else than what was trained.
+# Variants of LoRA that change what the two matrices mean: a server that ignores the key answers
+# differently from what was trained.
 _PLAIN: Mapping[str, str] = {
     "use_dora": "train without DoRA",
     "use_rslora": "train without it, or write lora_alpha times the root of r as lora_alpha",
@@ -32,7 +32,7 @@ _PLAIN: Mapping[str, str] = {
     "kasa_config": "train without KaSA",
     "monteclora_config": "train without MonteCLoRA",
 }
-# PEFT changes the base's own weights for these, and an adapter without a conversion needs those.
+# For these PEFT changes the weights of the base, so the adapter needs a conversion.
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
@@ -62,11 +62,11 @@ def check_peft_type(config: Mapping[str, Any]) -> Check:
     task = config.get("task_type")
     if task not in (None, "CAUSAL_LM"):
         return failed(rule, shown(task), f"task_type is {shown(task)}; train for CAUSAL_LM.")
-    for key, mend in _PLAIN.items():
+    for key, fix in _PLAIN.items():
         if config.get(key):
             found = shown(config[key])
             return failed(
-                rule, f"{key} {found}", f"{key} is {found}, which is not plain LoRA; {mend}."
+                rule, f"{key} {found}", f"{key} is {found}, which is not plain LoRA; {fix}."
             )
     bias = config.get("bias", "none")
     if bias != "none":
@@ -139,67 +139,10 @@ def judge_alpha(alpha: object) -> Check:
     return passed("alpha", shown(alpha))
 
 
-def check_target_modules(config: Mapping[str, Any], facts: AdapterFacts, targets: Targets) -> Check:
-    rule, saved, found = (
-        "target_modules",
-        config.get("modules_to_save"),
-        config.get("target_modules"),
-    )
-    if saved:
-        return failed(
-            rule,
-            f"modules_to_save {shown(saved)}",
-            f"modules_to_save is {shown(saved)}; Workers AI takes low-rank matrices alone. Train"
-            " without it.",
-        )
-    if not targets.from_weights:
-        return judge_target_modules(list(targets.modules) or found, facts.base)
-    if not targets.modules:
-        return unjudged(
-            rule,
-            shown(found),
-            f"target_modules is {shown(found)}, and there are no weights that show what it means.",
-        )
-    judged = judge_target_modules(list(targets.modules), facts.base)
-    return replace(judged, found=f"{shown(found)}: {judged.found}")
-
-
-def judge_target_modules(modules: object, name: str) -> Check:
-    rule, base = "target_modules", find_base(name)
-    known = MODULES if base is None else tuple(base.shapes)
-    names = ", ".join(known)
-    if isinstance(modules, str):
-        return failed(
-            rule,
-            shown(modules),
-            f"target_modules is the text {shown(modules)}; list the names, out of {names}.",
-        )
-    found = usable_modules(modules)
-    if not found:
-        return failed(
-            rule,
-            shown(modules),
-            f"target_modules is {shown(modules)}; it is a list of names, each once, out of"
-            f" {names}.",
-        )
-    strange = [each for each in found if each not in known]
-    if strange and base is not None:
-        return failed(
-            rule,
-            shown(strange),
-            f"target_modules has {shown(strange)}; {base.id} takes {names}. Train on these.",
-        )
-    if strange:
-        return unjudged(
-            rule, ", ".join(found), f"Whether {shown(name)} has {shown(strange)} is not known."
-        )
-    return passed(rule, ", ".join(found))
-
-
 def config_to_upload(data: bytes, config: Mapping[str, Any], targets: Targets, name: str) -> bytes:
-    """The configuration as Workers AI documents it: `model_type` added where the base `name` is
-    known, `target_modules` as a list of names, no byte order mark; the same bytes if nothing of
-    this is needed. `config` is what was read from `data`."""
+    """The configuration in the form that Workers AI documents: with a `model_type` if the base
+    `name` is known, `target_modules` as a list of names, no byte order mark. The bytes stay the
+    same if nothing has to change. `config` was read from `data`."""
     base, wanted = find_base(name), dict(config)
     if wanted.get("model_type") is None and base is not None:
         wanted["model_type"] = base.model_type
@@ -209,4 +152,4 @@ def config_to_upload(data: bytes, config: Mapping[str, Any], targets: Targets, n
         wanted["target_modules"] = list(targets.modules)
     if wanted == config and not data.startswith(BOM_UTF8):
         return data
-    return json.dumps(wanted, indent=2).encode()  # in ASCII: a lone surrogate has no UTF-8
+    return json.dumps(wanted, indent=2).encode()  # ASCII: a lone surrogate has no UTF-8

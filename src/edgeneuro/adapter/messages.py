@@ -1,6 +1,6 @@
-"""How messages are written for the models of Workers AI: which of them take only texts, and which
-have a chat template without a system message. Training and serving both use this, so that an
-adapter is called as it was trained."""
+"""Messages in the form that the models of Workers AI take: some take only texts, and some have a
+chat template without a system message. Training and serving share this code, so that an adapter is
+called as it was trained."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ _BETWEEN_PARTS = "\n"  # as vLLM and the router itself join the parts of a messa
 
 
 def flatten_content(content: Any) -> Any:
-    """A list of text parts as one text; anything else as it is. Classic models refuse lists."""
+    """A list of text parts as one text; anything else unchanged. Older models refuse lists."""
     if not isinstance(content, list) or not all(_is_text(part) for part in content):
         return content
     return _BETWEEN_PARTS.join(part["text"] for part in content)
 
 
 def fold_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The system texts go before the first user message, with a blank line between. If there is no
-    user message, they become one. Contents are texts or lists of parts. The list given stays as it
-    is."""
+    """Moves the system texts before the first user message, with a blank line between. If there is
+    no user message, they become one. Contents are texts or lists of parts. The given list does not
+    change."""
     texts = [_text(each["content"]) for each in messages if each["role"] == SYSTEM]
     rest = [dict(each) for each in messages if each["role"] != SYSTEM]
     if not texts:
@@ -39,7 +39,7 @@ def _prepend(texts: list[str], content: Any) -> Any:
 
 
 def _text(content: Any) -> str:
-    """Of a system message, which may hold texts alone."""
+    """The text of a system message, which may hold texts only."""
     flat = flatten_content(content)
     return flat if isinstance(flat, str) else ""
 

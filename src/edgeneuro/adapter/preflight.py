@@ -1,7 +1,8 @@
-"""The pre-flight: what Workers AI would refuse, or answer wrongly from, is found before an upload.
+"""The pre-flight finds what Workers AI would refuse, or what would make it answer wrongly, before
+an upload.
 
-It sees the configuration, the weights up to their header's end (`safetensors.header_end`) and their
-size; no weight is read, nothing of a file is executed, and no file makes it raise.
+It reads the configuration, the header of the weights (`safetensors.header_end`) and their size. It
+reads no weight, executes nothing from a file, and never raises because of one.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,13 @@ from edgeneuro.adapter.checks import (
 )
 from edgeneuro.adapter.safetensors import Header, InvalidSafetensorsError, read_header
 from edgeneuro.adapter.strict_json import shown
-from edgeneuro.adapter.targets import Targets, resolve_targets, usable_modules
+from edgeneuro.adapter.targets import (
+    Targets,
+    check_target_modules,
+    judge_target_modules,
+    resolve_targets,
+    usable_modules,
+)
 from edgeneuro.bounded_json import InvalidJsonError
 
 __all__ = [
@@ -57,8 +64,8 @@ def check_adapter(
     weights_size: int | None,
     facts: AdapterFacts,
 ) -> Report:
-    """One check of each rule, in the order of RULES. `names` are the files that there are; None
-    stands for one that is not there."""
+    """One check of each rule, in the order of RULES. `names` are the names of the files; None
+    stands for a missing file."""
     fields, config_check = _read_config(config)
     header, format_check = _read_weights(weights_start, weights_size)
     checks = [
@@ -89,14 +96,14 @@ def _check_files(names: Sequence[str]) -> Check:
     if not missing:
         return passed(rule, " and ".join(wanted))
     found = ", ".join(shown(name) for name in sorted(names)[:5]) or "none"
-    mend = "Both files have exactly these names."
+    fix = "Both files have exactly these names."
     if WEIGHTS_FILE in missing and any(name.endswith((".bin", ".pt", ".pth")) for name in names):
-        mend = "PyTorch's own files are not taken: save with safe_serialization=True."
+        fix = "PyTorch's own files are not taken: save with safe_serialization=True."
     elif "adapters.safetensors" in names:
-        mend = "This is an MLX adapter; train with PEFT, or convert it to PEFT's names."
+        fix = "This is an MLX adapter; train with PEFT, or convert it to PEFT's names."
     elif any(name.endswith(".safetensors") for name in names) and WEIGHTS_FILE in missing:
-        mend = f"Rename the weights to {WEIGHTS_FILE}."
-    return failed(rule, found, f"{' and '.join(missing)} is not among the files ({found}). {mend}")
+        fix = f"Rename the weights to {WEIGHTS_FILE}."
+    return failed(rule, found, f"{' and '.join(missing)} is not among the files ({found}). {fix}")
 
 
 def _read_config(data: bytes | None) -> tuple[dict[str, Any] | None, Check]:
@@ -115,18 +122,18 @@ def _read_weights(start: bytes | None, size: int | None) -> tuple[Header | None,
     if start is None or size is None:
         return None, unjudged(rule, "", f"There is no {WEIGHTS_FILE}.")
     other = weights_rules.other_format(start)
-    mend = "Save the adapter with PEFT's save_pretrained and safe_serialization=True."
+    fix = "Save the adapter with PEFT's save_pretrained and safe_serialization=True."
     if other is not None:
-        return None, failed(rule, other, f"{WEIGHTS_FILE} is {other}. {mend}")
+        return None, failed(rule, other, f"{WEIGHTS_FILE} is {other}. {fix}")
     try:
         header = read_header(start, size)
     except InvalidSafetensorsError as error:
-        return None, failed(rule, "no safetensors file", f"{WEIGHTS_FILE} {error}. {mend}")
+        return None, failed(rule, "no safetensors file", f"{WEIGHTS_FILE} {error}. {fix}")
     return header, passed(rule, f"safetensors, a header of {header.end:,} bytes")
 
 
 def _targets(fields: _Config | None, header: Header | None, facts: AdapterFacts) -> Targets:
-    matrices = [] if header is None else weights_rules.halves_of(header)[0]
+    matrices = [] if header is None else weights_rules.lora_matrices(header)[0]
     found = (fields or {}).get("target_modules")
     return resolve_targets(found, {each.module for each in matrices}, find_base(facts.base))
 
@@ -145,7 +152,7 @@ def _check_config(fields: _Config | None, facts: AdapterFacts, targets: Targets)
         yield from (unjudged(rule, "", why) for rule in (*_OF_CONFIG, "target_modules"))
         return
     yield from (check(fields, facts) for check in _OF_CONFIG.values())
-    yield config_rules.check_target_modules(fields, facts, targets)
+    yield check_target_modules(fields, facts, targets)
 
 
 def _check_size(size: int | None) -> Check:
@@ -177,7 +184,7 @@ def _usable_rank(fields: _Config) -> int | None:
 def _check_slots(facts: AdapterFacts) -> Check:
     rule, used = "slots", facts.slots_used
     if used is None:
-        return unjudged(rule, "", "Nobody asked Cloudflare how many finetunes the account has.")
+        return unjudged(rule, "", "Cloudflare was not asked how many finetunes the account has.")
     found = f"{used} of {facts.slots} used"
     if used >= facts.slots:
         return failed(
@@ -200,12 +207,12 @@ def check_plan(
 ) -> list[Check]:
     """The same rules before a training: rank, alpha (where given), target_modules,
     base_supports_lora and size. `base` is its id at Cloudflare or on the Hub. `parameters` is the
-    adapter's count where the base's sizes are not known here, `bytes_each` what one is saved in."""
+    adapter's count if the base's sizes are not known here, `bytes_each` the bytes of one."""
     modules = target_modules if isinstance(target_modules, str) else list(target_modules)
     checks = [config_rules.judge_rank(rank, base)]
     if alpha is not None:
         checks.append(config_rules.judge_alpha(alpha))
-    checks.append(config_rules.judge_target_modules(modules, base))
+    checks.append(judge_target_modules(modules, base))
     known = find_base(base)
     facts = AdapterFacts(base=base if known is None else known.id)
     checks.append(base_rules.check_base_supports_lora(facts))
@@ -227,7 +234,7 @@ def predict_bytes(
     parameters: int | None = None,
     bytes_each: int = 4,
 ) -> int | None:
-    """Of the weights file; None where neither `parameters` nor the base's sizes are known."""
+    """The size of the weights file; None if neither `parameters` nor the base's sizes are known."""
     known = find_base(base)
     modules = usable_modules(target_modules)
     if parameters is not None:

@@ -1,5 +1,5 @@
-"""The header of a safetensors file: 8 bytes that say how long it is (little-endian), then as many
-of JSON, then the tensors one after the other. Nothing but the header is ever looked at.
+"""The header of a safetensors file: its length in 8 bytes (little-endian), then JSON of that
+length. The tensors follow one after the other; nothing but the header is read.
 
 The format: github.com/huggingface/safetensors, README and `SafeTensors::read_metadata`.
 """
@@ -30,7 +30,7 @@ _BITS = {
 
 
 class InvalidSafetensorsError(ValueError):
-    """The text says what is wrong, as a sentence about the file without its name."""
+    """The text says what is wrong: the rest of a sentence that begins with the file's name."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Header:
-    tensors: tuple[Tensor, ...]  # as they lie in the file
+    tensors: tuple[Tensor, ...]  # in the order of the file
     end: int  # of the header, in the file
 
 
@@ -141,7 +141,7 @@ def _check_places(tensors: list[Tensor], size: int) -> None:
             )
         at = tensor.end
     if at != size:
-        told = "it is cut off" if at > size else "something follows them"
+        problem = "it is cut off" if at > size else "something follows them"
         raise InvalidSafetensorsError(
-            f"has tensors of {at} bytes, but {size} bytes for them: {told}"
+            f"has tensors of {at} bytes, but {size} bytes for them: {problem}"
         )

@@ -1,4 +1,4 @@
-"""JSON of an adapter's files: what another reader could read differently is refused."""
+"""Reads JSON of an adapter's files. It refuses what another reader could read differently."""
 
 import json
 import math
@@ -31,17 +31,17 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse(name: str) -> Any:
-    raise InvalidJsonError(f"holds {name}, which is no JSON")
+    raise InvalidJsonError(f"holds {name}, which is not JSON")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise InvalidJsonError(f"holds {shown(text)}, which is no finite number")
+        raise InvalidJsonError(f"holds {shown(text)}, which is not a finite number")
     return value
 
 
 def shown(value: object, longest: int = 60) -> str:
-    """A value of the file as a message may hold it: short, in one line, and in ASCII."""
+    """A value of the file for a message: short, in one line, and in ASCII."""
     text = json.dumps(value, ensure_ascii=True, default=repr)
     return text if len(text) <= longest else f"{text[:longest]}…"

@@ -1,7 +1,7 @@
 """The rules about `adapter_model.safetensors`, by its header and size alone; none of them raises.
 
 Names are PEFT's: `base_model.model.model.layers.N.self_attn.q_proj.lora_A.weight`, (rank, in), and
-`lora_B`, (out, rank); a model with eyes has its layers under `language_model`.
+`lora_B`, (out, rank); a vision model has its layers under `language_model`.
 """
 
 import re
@@ -18,9 +18,9 @@ DTYPES = ("F32", "F16", "BF16")
 _NAME = re.compile(
     r"base_model\.model\.(?P<nested>model\.language_model\.|language_model\.model\.)?(?:model\.)?"
     r"layers\.(?P<layer>[0-9]{1,4})\.(?P<block>[A-Za-z0-9_]{1,40})\.(?P<module>[A-Za-z0-9_]{1,40})"
-    r"\.lora_(?P<half>[AB])\.weight"
+    r"\.lora_(?P<kind>[AB])\.weight"
 )
-# Names of the same matrices by other tools, and what to do.
+# How other tools name the same matrices, and how to fix it.
 _OTHER_NAMES = (
     (
         re.compile(r"\.lora_[ab]$"),
@@ -42,7 +42,7 @@ _OTHER_NAMES = (
         "has a name of kohya-ss or diffusers, for image models. Train a language model with PEFT",
     ),
 )
-# By how they begin; a pickle and a zip can run code where they are loaded.
+# Other formats by their first bytes. A pickle or a zip can run code when it is loaded.
 _OTHER_FORMATS = (
     (b"PK\x03\x04", "a zip archive, as PyTorch's .bin files are"),
     (b"\x80\x02", "a Python pickle, as older PyTorch files are"),
@@ -59,28 +59,28 @@ _OTHER_FORMATS = (
 
 
 @dataclass(frozen=True)
-class Half:
-    """One of the two matrices of one module in one layer."""
+class LoraMatrix:
+    """One of the two matrices, A or B (`kind`), of one module in one layer."""
 
     layer: int
     block: str
     module: str
-    half: str
+    kind: str
     nested: bool
     tensor: Tensor
 
     @property
     def rank(self) -> int:
-        return self.tensor.shape[0 if self.half == "A" else 1]
+        return self.tensor.shape[0 if self.kind == "A" else 1]
 
     @property
     def features(self) -> int:
-        return self.tensor.shape[1 if self.half == "A" else 0]
+        return self.tensor.shape[1 if self.kind == "A" else 0]
 
 
 def other_format(start: bytes) -> str | None:
-    """What a file is that begins so and is no safetensors file."""
-    # A safetensors file may begin with any byte, being a number; its ninth is a brace.
+    """The format of a file with these first bytes; None if it may be safetensors."""
+    # A safetensors file begins with a number, so with any bytes; its ninth byte is a brace.
     if start[8:9] == b"{":
         return None
     return next((name for magic, name in _OTHER_FORMATS if start.startswith(magic)), None)
@@ -99,40 +99,40 @@ def check_size(size: int) -> Check:
     return passed("size", found)
 
 
-def halves_of(header: Header) -> tuple[list[Half], list[str]]:
-    """The matrices, and the names of the tensors that are none."""
-    halves, strange = [], []
+def lora_matrices(header: Header) -> tuple[list[LoraMatrix], list[str]]:
+    """The LoRA matrices, and the names of all other tensors."""
+    matrices, others = [], []
     for tensor in header.tensors:
         found = _NAME.fullmatch(tensor.name)
         if found is None:
-            strange.append(tensor.name)
+            others.append(tensor.name)
         else:
-            halves.append(
-                Half(
+            matrices.append(
+                LoraMatrix(
                     int(found["layer"]),
                     found["block"],
                     found["module"],
-                    found["half"],
+                    found["kind"],
                     found["nested"] is not None,
                     tensor,
                 )
             )
-    return halves, strange
+    return matrices, others
 
 
 def check_tensors(
     header: Header, modules: tuple[str, ...], *, part: bool, base: LoraBase | None
 ) -> Check:
     """`part`: the configuration says that not every layer has an adapter."""
-    rule, (halves, strange) = "tensors", halves_of(header)
+    rule, (matrices, others) = "tensors", lora_matrices(header)
     found = f"{len(header.tensors)} tensors"
     if not header.tensors:
         return failed(rule, found, "The weights hold no tensor. Train and save the adapter again.")
     wrong = (
-        _wrong_names(strange)
-        or _wrong_pairs(halves)
-        or _wrong_modules(halves, modules)
-        or (base and _wrong_layers(halves, part, base))
+        _wrong_names(others)
+        or _wrong_pairs(matrices)
+        or _wrong_modules(matrices, modules)
+        or (base and _wrong_layers(matrices, part, base))
     )
     if wrong:
         return failed(rule, found, wrong)
@@ -141,21 +141,22 @@ def check_tensors(
     return passed(rule, found)
 
 
-def _wrong_names(strange: list[str]) -> str:
-    if not strange:
+def _wrong_names(others: list[str]) -> str:
+    if not others:
         return ""
     for pattern, tool in _OTHER_NAMES:
-        if pattern.search(strange[0]):
-            return f"The tensor {shown(strange[0], 120)} {tool} ({len(strange)} such)."
+        if pattern.search(others[0]):
+            return f"The tensor {shown(others[0], 120)} {tool} ({len(others)} such)."
     return (
-        f"The tensor {shown(strange[0], 120)} is no LoRA matrix of a text layer as PEFT names them"
-        f" ({len(strange)} such). Save the adapter alone, with save_pretrained of the PEFT model."
+        f"The tensor {shown(others[0], 120)} does not have PEFT's name of a LoRA matrix of a text"
+        f" layer ({len(others)} such). Save the adapter alone, with save_pretrained of the PEFT"
+        " model."
     )
 
 
-def _wrong_pairs(halves: list[Half]) -> str:
-    def places(half: str) -> set[tuple[int, str, str]]:
-        return {(each.layer, each.block, each.module) for each in halves if each.half == half}
+def _wrong_pairs(matrices: list[LoraMatrix]) -> str:
+    def places(kind: str) -> set[tuple[int, str, str]]:
+        return {(each.layer, each.block, each.module) for each in matrices if each.kind == kind}
 
     alone = places("A") ^ places("B")
     if alone:
@@ -165,13 +166,13 @@ def _wrong_pairs(halves: list[Half]) -> str:
             " such)."
             " Save the adapter again, whole."
         )
-    if 2 * len(places("A")) != len(halves):
+    if 2 * len(places("A")) != len(matrices):
         return "Two tensors are the same matrix under two names. Save the adapter again."
     return ""
 
 
-def _wrong_modules(halves: list[Half], modules: tuple[str, ...]) -> str:
-    there, wanted = {each.module for each in halves}, set(modules)
+def _wrong_modules(matrices: list[LoraMatrix], modules: tuple[str, ...]) -> str:
+    there, wanted = {each.module for each in matrices}, set(modules)
     if not modules or there == wanted:
         return ""
     return (
@@ -180,8 +181,8 @@ def _wrong_modules(halves: list[Half], modules: tuple[str, ...]) -> str:
     )
 
 
-def _wrong_layers(halves: list[Half], part: bool, base: LoraBase) -> str:
-    for each in halves:
+def _wrong_layers(matrices: list[LoraMatrix], part: bool, base: LoraBase) -> str:
+    for each in matrices:
         if each.layer >= base.layers:
             return (
                 f"There is a tensor of layer {each.layer}; {base.id} has the layers 0 to"
@@ -190,16 +191,15 @@ def _wrong_layers(halves: list[Half], part: bool, base: LoraBase) -> str:
         block = block_of(each.module, each.layer, base)
         if each.block != block or (each.nested and not base.cross_attention_layers):
             return (
-                f"The tensor {shown(each.tensor.name, 120)} is at no place of {base.id}, where"
-                " layer"
-                f" {each.layer} has {block}.{each.module}. Train on {base.hub_ids[0]}."
+                f"The tensor {shown(each.tensor.name, 120)} does not belong to {base.id}, where"
+                f" layer {each.layer} has {block}.{each.module}. Train on {base.hub_ids[0]}."
             )
-    return "" if part else _missing_layers(halves, base)
+    return "" if part else _missing_layers(matrices, base)
 
 
-def _missing_layers(halves: list[Half], base: LoraBase) -> str:
-    for module in sorted({each.module for each in halves}):
-        there = {each.layer for each in halves if each.module == module}
+def _missing_layers(matrices: list[LoraMatrix], base: LoraBase) -> str:
+    for module in sorted({each.module for each in matrices}):
+        there = {each.layer for each in matrices if each.module == module}
         if len(there) < base.layers:
             missing = min(set(range(base.layers)) - there)
             return (
@@ -232,17 +232,17 @@ def check_dtype(header: Header) -> Check:
 
 
 def check_shapes(header: Header, rank: int | None, base: LoraBase | None) -> Check:
-    rule, (halves, _) = "shapes", halves_of(header)
-    if not halves:
+    rule, (matrices, _) = "shapes", lora_matrices(header)
+    if not matrices:
         return unjudged(rule, "", "There is no matrix to measure.")
-    found = f"rank {', '.join(map(str, sorted(_ranks(halves))[:3])) or '?'}"
+    found = f"rank {', '.join(map(str, sorted(_ranks(matrices))[:3])) or '?'}"
     shapes = None if base is None else base.shapes
-    wrong = _wrong_rank(halves, rank) or _wrong_sizes(halves, shapes or _sizes_of(halves))
+    wrong = _wrong_rank(matrices, rank) or _wrong_sizes(matrices, shapes or _sizes_of(matrices))
     if wrong:
-        mend = (
+        fix = (
             "Take both files from one training." if base is None else f"Train on {base.hub_ids[0]}."
         )
-        return failed(rule, found, f"{wrong} {mend}")
+        return failed(rule, found, f"{wrong} {fix}")
     if base is None:
         return unjudged(
             rule, found, "They fit each other; the sizes of the base are not known here."
@@ -252,18 +252,18 @@ def check_shapes(header: Header, rank: int | None, base: LoraBase | None) -> Che
     return passed(rule, found)
 
 
-def _ranks(halves: Iterable[Half]) -> set[int]:
-    return {each.rank for each in halves if len(each.tensor.shape) == 2}
+def _ranks(matrices: Iterable[LoraMatrix]) -> set[int]:
+    return {each.rank for each in matrices if len(each.tensor.shape) == 2}
 
 
-def _wrong_rank(halves: list[Half], rank: int | None) -> str:
-    for each in halves:
+def _wrong_rank(matrices: list[LoraMatrix], rank: int | None) -> str:
+    for each in matrices:
         if len(each.tensor.shape) != 2:
             shape = shown(each.tensor.shape)
             return f"{shown(each.tensor.name, 120)} has the shape {shape}; it is a matrix."
-    ranks = _ranks(halves)
+    ranks = _ranks(matrices)
     wanted = {rank} if rank is not None else set(sorted(ranks)[:1])
-    for each in halves:
+    for each in matrices:
         if each.rank not in wanted:
             return (
                 f"{shown(each.tensor.name, 120)} has the shape {shown(each.tensor.shape)}, which"
@@ -273,19 +273,19 @@ def _wrong_rank(halves: list[Half], rank: int | None) -> str:
     return ""
 
 
-def _sizes_of(halves: list[Half]) -> dict[str, tuple[int, int]]:
-    """Of each module, as its first pair has them."""
+def _sizes_of(matrices: list[LoraMatrix]) -> dict[str, tuple[int, int]]:
+    """The sizes (out, in) of each module, from its first pair."""
     sizes: dict[str, dict[str, int]] = {}
-    for each in halves:
-        sizes.setdefault(each.module, {}).setdefault(each.half, each.features)
+    for each in matrices:
+        sizes.setdefault(each.module, {}).setdefault(each.kind, each.features)
     return {module: (size.get("B", 0), size.get("A", 0)) for module, size in sizes.items()}
 
 
-def _wrong_sizes(halves: list[Half], shapes: Mapping[str, tuple[int, int]]) -> str:
-    for each in halves:
+def _wrong_sizes(matrices: list[LoraMatrix], shapes: Mapping[str, tuple[int, int]]) -> str:
+    for each in matrices:
         if each.module not in shapes:
-            continue  # said by `tensors`
-        wanted = shapes[each.module][1 if each.half == "A" else 0]
+            continue  # the rule `tensors` reports it
+        wanted = shapes[each.module][1 if each.kind == "A" else 0]
         if each.features != wanted and wanted:
             return (
                 f"{shown(each.tensor.name, 120)} has the shape {shown(each.tensor.shape)}, where"

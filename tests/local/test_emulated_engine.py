@@ -1,4 +1,4 @@
-"""The stand-in: deterministic, honest, and good enough to try the product with."""
+"""The emulated engine: deterministic, never mistaken for a model, enough to try the product."""
 
 import json
 
@@ -6,8 +6,8 @@ import pytest
 
 from local.catalogue import MODELS
 from local.engines import CompletionRequest, JsonMode, Message
+from local.engines.emulated import EmulatedEngine, read_agents
 from local.engines.lexical import AgentText, match
-from local.engines.stand_in import StandIn, read_agents
 from tests.local.emulator import LLAMA
 
 PROMPT = """You are a router. Choose one agent.
@@ -36,7 +36,7 @@ def request(query: str, *, system: str = PROMPT, schema: object = SCHEMA) -> Com
 
 
 async def decide(asked: CompletionRequest) -> tuple[str, float]:
-    answer = json.loads((await StandIn().complete(asked)).text)
+    answer = json.loads((await EmulatedEngine().complete(asked)).text)
     return answer["agent"], answer["confidence"]
 
 
@@ -95,10 +95,12 @@ async def test_one_message_can_hold_prompt_and_query(wrap: str) -> None:
 
 
 async def test_anything_else_gets_one_fixed_reply() -> None:
-    completion = await StandIn().complete(request("hi there", system="Be kind.", schema=None))
+    completion = await EmulatedEngine().complete(
+        request("hi there", system="Be kind.", schema=None)
+    )
     assert completion.text.endswith("hi there")
     assert "not a language model" in completion.text
-    assert completion.metadata["engine"] == "stand-in"
+    assert completion.metadata["engine"] == "emulated"
     assert completion.usage.prompt_tokens > 0
 
 

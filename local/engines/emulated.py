@@ -1,7 +1,7 @@
-"""The default engine: deterministic, no model, and it says so in every answer.
+"""The default engine: deterministic, not a language model, as every answer says.
 
-For the router's prompt it answers as a lexical matcher over the agents described there, where tools
-are offered it may call one, and for anything else it has one short fixed reply.
+It answers the router's prompt with a lexical matcher over the agents described there. It may call
+one of the offered tools. Anything else gets one short fixed reply.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from local.engines.lexical import AgentText, match
 from local.engines.parts import parts_of
 from local.engines.tool_calling import call_for
 
-NOTICE = "deterministic stand-in, not a language model"
+NOTICE = "deterministic emulator, not a language model"
 NONE = "none"
 
 _BLOCK = re.compile(r"^- (?P<id>[^\s:]+): (?P<text>.*)$")
@@ -28,8 +28,8 @@ _TEMPLATE_MARK = re.compile(r"\[/?INST\]|<[^<>\s]+>|^\s*(?:user|query)\s*:", re.
 _CHARACTERS_PER_TOKEN = 4
 
 
-class StandIn:
-    name = "stand-in"
+class EmulatedEngine:
+    name = "emulated"
     models: tuple[Model, ...] = ()
 
     async def complete(self, request: CompletionRequest) -> Completion:
@@ -97,7 +97,7 @@ def _reply(request: CompletionRequest) -> str:
         if request.lora is not None:  # the router asks adapters for the agent alone
             del decision["confidence"]
         return json.dumps(decision)
-    words = f"This is EdgeNeuro's stand-in, not a language model. It read: {query[:200]}"
+    words = f"This is EdgeNeuro's emulator, not a language model. It read: {query[:200]}"
     last = request.messages[-1]
     if last.role == "tool":
         words += f" The tool answered: {last.content[:200]}"
@@ -128,8 +128,8 @@ def _allowed_ids(schema: Mapping[str, Any] | None) -> list[str]:
 def _decision(
     query: str, agents: Sequence[AgentText], allowed: Sequence[str]
 ) -> dict[str, str | float]:
-    candidates = [agent for agent in agents if not allowed or agent.id in allowed]
-    found = match(query, candidates)
+    offered = [agent for agent in agents if not allowed or agent.id in allowed]
+    found = match(query, offered)
     if found.agent is not None:
         return {"agent": found.agent, "confidence": found.confidence}
     if allowed and NONE not in allowed:
