@@ -20,8 +20,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parent / "src"))
 
 from trainer.autotrain import write_autotrain
 from trainer.environment import require_packages
-from trainer.errors import TrainingError
-from trainer.failures import in_plain_words
+from trainer.errors import TrainingError, machine_failure
 from trainer.options import read_options
 from trainer.prepared import prepare
 
@@ -36,7 +35,7 @@ def main(words: Sequence[str]) -> None:
     except TrainingError as error:
         sys.exit(f"\n{error}")
     except OSError as error:
-        sys.exit(f"\n{in_plain_words(error, options.out) or error}")
+        sys.exit(f"\n{machine_failure(error, options.out) or error}")
     require_packages(words)
     # One GPU: TRL would deal the rows of a batch out to several, and ours has a single row.
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")

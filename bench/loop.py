@@ -103,7 +103,7 @@ class Loop:
         self._labels += report["new"]
 
     def route(self, lines: list[dict[str, Any]]) -> None:
-        """Each query is asked anew, so that each one has its own answer and log row."""
+        """No query is answered from a cache, so each one has its own decision and log row."""
         decisions = [
             self._post("/v1/route", json={"query": line["query"], "cache": False})
             for line in tqdm(lines, unit="query", disable=None)
@@ -154,12 +154,12 @@ class Loop:
                 data = load_dataset(
                     "json", data_files=str(file), split="train", cache_dir=f"{folder}/cache"
                 )
-                told = json.loads(manifest)["manifest"]
+                counts = json.loads(manifest)["manifest"]
                 print(f"exported     {shape}: {data.num_rows} rows, columns {data.column_names}")
-                self._expect(f"rows of {shape}", data.num_rows, told["rows"])
-                self._expect(f"labels in {shape}", told["rows"] + told["unknown_agent"], labels)
-            print(f"agents       {tally(Counter(told['agents']).elements())}")
-            print(f"splits       {tally(Counter(told['splits']).elements())}")
+                self._expect(f"rows of {shape}", data.num_rows, counts["rows"])
+                self._expect(f"labels in {shape}", counts["rows"] + counts["unknown_agent"], labels)
+            print(f"agents       {tally(Counter(counts['agents']).elements())}")
+            print(f"splits       {tally(Counter(counts['splits']).elements())}")
 
     def show_analytics(self) -> None:
         totals = self._get("/v1/analytics")["totals"]

@@ -1,6 +1,6 @@
 """What the router adds: /v1/route from the cache, from a classifier and from the emulated model
-beside the least that a Python Worker can do, in one run, interleaved so that all of them meet the
-same machine. The classifier is learned here, of invented words, through the API.
+beside the minimum of a Python Worker, in one run, interleaved so that all of them have the same
+conditions. The classifier is learned here, of invented words, through the API.
 
     PYTHONPATH=src .build/venv/bin/python -m bench.overhead --requests 300
 """

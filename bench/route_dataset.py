@@ -44,7 +44,7 @@ def main() -> None:
         domain_agents(client, train) as agents,
     ):
         session = f"bench-{uuid.uuid4().hex}"
-        ask = Asker(client, sorted(agents), session)
+        ask = Caller(client, sorted(agents), session)
         with ThreadPoolExecutor(options.concurrency) as pool:
             bar = tqdm(pool.map(ask, sample), total=len(sample), unit="query", disable=None)
             results = list(bar)
@@ -113,7 +113,7 @@ def agent_bodies(train: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         }
 
 
-class Asker:
+class Caller:
     def __init__(self, client: httpx.Client, candidates: list[str], session: str) -> None:
         self._client = client
         self._fields = {"candidates": candidates, "session": session}
@@ -146,14 +146,14 @@ def report(sample: list[dict[str, Any]], results: list[dict[str, Any]], log_rows
     inside = [(line["agent"], r["decision"]) for line, r in answered if line["agent"]]
     outside = [r["decision"] for line, r in answered if not line["agent"]]
     right = sum(decided(decision) == PREFIX + agent for agent, decision in inside)
-    stood_in = sum(decided(decision) is None for _, decision in inside)
+    fell_back = sum(decided(decision) is None for _, decision in inside)
     refused = sum(decided(decision) is None for decision in outside)
     times = [result["ms"] for _, result in answered]
     print(f"queries            {len(sample)}")
     print(f"errors             {len(sample) - len(answered)}")
     print(f"log rows           {log_rows}")
     print(f"accuracy           {share(right, len(inside))} of the in-scope queries")
-    print(f"default agent      {share(stood_in, len(inside))} of the in-scope queries")
+    print(f"default agent      {share(fell_back, len(inside))} of the in-scope queries")
     print(f"out of scope found {share(refused, len(outside))}")
     print(f"layers             {tally(r['decision']['layer'] for _, r in answered)}")
     print(f"reasons            {tally(r['decision']['reason'] or '-' for _, r in answered)}")
@@ -164,7 +164,7 @@ def report(sample: list[dict[str, Any]], results: list[dict[str, Any]], log_rows
 
 
 def decided(decision: dict[str, Any]) -> str | None:
-    """The agent that was chosen; None where one only stood in."""
+    """The agent that was chosen; None for the fallback agent."""
     return None if decision["reason"] else decision["agent"]["id"]
 
 

@@ -158,8 +158,8 @@ class Soak:
         for number in numbers:
             if number % max(1, self._count // PHASES) == 0:
                 fault = FAULTS[number // max(1, self._count // PHASES) % len(FAULTS)]
-                told = {"*": {"share": SHARE, **fault}}
-                (await emulator.put("/_local/faults", json=told)).raise_for_status()
+                faults = {"*": {"share": SHARE, **fault}}
+                (await emulator.put("/_local/faults", json=faults)).raise_for_status()
             if number % max(1, self._count // SAMPLES) == 0:
                 self._memory.sample(number)
             self._answers.append(await self._ask(number, client, self._random.choice(keys)))
@@ -206,7 +206,7 @@ class Soak:
 
 
 async def take(answer: Answer, response: httpx.Response, *, leaves: bool) -> None:
-    """Reads the answer, or its first part where the client leaves."""
+    """Reads the answer, or its first part if the client disconnects."""
     answer.status = response.status_code
     answer.decision_id = response.headers.get("x-edgeneuro-decision-id")
     if leaves and response.status_code == 200:
@@ -217,12 +217,14 @@ async def take(answer: Answer, response: httpx.Response, *, leaves: bool) -> Non
     if response.status_code != 200:
         answer.code = error_code(content)
         if answer.code is None:
-            answer.failure = f"{response.status_code}, not ours: {content[:200]!r}"
+            answer.failure = (
+                f"{response.status_code}, not an error of the product: {content[:200]!r}"
+            )
     elif answer.kind == "stream":
         answer.whole = content.endswith(b"data: [DONE]\n\n")
     else:
-        told = response.json()
-        facts = told if answer.kind == "route" else told["edgeneuro"]
+        body = response.json()
+        facts = body if answer.kind == "route" else body["edgeneuro"]
         answer.decision_id = facts["id" if answer.kind == "route" else "decision_id"]
         answer.whole = facts["agent"] is not None or answer.kind == "chat"
 
@@ -246,7 +248,7 @@ async def changed_settings(admin: httpx.AsyncClient) -> AsyncIterator[None]:
 
 
 async def create_keys(admin: httpx.AsyncClient, count: int) -> list[dict[str, Any]]:
-    """Two without limits, and one of each limit, which the run comes up against."""
+    """Two without limits, and one for each limit, which the run reaches."""
     limits: Sequence[dict[str, Any]] = (
         {},
         {},

@@ -1,4 +1,4 @@
-"""What must hold after a soak: every answer has its one row, and all sums are those of the rows."""
+"""The checks after a soak: every answer has exactly one row, and all sums are those of the rows."""
 
 import asyncio
 import re
@@ -20,8 +20,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass
 class Answer:
-    """`left`: the client went away after the first part. `whole`: all of it came and fits
-    together."""
+    """`left`: the client disconnected after the first part. `whole`: the answer is complete."""
 
     kind: str
     request_id: str
@@ -93,10 +92,10 @@ async def read_rows(admin: httpx.AsyncClient, run: str) -> Rows:
     query: dict[str, Any] = {"limit": 100}
     while True:
         page = (await admin.get("/v1/logs", params=query)).raise_for_status().json()
-        ours = [row for row in page["data"] if row["request_id"].startswith(f"{run}-")]
-        rows += ours
+        of_run = [row for row in page["data"] if row["request_id"].startswith(f"{run}-")]
+        rows += of_run
         query["after"] = page["last_id"]
-        if not page["has_more"] or (rows and not ours):
+        if not page["has_more"] or (rows and not of_run):
             return rows
 
 
@@ -126,8 +125,8 @@ def check_answers(checks: Checks, answers: Sequence[Answer]) -> None:
     failed = [each for each in answers if each.status >= 500]
     routes = [each.code or "" for each in failed if each.kind == "route"]
     checks.expect("no 5xx on /v1/route", not routes, tally(routes))
-    ours = [each.code or "" for each in failed if not blames_a_model(each)]
-    checks.expect("a 5xx blames a model", not ours, tally(ours))
+    internal = [each.code or "" for each in failed if not blames_a_model(each)]
+    checks.expect("a 5xx blames a model", not internal, tally(internal))
     torn = [
         each.request_id
         for each in answers
@@ -166,24 +165,24 @@ def is_row_of(row: Mapping[str, Any], answer: Answer) -> bool:
 
 
 def check_key(checks: Checks, key: Mapping[str, Any], rows: Rows) -> None:
-    """A row without a cost is one whose tokens nobody told, as of a stream that was left: what was
-    reserved for it stays used."""
+    """A row has no cost if its usage is unknown, for example that of an abandoned stream: its
+    reservation stays used."""
     usage = key["usage"]
     if usage is None:
         return
     tokens = sum(row["usage"]["total_tokens"] for row in rows)
     cost = sum(row["cost_usd"] or 0.0 for row in rows)
-    untold = sum(row["cost_usd"] is None for row in rows)
-    told = f"{len(rows)} rows, {tokens} tokens, {cost:.6f} USD, {untold} untold; used {usage}"
+    unknown = sum(row["cost_usd"] is None for row in rows)
+    figures = f"{len(rows)} rows, {tokens} tokens, {cost:.6f} USD, {unknown} unknown; used {usage}"
     most_tokens, most_cost = key["monthly_token_budget"], key["monthly_budget_usd"]
     name = f"key with {limit_of(key)}"
     used = usage["tokens"], usage["cost_usd"]
-    kept = (most_tokens is None or max(tokens, used[0]) <= most_tokens) and (
+    within = (most_tokens is None or max(tokens, used[0]) <= most_tokens) and (
         most_cost is None or max(cost, used[1]) <= most_cost + PENNY
     )
-    checks.expect(f"{name}: within its budgets", kept, told)
+    checks.expect(f"{name}: within its budgets", within, figures)
     equal = used[0] == tokens and abs(used[1] - cost) < PENNY
-    more = untold > 0 and used[0] >= tokens and used[1] >= cost - PENNY
+    more = unknown > 0 and used[0] >= tokens and used[1] >= cost - PENNY
     checks.expect(f"{name}: usage is that of its rows", equal or more)
 
 

@@ -45,7 +45,7 @@ def main(words: Sequence[str] | None = None, sleep: Callable[[float], None] = ti
     except (AdapterFolderError, UploadError, FinetunesError, HttpFailed, OSError) as error:
         sys.exit(f"\n{error}")
     except KeyboardInterrupt:
-        sys.exit("\nStopped. The same command goes on from what is there.")
+        sys.exit("\nStopped. The same command continues from there.")
 
 
 def read_options(words: Sequence[str] | None) -> argparse.Namespace:
@@ -161,30 +161,29 @@ def register_one(options: argparse.Namespace) -> None:
     print()
     api = Answers(options.base_url, key_of(options))
     found = api.post("/v1/loras", {"name": name, "base_model": base, **data_of(folder)})
-    told: set[tuple[str, str]] = set()
-    print_steps(found, told)
+    printed: set[tuple[str, str]] = set()
+    print_steps(found, printed)
     while found["state"] in ("queued", "running"):
         options.sleep(LOOK_SECONDS)
         try:
             found = api.get(f"/v1/loras/{found['id']}")
         except HttpFailed as error:
             raise HttpFailed(
-                f"{error}\n{found['id']} goes on there: GET /v1/loras/{found['id']} says how far."
+                f"{error}\n{found['id']} continues in the Worker: GET /v1/loras/{found['id']} shows"
+                " its state."
             ) from error
-        print_steps(found, told)
+        print_steps(found, printed)
     note(folder.path, name, base)
     print(f"{found['id']}  {name}  {found['state']}")
     if found["state"] != "available":
         why = (found.get("error") or {}).get("message") or "It did not become available."
-        sys.exit(
-            f"{why} When that is mended, POST /v1/loras/{found['id']}/retry goes on from there."
-        )
+        sys.exit(f"{why} Fix this, then POST /v1/loras/{found['id']}/retry continues from there.")
 
 
-def print_steps(found: dict[str, Any], told: set[tuple[str, str]]) -> None:
+def print_steps(found: dict[str, Any], printed: set[tuple[str, str]]) -> None:
     for step in found.get("steps") or ():
-        if (step["name"], step["state"]) not in told:
-            told.add((step["name"], step["state"]))
+        if (step["name"], step["state"]) not in printed:
+            printed.add((step["name"], step["state"]))
             print(f"  {step['name']:<12} {step['state']:<10} {step.get('message') or ''}".rstrip())
 
 

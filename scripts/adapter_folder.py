@@ -19,7 +19,7 @@ CARD_FILE = "training_card.json"
 # What `upload` and `register` leave, so that later commands know the adapter by its folder.
 NOTE_FILE = "finetune.json"
 
-_START_BYTES = 64  # tells any format
+_START_BYTES = 64  # enough to recognize any format
 
 
 class AdapterFolderError(Exception):

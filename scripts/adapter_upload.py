@@ -1,5 +1,5 @@
-"""An adapter's way to Cloudflare: the finetune, then its files. Whatever fails, the same command
-goes on from what is there."""
+"""Uploads an adapter to Cloudflare: the finetune, then its files. After a failure the same command
+continues where it stopped."""
 
 import sys
 import tempfile
@@ -54,7 +54,7 @@ def _upload(
         file = path.name
         try:
             bar = Bar(file, path.stat().st_size)
-            api.send_file(finetune, path, bar.tell)
+            api.send_file(finetune, path, bar.show)
             bar.end("sent")
             sent = True
         except FinetunesError as error:
@@ -81,7 +81,7 @@ def _create(api: Finetunes, name: str, model: str) -> Finetune:
         now = (
             "Nothing was created."
             if error.is_certain
-            else "Whether it was created is not known; the same command finds out and goes on."
+            else "Whether it was created is not known; the same command finds out and continues."
         )
         hint = _PERMISSION if error.status in (401, 403) else ""
         raise UploadError(f"The finetune {name} was not created: {error}. {now}{hint}") from error
@@ -94,20 +94,20 @@ def _left_over(finetune: Finetune, file: str, there: list[str], error: Exception
     hint = _PERMISSION if getattr(error, "status", None) in (401, 403) else ""
     return (
         f"{file} was not sent: {error}. The finetune {finetune.name} ({finetune.id}) is there,"
-        f" {having}; it cannot be used until both files are. The same command goes on from"
+        f" {having}; it cannot be used until both files are. The same command continues from"
         f" there.{hint}"
     )
 
 
 class Bar:
-    """How far a file is, in a terminal; elsewhere only that it is done."""
+    """The progress of a file in a terminal; elsewhere only its end."""
 
     def __init__(self, title: str, size: int) -> None:
         self._title = title
         self._size = size
         self._shown = -1
 
-    def tell(self, sent: int) -> None:
+    def show(self, sent: int) -> None:
         percent = 100 if not self._size else 100 * sent // self._size
         if percent != self._shown and sys.stderr.isatty():
             self._shown = percent

@@ -41,7 +41,7 @@ def main() -> None:
         prepare(tests=True)
     except KeyboardInterrupt:
         sys.exit("\nStopped.")
-    # All of them, so that one run tells everything that is wrong.
+    # All of them, so that one run shows every failure.
     failed = [words[0] for words in commands[name] if not passes(words)]
     if failed:
         sys.exit(f"\nFailed: {', '.join(failed)}")

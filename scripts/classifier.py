@@ -32,7 +32,7 @@ def main(words: Sequence[str] | None = None) -> None:
     except (HttpFailed, LabelsUnreadable, OSError) as error:
         sys.exit(f"\n{error}")
     except KeyboardInterrupt:
-        sys.exit("\nStopped. A training in a running product goes on there.")
+        sys.exit("\nStopped. A training in a running product continues there.")
 
 
 def read_options(words: Sequence[str] | None) -> argparse.Namespace:
@@ -149,8 +149,8 @@ def list_all(options: argparse.Namespace) -> None:
         for each in page["data"]:
             mark = "*" if each["active"] else " "
             coverage = (each["metrics"] or {}).get("coverage")
-            told = each["error"] or f"answers {coverage} of {each['labels']} labels"
-            print(f"{mark} {each['id']}  {each['state']:<10} {each['created_at']}  {told}")
+            note = each["error"] or f"answers {coverage} of {each['labels']} labels"
+            print(f"{mark} {each['id']}  {each['state']:<10} {each['created_at']}  {note}")
         if not page["has_more"]:
             return
         after = f"&after={page['last_id']}"

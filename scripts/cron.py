@@ -1,5 +1,5 @@
-"""Fires the Worker's crons of a product that runs locally: wrangler fires none by itself. It takes
-them from everybody at an address of its own, so the Worker asks for this installation's token."""
+"""Fires the crons of a local product, which wrangler does not do. wrangler accepts them from any
+caller at an address of its own, so the Worker requires this installation's token."""
 
 import json
 import threading
@@ -7,11 +7,11 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlencode
 
-# The runner is quicker than Cloudflare's minute, so that nobody waits for a job to begin.
+# More often than Cloudflare's minute, so that a job starts soon.
 JOBS_CRON, JOBS_SECONDS = "* * * * *", 2.0
 HOURLY_CRON, HOUR_SECONDS = "0 * * * *", 3_600.0
 _RUN_SECONDS = 900  # as long as Cloudflare lets a cron run
-# A proxy that the environment names is for other machines than this one.
+# A proxy of the environment is not for this machine.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -30,8 +30,8 @@ def running_cron_url(state: Path, cron: str = "") -> str:
 
 def fire(url: str) -> None:
     """Fires the cron of that address, and waits for its end. Raises OSError."""
-    with _DIRECT.open(url, timeout=_RUN_SECONDS) as told:
-        told.read()
+    with _DIRECT.open(url, timeout=_RUN_SECONDS) as response:
+        response.read()
 
 
 class LocalCron:

@@ -102,9 +102,9 @@ class Finetunes:
             raise FinetunesError("it answered without the finetune's id")
         return made
 
-    def send_file(self, finetune: Finetune, path: Path, tell: Callable[[int], None]) -> None:
-        """`tell` hears how many bytes have gone out, again and again. Raises FinetunesError, and
-        OSError where the file cannot be read."""
+    def send_file(self, finetune: Finetune, path: Path, progress: Callable[[int], None]) -> None:
+        """`progress` is called with the number of bytes sent so far. Raises FinetunesError, and
+        OSError if the file cannot be read."""
         boundary = f"edgeneuro-{secrets.token_hex(16)}"
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -114,7 +114,7 @@ class Finetunes:
                 "content-length": str(len(before) + size + len(after)),
             }
 
-            blocks = chain([before], _blocks(file, size, tell), [after])
+            blocks = chain([before], _blocks(file, size, progress), [after])
             where = f"/{quote(finetune.id, safe='')}/finetune-assets"
             self._call("POST", where, headers, blocks)
 
@@ -159,7 +159,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
         raise
 
 
-def _blocks(file: BinaryIO, size: int, tell: Callable[[int], None]) -> Iterator[bytes]:
+def _blocks(file: BinaryIO, size: int, progress: Callable[[int], None]) -> Iterator[bytes]:
     left = size
     while left:
         try:
@@ -170,7 +170,7 @@ def _blocks(file: BinaryIO, size: int, tell: Callable[[int], None]) -> Iterator[
             raise FinetunesError("the file became shorter while it was sent")
         left -= len(block)
         yield block
-        tell(size - left)
+        progress(size - left)
 
 
 def _connection(scheme: str, netloc: str, seconds: float) -> http.client.HTTPConnection:
@@ -202,18 +202,18 @@ def _result(status: int, reason: str, data: bytes) -> Any:
     if 200 <= status < 300 and isinstance(answer, dict) and answer.get("success") is True:
         return answer.get("result")
     if 200 <= status < 300:
-        raise FinetunesError(f"{status} without success: {_said(answer, reason)}", 502)
-    raise FinetunesError(f"{status} {_said(answer, reason)}", status)
+        raise FinetunesError(f"{status} without success: {_reason(answer, reason)}", 502)
+    raise FinetunesError(f"{status} {_reason(answer, reason)}", status)
 
 
-def _said(answer: Any, reason: str) -> str:
+def _reason(answer: Any, reason: str) -> str:
     errors = answer.get("errors") if isinstance(answer, dict) else None
-    told = [
+    messages = [
         f"{each.get('message')} ({each.get('code')})"
         for each in (errors if isinstance(errors, list) else ())
         if isinstance(each, dict)
     ]
-    return "; ".join(told)[:500] or reason
+    return "; ".join(messages)[:500] or reason
 
 
 def _flat(result: Any) -> Iterator[Finetune]:

@@ -55,7 +55,7 @@ class Options:
 
     @property
     def notes(self) -> Path:
-        """The folder in the state folder that is ours, beside wrangler's."""
+        """EdgeNeuro's own folder in the state folder; the others are wrangler's."""
         return notes_folder(self.state)
 
 

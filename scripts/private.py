@@ -8,8 +8,8 @@ TOKEN_BYTES = 24  # 32 characters
 
 
 def private_folder(path: Path) -> None:
-    """Makes the folder, and those above it that are missing, with mode 0700. A folder that is there
-    gets that mode, so it must be one of ours; those above it keep theirs."""
+    """Creates the folder and missing parents with mode 0700. An existing folder gets that mode too,
+    so it must belong to EdgeNeuro; existing parents keep theirs."""
     for missing in reversed([each for each in path.parents if not each.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)
     path.mkdir(mode=0o700, exist_ok=True)

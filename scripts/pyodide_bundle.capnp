@@ -1,5 +1,5 @@
 @0xb1f6c2a94d7e3508;
-# The part of workerd's Pyodide bundle format that a bundle of ours fills. The numbers are the
+# The part of workerd's Pyodide bundle format that our bundle fills. The numbers are the
 # format; the names are read by scripts/pyodide_bundle.py only.
 
 struct Bundle {

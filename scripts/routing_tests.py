@@ -43,7 +43,7 @@ def main(words: Sequence[str] | None = None, sleep: Callable[[float], None] = ti
         print(f"\n{options.base_url} gave no usable answer ({error!r}).", file=sys.stderr)
         sys.exit(NOT_RUN)
     except KeyboardInterrupt:
-        print("\nStopped. The run goes on there.", file=sys.stderr)
+        print("\nStopped. The run continues in the Worker.", file=sys.stderr)
         sys.exit(NOT_RUN)
     sys.exit(PASSED if passed else SOME_FAILED)
 
@@ -145,7 +145,7 @@ def begun(api: Answers, changes: dict[str, Any], looks: Looks) -> dict[str, Any]
 
 def report(api: Answers, run: dict[str, Any], compare_with: str | None) -> None:
     for each in results(api, run["id"], "only=failed"):
-        print(f"failed   {told(each['test'])}\n         {outcome(each)}")
+        print(f"failed   {test_name(each['test'])}\n         {outcome(each)}")
     flips = run["flips"]
     if flips is not None:
         counts = ", ".join(f"{flips[name]} {name}" for name in ("broken", "fixed", "changed"))
@@ -153,7 +153,7 @@ def report(api: Answers, run: dict[str, Any], compare_with: str | None) -> None:
         only = f"only=flips&compare_with={compare_with or flips['compared_with']}"
         for each in results(api, run["id"], only):
             change = f"{each['before_agent'] or 'none'} -> {each['agent'] or 'none'}"
-            print(f"{each['flip']:<8} {told(each['test'])}: {change}")
+            print(f"{each['flip']:<8} {test_name(each['test'])}: {change}")
     print(f"{run['outcome']['passed']} of {run['tests']} tests passed.")
 
 
@@ -167,7 +167,7 @@ def results(api: Answers, run_id: str, query: str) -> Iterator[dict[str, Any]]:
         after = f"&after={page['last_id']}"
 
 
-def told(test: dict[str, Any]) -> str:
+def test_name(test: dict[str, Any]) -> str:
     query = json.dumps(test["query"][:SHOWN_CHARACTERS], ensure_ascii=False)
     return f"{test['name']}: {query}" if "name" in test else query
 

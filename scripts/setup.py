@@ -63,10 +63,10 @@ def node_packages() -> Step:
     def make() -> None:
         if not shutil.which("npm"):
             raise StepFailed("npm is not there", "install Node.js 20 or newer with npm.")
-        # npm takes the halves that a killed install left for whole packages.
+        # npm takes packages that a killed install left incomplete for complete ones.
         shutil.rmtree(paths.NODE_MODULES, ignore_errors=True)
         # Not `npm ci`: it refuses a lock file written where the registry lacks the packages of
-        # other platforms. No package of ours needs its install script: the programs lie in them.
+        # other platforms. No package here needs its install script: each contains its program.
         run(["npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"])
         if not paths.workerd_binary().exists():
             raise StepFailed(
@@ -240,7 +240,7 @@ def dependencies() -> list[str]:
 
 
 def group(name: str) -> list[str]:
-    """Return the packages of a dependency group, which pip before 25.1 cannot read by itself."""
+    """Return the packages of a dependency group, which pip before 25.1 cannot read."""
     pins: list[str] = []
     for entry in pyproject()["dependency-groups"][name]:
         pins += [entry] if isinstance(entry, str) else group(entry["include-group"])

@@ -1,2 +1,2 @@
-"""What train_lora.py does: it knows the product's exports and nothing else of the product, but for
-the rules that an adapter has to keep (edgeneuro.adapter)."""
+"""The code of train_lora.py. Of the product it knows only the exports and the rules for adapters
+(edgeneuro.adapter)."""

@@ -1,8 +1,9 @@
-"""What is told of an adapter: its card, for programs and for people, and its learning curve."""
+"""The results of a training: whether the adapter is better than its base, its card for programs and
+people, and its learning curve."""
 
 import importlib.metadata
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,28 @@ from trainer.data import Data
 matplotlib.use("Agg")  # no screen
 _PACKAGES = ("torch", "transformers", "peft", "trl")
 History = Sequence[dict[str, Any]]
+_ADVICE = (
+    "Try another --learning-rate (a tenth, or ten times as much) or more --epochs, label more"
+    " questions, or choose a larger base model. No adapter was written."
+)
+
+
+def nothing_learned(metrics: Mapping[str, Any]) -> str | None:
+    """Why the adapter is not better than its base on the held-out lines; None if it is. It is
+    better if the loss has fallen and more lines have the right agent, or are right as a whole."""
+    before, after = metrics["loss_before"], metrics["loss"]
+    if not after < before:  # NaN is not better either
+        return (
+            f"The adapter has learned nothing: the held-out loss did not fall ({before:.4f} ->"
+            f" {after:.4f}). {_ADVICE}"
+        )
+    if any(metrics[name] > metrics[f"{name}_before"] for name in ("accuracy", "exact")):
+        return None
+    right_before, right = metrics["accuracy_before"], metrics["accuracy"]
+    return (
+        f"The adapter has learned nothing: on the held-out lines it names the right agent no more"
+        f" often than the base ({right_before:.1%} -> {right:.1%}). {_ADVICE}"
+    )
 
 
 def make_card(
@@ -60,7 +83,7 @@ def readme(card: dict[str, Any]) -> str:
     before, after = (_figures(metrics, suffix) for suffix in ("_before", ""))
     return f"""# LoRA adapter for the EdgeNeuro router
 
-On {card["base_model"]}, of {data["rows"]} labelled questions (sha256 {data["sha256"][:12]}…),
+On {card["base_model"]}, of {data["rows"]} labeled questions (sha256 {data["sha256"][:12]}…),
 {metrics["epochs"]:.2g} times through.
 
 | held out ({card["held_out"]["rows"]} questions) | loss a token | right agents | whole answers |
@@ -69,8 +92,8 @@ On {card["base_model"]}, of {data["rows"]} labelled questions (sha256 {data["sha
 | after | {after} |
 
 The right agent is the one that the model names once it writes the answer's form; a whole answer has
-the form right too. The step that was kept is the best of all looks at these very
-questions, so the figures are a little too good: an evaluation in the product has the last word.
+the form right too. The saved step is the best of all evaluations on these
+questions, so the figures are a little too good. Evaluate the adapter in the product.
 
 ![learning curve](learning_curve.png)
 

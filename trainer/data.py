@@ -1,4 +1,4 @@
-"""The data of a training: lines that the product has exported, checked whole before all else."""
+"""The data of a training: lines that the product has exported, all checked first."""
 
 import hashlib
 import json
@@ -13,10 +13,10 @@ from trainer.errors import TrainingError
 
 Message = dict[str, str]
 _HOW = "Export it with GET /v1/datasets/export?format=prompt&split=train."
-_HELD_OUT_OF = 10  # one line of so many, where no held-out lines are given
-_FAULTS_TOLD = 5
+_HELD_OUT_OF = 10  # one line in 10 is held out, unless --eval-data is given
+_MAX_SHOWN = 5
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_NO_AGENT = "none"  # the router's word where no agent fits
+_NO_AGENT = "none"  # the router's word if no agent fits
 # How the prompt names an agent: `- ID: NAME. DESCRIPTION`, on a line of its own.
 _OFFERED = re.compile(r"^- ([^\s:]+): ", re.MULTILINE)
 
@@ -79,8 +79,8 @@ def read_data(path: Path, *, one_answer_will_do: bool = False) -> Data:
         if other.completion != example.completion:
             faults.append(f"line {number}: the same question has another answer in {other.line}")
     if faults:
-        more = f" (and {len(faults) - _FAULTS_TOLD} more)" if len(faults) > _FAULTS_TOLD else ""
-        raise TrainingError(f"{path}: {'; '.join(faults[:_FAULTS_TOLD])}{more}. {_HOW}")
+        more = f" (and {len(faults) - _MAX_SHOWN} more)" if len(faults) > _MAX_SHOWN else ""
+        raise TrainingError(f"{path}: {'; '.join(faults[:_MAX_SHOWN])}{more}. {_HOW}")
     found = list(examples.values())
     data = Data(
         path,
@@ -112,7 +112,7 @@ def _require_whole(data: Data, manifest: Any, *, least: int) -> None:
     match manifest:
         case {"rows": int(rows)} if rows != data.rows:
             raise TrainingError(
-                f"{data.path}: its manifest tells of {rows} lines, and there are {data.rows}; it"
+                f"{data.path}: its manifest says {rows} lines, but there are {data.rows}; it"
                 f" was cut off or changed. {_HOW}"
             )
     if not data.examples:
@@ -120,7 +120,7 @@ def _require_whole(data: Data, manifest: Any, *, least: int) -> None:
     if len(data.answers) < least:
         raise TrainingError(
             f"{data.path}: every line has the same answer, {data.examples[0].completion}; there is"
-            " nothing to tell apart. Label questions of other agents too."
+            " nothing to distinguish. Label questions of other agents too."
         )
 
 
@@ -132,8 +132,8 @@ def _label_set_hash(manifest: Any) -> str | None:
 
 
 def split_off(data: Data) -> tuple[list[Example], list[Example]]:
-    """What is learned from, and what is held out: by a hash of the question, so that a line stays
-    where it is when others come."""
+    """The lines to learn from and the held-out lines. A hash of the question decides, so that a
+    line stays in its part when others are added."""
     held_out = [each for each in data.examples if _place(each) == 0]
     learned = [each for each in data.examples if _place(each) != 0]
     if not held_out or not learned:
@@ -145,8 +145,8 @@ def split_off(data: Data) -> tuple[list[Example], list[Example]]:
 
 
 def without(examples: Sequence[Example], others: Sequence[Example]) -> list[Example]:
-    """Those whose question is not among the others, whatever the agents were when each was
-    exported: what is held out is never learned from."""
+    """The examples whose question is not among the others, whatever the agents were at each export:
+    held-out questions are never learned from."""
     known = {_same(example.question) for example in others}
     return [example for example in examples if _same(example.question) not in known]
 
@@ -165,7 +165,7 @@ def _lines(content: bytes, path: Path) -> Iterator[tuple[int, Any]]:
         try:
             line = json.loads(raw)
         except (ValueError, RecursionError) as error:
-            raise TrainingError(f"{path}, line {number}: this is no JSON. {_HOW}") from error
+            raise TrainingError(f"{path}, line {number}: this is not JSON. {_HOW}") from error
         yield number, line
 
 

@@ -10,7 +10,7 @@ from trainer.data import Example
 from trainer.errors import TrainingError
 from trainer.templates import end_token_ids, render
 
-_FAULTS_TOLD = 5
+_MAX_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ def encode(
     if long:
         raise TrainingError(
             f"{name}: {len(long)} lines have more than {max_length} tokens"
-            f" ({', '.join(long[:_FAULTS_TOLD])}). Raise --max-length up to the model's context"
+            f" ({', '.join(long[:_MAX_SHOWN])}). Raise --max-length up to the model's context"
             " window, or shorten the agents' descriptions and examples."
         )
     return encoded
 
 
 def _encoded(tokenizer: Any, example: Example, ends: Sequence[int]) -> Encoded:
-    """The two parts are made tokens apart, as when the router asks and the model answers."""
+    """The two parts are tokenized separately, as when the router calls and the model answers."""
     prompt = render(tokenizer, example.messages)
     whole = render(tokenizer, example.messages, answer=example.completion)
     if not whole.startswith(prompt):
@@ -64,6 +64,6 @@ def _tokens(tokenizer: Any, text: str) -> list[int]:
 
 
 def fingerprint(examples: Sequence[Encoded]) -> str:
-    """One hash of all that is learned from."""
-    told = json.dumps([[each.ids, each.start] for each in examples])
-    return hashlib.sha256(told.encode()).hexdigest()
+    """One hash of all examples."""
+    text = json.dumps([[each.ids, each.start] for each in examples])
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -13,7 +13,8 @@ _NEEDED = ("torch", "transformers", "peft", "trl", "datasets", "matplotlib")
 
 
 def require_packages(words: Sequence[str]) -> None:
-    """Returns where they are here; else sets them up, and goes on in the other Python."""
+    """Returns if they are installed here; otherwise installs them, and continues in the other
+    Python."""
     if not _missing():
         return
     try:

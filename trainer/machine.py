@@ -1,4 +1,5 @@
-"""The training itself: TRL's trainer over packed batches, with its own look at what is held out."""
+"""The training itself: TRL's trainer over packed batches, with its own evaluation on held-out
+lines."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,24 +13,24 @@ from trainer.encoding import Encoded
 from trainer.packing import common_length
 
 
-class Telling(NamedTuple):
-    """Which of an answer's tokens tell it from the others: all but the first `before` and the last
+class DecidingTokens(NamedTuple):
+    """The tokens of an answer that name the agent: all but the first `before` and the last
     `after`."""
 
     before: int
     after: int
 
 
-def telling_tokens(examples: Sequence[Encoded]) -> Telling:
-    """Where the answers differ: in the agent, between the same words. The token behind it counts
-    too, since one id may begin with another."""
+def deciding_tokens(examples: Sequence[Encoded]) -> DecidingTokens:
+    """The tokens in which the answers differ, and the one after them, since one id may begin with
+    another."""
     answers = sorted({tuple(each.ids[each.start :]) for each in examples})
     if len(answers) < 2:
-        return Telling(0, 0)
+        return DecidingTokens(0, 0)
     before = common_length(answers)
     most = min(len(answer) for answer in answers) - before
     after = min(common_length([answer[::-1] for answer in answers]), most)
-    return Telling(before, max(after - 1, 0))
+    return DecidingTokens(before, max(after - 1, 0))
 
 
 def dataset_of(examples: Sequence[Encoded]) -> Dataset:
@@ -38,13 +39,13 @@ def dataset_of(examples: Sequence[Encoded]) -> Dataset:
 
 class Machine(SFTTrainer):  # type: ignore[misc]  # untyped
     """The loss is the mean over the completions' tokens; the prompt is given, not learned.
-    `evaluate` looks at what is held out (see `look`)."""
+    `evaluate` measures the held-out lines (see `look`)."""
 
     control: Any
 
-    def __init__(self, *, telling: Telling, **given: Any) -> None:
+    def __init__(self, *, deciding: DecidingTokens, **given: Any) -> None:
         super().__init__(**given)
-        self._telling = telling
+        self._deciding = deciding
 
     def compute_loss(
         self,
@@ -64,7 +65,7 @@ class Machine(SFTTrainer):  # type: ignore[misc]  # untyped
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
         batches = self.get_eval_dataloader(eval_dataset)
-        found = look(self.model, batches, self._prepare_inputs, self._telling)
+        found = look(self.model, batches, self._prepare_inputs, self._deciding)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
@@ -73,7 +74,7 @@ class Machine(SFTTrainer):  # type: ignore[misc]  # untyped
         return metrics
 
 
-def look(model: Any, batches: Any, prepare: Any, telling: Telling) -> dict[str, float]:
+def look(model: Any, batches: Any, prepare: Any, deciding: DecidingTokens) -> dict[str, float]:
     """Of all batches: `loss` a token; `accuracy`, the share of lines where the model, once it
     writes the answer's form, names the right agent; `exact`, the share where greedy decoding writes
     the whole answer as it is, its form too. A token is right if it is the likeliest
@@ -90,16 +91,16 @@ def look(model: Any, batches: Any, prepare: Any, telling: Telling) -> dict[str, 
             count = int(owners.max()) + 1
             lines += count
             exact += count - len(owners[wrong].unique())
-            right += count - len(owners[wrong & _tells(owners, telling)].unique())
+            right += count - len(owners[wrong & _decides(owners, deciding)].unique())
     model.train(training)
     return {"loss": losses / tokens, "accuracy": right / lines, "exact": exact / lines}
 
 
-def _tells(owners: torch.Tensor, telling: Telling) -> torch.Tensor:
+def _decides(owners: torch.Tensor, deciding: DecidingTokens) -> torch.Tensor:
     sizes = torch.bincount(owners)
     firsts = torch.cumsum(sizes, 0) - sizes
     place = torch.arange(len(owners), device=owners.device) - firsts[owners]
-    return (place >= telling.before) & (place < sizes[owners] - telling.after)
+    return (place >= deciding.before) & (place < sizes[owners] - deciding.after)
 
 
 def _answered(

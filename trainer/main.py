@@ -17,35 +17,32 @@ from trl import SFTConfig
 
 from edgeneuro.adapter.bases import find_base
 from trainer.bases import Base
-from trainer.card import draw_curve, make_card, readme
+from trainer.card import draw_curve, make_card, nothing_learned, readme
 from trainer.encoding import Encoded, encode, fingerprint
-from trainer.errors import TrainingError
-from trainer.failures import in_plain_words
-from trainer.gain import nothing_learned
-from trainer.machine import Machine, dataset_of, telling_tokens
+from trainer.errors import TrainingError, machine_failure
+from trainer.machine import Machine, dataset_of, deciding_tokens
 from trainer.model import Device, find_device, load_base, load_tokenizer, with_adapter
 from trainer.options import Options
 from trainer.packing import Packer, attention_windows
-from trainer.plan import require_allowed
-from trainer.prepared import Prepared
+from trainer.prepared import Prepared, require_allowed
 from trainer.run_folder import RunFolder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 def run(options: Options, prepared: Prepared) -> None:
-    """Ends the program with one sentence where something is wrong."""
+    """Ends the program with one sentence if something is wrong."""
     try:
         _train(options, prepared)
     except TrainingError as error:
         sys.exit(f"\n{error}")
     except KeyboardInterrupt:
-        sys.exit("\nStopped. The same command goes on from the last look.")
+        sys.exit("\nStopped. The same command continues from the last evaluation.")
     except Exception as error:
-        told = in_plain_words(error, options.out)
-        if told is None:
+        message = machine_failure(error, options.out)
+        if message is None:
             raise
-        sys.exit(f"\n{told}")
+        sys.exit(f"\n{message}")
 
 
 def _train(options: Options, prepared: Prepared) -> None:
@@ -69,7 +66,7 @@ def _train(options: Options, prepared: Prepared) -> None:
     require_allowed(base, options, parameters=model.get_nb_trainable_parameters()[0])
     machine = _machine(options, folder, device, model, tokenizer, encoded, looked_at)
     if checkpoint is not None:
-        print(f"Going on from {checkpoint.name}", flush=True)
+        print(f"Continuing from {checkpoint.name}", flush=True)
     machine.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if len(_looks(machine)) < 2:  # it was shorter than --eval-every
         machine.evaluate()
@@ -88,7 +85,8 @@ def _train(options: Options, prepared: Prepared) -> None:
 
 
 def _settle(options: Options) -> None:
-    """The same seed makes the same adapter on a CPU; nobody is told of runs; few words."""
+    """The same seed makes the same adapter on a CPU; nothing is reported to services; little
+    output."""
     transformers.set_seed(options.seed)
     transformers.logging.set_verbosity_error()
     # What PEFT and TRL say of transformers' changed names, and of bases that lie in a .gguf file.
@@ -147,7 +145,7 @@ def _machine(
         eval_dataset=dataset_of(held_out),
         data_collator=Packer(device.dtype, attention_windows(model.config)),
         processing_class=tokenizer,
-        telling=telling_tokens([*learned, *held_out]),
+        deciding=deciding_tokens([*learned, *held_out]),
         callbacks=[EarlyStoppingCallback(early_stopping_patience=options.patience)],
     )
 
@@ -158,7 +156,7 @@ def _looks(machine: Machine) -> list[dict[str, Any]]:
 
 def _metrics(machine: Machine) -> dict[str, Any]:
     first, *later = _looks(machine)
-    # The look before the first step is of the base: what is kept is the best of the others.
+    # The first evaluation is of the base; the best of the others is saved.
     best = min(later, key=lambda each: float(each["eval_loss"]))
     return {
         "loss_before": first["eval_loss"],

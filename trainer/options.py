@@ -74,7 +74,7 @@ def read_options(words: Sequence[str] | None = None) -> Options:
     add("--eval-limit", type=_positive, default=500, help="held-out lines a look (500)")
     add("--patience", type=_positive, default=5, help="looks without a better loss to stop (5)")
     add("--threads", type=_positive, default=0, help="of the CPU (as many as it has)")
-    add("--fresh", action="store_true", help="begin anew, over what --out has")
+    add("--fresh", action="store_true", help="start again, over what --out has")
     add("--quiet", action="store_true", help="no progress bar")
     add("--autotrain", action="store_true", help="write HuggingFace AutoTrain's files instead")
     given = vars(parser.parse_args(words))

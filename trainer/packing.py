@@ -28,7 +28,7 @@ class Packer:
 
     def __call__(self, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """The arguments of the model's forward pass, and `labels`: the tokens that stand at the
-        positions in `logits_to_keep`; `owners` tells whose line each is."""
+        positions in `logits_to_keep`; `owners` is the line of each."""
         examples = [Encoded(line["ids"], line["start"]) for line in lines]
         shared = shared_length(examples)
         rests = [len(each.ids) - shared for each in examples]
@@ -75,8 +75,8 @@ class Packer:
 
 
 def shared_length(examples: Sequence[Encoded]) -> int:
-    """How many tokens all prompts begin with. Each keeps one of its own, from which the first token
-    of its completion is told."""
+    """How many tokens all prompts begin with. Each keeps one of its own, which predicts the first
+    token of its completion."""
     return common_length([each.ids[: each.start - 1] for each in examples])
 
 

@@ -1,5 +1,5 @@
-"""The folder of a training: its checkpoints while it runs, and the adapter that comes of it. What
-is not whole never has its name: a kill at any moment leaves the adapter before, or none."""
+"""The folder of a training: its checkpoints while it runs, and the finished adapter. Incomplete
+files never have their final names: a kill at any moment leaves the former adapter, or none."""
 
 import json
 import os
@@ -21,9 +21,9 @@ class RunFolder:
         self.checkpoints = out / "checkpoints"
 
     def begin(self, run: dict[str, Any], *, fresh: bool) -> Path | None:
-        """The checkpoint to go on from; None for a new run. `run` is all that the adapter depends
-        on. Raises TrainingError where the folder has another one under way, of which something was
-        learned: one that failed before its first checkpoint is in nobody's way."""
+        """The checkpoint to continue from; None for a new run. `run` is everything that the adapter
+        depends on. Raises TrainingError if the folder has another unfinished run with a
+        checkpoint."""
         file = self.checkpoints / _RUN
         if fresh or self._newest() is None:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
@@ -31,7 +31,7 @@ class RunFolder:
             if not _is_json(file) or json.loads(file.read_text(encoding="utf-8")) != run:
                 raise TrainingError(
                     f"{self.out} has an unfinished training with other options or data. Name"
-                    " another folder with --out, or begin anew over it with --fresh."
+                    " another folder with --out, or start again over it with --fresh."
                 )
             return self._newest()
         self.checkpoints.mkdir(parents=True, exist_ok=True)

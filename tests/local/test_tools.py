@@ -130,7 +130,7 @@ async def test_what_makes_no_sense_is_refused(emulator: Emulator, more: Json, wo
         ({"type": "boolean"}, True),
         ({"type": "null"}, None),
         ({"type": ["string", "null"]}, "emulated"),
-        ({"type": "string", "maxLength": 5}, "stand"),
+        ({"type": "string", "maxLength": 5}, "emula"),
         ({"type": "array", "minItems": 2, "items": {"type": "integer"}}, [1, 1]),
         ({"const": "x"}, "x"),
         ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, 1),

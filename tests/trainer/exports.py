@@ -1,4 +1,4 @@
-"""Exports of the product as a trainer meets them, of questions that are easily told apart."""
+"""Exports of the product as a trainer meets them, of questions that are easy to distinguish."""
 
 import json
 import random

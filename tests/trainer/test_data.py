@@ -74,7 +74,7 @@ def test_characters_that_look_like_line_ends_are_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "message"),
     [
         ([], "no lines to learn from"),
         ([GOOD[0], GOOD[0]], "every line has the same answer"),
@@ -91,11 +91,13 @@ def test_characters_that_look_like_line_ends_are_none(tmp_path: Path) -> None:
         ([*GOOD, prompt_line("my tax", "con")], "line 3: the answer names the agent 'con'"),
         ([*GOOD, prompt_line("my tax", "VPN")], "line 3: the answer names the agent 'VPN'"),
         ([*GOOD, stating("my tax", "it")], "line 3: the answer states a confidence"),
-        ([{"manifest": {"rows": 3}}, *GOOD], "its manifest tells of 3 lines, and there are 2"),
+        ([{"manifest": {"rows": 3}}, *GOOD], "its manifest says 3 lines, but there are 2"),
     ],
 )
-def test_what_is_no_export_is_told_by_its_line(tmp_path: Path, lines: list[Any], told: str) -> None:
-    with pytest.raises(TrainingError, match=told) as caught:
+def test_what_is_no_export_is_message_by_its_line(
+    tmp_path: Path, lines: list[Any], message: str
+) -> None:
+    with pytest.raises(TrainingError, match=message) as caught:
         read_data(write(tmp_path / "data", lines))
     assert "/v1/datasets/export?format=prompt" in str(caught.value) or "Label" in str(caught.value)
 
@@ -103,7 +105,7 @@ def test_what_is_no_export_is_told_by_its_line(tmp_path: Path, lines: list[Any],
 def test_what_is_no_json(tmp_path: Path) -> None:
     path = tmp_path / "data"
     path.write_bytes(json.dumps(GOOD[0]).encode() + b"\n{broken\n")
-    with pytest.raises(TrainingError, match="line 2: this is no JSON"):
+    with pytest.raises(TrainingError, match="line 2: this is not JSON"):
         read_data(path)
     with pytest.raises(TrainingError, match="cannot be read"):
         read_data(tmp_path / "nowhere")

@@ -21,7 +21,7 @@ from tests.trainer.exports import prompt_line, questions, write
 from trainer.data import read_data
 from trainer.encoding import Encoded, encode
 from trainer.errors import TrainingError
-from trainer.machine import Telling, look, telling_tokens
+from trainer.machine import DecidingTokens, deciding_tokens, look
 from trainer.packing import Packer, attention_windows, shared_length
 
 
@@ -172,7 +172,7 @@ def test_exact_is_what_greedy_decoding_writes(tiny_llama: Path, encoded: list[En
 
     def shares(lines: list[Encoded]) -> tuple[float, float]:
         batch = pack([{"ids": each.ids, "start": each.start} for each in lines])
-        found = look(model, [batch], lambda given: given, Telling(1, 2))
+        found = look(model, [batch], lambda given: given, DecidingTokens(1, 2))
         return found["accuracy"], found["exact"]
 
     def spoiled(place: int) -> list[Encoded]:
@@ -182,12 +182,12 @@ def test_exact_is_what_greedy_decoding_writes(tiny_llama: Path, encoded: list[En
 
     fewer = 1 - 1 / len(own)
     assert shares(own) == (1, 1)
-    assert shares(spoiled(5)) == (1, fewer), "the last tokens do not tell one agent from another"
+    assert shares(spoiled(5)) == (1, fewer), "the last tokens do not name the agent"
     assert shares(spoiled(3)) == (fewer, fewer)
 
 
 @pytest.mark.parametrize(
-    ("answers", "telling"),
+    ("answers", "deciding"),
     [
         ([[1, 2, 5, 8, 9], [1, 2, 6, 7, 8, 9]], (2, 1)),
         ([[1, 5, 8, 9], [1, 5, 6, 8, 9]], (2, 1)),  # one id begins with the other
@@ -196,8 +196,10 @@ def test_exact_is_what_greedy_decoding_writes(tiny_llama: Path, encoded: list[En
         ([[1, 2], [1, 2]], (0, 0)),
     ],
 )
-def test_what_tells_the_answers_apart(answers: list[list[int]], telling: tuple[int, int]) -> None:
-    assert telling_tokens([Encoded([0, 0, *answer], 2) for answer in answers]) == telling
+def test_the_tokens_that_decide_between_answers(
+    answers: list[list[int]], deciding: tuple[int, int]
+) -> None:
+    assert deciding_tokens([Encoded([0, 0, *answer], 2) for answer in answers]) == deciding
 
 
 def test_a_line_that_is_too_long_is_named(tiny_llama: Path, tmp_path: Path) -> None:

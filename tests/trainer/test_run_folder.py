@@ -74,7 +74,9 @@ def test_a_run_goes_on_only_as_it_began(tmp_path: Path) -> None:
     found = folder.begin({"rank": 8}, fresh=False)
     assert found is not None
     assert found.name == "checkpoint-10"
-    with pytest.raises(TrainingError, match=r"another folder with --out, or begin anew .* --fresh"):
+    with pytest.raises(
+        TrainingError, match=r"another folder with --out, or start again .* --fresh"
+    ):
         folder.begin({"rank": 4}, fresh=False)
     assert folder.begin({"rank": 4}, fresh=True) is None
     assert json.loads((folder.checkpoints / "run.json").read_text()) == {"rank": 4}

@@ -135,7 +135,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_adapter(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--rank", "64"), "Workers AI would refuse this adapter: rank"),
         (
@@ -151,11 +151,11 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_adapter(
     ],
 )
 def test_what_it_refuses_before_it_learns(
-    taught_llama: Path, export: Path, tmp_path: Path, words: tuple[str, ...], told: str
+    taught_llama: Path, export: Path, tmp_path: Path, words: tuple[str, ...], message: str
 ) -> None:
     done = train("--base-model", taught_llama, "--data", export, *words, folder=tmp_path)
     assert done.returncode == 1
-    assert told in done.stderr, done.stderr
+    assert message in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "adapter" / WEIGHTS).exists()
 
@@ -191,7 +191,7 @@ def test_an_adapter_that_learned_nothing_is_not_written(
 
 
 def test_it_stops_where_it_gets_no_better(taught_llama: Path, export: Path, tmp_path: Path) -> None:
-    """With a large learning rate; what is kept is the best that there was. An option that was wrong
+    """With a large learning rate; the best step is saved. An option that was wrong
     before is in nobody's way."""
     words = ("--base-model", taught_llama, "--data", export)
     wrong = train(*words, "--target-modules", "o_prof", folder=tmp_path)
@@ -207,20 +207,20 @@ def test_it_stops_where_it_gets_no_better(taught_llama: Path, export: Path, tmp_
 
 
 @pytest.mark.parametrize(
-    ("base", "told"),
+    ("base", "message"),
     [
         ("nonsense", "is no short name"),
         ("model.gguf", "there is no file model.gguf"),
     ],
 )
-def test_bases_that_are_not_there(export: Path, tmp_path: Path, base: str, told: str) -> None:
+def test_bases_that_are_not_there(export: Path, tmp_path: Path, base: str, message: str) -> None:
     done = train("--base-model", base, "--data", export, folder=tmp_path)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
-    assert told in done.stderr
+    assert message in done.stderr
 
 
 def test_the_hub_out_of_reach(export: Path, tmp_path: Path) -> None:
-    """The notes' own command; it is told first that Workers AI takes no adapters on this one."""
+    """The notes' own command; it first prints that Workers AI takes no adapters on this one."""
     words = ("--base-model", "llama-3.2-1b", "--data", export)
     # A process of its own: the library of the Hub reads its environment when it is imported.
     done = run_process(*words, folder=tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))

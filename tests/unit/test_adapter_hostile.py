@@ -144,7 +144,7 @@ def test_the_end_of_an_honest_header() -> None:
             4,
             "of the shape",
         ),
-        (b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,1e999]}}', 4, "no finite number"),
+        (b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,1e999]}}', 4, "not a finite number"),
         (b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,NaN]}}', 4, "NaN"),
         (f'{{"a":{T},"b":{T}}}'.encode(), 8, "overlaps"),
         (b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}', 8, "leaves a gap"),
@@ -167,7 +167,7 @@ def test_names_of_tensors_stay_in_the_report_short_and_printable() -> None:
     start, size = framed(f"{{{name}:{T}}}".encode(), 4)
     report = check(start=start, size=size)
     holds(report)
-    assert "no LoRA matrix" in failures(report)["tensors"]
+    assert "name of a LoRA matrix" in failures(report)["tensors"]
 
 
 @pytest.mark.parametrize(
@@ -176,11 +176,11 @@ def test_names_of_tensors_stay_in_the_report_short_and_printable() -> None:
         (b"", "is not JSON"),
         (b"\xff", "is not UTF-8"),
         (b"{\xef\xbb\xbf}", "is not JSON"),
-        (b"null", "is no JSON object"),
-        (b"[]", "is no JSON object"),
+        (b"null", "is not a JSON object"),
+        (b"[]", "is not a JSON object"),
         (b'{"r": NaN}', "holds NaN"),
         (b'{"r": -Infinity}', "holds -Infinity"),
-        (b'{"r": 1e999}', "no finite number"),
+        (b'{"r": 1e999}', "not a finite number"),
         (b'{"r": 8, "r": 64}', 'the key "r" twice'),
         (b'{"r": ' + b"9" * 10_000 + b"}", "too long"),
         (b'{"a": ' * 50_000 + b"1" + b"}" * 50_000, "nested more than 20 deep"),

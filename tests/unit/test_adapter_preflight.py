@@ -268,9 +268,9 @@ def without_layer(number: int) -> Adapter:
     ("adapter", "rule", "words"),
     [
         (with_tensor("base_model.model.lm_head.weight", "F32", [4, 4]), "tensors", "(1 such)"),
-        (renamed(".layers.", ".language_model.layers."), "tensors", "at no place of"),
+        (renamed(".layers.", ".language_model.layers."), "tensors", "does not belong to"),
         (renamed("base_model.model.model", "model"), "tensors", "by the full path in the model"),
-        (renamed("base_model.model.model", "some.model"), "tensors", "no LoRA matrix"),
+        (renamed("base_model.model.model", "some.model"), "tensors", "name of a LoRA matrix"),
         (
             renamed("base_model.model.model", "model", renamed(".lora_A.weight", ".lora_a")),
             "tensors",

@@ -96,7 +96,7 @@ class TestCheck:
         shown = capsys.readouterr().out
         assert f"For {GEMMA}:" in shown
         assert "  ✓ rank               4 of at most 8\n" in shown
-        assert "  – slots\n      Nobody asked Cloudflare" in shown  # noqa: RUF001
+        assert "  – slots\n      Cloudflare was not asked" in shown  # noqa: RUF001
 
     def test_a_broken_rule(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         change_config(folder, r=64)
@@ -370,14 +370,14 @@ class TestRegister:
         error = {"code": "upstream_error", "message": "The probe failed: 3039."}
         server.script += [lora("failed", ("probe", "failed", "3039"), error=error)]
         shown = ended("register", folder, "--name", "router-1", "--base-url", server.base_url)
-        assert "The probe failed: 3039. When that is mended, POST /v1/loras/lora_1/retry" in shown
+        assert "The probe failed: 3039. Fix this, then POST /v1/loras/lora_1/retry" in shown
 
     def test_a_product_that_refuses_or_leaves(self, folder: Path, server: FakeServer) -> None:
         words = ["register", folder, "--name", "router-1", "--base-url", server.base_url]
         server.script += [Answer(409, {"error": {"message": "It is there already."}})]
         assert "409 It is there already." in ended(*words)
         server.script += [lora("queued"), Answer(503, {"error": {"message": "D1 is unavailable."}})]
-        assert "lora_1 goes on there: GET /v1/loras/lora_1" in ended(*words)
+        assert "lora_1 continues in the Worker: GET /v1/loras/lora_1" in ended(*words)
         words[-1] = "http://127.0.0.1:9"
         assert "npm start" in ended(*words)
 

@@ -42,7 +42,7 @@ def read_config(data: bytes) -> dict[str, Any]:
         raise InvalidJsonError(f"has {len(data)} bytes, more than {MAX_CONFIG_BYTES}")
     config = loads(data, max_depth=_MAX_DEPTH)
     if not isinstance(config, dict):
-        raise InvalidJsonError(f"is no JSON object but {shown(config)}")
+        raise InvalidJsonError(f"is not a JSON object but {shown(config)}")
     return config
 
 

@@ -1,16 +1,16 @@
-"""What an adapter must have gained on the held-out lines to be written."""
+"""An adapter is written only if it is better than its base on the held-out lines."""
 
 import math
 
 import pytest
 
-from trainer.gain import nothing_learned
+from trainer.card import nothing_learned
 
 BEFORE = {"loss_before": 1.0, "accuracy_before": 0.5, "exact_before": 0.2}
 
 
 @pytest.mark.parametrize(
-    ("loss", "accuracy", "exact", "told"),
+    ("loss", "accuracy", "exact", "words"),
     [
         (0.5, 0.8, 0.8, None),
         (0.5, 0.5, 0.5, None),  # it has learned the form
@@ -22,7 +22,9 @@ BEFORE = {"loss_before": 1.0, "accuracy_before": 0.5, "exact_before": 0.2}
         (0.9, 0.4, 0.1, "no more often than the base"),
     ],
 )
-def test_what_is_of_no_use(loss: float, accuracy: float, exact: float, told: str | None) -> None:
+def test_an_adapter_that_is_not_better(
+    loss: float, accuracy: float, exact: float, words: str | None
+) -> None:
     why = nothing_learned({**BEFORE, "loss": loss, "accuracy": accuracy, "exact": exact})
-    assert (why is None) == (told is None)
-    assert told is None or told in (why or "")
+    assert (why is None) == (words is None)
+    assert words is None or words in (why or "")

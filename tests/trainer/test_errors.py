@@ -1,4 +1,4 @@
-"""What the machine lacks is said in plain words; a fault of the program stays one."""
+"""A failure of the machine gets a clear message; an error of the program stays one."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainer.failures import in_plain_words
+from trainer.errors import machine_failure
 
 OUT = Path("adapter")
 FULL = Path("/dev/full")  # every write to it says that the disk is full
@@ -21,13 +21,13 @@ def test_a_full_disk_by_either_writer() -> None:
     with pytest.raises(RuntimeError) as of_torch:
         torch.save({"weights": torch.zeros(100_000)}, FULL)
     for caught in (plain, of_torch):
-        told = in_plain_words(caught.value, OUT)
-        assert told is not None
-        assert told.startswith("The disk is full (adapter). Make room")
+        message = machine_failure(caught.value, OUT)
+        assert message is not None
+        assert message.startswith("The disk is full (adapter). Make room")
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (torch.OutOfMemoryError("CUDA out of memory."), "--batch-size or --max-length, or"),
         (MemoryError(), "The memory is full"),
@@ -37,10 +37,10 @@ def test_a_full_disk_by_either_writer() -> None:
         (PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/x"), "/x: Permission denied."),
     ],
 )
-def test_each_has_its_mend(error: Exception, told: str) -> None:
-    assert told in str(in_plain_words(error, OUT))
+def test_each_failure_has_its_message(error: Exception, message: str) -> None:
+    assert message in str(machine_failure(error, OUT))
 
 
 def test_a_fault_of_the_program_is_not_hidden() -> None:
-    assert in_plain_words(RuntimeError("shapes do not match"), OUT) is None
-    assert in_plain_words(KeyError("labels"), OUT) is None
+    assert machine_failure(RuntimeError("shapes do not match"), OUT) is None
+    assert machine_failure(KeyError("labels"), OUT) is None
