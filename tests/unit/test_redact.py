@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from edgeneuro.synapsecore.redact import redact
+from edgeneuro.synapsecore.stored_text import redact
 
 
 @pytest.mark.parametrize(

@@ -89,10 +89,10 @@ def test_a_wrong_field_is_named(talk: openai.OpenAI) -> None:
 
 def test_a_wrong_key(product: Product) -> None:
     with (
-        openai.OpenAI(base_url=f"{product.base_url}/v1", api_key="en_wrong") as stranger,
+        openai.OpenAI(base_url=f"{product.base_url}/v1", api_key="en_wrong") as other,
         pytest.raises(openai.AuthenticationError),
     ):
-        stranger.chat.completions.create(model="auto", messages=question())
+        other.chat.completions.create(model="auto", messages=question())
 
 
 def test_upstream_failures_are_honest(talk: openai.OpenAI, emulator: httpx.Client) -> None:

@@ -133,6 +133,26 @@ def test_a_disguised_question_is_the_question_to_all(client: httpx.Client) -> No
     assert (route(client, query)["cache"], route(client, query.upper())["cache"]) == ("hit", "miss")
 
 
+def test_scores_and_stages(client: httpx.Client) -> None:
+    query = unique("My VPN does not connect")
+    decision = route(client, query, top_k=1, explain=True)
+    agent = {"agent_id": "it_support", "probability": decision["confidence"]}
+    assert (decision["scores"], decision["none_probability"]) == ([agent], None)
+    stages = decision["explanation"]["stages"]
+    outcomes = {each["name"]: each["outcome"] for each in stages}
+    assert list(outcomes) == ["label", "memory_cache", "classifier", "stored_cache", "model"]
+    assert (outcomes["label"], outcomes["model"]) == ("skipped", "decided")
+    assert log_entry(client, decision["id"])["stages"] == stages
+    again = route(client, query)
+    assert (again["cache"], again["scores"]) == ("hit", [agent])
+    label = [{"query": query, "agent_id": "hr"}]
+    client.post("/v1/labels", json=label).raise_for_status()
+    labeled = route(client, query)
+    assert labeled["scores"] == [{"agent_id": "hr", "probability": 1.0}]
+    assert labeled["none_probability"] == 0.0
+    assert client.post("/v1/route", json={"query": query, "top_k": 0}).status_code == 400
+
+
 def test_no_agent_fits(client: httpx.Client) -> None:
     query = unique("Qwertz uiopü asdfgh")
     nobody = {"candidates": ["hr"], "on_no_fit": "none"}

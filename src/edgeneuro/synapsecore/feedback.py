@@ -1,16 +1,25 @@
-"""Feedback on decisions, from those who asked. It says what to label first, and with the right
-agent it corrects. Every row says itself who gave it and when, so it has no audit row."""
+"""Feedback on decisions. It decides what is labeled first, and with the right agent it corrects the
+decision. Each row has its author and its time, so there is no audit row.
+
+A correction by a caller who may label is a label, which decides from then on. From any other caller
+it only drops the cached rankings of the question, so that it is decided again."""
 
 from edgeneuro.access.limits import Estimate, reserve
 from edgeneuro.call import Call
-from edgeneuro.domain.label import Feedback, FeedbackCreate
+from edgeneuro.domain.label import Feedback, FeedbackCreate, LabelEvent, LabelFacts
+from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import InvalidRequestError, NotFoundError
 from edgeneuro.store.agents import list_agent_ids
-from edgeneuro.store.labels import put_feedback
+from edgeneuro.store.answer_cache import DECISIONS
+from edgeneuro.store.audit import AuditEntry, insert_audit
+from edgeneuro.store.database import Statement
+from edgeneuro.store.label_reads import find_facts, find_votes
+from edgeneuro.store.labels import put_feedback, raise_labels_revision, record_labels
+from edgeneuro.store.logs import DecidedQuestion, find_decided
 from edgeneuro.store.sql import rfc3339
-from edgeneuro.synapsecore.correction import correct
-from edgeneuro.synapsecore.gateway_feedback import push_feedback
+from edgeneuro.synapsecore.gateway_feedback import push_feedback, push_labels
 from edgeneuro.synapsecore.stored_text import stored_text
+from edgeneuro.web.auth import Access
 
 
 async def give_feedback(call: Call, body: FeedbackCreate) -> Feedback:
@@ -49,5 +58,59 @@ async def give_feedback(call: Call, body: FeedbackCreate) -> Feedback:
     push_feedback(call, feedback.decision_id, feedback.value)
     if body.correct_agent is None:
         return feedback
-    labelled = await correct(call, body.decision_id, body.correct_agent)
+    labelled = await _correct(call, body.decision_id, body.correct_agent)
     return feedback.model_copy(update={"labelled": labelled})
+
+
+async def _correct(call: Call, decision_id: str, agent_id: str) -> bool:
+    """Whether the question now has the caller's label for this agent. A decision whose text was not
+    stored cannot be corrected."""
+    decided = await find_decided(call.services.db, decision_id)
+    if decided is None:
+        return False
+    if Access.LABEL in call.credential.scopes:
+        await _label(call, decision_id, decided, agent_id)
+        return True
+    if decided.agent_id != agent_id:
+        await _write(call, DECISIONS.drop(decided.query_hash), raise_labels_revision())
+    return False
+
+
+async def _label(call: Call, decision_id: str, decided: DecidedQuestion, agent_id: str) -> None:
+    """Writes nothing if the caller's label is the same already."""
+    services = call.services
+    now_ms, labeler = services.now_ms(), call.credential.key_id
+    for vote in await find_votes(services.db, query_hash(decided.query)):
+        if vote.labeler == labeler and vote.agent_id == agent_id:
+            return
+    before = await find_facts(services.db, query_hash(decided.query))
+    event = LabelEvent(
+        id=services.new_id("lab"),
+        query=decided.query,
+        agent_id=agent_id,
+        labeler=labeler,
+        source="feedback",
+        created_ms=now_ms,
+        log_id=decision_id,
+    )
+    after = LabelFacts(agent_id=agent_id, labeler=labeler, created_at=rfc3339(now_ms))
+    audited = AuditEntry(
+        id=services.new_id("aud"),
+        created_at=after.created_at,
+        actor=call.credential.actor,
+        request_id=call.request_id,
+        action="label",
+        resource="label",
+        resource_id=query_hash(event.query),
+        before=None if before is None else before.model_dump(),
+        after=after.model_dump(),
+    )
+    await _write(call, *record_labels([event]), insert_audit(audited))
+    push_labels(call, {decision_id: agent_id})
+
+
+async def _write(call: Call, *statements: Statement) -> None:
+    try:
+        await call.services.db.batch(statements)
+    finally:
+        call.services.routing.forget()

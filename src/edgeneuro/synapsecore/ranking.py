@@ -151,7 +151,7 @@ def ranking_from_cache(cached: CachedRanking) -> Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """The stage has no ranking. `call` is set if it called models in vain."""
+    """The stage has no ranking. `call` is set if it called models and none answered."""
 
     reason: str
     call: ModelCallResult | None = None
