@@ -172,33 +172,31 @@ class Ranker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage that ran, and what it made of the turn. `refusal` says why the policy did not decide
-    from its ranking; None if it did, or if there is no ranking."""
+    """A stage that ran, and what it made of the turn. `reason` says why nothing was decided in it:
+    there is no ranking, or the policy refused it; None if the decision is made from its ranking."""
 
     name: str
     ms: float
-    result: Ranking | Skip
-    refusal: str | None = None
-
-    @property
-    def ranking(self) -> Ranking | None:
-        return self.result if isinstance(self.result, Ranking) else None
-
-    @property
-    def reason(self) -> str | None:
-        """Why nothing was decided in this stage; None if it was."""
-        return self.result.reason if isinstance(self.result, Skip) else self.refusal
+    ranking: Ranking | None
+    reason: str | None
 
     def record(self) -> StageRecord:
         """For `explain` and the log row, with the most probable agents alone."""
         ranking, reason = self.ranking, self.reason
-        none = None if ranking is None else ranking.none
-        scores = [] if ranking is None else ranking.scores(_LOGGED_SCORES)
+        if ranking is None:
+            return StageRecord(self.name, "skipped", _short(reason), self.ms, [], None)
         return StageRecord(
             name=self.name,
-            outcome="skipped" if ranking is None else "decided" if reason is None else "ranked",
-            reason=None if reason is None else reason[:_MAX_REASON],
+            outcome="decided" if reason is None else "ranked",
+            reason=_short(reason),
             ms=self.ms,
-            scores=[RankedAgent(each.agent_id, round(each.probability, 4)) for each in scores],
-            none_probability=None if none is None else round(none, 4),
+            scores=[
+                RankedAgent(each.agent_id, round(each.probability, 4))
+                for each in ranking.scores(_LOGGED_SCORES)
+            ],
+            none_probability=None if ranking.none is None else round(ranking.none, 4),
         )
+
+
+def _short(reason: str | None) -> str | None:
+    return None if reason is None else reason[:_MAX_REASON]

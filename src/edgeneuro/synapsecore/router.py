@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from edgeneuro.access.limits import Estimate, estimate
 from edgeneuro.domain.decision import CacheState, ClassifierVerdict, Explanation, StageRecord
@@ -14,7 +15,7 @@ from edgeneuro.synapsecore.rankers.cache import MemoryCacheRanker, StoredCacheRa
 from edgeneuro.synapsecore.rankers.classifier import ClassifierRanker, verdict_of
 from edgeneuro.synapsecore.rankers.label import LabelRanker
 from edgeneuro.synapsecore.rankers.model import MAX_TOKENS, ModelRanker
-from edgeneuro.synapsecore.ranking import NO_CALL, ModelCallResult, Ranker, Ranking, Stage
+from edgeneuro.synapsecore.ranking import NO_CALL, ModelCallResult, Ranker, Ranking, Skip, Stage
 from edgeneuro.synapsecore.turn import Turn
 
 LABEL, MEMORY_CACHE, STORED_CACHE = LabelRanker(), MemoryCacheRanker(), StoredCacheRanker()
@@ -55,18 +56,18 @@ class RoutingResult:
             return "bypass"
         return "hit" if ranking is not None and ranking.cached else "miss"
 
-    @property
+    @cached_property
     def classifier(self) -> Ranking | None:
         """The classifier's ranking, whether it decided or not."""
         stage = self.stage(CLASSIFIER)
         return None if stage is None else stage.ranking
 
-    @property
+    @cached_property
     def classifier_verdict(self) -> ClassifierVerdict | None:
         ranking = self.classifier
         return None if ranking is None else verdict_of(ranking)
 
-    @property
+    @cached_property
     def model_ranking(self) -> Ranking | None:
         """The ranking of a model that was called for this turn, not for another one."""
         for stage in self.stages:
@@ -89,20 +90,26 @@ async def run_pipeline(turn: Turn, rankers: Sequence[Ranker] = PIPELINE) -> Rout
     stages: list[Stage] = []
     decided_from: Ranking | None = None
     call = NO_CALL
+    clock = turn.clock
     for ranker in rankers:
-        with turn.clock.stage(ranker.name):
-            result = await ranker.rank(turn)
-        refusal = policy.refusal(turn, result) if isinstance(result, Ranking) else None
-        stages.append(Stage(ranker.name, turn.clock.ms[ranker.name], result, refusal))
+        started = clock.now()
+        result = await ranker.rank(turn)
+        ms = clock.end(ranker.name, started)
+        if isinstance(result, Skip):
+            stages.append(Stage(ranker.name, ms, None, result.reason))
+        else:
+            refusal = policy.refusal(turn, result)
+            stages.append(Stage(ranker.name, ms, result, refusal))
+            decided_from = result if refusal is None else None
         if result.call is not None:
             call = result.call if call is NO_CALL else call + result.call
-        if isinstance(result, Ranking) and refusal is None:
-            decided_from = result
+        if decided_from is not None:
             break
-    with turn.clock.stage("decide"):
-        failure = None if call.failure is None else call.failure.reason
-        decision = policy.decide(turn, decided_from, failure)
-    return RoutingResult(turn, tuple(stages), decision, call, turn.clock.total_ms())
+    started = clock.now()
+    failure = None if call.failure is None else call.failure.reason
+    decision = policy.decide(turn, decided_from, failure)
+    clock.end("decide", started)
+    return RoutingResult(turn, tuple(stages), decision, call, clock.total_ms())
 
 
 def explain(result: RoutingResult) -> Explanation:

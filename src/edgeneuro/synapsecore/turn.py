@@ -82,11 +82,20 @@ class StageClock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        started = self._monotonic()
+        started = self.now()
         try:
             yield
         finally:
-            self.ms[name] = round((self._monotonic() - started) * 1000, 2)
+            self.end(name, started)
+
+    def now(self) -> float:
+        return self._monotonic()
+
+    def end(self, name: str, started: float) -> float:
+        """The same without the cost of a context manager, for what every turn passes; returns the
+        milliseconds."""
+        ms = self.ms[name] = round((self._monotonic() - started) * 1000, 2)
+        return ms
 
     def total_ms(self) -> float:
         return round((self._monotonic() - self._started) * 1000, 2)
@@ -127,7 +136,10 @@ class Turn:
 
     def agent(self, agent_id: str | None) -> Agent | None:
         """The allowed agent with this id."""
-        return next((agent for agent in self.agents if agent.id == agent_id), None)
+        for agent in self.agents:
+            if agent.id == agent_id:
+                return agent
+        return None
 
     def variant(self, **changes: Any) -> "Turn":
         """The same turn with changes, measured by a clock of its own."""
@@ -152,6 +164,15 @@ class Turn:
 
     def key_for(self, model: Model) -> str:
         """A hash over exactly what this model is sent."""
+        if model.id not in self._keys:
+            self._keys[model.id] = self._new_key(model)
+        return self._keys[model.id]
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
+        return {}
+
+    def _new_key(self, model: Model) -> str:
         config = self.config
         ids = sorted(agent.id for agent in self.agents) if self.candidates else None
         caller = owner(config, self.caller.credential.key_id)
