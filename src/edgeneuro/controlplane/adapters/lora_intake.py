@@ -36,9 +36,9 @@ _MAX_JSON_BYTES = 10_000
 
 
 async def create_lora(call: Call, body: Upload) -> Lora:
-    """Bring an adapter to Workers AI and register it as a model: multipart/form-data with `name`,
-    `base_model` and its two files, or JSON with `name` and `base_model` of a finetune that is there
-    already. The cron uploads it within a minute; read it to see its progress."""
+    """Upload an adapter to Workers AI and register it as a model: multipart/form-data with `name`,
+    `base_model` and its two files, or JSON with `name` and `base_model` of a finetune that is
+    already there. The upload starts within a minute; read the adapter to see its progress."""
     services = call.services
     lora_id = services.new_id(ID_PREFIX)
     if not body.is_form:

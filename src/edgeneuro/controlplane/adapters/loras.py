@@ -24,8 +24,8 @@ from edgeneuro.store.models import upsert_model
 
 
 async def list_loras(call: Call, query: PageQuery) -> LoraPage:
-    """List adapters, newest first, with the slots that are used at Workers AI and where its list,
-    which is at most a minute old, differs from this one."""
+    """List adapters, newest first, with the slots that are used at Workers AI and the differences
+    from its list, which is at most a minute old."""
     services = call.services
     found = await store.list_loras(services.db, limit=query.limit + 1, after=query.after)
     config = await services.routing.current()
@@ -46,8 +46,7 @@ async def get_lora(call: Call, lora_id: str) -> Lora:
 
 
 async def retry_lora(call: Call, lora_id: str) -> Lora:
-    """Continue with an adapter that has failed, at the step that failed. The cron runs it within a
-    minute."""
+    """Continue an adapter that has failed, at the step that failed. It starts within a minute."""
     before = await _find(call, lora_id)
     rows = await commit(
         call,
@@ -68,7 +67,7 @@ async def retry_lora(call: Call, lora_id: str) -> Lora:
 
 
 async def check_lora(call: Call, lora_id: str) -> LoraCheck:
-    """Ask Workers AI whether it still has the adapter, and the adapter a question."""
+    """Check whether Workers AI still has the adapter, and send the adapter a question."""
     services, lora = call.services, await _find(call, lora_id)
     listed, drift = None, None
     with suppress(UpstreamError):  # then `listed` says that it could not be read
@@ -83,8 +82,8 @@ async def check_lora(call: Call, lora_id: str) -> LoraCheck:
 
 
 async def retire_lora(call: Call, lora_id: str) -> Lora:
-    """Retire an adapter and its model; the active one cannot be. Workers AI keeps the finetune, and
-    its slot: it has no call that deletes one."""
+    """Retire an adapter and its model; the active model cannot be retired. Workers AI keeps the
+    finetune and its slot, because it has no call that deletes one."""
     services = call.services
     config = await services.routing.fresh()
     before = await _find(call, lora_id)

@@ -23,8 +23,8 @@ from edgeneuro.store.jobs import cancel_job
 
 
 async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
-    """Put models to the same held-out labels, through the router. The cron runs the
-    job within a minute; read it to see its progress."""
+    """Evaluate models on the same held-out labels, through the router. The job starts within a
+    minute; read the evaluation to see its progress."""
     services = call.services
     config = await services.routing.fresh()
     config.require_default_agent()
@@ -70,7 +70,7 @@ async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
 
 
 async def list_evaluations(call: Call, query: PageQuery) -> Page[Evaluation]:
-    """List evaluations, newest first; `progress` is only in each one's own."""
+    """List evaluations, newest first; `progress` is only in each evaluation's own response."""
     found = await store.list_evaluations(call.services.db, limit=query.limit + 1, after=query.after)
     return page_of(found, limit=query.limit)
 
@@ -83,14 +83,14 @@ async def get_evaluation(call: Call, evaluation_id: str) -> Evaluation:
 async def list_answers(
     call: Call, evaluation_id: str, query: AnswersQuery
 ) -> Page[EvaluationAnswer]:
-    """List what was decided for each question, by model; with `wrong` the errors alone."""
+    """List what was decided for each question, by model; with `wrong` only the errors."""
     await _find(call, evaluation_id)
     found = await store.list_answers(call.services.db, evaluation_id, query, limit=query.limit + 1)
     return page_of(found, limit=query.limit)
 
 
 async def cancel_evaluation(call: Call, evaluation_id: str) -> Evaluation:
-    """End an evaluation that is under way; what was answered stays."""
+    """Stop a running evaluation; its answers so far stay."""
     before = await _find(call, evaluation_id)
     rows = await commit(
         call,

@@ -28,9 +28,9 @@ from edgeneuro.store.jobs import cancel_job
 
 
 async def create_run(call: Call, body: RunCreate) -> RoutingTestRun:
-    """Run the routing tests against the configuration in force, or with changes: another active
-    model, classifier or threshold, other agents. Nothing is selected or changed. The cron runs the
-    job within a minute; read it to see its progress."""
+    """Run the routing tests with the present configuration, or with changes: another active model,
+    classifier or threshold, other agents. Nothing is selected or changed. The job starts within a
+    minute; read the run to see its progress."""
     services = call.services
     config = await services.routing.fresh()
     proposed = await propose(services, config, body)
@@ -104,14 +104,14 @@ def _insert(
 
 
 async def list_runs(call: Call, query: PageQuery) -> Page[RoutingTestRun]:
-    """List runs, newest first; `done` and `flips` are only in each one's own."""
+    """List runs, newest first; `done` and `flips` are only in each run's own response."""
     found = await store.list_runs(call.services.db, limit=query.limit + 1, after=query.after)
     return page_of(found, limit=query.limit)
 
 
 async def get_run(call: Call, run_id: str, query: RunQuery) -> RoutingTestRun:
-    """Read one run: its progress, what it came to, and how many tests flipped since the last run,
-    or since the run `compare_with`."""
+    """Read one run: its progress, its result, and how many tests changed since the last run, or
+    since the run `compare_with`."""
     run = await _find(call, run_id)
     if run.state != "succeeded":
         return run
@@ -123,7 +123,7 @@ async def get_run(call: Call, run_id: str, query: RunQuery) -> RoutingTestRun:
 
 
 async def list_results(call: Call, run_id: str, query: ResultsQuery) -> Page[RoutingTestResult]:
-    """List what was decided for each test; `only` the failed ones, or those that flipped."""
+    """List what was decided for each test; `only` the failed ones, or those that changed."""
     run = await _find(call, run_id)
     other = await _compared_with(call, run, query.compare_with)
     found = await store.list_results(
@@ -133,7 +133,7 @@ async def list_results(call: Call, run_id: str, query: ResultsQuery) -> Page[Rou
 
 
 async def cancel_run(call: Call, run_id: str) -> RoutingTestRun:
-    """End a run that is under way."""
+    """Stop a running run of the routing tests."""
     before = await _find(call, run_id)
     rows = await commit(
         call,

@@ -23,8 +23,8 @@ OTHER_VERSION = "it was trained by a version that read questions otherwise; trai
 
 
 async def create_classifier(call: Call, body: ClassifierCreate) -> Classifier:
-    """Have a classifier learned from the labels in force. This begins the job, the cron continues
-    it; read it to see its progress."""
+    """Train a classifier from the labels in force. This starts the job, and the cron continues it;
+    read the classifier to see its progress."""
     services = call.services
     config = await services.routing.fresh()
     options = TrainingOptions(
@@ -73,7 +73,7 @@ async def get_classifier(call: Call, classifier_id: str) -> Classifier:
 
 
 async def cancel_classifier(call: Call, classifier_id: str) -> Classifier:
-    """End a training that is under way; what it has learned is dropped."""
+    """Stop a running training; what it has learned is dropped."""
     services = call.services
     before = await _find(call, classifier_id)
     rows = await commit(
@@ -93,7 +93,7 @@ async def cancel_classifier(call: Call, classifier_id: str) -> Classifier:
 
 
 async def delete_classifier(call: Call, classifier_id: str) -> ClassifierDeleted:
-    """Delete a classifier for good; the selected one cannot be."""
+    """Delete a classifier permanently; the selected one cannot be deleted."""
     before = await _find(call, classifier_id)
     rows = await commit(
         call,

@@ -34,8 +34,9 @@ from edgeneuro.web.response import Reply, Response
 
 
 async def create_chat_completion(call: Call, body: ChatRequest) -> Reply[ChatCompletion] | Response:
-    """Answer a conversation, in OpenAI's shape: by the agent that the router chooses (model
-    "auto"), by an agent ("agent:ID") or by a model. With `stream` it comes as events."""
+    """Answer a conversation, in OpenAI's format: by the agent that the router chooses (model
+    "auto"), by an agent ("agent:ID") or by a model. With `stream` the answer is a stream of
+    events."""
     if body.stream:
         return await StreamStart(call, partial(_stream, call, body)).response()
     return await _create(call, body, None)
