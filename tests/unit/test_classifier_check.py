@@ -3,6 +3,7 @@ evaluations."""
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -46,10 +47,14 @@ async def product(database: SqliteDatabase, settings: Settings) -> Product:
 
 async def label(product: Product, labels: Sequence[tuple[str, str]]) -> None:
     """All of them in the test part."""
+    await import_lines(product, labels)
+    product.execute("UPDATE current_labels SET split = 'test'")
+
+
+async def import_lines(product: Product, labels: Sequence[tuple[str, str]]) -> None:
     body = "".join(json.dumps({"query": query, "agent": agent}) + "\n" for query, agent in labels)
     answered = await product.call("POST", "/v1/datasets/import", body.encode())
     assert answered.status == 200, answered.text
-    product.execute("UPDATE current_labels SET split = 'test'")
 
 
 def rightly(each: int) -> list[tuple[str, str]]:
@@ -114,24 +119,35 @@ async def test_a_training_ends_with_a_score_on_the_test_part(
         assert robustness[kind]["right"] == sum(answer == agent for answer, agent in sure)
 
 
-async def test_where_coverage_falls_it_says_of_which_agents_and_why(product: Product) -> None:
-    install(product, CLASSIFIER)
-    install(product, OTHER, silent(["agent_1"]))
-    product.execute(
-        "UPDATE classifiers SET per_agent = json_set(per_agent, '$[1].threshold', NULL,"
-        f" '$[1].reason', '3 labels; 5 are needed') WHERE id = '{OTHER}'"
-    )
-    await label(product, rightly(40))
-    assert (await selected(product, check=False)).status == 200
-    why = refusal(await selected(product, OTHER))
-    assert "out-of-scope questions away" not in why
-    product.execute(
-        "UPDATE classifiers SET metrics = json_set(metrics, '$.threshold', 0.9,"
-        f" '$.out_of_scope_threshold', 0.9) WHERE id = '{OTHER}'"
-    )
-    assert "out-of-scope questions away" in refusal(await selected(product, OTHER))
-    assert f"answers 65.8% of the test questions, the selected {CLASSIFIER} 99.2%" in why
-    assert "(agent_1 100% to 0%, 3 labels; 5 are needed)" in why
+@pytest.mark.parametrize(("noise", "decides"), [(0.0, False), (0.2, True)])
+async def test_where_coverage_falls_it_says_of_which_agents_and_why(
+    product: Product, noise: float, decides: bool
+) -> None:
+    """Two real trainings: the second has but three labels of agent_1. Where
+    agents' questions have words of none too, the out-of-scope ones decide on the threshold."""
+    chance = random.Random(1)
+    given = [(question(chance, agent, noise), agent) for agent in AGENTS for _ in range(110)]
+    given += [(question(chance, f"unknown_{n}"), "none") for n in range(100)]
+    await import_lines(product, given)
+    first = await train(product)
+    for agent, left in (("agent_0", 60), ("agent_1", 3), ("agent_2", 60)):
+        its = f"FROM current_labels WHERE agent_id = '{agent}' AND split = 'train' LIMIT {left}"
+        product.execute(
+            f"UPDATE current_labels SET split = 'test' WHERE agent_id = '{agent}'"
+            f" AND query_hash NOT IN (SELECT query_hash {its})"
+        )
+    second = await train(product)
+    told = {each["agent_id"]: each["reason"] for each in second["per_agent"]}
+    assert told == {"agent_0": None, "agent_1": "3 labels; 5 are needed", "agent_2": None}
+    metrics = second["metrics"]
+    assert (metrics["threshold"] == metrics["out_of_scope_threshold"]) == decides
+    assert (await selected(product, first["id"], check=False)).status == 200
+    why = refusal(await selected(product, second["id"]))
+    now, before = [(await shown(product, one["id"]))["test_score"] for one in (second, first)]
+    assert f"answers {now['coverage']:.1%} of the test questions" in why
+    assert f"the selected {first['id']} {before['coverage']:.1%}" in why
+    assert re.search(r"\(agent_1 \d+(\.\d)?% to 0%, 3 labels; 5 are needed", why), why
+    assert ("out-of-scope questions away" in why) == decides
 
 
 async def test_too_few_test_labels_say_how_many_are_missing(product: Product) -> None:
