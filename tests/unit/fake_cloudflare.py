@@ -13,7 +13,7 @@ ROOT = "/client/v4/accounts/acc/ai/finetunes"
 
 
 @dataclass(frozen=True)
-class Asked:
+class RecordedRequest:
     method: str
     path: str
     headers: dict[str, str]
@@ -47,7 +47,7 @@ def refused(status: int, message: str, code: int = 7000) -> Answer:
 @dataclass
 class FakeServer:
     base_url: str
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[RecordedRequest] = field(default_factory=list)
     script: list[Answer] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -79,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("content-length", 0))
         body = b"" if answer.fails == "early" else self.rfile.read(length)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        fake.asked.append(Asked(self.command, self.path, headers, body))
+        fake.asked.append(RecordedRequest(self.command, self.path, headers, body))
         if answer.fails == "silent":
             fake.ended.wait()
         if answer.fails in ("silent", "drop"):

@@ -15,8 +15,8 @@ from tests.unit.adapters import GEMMA, config_for, header_of, tensors_for
 from tests.unit.fake_cloudflare import (
     ROOT,
     Answer,
-    Asked,
     FakeServer,
+    RecordedRequest,
     fake_server,
     ok,
     refused,
@@ -75,7 +75,7 @@ def runs(*words: object) -> None:
     main([str(word) for word in words], sleep=lambda seconds: None)
 
 
-def parts(asked: Asked) -> dict[str, bytes]:
+def parts(asked: RecordedRequest) -> dict[str, bytes]:
     """The fields of a multipart body, as another reader reads them."""
     head = f"content-type: {asked.headers['content-type']}\r\n\r\n".encode()
     message = message_from_bytes(head + asked.body)

@@ -78,7 +78,7 @@ async def test_neither_value_nor_hash_is_written_anywhere_else(
 ) -> None:
     created = await create(product)
     await ask(product, created["key"])
-    await product.call("PATCH", f"/v1/keys/{created['id']}", {"name": "desk"})
+    await product.call("PATCH", f"/v1/keys/{created['id']}", {"name": "center"})
     await product.call("DELETE", f"/v1/keys/{created['id']}")
     digest = hashlib.sha256(created["key"].encode()).hexdigest()
     audit = (await product.call("GET", "/v1/audit?resource=key")).text

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
-from edgeneuro.controlplane.learning.classifier_selection import require_usable
+from edgeneuro.controlplane.learning.classifiers import require_usable
 from edgeneuro.controlplane.models.models import require_available
 from edgeneuro.domain.config import SETTINGS, Config, ConfigPatch, Declared, Setting, StoredConfig
 from edgeneuro.domain.model import Model

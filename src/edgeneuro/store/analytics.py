@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeneuro.domain.analytics import GroupBy, Interval
-from edgeneuro.store.audit_samples import count_audit_samples
+from edgeneuro.store.comparisons import count_audit_samples
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.usage import DAY, DIMENSIONS, SUMS, percentiles
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edgeneuro.classifier.features import HEAD, TAIL
 from edgeneuro.domain.label_queue import LabelSuspect
-from edgeneuro.store.audit_samples import select_differing
+from edgeneuro.store.comparisons import select_differing
 from edgeneuro.store.database import Database, Rows, statement
 
 # The window is filled in turns, one row of each key, so that no key can push out the others.

@@ -9,8 +9,7 @@ from dataclasses import replace
 
 from edgeneuro.domain.model import Model
 from edgeneuro.errors import DatabaseError
-from edgeneuro.store.audit_samples import insert_audit_sample
-from edgeneuro.store.challenger import insert_challenger_answer
+from edgeneuro.store.comparisons import insert_audit_sample, insert_challenger_answer
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.decision_log import count_model_call
 from edgeneuro.synapsecore.measure import measure

@@ -12,7 +12,7 @@ from edgeneuro.controlplane.models.promotion import promote_by_rule
 from edgeneuro.services import Services
 from edgeneuro.store.answer_cache import CHATS, DECISIONS
 from edgeneuro.store.audit import delete_audit_before
-from edgeneuro.store.challenger import delete_challenger_answers_before
+from edgeneuro.store.comparisons import delete_challenger_answers_before
 from edgeneuro.store.database import CountedDatabase
 from edgeneuro.store.idempotency import purge_idempotency
 from edgeneuro.store.imports import purge_staged

@@ -1,6 +1,6 @@
-"""The retrain rule: after so many new labels a training begins by itself. What comes of it is
-selected automatically only if a classifier is selected already and it passes the promotion
-check; otherwise the classifier and the audit log say why not."""
+"""The retrain rule: after so many new labels a training begins automatically. What comes of it is
+selected automatically only if a classifier is selected already and it passes the promotion check;
+otherwise the classifier and the audit log say why not."""
 
 from dataclasses import replace
 

@@ -6,7 +6,7 @@ from edgeneuro.domain.config import Challenger
 from edgeneuro.domain.model import ChallengerState, Model, ModelSelect, ModelSelection
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, InvalidRequestError
-from edgeneuro.store.challenger import compare
+from edgeneuro.store.comparisons import compare
 from edgeneuro.store.config import delete_settings, store_settings
 from edgeneuro.store.database import Database
 

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.evaluations.routing_tests import require_tests
-from edgeneuro.controlplane.learning.classifier_selection import select_classifier
+from edgeneuro.controlplane.learning.classifiers import select_classifier
 from edgeneuro.controlplane.models.challenger import end_challenger, start_challenger
 from edgeneuro.controlplane.models.model_names import (
     chat_names,

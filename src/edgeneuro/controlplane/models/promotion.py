@@ -4,7 +4,7 @@ automatically; if later labels show that it is worse, the former model is select
 Repeated tests find differences that do not exist. So the rules look only when there are
 `promotion_min_labels` labelled questions, then at twice as many, and so on, and each look uses half
 the level of the one before; all looks together err with at most `promotion_alpha`. The labels of
-one person alone must be twice as many. What counts as evidence is in store/challenger.py.
+one person alone must be twice as many. What counts as evidence is in store/comparisons.py.
 
 A better model is not promoted if it costs too much or is too slow. A look that selects nothing
 stores a notice, which GET /v1/models/select shows, and an audit row."""
@@ -23,7 +23,7 @@ from edgeneuro.domain.model import (
 from edgeneuro.domain.routing import RoutingConfig, with_active
 from edgeneuro.errors import ConflictError
 from edgeneuro.services import Services
-from edgeneuro.store.challenger import compare, labels_needed
+from edgeneuro.store.comparisons import compare, labels_needed
 from edgeneuro.store.config import store_settings
 from edgeneuro.store.sql import rfc3339
 

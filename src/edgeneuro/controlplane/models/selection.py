@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.evaluations.routing_tests import require_tests
-from edgeneuro.controlplane.learning.classifier_selection import check_stored, require_usable
+from edgeneuro.controlplane.learning.classifiers import check_stored, require_usable
 from edgeneuro.controlplane.models.challenger import challenger_state
 from edgeneuro.controlplane.models.models import is_classifier, require_available
 from edgeneuro.controlplane.models.promotion_check import check_model
