@@ -504,13 +504,6 @@ CREATE TABLE rehashing (
 -- What near-duplicates share, computed when a log row is written. Older rows have none.
 ALTER TABLE logs ADD COLUMN near_hash TEXT;
 
--- Erasures that are not finished yet; the cron continues them.
-CREATE TABLE erasures (
-    id TEXT PRIMARY KEY,
-    target TEXT NOT NULL, -- JSON; deleted with the row at the end
-    position INTEGER NOT NULL, -- the log row up to which it has looked
-    created_at INTEGER NOT NULL
-) STRICT;
 -- Rows for which nothing was decided have no query hash; an erasure finds them by this one.
 CREATE INDEX logs_undecided ON logs (near_hash, seq) WHERE query_hash IS NULL AND near_hash IS NOT NULL;
 
@@ -666,7 +659,7 @@ ALTER TABLE logs ADD COLUMN stages TEXT;
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY, -- that of the resource, with the prefix "job"
     kind TEXT NOT NULL,
-    resource_id TEXT NOT NULL, -- the classifier, evaluation, run or adapter
+    resource_id TEXT NOT NULL, -- the classifier, evaluation, run, adapter or erasure
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,

@@ -9,9 +9,11 @@ from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
 from edgeneuro.controlplane.jobs import runner, schedule, training
+from edgeneuro.controlplane.jobs.erasure import ErasureKind
 from edgeneuro.controlplane.jobs.evaluation import EvaluationKind
 from edgeneuro.domain.job import job_id_of
 from edgeneuro.services import Services
+from edgeneuro.store import database
 from edgeneuro.store.database import Database, Rows, Statement
 from tests.unit.clock import Clock
 
@@ -98,6 +100,13 @@ run_queue = _invoked(schedule.run_queue)
 run_maintenance = _invoked(schedule.run_maintenance)
 delete_expired = _invoked(schedule.delete_expired)
 run_first_slice = _invoked(training.run_first_slice)
+
+
+@_invoked
+async def run_erasures(services: Services) -> None:
+    """What a run of the cron does for erasures alone."""
+    counted = database.CountedDatabase(services.db)
+    await runner.run_due(services.over(counted), counted, [ErasureKind()])
 
 
 @_invoked

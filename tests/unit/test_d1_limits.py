@@ -327,7 +327,8 @@ async def test_a_run_of_the_cron_leaves_to_the_next_one_what_would_be_too_much(
     for _ in range(2):
         await minute(product)
     assert (await shown_evaluation(product, evaluation_id))["state"] == "succeeded"
-    assert product.rows("SELECT * FROM erasures") == product.rows("SELECT * FROM rehashing") == []
+    assert product.rows("SELECT * FROM rehashing") == []
+    assert product.rows("SELECT * FROM jobs WHERE state <> 'succeeded'") == []
     assert product.rows("SELECT count(*) AS n FROM logs") == [{"n": 30}]
 
 

@@ -5,14 +5,13 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.labels import erasure
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.domain.erasure import ErasureTarget
 from edgeneuro.domain.query import query_hash
 from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.store import erasures as store
-from edgeneuro.store.erasures import oldest_unfinished
 from tests.unit.conftest import ADMIN_TOKEN, Product, says
+from tests.unit.invocations import run_erasures
 
 SECRET = "My secret disease is wombatitis"
 WORD = "wombatitis"
@@ -51,6 +50,11 @@ def held(product: Product, word: str = WORD) -> list[str]:
     if product.rows(f"SELECT rowid FROM logs_fts WHERE logs_fts MATCH '{word}'"):
         found.append("logs_fts")
     return found
+
+
+def unfinished(product: Product) -> list[dict[str, Any]]:
+    """Also those of which something is left in the row."""
+    return product.rows("SELECT * FROM jobs WHERE state <> 'succeeded' OR checkpoint <> '{}'")
 
 
 async def everywhere(product: Product) -> str:
@@ -107,7 +111,7 @@ async def test_a_question_is_erased_everywhere(product: Product) -> None:
     [entry] = (await product.call("GET", "/v1/audit?limit=1")).json()["data"]
     assert (entry["action"], entry["resource"]) == ("erase", "label")
     assert entry["resource_id"] == query_hash(SECRET)
-    assert await oldest_unfinished(product.database) is None
+    assert unfinished(product) == []
 
 
 async def test_an_unknown_question_is_a_404(product: Product) -> None:
@@ -202,11 +206,37 @@ async def test_what_one_request_cannot_erase_the_cron_does(product: Product, way
     assert len(product.database.statements) < 1_000
     for _ in range(5):
         product.database.statements.clear()
-        await erasure.continue_erasure(product.services)
+        await run_erasures(product.services)
         assert len(product.database.statements) < 1_000
     assert held(product) == []
-    assert await oldest_unfinished(product.database) is None
-    assert product.rows("SELECT * FROM erasures") == []
+    assert unfinished(product) == []
+
+
+async def test_an_erasure_that_fails_is_retried_and_delays_no_other(product: Product) -> None:
+    await ask(product, "something else", user="customer 7")
+    await copies(product, 30_000)
+    for _ in range(2):
+        assert not (await product.call("DELETE", "/v1/logs?user=customer%207")).json()["done"]
+    first, second = product.rows("SELECT * FROM jobs ORDER BY id")
+    product.execute(f"UPDATE jobs SET checkpoint = 'damaged' WHERE id = '{first['id']}'")
+    for _ in range(5):
+        await run_erasures(product.services)
+        product.clock.seconds += 3_600
+    assert product.rows("SELECT * FROM logs") == []
+    listed = (await product.call("GET", "/v1/jobs?kind=erasure")).json()["data"]
+    assert [each["state"] for each in listed] == ["succeeded", "running"]
+    assert (listed[1]["failures"], listed[0]["id"]) == (5, second["id"])
+
+
+async def test_an_erasure_that_is_cancelled_keeps_nothing_of_the_person(product: Product) -> None:
+    await ask(product, "something else", user="customer 7")
+    await copies(product, 16_000)
+    await product.call("DELETE", "/v1/logs?user=customer%207")
+    [job] = (await product.call("GET", "/v1/jobs")).json()["data"]
+    assert "customer 7" not in str(job)
+    cancelled = await product.call("POST", f"/v1/jobs/{job['id']}/cancel", {})
+    assert (cancelled.status, cancelled.json()["state"]) == (200, "cancelled")
+    assert product.rows("SELECT checkpoint FROM jobs") == [{"checkpoint": "{}"}]
 
 
 async def test_many_chats_that_were_never_decided_take_several_runs(product: Product) -> None:
@@ -216,9 +246,9 @@ async def test_many_chats_that_were_never_decided_take_several_runs(product: Pro
     await ask(product, SECRET)
     report = (await product.call("DELETE", f"/v1/labels/{query_hash(SECRET)}")).json()
     assert (report["done"], report["logs"]) == (False, 5_002)
-    await erasure.continue_erasure(product.services)
+    await run_erasures(product.services)
     assert held(product) == []
-    assert await oldest_unfinished(product.database) is None
+    assert unfinished(product) == []
 
 
 async def test_its_reads_of_a_question_are_by_index(product: Product) -> None:

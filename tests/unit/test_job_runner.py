@@ -45,6 +45,7 @@ class Scripted:
     lease_ms: int = 10_000
     slices_per_run: int = 100
     max_attempts: int = 3
+    max_failures: int = MAX_FAILURES
     ran: list[str] = field(default_factory=list)
     leases: list[Lease] = field(default_factory=list)
 

@@ -23,6 +23,13 @@ class ErasureTarget(BaseModel):
     until: int = 0
 
 
+class ErasureCheckpoint(BaseModel):
+    """`position` is the last log row that was looked at."""
+
+    target: ErasureTarget
+    position: int = 0
+
+
 class ErasureCounts(BaseModel):
     """Rows that were deleted; `gateway_logs` are entries of AI Gateway's log that may still hold
     the texts, `gateway_log_ids` the first 100 of them."""

@@ -1,13 +1,12 @@
-"""The table `erasures`, which holds those that are not finished, and what an erasure deletes. Log
-rows go in chunks: those of a question by index, those of a person by windows over the table."""
+"""What an erasure deletes. Log rows are deleted in chunks: those of a question by index, those of a
+person by windows over the table."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from edgeneuro.domain.erasure import ErasureCounts, ErasureTarget
 from edgeneuro.domain.query import near_hash, query_hash
-from edgeneuro.store.database import Database, Rows, Statement, statement
+from edgeneuro.store.database import Database, Rows, statement
 from edgeneuro.store.labels import (
     erase_labels,
     raise_labels_revision,
@@ -17,43 +16,6 @@ from edgeneuro.store.labels import (
 
 CHUNK_ROWS = 250
 WINDOW_ROWS = 5_000
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """`position` is the last log row that a window has passed."""
-
-    id: str
-    target: ErasureTarget
-    position: int
-
-
-def insert_erasure(erasure: Unfinished, *, now_ms: int) -> Statement:
-    return statement(
-        "INSERT INTO erasures (id, target, position, created_at) VALUES (?1, ?2, ?3, ?4)",
-        erasure.id,
-        erasure.target.model_dump_json(),
-        erasure.position,
-        now_ms,
-    )
-
-
-def move_erasure(erasure_id: str, position: int) -> Statement:
-    return statement("UPDATE erasures SET position = ?2 WHERE id = ?1", erasure_id, position)
-
-
-def delete_erasure(erasure_id: str) -> Statement:
-    return statement("DELETE FROM erasures WHERE id = ?1", erasure_id)
-
-
-async def oldest_unfinished(db: Database) -> Unfinished | None:
-    rows = await db.run(
-        statement("SELECT id, target, position FROM erasures ORDER BY created_at, id LIMIT 1")
-    )
-    if not rows:
-        return None
-    target = ErasureTarget.model_validate_json(rows[0]["target"])
-    return Unfinished(rows[0]["id"], target, int(rows[0]["position"]))
 
 
 async def find_near_hashes(db: Database, question: str) -> list[str]:

@@ -14,7 +14,8 @@ from edgeneuro.store.database import Database, Row, Rows, Statement, Value, stat
 from edgeneuro.store.sql import Conditions, rfc3339
 
 MAX_FAILURES = 5  # in a row
-RETRY_MS = 60_000  # after the first failure; doubled with each further one
+RETRY_MS = 60_000  # after the first failure; doubled with each further one, up to an hour
+_MAX_DOUBLINGS = 6
 UNFINISHED = "state IN ('queued', 'running')"
 _JOBS_OF_A_KIND = 10  # in one run
 _COLUMNS = (
@@ -178,20 +179,23 @@ def end_slice(
     )
 
 
-async def record_failure(db: Database, job: LeasedJob, *, now_ms: int, error: str) -> bool:
-    """Counts a slice that raised an error; the job runs again after a pause. After MAX_FAILURES in
-    a row it has failed: True."""
+async def record_failure(
+    db: Database, job: LeasedJob, *, now_ms: int, error: str, max_failures: int
+) -> bool:
+    """Counts a slice that raised an error; the job runs again after a pause. After `max_failures`
+    in a row it has failed: True."""
     rows = await db.run(
         statement(
             "UPDATE jobs SET failures = failures + 1, error = ?4, lease_until = 0,"
-            f" updated_at = ?3, run_after = ?3 + ({RETRY_MS} << failures),"
-            f" state = iif(failures + 1 >= {MAX_FAILURES}, 'failed', state),"
-            f" ended_at = iif(failures + 1 >= {MAX_FAILURES}, ?3, NULL)"
+            f" updated_at = ?3, run_after = ?3 + ({RETRY_MS} << min(failures, {_MAX_DOUBLINGS})),"
+            " state = iif(failures + 1 >= ?5, 'failed', state),"
+            " ended_at = iif(failures + 1 >= ?5, ?3, NULL)"
             f" WHERE id = ?1 AND {UNFINISHED} AND lease_until = ?2 RETURNING state",
             job.id,
             job.until,
             now_ms,
             error,
+            max_failures,
         )
     )
     return bool(rows) and rows[0]["state"] == "failed"
@@ -205,6 +209,10 @@ def cancel_job(resource_id: str, *, now_ms: int) -> Statement:
         resource_id,
         now_ms,
     )
+
+
+def clear_checkpoint(resource_id: str) -> Statement:
+    return statement("UPDATE jobs SET checkpoint = '{}' WHERE resource_id = ?1", resource_id)
 
 
 def unfinished(kind: JobKindName) -> str:

@@ -24,6 +24,7 @@ from edgeneuro.errors import (
 from edgeneuro.gateway.cloudflare_api import Finetune
 from edgeneuro.store import loras as store
 from edgeneuro.store.database import Statement
+from edgeneuro.store.jobs import MAX_FAILURES
 from edgeneuro.store.lora_files import delete_files, file_size, read_file
 from edgeneuro.store.models import upsert_model
 from edgeneuro.store.sql import rfc3339
@@ -45,6 +46,7 @@ class AdapterUploadKind:
     lease_ms: int = LEASE_MS
     slices_per_run: int = _MAX_SLICES_PER_RUN
     max_attempts: int = MAX_ATTEMPTS
+    max_failures: int = MAX_FAILURES
 
     async def run_slice(self, lease: Lease) -> SliceOutcome:
         return await (await self._step(lease)).run()

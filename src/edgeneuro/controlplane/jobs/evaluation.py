@@ -31,7 +31,7 @@ from edgeneuro.store.database import Row, Statement
 from edgeneuro.store.evaluation_details import read_details, read_label_set
 from edgeneuro.store.evaluation_results import read_results
 from edgeneuro.store.evaluations import MAX_TRIES
-from edgeneuro.store.jobs import error_text
+from edgeneuro.store.jobs import MAX_FAILURES, error_text
 from edgeneuro.store.routing_tests import read_outcome
 from edgeneuro.synapsecore.rankers.classifier import classifier_decision
 from edgeneuro.synapsecore.turn import CallerContext
@@ -61,6 +61,7 @@ class EvaluationKind:
     lease_ms: int = LEASE_MS
     slices_per_run: int = _MAX_SLICES_PER_RUN
     max_attempts: int = _MAX_ATTEMPTS
+    max_failures: int = MAX_FAILURES
 
     async def run_slice(self, lease: Lease) -> SliceOutcome:
         return await (await self._slice(lease)).run()

@@ -2,11 +2,13 @@
 domain/job.py."""
 
 from edgeneuro.controlplane.jobs.adapter_upload import AdapterUploadKind
+from edgeneuro.controlplane.jobs.erasure import ErasureKind
 from edgeneuro.controlplane.jobs.evaluation import EvaluationKind
 from edgeneuro.controlplane.jobs.runner import JobKind
 from edgeneuro.controlplane.jobs.training import TrainingKind
 
 KINDS: tuple[JobKind, ...] = (
+    ErasureKind(),
     TrainingKind(),
     EvaluationKind(),
     EvaluationKind(name="routing_test_run", resource="routing_test_run"),

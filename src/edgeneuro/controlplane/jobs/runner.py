@@ -4,8 +4,8 @@ request that reads a job never does: the runtime ends the work after a response 
 reading must not start work that costs money.
 
 A slice is one call of `JobKind.run_slice`. Whatever it raises is counted and noted in the job's
-row, and the job is retried later; after MAX_FAILURES in a row the job has failed. So one job cannot
-stop the others."""
+row, and the job is retried later; after some failures in a row the job has failed. So one job
+cannot stop the others."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -103,7 +103,7 @@ class JobKind(Protocol):
     """One kind of job. `event` names its failures in /metrics, `resource` what it works on in the
     audit. A lease holds for `lease_ms`, longer than any slice may take. A run of the cron makes at
     most `slices_per_run` slices of one job. After `max_attempts` slices that did not advance the
-    job, `exhausted` ends it."""
+    job, `exhausted` ends it; after `max_failures` in a row it has failed."""
 
     @property
     def name(self) -> JobKindName: ...
@@ -117,6 +117,8 @@ class JobKind(Protocol):
     def slices_per_run(self) -> int: ...
     @property
     def max_attempts(self) -> int: ...
+    @property
+    def max_failures(self) -> int: ...
 
     async def run_slice(self, lease: Lease) -> SliceOutcome:
         """Runs one slice, of some 20 s at most."""
@@ -151,7 +153,9 @@ async def run_slice(services: Services, kind: JobKind, job_id: str) -> bool:
     with suppress(DatabaseError):  # noted above; the lease ends by itself
         stored = error_text("job_failed", reason)
         now_ms = services.now_ms()
-        if await store.record_failure(services.db, job, now_ms=now_ms, error=stored):
+        if await store.record_failure(
+            services.db, job, now_ms=now_ms, error=stored, max_failures=kind.max_failures
+        ):
             await _clean_up(services, kind, job.resource_id)
     return False
 

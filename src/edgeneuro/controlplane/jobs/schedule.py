@@ -6,7 +6,6 @@ from functools import partial
 
 from edgeneuro.controlplane.jobs.kinds import KINDS
 from edgeneuro.controlplane.jobs.runner import MAX_QUERIES_BEFORE_A_SLICE, run_due, wake_by
-from edgeneuro.controlplane.labels.erasure import continue_erasure
 from edgeneuro.controlplane.learning.retraining import retrain_by_rule
 from edgeneuro.controlplane.models.promotion import promote_by_rule
 from edgeneuro.services import Services
@@ -38,7 +37,6 @@ async def run_scheduled(services: Services, cron: str) -> None:
     services = services.over(counted)
     await (delete_expired if cron == EVERY_MINUTE else run_maintenance)(services)
     for event, task in (
-        ("erasure", continue_erasure),
         ("promotion", promote_by_rule),
         ("retraining", retrain_by_rule),
     ):

@@ -36,7 +36,7 @@ from edgeneuro.store import trainings as store
 from edgeneuro.store.classifiers import delete_work, read_parts
 from edgeneuro.store.database import Statement, Value
 from edgeneuro.store.datasets import count_training_labels, newest_label_in_force, training_labels
-from edgeneuro.store.jobs import error_text
+from edgeneuro.store.jobs import MAX_FAILURES, error_text
 
 # Longer than any slice may take: a request's work ends 30 s after its answer, a cron's after 30 s
 # of CPU time.
@@ -72,6 +72,7 @@ class TrainingKind:
     lease_ms: int = LEASE_MS
     slices_per_run: int = 1  # it takes most of the CPU time of a run
     max_attempts: int = _MAX_ATTEMPTS
+    max_failures: int = MAX_FAILURES
     cost: int = SLICE_COST
     max_labels: int = _MAX_LABELS
     max_ms: int = _SLICE_MS

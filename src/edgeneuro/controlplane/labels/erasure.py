@@ -1,22 +1,26 @@
 """Erasing texts: of one question, of one user, or of what a caller sent as `user` or `session`.
-What one request cannot delete, the cron deletes."""
+What one request cannot delete, its job deletes."""
 
 import hashlib
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import audit_row
-from edgeneuro.domain.erasure import Erasure, ErasureCounts, ErasureTarget, LogsEraseQuery
+from edgeneuro.controlplane.jobs.erasure import ErasureKind
+from edgeneuro.controlplane.jobs.runner import run_slice
+from edgeneuro.domain.erasure import (
+    Erasure,
+    ErasureCheckpoint,
+    ErasureCounts,
+    ErasureTarget,
+    LogsEraseQuery,
+)
+from edgeneuro.domain.job import job_id_of
 from edgeneuro.errors import NotFoundError
-from edgeneuro.services import Services
 from edgeneuro.store import erasures as store
-from edgeneuro.store.answer_cache import CHATS
 from edgeneuro.store.config import store_settings
+from edgeneuro.store.jobs import insert_job
 from edgeneuro.store.keys import list_key_ids
 from edgeneuro.store.users import get_user
-
-# A Worker may run 1,000 queries of D1 for a request; 250 rows take 10.
-_MAX_STEPS = 20
-_MAX_ROWS = 10_000
 
 
 async def erase_question(call: Call, query_hash: str) -> Erasure:
@@ -65,17 +69,9 @@ async def erase_logs(call: Call, query: LogsEraseQuery) -> Erasure:
     return await _begin(call, target, resource="log", resource_id=f"{name} sha256:{digest}")
 
 
-async def continue_erasure(services: Services) -> None:
-    """Continues the oldest unfinished erasure, one in each run of the cron: a run has 1,000
-    queries."""
-    erasure = await store.oldest_unfinished(services.db)
-    if erasure is not None:
-        await _run(services, erasure)
-
-
 async def _begin(call: Call, target: ErasureTarget, *, resource: str, resource_id: str) -> Erasure:
     services = call.services
-    erasure = store.Unfinished(services.new_id("era"), target, position=0)
+    erasure_id = services.new_id("era")
     audited = audit_row(
         services,
         actor=call.credential.actor,
@@ -90,66 +86,22 @@ async def _begin(call: Call, target: ErasureTarget, *, resource: str, resource_i
     await services.db.batch(
         [
             store_settings({"cache_epoch": epoch}, now_ms=now_ms),
-            store.insert_erasure(erasure, now_ms=now_ms),
+            insert_job(
+                "erasure",
+                erasure_id,
+                created_ms=now_ms,
+                checkpoint=ErasureCheckpoint(target=target).model_dump_json(),
+            ),
             audited,
         ]
     )
     services.routing.forget()
-    counts, done = await _run(services, erasure)
-    return Erasure(id=erasure.id, done=done, **counts.model_dump())
+    counts, done = ErasureCounts(), False
 
-
-async def _run(services: Services, erasure: store.Unfinished) -> tuple[ErasureCounts, bool]:
-    """As much as one invocation may do. Each step deletes what it finds, so a step that is done
-    twice deletes nothing more."""
-    db, target = services.db, erasure.target
-    services.recent_chats.clear()
-    services.recent_answers.clear()
-    await CHATS.flush(db)
-    if target.query_hash is not None:
-        counts, done = await _run_question(services, erasure)
-    else:
-        counts, done = await _run_person(services, erasure)
-    if done:
-        await db.run(store.delete_erasure(erasure.id))
-    return counts, done
-
-
-async def _run_question(
-    services: Services, erasure: store.Unfinished
-) -> tuple[ErasureCounts, bool]:
-    db, target, position = services.db, erasure.target, erasure.position
-    assert target.query_hash is not None
-    counts = await store.erase_question(db, target.query_hash)
-    undecided = chunk = True
-    for _ in range(_MAX_STEPS):
-        found = await store.erase_undecided_logs(db, target, position)
-        undecided = found is not None
-        if found is None:
-            break
-        position, more = found
-        counts.add(more)
-    await db.run(store.move_erasure(erasure.id, position))
-    for _ in range(_MAX_STEPS):
-        deleted = await store.erase_question_logs(db, target)
-        chunk = deleted is not None
-        if deleted is None:
-            break
+    def report(deleted: ErasureCounts, is_all: bool) -> None:
+        nonlocal done
         counts.add(deleted)
-    return counts, not undecided and not chunk
+        done = is_all
 
-
-async def _run_person(services: Services, erasure: store.Unfinished) -> tuple[ErasureCounts, bool]:
-    db, target, position = services.db, erasure.target, erasure.position
-    counts = ErasureCounts()
-    if target.key_ids and position == 0:
-        counts.add(await store.erase_person(db, target.key_ids, services.new_id("usr")))
-    for _ in range(_MAX_STEPS):
-        if position >= target.until:
-            return counts, True
-        if counts.logs >= _MAX_ROWS:
-            break
-        counts.add(await store.erase_window(db, target, position))
-        position += store.WINDOW_ROWS
-        await db.run(store.move_erasure(erasure.id, position))
-    return counts, position >= target.until
+    await run_slice(services, ErasureKind(report=report), job_id_of(erasure_id))
+    return Erasure(id=erasure_id, done=done, **counts.model_dump())
