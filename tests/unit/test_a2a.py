@@ -93,12 +93,12 @@ def test_a_question() -> None:
         ([update("file"), update("a", "Here."), status("completed")], "Here."),
     ],
 )
-def test_what_an_agent_says(results: list[dict[str, Any]], text: str) -> None:
+def test_the_text_of_responses(results: list[dict[str, Any]], text: str) -> None:
     assert read(*results) == (text, True)
 
 
 @pytest.mark.parametrize("state", ["submitted", "working", "unknown", "of another version"])
-def test_a_task_under_way_is_not_finished(state: str) -> None:
+def test_a_running_task_is_not_finished(state: str) -> None:
     assert read(task(state, said="Thinking …")) == ("", False)
 
 
@@ -118,7 +118,7 @@ def test_a_task_under_way_is_not_finished(state: str) -> None:
         ([{"kind": "task", "status": None}], InvalidOutputError, "neither"),
     ],
 )
-def test_what_is_no_answer(
+def test_invalid_answers(
     results: list[dict[str, Any]], kind: type[UpstreamError], said: str
 ) -> None:
     with pytest.raises(UpstreamError, match=said) as raised:
@@ -149,7 +149,7 @@ def test_parts_are_never_trusted(holder: Any) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"null", b"[]", b'"x"', b"{}", b'{"result": 7}', b"\xff", b"[" * 100_000]
 )
-def test_what_is_no_response(body: bytes) -> None:
+def test_invalid_responses(body: bytes) -> None:
     with pytest.raises(InvalidOutputError):
         A2aResponseParser().feed(body)
 

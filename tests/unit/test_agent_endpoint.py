@@ -128,7 +128,7 @@ async def stream(fetch: ScriptedFetch, protocol: str = "openai", **changes: Any)
 # What is sent
 
 
-async def test_a_chat_goes_on_as_it_is_signed_and_with_headers_of_ours_alone() -> None:
+async def test_a_chat_is_forwarded_signed_and_with_our_own_headers_only() -> None:
     fetch = ScriptedFetch(whole(completion()))
     answer = await endpoints(fetch).run(agent(), asked())
     assert (answer.content, answer.finish_reason) == ("By train.", "stop")
@@ -176,7 +176,7 @@ async def test_an_a2a_agent_gets_the_last_user_message() -> None:
 @pytest.mark.parametrize(
     "value", ["a\r\nset-cookie: x=1", "a\nb", "a\0b", "a b", "é", "", "x" * 129, "a\n"]
 )
-async def test_what_is_no_id_reaches_no_header(value: str) -> None:
+async def test_only_ids_are_put_into_headers(value: str) -> None:
     fetch = ScriptedFetch(whole(completion()))
     metadata = {"decision_id": value, "request_id": value, value: "x"}
     await endpoints(fetch).run(agent(id=value), asked(metadata=metadata, trace=None))
@@ -227,7 +227,7 @@ async def test_the_address_is_checked_again_before_each_call(url: str | None) ->
         [{"role": "user", "content": [{"type": "image_url"}]}],
     ],
 )
-async def test_an_a2a_agent_needs_words(messages: list[dict[str, Any]]) -> None:
+async def test_an_a2a_agent_needs_text(messages: list[dict[str, Any]]) -> None:
     fetch = ScriptedFetch()
     for protocol in ("a2a", "handoff"):
         with pytest.raises(UpstreamRejectedError, match="last user message"):
@@ -238,7 +238,7 @@ async def test_an_a2a_agent_needs_words(messages: list[dict[str, Any]]) -> None:
     assert fetch.requests == []
 
 
-def test_a_handoff_calls_nobody() -> None:
+def test_a_handoff_calls_no_agent() -> None:
     fetch = ScriptedFetch()
     handoff = endpoints(fetch).hand_off(agent("handoff"), asked())
     assert (handoff.agent.url, handoff.message.messageId) == (URL, "msg_1")
@@ -295,7 +295,7 @@ async def test_tool_calls_of_a_whole_answer_are_numbered() -> None:
 
 
 @pytest.mark.parametrize("code", [-32004, -32601])
-async def test_an_a2a_agent_that_does_not_stream_is_asked_for_the_whole(code: int) -> None:
+async def test_an_a2a_agent_that_does_not_stream_is_called_for_the_whole_answer(code: int) -> None:
     for refusal in (whole(rpc_error(code)), streamed(rpc_error(code))):
         fetch = ScriptedFetch(refusal, whole(a2a_message()))
         (delta,) = await stream(fetch, "a2a")
@@ -304,7 +304,7 @@ async def test_an_a2a_agent_that_does_not_stream_is_asked_for_the_whole(code: in
         assert methods == ["message/stream", "message/send"]
 
 
-async def test_what_is_out_is_not_asked_for_again() -> None:
+async def test_a_started_stream_is_not_requested_again() -> None:
     fetch = ScriptedFetch(streamed(a2a_artifact("By "), rpc_error(-32601)), whole(a2a_message()))
     with pytest.raises(UpstreamNotConfiguredError):
         await stream(fetch, "a2a")
@@ -312,7 +312,7 @@ async def test_what_is_out_is_not_asked_for_again() -> None:
 
 
 @pytest.mark.parametrize(("read", "stopped"), [(0, 1), (1, 1), (2, 1)])
-async def test_who_closes_the_stream_stops_the_agent(read: int, stopped: int) -> None:
+async def test_closing_the_stream_stops_the_agent(read: int, stopped: int) -> None:
     fetch = ScriptedFetch(streamed(chunk("By "), chunk("train."), chunk("."), "[DONE]"))
     deltas = (await endpoints(fetch).stream(agent(), asked())).deltas
     for _ in range(read):
@@ -349,7 +349,7 @@ async def test_who_closes_the_stream_stops_the_agent(read: int, stopped: int) ->
         (ScriptedResponse(500, [OSError("reset")], JSON), UpstreamError, "500"),
     ],
 )
-async def test_what_is_no_answer(
+async def test_invalid_answers(
     response: ScriptedResponse | Exception,
     kind: type[UpstreamError],
     said: str | None,
@@ -376,7 +376,7 @@ async def test_a_task_that_fails(state: str) -> None:
         await stream(ScriptedFetch(streamed(a2a_artifact("By "), a2a_status(state))), "a2a")
 
 
-async def test_a_task_under_way_is_no_answer() -> None:
+async def test_a_running_task_is_no_answer() -> None:
     task = result({"kind": "task", "status": {"state": "working"}})
     with pytest.raises(InvalidOutputError, match="before its task was finished"):
         await endpoints(ScriptedFetch(whole(task))).run(agent("a2a"), asked())

@@ -150,7 +150,7 @@ async def test_an_unknown_path(product: Product, path: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/v1/route/", "//v1/route", "/v1//route//", "/v1/v1/route", "/v1/v1/v1/route/"]
 )
-async def test_a_path_that_was_joined_badly_is_the_route(product: Product, path: str) -> None:
+async def test_a_badly_joined_path_finds_its_route(product: Product, path: str) -> None:
     product.gateway.enqueue(says("hr"))
     answered = await product.call("POST", path, {"query": "Leave?"})
     assert answered.status == 200, answered.text
@@ -239,7 +239,7 @@ async def test_bad_query_parameters(product: Product, query: str, param: str) ->
         assert answered.status == 400
 
 
-async def test_the_rate_limit_in_front(product: Product) -> None:
+async def test_the_edge_rate_limit(product: Product) -> None:
     product.limiter.open = False
     answered = await product.route("Leave?")
     assert_error(answered, 429, "edge_rate_limited")
@@ -248,14 +248,14 @@ async def test_the_rate_limit_in_front(product: Product) -> None:
     assert (await product.call("GET", "/healthz")).status == 200
 
 
-async def test_a_request_id_is_taken_over_if_it_is_one(product: Product) -> None:
+async def test_a_valid_request_id_is_used(product: Product) -> None:
     taken = await product.call("GET", "/healthz", headers={"x-request-id": "my-id.1"})
     assert taken.headers["x-request-id"] == "my-id.1"
     made = await product.call("GET", "/healthz", headers={"x-request-id": "a b\r\nx: y"})
     assert made.headers["x-request-id"].startswith("req_")
 
 
-async def test_a_fault_of_ours_is_no_stack_trace(
+async def test_an_internal_error_shows_no_stack_trace(
     product: Product, capsys: pytest.CaptureFixture[str]
 ) -> None:
     product.gateway.enqueue(RuntimeError("secret detail"))
@@ -268,7 +268,7 @@ async def test_a_fault_of_ours_is_no_stack_trace(
     assert "secret detail" in logged["exception"]
 
 
-async def test_d1_failing_is_a_503_and_its_words_stay_inside(
+async def test_a_d1_failure_is_a_503_that_hides_d1s_message(
     product: Product, capsys: pytest.CaptureFixture[str]
 ) -> None:
     product.database.failing = True
@@ -346,7 +346,7 @@ def test_every_error_has_a_status_a_type_and_a_code() -> None:
         (None, False),
     ],
 )
-async def test_only_allowed_hosts_are_answered(
+async def test_only_allowed_hosts_are_served(
     database: SqliteDatabase, settings: Settings, host: str | None, allowed: bool
 ) -> None:
     names = ("localhost", "127.0.0.1", "[::1]")
@@ -360,7 +360,7 @@ async def test_only_allowed_hosts_are_answered(
             assert_error(answered, 403, "host_not_allowed")
 
 
-def test_a_cron_is_the_installations_own_where_a_token_is_configured() -> None:
+def test_a_cron_needs_the_token_if_one_is_configured() -> None:
     assert cron_of("* * * * *", "") == "* * * * *"
     assert cron_of("* * * * * the-token", "the-token") == "* * * * *"
     assert cron_of("the-token", "the-token") == ""
@@ -381,7 +381,7 @@ class LeavingClient:
 
 
 @pytest.mark.parametrize("path", ["/v1/route", "/v1/datasets/import", "/v1/loras/preflight"])
-async def test_a_client_that_leaves_while_it_sends_is_a_line_without_a_traceback(
+async def test_a_client_that_disconnects_while_sending_is_a_line_without_a_traceback(
     product: Product, path: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
@@ -402,7 +402,7 @@ async def test_a_client_that_leaves_while_it_sends_is_a_line_without_a_traceback
     assert "exception" not in line
 
 
-async def test_what_is_wrong_with_the_installation_is_said_to_those_who_may_read(
+async def test_errors_of_the_installation_are_shown_to_those_who_may_read(
     product: Product,
 ) -> None:
     """Operators learn which secret or variable to set; callers who only route do not."""

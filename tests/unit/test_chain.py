@@ -1,4 +1,4 @@
-"""Retries, fallbacks, breakers and shared questions, on a clock that only the test moves."""
+"""Retries, fallbacks, circuit breakers and single flight, on a clock that only the test moves."""
 
 import asyncio
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def tries(decision: dict[str, Any]) -> list[tuple[str, str]]:
     return [(attempt["model"], attempt["outcome"]) for attempt in decision["attempts"]]
 
 
-async def test_an_error_that_may_pass_is_tried_again_after_a_pause(product: Product) -> None:
+async def test_a_retryable_error_is_retried_after_a_pause(product: Product) -> None:
     product.gateway.enqueue(UpstreamCapacityError("busy"), says("hr"))
     started = product.clock.seconds
     decision = (await product.route("Leave?")).json()
@@ -46,7 +46,7 @@ async def test_an_error_that_may_pass_is_tried_again_after_a_pause(product: Prod
     assert (await product.route("Leave?")).json()["cache"] == "hit"
 
 
-async def test_a_retry_after_is_kept_to(product: Product) -> None:
+async def test_a_retry_after_is_obeyed(product: Product) -> None:
     limited = UpstreamRateLimitedError("slow down", headers={"retry-after": "2"})
     product.gateway.enqueue(limited, says("hr"))
     started = product.clock.seconds
@@ -67,7 +67,7 @@ async def test_a_retry_after_beyond_the_budget_falls_back_at_once(product: Produ
     "failure",
     [UpstreamTimeoutError("t"), UpstreamNotConfiguredError("n"), InvalidOutputError("i")],
 )
-async def test_what_will_not_pass_is_not_tried_again(
+async def test_an_error_that_is_not_retryable_is_not_retried(
     product: Product, failure: UpstreamError
 ) -> None:
     product.gateway.enqueue(failure, says("hr"))
@@ -85,7 +85,9 @@ async def test_max_retries_is_a_setting(product: Product) -> None:
     assert len((await product.route("Pay?")).json()["attempts"]) == 1
 
 
-async def test_a_useless_answer_out_of_the_cache_is_asked_for_past_it(product: Product) -> None:
+async def test_an_invalid_answer_from_the_cache_is_requested_past_the_cache(
+    product: Product,
+) -> None:
     stale = ModelAnswer(content="elephants", trace=GatewayTrace(cache_status="HIT"))
     product.gateway.enqueue(stale, says("hr"))
     decision = (await product.route("Leave?")).json()
@@ -95,7 +97,7 @@ async def test_a_useless_answer_out_of_the_cache_is_asked_for_past_it(product: P
     assert second.cache_key is None
 
 
-async def test_a_named_model_without_fallback_is_the_only_one_asked(product: Product) -> None:
+async def test_a_named_model_without_fallback_is_the_only_one_called(product: Product) -> None:
     product.gateway.enqueue(UpstreamNotConfiguredError("n"))
     answered = await product.route("Leave?", model=GRANITE, fallback=False)
     assert (answered.status, answered.json()["error"]["code"]) == (502, "upstream_not_configured")
@@ -109,12 +111,12 @@ async def test_a_named_model_goes_first_and_has_its_own_cache(product: Product) 
     assert (named["model"], named["agent"]["id"], named["cache"]) == (GRANITE, "it_support", "miss")
 
 
-async def test_a_model_that_is_not_there_is_named(product: Product) -> None:
+async def test_a_missing_model_is_named(product: Product) -> None:
     error = (await product.route("Leave?", model="no-such")).json()["error"]
     assert (error["code"], error["param"]) == ("unknown_model", "model")
 
 
-async def test_a_provider_stands_behind_all_models(product: Product) -> None:
+async def test_a_provider_is_the_last_fallback(product: Product) -> None:
     provider = {
         "id": "groq",
         "kind": "groq",
@@ -151,7 +153,7 @@ async def with_two_vendors(product: Product) -> None:
         assert (await product.call("POST", "/v1/providers", provider)).status == 201
 
 
-async def test_vendors_at_the_end_are_asked_by_one_call(product: Product) -> None:
+async def test_vendors_at_the_end_are_called_in_one_request(product: Product) -> None:
     await with_two_vendors(product)
     gone = UpstreamNotConfiguredError("n")
     product.gateway.enqueue(gone, gone, OneOf(1, says("hr")))
@@ -179,7 +181,7 @@ async def test_vendors_that_all_fail_leave_the_first_models_reason(product: Prod
     assert outcomes == ["quota", "not_configured", "upstream_error", "capacity"]
 
 
-async def test_a_vendor_that_talks_nonsense_is_the_one_named(product: Product) -> None:
+async def test_a_vendor_with_an_invalid_answer_is_named(product: Product) -> None:
     await with_two_vendors(product)
     gone = UpstreamNotConfiguredError("n")
     product.gateway.enqueue(gone, gone, OneOf(0, ModelAnswer(content="elephants")))
@@ -189,14 +191,14 @@ async def test_a_vendor_that_talks_nonsense_is_the_one_named(product: Product) -
     assert (last["provider"], last["outcome"]) == ("groq", "invalid_output")
 
 
-async def test_a_vendor_that_refuses_json_mode_is_asked_in_text(product: Product) -> None:
+async def test_a_vendor_that_refuses_json_mode_is_called_in_text_mode(product: Product) -> None:
     product.gateway.enqueue(UpstreamRejectedError("no response_format"), says("hr"))
     decision = (await product.route("Leave?")).json()
     assert tries(decision) == [(LLAMA, "json_mode_unmet"), (LLAMA, "ok")]
     assert [bool(each.response_schema) for each in product.gateway.requests] == [True, False]
 
 
-async def test_a_model_that_keeps_failing_is_passed_over_for_a_while(product: Product) -> None:
+async def test_too_many_failures_open_the_circuit_breaker(product: Product) -> None:
     await product.call("PATCH", "/v1/config", {"max_retries": 0})
     for number in range(5):
         product.gateway.enqueue(UpstreamCapacityError("busy", upstream_code="3040"), says("hr"))
@@ -215,7 +217,7 @@ async def test_a_model_that_keeps_failing_is_passed_over_for_a_while(product: Pr
     assert f'edgeneuro_circuit_open{{model="{LLAMA}"}} 1' not in text
 
 
-async def test_with_everybody_passed_over_the_reason_stays(product: Product) -> None:
+async def test_with_all_breakers_open_the_reason_stays(product: Product) -> None:
     await product.call("PATCH", "/v1/config", {"max_retries": 0, "fallback_models": []})
     for number in range(5):
         product.gateway.enqueue(UpstreamTimeoutError("slow"))
@@ -227,7 +229,7 @@ async def test_with_everybody_passed_over_the_reason_stays(product: Product) -> 
     assert (refused.status, refused.headers["retry-after"]) == (504, "30")
 
 
-async def test_a_change_of_the_configuration_lets_everybody_try_again(product: Product) -> None:
+async def test_a_change_of_the_configuration_closes_all_breakers(product: Product) -> None:
     await product.call("PATCH", "/v1/config", {"max_retries": 0, "fallback_models": []})
     for number in range(5):
         product.gateway.enqueue(UpstreamTimeoutError("slow"))
@@ -237,7 +239,7 @@ async def test_a_change_of_the_configuration_lets_everybody_try_again(product: P
     assert tries((await product.route("Leave?")).json()) == [(LLAMA, "ok")]
 
 
-def test_one_request_tries_an_open_model_and_its_failure_opens_it_again() -> None:
+def test_one_request_tries_a_model_with_an_open_breaker_and_its_failure_opens_it_again() -> None:
     clock = Clock()
     breakers = Breakers(clock)
     for _ in range(5):
@@ -256,7 +258,7 @@ def test_one_request_tries_an_open_model_and_its_failure_opens_it_again() -> Non
     assert breakers.states() == []
 
 
-def test_an_open_model_is_left_alone_for_as_long_as_it_asks_but_not_for_ever() -> None:
+def test_a_breaker_stays_open_for_the_retry_after_but_not_forever() -> None:
     clock = Clock()
     breakers = Breakers(clock)
     for _ in range(5):
@@ -268,7 +270,7 @@ def test_an_open_model_is_left_alone_for_as_long_as_it_asks_but_not_for_ever() -
 
 
 @pytest.mark.parametrize("failure", [InvalidOutputError("i"), UpstreamRejectedError("r"), None])
-def test_a_model_that_answers_anything_is_well(failure: UpstreamError | None) -> None:
+def test_any_answer_closes_the_breaker(failure: UpstreamError | None) -> None:
     breakers = Breakers(Clock())
     for _ in range(4):
         breakers.note("m", UpstreamTimeoutError("slow"))
@@ -298,7 +300,7 @@ def opened_breakers(clock: Clock, model: Model) -> Breakers:
 
 
 @pytest.mark.parametrize("end", [asyncio.CancelledError(), TypeError("a fault of ours")])
-async def test_a_try_that_is_cancelled_or_our_fault_leaves_the_breaker_as_it_is(
+async def test_a_canceled_attempt_or_a_bug_of_ours_does_not_change_the_breaker(
     end: BaseException,
 ) -> None:
     clock, model = Clock(), base_model(facts_of(LLAMA))
@@ -328,7 +330,7 @@ async def test_vendors_before_the_one_that_answered_are_not_blamed(product: Prod
     assert product.services.breakers.states() == []
 
 
-async def test_vendors_that_nobody_had_time_to_call_are_not_blamed() -> None:
+async def test_vendors_without_time_for_a_call_are_not_blamed() -> None:
     clock = Clock()
     models = [base_model(facts_of(name)) for name in (LLAMA, GRANITE)]
     breakers = Breakers(clock)
@@ -377,7 +379,7 @@ async def test_the_same_question_at_the_same_time_goes_upstream_once(product: Pr
     assert len(await busy.logs()) == 5
 
 
-async def test_a_shared_failure_is_everybodys(product: Product) -> None:
+async def test_all_requests_get_a_shared_failure(product: Product) -> None:
     gateway = SteadyGateway(*[UpstreamNotConfiguredError("n")] * 2)
     busy = Product(product.database, product.services.settings, gateway=gateway)
     answers = await asyncio.gather(*(busy.route("Leave?") for _ in range(3)))
@@ -409,7 +411,7 @@ async def test_requests_share_a_call_only_if_they_may_get_the_same_models_answer
     assert (other.status, other.json()["model"]) == (200, GRANITE)
 
 
-async def test_who_waits_in_vain_makes_it_himself() -> None:
+async def test_a_follower_that_waits_too_long_makes_the_call() -> None:
     clock = Clock()
     single_flight = SingleFlight(clock, clock.sleep)
     gone = asyncio.Event()

@@ -186,7 +186,7 @@ async def test_ai_gateways_cache_costs_nothing(product: Product) -> None:
     assert await used(product, key) == 0
 
 
-async def test_failures_and_faults_give_back(product: Product) -> None:
+async def test_failures_and_internal_errors_refund(product: Product) -> None:
     key = await create(product, monthly_token_budget=100_000)
     for failure, status in ((UpstreamError("No."), 502), (RuntimeError("a bug"), 500)):
         for stream in (False, True):

@@ -103,7 +103,7 @@ async def test_a_jump_within_a_request(
     assert seconds and all(float(line.rpartition(" ")[2]) >= 0 for line in seconds)
 
 
-async def test_a_kept_answer_holds_while_the_clock_is_behind_and_ends_at_its_time(
+async def test_a_cached_answer_is_valid_while_the_clock_is_behind_and_expires_at_its_time(
     product: Product,
 ) -> None:
     states = []
@@ -150,7 +150,7 @@ async def test_clocks_that_are_seconds_apart_reset_no_limit(product: Product) ->
 
 
 @JUMPS
-async def test_a_jump_gives_no_budget_back(product: Product, jump: float) -> None:
+async def test_a_jump_refunds_no_budget(product: Product, jump: float) -> None:
     key = await limited_key(product, monthly_token_budget=2_500)
     statuses = []
     for _ in range(20):
@@ -179,7 +179,7 @@ async def test_breakers_close_again(product: Product, jump: float) -> None:
 
 
 @JUMPS
-async def test_what_is_changed_elsewhere_is_seen(product: Product, jump: float) -> None:
+async def test_changes_of_other_isolates_are_seen(product: Product, jump: float) -> None:
     product.gateway.enqueue(*[says("hr")] * 3)
     await product.route("Leave?")
     product.execute("INSERT INTO config VALUES ('confidence_threshold', '0.95', 0)")
@@ -189,7 +189,7 @@ async def test_what_is_changed_elsewhere_is_seen(product: Product, jump: float) 
     assert (await product.route("Leave at last?")).json()["reason"] == "low_confidence"
 
 
-def test_a_steady_clock_never_goes_back() -> None:
+def test_the_monotonic_clock_never_goes_back() -> None:
     clock = Clock()
     steady = MonotonicClock(clock)
     readings = []

@@ -23,7 +23,7 @@ def model(pricing: Pricing | None) -> Model:
     )
 
 
-def test_an_estimate_is_of_all_tries_at_each_models_price() -> None:
+def test_an_estimate_covers_all_attempts_at_each_models_price() -> None:
     priced = model(Pricing(input_per_million=1, output_per_million=10))
     free = model(None)
     assert estimate([priced], 101, 100, attempts=1) == Estimate(201, 0.001101)
@@ -59,7 +59,7 @@ def test_months_are_those_of_utc(now: float, month: str, ends: int) -> None:
     assert used.minute_ends - 60 <= now < used.minute_ends
 
 
-def test_what_is_left_of_a_budget_is_written_without_exponent_or_debt() -> None:
+def test_the_rest_of_a_budget_has_no_exponent_and_is_never_negative() -> None:
     limits = KeyLimits(None, 10, 1e-7)
     for cost_usd, left in ((0.0, "0.0000001"), (4e-8, "0.00000006"), (3e-7, "0")):
         used = Used(minute=0, minute_requests=1, month=197001, tokens=12, cost_usd=cost_usd)

@@ -1,4 +1,4 @@
-"""What the seam promises, whichever way a question goes: one suite for all."""
+"""The contract of Gateway: one suite for all its implementations."""
 
 import asyncio
 import json
@@ -56,14 +56,14 @@ async def collected(stream: ModelStream) -> list[Delta]:
 
 async def test_a_plain_answer(way: Way) -> None:
     answer = ModelAnswer(content="hello there", usage=Usage(prompt_tokens=1, total_tokens=1))
-    await way.told(answer, kind="text", answer="hello there")
+    await way.set_outcome(answer, kind="text", answer="hello there")
     got = await way.gateway.run(request())
     assert (got.content, got.finish_reason, got.tool_calls) == ("hello there", "stop", ())
     assert got.usage.prompt_tokens > 0
 
 
 async def test_json_mode_answers_with_an_object(way: Way) -> None:
-    await way.told(ModelAnswer(content={"agent": "it"}), kind="unknown_agent")
+    await way.set_outcome(ModelAnswer(content={"agent": "it"}), kind="unknown_agent")
     got = await way.gateway.run(request(response_schema=SCHEMA))
     assert isinstance(got.content, dict)
 
@@ -100,10 +100,10 @@ FAULTS: list[tuple[dict[str, Any], type[UpstreamError]]] = [
 
 @pytest.mark.parametrize(("fault", "expected"), FAULTS, ids=str)
 @pytest.mark.parametrize("stream", [False, True])
-async def test_every_failure_is_one_of_ours(
+async def test_every_failure_is_an_upstream_error(
     way: Way, fault: dict[str, Any], expected: type[UpstreamError], stream: bool
 ) -> None:
-    await way.told(expected("…"), **fault)
+    await way.set_outcome(expected("…"), **fault)
     with pytest.raises(UpstreamError) as raised:
         await (way.gateway.stream(request()) if stream else way.gateway.run(request()))
     assert type(raised.value) is expected
@@ -121,23 +121,23 @@ async def test_json_mode_that_does_not_stream_comes_as_one_part(transport: Way) 
 
 @pytest.mark.parametrize("kind", ["malformed_json", "nested_json"])
 async def test_an_answer_that_cannot_be_parsed(way: Way, kind: str) -> None:
-    await way.told(InvalidOutputError("…"), kind=kind)
+    await way.set_outcome(InvalidOutputError("…"), kind=kind)
     with pytest.raises(InvalidOutputError):
         await way.gateway.run(request())
 
 
-async def test_a_retry_after_is_kept(way: Way) -> None:
+async def test_a_retry_after_is_passed_on(way: Way) -> None:
     error = UpstreamRateLimitedError("…", headers={"retry-after": "7"})
-    await way.told(error, kind="status", status=429, retry_after=6.2)
+    await way.set_outcome(error, kind="status", status=429, retry_after=6.2)
     with pytest.raises(UpstreamRateLimitedError) as raised:
         await way.gateway.run(request())
     assert raised.value.headers == {"retry-after": "7"}
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_whoever_never_answers_is_not_waited_for(way: Way, stream: bool) -> None:
+async def test_an_upstream_that_never_answers_times_out(way: Way, stream: bool) -> None:
     way.endless()
-    await way.told(UpstreamTimeoutError("…"), kind="hang")
+    await way.set_outcome(UpstreamTimeoutError("…"), kind="hang")
     asked = request(timeout_ms=30)
     with pytest.raises(UpstreamTimeoutError):
         await (way.gateway.stream(asked) if stream else way.gateway.run(asked))
@@ -157,7 +157,7 @@ BODIES: list[tuple[bytes, type[UpstreamError]]] = [
 
 
 @pytest.mark.parametrize(("body", "expected"), BODIES, ids=lambda value: str(value)[:40])
-async def test_an_answer_that_is_none(
+async def test_an_invalid_answer(
     transport: Way, body: bytes, expected: type[UpstreamError]
 ) -> None:
     transport.answers("application/json; charset=utf-8", [body])
@@ -191,7 +191,7 @@ async def test_an_answer_that_breaks_off(transport: Way) -> None:
 async def test_tool_calls_in_openais_shape(way: Way, output: Any) -> None:
     answer = ModelAnswer(content=None, tool_calls=(TOOL_CALL,), finish_reason="tool_calls")
     if way.is_scripted:
-        await way.told(answer)
+        await way.set_outcome(answer)
     else:
         way.answers("text/plain", [json.dumps(output).encode()])
     assert await way.gateway.run(request()) == answer
@@ -248,7 +248,7 @@ BREAKS: list[tuple[Script, type[UpstreamError]]] = [
 
 
 @pytest.mark.parametrize(("script", "expected"), BREAKS, ids=lambda value: str(value)[-60:])
-async def test_a_stream_that_does_not_end_well_says_so(
+async def test_a_stream_without_a_proper_end_is_an_error(
     way: Way, script: Script, expected: type[UpstreamError]
 ) -> None:
     way.streams(script, [Delta(content="Hel"), expected("…")])
@@ -259,7 +259,7 @@ async def test_a_stream_that_does_not_end_well_says_so(
     assert type(raised.value) is expected
 
 
-async def test_what_has_said_that_it_is_done_may_break_off(transport: Way) -> None:
+async def test_a_stream_may_break_off_after_its_end_event(transport: Way) -> None:
     finished = event({"choices": [{"delta": {"content": "Hello"}, "finish_reason": "length"}]})
     for end in (CUT, SILENCE):
         transport.streams([finished, end], [])
@@ -287,7 +287,7 @@ async def test_a_caller_that_is_cancelled_stops_the_upstream(transport: Way) -> 
     assert transport.stopped == 1
 
 
-async def test_silence_before_the_first_part_is_the_requests_own_limit(transport: Way) -> None:
+async def test_the_first_part_has_the_time_limit_of_the_request(transport: Way) -> None:
     transport.streams([b": hello\n\n", SILENCE], [])
     with pytest.raises(UpstreamTimeoutError, match="no answer within 30 ms"):
         await transport.gateway.stream(request(timeout_ms=30))
@@ -306,7 +306,7 @@ async def test_streamed_tool_calls(way: Way) -> None:
     assert await collected(await way.gateway.stream(request())) == expected
 
 
-async def test_a_whole_answer_is_played_as_a_stream_of_one_part(way: Way) -> None:
+async def test_a_whole_answer_becomes_a_stream_of_one_part(way: Way) -> None:
     usage = Usage(prompt_tokens=5, completion_tokens=2, total_tokens=7)
     part = Delta(content="Hello", finish_reason="stop", usage=usage)
     body = {"response": "Hello", "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
@@ -320,7 +320,7 @@ async def test_a_whole_answer_is_played_as_a_stream_of_one_part(way: Way) -> Non
 @pytest.mark.parametrize("model", [LLAMA, GLM])
 async def test_the_emulator_streams_an_answer(transport: Way, model: str) -> None:
     """In both shapes, at length and in parts."""
-    await transport.told(ModelAnswer(content="…"), kind="slow", delay_ms=1)
+    await transport.set_outcome(ModelAnswer(content="…"), kind="slow", delay_ms=1)
     *parts, last = await collected(await transport.gateway.stream(request(model=model)))
     assert len(parts) > 1
     assert all(part.content and part.finish_reason is None for part in parts)
@@ -343,14 +343,14 @@ async def test_the_emulator_breaks_a_stream(
     transport: Way, fault: dict[str, Any], expected: type[UpstreamError]
 ) -> None:
     transport.endless()
-    await transport.told(expected("…"), **fault)
+    await transport.set_outcome(expected("…"), **fault)
     stream = await transport.gateway.stream(request(idle_ms=20))
     with pytest.raises(UpstreamError) as raised:
         await collected(stream)
     assert type(raised.value) is expected
 
 
-async def test_the_gateways_cache_is_told_apart(transport: Way) -> None:
+async def test_the_gateways_cache_status_is_known(transport: Way) -> None:
     states = [
         (await transport.gateway.run(request(cache_key=key))).trace.cache_status
         for key in ("k", "k", None)
@@ -359,7 +359,7 @@ async def test_the_gateways_cache_is_told_apart(transport: Way) -> None:
     assert states[2] != "HIT"
 
 
-async def test_what_ai_gateway_is_told(transport: Way) -> None:
+async def test_headers_for_ai_gateway(transport: Way) -> None:
     trace = Trace("a" * 32, "b" * 16)
     asked = request(collect_payload=False, trace=trace, cache_key="k", metadata={"agent": "Zürich"})
     answer = await transport.gateway.run(asked)
@@ -379,7 +379,7 @@ async def test_what_ai_gateway_is_told(transport: Way) -> None:
     assert expected.items() <= sent.items()
 
 
-async def test_what_ai_gateway_is_told_of_a_plain_request(transport: Way) -> None:
+async def test_headers_of_a_plain_request_for_ai_gateway(transport: Way) -> None:
     await transport.gateway.run(request())
     call = (await transport.calls())[-1]
     assert call["headers"]["cf-aig-skip-cache"] == "true"
@@ -389,7 +389,7 @@ async def test_what_ai_gateway_is_told_of_a_plain_request(transport: Way) -> Non
 
 async def test_the_script_keeps_streams_and_answers_apart() -> None:
     way = build_way("scripted")
-    await way.told(ModelAnswer(content="x"))
+    await way.set_outcome(ModelAnswer(content="x"))
     with pytest.raises(UpstreamError):
         await way.gateway.stream(request())
     way.streams([], Streamed([]).parts)

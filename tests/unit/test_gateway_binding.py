@@ -100,7 +100,7 @@ PARAMETERS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("given", "native"), PARAMETERS, ids=str)
-async def test_openais_parameters_in_workers_ais_words(
+async def test_openais_parameters_in_workers_ais_format(
     given: dict[str, Any], native: dict[str, Any]
 ) -> None:
     binding = Binding()
@@ -152,7 +152,7 @@ async def test_a_message_that_only_calls_tools_has_a_text() -> None:
     assert binding.called[1] == {"messages": [{**calls, "content": ""}]}
 
 
-async def test_a_stream_is_asked_for_its_usage() -> None:
+async def test_a_stream_requests_its_usage() -> None:
     binding = Binding()
     with pytest.raises(UpstreamError):
         await gateway(binding).stream(request())
@@ -160,7 +160,7 @@ async def test_a_stream_is_asked_for_its_usage() -> None:
     assert binding.called[1]["stream_options"] == {"include_usage": True}
 
 
-async def test_without_a_gateway_workers_ai_is_asked_directly() -> None:
+async def test_without_a_gateway_workers_ai_is_called_directly() -> None:
     binding = Binding()
     client = gateway(binding, Settings())
     await client.run(request(collect_payload=False))
@@ -176,13 +176,13 @@ async def test_without_a_gateway_workers_ai_is_asked_directly() -> None:
         (RuntimeError("3040: out of capacity"), UpstreamCapacityError),
     ],
 )
-async def test_what_the_binding_throws(thrown: Exception, expected: type[UpstreamError]) -> None:
+async def test_exceptions_of_the_binding(thrown: Exception, expected: type[UpstreamError]) -> None:
     with pytest.raises(UpstreamError) as raised:
         await gateway(Binding(thrown)).run(request())
     assert type(raised.value) is expected
 
 
-async def test_what_people_said_goes_to_the_gateways_log() -> None:
+async def test_feedback_goes_to_the_gateways_log() -> None:
     binding = Binding()
     await gateway(binding).patch_log("log-1", feedback=-1, score=20)
     assert binding.called == ["edge", "log-1", {"feedback": -1, "score": 20}]
@@ -194,12 +194,12 @@ async def test_without_binding_and_token_it_says_what_to_do() -> None:
             await call
 
 
-async def test_the_catalogue_is_read_page_by_page() -> None:
+async def test_the_catalog_is_read_page_by_page() -> None:
     models = await gateway(Binding(models=250)).models()
     assert [model.id for model in models] == [f"@cf/a/m{n}" for n in range(250)]
 
 
-def test_what_a_catalogue_entry_says() -> None:
+def test_an_entry_of_the_catalog() -> None:
     properties = [
         {"property_id": "context_window", "value": "24000"},
         {"property_id": "lora", "value": "true"},

@@ -1,5 +1,5 @@
-"""What people say of an answer goes to AI Gateway's log too: in the background, and as well as it
-can be."""
+"""Feedback and labels are copied into AI Gateway's log in the background; a failure is only
+counted."""
 
 import json
 from dataclasses import replace
@@ -28,7 +28,7 @@ async def ask(
 
 
 @pytest.mark.parametrize(("said", "feedback"), [("up", 1), ("down", -1)])
-async def test_feedback_is_told(product: Product, said: str, feedback: int) -> None:
+async def test_feedback_is_sent(product: Product, said: str, feedback: int) -> None:
     log_id = await ask(product, "Leave?")
     body = {"decision_id": log_id, "value": said}
     assert (await product.call("POST", "/v1/feedback", body)).status == 201
@@ -48,7 +48,7 @@ async def test_feedback_is_told(product: Product, said: str, feedback: int) -> N
         ("none", "hr", (-1, 0)),
     ],
 )
-async def test_a_label_is_told_as_right_or_wrong(
+async def test_a_label_is_sent_as_right_or_wrong(
     product: Product, decided: str, label: str | None, sent: tuple[int, int]
 ) -> None:
     log_id = await ask(product, "Leave?", agent=decided)
@@ -57,7 +57,7 @@ async def test_a_label_is_told_as_right_or_wrong(
     assert product.gateway.patched == [("log-1", *sent)]
 
 
-async def test_a_label_taken_away_tells_nothing(product: Product) -> None:
+async def test_a_withdrawn_label_sends_nothing(product: Product) -> None:
     log_id = await ask(product, "Leave?")
     await product.call("PUT", f"/v1/logs/{log_id}/label", {"agent_id": "hr"})
     product.gateway.patched.clear()
@@ -65,7 +65,7 @@ async def test_a_label_taken_away_tells_nothing(product: Product) -> None:
     assert product.gateway.patched == []
 
 
-async def test_of_a_bulk_each_log_row_is_told_once_by_what_is_in_force(product: Product) -> None:
+async def test_a_bulk_sends_each_log_row_once_with_the_label_in_force(product: Product) -> None:
     leave, again = await ask(product, "Leave?", "log-1"), await ask(product, "leave?", "log-2")
     vpn = await ask(product, "VPN?", "log-3")
     items = [
@@ -79,7 +79,7 @@ async def test_of_a_bulk_each_log_row_is_told_once_by_what_is_in_force(product: 
     assert product.gateway.patched == [("log-1", 1, 100), ("log-2", 1, 100), ("log-3", -1, 0)]
 
 
-async def test_a_bulk_tells_20_and_counts_the_rest(product: Product) -> None:
+async def test_a_bulk_sends_20_and_counts_the_rest(product: Product) -> None:
     log_ids = [await ask(product, f"Question {n}?", f"log-{n}") for n in range(23)]
     unknown_there = await ask(product, "Of no gateway log?", None)
     items = [{"log_id": log_id, "agent_id": "hr"} for log_id in [unknown_there, *log_ids]]
@@ -92,7 +92,7 @@ async def test_a_bulk_tells_20_and_counts_the_rest(product: Product) -> None:
     )
 
 
-async def test_an_answer_that_the_gateway_has_not_is_not_told(product: Product) -> None:
+async def test_nothing_is_sent_for_an_answer_without_a_gateway_log(product: Product) -> None:
     log_id = await ask(product, "Leave?", None)
     await product.call("POST", "/v1/feedback", {"decision_id": log_id, "value": "up"})
     await product.call("PUT", f"/v1/logs/{log_id}/label", {"agent_id": "hr"})
@@ -107,7 +107,7 @@ async def test_an_error_is_no_answer_to_judge(product: Product) -> None:
     assert product.gateway.patched == []
 
 
-async def test_refused_labels_and_feedback_tell_nothing(product: Product) -> None:
+async def test_refused_labels_and_feedback_send_nothing(product: Product) -> None:
     log_id = await ask(product, "Leave?")
     items = [{"log_id": log_id, "agent_id": "hr"}, {"query": "a", "agent_id": "ceo"}]
     assert (await product.call("POST", "/v1/labels", items)).status == 400
@@ -116,7 +116,7 @@ async def test_refused_labels_and_feedback_tell_nothing(product: Product) -> Non
     assert product.gateway.patched == []
 
 
-async def test_without_a_gateway_nothing_is_told(product: Product, settings: Settings) -> None:
+async def test_without_a_gateway_nothing_is_sent(product: Product, settings: Settings) -> None:
     log_id = await ask(product, "Leave?")
     alone = Product(product.database, replace(settings, ai_gateway_url=""))
     body = {"decision_id": log_id, "value": "up"}
@@ -124,7 +124,7 @@ async def test_without_a_gateway_nothing_is_told(product: Product, settings: Set
     assert alone.gateway.patched == []
 
 
-async def test_a_failure_is_counted_and_fails_nobody(
+async def test_a_failure_is_counted_and_fails_no_request(
     product: Product, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log_id = await ask(product, "Leave?")

@@ -96,7 +96,7 @@ async def test_through_ai_gateway(of: Provider | None, url: str, credential: str
         (provider("workers-ai", "https://api.example/ai/v1"), "https://api.example/ai/v1"),
     ],
 )
-async def test_a_host_of_its_own_learns_nothing_of_the_gateway(of: Provider, url: str) -> None:
+async def test_a_providers_own_host_gets_no_gateway_headers(of: Provider, url: str) -> None:
     internet = Internet()
     trace = Trace("a" * 32, "b" * 16)
     asked = request(provider=of, trace=trace, collect_payload=False)
@@ -163,7 +163,7 @@ async def test_json_mode_and_usage_of_a_chat() -> None:
         (provider("openai-compatible"), KEYS, "base_url"),
     ],
 )
-async def test_what_is_not_configured_is_said_and_not_sent(
+async def test_a_missing_configuration_is_an_error_and_nothing_is_sent(
     of: Provider, keys: dict[str, str], words: str
 ) -> None:
     internet = Internet()
@@ -172,7 +172,7 @@ async def test_what_is_not_configured_is_said_and_not_sent(
     assert internet.url == ""
 
 
-async def test_an_adapter_is_not_dropped_in_silence() -> None:
+async def test_an_adapter_is_not_dropped_silently() -> None:
     with pytest.raises(UpstreamNotConfiguredError, match="adapters"):
         await client(Internet()).run(request(provider=provider("openai"), adapter="a"))
 
@@ -182,7 +182,7 @@ async def test_no_model_reaches_another_path() -> None:
         await client(Internet()).run(request(model="@cf/../../openai"))
 
 
-async def test_without_a_gateway_it_says_so() -> None:
+async def test_without_a_gateway_the_error_says_so() -> None:
     with pytest.raises(UpstreamNotConfiguredError, match="AI_GATEWAY_URL"):
         await client(Internet(), Settings()).run(request())
 
@@ -243,7 +243,7 @@ async def test_one_call_for_several_requests_at_the_emulator() -> None:
 
 
 @pytest.mark.parametrize("step", [None, "2", "one"])
-async def test_whose_answer_it_is_must_be_known(step: str | None) -> None:
+async def test_the_model_that_answered_must_be_known(step: str | None) -> None:
     internet = Internet(FakeResponse(200, ANSWER, {"cf-aig-step": step} if step else {}))
     with pytest.raises(InvalidOutputError):
         await client(internet).run_any([request(), request()])
@@ -275,12 +275,12 @@ async def test_the_gateways_log_over_the_rest_api() -> None:
         await client(internet).patch_log("log", feedback=1)
 
 
-async def test_a_log_that_is_not_there() -> None:
+async def test_a_missing_log() -> None:
     with pytest.raises(UpstreamNotConfiguredError):
         await client(Internet(FakeResponse(404, b"")), ACCOUNT).patch_log("log", feedback=1)
 
 
-async def test_the_catalogue_over_the_rest_api() -> None:
+async def test_the_catalog_over_the_rest_api() -> None:
     internet = Internet(FakeResponse(200, {"result": [{"name": "@cf/a/b"}], "success": True}))
     [model] = await client(internet, ACCOUNT).models()
     assert model.id == "@cf/a/b"

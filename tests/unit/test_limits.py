@@ -206,7 +206,7 @@ async def test_an_unknown_usage_counts_no_more_than_was_reserved(product: Produc
     assert (await usage(product, key))["tokens"] == routing_bound(product)
 
 
-async def test_what_is_more_than_the_whole_budget_is_told_so(product: Product) -> None:
+async def test_a_request_above_the_whole_budget_says_so(product: Product) -> None:
     key = await create(product, monthly_token_budget=100)
     answered = await route(product, key)
     assert refused(answered) == NO_TOKENS
@@ -216,7 +216,7 @@ async def test_what_is_more_than_the_whole_budget_is_told_so(product: Product) -
     assert await usage(product, key) == nothing
 
 
-async def test_the_first_limit_that_does_not_hold_is_named(product: Product) -> None:
+async def test_the_first_exceeded_limit_is_named(product: Product) -> None:
     key = await create(
         product, requests_per_minute=1, monthly_token_budget=5_000, monthly_budget_usd=1e-9
     )
@@ -229,7 +229,7 @@ async def test_the_first_limit_that_does_not_hold_is_named(product: Product) -> 
     assert refused(await route(product, key)) == TOO_MANY
 
 
-async def test_without_limits_nothing_is_counted_or_said(product: Product) -> None:
+async def test_without_limits_nothing_is_counted_or_shown(product: Product) -> None:
     key = await create(product)
     answered = await ask(product, key)
     assert (answered.status, limits(answered)) == (200, {})
@@ -238,7 +238,7 @@ async def test_without_limits_nothing_is_counted_or_said(product: Product) -> No
     assert product.rows("SELECT * FROM key_usage") == []
 
 
-async def test_patch_takes_a_limit_away_at_once(product: Product) -> None:
+async def test_patch_removes_a_limit_at_once(product: Product) -> None:
     key = await create(product, requests_per_minute=1, monthly_token_budget=50_000)
     await ask(product, key)
     assert refused(await route(product, key)) == TOO_MANY
@@ -302,7 +302,7 @@ async def test_an_upstreams_failure_keeps_the_headers_and_is_settled(product: Pr
     assert (await usage(product, key))["tokens"] == 420  # the bad answer is to pay all the same
 
 
-async def test_a_fault_of_ours_gives_back_what_was_reserved(product: Product) -> None:
+async def test_an_internal_error_refunds_the_reservation(product: Product) -> None:
     key = await create(product, requests_per_minute=5, monthly_budget_usd=1)
     product.gateway.enqueue(RuntimeError("a bug"))
     answered = await route(product, key)
@@ -312,7 +312,7 @@ async def test_a_fault_of_ours_gives_back_what_was_reserved(product: Product) ->
     assert (found["minute_requests"], found["tokens"], found["cost_usd"]) == (1, 0, 0)
 
 
-async def test_what_cannot_be_given_back_is_noted(
+async def test_a_failed_refund_is_counted(
     watched: tuple[Product, WatchedDatabase],
 ) -> None:
     product, database = watched
@@ -363,7 +363,7 @@ async def test_a_month_that_turns_before_the_settlement(
     assert (found["month"], found["tokens"]) == ("2027-02", 420)
 
 
-async def test_while_d1_is_away_only_limited_keys_have_to_wait(product: Product) -> None:
+async def test_while_d1_is_unreachable_only_limited_keys_have_to_wait(product: Product) -> None:
     limited, free = await create(product, requests_per_minute=9), await create(product)
     for key in (limited, free):
         await ask(product, key)
@@ -376,7 +376,7 @@ async def test_while_d1_is_away_only_limited_keys_have_to_wait(product: Product)
     assert (await product.route("Leave?", cache=False)).status == 200
 
 
-async def test_what_is_reserved_covers_all_that_may_be_asked(
+async def test_a_reservation_covers_all_possible_calls(
     watched: tuple[Product, WatchedDatabase],
 ) -> None:
     product, database = watched

@@ -1,5 +1,5 @@
-"""Bodies in parts: whoever closes the outermost wrapper closes the handler's generator at once, and
-it is told how the stream ended."""
+"""Bodies in parts: closing the outermost wrapper closes the handler's generator at once, and how
+the stream ended is reported."""
 
 from collections.abc import AsyncGenerator
 
@@ -41,7 +41,7 @@ async def begun(source: Source) -> tuple[ByteStream, Listener]:
     return ObservedStream(await started(source.parts()), listener), listener
 
 
-async def test_all_parts_come_and_the_end_is_told_once() -> None:
+async def test_all_parts_arrive_and_the_end_is_reported_once() -> None:
     source = Source(b"a", b"", b"c")
     parts, listener = await begun(source)
     assert [part async for part in parts] == [b"a", b"", b"c"]
@@ -60,7 +60,7 @@ async def test_a_failure_before_the_first_part_is_raised_at_the_start() -> None:
         await started(Source(ValueError("early")).parts())
 
 
-async def test_a_failure_later_is_raised_and_told() -> None:
+async def test_a_later_failure_is_raised_and_reported() -> None:
     failure = ValueError("late")
     parts, listener = await begun(Source(b"a", failure))
     assert await anext(aiter(parts)) == b"a"
@@ -71,7 +71,7 @@ async def test_a_failure_later_is_raised_and_told() -> None:
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
-async def test_a_client_that_goes_away_ends_the_handlers_work_at_once(taken: int) -> None:
+async def test_a_client_that_disconnects_ends_the_handlers_work_at_once(taken: int) -> None:
     source = Source(b"a", b"b", b"c")
     parts, listener = await begun(source)
     for _ in range(taken):
@@ -83,7 +83,7 @@ async def test_a_client_that_goes_away_ends_the_handlers_work_at_once(taken: int
     assert len(listener.heard) == 1
 
 
-async def test_what_fails_while_it_is_put_away_is_told_and_not_raised() -> None:
+async def test_a_failure_while_closing_is_reported_and_not_raised() -> None:
     failure = ValueError("in the finally")
     parts, listener = await begun(Source(b"a", b"b", at_the_end=failure))
     await parts.aclose()

@@ -69,7 +69,7 @@ def vendor(message: str, type: str | None = None, code: Any = None) -> dict[str,
         (500, vendor("no", "overloaded_error"), UpstreamCapacityError, "overloaded_error"),
     ],
 )  # fmt: skip
-def test_errors_in_our_words(
+def test_errors_are_mapped(
     status: int, body: Any, expected: type[UpstreamError], code: str
 ) -> None:
     text = body if isinstance(body, str) else json.dumps(body)
@@ -84,7 +84,7 @@ def test_a_refused_credential_is_not_the_callers_fault() -> None:
     assert "abcdef123" not in error.message
 
 
-def test_a_deprecated_model_is_said_plainly() -> None:
+def test_a_deprecated_model_has_a_clear_message() -> None:
     shown = {"internalCode": 5028, "description": "This model was deprecated on 2026-05-30."}
     assert upstream_error(410, json.dumps(shown)).message == (
         "Workers AI: This model was deprecated on 2026-05-30. No retry helps: choose another model."
@@ -100,7 +100,7 @@ def test_refused_credentials_are_named_whatever_the_status(code: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["sent sk-proj-abc123def", "Authorization: Bearer abc.def"])
-def test_what_an_upstream_quotes_of_a_credential_stays_here(text: str) -> None:
+def test_a_quoted_credential_is_hidden(text: str) -> None:
     message = upstream_error(400, json.dumps(vendor(f"{text} is odd"))).message
     assert "[secret]" in message
     assert "abc" not in message
@@ -116,7 +116,7 @@ def test_an_error_under_another_name() -> None:
     assert [error_within(content, vendor="X") for content in fine] == [None] * 4
 
 
-def test_what_a_transport_throws() -> None:
+def test_exceptions_of_a_transport() -> None:
     assert isinstance(raised_error("3008: aborted"), UpstreamTimeoutError)
     assert type(raised_error("InferenceUpstreamError")) is UpstreamError
 
@@ -140,7 +140,7 @@ def test_what_a_transport_throws() -> None:
         ({"retry-after": "1e300"}, "86400"),
     ],
 )
-def test_when_to_come_again(headers: dict[str, str], seconds: str | None) -> None:
+def test_retry_after(headers: dict[str, str], seconds: str | None) -> None:
     now = 1_792_567_680.0  # Wed, 21 Oct 2026 07:28:00 GMT
     assert read_retry_after(FakeResponse(429, b"", headers), lambda: now) == seconds
 
@@ -163,7 +163,7 @@ NATIVE_CALL = {"id": "c1", "name": "f", "arguments": "{}"}
         ({"response": "", "tool_calls": [NATIVE_CALL]}, "", (CALL,), "tool_calls"),
     ],
 )  # fmt: skip
-def test_both_output_shapes(output: Any, content: Any, calls: Any, finish_reason: str) -> None:
+def test_both_output_formats(output: Any, content: Any, calls: Any, finish_reason: str) -> None:
     answer = read_answer(json.dumps(output).encode(), GatewayTrace(), vendor="X")
     assert (answer.content, answer.tool_calls, answer.finish_reason) == (
         content,
@@ -185,7 +185,7 @@ def test_both_output_shapes(output: Any, content: Any, calls: Any, finish_reason
         {"response": "", "tool_calls": ["?"]},
     ],
 )
-def test_other_shapes_are_no_answer(output: Any) -> None:
+def test_other_formats_are_no_answer(output: Any) -> None:
     with pytest.raises(InvalidOutputError):
         read_answer(json.dumps(output).encode(), GatewayTrace(), vendor="X")
 

@@ -1,5 +1,5 @@
-"""Upstreams for the gateway's tests: an ASGI application behind HttpResponse, spoken to over HTTPS
-or as the AI binding does, and a stream that a test writes out chunk by chunk."""
+"""Upstreams for the gateway's tests: an ASGI application behind HttpResponse, called over HTTPS or
+like the AI binding, and a stream that a test writes chunk by chunk."""
 
 import asyncio
 import json

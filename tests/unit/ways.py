@@ -1,5 +1,5 @@
-"""The three ways behind the seam, set up alike: over the AI binding and over HTTPS to the same
-emulator (local/), and the scripted fake, which is told the outcome."""
+"""The three implementations of Gateway with the same set-up: over the AI binding and over HTTPS to
+the same emulator (local/), and the scripted fake."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +35,7 @@ def request(**changes: Any) -> ModelRequest:
 
 
 class Way:
-    """`gateway` is what is tested; `emulator` stands behind it, or is None for the scripted one."""
+    """`gateway` is tested; it calls `emulator`, which is None for the scripted one."""
 
     def __init__(
         self, gateway: Gateway, emulator: Emulator | None, upstream: Switch | None
@@ -44,8 +44,8 @@ class Way:
         self._emulator = emulator
         self._upstream = upstream
 
-    async def told(self, outcome: ModelAnswer | Exception, **fault: Any) -> None:
-        """The next call ends like this: a fault of local/ brings it about."""
+    async def set_outcome(self, outcome: ModelAnswer | Exception, **fault: Any) -> None:
+        """The outcome of the next call; the emulator produces it by this fault."""
         if isinstance(self.gateway, ScriptedGateway):
             self.gateway.enqueue(outcome)
         elif fault:
@@ -53,7 +53,7 @@ class Way:
             await self._emulator.fault(LLAMA, **fault)
 
     def streams(self, script: Script, parts: Sequence[Delta | Exception]) -> None:
-        """The next stream: as the upstream sends it, and as it is to be read."""
+        """The next stream: as the upstream sends it, and the expected deltas."""
         if isinstance(self.gateway, ScriptedGateway):
             self.gateway.enqueue(Streamed(parts))
         else:
@@ -74,7 +74,7 @@ class Way:
         return await self._emulator.calls()
 
     def endless(self) -> None:
-        """A nap of the emulator never ends."""
+        """The next sleep of the emulator never ends."""
         if self._emulator is not None:
             self._emulator.time.endless = True
 

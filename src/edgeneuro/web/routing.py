@@ -24,7 +24,7 @@ class Idempotency(Enum):
     there was one, because it contained a secret that is shown once. A repeatable POST may be done
     twice and accepts no key."""
 
-    KEPT = "kept"
+    STORED = "stored"
     SHOWN_ONCE = "shown_once"
     REPEATABLE = "repeatable"
 
@@ -56,7 +56,7 @@ class Route:
     handler: Callable[..., Any]
     access: Access
     status: int = 200
-    idempotency: Idempotency = Idempotency.KEPT
+    idempotency: Idempotency = Idempotency.STORED
     max_body_bytes: int = 64 * 1024
     limited: bool = False
     described: Described = Described()
