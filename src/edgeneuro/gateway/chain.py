@@ -192,8 +192,8 @@ class Chain:
     async def _run_attempt(
         self, attempt: ModelAttempt, call: Callable[[ModelAttempt], Awaitable[T]]
     ) -> T:
-        """Other ends of an attempt (a cancellation, a bug of ours) say nothing about the model, so
-        they are not noted."""
+        """Other ends of an attempt (a cancellation, an internal error) say nothing about the model,
+        so they are not noted."""
         self._recorded = False
         started = self._monotonic()
         try:

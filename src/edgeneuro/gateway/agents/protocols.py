@@ -1,5 +1,5 @@
-"""The protocols of agents with an endpoint: our request in their format, and their answer in
-ours."""
+"""The protocols of agents with an endpoint: converts requests to their formats, and their answers
+from them."""
 
 from typing import Any, Protocol
 
