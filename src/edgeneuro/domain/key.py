@@ -1,4 +1,5 @@
-"""Keys: what programs call with. A key's value is shown once; afterwards only its hash is there."""
+"""Keys of programs: what a key is, what it may use and what it has used. The key's value is shown
+once; afterwards only its hash is stored."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Labels: what people say is the right agent for a question. The history is kept.
+"""Labels and feedback: what people say is the right agent for a question. The history is kept.
 
 Which label of a question is in force: the latest label of each labeler that was not withdrawn is
 one vote. A final label decides alone, the latest one if there are several; else the agent with most

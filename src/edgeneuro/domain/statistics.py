@@ -1,4 +1,5 @@
-"""Comparing two models on the same questions: exact, by what only one of them got right."""
+"""Statistics: exact comparisons of two models on the same questions, by those that only one of them
+got right; bounds of shares; scores by label; the histogram of latencies."""
 
 import math
 from collections.abc import Mapping

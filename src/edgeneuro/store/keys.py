@@ -1,4 +1,5 @@
-"""The table `keys`. A key is found by the hash of its value, the only thing kept of it."""
+"""The tables `keys` and `key_usage`. A key is found by the hash of its value, the only thing kept
+of it."""
 
 import json
 from collections.abc import Mapping, Sequence

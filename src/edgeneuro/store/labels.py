@@ -1,5 +1,5 @@
 """The tables `labels`, the history, and `current_labels`, the label in force of each question. Both
-are written together, in this file only."""
+are written together, in this file only. And the table `feedback`."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -114,7 +114,7 @@ def _taken(email: str) -> ConflictError:
     )
 
 
-# Who the caller is: what a page or a program needs to know of itself before it begins.
+# GET /v1/me: who the caller is, which pages and programs need to know first.
 
 _SCOPES: tuple[Scope, ...] = ("route", "read", "label", "admin")
 

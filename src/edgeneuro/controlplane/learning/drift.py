@@ -1,5 +1,5 @@
-"""The classifier's part of the analytics: shares by day from the sums by period that analytics read
-anyway, and the selected classifier's drift."""
+"""Drift of the selected classifier, and its part of the analytics: shares by day, from the sums by
+period that analytics reads."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import log, sqrt

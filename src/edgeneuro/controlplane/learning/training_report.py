@@ -1,4 +1,4 @@
-"""What a training that has ended says of its labels and agents."""
+"""The report of a finished training: its agents, robustness to other spellings, and warnings."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

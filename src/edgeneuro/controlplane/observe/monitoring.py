@@ -1,4 +1,4 @@
-"""Whether the Worker runs, and what it offers."""
+"""What monitoring reads: whether the Worker runs, and the counters of this isolate."""
 
 import hashlib
 from functools import lru_cache
