@@ -196,9 +196,9 @@ async def test_tools_and_calls_pass_through(server: Server, emulator: Emulator) 
     assert asked["messages"] == messages
     assert asked["tools"][0]["function"]["parameters"] == SCHEMA
     assert asked["tool_choice"] == choice
-    told = answer.json()["result"]["choices"][0]
-    assert told["message"] == {"role": "assistant", "content": None, "tool_calls": [CALL]}
-    assert told["finish_reason"] == "tool_calls"
+    returned = answer.json()["result"]["choices"][0]
+    assert returned["message"] == {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    assert returned["finish_reason"] == "tool_calls"
 
 
 async def test_a_classic_answer_has_the_arguments_parsed(

@@ -1,4 +1,4 @@
-"""Tools: who is called, with what, and in which shape it is told."""
+"""Tools: which one is called, with which arguments, and in which shape the answer has it."""
 
 import json
 from typing import Any

@@ -304,10 +304,10 @@ def of_one_thread() -> Iterator[None]:
 
 async def test_the_probabilities_of_its_tokens(base: Base, engine: TransformersEngine) -> None:
     plain = await engine.complete(request(base, QUERIES[1]))
-    told = await engine.complete(request(base, QUERIES[1], logprobs=True))
-    assert (plain.text, plain.tokens) == (told.text, ())
-    assert "".join(token.text for token in told.tokens) == told.text
-    assert all(token.logprob < 0 for token in told.tokens)
+    detailed = await engine.complete(request(base, QUERIES[1], logprobs=True))
+    assert (plain.text, plain.tokens) == (detailed.text, ())
+    assert "".join(token.text for token in detailed.tokens) == detailed.text
+    assert all(token.logprob < 0 for token in detailed.tokens)
     # The likeliest token has at least an even share of the vocabulary.
     least = -torch.tensor(float(base.model.config.vocab_size)).log()
-    assert all(token.logprob > least for token in told.tokens)
+    assert all(token.logprob > least for token in detailed.tokens)

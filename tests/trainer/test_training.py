@@ -127,7 +127,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_adapter(
     assert "an unfinished training with other options" in changed.stderr
     resumed = train(*words, folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
-    assert "Going on from checkpoint-" in resumed.stdout
+    assert "Continuing from checkpoint-" in resumed.stdout
     assert (tmp_path / "adapter" / WEIGHTS).read_bytes() == (
         trained / "adapter" / WEIGHTS
     ).read_bytes()
