@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.domain.decision import Attempt, RouteRequest, Usage
 from edgeneuro.domain.trace import continue_trace
 from edgeneuro.errors import UpstreamCapacityError
+from edgeneuro.synapsecore.decision_log import log_decision
+from edgeneuro.synapsecore.observers import observe
 from edgeneuro.synapsecore.ranking import (
     ModelCallResult,
     Ranking,
@@ -21,7 +24,17 @@ from edgeneuro.synapsecore.ranking import (
 from edgeneuro.synapsecore.router import PIPELINE, run_pipeline
 from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
 from edgeneuro.web.auth import ADMIN_TOKEN
-from tests.unit.classifiers import create_agents, install, known, load, never_sure, select
+from tests.unit.classifiers import (
+    AGENTS,
+    UNKNOWN,
+    create_agents,
+    install,
+    known,
+    learned,
+    load,
+    never_sure,
+    select,
+)
 from tests.unit.conftest import Product, says
 
 
@@ -66,6 +79,16 @@ async def test_a_new_ranker_decides_or_leaves_it_to_the_next(
     first = result.stages[0].record()
     outcome = ("decided", None) if names == ["pattern"] else ("skipped", "no pattern matches")
     assert (first.outcome, first.reason) == outcome
+
+
+async def test_a_decision_of_a_new_ranker_is_observed_and_logged(product: Product) -> None:
+    turn = await turn_of(product, "Reset my password")
+    result = await run_pipeline(turn, (PatternRanker({"password": "it_support"}), *PIPELINE))
+    await log_decision(result, observe(result))
+    record = (await product.call("GET", f"/v1/logs/{turn.id}")).json()
+    assert (record["layer"], record["agent_id"]) == ("pattern", "it_support")
+    assert [stage["name"] for stage in record["stages"]] == ["pattern"]
+    assert (record["confidence"], record["confidence_source"]) == (1.0, None)
 
 
 async def test_an_agent_that_is_not_allowed_is_not_decided_on(product: Product) -> None:
@@ -149,6 +172,21 @@ async def test_the_classifier_gives_the_scores_of_all_agents(classifying: Produc
     assert sum(scores.values()) + decision["none_probability"] == pytest.approx(1)
     top = (await classifying.call("POST", "/v1/route", {**body, "top_k": 1})).json()
     assert top["scores"] == decision["scores"][:1]
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.2, 400.0])
+def test_the_classifiers_probabilities_are_a_distribution(scale: float) -> None:
+    """Also if many scores are near the best one, and if they are too high for exp()."""
+    model = learned()
+    scorer = Scorer(replace(model, scale=model.scale * scale))
+    texts = [known(agent, number) for agent in AGENTS for number in range(9)]
+    for text in [*texts, UNKNOWN, " ".join(texts), "?"]:
+        ranking = scorer.rank(text)
+        assert ranking.prediction == scorer.predict(text)
+        probabilities = ranking.probabilities
+        assert set(probabilities) == set(AGENTS) and ranking.none >= 0
+        assert max(probabilities.values()) == probabilities[ranking.prediction.agent_id]
+        assert sum(probabilities.values()) + ranking.none == pytest.approx(1)
 
 
 # stages

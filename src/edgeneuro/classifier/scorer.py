@@ -10,7 +10,7 @@ from edgeneuro.classifier.features import features
 from edgeneuro.classifier.learner import SERVING
 from edgeneuro.classifier.model import ZERO, Model
 
-_MAX_SCORE = 30.0  # a higher one makes no difference
+_MAX_EXPONENT = 500.0
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,22 @@ class Scorer:
         sums = self._sums(active)
         prediction = self._predict(list(sums), active)
         best, classes = prediction.probability, self.model.classes
-        unit, middle = self.model.scale / sqrt(len(active)), ZERO * len(active)
-        odds = [exp(min((one - middle) * unit, _MAX_SCORE)) for one in sums]
-        others = dict(zip(classes, odds, strict=True))
-        del others[prediction.agent_id]
-        share = (1 - best) / (1 + sum(others.values()))
-        probabilities = {prediction.agent_id: best}
-        probabilities |= {name: min(odd * share, best) for name, odd in others.items()}
-        return ClassRanking(prediction, probabilities, max(0.0, 1 - sum(probabilities.values())))
+        unit = self.model.scale / sqrt(len(active))
+        # Scaled down by exp(shift), so that no exp() overflows.
+        shift = max(0.0, prediction.score - _MAX_EXPONENT)
+        offset = ZERO * len(active) * unit + shift
+        # In few steps for each class: there may be 250 of them.
+        odds = [exp(one * unit - offset) for one in sums]
+        odds[classes.index(prediction.agent_id)] = 0.0
+        no_class = exp(-shift)
+        share = (1 - best) / (no_class + sum(odds))
+        probabilities = dict(zip(classes, map(share.__mul__, odds), strict=True))
+        none = share * no_class
+        if max(odds) * share > best:
+            probabilities = {name: min(one, best) for name, one in probabilities.items()}
+            none = max(0.0, 1 - best - sum(probabilities.values()))
+        probabilities[prediction.agent_id] = best
+        return ClassRanking(prediction, probabilities, none)
 
     def _sums(self, active: Sequence[int]) -> Sequence[int]:
         return SERVING.sums(self._rows, active, self._classes)

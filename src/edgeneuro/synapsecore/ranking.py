@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from heapq import nlargest
 from operator import itemgetter
 from typing import Protocol
 
@@ -100,8 +99,8 @@ class Ranking:
 
     def scores(self, count: int) -> list[RankedAgent]:
         """The most probable agents, at most `count`, the best first."""
-        best = nlargest(count, self.probabilities.items(), key=itemgetter(1))
-        return [RankedAgent(agent_id, probability) for agent_id, probability in best]
+        best = sorted(self.probabilities.items(), key=itemgetter(1), reverse=True)
+        return [RankedAgent(agent_id, probability) for agent_id, probability in best[:count]]
 
 
 def partial_ranking(
