@@ -225,7 +225,7 @@ async def is_silent(pending: asyncio.Future[Any], seconds: float) -> bool:
 
 
 def known_error(error: Exception, services: Services) -> EdgeNeuroError:
-    """The error itself, or, for an error that is not ours, one that a client may read."""
+    """The error itself if it is an EdgeNeuroError, else one that a client may read."""
     if isinstance(error, EdgeNeuroError):
         return error
     services.failures.note("stream", error)
