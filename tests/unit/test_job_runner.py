@@ -350,7 +350,7 @@ class Messages:
 
     async def send(self) -> None:
         if self.failing:
-            raise OSError("The queue is away.")
+            raise OSError("The queue cannot be reached.")
         self.sent += 1
 
 
@@ -402,7 +402,7 @@ async def test_the_consumer_asks_for_another_run_while_there_is_more_to_do(
     assert found["state"] == "succeeded"
 
 
-async def test_a_queue_that_is_away_leaves_the_job_to_the_cron(evaluating: Product) -> None:
+async def test_a_queue_that_fails_leaves_the_job_to_the_cron(evaluating: Product) -> None:
     services, messages = with_queue(evaluating)
     messages.failing = True
     assert (await begin(evaluating)).status == 202

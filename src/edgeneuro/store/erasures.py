@@ -170,13 +170,13 @@ async def _delete(db: Database, *, logs: Rows, questions: Sequence[str]) -> Eras
             statement(f"DELETE FROM logs WHERE id {of_logs}", ids),
         ]
     )
-    held = [row["gateway_log_id"] for row in logs if row["gateway_log_id"] is not None]
+    gateway_logs = [row["gateway_log_id"] for row in logs if row["gateway_log_id"] is not None]
     return ErasureCounts(
         logs=len(logs),
         feedback=int(found[0][0]["n"]),
         labels=labels,
-        gateway_logs=len(held),
-        gateway_log_ids=held,
+        gateway_logs=len(gateway_logs),
+        gateway_log_ids=gateway_logs,
     )
 
 

@@ -1,5 +1,5 @@
-"""An adapter's files on their way in: kept part by part as they come, and judged before anything is
-made of them. They are never held whole, and never loaded."""
+"""An adapter's files while they are uploaded: stored in parts as they arrive, and checked before
+anything is created from them. They are never in memory as a whole."""
 
 import hashlib
 from collections.abc import Awaitable, Callable

@@ -145,7 +145,7 @@ class _Step:
         return f"Workers AI calls it {found.id}"
 
     async def _create(self) -> str:
-        """One that is ours may be there: made by a try whose answer got lost."""
+        """An earlier attempt may have created it without receiving the response."""
         lora, finetunes = self._lora, self._services.finetunes
         description = f"EdgeNeuro {lora.id}"
         found = await self._listed()
@@ -187,7 +187,7 @@ class _Step:
         try:
             await self._services.finetunes.upload(lora.finetune_id or "", file, size, content)
         except UpstreamError as error:
-            # Tried before, it may have arrived though its answer did not.
+            # An earlier attempt may have uploaded it without receiving the response.
             if self._attempts > 1 and _says_there(error):
                 return "Workers AI had it already"
             raise

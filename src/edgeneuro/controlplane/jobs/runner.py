@@ -150,7 +150,7 @@ async def run_slice(services: Services, kind: JobKind, job_id: str) -> bool:
     except Exception as error:
         services.failures.note(kind.event, error)
         reason = f"{type(error).__name__}: {error}"[:_MAX_ERROR_CHARACTERS]
-    with suppress(DatabaseError):  # noted above; the lease ends by itself
+    with suppress(DatabaseError):  # noted above; the lease ends without it
         stored = error_text("job_failed", reason)
         now_ms = services.now_ms()
         if await store.record_failure(
@@ -188,7 +188,7 @@ async def _clean_up(services: Services, kind: JobKind, resource_id: str) -> None
 @dataclass
 class _Run:
     """One invocation of the runner. `finished` are jobs of which it makes no further slice;
-    `more`: some of them might go on at once."""
+    `more`: some of them can continue at once."""
 
     services: Services
     queries: CountedDatabase
@@ -203,8 +203,8 @@ class _Run:
 
 async def run_due(services: Services, queries: CountedDatabase, kinds: Sequence[JobKind]) -> bool:
     """Runs slices of all jobs that are due, in rounds: each job has one slice in a round, and of
-    each kind a job has its turn before the second of any. Returns whether jobs are left that might
-    go on at once. Raises DatabaseError where the jobs cannot be read."""
+    each kind a job has its turn before the second of any. Returns whether some jobs can
+    continue at once. Raises DatabaseError where the jobs cannot be read."""
     by_name: dict[str, JobKind] = {kind.name: kind for kind in kinds}
     run = _Run(services, queries, services.now_ms() + _RUN_MS)
     first = True

@@ -46,8 +46,8 @@ async def run_scheduled(services: Services, cron: str) -> None:
 
 
 async def run_queue(services: Services) -> None:
-    """Runs jobs because a message came, and sends another one if some of them might go on at
-    once. A pause of a job ends with a run of the cron."""
+    """Runs jobs because a message came, and sends another message if some of them can continue at
+    once. A job that paused is continued by the cron."""
     counted = CountedDatabase(services.db)
     services = services.over(counted)
 
