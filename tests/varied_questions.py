@@ -6,7 +6,7 @@ TOPICS = {
     "hr": ("vacation", "parental leave", "sick note", "appraisal", "onboarding", "pension"),
     "finance": ("invoice", "salary", "expenses", "budget", "purchase order", "refund"),
     "legal": ("contract", "NDA", "licence", "trademark", "GDPR request", "lawsuit"),
-    "facilities": ("emulator", "badge", "heating", "meeting room", "parking lot", "coffee machine"),
+    "facilities": ("desk", "badge", "heating", "meeting room", "parking lot", "coffee machine"),
     # Of these the calibration needs 50 that it can hold out.
     "none": (
         *("horoscope", "poem", "recipe", "football score", "film", "holiday in Spain"),
