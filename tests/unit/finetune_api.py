@@ -1,5 +1,5 @@
 """Cloudflare's fine-tune API as the Worker meets it: a fetch that remembers finetunes and their
-files, and fails when it is told to. And adapters to bring there."""
+files, and fails on request. And adapters to bring there."""
 
 import json
 import struct

@@ -299,8 +299,8 @@ def opened_breakers(clock: Clock, model: Model) -> Breakers:
     return breakers
 
 
-@pytest.mark.parametrize("end", [asyncio.CancelledError(), TypeError("a bug of ours")])
-async def test_a_canceled_attempt_or_a_bug_of_ours_does_not_change_the_breaker(
+@pytest.mark.parametrize("end", [asyncio.CancelledError(), TypeError("a bug in the router")])
+async def test_a_canceled_attempt_or_a_bug_does_not_change_the_breaker(
     end: BaseException,
 ) -> None:
     clock, model = Clock(), base_model(facts_of(LLAMA))

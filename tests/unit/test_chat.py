@@ -237,7 +237,7 @@ async def test_parameters_in_openais_words(product: Product) -> None:
         "frequency_penalty": None,
         "response_format": form,
     }
-    ours = {
+    options = {
         "max_tokens": 5,
         "max_completion_tokens": 9,
         "store": True,
@@ -249,7 +249,7 @@ async def test_parameters_in_openais_words(product: Product) -> None:
         "safety_identifier": "s",
         "verbosity": "low",
     }
-    completion = (await chat(product, LLAMA, **given, **ours)).json()
+    completion = (await chat(product, LLAMA, **given, **options)).json()
     assert completion["choices"][0]["message"]["content"] == '{"days": 30}'
     del given["frequency_penalty"]
     assert product.gateway.requests[0].parameters == {**given, "max_tokens": 9}

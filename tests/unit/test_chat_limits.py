@@ -231,8 +231,8 @@ async def test_fifty_chats_at_once_never_pass_a_budget(product: Product) -> None
     bound = (2 * 4_096 * 0.201) / 1e6
     key = await create(late, monthly_budget_usd=bound * 5.5)
     answered = await asyncio.gather(*(ask(late, key, **ALONE) for _ in range(50)))
-    ours = [each for each in answered if each.status == 200]
-    assert len(ours) == len(late.gateway.requests) == 5
+    answers = [each for each in answered if each.status == 200]
+    assert len(answers) == len(late.gateway.requests) == 5
     assert {refused(each) for each in answered if each.status != 200} == {NO_USD}
     found = await usage(late, key)
     assert found["cost_usd"] == pytest.approx(5 * COST)

@@ -137,8 +137,8 @@ async def test_where_coverage_falls_it_says_of_which_agents_and_why(
             f" AND query_hash NOT IN (SELECT query_hash {its})"
         )
     second = await train(product)
-    told = {each["agent_id"]: each["reason"] for each in second["per_agent"]}
-    assert told == {"agent_0": None, "agent_1": "3 labels; 5 are needed", "agent_2": None}
+    reasons = {each["agent_id"]: each["reason"] for each in second["per_agent"]}
+    assert reasons == {"agent_0": None, "agent_1": "3 labels; 5 are needed", "agent_2": None}
     metrics = second["metrics"]
     assert (metrics["threshold"] == metrics["out_of_scope_threshold"]) == decides
     assert (await selected(product, first["id"], check=False)).status == 200

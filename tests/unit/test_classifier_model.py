@@ -1,4 +1,4 @@
-"""The model's bytes: whole, ours and of this version, or refused."""
+"""The model's bytes: whole, of this format and version, or refused."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What an answer may take at most, and how what is left is told in headers."""
+"""What an answer may take at most, and how the headers state what is left."""
 
 import pytest
 

@@ -257,7 +257,7 @@ async def test_the_active_model_has_no_merit_where_another_agent_stood_in_for_it
 
 
 async def test_an_adapter_is_not_taken_for_its_base(product: Product) -> None:
-    """The active adapter fails and its own base stands in: that is no answer of the active one."""
+    """The active adapter fails and its base model answers: that is no answer of the active one."""
     base = "@cf/google/gemma-2b-it-lora"
     await product.call("PATCH", "/v1/config", {"fallback_models": [base]})
     await select(product, LORA)

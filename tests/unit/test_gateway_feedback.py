@@ -42,7 +42,7 @@ async def test_feedback_is_sent(product: Product, said: str, feedback: int) -> N
         ("hr", "hr", (1, 100)),
         ("hr", "it_support", (-1, 0)),
         ("hr", None, (-1, 0)),
-        # The model said that no agent fits, and the default agent, general, stands in.
+        # The model said that no agent fits, so the fallback agent, general, answers.
         ("none", None, (1, 100)),
         ("none", "general", (1, 100)),
         ("none", "hr", (-1, 0)),

@@ -99,7 +99,7 @@ async def test_while_the_first_one_is_at_work_the_second_waits(watched: Product)
     ("failure", "status"),
     [
         (DatabaseError("D1_ERROR"), 503),
-        (RuntimeError("a fault of ours"), 500),
+        (RuntimeError("a fault in the handler"), 500),
         (UpstreamCapacityError("full"), 429),
     ],
 )

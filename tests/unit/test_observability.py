@@ -66,9 +66,9 @@ async def test_the_callers_trace_is_continued(product: Product) -> None:
     product.gateway.enqueue(says("hr"))
     headers = {"traceparent": TRACEPARENT}
     answered = await product.call("POST", "/v1/route", {"query": "Leave?"}, headers=headers)
-    ours = traced(answered.headers["traceparent"])
-    assert (ours.trace_id, ours.flags) == (TRACE_ID, "01")
-    assert ours.span_id not in TRACEPARENT
+    trace = traced(answered.headers["traceparent"])
+    assert (trace.trace_id, trace.flags) == (TRACE_ID, "01")
+    assert trace.span_id not in TRACEPARENT
     assert [row["trace_id"] for row in await product.logs()] == [TRACE_ID]
 
 

@@ -144,7 +144,7 @@ def test_the_packer_notices_a_workerd_of_another_pyodide(tmp_path: Path) -> None
         ("[1, 2]", True),
         ("7", True),
         ('{"level": "info"', True),
-        ("TypeError: not ours", True),
+        ("TypeError: not a script error", True),
         ("", True),
     ],
 )

@@ -1,5 +1,5 @@
-"""A database that tells a test what is about to be done and what was done, and can be made to fail
-at a chosen statement."""
+"""A database that reports to a test what is about to be done and what was done, and can be made to
+fail at a chosen statement."""
 
 from collections.abc import Awaitable, Callable, Sequence
 

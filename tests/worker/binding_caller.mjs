@@ -1,4 +1,4 @@
-// Calls env.AI and env.OUTBOUND as a Worker would, and tells what came of it.
+// Calls env.AI and env.OUTBOUND as a Worker would, and reports the result.
 
 const MODEL = "@cf/meta/llama-3.2-1b-instruct";
 const MESSAGES = [{ role: "user", content: "hello" }];
@@ -51,7 +51,7 @@ const CALLS = {
     await env.OUTBOUND.fetch(AGENT, { ...chat(), signal });
   },
 
-  // A body whose length nobody tells, as of a file that is passed on while it comes.
+  // A body without a stated length, as of a file that is streamed.
   async outbound_upload(env) {
     const url = "https://api.cloudflare.com/client/v4/accounts/local/ai/finetunes";
     const headers = { authorization: "Bearer local-api-token" };

@@ -36,7 +36,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A fault: what the emulator is told, or what is done to the database before and after
+    """A fault: a setting of the emulator, or statements on the database before and after
     (`before` may hold {key}: the cache key of the question)."""
 
     name: str

@@ -157,7 +157,7 @@ class Faulty:
 
     @contextmanager
     def storm(self, path: str, trouble: Any) -> Iterator[None]:
-        """What one of the emulator's controls is told, while it lasts."""
+        """A setting of one of the emulator's controls, while it lasts."""
         self.emulator.put(path, json=trouble).raise_for_status()
         try:
             yield

@@ -1,5 +1,5 @@
 """The product behind Cloudflare Access: its keys come over HTTPS from a team of our own on this
-machine, whose certificate workerd is told to trust."""
+machine, whose certificate workerd trusts."""
 
 import datetime
 import http.server

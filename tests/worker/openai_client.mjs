@@ -74,7 +74,7 @@ async function failing(name, request) {
   }
 }
 
-const stranger = new OpenAI({ baseURL, apiKey: "en_wrong" });
+const wrongKey = new OpenAI({ baseURL, apiKey: "en_wrong" });
 await whole();
 await stream();
 await tool();
@@ -84,5 +84,5 @@ await failing("bad request", () =>
   completions.create({ model: "auto", messages: [{ role: "robot", content: "beep" }] }),
 );
 await failing("wrong key", () =>
-  stranger.chat.completions.create({ model: "auto", messages: [user("hello")] }),
+  wrongKey.chat.completions.create({ model: "auto", messages: [user("hello")] }),
 );

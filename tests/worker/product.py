@@ -47,7 +47,7 @@ class Product(Protocol):
 
     @property
     def local_ai_url(self) -> str | None:
-        """Where the engine behind Workers AI takes orders, where that is ours."""
+        """The emulator's control API; None if the product uses another Workers AI."""
 
     @property
     def state(self) -> Path | None: ...
@@ -65,7 +65,7 @@ class ExternalProduct:
     state: Path | None = None
 
     def restart(self) -> None:
-        raise NotImplementedError("a deployment is not ours to restart")
+        raise NotImplementedError("a deployment cannot be restarted")
 
 
 @dataclass

@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from scripts.options import LOCAL_SIGNING_SECRET
-from tests.worker.test_chat import FALLBACK, ours, question, told_to
+from tests.worker.test_chat import FALLBACK, facts_of, question, set_faults
 from tests.worker.test_chat import talk as talk  # a fixture
 from tests.worker.test_route import log_entry
 
@@ -65,7 +65,7 @@ def test_an_agent_that_speaks_chat_completions(
     assert answer.model == model
     content = answer.choices[0].message.content or ""
     assert content.startswith("I am zeppelin") and "Helium" in content
-    facts = ours(answer)
+    facts = facts_of(answer)
     assert facts["agent"]["endpoint"] == f"https://{HOST}/openai/zeppelin"
     assert facts["agent"]["protocol"] == "openai"
     [attempt] = facts["attempts"]
@@ -91,7 +91,7 @@ def test_its_stream(
     assert len(chunks) > 3
     assert text_of(chunks).startswith("I am zeppelin")
     assert chunks[-1].choices[0].finish_reason == "stop"
-    entry = log_entry(client, ours(chunks[-1])["decision_id"])
+    entry = log_entry(client, facts_of(chunks[-1])["decision_id"])
     assert (entry["ending"], entry["usage"]["total_tokens"] > 0) == ("complete", True)
     assert [call["ended"] for call in calls(emulator)] == ["complete"]
 
@@ -113,7 +113,7 @@ def test_what_fails_is_an_error_of_its_own(
         model = create("/a2a/failed", "a2a")
         talk.chat.completions.create(model=model, messages=question())
     assert (caught.value.status_code, caught.value.code) == (502, "upstream_error")
-    told_to(emulator, {f"host:{HOST}": {"kind": "refuse"}})
+    set_faults(emulator, {f"host:{HOST}": {"kind": "refuse"}})
     for stream in (False, True):
         with pytest.raises(openai.APIStatusError) as caught:
             talk.chat.completions.create(
@@ -127,7 +127,7 @@ def test_what_fails_is_an_error_of_its_own(
 def test_an_answer_that_is_nested_too_deep(
     talk: openai.OpenAI, client: httpx.Client, emulator: httpx.Client, create: Create, protocol: str
 ) -> None:
-    told_to(emulator, {f"host:{HOST}": {"kind": "nested_json"}})
+    set_faults(emulator, {f"host:{HOST}": {"kind": "nested_json"}})
     model = create("/a2a/message" if protocol == "a2a" else "/openai/zeppelin", protocol)
     with pytest.raises(openai.APIStatusError) as caught:
         talk.chat.completions.create(model=model, messages=question())
@@ -141,17 +141,17 @@ def test_an_answer_that_is_nested_too_deep(
 def test_the_agents_own_model_stands_in(
     talk: openai.OpenAI, emulator: httpx.Client, create: Create
 ) -> None:
-    told_to(emulator, {f"host:{HOST}": {"kind": "status", "status": 500}})
+    set_faults(emulator, {f"host:{HOST}": {"kind": "status", "status": 500}})
     model = create("/openai/zeppelin", model=FALLBACK)
     answer = talk.chat.completions.create(model=model, messages=question())
     assert answer.model == FALLBACK
-    assert ours(answer)["attempts"][0]["fell_back_to"] == FALLBACK
+    assert facts_of(answer)["attempts"][0]["fell_back_to"] == FALLBACK
 
 
 def test_a_handoff(talk: openai.OpenAI, emulator: httpx.Client, create: Create) -> None:
     model = create("/a2a/message", "handoff")
     answer = talk.chat.completions.create(model=model, messages=question())
-    handoff = ours(answer)["handoff"]
+    handoff = facts_of(answer)["handoff"]
     url = f"https://{HOST}/a2a/message"
     assert answer.choices[0].message.content == f"Handed off to Afar: {url}"
     assert answer.usage is not None and answer.usage.total_tokens == 0
@@ -163,7 +163,7 @@ def test_a_handoff(talk: openai.OpenAI, emulator: httpx.Client, create: Create) 
     assert signed(LOCAL_SIGNING_SECRET, agent_id, handoff["signature"], canonical.encode())
     chunks = list(talk.chat.completions.create(model=model, messages=question(), stream=True))
     assert text_of(chunks) == answer.choices[0].message.content
-    assert ours(chunks[0])["handoff"]["agent"]["url"] == url
+    assert facts_of(chunks[0])["handoff"]["agent"]["url"] == url
     assert calls(emulator) == []
 
 

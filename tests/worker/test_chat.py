@@ -29,17 +29,17 @@ def talk(product: Product) -> Iterator[openai.OpenAI]:
         yield client
 
 
-def ours(answer: Any) -> Any:
+def facts_of(answer: Any) -> Any:
     return answer.model_extra["edgeneuro"]
 
 
-def told_to(emulator: httpx.Client, faults: dict[str, Any]) -> None:
+def set_faults(emulator: httpx.Client, faults: dict[str, Any]) -> None:
     emulator.put("/_local/faults", json=faults).raise_for_status()
 
 
 def test_auto_is_answered_by_the_agent_that_fits(talk: openai.OpenAI, client: httpx.Client) -> None:
     answer = talk.chat.completions.create(model="auto", messages=question())
-    facts = ours(answer)
+    facts = facts_of(answer)
     assert (facts["agent"]["id"], facts["layer"]) == ("it_support", "llm")
     assert answer.model == ACTIVE
     assert answer.choices[0].message.content
@@ -51,16 +51,16 @@ def test_auto_is_answered_by_the_agent_that_fits(talk: openai.OpenAI, client: ht
 
 def test_agents_and_models_by_name(talk: openai.OpenAI) -> None:
     answer = talk.chat.completions.create(model="agent:hr", messages=question())
-    assert (ours(answer)["agent"]["id"], ours(answer)["layer"]) == ("hr", "direct")
+    assert (facts_of(answer)["agent"]["id"], facts_of(answer)["layer"]) == ("hr", "direct")
     answer = talk.chat.completions.create(model=FALLBACK, messages=question())
-    assert (ours(answer)["agent"], answer.model) == (None, FALLBACK)
+    assert (facts_of(answer)["agent"], answer.model) == (None, FALLBACK)
 
 
 def test_headers_say_who_answered(talk: openai.OpenAI) -> None:
     raw = talk.chat.completions.with_raw_response.create(model="auto", messages=question())
     assert raw.headers["x-edgeneuro-agent"] == "it_support"
     assert raw.headers["x-edgeneuro-model"] == ACTIVE
-    assert raw.headers["x-edgeneuro-decision-id"] == ours(raw.parse())["decision_id"]
+    assert raw.headers["x-edgeneuro-decision-id"] == facts_of(raw.parse())["decision_id"]
     assert raw.headers["x-request-id"]
 
 
@@ -70,7 +70,7 @@ def test_the_same_request_is_answered_once(talk: openai.OpenAI) -> None:
     states = []
     for _ in range(2):
         answer = talk.chat.completions.create(model="auto", messages=messages, extra_body=options)
-        states.append(ours(answer)["cache"])
+        states.append(facts_of(answer)["cache"])
     assert states == ["miss", "hit"]
 
 
@@ -96,7 +96,7 @@ def test_a_wrong_key(product: Product) -> None:
 
 
 def test_upstream_failures_are_honest(talk: openai.OpenAI, emulator: httpx.Client) -> None:
-    told_to(emulator, {"*": {"kind": "error", "code": 3036}})
+    set_faults(emulator, {"*": {"kind": "error", "code": 3036}})
     with pytest.raises(openai.RateLimitError) as caught:
         talk.chat.completions.create(model=ACTIVE, messages=question())
     assert caught.value.code == "upstream_quota"
@@ -105,7 +105,7 @@ def test_upstream_failures_are_honest(talk: openai.OpenAI, emulator: httpx.Clien
 def test_another_model_stands_in_unless_it_may_not(
     talk: openai.OpenAI, emulator: httpx.Client
 ) -> None:
-    told_to(emulator, {ACTIVE: {"kind": "error", "code": 5007}})
+    set_faults(emulator, {ACTIVE: {"kind": "error", "code": 5007}})
     answer = talk.chat.completions.create(model=ACTIVE, messages=question())
     assert answer.model == FALLBACK
     with pytest.raises(openai.APIStatusError) as caught:
@@ -137,7 +137,7 @@ def test_a_stream(talk: openai.OpenAI, client: httpx.Client) -> None:
     assert chunks[-2].choices[0].finish_reason == "stop"
     usage = chunks[-1].usage
     assert usage is not None and usage.total_tokens > 0
-    facts = ours(chunks[-1])
+    facts = facts_of(chunks[-1])
     assert facts["agent"]["id"] == "it_support"
     entry = log_entry(client, facts["decision_id"])
     assert (entry["ending"], entry["usage"]["total_tokens"]) == ("complete", usage.total_tokens)
@@ -149,13 +149,13 @@ def test_a_kept_answer_as_a_stream(talk: openai.OpenAI) -> None:
     chunks = list(
         talk.chat.completions.create(model=ACTIVE, messages=messages, temperature=0, stream=True)
     )
-    assert ours(chunks[0])["cache"] == "hit"
+    assert facts_of(chunks[0])["cache"] == "hit"
     said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert said == whole.choices[0].message.content
 
 
 def test_a_failed_stream_is_a_plain_error(talk: openai.OpenAI, emulator: httpx.Client) -> None:
-    told_to(emulator, {"*": {"kind": "error", "code": 3036}})
+    set_faults(emulator, {"*": {"kind": "error", "code": 3036}})
     with pytest.raises(openai.RateLimitError):
         talk.chat.completions.create(model=ACTIVE, messages=question(), stream=True)
 
@@ -168,12 +168,12 @@ def test_a_failed_stream_is_a_plain_error(talk: openai.OpenAI, emulator: httpx.C
 def test_a_client_that_leaves_stops_the_model(
     talk: openai.OpenAI, client: httpx.Client, emulator: httpx.Client, fault: dict[str, Any]
 ) -> None:
-    told_to(emulator, {ACTIVE: fault})
+    set_faults(emulator, {ACTIVE: fault})
     emulator.delete("/_local/calls").raise_for_status()
     messages = question()
     stream = talk.chat.completions.create(model="agent:hr", messages=messages, stream=True)
     parts = iter(stream)
-    facts = ours(next(parts))
+    facts = facts_of(next(parts))
     assert next(parts).choices[0].delta.content
     stream.close()
     entry = log_entry(client, facts["decision_id"])
@@ -186,9 +186,9 @@ def test_a_client_that_leaves_stops_the_model(
 def test_a_stream_that_breaks_off_says_so(
     talk: openai.OpenAI, client: httpx.Client, emulator: httpx.Client, kind: str
 ) -> None:
-    told_to(emulator, {ACTIVE: {"kind": kind, "after": 2}})
+    set_faults(emulator, {ACTIVE: {"kind": kind, "after": 2}})
     stream = talk.chat.completions.create(model="agent:hr", messages=question(), stream=True)
-    facts = ours(next(iter(stream)))
+    facts = facts_of(next(iter(stream)))
     with pytest.raises(openai.APIError) as caught:
         list(stream)
     assert caught.value.code
@@ -198,7 +198,7 @@ def test_a_stream_that_breaks_off_says_so(
 def test_a_stream_that_is_late_begins_with_a_comment(
     client: httpx.Client, emulator: httpx.Client
 ) -> None:
-    told_to(emulator, {ACTIVE: {"kind": "slow", "delay_ms": 6_000}})
+    set_faults(emulator, {ACTIVE: {"kind": "slow", "delay_ms": 6_000}})
     body = {"model": ACTIVE, "messages": question(), "stream": True}
     with client.stream("POST", "/v1/chat/completions", json=body) as response:
         assert response.status_code == 200

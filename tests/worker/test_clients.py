@@ -80,14 +80,14 @@ async def talk_async(product: Product) -> AsyncIterator[openai.AsyncOpenAI]:
 
 @pytest.fixture
 def well(client: httpx.Client) -> None:
-    """No model is passed over for what earlier tests did to it: a change of settings forgets."""
+    """A change of settings closes the circuit breakers that earlier tests opened."""
     threshold = client.get("/v1/config").json()["confidence_threshold"]
     stored = threshold["value"] if threshold["source"] == "stored" else None
     for value in (0.123, stored):
         client.patch("/v1/config", json={"confidence_threshold": value}).raise_for_status()
 
 
-def told_to(emulator: httpx.Client, faults: dict[str, Any]) -> None:
+def set_faults(emulator: httpx.Client, faults: dict[str, Any]) -> None:
     emulator.put("/_local/faults", json=faults).raise_for_status()
 
 
@@ -233,18 +233,18 @@ def test_an_upstream_error_is_raised_and_not_sent_again(
     status: int,
     stream: bool,
 ) -> None:
-    """The client tries twice more unless it is told not to; we have tried already."""
-    told_to(emulator, {"*": fault})
+    """`x-should-retry` keeps the client from retrying: the router has retried already."""
+    set_faults(emulator, {"*": fault})
     upstream_calls(emulator)
     body = {"model": ACTIVE, "messages": question(), "stream": stream, **NO_STAND_IN}
     assert client.post("/v1/chat/completions", json=body).status_code == status
-    ours = len(upstream_calls(emulator))
-    assert ours > 0
+    attempts = len(upstream_calls(emulator))
+    assert attempts > 0
     with pytest.raises(raised) as caught:
         talk.chat.completions.create(
             model=ACTIVE, messages=question(), stream=stream, extra_body=NO_STAND_IN
         )
-    assert len(upstream_calls(emulator)) == ours
+    assert len(upstream_calls(emulator)) == attempts
     assert type(caught.value) is raised
     assert caught.value.status_code == status
     assert caught.value.response.headers["x-should-retry"] == "false"
@@ -256,7 +256,7 @@ def test_an_upstream_error_is_raised_and_not_sent_again(
 def test_a_broken_stream_raises(
     talk: openai.OpenAI, client: httpx.Client, emulator: httpx.Client, fault: dict[str, Any]
 ) -> None:
-    told_to(emulator, {"*": fault})
+    set_faults(emulator, {"*": fault})
     stream = talk.chat.completions.create(model=ACTIVE, messages=question(), stream=True)
     chunks = []
     with pytest.raises(openai.APIError):
@@ -272,7 +272,7 @@ def test_a_broken_stream_raises(
 async def test_a_stream_that_is_left_stops_the_model(
     talk_async: openai.AsyncOpenAI, client: httpx.Client, emulator: httpx.Client
 ) -> None:
-    told_to(emulator, {"*": {"kind": "drip", "delay_ms": 50}})
+    set_faults(emulator, {"*": {"kind": "drip", "delay_ms": 50}})
     upstream_calls(emulator)
     stream = await talk_async.chat.completions.create(
         model="agent:hr", messages=question(), stream=True

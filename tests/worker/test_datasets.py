@@ -169,8 +169,8 @@ def test_a_compressed_spreadsheet_in_a_form(labelled: httpx.Client) -> None:
     files = {"file": ("labels.csv.gz", gzip.compress(table))}
     report = labelled.post("/v1/datasets/import?dry_run=true", files=files)
     assert report.status_code == 200, report.text
-    told = report.json()
-    assert (told["new"], told["encoding"], told["mapped"]) == (1, "cp1252", {"HR": "hr"})
+    summary = report.json()
+    assert (summary["new"], summary["encoding"], summary["mapped"]) == (1, "cp1252", {"HR": "hr"})
 
 
 def test_a_wrong_line_is_told_and_nothing_is_imported(labelled: httpx.Client) -> None:

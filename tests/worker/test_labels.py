@@ -192,7 +192,7 @@ def test_an_erased_question_is_gone(client: httpx.Client) -> None:
 
 def test_retention_by_cron(client: httpx.Client, product: Product) -> None:
     if not isinstance(product, LocalProduct):
-        pytest.skip("the database of a deployment is not ours to write to")
+        pytest.skip("the database of a deployment is not written to")
     mark = word()
     old, young = ask(client, f"the old printer {mark}"), ask(client, f"the young printer {mark}")
     client.put(f"/v1/logs/{old}/label", json={"agent_id": "it_support"}).raise_for_status()
@@ -219,9 +219,9 @@ def redacting(client: httpx.Client) -> Iterator[httpx.Client]:
 
 
 def test_personal_data_is_not_stored(redacting: httpx.Client) -> None:
-    told = ask(redacting, "Tell ann@example.com about 4111 1111 1111 1111", user="+49 30 1234567")
-    record = redacting.get(f"/v1/logs/{told}").json()
+    log_id = ask(redacting, "Tell ann@example.com about 4111 1111 1111 1111", user="+49 30 1234567")
+    record = redacting.get(f"/v1/logs/{log_id}").json()
     assert (record["query"], record["user"]) == ("Tell [email] about [card]", "[phone]")
     label = {"query": "Tell ann@example.com about 4111 - 1111 - 1111 - 1111", "agent_id": "hr"}
     redacting.post("/v1/labels", json=[label]).raise_for_status()
-    assert redacting.get(f"/v1/logs/{told}").json()["label"]["agent_id"] == "hr"
+    assert redacting.get(f"/v1/logs/{log_id}").json()["label"]["agent_id"] == "hr"

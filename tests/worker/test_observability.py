@@ -24,7 +24,7 @@ TIMING = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+;dur=\d+(\.\d+)?")
 @pytest.fixture
 def log(product: Product) -> Path:
     if product.state is None:
-        pytest.skip("the log of a deployment is not ours to read")
+        pytest.skip("the log of a deployment cannot be read")
     return product.state / "edgeneuro" / "wrangler.log"
 
 
@@ -58,10 +58,10 @@ def test_a_trace_is_continued_and_in_the_log_row(client: httpx.Client) -> None:
     trace_id, span_id = uuid.uuid4().hex, uuid.uuid4().hex[:16]
     headers = {"traceparent": f"00-{trace_id}-{span_id}-01"}
     response = client.post("/v1/route", json={"query": unique("VPN?")}, headers=headers)
-    ours = response.headers["traceparent"]
-    assert TRACEPARENT.fullmatch(ours)
-    assert ours.split("-")[1] == trace_id
-    assert ours.split("-")[2] != span_id
+    sent = response.headers["traceparent"]
+    assert TRACEPARENT.fullmatch(sent)
+    assert sent.split("-")[1] == trace_id
+    assert sent.split("-")[2] != span_id
     assert log_entry(client, response.json()["id"])["trace_id"] == trace_id
 
 
@@ -107,13 +107,13 @@ def test_a_decision_has_one_line_in_the_log(client: httpx.Client, log: Path) -> 
 def test_refused_requests_have_theirs(
     client: httpx.Client, anonymous: httpx.Client, log: Path
 ) -> None:
-    told = []
+    lines = []
     for caller, path in ((client, "/secret-path"), (anonymous, "/v1/agents")):
         request_id = f"refused-{uuid.uuid4().hex}"
         caller.get(path, headers={"x-request-id": request_id})
         line = line_of(client, log, request_id)
-        told.append((line["level"], line["status"], line["route"], line["error_code"]))
-    assert told == [
+        lines.append((line["level"], line["status"], line["route"], line["error_code"]))
+    assert lines == [
         ("info", 404, None, "unknown_path"),
         ("info", 401, "/v1/agents", "invalid_api_key"),
     ]
@@ -149,8 +149,8 @@ def test_a_client_that_leaves_a_stream(client: httpx.Client, log: Path, product:
             b"x-request-id: " + request_id.encode() + b"\r\n\r\n"
         )
         assert connection.recv(20).startswith(b"HTTP/1.1 200")
-    told = line_of(client, log, request_id)
-    assert (told["level"], told["status"], told["ending"]) == ("info", 200, "client_gone")
+    line = line_of(client, log, request_id)
+    assert (line["level"], line["status"], line["ending"]) == ("info", 200, "client_gone")
 
 
 def test_server_timing_has_a_metric_a_stage_and_the_total(client: httpx.Client) -> None:

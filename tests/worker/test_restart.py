@@ -30,7 +30,7 @@ class Restarted:
 @pytest.fixture(scope="module")
 def restarted(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restarted]:
     if not isinstance(product, LocalProduct):
-        pytest.skip("a deployment is not ours to restart")
+        pytest.skip("a deployment cannot be restarted")
     headers = {"authorization": f"Bearer {product.admin_token}"}
     with httpx.Client(base_url=product.base_url, headers=headers, timeout=SECONDS) as client:
         client.post("/v1/models/select", json={"model_id": LORA}).raise_for_status()

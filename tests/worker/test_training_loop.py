@@ -125,13 +125,13 @@ def test_from_labels_to_a_better_active_model(
         (tmp_path / f"{split}.jsonl").write_bytes(export.content)
 
     adapter = tmp_path / "adapter"
-    told = run(
+    output = run(
         *(sys.executable, "train_lora.py", "--base-model", base, "--out", adapter),
         *("--data", tmp_path / "train.jsonl", "--eval-data", tmp_path / "validation.jsonl"),
         *("--rank", "8", "--max-steps", "30", "--eval-every", "10", "--learning-rate", "0.01"),
         *("--target-modules", "o_proj", "down_proj", "--threads", "1"),
     )
-    assert "Held out: loss" in told
+    assert "Held out: loss" in output
 
     client.post("/v1/models/refresh").raise_for_status()
     models = client.get("/v1/models").json()["data"]

@@ -17,7 +17,7 @@ def route(client: httpx.Client, **fields: Any) -> httpx.Response:
     return client.post("/v1/route", json={"query": query, **fields})
 
 
-def told_to(emulator: httpx.Client, faults: dict[str, Any]) -> None:
+def set_faults(emulator: httpx.Client, faults: dict[str, Any]) -> None:
     emulator.put("/_local/faults", json=faults).raise_for_status()
 
 
@@ -46,7 +46,7 @@ def test_everybody_failing_gives_the_default_agent_and_why(
     reason: str,
     asked: list[str],
 ) -> None:
-    told_to(emulator, {"*": fault})
+    set_faults(emulator, {"*": fault})
     decision = route(client).json()
     assert (decision["agent"]["id"], decision["layer"]) == ("general", "fallback")
     assert decision["reason"] == reason
@@ -59,7 +59,7 @@ def test_everybody_failing_gives_the_default_agent_and_why(
 def test_without_fallback_it_is_the_first_models_error(
     client: httpx.Client, emulator: httpx.Client
 ) -> None:
-    told_to(emulator, {ACTIVE: {"kind": "error", "code": 3036}, "*": {"kind": "refuse"}})
+    set_faults(emulator, {ACTIVE: {"kind": "error", "code": 3036}, "*": {"kind": "refuse"}})
     response = route(client, fallback=False)
     assert (response.status_code, response.json()["error"]["code"]) == (429, "upstream_quota")
     assert response.headers["x-should-retry"] == "false"
@@ -68,7 +68,7 @@ def test_without_fallback_it_is_the_first_models_error(
 def test_a_model_that_keeps_failing_is_passed_over(
     client: httpx.Client, emulator: httpx.Client
 ) -> None:
-    told_to(emulator, {ACTIVE: {"kind": "error", "code": 5007}})
+    set_faults(emulator, {ACTIVE: {"kind": "error", "code": 5007}})
     for _ in range(5):
         assert route(client).json()["attempts"][0]["outcome"] == "not_configured"
     decision = route(client).json()
@@ -79,7 +79,7 @@ def test_a_model_that_keeps_failing_is_passed_over(
 def test_the_active_model_failing_alone_is_answered_by_its_fallback(
     client: httpx.Client, emulator: httpx.Client
 ) -> None:
-    told_to(emulator, {ACTIVE: {"kind": "error", "code": 3040}})
+    set_faults(emulator, {ACTIVE: {"kind": "error", "code": 3040}})
     decision = route(client).json()
     assert (decision["agent"]["id"], decision["layer"]) == ("it_support", "llm")
     assert (decision["model"], decision["reason"]) == (FALLBACK, None)
@@ -89,7 +89,7 @@ def test_the_active_model_failing_alone_is_answered_by_its_fallback(
 
 
 def test_a_trouble_that_passes_is_not_seen(client: httpx.Client, emulator: httpx.Client) -> None:
-    told_to(emulator, {ACTIVE: {"kind": "error", "code": 3040, "times": 1}})
+    set_faults(emulator, {ACTIVE: {"kind": "error", "code": 3040, "times": 1}})
     decision = route(client).json()
     assert [attempt["outcome"] for attempt in decision["attempts"]] == ["capacity", "ok"]
     assert (decision["model"], decision["reason"]) == (ACTIVE, None)
@@ -98,14 +98,14 @@ def test_a_trouble_that_passes_is_not_seen(client: httpx.Client, emulator: httpx
 def test_a_hanging_model_leaves_its_fallback_time_to_answer(
     client: httpx.Client, emulator: httpx.Client
 ) -> None:
-    told_to(emulator, {ACTIVE: {"kind": "hang"}})
+    set_faults(emulator, {ACTIVE: {"kind": "hang"}})
     decision = route(client).json()
     assert (decision["agent"]["id"], decision["model"]) == ("it_support", FALLBACK)
     assert decision["attempts"][0]["outcome"] == "timeout"
 
 
 def test_a_slow_model_is_waited_for(client: httpx.Client, emulator: httpx.Client) -> None:
-    told_to(emulator, {ACTIVE: {"kind": "slow", "delay_ms": 300}})
+    set_faults(emulator, {ACTIVE: {"kind": "slow", "delay_ms": 300}})
     decision = route(client).json()
     assert (decision["model"], decision["layer"]) == (ACTIVE, "llm")
 
@@ -113,12 +113,12 @@ def test_a_slow_model_is_waited_for(client: httpx.Client, emulator: httpx.Client
 def test_a_model_that_refuses_json_mode_answers_in_text(
     client: httpx.Client, emulator: httpx.Client
 ) -> None:
-    told_to(emulator, {ACTIVE: {"kind": "error", "code": 5024, "times": 1}})
+    set_faults(emulator, {ACTIVE: {"kind": "error", "code": 5024, "times": 1}})
     decision = route(client).json()
     assert (decision["model"], decision["agent"]["id"]) == (ACTIVE, "it_support")
     assert [a["outcome"] for a in decision["attempts"]] == ["json_mode_unmet", "ok"]
 
 
 def test_a_retry_after_reaches_the_caller(client: httpx.Client, emulator: httpx.Client) -> None:
-    told_to(emulator, {"*": {"kind": "error", "code": 3040, "retry_after": 7}})
+    set_faults(emulator, {"*": {"kind": "error", "code": 3040, "retry_after": 7}})
     assert route(client, fallback=False).headers["retry-after"] == "7"
