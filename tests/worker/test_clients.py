@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from scripts.paths import ROOT
 from scripts.wrangler import node
 from tests.worker.product import Product
+from tests.worker.test_chat import set_faults
 from tests.worker.test_route import log_entry
 
 ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
@@ -85,10 +86,6 @@ def well(client: httpx.Client) -> None:
     stored = threshold["value"] if threshold["source"] == "stored" else None
     for value in (0.123, stored):
         client.patch("/v1/config", json={"confidence_threshold": value}).raise_for_status()
-
-
-def set_faults(emulator: httpx.Client, faults: dict[str, Any]) -> None:
-    emulator.put("/_local/faults", json=faults).raise_for_status()
 
 
 def upstream_calls(emulator: httpx.Client) -> list[dict[str, Any]]:

@@ -138,8 +138,8 @@ def test_the_terminal_shows_errors_only(
 
 def test_a_client_that_leaves_a_stream(client: httpx.Client, log: Path, product: Product) -> None:
     """Enough is exported that it cannot all lie in buffers when the client goes."""
-    line = '{"query": "a question with the number %06d", "agent": "hr"}\n'
-    body = "".join(line % number for number in range(6_000)).encode()
+    row = '{"query": "a question with the number %06d", "agent": "hr"}\n'
+    body = "".join(row % number for number in range(6_000)).encode()
     assert client.post("/v1/datasets/import", content=body, timeout=120).status_code == 200
     request_id, url = f"left-{uuid.uuid4().hex}", urlsplit(product.base_url)
     with socket.create_connection((url.hostname, url.port), timeout=30) as connection:

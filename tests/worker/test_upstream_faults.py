@@ -1,5 +1,5 @@
-"""Models that fail while others stand behind them: who is asked, how often, and who answers. What
-comes of each fault where nobody stands behind is in test_fault_matrix.py."""
+"""Models that fail while they have fallbacks: which is called, how often, and which answers.
+What comes of each fault without a fallback is in test_fault_matrix.py."""
 
 import uuid
 from collections.abc import Iterator
@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.worker.test_chat import set_faults
+
 ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
 FALLBACK = "@cf/ibm-granite/granite-4.0-h-micro"
 
@@ -15,10 +17,6 @@ FALLBACK = "@cf/ibm-granite/granite-4.0-h-micro"
 def route(client: httpx.Client, **fields: Any) -> httpx.Response:
     query = f"My VPN does not connect {uuid.uuid4().hex}"
     return client.post("/v1/route", json={"query": query, **fields})
-
-
-def set_faults(emulator: httpx.Client, faults: dict[str, Any]) -> None:
-    emulator.put("/_local/faults", json=faults).raise_for_status()
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +86,7 @@ def test_the_active_model_failing_alone_is_answered_by_its_fallback(
     assert decision["attempts"][0]["code"] == "3040"
 
 
-def test_a_trouble_that_passes_is_not_seen(client: httpx.Client, emulator: httpx.Client) -> None:
+def test_a_passing_fault_is_not_seen(client: httpx.Client, emulator: httpx.Client) -> None:
     set_faults(emulator, {ACTIVE: {"kind": "error", "code": 3040, "times": 1}})
     decision = route(client).json()
     assert [attempt["outcome"] for attempt in decision["attempts"]] == ["capacity", "ok"]
