@@ -144,10 +144,12 @@ def test_a_dialog(visitor: Page, places: dict[str, str], screen: str, button: st
     check_accessibility(visitor, f"{screen}-{button.replace(' ', '-').lower()}", whole=False)
     visitor.keyboard.press("Escape")
     dialog.wait_for(state="detached")
-    focused = visitor.evaluate(
-        "document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent"
+    # The focus is back where it was, once the button is no longer busy.
+    visitor.wait_for_function(
+        """name => (document.activeElement.getAttribute('aria-label')
+            ?? document.activeElement.textContent) === name""",
+        arg=button,
     )
-    assert focused == button, "the focus is back where it was"
 
 
 def test_a_decision_in_the_playground(visitor: Page, places: dict[str, str]) -> None:
