@@ -197,7 +197,8 @@ export function save(name, content, type = "text/plain") {
     content instanceof Blob ? content : new Blob([content], { type }),
   );
   h("a", { href: url, download: name }).click();
-  URL.revokeObjectURL(url);
+  // The browser reads the URL after the click has returned.
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
 // Includes the full-width signs: spreadsheets in Japanese and Chinese read them as formulas too.
