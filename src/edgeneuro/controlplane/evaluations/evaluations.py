@@ -2,7 +2,7 @@
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
-from edgeneuro.controlplane.jobs.runner import wake
+from edgeneuro.controlplane.jobs.runner import cancel_work, wake
 from edgeneuro.controlplane.models.models import require_available
 from edgeneuro.domain.evaluation import (
     ID_PREFIX,
@@ -19,7 +19,6 @@ from edgeneuro.domain.proposal import fingerprint
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
 from edgeneuro.store import evaluations as store
-from edgeneuro.store.jobs import cancel_job
 
 
 async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
@@ -92,18 +91,10 @@ async def list_answers(
 async def cancel_evaluation(call: Call, evaluation_id: str) -> Evaluation:
     """Stop a running evaluation; its answers so far stay."""
     before = await _find(call, evaluation_id)
-    rows = await commit(
-        call,
-        [cancel_job(evaluation_id, now_ms=call.services.now_ms())],
-        action="cancel",
-        resource="evaluation",
-        resource_id=evaluation_id,
-        before=before,
+    ended = ConflictError(
+        f"The evaluation {evaluation_id!r} has ended already.", code="evaluation_ended"
     )
-    if not rows:
-        raise ConflictError(
-            f"The evaluation {evaluation_id!r} has ended already.", code="evaluation_ended"
-        )
+    await cancel_work(call, "evaluation", evaluation_id, before=before, ended=ended)
     return await _find(call, evaluation_id)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit, rule_audit_row
 from edgeneuro.controlplane.evaluations.evaluation_targets import propose
-from edgeneuro.controlplane.jobs.runner import wake
+from edgeneuro.controlplane.jobs.runner import cancel_work, wake
 from edgeneuro.domain.classifier import RULE
 from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.prompt import PROMPT_VERSION
@@ -24,7 +24,6 @@ from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
 from edgeneuro.services import Services
 from edgeneuro.store import routing_tests as store
 from edgeneuro.store.database import Statement
-from edgeneuro.store.jobs import cancel_job
 
 
 async def create_run(call: Call, body: RunCreate) -> RoutingTestRun:
@@ -135,16 +134,8 @@ async def list_results(call: Call, run_id: str, query: ResultsQuery) -> Page[Rou
 async def cancel_run(call: Call, run_id: str) -> RoutingTestRun:
     """Stop a running run of the routing tests."""
     before = await _find(call, run_id)
-    rows = await commit(
-        call,
-        [cancel_job(run_id, now_ms=call.services.now_ms())],
-        action="cancel",
-        resource="routing_test_run",
-        resource_id=run_id,
-        before=before,
-    )
-    if not rows:
-        raise ConflictError(f"The run {run_id!r} has ended already.", code="run_ended")
+    ended = ConflictError(f"The run {run_id!r} has ended already.", code="run_ended")
+    await cancel_work(call, "routing_test_run", run_id, before=before, ended=ended)
     return await _find(call, run_id)
 
 

@@ -1,8 +1,8 @@
 """Jobs in the control plane: which there are, how far each is, and the end of one."""
 
 from edgeneuro.call import Call
-from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.jobs.kinds import BY_NAME
+from edgeneuro.controlplane.jobs.runner import cancel_work
 from edgeneuro.domain.fields import Page, page_of
 from edgeneuro.domain.job import Job, JobsQuery
 from edgeneuro.errors import ConflictError, NotFoundError
@@ -23,20 +23,13 @@ async def get_job(call: Call, job_id: str) -> Job:
 
 async def cancel_job(call: Call, job_id: str) -> Job:
     """End a job that is queued or running. What it works on shows what was done so far."""
-    services, before = call.services, await _find(call, job_id)
-    kind = BY_NAME[before.kind]
-    rows = await commit(
-        call,
-        [store.cancel_job(before.resource_id, now_ms=services.now_ms())],
-        action="cancel",
-        resource=kind.resource,
-        resource_id=before.resource_id,
-        before=before,
+    before = await _find(call, job_id)
+    ended = ConflictError(f"The job {job_id!r} has ended already.", code="job_ended")
+    kind, resource_id = BY_NAME[before.kind], before.resource_id
+    statements = kind.clean_up(resource_id)
+    await cancel_work(
+        call, kind.resource, resource_id, before=before, ended=ended, clean_up=statements
     )
-    if not rows:
-        raise ConflictError(f"The job {job_id!r} has ended already.", code="job_ended")
-    if statements := kind.clean_up(before.resource_id):
-        await services.db.batch(statements)
     return await _find(call, job_id)
 
 

@@ -13,9 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from pydantic import BaseModel
+
 from edgeneuro.call import Call
+from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.domain.job import JobKindName
-from edgeneuro.errors import ConstraintError, DatabaseError
+from edgeneuro.errors import ConflictError, ConstraintError, DatabaseError
 from edgeneuro.services import Services
 from edgeneuro.store import jobs as store
 from edgeneuro.store.database import CountedDatabase, Rows, Statement
@@ -156,7 +159,7 @@ async def run_slice(services: Services, kind: JobKind, job_id: str) -> bool:
         if await store.record_failure(
             services.db, job, now_ms=now_ms, error=stored, max_failures=kind.max_failures
         ):
-            await _clean_up(services, kind, job.resource_id)
+            await _clean_up(services, kind.clean_up(job.resource_id))
     return False
 
 
@@ -179,10 +182,34 @@ async def _run_leased(kind: JobKind, lease: Lease) -> bool:
     return result.state == "running" and not result.pause_ms
 
 
-async def _clean_up(services: Services, kind: JobKind, resource_id: str) -> None:
-    statements = kind.clean_up(resource_id)
+async def _clean_up(services: Services, statements: Sequence[Statement]) -> None:
     if statements:
         await services.db.batch(statements)
+
+
+async def cancel_work(
+    call: Call,
+    resource: str,
+    resource_id: str,
+    *,
+    before: BaseModel,
+    ended: ConflictError,
+    clean_up: Sequence[Statement] = (),
+) -> None:
+    """Ends the job that works on this resource, then runs the kind's `clean_up`. `before` is the
+    resource or the job, for the audit. Raises `ended` if the job has ended already."""
+    services = call.services
+    rows = await commit(
+        call,
+        [store.cancel_job(resource_id, now_ms=services.now_ms())],
+        action="cancel",
+        resource=resource,
+        resource_id=resource_id,
+        before=before,
+    )
+    if not rows:
+        raise ended
+    await _clean_up(services, clean_up)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from edgeneuro.call import Call
 from edgeneuro.classifier.model import InvalidModelError, loads
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.evaluations.routing_tests import require_tests
-from edgeneuro.controlplane.jobs.runner import wake
+from edgeneuro.controlplane.jobs.runner import cancel_work, wake
 from edgeneuro.controlplane.jobs.training import run_first_slice
 from edgeneuro.controlplane.learning.classifier_check import check_classifier, score_stored
 from edgeneuro.domain.classifier import (
@@ -24,7 +24,6 @@ from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
 from edgeneuro.services import Services
 from edgeneuro.store import classifiers as store
 from edgeneuro.store.config import delete_settings, store_settings
-from edgeneuro.store.jobs import cancel_job
 
 OTHER_VERSION = "it was trained by a version that read questions otherwise; train another one"
 
@@ -81,21 +80,14 @@ async def get_classifier(call: Call, classifier_id: str) -> Classifier:
 
 async def cancel_classifier(call: Call, classifier_id: str) -> Classifier:
     """Stop a running training; what it has learned is dropped."""
-    services = call.services
     before = await _find(call, classifier_id)
-    rows = await commit(
-        call,
-        [cancel_job(classifier_id, now_ms=services.now_ms())],
-        action="cancel",
-        resource="classifier",
-        resource_id=classifier_id,
-        before=before,
+    ended = ConflictError(
+        f"The training of {classifier_id!r} has ended already.", code="training_ended"
     )
-    if not rows:
-        raise ConflictError(
-            f"The training of {classifier_id!r} has ended already.", code="training_ended"
-        )
-    await services.db.batch(store.delete_work(classifier_id, keep_model=False))
+    statements = store.delete_work(classifier_id, keep_model=False)
+    await cancel_work(
+        call, "classifier", classifier_id, before=before, ended=ended, clean_up=statements
+    )
     return await _find(call, classifier_id)
 
 
