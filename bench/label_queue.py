@@ -126,7 +126,7 @@ class Session:
             "threshold": 0.5,
             "layer": "llm" if agent else "fallback",
             "reason": None if agent else "out_of_scope",
-            "passed_over": None,
+            "unsure_agent": None,
         }
 
 

@@ -386,8 +386,8 @@ async def test_a_model_that_is_passed_over_has_no_upstream_seconds(product: Prod
         product.gateway.enqueue(UpstreamTimeoutError("Too slow."), says("hr"))
         await product.route(f"Question {number}?")
     product.gateway.enqueue(says("hr"))
-    passed_over = (await product.route("VPN?")).json()["attempts"][0]
-    assert (passed_over["model"], passed_over["outcome"]) == (LLAMA, "circuit_open")
+    skipped = (await product.route("VPN?")).json()["attempts"][0]
+    assert (skipped["model"], skipped["outcome"]) == (LLAMA, "circuit_open")
     samples = await scrape(product)
     assert value(samples, "edgeneuro_upstream_seconds_count", model=LLAMA) == 5
 

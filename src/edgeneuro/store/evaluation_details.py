@@ -27,16 +27,16 @@ async def read_details(
     model_ids: Sequence[str],
     *,
     deferring: Sequence[str],
-    stands_in: str | None,
+    fallback_agent: str | None,
     pause: Callable[[], Awaitable[None]],
 ) -> EvaluationDetails:
-    """`deferring` are the classifiers, which leave what they are not sure of to others; below the
-    threshold of all else the agent `stands_in`, None for nobody. `pause` lets other requests have
-    their turn."""
+    """`deferring` are the classifiers, which leave unsure decisions to others. Below the threshold
+    of every other model, `fallback_agent` is decided on; None: no agent. `pause` lets other
+    requests have their turn."""
     return EvaluationDetails(
         slices=await _read_slices(db, evaluation_id, model_ids, pause),
         sweep=await _read_sweep(
-            db, evaluation_id, model_ids, deferring=deferring, stands_in=stands_in
+            db, evaluation_id, model_ids, deferring=deferring, fallback_agent=fallback_agent
         ),
     )
 
@@ -145,9 +145,9 @@ async def _read_sweep(
     model_ids: Sequence[str],
     *,
     deferring: Sequence[str],
-    stands_in: str | None,
+    fallback_agent: str | None,
 ) -> list[ModelSweep]:
-    rows = await db.run(statement(_SWEEP, evaluation_id, stands_in or NO_AGENT))
+    rows = await db.run(statement(_SWEEP, evaluation_id, fallback_agent or NO_AGENT))
     by_model = {each: [row for row in rows if row["model_id"] == each] for each in model_ids}
     return [
         ModelSweep(model_id=each, points=_points(found, defers=each in deferring))

@@ -47,7 +47,7 @@ SELECT logs.id, logs.query_hash, coalesce(logs.near_hash, logs.query_hash) AS ne
     logs.key_id, logs.agent_id, logs.threshold,
     iif(logs.confidence_source = 'none', NULL, logs.confidence) AS confidence,
     logs.layer, logs.reason,
-    iif(logs.reason = 'low_confidence', logs.alternatives ->> '$[0].agent_id', NULL) AS passed_over
+    iif(logs.reason = 'low_confidence', logs.alternatives ->> '$[0].agent_id', NULL) AS unsure_agent
 FROM looked_at CROSS JOIN logs ON logs.seq = looked_at.seq
 WHERE logs.query_hash IS NOT NULL AND NOT EXISTS
     (SELECT 1 FROM current_labels c WHERE c.query_hash = logs.query_hash)

@@ -143,7 +143,7 @@ class _Slice:
                 evaluation.id,
                 evaluation.model_ids,
                 deferring=list(config.classifiers) if evaluation.target == "models" else [],
-                stands_in=default.id if falls_back and default is not None else None,
+                fallback_agent=default.id if falls_back and default is not None else None,
                 pause=lambda: self._services.sleep(_PAUSE_SECONDS),
             )
         stored = store.store_results(

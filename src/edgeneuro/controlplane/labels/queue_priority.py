@@ -203,7 +203,7 @@ def _chosen(row: Row) -> str | None:
     agent: str | None = row["agent_id"]
     if row["reason"] == "low_confidence":
         # Older rows have no alternative if it was the fallback agent itself.
-        unsure: str | None = row["passed_over"]
+        unsure: str | None = row["unsure_agent"]
         return unsure or agent
     return None if row["layer"] == "fallback" else agent
 
