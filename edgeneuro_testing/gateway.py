@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from edgeneuro.domain.catalogue import BaseModelFacts
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.errors import UpstreamError
-from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest, ModelStream
+from edgeneuro.gateway.interface import (
+    DecisionAnswer,
+    DecisionRequest,
+    Delta,
+    ModelAnswer,
+    ModelRequest,
+    ModelStream,
+)
 
 
 @dataclass(frozen=True)
@@ -26,11 +33,12 @@ class OneOf:
     answer: ModelAnswer
 
 
-Step = ModelAnswer | Streamed | OneOf | Exception
+Step = ModelAnswer | DecisionAnswer | Streamed | OneOf | Exception
 
 
 class ScriptedGateway:
-    """Returns the enqueued steps in order. `requests` are the requests it got, `stopped` the number
+    """Returns the enqueued steps in order. `requests` are the requests for text that it got,
+    `decision_requests` those to decision models, `stopped` the number
     of streams that were closed before their end, `patched` the feedback for its log, and
     `patch_failure` the error to raise for feedback. Without a next step, or with one of another
     kind than the call, it raises UpstreamError."""
@@ -38,6 +46,7 @@ class ScriptedGateway:
     def __init__(self, *script: Step) -> None:
         self._script = deque(script)
         self.requests: list[ModelRequest] = []
+        self.decision_requests: list[DecisionRequest] = []
         self.catalogue: list[BaseModelFacts] | UpstreamError = []
         self.patched: list[tuple[str, int, int | None]] = []
         self.patch_failure: UpstreamError | None = None
@@ -50,6 +59,13 @@ class ScriptedGateway:
         step = self._next(request)
         if not isinstance(step, ModelAnswer):
             raise UpstreamError("The script has a stream here.")
+        return step
+
+    async def decide(self, request: DecisionRequest, /) -> DecisionAnswer:
+        self.decision_requests.append(request)
+        step = self._step()
+        if not isinstance(step, DecisionAnswer):
+            raise UpstreamError("The script has no decision here.")
         return step
 
     async def stream(self, request: ModelRequest, /) -> ModelStream:
@@ -75,8 +91,11 @@ class ScriptedGateway:
         if self.patch_failure is not None:
             raise self.patch_failure
 
-    def _next(self, request: ModelRequest) -> ModelAnswer | Streamed | OneOf:
+    def _next(self, request: ModelRequest) -> ModelAnswer | DecisionAnswer | Streamed | OneOf:
         self.requests.append(request)
+        return self._step()
+
+    def _step(self) -> ModelAnswer | DecisionAnswer | Streamed | OneOf:
         if not self._script:
             raise UpstreamError("The script has ended.")
         step = self._script.popleft()

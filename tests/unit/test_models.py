@@ -326,7 +326,8 @@ async def test_the_list_marks_what_answers_chats(product: Product) -> None:
         ("?type=base", {"base"}),
         ("?type=base,lora", {"base", "lora"}),
         ("?type=router,agent", {"router", "agent"}),
-        ("", {"router", "agent", "base", "lora"}),
+        ("?type=decision", {"decision"}),
+        ("", {"router", "agent", "base", "lora", "decision"}),
     ],
 )
 async def test_the_list_by_type(product: Product, query: str, types: set[str]) -> None:

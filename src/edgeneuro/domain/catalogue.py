@@ -18,6 +18,8 @@ CATALOGUE_CREATED = 1_795_046_400  # 2026-11-19, the day of the table below
 
 @dataclass(frozen=True)
 class BaseModelFacts:
+    """`decision`: it is a decision model; it answers questions and writes no text."""
+
     id: str
     input_price: float | None = None
     output_price: float | None = None
@@ -25,6 +27,7 @@ class BaseModelFacts:
     supports_lora: bool = False
     json_mode: bool = False
     planned_deprecation_date: str | None = None
+    decision: bool = False
 
 
 _FACTS = {
@@ -59,6 +62,10 @@ _FACTS = {
             supports_lora=True,
             json_mode=True,
         ),
+        # The output is free.
+        BaseModelFacts("@cf/cloudflare/clef-flash", 0.038, 0, 24_000, decision=True),
+        BaseModelFacts("@cf/cloudflare/clef-omni", 0.150, 0, 64_000, decision=True),
+        BaseModelFacts("@cf/cloudflare/clef", 0.240, 0, 64_000, decision=True),
     )
 }
 
@@ -109,6 +116,7 @@ def _merged(known: BaseModelFacts, seen: BaseModelFacts) -> BaseModelFacts:
         output_price=priced.output_price,
         context_window=seen.context_window or known.context_window,
         json_mode=known.json_mode,
+        decision=seen.decision or known.decision,
     )
 
 
@@ -159,7 +167,7 @@ def base_model(facts: BaseModelFacts) -> Model:
         id=facts.id,
         created=CATALOGUE_CREATED,
         owned_by=facts.id.split("/")[1] if facts.id.count("/") >= 2 else "workers-ai",
-        type="base",
+        type="decision" if facts.decision else "base",
         base_model=facts.id,
         adapter=None,
         status="available",

@@ -25,7 +25,7 @@ class Pricing(BaseModel):
     currency: Literal["USD"] = "USD"
 
 
-ModelType = Literal["router", "agent", "base", "lora", "classifier"]
+ModelType = Literal["router", "agent", "base", "lora", "decision", "classifier"]
 
 
 def _list_of_types(given: object) -> object:

@@ -23,7 +23,14 @@ from edgeneuro.gateway.http import (
     read_whole,
     time_limit,
 )
-from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest, ModelStream
+from edgeneuro.gateway.interface import (
+    DecisionAnswer,
+    DecisionRequest,
+    Delta,
+    ModelAnswer,
+    ModelRequest,
+    ModelStream,
+)
 from edgeneuro.gateway.transports import AiBinding, BindingTransport, HttpsTransport, Transport
 from edgeneuro.gateway.upstream_errors import JSON_MODE_STREAMS_NOT, WORKERS_AI, upstream_error
 from edgeneuro.gateway.vendors import CLOUDFLARE_TOKEN, is_own_workers_ai, vendor_name
@@ -86,6 +93,9 @@ class GatewayClient:
                 deltas = as_stream(await self._read(response, request))
                 await anext(deltas)
         return ModelStream(deltas=deltas, trace=_trace(response))
+
+    async def decide(self, request: DecisionRequest, /) -> DecisionAnswer:
+        raise UpstreamNotConfiguredError("Decision models cannot be called yet.")
 
     def supports_batch_fallback(self, request: ModelRequest, /) -> bool:
         return self._https.supports_batch_fallback(request)

@@ -1,7 +1,7 @@
 """The interface to the models: one request to one model, and its answer, whole or as a stream.
 gateway/chain.py decides which model is called after a failure."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -9,33 +9,61 @@ from edgeneuro.domain.catalogue import BaseModelFacts
 from edgeneuro.domain.decision import GatewayTrace, Usage
 from edgeneuro.domain.images import Images
 from edgeneuro.domain.provider import Provider
+from edgeneuro.domain.question import Answer, Question
 from edgeneuro.domain.trace import Trace
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelRequest:
-    """`model` is the base model's id as its provider names it; `provider` None is this account's
-    own Workers AI. `messages` and `parameters` are in OpenAI's format (temperature, max_tokens,
-    tools, response_format, …); `response_schema` asks for JSON mode with this schema. `timeout_ms`
-    is for the whole answer, of a stream to its first part, and `idle_ms` for the longest silence
-    within a stream. `cache_key` None skips AI Gateway's cache; `metadata` (at most 5 flat
+class UpstreamRequest:
+    """What all requests to a model have. `model` is the base model's id as its provider names it;
+    `provider` None is this account's own Workers AI. `timeout_ms` is for the whole answer, of a
+    stream to its first part. `cache_key` None skips AI Gateway's cache; `metadata` (at most 5 flat
     entries) is for AI Gateway's own logs, which store no texts if `collect_payload` is false.
-    `images` are those for which the messages hold placeholders."""
+    `images` are those for which the request holds placeholders."""
 
     model: str
-    adapter: str | None
     provider: Provider | None = None
-    messages: list[dict[str, Any]]
-    parameters: dict[str, Any] = field(default_factory=dict)
-    response_schema: dict[str, Any] | None = None
     timeout_ms: int
-    idle_ms: int = 30_000
     cache_key: str | None
     cache_ttl_seconds: int
     metadata: dict[str, str]
     collect_payload: bool = True
     trace: Trace | None = None
     images: Images = field(default_factory=Images)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRequest(UpstreamRequest):
+    """A request for text. `messages` and `parameters` are in OpenAI's format (temperature,
+    max_tokens, tools, response_format, …); `response_schema` asks for JSON mode with this schema.
+    `idle_ms` is for the longest silence within a stream."""
+
+    adapter: str | None
+    messages: list[dict[str, Any]]
+    parameters: dict[str, Any] = field(default_factory=dict)
+    response_schema: dict[str, Any] | None = None
+    idle_ms: int = 30_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionRequest(UpstreamRequest):
+    """Questions to a decision model, by their ids, about `state`: a text, or JSON. A list of
+    objects with `role` and `content` is a conversation. `image_urls` belong to the state."""
+
+    state: Any
+    questions: Mapping[str, Question]
+    image_urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionAnswer:
+    """`answers` has those of the request's questions that the model answered; each fits its
+    question (domain/question.py)."""
+
+    answers: Mapping[str, Answer]
+    usage: Usage = field(default_factory=Usage)
+    trace: GatewayTrace = field(default_factory=GatewayTrace)
+    engine: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +116,10 @@ class Gateway(Protocol):
 
     async def stream(self, request: ModelRequest, /) -> ModelStream:
         """Returns when the first part has arrived. Raises the same errors as `run`."""
+
+    async def decide(self, request: DecisionRequest, /) -> DecisionAnswer:
+        """Asks a decision model. Raises the same errors as `run`, InvalidOutputError for an answer
+        that is not one to these questions."""
 
     def supports_batch_fallback(self, request: ModelRequest, /) -> bool:
         """Whether the request may be one of those of `run_any`: AI Gateway supports its provider
