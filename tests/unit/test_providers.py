@@ -115,6 +115,97 @@ async def test_a_vendors_model_goes_and_comes_with_its_provider(product: Product
     assert name in await listed()
 
 
+SYSTEM_ONE = {
+    "id": "fast",
+    "kind": "systemone",
+    "base_url": "https://decisions.example.com/v1",
+    "models": ["clef"],
+}
+
+
+async def models_of(product: Product, provider: str) -> dict[str, dict[str, Any]]:
+    page = (await product.call("GET", "/v1/models")).json()["data"]
+    return {model["id"]: model for model in page if model["provider"] == provider}
+
+
+async def test_all_models_of_the_kind_systemone_are_decision_models(product: Product) -> None:
+    assert (await product.call("POST", "/v1/providers", SYSTEM_ONE)).status == 201
+    (model,) = (await models_of(product, "fast")).values()
+    assert (model["id"], model["type"], model["chat"]) == ("fast/clef", "decision", False)
+    assert (model["json_mode"], model["supports_lora"]) == (False, False)
+
+
+async def test_which_models_of_a_vendor_are_decision_models(product: Product) -> None:
+    body = {**GROQ, "kind": "openai", "models": ["gpt-6-luna", "gpt-6-sol", "d-1"]}
+    created = await product.call("POST", "/v1/providers", body)
+    assert created.json()["decision_models"] is None
+
+    async def types(changes: dict[str, Any]) -> list[str]:
+        patched = await product.call("PATCH", "/v1/providers/groq", changes)
+        assert patched.status == 200, patched.text
+        found = await models_of(product, "groq")
+        return [name for name, model in found.items() if model["type"] == "decision"]
+
+    found = await models_of(product, "groq")
+    luna = found["groq/gpt-6-luna"]
+    assert (luna["type"], luna["context_window"]) == ("decision", 1_000_000)
+    assert luna["pricing"] == {
+        "input_per_million": 0.1,
+        "output_per_million": 0.0,
+        "currency": "USD",
+    }
+    assert found["groq/gpt-6-sol"]["type"] == "base"
+    assert await types({"decision_models": []}) == []
+    assert await types({"decision_models": ["gpt-6-luna", "d-1"]}) == [
+        "groq/gpt-6-luna",
+        "groq/d-1",
+    ]
+    assert await types({"models": ["d-1"]}) == ["groq/d-1"]
+    shown = (await product.call("GET", "/v1/providers/groq")).json()
+    assert shown["decision_models"] == ["d-1"]
+    assert await types({"models": ["gpt-6-luna"], "decision_models": None}) == ["groq/gpt-6-luna"]
+
+
+async def test_a_changed_price_keeps_what_a_vendors_model_is(product: Product) -> None:
+    await product.call("POST", "/v1/providers", {**GROQ, "kind": "openai", "models": ["d-1"]})
+    await product.call("PATCH", "/v1/models/groq/d-1", {"aliases": ["d"]})
+    await product.call("PATCH", "/v1/providers/groq", {"decision_models": ["d-1"]})
+    (model,) = (await models_of(product, "groq")).values()
+    assert (model["type"], model["aliases"]) == ("decision", ["d"])
+
+
+@pytest.mark.parametrize(
+    ("change", "param", "message"),
+    [
+        ({"base_url": None}, None, "needs a base_url"),
+        ({"decision_models": ["clef"]}, "decision_models", "all models of a provider of kind"),
+        ({"kind": "groq", "decision_models": ["clef"]}, "decision_models", "'groq' is not known"),
+        (
+            {"kind": "openai", "decision_models": ["clef", "x"]},
+            "decision_models[1]",
+            "'x' is none of the provider's `models`",
+        ),
+    ],
+)
+async def test_bad_decision_models(
+    product: Product, change: dict[str, Any], param: str | None, message: str
+) -> None:
+    answered = await product.call("POST", "/v1/providers", {**SYSTEM_ONE, **change})
+    error = answered.json()["error"]
+    assert (answered.status, error["param"]) == (400, param)
+    assert message in error["message"]
+
+
+async def test_a_change_to_bad_decision_models(product: Product) -> None:
+    await product.call("POST", "/v1/providers", SYSTEM_ONE)
+    path = "/v1/providers/fast"
+    answered = await product.call("PATCH", path, {"base_url": None})
+    assert (answered.status, answered.json()["error"]["param"]) == (400, "base_url")
+    answered = await product.call("PATCH", path, {"decision_models": ["clef"]})
+    assert (answered.status, answered.json()["error"]["param"]) == (400, "decision_models")
+    assert (await product.call("PATCH", path, {"decision_models": []})).status == 200
+
+
 def refused(answered: Answered) -> tuple[int, str, str | None]:
     error = answered.json()["error"]
     return answered.status, error["code"], error["param"]

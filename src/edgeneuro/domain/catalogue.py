@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgeneuro.domain.model import OWN_PROVIDER, Model, Pricing
-from edgeneuro.domain.provider import Provider
+from edgeneuro.domain.provider import Kind, Provider
 from edgeneuro.settings import Settings
 
 CATALOGUE_CREATED = 1_795_046_400  # 2026-11-19, the day of the table below
@@ -67,6 +67,12 @@ _FACTS = {
         BaseModelFacts("@cf/cloudflare/clef-omni", 0.150, 0, 64_000, decision=True),
         BaseModelFacts("@cf/cloudflare/clef", 0.240, 0, 64_000, decision=True),
     )
+}
+
+
+# Decision models that a vendor of this kind is known to have.
+_VENDOR_FACTS: dict[Kind, dict[str, BaseModelFacts]] = {
+    "openai": {"gpt-6-luna": BaseModelFacts("gpt-6-luna", 0.10, 0, 1_000_000, decision=True)}
 }
 
 
@@ -132,27 +138,41 @@ def provider_model_id(provider: Provider, name: str) -> str:
 
 
 def provider_model(provider: Provider, name: str) -> Model:
-    """A vendor's model. JSON mode is tried where the vendor is known to have it."""
+    facts = _facts_at(provider, name)
     return Model(
         id=provider_model_id(provider, name),
         created=CATALOGUE_CREATED,
         owned_by=provider.id,
-        type="base",
+        type="decision" if facts.decision else "base",
         base_model=name,
         adapter=None,
         provider=provider.id,
         status="available",
         supports_lora=False,
-        json_mode=provider.kind in ("openai", "groq", "openai-compatible")
-        or facts_of(name).json_mode,
-        context_window=facts_of(name).context_window,
-        pricing=provider.prices.get(name) or _pricing(facts_of(name)),
+        json_mode=facts.json_mode,
+        context_window=facts.context_window,
+        pricing=provider.prices.get(name) or _pricing(facts),
     )
+
+
+def _facts_at(provider: Provider, name: str) -> BaseModelFacts:
+    """Of a vendor's model. JSON mode is tried where the vendor is known to have it."""
+    named = provider.decision_models
+    known = _VENDOR_FACTS.get(provider.kind, {}).get(name)
+    if known is not None and (named is None or name in named):
+        return known
+    facts = facts_of(name)
+    if facts.decision or provider.kind == "systemone" or name in (named or ()):
+        return replace(facts, decision=True, json_mode=False)
+    json_mode = facts.json_mode or provider.kind in ("openai", "groq", "openai-compatible")
+    return replace(facts, json_mode=json_mode)
 
 
 def _changed(former: Model, row: Model) -> Model:
     kept = {
         "provider": former.provider,
+        # What a vendor's model is, the provider says.
+        "type": row.type if former.provider == OWN_PROVIDER else former.type,
         "created": former.created,
         "owned_by": former.owned_by,
         "planned_deprecation_date": former.planned_deprecation_date,

@@ -19,7 +19,11 @@ from edgeneuro.domain.fields import ID_RULE, INTEGRAL, Matches, hide_defaults
 from edgeneuro.domain.model import Pricing
 from edgeneuro.domain.url import PublicUrl
 
-Kind = Literal["workers-ai", "openai", "anthropic", "groq", "openai-compatible"]
+Kind = Literal["workers-ai", "openai", "anthropic", "groq", "openai-compatible", "systemone"]
+# The vendor has no one address: every provider of these kinds has its own.
+ADDRESS_NEEDED: tuple[Kind, ...] = ("openai-compatible", "systemone")
+# Kinds whose models are decision models only if they are named so.
+DECISION_KINDS: tuple[Kind, ...] = ("openai", "openai-compatible")
 ProviderId = Annotated[str, Matches(r"[a-z0-9][a-z0-9_-]{0,63}", ID_RULE)]
 # A key of the control plane chooses which secret goes where. It can choose only secrets that the
 # deployer has named for vendors, and only hosts that the deployer has named, or the vendors' own.
@@ -66,8 +70,10 @@ Priority = Annotated[int, Field(ge=0, le=1000), INTEGRAL]
 
 class Provider(BaseModel):
     """`priority`: lower ones are called first. `prices` are those of its models, by the provider's
-    own id; a key with a budget in USD can use no other models. `secret_set`: the Worker has a
-    secret of that name; its value is never shown."""
+    own id; a key with a budget in USD can use no other models. `decision_models` are those of
+    `models` that are called as decision models; null stands for those that are known to be, and all
+    models of a provider of kind "systemone" are. `secret_set`: the Worker has a secret of that
+    name; its value is never shown."""
 
     object: Literal["provider"] = "provider"
     id: str
@@ -77,6 +83,7 @@ class Provider(BaseModel):
     secret_set: bool = False
     models: list[str]
     prices: dict[str, Pricing] = Field(default_factory=dict)
+    decision_models: list[str] | None = None
     priority: int
     enabled: bool
     created_at: str
@@ -92,13 +99,14 @@ class ProviderCreate(BaseModel):
     secret: SecretName | None = None
     models: ModelIds = Field(default_factory=list)
     prices: Prices = Field(default_factory=dict)
+    decision_models: ModelIds | None = None
     priority: Priority = 100
     enabled: bool = True
 
     @model_validator(mode="after")
     def _address_where_none_is_known(self) -> "ProviderCreate":
-        if self.kind == "openai-compatible" and self.base_url is None:
-            raise ValueError("a provider of kind 'openai-compatible' needs a base_url")
+        if self.kind in ADDRESS_NEEDED and self.base_url is None:
+            raise ValueError(f"a provider of kind {self.kind!r} needs a base_url")
         return self
 
 
@@ -111,6 +119,7 @@ class ProviderPatch(BaseModel):
     secret: SecretName | None = None
     models: ModelIds = Field(default_factory=list)
     prices: Prices = Field(default_factory=dict)
+    decision_models: ModelIds | None = None
     priority: Priority = 100
     enabled: bool = True
 

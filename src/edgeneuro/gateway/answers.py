@@ -32,7 +32,7 @@ def read_answer(body: bytes, trace: GatewayTrace, *, vendor: str) -> ModelAnswer
         finish_reason=finish_reason,
         usage=read_usage(output) or Usage(),
         trace=trace,
-        engine=_engine(output),
+        engine=read_engine(output),
         tokens=_tokens(output),
     )
 
@@ -84,16 +84,18 @@ def _called(default_id: str, name: str, call: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_usage(output: Any) -> Usage | None:
-    """The tokens as the model counts them; None if it does not report them."""
+    """The tokens as the model counts them, under the names of chats or of decisions; None if it
+    does not report them."""
     usage = output.get("usage") if isinstance(output, dict) else None
     if not isinstance(usage, dict):
         return None
 
-    def tokens(name: str) -> int:
-        value = usage.get(name)
+    def tokens(name: str, decision_name: str) -> int:
+        value = usage.get(name, usage.get(decision_name))
         return int(value) if isinstance(value, int | float) and 0 <= value < 1e15 else 0
 
-    prompt, completion = tokens("prompt_tokens"), tokens("completion_tokens")
+    prompt = tokens("prompt_tokens", "input_tokens")
+    completion = tokens("completion_tokens", "output_tokens")
     return Usage(
         prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
     )
@@ -116,7 +118,7 @@ def _token(given: Any) -> Token | None:
     return None
 
 
-def _engine(output: Any) -> str | None:
+def read_engine(output: Any) -> str | None:
     """The engine that the emulator names; Cloudflare's models name none."""
     match output:
         case {"metadata": {"engine": str() as engine}}:

@@ -14,6 +14,7 @@ from edgeneuro.errors import (
 )
 from edgeneuro.gateway.answers import read_answer
 from edgeneuro.gateway.cloudflare_api import read_catalogue
+from edgeneuro.gateway.decisions.wire import read_decision
 from edgeneuro.gateway.deltas import as_stream, read_deltas
 from edgeneuro.gateway.http import (
     Fetch,
@@ -30,6 +31,7 @@ from edgeneuro.gateway.interface import (
     ModelAnswer,
     ModelRequest,
     ModelStream,
+    UpstreamRequest,
 )
 from edgeneuro.gateway.transports import AiBinding, BindingTransport, HttpsTransport, Transport
 from edgeneuro.gateway.upstream_errors import JSON_MODE_STREAMS_NOT, WORKERS_AI, upstream_error
@@ -95,7 +97,12 @@ class GatewayClient:
         return ModelStream(deltas=deltas, trace=_trace(response))
 
     async def decide(self, request: DecisionRequest, /) -> DecisionAnswer:
-        raise UpstreamNotConfiguredError("Decision models cannot be called yet.")
+        vendor = vendor_name(request)
+        async with time_limit(request.timeout_ms / 1000, vendor=vendor):
+            response = await self._transport(request).decide(request)
+            await self._require_ok(response, vendor=vendor)
+            body = await read_whole(response, limit=_MAX_ANSWER_BYTES)
+            return read_decision(body, request, _trace(response), vendor=vendor)
 
     def supports_batch_fallback(self, request: ModelRequest, /) -> bool:
         return self._https.supports_batch_fallback(request)
@@ -140,9 +147,11 @@ class GatewayClient:
             )
         return self._https
 
+    def _transport(self, request: UpstreamRequest) -> Transport:
+        return self._workers_ai() if is_own_workers_ai(request) else self._https
+
     async def _send(self, request: ModelRequest, *, stream: bool) -> HttpResponse:
-        transport = self._workers_ai() if is_own_workers_ai(request) else self._https
-        response = await transport.send(request, stream=stream)
+        response = await self._transport(request).send(request, stream=stream)
         await self._require_ok(response, vendor=vendor_name(request))
         return response
 

@@ -11,8 +11,9 @@ from edgeneuro.domain.images import Images
 from edgeneuro.domain.url import require_public_https
 from edgeneuro.errors import UpstreamNotConfiguredError
 from edgeneuro.gateway.cloudflare_api import CloudflareApi
+from edgeneuro.gateway.decisions.wire import decision_body
 from edgeneuro.gateway.http import Fetch, HttpResponse, SizedBody
-from edgeneuro.gateway.interface import ModelRequest
+from edgeneuro.gateway.interface import DecisionRequest, ModelRequest, UpstreamRequest
 from edgeneuro.gateway.request_body import text_generation_inputs
 from edgeneuro.gateway.vendors import authorization, body_of, direct_url, gateway_step
 from edgeneuro.settings import Settings
@@ -25,6 +26,8 @@ class Transport(Protocol):
     the upstream could not be reached."""
 
     async def send(self, request: ModelRequest, /, *, stream: bool) -> HttpResponse: ...
+
+    async def decide(self, request: DecisionRequest, /) -> HttpResponse: ...
 
     async def models(self, query: dict[str, Any], /) -> Any:
         """A page of Workers AI's catalogue."""
@@ -56,6 +59,10 @@ class BindingTransport:
         inputs = request.images.restored(text_generation_inputs(request, stream=stream))
         return await self._binding.run(request.model, inputs, self._options(request))
 
+    async def decide(self, request: DecisionRequest, /) -> HttpResponse:
+        inputs = request.images.restored(decision_body(request))
+        return await self._binding.run(request.model, inputs, self._options(request))
+
     async def models(self, query: dict[str, Any], /) -> Any:
         return await self._binding.models(query)
 
@@ -66,7 +73,7 @@ class BindingTransport:
             )
         await self._binding.patch_log(self._gateway_id, log_id, fields)
 
-    def _options(self, request: ModelRequest) -> dict[str, Any]:
+    def _options(self, request: UpstreamRequest) -> dict[str, Any]:
         if not self._gateway_id:
             return {}
         gateway: dict[str, Any] = {
@@ -93,7 +100,12 @@ class HttpsTransport:
         self._api = CloudflareApi(fetch, settings, secret=secret)
 
     async def send(self, request: ModelRequest, /, *, stream: bool) -> HttpResponse:
-        body = body_of(request, stream=stream)
+        return await self._send(request, body_of(request, stream=stream))
+
+    async def decide(self, request: DecisionRequest, /) -> HttpResponse:
+        return await self._send(request, decision_body(request))
+
+    async def _send(self, request: UpstreamRequest, body: dict[str, Any]) -> HttpResponse:
         headers = {**_JSON, **self._authorization(request)}
         step = gateway_step(request)
         if step is None:
@@ -146,7 +158,7 @@ class HttpsTransport:
         sent = SizedBody(images.size(text), images.chunks(text))
         return await self._fetch("POST", url, headers, sent)
 
-    def _authorization(self, request: ModelRequest) -> dict[str, str]:
+    def _authorization(self, request: UpstreamRequest) -> dict[str, str]:
         return authorization(request, self._secret, hosts=self._settings.provider_hosts)
 
     def _universal_step(self, request: ModelRequest) -> dict[str, Any]:
@@ -172,7 +184,7 @@ class HttpsTransport:
         return {"cf-aig-authorization": f"Bearer {token}"} if token else {}
 
 
-def log_headers(request: ModelRequest) -> dict[str, str]:
+def log_headers(request: UpstreamRequest) -> dict[str, str]:
     """For AI Gateway's log: whether it stores texts, and the trace."""
     headers: dict[str, str] = {}
     if not request.collect_payload:
@@ -183,13 +195,13 @@ def log_headers(request: ModelRequest) -> dict[str, str]:
     return headers
 
 
-def metadata_headers(request: ModelRequest) -> dict[str, str]:
+def metadata_headers(request: UpstreamRequest) -> dict[str, str]:
     if not request.metadata:
         return {}
     return {"cf-aig-metadata": json.dumps(request.metadata, separators=(",", ":"))}
 
 
-def cache_headers(request: ModelRequest) -> dict[str, str]:
+def cache_headers(request: UpstreamRequest) -> dict[str, str]:
     """Always one of the two: by default AI Gateway may use the body as the cache key."""
     if request.cache_key is None:
         return {"cf-aig-skip-cache": "true"}

@@ -12,7 +12,7 @@ from edgeneuro.domain.provider import (
     may_send_secret,
 )
 from edgeneuro.errors import UpstreamNotConfiguredError
-from edgeneuro.gateway.interface import ModelRequest
+from edgeneuro.gateway.interface import DecisionRequest, ModelRequest, UpstreamRequest
 from edgeneuro.gateway.request_body import (
     chat_body,
     seed_in_range,
@@ -28,15 +28,16 @@ _CHAT_PATHS: dict[Kind, str] = {
     "groq": "chat/completions",
     "anthropic": "v1/chat/completions",
 }
+_DECISION_PATHS: dict[Kind, str] = {"openai": "decisions"}
 Secret = Callable[[str], str | None]
 
 
-def vendor_name(request: ModelRequest) -> str:
+def vendor_name(request: UpstreamRequest) -> str:
     """For messages."""
     return WORKERS_AI if request.provider is None else f"Provider {request.provider.id!r}"
 
 
-def is_own_workers_ai(request: ModelRequest) -> bool:
+def is_own_workers_ai(request: UpstreamRequest) -> bool:
     """Whether the AI binding can carry it: the provider has no credential or address of its own."""
     provider = request.provider
     if provider is None:
@@ -44,7 +45,7 @@ def is_own_workers_ai(request: ModelRequest) -> bool:
     return provider.kind == "workers-ai" and not provider.secret and not provider.base_url
 
 
-def gateway_step(request: ModelRequest) -> tuple[str, str] | None:
+def gateway_step(request: UpstreamRequest) -> tuple[str, str] | None:
     """AI Gateway's names of provider and endpoint; None for a host that it does not support."""
     provider = request.provider
     if provider is not None and provider.base_url:
@@ -52,16 +53,24 @@ def gateway_step(request: ModelRequest) -> tuple[str, str] | None:
     kind = _kind(request)
     if kind == "workers-ai":
         return kind, _path_of(request.model)
-    path = _CHAT_PATHS.get(kind)
+    paths = _DECISION_PATHS if isinstance(request, DecisionRequest) else _CHAT_PATHS
+    path = paths.get(kind)
     return None if path is None else (kind, path)
 
 
-def direct_url(request: ModelRequest) -> str:
+def direct_url(request: UpstreamRequest) -> str:
     base_url = None if request.provider is None else request.provider.base_url
     if not base_url:
         raise UpstreamNotConfiguredError(f"{vendor_name(request)} has no base_url; set one.")
     parts = urlsplit(base_url)
-    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/chat/completions"))
+    path, kind = parts.path.rstrip("/"), _kind(request)
+    if not isinstance(request, DecisionRequest):
+        path = f"{path}/chat/completions"
+    elif kind == "workers-ai":  # of another account; /v1 has OpenAI's paths only
+        path = f"{path.removesuffix('/v1')}/run/{_path_of(request.model)}"
+    else:
+        path = f"{path}/{'systemone' if kind == 'systemone' else 'decisions'}"
+    return urlunsplit(parts._replace(path=path))
 
 
 def body_of(request: ModelRequest, *, stream: bool) -> dict[str, Any]:
@@ -79,7 +88,7 @@ def body_of(request: ModelRequest, *, stream: bool) -> dict[str, Any]:
 
 
 def authorization(
-    request: ModelRequest, secret: Secret, *, hosts: Collection[str]
+    request: UpstreamRequest, secret: Secret, *, hosts: Collection[str]
 ) -> dict[str, str]:
     """The vendor's credential. A provider that names no secret needs none here: AI Gateway may have
     its key. Which secret may be sent to which of the `hosts` is checked again at every call,
@@ -113,7 +122,7 @@ def require_secret(name: str, secret: Secret) -> str:
     return value
 
 
-def _kind(request: ModelRequest) -> Kind:
+def _kind(request: UpstreamRequest) -> Kind:
     return "workers-ai" if request.provider is None else request.provider.kind
 
 

@@ -1,14 +1,17 @@
 """The table `providers`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgeneuro.domain.provider import Provider
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.sql import rfc3339, unix_ms, update_row
 
-_COLUMNS = "id, kind, base_url, secret, models, priority, enabled, created_at, updated_at, prices"
+_COLUMNS = (
+    "id, kind, base_url, secret, models, priority, enabled, created_at, updated_at, prices,"
+    " decision_models"
+)
 
 
 def select_enabled_providers() -> Statement:
@@ -34,7 +37,7 @@ async def get_provider(db: Database, provider_id: str) -> Provider | None:
 def insert_provider(provider: Provider) -> Statement:
     """An id that is taken is a constraint error."""
     return statement(
-        f"INSERT INTO providers ({_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)",
+        f"INSERT INTO providers ({_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10)",
         provider.id,
         provider.kind,
         provider.base_url,
@@ -44,6 +47,7 @@ def insert_provider(provider: Provider) -> Statement:
         provider.enabled,
         unix_ms(provider.created_at),
         json.dumps({name: price.model_dump() for name, price in provider.prices.items()}),
+        _json_or_null(provider.decision_models),
     )
 
 
@@ -53,6 +57,8 @@ def update_provider(provider_id: str, changes: Mapping[str, Any], *, now_ms: int
     for name in ("models", "prices"):
         if name in columns:
             columns[name] = json.dumps(columns[name])
+    if "decision_models" in columns:
+        columns["decision_models"] = _json_or_null(columns["decision_models"])
     return update_row("providers", provider_id, columns, returning=_COLUMNS)
 
 
@@ -60,7 +66,12 @@ def delete_provider(provider_id: str) -> Statement:
     return statement("DELETE FROM providers WHERE id = ?1 RETURNING id", provider_id)
 
 
+def _json_or_null(names: Sequence[str] | None) -> str | None:
+    return None if names is None else json.dumps(names)
+
+
 def provider_from_row(row: Row) -> Provider:
+    named = row["decision_models"]
     return Provider(
         id=row["id"],
         kind=row["kind"],
@@ -68,6 +79,7 @@ def provider_from_row(row: Row) -> Provider:
         secret=row["secret"],
         models=json.loads(row["models"]),
         prices=json.loads(row["prices"]),
+        decision_models=None if named is None else json.loads(named),
         priority=row["priority"],
         enabled=bool(row["enabled"]),
         created_at=rfc3339(row["created_at"]),

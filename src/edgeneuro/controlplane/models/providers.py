@@ -6,7 +6,10 @@ from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.provider import (
+    ADDRESS_NEEDED,
+    DECISION_KINDS,
     HOSTS_VAR,
+    Kind,
     Provider,
     ProviderCreate,
     ProviderDeleted,
@@ -28,6 +31,7 @@ async def list_providers(call: Call, query: PageQuery) -> Page[Provider]:
 async def create_provider(call: Call, body: ProviderCreate) -> Provider:
     """Add a provider. Set its key as a Worker secret, and give the secret's name here."""
     _require_listed(body.prices, body.models)
+    _require_decision_models(body.kind, body.decision_models, body.models)
     created = rfc3339(call.services.now_ms())
     provider = Provider(**body.model_dump(), created_at=created, updated_at=created)
     _require_named_host(call, provider)
@@ -72,9 +76,14 @@ async def update_provider(call: Call, provider_id: str, body: ProviderPatch) -> 
     elif "models" in changes:  # the price of a model that is no longer listed goes with it
         prices = before.model_dump()["prices"]
         changes["prices"] = {name: price for name, price in prices.items() if name in models}
-    if before.kind == "openai-compatible" and changes.get("base_url", "kept") is None:
+    if "decision_models" in changes:
+        _require_decision_models(before.kind, changes["decision_models"], models)
+    elif "models" in changes and before.decision_models is not None:
+        kept = [name for name in before.decision_models if name in models]
+        changes["decision_models"] = kept
+    if before.kind in ADDRESS_NEEDED and changes.get("base_url", "kept") is None:
         raise InvalidRequestError(
-            "base_url: a provider of kind 'openai-compatible' needs one.", param="base_url"
+            f"base_url: a provider of kind {before.kind!r} needs one.", param="base_url"
         )
     if changes.get("base_url", before.base_url) != before.base_url:
         changes.setdefault("secret", None)
@@ -116,6 +125,28 @@ def _require_listed(prices: Iterable[str], models: Sequence[str]) -> None:
                 f"prices: {name!r} is none of the provider's `models`; add it there, or remove its"
                 " price.",
                 param=f"prices.{name}",
+            )
+
+
+def _require_decision_models(
+    kind: Kind, named: Sequence[str] | None, models: Sequence[str]
+) -> None:
+    if named and kind not in DECISION_KINDS:
+        reason = (
+            "all models of a provider of kind 'systemone' are decision models"
+            if kind == "systemone"
+            else f"a provider of kind {kind!r} is not known to have other decision models than"
+            " those of Workers AI"
+        )
+        raise InvalidRequestError(
+            f"decision_models: {reason}; leave the field out.", param="decision_models"
+        )
+    for index, name in enumerate(named or ()):
+        if name not in models:
+            raise InvalidRequestError(
+                f"decision_models[{index}]: {name!r} is none of the provider's `models`; add it"
+                " there, or remove it here.",
+                param=f"decision_models[{index}]",
             )
 
 

@@ -1,0 +1,1 @@
+"""Requests to decision models and their answers: one module per wire format."""
