@@ -5,7 +5,7 @@ import { onThemeChange } from "../theme.js";
 
 const HEIGHT = 240;
 const MAX_POINTS = 96; // with more of them only isolated points are marked
-const COLORS = [1, 2, 3, 4, 5, 6].map((number) => `--chart-${number}`);
+const COLORS = [1, 2, 3, 4, 5, 6, 7].map((number) => `--chart-${number}`);
 let library = null;
 
 async function uPlot() {
@@ -17,9 +17,9 @@ async function uPlot() {
 }
 
 /**
- * A chart of `series`, each {label, values}, over `times` in unix seconds. `stacked` draws bars on top
- * of one another; the legend shows their sums until the pointer is over a time. `format` formats a
- * value, `label` describes the chart for screen readers. With `formatX` the x axis has other numbers
+ * A chart of `series`, each {label, values, color}, over `times` in unix seconds. `color` is the number
+ * of a color, by default the position. `stacked` draws bars on top of one another; the legend shows
+ * their sums until the pointer is over a time. `format` formats a value, `label` describes the chart for screen readers. With `formatX` the x axis has other numbers
  * than times, formatted by it.
  */
 export function chart({ times, series, stacked = false, format, formatX, label, signal }) {
@@ -72,8 +72,8 @@ export function chart({ times, series, stacked = false, format, formatX, label, 
         },
         ...series.map((each, index) => ({
           label: each.label,
-          stroke: color(COLORS[index % COLORS.length]),
-          fill: stacked ? color(COLORS[index % COLORS.length]) : undefined,
+          stroke: color(COLORS[(each.color ?? index) % COLORS.length]),
+          fill: stacked ? color(COLORS[(each.color ?? index) % COLORS.length]) : undefined,
           width: stacked ? 0 : 2,
           paths: stacked ? Plot.paths.bars({ size: [0.9, 48] }) : undefined,
           points: stacked ? { show: false } : { show: true, size: 5, filter: shownPoints },

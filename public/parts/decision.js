@@ -1,4 +1,4 @@
-// Shows a decision: the agent, the reason, the layer that decided, and the latency of each stage.
+// Shows a decision: the agent, the reason, the layer that decided, probabilities and latency.
 
 import { h } from "../dom.js";
 import { count, ms, NOTHING, percent, usd, words } from "../format.js";
@@ -10,8 +10,17 @@ const LAYERS = {
   cache: "Cache",
   classifier: "Classifier",
   llm: "LLM",
+  decision_model: "Decision model",
   fallback: "Fallback",
   direct: "Direct (no routing)",
+};
+const BADGES = {
+  fallback: "warn",
+  label: "good",
+  classifier: "good",
+  cache: "good",
+  llm: "accent",
+  decision_model: "accent",
 };
 
 /** The options of `on_no_fit`. */
@@ -22,23 +31,21 @@ export const ON_NO_FIT = [
 
 export const layerName = (layer) => LAYERS[layer] ?? layer;
 
-export function layerBadge(layer) {
-  return badge(
-    layerName(layer),
-    { fallback: "warn", label: "good", classifier: "good", cache: "good", llm: "accent" }[layer],
-  );
-}
+export const layerBadge = (layer) => badge(layerName(layer), BADGES[layer]);
 
 const SOURCES = {
   stated: "stated by the model",
   logprobs: "from token probabilities",
   classifier: "classifier probability",
+  decision_model: "decision model probability",
   label: "from a label",
 };
 
-function confidence({ outcome, confidence: value, confidence_source: source }) {
+function confidence({ outcome, confidence: value, confidence_source: source, calibrated }) {
   if (value === null) return outcome === "agent" ? "not given by the model" : percent(value);
-  return source ? `${percent(value)}, ${SOURCES[source]}` : percent(value);
+  return [percent(value), SOURCES[source], calibrated ? "calibrated" : null]
+    .filter(Boolean)
+    .join(", ");
 }
 
 /** The facts that a decision and its log row share. */
@@ -48,7 +55,7 @@ export function decisionFacts(decision) {
     ["Layer", layerBadge(decision.layer)],
     ["Reason", decision.reason ? words(decision.reason) : null],
     ["Model", decision.adapter ?? decision.model],
-    ["Cache", { hit: "hit", miss: "miss", bypass: "bypassed" }[decision.cache]],
+    ["Cache", cacheState(decision.cache)],
     ["Tokens", count(decision.usage.total_tokens)],
     ["Cost", decision.cost_usd === null ? "price unknown" : usd(decision.cost_usd)],
     ["Latency", ms(decision.latency_ms)],
@@ -57,21 +64,35 @@ export function decisionFacts(decision) {
   ]);
 }
 
-export function alternatives(decision) {
-  if (!decision.alternatives.length) return null;
-  return h(
-    "div",
-    { class: "stack-small" },
-    h("h3", {}, "Alternatives"),
-    bars(
-      decision.alternatives.map(({ agent_id, score }) => ({
-        name: agent_id,
-        value: score,
-        text: percent(score),
-      })),
-    ),
+export const cacheState = (state) => ({ hit: "hit", miss: "miss", bypass: "bypassed" })[state];
+
+const NONE = "no agent fits";
+
+/** Bars for the agents of a ranking and for "no agent fits", the most probable first. */
+export function scoreBars({ scores, none_probability: none }) {
+  const rows = scores.map(({ agent_id: name, probability: value }) => ({ name, value }));
+  if (none !== null) rows.push({ name: NONE, value: none, kind: "muted" });
+  rows.sort((one, other) => other.value - one.value);
+  return bars(
+    rows.map((row) => ({ ...row, text: percent(row.value) })),
+    1,
   );
 }
+
+/** What else a decision model said in a stage, and what was cut from its question; null if nothing. */
+export function questionFacts(stage) {
+  const rows = [
+    ["Clarifying question needed", probability(stage.clarify_probability)],
+    ["Several agents needed", probability(stage.several_probability)],
+    ["Agents not offered", stage.agents_left_out ? count(stage.agents_left_out) : null],
+    ["Cut from the agents' texts", characters(stage.agents_cut)],
+    ["Cut from the message", characters(stage.state_cut)],
+  ].filter(([, value]) => value !== null);
+  return rows.length ? facts(rows) : null;
+}
+
+const probability = (value) => (value === null || value === undefined ? null : percent(value));
+const characters = (value) => (value ? `${count(value)} characters` : null);
 
 export function classifierFacts({ classifier }) {
   if (!classifier) return null;
@@ -89,16 +110,18 @@ const STAGES = {
   recall_stored: "D1 cache",
   stored_cache: "D1 cache",
   classify: "classifier",
-  ask: "LLM call",
-  model: "LLM call",
+  ask: "model call",
+  model: "model call",
   decide: "threshold",
 };
+
+export const stageName = (name) => STAGES[name] ?? words(name);
 
 /** Bars for the stages if they are known, else for the model calls and the rest of the router. */
 export function timing(decision) {
   const stages = decision.explanation?.stages_ms;
   const rows = stages
-    ? Object.entries(stages).map(([name, value]) => ({ name: STAGES[name] ?? words(name), value }))
+    ? Object.entries(stages).map(([name, value]) => ({ name: stageName(name), value }))
     : attemptRows(decision);
   let start = 0;
   const placed = rows.map((row) => {
@@ -126,7 +149,7 @@ function attemptRows(decision) {
 }
 
 export function attemptsTable(attempts) {
-  if (!attempts.length) return h("p", { class: "muted" }, "No LLM call.");
+  if (!attempts.length) return h("p", { class: "muted" }, "No model call.");
   return table({
     caption: "Model calls in order",
     rows: attempts,
@@ -143,59 +166,4 @@ export function attemptsTable(attempts) {
       { head: "Fell back to", cell: (one) => one.fell_back_to ?? NOTHING },
     ],
   });
-}
-
-export function prompt(messages) {
-  return messages.map(({ role, content }) =>
-    h(
-      "div",
-      { class: "stack-small" },
-      h("h3", {}, words(role)),
-      h("pre", { tabindex: "0" }, content),
-    ),
-  );
-}
-
-/** The outcome of each stage of a log row, in the router's order. */
-export function stages(log) {
-  if (log.layer === "direct") {
-    return h("p", {}, "The caller named the agent or model, so no routing was needed.");
-  }
-  if (log.layer === "label") {
-    return h("p", {}, "A label of this query decided. No other stage ran.");
-  }
-  const rows = [
-    ["Cache", { hit: "hit", miss: "miss", bypass: "bypassed" }[log.cache]],
-    ["Classifier", classifierResult(log.classifier)],
-    ["LLM call", llmResult(log.attempts)],
-    ["Threshold", thresholdResult(log)],
-  ];
-  return h(
-    "ol",
-    { class: "checklist" },
-    rows.map(([name, text]) => h("li", {}, h("strong", {}, name), h("span", {}, text))),
-  );
-}
-
-function classifierResult(result) {
-  if (!result) return "not used";
-  const { agent_id: agent, score, sure } = result;
-  return `${agent}, probability ${percent(score)}, ${sure ? "accepted" : "below its threshold"}`;
-}
-
-function llmResult(attempts) {
-  const routed = attempts.filter((attempt) => attempt.purpose === "route");
-  if (!routed.length) return "none";
-  return routed
-    .map(({ adapter, model, outcome }) => `${adapter ?? model}: ${words(outcome)}`)
-    .join(", then ");
-}
-
-function thresholdResult({ agent_id: agent, stated_confidence: stated, threshold, reason }) {
-  if (agent === null) return `no agent: ${words(reason)}`;
-  if (reason === null && stated === null)
-    return `${agent}: no confidence, so the threshold does not apply`;
-  if (reason === null)
-    return `${agent}: confidence ${percent(stated)}, threshold ${percent(threshold)}`;
-  return `fallback to ${agent}: ${words(reason)} (confidence ${percent(stated)}, threshold ${percent(threshold)})`;
 }

@@ -5,7 +5,7 @@ export const DEFINITIONS = {
   errors: "Requests with an HTTP status other than 200.",
   fallback: "Requests that the fallback agent answered.",
   cacheHits: "Requests decided from the router's own cache.",
-  withoutLlm: "Requests decided without an LLM call: by the cache, the classifier or a label.",
+  withoutLlm: "Requests decided without a model call: by the cache, the classifier or a label.",
   accuracy: "Share of correct decisions on randomly sampled requests, with a 95 % Wilson interval.",
   tokens: "Prompt and completion tokens of all model calls, as the models count them.",
   cost: "Tokens at the model's price at that time; calls without a known price are not included.",

@@ -2,11 +2,22 @@
 
 import { layerName } from "./decision.js";
 
-export const LAYERS = ["llm", "classifier", "cache", "fallback", "direct", "label"];
+// Each layer keeps its color wherever it is in the stack.
+const COLORS = {
+  llm: 0,
+  decision_model: 6,
+  classifier: 1,
+  cache: 2,
+  fallback: 3,
+  direct: 4,
+  label: 5,
+};
+export const LAYERS = Object.keys(COLORS);
 
 /** One series for each layer, over the periods of the analytics. */
 export const layerSeries = (periods) =>
   LAYERS.map((layer) => ({
     label: layerName(layer),
+    color: COLORS[layer],
     values: periods.map((period) => period.layers[layer] ?? 0),
   }));

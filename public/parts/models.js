@@ -2,9 +2,17 @@
 
 import { api } from "../api.js";
 
+/** The types of models that can be selected, and their names. */
+export const TYPES = {
+  base: "Base",
+  lora: "LoRA",
+  decision: "Decision",
+  classifier: "Classifier",
+};
+
 /** Without `auto` and `agent:ID`, which a chat can name but which cannot be selected. */
 export async function readModels(signal) {
-  const query = { type: "base,lora,classifier" };
+  const query = { type: Object.keys(TYPES).join(",") };
   return (await api("GET", "/v1/models", { query, signal })).data; // the list has one page
 }
 

@@ -155,7 +155,7 @@ async function edit(agent, show) {
         name: "model",
         label: "Chat model",
         value: agent?.model,
-        help: "Empty: the base of the active model.",
+        help: "Empty: the base of the active model. A decision model writes no text, so it cannot chat.",
       },
       {
         name: "system_prompt",

@@ -121,7 +121,7 @@ function view(analytics, signal, may) {
         note: count(totals.cache_hits),
         info: DEFINITIONS.cacheHits,
       }),
-      figure("Answered without LLM", percent(totals.without_model_rate), {
+      figure("Answered without a model", percent(totals.without_model_rate), {
         info: DEFINITIONS.withoutLlm,
       }),
       figure("Accuracy", percent(totals.accuracy.accuracy), {
@@ -296,7 +296,7 @@ const SERIES = [
   ["errors", (period) => period.errors],
   ["fallback", (period) => period.fallback_answers],
   ["cache_hits", (period) => period.cache_hits],
-  ["without_llm", (period) => period.answered_without_model],
+  ["without_model", (period) => period.answered_without_model],
   ["tokens", (period) => period.total_tokens],
   ["cost_usd", (period) => period.cost_usd],
   ["p50_ms", (period) => period.latency_ms.p50],

@@ -5,16 +5,11 @@ import { h, replace } from "../dom.js";
 import { NOTHING, percent, time, words } from "../format.js";
 import { agentName, labelField, labelOf, NO_AGENT, readAgents } from "../parts/agents.js";
 import { actionButton, badge, card, facts, link, pageHead } from "../parts/controls.js";
-import {
-  alternatives,
-  attemptsTable,
-  decisionFacts,
-  prompt,
-  stages,
-  timing,
-} from "../parts/decision.js";
+import { attemptsTable, decisionFacts, timing } from "../parts/decision.js";
 import { load } from "../parts/loading.js";
+import { modelInput } from "../parts/model_input.js";
 import { notice } from "../parts/notice.js";
+import { trace } from "../parts/stages.js";
 import { table } from "../parts/table.js";
 import { address } from "../router.js";
 
@@ -37,6 +32,7 @@ export async function showLog({ root, query, signal, may }, id) {
 }
 
 function traceView(log, agents, may, show) {
+  const input = modelInput(log);
   return [
     h(
       "section",
@@ -55,12 +51,11 @@ function traceView(log, agents, may, show) {
           : null,
       ),
       decisionFacts(log),
-      alternatives(log),
     ),
     h(
       "div",
       { class: "columns" },
-      card("Trace", stages(log), h("h3", {}, "Latency breakdown"), timing(log)),
+      card("Trace", trace(log), h("h3", {}, "Latency breakdown"), timing(log)),
       card(
         "Label and feedback",
         h(
@@ -73,12 +68,12 @@ function traceView(log, agents, may, show) {
       ),
     ),
     card("Model calls", attemptsTable(log.attempts)),
-    log.messages
+    input
       ? h(
           "details",
           { class: "card" },
-          h("summary", {}, "Prompt"),
-          h("div", { class: "stack" }, prompt(log.messages)),
+          h("summary", {}, input.title),
+          h("div", { class: "stack" }, input.content),
         )
       : h(
           "p",

@@ -7,14 +7,16 @@ import { actionButton, badge, button, facts } from "../parts/controls.js";
 import { field } from "../parts/form.js";
 import { stateBadge } from "../parts/job.js";
 import { empty, load } from "../parts/loading.js";
-import { readModels } from "../parts/models.js";
+import { readModels, TYPES } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 import { openTab } from "../parts/tabbed.js";
 import { table } from "../parts/table.js";
 import { challengerTab } from "./models_challenger.js";
 import { classifierTab } from "./models_classifier.js";
+import { recommendation } from "./models_decision.js";
 import { edit, register, retire } from "./models_edit.js";
 import { fallbackTab } from "./models_fallbacks.js";
+import { showModel } from "./models_one.js";
 import { select } from "./models_select.js";
 
 const TEXT =
@@ -47,12 +49,7 @@ function modelList(models, selection, context) {
     name: "type",
     label: "Type",
     type: "select",
-    options: [
-      [null, "All"],
-      ["base", "Base"],
-      ["lora", "LoRA"],
-      ["classifier", "Classifier"],
-    ],
+    options: [[null, "All"], ...Object.entries(TYPES)],
   });
   const update = () => {
     const words = (search.value() ?? "").toLowerCase();
@@ -72,6 +69,7 @@ function modelList(models, selection, context) {
   update();
   return [
     current(selection, context),
+    recommendation(models, selection, context),
     h(
       "div",
       { class: "spread" },
@@ -122,27 +120,28 @@ function current(selection, { may, show }) {
 }
 
 function modelTable(models, selection, { may, show, signal }) {
-  const actions = (model) => {
-    if (!may("admin")) return null;
-    return [
-      !model.active && model.status === "available"
-        ? button("Select", () => select(model, selection, models, show, signal), {
-            size: "small",
-            label: `Select ${model.id}`,
-          })
-        : null,
-      model.type === "classifier"
-        ? null
-        : button("Edit", () => edit(model, show), { size: "small", label: `Edit ${model.id}` }),
-      model.type === "classifier" || model.active || model.status === "retired"
-        ? null
-        : button("Retire", () => retire(model, show), {
-            size: "small",
-            kind: "plain",
-            label: `Retire ${model.id}`,
-          }),
-    ];
-  };
+  const actions = (model) => [
+    button("Details", () => showModel(model), { size: "small", label: `Details of ${model.id}` }),
+    ...(may("admin") ? changes(model) : []),
+  ];
+  const changes = (model) => [
+    !model.active && model.status === "available"
+      ? button("Select", () => select(model, selection, models, show, signal), {
+          size: "small",
+          label: `Select ${model.id}`,
+        })
+      : null,
+    model.type === "classifier"
+      ? null
+      : button("Edit", () => edit(model, show), { size: "small", label: `Edit ${model.id}` }),
+    model.type === "classifier" || model.active || model.status === "retired"
+      ? null
+      : button("Retire", () => retire(model, show), {
+          size: "small",
+          kind: "plain",
+          label: `Retire ${model.id}`,
+        }),
+  ];
   return table({
     caption: "Models",
     hideCaption: true,
@@ -168,16 +167,16 @@ function modelTable(models, selection, { may, show, signal }) {
             model.type === "lora"
               ? h("span", { class: "help" }, `base model: ${model.base_model}`)
               : null,
+            model.type === "decision"
+              ? h("span", { class: "help" }, "answers questions, writes no text")
+              : null,
             model.suspended ? h("span", { class: "error" }, model.suspended) : null,
           ),
       },
       {
         head: "Type",
         cell: (model) =>
-          badge(
-            { base: "Base", lora: "LoRA", classifier: "Classifier" }[model.type],
-            model.type === "lora" ? "accent" : undefined,
-          ),
+          badge(TYPES[model.type], { lora: "accent", decision: "accent" }[model.type]),
       },
       { head: "Provider", cell: (model) => model.provider },
       {
@@ -199,7 +198,6 @@ function modelTable(models, selection, { may, show, signal }) {
             : NOTHING,
         kind: "number",
       },
-      { head: "LoRA-ready", cell: (model) => (model.supports_lora ? "yes" : "no") },
       { head: "Actions", kind: "actions", cell: actions },
     ],
   });

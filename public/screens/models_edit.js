@@ -18,7 +18,7 @@ export async function register(models, show) {
         name: "id",
         label: "Name",
         required: true,
-        help: "The ID of a base model at Workers AI, such as @cf/vendor/name, or the name of an adapter.",
+        help: "The ID of a base or decision model at Workers AI, such as @cf/vendor/name, or the name of an adapter.",
       },
       {
         name: "type",
@@ -28,6 +28,7 @@ export async function register(models, show) {
         options: [
           ["base", "Base model"],
           ["lora", "LoRA adapter"],
+          ["decision", "Decision model"],
         ],
       },
       {
@@ -76,6 +77,28 @@ function pricingOf(input, output) {
 const given = (values) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
 
+/** What only models that write text have. */
+const textFields = (model) => [
+  {
+    name: "json_mode",
+    label: "Supports JSON mode",
+    type: "checkbox",
+    value: model.json_mode,
+  },
+  {
+    name: "logprobs",
+    label: "Returns token probabilities (used as confidence)",
+    type: "checkbox",
+    value: model.logprobs,
+  },
+  {
+    name: "supports_lora",
+    label: "Supports LoRA adapters",
+    type: "checkbox",
+    value: model.supports_lora,
+  },
+];
+
 export async function edit(model, show) {
   const saved = await formDialog({
     title: `Edit ${model.id}`,
@@ -111,24 +134,7 @@ export async function edit(model, show) {
         step: "any",
         value: model.pricing?.output_per_million,
       },
-      {
-        name: "json_mode",
-        label: "Supports JSON mode",
-        type: "checkbox",
-        value: model.json_mode,
-      },
-      {
-        name: "logprobs",
-        label: "Returns token probabilities (used as confidence)",
-        type: "checkbox",
-        value: model.logprobs,
-      },
-      {
-        name: "supports_lora",
-        label: "Supports LoRA adapters",
-        type: "checkbox",
-        value: model.supports_lora,
-      },
+      ...(model.type === "decision" ? [] : textFields(model)),
       {
         name: "status",
         label: "Status",

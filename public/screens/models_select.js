@@ -7,6 +7,7 @@ import { link } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { field, read } from "../parts/form.js";
 import { load } from "../parts/loading.js";
+import { TYPES } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 
@@ -131,7 +132,7 @@ function changes(before, after) {
       : "unknown";
   const rows = [
     ["Model", before?.id ?? NOTHING, after.id],
-    ["Type", before?.type ?? NOTHING, after.type],
+    ["Type", TYPES[before?.type] ?? NOTHING, TYPES[after.type]],
     ["Input / output ($ per 1M tokens)", price(before), price(after)],
     ["Context window", count(before?.context_window), count(after.context_window)],
   ];
@@ -145,6 +146,13 @@ function changes(before, after) {
         { head: "New", cell: (row) => row[2], kind: "wide" },
       ],
     }),
+    before && (before.type === "decision") !== (after.type === "decision")
+      ? h(
+          "p",
+          { class: "help" },
+          "Decision models and text models have different confidences: check the confidence threshold after the switch.",
+        )
+      : null,
     h(
       "p",
       { class: "help" },

@@ -60,7 +60,7 @@ function headline({ totals }, selection) {
       info: DEFINITIONS.requests,
       href: "#/analytics",
     }),
-    figure("Answered without LLM", percent(totals.without_model_rate), {
+    figure("Answered without a model", percent(totals.without_model_rate), {
       info: DEFINITIONS.withoutLlm,
     }),
     figure("Accuracy", percent(accuracy.accuracy), {

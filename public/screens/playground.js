@@ -2,27 +2,30 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
-import { words } from "../format.js";
+import { count, words } from "../format.js";
 import { agentName, labelField, labelOf, readAgents } from "../parts/agents.js";
 import { setBusy } from "../parts/busy.js";
 import { actionButton, badge, card, link, pageHead } from "../parts/controls.js";
 import {
-  alternatives,
   attemptsTable,
   classifierFacts,
   decisionFacts,
   ON_NO_FIT,
-  prompt,
+  questionFacts,
+  scoreBars,
   timing,
 } from "../parts/decision.js";
 import { field, read } from "../parts/form.js";
 import { empty, errorPanel, load, spinner } from "../parts/loading.js";
+import { modelInput } from "../parts/model_input.js";
 import { callable, readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 import { SAMPLES } from "../parts/samples.js";
 import { address, saveState } from "../router.js";
 
 const MAX_MODELS = 4;
+const MAX_SCORES = 250; // as many as the API gives
+const SHOWN_SCORES = 10; // the others are shown on demand
 const EMULATED = ["emulated", "stand-in"]; // the second is the former name of the engine
 
 export async function open({ root, query, signal, may }) {
@@ -104,6 +107,7 @@ function playgroundView(agents, models, query, signal, may) {
       query,
       cache: cache.value(),
       fallback: fallback.value(),
+      top_k: MAX_SCORES,
       explain: true,
     };
     if (noFit.value() !== null) body.on_no_fit = noFit.value();
@@ -173,6 +177,7 @@ function playgroundView(agents, models, query, signal, may) {
 
 function view(decision, agents, may, model) {
   const { explanation } = decision;
+  const input = modelInput(explanation);
   return h(
     "div",
     { class: "stack" },
@@ -195,19 +200,16 @@ function view(decision, agents, may, model) {
         )
       : null,
     decisionFacts(decision),
-    alternatives(decision),
+    probabilities(decision),
     classifierFacts(decision) ??
       h("p", { class: "help" }, `Classifier: ${classifierState(explanation.classifier)}`),
     h("h3", {}, "Latency breakdown"),
     timing(decision),
     feedback(decision, agents, may),
     h("details", {}, h("summary", {}, "Model calls"), attemptsTable(decision.attempts)),
-    h(
-      "details",
-      {},
-      h("summary", {}, "Prompt"),
-      h("div", { class: "stack" }, prompt(explanation.messages)),
-    ),
+    input
+      ? h("details", {}, h("summary", {}, input.title), h("div", { class: "stack" }, input.content))
+      : null,
     h(
       "details",
       {},
@@ -215,6 +217,32 @@ function view(decision, agents, may, model) {
       h("pre", { tabindex: "0" }, JSON.stringify(decision, null, 2)),
     ),
     may("read") ? h("a", { href: address(["logs", decision.id]) }, "View log") : null,
+  );
+}
+
+/** The ranking that the decision was made from; null if no stage gave a probability. */
+function probabilities({ scores, none_probability: none, explanation }) {
+  const asked = explanation.stages.map(questionFacts).find(Boolean) ?? null;
+  if (!scores.length && none === null) return asked;
+  const first = scores.slice(0, SHOWN_SCORES);
+  const others = scores.slice(SHOWN_SCORES);
+  return h(
+    "div",
+    { class: "stack-small" },
+    h("h3", {}, "Probabilities"),
+    scoreBars({ scores: first, none_probability: none }),
+    others.length
+      ? h(
+          "details",
+          {},
+          h("summary", {}, `${count(others.length)} more agents`),
+          scoreBars({ scores: others, none_probability: null }),
+        )
+      : null,
+    none === null
+      ? h("p", { class: "help" }, "The model gave the probability of the agent that it named only.")
+      : null,
+    asked,
   );
 }
 

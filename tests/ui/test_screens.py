@@ -49,6 +49,7 @@ DIALOGS = (
     ("keys", "Create API key"),
     ("keys", "Revoke Support portal"),
     ("models", "Register model"),
+    ("models", "Details of @cf/cloudflare/clef-omni"),
     ("models", "Select routing-v2"),
     ("evaluations", "New evaluation"),
     ("routing_tests", "Run tests"),
@@ -141,7 +142,9 @@ def test_a_dialog(visitor: Page, places: dict[str, str], screen: str, button: st
     dialog = visitor.get_by_role("dialog")
     dialog.wait_for()
     visitor.wait_for_function("() => !document.querySelector('dialog [aria-busy]')")
-    check_accessibility(visitor, f"{screen}-{button.replace(' ', '-').lower()}", whole=False)
+    check_accessibility(
+        visitor, f"{screen}-{button.replace(' ', '-').replace('/', '-').lower()}", whole=False
+    )
     visitor.keyboard.press("Escape")
     dialog.wait_for(state="detached")
     # The focus is back where it was, once the button is no longer busy.

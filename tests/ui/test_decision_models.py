@@ -1,0 +1,71 @@
+"""Decision models in the pages: recommended, selected, and what they answer."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.ui.conftest import Go, Rows, said, setting
+from tests.ui.seed_data import ACTIVE
+
+OMNI = "@cf/cloudflare/clef-omni"
+
+
+@pytest.fixture(autouse=True)
+def usual_model(api: httpx.Client) -> Iterator[None]:
+    """Each test leaves the active model as it was."""
+    yield
+    api.patch("/v1/config", json={"routing_model": None}).raise_for_status()
+
+
+def test_a_decision_model_is_recommended_and_selected(page: Page, go: Go, rows: Rows) -> None:
+    go("models")
+    card = page.get_by_role("region", name="Recommended for production")
+    expect(card).to_contain_text("$0.15 per million input tokens, output free")
+    expect(card).to_contain_text("clef-flash is cheaper ($0.038)")
+    expect(card).to_contain_text("vendor's figures")
+    card.get_by_role("button", name="Use clef-omni").click()
+    dialog = page.get_by_role("dialog", name=f"Select {OMNI}?")
+    changes = dialog.get_by_role("table", name="Changes")
+    expect(changes.get_by_role("row", name="Type Base Decision")).to_be_visible()
+    expect(dialog).to_contain_text("check the confidence threshold")
+    dialog.get_by_role("button", name="Select").click()
+    said(page, f"{OMNI} is the active model now.")
+    assert setting(rows, "routing_model") == OMNI
+    expect(card).to_have_count(0)
+    page.get_by_role("button", name=f"Roll back to {ACTIVE}").click()
+    said(page, f"{ACTIVE} is active again.")
+    expect(card).to_be_visible()
+
+
+def test_decision_models_are_filtered_and_described(page: Page, go: Go) -> None:
+    go("models")
+    page.get_by_label("Type").select_option("Decision")
+    models = page.get_by_role("table", name="Models")
+    expect(models.get_by_role("row", name="clef")).to_have_count(3)
+    expect(models.get_by_role("row", name="llama")).to_have_count(0)
+    row = models.get_by_role("row", name=OMNI)
+    expect(row).to_contain_text("answers questions, writes no text")
+    row.get_by_role("button", name=f"Details of {OMNI}").click()
+    details = page.get_by_role("dialog", name=OMNI)
+    expect(details).to_contain_text("It cannot chat.")
+    expect(details).to_contain_text("64,000 tokens")
+    expect(details).to_contain_text("$0.15")
+    expect(details).not_to_contain_text("JSON mode")
+
+
+def test_the_trace_has_the_ranking_of_each_stage(page: Page, go: Go, seeded: httpx.Client) -> None:
+    body = {"query": "My VPN does not connect on the train", "cache": False}
+    decision = seeded.post("/v1/route", json=body).raise_for_status().json()
+    go(f"logs/{decision['id']}")
+    stage = page.get_by_role("listitem").filter(has_text="model call")
+    expect(stage).to_contain_text("ranking accepted")
+    expect(stage.locator(".bars")).to_contain_text(f"it_support{shown(decision['confidence'])}")
+    skipped = page.get_by_role("listitem").filter(has_text="classifier")
+    expect(skipped).to_contain_text("skipped: not asked")
+    expect(page.get_by_role("listitem").filter(has_text="threshold")).to_contain_text("50 %")
+
+
+def shown(probability: float) -> str:
+    return f"{probability * 100:.1f}".removesuffix(".0") + " %"
