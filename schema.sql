@@ -726,3 +726,10 @@ UPDATE revision SET value = value + 1;
 -- were listed before were listed for chats.
 ALTER TABLE providers ADD COLUMN decision_models TEXT;
 UPDATE providers SET decision_models = '[]';
+
+-- Where a confidence comes from has one more value, "decision_model", and SQLite cannot change a CHECK. The column
+-- is replaced by one without: older rows keep theirs, and nothing is written anew.
+ALTER TABLE logs RENAME COLUMN confidence_source TO confidence_source_before;
+ALTER TABLE logs ADD COLUMN confidence_source TEXT;
+-- Of what the challenger was asked. Null in older rows: that of the log row.
+ALTER TABLE challenger_answers ADD COLUMN prompt_version TEXT;

@@ -26,10 +26,10 @@ from edgeneuro.store.keys import reserve_usage, settle_usage
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.web.auth import Credential
 
-_BYTES_PER_TOKEN = 2  # or more, in nearly all texts
+BYTES_PER_TOKEN = 2  # or more, in nearly all texts
 # Clients sleep for as long as retry-after says, and nobody should sleep for a month.
 _MAX_RETRY_AFTER_SECONDS = 3_600
-_TEMPLATE_TOKENS = 50  # added to the messages by a model's chat template
+TEMPLATE_TOKENS = 50  # added to the messages by a model's chat template
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def estimate(
     """An upper bound for `attempts` calls of each of the `models`: by default in JSON mode, then in
     text. Two attempts also cover one with a token for every byte. A model without a price counts no
     USD."""
-    prompt_tokens = math.ceil(messages_bytes / _BYTES_PER_TOKEN) + _TEMPLATE_TOKENS
+    prompt_tokens = math.ceil(messages_bytes / BYTES_PER_TOKEN) + TEMPLATE_TOKENS
     tokens, micro_usd = 0, 0.0
     for model in models:
         tokens += attempts * (prompt_tokens + max_tokens)

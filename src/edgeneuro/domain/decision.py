@@ -9,17 +9,18 @@ from edgeneuro.domain.agent import Agent, AgentId, AgentProtocol, ModelId
 from edgeneuro.domain.fields import QueryText
 from edgeneuro.errors import Reason
 
-# Where a decision was made: a stage's own word ("label", "cache", "classifier", "llm"), "fallback"
-# if no stage decided, "direct" if the caller named the agent or the model. Each stage declares its
-# word, so this type has no list of them.
+# Where a decision was made: a stage's own word ("label", "cache", "classifier", "llm",
+# "decision_model"), "fallback" if no stage decided, "direct" if the caller named the agent or the
+# model. Each stage declares its word, so this type has no list of them.
 Layer = str
 # "agent": a stage decided on the agent; "fallback": none did, and the default agent answers;
 # "none": none did, and nobody answers.
 Outcome = Literal["agent", "fallback", "none"]
 OnNoFit = Literal["fallback", "none"]
 # Where a confidence comes from: the number that the model stated, the probabilities of the tokens
-# that name the agent, the classifier's probability, or a label, which is certain.
-ConfidenceSource = Literal["stated", "logprobs", "classifier", "label"]
+# that name the agent, the classifier's probability, a decision model's, or a label, which is
+# certain.
+ConfidenceSource = Literal["stated", "logprobs", "classifier", "decision_model", "label"]
 # What a stage came to: the policy decided from its ranking, or did not, or there was no ranking.
 StageOutcome = Literal["decided", "ranked", "skipped"]
 CacheScope = Literal["all", "key"]  # who gets a cached answer: every caller, or the same key alone
@@ -82,11 +83,28 @@ class RankedAgent:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionCut:
+    """What was left out of a decision model's question, so that it fits: `agents` are agents beyond
+    the 254 that are offered, the other two are characters."""
+
+    agents: int = 0
+    agent_characters: int = 0
+    state_characters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StageRecord:
     """A stage of the pipeline that ran, in `ms` milliseconds. `outcome` is "decided", "ranked" (it
     ranked the agents, and the next stage was asked all the same) or "skipped" (it has no ranking);
     `reason` says why it did not decide. `scores` are the most probable agents of its ranking, at
-    most 5, and `none_probability` is the probability that no agent fits, null if it is unknown."""
+    most 5, and `none_probability` is the probability that no agent fits, null if it is unknown.
+
+    Only a decision model gives the others; null if none was asked, or it did not say.
+    `clarify_probability` is the probability that a clarifying question is needed before an agent
+    can be chosen, `several_probability` that the message asks for the work of more than one agent.
+    The question is cut to the model's context window: `agents_left_out` agents were not offered,
+    `agents_cut` characters of the agents' texts and `state_cut` characters of the message were left
+    out."""
 
     name: str
     outcome: StageOutcome
@@ -94,6 +112,11 @@ class StageRecord:
     ms: float
     scores: list[RankedAgent]
     none_probability: float | None
+    clarify_probability: float | None = None
+    several_probability: float | None = None
+    agents_left_out: int | None = None
+    agents_cut: int | None = None
+    state_cut: int | None = None
 
 
 class Usage(BaseModel):
@@ -137,7 +160,7 @@ class CachedRanking(BaseModel):
     """A ranking as it is cached: before the threshold, so that a new threshold holds for cached
     rankings too. `agent_id` null means that no agent fits; `confidence` is null if it is unknown,
     and `confidence_source` with it. `probabilities` (by agent id) and `none` are null if the model
-    gave those of `agent_id` alone."""
+    gave those of `agent_id` alone. The last two are a decision model's (see StageRecord)."""
 
     agent_id: str | None
     confidence: Annotated[float, Field(ge=0, le=1)] | None
@@ -147,6 +170,8 @@ class CachedRanking(BaseModel):
     adapter: str | None
     probabilities: dict[str, float] | None = None
     none: float | None = None
+    clarify_probability: float | None = None
+    several_probability: float | None = None
 
 
 class ClassifierVerdict(BaseModel):
@@ -162,16 +187,28 @@ class ClassifierVerdict(BaseModel):
     sure: bool
 
 
+class ShownQuestion(BaseModel):
+    """A question to a decision model in System One's format: "choice" with the options and their
+    descriptions as `criteria`, or "noul", yes or no, with the meaning of "true" and "false"."""
+
+    type: Literal["choice", "noul"]
+    instructions: str
+    criteria: dict[str, str | None]
+
+
 class Explanation(BaseModel):
-    """For `explain`: the prompt that the model gets, and what the decision was measured against.
-    `label` says why no label decided, `classifier` why the classifier was not asked, or did not
-    decide; null if they did. `stages` are the stages that ran."""
+    """For `explain`: the prompt that the model gets, and what the decision was measured against. A
+    decision model gets `questions`, by their ids, about `state`, and no `messages`; any other model
+    gets `messages` alone. `label` says why no label decided, `classifier` why the classifier was
+    not asked, or did not decide; null if they did. `stages` are the stages that ran."""
 
     threshold: float
     prompt_version: str
     agents_revision: str
     cache_key: str
-    messages: list[dict[str, str]]
+    messages: list[dict[str, str]] | None
+    questions: dict[str, ShownQuestion] | None = None
+    state: str | None = None
     label: str | None
     classifier: str | None
     stages: list[StageRecord]
@@ -180,16 +217,17 @@ class Explanation(BaseModel):
 
 class RouteResponse(BaseModel):
     """The answer of POST /v1/route. `outcome` is "agent" if a stage decided on the agent,
-    "fallback" if none did and the default agent answers, or "none" if nobody answers (`agent` is
-    null); `reason` says why. `confidence` is the probability of the agent that was decided on, else
-    null. It is also null if the model gave no number (an adapter without token probabilities); such
-    a decision holds whatever the threshold. `confidence_source` says where the number comes from.
-    `layer` is the layer that decided: "label", "cache", "classifier", "llm", or "fallback".
-    `scores` are the most probable agents by the ranking that the decision was made from, the best
-    first, and `none_probability` is the probability that no agent fits. A model that names one
-    agent gives the probability of that one alone, and then `none_probability` is null; if it gives
-    no number, `scores` is empty. `alternatives` is deprecated: use `scores`. `cost_usd` is null if
-    a price is not known. `classifier` is null if it was not asked."""
+    "fallback" if none did and the default agent answers, or "none" if nobody answers (`agent`
+    is null); `reason` says why. `confidence` is the probability of the agent that was decided
+    on, else null. It is also null if the model gave no number (an adapter without token
+    probabilities); such a decision holds whatever the threshold. `confidence_source` says where
+    the number comes from. `layer` is the layer that decided: "label", "cache", "classifier",
+    "llm", "decision_model", or "fallback". `scores` are the most probable agents by the ranking
+    that the decision was made from, the best first, and `none_probability` is the probability
+    that no agent fits. A model that names one agent gives the probability of that one alone,
+    and then `none_probability` is null; if it gives no number, `scores` is empty. A decision
+    model gives all. `alternatives` is deprecated: use `scores`. `cost_usd` is null if a price
+    is not known. `classifier` is null if it was not asked."""
 
     id: str
     object: Literal["decision"] = "decision"

@@ -14,6 +14,7 @@ from edgeneuro.domain.decision import (
     Layer,
     MetadataValue,
     Outcome,
+    ShownQuestion,
     StageRecord,
     Usage,
 )
@@ -26,19 +27,19 @@ Ending = Literal["complete", "cut", "client_gone"]
 
 
 class LogEntry(BaseModel):
-    """`agent_id` is null where no agent answered, `outcome` where nothing was decided: an error, or
-    a model that the caller named. `confidence` is that of the agent that a stage named, else null;
-    `stated_confidence` is what a stage stated for its answer, whatever came of it: 0 where there
-    was no answer, null where the model gave no number. `confidence_source` says where it comes
-    from: the model's own word ("stated"), the probabilities of its tokens ("logprobs"), the
-    classifier or a label; null where there is none, and in older rows. `reason` "out_of_scope" says
-    that the answer was that no agent fits. `status` is the answer's HTTP status, and `ending` how a
-    stream ended that had begun with it. `upstream_ms` of `latency_ms` were spent waiting for
-    models. `agents_revision` and `prompt_version` say which
-    agents and which prompt the model saw; `classifier` is what the classifier said, null where it
-    was not asked. While the setting log_queries is off, `query` is empty and `query_hash` null;
-    this one is null, too, where the caller named who answers: nothing was decided there.
-    `trace_id` is that of W3C trace context."""
+    """`agent_id` is null where no agent answered, `outcome` where nothing was decided: an
+    error, or a model that the caller named. `confidence` is that of the agent that a stage
+    named, else null; `stated_confidence` is what a stage stated for its answer, whatever came
+    of it: 0 where there was no answer, null where the model gave no number. `confidence_source`
+    says where it comes from: the model's own word ("stated"), the probabilities of its tokens
+    ("logprobs"), a decision model, the classifier or a label; null where there is none, and in
+    older rows. `reason` "out_of_scope" says that the answer was that no agent fits. `status` is
+    the answer's HTTP status, and `ending` how a stream ended that had begun with it.
+    `upstream_ms` of `latency_ms` were spent waiting for models. `agents_revision` and
+    `prompt_version` say which agents and which prompt the model saw; `classifier` is what the
+    classifier said, null where it was not asked. While the setting log_queries is off, `query`
+    is empty and `query_hash` null; this one is null, too, where the caller named who answers:
+    nothing was decided there. `trace_id` is that of W3C trace context."""
 
     object: Literal["log"] = "log"
     id: str
@@ -89,13 +90,17 @@ class LogItem(LogEntry):
 class LogRecord(LogItem):
     """`label_history` is that of the question, newest first, the last 100 entries. `messages` is
     the prompt that a model is sent for the query; null where the text was not stored, nothing was
-    decided, or the agents or the prompt have changed since. `stages` are the stages of the pipeline
+    decided, or the agents or the prompt have changed since. A decision model is sent `questions`
+    about `state` instead; null for other models and in the same cases, and where there are more
+    agents than one question can offer. `stages` are the stages of the pipeline
     that ran, with the most probable agents of each; null where nothing was routed, and in rows of
     version 0.1.0."""
 
     label_history: list[LabelChange]
     stages: list[StageRecord] | None = None
     messages: list[dict[str, str]] | None = None
+    questions: dict[str, ShownQuestion] | None = None
+    state: str | None = None
 
 
 _METADATA = "metadata."

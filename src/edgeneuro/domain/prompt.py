@@ -1,7 +1,10 @@
 """The prompt: what a model reads of the agents, and the form in which it is to answer.
 
 The exported training data holds these very messages, so a change here is a change of
-PROMPT_VERSION: cached answers and trained adapters belong to one version.
+PROMPT_VERSION: cached answers and trained adapters belong to one version. What a decision model is
+asked (synapsecore/rankers/routing_question.py) has a version of its own: adapters do not read it,
+so a change of it must not make them outdated, nor a change of the prompt a decision model's
+evaluations.
 
 A base model is asked for its confidence as well. An adapter is asked for the agent alone: its
 training data have no true confidence, and an adapter that learned one number from them would always
@@ -9,14 +12,15 @@ state that number.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from edgeneuro.domain.agent import NO_AGENT, Agent
 from edgeneuro.domain.model import ModelType
 
 PROMPT_VERSION = "2"
-_EXAMPLES_SHOWN = 5
+DECISION_PROMPT_VERSION = "d1"  # of the routing question; unlike every PROMPT_VERSION
+EXAMPLES_SHOWN = 5
 
 _SYSTEM = """\
 You route the user's message to the one agent that should handle it.
@@ -30,6 +34,17 @@ Answer with JSON only: {{"agent": "<id>"{field}}}
 
 _FIELD = ', "confidence": <number from 0 to 1>'
 _EXPLANATION = '"confidence" is how sure you are that this agent is the right one.\n'
+
+
+def prompt_version(model_type: ModelType) -> str:
+    """The version of what a model of this type is asked."""
+    return DECISION_PROMPT_VERSION if model_type == "decision" else PROMPT_VERSION
+
+
+def prompt_versions(model_types: Iterable[ModelType]) -> str:
+    """The versions of what models of these types are asked, separated by spaces: the identity of
+    the prompts of a comparison. Without a model that of the prompt."""
+    return " ".join(sorted({prompt_version(each) for each in model_types} or {PROMPT_VERSION}))
 
 
 def states_confidence(model_type: ModelType) -> bool:
@@ -81,16 +96,17 @@ def answer_schema(agents: Sequence[Agent], *, confidence: bool) -> dict[str, Any
 
 
 def _agent_block(agent: Agent) -> str:
-    head = f"- {agent.id}: {_line(agent.name)}. {_line(agent.description)}"
-    if not agent.examples:
-        return head
-    shown = "; ".join(
-        json.dumps(_line(example), ensure_ascii=False)
-        for example in agent.examples[:_EXAMPLES_SHOWN]
-    )
-    return f"{head}\n  e.g. {shown}"
+    head = f"- {agent.id}: {one_line(agent.name)}. {one_line(agent.description)}"
+    shown = quoted_examples(agent)
+    return f"{head}\n  e.g. {'; '.join(shown)}" if shown else head
 
 
-def _line(text: str) -> str:
-    # On one line, so that no description can look like the block of another agent.
+def one_line(text: str) -> str:
+    """On one line no description can look like the block of another agent."""
     return " ".join(text.split())
+
+
+def quoted_examples(agent: Agent) -> list[str]:
+    """The examples that a model is shown, as JSON strings."""
+    shown = agent.examples[:EXAMPLES_SHOWN]
+    return [json.dumps(one_line(example), ensure_ascii=False) for example in shown]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgeneuro.domain.agent import Agent, AgentId, AgentPatch, ModelId
 from edgeneuro.domain.classifier import ClassifierId
 from edgeneuro.domain.fields import hide_defaults
-from edgeneuro.domain.prompt import PROMPT_VERSION
+from edgeneuro.domain.prompt import prompt_versions
 from edgeneuro.domain.routing import RoutingConfig, with_active
 from edgeneuro.errors import InvalidRequestError
 from edgeneuro.settings import Settings
@@ -71,7 +71,7 @@ def fingerprint(config: RoutingConfig) -> str:
         config.on_no_fit,
         config.agents_revision,
         None if default is None else default.id,
-        PROMPT_VERSION,
+        prompt_versions(model.type for model in config.chain),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from edgeneuro.domain.config import Challenger
 from edgeneuro.domain.model import OWN_PROVIDER, ChallengerSide, ChallengerState, Model
-from edgeneuro.domain.prompt import PROMPT_VERSION
+from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.statistics import mcnemar_worse
 from edgeneuro.store.database import Database, Rows, Statement, statement
@@ -23,8 +23,9 @@ def insert_audit_sample(
     confidence: float | None,
     agrees: bool,
 ) -> Statement:
-    """`created_ms` is the answer's time, so that both belong to the same hour. The column
-    `confidence` cannot be null: 0 stands for one that is unknown."""
+    """`created_ms` is the answer's time, so that both belong to the same hour. The layer "llm" is
+    the active model, of whatever type. The column `confidence` cannot be null: 0 stands for one
+    that is unknown."""
     return statement(
         "INSERT INTO audit_samples (log_id, created_at, layer, agent_id, confidence, agrees)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (log_id) DO NOTHING",
@@ -83,7 +84,9 @@ _SINCE = "challenger.model_id = ?1 AND challenger.created_at >= ?2"
 # nothing about what would be decided now.
 _PRESENT = (
     "(logs.agents_revision = ?3 AND logs.prompt_version = ?4 AND logs.threshold = ?5"
-    " AND logs.attempts ->> '$[0].model' = ?6 AND logs.attempts ->> '$[0].adapter' IS ?7)"
+    " AND logs.attempts ->> '$[0].model' = ?6 AND logs.attempts ->> '$[0].adapter' IS ?7"
+    # Older answers are of models that had the same prompt as the active one.
+    " AND coalesce(challenger.prompt_version, logs.prompt_version) = ?8)"
 )
 
 
@@ -92,6 +95,7 @@ def insert_challenger_answer(
     *,
     created_ms: int,
     model_id: str,
+    prompt_version: str,
     agent_id: str | None,
     reason: str | None,
     failed: bool,
@@ -99,10 +103,12 @@ def insert_challenger_answer(
     cost_usd: float | None,
     ms: float,
 ) -> Statement:
-    """`created_ms` is the answer's time."""
+    """`created_ms` is the answer's time, `prompt_version` that of what the challenger was
+    asked."""
     return statement(
         "INSERT INTO challenger_answers (log_id, created_at, model_id, agent_id, reason, failed,"
-        " agrees, cost_usd, ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+        " agrees, cost_usd, ms, prompt_version)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
         " ON CONFLICT (log_id) DO NOTHING",
         log_id,
         created_ms,
@@ -113,6 +119,7 @@ def insert_challenger_answer(
         int(agrees),
         cost_usd,
         ms,
+        prompt_version,
     )
 
 
@@ -134,11 +141,13 @@ async def compare(db: Database, config: RoutingConfig, challenger: Challenger) -
     question is one pair, by its first answer: a question that is asked often, or in several
     spellings, must not decide a promotion alone."""
     active = config.active
+    model = config.models.get(challenger.model_id)
+    prompt, other_prompt = (prompt_version((each or active).type) for each in (active, model))
     present = (
-        *(challenger.model_id, challenger.since_ms, config.agents_revision, PROMPT_VERSION),
-        *(config.confidence_threshold, active.base_model, active.adapter),
+        *(challenger.model_id, challenger.since_ms, config.agents_revision, prompt),
+        *(config.confidence_threshold, active.base_model, active.adapter, other_prompt),
     )
-    learned = _may_have_learned(active) or _may_have_learned(config.models.get(challenger.model_id))
+    learned = _may_have_learned(active) or _may_have_learned(model)
     [row], active_ms, challenger_ms = await db.batch(
         [
             statement(_COMPARISON, *present, int(learned), json.dumps(list(config.agents))),
@@ -194,12 +203,12 @@ def _may_have_learned(model: Model | None) -> bool:
 
 _COMPARISON = (
     f"WITH answers AS (SELECT challenger.*, {_PRESENT} AS present, logs.kind, label.near_hash,"
-    " label.labeler, label.split = 'train' AND ?8 AS trained,"
+    " label.labeler, label.split = 'train' AND ?9 AS trained,"
     f" {_ACTIVE_RIGHT} AS active_right, {_CHALLENGER_RIGHT} AS challenger_right,"
     # The cost of a chat's row is that of its answer too.
     " iif(logs.kind = 'route', logs.cost_usd, NULL) AS active_cost"
     f" FROM {_ANSWERS} LEFT JOIN current_labels AS label ON label.query_hash = logs.query_hash"
-    " AND (label.agent_id IS NULL OR label.agent_id IN (SELECT value FROM json_each(?9)))"
+    " AND (label.agent_id IS NULL OR label.agent_id IN (SELECT value FROM json_each(?10)))"
     f" WHERE {_SINCE}),"
     " counted AS (SELECT * FROM answers WHERE present),"
     # With min() SQLite takes the other columns from the row of the minimum.

@@ -173,21 +173,24 @@ async def newest_on_test_part(
     model_ids: Sequence[str],
     *,
     agents_revision: str,
-    prompt_version: str,
+    prompts: Sequence[str],
     threshold: float,
 ) -> Evaluation | None:
     """The newest on the test part that has succeeded with all of these models, for these agents,
-    this prompt and this threshold, and that counts near-duplicates once."""
+    these versions of prompts and this threshold, and that counts near-duplicates once."""
     rows = await db.run(
         statement(
             f"SELECT {COLUMNS} FROM {ROWS} WHERE {_ON_TEST_PART} AND split = 'test'"
-            " AND target = 'models' AND agents_revision = ?2 AND prompt_version = ?3"
+            " AND target = 'models' AND agents_revision = ?2"
+            # It may name others too, of further models.
+            " AND NOT EXISTS (SELECT 1 FROM json_each(?3) AS wanted"
+            " WHERE instr(' ' || prompt_version || ' ', ' ' || wanted.value || ' ') = 0)"
             " AND threshold = ?4 AND near_duplicates IS NOT NULL"
             " AND NOT EXISTS (SELECT 1 FROM json_each(?1) AS wanted WHERE wanted.value NOT IN"
             " (SELECT value FROM json_each(model_ids))) ORDER BY id DESC LIMIT 1",
             json.dumps(model_ids),
             agents_revision,
-            prompt_version,
+            json.dumps(prompts),
             threshold,
         )
     )

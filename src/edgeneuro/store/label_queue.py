@@ -9,6 +9,7 @@ from edgeneuro.classifier.features import HEAD, TAIL
 from edgeneuro.domain.label_queue import LabelSuspect
 from edgeneuro.store.comparisons import select_differing
 from edgeneuro.store.database import Database, Rows, statement
+from edgeneuro.store.log_search import CONFIDENCE_SOURCE
 
 # The window is filled in turns, one row of each key, so that no key can push out the others.
 _RECENT_ROWS = 8_000
@@ -45,7 +46,7 @@ WITH judged AS (
 _UNLABELLED = f"""{_WINDOW}
 SELECT logs.id, logs.query_hash, coalesce(logs.near_hash, logs.query_hash) AS near_hash,
     logs.key_id, logs.agent_id, logs.threshold,
-    iif(logs.confidence_source = 'none', NULL, logs.confidence) AS confidence,
+    iif({CONFIDENCE_SOURCE} = 'none', NULL, logs.confidence) AS confidence,
     logs.layer, logs.reason,
     iif(logs.reason = 'low_confidence', logs.alternatives ->> '$[0].agent_id', NULL) AS unsure_agent
 FROM looked_at CROSS JOIN logs ON logs.seq = looked_at.seq

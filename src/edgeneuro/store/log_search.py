@@ -11,7 +11,10 @@ from edgeneuro.store.sql import Conditions, unix_ms
 
 WINDOW_ROWS = 20_000
 _TRIGRAM = 3  # shorter texts have none
-_KNOWN = "coalesce(logs.confidence_source, '') <> 'none'"  # the confidence
+# Rows from before migration 0025 have it in another column, whose CHECK knows no decision models: a
+# CHECK cannot be changed without writing the table anew.
+CONFIDENCE_SOURCE = "coalesce(logs.confidence_source, logs.confidence_source_before)"
+_KNOWN = f"coalesce({CONFIDENCE_SOURCE}, '') <> 'none'"  # the confidence
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from edgeneuro.domain.log import LogEntry, LogItem, LogRecord, LogsQuery
 from edgeneuro.domain.query import near_hash
 from edgeneuro.store.database import Database, Row, Statement, Value, statement
 from edgeneuro.store.label_reads import change_from_row, select_history
-from edgeneuro.store.log_search import LogSearch
+from edgeneuro.store.log_search import CONFIDENCE_SOURCE, LogSearch
 from edgeneuro.store.sql import rfc3339, unix_ms
 
 _COLUMNS = (
@@ -63,7 +63,10 @@ _DELETE_CHUNK = 1_000  # rows a statement: D1 ends a query after 30 s
 _HISTORY_SHOWN = 100
 # Beside the row itself: the label in force, and the feedback of each key.
 _ITEM = (
-    ", ".join(f"logs.{name}" for name in _COLUMNS)
+    ", ".join(
+        f"{CONFIDENCE_SOURCE} AS {name}" if name == "confidence_source" else f"logs.{name}"
+        for name in _COLUMNS
+    )
     + ", c.agent_id AS label_agent_id, c.labeler, c.created_at AS labelled_at,"
     " (SELECT json_group_array(json_object('id', f.id, 'value', f.value,"
     " 'correct_agent', f.correct_agent, 'comment', f.comment, 'key_id', f.key_id,"
@@ -274,10 +277,23 @@ def _stages_json(stages: Sequence[StageRecord]) -> str:
                 for score in each.scores
             ],
             "none_probability": each.none_probability,
+            **_of_decision_model(each),
         }
         for each in stages
     ]
     return json.dumps(records, ensure_ascii=False)
+
+
+def _of_decision_model(stage: StageRecord) -> dict[str, float]:
+    """Few stages have these fields, so a null is not written."""
+    fields = {
+        "clarify_probability": stage.clarify_probability,
+        "several_probability": stage.several_probability,
+        "agents_left_out": stage.agents_left_out,
+        "agents_cut": stage.agents_cut,
+        "state_cut": stage.state_cut,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _json_or_null(value: BaseModel | dict[str, object] | list[object] | None) -> str | None:

@@ -5,7 +5,6 @@ from typing import Any
 
 from edgeneuro.domain.decision import Attempt, StageRecord, Usage
 from edgeneuro.domain.log import LogEntry
-from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import DatabaseError
@@ -71,7 +70,7 @@ def _log_entry(result: RoutingResult) -> LogEntry:
         latency_ms=result.latency_ms,
         upstream_ms=round(call.upstream_ms, 2),
         gateway=call.trace,
-        prompt_version=PROMPT_VERSION,
+        prompt_version=result.prompt_version,
         agents_revision=config.agents_revision,
     )
 

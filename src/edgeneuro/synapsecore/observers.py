@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from edgeneuro.domain.model import Model
+from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.errors import DatabaseError
 from edgeneuro.store.comparisons import insert_audit_sample, insert_challenger_answer
 from edgeneuro.store.database import Statement
@@ -106,6 +107,7 @@ async def _challenge(result: RoutingResult, model: Model) -> None:
         turn.id,
         created_ms=turn.created_ms,
         model_id=model.id,
+        prompt_version=prompt_version(model.type),
         agent_id=other.agent_id,
         reason=other.reason,
         failed=other.failed,

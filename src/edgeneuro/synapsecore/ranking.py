@@ -11,6 +11,7 @@ from edgeneuro.domain.decision import (
     ConfidenceSource,
     GatewayTrace,
     Layer,
+    QuestionCut,
     RankedAgent,
     StageRecord,
     Usage,
@@ -78,7 +79,8 @@ class Ranking:
     `calibrated` says whether the probability of `best` is a measured one, `cached` whether the
     ranking was made for an earlier request. `sure` is false if the stage itself says that another
     one should decide; `threshold` is the probability that it needs (None: it never decides).
-    `call` is what calling models took, None if no model was called."""
+    `call` is what calling models took, None if no model was called. The last three are a decision
+    model's (domain/decision.py, StageRecord)."""
 
     best: str | None
     probabilities: Mapping[str, float]
@@ -91,6 +93,9 @@ class Ranking:
     sure: bool = True
     threshold: float | None = None
     call: ModelCallResult | None = None
+    clarify_probability: float | None = None
+    several_probability: float | None = None
+    cut: QuestionCut | None = None
 
     @property
     def confidence(self) -> float | None:
@@ -135,6 +140,8 @@ def cached_ranking(ranking: Ranking) -> CachedRanking:
         adapter=ranking.source.adapter,
         probabilities=None if ranking.partial else dict(ranking.probabilities),
         none=None if ranking.partial else ranking.none,
+        clarify_probability=ranking.clarify_probability,
+        several_probability=ranking.several_probability,
     )
 
 
@@ -144,7 +151,13 @@ def ranking_from_cache(cached: CachedRanking) -> Ranking:
     if cached.probabilities is None:
         return replace(found, cached=True)
     return replace(
-        found, cached=True, partial=False, probabilities=cached.probabilities, none=cached.none
+        found,
+        cached=True,
+        partial=False,
+        probabilities=cached.probabilities,
+        none=cached.none,
+        clarify_probability=cached.clarify_probability,
+        several_probability=cached.several_probability,
     )
 
 
@@ -158,7 +171,7 @@ class Skip:
 
 class Ranker(Protocol):
     """A stage of the pipeline. `layer` is the layer of decisions that are made from its rankings,
-    a word of lower-case letters."""
+    a word of lower-case letters; a ranking may name another one as its source's."""
 
     @property
     def name(self) -> str: ...
@@ -184,6 +197,7 @@ class Stage:
         ranking, reason = self.ranking, self.reason
         if ranking is None:
             return StageRecord(self.name, "skipped", _short(reason), self.ms, [], None)
+        cut = ranking.cut
         return StageRecord(
             name=self.name,
             outcome="decided" if reason is None else "ranked",
@@ -193,8 +207,17 @@ class Stage:
                 RankedAgent(each.agent_id, round(each.probability, 4))
                 for each in ranking.scores(_LOGGED_SCORES)
             ],
-            none_probability=None if ranking.none is None else round(ranking.none, 4),
+            none_probability=_rounded(ranking.none),
+            clarify_probability=_rounded(ranking.clarify_probability),
+            several_probability=_rounded(ranking.several_probability),
+            agents_left_out=cut.agents if cut else None,
+            agents_cut=cut.agent_characters if cut else None,
+            state_cut=cut.state_characters if cut else None,
         )
+
+
+def _rounded(probability: float | None) -> float | None:
+    return None if probability is None else round(probability, 4)
 
 
 def _short(reason: str | None) -> str | None:

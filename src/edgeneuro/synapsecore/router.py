@@ -3,11 +3,18 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from edgeneuro.access.limits import Estimate, estimate
 from edgeneuro.domain.decision import CacheState, ClassifierVerdict, Explanation, StageRecord
 from edgeneuro.domain.model import Model
-from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages, states_confidence
+from edgeneuro.domain.prompt import (
+    DECISION_PROMPT_VERSION,
+    PROMPT_VERSION,
+    build_messages,
+    prompt_version,
+    states_confidence,
+)
 from edgeneuro.errors import UpstreamError
 from edgeneuro.synapsecore import policy
 from edgeneuro.synapsecore.policy import Decision
@@ -15,6 +22,7 @@ from edgeneuro.synapsecore.rankers.cache import MemoryCacheRanker, StoredCacheRa
 from edgeneuro.synapsecore.rankers.classifier import ClassifierRanker, verdict_of
 from edgeneuro.synapsecore.rankers.label import LabelRanker
 from edgeneuro.synapsecore.rankers.model import MAX_TOKENS, ModelRanker
+from edgeneuro.synapsecore.rankers.routing_question import DECISION_LAYER, routing_question
 from edgeneuro.synapsecore.ranking import NO_CALL, ModelCallResult, Ranker, Ranking, Skip, Stage
 from edgeneuro.synapsecore.turn import Turn
 
@@ -25,7 +33,7 @@ CLASSIFIER, MODEL = ClassifierRanker(), ModelRanker()
 PIPELINE: tuple[Ranker, ...] = (LABEL, MEMORY_CACHE, CLASSIFIER, STORED_CACHE, MODEL)
 
 # All that a decision's `layer` can be.
-LAYERS = frozenset({"fallback", "direct", *(ranker.layer for ranker in PIPELINE)})
+LAYERS = frozenset({"fallback", "direct", DECISION_LAYER, *(each.layer for each in PIPELINE)})
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,16 @@ class RoutingResult:
                 return ranking
         return None
 
+    @property
+    def prompt_version(self) -> str:
+        """The version of what the model was asked that the decision was made from, or else of what
+        the first model is asked."""
+        ranking = self.decision.ranking
+        if ranking is None or ranking.source.layer not in (MODEL.layer, DECISION_LAYER, "cache"):
+            return prompt_version(self.turn.models[0].type)
+        of_questions = ranking.confidence_source == "decision_model"
+        return DECISION_PROMPT_VERSION if of_questions else PROMPT_VERSION
+
     def stage_records(self) -> list[StageRecord]:
         return [stage.record() for stage in self.stages]
 
@@ -117,17 +135,24 @@ def explain(result: RoutingResult) -> Explanation:
     label, classifier = result.stage(LABEL), result.stage(CLASSIFIER)
     return Explanation(
         threshold=config.confidence_threshold,
-        prompt_version=PROMPT_VERSION,
+        prompt_version=prompt_version(turn.models[0].type),
         agents_revision=config.agents_revision,
         cache_key=turn.cache_key,
-        messages=build_messages(
-            turn.query, turn.agents, confidence=states_confidence(turn.models[0].type)
-        ),
+        **_asked(turn, turn.models[0]),
         label=label.reason if label else None,
         classifier=classifier.reason if classifier else _not_reached(result),
         stages=result.stage_records(),
         stages_ms=turn.clock.ms,
     )
+
+
+def _asked(turn: Turn, model: Model) -> dict[str, Any]:
+    """What the model gets."""
+    if model.type != "decision":
+        confidence = states_confidence(model.type)
+        return {"messages": build_messages(turn.query, turn.agents, confidence=confidence)}
+    question = routing_question(turn, model)
+    return {"messages": None, "questions": question.shown(), "state": question.state}
 
 
 def _not_reached(result: RoutingResult) -> str:
@@ -141,10 +166,18 @@ def _not_reached(result: RoutingResult) -> str:
 
 def estimate_routing(turn: Turn, models: Iterable[Model] | None = None) -> Estimate:
     """The upper bound for calling all models of the turn, or only these."""
-    # With the longer prompt, of a model that is asked for its confidence.
-    messages = build_messages(turn.query, turn.agents, confidence=True)
-    size = sum(len(message["content"].encode()) for message in messages)
-    return estimate(turn.models if models is None else models, size, MAX_TOKENS)
+    models = list(turn.models if models is None else models)
+    bound = Estimate()
+    for model in models:
+        if model.type == "decision":  # it writes nothing
+            bound += estimate([model], routing_question(turn, model).size, 0)
+    texts = [model for model in models if model.type != "decision"]
+    if texts:
+        # With the longer prompt, of a model that is asked for its confidence.
+        messages = build_messages(turn.query, turn.agents, confidence=True)
+        size = sum(len(message["content"].encode()) for message in messages)
+        bound += estimate(texts, size, MAX_TOKENS)
+    return bound
 
 
 def estimate_unknown(result: RoutingResult) -> Estimate:

@@ -11,7 +11,7 @@ from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.catalogue import find_model
 from edgeneuro.domain.decision import MetadataValue, RouteRequest
 from edgeneuro.domain.model import Model
-from edgeneuro.domain.prompt import PROMPT_VERSION
+from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.trace import Trace
@@ -19,6 +19,7 @@ from edgeneuro.errors import InvalidRequestError
 from edgeneuro.isolate.classifier_cache import LoadedClassifier
 from edgeneuro.services import Services
 from edgeneuro.store.database import Rows
+from edgeneuro.synapsecore.agent_selection import MAX_AGENTS, select_agents
 from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
 from edgeneuro.synapsecore.stored_text import stored_text
 from edgeneuro.web.auth import Credential
@@ -176,8 +177,26 @@ class Turn:
         config = self.config
         ids = sorted(agent.id for agent in self.agents) if self.candidates else None
         caller = owner(config, self.caller.credential.key_id)
-        sent = [self.query, config.agents_revision, PROMPT_VERSION, ids, *caller]
+        sent: list[Any] = [
+            self.query,
+            config.agents_revision,
+            prompt_version(model.type),
+            ids,
+            *caller,
+        ]
+        if model.type == "decision":
+            # How far the question is cut, and who is offered.
+            sent.append(model.context_window)
+            if len(self.agents) > MAX_AGENTS:
+                sent.append([agent.id for agent in self.offered_agents])
         return key_of([*sent, *model_identity(model, config)])
+
+    @cached_property
+    def offered_agents(self) -> tuple[Agent, ...]:
+        """The allowed agents that a decision model is offered: all, or the best 254."""
+        if len(self.agents) <= MAX_AGENTS:
+            return self.agents
+        return select_agents(self.agents, self.query, self.config, self.classifier)
 
     @cached_property
     def classifier(self) -> LoadedClassifier | None:

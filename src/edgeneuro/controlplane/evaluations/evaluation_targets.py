@@ -7,7 +7,9 @@ from edgeneuro.controlplane.models.models import is_classifier, require_availabl
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.evaluation import PIPELINE
+from edgeneuro.domain.evaluation import Target as TargetKind
 from edgeneuro.domain.model import Model
+from edgeneuro.domain.prompt import prompt_versions
 from edgeneuro.domain.proposal import Proposal, apply_proposal
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.routing_test import RoutingTest
@@ -61,6 +63,14 @@ def proposal_named(config: RoutingConfig, name: str) -> Proposal:
     if name in config.classifiers or is_classifier(config, name):
         return Proposal(classifier_id=name)
     return Proposal(model_id=name)
+
+
+def prompts_of(config: RoutingConfig, model_ids: Sequence[str], kind: TargetKind) -> str:
+    """The versions of what the models of an evaluation are asked: of the named ones, and in the
+    pipeline of its chain too."""
+    chain = config.chain if kind == PIPELINE else ()
+    named = [config.models[each] for each in model_ids if each in config.models]
+    return prompt_versions(model.type for model in (*chain, *named))
 
 
 class Target:

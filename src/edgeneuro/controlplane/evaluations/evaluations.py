@@ -2,6 +2,7 @@
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
+from edgeneuro.controlplane.evaluations.evaluation_targets import prompts_of
 from edgeneuro.controlplane.jobs.runner import cancel_work, wake
 from edgeneuro.controlplane.models.models import require_available
 from edgeneuro.domain.evaluation import (
@@ -14,7 +15,6 @@ from edgeneuro.domain.evaluation import (
     EvaluationDeleted,
 )
 from edgeneuro.domain.fields import Page, PageQuery, page_of
-from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.proposal import fingerprint
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
@@ -47,7 +47,7 @@ async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
             limit=body.limit,
             agents=list(config.agents),
             agents_revision=config.agents_revision,
-            prompt_version=PROMPT_VERSION,
+            prompt_version=prompts_of(config, model_ids, body.target),
             threshold=config.confidence_threshold,
             target=body.target,
             label_layer=body.label_layer,

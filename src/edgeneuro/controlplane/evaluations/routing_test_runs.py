@@ -9,7 +9,7 @@ from edgeneuro.controlplane.evaluations.evaluation_targets import propose
 from edgeneuro.controlplane.jobs.runner import cancel_work, wake
 from edgeneuro.domain.classifier import RULE
 from edgeneuro.domain.fields import Page, PageQuery, page_of
-from edgeneuro.domain.prompt import PROMPT_VERSION
+from edgeneuro.domain.prompt import prompt_versions
 from edgeneuro.domain.proposal import fingerprint
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.routing_test import (
@@ -91,7 +91,7 @@ def _insert(
         created_by=by,
         label_layer=label_layer,
         agents_revision=proposed.agents_revision,
-        prompt_version=PROMPT_VERSION,
+        prompt_version=prompt_versions(model.type for model in proposed.chain),
         threshold=proposed.confidence_threshold,
         proposal={
             "changes": changes,

@@ -14,13 +14,13 @@ from edgeneuro.controlplane.evaluations.evaluation_targets import (
     Target,
     answered,
     pipeline_target,
+    prompts_of,
     proposal_named,
     propose,
 )
 from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome
 from edgeneuro.domain.evaluation import DEFERRED, Evaluation
 from edgeneuro.domain.job import JobKindName
-from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.domain.proposal import Proposal, fingerprint
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.trace import continue_trace
@@ -234,16 +234,21 @@ class _Slice:
         evaluation = self._evaluation
         if evaluation.target == "pipeline":
             return self._pipeline_has_changed(config)
-        begun = (evaluation.agents_revision, evaluation.prompt_version)
-        if begun != (config.agents_revision, PROMPT_VERSION):
-            return "the agents have changed since it began; evaluate again"
         gone = [
             each
             for each in evaluation.model_ids
             if each not in config.classifiers
             and (each not in config.models or config.models[each].status != "available")
         ]
-        return f"the model {gone[0]!r} is no longer available" if gone else None
+        if gone:
+            return f"the model {gone[0]!r} is no longer available"
+        prompts = prompts_of(config, evaluation.model_ids, evaluation.target)
+        if (evaluation.agents_revision, evaluation.prompt_version) != (
+            config.agents_revision,
+            prompts,
+        ):
+            return "the agents have changed since it began; evaluate again"
+        return None
 
     def _pipeline_has_changed(self, config: RoutingConfig) -> str | None:
         """A run of tests compares what it proposes instead."""

@@ -3,7 +3,7 @@ model by more than a margin."""
 
 from edgeneuro.domain.evaluation import Evaluation, PairResult
 from edgeneuro.domain.model import Model, PromotionCheck
-from edgeneuro.domain.prompt import PROMPT_VERSION
+from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.statistics import difference_lower_bound, questions_needed
 from edgeneuro.errors import ConflictError
@@ -24,7 +24,7 @@ async def check_model(db: Database, config: RoutingConfig, model: Model) -> Prom
         db,
         [active.id, model.id],
         agents_revision=config.agents_revision,
-        prompt_version=PROMPT_VERSION,
+        prompts=[prompt_version(active.type), prompt_version(model.type)],
         threshold=config.confidence_threshold,
     )
     if found is None:

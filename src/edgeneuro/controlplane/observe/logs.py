@@ -1,12 +1,23 @@
 """Logs in the control plane: what was asked and what was answered, newest first."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from edgeneuro.call import Call
+from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.fields import page_of
 from edgeneuro.domain.log import LogRecord, LogsPage, LogsQuery
-from edgeneuro.domain.prompt import PROMPT_VERSION, build_messages, states_confidence
+from edgeneuro.domain.prompt import (
+    DECISION_PROMPT_VERSION,
+    PROMPT_VERSION,
+    build_messages,
+    states_confidence,
+)
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidRequestError, NotFoundError
 from edgeneuro.store import logs as store
+from edgeneuro.synapsecore.agent_selection import MAX_AGENTS
+from edgeneuro.synapsecore.rankers.routing_question import build_question
 from edgeneuro.synapsecore.router import LAYERS
 
 
@@ -38,15 +49,36 @@ async def get_log(call: Call, log_id: str) -> LogRecord:
             code="unknown_log",
             param="log_id",
         )
-    return log.model_copy(update={"messages": _messages(log, await services.routing.current())})
+    return log.model_copy(update=_asked(log, await services.routing.current()))
 
 
-def _messages(log: LogRecord, config: RoutingConfig) -> list[dict[str, str]] | None:
-    known = (PROMPT_VERSION, config.agents_revision)
-    if not log.query or log.layer == "direct" or (log.prompt_version, log.agents_revision) != known:
-        return None
+def _asked(log: LogRecord, config: RoutingConfig) -> dict[str, Any]:
+    """What a model is sent for the query, by the fields of the record."""
+    known = log.agents_revision == config.agents_revision
+    if not log.query or log.layer == "direct" or not known:
+        return {}
     wanted = config.agents if log.candidates is None else log.candidates
     agents = [each for each in config.agents.values() if each.id in wanted]
+    if log.prompt_version == PROMPT_VERSION:
+        return {"messages": _messages(log, config, agents)}
+    # Which of too many agents were offered is not stored.
+    if log.prompt_version != DECISION_PROMPT_VERSION or len(agents) > MAX_AGENTS:
+        return {}
+    question = build_question(log.query, agents, context_window=_context_window(log, config))
+    return {"questions": question.shown(), "state": question.state}
+
+
+def _context_window(log: LogRecord, config: RoutingConfig) -> int | None:
+    """That of the decision model which decided, or would have been asked."""
+    if log.confidence_source != "decision_model" or log.kind != "route":
+        return config.active.context_window
+    found = (each for each in config.models.values() if each.base_model == log.model)
+    return next((each.context_window for each in found), None)
+
+
+def _messages(
+    log: LogRecord, config: RoutingConfig, agents: Sequence[Agent]
+) -> list[dict[str, str]]:
     routed_by_model = log.model is not None and log.kind == "route" and log.layer != "classifier"
     # A chat's row names the model that answered it, not the one that routed it.
     adapter = log.adapter is not None if routed_by_model else config.active.type == "lora"

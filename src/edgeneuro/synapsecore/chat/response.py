@@ -217,6 +217,6 @@ def _entry(turn: ChatTurn, outcome: ChatOutcome) -> LogEntry:
         upstream_ms=round(turn.upstream_ms, 2),
         # Labels and feedback are about the decision, so AI Gateway's log of the decision gets them.
         gateway=routing.call.trace if routing else outcome.trace or GatewayTrace(),
-        prompt_version=PROMPT_VERSION,
+        prompt_version=routing.prompt_version if routing else PROMPT_VERSION,
         agents_revision=turn.config.agents_revision,
     )

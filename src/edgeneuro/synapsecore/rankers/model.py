@@ -1,16 +1,17 @@
 """The active model, then its fallback models, all within one time budget. If several requests ask
 the same at the same time, the models are called once."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import Any
 
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import (
-    PROMPT_VERSION,
     answer_schema,
     build_messages,
+    prompt_version,
     states_confidence,
 )
 from edgeneuro.errors import (
@@ -21,8 +22,13 @@ from edgeneuro.errors import (
     UpstreamRejectedError,
 )
 from edgeneuro.gateway.chain import ModelAttempt
-from edgeneuro.gateway.interface import ModelAnswer, ModelRequest
+from edgeneuro.gateway.interface import DecisionAnswer, DecisionRequest, ModelAnswer, ModelRequest
 from edgeneuro.synapsecore.rankers.model_output import read_output
+from edgeneuro.synapsecore.rankers.routing_question import (
+    DECISION_LAYER,
+    read_ranking,
+    routing_question,
+)
 from edgeneuro.synapsecore.ranking import (
     NO_CALL,
     ModelCallResult,
@@ -87,7 +93,6 @@ class _ModelCall:
             "decision_id": turn.id,
             "key_id": turn.caller.credential.key_id,
             "agents_revision": turn.config.agents_revision,
-            "prompt_version": PROMPT_VERSION,
             "purpose": turn.purpose,
         }
 
@@ -126,6 +131,9 @@ class _ModelCall:
         return await chain.ask_together(models[alone:], self._attempt_batch, self._ranking)
 
     def _supports_batch(self, model: Model) -> bool:
+        """AI Gateway's universal endpoint has no path for questions to decision models."""
+        if model.type == "decision":
+            return False
         request = self._request(ModelAttempt(model, 1, 0), in_json=False)
         is_vendors = (
             request.provider is not None and self._services.gateway.supports_batch_fallback(request)
@@ -139,6 +147,8 @@ class _ModelCall:
 
     async def _attempt(self, attempt: ModelAttempt) -> Ranking:
         model = attempt.model
+        if model.type == "decision":
+            return await self._attempt_decision(attempt)
         in_json = self._in_json(model)
         try:
             answer = await self._services.gateway.run(self._request(attempt, in_json=in_json))
@@ -154,21 +164,50 @@ class _ModelCall:
             raise JsonModeUnmetError(error.message, upstream_code=error.upstream_code) from error
         return self._ranking(attempt, answer)
 
-    def _ranking(self, attempt: ModelAttempt, answer: ModelAnswer) -> Ranking:
-        attempt.engine = answer.engine
-        self._chain.record_usage(attempt.model, answer.usage, answer.trace)
-        ranking = self._read(attempt.model, answer)
+    async def _attempt_decision(self, attempt: ModelAttempt) -> Ranking:
+        model, question = attempt.model, routing_question(self._turn, attempt.model)
+        request = DecisionRequest(
+            model=model.base_model,
+            state=question.state,
+            questions=question.questions,
+            **self._common(attempt, "decision"),
+        )
+        try:
+            answer = await self._services.gateway.decide(request)
+        except StaleAnswerError:
+            self._without_cache.add(model.id)
+            raise
+        self._note_answer(attempt, answer)
+        source = Source(DECISION_LAYER, model.base_model, model.adapter)
+        with self._not_from_cache(model, answer):
+            ranking = read_ranking(answer, question, source)
         self._trace = answer.trace
         return ranking
 
-    def _read(self, model: Model, answer: ModelAnswer) -> Ranking:
+    def _note_answer(self, attempt: ModelAttempt, answer: ModelAnswer | DecisionAnswer) -> None:
+        attempt.engine = answer.engine
+        self._chain.record_usage(attempt.model, answer.usage, answer.trace)
+
+    @contextmanager
+    def _not_from_cache(self, model: Model, answer: ModelAnswer | DecisionAnswer) -> Iterator[None]:
+        """An answer of AI Gateway's cache that cannot be read raises StaleAnswerError once."""
         try:
-            named = read_output(answer, self._turn.agents, stated=states_confidence(model.type))
+            yield
         except InvalidOutputError as error:
             if answer.trace.cache_status != "HIT" or model.id in self._without_cache:
                 raise
             self._without_cache.add(model.id)
             raise StaleAnswerError(error.message) from error
+
+    def _ranking(self, attempt: ModelAttempt, answer: ModelAnswer) -> Ranking:
+        self._note_answer(attempt, answer)
+        ranking = self._read(attempt.model, answer)
+        self._trace = answer.trace
+        return ranking
+
+    def _read(self, model: Model, answer: ModelAnswer) -> Ranking:
+        with self._not_from_cache(model, answer):
+            named = read_output(answer, self._turn.agents, stated=states_confidence(model.type))
         source = Source(ModelRanker.layer, model.base_model, model.adapter)
         return partial_ranking(named.agent_id, named.confidence, source, named.source)
 
@@ -177,22 +216,27 @@ class _ModelCall:
         return model.json_mode and not refused and model.id not in self._without_json
 
     def _request(self, attempt: ModelAttempt, *, in_json: bool) -> ModelRequest:
-        model, turn, config = attempt.model, self._turn, self._turn.config
+        model, turn = attempt.model, self._turn
         confidence = states_confidence(model.type)
-        cache_key = None
-        if self._cache and model.id not in self._without_cache:
-            cache_key = f"{turn.key_for(model)}:{'json' if in_json else 'text'}"
         return ModelRequest(
             model=model.base_model,
             adapter=model.adapter,
-            provider=config.providers.get(model.provider),
             messages=build_messages(turn.query, turn.agents, confidence=confidence),
             parameters=_PARAMETERS | ({"logprobs": True} if model.logprobs else {}),
             response_schema=answer_schema(turn.agents, confidence=confidence) if in_json else None,
-            timeout_ms=attempt.timeout_ms,
-            cache_key=cache_key,
-            cache_ttl_seconds=config.cache_ttl_seconds,
-            metadata=self._metadata,
-            collect_payload=config.stores_texts,
-            trace=turn.caller.trace,
+            **self._common(attempt, "json" if in_json else "text"),
         )
+
+    def _common(self, attempt: ModelAttempt, form: str) -> dict[str, Any]:
+        """What requests to all models have; `form` tells those to one model apart."""
+        model, turn, config = attempt.model, self._turn, self._turn.config
+        cached = self._cache and model.id not in self._without_cache
+        return {
+            "provider": config.providers.get(model.provider),
+            "timeout_ms": attempt.timeout_ms,
+            "cache_key": f"{turn.key_for(model)}:{form}" if cached else None,
+            "cache_ttl_seconds": config.cache_ttl_seconds,
+            "metadata": self._metadata | {"prompt_version": prompt_version(model.type)},
+            "collect_payload": config.stores_texts,
+            "trace": turn.caller.trace,
+        }
