@@ -38,9 +38,10 @@ Step = ModelAnswer | DecisionAnswer | Streamed | OneOf | Exception
 
 class ScriptedGateway:
     """Returns the enqueued steps in order. `requests` are the requests for text that it got,
-    `decision_requests` those to decision models, `stopped` the number
-    of streams that were closed before their end, `patched` the feedback for its log, and
-    `patch_failure` the error to raise for feedback. Without a next step, or with one of another
+    `decision_requests` those to decision models, `schema_requests` the models whose schema it was
+    asked for, `stopped` the number of streams that were closed before their end, `patched` the
+    feedback for its log, and `patch_failure` the error to raise for feedback. `schemas` says by id
+    which models are decision models. Without a next step, or with one of another
     kind than the call, it raises UpstreamError."""
 
     def __init__(self, *script: Step) -> None:
@@ -48,6 +49,8 @@ class ScriptedGateway:
         self.requests: list[ModelRequest] = []
         self.decision_requests: list[DecisionRequest] = []
         self.catalogue: list[BaseModelFacts] | UpstreamError = []
+        self.schemas: dict[str, bool | UpstreamError | None] = {}
+        self.schema_requests: list[str] = []
         self.patched: list[tuple[str, int, int | None]] = []
         self.patch_failure: UpstreamError | None = None
         self.stopped = 0
@@ -119,3 +122,10 @@ class ScriptedGateway:
         if isinstance(self.catalogue, UpstreamError):
             raise self.catalogue
         return self.catalogue
+
+    async def is_decision_model(self, model: str, /) -> bool | None:
+        self.schema_requests.append(model)
+        found = self.schemas.get(model)
+        if isinstance(found, UpstreamError):
+            raise found
+        return found

@@ -11,10 +11,11 @@ import { notice } from "../parts/notice.js";
 import { ADDRESS, ID, SECRET_NAME } from "../parts/patterns.js";
 import { table } from "../parts/table.js";
 
-const KINDS = ["workers-ai", "openai", "anthropic", "groq", "openai-compatible"].map((kind) => [
-  kind,
-  kind,
-]);
+const KINDS = ["workers-ai", "openai", "anthropic", "groq", "openai-compatible", "systemone"].map(
+  (kind) => [kind, kind],
+);
+// Other kinds have no decision models, or all of theirs are.
+const DECISION_KINDS = ["openai", "openai-compatible"];
 
 export async function open({ root, signal }) {
   const body = h("div", {});
@@ -124,7 +125,7 @@ async function edit(provider, show) {
         label: "Base URL",
         value: provider?.base_url,
         placeholder: "https://…",
-        help: "Required for openai-compatible; otherwise only if it differs from the vendor's. A new base URL clears the secret.",
+        help: "With /v1. Required for openai-compatible and systemone; otherwise only if it differs from the vendor's. A new base URL clears the secret.",
       },
       {
         name: "secret",
@@ -141,6 +142,18 @@ async function edit(provider, show) {
         rows: 4,
         value: provider?.models,
       },
+      ...(provider && !DECISION_KINDS.includes(provider.kind)
+        ? []
+        : [
+            {
+              name: "decision_models",
+              label: "Decision models, one per line",
+              type: "lines",
+              rows: 2,
+              value: provider?.decision_models ?? [],
+              help: "Those of the models that answer questions at /decisions and write no text. Empty for systemone, whose models all do.",
+            },
+          ]),
       {
         name: "prices",
         label: "Prices, one model per line",
@@ -163,8 +176,14 @@ async function edit(provider, show) {
     ],
     onSubmit(values, idempotencyKey) {
       const body = { ...values, prices: pricesOf(values.prices) };
+      // Without a list, models that are known to be decision models are.
+      if (!provider && !body.decision_models.length) delete body.decision_models;
       if (!provider) return api("POST", "/v1/providers", { body, idempotencyKey });
-      const before = { ...provider, prices: pricesOf(priced(provider)) };
+      const before = {
+        ...provider,
+        prices: pricesOf(priced(provider)),
+        decision_models: provider.decision_models ?? [],
+      };
       return api("PATCH", `/v1/providers/${provider.id}`, { body: changed(body, before) });
     },
   });

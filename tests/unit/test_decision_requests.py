@@ -1,6 +1,7 @@
 """What goes out to decision models: addresses, credentials, bodies, in both wire formats."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from edgeneuro.domain.question import Choice, Level, Score, YesNo
 from edgeneuro.domain.trace import Trace
 from edgeneuro.errors import UpstreamNotConfiguredError, UpstreamRejectedError
 from edgeneuro.gateway.client import GatewayClient, build_gateway
+from edgeneuro.gateway.cloudflare_api import read_catalogue
 from edgeneuro.gateway.decisions import openai, systemone
 from edgeneuro.gateway.interface import DecisionRequest
 from edgeneuro_testing.fetch import ScriptedFetch, ScriptedResponse
-from tests.unit.test_gateway_https import GATEWAY, KEYS, provider
+from tests.unit.test_gateway_https import API, GATEWAY, KEYS, provider
 from tests.unit.upstreams import FakeResponse
 from tests.unit.ways import NOW, SETTINGS
 
@@ -337,3 +339,44 @@ def test_ids_of_options_cannot_break_the_format() -> None:
         assert json.loads(json.dumps(sent)) == sent
     criteria = systemone.encode(asked, model="clef")["questions"]["agent"]["criteria"]
     assert list(criteria) == [hostile, "b"]
+
+
+QUESTIONS_SCHEMA = {"input": {"type": "object", "properties": {"state": {}, "questions": {}}}}
+TEXT_SCHEMA = {"input": {"type": "object", "oneOf": [{"properties": {"prompt": {}}}]}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [(QUESTIONS_SCHEMA, True), (TEXT_SCHEMA, False), ({}, False), ([], False)],
+)
+async def test_a_models_schema_says_what_it_is(schema: Any, expected: bool) -> None:
+    fetch = answering({"success": True, "result": schema})
+    settings = replace(SETTINGS, cloudflare_account_id="acc")
+    gateway = build_gateway(
+        settings, binding=Binding(), fetch=fetch, secret=KEYS.get, now=lambda: NOW
+    )
+    assert await gateway.is_decision_model("@cf/acme/a?b") is expected
+    (sent,) = fetch.requests
+    assert sent.url == f"{API}/ai/models/schema?model=%40cf%2Facme%2Fa%3Fb"
+    assert sent.headers["authorization"] == "Bearer cloudflare-token"
+
+
+async def test_without_cloudflares_credentials_no_schema_is_read() -> None:
+    assert await bound(Binding()).is_decision_model("@cf/acme/a") is None
+
+
+async def test_a_schema_that_is_refused() -> None:
+    fetch = ScriptedFetch(ScriptedResponse(400, [b'{"errors": [{"code": 5007, "message": "x"}]}']))
+    settings = replace(SETTINGS, cloudflare_account_id="acc")
+    gateway = build_gateway(settings, binding=None, fetch=fetch, secret=KEYS.get, now=lambda: NOW)
+    with pytest.raises(UpstreamNotConfiguredError):
+        await gateway.is_decision_model("@cf/acme/a")
+
+
+def test_an_entry_of_the_catalogue_may_have_its_schema() -> None:
+    entries = [
+        {"name": "a", "schema": QUESTIONS_SCHEMA},
+        {"name": "b", "schema": TEXT_SCHEMA},
+        {"name": "c", "schema": "?"},
+    ]
+    assert [each.decision for each in read_catalogue(entries)] == [True, False, False]

@@ -11,6 +11,7 @@ from edgeneuro.domain.agent import (
     LabelsOfAgent,
     is_redefined,
 )
+from edgeneuro.domain.catalogue import find_model
 from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.errors import (
     ConflictError,
@@ -45,6 +46,7 @@ async def create_agent(call: Call, body: AgentCreate) -> AgentWritten:
     fields = body.model_dump(exclude={"labels"})
     agent = Agent(**fields, created_at=created, updated_at=created)
     _require_endpoint(agent)
+    await _require_chat_model(call, agent.model)
     if await store.get_agent(services.db, agent.id) is not None:
         raise _agent_exists(agent.id)
     labels = await count_labels_of(services.db, agent.id)
@@ -89,6 +91,8 @@ async def update_agent(call: Call, agent_id: str, body: AgentPatch) -> AgentWrit
     after = before.model_copy(update=changes)
     if changes.keys() & {"endpoint", "protocol"}:
         _require_endpoint(after)
+    if "model" in changes:
+        await _require_chat_model(call, after.model)
     if changes.get("default") is False and before.default:
         raise ConflictError(
             "This is the default agent. Make another one the default instead.",
@@ -165,6 +169,20 @@ def _require_endpoint(agent: Agent) -> None:
             f"endpoint: an agent with the protocol {agent.protocol!r} needs one. Give its address,"
             " or set `protocol` to 'openai'.",
             param="endpoint",
+        )
+
+
+async def _require_chat_model(call: Call, name: str | None) -> None:
+    """A model that is not there may still be registered; a decision model never answers a chat."""
+    if name is None:
+        return
+    model = find_model((await call.services.routing.current()).models, name)
+    if model is not None and model.type == "decision":
+        raise InvalidRequestError(
+            f"model: {name!r} is a decision model, which writes no text. Name a model that answers"
+            " chats; to route with a decision model, select it with POST /v1/models/select.",
+            code="model_is_decision",
+            param="model",
         )
 
 

@@ -114,7 +114,11 @@ def known_models(
 
 
 def _merged(known: BaseModelFacts, seen: BaseModelFacts) -> BaseModelFacts:
-    """The catalog's values, and known ones where it has none: it does not list JSON mode."""
+    """The catalog's values, and known ones where it has none: it does not list JSON mode, and of a
+    decision model not the price of the output, which is free."""
+    decision = seen.decision or known.decision
+    if decision and seen.input_price is not None and seen.output_price is None:
+        seen = replace(seen, output_price=0)
     priced = seen if seen.input_price is not None and seen.output_price is not None else known
     return replace(
         seen,
@@ -122,7 +126,7 @@ def _merged(known: BaseModelFacts, seen: BaseModelFacts) -> BaseModelFacts:
         output_price=priced.output_price,
         context_window=seen.context_window or known.context_window,
         json_mode=known.json_mode,
-        decision=seen.decision or known.decision,
+        decision=decision,
     )
 
 

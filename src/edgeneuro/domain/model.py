@@ -46,10 +46,11 @@ class ModelsQuery(BaseModel):
 class Model(BaseModel):
     """OpenAI's model object with fields of EdgeNeuro. A chat can name `type` "router" ("auto") and
     "agent" like a model. `chat` says whether a chat that names the id gets text, which adapters for
-    routing and classifiers do not return. `provider` is "workers-ai", or the id of the provider
-    that has the model; `base_model` is then the provider's own id of it. `deprecated`: it is no
-    longer served, because its planned date has passed or the upstream said so. `logprobs`: the
-    model returns the probabilities of its tokens on request; the router then requests them, and
+    routing, decision models and classifiers do not return. A model of `type` "decision" answers
+    questions with probabilities, and writes no text. `provider` is "workers-ai", or the id of the
+    provider that has the model; `base_model` is then the provider's own id of it. `deprecated`: it
+    is no longer served, because its planned date has passed or the upstream said so. `logprobs`:
+    the model returns the probabilities of its tokens on request; the router then requests them, and
     computes the confidence from them. A classifier's provider is "edgeneuro"; only classifiers have
     `metrics`, `labels`, `size` (bytes), the `agents` that existed at the training, and `suspended`
     if there is a new one since."""
@@ -82,14 +83,15 @@ class Model(BaseModel):
 
 
 class ModelRegister(BaseModel):
-    """A base model that the list lacks, or with `type` "lora" an adapter on a base model: `adapter`
-    is its name at Workers AI, by default the model's own id. Fields that are left out are those of
-    the base model, if it is known."""
+    """A base model that the list lacks; or with `type` "decision" a decision model, whose name at
+    Workers AI is `base_model`, by default its own id; or with `type` "lora" an adapter on a base
+    model: `adapter` is its name at Workers AI, by default the model's own id. Fields that are left
+    out are those of the base model, if it is known."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     id: ModelId
-    type: Literal["base", "lora"]
+    type: Literal["base", "lora", "decision"]
     base_model: ModelId | None = None
     adapter: ModelId | None = None
     aliases: Aliases = Field(default_factory=list)
@@ -102,7 +104,8 @@ class ModelRegister(BaseModel):
 
 class ModelPatch(BaseModel):
     """A field that is left out stays as it is. `status` "available" makes a retired model available
-    again."""
+    again. `type` corrects what a model of Workers AI is; which models of a vendor are decision
+    models, its provider says."""
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=hide_defaults)
 
@@ -113,6 +116,7 @@ class ModelPatch(BaseModel):
     json_mode: bool = False
     logprobs: bool = False
     status: Literal["available", "not_ready"] = "available"
+    type: Literal["base", "decision"] = "base"
 
 
 class ModelSelect(BaseModel):

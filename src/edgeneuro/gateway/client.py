@@ -13,7 +13,7 @@ from edgeneuro.errors import (
     UpstreamNotConfiguredError,
 )
 from edgeneuro.gateway.answers import read_answer
-from edgeneuro.gateway.cloudflare_api import read_catalogue
+from edgeneuro.gateway.cloudflare_api import read_catalogue, takes_questions
 from edgeneuro.gateway.decisions.wire import read_decision
 from edgeneuro.gateway.deltas import as_stream, read_deltas
 from edgeneuro.gateway.http import (
@@ -130,6 +130,12 @@ class GatewayClient:
             if len(entries) < _PAGE_SIZE:
                 break
         return found
+
+    async def is_decision_model(self, model: str, /) -> bool | None:
+        # The AI binding has no call for it.
+        async with time_limit(_CONTROL_SECONDS, vendor=WORKERS_AI):
+            schema = await self._https.schema(model)
+        return None if schema is None else takes_questions(schema)
 
     async def patch_log(self, log_id: str, /, *, feedback: int, score: int | None = None) -> None:
         fields = {"feedback": feedback} | ({} if score is None else {"score": score})

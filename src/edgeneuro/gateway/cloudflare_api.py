@@ -181,6 +181,15 @@ def _is_model(entry: Any) -> bool:
     return isinstance(entry, dict) and isinstance(entry.get("name"), str) and 0 < len(entry["name"])
 
 
+def takes_questions(schema: Any) -> bool:
+    """Whether a model's schema, {"input", "output"}, is that of a decision model: no property of
+    the catalogue says so."""
+    match schema:
+        case {"input": {"properties": {"questions": _}}}:
+            return True
+    return False
+
+
 def _facts(entry: dict[str, Any]) -> BaseModelFacts:
     properties = _properties(entry.get("properties"))
     prices = _prices(properties.get("price"))
@@ -188,6 +197,7 @@ def _facts(entry: dict[str, Any]) -> BaseModelFacts:
         id=entry["name"][:200],
         input_price=prices.get("per M input tokens"),
         output_price=prices.get("per M output tokens"),
+        decision=takes_questions(entry.get("schema")),
         context_window=_whole(properties.get("context_window")),
         supports_lora=_true(properties.get("lora")),
         planned_deprecation_date=_text(properties.get("planned_deprecation_date")),

@@ -133,6 +133,10 @@ class Gateway(Protocol):
     async def models(self) -> list[BaseModelFacts]:
         """Workers AI's own catalogue of text generation models. Raises errors.UpstreamError."""
 
+    async def is_decision_model(self, model: str, /) -> bool | None:
+        """By the input schema of a model of Workers AI; None if that cannot be read without
+        Cloudflare's credentials. Raises errors.UpstreamError."""
+
     async def patch_log(self, log_id: str, /, *, feedback: int, score: int | None = None) -> None:
         """Adds feedback to AI Gateway's log of an answer: `feedback` is 1 or -1, `score` from 0 to
         100. Raises errors.UpstreamError."""

@@ -140,6 +140,15 @@ class HttpsTransport:
     async def models(self, query: dict[str, Any], /) -> Any:
         return await self._api.call("GET", f"ai/models/search?{urlencode(query)}")
 
+    async def schema(self, model: str, /) -> Any:
+        """{"input", "output"} of a model of Workers AI; None without the credentials for
+        Cloudflare's API."""
+        try:
+            self._api.require_configured()
+        except UpstreamNotConfiguredError:
+            return None
+        return await self._api.call("GET", f"ai/models/schema?{urlencode({'model': model})}")
+
     async def patch_log(self, log_id: str, fields: dict[str, int], /) -> None:
         gateway = quote(self._settings.gateway_id, safe="")
         path = f"ai-gateway/gateways/{gateway}/logs/{quote(log_id, safe='')}"

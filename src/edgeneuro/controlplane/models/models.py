@@ -13,7 +13,8 @@ from edgeneuro.controlplane.models.model_names import (
     require_no_chat_name,
 )
 from edgeneuro.controlplane.models.promotion_check import check_model
-from edgeneuro.domain.catalogue import base_model, facts_of, find_model, lora_model
+from edgeneuro.controlplane.models.registration import changed_model, new_model, with_types
+from edgeneuro.domain.catalogue import find_model
 from edgeneuro.domain.classifier import ID_PREFIX
 from edgeneuro.domain.fields import Page, page_of
 from edgeneuro.domain.model import (
@@ -35,13 +36,11 @@ from edgeneuro.errors import (
 from edgeneuro.store.config import store_settings
 from edgeneuro.store.models import replace_discovered, upsert_model
 
-_FACTS = ("aliases", "context_window", "pricing", "supports_lora", "json_mode", "logprobs")
-
 
 async def list_models(call: Call, query: ModelsQuery) -> Page[Model]:
     """List what the key can name in a chat and what can be selected: the router ("auto"), agents,
-    base models, adapters and classifiers. `active` marks the selected ones, `chat` those that
-    answer chats."""
+    base models, adapters, decision models and classifiers. `active` marks the selected ones, `chat`
+    those that answer chats."""
     config = await call.services.routing.current()
     permissions = call.credential.permissions
     everything = [*chat_names(config, permissions), *_shown(call, config)]
@@ -61,7 +60,8 @@ async def get_model(call: Call, model_id: str) -> Model:
 
 
 async def register_model(call: Call, body: ModelRegister) -> Model:
-    """Register a base model that the list lacks, or an adapter that was uploaded."""
+    """Register a base model or a decision model that the list lacks, or an adapter that was
+    uploaded."""
     require_no_chat_name(body.id, param="id")
     config = await call.services.routing.fresh()
     if find_model(config.models, body.id) is not None:
@@ -70,7 +70,7 @@ async def register_model(call: Call, body: ModelRegister) -> Model:
             code="model_exists",
             param="id",
         )
-    model = _new_model(config, body).model_copy(
+    model = new_model(body, _named_base(config, body)).model_copy(
         update={"owned_by": "you", "created": int(call.services.now())}
     )
     _require_free_aliases(config, model)
@@ -82,7 +82,7 @@ async def update_model(call: Call, model_id: str, body: ModelPatch) -> Model:
     config = await call.services.routing.fresh()
     before = _find(call, config, model_id)
     given = {name: getattr(body, name) for name in body.model_fields_set}
-    model = before.model_copy(update=given)
+    model = changed_model(before, given)
     _require_free_aliases(config, model)
     if model.status != "available":
         _require_inactive(before)
@@ -99,10 +99,11 @@ async def retire_model(call: Call, model_id: str) -> Model:
 
 
 async def refresh_models(call: Call) -> ModelRefresh:
-    """Read Workers AI's catalogue: prices, context windows, LoRA support, retirements."""
+    """Read Workers AI's catalogue: prices, context windows, LoRA support, retirements, and with the
+    credentials of Cloudflare's API which new models are decision models."""
     services = call.services
     known = (await services.routing.fresh()).models
-    facts = await services.gateway.models()
+    facts = await with_types(services.gateway, known, await services.gateway.models())
     if not facts:
         raise InvalidOutputError("Workers AI's catalogue is empty; what was known is kept.")
     result = ModelRefresh(
@@ -237,30 +238,10 @@ def _find(call: Call, config: RoutingConfig, model_id: str) -> Model:
     return _marked(call, config, model)
 
 
-def _new_model(config: RoutingConfig, body: ModelRegister) -> Model:
-    given = {name: value for name in _FACTS if (value := getattr(body, name)) is not None}
-    if body.type == "base":
-        if body.base_model not in (None, body.id) or body.adapter is not None:
-            raise InvalidRequestError(
-                "base_model: a base model stands on no other; leave base_model and adapter out.",
-                param="base_model",
-            )
-        return base_model(facts_of(body.id)).model_copy(update=given)
-    if body.base_model is None:
-        raise InvalidRequestError(
-            "base_model: name the base model that the adapter was trained on.",
-            code="missing_field",
-            param="base_model",
-        )
-    base = require_available(config, body.base_model, param="base_model")
-    model = lora_model(body.id, base, adapter=body.adapter).model_copy(update=given)
-    if not model.supports_lora:
-        raise InvalidRequestError(
-            f"base_model: {base.id!r} takes no LoRA adapters.",
-            code="lora_unsupported",
-            param="base_model",
-        )
-    return model
+def _named_base(config: RoutingConfig, body: ModelRegister) -> Model | None:
+    if body.base_model is None or body.type != "lora":
+        return find_model(config.models, body.base_model or body.id)
+    return require_available(config, body.base_model, param="base_model")
 
 
 def _require_free_aliases(config: RoutingConfig, model: Model) -> None:

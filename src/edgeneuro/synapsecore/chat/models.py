@@ -13,7 +13,8 @@ from edgeneuro.domain.chat import AGENT_PREFIX, ChatRequest
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.provider import Kind
 from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.errors import ConflictError, NotFoundError
+from edgeneuro.errors import ConflictError, EdgeNeuroError, InvalidRequestError, NotFoundError
+from edgeneuro.settings import Settings
 
 _AGENT = "agent"  # the provider in attempts
 Kinds = Kind | None  # None: an agent's endpoint
@@ -38,13 +39,21 @@ def named_agent(config: RoutingConfig, name: str) -> Agent:
 
 
 def named_model(config: RoutingConfig, name: str) -> Model:
-    """The model with this id or alias, if it can chat. Raises NotFoundError, and ConflictError for
-    one that is not ready."""
+    """The model with this id or alias, if it can chat. Raises NotFoundError, InvalidRequestError
+    for a decision model, and ConflictError for one that is not ready."""
     model = find_model(config.models, name)
     if model is None or model.type == "classifier":
         raise _not_found(
             f"There is no model {name!r}. GET /v1/models lists them; 'auto' lets the router choose"
             " an agent, 'agent:ID' names one."
+        )
+    if model.type == "decision":
+        raise InvalidRequestError(
+            f"The model {name!r} is a decision model: it answers questions with probabilities and"
+            " writes no text. Name another model for a chat; POST /v1/decisions asks a decision"
+            " model.",
+            code="model_is_decision",
+            param="model",
         )
     if model.status == "retired":
         raise _not_found(f"The model {name!r} is retired; choose another.", code="model_retired")
@@ -57,12 +66,12 @@ def named_model(config: RoutingConfig, name: str) -> Model:
     return model
 
 
-def stale_model(config: RoutingConfig, agent: Agent) -> NotFoundError | ConflictError | None:
+def stale_model(config: RoutingConfig, agent: Agent) -> EdgeNeuroError | None:
     """Why the agent's own model cannot be used; None if it can, or if the agent has none."""
     try:
         if agent.model is not None and agent.model not in config.withheld:
             named_model(config, agent.model)
-    except (NotFoundError, ConflictError) as error:
+    except (NotFoundError, InvalidRequestError, ConflictError) as error:
         return error
     return None
 
@@ -112,19 +121,38 @@ def is_endpoint(model: Model, agent: Agent) -> bool:
 
 
 def _first_base_model(config: RoutingConfig) -> Model:
-    """The first of the chain that is not an adapter: adapters are trained to route, not to chat."""
+    """The first of the chain that is neither an adapter nor a decision model: adapters are trained
+    to route, not to chat."""
     base = next((model for model in config.chain if model.type == "base"), None)
-    return base or _base_of_active(config)
+    return base or _base_beside_chain(config)
 
 
-def _base_of_active(config: RoutingConfig) -> Model:
-    known = config.models.get(config.active.base_model) if config.chain else None
-    if known is None and config.withheld:
+def _base_beside_chain(config: RoutingConfig) -> Model:
+    """The base of an adapter. Without one there are only decision models, and selecting one must
+    not end the chats: the model that was active before, else the one that is by default. Raises
+    the reason if the caller may use none of them."""
+    adapter = next((model for model in config.chain if model.type == "lora"), None)
+    names = _former_models(config) if adapter is None else [adapter.base_model]
+    for name in names if config.chain else ():
+        model = config.models.get(name)
+        if model is not None and model.type == "base" and model.status == "available":
+            return model
+    if config.withheld:
         raise next(iter(config.withheld.values()))
-    active = config.active
-    return known or active.model_copy(
-        update={"id": active.base_model, "type": "base", "adapter": None}
+    if adapter is not None:
+        unlisted = {"id": adapter.base_model, "type": "base", "adapter": None}
+        return adapter.model_copy(update=unlisted)
+    raise ConflictError(
+        "No model can answer this chat: the active model and its fallbacks are decision models,"
+        " which write no text. Give the agent a `model`, or add a base model to `fallback_models`.",
+        code="no_chat_model",
     )
+
+
+def _former_models(config: RoutingConfig) -> list[str]:
+    before = find_model(config.models, config.stored.previous_model or "")
+    names = [] if before is None else [before.id if before.adapter is None else before.base_model]
+    return [*names, Settings.routing_model]
 
 
 def _not_found(message: str, *, code: str = "model_not_found") -> NotFoundError:
