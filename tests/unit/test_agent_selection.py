@@ -12,7 +12,7 @@ from edgeneuro.isolate.classifier_cache import LoadedClassifier
 from edgeneuro.settings import Settings
 from edgeneuro.synapsecore.agent_selection import select_agents
 from tests.unit.classifiers import AGENTS, known, learned
-from tests.unit.decisions import agent
+from tests.unit.decision_models import agent
 
 
 def config_of(settings: Settings, agents: list[Agent]) -> RoutingConfig:

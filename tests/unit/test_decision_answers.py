@@ -19,6 +19,7 @@ from edgeneuro.domain.question import (
 )
 from edgeneuro.errors import (
     InvalidOutputError,
+    StaleAnswerError,
     UpstreamCapacityError,
     UpstreamError,
     UpstreamNotConfiguredError,
@@ -489,6 +490,16 @@ async def test_the_trace_of_ai_gateway() -> None:
     fetch = ScriptedFetch(ScriptedResponse(200, [body], headers))
     answer = await client(fetch).decide(request(questions={"agent": AGENT}))
     assert answer.trace == GatewayTrace(log_id="log_1", cache_status="HIT")
+
+
+@pytest.mark.parametrize(("status", "stale"), [("HIT", True), ("MISS", False)])
+async def test_an_answer_of_the_cache_that_cannot_be_read(status: str, stale: bool) -> None:
+    headers = {"cf-aig-cache-status": status}
+    fetch = ScriptedFetch(ScriptedResponse(200, [b'{"answers": 7}'], headers))
+    with pytest.raises(InvalidOutputError) as caught:
+        await client(fetch).decide(request())
+    assert isinstance(caught.value, StaleAnswerError) is stale
+    assert caught.value.may_have_generated is not stale
 
 
 async def test_without_a_token_no_request_is_made() -> None:

@@ -25,7 +25,7 @@ from edgeneuro.synapsecore.turn import Turn
 from edgeneuro_testing.gateway import Step
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import Product, says
-from tests.unit.decisions import CLEF, FLASH, chose, decision_product
+from tests.unit.decision_models import CLEF, FLASH, chose, decision_product
 from tests.unit.test_pipeline import turn_of
 
 VPN = "My VPN is down"

@@ -25,7 +25,7 @@ from edgeneuro.synapsecore.rankers.routing_question import (
     read_ranking,
 )
 from edgeneuro.synapsecore.ranking import Ranking, Source
-from tests.unit.decisions import agent, chose
+from tests.unit.decision_models import agent, chose
 
 SOURCE = Source("decision_model", "@cf/cloudflare/clef")
 TWO = [agent("hr"), agent("it")]

@@ -137,4 +137,10 @@ class JsonModeUnmetError(InvalidOutputError):
 
 
 class StaleAnswerError(InvalidOutputError):
+    """An answer from AI Gateway's cache that cannot be read: no model was called."""
+
     retry_at_once = True
+
+    @property
+    def may_have_generated(self) -> bool:
+        return False

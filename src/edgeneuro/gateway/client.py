@@ -10,6 +10,7 @@ from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.errors import (
     InvalidOutputError,
     JsonModeUnmetError,
+    StaleAnswerError,
     UpstreamNotConfiguredError,
 )
 from edgeneuro.gateway.answers import read_answer
@@ -102,7 +103,13 @@ class GatewayClient:
             response = await self._transport(request).decide(request)
             await self._require_ok(response, vendor=vendor)
             body = await read_whole(response, limit=_MAX_ANSWER_BYTES)
-            return read_decision(body, request, _trace(response), vendor=vendor)
+            trace = _trace(response)
+            try:
+                return read_decision(body, request, trace, vendor=vendor)
+            except InvalidOutputError as error:
+                if trace.cache_status != "HIT":
+                    raise
+                raise StaleAnswerError(error.message) from error
 
     def supports_batch_fallback(self, request: ModelRequest, /) -> bool:
         return self._https.supports_batch_fallback(request)

@@ -119,7 +119,8 @@ class Gateway(Protocol):
 
     async def decide(self, request: DecisionRequest, /) -> DecisionAnswer:
         """Asks a decision model. Raises the same errors as `run`, InvalidOutputError for an answer
-        that is not one to these questions."""
+        that is not one to these questions; StaleAnswerError if it came from AI Gateway's cache, so
+        that another call past the cache may have a better one."""
 
     def supports_batch_fallback(self, request: ModelRequest, /) -> bool:
         """Whether the request may be one of those of `run_any`: AI Gateway supports its provider
