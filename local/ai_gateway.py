@@ -19,7 +19,7 @@ from local.errors import GATEWAY_ERRORS, gateway_error_body
 from local.gateway_logs import GatewayLog, GatewayLogs, uuid7
 from local.handling import Handling, Step, read_handling
 from local.rate_limit import RateLimiter
-from local.vendors import GATEWAY_VENDORS, Vendors, model_name
+from local.vendors import GATEWAY_DECISIONS, GATEWAY_VENDORS, Vendors, model_name
 from local.workers_ai import WorkersAi
 
 _CHAT_ENDPOINTS = {"workers-ai": "v1/chat/completions", **GATEWAY_VENDORS}
@@ -107,7 +107,11 @@ class AiGateway:
                 return await self.workers_ai.chat(step.query, origin)
             return await self.workers_ai.run(step.endpoint, step.query, origin)
         if GATEWAY_VENDORS.get(step.provider) == step.endpoint:
-            return await self.vendors.chat(step.query, asked.headers, origin)
+            return await self.vendors.through_gateway("chat", step.query, asked.headers, origin)
+        if (step.provider, step.endpoint) == GATEWAY_DECISIONS:
+            return await self.vendors.through_gateway(
+                "openai_decisions", step.query, asked.headers, origin
+            )
         return gateway_error(2008)
 
     def _finish(

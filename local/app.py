@@ -26,7 +26,9 @@ from local.uploads import close_upload
 
 def build_engine(settings: Settings) -> Engine:
     if settings.engine == "openai":
-        return OpenAi(settings.url, model=settings.model, key=settings.key)
+        return OpenAi(
+            settings.url, model=settings.model, key=settings.key, decisions=settings.decisions
+        )
     if settings.engine == "transformers":
         return _transformers(settings)
     return EmulatedEngine()

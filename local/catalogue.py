@@ -1,4 +1,5 @@
-"""The text generation models that the emulator knows, and what each can do.
+"""The text generation models that the emulator knows, and what each can do. Workers AI lists its
+decision models among them, without a property that says so.
 
 `shape` is the answer's form on the native endpoint. `json_mode` follows what the live service was
 seen to accept, which is narrower than the schemas in its catalogue. The classic models take texts
@@ -23,6 +24,8 @@ class Model:
     lora: bool
     context_window: int
     price: tuple[float, float] | None = None  # USD per million tokens, in and out
+    decision: bool = False  # it answers questions and writes no text
+    images: bool = False  # of a decision model: whether it takes `images`
 
     @property
     def content_parts(self) -> bool:
@@ -42,6 +45,11 @@ def _classic(
 
 def _newer(model_id: str, context_window: int, *price: float) -> Model:
     return Model(model_id, "openai", True, False, context_window, _pair(price))
+
+
+def _decision(model_id: str, context_window: int, price: float) -> Model:
+    """No price is listed for the output of decision models, which is free."""
+    return Model(model_id, "openai", False, False, context_window, (price, 0.0), True, True)
 
 
 def _pair(price: tuple[float, ...]) -> tuple[float, float] | None:
@@ -66,6 +74,9 @@ MODELS: dict[str, Model] = {
         _newer("@cf/zai-org/glm-4.7-flash", 131_072, 0.0605, 0.40),
         _newer("@cf/google/gemma-4-26b-a4b-it", 256_000, 0.10, 0.30),
         _newer("@cf/openai/gpt-oss-20b", 128_000, 0.20, 0.30),
+        _decision("@cf/cloudflare/clef-flash", 24_000, 0.038),
+        _decision("@cf/cloudflare/clef-omni", 64_000, 0.150),
+        _decision("@cf/cloudflare/clef", 64_000, 0.240),
     )
 }
 
@@ -95,6 +106,7 @@ def _properties(model: Model) -> list[dict[str, Any]]:
         prices = [
             {"unit": unit, "price": price, "currency": "USD"}
             for unit, price in zip(units, model.price, strict=True)
+            if not (model.decision and unit == units[1])
         ]
         properties.append({"property_id": "price", "value": prices})
     if model.lora:

@@ -13,6 +13,7 @@ from local.finetune_routes import finetune_table
 from local.gateway_logs import LogFieldError
 from local.handling import Step, UniversalError, read_steps
 from local.http import read_json
+from local.model_schemas import model_schema
 
 _API = "/client/v4/accounts/{account}"
 _LOGS = _API + "/ai-gateway/gateways/{gateway}/logs"
@@ -26,6 +27,12 @@ def cloudflare_table(gateway: AiGateway) -> list[tuple[str, str, Endpoint]]:
         entries = catalogue_entries(workers_ai.models.values())
         size, at = number(request, "per_page", 50), number(request, "page", 1)
         return result(entries[(at - 1) * size : at * size])
+
+    async def schema(request: Request) -> Answer:
+        model = workers_ai.models.get(request.query_params.get("model", ""))
+        if model is None:
+            return failure(400, 5007, "No such model or task")
+        return result(model_schema(model))
 
     async def run(request: Request) -> Answer:
         model = str(request.path_params["model"])
@@ -66,6 +73,7 @@ def cloudflare_table(gateway: AiGateway) -> list[tuple[str, str, Endpoint]]:
 
     return [
         ("GET", f"{_API}/ai/models/search", search_models),
+        ("GET", f"{_API}/ai/models/schema", schema),
         ("POST", f"{_API}/ai/run/{{model:path}}", json_only(run)),
         ("POST", f"{_API}/ai/v1/chat/completions", json_only(chat)),
         *finetune_table(_API, workers_ai.serving, workers_ai.adapters.finetunes, workers_ai.models),

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from local.answers import EVENT_STREAM, Answer, Parts, json_answer
-from local.engines import Completion, CompletionRequest, Engine, Part
+from local.engines import Completion, CompletionRequest, Part, TextEngine
 from local.engines.parts import parts_of
 from local.faults import Fault
 from local.outputs import chat_completion
@@ -16,7 +16,7 @@ from local.streams import Identity, chat_events
 
 
 async def chat_answer(
-    engine: Engine, request: CompletionRequest, fault: Fault | None, now: float
+    engine: TextEngine, request: CompletionRequest, fault: Fault | None, now: float
 ) -> Answer:
     """OpenAI's chat completion."""
     identity = new_identity(now)
@@ -36,7 +36,9 @@ def event_stream(parts: Parts) -> Answer:
     return Answer(200, media_type=EVENT_STREAM, parts=parts)
 
 
-async def completed(engine: Engine, request: CompletionRequest, fault: Fault | None) -> Completion:
+async def completed(
+    engine: TextEngine, request: CompletionRequest, fault: Fault | None
+) -> Completion:
     completion = await engine.complete(request)
     if fault is None:
         return completion
@@ -48,7 +50,7 @@ async def completed(engine: Engine, request: CompletionRequest, fault: Fault | N
 
 
 async def started(
-    engine: Engine, request: CompletionRequest, fault: Fault | None
+    engine: TextEngine, request: CompletionRequest, fault: Fault | None
 ) -> AsyncGenerator[Part, None]:
     """The stream with its first part: an error before that part still gets an HTTP status."""
     if fault is not None and (fault.kind == "truncated_json" or fault.said is not None):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 AI_ERRORS: dict[int, tuple[int, str]] = {
+    2009: (401, "Unauthorized"),  # (seen): the provider's credential is refused
     3003: (400, "Request headers or body are missing"),
     3006: (413, "Request is too large"),
     3007: (408, "Request timeout"),
@@ -21,10 +22,13 @@ AI_ERRORS: dict[int, tuple[int, str]] = {
     3041: (403, "Account is not allowed to access this private model"),
     3042: (404, "Invalid model ID"),
     3043: (500, "Internal server error"),  # (seen)
+    # (seen): beside 3036
+    4006: (429, "you have used up your daily free allocation of 10,000 neurons"),
     5004: (400, "Invalid data type for base64 input"),
     5005: (405, "The model does not support LoRA"),
     5006: (400, "Bad input"),  # (seen)
     5007: (400, "No such model or task"),
+    5012: (422, "validation_error"),  # (seen): a Clef model refuses an input that fits its schema
     5016: (403, "Model agreement: submit the prompt 'agree' before using this model"),
     5018: (403, "Account is not allowed to access this model"),
     5019: (405, "Request is using a deprecated SDK version"),
@@ -46,6 +50,7 @@ GATEWAY_ERRORS: dict[int, tuple[int, str]] = {
 
 # What OpenAI calls the same failure: type and code.
 _VENDOR_WORDS: dict[int, tuple[str, str | None]] = {
+    2009: ("invalid_request_error", "invalid_api_key"),
     3036: ("insufficient_quota", "insufficient_quota"),
     3040: ("rate_limit_error", "rate_limit_exceeded"),
     5007: ("invalid_request_error", "model_not_found"),
@@ -71,9 +76,9 @@ def bad_input(description: str) -> AiError:
 
 
 def ai_error_body(error: AiError, request_id: str) -> dict[str, Any]:
-    """The REST shape. Errors of the inference service (3xxx) carry its prefix and request id."""
+    """The REST shape. Errors of the inference service carry its prefix and request id."""
     message = error.description
-    if error.code < 4000:
+    if 3000 <= error.code < 4000 or error.code == 5012:
         message = f"AiError: AiError: {message} ({request_id})"
     return {
         "errors": [{"message": message, "code": error.code}],

@@ -1,7 +1,8 @@
 """Faults that can be set for a model or a host, and the book that returns the fault of a call.
 
 A fault replaces the answer (error, status, reject, hang, refuse, dns), delays it (slow), replaces
-the model's text (SAID and the like), or breaks the body (local/breaking.py).
+the model's text (SAID and the like), spoils what a decision model answers (DECISION_KINDS,
+local/decisions/faults.py), or breaks the body (local/breaking.py).
 """
 
 from __future__ import annotations
@@ -39,7 +40,23 @@ FIELDS: dict[str, dict[str, bool]] = {
     "empty": {},
     "text": {"answer": True},
     "huge": {"bytes": False},
+    "missing_question": {"question": False},
+    "refusal": {"question": False},
+    "nan_probability": {"question": False},
+    "negative_probability": {"question": False},
+    "large_probability": {"question": False},
+    "wrong_sum": {"question": False, "sum": False},
+    "unknown_option": {"question": False},
+    "wrong_type": {"question": False},
+    "unasked_question": {},
+    "no_output_tokens": {},
 }
+# Those that change nothing but the answers of decision models.
+DECISION_KINDS = frozenset(
+    {"missing_question", "refusal", "nan_probability", "negative_probability"}
+    | {"large_probability", "wrong_sum", "unknown_option", "wrong_type", "unasked_question"}
+    | {"no_output_tokens"}
+)
 COMMON = ("kind", "times", "share")
 _STEP_KINDS = frozenset(
     {"error", "status", "reject", "hang", "refuse", "slow", "malformed_json", "nested_json"}
@@ -73,6 +90,8 @@ class Fault:
     after: int | None = None
     abrupt: bool | None = None
     bytes: int | None = None
+    question: str | None = None
+    sum: float | None = None
 
     @property
     def said(self) -> str | None:
@@ -192,6 +211,8 @@ def _check(name: str, value: Any) -> None:
         "answer": (isinstance(value, str), "a text"),
         "after": (whole and 1 <= value <= 10_000, "a whole number from 1 to 10000"),
         "abrupt": (isinstance(value, bool), "true or false"),
+        "question": (isinstance(value, str), "the id of a question"),
+        "sum": (number and 0 <= value <= 1_000, "a number from 0 to 1000"),
         "bytes": (whole and 1 <= value <= 100_000_000, "a whole number from 1 to 100000000"),
     }[name]
     if not sound:

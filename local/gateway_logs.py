@@ -74,8 +74,8 @@ class GatewayLog:
     def _count(self, part: bytes) -> None:
         usage = _usage(part)
         if usage is not None:
-            self.tokens_in = usage.get("prompt_tokens")
-            self.tokens_out = usage.get("completion_tokens")
+            self.tokens_in = usage.get("prompt_tokens", usage.get("input_tokens"))
+            self.tokens_out = usage.get("completion_tokens", usage.get("output_tokens"))
 
     def as_dict(self) -> dict[str, Any]:
         """In the words of Cloudflare's API."""

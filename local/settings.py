@@ -9,6 +9,7 @@ from typing import Literal
 
 EngineName = Literal["emulated", "openai", "transformers"]
 Dtype = Literal["float32", "bfloat16"]
+DecisionsApi = Literal["systemone", "decisions"]
 
 DEFAULT_PORT = 8788
 DEFAULT_ADAPTERS = "intent-routing-v1"
@@ -28,6 +29,7 @@ class Settings:
     key: str = ""
     adapters: frozenset[str] = frozenset({DEFAULT_ADAPTERS})
     dtype: Dtype = "float32"
+    decisions: DecisionsApi = "systemone"
     finetunes: Path | None = None  # None: a temporary folder
 
 
@@ -44,6 +46,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         key=env.get("LOCAL_AI_KEY", "").strip(),
         adapters=frozenset(name.strip() for name in names if name.strip()),
         dtype=_dtype(env.get("LOCAL_AI_DTYPE", "").strip() or "float32"),
+        decisions=_decisions(env.get("LOCAL_AI_DECISIONS", "").strip() or "systemone"),
         finetunes=Path(finetunes).expanduser() if finetunes else None,
     )
 
@@ -73,6 +76,13 @@ def _dtype(value: str) -> Dtype:
         case "float32" | "bfloat16":
             return value
     raise SettingsError(f"LOCAL_AI_DTYPE is {value!r}, but must be 'float32' or 'bfloat16'.")
+
+
+def _decisions(value: str) -> DecisionsApi:
+    match value:
+        case "systemone" | "decisions":
+            return value
+    raise SettingsError(f"LOCAL_AI_DECISIONS is {value!r}, but must be 'systemone' or 'decisions'.")
 
 
 def _port(value: str) -> int:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from local.adapters import no_adapter
 from local.answers import Answer, json_answer
 from local.calls import Call, Origin
 from local.catalogue import Model
 from local.completing import chat_answer
+from local.decisions.answering import openai_answer, system_one_answer
+from local.decisions.faults import cut_body
+from local.decisions.openai_format import read_openai_decision
+from local.decisions.system_one import read_system_one
 from local.engines import Engine
 from local.errors import AiError, vendor_error_body
 from local.faults import Fault
@@ -25,6 +30,12 @@ GATEWAY_VENDORS = {
     "groq": "chat/completions",
     "anthropic": "v1/chat/completions",
 }
+GATEWAY_DECISIONS = ("openai", "decisions")
+# The only decision model of OpenAI's own; any other host takes any name.
+OPENAI_DECISION_MODEL = "gpt-6-luna"
+_IMAGES = re.compile(r"clef\b")  # in the name of a System One model that reads images
+
+Api = Literal["chat", "decisions", "openai_decisions", "systemone"]
 
 
 @dataclass
@@ -34,25 +45,39 @@ class Vendors:
     engine: Engine
     serving: Serving
 
-    async def chat(self, body: Any, headers: Mapping[str, str], origin: Origin) -> Answer:
-        """A call that came through AI Gateway."""
+    async def through_gateway(
+        self, api: Api, body: Any, headers: Mapping[str, str], origin: Origin
+    ) -> Answer:
         model = model_name(body)
         call = self.serving.calls.open(model, body, origin)
-        return await self.answer(call, self.serving.faults.take(model), headers)
+        return await self.answer(api, call, self.serving.faults.take(model), headers)
 
-    async def answer(self, call: Call, fault: Fault | None, headers: Mapping[str, str]) -> Answer:
+    async def answer(
+        self, api: Api, call: Call, fault: Fault | None, headers: Mapping[str, str]
+    ) -> Answer:
         async def work() -> Answer:
-            return await self._chat(call.inputs, headers, fault)
+            if not has_bearer(headers):
+                return unauthorized()
+            name = model_name(call.inputs)
+            if not name:
+                raise AiError(5006, "you must provide a model parameter")
+            if api == "chat":
+                return await self._chat(name, call.inputs, fault)
+            return cut_body(json_answer(200, await self._decide(api, name, call, fault)), fault)
 
         answer = await self.serving.serve(call, fault, work, refusal)
         return answer.with_headers({"x-local-engine": self.engine.name})
 
-    async def _chat(self, body: Any, headers: Mapping[str, str], fault: Fault | None) -> Answer:
-        if not has_bearer(headers):
-            return unauthorized()
-        name = model_name(body)
-        if not name:
-            raise AiError(5006, "you must provide a model parameter")
+    async def _decide(self, api: Api, name: str, call: Call, fault: Fault | None) -> dict[str, Any]:
+        if api == "openai_decisions" and name != OPENAI_DECISION_MODEL:
+            raise AiError(5007, f"The model {name!r} does not support this endpoint")
+        images = _IMAGES.search(name) is not None
+        model = Model(name, "openai", False, False, _CONTEXT_WINDOW, None, True, images)
+        if api == "systemone":
+            return await system_one_answer(self.engine, read_system_one(model, call.inputs), fault)
+        return await openai_answer(self.engine, read_openai_decision(model, call.inputs), fault)
+
+    async def _chat(self, name: str, body: Any, fault: Fault | None) -> Answer:
         inputs = {"max_tokens": _MAX_TOKENS, **native_inputs(body)}
         model = Model(name, "openai", json_mode=True, lora=False, context_window=_CONTEXT_WINDOW)
         request = read_request(model, inputs, no_adapter)

@@ -12,8 +12,11 @@ from local.answers import Answer, json_answer
 from local.calls import Call, Origin
 from local.catalogue import MODELS, Model
 from local.completing import chat_answer, completed, event_stream, new_identity, started
+from local.decisions.answering import system_one_answer
+from local.decisions.faults import cut_body
+from local.decisions.system_one import read_system_one
 from local.engines import Engine
-from local.errors import AiError, ai_error_body
+from local.errors import AiError, ai_error_body, bad_input
 from local.faults import Fault
 from local.inputs import find_model, native_inputs, read_request
 from local.outputs import native_output
@@ -49,6 +52,8 @@ class WorkersAi:
 
     async def _native(self, model_id: str, inputs: Any, fault: Fault | None) -> Answer:
         model = find_model(self.models, model_id)
+        if model.decision:
+            return await self._decision(model, inputs, fault)
         request = read_request(model, inputs, self.adapters.find, strict=True)
         identity = new_identity(self.serving.now())
         if request.stream:
@@ -61,12 +66,23 @@ class WorkersAi:
             id=identity.id,
             created=identity.created,
         )
-        return json_answer(200, {"result": output, "success": True, "errors": [], "messages": []})
+        return _wrapped(output)
+
+    async def _decision(self, model: Model, inputs: Any, fault: Fault | None) -> Answer:
+        """The input names the model once more, without its owner."""
+        request = read_system_one(model, inputs, name=model.id.rpartition("/")[2])
+        return cut_body(_wrapped(await system_one_answer(self.engine, request, fault)), fault)
 
     async def _chat(self, model_id: str, body: Any, fault: Fault | None) -> Answer:
         model = find_model(self.models, model_id)
+        if model.decision:
+            raise bad_input(f"{model.id} writes no text: it takes 'state' and 'questions'")
         request = read_request(model, native_inputs(body), self.adapters.find)
         return await chat_answer(self.engine, request, fault, self.serving.now())
+
+
+def _wrapped(output: Any) -> Answer:
+    return json_answer(200, {"result": output, "success": True, "errors": [], "messages": []})
 
 
 def refusal(error: AiError) -> Answer:

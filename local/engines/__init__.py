@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from local.catalogue import Model
+from local.decisions import Decided, DecisionRequest
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 
@@ -136,17 +137,22 @@ class Part:
     usage: Usage | None = None
 
 
-class Engine(Protocol):
+class TextEngine(Protocol):
     @property
     def name(self) -> str: ...
-
-    @property
-    def models(self) -> tuple[Model, ...]:
-        """Those that are listed beside Workers AI's own."""
 
     async def complete(self, request: CompletionRequest) -> Completion: ...
 
     def stream(self, request: CompletionRequest) -> AsyncGenerator[Part, None]:
         """Closing it stops the engine."""
+
+
+class Engine(TextEngine, Protocol):
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Those that are listed beside Workers AI's own."""
+
+    async def decide(self, request: DecisionRequest) -> Decided:
+        """The probabilities of a decision model."""
 
     async def aclose(self) -> None: ...

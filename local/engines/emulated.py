@@ -1,7 +1,8 @@
 """The default engine: deterministic, not a language model, as every answer says.
 
 It answers the router's prompt with a lexical matcher over the agents described there. It may call
-one of the offered tools. Anything else gets one short fixed reply.
+one of the offered tools. Anything else gets one short fixed reply. As a decision model it answers
+with the same matcher (lexical_decisions.py).
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from contextlib import aclosing
 from typing import Any
 
 from local.catalogue import Model
+from local.decisions import Choice, Decided, DecisionRequest, Question, Score, YesNo, text_of
 from local.engines import Completion, CompletionRequest, Part, Usage
 from local.engines.lexical import AgentText, match
+from local.engines.lexical_decisions import decide
 from local.engines.parts import parts_of
 from local.engines.tool_calling import call_for
 
@@ -52,6 +55,14 @@ class EmulatedEngine:
         async with aclosing(parts_of(await self.complete(request))) as parts:
             async for part in parts:
                 yield part
+
+    async def decide(self, request: DecisionRequest) -> Decided:
+        read = " ".join([text_of(request.state), *map(_question_text, request.questions.values())])
+        return Decided(
+            decide(request),
+            input_tokens=min(_tokens(read), request.model.context_window),
+            metadata={"engine": self.name, "notice": NOTICE},
+        )
 
     async def aclose(self) -> None:
         return None
@@ -135,6 +146,18 @@ def _decision(
     if allowed and NONE not in allowed:
         return {"agent": allowed[0], "confidence": 0.05}
     return {"agent": NONE, "confidence": found.confidence}
+
+
+def _question_text(question: Question) -> str:
+    match question:
+        case Choice(instructions, options):
+            return " ".join(
+                [instructions, *(f"{key} {text or ''}" for key, text in options.items())]
+            )
+        case Score(instructions, levels):
+            return " ".join([instructions, *(level.text for level in levels)])
+        case YesNo(instructions, yes, no):
+            return " ".join([instructions, yes or "", no or ""])
 
 
 def _tokens(text: str) -> int:

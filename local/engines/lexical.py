@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 _WORD = re.compile(r"[^\W_]+")
@@ -46,6 +46,18 @@ class Match:
     confidence: float
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """`best` is None if no agent shares enough words with the query. `shares` are of all agents,
+    their sum is 1; `evidence` (0..1) is how much there is to go on: how strongly the best agent
+    matches, and how much of the query it knows."""
+
+    best: str | None
+    scores: Mapping[str, float]
+    shares: Mapping[str, float]
+    evidence: float
+
+
 @dataclass
 class _Agent:
     id: str
@@ -58,16 +70,28 @@ class _Agent:
 
 def match(query: str, agents: Sequence[AgentText]) -> Match:
     """The best agent and a confidence in 0..1, or no agent when nothing is shared."""
+    return matched(rank(query, agents))
+
+
+def matched(ranking: Ranking) -> Match:
+    if ranking.best is None:
+        return Match(None, 0.6 if any(score > 0 for score in ranking.scores.values()) else 0.85)
+    confidence = ranking.shares[ranking.best] * ranking.evidence
+    return Match(ranking.best, round(min(max(confidence, 0.05), 0.98), 2))
+
+
+def rank(query: str, agents: Sequence[AgentText]) -> Ranking:
     indexed = [_index(agent) for agent in agents]
     idf = _idf(indexed)
     words = frozenset(stems(query))
     scores = {agent.id: _score(words, agent, idf) for agent in indexed}
     best = max(scores, key=lambda name: scores[name], default=None)
     if best is None or scores[best] < _NOTHING_IN_COMMON:
-        return Match(None, 0.6 if best is not None and scores[best] > 0 else 0.85)
+        return Ranking(None, scores, _shares(scores), 0.0)
     weights = next(agent.weights for agent in indexed if agent.id == best)
     known = sum(word in weights for word in words) / len(words)
-    return Match(best, _confidence(scores[best], scores.values(), known))
+    strength = 1 - math.exp(-scores[best] / _STRENGTH)
+    return Ranking(best, scores, _shares(scores), strength * (0.6 + 0.4 * known))
 
 
 def stems(text: str) -> list[str]:
@@ -137,8 +161,9 @@ def _trigrams(word: str) -> set[str]:
     return {padded[at : at + 3] for at in range(len(padded) - 2)}
 
 
-def _confidence(best: float, scores: Iterable[float], known: float) -> float:
-    """How far ahead (a softmax), how much there is to go on, how much of the query is known."""
-    share = 1 / sum(math.exp((score - best) / _TEMPERATURE) for score in scores)
-    strength = 1 - math.exp(-best / _STRENGTH)
-    return round(min(max(share * strength * (0.6 + 0.4 * known), 0.05), 0.98), 2)
+def _shares(scores: Mapping[str, float]) -> dict[str, float]:
+    """A softmax."""
+    most = max(scores.values(), default=0.0)
+    weights = {name: math.exp((score - most) / _TEMPERATURE) for name, score in scores.items()}
+    whole = sum(weights.values())
+    return {name: weight / whole for name, weight in weights.items()}

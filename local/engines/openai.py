@@ -10,9 +10,17 @@ from typing import Any
 import httpx
 
 from local.catalogue import Model
+from local.decisions import Decided, DecisionRequest
 from local.engines import Completion, CompletionRequest, Part
 from local.engines.openai_chat import SHAPELESS, read_completion, read_part, request_body
+from local.engines.openai_decisions import (
+    openai_request,
+    read_openai_answer,
+    read_system_one_answer,
+    system_one_request,
+)
 from local.errors import AiError
+from local.settings import DecisionsApi
 
 _TIMEOUT = httpx.Timeout(120.0, connect=5.0)
 
@@ -27,10 +35,12 @@ class OpenAi:
         *,
         model: str = "",
         key: str = "",
+        decisions: DecisionsApi = "systemone",
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         self._model = model
+        self._decisions = decisions
         self._client = httpx.AsyncClient(
             base_url=url.rstrip("/") + "/", headers=headers, timeout=_TIMEOUT, transport=transport
         )
@@ -61,6 +71,16 @@ class OpenAi:
             raise AiError(3007) from exc
         except httpx.HTTPError as exc:
             raise AiError(3043, "Internal server error: the connection to LOCAL_AI_URL") from exc
+
+    async def decide(self, request: DecisionRequest) -> Decided:
+        """By POST {url}/systemone or {url}/decisions."""
+        model = await self._model_name()
+        metadata = {"engine": self.name, "model": model}
+        if self._decisions == "systemone":
+            answer = await self._ask("POST", "systemone", system_one_request(request, model))
+            return read_system_one_answer(answer, metadata)
+        answer = await self._ask("POST", "decisions", openai_request(request, model))
+        return read_openai_answer(answer, request, metadata)
 
     async def aclose(self) -> None:
         await self._client.aclose()

@@ -28,7 +28,6 @@ class Echo:
 
     def __init__(self, agent: str) -> None:
         self.name = agent
-        self.models: tuple[Model, ...] = ()
 
     async def complete(self, request: CompletionRequest) -> Completion:
         users = [message.content for message in request.messages if message.role == "user"]
@@ -40,9 +39,6 @@ class Echo:
         async with aclosing(parts_of(await self.complete(request))) as parts:
             async for part in parts:
                 yield part
-
-    async def aclose(self) -> None:
-        return None
 
 
 async def answer_chat(agent: str, body: Any, fault: Fault | None, now: float) -> Answer:

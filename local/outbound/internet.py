@@ -23,7 +23,7 @@ from local.http import NoJson, read_json
 from local.outbound.a2a import A2A_AGENTS, answer_a2a, parse_error
 from local.outbound.agents import AGENTS_HOST, answer_chat
 from local.uploads import stored_upload
-from local.vendors import model_name, not_found, refusal
+from local.vendors import Api, model_name, not_found, refusal
 from local.workers_ai import refusal as cloudflare_refusal
 
 OUTBOUND_PATH = "/_outbound/{host}/{path:path}"
@@ -32,13 +32,24 @@ FAILURE_HEADER = "x-local-failure"
 
 # host -> what its paths begin with
 CLOUDFLARE_HOSTS = {"api.cloudflare.com": "/client/v4/", "gateway.ai.cloudflare.com": "/v1/"}
-# host -> the path of its chat completions
-VENDOR_HOSTS = {
-    "api.openai.com": "/v1/chat/completions",
-    "api.groq.com": "/openai/v1/chat/completions",
-    "api.anthropic.com": "/v1/chat/completions",
+# host -> its paths, and what is spoken there
+VENDOR_HOSTS: dict[str, dict[str, Api]] = {
+    "api.openai.com": {"/v1/chat/completions": "chat", "/v1/decisions": "openai_decisions"},
+    "api.groq.com": {"/openai/v1/chat/completions": "chat"},
+    "api.anthropic.com": {"/v1/chat/completions": "chat"},
+    "api.typesafe.ai": {"/v1/systemone": "systemone"},
+    "api.fireworks.ai": {
+        "/inference/v1/chat/completions": "chat",
+        "/inference/v1/decisions": "decisions",
+        "/inference/v1/systemone": "systemone",
+    },
 }
-_COMPATIBLE_HOSTS, _COMPATIBLE_PATH = ".example.com", "/v1/chat/completions"
+_COMPATIBLE_HOSTS = ".example.com"
+_COMPATIBLE: dict[str, Api] = {
+    "/v1/chat/completions": "chat",
+    "/v1/decisions": "decisions",
+    "/v1/systemone": "systemone",
+}
 _OWN_HEADERS = ("host", "connection", "content-length", "transfer-encoding")
 
 
@@ -91,16 +102,17 @@ class Internet:
         return _Visit(request, host, path, call, self._serving.faults.take_host(host))
 
     async def _answer(self, visit: _Visit) -> Answer:
-        vendor_path = VENDOR_HOSTS.get(visit.host)
+        paths = VENDOR_HOSTS.get(visit.host)
         if visit.host in CLOUDFLARE_HOSTS:
             return await self._served(visit, self._at_cloudflare, cloudflare_refusal)
         if visit.host == AGENTS_HOST:
             return await self._served(visit, self._at_agents)
-        if vendor_path is None and visit.host.endswith(_COMPATIBLE_HOSTS):
-            vendor_path = _COMPATIBLE_PATH
-        if vendor_path == visit.path and visit.request.method == "POST":
-            return await self._at_vendor(visit)
-        return await self._served(visit, _nowhere if vendor_path is None else _elsewhere)
+        if paths is None and visit.host.endswith(_COMPATIBLE_HOSTS):
+            paths = _COMPATIBLE
+        api = (paths or {}).get(visit.path)
+        if api is not None and visit.request.method == "POST":
+            return await self._at_vendor(visit, api)
+        return await self._served(visit, _nowhere if paths is None else _elsewhere)
 
     async def _served(
         self,
@@ -110,10 +122,10 @@ class Internet:
     ) -> Answer:
         return await self._serving.serve(visit.call, visit.fault, lambda: work(visit), refuse)
 
-    async def _at_vendor(self, visit: _Visit) -> Answer:
+    async def _at_vendor(self, visit: _Visit, api: Api) -> Answer:
         visit.call.model = model_name(visit.call.inputs)
         fault = visit.fault or self._serving.faults.take(visit.call.model)
-        return await self._vendors.answer(visit.call, fault, visit.request.headers)
+        return await self._vendors.answer(api, visit.call, fault, visit.request.headers)
 
     async def _at_cloudflare(self, visit: _Visit) -> Answer:
         if not visit.path.startswith(CLOUDFLARE_HOSTS[visit.host]):

@@ -175,7 +175,7 @@ async def test_put_replaces_and_delete_clears(emulator: Emulator) -> None:
         ({}, "kind None is unknown"),
         ({"kind": "explode"}, "known are error"),
         ({"kind": "error"}, "needs the field 'code'"),
-        ({"kind": "error", "code": 1}, "must be one of 3003"),
+        ({"kind": "error", "code": 1}, "must be one of 2009"),
         ({"kind": "error", "code": "3040"}, "must be one of"),
         ({"kind": "status", "status": 200}, "from 400 to 599"),
         ({"kind": "slow", "delay_ms": -1}, "from 0 to 120000"),

@@ -50,7 +50,7 @@ class Server:
     async def list_models(self, request: Request) -> Response:
         return JSONResponse(self.models)
 
-    def engine(self, **settings: str) -> OpenAi:
+    def engine(self, **settings: Any) -> OpenAi:
         routes = [
             Route("/v1/chat/completions", self.chat, methods=["POST"]),
             Route("/v1/models", self.list_models),

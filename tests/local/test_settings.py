@@ -24,8 +24,10 @@ async def test_the_openai_engine_is_built_and_closed_with_the_app() -> None:
             "LOCAL_AI_MODEL": "tiny",
             "LOCAL_AI_ADAPTERS": "one, two,",
             "LOCAL_AI_PORT": "0",
+            "LOCAL_AI_DECISIONS": "decisions",
         }
     )
+    assert settings.decisions == "decisions"
     assert settings.url == "http://127.0.0.1:8080/v1"
     assert settings.adapters == {"one", "two"}
     app = build_app(build_emulator(build_engine(settings)).gateway)
@@ -39,6 +41,7 @@ async def test_the_openai_engine_is_built_and_closed_with_the_app() -> None:
         ({"LOCAL_AI_ENGINE": "gpt"}, "'emulated', 'openai' or 'transformers'"),
         ({"LOCAL_AI_ENGINE": "transformers"}, "LOCAL_AI_MODEL must name"),
         ({"LOCAL_AI_DTYPE": "int8"}, "'float32' or 'bfloat16'"),
+        ({"LOCAL_AI_DECISIONS": "both"}, "'systemone' or 'decisions'"),
         ({"LOCAL_AI_PORT": "http"}, "port number"),
         ({"LOCAL_AI_PORT": "65536"}, "port number"),
         ({"LOCAL_AI_ENGINE": "openai"}, "LOCAL_AI_URL"),

@@ -176,7 +176,7 @@ async def test_rest_chat_completions(emulator: Emulator) -> None:
 
 def test_every_error_has_a_status_and_words() -> None:
     for code, (status, words) in AI_ERRORS.items():
-        assert 3000 <= code < 6000
+        assert 2000 <= code < 6000
         assert 400 <= status < 600
         assert words
 
@@ -188,7 +188,8 @@ def test_the_catalogue_has_the_prices_of_the_built_in_table() -> None:
         for name, each in listed.items()
         if facts_of(name).input_price is not None
     }
-    assert len(prices) >= 9
+    assert len(prices) >= 12
+    # Workers AI lists no price for the output of decision models.
     assert prices == {
-        name: (facts_of(name).input_price, facts_of(name).output_price) for name in prices
+        name: (facts_of(name).input_price, facts_of(name).output_price or None) for name in prices
     }

@@ -13,6 +13,17 @@ const CALLS = {
     return { type: answer.headers.get("content-type"), text: await answer.text() };
   },
 
+  async decision(env) {
+    const criteria = { it: "vpn", hr: "leave" };
+    const question = { type: "choice", instructions: "Which?", criteria };
+    const inputs = { model: "clef", state: "my vpn is down", questions: { agent: question } };
+    return env.AI.run("@cf/cloudflare/clef", inputs, { gateway: GATEWAY });
+  },
+
+  async decision_refused(env) {
+    await env.AI.run("@cf/cloudflare/clef", { model: "clef", prompt: "hello" });
+  },
+
   async cancel(env) {
     const answer = await env.AI.run(MODEL, { messages: MESSAGES, stream: true }, RAW);
     return { first: await firstPart(answer) };

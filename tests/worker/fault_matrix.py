@@ -87,6 +87,7 @@ def cut(code: str, reason: str, layer: str = "fallback") -> Cell:
 
 
 _CODES: dict[int, tuple[Cell, ...]] = {
+    2009: UNCONFIGURED,
     3003: REJECTED,
     3006: REJECTED,
     3007: TIMEOUT,
@@ -99,10 +100,12 @@ _CODES: dict[int, tuple[Cell, ...]] = {
     3041: UNCONFIGURED,
     3042: UNCONFIGURED,
     3043: BROKEN,
+    4006: QUOTA,
     5004: REJECTED,
     5005: UNCONFIGURED,
     5006: REJECTED,
     5007: UNCONFIGURED,
+    5012: REJECTED,
     5016: UNCONFIGURED,
     5018: UNCONFIGURED,
     5019: UNCONFIGURED,

@@ -100,6 +100,19 @@ def test_a_stream_reaches_the_worker(caller: Caller) -> None:
     assert answer["text"].endswith("data: [DONE]\n\n")
 
 
+def test_a_decision_model_answers_the_worker(caller: Caller) -> None:
+    body = caller.call("decision")
+    assert (body["model"], body["metadata"]["engine"]) == ("clef", "emulated")
+    assert body["answers"]["agent"]["choice"] == "it"
+    assert body["usage"]["output_tokens"] == 0
+    assert caller.last_call()["gateway"] == "edge"
+
+
+def test_a_decision_models_refusal_is_thrown(caller: Caller) -> None:
+    thrown = caller.call("decision_refused", 500)
+    assert thrown["message"].startswith("5006: ")
+
+
 def test_cancelling_a_stream_hangs_up_on_the_model(caller: Caller) -> None:
     caller.fault(EVERYBODY, kind="stall")
     assert caller.call("cancel")["first"].startswith("data: ")

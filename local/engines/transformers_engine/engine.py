@@ -8,12 +8,15 @@ from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from local.decisions import Answer, Decided, DecisionRequest
 from local.engines import Adapter, Completion, CompletionRequest, Part, Usage
 from local.engines.transformers_engine.adapters import Shelf
 from local.engines.transformers_engine.base import Base
 from local.engines.transformers_engine.conversation import require_room
 from local.engines.transformers_engine.generation import Row, continue_rows
+from local.engines.transformers_engine.likelihood import log_likelihoods, probabilities
 from local.engines.transformers_engine.prefixes import WORTH_IT, Prefixes
+from local.engines.transformers_engine.questions import Prompt, answer_of, build_prompt
 from local.engines.transformers_engine.sampling import Sampling
 from local.errors import AiError
 
@@ -92,6 +95,26 @@ class TransformersEngine:
             yield Part(finish_reason=job.row.finish_reason, usage=job.usage)
         finally:
             self._leave(job)
+
+    async def decide(self, request: DecisionRequest) -> Decided:
+        """One prompt for each question; the thread answers them one after another."""
+        loop = asyncio.get_running_loop()
+        answers: dict[str, Answer] = {}
+        tokens = 0
+        for key, question in request.questions.items():
+            prompt = build_prompt(self.base, question, request.state)
+            tokens += len(prompt.tokens)
+            scores = await loop.run_in_executor(self._thread, self._likelihoods, prompt)
+            answers[key] = answer_of(question, probabilities(scores))
+        metadata = {"engine": self.name, "model": self.base.entry.id}
+        return Decided(answers, tokens, metadata=metadata)
+
+    def _likelihoods(self, prompt: Prompt) -> list[float]:
+        """In the thread."""
+        with self._shelf.applied(None):
+            known = self._prefixes.get(None, prompt.shared) if prompt.shared else []
+            base = self.base
+            return log_likelihoods(base.model, prompt.tokens, known, prompt.options, base.stop_ids)
 
     async def aclose(self) -> None:
         for job in self._waiting:

@@ -1,0 +1,167 @@
+"""How the emulated engine answers as a decision model: deterministically, by the words that the
+state shares with the options.
+
+A choice is decided by the matcher that answers the router's prompt, so that an emulated decision
+model and an emulated text model choose the same agent. An option such as "none" or "none_of_these"
+wins if nothing matches.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local.decisions import (
+    Answer,
+    Choice,
+    ChoiceAnswer,
+    DecisionRequest,
+    Question,
+    Score,
+    ScoreAnswer,
+    YesNo,
+    YesNoAnswer,
+)
+from local.engines.lexical import AgentText, Ranking, matched, rank, stems
+
+_NONE = re.compile(r"none(?![a-z])", re.I)
+_EXAMPLES = re.compile(r"\b(?:e\.g\.|examples?:|for example:?)", re.I)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_SEPARATORS = re.compile(r"[;\n]")
+_CLARIFY = re.compile(r"clarif|ambigu|unclear", re.I)
+_SEVERAL = re.compile(r"more than one|several|multiple|two or more", re.I)
+_JOINTS = re.compile(r"\b(?:and|also|plus)\b", re.I)
+# The words of an option must outweigh "none" if any option matches, as in the router's prompt.
+_NONE_AT_MOST = 0.9
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the user said, and what of it matches the options of the call's first choice."""
+
+    query: str
+    agents: tuple[AgentText, ...]
+    ranking: Ranking
+
+
+def decide(request: DecisionRequest) -> dict[str, Answer]:
+    query = query_of(request.state)
+    choices = (each for each in request.questions.values() if isinstance(each, Choice))
+    first = next(choices, None)
+    agents = () if first is None else tuple(_agents(first.options))
+    asked = _Asked(query, agents, rank(query, agents))
+    return {key: _answer(question, asked) for key, question in request.questions.items()}
+
+
+def query_of(state: Any) -> str:
+    """A text; of a conversation the last user message; of anything else all its texts."""
+    if isinstance(state, dict) and isinstance(state.get("messages"), list):
+        state = state["messages"]
+    if isinstance(state, list):
+        users = [each for each in state if isinstance(each, dict) and each.get("role") == "user"]
+        if users:
+            return " ".join(_texts(users[-1].get("content")))
+    return " ".join(_texts(state))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            if key not in ("type", "role"):
+                yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+
+
+def _answer(question: Question, asked: _Asked) -> Answer:
+    match question:
+        case Choice(_, options):
+            return ChoiceAnswer(choice_probabilities(asked.query, options))
+        case Score(_, levels):
+            texts = {str(at): level.text for at, level in enumerate(levels)}
+            return ScoreAnswer(tuple(choice_probabilities(asked.query, texts).values()))
+        case YesNo():
+            return YesNoAnswer(round(_yes(question, asked), 4))
+
+
+def choice_probabilities(query: str, options: Mapping[str, str | None]) -> dict[str, float]:
+    """Rounded to four decimals, as decision models do, so that the sum may differ from 1."""
+    ranking = rank(query, list(_agents(options)))
+    none = _none(options)
+    if ranking.best is None:
+        shares = _unmatched(ranking, options, none)
+    else:
+        shares = {each: share * ranking.evidence for each, share in ranking.shares.items()}
+        left = 1 - ranking.evidence
+        if none is None:
+            shares = {each: share + left / len(options) for each, share in shares.items()}
+        else:
+            shares[none] = min(left, _NONE_AT_MOST * shares[ranking.best])
+    whole = sum(shares.values())
+    return {each: round(shares[each] / whole, 4) for each in options}
+
+
+def _unmatched(
+    ranking: Ranking, options: Mapping[str, str | None], none: str | None
+) -> dict[str, float]:
+    if none is None:
+        return dict.fromkeys(options, 1.0)
+    confidence = matched(ranking).confidence
+    rest = {each: share * (1 - confidence) for each, share in ranking.shares.items()}
+    return {**rest, none: confidence}
+
+
+def _none(options: Mapping[str, str | None]) -> str | None:
+    return next((each for each in options if _NONE.match(each)), None)
+
+
+def _agents(options: Mapping[str, str | None]) -> Iterator[AgentText]:
+    none = _none(options)
+    for key, text in options.items():
+        if key != none:
+            described, *rest = _EXAMPLES.split(text or "", maxsplit=1)
+            yield AgentText(key, described, _examples(rest[0]) if rest else ())
+
+
+def _examples(text: str) -> list[str]:
+    return _QUOTED.findall(text) or [part for part in _SEPARATORS.split(text) if part.strip()]
+
+
+def _yes(question: YesNo, asked: _Asked) -> float:
+    if asked.agents and _CLARIFY.search(question.instructions):
+        return _unclear(asked.ranking)
+    if asked.agents and _SEVERAL.search(question.instructions):
+        return _several(asked)
+    return _shared(question, asked.query)
+
+
+def _several(asked: _Asked) -> float:
+    """Whether two parts of the message, joined by "and" or the like, match different options."""
+    parts = [rank(part, asked.agents).best for part in _JOINTS.split(asked.query)]
+    return 0.93 if len({best for best in parts if best is not None}) > 1 else 0.03
+
+
+def _unclear(ranking: Ranking) -> float:
+    """How close the second option comes to the best one."""
+    if ranking.best is None:
+        return 0.1
+    best, *others = sorted(ranking.shares.values(), reverse=True)
+    return 0.02 + 0.93 * (others[0] / best if others else 0.0)
+
+
+def _shared(question: YesNo, query: str) -> float:
+    """How many of the question's telling words the state has; what "no" means counts against it."""
+    said = set(stems(query))
+    yes = _overlap(f"{question.instructions} {question.yes or ''}", said)
+    no = _overlap(question.no, said) if question.no else 0.0
+    return min(max(0.1 + 0.8 * yes - 0.4 * no, 0.02), 0.98)
+
+
+def _overlap(text: str, said: set[str]) -> float:
+    words = set(stems(text))
+    return len(words & said) / len(words) if words else 0.0
