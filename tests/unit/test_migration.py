@@ -228,6 +228,26 @@ async def test_the_classifier_answers(before: sqlite3.Connection, product: Produ
     assert (decision["layer"], decision["agent"]["id"]) == ("classifier", question["agent_id"])
 
 
+async def test_where_confidences_come_from_is_kept(
+    before: sqlite3.Connection, product: Product
+) -> None:
+    """Their column was renamed; "none" stands for a confidence that is unknown."""
+    stored = {row["id"]: row for row in rows(before, "SELECT * FROM logs")}
+    assert {row["confidence_source"] for row in stored.values()} >= {"stated", "classifier", None}
+    one_unknown = next(iter(stored))
+    product.execute(f"UPDATE logs SET confidence_source_before = 'none' WHERE id = '{one_unknown}'")
+    stored[one_unknown]["confidence_source"] = "none"
+    for one in (await product.call("GET", "/v1/logs?limit=1000")).json()["data"]:
+        row = stored[one["id"]]
+        unknown = row["confidence_source"] == "none"
+        assert one["confidence_source"] == (None if unknown else row["confidence_source"])
+        assert one["stated_confidence"] == (None if unknown else row["confidence"])
+    found = (await product.call("GET", "/v1/logs?limit=1000&min_confidence=0")).json()["data"]
+    assert {one["id"] for one in found} == {
+        row["id"] for row in stored.values() if row["confidence_source"] != "none"
+    }
+
+
 async def test_the_crons_run_what_was_under_way(product: Product) -> None:
     for _ in range(10):
         await minute(product)
