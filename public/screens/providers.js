@@ -71,6 +71,7 @@ function view(providers, show) {
             : NOTHING,
       },
       { head: "Models", cell: (one) => one.models.join(", ") || NOTHING, kind: "wide" },
+      { head: "Decision models", cell: (one) => decisionModels(one).join(", ") || NOTHING },
       { head: "Priced models", cell: (one) => count(priced(one).length), kind: "number" },
       { head: "Priority", cell: (one) => count(one.priority), kind: "number" },
       {
@@ -88,6 +89,10 @@ function view(providers, show) {
     ],
   });
 }
+
+/** Those that are named; of the kind systemone all are. */
+const decisionModels = ({ kind, models, decision_models: named }) =>
+  kind === "systemone" ? models : (named ?? []);
 
 /** Prices as the lines of a field, and back. */
 const priced = ({ prices }) =>

@@ -330,7 +330,7 @@ def test_a_provider(page: Page, go: Go, rows: Rows) -> None:
     dialog.get_by_label("ID", exact=True).fill("groq-eu")
     dialog.get_by_label("Kind").select_option("groq")
     dialog.get_by_label("Secret name").fill("PROVIDER_GROQ_KEY")
-    dialog.get_by_label("Models").fill("llama-small\nllama-large")
+    dialog.get_by_label("Models, one per line", exact=True).fill("llama-small\nllama-large")
     dialog.get_by_label("Prices").fill("llama-small 0.05 0.08")
     dialog.get_by_role("button", name="Save").click()
     said(page, "groq-eu saved.")

@@ -1,5 +1,6 @@
 """Decision models in the pages: recommended, selected, and what they answer."""
 
+import json
 from collections.abc import Iterator
 
 import httpx
@@ -65,6 +66,59 @@ def test_the_trace_has_the_ranking_of_each_stage(page: Page, go: Go, seeded: htt
     skipped = page.get_by_role("listitem").filter(has_text="classifier")
     expect(skipped).to_contain_text("skipped: not asked")
     expect(page.get_by_role("listitem").filter(has_text="threshold")).to_contain_text("50 %")
+
+
+def test_a_provider_of_decision_models(
+    page: Page, go: Go, rows: Rows, seeded: httpx.Client
+) -> None:
+    go("providers")
+    page.get_by_role("button", name="Add provider").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("ID", exact=True).fill("own-vllm")
+    dialog.get_by_label("Kind").select_option("systemone")
+    dialog.get_by_label("Base URL").fill("https://decisions.example.com")
+    dialog.get_by_label("Models, one per line", exact=True).fill("clef\njev")
+    dialog.get_by_role("button", name="Save").click()
+    said(page, "own-vllm saved.")
+    saved = "SELECT kind, models, decision_models FROM providers WHERE id = ?"
+    [(kind, models, _)] = rows(saved, "own-vllm")
+    assert (kind, json.loads(models)) == ("systemone", ["clef", "jev"])
+    row = page.get_by_role("row", name="own-vllm")
+    expect(row.get_by_role("cell", name="clef, jev")).to_have_count(2)
+    seeded.delete("/v1/providers/own-vllm").raise_for_status()
+
+
+def test_some_models_of_a_provider_are_decision_models(
+    page: Page, go: Go, seeded: httpx.Client
+) -> None:
+    provider = {
+        "id": "mixed",
+        "kind": "openai-compatible",
+        "base_url": "https://models.example.com/v1",
+        "models": ["writer", "judge"],
+    }
+    seeded.post("/v1/providers", json=provider).raise_for_status()
+    go("providers")
+    page.get_by_role("button", name="Edit mixed").click()
+    field = page.get_by_role("dialog").get_by_label("Decision models, one per line")
+    field.fill("stranger")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(field).to_have_attribute("aria-invalid", "true")
+    field.fill("judge")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    said(page, "mixed saved.")
+    assert decision_models(seeded, "mixed") == ["judge"]
+    assert seeded.get("/v1/models/mixed/judge").json()["type"] == "decision"
+    page.get_by_role("button", name="Edit mixed").click()
+    field.fill("")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert decision_models(seeded, "mixed") == []
+    seeded.delete("/v1/providers/mixed").raise_for_status()
+
+
+def decision_models(api: httpx.Client, provider: str) -> object:
+    return api.get(f"/v1/providers/{provider}").raise_for_status().json()["decision_models"]
 
 
 def shown(probability: float) -> str:
