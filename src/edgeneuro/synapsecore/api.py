@@ -1,18 +1,11 @@
 """The router over HTTP: POST /v1/route."""
 
-from edgeneuro.access.limits import Estimate, Reservation, refund_on_failure, reserve
+from edgeneuro.access.limits import refund_on_failure
 from edgeneuro.call import Call
 from edgeneuro.domain.decision import ChosenAgent, RouteRequest, RouteResponse
-from edgeneuro.synapsecore.decision_log import log_decision, note_decision
-from edgeneuro.synapsecore.observers import observe
-from edgeneuro.synapsecore.router import (
-    RoutingResult,
-    estimate_routing,
-    estimate_unknown,
-    explain,
-    run_pipeline,
-)
-from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
+from edgeneuro.synapsecore.decide import decide, plan_decision, reserve_for
+from edgeneuro.synapsecore.router import RoutingResult, estimate_routing, explain
+from edgeneuro.synapsecore.turn import CallerContext, StageClock
 from edgeneuro.web.auth import authorize_explain
 from edgeneuro.web.response import Reply
 
@@ -28,43 +21,16 @@ async def route(call: Call, body: RouteRequest) -> Reply[RouteResponse]:
 
 
 async def _route_query(call: Call, request: RouteRequest) -> RoutingResult:
-    """Raises what web.auth and domain.permissions raise for what the caller may not use,
-    InvalidRequestError for unknown candidates, ConflictError without agents, what limits.reserve
-    raises, and the UpstreamError of a failed call if the request forbids a fallback."""
+    """Raises what web.auth raises for what the caller may not see, what `plan_decision` raises,
+    what limits.reserve raises, and what `decide` raises."""
     services, caller = call.services, CallerContext.of(call)
     clock = StageClock(services.monotonic)
     authorize_explain(caller.credential, request.explain, param="explain")
-    permissions = caller.credential.permissions
-    config = await services.routing.current()
-    permissions.require_model(config, request.model)
-    config = permissions.restrict(config)
-    allowed = permissions.candidates(config, request.candidates, param="candidates")
-    request = request.model_copy(update={"candidates": allowed})
-    turn = build_turn(services, request, config, caller, id=services.new_id("dec"), clock=clock)
-    reservation = await _reserve(turn)
+    everything = await services.routing.current()
+    turn = plan_decision(services, request, everything, caller, clock=clock)
+    reservation = await reserve_for(services, caller, clock, estimate_routing(turn))
     with refund_on_failure(services, reservation, caller.background):
-        result = await run_pipeline(turn)
-        writes = observe(result)
-        note_decision(result)
-        if reservation is not None:
-            known = Estimate(result.call.usage.total_tokens, result.call.spent_usd)
-            writes.append(reservation.settle(known, [estimate_unknown(result)]))
-        caller.background(log_decision(result, writes))
-        if result.error is not None:
-            raise result.error
-    return result
-
-
-async def _reserve(turn: Turn) -> Reservation | None:
-    """The upper bound of what the decision may use of the caller's limits, if there are some."""
-    caller = turn.caller
-    if caller.credential.limits is None:
-        return None
-    with turn.clock.stage("reserve"):
-        reservation = await reserve(turn.services, caller.credential, estimate_routing(turn))
-    if reservation is not None:
-        caller.headers.update(reservation.headers())
-    return reservation
+        return await decide(turn, reservation)
 
 
 def _response(result: RoutingResult, request: RouteRequest) -> RouteResponse:
