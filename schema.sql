@@ -733,3 +733,7 @@ ALTER TABLE logs RENAME COLUMN confidence_source TO confidence_source_before;
 ALTER TABLE logs ADD COLUMN confidence_source TEXT;
 -- Of what the challenger was asked. Null in older rows: that of the log row.
 ALTER TABLE challenger_answers ADD COLUMN prompt_version TEXT;
+
+-- Rows of questions to a decision model: null, or the row's kind. It is read before `kind`, whose CHECK has "route"
+-- and "chat" alone, and SQLite changes no CHECK without a copy of the whole table.
+ALTER TABLE logs ADD COLUMN other_kind TEXT;

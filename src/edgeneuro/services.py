@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Protocol
 
 from edgeneuro.access.identity import Identity, RateLimiter
 from edgeneuro.classifier.scorer import Reading, Scorer
 from edgeneuro.domain.chat_answer import ChatAnswer
+from edgeneuro.domain.decision import CallPurpose
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.gateway.agents.endpoint import AgentEndpoints
 from edgeneuro.gateway.breaker import Breakers
@@ -100,9 +101,7 @@ class Services:
     def now_ms(self) -> int:
         return round(self.now() * 1000)
 
-    def new_chain(
-        self, config: RoutingConfig, *, purpose: Literal["route", "chat"], budget_ms: int
-    ) -> Chain:
+    def new_chain(self, config: RoutingConfig, *, purpose: CallPurpose, budget_ms: int) -> Chain:
         self.breakers.at_revision(config.revision)
         return Chain(
             self.breakers,

@@ -34,6 +34,7 @@ async def test_the_list_has_base_models_and_the_pair_of_vars(product: Product) -
         "name": None,
         "type": "base",
         "chat": True,
+        "decisions": False,
         "base_model": LLAMA,
         "adapter": None,
         "provider": "workers-ai",

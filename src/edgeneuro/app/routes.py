@@ -18,6 +18,8 @@ from edgeneuro.domain.routing_test import MAX_BYTES
 from edgeneuro.synapsecore import api as synapsecore
 from edgeneuro.synapsecore import feedback
 from edgeneuro.synapsecore.chat import api as chat
+from edgeneuro.synapsecore.decisions import api as decisions
+from edgeneuro.synapsecore.decisions import body as decision_body
 from edgeneuro.web.auth import Access
 from edgeneuro.web.routing import Described, Idempotency, Route
 
@@ -31,6 +33,7 @@ FILES = (CONFIG_FILE, WEIGHTS_FILE)
 TEST_FILES = ("application/jsonl", "application/json", "application/octet-stream")
 LABEL_FILES = ("application/jsonl", "text/csv", "application/octet-stream")
 ROUTING = Described((409, *UPSTREAM))
+DECISIONS = Described((404, 409, *UPSTREAM))
 CHAT = Described((404, 409, 422, *UPSTREAM), events=ChatCompletionChunk)
 LORA = Described((409, *UPSTREAM), form=LoraCreate, files=FILES, or_json=True)
 PREFLIGHT = Described((409,), form=LoraCreate, files=FILES)
@@ -41,6 +44,10 @@ ROUTES = (
           described=ROUTING),
     Route("POST",   "/v1/chat/completions",       chat.create_chat_completion, ROUTE, 200,
           REPEATABLE, max_body_bytes=MAX_BODY_BYTES, described=CHAT),
+    Route("POST",   "/v1/decisions",              decisions.create_decisions, ROUTE, 200,
+          REPEATABLE, max_body_bytes=decision_body.MAX_BODY_BYTES, described=DECISIONS),
+    Route("POST",   "/v1/systemone",              decisions.answer_systemone, ROUTE, 200,
+          REPEATABLE, max_body_bytes=decision_body.MAX_BODY_BYTES, described=DECISIONS),
     Route("POST",   "/v1/feedback",               feedback.give_feedback, ROUTE, 201,
           REPEATABLE, described=Described((404,))),
 

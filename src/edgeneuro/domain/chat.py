@@ -29,9 +29,8 @@ from edgeneuro.domain.chat_message import (
     texts_of,
 )
 from edgeneuro.domain.decision import MetadataKey, MetadataValue, OnNoFit, ShortText
-from edgeneuro.domain.fields import INTEGRAL, MAX_QUERY_CHARACTERS, without_nul
+from edgeneuro.domain.fields import INTEGRAL, routed_text, without_nul
 from edgeneuro.domain.images import Images, set_images_aside
-from edgeneuro.domain.query import canonical
 from edgeneuro.errors import BodyTooLargeError
 
 AUTO = "auto"
@@ -249,10 +248,7 @@ class ChatRequest(Lenient):
         """The question: the canonical text of what the user said last, as far as it counts for
         routing and is logged; empty where there is no text."""
         said = [message for message in self.messages if message.role == "user"]
-        text = "\n".join(texts_of(said[-1])) if said else ""
-        # Its canonical text may be shorter, so more than what counts is looked at.
-        text = canonical(text[: 2 * MAX_QUERY_CHARACTERS])
-        return canonical(text[:MAX_QUERY_CHARACTERS])
+        return routed_text("\n".join(texts_of(said[-1])) if said else "")
 
     @property
     def calls_functions(self) -> bool:

@@ -132,13 +132,17 @@ class Usage(BaseModel):
         )
 
 
-class Attempt(BaseModel):
-    """One call of one model, or of an agent's endpoint, for a decision ("route") or for a chat
-    answer ("chat"). `outcome` is "ok", the reason of the failure, or "circuit_open" if the model
-    was not called; `code` is the upstream's own code, `fell_back_to` the model called next, and
-    `engine` what a development emulator says it is (null in production)."""
+CallPurpose = Literal["route", "chat", "questions"]
 
-    purpose: Literal["route", "chat"] = "route"
+
+class Attempt(BaseModel):
+    """One call of one model, or of an agent's endpoint, for a decision ("route"), a chat answer
+    ("chat") or questions to a decision model ("questions"). `outcome` is "ok", the reason of the
+    failure, or "circuit_open" if the model was not called; `code` is the upstream's own code,
+    `fell_back_to` the model called next, and `engine` what a development emulator says it is (null
+    in production)."""
+
+    purpose: CallPurpose = "route"
     model: str
     adapter: str | None
     provider: str

@@ -75,6 +75,13 @@ def question_text(text: str) -> str:
     return text
 
 
+def routed_text(text: str) -> str:
+    """The canonical text that a message is routed and logged by: its first 8,000 characters."""
+    # The canonical text may be shorter, so more than what counts is looked at.
+    text = canonical(text[: 2 * MAX_QUERY_CHARACTERS])
+    return canonical(text[:MAX_QUERY_CHARACTERS])
+
+
 QueryText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUERY_CHARACTERS),

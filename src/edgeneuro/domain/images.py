@@ -1,4 +1,4 @@
-"""Images that a chat carries as data URLs. They may have megabytes, so they stay in the bytes of
+"""Images that a request carries as data URLs. They may have megabytes, so they stay in the bytes of
 the body: the parsed request holds a short placeholder for each, and every upstream gets the bytes
 again."""
 
@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 _BEGINNING = re.compile(rb'"(?:image_)?url"\s*:\s*"(?=data:)')
+# As an item of a list, where System One has them.
+_ITEM = re.compile(rb'[\[,]\s*"(?=data:)')
 _MIN_BYTES = 4_096  # a shorter one is no burden
 _DATA_URL = re.compile(rb"[A-Za-z0-9+/=:;,.%_-]*")
 _PART_BYTES = 256 * 1024
@@ -71,12 +73,14 @@ class Images:
                 yield bytes(piece[at : at + _PART_BYTES])
 
 
-def set_images_aside(body: bytes) -> tuple[bytes, Images]:
-    """The body's JSON with placeholders, and the images behind them."""
+def set_images_aside(body: bytes, *, in_lists: bool = False) -> tuple[bytes, Images]:
+    """The body's JSON with placeholders, and the images behind them: those of fields `url` and
+    `image_url`, or those that are items of a list."""
     images = Images()
+    beginning = _ITEM if in_lists else _BEGINNING
     text: list[bytes | memoryview] = []
     whole, end = memoryview(body), 0
-    while (match := _BEGINNING.search(body, end)) is not None:
+    while (match := beginning.search(body, end)) is not None:
         start = match.end()
         quote = body.find(b'"', start)
         if quote < 0:

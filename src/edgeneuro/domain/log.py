@@ -22,7 +22,8 @@ from edgeneuro.domain.fields import Id, Page, PageQuery, Timestamp
 from edgeneuro.domain.label import GivenFeedback, LabelChange, LabelFacts
 from edgeneuro.errors import Reason
 
-Kind = Literal["route", "chat"]
+# What the row is of: a decision, a chat, or questions to a decision model.
+Kind = Literal["route", "chat", "questions"]
 Ending = Literal["complete", "cut", "client_gone"]
 
 

@@ -47,10 +47,11 @@ class Model(BaseModel):
     """OpenAI's model object with fields of EdgeNeuro. A chat can name `type` "router" ("auto") and
     "agent" like a model. `chat` says whether a chat that names the id gets text, which adapters for
     routing, decision models and classifiers do not return. A model of `type` "decision" answers
-    questions with probabilities, and writes no text. `provider` is "workers-ai", or the id of the
-    provider that has the model; `base_model` is then the provider's own id of it. `deprecated`: it
-    is no longer served, because its planned date has passed or the upstream said so. `logprobs`:
-    the model returns the probabilities of its tokens on request; the router then requests them, and
+    questions with probabilities, and writes no text; `decisions` says whether POST /v1/decisions
+    and POST /v1/systemone take the id. `provider` is "workers-ai", or the id of the provider that
+    has the model; `base_model` is then the provider's own id of it. `deprecated`: it is no longer
+    served, because its planned date has passed or the upstream said so. `logprobs`: the model
+    returns the probabilities of its tokens on request; the router then requests them, and
     computes the confidence from them. A classifier's provider is "edgeneuro"; only classifiers have
     `metrics`, `labels`, `size` (bytes), the `agents` that existed at the training, and `suspended`
     if there is a new one since."""
@@ -62,6 +63,7 @@ class Model(BaseModel):
     name: str | None = None
     type: ModelType
     chat: bool = False
+    decisions: bool = False
     base_model: str
     adapter: str | None
     provider: str = OWN_PROVIDER

@@ -6,9 +6,9 @@ import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-from edgeneuro.domain.decision import Attempt, GatewayTrace, Usage
+from edgeneuro.domain.decision import Attempt, CallPurpose, GatewayTrace, Usage
 from edgeneuro.domain.model import Model
 from edgeneuro.errors import UpstreamError, UpstreamTimeoutError
 from edgeneuro.gateway.breaker import Breakers
@@ -45,7 +45,7 @@ class Chain:
         self,
         breakers: Breakers,
         *,
-        purpose: Literal["route", "chat"],
+        purpose: CallPurpose,
         budget_ms: int,
         max_retries: int,
         monotonic: Callable[[], float],

@@ -11,7 +11,7 @@ from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.statistics import mcnemar_worse
 from edgeneuro.store.database import Database, Rows, Statement, statement
 from edgeneuro.store.evaluation_results import compared
-from edgeneuro.store.sql import PURGE_CHUNK, exact_percentiles, purge_in_chunks, rfc3339
+from edgeneuro.store.sql import LOG_KIND, PURGE_CHUNK, exact_percentiles, purge_in_chunks, rfc3339
 
 
 def insert_audit_sample(
@@ -202,11 +202,11 @@ def _may_have_learned(model: Model | None) -> bool:
 
 
 _COMPARISON = (
-    f"WITH answers AS (SELECT challenger.*, {_PRESENT} AS present, logs.kind, label.near_hash,"
-    " label.labeler, label.split = 'train' AND ?9 AS trained,"
+    f"WITH answers AS (SELECT challenger.*, {_PRESENT} AS present, {LOG_KIND} AS kind,"
+    " label.near_hash, label.labeler, label.split = 'train' AND ?9 AS trained,"
     f" {_ACTIVE_RIGHT} AS active_right, {_CHALLENGER_RIGHT} AS challenger_right,"
     # The cost of a chat's row is that of its answer too.
-    " iif(logs.kind = 'route', logs.cost_usd, NULL) AS active_cost"
+    f" iif({LOG_KIND} = 'route', logs.cost_usd, NULL) AS active_cost"
     f" FROM {_ANSWERS} LEFT JOIN current_labels AS label ON label.query_hash = logs.query_hash"
     " AND (label.agent_id IS NULL OR label.agent_id IN (SELECT value FROM json_each(?10)))"
     f" WHERE {_SINCE}),"
@@ -232,7 +232,7 @@ def _times(column: str) -> str:
     # The time of a chat's row is that of its answer too.
     answers = (
         "(SELECT challenger.ms,"
-        " CASE WHEN logs.kind = 'route' THEN logs.upstream_ms END AS active_ms"
+        f" CASE WHEN {LOG_KIND} = 'route' THEN logs.upstream_ms END AS active_ms"
         f" FROM {_ANSWERS} WHERE {_SINCE} AND {_PRESENT})"
     )
     return exact_percentiles(column, answers)

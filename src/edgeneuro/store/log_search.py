@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgeneuro.domain.log import LogsQuery, is_unspaced, search_words
 from edgeneuro.store.database import Database, Row, Rows, Value, statement
-from edgeneuro.store.sql import Conditions, unix_ms
+from edgeneuro.store.sql import LOG_KIND, Conditions, unix_ms
 
 WINDOW_ROWS = 20_000
 _TRIGRAM = 3  # shorter texts have none
@@ -220,11 +220,12 @@ def _filters(query: LogsQuery) -> Conditions:
         "layer": query.layer,
         "reason": query.reason,
         "key_id": query.key,
-        "kind": query.kind,
     }
     for column, value in equal.items():
         if value is not None:
             wanted.add(f"logs.{column} = ?", value)
+    if query.kind is not None:
+        wanted.add(f"{LOG_KIND} = ?", query.kind)
     if query.model is not None:
         wanted.add("(logs.model = ? OR logs.adapter = ?)", query.model, query.model)
     if query.labelled is not None:

@@ -13,7 +13,7 @@ from edgeneuro.domain.query import near_hash
 from edgeneuro.store.database import Database, Row, Statement, Value, statement
 from edgeneuro.store.label_reads import change_from_row, select_history
 from edgeneuro.store.log_search import CONFIDENCE_SOURCE, LogSearch
-from edgeneuro.store.sql import rfc3339, unix_ms
+from edgeneuro.store.sql import LOG_KIND, rfc3339, unix_ms
 
 _COLUMNS = (
     "id",
@@ -56,17 +56,21 @@ _COLUMNS = (
 # In the column `confidence_source`: there was an answer, and its confidence is unknown. The column
 # `confidence` cannot be null.
 _UNKNOWN = "none"
+# What the column `kind` has for kinds that its CHECK does not know: `other_kind` says which.
+_CHECKED_KIND = {"questions": "chat"}
 _NAMES = ", ".join(_COLUMNS)
-_WRITTEN = (*_COLUMNS, "near_hash", "stages")
+_WRITTEN = (*_COLUMNS, "near_hash", "stages", "other_kind")
 _INSERT = f"INSERT INTO logs ({', '.join(_WRITTEN)}) VALUES ({', '.join('?' * len(_WRITTEN))})"
 _DELETE_CHUNK = 1_000  # rows a statement: D1 ends a query after 30 s
 _HISTORY_SHOWN = 100
+# Columns that another one goes before.
+_READ = {
+    "kind": f"{LOG_KIND} AS kind",
+    "confidence_source": f"{CONFIDENCE_SOURCE} AS confidence_source",
+}
 # Beside the row itself: the label in force, and the feedback of each key.
 _ITEM = (
-    ", ".join(
-        f"{CONFIDENCE_SOURCE} AS {name}" if name == "confidence_source" else f"logs.{name}"
-        for name in _COLUMNS
-    )
+    ", ".join(_READ.get(name, f"logs.{name}") for name in _COLUMNS)
     + ", c.agent_id AS label_agent_id, c.labeler, c.created_at AS labelled_at,"
     " (SELECT json_group_array(json_object('id', f.id, 'value', f.value,"
     " 'correct_agent', f.correct_agent, 'comment', f.comment, 'key_id', f.key_id,"
@@ -110,6 +114,8 @@ def insert_log(entry: LogEntry, stages: Sequence[StageRecord] | None = None) -> 
         **fields,
         **{name: _json_or_null(fields[name]) for name in _JSON_COLUMNS},
         "created_at": unix_ms(entry.created_at),
+        "kind": _CHECKED_KIND.get(entry.kind, entry.kind),
+        "other_kind": entry.kind if entry.kind in _CHECKED_KIND else None,
         "confidence": entry.stated_confidence or 0.0,
         "confidence_source": _UNKNOWN
         if entry.stated_confidence is None

@@ -18,6 +18,10 @@ def unix_ms(moment: str) -> int:
     return round(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
+# The kind of a log row. The CHECK of the column `kind` has "route" and "chat" alone.
+LOG_KIND = "coalesce(logs.other_kind, logs.kind)"
+
+
 # UPDATE statements of the fields that change, so that simultaneous changes of others stay.
 
 

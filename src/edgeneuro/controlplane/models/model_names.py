@@ -44,6 +44,7 @@ def _named(model_id: str, kind: ModelType, *, name: str | None) -> Model:
         name=name,
         type=kind,
         chat=True,
+        decisions=kind == "router",
         base_model=model_id,
         adapter=None,
         provider=_PROVIDER,

@@ -40,7 +40,7 @@ from edgeneuro.store.models import replace_discovered, upsert_model
 async def list_models(call: Call, query: ModelsQuery) -> Page[Model]:
     """List what the key can name in a chat and what can be selected: the router ("auto"), agents,
     base models, adapters, decision models and classifiers. `active` marks the selected ones, `chat`
-    those that answer chats."""
+    those that answer chats, `decisions` those that answer questions with probabilities."""
     config = await call.services.routing.current()
     permissions = call.credential.permissions
     everything = [*chat_names(config, permissions), *_shown(call, config)]
@@ -209,6 +209,7 @@ def _marked(call: Call, config: RoutingConfig, model: Model) -> Model:
     services = call.services
     marks = {
         "chat": model.type == "base" and model.status == "available",
+        "decisions": model.type == "decision" and model.status == "available",
         "active": model.id in (config.active.id, config.classifier),
         "suspended": None if model.agents is None else config.suspension(model.agents),
         "deprecated": model.id in services.breakers.deprecated

@@ -1,0 +1,67 @@
+"""One decision by the pipeline with all that belongs to it: permissions, the key's limits, the
+observers, the log row. POST /v1/route and the decision APIs (decisions/) make theirs here."""
+
+from edgeneuro.access.limits import Estimate, Reservation, reserve
+from edgeneuro.domain.decision import RouteRequest
+from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.services import Services
+from edgeneuro.synapsecore.decision_log import log_decision, note_decision
+from edgeneuro.synapsecore.observers import observe
+from edgeneuro.synapsecore.router import RoutingResult, estimate_unknown, run_pipeline
+from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
+
+
+def plan_decision(
+    services: Services,
+    request: RouteRequest,
+    everything: RoutingConfig,
+    caller: CallerContext,
+    *,
+    clock: StageClock,
+) -> Turn:
+    """A turn with the models and agents that the caller may use. Raises what domain.permissions
+    raises for the others, and what `build_turn` raises."""
+    permissions = caller.credential.permissions
+    permissions.require_model(everything, request.model)
+    config = permissions.restrict(everything)
+    allowed = permissions.candidates(config, request.candidates, param="candidates")
+    request = request.model_copy(update={"candidates": allowed})
+    return build_turn(services, request, config, caller, id=services.new_id("dec"), clock=clock)
+
+
+async def reserve_for(
+    services: Services, caller: CallerContext, clock: StageClock, wanted: Estimate
+) -> Reservation | None:
+    """Reserves the upper bound of the caller's limits, if there are some; the headers of the
+    response then say what is left. Raises what limits.reserve raises."""
+    if caller.credential.limits is None:
+        return None
+    with clock.stage("reserve"):
+        reservation = await reserve(services, caller.credential, wanted)
+    if reservation is not None:
+        caller.headers.update(reservation.headers())
+    return reservation
+
+
+async def decide(
+    turn: Turn,
+    reservation: Reservation | None,
+    *,
+    before: Estimate | None = None,
+    unknown_before: Estimate | None = None,
+) -> RoutingResult:
+    """The decision. Its log row, and the reservation's settlement, are written after the answer is
+    sent. `before` is what the same request has used already, `unknown_before` the upper bound for
+    what it has used and does not know. Raises the UpstreamError of a failed call if the turn
+    forbids a fallback."""
+    result = await run_pipeline(turn)
+    writes = observe(result)
+    note_decision(result)
+    if reservation is not None:
+        known = Estimate(result.call.usage.total_tokens, result.call.spent_usd)
+        unknown = [estimate_unknown(result), unknown_before or Estimate()]
+        writes.append(reservation.settle(known + (before or Estimate()), unknown))
+    turn.caller.background(log_decision(result, writes))
+    if result.error is not None:
+        raise result.error
+    return result
