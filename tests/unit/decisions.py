@@ -6,7 +6,7 @@ from typing import Any
 from edgeneuro.domain.decision import GatewayTrace, Usage
 from edgeneuro.domain.question import Answer, ChoiceAnswer, ScoreAnswer, YesNoAnswer
 from edgeneuro.gateway.interface import DecisionAnswer
-from tests.unit.conftest import Answered, Product
+from tests.unit.conftest import ADMIN_TOKEN, Answered, Product
 
 CLEF = "@cf/cloudflare/clef"
 FLASH = "@cf/cloudflare/clef-flash"
@@ -36,14 +36,13 @@ async def decisions(
     *questions: Any,
     model: str | None = "auto",
     input: Any = QUERY,
-    key: str | None = None,
+    key: str = ADMIN_TOKEN,
     **fields: Any,
 ) -> Answered:
     body = {"input": input, "questions": list(questions), **fields}
     if model is not None:
         body["model"] = model
-    keyed = {} if key is None else {"key": key}
-    return await product.call("POST", "/v1/decisions", body, **keyed)
+    return await product.call("POST", "/v1/decisions", body, key=key)
 
 
 async def systemone(

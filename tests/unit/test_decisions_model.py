@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from openai.types import Decision
 
-from edgeneuro.domain.question import Choice, Level, Refusal, Score, YesNo
+from edgeneuro.domain.question import Answer, Choice, Level, Refusal, Score, YesNo
 from edgeneuro.errors import (
     InvalidOutputError,
     UpstreamCapacityError,
@@ -41,7 +41,11 @@ def called(product: Product) -> list[str]:
 
 
 async def test_three_kinds_of_questions_to_a_named_model(product: Product) -> None:
-    answers = {"q0": yes(0.75), "q1": chosen(calm=0.3, angry=0.7), "q2": scored([0.5, 0.25, 0.25])}
+    answers: dict[str, Answer] = {
+        "q0": yes(0.75),
+        "q1": chosen(calm=0.3, angry=0.7),
+        "q2": scored([0.5, 0.25, 0.25]),
+    }
     product.gateway.enqueue(decided(answers))
     answered = await decisions(product, URGENT, TONE, MOOD, model=CLEF)
     assert answered.status == 200, answered.text
@@ -85,7 +89,11 @@ async def test_three_kinds_of_questions_to_a_named_model(product: Product) -> No
 
 
 async def test_the_same_in_system_ones_format(product: Product) -> None:
-    answers = {"urgent": yes(0.75), "tone": chosen(calm=0.3, angry=0.7), "mood": scored([0.5, 0.5])}
+    answers: dict[str, Answer] = {
+        "urgent": yes(0.75),
+        "tone": chosen(calm=0.3, angry=0.7),
+        "mood": scored([0.5, 0.5]),
+    }
     product.gateway.enqueue(decided(answers))
     questions = {
         "urgent": {"type": "noul", "instructions": "?", "criteria": {"true": "now", "false": None}},
@@ -117,7 +125,7 @@ async def test_the_same_in_system_ones_format(product: Product) -> None:
     assert answered.json()["usage"] == {"input_tokens": 100, "output_tokens": 0}
     assert product.gateway.decision_requests[0].questions == {
         "urgent": YesNo("?", yes="now"),
-        "tone": Choice('{"ask":1}', {"calm": "1", "angry": ""}),
+        "tone": Choice('{"ask": 1}', {"calm": "1", "angry": ""}),
         "mood": Score("?", (Level("low"), Level("high"))),
     }
 
@@ -189,7 +197,7 @@ async def test_texts_are_stored_as_the_settings_say(
 
 
 async def test_ai_gateways_cache_is_by_everything_that_is_sent(product: Product) -> None:
-    sent = (
+    sent: tuple[dict[str, Any], ...] = (
         {},
         {"input": "Other"},
         {"model": FLASH},
@@ -345,15 +353,17 @@ async def test_a_long_state_is_cut_to_the_models_context(product: Product) -> No
     product.gateway.enqueue(decided({"q0": yes()}), decided({"x": yes()}))
     answered = await decisions(product, URGENT, model=FLASH, input=state)
     cut = answered.json()["edgeneuro"]["state_cut"]
-    assert cut["bytes"] == 1_000_006
+    assert cut["characters"] == 1_000_006
     [request] = product.gateway.decision_requests
-    assert cut["kept_bytes"] == len(request.state.encode()) <= 24_000 * 4
+    assert len(request.state) < 24_000 * 3
+    assert cut["left_out"] > 900_000
+    assert f"[{cut['left_out']} characters left out]" in request.state
     assert request.state.startswith("AAAA") and request.state.endswith("ZZZZ")
     assert "middle" not in request.state
     noul = {"type": "noul", "instructions": "?"}
     answered = await systemone(product, {"x": noul}, state={"text": state}, model=FLASH)
-    assert answered.json()["edgeneuro"]["state_cut"]["bytes"] > 1_000_000
-    assert product.gateway.decision_requests[1].state.startswith('{"text":"AAAA')
+    assert answered.json()["edgeneuro"]["state_cut"]["characters"] > 1_000_000
+    assert product.gateway.decision_requests[1].state.startswith('{"text": "AAAA')
 
 
 async def test_a_keys_models_and_budget(product: Product) -> None:

@@ -194,7 +194,7 @@ async def test_a_conversation_is_routed_by_what_the_user_said_last(product: Prod
     await systemone(product, question, state=turns)
     await systemone(product, question, state={"subject": "VPN"})
     queries = [row["query"] for row in reversed(await product.logs())]
-    assert queries == ['My VPN\n{"os":"mac"}', "A\nB", '{"subject":"VPN"}']
+    assert queries == ['My VPN\n{"os": "mac"}', "A\nB", '{"subject": "VPN"}']
 
 
 async def test_a_long_text_is_routed_by_its_first_8000_characters(product: Product) -> None:

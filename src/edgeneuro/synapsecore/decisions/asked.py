@@ -105,7 +105,7 @@ def json_text(value: Any) -> str:
     """A text as it is, other JSON as its text."""
     if isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, ensure_ascii=False)
 
 
 def invalid(param: str, message: str, *, code: str = "invalid_value") -> InvalidRequestError:

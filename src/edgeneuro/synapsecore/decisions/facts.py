@@ -4,7 +4,14 @@ from pydantic import BaseModel
 
 from edgeneuro.domain.decision import Attempt, ConfidenceSource, Layer, Outcome
 from edgeneuro.errors import Reason
-from edgeneuro.synapsecore.decisions.state import StateCut
+
+
+class StateCut(BaseModel):
+    """Of the `characters` of the state (of its JSON, if it is no text) `left_out` were left out, in
+    its middle."""
+
+    characters: int
+    left_out: int
 
 
 class DecisionFacts(BaseModel):

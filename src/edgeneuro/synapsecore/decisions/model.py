@@ -1,6 +1,5 @@
 """Questions to a decision model: which models may answer, and the call through the chain."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,9 +23,10 @@ from edgeneuro.gateway.chain import Chain, ModelAttempt
 from edgeneuro.gateway.interface import DecisionRequest
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
-from edgeneuro.synapsecore.decisions.asked import Asked, AskedQuestion
+from edgeneuro.synapsecore.context_window import CutState, fit_state, questions_bytes, text_bytes
+from edgeneuro.synapsecore.decisions.asked import Asked, AskedQuestion, json_text
+from edgeneuro.synapsecore.decisions.facts import StateCut
 from edgeneuro.synapsecore.decisions.routed import unknown_agents
-from edgeneuro.synapsecore.decisions.state import SentState, StateCut, fit_state
 from edgeneuro.synapsecore.turn import CallerContext
 
 _ROUTER_PREFIX = "auto:"
@@ -176,8 +176,9 @@ class ModelQuestions:
         bounds = Estimate()
         for model in self.models if models is None else models:
             parts = list(self._parts(model))
-            sent = len(_json(self._state(model).value).encode()) + self._other_bytes()
-            total = sent * len(parts) + self._questions_bytes()
+            sent = text_bytes(json_text(self._state(model).state))
+            sent += len(self.asked.image_urls) * _IMAGE_BYTES
+            total = sent * len(parts) + questions_bytes(self._by_id)
             bounds += estimate([model], total, _TOKENS_PER_ANSWER * len(self._by_id))
         return bounds
 
@@ -211,7 +212,7 @@ class ModelQuestions:
             missing = next((name for name in part if name not in answer.answers), None)
             if missing is not None:
                 raise InvalidOutputError(f"The model left a question unanswered: {missing!r}.")
-        return ModelAnswers(model=model, answers=answers, trace=trace, state_cut=state.cut)
+        return ModelAnswers(model=model, answers=answers, trace=trace, state_cut=self._cut(state))
 
     def _parts(self, model: Model) -> Iterator[dict[str, Question]]:
         """The questions of each call."""
@@ -223,13 +224,13 @@ class ModelQuestions:
             yield dict(items[at : at + most])
 
     def _request(
-        self, model: Model, state: SentState, questions: Mapping[str, Question], *, timeout_ms: int
+        self, model: Model, state: CutState, questions: Mapping[str, Question], *, timeout_ms: int
     ) -> DecisionRequest:
         config, asked = self.config, self.asked
         request = DecisionRequest(
             model=model.base_model,
             provider=config.providers.get(model.provider),
-            state=state.value,
+            state=state.state,
             questions=questions,
             image_urls=asked.image_urls,
             timeout_ms=timeout_ms,
@@ -259,16 +260,15 @@ class ModelQuestions:
             [request.state, images, questions, *model_identity(model, self.config), *caller]
         )
 
-    def _state(self, model: Model) -> SentState:
-        others = self._other_bytes() + self._questions_bytes()
-        return fit_state(self.asked.state, model, others=others)
+    def _state(self, model: Model) -> CutState:
+        """As it fits beside the questions of each call."""
+        longest = max(self._parts(model), key=questions_bytes)
+        return fit_state(self.asked.state, longest, model.context_window)
 
-    def _questions_bytes(self) -> int:
-        parts = [[name, *_parts_of(each)] for name, each in self._by_id.items()]
-        return len(_json(parts).encode())
-
-    def _other_bytes(self) -> int:
-        return len(self.asked.image_urls) * _IMAGE_BYTES
+    def _cut(self, state: CutState) -> StateCut | None:
+        if not state.left_out:
+            return None
+        return StateCut(characters=len(json_text(self.asked.state)), left_out=state.left_out)
 
 
 def _parts_of(question: Question) -> list[Any]:
@@ -278,7 +278,3 @@ def _parts_of(question: Question) -> list[Any]:
         levels = [[level.label, level.description] for level in question.levels]
         return ["score", question.instructions, levels]
     return ["yes_no", question.instructions, question.yes, question.no]
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
