@@ -53,6 +53,7 @@ async def test_the_list_has_base_models_and_the_pair_of_vars(product: Product) -
         "size": None,
         "agents": None,
         "suspended": None,
+        "calibration": None,
     }
     lora = models[LORA]
     assert (lora["type"], lora["adapter"]) == ("lora", LORA)

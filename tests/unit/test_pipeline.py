@@ -113,10 +113,10 @@ async def test_calls_of_two_stages_add_up(product: Product) -> None:
 
 
 def test_a_cached_ranking_keeps_its_scores() -> None:
-    source = Source("llm", "@cf/model", None)
+    source = Source("llm", "@cf/model", None, model_id="@cf/model")
     whole = Ranking("hr", {"hr": 0.7, "it": 0.2}, source, none=0.1, confidence_source="logprobs")
     for ranking in (whole, partial_ranking("hr", 0.7, source, "stated")):
-        again = ranking_from_cache(cached_ranking(ranking))
+        again = ranking_from_cache(cached_ranking(ranking), "@cf/model")
         assert again == replace(ranking, source=replace(source, layer="cache"), cached=True)
 
 

@@ -9,7 +9,7 @@ from edgeneuro.controlplane.evaluations import evaluations, routing_test_runs, r
 from edgeneuro.controlplane.jobs import jobs
 from edgeneuro.controlplane.labels import datasets, erasure, imports, label_stats, labels, queue
 from edgeneuro.controlplane.learning import classifiers
-from edgeneuro.controlplane.models import models, providers, selection
+from edgeneuro.controlplane.models import calibration, models, providers, selection
 from edgeneuro.controlplane.observe import analytics, logs, monitoring
 from edgeneuro.domain.chat import MAX_BODY_BYTES
 from edgeneuro.domain.chat_answer import ChatCompletionChunk
@@ -57,6 +57,8 @@ ROUTES = (
     Route("POST",   "/v1/models/refresh",         models.refresh_models, ADMIN,
           described=Described(UPSTREAM)),
     Route("POST",   "/v1/models",                 models.register_model, ADMIN, 201),
+    # Before the ids: one that ends so is sent with encoded slashes.
+    Route("DELETE", "/v1/models/{model_id:path}/calibration", calibration.end_calibration, ADMIN),
     Route("GET",    "/v1/models/{model_id:path}", models.get_model,      ANY),
     Route("PATCH",  "/v1/models/{model_id:path}", models.update_model,   ADMIN),
     Route("DELETE", "/v1/models/{model_id:path}", models.retire_model,   ADMIN),
@@ -76,6 +78,8 @@ ROUTES = (
     Route("GET",    "/v1/evaluations/{evaluation_id}", evaluations.get_evaluation, READ),
     Route("GET",    "/v1/evaluations/{evaluation_id}/answers", evaluations.list_answers, READ),
     Route("POST",   "/v1/evaluations/{evaluation_id}/cancel", evaluations.cancel_evaluation, ADMIN),
+    Route("POST",   "/v1/evaluations/{evaluation_id}/calibrate", calibration.calibrate_model,
+          ADMIN, described=Described((409,))),
     Route("DELETE", "/v1/evaluations/{evaluation_id}", evaluations.delete_evaluation, ADMIN),
 
     Route("GET",    "/v1/routing-tests",          routing_tests.show_routing_tests, READ,

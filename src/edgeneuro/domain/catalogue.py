@@ -177,7 +177,8 @@ def _changed(former: Model, row: Model) -> Model:
         "provider": former.provider,
         # What a vendor's model is, the provider says.
         "type": row.type if former.provider == OWN_PROVIDER else former.type,
-        "created": former.created,
+        # An adapter that a var names may have been uploaded again since.
+        "created": max(former.created, row.created),
         "owned_by": former.owned_by,
         "planned_deprecation_date": former.planned_deprecation_date,
         # A row without a price is older than the price, or says nothing of it.

@@ -98,6 +98,7 @@ class StageRecord:
     ranked the agents, and the next stage was asked all the same) or "skipped" (it has no ranking);
     `reason` says why it did not decide. `scores` are the most probable agents of its ranking, at
     most 5, and `none_probability` is the probability that no agent fits, null if it is unknown.
+    `calibrated` says whether the best probability is a measured one.
 
     Only a decision model gives the others; null if none was asked, or it did not say.
     `clarify_probability` is the probability that a clarifying question is needed before an agent
@@ -112,6 +113,7 @@ class StageRecord:
     ms: float
     scores: list[RankedAgent]
     none_probability: float | None
+    calibrated: bool = False
     clarify_probability: float | None = None
     several_probability: float | None = None
     agents_left_out: int | None = None
@@ -225,13 +227,15 @@ class RouteResponse(BaseModel):
     is null); `reason` says why. `confidence` is the probability of the agent that was decided
     on, else null. It is also null if the model gave no number (an adapter without token
     probabilities); such a decision holds whatever the threshold. `confidence_source` says where
-    the number comes from. `layer` is the layer that decided: "label", "cache", "classifier",
-    "llm", "decision_model", or "fallback". `scores` are the most probable agents by the ranking
-    that the decision was made from, the best first, and `none_probability` is the probability
-    that no agent fits. A model that names one agent gives the probability of that one alone,
-    and then `none_probability` is null; if it gives no number, `scores` is empty. A decision
-    model gives all. `alternatives` is deprecated: use `scores`. `cost_usd` is null if a price
-    is not known. `classifier` is null if it was not asked."""
+    the number comes from. `calibrated` is true if the probability of the best agent is a measured
+    one: a classifier's, or that of a model whose calibration is in force. Then it is the share of
+    such answers that were right on labeled questions. `layer` is the layer that decided: "label",
+    "cache", "classifier", "llm", "decision_model", or "fallback". `scores` are the most probable
+    agents by the ranking that the decision was made from, the best first, and `none_probability`
+    is the probability that no agent fits. A model that names one agent gives the probability of
+    that one alone, and then `none_probability` is null; if it gives no number, `scores` is empty.
+    A decision model gives all. `alternatives` is deprecated: use `scores`. `cost_usd` is null if
+    a price is not known. `classifier` is null if it was not asked."""
 
     id: str
     object: Literal["decision"] = "decision"
@@ -240,6 +244,7 @@ class RouteResponse(BaseModel):
     agent: ChosenAgent | None
     confidence: float | None
     confidence_source: ConfidenceSource | None
+    calibrated: bool
     layer: Layer
     reason: Reason | None
     scores: list[RankedAgent]

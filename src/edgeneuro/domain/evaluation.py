@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.analytics import Accuracy
+from edgeneuro.domain.calibration import Calibration, Reliability
 from edgeneuro.domain.fields import INTEGRAL, PageQuery
 from edgeneuro.domain.label import DataSnapshot
 
@@ -57,7 +58,8 @@ class ModelResult(BaseModel):
     was never decided on, or never correctly, counts as 0, and one that no label names is left out
     (a decision for it only lowers the recall of the labeled one). It is scikit-learn's
     `f1_score(average="macro", labels=<the labelled agents>, zero_division=0)`. Times are those of
-    the model calls; `cost_usd` is null if a price is not known."""
+    the model calls; `cost_usd` is null if a price is not known. `reliability` says how well the
+    confidences agree with the share of right answers; null in older evaluations."""
 
     model_id: str
     n: int
@@ -75,6 +77,7 @@ class ModelResult(BaseModel):
     p95_ms: float | None
     agents: list[AgentScore]
     confusion: dict[str, dict[str, int]]
+    reliability: Reliability | None = None
 
 
 class PairResult(BaseModel):
@@ -157,7 +160,8 @@ class Evaluation(BaseModel):
     """`labels` is how many questions there are, one of each group of near-duplicates: the others
     are `near_duplicates` (null in older evaluations, which used all of them). `left_out` counts
     labels of agents that are not enabled; `data` identifies the labels. It is valid for the agents,
-    prompt and threshold at its start, with the target "pipeline" for the whole configuration.
+    prompt, threshold and calibrations at its start, with the target "pipeline" for the whole
+    configuration.
     `slices` and `sweep` are the results by group of questions and by threshold; null in lists and
     in older evaluations."""
 
@@ -185,6 +189,17 @@ class Evaluation(BaseModel):
     results: EvaluationResults | None = None
     slices: list[ModelSlices] | None = None
     sweep: list[ModelSweep] | None = None
+
+
+class MeasuredModel(BaseModel):
+    """A model as it was at the start of an evaluation: the hash of its identity, the version of
+    what it was asked, and the calibration that was in force for it, with the `version` of its
+    map."""
+
+    identity: str
+    prompt_version: str
+    version: str | None
+    calibration: Calibration | None
 
 
 class EvaluationDeleted(BaseModel):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, model_validator
 
 from edgeneuro.domain.agent import ModelId
+from edgeneuro.domain.calibration import ModelCalibration
 from edgeneuro.domain.classifier import ClassifierScore, TrainingMetrics
 from edgeneuro.domain.fields import INTEGRAL, hide_defaults, renamed
 
@@ -54,7 +55,7 @@ class Model(BaseModel):
     returns the probabilities of its tokens on request; the router then requests them, and
     computes the confidence from them. A classifier's provider is "edgeneuro"; only classifiers have
     `metrics`, `labels`, `size` (bytes), the `agents` that existed at the training, and `suspended`
-    if there is a new one since."""
+    if there is a new one since. `calibration` is the one in force for the model's confidence."""
 
     id: str
     object: Literal["model"] = "model"
@@ -82,6 +83,7 @@ class Model(BaseModel):
     size: int | None = None
     agents: list[str] | None = None
     suspended: str | None = None
+    calibration: ModelCalibration | None = None
 
 
 class ModelRegister(BaseModel):
@@ -234,11 +236,12 @@ class ChallengerSide(BaseModel):
 
 class ChallengerState(BaseModel):
     """The challenger and its results. Of `compared` answers `agree` were the same and `failed` had
-    no answer of the challenger. Only answers with the present agents, prompt, threshold and active
-    model are compared; `outdated` counts the others. `labelled` counts the questions that have a
-    label by now, near-duplicates as one, by their first answer, and `labelers` who gave these
-    labels. If one of the two models may have learned from labels (an adapter, or a vendor's model),
-    only questions of the validation and test splits are in `labelled`; `trained` counts the others.
+    no answer of the challenger. Only answers with the present agents, prompt, threshold,
+    calibrations and active model are compared; `outdated` counts the others. `labelled` counts the
+    questions that have a label by now, near-duplicates as one, by their first answer, and
+    `labelers` who gave these labels. If one of the two models may have learned from labels (an
+    adapter, or a vendor's model), only questions of the validation and test splits are in
+    `labelled`; `trained` counts the others.
     `difference` is the challenger's accuracy on these minus the active model's, with its 95 %
     interval; `p_better` and `p_worse` are McNemar's exact one-sided p. `labels_wanted` is how many
     more labels the rules need; labels of a single labeler must be twice as many. `notice` is why

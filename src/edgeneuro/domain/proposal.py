@@ -64,7 +64,7 @@ def apply_proposal(
 def fingerprint(config: RoutingConfig) -> str:
     """A hash of all that decides how a request is routed, but for labels: 32 hex digits."""
     default = config.default_agent
-    parts = [
+    parts: list[object] = [
         [model.id for model in config.chain],
         config.classifier,
         config.confidence_threshold,
@@ -73,6 +73,9 @@ def fingerprint(config: RoutingConfig) -> str:
         None if default is None else default.id,
         prompt_versions(model.type for model in config.chain),
     ]
+    calibrations = [config.calibration_version(model.id) for model in config.chain]
+    if any(calibrations):
+        parts.append(calibrations)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

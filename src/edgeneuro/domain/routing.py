@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from edgeneuro.domain.agent import Agent
+from edgeneuro.domain.calibration import Calibration
 from edgeneuro.domain.catalogue import (
     BaseModelFacts,
     find_model,
@@ -16,6 +17,7 @@ from edgeneuro.domain.catalogue import (
 )
 from edgeneuro.domain.config import Challenger, SettingValues, StoredConfig
 from edgeneuro.domain.model import Model
+from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.domain.provider import Provider
 from edgeneuro.errors import ConflictError, EdgeNeuroError
 from edgeneuro.settings import Settings
@@ -34,12 +36,36 @@ class Revisions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoredCalibration:
+    """A calibration, and the identity of the model that it was made for (`identity_hash`)."""
+
+    calibration: Calibration
+    identity: str
+
+
+def model_identity(model: Model, providers: Mapping[str, Provider]) -> list[str | int | None]:
+    """What says which model answers. The id is not enough: it may be registered again, for another
+    base model or adapter, and its provider may move."""
+    provider = providers.get(model.provider)
+    return [
+        model.id,
+        model.created,
+        model.provider,
+        None if provider is None else provider.base_url,
+        model.base_model,
+        model.adapter,
+        model.logprobs,
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RoutingConfig(SettingValues):
     """The settings in force and what they apply to.
 
     `chain` is the active model, then its `fallbacks`, then the first model of each provider by
     priority. `models` are all models by id, `classifiers` those that can answer; `agents` and
-    `providers` are the enabled ones by id. `stale` are the names of stored settings that are no
+    `providers` are the enabled ones by id. `calibrations` are those in force, by the model's id.
+    `stale` are the names of stored settings that are no
     longer valid. `withheld` has the models that a caller may not use, each with the error that says
     why (domain/permissions.py)."""
 
@@ -53,6 +79,7 @@ class RoutingConfig(SettingValues):
     fallbacks: tuple[Model, ...]
     chain: tuple[Model, ...]
     challenger: Challenger | None
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     withheld: Mapping[str, EdgeNeuroError] = field(default_factory=dict)
 
     @property
@@ -70,6 +97,15 @@ class RoutingConfig(SettingValues):
         agent."""
         agents = list(self.agents.values())
         return next((agent for agent in agents if agent.default), agents[0] if agents else None)
+
+    def identity_hash(self, model: Model) -> str:
+        """64 hex digits over the model's identity."""
+        return _identity_hash(model, self.providers)
+
+    def calibration_version(self, model_id: str) -> str | None:
+        """That of the calibration in force for the model; None if there is none."""
+        found = self.calibrations.get(model_id)
+        return None if found is None else found.map.version
 
     def activation(self, model: Model) -> dict[str, object]:
         """The settings that make a model the active one. Whoever changes the active model stores
@@ -111,8 +147,10 @@ def build_routing_config(
     discovered: Sequence[BaseModelFacts] = (),
     providers: Sequence[Provider] = (),
     classifiers: Sequence[Model] = (),
+    calibrations: Sequence[StoredCalibration] = (),
 ) -> RoutingConfig:
-    """Stored settings over vars. A stored model that is no longer there gives way to the var."""
+    """Stored settings over vars. A stored model that is no longer there gives way to the var. A
+    calibration of another model of that id, or for another prompt, is left out."""
     known = known_models(settings, models, discovered, providers)
     stale = {"routing_model"}
     active = find_model(known, stored.values()["routing_model"] or "")
@@ -121,6 +159,7 @@ def build_routing_config(
     else:
         active = known[settings.routing_model]
     fallbacks, chain = _chain(known, active, _fallback_names(stored, settings), providers)
+    enabled = {provider.id: provider for provider in providers}
     return RoutingConfig(
         revision=revision,
         stored=stored,
@@ -128,13 +167,33 @@ def build_routing_config(
         models=known,
         classifiers={each.id: each for each in classifiers},
         agents={agent.id: agent for agent in agents},
-        providers={provider.id: provider for provider in providers},
+        providers=enabled,
         fallbacks=fallbacks,
         chain=chain,
         challenger=stored.challenger,
+        calibrations=_in_force(calibrations, known, enabled),
         **stored.values()
         | {"routing_model": active.id, "fallback_models": [each.id for each in fallbacks]},
     )
+
+
+def _in_force(
+    stored: Sequence[StoredCalibration],
+    known: Mapping[str, Model],
+    providers: Mapping[str, Provider],
+) -> dict[str, Calibration]:
+    found = {}
+    for each in stored:
+        model = known.get(each.calibration.model_id)
+        if model is None or each.calibration.prompt_version != prompt_version(model.type):
+            continue
+        if _identity_hash(model, providers) == each.identity:
+            found[model.id] = each.calibration
+    return found
+
+
+def _identity_hash(model: Model, providers: Mapping[str, Provider]) -> str:
+    return hashlib.sha256(json.dumps(model_identity(model, providers)).encode()).hexdigest()
 
 
 def with_active(config: RoutingConfig, model: Model, settings: Settings) -> RoutingConfig:

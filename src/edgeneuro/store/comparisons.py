@@ -80,13 +80,14 @@ SOLO_FACTOR = 2
 _MIN_LABELERS = 2
 _ANSWERS = "challenger_answers AS challenger JOIN logs ON logs.id = challenger.log_id"
 _SINCE = "challenger.model_id = ?1 AND challenger.created_at >= ?2"
-# Answers from before a change of the agents, the prompt, the threshold or the active model say
-# nothing about what would be decided now.
+# Answers from before a change of the agents, the prompt, the threshold, a calibration or the active
+# model say nothing about what would be decided now.
 _PRESENT = (
     "(logs.agents_revision = ?3 AND logs.prompt_version = ?4 AND logs.threshold = ?5"
     " AND logs.attempts ->> '$[0].model' = ?6 AND logs.attempts ->> '$[0].adapter' IS ?7"
     # Older answers are of models that had the same prompt as the active one.
-    " AND coalesce(challenger.prompt_version, logs.prompt_version) = ?8)"
+    " AND coalesce(challenger.prompt_version, logs.prompt_version) = ?8"
+    " AND challenger.calibrations IS ?9)"
 )
 
 
@@ -102,13 +103,14 @@ def insert_challenger_answer(
     agrees: bool,
     cost_usd: float | None,
     ms: float,
+    calibrations: str | None,
 ) -> Statement:
-    """`created_ms` is the answer's time, `prompt_version` that of what the challenger was
-    asked."""
+    """`created_ms` is the answer's time, `prompt_version` that of what the challenger was asked,
+    and `calibrations` is compared_calibrations() then."""
     return statement(
         "INSERT INTO challenger_answers (log_id, created_at, model_id, agent_id, reason, failed,"
-        " agrees, cost_usd, ms, prompt_version)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+        " agrees, cost_usd, ms, prompt_version, calibrations)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
         " ON CONFLICT (log_id) DO NOTHING",
         log_id,
         created_ms,
@@ -120,7 +122,15 @@ def insert_challenger_answer(
         cost_usd,
         ms,
         prompt_version,
+        calibrations,
     )
+
+
+def compared_calibrations(config: RoutingConfig, challenger_id: str) -> str | None:
+    """The versions of the calibrations in force for the active model and the challenger; None if
+    neither has one."""
+    versions = [config.calibration_version(each) for each in (config.active.id, challenger_id)]
+    return " ".join(each or "-" for each in versions) if any(versions) else None
 
 
 async def delete_challenger_answers_before(
@@ -146,6 +156,7 @@ async def compare(db: Database, config: RoutingConfig, challenger: Challenger) -
     present = (
         *(challenger.model_id, challenger.since_ms, config.agents_revision, prompt),
         *(config.confidence_threshold, active.base_model, active.adapter, other_prompt),
+        compared_calibrations(config, challenger.model_id),
     )
     learned = _may_have_learned(active) or _may_have_learned(model)
     [row], active_ms, challenger_ms = await db.batch(
@@ -203,12 +214,12 @@ def _may_have_learned(model: Model | None) -> bool:
 
 _COMPARISON = (
     f"WITH answers AS (SELECT challenger.*, {_PRESENT} AS present, {LOG_KIND} AS kind,"
-    " label.near_hash, label.labeler, label.split = 'train' AND ?9 AS trained,"
+    " label.near_hash, label.labeler, label.split = 'train' AND ?10 AS trained,"
     f" {_ACTIVE_RIGHT} AS active_right, {_CHALLENGER_RIGHT} AS challenger_right,"
     # The cost of a chat's row is that of its answer too.
     f" iif({LOG_KIND} = 'route', logs.cost_usd, NULL) AS active_cost"
     f" FROM {_ANSWERS} LEFT JOIN current_labels AS label ON label.query_hash = logs.query_hash"
-    " AND (label.agent_id IS NULL OR label.agent_id IN (SELECT value FROM json_each(?10)))"
+    " AND (label.agent_id IS NULL OR label.agent_id IN (SELECT value FROM json_each(?11)))"
     f" WHERE {_SINCE}),"
     " counted AS (SELECT * FROM answers WHERE present),"
     # With min() SQLite takes the other columns from the row of the minimum.

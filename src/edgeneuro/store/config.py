@@ -8,6 +8,7 @@ from typing import Any
 from edgeneuro.domain.config import StoredConfig
 from edgeneuro.domain.routing import Revisions, RoutingConfig, build_routing_config
 from edgeneuro.settings import Settings
+from edgeneuro.store import calibrations
 from edgeneuro.store.agents import agent_from_row, select_enabled
 from edgeneuro.store.classifiers import classifier_model_from_row, select_classifier_models
 from edgeneuro.store.database import Database, Rows, Statement, statement
@@ -72,7 +73,16 @@ def delete_settings(keys: Sequence[str], *, at_revision: int | None = None) -> S
 
 async def load_routing_config(db: Database, settings: Settings) -> tuple[RoutingConfig, Revisions]:
     """The configuration, and all revisions of the same moment."""
-    revision_rows, config, agents, models, discovered, providers, classifiers = await db.batch(
+    (
+        revision_rows,
+        config,
+        agents,
+        models,
+        discovered,
+        providers,
+        classifiers,
+        calibrated,
+    ) = await db.batch(
         [
             select_revisions(),
             select_config(),
@@ -81,6 +91,7 @@ async def load_routing_config(db: Database, settings: Settings) -> tuple[Routing
             select_discovered(),
             select_enabled_providers(),
             select_classifier_models(),
+            calibrations.select_calibrations(),
         ]
     )
     revisions = revisions_from_rows(revision_rows)
@@ -93,5 +104,6 @@ async def load_routing_config(db: Database, settings: Settings) -> tuple[Routing
         [facts_from_row(row) for row in discovered],
         [provider_from_row(row) for row in providers],
         [classifier_model_from_row(row) for row in classifiers],
+        [calibrations.calibration_from_row(row) for row in calibrated],
     )
     return loaded, revisions

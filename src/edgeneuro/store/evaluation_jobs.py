@@ -5,24 +5,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeneuro.domain.evaluation import Evaluation
+from edgeneuro.domain.evaluation import Evaluation, MeasuredModel
 from edgeneuro.store.database import Database, Rows, Statement, statement
-from edgeneuro.store.evaluations import COLUMNS, MAX_TRIES, ROWS, evaluation_from_row
+from edgeneuro.store.evaluations import (
+    COLUMNS,
+    MAX_TRIES,
+    ROWS,
+    evaluation_from_row,
+    measured_from_row,
+)
 
 
 @dataclass(frozen=True)
 class EvaluationJob:
-    """`proposal` is that of the row, if there is one; it is of routing tests if `of_tests`."""
+    """`proposal` is that of the row, if there is one; it is of routing tests if `of_tests`.
+    `measured` are the models as they were at the start, by id."""
 
     evaluation: Evaluation
     proposal: dict[str, Any]
     of_tests: bool
+    measured: dict[str, MeasuredModel]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
     """What the router decided for a question with a model. `tries` is for how many it counts: one
-    that failed for good counts for all. A stage named `named_agent` with this `confidence`."""
+    that failed for good counts for all. A stage named `named_agent` with this `confidence`;
+    `raw_confidence` is the model's own, None if no calibration has changed it."""
 
     model_id: str
     query_hash: str
@@ -37,17 +46,21 @@ class Answered:
     named_agent: str | None = None
     confidence: float | None = None
     layer: str | None = None
+    raw_confidence: float | None = None
 
 
 async def read_job(db: Database, evaluation_id: str) -> EvaluationJob:
     """Raises ValueError or TypeError where its row cannot be read."""
     rows = await db.run(
-        statement(f"SELECT {COLUMNS}, source, proposal FROM {ROWS} WHERE id = ?1", evaluation_id)
+        statement(
+            f"SELECT {COLUMNS}, source, proposal, measured FROM {ROWS} WHERE id = ?1", evaluation_id
+        )
     )
     proposal = json.loads(rows[0]["proposal"] or "{}")
     of_tests = rows[0]["source"] == "routing_tests"
     # A run of tests has results of another shape, and here none yet.
-    return EvaluationJob(evaluation_from_row({**rows[0], "results": None}), proposal, of_tests)
+    evaluation = evaluation_from_row({**rows[0], "results": None})
+    return EvaluationJob(evaluation, proposal, of_tests, measured_from_row(rows[0]))
 
 
 async def next_items(db: Database, evaluation_id: str, model_id: str, *, limit: int) -> Rows:
@@ -86,23 +99,24 @@ def record_answers(evaluation_id: str, answers: Sequence[Answered]) -> Statement
             [
                 *(a.model_id, a.query_hash, a.agent_id, int(a.is_right), a.reason),
                 *(int(a.failed), a.tries, a.tokens, a.cost_usd, a.ms),
-                *(a.named_agent, a.confidence, a.layer),
+                *(a.named_agent, a.confidence, a.layer, a.raw_confidence),
             ]
             for a in answers
         ]
     )
     return statement(
         "INSERT INTO evaluation_answers (evaluation_id, model_id, query_hash, agent_id, is_right,"
-        " reason, failed, tries, tokens, cost_usd, ms, named_agent, confidence, layer)"
+        " reason, failed, tries, tokens, cost_usd, ms, named_agent, confidence, layer,"
+        " raw_confidence)"
         " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,"
         " value ->> 6, value ->> 7, value ->> 8, value ->> 9,"
-        " value ->> 10, value ->> 11, value ->> 12 FROM json_each(?2) WHERE true"
+        " value ->> 10, value ->> 11, value ->> 12, value ->> 13 FROM json_each(?2) WHERE true"
         " ON CONFLICT (evaluation_id, model_id, query_hash) DO UPDATE SET"
         " agent_id = excluded.agent_id, is_right = excluded.is_right, reason = excluded.reason,"
         " failed = excluded.failed, tries = tries + excluded.tries,"
         " tokens = tokens + excluded.tokens, cost_usd = cost_usd + excluded.cost_usd,"
         " ms = excluded.ms, named_agent = excluded.named_agent, confidence = excluded.confidence,"
-        " layer = excluded.layer",
+        " layer = excluded.layer, raw_confidence = excluded.raw_confidence",
         evaluation_id,
         stored,
     )

@@ -2,7 +2,7 @@
 What the job reads and stores is in evaluation_jobs.py."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.evaluation import (
@@ -11,6 +11,7 @@ from edgeneuro.domain.evaluation import (
     EvaluatedPart,
     Evaluation,
     EvaluationAnswer,
+    MeasuredModel,
     ModelProgress,
     Target,
 )
@@ -59,6 +60,7 @@ def insert_evaluation(
     target: Target = "models",
     label_layer: bool = False,
     proposal: dict[str, str] | None = None,
+    measured: Mapping[str, MeasuredModel],
 ) -> list[Statement]:
     """With the labels in force, by query hash, which no one has chosen, and one question of each
     group of near-duplicates, and the job that runs it; only while no other one is unfinished: no
@@ -67,13 +69,13 @@ def insert_evaluation(
     begun = statement(
         "INSERT INTO evaluations (id, created_at, created_by, model_ids, split, labels,"
         " left_out, near_duplicates, agents_revision, prompt_version, threshold, target,"
-        " label_layer, proposal)"
+        " label_layer, proposal, measured)"
         " SELECT ?1, ?2, ?3, ?4, ?5, 0, (SELECT count(*) FROM current_labels"
         " WHERE split IN (SELECT value FROM json_each(?6)) AND agent_id IS NOT NULL"
         " AND agent_id NOT IN (SELECT value FROM json_each(?7))),"
         " (SELECT count(*) - count(DISTINCT near_hash) FROM current_labels"
         " WHERE split IN (SELECT value FROM json_each(?6)) AND (agent_id IS NULL"
-        " OR agent_id IN (SELECT value FROM json_each(?7)))), ?8, ?9, ?10, ?11, ?12, ?13"
+        " OR agent_id IN (SELECT value FROM json_each(?7)))), ?8, ?9, ?10, ?11, ?12, ?13, ?14"
         f" WHERE NOT {unfinished('evaluation')}",
         evaluation_id,
         created_ms,
@@ -88,6 +90,7 @@ def insert_evaluation(
         target,
         int(label_layer),
         None if proposal is None else json.dumps(proposal),
+        json.dumps({name: model.model_dump() for name, model in measured.items()}),
     )
     items = statement(
         "INSERT INTO evaluation_items (evaluation_id, query_hash, query, agent_id, metadata, turn)"
@@ -153,6 +156,12 @@ async def find_evaluation(db: Database, evaluation_id: str) -> Evaluation | None
     return _readable(found[0], done) if found else None
 
 
+async def find_measured(db: Database, evaluation_id: str) -> dict[str, MeasuredModel]:
+    """The evaluated models as they were at the start; none for an older evaluation."""
+    rows = await db.run(statement("SELECT measured FROM evaluations WHERE id = ?1", evaluation_id))
+    return measured_from_row(rows[0]) if rows else {}
+
+
 async def list_evaluations(
     db: Database, *, limit: int, after: str | None = None
 ) -> list[Evaluation]:
@@ -170,14 +179,15 @@ async def list_evaluations(
 
 async def newest_on_test_part(
     db: Database,
-    model_ids: Sequence[str],
     *,
     agents_revision: str,
     prompts: Sequence[str],
     threshold: float,
+    calibrations: Mapping[str, str | None],
 ) -> Evaluation | None:
     """The newest on the test part that has succeeded with all of these models, for these agents,
-    these versions of prompts and this threshold, and that counts near-duplicates once."""
+    these versions of prompts and this threshold, and that counts near-duplicates once.
+    `calibrations` are the versions of those in force, for each of the models."""
     rows = await db.run(
         statement(
             f"SELECT {COLUMNS} FROM {ROWS} WHERE {_ON_TEST_PART} AND split = 'test'"
@@ -186,9 +196,11 @@ async def newest_on_test_part(
             " AND NOT EXISTS (SELECT 1 FROM json_each(?3) AS wanted"
             " WHERE instr(' ' || prompt_version || ' ', ' ' || wanted.value || ' ') = 0)"
             " AND threshold = ?4 AND near_duplicates IS NOT NULL"
-            " AND NOT EXISTS (SELECT 1 FROM json_each(?1) AS wanted WHERE wanted.value NOT IN"
-            " (SELECT value FROM json_each(model_ids))) ORDER BY id DESC LIMIT 1",
-            json.dumps(model_ids),
+            " AND NOT EXISTS (SELECT 1 FROM json_each(?1) AS wanted WHERE wanted.key NOT IN"
+            " (SELECT value FROM json_each(model_ids)) OR wanted.value IS NOT"
+            " (SELECT had.value ->> '$.version' FROM json_each(measured) AS had"
+            " WHERE had.key = wanted.key)) ORDER BY id DESC LIMIT 1",
+            json.dumps(calibrations),
             agents_revision,
             json.dumps(prompts),
             threshold,
@@ -255,6 +267,11 @@ async def list_answers(
         )
         for row in rows
     ]
+
+
+def measured_from_row(row: Row) -> dict[str, MeasuredModel]:
+    stored = json.loads(row["measured"] or "{}")
+    return {name: MeasuredModel.model_validate(each) for name, each in stored.items()}
 
 
 def _readable(row: Row, done: Rows | None = None) -> Evaluation:

@@ -283,6 +283,7 @@ def _stages_json(stages: Sequence[StageRecord]) -> str:
                 for score in each.scores
             ],
             "none_probability": each.none_probability,
+            "calibrated": each.calibrated,
             **_of_decision_model(each),
         }
         for each in stages

@@ -32,7 +32,8 @@ def upsert_model(model: Model, *, now_ms: int, at_revision: int) -> Statement:
         " context_window = excluded.context_window, input_price = excluded.input_price,"
         " output_price = excluded.output_price, supports_lora = excluded.supports_lora,"
         " json_mode = excluded.json_mode, logprobs = excluded.logprobs,"
-        " updated_at = excluded.updated_at RETURNING id",
+        # Another model, if it is registered again.
+        " created_at = excluded.created_at, updated_at = excluded.updated_at RETURNING id",
         model.id,
         model.type,
         model.base_model,

@@ -43,6 +43,7 @@ def _response(result: RoutingResult, request: RouteRequest) -> RouteResponse:
         agent=None if decision.agent is None else ChosenAgent.of(decision.agent),
         confidence=decision.confidence,
         confidence_source=decision.confidence_source,
+        calibrated=ranking is not None and ranking.calibrated,
         layer=decision.layer,
         reason=decision.reason,
         scores=[] if ranking is None else ranking.scores(request.top_k),

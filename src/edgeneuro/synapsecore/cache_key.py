@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from edgeneuro.domain import routing
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
 
@@ -26,17 +27,5 @@ def owner(config: RoutingConfig, key_id: str) -> list[str]:
 
 
 def model_identity(model: Model, config: RoutingConfig) -> list[str | int | None]:
-    """What says which model answers, and since which flush of the caches. The id is not enough: it
-    may be registered again, for another base model or adapter, and its provider may move."""
-    provider = config.providers.get(model.provider)
-    address = None if provider is None else provider.base_url
-    return [
-        model.id,
-        model.created,
-        model.provider,
-        address,
-        model.base_model,
-        model.adapter,
-        model.logprobs,
-        config.stored.cache_epoch,
-    ]
+    """What says which model answers, and since which flush of the caches."""
+    return [*routing.model_identity(model, config.providers), config.stored.cache_epoch]

@@ -16,7 +16,8 @@ class MeasuredDecision:
     """`agent_id` is the decision, None if no agent fits or if it `failed`; `reason` is the
     decision's or the failure's, and `retryable` says whether another attempt may succeed. `ms` is
     the time spent on models. `named` is the best agent of the ranking, with its `confidence` and
-    `layer`, whatever the threshold. `answers` is the agent that would answer, the fallback agent
+    `layer`, whatever the threshold; `raw_confidence` is that of the model itself, if a calibration
+    has changed it. `answers` is the agent that would answer, the fallback agent
     too, and `decided` is true if a stage decided on it."""
 
     agent_id: str | None
@@ -31,6 +32,7 @@ class MeasuredDecision:
     layer: str
     answers: str | None
     decided: bool
+    raw_confidence: float | None = None
 
 
 # The turn's allowed agents are not all enabled, so no caller could ask this.
@@ -76,4 +78,7 @@ def _measured(result: RoutingResult) -> MeasuredDecision:
         layer=decision.layer if ranking is None else ranking.source.layer,
         answers=None if failed or decision.agent is None else decision.agent.id,
         decided=decision.outcome == "agent",
+        raw_confidence=None
+        if ranking is None or ranking.uncalibrated is None
+        else ranking.uncalibrated.confidence,
     )

@@ -10,7 +10,11 @@ from dataclasses import replace
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.errors import DatabaseError
-from edgeneuro.store.comparisons import insert_audit_sample, insert_challenger_answer
+from edgeneuro.store.comparisons import (
+    compared_calibrations,
+    insert_audit_sample,
+    insert_challenger_answer,
+)
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.decision_log import count_model_call
 from edgeneuro.synapsecore.measure import measure
@@ -114,6 +118,7 @@ async def _challenge(result: RoutingResult, model: Model) -> None:
         agrees=not other.failed and other.agent_id == result.decision.agent_id,
         cost_usd=other.cost_usd,
         ms=other.ms,
+        calibrations=compared_calibrations(turn.config, model.id),
     )
     await _write(turn, write, "challenger_write")
 

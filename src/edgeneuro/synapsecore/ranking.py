@@ -63,12 +63,14 @@ NO_CALL = ModelCallResult()
 @dataclass(frozen=True, slots=True)
 class Source:
     """Who made a ranking. `model` is the id of a base model or a classifier, `version` is a
-    classifier's."""
+    classifier's; `model_id` is the id of the model that was called for it, which may be another
+    than `model`."""
 
     layer: Layer
     model: str | None = None
     adapter: str | None = None
     version: str | None = None
+    model_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class Ranking:
     """`best` is the agent that the stage puts first; None: none of them fits. `probabilities` are
     those that are known, by agent id, and `none` is the probability that no agent fits. A `partial`
     ranking knows the probability of `best` alone, or not even that one: a model may give no number.
-    `calibrated` says whether the probability of `best` is a measured one, `cached` whether the
+    `calibrated` says whether the probability of `best` is a measured one; if a model's calibration
+    has changed it, `uncalibrated` is the ranking as the model gave it. `cached` says whether the
     ranking was made for an earlier request. `sure` is false if the stage itself says that another
     one should decide; `threshold` is the probability that it needs (None: it never decides).
     `call` is what calling models took, None if no model was called. The last three are a decision
@@ -96,6 +99,12 @@ class Ranking:
     clarify_probability: float | None = None
     several_probability: float | None = None
     cut: QuestionCut | None = None
+    uncalibrated: "Ranking | None" = None
+
+    @property
+    def raw(self) -> "Ranking":
+        """The ranking as the stage gave it."""
+        return self.uncalibrated or self
 
     @property
     def confidence(self) -> float | None:
@@ -130,7 +139,9 @@ def partial_ranking(
 
 
 def cached_ranking(ranking: Ranking) -> CachedRanking:
-    """The ranking as it is cached."""
+    """The ranking as it is cached: without a calibration, so that the one in force is applied when
+    it is read."""
+    ranking = ranking.raw
     return CachedRanking(
         agent_id=ranking.best,
         confidence=ranking.confidence,
@@ -145,8 +156,9 @@ def cached_ranking(ranking: Ranking) -> CachedRanking:
     )
 
 
-def ranking_from_cache(cached: CachedRanking) -> Ranking:
-    source = Source("cache", cached.model, cached.adapter)
+def ranking_from_cache(cached: CachedRanking, model_id: str) -> Ranking:
+    """`model_id` is the model that the cache key is of."""
+    source = Source("cache", cached.model, cached.adapter, model_id=model_id)
     found = partial_ranking(cached.agent_id, cached.confidence, source, cached.confidence_source)
     if cached.probabilities is None:
         return replace(found, cached=True)
@@ -208,6 +220,7 @@ class Stage:
                 for each in ranking.scores(_LOGGED_SCORES)
             ],
             none_probability=_rounded(ranking.none),
+            calibrated=ranking.calibrated,
             clarify_probability=_rounded(ranking.clarify_probability),
             several_probability=_rounded(ranking.several_probability),
             agents_left_out=cut.agents if cut else None,

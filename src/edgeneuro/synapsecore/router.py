@@ -17,6 +17,7 @@ from edgeneuro.domain.prompt import (
 )
 from edgeneuro.errors import UpstreamError
 from edgeneuro.synapsecore import policy
+from edgeneuro.synapsecore.calibrate import calibrate
 from edgeneuro.synapsecore.policy import Decision
 from edgeneuro.synapsecore.rankers.cache import MemoryCacheRanker, StoredCacheRanker
 from edgeneuro.synapsecore.rankers.classifier import ClassifierRanker, verdict_of
@@ -116,6 +117,7 @@ async def run_pipeline(turn: Turn, rankers: Sequence[Ranker] = PIPELINE) -> Rout
         if isinstance(result, Skip):
             stages.append(Stage(ranker.name, ms, None, result.reason))
         else:
+            result = calibrate(turn.config, result)
             refusal = policy.refusal(turn, result)
             stages.append(Stage(ranker.name, ms, result, refusal))
             decided_from = result if refusal is None else None

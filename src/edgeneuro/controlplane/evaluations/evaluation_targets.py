@@ -175,4 +175,5 @@ def answered(name: str, item: Row, decided: MeasuredDecision) -> Answered:
         named_agent=decided.named,
         confidence=decided.confidence,
         layer=decided.layer,
+        raw_confidence=decided.raw_confidence,
     )

@@ -1,5 +1,7 @@
 """Evaluations in the control plane: models put to held-out labels, and what came of it."""
 
+from collections.abc import Sequence
+
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.evaluations.evaluation_targets import prompts_of
@@ -13,8 +15,10 @@ from edgeneuro.domain.evaluation import (
     EvaluationAnswer,
     EvaluationCreate,
     EvaluationDeleted,
+    MeasuredModel,
 )
 from edgeneuro.domain.fields import Page, PageQuery, page_of
+from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.domain.proposal import fingerprint
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
@@ -52,6 +56,7 @@ async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
             target=body.target,
             label_layer=body.label_layer,
             proposal={"fingerprint": fingerprint(config)} if body.target == "pipeline" else None,
+            measured=_measured(config, model_ids),
         ),
         action="create",
         resource="evaluation",
@@ -76,31 +81,31 @@ async def list_evaluations(call: Call, query: PageQuery) -> Page[Evaluation]:
 
 async def get_evaluation(call: Call, evaluation_id: str) -> Evaluation:
     """Read one evaluation, with its progress."""
-    return await _find(call, evaluation_id)
+    return await find_evaluation(call, evaluation_id)
 
 
 async def list_answers(
     call: Call, evaluation_id: str, query: AnswersQuery
 ) -> Page[EvaluationAnswer]:
     """List what was decided for each question, by model; with `wrong` only the errors."""
-    await _find(call, evaluation_id)
+    await find_evaluation(call, evaluation_id)
     found = await store.list_answers(call.services.db, evaluation_id, query, limit=query.limit + 1)
     return page_of(found, limit=query.limit)
 
 
 async def cancel_evaluation(call: Call, evaluation_id: str) -> Evaluation:
     """Stop a running evaluation; its answers so far stay."""
-    before = await _find(call, evaluation_id)
+    before = await find_evaluation(call, evaluation_id)
     ended = ConflictError(
         f"The evaluation {evaluation_id!r} has ended already.", code="evaluation_ended"
     )
     await cancel_work(call, "evaluation", evaluation_id, before=before, ended=ended)
-    return await _find(call, evaluation_id)
+    return await find_evaluation(call, evaluation_id)
 
 
 async def delete_evaluation(call: Call, evaluation_id: str) -> EvaluationDeleted:
     """Delete an evaluation with its questions and answers."""
-    before = await _find(call, evaluation_id)
+    before = await find_evaluation(call, evaluation_id)
     rows = await commit(
         call,
         [store.delete_evaluation(evaluation_id)],
@@ -145,7 +150,22 @@ def _models(config: RoutingConfig, body: EvaluationCreate) -> list[str]:
     return found
 
 
-async def _find(call: Call, evaluation_id: str) -> Evaluation:
+def _measured(config: RoutingConfig, model_ids: Sequence[str]) -> dict[str, MeasuredModel]:
+    """The models among them; a classifier never changes."""
+    return {
+        model_id: MeasuredModel(
+            identity=config.identity_hash(config.models[model_id]),
+            prompt_version=prompt_version(config.models[model_id].type),
+            version=config.calibration_version(model_id),
+            calibration=config.calibrations.get(model_id),
+        )
+        for model_id in model_ids
+        if model_id in config.models
+    }
+
+
+async def find_evaluation(call: Call, evaluation_id: str) -> Evaluation:
+    """Raises NotFoundError."""
     found = await store.find_evaluation(call.services.db, evaluation_id)
     if found is None:
         raise NotFoundError(

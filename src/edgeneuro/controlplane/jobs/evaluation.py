@@ -19,7 +19,7 @@ from edgeneuro.controlplane.evaluations.evaluation_targets import (
     propose,
 )
 from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome
-from edgeneuro.domain.evaluation import DEFERRED, Evaluation
+from edgeneuro.domain.evaluation import DEFERRED, Evaluation, EvaluationResults
 from edgeneuro.domain.job import JobKindName
 from edgeneuro.domain.proposal import Proposal, fingerprint
 from edgeneuro.domain.routing import RoutingConfig
@@ -32,6 +32,7 @@ from edgeneuro.store.evaluation_details import read_details, read_label_set
 from edgeneuro.store.evaluation_results import read_results
 from edgeneuro.store.evaluations import MAX_TRIES
 from edgeneuro.store.jobs import MAX_FAILURES, error_text
+from edgeneuro.store.reliability import read_reliability
 from edgeneuro.store.routing_tests import read_outcome
 from edgeneuro.synapsecore.rankers.classifier import classifier_decision
 from edgeneuro.synapsecore.turn import CallerContext
@@ -135,6 +136,7 @@ class _Slice:
             results = await read_outcome(db, evaluation.id)
         else:
             results = await read_results(db, evaluation.id, evaluation.model_ids)
+            results = await self._with_reliability(config, results)
             label_set = await read_label_set(db, evaluation.id)
             default = config.default_agent
             falls_back = config.on_no_fit == "fallback" and default is not None
@@ -154,6 +156,22 @@ class _Slice:
         )
         return SliceOutcome(state="succeeded", statements=[stored], total=self._total)
 
+    async def _with_reliability(
+        self, config: RoutingConfig, results: EvaluationResults
+    ) -> EvaluationResults:
+        evaluation, models = self._evaluation, []
+        for each in results.models:
+            found = await read_reliability(
+                self._services.db,
+                evaluation.id,
+                each.model_id,
+                target=evaluation.target,
+                classifier=evaluation.target == "models" and each.model_id in config.classifiers,
+            )
+            models.append(each.model_copy(update={"reliability": found}))
+            await self._services.sleep(_PAUSE_SECONDS)
+        return results.model_copy(update={"models": models})
+
     async def _targets(self, config: RoutingConfig) -> dict[str, Target | None]:
         """By id; None for a classifier, which has answered everything at once. Raises
         _EndedError."""
@@ -166,8 +184,16 @@ class _Slice:
             for name in evaluation.model_ids:
                 targets[name] = await self._pipeline(config, name)
             return targets
-        # The threshold is that of the beginning.
-        config = replace(config, confidence_threshold=evaluation.threshold)
+        # The threshold and the calibrations are those of the beginning.
+        config = replace(
+            config,
+            confidence_threshold=evaluation.threshold,
+            calibrations={
+                name: model.calibration
+                for name, model in self._job.measured.items()
+                if model.calibration is not None
+            },
+        )
         for name in evaluation.model_ids:
             targets[name] = None
             if name in config.classifiers:
@@ -232,6 +258,10 @@ class _Slice:
 
     def _why_ended(self, config: RoutingConfig) -> str | None:
         evaluation = self._evaluation
+        for name, measured in self._job.measured.items():
+            model = config.models.get(name)
+            if model is not None and config.identity_hash(model) != measured.identity:
+                return f"the model {name!r} was registered again, or has moved; evaluate again"
         if evaluation.target == "pipeline":
             return self._pipeline_has_changed(config)
         gone = [
@@ -253,7 +283,13 @@ class _Slice:
     def _pipeline_has_changed(self, config: RoutingConfig) -> str | None:
         """A run of tests compares what it proposes instead."""
         job = self._job
-        if job.of_tests or job.proposal["fingerprint"] == fingerprint(config):
+        if job.of_tests:
+            return None
+        calibrated = all(
+            config.calibration_version(name) == model.version
+            for name, model in job.measured.items()
+        )
+        if calibrated and job.proposal["fingerprint"] == fingerprint(config):
             return None
         return "the configuration has changed since it began; evaluate again"
 

@@ -14,6 +14,7 @@ from edgeneuro.controlplane.models.model_names import (
 )
 from edgeneuro.controlplane.models.promotion_check import check_model
 from edgeneuro.controlplane.models.registration import changed_model, new_model, with_types
+from edgeneuro.domain.calibration import ModelCalibration
 from edgeneuro.domain.catalogue import find_model
 from edgeneuro.domain.classifier import ID_PREFIX
 from edgeneuro.domain.fields import Page, page_of
@@ -207,6 +208,7 @@ def _shown(call: Call, config: RoutingConfig) -> list[Model]:
 
 def _marked(call: Call, config: RoutingConfig, model: Model) -> Model:
     services = call.services
+    calibration = config.calibrations.get(model.id)
     marks = {
         "chat": model.type == "base" and model.status == "available",
         "decisions": model.type == "decision" and model.status == "available",
@@ -214,6 +216,7 @@ def _marked(call: Call, config: RoutingConfig, model: Model) -> Model:
         "suspended": None if model.agents is None else config.suspension(model.agents),
         "deprecated": model.id in services.breakers.deprecated
         or _has_passed(model.planned_deprecation_date, services.now_ms()),
+        "calibration": None if calibration is None else ModelCalibration.of(calibration),
     }
     return model.model_copy(update=marks)
 

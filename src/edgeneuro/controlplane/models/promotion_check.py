@@ -14,23 +14,23 @@ from edgeneuro.store.evaluations import count_test_evaluations, newest_on_test_p
 
 async def check_model(db: Database, config: RoutingConfig, model: Model) -> PromotionCheck | None:
     """What the newest evaluation of the model and the active one shows; None for the active model
-    itself. Only evaluations on the test part count, with the present agents, prompt and threshold.
-    Raises ConflictError `promotion_check_failed`."""
+    itself. Only evaluations on the test part count, with the present agents, prompt, threshold and
+    calibrations. Raises ConflictError `promotion_check_failed`."""
     active = config.active
     if model.id == active.id:
         return None
     how = f'POST /v1/evaluations {{"model_ids": ["{active.id}", "{model.id}"]}}'
     found = await newest_on_test_part(
         db,
-        [active.id, model.id],
         agents_revision=config.agents_revision,
         prompts=[prompt_version(active.type), prompt_version(model.type)],
         threshold=config.confidence_threshold,
+        calibrations={each: config.calibration_version(each) for each in (active.id, model.id)},
     )
     if found is None:
         raise check_failed(
             f"no evaluation has compared {model.id!r} with the active {active.id!r} on the test"
-            f" part with the present agents, prompt and threshold. Start one: {how}"
+            f" part with the present agents, prompt, threshold and calibrations. Start one: {how}"
         )
     pair = _pair(found, active.id, model.id)
     require_enough(pair.n, config.promotion_min_labels, then=how)

@@ -33,7 +33,7 @@ class MemoryCacheRanker:
             return Skip("labels have changed since")
         if classifier_identity(turn) not in (None, cached.classifier):
             return Skip("the classifier has not seen this query yet, and may decide it")
-        return ranking_from_cache(cached.answer)
+        return ranking_from_cache(cached.answer, turn.models[0].id)
 
 
 class StoredCacheRanker:
@@ -62,7 +62,7 @@ class StoredCacheRanker:
         answer, expires_at_ms = found
         cached = CachedAnswer(answer, lookup.labels_revision, classifier_identity(turn))
         services.recent_answers.put(turn.cache_key, cached, expires_at_ms=expires_at_ms)
-        return ranking_from_cache(answer)
+        return ranking_from_cache(answer, turn.models[0].id)
 
 
 def cache_put(turn: Turn, ranking: Ranking) -> Statement:

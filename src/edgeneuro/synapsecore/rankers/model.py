@@ -178,7 +178,7 @@ class _ModelCall:
             self._without_cache.add(model.id)
             raise
         self._note_answer(attempt, answer)
-        source = Source(DECISION_LAYER, model.base_model, model.adapter)
+        source = Source(DECISION_LAYER, model.base_model, model.adapter, model_id=model.id)
         with self._not_from_cache(model, answer):
             ranking = read_ranking(answer, question, source)
         self._trace = answer.trace
@@ -208,7 +208,7 @@ class _ModelCall:
     def _read(self, model: Model, answer: ModelAnswer) -> Ranking:
         with self._not_from_cache(model, answer):
             named = read_output(answer, self._turn.agents, stated=states_confidence(model.type))
-        source = Source(ModelRanker.layer, model.base_model, model.adapter)
+        source = Source(ModelRanker.layer, model.base_model, model.adapter, model_id=model.id)
         return partial_ranking(named.agent_id, named.confidence, source, named.source)
 
     def _in_json(self, model: Model) -> bool:
