@@ -15,7 +15,7 @@ from edgeneuro.errors import Reason
 from edgeneuro.synapsecore.router import PIPELINE
 from edgeneuro.web.routing import RouteTable
 from local.errors import AI_ERRORS
-from local.faults import DECISION_KINDS, FIELDS
+from local.faults import FIELDS
 from scripts.api_docs import current_page
 from tests.unit.documents import ROOT, Document, Request, document, documents
 from tests.varied_questions import questions
@@ -260,5 +260,5 @@ def test_the_table_of_faults_is_the_one_that_is_tried() -> None:
 def test_every_fault_of_the_emulator_is_in_the_matrix() -> None:
     kinds = {row.emulator["kind"] for row in MATRIX if row.emulator}
     # Not faults: late answers in time and any text. "reject" is error 5006.
-    assert kinds == set(FIELDS) - {"slow", "text", "reject"} - DECISION_KINDS
+    assert kinds == set(FIELDS) - {"slow", "text", "reject"}
     assert {row.emulator["code"] for row in MATRIX if "code" in row.emulator} == set(AI_ERRORS)

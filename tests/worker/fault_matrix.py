@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 Way = Literal["route", "chat", "chat, streamed"]
 WAYS: tuple[Way, ...] = ("route", "chat", "chat, streamed")
+DECISION_MODEL = "@cf/cloudflare/clef-flash"
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,15 @@ class Row:
     cells: tuple[Cell, Cell, Cell]
     emulator: dict[str, Any] = field(default_factory=dict)
     host: bool = False  # at a vendor's host, whose model is the active one; else at Workers AI
+    decision: bool = False  # of the decision model, which is the active one; chats have another
     slow: bool = False  # it takes all the time there is
     before: Sequence[str] = ()
     after: Sequence[str] = ()
     failure: str | None = None  # what edgeneuro_failures_total counts
+
+    @property
+    def active_model(self) -> str | None:
+        return DECISION_MODEL if self.decision else None
 
     def cell(self, way: Way) -> Cell:
         return self.cells[WAYS.index(way)]
@@ -80,6 +86,14 @@ NO_JSON = (replace(INVALID[0], outcome="json_mode_unmet"), *INVALID[1:])
 # What a model says is no fault of a chat: it is the answer.
 UNROUTED = Cell(200, reason="invalid_output", layer="fallback")
 NONSENSE = (INVALID[0], UNROUTED, UNROUTED)
+
+
+def _decision(name: str, first: Cell, *, slow: bool = False, **fault: Any) -> Row:
+    """A fault of the decision model. A chat gets its answer from the default agent, by another
+    model."""
+    chat = replace(first, outcome="ok")
+    cells = (first, chat, chat)
+    return Row(f"decision model: {name}", cells, emulator=fault, decision=True, slow=slow)
 
 
 def cut(code: str, reason: str, layer: str = "fallback") -> Cell:
@@ -148,6 +162,45 @@ _ANSWER = (
     ' "model": "@cf/meta/llama-3.2-1b-instruct", "adapter": null}'
 )
 _RECALLED = Cell(200, layer="cache")
+
+_DECIDED = Cell(200, layer="decision_model")
+_UNREADABLE = INVALID[0]
+# What is spoilt is the answer to the choice among the agents, unless a question is named.
+_OF_DECISION_MODELS: tuple[Row, ...] = (
+    *(
+        _decision(f"error {code}", _CODES[code][0], kind="error", code=code)
+        for code in (2009, 3036, 3040, 5006, 5007, 5021, 5028)
+    ),
+    _decision("HTTP 401", UNCONFIGURED[0], kind="status", status=401),
+    _decision("HTTP 429", LIMITED[0], kind="status", status=429),
+    _decision("HTTP 503", BROKEN[0], kind="status", status=503),
+    _decision("connection refused", BROKEN[0], kind="refuse"),
+    _decision("no answer", TIMEOUT[0], slow=True, kind="hang"),
+    _decision("silence within the answer", TIMEOUT[0], slow=True, kind="stall"),
+    _decision("slow drip", TIMEOUT[0], slow=True, kind="drip", delay_ms=30),
+    _decision("half an answer", BROKEN[0], kind="cut"),
+    _decision("JSON cut in two", _UNREADABLE, kind="malformed_json"),
+    _decision("JSON nested 20,000 deep", _UNREADABLE, kind="nested_json"),
+    _decision("10 MB", _UNREADABLE, kind="huge", bytes=10_000_000),
+    _decision("other JSON", _UNREADABLE, kind="wrong_json"),
+    _decision("words", _UNREADABLE, kind="invalid_answer"),
+    _decision("empty", _UNREADABLE, kind="empty"),
+    _decision("no answer to the choice", _UNREADABLE, kind="missing_question"),
+    _decision(
+        "no answer to another question", _DECIDED, kind="missing_question", question="clarify"
+    ),
+    _decision("an answer to a question not asked", _DECIDED, kind="unasked_question"),
+    _decision("an answer of another type", _UNREADABLE, kind="wrong_type"),
+    _decision("refusal", _UNREADABLE, kind="refusal"),
+    _decision("NaN", _UNREADABLE, kind="nan_probability"),
+    _decision("a negative probability", _UNREADABLE, kind="negative_probability"),
+    _decision("a probability above 1", _UNREADABLE, kind="large_probability"),
+    _decision("probabilities that sum to 3", _UNREADABLE, kind="wrong_sum"),
+    _decision("probabilities that sum to 0.95", _DECIDED, kind="wrong_sum", sum=0.95),
+    _decision("an option that was not offered", _DECIDED, kind="unknown_option"),
+    _decision("an agent that is none", _UNREADABLE, kind="unknown_agent"),
+    _decision("no count of output tokens", _DECIDED, kind="no_output_tokens"),
+)
 
 MATRIX: tuple[Row, ...] = (
     *(_row(f"error {code}", cells, kind="error", code=code) for code, cells in _CODES.items()),
@@ -241,6 +294,7 @@ MATRIX: tuple[Row, ...] = (
         (Cell(200, layer="cache", outcome=None), _RECALLED, _RECALLED),
         before=[_KEPT.format(answer=_ANSWER, expires_at=_FAR)],
     ),
+    *_OF_DECISION_MODELS,
     # The last one: from now on the isolate asks this model without JSON mode.
     _row("error 5025", NO_JSON, kind="error", code=5025),
 )
@@ -253,6 +307,9 @@ _CLASSES = (
     *("HTTP 429, Retry-After 60", "connection refused, at a vendor's host", "DNS failure"),
     *("no answer", "silence within the answer", "slow drip", "JSON cut in two", "wrong JSON"),
     *("10 MB", "half a stream", "half a stream, abruptly", "error event in a stream"),
+    *("decision model: error 3040", "decision model: no answer", "decision model: NaN"),
+    *("decision model: JSON cut in two", "decision model: 10 MB", "decision model: slow drip"),
+    *("decision model: silence within the answer", "decision model: refusal"),
 )
 OVER_HTTP: tuple[Row, ...] = tuple(row for row in MATRIX if row.name in _CLASSES or row.before)
 # Those that take all the time there is need a real clock, those of D1 the real one.
@@ -274,6 +331,9 @@ one of each other class). A cell lists
 - the log row: status, reason (of the decision too, if there is one), layer, and `cut` if the stream
   did not end properly;
 - the outcome of the last model call, which `edgeneuro_attempts_total` counts.
+
+In the rows of the decision model, `@cf/cloudflare/clef-flash` is the active model, and the fault is
+one of its calls alone: a chat is routed by it and answered by another model.
 
 The last column is what `edgeneuro_failures_total` counts. After each fault the next request gets
 its answer and its log row again.

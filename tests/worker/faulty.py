@@ -75,23 +75,24 @@ class Faulty:
         self.client = client
         self.emulator = emulator
         self.execute = execute
-        self._prepared_for: tuple[bool, bool] | None = None
+        self._prepared_for: tuple[bool, bool, bool] | None = None
         self.client.post("/v1/providers", json=VENDOR).raise_for_status()
 
     def prepare(self, row: Row) -> None:
         """One model, asked once, and time enough for all but what is to take too long."""
-        if self._prepared_for == (row.host, row.slow):
+        wanted = (row.host, row.decision, row.slow)
+        if self._prepared_for == wanted:
             return
         enabled = {"enabled": row.host}
         self.client.patch("/v1/providers/vendor", json=enabled).raise_for_status()
         self.configure(
-            routing_model="vendor/any-model" if row.host else None,
+            routing_model="vendor/any-model" if row.host else row.active_model,
             fallback_models=[],
             max_retries=0,
             time_budget_ms=800 if row.slow else 15_000,
             chat_timeout_ms=2_400 if row.slow else 30_000,
         )
-        self._prepared_for = (row.host, row.slow)
+        self._prepared_for = wanted
 
     def configure(self, **settings: Any) -> None:
         """Any change closes the breakers, the same values too."""
@@ -144,7 +145,7 @@ class Faulty:
     def trouble(self, row: Row, *, key: str = "") -> Iterator[None]:
         """The fault, while it lasts."""
         if row.emulator:
-            name = "host:vendor.example.com" if row.host else "*"
+            name = "host:vendor.example.com" if row.host else row.active_model or "*"
             self.emulator.put("/_local/faults", json={name: row.emulator}).raise_for_status()
         if row.before:
             self.execute(statement.replace("{key}", key) for statement in row.before)
@@ -192,7 +193,7 @@ def require_cell(faulty: Faulty, row: Row, way: Way) -> None:
         assert (outcomes[-1] if outcomes else None) == cell.outcome
         assert tried == Counter((each["model"], each["outcome"]) for each in logged["attempts"])
     faulty.prepare(replace(row, slow=False))
-    require_well(faulty, way)
+    require_well(faulty, way, decision=row.decision)
     # The row of that later request is there, so one that was late would be too.
     assert len(faulty.rows(mark, 0)) == len(earlier) + cell.logged
 
@@ -209,12 +210,14 @@ def require_answer(answered: Answered, cell: Cell) -> None:
         assert answered.headers["x-should-retry"] == "false"
 
 
-def require_well(faulty: Faulty, way: Way) -> None:
-    """The fault has left nothing behind: the next question has its answer and its row."""
+def require_well(faulty: Faulty, way: Way, *, decision: bool = False) -> None:
+    """The fault has left nothing behind: the next question has its answer and its row. `decision`:
+    the decision model is the active one."""
     mark = word()
     require_answer(faulty.ask(way, mark), Cell(200))
     [logged] = faulty.rows(mark)
-    assert (logged["layer"], logged["reason"], logged["ending"]) == ("llm", None, "complete")
+    layer = "decision_model" if decision else "llm"
+    assert (logged["layer"], logged["reason"], logged["ending"]) == (layer, None, "complete")
 
 
 def word() -> str:
