@@ -1,0 +1,142 @@
+"""A decision model routes, over HTTP through workerd: the emulator speaks System One for the Clef
+models. Its faults become reasons, and never errors."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.http_client import http_client
+from tests.worker.product import LocalProduct
+from tests.worker.test_route import log_entry, route, unique
+
+CLEF = "@cf/cloudflare/clef"
+GRANITE = "@cf/ibm-granite/granite-4.0-h-micro"
+
+
+@pytest.fixture(scope="module")
+def selected(sandbox: LocalProduct) -> Iterator[httpx.Client]:
+    """A client of a product whose active model is a decision model, with a text model as its
+    fallback."""
+    with http_client(sandbox.base_url, sandbox.admin_token) as client:
+        client.patch("/v1/config", json={"fallback_models": [GRANITE]}).raise_for_status()
+        client.post("/v1/models/select", json={"model_id": CLEF}).raise_for_status()
+        yield client
+        client.patch(
+            "/v1/config", json={"routing_model": None, "fallback_models": None}
+        ).raise_for_status()
+
+
+@pytest.fixture
+def engine(sandbox: LocalProduct) -> Iterator[httpx.Client]:
+    assert sandbox.local_ai_url is not None
+    with http_client(sandbox.local_ai_url) as engine:
+        yield engine
+        engine.delete("/_local/faults").raise_for_status()
+
+
+def test_it_routes_with_the_probabilities_of_all_agents(selected: httpx.Client) -> None:
+    agents = {each["id"] for each in selected.get("/v1/agents?limit=100").json()["data"]}
+    query = unique("My VPN does not connect")
+    decision = route(selected, query, top_k=250, explain=True)
+    assert decision["agent"]["id"] == "it_support" and decision["outcome"] == "agent"
+    assert decision["layer"] == decision["confidence_source"] == "decision_model"
+    assert (decision["model"], decision["cache"]) == (CLEF, "miss")
+    scores = {each["agent_id"]: each["probability"] for each in decision["scores"]}
+    assert set(scores) == agents
+    assert sum(scores.values()) + decision["none_probability"] == pytest.approx(1)
+    assert decision["confidence"] == max(scores.values()) == scores["it_support"]
+    assert decision["usage"]["prompt_tokens"] > 0 and decision["cost_usd"] > 0
+    [attempt] = decision["attempts"]
+    assert (attempt["model"], attempt["outcome"]) == (CLEF, "ok")
+    explained = decision["explanation"]
+    assert explained["messages"] is None and explained["state"] == query
+    assert set(explained["questions"]["agent"]["criteria"]) == {*agents, "none"}
+
+    again = route(selected, query, top_k=250)
+    assert (again["layer"], again["cache"], again["attempts"]) == ("cache", "hit", [])
+    assert again["scores"] == decision["scores"]
+    assert again["none_probability"] == decision["none_probability"]
+
+
+def test_the_log_row_has_the_stages_and_the_question(selected: httpx.Client) -> None:
+    query = unique("How many vacation days do I have left?")
+    decision = route(selected, query)
+    entry = log_entry(selected, decision["id"])
+    assert entry["layer"] == entry["confidence_source"] == "decision_model"
+    assert entry["confidence"] == decision["confidence"] and entry["prompt_version"] == "d1"
+    stage = entry["stages"][-1]
+    assert (stage["name"], stage["outcome"]) == ("model", "decided")
+    assert stage["scores"][0]["agent_id"] == "hr"
+    assert 0 <= stage["clarify_probability"] <= 1 and 0 <= stage["several_probability"] <= 1
+    assert (stage["agents_left_out"], stage["agents_cut"], stage["state_cut"]) == (0, 0, 0)
+    assert entry["messages"] is None and entry["state"] == query
+    assert entry["questions"]["clarify"]["type"] == "noul"
+    found = selected.get("/v1/logs", params={"layer": "decision_model", "limit": 1000}).json()
+    assert decision["id"] in {each["id"] for each in found["data"]}
+
+
+def test_no_agent_fits_a_foreign_question(selected: httpx.Client) -> None:
+    decision = route(selected, unique("zxqv wkrt plmn"), on_no_fit="none")
+    assert (decision["outcome"], decision["agent"]) == ("none", None)
+    assert decision["reason"] in ("out_of_scope", "low_confidence")
+
+
+INVALID: list[dict[str, Any]] = [
+    {"kind": "truncated_json"},
+    {"kind": "invalid_answer"},
+    {"kind": "wrong_json"},
+    {"kind": "empty"},
+    {"kind": "unknown_agent"},
+    {"kind": "missing_question", "question": "agent"},
+    {"kind": "refusal", "question": "agent"},
+    {"kind": "wrong_type", "question": "agent"},
+    {"kind": "nan_probability", "question": "agent"},
+    {"kind": "negative_probability", "question": "agent"},
+    {"kind": "wrong_sum", "question": "agent"},
+]
+
+
+@pytest.mark.parametrize("fault", INVALID, ids=lambda fault: fault["kind"])
+def test_an_answer_that_cannot_be_used_goes_to_the_next_model(
+    selected: httpx.Client, engine: httpx.Client, fault: dict[str, Any]
+) -> None:
+    engine.put("/_local/faults", json={CLEF: fault}).raise_for_status()
+    decision = route(selected, unique("My VPN does not connect"))
+    outcomes = [(each["model"], each["outcome"]) for each in decision["attempts"]]
+    assert outcomes == [(CLEF, "invalid_output"), (GRANITE, "ok")]
+    assert (decision["layer"], decision["agent"]["id"]) == ("llm", "it_support")
+
+
+@pytest.mark.parametrize(
+    ("fault", "missing"),
+    [
+        ({"kind": "missing_question", "question": "clarify"}, "clarify_probability"),
+        ({"kind": "missing_question", "question": "several"}, "several_probability"),
+        ({"kind": "unasked_question"}, None),
+        ({"kind": "no_output_tokens"}, None),
+    ],
+)
+def test_less_or_more_than_was_asked_is_an_answer(
+    selected: httpx.Client, engine: httpx.Client, fault: dict[str, Any], missing: str | None
+) -> None:
+    engine.put("/_local/faults", json={CLEF: fault}).raise_for_status()
+    decision = route(selected, unique("My VPN does not connect"), explain=True)
+    assert (decision["layer"], decision["agent"]["id"]) == ("decision_model", "it_support")
+    stage = decision["explanation"]["stages"][-1]
+    known = {"clarify_probability", "several_probability"} - {missing}
+    assert all(stage[name] is not None for name in known)
+    assert missing is None or stage[missing] is None
+
+
+def test_an_unusable_answer_in_ai_gateways_cache_is_asked_for_again(
+    selected: httpx.Client, engine: httpx.Client
+) -> None:
+    query = unique("My VPN does not connect")
+    fault = {"kind": "wrong_json", "times": 1}
+    engine.put("/_local/faults", json={CLEF: fault}).raise_for_status()
+    assert route(selected, query)["layer"] == "llm"
+    decision = route(selected, query)
+    outcomes = [each["outcome"] for each in decision["attempts"]]
+    assert (decision["layer"], outcomes) == ("decision_model", ["invalid_output", "ok"])
