@@ -76,7 +76,7 @@ function filterSpecs(agents, models) {
       name: "kind",
       label: "Kind",
       type: "select",
-      options: [all, ["route", "Routing"], ["chat", "Chat"]],
+      options: [all, ["route", "Routing"], ["chat", "Chat"], ["questions", "Questions"]],
     },
     {
       name: "max_confidence",

@@ -9,6 +9,7 @@ from openai.types import Decision
 from edgeneuro.domain.question import Answer, Choice, Level, Refusal, Score, YesNo
 from edgeneuro.errors import (
     InvalidOutputError,
+    StaleAnswerError,
     UpstreamCapacityError,
     UpstreamError,
     UpstreamTimeoutError,
@@ -36,17 +37,19 @@ LLAMA = "@cf/meta/llama-3.2-1b-instruct"
 GRANITE = "@cf/ibm-granite/granite-4.0-h-micro"
 
 
+THREE: dict[str, Answer] = {
+    "urgent": yes(0.75),
+    "tone": chosen(calm=0.3, angry=0.7),
+    "q2": scored([0.5, 0.25, 0.25]),
+}
+
+
 def called(product: Product) -> list[str]:
     return [request.model for request in product.gateway.decision_requests]
 
 
 async def test_three_kinds_of_questions_to_a_named_model(product: Product) -> None:
-    answers: dict[str, Answer] = {
-        "q0": yes(0.75),
-        "q1": chosen(calm=0.3, angry=0.7),
-        "q2": scored([0.5, 0.25, 0.25]),
-    }
-    product.gateway.enqueue(decided(answers))
+    product.gateway.enqueue(decided(THREE))
     answered = await decisions(product, URGENT, TONE, MOOD, model=CLEF)
     assert answered.status == 200, answered.text
     body = answered.json()
@@ -80,8 +83,8 @@ async def test_three_kinds_of_questions_to_a_named_model(product: Product) -> No
     [request] = product.gateway.decision_requests
     assert (request.model, request.state) == (CLEF, QUERY)
     assert request.questions == {
-        "q0": YesNo("Is it urgent?"),
-        "q1": Choice("What is the tone?", {"calm": None, "angry": "Shouts."}),
+        "urgent": YesNo("Is it urgent?"),
+        "tone": Choice("What is the tone?", {"calm": None, "angry": "Shouts."}),
         "q2": Score("How happy?", (Level("low"), Level("middle"), Level("high"))),
     }
     assert answered.headers["x-edgeneuro-model"] == CLEF
@@ -140,7 +143,7 @@ async def test_booleans_and_texts_are_different_options(product: Product) -> Non
 
 
 async def test_a_conversation_with_calls_of_tools(product: Product) -> None:
-    product.gateway.enqueue(decided({"q0": yes()}))
+    product.gateway.enqueue(decided({"urgent": yes()}))
     said = [
         {"role": "developer", "content": "Be brief."},
         {"role": "user", "content": [{"type": "input_text", "text": "A"}]},
@@ -157,7 +160,7 @@ async def test_a_conversation_with_calls_of_tools(product: Product) -> None:
 
 
 async def test_the_row_of_the_log(product: Product) -> None:
-    product.gateway.enqueue(decided({"q0": yes()}))
+    product.gateway.enqueue(decided({"urgent": yes()}))
     answered = await decisions(product, URGENT, model=CLEF)
     facts = answered.json()["edgeneuro"]
     assert answered.headers["x-edgeneuro-decision-id"] == facts["decision_id"]
@@ -189,7 +192,7 @@ async def test_texts_are_stored_as_the_settings_say(
     product: Product, stored: dict[str, Any], query: str
 ) -> None:
     await product.call("PATCH", "/v1/config", stored)
-    product.gateway.enqueue(decided({"q0": yes()}))
+    product.gateway.enqueue(decided({"urgent": yes()}))
     await decisions(product, URGENT, model=CLEF, input="write to me@example.com")
     assert (await product.logs())[0]["query"] == query
     [request] = product.gateway.decision_requests
@@ -205,9 +208,9 @@ async def test_ai_gateways_cache_is_by_everything_that_is_sent(product: Product)
         {},
     )
     for fields in sent:
-        product.gateway.enqueue(decided({"q0": yes()}, cache_status="HIT"))
+        product.gateway.enqueue(decided({"urgent": yes()}, cache_status="HIT"))
         await decisions(product, URGENT, **{"model": CLEF, **fields})
-    product.gateway.enqueue(decided({"q0": chosen(calm=0.5, angry=0.5)}))
+    product.gateway.enqueue(decided({"tone": chosen(calm=0.5, angry=0.5)}))
     await decisions(product, TONE, model=CLEF)
     first, *others, again, other = [r.cache_key for r in product.gateway.decision_requests]
     assert first is not None and first == again
@@ -216,12 +219,22 @@ async def test_ai_gateways_cache_is_by_everything_that_is_sent(product: Product)
     assert (await product.logs())[1]["cost_usd"] == 0  # a hit
 
 
+async def test_a_cached_answer_of_no_use_is_asked_for_again(product: Product) -> None:
+    product.gateway.enqueue(decided({"urgent": yes()}, cache_status="HIT"), decided(THREE))
+    answered = await decisions(product, URGENT, TONE, MOOD, model=CLEF)
+    assert answered.status == 200, answered.text
+    product.gateway.enqueue(StaleAnswerError("unreadable"), decided(THREE))
+    assert (await decisions(product, URGENT, TONE, MOOD, model=CLEF)).status == 200
+    keys = [request.cache_key is None for request in product.gateway.decision_requests]
+    assert keys == [False, True, False, True]
+
+
 async def test_auto_asks_the_active_model_if_it_is_a_decision_model(product: Product) -> None:
     await select(product, FLASH, LLAMA, CLEF)
-    product.gateway.enqueue(decided({"q0": yes()}))
+    product.gateway.enqueue(decided({"urgent": yes()}))
     assert (await decisions(product, URGENT)).json()["model"] == FLASH
     product.gateway.enqueue(UpstreamCapacityError("full"), UpstreamCapacityError("full"))
-    product.gateway.enqueue(decided({"q0": yes()}))
+    product.gateway.enqueue(decided({"urgent": yes()}))
     answered = await decisions(product, URGENT)
     assert answered.json()["model"] == CLEF
     assert called(product) == [FLASH, FLASH, FLASH, CLEF]
@@ -231,7 +244,7 @@ async def test_auto_asks_the_active_model_if_it_is_a_decision_model(product: Pro
 
 async def test_auto_asks_the_first_decision_model_of_the_fallbacks(product: Product) -> None:
     await select(product, LLAMA, GRANITE, CLEF, FLASH)
-    product.gateway.enqueue(decided({"q0": yes()}))
+    product.gateway.enqueue(decided({"urgent": yes()}))
     assert (await decisions(product, URGENT, model=None)).json()["model"] == CLEF
     product.gateway.enqueue(UpstreamError("broken"), UpstreamError("broken"))
     answered = await decisions(product, URGENT, edgeneuro={"fallback": False})
@@ -251,7 +264,7 @@ async def test_auto_without_a_decision_model_says_which_there_are(product: Produ
 
 async def test_a_named_model_falls_back_to_decision_models_alone(product: Product) -> None:
     await select(product, LLAMA, FLASH)
-    product.gateway.enqueue(UpstreamTimeoutError("late"), decided({"q0": yes()}))
+    product.gateway.enqueue(UpstreamTimeoutError("late"), decided({"urgent": yes()}))
     assert (await decisions(product, URGENT, model=CLEF)).json()["model"] == FLASH
     product.gateway.enqueue(UpstreamTimeoutError("late"))
     answered = await decisions(product, URGENT, model=CLEF, edgeneuro={"fallback": False})
@@ -292,7 +305,7 @@ async def test_with_a_models_id_a_choice_among_agents_is_a_question_like_any_oth
 
 async def test_a_routing_question_among_others(product: Product) -> None:
     await select(product, LLAMA, CLEF)
-    product.gateway.enqueue(decided({"q0": yes(), "q2": scored([0.2, 0.3, 0.5])}), says("hr"))
+    product.gateway.enqueue(decided({"urgent": yes(), "q2": scored([0.2, 0.3, 0.5])}), says("hr"))
     answered = await decisions(product, URGENT, choice("hr", "none"), MOOD)
     body = answered.json()
     assert [each["type"] for each in body["answers"]] == ["predicate", "choice", "score"]
@@ -303,7 +316,7 @@ async def test_a_routing_question_among_others(product: Product) -> None:
     rows = {row["id"]: row["kind"] for row in await product.logs()}
     assert rows == {facts["questions_id"]: "questions", facts["decision_id"]: "route"}
     [request] = product.gateway.decision_requests
-    assert set(request.questions) == {"q0", "q2"}
+    assert set(request.questions) == {"urgent", "q2"}
 
 
 async def test_questions_that_fail_leave_no_decision(product: Product) -> None:
@@ -315,7 +328,7 @@ async def test_questions_that_fail_leave_no_decision(product: Product) -> None:
 
 
 async def test_a_missing_answer_is_an_invalid_output(product: Product) -> None:
-    product.gateway.enqueue(decided({"q0": yes()}))
+    product.gateway.enqueue(decided({"urgent": yes()}))
     answered = await decisions(product, URGENT, MOOD, model=CLEF)
     assert (answered.status, answered.json()["error"]["code"]) == (502, "invalid_output")
     [row] = await product.logs()
@@ -325,7 +338,7 @@ async def test_a_missing_answer_is_an_invalid_output(product: Product) -> None:
 
 
 async def test_a_refusal_is_passed_on(product: Product) -> None:
-    product.gateway.enqueue(decided({"q0": Refusal(), "q1": yes()}))
+    product.gateway.enqueue(decided({"urgent": Refusal(), "second": yes()}))
     answered = await decisions(product, URGENT, {**URGENT, "name": "second"}, model=CLEF)
     assert answered.json()["answers"][0] == {"type": "refusal", "name": "urgent"}
     assert answered.json()["edgeneuro"]["refused"] == ["urgent"]
@@ -350,7 +363,7 @@ async def test_more_than_64_questions_are_asked_in_parts(product: Product) -> No
 
 async def test_a_long_state_is_cut_to_the_models_context(product: Product) -> None:
     state = "A" * 500_000 + "middle" + "Z" * 500_000
-    product.gateway.enqueue(decided({"q0": yes()}), decided({"x": yes()}))
+    product.gateway.enqueue(decided({"urgent": yes()}), decided({"x": yes()}))
     answered = await decisions(product, URGENT, model=FLASH, input=state)
     cut = answered.json()["edgeneuro"]["state_cut"]
     assert cut["characters"] == 1_000_006
@@ -372,7 +385,7 @@ async def test_a_keys_models_and_budget(product: Product) -> None:
     for model in (CLEF, "clef", "auto"):
         answered = await decisions(product, URGENT, model=model, key=key)
         assert (answered.status, answered.json()["error"]["code"]) == (403, "model_not_allowed")
-    product.gateway.enqueue(decided({"q0": yes()}, tokens=70))
+    product.gateway.enqueue(decided({"urgent": yes()}, tokens=70))
     assert (await decisions(product, URGENT, model=FLASH, key=key)).status == 200
     assert product.rows("SELECT tokens FROM key_usage") == [{"tokens": 70}]
     answered = await decisions(product, URGENT, model=FLASH, input="x" * 900_000, key=key)
@@ -381,7 +394,7 @@ async def test_a_keys_models_and_budget(product: Product) -> None:
     # Both parts of a request are settled together.
     key = (await create(product, monthly_token_budget=1_000_000))["key"]
     product.execute("DELETE FROM key_usage")
-    product.gateway.enqueue(decided({"q0": yes()}, tokens=70), says("hr"))
+    product.gateway.enqueue(decided({"urgent": yes()}, tokens=70), says("hr"))
     answered = await decisions(product, URGENT, choice("hr", "none"), key=key)
     assert answered.status == 200
     [used] = product.rows("SELECT tokens FROM key_usage")

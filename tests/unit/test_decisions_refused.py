@@ -184,9 +184,9 @@ async def test_images_stay_outside_of_the_parsed_body(product: Product) -> None:
     said = [{"role": "user", "content": [part, {"type": "input_text", "text": "?"}]}]
     for path, body in (
         ("/v1/decisions", {"input": said, "questions": [URGENT]}),
-        ("/v1/systemone", {"state": "?", "images": [photo], "questions": {"q0": NOUL}}),
+        ("/v1/systemone", {"state": "?", "images": [photo], "questions": {"urgent": NOUL}}),
     ):
-        product.gateway.enqueue(decided({"q0": yes()}))
+        product.gateway.enqueue(decided({"urgent": yes()}))
         answered = await product.call("POST", path, json.dumps({"model": CLEF, **body}).encode())
         assert answered.status == 200, answered.text
         request = product.gateway.decision_requests[-1]

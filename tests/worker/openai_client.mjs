@@ -65,6 +65,24 @@ async function models() {
   tell({ case: "models", ids });
 }
 
+async function decisions() {
+  const decision = await client.decisions.create({
+    model: "auto",
+    input: [{ role: "user", content: `My VPN does not connect (${mark})` }],
+    questions: [
+      {
+        type: "choice",
+        name: "who",
+        instructions: "Which agent should answer?",
+        choices: [{ value: "it_support" }, { value: "hr" }, { value: "none" }],
+      },
+    ],
+  });
+  const [{ type, name, choice, probabilities }] = decision.answers;
+  const { decision_id } = decision.edgeneuro;
+  tell({ case: "decisions", type, name, choice, options: probabilities.length, decision_id });
+}
+
 async function failing(name, request) {
   try {
     await request();
@@ -79,6 +97,7 @@ await whole();
 await stream();
 await tool();
 await models();
+await decisions();
 await failing("not found", () => completions.create({ model: "gpt-4", messages: [user("hello")] }));
 await failing("bad request", () =>
   completions.create({ model: "auto", messages: [{ role: "robot", content: "beep" }] }),

@@ -311,6 +311,10 @@ def test_nodes_client(product: Product) -> None:
     assert found["tool"]["name"] == "get_ticket"
     assert found["tool"]["answer"]
     assert ACTIVE in found["models"]["ids"]
+    decided = found["decisions"]
+    assert (decided["type"], decided["name"]) == ("choice", "who")
+    assert (decided["choice"], decided["options"]) == ("it_support", 3)
+    assert decided["decision_id"].startswith("dec_")
     assert found["not found"] == {
         "case": "not found",
         "error": "NotFoundError",

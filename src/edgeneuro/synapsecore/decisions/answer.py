@@ -20,9 +20,8 @@ from edgeneuro.services import Services
 from edgeneuro.synapsecore.decide import decide, plan_decision, reserve_for
 from edgeneuro.synapsecore.decisions.asked import Asked, AskedQuestion, invalid
 from edgeneuro.synapsecore.decisions.facts import DecisionFacts
-from edgeneuro.synapsecore.decisions.model import (
-    ModelAnswers,
-    ModelQuestions,
+from edgeneuro.synapsecore.decisions.model import ModelAnswers, ModelQuestions
+from edgeneuro.synapsecore.decisions.models import (
     automatic_models,
     named_models,
     require_known_name,

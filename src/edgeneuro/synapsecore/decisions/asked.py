@@ -22,6 +22,8 @@ _MIN_LEVELS = 2
 _MAX_PARAM = 200
 # A choice question of this name needs no options: they are the agents.
 AGENT_QUESTION = "agent"
+# What System One allows.
+QUESTION_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from abc import abstractmethod
 from collections import Counter
 from typing import Any, ClassVar, Self
 
@@ -38,9 +39,9 @@ class DecisionBody(Liberal):
     def images(self) -> Images:
         return self._images
 
+    @abstractmethod
     def image_urls(self) -> list[str]:
         """The images of the request, where the format has them."""
-        raise NotImplementedError
 
     @classmethod
     def read_body(cls, body: bytes) -> Self:

@@ -1,23 +1,18 @@
-"""Questions to a decision model: which models may answer, and the call through the chain."""
+"""Questions to a decision model: what it is sent, and the call through the chain."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from edgeneuro.access.limits import Estimate, estimate
-from edgeneuro.domain.catalogue import find_model
-from edgeneuro.domain.chat import AGENT_PREFIX
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.domain.model import Model
-from edgeneuro.domain.permissions import Permissions
 from edgeneuro.domain.question import Answer, Choice, Question, Score
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import (
-    ConflictError,
     InvalidOutputError,
-    InvalidRequestError,
-    NotFoundError,
+    StaleAnswerError,
 )
 from edgeneuro.gateway.chain import Chain, ModelAttempt
 from edgeneuro.gateway.interface import DecisionRequest
@@ -26,120 +21,13 @@ from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
 from edgeneuro.synapsecore.context_window import CutState, fit_state, questions_bytes, text_bytes
 from edgeneuro.synapsecore.decisions.asked import Asked, AskedQuestion, json_text
 from edgeneuro.synapsecore.decisions.facts import StateCut
-from edgeneuro.synapsecore.decisions.routed import unknown_agents
 from edgeneuro.synapsecore.turn import CallerContext
 
-_ROUTER_PREFIX = "auto:"
-_NAMED_IN_MESSAGE = 3  # models
 # System One takes 64 questions in a call; OpenAI's API takes 400.
 _QUESTIONS_PER_CALL = 64
 _OPENAI_QUESTIONS_PER_CALL = 400
 _TOKENS_PER_ANSWER = 16  # an upper bound; most models report none
 _IMAGE_BYTES = 8_192  # about what an image takes in most models, as bytes of text
-
-
-def require_known_name(name: str) -> None:
-    """Raises for names that are no decision model's in any configuration."""
-    if name.startswith(_ROUTER_PREFIX):
-        raise NotFoundError(
-            f"There is no router {name.removeprefix(_ROUTER_PREFIX)!r}. Send the model 'auto'.",
-            code="model_not_found",
-            param="model",
-        )
-    if name.startswith(AGENT_PREFIX):
-        raise InvalidRequestError(
-            f"model: {name!r} is an agent, which answers no questions with probabilities. Send"
-            " 'auto' to let the router choose an agent, or name the agent in POST"
-            " /v1/chat/completions.",
-            param="model",
-        )
-
-
-def named_models(
-    everything: RoutingConfig, permissions: Permissions, name: str, *, fallback: bool
-) -> tuple[Model, ...]:
-    """The decision model of that id, alias or bare name ("clef"), and then those of the chain that
-    the caller may use. Raises NotFoundError, ConflictError for a model that is not ready,
-    InvalidRequestError for one that writes text, and what `require_model` raises."""
-    config = permissions.restrict(everything)
-    model = find_model(everything.models, name) or _by_bare_name(everything, name)
-    if model is None or model.type == "classifier":
-        raise NotFoundError(
-            f"There is no model {name!r}. GET /v1/models lists them; `decisions` marks those that"
-            " answer questions. 'auto' lets the router choose an agent.",
-            code="model_not_found",
-            param="model",
-        )
-    permissions.require_model(everything, model.id)
-    if model.status == "retired":
-        raise NotFoundError(
-            f"The model {name!r} is retired; choose another.", code="model_retired", param="model"
-        )
-    if model.status == "not_ready":
-        raise ConflictError(
-            f"The model {name!r} is not ready; choose one that is available.",
-            code="model_not_ready",
-            param="model",
-        )
-    if model.type != "decision":
-        raise InvalidRequestError(
-            f"model: {name!r} writes text and gives no probabilities; call it with POST"
-            f" /v1/chat/completions. {_decision_models(config)}",
-            code="not_a_decision_model",
-            param="model",
-        )
-    others = [each for each in chain_models(config) if each.id != model.id] if fallback else []
-    return (model, *others)
-
-
-def chain_models(config: RoutingConfig) -> tuple[Model, ...]:
-    """The decision models of the chain: the active model, the fallback models, the providers'."""
-    return tuple(model for model in config.chain if model.type == "decision")
-
-
-def automatic_models(
-    everything: RoutingConfig,
-    permissions: Permissions,
-    questions: Sequence[AskedQuestion],
-    *,
-    fallback: bool,
-) -> tuple[Model, ...]:
-    """The models for "auto", for these questions that the router does not decide. Raises the reason
-    if the caller may use none."""
-    config = permissions.restrict(everything)
-    models = chain_models(config)
-    if models:
-        return models if fallback else models[:1]
-    for each in chain_models(everything):
-        permissions.require_model(everything, each.id)
-    first = questions[0]
-    unknown = unknown_agents(first, everything)
-    why = f" (no enabled agent: {', '.join(unknown[:_NAMED_IN_MESSAGE])})" if unknown else ""
-    raise InvalidRequestError(
-        f"{first.param}: the router does not decide this question{why}, and neither the active"
-        f" model nor a fallback model is a decision model. {_decision_models(config)} An"
-        " administrator can select one with POST /v1/models/select or add one to `fallback_models`;"
-        " or send its id as `model`.",
-        code="no_decision_model",
-        param=first.param,
-    )
-
-
-def _decision_models(config: RoutingConfig) -> str:
-    known = [
-        model.id
-        for model in config.models.values()
-        if model.type == "decision" and model.status == "available"
-    ]
-    if not known:
-        return "This installation has no decision model that you may use."
-    return f"Decision models: {', '.join(known[:_NAMED_IN_MESSAGE])}."
-
-
-def _by_bare_name(config: RoutingConfig, name: str) -> Model | None:
-    """By the last part of the id, as System One's clients name the models."""
-    known = [each for each in config.models.values() if each.type == "decision"]
-    return next((each for each in known if each.base_model.rpartition("/")[2] == name), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +54,8 @@ class ModelQuestions:
     chain: Chain
     id: str
     created_ms: int
+    # Models of whose answers AI Gateway has cached one that is of no use.
+    _without_cache: set[str] = field(default_factory=set, init=False)
 
     @cached_property
     def _by_id(self) -> Mapping[str, Question]:
@@ -204,15 +94,29 @@ class ModelQuestions:
         for part in self._parts(model):
             left_ms = max(1, round((deadline - monotonic()) * 1000))
             request = self._request(model, state, part, timeout_ms=left_ms)
-            answer = await self.services.gateway.decide(request)
+            try:
+                answer = await self.services.gateway.decide(request)
+            except StaleAnswerError:
+                self._without_cache.add(model.id)
+                raise
             attempt.engine = answer.engine
             self.chain.record_usage(model, answer.usage, answer.trace)
             answers |= answer.answers
             trace = answer.trace
             missing = next((name for name in part if name not in answer.answers), None)
             if missing is not None:
-                raise InvalidOutputError(f"The model left a question unanswered: {missing!r}.")
+                raise self._unanswered(model, missing, request, answer.trace)
         return ModelAnswers(model=model, answers=answers, trace=trace, state_cut=self._cut(state))
+
+    def _unanswered(
+        self, model: Model, name: str, request: DecisionRequest, trace: GatewayTrace
+    ) -> InvalidOutputError:
+        """An answer from AI Gateway's cache is asked for again, past the cache."""
+        message = f"The model left a question unanswered: {name!r}."
+        if trace.cache_status != "HIT" or request.cache_key is None:
+            return InvalidOutputError(message)
+        self._without_cache.add(model.id)
+        return StaleAnswerError(message)
 
     def _parts(self, model: Model) -> Iterator[dict[str, Question]]:
         """The questions of each call."""
@@ -247,7 +151,8 @@ class ModelQuestions:
             images=asked.images,
         )
         # AI Gateway's cache holds the state, so it is used only if texts may be stored as they are.
-        if not (asked.options.cache and config.stores_texts):
+        cached = asked.options.cache and config.stores_texts
+        if not cached or model.id in self._without_cache:
             return request
         return replace(request, cache_key=f"questions:{self._cache_key(model, request)}")
 

@@ -3,6 +3,7 @@
 The types are those of the official client (openai/types/decision_create_params.py): `input` is a
 text or a list of messages and tool calls, and 1 to 400 questions are answered in their order."""
 
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag
@@ -12,6 +13,7 @@ from edgeneuro.domain.chat import AUTO
 from edgeneuro.domain.question import Choice, Level, Score, YesNo
 from edgeneuro.synapsecore.decisions.asked import (
     AGENT_QUESTION,
+    QUESTION_ID,
     Asked,
     AskedQuestion,
     DecisionOptions,
@@ -150,7 +152,12 @@ class DecisionsRequest(DecisionBody):
             model=self.model,
             state=state,
             text=text,
-            questions=tuple(_question(at, each) for at, each in enumerate(self.questions)),
+            questions=tuple(
+                _question(at, name, each)
+                for at, (name, each) in enumerate(
+                    zip(_ids(self.questions), self.questions, strict=True)
+                )
+            ),
             options=options,
             state_param="input",
             image_urls=require_images(urls, "input"),
@@ -225,25 +232,40 @@ def _text(parts: str | list[DecisionPart] | None, param: str, *, images: bool = 
     return "\n".join(texts)
 
 
-def _question(at: int, given: DecisionQuestion) -> AskedQuestion:
+def _ids(questions: list[DecisionQuestion]) -> list[str]:
+    """The names, which models read too; where there is none, or several questions have it, or
+    System One does not allow it, one that no other question has."""
+    counts = Counter(each.name for each in questions)
+    ids = []
+    for at, each in enumerate(questions):
+        name = each.name
+        if name is None or counts[name] > 1 or not QUESTION_ID.fullmatch(name):
+            name = f"q{at}"
+            while name in counts:
+                name += "_"
+        ids.append(name)
+    return ids
+
+
+def _question(at: int, id: str, given: DecisionQuestion) -> AskedQuestion:
     param = f"questions[{at}]"
     path = f"{param}.instructions"
     instructions = require_text(_text(given.instructions, path, images=False), path)
     if given.type == "choice":
-        return _choice(at, given, instructions)
+        return _choice(at, id, given, instructions)
     if given.type == "predicate":
-        return AskedQuestion(f"q{at}", given.name, param, YesNo(instructions))
+        return AskedQuestion(id, given.name, param, YesNo(instructions))
     levels = [Level(each.label, each.description) for each in given.levels or ()]
     for place, level in enumerate(levels):
         require_text(level.label, f"{param}.levels[{place}].label")
     score = Score(instructions, require_levels(levels, f"{param}.levels"))
-    return AskedQuestion(f"q{at}", given.name, param, score)
+    return AskedQuestion(id, given.name, param, score)
 
 
-def _choice(at: int, given: DecisionQuestion, instructions: str) -> AskedQuestion:
+def _choice(at: int, id: str, given: DecisionQuestion, instructions: str) -> AskedQuestion:
     param = f"questions[{at}]"
     if not given.choices and given.name == AGENT_QUESTION:
-        return AskedQuestion(f"q{at}", given.name, param, None, options_param=f"{param}.choices")
+        return AskedQuestion(id, given.name, param, None, options_param=f"{param}.choices")
     texts = {each.value for each in given.choices or () if isinstance(each.value, str)}
     options = tuple(
         Option(
@@ -256,7 +278,7 @@ def _choice(at: int, given: DecisionQuestion, instructions: str) -> AskedQuestio
     )
     require_options(options, f"{param}.choices")
     choice = Choice(instructions, {option.id: option.description for option in options})
-    return AskedQuestion(f"q{at}", given.name, param, choice, options, f"{param}.choices")
+    return AskedQuestion(id, given.name, param, choice, options, f"{param}.choices")
 
 
 def _id_of(value: bool, texts: set[str]) -> str:

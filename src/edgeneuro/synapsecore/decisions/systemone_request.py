@@ -4,7 +4,6 @@ It is what Workers AI, vLLM, Fireworks and others take: a `state` and 1 to 64 `q
 the types "noul" (yes or no), "choice" and "score". Ids have letters, digits, `_ . -`, at most 100
 characters. `instructions`, and texts of `criteria`, may be JSON, which is read as its text."""
 
-import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -14,6 +13,7 @@ from edgeneuro.domain.chat import AUTO
 from edgeneuro.domain.question import Choice, Level, Score, YesNo
 from edgeneuro.synapsecore.decisions.asked import (
     AGENT_QUESTION,
+    QUESTION_ID,
     Asked,
     AskedQuestion,
     DecisionOptions,
@@ -31,7 +31,6 @@ from edgeneuro.synapsecore.decisions.asked import (
 from edgeneuro.synapsecore.decisions.body import DecisionBody, Liberal, RepeatedNames
 
 MAX_QUESTIONS = 64
-_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 class SystemOneQuestion(Liberal):
@@ -116,7 +115,7 @@ def _said_last(conversation: list[dict[str, Any]]) -> str:
 
 def _question(name: str, given: SystemOneQuestion) -> AskedQuestion:
     param = f"questions.{name[:100]}"
-    if not _ID.fullmatch(name):
+    if not QUESTION_ID.fullmatch(name):
         raise invalid(
             param, "an id has 1 to 100 letters, digits, underscores, dots and hyphens; rename it"
         )
