@@ -97,7 +97,7 @@ def answer_schema(agents: Sequence[Agent], *, confidence: bool) -> dict[str, Any
 
 def _agent_block(agent: Agent) -> str:
     head = f"- {agent.id}: {one_line(agent.name)}. {one_line(agent.description)}"
-    shown = quoted_examples(agent)
+    shown = quoted(agent.examples)
     return f"{head}\n  e.g. {'; '.join(shown)}" if shown else head
 
 
@@ -106,7 +106,7 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def quoted_examples(agent: Agent) -> list[str]:
-    """The examples that a model is shown, as JSON strings."""
-    shown = agent.examples[:EXAMPLES_SHOWN]
+def quoted(examples: Sequence[str]) -> list[str]:
+    """Those of an agent's examples that a model is shown, as JSON strings."""
+    shown = examples[:EXAMPLES_SHOWN]
     return [json.dumps(one_line(example), ensure_ascii=False) for example in shown]

@@ -5,13 +5,15 @@ and whether the message asks for several agents. The state is the message alone.
 
 Any change of what is asked is a change of DECISION_PROMPT_VERSION (domain/prompt.py)."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from edgeneuro.domain.agent import NO_AGENT, Agent
 from edgeneuro.domain.decision import QuestionCut, ShownQuestion
 from edgeneuro.domain.model import Model
-from edgeneuro.domain.prompt import EXAMPLES_SHOWN, one_line, quoted_examples
+from edgeneuro.domain.prompt import EXAMPLES_SHOWN, one_line, quoted
 from edgeneuro.domain.question import (
     Answer,
     Choice,
@@ -57,7 +59,8 @@ _YES_NO: dict[str, Question] = {
 }
 _MIN_TEXT_BYTES = 100  # of an agent, before the message is cut
 _ELLIPSIS = "…"
-_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), " ")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_MAX_CACHED_AGENTS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,13 @@ def build_question(
     shortened to one length; then the middle of the query is left out."""
     agents = [agent for agent in agents if agent.id != NO_AGENT]
     room = window_bytes(context_window) - questions_bytes(_questions(agents, [""] * len(agents)))
-    whole = [_agent_text(agent, EXAMPLES_SHOWN) for agent in agents]
-    texts, state, state_cut = _fitted(query, agents, whole, room)
-    cut = QuestionCut(left_out, sum(map(len, whole)) - sum(map(len, texts)), state_cut)
+    described = [
+        _describe(each.name, each.description, tuple(each.examples[:EXAMPLES_SHOWN]))
+        for each in agents
+    ]
+    texts, state, state_cut = _fitted(query, described, room)
+    whole = sum(each.characters for each in described)
+    cut = QuestionCut(left_out, whole - sum(map(len, texts)), state_cut)
     return RoutingQuestion(state, _questions(agents, texts), cut)
 
 
@@ -139,30 +146,50 @@ def _questions(agents: Sequence[Agent], texts: Sequence[str]) -> dict[str, Quest
     return {AGENT: Choice(_CHOOSE, {**options, NO_AGENT: _NONE_FITS}), **_YES_NO}
 
 
-def _agent_text(agent: Agent, examples: int) -> str:
-    text = f"{agent.name}. {agent.description}"
-    shown = quoted_examples(agent)[:examples]
-    if shown:
-        text = f"{text} e.g. {'; '.join(shown)}"
-    return one_line(text.translate(_CONTROLS))
+@dataclass(frozen=True, slots=True)
+class _Description:
+    """What a model may read of an agent: its name and description, and its examples as JSON
+    strings. `sizes` are the bytes of the text with 0, 1, … 5 examples, `characters` those of the
+    longest one."""
+
+    head: str
+    examples: tuple[str, ...]
+    sizes: tuple[int, ...] = ()
+    characters: int = 0
+
+    def text(self, examples: int) -> str:
+        shown = self.examples[:examples]
+        return f"{self.head} e.g. {'; '.join(shown)}" if shown else self.head
+
+
+@lru_cache(maxsize=_MAX_CACHED_AGENTS)
+def _describe(name: str, description: str, examples: tuple[str, ...]) -> _Description:
+    """Cached, because every request has the same agents, with up to 900 KB of texts."""
+    found = _Description(
+        _clean(f"{name}. {description}"), tuple(_clean(each) for each in quoted(examples))
+    )
+    texts = [found.text(count) for count in range(EXAMPLES_SHOWN + 1)]
+    return replace(found, sizes=tuple(map(text_bytes, texts)), characters=len(texts[-1]))
+
+
+def _clean(text: str) -> str:
+    return one_line(_CONTROLS.sub(" ", text))
 
 
 def _fitted(
-    query: str, agents: Sequence[Agent], whole: Sequence[str], room: int
+    query: str, agents: Sequence[_Description], room: int
 ) -> tuple[Sequence[str], str, int]:
     """The agents' texts, the state, and the characters that it lacks, in `room` bytes."""
     state_bytes = text_bytes(query)
-    texts = whole
-    for examples in reversed(range(EXAMPLES_SHOWN)):
-        if sum(map(text_bytes, texts)) + state_bytes <= room:
-            return texts, query, 0
-        texts = [_agent_text(agent, examples) for agent in agents]
-    sizes = [text_bytes(text) for text in texts]
+    for examples in reversed(range(EXAMPLES_SHOWN + 1)):
+        if sum(each.sizes[examples] for each in agents) + state_bytes <= room:
+            return [each.text(examples) for each in agents], query, 0
+    sizes = [each.sizes[0] for each in agents]
     longest = _longest(sizes, room - state_bytes)
     if longest < _MIN_TEXT_BYTES:
         least = min(state_bytes, MIN_STATE_BYTES)
         longest = min(_MIN_TEXT_BYTES, _longest(sizes, room - least))
-    texts = [_shortened(text, longest) for text in texts]
+    texts = [_shortened(each.head, longest) for each in agents]
     left = room - sum(map(text_bytes, texts))
     return texts, *cut_text(query, max(left, MIN_STATE_BYTES))
 
