@@ -182,3 +182,14 @@ async def test_a_chat_is_routed_by_it_and_answered_by_another(product: Product) 
     assert answered["choices"][0]["message"]["content"] == "Gladly."
     assert answered["edgeneuro"]["agent"]["id"] == "hr"
     assert answered["model"] != FLASH
+
+
+async def test_a_vendor_whose_first_model_decides_is_a_fallback_of_chats_too(
+    product: Product,
+) -> None:
+    vendor = {"id": "here", "kind": "openai-compatible", "base_url": "https://models.example.com"}
+    models = {"models": ["decides", "writes", "last"], "decision_models": ["decides"]}
+    created = await product.call("POST", "/v1/providers", {**vendor, **models})
+    assert created.status == 201, created.text
+    chain = (await product.services.routing.current()).chain
+    assert [model.id for model in chain][-2:] == ["here/decides", "here/writes"]

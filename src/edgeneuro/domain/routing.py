@@ -63,11 +63,11 @@ class RoutingConfig(SettingValues):
     """The settings in force and what they apply to.
 
     `chain` is the active model, then its `fallbacks`, then the first model of each provider by
-    priority. `models` are all models by id, `classifiers` those that can answer; `agents` and
-    `providers` are the enabled ones by id. `calibrations` are those in force, by the model's id.
-    `stale` are the names of stored settings that are no
-    longer valid. `withheld` has the models that a caller may not use, each with the error that says
-    why (domain/permissions.py)."""
+    priority, and after a decision model the provider's first one that writes text. `models` are all
+    models by id, `classifiers` those that can answer; `agents` and `providers` are the enabled ones
+    by id. `calibrations` are those in force, by the model's id. `stale` are the names of stored
+    settings that are no longer valid. `withheld` has the models that a caller may not use, each
+    with the error that says why (domain/permissions.py)."""
 
     revision: int
     stored: StoredConfig
@@ -222,9 +222,18 @@ def _chain(
 ) -> tuple[tuple[Model, ...], tuple[Model, ...]]:
     """The fallbacks, and all models in the order in which they are asked."""
     fallbacks = _available(known, fallback_names, but=active)
-    last = [provider_model_id(each, each.models[0]) for each in providers if each.models]
+    last = [name for provider in providers for name in _vendor_fallbacks(known, provider)]
     chain = {model.id: model for model in (active, *fallbacks, *_available(known, last))}
     return fallbacks, tuple(chain.values())
+
+
+def _vendor_fallbacks(known: Mapping[str, Model], provider: Provider) -> list[str]:
+    """The provider's first model; if that one writes no text, also the first that does: a chat
+    needs one."""
+    names = [provider_model_id(provider, name) for name in provider.models]
+    texts = [name for name in names[1:] if known[name].type != "decision"]
+    first_decides = bool(names) and known[names[0]].type == "decision"
+    return names[:1] + (texts[:1] if first_decides else [])
 
 
 def _available(
