@@ -58,6 +58,7 @@ def engine(own: LocalProduct, labelled: httpx.Client) -> Iterator[httpx.Client]:
             labelled.post(f"/v1/evaluations/{each['id']}/cancel").raise_for_status()
     nothing = {"routing_model": None, "promotion_min_labels": None, "promotion_margin": None}
     labelled.patch("/v1/config", json=nothing).raise_for_status()
+    labelled.delete(f"/v1/models/{ACTIVE}/calibration")
 
 
 def begin(client: httpx.Client, **body: Any) -> str:
@@ -197,6 +198,47 @@ def test_a_cancelled_one_stops_at_once(labelled: httpx.Client, engine: httpx.Cli
     assert done(look(labelled, evaluation_id)) < 120
     assert labelled.delete(path).json()["deleted"] is True
     assert labelled.get(path).status_code == 404
+
+
+def test_a_model_is_calibrated_from_an_evaluation(
+    labelled: httpx.Client, engine: httpx.Client
+) -> None:
+    """Of the answers that the emulated model gives with its usual confidence all are right, of
+    those with another one none is."""
+    unsure = {"kind": "text", "answer": json.dumps({"agent": "finance", "confidence": 0.3})}
+    engine.put("/_local/faults", json={ACTIVE: {**unsure, "share": 0.4}}).raise_for_status()
+    body = {"model_ids": [ACTIVE], "split": "held_out"}
+    found = ended(labelled, begin(labelled, **body))
+    assert (found["state"], found["error"]) == ("succeeded", None)
+    engine.delete("/_local/faults").raise_for_status()
+    reliability = found["results"]["models"][0]["reliability"]
+    assert reliability["n"] == found["labels"] >= 100
+    assert (reliability["reason"], reliability["before"]["bins"][0]["confidence"]) == (None, 0.3)
+    assert reliability["after"]["ece"] < 0.05 < reliability["before"]["ece"]
+
+    query = {"query": QUESTIONS["hr"].format("of an earlier decision")}
+    raw = labelled.post("/v1/route", json=query).json()
+    assert (raw["agent"]["id"], raw["calibrated"], raw["cache"]) == ("hr", False, "miss")
+    path = f"/v1/evaluations/{found['id']}/calibrate"
+    refused = labelled.post(path, json={"model_id": OTHER})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "model_not_evaluated")
+    calibration = labelled.post(path, json={"model_id": ACTIVE}).raise_for_status().json()
+    assert (calibration["n"], calibration["slope"]) == (reliability["n"], reliability["slope"])
+    shown = labelled.get(f"/v1/models/{ACTIVE}").json()["calibration"]
+    assert (shown["evaluation_id"], shown["n"]) == (found["id"], reliability["n"])
+
+    cached = labelled.post("/v1/route", json=query).json()
+    assert (cached["calibrated"], cached["cache"]) == (True, "hit")
+    assert cached["confidence"] > 0.9 > raw["confidence"]
+    asked_again = labelled.post("/v1/route", json={**query, "cache": False, "explain": True}).json()
+    assert (asked_again["calibrated"], asked_again["confidence"]) == (True, cached["confidence"])
+    assert asked_again["explanation"]["stages"][-1]["calibrated"] is True
+
+    gone = labelled.delete(f"/v1/models/{ACTIVE}/calibration")
+    assert (gone.status_code, gone.json()["deleted"]) == (200, True)
+    again = labelled.post("/v1/route", json=query).json()
+    assert (again["calibrated"], again["confidence"]) == (False, raw["confidence"])
+    assert labelled.get(f"/v1/models/{ACTIVE}").json()["calibration"] is None
 
 
 def test_a_challenger_is_compared_with_the_active_model(
