@@ -90,7 +90,6 @@ def config_with(slope: float, intercept: float, product: RoutingConfig) -> Routi
         ece_before=0.2,
         ece_after=0.1,
         created_at="2027-01-15T08:00:00Z",
-        created_by="admin_token",
     )
     return replace(product, calibrations={"m": calibration})
 
@@ -173,6 +172,7 @@ async def test_a_calibration_is_put_in_force_and_ended(product: Product, evaluat
     calibration = answered.json()
     assert (calibration["model_id"], calibration["evaluation_id"]) == (ACTIVE, evaluated)
     assert calibration["slope"] == reliability["slope"]
+    assert product.rows("SELECT created_by FROM calibrations") == [{"created_by": "admin_token"}]
     assert await shown(product) == {
         "evaluation_id": evaluated,
         "n": 120,

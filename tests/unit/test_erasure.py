@@ -144,6 +144,9 @@ async def test_a_user_is_erased_with_the_keys_and_the_labels_stay_without_the_na
     await product.call("PUT", f"/v1/logs/{other}/label", note, key=key)
     given = {"decision_id": other, "value": "up", "comment": "ada says so"}
     await product.call("POST", "/v1/feedback", given, key=key)
+    product.execute(
+        f"INSERT INTO calibrations VALUES ('m', '', '2', 'eval_1', 100, 1, 0, 0, 0, 0, '{key_id}')"
+    )
 
     report = (await product.call("DELETE", f"/v1/users/{user_id}/data")).json()
     assert (report["done"], report["logs"], report["labels"], report["feedback"]) == (
@@ -157,6 +160,8 @@ async def test_a_user_is_erased_with_the_keys_and_the_labels_stay_without_the_na
     [label] = (await product.call("GET", "/v1/labels")).json()["data"]
     assert label["query"] == "of somebody else"
     assert label["labeler"] not in (user_id, key_id)
+    [calibration] = product.rows("SELECT created_by FROM calibrations")
+    assert calibration["created_by"] == label["labeler"]
     assert label["note"] is None
     assert (await product.call("GET", f"/v1/users/{user_id}")).status == 200
 

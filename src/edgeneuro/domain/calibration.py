@@ -64,7 +64,6 @@ class Calibration(BaseModel):
     ece_before: float
     ece_after: float
     created_at: str
-    created_by: str
 
     @property
     def map(self) -> ConfidenceMap:

@@ -7,7 +7,7 @@ from edgeneuro.store.sql import rfc3339, unix_ms
 
 _COLUMNS = (
     "model_id, identity, prompt_version, evaluation_id, n, slope, intercept, ece_before, ece_after,"
-    " created_at, created_by"
+    " created_at"
 )
 
 
@@ -15,11 +15,13 @@ def select_calibrations() -> Statement:
     return statement(f"SELECT {_COLUMNS} FROM calibrations ORDER BY model_id")
 
 
-def upsert_calibration(calibration: Calibration, *, identity: str, at_revision: int) -> Statement:
+def upsert_calibration(
+    calibration: Calibration, *, created_by: str, identity: str, at_revision: int
+) -> Statement:
     """Only while `at_revision` is the revision: the model's identity is of that moment. No row
     comes back where it was not."""
     return statement(
-        f"INSERT INTO calibrations ({_COLUMNS})"
+        f"INSERT INTO calibrations ({_COLUMNS}, created_by)"
         " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11"
         " WHERE (SELECT value FROM revision) = ?12 ON CONFLICT (model_id) DO UPDATE SET"
         " identity = excluded.identity, prompt_version = excluded.prompt_version,"
@@ -37,7 +39,7 @@ def upsert_calibration(calibration: Calibration, *, identity: str, at_revision: 
         calibration.ece_before,
         calibration.ece_after,
         unix_ms(calibration.created_at),
-        calibration.created_by,
+        created_by,
         at_revision,
     )
 

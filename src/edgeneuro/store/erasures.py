@@ -144,6 +144,7 @@ async def erase_person(db: Database, key_ids: Sequence[str], anonymous_id: str) 
                     ("classifiers", "created_by"),
                     ("loras", "created_by"),
                     ("evaluations", "created_by"),
+                    ("calibrations", "created_by"),
                     ("routing_tests", "updated_by"),
                 )
             ),

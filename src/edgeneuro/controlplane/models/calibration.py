@@ -44,6 +44,7 @@ async def calibrate_model(call: Call, evaluation_id: str, body: CalibrateRequest
         [
             upsert_calibration(
                 calibration,
+                created_by=call.credential.key_id,
                 identity=config.identity_hash(model),
                 at_revision=config.revision,
             )
@@ -176,7 +177,6 @@ def _calibration(call: Call, evaluation: Evaluation, model: Model) -> Calibratio
         ece_before=found.before.ece,
         ece_after=found.after.ece,
         created_at=rfc3339(call.services.now_ms()),
-        created_by=call.credential.actor,
     )
 
 
