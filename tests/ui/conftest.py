@@ -13,6 +13,7 @@ from tests.http_client import http_client
 from tests.ui.browser import chromium
 from tests.ui.console_guard import ConsoleGuard
 from tests.ui.seed_data import seed_data
+from tests.ui.tab import Tab
 from tests.worker.guarded_product import Guarded
 from tests.worker.product import LocalProduct
 
@@ -21,6 +22,7 @@ _SETTLED = """() => {
   return heading && others.length && others.at(-1).childNodes.length
     && !document.querySelector('#main [aria-busy], #main .loading');
 }"""
+_LOOK_EACH_MS = 30  # to look at each frame makes the browser draw frames
 expect.set_options(timeout=20_000)  # long enough for a busy machine
 
 
@@ -91,7 +93,14 @@ def console(console_guard: ConsoleGuard) -> Iterator[ConsoleGuard]:
 
 @pytest.fixture
 def context(browser: Browser, product: LocalProduct) -> Iterator[BrowserContext]:
-    """A new browser context for each test, 1440 pixels wide."""
+    """A new browser context for the tests that are about signing in and loading."""
+    context = new_context(browser, product)
+    yield context
+    context.close()
+
+
+def new_context(browser: Browser, product: LocalProduct) -> BrowserContext:
+    """1440 pixels wide."""
     context = browser.new_context(
         base_url=product.base_url,
         locale="en-US",
@@ -100,8 +109,7 @@ def context(browser: Browser, product: LocalProduct) -> Iterator[BrowserContext]
         reduced_motion="reduce",  # a turning wheel takes more CPU than all else
     )
     context.set_default_timeout(20_000)
-    yield context
-    context.close()
+    return context
 
 
 def sign_in(page: Page, key: str) -> None:
@@ -111,19 +119,39 @@ def sign_in(page: Page, key: str) -> None:
     settled(page)
 
 
-@pytest.fixture
-def page(context: BrowserContext, product: LocalProduct) -> Page:
-    """Signed in as an administrator, on the settings screen, which loads fast."""
+def load_page(context: BrowserContext, key: str) -> Page:
+    """A new page, signed in, on the settings screen, which loads fast."""
     page = context.new_page()
     page.goto("/icon.svg")
-    page.evaluate("key => sessionStorage.setItem('edgeneuro.key', key)", product.admin_token)
+    page.evaluate("key => sessionStorage.setItem('edgeneuro.key', key)", key)
     page.goto("/#/settings")
     settled(page)
     return page
 
 
 @pytest.fixture
-def writes(page: Page) -> list[str]:
+def own_page(context: BrowserContext, product: LocalProduct) -> Page:
+    """Signed in as an administrator, and loaded for this test alone."""
+    return load_page(context, product.admin_token)
+
+
+@pytest.fixture(scope="package")
+def tab(browser: Browser, product: LocalProduct) -> Iterator[Tab]:
+    key = product.admin_token
+    tab = Tab(lambda: load_page(new_context(browser, product), key), key)
+    yield tab
+    tab.close()
+
+
+@pytest.fixture
+def page(tab: Tab) -> Iterator[Page]:
+    """Signed in as an administrator, with no screen open."""
+    with tab.use() as page:
+        yield page
+
+
+@pytest.fixture
+def writes(page: Page) -> Iterator[list[str]]:
     """The requests other than GET that the page sends from now on."""
     sent: list[str] = []
 
@@ -132,7 +160,8 @@ def writes(page: Page) -> list[str]:
             sent.append(f"{request.method} {request.url}")
 
     page.on("request", note)
-    return sent
+    yield sent
+    page.remove_listener("request", note)
 
 
 Go = Callable[[str], None]
@@ -149,7 +178,7 @@ def go(page: Page) -> Go:
 
 def settled(page: Page) -> None:
     """Waits until the screen is shown and nothing is loading."""
-    page.wait_for_function(_SETTLED)
+    page.wait_for_function(_SETTLED, polling=_LOOK_EACH_MS)
 
 
 def quiet(page: Page) -> None:

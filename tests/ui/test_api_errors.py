@@ -1,7 +1,7 @@
 """A slow, failing or unreachable API: the pages show progress, the error with its request id, and a
 retry button."""
 
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.ui.conftest import Go, settled
 
@@ -41,18 +41,16 @@ def test_a_response_that_is_not_json(page: Page, go: Go) -> None:
     expect(page.get_by_role("alert")).to_contain_text("The server answered 502.")
 
 
-def test_without_a_network_a_form_keeps_what_was_typed_and_writes_once(
-    context: BrowserContext, page: Page, go: Go
-) -> None:
+def test_without_a_network_a_form_keeps_what_was_typed_and_writes_once(page: Page, go: Go) -> None:
     go("keys/users")
     page.get_by_role("button", name="Add user").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Email").fill("offline@example.com")
     dialog.get_by_label("Name", exact=True).fill("Off Line")
-    context.set_offline(True)
+    page.context.set_offline(True)
     dialog.get_by_role("button", name="Save").click()
     expect(dialog.get_by_role("alert")).to_contain_text("The server could not be reached.")
-    context.set_offline(False)
+    page.context.set_offline(False)
     # The first attempt arrives but its response is lost: the second one must not be a conflict.
     page.route("**/v1/users", _drop_the_response, times=1)
     dialog.get_by_role("button", name="Save").click()

@@ -1,9 +1,16 @@
 """Keyboard navigation, narrow screens, and the theme."""
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.ui.conftest import settled, sign_in
 from tests.worker.product import LocalProduct
+
+
+@pytest.fixture
+def page(own_page: Page) -> Page:
+    """These tests load it again, and change the theme of all pages."""
+    return own_page
 
 
 def test_from_the_first_tab_to_another_screen_and_back(page: Page) -> None:

@@ -13,6 +13,12 @@ from tests.worker.product import LocalProduct
 KEY_PLACES = "JSON.stringify([location.href, document.cookie, {...localStorage}])"
 
 
+@pytest.fixture
+def page(own_page: Page) -> Page:
+    """These tests sign out, or open other tabs beside it."""
+    return own_page
+
+
 def make_key(api: httpx.Client, name: str, *scopes: str) -> dict[str, Any]:
     made: dict[str, Any] = (
         api.post("/v1/keys", json={"name": name, "scopes": list(scopes)}).raise_for_status().json()
