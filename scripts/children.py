@@ -57,6 +57,7 @@ def write_ai_worker(options: Options, ai_url: str) -> Path:
     config = {
         **inherited_by_none,
         "main": str(paths.LOCAL_AI_WORKER),
+        "no_bundle": True,  # to watch what is bundled takes CPU all the time
         "compatibility_date": main_config["compatibility_date"],
         "env": {"local": inherited_by_none},
     }

@@ -52,7 +52,7 @@ def serve(options: Options) -> None:
 
 def run_children(options: Options) -> None:
     children: list[Child] = []
-    cron = LocalCron(options.base_url, token=options.cron_token)
+    cron = LocalCron(options.base_url, token=options.cron_token, state=options.state)
     try:
         ai_url = f"http://127.0.0.1:{free_port()}"
         children.append(start_local_ai(options, ai_url))

@@ -5,12 +5,16 @@ from pathlib import Path
 CONFIG = Path(__file__).parent / "fuzzing.toml"
 
 
-def command(document: Path, url: str, key: str, *, examples: int, phases: str) -> list[str]:
-    """Python's words that hold the product at the address to its OpenAPI document."""
+def command(
+    document: Path, url: str, key: str, *, examples: int, phases: str, without: str = ""
+) -> list[str]:
+    """Python's words that hold the product at the address to its OpenAPI document, but for the
+    checks `without`."""
     return [
         *("-m", "schemathesis.cli", "--config-file", str(CONFIG), "run"),
         *("--header", f"Authorization: Bearer {key}", "--phases", phases),
         *("--checks", "all", "--max-examples", str(examples), "--seed", "1", "--no-color"),
         *("--generation-database", "none", "--request-timeout", "60", "--url", url),
+        *(("--exclude-checks", without) if without else ()),
         str(document),
     ]

@@ -96,7 +96,6 @@ def test_fields_treat_it_as_text(page: Page, go: Go, attacked: dict[str, str]) -
         dialog.get_by_role("button").last.click()
         expect(dialog.locator("[aria-busy]")).to_have_count(0)
         assert page.evaluate(_TRACES) == [None, 0], place
-        page.reload()
     for place in ("logs", "playground", "labeling/bulk", "audit", "models"):
         go(place)
         for box in page.locator("#main").get_by_role("textbox").all():
