@@ -20,7 +20,8 @@ const asked = (questions) =>
       `${words(id)} (${type === "choice" ? "choice" : "yes or no"})`,
       h("p", {}, instructions),
       table({
-        caption: type === "choice" ? "Options" : "Answers",
+        caption: `${words(id)}: ${type === "choice" ? "options" : "answers"}`,
+        hideCaption: true,
         rows: Object.entries(criteria),
         columns: [
           {

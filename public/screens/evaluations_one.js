@@ -11,6 +11,7 @@ import { notice } from "../parts/notice.js";
 import { filteredTable, table } from "../parts/table.js";
 import { go } from "../router.js";
 import { details } from "./evaluations_details.js";
+import { reliabilityCards } from "./evaluations_reliability.js";
 
 // Columns of a confusion matrix that are not agents; they come last.
 const UNDECIDED = ["deferred", "failed"];
@@ -72,6 +73,7 @@ function view(evaluation, may, follow, signal) {
         : null,
     ),
     evaluation.results ? results(evaluation.results) : null,
+    evaluation.results ? reliabilityCards(evaluation, may, signal) : null,
     evaluation.results ? details(evaluation, signal) : null,
   ];
 }

@@ -121,7 +121,10 @@ function current(selection, { may, show }) {
 
 function modelTable(models, selection, { may, show, signal }) {
   const actions = (model) => [
-    button("Details", () => showModel(model), { size: "small", label: `Details of ${model.id}` }),
+    button("Details", () => showModel(model, { may, show }), {
+      size: "small",
+      label: `Details of ${model.id}`,
+    }),
     ...(may("admin") ? changes(model) : []),
   ];
   const changes = (model) => [

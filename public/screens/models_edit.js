@@ -77,6 +77,20 @@ function pricingOf(input, output) {
 const given = (values) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
 
+const OWN_PROVIDER = "workers-ai"; // the type of any other model is its provider's to say
+
+const typeField = (model) => ({
+  name: "type",
+  label: "Type",
+  type: "select",
+  value: model.type,
+  options: [
+    ["base", "Base model"],
+    ["decision", "Decision model"],
+  ],
+  help: "A base model writes text. A decision model answers questions with probabilities.",
+});
+
 /** What only models that write text have. */
 const textFields = (model) => [
   {
@@ -103,6 +117,7 @@ export async function edit(model, show) {
   const saved = await formDialog({
     title: `Edit ${model.id}`,
     fields: [
+      ...(model.provider === OWN_PROVIDER && model.type !== "lora" ? [typeField(model)] : []),
       {
         name: "aliases",
         label: "Aliases, one per line",

@@ -2,6 +2,7 @@
 
 import { h } from "../dom.js";
 import { bytes, count, date, NOTHING, usd } from "../format.js";
+import { calibrationFacts, removeCalibration } from "../parts/calibration.js";
 import { button, facts } from "../parts/controls.js";
 import { openDialog } from "../parts/dialog.js";
 import { TYPES } from "../parts/models.js";
@@ -13,7 +14,12 @@ const PURPOSES = {
   classifier: "Trained on the labels. It decides inside the Worker, before the active model.",
 };
 
-export function showModel(model) {
+/** `show` draws the list again after a change. */
+export function showModel(model, { may, show }) {
+  const remove = async () => {
+    dialog.close();
+    if (await removeCalibration(model)) await show();
+  };
   const dialog = openDialog({
     title: model.id,
     body: h(
@@ -21,6 +27,17 @@ export function showModel(model) {
       { class: "stack" },
       h("p", {}, PURPOSES[model.type]),
       modelFacts(model),
+      model.calibration
+        ? h(
+            "section",
+            { class: "stack-small" },
+            h("h3", {}, "Calibration"),
+            calibrationFacts(model.calibration),
+            may("admin")
+              ? h("div", {}, button("Remove calibration", remove, { size: "small" }))
+              : null,
+          )
+        : null,
       h(
         "div",
         { class: "form-actions" },

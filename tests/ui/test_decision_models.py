@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.ui.conftest import Go, Rows, said, setting
 from tests.ui.seed_data import ACTIVE
+from tests.ui.test_screens import violations
 
 OMNI = "@cf/cloudflare/clef-omni"
 
@@ -66,6 +67,65 @@ def test_the_trace_has_the_ranking_of_each_stage(page: Page, go: Go, seeded: htt
     skipped = page.get_by_role("listitem").filter(has_text="classifier")
     expect(skipped).to_contain_text("skipped: not asked")
     expect(page.get_by_role("listitem").filter(has_text="threshold")).to_contain_text("50 %")
+
+
+def test_a_model_is_registered_as_a_decision_model_and_corrected(
+    page: Page, go: Go, rows: Rows
+) -> None:
+    kind = "SELECT type, context_window FROM models WHERE id = '@cf/acme/decider'"
+    go("models")
+    page.get_by_role("button", name="Register model").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill("@cf/acme/decider")
+    dialog.get_by_label("Type").select_option("Decision model")
+    dialog.get_by_label("Context window").fill("32000")
+    dialog.get_by_role("button", name="Register").click()
+    said(page, "@cf/acme/decider registered.")
+    assert rows(kind) == [("decision", 32000)]
+    page.get_by_role("button", name="Edit @cf/acme/decider").click()
+    expect(dialog.get_by_label("Supports JSON mode")).to_have_count(0)
+    dialog.get_by_label("Type").select_option("Base model")
+    dialog.get_by_role("button", name="Save").click()
+    said(page, "@cf/acme/decider saved.")
+    assert rows(kind) == [("base", 32000)]
+
+
+def test_the_playground_shows_all_probabilities(
+    page: Page, go: Go, seeded: httpx.Client, rows: Rows
+) -> None:
+    seeded.post("/v1/models/select", json={"model_id": OMNI}).raise_for_status()
+    agents = [each["id"] for each in seeded.get("/v1/agents").json()["data"] if each["enabled"]]
+    query = "My VPN does not connect, and my salary was not paid"
+    go("playground")
+    page.get_by_label("Query").fill(query)
+    page.get_by_role("button", name="Route").click()
+    page.locator(".answer").wait_for()
+    answer = page.locator("main")
+    expect(answer.get_by_text("Decision model", exact=True)).to_be_visible()
+    bars = page.locator(".bars").first
+    for name in (*agents, "no agent fits"):
+        expect(bars.get_by_text(name, exact=True)).to_be_visible()
+    expect(answer).to_contain_text("decision model probability")
+    expect(answer).to_contain_text("Clarifying question needed")
+    expect(answer).to_contain_text("Several agents needed")
+    expect(answer.get_by_text("Prompt", exact=True)).to_have_count(0)
+    answer.get_by_text("Question", exact=True).click()
+    options = answer.get_by_role("table", name="agent: options")
+    for name in (*agents, "none"):
+        expect(options.get_by_role("rowheader", name=name, exact=True)).to_be_visible()
+    expect(answer.get_by_role("heading", name="clarify (yes or no)")).to_be_visible()
+    assert rows("SELECT layer FROM logs WHERE query = ?", query) == [("decision_model",)]
+
+    page.get_by_role("link", name="View log").click()
+    stage = page.get_by_role("listitem").filter(has_text="model call")
+    expect(stage.locator(".bars")).to_contain_text("no agent fits")
+    expect(stage).to_contain_text("Several agents needed")
+    page.get_by_text("Question", exact=True).click()
+    expect(page.locator("pre").filter(has_text=query).first).to_be_visible()
+    assert violations(page) == []
+    go("logs")
+    page.get_by_label("Layer").select_option("Decision model")
+    expect(page.get_by_role("link", name=query)).to_be_visible()
 
 
 def test_a_provider_of_decision_models(
