@@ -14,8 +14,8 @@ The figures, by model:
 - out-of-scope recall: share of the out-of-scope queries of which the model said that no agent fits.
 - false accepts: share of the out-of-scope queries that were routed to an agent, so that neither the
   model nor the threshold stopped them.
-- ECE: expected calibration error of the most probable answer, an agent or none, over ten bins of
-  equal width; decisions without a confidence are left out.
+- ECE: expected calibration error of the most probable answer, an agent or none, as evaluations
+  compute it; decisions without a confidence are left out.
 - p50, p95: latency of the decision as the installation measures it, without the network from here.
 - cost: of the decisions that were made, at the prices of the installation.
 """
@@ -43,6 +43,7 @@ from bench.route_dataset import (
     read_oos,
 )
 from edgeneuro.domain.analytics import accuracy_of
+from edgeneuro.domain.reliability import Answer, confidence_table
 from scripts.key import add_key_option, key_of
 
 DECISION_MODELS = (
@@ -51,7 +52,6 @@ DECISION_MODELS = (
     "@cf/cloudflare/clef",
 )
 MODELS = (*DECISION_MODELS, "@cf/meta/llama-3.2-1b-instruct")
-BINS = 10
 # The model decided, even if the policy accepted no agent. All other reasons are failures.
 DECIDED = (None, "low_confidence", "out_of_scope")
 UNKNOWN = "-"
@@ -262,20 +262,15 @@ def ratio(part: int, whole: int) -> float | None:
 
 
 def expected_calibration_error(outcomes: Iterable[Outcome]) -> float | None:
-    """The mean of |share of correct answers - mean confidence| over the bins, weighted by their
-    counts; None without any confidence."""
-    bins: list[list[Outcome]] = [[] for _ in range(BINS)]
-    for each in outcomes:
-        if each.confidence is not None:
-            bins[min(int(each.confidence * BINS), BINS - 1)].append(each)
-    counted = sum(map(len, bins))
-    if not counted:
-        return None
-    gaps = (
-        abs(sum(each.correct_best for each in one) - sum(each.confidence or 0.0 for each in one))
-        for one in bins
+    """None without any confidence."""
+    table = confidence_table(
+        [
+            Answer(each.confidence, each.correct_best, fold=0)
+            for each in outcomes
+            if each.confidence is not None
+        ]
     )
-    return sum(gaps) / counted
+    return None if table is None else table.ece
 
 
 def print_table(outcomes: dict[str, list[Outcome]]) -> None:

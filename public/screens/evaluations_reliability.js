@@ -17,7 +17,7 @@ import { table } from "../parts/table.js";
 
 const EXAMPLES = [0.5, 0.7, 0.9, 0.95, 0.99];
 const SIZE = 100; // of the diagram, in its own units
-const RADIUS = 4; // of the bin with the most answers
+const RADIUS = 3; // of the bin with the most answers
 
 /** A card for each model whose confidences were measured. */
 export function reliabilityCards(evaluation, may, signal) {

@@ -76,9 +76,8 @@ def test_the_figures() -> None:
     assert (found.p50_ms, found.p95_ms) == (30, 60)
     assert found.cost_usd == pytest.approx(0.012 / 6 * 1000)
     assert found.failures == {"timeout": 2}
-    # Bins: [0.2, 0.3): 1 of 2 correct, sum of confidences 0.45; [0.8, 0.9): 0 of 2, 1.65;
-    # [0.9, 1]: 2 of 2, 1.9.
-    assert found.ece == pytest.approx((0.55 + 1.65 + 0.1) / 6)
+    # Six answers are six bins; those with 0.2, 0.9 and 1 are correct.
+    assert found.ece == pytest.approx((0.8 + 0.25 + 0.8 + 0.85 + 0.1 + 0) / 6, abs=1e-6)
 
 
 def test_what_is_not_known_is_no_figure() -> None:
@@ -96,7 +95,7 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     head, rule, clef, silent, *rest = text.splitlines()
     assert len({line.count("|") for line in (head, rule, clef, silent)}) == 1
     assert clef == (
-        "| clef | 8 | 25.0% (4.6% to 69.9%) | 25.0% | 25.0% | 0.383 | 30 | 60 | 2.0000 | 2 |"
+        "| clef | 8 | 25.0% (4.6% to 69.9%) | 25.0% | 25.0% | 0.467 | 30 | 60 | 2.0000 | 2 |"
     )
     assert silent == "| silent | 1 | 0.0% (0.0% to 79.3%) | - | - | - | - | - | - | 1 |"
     assert "clef: 2 failed with timeout" in rest and "silent: 1 failed with quota" in rest

@@ -9,6 +9,7 @@ import pytest
 from bench.decision_models import main
 from tests.worker.product import Product
 
+DECISION = "@cf/cloudflare/clef-omni"
 MODEL = "@cf/meta/llama-3.2-1b-instruct"
 OTHER = "@cf/ibm-granite/granite-4.0-h-micro"
 Lines = list[tuple[str, str, str | None]]
@@ -56,7 +57,7 @@ def test_one_row_for_each_model(
     data: Path,
 ) -> None:
     emulator.put("/_local/faults", json={OTHER: {"kind": "unknown_agent"}}).raise_for_status()
-    run(product, monkeypatch, data, (MODEL, OTHER))
+    run(product, monkeypatch, data, (DECISION, MODEL, OTHER))
     text = capsys.readouterr().out
     assert f"{QUERIES} queries, {len(VALIDATION)} in scope; 2 agents" in text
     rows = {
@@ -67,12 +68,13 @@ def test_one_row_for_each_model(
             if line.startswith("| @cf")
         )
     }
-    n, accuracy, out_of_scope, false_accepts, ece, p50, p95, cost, failures = rows[MODEL]
-    assert (n, failures) == (str(QUERIES), "0")
-    assert accuracy.startswith("100.0%")
-    assert (out_of_scope, false_accepts) == ("100.0%", "0.0%")
-    assert 0 <= float(ece) <= 1 and 0 < float(p50) <= float(p95)
-    assert float(cost) > 0
+    for model in (DECISION, MODEL):
+        n, accuracy, out_of_scope, false_accepts, ece, p50, p95, cost, failures = rows[model]
+        assert (n, failures) == (str(QUERIES), "0")
+        assert accuracy.startswith("100.0%")
+        assert (out_of_scope, false_accepts) == ("100.0%", "0.0%")
+        assert 0 <= float(ece) <= 1 and 0 < float(p50) <= float(p95)
+        assert float(cost) > 0
     assert (rows[OTHER][0], rows[OTHER][-1]) == (str(QUERIES), str(QUERIES))
     assert f"{OTHER}: {QUERIES} failed with invalid_output" in text
     assert "say nothing about the models" in text

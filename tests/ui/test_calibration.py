@@ -1,0 +1,119 @@
+"""The calibration of a model's confidence, from an evaluation to its use and its end."""
+
+import json
+import random
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.ui.conftest import Go, said
+from tests.ui.seed_data import ended, import_lines
+from tests.ui.test_screens import check_accessibility
+from tests.varied_questions import TOPICS
+
+OMNI = "@cf/cloudflare/clef-omni"
+SYLLABLES = ("ba", "ko", "ri", "tu", "me", "sa", "lo", "ni", "du", "fe")
+MODULE = 'import("./parts/calibration.js")'
+LABELS = 440  # about a fifth of them is held out; a calibration needs 100 answers
+
+
+@pytest.fixture(scope="module")
+def evaluation(seeded: httpx.Client) -> str:
+    """An evaluation of a decision model on labels of which the unclear ones are often wrong."""
+    import_lines(seeded, labels())
+    body = {"model_ids": [OMNI], "split": "held_out"}
+    started = seeded.post("/v1/evaluations", json=body).raise_for_status()
+    evaluation_id: str = started.json()["id"]
+    ended(seeded, f"/v1/evaluations/{evaluation_id}")
+    return evaluation_id
+
+
+def labels() -> list[str]:
+    """Half of the questions name three topics of one agent, half one of each of two agents."""
+    dice = random.Random(1)
+    return [labeled_question(dice, clear=bool(number % 2)) for number in range(LABELS)]
+
+
+def labeled_question(dice: random.Random, *, clear: bool) -> str:
+    agent, other = dice.sample(["it_support", "finance"], 2)
+    topics = (
+        dice.sample(TOPICS[agent], 3)
+        if clear
+        else [dice.choice(TOPICS[agent]), dice.choice(TOPICS[other])]
+    )
+    # Words that no other question has, so that none is a near-duplicate of another.
+    unique = ["".join(dice.choices(SYLLABLES, k=4)) for _ in range(6)]
+    return json.dumps({"query": " ".join([*topics, *unique]), "agent": agent})
+
+
+def test_a_calibration_is_used_and_removed(
+    page: Page, go: Go, evaluation: str, seeded: httpx.Client
+) -> None:
+    def in_force() -> dict[str, object] | None:
+        model = seeded.get(f"/v1/models/{OMNI}").raise_for_status().json()
+        found: dict[str, object] | None = model["calibration"]
+        return found
+
+    [result] = seeded.get(f"/v1/evaluations/{evaluation}").json()["results"]["models"]
+    measured = result["reliability"]
+    assert measured["after"] is not None, measured["message"]
+
+    go(f"evaluations/{evaluation}")
+    expect(page.get_by_role("heading", name=f"Reliability: {OMNI}")).to_be_visible()
+    bins = page.get_by_role("table", name=f"Confidence of {OMNI}", exact=True)
+    expect(bins.get_by_role("row")).to_have_count(len(measured["before"]["bins"]) + 1)
+    circles = page.locator(".reliability circle")
+    expect(circles).to_have_count(len(measured["before"]["bins"]) + len(measured["after"]["bins"]))
+    use = page.get_by_role("button", name=f"Use this calibration for {OMNI}")
+    expect(use).to_be_visible()
+    check_accessibility(page, "evaluations-reliability")
+    use.click()
+    dialog = page.get_by_role("dialog")
+    becomes = dialog.get_by_role("table", name="What it changes")
+    expect(becomes.get_by_role("row")).to_have_count(6)
+    dialog.get_by_role("button", name="Use calibration").click()
+    said(page, f"The confidence of {OMNI} is calibrated.")
+    expect(page.get_by_text("calibration in force")).to_be_visible()
+    used = in_force()
+    assert used is not None and used["evaluation_id"] == evaluation
+
+    go("models")
+    page.get_by_role("button", name=f"Details of {OMNI}").click()
+    expect(dialog).to_contain_text("Calibration")
+    expect(dialog.get_by_role("link", name="this evaluation")).to_be_visible()
+    dialog.get_by_role("button", name="Remove calibration").click()
+    confirmation = page.get_by_role("dialog", name=f"Remove the calibration of {OMNI}?")
+    confirmation.get_by_role("button", name="Remove calibration").click()
+    said(page, f"Calibration of {OMNI} removed.")
+    assert in_force() is None
+
+
+def test_the_preview_is_what_the_router_does(
+    page: Page, go: Go, evaluation: str, seeded: httpx.Client
+) -> None:
+    """The table of the dialog is computed in the browser, by the formula of the API."""
+    body = {"query": "laptop salary", "model": OMNI, "cache": False, "on_no_fit": "none"}
+    own = seeded.post("/v1/route", json=body).raise_for_status().json()
+    assert not own["calibrated"]
+    go("playground")
+    preview = page.evaluate(
+        f"async ([map, value]) => (await {MODULE}).calibrated(map, value)",
+        [reliability(seeded, evaluation), own["scores"][0]["probability"]],
+    )
+    calibrate = f"/v1/evaluations/{evaluation}/calibrate"
+    seeded.post(calibrate, json={"model_id": OMNI}).raise_for_status()
+    found = seeded.post("/v1/route", json=body).raise_for_status().json()
+    assert found["calibrated"]
+    assert found["scores"][0]["probability"] == pytest.approx(preview, abs=1e-3)
+    back = page.evaluate(
+        f"async ([map, value]) => (await {MODULE}).uncalibrated(map, value)",
+        [reliability(seeded, evaluation), preview],
+    )
+    assert back == pytest.approx(own["scores"][0]["probability"], abs=1e-6)
+    seeded.delete(f"/v1/models/{OMNI}/calibration").raise_for_status()
+
+
+def reliability(api: httpx.Client, evaluation: str) -> dict[str, float]:
+    [result] = api.get(f"/v1/evaluations/{evaluation}").json()["results"]["models"]
+    return {name: result["reliability"][name] for name in ("slope", "intercept")}
