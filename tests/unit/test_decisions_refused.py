@@ -147,8 +147,10 @@ async def test_json_that_is_none(product: Product, body: bytes, code: str) -> No
 
 
 async def test_too_much_text(product: Product) -> None:
-    answered = await decisions(product, choice("hr", "none"), input="x" * 4_200_000)
-    assert (answered.status, answered.json()["error"]["code"]) == (413, "body_too_large")
+    for state in ('"' + "x" * 2_200_000 + '"', "[" + "[]," * 200_000 + "1]"):
+        body = f'{{"state": {state}, "questions": {{"x": 1}}}}'.encode()
+        answered = await product.call("POST", "/v1/systemone", body)
+        assert (answered.status, answered.json()["error"]["code"]) == (413, "body_too_large")
 
 
 async def test_a_routing_question_needs_a_text(product: Product) -> None:

@@ -119,11 +119,6 @@ def missing(param: str) -> InvalidRequestError:
     return invalid(param, "this field is missing; add it", code="missing_field")
 
 
-def require_count(param: str, count: int, most: int) -> None:
-    if not 1 <= count <= most:
-        raise invalid(param, f"there are {count} questions; send 1 to {most}")
-
-
 def require_text(text: str, param: str) -> str:
     if not text.strip():
         raise invalid(param, "is empty; send a text")

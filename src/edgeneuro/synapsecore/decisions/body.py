@@ -13,7 +13,9 @@ from edgeneuro.domain.images import Images, set_images_aside
 from edgeneuro.errors import BodyTooLargeError, InvalidRequestError
 
 MAX_BODY_BYTES = 20 * 1024 * 1024  # with images; an isolate has 128 MB for all its requests
-MAX_TEXT_BYTES = 4 * 1024 * 1024  # a state of 1 MB, escaped, and the questions
+MAX_TEXT_BYTES = 2 * 1024 * 1024  # a state of 1 MB, partly escaped, and the questions
+# Empty lists take thirty times as much memory as text.
+_MAX_BRACKETS = 200_000
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -46,7 +48,7 @@ class DecisionBody(Liberal):
     @classmethod
     def read_body(cls, body: bytes) -> Self:
         """Raises ValidationError, InvalidRequestError for what is no JSON or nested too deep, and
-        BodyTooLargeError if there are more than 4 MB beside the images."""
+        BodyTooLargeError if there are more than 2 MB, or 200,000 brackets, beside the images."""
         text, images = set_images_aside(body, in_lists=cls.images_in_lists)
         request = cls.model_validate(_parsed(text))
         if images.placeholders - set(request.image_urls()):  # one is where no image belongs
@@ -59,6 +61,10 @@ def _parsed(text: bytes) -> Any:
     if len(text) > MAX_TEXT_BYTES:
         raise BodyTooLargeError(
             f"The body has more than {MAX_TEXT_BYTES} bytes beside its images; send less text."
+        )
+    if text.count(b"[") + text.count(b"{") > _MAX_BRACKETS:
+        raise BodyTooLargeError(
+            f"The body has more than {_MAX_BRACKETS} opening brackets; send less JSON."
         )
     try:
         found = loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)

@@ -21,7 +21,6 @@ from edgeneuro.synapsecore.decisions.asked import (
     invalid,
     json_text,
     missing,
-    require_count,
     require_image,
     require_images,
     require_levels,
@@ -129,7 +128,7 @@ class DecisionsRequest(DecisionBody):
         Annotated[str, Tag("(text)")] | Annotated[list[DecisionInputItem], Tag("(list)")],
         Discriminator(_text_or_list),
     ]
-    questions: list[DecisionQuestion]
+    questions: Annotated[list[DecisionQuestion], Field(min_length=1, max_length=MAX_QUESTIONS)]
     safety_identifier: Annotated[str, StringConstraints(max_length=200)] | None = None
     edgeneuro: DecisionOptions = Field(default_factory=DecisionOptions)
 
@@ -138,7 +137,6 @@ class DecisionsRequest(DecisionBody):
 
     def asked(self) -> Asked:
         """Raises InvalidRequestError."""
-        require_count("questions", len(self.questions), MAX_QUESTIONS)
         urls = [
             require_image(part.image_url, self.images, f"{param}.image_url")
             for param, part in self._parts()

@@ -21,7 +21,6 @@ from edgeneuro.synapsecore.decisions.asked import (
     invalid,
     json_text,
     missing,
-    require_count,
     require_image,
     require_images,
     require_levels,
@@ -54,7 +53,9 @@ class SystemOneRequest(DecisionBody):
 
     model: ModelId = AUTO
     state: Any
-    questions: dict[str, SystemOneQuestion]
+    questions: Annotated[
+        dict[str, SystemOneQuestion], Field(min_length=1, max_length=MAX_QUESTIONS)
+    ]
     images_: Annotated[list[str] | None, Field(alias="images")] = None
     edgeneuro: DecisionOptions = Field(default_factory=DecisionOptions)
 
@@ -70,7 +71,6 @@ class SystemOneRequest(DecisionBody):
 
     def asked(self) -> Asked:
         """Raises InvalidRequestError."""
-        require_count("questions", len(self.questions), MAX_QUESTIONS)
         _require_state(self.state)
         urls = [
             require_image(url, self.images, f"images[{at}]")
