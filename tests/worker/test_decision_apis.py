@@ -133,6 +133,16 @@ def test_a_plain_system_one_request(client: httpx.Client) -> None:
     assert answered.json()["answers"]["agent"]["choice"] == "it_support"
 
 
+def test_a_state_that_has_a_name_twice_reaches_the_model(client: httpx.Client) -> None:
+    """JSON does not forbid it, and the binding gets the object all the same."""
+    body = (
+        '{"model": "clef", "state": {"a": 1, "a": 2}, "questions":'
+        ' {"x": {"type": "noul", "instructions": "Is it so?"}}}'
+    )
+    answered = client.post("/v1/systemone", content=body)
+    assert answered.status_code == 200, answered.text
+
+
 def test_a_state_of_a_megabyte_is_cut(client: httpx.Client) -> None:
     noul = {"type": "noul", "instructions": "Is it long?"}
     body = {"model": "clef-flash", "state": "word " * 200_000, "questions": {"long": noul}}
