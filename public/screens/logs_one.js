@@ -50,7 +50,7 @@ function traceView(log, agents, may, show) {
             })
           : null,
       ),
-      decisionFacts(log),
+      decisionFacts({ ...log, calibrated: wasCalibrated(log) }),
     ),
     h(
       "div",
@@ -105,6 +105,9 @@ function traceView(log, agents, may, show) {
     ),
   ];
 }
+
+const wasCalibrated = ({ stages }) =>
+  stages?.some((stage) => stage.outcome === "decided" && stage.calibrated) ?? false;
 
 function labelEditor(log, agents, may, show) {
   const current = log.label;
