@@ -10,7 +10,8 @@ from edgeneuro.domain.decision import Usage
 from edgeneuro.errors import UpstreamCapacityError
 from edgeneuro.gateway.interface import ModelAnswer
 from tests.unit.conftest import Product, says
-from tests.unit.decisions import QUERY, choice, decisions, systemone
+from tests.unit.decision_models import chose
+from tests.unit.decisions import CLEF, QUERY, choice, decisions, select, systemone
 from tests.unit.test_limits import create
 
 AGENTS = {"it_support": None, "hr": "Leave.", "general": None}
@@ -147,6 +148,24 @@ async def test_an_adapter_that_gives_no_number_has_probability_one(product: Prod
     [answer] = answered.json()["answers"]
     assert (answer["choice"], shares(answer)) == ("hr", {"it_support": 0.0, "hr": 1.0})
     assert answered.json()["edgeneuro"]["confidence"] is None
+
+
+async def test_a_decision_model_gives_every_probability(product: Product) -> None:
+    """In the order of the options; without an option for it, the share of "none" is left out."""
+    await select(product, CLEF)
+    product.gateway.enqueue(chose({"hr": 0.6, "it_support": 0.15, "none": 0.25}))
+    answered = await decisions(product, choice("none", "it_support", "hr"))
+    [answer] = answered.json()["answers"]
+    found = [(each["value"], each["probability"]) for each in answer["probabilities"]]
+    assert found == [("none", 0.25), ("it_support", 0.15), ("hr", 0.6)]
+    facts = answered.json()["edgeneuro"]
+    assert (facts["layer"], facts["confidence_source"]) == ("decision_model", "decision_model")
+    assert facts["none_probability"] == 0.25
+    again = await decisions(product, choice("it_support", "hr"))  # the same agents: a cache hit
+    assert again.json()["edgeneuro"]["layer"] == "cache"
+    assert shares(again.json()["answers"][0]) == {"it_support": 0.2, "hr": 0.8}
+    assert answered.json()["model"] == again.json()["model"] == CLEF
+    assert len(product.gateway.decision_requests) == 1
 
 
 async def test_a_failed_upstream(product: Product) -> None:
