@@ -15,7 +15,12 @@ from local.decisions import Choice, DecisionRequest, Question, YesNo
 from local.engines.transformers_engine.base import Base, load_base
 from local.engines.transformers_engine.engine import TransformersEngine
 from local.engines.transformers_engine.likelihood import log_likelihoods
-from local.engines.transformers_engine.questions import build_prompt, messages_for, state_text
+from local.engines.transformers_engine.questions import (
+    NO_STATE,
+    build_prompt,
+    messages_for,
+    state_text,
+)
 from tests.local.decision_requests import CLEF, QUESTIONS, VPN, asked, decide
 from tests.local.emulator import build_emulator
 from tests.tiny_llama import one_thread
@@ -75,10 +80,22 @@ async def test_what_is_shared_by_states_changes_nothing(
         request = DecisionRequest(base.entry, "clef", state, {"agent": CHOICE})
         prompt = build_prompt(base, CHOICE, state)
         assert prompt.shared
-        alone = log_likelihoods(base.model, prompt.tokens, [], prompt.options, base.stop_ids)
-        expected = torch.tensor(alone, dtype=torch.float64).softmax(-1).tolist()
+        alone, prior = (
+            log_likelihoods(base.model, each.tokens, [], each.options, base.stop_ids)
+            for each in (prompt, build_prompt(base, CHOICE, NO_STATE))
+        )
+        scores = torch.tensor(alone, dtype=torch.float64) - torch.tensor(prior)
+        expected = scores.softmax(-1).tolist()
         answer: Any = (await engine.decide(request)).answers["agent"]
         assert list(answer.probabilities.values()) == pytest.approx(expected, abs=1e-3)
+
+
+async def test_a_state_that_says_nothing_leaves_all_options_even(
+    engine: TransformersEngine, base: Base
+) -> None:
+    request = DecisionRequest(base.entry, "clef", NO_STATE, {"agent": CHOICE})
+    answer: Any = (await engine.decide(request)).answers["agent"]
+    assert set(answer.probabilities.values()) == {round(1 / len(CHOICE.options), 4)}
 
 
 async def test_it_answers_as_any_decision_model(engine: TransformersEngine, base: Base) -> None:

@@ -4,7 +4,8 @@ thread of its own."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -16,12 +17,13 @@ from local.engines.transformers_engine.conversation import require_room
 from local.engines.transformers_engine.generation import Row, continue_rows
 from local.engines.transformers_engine.likelihood import log_likelihoods, probabilities
 from local.engines.transformers_engine.prefixes import WORTH_IT, Prefixes
-from local.engines.transformers_engine.questions import Prompt, answer_of, build_prompt
+from local.engines.transformers_engine.questions import NO_STATE, Prompt, answer_of, build_prompt
 from local.engines.transformers_engine.sampling import Sampling
 from local.errors import AiError
 
 MAX_ROWS = 16
 MAX_TOKENS = 16_384  # in all rows of a batch, which bounds the memory that it takes
+KEPT_PRIORS = 64
 _NOT_APPLIED = "not applied: it has no files"
 
 
@@ -65,6 +67,7 @@ class TransformersEngine:
         self.models = (base.entry,)
         self._shelf = Shelf(base.model)
         self._prefixes = Prefixes(base.model)
+        self._priors: OrderedDict[Hashable, list[float]] = OrderedDict()
         self._waiting: list[Job] = []
         self._thread = ThreadPoolExecutor(1, "transformers")
         self._worker: asyncio.Task[None] | None = None
@@ -103,14 +106,26 @@ class TransformersEngine:
         tokens = 0
         for key, question in request.questions.items():
             prompt = build_prompt(self.base, question, request.state)
+            neutral = build_prompt(self.base, question, NO_STATE)
             tokens += len(prompt.tokens)
-            scores = await loop.run_in_executor(self._thread, self._likelihoods, prompt)
+            scores = await loop.run_in_executor(self._thread, self._scores, prompt, neutral)
             answers[key] = answer_of(question, probabilities(scores))
         metadata = {"engine": self.name, "model": self.base.entry.id}
         return Decided(answers, tokens, metadata=metadata)
 
+    def _scores(self, prompt: Prompt, neutral: Prompt) -> list[float]:
+        """In the thread. How much likelier each option is than with a state that says nothing: a
+        model prefers some words, such as "none", whatever it is asked."""
+        key = (tuple(neutral.tokens), tuple(map(tuple, neutral.options)))
+        if key not in self._priors:
+            self._priors[key] = self._likelihoods(neutral)
+        self._priors.move_to_end(key)
+        while len(self._priors) > KEPT_PRIORS:
+            self._priors.popitem(last=False)
+        scores = zip(self._likelihoods(prompt), self._priors[key], strict=True)
+        return [score - prior for score, prior in scores]
+
     def _likelihoods(self, prompt: Prompt) -> list[float]:
-        """In the thread."""
         with self._shelf.applied(None):
             known = self._prefixes.get(None, prompt.shared) if prompt.shared else []
             base = self.base

@@ -27,6 +27,9 @@ from local.engines.transformers_engine.conversation import require_room
 from local.engines.transformers_engine.prefixes import WORTH_IT
 
 LEAD = "Answer:"
+# Says nothing; what a model answers to it is its preference for words (contextual calibration, Zhao
+# et al., ICML 2021).
+NO_STATE = "N/A"
 
 
 @dataclass(frozen=True)
