@@ -4,15 +4,20 @@ import httpx
 from playwright.sync_api import Page, expect
 
 from tests.ui.conftest import Go, Rows, quiet, said, settled
+from tests.ui.seed_data import copy_log_row
 from tests.waiting import until
+from tests.worker.product import LocalProduct
 
 STORED = ("logs", "labels", "current_labels")
 
 
 def ask(api: httpx.Client, word: str, times: int) -> None:
-    for number in range(times):
-        query = f"I forgot password {number * 7919} of machine {word} {number}"
+    for query in queries(word, times):
         api.post("/v1/route", json={"query": query}).raise_for_status()
+
+
+def queries(word: str, times: int) -> list[str]:
+    return [f"I forgot password {n * 7919} of machine {word} {n}" for n in range(times)]
 
 
 def labelled(rows: Rows, word: str) -> list[tuple[str, str | None]]:
@@ -26,8 +31,13 @@ def query_shown(page: Page) -> str:
     return page.locator(".label-query").inner_text()
 
 
-def test_a_hundred_labels(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
-    ask(api, "wombat", 110)
+def test_a_hundred_labels(
+    page: Page, go: Go, rows: Rows, api: httpx.Client, product: LocalProduct
+) -> None:
+    first, *others = queries("wombat", 110)
+    routed = api.post("/v1/route", json={"query": first}).raise_for_status().json()
+    until(lambda: rows("SELECT 1 FROM logs WHERE id = ?", routed["id"]))
+    copy_log_row(product.database, routed["id"], others)
     before = rows("SELECT count(*) FROM labels")[0][0]
     go("labeling")
     given = 0

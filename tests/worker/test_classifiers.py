@@ -19,23 +19,25 @@ from tests.worker.product import LocalProduct
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
-    """A product of its own: what is selected here would answer in other tests."""
-    product = LocalProduct(state=tmp_path_factory.mktemp("classifiers"))
-    product.start()
-    yield product
-    product.stop()
+def own(sandbox: LocalProduct) -> LocalProduct:
+    """What is selected here would answer in other tests of the first product."""
+    return sandbox
 
 
 @pytest.fixture(scope="module")
 def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
-    """A client of a product with some 340 labels."""
+    """A client of a product with some 340 labels. It has no label and no classifier afterwards."""
     headers = {"authorization": f"Bearer {own.admin_token}"}
     lines = [{"query": query, "agent": agent} for agent in TOPICS for query in questions(agent)]
     body = "".join(json.dumps(line) + "\n" for line in lines).encode()
     with httpx.Client(base_url=own.base_url, headers=headers, timeout=60) as client:
-        client.post("/v1/datasets/import", content=body).raise_for_status()
+        report = client.post("/v1/datasets/import", content=body).raise_for_status().json()
         yield client
+        client.delete(f"/v1/datasets/imports/{report['id']}").raise_for_status()
+        for label in client.get("/v1/labels").json()["data"]:
+            client.delete(f"/v1/labels/{label['query_hash']}").raise_for_status()
+        for made in client.get("/v1/classifiers").json()["data"]:
+            client.delete(f"/v1/classifiers/{made['id']}").raise_for_status()
 
 
 def ended(client: httpx.Client, path: str) -> dict[str, Any]:
