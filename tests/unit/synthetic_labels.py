@@ -1,6 +1,8 @@
 """Labels made of invented words: each agent has words of its own, and all share some."""
 
 import random
+from collections.abc import Sequence
+from functools import cache
 
 from edgeneuro.classifier.examples import Labelled, prepare
 from edgeneuro.classifier.training import Plan, Training
@@ -10,9 +12,10 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 QUICK = Plan(epochs=3)
 
 
-def words(agent: str, count: int = 12) -> list[str]:
+@cache
+def words(agent: str, count: int = 12) -> Sequence[str]:
     chance = random.Random(agent)
-    return ["".join(chance.choices(LETTERS, k=6)) for _ in range(count)]
+    return tuple("".join(chance.choices(LETTERS, k=6)) for _ in range(count))
 
 
 def question(chance: random.Random, agent: str, noise: float = 0.0) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgeneuro.settings import Settings
 from edgeneuro_testing.sqlite import SqliteDatabase
-from tests.fuzzing import command
+from tests.fuzzing import command, environment
 from tests.unit.conftest import ADMIN_TOKEN, GENERAL, HR, IT
 from tests.unit.emulated import emulated_product
 from tests.unit.http_server import serving
@@ -26,6 +26,7 @@ async def test_every_operation_keeps_its_word(
             sys.executable,
             *command(document, url, ADMIN_TOKEN, examples=1, phases="coverage"),
             cwd=tmp_path,
+            env=environment(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

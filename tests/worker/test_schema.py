@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.fuzzing import command
+from tests.fuzzing import command, environment
 from tests.worker.product import LocalProduct
 
 
@@ -22,6 +22,7 @@ def test_every_operation_keeps_its_word(sandbox: LocalProduct, tmp_path: Path) -
             *command(document, url, key, examples=1, phases="fuzzing", without="ignored_auth"),
         ],
         cwd=tmp_path,
+        env=environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

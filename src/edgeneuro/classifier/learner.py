@@ -12,8 +12,9 @@ import zlib
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from math import isqrt
-from operator import add
+from operator import add, or_
 
 from edgeneuro.classifier.features import ROWS
 
@@ -92,7 +93,7 @@ class Learner:
     def check(self) -> None:
         """Raises OverflowError if a weight does not fit its field."""
         guard = self._in_every_field((1 << _FIELD_BITS) - 2 * TRAINING.offset)
-        if any(row & guard for row in self._rows):
+        if reduce(or_, self._rows) & guard:
             raise OverflowError("a weight has grown beyond 64; the labels cannot be learned")
 
     def weights(self) -> Iterator[list[int]]:

@@ -14,7 +14,11 @@ _BOUND = 30.0
 
 
 def logistic(value: float) -> float:
-    return 1 / (1 + exp(-max(-_BOUND, min(_BOUND, value))))
+    return 1 / (1 + exp(_bounded(-value)))
+
+
+def _bounded(value: float) -> float:
+    return value if -_BOUND < value < _BOUND else max(-_BOUND, min(_BOUND, value))
 
 
 def dot(one: Sequence[float], other: Sequence[float]) -> float:
@@ -42,29 +46,43 @@ def fit(rows: Sequence[Vector], truth: Sequence[bool], weights: Sequence[float])
     return round(found[0], _DIGITS), round(found[1], _DIGITS), round(found[2], _DIGITS)
 
 
+# Both go through all examples in each of up to 25 steps, so what the loop does is written out.
 def _loss(
     at: Vector, rows: Sequence[Vector], truth: Sequence[bool], weights: Sequence[float]
 ) -> float:
     total = _RIDGE / 2 * dot(at, at)
-    for row, true, weight in zip(rows, truth, weights, strict=True):
-        value = dot(at, row)
-        total -= weight * log(logistic(value if true else -value))
+    first, second, third = at
+    for (x, y, z), true, weight in zip(rows, truth, weights, strict=True):
+        value = first * x + second * y + third * z
+        value = _bounded(-value if true else value)
+        total -= weight * log(1 / (1 + exp(value)))
     return total
 
 
 def _newton_step(
     at: Vector, rows: Sequence[Vector], truth: Sequence[bool], weights: Sequence[float]
 ) -> list[float]:
-    slope = [-_RIDGE * value for value in at]
-    bend = [[_RIDGE if i == j else 0.0 for j in range(3)] for i in range(3)]
-    for row, true, weight in zip(rows, truth, weights, strict=True):
-        likely = logistic(dot(at, row))
+    first, second, third = at
+    slope_x, slope_y, slope_z = -_RIDGE * first, -_RIDGE * second, -_RIDGE * third
+    xx, yy, zz = _RIDGE, _RIDGE, _RIDGE
+    xy = xz = yx = yz = zx = zy = 0.0
+    for (x, y, z), true, weight in zip(rows, truth, weights, strict=True):
+        likely = 1 / (1 + exp(_bounded(-(first * x + second * y + third * z))))
         pull, stiffness = weight * (true - likely), weight * likely * (1 - likely)
-        for i in range(3):
-            slope[i] += pull * row[i]
-            for j in range(3):
-                bend[i][j] += stiffness * row[i] * row[j]
-    return _solve(bend, slope)
+        slope_x += pull * x
+        slope_y += pull * y
+        slope_z += pull * z
+        by_x, by_y, by_z = stiffness * x, stiffness * y, stiffness * z
+        xx += by_x * x
+        xy += by_x * y
+        xz += by_x * z
+        yx += by_y * x
+        yy += by_y * y
+        yz += by_y * z
+        zx += by_z * x
+        zy += by_z * y
+        zz += by_z * z
+    return _solve([[xx, xy, xz], [yx, yy, yz], [zx, zy, zz]], [slope_x, slope_y, slope_z])
 
 
 def _solve(matrix: list[list[float]], right: Sequence[float]) -> list[float]:
