@@ -5,6 +5,7 @@ from pathlib import Path
 from scripts.paths import ROOT
 
 CONFIG = Path(__file__).parent / "fuzzing.toml"
+CASES = Path(__file__).parent / "fuzzing_cases.py"
 
 
 def command(
@@ -23,7 +24,10 @@ def command(
 
 
 def environment() -> dict[str, str]:
-    """All that it needs of it. For each request it goes through all variables several times, in
-    search of a proxy; and the table of Unicode that it makes, seconds of CPU, stays for the next
+    """All that it needs of it: for each request it goes through all variables several times, in
+    search of a proxy. The table of Unicode that it makes, seconds of CPU, stays for the next
     run."""
-    return {"HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".hypothesis")}
+    return {
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".hypothesis"),
+        "SCHEMATHESIS_HOOKS": str(CASES),
+    }
