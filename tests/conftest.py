@@ -1,12 +1,19 @@
 """What several folders of tests share, since a start of the product takes seconds."""
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.worker.guarded_product import Guarded, guarded_product
+
+# Read by their libraries when these are imported, in this process and in those that it starts.
+# No test asks the Hub of Hugging Face, or finds a model there that somebody has downloaded.
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": os.devnull}
+# A thread of PyTorch that waits for another one sleeps, and does not spin on a CPU.
+os.environ["OMP_WAIT_POLICY"] = "passive"
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import io
 import logging
 import os
 import random
-import subprocess
 import sys
 import traceback
 import warnings
@@ -32,18 +31,6 @@ class Ended(NamedTuple):
 
 def command(*words: str | Path) -> list[str]:
     return [sys.executable, str(ROOT / "train_lora.py"), *map(str, words)]
-
-
-def run_process(*words: str | Path, folder: Path, **env: str) -> Ended:
-    done = subprocess.run(
-        command(*words),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=os.environ | env,
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 def train(*words: str | Path, folder: Path) -> Ended:
