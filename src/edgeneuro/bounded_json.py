@@ -7,6 +7,7 @@ raises RecursionError, at about 5,000 brackets. So brackets are counted before t
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 # Tool schemas of real clients stay under 40; pydantic, which reads request bodies, stops at 200.
@@ -36,12 +37,7 @@ def loads(
     if text.count("[") + text.count("{") > max_depth:
         _value_end(text, 0, max_depth)
     try:
-        return json.loads(
-            text,
-            object_pairs_hook=object_pairs_hook,
-            parse_constant=parse_constant,
-            parse_float=parse_float,
-        )
+        return _decoder(object_pairs_hook, parse_constant, parse_float).decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise InvalidJsonError(f"is not JSON ({error.msg} at {where})") from error
@@ -49,6 +45,19 @@ def loads(
         raise
     except ValueError as error:  # a number of more digits than Python reads
         raise InvalidJsonError("holds a number that is too long") from error
+
+
+@lru_cache(maxsize=8)  # json.loads makes one for each text, which takes longer than a short text
+def _decoder(
+    object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None,
+    parse_constant: Callable[[str], Any] | None,
+    parse_float: Callable[[str], Any] | None,
+) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=object_pairs_hook,
+        parse_constant=parse_constant,
+        parse_float=parse_float,
+    )
 
 
 def first_object(text: str) -> dict[str, Any] | None:

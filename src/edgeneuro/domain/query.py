@@ -62,6 +62,8 @@ def canonical(text: str) -> str:
 
     Joiners and selectors stay where an emoji or a script needs them. canonical(canonical(text)) is
     canonical(text)."""
+    if text.isascii() and text.isprintable():  # most are: blanks are all that there is to put right
+        return (_BLANKS.sub(" ", text) if "  " in text else text).strip()
     if not text.isascii():
         text = _without_invisible(unicodedata.normalize("NFKC", text))
         # Characters that an invisible one kept apart may now form one.
