@@ -106,6 +106,8 @@ def test_the_preview_is_what_the_router_does(
     found = seeded.post("/v1/route", json=body).raise_for_status().json()
     assert found["calibrated"]
     assert found["scores"][0]["probability"] == pytest.approx(preview, abs=1e-3)
+    go(f"logs/{found['id']}")
+    expect(page.get_by_text("decision model probability, calibrated")).to_be_visible()
     back = page.evaluate(
         f"async ([map, value]) => (await {MODULE}).uncalibrated(map, value)",
         [reliability(seeded, evaluation), preview],

@@ -74,6 +74,44 @@ async def test_an_older_read_does_not_overwrite_a_newer_configuration(
     database.close()
 
 
+async def test_an_own_write_counts_for_requests_that_arrive_while_another_reads_it(
+    settings: Settings,
+) -> None:
+    database = WatchedDatabase()
+    product = Product(database, settings)
+    routing = product.services.routing
+    await product.call("POST", "/v1/agents", GENERAL)
+    await routing.current()
+    seen: list[RoutingConfig] = []
+
+    async def arrive() -> None:
+        seen.append(await routing.current())
+
+    product.execute("UPDATE agents SET name = 'Written'")
+    routing.forget()
+    database.before(REVISIONS, arrive)
+    await routing.current()
+    assert seen[0].agents["general"].name == "Written"
+    product.database.statements.clear()
+    await routing.current()
+    assert product.database.statements == []
+    database.close()
+
+
+async def test_a_failing_database_is_not_asked_by_every_request_after_a_write(
+    product: Product,
+) -> None:
+    routing = product.services.routing
+    await product.call("POST", "/v1/agents", GENERAL)
+    await routing.current()
+    routing.forget()
+    product.database.failing = True
+    await routing.current()
+    asked = len(product.database.statements)
+    await routing.current()
+    assert len(product.database.statements) == asked
+
+
 async def test_a_restored_database_with_a_lower_revision_is_read(product: Product) -> None:
     await product.call("GET", "/v1/config")
     product.execute("DELETE FROM agents WHERE id = 'hr'")

@@ -30,6 +30,9 @@ class RoutingConfigCache:
         self._failures = failures
         self._known: tuple[RoutingConfig, Revisions] | None = None
         self._checked_at: float | None = None
+        # How many writes of our own there were, and how many of them the last finished read knows.
+        self._writes = 0
+        self._writes_read = 0
 
     async def current(self) -> RoutingConfig:
         """The configuration, at most seconds old; while D1 fails, the cached one. Raises
@@ -49,12 +52,13 @@ class RoutingConfigCache:
         return (await self._read())[0]
 
     def forget(self) -> None:
-        """After a write of our own: the next request reads D1 again."""
-        self._checked_at = None
+        """After a write of our own: a request that comes now reads D1, even while another request
+        is reading it."""
+        self._writes += 1
 
     async def _current(self) -> tuple[RoutingConfig, Revisions]:
         known, checked_at = self._known, self._checked_at
-        if known is not None and checked_at is not None:
+        if known is not None and checked_at is not None and self._writes_read == self._writes:
             if self._monotonic() - checked_at < _REVISION_SECONDS:
                 return known
         try:
@@ -68,8 +72,11 @@ class RoutingConfigCache:
     async def _read(self) -> tuple[RoutingConfig, Revisions]:
         # Set before the read, so that concurrent requests use the cached one and do not read too.
         self._checked_at = self._monotonic()
-        before = self._known
-        known = await self._refreshed(before)
+        before, writes = self._known, self._writes
+        try:
+            known = await self._refreshed(before)
+        finally:  # after a failure too: not every request must try D1 then
+            self._writes_read = max(self._writes_read, writes)
         # Reads may finish out of order, and an older one must not replace a newer one. A lower
         # revision counts only if nothing else was read meanwhile (the database was restored).
         if self._known is before or self._known is None or known[1] >= self._known[1]:
