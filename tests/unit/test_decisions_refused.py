@@ -31,6 +31,10 @@ OPENAI: list[tuple[dict[str, Any], str]] = [
     ({"questions": [{**MOOD, "levels": [{"label": "x"}] * 11}]}, "questions[0].levels"),
     ({"questions": [{"type": "score", "instructions": "?"}]}, "questions[0].levels"),
     (
+        {"questions": [{**MOOD, "levels": [{"label": "x"}, {"label": "x", "description": "y"}]}]},
+        "questions[0].levels[1]",
+    ),
+    (
         {"questions": [{**MOOD, "levels": [{"label": "x"}, {"label": ""}]}]},
         "questions[0].levels[1].label",
     ),
@@ -128,6 +132,7 @@ async def test_in_system_ones_format(product: Product, change: dict[str, Any], p
 RAW: list[tuple[bytes, str]] = [
     (b"{", "invalid_json"),
     (b'{"state": NaN, "questions": {}}', "invalid_json"),
+    (b'{"state": {"n": 1e999}, "questions": {}}', "invalid_json"),
     (b'{"state": "\\ud800", "questions": {}}', "invalid_json"),
     (b'{"state": ' + b"[" * 101 + b"]" * 101 + b', "questions": {}}', "invalid_json"),
     (b'{"state": ' + b"[" * 90_000, "invalid_json"),

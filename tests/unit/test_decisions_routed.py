@@ -11,7 +11,7 @@ from edgeneuro.errors import UpstreamCapacityError
 from edgeneuro.gateway.interface import ModelAnswer
 from tests.unit.conftest import Product, says
 from tests.unit.decision_models import chose
-from tests.unit.decisions import CLEF, QUERY, choice, decisions, select, systemone
+from tests.unit.decisions import CLEF, FLASH, QUERY, choice, decisions, select, systemone
 from tests.unit.test_limits import create
 
 AGENTS = {"it_support": None, "hr": "Leave.", "general": None}
@@ -179,6 +179,22 @@ async def test_a_failed_upstream(product: Product) -> None:
     answered = await decisions(product, choice("it_support", "hr", "none"))
     assert (answered.status, answered.json()["error"]["code"]) == (429, "upstream_capacity")
     assert sorted(row["status"] for row in await product.logs()) == [200, 429]
+
+
+async def test_without_a_fallback(product: Product) -> None:
+    """No fallback model is called, and the fallback agent does not answer."""
+    await select(product, CLEF, FLASH)
+    await product.call("PATCH", "/v1/config", {"max_retries": 0})
+    once = {"fallback": False, "cache": False}
+    product.gateway.enqueue(UpstreamCapacityError("no capacity"))
+    answered = await decisions(product, choice("it_support", "general"), edgeneuro=once)
+    assert (answered.status, answered.json()["error"]["code"]) == (429, "upstream_capacity")
+    assert [each.model for each in product.gateway.decision_requests] == [CLEF]
+    product.gateway.enqueue(chose({"it_support": 0.3, "general": 0.1, "none": 0.6}))
+    answered = await decisions(product, choice("it_support", "general"), edgeneuro=once)
+    facts = answered.json()["edgeneuro"]
+    assert (facts["outcome"], facts["agent_id"], facts["reason"]) == ("none", None, "out_of_scope")
+    assert answered.json()["answers"][0]["choice"] == "it_support"
 
 
 CONVERSATION = [

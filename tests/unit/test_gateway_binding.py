@@ -1,14 +1,18 @@
 """The AI binding's side: inputs, options, the catalogue, the logs."""
 
+import math
+import sys
 from typing import Any
 
 import pytest
 
 from edgeneuro.domain.catalogue import BaseModelFacts
+from edgeneuro.domain.question import YesNo
 from edgeneuro.errors import UpstreamCapacityError, UpstreamError, UpstreamNotConfiguredError
 from edgeneuro.gateway.client import GatewayClient, build_gateway
 from edgeneuro.gateway.cloudflare_api import read_catalogue
 from edgeneuro.gateway.http import HttpResponse
+from edgeneuro.gateway.interface import DecisionRequest
 from edgeneuro.settings import Settings
 from tests.local.emulator import LLAMA
 from tests.unit.upstreams import FakeResponse
@@ -224,3 +228,33 @@ def test_an_entry_of_the_catalog() -> None:
         BaseModelFacts("@cf/a/c", context_window=128_000),
         BaseModelFacts("@cf/a/d"),
     ]
+
+
+@pytest.mark.parametrize(
+    "large", [2**53 - 1, -(2**53), 2**63, 10**400], ids=lambda large: hex(large)[:10]
+)
+async def test_an_integer_that_is_no_javascript_number(large: int) -> None:
+    """As a BigInt it would make the binding throw, which would count against the model."""
+    binding = Binding({"answers": {"sure": {"type": "noul", "noul": 0.5}}})
+    state = {"ids": [large, 2**53 - 2, True, 0.5]}
+    await gateway(binding).decide(
+        DecisionRequest(
+            model="@cf/cloudflare/clef",
+            state=state,
+            questions={"sure": YesNo("Is it?")},
+            timeout_ms=50,
+            cache_key=None,
+            cache_ttl_seconds=3_600,
+            metadata={},
+        )
+    )
+    assert binding.called[1]["state"] == {"ids": [str(large), 2**53 - 2, True, 0.5]}
+    schema = {"type": "integer", "maximum": large, "minimum": 0}
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    binding = Binding()
+    await gateway(binding).run(request(parameters={"tools": [tool]}))
+    [sent] = binding.called[1]["tools"]
+    bound = sent["function"]["parameters"]["maximum"]
+    assert isinstance(bound, float) and math.isfinite(bound)
+    assert bound == min(large, sys.float_info.max)
+    assert sent["function"]["parameters"]["minimum"] == 0

@@ -69,6 +69,15 @@ def test_openais_client_routes(ask: openai.OpenAI, client: httpx.Client) -> None
     assert (entry["kind"], entry["agent_id"], entry["layer"]) == ("route", "it_support", "llm")
 
 
+def test_a_state_with_integers_that_are_no_javascript_numbers(client: httpx.Client) -> None:
+    question = {"type": "noul", "instructions": "Is it urgent?"}
+    state = {"message": text(), "order": 2**63 - 1, "user": -(2**53) + 1}
+    body = {"model": "clef", "state": state, "questions": {"urgent": question}}
+    answered = client.post("/v1/systemone", json=body)
+    assert answered.status_code == 200, answered.text
+    assert 0 <= answered.json()["answers"]["urgent"]["noul"] <= 1
+
+
 def test_a_label_decides_the_same_question_from_then_on(
     ask: openai.OpenAI, client: httpx.Client
 ) -> None:

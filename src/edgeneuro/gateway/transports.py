@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from edgeneuro.domain.images import Images
 from edgeneuro.domain.url import require_public_https
 from edgeneuro.errors import UpstreamNotConfiguredError
+from edgeneuro.gateway.bigints import nearest_number, without_bigints
 from edgeneuro.gateway.cloudflare_api import CloudflareApi
 from edgeneuro.gateway.decisions.wire import decision_body
 from edgeneuro.gateway.http import Fetch, HttpResponse, SizedBody
@@ -56,11 +57,16 @@ class BindingTransport:
         self._gateway_id = gateway_id
 
     async def send(self, request: ModelRequest, /, *, stream: bool) -> HttpResponse:
-        inputs = request.images.restored(text_generation_inputs(request, stream=stream))
+        inputs = text_generation_inputs(request, stream=stream)
+        # A bound in a tool's schema has to stay a number.
+        inputs = request.images.restored(without_bigints(inputs, nearest_number))
         return await self._binding.run(request.model, inputs, self._options(request))
 
     async def decide(self, request: DecisionRequest, /) -> HttpResponse:
-        inputs = request.images.restored(decision_body(request))
+        inputs = decision_body(request)
+        # A model reads the state: of an id it gets all digits.
+        inputs["state"] = without_bigints(inputs["state"], str)
+        inputs = request.images.restored(inputs)
         return await self._binding.run(request.model, inputs, self._options(request))
 
     async def models(self, query: dict[str, Any], /) -> Any:

@@ -160,13 +160,15 @@ def _routing(
         cache=options.cache,
         fallback=options.fallback,
         # A request that offers "none" wants to know that no agent fits.
-        on_no_fit="none" if question.none else None,
+        on_no_fit="none" if question.none or not options.fallback else None,
     )
     offered = [option.id for option in question.agents or ()]
     if len(offered) < len(everything.agents):  # else it is the same decision as without candidates
         request = request.model_copy(update={"candidates": offered or None})
     clock = StageClock(call.services.monotonic)
     turn = plan_decision(call.services, request, everything, caller, clock=clock)
+    if not options.fallback:
+        turn = replace(turn, models=turn.models[:1])
     if turn.fallback_agent is None:
         # Without a ranking there would be no answer at all, only equal probabilities.
         turn = replace(turn, fallback=False)

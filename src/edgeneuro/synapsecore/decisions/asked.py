@@ -20,6 +20,7 @@ MAX_IMAGES = 4
 MAX_OPTION_CHARACTERS = 256
 _MIN_LEVELS = 2
 _MAX_PARAM = 200
+_SHOWN = 100  # characters of a level
 # A choice question of this name needs no options: they are the agents.
 AGENT_QUESTION = "agent"
 # What System One allows.
@@ -152,8 +153,16 @@ def _require_option_text(value: str, param: str) -> None:
 
 
 def require_levels(levels: Sequence[Level], param: str) -> tuple[Level, ...]:
+    """2 to 10 levels, each of another label: an answer may name them by it."""
     if not _MIN_LEVELS <= len(levels) <= MAX_LEVELS:
         raise invalid(param, f"there are {len(levels)} levels; send {_MIN_LEVELS} to {MAX_LEVELS}")
+    seen: set[str] = set()
+    for at, level in enumerate(levels):
+        if level.label in seen:
+            raise invalid(
+                f"{param}[{at}]", f"{level.label[:_SHOWN]!r} is there twice; levels must differ"
+            )
+        seen.add(level.label)
     return tuple(levels)
 
 

@@ -1,6 +1,7 @@
 """The bodies of the decision APIs as bytes: JSON within bounds, with images set aside."""
 
 import json
+import math
 import re
 from abc import abstractmethod
 from collections import Counter
@@ -67,7 +68,9 @@ def _parsed(text: bytes) -> Any:
             f"The body has more than {_MAX_BRACKETS} opening brackets; send less JSON."
         )
     try:
-        found = loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        found = loads(
+            text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite
+        )
     except InvalidJsonError as error:
         raise InvalidRequestError(f"The body {error}.", code="invalid_json") from error
     if _SURROGATE.search(text):
@@ -93,6 +96,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     counts = Counter(name for name, _ in pairs)
     repeated.name = counts.most_common(1)[0][0]
     return repeated
+
+
+def _finite(text: str) -> float:
+    """Python reads 1e999 as infinity, which it could not send on as JSON."""
+    number = float(text)
+    if math.isinf(number):
+        raise InvalidJsonError("holds a number that is too large")
+    return number
 
 
 def _refuse_constant(name: str) -> Any:
