@@ -285,6 +285,32 @@ async def test_feedback_is_a_request_and_no_tokens(product: Product) -> None:
     assert (await usage(product, key))["tokens"] == 420
 
 
+ASKED = {"input": "Hello", "questions": [{"type": "predicate", "instructions": "Is it urgent?"}]}
+LOST = {"decision_id": "dec_lost", "value": "up"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v1/decisions", {**ASKED, "model": "no_such_model"}, 404),
+        ("/v1/decisions", {**ASKED, "questions": []}, 400),
+        ("/v1/chat/completions", {"model": "no_such_model", "messages": []}, 400),
+        ("/v1/route", {"query": "Hello", "candidates": ["hr"]}, 403),
+        ("/v1/feedback", LOST, 404),
+        ("/v1/feedback", {**LOST, "correct_agent": "no_such_agent"}, 400),
+    ],
+)
+async def test_a_refused_request_is_counted_once(
+    product: Product, path: str, body: dict[str, Any], status: int
+) -> None:
+    """Its body was read, which is most of the work."""
+    key = await create(product, requests_per_minute=2, agents=["general"])
+    for _ in range(2):
+        answered = await product.call("POST", path, body, key=key["key"])
+        assert answered.status == status, answered.text
+    assert refused(await product.call("POST", path, body, key=key["key"])) == TOO_MANY
+
+
 async def test_the_control_plane_is_not_counted(product: Product) -> None:
     key = await create(product, requests_per_minute=1)
     for _ in range(3):

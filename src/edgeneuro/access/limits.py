@@ -27,6 +27,8 @@ from edgeneuro.store.sql import rfc3339
 from edgeneuro.web.auth import Credential
 
 BYTES_PER_TOKEN = 2  # or more, in nearly all texts
+# The header of a response that was counted against the limit of requests.
+REQUESTS_LIMIT = "x-ratelimit-limit-requests"
 # Clients sleep for as long as retry-after says, and nobody should sleep for a month.
 _MAX_RETRY_AFTER_SECONDS = 3_600
 TEMPLATE_TOKENS = 50  # added to the messages by a model's chat template
@@ -120,8 +122,8 @@ async def reserve(
 
 
 async def count_refused(services: Services, credential: Credential) -> None:
-    """Counts a request that was refused because it is invalid: until then it costs as much work as
-    a valid one. Raises KeyRateLimitedError if the minute's limit is reached."""
+    """Counts a request that was refused because of what it asks: until then it costs as much work
+    as one that is answered. Raises KeyRateLimitedError if the minute's limit is reached."""
     if credential.limits is None or credential.limits.requests_per_minute is None:
         return
     try:

@@ -6,16 +6,19 @@ from functools import partial
 
 from pydantic import BaseModel
 
-from edgeneuro.access.limits import count_refused
+from edgeneuro.access.limits import REQUESTS_LIMIT, count_refused
 from edgeneuro.app.idempotency import with_idempotency
 from edgeneuro.app.request_log import RequestLog
 from edgeneuro.app.routes import ABSENT_PATHS, ROUTES
 from edgeneuro.call import Background, Call
 from edgeneuro.domain.trace import continue_trace
 from edgeneuro.errors import (
+    ConflictError,
     DatabaseError,
     EdgeNeuroError,
     InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
     RateLimitedError,
 )
 from edgeneuro.services import Services
@@ -29,6 +32,8 @@ from edgeneuro.web.upload import Upload
 
 _RATE_LIMIT_PERIOD_SECONDS = 60  # that of RATE_LIMITER in wrangler.toml
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# What a caller is refused for what it asks, mostly after its body was read.
+_REFUSALS = (InvalidRequestError, NotFoundError, PermissionDeniedError, ConflictError)
 _TABLE = RouteTable(ROUTES, absent=ABSENT_PATHS)
 
 
@@ -100,8 +105,9 @@ class App:
         )
         try:
             return await self._performed(call, request, found)
-        except InvalidRequestError:
-            if found.route.access is Access.ROUTE:
+        except _REFUSALS:
+            # A call that has reserved its usage is counted.
+            if found.route.access is Access.ROUTE and REQUESTS_LIMIT not in headers:
                 await count_refused(self._services, credential)
             raise
 
