@@ -125,6 +125,9 @@ async def test_the_model_before_is_known_whoever_changed_the_active_one(product:
     assert await state() == (LLAMA, GRANITE)
     await product.call("POST", "/v1/models/select", {"model_id": GRANITE, "check": False})
     assert await state() == (GRANITE, LLAMA)
+    again = await product.call("POST", "/v1/models/select", {"model_id": GRANITE, "check": False})
+    assert again.json()["previous"] == LLAMA
+    assert await state() == (GRANITE, LLAMA)
     assert "previous_model" not in (await product.call("GET", "/v1/config")).json()
 
 

@@ -139,7 +139,9 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
     if body.expected_active not in (None, previous):
         raise _changed_meanwhile(previous)
     check = await check_model(call.services.db, config, model) if body.check else None
-    selection = ModelSelection(active=model.id, previous=previous, check=check)
+    # Selected again, it keeps the model to roll back to.
+    before = config.stored.previous_model if model.id == previous else previous
+    selection = ModelSelection(active=model.id, previous=before, check=check)
     if body.challenger is not None:
         return await start_challenger(call, config, model, body.challenger, selection)
     if body.check is not False and model.id != previous:
