@@ -114,6 +114,11 @@ def new_context(browser: Browser, product: LocalProduct) -> BrowserContext:
 
 def sign_in(page: Page, key: str) -> None:
     page.goto("/")
+    enter_key(page, key)
+
+
+def enter_key(page: Page, key: str) -> None:
+    """Signs in where a key is asked for."""
     page.get_by_label("API key", exact=True).fill(key)
     page.get_by_role("button", name="Sign in").click()
     settled(page)

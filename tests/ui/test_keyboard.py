@@ -37,7 +37,10 @@ def test_from_the_first_tab_to_another_screen_and_back(page: Page) -> None:
 
 def test_the_menu_of_a_narrow_screen(browser: Browser, product: LocalProduct) -> None:
     context = browser.new_context(
-        base_url=product.base_url, locale="en-US", viewport={"width": 360, "height": 700}
+        base_url=product.base_url,
+        locale="en-US",
+        viewport={"width": 360, "height": 700},
+        reduced_motion="reduce",
     )
     page = context.new_page()
     sign_in(page, product.admin_token)
