@@ -349,6 +349,18 @@ async def test_a_refusal_is_passed_on(product: Product) -> None:
     assert answered.json()["edgeneuro"]["refused"] == ["a"]
 
 
+async def test_a_slow_part_after_others_opens_no_circuit_breaker(product: Product) -> None:
+    """One caller with many questions must not take the model from all others."""
+    many = [{**URGENT, "name": f"q{at}"} for at in range(65)]
+    first = decided({f"q{at}": yes() for at in range(64)})
+    for _ in range(6):
+        product.gateway.enqueue(first, UpstreamTimeoutError("No answer."))
+        answered = await decisions(product, *many, model=CLEF, edgeneuro={"fallback": False})
+        assert answered.json()["error"]["code"] == "upstream_timeout"
+    product.gateway.enqueue(decided({"urgent": yes()}))
+    assert (await decisions(product, URGENT, model=CLEF)).status == 200
+
+
 async def test_more_than_64_questions_are_asked_in_parts(product: Product) -> None:
     """System One takes 64 in a call, OpenAI's format has 400."""
     for first, last in ((0, 64), (64, 128), (128, 130)):

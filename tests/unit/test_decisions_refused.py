@@ -151,6 +151,16 @@ async def test_json_that_is_none(product: Product, body: bytes, code: str) -> No
     assert (answered.status, answered.json()["error"]["code"]) == (400, code)
 
 
+async def test_what_is_no_object(product: Product) -> None:
+    for path in ("/v1/decisions", "/v1/systemone"):
+        answered = await product.call("POST", path, b"[]")
+        assert refused(answered) == (400, None)
+        assert answered.json()["error"]["message"] == "The body must be a JSON object."
+    answered = await decisions(product, URGENT, edgeneuro=[])
+    assert refused(answered) == (400, "edgeneuro")
+    assert answered.json()["error"]["message"] == "edgeneuro: must be an object."
+
+
 async def test_too_much_text(product: Product) -> None:
     for state in ('"' + "x" * 2_200_000 + '"', "[" + "[]," * 200_000 + "1]"):
         body = f'{{"state": {state}, "questions": {{"x": 1}}}}'.encode()

@@ -20,7 +20,9 @@ _JSON_NOT_MET = ("5024", "json_validate_failed")  # the output is not JSON of th
 
 
 class UpstreamError(EdgeNeuroError):
-    """A model gave no usable answer. `upstream_code` is Cloudflare's own code, if there was one."""
+    """A model gave no usable answer. `upstream_code` is Cloudflare's own code, if there was one.
+    `model_works` is true if the model has answered other calls of the same attempt, so that the
+    failure does not count for its circuit breaker."""
 
     status = 502
     type = "upstream_error"
@@ -39,6 +41,7 @@ class UpstreamError(EdgeNeuroError):
     ) -> None:
         super().__init__(message, headers=headers)
         self.upstream_code = upstream_code
+        self.model_works = False
 
     @property
     def may_have_generated(self) -> bool:

@@ -66,7 +66,8 @@ class Breakers:
 
     def note(self, name: str, failure: UpstreamError | None) -> None:
         """The outcome of a call. A model that answers works, whatever the answer is."""
-        if failure is None or isinstance(failure, UpstreamRejectedError | InvalidOutputError):
+        answered = UpstreamRejectedError | InvalidOutputError
+        if failure is None or failure.model_works or isinstance(failure, answered):
             self._breakers.pop(name, None)
             return
         if failure.upstream_code == MODEL_DEPRECATED:

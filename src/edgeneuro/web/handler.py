@@ -159,6 +159,8 @@ def _describe(fault: Any) -> tuple[str, str | None, str]:
         param, message = None, f"The body is not JSON: {message}."
     elif fault["type"] == "missing":
         message = "this field is missing; add it"
+    elif fault["type"] == "model_type":  # pydantic names our class
+        message = "must be an object" if param else "The body must be a JSON object."
     elif fault["type"] == "string_pattern_mismatch":
         message = "has not the form that is needed here; GET /openapi.json shows it"
     elif fault["type"] == "extra_forbidden":

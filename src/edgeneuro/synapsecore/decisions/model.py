@@ -10,10 +10,7 @@ from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.question import Answer, Choice, Question, Score
 from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.errors import (
-    InvalidOutputError,
-    StaleAnswerError,
-)
+from edgeneuro.errors import InvalidOutputError, StaleAnswerError, UpstreamTimeoutError
 from edgeneuro.gateway.chain import Chain, ModelAttempt
 from edgeneuro.gateway.interface import DecisionRequest
 from edgeneuro.services import Services
@@ -98,6 +95,10 @@ class ModelQuestions:
                 answer = await self.services.gateway.decide(request)
             except StaleAnswerError:
                 self._without_cache.add(model.id)
+                raise
+            except UpstreamTimeoutError as error:
+                # Of many parts the earlier ones took the time.
+                error.model_works = bool(answers)
                 raise
             attempt.engine = answer.engine
             self.chain.record_usage(model, answer.usage, answer.trace)
