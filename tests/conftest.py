@@ -34,8 +34,12 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_llama(tmp_path_factory.mktemp("Tiny Llama"), texts)
 
 
+# What imports and the collection make stays to the end: the garbage collector need not look through
+# millions of objects again and again.
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """What imports and the collection made stays to the end: the garbage collector need not look
-    through millions of objects again and again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
