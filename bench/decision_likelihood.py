@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -62,19 +63,13 @@ class Measured:
 
 def main() -> None:
     options = read_options()
-    agents = domain_agents()
     lines = draw(read_lines(options.data / f"{options.part}.jsonl"), options.limit)
     try:
         engine = TransformersEngine(load_base(options.model, "float32"))
     except SettingsError as error:
         sys.exit(str(error))
-    queries = [line["query"] for line in lines]
-    by_likelihood, by_json = asyncio.run(measure(engine, agents, queries))
-    truths = [line["agent"] for line in lines]
     print(f"model {options.model}, {len(lines)} queries of {options.part}.jsonl, 10 agents")
-    report("by likelihood", truths, by_likelihood)
-    report("by JSON", truths, by_json)
-    compare(truths, by_likelihood.outcomes, by_json.outcomes)
+    asyncio.run(compare_ways(engine, lines))
 
 
 def read_options() -> argparse.Namespace:
@@ -102,23 +97,37 @@ def domain_agents() -> list[Agent]:
     ]
 
 
-async def measure(
-    engine: TransformersEngine, agents: Sequence[Agent], queries: Sequence[str]
-) -> tuple[Measured, Measured]:
+async def compare_ways(engine: TransformersEngine, lines: Sequence[dict[str, Any]]) -> None:
+    agents = domain_agents()
+    queries = [line["query"] for line in lines]
+    truths = [line["agent"] for line in lines]
     try:
-        started = time.monotonic()
-        first = [await decide(engine, agents, query) for query in tqdm(queries, disable=None)]
-        between = time.monotonic()
-        second: list[Outcome] = []
-        for at in tqdm(range(0, len(queries), MAX_ROWS), disable=None):
-            batch = queries[at : at + MAX_ROWS]
-            second += await asyncio.gather(*(write(engine, agents, query) for query in batch))
-        return (
-            Measured(first, between - started),
-            Measured(second, time.monotonic() - between),
-        )
+        by_likelihood = await decide_all(engine, agents, queries)
+        report("by likelihood", truths, by_likelihood)
+        by_json = await write_all(engine, agents, queries)
+        report("by JSON", truths, by_json)
     finally:
         await engine.aclose()
+    compare(truths, by_likelihood.outcomes, by_json.outcomes)
+
+
+async def decide_all(
+    engine: TransformersEngine, agents: Sequence[Agent], queries: Sequence[str]
+) -> Measured:
+    started = time.monotonic()
+    found = [await decide(engine, agents, query) for query in tqdm(queries, disable=None)]
+    return Measured(found, time.monotonic() - started)
+
+
+async def write_all(
+    engine: TransformersEngine, agents: Sequence[Agent], queries: Sequence[str]
+) -> Measured:
+    started = time.monotonic()
+    found: list[Outcome] = []
+    for at in tqdm(range(0, len(queries), MAX_ROWS), disable=None):
+        batch = queries[at : at + MAX_ROWS]
+        found += await asyncio.gather(*(write(engine, agents, query) for query in batch))
+    return Measured(found, time.monotonic() - started)
 
 
 async def decide(engine: TransformersEngine, agents: Sequence[Agent], query: str) -> Outcome:
@@ -162,7 +171,10 @@ def report(name: str, truths: Sequence[str], measured: Measured) -> None:
     print(f"{name:<14} {share.accuracy:6.1%} [{share.low:.1%}, {share.high:.1%}] right ({right})")
     print(f"{'':<14} {expected_calibration_error(truths, outcomes)}")
     print(f"{'':<14} {measured.seconds / len(truths):.2f} s a query")
-    print(f"{'':<14} said: {', '.join(f'{key} {count}' for key, count in said.most_common())}")
+    print(
+        f"{'':<14} said: {', '.join(f'{key} {count}' for key, count in said.most_common())}",
+        flush=True,
+    )
 
 
 def expected_calibration_error(truths: Sequence[str], outcomes: Sequence[Outcome]) -> str:

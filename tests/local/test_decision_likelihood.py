@@ -8,11 +8,12 @@ import pytest
 from bench.decision_likelihood import (
     Measured,
     Outcome,
+    decide_all,
     domain_agents,
     expected_calibration_error,
     is_right,
-    measure,
     report,
+    write_all,
 )
 from local.engines.transformers_engine.base import load_base
 from local.engines.transformers_engine.engine import TransformersEngine
@@ -36,7 +37,11 @@ def of_one_thread() -> Iterator[None]:
 async def test_one_model_is_asked_in_both_ways(tiny_llama: Path) -> None:
     engine = TransformersEngine(load_base(str(tiny_llama), "float32"))
     queries = ["book a flight", "what is my balance"]
-    by_likelihood, by_json = await measure(engine, domain_agents(), queries)
+    try:
+        by_likelihood = await decide_all(engine, domain_agents(), queries)
+        by_json = await write_all(engine, domain_agents(), queries)
+    finally:
+        await engine.aclose()
     ids = {agent.id for agent in domain_agents()}
     for outcome in by_likelihood.outcomes:
         assert outcome.agent in {*ids, None}
