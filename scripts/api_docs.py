@@ -142,8 +142,9 @@ def _type(schema: Schema) -> str:
         if name.startswith("Page_"):
             return f"list of {_link(name.removeprefix('Page_').removesuffix('_'))}"
         return _link(name)
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(map(_type, schema["anyOf"])))
+    for word in ("anyOf", "oneOf"):
+        if word in schema:
+            return " or ".join(dict.fromkeys(map(_type, schema[word])))
     if "const" in schema or "enum" in schema:
         values = schema.get("enum", [schema.get("const")])
         return " or ".join(f"`{json.dumps(value)}`" for value in values)

@@ -151,6 +151,21 @@ async def test_json_that_is_none(product: Product, body: bytes, code: str) -> No
     assert (answered.status, answered.json()["error"]["code"]) == (400, code)
 
 
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"safety_identifier": "a\0"}, "safety_identifier"),
+        ({"edgeneuro": {"user": "a\0"}}, "edgeneuro.user"),
+        ({"edgeneuro": {"metadata": {"team": "a\0"}}}, "edgeneuro.metadata.team"),
+    ],
+)
+async def test_what_could_not_be_named_to_erase_it(
+    product: Product, change: dict[str, Any], param: str
+) -> None:
+    answered = await decisions(product, URGENT, **change)
+    assert refused(answered) == (400, param)
+
+
 async def test_what_is_no_object(product: Product) -> None:
     for path in ("/v1/decisions", "/v1/systemone"):
         answered = await product.call("POST", path, b"[]")

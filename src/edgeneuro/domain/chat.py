@@ -45,7 +45,7 @@ Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(ge=1, le=10_000_000), INTEGRAL]
 # Empty texts are taken as left out (ChatRequest), so none has a least length.
 Word = Annotated[str, StringConstraints(max_length=64)]
-UserName = Annotated[str, StringConstraints(max_length=200)]
+UserName = Annotated[str, StringConstraints(max_length=200), AfterValidator(without_nul)]
 StopText = Annotated[str, StringConstraints(max_length=500), AfterValidator(without_nul)]
 
 

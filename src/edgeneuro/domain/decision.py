@@ -1,12 +1,21 @@
 """Routing over HTTP: the request, the response, and the parts of both."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    Tag,
+)
 
 from edgeneuro.domain.agent import Agent, AgentId, AgentProtocol, ModelId
-from edgeneuro.domain.fields import QueryText
+from edgeneuro.domain.fields import QueryText, without_nul
 from edgeneuro.errors import Reason
 
 # Where a decision was made: a stage's own word ("label", "cache", "classifier", "llm",
@@ -25,10 +34,27 @@ ConfidenceSource = Literal["stated", "logprobs", "classifier", "decision_model",
 StageOutcome = Literal["decided", "ranked", "skipped"]
 CacheScope = Literal["all", "key"]  # who gets a cached answer: every caller, or the same key alone
 CacheState = Literal["hit", "miss", "bypass"]
-ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-MetadataText = Annotated[str, StringConstraints(max_length=512)]
-MetadataValue = MetadataText | bool | int | FiniteFloat
+ShortText = Annotated[
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(without_nul)
+]
+MetadataKey = Annotated[
+    str, StringConstraints(min_length=1, max_length=64), AfterValidator(without_nul)
+]
+MetadataText = Annotated[str, StringConstraints(max_length=512), AfterValidator(without_nul)]
+
+
+def _tag(value: Any) -> str:
+    """That of the type in MetadataValue; what is none of them is refused as a text."""
+    return {bool: "(boolean)", int: "(integer)", float: "(number)"}.get(type(value), "(text)")
+
+
+MetadataValue = Annotated[
+    Annotated[MetadataText, Tag("(text)")]
+    | Annotated[bool, Tag("(boolean)")]
+    | Annotated[int, Tag("(integer)")]
+    | Annotated[FiniteFloat, Tag("(number)")],
+    Discriminator(_tag),
+]
 
 
 class RouteRequest(BaseModel):

@@ -101,7 +101,7 @@ class Asked:
 
     @property
     def logged_text(self) -> str:
-        return self.query or routed_text(json_text(self.state))
+        return self.query or routed_text(json_text(self.state).replace("\0", " "))
 
 
 def json_text(value: Any) -> str:

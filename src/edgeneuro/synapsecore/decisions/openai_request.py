@@ -6,10 +6,11 @@ text or a list of messages and tool calls, and 1 to 400 questions are answered i
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StringConstraints, Tag
 
 from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.chat import AUTO
+from edgeneuro.domain.fields import without_nul
 from edgeneuro.domain.question import Choice, Level, Score, YesNo
 from edgeneuro.synapsecore.decisions.asked import (
     AGENT_QUESTION,
@@ -129,7 +130,9 @@ class DecisionsRequest(DecisionBody):
         Discriminator(_text_or_list),
     ]
     questions: Annotated[list[DecisionQuestion], Field(min_length=1, max_length=MAX_QUESTIONS)]
-    safety_identifier: Annotated[str, StringConstraints(max_length=200)] | None = None
+    safety_identifier: (
+        Annotated[str, StringConstraints(max_length=200), AfterValidator(without_nul)] | None
+    ) = None
     edgeneuro: DecisionOptions = Field(default_factory=DecisionOptions)
 
     def image_urls(self) -> list[str]:
