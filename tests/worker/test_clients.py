@@ -66,7 +66,7 @@ def question(text: str = "My VPN does not connect") -> list[ChatCompletionMessag
 @pytest.fixture
 def talk(product: Product) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(
-        base_url=f"{product.base_url}/v1", api_key=product.admin_token, timeout=60
+        base_url=f"{product.public_url}/v1", api_key=product.admin_token, timeout=60
     ) as client:
         yield client
 
@@ -74,7 +74,7 @@ def talk(product: Product) -> Iterator[openai.OpenAI]:
 @pytest.fixture
 async def talk_async(product: Product) -> AsyncIterator[openai.AsyncOpenAI]:
     async with openai.AsyncOpenAI(
-        base_url=f"{product.base_url}/v1", api_key=product.admin_token, timeout=60
+        base_url=f"{product.public_url}/v1", api_key=product.admin_token, timeout=60
     ) as client:
         yield client
 
@@ -156,7 +156,7 @@ def test_a_base_url_that_is_joined_twice_and_a_key_in_another_header(
     product: Product, anonymous: httpx.Client
 ) -> None:
     with openai.OpenAI(
-        base_url=f"{product.base_url}//v1/v1/", api_key=product.admin_token
+        base_url=f"{product.public_url}//v1/v1/", api_key=product.admin_token
     ) as client:
         answer = client.chat.completions.create(model="auto", messages=question())
         assert answer.choices[0].message.content
@@ -295,7 +295,7 @@ def test_nodes_client(product: Product) -> None:
     """What it does is in openai_client.mjs, which prints one line of JSON a case."""
     program = ROOT / "tests" / "worker" / "openai_client.mjs"
     ran = subprocess.run(
-        [node(), program, f"{product.base_url}/v1", product.admin_token, uuid.uuid4().hex],
+        [node(), program, f"{product.public_url}/v1", product.admin_token, uuid.uuid4().hex],
         capture_output=True,
         text=True,
         timeout=120,

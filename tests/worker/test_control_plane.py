@@ -11,8 +11,23 @@ from edgeneuro.app.routes import ROUTES
 from edgeneuro.web.openapi import openapi_document
 from edgeneuro.web.routing import RouteTable
 from scripts.cron import running_cron_url
+from tests.http_client import http_client
 from tests.waiting import until
 from tests.worker.product import LocalProduct, Product
+
+
+@pytest.fixture
+def client(product: Product) -> Iterator[httpx.Client]:
+    """Through wrangler's proxy, which has addresses of its own."""
+    with http_client(product.public_url, product.admin_token) as client:
+        yield client
+
+
+@pytest.fixture
+def anonymous(product: Product) -> Iterator[httpx.Client]:
+    with http_client(product.public_url) as client:
+        yield client
+
 
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"
 LORA = "intent-routing-v1"

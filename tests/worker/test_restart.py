@@ -32,7 +32,7 @@ def restarted(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Ite
     if not isinstance(product, LocalProduct):
         pytest.skip("a deployment cannot be restarted")
     headers = {"authorization": f"Bearer {product.admin_token}"}
-    with httpx.Client(base_url=product.base_url, headers=headers, timeout=SECONDS) as client:
+    with httpx.Client(base_url=product.public_url, headers=headers, timeout=SECONDS) as client:
         client.post("/v1/models/select", json={"model_id": LORA}).raise_for_status()
         client.delete("/v1/agents/legal").raise_for_status()
         before = client.post("/v1/route", json=QUERY).raise_for_status().json()

@@ -1,0 +1,60 @@
+"""Finds the port at which workerd itself serves the Worker, behind wrangler's proxy."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+
+_PROC = Path("/proc")
+_LISTENS = "0A"  # the state in /proc/net/tcp
+_LOOK_SECONDS = 10
+
+
+def workerd_url(process_id: int, *, but: int) -> str | None:
+    """The address of the Worker below this process; `but` is the port of wrangler's proxy. None
+    where there is no /proc, and the proxy has to do."""
+    for port in sorted(_ports(process_id) - {but}):
+        url = f"http://localhost:{port}"
+        with suppress(httpx.HTTPError):
+            answer = httpx.get(f"{url}/healthz", timeout=_LOOK_SECONDS)
+            # Others of these ports belong to the emulator, and to wrangler's own services.
+            if answer.status_code == 200 and "version" in answer.json():
+                return url
+    return None
+
+
+def _ports(process_id: int) -> set[int]:
+    if not _PROC.is_dir():
+        return set()
+    sockets = {name for each in _descendants(process_id) for name in _sockets(each)}
+    lines = [line.split() for line in (_PROC / "net" / "tcp").read_text().splitlines()[1:]]
+    return {
+        int(fields[1].rpartition(":")[2], 16)
+        for fields in lines
+        if fields[3] == _LISTENS and f"socket:[{fields[9]}]" in sockets
+    }
+
+
+def _descendants(process_id: int) -> Iterator[int]:
+    """The workerd processes below a process."""
+    children: dict[int, list[int]] = {}
+    names: dict[int, str] = {}
+    for folder in _PROC.iterdir():
+        if folder.name.isdecimal():
+            with suppress(OSError):
+                head, tail = (folder / "stat").read_text().rsplit(")", 1)
+                names[int(folder.name)] = head.partition("(")[2]
+                children.setdefault(int(tail.split()[1]), []).append(int(folder.name))
+    waiting = [process_id]
+    while waiting:
+        found = children.get(waiting.pop(), [])
+        waiting += found
+        yield from (each for each in found if names[each] == "workerd")
+
+
+def _sockets(process_id: int) -> Iterator[str]:
+    with suppress(OSError):
+        for entry in (_PROC / str(process_id) / "fd").iterdir():
+            with suppress(OSError):
+                yield str(entry.readlink())
