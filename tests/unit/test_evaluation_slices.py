@@ -219,13 +219,15 @@ async def test_times_of_many_answers_fit_d1(product: Product) -> None:
         f"{numbers} INSERT INTO logs (id, {others}) SELECT 'l' || i, {others} FROM n, logs"
     )
     product.execute(
-        f"{numbers} INSERT INTO challenger_answers SELECT 'l' || i, 2e12, '{OTHER}', NULL, NULL, 0,"
-        " 1, 0, 1000.0 + i / 7.0 FROM n"
+        f"{numbers} INSERT INTO challenger_answers"
+        " (log_id, created_at, model_id, failed, agrees, ms)"
+        f" SELECT 'l' || i, 2e12, '{OTHER}', 0, 1, 1000.0 + i / 7.0 FROM n"
     )
     product.execute("UPDATE logs SET upstream_ms = 2000.0 + seq / 7.0")
     product.execute(
-        f"{numbers} INSERT INTO evaluation_answers SELECT evaluation_id, model_id, 'h' || i,"
-        " NULL, 1, NULL, 0, 1, 0, 0, 1000.0 + i / 7.0, NULL, NULL, 'llm'"
+        f"{numbers} INSERT INTO evaluation_answers (evaluation_id, model_id, query_hash, is_right,"
+        " failed, tries, tokens, cost_usd, ms, layer) SELECT evaluation_id, model_id, 'h' || i,"
+        " 1, 0, 1, 0, 0, 1000.0 + i / 7.0, 'llm'"
         " FROM n, (SELECT * FROM evaluation_answers LIMIT 1)"
     )
     connection = product.database._connection

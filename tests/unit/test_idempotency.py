@@ -202,5 +202,6 @@ async def test_openapi_says_where_it_holds(product: Product) -> None:
     posts = {(route.method, route.path) for route in ROUTES if route.method == "POST"}
     # Names of adapters are unique, and an import that is repeated writes nothing twice.
     uploads = ("/v1/loras", "/v1/loras/preflight", "/v1/datasets/import")
-    repeatable = ("/v1/route", "/v1/chat/completions", "/v1/feedback", *uploads)
+    answers = ("/v1/route", "/v1/chat/completions", "/v1/decisions", "/v1/systemone")
+    repeatable = (*answers, "/v1/feedback", *uploads)
     assert said == posts - {("POST", path) for path in repeatable}

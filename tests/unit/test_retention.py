@@ -8,6 +8,10 @@ from tests.unit.trainings import minute
 DAY = 86_400
 
 
+# The columns that are not null.
+CHALLENGER = "(log_id, created_at, model_id, failed, agrees, ms)"
+
+
 async def ask(product: Product, query: str) -> str:
     product.gateway.enqueue(says("hr"))
     log_id: str = (await product.route(query, cache=False)).json()["id"]
@@ -79,8 +83,7 @@ async def test_every_minute_what_is_over_goes(product: Product) -> None:
     """An hourly run alone would fall behind a service with many queries."""
     await copies(product, 2_500)
     product.execute(
-        "INSERT INTO challenger_answers"
-        " SELECT id, created_at, 'm', NULL, NULL, 0, 1, 0, 1 FROM logs"
+        f"INSERT INTO challenger_answers {CHALLENGER} SELECT id, created_at, 'm', 0, 1, 1 FROM logs"
     )
     product.clock.seconds += 91 * DAY
     await minute(product)
@@ -91,7 +94,7 @@ async def test_every_minute_what_is_over_goes(product: Product) -> None:
 
 async def test_answers_of_a_challenger_without_a_log_row_go_too(product: Product) -> None:
     product.execute(
-        "INSERT INTO challenger_answers VALUES ('dec_none', 0, 'm', NULL, NULL, 0, 1, 0, 1)"
+        f"INSERT INTO challenger_answers {CHALLENGER} VALUES ('dec_none', 0, 'm', 0, 1, 1)"
     )
     await run_maintenance(product.services)
     assert product.rows("SELECT * FROM challenger_answers") == []
