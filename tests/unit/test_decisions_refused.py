@@ -135,7 +135,7 @@ RAW: list[tuple[bytes, str]] = [
     (b'{"state": {"n": 1e999}, "questions": {}}', "invalid_json"),
     (b'{"state": "\\ud800", "questions": {}}', "invalid_json"),
     (b'{"state": ' + b"[" * 101 + b"]" * 101 + b', "questions": {}}', "invalid_json"),
-    (b'{"state": ' + b"[" * 90_000, "invalid_json"),
+    (b'{"state": ' + b"[" * 30_000, "invalid_json"),
     (b'{"state": "s", "questions": {"x": {}, "x": {}}}', "invalid_value"),
     (
         b'{"state": "s", "questions": {"x": {"type": "choice", "instructions": "?",'
@@ -177,7 +177,7 @@ async def test_what_is_no_object(product: Product) -> None:
 
 
 async def test_too_much_text(product: Product) -> None:
-    for state in ('"' + "x" * 2_200_000 + '"', "[" + "[]," * 200_000 + "1]"):
+    for state in ('"' + "x" * 2_200_000 + '"', "[" + "[]," * 40_000 + "1]"):
         body = f'{{"state": {state}, "questions": {{"x": 1}}}}'.encode()
         answered = await product.call("POST", "/v1/systemone", body)
         assert (answered.status, answered.json()["error"]["code"]) == (413, "body_too_large")

@@ -15,8 +15,9 @@ from edgeneuro.errors import BodyTooLargeError, InvalidRequestError
 
 MAX_BODY_BYTES = 20 * 1024 * 1024  # with images; an isolate has 128 MB for all its requests
 MAX_TEXT_BYTES = 2 * 1024 * 1024  # a state of 1 MB, partly escaped, and the questions
-# Empty lists take thirty times as much memory as text.
-_MAX_BRACKETS = 200_000
+# Empty lists take thirty times as much memory as text, and 100,000 options a second of CPU. 64
+# questions of 255 options have 16,000 brackets.
+_MAX_BRACKETS = 40_000
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -49,7 +50,7 @@ class DecisionBody(Liberal):
     @classmethod
     def read_body(cls, body: bytes) -> Self:
         """Raises ValidationError, InvalidRequestError for what is no JSON or nested too deep, and
-        BodyTooLargeError if there are more than 2 MB, or 200,000 brackets, beside the images."""
+        BodyTooLargeError if there are more than 2 MB, or 40,000 brackets, beside the images."""
         text, images = set_images_aside(body, in_lists=cls.images_in_lists)
         request = cls.model_validate(_parsed(text))
         if images.placeholders - set(request.image_urls()):  # one is where no image belongs
