@@ -2,7 +2,7 @@
 a POST uses an Idempotency-Key if not in the default way."""
 
 from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE
-from edgeneuro.controlplane import agents, config
+from edgeneuro.controlplane import agents, config, rule_trial, rules
 from edgeneuro.controlplane.access import audit, keys, users
 from edgeneuro.controlplane.adapters import lora_intake, loras
 from edgeneuro.controlplane.evaluations import evaluations, routing_test_runs, routing_tests
@@ -108,6 +108,14 @@ ROUTES = (
     Route("GET",    "/v1/agents/{agent_id}",      agents.get_agent,      READ),
     Route("PATCH",  "/v1/agents/{agent_id}",      agents.update_agent,   ADMIN),
     Route("DELETE", "/v1/agents/{agent_id}",      agents.delete_agent,   ADMIN),
+
+    Route("GET",    "/v1/rules",                  rules.list_rules,      READ),
+    Route("POST",   "/v1/rules",                  rules.create_rule,     ADMIN, 201),
+    Route("POST",   "/v1/rules/test",             rule_trial.try_rule,   ADMIN, 200, REPEATABLE,
+          described=Described((404, 409))),
+    Route("GET",    "/v1/rules/{rule_id}",        rules.get_rule,        READ),
+    Route("PATCH",  "/v1/rules/{rule_id}",        rules.update_rule,     ADMIN),
+    Route("DELETE", "/v1/rules/{rule_id}",        rules.delete_rule,     ADMIN),
 
     Route("GET",    "/v1/providers",              providers.list_providers,  ADMIN),
     Route("POST",   "/v1/providers",              providers.create_provider, ADMIN, 201),

@@ -18,7 +18,7 @@ from edgeneuro.domain.agent import Agent, AgentId, AgentProtocol, ModelId
 from edgeneuro.domain.fields import QueryText, without_nul
 from edgeneuro.errors import Reason
 
-# Where a decision was made: a stage's own word ("label", "cache", "classifier", "llm",
+# Where a decision was made: a stage's own word ("rule", "label", "cache", "classifier", "llm",
 # "decision_model"), "fallback" if no stage decided, "direct" if the caller named the agent or the
 # model. Each stage declares its word, so this type has no list of them.
 Layer = str
@@ -27,9 +27,9 @@ Layer = str
 Outcome = Literal["agent", "fallback", "none"]
 OnNoFit = Literal["fallback", "none"]
 # Where a confidence comes from: the number that the model stated, the probabilities of the tokens
-# that name the agent, the classifier's probability, a decision model's, or a label, which is
-# certain.
-ConfidenceSource = Literal["stated", "logprobs", "classifier", "decision_model", "label"]
+# that name the agent, the classifier's probability, a decision model's, or a label or a rule, which
+# are certain.
+ConfidenceSource = Literal["stated", "logprobs", "classifier", "decision_model", "label", "rule"]
 # What a stage came to: the policy decided from its ranking, or did not, or there was no ranking.
 StageOutcome = Literal["decided", "ranked", "skipped"]
 CacheScope = Literal["all", "key"]  # who gets a cached answer: every caller, or the same key alone
@@ -122,9 +122,10 @@ class QuestionCut:
 class StageRecord:
     """A stage of the pipeline that ran, in `ms` milliseconds. `outcome` is "decided", "ranked" (it
     ranked the agents, and the next stage was asked all the same) or "skipped" (it has no ranking);
-    `reason` says why it did not decide. `scores` are the most probable agents of its ranking, at
-    most 5, and `none_probability` is the probability that no agent fits, null if it is unknown.
-    `calibrated` says whether the best probability is a measured one.
+    `reason` says why it did not decide, and of rules what they did. `scores` are the most probable
+    agents of its ranking, at most 5, and `none_probability` is the probability that no agent fits,
+    null if it is unknown. `calibrated` says whether the best probability is a measured one. `rules`
+    are the ids of the rules that had an effect; null in other stages.
 
     Only a decision model gives the others; null if none was asked, or it did not say.
     `clarify_probability` is the probability that a clarifying question is needed before an agent
@@ -145,6 +146,7 @@ class StageRecord:
     agents_left_out: int | None = None
     agents_cut: int | None = None
     state_cut: int | None = None
+    rules: list[str] | None = None
 
 
 class Usage(BaseModel):
@@ -255,13 +257,13 @@ class RouteResponse(BaseModel):
     probabilities); such a decision holds whatever the threshold. `confidence_source` says where
     the number comes from. `calibrated` is true if the probability of the best agent is a measured
     one: a classifier's, or that of a model whose calibration is in force. Then it is the share of
-    such answers that were right on labeled questions. `layer` is the layer that decided: "label",
-    "cache", "classifier", "llm", "decision_model", or "fallback". `scores` are the most probable
-    agents by the ranking that the decision was made from, the best first, and `none_probability`
-    is the probability that no agent fits. A model that names one agent gives the probability of
-    that one alone, and then `none_probability` is null; if it gives no number, `scores` is empty.
-    A decision model gives all. `alternatives` is deprecated: use `scores`. `cost_usd` is null if
-    a price is not known. `classifier` is null if it was not asked."""
+    such answers that were right on labeled questions. `layer` is the layer that decided: "rule",
+    "label", "cache", "classifier", "llm", "decision_model", or "fallback". `scores` are the most
+    probable agents by the ranking that the decision was made from, the best first, and
+    `none_probability` is the probability that no agent fits. A model that names one agent gives the
+    probability of that one alone, and then `none_probability` is null; if it gives no number,
+    `scores` is empty. A decision model gives all. `alternatives` is deprecated: use `scores`.
+    `cost_usd` is null if a price is not known. `classifier` is null if it was not asked."""
 
     id: str
     object: Literal["decision"] = "decision"

@@ -19,6 +19,7 @@ from edgeneuro.domain.config import Challenger, SettingValues, StoredConfig
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.domain.provider import Provider
+from edgeneuro.domain.rule import Rule
 from edgeneuro.errors import ConflictError, EdgeNeuroError
 from edgeneuro.settings import Settings
 
@@ -81,6 +82,7 @@ class RoutingConfig(SettingValues):
     challenger: Challenger | None
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     withheld: Mapping[str, EdgeNeuroError] = field(default_factory=dict)
+    rules: Sequence[Rule] = ()
 
     @property
     def active(self) -> Model:
@@ -148,6 +150,7 @@ def build_routing_config(
     providers: Sequence[Provider] = (),
     classifiers: Sequence[Model] = (),
     calibrations: Sequence[StoredCalibration] = (),
+    rules: Sequence[Rule] = (),
 ) -> RoutingConfig:
     """Stored settings over vars. A stored model that is no longer there gives way to the var. A
     calibration of another model of that id, or for another prompt, is left out."""
@@ -172,6 +175,7 @@ def build_routing_config(
         chain=chain,
         challenger=stored.challenger,
         calibrations=_in_force(calibrations, known, enabled),
+        rules=tuple(rule for rule in rules if rule.enabled),
         **stored.values()
         | {"routing_model": active.id, "fallback_models": [each.id for each in fallbacks]},
     )

@@ -7,6 +7,7 @@ from edgeneuro.errors.base import EdgeNeuroError
 Reason = Literal[
     "low_confidence",
     "out_of_scope",
+    "preferred_by_rule",
     "invalid_output",
     "timeout",
     "upstream_error",

@@ -8,7 +8,7 @@ from typing import Any
 from edgeneuro.domain.config import StoredConfig
 from edgeneuro.domain.routing import Revisions, RoutingConfig, build_routing_config
 from edgeneuro.settings import Settings
-from edgeneuro.store import calibrations
+from edgeneuro.store import calibrations, rules
 from edgeneuro.store.agents import agent_from_row, select_enabled
 from edgeneuro.store.classifiers import classifier_model_from_row, select_classifier_models
 from edgeneuro.store.database import Database, Rows, Statement, statement
@@ -82,6 +82,7 @@ async def load_routing_config(db: Database, settings: Settings) -> tuple[Routing
         providers,
         classifiers,
         calibrated,
+        ruled,
     ) = await db.batch(
         [
             select_revisions(),
@@ -92,6 +93,7 @@ async def load_routing_config(db: Database, settings: Settings) -> tuple[Routing
             select_enabled_providers(),
             select_classifier_models(),
             calibrations.select_calibrations(),
+            rules.select_rules(),
         ]
     )
     revisions = revisions_from_rows(revision_rows)
@@ -105,5 +107,6 @@ async def load_routing_config(db: Database, settings: Settings) -> tuple[Routing
         [provider_from_row(row) for row in providers],
         [classifier_model_from_row(row) for row in classifiers],
         [calibrations.calibration_from_row(row) for row in calibrated],
+        rules.intact_rules(ruled),
     )
     return loaded, revisions

@@ -284,14 +284,14 @@ def _stages_json(stages: Sequence[StageRecord]) -> str:
             ],
             "none_probability": each.none_probability,
             "calibrated": each.calibrated,
-            **_of_decision_model(each),
+            **_of_some_stages(each),
         }
         for each in stages
     ]
     return json.dumps(records, ensure_ascii=False)
 
 
-def _of_decision_model(stage: StageRecord) -> dict[str, float]:
+def _of_some_stages(stage: StageRecord) -> dict[str, float | list[str]]:
     """Few stages have these fields, so a null is not written."""
     fields = {
         "clarify_probability": stage.clarify_probability,
@@ -299,6 +299,7 @@ def _of_decision_model(stage: StageRecord) -> dict[str, float]:
         "agents_left_out": stage.agents_left_out,
         "agents_cut": stage.agents_cut,
         "state_cut": stage.state_cut,
+        "rules": stage.rules,
     }
     return {name: value for name, value in fields.items() if value is not None}
 

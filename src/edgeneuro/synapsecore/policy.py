@@ -8,11 +8,15 @@ from edgeneuro.errors import Reason
 from edgeneuro.synapsecore.ranking import Ranking
 from edgeneuro.synapsecore.turn import Turn
 
+PREFERRED: Reason = "preferred_by_rule"
+RULE_LAYER = "rule"
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`agent` answers; None: nobody does. `ranking` is the one that the decision was made from,
-    None if no stage had one. `reason` says why the outcome is not "agent"."""
+    None if no stage had one. `reason` says why the outcome is not "agent", or that no stage decided
+    and a rule prefers the agent: then the ranking's confidence is not that of the agent."""
 
     outcome: Outcome
     agent: Agent | None
@@ -38,11 +42,15 @@ class Decision:
     @property
     def confidence(self) -> float | None:
         """The probability of the agent that was decided on."""
-        return self.stated_confidence if self.outcome == "agent" else None
+        return self.stated_confidence if self._is_best else None
 
     @property
     def confidence_source(self) -> ConfidenceSource | None:
-        return self.stated_confidence_source if self.outcome == "agent" else None
+        return self.stated_confidence_source if self._is_best else None
+
+    @property
+    def _is_best(self) -> bool:
+        return self.outcome == "agent" and self.reason != PREFERRED
 
 
 def refusal(turn: Turn, ranking: Ranking) -> str | None:
@@ -73,7 +81,9 @@ def decide(turn: Turn, ranking: Ranking | None, failure: Reason | None = None) -
 def _not_decided(
     turn: Turn, ranking: Ranking | None, reason: Reason | None, *alternatives: Alternative
 ) -> Decision:
-    agent = turn.fallback_agent
+    preferred, agent = turn.preferred_agent, turn.fallback_agent
+    if preferred is not None:
+        return Decision("agent", preferred, RULE_LAYER, ranking, PREFERRED, alternatives)
     if agent is not None:
         return Decision("fallback", agent, "fallback", ranking, reason, alternatives)
     layer = "fallback" if ranking is None else ranking.source.layer

@@ -82,8 +82,9 @@ class Ranking:
     has changed it, `uncalibrated` is the ranking as the model gave it. `cached` says whether the
     ranking was made for an earlier request. `sure` is false if the stage itself says that another
     one should decide; `threshold` is the probability that it needs (None: it never decides).
-    `call` is what calling models took, None if no model was called. The last three are a decision
-    model's (domain/decision.py, StageRecord)."""
+    `call` is what calling models took, None if no model was called. `rules` are the ids of the
+    rules that it comes from, and `note` says what they did. `clarify_probability`,
+    `several_probability` and `cut` are a decision model's (domain/decision.py, StageRecord)."""
 
     best: str | None
     probabilities: Mapping[str, float]
@@ -100,6 +101,8 @@ class Ranking:
     several_probability: float | None = None
     cut: QuestionCut | None = None
     uncalibrated: "Ranking | None" = None
+    rules: tuple[str, ...] = ()
+    note: str | None = None
 
     @property
     def raw(self) -> "Ranking":
@@ -181,6 +184,18 @@ class Skip:
     call: ModelCallResult | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The turn is another one from here on: with other agents or models. `reason` says what has
+    changed, `rules` are the ids of the rules that did it. The stage may have a ranking of the
+    changed turn too."""
+
+    turn: Turn
+    reason: str
+    rules: tuple[str, ...]
+    ranking: Ranking | None = None
+
+
 class Ranker(Protocol):
     """A stage of the pipeline. `layer` is the layer of decisions that are made from its rankings,
     a word of lower-case letters; a ranking may name another one as its source's."""
@@ -191,29 +206,32 @@ class Ranker(Protocol):
     @property
     def layer(self) -> Layer: ...
 
-    async def rank(self, turn: Turn) -> Ranking | Skip: ...
+    async def rank(self, turn: Turn) -> Ranking | Skip | Changed: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """A stage that ran, and what it made of the turn. `reason` says why nothing was decided in it:
-    there is no ranking, or the policy refused it; None if the decision is made from its ranking."""
+    there is no ranking, or the policy refused it; None if the decision is made from its ranking.
+    `rules` are the ids of the rules that had an effect, without a ranking."""
 
     name: str
     ms: float
     ranking: Ranking | None
     reason: str | None
+    rules: tuple[str, ...] = ()
 
     def record(self) -> StageRecord:
         """For `explain` and the log row, with the most probable agents alone."""
         ranking, reason = self.ranking, self.reason
         if ranking is None:
-            return StageRecord(self.name, "skipped", _short(reason), self.ms, [], None)
+            skipped = StageRecord(self.name, "skipped", _short(reason), self.ms, [], None)
+            return replace(skipped, rules=list(self.rules)) if self.rules else skipped
         cut = ranking.cut
         return StageRecord(
             name=self.name,
             outcome="decided" if reason is None else "ranked",
-            reason=_short(reason),
+            reason=_short(reason or ranking.note),
             ms=self.ms,
             scores=[
                 RankedAgent(each.agent_id, round(each.probability, 4))
@@ -226,6 +244,7 @@ class Stage:
             agents_left_out=cut.agents if cut else None,
             agents_cut=cut.agent_characters if cut else None,
             state_cut=cut.state_characters if cut else None,
+            rules=list(ranking.rules) or None,
         )
 
 

@@ -24,14 +24,23 @@ from edgeneuro.synapsecore.rankers.classifier import ClassifierRanker, verdict_o
 from edgeneuro.synapsecore.rankers.label import LabelRanker
 from edgeneuro.synapsecore.rankers.model import MAX_TOKENS, ModelRanker
 from edgeneuro.synapsecore.rankers.routing_question import DECISION_LAYER, routing_question
-from edgeneuro.synapsecore.ranking import NO_CALL, ModelCallResult, Ranker, Ranking, Skip, Stage
+from edgeneuro.synapsecore.rankers.rule import RuleRanker, after_rules
+from edgeneuro.synapsecore.ranking import (
+    NO_CALL,
+    Changed,
+    ModelCallResult,
+    Ranker,
+    Ranking,
+    Skip,
+    Stage,
+)
 from edgeneuro.synapsecore.turn import Turn
 
 LABEL, MEMORY_CACHE, STORED_CACHE = LabelRanker(), MemoryCacheRanker(), StoredCacheRanker()
-CLASSIFIER, MODEL = ClassifierRanker(), ModelRanker()
+RULES, CLASSIFIER, MODEL = RuleRanker(), ClassifierRanker(), ModelRanker()
 
 # The stages in their order: the first one whose ranking the policy accepts decides.
-PIPELINE: tuple[Ranker, ...] = (LABEL, MEMORY_CACHE, CLASSIFIER, STORED_CACHE, MODEL)
+PIPELINE: tuple[Ranker, ...] = (RULES, LABEL, MEMORY_CACHE, CLASSIFIER, STORED_CACHE, MODEL)
 
 # All that a decision's `layer` can be.
 LAYERS = frozenset({"fallback", "direct", DECISION_LAYER, *(each.layer for each in PIPELINE)})
@@ -39,7 +48,8 @@ LAYERS = frozenset({"fallback", "direct", DECISION_LAYER, *(each.layer for each 
 
 @dataclass(frozen=True)
 class RoutingResult:
-    """A turn, the stages that ran, the decision, and what calling models took."""
+    """A turn as the last stage had it (rules may have changed it), the stages that ran, the
+    decision, and what calling models took."""
 
     turn: Turn
     stages: tuple[Stage, ...]
@@ -59,9 +69,10 @@ class RoutingResult:
 
     @property
     def cache(self) -> CacheState:
-        """A label decides before any cache is read."""
+        """Rules and labels decide before any cache is read."""
         ranking = self.decision.ranking
-        if not self.turn.cache or (ranking is not None and ranking.source.layer == LABEL.layer):
+        before = (RULES.layer, LABEL.layer)
+        if not self.turn.cache or (ranking is not None and ranking.source.layer in before):
             return "bypass"
         return "hit" if ranking is not None and ranking.cached else "miss"
 
@@ -111,9 +122,17 @@ async def run_pipeline(turn: Turn, rankers: Sequence[Ranker] = PIPELINE) -> Rout
     call = NO_CALL
     clock = turn.clock
     for ranker in rankers:
+        if ranker is RULES and not turn.config.rules:
+            continue  # without rules the stage is not there, and takes no time
         started = clock.now()
         result = await ranker.rank(turn)
         ms = clock.end(ranker.name, started)
+        if isinstance(result, Changed):
+            turn = result.turn
+            if result.ranking is None:
+                stages.append(Stage(ranker.name, ms, None, result.reason, result.rules))
+                continue
+            result = result.ranking
         if isinstance(result, Skip):
             stages.append(Stage(ranker.name, ms, None, result.reason))
         else:
@@ -141,7 +160,7 @@ def explain(result: RoutingResult) -> Explanation:
         agents_revision=config.agents_revision,
         cache_key=turn.cache_key,
         **_asked(turn, turn.models[0]),
-        label=label.reason if label else None,
+        label=label.reason if label else _not_reached(result),
         classifier=classifier.reason if classifier else _not_reached(result),
         stages=result.stage_records(),
         stages_ms=turn.clock.ms,
@@ -167,7 +186,9 @@ def _not_reached(result: RoutingResult) -> str:
 
 
 def estimate_routing(turn: Turn, models: Iterable[Model] | None = None) -> Estimate:
-    """The upper bound for calling all models of the turn, or only these."""
+    """The upper bound for calling all models of the turn, those of its rules too, or only these."""
+    if models is None and turn.config.rules:
+        turn = after_rules(turn)
     models = list(turn.models if models is None else models)
     bound = Estimate()
     for model in models:

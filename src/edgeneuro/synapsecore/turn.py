@@ -114,7 +114,8 @@ class Turn:
     order, within `time_budget_ms`. `model_named` is true if the caller named the model: then only
     that model's own ranking counts. Without `cache` nothing is read from a cache or written to one.
     Without `fallback` a failed model call is an error. `candidates` are the allowed agents as the
-    request named them."""
+    request named them; `narrowed` is true if rules have excluded some. `preferred_agent` is the one
+    that rules prefer to the fallback agent."""
 
     services: Services
     caller: CallerContext
@@ -134,6 +135,8 @@ class Turn:
     context: TurnContext = field(default_factory=TurnContext)
     purpose: Purpose = "route"
     lookup: Lookup = field(default_factory=Lookup)
+    preferred_agent: Agent | None = None
+    narrowed: bool = False
 
     def agent(self, agent_id: str | None) -> Agent | None:
         """The allowed agent with this id."""
@@ -175,7 +178,8 @@ class Turn:
 
     def _new_key(self, model: Model) -> str:
         config = self.config
-        ids = sorted(agent.id for agent in self.agents) if self.candidates else None
+        is_part = self.candidates or self.narrowed
+        ids = sorted(agent.id for agent in self.agents) if is_part else None
         caller = owner(config, self.caller.credential.key_id)
         sent: list[Any] = [
             self.query,

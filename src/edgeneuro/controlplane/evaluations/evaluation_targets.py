@@ -24,7 +24,7 @@ from edgeneuro.synapsecore.measure import UNKNOWN_AGENT, MeasuredDecision, measu
 from edgeneuro.synapsecore.rankers.classifier import LoadedClassifierRanker
 from edgeneuro.synapsecore.rankers.label import KnownLabels
 from edgeneuro.synapsecore.ranking import Ranker
-from edgeneuro.synapsecore.router import MODEL
+from edgeneuro.synapsecore.router import MODEL, RULES
 from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
 
 # Proposed configurations: checked where they come in, and made again in every slice of the job
@@ -75,7 +75,7 @@ def prompts_of(config: RoutingConfig, model_ids: Sequence[str], kind: TargetKind
 
 class Target:
     """The rankers and the configuration that are measured. With `model`, that model alone is
-    called. `label_layer` says whether labels decide."""
+    called. `rules` and `label_layer` say whether rules and labels come first."""
 
     def __init__(
         self,
@@ -84,12 +84,14 @@ class Target:
         rankers: Sequence[Ranker] = (MODEL,),
         *,
         model: Model | None = None,
+        rules: bool = False,
         label_layer: bool = False,
     ) -> None:
         self._services = services
         self._config = config
         self._rankers = tuple(rankers)
         self._model = model
+        self._rules = (RULES,) if rules else ()
         self._label_layer = label_layer
         self._labels = KnownLabels({})
 
@@ -108,7 +110,7 @@ class Target:
         if turn is None:
             return UNKNOWN_AGENT
         labels = (self._labels,) if self._label_layer else ()
-        return await measure(turn, (*labels, *self._rankers))
+        return await measure(turn, (*self._rules, *labels, *self._rankers))
 
     def _turn(self, item: Row, caller: CallerContext) -> Turn | None:
         """None if an allowed agent of the item is not enabled: no caller could ask that."""
@@ -144,7 +146,7 @@ async def pipeline_target(
     rankers: list[Ranker] = [MODEL]
     if config.classifier is not None:
         rankers.insert(0, await LoadedClassifierRanker.read(services, config.classifier))
-    return Target(services, config, rankers, label_layer=label_layer)
+    return Target(services, config, rankers, rules=True, label_layer=label_layer)
 
 
 def routing_test(item: Row) -> RoutingTest | None:
