@@ -6,6 +6,7 @@ import { badge, bars, facts } from "./controls.js";
 import { table } from "./table.js";
 
 const LAYERS = {
+  rule: "Rule",
   label: "Label",
   cache: "Cache",
   classifier: "Classifier",
@@ -16,6 +17,7 @@ const LAYERS = {
 };
 const BADGES = {
   fallback: "warn",
+  rule: "good",
   label: "good",
   classifier: "good",
   cache: "good",
@@ -39,9 +41,11 @@ const SOURCES = {
   classifier: "classifier probability",
   decision_model: "decision model probability",
   label: "from a label",
+  rule: "from a rule",
 };
 
-function confidence({ outcome, confidence: value, confidence_source: source, calibrated }) {
+function confidence({ outcome, reason, confidence: value, confidence_source: source, calibrated }) {
+  if (reason === "preferred_by_rule") return NOTHING;
   if (value === null) return outcome === "agent" ? "not given by the model" : percent(value);
   return [percent(value), SOURCES[source], calibrated ? "calibrated" : null]
     .filter(Boolean)
@@ -106,6 +110,7 @@ export function classifierFacts({ classifier }) {
 }
 
 const STAGES = {
+  rule: "rules",
   recall: "memory cache",
   recall_stored: "D1 cache",
   stored_cache: "D1 cache",

@@ -9,7 +9,8 @@ import { notice } from "./notice.js";
 
 /**
  * A field is {name, label, type, value, help, required, options, disabled, rows, min, max, step,
- * pattern with patternHelp, placeholder, autocomplete}. Types: text, password, number, textarea, lines
+ * pattern with patternHelp, placeholder, autocomplete, param}; `param` is the path of the API's field if
+ * it is not the name. Types: text, password, number, textarea, lines
  * (a list, one per line), checkbox, checks (several of `options`), select, datetime-local. The value of
  * an empty text or number is null.
  */
@@ -41,7 +42,7 @@ export function field(spec) {
     },
     show(message) {
       // The message is shown at the field: the field's API name is redundant.
-      error.textContent = message?.replace(new RegExp(`^${spec.name}: `), "") ?? "";
+      error.textContent = message?.replace(new RegExp(`^${spec.param ?? spec.name}: `), "") ?? "";
       error.hidden = !message;
       if (message) focus.setAttribute("aria-invalid", "true");
       else focus.removeAttribute("aria-invalid");
@@ -173,11 +174,22 @@ export function read(fields) {
   return Object.fromEntries(fields.map((each) => [each.spec.name, each.value()]));
 }
 
+/** The field that an error names. */
+export const fieldOf = (all, error) =>
+  error.param
+    ? all.find(({ spec }) =>
+        spec.param
+          ? error.param.startsWith(spec.param)
+          : error.param.split(/[.[]/)[0] === spec.name,
+      )
+    : null;
+
 /**
  * `onSubmit(values, idempotencyKey)` gets the fields' values; the key stays the same while the same
- * values are sent again. `onCancel` adds a cancel button.
+ * values are sent again. `onCancel` adds a cancel button. `after(fields)` returns what is shown after
+ * the fields.
  */
-export function form({ fields, action, onSubmit, onCancel, before = null }) {
+export function form({ fields, action, onSubmit, onCancel, before = null, after = () => null }) {
   const all = fields.map(field);
   const errorBox = h("div", {});
   const submit = h("button", { class: "button", "data-kind": "main" }, action);
@@ -187,6 +199,7 @@ export function form({ fields, action, onSubmit, onCancel, before = null }) {
     { class: "form", novalidate: true },
     before,
     all.map((each) => each.element),
+    after(all),
     errorBox,
     h(
       "div",
@@ -211,9 +224,7 @@ export function form({ fields, action, onSubmit, onCancel, before = null }) {
     } catch (error) {
       if (error.name === "AbortError") return;
       if (error.status !== 0) sent = { values: null, key: null }; // there was a response
-      const invalid = error.param
-        ? all.find((each) => error.param.split(/[.[]/)[0] === each.spec.name)
-        : null;
+      const invalid = fieldOf(all, error);
       if (invalid) {
         invalid.show(error.message);
         invalid.focus();
@@ -243,7 +254,7 @@ export const changed = (values, before) =>
 const isEmpty = (value) => value === null || (Array.isArray(value) && value.length === 0);
 
 /** A form in a dialog; resolves to the result of `onSubmit`, or undefined if cancelled. */
-export function formDialog({ title, before, fields, action = "Save", onSubmit }) {
+export function formDialog({ title, before, after, fields, action = "Save", onSubmit }) {
   return new Promise((resolve) => {
     let result;
     let typed = false;
@@ -251,6 +262,7 @@ export function formDialog({ title, before, fields, action = "Save", onSubmit })
       title,
       body: form({
         before,
+        after,
         fields,
         action,
         onCancel: () => dialog.cancel(),

@@ -11,6 +11,7 @@ const COLORS = {
   fallback: 3,
   direct: 4,
   label: 5,
+  rule: 7,
 };
 export const LAYERS = Object.keys(COLORS);
 

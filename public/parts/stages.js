@@ -62,6 +62,7 @@ function callResult(attempts) {
 
 function thresholdResult({ agent_id: agent, stated_confidence: stated, threshold, reason }) {
   if (agent === null) return `no agent: ${words(reason)}`;
+  if (reason === "preferred_by_rule") return `${agent}: no stage decided, and a rule prefers it`;
   if (reason === null && stated === null)
     return `${agent}: no confidence, so the threshold does not apply`;
   if (reason === null)

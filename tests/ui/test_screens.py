@@ -38,6 +38,7 @@ SCREENS = (
     "adapters",
     "adapters/{lora}",
     "agents",
+    "rules",
     "providers",
     "keys",
     "keys/users",
@@ -47,6 +48,7 @@ SCREENS = (
 DIALOGS = (
     ("agents", "Add agent"),
     ("agents", "Edit IT Support"),
+    ("rules", "Add rule"),
     ("providers", "Add provider"),
     ("keys", "Create API key"),
     ("keys", "Revoke Support portal"),

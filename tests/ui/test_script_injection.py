@@ -83,6 +83,7 @@ def test_fields_treat_it_as_text(page: Page, go: Go, attacked: dict[str, str]) -
     """Types the attack into every text field of the forms and filters."""
     for place, opened in (
         ("agents", "Add agent"),
+        ("rules", "Add rule"),
         ("providers", "Add provider"),
         ("keys", "Create API key"),
         ("keys/users", "Add user"),
