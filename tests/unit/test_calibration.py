@@ -363,6 +363,11 @@ async def test_what_is_no_evaluation_of_the_model(product: Product, evaluated: s
     assert code(await put_in_force(product, piped["id"])) == (409, "evaluation_of_pipeline")
     reliability = piped["results"]["models"][0]["reliability"]
     assert (reliability["reason"], reliability["before"]["ece"]) == ("pipeline", 0.225)
+    # What a rule decides is certain, and has nothing to be measured.
+    rule = {"when": {"words": ["hr", "it_support"]}, "then": {"agent_id": "hr"}}
+    assert (await product.call("POST", "/v1/rules", rule)).status == 201
+    ruled = (await evaluate(product, target="pipeline"))["results"]["models"][0]
+    assert ruled["layers"]["rule"] == 80 and ruled["reliability"]["n"] == 40
     product.execute("UPDATE evaluations SET measured = replace(measured, '\"2\"', '\"1\"')")
     assert code(await put_in_force(product, evaluated)) == (409, "evaluation_outdated")
     product.execute("UPDATE evaluations SET measured = NULL")

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from edgeneuro.domain.pattern import PatternError
-from edgeneuro.domain.pattern_program import MAX_INSTRUCTIONS, compile_pattern
+from edgeneuro.domain.pattern import PatternError, parse_pattern, required_text
+from edgeneuro.domain.pattern_program import MAX_INSTRUCTIONS
 from edgeneuro.domain.pattern_search import MAX_STEPS, Budget, Pattern, StepLimitError
 from edgeneuro.domain.query import normalise
 
@@ -89,7 +89,7 @@ def test_what_is_found(pattern: str, text: str, expected: bool) -> None:
 )
 def test_what_is_refused(pattern: str, part: str) -> None:
     with pytest.raises(PatternError, match=re.escape(part)):
-        compile_pattern(pattern)
+        Pattern(pattern)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,9 @@ def test_what_makes_others_backtrack_takes_few_steps(pattern: str) -> None:
     assert MAX_STEPS - budget.steps < 60_000
 
 
-@pytest.mark.parametrize("pattern", ["(a|b)*a(a|b){100}c", "(a|b|ab|ba)*c", "(.a|b.){90}c"])
+@pytest.mark.parametrize(
+    "pattern", ["(a|b)*a(a|b){100}[cd]", "(a|b|ab|ba)*[cd]", "(.a|b.){90}[cd]"]
+)
 def test_steps_are_linear_at_worst(pattern: str) -> None:
     """Texts for which nearly every character leads to a new state: twice the text, twice the
     steps, and never more than one step for each instruction and character."""
@@ -118,11 +120,27 @@ def test_steps_are_linear_at_worst(pattern: str) -> None:
     assert steps[1] <= 2.2 * steps[0] + 20_000
 
 
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (r"order #?\d+", "order "),
+        (r"\brefund\b", "refund"),
+        ("(my )order|x", ""),
+        ("(?:my )order", "my order"),
+        ("a(b|c)def?", "de"),
+        ("[x]yz", "xyz"),
+        (".*", ""),
+    ],
+)
+def test_what_is_looked_for_first(pattern: str, text: str) -> None:
+    assert required_text(parse_pattern(pattern)) == text
+
+
 def test_the_budget_ends_a_search() -> None:
     dice = random.Random(1)
     budget = Budget(1_000)
     with pytest.raises(StepLimitError):
-        Pattern("(a|b)*a(a|b){100}c").search("".join(dice.choices("ab", k=4_000)), budget)
+        Pattern("(a|b)*a(a|b){100}c").search("".join(dice.choices("abc", k=4_000)), budget)
 
 
 def test_what_is_kept_is_bounded() -> None:

@@ -25,7 +25,7 @@ MAX_ROWS = 1_000
 _PAGE = 100  # rows with texts of 8,000 characters each stay far below what an isolate can hold
 # Bounds on the work of one test, for an isolate's CPU time.
 _MAX_CHARACTERS = 2_000_000
-_MAX_STEPS = 5_000_000
+_MAX_STEPS = 2_000_000
 
 
 async def try_rule(call: Call, body: RuleTestRequest) -> RuleTest:

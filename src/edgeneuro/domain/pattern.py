@@ -10,7 +10,7 @@ Expressions are for texts in the form of domain/query.normalise: one line, no up
 does not count, and neither does the Unicode form."""
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 MAX_CHARACTERS = 200
@@ -44,6 +44,14 @@ class CharacterSet:
 
     def has(self, character: str) -> bool:
         return self._lists(character) is not self.negated
+
+    @property
+    def literal(self) -> str | None:
+        """The character, if it is the only one."""
+        if self.negated or self.kinds or len(self.ranges) != 1:
+            return None
+        first, last = self.ranges[0]
+        return first if first == last else None
 
     def _lists(self, character: str) -> bool:
         upper = character.upper()
@@ -93,6 +101,26 @@ Node = Characters | Assertion | Series | Alternatives | Repeat
 def parse_pattern(text: str) -> Node:
     """Raises PatternError."""
     return _Parser(text).parse()
+
+
+def required_text(node: Node) -> str:
+    """A text that is in every text in which the expression is found: the longest of those that are
+    plain to see. Most messages can be told from it alone."""
+    runs = [""]
+    for part in _flat(node):
+        if isinstance(part, Characters) and (literal := part.one_of.literal) is not None:
+            runs[-1] += literal
+        elif not isinstance(part, Assertion):
+            runs.append("")
+    return max(runs, key=len)
+
+
+def _flat(node: Node) -> Iterable[Node]:
+    if isinstance(node, Series):
+        for part in node.parts:
+            yield from _flat(part)
+    else:
+        yield node
 
 
 class _Parser:

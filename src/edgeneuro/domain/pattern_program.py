@@ -11,7 +11,6 @@ from edgeneuro.domain.pattern import (
     PatternError,
     Repeat,
     Series,
-    parse_pattern,
 )
 
 MAX_INSTRUCTIONS = 1_000
@@ -30,9 +29,9 @@ class Program:
     size: int = 0
 
 
-def compile_pattern(text: str) -> Program:
+def compile_pattern(tree: Node) -> Program:
     """Raises PatternError."""
-    return _Compiler().program(parse_pattern(text))
+    return _Compiler().program(tree)
 
 
 class _Compiler:

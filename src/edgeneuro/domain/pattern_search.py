@@ -9,10 +9,10 @@ for all expressions that one message is put to."""
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from edgeneuro.domain.pattern import CharacterSet, is_word
+from edgeneuro.domain.pattern import CharacterSet, is_word, parse_pattern, required_text
 from edgeneuro.domain.pattern_program import compile_pattern
 
-MAX_STEPS = 1_000_000
+MAX_STEPS = 300_000
 _MAX_STATES = 300  # of one expression
 _MAX_LETTERS = 1_000
 # What is before and after a position.
@@ -49,7 +49,9 @@ class _State:
 class Pattern:
     def __init__(self, text: str) -> None:
         """Raises PatternError."""
-        self._program = compile_pattern(text)
+        tree = parse_pattern(text)
+        self._required = required_text(tree)
+        self._program = compile_pattern(tree)
         self._match = 1 << (self._program.size - 1)
         sets: dict[CharacterSet, int] = {}
         for at, one_of in self._program.consume.items():
@@ -60,6 +62,8 @@ class Pattern:
 
     def search(self, text: str, budget: Budget) -> bool:
         """Whether the expression is found anywhere in a normalised text. Raises StepLimitError."""
+        if self._required not in text:
+            return False
         state = self._start
         letters = self._letters
         for character in text:

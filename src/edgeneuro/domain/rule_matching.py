@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from edgeneuro.domain.agent import Agent
@@ -10,7 +10,7 @@ from edgeneuro.domain.decision import MetadataValue
 from edgeneuro.domain.pattern import is_word
 from edgeneuro.domain.pattern_search import Budget, StepLimitError, pattern_of
 from edgeneuro.domain.query import normalise
-from edgeneuro.domain.rule import Rule, RuleConditions
+from edgeneuro.domain.rule import MAX_RULES, MAX_WORDS, Rule, RuleConditions
 
 # Scripts that are written without blanks between words: there every place is a boundary. Thai to
 # Lao, Myanmar, Khmer, kana, Han.
@@ -51,7 +51,7 @@ class Message:
             return None
         found: list[tuple[int, int, int, str]] = []
         for agent_id, agent in self.agents.items():
-            for is_name, name in enumerate((agent_id, normalise(agent.name))):
+            for is_name, name in enumerate((agent_id, _phrase(agent.name))):
                 at = _mention_at(text, name)
                 if at is not None:
                     found.append((at, -len(name), is_name, agent_id))
@@ -209,13 +209,18 @@ def _same(one: MetadataValue, other: MetadataValue) -> bool:
 
 def has_words(text: str, words: str) -> bool:
     """Whether a normalised text has the word or the phrase, as whole words."""
-    phrase = normalise(words)
+    phrase = _phrase(words)
     at = text.find(phrase)
     while at >= 0:
         if not _joined(text, at) and not _joined(text, at + len(phrase)):
             return True
         at = text.find(phrase, at + 1)
     return False
+
+
+@lru_cache(maxsize=MAX_RULES * MAX_WORDS)
+def _phrase(words: str) -> str:
+    return normalise(words)
 
 
 def _joined(text: str, at: int) -> bool:
