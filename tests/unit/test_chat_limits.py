@@ -202,7 +202,7 @@ async def test_bad_requests_count_as_requests_alone(product: Product) -> None:
     for model, fields in (("gpt-4", {}), ("auto", {"edgeneuro": {"candidates": ["ceo"]}})):
         assert (await ask(product, key, model, **fields)).status in (400, 404)
     found = await usage(product, key)
-    assert (found["minute_requests"], found["tokens"]) == (1, 0)  # the 400, not the 404
+    assert (found["minute_requests"], found["tokens"]) == (2, 0)
 
 
 async def test_agents_at_endpoints(product: Product) -> None:
