@@ -32,6 +32,7 @@ def run_tests(words: Sequence[str], *, program: Sequence[str] = _PYTEST) -> bool
     The output of the first process is shown at once, that of each other one after it. A process
     that finds no test is no failure if another one finds some.
     """
+    _compile_worker()
     commands = [[*program, *each] for each in pytest_words(words)]
     first, *others = [_start(each, show=number == 0) for number, each in enumerate(commands)]
     outputs = [_collect(process) for process in others]
@@ -43,6 +44,13 @@ def run_tests(words: Sequence[str], *, program: Sequence[str] = _PYTEST) -> bool
         codes.append(process.wait())
     found = [code for code in codes if code != NOTHING_COLLECTED]
     return bool(found) and not any(found)
+
+
+def _compile_worker() -> None:
+    """Before the tests import the Worker's modules: wrangler watches their folders, and a compiled
+    module that appears there makes it start the Worker of each running product again."""
+    source = str(paths.ROOT / "src")
+    subprocess.run([str(paths.PYTHON), "-m", "compileall", "-q", source], check=False)
 
 
 def pytest_words(words: Sequence[str]) -> list[list[str]]:

@@ -40,7 +40,7 @@ def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
     headers = {"authorization": f"Bearer {own.admin_token}"}
     lines = [{"query": q, "agent": agent} for agent in QUESTIONS for q in asked(agent)]
     body = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    with httpx.Client(base_url=own.base_url, headers=headers, timeout=60) as client:
+    with httpx.Client(base_url=own.public_url, headers=headers, timeout=60) as client:
         client.post("/v1/datasets/import", content=body).raise_for_status()
         yield client
 
