@@ -728,7 +728,7 @@ ALTER TABLE providers ADD COLUMN decision_models TEXT;
 UPDATE providers SET decision_models = '[]';
 
 -- Where a confidence comes from has one more value, "decision_model", and SQLite cannot change a CHECK. The column
--- is replaced by one without: older rows keep theirs, and nothing is written anew.
+-- is replaced by one without: older rows keep theirs, and no row is rewritten.
 ALTER TABLE logs RENAME COLUMN confidence_source TO confidence_source_before;
 ALTER TABLE logs ADD COLUMN confidence_source TEXT;
 -- Of what the challenger was asked. Null in older rows: that of the log row.

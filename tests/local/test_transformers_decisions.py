@@ -60,8 +60,8 @@ def plain(base: Base, prompt: list[int], option: list[int]) -> float:
     """One forward pass over prompt and option."""
     with torch.inference_mode():
         logits = base.model(torch.tensor([[*prompt, *option]])).logits[0].float().log_softmax(-1)
-    told = sum(float(logits[len(prompt) - 1 + at, token]) for at, token in enumerate(option))
-    return told + float(logits[-1, sorted(base.stop_ids)].logsumexp(-1))
+    total = sum(float(logits[len(prompt) - 1 + at, token]) for at, token in enumerate(option))
+    return total + float(logits[-1, sorted(base.stop_ids)].logsumexp(-1))
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -1,7 +1,7 @@
 """The page that one test hands to the next. To load the pages takes ten times the CPU of opening a
 screen in them.
 
-Sharing is safe since the pages keep nothing in memory but who is signed in: a screen is made anew
+Sharing is safe since the pages keep nothing in memory but who is signed in: a screen is made again
 when it is opened, and leaving it ends its dialogs, listeners and requests. What else a test can
 leave behind is taken away here, and a page that cannot be cleaned is closed.
 """

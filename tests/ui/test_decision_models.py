@@ -161,7 +161,7 @@ def test_some_models_of_a_provider_are_decision_models(
     go("providers")
     page.get_by_role("button", name="Edit mixed").click()
     field = page.get_by_role("dialog").get_by_label("Decision models, one per line")
-    field.fill("stranger")
+    field.fill("no-such-model")
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
     expect(field).to_have_attribute("aria-invalid", "true")
     field.fill("judge")

@@ -124,7 +124,7 @@ def check_accessibility(page: Page, name: str, *, whole: bool = True) -> None:
     look(page, "dark", WIDE)
     assert violations(page, _CONTRAST) == []
     look(page, "light", NARROW)
-    until(lambda: not overflows(page), seconds=5)  # a chart is drawn anew some frames later
+    until(lambda: not overflows(page), seconds=5)  # a chart is redrawn some frames later
 
 
 def overflows(page: Page) -> bool:

@@ -105,7 +105,7 @@ def parse_pattern(text: str) -> Node:
 
 def required_text(node: Node) -> str:
     """A text that is in every text in which the expression is found: the longest of those that are
-    plain to see. Most messages can be told from it alone."""
+    plain to see. Most messages lack it, so that the search can be left out."""
     runs = [""]
     for part in _flat(node):
         if isinstance(part, Characters) and (literal := part.one_of.literal) is not None:

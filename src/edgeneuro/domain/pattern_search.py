@@ -112,7 +112,7 @@ class Pattern:
         if reached & self._match:
             state.next[letter] = None
             return None
-        # The search may begin anew at every position: bit 0.
+        # The search may begin at every position: bit 0.
         core = (reached & mask) << 1 | 1
         after = self._states.get((core, kind))
         if after is None:

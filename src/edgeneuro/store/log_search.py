@@ -12,7 +12,7 @@ from edgeneuro.store.sql import LOG_KIND, Conditions, unix_ms
 WINDOW_ROWS = 20_000
 _TRIGRAM = 3  # shorter texts have none
 # Rows from before migration 0025 have it in another column, whose CHECK knows no decision models: a
-# CHECK cannot be changed without writing the table anew.
+# CHECK cannot be changed without rewriting the table.
 CONFIDENCE_SOURCE = "coalesce(logs.confidence_source, logs.confidence_source_before)"
 _KNOWN = f"coalesce({CONFIDENCE_SOURCE}, '') <> 'none'"  # the confidence
 

@@ -228,7 +228,7 @@ class _ModelCall:
         )
 
     def _common(self, attempt: ModelAttempt, form: str) -> dict[str, Any]:
-        """What requests to all models have; `form` tells those to one model apart."""
+        """What all requests to models have. `form` is a part of the cache key."""
         model, turn, config = attempt.model, self._turn, self._turn.config
         cached = self._cache and model.id not in self._without_cache
         return {
