@@ -176,6 +176,11 @@ async def test_what_is_no_object(product: Product) -> None:
     assert answered.json()["error"]["message"] == "edgeneuro: must be an object."
 
 
+async def test_too_many_questions_are_counted_in_the_message(product: Product) -> None:
+    answered = await decisions(product, *[URGENT] * 401)
+    assert answered.json()["error"]["message"].endswith("at most 400 items, not 401.")
+
+
 async def test_too_much_text(product: Product) -> None:
     for state in ('"' + "x" * 2_200_000 + '"', "[" + "[]," * 40_000 + "1]"):
         body = f'{{"state": {state}, "questions": {{"x": 1}}}}'.encode()

@@ -151,7 +151,9 @@ def _faults(error: ValidationError) -> list[Any]:
 def _describe(fault: Any) -> tuple[str, str | None, str]:
     """Code, field and message; pydantic's message says what was expected."""
     param = _param(fault["loc"])
-    message = fault["msg"].removeprefix("Value error, ")
+    message = (
+        fault["msg"].removeprefix("Value error, ").replace(" items after validation", " items")
+    )
     if fault["type"] == "json_invalid":
         message = message.removeprefix("Invalid JSON: ")
         # pydantic's parser has its own limit, 200, which works in Pyodide.
