@@ -66,6 +66,15 @@ def test_modules_of_the_first_screen_are_preloaded(visitor: Page, fresh: LocalPr
     assert modules == set(named)
 
 
+def test_each_entry_of_the_menu_has_its_icon(visitor: Page, fresh: LocalProduct) -> None:
+    sign_in(visitor, fresh.admin_token)
+    links = visitor.get_by_role("navigation", name="Screens").get_by_role("link")
+    visitor.locator("a[data-screen=audit]").wait_for()
+    icons = httpx.get(f"{fresh.base_url}/icons.svg").text
+    for link in links.all():
+        assert f'<symbol id="{link.get_attribute("data-screen")}"' in icons
+
+
 def test_every_file_has_the_security_headers(fresh: LocalProduct) -> None:
     for path in ("/", "/main.js", "/screens/overview.js", "/css/base.css", "/icon.svg"):
         response = httpx.get(fresh.base_url + path)
