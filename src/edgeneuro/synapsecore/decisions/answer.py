@@ -18,7 +18,7 @@ from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import UpstreamError
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.decide import decide, plan_decision, reserve_for
-from edgeneuro.synapsecore.decisions.asked import Asked, AskedQuestion, invalid
+from edgeneuro.synapsecore.decisions.asked import AskedQuestion, QuestionSet, invalid
 from edgeneuro.synapsecore.decisions.facts import DecisionFacts
 from edgeneuro.synapsecore.decisions.model import ModelAnswers, ModelQuestions
 from edgeneuro.synapsecore.decisions.models import (
@@ -44,7 +44,7 @@ class _Routing:
 class _Plan:
     """At least one of both is there."""
 
-    asked: Asked
+    asked: QuestionSet
     caller: CallerContext
     clock: StageClock
     routing: _Routing | None
@@ -62,7 +62,7 @@ class Answered:
     headers: dict[str, str]
 
 
-async def answer_questions(call: Call, asked: Asked) -> Answered:
+async def answer_questions(call: Call, asked: QuestionSet) -> Answered:
     """Raises InvalidRequestError, NotFoundError and ConflictError for what cannot be answered, what
     domain.permissions and limits.reserve raise, and the UpstreamError of models that failed."""
     plan = await _plan(call, asked)
@@ -80,7 +80,7 @@ async def answer_questions(call: Call, asked: Asked) -> Answered:
     return _answered(plan, answered, result)
 
 
-async def _plan(call: Call, asked: Asked) -> _Plan:
+async def _plan(call: Call, asked: QuestionSet) -> _Plan:
     require_known_name(asked.model)
     services, caller = call.services, CallerContext.of(call)
     clock = StageClock(services.monotonic)
@@ -110,7 +110,7 @@ async def _plan(call: Call, asked: Asked) -> _Plan:
 
 
 def _split(
-    asked: Asked, config: RoutingConfig
+    asked: QuestionSet, config: RoutingConfig
 ) -> tuple[RoutingQuestion | None, list[AskedQuestion]]:
     """The question that the router decides, and the others. One request has one decision, which is
     what its id, its label and its feedback are about."""
@@ -136,7 +136,7 @@ def _split(
 
 def _routing(
     call: Call,
-    asked: Asked,
+    asked: QuestionSet,
     question: RoutingQuestion,
     everything: RoutingConfig,
     caller: CallerContext,

@@ -73,7 +73,7 @@ class AskedQuestion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class QuestionSet:
     """`state` is a text, JSON, or a conversation: a list of objects with `role` and `content`.
     `text` is what the router reads: the text, what the user said last (empty if nothing), or the
     JSON. `state_param` is the field that has the state."""

@@ -16,7 +16,7 @@ from edgeneuro.gateway.interface import DecisionRequest
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
 from edgeneuro.synapsecore.context_window import CutState, fit_state, questions_bytes, text_bytes
-from edgeneuro.synapsecore.decisions.asked import Asked, AskedQuestion, json_text
+from edgeneuro.synapsecore.decisions.asked import AskedQuestion, QuestionSet, json_text
 from edgeneuro.synapsecore.decisions.facts import StateCut
 from edgeneuro.synapsecore.turn import CallerContext
 
@@ -45,7 +45,7 @@ class ModelQuestions:
     services: Services
     caller: CallerContext
     config: RoutingConfig
-    asked: Asked
+    asked: QuestionSet
     questions: tuple[AskedQuestion, ...]
     models: tuple[Model, ...]
     chain: Chain

@@ -15,10 +15,10 @@ from edgeneuro.domain.question import Choice, Level, Score, YesNo
 from edgeneuro.synapsecore.decisions.asked import (
     AGENT_QUESTION,
     QUESTION_ID,
-    Asked,
     AskedQuestion,
     DecisionOptions,
     Option,
+    QuestionSet,
     invalid,
     json_text,
     missing,
@@ -138,7 +138,7 @@ class DecisionsRequest(DecisionBody):
     def image_urls(self) -> list[str]:
         return [part.image_url for _, part in self._parts() if part.image_url is not None]
 
-    def asked(self) -> Asked:
+    def asked(self) -> QuestionSet:
         """Raises InvalidRequestError."""
         urls = [
             require_image(part.image_url, self.images, f"{param}.image_url")
@@ -149,7 +149,7 @@ class DecisionsRequest(DecisionBody):
         if options.user is None and self.safety_identifier:
             options = options.model_copy(update={"user": self.safety_identifier})
         state, text = self._state()
-        return Asked(
+        return QuestionSet(
             model=self.model,
             state=state,
             text=text,

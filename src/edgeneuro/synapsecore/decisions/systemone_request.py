@@ -14,10 +14,10 @@ from edgeneuro.domain.question import Choice, Level, Score, YesNo
 from edgeneuro.synapsecore.decisions.asked import (
     AGENT_QUESTION,
     QUESTION_ID,
-    Asked,
     AskedQuestion,
     DecisionOptions,
     Option,
+    QuestionSet,
     invalid,
     json_text,
     missing,
@@ -69,14 +69,14 @@ class SystemOneRequest(DecisionBody):
     def image_urls(self) -> list[str]:
         return self.images_ or []
 
-    def asked(self) -> Asked:
+    def asked(self) -> QuestionSet:
         """Raises InvalidRequestError."""
         _require_state(self.state)
         urls = [
             require_image(url, self.images, f"images[{at}]")
             for at, url in enumerate(self.image_urls())
         ]
-        return Asked(
+        return QuestionSet(
             model=self.model,
             state=self.state,
             text=_said_last(self.state) if is_conversation(self.state) else json_text(self.state),
