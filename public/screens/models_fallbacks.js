@@ -7,6 +7,7 @@ import { field } from "../parts/form.js";
 import { load } from "../parts/loading.js";
 import { callable, readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
+import { ordering } from "../parts/order.js";
 
 export async function fallbackTab({ signal, may }, container) {
   const show = () =>
@@ -28,14 +29,13 @@ function orderEditor(models, selection, { may, show }) {
     { class: "muted" },
     "No fallback models: if the active model fails, the fallback agent is used.",
   );
-  let dragged = null;
-  const move = (from, to, focus = true) => {
-    if (to < 0 || to >= order.length || from === to) return;
+  const move = (from, to, dragged) => {
     const [moved] = order.splice(from, 1);
     order.splice(to, 0, moved);
-    draw(focus ? to : null);
+    draw(dragged ? null : to);
     notice(`${moved} moved to position ${to + 1} of ${order.length}.`);
   };
+  const { item: ordered, buttons } = ordering({ items: () => order, movable: may("admin"), move });
   const draw = (focused = null) => {
     replace(
       list,
@@ -45,48 +45,16 @@ function orderEditor(models, selection, { may, show }) {
     none.hidden = order.length > 0;
     if (focused !== null) list.children[focused]?.focus();
   };
-  const item = (id, index) => {
-    const element = h(
-      "li",
-      {
-        class: "order-item",
-        tabindex: may("admin") ? "0" : null,
-        draggable: may("admin") ? "true" : null,
-        "aria-label": `${index + 1}. ${id}. Move with the arrow keys.`,
-        onkeydown: (event) => {
-          const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-          if (!step || event.target !== element || !may("admin")) return;
-          event.preventDefault();
-          move(index, index + step);
-        },
-        ondragstart: (event) => {
-          dragged = index;
-          event.dataTransfer.setData("text/plain", id); // browsers do not drag without data
-          event.dataTransfer.effectAllowed = "move";
-        },
-        ondragover: (event) => event.preventDefault(),
-        ondrop: (event) => {
-          event.preventDefault();
-          if (dragged !== null) move(dragged, index, false); // null: something else was dropped
-          dragged = null;
-        },
-      },
-      h("span", { class: "order-number", "aria-hidden": "true" }, index + 1),
+  const item = (id, index) =>
+    ordered(
+      index,
+      { key: id, label: `${index + 1}. ${id}. Move with the arrow keys.` },
       h("span", { class: "wrap" }, id),
       may("admin")
         ? h(
             "span",
             { class: "row" },
-            button("↑", () => move(index, index - 1), {
-              size: "small",
-              label: `Move ${id} up`,
-              disabled: index === 0,
-            }),
-            button("↓", () => move(index, index + 1), {
-              size: "small",
-              label: `Move ${id} down`,
-              disabled: index === order.length - 1,
-            }),
+            buttons(index, id),
             button(
               "Remove",
               () => {
@@ -98,8 +66,6 @@ function orderEditor(models, selection, { may, show }) {
           )
         : null,
     );
-    return element;
-  };
   const controls = () => {
     const others = callable(models).filter(
       (model) => model.id !== selection.active && !order.includes(model.id),

@@ -8,6 +8,7 @@ import { confirm } from "../parts/dialog.js";
 import { empty, load } from "../parts/loading.js";
 import { readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
+import { ordering } from "../parts/order.js";
 import { editRule } from "./rules_edit.js";
 
 const PATH = "/v1/rules";
@@ -62,10 +63,8 @@ const none = (action) =>
 
 function ruleList(rules, { may, show, edit }) {
   const admin = may("admin");
-  let dragged = null;
   const list = h("ol", { class: "order", "aria-label": "Rules in order" });
   const move = async (from, to) => {
-    if (to < 0 || to >= rules.length || from === to) return;
     try {
       await api("PATCH", `${PATH}/${rules[from].id}`, { body: { position: to + 1 } });
     } catch (error) {
@@ -76,35 +75,16 @@ function ruleList(rules, { may, show, edit }) {
     await show();
     document.querySelector(`[data-rule="${rules[from].id}"]`)?.focus();
   };
+  const order = ordering({ items: () => rules, movable: admin, move });
   const item = (rule, index) => {
     const name = nameOf(rule);
-    const element = h(
-      "li",
+    return order.item(
+      index,
       {
-        class: "order-item",
+        key: rule.id,
+        label: `${index + 1}. ${name}.${admin ? " Move with the arrow keys." : ""}`,
         "data-rule": rule.id,
-        tabindex: admin ? "0" : null,
-        draggable: admin ? "true" : null,
-        "aria-label": `${index + 1}. ${name}.${admin ? " Move with the arrow keys." : ""}`,
-        onkeydown: (event) => {
-          const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-          if (!step || event.target !== element || !admin) return;
-          event.preventDefault();
-          move(index, index + step);
-        },
-        ondragstart: (event) => {
-          dragged = index;
-          event.dataTransfer.setData("text/plain", rule.id); // browsers do not drag without data
-          event.dataTransfer.effectAllowed = "move";
-        },
-        ondragover: (event) => event.preventDefault(),
-        ondrop: (event) => {
-          event.preventDefault();
-          if (dragged !== null) move(dragged, index); // null: something else was dropped
-          dragged = null;
-        },
       },
-      h("span", { class: "order-number", "aria-hidden": "true" }, index + 1),
       h(
         "div",
         { class: "stack-small wrap" },
@@ -118,22 +98,12 @@ function ruleList(rules, { may, show, edit }) {
       ),
       admin ? actions(rule, index, name) : null,
     );
-    return element;
   };
   const actions = (rule, index, name) =>
     h(
       "span",
       { class: "row" },
-      button("↑", () => move(index, index - 1), {
-        size: "small",
-        label: `Move ${name} up`,
-        disabled: index === 0,
-      }),
-      button("↓", () => move(index, index + 1), {
-        size: "small",
-        label: `Move ${name} down`,
-        disabled: index === rules.length - 1,
-      }),
+      order.buttons(index, name),
       button("Edit", () => edit(rule), { size: "small", label: `Edit ${name}` }),
       button("Delete", () => remove(rule, name, show), {
         size: "small",
