@@ -91,7 +91,7 @@ def test_the_fit_is_the_optimum_of_platts_targets() -> None:
     def loss(slope: float, intercept: float) -> float:
         total = 0.0
         for each in answers:
-            share = ConfidenceMap(slope, intercept).at(log_odds(round(each.confidence, 4)))
+            share = ConfidenceMap(slope, intercept).apply(round(each.confidence, 4))
             target = targets[each.right]
             total -= target * math.log(share) + (1 - target) * math.log(1 - share)
         return total

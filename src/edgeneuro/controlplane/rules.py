@@ -2,7 +2,7 @@
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
-from edgeneuro.domain.catalogue import find_model
+from edgeneuro.domain.catalogue import find_routing_model
 from edgeneuro.domain.fields import Page, page_of
 from edgeneuro.domain.rule import (
     MAX_RULES,
@@ -150,8 +150,7 @@ async def _check(call: Call, when: RuleConditions, then: RuleEffect | None) -> N
 
 
 async def _require_model(call: Call, name: str) -> None:
-    model = find_model((await call.services.routing.fresh()).models, name)
-    if model is None or model.status != "available" or model.type == "classifier":
+    if find_routing_model((await call.services.routing.fresh()).models, name) is None:
         raise InvalidRequestError(
             f"then.model: {name!r} is not a model that can be called. GET /v1/models lists those"
             " that are available.",

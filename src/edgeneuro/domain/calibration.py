@@ -32,11 +32,7 @@ class ConfidenceMap:
 
     def apply(self, confidence: float) -> float:
         """The calibrated confidence."""
-        return self.at(log_odds(confidence))
-
-    def at(self, odds: float) -> float:
-        """That of a confidence with these log-odds."""
-        value = self.slope * odds + self.intercept
+        value = self.slope * log_odds(confidence) + self.intercept
         if value >= 0:  # the exponent is never positive, so it cannot overflow
             return 1 / (1 + math.exp(-value))
         return math.exp(value) / (1 + math.exp(value))

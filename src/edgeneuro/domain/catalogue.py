@@ -137,6 +137,13 @@ def find_model(models: Mapping[str, Model], name: str) -> Model | None:
     return next((model for model in models.values() if name in model.aliases), None)
 
 
+def find_routing_model(models: Mapping[str, Model], name: str) -> Model | None:
+    """The model of that id or alias, if it can be called to route."""
+    model = find_model(models, name)
+    can_route = model is not None and model.status == "available" and model.type != "classifier"
+    return model if can_route else None
+
+
 def provider_model_id(provider: Provider, name: str) -> str:
     return f"{provider.id}/{name}"
 

@@ -20,11 +20,7 @@ def read_answer(body: bytes, trace: GatewayTrace, *, vendor: str) -> ModelAnswer
         output = bounded_json.loads(body)
     except bounded_json.InvalidJsonError as error:
         raise InvalidOutputError(f"{vendor}'s answer is not JSON.") from error
-    error_inside = error_within(output, vendor=vendor)
-    if error_inside is not None:
-        raise error_inside
-    if isinstance(output, dict) and output.get("success") is True:
-        output = output.get("result")  # REST wraps the result, the binding does not
+    output = unwrapped(output, vendor=vendor)
     content, tool_calls, finish_reason = read_output(output)
     return ModelAnswer(
         content=content,
@@ -35,6 +31,15 @@ def read_answer(body: bytes, trace: GatewayTrace, *, vendor: str) -> ModelAnswer
         engine=read_engine(output),
         tokens=_tokens(output),
     )
+
+
+def unwrapped(output: Any, *, vendor: str) -> Any:
+    """The result: REST wraps it, the binding does not. Raises the error that is in its place."""
+    error_inside = error_within(output, vendor=vendor)
+    if error_inside is not None:
+        raise error_inside
+    is_wrapped = isinstance(output, dict) and output.get("success") is True
+    return output.get("result") if is_wrapped else output
 
 
 def read_output(output: Any) -> tuple[str | dict[str, Any] | None, ToolCalls, str]:

@@ -34,6 +34,11 @@ def window_bytes(context_window: int | None) -> int:
     return max(0, tokens * BYTES_PER_TOKEN)
 
 
+def json_text(value: Any) -> str:
+    """A text as it is, other JSON as its text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def text_bytes(text: str | None) -> int:
     return len((text or "").encode("utf-8", "surrogatepass"))
 
@@ -61,7 +66,7 @@ def fit_state(
 ) -> CutState:
     """The state as it fits beside the questions. One that is too long becomes a text with its
     middle left out: of a JSON state that is its JSON."""
-    text = state if isinstance(state, str) else json.dumps(state, ensure_ascii=False)
+    text = json_text(state)
     room = window_bytes(context_window) - questions_bytes(questions)
     cut, left_out = cut_text(text, max(room, MIN_STATE_BYTES))
     return CutState(cut, left_out) if left_out else CutState(state)

@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 from edgeneuro.call import Call, Facts
 from edgeneuro.domain.agent import Agent
-from edgeneuro.domain.catalogue import find_model
+from edgeneuro.domain.catalogue import find_routing_model
 from edgeneuro.domain.decision import MetadataValue, RouteRequest
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.domain.rule_matching import Outcome
 from edgeneuro.domain.trace import Trace
 from edgeneuro.errors import InvalidRequestError
 from edgeneuro.isolate.classifier_cache import LoadedClassifier
@@ -60,16 +61,18 @@ class TurnContext:
 
 @dataclass
 class Lookup:
-    """What one stage has read from D1 and a later stage needs too, so that both take one round
-    trip. `labels_revision` is the revision of the labels that the reads are valid for, and
-    `label_failed` is true if the label could not be read. `cached_rows` is the row of the decision
-    cache, None if it was not read yet; `dropped` is true if feedback has made it invalid, so that
-    AI Gateway's cache must be skipped too."""
+    """What one stage has found and a later one needs too: what was read from D1, so that both take
+    one round trip, and `rules`, what the rules come to (None: they were not applied yet).
+    `labels_revision` is the revision of the labels that the reads are valid for, and `label_failed`
+    is true if the label could not be read. `cached_rows` is the row of the decision cache, None if
+    it was not read yet; `dropped` is true if feedback has made it invalid, so that AI Gateway's
+    cache must be skipped too."""
 
     labels_revision: int = 0
     label_failed: bool = False
     cached_rows: Rows | None = None
     dropped: bool = False
+    rules: Outcome | None = None
 
 
 class StageClock:
@@ -248,8 +251,8 @@ def build_turn(
 def _models(request: RouteRequest, config: RoutingConfig) -> tuple[Model, ...]:
     if request.model is None:
         return config.chain
-    model = find_model(config.models, request.model)
-    if model is None or model.status != "available" or model.type == "classifier":
+    model = find_routing_model(config.models, request.model)
+    if model is None:
         raise InvalidRequestError(
             f"{request.model!r} is not a model that can be asked. GET /v1/models lists those that"
             " are available.",

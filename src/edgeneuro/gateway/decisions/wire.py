@@ -9,10 +9,9 @@ from edgeneuro.errors import (
     UpstreamNotConfiguredError,
     UpstreamRejectedError,
 )
-from edgeneuro.gateway.answers import read_engine, read_usage
+from edgeneuro.gateway.answers import read_engine, read_usage, unwrapped
 from edgeneuro.gateway.decisions import openai, systemone
 from edgeneuro.gateway.interface import DecisionAnswer, DecisionRequest
-from edgeneuro.gateway.upstream_errors import error_within
 
 _OPENAI = ("openai", "openai-compatible")
 _SYSTEM_ONE = ("workers-ai", "systemone")
@@ -44,11 +43,7 @@ def read_decision(
         output = bounded_json.loads(body, parse_constant=_no_number)
     except bounded_json.InvalidJsonError as error:
         raise InvalidOutputError(f"{vendor}'s answer {error}.") from error
-    error_inside = error_within(output, vendor=vendor)
-    if error_inside is not None:
-        raise error_inside
-    if isinstance(output, dict) and output.get("success") is True:
-        output = output.get("result")  # REST wraps the result, the binding does not
+    output = unwrapped(output, vendor=vendor)
     wire = openai if _kind(request) in _OPENAI else systemone
     answers = wire.decode(output, request.questions)
     if not answers:

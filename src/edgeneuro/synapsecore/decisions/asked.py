@@ -1,10 +1,10 @@
 """A request to a decision API, in one form for both formats; and the rules that both share. What
 cannot be answered is an InvalidRequestError that names the field."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,6 +15,7 @@ from edgeneuro.domain.images import Images
 from edgeneuro.domain.query import canonical
 from edgeneuro.domain.question import MAX_LEVELS, MAX_OPTIONS, MIN_OPTIONS, Level, Question
 from edgeneuro.errors import InvalidRequestError
+from edgeneuro.synapsecore.context_window import json_text
 
 MAX_IMAGES = 4
 MAX_OPTION_CHARACTERS = 256
@@ -87,7 +88,7 @@ class QuestionSet:
     image_urls: tuple[str, ...] = ()
     images: Images = field(default_factory=Images)
 
-    @property
+    @cached_property
     def query(self) -> str:
         """The text that is routed: its first 8,000 characters, in canonical form."""
         return routed_text(self.text.replace("\0", " "))
@@ -102,13 +103,6 @@ class QuestionSet:
     @property
     def logged_text(self) -> str:
         return self.query or routed_text(json_text(self.state).replace("\0", " "))
-
-
-def json_text(value: Any) -> str:
-    """A text as it is, other JSON as its text."""
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
 
 
 def invalid(param: str, message: str, *, code: str = "invalid_value") -> InvalidRequestError:

@@ -15,8 +15,14 @@ from edgeneuro.gateway.chain import Chain, ModelAttempt
 from edgeneuro.gateway.interface import DecisionRequest
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
-from edgeneuro.synapsecore.context_window import CutState, fit_state, questions_bytes, text_bytes
-from edgeneuro.synapsecore.decisions.asked import AskedQuestion, QuestionSet, json_text
+from edgeneuro.synapsecore.context_window import (
+    CutState,
+    fit_state,
+    json_text,
+    questions_bytes,
+    text_bytes,
+)
+from edgeneuro.synapsecore.decisions.asked import AskedQuestion, QuestionSet
 from edgeneuro.synapsecore.decisions.facts import StateCut
 from edgeneuro.synapsecore.turn import CallerContext
 
@@ -53,6 +59,8 @@ class ModelQuestions:
     created_ms: int
     # Models of whose answers AI Gateway has cached one that is of no use.
     _without_cache: set[str] = field(default_factory=set, init=False)
+    # The state as each model gets it, by model id: a state may have a megabyte.
+    _states: dict[str, CutState] = field(default_factory=dict, init=False)
 
     @cached_property
     def _by_id(self) -> Mapping[str, Question]:
@@ -168,8 +176,10 @@ class ModelQuestions:
 
     def _state(self, model: Model) -> CutState:
         """As it fits beside the questions of each call."""
-        longest = max(self._parts(model), key=questions_bytes)
-        return fit_state(self.asked.state, longest, model.context_window)
+        if model.id not in self._states:
+            longest = max(self._parts(model), key=questions_bytes)
+            self._states[model.id] = fit_state(self.asked.state, longest, model.context_window)
+        return self._states[model.id]
 
     def _cut(self, state: CutState) -> StateCut | None:
         if not state.left_out:

@@ -12,6 +12,7 @@ from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.chat import AUTO
 from edgeneuro.domain.fields import without_nul
 from edgeneuro.domain.question import Choice, Level, Score, YesNo
+from edgeneuro.synapsecore.context_window import json_text
 from edgeneuro.synapsecore.decisions.asked import (
     AGENT_QUESTION,
     QUESTION_ID,
@@ -20,7 +21,6 @@ from edgeneuro.synapsecore.decisions.asked import (
     Option,
     QuestionSet,
     invalid,
-    json_text,
     missing,
     require_image,
     require_images,

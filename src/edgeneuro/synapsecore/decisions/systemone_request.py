@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.chat import AUTO
 from edgeneuro.domain.question import Choice, Level, Score, YesNo
+from edgeneuro.synapsecore.context_window import json_text
 from edgeneuro.synapsecore.decisions.asked import (
     AGENT_QUESTION,
     QUESTION_ID,
@@ -19,7 +20,6 @@ from edgeneuro.synapsecore.decisions.asked import (
     Option,
     QuestionSet,
     invalid,
-    json_text,
     missing,
     require_image,
     require_images,

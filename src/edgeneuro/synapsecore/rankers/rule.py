@@ -3,8 +3,7 @@ the later stages: which agents are allowed, which one is preferred, which model 
 
 from dataclasses import replace
 
-from edgeneuro.domain.catalogue import find_model
-from edgeneuro.domain.model import Model
+from edgeneuro.domain.catalogue import find_routing_model
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.rule_matching import Message, Outcome, apply_rules
 from edgeneuro.synapsecore.policy import RULE_LAYER
@@ -43,16 +42,18 @@ def model_refusal(config: RoutingConfig, name: str) -> str | None:
     """Why a rule's model cannot be called; None if it can."""
     if name in config.withheld:
         return f"the key may not use the model {name!r}"
-    return None if _usable(config, name) else f"the model {name!r} is not available"
-
-
-def _usable(config: RoutingConfig, name: str) -> Model | None:
-    model = find_model(config.models, name)
-    usable = model is not None and model.status == "available" and model.type != "classifier"
-    return model if usable else None
+    usable = find_routing_model(config.models, name) is not None
+    return None if usable else f"the model {name!r} is not available"
 
 
 def _outcome(turn: Turn) -> Outcome:
+    """Made once for a turn: a reservation needs it before the stage does."""
+    if turn.lookup.rules is None:
+        turn.lookup.rules = _new_outcome(turn)
+    return turn.lookup.rules
+
+
+def _new_outcome(turn: Turn) -> Outcome:
     message = Message(
         query=turn.query,
         agents=turn.config.agents,
@@ -89,7 +90,7 @@ def _changed(turn: Turn, outcome: Outcome) -> Turn:
         )
     if outcome.prefer is not None:
         turn = replace(turn, preferred_agent=turn.agent(outcome.prefer))
-    model = None if outcome.model is None else _usable(turn.config, outcome.model)
+    model = None if outcome.model is None else find_routing_model(turn.config.models, outcome.model)
     if model is not None:
         # As for a request that names it: with `fallback` false it is the only one called.
         others = turn.config.chain if turn.fallback else ()
