@@ -780,3 +780,18 @@ CREATE INDEX rules_position ON rules (position);
 CREATE TRIGGER rules_insert_revision AFTER INSERT ON rules BEGIN UPDATE revision SET value = value + 1; END;
 CREATE TRIGGER rules_update_revision AFTER UPDATE ON rules BEGIN UPDATE revision SET value = value + 1; END;
 CREATE TRIGGER rules_delete_revision AFTER DELETE ON rules BEGIN UPDATE revision SET value = value + 1; END;
+
+-- The turn before the message, as far as it was known: a JSON object of previous_agent, previous_user and
+-- previous_assistant. It belongs to the identity of the question: query_hash and near_hash are over both.
+ALTER TABLE logs ADD COLUMN context TEXT;
+ALTER TABLE labels ADD COLUMN context TEXT;
+ALTER TABLE current_labels ADD COLUMN context TEXT;
+ALTER TABLE import_rows ADD COLUMN context TEXT;
+ALTER TABLE evaluation_items ADD COLUMN context TEXT;
+
+-- The named router that decided; null: the default one.
+ALTER TABLE logs ADD COLUMN router TEXT;
+-- The decision that this one replaces, after its agent or its caller said that it was wrong.
+ALTER TABLE logs ADD COLUMN rerouted_from TEXT;
+-- Outcomes beside those that the CHECK of `outcome` knows: it is read before `outcome`.
+ALTER TABLE logs ADD COLUMN other_outcome TEXT;

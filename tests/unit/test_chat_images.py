@@ -100,7 +100,7 @@ def test_what_is_sent_is_what_came(body: dict[str, Any]) -> None:
         sent = json.dumps(request.sent_messages(extras=True))
         assert json.loads(b"".join(request.images.pieces(sent))) == body["messages"]
         assert request.images.restored(request.sent_messages(extras=True)) == body["messages"]
-        assert request.text == parsed({**body, "x": 1}).text
+        assert request.conversation.query == parsed({**body, "x": 1}).conversation.query
 
 
 def test_slashes_that_were_escaped_are_slashes() -> None:

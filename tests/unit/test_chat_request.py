@@ -86,7 +86,7 @@ async def test_messages(product: Product, message: dict[str, Any], code: str, pa
     [
         ({"messages": []}, "invalid_value", "messages"),
         ({"messages": "hello"}, "invalid_value", "messages"),
-        ({"messages": [user()] * 501}, "invalid_value", "messages"),
+        ({"messages": [user()] * 1_001}, "invalid_value", "messages"),
         ({"model": None}, "invalid_value", "model"),
         ({"model": ""}, "invalid_value", "model"),
         ({"model": "x" * 201}, "invalid_value", "model"),
@@ -198,7 +198,7 @@ async def test_what_clients_send_back_of_our_answers_is_taken(product: Product) 
 async def test_the_most_that_is_taken(product: Product) -> None:
     tools = [{**TOOL, "function": {**TOOL["function"], "name": f"tool_{n}"}} for n in range(128)]
     product.gateway.enqueue(talks())
-    answered = await send(product, messages=[user()] * 500, tools=tools, stop=["a"] * 4)
+    answered = await send(product, messages=[user()] * 1_000, tools=tools, stop=["a"] * 4)
     assert answered.status == 200, answered.text
 
 

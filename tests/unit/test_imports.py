@@ -259,7 +259,7 @@ async def test_a_large_file_of_another_kind_says_what_may_be_large(product: Prod
 async def test_rows_of_a_file_whose_reading_did_not_end_are_deleted(product: Product) -> None:
     product.execute(
         "INSERT INTO import_rows SELECT 'imp_dead', 1, 'q', 'n', 'text', NULL, NULL, NULL,"
-        f" {product.services.now_ms()}, NULL"
+        f" {product.services.now_ms()}, NULL, NULL"
     )
     await delete_expired(product.services)
     assert len(product.rows("SELECT * FROM import_rows")) == 1

@@ -77,14 +77,16 @@ def assert_error_code(response: httpx.Response, code: str) -> None:
 
 
 def test_a_body_over_64_kb(client: httpx.Client) -> None:
-    assert_error(client.post("/v1/route", content=b" " * 65_537), 413, "body_too_large")
-    fits = client.post("/v1/route", content=b'{"query": "hello"}'.ljust(65_536))
-    assert fits.status_code == 200
+    assert_error(client.post("/v1/agents", content=b" " * 65_537), 413, "body_too_large")
+    fits = client.post(
+        "/v1/feedback", content=b'{"decision_id": "dec_1", "value": "up"}'.ljust(65_536)
+    )
+    assert fits.status_code == 404
 
 
 def test_a_body_over_64_kb_that_does_not_say_its_length(client: httpx.Client) -> None:
     parts = (b" " * 10_000 for _ in range(10))
-    assert_error(client.post("/v1/route", content=parts), 413, "body_too_large")
+    assert_error(client.post("/v1/agents", content=parts), 413, "body_too_large")
 
 
 @pytest.mark.parametrize(

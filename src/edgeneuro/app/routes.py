@@ -11,7 +11,7 @@ from edgeneuro.controlplane.labels import datasets, erasure, imports, label_stat
 from edgeneuro.controlplane.learning import classifiers
 from edgeneuro.controlplane.models import calibration, models, providers, selection
 from edgeneuro.controlplane.observe import analytics, logs, monitoring
-from edgeneuro.domain.chat import MAX_BODY_BYTES
+from edgeneuro.domain.chat import MAX_BODY_BYTES, MAX_TEXT_BYTES
 from edgeneuro.domain.chat_answer import ChatCompletionChunk
 from edgeneuro.domain.lora import LoraCreate
 from edgeneuro.domain.routing_test import MAX_BYTES
@@ -41,7 +41,7 @@ PREFLIGHT = Described((409,), form=LoraCreate, files=FILES)
 # fmt: off
 ROUTES = (
     Route("POST",   "/v1/route",                  synapsecore.route,     ROUTE, 200, REPEATABLE,
-          described=ROUTING),
+          max_body_bytes=MAX_TEXT_BYTES, described=ROUTING),
     Route("POST",   "/v1/chat/completions",       chat.create_chat_completion, ROUTE, 200,
           REPEATABLE, max_body_bytes=MAX_BODY_BYTES, described=CHAT),
     Route("POST",   "/v1/decisions",              decisions.create_decisions, ROUTE, 200,

@@ -1,5 +1,6 @@
 """Chat requests in OpenAI's shape: the body of POST /v1/chat/completions."""
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,6 +19,7 @@ from pydantic import (
 
 from edgeneuro.domain.agent import AgentId, ModelId
 from edgeneuro.domain.chat_message import (
+    MAX_MESSAGES,
     FunctionName,
     ImagePart,
     Lenient,
@@ -26,16 +28,15 @@ from edgeneuro.domain.chat_message import (
     ToolFunction,
     sent_messages,
     sent_value,
-    texts_of,
 )
+from edgeneuro.domain.conversation import Conversation, read_conversation
 from edgeneuro.domain.decision import MetadataKey, MetadataValue, OnNoFit, ShortText
-from edgeneuro.domain.fields import INTEGRAL, routed_text, without_nul
+from edgeneuro.domain.fields import INTEGRAL, without_nul
 from edgeneuro.domain.images import Images, set_images_aside
 from edgeneuro.errors import BodyTooLargeError
 
 AUTO = "auto"
 AGENT_PREFIX = "agent:"
-_MAX_MESSAGES = 500
 _MAX_TOOLS = 128
 MAX_TEXT_BYTES = 1024 * 1024
 MAX_BODY_BYTES = 20 * 1024 * 1024  # with images; an isolate has 128 MB for all its requests
@@ -141,7 +142,7 @@ class ChatRequest(Lenient):
     fields of their own get them."""
 
     model: ModelId
-    messages: Annotated[list[Message], Field(min_length=1, max_length=_MAX_MESSAGES)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     tools: Annotated[list[Tool], Field(max_length=_MAX_TOOLS)] | None = None
@@ -243,12 +244,10 @@ class ChatRequest(Lenient):
             raise ValueError("the models behind EdgeNeuro have no such thing; leave it out")
         return value
 
-    @property
-    def text(self) -> str:
-        """The question: the canonical text of what the user said last, as far as it counts for
-        routing and is logged; empty where there is no text."""
-        said = [message for message in self.messages if message.role == "user"]
-        return routed_text("\n".join(texts_of(said[-1])) if said else "")
+    @cached_property
+    def conversation(self) -> Conversation:
+        """What is routed and logged: what the user said last, and the turn before it."""
+        return read_conversation(self.messages)
 
     @property
     def calls_functions(self) -> bool:

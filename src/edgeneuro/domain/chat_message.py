@@ -31,6 +31,7 @@ FunctionName = Annotated[
 CallId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Text = Annotated[str, AfterValidator(without_nul)]
 _MAX_CALLS = 128
+MAX_MESSAGES = 1_000  # of a conversation
 _RESULT_ROLES = ("tool", "function")
 
 

@@ -1,6 +1,6 @@
 """Routing over HTTP: the request, the response, and the parts of both."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -15,8 +15,15 @@ from pydantic import (
 )
 
 from edgeneuro.domain.agent import Agent, AgentId, AgentProtocol, ModelId
+from edgeneuro.domain.chat_message import MAX_MESSAGES, Message
+from edgeneuro.domain.conversation import (
+    Conversation,
+    PreviousTurn,
+    RouteContext,
+    read_conversation,
+)
 from edgeneuro.domain.fields import QueryText, without_nul
-from edgeneuro.errors import Reason
+from edgeneuro.errors import InvalidRequestError, Reason
 
 # Where a decision was made: a stage's own word ("rule", "label", "cache", "classifier", "llm",
 # "decision_model"), "fallback" if no stage decided, "direct" if the caller named the agent or the
@@ -58,18 +65,22 @@ MetadataValue = Annotated[
 
 
 class RouteRequest(BaseModel):
-    """The body of POST /v1/route. `candidates` narrows the choice to these agents. `model` is
-    called instead of the active one. If `fallback` is false, a failed upstream is an error and the
-    default agent does not answer, and a named model is the only one called. `on_no_fit` says what
-    happens if no agent is decided on: "fallback", the default agent answers if it is allowed, or
-    "none", `agent` is null; the default is the setting. If `cache` is false, no cached answer is
-    used and nothing is cached. With `model`, or with `cache` false, labels and the classifier are
-    skipped. `top_k` is how many agents `scores` has at most. `explain` adds how the decision was
-    made."""
+    """The body of POST /v1/route. What is routed is `query`, or the last message of the role "user"
+    in `messages`; what stands after it is ignored. `context` is the turn before it, and of
+    `messages` the agent of that turn alone: they say the rest. `candidates` narrows the choice to
+    these agents. `model` is called instead of the active one. If `fallback` is false, a failed
+    upstream is an error and the default agent does not answer, and a named model is the only one
+    called. `on_no_fit` says what happens if no agent is decided on: "fallback", the default agent
+    answers if it is allowed, or "none", `agent` is null; the default is the setting. If `cache` is
+    false, no cached answer is used and nothing is cached. With `model`, or with `cache` false,
+    labels and the classifier are skipped. `top_k` is how many agents `scores` has at most.
+    `explain` adds how the decision was made."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    query: QueryText
+    query: QueryText | None = None
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)] | None = None
+    context: RouteContext | None = None
     user: ShortText | None = None
     session: ShortText | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
@@ -80,6 +91,36 @@ class RouteRequest(BaseModel):
     on_no_fit: OnNoFit | None = None
     top_k: Annotated[int, Field(ge=1, le=250)] = 3
     explain: bool = False
+
+    def conversation(self) -> Conversation:
+        """Raises InvalidRequestError if there is no question, or if it is there twice."""
+        context = PreviousTurn.of(self.context)
+        if self.messages is None:
+            if self.query is None:
+                raise InvalidRequestError(
+                    "query: this field is missing; send a text, or `messages`.",
+                    code="missing_field",
+                    param="query",
+                )
+            return Conversation(self.query, context)
+        if self.query is not None:
+            raise InvalidRequestError(
+                "messages: `query` is there too; send one of the two.", param="messages"
+            )
+        found = read_conversation(self.messages)
+        if not found.query:
+            raise InvalidRequestError(
+                "messages: the router needs a text in the last message of the role 'user'."
+                " Add one.",
+                param="messages",
+            )
+        if context.user is not None or context.assistant is not None:
+            raise InvalidRequestError(
+                "context: with `messages` it has `previous_agent` alone, because the messages say"
+                " the rest. Remove `previous_user` and `previous_assistant`.",
+                param="context",
+            )
+        return replace(found, previous=replace(found.previous, agent=context.agent))
 
 
 class ChosenAgent(BaseModel):

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
+from edgeneuro.domain.conversation import RouteContext
 from edgeneuro.domain.decision import (
     Alternative,
     Attempt,
@@ -40,7 +41,9 @@ class LogEntry(BaseModel):
     `prompt_version` say which agents and which prompt the model saw; `classifier` is what the
     classifier said, null where it was not asked. While the setting log_queries is off, `query`
     is empty and `query_hash` null; this one is null, too, where the caller named who answers:
-    nothing was decided there. `trace_id` is that of W3C trace context."""
+    nothing was decided there. `context` is the turn before the message, as far as the router knew
+    it. `router` is the named router that decided; null: the default one. `rerouted_from` is the
+    decision that this one replaces. `trace_id` is that of W3C trace context."""
 
     object: Literal["log"] = "log"
     id: str
@@ -52,10 +55,13 @@ class LogEntry(BaseModel):
     key_id: str
     query: str
     query_hash: str | None
+    context: RouteContext | None = None
     user: str | None
     session: str | None
     metadata: dict[str, MetadataValue] | None
     candidates: list[str] | None
+    router: str | None = None
+    rerouted_from: str | None = None
     status: int
     outcome: Outcome | None = None
     agent_id: str | None

@@ -246,20 +246,26 @@ def normalise(query: str) -> str:
     return " ".join(without_joiners(canonical(query)).casefold().split())
 
 
-def query_hash(query: str) -> str:
-    """The identity of a question: 32 hex digits over its normalised form."""
-    return _sha256(normalise(query))[:32]
+def query_hash(query: str, context: str = "") -> str:
+    """The identity of a question: 32 hex digits over its normalised form and the identity of its
+    context (domain/conversation.py): "yes" is another question in every conversation."""
+    return _sha256(_in_context(normalise(query), context))[:32]
 
 
-def near_hash(query: str) -> str:
-    """The identity that near-duplicates share: 32 hex digits over the near form."""
-    return _sha256(near_form(query))[:32]
+def near_hash(query: str, context: str = "") -> str:
+    """The identity that near-duplicates share: 32 hex digits over the near form and the context."""
+    return _sha256(_in_context(near_form(query), context))[:32]
 
 
-def similar_hash(query: str) -> str:
+def similar_hash(query: str, context: str = "") -> str:
     """What questions with the same content words share, near-duplicates among them: 32 hex digits.
     They are in one part of the data set and in one fold."""
-    return _sha256(similar_form(near_form(query)))[:32]
+    return _sha256(_in_context(similar_form(near_form(query)), context))[:32]
+
+
+def _in_context(form: str, context: str) -> str:
+    # No form has a NUL.
+    return f"{form}\0{context}" if context else form
 
 
 def _sha256(text: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from edgeneuro.domain.conversation import PreviousTurn, RouteContext
 from edgeneuro.domain.decision import GatewayTrace, StageRecord, Usage
 from edgeneuro.domain.log import LogEntry, LogItem, LogRecord, LogsQuery
 from edgeneuro.domain.query import near_hash
@@ -23,10 +24,13 @@ _COLUMNS = (
     "key_id",
     "query",
     "query_hash",
+    "context",
     "user",
     "session",
     "metadata",
     "candidates",
+    "router",
+    "rerouted_from",
     "status",
     "agent_id",
     "confidence",
@@ -77,7 +81,7 @@ _ITEM = (
     " 'created_at', f.created_at)) FROM feedback f WHERE f.decision_id = logs.id) AS feedback"
 )
 _LABEL = "LEFT JOIN current_labels c ON c.query_hash = logs.query_hash"
-_JSON_COLUMNS = ("metadata", "candidates", "alternatives", "attempts", "classifier")
+_JSON_COLUMNS = ("context", "metadata", "candidates", "alternatives", "attempts", "classifier")
 
 
 @dataclass(frozen=True)
@@ -110,9 +114,11 @@ class FoundLogs:
 def insert_log(entry: LogEntry, stages: Sequence[StageRecord] | None = None) -> Statement:
     """`stages` are those that ran; None where nothing was routed."""
     fields = entry.model_dump(exclude={"object", "usage", "gateway"})
+    context = PreviousTurn.of(entry.context).identity
     values: dict[str, Value] = {
         **fields,
         **{name: _json_or_null(fields[name]) for name in _JSON_COLUMNS},
+        "context": _context_json(entry.context),
         "created_at": unix_ms(entry.created_at),
         "kind": _CHECKED_KIND.get(entry.kind, entry.kind),
         "other_kind": entry.kind if entry.kind in _CHECKED_KIND else None,
@@ -126,7 +132,7 @@ def insert_log(entry: LogEntry, stages: Sequence[StageRecord] | None = None) -> 
         "gateway_cache_status": entry.gateway.cache_status,
         # Computed once here, so that the label queue never computes it for a whole window.
         # A row for which nothing was decided has no query hash: an erasure finds it by this one.
-        "near_hash": near_hash(entry.query) if entry.query else None,
+        "near_hash": near_hash(entry.query, context) if entry.query else None,
         "stages": None if stages is None else _stages_json(stages),
     }
     return Statement(_INSERT, tuple(values[name] for name in _WRITTEN))
@@ -306,3 +312,7 @@ def _of_some_stages(stage: StageRecord) -> dict[str, float | list[str]]:
 
 def _json_or_null(value: BaseModel | dict[str, object] | list[object] | None) -> str | None:
     return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _context_json(context: RouteContext | None) -> str | None:
+    return None if context is None else context.model_dump_json(exclude_none=True)

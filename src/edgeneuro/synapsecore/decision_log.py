@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn
 from edgeneuro.domain.decision import Attempt, StageRecord, Usage
 from edgeneuro.domain.log import LogEntry
 from edgeneuro.domain.query import query_hash
@@ -16,7 +17,7 @@ from edgeneuro.store.sql import rfc3339
 from edgeneuro.store.usage import count_answer
 from edgeneuro.synapsecore.ranking import ModelCallResult
 from edgeneuro.synapsecore.router import RoutingResult
-from edgeneuro.synapsecore.stored_text import stored_metadata, stored_text
+from edgeneuro.synapsecore.stored_text import stored_context, stored_metadata, stored_text
 from edgeneuro.synapsecore.turn import TurnContext
 
 
@@ -42,7 +43,7 @@ def _log_entry(result: RoutingResult) -> LogEntry:
     config, caller, failure = turn.config, turn.caller, result.error
     source = None if decision.ranking is None else decision.ranking.source
     return LogEntry(
-        **stored_texts(config, turn.query, turn.context),
+        **stored_texts(config, turn.query, turn.context, turn.previous),
         id=turn.id,
         kind="route",
         created_at=rfc3339(turn.created_ms),
@@ -75,15 +76,22 @@ def _log_entry(result: RoutingResult) -> LogEntry:
     )
 
 
-def stored_texts(config: RoutingConfig, query: str, context: TurnContext) -> dict[str, Any]:
+def stored_texts(
+    config: RoutingConfig,
+    query: str,
+    context: TurnContext,
+    previous: PreviousTurn = NOTHING_BEFORE,
+) -> dict[str, Any]:
     """What the caller wrote, as far as the settings allow to store it. The identity of the question
     is that of the stored text, since labels know no other text."""
     if not config.log_queries:
-        return {"query": "", "query_hash": None, "user": None, "session": None, "metadata": None}
-    query = stored_text(config, query)
+        facts = dict.fromkeys(("query_hash", "user", "session", "metadata"))
+        return {"query": "", "context": PreviousTurn(previous.agent).shown(), **facts}
+    query, previous = stored_text(config, query), stored_context(config, previous)
     return {
         "query": query,
-        "query_hash": query_hash(query),
+        "query_hash": query_hash(query, previous.identity),
+        "context": previous.shown(),
         "user": context.user and stored_text(config, context.user),
         "session": context.session and stored_text(config, context.session),
         "metadata": context.metadata and stored_metadata(config, context.metadata),

@@ -9,6 +9,7 @@ time is linear in the length of the text."""
 
 import re
 
+from edgeneuro.domain.conversation import PreviousTurn
 from edgeneuro.domain.decision import MetadataValue
 from edgeneuro.domain.routing import RoutingConfig
 
@@ -115,6 +116,16 @@ def stored_text(config: RoutingConfig, text: str) -> str:
     """The text as it may be stored. Equal texts have equal results, so a question keeps its
     identity."""
     return redact(text) if config.redact_personal_data else text
+
+
+def stored_context(config: RoutingConfig, previous: PreviousTurn) -> PreviousTurn:
+    if previous.user is None and previous.assistant is None:
+        return previous
+    return PreviousTurn(
+        previous.agent,
+        previous.user and stored_text(config, previous.user),
+        previous.assistant and stored_text(config, previous.assistant),
+    )
 
 
 def stored_metadata(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from edgeneuro.call import Call, Facts
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.catalogue import find_routing_model
+from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn
 from edgeneuro.domain.decision import MetadataValue, RouteRequest
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import prompt_version
@@ -22,7 +23,7 @@ from edgeneuro.services import Services
 from edgeneuro.store.database import Rows
 from edgeneuro.synapsecore.agent_selection import MAX_AGENTS, select_agents
 from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
-from edgeneuro.synapsecore.stored_text import stored_text
+from edgeneuro.synapsecore.stored_text import stored_context, stored_text
 from edgeneuro.web.auth import Credential
 
 # Why the query is routed: for a caller, for an evaluation, or for a comparison with the decision
@@ -118,7 +119,8 @@ class Turn:
     that model's own ranking counts. Without `cache` nothing is read from a cache or written to one.
     Without `fallback` a failed model call is an error. `candidates` are the allowed agents as the
     request named them; `narrowed` is true if rules have excluded some. `preferred_agent` is the one
-    that rules prefer to the fallback agent."""
+    that rules prefer to the fallback agent. `previous` is the turn before the message; its agent is
+    an allowed one."""
 
     services: Services
     caller: CallerContext
@@ -127,6 +129,7 @@ class Turn:
     id: str
     created_ms: int
     query: str
+    previous: PreviousTurn = NOTHING_BEFORE
     agents: tuple[Agent, ...]
     fallback_agent: Agent | None
     models: tuple[Model, ...]
@@ -155,8 +158,9 @@ class Turn:
 
     @cached_property
     def query_hash(self) -> str:
-        """The identity of the question: a hash of its text as it is stored."""
-        return query_hash(stored_text(self.config, self.query))
+        """The identity of the question: a hash of its text and its context as they are stored."""
+        context = stored_context(self.config, self.previous)
+        return query_hash(stored_text(self.config, self.query), context.identity)
 
     @cached_property
     def cache_key(self) -> str:
@@ -191,6 +195,9 @@ class Turn:
             ids,
             *caller,
         ]
+        if self.previous:
+            previous = self.previous
+            sent.append([previous.agent, previous.user, previous.assistant])
         if model.type == "decision":
             # How far the question is cut, and who is offered.
             sent.append(model.context_window)
@@ -221,8 +228,10 @@ def build_turn(
     clock: StageClock,
     purpose: Purpose = "route",
 ) -> Turn:
-    """Raises InvalidRequestError for candidates that are not enabled agents and for a model that
-    does not exist, ConflictError if there is no agent at all."""
+    """Raises what `RouteRequest.conversation` raises, InvalidRequestError for candidates that are
+    not enabled agents and for a model that does not exist, ConflictError if there is no agent at
+    all."""
+    conversation = request.conversation()
     default_agent = config.require_default_agent()
     agents = _allowed_agents(request.candidates, config)
     on_no_fit = request.on_no_fit or config.on_no_fit
@@ -234,7 +243,8 @@ def build_turn(
         clock=clock,
         id=id,
         created_ms=services.now_ms(),
-        query=request.query,
+        query=conversation.query,
+        previous=_of_allowed_agent(conversation.previous, agents),
         agents=agents,
         fallback_agent=default_agent if has_fallback else None,
         models=_models(request, config),
@@ -246,6 +256,12 @@ def build_turn(
         context=TurnContext(request.user, request.session, request.metadata),
         purpose=purpose,
     )
+
+
+def _of_allowed_agent(previous: PreviousTurn, agents: Sequence[Agent]) -> PreviousTurn:
+    """Without an agent that was deleted since, or that this caller may not use."""
+    known = previous.agent is None or any(agent.id == previous.agent for agent in agents)
+    return previous if known else replace(previous, agent=None)
 
 
 def _models(request: RouteRequest, config: RoutingConfig) -> tuple[Model, ...]:

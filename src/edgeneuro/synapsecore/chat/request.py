@@ -138,7 +138,8 @@ def _routing_turn(
     id: str,
     clock: StageClock,
 ) -> Turn:
-    if not request.text:
+    said = request.conversation
+    if not said.query:
         raise InvalidRequestError(
             "messages: to choose an agent, the router needs a text in the last message of the role"
             " 'user'. Add one, or name the agent as model 'agent:ID'.",
@@ -146,7 +147,8 @@ def _routing_turn(
         )
     options = request.edgeneuro
     asked = RouteRequest(
-        query=request.text,
+        query=said.query,
+        context=said.previous.shown(),
         candidates=candidates,
         cache=options.cache is not False,
         fallback=options.fallback,

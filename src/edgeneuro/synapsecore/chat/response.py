@@ -183,7 +183,9 @@ def _entry(turn: ChatTurn, outcome: ChatOutcome) -> LogEntry:
     failure, model = outcome.failure, outcome.model
     reason = decision.reason if decision else None
     context = TurnContext(turn.request.user, turn.request.edgeneuro.session, turn.request.metadata)
-    texts = stored_texts(turn.config, turn.request.text, context)
+    said = turn.request.conversation
+    previous = routing.turn.previous if routing else said.previous
+    texts = stored_texts(turn.config, said.query, context, previous)
     if decision is None:
         texts["query_hash"] = None  # not routed, so there is no question that could be labeled
     return LogEntry(
