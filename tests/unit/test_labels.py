@@ -48,6 +48,7 @@ async def test_a_label_is_set_changed_and_taken_away_and_the_history_stays(
         "id": label["id"],
         "query_hash": query_hash("How many days of leave?"),
         "query": "How many days of leave?",
+        "context": None,
         "agent_id": "hr",
         "split": "train",
         "labeler": "admin_token",

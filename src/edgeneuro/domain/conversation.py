@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from edgeneuro.domain.agent import AgentId
 from edgeneuro.domain.chat_message import Message, texts_of
 from edgeneuro.domain.fields import routed_text, without_nul
-from edgeneuro.domain.query import canonical, normalise
+from edgeneuro.domain.query import canonical, near_hash, normalise, query_hash, similar_hash
 
 MAX_PREVIOUS_CHARACTERS = 2_000  # of each text of the previous turn
 _MARK = " … "
@@ -92,6 +92,27 @@ class PreviousTurn:
 
 
 NOTHING_BEFORE = PreviousTurn()
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionHashes:
+    """The identities of a message with the turn before it: of the question, of its near-duplicates,
+    and of the similar questions, which are in one part of the data set. Messages after the same
+    turn are similar, whatever they say: they are of one conversation."""
+
+    question: str
+    near: str
+    similar: str
+
+    @classmethod
+    def of(cls, query: str, previous: PreviousTurn = NOTHING_BEFORE) -> "QuestionHashes":
+        identity = previous.identity
+        if previous.user and previous.assistant:
+            # A greeting alone, or a user's "yes" alone, is in many conversations.
+            similar = similar_hash(f"{previous.user}\n{previous.assistant}", "previous turn")
+        else:
+            similar = similar_hash(query, identity)
+        return cls(query_hash(query, identity), near_hash(query, identity), similar)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,18 @@ this rule as SQL."""
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from edgeneuro.domain.agent import NO_AGENT, AgentId
+from edgeneuro.domain.conversation import (
+    NOTHING_BEFORE,
+    PreviousTurn,
+    QuestionHashes,
+    RouteContext,
+)
 from edgeneuro.domain.fields import Id, Matches, Note, PageQuery, QueryText
 from edgeneuro.domain.query import Split, canonical
 
@@ -48,10 +55,10 @@ Stream = Literal["hard", "random"]
 
 @dataclass(frozen=True, kw_only=True)
 class LabelEvent:
-    """One entry of the history, about the canonical text of a question. `agent_id` None means that
-    no agent fits. `removed` withdraws the labeler's last label of the question, or with
-    `all_labelers` those of all labelers. `id` and `created_ms` are the logic's; the order is that
-    in which entries are written."""
+    """One entry of the history, about the canonical text of a question and the turn before it.
+    `agent_id` None means that no agent fits. `removed` withdraws the labeler's last label of the
+    question, or with `all_labelers` those of all labelers. `id` and `created_ms` are the logic's;
+    the order is that in which entries are written."""
 
     id: str
     query: str
@@ -65,9 +72,14 @@ class LabelEvent:
     final: bool = False
     removed: bool = False
     all_labelers: bool = False
+    previous: PreviousTurn = NOTHING_BEFORE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "query", canonical(self.query))
+
+    @cached_property
+    def hashes(self) -> QuestionHashes:
+        return QuestionHashes.of(self.query, self.previous)
 
 
 class LabelSet(BaseModel):
@@ -84,15 +96,19 @@ class LabelSet(BaseModel):
 
 
 class LabelItem(LabelSet):
-    """A label for the question of a log row, or for a text."""
+    """A label for the question of a log row, or for a text. `context` is the turn before the text:
+    the same text without it is another question."""
 
     log_id: Id | None = None
     query: QueryText | None = None
+    context: RouteContext | None = None
 
     @model_validator(mode="after")
     def _one_question(self) -> "LabelItem":
         if (self.log_id is None) == (self.query is None):
             raise ValueError("needs either log_id or query, not both")
+        if self.context is not None and self.log_id is not None:
+            raise ValueError("context needs query: a log row has its own")
         if self.stream is not None and self.log_id is None:
             raise ValueError("stream needs log_id: the queue shows log rows")
         return self
@@ -128,16 +144,17 @@ class Origin(BaseModel):
 
 
 class Label(BaseModel):
-    """The label in force of a question. A final vote decides alone, the latest one if there are
-    several; otherwise the agent with most `votes` wins, in a tie the one with the latest vote.
-    `labeler`, `created_at` and the fields that depend on them are those of the deciding vote.
-    `conflict`: the votes differ and none is final. `split` is that of the question and its
-    near-duplicates; it never changes."""
+    """The label in force of a question: of the text `query` after the turn `context`. A final vote
+    decides alone, the latest one if there are several; otherwise the agent with most `votes` wins,
+    in a tie the one with the latest vote. `labeler`, `created_at` and the fields that depend on
+    them are those of the deciding vote. `conflict`: the votes differ and none is final. `split` is
+    that of the question and its near-duplicates; it never changes."""
 
     object: Literal["label"] = "label"
     id: str
     query_hash: str
     query: str
+    context: RouteContext | None
     agent_id: str | None
     split: Split
     labeler: str

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from edgeneuro.domain.conversation import RouteContext
 from edgeneuro.domain.decision import Layer
 from edgeneuro.domain.fields import Id
 from edgeneuro.domain.label import Stream
@@ -35,14 +36,16 @@ class QueueReason(BaseModel):
 
 
 class QueueItem(BaseModel):
-    """A question of the stream "random" is shown blind: everything except `log_id` and `query` is
-    null, and `reasons` is empty. One of the stream "hard" is represented by its most informative
+    """`context` is the turn before the question. A question of the stream "random" is shown blind:
+    everything except `log_id`, `query` and `context` is null, and `reasons` is empty.
+    One of the stream "hard" is represented by its most informative
     log row: `agent_id` is the agent that was decided on, `key_id` the caller, `score` the sum of
     the reasons' weights, `seen` how often the question is in the rows that were read."""
 
     stream: Stream = "hard"
     log_id: str
     query: str
+    context: RouteContext | None = None
     key_id: str | None = None
     agent_id: str | None = None
     confidence: float | None = None
@@ -70,12 +73,14 @@ class QueueQuery(BaseModel):
 
 
 class LabelSuspect(BaseModel):
-    """The label in force says `agent_id` (null: no agent fits). Held out, the classifier predicted
-    one of `predicted`, with the probability `score`."""
+    """The label in force of the text `query` after the turn `context` says `agent_id` (null: no
+    agent fits). Held out, the classifier predicted one of `predicted`, with the probability
+    `score`."""
 
     object: Literal["label.suspect"] = "label.suspect"
     query_hash: str
     query: str
+    context: RouteContext | None = None
     agent_id: str | None
     predicted: str
     score: float

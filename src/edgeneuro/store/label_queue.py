@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from edgeneuro.classifier.features import HEAD, TAIL
 from edgeneuro.domain.label_queue import LabelSuspect
 from edgeneuro.store.comparisons import select_differing
+from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Database, Rows, statement
 from edgeneuro.store.log_search import CONFIDENCE_SOURCE
 
@@ -130,8 +131,8 @@ async def list_suspects(db: Database, *, limit: int) -> list[LabelSuspect]:
         statement(
             "WITH newest AS (SELECT id, suspects, last_label_id FROM classifiers"
             " WHERE suspects IS NOT NULL ORDER BY id DESC LIMIT 1)"
-            " SELECT newest.id AS classifier_id, label.query_hash, label.query, label.agent_id,"
-            " label.labeler, suspect.value ->> 'predicted' AS predicted,"
+            " SELECT newest.id AS classifier_id, label.query_hash, label.query, label.context,"
+            " label.agent_id, label.labeler, suspect.value ->> 'predicted' AS predicted,"
             " suspect.value ->> 'score' AS score"
             # CROSS JOIN holds the plan: from the suspects to their labels.
             " FROM newest CROSS JOIN json_each(newest.suspects) AS suspect"
@@ -145,4 +146,7 @@ async def list_suspects(db: Database, *, limit: int) -> list[LabelSuspect]:
             limit,
         )
     )
-    return [LabelSuspect.model_validate(dict(row)) for row in rows]
+    return [
+        LabelSuspect.model_validate({**row, "context": context_from_json(row["context"]).shown()})
+        for row in rows
+    ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.label import Label, LabelChange, LabelFacts, LabelsQuery, Vote
+from edgeneuro.store.contexts import StoredQuestion, context_from_json, question_from_row
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.sql import Conditions, rfc3339
 
@@ -48,8 +49,8 @@ def in_force(of_votes: str) -> str:
 
 
 _NAMES = (
-    "c.label_id AS id, c.query_hash, c.query, c.agent_id, c.split, c.labeler, l.source, l.log_id,"
-    " l.note, l.stream, l.final, l.import_id, l.origin, c.conflict, c.created_at"
+    "c.label_id AS id, c.query_hash, c.query, c.context, c.agent_id, c.split, c.labeler, l.source,"
+    " l.log_id, l.note, l.stream, l.final, l.import_id, l.origin, c.conflict, c.created_at"
 )
 _CHANGE_NAMES = (
     "id, agent_id, removed, withdrawn IS NOT NULL AS withdrawn, final, labeler, source, log_id,"
@@ -81,17 +82,17 @@ async def find_label(db: Database, query_hash: str) -> Label | None:
     return found[0] if found else None
 
 
-async def find_question(db: Database, query_hash: str) -> str | None:
-    """The text of a question that was labelled, or logged with its text."""
+async def find_question(db: Database, query_hash: str) -> StoredQuestion | None:
+    """A question that was labelled, or logged with its text."""
     rows = await db.run(
         statement(
-            "SELECT query FROM (SELECT query FROM labels WHERE query_hash = ?1 LIMIT 1) UNION ALL"
-            " SELECT query FROM (SELECT query FROM logs WHERE query_hash = ?1 AND query <> ''"
-            " LIMIT 1)",
+            "SELECT * FROM (SELECT query, context FROM labels WHERE query_hash = ?1 LIMIT 1)"
+            " UNION ALL SELECT * FROM (SELECT query, context FROM logs WHERE query_hash = ?1"
+            " AND query <> '' LIMIT 1)",
             query_hash,
         )
     )
-    return rows[0]["query"] if rows else None
+    return question_from_row(rows[0]) if rows else None
 
 
 async def list_labels(db: Database, query: LabelsQuery, *, limit: int) -> list[Label]:
@@ -143,6 +144,7 @@ async def _with_votes(db: Database, rows: Rows) -> list[Label]:
             {
                 **_with_time(row),
                 "origin": _origin(row),
+                "context": context_from_json(row["context"]).shown(),
                 "final": bool(row["final"]),
                 "conflict": bool(row["conflict"]),
                 "votes": found[row["query_hash"]],

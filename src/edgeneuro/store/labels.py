@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.label import Feedback, LabelEvent
-from edgeneuro.domain.query import near_hash, query_hash, similar_hash
+from edgeneuro.store.contexts import context_json
 from edgeneuro.store.database import Database, Statement, Value, statement
 from edgeneuro.store.label_reads import COUNTED, in_force, votes
 from edgeneuro.store.sql import unix_ms
@@ -33,6 +33,7 @@ class _Row(NamedTuple):
     stream: str | None
     final: int
     similar_hash: str
+    context: str | None
 
 
 _INSERT = (
@@ -102,21 +103,22 @@ def settle(condition: str, *parameters: Value) -> list[Statement]:
         statement(_assign_splits(condition), *parameters),
         statement(
             "INSERT INTO current_labels (query_hash, query, agent_id, label_id, near_hash, split,"
-            " labeler, created_at, sampled, seq, conflict)"
+            " labeler, created_at, sampled, seq, conflict, context)"
             " SELECT label.query_hash, label.query, label.agent_id, label.id, label.near_hash,"
             " splits.split, label.labeler, label.created_at,"
             # A correction of a sampled question's label does not change how the question was
             # chosen.
             " EXISTS (SELECT 1 FROM labels AS any_label WHERE any_label.stream = 'random'"
             " AND any_label.query_hash = label.query_hash AND removed = 0 AND withdrawn IS NULL),"
-            " label.seq, decided.conflict"
+            " label.seq, decided.conflict, label.context"
             f" FROM ({in_force(votes(condition))}) AS decided"
             " JOIN labels AS label ON label.seq = decided.seq"
             " JOIN splits ON splits.near_hash = label.near_hash"
             " WHERE true ON CONFLICT (query_hash) DO UPDATE SET"
             " query = excluded.query, agent_id = excluded.agent_id, label_id = excluded.label_id,"
             " labeler = excluded.labeler, created_at = excluded.created_at,"
-            " sampled = excluded.sampled, seq = excluded.seq, conflict = excluded.conflict",
+            " sampled = excluded.sampled, seq = excluded.seq, conflict = excluded.conflict,"
+            " context = excluded.context",
             *parameters,
         ),
     ]
@@ -163,7 +165,7 @@ def _record_chunk(events: Sequence[LabelEvent], history: str) -> Iterator[Statem
         yield statement(_WITHDRAW_OWN_LAST, json.dumps(own))
     if all_of_them := [event.id for event in removals if event.all_labelers]:
         yield statement(_WITHDRAW_ALL, json.dumps(all_of_them))
-    questions = json.dumps(sorted({query_hash(event.query) for event in events}))
+    questions = json.dumps(sorted({event.hashes.question for event in events}))
     yield from settle(f"query_hash IN {_GIVEN}", questions)
 
 
@@ -209,8 +211,8 @@ def set_aside_labels_of(agent_id: str) -> list[Statement]:
 def _row(event: LabelEvent) -> _Row:
     return _Row(
         id=event.id,
-        query_hash=query_hash(event.query),
-        near_hash=near_hash(event.query),
+        query_hash=event.hashes.question,
+        near_hash=event.hashes.near,
         query=event.query,
         agent_id=event.agent_id,
         removed=int(event.removed),
@@ -221,7 +223,8 @@ def _row(event: LabelEvent) -> _Row:
         created_at=event.created_ms,
         stream=event.stream,
         final=int(event.final),
-        similar_hash=similar_hash(event.query),
+        similar_hash=event.hashes.similar,
+        context=context_json(event.previous),
     )
 
 

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from edgeneuro.domain.conversation import PreviousTurn, RouteContext
+from edgeneuro.domain.conversation import PreviousTurn
 from edgeneuro.domain.decision import GatewayTrace, StageRecord, Usage
 from edgeneuro.domain.log import LogEntry, LogItem, LogRecord, LogsQuery
 from edgeneuro.domain.query import near_hash
+from edgeneuro.store.contexts import (
+    StoredQuestion,
+    context_from_json,
+    context_json,
+    question_from_row,
+)
 from edgeneuro.store.database import Database, Row, Statement, Value, statement
 from edgeneuro.store.label_reads import change_from_row, select_history
 from edgeneuro.store.log_search import CONFIDENCE_SOURCE, LogSearch
@@ -81,7 +87,7 @@ _ITEM = (
     " 'created_at', f.created_at)) FROM feedback f WHERE f.decision_id = logs.id) AS feedback"
 )
 _LABEL = "LEFT JOIN current_labels c ON c.query_hash = logs.query_hash"
-_JSON_COLUMNS = ("context", "metadata", "candidates", "alternatives", "attempts", "classifier")
+_JSON_COLUMNS = ("metadata", "candidates", "alternatives", "attempts", "classifier")
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ class GatewayLog:
 
 @dataclass(frozen=True)
 class DecidedQuestion:
-    query: str
+    question: StoredQuestion
     query_hash: str
     agent_id: str | None
 
@@ -114,11 +120,11 @@ class FoundLogs:
 def insert_log(entry: LogEntry, stages: Sequence[StageRecord] | None = None) -> Statement:
     """`stages` are those that ran; None where nothing was routed."""
     fields = entry.model_dump(exclude={"object", "usage", "gateway"})
-    context = PreviousTurn.of(entry.context).identity
+    previous = PreviousTurn.of(entry.context)
     values: dict[str, Value] = {
         **fields,
         **{name: _json_or_null(fields[name]) for name in _JSON_COLUMNS},
-        "context": _context_json(entry.context),
+        "context": context_json(previous),
         "created_at": unix_ms(entry.created_at),
         "kind": _CHECKED_KIND.get(entry.kind, entry.kind),
         "other_kind": entry.kind if entry.kind in _CHECKED_KIND else None,
@@ -132,7 +138,7 @@ def insert_log(entry: LogEntry, stages: Sequence[StageRecord] | None = None) -> 
         "gateway_cache_status": entry.gateway.cache_status,
         # Computed once here, so that the label queue never computes it for a whole window.
         # A row for which nothing was decided has no query hash: an erasure finds it by this one.
-        "near_hash": near_hash(entry.query, context) if entry.query else None,
+        "near_hash": near_hash(entry.query, previous.identity) if entry.query else None,
         "stages": None if stages is None else _stages_json(stages),
     }
     return Statement(_INSERT, tuple(values[name] for name in _WRITTEN))
@@ -167,28 +173,32 @@ async def get_log(db: Database, log_id: str) -> LogRecord | None:
     )
 
 
-async def read_texts(db: Database, log_ids: Sequence[str]) -> dict[str, str]:
-    """The queries of these rows by id; empty where the row was kept without its text, or was never
-    routed."""
+async def read_questions(db: Database, log_ids: Sequence[str]) -> dict[str, StoredQuestion]:
+    """The questions of these rows by id; the text is empty where the row was kept without it, or
+    was never routed."""
     rows = await db.run(
         statement(
-            "SELECT id, iif(query_hash IS NULL, '', query) AS query FROM logs"
+            "SELECT id, iif(query_hash IS NULL, '', query) AS query, context FROM logs"
             " WHERE id IN (SELECT value FROM json_each(?1))",
             json.dumps(log_ids),
         )
     )
-    return {row["id"]: row["query"] for row in rows}
+    return {row["id"]: question_from_row(row) for row in rows}
 
 
 async def find_decided(db: Database, log_id: str) -> DecidedQuestion | None:
     """The question of this row; None where it has no text or was never routed."""
     rows = await db.run(
         statement(
-            "SELECT query, query_hash, agent_id FROM logs WHERE id = ?1 AND query_hash IS NOT NULL",
+            "SELECT query, context, query_hash, agent_id FROM logs"
+            " WHERE id = ?1 AND query_hash IS NOT NULL",
             log_id,
         )
     )
-    return DecidedQuestion(**rows[0]) if rows else None
+    if not rows:
+        return None
+    row = rows[0]
+    return DecidedQuestion(question_from_row(row), row["query_hash"], row["agent_id"])
 
 
 async def read_gateway_logs(db: Database, log_ids: Sequence[str]) -> list[GatewayLog]:
@@ -250,6 +260,7 @@ def _entry_fields(row: Row) -> dict[str, object]:
     return {
         **fields,
         **_outcome(row),
+        "context": context_from_json(row["context"]).shown(),
         "created_at": rfc3339(row["created_at"]),
         "usage": Usage(
             prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
@@ -312,7 +323,3 @@ def _of_some_stages(stage: StageRecord) -> dict[str, float | list[str]]:
 
 def _json_or_null(value: BaseModel | dict[str, object] | list[object] | None) -> str | None:
     return None if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def _context_json(context: RouteContext | None) -> str | None:
-    return None if context is None else context.model_dump_json(exclude_none=True)

@@ -7,7 +7,6 @@ it only drops the cached rankings of the question, so that it is decided again."
 from edgeneuro.access.limits import Estimate, reserve
 from edgeneuro.call import Call
 from edgeneuro.domain.label import Feedback, FeedbackCreate, LabelEvent, LabelFacts
-from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import InvalidRequestError, NotFoundError
 from edgeneuro.store.agents import list_agent_ids
 from edgeneuro.store.answer_cache import DECISIONS
@@ -80,13 +79,14 @@ async def _label(call: Call, decision_id: str, decided: DecidedQuestion, agent_i
     """Writes nothing if the caller's label is the same already."""
     services = call.services
     now_ms, labeler = services.now_ms(), call.credential.key_id
-    for vote in await find_votes(services.db, query_hash(decided.query)):
+    for vote in await find_votes(services.db, decided.query_hash):
         if vote.labeler == labeler and vote.agent_id == agent_id:
             return
-    before = await find_facts(services.db, query_hash(decided.query))
+    before = await find_facts(services.db, decided.query_hash)
     event = LabelEvent(
         id=services.new_id("lab"),
-        query=decided.query,
+        query=decided.question.query,
+        previous=decided.question.previous,
         agent_id=agent_id,
         labeler=labeler,
         source="feedback",
@@ -101,7 +101,7 @@ async def _label(call: Call, decision_id: str, decided: DecidedQuestion, agent_i
         request_id=call.request_id,
         action="label",
         resource="label",
-        resource_id=query_hash(event.query),
+        resource_id=event.hashes.question,
         before=None if before is None else before.model_dump(),
         after=after.model_dump(),
     )

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.observe.logs import get_log
+from edgeneuro.domain.conversation import PreviousTurn
 from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.label import (
     Label,
@@ -23,7 +24,7 @@ from edgeneuro.domain.label import (
     Stream,
     UnlabelQuery,
 )
-from edgeneuro.domain.query import query_hash
+from edgeneuro.domain.log import LogRecord
 from edgeneuro.errors import (
     ConflictError,
     InvalidItemsError,
@@ -35,10 +36,11 @@ from edgeneuro.errors import (
 from edgeneuro.store import label_reads as reads
 from edgeneuro.store import labels as store
 from edgeneuro.store.agents import list_agent_ids
-from edgeneuro.store.logs import read_texts
+from edgeneuro.store.contexts import StoredQuestion
+from edgeneuro.store.logs import read_questions
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.synapsecore.gateway_feedback import push_labels
-from edgeneuro.synapsecore.stored_text import stored_text
+from edgeneuro.synapsecore.stored_text import stored_context, stored_text
 from edgeneuro.web.auth import Access
 from edgeneuro.web.handler import MAX_FAULTS, Checked
 
@@ -49,7 +51,7 @@ async def label_log(call: Call, log_id: str, body: LabelSet) -> Label:
     log = await get_log(call, log_id)
     if log.query_hash is None:
         raise ConflictError(_NO_TEXT, code="no_text", param="log_id")
-    label = await _set_label(call, log.query_hash, log.query, body, log_id=log_id)
+    label = await _set_label(call, log.query_hash, _question_of(log), body, log_id=log_id)
     push_labels(call, {log_id: body.agent_id})
     return label
 
@@ -57,10 +59,10 @@ async def label_log(call: Call, log_id: str, body: LabelSet) -> Label:
 async def label_question(call: Call, query_hash: str, body: LabelSet) -> Label:
     """Set the right agent for a question that was labeled or logged. Returns the label in force, in
     which yours is one of the `votes`."""
-    query = await reads.find_question(call.services.db, query_hash)
-    if query is None:
+    question = await reads.find_question(call.services.db, query_hash)
+    if question is None:
         raise NotFoundError(_NO_QUESTION, code="unknown_question", param="query_hash")
-    return await _set_label(call, query_hash, query, body, log_id=None)
+    return await _set_label(call, query_hash, question, body, log_id=None)
 
 
 async def unlabel_log(call: Call, log_id: str, query: UnlabelQuery) -> LabelDeleted:
@@ -72,7 +74,7 @@ async def unlabel_log(call: Call, log_id: str, query: UnlabelQuery) -> LabelDele
             "The query of this log entry has no label.", code="not_labelled", param="log_id"
         )
     return await _take_back(
-        call, log.query_hash, log.query, everybody=query.all, log_id=log_id, param="log_id"
+        call, log.query_hash, _question_of(log), everybody=query.all, log_id=log_id, param="log_id"
     )
 
 
@@ -87,7 +89,12 @@ async def unlabel_question(call: Call, query_hash: str, query: UnlabelQuery) -> 
             param="query_hash",
         )
     return await _take_back(
-        call, query_hash, label.query, everybody=query.all, log_id=None, param="query_hash"
+        call,
+        query_hash,
+        _question_of(label),
+        everybody=query.all,
+        log_id=None,
+        param="query_hash",
     )
 
 
@@ -99,23 +106,27 @@ async def label_many(call: Call, body: Checked[LabelBatch]) -> LabelsWritten:
     for index, item in body.items.items():
         _authorize_final(call, item, param=f"[{index}].final")
     log_ids = [item.log_id for item in body.items.values() if item.log_id is not None]
-    texts = await read_texts(services.db, log_ids) if log_ids else {}
+    logged = await read_questions(services.db, log_ids) if log_ids else {}
     agent_ids = await list_agent_ids(services.db)
     config = await services.routing.current()
     events: list[LabelEvent] = []
     faults = list(body.faults)
     for index, item in body.items.items():
-        fault = _fault(index, item, texts, agent_ids)
+        fault = _fault(index, item, logged, agent_ids)
         if fault is not None:
             faults.append(fault)
             continue
         # The text of a log row went through the door already, and its label has to find the row.
-        query = texts[item.log_id or ""] if item.query is None else stored_text(config, item.query)
+        if item.query is None:
+            question = logged[item.log_id or ""]
+        else:
+            previous = stored_context(config, PreviousTurn.of(item.context))
+            question = StoredQuestion(stored_text(config, item.query), previous)
         note = item.note and stored_text(config, item.note)
         events.append(
             _event(
                 call,
-                query,
+                question,
                 item.agent_id,
                 log_id=item.log_id,
                 note=note,
@@ -126,10 +137,10 @@ async def label_many(call: Call, body: Checked[LabelBatch]) -> LabelsWritten:
         )
     if faults:
         raise InvalidItemsError(sorted(faults, key=lambda fault: fault.index)[:MAX_FAULTS])
-    in_force = {query_hash(event.query): event.agent_id for event in events}
+    in_force = {event.hashes.question: event.agent_id for event in events}
     written = LabelsWritten(labels=len(events), questions=len(in_force))
     await _write(call, events, "label_bulk", events[0].id, after=written)
-    labelled = {event.log_id: query_hash(event.query) for event in events if event.log_id}
+    labelled = {event.log_id: event.hashes.question for event in events if event.log_id}
     push_labels(call, {log_id: in_force[key] for log_id, key in labelled.items()})
     return written
 
@@ -164,8 +175,12 @@ _NO_QUESTION = (
 )
 
 
+def _question_of(found: LogRecord | Label) -> StoredQuestion:
+    return StoredQuestion(found.query, PreviousTurn.of(found.context))
+
+
 async def _set_label(
-    call: Call, query_hash: str, text: str, body: LabelSet, *, log_id: str | None
+    call: Call, query_hash: str, question: StoredQuestion, body: LabelSet, *, log_id: str | None
 ) -> Label:
     services = call.services
     _authorize_final(call, body, param="final")
@@ -176,7 +191,7 @@ async def _set_label(
     config = await services.routing.current()
     event = _event(
         call,
-        text,
+        question,
         body.agent_id,
         log_id=log_id,
         note=body.note and stored_text(config, body.note),
@@ -191,7 +206,13 @@ async def _set_label(
 
 
 async def _take_back(
-    call: Call, query_hash: str, text: str, *, everybody: bool, log_id: str | None, param: str
+    call: Call,
+    query_hash: str,
+    question: StoredQuestion,
+    *,
+    everybody: bool,
+    log_id: str | None,
+    param: str,
 ) -> LabelDeleted:
     db = call.services.db
     if everybody and Access.ADMIN not in call.credential.scopes:
@@ -208,7 +229,7 @@ async def _take_back(
             code="not_labelled",
             param=param,
         )
-    event = _event(call, text, None, log_id=log_id, removed=True, all_labelers=everybody)
+    event = _event(call, question, None, log_id=log_id, removed=True, all_labelers=everybody)
     before = await reads.find_facts(db, query_hash)
     await _write(call, [event], "unlabel", query_hash, before=before)
     return LabelDeleted(query_hash=query_hash, label=await reads.find_label(db, query_hash))
@@ -228,22 +249,22 @@ def _no_such_agent(agent_id: str) -> str:
 
 
 def _fault(
-    index: int, item: LabelItem, texts: Mapping[str, str], agent_ids: set[str]
+    index: int, item: LabelItem, logged: Mapping[str, StoredQuestion], agent_ids: set[str]
 ) -> ItemFault | None:
     if item.agent_id is not None and item.agent_id not in agent_ids:
         message = _no_such_agent(item.agent_id)
         return ItemFault(index, f"[{index}].agent_id", "unknown_agent", message)
-    if item.log_id is not None and item.log_id not in texts:
+    if item.log_id is not None and item.log_id not in logged:
         message = f"There is no log entry {item.log_id!r}. GET /v1/logs lists them."
         return ItemFault(index, f"[{index}].log_id", "unknown_log", message)
-    if item.log_id is not None and not texts[item.log_id]:
+    if item.log_id is not None and not logged[item.log_id].query:
         return ItemFault(index, f"[{index}].log_id", "no_text", _NO_TEXT)
     return None
 
 
 def _event(
     call: Call,
-    query: str,
+    question: StoredQuestion,
     agent_id: str | None,
     *,
     log_id: str | None,
@@ -256,7 +277,8 @@ def _event(
 ) -> LabelEvent:
     return LabelEvent(
         id=call.services.new_id("lab"),
-        query=query,
+        query=question.query,
+        previous=question.previous,
         agent_id=agent_id,
         labeler=call.credential.key_id,
         source="bulk" if bulk else "hand",

@@ -15,6 +15,7 @@ from edgeneuro.domain.label_queue import LabelSuspect, QueueItem, QueueQuery, Su
 from edgeneuro.services import Services
 from edgeneuro.store import label_queue as store
 from edgeneuro.store.classifiers import newest_model, read_parts
+from edgeneuro.store.contexts import StoredQuestion
 from edgeneuro.store.database import Row, Rows
 from edgeneuro.store.label_queue import (
     read_beginnings,
@@ -22,7 +23,7 @@ from edgeneuro.store.label_queue import (
     read_unlabelled,
     read_unsampled,
 )
-from edgeneuro.store.logs import read_texts
+from edgeneuro.store.logs import read_questions
 
 # What the newest classifier makes of the questions in the label queue's window, in the request
 # that shows the queue. It need not be selected, and no threshold need have been found for it: the
@@ -211,12 +212,12 @@ async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
         drawn = sorted(await read_unsampled(services.db), key=_lot)[:most]
         different = without_near_duplicates(different, drawn)
     page = compose(different, query.limit - len(drawn))
-    texts = await read_texts(
+    found = await read_questions(
         services.db, [*(one.shown["id"] for one in page), *(row["id"] for row in drawn)]
     )
     # A row that was deleted since the window was read has no text.
-    items = [_item(one, text) for one in page if (text := texts.get(one.shown["id"]))]
-    return Page(data=_mixed(items, _blind(drawn, texts)), has_more=len(different) > len(page))
+    items = [_item(one, found[one.shown["id"]]) for one in page if one.shown["id"] in found]
+    return Page(data=_mixed(items, _blind(drawn, found)), has_more=len(different) > len(page))
 
 
 async def _random_page(call: Call, limit: int) -> Page[QueueItem]:
@@ -225,19 +226,24 @@ async def _random_page(call: Call, limit: int) -> Page[QueueItem]:
     db = call.services.db
     drawn = sorted(await read_unsampled(db), key=_lot)
     page = drawn[:limit]
-    texts = await read_texts(db, [row["id"] for row in page])
-    return Page(data=_blind(page, texts), has_more=len(drawn) > limit)
+    found = await read_questions(db, [row["id"] for row in page])
+    return Page(data=_blind(page, found), has_more=len(drawn) > limit)
 
 
 def _lot(row: Row) -> bytes:
     return hashlib.sha256(row["id"].encode()).digest()
 
 
-def _blind(rows: Rows, texts: Mapping[str, str]) -> list[QueueItem]:
+def _blind(rows: Rows, found: Mapping[str, StoredQuestion]) -> list[QueueItem]:
     return [
-        QueueItem(stream="random", log_id=row["id"], query=text)
+        QueueItem(
+            stream="random",
+            log_id=row["id"],
+            query=question.query,
+            context=question.previous.shown(),
+        )
         for row in rows
-        if (text := texts.get(row["id"]))
+        if (question := found.get(row["id"]))
     ]
 
 
@@ -261,18 +267,19 @@ def without_near_duplicates(ranked: Sequence[QueueEntry], drawn: Rows = ()) -> l
     return list(first.values())
 
 
-def _item(question: QueueEntry, query: str) -> QueueItem:
-    shown = question.shown
+def _item(entry: QueueEntry, question: StoredQuestion) -> QueueItem:
+    shown = entry.shown
     return QueueItem(
         log_id=shown["id"],
-        query=query,
+        query=question.query,
+        context=question.previous.shown(),
         key_id=shown["key_id"],
         agent_id=shown["agent_id"],
         confidence=shown["confidence"],
         layer=shown["layer"],
-        score=question.score,
-        reasons=question.reasons,
-        seen=question.seen,
+        score=entry.score,
+        reasons=entry.reasons,
+        seen=entry.seen,
     )
 
 
