@@ -1,7 +1,8 @@
 """The default engine: deterministic, not a language model, as every answer says.
 
-It answers the router's prompt with a lexical matcher over the agents described there. It may call
-one of the offered tools. Anything else gets one short fixed reply. As a decision model it answers
+It answers the router's prompt with a lexical matcher over the agents described there; a message
+that matches none of them stays with the agent of the turn before it. It may call one of the offered
+tools. Anything else gets one short fixed reply. As a decision model it answers
 with the same matcher (lexical_decisions.py).
 """
 
@@ -16,10 +17,11 @@ from typing import Any
 from local.catalogue import Model
 from local.decisions import Choice, Decided, DecisionRequest, Question, Score, YesNo, text_of
 from local.engines import Completion, CompletionRequest, Part, Usage
-from local.engines.lexical import AgentText, match
-from local.engines.lexical_decisions import decide
+from local.engines.lexical import AgentText, Match, match
+from local.engines.lexical_decisions import STAYS, decide
 from local.engines.parts import parts_of
 from local.engines.tool_calling import call_for
+from local.engines.turns import read_turn
 
 NOTICE = "deterministic emulator, not a language model"
 NONE = "none"
@@ -140,7 +142,10 @@ def _decision(
     query: str, agents: Sequence[AgentText], allowed: Sequence[str]
 ) -> dict[str, str | float]:
     offered = [agent for agent in agents if not allowed or agent.id in allowed]
-    found = match(query, offered)
+    turn = read_turn(query)
+    found = match(turn.message, offered)
+    if found.agent is None and turn.agent in {agent.id for agent in offered}:
+        found = Match(turn.agent, STAYS)  # it says nothing new, so it continues the turn before it
     if found.agent is not None:
         return {"agent": found.agent, "confidence": found.confidence}
     if allowed and NONE not in allowed:

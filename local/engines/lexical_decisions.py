@@ -3,7 +3,8 @@ state shares with the options.
 
 A choice is decided by the matcher that answers the router's prompt, so that an emulated decision
 model and an emulated text model choose the same agent. An option such as "none" or "none_of_these"
-wins if nothing matches.
+wins if nothing matches. In a conversation, a message that matches nothing continues the turn before
+it, with the agent of that turn.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from local.decisions import (
     YesNoAnswer,
 )
 from local.engines.lexical import AgentText, Ranking, matched, rank, stems
+from local.engines.turns import Turn, read_turn
 
 _NONE = re.compile(r"none(?![a-z])", re.I)
 _EXAMPLES = re.compile(r"\b(?:e\.g\.|examples?:|for example:?)", re.I)
@@ -32,26 +34,31 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _SEPARATORS = re.compile(r"[;\n]")
 _CLARIFY = re.compile(r"clarif|ambigu|unclear", re.I)
 _SEVERAL = re.compile(r"more than one|several|multiple|two or more", re.I)
+_FOLLOW_UP = re.compile(r"continues? the previous", re.I)
 _JOINTS = re.compile(r"\b(?:and|also|plus)\b", re.I)
 # The words of an option must outweigh "none" if any option matches, as in the router's prompt.
 _NONE_AT_MOST = 0.9
+STAYS = 0.8  # the probability of the agent of the turn before, for a message that matches nothing
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """What the user said, and what of it matches the options of the call's first choice."""
+    """What the user said, after which turn, and what of it matches the options of the call's first
+    choice."""
 
     query: str
+    turn: Turn
     agents: tuple[AgentText, ...]
     ranking: Ranking
 
 
 def decide(request: DecisionRequest) -> dict[str, Answer]:
-    query = query_of(request.state)
+    turn = read_turn(query_of(request.state))
+    query = turn.message
     choices = (each for each in request.questions.values() if isinstance(each, Choice))
     first = next(choices, None)
     agents = () if first is None else tuple(_agents(first.options))
-    asked = _Asked(query, agents, rank(query, agents))
+    asked = _Asked(query, turn, agents, rank(query, agents))
     return {key: _answer(question, asked) for key, question in request.questions.items()}
 
 
@@ -81,6 +88,9 @@ def _texts(value: Any) -> Iterator[str]:
 def _answer(question: Question, asked: _Asked) -> Answer:
     match question:
         case Choice(_, options):
+            agent = asked.turn.agent
+            if agent is not None and agent in options and asked.ranking.best is None:
+                return ChoiceAnswer(_staying(agent, options))
             return ChoiceAnswer(choice_probabilities(asked.query, options))
         case Score(_, levels):
             texts = {str(at): level.text for at, level in enumerate(levels)}
@@ -104,6 +114,11 @@ def choice_probabilities(query: str, options: Mapping[str, str | None]) -> dict[
             shares[none] = min(left, _NONE_AT_MOST * shares[ranking.best])
     whole = sum(shares.values())
     return {each: round(shares[each] / whole, 4) for each in options}
+
+
+def _staying(agent: str, options: Mapping[str, str | None]) -> dict[str, float]:
+    rest = round((1 - STAYS) / max(1, len(options) - 1), 4)
+    return {each: STAYS if each == agent else rest for each in options}
 
 
 def _unmatched(
@@ -137,6 +152,8 @@ def _yes(question: YesNo, asked: _Asked) -> float:
         return _unclear(asked.ranking)
     if asked.agents and _SEVERAL.search(question.instructions):
         return _several(asked)
+    if asked.turn.follows and _FOLLOW_UP.search(question.instructions):
+        return 0.95 if asked.ranking.best in (None, asked.turn.agent) else 0.05
     return _shared(question, asked.query)
 
 

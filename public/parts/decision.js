@@ -88,9 +88,10 @@ export function questionFacts(stage) {
   const rows = [
     ["Clarifying question needed", probability(stage.clarify_probability)],
     ["Several agents needed", probability(stage.several_probability)],
+    ["Continues the turn before", probability(stage.follow_up_probability)],
     ["Agents not offered", stage.agents_left_out ? count(stage.agents_left_out) : null],
     ["Cut from the agents' texts", characters(stage.agents_cut)],
-    ["Cut from the message", characters(stage.state_cut)],
+    ["Cut from the message and the turn before", characters(stage.state_cut)],
   ].filter(([, value]) => value !== null);
   return rows.length ? facts(rows) : null;
 }

@@ -160,3 +160,28 @@ async def test_a_prompt_of_the_router_and_a_question_decide_alike(emulator: Emul
         question = {**AGENT, "criteria": {**options, "none": "none of these"}}
         answers = (await decide(emulator, asked(query, {"agent": question})))["answers"]
         assert answers["agent"]["choice"] == json.loads(completion.text)["agent"]
+
+
+STATE = '{"previous_turn": {"user": "leave", "agent": "hr", "assistant": "When?"}, "message": %s}'
+CONTINUES = {
+    "type": "noul",
+    "instructions": "Does the message continue the previous turn, for the same agent?",
+}
+
+
+@pytest.mark.parametrize(
+    ("message", "agent", "continues"),
+    [("Tomorrow", "hr", True), ("My VPN does not connect", "it_support", False)],
+)
+async def test_a_message_that_says_nothing_new_continues_the_turn_before(
+    emulator: Emulator, message: str, agent: str, continues: bool
+) -> None:
+    state = STATE % json.dumps(message)
+    inputs = asked(state, {"agent": AGENT, "follow_up": CONTINUES})
+    answers = (await decide(emulator, inputs))["answers"]
+    shares = answers["agent"]["probabilities"]
+    assert max(shares, key=lambda each: shares[each]) == agent
+    assert sum(shares.values()) == pytest.approx(1, abs=0.001)
+    assert (answers["follow_up"]["noul"] > 0.5) == continues
+    completion = await EmulatedEngine().complete(request(state))
+    assert json.loads(completion.text)["agent"] == agent

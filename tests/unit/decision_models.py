@@ -20,6 +20,7 @@ def chose(
     *,
     clarify: float | None = 0.2,
     several: float | None = 0.1,
+    follow_up: float | None = None,
     cache_status: str | None = None,
 ) -> DecisionAnswer:
     """A decision model that gives each agent and "none" this probability."""
@@ -29,6 +30,8 @@ def chose(
         answers["clarify"] = YesNoAnswer(clarify)
     if several is not None:
         answers["several"] = YesNoAnswer(several)
+    if follow_up is not None:
+        answers["follow_up"] = YesNoAnswer(follow_up)
     trace = GatewayTrace(log_id="log_1", cache_status=cache_status)
     return DecisionAnswer(answers=answers, usage=USED, trace=trace)
 

@@ -69,6 +69,7 @@ def test_a_long_text_keeps_its_beginning_and_its_end() -> None:
     text = previous_text("Start " + "x " * 50_000 + " Which one?")
     assert len(text) <= MAX_PREVIOUS_CHARACTERS
     assert text.startswith("Start x") and text.endswith("Which one?")
+    assert len(previous_text("x" * 50_000)) <= MAX_PREVIOUS_CHARACTERS
     assert previous_text(text) == text
 
 

@@ -29,7 +29,7 @@ from edgeneuro.domain.chat_message import (
     sent_messages,
     sent_value,
 )
-from edgeneuro.domain.conversation import Conversation, read_conversation
+from edgeneuro.domain.conversation import Conversation, RouteContext, read_conversation
 from edgeneuro.domain.decision import MetadataKey, MetadataValue, OnNoFit, ShortText
 from edgeneuro.domain.fields import INTEGRAL, without_nul
 from edgeneuro.domain.images import Images, set_images_aside
@@ -86,7 +86,8 @@ class ResponseFormat(Lenient):
 
 class ChatOptions(BaseModel):
     """What OpenAI's API has no field for; of our own words an unknown one is refused. `candidates`,
-    `session`, `fallback`, `on_no_fit` and `explain` are as in POST /v1/route; if no agent answers,
+    `session`, `fallback`, `on_no_fit` and `explain` are as in POST /v1/route. `context` names the
+    agent of the turn before, as `previous_agent`: the messages say the rest. If no agent answers,
     nothing is sent and the request fails with `no_agent_fits`. `cache` true keeps the answer and
     gives a kept one, false does neither, and null does so where `temperature` is 0."""
 
@@ -94,6 +95,7 @@ class ChatOptions(BaseModel):
 
     candidates: Annotated[list[AgentId], Field(min_length=1, max_length=250)] | None = None
     session: ShortText | None = None
+    context: RouteContext | None = None
     cache: bool | None = None
     fallback: bool = True
     on_no_fit: OnNoFit | None = None

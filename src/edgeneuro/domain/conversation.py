@@ -5,8 +5,8 @@ ignored. A reply like "yes, the second one" means nothing without it, and more o
 longer the history, the more agents it speaks of."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated
 
@@ -16,20 +16,21 @@ from edgeneuro.domain.agent import AgentId
 from edgeneuro.domain.chat_message import Message, texts_of
 from edgeneuro.domain.fields import routed_text, without_nul
 from edgeneuro.domain.query import canonical, near_hash, normalise, query_hash, similar_hash
+from edgeneuro.errors import InvalidRequestError
 
-MAX_PREVIOUS_CHARACTERS = 2_000  # of each text of the previous turn
-_MARK = " … "
+MAX_PREVIOUS_CHARACTERS = 1_000  # of each text of the previous turn
+_MARK = " ... "  # as canonical() has it
 
 
-def previous_text(text: str) -> str:
-    """The canonical text of the previous turn. Of a longer one than 2,000 characters the beginning
-    and the end count: an answer says at its end what it asks for."""
-    half = (MAX_PREVIOUS_CHARACTERS - len(_MARK)) // 2
+def previous_text(text: str, *, most: int = MAX_PREVIOUS_CHARACTERS) -> str:
+    """The canonical text of the previous turn. Of one that is longer than `most` characters the
+    beginning and the end count: an answer says at its end what it asks for."""
+    half = (most - len(_MARK)) // 2
     # The canonical text may be shorter, so more than what counts is looked at.
-    if len(text) > 4 * MAX_PREVIOUS_CHARACTERS:
-        text = text[: 2 * MAX_PREVIOUS_CHARACTERS] + _MARK + text[-2 * MAX_PREVIOUS_CHARACTERS :]
+    if len(text) > 4 * most:
+        text = text[: 2 * most] + _MARK + text[-2 * most :]
     text = canonical(text)
-    if len(text) <= MAX_PREVIOUS_CHARACTERS:
+    if len(text) <= most:
         return text
     return canonical(text[:half] + _MARK + text[-half:])
 
@@ -39,7 +40,7 @@ PreviousText = Annotated[str, AfterValidator(without_nul), AfterValidator(previo
 
 class RouteContext(BaseModel):
     """The turn before the message: the id of the agent that answered, what the user said, and the
-    answer. Of a text with more than 2,000 characters the beginning and the end count. An agent that
+    answer. Of a text with more than 1,000 characters the beginning and the end count. An agent that
     is not enabled is ignored."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -79,6 +80,15 @@ class PreviousTurn:
             context.previous_user or None,
             context.previous_assistant or None,
         )
+
+    def shortened(self, characters: int) -> "PreviousTurn":
+        """With at most so many characters of each text; without texts for 0."""
+        if not characters:
+            return replace(self, user=None, assistant=None)
+        user, assistant = (
+            text and previous_text(text, most=characters) for text in (self.user, self.assistant)
+        )
+        return replace(self, user=user, assistant=assistant)
 
     def shown(self) -> RouteContext | None:
         """As the API has it; None if nothing is known."""
@@ -123,26 +133,47 @@ class Conversation:
     previous: PreviousTurn = NOTHING_BEFORE
 
 
-def read_conversation(messages: Iterable[Message]) -> Conversation:
+def read_conversation(messages: Sequence[Message]) -> Conversation:
     """The last message of the user, and the turn before it. What stands after that message (calls
     of tools, their results, notes of the system) does not change what is routed. An answer in
     several messages is one text."""
+    return read_said([(each.role, "\n".join(texts_of(each))) for each in messages])
+
+
+def read_said(said: Sequence[tuple[str, str]]) -> Conversation:
+    """The same of roles and texts."""
     query: str | None = None
     answers: list[str] = []
-    for message in reversed(list(messages)):
-        if message.role not in ("user", "assistant"):
+    for role, text in reversed(said):
+        if role not in ("user", "assistant"):
             continue
-        text = "\n".join(texts_of(message))
         if query is None:
-            if message.role == "user":
+            if role == "user":
                 query = routed_text(text)
             continue
         if not text.strip():
             continue
-        if message.role == "user":
+        if role == "user":
             return Conversation(query, _previous(text, answers))
         answers.insert(0, text)
     return Conversation(query or "", _previous(None, answers))
+
+
+def with_agent(
+    conversation: Conversation, context: RouteContext | None, *, param: str
+) -> Conversation:
+    """With the agent of the turn before, which messages do not name. Raises InvalidRequestError if
+    the context has texts, because the messages say them."""
+    if context is None:
+        return conversation
+    if context.previous_user or context.previous_assistant:
+        raise InvalidRequestError(
+            f"{param}: with messages it has `previous_agent` alone, because the messages say the"
+            " rest. Remove `previous_user` and `previous_assistant`.",
+            param=param,
+        )
+    previous = replace(conversation.previous, agent=context.previous_agent)
+    return replace(conversation, previous=previous)
 
 
 def _previous(user: str | None, answers: list[str]) -> PreviousTurn:

@@ -1,6 +1,6 @@
 """Routing over HTTP: the request, the response, and the parts of both."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -21,6 +21,7 @@ from edgeneuro.domain.conversation import (
     PreviousTurn,
     RouteContext,
     read_conversation,
+    with_agent,
 )
 from edgeneuro.domain.fields import QueryText, without_nul
 from edgeneuro.errors import InvalidRequestError, Reason
@@ -94,7 +95,6 @@ class RouteRequest(BaseModel):
 
     def conversation(self) -> Conversation:
         """Raises InvalidRequestError if there is no question, or if it is there twice."""
-        context = PreviousTurn.of(self.context)
         if self.messages is None:
             if self.query is None:
                 raise InvalidRequestError(
@@ -102,7 +102,7 @@ class RouteRequest(BaseModel):
                     code="missing_field",
                     param="query",
                 )
-            return Conversation(self.query, context)
+            return Conversation(self.query, PreviousTurn.of(self.context))
         if self.query is not None:
             raise InvalidRequestError(
                 "messages: `query` is there too; send one of the two.", param="messages"
@@ -114,13 +114,7 @@ class RouteRequest(BaseModel):
                 " Add one.",
                 param="messages",
             )
-        if context.user is not None or context.assistant is not None:
-            raise InvalidRequestError(
-                "context: with `messages` it has `previous_agent` alone, because the messages say"
-                " the rest. Remove `previous_user` and `previous_assistant`.",
-                param="context",
-            )
-        return replace(found, previous=replace(found.previous, agent=context.agent))
+        return with_agent(found, self.context, param="context")
 
 
 class ChosenAgent(BaseModel):
@@ -170,10 +164,11 @@ class StageRecord:
 
     Only a decision model gives the others; null if none was asked, or it did not say.
     `clarify_probability` is the probability that a clarifying question is needed before an agent
-    can be chosen, `several_probability` that the message asks for the work of more than one agent.
+    can be chosen, `several_probability` that the message asks for the work of more than one agent,
+    `follow_up_probability` that it continues the turn before it (null if none is known).
     The question is cut to the model's context window: `agents_left_out` agents were not offered,
-    `agents_cut` characters of the agents' texts and `state_cut` characters of the message were left
-    out."""
+    `agents_cut` characters of the agents' texts and `state_cut` characters of the message and the
+    turn before it were left out."""
 
     name: str
     outcome: StageOutcome
@@ -184,6 +179,7 @@ class StageRecord:
     calibrated: bool = False
     clarify_probability: float | None = None
     several_probability: float | None = None
+    follow_up_probability: float | None = None
     agents_left_out: int | None = None
     agents_cut: int | None = None
     state_cut: int | None = None
@@ -235,7 +231,7 @@ class CachedRanking(BaseModel):
     """A ranking as it is cached: before the threshold, so that a new threshold holds for cached
     rankings too. `agent_id` null means that no agent fits; `confidence` is null if it is unknown,
     and `confidence_source` with it. `probabilities` (by agent id) and `none` are null if the model
-    gave those of `agent_id` alone. The last two are a decision model's (see StageRecord)."""
+    gave those of `agent_id` alone. The last three are a decision model's (see StageRecord)."""
 
     agent_id: str | None
     confidence: Annotated[float, Field(ge=0, le=1)] | None
@@ -247,6 +243,7 @@ class CachedRanking(BaseModel):
     none: float | None = None
     clarify_probability: float | None = None
     several_probability: float | None = None
+    follow_up_probability: float | None = None
 
 
 class ClassifierVerdict(BaseModel):

@@ -313,6 +313,7 @@ def _of_some_stages(stage: StageRecord) -> dict[str, float | list[str]]:
     fields = {
         "clarify_probability": stage.clarify_probability,
         "several_probability": stage.several_probability,
+        "follow_up_probability": stage.follow_up_probability,
         "agents_left_out": stage.agents_left_out,
         "agents_cut": stage.agents_cut,
         "state_cut": stage.state_cut,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from edgeneuro.domain.agent import Agent
+from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn
 from edgeneuro.domain.log import is_unspaced
 from edgeneuro.domain.question import MAX_OPTIONS
 from edgeneuro.domain.routing import RoutingConfig
@@ -21,22 +22,24 @@ def select_agents(
     query: str,
     config: RoutingConfig,
     classifier: LoadedClassifier | None,
+    previous: PreviousTurn = NOTHING_BEFORE,
 ) -> tuple[Agent, ...]:
     """All of the agents, or the best 254 in the same order: those that the classifier ranks best,
-    or without one that knows all agents those that share most words with the query. Of equal ones
-    the first are selected; the default agent always is."""
+    or without one that knows all agents those that share most words with the query and the turn
+    before it. Of equal ones the first are selected; the default agent and that of the turn before
+    always are."""
     if len(agents) <= MAX_AGENTS:
         return agents
     scores: Mapping[str, float]
     if classifier is not None and config.suspension(classifier.agents) is None:
         scores = classifier.scorer.rank(query).probabilities
     else:
-        scores = _shared_words(query, config)
+        scores = _shared_words([query, previous.user or "", previous.assistant or ""], config)
     default = config.default_agent
+    always = {previous.agent, None if default is None else default.id}
     # The sort is stable, so of equal ones the first stay first.
     ranked = sorted(agents, key=lambda agent: -scores.get(agent.id, 0.0))
-    if default is not None:
-        ranked.sort(key=lambda agent: agent.id != default.id)
+    ranked.sort(key=lambda agent: agent.id not in always)
     selected = {agent.id for agent in ranked[:MAX_AGENTS]}
     return tuple(agent for agent in agents if agent.id in selected)
 
@@ -49,11 +52,11 @@ class _Agents:
     agents: Sequence[Agent] = field(compare=False)
 
 
-def _shared_words(query: str, config: RoutingConfig) -> dict[str, float]:
-    """By agent id how many words of the query are in the agent's name, description or examples."""
+def _shared_words(texts: Sequence[str], config: RoutingConfig) -> dict[str, float]:
+    """By agent id how many words of the texts are in the agent's name, description or examples."""
     index = _index(_Agents(config.agents_revision, list(config.agents.values())))
     scores = dict.fromkeys(config.agents, 0.0)
-    for word in _words([query]):
+    for word in _words(texts):
         for agent_id in index.get(word, ()):
             scores[agent_id] += 1
     return scores

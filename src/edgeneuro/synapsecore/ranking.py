@@ -84,7 +84,8 @@ class Ranking:
     one should decide; `threshold` is the probability that it needs (None: it never decides).
     `call` is what calling models took, None if no model was called. `rules` are the ids of the
     rules that it comes from, and `note` says what they did. `clarify_probability`,
-    `several_probability` and `cut` are a decision model's (domain/decision.py, StageRecord)."""
+    `several_probability`, `follow_up_probability` and `cut` are a decision model's
+    (domain/decision.py, StageRecord)."""
 
     best: str | None
     probabilities: Mapping[str, float]
@@ -99,6 +100,7 @@ class Ranking:
     call: ModelCallResult | None = None
     clarify_probability: float | None = None
     several_probability: float | None = None
+    follow_up_probability: float | None = None
     cut: QuestionCut | None = None
     uncalibrated: "Ranking | None" = None
     rules: tuple[str, ...] = ()
@@ -156,6 +158,7 @@ def cached_ranking(ranking: Ranking) -> CachedRanking:
         none=None if ranking.partial else ranking.none,
         clarify_probability=ranking.clarify_probability,
         several_probability=ranking.several_probability,
+        follow_up_probability=ranking.follow_up_probability,
     )
 
 
@@ -173,6 +176,7 @@ def ranking_from_cache(cached: CachedRanking, model_id: str) -> Ranking:
         none=cached.none,
         clarify_probability=cached.clarify_probability,
         several_probability=cached.several_probability,
+        follow_up_probability=cached.follow_up_probability,
     )
 
 
@@ -241,6 +245,7 @@ class Stage:
             calibrated=ranking.calibrated,
             clarify_probability=_rounded(ranking.clarify_probability),
             several_probability=_rounded(ranking.several_probability),
+            follow_up_probability=_rounded(ranking.follow_up_probability),
             agents_left_out=cut.agents if cut else None,
             agents_cut=cut.agent_characters if cut else None,
             state_cut=cut.state_characters if cut else None,

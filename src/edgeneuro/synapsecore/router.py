@@ -171,7 +171,10 @@ def _asked(turn: Turn, model: Model) -> dict[str, Any]:
     """What the model gets."""
     if model.type != "decision":
         confidence = states_confidence(model.type)
-        return {"messages": build_messages(turn.query, turn.agents, confidence=confidence)}
+        messages = build_messages(
+            turn.query, turn.agents, confidence=confidence, previous=turn.previous
+        )
+        return {"messages": messages}
     question = routing_question(turn, model)
     return {"messages": None, "questions": question.shown(), "state": question.state}
 
@@ -197,7 +200,7 @@ def estimate_routing(turn: Turn, models: Iterable[Model] | None = None) -> Estim
     texts = [model for model in models if model.type != "decision"]
     if texts:
         # With the longer prompt, of a model that is asked for its confidence.
-        messages = build_messages(turn.query, turn.agents, confidence=True)
+        messages = build_messages(turn.query, turn.agents, confidence=True, previous=turn.previous)
         size = sum(len(message["content"].encode()) for message in messages)
         bound += estimate(texts, size, MAX_TOKENS)
     return bound

@@ -9,7 +9,7 @@ time is linear in the length of the text."""
 
 import re
 
-from edgeneuro.domain.conversation import PreviousTurn
+from edgeneuro.domain.conversation import PreviousTurn, previous_text
 from edgeneuro.domain.decision import MetadataValue
 from edgeneuro.domain.routing import RoutingConfig
 
@@ -119,13 +119,14 @@ def stored_text(config: RoutingConfig, text: str) -> str:
 
 
 def stored_context(config: RoutingConfig, previous: PreviousTurn) -> PreviousTurn:
-    if previous.user is None and previous.assistant is None:
+    """A text that removing personal data has made longer is cut again, so that what is stored can
+    be sent as a context: by an evaluation, or with an import."""
+    if not config.redact_personal_data:
         return previous
-    return PreviousTurn(
-        previous.agent,
-        previous.user and stored_text(config, previous.user),
-        previous.assistant and stored_text(config, previous.assistant),
+    user, assistant = (
+        text and previous_text(redact(text)) for text in (previous.user, previous.assistant)
     )
+    return PreviousTurn(previous.agent, user, assistant)
 
 
 def stored_metadata(

@@ -12,7 +12,7 @@ from edgeneuro.domain.catalogue import find_routing_model
 from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn
 from edgeneuro.domain.decision import MetadataValue, RouteRequest
 from edgeneuro.domain.model import Model
-from edgeneuro.domain.prompt import prompt_version
+from edgeneuro.domain.prompt import CONTEXT_VERSION, prompt_version
 from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.rule_matching import Outcome
@@ -197,7 +197,7 @@ class Turn:
         ]
         if self.previous:
             previous = self.previous
-            sent.append([previous.agent, previous.user, previous.assistant])
+            sent.append([CONTEXT_VERSION, previous.agent, previous.user, previous.assistant])
         if model.type == "decision":
             # How far the question is cut, and who is offered.
             sent.append(model.context_window)
@@ -210,7 +210,7 @@ class Turn:
         """The allowed agents that a decision model is offered: all, or the best 254."""
         if len(self.agents) <= MAX_AGENTS:
             return self.agents
-        return select_agents(self.agents, self.query, self.config, self.classifier)
+        return select_agents(self.agents, self.query, self.config, self.classifier, self.previous)
 
     @cached_property
     def classifier(self) -> LoadedClassifier | None:

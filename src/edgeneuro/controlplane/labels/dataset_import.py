@@ -14,8 +14,10 @@ from edgeneuro import bounded_json
 from edgeneuro.controlplane.jobs.pacing import Pacer
 from edgeneuro.controlplane.labels.import_rows import Row, RowFault
 from edgeneuro.domain.agent import NO_AGENT, Agent
+from edgeneuro.domain.conversation import PreviousTurn
 from edgeneuro.domain.fields import MAX_QUERY_CHARACTERS, read_timestamp
 from edgeneuro.domain.label import LabelSource
+from edgeneuro.domain.prompt import message_text
 from edgeneuro.domain.query import Split, canonical, query_hash
 from edgeneuro.errors import InvalidLinesError, InvalidRequestError, LineFault
 from edgeneuro.store.sql import rfc3339, unix_ms
@@ -257,6 +259,20 @@ def _last_messages(row: Row) -> list[Any]:
         if tuple(message.get("role") for message in last) == _LAST_MESSAGES:
             return [message.get("content") for message in last]
     raise RowFault("messages", "messages: the last two must be the user's and the assistant's")
+
+
+def read_message_text(text: str) -> tuple[str, PreviousTurn] | None:
+    """What `message_text` made this text of; None if it was a message alone."""
+    try:
+        found = bounded_json.loads(text) if text.startswith("{") else None
+    except bounded_json.InvalidJsonError:
+        return None
+    match found:
+        case {"previous_turn": dict() as turn, "message": str() as query}:
+            previous = PreviousTurn(turn.get("agent"), turn.get("user"), turn.get("assistant"))
+            if all(value is None or isinstance(value, str) for value in turn.values()):
+                return (query, previous) if message_text(query, previous) == text else None
+    return None
 
 
 def _answer(content: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 from edgeneuro.call import Call
 from edgeneuro.domain.agent import Agent
+from edgeneuro.domain.conversation import PreviousTurn
 from edgeneuro.domain.fields import page_of
 from edgeneuro.domain.log import LogRecord, LogsPage, LogsQuery
 from edgeneuro.domain.prompt import (
@@ -64,7 +65,12 @@ def _asked(log: LogRecord, config: RoutingConfig) -> dict[str, Any]:
     # Which of too many agents were offered is not stored.
     if log.prompt_version != DECISION_PROMPT_VERSION or len(agents) > MAX_AGENTS:
         return {}
-    question = build_question(log.query, agents, context_window=_context_window(log, config))
+    question = build_question(
+        log.query,
+        agents,
+        context_window=_context_window(log, config),
+        previous=PreviousTurn.of(log.context),
+    )
     return {"questions": question.shown(), "state": question.state}
 
 
@@ -83,4 +89,5 @@ def _messages(
     # A chat's row names the model that answered it, not the one that routed it.
     adapter = log.adapter is not None if routed_by_model else config.active.type == "lora"
     confidence = states_confidence("lora" if adapter else "base")
-    return build_messages(log.query, agents, confidence=confidence)
+    previous = PreviousTurn.of(log.context)
+    return build_messages(log.query, agents, confidence=confidence, previous=previous)

@@ -8,6 +8,7 @@ from typing import Any
 from edgeneuro.access.limits import Estimate, Reservation, estimate, reserve
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.chat import AGENT_PREFIX, AUTO, ChatRequest
+from edgeneuro.domain.conversation import with_agent
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.key import KeyLimits
 from edgeneuro.domain.model import Model
@@ -138,7 +139,7 @@ def _routing_turn(
     id: str,
     clock: StageClock,
 ) -> Turn:
-    said = request.conversation
+    said = with_agent(request.conversation, request.edgeneuro.context, param="edgeneuro.context")
     if not said.query:
         raise InvalidRequestError(
             "messages: to choose an agent, the router needs a text in the last message of the role"

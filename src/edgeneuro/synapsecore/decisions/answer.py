@@ -154,6 +154,7 @@ def _routing(
         permissions.require_agent(option.id, param=option.param)
     request = RouteRequest(
         query=asked.query,
+        context=asked.previous.shown(),
         user=options.user,
         session=options.session,
         metadata=options.metadata,

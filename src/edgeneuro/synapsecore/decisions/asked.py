@@ -9,6 +9,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgeneuro.domain.conversation import (
+    NOTHING_BEFORE,
+    PreviousTurn,
+    RouteContext,
+    read_said,
+    with_agent,
+)
 from edgeneuro.domain.decision import MetadataKey, MetadataValue, ShortText
 from edgeneuro.domain.fields import MAX_QUERY_CHARACTERS, routed_text
 from edgeneuro.domain.images import Images
@@ -31,15 +38,17 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 class DecisionOptions(BaseModel):
     """What the decision APIs have no field for; an unknown field is refused. `user`, `session` and
-    `metadata` are stored with the decision, as in POST /v1/route. If `cache` is false, no cached
-    answer is used and nothing is cached. If `fallback` is false, no fallback model is called and
-    the fallback agent does not answer."""
+    `metadata` are stored with the decision, as in POST /v1/route. `context` is the turn before the
+    text, for the router; with a conversation it has `previous_agent` alone. If `cache` is false, no
+    cached answer is used and nothing is cached. If `fallback` is false, no fallback model is called
+    and the fallback agent does not answer."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     user: ShortText | None = None
     session: ShortText | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
+    context: RouteContext | None = None
     cache: bool = True
     fallback: bool = True
 
@@ -77,7 +86,7 @@ class AskedQuestion:
 class QuestionSet:
     """`state` is a text, JSON, or a conversation: a list of objects with `role` and `content`.
     `text` is what the router reads: the text, what the user said last (empty if nothing), or the
-    JSON. `state_param` is the field that has the state."""
+    JSON; `previous` is the turn before it. `state_param` is the field that has the state."""
 
     model: str
     state: Any
@@ -85,6 +94,7 @@ class QuestionSet:
     questions: tuple[AskedQuestion, ...]
     options: DecisionOptions
     state_param: str
+    previous: PreviousTurn = NOTHING_BEFORE
     image_urls: tuple[str, ...] = ()
     images: Images = field(default_factory=Images)
 
@@ -103,6 +113,22 @@ class QuestionSet:
     @property
     def logged_text(self) -> str:
         return self.query or routed_text(json_text(self.state).replace("\0", " "))
+
+
+def said_last(conversation: Sequence[tuple[str, str]]) -> str:
+    """The text of the last message of the user in roles and texts; empty if there is none."""
+    return next((text for role, text in reversed(conversation) if role == "user"), "")
+
+
+def previous_of(
+    conversation: Sequence[tuple[str, str]] | None, context: RouteContext | None
+) -> PreviousTurn:
+    """The turn before what is routed: of a conversation (roles and texts), or of a text with this
+    context. Raises InvalidRequestError if both say it."""
+    if conversation is None:
+        return PreviousTurn.of(context)
+    said = read_said([(role, text.replace("\0", " ")) for role, text in conversation])
+    return with_agent(said, context, param="edgeneuro.context").previous
 
 
 def invalid(param: str, message: str, *, code: str = "invalid_value") -> InvalidRequestError:

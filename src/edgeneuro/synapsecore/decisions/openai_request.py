@@ -22,11 +22,13 @@ from edgeneuro.synapsecore.decisions.asked import (
     QuestionSet,
     invalid,
     missing,
+    previous_of,
     require_image,
     require_images,
     require_levels,
     require_options,
     require_text,
+    said_last,
 )
 from edgeneuro.synapsecore.decisions.body import DecisionBody, Liberal
 
@@ -148,11 +150,12 @@ class DecisionsRequest(DecisionBody):
         options = self.edgeneuro
         if options.user is None and self.safety_identifier:
             options = options.model_copy(update={"user": self.safety_identifier})
-        state, text = self._state()
+        state, said = self._state()
         return QuestionSet(
             model=self.model,
             state=state,
-            text=text,
+            text=state if said is None else said_last(said),
+            previous=previous_of(said, options.context),
             questions=tuple(
                 _question(at, name, each)
                 for at, (name, each) in enumerate(
@@ -176,19 +179,20 @@ class DecisionsRequest(DecisionBody):
             for place, part in enumerate(parts)
         ]
 
-    def _state(self) -> tuple[Any, str]:
-        """The text or the conversation, and what the user said last."""
+    def _state(self) -> tuple[Any, list[tuple[str, str]] | None]:
+        """The text or the conversation, and who said what in it: calls of tools and their outputs
+        do not count for routing. None of a text."""
         if isinstance(self.input, str):
-            return require_text(self.input, "input"), self.input
+            return require_text(self.input, "input"), None
         messages = [_message(item, f"input[{at}]") for at, item in enumerate(self.input)]
         if not self.image_urls() and not any(each["content"].strip() for each in messages):
             raise invalid("input", "is empty; send a text or messages")
         said = [
-            _text(item.content, f"input[{at}].content")
-            for at, item in enumerate(self.input)
-            if item.type == "message" and item.role == "user"
+            (each["role"], each["content"])
+            for item, each in zip(self.input, messages, strict=True)
+            if item.type == "message"
         ]
-        return messages, said[-1] if said else ""
+        return messages, said
 
 
 def _message(item: DecisionInputItem, param: str) -> dict[str, str]:

@@ -21,11 +21,13 @@ from edgeneuro.synapsecore.decisions.asked import (
     QuestionSet,
     invalid,
     missing,
+    previous_of,
     require_image,
     require_images,
     require_levels,
     require_options,
     require_text,
+    said_last,
 )
 from edgeneuro.synapsecore.decisions.body import DecisionBody, Liberal, RepeatedNames
 
@@ -76,10 +78,12 @@ class SystemOneRequest(DecisionBody):
             require_image(url, self.images, f"images[{at}]")
             for at, url in enumerate(self.image_urls())
         ]
+        said = _said(self.state) if is_conversation(self.state) else None
         return QuestionSet(
             model=self.model,
             state=self.state,
-            text=_said_last(self.state) if is_conversation(self.state) else json_text(self.state),
+            text=json_text(self.state) if said is None else said_last(said),
+            previous=previous_of(said, self.edgeneuro.context),
             questions=tuple(_question(name, each) for name, each in self.questions.items()),
             options=self.edgeneuro,
             state_param="state",
@@ -104,12 +108,15 @@ def _require_state(state: Any) -> None:
         raise invalid("state", "is empty; send a text, an object or a list")
 
 
-def _said_last(conversation: list[dict[str, Any]]) -> str:
-    """The text of the last message of the user; empty if there is none."""
-    said = [each["content"] for each in conversation if each["role"] == "user"]
-    if not said or isinstance(said[-1], str):
-        return said[-1] if said else ""
-    parts = [part.get("text") for part in said[-1] if isinstance(part, dict)]
+def _said(conversation: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Who said what."""
+    return [(each["role"], _text_of(each["content"])) for each in conversation]
+
+
+def _text_of(content: str | list[Any]) -> str:
+    if isinstance(content, str):
+        return content
+    parts = [part.get("text") for part in content if isinstance(part, dict)]
     return "\n".join(text for text in parts if isinstance(text, str))
 
 

@@ -221,7 +221,9 @@ class _ModelCall:
         return ModelRequest(
             model=model.base_model,
             adapter=model.adapter,
-            messages=build_messages(turn.query, turn.agents, confidence=confidence),
+            messages=build_messages(
+                turn.query, turn.agents, confidence=confidence, previous=turn.previous
+            ),
             parameters=_PARAMETERS | ({"logprobs": True} if model.logprobs else {}),
             response_schema=answer_schema(turn.agents, confidence=confidence) if in_json else None,
             **self._common(attempt, "json" if in_json else "text"),
