@@ -202,7 +202,7 @@ async def test_a_model_of_former_features_is_not_asked_and_says_to_train_again(
     former += hashlib.sha256(former).digest()
     product.execute(f"UPDATE classifier_parts SET content = x'{former.hex()}'")
     product.execute(f"UPDATE classifiers SET checksum = '{former[-32:].hex()}'")
-    product.services.classifier.loaded = None
+    product.services.classifier.clear()
     for _ in range(2):
         product.gateway.enqueue(says("general"))
         decision = (await product.route("agent_0 asks", cache=False)).json()

@@ -128,7 +128,7 @@ async def test_what_it_passes_on_is_answered_from_what_is_kept(
 async def load_anew(other: Product) -> None:
     """In a second isolate, with what the first one has kept."""
     await other.route("warm up")
-    assert other.services.classifier.loaded is not None
+    assert loaded_ids(other) == ["clf_1"]
 
 
 async def test_a_disabled_agent_is_never_its_answer(product: Product) -> None:
@@ -200,6 +200,10 @@ async def test_chats_are_routed_by_it_too(empty_product: Product) -> None:
     assert row["classifier"]["agent_id"] == "agent_2"
 
 
+def loaded_ids(product: Product) -> list[str]:
+    return [each.id for each in product.services.classifier.loaded]
+
+
 async def test_no_request_waits_for_the_load(product: Product) -> None:
     install(product, "clf_2", never_sure())
     await select(product, "clf_2")
@@ -211,8 +215,7 @@ async def test_no_request_waits_for_the_load(product: Product) -> None:
     for work in waiting:
         await work
     assert (await product.route(known("agent_2"))).json()["layer"] == "llm"
-    loaded = product.services.classifier.loaded
-    assert loaded is not None and loaded.id == "clf_2"
+    assert loaded_ids(product) == ["clf_2"]
 
 
 async def layer_of(product: Product, waiting: list[Coroutine[Any, Any, None]]) -> str:
@@ -233,7 +236,7 @@ async def test_null_takes_it_away_at_once(product: Product) -> None:
     decision = await explained(product, known("agent_2"))
     assert (decision["layer"], decision["classifier"]) == ("llm", None)
     assert decision["explanation"]["classifier"] == "not asked: none is selected"
-    assert product.services.classifier.loaded is None
+    assert loaded_ids(product) == []
 
 
 async def test_a_load_that_is_overtaken_by_another_choice_changes_nothing(
@@ -247,8 +250,7 @@ async def test_a_load_that_is_overtaken_by_another_choice_changes_nothing(
     await product.route(known("agent_2"))
     for work in waiting:
         await work
-    loaded = product.services.classifier.loaded
-    assert loaded is not None and loaded.id == "clf_1"
+    assert loaded_ids(product) == ["clf_1"]
 
 
 def damaged() -> bytes:
@@ -288,8 +290,7 @@ async def test_a_model_that_is_repaired_is_taken_later(product: Product) -> None
     )
     product.clock.seconds += 31
     await product.route(known("agent_2"))
-    loaded = product.services.classifier.loaded
-    assert loaded is not None and loaded.id == "clf_2"
+    assert loaded_ids(product) == ["clf_2"]
 
 
 async def test_a_classifier_that_is_gone_leaves_the_model_to_answer(
@@ -309,8 +310,7 @@ async def test_metrics_count_verdicts_and_name_what_is_loaded(product: Product) 
     await product.route(known("agent_2"))
     await product.route(UNKNOWN)
     text = (await product.call("GET", "/metrics")).text
-    loaded = product.services.classifier.loaded
-    assert loaded is not None
+    [loaded] = product.services.classifier.loaded
     assert f'edgeneuro_classifier_loaded{{version="{loaded.version}"}} 1' in text
     counted = 'edgeneuro_classifier_verdicts_total{{verdict="{}"}} 1'
     for verdict in ("none", "sure", "unsure"):

@@ -63,6 +63,8 @@ async def test_a_key_is_shown_once_and_kept_as_a_hash(product: Product) -> None:
         "monthly_budget_usd": 12.5,
         "agents": None,
         "models": None,
+        "router": None,
+        "team_id": None,
         "revoked_at": None,
         "created_at": NOW,
         "usage": {"minute_requests": 0, "month": "2027-01", "tokens": 0, "cost_usd": 0},

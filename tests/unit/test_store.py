@@ -78,7 +78,8 @@ def test_feedback_given_twice_survives_the_migration_once(
 
 def test_e_mail_addresses_become_ids_in_the_migration(before_labels: sqlite3.Connection) -> None:
     before_labels.executescript(
-        "INSERT INTO users VALUES ('usr_ada', 'ada@example.com', 'Ada', 'admin', 1, 0, 0);"
+        "INSERT INTO users (id, email, name, role, enabled, created_at, updated_at)"
+        " VALUES ('usr_ada', 'ada@example.com', 'Ada', 'admin', 1, 0, 0);"
         "INSERT INTO labels VALUES ('lab_1', 'q', 'n', 'a', 'hr', 0, NULL, NULL, 'ada@example.com',"
         " 'hand', 1), ('lab_2', 'q', 'n', 'a', 'hr', 0, NULL, NULL, 'gone@example.com', 'hand', 2);"
         "INSERT INTO current_labels VALUES"

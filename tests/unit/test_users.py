@@ -130,10 +130,11 @@ async def test_every_change_of_users_and_keys_raises_the_access_revision_alone(
         return row["value"], row["access"]
 
     for sql in (
-        "INSERT INTO users VALUES ('u', 'u@example.com', 'U', 'viewer', 1, 0, 0)",
+        "INSERT INTO users (id, email, name, role, enabled, created_at, updated_at)"
+        " VALUES ('u', 'u@example.com', 'U', 'viewer', 1, 0, 0)",
         "UPDATE users SET enabled = 0",
-        "INSERT INTO keys VALUES"
-        " ('k', 'K', 'en_', 'h', '[]', 'u', NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL)",
+        "INSERT INTO keys (id, name, hint, hash, scopes, user_id, created_at)"
+        " VALUES ('k', 'K', 'en_', 'h', '[]', 'u', 0)",
         "UPDATE keys SET revoked_at = 1",
         "DELETE FROM keys",
         "DELETE FROM users",

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from edgeneuro.access.cloudflare_access import CloudflareAccess
 from edgeneuro.domain.key import KnownKey
-from edgeneuro.domain.user import SCOPES_OF_ROLE, User, normalise_email
+from edgeneuro.domain.user import SCOPES_OF_ROLE, KnownUser, normalise_email
 from edgeneuro.errors import (
     NotConfiguredError,
     PermissionDeniedError,
@@ -81,7 +81,7 @@ class Identity:
         self._keys: RevisionCache[KnownKey] = RevisionCache(
             access_revision, lambda key_hash: find_key(db, key_hash)
         )
-        self._users: RevisionCache[User] = RevisionCache(
+        self._users: RevisionCache[KnownUser] = RevisionCache(
             access_revision, lambda email: find_user(db, email)
         )
 
@@ -127,7 +127,8 @@ class Identity:
         return await self._key(key, guesses)
 
     def forget(self) -> None:
-        """After a change of keys or users: it takes effect at once, also for running requests."""
+        """After a change of keys, users or teams: it takes effect at once, also for running
+        requests."""
         self._keys.clear()
         self._users.clear()
 
@@ -159,7 +160,12 @@ class Identity:
             )
         if not user.enabled:
             raise _disabled("This user")
-        return Credential(user.id, scopes(SCOPES_OF_ROLE[user.role]), email=user.email)
+        return Credential(
+            user.id,
+            scopes(SCOPES_OF_ROLE[user.role]),
+            permissions=user.permissions,
+            email=user.email,
+        )
 
     def _require_same_site(self, request: Request) -> None:
         """Access authenticates a browser by a cookie, which the browser also sends with requests

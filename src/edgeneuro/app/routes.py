@@ -2,8 +2,8 @@
 a POST uses an Idempotency-Key if not in the default way."""
 
 from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE
-from edgeneuro.controlplane import agents, config, rule_trial, rules
-from edgeneuro.controlplane.access import audit, keys, users
+from edgeneuro.controlplane import agents, config, routers, rule_trial, rules
+from edgeneuro.controlplane.access import audit, keys, teams, users
 from edgeneuro.controlplane.adapters import lora_intake, loras
 from edgeneuro.controlplane.evaluations import evaluations, routing_test_runs, routing_tests
 from edgeneuro.controlplane.jobs import jobs
@@ -32,7 +32,7 @@ UPSTREAM = (502, 504)
 FILES = (CONFIG_FILE, WEIGHTS_FILE)
 TEST_FILES = ("application/jsonl", "application/json", "application/octet-stream")
 LABEL_FILES = ("application/jsonl", "text/csv", "application/octet-stream")
-ROUTING = Described((409, *UPSTREAM))
+ROUTING = Described((404, 409, *UPSTREAM))
 DECISIONS = Described((404, 409, *UPSTREAM))
 CHAT = Described((404, 409, 422, *UPSTREAM), events=ChatCompletionChunk)
 LORA = Described((409, *UPSTREAM), form=LoraCreate, files=FILES, or_json=True)
@@ -109,6 +109,12 @@ ROUTES = (
     Route("PATCH",  "/v1/agents/{agent_id}",      agents.update_agent,   ADMIN),
     Route("DELETE", "/v1/agents/{agent_id}",      agents.delete_agent,   ADMIN),
 
+    Route("GET",    "/v1/routers",                routers.list_routers,  READ),
+    Route("POST",   "/v1/routers",                routers.create_router, ADMIN, 201),
+    Route("GET",    "/v1/routers/{router_id}",    routers.get_router,    READ),
+    Route("PATCH",  "/v1/routers/{router_id}",    routers.update_router, ADMIN),
+    Route("DELETE", "/v1/routers/{router_id}",    routers.delete_router, ADMIN),
+
     Route("GET",    "/v1/rules",                  rules.list_rules,      READ),
     Route("POST",   "/v1/rules",                  rules.create_rule,     ADMIN, 201),
     Route("POST",   "/v1/rules/test",             rule_trial.try_rule,   ADMIN, 200, REPEATABLE,
@@ -153,6 +159,12 @@ ROUTES = (
     Route("PATCH",  "/v1/users/{user_id}",        users.update_user,     ADMIN),
     Route("DELETE", "/v1/users/{user_id}",        users.delete_user,     ADMIN),
     Route("DELETE", "/v1/users/{user_id}/data",   erasure.erase_user,    ADMIN),
+
+    Route("GET",    "/v1/teams",                  teams.list_teams,      ADMIN),
+    Route("POST",   "/v1/teams",                  teams.create_team,     ADMIN, 201),
+    Route("GET",    "/v1/teams/{team_id}",        teams.get_team,        ADMIN),
+    Route("PATCH",  "/v1/teams/{team_id}",        teams.update_team,     ADMIN),
+    Route("DELETE", "/v1/teams/{team_id}",        teams.delete_team,     ADMIN),
 
     Route("GET",    "/v1/keys",                   keys.list_keys,        ADMIN),
     Route("POST",   "/v1/keys",                   keys.create_key,       ADMIN, 201, ONCE),

@@ -1,6 +1,7 @@
 """Rules in the control plane: an ordered list of at most 100."""
 
 from edgeneuro.call import Call
+from edgeneuro.controlplane.access.allowed import require_router
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.domain.catalogue import find_routing_model
 from edgeneuro.domain.fields import Page, page_of
@@ -58,6 +59,7 @@ async def update_rule(call: Call, rule_id: str, body: RulePatch) -> Rule:
     after = before.model_copy(update=changes)
     if changes.keys() & {"when", "then"}:
         await _check(call, after.when, after.then)
+    await require_router(call, changes.get("router"))
     if "position" in changes:
         _require_place(after.position, last=len(await store.list_rules(services.db)))
     rows = await commit(
@@ -94,6 +96,7 @@ async def new_rule(call: Call, body: RuleCreate, *, others: list[Rule]) -> Rule:
     """The rule of the body, checked, with its place among the others. Raises InvalidRequestError,
     and ConflictError if there are too many."""
     await _check(call, body.when, body.then)
+    await require_router(call, body.router)
     if len(others) >= MAX_RULES:
         raise _too_many()
     end = len(others) + 1
@@ -106,6 +109,7 @@ async def new_rule(call: Call, body: RuleCreate, *, others: list[Rule]) -> Rule:
         name=body.name,
         when=body.when,
         then=body.then,
+        router=body.router,
         enabled=body.enabled,
         created_at=created,
         updated_at=created,

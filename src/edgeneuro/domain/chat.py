@@ -35,7 +35,6 @@ from edgeneuro.domain.fields import INTEGRAL, without_nul
 from edgeneuro.domain.images import Images, set_images_aside
 from edgeneuro.errors import BodyTooLargeError
 
-AUTO = "auto"
 AGENT_PREFIX = "agent:"
 _MAX_TOOLS = 128
 MAX_TEXT_BYTES = 1024 * 1024

@@ -1,10 +1,11 @@
 """The settings of the control plane, declared once.
 
 A field of `SettingValues` is all that a setting needs. From it come what the database may store
-(`StoredConfig`), the response of GET /v1/config (`Config`), the body of PATCH (`ConfigPatch`), the
-texts of the OpenAPI document, and the values of a RoutingConfig (domain/routing.py)."""
+(`StoredConfig`), the response of GET /v1/config (`Config`), the body of PATCH (`ConfigPatch`), what
+a router may have of its own (`RouterSettings`), the texts of the OpenAPI document, and the values
+of a RoutingConfig (domain/routing.py)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_type_hints
 
@@ -26,12 +27,14 @@ Labels = Annotated[int, Field(ge=1, le=1_000_000), INTEGRAL]
 @dataclass(frozen=True)
 class About:
     """`text` says what the setting does. With `variable` a variable of wrangler.toml applies while
-    nothing is stored, else the default below. PATCH still accepts the `deprecated` names."""
+    nothing is stored, else the default below. With `per_router` a router (domain/router.py) may
+    have its own value. PATCH still accepts the `deprecated` names."""
 
     group: Group
     text: str
     unit: Unit | None = None
     variable: bool = False
+    per_router: bool = False
     deprecated: tuple[str, ...] = ()
 
 
@@ -42,42 +45,65 @@ class SettingValues:
 
     routing_model: Annotated[
         ModelId | None,
-        About("models", "the active model", variable=True),
+        About("models", "the active model", variable=True, per_router=True),
     ] = None
     fallback_models: Annotated[
         Annotated[list[ModelId], Field(max_length=10)] | None,
-        About("models", "called in this order when the active model fails", variable=True),
+        About(
+            "models",
+            "called in this order when the active model fails",
+            variable=True,
+            per_router=True,
+        ),
     ] = None
     confidence_threshold: Annotated[
         Share,
-        About("routing", "below it no agent is decided on; an unknown confidence passes"),
+        About(
+            "routing",
+            "below it no agent is decided on; an unknown confidence passes",
+            per_router=True,
+        ),
     ] = 0.5
     on_no_fit: Annotated[
         OnNoFit,
         About(
             "routing",
             "what happens if no agent is decided on: the fallback agent answers, or nobody",
+            per_router=True,
         ),
     ] = "fallback"
     time_budget_ms: Annotated[
         Annotated[int, Field(ge=100, le=60_000), INTEGRAL],
-        About("routing", "time for a decision, for all models together", unit="ms"),
+        About(
+            "routing", "time for a decision, for all models together", unit="ms", per_router=True
+        ),
     ] = 5_000
     max_retries: Annotated[
         Annotated[int, Field(ge=0, le=4), INTEGRAL],
-        About("routing", "retries per model after a transient error", unit="retries"),
+        About(
+            "routing", "retries per model after a transient error", unit="retries", per_router=True
+        ),
     ] = 1
     chat_timeout_ms: Annotated[
         Annotated[int, Field(ge=100, le=300_000), INTEGRAL],
-        About("routing", "time for a chat's answer, for a stream until its first part", unit="ms"),
+        About(
+            "routing",
+            "time for a chat's answer, for a stream until its first part",
+            unit="ms",
+            per_router=True,
+        ),
     ] = 60_000
     cache_ttl_seconds: Annotated[
         Annotated[int, Field(ge=60, le=2_592_000), INTEGRAL],
-        About("routing", "how long answers are cached", unit="seconds"),
+        About("routing", "how long answers are cached", unit="seconds", per_router=True),
     ] = 3_600
     cache_scope: Annotated[
         CacheScope,
-        About("routing", "who gets a cached answer: every caller, or the key or user that asked"),
+        About(
+            "routing",
+            "who gets a cached answer: every caller, or the key or user that asked",
+            per_router=True,
+        ),
     ] = "all"
     log_queries: Annotated[
         bool,
@@ -101,7 +127,7 @@ class SettingValues:
     ] = None
     classifier: Annotated[
         ClassifierId | None,
-        About("classifier", "the selected classifier"),
+        About("classifier", "the selected classifier", per_router=True),
     ] = None
     classifier_target: Annotated[
         TargetAccuracy,
@@ -117,7 +143,12 @@ class SettingValues:
     ] = 5
     audit_sample_share: Annotated[
         Share,
-        About("classifier", "share of audit samples", deprecated=("classifier_shadow_share",)),
+        About(
+            "classifier",
+            "share of audit samples",
+            per_router=True,
+            deprecated=("classifier_shadow_share",),
+        ),
     ] = 0.02
     retrain_after_labels: Annotated[
         Labels | None,
@@ -184,16 +215,18 @@ def declared_settings(values: type[SettingValues]) -> dict[str, Declared]:
 
 
 SETTINGS = declared_settings(SettingValues)
+ROUTER_SETTINGS = {name: each for name, each in SETTINGS.items() if each.about.per_router}
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def _with_settings(
     field_of: Callable[[Declared], tuple[Any, Any]],
+    settings: Mapping[str, Declared] = SETTINGS,
 ) -> Callable[[type[_Model]], type[_Model]]:
     """Adds one field for each setting to a model: its type, and its default or FieldInfo."""
 
     def add(model: type[_Model]) -> type[_Model]:
-        added: dict[str, Any] = {name: field_of(each) for name, each in SETTINGS.items()}
+        added: dict[str, Any] = {name: field_of(each) for name, each in settings.items()}
         return create_model(
             model.__name__,
             __base__=model,
@@ -266,3 +299,15 @@ class ConfigPatch(BaseModel):
     def _deprecated_names(cls, given: object) -> object:
         old = {old: name for name, each in SETTINGS.items() for old in each.about.deprecated}
         return renamed(given, old)
+
+
+@_with_settings(lambda each: (each.type | None, _described(each.about)), ROUTER_SETTINGS)
+class RouterSettings(BaseModel):
+    """The settings of which a router may have its own value. Null is the installation's."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    def own(self) -> dict[str, Any]:
+        """The router's own values by name."""
+        values = {name: getattr(self, name) for name in ROUTER_SETTINGS}
+        return {name: value for name, value in values.items() if value is not None}

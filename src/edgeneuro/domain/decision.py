@@ -24,6 +24,7 @@ from edgeneuro.domain.conversation import (
     with_agent,
 )
 from edgeneuro.domain.fields import QueryText, without_nul
+from edgeneuro.domain.router_names import RouterId
 from edgeneuro.errors import InvalidRequestError, Reason
 
 # Where a decision was made: a stage's own word ("rule", "label", "cache", "classifier", "llm",
@@ -74,8 +75,9 @@ class RouteRequest(BaseModel):
     called. `on_no_fit` says what happens if no agent is decided on: "fallback", the default agent
     answers if it is allowed, or "none", `agent` is null; the default is the setting. If `cache` is
     false, no cached answer is used and nothing is cached. With `model`, or with `cache` false,
-    labels and the classifier are skipped. `top_k` is how many agents `scores` has at most.
-    `explain` adds how the decision was made."""
+    labels and the classifier are skipped. `top_k` is how many agents `scores` has at most. `router`
+    is the router that decides; the default is the key's, else "default". `explain` adds how the
+    decision was made."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -91,6 +93,7 @@ class RouteRequest(BaseModel):
     fallback: bool = True
     on_no_fit: OnNoFit | None = None
     top_k: Annotated[int, Field(ge=1, le=250)] = 3
+    router: RouterId | None = None
     explain: bool = False
 
     def conversation(self) -> Conversation:

@@ -94,6 +94,17 @@ Note = Annotated[
     AfterValidator(without_nul),
 ]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+DisplayName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+    Matches(r"[^\x00-\x1f\x7f]+", "must not hold control characters, such as line breaks"),
+]
+_Text = TypeVar("_Text", bound=str)
+
+
+def distinct(names: list[_Text]) -> list[_Text]:
+    """Each name once, where it was first."""
+    return list(dict.fromkeys(names))
 
 
 _MAX_CHARACTERS = 40

@@ -3,14 +3,26 @@ once; afterwards only its hash is stored."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from edgeneuro.domain.agent import AgentId, ModelId
-from edgeneuro.domain.fields import INTEGRAL, PageQuery, Timestamp, hide_defaults
-from edgeneuro.domain.permissions import Permissions
-from edgeneuro.domain.user import DisplayName, Role, Scope
+from edgeneuro.domain.fields import (
+    INTEGRAL,
+    DisplayName,
+    Id,
+    PageQuery,
+    Timestamp,
+    distinct,
+    hide_defaults,
+)
+from edgeneuro.domain.permissions import (
+    AllowedAgents,
+    AllowedModels,
+    AllowedRouter,
+    Permissions,
+)
+from edgeneuro.domain.user import Role, Scope
 
 # What isolates' clocks may be apart. A minute further ahead is that of a clock which was wrong, and
 # would lock its key until it comes.
@@ -86,31 +98,12 @@ def windows(now: float) -> tuple[int, int]:
     return int(now // 60), moment.year * 100 + moment.month
 
 
-Name = TypeVar("Name", bound=str)
 KEY_PREFIX = "en_"
 HINT_CHARACTERS = 8
 
 
-def _distinct(names: list[Name]) -> list[Name]:
-    return list(dict.fromkeys(names))
-
-
-Scopes = Annotated[list[Scope], Field(min_length=1, max_length=8), AfterValidator(_distinct)]
+Scopes = Annotated[list[Scope], Field(min_length=1, max_length=8), AfterValidator(distinct)]
 Expiry = Annotated[Timestamp, Field(description="RFC 3339, in the future")]
-AllowedAgents = Annotated[
-    list[AgentId],
-    Field(min_length=1, max_length=250, description="The agents that it may use; null is all"),
-    AfterValidator(_distinct),
-]
-AllowedModels = Annotated[
-    list[ModelId],
-    Field(
-        min_length=1,
-        max_length=100,
-        description="The models that may be called for it, to route and to answer; null is all",
-    ),
-    AfterValidator(_distinct),
-]
 RequestsPerMinute = Annotated[
     int,
     Field(ge=1, le=1_000_000, description="Of POST /v1/route and feedback, by the clock; enforced"),
@@ -134,7 +127,8 @@ MonthlyBudget = Annotated[
 
 class Key(BaseModel):
     """`hint` is how the key begins. A key with a `user_id` may do no more than the user's role
-    allows, and stops with the user."""
+    allows, and stops with the user. What it may use is what the key, its user and their teams
+    allow together."""
 
     object: Literal["key"] = "key"
     id: str
@@ -148,6 +142,8 @@ class Key(BaseModel):
     monthly_budget_usd: MonthlyBudget | None
     agents: list[str] | None
     models: list[str] | None
+    router: str | None
+    team_id: str | None
     revoked_at: str | None
     created_at: str
 
@@ -193,10 +189,13 @@ class KeyCreate(BaseModel):
     monthly_budget_usd: MonthlyBudget | None = None
     agents: AllowedAgents | None = None
     models: AllowedModels | None = None
+    router: AllowedRouter | None = None
+    team_id: Id | None = None
 
 
 class KeyPatch(BaseModel):
-    """A field that is left out stays as it is; null removes an expiry, a limit or a list."""
+    """A field that is left out stays as it is; null removes an expiry, a limit, a list, the
+    router or the team."""
 
     # The defaults below only make the fields optional; nothing ever takes their values.
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=hide_defaults)
@@ -209,6 +208,8 @@ class KeyPatch(BaseModel):
     monthly_budget_usd: MonthlyBudget | None = None
     agents: AllowedAgents | None = None
     models: AllowedModels | None = None
+    router: AllowedRouter | None = None
+    team_id: Id | None = None
 
 
 class KeyQuery(PageQuery):

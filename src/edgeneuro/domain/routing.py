@@ -15,10 +15,12 @@ from edgeneuro.domain.catalogue import (
     known_models,
     provider_model_id,
 )
-from edgeneuro.domain.config import Challenger, SettingValues, StoredConfig
+from edgeneuro.domain.config import ROUTER_SETTINGS, Challenger, SettingValues, StoredConfig
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.domain.provider import Provider
+from edgeneuro.domain.router import NO_CLASSIFIER, Router
+from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.rule import Rule
 from edgeneuro.errors import ConflictError, EdgeNeuroError
 from edgeneuro.settings import Settings
@@ -61,14 +63,17 @@ def model_identity(model: Model, providers: Mapping[str, Provider]) -> list[str 
 
 @dataclass(frozen=True, kw_only=True)
 class RoutingConfig(SettingValues):
-    """The settings in force and what they apply to.
+    """The settings in force in one router, and what they apply to.
 
     `chain` is the active model, then its `fallbacks`, then the first model of each provider by
     priority, and after a decision model the provider's first one that writes text. `models` are all
     models by id, `classifiers` those that can answer; `agents` and `providers` are the enabled ones
     by id. `calibrations` are those in force, by the model's id. `stale` are the names of stored
     settings that are no longer valid. `withheld` has the models that a caller may not use, each
-    with the error that says why (domain/permissions.py)."""
+    with the error that says why (domain/permissions.py). `rules` are the enabled ones of this
+    router, `all_rules` those of all routers. `fallback_names` are the fallback models as they are
+    set. `routers` are the others by id; they are in the configuration of the router "default"
+    alone."""
 
     revision: int
     stored: StoredConfig
@@ -83,6 +88,25 @@ class RoutingConfig(SettingValues):
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     withheld: Mapping[str, EdgeNeuroError] = field(default_factory=dict)
     rules: Sequence[Rule] = ()
+    router: str = DEFAULT_ROUTER
+    routers: Mapping[str, Router] = field(default_factory=dict)
+    all_rules: Sequence[Rule] = ()
+    fallback_names: Sequence[str] = ()
+
+    def for_router(self, router_id: str) -> "RoutingConfig | None":
+        """What holds for requests to this router; None if there is no such router. Made once for
+        each revision, so that a request to a router costs a look-up. Only of the configuration of
+        the router "default"."""
+        if router_id == self.router:
+            return self
+        views = self._router_configs
+        if router_id not in views and router_id in self.routers:
+            views[router_id] = _of_router(self, self.routers[router_id])
+        return views.get(router_id)
+
+    @cached_property
+    def _router_configs(self) -> dict[str, "RoutingConfig"]:
+        return {}
 
     @property
     def active(self) -> Model:
@@ -95,10 +119,12 @@ class RoutingConfig(SettingValues):
 
     @cached_property
     def default_agent(self) -> Agent | None:
-        """The default agent; without one (hand-edited data) the first; None where there is no
-        agent."""
+        """The fallback agent; None where there is no agent. The router "default" always has one:
+        the first agent, if none is marked (hand-edited data). Another router has none if it names
+        none, and the installation's is not among its agents."""
         agents = list(self.agents.values())
-        return next((agent for agent in agents if agent.default), agents[0] if agents else None)
+        first = agents[0] if agents and self.router == DEFAULT_ROUTER else None
+        return next((agent for agent in agents if agent.default), first)
 
     def identity_hash(self, model: Model) -> str:
         """64 hex digits over the model's identity."""
@@ -123,14 +149,17 @@ class RoutingConfig(SettingValues):
         new = next((agent_id for agent_id in self.agents if agent_id not in known), None)
         return None if new is None else f"agent {new!r} is new to it; train it again"
 
-    def require_default_agent(self) -> Agent:
+    def require_agents(self) -> None:
         """Raises ConflictError where there is no agent."""
-        if self.default_agent is None:
-            raise ConflictError(
-                "There is no enabled agent yet. Create one with POST /v1/agents.",
-                code="not_configured",
+        if self.agents:
+            return
+        message = "There is no enabled agent yet. Create one with POST /v1/agents."
+        if self.router != DEFAULT_ROUTER:
+            message = (
+                f"The router {self.router!r} has no enabled agent. Enable one of its agents, or"
+                f" give it others with PATCH /v1/routers/{self.router}."
             )
-        return self.default_agent
+        raise ConflictError(message, code="not_configured")
 
     @cached_property
     def agents_revision(self) -> str:
@@ -151,6 +180,7 @@ def build_routing_config(
     classifiers: Sequence[Model] = (),
     calibrations: Sequence[StoredCalibration] = (),
     rules: Sequence[Rule] = (),
+    routers: Sequence[Router] = (),
 ) -> RoutingConfig:
     """Stored settings over vars. A stored model that is no longer there gives way to the var. A
     calibration of another model of that id, or for another prompt, is left out."""
@@ -161,7 +191,9 @@ def build_routing_config(
         stale.clear()
     else:
         active = known[settings.routing_model]
-    fallbacks, chain = _chain(known, active, _fallback_names(stored, settings), providers)
+    names = _fallback_names(stored, settings)
+    fallbacks, chain = _chain(known, active, names, providers)
+    enabled_rules = tuple(rule for rule in rules if rule.enabled)
     enabled = {provider.id: provider for provider in providers}
     return RoutingConfig(
         revision=revision,
@@ -175,10 +207,61 @@ def build_routing_config(
         chain=chain,
         challenger=stored.challenger,
         calibrations=_in_force(calibrations, known, enabled),
-        rules=tuple(rule for rule in rules if rule.enabled),
+        rules=_rules_of(enabled_rules, DEFAULT_ROUTER),
+        routers={router.id: router for router in routers},
+        all_rules=enabled_rules,
+        fallback_names=names,
         **stored.values()
         | {"routing_model": active.id, "fallback_models": [each.id for each in fallbacks]},
     )
+
+
+def _of_router(config: RoutingConfig, router: Router) -> RoutingConfig:
+    """Its own settings over the installation's. A model of its own that cannot be called any more
+    gives way to the installation's active model. A challenger is compared in the router "default"
+    alone."""
+    own = router.own()
+    if own.get("classifier") == NO_CLASSIFIER:
+        own["classifier"] = None
+    active = find_model(config.models, own.get("routing_model", ""))
+    if active is None or active.status != "available":
+        active = config.active
+    names = own.get("fallback_models", config.fallback_names)
+    fallbacks, chain = _chain(config.models, active, names, list(config.providers.values()))
+    values = {name: own.get(name, getattr(config, name)) for name in ROUTER_SETTINGS}
+    models = {"routing_model": active.id, "fallback_models": [each.id for each in fallbacks]}
+    return replace(
+        config,
+        router=router.id,
+        routers={},
+        stored=config.stored.model_copy(update=own),
+        agents=_agents_of(config, router),
+        fallbacks=fallbacks,
+        chain=chain,
+        challenger=None,
+        rules=_rules_of(config.all_rules, router.id),
+        fallback_names=names,
+        **values | models,
+    )
+
+
+def _agents_of(config: RoutingConfig, router: Router) -> dict[str, Agent]:
+    """The router's enabled agents, its fallback agent marked as the default one."""
+    wanted = config.agents if router.agents is None else set(router.agents)
+    found = {name: agent for name, agent in config.agents.items() if name in wanted}
+    default = router.default_agent
+    if default not in found:
+        default = None if config.default_agent is None else config.default_agent.id
+    return {
+        name: agent
+        if agent.default == (name == default)
+        else agent.model_copy(update={"default": name == default})
+        for name, agent in found.items()
+    }
+
+
+def _rules_of(rules: Sequence[Rule], router_id: str) -> tuple[Rule, ...]:
+    return tuple(rule for rule in rules if rule.router in (None, router_id))
 
 
 def _in_force(

@@ -12,6 +12,7 @@ from edgeneuro.domain.fields import INTEGRAL, Id, hide_defaults, without_nul
 from edgeneuro.domain.pattern import MAX_CHARACTERS, PatternError
 from edgeneuro.domain.pattern_search import pattern_of
 from edgeneuro.domain.query import normalise
+from edgeneuro.domain.router_names import RouterId
 
 MAX_RULES = 100
 MAX_WORDS = 50  # of one rule
@@ -108,7 +109,8 @@ class RuleEffect(BaseModel):
 
 class Rule(BaseModel):
     """`position` counts from 1; rules are tried in this order. `then` is null if `when.mention` is
-    true: then the mentioned agent answers. `created_at` and `updated_at` are RFC 3339 in UTC."""
+    true: then the mentioned agent answers. The rule is for requests to `router`, null: to all
+    routers. `created_at` and `updated_at` are RFC 3339 in UTC."""
 
     object: Literal["rule"] = "rule"
     id: str
@@ -116,6 +118,7 @@ class Rule(BaseModel):
     name: str | None
     when: RuleConditions
     then: RuleEffect | None
+    router: str | None = None
     enabled: bool
     created_at: str
     updated_at: str
@@ -128,12 +131,13 @@ class Rule(BaseModel):
 
 class RuleCreate(BaseModel):
     """Without `position` the rule goes to the end; else to this place, and those from there on move
-    by one. `then` is left out if `when.mention` is true."""
+    by one. `then` is left out if `when.mention` is true. `router` null: for all routers."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     when: RuleConditions
     then: RuleEffect | None = None
+    router: RouterId | None = None
     position: Position | None = None
     enabled: bool = True
     name: RuleName | None = None
@@ -147,6 +151,7 @@ class RulePatch(BaseModel):
 
     when: RuleConditions = Field(default_factory=RuleConditions)
     then: RuleEffect | None = None
+    router: RouterId | None = None
     position: Position = 1
     enabled: bool = True
     name: RuleName | None = None

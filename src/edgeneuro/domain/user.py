@@ -2,11 +2,18 @@
 
 import re
 import string
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from edgeneuro.domain.fields import Matches, PageQuery, hide_defaults
+from edgeneuro.domain.fields import DisplayName, Id, PageQuery, hide_defaults
+from edgeneuro.domain.permissions import (
+    AllowedAgents,
+    AllowedModels,
+    AllowedRouter,
+    Permissions,
+)
 
 Scope = Literal["route", "read", "label", "admin"]
 Role = Literal["viewer", "labeler", "admin"]
@@ -31,15 +38,11 @@ def normalise_email(email: str) -> str:
 
 
 Email = Annotated[str, AfterValidator(normalise_email)]
-DisplayName = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
-    Matches(r"[^\x00-\x1f\x7f]+", "must not hold control characters, such as line breaks"),
-]
 
 
 class User(BaseModel):
-    """`email` is in lower case; the user's `role` also limits what the user's keys may do."""
+    """`email` is in lower case; the user's `role` also limits what the user's keys may do, and so
+    do the lists of what the user and the team `team_id` may use; null is everything."""
 
     object: Literal["user"] = "user"
     id: str
@@ -47,6 +50,10 @@ class User(BaseModel):
     name: str
     role: Role
     enabled: bool
+    team_id: str | None
+    agents: list[str] | None
+    models: list[str] | None
+    router: str | None
     created_at: str
     updated_at: str
 
@@ -58,11 +65,15 @@ class UserCreate(BaseModel):
     name: DisplayName
     role: Role
     enabled: bool = True
+    team_id: Id | None = None
+    agents: AllowedAgents | None = None
+    models: AllowedModels | None = None
+    router: AllowedRouter | None = None
 
 
 class UserPatch(BaseModel):
-    """A field that is left out stays as it is. A user who is not `enabled` is refused, and so are
-    the user's keys."""
+    """A field that is left out stays as it is; null removes the team, a list or the router. A user
+    who is not `enabled` is refused, and so are the user's keys."""
 
     # The defaults below only make the fields optional; nothing ever takes their values.
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=hide_defaults)
@@ -71,6 +82,10 @@ class UserPatch(BaseModel):
     name: DisplayName = ""
     role: Role = "viewer"
     enabled: bool = True
+    team_id: Id | None = None
+    agents: AllowedAgents | None = None
+    models: AllowedModels | None = None
+    router: AllowedRouter | None = None
 
 
 class UserDeleted(BaseModel):
@@ -84,3 +99,14 @@ class UserDeleted(BaseModel):
 
 class UserQuery(PageQuery):
     email: Email | None = None
+
+
+@dataclass(frozen=True)
+class KnownUser:
+    """What letting a user of Cloudflare Access in takes."""
+
+    id: str
+    email: str
+    role: Role
+    enabled: bool
+    permissions: Permissions

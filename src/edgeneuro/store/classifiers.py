@@ -147,10 +147,12 @@ def delete_work(classifier_id: str, *, keep_model: bool = True) -> list[Statemen
 
 
 def delete_classifier(classifier_id: str) -> Statement:
-    """With its parts; no row comes back where it is selected."""
+    """With its parts; no row comes back where it is selected, in a router too."""
     return statement(
         "DELETE FROM classifiers WHERE id = ?1 AND NOT EXISTS"
-        " (SELECT 1 FROM config WHERE key = 'classifier' AND value = json_quote(?1)) RETURNING id",
+        " (SELECT 1 FROM config WHERE key = 'classifier' AND value = json_quote(?1))"
+        " AND NOT EXISTS (SELECT 1 FROM routers WHERE settings ->> 'classifier' = ?1)"
+        " RETURNING id",
         classifier_id,
     )
 

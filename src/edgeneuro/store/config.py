@@ -8,7 +8,7 @@ from typing import Any
 from edgeneuro.domain.config import StoredConfig
 from edgeneuro.domain.routing import Revisions, RoutingConfig, build_routing_config
 from edgeneuro.settings import Settings
-from edgeneuro.store import calibrations, rules
+from edgeneuro.store import calibrations, routers, rules
 from edgeneuro.store.agents import agent_from_row, select_enabled
 from edgeneuro.store.classifiers import classifier_model_from_row, select_classifier_models
 from edgeneuro.store.database import Database, Rows, Statement, statement
@@ -83,6 +83,7 @@ async def load_routing_config(db: Database, settings: Settings) -> tuple[Routing
         classifiers,
         calibrated,
         ruled,
+        routed,
     ) = await db.batch(
         [
             select_revisions(),
@@ -94,6 +95,7 @@ async def load_routing_config(db: Database, settings: Settings) -> tuple[Routing
             select_classifier_models(),
             calibrations.select_calibrations(),
             rules.select_rules(),
+            routers.select_routers(),
         ]
     )
     revisions = revisions_from_rows(revision_rows)
@@ -108,5 +110,6 @@ async def load_routing_config(db: Database, settings: Settings) -> tuple[Routing
         [classifier_model_from_row(row) for row in classifiers],
         [calibrations.calibration_from_row(row) for row in calibrated],
         rules.intact_rules(ruled),
+        routers.intact_routers(routed),
     )
     return loaded, revisions

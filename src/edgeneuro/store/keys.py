@@ -18,11 +18,12 @@ from edgeneuro.domain.key import (
 from edgeneuro.domain.permissions import Permissions
 from edgeneuro.store.config import revisions_from_rows, select_revisions
 from edgeneuro.store.database import Database, Row, Statement, statement
-from edgeneuro.store.sql import rfc3339, unix_ms, update_row
+from edgeneuro.store.sql import ids, ids_json, rfc3339, unix_ms, update_row
+from edgeneuro.store.teams import grant_columns, grant_from_row
 
 _COLUMNS = (
     "id, name, hint, scopes, user_id, expires_at, requests_per_minute, monthly_token_budget,"
-    " monthly_budget_usd, revoked_at, created_at, agents, models"
+    " monthly_budget_usd, revoked_at, created_at, agents, models, router, team_id"
 )
 
 
@@ -53,9 +54,13 @@ async def find_key(db: Database, key_hash: str) -> tuple[KnownKey | None, int]:
             select_revisions(),
             statement(
                 "SELECT k.id, k.scopes, k.expires_at, k.revoked_at, k.requests_per_minute,"
-                " k.monthly_token_budget, k.monthly_budget_usd, k.agents, k.models, u.role,"
-                " u.enabled"
-                " FROM keys k LEFT JOIN users u ON u.id = k.user_id WHERE k.hash = ?1",
+                " k.monthly_token_budget, k.monthly_budget_usd, u.role, u.enabled,"
+                f" {grant_columns('k')}, {grant_columns('u')}, team.name AS team,"
+                f" {grant_columns('team')}, user_team.name AS user_team,"
+                f" {grant_columns('user_team')} FROM keys k"
+                " LEFT JOIN users u ON u.id = k.user_id"
+                " LEFT JOIN teams team ON team.id = k.team_id"
+                " LEFT JOIN teams user_team ON user_team.id = u.team_id WHERE k.hash = ?1",
                 key_hash,
             ),
         ]
@@ -79,10 +84,10 @@ async def unrevoked_ids(db: Database, user_id: str) -> list[str]:
 
 
 def insert_key(key: Key, key_hash: str) -> Statement:
-    """A user that does not exist is a constraint error."""
+    """A user or a team that does not exist is a constraint error."""
     return statement(
         f"INSERT INTO keys ({_COLUMNS}, hash)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, ?10, ?11, ?12, ?13)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, ?10, ?11, ?12, ?13, ?14, ?15)"
         f" RETURNING {_COLUMNS}",
         key.id,
         key.name,
@@ -94,8 +99,10 @@ def insert_key(key: Key, key_hash: str) -> Statement:
         key.monthly_token_budget,
         key.monthly_budget_usd,
         unix_ms(key.created_at),
-        _json(key.agents),
-        _json(key.models),
+        ids_json(key.agents),
+        ids_json(key.models),
+        key.router,
+        key.team_id,
         key_hash,
     )
 
@@ -106,7 +113,7 @@ def update_key(key_id: str, changes: Mapping[str, Any]) -> Statement:
     columns = dict(changes)
     for name in ("scopes", "agents", "models"):
         if name in columns:
-            columns[name] = _json(columns[name])
+            columns[name] = ids_json(columns[name])
     if columns.get("expires_at") is not None:
         columns["expires_at"] = unix_ms(columns["expires_at"])
     return update_row("keys", key_id, columns, returning=_COLUMNS, only_if="revoked_at IS NULL")
@@ -140,22 +147,14 @@ def key_from_row(row: Row) -> Key:
         monthly_budget_usd=row["monthly_budget_usd"],
         revoked_at=None if revoked_at is None else rfc3339(revoked_at),
         created_at=rfc3339(row["created_at"]),
-        agents=_list(row["agents"]),
-        models=_list(row["models"]),
+        agents=ids(row["agents"]),
+        models=ids(row["models"]),
+        router=row["router"],
+        team_id=row["team_id"],
     )
 
 
-def _json(names: list[str] | None) -> str | None:
-    return None if names is None else json.dumps(names)
-
-
-def _list(text: str | None) -> list[str] | None:
-    names: list[str] | None = None if text is None else json.loads(text)
-    return names
-
-
 def _known(row: Row) -> KnownKey:
-    agents, models = _list(row["agents"]), _list(row["models"])
     return KnownKey(
         id=row["id"],
         scopes=tuple(json.loads(row["scopes"])),
@@ -166,9 +165,11 @@ def _known(row: Row) -> KnownKey:
         limits=limits_of(
             row["requests_per_minute"], row["monthly_token_budget"], row["monthly_budget_usd"]
         ),
-        permissions=Permissions(
-            agents=None if agents is None else frozenset(agents),
-            models=None if models is None else frozenset(models),
+        permissions=Permissions.of(
+            grant_from_row(row, "k", "key", "This key"),
+            grant_from_row(row, "team", "team", f"This key's team {row['team']!r}"),
+            grant_from_row(row, "u", "user", "This key's user"),
+            grant_from_row(row, "user_team", "team", f"The user's team {row['user_team']!r}"),
             only_priced=row["monthly_budget_usd"] is not None,
         ),
     )

@@ -14,13 +14,14 @@ from edgeneuro.domain.rule import MAX_RULES, Rule
 from edgeneuro.store.database import Database, Row, Rows, Statement, Value, statement
 from edgeneuro.store.sql import rfc3339, unix_ms, update_row
 
-_COLUMNS = "id, position, name, conditions, effect, enabled, created_at, updated_at"
+_COLUMNS = "id, position, name, conditions, effect, enabled, created_at, updated_at, router"
 _COLUMN_OF_FIELD = {
     "position": "position",
     "name": "name",
     "when": "conditions",
     "then": "effect",
     "enabled": "enabled",
+    "router": "router",
 }
 _LOGGED = (
     "id, created_at, query, key_id, user, metadata, candidates, agent_id, outcome, reason, model,"
@@ -52,7 +53,7 @@ def insert_rule(rule: Rule) -> list[Statement]:
         ),
         statement(
             f"INSERT INTO rules ({_COLUMNS})"
-            " SELECT ?1, min(?2, (SELECT count(*) + 1 FROM rules)), ?3, ?4, ?5, ?6, ?7, ?7"
+            " SELECT ?1, min(?2, (SELECT count(*) + 1 FROM rules)), ?3, ?4, ?5, ?6, ?7, ?7, ?8"
             f" WHERE {has_room} RETURNING {_COLUMNS}",
             rule.id,
             rule.position,
@@ -61,6 +62,7 @@ def insert_rule(rule: Rule) -> list[Statement]:
             _value(rule.then),
             rule.enabled,
             unix_ms(rule.created_at),
+            rule.router,
         ),
     ]
 
@@ -110,6 +112,7 @@ def rule_from_row(row: Row) -> Rule:
             "name": row["name"],
             "when": json.loads(row["conditions"]),
             "then": None if row["effect"] is None else json.loads(row["effect"]),
+            "router": row["router"],
             "enabled": bool(row["enabled"]),
             "created_at": rfc3339(row["created_at"]),
             "updated_at": rfc3339(row["updated_at"]),

@@ -2,7 +2,8 @@
 
 Times are unix milliseconds in the tables and RFC 3339 in UTC outside."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -16,6 +17,16 @@ def rfc3339(milliseconds: int) -> str:
 
 def unix_ms(moment: str) -> int:
     return round(datetime.fromisoformat(moment).timestamp() * 1000)
+
+
+def ids_json(names: Sequence[str] | None) -> str | None:
+    """A list of ids as a column has it; null is everything."""
+    return None if names is None else json.dumps(list(names))
+
+
+def ids(text: str | None) -> list[str] | None:
+    names: list[str] | None = None if text is None else json.loads(text)
+    return names
 
 
 # The kind of a log row. The CHECK of the column `kind` has "route" and "chat" alone.

@@ -21,13 +21,15 @@ async def route(call: Call, body: RouteRequest) -> Reply[RouteResponse]:
 
 
 async def _route_query(call: Call, request: RouteRequest) -> RoutingResult:
-    """Raises what web.auth raises for what the caller may not see, what `plan_decision` raises,
-    what limits.reserve raises, and what `decide` raises."""
+    """Raises what web.auth and domain.permissions raise for what the caller may not see or use,
+    what `plan_decision` raises, what limits.reserve raises, and what `decide` raises."""
     services, caller = call.services, CallerContext.of(call)
     clock = StageClock(services.monotonic)
     authorize_explain(caller.credential, request.explain, param="explain")
-    everything = await services.routing.current()
-    turn = plan_decision(services, request, everything, caller, clock=clock)
+    config = await services.routing.current()
+    permissions = caller.credential.permissions
+    config = permissions.router_of(config, request.router, param="router")
+    turn = plan_decision(services, request, config, caller, clock=clock)
     reservation = await reserve_for(services, caller, clock, estimate_routing(turn))
     with refund_on_failure(services, reservation, caller.background):
         return await decide(turn, reservation)

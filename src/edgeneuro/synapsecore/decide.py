@@ -19,8 +19,8 @@ def plan_decision(
     *,
     clock: StageClock,
 ) -> Turn:
-    """A turn with the models and agents that the caller may use. Raises what domain.permissions
-    raises for the others, and what `build_turn` raises."""
+    """A turn with the models and agents of this router's configuration that the caller may use.
+    Raises what domain.permissions raises for the others, and what `build_turn` raises."""
     permissions = caller.credential.permissions
     permissions.require_model(everything, request.model)
     config = permissions.restrict(everything)

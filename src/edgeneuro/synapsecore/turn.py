@@ -14,6 +14,7 @@ from edgeneuro.domain.decision import MetadataValue, RouteRequest
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import CONTEXT_VERSION, prompt_version
 from edgeneuro.domain.query import query_hash
+from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.rule_matching import Outcome
 from edgeneuro.domain.trace import Trace
@@ -171,7 +172,7 @@ class Turn:
     def flight_key(self) -> str:
         """A hash over everything that may change the result of calling the models."""
         keys = [self.cache_key, *(self.key_for(model) for model in self.models[1:])]
-        return key_of([*keys, self.config.revision])
+        return key_of([*keys, self.config.revision, self.config.router])
 
     def key_for(self, model: Model) -> str:
         """A hash over exactly what this model is sent."""
@@ -215,7 +216,10 @@ class Turn:
     @cached_property
     def classifier(self) -> LoadedClassifier | None:
         """The classifier that this isolate has loaded now; another one may be loading."""
-        return self.services.classifier.current(self.config.classifier, self.caller.background)
+        config = self.config
+        return self.services.classifier.current(
+            config.router, config.classifier, self.caller.background
+        )
 
 
 def build_turn(
@@ -229,10 +233,11 @@ def build_turn(
     purpose: Purpose = "route",
 ) -> Turn:
     """Raises what `RouteRequest.conversation` raises, InvalidRequestError for candidates that are
-    not enabled agents and for a model that does not exist, ConflictError if there is no agent at
-    all."""
+    not enabled agents and for a model that does not exist, ConflictError if the router has no agent
+    at all."""
     conversation = request.conversation()
-    default_agent = config.require_default_agent()
+    config.require_agents()
+    default_agent = config.default_agent
     agents = _allowed_agents(request.candidates, config)
     on_no_fit = request.on_no_fit or config.on_no_fit
     has_fallback = on_no_fit == "fallback" and default_agent in agents
@@ -285,8 +290,9 @@ def _allowed_agents(wanted: Sequence[str] | None, config: RoutingConfig) -> tupl
         return tuple(config.agents.values())
     for index, agent_id in enumerate(wanted):
         if agent_id not in config.agents:
+            where = "" if config.router == DEFAULT_ROUTER else f" of the router {config.router!r}"
             raise InvalidRequestError(
-                f"{agent_id!r} is not an enabled agent. GET /v1/agents lists them.",
+                f"{agent_id!r} is not an enabled agent{where}. GET /v1/agents lists them.",
                 code="unknown_agent",
                 param=f"candidates[{index}]",
             )

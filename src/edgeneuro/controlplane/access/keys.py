@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from edgeneuro.call import Call
+from edgeneuro.controlplane.access.allowed import checked, unknown_team
 from edgeneuro.controlplane.access.audit import commit
-from edgeneuro.domain.catalogue import find_model
 from edgeneuro.domain.fields import Page, page_of
 from edgeneuro.domain.key import (
     HINT_CHARACTERS,
@@ -23,7 +23,6 @@ from edgeneuro.domain.user import SCOPES_OF_ROLE, Scope
 from edgeneuro.errors import ConflictError, ConstraintError, InvalidRequestError, NotFoundError
 from edgeneuro.store import keys as store
 from edgeneuro.store import users as user_store
-from edgeneuro.store.agents import list_agent_ids
 from edgeneuro.store.keys import read_usage
 from edgeneuro.store.sql import rfc3339, unix_ms
 from edgeneuro.web.auth import hash_key, scopes
@@ -42,11 +41,10 @@ async def create_key(call: Call, body: KeyCreate) -> KeyCreated:
     services = call.services
     expires_at = _in_future(call, body.expires_at)
     await _require_within_role(call, body.user_id, body.scopes)
-    await _require_agents(call, body.agents)
-    models = await _model_ids(call, body.models)
+    fields = await checked(call, body.model_dump())
     value = KEY_PREFIX + services.new_secret()
     key = Key(
-        **(body.model_dump() | {"expires_at": expires_at, "models": models}),
+        **(fields | {"expires_at": expires_at}),
         id=services.new_id("key"),
         hint=value[:HINT_CHARACTERS],
         revoked_at=None,
@@ -62,7 +60,10 @@ async def create_key(call: Call, body: KeyCreate) -> KeyCreated:
             after=key,
         )
     except ConstraintError as error:
-        raise _unknown_user(body.user_id or "") from error
+        # The user or the team was deleted meanwhile.
+        if body.user_id is None or await user_store.get_user(services.db, body.user_id):
+            raise unknown_team(body.team_id or "") from error
+        raise _unknown_user(body.user_id) from error
     usage = _usage(key, UNUSED.at(services.now()))
     return KeyCreated(**key.model_dump(), usage=usage, key=value)
 
@@ -85,18 +86,19 @@ async def update_key(call: Call, key_id: str, body: KeyPatch) -> KeyWithUsage:
         changes["expires_at"] = _in_future(call, body.expires_at)
     if "scopes" in changes:
         await _require_within_role(call, before.user_id, body.scopes)
-    await _require_agents(call, body.agents)
-    if "models" in changes:
-        changes["models"] = await _model_ids(call, body.models)
-    rows = await commit(
-        call,
-        [store.update_key(key_id, changes)],
-        action="update",
-        resource="key",
-        resource_id=key_id,
-        before=before,
-        after=before.model_copy(update=changes),
-    )
+    changes = await checked(call, changes)
+    try:
+        rows = await commit(
+            call,
+            [store.update_key(key_id, changes)],
+            action="update",
+            resource="key",
+            resource_id=key_id,
+            before=before,
+            after=before.model_copy(update=changes),
+        )
+    except ConstraintError as error:
+        raise unknown_team(body.team_id or "") from error
     services.identity.forget()
     if not rows:
         raise _revoked()
@@ -184,38 +186,6 @@ async def _require_within_role(call: Call, user_id: str | None, wanted: Sequence
             code="scope_exceeds_role",
             param="scopes",
         )
-
-
-async def _require_agents(call: Call, wanted: Sequence[str] | None) -> None:
-    """Disabled agents may be named: they may be enabled later."""
-    if wanted is None:
-        return
-    known = await list_agent_ids(call.services.db)
-    for index, agent_id in enumerate(wanted):
-        if agent_id not in known:
-            raise InvalidRequestError(
-                f"agents[{index}]: there is no agent {agent_id!r}. GET /v1/agents lists them.",
-                code="unknown_agent",
-                param=f"agents[{index}]",
-            )
-
-
-async def _model_ids(call: Call, wanted: Sequence[str] | None) -> list[str] | None:
-    """The ids of the models, which may be named by an alias."""
-    if wanted is None:
-        return None
-    config = await call.services.routing.fresh()
-    found: list[str] = []
-    for index, name in enumerate(wanted):
-        model = find_model(config.models, name)
-        if model is None:
-            raise InvalidRequestError(
-                f"models[{index}]: there is no model {name!r}. GET /v1/models lists them.",
-                code="model_not_found",
-                param=f"models[{index}]",
-            )
-        found.append(model.id)
-    return list(dict.fromkeys(found))
 
 
 def _unknown_user(user_id: str) -> InvalidRequestError:

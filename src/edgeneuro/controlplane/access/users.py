@@ -6,13 +6,15 @@ from pydantic import BaseModel
 
 from edgeneuro import __version__
 from edgeneuro.call import Call
+from edgeneuro.controlplane.access.allowed import checked, unknown_team
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.domain.fields import Page, page_of
 from edgeneuro.domain.user import Scope, User, UserCreate, UserDeleted, UserPatch, UserQuery
-from edgeneuro.errors import ConflictError, ConstraintError, NotFoundError
+from edgeneuro.errors import ConflictError, ConstraintError, EdgeNeuroError, NotFoundError
 from edgeneuro.store import keys as key_store
 from edgeneuro.store import users as store
 from edgeneuro.store.sql import rfc3339
+from edgeneuro.store.teams import get_team
 from edgeneuro.web.auth import Access
 
 
@@ -28,9 +30,8 @@ async def create_user(call: Call, body: UserCreate) -> User:
     """Create a user. The e-mail address is the one that Cloudflare Access knows."""
     services = call.services
     created = rfc3339(services.now_ms())
-    user = User(
-        id=services.new_id("usr"), **body.model_dump(), created_at=created, updated_at=created
-    )
+    fields = await checked(call, body.model_dump())
+    user = User(id=services.new_id("usr"), **fields, created_at=created, updated_at=created)
     try:
         await commit(
             call,
@@ -41,7 +42,7 @@ async def create_user(call: Call, body: UserCreate) -> User:
             after=user,
         )
     except ConstraintError as error:
-        raise _taken(user.email) from error
+        raise await _refused(call, body.team_id, user.email) from error
     return user
 
 
@@ -56,7 +57,7 @@ async def get_user(call: Call, user_id: str) -> User:
 async def update_user(call: Call, user_id: str, body: UserPatch) -> User:
     """Change the fields that are in the body. The change applies to the user's keys too."""
     services = call.services
-    changes = body.model_dump(include=body.model_fields_set)
+    changes = await checked(call, body.model_dump(include=body.model_fields_set))
     before = await get_user(call, user_id)
     try:
         rows = await commit(
@@ -69,7 +70,7 @@ async def update_user(call: Call, user_id: str, body: UserPatch) -> User:
             after=before.model_copy(update=changes),
         )
     except ConstraintError as error:
-        raise _taken(body.email) from error
+        raise await _refused(call, body.team_id, body.email) from error
     services.identity.forget()
     if not rows:
         raise _no_such_user(user_id)
@@ -106,6 +107,14 @@ def _no_such_user(user_id: str) -> NotFoundError:
     )
 
 
+async def _refused(call: Call, team_id: str | None, email: str) -> EdgeNeuroError:
+    """Why the database refused the user: the team was deleted meanwhile, or the address is
+    taken."""
+    if team_id is not None and await get_team(call.services.db, team_id) is None:
+        return unknown_team(team_id)
+    return _taken(email)
+
+
 def _taken(email: str) -> ConflictError:
     return ConflictError(
         f"There is a user {email!r} already; change it with PATCH.",
@@ -122,20 +131,27 @@ _SCOPES: tuple[Scope, ...] = ("route", "read", "label", "admin")
 class Caller(BaseModel):
     """`id` is the id of the key or user, as in the logs; `email` is that of a user of Cloudflare
     Access, as in the audit log, null for a key. `scopes` are all scopes, including implied ones.
-    `version` is EdgeNeuro's."""
+    `agents` and `models` are what the caller may use, and `router` is the one router that it may
+    use; null is everything. `version` is EdgeNeuro's."""
 
     object: Literal["caller"] = "caller"
     id: str
     email: str | None = None
     scopes: list[Scope]
+    agents: list[str] | None = None
+    models: list[str] | None = None
+    router: str | None = None
     version: str = __version__
 
 
 async def show_caller(call: Call) -> Caller:
     """Read who the caller is, by a key or through Cloudflare Access, and its scopes."""
-    granted = call.credential.scopes
+    granted, allowed = call.credential.scopes, call.credential.permissions
     return Caller(
         id=call.credential.key_id,
         email=call.credential.email,
         scopes=[name for name in _SCOPES if Access(name) in granted],
+        agents=None if allowed.agents is None else sorted(allowed.agents),
+        models=None if allowed.models is None else sorted(allowed.models),
+        router=allowed.router,
     )

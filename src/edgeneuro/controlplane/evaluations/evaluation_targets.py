@@ -51,7 +51,7 @@ async def propose(services: Services, config: RoutingConfig, proposal: Proposal)
     if proposal.agents:
         agents = await list_agents(services.db, limit=_ALL_AGENTS, after=None)
     proposed = apply_proposal(config, services.settings, proposal, agents)
-    proposed.require_default_agent()
+    proposed.require_agents()
     return proposed
 
 

@@ -30,7 +30,7 @@ async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
     minute; read the evaluation to see its progress."""
     services = call.services
     config = await services.routing.fresh()
-    config.require_default_agent()
+    config.require_agents()
     model_ids = _models(config, body)
     if not await store.count_held_out(services.db, body.split, list(config.agents)):
         raise ConflictError(

@@ -152,7 +152,7 @@ async def export_labels(call: Call, query: ExportQuery) -> Response:
     services = call.services
     config = await services.routing.current()
     if query.format != "flat":
-        config.require_default_agent()
+        config.require_agents()
     moment = await store.current_label_state(services.db)
     export = Export(services.db, query, config, moment, Pacer(services.sleep))
     name = f"edgeneuro-{query.split}-{query.format}.jsonl"

@@ -69,8 +69,8 @@ async def read_window(services: Services, answers: Rows) -> dict[str, Reading]:
 
 
 async def _load(services: Services, classifier_id: str) -> Scorer | None:
-    loaded = services.classifier.loaded
-    if loaded is not None and loaded.id == classifier_id:
+    loaded = services.classifier.find(classifier_id)
+    if loaded is not None:
         return loaded.scorer
     now_ms = services.now_ms()
     scorer = services.recent_scorers.get(classifier_id, now_ms=now_ms)

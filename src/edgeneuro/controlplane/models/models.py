@@ -39,9 +39,10 @@ from edgeneuro.store.models import replace_discovered, upsert_model
 
 
 async def list_models(call: Call, query: ModelsQuery) -> Page[Model]:
-    """List what the key can name in a chat and what can be selected: the router ("auto"), agents,
-    base models, adapters, decision models and classifiers. `active` marks the selected ones, `chat`
-    those that answer chats, `decisions` those that answer questions with probabilities."""
+    """List what the key can name in a chat and what can be selected: routers ("auto", "auto:ID"),
+    agents, base models, adapters, decision models and classifiers. `active` marks the selected
+    ones, `chat` those that answer chats, `decisions` those that answer questions with
+    probabilities."""
     config = await call.services.routing.current()
     permissions = call.credential.permissions
     everything = [*chat_names(config, permissions), *_shown(call, config)]
@@ -50,7 +51,8 @@ async def list_models(call: Call, query: ModelsQuery) -> Page[Model]:
 
 
 async def get_model(call: Call, model_id: str) -> Model:
-    """Read one model by its id or an alias, raw or percent-encoded; also "auto" and "agent:ID"."""
+    """Read one model by its id or an alias, raw or percent-encoded; also "auto", "auto:ID" and
+    "agent:ID"."""
     config = await call.services.routing.current()
     named = find_chat_name(config, model_id, call.credential.permissions)
     if named is not None:

@@ -72,13 +72,12 @@ async def show_metrics(call: Call) -> Response:
         "model",
         sorted(services.breakers.opened.items()),
     )
-    loaded = services.classifier.loaded
     text += family(
         "edgeneuro_classifier_loaded",
-        "1 for the classifier that this isolate uses, by its version.",
+        "1 for each classifier that this isolate has loaded, by its version.",
         "gauge",
         "version",
-        [] if loaded is None else [(loaded.version, 1)],
+        sorted((each.version, 1) for each in services.classifier.loaded),
     )
     text += family(
         "edgeneuro_build_info",

@@ -7,11 +7,12 @@ from typing import Any
 
 from edgeneuro.access.limits import Estimate, Reservation, estimate, reserve
 from edgeneuro.domain.agent import Agent
-from edgeneuro.domain.chat import AGENT_PREFIX, AUTO, ChatRequest
+from edgeneuro.domain.chat import AGENT_PREFIX, ChatRequest
 from edgeneuro.domain.conversation import with_agent
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.key import KeyLimits
 from edgeneuro.domain.model import Model
+from edgeneuro.domain.router_names import is_router_name, router_named
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidRequestError
 from edgeneuro.services import Services
@@ -63,11 +64,14 @@ async def plan_chat(services: Services, request: ChatRequest, caller: CallerCont
     options, permissions = request.edgeneuro, caller.credential.permissions
     authorize_explain(caller.credential, options.explain, param="edgeneuro.explain")
     everything = await services.routing.current()
+    by_router = is_router_name(request.model)
+    if by_router:
+        everything = permissions.router_of(everything, router_named(request.model), param="model")
     config = permissions.restrict(everything)
     routing: Turn | None = None
     agent: Agent | None = None
     models: tuple[Model, ...] = ()
-    if request.model == AUTO:
+    if by_router:
         permissions.require_model(everything, None)
         allowed = permissions.candidates(config, options.candidates, param="edgeneuro.candidates")
         routing = _routing_turn(services, request, config, caller, allowed, id=chat_id, clock=clock)

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from edgeneuro.access.limits import Estimate, Reservation, refund_on_failure
 from edgeneuro.call import Call
-from edgeneuro.domain.chat import AUTO
 from edgeneuro.domain.decision import RouteRequest, Usage
 from edgeneuro.domain.question import Answer, Refusal
+from edgeneuro.domain.router_names import AUTO, is_router_name, router_named
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import UpstreamError
 from edgeneuro.services import Services
@@ -85,12 +85,15 @@ async def _plan(call: Call, asked: QuestionSet) -> _Plan:
     services, caller = call.services, CallerContext.of(call)
     clock = StageClock(services.monotonic)
     everything = await services.routing.current()
+    permissions, by_router = caller.credential.permissions, is_router_name(asked.model)
+    if by_router:
+        everything = permissions.router_of(everything, router_named(asked.model), param="model")
     question, others = _split(asked, everything)
     routing = None if question is None else _routing(call, asked, question, everything, caller)
     if not others:
         return _Plan(asked, caller, clock, routing, None)
-    permissions, fallback = caller.credential.permissions, asked.options.fallback
-    if asked.model == AUTO:
+    fallback = asked.options.fallback
+    if by_router:
         models = automatic_models(everything, permissions, others, fallback=fallback)
     else:
         models = named_models(everything, permissions, asked.model, fallback=fallback)
@@ -114,7 +117,7 @@ def _split(
 ) -> tuple[RoutingQuestion | None, list[AskedQuestion]]:
     """The question that the router decides, and the others. One request has one decision, which is
     what its id, its label and its feedback are about."""
-    if asked.model != AUTO:
+    if not is_router_name(asked.model):
         for each in asked.questions:
             if each.is_agent_question:
                 raise invalid(

@@ -11,18 +11,11 @@ from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
 from edgeneuro.synapsecore.decisions.asked import AskedQuestion
 from edgeneuro.synapsecore.decisions.routed import unknown_agents
 
-_ROUTER_PREFIX = "auto:"
 _NAMED_IN_MESSAGE = 3  # models
 
 
 def require_known_name(name: str) -> None:
     """Raises for names that are no decision model's in any configuration."""
-    if name.startswith(_ROUTER_PREFIX):
-        raise NotFoundError(
-            f"There is no router {name.removeprefix(_ROUTER_PREFIX)!r}. Send the model 'auto'.",
-            code="model_not_found",
-            param="model",
-        )
     if name.startswith(AGENT_PREFIX):
         raise InvalidRequestError(
             f"model: {name!r} is an agent, which answers no questions with probabilities. Send"

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StringConstraints, Tag
 
 from edgeneuro.domain.agent import ModelId
-from edgeneuro.domain.chat import AUTO
 from edgeneuro.domain.fields import without_nul
 from edgeneuro.domain.question import Choice, Level, Score, YesNo
+from edgeneuro.domain.router_names import AUTO
 from edgeneuro.synapsecore.context_window import json_text
 from edgeneuro.synapsecore.decisions.asked import (
     AGENT_QUESTION,

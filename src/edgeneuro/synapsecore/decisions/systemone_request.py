@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from edgeneuro.domain.agent import ModelId
-from edgeneuro.domain.chat import AUTO
 from edgeneuro.domain.question import Choice, Level, Score, YesNo
+from edgeneuro.domain.router_names import AUTO
 from edgeneuro.synapsecore.context_window import json_text
 from edgeneuro.synapsecore.decisions.asked import (
     AGENT_QUESTION,
