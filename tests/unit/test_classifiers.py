@@ -28,7 +28,7 @@ async def test_a_training_gives_a_model_with_its_metrics(product: Product) -> No
     await import_labels(product)
     created = (await create(product, seed=7)).json()
     assert (created["object"], created["state"]) == ("classifier", "queued")
-    assert created["options"] == {"target": 0.9, "min_labels": 5, "seed": 7}
+    assert created["options"] == {"target": 0.9, "min_labels": 5, "seed": 7, "router": None}
     assert (created["finished_at"], created["metrics"], created["version"]) == (None, None, None)
     made = await shown(product, created["id"])
     assert (made["state"], made["error"], made["active"]) == ("succeeded", None, False)
@@ -60,7 +60,7 @@ async def test_settings_say_what_a_training_aims_at(product: Product) -> None:
     settings = {"classifier_target": 0.8, "classifier_min_labels": 3}
     await product.call("PATCH", "/v1/config", settings)
     created = (await product.call("POST", "/v1/classifiers", {})).json()
-    assert created["options"] == {"target": 0.8, "min_labels": 3, "seed": 0}
+    assert created["options"] == {"target": 0.8, "min_labels": 3, "seed": 0, "router": None}
 
 
 async def test_a_classifier_is_a_model_in_front_of_the_active_one(product: Product) -> None:

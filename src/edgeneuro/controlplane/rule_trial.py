@@ -7,6 +7,7 @@ from edgeneuro.call import Call
 from edgeneuro.controlplane.rules import new_rule
 from edgeneuro.domain.catalogue import find_model
 from edgeneuro.domain.pattern_search import Budget, StepLimitError
+from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.rule import (
     MAX_EXAMPLES,
@@ -15,6 +16,7 @@ from edgeneuro.domain.rule import (
     RuleTest,
     RuleTestExample,
     RuleTestRequest,
+    rules_of_router,
 )
 from edgeneuro.domain.rule_matching import EffectName, Message, apply_rules, matches
 from edgeneuro.errors import NotFoundError
@@ -75,20 +77,24 @@ class _Test:
     def run(self, rows: Sequence[LoggedDecision]) -> bool:
         """Whether there is time for more rows."""
         for row in rows:
+            config = self._config.for_router(row.router or DEFAULT_ROUTER)
+            if config is None or not rules_of_router([self._rule], config.router):
+                continue  # the router was deleted, or the rule is for another one
             self._characters -= len(row.query)
             try:
                 if self._characters < 0:
                     raise StepLimitError
-                self._row(row)
+                self._row(row, config)
             except StepLimitError:
                 self._complete = False
                 return False
         return True
 
-    def _row(self, row: LoggedDecision) -> None:
+    def _row(self, row: LoggedDecision, config: RoutingConfig) -> None:
+        """`config` is that of the router which decided."""
         message = Message(
             query=row.query,
-            agents=self._config.agents,
+            agents=config.agents,
             key_id=row.key_id,
             user=row.user,
             metadata=row.metadata,
@@ -99,7 +105,7 @@ class _Test:
         if not holds:
             return
         self._matched += 1
-        found = self._effect(row, message)
+        found = self._effect(row, message, config)
         if found is None:
             return
         effect, agent_after = found
@@ -118,15 +124,14 @@ class _Test:
             )
 
     def _effect(
-        self, row: LoggedDecision, message: Message
+        self, row: LoggedDecision, message: Message, config: RoutingConfig
     ) -> tuple[EffectName, str | None] | None:
         """What the rule does to the decision of the row, and the agent that it leads to; None if it
         changes nothing."""
-        config, agent_before = self._config, row.agent_id
-        wanted = row.candidates
+        agent_before, wanted = row.agent_id, row.candidates
         allowed = [each for each in config.agents if wanted is None or each in wanted]
         outcome = apply_rules(
-            self._rules,
+            rules_of_router(self._rules, config.router),
             message,
             allowed=allowed,
             model_refusal=lambda name: model_refusal(config, name),

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.fields import INTEGRAL
 from edgeneuro.domain.label import DataSnapshot
+from edgeneuro.domain.router_names import RouterId
 
 ID_PREFIX = "clf"
 RULE = "rule"  # the creator of trainings that a rule started
@@ -19,19 +20,24 @@ TrainingMetrics = dict[str, float | int | None]
 
 class ClassifierCreate(BaseModel):
     """The defaults are the settings `classifier_target` and `classifier_min_labels`. The same
-    labels and seed give the same classifier."""
+    labels and seed give the same classifier. With `router` it is trained on the agents of that
+    router; labels of other agents are left out."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     target: TargetAccuracy | None = None
     min_labels: MinLabels | None = None
     seed: Seed = 0
+    router: RouterId | None = None
 
 
 class TrainingOptions(BaseModel):
+    """`router` null: the default one."""
+
     target: float
     min_labels: int
     seed: int
+    router: str | None = None
 
 
 class TrainingProgress(BaseModel):
@@ -194,12 +200,13 @@ class Classifier(BaseModel):
     precision; `false_accepts` and `false_accept_rate` are the `out_of_scope` questions that are
     answered; and of the `left_out` labels of agents that it was not trained on, the share that is
     answered. `test_score` is of the test split, which the training does not read; null if it has
-    not been scored yet. `version` identifies the model's content. `suspended` says why it is not
-    called. `rule_outcome` is what the retrain rule did with it; null if a person started the
-    training. `warnings` say what to know before it is selected; `mix` is the mix of agents of
-    thresholds and metrics. `robustness` has the results for rewritten test questions. If a training
-    failed because labels are missing, or because no threshold reaches the target, `needs` has the
-    numbers; `metrics` and `per_agent` are there as well."""
+    not been scored yet. `version` identifies the model's content. `active` says whether it is
+    selected in the router "default", `selected_in` lists all routers that it is selected in;
+    `suspended` says why it is not called. `rule_outcome` is what the retrain rule did with it; null
+    if a person started the training. `warnings` say what to know before it is selected; `mix` is
+    the mix of agents of thresholds and metrics. `robustness` has the results for rewritten test
+    questions. If a training failed because labels are missing, or because no threshold reaches the
+    target, `needs` has the numbers; `metrics` and `per_agent` are there as well."""
 
     object: Literal["classifier"] = "classifier"
     id: str
@@ -227,6 +234,7 @@ class Classifier(BaseModel):
     checksum: str | None
     version: str | None
     active: bool = False
+    selected_in: list[str] = Field(default_factory=list)
     suspended: str | None = None
 
 

@@ -147,9 +147,9 @@ def search_words(text: str) -> list[str]:
 class LogsQuery(PageQuery):
     """`model` is a base model or an adapter, `labelled` whether a label is in force, `from`
     inclusive and `to` exclusive, `q` words that the query must hold, in any order, or parts of
-    words of three characters or more. `metadata` is given as `metadata.KEY=VALUE`. `min_confidence`
-    and `max_confidence` are about `stated_confidence`, so they also find answers that were not sure
-    enough, and none whose confidence is unknown."""
+    words of three characters or more. `router` is an id, "default" too. `metadata` is given as
+    `metadata.KEY=VALUE`. `min_confidence` and `max_confidence` are about `stated_confidence`, so
+    they also find answers that were not sure enough, and none whose confidence is unknown."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 20
     agent: Id | None = None
@@ -162,6 +162,7 @@ class LogsQuery(PageQuery):
     kind: Kind | None = None
     labelled: Literal["true", "false"] | None = None
     key: Id | None = None
+    router: Id | None = None
     since: Annotated[Timestamp | None, Field(alias="from")] = None
     to: Timestamp | None = None
     q: Annotated[str, Field(min_length=1, max_length=500)] | None = None

@@ -54,8 +54,9 @@ class Model(BaseModel):
     served, because its planned date has passed or the upstream said so. `logprobs`: the model
     returns the probabilities of its tokens on request; the router then requests them, and
     computes the confidence from them. A classifier's provider is "edgeneuro"; only classifiers have
-    `metrics`, `labels`, `size` (bytes), the `agents` that existed at the training, and `suspended`
-    if there is a new one since. `calibration` is the one in force for the model's confidence."""
+    `metrics`, `labels`, `size` (bytes), the `agents` that existed at the training, `suspended` if
+    there is a new one since, and `router`, if it was trained for one. `calibration` is the one in
+    force for the model's confidence."""
 
     id: str
     object: Literal["model"] = "model"
@@ -82,6 +83,7 @@ class Model(BaseModel):
     labels: int | None = None
     size: int | None = None
     agents: list[str] | None = None
+    router: str | None = None
     suspended: str | None = None
     calibration: ModelCalibration | None = None
 

@@ -21,7 +21,7 @@ from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.domain.provider import Provider
 from edgeneuro.domain.router import NO_CLASSIFIER, Router
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
-from edgeneuro.domain.rule import Rule
+from edgeneuro.domain.rule import Rule, rules_of_router
 from edgeneuro.errors import ConflictError, EdgeNeuroError
 from edgeneuro.settings import Settings
 
@@ -104,6 +104,11 @@ class RoutingConfig(SettingValues):
             views[router_id] = _of_router(self, self.routers[router_id])
         return views.get(router_id)
 
+    @property
+    def named_router(self) -> str | None:
+        """The router as log rows have it: None for the default one."""
+        return None if self.router == DEFAULT_ROUTER else self.router
+
     @cached_property
     def _router_configs(self) -> dict[str, "RoutingConfig"]:
         return {}
@@ -148,6 +153,11 @@ class RoutingConfig(SettingValues):
         for something else."""
         new = next((agent_id for agent_id in self.agents if agent_id not in known), None)
         return None if new is None else f"agent {new!r} is new to it; train it again"
+
+    def all_routers(self) -> list["RoutingConfig"]:
+        """The default one first."""
+        others = [self.for_router(each) for each in self.routers]
+        return [self, *(each for each in others if each is not None)]
 
     def require_agents(self) -> None:
         """Raises ConflictError where there is no agent."""
@@ -207,7 +217,7 @@ def build_routing_config(
         chain=chain,
         challenger=stored.challenger,
         calibrations=_in_force(calibrations, known, enabled),
-        rules=_rules_of(enabled_rules, DEFAULT_ROUTER),
+        rules=rules_of_router(enabled_rules, DEFAULT_ROUTER),
         routers={router.id: router for router in routers},
         all_rules=enabled_rules,
         fallback_names=names,
@@ -239,7 +249,7 @@ def _of_router(config: RoutingConfig, router: Router) -> RoutingConfig:
         fallbacks=fallbacks,
         chain=chain,
         challenger=None,
-        rules=_rules_of(config.all_rules, router.id),
+        rules=rules_of_router(config.all_rules, router.id),
         fallback_names=names,
         **values | models,
     )
@@ -258,10 +268,6 @@ def _agents_of(config: RoutingConfig, router: Router) -> dict[str, Agent]:
         else agent.model_copy(update={"default": name == default})
         for name, agent in found.items()
     }
-
-
-def _rules_of(rules: Sequence[Rule], router_id: str) -> tuple[Rule, ...]:
-    return tuple(rule for rule in rules if rule.router in (None, router_id))
 
 
 def _in_force(

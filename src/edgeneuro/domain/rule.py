@@ -211,3 +211,8 @@ def agents_named(effect: RuleEffect | None) -> Iterable[tuple[str, str]]:
             yield f"then.{name}", agent_id
     for index, agent_id in enumerate(effect.never or ()):
         yield f"then.never[{index}]", agent_id
+
+
+def rules_of_router(rules: Iterable[Rule], router_id: str) -> tuple[Rule, ...]:
+    """Those for this router, and those for all."""
+    return tuple(rule for rule in rules if rule.router in (None, router_id))

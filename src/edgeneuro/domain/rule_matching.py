@@ -28,8 +28,8 @@ EffectName = Literal["agent_id", "never", "prefer", "model"]
 
 @dataclass(kw_only=True)
 class Message:
-    """What the conditions are about. `agents` are all enabled agents by id, whom a message may
-    mention."""
+    """What the conditions are about. `agents` are the router's enabled agents by id, whom a
+    message may mention."""
 
     query: str
     agents: Mapping[str, Agent]
@@ -168,7 +168,7 @@ class _Application:
         if agent_id in self._never:
             reason = f"an earlier rule excludes {agent_id!r}"
         elif agent_id not in self._message.agents:
-            reason = f"the agent {agent_id!r} is not enabled"
+            reason = f"the agent {agent_id!r} is not enabled, or not in this router"
         else:
             reason = f"the agent {agent_id!r} is not allowed"
         self._skip(rule, reason)

@@ -28,6 +28,8 @@ ROWS = (
     " jobs.checkpoint AS progress, jobs.attempts AS tries"
     " FROM classifiers JOIN jobs ON jobs.resource_id = classifiers.id)"
 )
+# Those that were not trained for one router alone.
+OF_ALL_AGENTS = "options ->> 'router' IS NULL"
 _REPORT = ("rule_outcome", "warnings", "mix", "data", "robustness")
 
 
@@ -100,13 +102,13 @@ async def read_model(db: Database, classifier_id: str) -> bytes:
 
 
 async def newest_model(db: Database) -> str | None:
-    """The newest training that left a model, also one that no threshold was found for: its scores
-    order the label queue all the same."""
+    """The newest training on all agents that left a model, also one that no threshold was found
+    for: its scores order the label queue all the same."""
     rows = await db.run(
         statement(
             f"SELECT id FROM {ROWS} AS trained WHERE state IN ('succeeded', 'failed') AND EXISTS"
             " (SELECT 1 FROM classifier_parts WHERE classifier_id = trained.id AND kind = 'model')"
-            " ORDER BY id DESC LIMIT 1"
+            f" AND {OF_ALL_AGENTS} ORDER BY id DESC LIMIT 1"
         )
     )
     return rows[0]["id"] if rows else None
@@ -170,6 +172,14 @@ def replace_selected(classifier_id: str, *, previous: str, now_ms: int) -> State
     )
 
 
+async def newest_training(db: Database) -> Classifier | None:
+    """The newest training on all agents."""
+    rows = await db.run(
+        statement(f"SELECT {COLUMNS} FROM {ROWS} WHERE {OF_ALL_AGENTS} ORDER BY id DESC LIMIT 1")
+    )
+    return _readable(rows[0]) if rows else None
+
+
 async def find_classifier(db: Database, classifier_id: str) -> Classifier | None:
     rows = await db.run(_select(classifier_id))
     return _readable(rows[0]) if rows else None
@@ -212,7 +222,8 @@ async def count_other_scores(db: Database, classifier_id: str) -> int:
 def select_classifier_models() -> Statement:
     """The newest of those that can answer."""
     return statement(
-        "SELECT id, created_at, metrics, labels, size, agents FROM classifiers"
+        "SELECT id, created_at, metrics, labels, size, agents, options ->> 'router' AS router"
+        " FROM classifiers"
         " WHERE checksum IS NOT NULL ORDER BY id DESC LIMIT 100"
     )
 
@@ -235,6 +246,7 @@ def classifier_model_from_row(row: Row) -> Model:
         labels=row["labels"],
         size=row["size"],
         agents=json.loads(row["agents"]),
+        router=row["router"],
     )
 
 

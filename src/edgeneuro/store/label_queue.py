@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from edgeneuro.classifier.features import HEAD, TAIL
 from edgeneuro.domain.label_queue import LabelSuspect
+from edgeneuro.store.classifiers import OF_ALL_AGENTS
 from edgeneuro.store.comparisons import select_differing
 from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Database, Rows, statement
@@ -130,7 +131,7 @@ async def list_suspects(db: Database, *, limit: int) -> list[LabelSuspect]:
     rows = await db.run(
         statement(
             "WITH newest AS (SELECT id, suspects, last_label_id FROM classifiers"
-            " WHERE suspects IS NOT NULL ORDER BY id DESC LIMIT 1)"
+            f" WHERE suspects IS NOT NULL AND {OF_ALL_AGENTS} ORDER BY id DESC LIMIT 1)"
             " SELECT newest.id AS classifier_id, label.query_hash, label.query, label.context,"
             " label.agent_id, label.labeler, suspect.value ->> 'predicted' AS predicted,"
             " suspect.value ->> 'score' AS score"

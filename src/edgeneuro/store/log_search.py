@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeneuro.domain.log import LogsQuery, is_unspaced, search_words
+from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.store.database import Database, Row, Rows, Value, statement
 from edgeneuro.store.sql import LOG_KIND, Conditions, unix_ms
 
@@ -224,6 +225,9 @@ def _filters(query: LogsQuery) -> Conditions:
     for column, value in equal.items():
         if value is not None:
             wanted.add(f"logs.{column} = ?", value)
+    if query.router is not None:
+        named = None if query.router == DEFAULT_ROUTER else query.router
+        wanted.add("logs.router IS ?", named)
     if query.kind is not None:
         wanted.add(f"{LOG_KIND} = ?", query.kind)
     if query.model is not None:

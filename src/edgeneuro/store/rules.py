@@ -25,7 +25,7 @@ _COLUMN_OF_FIELD = {
 }
 _LOGGED = (
     "id, created_at, query, key_id, user, metadata, candidates, agent_id, outcome, reason, model,"
-    " adapter"
+    " adapter, router"
 )
 
 
@@ -132,7 +132,7 @@ def intact_rules(rows: Rows) -> list[Rule]:
 @dataclass(frozen=True)
 class LoggedDecision:
     """Of a log row: what the conditions of rules are about, and what was decided. `created_at` is
-    RFC 3339 in UTC."""
+    RFC 3339 in UTC; `router` is None for the default one."""
 
     id: str
     created_at: str
@@ -146,6 +146,7 @@ class LoggedDecision:
     reason: str | None
     model: str | None
     adapter: str | None
+    router: str | None
 
 
 async def read_routed(

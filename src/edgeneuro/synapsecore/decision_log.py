@@ -51,6 +51,7 @@ def _log_entry(result: RoutingResult) -> LogEntry:
         trace_id=caller.trace.trace_id,
         key_id=caller.credential.key_id,
         candidates=None if turn.candidates is None else list(turn.candidates),
+        router=config.named_router,
         status=200 if failure is None else failure.status,
         outcome=decision.outcome if failure is None else None,
         agent_id=decision.agent.id if decision.agent and failure is None else None,

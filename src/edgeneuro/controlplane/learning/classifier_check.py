@@ -238,11 +238,12 @@ async def score_of_selected(
     services: Services, config: RoutingConfig, classifier: Classifier
 ) -> tuple[Classifier, ClassifierScore] | None:
     """The selected classifier with its score on the test part as it is now; None where none is
-    selected, or this one. Raises InvalidModelError if it is damaged."""
+    selected, this one, or one that was trained for another router. Raises InvalidModelError if it
+    is damaged."""
     if config.classifier is None or config.classifier == classifier.id:
         return None
     selected = await find_classifier(services.db, config.classifier)
-    if selected is None:
+    if selected is None or selected.options.router != classifier.options.router:
         return None
     return selected, await score_stored(services, config, selected)
 

@@ -1,10 +1,11 @@
 """Classifiers in the control plane: train, list, cancel and delete them, and select one."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from edgeneuro.call import Call
 from edgeneuro.classifier.model import InvalidModelError, loads
+from edgeneuro.controlplane.access.allowed import require_router
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.evaluations.routing_tests import require_tests
 from edgeneuro.controlplane.jobs.runner import cancel_work, wake
@@ -19,6 +20,7 @@ from edgeneuro.domain.classifier import (
 )
 from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.model import ClassifierCheck, ModelSelect, ModelSelection
+from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
 from edgeneuro.services import Services
@@ -32,11 +34,14 @@ async def create_classifier(call: Call, body: ClassifierCreate) -> Classifier:
     """Train a classifier from the labels in force. This starts the job, and the cron continues it;
     read the classifier to see its progress."""
     services = call.services
+    await require_router(call, body.router)
     config = await services.routing.fresh()
+    router = config.for_router(body.router or DEFAULT_ROUTER) or config
     options = TrainingOptions(
         target=config.classifier_target if body.target is None else body.target,
         min_labels=config.classifier_min_labels if body.min_labels is None else body.min_labels,
         seed=body.seed,
+        router=router.named_router,
     )
     classifier_id = services.new_id(ID_PREFIX)
     rows = await commit(
@@ -46,7 +51,7 @@ async def create_classifier(call: Call, body: ClassifierCreate) -> Classifier:
             created_ms=services.now_ms(),
             created_by=call.credential.key_id,
             options=options,
-            agents=list(config.agents),
+            agents=list(router.agents),
         ),
         action="create",
         resource="classifier",
@@ -105,7 +110,8 @@ async def delete_classifier(call: Call, classifier_id: str) -> ClassifierDeleted
     if not rows:
         raise ConflictError(
             "This classifier is selected. Select another one first, or none with"
-            ' POST /v1/models/select {"model_id": null, "type": "classifier"}.',
+            ' POST /v1/models/select {"model_id": null, "type": "classifier"}; in a router with'
+            " PATCH /v1/routers/{router_id}.",
             code="classifier_selected",
         )
     return ClassifierDeleted(id=classifier_id)
@@ -131,12 +137,37 @@ async def _shown(
     foreign = await store.of_another_version(call.services.db, made) if made else set()
     shown: list[Classifier] = []
     for each in classifiers:
-        suspended = config.suspension(each.agents) if each.state == "succeeded" else None
+        suspended = None
+        if each.state == "succeeded":
+            suspended = suspension_of(config, each.id, each.agents, each.options.router)
         if each.id in foreign:
             suspended = OTHER_VERSION
-        active = each.id == config.classifier
-        shown.append(each.model_copy(update={"active": active, "suspended": suspended}))
+        marks = {
+            "active": each.id == config.classifier,
+            "selected_in": [router.router for router in _selected_in(config, each.id)],
+            "suspended": suspended,
+        }
+        shown.append(each.model_copy(update=marks))
     return shown
+
+
+def suspension_of(
+    config: RoutingConfig, classifier_id: str, known: Container[str], router: str | None
+) -> str | None:
+    """Why a classifier that knows these agents may not answer in the routers that it is selected
+    in; if it is in none, in the router that it was trained for."""
+    routers = _selected_in(config, classifier_id)
+    if not routers:
+        trained_for = config.for_router(router or DEFAULT_ROUTER)
+        if trained_for is None:
+            return f"its router {router!r} was deleted"
+        routers = [trained_for]
+    found = (each.suspension(known) for each in routers)
+    return next((each for each in found if each is not None), None)
+
+
+def _selected_in(config: RoutingConfig, classifier_id: str) -> list[RoutingConfig]:
+    return [each for each in config.all_routers() if each.classifier == classifier_id]
 
 
 # Selecting a classifier, which is then asked before the active model.

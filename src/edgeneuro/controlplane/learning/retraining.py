@@ -28,8 +28,7 @@ async def retrain_by_rule(services: Services) -> None:
     config = await services.routing.current()
     if config.retrain_after_labels is None:
         return
-    found = await store.list_classifiers(services.db, limit=1)
-    newest = found[0] if found else None
+    newest = await store.newest_training(services.db)
     if newest is not None and newest.state in ("queued", "running"):
         return
     since = None if newest is None else newest.last_label_id

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.evaluations.routing_tests import require_tests
-from edgeneuro.controlplane.learning.classifiers import select_classifier
+from edgeneuro.controlplane.learning.classifiers import select_classifier, suspension_of
 from edgeneuro.controlplane.models.challenger import end_challenger, start_challenger
 from edgeneuro.controlplane.models.model_names import (
     chat_names,
@@ -88,7 +88,7 @@ async def update_model(call: Call, model_id: str, body: ModelPatch) -> Model:
     model = changed_model(before, given)
     _require_free_aliases(config, model)
     if model.status != "available":
-        _require_inactive(before)
+        _require_inactive(config, before)
     return await _write(call, config, model, action="update", before=before)
 
 
@@ -96,7 +96,7 @@ async def retire_model(call: Call, model_id: str) -> Model:
     """Retire a model: it stays in the list and the logs, and can no longer be selected."""
     config = await call.services.routing.fresh()
     before = _find(call, config, model_id)
-    _require_inactive(before)
+    _require_inactive(config, before)
     retired = before.model_copy(update={"status": "retired"})
     return await _write(call, config, retired, action="retire", before=before)
 
@@ -217,7 +217,9 @@ def _marked(call: Call, config: RoutingConfig, model: Model) -> Model:
         "chat": model.type == "base" and model.status == "available",
         "decisions": model.type == "decision" and model.status == "available",
         "active": model.id in (config.active.id, config.classifier),
-        "suspended": None if model.agents is None else config.suspension(model.agents),
+        "suspended": None
+        if model.agents is None
+        else suspension_of(config, model.id, model.agents, model.router),
         "deprecated": model.id in services.breakers.deprecated
         or _has_passed(model.planned_deprecation_date, services.now_ms()),
         "calibration": None if calibration is None else ModelCalibration.of(calibration),
@@ -264,11 +266,18 @@ def _require_free_aliases(config: RoutingConfig, model: Model) -> None:
             )
 
 
-def _require_inactive(model: Model) -> None:
+def _require_inactive(config: RoutingConfig, model: Model) -> None:
     if model.active:
         raise ConflictError(
             "This is the active model. Select another one first.", code="model_active"
         )
+    for router in config.routers.values():
+        if router.own().get("routing_model") == model.id:
+            raise ConflictError(
+                f"The router {router.id!r} routes with this model. Give it another one first, with"
+                f" PATCH /v1/routers/{router.id}.",
+                code="model_active",
+            )
 
 
 async def _write(

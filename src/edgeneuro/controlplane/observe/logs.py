@@ -14,6 +14,7 @@ from edgeneuro.domain.prompt import (
     build_messages,
     states_confidence,
 )
+from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidRequestError, NotFoundError
 from edgeneuro.store import logs as store
@@ -50,11 +51,12 @@ async def get_log(call: Call, log_id: str) -> LogRecord:
             code="unknown_log",
             param="log_id",
         )
-    return log.model_copy(update=_asked(log, await services.routing.current()))
+    config = (await services.routing.current()).for_router(log.router or DEFAULT_ROUTER)
+    return log if config is None else log.model_copy(update=_asked(log, config))
 
 
 def _asked(log: LogRecord, config: RoutingConfig) -> dict[str, Any]:
-    """What a model is sent for the query, by the fields of the record."""
+    """What a model is sent for the query in this router, by the fields of the record."""
     known = log.agents_revision == config.agents_revision
     if not log.query or log.layer == "direct" or not known:
         return {}

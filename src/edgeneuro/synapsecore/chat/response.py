@@ -198,6 +198,7 @@ def _entry(turn: ChatTurn, outcome: ChatOutcome) -> LogEntry:
         trace_id=turn.caller.trace.trace_id,
         key_id=turn.caller.credential.key_id,
         candidates=turn.request.edgeneuro.candidates,
+        router=turn.config.named_router,
         status=200 if failure is None or outcome.streamed else failure.status,
         outcome=turn.outcome,
         agent_id=turn.agent.id if turn.agent else None,

@@ -121,10 +121,10 @@ class DecisionQuestion(Liberal):
 
 
 class DecisionsRequest(DecisionBody):
-    """`model` is "auto" or a decision model's id or alias. `input` is a text, or messages and tool
-    calls. With "auto", a choice question whose choices are ids of agents (and "none") is decided by
-    the router, as in POST /v1/route; other questions are answered by the active model if it is a
-    decision model, else by the first decision model of the chain."""
+    """`model` is "auto", "auto:ROUTER", or a decision model's id or alias. `input` is a text, or
+    messages and tool calls. With "auto", a choice question whose choices are ids of agents (and
+    "none") is decided by the router, as in POST /v1/route; other questions are answered by the
+    active model if it is a decision model, else by the first decision model of the chain."""
 
     model: ModelId = AUTO
     input: Annotated[

@@ -52,6 +52,7 @@ def _entry(
         trace_id=caller.trace.trace_id,
         key_id=caller.credential.key_id,
         candidates=None,
+        router=config.named_router,
         status=200 if failure is None else failure.status,
         agent_id=None,
         confidence=None,

@@ -45,11 +45,11 @@ class SystemOneQuestion(Liberal):
 
 
 class SystemOneRequest(DecisionBody):
-    """`model` is "auto", or a decision model's id, alias or bare name. `state` is a text, an
-    object or a list; a list of objects with `role` and `content` is a conversation. `images` are
-    data URLs. With "auto", a choice question whose options are ids of agents (and "none") is
-    decided by the router, as in POST /v1/route; other questions are answered by the active model if
-    it is a decision model, else by the first decision model of the chain."""
+    """`model` is "auto", "auto:ROUTER", or a decision model's id, alias or bare name. `state` is a
+    text, an object or a list; a list of objects with `role` and `content` is a conversation.
+    `images` are data URLs. With "auto", a choice question whose options are ids of agents (and
+    "none") is decided by the router, as in POST /v1/route; other questions are answered by the
+    active model if it is a decision model, else by the first decision model of the chain."""
 
     images_in_lists: ClassVar[bool] = True
 
