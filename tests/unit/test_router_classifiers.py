@@ -8,6 +8,7 @@ from edgeneuro.isolate.classifier_cache import MAX_LOADED
 from edgeneuro.store.classifiers import newest_model
 from tests.unit.classifiers import AGENTS, create_agents, install, known, load, never_sure, select
 from tests.unit.conftest import Product, says
+from tests.unit.test_classifier_jobs import queue
 from tests.unit.test_routers import create, message, refused
 from tests.unit.trainings import import_labels, shown, train
 from tests.unit.trainings import minute as cron_minute
@@ -164,3 +165,16 @@ async def test_a_training_for_an_unknown_router_is_refused(product: Product) -> 
     answered = await product.call("POST", "/v1/classifiers", {"router": "nobody"})
     assert refused(answered) == (400, "unknown_router", "router")
     assert "GET /v1/routers" in message(answered)
+
+
+async def test_a_training_whose_router_was_deleted_fails_and_says_so(product: Product) -> None:
+    await import_labels(product)
+    classifier_id = queue(product)
+    options = '{"target": 0.9, "min_labels": 5, "seed": 0, "router": "gone"}'
+    product.execute(f"UPDATE classifiers SET options = '{options}'")
+    for _ in range(5):
+        await cron_minute(product)
+        product.clock.seconds += 60
+    made = await shown(product, classifier_id)
+    assert made["state"] == "failed"
+    assert "the router 'gone' was deleted" in made["error"]

@@ -12,7 +12,7 @@ from edgeneuro.classifier.model import dumps
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.training import Plan, Training
 from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome, run_slice
-from edgeneuro.controlplane.learning.classifier_check import score_on_test_part
+from edgeneuro.controlplane.learning.classifier_check import config_of, score_on_test_part
 from edgeneuro.controlplane.learning.retraining import not_selected, selection_by_rule
 from edgeneuro.controlplane.learning.traffic import (
     agent_mix,
@@ -31,8 +31,6 @@ from edgeneuro.controlplane.learning.training_report import (
 from edgeneuro.domain.classifier import Classifier, TrainingNeeds, TrainingProgress
 from edgeneuro.domain.job import JobKindName, job_id_of
 from edgeneuro.domain.label import DataSnapshot, label_line, label_set_sha256
-from edgeneuro.domain.router_names import DEFAULT_ROUTER
-from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.services import Services
 from edgeneuro.store import trainings as store
 from edgeneuro.store.classifiers import delete_work, read_parts
@@ -283,7 +281,7 @@ class _Slice:
             if needs.ready:
                 needs = not_precise_enough(needs, model.calibration.refusal, warnings)
             return self._refused(needs, outcome)
-        config = await self._router()
+        config = await config_of(self._services, self._job)
         scorer = Scorer(model)
         score = await score_on_test_part(self._services, config, scorer)
         score = with_traffic(score, decisions)
@@ -302,15 +300,6 @@ class _Slice:
         rule, selection = await selection_by_rule(self._services, made, score)
         outcome["rule_outcome"] = None if rule is None else rule.model_dump_json()
         return self._outcome("succeeded", outcome, then=selection, passes=training.passes[1])
-
-    async def _router(self) -> RoutingConfig:
-        """The configuration of the router that it is trained for. Raises ValueError if there is
-        none any more."""
-        router = self._job.options.router or DEFAULT_ROUTER
-        config = (await self._services.routing.fresh()).for_router(router)
-        if config is None:
-            raise ValueError(f"the router {router!r} was deleted")
-        return config
 
     def _refused(self, needs: TrainingNeeds, outcome: dict[str, Value]) -> SliceOutcome:
         return self.failed(needs.message, outcome | {"needs": needs.model_dump_json()})

@@ -17,6 +17,7 @@ from edgeneuro.domain.classifier import (
     TrainingMetrics,
 )
 from edgeneuro.domain.model import ClassifierCheck
+from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.statistics import answers_needed, share_lower_bound
 from edgeneuro.services import Services
@@ -92,6 +93,16 @@ MAX_QUESTIONS = 5_000
 _COUNTING = "by agent"  # a score that was counted otherwise is made again
 # Other requests get their turn after so many questions, about 50 ms.
 _QUESTIONS_A_STEP, _PAUSE_SECONDS = 100, 0.01
+
+
+async def config_of(services: Services, classifier: Classifier) -> RoutingConfig:
+    """The configuration of the router that it was trained for. Raises ValueError if the router was
+    deleted."""
+    router = classifier.options.router or DEFAULT_ROUTER
+    config = (await services.routing.fresh()).for_router(router)
+    if config is None:
+        raise ValueError(f"the router {router!r} was deleted")
+    return config
 
 
 async def score_stored(
