@@ -5,7 +5,7 @@ import { onThemeChange } from "../theme.js";
 
 const HEIGHT = 240;
 const MAX_POINTS = 96; // with more of them only isolated points are marked
-const COLORS = [1, 2, 3, 4, 5, 6, 7, 8].map((number) => `--chart-${number}`);
+const COLORS = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((number) => `--chart-${number}`);
 let library = null;
 
 async function uPlot() {

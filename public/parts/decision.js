@@ -7,6 +7,7 @@ import { table } from "./table.js";
 
 const LAYERS = {
   rule: "Rule",
+  session: "Conversation",
   label: "Label",
   cache: "Cache",
   classifier: "Classifier",
@@ -18,6 +19,7 @@ const LAYERS = {
 const BADGES = {
   fallback: "warn",
   rule: "good",
+  session: "good",
   label: "good",
   classifier: "good",
   cache: "good",
@@ -42,6 +44,7 @@ const SOURCES = {
   decision_model: "decision model probability",
   label: "from a label",
   rule: "from a rule",
+  session: "from the conversation",
 };
 
 function confidence({ outcome, reason, confidence: value, confidence_source: source, calibrated }) {
@@ -119,6 +122,7 @@ const STAGES = {
   ask: "model call",
   model: "model call",
   decide: "threshold",
+  clarified: "reply to a question",
 };
 
 export const stageName = (name) => STAGES[name] ?? words(name);

@@ -12,6 +12,7 @@ const COLORS = {
   direct: 4,
   label: 5,
   rule: 7,
+  session: 8,
 };
 export const LAYERS = Object.keys(COLORS);
 

@@ -10,7 +10,8 @@ import pytest
 
 from edgeneuro.app.routes import ROUTES
 from edgeneuro.domain.config import SETTINGS, ConfigPatch
-from edgeneuro.domain.decision import Attempt, ChosenAgent
+from edgeneuro.domain.decision import Attempt
+from edgeneuro.domain.outcome import ChosenAgent
 from edgeneuro.errors import Reason
 from edgeneuro.synapsecore.router import PIPELINE
 from edgeneuro.web.routing import RouteTable

@@ -48,8 +48,8 @@ def test_the_openapi_document_says_what_a_setting_does(name: str) -> None:
 
 
 def test_the_settings_page_has_every_setting_with_its_bounds() -> None:
-    page = (ROOT / "public/screens/settings.js").read_text()
-    parts = re.split(r'\[\s*"(\w+_\w+)",', page)
+    page = (ROOT / "public/parts/settings.js").read_text()
+    parts = re.split(r'\[\s*"(\w+)",\s*"[^"]+",\s*\{', page)
     specs = dict(zip(parts[1::2], parts[2::2], strict=True))
     assert set(specs) == set(SETTINGS) - ELSEWHERE
     properties = ConfigPatch.model_json_schema()["properties"]

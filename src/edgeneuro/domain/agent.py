@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from edgeneuro.domain.fields import ID_RULE, Matches, hide_defaults
+from edgeneuro.domain.fields import ID_RULE, Matches, hide_defaults, is_none
 from edgeneuro.domain.url import PublicUrl
 
 # The router's word for "no agent fits"; no agent may be called so.
@@ -69,7 +69,7 @@ class LabelsOfAgent(BaseModel):
 class AgentWritten(Agent):
     """The agent as it is now; `labels` is there if labels in force named it before."""
 
-    labels: LabelsOfAgent | None = Field(default=None, exclude_if=lambda value: value is None)
+    labels: LabelsOfAgent | None = Field(default=None, exclude_if=is_none)
 
 
 class AgentCreate(BaseModel):

@@ -30,9 +30,10 @@ from edgeneuro.domain.chat_message import (
     sent_value,
 )
 from edgeneuro.domain.conversation import Conversation, RouteContext, read_conversation
-from edgeneuro.domain.decision import MetadataKey, MetadataValue, OnNoFit, ShortText
+from edgeneuro.domain.decision import MetadataKey, MetadataValue, ShortText
 from edgeneuro.domain.fields import INTEGRAL, without_nul
 from edgeneuro.domain.images import Images, set_images_aside
+from edgeneuro.domain.outcome import OnNoFit
 from edgeneuro.errors import BodyTooLargeError
 
 AGENT_PREFIX = "agent:"

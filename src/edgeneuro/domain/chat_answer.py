@@ -7,19 +7,15 @@ from pydantic import BaseModel, Field
 from edgeneuro.domain.decision import (
     Attempt,
     CacheState,
-    ChosenAgent,
     ConfidenceSource,
     Explanation,
     Layer,
-    Outcome,
     Usage,
 )
+from edgeneuro.domain.fields import is_none
 from edgeneuro.domain.handoff import Handoff
+from edgeneuro.domain.outcome import ChosenAgent, Outcome
 from edgeneuro.errors import Reason
-
-
-def _is_none(value: object) -> bool:
-    return value is None
 
 
 class ChatAnswer(BaseModel):
@@ -33,7 +29,7 @@ class ChatAnswer(BaseModel):
 class FunctionCall(BaseModel):
     """A tool call in the words of clients that know functions only; in a stream, a part of it."""
 
-    name: str | None = Field(default=None, exclude_if=_is_none)
+    name: str | None = Field(default=None, exclude_if=is_none)
     arguments: str = ""
 
 
@@ -54,16 +50,16 @@ class ChatFacts(BaseModel):
     attempts: list[Attempt]
     cost_usd: float | None
     latency_ms: float
-    handoff: Handoff | None = Field(default=None, exclude_if=_is_none)
-    explanation: Explanation | None = Field(default=None, exclude_if=_is_none)
+    handoff: Handoff | None = Field(default=None, exclude_if=is_none)
+    explanation: Explanation | None = Field(default=None, exclude_if=is_none)
 
 
 class AnswerMessage(BaseModel):
     role: Literal["assistant"] = "assistant"
     content: str | None
     refusal: None = None
-    tool_calls: list[dict[str, Any]] | None = Field(default=None, exclude_if=_is_none)
-    function_call: FunctionCall | None = Field(default=None, exclude_if=_is_none)
+    tool_calls: list[dict[str, Any]] | None = Field(default=None, exclude_if=is_none)
+    function_call: FunctionCall | None = Field(default=None, exclude_if=is_none)
 
 
 class Choice(BaseModel):
@@ -87,10 +83,10 @@ class ChatCompletion(BaseModel):
 
 
 class ChunkDelta(BaseModel):
-    role: Literal["assistant"] | None = Field(default=None, exclude_if=_is_none)
-    content: str | None = Field(default=None, exclude_if=_is_none)
-    tool_calls: list[dict[str, Any]] | None = Field(default=None, exclude_if=_is_none)
-    function_call: FunctionCall | None = Field(default=None, exclude_if=_is_none)
+    role: Literal["assistant"] | None = Field(default=None, exclude_if=is_none)
+    content: str | None = Field(default=None, exclude_if=is_none)
+    tool_calls: list[dict[str, Any]] | None = Field(default=None, exclude_if=is_none)
+    function_call: FunctionCall | None = Field(default=None, exclude_if=is_none)
 
 
 class ChunkChoice(BaseModel):
@@ -106,6 +102,6 @@ class ChatCompletionChunk(BaseModel):
     created: int
     model: str
     choices: list[ChunkChoice]
-    usage: Usage | None = Field(default=None, exclude_if=_is_none)
+    usage: Usage | None = Field(default=None, exclude_if=is_none)
     system_fingerprint: None = None
-    edgeneuro: ChatFacts | None = Field(default=None, exclude_if=_is_none)
+    edgeneuro: ChatFacts | None = Field(default=None, exclude_if=is_none)

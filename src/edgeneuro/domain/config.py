@@ -6,36 +6,34 @@ a router may have of its own (`RouterSettings`), the texts of the OpenAPI docume
 of a RoutingConfig (domain/routing.py)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_type_hints
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    create_model,
+    model_validator,
+)
 
 from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.classifier import ClassifierId, MinLabels, TargetAccuracy
-from edgeneuro.domain.decision import CacheScope, OnNoFit
+from edgeneuro.domain.decision import CacheScope
 from edgeneuro.domain.fields import INTEGRAL, hide_defaults, renamed
 from edgeneuro.domain.model import RuleNotice
-
-Group = Literal["models", "routing", "storage", "classifier", "promotion"]
-Unit = Literal["ms", "seconds", "days", "labels", "retries"]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Ratio = Annotated[float, Field(ge=1, le=1_000, allow_inf_nan=False)]
-Labels = Annotated[int, Field(ge=1, le=1_000_000), INTEGRAL]
-
-
-@dataclass(frozen=True)
-class About:
-    """`text` says what the setting does. With `variable` a variable of wrangler.toml applies while
-    nothing is stored, else the default below. With `per_router` a router (domain/router.py) may
-    have its own value. PATCH still accepts the `deprecated` names."""
-
-    group: Group
-    text: str
-    unit: Unit | None = None
-    variable: bool = False
-    per_router: bool = False
-    deprecated: tuple[str, ...] = ()
+from edgeneuro.domain.outcome import OnNoFit
+from edgeneuro.domain.setting import (
+    About,
+    Declared,
+    Labels,
+    Ratio,
+    Sentence,
+    SeveralAnswers,
+    Share,
+    declared_settings,
+    outcomes,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +103,55 @@ class SettingValues:
             per_router=True,
         ),
     ] = "all"
+    clarify: Annotated[
+        bool,
+        outcomes("ask which agent is meant if two or three are about as probable"),
+    ] = False
+    clarify_margin: Annotated[
+        Share,
+        outcomes("agents are close if they are at most this far below the best one"),
+    ] = 0.15
+    clarify_min_probability: Annotated[
+        Share,
+        outcomes("a clarifying question names no agent below this probability"),
+    ] = 0.2
+    clarify_threshold: Annotated[
+        Share,
+        outcomes(
+            "ask from this probability on that a question is needed; decision models state it",
+        ),
+    ] = 0.8
+    clarify_text: Annotated[
+        Annotated[Sentence, Field(min_length=1)],
+        outcomes("the sentence before the names of the agents"),
+    ] = "Which of these should help you?"
+    several: Annotated[
+        bool,
+        outcomes("name several agents if a message has requests for more than one"),
+    ] = False
+    several_threshold: Annotated[
+        Share,
+        outcomes(
+            "name several from this probability on that several are needed; decision models state"
+            " it",
+        ),
+    ] = 0.8
+    several_min_probability: Annotated[
+        Share,
+        outcomes("none of several agents has less than this probability"),
+    ] = 0.2
+    several_answers: Annotated[
+        SeveralAnswers,
+        outcomes(
+            "a chat for several agents is answered by the first one, or by all, one after another",
+        ),
+    ] = "first"
+    several_text: Annotated[
+        Sentence,
+        outcomes(
+            "the sentence after the first agent's answer, with {agent} and {others}; empty: none",
+        ),
+    ] = "{agent} answered this. {others} can help with the rest of your message."
     log_queries: Annotated[
         bool,
         About("storage", "off: log rows hold no text, and AI Gateway's log neither"),
@@ -190,28 +237,6 @@ class SettingValues:
         bool,
         About("promotion", "select only what has passed the routing tests"),
     ] = False
-
-
-class Declared(NamedTuple):
-    """A setting as SettingValues declares it; `type` has the bounds."""
-
-    type: Any
-    default: Any
-    about: About
-
-
-def declared_settings(values: type[SettingValues]) -> dict[str, Declared]:
-    """By name, in the order of the declaration."""
-    hints = get_type_hints(values, include_extras=True)
-    defaults = {field.name: field.default for field in fields(values)}
-    found = {}
-    for name, default in defaults.items():
-        outer = hints[name]
-        [about] = [each for each in outer.__metadata__ if isinstance(each, About)]
-        rest = tuple(each for each in outer.__metadata__ if each is not about)
-        kind = Annotated[(outer.__origin__, *rest)] if rest else outer.__origin__
-        found[name] = Declared(kind, default, about)
-    return found
 
 
 SETTINGS = declared_settings(SettingValues)

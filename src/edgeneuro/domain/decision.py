@@ -14,8 +14,9 @@ from pydantic import (
     Tag,
 )
 
-from edgeneuro.domain.agent import Agent, AgentId, AgentProtocol, ModelId
+from edgeneuro.domain.agent import AgentId, ModelId
 from edgeneuro.domain.chat_message import MAX_MESSAGES, Message
+from edgeneuro.domain.clarification import Clarification
 from edgeneuro.domain.conversation import (
     Conversation,
     PreviousTurn,
@@ -23,22 +24,21 @@ from edgeneuro.domain.conversation import (
     read_conversation,
     with_agent,
 )
-from edgeneuro.domain.fields import QueryText, without_nul
+from edgeneuro.domain.fields import QueryText, is_none, without_nul
+from edgeneuro.domain.outcome import ChosenAgent, OnNoFit, Outcome, PolicyOptions, SharedAgent
 from edgeneuro.domain.router_names import RouterId
 from edgeneuro.errors import InvalidRequestError, Reason
 
 # Where a decision was made: a stage's own word ("rule", "label", "cache", "classifier", "llm",
-# "decision_model"), "fallback" if no stage decided, "direct" if the caller named the agent or the
-# model. Each stage declares its word, so this type has no list of them.
+# "decision_model", "session"), "fallback" if no stage decided, "direct" if the caller named the
+# agent or the model. Each stage declares its word, so this type has no list of them.
 Layer = str
-# "agent": a stage decided on the agent; "fallback": none did, and the default agent answers;
-# "none": none did, and nobody answers.
-Outcome = Literal["agent", "fallback", "none"]
-OnNoFit = Literal["fallback", "none"]
 # Where a confidence comes from: the number that the model stated, the probabilities of the tokens
-# that name the agent, the classifier's probability, a decision model's, or a label or a rule, which
-# are certain.
-ConfidenceSource = Literal["stated", "logprobs", "classifier", "decision_model", "label", "rule"]
+# that name the agent, the classifier's probability, a decision model's, or a label, a rule or the
+# conversation ("session"), which are certain.
+ConfidenceSource = Literal[
+    "stated", "logprobs", "classifier", "decision_model", "label", "rule", "session"
+]
 # What a stage came to: the policy decided from its ranking, or did not, or there was no ranking.
 StageOutcome = Literal["decided", "ranked", "skipped"]
 CacheScope = Literal["all", "key"]  # who gets a cached answer: every caller, or the same key alone
@@ -75,9 +75,9 @@ class RouteRequest(BaseModel):
     called. `on_no_fit` says what happens if no agent is decided on: "fallback", the default agent
     answers if it is allowed, or "none", `agent` is null; the default is the setting. If `cache` is
     false, no cached answer is used and nothing is cached. With `model`, or with `cache` false,
-    labels and the classifier are skipped. `top_k` is how many agents `scores` has at most. `router`
-    is the router that decides; the default is the key's, else "default". `explain` adds how the
-    decision was made."""
+    labels and the classifier are skipped. `policy` allows outcomes, or forbids them. `top_k` is how
+    many agents `scores` has at most. `router` is the router that decides; the default is the key's,
+    else "default". `explain` adds how the decision was made."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -92,6 +92,7 @@ class RouteRequest(BaseModel):
     cache: bool = True
     fallback: bool = True
     on_no_fit: OnNoFit | None = None
+    policy: PolicyOptions | None = None
     top_k: Annotated[int, Field(ge=1, le=250)] = 3
     router: RouterId | None = None
     explain: bool = False
@@ -118,20 +119,6 @@ class RouteRequest(BaseModel):
                 param="messages",
             )
         return with_agent(found, self.context, param="context")
-
-
-class ChosenAgent(BaseModel):
-    """`protocol` is that of the endpoint; null if the agent has none."""
-
-    id: str
-    name: str
-    endpoint: str | None
-    protocol: AgentProtocol | None
-
-    @classmethod
-    def of(cls, agent: Agent) -> "ChosenAgent":
-        protocol = None if agent.endpoint is None else agent.protocol
-        return cls(id=agent.id, name=agent.name, endpoint=agent.endpoint, protocol=protocol)
 
 
 class Alternative(BaseModel):
@@ -292,15 +279,18 @@ class Explanation(BaseModel):
 
 class RouteResponse(BaseModel):
     """The answer of POST /v1/route. `outcome` is "agent" if a stage decided on the agent,
-    "fallback" if none did and the default agent answers, or "none" if nobody answers (`agent`
-    is null); `reason` says why. `confidence` is the probability of the agent that was decided
-    on, else null. It is also null if the model gave no number (an adapter without token
-    probabilities); such a decision holds whatever the threshold. `confidence_source` says where
-    the number comes from. `calibrated` is true if the probability of the best agent is a measured
-    one: a classifier's, or that of a model whose calibration is in force. Then it is the share of
-    such answers that were right on labeled questions. `layer` is the layer that decided: "rule",
-    "label", "cache", "classifier", "llm", "decision_model", or "fallback". `scores` are the most
-    probable agents by the ranking that the decision was made from, the best first, and
+    "fallback" if none did and the default agent answers, or "none" if nobody answers (`agent` is
+    null); `reason` says why. It is "agents" if the message is for several: `agents` are at most
+    three, the best first, and `agent` is the first of them. It is "clarify" if two or three agents
+    are too close: `clarify` is the question to ask, and `agent` is who answers if nobody can be
+    asked. `confidence` is the probability of the agent that was decided on, else null. It is also
+    null if the model gave no number (an adapter without token probabilities); such a decision holds
+    whatever the threshold. `confidence_source` says where the number comes from. `calibrated` is
+    true if the probability of the best agent is a measured one: a classifier's, or that of a model
+    whose calibration is in force. Then it is the share of such answers that were right on labeled
+    questions. `layer` is the layer that decided: "rule", "session" (the reply to a clarifying
+    question), "label", "cache", "classifier", "llm", "decision_model", or "fallback". `scores` are
+    the most probable agents by the ranking that the decision was made from, the best first, and
     `none_probability` is the probability that no agent fits. A model that names one agent gives the
     probability of that one alone, and then `none_probability` is null; if it gives no number,
     `scores` is empty. A decision model gives all. `alternatives` is deprecated: use `scores`.
@@ -311,6 +301,8 @@ class RouteResponse(BaseModel):
     created: int
     outcome: Outcome
     agent: ChosenAgent | None
+    agents: list[SharedAgent] | None = Field(default=None, exclude_if=is_none)
+    clarify: Clarification | None = Field(default=None, exclude_if=is_none)
     confidence: float | None
     confidence_source: ConfidenceSource | None
     calibrated: bool

@@ -55,6 +55,11 @@ class Matches:
         return text
 
 
+def is_none(value: object) -> bool:
+    """For fields that are left out of an answer if they are null (`exclude_if`)."""
+    return value is None
+
+
 def without_nul(text: str) -> str:
     if "\0" in text:  # SQLite ends a text at NUL, so only a part would be kept
         raise ValueError("must not hold the character U+0000; remove it")
@@ -73,6 +78,11 @@ def question_text(text: str) -> str:
             " shorten it"
         )
     return text
+
+
+def one_line_text(text: str) -> str:
+    """The canonical text, in one line."""
+    return " ".join(canonical(text).split())
 
 
 def routed_text(text: str) -> str:

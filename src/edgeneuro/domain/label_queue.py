@@ -15,6 +15,7 @@ ReasonCode = Literal[
     "classifier_unsure",
     "classifier_differs",
     "disagreement",
+    "ambiguous",
     "low_confidence",
     "invalid_output",
     "out_of_scope",

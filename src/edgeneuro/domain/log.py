@@ -14,13 +14,13 @@ from edgeneuro.domain.decision import (
     GatewayTrace,
     Layer,
     MetadataValue,
-    Outcome,
     ShownQuestion,
     StageRecord,
     Usage,
 )
 from edgeneuro.domain.fields import Id, Page, PageQuery, Timestamp
 from edgeneuro.domain.label import GivenFeedback, LabelChange, LabelFacts
+from edgeneuro.domain.outcome import Outcome
 from edgeneuro.errors import Reason
 
 # What the row is of: a decision, a chat, or questions to a decision model.
@@ -29,21 +29,22 @@ Ending = Literal["complete", "cut", "client_gone"]
 
 
 class LogEntry(BaseModel):
-    """`agent_id` is null where no agent answered, `outcome` where nothing was decided: an
-    error, or a model that the caller named. `confidence` is that of the agent that a stage
-    named, else null; `stated_confidence` is what a stage stated for its answer, whatever came
-    of it: 0 where there was no answer, null where the model gave no number. `confidence_source`
-    says where it comes from: the model's own word ("stated"), the probabilities of its tokens
-    ("logprobs"), a decision model, the classifier or a label; null where there is none, and in
-    older rows. `reason` "out_of_scope" says that the answer was that no agent fits. `status` is
-    the answer's HTTP status, and `ending` how a stream ended that had begun with it.
-    `upstream_ms` of `latency_ms` were spent waiting for models. `agents_revision` and
-    `prompt_version` say which agents and which prompt the model saw; `classifier` is what the
-    classifier said, null where it was not asked. While the setting log_queries is off, `query`
-    is empty and `query_hash` null; this one is null, too, where the caller named who answers:
-    nothing was decided there. `context` is the turn before the message, as far as the router knew
-    it. `router` is the named router that decided; null: the default one. `rerouted_from` is the
-    decision that this one replaces. `trace_id` is that of W3C trace context."""
+    """`agent_id` is null where no agent answered, so also for the `outcome` "clarify"; for "agents"
+    it is the first of them. `outcome` is null where nothing was decided: an error, or a model that
+    the caller named. `confidence` is that of the agent that a stage named, else null;
+    `stated_confidence` is what a stage stated for its answer, whatever came of it: 0 where there
+    was no answer, null where the model gave no number. `confidence_source` says where it comes
+    from: the model's own word ("stated"), the probabilities of its tokens ("logprobs"), a decision
+    model, the classifier or a label; null where there is none, and in older rows. `reason`
+    "out_of_scope" says that the answer was that no agent fits. `status` is the answer's HTTP
+    status, and `ending` how a stream ended that had begun with it. `upstream_ms` of `latency_ms`
+    were spent waiting for models. `agents_revision` and `prompt_version` say which agents and which
+    prompt the model saw; `classifier` is what the classifier said, null where it was not asked.
+    While the setting log_queries is off, `query` is empty and `query_hash` null; this one is null,
+    too, where the caller named who answers: nothing was decided there. `context` is the turn before
+    the message, as far as the router knew it. `router` is the named router that decided; null: the
+    default one. `rerouted_from` is the decision that this one replaces. `trace_id` is that of W3C
+    trace context."""
 
     object: Literal["log"] = "log"
     id: str
@@ -145,7 +146,8 @@ def search_words(text: str) -> list[str]:
 
 
 class LogsQuery(PageQuery):
-    """`model` is a base model or an adapter, `labelled` whether a label is in force, `from`
+    """`model` is a base model or an adapter, `outcome` what was decided (rows of version 0.1.0 have
+    none and are not found by it), `labelled` whether a label is in force, `from`
     inclusive and `to` exclusive, `q` words that the query must hold, in any order, or parts of
     words of three characters or more. `router` is an id, "default" too. `metadata` is given as
     `metadata.KEY=VALUE`. `min_confidence` and `max_confidence` are about `stated_confidence`, so
@@ -160,6 +162,7 @@ class LogsQuery(PageQuery):
     layer: Layer | None = None
     reason: Reason | None = None
     kind: Kind | None = None
+    outcome: Outcome | None = None
     labelled: Literal["true", "false"] | None = None
     key: Id | None = None
     router: Id | None = None

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import Agent, AgentId, AgentPatch, ModelId
 from edgeneuro.domain.classifier import ClassifierId
+from edgeneuro.domain.config import SETTINGS
 from edgeneuro.domain.fields import hide_defaults
 from edgeneuro.domain.prompt import prompt_versions
 from edgeneuro.domain.routing import RoutingConfig, with_active
@@ -17,6 +18,7 @@ from edgeneuro.errors import InvalidRequestError
 from edgeneuro.settings import Settings
 
 MAX_AGENT_CHANGES = 50
+_OUTCOME_SETTINGS = [name for name, each in SETTINGS.items() if each.about.group == "outcomes"]
 
 
 class AgentChange(AgentPatch):
@@ -73,6 +75,8 @@ def fingerprint(config: RoutingConfig) -> str:
         None if default is None else default.id,
         prompt_versions(model.type for model in config.chain),
     ]
+    if config.clarify or config.several:
+        parts.append([getattr(config, name) for name in _OUTCOME_SETTINGS])
     calibrations = [config.calibration_version(model.id) for model in config.chain]
     if any(calibrations):
         parts.append(calibrations)

@@ -98,7 +98,8 @@ def _labelled(start: int, stop: int, group_by: GroupBy) -> Statement:
     """A row for each group, and one for all with `place` null. Each question counts once in each,
     near-duplicates as one, by its newest answer: an interval over repeated answers would claim
     more than was seen. Questions drawn at random count apart from the others. Answers that a
-    label decided do not count: a label agrees with itself. A label that no agent fits agrees with
+    label decided do not count, for a label agrees with itself, and clarifying questions do not,
+    for they name no agent. A label that no agent fits agrees with
     an answer that chose none. CROSS JOIN and INDEXED BY hold the plan: from the few labels to their
     log rows, never over the logs."""
     sums = (
@@ -116,7 +117,8 @@ def _labelled(start: int, stop: int, group_by: GroupBy) -> Statement:
         " FROM current_labels CROSS JOIN logs INDEXED BY logs_query_hash"
         " ON logs.query_hash = current_labels.query_hash"
         " AND logs.created_at >= ?1 AND logs.created_at < ?2"
-        " WHERE logs.status = 200 AND logs.layer <> 'label')"
+        " WHERE logs.status = 200 AND logs.layer <> 'label'"
+        " AND coalesce(logs.reason, '') <> 'ambiguous')"
         f" SELECT place, {sums} FROM ({newest} GROUP BY place, near_hash, sampled)"
         " GROUP BY place UNION ALL"
         f" SELECT NULL, {sums} FROM ({newest} GROUP BY near_hash, sampled)",

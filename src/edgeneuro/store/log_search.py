@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edgeneuro.domain.log import LogsQuery, is_unspaced, search_words
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.store.database import Database, Row, Rows, Value, statement
-from edgeneuro.store.sql import LOG_KIND, Conditions, unix_ms
+from edgeneuro.store.sql import LOG_KIND, LOG_OUTCOME, Conditions, unix_ms
 
 WINDOW_ROWS = 20_000
 _TRIGRAM = 3  # shorter texts have none
@@ -230,6 +230,8 @@ def _filters(query: LogsQuery) -> Conditions:
         wanted.add("logs.router IS ?", named)
     if query.kind is not None:
         wanted.add(f"{LOG_KIND} = ?", query.kind)
+    if query.outcome is not None:
+        wanted.add(f"{LOG_OUTCOME} = ?", query.outcome)
     if query.model is not None:
         wanted.add("(logs.model = ? OR logs.adapter = ?)", query.model, query.model)
     if query.labelled is not None:

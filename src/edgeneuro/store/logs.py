@@ -20,7 +20,7 @@ from edgeneuro.store.contexts import (
 from edgeneuro.store.database import Database, Row, Statement, Value, statement
 from edgeneuro.store.label_reads import change_from_row, select_history
 from edgeneuro.store.log_search import CONFIDENCE_SOURCE, LogSearch
-from edgeneuro.store.sql import LOG_KIND, rfc3339, unix_ms
+from edgeneuro.store.sql import LOG_KIND, LOG_OUTCOME, rfc3339, unix_ms
 
 _COLUMNS = (
     "id",
@@ -68,14 +68,17 @@ _COLUMNS = (
 _UNKNOWN = "none"
 # What the column `kind` has for kinds that its CHECK does not know: `other_kind` says which.
 _CHECKED_KIND = {"questions": "chat"}
+# The same for the column `outcome`, and `other_outcome`.
+_CHECKED_OUTCOME = {"agents": "agent", "clarify": "none"}
 _NAMES = ", ".join(_COLUMNS)
-_WRITTEN = (*_COLUMNS, "near_hash", "stages", "other_kind")
+_WRITTEN = (*_COLUMNS, "near_hash", "stages", "other_kind", "other_outcome")
 _INSERT = f"INSERT INTO logs ({', '.join(_WRITTEN)}) VALUES ({', '.join('?' * len(_WRITTEN))})"
 _DELETE_CHUNK = 1_000  # rows a statement: D1 ends a query after 30 s
 _HISTORY_SHOWN = 100
 # Columns that another one goes before.
 _READ = {
     "kind": f"{LOG_KIND} AS kind",
+    "outcome": f"{LOG_OUTCOME} AS outcome",
     "confidence_source": f"{CONFIDENCE_SOURCE} AS confidence_source",
 }
 # Beside the row itself: the label in force, and the feedback of each key.
@@ -128,6 +131,8 @@ def insert_log(entry: LogEntry, stages: Sequence[StageRecord] | None = None) -> 
         "created_at": unix_ms(entry.created_at),
         "kind": _CHECKED_KIND.get(entry.kind, entry.kind),
         "other_kind": entry.kind if entry.kind in _CHECKED_KIND else None,
+        "outcome": _CHECKED_OUTCOME.get(entry.outcome or "", entry.outcome),
+        "other_outcome": entry.outcome if entry.outcome in _CHECKED_OUTCOME else None,
         "confidence": entry.stated_confidence or 0.0,
         "confidence_source": _UNKNOWN
         if entry.stated_confidence is None
@@ -278,7 +283,7 @@ def _outcome(row: Row) -> dict[str, object]:
     stated = None if source == _UNKNOWN else row["confidence"]
     if outcome is None and row["status"] == 200 and row["agent_id"] is not None:
         outcome = "fallback" if row["layer"] == "fallback" else "agent"
-    decided = outcome == "agent" or row["layer"] == "direct"
+    decided = outcome in ("agent", "agents") or row["layer"] == "direct"
     return {
         "outcome": outcome,
         "confidence": stated if decided else None,

@@ -31,6 +31,8 @@ def ids(text: str | None) -> list[str] | None:
 
 # The kind of a log row. The CHECK of the column `kind` has "route" and "chat" alone.
 LOG_KIND = "coalesce(logs.other_kind, logs.kind)"
+# Its outcome: that CHECK has "agent", "fallback" and "none" alone.
+LOG_OUTCOME = "coalesce(logs.other_outcome, logs.outcome)"
 
 
 # UPDATE statements of the fields that change, so that simultaneous changes of others stay.

@@ -2,7 +2,8 @@
 
 from edgeneuro.access.limits import refund_on_failure
 from edgeneuro.call import Call
-from edgeneuro.domain.decision import ChosenAgent, RouteRequest, RouteResponse
+from edgeneuro.domain.decision import RouteRequest, RouteResponse
+from edgeneuro.domain.outcome import ChosenAgent
 from edgeneuro.synapsecore.decide import decide, plan_decision, reserve_for
 from edgeneuro.synapsecore.router import RoutingResult, estimate_routing, explain
 from edgeneuro.synapsecore.turn import CallerContext, StageClock
@@ -43,6 +44,8 @@ def _response(result: RoutingResult, request: RouteRequest) -> RouteResponse:
         created=turn.created_ms // 1000,
         outcome=decision.outcome,
         agent=None if decision.agent is None else ChosenAgent.of(decision.agent),
+        agents=list(decision.agents) or None,
+        clarify=decision.clarify,
         confidence=decision.confidence,
         confidence_source=decision.confidence_source,
         calibrated=ranking is not None and ranking.calibrated,

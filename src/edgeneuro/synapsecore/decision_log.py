@@ -27,7 +27,7 @@ def note_decision(result: RoutingResult) -> None:
     source = None if decision.ranking is None else decision.ranking.source
     turn.caller.facts.update(
         decision_id=turn.id,
-        agent=decision.agent.id if decision.agent and result.error is None else None,
+        agent=decision.answering.id if decision.answering and result.error is None else None,
         layer=decision.layer,
         reason=decision.reason,
         model=source.model if source else None,
@@ -54,7 +54,7 @@ def _log_entry(result: RoutingResult) -> LogEntry:
         router=config.named_router,
         status=200 if failure is None else failure.status,
         outcome=decision.outcome if failure is None else None,
-        agent_id=decision.agent.id if decision.agent and failure is None else None,
+        agent_id=decision.answering.id if decision.answering and failure is None else None,
         confidence=decision.confidence,
         stated_confidence=decision.stated_confidence,
         confidence_source=decision.stated_confidence_source,

@@ -18,7 +18,8 @@ class MeasuredDecision:
     the time spent on models. `named` is the best agent of the ranking, with its `confidence` and
     `layer`, whatever the threshold; `raw_confidence` is that of the model itself, if a calibration
     has changed it. `answers` is the agent that would answer, the fallback agent
-    too, and `decided` is true if a stage decided on it."""
+    too, and `decided` is true if a stage decided on it. `asks` is true if the decision is a
+    clarifying question: it is no agent, and it does not say that none fits."""
 
     agent_id: str | None
     reason: str | None
@@ -32,6 +33,7 @@ class MeasuredDecision:
     layer: str
     answers: str | None
     decided: bool
+    asks: bool = False
     raw_confidence: float | None = None
 
 
@@ -76,8 +78,9 @@ def _measured(result: RoutingResult) -> MeasuredDecision:
         named=None if ranking is None else ranking.best,
         confidence=None if ranking is None else ranking.confidence,
         layer=decision.layer if ranking is None else ranking.source.layer,
-        answers=None if failed or decision.agent is None else decision.agent.id,
-        decided=decision.outcome == "agent",
+        answers=None if failed or decision.answering is None else decision.answering.id,
+        decided=decision.is_decided,
+        asks=decision.clarify is not None,
         raw_confidence=None
         if ranking is None or ranking.uncalibrated is None
         else ranking.uncalibrated.confidence,

@@ -18,6 +18,7 @@ from edgeneuro.store.comparisons import (
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.decision_log import count_model_call
 from edgeneuro.synapsecore.measure import measure
+from edgeneuro.synapsecore.policy import UNDETERMINED
 from edgeneuro.synapsecore.rankers.cache import cache_put
 from edgeneuro.synapsecore.router import MODEL, RoutingResult, run_pipeline
 from edgeneuro.synapsecore.turn import Purpose, Turn
@@ -91,6 +92,8 @@ def ask_challenger(result: RoutingResult) -> None:
     challenger = config.challenger
     if challenger is None or turn.model_named or not _may_compare(turn):
         return
+    if result.decision.reason in UNDETERMINED:
+        return
     model = config.models.get(challenger.model_id)
     active = (config.active.base_model, config.active.adapter)
     first = result.call.attempts[0] if result.call.attempts else None
@@ -156,9 +159,12 @@ def _may_compare(turn: Turn) -> bool:
 
 
 def _compared(turn: Turn, model: Model, purpose: Purpose) -> Turn:
-    """The same turn for one call of one model, without any cache."""
+    """The same turn for one call of one model, without any cache. What is compared is who is
+    best."""
     config = replace(turn.config, max_retries=0)
-    return turn.variant(models=(model,), config=config, cache=False, purpose=purpose)
+    return turn.variant(
+        models=(model,), config=config, cache=False, purpose=purpose, clarify=False, several=False
+    )
 
 
 async def _write(turn: Turn, statement: Statement, failure: str) -> None:

@@ -21,6 +21,7 @@ from edgeneuro.errors import UpstreamError
 from edgeneuro.synapsecore.turn import Turn
 
 _LOGGED_SCORES = 5
+_CERTAIN: tuple[ConfidenceSource, ...] = ("label", "rule", "session")
 _MAX_REASON = 200  # characters of a reason in a log row
 
 
@@ -110,6 +111,11 @@ class Ranking:
     def raw(self) -> "Ranking":
         """The ranking as the stage gave it."""
         return self.uncalibrated or self
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether people have decided: by a label, a rule, or what they said before."""
+        return self.confidence_source in _CERTAIN
 
     @property
     def confidence(self) -> float | None:

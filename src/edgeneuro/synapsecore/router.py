@@ -20,6 +20,7 @@ from edgeneuro.synapsecore import policy
 from edgeneuro.synapsecore.calibrate import calibrate
 from edgeneuro.synapsecore.policy import Decision
 from edgeneuro.synapsecore.rankers.cache import MemoryCacheRanker, StoredCacheRanker
+from edgeneuro.synapsecore.rankers.clarified import ClarifiedRanker, asks
 from edgeneuro.synapsecore.rankers.classifier import ClassifierRanker, verdict_of
 from edgeneuro.synapsecore.rankers.label import LabelRanker
 from edgeneuro.synapsecore.rankers.model import MAX_TOKENS, ModelRanker
@@ -38,9 +39,18 @@ from edgeneuro.synapsecore.turn import Turn
 
 LABEL, MEMORY_CACHE, STORED_CACHE = LabelRanker(), MemoryCacheRanker(), StoredCacheRanker()
 RULES, CLASSIFIER, MODEL = RuleRanker(), ClassifierRanker(), ModelRanker()
+CLARIFIED = ClarifiedRanker()
 
 # The stages in their order: the first one whose ranking the policy accepts decides.
-PIPELINE: tuple[Ranker, ...] = (RULES, LABEL, MEMORY_CACHE, CLASSIFIER, STORED_CACHE, MODEL)
+PIPELINE: tuple[Ranker, ...] = (
+    RULES,
+    CLARIFIED,
+    LABEL,
+    MEMORY_CACHE,
+    CLASSIFIER,
+    STORED_CACHE,
+    MODEL,
+)
 
 # All that a decision's `layer` can be.
 LAYERS = frozenset({"fallback", "direct", DECISION_LAYER, *(each.layer for each in PIPELINE)})
@@ -69,9 +79,9 @@ class RoutingResult:
 
     @property
     def cache(self) -> CacheState:
-        """Rules and labels decide before any cache is read."""
+        """Rules, labels and the conversation decide before any cache is read."""
         ranking = self.decision.ranking
-        before = (RULES.layer, LABEL.layer)
+        before = (RULES.layer, CLARIFIED.layer, LABEL.layer)
         if not self.turn.cache or (ranking is not None and ranking.source.layer in before):
             return "bypass"
         return "hit" if ranking is not None and ranking.cached else "miss"
@@ -122,8 +132,8 @@ async def run_pipeline(turn: Turn, rankers: Sequence[Ranker] = PIPELINE) -> Rout
     call = NO_CALL
     clock = turn.clock
     for ranker in rankers:
-        if ranker is RULES and not turn.config.rules:
-            continue  # without rules the stage is not there, and takes no time
+        if not _is_needed(ranker, turn):
+            continue
         started = clock.now()
         result = await ranker.rank(turn)
         ms = clock.end(ranker.name, started)
@@ -149,6 +159,13 @@ async def run_pipeline(turn: Turn, rankers: Sequence[Ranker] = PIPELINE) -> Rout
     decision = policy.decide(turn, decided_from, failure)
     clock.end("decide", started)
     return RoutingResult(turn, tuple(stages), decision, call, clock.total_ms())
+
+
+def _is_needed(ranker: Ranker, turn: Turn) -> bool:
+    """A stage with nothing to do for this turn is not there, and takes no time."""
+    if ranker is RULES:
+        return bool(turn.config.rules)
+    return ranker is not CLARIFIED or asks(turn)
 
 
 def explain(result: RoutingResult) -> Explanation:

@@ -12,6 +12,7 @@ from edgeneuro.domain.catalogue import find_routing_model
 from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn
 from edgeneuro.domain.decision import MetadataValue, RouteRequest
 from edgeneuro.domain.model import Model
+from edgeneuro.domain.outcome import PolicyOptions
 from edgeneuro.domain.prompt import CONTEXT_VERSION, prompt_version
 from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
@@ -121,7 +122,8 @@ class Turn:
     Without `fallback` a failed model call is an error. `candidates` are the allowed agents as the
     request named them; `narrowed` is true if rules have excluded some. `preferred_agent` is the one
     that rules prefer to the fallback agent. `previous` is the turn before the message; its agent is
-    an allowed one."""
+    an allowed one. `clarify` and `several` say whether the policy may ask which agent is meant, and
+    name several."""
 
     services: Services
     caller: CallerContext
@@ -144,6 +146,8 @@ class Turn:
     lookup: Lookup = field(default_factory=Lookup)
     preferred_agent: Agent | None = None
     narrowed: bool = False
+    clarify: bool = False
+    several: bool = False
 
     def agent(self, agent_id: str | None) -> Agent | None:
         """The allowed agent with this id."""
@@ -240,6 +244,7 @@ def build_turn(
     default_agent = config.default_agent
     agents = _allowed_agents(request.candidates, config)
     on_no_fit = request.on_no_fit or config.on_no_fit
+    policy = request.policy or PolicyOptions()
     has_fallback = on_no_fit == "fallback" and default_agent in agents
     return Turn(
         services=services,
@@ -260,6 +265,8 @@ def build_turn(
         candidates=request.candidates,
         context=TurnContext(request.user, request.session, request.metadata),
         purpose=purpose,
+        clarify=config.clarify if policy.clarify is None else policy.clarify,
+        several=config.several if policy.several is None else policy.several,
     )
 
 

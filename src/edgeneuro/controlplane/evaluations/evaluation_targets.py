@@ -9,6 +9,7 @@ from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.evaluation import PIPELINE
 from edgeneuro.domain.evaluation import Target as TargetKind
 from edgeneuro.domain.model import Model
+from edgeneuro.domain.outcome import NO_OTHER_OUTCOME
 from edgeneuro.domain.prompt import prompt_versions
 from edgeneuro.domain.proposal import Proposal, apply_proposal
 from edgeneuro.domain.routing import RoutingConfig
@@ -121,6 +122,8 @@ class Target:
             model=None if self._model is None else self._model.id,
             cache=False,
             fallback=self._model is None,
+            # A model is measured by its best agent; the pipeline as a request would be routed.
+            policy=None if self._model is None else NO_OTHER_OUTCOME,
         )
         try:
             return build_turn(
@@ -167,7 +170,7 @@ def answered(name: str, item: Row, decided: MeasuredDecision) -> Answered:
         model_id=name,
         query_hash=item["query_hash"],
         agent_id=agent_id,
-        is_right=right and not decided.failed,
+        is_right=right and not (decided.failed or decided.asks),
         reason=decided.reason,
         failed=decided.failed,
         tries=1 if decided.retryable else MAX_TRIES,

@@ -7,6 +7,7 @@
 | disagreement | 12 | layers, models or audit samples chose different agents: one is wrong |
 | classifier_unsure | up to 6 | the nearer its two best agents are, the more a label teaches it |
 | classifier_differs | 5 | the newest classifier would choose another agent |
+| ambiguous | 4 | two or three agents were too close, and a clarifying question was the answer |
 | low_confidence | 3 | the fallback agent answered because the stage was not sure enough |
 | invalid_output | 3 | a model could not answer in form: an example helps to train it |
 | out_of_scope | 2 | no agent fits, or one does and was not seen |
@@ -32,6 +33,7 @@ _WEIGHTS: dict[ReasonCode, float] = {
     "disagreement": 12,
     "classifier_unsure": 6,
     "classifier_differs": 5,
+    "ambiguous": 4,
     "low_confidence": 3,
     "invalid_output": 3,
     "out_of_scope": 2,
@@ -44,6 +46,7 @@ MIN_LABELS = 20  # an agent with so many is no longer rare
 _FULLY_FREQUENT = 100
 _MAX_KEYS_SHOWN = 10
 _FALLBACKS: dict[str, tuple[ReasonCode, str]] = {
+    "ambiguous": ("ambiguous", "two or three agents were too close"),
     "low_confidence": ("low_confidence", "the confidence did not reach the threshold"),
     "invalid_output": ("invalid_output", "no model gave a usable answer"),
     "out_of_scope": ("out_of_scope", "the answer was that no agent fits"),

@@ -12,6 +12,7 @@ from edgeneuro.domain.conversation import with_agent
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.key import KeyLimits
 from edgeneuro.domain.model import Model
+from edgeneuro.domain.outcome import NO_OTHER_OUTCOME
 from edgeneuro.domain.router_names import is_router_name, router_named
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidRequestError
@@ -158,6 +159,7 @@ def _routing_turn(
         cache=options.cache is not False,
         fallback=options.fallback,
         on_no_fit=options.on_no_fit,
+        policy=NO_OTHER_OUTCOME,
     )
     try:
         return build_turn(services, asked, config, caller, id=id, clock=clock)

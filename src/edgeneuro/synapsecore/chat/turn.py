@@ -7,8 +7,9 @@ from typing import Any
 from edgeneuro.access.limits import Estimate, Reservation
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.chat import ChatRequest
-from edgeneuro.domain.decision import Attempt, ChosenAgent, Layer, Outcome, Usage
+from edgeneuro.domain.decision import Attempt, Layer, Usage
 from edgeneuro.domain.model import Model
+from edgeneuro.domain.outcome import ChosenAgent, Outcome
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import EdgeNeuroError, NoAgentFitsError
 from edgeneuro.gateway.chain import Chain

@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel
 
-from edgeneuro.domain.decision import Attempt, ConfidenceSource, Layer, Outcome
+from edgeneuro.domain.decision import Attempt, ConfidenceSource, Layer
+from edgeneuro.domain.outcome import Outcome
 from edgeneuro.errors import Reason
 
 
