@@ -294,7 +294,8 @@ class RouteResponse(BaseModel):
     `none_probability` is the probability that no agent fits. A model that names one agent gives the
     probability of that one alone, and then `none_probability` is null; if it gives no number,
     `scores` is empty. A decision model gives all. `alternatives` is deprecated: use `scores`.
-    `cost_usd` is null if a price is not known. `classifier` is null if it was not asked."""
+    `cost_usd` is null if a price is not known. `classifier` is null if it was not asked.
+    `rerouted_from` is the decision that this one replaces."""
 
     id: str
     object: Literal["decision"] = "decision"
@@ -320,4 +321,5 @@ class RouteResponse(BaseModel):
     cost_usd: float | None
     latency_ms: float
     gateway: GatewayTrace
+    rerouted_from: str | None = None
     explanation: Explanation | None = None

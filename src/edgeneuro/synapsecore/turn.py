@@ -1,6 +1,6 @@
 """A turn: one query made ready for the stages, with all that they need to know of it."""
 
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -122,8 +122,9 @@ class Turn:
     Without `fallback` a failed model call is an error. `candidates` are the allowed agents as the
     request named them; `narrowed` is true if rules have excluded some. `preferred_agent` is the one
     that rules prefer to the fallback agent. `previous` is the turn before the message; its agent is
-    an allowed one. `clarify` and `several` say whether the policy may ask which agent is meant, and
-    name several."""
+    an allowed one, unless it was excluded since. `clarify` and `several` say whether the policy may
+    ask which agent is meant, and name several. `rerouted_from` is the decision that this one
+    replaces."""
 
     services: Services
     caller: CallerContext
@@ -148,6 +149,7 @@ class Turn:
     narrowed: bool = False
     clarify: bool = False
     several: bool = False
+    rerouted_from: str | None = None
 
     def agent(self, agent_id: str | None) -> Agent | None:
         """The allowed agent with this id."""
@@ -160,6 +162,18 @@ class Turn:
         """The same turn with changes, measured by a clock of its own."""
         clock = StageClock(self.services.monotonic)
         return replace(self, **{"clock": clock, "lookup": Lookup(), **changes})
+
+    def without(self, agent_ids: Collection[str]) -> "Turn":
+        """The same turn without these agents; the fallback agent does not answer either if it is
+        one of them. At least one agent must be left."""
+        fallback = self.fallback_agent
+        gone = fallback is not None and fallback.id in agent_ids
+        return replace(
+            self,
+            agents=tuple(agent for agent in self.agents if agent.id not in agent_ids),
+            fallback_agent=None if gone else fallback,
+            narrowed=True,
+        )
 
     @cached_property
     def query_hash(self) -> str:
