@@ -352,3 +352,20 @@ async def test_accuracy_counts_the_first_decision_alone(product: Product) -> Non
     accuracy = totals["accuracy"]
     assert totals["requests"] == 2
     assert (accuracy["other_labelled"], accuracy["other_right"]) == (1, 0)
+
+
+async def test_the_router_of_the_decision_decides_again(product: Product) -> None:
+    router = {"id": "staff", "agents": ["it_support", "hr"], "default_agent": "hr"}
+    assert (await product.call("POST", "/v1/routers", router)).status == 201
+    decision_id = await first(product, router="staff")
+    product.gateway.enqueue(says("general"))  # that is none of its agents
+    answered = await reroute(product, decision_id)
+    assert (agent_of(answered), answered.json()["outcome"]) == ("hr", "fallback")
+    entry = await entry_of(product, answered.json()["id"])
+    assert (entry["router"], entry["candidates"]) == ("staff", ["hr"])
+    assert (await product.call("DELETE", "/v1/routers/staff")).status == 200
+    assert refused(await reroute(product, answered.json()["id"])) == (
+        404,
+        "unknown_router",
+        "decision_id",
+    )
