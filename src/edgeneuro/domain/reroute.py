@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import AgentId
-from edgeneuro.domain.decision import OnNoFit
+from edgeneuro.domain.outcome import OnNoFit
 from edgeneuro.domain.signal import ReasonText
 
 # How often a decision may be replaced, one after the other: then a person has to look at it.

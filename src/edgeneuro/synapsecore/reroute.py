@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from edgeneuro.access.limits import Estimate, refund_on_failure
 from edgeneuro.call import Call
-from edgeneuro.domain.decision import ChosenAgent, RouteRequest, RouteResponse, StageRecord
+from edgeneuro.domain.decision import RouteRequest, RouteResponse, StageRecord
 from edgeneuro.domain.log import LogRecord
+from edgeneuro.domain.outcome import ChosenAgent
 from edgeneuro.domain.reroute import MAX_REROUTES, RerouteRequest
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.routing import RoutingConfig
@@ -212,8 +213,9 @@ def _may_cache(log: LogRecord) -> bool:
 
 def _without(turn: Turn, log: LogRecord, left: Sequence[str]) -> tuple[Turn, tuple[Ranker, ...]]:
     """The turn with the agents that are left, and the stages that decide on it. The classifier is
-    none of them: it has decided, or was not sure."""
-    turn = replace(turn, candidates=left, rerouted_from=log.id)
+    none of them: it has decided, or was not sure. One agent is decided on, or nobody: a person who
+    was sent on once is not asked."""
+    turn = replace(turn, candidates=left, rerouted_from=log.id, clarify=False, several=False)
     if not left:  # the agents stay, so that the question can still be shown
         return replace(turn, fallback_agent=None), (NobodyLeftRanker(),)
     refused = {agent.id for agent in turn.agents} - set(left)
