@@ -834,19 +834,24 @@ ALTER TABLE users ADD COLUMN agents TEXT;
 ALTER TABLE users ADD COLUMN models TEXT;
 ALTER TABLE users ADD COLUMN router TEXT;
 
--- Weak feedback on decisions: an agent or a caller said that a decision was wrong (not_mine, rerouted), or what
--- the person wrote next speaks for or against it (rephrased, human_wanted, thanks). Signals decide what is labeled
--- first; they never become labels. They go with their log row.
-CREATE TABLE signals (
-    id TEXT PRIMARY KEY,
-    log_id TEXT NOT NULL,
+-- What is remembered of a conversation between its requests: one row for each session of a key or a user.
+CREATE TABLE sessions (
+    owner TEXT NOT NULL, -- the id of the key or the user
+    key TEXT NOT NULL, -- a hash of the caller's id of the session
+    id TEXT, -- the caller's id and user as in `logs`; null while texts are not stored
+    user TEXT,
+    agent_id TEXT, -- that answered last
+    previous_user TEXT, -- the last turn; null while texts are not stored
+    previous_assistant TEXT,
+    query_hash TEXT, -- of previous_user, as in `logs`: an erasure finds the text by it
+    state TEXT NOT NULL, -- a JSON object (domain/session.py, SessionState)
+    router TEXT, -- the named router that decided last; null: the default one
+    turns INTEGER NOT NULL,
+    version INTEGER NOT NULL, -- counts the writes of the row, also those of earlier sessions with this id
+    ended INTEGER NOT NULL, -- 1: the row stays until it expires, so that no isolate brings the session back
     created_at INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    agent_id TEXT, -- that of the decision; null: nobody answered
-    key_id TEXT NOT NULL, -- the caller whose request it comes from
-    reason TEXT -- what the agent or the caller gave as its reason
+    updated_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (owner, key)
 ) STRICT;
--- One of each kind for an agent of a decision.
-CREATE UNIQUE INDEX signals_log ON signals (log_id, kind, coalesce(agent_id, ''));
-CREATE INDEX signals_created_at ON signals (created_at, kind, agent_id);
-CREATE INDEX logs_rerouted_from ON logs (rerouted_from) WHERE rerouted_from IS NOT NULL;
+CREATE INDEX sessions_expires_at ON sessions (expires_at);

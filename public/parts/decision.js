@@ -115,6 +115,7 @@ export function classifierFacts({ classifier }) {
 
 const STAGES = {
   rule: "rules",
+  session: "session",
   recall: "memory cache",
   recall_stored: "D1 cache",
   stored_cache: "D1 cache",

@@ -52,6 +52,16 @@ export const GROUPS = [
           help: "A shared cache can reveal that another key sent the same query.",
         },
       ],
+      [
+        "session_idle_minutes",
+        "Session timeout (minutes)",
+        {
+          type: "number",
+          min: 0,
+          max: 10080,
+          help: "A session is forgotten after so long without a request. 0: sessions are not remembered.",
+        },
+      ],
     ],
   ],
   [

@@ -19,7 +19,8 @@ class Call:
     are added to the response, also to an error. `facts` are additional fields of the request's line
     in the Worker's log (app/request_log.py): names and numbers, never texts of callers. Fields that
     are set before a stream ends are in it too; a handler may set `ending` if it knows better than
-    the stream how it ended."""
+    the stream how it ended. `session_header` is the header that names a session, for calls that may
+    have one."""
 
     services: Services
     credential: Credential
@@ -29,3 +30,4 @@ class Call:
     trace: Trace
     facts: Facts = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    session_header: str | None = None

@@ -10,6 +10,7 @@ from edgeneuro.classifier.scorer import Reading, Scorer
 from edgeneuro.domain.chat_answer import ChatAnswer
 from edgeneuro.domain.decision import CallPurpose
 from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.domain.session import Session
 from edgeneuro.gateway.agents.endpoint import AgentEndpoints
 from edgeneuro.gateway.breaker import Breakers
 from edgeneuro.gateway.chain import Chain
@@ -26,6 +27,7 @@ from edgeneuro.store.database import Database
 _MAX_ANSWERS = 1_000
 _MAX_READINGS = 2_500  # of some 1.3 KB: the label queue's window
 _MAX_CHATS = 200  # of at most 64 KB
+_MAX_SESSIONS = 1_000  # of some 2 KB; of at most 16 KB of texts
 
 
 class JobQueue(Protocol):
@@ -42,7 +44,8 @@ class Services:
     secret. A stream that is silent for `stream_silence_seconds` sends a comment. The last fields
     are this isolate's caches: answers, labels, answers of chats, Workers AI's list of finetunes or
     the reason why it could not be read, the newest classifier's results for the questions of the
-    label queue, that classifier, and the base models that turned out to have no JSON mode."""
+    label queue, that classifier, sessions, and the base models that turned out to have no JSON
+    mode."""
 
     settings: Settings
     db: Database
@@ -74,6 +77,9 @@ class Services:
     )
     recent_readings: ExpiringLru[Reading] = field(
         default_factory=lambda: ExpiringLru(_MAX_READINGS)
+    )
+    recent_sessions: ExpiringLru[Session] = field(
+        default_factory=lambda: ExpiringLru(_MAX_SESSIONS)
     )
     recent_scorers: ExpiringLru[Scorer] = field(default_factory=lambda: ExpiringLru(1))
     without_json_mode: set[str] = field(default_factory=set)

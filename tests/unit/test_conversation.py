@@ -41,7 +41,8 @@ def test_the_first_message_has_no_context() -> None:
 
 @pytest.mark.parametrize("after", [[], [CALLS, RESULT], [NOTE], [CALLS, RESULT, NOTE, ANSWER]])
 def test_what_stands_after_the_users_message_does_not_count(after: list[dict[str, Any]]) -> None:
-    assert read(ASK, ANSWER, REPLY, *after) == Conversation("The second one", BEFORE)
+    continues = CALLS in after
+    assert read(ASK, ANSWER, REPLY, *after) == Conversation("The second one", BEFORE, continues)
 
 
 def test_one_whole_turn_counts() -> None:

@@ -11,6 +11,7 @@ from edgeneuro.app.idempotency import with_idempotency
 from edgeneuro.app.request_log import RequestLog
 from edgeneuro.app.routes import ABSENT_PATHS, ROUTES
 from edgeneuro.call import Background, Call
+from edgeneuro.domain.session import SESSION_HEADER
 from edgeneuro.domain.trace import continue_trace
 from edgeneuro.errors import (
     ConflictError,
@@ -102,6 +103,7 @@ class App:
             log.trace,
             log.facts,
             headers,
+            request.header(SESSION_HEADER) if found.route.access is Access.ROUTE else None,
         )
         try:
             return await self._performed(call, request, found)

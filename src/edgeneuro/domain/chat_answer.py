@@ -36,8 +36,9 @@ class FunctionCall(BaseModel):
 class ChatFacts(BaseModel):
     """How the answer came about: `outcome`, `agent`, `confidence`, its source, `layer` and `reason`
     are the decision's (layer "direct" where the caller named who answers; `outcome` is null for a
-    model), `attempts` and `cost_usd` are those of routing and answering together. In a stream, the
-    first chunk has them as they are by then and the last one as they came to be."""
+    model), `attempts` and `cost_usd` are those of routing and answering together. `session` is the
+    session in which the turn is remembered. In a stream, the first chunk has them as they are by
+    then and the last one as they came to be."""
 
     decision_id: str
     outcome: Outcome | None
@@ -51,6 +52,7 @@ class ChatFacts(BaseModel):
     cost_usd: float | None
     latency_ms: float
     handoff: Handoff | None = Field(default=None, exclude_if=is_none)
+    session: str | None = Field(default=None, exclude_if=is_none)
     explanation: Explanation | None = Field(default=None, exclude_if=is_none)
 
 

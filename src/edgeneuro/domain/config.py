@@ -152,6 +152,15 @@ class SettingValues:
             "the sentence after the first agent's answer, with {agent} and {others}; empty: none",
         ),
     ] = "{agent} answered this. {others} can help with the rest of your message."
+    session_idle_minutes: Annotated[
+        Annotated[int, Field(ge=0, le=10_080), INTEGRAL],
+        About(
+            "routing",
+            "how long a session is remembered after its last request; 0: sessions are not"
+            " remembered",
+            unit="minutes",
+        ),
+    ] = 30
     log_queries: Annotated[
         bool,
         About("storage", "off: log rows hold no text, and AI Gateway's log neither"),

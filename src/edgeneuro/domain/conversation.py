@@ -127,10 +127,13 @@ class QuestionHashes:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`query` is the canonical text of the message that is routed; empty if there is none."""
+    """`query` is the canonical text of the message that is routed; empty if there is none.
+    `continues` is true if an agent has begun to answer it: calls of tools, or their results, stand
+    after it."""
 
     query: str
     previous: PreviousTurn = NOTHING_BEFORE
+    continues: bool = False
 
 
 def read_conversation(messages: Sequence[Message]) -> Conversation:
@@ -143,8 +146,11 @@ def read_conversation(messages: Sequence[Message]) -> Conversation:
 def read_said(said: Sequence[tuple[str, str]]) -> Conversation:
     """The same of roles and texts."""
     query: str | None = None
+    continues = False
     answers: list[str] = []
     for role, text in reversed(said):
+        if query is None and role in ("assistant", "tool", "function"):
+            continues = True
         if role not in ("user", "assistant"):
             continue
         if query is None:
@@ -154,9 +160,9 @@ def read_said(said: Sequence[tuple[str, str]]) -> Conversation:
         if not text.strip():
             continue
         if role == "user":
-            return Conversation(query, _previous(text, answers))
+            return Conversation(query, _previous(text, answers), continues)
         answers.insert(0, text)
-    return Conversation(query or "", _previous(None, answers))
+    return Conversation(query or "", _previous(None, answers), continues)
 
 
 def with_agent(

@@ -24,14 +24,14 @@ from edgeneuro.domain.conversation import (
     read_conversation,
     with_agent,
 )
-from edgeneuro.domain.fields import QueryText, is_none, without_nul
+from edgeneuro.domain.fields import MAX_SHORT_CHARACTERS, QueryText, is_none, without_nul
 from edgeneuro.domain.outcome import ChosenAgent, OnNoFit, Outcome, PolicyOptions, SharedAgent
 from edgeneuro.domain.router_names import RouterId
 from edgeneuro.errors import InvalidRequestError, Reason
 
-# Where a decision was made: a stage's own word ("rule", "label", "cache", "classifier", "llm",
-# "decision_model", "session"), "fallback" if no stage decided, "direct" if the caller named the
-# agent or the model. Each stage declares its word, so this type has no list of them.
+# Where a decision was made: a stage's own word ("rule", "session", "label", "cache", "classifier",
+# "llm", "decision_model"), "fallback" if no stage decided, "direct" if the caller named the agent
+# or the model. Each stage declares its word, so this type has no list of them.
 Layer = str
 # Where a confidence comes from: the number that the model stated, the probabilities of the tokens
 # that name the agent, the classifier's probability, a decision model's, or a label, a rule or the
@@ -44,7 +44,9 @@ StageOutcome = Literal["decided", "ranked", "skipped"]
 CacheScope = Literal["all", "key"]  # who gets a cached answer: every caller, or the same key alone
 CacheState = Literal["hit", "miss", "bypass"]
 ShortText = Annotated[
-    str, StringConstraints(min_length=1, max_length=200), AfterValidator(without_nul)
+    str,
+    StringConstraints(min_length=1, max_length=MAX_SHORT_CHARACTERS),
+    AfterValidator(without_nul),
 ]
 MetadataKey = Annotated[
     str, StringConstraints(min_length=1, max_length=64), AfterValidator(without_nul)
@@ -69,15 +71,16 @@ MetadataValue = Annotated[
 class RouteRequest(BaseModel):
     """The body of POST /v1/route. What is routed is `query`, or the last message of the role "user"
     in `messages`; what stands after it is ignored. `context` is the turn before it, and of
-    `messages` the agent of that turn alone: they say the rest. `candidates` narrows the choice to
-    these agents. `model` is called instead of the active one. If `fallback` is false, a failed
-    upstream is an error and the default agent does not answer, and a named model is the only one
-    called. `on_no_fit` says what happens if no agent is decided on: "fallback", the default agent
-    answers if it is allowed, or "none", `agent` is null; the default is the setting. If `cache` is
-    false, no cached answer is used and nothing is cached. With `model`, or with `cache` false,
-    labels and the classifier are skipped. `policy` allows outcomes, or forbids them. `top_k` is how
-    many agents `scores` has at most. `router` is the router that decides; the default is the key's,
-    else "default". `explain` adds how the decision was made."""
+    `messages` the agent of that turn alone: they say the rest. `session` names the conversation:
+    its last turn is remembered, and completes what the request does not say of it. `candidates`
+    narrows the choice to these agents. `model` is called instead of the active one. If `fallback`
+    is false, a failed upstream is an error and the default agent does not answer, and a named model
+    is the only one called. `on_no_fit` says what happens if no agent is decided on: "fallback", the
+    default agent answers if it is allowed, or "none", `agent` is null; the default is the setting.
+    If `cache` is false, no cached answer is used and nothing is cached. With `model`, or with
+    `cache` false, labels and the classifier are skipped. `policy` allows outcomes, or forbids them.
+    `top_k` is how many agents `scores` has at most. `router` is the router that decides; the
+    default is the key's, else "default". `explain` adds how the decision was made."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -288,14 +291,15 @@ class RouteResponse(BaseModel):
     whatever the threshold. `confidence_source` says where the number comes from. `calibrated` is
     true if the probability of the best agent is a measured one: a classifier's, or that of a model
     whose calibration is in force. Then it is the share of such answers that were right on labeled
-    questions. `layer` is the layer that decided: "rule", "session" (the reply to a clarifying
-    question), "label", "cache", "classifier", "llm", "decision_model", or "fallback". `scores` are
-    the most probable agents by the ranking that the decision was made from, the best first, and
-    `none_probability` is the probability that no agent fits. A model that names one agent gives the
-    probability of that one alone, and then `none_probability` is null; if it gives no number,
-    `scores` is empty. A decision model gives all. `alternatives` is deprecated: use `scores`.
-    `cost_usd` is null if a price is not known. `classifier` is null if it was not asked.
-    `rerouted_from` is the decision that this one replaces."""
+    questions. `layer` is the layer that decided: "rule", "session" (an agent waits for the message,
+    or it is the reply to a clarifying question), "label", "cache", "classifier", "llm",
+    "decision_model", or "fallback". `scores` are the most probable agents by the ranking that the
+    decision was made from, the best first, and `none_probability` is the probability that no agent
+    fits. A model that names one agent gives the probability of that one alone, and then
+    `none_probability` is null; if it gives no number, `scores` is empty. A decision model gives
+    all. `alternatives` is deprecated: use `scores`. `cost_usd` is null if a price is not known.
+    `classifier` is null if it was not asked. `session` is the session in which the decision is
+    remembered."""
 
     id: str
     object: Literal["decision"] = "decision"
@@ -321,5 +325,5 @@ class RouteResponse(BaseModel):
     cost_usd: float | None
     latency_ms: float
     gateway: GatewayTrace
-    rerouted_from: str | None = None
+    session: str | None = None
     explanation: Explanation | None = None

@@ -23,6 +23,7 @@ from pydantic_core import CoreSchema, core_schema
 from edgeneuro.domain.query import canonical
 
 MAX_QUERY_CHARACTERS = 8_000
+MAX_SHORT_CHARACTERS = 200  # of the names that a caller gives to people and conversations
 
 
 ID_RULE = (

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from edgeneuro.domain.fields import INTEGRAL, one_line_text, without_nul
 
 Group = Literal["models", "routing", "outcomes", "storage", "classifier", "promotion"]
-Unit = Literal["ms", "seconds", "days", "labels", "retries"]
+Unit = Literal["ms", "seconds", "minutes", "days", "labels", "retries"]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=1, le=1_000, allow_inf_nan=False)]
 Labels = Annotated[int, Field(ge=1, le=1_000_000), INTEGRAL]

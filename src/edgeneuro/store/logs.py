@@ -20,7 +20,6 @@ from edgeneuro.store.contexts import (
 from edgeneuro.store.database import Database, Row, Statement, Value, statement
 from edgeneuro.store.label_reads import change_from_row, select_history
 from edgeneuro.store.log_search import CONFIDENCE_SOURCE, LogSearch
-from edgeneuro.store.signals import REROUTED_TO, SIGNALS_OF_LOG, signals_from_json
 from edgeneuro.store.sql import LOG_KIND, LOG_OUTCOME, rfc3339, unix_ms
 
 _COLUMNS = (
@@ -82,15 +81,13 @@ _READ = {
     "outcome": f"{LOG_OUTCOME} AS outcome",
     "confidence_source": f"{CONFIDENCE_SOURCE} AS confidence_source",
 }
-# Beside the row itself: the label in force, the feedback of each key, the signals, and the decision
-# that replaced it.
+# Beside the row itself: the label in force, and the feedback of each key.
 _ITEM = (
     ", ".join(_READ.get(name, f"logs.{name}") for name in _COLUMNS)
     + ", c.agent_id AS label_agent_id, c.labeler, c.created_at AS labelled_at,"
     " (SELECT json_group_array(json_object('id', f.id, 'value', f.value,"
     " 'correct_agent', f.correct_agent, 'comment', f.comment, 'key_id', f.key_id,"
-    " 'created_at', f.created_at)) FROM feedback f WHERE f.decision_id = logs.id) AS feedback,"
-    f" {SIGNALS_OF_LOG} AS signals, {REROUTED_TO} AS rerouted_to"
+    " 'created_at', f.created_at)) FROM feedback f WHERE f.decision_id = logs.id) AS feedback"
 )
 _LABEL = "LEFT JOIN current_labels c ON c.query_hash = logs.query_hash"
 _JSON_COLUMNS = ("metadata", "candidates", "alternatives", "attempts", "classifier")
@@ -231,7 +228,6 @@ async def delete_logs_before(db: Database, moment_ms: int, *, max_chunks: int = 
             for delete in (
                 "DELETE FROM feedback WHERE decision_id",
                 "DELETE FROM audit_samples WHERE log_id",
-                "DELETE FROM signals WHERE log_id",
                 "DELETE FROM challenger_answers WHERE log_id",
             )
         ),
@@ -258,8 +254,6 @@ def _item_fields(row: Row) -> dict[str, object]:
         **_entry_fields(row),
         "label": label if row["labeler"] is not None else None,
         "feedback": [{**each, "created_at": rfc3339(each["created_at"])} for each in given],
-        "signals": signals_from_json(row["signals"]),
-        "rerouted_to": row["rerouted_to"],
     }
 
 

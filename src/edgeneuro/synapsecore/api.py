@@ -6,6 +6,7 @@ from edgeneuro.domain.decision import RouteRequest, RouteResponse
 from edgeneuro.domain.outcome import ChosenAgent
 from edgeneuro.synapsecore.decide import decide, plan_decision, reserve_for
 from edgeneuro.synapsecore.router import RoutingResult, estimate_routing, explain
+from edgeneuro.synapsecore.session import named_session
 from edgeneuro.synapsecore.turn import CallerContext, StageClock
 from edgeneuro.web.auth import authorize_explain
 from edgeneuro.web.response import Reply
@@ -14,7 +15,11 @@ from edgeneuro.web.response import Reply
 async def route(call: Call, body: RouteRequest) -> Reply[RouteResponse]:
     """Decide which agent answers a query."""
     result = await _route_query(call, body)
-    return decision_reply(result, top_k=body.top_k, explained=body.explain)
+    agent, clock = result.decision.agent, result.turn.clock
+    response = _response(result, body)
+    named = {} if agent is None else {"x-edgeneuro-agent": agent.id}
+    layer = {"x-edgeneuro-layer": response.layer}
+    return Reply(response, {**named, **layer, "server-timing": clock.server_timing()})
 
 
 async def _route_query(call: Call, request: RouteRequest) -> RoutingResult:
@@ -23,30 +28,17 @@ async def _route_query(call: Call, request: RouteRequest) -> RoutingResult:
     services, caller = call.services, CallerContext.of(call)
     clock = StageClock(services.monotonic)
     authorize_explain(caller.credential, request.explain, param="explain")
+    request.session = named_session(call, request.session)
     config = await services.routing.current()
     permissions = caller.credential.permissions
     config = permissions.router_of(config, request.router, param="router")
-    turn = plan_decision(services, request, config, caller, clock=clock)
+    turn = await plan_decision(services, request, config, caller, clock=clock)
     reservation = await reserve_for(services, caller, clock, estimate_routing(turn))
     with refund_on_failure(services, reservation, caller.background):
         return await decide(turn, reservation)
 
 
-def decision_reply(
-    result: RoutingResult, *, top_k: int, explained: bool = False
-) -> Reply[RouteResponse]:
-    response = _response(result, top_k, explained)
-    return Reply(response, headers_of(response, result.turn.clock))
-
-
-def headers_of(response: RouteResponse, clock: StageClock) -> dict[str, str]:
-    agent = response.agent
-    named = {} if agent is None else {"x-edgeneuro-agent": agent.id}
-    layer = {"x-edgeneuro-layer": response.layer}
-    return {**named, **layer, "server-timing": clock.server_timing()}
-
-
-def _response(result: RoutingResult, top_k: int, explained: bool) -> RouteResponse:
+def _response(result: RoutingResult, request: RouteRequest) -> RouteResponse:
     turn, decision, call = result.turn, result.decision, result.call
     ranking = decision.ranking
     return RouteResponse(
@@ -61,7 +53,7 @@ def _response(result: RoutingResult, top_k: int, explained: bool) -> RouteRespon
         calibrated=ranking is not None and ranking.calibrated,
         layer=decision.layer,
         reason=decision.reason,
-        scores=[] if ranking is None else ranking.scores(top_k),
+        scores=[] if ranking is None else ranking.scores(request.top_k),
         none_probability=None if ranking is None else ranking.none,
         alternatives=list(decision.alternatives),
         model=ranking.source.model if ranking else None,
@@ -73,6 +65,6 @@ def _response(result: RoutingResult, top_k: int, explained: bool) -> RouteRespon
         cost_usd=call.cost_usd,
         latency_ms=result.latency_ms,
         gateway=call.trace,
-        rerouted_from=turn.rerouted_from,
-        explanation=explain(result) if explained else None,
+        session=None if turn.session is None else turn.session.id,
+        explanation=explain(result) if request.explain else None,
     )

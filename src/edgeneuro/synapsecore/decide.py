@@ -1,8 +1,6 @@
 """One decision by the pipeline with all that belongs to it: permissions, the key's limits, the
 observers, the log row. POST /v1/route and the decision APIs (decisions/) make theirs here."""
 
-from collections.abc import Sequence
-
 from edgeneuro.access.limits import Estimate, Reservation, reserve
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.routing import RoutingConfig
@@ -10,17 +8,12 @@ from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.decision_log import log_decision, note_decision
 from edgeneuro.synapsecore.observers import observe
-from edgeneuro.synapsecore.ranking import Ranker
-from edgeneuro.synapsecore.router import (
-    PIPELINE,
-    RoutingResult,
-    estimate_unknown,
-    run_pipeline,
-)
+from edgeneuro.synapsecore.router import RoutingResult, estimate_unknown, run_pipeline
+from edgeneuro.synapsecore.session import AnsweredTurn, open_session
 from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
 
 
-def plan_decision(
+async def plan_decision(
     services: Services,
     request: RouteRequest,
     everything: RoutingConfig,
@@ -28,14 +21,27 @@ def plan_decision(
     *,
     clock: StageClock,
 ) -> Turn:
-    """A turn with the models and agents of this router's configuration that the caller may use.
-    Raises what domain.permissions raises for the others, and what `build_turn` raises."""
+    """A turn with the models and agents of this router's configuration that the caller may use, and
+    with the session that the request names. Raises what domain.permissions raises for the others,
+    and what `build_turn` raises."""
     permissions = caller.credential.permissions
     permissions.require_model(everything, request.model)
     config = permissions.restrict(everything)
     allowed = permissions.candidates(config, request.candidates, param="candidates")
     request = request.model_copy(update={"candidates": allowed})
-    return build_turn(services, request, config, caller, id=services.new_id("dec"), clock=clock)
+    session = None
+    if request.session is not None:
+        with clock.stage("session"):
+            session = await open_session(services, config, caller.credential, request.session)
+    return build_turn(
+        services,
+        request,
+        config,
+        caller,
+        id=services.new_id("dec"),
+        clock=clock,
+        session=session,
+    )
 
 
 async def reserve_for(
@@ -56,17 +62,18 @@ async def decide(
     turn: Turn,
     reservation: Reservation | None,
     *,
-    rankers: Sequence[Ranker] = PIPELINE,
-    also: Sequence[Statement] = (),
     before: Estimate | None = None,
     unknown_before: Estimate | None = None,
 ) -> RoutingResult:
     """The decision. Its log row, and the reservation's settlement, are written after the answer is
-    sent; `also` goes into the same batch, before what the observers write. `before` is what the
-    same request has used already, `unknown_before` the upper bound for what it has used and does
-    not know. Raises the UpstreamError of a failed call if the turn forbids a fallback."""
-    result = await run_pipeline(turn, rankers)
-    writes = [*also, *observe(result)]
+    sent. `before` is what the same request has used already, `unknown_before` the upper bound for
+    what it has used and does not know. Raises the UpstreamError of a failed call if the turn
+    forbids a fallback."""
+    result = await run_pipeline(turn)
+    writes = observe(result)
+    in_session = remember_decision(result)
+    if in_session is not None:
+        writes.append(in_session)
     note_decision(result)
     if reservation is not None:
         known = Estimate(result.call.usage.total_tokens, result.call.spent_usd)
@@ -76,3 +83,22 @@ async def decide(
     if result.error is not None:
         raise result.error
     return result
+
+
+def remember_decision(result: RoutingResult) -> Statement | None:
+    """The write of the session, if the request has one. What the agent answers is not known here:
+    the next request may say it as `context.previous_assistant`. An agent that waited has got what
+    it waited for."""
+    turn, agent = result.turn, result.decision.agent
+    if turn.session is None:
+        return None
+    if agent is None or result.error is not None:
+        return turn.session.prolong()
+    return turn.session.remember(
+        AnsweredTurn(
+            agent_id=agent.id,
+            user=turn.query,
+            query_hash=turn.query_hash,
+            caller_user=turn.context.user,
+        )
+    )

@@ -26,6 +26,7 @@ from edgeneuro.synapsecore.rankers.label import LabelRanker
 from edgeneuro.synapsecore.rankers.model import MAX_TOKENS, ModelRanker
 from edgeneuro.synapsecore.rankers.routing_question import DECISION_LAYER, routing_question
 from edgeneuro.synapsecore.rankers.rule import RuleRanker, after_rules
+from edgeneuro.synapsecore.rankers.session import SessionRanker
 from edgeneuro.synapsecore.ranking import (
     NO_CALL,
     Changed,
@@ -38,12 +39,13 @@ from edgeneuro.synapsecore.ranking import (
 from edgeneuro.synapsecore.turn import Turn
 
 LABEL, MEMORY_CACHE, STORED_CACHE = LabelRanker(), MemoryCacheRanker(), StoredCacheRanker()
-RULES, CLASSIFIER, MODEL = RuleRanker(), ClassifierRanker(), ModelRanker()
-CLARIFIED = ClarifiedRanker()
+RULES, SESSION, CLARIFIED = RuleRanker(), SessionRanker(), ClarifiedRanker()
+CLASSIFIER, MODEL = ClassifierRanker(), ModelRanker()
 
 # The stages in their order: the first one whose ranking the policy accepts decides.
 PIPELINE: tuple[Ranker, ...] = (
     RULES,
+    SESSION,
     CLARIFIED,
     LABEL,
     MEMORY_CACHE,
@@ -79,9 +81,9 @@ class RoutingResult:
 
     @property
     def cache(self) -> CacheState:
-        """Rules, labels and the conversation decide before any cache is read."""
+        """Rules, sessions, labels and the conversation decide before any cache is read."""
         ranking = self.decision.ranking
-        before = (RULES.layer, CLARIFIED.layer, LABEL.layer)
+        before = (RULES.layer, SESSION.layer, LABEL.layer)
         if not self.turn.cache or (ranking is not None and ranking.source.layer in before):
             return "bypass"
         return "hit" if ranking is not None and ranking.cached else "miss"
@@ -165,6 +167,8 @@ def _is_needed(ranker: Ranker, turn: Turn) -> bool:
     """A stage with nothing to do for this turn is not there, and takes no time."""
     if ranker is RULES:
         return bool(turn.config.rules)
+    if ranker is SESSION:
+        return turn.waiting is not None
     return ranker is not CLARIFIED or asks(turn)
 
 

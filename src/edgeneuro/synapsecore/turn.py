@@ -1,6 +1,6 @@
 """A turn: one query made ready for the stages, with all that they need to know of it."""
 
-from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,6 +18,7 @@ from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.rule_matching import Outcome
+from edgeneuro.domain.session import complete_turn
 from edgeneuro.domain.trace import Trace
 from edgeneuro.errors import InvalidRequestError
 from edgeneuro.isolate.classifier_cache import LoadedClassifier
@@ -25,6 +26,7 @@ from edgeneuro.services import Services
 from edgeneuro.store.database import Rows
 from edgeneuro.synapsecore.agent_selection import MAX_AGENTS, select_agents
 from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
+from edgeneuro.synapsecore.session import OpenSession
 from edgeneuro.synapsecore.stored_text import stored_context, stored_text
 from edgeneuro.web.auth import Credential
 
@@ -122,9 +124,9 @@ class Turn:
     Without `fallback` a failed model call is an error. `candidates` are the allowed agents as the
     request named them; `narrowed` is true if rules have excluded some. `preferred_agent` is the one
     that rules prefer to the fallback agent. `previous` is the turn before the message; its agent is
-    an allowed one, unless it was excluded since. `clarify` and `several` say whether the policy may
-    ask which agent is meant, and name several. `rerouted_from` is the decision that this one
-    replaces."""
+    an allowed one. `clarify` and `several` say whether the policy may ask which agent is meant, and
+    name several. `session` is the session of the request, if it names one that is remembered, and
+    `waiting` the id of the agent that waits for this message in it."""
 
     services: Services
     caller: CallerContext
@@ -149,7 +151,8 @@ class Turn:
     narrowed: bool = False
     clarify: bool = False
     several: bool = False
-    rerouted_from: str | None = None
+    session: OpenSession | None = None
+    waiting: str | None = None
 
     def agent(self, agent_id: str | None) -> Agent | None:
         """The allowed agent with this id."""
@@ -162,18 +165,6 @@ class Turn:
         """The same turn with changes, measured by a clock of its own."""
         clock = StageClock(self.services.monotonic)
         return replace(self, **{"clock": clock, "lookup": Lookup(), **changes})
-
-    def without(self, agent_ids: Collection[str]) -> "Turn":
-        """The same turn without these agents; the fallback agent does not answer either if it is
-        one of them. At least one agent must be left."""
-        fallback = self.fallback_agent
-        gone = fallback is not None and fallback.id in agent_ids
-        return replace(
-            self,
-            agents=tuple(agent for agent in self.agents if agent.id not in agent_ids),
-            fallback_agent=None if gone else fallback,
-            narrowed=True,
-        )
 
     @cached_property
     def query_hash(self) -> str:
@@ -249,11 +240,18 @@ def build_turn(
     id: str,
     clock: StageClock,
     purpose: Purpose = "route",
+    session: OpenSession | None = None,
+    continues: bool = False,
 ) -> Turn:
-    """Raises what `RouteRequest.conversation` raises, InvalidRequestError for candidates that are
-    not enabled agents and for a model that does not exist, ConflictError if the router has no agent
-    at all."""
+    """`continues` is that of the conversation, if the request is made from one. Raises what
+    `RouteRequest.conversation` raises, InvalidRequestError for candidates that are not enabled
+    agents and for a model that does not exist, ConflictError if the router has no agent at all."""
     conversation = request.conversation()
+    continues = continues or conversation.continues
+    previous, waiting = conversation.previous, None
+    if session is not None:
+        previous = complete_turn(session.last, previous, continues=continues)
+        waiting = session.waiting_agent(continues=continues)
     config.require_agents()
     default_agent = config.default_agent
     agents = _allowed_agents(request.candidates, config)
@@ -268,7 +266,7 @@ def build_turn(
         id=id,
         created_ms=services.now_ms(),
         query=conversation.query,
-        previous=_of_allowed_agent(conversation.previous, agents),
+        previous=_of_allowed_agent(previous, agents),
         agents=agents,
         fallback_agent=default_agent if has_fallback else None,
         models=_models(request, config),
@@ -281,6 +279,8 @@ def build_turn(
         purpose=purpose,
         clarify=config.clarify if policy.clarify is None else policy.clarify,
         several=config.several if policy.several is None else policy.several,
+        session=session,
+        waiting=waiting,
     )
 
 

@@ -24,6 +24,7 @@ from edgeneuro.errors import ConflictError, ConstraintError, InvalidRequestError
 from edgeneuro.store import keys as store
 from edgeneuro.store import users as user_store
 from edgeneuro.store.keys import read_usage
+from edgeneuro.store.sessions import delete_sessions_of
 from edgeneuro.store.sql import rfc3339, unix_ms
 from edgeneuro.web.auth import hash_key, scopes
 
@@ -113,7 +114,7 @@ async def revoke_key(call: Call, key_id: str) -> KeyWithUsage:
     now = services.now_ms()
     await commit(
         call,
-        [store.revoke_key(key_id, now_ms=now)],
+        [delete_sessions_of([key_id]), store.revoke_key(key_id, now_ms=now)],
         action="revoke",
         resource="key",
         resource_id=key_id,

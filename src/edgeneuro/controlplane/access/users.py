@@ -13,6 +13,7 @@ from edgeneuro.domain.user import Scope, User, UserCreate, UserDeleted, UserPatc
 from edgeneuro.errors import ConflictError, ConstraintError, EdgeNeuroError, NotFoundError
 from edgeneuro.store import keys as key_store
 from edgeneuro.store import users as store
+from edgeneuro.store.sessions import delete_sessions_of
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.store.teams import get_team
 from edgeneuro.web.auth import Access
@@ -86,7 +87,11 @@ async def delete_user(call: Call, user_id: str) -> UserDeleted:
     )
     rows = await commit(
         call,
-        [key_store.detach_keys(user_id, now_ms=services.now_ms()), store.delete_user(user_id)],
+        [
+            delete_sessions_of([user_id, *await key_store.list_key_ids(services.db, user_id)]),
+            key_store.detach_keys(user_id, now_ms=services.now_ms()),
+            store.delete_user(user_id),
+        ],
         action="delete",
         resource="user",
         resource_id=user_id,

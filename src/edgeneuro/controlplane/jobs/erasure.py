@@ -11,6 +11,7 @@ from edgeneuro.store import erasures as store
 from edgeneuro.store.answer_cache import CHATS
 from edgeneuro.store.database import Statement
 from edgeneuro.store.jobs import clear_checkpoint, error_text
+from edgeneuro.store.sessions import erase_sessions
 
 # A Worker may run 1,000 queries of D1 for a request; 250 rows take 10.
 _MAX_STEPS = 20
@@ -37,8 +38,10 @@ class ErasureKind:
         services = lease.services
         services.recent_chats.clear()
         services.recent_answers.clear()
+        services.recent_sessions.clear()
         await CHATS.flush(services.db)
         checkpoint = ErasureCheckpoint.model_validate_json(lease.job.checkpoint)
+        await services.db.run(erase_sessions(checkpoint.target))
         if checkpoint.target.query_hash is not None:
             counts, done = await _erase_question(lease, checkpoint)
         else:

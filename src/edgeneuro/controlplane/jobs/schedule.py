@@ -18,6 +18,7 @@ from edgeneuro.store.imports import purge_staged
 from edgeneuro.store.logs import delete_logs_before
 from edgeneuro.store.lora_files import purge_files
 from edgeneuro.store.rehash import rehash_window
+from edgeneuro.store.sessions import purge_expired_sessions
 from edgeneuro.store.usage import sum_finished_days
 
 Task = Callable[[Services], Awaitable[object]]
@@ -75,6 +76,7 @@ async def delete_expired(services: Services) -> None:
         ("cache_purge", _purge_cache),
         ("chat_cache_purge", _purge_chat_cache),
         ("idempotency_purge", _purge_idempotency),
+        ("session_purge", _purge_sessions),
         ("log_retention", _delete_old_logs),
         ("rehash", _rehash),
         ("import_purge", _purge_staged_imports),
@@ -118,6 +120,10 @@ async def _purge_staged_imports(services: Services) -> None:
 
 async def _purge_idempotency(services: Services) -> None:
     await purge_idempotency(services.db, now_ms=services.now_ms())
+
+
+async def _purge_sessions(services: Services) -> None:
+    await purge_expired_sessions(services.db, now_ms=services.now_ms())
 
 
 async def _purge_lora_files(services: Services) -> None:

@@ -27,8 +27,10 @@ from edgeneuro.synapsecore.chat.response import (
     headers,
     record_chat,
 )
+from edgeneuro.synapsecore.chat.session import ChatSaid
 from edgeneuro.synapsecore.chat.stream import EVENT_STREAM, ChatStream, StreamStart
 from edgeneuro.synapsecore.chat.turn import ChatTurn, begin_chat
+from edgeneuro.synapsecore.session import named_session
 from edgeneuro.synapsecore.turn import CallerContext
 from edgeneuro.web.response import Reply, Response
 
@@ -51,6 +53,7 @@ async def _stream(call: Call, body: ChatRequest, start: StreamStart) -> Response
 async def _create(
     call: Call, body: ChatRequest, start: StreamStart | None
 ) -> Reply[ChatCompletion] | Response:
+    body.edgeneuro.session = named_session(call, body.edgeneuro.session)
     plan = await plan_chat(call.services, body, CallerContext.of(call))
     reservation = await reserve_chat(plan)
     with refund_on_failure(call.services, reservation, call.background):
@@ -110,6 +113,14 @@ def _whole(turn: ChatTurn, result: ChatResult) -> Reply[ChatCompletion]:
         model=result.model,
         trace=result.trace,
         cached_answer=cached_answer,
+        said=_said(result),
     )
     turn.caller.background(record_chat(turn, outcome))
     return reply
+
+
+def _said(result: ChatResult) -> ChatSaid:
+    """After a handoff the client itself gets the answer."""
+    answer = result.answer
+    text = None if result.handoff is not None else answer.content
+    return ChatSaid(text=text, calls_tools=bool(answer.tool_calls))

@@ -26,6 +26,7 @@ from edgeneuro.synapsecore.chat.models import (
     with_fallbacks,
 )
 from edgeneuro.synapsecore.router import estimate_routing
+from edgeneuro.synapsecore.session import OpenSession, open_session
 from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
 from edgeneuro.web.auth import authorize_explain
 
@@ -37,7 +38,8 @@ _IMAGE_BYTES = 8_192
 @dataclass(frozen=True)
 class ChatPlan:
     """If the router is to choose the agent, `routing` is its turn and `agent` is None. `models` are
-    those of the model that the caller named, else empty."""
+    those of the model that the caller named, else empty. `session` is the session of the request,
+    if it names one that is remembered."""
 
     services: Services
     request: ChatRequest
@@ -50,6 +52,7 @@ class ChatPlan:
     routing: Turn | None
     agent: Agent | None
     models: tuple[Model, ...]
+    session: OpenSession | None = None
 
     @property
     def fallback(self) -> bool:
@@ -69,13 +72,19 @@ async def plan_chat(services: Services, request: ChatRequest, caller: CallerCont
     if by_router:
         everything = permissions.router_of(everything, router_named(request.model), param="model")
     config = permissions.restrict(everything)
+    session: OpenSession | None = None
+    if options.session is not None:
+        with clock.stage("session"):
+            session = await open_session(services, config, caller.credential, options.session)
     routing: Turn | None = None
     agent: Agent | None = None
     models: tuple[Model, ...] = ()
     if by_router:
         permissions.require_model(everything, None)
         allowed = permissions.candidates(config, options.candidates, param="edgeneuro.candidates")
-        routing = _routing_turn(services, request, config, caller, allowed, id=chat_id, clock=clock)
+        routing = _routing_turn(
+            services, request, config, caller, allowed, session, id=chat_id, clock=clock
+        )
     elif request.model.startswith(AGENT_PREFIX):
         agent = named_agent(config, request.model)
         permissions.require_agent(agent.id, param="model")
@@ -96,6 +105,7 @@ async def plan_chat(services: Services, request: ChatRequest, caller: CallerCont
         routing=routing,
         agent=agent,
         models=models,
+        session=session,
     )
     if config.withheld:  # an agent without an allowed model is refused before any call
         for each in (agent,) if routing is None else routing.agents:
@@ -140,6 +150,7 @@ def _routing_turn(
     config: RoutingConfig,
     caller: CallerContext,
     candidates: list[str] | None,
+    session: OpenSession | None,
     *,
     id: str,
     clock: StageClock,
@@ -162,7 +173,16 @@ def _routing_turn(
         policy=NO_OTHER_OUTCOME,
     )
     try:
-        return build_turn(services, asked, config, caller, id=id, clock=clock)
+        return build_turn(
+            services,
+            asked,
+            config,
+            caller,
+            id=id,
+            clock=clock,
+            session=session,
+            continues=said.continues,
+        )
     except InvalidRequestError as error:  # of the candidates: nothing else can be wrong here
         raise InvalidRequestError(
             error.message, code=error.code, param=f"edgeneuro.{error.param}"

@@ -28,6 +28,7 @@ from edgeneuro.gateway.interface import Delta
 from edgeneuro.store.database import Statement
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.synapsecore.chat.answer import ChatResult
+from edgeneuro.synapsecore.chat.session import ChatSaid, remember_chat
 from edgeneuro.synapsecore.chat.turn import ChatTurn
 from edgeneuro.synapsecore.decision_log import stored_texts, write_log
 from edgeneuro.synapsecore.router import explain
@@ -94,6 +95,7 @@ def facts(turn: ChatTurn, *, cached: bool, handoff: Handoff | None = None) -> Ch
         cost_usd=turn.cost_usd,
         latency_ms=turn.clock.total_ms(),
         handoff=handoff,
+        session=None if turn.session is None else turn.session.id,
         explanation=explain(explained) if explained else None,
     )
 
@@ -137,7 +139,7 @@ def _id(turn: ChatTurn) -> str:
 @dataclass(frozen=True, kw_only=True)
 class ChatOutcome:
     """How a turn ended. The `failure` of a stream is the error that ended it, and its status stays
-    200; `cached_answer` is the write that caches the answer."""
+    200; `cached_answer` is the write that caches the answer. `said` is None if there was none."""
 
     cache: CacheState
     latency_ms: float
@@ -147,10 +149,12 @@ class ChatOutcome:
     streamed: bool = False
     ending: Ending = "complete"
     cached_answer: Statement | None = None
+    said: ChatSaid | None = None
 
 
 def record_chat(turn: ChatTurn, outcome: ChatOutcome) -> Coroutine[Any, Any, None]:
-    """Adds the turn to /metrics and to the request's line at once; returns the write of the row."""
+    """Adds the turn to /metrics, to the request's line and to its session at once; returns the
+    write of the row."""
     entry = _entry(turn, outcome)
     _note(turn.caller.facts, entry)
     if outcome.streamed:
@@ -160,6 +164,7 @@ def record_chat(turn: ChatTurn, outcome: ChatOutcome) -> Coroutine[Any, Any, Non
         turn.caller.facts["error_code"] = outcome.failure.code
     stages = turn.routing.stage_records() if turn.routing else None
     also = [*turn.writes, outcome.cached_answer, turn.settlement()]
+    also.append(remember_chat(turn, outcome.said))
     return write_log(turn.services, entry, stages, also)
 
 

@@ -26,6 +26,7 @@ from edgeneuro.synapsecore.chat.response import (
     facts,
     record_chat,
 )
+from edgeneuro.synapsecore.chat.session import ChatSaid, StreamedText
 from edgeneuro.synapsecore.chat.turn import ChatTurn
 from edgeneuro.web.auth import Credential, is_operator
 from edgeneuro.web.response import Response, error_content
@@ -50,6 +51,7 @@ class ChatStream:
         self._usage_recorded = stream.cached or stream.handoff is not None
         self._pending: asyncio.Future[Delta | None] | None = None
         self._text = ""
+        self._said = StreamedText()
         self._calls_tools = False
 
     async def events(self) -> AsyncGenerator[bytes, None]:
@@ -94,6 +96,8 @@ class ChatStream:
         # No more than may be cached, and nothing if nothing is.
         if self._turn.cache_key is not None and len(self._text) <= MAX_CACHED_BYTES:
             self._text += delta.content
+        if self._turn.session is not None:
+            self._said.add(delta.content)
 
     def _record_usage(self) -> None:
         """The usage comes with the last part. Without it, the cost is not known."""
@@ -148,8 +152,16 @@ class ChatStream:
                 streamed=True,
                 ending=self._ending,
                 cached_answer=self._cached_answer(),
+                said=self._answered(),
             ),
         )
+
+    def _answered(self) -> ChatSaid | None:
+        """Of a stream that was cut what there is. A cut call of a tool is none."""
+        if self._stream.handoff is not None:
+            return ChatSaid(text=None)
+        text, calls = self._said.text, self._calls_tools and self._ending == "complete"
+        return ChatSaid(text=text or None, calls_tools=calls) if text or calls else None
 
     def _cached_answer(self) -> Statement | None:
         """An answer that calls tools is not cached: its parts would have to be joined first."""

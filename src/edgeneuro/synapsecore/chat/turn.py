@@ -28,6 +28,7 @@ from edgeneuro.synapsecore.chat.models import (
 from edgeneuro.synapsecore.chat.request import AnswerBounds, ChatPlan
 from edgeneuro.synapsecore.observers import observe
 from edgeneuro.synapsecore.router import RoutingResult, estimate_unknown, run_pipeline
+from edgeneuro.synapsecore.session import OpenSession
 from edgeneuro.synapsecore.turn import CallerContext, StageClock
 
 _NAMED_BY_CALLER = 1.0  # the confidence if the caller named who answers
@@ -37,7 +38,8 @@ _NAMED_BY_CALLER = 1.0  # the confidence if the caller named who answers
 class ChatTurn:
     """`routing` is None if the caller named who answers, `agent` is None if that is a model.
     `writes` belong to the routing, and go into the batch of the log row. `models` are called in
-    this order through `chain`; there is at least one, unless there is an `error`."""
+    this order through `chain`; there is at least one, unless there is an `error`. `session` is the
+    session of the request, if it names one that is remembered."""
 
     services: Services
     request: ChatRequest
@@ -53,6 +55,7 @@ class ChatTurn:
     writes: tuple[Statement, ...]
     agent: Agent | None
     models: tuple[Model, ...]
+    session: OpenSession | None = None
 
     @property
     def endpoint(self) -> Model | None:
@@ -208,4 +211,5 @@ async def begin_chat(plan: ChatPlan, reservation: Reservation | None) -> ChatTur
         writes=tuple(writes),
         agent=agent,
         models=models,
+        session=plan.session,
     )

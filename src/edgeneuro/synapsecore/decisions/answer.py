@@ -29,6 +29,7 @@ from edgeneuro.synapsecore.decisions.models import (
 from edgeneuro.synapsecore.decisions.record import record_questions
 from edgeneuro.synapsecore.decisions.routed import RoutingQuestion, answer_of, routing_question
 from edgeneuro.synapsecore.router import RoutingResult, estimate_routing
+from edgeneuro.synapsecore.session import named_session
 from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn
 
 _VISIBLE = string.punctuation + " "
@@ -82,6 +83,7 @@ async def answer_questions(call: Call, asked: QuestionSet) -> Answered:
 
 async def _plan(call: Call, asked: QuestionSet) -> _Plan:
     require_known_name(asked.model)
+    asked.options.session = named_session(call, asked.options.session)
     services, caller = call.services, CallerContext.of(call)
     clock = StageClock(services.monotonic)
     everything = await services.routing.current()
@@ -89,7 +91,9 @@ async def _plan(call: Call, asked: QuestionSet) -> _Plan:
     if by_router:
         everything = permissions.router_of(everything, router_named(asked.model), param="model")
     question, others = _split(asked, everything)
-    routing = None if question is None else _routing(call, asked, question, everything, caller)
+    routing = None
+    if question is not None:
+        routing = await _routing(call, asked, question, everything, caller)
     if not others:
         return _Plan(asked, caller, clock, routing, None)
     fallback = asked.options.fallback
@@ -137,7 +141,7 @@ def _split(
     return (routed[0] if routed else None), others
 
 
-def _routing(
+async def _routing(
     call: Call,
     asked: QuestionSet,
     question: RoutingQuestion,
@@ -170,7 +174,7 @@ def _routing(
     if len(offered) < len(everything.agents):  # else it is the same decision as without candidates
         request = request.model_copy(update={"candidates": offered or None})
     clock = StageClock(call.services.monotonic)
-    turn = plan_decision(call.services, request, everything, caller, clock=clock)
+    turn = await plan_decision(call.services, request, everything, caller, clock=clock)
     if not options.fallback:
         turn = replace(turn, models=turn.models[:1])
     if turn.fallback_agent is None:
@@ -279,6 +283,7 @@ def _facts(
             "none_probability": None if ranking is None else ranking.none,
             "calibrated": None if ranking is None else ranking.calibrated,
             "query_cut": plan.asked.query_is_cut,
+            "session": None if result.turn.session is None else result.turn.session.id,
             "attempts": [*facts.attempts, *call.attempts],
             "cost_usd": (facts.cost_usd or 0) + (call.cost_usd or 0) if priced else None,
         }

@@ -38,10 +38,11 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 class DecisionOptions(BaseModel):
     """What the decision APIs have no field for; an unknown field is refused. `user`, `session` and
-    `metadata` are stored with the decision, as in POST /v1/route. `context` is the turn before the
-    text, for the router; with a conversation it has `previous_agent` alone. If `cache` is false, no
-    cached answer is used and nothing is cached. If `fallback` is false, no fallback model is called
-    and the fallback agent does not answer."""
+    `metadata` are as in POST /v1/route: they are stored with the decision, and the router's
+    decision is remembered in the session. `context` is the turn before the text, for the router;
+    with a conversation it has `previous_agent` alone. If `cache` is false, no cached answer is used
+    and nothing is cached. If `fallback` is false, no fallback model is called and the fallback
+    agent does not answer."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

@@ -20,11 +20,11 @@ class DecisionFacts(BaseModel):
     `layer`, `outcome`, `reason`, `agent_id`, `confidence` (null if the model gave no number),
     `none_probability` and `calibrated` are the router's decision, as in POST /v1/route; null, and
     `layer` "direct", if the router decided nothing. `questions_id` is the log row of the other
-    questions, if there were some, and `model` the decision model that answered them. `query_cut`
-    is true if the text was too long for the router, which read its first 8,000 characters;
-    `state_cut` says what the decision model got of a state that was too long for it. `refused` are
-    the questions (by id, or by name or index) that the model declined to answer. `cost_usd` is null
-    if a price is not known."""
+    questions, if there were some, and `model` the decision model that answered them. `query_cut` is
+    true if the text was too long for the router, which read its first 8,000 characters; `session`
+    is the session in which the router's decision is remembered. `state_cut` says what the decision
+    model got of a state that was too long for it. `refused` are the questions (by id, or by name or
+    index) that the model declined to answer. `cost_usd` is null if a price is not known."""
 
     decision_id: str
     questions_id: str | None = None
@@ -38,6 +38,7 @@ class DecisionFacts(BaseModel):
     calibrated: bool | None = None
     model: str | None = None
     query_cut: bool = False
+    session: str | None = None
     state_cut: StateCut | None = None
     refused: list[str] = []
     attempts: list[Attempt] = []

@@ -1,0 +1,155 @@
+"""The table `sessions`. A session that has ended stays as a row until it expires: a copy of it that
+another isolate still has is then known to be older."""
+
+import json
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from edgeneuro.domain.erasure import ErasureTarget
+from edgeneuro.domain.session import Session, SessionState, session_key
+from edgeneuro.store.database import Database, Row, Statement, statement
+from edgeneuro.store.sql import PURGE_CHUNK, purge_in_chunks
+
+_MAX_OF_AN_OWNER = 5_000  # rows that are deleted with a key; the cron deletes those beyond
+_LIVE = "sessions.ended = 0 AND sessions.expires_at > excluded.updated_at"
+
+
+async def read_session(db: Database, owner: str, key: str) -> Session | None:
+    """Also one that has ended or expired: its version counts."""
+    rows = await db.run(
+        statement("SELECT * FROM sessions WHERE owner = ?1 AND key = ?2", owner, key)
+    )
+    return _session(rows[0]) if rows else None
+
+
+def write_session(
+    owner: str, key: str, session: Session, *, base_version: int, dropped: Sequence[str] = ()
+) -> Statement:
+    """Writes the state after a turn that began when `base_version` was the newest version. Another
+    isolate may have written since: its agents' memories stay, but for `dropped`; the rest is that
+    of the later write. Nothing is written if the session was ended since."""
+    state = session.state.model_dump(mode="json")
+    state["agents"] |= dict.fromkeys(dropped)  # null removes, in json_patch
+    return statement(
+        "INSERT INTO sessions (owner, key, id, user, agent_id, previous_user, previous_assistant,"
+        " query_hash, state, router, turns, version, ended, created_at, updated_at, expires_at)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, json_patch('{}', ?9), ?10, ?11, ?12, 0, ?13, ?14,"
+        " ?15) ON CONFLICT (owner, key) DO UPDATE SET id = excluded.id, user = excluded.user,"
+        " agent_id = excluded.agent_id, previous_user = excluded.previous_user,"
+        " previous_assistant = excluded.previous_assistant, query_hash = excluded.query_hash,"
+        f" state = CASE WHEN {_LIVE} THEN json_patch(sessions.state, ?9) ELSE excluded.state END,"
+        " router = excluded.router,"
+        f" turns = CASE WHEN {_LIVE} THEN max(sessions.turns + 1, excluded.turns)"
+        " ELSE excluded.turns END,"
+        f" created_at = CASE WHEN {_LIVE} THEN sessions.created_at ELSE excluded.created_at END,"
+        " version = max(sessions.version + 1, excluded.version), ended = 0,"
+        " updated_at = excluded.updated_at, expires_at = excluded.expires_at"
+        " WHERE sessions.ended = 0 OR sessions.version <= ?16",
+        owner,
+        key,
+        session.id,
+        session.user,
+        session.agent_id,
+        session.previous_user,
+        session.previous_assistant,
+        session.query_hash,
+        json.dumps(state, ensure_ascii=False),
+        session.router,
+        session.turns,
+        session.version,
+        session.created_ms,
+        session.updated_ms,
+        session.expires_ms,
+        base_version,
+    )
+
+
+def prolong_session(owner: str, key: str, session: Session) -> Statement:
+    """Writes only until when the session lasts."""
+    return statement(
+        "UPDATE sessions SET version = max(version + 1, ?3), updated_at = ?4, expires_at = ?5"
+        " WHERE owner = ?1 AND key = ?2 AND ended = 0",
+        owner,
+        key,
+        session.version,
+        session.updated_ms,
+        session.expires_ms,
+    )
+
+
+def end_session(owner: str, key: str, *, version: int, now_ms: int, expires_ms: int) -> Statement:
+    """Removes all that is remembered; a row without content stays. `version` is a lower bound."""
+    return statement(
+        "INSERT INTO sessions (owner, key, state, turns, version, ended, created_at, updated_at,"
+        " expires_at) VALUES (?1, ?2, '{}', 0, ?3, 1, ?4, ?4, ?5) ON CONFLICT (owner, key) DO"
+        " UPDATE SET id = NULL, user = NULL, agent_id = NULL, previous_user = NULL,"
+        " previous_assistant = NULL, query_hash = NULL, state = '{}', router = NULL, turns = 0,"
+        " version = max(sessions.version + 1, excluded.version), ended = 1,"
+        " updated_at = excluded.updated_at, expires_at = excluded.expires_at",
+        owner,
+        key,
+        version,
+        now_ms,
+        expires_ms,
+    )
+
+
+def delete_sessions_of(owners: Sequence[str]) -> Statement:
+    """Those of keys and users that go, at most 5,000: nobody can read the others any more, and they
+    expire."""
+    return statement(
+        "DELETE FROM sessions WHERE rowid IN"
+        " (SELECT rowid FROM sessions WHERE owner IN (SELECT value FROM json_each(?1)) LIMIT ?2)",
+        json.dumps(owners),
+        _MAX_OF_AN_OWNER,
+    )
+
+
+def erase_sessions(target: ErasureTarget) -> Statement:
+    """Those with the texts of a question, or of a person. A session is found by its id also if that
+    is not stored."""
+    return statement(
+        "DELETE FROM sessions WHERE query_hash = ?1 OR user = ?2 OR id = ?3 OR key = ?4"
+        " OR owner IN (SELECT value FROM json_each(?5))",
+        target.query_hash,
+        target.user,
+        target.session,
+        None if target.session is None else session_key(target.session),
+        json.dumps(target.key_ids),
+    )
+
+
+async def purge_expired_sessions(db: Database, *, now_ms: int, max_chunks: int = 50) -> int:
+    """Deletes expired sessions; returns how many."""
+    chunk = statement(
+        "DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE expires_at <= ?1"
+        " LIMIT ?2) RETURNING 1 AS gone",
+        now_ms,
+        PURGE_CHUNK,
+    )
+    return await purge_in_chunks(db, chunk, max_chunks=max_chunks)
+
+
+def _session(row: Row) -> Session:
+    """A state that cannot be read (edited by hand) is an empty one."""
+    try:
+        state = SessionState.model_validate_json(row["state"])
+    except ValidationError:
+        state = SessionState()
+    return Session(
+        version=row["version"],
+        ended=bool(row["ended"]),
+        id=row["id"],
+        user=row["user"],
+        agent_id=row["agent_id"],
+        previous_user=row["previous_user"],
+        previous_assistant=row["previous_assistant"],
+        query_hash=row["query_hash"],
+        state=state,
+        router=row["router"],
+        turns=row["turns"],
+        created_ms=row["created_at"],
+        updated_ms=row["updated_at"],
+        expires_ms=row["expires_at"],
+    )
