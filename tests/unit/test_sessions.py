@@ -12,8 +12,10 @@ from edgeneuro_testing.gateway import ScriptedGateway
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.chats import LLAMA, TOOL, chat, streams, talks, user
 from tests.unit.conftest import ADMIN_TOKEN, Product, says
+from tests.unit.decision_models import chose, decision_product
 from tests.unit.invocations import delete_expired
 from tests.unit.test_limits import create as create_key
+from tests.unit.test_outcomes import ASKED, CLOSE
 
 MINUTE = 60
 NOTHING = {"previous_agent": None, "previous_user": None, "previous_assistant": None}
@@ -541,3 +543,24 @@ async def test_another_message_is_no_result_of_a_tool(product: Product) -> None:
 
 def talks_with_call(call: dict[str, Any]) -> Any:
     return ModelAnswer(content=None, tool_calls=(call,), finish_reason="tool_calls")
+
+
+# the router's clarifying question
+
+
+@pytest.mark.parametrize("log_queries", [True, False])
+async def test_the_reply_to_a_clarifying_question_needs_nothing_but_the_session(
+    database: SqliteDatabase, settings: Settings, log_queries: bool
+) -> None:
+    product = await decision_product(database, settings)
+    await product.call("PATCH", "/v1/config", {"clarify": True, "log_queries": log_queries})
+    product.gateway.enqueue(chose(CLOSE))
+    body = {"query": "Where is my form?", "session": "s-1"}
+    asked = (await product.call("POST", "/v1/route", body)).json()
+    assert asked["outcome"] == "clarify"
+    found = await session(product)
+    assert (found["agent_id"], found["previous_assistant"]) == (None, ASKED)
+    reply = {"query": "the second one", "session": "s-1"}
+    decision = (await product.call("POST", "/v1/route", reply)).json()
+    assert (decision["agent"]["id"], decision["layer"]) == ("hr", "session")
+    assert (await session(product))["agent_id"] == "hr"

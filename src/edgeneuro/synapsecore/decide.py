@@ -2,6 +2,7 @@
 observers, the log row. POST /v1/route and the decision APIs (decisions/) make theirs here."""
 
 from edgeneuro.access.limits import Estimate, Reservation, reserve
+from edgeneuro.domain.conversation import previous_text
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.services import Services
@@ -92,11 +93,14 @@ def remember_decision(result: RoutingResult) -> Statement | None:
     turn, agent = result.turn, result.decision.agent
     if turn.session is None:
         return None
-    if agent is None or result.error is not None:
+    clarify = result.decision.clarify
+    if (agent is None and clarify is None) or result.error is not None:
         return turn.session.prolong()
     return turn.session.remember(
         AnsweredTurn(
-            agent_id=agent.id,
+            agent_id=agent.id if agent and clarify is None else None,
+            assistant=None if clarify is None else previous_text(clarify.text),
+            asked_by_router=clarify is not None,
             user=turn.query,
             query_hash=turn.query_hash,
             caller_user=turn.context.user,

@@ -119,11 +119,11 @@ class OpenSession:
         last = session.last
         memories = {} if last is None else last.state.agents
         agents = memories
-        if turn.memory is not None:
+        if turn.memory is not None and turn.agent_id is not None:
             agents = with_memory(memories, turn.agent_id, turn.memory)
         new = Session(
             version=session.version + 1,
-            agent_id=turn.agent_id,
+            agent_id=turn.agent_id or (None if last is None else last.agent_id),
             router=None if self.config.router == DEFAULT_ROUTER else self.config.router,
             state=SessionState(agents=dict(agents), waits_for=turn.waits_for),
             turns=1 if last is None else last.turns + 1,
@@ -175,7 +175,8 @@ class OpenSession:
         """With what may be stored of the texts: nothing while texts are not stored."""
         config = self.config
         if not config.log_queries:
-            return session
+            own = turn.assistant if turn.asked_by_router else None
+            return replace(session, previous_assistant=own)
         said = PreviousTurn(None, turn.user and previous_text(turn.user), turn.assistant)
         stored = stored_context(config, said)
         return replace(
@@ -191,15 +192,17 @@ class OpenSession:
 @dataclass(frozen=True, kw_only=True)
 class AnsweredTurn:
     """A turn with its answer, as far as the router knows it: `assistant` is in canonical form and
-    None if the agent answers elsewhere. `query_hash` is that of the user's message, `caller_user`
-    the person as the caller names it. `memory` is None if the agent said nothing of its own
-    memory."""
+    None if the agent answers elsewhere. If it is a clarifying question of the router, which holds
+    no text of a caller, `asked_by_router` is true and `agent_id` None: the agent before stays.
+    `query_hash` is that of the user's message, `caller_user` the person as the caller names it.
+    `memory` is None if the agent said nothing of its own memory."""
 
-    agent_id: str
+    agent_id: str | None
     user: str | None
     query_hash: str | None
     assistant: str | None = None
     caller_user: str | None = None
+    asked_by_router: bool = False
     waits_for: WaitsFor | None = None
     memory: AgentMemory | None = None
 

@@ -46,12 +46,14 @@ def remember_chat(turn: ChatTurn, said: ChatSaid | None) -> Statement | None:
     session, agent = turn.session, turn.agent
     if session is None:
         return None
-    if agent is None or said is None:
+    asks = turn.routing is not None and turn.routing.decision.clarify is not None
+    if said is None or (agent is None and not asks):
         return session.prolong()
     waits_for: WaitsFor | None = "tools" if said.calls_tools else None
     return session.remember(
         AnsweredTurn(
-            agent_id=agent.id,
+            agent_id=agent.id if agent and not asks else None,
+            asked_by_router=asks,
             user=turn.request.conversation.query or None,
             query_hash=_query_hash(turn),
             assistant=said.text and previous_text(said.text),
