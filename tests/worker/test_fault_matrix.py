@@ -40,8 +40,11 @@ def faulty(sandbox: LocalProduct) -> Iterator[Faulty]:
         yield Faulty(client, emulator, file_execute(sandbox.database))
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("row", OVER_HTTP, ids=lambda row: row.name)
+def _id(part: Row | Way) -> str:
+    return part.name if isinstance(part, Row) else part
+
+
+@pytest.mark.parametrize(("row", "way"), OVER_HTTP, ids=_id)
 def test_what_comes_of_a_fault(faulty: Faulty, row: Row, way: Way) -> None:
     require_cell(faulty, row, way)
 
