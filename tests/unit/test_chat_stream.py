@@ -52,9 +52,9 @@ from tests.unit.conftest import ADMIN_TOKEN as TOKEN
 from tests.unit.conftest import Product, no_chunks, says
 
 
-async def opened(product: Product) -> ByteStream:
+async def opened(product: Product, model: str = LLAMA) -> ByteStream:
     """The events as the handler makes them, for a reader that goes away."""
-    body = ChatRequest.model_validate({"model": LLAMA, "messages": [user()], "stream": True})
+    body = ChatRequest.model_validate({"model": model, "messages": [user()], "stream": True})
     waiting: list[Coroutine[Any, Any, None]] = []
     table = RouteTable(ROUTES)
     trace = continue_trace(None, product.services.new_hex)

@@ -1,7 +1,7 @@
 """Chat requests in OpenAI's shape: the body of POST /v1/chat/completions."""
 
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -18,9 +18,16 @@ from pydantic import (
 )
 
 from edgeneuro.domain.agent import AgentId, ModelId
+from edgeneuro.domain.chat_format import (
+    FunctionChoice,
+    NamedFunction,
+    NamedTool,
+    ResponseFormat,
+    StreamOptions,
+    ToolChoice,
+)
 from edgeneuro.domain.chat_message import (
     MAX_MESSAGES,
-    FunctionName,
     ImagePart,
     Lenient,
     Message,
@@ -28,12 +35,13 @@ from edgeneuro.domain.chat_message import (
     ToolFunction,
     sent_messages,
     sent_value,
+    with_text,
 )
 from edgeneuro.domain.conversation import Conversation, RouteContext, read_conversation
 from edgeneuro.domain.decision import MetadataKey, MetadataValue, ShortText
 from edgeneuro.domain.fields import INTEGRAL, without_nul
 from edgeneuro.domain.images import Images, set_images_aside
-from edgeneuro.domain.outcome import OnNoFit
+from edgeneuro.domain.outcome import OnNoFit, PolicyOptions
 from edgeneuro.errors import BodyTooLargeError
 
 AGENT_PREFIX = "agent:"
@@ -50,43 +58,10 @@ UserName = Annotated[str, StringConstraints(max_length=200), AfterValidator(with
 StopText = Annotated[str, StringConstraints(max_length=500), AfterValidator(without_nul)]
 
 
-class StreamOptions(Lenient):
-    include_usage: bool | None = None
-
-
-class NamedFunction(Lenient):
-    name: FunctionName
-
-
-class NamedTool(Lenient):
-    type: Literal["function"]
-    function: NamedFunction
-
-
-class JsonSchemaFormat(Lenient):
-    name: FunctionName
-    description: str | None = None
-    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
-    strict: bool | None = None
-
-
-class ResponseFormat(Lenient):
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: Annotated[JsonSchemaFormat | None, Field(validate_default=True)] = None
-
-    @field_validator("json_schema")
-    @classmethod
-    def _given_where_it_is_asked_for(
-        cls, schema: JsonSchemaFormat | None, info: ValidationInfo
-    ) -> JsonSchemaFormat | None:
-        if info.data.get("type") == "json_schema" and schema is None:
-            raise ValueError("the type 'json_schema' needs it; add it")
-        return schema
-
-
 class ChatOptions(BaseModel):
     """What OpenAI's API has no field for; of our own words an unknown one is refused. `candidates`,
-    `session`, `fallback`, `on_no_fit` and `explain` are as in POST /v1/route. `context` names the
+    `session`, `fallback`, `on_no_fit`, `policy` and `explain` are as in POST /v1/route; a client
+    that asks for JSON or requires a tool call gets no clarifying question. `context` names the
     agent of the turn before, as `previous_agent`: the messages say the rest. If no agent answers,
     nothing is sent and the request fails with `no_agent_fits`. `cache` true keeps the answer and
     gives a kept one, false does neither, and null does so where `temperature` is 0."""
@@ -99,6 +74,7 @@ class ChatOptions(BaseModel):
     cache: bool | None = None
     fallback: bool = True
     on_no_fit: OnNoFit | None = None
+    policy: PolicyOptions | None = None
     explain: bool = False
 
 
@@ -106,23 +82,10 @@ def _one_or_list(value: Any) -> str:
     return "(one)" if isinstance(value, str) else "(list)"
 
 
-def _word_or_tool(value: Any) -> str:
-    return "(word)" if isinstance(value, str) else "(named)"
-
-
 Stop = Annotated[
     Annotated[StopText, Tag("(one)")]
     | Annotated[Annotated[list[StopText], Field(max_length=4)], Tag("(list)")],
     Discriminator(_one_or_list),
-]
-ToolChoice = Annotated[
-    Annotated[Literal["none", "auto", "required"], Tag("(word)")]
-    | Annotated[NamedTool, Tag("(named)")],
-    Discriminator(_word_or_tool),
-]
-FunctionChoice = Annotated[
-    Annotated[Literal["none", "auto"], Tag("(word)")] | Annotated[NamedFunction, Tag("(named)")],
-    Discriminator(_word_or_tool),
 ]
 # Where an empty text says what leaving the field out says.
 _EMPTY_IS_NOTHING = ("stop", "user", "reasoning_effort", "verbosity")
@@ -250,6 +213,25 @@ class ChatRequest(Lenient):
     def conversation(self) -> Conversation:
         """What is routed and logged: what the user said last, and the turn before it."""
         return read_conversation(self.messages)
+
+    @property
+    def accepts_text(self) -> bool:
+        """Whether a text may be the answer: the client asks for no JSON, and requires no tool."""
+        format_type = None if self.response_format is None else self.response_format.type
+        required = self.tool_choice == "required" or isinstance(self.tool_choice, NamedTool)
+        required = required or isinstance(self.function_call, NamedFunction)
+        return format_type in (None, "text") and not required
+
+    @property
+    def has_tools(self) -> bool:
+        return bool(self.tools or self.functions)
+
+    def with_text(self, text: str) -> "ChatRequest":
+        """The same request with this text as the user's last message; its images stay."""
+        messages = list(self.messages)
+        at = max(at for at, each in enumerate(messages) if each.role == "user")
+        messages[at] = with_text(messages[at], text)
+        return self.model_copy(update={"messages": messages})
 
     @property
     def calls_functions(self) -> bool:

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from edgeneuro.domain.clarification import Clarification
 from edgeneuro.domain.decision import (
     Attempt,
     CacheState,
@@ -14,7 +15,7 @@ from edgeneuro.domain.decision import (
 )
 from edgeneuro.domain.fields import is_none
 from edgeneuro.domain.handoff import Handoff
-from edgeneuro.domain.outcome import ChosenAgent, Outcome
+from edgeneuro.domain.outcome import ChosenAgent, Outcome, SharedAgent
 from edgeneuro.errors import Reason
 
 
@@ -36,13 +37,16 @@ class FunctionCall(BaseModel):
 class ChatFacts(BaseModel):
     """How the answer came about: `outcome`, `agent`, `confidence`, its source, `layer` and `reason`
     are the decision's (layer "direct" where the caller named who answers; `outcome` is null for a
-    model), `attempts` and `cost_usd` are those of routing and answering together. `session` is the
-    session in which the turn is remembered. In a stream, the first chunk has them as they are by
-    then and the last one as they came to be."""
+    model), and so are `agents` (the message is for several) and `clarify` (the answer is this
+    question, `agent` is null and `model` is the router's name). `attempts` and `cost_usd` are those
+    of routing and answering together. `session` is the session in which the turn is remembered. In
+    a stream, the first chunk has them as they are by then and the last one as they came to be."""
 
     decision_id: str
     outcome: Outcome | None
     agent: ChosenAgent | None
+    agents: list[SharedAgent] | None = Field(default=None, exclude_if=is_none)
+    clarify: Clarification | None = Field(default=None, exclude_if=is_none)
     confidence: float | None
     confidence_source: ConfidenceSource | None
     layer: Layer

@@ -262,3 +262,12 @@ def texts_of(message: Message) -> list[str]:
     if isinstance(message.content, str):
         return [message.content]
     return [part.text for part in message.content or () if isinstance(part, TextPart)]
+
+
+def with_text(message: Message, text: str) -> Message:
+    """The same message with another text; its images stay."""
+    content: str | list[Any] = text
+    if isinstance(message.content, list):
+        others = [part for part in message.content if not isinstance(part, TextPart)]
+        content = [TextPart(type="text", text=text), *others]
+    return message.model_copy(update={"content": content})

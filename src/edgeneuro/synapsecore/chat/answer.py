@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.chat_answer import ChatAnswer
+from edgeneuro.domain.clarification import Clarification
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.domain.handoff import Handoff, handoff_text
 from edgeneuro.domain.model import Model
@@ -21,6 +22,7 @@ from edgeneuro.gateway.chain import ModelAttempt
 from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest, ModelStream
 from edgeneuro.store.answer_cache import CHATS
 from edgeneuro.store.database import Statement
+from edgeneuro.synapsecore.chat.models import router_model
 from edgeneuro.synapsecore.chat.turn import ChatTurn
 
 MAX_CACHED_BYTES = 64 * 1024
@@ -42,7 +44,8 @@ class ChatResult:
 
 @dataclass(frozen=True)
 class ChatStreamHandle:
-    """A stream whose first part has arrived; `deltas` are the other parts."""
+    """A stream whose first part has arrived; `deltas` are the other parts. `usage_recorded` is true
+    if they record the usage themselves."""
 
     model: Model
     first: Delta
@@ -50,6 +53,7 @@ class ChatStreamHandle:
     trace: GatewayTrace | None = None
     cached: bool = False
     handoff: Handoff | None = None
+    usage_recorded: bool = False
 
 
 async def answer_whole(turn: ChatTurn) -> ChatResult:
@@ -100,6 +104,12 @@ def hand_off(turn: ChatTurn, agent: Agent) -> ChatResult:
     return ChatResult(turn.models[0], answer, handoff=handoff)
 
 
+def ask(turn: ChatTurn, question: Clarification) -> ChatResult:
+    """The router itself answers with a clarifying question; no model is called."""
+    answer = ChatAnswer(content=question.text, finish_reason="stop")
+    return ChatResult(router_model(turn.request.model), answer)
+
+
 async def cached_chat(turn: ChatTurn) -> ChatResult | None:
     """A cache that fails, or holds damaged rows, has no entry."""
     key, services = turn.cache_key, turn.services
@@ -147,7 +157,12 @@ def as_stream(result: ChatResult) -> ChatStreamHandle:
             yield delta
 
     return ChatStreamHandle(
-        result.model, first, deltas(), cached=result.cached, handoff=result.handoff
+        result.model,
+        first,
+        deltas(),
+        cached=result.cached,
+        handoff=result.handoff,
+        usage_recorded=True,
     )
 
 

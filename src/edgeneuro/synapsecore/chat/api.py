@@ -14,6 +14,7 @@ from edgeneuro.synapsecore.chat.answer import (
     ChatStreamHandle,
     answer_whole,
     as_stream,
+    ask,
     cache_chat,
     cached_chat,
     hand_off,
@@ -28,6 +29,7 @@ from edgeneuro.synapsecore.chat.response import (
     record_chat,
 )
 from edgeneuro.synapsecore.chat.session import ChatSaid
+from edgeneuro.synapsecore.chat.several import answer_all, stream_all
 from edgeneuro.synapsecore.chat.stream import EVENT_STREAM, ChatStream, StreamStart
 from edgeneuro.synapsecore.chat.turn import ChatTurn, begin_chat
 from edgeneuro.synapsecore.session import named_session
@@ -68,12 +70,16 @@ async def _answer(turn: ChatTurn, start: StreamStart | None) -> Reply[ChatComple
         with turn.clock.stage("chat_cache"):
             ready = await cached_chat(turn)
         with turn.clock.stage("answer"):
-            if turn.hands_off is not None:
+            if turn.clarify is not None:
+                ready = ask(turn, turn.clarify)
+            elif turn.hands_off is not None and not turn.shared:
                 ready = hand_off(turn, turn.hands_off)
             if streams:
-                stream = await open_stream(turn) if ready is None else as_stream(ready)
+                begin = stream_all if turn.shared else open_stream
+                stream = await begin(turn) if ready is None else as_stream(ready)
             else:
-                result = await answer_whole(turn) if ready is None else ready
+                answer = answer_all if turn.shared else answer_whole
+                result = await answer(turn) if ready is None else ready
     except (UpstreamError, NoAgentFitsError) as failure:
         started = start is not None and start.has_started
         _record_unanswered(turn, "cut" if started else "complete", failure, streamed=started)

@@ -17,6 +17,7 @@ from edgeneuro.errors import ConflictError, EdgeNeuroError, InvalidRequestError,
 from edgeneuro.settings import Settings
 
 _AGENT = "agent"  # the provider in attempts
+_ROUTER = "router"
 Kinds = Kind | None  # None: an agent's endpoint
 # Servers of many vendors, each with parameters of its own. They ignore what they do not know.
 _TAKE_EVERYTHING: tuple[Kinds, ...] = ("openai-compatible", None)
@@ -99,7 +100,15 @@ def with_fallbacks(config: RoutingConfig, models: tuple[Model, ...]) -> tuple[Mo
 
 def endpoint_model(agent: Agent) -> Model:
     """The agent's endpoint as a model. The cost of its answers is not known."""
-    name = f"{AGENT_PREFIX}{agent.id}"
+    return _unlisted(f"{AGENT_PREFIX}{agent.id}", _AGENT)
+
+
+def router_model(name: str) -> Model:
+    """The router as the model that answers, by the name that the client has for it."""
+    return _unlisted(name, _ROUTER)
+
+
+def _unlisted(name: str, provider: str) -> Model:
     return Model(
         id=name,
         created=CATALOGUE_CREATED,
@@ -107,7 +116,7 @@ def endpoint_model(agent: Agent) -> Model:
         type="base",
         base_model=name,
         adapter=None,
-        provider=_AGENT,
+        provider=provider,
         status="available",
         supports_lora=False,
         json_mode=False,

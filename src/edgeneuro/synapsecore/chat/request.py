@@ -12,7 +12,7 @@ from edgeneuro.domain.conversation import with_agent
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.key import KeyLimits
 from edgeneuro.domain.model import Model
-from edgeneuro.domain.outcome import NO_OTHER_OUTCOME
+from edgeneuro.domain.outcome import PolicyOptions
 from edgeneuro.domain.router_names import is_router_name, router_named
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidRequestError
@@ -25,6 +25,7 @@ from edgeneuro.synapsecore.chat.models import (
     named_model,
     with_fallbacks,
 )
+from edgeneuro.synapsecore.policy import MAX_SEVERAL
 from edgeneuro.synapsecore.router import estimate_routing
 from edgeneuro.synapsecore.session import OpenSession, open_session
 from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
@@ -57,6 +58,16 @@ class ChatPlan:
     @property
     def fallback(self) -> bool:
         return self.request.edgeneuro.fallback
+
+    @property
+    def all_answer(self) -> bool:
+        """Whether several agents may answer one after another: as one text, without tools."""
+        if self.routing is None or not self.routing.several:
+            return False
+        request = self.request
+        return (
+            self.config.several_answers == "all" and request.accepts_text and not request.has_tools
+        )
 
 
 async def plan_chat(services: Services, request: ChatRequest, caller: CallerContext) -> ChatPlan:
@@ -115,7 +126,7 @@ async def plan_chat(services: Services, request: ChatRequest, caller: CallerCont
 
 async def reserve_chat(plan: ChatPlan) -> Reservation | None:
     """Reserves an upper bound of the caller's limits, if there are some: for routing, and for the
-    most expensive answer that it may lead to. Raises what limits.reserve raises."""
+    most expensive answers that it may lead to. Raises what limits.reserve raises."""
     caller = plan.caller
     if caller.credential.limits is None:
         return None
@@ -132,8 +143,10 @@ def _upper_bound(plan: ChatPlan) -> Estimate:
         return _sum(plan, models, plan.agent)
     turn = plan.routing
     found = [_sum(plan, _models_of(plan, agent), agent) for agent in turn.agents]
-    answer = Estimate(max(each.tokens for each in found), max(each.cost_usd for each in found))
-    return estimate_routing(turn) + answer
+    answers = MAX_SEVERAL if plan.all_answer else 1
+    tokens = sorted((each.tokens for each in found), reverse=True)[:answers]
+    costs = sorted((each.cost_usd for each in found), reverse=True)[:answers]
+    return estimate_routing(turn) + Estimate(sum(tokens), sum(costs))
 
 
 def _models_of(plan: ChatPlan, agent: Agent | None) -> tuple[Model, ...]:
@@ -170,7 +183,7 @@ def _routing_turn(
         cache=options.cache is not False,
         fallback=options.fallback,
         on_no_fit=options.on_no_fit,
-        policy=NO_OTHER_OUTCOME,
+        policy=options.policy if request.accepts_text else _without_question(options.policy),
     )
     try:
         return build_turn(
@@ -187,6 +200,10 @@ def _routing_turn(
         raise InvalidRequestError(
             error.message, code=error.code, param=f"edgeneuro.{error.param}"
         ) from error
+
+
+def _without_question(policy: PolicyOptions | None) -> PolicyOptions:
+    return (policy or PolicyOptions()).model_copy(update={"clarify": False})
 
 
 class AnswerBounds:

@@ -45,7 +45,10 @@ def cache_state(turn: ChatTurn, *, cached: bool) -> CacheState:
 
 def completion(turn: ChatTurn, result: ChatResult) -> ChatCompletion:
     answer = result.answer
-    message = AnswerMessage(content=answer.content, **_calls(turn, answer.tool_calls))
+    content, sentence = answer.content, turn.closing_sentence
+    if content and sentence is not None and not answer.tool_calls:
+        content = f"{content}\n\n{sentence}"
+    message = AnswerMessage(content=content, **_calls(turn, answer.tool_calls))
     return ChatCompletion(
         id=_id(turn),
         created=turn.created_ms // 1000,
@@ -86,6 +89,8 @@ def facts(turn: ChatTurn, *, cached: bool, handoff: Handoff | None = None) -> Ch
         decision_id=turn.id,
         outcome=turn.outcome,
         agent=turn.chosen,
+        agents=list(turn.named) or None,
+        clarify=turn.clarify,
         confidence=turn.confidence,
         confidence_source=decision.confidence_source if decision else None,
         layer=turn.layer,
@@ -185,7 +190,8 @@ def _note(facts: Facts, entry: LogEntry) -> None:
 def _entry(turn: ChatTurn, outcome: ChatOutcome) -> LogEntry:
     routing = turn.routing
     decision = routing.decision if routing else None
-    failure, model = outcome.failure, outcome.model
+    failure = outcome.failure
+    model = None if turn.clarify is not None else outcome.model  # the router is no model
     reason = decision.reason if decision else None
     context = TurnContext(turn.request.user, turn.request.edgeneuro.session, turn.request.metadata)
     said = turn.request.conversation

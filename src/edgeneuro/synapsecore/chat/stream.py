@@ -48,7 +48,7 @@ class ChatStream:
         self._failure: EdgeNeuroError | None = None
         self._finish_reason = "stop"
         self._usage: Usage | None = None
-        self._usage_recorded = stream.cached or stream.handoff is not None
+        self._usage_recorded = stream.usage_recorded
         self._pending: asyncio.Future[Delta | None] | None = None
         self._text = ""
         self._said = StreamedText()
@@ -72,6 +72,9 @@ class ChatStream:
                 delta = pending.result()
             turn.chain.finish()
             self._record_usage()
+            if turn.closing_sentence is not None and not self._calls_tools:
+                sentence = ChunkDelta(content=f"\n\n{turn.closing_sentence}")
+                yield chunk(turn, stream.model, delta=sentence)
             for last in self._last_chunks():
                 yield last
             self._ending = "complete"

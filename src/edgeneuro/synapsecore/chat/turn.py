@@ -1,15 +1,16 @@
 """A chat turn: one request, who answers it, and with what."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from edgeneuro.access.limits import Estimate, Reservation
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.chat import ChatRequest
+from edgeneuro.domain.clarification import Clarification
 from edgeneuro.domain.decision import Attempt, Layer, Usage
 from edgeneuro.domain.model import Model
-from edgeneuro.domain.outcome import ChosenAgent, Outcome
+from edgeneuro.domain.outcome import ChosenAgent, Outcome, SharedAgent
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import EdgeNeuroError, NoAgentFitsError
 from edgeneuro.gateway.chain import Chain
@@ -38,8 +39,10 @@ _NAMED_BY_CALLER = 1.0  # the confidence if the caller named who answers
 class ChatTurn:
     """`routing` is None if the caller named who answers, `agent` is None if that is a model.
     `writes` belong to the routing, and go into the batch of the log row. `models` are called in
-    this order through `chain`; there is at least one, unless there is an `error`. `session` is the
-    session of the request, if it names one that is remembered."""
+    this order through `chain`; there is at least one, unless there is an `error`, or a question to
+    `clarify`. If several agents answer, `shared` are these, and `answers` their turns as far as
+    they have begun; nothing is called through `chain` then. `session` is the session of the
+    request, if it names one that is remembered."""
 
     services: Services
     request: ChatRequest
@@ -56,6 +59,8 @@ class ChatTurn:
     agent: Agent | None
     models: tuple[Model, ...]
     session: OpenSession | None = None
+    shared: tuple[SharedAgent, ...] = ()
+    answers: "list[ChatTurn]" = field(default_factory=list)
 
     @property
     def endpoint(self) -> Model | None:
@@ -100,6 +105,8 @@ class ChatTurn:
         """If the same request gets the same answer, or the caller asks for it. The result of a tool
         is valid only for a moment, and so may be an answer of an agent's endpoint."""
         wanted = self.request.edgeneuro.cache
+        if self.shared:
+            return False
         if wanted is False or any(
             message.role in ("tool", "function") for message in self.request.messages
         ):
@@ -107,6 +114,26 @@ class ChatTurn:
         if self.endpoint is not None:
             return wanted is True and self.hands_off is None
         return wanted is True or self.request.temperature == 0
+
+    @property
+    def clarify(self) -> Clarification | None:
+        """The question that is the answer."""
+        return self.routing.decision.clarify if self.routing and self.agent is None else None
+
+    @property
+    def named(self) -> tuple[SharedAgent, ...]:
+        """The agents of a message that is for several."""
+        return self.routing.decision.agents if self.routing else ()
+
+    @property
+    def closing_sentence(self) -> str | None:
+        """What follows the answer of the first of several agents; None if nothing does."""
+        sentence, names = self.config.several_text, [each.name for each in self.named]
+        told = bool(names) and not self.shared and self.hands_off is None
+        if not told or not sentence or not self.request.accepts_text:
+            return None
+        others = ", ".join(names[1:])
+        return sentence.replace("{agent}", names[0]).replace("{others}", others)
 
     @property
     def hands_off(self) -> Agent | None:
@@ -139,7 +166,7 @@ class ChatTurn:
     @property
     def error(self) -> EdgeNeuroError | None:
         """Why no model is called: routing failed, or found no agent that answers."""
-        if self.routing is None or self.agent is not None:
+        if self.routing is None or self.agent is not None or self.clarify is not None:
             return None
         return self.routing.failure or NoAgentFitsError(
             "No agent fits this conversation, and no fallback agent may answer. Name one as model"
@@ -151,34 +178,46 @@ class ChatTurn:
     def attempts(self) -> list[Attempt]:
         """Of routing and answering together, as the next three are."""
         routing = self.routing.call.attempts if self.routing else ()
-        return [*routing, *self.chain.attempts]
+        return [*routing, *(attempt for chain in self._chains for attempt in chain.attempts)]
 
     @property
     def usage(self) -> Usage:
-        answering = self.chain.usage
+        answering = sum((chain.usage for chain in self._chains), Usage())
         return self.routing.call.usage + answering if self.routing else answering
 
     @property
     def cost_usd(self) -> float | None:
+        total = 0.0
         routing = self.routing.call.cost_usd if self.routing else 0.0
-        answering = self.chain.cost_usd
-        return None if routing is None or answering is None else routing + answering
+        for cost in (routing, *(chain.cost_usd for chain in self._chains)):
+            if cost is None:
+                return None
+            total += cost
+        return total
 
     @property
     def upstream_ms(self) -> float:
         routing_ms = round(self.routing.call.upstream_ms, 2) if self.routing else 0.0
-        return routing_ms + self.chain.upstream_ms
+        return routing_ms + sum(chain.upstream_ms for chain in self._chains)
 
     def settlement(self) -> Statement | None:
         """Replaces the reservation by what was used, for routing and answering together."""
         if self.reservation is None:
             return None
-        spent = self.chain.spent_usd + (self.routing.call.spent_usd if self.routing else 0.0)
-        models = {model.id: model for model in self.chain.usage_unknown}.values()
-        unknown = [self.bounds.estimate(model, self.agent) for model in models]
+        spent = sum(chain.spent_usd for chain in self._chains)
+        spent += self.routing.call.spent_usd if self.routing else 0.0
+        unknown = [each for turn in (self, *self.answers) for each in turn._unknown()]
         if self.routing is not None:
             unknown.append(estimate_unknown(self.routing))
         return self.reservation.settle(Estimate(self.usage.total_tokens, spent), unknown)
+
+    def _unknown(self) -> list[Estimate]:
+        models = {model.id: model for model in self.chain.usage_unknown}.values()
+        return [self.bounds.estimate(model, self.agent) for model in models]
+
+    @property
+    def _chains(self) -> list[Chain]:
+        return [self.chain, *(answer.chain for answer in self.answers)]
 
 
 async def begin_chat(plan: ChatPlan, reservation: Reservation | None) -> ChatTurn:
@@ -190,7 +229,7 @@ async def begin_chat(plan: ChatPlan, reservation: Reservation | None) -> ChatTur
     routing_ms = min(round(plan.clock.total_ms()), config.time_budget_ms) if routing else 0
     left_ms = config.chat_timeout_ms - routing_ms
     if routing is not None and routing.error is None:
-        agent = routing.decision.agent
+        agent = routing.decision.answering
     if agent is not None:
         stale = stale_model(config, agent)
         if stale is not None:
@@ -212,4 +251,10 @@ async def begin_chat(plan: ChatPlan, reservation: Reservation | None) -> ChatTur
         agent=agent,
         models=models,
         session=plan.session,
+        shared=_shared(plan, routing),
     )
+
+
+def _shared(plan: ChatPlan, routing: RoutingResult | None) -> tuple[SharedAgent, ...]:
+    """The agents that all answer; empty if one does."""
+    return routing.decision.agents if routing is not None and plan.all_answer else ()

@@ -27,7 +27,12 @@ from edgeneuro.synapsecore.decisions.models import (
     require_known_name,
 )
 from edgeneuro.synapsecore.decisions.record import record_questions
-from edgeneuro.synapsecore.decisions.routed import RoutingQuestion, answer_of, routing_question
+from edgeneuro.synapsecore.decisions.routed import (
+    RoutingQuestion,
+    answer_of,
+    chosen_agent,
+    routing_question,
+)
 from edgeneuro.synapsecore.router import RoutingResult, estimate_routing
 from edgeneuro.synapsecore.session import named_session
 from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn
@@ -167,6 +172,7 @@ async def _routing(
         metadata=options.metadata,
         cache=options.cache,
         fallback=options.fallback,
+        policy=options.policy,
         # A request that offers "none" wants to know that no agent fits.
         on_no_fit="none" if question.none or not options.fallback else None,
     )
@@ -277,7 +283,9 @@ def _facts(
             "layer": decision.layer,
             "outcome": decision.outcome,
             "reason": decision.reason,
-            "agent_id": None if decision.agent is None else decision.agent.id,
+            "agent_id": chosen_agent(decision),
+            "agents": list(decision.agents) or None,
+            "clarify": decision.clarify,
             "confidence": decision.confidence,
             "confidence_source": decision.confidence_source,
             "none_probability": None if ranking is None else ranking.none,

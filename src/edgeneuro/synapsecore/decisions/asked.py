@@ -19,6 +19,7 @@ from edgeneuro.domain.conversation import (
 from edgeneuro.domain.decision import MetadataKey, MetadataValue, ShortText
 from edgeneuro.domain.fields import MAX_QUERY_CHARACTERS, routed_text
 from edgeneuro.domain.images import Images
+from edgeneuro.domain.outcome import PolicyOptions
 from edgeneuro.domain.query import canonical
 from edgeneuro.domain.question import MAX_LEVELS, MAX_OPTIONS, MIN_OPTIONS, Level, Question
 from edgeneuro.errors import InvalidRequestError
@@ -42,7 +43,7 @@ class DecisionOptions(BaseModel):
     decision is remembered in the session. `context` is the turn before the text, for the router;
     with a conversation it has `previous_agent` alone. If `cache` is false, no cached answer is used
     and nothing is cached. If `fallback` is false, no fallback model is called and the fallback
-    agent does not answer."""
+    agent does not answer. `policy` is as in POST /v1/route."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -52,6 +53,7 @@ class DecisionOptions(BaseModel):
     context: RouteContext | None = None
     cache: bool = True
     fallback: bool = True
+    policy: PolicyOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)

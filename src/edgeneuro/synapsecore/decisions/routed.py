@@ -8,6 +8,7 @@ from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.question import Choice, ChoiceAnswer
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.synapsecore.decisions.asked import AskedQuestion, Option
+from edgeneuro.synapsecore.policy import Decision
 from edgeneuro.synapsecore.ranking import Ranking
 from edgeneuro.synapsecore.router import RoutingResult
 
@@ -56,9 +57,10 @@ def _is_none(option: Option) -> bool:
 
 
 def answer_of(routing: RoutingQuestion, result: RoutingResult) -> ChoiceAnswer:
-    """`choice` is the agent of the decision; without one the option that says so, if there is one;
-    else the most probable option. It need not be the most probable one: a fallback agent, or none,
-    is decided on because no option was probable enough."""
+    """`choice` is the agent of the decision, or the best of the agents that a clarifying question
+    names; without one the option that says so, if there is one; else the most probable option. It
+    need not be the most probable one: a fallback agent, or none, is decided on because no option
+    was probable enough."""
     decision = result.decision
     if routing.agents is None:
         agents, none = [agent.id for agent in result.turn.agents], NO_AGENT
@@ -69,15 +71,22 @@ def answer_of(routing: RoutingQuestion, result: RoutingResult) -> ChoiceAnswer:
     options = [each.id for each in routing.asked.options] or [*agents, none]
     probabilities = spread(decision.ranking, agents, none or None)
     ordered = {option: probabilities[option] for option in options}
-    agent = decision.agent
-    if agent is not None and agent.id in ordered:
-        return ChoiceAnswer(agent.id, ordered)
+    agent_id = chosen_agent(decision)
+    if agent_id is not None and agent_id in ordered:
+        return ChoiceAnswer(agent_id, ordered)
     if none:
         return ChoiceAnswer(none, ordered)
     best = None if decision.ranking is None else decision.ranking.best
     if best is None or best not in ordered:
         best = max(ordered, key=lambda option: ordered[option])
     return ChoiceAnswer(best, ordered)
+
+
+def chosen_agent(decision: Decision) -> str | None:
+    """Nobody can be asked here, so of close agents it is the best one."""
+    if decision.clarify is not None:
+        return decision.clarify.options[0].agent_id
+    return None if decision.agent is None else decision.agent.id
 
 
 def spread(ranking: Ranking | None, agents: Sequence[str], none: str | None) -> Mapping[str, float]:
