@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.domain.conversation import PreviousTurn
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.domain.erasure import ErasureTarget
 from edgeneuro.domain.query import query_hash
@@ -102,6 +103,7 @@ async def test_a_question_is_erased_everywhere(product: Product) -> None:
         "logs": 3,
         "labels": 2,
         "feedback": 1,
+        "contexts": 0,
         "gateway_logs": 2,
         "gateway_log_ids": ["gw-1", "gw-1"],
     }
@@ -112,6 +114,94 @@ async def test_a_question_is_erased_everywhere(product: Product) -> None:
     assert (entry["action"], entry["resource"]) == ("erase", "label")
     assert entry["resource_id"] == query_hash(SECRET)
     assert unfinished(product) == []
+
+
+AFTER_SECRET = {"previous_agent": "hr", "previous_user": SECRET, "previous_assistant": "Poor you"}
+
+
+async def say_after(product: Product, query: str = "yes", **fields: Any) -> str:
+    """A message after the secret one."""
+    return await ask(product, query, context=AFTER_SECRET, **fields)
+
+
+async def label_after(product: Product) -> None:
+    log_id = await say_after(product)
+    assert (await product.call("PUT", f"/v1/logs/{log_id}/label", {"agent_id": "hr"})).status == 200
+
+
+async def test_a_question_is_erased_where_it_is_the_turn_before(product: Product) -> None:
+    await ask(product, SECRET)
+    await label_after(product)
+    label = {"query": "no", "context": AFTER_SECRET, "agent_id": "hr"}
+    await product.call("POST", "/v1/labels", [label])
+    product.gateway.enqueue(says("hr"))
+    talk = [
+        {"role": "user", "content": SECRET.upper()},
+        {"role": "assistant", "content": "Poor you"},
+        {"role": "user", "content": "yes"},
+    ]
+    chat = {"model": "agent:hr", "messages": talk}
+    assert (await product.call("POST", "/v1/chat/completions", chat)).status == 200
+    other = {"query": "yes", "context": {"previous_user": "Leave?"}, "agent_id": "hr"}
+    await product.call("POST", "/v1/labels", [other])
+    report = (await product.call("DELETE", f"/v1/labels/{query_hash(SECRET)}")).json()
+    assert (report["done"], report["logs"], report["contexts"], report["labels"]) == (True, 1, 2, 2)
+    assert held(product) == []
+    assert "poor you" not in str(product.rows("SELECT context FROM logs")).lower()
+    rows = (await product.call("GET", "/v1/logs")).json()["data"]
+    assert {(row["query"], row["query_hash"]) for row in rows} == {("yes", None)}
+    assert [row["context"] and row["context"]["previous_agent"] for row in rows] == [None, "hr"]
+    [left] = (await product.call("GET", "/v1/labels")).json()["data"]
+    assert left["context"]["previous_user"] == "Leave?"
+
+
+async def test_a_message_whose_turn_before_was_erased_can_be_erased_too(product: Product) -> None:
+    await ask(product, SECRET)
+    await say_after(product, f"{WORD} again")
+    await say_after(product, f"{WORD} again")
+    before = {"previous_agent": "hr"}
+    await ask(product, f"{WORD} again", context=before)
+    await product.call("DELETE", f"/v1/labels/{query_hash(SECRET)}")
+    key = query_hash(f"{WORD} again", PreviousTurn("hr").identity)
+    report = (await product.call("DELETE", f"/v1/labels/{key}")).json()
+    assert report["logs"] == 3
+    assert held(product) == []
+
+
+async def test_what_was_said_after_a_persons_messages_is_erased_with_them(product: Product) -> None:
+    user_id = await new_user(product)
+    _, key = await new_key(product, user_id=user_id)
+    await ask(product, SECRET, key=key)
+    await label_after(product)  # with another key
+    for _ in range(store.MAX_RARE + 1):
+        await ask(product, "ok", context={"previous_user": "yes", "previous_assistant": "Fine"})
+    await ask(product, "yes", key=key)
+    report = (await product.call("DELETE", f"/v1/users/{user_id}/data")).json()
+    assert (report["logs"], report["contexts"], report["labels"]) == (2, 1, 1)
+    assert held(product) == []
+    # What everybody says stays.
+    assert len(product.rows("SELECT 1 FROM logs WHERE context LIKE '%Fine%'")) == 21
+
+
+async def test_many_messages_after_an_erased_one_are_more_than_one_slice(product: Product) -> None:
+    await ask(product, SECRET)
+    await say_after(product)
+    count = 20 * store.CHUNK_ROWS + 1
+    names = [row["name"] for row in product.rows("PRAGMA table_info(logs)")]
+    copied = ", ".join(
+        {"seq": "n.value + 100", "id": "'dec_x' || n.value"}.get(name, f"logs.{name}")
+        for name in names
+    )
+    product.execute(
+        "WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n"
+        f" WHERE value < {count})"
+        f" INSERT INTO logs SELECT {copied} FROM logs, n WHERE logs.previous_hash IS NOT NULL"
+    )
+    report = (await product.call("DELETE", f"/v1/labels/{query_hash(SECRET)}")).json()
+    assert not report["done"]
+    await run_erasures(product.services)
+    assert unfinished(product) == []
+    assert held(product) == []
 
 
 async def test_an_unknown_question_is_a_404(product: Product) -> None:

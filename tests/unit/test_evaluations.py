@@ -608,3 +608,35 @@ async def test_the_rule_looks_only_when_there_are_twice_as_many_labels(
     # 9, 12, 15, 18, 21 and 39 labelled questions of one labeler: it looks from 20 and 40 on.
     assert looks == [0, 0, 0, 0, 21, 21]
     assert (await state(product))["active"] == ACTIVE
+
+
+async def test_a_question_is_asked_after_the_turn_before_it(
+    database: SqliteDatabase, settings: Settings
+) -> None:
+    """Without it, neither model could know which agent "yes" is for."""
+
+    def by_turn(model: str, message: str) -> ModelAnswer:
+        sent = json.loads(message)
+        assert sent["message"].startswith("yes")
+        return says(sent["previous_turn"]["agent"])
+
+    product = await made(database, settings, by_turn)
+    labels = [
+        {
+            "query": f"yes {number}",
+            "agent_id": agent,
+            "context": {"previous_agent": agent, "previous_user": f"{agent} {number}"},
+        }
+        for agent in ("hr", "it_support")
+        for number in range(3)
+    ]
+    assert (await product.call("POST", "/v1/labels", labels)).status == 200
+    for table in ("splits", "current_labels"):
+        product.execute(f"UPDATE {table} SET split = 'test'")
+    found = await evaluate(product)
+    assert [each["right"] for each in found["results"]["models"]] == [6, 6]
+    path = f"/v1/evaluations/{found['id']}/answers"
+    answers = (await product.call("GET", path)).json()["data"]
+    assert all(each["context"]["previous_agent"] == each["label"] for each in answers)
+    slices = {each["turn"] for each in product.rows("SELECT turn FROM evaluation_items")}
+    assert slices == {"later"}

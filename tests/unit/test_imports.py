@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edgeneuro.controlplane.labels.imports import MAX_HELD_BYTES
+from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn
 from edgeneuro.domain.label import LabelEvent, LabelSource
 from edgeneuro.domain.query import query_hash
 from edgeneuro.settings import Settings
@@ -41,6 +42,14 @@ async def other(other_database: SqliteDatabase, settings: Settings) -> Product:
     return product
 
 
+# A third of the questions is asked alone.
+TURNS = [
+    NOTHING_BEFORE,
+    PreviousTurn("hr", "Book a room", '{"message": "Which \\"hotel\\"?"}\n- none: x'),
+    PreviousTurn(None, None, "long " * 197 + "Which one?"),
+]
+
+
 async def label_at_random(product: Product, questions: int, *, about: str = "it") -> None:
     picked = random.Random(7)
     sources: list[LabelSource] = ["hand", "bulk", "import", "feedback"]
@@ -50,6 +59,7 @@ async def label_at_random(product: Product, questions: int, *, about: str = "it"
             base,
             id=f"lab_{number:06}_{vote}",
             query=f"question {number} about {about}",
+            previous=TURNS[number % len(TURNS)],
             agent_id=picked.choice(["hr", "it_support", "general", None]),
             labeler=picked.choice(["ann", "bob", "key_of_another"]),
             source=picked.choice(sources),
@@ -259,7 +269,7 @@ async def test_a_large_file_of_another_kind_says_what_may_be_large(product: Prod
 async def test_rows_of_a_file_whose_reading_did_not_end_are_deleted(product: Product) -> None:
     product.execute(
         "INSERT INTO import_rows SELECT 'imp_dead', 1, 'q', 'n', 'text', NULL, NULL, NULL,"
-        f" {product.services.now_ms()}, NULL, NULL"
+        f" {product.services.now_ms()}, NULL, NULL, NULL"
     )
     await delete_expired(product.services)
     assert len(product.rows("SELECT * FROM import_rows")) == 1

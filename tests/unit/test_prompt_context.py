@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.controlplane.labels.dataset_import import read_message_text
+from edgeneuro.controlplane.labels.import_question import read_message_text
 from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn
 from edgeneuro.domain.prompt import build_messages, message_text
 from edgeneuro.domain.question import Choice

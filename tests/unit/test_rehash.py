@@ -5,6 +5,7 @@ import unicodedata
 
 import pytest
 
+from edgeneuro.domain.conversation import PreviousTurn, QuestionHashes
 from edgeneuro.domain.query import near_hash, query_hash, similar_hash
 from edgeneuro.store.rehash import rehash_window
 from tests.unit.conftest import Product, says
@@ -143,3 +144,29 @@ async def test_an_erasure_finds_rows_that_wait_for_their_hashes(product: Product
     product.execute("INSERT INTO rehashing SELECT 'logs', 0, max(seq) FROM logs")
     await product.call("DELETE", f"/v1/labels/{query_hash('reset my password')}")
     assert product.rows("SELECT query FROM logs") == [{"query": "pay me"}]
+
+
+async def test_a_question_in_a_conversation_keeps_its_context(product: Product) -> None:
+    previous = PreviousTurn("hr", HIDDEN, "Which one?")
+    hashes = QuestionHashes.of(PLAIN, previous)
+    product.gateway.enqueue(says("general"))
+    context = {
+        "previous_agent": "hr",
+        "previous_user": HIDDEN,
+        "previous_assistant": "Which one?",
+    }
+    decision = (await product.route(PLAIN, context=context)).json()
+    await product.call("PUT", f"/v1/logs/{decision['id']}/label", {"agent_id": "hr"})
+    for table in ("logs", "labels", "current_labels"):
+        product.execute(f"UPDATE {table} SET query_hash = 'former', near_hash = 'former'")
+    product.execute("UPDATE splits SET near_hash = 'former', similar_hash = NULL")
+    for table in ("logs", "labels"):
+        product.execute(f"INSERT INTO rehashing SELECT '{table}', 0, max(rowid) FROM {table}")
+    while await rehash_window(product.database):
+        pass
+    for table in ("logs", "labels", "current_labels"):
+        [row] = product.rows(f"SELECT query_hash, near_hash FROM {table}")
+        assert (row["query_hash"], row["near_hash"]) == (hashes.question, hashes.near)
+    [split] = product.rows("SELECT near_hash, similar_hash FROM splits")
+    assert (split["near_hash"], split["similar_hash"]) == (hashes.near, hashes.similar)
+    assert (await product.route(PLAIN, context=context)).json()["layer"] == "label"

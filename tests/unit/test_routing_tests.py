@@ -94,7 +94,8 @@ async def test_the_set_is_kept_as_it_was_sent(product: Product) -> None:
         ({"query": " ", "expect": "hr"}, "query", ""),
         ({"query": "a", "expect": "HR!"}, "expect", ""),
         ({"query": "a", "expect": 7}, "expect", ""),
-        ({"query": "a", "expect": "hr", "context": "b"}, "context", "no such field"),
+        ({"query": "a", "expect": "hr", "answer": "b"}, "answer", "no such field"),
+        ({"query": "a", "expect": "hr", "context": "b"}, "context", "must be an object"),
         ({"query": "a", "expect": "hr", "must_not": ["hr"]}, "must_not", "also what is expected"),
         ({"query": "a", "expect": "hr", "candidates": ["general"]}, "candidates", "is missing"),
         (VPN, "query", "line 1 asks the same"),
@@ -127,7 +128,34 @@ async def test_the_same_question_of_other_agents_is_another_test(product: Produc
     assert (stored.json()["tests"], stored.json()["unknown_agents"]) == (3, ["gone"])
 
 
+async def test_the_same_question_in_another_context_is_another_test(product: Product) -> None:
+    later = {**VPN, "context": {"previous_agent": "hr", "previous_user": "Leave?"}}
+    stored = await put(product, [VPN, later, {**VPN, "context": {"previous_agent": "general"}}])
+    assert (stored.status, stored.json()["tests"]) == (200, 3)
+    again = {**VPN, "context": None}
+    assert (await put(product, [VPN, again])).json()["errors"][0]["line"] == 2
+
+
 # Runs
+
+
+async def test_a_test_is_asked_after_the_turn_before_it(
+    database: SqliteDatabase, settings: Settings
+) -> None:
+    def by_turn(model: str, message: str) -> ModelAnswer:
+        if message == "yes":
+            return says("general")
+        return says(json.loads(message)["previous_turn"]["agent"])
+
+    product = await made(database, settings, by_turn)
+    tests = [
+        {"query": "yes", "expect": "general", "context": None},
+        {"query": "yes", "expect": "hr", "context": {"previous_agent": "hr"}},
+        {"query": "yes", "expect": "it_support", "context": {"previous_agent": "it_support"}},
+    ]
+    assert (await put(product, tests)).status == 200
+    found = await run(product)
+    assert found["outcome"] == {"tests": 3, "passed": 3, "failed": 0, "errors": 0}
 
 
 async def test_a_run_says_of_each_test_whether_it_passed(product: Product) -> None:

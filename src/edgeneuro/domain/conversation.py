@@ -108,11 +108,13 @@ NOTHING_BEFORE = PreviousTurn()
 class QuestionHashes:
     """The identities of a message with the turn before it: of the question, of its near-duplicates,
     and of the similar questions, which are in one part of the data set. Messages after the same
-    turn are similar, whatever they say: they are of one conversation."""
+    turn are similar, whatever they say: they are of one conversation. `previous` is the question
+    hash of what the user said in that turn, without a context of its own."""
 
     question: str
     near: str
     similar: str
+    previous: str | None
 
     @classmethod
     def of(cls, query: str, previous: PreviousTurn = NOTHING_BEFORE) -> "QuestionHashes":
@@ -122,7 +124,12 @@ class QuestionHashes:
             similar = similar_hash(f"{previous.user}\n{previous.assistant}", "previous turn")
         else:
             similar = similar_hash(query, identity)
-        return cls(query_hash(query, identity), near_hash(query, identity), similar)
+        return cls(
+            query_hash(query, identity),
+            near_hash(query, identity),
+            similar,
+            None if previous.user is None else query_hash(previous.user),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.classifier import TrainingNeeds
+from edgeneuro.domain.conversation import PreviousTurn
 from edgeneuro.domain.query import Split
 
 Shape = Literal["chat", "prompt", "flat"]
@@ -13,13 +14,14 @@ Shape = Literal["chat", "prompt", "flat"]
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledQuery:
-    """A label in force as data sets read it; `agent_id` None means that no agent fits. Of an
-    imported label `labeler`, `labelled_at` and `source` are those that the file named, if it
-    did."""
+    """A label in force as data sets read it, for `query` after the turn `previous`; `agent_id` None
+    means that no agent fits. Of an imported label `labeler`, `labelled_at` and `source` are those
+    that the file named, if it did."""
 
     query_hash: str
     near_hash: str
     query: str
+    previous: PreviousTurn
     agent_id: str | None
     split: Split
     labeler: str

@@ -11,12 +11,14 @@ _Field = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 class ErasureTarget(BaseModel):
-    """What is erased. A question is found by its hash, and where nothing was decided by its
-    `near_hashes`; a user by the ids of the user and of the user's keys, `key_ids`; a caller's own
-    `user` or `session` by its value. `until` is the last log row that existed at the beginning."""
+    """What is erased. A question is found by its hash, where nothing was decided by its
+    `near_hashes`, and in the context of the message after it by `previous_hashes`; a user by the
+    ids of the user and of the user's keys, `key_ids`; a caller's own `user` or `session` by its
+    value. `until` is the last log row that existed at the beginning."""
 
     query_hash: str | None = None
     near_hashes: list[str] = []
+    previous_hashes: list[str] = []
     key_ids: list[str] = []
     user: str | None = None
     session: str | None = None
@@ -31,12 +33,14 @@ class ErasureCheckpoint(BaseModel):
 
 
 class ErasureCounts(BaseModel):
-    """Rows that were deleted; `gateway_logs` are entries of AI Gateway's log that may still hold
-    the texts, `gateway_log_ids` the first 100 of them."""
+    """Rows that were deleted; `contexts` are log rows that stay without the texts of the turn
+    before their message, because it was erased; `gateway_logs` are entries of AI Gateway's log that
+    may still hold the texts, `gateway_log_ids` the first 100 of them."""
 
     logs: int = 0
     labels: int = 0
     feedback: int = 0
+    contexts: int = 0
     gateway_logs: int = 0
     gateway_log_ids: list[str] = []
 
@@ -44,6 +48,7 @@ class ErasureCounts(BaseModel):
         self.logs += more.logs
         self.labels += more.labels
         self.feedback += more.feedback
+        self.contexts += more.contexts
         self.gateway_logs += more.gateway_logs
         room = MAX_GATEWAY_LOGS_SHOWN - len(self.gateway_log_ids)
         self.gateway_log_ids += more.gateway_log_ids[:room]

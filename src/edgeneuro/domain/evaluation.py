@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.analytics import Accuracy
 from edgeneuro.domain.calibration import Calibration, Reliability
+from edgeneuro.domain.conversation import RouteContext
 from edgeneuro.domain.fields import INTEGRAL, PageQuery
 from edgeneuro.domain.label import DataSnapshot
 
@@ -217,12 +218,13 @@ class AnswersQuery(PageQuery):
 
 
 class EvaluationAnswer(BaseModel):
-    """`label` and `decided` are agents' ids, or "none"; `decided` is null if the decision failed or
-    the classifier deferred."""
+    """The question is `query` after the turn `context`. `label` and `decided` are agents' ids, or
+    "none"; `decided` is null if the decision failed or the classifier deferred."""
 
     id: str
     model_id: str
     query: str
+    context: RouteContext | None = None
     label: str
     decided: str | None
     right: bool

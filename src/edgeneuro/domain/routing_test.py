@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from edgeneuro.domain.agent import NO_AGENT, AgentId
+from edgeneuro.domain.conversation import PreviousTurn, RouteContext
 from edgeneuro.domain.decision import MetadataKey, MetadataValue
 from edgeneuro.domain.fields import PageQuery, QueryText
 from edgeneuro.domain.proposal import Proposal
@@ -26,13 +27,15 @@ def _no_agent(value: object) -> object:
 
 
 class RoutingTest(BaseModel):
-    """`expect` is the agent that must answer; null or "none": no stage may name an agent. None of
-    `must_not` may answer. One of the two is required. `candidates` are the allowed agents, as in
-    POST /v1/route; `metadata` and `name` are for whoever reads the result."""
+    """`context` is the turn before the query, as in POST /v1/route. `expect` is the agent that must
+    answer; null or "none": no stage may name an agent. None of `must_not` may answer. One of the
+    two is required. `candidates` are the allowed agents, as in POST /v1/route; `metadata` and
+    `name` are for whoever reads the result."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     query: QueryText
+    context: RouteContext | None = None
     expect: Annotated[AgentId | None, BeforeValidator(_no_agent)] = None
     must_not: Annotated[list[AgentId], Field(min_length=1, max_length=250)] | None = None
     candidates: Annotated[list[AgentId], Field(min_length=1, max_length=250)] | None = None
@@ -46,7 +49,9 @@ class RoutingTest(BaseModel):
     @property
     def id(self) -> str:
         """What is asked, and of whom: a changed expectation is the same test."""
-        asked = [self.query, sorted(self.candidates or []), self.metadata or {}]
+        asked: list[Any] = [self.query, sorted(self.candidates or []), self.metadata or {}]
+        if previous := PreviousTurn.of(self.context):
+            asked.append(previous.identity)
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
 
     def passes(self, *, named: str | None, answers: str | None) -> bool:

@@ -17,7 +17,7 @@ def context_from_json(stored: str | None) -> PreviousTurn:
     """As it was stored, unchecked: the hashes beside it are over these very texts."""
     if stored is None:
         return NOTHING_BEFORE
-    fields = json.loads(stored)
+    fields = json.loads(stored) or {}  # a routing test may have a null
     return PreviousTurn(
         fields.get("previous_agent"),
         fields.get("previous_user"),

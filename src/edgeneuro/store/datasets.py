@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edgeneuro.domain.dataset import LabelledQuery
 from edgeneuro.domain.query import Split
+from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.label_reads import in_force, votes
 from edgeneuro.store.sql import rfc3339
@@ -158,11 +159,11 @@ def _labels_of(names: str, after: str, *, order: str) -> str:
         f" ORDER BY {order} LIMIT ?3), decided AS MATERIALIZED ({in_force(of_page)})"
         " SELECT NULL AS questions, label.near_hash, label.query_hash, label.query,"
         " label.agent_id, splits.split, label.labeler, label.created_at, label.source,"
-        " label.origin"
+        " label.origin, label.context"
         " FROM decided CROSS JOIN labels AS label ON label.seq = decided.seq"
         " CROSS JOIN splits ON splits.near_hash = label.near_hash"
         " UNION ALL SELECT * FROM (SELECT (SELECT count(*) FROM page),"
-        f" {'near_hash' if 'near' in names else 'NULL'}, query_hash{', NULL' * 7}"
+        f" {'near_hash' if 'near' in names else 'NULL'}, query_hash{', NULL' * 8}"
         f" FROM page ORDER BY {backwards} LIMIT 1) ORDER BY {order}, questions"
     )
 
@@ -173,6 +174,7 @@ def _labelled_query(row: Row) -> LabelledQuery:
         query_hash=row["query_hash"],
         near_hash=row["near_hash"],
         query=row["query"],
+        previous=context_from_json(row["context"]),
         agent_id=row["agent_id"],
         split=row["split"],
         labeler=origin.get("labeler") or row["labeler"],

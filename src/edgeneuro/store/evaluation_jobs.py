@@ -67,7 +67,7 @@ async def next_items(db: Database, evaluation_id: str, model_id: str, *, limit: 
     """Questions that the model has not answered yet, those never asked first."""
     return await db.run(
         statement(
-            "SELECT item.query_hash, item.query, item.agent_id, item.test"
+            "SELECT item.query_hash, item.query, item.context, item.agent_id, item.test"
             " FROM evaluation_items AS item"
             " LEFT JOIN evaluation_answers AS answer ON answer.evaluation_id = item.evaluation_id"
             " AND answer.model_id = ?2 AND answer.query_hash = item.query_hash"

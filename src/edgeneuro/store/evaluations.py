@@ -15,6 +15,7 @@ from edgeneuro.domain.evaluation import (
     ModelProgress,
     Target,
 )
+from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.jobs import (
     UNFINISHED,
@@ -93,14 +94,17 @@ def insert_evaluation(
         json.dumps({name: model.model_dump() for name, model in measured.items()}),
     )
     items = statement(
-        "INSERT INTO evaluation_items (evaluation_id, query_hash, query, agent_id, metadata, turn)"
-        " SELECT ?1, chosen.query_hash, chosen.query, chosen.agent_id, logs.metadata,"
+        "INSERT INTO evaluation_items (evaluation_id, query_hash, query, context, agent_id,"
+        " metadata, turn)"
+        " SELECT ?1, chosen.query_hash, chosen.query, chosen.context, chosen.agent_id,"
+        " logs.metadata,"
         # Whether the session had asked something before; by the index over sessions.
-        " CASE WHEN logs.session IS NULL THEN NULL WHEN EXISTS (SELECT 1 FROM logs AS earlier"
+        " CASE WHEN chosen.context IS NOT NULL THEN 'later'"
+        " WHEN logs.session IS NULL THEN NULL WHEN EXISTS (SELECT 1 FROM logs AS earlier"
         " WHERE earlier.session = logs.session AND (earlier.created_at, earlier.id)"
         " < (logs.created_at, logs.id)) THEN 'later' ELSE 'first' END"
         # With min() SQLite takes the other columns from the row of the minimum.
-        " FROM (SELECT min(query_hash) AS query_hash, query, agent_id, label_id"
+        " FROM (SELECT min(query_hash) AS query_hash, query, context, agent_id, label_id"
         " FROM current_labels WHERE split IN (SELECT value FROM json_each(?2))"
         " AND (agent_id IS NULL OR agent_id IN (SELECT value FROM json_each(?3)))"
         " GROUP BY near_hash ORDER BY min(query_hash) LIMIT ?4) AS chosen"
@@ -245,7 +249,8 @@ async def list_answers(
         wanted.add("answer.is_right = 0 AND coalesce(answer.reason, '') <> ?", DEFERRED)
     rows = await db.run(
         statement(
-            "SELECT answer.*, item.query, item.agent_id AS label FROM evaluation_answers AS answer"
+            "SELECT answer.*, item.query, item.context, item.agent_id AS label"
+            " FROM evaluation_answers AS answer"
             " JOIN evaluation_items AS item USING (evaluation_id, query_hash)"
             f" WHERE {wanted.sql} ORDER BY answer.model_id, answer.query_hash LIMIT ?",
             *wanted.values,
@@ -257,6 +262,7 @@ async def list_answers(
             id=f"{row['model_id']} {row['query_hash']}",
             model_id=row["model_id"],
             query=row["query"],
+            context=context_from_json(row["context"]).shown(),
             label=row["label"] or NO_AGENT,
             decided=None
             if row["failed"] or row["reason"] == DEFERRED

@@ -29,6 +29,8 @@ class StagedRow(NamedTuple):
     split: str | None
     origin: str | None
     similar_hash: str
+    context: str | None
+    previous_hash: str | None
 
 
 def stage_rows(import_id: str, rows: str, *, now_ms: int) -> Statement:
@@ -120,9 +122,10 @@ def _apply_slice(
     return [
         statement(
             "INSERT INTO labels (id, query_hash, near_hash, similar_hash, query, agent_id, removed,"
-            " labeler, source, created_at, import_id, origin)"
+            " labeler, source, created_at, import_id, origin, context, previous_hash)"
             " SELECT 'lab_' || substr(?1, 5) || '_' || place, query_hash, near_hash, similar_hash,"
-            " query, agent_id, 0, ?2, 'import', ?3, ?1, origin FROM import_rows AS given"
+            " query, agent_id, 0, ?2, 'import', ?3, ?1, origin, context, previous_hash"
+            " FROM import_rows AS given"
             " WHERE import_id = ?1 AND place BETWEEN ?4 AND ?5"
             " AND NOT EXISTS (SELECT 1 FROM current_labels AS label"
             " WHERE label.query_hash = given.query_hash AND label.agent_id IS given.agent_id)"

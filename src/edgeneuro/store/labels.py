@@ -34,6 +34,7 @@ class _Row(NamedTuple):
     final: int
     similar_hash: str
     context: str | None
+    previous_hash: str | None
 
 
 _INSERT = (
@@ -225,6 +226,7 @@ def _row(event: LabelEvent) -> _Row:
         final=int(event.final),
         similar_hash=event.hashes.similar,
         context=context_json(event.previous),
+        previous_hash=event.hashes.previous,
     )
 
 

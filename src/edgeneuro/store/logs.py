@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from edgeneuro.domain.conversation import PreviousTurn
 from edgeneuro.domain.decision import GatewayTrace, StageRecord, Usage
 from edgeneuro.domain.log import LogEntry, LogItem, LogRecord, LogsQuery
-from edgeneuro.domain.query import near_hash
+from edgeneuro.domain.query import near_hash, query_hash
 from edgeneuro.store.contexts import (
     StoredQuestion,
     context_from_json,
@@ -71,7 +71,14 @@ _CHECKED_KIND = {"questions": "chat"}
 # The same for the column `outcome`, and `other_outcome`.
 _CHECKED_OUTCOME = {"agents": "agent", "clarify": "none"}
 _NAMES = ", ".join(_COLUMNS)
-_WRITTEN = (*_COLUMNS, "near_hash", "stages", "other_kind", "other_outcome")
+_WRITTEN = (
+    *_COLUMNS,
+    "near_hash",
+    "previous_hash",
+    "stages",
+    "other_kind",
+    "other_outcome",
+)
 _INSERT = f"INSERT INTO logs ({', '.join(_WRITTEN)}) VALUES ({', '.join('?' * len(_WRITTEN))})"
 _DELETE_CHUNK = 1_000  # rows a statement: D1 ends a query after 30 s
 _HISTORY_SHOWN = 100
@@ -144,6 +151,7 @@ def insert_log(entry: LogEntry, stages: Sequence[StageRecord] | None = None) -> 
         # Computed once here, so that the label queue never computes it for a whole window.
         # A row for which nothing was decided has no query hash: an erasure finds it by this one.
         "near_hash": near_hash(entry.query, previous.identity) if entry.query else None,
+        "previous_hash": None if previous.user is None else query_hash(previous.user),
         "stages": None if stages is None else _stages_json(stages),
     }
     return Statement(_INSERT, tuple(values[name] for name in _WRITTEN))

@@ -6,7 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from edgeneuro.domain.query import canonical, near_hash, query_hash, similar_hash
+from edgeneuro.domain.conversation import QuestionHashes
+from edgeneuro.domain.query import canonical
+from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Database, Statement, statement
 from edgeneuro.store.labels import raise_labels_revision, settle
 
@@ -47,7 +49,7 @@ async def rehash_window(
     stop = min(after + max_rows, until)
     found = await db.run(
         statement(
-            f"SELECT rowid AS place, query, query_hash FROM {table}"
+            f"SELECT rowid AS place, query, query_hash, context FROM {table}"
             f" WHERE rowid > ?1 AND rowid <= ?2 AND {known} ORDER BY rowid",
             after,
             stop,
@@ -57,13 +59,14 @@ async def rehash_window(
     hashed: list[_Hashed] = []
     for row in found:
         text, old = canonical(row["query"]), row["query_hash"]
-        question = query_hash(text)
+        hashes = QuestionHashes.of(text, context_from_json(row["context"]))
+        question = hashes.question
         if old is not None and question != old and old not in moved:
             if len(moved) == max_questions:
                 stop = int(row["place"]) - 1
                 break
             moved[old] = _Moved(old, question, text)
-        hashed.append(_Hashed(int(row["place"]), question, near_hash(text), similar_hash(text)))
+        hashed.append(_Hashed(int(row["place"]), question, hashes.near, hashes.similar))
     statements = [each for one in moved.values() for each in _move(one)]
     statements += _hash_logs(hashed) if source == "logs" else _hash_labels(hashed)
     if moved or source == "labels":

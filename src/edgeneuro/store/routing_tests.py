@@ -117,8 +117,10 @@ def insert_run(
         json.dumps(proposal),
     )
     items = statement(
-        "INSERT INTO evaluation_items (evaluation_id, query_hash, query, agent_id, test, metadata)"
+        "INSERT INTO evaluation_items (evaluation_id, query_hash, query, context, agent_id, test,"
+        " metadata)"
         " SELECT evaluations.id, value ->> '$.id', value ->> '$.test.query',"
+        " value -> '$.test.context',"
         " value ->> '$.test.expect', value -> '$.test', value -> '$.test.metadata'"
         " FROM evaluations, routing_tests, json_each(content) WHERE evaluations.id = ?1",
         run_id,

@@ -17,6 +17,7 @@ from edgeneuro.domain.routing_test import RoutingTest
 from edgeneuro.errors import InvalidRequestError
 from edgeneuro.services import Services
 from edgeneuro.store.agents import list_agents
+from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Row
 from edgeneuro.store.evaluation_jobs import Answered
 from edgeneuro.store.evaluations import MAX_TRIES
@@ -118,6 +119,7 @@ class Target:
         test = routing_test(item)
         request = RouteRequest(
             query=item["query"],
+            context=context_from_json(item["context"]).shown(),
             candidates=None if test is None else test.candidates,
             model=None if self._model is None else self._model.id,
             cache=False,

@@ -75,13 +75,20 @@ async def _erase_question(
         checkpoint.position, more = found
         counts.add(more)
     await lease.advance(checkpoint=checkpoint.model_dump_json())
+    context = True
+    for _ in range(_MAX_STEPS):
+        removed = await store.erase_contexts(db, target.previous_hashes)
+        context = removed is not None
+        if removed is None:
+            break
+        counts.add(removed)
     for _ in range(_MAX_STEPS):
         deleted = await store.erase_question_logs(db, target)
         chunk = deleted is not None
         if deleted is None:
             break
         counts.add(deleted)
-    return counts, not undecided and not chunk
+    return counts, not undecided and not context and not chunk
 
 
 async def _erase_person(lease: Lease, checkpoint: ErasureCheckpoint) -> tuple[ErasureCounts, bool]:

@@ -8,17 +8,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
-from edgeneuro import bounded_json
 from edgeneuro.controlplane.jobs.pacing import Pacer
+from edgeneuro.controlplane.labels.import_question import (
+    checked_query,
+    read_agent,
+    read_question,
+)
 from edgeneuro.controlplane.labels.import_rows import Row, RowFault
 from edgeneuro.domain.agent import NO_AGENT, Agent
-from edgeneuro.domain.conversation import PreviousTurn
-from edgeneuro.domain.fields import MAX_QUERY_CHARACTERS, read_timestamp
+from edgeneuro.domain.conversation import (
+    PreviousTurn,
+    QuestionHashes,
+)
+from edgeneuro.domain.fields import read_timestamp
 from edgeneuro.domain.label import LabelSource
-from edgeneuro.domain.prompt import message_text
-from edgeneuro.domain.query import Split, canonical, query_hash
+from edgeneuro.domain.query import Split
 from edgeneuro.errors import InvalidLinesError, InvalidRequestError, LineFault
 from edgeneuro.store.sql import rfc3339, unix_ms
 
@@ -26,19 +32,19 @@ MAX_ROWS = 100_000
 _TOLD_FAULTS = 100
 _to_json = json.JSONEncoder(ensure_ascii=False).encode  # one encoder for all lines
 _MAX_STATED = 128
-_LAST_MESSAGES = ("user", "assistant")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _SOURCES = get_args(LabelSource)
 _SPLITS = get_args(Split)
 
 
 class FileLabel(NamedTuple):
-    """`place` counts the questions of the file from 1 on. `split` and `origin`, a JSON object of
+    """`place` counts the questions of the file from 1 on; a question is `query` after the turn
+    `previous`. `split` and `origin`, a JSON object of
     what the file says of labeler, source and time, are None where it says nothing."""
 
     place: int
-    query_hash: str
+    hashes: QuestionHashes
     query: str
+    previous: PreviousTurn
     agent_id: str | None
     split: str | None
     origin: str | None
@@ -84,12 +90,14 @@ async def read_file(
     *,
     agents: Sequence[Agent],
     stored: Callable[[str], str],
+    stored_turn: Callable[[PreviousTurn], PreviousTurn],
     metadata: bool,
     pacer: Pacer,
 ) -> LabelFile:
     """Hands on the label of each question as it is read, up to the first line that is wrong.
-    `stored` gives a query as it may be stored; with `metadata` the part of the data set, labeler,
-    source and time are read too. Raises InvalidLinesError at the end where any line is wrong."""
+    `stored` gives a text as it may be stored, `stored_turn` the turn before it; with `metadata` the
+    part of the data set, labeler, source and time are read too. Raises InvalidLinesError at the end
+    where any line is wrong."""
     names = AgentNames(agents)
     seen = _Seen()
     file = LabelFile()
@@ -105,15 +113,17 @@ async def read_file(
         try:
             if isinstance(found, RowFault):
                 raise found
-            query = stored(_query(found))
+            asked = read_question(found, names.find)
+            query, previous = stored(checked_query(asked.query)), stored_turn(asked.previous)
             agent_id = _agent_id(found, names, file.mapped)
             split, origin = _metadata(found, stored) if metadata else (None, None)
-            key = query_hash(query)
-            if seen.add(key, line, agent_id):
+            hashes = QuestionHashes.of(query, previous)
+            if seen.add(hashes.question, line, agent_id):
                 file.labels += 1
                 if not wrong:
-                    await add(FileLabel(file.labels, key, query, agent_id, split, origin))
-            await pacer.spend(len(query))
+                    label = FileLabel(file.labels, hashes, query, previous, agent_id, split, origin)
+                    await add(label)
+            await pacer.spend(len(query) + len(previous.identity))
         except RowFault as fault:
             wrong += 1
             if len(faults) < _TOLD_FAULTS:
@@ -195,25 +205,8 @@ def _stated(row: Row, param: str, values: Sequence[str] | None) -> str | None:
     return value
 
 
-def _query(row: Row) -> str:
-    query = _last_messages(row)[0] if _is_conversation(row) else row.get("query")
-    if query is None:
-        raise RowFault("query", "query: this field is missing; add it")
-    if not isinstance(query, str):
-        raise RowFault("query", "query: this is not a text")
-    if len(query) <= 2 * MAX_QUERY_CHARACTERS:  # its canonical text may be shorter
-        query = canonical(query)
-    if not 1 <= len(query) <= MAX_QUERY_CHARACTERS:
-        raise RowFault("query", f"query: it must have 1 to {MAX_QUERY_CHARACTERS:,} characters")
-    if "\0" in query:
-        raise RowFault("query", "query: it must not hold the character U+0000; remove it")
-    if _SURROGATE.search(query):
-        raise RowFault("query", "query: it holds half a surrogate pair; remove it")
-    return query
-
-
 def _agent_id(row: Row, names: AgentNames, mapped: dict[str, str]) -> str | None:
-    param, agent = _agent(row)
+    param, agent = read_agent(row)
     if agent is None:
         return None
     if not isinstance(agent, str):
@@ -228,58 +221,3 @@ def _agent_id(row: Row, names: AgentNames, mapped: dict[str, str]) -> str | None
     if found != agent:
         mapped[agent[:100]] = found
     return found
-
-
-def _agent(row: Row) -> tuple[str, Any]:
-    """Which field names the agent, and what it says."""
-    if _is_conversation(row):
-        return "messages", _answer(_last_messages(row)[1])
-    given = {name: row[name] for name in ("agent", "agent_id") if name in row}
-    if not given:
-        raise RowFault("agent", 'agent: this field is missing; add it, "none" if no agent fits')
-    if len({NO_AGENT if each is None else str(each).strip() for each in given.values()}) > 1:
-        raise RowFault("agent_id", "agent_id: it differs from `agent`; keep one of the two")
-    return next(iter(given.items()))
-
-
-def _is_conversation(row: Row) -> bool:
-    """A line of an export in the shapes for trainers. A flat row may have such fields too."""
-    return "query" not in row and ("messages" in row or "completion" in row)
-
-
-def _last_messages(row: Row) -> list[Any]:
-    """What the user and the assistant say in a line of an export."""
-    messages = row.get("messages")
-    if messages is None:
-        prompt, completion = row.get("prompt"), row["completion"]
-        if isinstance(prompt, list) and isinstance(completion, list):
-            messages = [*prompt, *completion]
-    if isinstance(messages, list) and all(isinstance(message, dict) for message in messages):
-        last = messages[-2:]
-        if tuple(message.get("role") for message in last) == _LAST_MESSAGES:
-            return [message.get("content") for message in last]
-    raise RowFault("messages", "messages: the last two must be the user's and the assistant's")
-
-
-def read_message_text(text: str) -> tuple[str, PreviousTurn] | None:
-    """What `message_text` made this text of; None if it was a message alone."""
-    try:
-        found = bounded_json.loads(text) if text.startswith("{") else None
-    except bounded_json.InvalidJsonError:
-        return None
-    match found:
-        case {"previous_turn": dict() as turn, "message": str() as query}:
-            previous = PreviousTurn(turn.get("agent"), turn.get("user"), turn.get("assistant"))
-            if all(value is None or isinstance(value, str) for value in turn.values()):
-                return (query, previous) if message_text(query, previous) == text else None
-    return None
-
-
-def _answer(content: Any) -> Any:
-    try:
-        answer = bounded_json.loads(content) if isinstance(content, str) else None
-    except bounded_json.InvalidJsonError:
-        answer = None
-    if not isinstance(answer, dict) or "agent" not in answer:
-        raise RowFault("messages", 'messages: the last one must be JSON, {"agent": …}')
-    return answer["agent"]

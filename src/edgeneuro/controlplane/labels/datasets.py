@@ -51,7 +51,10 @@ class Export:
         self._wanted = wanted
         self._config = config
         self._moment = moment
-        self._system = system_message(list(config.agents.values()), confidence=False)
+        agents = list(config.agents.values())
+        self._system, self._system_in_context = (
+            system_message(agents, confidence=False, in_context=each) for each in (False, True)
+        )
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         chunk = bytearray()
@@ -101,7 +104,7 @@ class Export:
         near = self._wanted.dedupe == "near"
         group = ""
         async for row in labels_at(self._db, self._moment, by_near_hash=near):
-            await self._pacer.spend(len(row.query))
+            await self._pacer.spend(len(row.query) + len(row.previous.identity))
             if not self._is_wanted(row):
                 continue
             if not self._can_be_answered(row):
@@ -123,15 +126,19 @@ class Export:
 
     def _content(self, row: LabelledQuery) -> dict[str, Any]:
         if self._wanted.format == "flat":
+            shown = row.previous.shown()
+            context = {} if shown is None else {"context": shown.model_dump(exclude_none=True)}
             return {
                 "query": row.query,
+                **context,
                 "agent": row.agent_id or NO_AGENT,
                 "split": row.split,
                 "labeler": row.labeler,
                 "labelled_at": row.labelled_at,
                 "source": row.source,
             }
-        prompt = [self._system, user_message(row.query)]
+        system = self._system_in_context if row.previous else self._system
+        prompt = [system, user_message(row.query, row.previous)]
         answer = {"role": "assistant", "content": answer_text(row.agent_id)}
         if self._wanted.format == "chat":
             return {"messages": [*prompt, answer]}
@@ -147,8 +154,9 @@ _ALL_AGENTS = 1_000  # more than there can be
 
 async def export_labels(call: Call, query: ExportQuery) -> Response:
     """Export the labels in force as JSON Lines, one line each: `chat` has the messages that the
-    router would send and the right answer, `prompt` the same as prompt and completion, `flat` the
-    fields alone. Labels of agents that are not enabled are only in `flat`."""
+    router would send, with the turn before the question, and the right answer, `prompt` the same as
+    prompt and completion, `flat` the fields alone. Labels of agents that are not enabled are only
+    in `flat`."""
     services = call.services
     config = await services.routing.current()
     if query.format != "flat":

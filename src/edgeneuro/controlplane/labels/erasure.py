@@ -25,7 +25,9 @@ from edgeneuro.store.users import get_user
 
 async def erase_question(call: Call, query_hash: str) -> Erasure:
     """Erase the text of a question everywhere: logs with their feedback, labels with their history,
-    evaluations and cached chats. The entries of AI Gateway's log are listed; delete them there."""
+    evaluations and cached chats. Where it is the turn before another message, that turn's texts are
+    removed from the log row, and the labels of that message are deleted. The entries of AI
+    Gateway's log are listed; delete them there."""
     db = call.services.db
     if not await store.is_stored(db, query_hash):
         raise NotFoundError(
@@ -33,15 +35,15 @@ async def erase_question(call: Call, query_hash: str) -> Erasure:
             code="unknown_question",
             param="query_hash",
         )
-    target = ErasureTarget(
-        query_hash=query_hash, near_hashes=await store.find_near_hashes(db, query_hash)
-    )
+    near, previous = await store.find_hashes(db, query_hash)
+    target = ErasureTarget(query_hash=query_hash, near_hashes=near, previous_hashes=previous)
     return await _begin(call, target, resource="label", resource_id=query_hash)
 
 
 async def erase_user(call: Call, user_id: str) -> Erasure:
     """Erase what a user sent, through Cloudflare Access or with the user's keys: log rows, the
-    labels given on these rows, and the user's feedback. Labels that the user gave stay, under an id
+    labels given on these rows, and the user's feedback; also where it is the turn before another
+    message, unless many have said the same. Labels that the user gave stay, under an id
     that identifies no one. The user, the keys and the audit log stay: erase before you delete the
     user."""
     db = call.services.db

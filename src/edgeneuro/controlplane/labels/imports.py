@@ -13,13 +13,13 @@ from edgeneuro.controlplane.labels.import_rows import Row, RowFault, read_rows, 
 from edgeneuro.controlplane.labels.import_text import FileStream, FileText, open_file
 from edgeneuro.domain.dataset import DatasetImport, Import, ImportQuery
 from edgeneuro.domain.fields import Page, PageQuery, page_of
-from edgeneuro.domain.query import near_hash, similar_hash
 from edgeneuro.errors import ConflictError, DatabaseError, NotFoundError, PermissionDeniedError
 from edgeneuro.services import Services
 from edgeneuro.store import imports as store
 from edgeneuro.store.agents import list_agents
+from edgeneuro.store.contexts import context_json
 from edgeneuro.store.imports import StagedRow
-from edgeneuro.synapsecore.stored_text import stored_text
+from edgeneuro.synapsecore.stored_text import stored_context, stored_text
 from edgeneuro.web.auth import Access
 from edgeneuro.web.upload import Upload
 
@@ -54,19 +54,22 @@ class Staging:
         return self.labels - self.new - self._differing
 
     async def add(self, label: FileLabel) -> None:
+        hashes, context = label.hashes, context_json(label.previous)
         self._rows.append(
             StagedRow(
                 place=label.place,
-                query_hash=label.query_hash,
-                near_hash=near_hash(label.query),
+                query_hash=hashes.question,
+                near_hash=hashes.near,
                 query=label.query,
                 agent_id=label.agent_id,
                 split=label.split,
                 origin=label.origin,
-                similar_hash=similar_hash(label.query),
+                similar_hash=hashes.similar,
+                context=context,
+                previous_hash=hashes.previous,
             )
         )
-        self._size += len(label.query.encode()) + _ROW_BYTES
+        self._size += len(label.query.encode()) + len((context or "").encode()) + _ROW_BYTES
         if self._size >= _PART_BYTES:
             await self.flush()
 
@@ -104,11 +107,13 @@ _ALL_AGENTS = 1_000  # more than there can be
 
 async def import_labels(call: Call, body: Upload, query: ImportQuery) -> DatasetImport:
     """Import labels from JSON Lines, a JSON array or CSV with the fields `query` and `agent`
-    ("none" if no agent fits), or from an export. Every line is checked before any is written, and
-    all are written together. Files in UTF-8, UTF-16 and CP1252, gzip files and forms with one file
-    are read; `encoding` says what the file was, `mapped` which names were matched to agents. The
-    labels are votes of the caller: what an export says of labeler, source and time is stored as
-    their `origin`, and its splits apply to questions that have none yet."""
+    ("none" if no agent fits), or from an export. The turn before the query is the field `context`,
+    the columns `previous_agent`, `previous_user` and `previous_assistant`, or is in `messages`, a
+    conversation in place of `query`. Every line is checked before any is written, and all are
+    written together. Files in UTF-8, UTF-16 and CP1252, gzip files and forms with one file are
+    read; `encoding` says what the file was, `mapped` which names were matched to agents. The labels
+    are votes of the caller: what an export says of labeler, source and time is stored as their
+    `origin`, and its splits apply to questions that have none yet."""
     services = call.services
     agents = await list_agents(services.db, limit=_ALL_AGENTS, after=None)
     config = await services.routing.current()
@@ -125,6 +130,7 @@ async def import_labels(call: Call, body: Upload, query: ImportQuery) -> Dataset
                 staging.add,
                 agents=agents,
                 stored=partial(stored_text, config),
+                stored_turn=partial(stored_context, config),
                 metadata=query.metadata == "keep",
                 pacer=pacer,
             )
