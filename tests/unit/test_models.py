@@ -52,6 +52,7 @@ async def test_the_list_has_base_models_and_the_pair_of_vars(product: Product) -
         "labels": None,
         "size": None,
         "agents": None,
+        "router": None,
         "suspended": None,
         "calibration": None,
     }
