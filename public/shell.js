@@ -32,6 +32,7 @@ const SCREENS = [
       ["models", "Models", "read"],
       ["adapters", "Adapters", "read"],
       ["agents", "Agents", "read"],
+      ["routers", "Routers", "read"],
       ["rules", "Rules", "read"],
       ["providers", "Providers", "admin"],
     ],

@@ -3,18 +3,23 @@
 import { api, listAll } from "../api.js";
 import { h, replace } from "../dom.js";
 import { compact, count, instant, NOTHING, percent, time, usd } from "../format.js";
+import { allowedFields, allowedSummary, teamField, withLists } from "../parts/allowed.js";
 import { badge, bars, button, copyButton, pageHead, tabs } from "../parts/controls.js";
 import { confirm, openDialog } from "../parts/dialog.js";
 import { changed, formDialog } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
+import { readRouters } from "../parts/routers.js";
 import { table } from "../parts/table.js";
+import { teamName, teamsView } from "./keys_teams.js";
 import { usersView } from "./keys_users.js";
 
 const TABS = [
   ["API keys", "#/keys"],
   ["Users", "#/keys/users"],
+  ["Teams", "#/keys/teams"],
 ];
+const VIEWS = { users: usersView, teams: teamsView };
 
 const SCOPES = [
   ["route", "route: route and chat"],
@@ -31,22 +36,30 @@ export async function open({ root, path: [tab], signal }) {
       "API keys & users",
       "Services use API keys. People sign in with Cloudflare Access or with their own keys.",
     ),
-    tabs("API keys & users", tab === "users" ? "#/keys/users" : "#/keys", TABS),
+    tabs("API keys & users", tab in VIEWS ? `#/keys/${tab}` : "#/keys", TABS),
     container,
   );
   const show = () =>
     load(
       container,
-      () => Promise.all([listAll("/v1/keys", { signal }), listAll("/v1/users", { signal })]),
-      ([keys, users]) =>
-        tab === "users" ? usersView(users, keys, show) : keysView(keys, users, show),
+      async () => {
+        const [keys, users, teams, routers] = await Promise.all([
+          listAll("/v1/keys", { signal }),
+          listAll("/v1/users", { signal }),
+          listAll("/v1/teams", { signal }),
+          readRouters(signal),
+        ]);
+        return { keys, users, teams, routers };
+      },
+      (known) => (VIEWS[tab] ?? keysView)(known, show),
       { signal, keep: true },
     );
   await show();
 }
 
-function keysView(keys, users, show) {
-  const add = button("Create API key", () => createKey(users, show), { kind: "main" });
+function keysView(known, show) {
+  const { keys, users, teams } = known;
+  const add = button("Create API key", () => createKey(known, show), { kind: "main" });
   if (!keys.length)
     return empty(
       "No API keys yet",
@@ -80,11 +93,11 @@ function keysView(keys, users, show) {
               "div",
               { class: "row" },
               key.scopes.map((scope) => badge(scope, scope === "admin" ? "warn" : undefined)),
-              only("agents", key.agents),
-              only("models", key.models),
+              allowedSummary(key),
             ),
         },
         { head: "Owner", cell: (key) => (key.user_id ? user(key.user_id) : NOTHING) },
+        { head: "Team", cell: (key) => teamName(teams, key) },
         { head: "Limits and usage", kind: "wide", cell: limits },
         { head: "Expires", cell: (key) => time(key.expires_at) },
         {
@@ -94,7 +107,7 @@ function keysView(keys, users, show) {
             key.revoked_at
               ? null
               : [
-                  button("Edit", () => editKey(key, show), {
+                  button("Edit", () => editKey(key, known, show), {
                     size: "small",
                     label: `Edit ${key.name}`,
                   }),
@@ -115,9 +128,6 @@ function stateOf(key) {
   if (key.expires_at && Date.parse(key.expires_at) <= Date.now()) return badge("expired", "bad");
   return null;
 }
-
-const only = (what, ids) =>
-  ids && h("span", { class: "help", title: ids.join(", ") }, `only ${count(ids.length)} ${what}`);
 
 function limits({
   usage,
@@ -140,7 +150,7 @@ function limits({
   return bars(rows, 1);
 }
 
-const limitFields = (key) => [
+const limitFields = (key, { teams, routers }) => [
   {
     name: "expires_at",
     label: "Expires",
@@ -170,22 +180,8 @@ const limitFields = (key) => [
     value: key?.monthly_budget_usd,
     help: "With a USD budget, the key can only use models that have a price.",
   },
-  {
-    name: "agents",
-    label: "Allowed agents, one ID per line",
-    type: "lines",
-    rows: 3,
-    value: key?.agents,
-    help: "Empty: all agents.",
-  },
-  {
-    name: "models",
-    label: "Allowed models, one ID per line",
-    type: "lines",
-    rows: 3,
-    value: key?.models,
-    help: "For routing and for chats. Empty: all models.",
-  },
+  teamField(key, teams),
+  ...allowedFields(key, routers),
 ];
 
 /** A time as the value of a datetime-local field. */
@@ -198,14 +194,7 @@ function localTime(text) {
 const withMoment = (values) =>
   "expires_at" in values ? { ...values, expires_at: instant(values.expires_at) } : values;
 
-/** An empty list means no restriction, which is null in the API. */
-const withLists = (values) => ({
-  ...values,
-  agents: values.agents.length ? values.agents : null,
-  models: values.models.length ? values.models : null,
-});
-
-async function createKey(users, show) {
+async function createKey(known, show) {
   const made = await formDialog({
     title: "Create API key",
     action: "Create",
@@ -229,9 +218,9 @@ async function createKey(users, show) {
         name: "user_id",
         label: "Owner",
         type: "select",
-        options: [[null, "Service (no user)"], ...users.map((user) => [user.id, user.email])],
+        options: [[null, "Service (no user)"], ...known.users.map((user) => [user.id, user.email])],
       },
-      ...limitFields(null),
+      ...limitFields(null, known),
     ],
     // The key is shown only once, so there is no Idempotency-Key.
     onSubmit: (values) => api("POST", "/v1/keys", { body: withMoment(withLists(values)) }),
@@ -258,7 +247,7 @@ function showOnce(made) {
   });
 }
 
-async function editKey(key, show) {
+async function editKey(key, known, show) {
   const saved = await formDialog({
     title: `Edit ${key.name}`,
     fields: [
@@ -271,7 +260,7 @@ async function editKey(key, show) {
         value: key.scopes,
         options: SCOPES,
       },
-      ...limitFields(key),
+      ...limitFields(key, known),
     ],
     onSubmit(values) {
       const shown = { ...key, expires_at: localTime(key.expires_at) };

@@ -3,12 +3,14 @@
 import { api } from "../api.js";
 import { h } from "../dom.js";
 import { count, time } from "../format.js";
+import { allowedFields, allowedSummary, teamField, withLists } from "../parts/allowed.js";
 import { badge, button } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { changed, formDialog } from "../parts/form.js";
 import { empty } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
+import { teamName } from "./keys_teams.js";
 
 const ROLES = [
   ["viewer", "viewer: view"],
@@ -16,8 +18,9 @@ const ROLES = [
   ["admin", "admin: full access"],
 ];
 
-export function usersView(users, keys, show) {
-  const add = button("Add user", () => editUser(null, show), { kind: "main" });
+export function usersView(known, show) {
+  const { users, keys, teams } = known;
+  const add = button("Add user", () => editUser(null, known, show), { kind: "main" });
   if (!users.length)
     return empty(
       "No users yet",
@@ -52,6 +55,11 @@ export function usersView(users, keys, show) {
           head: "Role",
           cell: (user) => badge(user.role, user.role === "admin" ? "warn" : undefined),
         },
+        { head: "Team", cell: (user) => teamName(teams, user) },
+        {
+          head: "May use",
+          cell: (user) => h("div", { class: "row" }, allowedSummary(user) ?? "everything"),
+        },
         {
           head: "API keys",
           cell: (user) =>
@@ -63,7 +71,7 @@ export function usersView(users, keys, show) {
           head: "Actions",
           kind: "actions",
           cell: (user) => [
-            button("Edit", () => editUser(user, show), {
+            button("Edit", () => editUser(user, known, show), {
               size: "small",
               label: `Edit ${user.name}`,
             }),
@@ -79,7 +87,7 @@ export function usersView(users, keys, show) {
   ];
 }
 
-async function editUser(user, show) {
+async function editUser(user, { teams, routers }, show) {
   const saved = await formDialog({
     title: user ? `Edit ${user.name}` : "Add user",
     fields: [
@@ -93,11 +101,15 @@ async function editUser(user, show) {
         options: ROLES,
       },
       { name: "enabled", label: "Enabled", type: "checkbox", value: user?.enabled ?? true },
+      teamField(user, teams),
+      ...allowedFields(user, routers),
     ],
-    onSubmit: (body, idempotencyKey) =>
-      user
+    onSubmit(values, idempotencyKey) {
+      const body = withLists(values);
+      return user
         ? api("PATCH", `/v1/users/${user.id}`, { body: changed(body, user) })
-        : api("POST", "/v1/users", { body, idempotencyKey }),
+        : api("POST", "/v1/users", { body, idempotencyKey });
+    },
   });
   if (!saved) return;
   notice(`${saved.name} saved.`);

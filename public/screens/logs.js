@@ -9,6 +9,7 @@ import { choices, filters } from "../parts/filters.js";
 import { LAYERS } from "../parts/layers.js";
 import { empty, load } from "../parts/loading.js";
 import { readModels } from "../parts/models.js";
+import { readRouters, routerOptions } from "../parts/routers.js";
 import { listTable } from "../parts/table.js";
 import { address } from "../router.js";
 import { showLog } from "./logs_one.js";
@@ -39,18 +40,18 @@ async function list({ root, query, signal, may }) {
   );
   await load(
     container,
-    () => Promise.all([readAgents(signal), readModels(signal)]),
-    ([agents, models]) => {
+    () => Promise.all([readAgents(signal), readModels(signal), readRouters(signal)]),
+    ([agents, models, routers]) => {
       const body = h("div", {});
       const show = (state) => showPage(body, state, agents, { signal, may });
-      const specs = filterSpecs(agents, models);
+      const specs = filterSpecs(agents, models, routers, query.get("router"));
       return [filters({ parts: ["logs"], specs, query, show, signal }), body];
     },
     { signal },
   );
 }
 
-function filterSpecs(agents, models) {
+function filterSpecs(agents, models, routers, router) {
   const named = models
     .filter((model) => model.type !== "classifier")
     .map((model) => [model.adapter ?? model.base_model, model.id]);
@@ -77,6 +78,12 @@ function filterSpecs(agents, models) {
       label: "Kind",
       type: "select",
       options: [all, ["route", "Routing"], ["chat", "Chat"], ["questions", "Questions"]],
+    },
+    {
+      name: "router",
+      label: "Router",
+      type: "select",
+      options: routerOptions(routers, router, all),
     },
     {
       name: "max_confidence",

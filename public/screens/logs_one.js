@@ -9,6 +9,7 @@ import { attemptsTable, decisionFacts, timing } from "../parts/decision.js";
 import { load } from "../parts/loading.js";
 import { modelInput } from "../parts/model_input.js";
 import { notice } from "../parts/notice.js";
+import { DEFAULT_ROUTER } from "../parts/routers.js";
 import { trace } from "../parts/stages.js";
 import { table } from "../parts/table.js";
 import { address } from "../router.js";
@@ -86,6 +87,7 @@ function traceView(log, agents, may, show) {
         ["Time", time(log.created_at)],
         ["Kind", log.kind],
         ["Key or user", log.key_id],
+        ["Router", log.router ?? DEFAULT_ROUTER],
         ["User", log.user],
         ["Session", log.session],
         ["Allowed agents", log.candidates?.join(", ")],

@@ -10,6 +10,7 @@ import { formDialog } from "../parts/form.js";
 import { cancelButton, followJobs, isActive, stateBadge } from "../parts/job.js";
 import { empty } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
+import { DEFAULT_ROUTER, readRouters, routerOptions } from "../parts/routers.js";
 import { table } from "../parts/table.js";
 import { driftCard } from "./models_classifier_drift.js";
 import { robustnessCard } from "./models_classifier_robustness.js";
@@ -22,11 +23,12 @@ export async function classifierTab({ signal, may }, container) {
       api("GET", "/v1/config", { signal }),
       api("GET", "/v1/analytics", { signal }),
       api("GET", "/v1/labels/suspects", { signal }),
+      readRouters(signal),
     ]);
-  const render = ([classifiers, config, analytics, suspects], follow) => {
+  const render = ([classifiers, config, analytics, suspects, routers], follow) => {
     const { drift } = analytics.classifier;
     return [
-      view(classifiers, config, { drift, may, show: follow }),
+      view(classifiers, config, { drift, routers, may, show: follow }),
       suspects.data.length ? suspectTable(suspects, { may, show: follow }) : null,
     ];
   };
@@ -34,10 +36,10 @@ export async function classifierTab({ signal, may }, container) {
   await followJobs(container, read, render, { signal, active });
 }
 
-function view(classifiers, config, { drift, may, show }) {
+function view(classifiers, config, { drift, routers, may, show }) {
   const enabled = config.classifier.value;
   const train = may("admin")
-    ? button("Train a classifier", () => startTraining(config, show), { kind: "main" })
+    ? button("Train a classifier", () => startTraining(config, routers, show), { kind: "main" })
     : null;
   if (!classifiers.length) {
     return empty(
@@ -87,6 +89,9 @@ function view(classifiers, config, { drift, may, show }) {
               { class: "stack-small" },
               h("span", { class: "code" }, one.id),
               h("span", { class: "help" }, time(one.created_at)),
+              one.options.router
+                ? h("span", { class: "help" }, `for the router ${one.options.router}`)
+                : null,
               one.error ? h("span", { class: "error" }, one.error) : null,
               one.rule_outcome && !one.rule_outcome.selected && !one.error
                 ? h(
@@ -166,14 +171,14 @@ function actions(one, enabled, show) {
     return cancelButton(path, show, { size: "small", label: `Cancel ${one.id}` });
   }
   return [
-    one.state === "succeeded" && one.id !== enabled
+    one.state === "succeeded" && one.id !== enabled && !one.options.router
       ? button("Enable", () => selectClassifier(one.id, enabled, show), {
           size: "small",
           label: `Enable ${one.id}`,
         })
       : null,
-    one.id === enabled
-      ? badge("active", "good")
+    one.selected_in.length
+      ? badge(one.id === enabled ? "active" : `active in ${one.selected_in.join(", ")}`, "good")
       : button("Delete", () => remove(one, path, show), {
           size: "small",
           kind: "plain",
@@ -182,7 +187,7 @@ function actions(one, enabled, show) {
   ];
 }
 
-async function startTraining(config, show) {
+async function startTraining(config, routers, show) {
   const made = await formDialog({
     title: "Train a classifier",
     before: h(
@@ -209,6 +214,18 @@ async function startTraining(config, show) {
         min: 1,
         value: config.classifier_min_labels.value,
       },
+      ...(routers.length > 1
+        ? [
+            {
+              name: "router",
+              label: "Router",
+              type: "select",
+              value: DEFAULT_ROUTER,
+              options: routerOptions(routers, DEFAULT_ROUTER),
+              help: "It is trained on the agents of this router. Select it on the screen Routers.",
+            },
+          ]
+        : []),
     ],
     onSubmit: (body, idempotencyKey) => api("POST", "/v1/classifiers", { body, idempotencyKey }),
   });

@@ -20,6 +20,7 @@ import { empty, errorPanel, load, spinner } from "../parts/loading.js";
 import { modelInput } from "../parts/model_input.js";
 import { callable, readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
+import { readRouters, routerOptions } from "../parts/routers.js";
 import { SAMPLES } from "../parts/samples.js";
 import { address, saveState } from "../router.js";
 
@@ -33,13 +34,16 @@ export async function open({ root, query, signal, may }) {
   replace(root, pageHead("Playground", "Send a query and see how it is routed."), container);
   await load(
     container,
-    () => (may("read") ? Promise.all([readAgents(signal), readModels(signal)]) : [[], []]),
-    ([agents, models]) => playgroundView(agents, models, query, signal, may),
+    () =>
+      may("read")
+        ? Promise.all([readAgents(signal), readModels(signal), readRouters(signal)])
+        : [[], [], []],
+    (known) => playgroundView(known, query, signal, may),
     { signal },
   );
 }
 
-function playgroundView(agents, models, query, signal, may) {
+function playgroundView([agents, models, routers], query, signal, may) {
   const results = h("div", { class: "columns", "aria-live": "polite" });
   const options = callable(models);
   const text = field({
@@ -76,6 +80,12 @@ function playgroundView(agents, models, query, signal, may) {
     type: "select",
     options: [[null, "Default (from settings)"], ...ON_NO_FIT],
   });
+  const router = field({
+    name: "router",
+    label: "Router",
+    type: "select",
+    options: routerOptions(routers, null, [null, "The one of my key"]),
+  });
   const submit = h("button", { class: "button", "data-kind": "main" }, "Route");
   const another = h(
     "button",
@@ -110,6 +120,7 @@ function playgroundView(agents, models, query, signal, may) {
       top_k: MAX_SCORES,
       explain: true,
     };
+    if (router.value() !== null) body.router = router.value();
     if (noFit.value() !== null) body.on_no_fit = noFit.value();
     if (allowed.value().length) body.candidates = allowed.value();
     const targets = chosen.length ? chosen : [null];
@@ -160,6 +171,7 @@ function playgroundView(agents, models, query, signal, may) {
         cache.element,
         fallback.element,
         noFit.element,
+        routers.length > 1 ? router.element : null,
       ),
     ),
     h("div", { class: "row" }, submit, another),

@@ -9,6 +9,7 @@ import { empty, load } from "../parts/loading.js";
 import { readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 import { ordering } from "../parts/order.js";
+import { readRouters } from "../parts/routers.js";
 import { editRule } from "./rules_edit.js";
 
 const PATH = "/v1/rules";
@@ -16,7 +17,7 @@ const PATH = "/v1/rules";
 export async function open({ root, signal, may }) {
   const body = h("div", {});
   const head = h("div", {});
-  let known = { agents: [], models: [] };
+  let known = { agents: [], models: [], routers: [] };
   const edit = async (rule) => {
     const saved = await editRule(rule, known);
     if (!saved) return;
@@ -28,12 +29,13 @@ export async function open({ root, signal, may }) {
     load(
       body,
       async () => {
-        const [rules, agents, models] = await Promise.all([
+        const [rules, agents, models, routers] = await Promise.all([
           api("GET", PATH, { signal }),
           readAgents(signal),
           readModels(signal),
+          readRouters(signal),
         ]);
-        known = { agents, models };
+        known = { agents, models, routers };
         return rules.data;
       },
       (rules) => {
@@ -93,6 +95,7 @@ function ruleList(rules, { may, show, edit }) {
           { class: "row" },
           h("strong", {}, name),
           rule.enabled ? null : badge("disabled", "warn"),
+          rule.router ? badge(`router ${rule.router}`) : null,
         ),
         h("span", {}, conditionsOf(rule), " → ", effectOf(rule)),
       ),

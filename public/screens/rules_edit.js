@@ -9,6 +9,7 @@ import { badge, button, facts } from "../parts/controls.js";
 import { changed, fieldOf, formDialog, read } from "../parts/form.js";
 import { errorPanel } from "../parts/loading.js";
 import { callable } from "../parts/models.js";
+import { routerOptions } from "../parts/routers.js";
 import { table } from "../parts/table.js";
 import { address } from "../router.js";
 
@@ -40,7 +41,7 @@ export function editRule(rule, known) {
   });
 }
 
-function fieldsOf(rule, { agents, models }) {
+function fieldsOf(rule, { agents, models, routers }) {
   const values = valuesOf(rule);
   const named = rule?.then?.agent_id ?? rule?.then?.prefer ?? null;
   const missing = named && !agents.some((agent) => agent.id === named) ? [[named, named]] : [];
@@ -115,16 +116,24 @@ function fieldsOf(rule, { agents, models }) {
       required: true,
       options: [[null, "Select …"], ...absent, ...others],
     },
+    {
+      name: "router",
+      label: "Router",
+      type: "select",
+      value: values.router,
+      options: routerOptions(routers, values.router, [null, "All routers"]),
+    },
     { name: "enabled", label: "Enabled", type: "checkbox", value: values.enabled },
   ];
 }
 
 /** The values of the fields for a rule. */
 function valuesOf(rule) {
-  const { when = {}, then, name = null, enabled = true } = rule ?? {};
+  const { when = {}, then, name = null, enabled = true, router = null } = rule ?? {};
   return {
     name,
     enabled,
+    router,
     words: when.words ?? [],
     pattern: when.pattern ?? null,
     metadata: Object.entries(when.metadata ?? {}).map(([key, value]) => `${key} = ${shown(value)}`),
@@ -139,9 +148,9 @@ function valuesOf(rule) {
 const effectName = (then) => (then === null ? MENTIONED : Object.keys(then)[0]);
 
 function bodyOf(values) {
-  const { name, enabled, effect } = values;
+  const { name, enabled, effect, router } = values;
   const then = effect === MENTIONED ? null : { [effect]: values[FIELDS[effect]] };
-  return { name, enabled, when: whenOf(values), then };
+  return { name, enabled, router, when: whenOf(values), then };
 }
 
 function whenOf({ effect, words, pattern, metadata, key_id, user }) {

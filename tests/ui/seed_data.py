@@ -44,7 +44,22 @@ def seed_data(api: httpx.Client, folder: Path) -> None:
         "models": ["gpt-5-mini"],
     }
     api.post("/v1/providers", json=provider).raise_for_status()
-    user = {"email": "ann@example.com", "name": "Ann Bell", "role": "labeler"}
+    router = {
+        "id": "desk",
+        "name": "Service desk",
+        "agents": ["it_support", "facilities"],
+        "default_agent": "it_support",
+        "confidence_threshold": 0.8,
+    }
+    api.post("/v1/routers", json=router).raise_for_status()
+    team = {"name": "Support", "agents": ["it_support", "hr"], "router": "desk"}
+    team_id = api.post("/v1/teams", json=team).raise_for_status().json()["id"]
+    user = {
+        "email": "ann@example.com",
+        "name": "Ann Bell",
+        "role": "labeler",
+        "team_id": team_id,
+    }
     made = api.post("/v1/users", json=user).raise_for_status().json()
     key = {
         "name": "Support portal",

@@ -92,8 +92,8 @@ def _in_use(members: Rows) -> ConflictError:
     named = ", ".join(f"{row['kind']} {row['name']!r}" for row in members[:_MAX_NAMED])
     more = ", …" if len(members) > _MAX_NAMED else ""
     return ConflictError(
-        f"The team has {len(members)} members, which would be allowed more without it: {named}"
-        f"{more}. Give them another `team_id` or null, or revoke the keys.",
+        f"The team has members, which would be allowed more without it: {named}{more}. Give them"
+        " another `team_id` or null, or revoke the keys.",
         code="team_in_use",
     )
 
