@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from edgeneuro.app.routes import ROUTES
-from edgeneuro.domain.config import SETTINGS, ConfigPatch
+from edgeneuro.domain.config import ROUTER_SETTINGS, SETTINGS, ConfigPatch
 from edgeneuro.domain.decision import Attempt
 from edgeneuro.domain.outcome import ChosenAgent
 from edgeneuro.errors import Reason
@@ -230,6 +230,13 @@ def test_every_page_of_the_control_plane_is_listed() -> None:
     titles = re.findall(r'^ +\["\w+", "([^"]+)", "\w+"\],$', shell, re.M)
     listed = " ".join(cell for row in document("docs/pages.md").table("# Pages") for cell in row)
     assert len(titles) > 10 and [title for title in titles if title not in listed] == []
+
+
+def test_the_settings_of_a_router_are_listed() -> None:
+    rows = document("docs/routers.md").table("## Settings of a router")
+    assert sorted(re.findall("`([a-z_]+)`", " ".join(row[0] for row in rows))) == sorted(
+        ROUTER_SETTINGS
+    )
 
 
 def test_the_stages_are_listed_in_their_order() -> None:

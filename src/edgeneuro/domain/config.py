@@ -2,8 +2,8 @@
 
 A field of `SettingValues` is all that a setting needs. From it come what the database may store
 (`StoredConfig`), the response of GET /v1/config (`Config`), the body of PATCH (`ConfigPatch`), what
-a router may have of its own (`RouterSettings`), the texts of the OpenAPI document, and the values
-of a RoutingConfig (domain/routing.py)."""
+a router may have of its own (`with_router_settings`), the texts of the OpenAPI document, and the
+values of a RoutingConfig (domain/routing.py)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -335,13 +335,7 @@ class ConfigPatch(BaseModel):
         return renamed(given, old)
 
 
-@_with_settings(lambda each: (each.type | None, _described(each.about)), ROUTER_SETTINGS)
-class RouterSettings(BaseModel):
-    """The settings of which a router may have its own value. Null is the installation's."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    def own(self) -> dict[str, Any]:
-        """The router's own values by name."""
-        values = {name: getattr(self, name) for name in ROUTER_SETTINGS}
-        return {name: value for name, value in values.items() if value is not None}
+# Adds the settings of which a router may have its own value; null is the installation's.
+with_router_settings = _with_settings(
+    lambda each: (each.type | None, _described(each.about)), ROUTER_SETTINGS
+)

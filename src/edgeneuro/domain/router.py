@@ -1,12 +1,12 @@
 """Routers: several in one installation, each with its own agents and its own values of some
 settings. The router "default" is always there: all agents, with the installation's settings."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import AgentId
-from edgeneuro.domain.config import RouterSettings
+from edgeneuro.domain.config import ROUTER_SETTINGS, with_router_settings
 from edgeneuro.domain.fields import DisplayName, distinct, hide_defaults
 from edgeneuro.domain.router_names import RouterId
 
@@ -26,7 +26,8 @@ DefaultAgent = Annotated[
 Name = Annotated[DisplayName, Field(description="Null: the router is shown by its id")]
 
 
-class Router(RouterSettings):
+@with_router_settings
+class Router(BaseModel):
     """`agents` null: all. A setting that is null is the installation's; `classifier` "none" means
     that the router has none. `created_at` and `updated_at` are RFC 3339 in UTC, null for the router
     "default"."""
@@ -39,10 +40,18 @@ class Router(RouterSettings):
     created_at: str | None = None
     updated_at: str | None = None
 
+    def own(self) -> dict[str, Any]:
+        """The settings that it has of its own, by name."""
+        values = {name: getattr(self, name) for name in ROUTER_SETTINGS}
+        return {name: value for name, value in values.items() if value is not None}
 
-class RouterCreate(RouterSettings):
+
+@with_router_settings
+class RouterCreate(BaseModel):
     """Beside agents and fallback agent the settings that the router has of its own; the others are
     the installation's."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     id: RouterId
     name: Name | None = None
@@ -50,7 +59,8 @@ class RouterCreate(RouterSettings):
     default_agent: DefaultAgent | None = None
 
 
-class RouterPatch(RouterSettings):
+@with_router_settings
+class RouterPatch(BaseModel):
     """A field that is left out stays as it is; null removes the router's own value: its agents are
     then all, a setting is the installation's."""
 
