@@ -3,7 +3,6 @@ them, the rules, wrangler, a model that is registered, measured, checked, select
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from scripts.paths import ROOT
 from scripts.wrangler import environment, wrangler
 from tests.tiny_llama import make_tiny_llama, teach
 from tests.trainer.exports import questions
+from tests.trainer.program import train
 from tests.waiting import until as wait_until
 from tests.worker.product import LocalProduct
 from trainer.data import Example
@@ -125,13 +125,15 @@ def test_from_labels_to_a_better_active_model(
         (tmp_path / f"{split}.jsonl").write_bytes(export.content)
 
     adapter = tmp_path / "adapter"
-    output = run(
-        *(sys.executable, "train_lora.py", "--base-model", base, "--out", adapter),
+    trained = train(
+        *("--base-model", base, "--out", adapter),
         *("--data", tmp_path / "train.jsonl", "--eval-data", tmp_path / "validation.jsonl"),
         *("--rank", "8", "--max-steps", "30", "--eval-every", "10", "--learning-rate", "0.01"),
         *("--target-modules", "o_proj", "down_proj", "--threads", "1"),
+        folder=tmp_path,
     )
-    assert "Held out: loss" in output
+    assert trained.returncode == 0, trained
+    assert "Held out: loss" in trained.stdout
 
     client.post("/v1/models/refresh").raise_for_status()
     models = client.get("/v1/models").json()["data"]
