@@ -1,10 +1,12 @@
 """A2A's answers as text: messages, tasks, the course of a task, errors."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from edgeneuro.domain.session import AgentMemory
 from edgeneuro.errors import (
     InvalidOutputError,
     UpstreamError,
@@ -12,6 +14,7 @@ from edgeneuro.errors import (
     UpstreamRejectedError,
 )
 from edgeneuro.gateway.agents.a2a import A2aResponseParser, cannot_stream, question
+from edgeneuro.gateway.interface import AgentState
 
 
 def parts(*texts: str) -> dict[str, Any]:
@@ -57,6 +60,53 @@ def test_a_question() -> None:
         "parts": [{"kind": "text", "text": "My VPN is down"}],
     }
     assert question("x", message_id="m", stream=True)["method"] == "message/stream"
+
+
+@pytest.mark.parametrize(
+    ("memory", "ids"),
+    [
+        (AgentMemory(), {}),
+        (AgentMemory(context_id="c", endpoint="e"), {"contextId": "c"}),
+        (AgentMemory(context_id="c", task_id="t"), {"contextId": "c", "taskId": "t"}),
+    ],
+)
+def test_a_question_in_a_conversation(memory: AgentMemory, ids: dict[str, str]) -> None:
+    asked = question("x", message_id="m", stream=False, memory=memory)["params"]["message"]
+    assert {name: asked[name] for name in asked if name in ("contextId", "taskId")} == ids
+
+
+WAITS = AgentState(context_id="c", task_id="t", waits=True)
+OVER = AgentState(context_id="c")
+LONG = "x" * 257
+
+
+@pytest.mark.parametrize(
+    ("results", "state"),
+    [
+        ([task("input-required", said="Which?")], WAITS),
+        ([task("completed", artifact("a", "Done."))], OVER),
+        ([task("submitted"), {**status("input-required", "Which?"), "taskId": "t"}], WAITS),
+        ([task("working"), {**update("a", "x"), "contextId": "c"}, status("completed")], OVER),
+        ([{**message("Hi."), "contextId": "c"}], OVER),
+        ([{**message("Hi."), "contextId": "c", "taskId": "t"}], OVER),
+        ([message("Hi.")], AgentState()),
+        ([{**message("Hi."), "contextId": 7}], AgentState()),
+        ([{**message("Hi."), "contextId": LONG}], AgentState()),
+        ([{**message("Hi."), "contextId": "a\0b"}], AgentState()),
+        ([{**task("input-required", said="Which?"), "id": LONG}], replace(WAITS, task_id=None)),
+        (
+            [{**message("Bye."), "metadata": {"edgeneuro": {"done": True}}}],
+            AgentState(done=True),
+        ),
+        ([{**message("Bye."), "metadata": {"edgeneuro": {"done": "yes"}}}], AgentState()),
+        ([{**message("Bye."), "metadata": [7]}], AgentState()),
+    ],
+)
+def test_what_an_agent_says_of_itself(results: list[dict[str, Any]], state: AgentState) -> None:
+    parser = A2aResponseParser()
+    for each in results:
+        parser.feed(json.dumps({"jsonrpc": "2.0", "id": "1", "result": each}))
+    assert (parser.finished, parser.state) == (True, state)
 
 
 @pytest.mark.parametrize(

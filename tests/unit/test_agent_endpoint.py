@@ -20,7 +20,7 @@ from edgeneuro.errors import (
     UpstreamTimeoutError,
 )
 from edgeneuro.gateway.agents.endpoint import AgentEndpoints
-from edgeneuro.gateway.interface import Delta, ModelRequest
+from edgeneuro.gateway.interface import AgentState, Delta, ModelRequest
 from edgeneuro_testing.fetch import ScriptedFetch, ScriptedResponse
 
 SECRET = "shared words"
@@ -263,16 +263,16 @@ async def test_a_stream() -> None:
 
 async def test_a_stream_of_a2a() -> None:
     events = [
-        result({"kind": "task", "status": {"state": "submitted"}}),
+        result({"kind": "task", "contextId": "c", "status": {"state": "submitted"}}),
         a2a_artifact("By "),
         a2a_artifact("train.", append=True),
         a2a_status("completed"),
     ]
     fetch = ScriptedFetch(streamed(*events))
     assert await stream(fetch, "a2a") == [
-        Delta(content="By "),
-        Delta(content="train."),
-        Delta(finish_reason="stop"),
+        Delta(content="By ", agent_state=AgentState(context_id="c")),
+        Delta(content="train.", agent_state=AgentState(context_id="c")),
+        Delta(finish_reason="stop", agent_state=AgentState(context_id="c")),
     ]
     assert fetch.requests[0].json()["method"] == "message/stream"
 

@@ -113,7 +113,7 @@ def with_memory(
     """With the agent's new memory. Beyond MAX_AGENT_MEMORIES the oldest goes."""
     kept = {**memories, agent_id: memory}
     others = [name for name in kept if name != agent_id]
-    for name in others[: len(kept) - MAX_AGENT_MEMORIES]:
+    for name in others[: max(0, len(kept) - MAX_AGENT_MEMORIES)]:
         del kept[name]
     return kept
 

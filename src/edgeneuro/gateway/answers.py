@@ -8,7 +8,7 @@ from typing import Any
 from edgeneuro import bounded_json
 from edgeneuro.domain.decision import GatewayTrace, Usage
 from edgeneuro.errors import InvalidOutputError
-from edgeneuro.gateway.interface import ModelAnswer, Token
+from edgeneuro.gateway.interface import AgentState, ModelAnswer, Token
 from edgeneuro.gateway.upstream_errors import error_within
 
 ToolCalls = tuple[dict[str, Any], ...]
@@ -30,7 +30,16 @@ def read_answer(body: bytes, trace: GatewayTrace, *, vendor: str) -> ModelAnswer
         trace=trace,
         engine=read_engine(output),
         tokens=_tokens(output),
+        agent_state=read_agent_state(output),
     )
+
+
+def read_agent_state(output: Any) -> AgentState | None:
+    """What an agent says in our own field, of an answer, of a chunk, or of A2A's metadata."""
+    match output:
+        case {"edgeneuro": {"done": True}}:
+            return AgentState(done=True)
+    return None
 
 
 def unwrapped(output: Any, *, vendor: str) -> Any:

@@ -15,9 +15,14 @@ from edgeneuro.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
-from edgeneuro.gateway.answers import ToolCalls, openai_tool_calls, read_usage
+from edgeneuro.gateway.answers import (
+    ToolCalls,
+    openai_tool_calls,
+    read_agent_state,
+    read_usage,
+)
 from edgeneuro.gateway.http import HttpResponse
-from edgeneuro.gateway.interface import Delta, ModelAnswer
+from edgeneuro.gateway.interface import AgentState, Delta, ModelAnswer
 from edgeneuro.gateway.sse import SseParser
 from edgeneuro.gateway.upstream_errors import error_within
 
@@ -67,6 +72,7 @@ async def as_stream(answer: ModelAnswer) -> AsyncGenerator[Delta, None]:
         tool_calls=_numbered(answer.tool_calls, 0),
         finish_reason=answer.finish_reason,
         usage=answer.usage,
+        agent_state=answer.agent_state,
     )
 
 
@@ -125,6 +131,7 @@ class OpenAiStreamDecoder:
         self._calls = 0
         self.done = False
         self._usage: Usage | None = None
+        self._agent_state: AgentState | None = None
 
     @property
     def complete(self) -> bool:
@@ -132,7 +139,7 @@ class OpenAiStreamDecoder:
 
     def last(self) -> Delta:
         finish_reason = self._finish_reason or ("tool_calls" if self._calls else "stop")
-        return Delta(finish_reason=finish_reason, usage=self._usage)
+        return Delta(finish_reason=finish_reason, usage=self._usage, agent_state=self._agent_state)
 
     def feed(self, data: str) -> Delta:
         if data.strip() == _DONE:
@@ -148,6 +155,7 @@ class OpenAiStreamDecoder:
         if failure is not None:
             raise failure
         self._usage = read_usage(event) or self._usage
+        self._agent_state = read_agent_state(event) or self._agent_state
         return self._read(event)
 
     def _read(self, event: Any) -> Delta:

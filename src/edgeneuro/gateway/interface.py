@@ -10,6 +10,7 @@ from edgeneuro.domain.decision import GatewayTrace, Usage
 from edgeneuro.domain.images import Images
 from edgeneuro.domain.provider import Provider
 from edgeneuro.domain.question import Answer, Question
+from edgeneuro.domain.session import AgentMemory
 from edgeneuro.domain.trace import Trace
 
 
@@ -36,13 +37,15 @@ class UpstreamRequest:
 class ModelRequest(UpstreamRequest):
     """A request for text. `messages` and `parameters` are in OpenAI's format (temperature,
     max_tokens, tools, response_format, …); `response_schema` asks for JSON mode with this schema.
-    `idle_ms` is for the longest silence within a stream."""
+    `idle_ms` is for the longest silence within a stream. `memory` is for an agent's endpoint: the
+    ids under which it knows the conversation."""
 
     adapter: str | None
     messages: list[dict[str, Any]]
     parameters: dict[str, Any] = field(default_factory=dict)
     response_schema: dict[str, Any] | None = None
     idle_ms: int = 30_000
+    memory: AgentMemory | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +78,23 @@ class Token:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AgentState:
+    """What an agent says of itself beside its answer. `context_id` is its id of the conversation,
+    and `task_id` that of the task if it `waits` for the user's reply. `done` says that the
+    conversation is over."""
+
+    context_id: str | None = None
+    task_id: str | None = None
+    waits: bool = False
+    done: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelAnswer:
     """`content` is a text, an object if the model answered in JSON mode, or None if it only
     calls tools. `tool_calls` are in OpenAI's shape. `tokens` are those of the text, if the
-    request set `logprobs` and the model returns them."""
+    request set `logprobs` and the model returns them. `agent_state` counts only from an agent's
+    endpoint."""
 
     content: str | dict[str, Any] | None
     tool_calls: tuple[dict[str, Any], ...] = ()
@@ -87,17 +103,19 @@ class ModelAnswer:
     trace: GatewayTrace = field(default_factory=GatewayTrace)
     engine: str | None = None
     tokens: tuple[Token, ...] = ()
+    agent_state: AgentState | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delta:
     """A part of a streamed answer; `tool_calls` are OpenAI's deltas. The last part has the usage,
-    if the model reports it."""
+    if the model reports it. `agent_state` is as far as it is known by then."""
 
     content: str = ""
     tool_calls: tuple[dict[str, Any], ...] = ()
     finish_reason: str | None = None
     usage: Usage | None = None
+    agent_state: AgentState | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@ another isolate still has is then known to be older."""
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -29,8 +30,6 @@ def write_session(
     """Writes the state after a turn that began when `base_version` was the newest version. Another
     isolate may have written since: its agents' memories stay, but for `dropped`; the rest is that
     of the later write. Nothing is written if the session was ended since."""
-    state = session.state.model_dump(mode="json")
-    state["agents"] |= dict.fromkeys(dropped)  # null removes, in json_patch
     return statement(
         "INSERT INTO sessions (owner, key, id, user, agent_id, previous_user, previous_assistant,"
         " query_hash, state, router, turns, version, ended, created_at, updated_at, expires_at)"
@@ -54,7 +53,7 @@ def write_session(
         session.previous_user,
         session.previous_assistant,
         session.query_hash,
-        json.dumps(state, ensure_ascii=False),
+        json.dumps(_patch(session, dropped), ensure_ascii=False),
         session.router,
         session.turns,
         session.version,
@@ -65,16 +64,20 @@ def write_session(
     )
 
 
-def prolong_session(owner: str, key: str, session: Session) -> Statement:
-    """Writes only until when the session lasts."""
+def prolong_session(
+    owner: str, key: str, session: Session, *, dropped: Sequence[str] = ()
+) -> Statement:
+    """Writes only until when the session lasts. With `dropped`, the memories of these agents are
+    removed, and whether an agent waits is written too."""
     return statement(
-        "UPDATE sessions SET version = max(version + 1, ?3), updated_at = ?4, expires_at = ?5"
-        " WHERE owner = ?1 AND key = ?2 AND ended = 0",
+        "UPDATE sessions SET version = max(version + 1, ?3), updated_at = ?4, expires_at = ?5,"
+        " state = json_patch(state, ?6) WHERE owner = ?1 AND key = ?2 AND ended = 0",
         owner,
         key,
         session.version,
         session.updated_ms,
         session.expires_ms,
+        json.dumps(_patch(session, dropped) if dropped else {}),
     )
 
 
@@ -129,6 +132,13 @@ async def purge_expired_sessions(db: Database, *, now_ms: int, max_chunks: int =
         PURGE_CHUNK,
     )
     return await purge_in_chunks(db, chunk, max_chunks=max_chunks)
+
+
+def _patch(session: Session, dropped: Sequence[str]) -> dict[str, Any]:
+    """The state for json_patch, in which null removes what is there."""
+    state = session.state.model_dump(mode="json")
+    state["agents"] |= dict.fromkeys(dropped)
+    return state
 
 
 def _session(row: Row) -> Session:

@@ -136,19 +136,27 @@ class OpenSession:
         dropped = [name for name in memories if name not in agents]
         return write_session(self.owner, self.key, new, base_version=self.version, dropped=dropped)
 
-    def prolong(self) -> Statement | None:
-        """The session after a request that had no answer: as it was, for another idle time."""
+    def prolong(self, *, forget: str | None = None) -> Statement | None:
+        """The session after a request that had no answer: as it was, for another idle time, but
+        without the memory of the agent `forget`."""
         session, now_ms = self._now(), self.services.now_ms()
         if session is None or session.last is None:
             return None
+        state = session.last.state
+        if forget is not None:
+            agents = {name: each for name, each in state.agents.items() if name != forget}
+            waits_for = None if session.last.agent_id == forget else state.waits_for
+            state = SessionState(agents=agents, waits_for=waits_for)
         new = replace(
             session.last,
+            state=state,
             version=session.version + 1,
             updated_ms=now_ms,
             expires_ms=self._expires_ms(now_ms),
         )
         self._cache(new)
-        return prolong_session(self.owner, self.key, new)
+        dropped = [] if forget is None else [forget]
+        return prolong_session(self.owner, self.key, new, dropped=dropped)
 
     def end(self) -> Statement:
         """Nothing is remembered from here on, in the isolate at once; returns the write to D1. An

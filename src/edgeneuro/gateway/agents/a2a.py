@@ -5,25 +5,32 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgeneuro import bounded_json
+from edgeneuro.domain.session import MAX_AGENT_ID_CHARACTERS, AgentMemory
 from edgeneuro.errors import (
     InvalidOutputError,
     UpstreamError,
     UpstreamNotConfiguredError,
     UpstreamRejectedError,
 )
+from edgeneuro.gateway.answers import read_agent_state
+from edgeneuro.gateway.interface import AgentState
 
 _METHOD_NOT_FOUND, _UNSUPPORTED_OPERATION = -32601, -32004
+_TASK_NOT_FOUND, _INVALID_REQUEST, _INVALID_PARAMS = -32001, -32600, -32602
 _BY_CODE: dict[int, type[UpstreamError]] = {
     -32700: UpstreamRejectedError,
-    -32600: UpstreamRejectedError,
-    -32602: UpstreamRejectedError,
+    _INVALID_REQUEST: UpstreamRejectedError,
+    _INVALID_PARAMS: UpstreamRejectedError,
     -32005: UpstreamRejectedError,  # the agent accepts no text
     _METHOD_NOT_FOUND: UpstreamNotConfiguredError,
     _UNSUPPORTED_OPERATION: UpstreamNotConfiguredError,
 }
 
 
-def question(text: str, *, message_id: str, stream: bool) -> dict[str, Any]:
+def question(
+    text: str, *, message_id: str, stream: bool, memory: AgentMemory | None = None
+) -> dict[str, Any]:
+    ids = {} if memory is None else {"contextId": memory.context_id, "taskId": memory.task_id}
     return {
         "jsonrpc": "2.0",
         "id": message_id,
@@ -34,6 +41,7 @@ def question(text: str, *, message_id: str, stream: bool) -> dict[str, Any]:
                 "role": "user",
                 "messageId": message_id,
                 "parts": [{"kind": "text", "text": text}],
+                **{name: each for name, each in ids.items() if each is not None},
             },
             "configuration": {"acceptedOutputModes": ["text/plain"], "blocking": True},
         },
@@ -59,17 +67,27 @@ def cannot_stream(error: UpstreamError) -> bool:
     return error.upstream_code in (str(_METHOD_NOT_FOUND), str(_UNSUPPORTED_OPERATION))
 
 
+def refuses_task(error: UpstreamError) -> bool:
+    """The agent does not know the task that the message continues, or the task has ended. Agents
+    answer the latter as an invalid request, or as invalid parameters."""
+    codes = (_TASK_NOT_FOUND, _INVALID_REQUEST, _INVALID_PARAMS)
+    return error.upstream_code in [str(code) for code in codes]
+
+
 class A2aResponseParser:
     """Collects the text of an answer, response by response. `finished` is true when no further
-    response is expected."""
+    response is expected, `state` what the agent has said of itself so far."""
 
     def __init__(self) -> None:
         self.finished = False
+        self.state = AgentState()
         self._texts: dict[str, str] = {}  # by artifact
 
     def feed(self, response: str | bytes) -> str:
         """The new text in the next JSON-RPC response."""
-        text = self._result_text(_result(response))
+        result = _result(response)
+        text = self._result_text(result)
+        self._note_state(result)
         if self.finished and not (text or any(self._texts.values())):
             raise InvalidOutputError("The agent's answer has no text.")
         return text
@@ -89,6 +107,24 @@ class A2aResponseParser:
                 text = "".join(self._artifact(each) for each in known if isinstance(each, dict))
                 return text + self._status(status)
         raise InvalidOutputError("The agent's answer is neither a message nor a task of A2A.")
+
+    def _note_state(self, result: dict[str, Any]) -> None:
+        """A message ends the wait for a reply, and so does every state of a task but that one."""
+        state = self.state
+        task_id = result.get("id" if result.get("kind") == "task" else "taskId")
+        waits = state.waits
+        match result:
+            case {"kind": "message"}:
+                waits = False
+            case {"status": {"state": named}}:
+                waits = named == "input-required"
+        metadata = read_agent_state(result.get("metadata"))
+        self.state = AgentState(
+            context_id=_id(result.get("contextId")) or state.context_id,
+            task_id=(_id(task_id) or state.task_id) if waits else None,
+            waits=waits,
+            done=state.done or (metadata is not None and metadata.done),
+        )
 
     def _artifact(self, artifact: dict[str, Any], *, append: bool = False) -> str:
         name, text = str(artifact.get("artifactId")), _text(artifact)
@@ -149,6 +185,13 @@ def _text(holder: Any) -> str:
             case {"kind": "text", "text": str() as text}:
                 found += text
     return found
+
+
+def _id(given: Any) -> str | None:
+    """An id that can be stored and sent back."""
+    if not isinstance(given, str) or not 0 < len(given) <= MAX_AGENT_ID_CHARACTERS:
+        return None
+    return None if "\0" in given else given
 
 
 def _because(text: str) -> str:

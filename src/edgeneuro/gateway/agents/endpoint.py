@@ -74,21 +74,39 @@ class AgentEndpoints:
         of the class that says why there is no answer."""
         conversation = self._converse(agent, request)
         async with _within(request.timeout_ms):
-            return await self._whole(agent, request, conversation)
+            try:
+                return await self._whole(agent, request, conversation)
+            except UpstreamError as error:
+                anew = conversation.without_task(error)
+                if anew is None:
+                    raise
+            return await self._whole(agent, request, anew)
 
     async def stream(self, agent: Agent, request: ModelRequest, /) -> ModelStream:
         """Returns when the first part has arrived. Raises the same errors as `run`."""
         conversation = self._converse(agent, request)
         async with _within(request.timeout_ms):
             try:
-                deltas = await self._deltas(agent, request, conversation)
-                await anext(deltas)  # returns when the first part has arrived
+                deltas = await self._open(agent, request, conversation)
             except UpstreamError as error:
-                if not conversation.may_ask_whole(error):
+                anew = conversation.without_task(error)
+                if anew is None:
                     raise
-                deltas = as_stream(await self._whole(agent, request, conversation))
-                await anext(deltas)
+                deltas = await self._open(agent, request, anew)
         return ModelStream(deltas=deltas)
+
+    async def _open(
+        self, agent: Agent, request: ModelRequest, conversation: Conversation
+    ) -> AsyncGenerator[Delta, None]:
+        try:
+            deltas = await self._deltas(agent, request, conversation)
+            await anext(deltas)  # returns when the first part has arrived
+        except UpstreamError as error:
+            if not conversation.may_ask_whole(error):
+                raise
+            deltas = as_stream(await self._whole(agent, request, conversation))
+            await anext(deltas)
+        return deltas
 
     def hand_off(self, agent: Agent, request: ModelRequest, /) -> Handoff:
         """For an agent whose protocol is "handoff"; no agent is called."""

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.decision import GatewayTrace
+from edgeneuro.domain.session import AgentMemory
 from edgeneuro.errors import InvalidOutputError, UpstreamError
 from edgeneuro.gateway.agents import a2a
 from edgeneuro.gateway.answers import read_answer
@@ -28,10 +29,15 @@ class Conversation(Protocol):
     def may_ask_whole(self, error: UpstreamError) -> bool:
         """The error says only that the agent does not stream."""
 
+    def without_task(self, error: UpstreamError) -> "Conversation | None":
+        """The same question as that of a new task, if the error may say that the task is gone."""
+
 
 def converse(agent: Agent, request: ModelRequest, *, message_id: str) -> Conversation:
     if agent.protocol == "a2a":
-        return A2aConversation(request, message_id)
+        return A2aConversation(
+            a2a.last_user_text(request.messages), request.memory, message_id=message_id
+        )
     return OpenAiConversation(request)
 
 
@@ -51,27 +57,41 @@ class OpenAiConversation:
     def may_ask_whole(self, error: UpstreamError) -> bool:
         return False
 
+    def without_task(self, error: UpstreamError) -> None:
+        return None
+
 
 class A2aConversation:
-    def __init__(self, request: ModelRequest, message_id: str) -> None:
-        self._text = a2a.last_user_text(request.messages)
+    def __init__(self, text: str, memory: AgentMemory | None, *, message_id: str) -> None:
+        self._text = text
+        self._memory = memory
         self._message_id = message_id
 
     def question(self, *, stream: bool) -> dict[str, Any]:
-        return a2a.question(self._text, message_id=self._message_id, stream=stream)
+        return a2a.question(
+            self._text, message_id=self._message_id, stream=stream, memory=self._memory
+        )
 
     def answer(self, body: bytes) -> ModelAnswer:
         parser = a2a.A2aResponseParser()
         text = parser.feed(body)
         if not parser.finished:
             raise InvalidOutputError("The agent answered before its task was finished.")
-        return ModelAnswer(content=text)
+        return ModelAnswer(content=text, agent_state=parser.state)
 
     def decoder(self) -> StreamDecoder:
         return _A2aStreamDecoder()
 
     def may_ask_whole(self, error: UpstreamError) -> bool:
         return a2a.cannot_stream(error)
+
+    def without_task(self, error: UpstreamError) -> "A2aConversation | None":
+        """The agent's conversation stays, and the message keeps its id: it was not accepted."""
+        memory = self._memory
+        if memory is None or memory.task_id is None or not a2a.refuses_task(error):
+            return None
+        memory = memory.model_copy(update={"task_id": None})
+        return A2aConversation(self._text, memory, message_id=self._message_id)
 
 
 class _A2aStreamDecoder:
@@ -87,7 +107,8 @@ class _A2aStreamDecoder:
         return self._parser.finished
 
     def feed(self, data: str) -> Delta:
-        return Delta(content=self._parser.feed(data))
+        text = self._parser.feed(data)
+        return Delta(content=text, agent_state=self._parser.state)
 
     def last(self) -> Delta:
-        return Delta(finish_reason="stop")
+        return Delta(finish_reason="stop", agent_state=self._parser.state)

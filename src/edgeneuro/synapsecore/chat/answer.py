@@ -19,7 +19,13 @@ from edgeneuro.domain.handoff import Handoff, handoff_text
 from edgeneuro.domain.model import Model
 from edgeneuro.errors import DatabaseError, InvalidOutputError, JsonModeUnmetError
 from edgeneuro.gateway.chain import ModelAttempt
-from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest, ModelStream
+from edgeneuro.gateway.interface import (
+    AgentState,
+    Delta,
+    ModelAnswer,
+    ModelRequest,
+    ModelStream,
+)
 from edgeneuro.store.answer_cache import CHATS
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.chat.models import router_model
@@ -40,6 +46,7 @@ class ChatResult:
     trace: GatewayTrace | None = None
     cached: bool = False
     handoff: Handoff | None = None
+    agent_state: AgentState | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ async def answer_whole(turn: ChatTurn) -> ChatResult:
         answer = ChatAnswer(
             content=content, tool_calls=list(output.tool_calls), finish_reason=output.finish_reason
         )
-        return ChatResult(attempt.model, answer, output.trace)
+        return ChatResult(attempt.model, answer, output.trace, agent_state=output.agent_state)
 
     return await turn.chain.ask(turn.models, call, once=turn.endpoint)
 
@@ -223,6 +230,7 @@ def _request(turn: ChatTurn, attempt: ModelAttempt, *, cached: bool) -> ModelReq
         collect_payload=config.stores_texts,
         trace=turn.caller.trace,
         images=turn.request.images,
+        memory=turn.memory if at_endpoint else None,
     )
 
 

@@ -169,7 +169,7 @@ def record_chat(turn: ChatTurn, outcome: ChatOutcome) -> Coroutine[Any, Any, Non
         turn.caller.facts["error_code"] = outcome.failure.code
     stages = turn.routing.stage_records() if turn.routing else None
     also = [*turn.writes, outcome.cached_answer, turn.settlement()]
-    also.append(remember_chat(turn, outcome.said))
+    also.append(remember_chat(turn, outcome.said, outcome.failure))
     return write_log(turn.services, entry, stages, also)
 
 

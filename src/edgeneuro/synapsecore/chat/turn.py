@@ -12,6 +12,7 @@ from edgeneuro.domain.decision import Attempt, Layer, Usage
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.outcome import ChosenAgent, Outcome, SharedAgent
 from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.domain.session import AgentMemory
 from edgeneuro.errors import EdgeNeuroError, NoAgentFitsError
 from edgeneuro.gateway.chain import Chain
 from edgeneuro.services import Services
@@ -67,6 +68,13 @@ class ChatTurn:
         """The agent's endpoint among `models`, if it has one."""
         return self.models[0] if self.agent is not None and self.agent.endpoint else None
 
+    @property
+    def memory(self) -> AgentMemory | None:
+        """The ids under which the agent's endpoint knows the conversation."""
+        if self.session is None or self.agent is None:
+            return None
+        return self.session.memory(self.agent)
+
     def messages(self, model: Model) -> list[dict[str, Any]]:
         """The messages that this model gets: the agent's system prompt, then what the client
         sent."""
@@ -112,7 +120,7 @@ class ChatTurn:
         ):
             return False
         if self.endpoint is not None:
-            return wanted is True and self.hands_off is None
+            return wanted is True and self.hands_off is None and not self._agent_remembers
         return wanted is True or self.request.temperature == 0
 
     @property
@@ -134,6 +142,12 @@ class ChatTurn:
             return None
         others = ", ".join(names[1:])
         return sentence.replace("{agent}", names[0]).replace("{others}", others)
+
+    @property
+    def _agent_remembers(self) -> bool:
+        """The agent would not know of a message that a cache has answered."""
+        is_a2a = self.agent is not None and self.agent.protocol == "a2a"
+        return is_a2a and self.session is not None
 
     @property
     def hands_off(self) -> Agent | None:
