@@ -11,9 +11,12 @@ from edgeneuro.gateway.interface import AgentState, Delta, ModelAnswer
 from edgeneuro.settings import Settings
 from edgeneuro_testing.fetch import ScriptedResponse
 from edgeneuro_testing.gateway import Streamed
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.chats import GRANITE, chat, events, said, talks, user
 from tests.unit.conftest import Answered, Product, says
+from tests.unit.decision_models import chose, decision_product
 from tests.unit.test_limits import create as create_key
+from tests.unit.test_outcomes import CLOSE
 from tests.unit.test_rules import create as create_rule
 
 URL = "https://agents.example.com/a2a/{id}"
@@ -371,3 +374,26 @@ async def test_a_model_cannot_end_a_session(product: Product, stream: bool) -> N
     product.gateway.enqueue(answer)
     await talk(product, "Hi", model="agent:general", stream=stream)
     assert (await session(product))["previous_assistant"] == "Bye."
+
+
+# several agents in one answer
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_of_several_agents_the_one_that_asks_gets_the_reply(
+    database: SqliteDatabase, settings: Settings, stream: bool
+) -> None:
+    product = await decision_product(database, settings)
+    await product.call("PATCH", "/v1/config", {"several": True, "several_answers": "all"})
+    for agent_id in ("hr", "it_support"):
+        await move(product, agent_id, URL.format(id=agent_id))
+    product.gateway.enqueue(chose(CLOSE, several=0.95))
+    done = task("completed", "Reset it.", context="ctx-it")
+    answers = [streamed(each) if stream else whole(each) for each in (done, ASKS)]
+    await talk(product, "My VPN is down, and how many days?", *answers, stream=stream)
+    found = await session(product)
+    assert (found["agent_id"], found["waits_for"]) == ("hr", "input")
+    assert [each["agent_id"] for each in found["agents"]] == ["it_support", "hr"]
+    reply = await talk(product, "2027", whole(message("Thirty.")))
+    assert reply.json()["edgeneuro"]["layer"] == "session"
+    assert sent_ids(product) == ("ctx-1", "task-1")

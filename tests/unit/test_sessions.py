@@ -6,7 +6,9 @@ from urllib.parse import quote
 
 import pytest
 
+from edgeneuro.domain.session import session_key
 from edgeneuro.gateway.interface import ModelAnswer, ModelRequest
+from edgeneuro.gateway.transports import log_headers
 from edgeneuro.settings import Settings
 from edgeneuro_testing.gateway import ScriptedGateway
 from edgeneuro_testing.sqlite import SqliteDatabase
@@ -564,3 +566,36 @@ async def test_the_reply_to_a_clarifying_question_needs_nothing_but_the_session(
     decision = (await product.call("POST", "/v1/route", reply)).json()
     assert (decision["agent"]["id"], decision["layer"]) == ("hr", "session")
     assert (await session(product))["agent_id"] == "hr"
+
+
+# what AI Gateway gets
+
+
+@pytest.mark.parametrize(
+    ("session_id", "settings_changes", "sent"),
+    [
+        ("s-1", {}, "s-1"),
+        ("Zoë", {}, session_key("Zoë")),
+        ("a\nb", {}, session_key("a\nb")),
+        (" s", {}, session_key(" s")),
+        ("ada@example.com", {"redact_personal_data": True}, "[email]"),
+        ("s-1", {"log_queries": False}, None),
+        ("s-1", {"session_idle_minutes": 0}, "s-1"),
+    ],
+)
+async def test_ai_gateway_groups_its_logs_by_session(
+    product: Product, session_id: str, settings_changes: dict[str, Any], sent: str | None
+) -> None:
+    await product.call("PATCH", "/v1/config", settings_changes)
+    product.gateway.enqueue(says("hr"), talks())
+    answered = await chat(product, "auto", edgeneuro={"session": session_id})
+    assert answered.status == 200, answered.text
+    assert [each.session for each in product.gateway.requests] == [sent, sent]
+    headers = log_headers(product.gateway.requests[0])
+    assert headers.get("cf-aig-session-id") == sent
+
+
+async def test_without_a_session_ai_gateway_gets_none(product: Product) -> None:
+    product.gateway.enqueue(says("hr"))
+    await product.route("Leave?")
+    assert "cf-aig-session-id" not in log_headers(product.gateway.requests[0])

@@ -20,7 +20,8 @@ class UpstreamRequest:
     `provider` None is this account's own Workers AI. `timeout_ms` is for the whole answer, of a
     stream to its first part. `cache_key` None skips AI Gateway's cache; `metadata` (at most 5 flat
     entries) is for AI Gateway's own logs, which store no texts if `collect_payload` is false.
-    `images` are those for which the request holds placeholders."""
+    `session` is the name under which AI Gateway groups its logs. `images` are those for which the
+    request holds placeholders."""
 
     model: str
     provider: Provider | None = None
@@ -30,6 +31,7 @@ class UpstreamRequest:
     metadata: dict[str, str]
     collect_payload: bool = True
     trace: Trace | None = None
+    session: str | None = None
     images: Images = field(default_factory=Images)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 from edgeneuro.domain.images import Images
+from edgeneuro.domain.session import SESSION_HEADER
 from edgeneuro.domain.url import require_public_https
 from edgeneuro.errors import UpstreamNotConfiguredError
 from edgeneuro.gateway.bigints import nearest_number, without_bigints
@@ -200,13 +201,15 @@ class HttpsTransport:
 
 
 def log_headers(request: UpstreamRequest) -> dict[str, str]:
-    """For AI Gateway's log: whether it stores texts, and the trace."""
+    """For AI Gateway's log: whether it stores texts, the trace, and the session."""
     headers: dict[str, str] = {}
     if not request.collect_payload:
         headers["cf-aig-collect-log-payload"] = "false"
     if request.trace is not None:
         headers["cf-aig-otel-trace-id"] = request.trace.trace_id
         headers["cf-aig-otel-parent-span-id"] = request.trace.span_id
+    if request.session is not None:
+        headers[SESSION_HEADER] = request.session
     return headers
 
 

@@ -4,7 +4,8 @@ A session belongs to the key or user that named it. The isolate has the newest s
 itself, because the next request may come before the write is in D1; of both the newer one counts.
 It has the same texts as D1 has, so that a decision does not depend on the isolate that makes it."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from edgeneuro.call import Call
 from edgeneuro.domain.agent import Agent
@@ -119,8 +120,8 @@ class OpenSession:
         last = session.last
         memories = {} if last is None else last.state.agents
         agents = memories
-        if turn.memory is not None and turn.agent_id is not None:
-            agents = with_memory(memories, turn.agent_id, turn.memory)
+        for agent_id, memory in turn.memories.items():
+            agents = with_memory(agents, agent_id, memory)
         new = Session(
             version=session.version + 1,
             agent_id=turn.agent_id or (None if last is None else last.agent_id),
@@ -203,7 +204,7 @@ class AnsweredTurn:
     None if the agent answers elsewhere. If it is a clarifying question of the router, which holds
     no text of a caller, `asked_by_router` is true and `agent_id` None: the agent before stays.
     `query_hash` is that of the user's message, `caller_user` the person as the caller names it.
-    `memory` is None if the agent said nothing of its own memory."""
+    `memories` are what agents have said of their own memory."""
 
     agent_id: str | None
     user: str | None
@@ -212,7 +213,7 @@ class AnsweredTurn:
     caller_user: str | None = None
     asked_by_router: bool = False
     waits_for: WaitsFor | None = None
-    memory: AgentMemory | None = None
+    memories: Mapping[str, AgentMemory] = field(default_factory=dict)
 
 
 def named_session(call: Call, given: str | None) -> str | None:

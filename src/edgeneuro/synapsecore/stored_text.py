@@ -12,6 +12,7 @@ import re
 from edgeneuro.domain.conversation import PreviousTurn, previous_text
 from edgeneuro.domain.decision import MetadataValue
 from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.domain.session import session_key
 
 # Digits and signs of other scripts, read as ASCII: full width, Arabic, Persian, Devanagari.
 _ASCII: dict[int, int | str] = {0xFF01 + at: 0x21 + at for at in range(94)}
@@ -116,6 +117,17 @@ def stored_text(config: RoutingConfig, text: str) -> str:
     """The text as it may be stored. Equal texts have equal results, so a question keeps its
     identity."""
     return redact(text) if config.redact_personal_data else text
+
+
+def gateway_session(config: RoutingConfig, session: str | None) -> str | None:
+    """The session as AI Gateway may have it: as log rows have it, and not at all while texts are
+    not stored. A header holds ASCII alone, so any other text becomes a hash."""
+    if session is None or not config.log_queries:
+        return None
+    text = stored_text(config, session)
+    if text.isascii() and text.isprintable() and text == text.strip():
+        return text
+    return session_key(text)
 
 
 def stored_context(config: RoutingConfig, previous: PreviousTurn) -> PreviousTurn:

@@ -20,7 +20,6 @@ from edgeneuro.domain.model import Model
 from edgeneuro.errors import DatabaseError, InvalidOutputError, JsonModeUnmetError
 from edgeneuro.gateway.chain import ModelAttempt
 from edgeneuro.gateway.interface import (
-    AgentState,
     Delta,
     ModelAnswer,
     ModelRequest,
@@ -30,6 +29,7 @@ from edgeneuro.store.answer_cache import CHATS
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.chat.models import router_model
 from edgeneuro.synapsecore.chat.turn import ChatTurn
+from edgeneuro.synapsecore.stored_text import gateway_session
 
 MAX_CACHED_BYTES = 64 * 1024
 _MAX_SILENCE_MS = 30_000
@@ -46,7 +46,6 @@ class ChatResult:
     trace: GatewayTrace | None = None
     cached: bool = False
     handoff: Handoff | None = None
-    agent_state: AgentState | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,8 @@ async def answer_whole(turn: ChatTurn) -> ChatResult:
         answer = ChatAnswer(
             content=content, tool_calls=list(output.tool_calls), finish_reason=output.finish_reason
         )
-        return ChatResult(attempt.model, answer, output.trace, agent_state=output.agent_state)
+        turn.note_state(attempt.model, output.agent_state)
+        return ChatResult(attempt.model, answer, output.trace)
 
     return await turn.chain.ask(turn.models, call, once=turn.endpoint)
 
@@ -230,6 +230,7 @@ def _request(turn: ChatTurn, attempt: ModelAttempt, *, cached: bool) -> ModelReq
         collect_payload=config.stores_texts,
         trace=turn.caller.trace,
         images=turn.request.images,
+        session=gateway_session(config, turn.request.edgeneuro.session),
         memory=turn.memory if at_endpoint else None,
     )
 

@@ -119,15 +119,14 @@ def _whole(turn: ChatTurn, result: ChatResult) -> Reply[ChatCompletion]:
         model=result.model,
         trace=result.trace,
         cached_answer=cached_answer,
-        said=_said(turn, result),
+        said=_said(result),
     )
     turn.caller.background(record_chat(turn, outcome))
     return reply
 
 
-def _said(turn: ChatTurn, result: ChatResult) -> ChatSaid:
+def _said(result: ChatResult) -> ChatSaid:
     """After a handoff the client itself gets the answer."""
     answer = result.answer
     text = None if result.handoff is not None else answer.content
-    state = result.agent_state if result.model is turn.endpoint else None
-    return ChatSaid(text=text, calls_tools=bool(answer.tool_calls), state=state)
+    return ChatSaid(text=text, calls_tools=bool(answer.tool_calls))

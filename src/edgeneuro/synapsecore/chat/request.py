@@ -183,6 +183,7 @@ def _routing_turn(
         cache=options.cache is not False,
         fallback=options.fallback,
         on_no_fit=options.on_no_fit,
+        session=options.session,
         policy=options.policy if request.accepts_text else _without_question(options.policy),
     )
     try:

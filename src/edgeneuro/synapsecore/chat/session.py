@@ -8,10 +8,9 @@ from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.session import AgentMemory, WaitsFor, endpoint_key
 from edgeneuro.errors import EdgeNeuroError, UpstreamError
 from edgeneuro.gateway.agents.a2a import refuses_task
-from edgeneuro.gateway.interface import AgentState
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.chat.turn import ChatTurn
-from edgeneuro.synapsecore.session import AnsweredTurn
+from edgeneuro.synapsecore.session import AnsweredTurn, OpenSession
 from edgeneuro.synapsecore.stored_text import stored_context, stored_text
 
 _KEPT = 2 * MAX_PREVIOUS_CHARACTERS
@@ -19,12 +18,10 @@ _KEPT = 2 * MAX_PREVIOUS_CHARACTERS
 
 @dataclass(frozen=True, kw_only=True)
 class ChatSaid:
-    """What an agent has answered. `text` is None if the answer is not known here, or has none.
-    `state` is that of the agent's endpoint, if it answered."""
+    """What was answered. `text` is None if the answer is not known here, or has none."""
 
     text: str | None
     calls_tools: bool = False
-    state: AgentState | None = None
 
 
 class StreamedText:
@@ -50,24 +47,28 @@ def remember_chat(
 ) -> Statement | None:
     """The write of the session, if the request has one that is remembered. `said` is None if there
     was no answer, and `failure` says why."""
-    session, agent = turn.session, turn.agent
+    session = turn.session
     if session is None:
         return None
-    asks = turn.routing is not None and turn.routing.decision.clarify is not None
-    if said is None or (agent is None and not asks):
+    if said is None or (turn.agent is None and turn.clarify is None):
         return session.prolong(forget=_refused_memory(turn, failure))
-    if said.state is not None and said.state.done:
+    if turn.states and all(state.done for state in turn.states.values()):
         return session.end()
+    agent_id = None if turn.agent is None else turn.agent.id
+    waits_for: WaitsFor | None = "tools" if said.calls_tools else None
+    for name, state in turn.states.items():
+        if state.waits:  # of several agents the last one that asks gets the reply
+            agent_id, waits_for = name, "input"
     return session.remember(
         AnsweredTurn(
-            agent_id=agent.id if agent and not asks else None,
-            asked_by_router=asks,
+            agent_id=agent_id,
+            asked_by_router=turn.clarify is not None,
             user=turn.request.conversation.query or None,
             query_hash=_query_hash(turn),
             assistant=said.text and previous_text(said.text),
             caller_user=turn.request.user,
-            waits_for=_waits_for(said),
-            memory=_memory(turn, said),
+            waits_for=waits_for,
+            memories=_memories(turn, session),
         )
     )
 
@@ -78,24 +79,21 @@ def _refused_memory(turn: ChatTurn, failure: EdgeNeuroError | None) -> str | Non
     return turn.agent.id if refused and turn.agent and turn.memory is not None else None
 
 
-def _waits_for(said: ChatSaid) -> WaitsFor | None:
-    if said.state is not None and said.state.waits:
-        return "input"
-    return "tools" if said.calls_tools else None
-
-
-def _memory(turn: ChatTurn, said: ChatSaid) -> AgentMemory | None:
-    """None if the endpoint has not answered, or says nothing of its memory: then it stays."""
-    state, agent = said.state, turn.agent
-    if state is None or agent is None or agent.endpoint is None or agent.protocol != "a2a":
-        return None
-    before = turn.memory
-    context_id = state.context_id or (None if before is None else before.context_id)
-    if context_id is None and state.task_id is None:
-        return None
-    return AgentMemory(
-        context_id=context_id, task_id=state.task_id, endpoint=endpoint_key(agent.endpoint)
-    )
+def _memories(turn: ChatTurn, session: OpenSession) -> dict[str, AgentMemory]:
+    """Of the agents whose endpoints have answered: what they say of their memory. A context that is
+    not named again stays."""
+    found = {}
+    for agent_id, state in turn.states.items():
+        agent = turn.config.agents[agent_id]
+        if agent.endpoint is None or agent.protocol != "a2a":
+            continue
+        before = session.memory(agent)
+        context_id = state.context_id or (None if before is None else before.context_id)
+        if context_id is not None or state.task_id is not None:
+            found[agent_id] = AgentMemory(
+                context_id=context_id, task_id=state.task_id, endpoint=endpoint_key(agent.endpoint)
+            )
+    return found
 
 
 def _query_hash(turn: ChatTurn) -> str | None:

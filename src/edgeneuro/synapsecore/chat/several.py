@@ -119,6 +119,7 @@ class _Answers:
             delta: Delta | None = stream.first
             while delta is not None:
                 usage, reason = delta.usage or usage, delta.finish_reason or reason
+                answering.note_state(stream.model, delta.agent_state)
                 if delta.content:
                     yield Delta(content=delta.content)
                 delta = await anext(stream.deltas, None)

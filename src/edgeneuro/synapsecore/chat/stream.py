@@ -14,7 +14,7 @@ from edgeneuro.domain.chat_answer import ChatAnswer, ChatFacts, ChunkDelta
 from edgeneuro.domain.decision import GatewayTrace, Usage
 from edgeneuro.domain.log import Ending
 from edgeneuro.errors import EdgeNeuroError, UpstreamError
-from edgeneuro.gateway.interface import AgentState, Delta
+from edgeneuro.gateway.interface import Delta
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.chat.answer import MAX_CACHED_BYTES, ChatStreamHandle, cache_chat
@@ -52,7 +52,6 @@ class ChatStream:
         self._pending: asyncio.Future[Delta | None] | None = None
         self._text = ""
         self._said = StreamedText()
-        self._agent_state: AgentState | None = None
         self._calls_tools = False
 
     async def events(self) -> AsyncGenerator[bytes, None]:
@@ -96,7 +95,7 @@ class ChatStream:
     def _note(self, delta: Delta) -> None:
         self._finish_reason = delta.finish_reason or self._finish_reason
         self._usage = delta.usage or self._usage
-        self._agent_state = delta.agent_state or self._agent_state
+        self._turn.note_state(self._stream.model, delta.agent_state)
         self._calls_tools = self._calls_tools or bool(delta.tool_calls)
         # No more than may be cached, and nothing if nothing is.
         if self._turn.cache_key is not None and len(self._text) <= MAX_CACHED_BYTES:
@@ -166,11 +165,7 @@ class ChatStream:
         if self._stream.handoff is not None:
             return ChatSaid(text=None)
         text, calls = self._said.text, self._calls_tools and self._ending == "complete"
-        if not text and not calls:
-            return None
-        at_endpoint = self._stream.model is self._turn.endpoint
-        state = self._agent_state if at_endpoint else None
-        return ChatSaid(text=text or None, calls_tools=calls, state=state)
+        return ChatSaid(text=text or None, calls_tools=calls) if text or calls else None
 
     def _cached_answer(self) -> Statement | None:
         """An answer that calls tools is not cached: its parts would have to be joined first."""

@@ -15,6 +15,7 @@ from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.session import AgentMemory
 from edgeneuro.errors import EdgeNeuroError, NoAgentFitsError
 from edgeneuro.gateway.chain import Chain
+from edgeneuro.gateway.interface import AgentState
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
@@ -43,7 +44,8 @@ class ChatTurn:
     this order through `chain`; there is at least one, unless there is an `error`, or a question to
     `clarify`. If several agents answer, `shared` are these, and `answers` their turns as far as
     they have begun; nothing is called through `chain` then. `session` is the session of the
-    request, if it names one that is remembered."""
+    request, if it names one that is remembered. `states` are what agents' endpoints have said of
+    themselves, by the agent's id."""
 
     services: Services
     request: ChatRequest
@@ -62,6 +64,7 @@ class ChatTurn:
     session: OpenSession | None = None
     shared: tuple[SharedAgent, ...] = ()
     answers: "list[ChatTurn]" = field(default_factory=list)
+    states: dict[str, AgentState] = field(default_factory=dict)
 
     @property
     def endpoint(self) -> Model | None:
@@ -74,6 +77,11 @@ class ChatTurn:
         if self.session is None or self.agent is None:
             return None
         return self.session.memory(self.agent)
+
+    def note_state(self, model: Model, state: AgentState | None) -> None:
+        """Only an endpoint speaks for the agent, not the model that answers instead of it."""
+        if state is not None and self.agent is not None and model is self.endpoint:
+            self.states[self.agent.id] = state
 
     def messages(self, model: Model) -> list[dict[str, Any]]:
         """The messages that this model gets: the agent's system prompt, then what the client

@@ -24,6 +24,7 @@ from edgeneuro.synapsecore.context_window import (
 )
 from edgeneuro.synapsecore.decisions.asked import AskedQuestion, QuestionSet
 from edgeneuro.synapsecore.decisions.facts import StateCut
+from edgeneuro.synapsecore.stored_text import gateway_session
 from edgeneuro.synapsecore.turn import CallerContext
 
 # System One takes 64 questions in a call; OpenAI's API takes 400.
@@ -157,6 +158,7 @@ class ModelQuestions:
             },
             collect_payload=config.stores_texts,
             trace=self.caller.trace,
+            session=gateway_session(config, asked.options.session),
             images=asked.images,
         )
         # AI Gateway's cache holds the state, so it is used only if texts may be stored as they are.

@@ -37,6 +37,7 @@ from edgeneuro.synapsecore.ranking import (
     Source,
     partial_ranking,
 )
+from edgeneuro.synapsecore.stored_text import gateway_session
 from edgeneuro.synapsecore.turn import Turn
 
 # An output is some 20 tokens; an agent's id may be long. A fixed seed gives the same query the same
@@ -240,5 +241,6 @@ class _ModelCall:
             "cache_ttl_seconds": config.cache_ttl_seconds,
             "metadata": self._metadata | {"prompt_version": prompt_version(model.type)},
             "collect_payload": config.stores_texts,
+            "session": gateway_session(config, turn.context.session),
             "trace": turn.caller.trace,
         }
