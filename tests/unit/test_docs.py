@@ -9,7 +9,8 @@ from typing import Any, get_args
 import pytest
 
 from edgeneuro.app.routes import ROUTES
-from edgeneuro.domain.config import ROUTER_SETTINGS, SETTINGS, ConfigPatch
+from edgeneuro.domain.config import ROUTER_SETTINGS, SETTINGS
+from edgeneuro.domain.config_models import ConfigPatch
 from edgeneuro.domain.decision import Attempt
 from edgeneuro.domain.outcome import ChosenAgent
 from edgeneuro.errors import Reason

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeneuro.domain.config import SETTINGS, Config, ConfigPatch, SettingValues, StoredConfig
+from edgeneuro.domain.config import SETTINGS, SettingValues, StoredConfig
+from edgeneuro.domain.config_models import Config, ConfigPatch
 from edgeneuro.domain.routing import RoutingConfig
 
 ROOT = Path(__file__).parents[2]

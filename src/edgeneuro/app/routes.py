@@ -11,6 +11,7 @@ from edgeneuro.controlplane.labels import datasets, erasure, imports, label_stat
 from edgeneuro.controlplane.learning import classifiers
 from edgeneuro.controlplane.models import calibration, models, providers, selection
 from edgeneuro.controlplane.observe import analytics, logs, monitoring
+from edgeneuro.controlplane.replays import apply, replays
 from edgeneuro.domain.chat import MAX_BODY_BYTES, MAX_TEXT_BYTES
 from edgeneuro.domain.chat_answer import ChatCompletionChunk
 from edgeneuro.domain.lora import LoraCreate
@@ -95,6 +96,14 @@ ROUTES = (
     Route("GET",    "/v1/routing-tests/runs/{run_id}/results", routing_test_runs.list_results,
           READ),
     Route("POST",   "/v1/routing-tests/runs/{run_id}/cancel", routing_test_runs.cancel_run, ADMIN),
+
+    Route("GET",    "/v1/replays",                replays.list_replays,  READ),
+    Route("POST",   "/v1/replays",                replays.create_replay, ADMIN, 202),
+    Route("GET",    "/v1/replays/{replay_id}",    replays.get_replay,    READ),
+    Route("GET",    "/v1/replays/{replay_id}/changes", replays.list_replay_changes, READ),
+    Route("POST",   "/v1/replays/{replay_id}/cancel", replays.cancel_replay, ADMIN),
+    Route("POST",   "/v1/replays/{replay_id}/apply", apply.apply_replay, ADMIN),
+    Route("DELETE", "/v1/replays/{replay_id}",    replays.delete_replay, ADMIN),
 
     Route("GET",    "/v1/classifiers",            classifiers.list_classifiers, READ),
     Route("POST",   "/v1/classifiers",            classifiers.create_classifier, ADMIN, 202),

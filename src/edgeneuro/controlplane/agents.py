@@ -1,8 +1,11 @@
 """Agents in the control plane. Exactly one is the default; it is always enabled."""
 
+from dataclasses import dataclass
+
 from edgeneuro.call import Call
-from edgeneuro.controlplane.access.audit import commit
+from edgeneuro.controlplane.access.audit import Change, commit, commit_change
 from edgeneuro.domain.agent import (
+    MAX_STORED_AGENTS,
     Agent,
     AgentCreate,
     AgentDeleted,
@@ -23,8 +26,6 @@ from edgeneuro.store import agents as store
 from edgeneuro.store.labels import count_labels_of, set_aside_labels_of
 from edgeneuro.store.sql import rfc3339
 
-_MAX_AGENTS = 250  # every isolate keeps them all, and the prompt lists them all
-
 
 async def list_agents(call: Call, query: PageQuery) -> Page[Agent]:
     """List agents by id."""
@@ -35,15 +36,62 @@ async def list_agents(call: Call, query: PageQuery) -> Page[Agent]:
 async def create_agent(call: Call, body: AgentCreate) -> AgentWritten:
     """Create an agent. The first one becomes the default. Labels of a deleted agent with this id
     stay in force only if `labels` is "keep"."""
+    planned = await plan_creation(call, body)
+    try:
+        rows = await commit_change(call, planned.change)
+    except ConstraintError as error:
+        raise _agent_exists(body.id) from error
+    return _written(store.agent_from_row(rows[0]), planned)
+
+
+async def get_agent(call: Call, agent_id: str) -> Agent:
+    """Read one agent."""
+    agent = await store.get_agent(call.services.db, agent_id)
+    if agent is None:
+        raise _no_such_agent(agent_id)
+    return agent
+
+
+async def update_agent(call: Call, agent_id: str, body: AgentPatch) -> AgentWritten:
+    """Change the fields that are in the body. `default: true` replaces the former default agent.
+    Labels that name the agent stay in force, unless `labels` is "set_aside"; if another description
+    or other examples may have changed its meaning, the response has a warning."""
+    before = await get_agent(call, agent_id)
+    planned = await plan_update(call, before, body)
+    try:
+        rows = await commit_change(call, planned.change)
+    except ConstraintError as error:
+        raise _default_disabled() from error
+    if not rows:
+        raise _no_such_agent(agent_id)
+    after = store.agent_from_row(rows[0])
+    unasked = "labels" not in body.model_fields_set and is_redefined(before, after)
+    return _written(after, planned, warn=unasked)
+
+
+@dataclass(frozen=True)
+class PlannedAgent:
+    """A change of an agent that was checked: the agent afterwards, how many labels in force name
+    it, and whether they are set aside."""
+
+    change: Change
+    agent: Agent
+    labels: int
+    set_aside: bool
+
+
+async def plan_creation(call: Call, body: AgentCreate) -> PlannedAgent:
+    """Raises InvalidRequestError or ConflictError if there cannot be such an agent."""
     services = call.services
     if body.default and not body.enabled:
         raise _default_disabled()
-    if await store.count_agents(services.db) >= _MAX_AGENTS:
+    if await store.count_agents(services.db) >= MAX_STORED_AGENTS:
         raise ConflictError(
-            f"There are {_MAX_AGENTS} agents already; delete one first.", code="too_many_agents"
+            f"There are {MAX_STORED_AGENTS} agents already; delete one first.",
+            code="too_many_agents",
         )
     created = rfc3339(services.now_ms())
-    fields = body.model_dump(exclude={"labels"})
+    fields = body.model_dump(include=set(AgentCreate.model_fields), exclude={"labels"})
     agent = Agent(**fields, created_at=created, updated_at=created)
     _require_endpoint(agent)
     await _require_chat_model(call, agent.model)
@@ -59,35 +107,20 @@ async def create_agent(call: Call, body: AgentCreate) -> AgentWritten:
             param="labels",
         )
     set_aside = set_aside_labels_of(agent.id) if labels and body.labels == "set_aside" else []
-    try:
-        rows = await commit(
-            call,
-            [*set_aside, *store.insert_agent(agent)],
-            action="create",
-            resource="agent",
-            resource_id=agent.id,
-            after=agent,
-        )
-    except ConstraintError as error:
-        raise _agent_exists(agent.id) from error
-    return _written(store.agent_from_row(rows[0]), labels, set_aside=bool(set_aside))
+    change = Change(
+        statements=[*set_aside, *store.insert_agent(agent)],
+        action="create",
+        resource="agent",
+        resource_id=agent.id,
+        after=agent,
+    )
+    return PlannedAgent(change, agent, labels, bool(set_aside))
 
 
-async def get_agent(call: Call, agent_id: str) -> Agent:
-    """Read one agent."""
-    agent = await store.get_agent(call.services.db, agent_id)
-    if agent is None:
-        raise _no_such_agent(agent_id)
-    return agent
-
-
-async def update_agent(call: Call, agent_id: str, body: AgentPatch) -> AgentWritten:
-    """Change the fields that are in the body. `default: true` replaces the former default agent.
-    Labels that name the agent stay in force, unless `labels` is "set_aside"; if another description
-    or other examples may have changed its meaning, the response has a warning."""
+async def plan_update(call: Call, before: Agent, body: AgentPatch) -> PlannedAgent:
+    """Raises InvalidRequestError or ConflictError if the agent cannot be so."""
     services = call.services
-    changes = body.model_dump(include=body.model_fields_set, exclude={"labels"})
-    before = await get_agent(call, agent_id)
+    changes = body.model_dump(include=body.model_fields_set, exclude={"labels", "id"})
     after = before.model_copy(update=changes)
     if changes.keys() & {"endpoint", "protocol"}:
         _require_endpoint(after)
@@ -99,24 +132,18 @@ async def update_agent(call: Call, agent_id: str, body: AgentPatch) -> AgentWrit
             code="default_agent",
             param="default",
         )
-    labels = await count_labels_of(services.db, agent_id)
-    set_aside = set_aside_labels_of(agent_id) if body.labels == "set_aside" else []
-    try:
-        rows = await commit(
-            call,
-            [*set_aside, *store.update_agent(agent_id, changes, now_ms=services.now_ms())],
-            action="update",
-            resource="agent",
-            resource_id=agent_id,
-            before=before,
-            after=after,
-        )
-    except ConstraintError as error:
-        raise _default_disabled() from error
-    if not rows:
-        raise _no_such_agent(agent_id)
-    unasked = "labels" not in body.model_fields_set and is_redefined(before, after)
-    return _written(store.agent_from_row(rows[0]), labels, set_aside=bool(set_aside), warn=unasked)
+    labels = await count_labels_of(services.db, before.id)
+    set_aside = set_aside_labels_of(before.id) if body.labels == "set_aside" else []
+    update = store.update_agent(before.id, changes, now_ms=services.now_ms())
+    change = Change(
+        statements=[*set_aside, *update],
+        action="update",
+        resource="agent",
+        resource_id=before.id,
+        before=before,
+        after=after,
+    )
+    return PlannedAgent(change, after, labels, bool(set_aside))
 
 
 async def delete_agent(call: Call, agent_id: str) -> AgentDeleted:
@@ -137,10 +164,11 @@ async def delete_agent(call: Call, agent_id: str) -> AgentDeleted:
     return AgentDeleted(id=agent_id)
 
 
-def _written(agent: Agent, labels: int, *, set_aside: bool, warn: bool = False) -> AgentWritten:
+def _written(agent: Agent, planned: PlannedAgent, *, warn: bool = False) -> AgentWritten:
+    labels = planned.labels
     if not labels:
         return AgentWritten(**agent.model_dump())
-    kept = 0 if set_aside else labels
+    kept = 0 if planned.set_aside else labels
     warning = None
     if warn:
         warning = (

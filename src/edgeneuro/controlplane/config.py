@@ -9,7 +9,8 @@ from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.learning.classifiers import require_usable
 from edgeneuro.controlplane.models.models import require_available
-from edgeneuro.domain.config import SETTINGS, Config, ConfigPatch, Setting, StoredConfig
+from edgeneuro.domain.config import SETTINGS, StoredConfig
+from edgeneuro.domain.config_models import Config, ConfigPatch, Setting
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.setting import Declared

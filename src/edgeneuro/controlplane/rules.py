@@ -1,10 +1,13 @@
 """Rules in the control plane: an ordered list of at most 100."""
 
+from collections.abc import Callable, Container, Mapping
+
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.allowed import require_router
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.domain.catalogue import find_routing_model
 from edgeneuro.domain.fields import Page, page_of
+from edgeneuro.domain.model import Model
 from edgeneuro.domain.rule import (
     MAX_RULES,
     Rule,
@@ -117,49 +120,59 @@ async def new_rule(call: Call, body: RuleCreate, *, others: list[Rule]) -> Rule:
 
 
 async def _check(call: Call, when: RuleConditions, then: RuleEffect | None) -> None:
-    """Whether conditions and effect go together, and what the effect names exists. A disabled agent
-    may be named: the rule is skipped until it is enabled."""
+    known = await list_agent_ids(call.services.db)
+    check_rule(when, then, agents=known, models=(await call.services.routing.fresh()).models)
+
+
+def check_rule(
+    when: RuleConditions,
+    then: RuleEffect | None,
+    *,
+    agents: Container[str],
+    models: Mapping[str, Model],
+    named: Callable[[str], str] = str,
+) -> None:
+    """Whether conditions and effect go together, and what the effect names exists. `agents` are the
+    ids of all agents: a disabled one may be named; the rule is skipped until it is enabled. `named`
+    gives the name of a field in the request. Raises InvalidRequestError."""
+    param = named("then")
     if when.mention:
         if then is not None:
             raise InvalidRequestError(
-                "then: with `when.mention` the mentioned agent answers. Leave out `then`, or send"
-                " null, or leave out `when.mention`.",
-                param="then",
+                f"{param}: with `when.mention` the mentioned agent answers. Leave out `then`, or"
+                " send null, or leave out `when.mention`.",
+                param=param,
             )
         return
     if then is None:
         raise InvalidRequestError(
-            "then: say what the rule does: `agent_id`, `never`, `prefer` or `model`. Only with"
+            f"{param}: say what the rule does: `agent_id`, `never`, `prefer` or `model`. Only with"
             " `when.mention` it is left out.",
             code="missing_field",
-            param="then",
+            param=param,
         )
     if len(then.named) != 1:
         found = ", ".join(then.named) or "none"
         raise InvalidRequestError(
-            "then: send exactly one of `agent_id`, `never`, `prefer` and `model`; this has"
+            f"{param}: send exactly one of `agent_id`, `never`, `prefer` and `model`; this has"
             f" {found}. Several effects are several rules.",
-            param="then",
+            param=param,
         )
-    known = await list_agent_ids(call.services.db)
-    for param, agent_id in agents_named(then):
-        if agent_id not in known:
+    for field, agent_id in agents_named(then):
+        if agent_id not in agents:
+            param = named(field)
             raise InvalidRequestError(
                 f"{param}: there is no agent {agent_id!r}. GET /v1/agents lists them.",
                 code="unknown_agent",
                 param=param,
             )
-    if then.model is not None:
-        await _require_model(call, then.model)
-
-
-async def _require_model(call: Call, name: str) -> None:
-    if find_routing_model((await call.services.routing.fresh()).models, name) is None:
+    if then.model is not None and find_routing_model(models, then.model) is None:
+        param = named("then.model")
         raise InvalidRequestError(
-            f"then.model: {name!r} is not a model that can be called. GET /v1/models lists those"
+            f"{param}: {then.model!r} is not a model that can be called. GET /v1/models lists those"
             " that are available.",
             code="unknown_model",
-            param="then.model",
+            param=param,
         )
 
 

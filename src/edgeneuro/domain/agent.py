@@ -9,6 +9,7 @@ from edgeneuro.domain.url import PublicUrl
 
 # The router's word for "no agent fits"; no agent may be called so.
 NO_AGENT = "none"
+MAX_STORED_AGENTS = 250  # every isolate keeps them all, and the prompt lists them all
 
 
 def _not_reserved(agent_id: str) -> str:

@@ -7,20 +7,18 @@ values of a RoutingConfig (domain/routing.py)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     create_model,
-    model_validator,
 )
 
 from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.classifier import ClassifierId, MinLabels, TargetAccuracy
 from edgeneuro.domain.decision import CacheScope
-from edgeneuro.domain.fields import INTEGRAL, hide_defaults, renamed
+from edgeneuro.domain.fields import INTEGRAL
 from edgeneuro.domain.model import RuleNotice
 from edgeneuro.domain.outcome import OnNoFit
 from edgeneuro.domain.setting import (
@@ -60,6 +58,7 @@ class SettingValues:
             "routing",
             "below it no agent is decided on; an unknown confidence passes",
             per_router=True,
+            decides=True,
         ),
     ] = 0.5
     on_no_fit: Annotated[
@@ -68,6 +67,7 @@ class SettingValues:
             "routing",
             "what happens if no agent is decided on: the fallback agent answers, or nobody",
             per_router=True,
+            decides=True,
         ),
     ] = "fallback"
     time_budget_ms: Annotated[
@@ -250,10 +250,11 @@ class SettingValues:
 
 SETTINGS = declared_settings(SettingValues)
 ROUTER_SETTINGS = {name: each for name, each in SETTINGS.items() if each.about.per_router}
+DECIDING_SETTINGS = {name: each for name, each in SETTINGS.items() if each.about.decides}
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def _with_settings(
+def with_settings(
     field_of: Callable[[Declared], tuple[Any, Any]],
     settings: Mapping[str, Declared] = SETTINGS,
 ) -> Callable[[type[_Model]], type[_Model]]:
@@ -272,11 +273,6 @@ def _with_settings(
     return add
 
 
-def _described(about: About) -> Any:
-    unit = {} if about.unit is None else {"x-unit": about.unit}
-    return Field(None, description=about.text, json_schema_extra={"x-group": about.group, **unit})
-
-
 class Challenger(BaseModel):
     """A model that is tried beside the active one, for `percent` of its answers, since `since_ms`.
     `looked_at` is how many labeled answers there were when the rules last looked; `after_rule` is
@@ -291,7 +287,7 @@ class Challenger(BaseModel):
     notice: RuleNotice | None = None
 
 
-@_with_settings(lambda each: (each.type, each.default))
+@with_settings(lambda each: (each.type, each.default))
 class StoredConfig(BaseModel):
     """What the table `config` may hold: settings, and what is stored like one. `cache_epoch` counts
     the flushes of the caches, and is part of every cache key; `previous_model` was the active model
@@ -304,38 +300,3 @@ class StoredConfig(BaseModel):
     def values(self) -> dict[str, Any]:
         """The settings by name."""
         return {name: getattr(self, name) for name in SETTINGS}
-
-
-class Setting(BaseModel):
-    """`source` says where the value comes from: stored by the control plane, a variable of
-    wrangler.toml, or EdgeNeuro's default."""
-
-    value: Any
-    source: Literal["stored", "var", "default"]
-
-
-@_with_settings(lambda each: (Setting, Field(description=each.about.text)))
-class Config(BaseModel):
-    """The settings in force, each with its source."""
-
-    object: Literal["config"] = "config"
-
-
-@_with_settings(lambda each: (each.type | None, _described(each.about)))
-class ConfigPatch(BaseModel):
-    """A field that is left out stays as it is; null removes the stored value, so that the variable
-    or the default applies."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=hide_defaults)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _deprecated_names(cls, given: object) -> object:
-        old = {old: name for name, each in SETTINGS.items() for old in each.about.deprecated}
-        return renamed(given, old)
-
-
-# Adds the settings of which a router may have its own value; null is the installation's.
-with_router_settings = _with_settings(
-    lambda each: (each.type | None, _described(each.about)), ROUTER_SETTINGS
-)

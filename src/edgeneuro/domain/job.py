@@ -7,21 +7,23 @@ from pydantic import BaseModel, Field
 from edgeneuro.domain.fields import PageQuery
 
 ID_PREFIX = "job"
-JobKindName = Literal["training", "evaluation", "routing_test_run", "adapter_upload", "erasure"]
+JobKindName = Literal[
+    "training", "evaluation", "routing_test_run", "adapter_upload", "erasure", "replay"
+]
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 JobId = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 def job_id_of(resource_id: str) -> str:
-    """The id of the job of a classifier, evaluation, run or adapter: that of the resource with
-    another prefix."""
+    """The id of the job of a classifier, evaluation, run, adapter or replay: that of the resource
+    with another prefix."""
     return f"{ID_PREFIX}_{resource_id.partition('_')[2] or resource_id}"
 
 
 class JobProgress(BaseModel):
     """`done` of `of` units of the kind: passes of a training, answers of an evaluation or of a run
-    of the routing tests, steps of an upload. An erasure has none. `of` null: it is not known
-    yet."""
+    of the routing tests, steps of an upload, queries of a replay. An erasure has none. `of` null:
+    it is not known yet."""
 
     done: int
     of: int | None
@@ -35,11 +37,11 @@ class JobError(BaseModel):
 
 
 class Job(BaseModel):
-    """Background work on `resource_id`: a classifier, an evaluation, a run of the routing tests or
-    an adapter; of an erasure the erasure's id. `attempts` counts the slices that began since the
-    last one that advanced the job, `failures` those that failed in a row. A job that has failed or
-    was cancelled is not run again, except by a request to retry it. `run_after` is when the next
-    slice may begin, if not at once."""
+    """Background work on `resource_id`: a classifier, an evaluation, a run of the routing tests, an
+    adapter or a replay; of an erasure the erasure's id. `attempts` counts the slices that began
+    since the last one that advanced the job, `failures` those that failed in a row. A job that has
+    failed or was cancelled is not run again, except by a request to retry it. `run_after` is when
+    the next slice may begin, if not at once."""
 
     object: Literal["job"] = "job"
     id: str

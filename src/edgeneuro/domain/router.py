@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import AgentId
-from edgeneuro.domain.config import ROUTER_SETTINGS, with_router_settings
+from edgeneuro.domain.config import ROUTER_SETTINGS
+from edgeneuro.domain.config_models import with_router_settings
 from edgeneuro.domain.fields import DisplayName, distinct, hide_defaults
 from edgeneuro.domain.router_names import RouterId
 

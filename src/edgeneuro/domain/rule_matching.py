@@ -23,6 +23,8 @@ _UNSPACED = (
     ("\uf900", "\ufaff"),
     ("\U00020000", "\U0003ffff"),
 )
+# In the notes of rules with these effects.
+EXCLUDES, ROUTES_BY = "excludes", "routes by"
 EffectName = Literal["agent_id", "never", "prefer", "model"]
 
 
@@ -149,7 +151,7 @@ class _Application:
                 self._skip(rule, refusal)
                 return False
             self._model = effect.model
-            self._note(rule, "model", f"routes by {effect.model!r}")
+            self._note(rule, "model", f"{ROUTES_BY} {effect.model!r}")
             return True
         if effect.prefer is not None:
             if not self._refused(rule, effect.prefer):
@@ -159,7 +161,7 @@ class _Application:
         if removed:
             self._never.update(removed)
             self._allowed.difference_update(removed)
-            self._note(rule, "never", f"excludes {', '.join(removed)}")
+            self._note(rule, "never", f"{EXCLUDES} {', '.join(removed)}")
         return False
 
     def _refused(self, rule: Rule, agent_id: str) -> bool:

@@ -26,19 +26,22 @@ Sentence = Annotated[
 class About:
     """`text` says what the setting does. With `variable` a variable of wrangler.toml applies while
     nothing is stored, else the default below. With `per_router` a router (domain/router.py) may
-    have its own value. PATCH still accepts the `deprecated` names."""
+    have its own value. PATCH still accepts the `deprecated` names. `decides`: it changes which
+    agent is decided on, so it is part of the fingerprint of a configuration and can be tried on
+    logged queries (domain/proposal.py)."""
 
     group: Group
     text: str
     unit: Unit | None = None
     variable: bool = False
     per_router: bool = False
+    decides: bool = False
     deprecated: tuple[str, ...] = ()
 
 
 def outcomes(text: str) -> About:
     """Of the group "outcomes"."""
-    return About("outcomes", text, per_router=True)
+    return About("outcomes", text, per_router=True, decides=True)
 
 
 class Declared(NamedTuple):

@@ -65,6 +65,8 @@ from edgeneuro.errors.base import (
     UnsupportedEncodingError,
 )
 from edgeneuro.errors.upstream import (
+    FAILURE_REASONS,
+    FailureReason,
     InvalidOutputError,
     JsonModeUnmetError,
     Reason,
@@ -80,6 +82,7 @@ from edgeneuro.errors.upstream import (
 )
 
 __all__ = [
+    "FAILURE_REASONS",
     "AdapterRefusedError",
     "BodyTooLargeError",
     "BudgetExceededError",
@@ -88,6 +91,7 @@ __all__ = [
     "ConstraintError",
     "DatabaseError",
     "EdgeNeuroError",
+    "FailureReason",
     "IdempotencyMismatchError",
     "InvalidItemsError",
     "InvalidLinesError",

@@ -1,16 +1,10 @@
 """Why a model, or an agent with an endpoint of its own, gave no usable answer."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from edgeneuro.errors.base import EdgeNeuroError
 
-Reason = Literal[
-    "low_confidence",
-    "out_of_scope",
-    "preferred_by_rule",
-    "ambiguous",
-    "several_requests",
-    "previous_agent",
+FailureReason = Literal[
     "invalid_output",
     "timeout",
     "upstream_error",
@@ -19,6 +13,16 @@ Reason = Literal[
     "quota",
     "not_configured",
 ]
+Reason = Literal[
+    "low_confidence",
+    "out_of_scope",
+    "preferred_by_rule",
+    "ambiguous",
+    "several_requests",
+    "previous_agent",
+    FailureReason,
+]
+FAILURE_REASONS: tuple[FailureReason, ...] = get_args(FailureReason)
 
 _JSON_NOT_MET = ("5024", "json_validate_failed")  # the output is not JSON of the schema
 

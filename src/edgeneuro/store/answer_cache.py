@@ -1,8 +1,11 @@
 """The tables `decision_cache` and `chat_cache`: answers under a hash of all that they depend on."""
 
+import json
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from edgeneuro.domain.chat_answer import ChatAnswer
 from edgeneuro.domain.decision import CachedRanking
@@ -28,6 +31,25 @@ class AnswerCache(Generic[Content]):
         return statement(
             f"SELECT * FROM {self._table} WHERE key = ?1 AND expires_at > ?2", key, now_ms
         )
+
+    async def read_many(
+        self, db: Database, keys: Sequence[str], *, now_ms: int
+    ) -> dict[str, Content]:
+        """The answers under these keys, without those that are damaged or were dropped."""
+        rows = await db.run(
+            statement(
+                f"SELECT * FROM {self._table} WHERE key IN (SELECT value FROM json_each(?1))"
+                " AND expires_at > ?2",
+                json.dumps(keys),
+                now_ms,
+            )
+        )
+        found = {}
+        for row in rows:
+            with suppress(ValidationError):
+                if not row.get("dropped"):
+                    found[row["key"]] = self._content.model_validate_json(row["answer"])
+        return found
 
     def answer_from_rows(self, rows: Rows) -> tuple[Content, int] | None:
         """As `read`."""

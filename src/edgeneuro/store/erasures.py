@@ -227,6 +227,8 @@ async def erase_person(db: Database, key_ids: Sequence[str], anonymous_id: str) 
                     ("evaluations", "created_by"),
                     ("calibrations", "created_by"),
                     ("routing_tests", "updated_by"),
+                    ("replays", "created_by"),
+                    ("replays", "applied_by"),
                 )
             ),
             # The labels of several keys of a person are those of one labeler now.
@@ -249,6 +251,7 @@ async def _delete(db: Database, *, logs: Rows, questions: Sequence[str]) -> Eras
             statement(f"DELETE FROM feedback WHERE decision_id {of_logs}", ids),
             statement(f"DELETE FROM audit_samples WHERE log_id {of_logs}", ids),
             statement(f"DELETE FROM challenger_answers WHERE log_id {of_logs}", ids),
+            statement(f"DELETE FROM replay_items WHERE log_id {of_logs}", ids),
             statement(f"DELETE FROM logs WHERE id {of_logs}", ids),
         ]
     )

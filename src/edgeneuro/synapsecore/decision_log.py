@@ -12,7 +12,7 @@ from edgeneuro.errors import DatabaseError
 from edgeneuro.isolate.metrics import Metrics
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
-from edgeneuro.store.logs import insert_log
+from edgeneuro.store.log_rows import insert_log
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.store.usage import count_answer
 from edgeneuro.synapsecore.ranking import ModelCallResult

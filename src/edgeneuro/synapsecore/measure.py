@@ -1,5 +1,5 @@
-"""The pipeline for an evaluation, a routing test or the challenger: with the rankers that are to be
-measured, without a log row, observers or limits."""
+"""The pipeline for an evaluation, a routing test, a replay or the challenger: with the rankers that
+are to be measured, without a log row, observers or limits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,9 +56,22 @@ UNKNOWN_AGENT = MeasuredDecision(
 
 async def measure(turn: Turn, rankers: Sequence[Ranker]) -> MeasuredDecision:
     """A failure of an upstream is not raised."""
+    return _measured(await run_counted(turn, rankers))
+
+
+async def run_counted(turn: Turn, rankers: Sequence[Ranker]) -> RoutingResult:
+    """The result itself; calls of models count in /metrics. A failure of an upstream is not
+    raised."""
     result = await run_pipeline(turn, rankers)
     count_model_call(turn.services.metrics, result.call)
-    return _measured(result)
+    return result
+
+
+def is_retryable(result: RoutingResult) -> bool:
+    """Whether there is no decision, and another attempt may have one: a model that gave an output
+    gives the same one again, even if it cannot be used."""
+    final = InvalidOutputError | UpstreamRejectedError
+    return result.decision.ranking is None and not isinstance(result.call.failure, final)
 
 
 def _measured(result: RoutingResult) -> MeasuredDecision:
@@ -69,9 +82,7 @@ def _measured(result: RoutingResult) -> MeasuredDecision:
         agent_id=None if failed else decision.agent_id,
         reason=decision.reason,
         failed=failed,
-        # A model that gave an output gives the same one again, even if it cannot be used.
-        retryable=failed
-        and not isinstance(call.failure, InvalidOutputError | UpstreamRejectedError),
+        retryable=is_retryable(result),
         tokens=call.usage.total_tokens,
         cost_usd=call.cost_usd,
         ms=round(call.upstream_ms, 2),

@@ -22,7 +22,7 @@ from edgeneuro.synapsecore.turn import Turn
 
 _LOGGED_SCORES = 5
 _CERTAIN: tuple[ConfidenceSource, ...] = ("label", "rule", "session")
-_MAX_REASON = 200  # characters of a reason in a log row
+MAX_REASON = 200  # characters of a reason in a log row
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,4 +264,4 @@ def _rounded(probability: float | None) -> float | None:
 
 
 def _short(reason: str | None) -> str | None:
-    return None if reason is None else reason[:_MAX_REASON]
+    return None if reason is None else reason[:MAX_REASON]

@@ -30,9 +30,9 @@ from edgeneuro.synapsecore.session import OpenSession
 from edgeneuro.synapsecore.stored_text import stored_context, stored_text
 from edgeneuro.web.auth import Credential
 
-# Why the query is routed: for a caller, for an evaluation, or for a comparison with the decision
-# that the caller got.
-Purpose = Literal["route", "evaluation", "challenger", "audit_sample"]
+# Why the query is routed: for a caller, for an evaluation, again with other settings, or for a
+# comparison with the decision that the caller got.
+Purpose = Literal["route", "evaluation", "replay", "challenger", "audit_sample"]
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,8 @@ class Turn:
     that rules prefer to the fallback agent. `previous` is the turn before the message; its agent is
     an allowed one. `clarify` and `several` say whether the policy may ask which agent is meant, and
     name several. `session` is the session of the request, if it names one that is remembered, and
-    `waiting` the id of the agent that waits for this message in it."""
+    `waiting` the id of the agent that waits for this message in it. `loaded` is the classifier of a
+    proposed configuration, which the isolate does not serve with."""
 
     services: Services
     caller: CallerContext
@@ -153,6 +154,7 @@ class Turn:
     several: bool = False
     session: OpenSession | None = None
     waiting: str | None = None
+    loaded: LoadedClassifier | None = None
 
     def agent(self, agent_id: str | None) -> Agent | None:
         """The allowed agent with this id."""
@@ -224,7 +226,10 @@ class Turn:
 
     @cached_property
     def classifier(self) -> LoadedClassifier | None:
-        """The classifier that this isolate has loaded now; another one may be loading."""
+        """The classifier that this isolate has loaded now; another one may be loading. In a replay
+        that of the proposed configuration."""
+        if self.loaded is not None or self.purpose == "replay":
+            return self.loaded
         config = self.config
         return self.services.classifier.current(
             config.router, config.classifier, self.caller.background
@@ -242,6 +247,7 @@ def build_turn(
     purpose: Purpose = "route",
     session: OpenSession | None = None,
     continues: bool = False,
+    loaded: LoadedClassifier | None = None,
 ) -> Turn:
     """`continues` is that of the conversation, if the request is made from one. Raises what
     `RouteRequest.conversation` raises, InvalidRequestError for candidates that are not enabled
@@ -281,6 +287,7 @@ def build_turn(
         several=config.several if policy.several is None else policy.several,
         session=session,
         waiting=waiting,
+        loaded=loaded,
     )
 
 

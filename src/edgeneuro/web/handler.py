@@ -50,6 +50,8 @@ class Handler:
         self.body: type[BaseModel] | type[bytes] | type[Upload] | None = (
             get_args(body)[0] if self._checks_items else body
         )
+        # Declared by the model: without a body its defaults apply.
+        self.body_optional: bool = getattr(self.body, "body_optional", False)
         self.query: type[BaseModel] | None = hints.get("query")
         returns = get_args(hints["return"])
         is_union = get_origin(hints["return"]) in (UnionType, Union)
@@ -65,6 +67,7 @@ class Handler:
         if self.body is not None:
             model = self.body
             if isinstance(body, bytes) and issubclass(model, BaseModel):
+                body = b"{}" if self.body_optional and not body.strip() else body
                 parse = parse_items if self._checks_items else parse_body
                 arguments["body"] = parse(model, body)
             else:

@@ -135,7 +135,10 @@ def _operation(found: Found, schemas: Schemas) -> dict[str, Any]:
         operation["parameters"].append(_IDEMPOTENCY_KEY)
     if handler.body is not None:
         content = _body_content(handler.body, route, schemas)
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {
+            "required": not handler.body_optional,
+            "content": content,
+        }
     return operation
 
 

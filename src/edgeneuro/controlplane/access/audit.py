@@ -1,6 +1,7 @@
 """The audit log: read it, and the one way in which the control plane changes anything."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pydantic import BaseModel
 
@@ -24,6 +25,47 @@ async def list_audit(call: Call, query: AuditQuery) -> Page[AuditEntry]:
         resource_id=query.resource_id,
     )
     return page_of(found, limit=query.limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A change of one resource that was checked and is not written yet. The last of its statements
+    is the change itself."""
+
+    statements: Sequence[Statement]
+    action: str
+    resource: str
+    resource_id: str
+    before: BaseModel | None = None
+    after: BaseModel | None = None
+
+
+async def commit_change(call: Call, change: Change) -> Rows:
+    """As `commit`."""
+    return await commit(
+        call,
+        change.statements,
+        action=change.action,
+        resource=change.resource,
+        resource_id=change.resource_id,
+        before=change.before,
+        after=change.after,
+    )
+
+
+def audited(call: Call, change: Change) -> list[Statement]:
+    """The statements of the change with its audit row, for a batch of several changes."""
+    row = audit_row(
+        call.services,
+        actor=call.credential.actor,
+        request_id=call.request_id,
+        action=change.action,
+        resource=change.resource,
+        resource_id=change.resource_id,
+        before=change.before,
+        after=change.after,
+    )
+    return [*change.statements, row]
 
 
 async def commit(

@@ -3,7 +3,7 @@ other rankers."""
 
 from collections.abc import Mapping, Sequence
 
-from edgeneuro.controlplane.models.models import is_classifier, require_available
+from edgeneuro.controlplane.models.models import is_classifier
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.evaluation import PIPELINE
@@ -11,12 +11,11 @@ from edgeneuro.domain.evaluation import Target as TargetKind
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.outcome import NO_OTHER_OUTCOME
 from edgeneuro.domain.prompt import prompt_versions
-from edgeneuro.domain.proposal import Proposal, apply_proposal
+from edgeneuro.domain.proposal import Proposal
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.routing_test import RoutingTest
 from edgeneuro.errors import InvalidRequestError
 from edgeneuro.services import Services
-from edgeneuro.store.agents import list_agents
 from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Row
 from edgeneuro.store.evaluation_jobs import Answered
@@ -28,33 +27,6 @@ from edgeneuro.synapsecore.rankers.label import KnownLabels
 from edgeneuro.synapsecore.ranking import Ranker
 from edgeneuro.synapsecore.router import MODEL, RULES
 from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
-
-# Proposed configurations: checked where they come in, and made again in every slice of the job
-# that tries them.
-
-_ALL_AGENTS = 1_000  # more than there can be
-
-
-async def propose(services: Services, config: RoutingConfig, proposal: Proposal) -> RoutingConfig:
-    """The configuration with the changes. Raises InvalidRequestError for a model, a classifier or
-    an agent that cannot be so."""
-    if proposal.model_id is not None:
-        model = require_available(config, proposal.model_id, param="model_id")
-        proposal = proposal.model_copy(update={"model_id": model.id})
-    classifier = proposal.classifier_id
-    if classifier is not None and classifier not in config.classifiers:
-        raise InvalidRequestError(
-            f"classifier_id: there is no classifier {classifier!r} that can answer. GET"
-            " /v1/classifiers lists those that have succeeded.",
-            code="classifier_not_found",
-            param="classifier_id",
-        )
-    agents = []
-    if proposal.agents:
-        agents = await list_agents(services.db, limit=_ALL_AGENTS, after=None)
-    proposed = apply_proposal(config, services.settings, proposal, agents)
-    proposed.require_agents()
-    return proposed
 
 
 def proposal_named(config: RoutingConfig, name: str) -> Proposal:
@@ -92,6 +64,8 @@ class Target:
         self._services = services
         self._config = config
         self._rankers = tuple(rankers)
+        classifiers = [each for each in rankers if isinstance(each, LoadedClassifierRanker)]
+        self._loaded = classifiers[0].loaded if classifiers else None
         self._model = model
         self._rules = (RULES,) if rules else ()
         self._label_layer = label_layer
@@ -136,6 +110,7 @@ class Target:
                 id=caller.request_id,
                 clock=StageClock(self._services.monotonic),
                 purpose="evaluation",
+                loaded=self._loaded,
             )
         except InvalidRequestError:
             if self._model is not None:

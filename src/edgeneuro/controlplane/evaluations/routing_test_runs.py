@@ -5,8 +5,8 @@ from typing import Any
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit, rule_audit_row
-from edgeneuro.controlplane.evaluations.evaluation_targets import propose
 from edgeneuro.controlplane.jobs.runner import cancel_work, wake
+from edgeneuro.controlplane.proposals import propose
 from edgeneuro.domain.classifier import RULE
 from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.prompt import prompt_versions

@@ -16,9 +16,10 @@ from edgeneuro.controlplane.evaluations.evaluation_targets import (
     pipeline_target,
     prompts_of,
     proposal_named,
-    propose,
 )
+from edgeneuro.controlplane.jobs.pacing import failure_pause_ms
 from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome
+from edgeneuro.controlplane.proposals import propose
 from edgeneuro.domain.evaluation import DEFERRED, Evaluation, EvaluationResults
 from edgeneuro.domain.job import JobKindName
 from edgeneuro.domain.proposal import Proposal, fingerprint
@@ -49,9 +50,6 @@ _AT_A_TIME = 6  # a Worker has six connections
 _MAX_QUESTIONS = 72
 _CLASSIFIER_QUESTIONS = 200  # that one statement records; some 50 ms of a classifier
 _MAX_ATTEMPTS = 30  # slices without an answer; with the pauses between them over two hours
-# After questions that all failed: the model has no capacity, or its circuit breaker is open.
-# Doubled each time.
-_WAIT_MS, _MAX_WAIT_MS = 30_000, 300_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +116,7 @@ class _Slice:
             if pause_ms is not None:
                 return await self._paused(pause_ms)
         if self._to_ask_again:
-            return await self._paused(_WAIT_MS)
+            return await self._paused(failure_pause_ms())
         return await self._succeeded(config)
 
     async def _paused(self, pause_ms: int) -> SliceOutcome:
@@ -236,7 +234,7 @@ class _Slice:
             if self._services.now_ms() >= self._ends_at:
                 return 0
             if not await self._ask(name, target, items[at : at + _AT_A_TIME]):
-                return int(min(_WAIT_MS * 2 ** (evaluation.tries - 1), _MAX_WAIT_MS))
+                return failure_pause_ms(evaluation.tries)
         self._left -= len(items)
         return None if self._left else 0
 

@@ -4,6 +4,7 @@ domain/job.py."""
 from edgeneuro.controlplane.jobs.adapter_upload import AdapterUploadKind
 from edgeneuro.controlplane.jobs.erasure import ErasureKind
 from edgeneuro.controlplane.jobs.evaluation import EvaluationKind
+from edgeneuro.controlplane.jobs.replay import ReplayKind
 from edgeneuro.controlplane.jobs.runner import JobKind
 from edgeneuro.controlplane.jobs.training import TrainingKind
 
@@ -13,5 +14,6 @@ KINDS: tuple[JobKind, ...] = (
     EvaluationKind(),
     EvaluationKind(name="routing_test_run", resource="routing_test_run"),
     AdapterUploadKind(),
+    ReplayKind(),
 )
 BY_NAME: dict[str, JobKind] = {kind.name: kind for kind in KINDS}

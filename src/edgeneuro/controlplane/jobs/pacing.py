@@ -1,10 +1,11 @@
-"""Long work of the CPU in a request, in pieces."""
+"""How fast background work goes: long work of the CPU in pieces, and pauses while models fail."""
 
 from collections.abc import Awaitable, Callable
 
 # Some 60 ms of work in workerd, whose clock stands still while Python works.
 _CHARACTERS_PER_PIECE = 100_000
 _CHARACTERS_PER_ITEM = 200  # the work for an item beside its text
+_FIRST_WAIT_MS, _MAX_WAIT_MS = 30_000, 300_000
 _PAUSE_SECONDS = 0.01  # with a shorter one workerd continues here before it looks at others
 
 
@@ -24,3 +25,9 @@ class Pacer:
     async def pause(self) -> None:
         self._spent = 0
         await self._sleep(_PAUSE_SECONDS)
+
+
+def failure_pause_ms(attempts: int = 1) -> int:
+    """After questions that all failed: the model has no capacity, or its circuit breaker is open.
+    Doubled with each of the slices in a row that came to nothing, up to 5 minutes."""
+    return int(min(_FIRST_WAIT_MS * 2 ** (max(1, attempts) - 1), _MAX_WAIT_MS))

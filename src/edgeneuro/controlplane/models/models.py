@@ -149,10 +149,11 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
     if body.check is not False and model.id != previous:
         proposed = with_active(config, model, call.services.settings)
         await require_tests(call.services.db, config, proposed)
-    settings = config.activation(model)
-    if config.challenger is not None:
-        settings["challenger"] = None  # it was compared with another active model
-    stored = store_settings(settings, now_ms=call.services.now_ms(), at_revision=config.revision)
+    stored = store_settings(
+        selected_settings(config, model),
+        now_ms=call.services.now_ms(),
+        at_revision=config.revision,
+    )
     rows = await commit(
         call,
         [stored],
@@ -164,6 +165,14 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
     if not rows:
         raise _changed_meanwhile((await call.services.routing.fresh()).active.id)
     return selection
+
+
+def selected_settings(config: RoutingConfig, model: Model) -> dict[str, object]:
+    """What is stored to make the model the active one."""
+    settings = config.activation(model)
+    if config.challenger is not None:
+        settings["challenger"] = None  # it was compared with another active model
+    return settings
 
 
 def require_available(config: RoutingConfig, model_id: str, *, param: str) -> Model:

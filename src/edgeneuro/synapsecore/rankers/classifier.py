@@ -44,7 +44,7 @@ class LoadedClassifierRanker:
     layer = _LAYER
 
     def __init__(self, loaded: LoadedClassifier) -> None:
-        self._loaded = loaded
+        self.loaded = loaded
 
     @classmethod
     async def read(cls, services: Services, classifier_id: str) -> "LoadedClassifierRanker":
@@ -52,7 +52,9 @@ class LoadedClassifierRanker:
         return cls(await read_classifier(services.db, classifier_id))
 
     async def rank(self, turn: Turn) -> Ranking | Skip:
-        return _rank(self._loaded, turn)
+        if turn.model_named:  # by a rule
+            return Skip("not asked: the request has `model`")
+        return _rank(self.loaded, turn)
 
 
 def _rank(loaded: LoadedClassifier, turn: Turn) -> Ranking | Skip:

@@ -10,6 +10,9 @@ from edgeneuro.synapsecore.ranking import Ranking, Skip, Source
 from edgeneuro.synapsecore.turn import Turn
 
 _LABEL_TTL_MS = 3_600_000
+# Reasons of a log row whose caller wanted a model's own decision.
+WITHOUT_CACHE = "not looked for: the request has `cache` false"
+MODEL_NAMED = "not looked for: the request has `model`"
 _NONE_IN_FORCE = Skip("none is in force for this question")
 
 
@@ -23,10 +26,10 @@ class LabelRanker:
 
     async def rank(self, turn: Turn) -> Ranking | Skip:
         if not turn.cache:
-            return Skip("not looked for: the request has `cache` false")
+            return Skip(WITHOUT_CACHE)
         label = await self._current(turn)
         if turn.model_named:
-            return Skip("not looked for: the request has `model`")
+            return Skip(MODEL_NAMED)
         if label is None or not label.is_there:
             return _NONE_IN_FORCE
         return _certain(label.agent_id)
@@ -68,6 +71,8 @@ class KnownLabels:
         self._labels = labels
 
     async def rank(self, turn: Turn) -> Ranking | Skip:
+        if turn.model_named:  # by a rule
+            return Skip(MODEL_NAMED)
         if turn.query_hash not in self._labels:
             return _NONE_IN_FORCE
         return _certain(self._labels[turn.query_hash])

@@ -1,0 +1,1 @@
+"""Replays: logged queries through a changed configuration."""
