@@ -2,7 +2,7 @@
 a POST uses an Idempotency-Key if not in the default way."""
 
 from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE
-from edgeneuro.controlplane import agents, config, routers, rule_trial, rules
+from edgeneuro.controlplane import agents, config, outcome_preview, routers, rule_trial, rules
 from edgeneuro.controlplane.access import audit, keys, teams, users
 from edgeneuro.controlplane.adapters import lora_intake, loras
 from edgeneuro.controlplane.evaluations import evaluations, routing_test_runs, routing_tests
@@ -134,6 +134,9 @@ ROUTES = (
     Route("GET",    "/v1/rules/{rule_id}",        rules.get_rule,        READ),
     Route("PATCH",  "/v1/rules/{rule_id}",        rules.update_rule,     ADMIN),
     Route("DELETE", "/v1/rules/{rule_id}",        rules.delete_rule,     ADMIN),
+
+    Route("POST",   "/v1/outcomes/preview",       outcome_preview.preview_outcomes, READ, 200,
+          REPEATABLE, described=Described((404, 409))),
 
     Route("GET",    "/v1/providers",              providers.list_providers,  ADMIN),
     Route("POST",   "/v1/providers",              providers.create_provider, ADMIN, 201),

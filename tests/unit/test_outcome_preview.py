@@ -1,0 +1,182 @@
+"""POST /v1/outcomes/preview: other thresholds tried on logged decisions."""
+
+from typing import Any
+
+import pytest
+
+from edgeneuro.errors import UpstreamCapacityError
+from edgeneuro.settings import Settings
+from edgeneuro_testing.sqlite import SqliteDatabase
+from tests.unit import classifiers
+from tests.unit.conftest import Product, says
+from tests.unit.decision_models import chose, decision_product
+from tests.unit.test_outcomes import ASKED, CLEAR, CLOSE, THREE
+
+NONE_FITS = {"it_support": 0.1, "hr": 0.1, "none": 0.8}
+
+
+@pytest.fixture
+async def product(database: SqliteDatabase, settings: Settings) -> Product:
+    return await decision_product(database, settings)
+
+
+async def preview(product: Product, **fields: Any) -> dict[str, Any]:
+    answered = await product.call("POST", "/v1/outcomes/preview", fields)
+    assert answered.status == 200, answered.text
+    found: dict[str, Any] = answered.json()
+    return found
+
+
+async def log_four(product: Product) -> None:
+    product.gateway.enqueue(
+        chose(CLOSE), chose(CLEAR), chose(THREE, several=0.9), chose(NONE_FITS, clarify=0.9)
+    )
+    for query in ("Where is my form?", "My VPN is down", "VPN, leave, lunch", "Mars?"):
+        await product.route(query)
+
+
+def counts(side: dict[str, Any]) -> dict[str, int]:
+    return {name: n for name, n in side["outcomes"].items() if n}
+
+
+async def test_what_other_settings_would_change(product: Product) -> None:
+    await log_four(product)
+    same = await preview(product)
+    assert (same["tested"], same["changed"], same["examples"]) == (4, 0, [])
+    assert (same["with_all_agents"], same["unknown"], same["labelled"]) == (4, 0, 0)
+    assert counts(same["now"]) == counts(same["after"]) == {"agent": 1, "fallback": 3}
+
+    asked = await preview(product, settings={"clarify": True})
+    assert counts(asked["now"]) == {"agent": 1, "fallback": 3}
+    assert counts(asked["after"]) == {"agent": 1, "fallback": 1, "clarify": 2}
+    assert asked["changed"] == 2
+    first, second = asked["examples"]  # newest first
+    assert first["query"] == "VPN, leave, lunch"
+    assert first["before"] == {"outcome": "fallback", "agents": ["general"]}
+    assert first["after"] == {"outcome": "clarify", "agents": ["it_support", "hr", "general"]}
+    assert second["after"]["agents"] == ["it_support", "hr"]
+    logged = {row["query"]: row["id"] for row in await product.logs()}
+    assert logged[second["query"]] == second["log_id"]
+
+    both = await preview(product, settings={"clarify": True, "several": True})
+    assert counts(both["after"]) == {"agent": 1, "fallback": 1, "clarify": 1, "agents": 1}
+    lower = await preview(product, settings={"confidence_threshold": 0.45})
+    assert counts(lower["after"]) == {"agent": 2, "fallback": 2}
+    assert product.rows("SELECT count(*) AS n FROM logs") == [{"n": 4}]
+    assert len(product.gateway.decision_requests) == 4
+
+
+async def test_it_says_what_the_policy_says_of_a_new_request(product: Product) -> None:
+    await log_four(product)
+    settings = {"clarify": True, "several": True, "clarify_margin": 0.1}
+    tried = await preview(product, settings=settings)
+    await product.call("PATCH", "/v1/config", settings)
+    again = [(await product.route(row["query"])).json()["outcome"] for row in await product.logs()]
+    assert counts(tried["after"]) == {each: again.count(each) for each in again}
+    now = await preview(product, limit=4)
+    assert counts(now["now"]) == counts(tried["after"]) and now["changed"] == 0
+
+
+async def test_right_and_wrong_of_the_labeled(product: Product) -> None:
+    await log_four(product)
+    for row in await product.logs():
+        right = {"My VPN is down": "it_support", "Mars?": None}.get(row["query"], "hr")
+        label = {"agent_id": right}
+        assert (await product.call("PUT", f"/v1/logs/{row['id']}/label", label)).status == 200
+    found = await preview(product, settings={"clarify": True, "several": True})
+    assert found["labelled"] == 4
+    assert found["now"]["labelled"] == {"right": 2, "wrong": 2, "asked": 0, "asked_right": 0}
+    assert found["after"]["labelled"] == {"right": 2, "wrong": 1, "asked": 1, "asked_right": 1}
+    assert {each["label"] for each in found["examples"]} == {"hr"}
+
+
+async def test_the_previous_turn_and_the_allowed_agents_count(product: Product) -> None:
+    product.gateway.enqueue(chose(CLOSE), chose(CLOSE), chose({"hr": 0.4, "none": 0.3}))
+    await product.route("A", context={"previous_agent": "hr"})
+    await product.route("B", context={"previous_assistant": ASKED})
+    await product.route("C", candidates=["hr"])
+    found = await preview(product, settings={"clarify": True})
+    [changed] = found["examples"]
+    assert (changed["query"], changed["after"]) == ("A", {"outcome": "agent", "agents": ["hr"]})
+    assert counts(found["after"]) == {"agent": 1, "fallback": 1, "none": 1}
+
+
+async def test_models_that_name_one_agent_lead_to_no_question(product: Product) -> None:
+    await product.call("PATCH", "/v1/config", {"routing_model": None, "fallback_models": []})
+    await product.call("PATCH", "/v1/config", {"routing_model": "@cf/meta/llama-3.2-1b-instruct"})
+    product.gateway.enqueue(says("hr", 0.4), UpstreamCapacityError("full"), says("none"))
+    for query in ("A", "B", "C"):
+        await product.route(query, fallback=True)
+    found = await preview(product, settings={"clarify": True, "confidence_threshold": 0.3})
+    assert (found["tested"], found["with_all_agents"], found["changed"]) == (3, 0, 1)
+    assert counts(found["after"]) == {"agent": 1, "fallback": 2}
+
+
+async def test_a_higher_threshold_than_the_classifiers_is_unknown(empty_product: Product) -> None:
+    product = empty_product
+    await classifiers.create_agents(product)
+    classifiers.install(product, "clf_1")
+    await classifiers.select(product, "clf_1")
+    product.gateway.enqueue(says("agent_0"))
+    await classifiers.load(product)
+    await product.route(classifiers.known("agent_1"))
+    found = await preview(product, settings={"confidence_threshold": 1.0})
+    assert (found["tested"], found["unknown"]) == (1, 1)
+    assert (await preview(product))["unknown"] == 0
+
+
+async def test_what_is_left_out(product: Product) -> None:
+    await log_four(product)
+    product.clock.seconds += 3_600
+    product.gateway.enqueue(chose(CLEAR))
+    await product.route("My VPN is down")
+    newest = (await product.logs())[0]
+    assert (await preview(product, limit=2))["tested"] == 2
+    assert (await preview(product, **{"from": newest["created_at"]}))["tested"] == 1
+    assert (await preview(product, to=newest["created_at"]))["tested"] == 4
+    # Without its text, or its stages, a row says nothing.
+    product.execute("UPDATE logs SET stages = NULL WHERE query = 'Mars?'")
+    assert (await preview(product))["tested"] == 4
+    assert (await product.call("DELETE", "/v1/agents/hr")).status == 200
+    assert (await preview(product, settings={"clarify": True}))["tested"] == 4
+
+
+async def test_a_router_has_its_own_rows_and_settings(product: Product) -> None:
+    made = await product.call("POST", "/v1/routers", {"id": "sales", "clarify": True})
+    assert made.status == 201, made.text
+    product.gateway.enqueue(chose(CLOSE), chose(CLEAR))
+    await product.route("Where is my form?", router="sales")
+    await product.route("My VPN is down")
+    found = await preview(product, router="sales")
+    assert counts(found["now"]) == {"clarify": 1}
+    assert counts((await preview(product))["now"]) == {"agent": 1}
+    missing = await product.call("POST", "/v1/outcomes/preview", {"router": "none_such"})
+    assert (missing.status, missing.json()["error"]["code"]) == (404, "unknown_router")
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"settings": {"clarify_margin": 2}}, "settings.clarify_margin"),
+        ({"settings": {"retention_days": 1}}, "settings.retention_days"),
+        ({"limit": 1_001}, "limit"),
+        ({"from": "yesterday"}, "from"),
+    ],
+)
+async def test_bad_input_is_refused(product: Product, body: dict[str, Any], param: str) -> None:
+    answered = await product.call("POST", "/v1/outcomes/preview", body)
+    assert (answered.status, answered.json()["error"]["param"]) == (400, param)
+
+
+async def test_many_rows_are_read_in_pages(product: Product) -> None:
+    product.gateway.enqueue(chose(CLOSE))
+    await product.route("Where is my form?")
+    names = [row["name"] for row in product.rows("PRAGMA table_info(logs)")]
+    others = ", ".join(name for name in names if name not in ("seq", "id", "created_at"))
+    product.execute(
+        "WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < 600)"
+        f" INSERT INTO logs (id, created_at, {others})"
+        f" SELECT 'dec_x' || value, created_at - value, {others} FROM logs, n"
+    )
+    found = await preview(product, settings={"clarify": True})
+    assert (found["tested"], found["changed"], len(found["examples"])) == (601, 601, 50)
