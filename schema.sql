@@ -900,3 +900,8 @@ CREATE TABLE replay_items (
 CREATE INDEX replay_items_open ON replay_items (replay_id, tries, place) WHERE state = 'open';
 CREATE INDEX replay_items_log_id ON replay_items (log_id);
 CREATE TRIGGER replays_delete_job AFTER DELETE ON replays BEGIN DELETE FROM jobs WHERE resource_id = old.id; END;
+
+-- What a classifier learned of conversations: a JSON object; null: a training from before.
+ALTER TABLE classifiers ADD COLUMN follow_ups TEXT;
+-- The decisions of models in conversations, from which a training learns: a query has the same conditions.
+CREATE INDEX logs_in_conversations ON logs (id) WHERE context IS NOT NULL AND layer IN ('llm', 'decision_model');

@@ -29,8 +29,9 @@ from edgeneuro.classifier.examples import Examples, Labelled, prepare
 from edgeneuro.classifier.features import features
 from edgeneuro.classifier.model import Model, dumps, loads, version
 from edgeneuro.classifier.perturbations import PERTURBATIONS, perturb
+from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.scorer import Scorer
-from edgeneuro.classifier.training import Plan, Training
+from edgeneuro.classifier.training import Training
 from scripts import paths
 
 WORKER = Path(__file__).parent / "classifier_worker"

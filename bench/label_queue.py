@@ -22,8 +22,9 @@ from edgeneuro.classifier.calibration import Calibration
 from edgeneuro.classifier.examples import Examples, Labelled, prepare
 from edgeneuro.classifier.learner import UNIT, Learner
 from edgeneuro.classifier.model import Model, quantise
+from edgeneuro.classifier.plan import EPOCHS, Plan
 from edgeneuro.classifier.scorer import Scorer, read_query
-from edgeneuro.classifier.training import EPOCHS, Plan, Training
+from edgeneuro.classifier.training import Training
 from edgeneuro.controlplane.labels.queue import RANDOM_SHARE, compose, without_near_duplicates
 from edgeneuro.controlplane.labels.queue_priority import MIN_LABELS, rank
 from edgeneuro.domain.query import near_hash, query_hash

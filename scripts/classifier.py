@@ -16,7 +16,8 @@ from typing import Any
 from edgeneuro.classifier.calibration import MIN_LABELS, TARGET
 from edgeneuro.classifier.examples import Examples, Labelled, prepare
 from edgeneuro.classifier.model import Model, dumps, version
-from edgeneuro.classifier.training import Plan, Training
+from edgeneuro.classifier.plan import Plan
+from edgeneuro.classifier.training import Training
 from scripts.http import Answers, HttpFailed
 from scripts.key import add_key_option, key_of
 

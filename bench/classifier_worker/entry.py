@@ -10,8 +10,9 @@ from workers import Response, WorkerEntrypoint
 from edgeneuro.classifier.examples import Examples, Labelled, prepare
 from edgeneuro.classifier.features import features
 from edgeneuro.classifier.model import dumps, loads, version
+from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.scorer import Scorer
-from edgeneuro.classifier.training import Plan, Training
+from edgeneuro.classifier.training import Training
 
 _held: dict[str, Any] = {}
 

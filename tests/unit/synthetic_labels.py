@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from functools import cache
 
 from edgeneuro.classifier.examples import Labelled, prepare
-from edgeneuro.classifier.training import Plan, Training
+from edgeneuro.classifier.plan import Plan
+from edgeneuro.classifier.training import Training
 
 SHARED = ("please", "how", "can", "i", "the", "my", "help", "with", "now", "want")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -392,7 +392,12 @@ async def test_labels_of_agents_that_are_gone_are_left_out_and_counted(product: 
     await product.call("PATCH", "/v1/agents/hr", {"enabled": False})
     made = await train(product)
     gone = product.rows("SELECT 1 FROM current_labels WHERE agent_id = 'hr' AND split <> 'test'")
-    left_out = {"agent_not_enabled": len(gone), "conflict": 0, "over_the_limit": 0}
+    left_out = {
+        "agent_not_enabled": len(gone),
+        "agent_before_unknown": 0,
+        "conflict": 0,
+        "over_the_limit": 0,
+    }
     assert made["progress"]["left_out"] == left_out
     assert "hr" not in {each["agent_id"] for each in made["per_agent"]}
     assert "hr" not in made["agents"]

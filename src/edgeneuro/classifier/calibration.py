@@ -123,8 +123,13 @@ def calibrate(
     label_counts: Mapping[str, int],
     target: float = TARGET,
     min_labels: int = MIN_LABELS,
+    *,
+    false_accepts: Mapping[int, float] = _MAX_FALSE_ACCEPT_RATE,
+    unknown_topics: bool = True,
 ) -> Calibration:
-    """`label_counts` are the labels that it was trained on, by agent, in the order of classes."""
+    """`label_counts` are the labels that it was trained on, by agent, in the order of classes.
+    `false_accepts` is the most of each kind of negatives that may be answered; without
+    `unknown_topics` there may be too few of them to hold it."""
     classes = len(label_counts)
     curve = _fit(held) if held else (0.0, 0.0, 0.0)
     scored = sorted(
@@ -134,7 +139,9 @@ def calibrate(
     if sum(count >= min_labels for count in label_counts.values()) < 2:
         why = f"fewer than two agents have {min_labels} labels or more"
         return _never(classes, why, curve, scored)
-    floor = _out_of_scope_floor(scored)
+    floor = _out_of_scope_floor(scored, false_accepts)
+    if floor is None and not unknown_topics:
+        floor = 0.0
     if floor is None:
         why = "unknown topics cannot be distinguished from known ones: label"
         why += f" {MIN_NEGATIVES} questions that no agent fits"
@@ -253,10 +260,12 @@ def does_worse(wrong: int, count: int, target: float) -> bool:
     return False
 
 
-def _out_of_scope_floor(scored: Sequence[_Scored]) -> float | None:
+def _out_of_scope_floor(
+    scored: Sequence[_Scored], false_accepts: Mapping[int, float]
+) -> float | None:
     """The lowest probability at which the false accept rate of the negatives is low enough; None if
     there are too few of them."""
-    for kind, most in _MAX_FALSE_ACCEPT_RATE.items():
+    for kind, most in false_accepts.items():
         negatives = [sure if accepts(one.top) else 0.0 for sure, one in scored if one.label == kind]
         if len(negatives) >= MIN_NEGATIVES:
             return nextafter(sorted(negatives, reverse=True)[int(most * len(negatives))], 1)

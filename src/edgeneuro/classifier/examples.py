@@ -3,6 +3,10 @@ packed so that they can be stored between the slices of a training.
 
 The product has one label in force for each question. A file may hold a question several times: then
 the majority counts. Without a majority all its labels are dropped, since lines have no order.
+
+A question with the turn before it (domain/conversation.py) is another one in every conversation.
+What it says is not learned as that of a single message while the agent stays the same: "yes,
+please" is about anything.
 """
 
 import hashlib
@@ -15,31 +19,50 @@ from typing import Any
 
 from edgeneuro import bounded_json
 from edgeneuro.classifier.features import FEATURES_VERSION, features
-from edgeneuro.classifier.groups import held_out_together, variants
-from edgeneuro.domain.query import query_hash, similar_hash
+from edgeneuro.classifier.gate import overlap
+from edgeneuro.classifier.groups import (
+    held_out_together,
+    in_one_conversation,
+    session_key,
+    text_key,
+    variants,
+)
+from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn, QuestionHashes
 
 FOLDS = 5
 OUT_OF_SCOPE = -1  # the label says that no agent fits
+# Instead of the class of the agent of the turn before: there is no such turn, or no label names the
+# agent.
+NO_CONTEXT, UNKNOWN_AGENT = -1, -2
 _CONFLICT = ""  # no agent's id
 _KEY_BYTES = 16
+_CODES = "hbIHIhBb"  # of the arrays of examples
 
 
 @dataclass(frozen=True)
 class Labelled:
     """A question and its right agent; None: no agent fits. `hard`: it was chosen because a stage
-    was unsure of it, so it does not represent the traffic."""
+    was unsure of it, so it does not represent the traffic. `previous` is the turn before it, with
+    its agent, or nothing; `session` is where both were said. `by_model`: it is the decision of a
+    model, not a label."""
 
     query: str
     agent_id: str | None
     hard: bool = False
+    previous: PreviousTurn = NOTHING_BEFORE
+    session: str | None = None
+    by_model: bool = False
 
 
 @dataclass(frozen=True)
 class Examples:
     """`labels` are indices of `classes` (the agents' ids, sorted) or OUT_OF_SCOPE. `groups` has the
     index of the first variant of each question (groups.py). Similar questions and variants are in
-    the same one of the `folds`; folds of hard questions are negative, with the same remainder by
-    FOLDS. `keys` are the query hashes, 16 bytes each."""
+    the same one of the `folds`, and so are the questions of one conversation; folds of hard
+    questions and of those in a conversation are negative, with the same remainder by FOLDS.
+    `previous` is the class of the agent of the turn before, or one of NO_CONTEXT and UNKNOWN_AGENT;
+    `overlaps` are those with the answer of that turn (gate.py), `by_model` is 1 for decisions of a
+    model. `keys` are the query hashes, 16 bytes each."""
 
     classes: tuple[str, ...]
     conflicts: int
@@ -48,6 +71,9 @@ class Examples:
     offsets: "array[int]"
     buckets: "array[int]"
     groups: "array[int]"
+    previous: "array[int]"
+    overlaps: "array[int]"
+    by_model: "array[int]"
     keys: bytes
 
     def __len__(self) -> int:
@@ -59,14 +85,34 @@ class Examples:
     def query_hash(self, index: int) -> str:
         return self.keys[index * _KEY_BYTES : (index + 1) * _KEY_BYTES].hex()
 
+    def stands_alone(self, index: int) -> bool:
+        """Whether it is learned as a single message: it has no turn before it, or leaves the agent
+        of that turn, and so has to say itself what it is about."""
+        previous = self.previous[index]
+        left = previous == NO_CONTEXT or previous != self.labels[index]
+        return left and not self.by_model[index]
+
+    def in_context(self, index: int) -> bool:
+        return self.previous[index] >= 0
+
+    def leaving(self) -> int:
+        """How many turns leave the agent of the turn before."""
+        turns = filter(self.in_context, range(len(self)))
+        return sum([self.labels[at] != self.previous[at] for at in turns])
+
     def counts(self) -> dict[int, int]:
-        return Counter(self.labels)
+        """By label, how many are learned as single messages."""
+        alone = filter(self.stands_alone, range(len(self)))
+        return Counter([self.labels[index] for index in alone])
 
     def digest(self) -> str:
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
-        parts = (self.labels, self.folds, self.offsets, self.buckets, self.groups)
+        parts = (
+            *(self.labels, self.folds, self.offsets, self.buckets, self.groups),
+            *(self.previous, self.overlaps, self.by_model),
+        )
         header = {
             "features": FEATURES_VERSION,
             "classes": self.classes,
@@ -80,15 +126,24 @@ class Examples:
     def from_bytes(cls, data: bytes) -> "Examples":
         head, _, body = data.partition(b"\n")
         header = bounded_json.loads(head)
-        _require_features(header)
-        parts, at = [], 0
-        for code, size in zip("hbIHI", header["sizes"], strict=True):
-            parts.append(array(code, body[at : at + size]))
-            at += size
-        labels, folds, offsets, buckets, groups = parts
-        classes = tuple(header["classes"])
-        conflicts = header["conflicts"]
-        return cls(classes, conflicts, labels, folds, offsets, buckets, groups, keys=body[at:])
+        parts, at = _parts(header, _CODES, body)
+        names = ("labels", "folds", "offsets", "buckets", "groups", "previous", "overlaps")
+        return cls(
+            classes=tuple(header["classes"]),
+            conflicts=header["conflicts"],
+            **dict(zip((*names, "by_model"), parts, strict=True)),
+            keys=body[at:],
+        )
+
+
+# What a preparation keeps of each label beside its agents and its features, as arrays of these
+# types. `said`, `before` and `sessions` are hashes of the text, of what the user said before it,
+# and of the session (groups.py).
+_KEPT = {
+    **{"similar": "I", "hard": "b", "by_model": "b", "overlaps": "B"},
+    **{"said": "I", "before": "I", "sessions": "I"},
+}
+_NO_TURN = ""  # no agent's id: there is no turn before
 
 
 class Preparation:
@@ -98,47 +153,86 @@ class Preparation:
     def __init__(self) -> None:
         self._keys: list[bytes] = []  # of the question that each label is for
         self._agents: list[str | None] = []
-        self._similar, self._hard = array("I"), array("b")
+        self._previous: list[str | None] = []  # the agents of the turns before
+        self._kept = {name: array(code) for name, code in _KEPT.items()}
         self._offsets, self._buckets = array("I", [0]), array("H")
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def add(self, labelled: Labelled) -> None:
-        text = labelled.query
-        self._keys.append(bytes.fromhex(query_hash(text)))
+        text, previous, session = labelled.query, labelled.previous, labelled.session
+        active, hashes = features(text), QuestionHashes.of(text, previous)
+        self._keys.append(bytes.fromhex(hashes.question))
         self._agents.append(labelled.agent_id)
-        self._similar.append(int(similar_hash(text)[:8], 16))
-        self._hard.append(labelled.hard)
-        self._buckets.extend(features(text))
+        self._previous.append(previous.agent if previous else _NO_TURN)
+        values = {
+            "similar": int(hashes.similar[:8], 16),
+            "hard": int(labelled.hard),
+            "by_model": int(labelled.by_model),
+            "overlaps": overlap(active, previous.assistant),
+            "said": text_key(text),
+            "before": text_key(previous.user),
+            "sessions": session_key(session),
+        }
+        for name, value in values.items():
+            self._kept[name].append(value)
+        self._buckets.extend(active)
         self._offsets.append(len(self._buckets))
 
     def extend(self, other: "Preparation") -> None:
         start = len(self._buckets)
         self._keys += other._keys
         self._agents += other._agents
-        self._similar.extend(other._similar)
-        self._hard.extend(other._hard)
+        self._previous += other._previous
+        for name, column in self._kept.items():
+            column.extend(other._kept[name])
         self._buckets.extend(other._buckets)
         self._offsets.extend(start + offset for offset in other._offsets[1:])
 
     def examples(self) -> Examples:
         """Each question once, sorted by its hash: the order of the labels does not matter."""
         chosen, conflicts = self._settle()
+        indices = [index for index, _ in chosen]
         classes = tuple(sorted({agent for _, agent in chosen if agent is not None}))
         place: dict[str | None, int] = {agent: number for number, agent in enumerate(classes)}
-        place[None] = OUT_OF_SCOPE
-        labels = array("h", [place[agent] for _, agent in chosen])
-        similar = array("I", [self._similar[index] for index, _ in chosen])
-        offsets, buckets = self._packed([index for index, _ in chosen])
-        groups = variants(labels, lambda at: buckets[offsets[at] : offsets[at + 1]], buckets)
-        together = held_out_together(groups, labels, similar)
-        hard = [self._hard[index] for index, _ in chosen]
-        folds = array("b", [similar[first] % 100 * FOLDS // 100 for first in together])
-        for at, is_hard in enumerate(hard):
-            folds[at] -= FOLDS * is_hard
-        keys = b"".join([self._keys[index] for index, _ in chosen])
-        return Examples(classes, conflicts, labels, folds, offsets, buckets, groups, keys)
+        labels = array("h", [place.get(agent, OUT_OF_SCOPE) for _, agent in chosen])
+        place[_NO_TURN] = NO_CONTEXT
+        before = [place.get(self._previous[index], UNKNOWN_AGENT) for index in indices]
+        previous = array("h", before)
+        kept = {
+            name: array(code, [self._kept[name][index] for index in indices])
+            for name, code in _KEPT.items()
+        }
+        offsets, buckets = self._packed(indices)
+
+        def single(at: int) -> Sequence[int]:
+            """A "yes" in one conversation is no variant of the "yes" in another."""
+            return buckets[offsets[at] : offsets[at + 1]] if previous[at] == NO_CONTEXT else ()
+
+        groups = variants(labels, single, buckets)
+        together = in_one_conversation(
+            held_out_together(groups, labels, kept["similar"]),
+            kept["said"],
+            kept["before"],
+            kept["sessions"],
+        )
+        folds = array("b", [kept["similar"][first] % 100 * FOLDS // 100 for first in together])
+        for at, is_hard in enumerate(kept["hard"]):
+            folds[at] -= FOLDS * (is_hard or previous[at] != NO_CONTEXT)
+        return Examples(
+            classes=classes,
+            conflicts=conflicts,
+            labels=labels,
+            folds=folds,
+            offsets=offsets,
+            buckets=buckets,
+            groups=groups,
+            previous=previous,
+            overlaps=kept["overlaps"],
+            by_model=kept["by_model"],
+            keys=b"".join([self._keys[index] for index in indices]),
+        )
 
     def _packed(self, indices: Sequence[int]) -> tuple["array[int]", "array[int]"]:
         """The offsets and buckets of these labels. They are most of the memory, so they are copied
@@ -170,10 +264,11 @@ class Preparation:
         return self._buckets[self._offsets[index] : self._offsets[index + 1]]
 
     def to_bytes(self) -> bytes:
-        names = list(dict.fromkeys(self._agents))
+        names = list(dict.fromkeys([*self._agents, *self._previous]))
         place = {agent: number for number, agent in enumerate(names)}
         agents = array("H", [place[agent] for agent in self._agents])
-        parts = (agents, self._similar, self._hard, self._offsets, self._buckets)
+        previous = array("H", [place[agent] for agent in self._previous])
+        parts = (agents, previous, *self._kept.values(), self._offsets, self._buckets)
         header = {
             "features": FEATURES_VERSION,
             "agents": names,
@@ -188,18 +283,17 @@ class Preparation:
         """Raises ValueError if the bytes are damaged or of another version."""
         head, _, body = data.partition(b"\n")
         header = bounded_json.loads(head)
-        _require_features(header)
+        parts, at = _parts(header, f"HH{''.join(_KEPT.values())}IH", body)
         made = cls()
-        parts, at = [], 0
-        for code, size in zip("HIbIH", header["sizes"], strict=True):
-            parts.append(array(code, body[at : at + size]))
-            at += size
-        agents, made._similar, made._hard, made._offsets, made._buckets = parts
+        agents, previous, *kept, made._offsets, made._buckets = parts
         made._agents = [header["agents"][number] for number in agents]
+        made._previous = [header["agents"][number] for number in previous]
+        made._kept = dict(zip(_KEPT, kept, strict=True))
         made._keys = [
             body[start : start + _KEY_BYTES] for start in range(at, len(body), _KEY_BYTES)
         ]
-        if not len(made._keys) == len(made._agents) == len(made._similar) == len(made._offsets) - 1:
+        sizes = {len(column) for column in (agents, previous, *kept)}
+        if {*sizes, len(made._keys)} != {len(made._offsets) - 1}:
             raise ValueError("the prepared labels are damaged; train again")
         return made
 
@@ -212,9 +306,15 @@ def prepare(labels: Iterable[Labelled]) -> Examples:
     return preparation.examples()
 
 
-def _require_features(header: dict[str, Any]) -> None:
-    if header["features"] != FEATURES_VERSION:
-        raise ValueError("the examples are of another version of the features; prepare them again")
+def _parts(header: dict[str, Any], codes: str, body: bytes) -> tuple[list["array[int]"], int]:
+    """The arrays at the beginning of the bytes, and where they end."""
+    if header["features"] != FEATURES_VERSION or len(header["sizes"]) != len(codes):
+        raise ValueError("the examples are of another version; start a new training")
+    parts, at = [], 0
+    for code, size in zip(codes, header["sizes"], strict=True):
+        parts.append(array(code, body[at : at + size]))
+        at += size
+    return parts, at
 
 
 def _majority(votes: Counter[str | None]) -> str | None:

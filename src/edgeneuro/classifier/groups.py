@@ -12,8 +12,10 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
 from operator import eq
+from zlib import crc32
 
 from edgeneuro.classifier.features import BUCKETS
+from edgeneuro.domain.query import normalise
 
 _SIMILARITY = 0.45  # of the sets of buckets, by Jaccard
 _BANDS = 8  # of two MinHashes each; labels that share a band are compared
@@ -83,6 +85,42 @@ def held_out_together(
     for index, label in enumerate(labels):
         _join(first, index, twins.setdefault((label, similar[index]), index))
     return array("I", [_root(first, index) for index in range(len(labels))])
+
+
+# A reply of many conversations ("no, that is all for today") joins none of them.
+_MIN_WORDS, _MOST_TIMES = 4, 5
+
+
+def text_key(text: str | None) -> int:
+    """Finds the same text again; 0: it is too short to be of one conversation."""
+    words = normalise(text or "")
+    if words.count(" ") < _MIN_WORDS - 1:
+        return 0
+    return crc32(words.encode("utf-8", "surrogatepass")) or 1
+
+
+def session_key(session: str | None) -> int:
+    return 0 if session is None else crc32(session.encode("utf-8", "surrogatepass")) or 1
+
+
+def in_one_conversation(
+    groups: "array[int]", said: Sequence[int], before: Sequence[int], sessions: Sequence[int]
+) -> "array[int]":
+    """The same for what a fold keeps together because it is of one conversation: questions of one
+    session, and a question with the one that it follows, or those that follow the same one. The
+    numbers are those of `text_key` and `session_key`."""
+    first = array("I", groups)
+    times = Counter(said)
+    followed = {key for key in before if key and times[key] <= _MOST_TIMES}
+    texts: dict[int, int] = {}
+    named: dict[int, int] = {}
+    for index, (own, earlier, session) in enumerate(zip(said, before, sessions, strict=True)):
+        for key in (own, earlier):
+            if key in followed:
+                _join(first, index, texts.setdefault(key, index))
+        if session:
+            _join(first, index, named.setdefault(session, index))
+    return array("I", [_root(first, index) for index in range(len(first))])
 
 
 def _root(first: "array[int]", index: int) -> int:

@@ -54,12 +54,12 @@ _FIELD_BITS = 8 * TRAINING.size
 
 
 class Learner:
-    """`rows` are the packed weights, one row per bucket."""
+    """`rows` are the packed weights, one row per bucket; `buckets` is how many a new one has."""
 
-    def __init__(self, classes: int, rows: list[int] | None = None) -> None:
+    def __init__(self, classes: int, rows: list[int] | None = None, *, buckets: int = ROWS) -> None:
         self.classes = classes
         zeros = self._in_every_field(TRAINING.offset)
-        self._rows = [zeros] * ROWS if rows is None else rows
+        self._rows = [zeros] * buckets if rows is None else rows
 
     def learn(self, active: Sequence[int], label: int, rate: int) -> None:
         """Takes a step of `rate` (65536 reaches the margin) towards the label, and one away from
@@ -89,6 +89,13 @@ class Learner:
         top = sums.pop(best)
         second = max(sums, default=top)
         return best, (top - middle) / unit, (second - middle) / unit
+
+    def scores(self, active: Sequence[int]) -> list[float]:
+        """Of every class."""
+        unit = UNIT * len(active) ** 0.5
+        middle = len(active) * TRAINING.offset
+        sums = TRAINING.sums(self._rows, active, self.classes)
+        return [(total - middle) / unit for total in sums]
 
     def check(self) -> None:
         """Raises OverflowError if a weight does not fit its field."""

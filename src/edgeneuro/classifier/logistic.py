@@ -1,8 +1,8 @@
-"""Logistic regression with three weights by Newton's method, for calibration.py. No sum(): it
-rounds floats differently from Python 3.12 on."""
+"""Logistic regression by Newton's method: with three weights for calibration.py, and with any
+number for the gate of follow-ups. No sum(): it rounds floats differently from Python 3.12 on."""
 
 from collections.abc import Sequence
-from math import exp, log
+from math import exp, log, sqrt
 
 Vector = tuple[float, float, float]
 
@@ -11,6 +11,7 @@ _STEPS = 25
 _HALVINGS = 20
 _DIGITS = 6  # the last ones of exp() differ between machines
 _BOUND = 30.0
+_LONGEST_STEP, _SHORTEST_STEP = 3.0, 1e-6  # of one weight, in fit_around
 
 
 def logistic(value: float) -> float:
@@ -101,3 +102,58 @@ def _determinant(m: Sequence[Sequence[float]]) -> float:
         - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
         + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
     )
+
+
+def fit_around(
+    prior: Sequence[float],
+    rows: Sequence[Sequence[float]],
+    truth: Sequence[bool],
+    weights: Sequence[float],
+) -> tuple[float, ...]:
+    """The weights of maximum likelihood, drawn to `prior` as if each weight had been seen once: a
+    few rows move them little."""
+    found, size = list(prior), len(prior)
+    for _ in range(_STEPS):
+        slope = [before - now for before, now in zip(prior, found, strict=True)]
+        matrix = [[float(row == column) for column in range(size)] for row in range(size)]
+        for values, true, weight in zip(rows, truth, weights, strict=True):
+            total = 0.0
+            for one, other in zip(found, values, strict=True):
+                total += one * other
+            likely = 1 / (1 + exp(_bounded(-total)))
+            pull, stiffness = weight * (true - likely), weight * likely * (1 - likely)
+            for row in range(size):
+                value = values[row]
+                slope[row] += pull * value
+                by_value, own = stiffness * value, matrix[row]
+                for column in range(row + 1):
+                    own[column] += by_value * values[column]
+        step = _solved(matrix, slope)
+        longest = max(abs(each) for each in step)
+        part = min(1.0, _LONGEST_STEP / longest) if longest else 0.0
+        found = [now + part * change for now, change in zip(found, step, strict=True)]
+        if longest < _SHORTEST_STEP:
+            break
+    return tuple(round(each, _DIGITS) for each in found)
+
+
+def _solved(lower: list[list[float]], right: list[float]) -> list[float]:
+    """The equations of a symmetric, positive definite matrix, of which the lower half is given, by
+    Cholesky's decomposition."""
+    size = len(right)
+    for row in range(size):
+        for column in range(row + 1):
+            total = lower[row][column]
+            for k in range(column):
+                total -= lower[row][k] * lower[column][k]
+            lower[row][column] = sqrt(total) if row == column else total / lower[column][column]
+    found = list(right)
+    for row in range(size):
+        for k in range(row):
+            found[row] -= lower[row][k] * found[k]
+        found[row] /= lower[row][row]
+    for row in reversed(range(size)):
+        for k in range(row + 1, size):
+            found[row] -= lower[k][row] * found[k]
+        found[row] /= lower[row][row]
+    return found

@@ -2,7 +2,8 @@
 SHA-256 of everything before it. Damaged bytes, other files and other versions are refused.
 
 Each weight is one byte, the weights of a bucket form a row, and the rows are deflated: most weights
-are 0, and full rows load faster than lists of the other weights.
+are 0, and full rows load faster than lists of the other weights. What was learned of conversations
+has a part of its own; a model without it is of the format before.
 """
 
 import hashlib
@@ -17,11 +18,15 @@ from typing import Any
 from edgeneuro import bounded_json
 from edgeneuro.classifier.calibration import Calibration
 from edgeneuro.classifier.features import FEATURES_VERSION, ROWS
+from edgeneuro.classifier.followups import FollowUps, rows_of
+from edgeneuro.classifier.gate import FACTS
 from edgeneuro.classifier.learner import UNIT
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 1  # of a model that knows no conversations
+CONVERSATIONS_VERSION = 2
 ZERO = 128  # the byte of the weight 0
 
+_FORMATS = (FORMAT_VERSION, CONVERSATIONS_VERSION)
 _MAGIC = b"EdgeNeuroModel\n\0"
 _PREFIX = struct.Struct("<16sHHII")
 _CHECKSUM_BYTES = 32
@@ -34,7 +39,8 @@ class InvalidModelError(ValueError):
 @dataclass(frozen=True)
 class Model:
     """`weights` has a row of one byte per class for each bucket; a weight is (byte - ZERO) *
-    `scale`. `examples` is the digest of the training examples, `labels` how many there were."""
+    `scale`. `examples` is the digest of the training examples, `labels` how many messages were
+    learned alone. `follow_ups` is None if the rule of gate.py holds in conversations."""
 
     classes: tuple[str, ...]
     scale: float
@@ -43,27 +49,40 @@ class Model:
     labels: int
     seed: int
     examples: str
+    follow_ups: FollowUps | None = None
 
 
 def dumps(model: Model) -> bytes:
-    fields = asdict(model)
+    fields, learned = asdict(model), model.follow_ups
     del fields["weights"]
+    flat, format_version = model.weights, CONVERSATIONS_VERSION
+    if learned is None:
+        del fields["follow_ups"]
+        format_version = FORMAT_VERSION
+    else:
+        del fields["follow_ups"]["weights"]
+        flat += learned.weights
     header = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
-    weights = zlib.compress(model.weights)
+    weights = zlib.compress(flat)
     sizes = (len(header), len(weights))
-    body = _PREFIX.pack(_MAGIC, FORMAT_VERSION, FEATURES_VERSION, *sizes) + header + weights
+    body = _PREFIX.pack(_MAGIC, format_version, FEATURES_VERSION, *sizes) + header + weights
     return body + hashlib.sha256(body).digest()
 
 
 def loads(data: bytes) -> Model:
     """Raises InvalidModelError."""
-    header, weights = _unpack(data)
+    header, weights, format_version = _unpack(data)
     try:
         fields: dict[str, Any] = bounded_json.loads(header)
         classes = tuple(fields.pop("classes"))
-        flat = _inflate(weights, ROWS * len(classes))
-        calibration = _calibration(fields.pop("calibration"))
-        return Model(classes=classes, weights=flat, calibration=calibration, **fields)
+        size, more = ROWS * len(classes), 0
+        if format_version == CONVERSATIONS_VERSION:
+            more = rows_of(len(classes)) * (len(classes) + 1)
+        flat = _inflate(weights, size + more)
+        fields["calibration"] = _calibration(fields.pop("calibration"), len(classes))
+        if more:
+            fields["follow_ups"] = _follow_ups(fields.pop("follow_ups"), flat[size:], len(classes))
+        return Model(classes=classes, weights=flat[:size], **fields)
     except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
         raise InvalidModelError(
             f"the model's content does not match its format: {error}"
@@ -76,8 +95,8 @@ def version(data: bytes) -> str:
 
 
 def is_of_this_version(beginning: bytes) -> bool:
-    """Whether a model that begins with these 20 bytes has the present format and features."""
-    return beginning[16:20] == struct.pack("<HH", FORMAT_VERSION, FEATURES_VERSION)
+    """Whether this version reads a model that begins with these 20 bytes."""
+    return beginning[16:20] in [struct.pack("<HH", each, FEATURES_VERSION) for each in _FORMATS]
 
 
 def quantise(rows: Iterable[Sequence[int]]) -> tuple[float, bytes]:
@@ -91,16 +110,17 @@ def quantise(rows: Iterable[Sequence[int]]) -> tuple[float, bytes]:
     return most / 127 / UNIT, weights
 
 
-def _unpack(data: bytes) -> tuple[bytes, bytes]:
+def _unpack(data: bytes) -> tuple[bytes, bytes, int]:
     if len(data) < _PREFIX.size + _CHECKSUM_BYTES:
         raise InvalidModelError(f"{len(data)} bytes are too few for a model")
     magic, version, features_version, header, weights = _PREFIX.unpack_from(data)
     if magic != _MAGIC:
         raise InvalidModelError("the bytes do not begin like a model")
-    if (version, features_version) != (FORMAT_VERSION, FEATURES_VERSION):
+    if version not in _FORMATS or features_version != FEATURES_VERSION:
         raise InvalidModelError(
             f"the model has format {version} and features {features_version}; this version reads"
-            f" format {FORMAT_VERSION} and features {FEATURES_VERSION}, so train it again"
+            f" the formats {' and '.join(map(str, _FORMATS))} and features {FEATURES_VERSION}, so"
+            " train it again"
         )
     end = _PREFIX.size + header + weights
     if len(data) != end + _CHECKSUM_BYTES:
@@ -109,7 +129,8 @@ def _unpack(data: bytes) -> tuple[bytes, bytes]:
         )
     if hashlib.sha256(data[:end]).digest() != data[end:]:
         raise InvalidModelError("the checksum is wrong: the bytes were changed")
-    return data[_PREFIX.size : _PREFIX.size + header], data[_PREFIX.size + header : end]
+    begins = _PREFIX.size + header
+    return data[_PREFIX.size : begins], data[begins:end], version
 
 
 def _inflate(weights: bytes, size: int) -> bytes:
@@ -119,7 +140,17 @@ def _inflate(weights: bytes, size: int) -> bytes:
     return flat
 
 
-def _calibration(fields: dict[str, Any]) -> Calibration:
+def _calibration(fields: dict[str, Any], classes: int) -> Calibration:
     curve = tuple(fields.pop("curve"))
     thresholds = tuple(fields.pop("thresholds"))
+    if len(thresholds) != classes:
+        raise ValueError("the number of thresholds is not that of its classes")
     return Calibration(curve=curve, thresholds=thresholds, **fields)
+
+
+def _follow_ups(fields: dict[str, Any], weights: bytes, classes: int) -> FollowUps:
+    calibration = _calibration(fields.pop("calibration"), classes)
+    fields |= {name: tuple(fields[name]) for name in ("gate", "keeping", "leaving")}
+    if list(map(len, (fields["gate"], fields["keeping"], fields["leaving"]))) != [FACTS, 2, 3]:
+        raise ValueError("the number of weights is not that of the facts")
+    return FollowUps(weights=weights, calibration=calibration, **fields)

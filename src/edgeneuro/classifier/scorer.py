@@ -1,5 +1,5 @@
-"""A model that is loaded to answer queries, and what it says of a query: its prediction, and a
-sketch by which texts are compared."""
+"""A model that is loaded to answer queries, and what it says of a query, alone or in a
+conversation: its prediction, and a sketch by which texts are compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,17 @@ from math import exp, sqrt
 
 from edgeneuro.classifier.calibration import accepts, probability
 from edgeneuro.classifier.features import features
+from edgeneuro.classifier.followups import FollowUps, best_other, confidence, row_of
+from edgeneuro.classifier.gate import (
+    KEEPS,
+    RULE,
+    UNKNOWN_AGENT_SCORE,
+    facts,
+    logit,
+    overlap,
+)
 from edgeneuro.classifier.learner import SERVING
+from edgeneuro.classifier.logistic import logistic
 from edgeneuro.classifier.model import ZERO, Model
 
 _MAX_EXPONENT = 500.0
@@ -48,16 +58,23 @@ class ClassRanking:
     none: float
 
 
+@dataclass(frozen=True, slots=True)
+class TurnRanking(ClassRanking):
+    """Of a message in a conversation. `kept`: the best agent is that of the turn before. `learned`
+    is false where nothing was learned of this agent's conversations: then the rule of gate.py keeps
+    it, with a probability that is not calibrated, or the message alone is sure of another one."""
+
+    kept: bool
+    learned: bool
+
+
 class Scorer:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._classes = len(model.classes)
-        spread = bytearray(SERVING.size * len(model.weights))
-        spread[:: SERVING.size] = model.weights
-        size = SERVING.size * self._classes
-        self._rows = [
-            int.from_bytes(spread[at : at + size], "little") for at in range(0, len(spread), size)
-        ]
+        self._rows = _packed(model.weights, self._classes)
+        learned = model.follow_ups
+        self._in_context = None if learned is None else _packed(learned.weights, self._classes + 1)
 
     def predict(self, query: str) -> Prediction:
         return self.score(features(query))
@@ -70,14 +87,120 @@ class Scorer:
         active = features(query)
         sums = self._sums(active)
         prediction = self._predict(list(sums), active)
-        best, classes = prediction.probability, self.model.classes
         unit = self.model.scale / sqrt(len(active))
+        middle = ZERO * len(active)
+        return ClassRanking(
+            prediction, *self._shared_out(prediction, [(one - middle) * unit for one in sums])
+        )
+
+    def rank_turn(self, query: str, previous: str, answer: str | None) -> TurnRanking:
+        """`previous` is the agent of the turn before, `answer` what it said, if that is known."""
+        classes, learned, active = self.model.classes, self.model.follow_ups, features(query)
+        shared = overlap(active, answer)
+        known = classes.index(previous) if previous in classes else None
+        sums = self._sums(active)
+        unit, middle = self.model.scale / sqrt(len(active)), ZERO * len(active)
+        alone = [(one - middle) * unit for one in sums]
+        if learned is not None and known is not None:
+            prediction = self._predict_learned(learned, active, known, alone, shared)
+        else:
+            prediction = self._predict_by_rule(active, previous, known, sums, alone, shared)
+        return TurnRanking(
+            prediction,
+            *self._shared_out(prediction, alone),
+            kept=prediction.agent_id == previous,
+            learned=learned is not None and known is not None,
+        )
+
+    def says_enough(self, query: str) -> bool:
+        """Whether a message whose turn before is not known stands alone, by the rule."""
+        active = features(query)
+        return _stands_alone(active, self.score(active))
+
+    def agent_of(self, said: str, least: float) -> str | None:
+        """The agent that answered this message, if that is sure from `least` on."""
+        active = features(said)
+        prediction = self.score(active)
+        sure = prediction.sure_at(least) and _stands_alone(active, prediction)
+        return prediction.agent_id if sure else None
+
+    def _predict_by_rule(
+        self,
+        active: Sequence[int],
+        previous: str,
+        known: int | None,
+        sums: Sequence[int],
+        alone: Sequence[float],
+        shared: int,
+    ) -> Prediction:
+        """The agent before stays, unless the message alone is sure of another one."""
+        best = self._predict(list(sums), active)
+        own = UNKNOWN_AGENT_SCORE if known is None else alone[known]
+        other = max([one for at, one in enumerate(alone) if at != known], default=own)
+        leaving = logit(RULE, facts(own, other, len(active), shared))
+        if leaving > 0 and best.agent_id != previous:
+            return best
+        return Prediction(
+            agent_id=previous,
+            probability=logistic(-leaving) if leaving <= 0 else best.probability,
+            threshold=KEEPS,
+            score=own,
+            margin=own - other,
+            second_id=best.agent_id if best.agent_id != previous else best.second_id,
+            accepted=len(active) > 1,
+        )
+
+    def _predict_learned(
+        self,
+        learned: FollowUps,
+        active: list[int],
+        previous: int,
+        alone: Sequence[float],
+        shared: int,
+    ) -> Prediction:
+        assert self._in_context is not None
+        count = len(active)
+        *sums, leaving = SERVING.sums(
+            self._in_context, [*active, row_of(previous)], self._classes + 1
+        )
+        unit, middle = learned.scale / sqrt(count + 1), ZERO * (count + 1)
+        together = [(one - middle) * unit for one in sums]
+        other, lead = best_other([a + b for a, b in zip(alone, together, strict=True)], previous)
+        given = facts(
+            alone[previous],
+            max([one for at, one in enumerate(alone) if at != previous]),
+            count,
+            shared,
+            together[previous],
+            max([one for at, one in enumerate(together) if at != previous]),
+            (leaving - middle) * learned.scale / sqrt(count),
+        )
+        gate = logit(learned.gate, given)
+        best, second = (previous, other) if gate <= 0 else (other, previous)
+        calibration, classes = learned.calibration, self.model.classes
+        sure = confidence(learned.keeping, learned.leaving, gate, lead)
+        return Prediction(
+            agent_id=classes[best],
+            probability=probability(calibration.curve, sure, 0.0),
+            threshold=calibration.thresholds[best],
+            score=alone[best] + together[best],
+            margin=alone[best] + together[best] - alone[second] - together[second],
+            second_id=classes[second],
+            accepted=count > 1 and accepts(sure),
+        )
+
+    def _shared_out(
+        self, prediction: Prediction, scores: Sequence[float]
+    ) -> tuple[dict[str, float], float]:
+        """The probability of every class and of none: what the best one leaves is shared by the
+        scores."""
+        best, classes = prediction.probability, self.model.classes
         # Scaled down by exp(shift), so that no exp() overflows.
-        shift = max(0.0, prediction.score - _MAX_EXPONENT)
-        offset = ZERO * len(active) * unit + shift
+        shift = max(0.0, max(scores) - _MAX_EXPONENT)
         # In few steps for each class: there may be 250 of them.
-        odds = [exp(one * unit - offset) for one in sums]
-        odds[classes.index(prediction.agent_id)] = 0.0
+        odds = [exp(one - shift) for one in scores]
+        if prediction.agent_id in classes:
+            odds[classes.index(prediction.agent_id)] = 0.0
         no_class = exp(-shift)
         share = (1 - best) / (no_class + sum(odds))
         probabilities = dict(zip(classes, map(share.__mul__, odds), strict=True))
@@ -86,7 +209,7 @@ class Scorer:
             probabilities = {name: min(one, best) for name, one in probabilities.items()}
             none = max(0.0, 1 - best - sum(probabilities.values()))
         probabilities[prediction.agent_id] = best
-        return ClassRanking(prediction, probabilities, none)
+        return probabilities, none
 
     def _sums(self, active: Sequence[int]) -> Sequence[int]:
         return SERVING.sums(self._rows, active, self._classes)
@@ -113,6 +236,18 @@ class Scorer:
             second_id=None if second is None else classes[second],
             accepted=has_words and accepts(top),
         )
+
+
+def _stands_alone(active: Sequence[int], prediction: Prediction) -> bool:
+    return logit(RULE, facts(UNKNOWN_AGENT_SCORE, prediction.score, len(active), 0)) > 0
+
+
+def _packed(weights: bytes, classes: int) -> list[int]:
+    """A row of one byte per class for each bucket, as integers with a field per class."""
+    spread = bytearray(SERVING.size * len(weights))
+    spread[:: SERVING.size] = weights
+    size = SERVING.size * classes
+    return [int.from_bytes(spread[at : at + size], "little") for at in range(0, len(spread), size)]
 
 
 @dataclass(frozen=True)

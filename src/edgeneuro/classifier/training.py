@@ -1,6 +1,8 @@
-"""A training in slices. The last pass trains the model on all examples. The passes before it leave
-some examples out and score these: one fold each, to measure accuracy; and all labels of a fifth of
-the agents together with all out-of-scope labels, to measure false accepts on unknown topics.
+"""A training in slices. It learns the messages that stand alone, and then what conversations add
+(followup_training.py). The last pass over the messages trains the model on all of them. The passes
+before it leave some out and score these: one fold each, to measure accuracy; and all labels of a
+fifth of the agents together with all out-of-scope labels, to measure false accepts on unknown
+topics.
 
 Between slices a training can be stored as bytes. It can be killed and resumed anywhere, and makes
 the same model to the byte.
@@ -11,44 +13,29 @@ import json
 import random
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 from edgeneuro import bounded_json
 from edgeneuro.classifier.calibration import (
     LEFT_OUT_CLASS,
-    MIN_LABELS,
-    TARGET,
     UNSEEN_OUT_OF_SCOPE,
     Calibration,
     HeldOut,
     calibrate,
 )
 from edgeneuro.classifier.examples import FOLDS, OUT_OF_SCOPE, Examples
+from edgeneuro.classifier.followup_training import FollowUpTraining
 from edgeneuro.classifier.learner import Learner
 from edgeneuro.classifier.model import Model, quantise
 from edgeneuro.classifier.needs import LEFT_OUT_AGENTS, labels_needed
+from edgeneuro.classifier.plan import FIRST_RATE, FOLD_ORDER, Plan
 from edgeneuro.classifier.weights import Suspect, suspects, weighted
 
-EPOCHS = 10
 _CHECKSUM_BYTES = 32
-# The first step goes half of the way to the margin; the rate falls to 0.
-_FIRST_RATE = 1 << 15
-# Folds are held out in this order until _MIN_HELD_OUT questions were.
-_FOLD_ORDER = (FOLDS - 1, *range(FOLDS - 1))
-_MIN_HELD_OUT = 2_500
+_MIN_HELD_OUT = 2_500  # questions, until which folds are held out
 # The other passes. Stored states of trainings hold these numbers.
 _UNKNOWN_TOPICS, _ALL = FOLDS, FOLDS + 1
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything but the examples that decides the model."""
-
-    seed: int = 0
-    epochs: int = EPOCHS
-    target: float = TARGET
-    min_labels: int = MIN_LABELS
 
 
 class Training:
@@ -68,22 +55,28 @@ class Training:
         # Made when needed: the examples that this pass trains on and leaves out, and their order.
         self._split: tuple[Sequence[int], Sequence[int]] | None = None
         self._order: tuple[int, Sequence[int]] | None = None
+        self.follow_ups = FollowUpTraining(examples, plan)
 
     @property
     def finished(self) -> bool:
+        return self._knows_messages and self.follow_ups.finished
+
+    @property
+    def _knows_messages(self) -> bool:
         return self._pass == len(self._passes)
 
     @property
     def passes(self) -> tuple[int, int]:
         """How many passes are done, and how many there are."""
-        return self._pass, len(self._passes)
+        done, all_passes = self.follow_ups.passes
+        return self._pass + done, len(self._passes) + all_passes
 
     def step(self, visits: int) -> int:
         """Runs at most so many visits; returns how many were needed."""
         left = visits
-        while left and not self.finished:
+        while left and not self._knows_messages:
             left -= self._learn(left) or self._score(left) or self._next_pass()
-        return visits - left
+        return visits - left + self.follow_ups.step(left)
 
     def _learn(self, most: int) -> int:
         learned, _ = self._members()
@@ -94,7 +87,7 @@ class Training:
         order = self._epoch_order(epoch, learned)[place : place + most]
         examples = self._examples
         for visit, index in enumerate(order, self._visit):
-            rate = _FIRST_RATE * (total - visit) // total
+            rate = FIRST_RATE * (total - visit) // total
             self._learner.learn(examples.active(index), examples.labels[index], rate)
         self._visit += len(order)
         if self._visit % len(learned) == 0:
@@ -115,7 +108,7 @@ class Training:
     def _next_pass(self) -> int:
         self._pass, self._visit = self._pass + 1, 0
         self._split = self._order = None
-        if not self.finished:
+        if not self._knows_messages:
             self._learner = Learner(len(self._examples.classes))
         return 0
 
@@ -130,7 +123,7 @@ class Training:
         if self._split is None:
             learned: list[int] = []
             left_out: list[int] = []
-            for index in range(len(self._examples)):
+            for index in filter(self._examples.stands_alone, range(len(self._examples))):
                 (left_out if self._leaves_out(index) else learned).append(index)
             self._split = learned, left_out
         return self._split
@@ -184,6 +177,7 @@ class Training:
             labels=sum(per_class.values()) + counts[OUT_OF_SCOPE],
             seed=self._plan.seed,
             examples=self._examples.digest(),
+            follow_ups=self.follow_ups.result(mix),
         )
 
     def to_bytes(self) -> bytes:
@@ -194,6 +188,8 @@ class Training:
             "visit": self._visit,
             "held": len(self._held),
         }
+        learner = self._learner.to_bytes()
+        header["learner"] = len(learner)
         columns = (
             array("h", [one.label for one in self._held]),
             array("h", [one.best for one in self._held]),
@@ -201,7 +197,8 @@ class Training:
             array("d", [score for one in self._held for score in (one.top, one.second)]),
         )
         body = b"".join(column.tobytes() for column in columns)
-        state = json.dumps(header).encode() + b"\n" + body + self._learner.to_bytes()
+        body += learner + (self.follow_ups.to_bytes() if self._knows_messages else b"")
+        state = json.dumps(header).encode() + b"\n" + body
         return hashlib.sha256(state).digest() + state
 
     @classmethod
@@ -224,16 +221,18 @@ class Training:
         training._held = [
             HeldOut(*one) for one in zip(labels, best, scores[::2], scores[1::2], strict=True)
         ]
-        training._learner = Learner.from_bytes(len(examples.classes), body[24 * held :])
+        end = 24 * held + header["learner"]
+        training._learner = Learner.from_bytes(len(examples.classes), body[24 * held : end])
+        if training._knows_messages:
+            training.follow_ups.resume(body[end:])
         return training
 
 
 def _holds_out_hard(examples: Examples, target: float) -> bool:
     """Questions that were chosen because they are hard are trained on but not held out, unless the
-    others are too few to show the target."""
+    others are too few to show the target; so are those of conversations, which are hard alone."""
     others = sum(
-        label != OUT_OF_SCOPE and fold >= 0
-        for label, fold in zip(examples.labels, examples.folds, strict=True)
+        examples.labels[at] != OUT_OF_SCOPE and examples.folds[at] >= 0 for at in _alone(examples)
     )
     return others < labels_needed(target)
 
@@ -242,12 +241,16 @@ def _passes(examples: Examples, *, hard: bool) -> tuple[int, ...]:
     if len(examples.classes) < 2:  # it will never answer
         return (_ALL,)
     sizes = Counter(
-        fold % FOLDS
-        for label, fold in zip(examples.labels, examples.folds, strict=True)
-        if label != OUT_OF_SCOPE and (hard or fold >= 0)
+        examples.folds[at] % FOLDS
+        for at in _alone(examples)
+        if examples.labels[at] != OUT_OF_SCOPE and (hard or examples.folds[at] >= 0)
     )
     chosen: list[int] = []
-    for fold in _FOLD_ORDER:
+    for fold in FOLD_ORDER:
         if sizes[fold] and sum(sizes[one] for one in chosen) < _MIN_HELD_OUT:
             chosen.append(fold)
     return (*chosen, _UNKNOWN_TOPICS, _ALL)
+
+
+def _alone(examples: Examples) -> Iterator[int]:
+    return filter(examples.stands_alone, range(len(examples)))

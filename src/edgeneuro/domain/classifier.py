@@ -43,7 +43,9 @@ class TrainingOptions(BaseModel):
 class TrainingProgress(BaseModel):
     """`slices` are done and stored; `visits` is how often they used a label. `tries` counts how
     often the next one was started. `left_out` counts labels that are not used, by reason. While the
-    labels are prepared, `prepared` of them are done, up to the query hash `prepared_to`."""
+    labels are prepared, `prepared` of them are done, up to the query hash `prepared_to`;
+    `in_conversations` of them have a turn before them. `decisions` of models were added to these,
+    down to the log id `decisions_to`."""
 
     stage: Literal["labels", "training", "finished"] = "labels"
     slices: int = 0
@@ -54,6 +56,9 @@ class TrainingProgress(BaseModel):
     prepared_to: str = ""
     prepared_characters: int = 0
     prepared_slices: int = 0
+    in_conversations: int = 0
+    decisions: int = 0
+    decisions_to: str | None = None
 
 
 class AgentThreshold(BaseModel):
@@ -193,6 +198,31 @@ class PerturbationScore(BaseModel):
     coverage: float | None
 
 
+FollowUpBasis = Literal["labels", "labels and decisions"]
+
+
+class FollowUpReport(BaseModel):
+    """What a classifier learned of conversations: of `labels` with a turn before them, and of
+    `decisions` of models. `reason` says why it learned nothing of them: then the agent of the turn
+    before stays, unless the message alone is sure of another one. The figures are of turns that
+    were held out, by `basis`: `keeping` of them go on with their agent, and `leaving` leave it;
+    the others say for how many the best agent was right, at any probability. `coverage` is the
+    share that is answered, `precision` how many of these are right; with decisions in the basis
+    they say how often the classifier decides as the models did."""
+
+    learned: bool
+    reason: str | None
+    labels: int
+    decisions: int
+    basis: FollowUpBasis
+    keeping: int = 0
+    keeping_right: int = 0
+    leaving: int = 0
+    leaving_right: int = 0
+    coverage: float | None = None
+    precision: float | None = None
+
+
 class Classifier(BaseModel):
     """A training and its result. `agents` were enabled when it started; `labels` is how many it was
     trained on, and `data` identifies them. `metrics` are of held-out labels, each judged by
@@ -205,8 +235,9 @@ class Classifier(BaseModel):
     `suspended` says why it is not called. `rule_outcome` is what the retrain rule did with it; null
     if a person started the training. `warnings` say what to know before it is selected; `mix` is
     the mix of agents of thresholds and metrics. `robustness` has the results for rewritten test
-    questions. If a training failed because labels are missing, or because no threshold reaches the
-    target, `needs` has the numbers; `metrics` and `per_agent` are there as well."""
+    questions. `follow_ups` is what it learned of conversations. If a training failed because labels
+    are missing, or because no threshold reaches the target, `needs` has the numbers; `metrics` and
+    `per_agent` are there as well."""
 
     object: Literal["classifier"] = "classifier"
     id: str
@@ -230,6 +261,7 @@ class Classifier(BaseModel):
     warnings: list[str] | None = None
     mix: TrainingMix | None = None
     robustness: list[PerturbationScore] | None = None
+    follow_ups: FollowUpReport | None = None
     size: int | None
     checksum: str | None
     version: str | None

@@ -197,6 +197,15 @@ class SettingValues:
             unit="labels",
         ),
     ] = 5
+    follow_up_decisions: Annotated[
+        Annotated[int, Field(ge=0, le=10_000), INTEGRAL],
+        About(
+            "classifier",
+            "turns of conversations that a training learns follow-ups from: labels, filled up with"
+            " the newest decisions of models; 0: labels alone",
+            unit="turns",
+        ),
+    ] = 2_000
     audit_sample_share: Annotated[
         Share,
         About(

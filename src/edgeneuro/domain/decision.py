@@ -292,12 +292,14 @@ class RouteResponse(BaseModel):
     true if the probability of the best agent is a measured one: a classifier's, or that of a model
     whose calibration is in force. Then it is the share of such answers that were right on labeled
     questions. `layer` is the layer that decided: "rule", "session" (an agent waits for the message,
-    or it is the reply to a clarifying question), "label", "cache", "classifier", "llm",
-    "decision_model", or "fallback". `scores` are the most probable agents by the ranking that the
-    decision was made from, the best first, and `none_probability` is the probability that no agent
-    fits. A model that names one agent gives the probability of that one alone, and then
-    `none_probability` is null; if it gives no number, `scores` is empty. A decision model gives
-    all. `alternatives` is deprecated: use `scores`. `cost_usd` is null if a price is not known.
+    it is the reply to a clarifying question, or the agent of the turn before stays by rule),
+    "label", "cache", "classifier", "llm", "decision_model", or "fallback". `follow_up` is true if a
+    stage decided on the agent of the turn before. `scores` are the most probable agents by the
+    ranking that the decision was made from, the best first, and `none_probability` is the
+    probability that no agent fits. A model that names one agent gives the probability of that one
+    alone, and then `none_probability` is null; if it gives no number, `scores` is empty. A decision
+    model gives all. `alternatives` is deprecated: use `scores`. `cost_usd` is null if a price is
+    not known.
     `classifier` is null if it was not asked. `session` is the session in which the decision is
     remembered."""
 
@@ -312,6 +314,7 @@ class RouteResponse(BaseModel):
     confidence_source: ConfidenceSource | None
     calibrated: bool
     layer: Layer
+    follow_up: bool = False
     reason: Reason | None
     scores: list[RankedAgent]
     none_probability: float | None

@@ -60,13 +60,43 @@ _HARD = (
 
 async def training_labels(db: Database, after: str, *, most: int) -> Sequence[Row]:
     """A page of the labels in force that are learned from, by query hash: `query_hash`, `query`,
-    `agent_id`, `hard`. The test part stays for evaluations."""
+    `context`, `agent_id`, `hard`, and in conversations the `session`, if it is known. The test part
+    stays for evaluations."""
     return await db.run(
         statement(
-            f"SELECT query_hash, query, agent_id, {_HARD} AS hard FROM current_labels"
+            f"SELECT query_hash, query, context, agent_id, {_HARD} AS hard,"
+            " CASE WHEN context IS NOT NULL THEN (SELECT logs.session FROM labels"
+            " JOIN logs ON logs.id = labels.log_id WHERE labels.id = current_labels.label_id) END"
+            " AS session FROM current_labels"
             " WHERE split IN ('train', 'validation') AND query_hash > ?1"
             " ORDER BY query_hash LIMIT ?2",
             after,
+            min(most, PAGE_ROWS),
+        )
+    )
+
+
+async def decisions_in_conversations(
+    db: Database, *, before: str, router: str | None, most: int
+) -> Rows:
+    """A page of what models decided in conversations, the newest first, up to the log id `before`:
+    `id`, `query`, `context`, `agent_id`, `session`. Without questions that have a label, and
+    without decisions that somebody said were wrong."""
+    return await db.run(
+        statement(
+            "SELECT id, query, context, agent_id, session FROM logs"
+            # The conditions of the index, as it has them.
+            " WHERE context IS NOT NULL AND layer IN ('llm', 'decision_model') AND id < ?1"
+            " AND context ->> 'previous_agent' IS NOT NULL AND query_hash IS NOT NULL"
+            " AND query <> '' AND status = 200 AND agent_id IS NOT NULL AND reason IS NULL"
+            " AND other_outcome IS NULL AND router IS ?2"
+            " AND NOT EXISTS (SELECT 1 FROM current_labels"
+            " WHERE current_labels.query_hash = logs.query_hash)"
+            " AND NOT EXISTS (SELECT 1 FROM feedback"
+            " WHERE feedback.decision_id = logs.id AND feedback.value = 'down')"
+            " ORDER BY id DESC LIMIT ?3",
+            before,
+            router,
             min(most, PAGE_ROWS),
         )
     )
@@ -86,12 +116,12 @@ async def count_training_labels(db: Database, after: str) -> int:
 
 async def test_questions(db: Database, agents: Sequence[str], after: str, *, hard: bool) -> Rows:
     """A page of the questions of the test part, by near hash, one of each group of near-duplicates:
-    `near_hash`, `query`, `agent_id`. Labels of other agents than `agents` are left out, and without
-    `hard` those of questions that were chosen because they are hard."""
+    `near_hash`, `query`, `context`, `agent_id`. Labels of other agents than `agents` are left out,
+    and without `hard` those of questions that were chosen because they are hard."""
     return await db.run(
         statement(
             # With min() SQLite takes the other columns from the row of the minimum.
-            "SELECT near_hash, min(query_hash), query, agent_id FROM current_labels"
+            "SELECT near_hash, min(query_hash), query, context, agent_id FROM current_labels"
             f" WHERE split = 'test' AND near_hash > ?1 AND (?4 OR NOT {_HARD})"
             " AND (agent_id IS NULL OR agent_id IN (SELECT value FROM json_each(?2)))"
             " GROUP BY near_hash ORDER BY near_hash LIMIT ?3",

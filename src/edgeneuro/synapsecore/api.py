@@ -52,6 +52,7 @@ def _response(result: RoutingResult, request: RouteRequest) -> RouteResponse:
         confidence_source=decision.confidence_source,
         calibrated=ranking is not None and ranking.calibrated,
         layer=decision.layer,
+        follow_up=result.follow_up,
         reason=decision.reason,
         scores=[] if ranking is None else ranking.scores(request.top_k),
         none_probability=None if ranking is None else ranking.none,

@@ -84,7 +84,8 @@ class Ranking:
     ranking was made for an earlier request. `sure` is false if the stage itself says that another
     one should decide; `threshold` is the probability that it needs (None: it never decides).
     `call` is what calling models took, None if no model was called. `rules` are the ids of the
-    rules that it comes from, and `note` says what they did. `clarify_probability`,
+    rules that it comes from, and `note` says what they, or the turn before the message, did.
+    `follow_up` says that the message goes on with the agent of that turn. `clarify_probability`,
     `several_probability`, `follow_up_probability` and `cut` are a decision model's
     (domain/decision.py, StageRecord)."""
 
@@ -106,6 +107,7 @@ class Ranking:
     uncalibrated: "Ranking | None" = None
     rules: tuple[str, ...] = ()
     note: str | None = None
+    follow_up: bool = False
 
     @property
     def raw(self) -> "Ranking":
@@ -241,7 +243,7 @@ class Stage:
         return StageRecord(
             name=self.name,
             outcome="decided" if reason is None else "ranked",
-            reason=_short(reason or ranking.note),
+            reason=_short(_why(reason, ranking.note)),
             ms=self.ms,
             scores=[
                 RankedAgent(each.agent_id, round(each.probability, 4))
@@ -257,6 +259,10 @@ class Stage:
             state_cut=cut.state_characters if cut else None,
             rules=list(ranking.rules) or None,
         )
+
+
+def _why(reason: str | None, note: str | None) -> str | None:
+    return f"{reason}; {note}" if reason and note else reason or note
 
 
 def _rounded(probability: float | None) -> float | None:

@@ -109,6 +109,15 @@ class RoutingResult:
         return None
 
     @property
+    def follow_up(self) -> bool:
+        """Whether the agent that was decided on is that of the turn before."""
+        decided, before = self.decision.agent_id, self.turn.previous.agent
+        ranking = self.decision.ranking
+        if decided is None or self.decision.outcome != "agent":
+            return False
+        return decided == before or (ranking is not None and ranking.follow_up)
+
+    @property
     def prompt_version(self) -> str:
         """The version of what the model was asked that the decision was made from, or else of what
         the first model is asked."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pydantic import BaseModel
 
 from edgeneuro.classifier.model import InvalidModelError, loads
-from edgeneuro.classifier.scorer import Prediction, Scorer
+from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.controlplane.evaluations.evaluation_targets import (
     Target,
     answered,
@@ -35,7 +35,7 @@ from edgeneuro.store.evaluations import MAX_TRIES
 from edgeneuro.store.jobs import MAX_FAILURES, error_text
 from edgeneuro.store.reliability import read_reliability
 from edgeneuro.store.routing_tests import read_outcome
-from edgeneuro.synapsecore.rankers.classifier import classifier_decision
+from edgeneuro.synapsecore.rankers.classifier import Judgement, classifier_decision, judge_stored
 from edgeneuro.synapsecore.turn import CallerContext
 from edgeneuro.web.auth import Credential
 
@@ -248,7 +248,7 @@ class _Slice:
             if scorer is None:
                 scorer = Scorer(loads(await read_model(db, classifier_id)))
             answers = [
-                _classified(classifier_id, item, scorer.predict(item["query"]), config)
+                _classified(classifier_id, item, judge_stored(scorer, item, config), config)
                 for item in items
             ]
             await self._record(answers, advanced=True)
@@ -326,9 +326,9 @@ def _failed(error: str) -> SliceOutcome:
 
 
 def _classified(
-    classifier_id: str, item: Row, prediction: Prediction, config: RoutingConfig
+    classifier_id: str, item: Row, judged: Judgement, config: RoutingConfig
 ) -> store.Answered:
-    answer = classifier_decision(prediction, config)
+    answer, prediction = classifier_decision(judged, config), judged.prediction
     return store.Answered(
         model_id=classifier_id,
         query_hash=item["query_hash"],

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from edgeneuro.classifier.examples import Examples, Labelled, Preparation
+from edgeneuro.classifier.examples import Examples, Preparation
 from edgeneuro.classifier.model import dumps
+from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.scorer import Scorer
-from edgeneuro.classifier.training import Plan, Training
+from edgeneuro.classifier.training import Training
 from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome, run_slice
+from edgeneuro.controlplane.jobs.training_examples import MAX_LABELS, ExampleReader
 from edgeneuro.controlplane.learning.classifier_check import config_of, score_on_test_part
 from edgeneuro.controlplane.learning.retraining import not_selected, selection_by_rule
 from edgeneuro.controlplane.learning.traffic import (
@@ -22,6 +24,7 @@ from edgeneuro.controlplane.learning.traffic import (
 )
 from edgeneuro.controlplane.learning.training_report import (
     coverage_warnings,
+    follow_ups,
     label_warnings,
     measure_robustness,
     needs_of,
@@ -30,12 +33,12 @@ from edgeneuro.controlplane.learning.training_report import (
 )
 from edgeneuro.domain.classifier import Classifier, TrainingNeeds, TrainingProgress
 from edgeneuro.domain.job import JobKindName, job_id_of
-from edgeneuro.domain.label import DataSnapshot, label_line, label_set_sha256
+from edgeneuro.domain.label import DataSnapshot, label_set_sha256
 from edgeneuro.services import Services
 from edgeneuro.store import trainings as store
 from edgeneuro.store.classifiers import delete_work, read_parts
 from edgeneuro.store.database import Statement, Value
-from edgeneuro.store.datasets import count_training_labels, newest_label_in_force, training_labels
+from edgeneuro.store.datasets import count_training_labels, newest_label_in_force
 from edgeneuro.store.jobs import MAX_FAILURES, error_text
 
 # Longer than any slice may take: a request's work ends 30 s after its answer, a cron's after 30 s
@@ -50,13 +53,11 @@ _SLICE_MS = 20_000
 # after the response.
 _FIRST_SLICE_MS = 10_000
 _VISIT_COST = 30  # beside the classes of a visit
-_LABEL_COST, _CHARACTER_COST = 120, 12  # of preparing a label: 50,000 short ones are 30 million
 _GROUP_COST = 1_000  # of finding the variants of a label
 # After each step, some 60 ms, other requests have their turn. With a shorter pause workerd does not
 # look at them before the next step.
 _STEP_COST, _PAUSE_SECONDS = 40_000, 0.01
 _MAX_ATTEMPTS = 5  # slices of one training that started in a row and never ended
-_MAX_LABELS, _MAX_CHARACTERS = 50_000, 10_000_000  # that fit an isolate's memory
 _PARTS_A_STATE = 1_000  # numbers of one state's parts; the next state has others
 _LINES_PART = 900  # of them the first with the lines of the labels (domain/label.py)
 _CHECKSUM_BYTES = 32
@@ -74,7 +75,7 @@ class TrainingKind:
     max_attempts: int = _MAX_ATTEMPTS
     max_failures: int = MAX_FAILURES
     cost: int = SLICE_COST
-    max_labels: int = _MAX_LABELS
+    max_labels: int = MAX_LABELS
     max_ms: int = _SLICE_MS
 
     async def run_slice(self, lease: Lease) -> SliceOutcome:
@@ -110,6 +111,7 @@ class _Slice:
         self._progress: TrainingProgress = job.progress.model_copy()
         self._labels = job.labels
         self._last_label_id = job.last_label_id
+        self._step = 0  # the cost since the last pause
         self._lines: list[str] = []  # of the labels that this slice has prepared
 
     @property
@@ -139,13 +141,16 @@ class _Slice:
             self._last_label_id = await newest_label_in_force(self._services.db)
         part = Preparation()
         # Putting many together takes as long as a slice may, and has no pause.
-        if not await self._prepare(part) or len(part) * _GROUP_COST > SLICE_COST:
+        reader = ExampleReader(self._services, self._job, self._progress, self._max_labels)
+        all_read = await reader.read(part, self._spend)
+        self._lines = reader.lines
+        if not all_read or len(part) * _GROUP_COST > SLICE_COST:
             return await self._store_prepared(part)
         whole = await self._prepared_before()
         whole.extend(part)
         data = await self._snapshot()
         examples = whole.examples()
-        self._labels = len(examples)
+        self._labels = len(examples) - sum(examples.by_model)
         self._left -= _GROUP_COST * len(examples)
         self._progress.left_out["conflict"] = examples.conflicts
         self._progress.left_out["over_the_limit"] = await count_training_labels(
@@ -160,40 +165,14 @@ class _Slice:
         )
         return examples
 
-    async def _prepare(self, part: Preparation) -> bool:
-        """Adds labels by query hash until all are added or the slice ends; returns whether all are.
-        If there are too many, those that are left out are any."""
-        progress, agents = self._progress, set(self._job.agents)
-        progress.left_out.setdefault("agent_not_enabled", 0)
-        step = 0
-        while (
-            progress.prepared < self._max_labels and progress.prepared_characters < _MAX_CHARACTERS
-        ):
-            page = await training_labels(
-                self._services.db,
-                progress.prepared_to,
-                most=self._max_labels - progress.prepared,
-            )
-            if not page:
-                break
-            for row in page:
-                query = row["query"]
-                progress.prepared_to = row["query_hash"]
-                if row["agent_id"] is not None and row["agent_id"] not in agents:
-                    progress.left_out["agent_not_enabled"] += 1
-                    continue
-                part.add(Labelled(query, row["agent_id"], bool(row["hard"])))
-                self._lines.append(label_line(row["query_hash"], row["agent_id"]))
-                progress.prepared += 1
-                progress.prepared_characters += len(query)
-                step += _LABEL_COST + _CHARACTER_COST * len(query)
-                if step >= _STEP_COST:
-                    self._left, step = self._left - step, 0
-                    await self._services.sleep(_PAUSE_SECONDS)
-                    if self._ended:
-                        return False
-        self._left -= step
-        return True
+    async def _spend(self, cost: int) -> bool:
+        """Of preparing a label; says whether the slice goes on."""
+        self._step += cost
+        if self._step < _STEP_COST:
+            return True
+        self._left, self._step = self._left - self._step, 0
+        await self._services.sleep(_PAUSE_SECONDS)
+        return not self._ended
 
     async def _store_prepared(self, part: Preparation) -> SliceOutcome:
         first = self._progress.prepared_slices * _PARTS_A_STATE
@@ -272,6 +251,7 @@ class _Slice:
             "warnings": json.dumps(warnings),
             "metrics": json.dumps(metrics),
             "per_agent": json.dumps([each.model_dump() for each in thresholds]),
+            "follow_ups": follow_ups(model, training.follow_ups).model_dump_json(),
         }
         content = dumps(model)
         if len(model.classes) > 1:  # else its scores compare nothing, for the label queue neither

@@ -27,7 +27,7 @@ from edgeneuro.store.database import Row
 from edgeneuro.store.datasets import PAGE_ROWS, count_test_labels, test_questions
 from edgeneuro.store.evaluations import count_test_evaluations
 from edgeneuro.store.sql import rfc3339
-from edgeneuro.synapsecore.rankers.classifier import classifier_decision
+from edgeneuro.synapsecore.rankers.classifier import classifier_decision, judge_stored
 
 # Why a classifier answers less than the selected one.
 
@@ -138,7 +138,7 @@ async def score_on_test_part(
         page = await test_questions(services.db, list(config.agents), after, hard=hard)
         for at in range(0, len(page), _QUESTIONS_A_STEP):
             for row in page[at : at + _QUESTIONS_A_STEP]:
-                counts.add(row, classifier_decision(scorer.predict(row["query"]), config))
+                counts.add(row, classifier_decision(judge_stored(scorer, row, config), config))
             await services.sleep(_PAUSE_SECONDS)
         if len(page) < PAGE_ROWS:
             break

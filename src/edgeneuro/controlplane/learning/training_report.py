@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgeneuro.classifier.examples import OUT_OF_SCOPE, Examples
+from edgeneuro.classifier.followup_training import FollowUpTraining
 from edgeneuro.classifier.model import InvalidModelError, Model
 from edgeneuro.classifier.needs import training_needs
 from edgeneuro.classifier.perturbations import PERTURBATIONS, perturb
@@ -14,14 +15,16 @@ from edgeneuro.domain.classifier import (
     AgentThreshold,
     Classifier,
     ClassifierScore,
+    FollowUpReport,
     PerturbationScore,
     TrainingMix,
     TrainingNeeds,
 )
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.services import Services
+from edgeneuro.store.contexts import question_from_row
 from edgeneuro.store.datasets import test_questions
-from edgeneuro.synapsecore.rankers.classifier import classifier_decision
+from edgeneuro.synapsecore.rankers.classifier import classifier_decision, enabled_before, judge
 
 # What a classifier makes of questions that are written otherwise: with a greeting, a signature,
 # "please", typos. It is measured once, at the end of the training.
@@ -39,14 +42,15 @@ async def measure_robustness(
     """The first questions of the test part by hash, as they are and written otherwise, asked as the
     router would; empty where there are none."""
     page = await test_questions(services.db, list(config.agents), "", hard=True)
-    questions = [(row["query"], row["agent_id"]) for row in page[:MAX_QUESTIONS]]
+    questions = [(question_from_row(row), row["agent_id"]) for row in page[:MAX_QUESTIONS]]
     scores: list[PerturbationScore] = []
     for kind in (PLAIN, *PERTURBATIONS) if questions else ():
         counts = _Counts()
         for at in range(0, len(questions), _TEXTS_A_STEP):
-            for query, agent_id in questions[at : at + _TEXTS_A_STEP]:
-                text = query if kind == PLAIN else perturb(query, kind)
-                counts.add(agent_id, classifier_decision(scorer.predict(text), config))
+            for question, agent_id in questions[at : at + _TEXTS_A_STEP]:
+                text = question.query if kind == PLAIN else perturb(question.query, kind)
+                judged = judge(scorer, text, enabled_before(config, question.previous), config)
+                counts.add(agent_id, classifier_decision(judged, config))
             await services.sleep(_PAUSE_SECONDS)
         scores.append(counts.score(kind))
     return scores
@@ -177,6 +181,23 @@ def _some(texts: Iterable[str]) -> str:
     every = list(texts)
     rest = len(every) - _MAX_NAMED
     return ", ".join(every[:_MAX_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def follow_ups(model: Model, training: FollowUpTraining) -> FollowUpReport:
+    """What was learned of conversations, or why nothing was."""
+    learned = model.follow_ups
+    report = FollowUpReport(
+        learned=learned is not None,
+        reason=training.reason,
+        labels=training.labels,
+        decisions=training.decisions,
+        basis=training.basis,
+    )
+    if learned is None:
+        return report
+    metrics = learned.calibration.metrics
+    figures = {"coverage": metrics["coverage"], "precision": metrics["answered_accuracy"]}
+    return report.model_copy(update=learned.figures | figures)
 
 
 def needs_of(job: Classifier, examples: Examples) -> TrainingNeeds:

@@ -1,15 +1,28 @@
 """The classifier that was trained on the labels: it decides if it is sure. Its rankings are not
-cached: it computes them faster than a cache is read."""
+cached: it computes them faster than a cache is read.
 
-from edgeneuro.classifier.scorer import Prediction
+In a conversation it says whether the message goes on with the agent of the turn before, or leaves
+it for another one."""
+
+from dataclasses import dataclass, replace
+
+from edgeneuro.classifier.scorer import ClassRanking, Prediction, Scorer
+from edgeneuro.domain.conversation import PreviousTurn
 from edgeneuro.domain.decision import ClassifierVerdict
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.isolate.classifier_cache import LoadedClassifier, read_classifier
 from edgeneuro.services import Services
+from edgeneuro.store.contexts import question_from_row
+from edgeneuro.store.database import Row
 from edgeneuro.synapsecore.ranking import Ranking, Skip, Source
 from edgeneuro.synapsecore.turn import Turn
 
 _LAYER = "classifier"
+SESSION_LAYER = "session"  # of an agent that the rule keeps
+_CONTINUES = "the message continues the turn before"
+_STAYS = "nothing is learned of its conversations, so the agent of the turn before stays"
+_LEAVES = "the message leaves the agent of the turn before"
+_UNKNOWN = "the agent of the turn before is not known"
 
 
 class ClassifierRanker:
@@ -57,22 +70,61 @@ class LoadedClassifierRanker:
         return _rank(self.loaded, turn)
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a classifier makes of a message. `sure` says whether it may decide; `note` says what the
+    turn before it changed. `kept`: its agent is that of the turn before; `by_rule`: nothing was
+    learned of this agent's conversations, so the rule kept it (classifier/gate.py)."""
+
+    ranking: ClassRanking
+    sure: bool
+    note: str | None = None
+    kept: bool = False
+    by_rule: bool = False
+
+    @property
+    def prediction(self) -> Prediction:
+        return self.ranking.prediction
+
+
+def judge(scorer: Scorer, query: str, previous: PreviousTurn, config: RoutingConfig) -> Judgement:
+    """`config` has the agents that may be the one of the turn before, and the threshold."""
+    least = config.confidence_threshold
+    if not previous:
+        ranking = scorer.rank(query)
+        return Judgement(ranking, ranking.prediction.sure_at(least))
+    agent = previous.agent
+    if agent is None and previous.user is not None:
+        agent = scorer.agent_of(previous.user, least)
+    if agent is None or agent not in config.agents:
+        ranking = scorer.rank(query)
+        sure = ranking.prediction.sure_at(least) and scorer.says_enough(query)
+        return Judgement(ranking, sure, _UNKNOWN)
+    found = scorer.rank_turn(query, agent, previous.assistant)
+    sure = found.prediction.sure_at(least)
+    if found.kept:
+        note = _CONTINUES if found.learned else _STAYS
+        return Judgement(found, sure, note, kept=True, by_rule=not found.learned)
+    return Judgement(found, sure, _LEAVES)
+
+
 def _rank(loaded: LoadedClassifier, turn: Turn) -> Ranking | Skip:
     suspension = turn.config.suspension(loaded.agents)
     if suspension is not None:
         return Skip(f"suspended: {suspension}")
-    scored = loaded.scorer.rank(turn.query)
-    prediction, least = scored.prediction, turn.config.confidence_threshold
-    own = prediction.threshold
+    judged = judge(loaded.scorer, turn.query, turn.previous, turn.config)
+    found, own = judged.ranking, judged.prediction.threshold
     return Ranking(
-        prediction.agent_id,
-        scored.probabilities,
-        Source(_LAYER, loaded.id, version=loaded.version),
-        none=scored.none,
+        judged.prediction.agent_id,
+        found.probabilities,
+        Source(SESSION_LAYER if judged.by_rule else _LAYER, loaded.id, version=loaded.version),
+        none=found.none,
         confidence_source="classifier",
-        calibrated=True,
-        sure=prediction.sure_at(least),
-        threshold=None if own is None else max(own, least),
+        calibrated=not judged.by_rule,
+        sure=judged.sure,
+        threshold=None if own is None else max(own, turn.config.confidence_threshold),
+        follow_up=judged.kept,
+        note=judged.note,
     )
 
 
@@ -90,7 +142,7 @@ def classifier_identity(turn: Turn) -> str | None:
 def verdict_of(ranking: Ranking) -> ClassifierVerdict | None:
     """A classifier's ranking as the API shows it; None for any other ranking."""
     source, score = ranking.source, ranking.confidence
-    if source.layer != _LAYER or ranking.best is None or score is None:
+    if source.layer not in (_LAYER, SESSION_LAYER) or ranking.best is None or score is None:
         return None
     return ClassifierVerdict(
         id=source.model or "",
@@ -102,7 +154,19 @@ def verdict_of(ranking: Ranking) -> ClassifierVerdict | None:
     )
 
 
-def classifier_decision(prediction: Prediction, config: RoutingConfig) -> str | None:
+def classifier_decision(judged: Judgement, config: RoutingConfig) -> str | None:
     """The agent that the classifier decides on; None if it leaves the decision to the model."""
-    sure = prediction.sure_at(config.confidence_threshold)
-    return prediction.agent_id if sure and prediction.agent_id in config.agents else None
+    agent = judged.prediction.agent_id
+    return agent if judged.sure and agent in config.agents else None
+
+
+def judge_stored(scorer: Scorer, row: Row, config: RoutingConfig) -> Judgement:
+    """Of a stored question, with the columns `query` and `context`, as a turn would be judged."""
+    question = question_from_row(row)
+    return judge(scorer, question.query, enabled_before(config, question.previous), config)
+
+
+def enabled_before(config: RoutingConfig, previous: PreviousTurn) -> PreviousTurn:
+    """Without an agent that is not enabled, which a turn would not have."""
+    known = previous.agent is None or previous.agent in config.agents
+    return previous if known else replace(previous, agent=None)

@@ -1,0 +1,118 @@
+"""What a training learns from, read page by page: the labels, and where those of conversations are
+few, the newest decisions of models in conversations."""
+
+from collections.abc import Awaitable, Callable
+
+from edgeneuro.classifier.examples import Labelled, Preparation
+from edgeneuro.domain.classifier import Classifier, TrainingProgress
+from edgeneuro.domain.label import label_line
+from edgeneuro.services import Services
+from edgeneuro.store.contexts import context_from_json
+from edgeneuro.store.database import Row
+from edgeneuro.store.datasets import decisions_in_conversations, training_labels
+
+MAX_LABELS, _MAX_CHARACTERS = 50_000, 10_000_000  # that fit an isolate's memory
+# Of preparing a label, in the unit of a slice's cost: 50,000 short ones are 30 million.
+_LABEL_COST, _CHARACTER_COST = 120, 12
+_NEWEST = "\x7f"  # after every id
+
+
+class ExampleReader:
+    """Goes on where `progress` is, and brings it up to date. `lines` are those of the labels that
+    it has read (domain/label.py)."""
+
+    def __init__(
+        self, services: Services, job: Classifier, progress: TrainingProgress, max_labels: int
+    ) -> None:
+        self.lines: list[str] = []
+        self._services = services
+        self._job = job
+        self._progress = progress
+        self._max_labels = max_labels
+
+    async def read(self, part: Preparation, spend: Callable[[int], Awaitable[bool]]) -> bool:
+        """Adds labels, and then decisions, until all are added or the slice ends; returns whether
+        all are. `spend` is told the cost of each, and says whether the slice goes on."""
+        return await self._read_labels(part, spend) and await self._read_decisions(part, spend)
+
+    @property
+    def _room(self) -> int:
+        progress = self._progress
+        if progress.prepared_characters >= _MAX_CHARACTERS:
+            return 0
+        return self._max_labels - progress.prepared - progress.decisions
+
+    async def _read_labels(
+        self, part: Preparation, spend: Callable[[int], Awaitable[bool]]
+    ) -> bool:
+        """By query hash. If there are too many, those that are left out are any."""
+        progress = self._progress
+        for why in ("agent_not_enabled", "agent_before_unknown"):
+            progress.left_out.setdefault(why, 0)
+        while self._room > 0:
+            page = await training_labels(self._services.db, progress.prepared_to, most=self._room)
+            if not page:
+                break
+            for row in page:
+                progress.prepared_to = row["query_hash"]
+                if (left_out := self._left_out(row)) is not None:
+                    progress.left_out[left_out] += 1
+                    continue
+                self.lines.append(label_line(row["query_hash"], row["agent_id"]))
+                progress.prepared += 1
+                progress.in_conversations += row["context"] is not None
+                if not await spend(self._add(part, row, hard=bool(row["hard"]))):
+                    return False
+        return True
+
+    async def _read_decisions(
+        self, part: Preparation, spend: Callable[[int], Awaitable[bool]]
+    ) -> bool:
+        """The newest ones, as many as the labels of conversations lack."""
+        progress = self._progress
+        config = await self._services.routing.current()
+        wanted = config.follow_up_decisions - progress.in_conversations
+        while progress.decisions < wanted and self._room > 0:
+            page = await decisions_in_conversations(
+                self._services.db,
+                before=progress.decisions_to or _NEWEST,
+                router=self._job.options.router,
+                most=min(self._room, wanted - progress.decisions),
+            )
+            if not page:
+                break
+            for row in page:
+                progress.decisions_to = row["id"]
+                if self._left_out(row) is not None:
+                    continue
+                progress.decisions += 1
+                if not await spend(self._add(part, row, by_model=True)):
+                    return False
+        return True
+
+    def _left_out(self, row: Row) -> str | None:
+        """Why it is not learned from: that of a deleted agent, or what follows an unknown one."""
+        agents, previous = self._job.agents, context_from_json(row["context"])
+        if row["agent_id"] is not None and row["agent_id"] not in agents:
+            return "agent_not_enabled"
+        return "agent_before_unknown" if previous and previous.agent not in agents else None
+
+    def _add(
+        self, part: Preparation, row: Row, *, hard: bool = False, by_model: bool = False
+    ) -> int:
+        """Returns what it cost."""
+        query, previous = row["query"], context_from_json(row["context"])
+        part.add(
+            Labelled(
+                query,
+                row["agent_id"],
+                hard,
+                previous=previous,
+                session=row["session"],
+                by_model=by_model,
+            )
+        )
+        texts = (query, previous.user or "", previous.assistant or "")
+        characters = sum(map(len, texts))
+        self._progress.prepared_characters += characters
+        return _LABEL_COST + _CHARACTER_COST * characters
