@@ -1,7 +1,8 @@
 """An agent that speaks A2A: JSON-RPC 2.0 with message/send and message/stream.
 
 Agent "message" answers with a Message, "task" with a Task and its artifact, "failed" with a Task
-that has failed.
+that has failed. Agent "asking" asks back: its Task waits for a reply, which completes it. Agent
+"forgetful" asks back too, and does not know its task when the reply comes.
 """
 
 from __future__ import annotations
@@ -16,11 +17,33 @@ from local.engines.parts import pieces
 from local.faults import Fault
 from local.outbound.agents import words_of
 
-A2A_AGENTS = frozenset({"message", "task", "failed"})
+A2A_AGENTS = frozenset({"message", "task", "failed", "asking", "forgetful"})
 _PARSE_ERROR, _INVALID_REQUEST, _NO_METHOD, _INVALID_PARAMS = -32700, -32600, -32601, -32602
+_NO_TASK = -32001
+_MAX_TASKS = 1_000
+_ASKS_BACK = ("asking", "forgetful")
 
 
-def answer_a2a(agent: str, body: Any, fault: Fault | None, now: float) -> Answer:
+class WaitingTasks:
+    """The tasks of the agent "asking" that wait for a reply: what was said first, by context and
+    task."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[str, str], str] = {}
+
+    def add(self, context_id: str, task_id: str, said: str) -> None:
+        if len(self._said) >= _MAX_TASKS:
+            del self._said[next(iter(self._said))]
+        self._said[context_id, task_id] = said
+
+    def take(self, message: dict[str, Any]) -> str | None:
+        key = str(message.get("contextId")), str(message.get("taskId"))
+        return self._said.pop(key, None)
+
+
+def answer_a2a(
+    agent: str, body: Any, fault: Fault | None, now: float, *, waiting: WaitingTasks
+) -> Answer:
     match body:
         case {"jsonrpc": "2.0", "id": str() | int() as id, "method": str() as method}:
             pass
@@ -31,8 +54,16 @@ def answer_a2a(agent: str, body: Any, fault: Fault | None, now: float) -> Answer
     message = _message_of(body.get("params"))
     if message is None:
         return _error(id, _INVALID_PARAMS, "Invalid parameters")
+    text, asks = _text(message), agent in _ASKS_BACK
+    if message.get("taskId") is not None:
+        first = waiting.take(message)
+        if first is None:
+            return _error(id, _NO_TASK, "Task not found")
+        text, asks = f"{first} / {text}", False
     said = None if fault is None else fault.said
-    reply = _Reply(agent, message, words_of(agent, _text(message)) if said is None else said, now)
+    reply = _Reply(agent, message, words_of(agent, text) if said is None else said, now, asks=asks)
+    if agent == "asking" and asks:
+        waiting.add(reply.context_id, reply.task_id, text)
     if method == "message/stream":
         return event_stream(_events(id, reply.steps()))
     return json_answer(200, _response(id, reply.whole()))
@@ -70,27 +101,32 @@ def _text(message: dict[str, Any]) -> str:
 
 
 class _Reply:
-    def __init__(self, agent: str, message: dict[str, Any], text: str, now: float) -> None:
+    """`asks`: the task waits for a reply, and the text is the question."""
+
+    def __init__(
+        self, agent: str, message: dict[str, Any], text: str, now: float, *, asks: bool
+    ) -> None:
         self._agent = agent
         self._message = message
-        self._text = text
-        self._task_id = str(uuid.uuid4())
-        self._context_id = str(message.get("contextId") or uuid.uuid4())
+        self._text = f"{text} What exactly?" if asks else text
+        self._asks = asks
+        self.task_id = str(message.get("taskId") or uuid.uuid4())
+        self.context_id = str(message.get("contextId") or uuid.uuid4())
         self._time = datetime.fromtimestamp(now, UTC).isoformat()
 
     def whole(self) -> dict[str, Any]:
         if self._agent == "message":
             return self._agent_message()
-        artifacts = [self._artifact(self._text)] if self._agent == "task" else []
+        artifacts = [self._artifact(self._text)] if self._completes else []
         return self._task(self._last_state(), artifacts=artifacts)
 
     def steps(self) -> list[dict[str, Any]]:
         """What a stream says one after the other."""
         if self._agent == "message":
             return [self._agent_message()]
-        of_task = {"taskId": self._task_id, "contextId": self._context_id}
+        of_task = {"taskId": self.task_id, "contextId": self.context_id}
         status: dict[str, Any] = {"kind": "status-update", **of_task}
-        chunks = list(pieces(self._text)) if self._agent == "task" else []
+        chunks = list(pieces(self._text)) if self._completes else []
         return [
             self._task("submitted", artifacts=[]),
             {**status, "status": self._status("working"), "final": False},
@@ -107,14 +143,20 @@ class _Reply:
             {**status, "status": self._status(self._last_state()), "final": True},
         ]
 
+    @property
+    def _completes(self) -> bool:
+        return self._agent != "failed" and not self._asks
+
     def _last_state(self) -> str:
-        return "failed" if self._agent == "failed" else "completed"
+        if self._agent == "failed":
+            return "failed"
+        return "input-required" if self._asks else "completed"
 
     def _task(self, state: str, *, artifacts: list[dict[str, Any]]) -> dict[str, Any]:
         return {
             "kind": "task",
-            "id": self._task_id,
-            "contextId": self._context_id,
+            "id": self.task_id,
+            "contextId": self.context_id,
             "status": self._status(state),
             "artifacts": artifacts,
             "history": [self._message],
@@ -122,19 +164,19 @@ class _Reply:
 
     def _status(self, state: str) -> dict[str, Any]:
         status: dict[str, Any] = {"state": state, "timestamp": self._time}
-        if state == "failed":
+        if state in ("failed", "input-required"):
             status["message"] = self._agent_message()
         return status
 
     def _artifact(self, text: str) -> dict[str, Any]:
-        return {"artifactId": f"{self._task_id}-answer", "name": "answer", "parts": _parts(text)}
+        return {"artifactId": f"{self.task_id}-answer", "name": "answer", "parts": _parts(text)}
 
     def _agent_message(self) -> dict[str, Any]:
         return {
             "kind": "message",
             "role": "agent",
             "messageId": str(uuid.uuid4()),
-            "contextId": self._context_id,
+            "contextId": self.context_id,
             "parts": _parts(self._text),
         }
 

@@ -20,7 +20,7 @@ from local.envelope import Endpoint, failure
 from local.errors import AiError
 from local.faults import Fault
 from local.http import NoJson, read_json
-from local.outbound.a2a import A2A_AGENTS, answer_a2a, parse_error
+from local.outbound.a2a import A2A_AGENTS, WaitingTasks, answer_a2a, parse_error
 from local.outbound.agents import AGENTS_HOST, answer_chat
 from local.uploads import stored_upload
 from local.vendors import Api, model_name, not_found, refusal
@@ -66,6 +66,7 @@ class Internet:
     def __init__(self, gateway: AiGateway) -> None:
         self._vendors = gateway.vendors
         self._serving = gateway.workers_ai.serving
+        self._waiting = WaitingTasks()
         self._cloudflare = [
             (method, compile_path(path)[0], endpoint)
             for method, path, endpoint in cloudflare_table(gateway)
@@ -151,7 +152,7 @@ class Internet:
         if kind == "a2a" and name in A2A_AGENTS:
             if visit.call.inputs is None:
                 return parse_error()
-            return answer_a2a(name, visit.call.inputs, visit.fault, now)
+            return answer_a2a(name, visit.call.inputs, visit.fault, now, waiting=self._waiting)
         return not_found(visit.path)
 
 

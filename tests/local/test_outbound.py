@@ -210,3 +210,29 @@ async def test_every_call_is_written_down_with_headers_and_body(emulator: Emulat
     assert call["headers"]["authorization"] == "Bearer sk-1…"
     assert call["headers"]["x-api-key"] == "key-…"
     assert "host" not in call["headers"]
+
+
+async def test_an_a2a_agent_that_asks_back(emulator: Emulator) -> None:
+    task = (await post(emulator, f"{AGENT}/a2a/asking", a2a())).json()["result"]
+    assert task["status"]["state"] == "input-required"
+    assert "What exactly?" in task["status"]["message"]["parts"][0]["text"]
+    ids = {"taskId": task["id"], "contextId": task["contextId"]}
+    reply = a2a("message/stream", "the second")
+    reply["params"]["message"] |= ids
+    streamed = await post(emulator, f"{AGENT}/a2a/asking", reply)
+    assert "hi there / the second" in "".join(
+        part["text"]
+        for event in events(streamed.content)
+        if event["result"]["kind"] == "artifact-update"
+        for part in event["result"]["artifact"]["parts"]
+    )
+    again = (await post(emulator, f"{AGENT}/a2a/asking", reply)).json()
+    assert again["error"]["code"] == -32001
+
+
+async def test_an_a2a_agent_that_forgets_its_task(emulator: Emulator) -> None:
+    task = (await post(emulator, f"{AGENT}/a2a/forgetful", a2a())).json()["result"]
+    reply = a2a()
+    reply["params"]["message"] |= {"taskId": task["id"], "contextId": task["contextId"]}
+    answer = (await post(emulator, f"{AGENT}/a2a/forgetful", reply)).json()
+    assert answer["error"]["code"] == -32001

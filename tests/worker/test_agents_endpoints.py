@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from scripts.options import LOCAL_SIGNING_SECRET
+from tests.waiting import until
 from tests.worker.test_chat import FALLBACK, facts_of, question, set_faults
 from tests.worker.test_chat import talk as talk  # a fixture
 from tests.worker.test_route import log_entry
@@ -193,3 +194,93 @@ def test_an_address_within_is_no_endpoint(client: httpx.Client, url: str) -> Non
     body = {"id": f"within-{uuid.uuid4().hex[:12]}", "name": "Within", "description": "No."}
     answer = client.post("/v1/agents", json={**body, "endpoint": url})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "endpoint")
+
+
+def ids_of(call: Any) -> tuple[str | None, str | None]:
+    """The conversation and the task of a message to an A2A agent."""
+    message = json.loads(call["body"])["params"]["message"]
+    return message.get("contextId"), message.get("taskId")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_agent_that_asks_back_gets_the_reply(
+    talk: openai.OpenAI,
+    client: httpx.Client,
+    emulator: httpx.Client,
+    create: Create,
+    stream: bool,
+) -> None:
+    model, session = create("/a2a/asking", "a2a"), uuid.uuid4().hex
+    agent_id = model.removeprefix("agent:")
+
+    def say(text: str, model: str = "auto") -> tuple[str, Any]:
+        messages: Any = [{"role": "user", "content": text}]
+        options = {"edgeneuro": {"session": session}}
+        given: Any = talk.chat.completions.create(
+            model=model, messages=messages, stream=stream, extra_body=options
+        )
+        if stream:
+            chunks = list(given)
+            return text_of(chunks), facts_of(chunks[-1])
+        return given.choices[0].message.content, facts_of(given)
+
+    text, facts = say("Zeppelins", model)
+    assert (text.endswith("What exactly?"), facts["session"]) == (True, session)
+    path = f"/v1/sessions/{session}"
+    found = until(lambda: client.get(path), lambda it: it.status_code == 200).json()
+    assert (found["agent_id"], found["waits_for"]) == (agent_id, "input")
+    # To a reader of this message alone it is for the agent it_support.
+    text, facts = say("My VPN does not connect")
+    assert "Zeppelins / My VPN does not connect" in text
+    assert (facts["agent"]["id"], facts["layer"], facts["attempts"][0]["purpose"]) == (
+        agent_id,
+        "session",
+        "chat",
+    )
+    first, second = calls(emulator)
+    assert ids_of(first) == (None, None)
+    [memory] = client.get(path).json()["agents"]
+    assert ids_of(second) == (memory["context_id"], found["agents"][0]["task_id"])
+    assert memory["task_id"] is None
+    text, facts = say("My VPN does not connect")
+    assert (facts["agent"]["id"], facts["layer"] in ("session", "direct")) == ("it_support", False)
+    say("Balloons", model)  # back with the agent, in the conversation that it knows
+    assert ids_of(calls(emulator)[-1]) == (memory["context_id"], None)
+    assert client.delete(path).json()["deleted"] is True
+    assert client.get(path).status_code == 404
+    say("Airships", model)
+    assert ids_of(calls(emulator)[-1]) == (None, None)
+
+
+def test_a_task_that_the_agent_has_forgotten_begins_anew(
+    talk: openai.OpenAI, emulator: httpx.Client, create: Create
+) -> None:
+    model, session = create("/a2a/forgetful", "a2a"), uuid.uuid4().hex
+    options = {"edgeneuro": {"session": session}}
+    for text in ("Zeppelins", "The second"):
+        answer = talk.chat.completions.create(
+            model=model, messages=[{"role": "user", "content": text}], extra_body=options
+        )
+        assert (answer.choices[0].message.content or "").endswith(f"{text} What exactly?")
+    first, refused, again = calls(emulator)
+    assert ids_of(first) == (None, None)
+    context_id, task_id = ids_of(refused)
+    assert context_id is not None and task_id is not None
+    assert ids_of(again) == (context_id, None)
+
+
+def test_an_openai_agent_gets_the_conversation_that_the_client_sends(
+    talk: openai.OpenAI, emulator: httpx.Client, create: Create
+) -> None:
+    model, options = create("/openai/zeppelin"), {"edgeneuro": {"session": uuid.uuid4().hex}}
+    messages: Any = question("Helium")
+    for _ in range(2):
+        answer = talk.chat.completions.create(model=model, messages=messages, extra_body=options)
+        messages += [
+            {"role": "assistant", "content": answer.choices[0].message.content},
+            {"role": "user", "content": "And hydrogen?"},
+        ]
+    last: Any = [{"role": "user", "content": "And now?"}]
+    talk.chat.completions.create(model=model, messages=last, extra_body=options)
+    sent = [json.loads(call["body"])["messages"] for call in calls(emulator)]
+    assert [len(each) for each in sent] == [1, 3, 1]  # nothing that is stored is added

@@ -15,6 +15,7 @@ from tests.worker.test_loras import SECONDS, send
 from tests.worker.test_loras import until as until_adapter
 
 QUERY = {"query": "Badge lost, after a restart"}
+IN_SESSION = {"query": "Laptop lost, before a restart", "session": "restarted"}
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,10 @@ def restarted(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Ite
         client.post("/v1/models/select", json={"model_id": LORA}).raise_for_status()
         client.delete("/v1/agents/legal").raise_for_status()
         before = client.post("/v1/route", json=QUERY).raise_for_status().json()
-        # The row and the cache are written in one batch after the answer.
-        until(lambda: client.get(f"/v1/logs/{before['id']}").status_code == 200)
+        in_session = client.post("/v1/route", json=IN_SESSION).raise_for_status().json()
+        # The row and the cache, or the session, are written in one batch after the answer.
+        logs = [f"/v1/logs/{decision['id']}" for decision in (before, in_session)]
+        until(lambda: all(client.get(path).status_code == 200 for path in logs))
         # This fault ends with the product.
         fault = {"finetunes:assets": {"kind": "refuse"}}
         httpx.put(f"{product.local_ai_url}/_local/faults", json=fault).raise_for_status()
@@ -58,6 +61,8 @@ def test_selection_agents_logs_and_cache_are_as_before(restarted: Restarted) -> 
     assert restarted.before["id"] in logged
     agents = [agent["id"] for agent in client.get("/v1/agents").json()["data"]]
     assert "legal" not in agents
+    session = client.get("/v1/sessions/restarted").raise_for_status().json()
+    assert (session["previous_user"], session["turns"]) == (IN_SESSION["query"], 1)
     assert "hr" in agents
 
 

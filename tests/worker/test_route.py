@@ -2,10 +2,12 @@
 
 import uuid
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
+from tests.http_client import http_client
 from tests.waiting import until
 from tests.worker.product import Product
 
@@ -178,3 +180,46 @@ def test_a_label_decides_and_a_flush_forgets(client: httpx.Client) -> None:
     flushed = client.delete("/v1/cache").raise_for_status().json()
     assert flushed["decisions"] >= 1
     assert route(client, other)["cache"] == "miss"
+
+
+def test_a_session(client: httpx.Client, product: Product) -> None:
+    """The next message may come before the write of the one before it is in D1."""
+    session = f"{uuid.uuid4().hex} ü/1"
+    path = f"/v1/sessions/{quote(session, safe='')}"
+    first, second = unique("My VPN does not connect"), unique("It says error 7")
+    decision = route(client, first, session=session)
+    assert decision["session"] == session
+    again = route(client, second, session=session, context={"previous_assistant": "What happens?"})
+    previous = log_entry(client, again["id"])["context"]
+    assert previous == {
+        "previous_agent": decision["agent"]["id"],
+        "previous_user": first,
+        "previous_assistant": "What happens?",
+    }
+    found = client.get(path).json()
+    assert (found["turns"], found["previous_user"], found["id"]) == (2, second, session)
+    page = client.get("/v1/logs", params={"session": session}).json()["data"]
+    assert [each["id"] for each in page] == [again["id"], decision["id"]]
+    key = client.post("/v1/keys", json={"name": "other", "scopes": ["route"]}).json()["key"]
+    with http_client(product.base_url, key) as other:
+        assert other.get(path).status_code == 404
+        elsewhere = route(other, unique("It says error 8"), session=session)
+        assert log_entry(client, elsewhere["id"])["context"] is None
+    assert client.delete(path).json()["deleted"] is True
+    assert client.get(path).status_code == 404
+    anew = route(client, unique("It says error 9"), session=session)
+    assert log_entry(client, anew["id"])["context"] is None
+
+
+def test_the_header_of_ai_gateway_names_the_session(
+    client: httpx.Client, emulator: httpx.Client
+) -> None:
+    session = uuid.uuid4().hex
+    body = {"query": unique("My laptop is slow")}
+    header = {"cf-aig-session-id": session}
+    decision = client.post("/v1/route", json=body, headers=header).json()
+    assert decision["session"] == session
+    assert emulator.get("/_local/calls").json()[-1]["headers"]["cf-aig-session-id"] == session
+    refused = client.post("/v1/route", json=body, headers={"cf-aig-session-id": "x" * 201})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "cf-aig-session-id"
