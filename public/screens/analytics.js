@@ -208,6 +208,9 @@ function view(analytics, signal, may) {
 const interval = ({ low, high, labelled }) =>
   labelled ? `${percent(low)} to ${percent(high)}, of ${count(labelled)}` : "no labels";
 
+// No failures.
+const EXPECTED_REASONS = new Set(["out_of_scope", "low_confidence", "background_prompt"]);
+
 function reasonBars({ reasons }) {
   const rows = Object.entries(reasons).sort(([, one], [, other]) => other - one);
   if (!rows.length) return h("p", { class: "muted" }, "None in this range.");
@@ -216,7 +219,7 @@ function reasonBars({ reasons }) {
       name: words(reason),
       value,
       text: count(value),
-      kind: reason === "out_of_scope" || reason === "low_confidence" ? "muted" : "bad",
+      kind: EXPECTED_REASONS.has(reason) ? "muted" : "bad",
     })),
   );
 }

@@ -17,6 +17,7 @@ import { showLog } from "./logs_one.js";
 const REASONS = [
   "low_confidence",
   "out_of_scope",
+  "background_prompt",
   "invalid_output",
   "timeout",
   "upstream_error",

@@ -161,6 +161,9 @@ class SettingValues:
             unit="minutes",
         ),
     ] = 30
+    route_background_prompts: Annotated[
+        bool, About("routing", "choose an agent for titles and tags of chat interfaces too")
+    ] = False
     log_queries: Annotated[
         bool,
         About("storage", "off: log rows hold no text, and AI Gateway's log neither"),

@@ -20,6 +20,7 @@ Reason = Literal[
     "ambiguous",
     "several_requests",
     "previous_agent",
+    "background_prompt",
     FailureReason,
 ]
 FAILURE_REASONS: tuple[FailureReason, ...] = get_args(FailureReason)

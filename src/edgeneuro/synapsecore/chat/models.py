@@ -87,7 +87,14 @@ def models_of_agent(config: RoutingConfig, agent: Agent, *, fallback: bool) -> t
     if agent.endpoint is not None:
         falls_back = fallback and agent.protocol != "handoff"
         return (endpoint_model(agent), *([own] if own is not None and falls_back else []))
-    models = (own or _first_base_model(config),)
+    if own is None:
+        return default_models(config, fallback=fallback)
+    return with_fallbacks(config, (own,)) if fallback else (own,)
+
+
+def default_models(config: RoutingConfig, *, fallback: bool) -> tuple[Model, ...]:
+    """The models that answer for an agent without a model of its own. Raises as above."""
+    models = (_first_base_model(config),)
     return with_fallbacks(config, models) if fallback else models
 
 

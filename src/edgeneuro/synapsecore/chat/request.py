@@ -7,6 +7,7 @@ from typing import Any
 
 from edgeneuro.access.limits import Estimate, Reservation, estimate, reserve
 from edgeneuro.domain.agent import Agent
+from edgeneuro.domain.background_prompt import is_background_prompt
 from edgeneuro.domain.chat import AGENT_PREFIX, ChatRequest
 from edgeneuro.domain.conversation import with_agent
 from edgeneuro.domain.decision import RouteRequest
@@ -15,9 +16,10 @@ from edgeneuro.domain.model import Model
 from edgeneuro.domain.outcome import PolicyOptions
 from edgeneuro.domain.router_names import is_router_name, router_named
 from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.errors import InvalidRequestError
+from edgeneuro.errors import EdgeNeuroError, InvalidRequestError
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.chat.models import (
+    default_models,
     is_endpoint,
     map_image_urls,
     models_of_agent,
@@ -40,7 +42,8 @@ _IMAGE_BYTES = 8_192
 class ChatPlan:
     """If the router is to choose the agent, `routing` is its turn and `agent` is None. `models` are
     those of the model that the caller named, else empty. `session` is the session of the request,
-    if it names one that is remembered."""
+    if it names one that is remembered. `background`: a chat interface has sent it by itself, so it
+    is answered by the default models, and no session is part of it."""
 
     services: Services
     request: ChatRequest
@@ -54,6 +57,7 @@ class ChatPlan:
     agent: Agent | None
     models: tuple[Model, ...]
     session: OpenSession | None = None
+    background: bool = False
 
     @property
     def fallback(self) -> bool:
@@ -83,14 +87,18 @@ async def plan_chat(services: Services, request: ChatRequest, caller: CallerCont
     if by_router:
         everything = permissions.router_of(everything, router_named(request.model), param="model")
     config = permissions.restrict(everything)
+    background = _background_models(request, config) if by_router else ()
     session: OpenSession | None = None
-    if options.session is not None:
+    if options.session is not None and not background:
         with clock.stage("session"):
             session = await open_session(services, config, caller.credential, options.session)
     routing: Turn | None = None
     agent: Agent | None = None
     models: tuple[Model, ...] = ()
-    if by_router:
+    if background:
+        permissions.require_model(everything, None)
+        models = background
+    elif by_router:
         permissions.require_model(everything, None)
         allowed = permissions.candidates(config, options.candidates, param="edgeneuro.candidates")
         routing = _routing_turn(
@@ -117,11 +125,23 @@ async def plan_chat(services: Services, request: ChatRequest, caller: CallerCont
         agent=agent,
         models=models,
         session=session,
+        background=bool(background),
     )
     if config.withheld:  # an agent without an allowed model is refused before any call
         for each in (agent,) if routing is None else routing.agents:
             _models_of(plan, each)
     return plan
+
+
+def _background_models(request: ChatRequest, config: RoutingConfig) -> tuple[Model, ...]:
+    """Those that answer a background prompt; empty if it is none, or if the router is to choose an
+    agent for it. Then one whose endpoint or own model answers is still found."""
+    if config.route_background_prompts or not is_background_prompt(request.messages):
+        return ()
+    try:
+        return default_models(config, fallback=request.edgeneuro.fallback)
+    except EdgeNeuroError:  # there is no such model, or the caller may use none
+        return ()
 
 
 async def reserve_chat(plan: ChatPlan) -> Reservation | None:

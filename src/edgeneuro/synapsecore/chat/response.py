@@ -94,7 +94,7 @@ def facts(turn: ChatTurn, *, cached: bool, handoff: Handoff | None = None) -> Ch
         confidence=turn.confidence,
         confidence_source=decision.confidence_source if decision else None,
         layer=turn.layer,
-        reason=decision.reason if decision else None,
+        reason=turn.reason,
         cache=cache_state(turn, cached=cached),
         attempts=turn.attempts,
         cost_usd=turn.cost_usd,
@@ -192,7 +192,6 @@ def _entry(turn: ChatTurn, outcome: ChatOutcome) -> LogEntry:
     decision = routing.decision if routing else None
     failure = outcome.failure
     model = None if turn.clarify is not None else outcome.model  # the router is no model
-    reason = decision.reason if decision else None
     context = TurnContext(turn.request.user, turn.request.edgeneuro.session, turn.request.metadata)
     said = turn.request.conversation
     previous = routing.turn.previous if routing else said.previous
@@ -218,7 +217,7 @@ def _entry(turn: ChatTurn, outcome: ChatOutcome) -> LogEntry:
         confidence_source=decision.stated_confidence_source if decision else None,
         threshold=turn.config.confidence_threshold,
         layer=turn.layer,
-        reason=failure.reason if isinstance(failure, UpstreamError) else reason,
+        reason=failure.reason if isinstance(failure, UpstreamError) else turn.reason,
         alternatives=list(decision.alternatives) if decision else [],
         model=model.base_model if model else None,
         adapter=model.adapter if model else None,

@@ -13,7 +13,7 @@ from edgeneuro.domain.model import Model
 from edgeneuro.domain.outcome import ChosenAgent, Outcome, SharedAgent
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.session import AgentMemory
-from edgeneuro.errors import EdgeNeuroError, NoAgentFitsError
+from edgeneuro.errors import EdgeNeuroError, NoAgentFitsError, Reason
 from edgeneuro.gateway.chain import Chain
 from edgeneuro.gateway.interface import AgentState
 from edgeneuro.services import Services
@@ -45,7 +45,8 @@ class ChatTurn:
     `clarify`. If several agents answer, `shared` are these, and `answers` their turns as far as
     they have begun; nothing is called through `chain` then. `session` is the session of the
     request, if it names one that is remembered. `states` are what agents' endpoints have said of
-    themselves, by the agent's id."""
+    themselves, by the agent's id. `background`: a chat interface has sent the message by itself, so
+    there is no agent."""
 
     services: Services
     request: ChatRequest
@@ -62,6 +63,7 @@ class ChatTurn:
     agent: Agent | None
     models: tuple[Model, ...]
     session: OpenSession | None = None
+    background: bool = False
     shared: tuple[SharedAgent, ...] = ()
     answers: "list[ChatTurn]" = field(default_factory=list)
     states: dict[str, AgentState] = field(default_factory=dict)
@@ -178,12 +180,25 @@ class ChatTurn:
         return self.routing.decision.outcome
 
     @property
+    def reason(self) -> Reason | None:
+        """Of the decision, or why there is none although no agent or model was named."""
+        if self.background:
+            return "background_prompt"
+        return self.routing.decision.reason if self.routing else None
+
+    @property
     def confidence(self) -> float | None:
-        return self.routing.decision.confidence if self.routing else _NAMED_BY_CALLER
+        return self.routing.decision.confidence if self.routing else self._confidence_of_caller
 
     @property
     def stated_confidence(self) -> float | None:
-        return self.routing.decision.stated_confidence if self.routing else _NAMED_BY_CALLER
+        if self.routing is None:
+            return self._confidence_of_caller
+        return self.routing.decision.stated_confidence
+
+    @property
+    def _confidence_of_caller(self) -> float | None:
+        return None if self.background else _NAMED_BY_CALLER
 
     @property
     def error(self) -> EdgeNeuroError | None:
@@ -273,6 +288,7 @@ async def begin_chat(plan: ChatPlan, reservation: Reservation | None) -> ChatTur
         agent=agent,
         models=models,
         session=plan.session,
+        background=plan.background,
         shared=_shared(plan, routing),
     )
 
