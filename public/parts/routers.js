@@ -15,3 +15,18 @@ export function routerOptions(routers, current, ...first) {
   const gone = current && !routers.some((router) => router.id === current);
   return [...first, ...known, ...(gone ? [[current, current]] : [])];
 }
+
+/** The field of a form that chooses a router; none if there is only the default one. */
+export const routerField = (routers, help) =>
+  routers.length > 1
+    ? [
+        {
+          name: "router",
+          label: "Router",
+          type: "select",
+          value: DEFAULT_ROUTER,
+          options: routerOptions(routers, null),
+          help,
+        },
+      ]
+    : [];

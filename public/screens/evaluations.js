@@ -8,6 +8,7 @@ import { formDialog } from "../parts/form.js";
 import { stateBadge } from "../parts/job.js";
 import { empty } from "../parts/loading.js";
 import { comparable, readModels } from "../parts/models.js";
+import { readRouters, routerField } from "../parts/routers.js";
 import { listTable } from "../parts/table.js";
 import { address, go } from "../router.js";
 import { showEvaluation } from "./evaluations_one.js";
@@ -53,6 +54,7 @@ const COLUMNS = [
         { class: "stack-small" },
         h("a", { href: address(["evaluations", one.id]) }, time(one.created_at)),
         h("span", { class: "help" }, one.model_ids.join(", ")),
+        one.router ? h("span", { class: "help" }, `router ${one.router}`) : null,
       ),
   },
   { head: "State", cell: (one) => stateBadge(one.state) },
@@ -68,7 +70,8 @@ const COLUMNS = [
 ];
 
 async function create(signal, chosen) {
-  const models = comparable(await readModels(signal));
+  const [all, routers] = await Promise.all([readModels(signal), readRouters(signal)]);
+  const models = comparable(all);
   const active = models.find((model) => model.active && model.type !== "classifier");
   const made = await formDialog({
     title: "New evaluation",
@@ -112,6 +115,7 @@ async function create(signal, chosen) {
         max: 5000,
         help: "Always the same queries. Each model is called once per query. Empty: all.",
       },
+      ...routerField(routers, "Its agents and settings, and the labels of its agents."),
     ],
     onSubmit: ({ limit, model_ids: ids, ...body }, idempotencyKey) => {
       const others = ids.filter((id) => id !== active?.id);

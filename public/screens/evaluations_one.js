@@ -42,6 +42,7 @@ function view(evaluation, may, follow, signal) {
         ["State", stateBadge(evaluation.state)],
         ["Target", evaluation.target === "pipeline" ? "pipeline" : "models alone"],
         ["Label layer", evaluation.label_layer ? "on" : null],
+        ["Router", evaluation.router],
         ["Split", words(evaluation.split)],
         ["Queries", count(evaluation.labels)],
         [

@@ -10,7 +10,7 @@ import { formDialog } from "../parts/form.js";
 import { cancelButton, followJobs, isActive, stateBadge } from "../parts/job.js";
 import { empty } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
-import { DEFAULT_ROUTER, readRouters, routerOptions } from "../parts/routers.js";
+import { readRouters, routerField } from "../parts/routers.js";
 import { table } from "../parts/table.js";
 import { driftCard } from "./models_classifier_drift.js";
 import { robustnessCard } from "./models_classifier_robustness.js";
@@ -214,18 +214,10 @@ async function startTraining(config, routers, show) {
         min: 1,
         value: config.classifier_min_labels.value,
       },
-      ...(routers.length > 1
-        ? [
-            {
-              name: "router",
-              label: "Router",
-              type: "select",
-              value: DEFAULT_ROUTER,
-              options: routerOptions(routers, DEFAULT_ROUTER),
-              help: "It is trained on the agents of this router. Select it on the screen Routers.",
-            },
-          ]
-        : []),
+      ...routerField(
+        routers,
+        "It is trained on the agents of this router. Select it on the screen Routers.",
+      ),
     ],
     onSubmit: (body, idempotencyKey) => api("POST", "/v1/classifiers", { body, idempotencyKey }),
   });

@@ -10,6 +10,7 @@ from edgeneuro.domain.calibration import Calibration, Reliability
 from edgeneuro.domain.conversation import RouteContext
 from edgeneuro.domain.fields import INTEGRAL, PageQuery
 from edgeneuro.domain.label import DataSnapshot
+from edgeneuro.domain.router_names import RouterId
 
 ID_PREFIX = "eval"
 # In a confusion matrix, where there was no decision: it failed, or a classifier was not sure.
@@ -30,7 +31,8 @@ class EvaluationCreate(BaseModel):
 
     With `target` "pipeline" each of them means the present configuration with that model as the
     active one, or with that classifier; "pipeline", the default, means the present configuration.
-    With `label_layer` labels decide too."""
+    With `label_layer` labels decide too. With `router` the questions are those about the agents of
+    that router, and the configuration is the router's."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -39,6 +41,7 @@ class EvaluationCreate(BaseModel):
     label_layer: bool = False
     split: EvaluatedPart = "test"
     limit: Annotated[int, Field(ge=1, le=MAX_QUESTIONS), INTEGRAL] = MAX_QUESTIONS
+    router: RouterId | None = None
 
 
 class AgentScore(BaseModel):
@@ -162,7 +165,7 @@ class Evaluation(BaseModel):
     are `near_duplicates` (null in older evaluations, which used all of them). `left_out` counts
     labels of agents that are not enabled; `data` identifies the labels. It is valid for the agents,
     prompt, threshold and calibrations at its start, with the target "pipeline" for the whole
-    configuration.
+    configuration. `router` null: the default one.
     `slices` and `sweep` are the results by group of questions and by threshold; null in lists and
     in older evaluations."""
 
@@ -176,6 +179,7 @@ class Evaluation(BaseModel):
     tries: int
     target: Target = "models"
     label_layer: bool = False
+    router: str | None = None
     model_ids: list[str]
     split: EvaluatedPart | Literal["routing_tests"]
     labels: int

@@ -54,7 +54,7 @@ async def read_windows(db: Database, classifier_id: str, *, stop: int) -> dict[s
                 " sum(agrees = 0) AS differing FROM audit_samples AS sample"
                 " CROSS JOIN logs ON logs.id = sample.log_id WHERE sample.created_at >= ?2"
                 " AND sample.created_at < ?3 AND sample.layer = 'llm' AND logs.model = ?4"
-                " GROUP BY 1",
+                " AND logs.router IS NULL GROUP BY 1",
                 edges,
                 first,
                 stop,

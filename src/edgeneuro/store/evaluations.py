@@ -30,7 +30,7 @@ MAX_TRIES = 3  # of one question by one model
 COLUMNS = (
     "id, state, created_at, created_by, started_at, finished_at, tries, model_ids, split, labels,"
     " left_out, near_duplicates, agents_revision, prompt_version, threshold, error, results,"
-    " target, label_layer, data"
+    " target, label_layer, data, proposal ->> 'router' AS router"
 )
 # Evaluations with what their jobs say of them.
 ROWS = (
@@ -195,7 +195,7 @@ async def newest_on_test_part(
     rows = await db.run(
         statement(
             f"SELECT {COLUMNS} FROM {ROWS} WHERE {_ON_TEST_PART} AND split = 'test'"
-            " AND target = 'models' AND agents_revision = ?2"
+            " AND target = 'models' AND agents_revision = ?2 AND router IS NULL"
             # It may name others too, of further models.
             " AND NOT EXISTS (SELECT 1 FROM json_each(?3) AS wanted"
             " WHERE instr(' ' || prompt_version || ' ', ' ' || wanted.value || ' ') = 0)"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from edgeneuro.call import Call
+from edgeneuro.controlplane.access.allowed import require_router
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.evaluations.evaluation_targets import prompts_of
 from edgeneuro.controlplane.jobs.runner import cancel_work, wake
@@ -16,10 +17,12 @@ from edgeneuro.domain.evaluation import (
     EvaluationCreate,
     EvaluationDeleted,
     MeasuredModel,
+    Target,
 )
 from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.domain.proposal import fingerprint
+from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
 from edgeneuro.store import evaluations as store
@@ -29,7 +32,9 @@ async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
     """Evaluate models on the same held-out labels, through the router. The job starts within a
     minute; read the evaluation to see its progress."""
     services = call.services
-    config = await services.routing.fresh()
+    await require_router(call, body.router)
+    installation = await services.routing.fresh()
+    config = installation.for_router(body.router or DEFAULT_ROUTER) or installation
     config.require_agents()
     model_ids = _models(config, body)
     if not await store.count_held_out(services.db, body.split, list(config.agents)):
@@ -55,7 +60,7 @@ async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
             threshold=config.confidence_threshold,
             target=body.target,
             label_layer=body.label_layer,
-            proposal={"fingerprint": fingerprint(config)} if body.target == "pipeline" else None,
+            proposal=_proposal(config, body.target),
             measured=_measured(config, model_ids),
         ),
         action="create",
@@ -119,6 +124,14 @@ async def delete_evaluation(call: Call, evaluation_id: str) -> EvaluationDeleted
             "This evaluation is under way. Cancel it first.", code="evaluation_under_way"
         )
     return EvaluationDeleted(id=evaluation_id)
+
+
+def _proposal(config: RoutingConfig, target: Target) -> dict[str, str] | None:
+    """What the job compares with the configuration as it is then."""
+    found = {} if config.named_router is None else {"router": config.named_router}
+    if target == PIPELINE:
+        found["fingerprint"] = fingerprint(config)
+    return found or None
 
 
 def _models(config: RoutingConfig, body: EvaluationCreate) -> list[str]:

@@ -23,6 +23,7 @@ from edgeneuro.controlplane.proposals import propose
 from edgeneuro.domain.evaluation import DEFERRED, Evaluation, EvaluationResults
 from edgeneuro.domain.job import JobKindName
 from edgeneuro.domain.proposal import Proposal, fingerprint
+from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.trace import continue_trace
 from edgeneuro.errors import ConflictError, InvalidRequestError
@@ -104,7 +105,10 @@ class _Slice:
     async def run(self) -> SliceOutcome:
         services = self._services
         # What this isolate keeps may be older than the evaluation, and lack its agents and models.
-        config = await services.routing.fresh()
+        installation = await services.routing.fresh()
+        config = installation.for_router(self._evaluation.router or DEFAULT_ROUTER)
+        if config is None:
+            return _failed(f"the router {self._evaluation.router!r} was deleted")
         try:
             targets = await self._targets(config)
         except _EndedError as error:

@@ -101,6 +101,13 @@ def _require_usable(evaluation: Evaluation) -> None:
             code="evaluation_of_pipeline",
             param="evaluation_id",
         )
+    if evaluation.router is not None:
+        raise ConflictError(
+            f"This evaluation is of the router {evaluation.router!r}, and a calibration holds in"
+            " all routers. Evaluate the model without `router`.",
+            code="evaluation_of_router",
+            param="evaluation_id",
+        )
     if evaluation.state != "succeeded" or evaluation.results is None:
         next_step = (
             "Wait until it has succeeded."
