@@ -1,8 +1,9 @@
 """An agent that speaks A2A: JSON-RPC 2.0 with message/send and message/stream.
 
 Agent "message" answers with a Message, "task" with a Task and its artifact, "failed" with a Task
-that has failed. Agent "asking" asks back: its Task waits for a reply, which completes it. Agent
-"forgetful" asks back too, and does not know its task when the reply comes.
+that has failed, "rejected" with one that it rejects. Agent "asking" asks back: its Task waits for
+a reply, which completes it. Agent "forgetful" asks back too, and does not know its task when the
+reply comes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from local.engines.parts import pieces
 from local.faults import Fault
 from local.outbound.agents import words_of
 
-A2A_AGENTS = frozenset({"message", "task", "failed", "asking", "forgetful"})
+A2A_AGENTS = frozenset({"message", "task", "failed", "rejected", "asking", "forgetful"})
+_UNSUCCESSFUL = ("failed", "rejected")  # the agents with these names end in these states
 _PARSE_ERROR, _INVALID_REQUEST, _NO_METHOD, _INVALID_PARAMS = -32700, -32600, -32601, -32602
 _NO_TASK = -32001
 _MAX_TASKS = 1_000
@@ -145,11 +147,11 @@ class _Reply:
 
     @property
     def _completes(self) -> bool:
-        return self._agent != "failed" and not self._asks
+        return self._agent not in _UNSUCCESSFUL and not self._asks
 
     def _last_state(self) -> str:
-        if self._agent == "failed":
-            return "failed"
+        if self._agent in _UNSUCCESSFUL:
+            return self._agent
         return "input-required" if self._asks else "completed"
 
     def _task(self, state: str, *, artifacts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -164,7 +166,7 @@ class _Reply:
 
     def _status(self, state: str) -> dict[str, Any]:
         status: dict[str, Any] = {"state": state, "timestamp": self._time}
-        if state in ("failed", "input-required"):
+        if state in (*_UNSUCCESSFUL, "input-required"):
             status["message"] = self._agent_message()
         return status
 

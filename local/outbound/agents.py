@@ -1,4 +1,5 @@
-"""The agents of agents.example.com: each answers with its name and the text that it received."""
+"""The agents of agents.example.com: each answers with its name and the text that it received,
+"not-mine" and "not-mine-header" that the question is not for them."""
 
 from __future__ import annotations
 
@@ -7,15 +8,16 @@ from contextlib import aclosing
 from typing import Any
 
 from local.adapters import no_adapter
-from local.answers import Answer
+from local.answers import DONE, Answer, Parts, event, json_answer
 from local.catalogue import Model
-from local.completing import chat_answer
+from local.completing import chat_answer, event_stream
 from local.engines import Completion, CompletionRequest, Part, Usage
 from local.engines.parts import parts_of
 from local.faults import Fault
 from local.inputs import native_inputs, read_request
 
 AGENTS_HOST = "agents.example.com"
+NOT_MINE, NOT_MINE_HEADER = "not-mine", "not-mine-header"
 _CONTEXT_WINDOW = 128_000
 
 
@@ -41,8 +43,20 @@ class Echo:
                 yield part
 
 
+async def _events(*bodies: Any) -> Parts:
+    for body in bodies:
+        yield event(body)
+    yield DONE
+
+
 async def answer_chat(agent: str, body: Any, fault: Fault | None, now: float) -> Answer:
     """OpenAI's chat completions, whatever model is named."""
+    if agent == NOT_MINE_HEADER:
+        return json_answer(200, {}, {"x-edgeneuro-not-mine": "1"})
+    if agent == NOT_MINE:
+        mark = {"edgeneuro": {"not_mine": True, "reason": f"{agent} knows nothing of this."}}
+        streams = isinstance(body, dict) and body.get("stream") is True
+        return event_stream(_events(mark)) if streams else json_answer(200, mark)
     inputs = native_inputs(body) if isinstance(body, dict) else body
     model = Model(agent, "openai", json_mode=True, lora=False, context_window=_CONTEXT_WINDOW)
     request = read_request(model, inputs, no_adapter)

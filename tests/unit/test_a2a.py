@@ -14,7 +14,7 @@ from edgeneuro.errors import (
     UpstreamRejectedError,
 )
 from edgeneuro.gateway.agents.a2a import A2aResponseParser, cannot_stream, question
-from edgeneuro.gateway.interface import AgentState
+from edgeneuro.gateway.interface import AgentState, NotMine
 
 
 def parts(*texts: str) -> dict[str, Any]:
@@ -147,6 +147,22 @@ def test_the_text_of_responses(results: list[dict[str, Any]], text: str) -> None
     assert read(*results) == (text, True)
 
 
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        (task("rejected"), None),
+        (task("rejected", said=" I do\u200b pay. "), "I do pay."),
+        (status("rejected", "x" * 999), "x" * 200),
+    ],
+)
+def test_a_task_that_is_rejected_before_any_text_is_not_mine(
+    result: dict[str, Any], reason: str | None
+) -> None:
+    parser = A2aResponseParser()
+    text = parser.feed(json.dumps({"jsonrpc": "2.0", "id": "1", "result": result}))
+    assert (text, parser.finished, parser.not_mine) == ("", True, NotMine(reason))
+
+
 @pytest.mark.parametrize("state", ["submitted", "working", "unknown", "of another version"])
 def test_a_running_task_is_not_finished(state: str) -> None:
     assert read(task(state, said="Thinking …")) == ("", False)
@@ -156,7 +172,7 @@ def test_a_running_task_is_not_finished(state: str) -> None:
     ("results", "kind", "said"),
     [
         ([task("failed", said="The disk is full")], UpstreamError, "failed: The disk is full"),
-        ([task("rejected")], UpstreamError, r"rejected\."),
+        ([update("a", "x"), task("rejected")], UpstreamError, r"rejected\."),
         ([update("a", "x"), status("canceled")], UpstreamError, "canceled"),
         ([task("auth-required")], UpstreamNotConfiguredError, "sign-in"),
         ([task("completed")], InvalidOutputError, "no text"),

@@ -22,7 +22,7 @@ from edgeneuro.errors import (
     UpstreamTimeoutError,
 )
 from edgeneuro.gateway.interface import Delta, ModelRequest, ModelStream
-from edgeneuro.synapsecore.chat.answer import open_stream
+from edgeneuro.synapsecore.chat.answer import ChatStreamHandle, open_stream
 from edgeneuro.synapsecore.chat.api import create_chat_completion
 from edgeneuro.synapsecore.chat.request import plan_chat
 from edgeneuro.synapsecore.chat.stream import ChatStream
@@ -271,7 +271,9 @@ async def impatient(product: Product) -> AsyncGenerator[bytes, None]:
     caller = CallerContext("req_1", ADMIN_TOKEN, lambda work: work.close(), {}, trace, {})
     services = replace(product.services, stream_silence_seconds=0)
     turn = await begin_chat(await plan_chat(services, request, caller), None)
-    return ChatStream(turn, await open_stream(turn)).events()
+    stream = await open_stream(turn)
+    assert isinstance(stream, ChatStreamHandle)
+    return ChatStream(turn, stream).events()
 
 
 async def test_a_silent_model_is_filled_with_comments(product: Product) -> None:

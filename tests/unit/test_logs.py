@@ -180,13 +180,13 @@ async def test_no_filter_sorts_or_scans_by_another_way_than_its_index(filled: Pr
     ):
         await filled.call("GET", f"/v1/logs?{query}")
     for one in filled.database.statements:
-        if " FROM logs " in one.sql:
+        if " FROM logs " in one.sql and " MATCH " not in one.sql:
             plan = filled.database._connection.execute(
                 f"EXPLAIN QUERY PLAN {one.sql}", one.parameters
             ).fetchall()
             steps = " | ".join(row["detail"] for row in plan)
             assert "TEMP B-TREE" not in steps
-            assert "USING INDEX logs_created_at" in steps or "VIRTUAL TABLE" in steps
+            assert "USING INDEX logs_created_at" in steps
             assert len(one.parameters) <= 100
 
 

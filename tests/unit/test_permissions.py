@@ -19,6 +19,7 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "POST /v1/chat/completions": ("route", 400, "missing_field"),
     "POST /v1/decisions": ("route", 400, "missing_field"),
     "POST /v1/systemone": ("route", 400, "missing_field"),
+    "POST /v1/decisions/{decision_id}/reroute": ("route", 404, "unknown_decision"),
     "POST /v1/feedback": ("route", 400, "missing_field"),
     "GET /v1/sessions/{session_id}": ("any", 404, "unknown_session"),
     "DELETE /v1/sessions/{session_id}": ("route", 404, "unknown_session"),

@@ -284,3 +284,59 @@ def test_an_openai_agent_gets_the_conversation_that_the_client_sends(
     talk.chat.completions.create(model=model, messages=last, extra_body=options)
     sent = [json.loads(call["body"])["messages"] for call in calls(emulator)]
     assert [len(each) for each in sent] == [1, 3, 1]  # nothing that is stored is added
+
+
+@pytest.fixture
+def never_mine(client: httpx.Client) -> Iterator[Callable[[str, str], None]]:
+    """Moves the agent it_support, which gets questions about VPN, to an endpoint that hands every
+    turn back."""
+    fields = ("endpoint", "protocol")
+    before = client.get("/v1/agents/it_support").json()
+
+    def move(path: str, protocol: str) -> None:
+        body = {"endpoint": f"https://{HOST}{path}", "protocol": protocol}
+        client.patch("/v1/agents/it_support", json=body).raise_for_status()
+
+    yield move
+    body = {name: before[name] for name in fields}
+    client.patch("/v1/agents/it_support", json=body).raise_for_status()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "protocol", "reason"),
+    [
+        ("/openai/not-mine", "openai", "not-mine knows nothing of this."),
+        ("/openai/not-mine-header", "openai", None),
+        ("/a2a/rejected", "a2a", "I am rejected"),
+    ],
+)
+def test_the_next_best_agent_answers_what_an_agent_hands_back(
+    talk: openai.OpenAI,
+    client: httpx.Client,
+    emulator: httpx.Client,
+    never_mine: Callable[[str, str], None],
+    path: str,
+    protocol: str,
+    reason: str | None,
+    stream: bool,
+) -> None:
+    never_mine(path, protocol)
+    emulator.delete("/_local/calls").raise_for_status()
+    asked = question(f"My VPN does not connect {uuid.uuid4().hex}")
+    if stream:
+        chunks = list(talk.chat.completions.create(model="auto", messages=asked, stream=True))
+        facts, text = facts_of(chunks[-1]), text_of(chunks)
+    else:
+        answer = talk.chat.completions.create(model="auto", messages=asked)
+        facts, text = facts_of(answer), answer.choices[0].message.content or ""
+    [rerouted] = facts["rerouted"]
+    assert (rerouted["from"], rerouted["to"]) == ("it_support", facts["agent"]["id"])
+    assert rerouted["to"] != "it_support" and text and "knows nothing" not in text
+    assert (rerouted["reason"] or "").startswith(reason or "")
+    assert len(calls(emulator)) == 1
+    entry = log_entry(client, facts["decision_id"])
+    assert entry["rerouted_from"] == rerouted["decision_id"]
+    replaced = log_entry(client, rerouted["decision_id"])
+    assert [each["kind"] for each in replaced["signals"]] == ["not_mine"]
+    assert replaced["attempts"][-1]["outcome"] == "not_mine"

@@ -80,6 +80,28 @@ def test_an_attempt_names_the_emulated_engine(client: httpx.Client, emulator: ht
     assert route(client, unique("hello"))["attempts"][0]["engine"] == "emulated"
 
 
+def test_the_next_best_agent_gets_a_turn_that_was_refused(client: httpx.Client) -> None:
+    first = route(client, unique("My VPN does not connect"), session="refused")
+    log_entry(client, first["id"])
+    path = f"/v1/decisions/{first['id']}/reroute"
+    answer = client.post(path, json={"not": [first["agent"]["id"]], "reason": "Not my topic."})
+    assert answer.status_code == 200, answer.text
+    second = answer.json()
+    assert second["rerouted_from"] == first["id"]
+    assert second["agent"]["id"] not in (None, first["agent"]["id"])
+    entry = log_entry(client, second["id"])
+    assert (entry["rerouted_from"], entry["session"]) == (first["id"], "refused")
+    replaced = log_entry(client, first["id"])
+    assert replaced["rerouted_to"] == second["id"]
+    [signal] = replaced["signals"]
+    assert (signal["kind"], signal["reason"]) == ("rerouted", "Not my topic.")
+    assert client.post(path, json={}).json()["id"] == second["id"]
+    found = client.get("/v1/logs", params={"misrouted": "true", "session": "refused"}).json()
+    assert [each["id"] for each in found["data"]] == [first["id"]]
+    unknown = client.post("/v1/decisions/dec_none/reroute", json={})
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "unknown_decision")
+
+
 def test_the_same_question_is_asked_once(client: httpx.Client) -> None:
     query = unique("The printer prints blank pages")
     first = route(client, query)

@@ -17,7 +17,7 @@ from edgeneuro.domain.chat_answer import ChatCompletionChunk
 from edgeneuro.domain.lora import LoraCreate
 from edgeneuro.domain.routing_test import MAX_BYTES
 from edgeneuro.synapsecore import api as synapsecore
-from edgeneuro.synapsecore import feedback, session_api
+from edgeneuro.synapsecore import feedback, reroute, session_api
 from edgeneuro.synapsecore.chat import api as chat
 from edgeneuro.synapsecore.decisions import api as decisions
 from edgeneuro.synapsecore.decisions import body as decision_body
@@ -49,6 +49,8 @@ ROUTES = (
           REPEATABLE, max_body_bytes=decision_body.MAX_BODY_BYTES, described=DECISIONS),
     Route("POST",   "/v1/systemone",              decisions.answer_systemone, ROUTE, 200,
           REPEATABLE, max_body_bytes=decision_body.MAX_BODY_BYTES, described=DECISIONS),
+    Route("POST",   "/v1/decisions/{decision_id}/reroute", reroute.reroute, ROUTE, 200,
+          REPEATABLE, described=Described((404, 409, *UPSTREAM))),
     Route("POST",   "/v1/feedback",               feedback.give_feedback, ROUTE, 201,
           REPEATABLE, described=Described((404,))),
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.clarification import Clarification
 from edgeneuro.domain.decision import (
@@ -17,6 +17,10 @@ from edgeneuro.domain.fields import is_none
 from edgeneuro.domain.handoff import Handoff
 from edgeneuro.domain.outcome import ChosenAgent, Outcome, SharedAgent
 from edgeneuro.errors import Reason
+
+
+def _is_empty(value: object) -> bool:
+    return not value
 
 
 class ChatAnswer(BaseModel):
@@ -34,13 +38,26 @@ class FunctionCall(BaseModel):
     arguments: str = ""
 
 
+class Reroute(BaseModel):
+    """An agent that said "not mine", with its reason, and the agent that got the same turn next;
+    `to` is null where nobody did. `decision_id` is the decision for the first of them."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    from_: str = Field(serialization_alias="from")
+    to: str | None
+    reason: str | None
+    decision_id: str
+
+
 class ChatFacts(BaseModel):
     """How the answer came about: `outcome`, `agent`, `confidence`, its source, `layer` and `reason`
     are the decision's (layer "direct" where the caller named who answers; `outcome` is null for a
     model), and so are `agents` (the message is for several) and `clarify` (the answer is this
     question, `agent` is null and `model` is the router's name). `attempts` and `cost_usd` are those
-    of routing and answering together. `session` is the session in which the turn is remembered. In
-    a stream, the first chunk has them as they are by then and the last one as they came to be."""
+    of routing and answering together, `rerouted` the agents of this request that handed the turn
+    back, in order. `session` is the session in which the turn is remembered. In a stream, the first
+    chunk has them as they are by then and the last one as they came to be."""
 
     decision_id: str
     outcome: Outcome | None
@@ -55,6 +72,7 @@ class ChatFacts(BaseModel):
     attempts: list[Attempt]
     cost_usd: float | None
     latency_ms: float
+    rerouted: list[Reroute] = Field(default=[], exclude_if=_is_empty)
     handoff: Handoff | None = Field(default=None, exclude_if=is_none)
     session: str | None = Field(default=None, exclude_if=is_none)
     explanation: Explanation | None = Field(default=None, exclude_if=is_none)

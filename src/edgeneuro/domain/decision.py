@@ -193,14 +193,15 @@ class Usage(BaseModel):
 
 
 CallPurpose = Literal["route", "chat", "questions"]
+ANSWERED = ("ok", "not_mine")  # outcomes of attempts that are no failures
 
 
 class Attempt(BaseModel):
     """One call of one model, or of an agent's endpoint, for a decision ("route"), a chat answer
-    ("chat") or questions to a decision model ("questions"). `outcome` is "ok", the reason of the
-    failure, or "circuit_open" if the model was not called; `code` is the upstream's own code,
-    `fell_back_to` the model called next, and `engine` what a development emulator says it is (null
-    in production)."""
+    ("chat") or questions to a decision model ("questions"). `outcome` is "ok", "not_mine" if the
+    agent says that the turn is for another one, the reason of the failure, or "circuit_open" if the
+    model was not called; `code` is the upstream's own code, `fell_back_to` the model called next,
+    and `engine` what a development emulator says it is (null in production)."""
 
     purpose: CallPurpose = "route"
     model: str
@@ -301,7 +302,7 @@ class RouteResponse(BaseModel):
     model gives all. `alternatives` is deprecated: use `scores`. `cost_usd` is null if a price is
     not known.
     `classifier` is null if it was not asked. `session` is the session in which the decision is
-    remembered."""
+    remembered, `rerouted_from` the decision that this one replaces."""
 
     id: str
     object: Literal["decision"] = "decision"
@@ -329,4 +330,5 @@ class RouteResponse(BaseModel):
     latency_ms: float
     gateway: GatewayTrace
     session: str | None = None
+    rerouted_from: str | None = None
     explanation: Explanation | None = None

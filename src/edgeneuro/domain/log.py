@@ -21,6 +21,7 @@ from edgeneuro.domain.decision import (
 from edgeneuro.domain.fields import Id, Page, PageQuery, Timestamp
 from edgeneuro.domain.label import GivenFeedback, LabelChange, LabelFacts
 from edgeneuro.domain.outcome import Outcome
+from edgeneuro.domain.signal import Signal
 from edgeneuro.errors import Reason
 
 # What the row is of: a decision, a chat, or questions to a decision model.
@@ -89,10 +90,12 @@ class LogEntry(BaseModel):
 
 class LogItem(LogEntry):
     """A log entry and what people said of it: the label in force of its question, and each key's
-    last feedback."""
+    last feedback; `signals` are weak feedback. `rerouted_to` is the decision that replaced it."""
 
     label: LabelFacts | None
     feedback: list[GivenFeedback]
+    signals: list[Signal] = []
+    rerouted_to: str | None = None
 
 
 class LogRecord(LogItem):
@@ -147,7 +150,8 @@ def search_words(text: str) -> list[str]:
 
 class LogsQuery(PageQuery):
     """`model` is a base model or an adapter, `outcome` what was decided (rows of version 0.1.0 have
-    none and are not found by it), `labelled` whether a label is in force, `from`
+    none and are not found by it), `labelled` whether a label is in force, `misrouted` whether an
+    agent or a caller said that the agent was the wrong one (a signal, or feedback "down"), `from`
     inclusive and `to` exclusive, `q` words that the query must hold, in any order, or parts of
     words of three characters or more. `router` is an id, "default" too. `metadata` is given as
     `metadata.KEY=VALUE`. `min_confidence` and `max_confidence` are about `stated_confidence`, so
@@ -164,6 +168,7 @@ class LogsQuery(PageQuery):
     kind: Kind | None = None
     outcome: Outcome | None = None
     labelled: Literal["true", "false"] | None = None
+    misrouted: Literal["true", "false"] | None = None
     key: Id | None = None
     router: Id | None = None
     since: Annotated[Timestamp | None, Field(alias="from")] = None

@@ -25,14 +25,15 @@ _TIME_USED_UP = "The time budget was used up."
 @dataclass
 class ModelAttempt:
     """One attempt to call one model; `number` counts the attempts of that model from 1. The caller
-    sets `engine`, the engine that the answer names, and `streams` if the answer is a stream that
-    has only begun."""
+    sets `engine`, the engine that the answer names, `streams` if the answer is a stream that has
+    only begun, and `outcome` if the model answered, but not the question ("not_mine")."""
 
     model: Model
     number: int
     timeout_ms: int
     engine: str | None = None
     streams: bool = False
+    outcome: str = "ok"
 
 
 class Chain:
@@ -71,6 +72,10 @@ class Chain:
     def cost_usd(self) -> float | None:
         """None if any price is not known."""
         return self.spent_usd if self._all_priced else None
+
+    @property
+    def left_ms(self) -> int:
+        return max(0, round((self._deadline - self._monotonic()) * 1000))
 
     async def ask(
         self,
@@ -211,7 +216,8 @@ class Chain:
             self._breakers.note(attempt.model.id, failure)
         if failure is not None and failure.may_have_generated and not self._recorded:
             self.usage_unknown.append(attempt.model)
-        self._record(attempt, "ok" if failure is None else failure.outcome, failure, ms)
+        outcome = attempt.outcome if failure is None else failure.outcome
+        self._record(attempt, outcome, failure, ms)
 
     def _pause(self, failure: UpstreamError, number: int) -> float | None:
         """Seconds to wait before the next attempt; None for no further attempt."""

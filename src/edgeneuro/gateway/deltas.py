@@ -73,6 +73,7 @@ async def as_stream(answer: ModelAnswer) -> AsyncGenerator[Delta, None]:
         finish_reason=answer.finish_reason,
         usage=answer.usage,
         agent_state=answer.agent_state,
+        not_mine=answer.not_mine,
     )
 
 
@@ -83,7 +84,7 @@ async def _parts(
         async with aclosing(_events(response, idle_ms=idle_ms)) as events:
             async for data in events:
                 delta = decoder.feed(data)
-                if delta.content or delta.tool_calls:
+                if delta.content or delta.tool_calls or delta.not_mine:
                     yield delta
                 if decoder.done:
                     break

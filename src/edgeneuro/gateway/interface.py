@@ -79,6 +79,13 @@ class Token:
     logprob: float
 
 
+@dataclass(frozen=True)
+class NotMine:
+    """An agent at an endpoint says that the turn is not for it; `reason` is its own."""
+
+    reason: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class AgentState:
     """What an agent says of itself beside its answer. `context_id` is its id of the conversation,
@@ -96,7 +103,7 @@ class ModelAnswer:
     """`content` is a text, an object if the model answered in JSON mode, or None if it only
     calls tools. `tool_calls` are in OpenAI's shape. `tokens` are those of the text, if the
     request set `logprobs` and the model returns them. `agent_state` counts only from an agent's
-    endpoint."""
+    endpoint. With `not_mine` there is no answer."""
 
     content: str | dict[str, Any] | None
     tool_calls: tuple[dict[str, Any], ...] = ()
@@ -106,18 +113,21 @@ class ModelAnswer:
     engine: str | None = None
     tokens: tuple[Token, ...] = ()
     agent_state: AgentState | None = None
+    not_mine: NotMine | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delta:
     """A part of a streamed answer; `tool_calls` are OpenAI's deltas. The last part has the usage,
-    if the model reports it. `agent_state` is as far as it is known by then."""
+    if the model reports it. `agent_state` is as far as it is known by then. A part with `not_mine`
+    is the first one: there is no answer."""
 
     content: str = ""
     tool_calls: tuple[dict[str, Any], ...] = ()
     finish_reason: str | None = None
     usage: Usage | None = None
     agent_state: AgentState | None = None
+    not_mine: NotMine | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,9 @@ class ExpiringLru(Generic[Value]):
         if len(self._entries) > self._size:
             self._entries.popitem(last=False)
 
+    def remove(self, key: str) -> None:
+        self._entries.pop(key, None)
+
     def clear(self) -> None:
         self._entries.clear()
 

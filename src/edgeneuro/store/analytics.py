@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from edgeneuro.domain.analytics import GroupBy, Interval
 from edgeneuro.store.comparisons import count_audit_samples
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
+from edgeneuro.store.signals import REPLACING
 from edgeneuro.store.usage import DAY, DIMENSIONS, SUMS, percentiles
 
 # ?1 is the range's start and ?2 its end: `whole` are its summed days, `open` the hours of the rest.
@@ -99,7 +100,8 @@ def _labelled(start: int, stop: int, group_by: GroupBy) -> Statement:
     near-duplicates as one, by its newest answer: an interval over repeated answers would claim
     more than was seen. Questions drawn at random count apart from the others. Answers that a
     label decided do not count, for a label agrees with itself, and clarifying questions do not,
-    for they name no agent. A label that no agent fits agrees with
+    for they name no agent; nor do decisions that replaced a refused one, for a wrong agent was out
+    already. A label that no agent fits agrees with
     an answer that chose none. CROSS JOIN and INDEXED BY hold the plan: from the few labels to their
     log rows, never over the logs."""
     sums = (
@@ -118,7 +120,7 @@ def _labelled(start: int, stop: int, group_by: GroupBy) -> Statement:
         " ON logs.query_hash = current_labels.query_hash"
         " AND logs.created_at >= ?1 AND logs.created_at < ?2"
         " WHERE logs.status = 200 AND logs.layer <> 'label'"
-        " AND coalesce(logs.reason, '') <> 'ambiguous')"
+        f" AND coalesce(logs.reason, '') <> 'ambiguous' AND logs.rowid NOT IN ({REPLACING}))"
         f" SELECT place, {sums} FROM ({newest} GROUP BY place, near_hash, sampled)"
         " GROUP BY place UNION ALL"
         f" SELECT NULL, {sums} FROM ({newest} GROUP BY near_hash, sampled)",

@@ -110,11 +110,18 @@ class DecisionCache(AnswerCache[CachedRanking]):
             query_hash,
         )
 
-    def drop(self, query_hash: str) -> Statement:
-        return statement(
-            "UPDATE decision_cache SET dropped = 1 WHERE query_hash = ?1 AND dropped = 0",
-            query_hash,
-        )
+    def drop(self, query_hash: str) -> list[Statement]:
+        """Drops the rankings of a question, so that it is decided again. If there are some, the
+        revision of the labels says so to all isolates, which have them in memory."""
+        cached = "query_hash = ?1 AND dropped = 0"
+        return [
+            statement(
+                "UPDATE revision SET labels = labels + 1"
+                f" WHERE EXISTS (SELECT 1 FROM decision_cache WHERE {cached})",
+                query_hash,
+            ),
+            statement(f"UPDATE decision_cache SET dropped = 1 WHERE {cached}", query_hash),
+        ]
 
 
 DECISIONS = DecisionCache()

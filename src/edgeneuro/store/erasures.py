@@ -203,6 +203,7 @@ async def erase_person(db: Database, key_ids: Sequence[str], anonymous_id: str) 
         [
             statement(f"SELECT count(*) AS n FROM feedback WHERE key_id {named}", ids),
             statement(f"DELETE FROM feedback WHERE key_id {named}", ids),
+            statement(f"DELETE FROM signals WHERE key_id {named}", ids),
             statement(
                 f"UPDATE labels SET labeler = ?2, note = NULL WHERE labeler {named}",
                 ids,
@@ -250,6 +251,7 @@ async def _delete(db: Database, *, logs: Rows, questions: Sequence[str]) -> Eras
             statement(f"SELECT count(*) AS n FROM feedback WHERE decision_id {of_logs}", ids),
             statement(f"DELETE FROM feedback WHERE decision_id {of_logs}", ids),
             statement(f"DELETE FROM audit_samples WHERE log_id {of_logs}", ids),
+            statement(f"DELETE FROM signals WHERE log_id {of_logs}", ids),
             statement(f"DELETE FROM challenger_answers WHERE log_id {of_logs}", ids),
             statement(f"DELETE FROM replay_items WHERE log_id {of_logs}", ids),
             statement(f"DELETE FROM logs WHERE id {of_logs}", ids),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edgeneuro.domain.log import LogsQuery, is_unspaced, search_words
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.store.database import Database, Row, Rows, Value, statement
+from edgeneuro.store.signals import MISROUTED
 from edgeneuro.store.sql import LOG_KIND, LOG_OUTCOME, Conditions, unix_ms
 
 WINDOW_ROWS = 20_000
@@ -236,6 +237,8 @@ def _filters(query: LogsQuery) -> Conditions:
         wanted.add("(logs.model = ? OR logs.adapter = ?)", query.model, query.model)
     if query.labelled is not None:
         wanted.add(f"c.query_hash IS {'NOT ' if query.labelled == 'true' else ''}NULL")
+    if query.misrouted is not None:
+        wanted.add(f"{'' if query.misrouted == 'true' else 'NOT '}{MISROUTED}")
     if query.min_confidence is not None:
         wanted.add(f"logs.confidence >= ? AND {_KNOWN}", query.min_confidence)
     if query.max_confidence is not None:

@@ -14,16 +14,19 @@ from edgeneuro.store.database import Database, Row, statement
 from edgeneuro.store.label_reads import change_from_row, select_history
 from edgeneuro.store.log_rows import ENTRY, entry_fields
 from edgeneuro.store.log_search import LogSearch
+from edgeneuro.store.signals import REROUTED_TO, SIGNALS_OF_LOG, signals_from_json
 from edgeneuro.store.sql import rfc3339
 
 _DELETE_CHUNK = 1_000  # rows a statement: D1 ends a query after 30 s
 _HISTORY_SHOWN = 100
-# Beside the row itself: the label in force, and the feedback of each key.
+# Beside the row itself: the label in force, the feedback of each key, the signals, and the decision
+# that replaced it.
 _ITEM = (
     ENTRY + ", c.agent_id AS label_agent_id, c.labeler, c.created_at AS labelled_at,"
     " (SELECT json_group_array(json_object('id', f.id, 'value', f.value,"
     " 'correct_agent', f.correct_agent, 'comment', f.comment, 'key_id', f.key_id,"
-    " 'created_at', f.created_at)) FROM feedback f WHERE f.decision_id = logs.id) AS feedback"
+    " 'created_at', f.created_at)) FROM feedback f WHERE f.decision_id = logs.id) AS feedback,"
+    f" {SIGNALS_OF_LOG} AS signals, {REROUTED_TO} AS rerouted_to"
 )
 _LABEL = "LEFT JOIN current_labels c ON c.query_hash = logs.query_hash"
 
@@ -134,6 +137,7 @@ async def delete_logs_before(db: Database, moment_ms: int, *, max_chunks: int = 
             for delete in (
                 "DELETE FROM feedback WHERE decision_id",
                 "DELETE FROM audit_samples WHERE log_id",
+                "DELETE FROM signals WHERE log_id",
                 "DELETE FROM challenger_answers WHERE log_id",
                 "DELETE FROM replay_items WHERE log_id",
             )
@@ -161,4 +165,6 @@ def _item_fields(row: Row) -> dict[str, object]:
         **entry_fields(row),
         "label": label if row["labeler"] is not None else None,
         "feedback": [{**each, "created_at": rfc3339(each["created_at"])} for each in given],
+        "signals": signals_from_json(row["signals"]),
+        "rerouted_to": row["rerouted_to"],
     }

@@ -7,6 +7,7 @@ a log row into memory, and deleting log rows changes no sum."""
 
 import json
 
+from edgeneuro.domain.decision import ANSWERED
 from edgeneuro.domain.statistics import FIRST_POWER, LAST_BUCKET, LAST_POWER, STEPS
 from edgeneuro.store.database import Database, Statement, statement
 
@@ -60,7 +61,7 @@ _LOG_SUMS = {
     "answers": "count(*)",
     "attempts": "sum(json_array_length(attempts))",
     "failed_attempts": "sum((SELECT count(*) FROM json_each(logs.attempts)"
-    " WHERE json_extract(value, '$.outcome') <> 'ok'))",
+    f" WHERE json_extract(value, '$.outcome') NOT IN {ANSWERED}))",
     "without_model": "sum(json_array_length(attempts) = 0)",
     "prompt_tokens": "sum(prompt_tokens)",
     "completion_tokens": "sum(completion_tokens)",

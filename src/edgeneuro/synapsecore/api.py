@@ -15,11 +15,7 @@ from edgeneuro.web.response import Reply
 async def route(call: Call, body: RouteRequest) -> Reply[RouteResponse]:
     """Decide which agent answers a query."""
     result = await _route_query(call, body)
-    agent, clock = result.decision.agent, result.turn.clock
-    response = _response(result, body)
-    named = {} if agent is None else {"x-edgeneuro-agent": agent.id}
-    layer = {"x-edgeneuro-layer": response.layer}
-    return Reply(response, {**named, **layer, "server-timing": clock.server_timing()})
+    return decision_reply(result, top_k=body.top_k, explained=body.explain)
 
 
 async def _route_query(call: Call, request: RouteRequest) -> RoutingResult:
@@ -38,7 +34,21 @@ async def _route_query(call: Call, request: RouteRequest) -> RoutingResult:
         return await decide(turn, reservation)
 
 
-def _response(result: RoutingResult, request: RouteRequest) -> RouteResponse:
+def decision_reply(
+    result: RoutingResult, *, top_k: int, explained: bool = False
+) -> Reply[RouteResponse]:
+    response = _response(result, top_k, explained)
+    return Reply(response, headers_of(response, result.turn.clock))
+
+
+def headers_of(response: RouteResponse, clock: StageClock) -> dict[str, str]:
+    agent = response.agent
+    named = {} if agent is None else {"x-edgeneuro-agent": agent.id}
+    layer = {"x-edgeneuro-layer": response.layer}
+    return {**named, **layer, "server-timing": clock.server_timing()}
+
+
+def _response(result: RoutingResult, top_k: int, explained: bool) -> RouteResponse:
     turn, decision, call = result.turn, result.decision, result.call
     ranking = decision.ranking
     return RouteResponse(
@@ -54,7 +64,7 @@ def _response(result: RoutingResult, request: RouteRequest) -> RouteResponse:
         layer=decision.layer,
         follow_up=result.follow_up,
         reason=decision.reason,
-        scores=[] if ranking is None else ranking.scores(request.top_k),
+        scores=[] if ranking is None else ranking.scores(top_k),
         none_probability=None if ranking is None else ranking.none,
         alternatives=list(decision.alternatives),
         model=ranking.source.model if ranking else None,
@@ -67,5 +77,6 @@ def _response(result: RoutingResult, request: RouteRequest) -> RouteResponse:
         latency_ms=result.latency_ms,
         gateway=call.trace,
         session=None if turn.session is None else turn.session.id,
-        explanation=explain(result) if request.explain else None,
+        rerouted_from=turn.rerouted_from,
+        explanation=explain(result) if explained else None,
     )

@@ -1,6 +1,8 @@
 """One decision by the pipeline with all that belongs to it: permissions, the key's limits, the
 observers, the log row. POST /v1/route and the decision APIs (decisions/) make theirs here."""
 
+from collections.abc import Sequence
+
 from edgeneuro.access.limits import Estimate, Reservation, reserve
 from edgeneuro.domain.conversation import previous_text
 from edgeneuro.domain.decision import RouteRequest
@@ -9,7 +11,13 @@ from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.decision_log import log_decision, note_decision
 from edgeneuro.synapsecore.observers import observe
-from edgeneuro.synapsecore.router import RoutingResult, estimate_unknown, run_pipeline
+from edgeneuro.synapsecore.ranking import Ranker
+from edgeneuro.synapsecore.router import (
+    PIPELINE,
+    RoutingResult,
+    estimate_unknown,
+    run_pipeline,
+)
 from edgeneuro.synapsecore.session import AnsweredTurn, open_session
 from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
 
@@ -63,15 +71,17 @@ async def decide(
     turn: Turn,
     reservation: Reservation | None,
     *,
+    rankers: Sequence[Ranker] = PIPELINE,
+    also: Sequence[Statement] = (),
     before: Estimate | None = None,
     unknown_before: Estimate | None = None,
 ) -> RoutingResult:
     """The decision. Its log row, and the reservation's settlement, are written after the answer is
-    sent. `before` is what the same request has used already, `unknown_before` the upper bound for
-    what it has used and does not know. Raises the UpstreamError of a failed call if the turn
-    forbids a fallback."""
-    result = await run_pipeline(turn)
-    writes = observe(result)
+    sent; `also` goes into the same batch, before what the observers write. `before` is what the
+    same request has used already, `unknown_before` the upper bound for what it has used and does
+    not know. Raises the UpstreamError of a failed call if the turn forbids a fallback."""
+    result = await run_pipeline(turn, rankers)
+    writes = [*also, *observe(result)]
     in_session = remember_decision(result)
     if in_session is not None:
         writes.append(in_session)

@@ -52,6 +52,7 @@ def _log_entry(result: RoutingResult) -> LogEntry:
         key_id=caller.credential.key_id,
         candidates=None if turn.candidates is None else list(turn.candidates),
         router=config.named_router,
+        rerouted_from=turn.rerouted_from,
         status=200 if failure is None else failure.status,
         outcome=decision.outcome if failure is None else None,
         agent_id=decision.answering.id if decision.answering and failure is None else None,

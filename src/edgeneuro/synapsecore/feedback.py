@@ -13,7 +13,7 @@ from edgeneuro.store.answer_cache import DECISIONS
 from edgeneuro.store.audit import AuditEntry, insert_audit
 from edgeneuro.store.database import Statement
 from edgeneuro.store.label_reads import find_facts, find_votes
-from edgeneuro.store.labels import put_feedback, raise_labels_revision, record_labels
+from edgeneuro.store.labels import put_feedback, record_labels
 from edgeneuro.store.logs import DecidedQuestion, find_decided
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.synapsecore.gateway_feedback import push_feedback, push_labels
@@ -71,7 +71,7 @@ async def _correct(call: Call, decision_id: str, agent_id: str) -> bool:
         await _label(call, decision_id, decided, agent_id)
         return True
     if decided.agent_id != agent_id:
-        await _write(call, DECISIONS.drop(decided.query_hash), raise_labels_revision())
+        await _write(call, *DECISIONS.drop(decided.query_hash))
     return False
 
 

@@ -153,7 +153,10 @@ def _decided_by_classifier(result: RoutingResult) -> bool:
 
 
 def _may_compare(turn: Turn) -> bool:
-    """With models withheld, the chain may begin with another model than the active one."""
+    """With models withheld, the chain may begin with another model than the active one. A decision
+    that replaces another one is easier: a wrong agent is out already."""
+    if turn.rerouted_from is not None:
+        return False
     limits = turn.caller.credential.limits
     return not (limits is not None and limits.has_budget) and not turn.config.withheld
 

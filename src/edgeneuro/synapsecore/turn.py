@@ -1,6 +1,6 @@
 """A turn: one query made ready for the stages, with all that they need to know of it."""
 
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -124,10 +124,11 @@ class Turn:
     Without `fallback` a failed model call is an error. `candidates` are the allowed agents as the
     request named them; `narrowed` is true if rules have excluded some. `preferred_agent` is the one
     that rules prefer to the fallback agent. `previous` is the turn before the message; its agent is
-    an allowed one. `clarify` and `several` say whether the policy may ask which agent is meant, and
-    name several. `session` is the session of the request, if it names one that is remembered, and
-    `waiting` the id of the agent that waits for this message in it. `loaded` is the classifier of a
-    proposed configuration, which the isolate does not serve with."""
+    an allowed one, unless it was excluded since. `clarify` and `several` say whether the policy may
+    ask which agent is meant, and name several. `session` is the session of the request, if it names
+    one that is remembered, and `waiting` the id of the agent that waits for this message in it.
+    `loaded` is the classifier of a proposed configuration, which the isolate does not serve with.
+    `rerouted_from` is the decision that this one replaces."""
 
     services: Services
     caller: CallerContext
@@ -155,6 +156,7 @@ class Turn:
     session: OpenSession | None = None
     waiting: str | None = None
     loaded: LoadedClassifier | None = None
+    rerouted_from: str | None = None
 
     def agent(self, agent_id: str | None) -> Agent | None:
         """The allowed agent with this id."""
@@ -167,6 +169,21 @@ class Turn:
         """The same turn with changes, measured by a clock of its own."""
         clock = StageClock(self.services.monotonic)
         return replace(self, **{"clock": clock, "lookup": Lookup(), **changes})
+
+    def without(self, agent_ids: Collection[str]) -> "Turn":
+        """The same turn without these agents, of which none answers, as the fallback agent or one
+        that rules prefer either. At least one agent must be left."""
+
+        def unless_gone(agent: Agent | None) -> Agent | None:
+            return None if agent is not None and agent.id in agent_ids else agent
+
+        return replace(
+            self,
+            agents=tuple(agent for agent in self.agents if agent.id not in agent_ids),
+            fallback_agent=unless_gone(self.fallback_agent),
+            preferred_agent=unless_gone(self.preferred_agent),
+            narrowed=True,
+        )
 
     @cached_property
     def query_hash(self) -> str:

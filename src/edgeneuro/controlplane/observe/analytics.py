@@ -20,6 +20,7 @@ from edgeneuro.domain.analytics import (
     Totals,
     accuracy_of,
 )
+from edgeneuro.domain.decision import ANSWERED
 from edgeneuro.domain.statistics import bucket_ms
 from edgeneuro.errors import InvalidRequestError
 from edgeneuro.store.analytics import UsageRead, by_place, read_usage
@@ -43,7 +44,7 @@ COUNTING = {
     " `without_model_rate` is of requests.",
     "attempts": "Tries of models; one answer has none, one or more. In a group by model or adapter"
     " they are those of the answers that it gave; `models` counts by the model asked.",
-    "failed_attempts": "Attempts whose outcome is not ok.",
+    "failed_attempts": "Attempts whose outcome is neither ok nor not_mine.",
     "prompt_tokens": "As the models counted them, over all attempts; an answer of AI Gateway's"
     " cache counts none. The same holds for completion_tokens; total_tokens is their sum.",
     "cost_usd": "Tokens by the models' prices at the time of the answer, summed over the answers"
@@ -217,7 +218,7 @@ def _models(rows: Sequence[Row]) -> list[ModelAttempts]:
             model=model,
             adapter=adapter or None,
             attempts=sum(counts.values()),
-            failed_attempts=sum(counts.values()) - counts.get("ok", 0),
+            failed_attempts=sum(counts.values()) - sum(counts.get(each, 0) for each in ANSWERED),
             outcomes=counts,
         )
         for (model, adapter), counts in outcomes.items()

@@ -6,6 +6,7 @@ from typing import Any
 
 from edgeneuro import bounded_json
 from edgeneuro.domain.session import MAX_AGENT_ID_CHARACTERS, AgentMemory
+from edgeneuro.domain.signal import reason_text
 from edgeneuro.errors import (
     InvalidOutputError,
     UpstreamError,
@@ -13,7 +14,7 @@ from edgeneuro.errors import (
     UpstreamRejectedError,
 )
 from edgeneuro.gateway.answers import read_agent_state
-from edgeneuro.gateway.interface import AgentState
+from edgeneuro.gateway.interface import AgentState, NotMine
 
 _METHOD_NOT_FOUND, _UNSUPPORTED_OPERATION = -32601, -32004
 _TASK_NOT_FOUND, _INVALID_REQUEST, _INVALID_PARAMS = -32001, -32600, -32602
@@ -76,11 +77,13 @@ def refuses_task(error: UpstreamError) -> bool:
 
 class A2aResponseParser:
     """Collects the text of an answer, response by response. `finished` is true when no further
-    response is expected, `state` what the agent has said of itself so far."""
+    response is expected, `state` what the agent has said of itself so far. `not_mine` is set if the
+    agent rejects the task before any text: it is for another agent."""
 
     def __init__(self) -> None:
         self.finished = False
         self.state = AgentState()
+        self.not_mine: NotMine | None = None
         self._texts: dict[str, str] = {}  # by artifact
 
     def feed(self, response: str | bytes) -> str:
@@ -88,7 +91,8 @@ class A2aResponseParser:
         result = _result(response)
         text = self._result_text(result)
         self._note_state(result)
-        if self.finished and not (text or any(self._texts.values())):
+        answered = text or any(self._texts.values()) or self.not_mine is not None
+        if self.finished and not answered:
             raise InvalidOutputError("The agent's answer has no text.")
         return text
 
@@ -152,6 +156,10 @@ class A2aResponseParser:
             case "input-required":
                 self.finished = True
                 return f"\n\n{text}" if text and any(self._texts.values()) else text
+            case "rejected" if not any(self._texts.values()):
+                self.finished = True
+                self.not_mine = NotMine(reason_text(text))
+                return ""
             case "auth-required":
                 raise UpstreamNotConfiguredError("The agent requires its own sign-in.")
             case "failed" | "rejected" | "canceled" as state:

@@ -28,6 +28,7 @@ from edgeneuro.errors import (
     UpstreamTimeoutError,
 )
 from edgeneuro.gateway.agents.a2a import last_user_text
+from edgeneuro.gateway.agents.not_mine import header_says_so, read_refusal
 from edgeneuro.gateway.agents.protocols import VENDOR, Conversation, converse
 from edgeneuro.gateway.deltas import as_stream, read_deltas
 from edgeneuro.gateway.http import Fetch, HttpResponse, read_retry_after, read_start, read_whole
@@ -126,12 +127,17 @@ class AgentEndpoints:
         self, agent: Agent, request: ModelRequest, conversation: Conversation
     ) -> ModelAnswer:
         response = await self._send(agent, request, conversation, stream=False)
+        if header_says_so(response):
+            return ModelAnswer(content=None, not_mine=await read_refusal(response))
         return conversation.answer(await read_whole(response, limit=_MAX_ANSWER_BYTES))
 
     async def _deltas(
         self, agent: Agent, request: ModelRequest, conversation: Conversation
     ) -> AsyncGenerator[Delta, None]:
         response = await self._send(agent, request, conversation, stream=True)
+        if header_says_so(response):
+            refusal = await read_refusal(response)
+            return as_stream(ModelAnswer(content=None, not_mine=refusal))
         if (response.header("content-type") or "").lower().startswith("application/json"):
             body = await read_whole(response, limit=_MAX_ANSWER_BYTES)
             return as_stream(conversation.answer(body))
@@ -151,7 +157,7 @@ class AgentEndpoints:
             now=self._now(),
         )
         response = await self._fetch("POST", sent.url, sent.headers, sent.body)
-        if not 200 <= response.status < 300:
+        if not 200 <= response.status < 300 and not header_says_so(response):
             raise await self._refusal(response)
         return response
 

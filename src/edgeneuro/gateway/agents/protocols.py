@@ -8,8 +8,9 @@ from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.domain.session import AgentMemory
 from edgeneuro.errors import InvalidOutputError, UpstreamError
 from edgeneuro.gateway.agents import a2a
+from edgeneuro.gateway.agents.not_mine import AgentStreamDecoder, body_says_so
 from edgeneuro.gateway.answers import read_answer
-from edgeneuro.gateway.deltas import OpenAiStreamDecoder, StreamDecoder
+from edgeneuro.gateway.deltas import StreamDecoder
 from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest
 from edgeneuro.gateway.request_body import chat_body
 
@@ -49,10 +50,13 @@ class OpenAiConversation:
         return chat_body(self._request, "openai-compatible", stream=stream)
 
     def answer(self, body: bytes) -> ModelAnswer:
+        refusal = body_says_so(body)
+        if refusal is not None:
+            return ModelAnswer(content=None, not_mine=refusal)
         return read_answer(body, GatewayTrace(), vendor=VENDOR)
 
     def decoder(self) -> StreamDecoder:
-        return OpenAiStreamDecoder(VENDOR)
+        return AgentStreamDecoder(VENDOR)
 
     def may_ask_whole(self, error: UpstreamError) -> bool:
         return False
@@ -77,6 +81,8 @@ class A2aConversation:
         text = parser.feed(body)
         if not parser.finished:
             raise InvalidOutputError("The agent answered before its task was finished.")
+        if parser.not_mine is not None:
+            return ModelAnswer(content=None, not_mine=parser.not_mine)
         return ModelAnswer(content=text, agent_state=parser.state)
 
     def decoder(self) -> StreamDecoder:
@@ -108,7 +114,8 @@ class _A2aStreamDecoder:
 
     def feed(self, data: str) -> Delta:
         text = self._parser.feed(data)
-        return Delta(content=text, agent_state=self._parser.state)
+        parser = self._parser
+        return Delta(content=text, agent_state=parser.state, not_mine=parser.not_mine)
 
     def last(self) -> Delta:
         return Delta(finish_reason="stop", agent_state=self._parser.state)

@@ -19,12 +19,7 @@ from edgeneuro.domain.handoff import Handoff, handoff_text
 from edgeneuro.domain.model import Model
 from edgeneuro.errors import DatabaseError, InvalidOutputError, JsonModeUnmetError
 from edgeneuro.gateway.chain import ModelAttempt
-from edgeneuro.gateway.interface import (
-    Delta,
-    ModelAnswer,
-    ModelRequest,
-    ModelStream,
-)
+from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest, ModelStream, NotMine
 from edgeneuro.store.answer_cache import CHATS
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.chat.models import router_model
@@ -62,14 +57,25 @@ class ChatStreamHandle:
     usage_recorded: bool = False
 
 
-async def answer_whole(turn: ChatTurn) -> ChatResult:
+@dataclass(frozen=True)
+class HandedBack:
+    """The agent's endpoint says that the turn is not for it, with its reason, if it gives one.
+    There is no answer, and nothing was shown to the client."""
+
+    model: Model
+    reason: str | None
+
+
+async def answer_whole(turn: ChatTurn) -> ChatResult | HandedBack:
     """Raises the first model's UpstreamError if none answers."""
 
-    async def call(attempt: ModelAttempt) -> ChatResult:
+    async def call(attempt: ModelAttempt) -> ChatResult | HandedBack:
         try:
             output = await _run(turn, attempt)
         except JsonModeUnmetError as error:
             raise _not_in_json(error) from error
+        if output.not_mine is not None:
+            return _handed_back(attempt, output.not_mine)
         attempt.engine = output.engine
         turn.chain.record_usage(attempt.model, output.usage, output.trace)
         content = output.content
@@ -86,10 +92,10 @@ async def answer_whole(turn: ChatTurn) -> ChatResult:
     return await turn.chain.ask(turn.models, call, once=turn.endpoint)
 
 
-async def open_stream(turn: ChatTurn) -> ChatStreamHandle:
+async def open_stream(turn: ChatTurn) -> ChatStreamHandle | HandedBack:
     """Raises the first model's UpstreamError if none sends a first part."""
 
-    async def call(attempt: ModelAttempt) -> ChatStreamHandle:
+    async def call(attempt: ModelAttempt) -> ChatStreamHandle | HandedBack:
         try:
             stream = await _stream(turn, attempt)
             first = await anext(stream.deltas, None)
@@ -97,10 +103,19 @@ async def open_stream(turn: ChatTurn) -> ChatStreamHandle:
             raise _not_in_json(error) from error
         if first is None:
             raise InvalidOutputError("The model's stream is empty.")
+        if first.not_mine is not None:
+            await stream.deltas.aclose()
+            return _handed_back(attempt, first.not_mine)
         attempt.streams = True
         return ChatStreamHandle(attempt.model, first, stream.deltas, stream.trace)
 
     return await turn.chain.ask(turn.models, call, once=turn.endpoint)
+
+
+def _handed_back(attempt: ModelAttempt, refusal: NotMine) -> HandedBack:
+    """What the agent has used for it is not known, and not charged."""
+    attempt.outcome = "not_mine"
+    return HandedBack(attempt.model, refusal.reason)
 
 
 def hand_off(turn: ChatTurn, agent: Agent) -> ChatResult:

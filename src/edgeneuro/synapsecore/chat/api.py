@@ -12,6 +12,7 @@ from edgeneuro.errors import EdgeNeuroError, NoAgentFitsError, UpstreamError
 from edgeneuro.synapsecore.chat.answer import (
     ChatResult,
     ChatStreamHandle,
+    HandedBack,
     answer_whole,
     as_stream,
     ask,
@@ -20,6 +21,7 @@ from edgeneuro.synapsecore.chat.answer import (
     hand_off,
     open_stream,
 )
+from edgeneuro.synapsecore.chat.hand_back import next_turn
 from edgeneuro.synapsecore.chat.request import plan_chat, reserve_chat
 from edgeneuro.synapsecore.chat.response import (
     ChatOutcome,
@@ -63,23 +65,9 @@ async def _create(
 
 
 async def _answer(turn: ChatTurn, start: StreamStart | None) -> Reply[ChatCompletion] | Response:
-    streams = turn.request.stream
     try:
-        if turn.error is not None:
-            raise turn.error
-        with turn.clock.stage("chat_cache"):
-            ready = await cached_chat(turn)
-        with turn.clock.stage("answer"):
-            if turn.clarify is not None:
-                ready = ask(turn, turn.clarify)
-            elif turn.hands_off is not None and not turn.shared:
-                ready = hand_off(turn, turn.hands_off)
-            if streams:
-                begin = stream_all if turn.shared else open_stream
-                stream = await begin(turn) if ready is None else as_stream(ready)
-            else:
-                answer = answer_all if turn.shared else answer_whole
-                result = await answer(turn) if ready is None else ready
+        while isinstance(answered := await _asked(turn), HandedBack):
+            turn = await next_turn(turn, answered)
     except (UpstreamError, NoAgentFitsError) as failure:
         started = start is not None and start.has_started
         _record_unanswered(turn, "cut" if started else "complete", failure, streamed=started)
@@ -88,7 +76,28 @@ async def _answer(turn: ChatTurn, start: StreamStart | None) -> Reply[ChatComple
         if start is not None:
             _record_unanswered(turn, "client_gone", None, streamed=True)
         raise
-    return _streamed(turn, stream) if streams else _whole(turn, result)
+    if isinstance(answered, ChatStreamHandle):
+        return _streamed(turn, answered)
+    return _whole(turn, answered)
+
+
+async def _asked(turn: ChatTurn) -> ChatResult | ChatStreamHandle | HandedBack:
+    """The answer of the agent or the model; a stream if the client wants one."""
+    streams = turn.request.stream
+    if turn.error is not None:
+        raise turn.error
+    with turn.clock.stage("chat_cache"):
+        ready = await cached_chat(turn)
+    with turn.clock.stage("answer"):
+        if turn.clarify is not None:
+            ready = ask(turn, turn.clarify)
+        elif turn.hands_off is not None and not turn.shared:
+            ready = hand_off(turn, turn.hands_off)
+        if ready is not None:
+            return as_stream(ready) if streams else ready
+        if turn.shared:
+            return await (stream_all(turn) if streams else answer_all(turn))
+        return await (open_stream(turn) if streams else answer_whole(turn))
 
 
 def _record_unanswered(

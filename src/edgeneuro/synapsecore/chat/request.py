@@ -2,6 +2,7 @@
 Errors of the request are raised here."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from edgeneuro.errors import EdgeNeuroError, InvalidRequestError
 from edgeneuro.services import Services
 from edgeneuro.synapsecore.chat.models import (
     default_models,
+    endpoint_model,
     is_endpoint,
     map_image_urls,
     models_of_agent,
@@ -33,6 +35,9 @@ from edgeneuro.synapsecore.session import OpenSession, open_session
 from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
 from edgeneuro.web.auth import authorize_explain
 
+# After so many hand-backs in one request ("not mine") the fallback agent answers, or nobody: an
+# agent that hands back for ever costs two calls.
+MAX_HAND_BACKS = 2
 _MAX_TOKENS = 4_096
 # About what an image takes in most models, as bytes of text; its address is shorter.
 _IMAGE_BYTES = 8_192
@@ -166,7 +171,20 @@ def _upper_bound(plan: ChatPlan) -> Estimate:
     answers = MAX_SEVERAL if plan.all_answer else 1
     tokens = sorted((each.tokens for each in found), reverse=True)[:answers]
     costs = sorted((each.cost_usd for each in found), reverse=True)[:answers]
-    return estimate_routing(turn) + Estimate(sum(tokens), sum(costs))
+    once, more = estimate_routing(turn), _handed_back(plan, turn.agents)
+    bound = once + Estimate(sum(tokens), sum(costs))
+    return bound if more is None else bound + once + more
+
+
+def _handed_back(plan: ChatPlan, agents: Sequence[Agent]) -> Estimate | None:
+    """The most that agents' endpoints may use to say that the turn is not for them; None if none
+    can. The router decides once more then."""
+    able = [agent for agent in agents if agent.endpoint and agent.protocol != "handoff"]
+    if not able:
+        return None
+    found = [plan.bounds.estimate(endpoint_model(agent), agent) for agent in able]
+    found.sort(key=lambda each: each.tokens, reverse=True)
+    return sum(found[:MAX_HAND_BACKS], Estimate())
 
 
 def _models_of(plan: ChatPlan, agent: Agent | None) -> tuple[Model, ...]:

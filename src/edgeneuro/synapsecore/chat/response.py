@@ -17,6 +17,7 @@ from edgeneuro.domain.chat_answer import (
     ChunkChoice,
     ChunkDelta,
     FunctionCall,
+    Reroute,
 )
 from edgeneuro.domain.decision import CacheState, GatewayTrace, Usage
 from edgeneuro.domain.handoff import Handoff
@@ -31,6 +32,7 @@ from edgeneuro.synapsecore.chat.answer import ChatResult
 from edgeneuro.synapsecore.chat.session import ChatSaid, remember_chat
 from edgeneuro.synapsecore.chat.turn import ChatTurn
 from edgeneuro.synapsecore.decision_log import stored_texts, write_log
+from edgeneuro.synapsecore.misroute import misroute_writes
 from edgeneuro.synapsecore.router import explain
 from edgeneuro.synapsecore.turn import TurnContext
 
@@ -54,7 +56,7 @@ def completion(turn: ChatTurn, result: ChatResult) -> ChatCompletion:
         created=turn.created_ms // 1000,
         model=result.model.id,
         choices=[Choice(message=message, finish_reason=_finish_reason(turn, answer.finish_reason))],
-        usage=turn.usage,
+        usage=turn.total.usage,
         edgeneuro=facts(turn, cached=result.cached, handoff=result.handoff),
     )
 
@@ -85,6 +87,7 @@ def chunk(
 def facts(turn: ChatTurn, *, cached: bool, handoff: Handoff | None = None) -> ChatFacts:
     decision = turn.routing.decision if turn.routing else None
     explained = turn.routing if turn.request.edgeneuro.explain else None
+    total = turn.total
     return ChatFacts(
         decision_id=turn.id,
         outcome=turn.outcome,
@@ -96,13 +99,24 @@ def facts(turn: ChatTurn, *, cached: bool, handoff: Handoff | None = None) -> Ch
         layer=turn.layer,
         reason=turn.reason,
         cache=cache_state(turn, cached=cached),
-        attempts=turn.attempts,
-        cost_usd=turn.cost_usd,
+        attempts=list(total.attempts),
+        cost_usd=total.cost_usd,
         latency_ms=turn.clock.total_ms(),
+        rerouted=_rerouted(turn),
         handoff=handoff,
         session=None if turn.session is None else turn.session.id,
         explanation=explain(explained) if explained else None,
     )
+
+
+def _rerouted(turn: ChatTurn) -> list[Reroute]:
+    """Each agent that handed the turn back, and who got it then."""
+    after = [each.agent_id for each in turn.earlier[1:]]
+    last = None if turn.agent is None else turn.agent.id
+    return [
+        Reroute(from_=each.agent_id, to=to, reason=each.reason, decision_id=each.id)
+        for each, to in zip(turn.earlier, (*after, last), strict=False)
+    ]
 
 
 def headers(turn: ChatTurn, model: Model) -> dict[str, str]:
@@ -157,9 +171,17 @@ class ChatOutcome:
     said: ChatSaid | None = None
 
 
-def record_chat(turn: ChatTurn, outcome: ChatOutcome) -> Coroutine[Any, Any, None]:
+def record_chat(
+    turn: ChatTurn,
+    outcome: ChatOutcome,
+    *,
+    also: Sequence[Statement] = (),
+    last: bool = True,
+) -> Coroutine[Any, Any, None]:
     """Adds the turn to /metrics, to the request's line and to its session at once; returns the
-    write of the row."""
+    write of the row. `also` goes into the same batch, after what belongs to the routing. A turn
+    that was handed back is not the `last` one of its request: that one settles the reservation and
+    is remembered."""
     entry = _entry(turn, outcome)
     _note(turn.caller.facts, entry)
     if outcome.streamed:
@@ -168,9 +190,10 @@ def record_chat(turn: ChatTurn, outcome: ChatOutcome) -> Coroutine[Any, Any, Non
     if outcome.failure is not None:
         turn.caller.facts["error_code"] = outcome.failure.code
     stages = turn.routing.stage_records() if turn.routing else None
-    also = [*turn.writes, outcome.cached_answer, turn.settlement()]
-    also.append(remember_chat(turn, outcome.said, outcome.failure))
-    return write_log(turn.services, entry, stages, also)
+    writes = [*turn.writes, outcome.cached_answer, *also, *_handed_back(turn)]
+    if last:
+        writes += [turn.settlement(), remember_chat(turn, outcome.said, outcome.failure)]
+    return write_log(turn.services, entry, stages, writes)
 
 
 def _note(facts: Facts, entry: LogEntry) -> None:
@@ -207,7 +230,8 @@ def _entry(turn: ChatTurn, outcome: ChatOutcome) -> LogEntry:
         request_id=turn.caller.request_id,
         trace_id=turn.caller.trace.trace_id,
         key_id=turn.caller.credential.key_id,
-        candidates=turn.request.edgeneuro.candidates,
+        candidates=_candidates(turn),
+        rerouted_from=turn.earlier[-1].id if turn.earlier else None,
         router=turn.config.named_router,
         status=200 if failure is None or outcome.streamed else failure.status,
         outcome=turn.outcome,
@@ -233,3 +257,28 @@ def _entry(turn: ChatTurn, outcome: ChatOutcome) -> LogEntry:
         prompt_version=routing.prompt_version if routing else PROMPT_VERSION,
         agents_revision=turn.config.agents_revision,
     )
+
+
+def _candidates(turn: ChatTurn) -> list[str] | None:
+    """As the request named them; after a hand-back those that were left."""
+    if turn.routing is None or not turn.earlier:
+        return turn.request.edgeneuro.candidates
+    return [*(turn.routing.turn.candidates or ())]
+
+
+def _handed_back(turn: ChatTurn) -> list[Statement]:
+    """The signals on this decision of those of several agents that handed their part back. The
+    decision itself was for the others too, so what is cached of it stays."""
+    return [
+        statement
+        for answer in turn.answers
+        if turn.routing is not None and answer.agent is not None and answer.handed_back
+        for statement in misroute_writes(
+            turn.routing.turn,
+            "not_mine",
+            log_id=turn.id,
+            agent_id=answer.agent.id,
+            query_hash=None,
+            reason=None,
+        )
+    ]

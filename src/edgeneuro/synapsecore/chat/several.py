@@ -9,11 +9,12 @@ from edgeneuro.domain.chat_answer import ChatAnswer
 from edgeneuro.domain.decision import GatewayTrace, Usage
 from edgeneuro.domain.handoff import Handoff
 from edgeneuro.domain.outcome import SharedAgent
-from edgeneuro.errors import UpstreamError
+from edgeneuro.errors import EdgeNeuroError, NoAgentFitsError, UpstreamError
 from edgeneuro.gateway.interface import Delta
 from edgeneuro.synapsecore.chat.answer import (
     ChatResult,
     ChatStreamHandle,
+    HandedBack,
     answer_whole,
     as_stream,
     hand_off,
@@ -26,14 +27,15 @@ _BETWEEN = "\n\n"
 
 
 async def answer_all(turn: ChatTurn) -> ChatResult:
-    """Raises the first agent's UpstreamError if none answers."""
+    """Raises the first agent's UpstreamError if none answers, NoAgentFitsError if it handed the
+    message back."""
     texts: list[str] = []
     answered: list[ChatResult] = []
-    failure: UpstreamError | None = None
+    failure: EdgeNeuroError | None = None
     for shared in turn.shared:
         try:
             result = await _whole(_turn_of(turn, shared))
-        except UpstreamError as error:
+        except (UpstreamError, NoAgentFitsError) as error:
             failure = failure or error
             texts.append(_failed(shared, error))
             continue
@@ -49,7 +51,8 @@ async def answer_all(turn: ChatTurn) -> ChatResult:
 
 
 async def stream_all(turn: ChatTurn) -> ChatStreamHandle:
-    """Raises the first agent's UpstreamError if none begins to answer."""
+    """Raises the first agent's UpstreamError if none begins to answer, NoAgentFitsError if it
+    handed the message back."""
     return await _Answers(turn).open()
 
 
@@ -62,13 +65,14 @@ class _Answers:
         self._reasons: list[str] = []
 
     async def open(self) -> ChatStreamHandle:
-        before, failure = "", None
+        before = ""
+        failure: EdgeNeuroError | None = None
         while self._left:
             shared = self._left.pop(0)
             answering = _turn_of(self._turn, shared)
             try:
                 stream = await _stream(answering)
-            except UpstreamError as error:
+            except (UpstreamError, NoAgentFitsError) as error:
                 failure = failure or error
                 before += _failed(shared, error) + _BETWEEN
                 continue
@@ -97,7 +101,7 @@ class _Answers:
             answering = _turn_of(self._turn, shared)
             try:
                 stream = await _stream(answering)
-            except UpstreamError as error:
+            except (UpstreamError, NoAgentFitsError) as error:
                 yield Delta(content=_BETWEEN + _failed(shared, error))
                 continue
             finally:
@@ -150,24 +154,42 @@ def _turn_of(turn: ChatTurn, shared: SharedAgent) -> ChatTurn:
 
 
 async def _whole(turn: ChatTurn) -> ChatResult:
-    return await answer_whole(turn) if turn.hands_off is None else hand_off(turn, turn.hands_off)
+    if turn.hands_off is not None:
+        return hand_off(turn, turn.hands_off)
+    answered = await answer_whole(turn)
+    if isinstance(answered, HandedBack):
+        raise _handed_back(answered)
+    return answered
 
 
 async def _stream(turn: ChatTurn) -> ChatStreamHandle:
-    if turn.hands_off is None:
-        return await open_stream(turn)
-    return as_stream(hand_off(turn, turn.hands_off))
+    if turn.hands_off is not None:
+        return as_stream(hand_off(turn, turn.hands_off))
+    opened = await open_stream(turn)
+    if isinstance(opened, HandedBack):
+        raise _handed_back(opened)
+    return opened
+
+
+def _handed_back(answered: HandedBack) -> NoAgentFitsError:
+    """The other agents answer: no further agent is asked for this part."""
+    return NoAgentFitsError(
+        f"The agent of {answered.model.id!r} says that this message is not for it, and no other one"
+        " has answered."
+    )
 
 
 def _heading(shared: SharedAgent) -> str:
     return f"**{shared.name}**{_BETWEEN}"
 
 
-def _failed(shared: SharedAgent, error: UpstreamError) -> str:
+def _failed(shared: SharedAgent, error: EdgeNeuroError) -> str:
     return _heading(shared) + _ended(error)
 
 
-def _ended(error: UpstreamError) -> str:
+def _ended(error: EdgeNeuroError) -> str:
+    if not isinstance(error, UpstreamError):
+        return "(No answer: not for this agent.)"
     return f"(No answer: {error.reason.replace('_', ' ')}.)"
 
 

@@ -124,7 +124,7 @@ class ChatStream:
             facts=None if usage_wanted else final,
         )
         if usage_wanted:
-            yield chunk(turn, model, usage=turn.usage, facts=final)
+            yield chunk(turn, model, usage=turn.total.usage, facts=final)
 
     def _facts(self) -> ChatFacts:
         return facts(self._turn, cached=self._stream.cached, handoff=self._stream.handoff)

@@ -29,6 +29,7 @@ from edgeneuro.synapsecore.chat.models import (
     upstream_kind,
 )
 from edgeneuro.synapsecore.chat.request import AnswerBounds, ChatPlan
+from edgeneuro.synapsecore.chat.usage import ChatUsage, EarlierTurn
 from edgeneuro.synapsecore.observers import observe
 from edgeneuro.synapsecore.router import RoutingResult, estimate_unknown, run_pipeline
 from edgeneuro.synapsecore.session import OpenSession
@@ -46,7 +47,8 @@ class ChatTurn:
     they have begun; nothing is called through `chain` then. `session` is the session of the
     request, if it names one that is remembered. `states` are what agents' endpoints have said of
     themselves, by the agent's id. `background`: a chat interface has sent the message by itself, so
-    there is no agent."""
+    there is no agent. `earlier` are the decisions of the same request whose agents handed the turn
+    back."""
 
     services: Services
     request: ChatRequest
@@ -67,6 +69,7 @@ class ChatTurn:
     shared: tuple[SharedAgent, ...] = ()
     answers: "list[ChatTurn]" = field(default_factory=list)
     states: dict[str, AgentState] = field(default_factory=dict)
+    earlier: tuple[EarlierTurn, ...] = ()
 
     @property
     def endpoint(self) -> Model | None:
@@ -205,10 +208,12 @@ class ChatTurn:
         """Why no model is called: routing failed, or found no agent that answers."""
         if self.routing is None or self.agent is not None or self.clarify is not None:
             return None
+        names = " and ".join(repr(each.agent_id) for each in self.earlier)
+        refused = f"{names} said that this conversation is not for them. " if names else ""
         return self.routing.failure or NoAgentFitsError(
-            "No agent fits this conversation, and no fallback agent may answer. Name one as model"
-            " 'agent:ID', or allow the default agent: `on_no_fit` \"fallback\", and among the"
-            " `candidates`."
+            f"{refused}No agent fits this conversation, and no fallback agent may answer. Name one"
+            " as model 'agent:ID', or allow the default agent: `on_no_fit` \"fallback\", and among"
+            " the `candidates`."
         )
 
     @property
@@ -237,16 +242,38 @@ class ChatTurn:
         routing_ms = round(self.routing.call.upstream_ms, 2) if self.routing else 0.0
         return routing_ms + sum(chain.upstream_ms for chain in self._chains)
 
-    def settlement(self) -> Statement | None:
-        """Replaces the reservation by what was used, for routing and answering together."""
-        if self.reservation is None:
-            return None
+    @property
+    def handed_back(self) -> bool:
+        """Whether the agent said that the turn is not for it."""
+        attempts = self.chain.attempts
+        return bool(attempts) and attempts[-1].outcome == "not_mine"
+
+    @property
+    def used(self) -> ChatUsage:
+        """What this decision and its answer took."""
         spent = sum(chain.spent_usd for chain in self._chains)
         spent += self.routing.call.spent_usd if self.routing else 0.0
+        known = Estimate(self.usage.total_tokens, spent)
         unknown = [each for turn in (self, *self.answers) for each in turn._unknown()]
         if self.routing is not None:
             unknown.append(estimate_unknown(self.routing))
-        return self.reservation.settle(Estimate(self.usage.total_tokens, spent), unknown)
+        return ChatUsage(self.attempts, self.usage, self.cost_usd, known, unknown)
+
+    @property
+    def total(self) -> ChatUsage:
+        """What the whole request took."""
+        total = self.used
+        for turn in reversed(self.earlier):
+            total = turn.used + total
+        return total
+
+    def settlement(self) -> Statement | None:
+        """Replaces the reservation by what the whole request has used, for routing and answering
+        together."""
+        if self.reservation is None:
+            return None
+        total = self.total
+        return self.reservation.settle(total.known, total.unknown)
 
     def _unknown(self) -> list[Estimate]:
         models = {model.id: model for model in self.chain.usage_unknown}.values()
@@ -268,10 +295,7 @@ async def begin_chat(plan: ChatPlan, reservation: Reservation | None) -> ChatTur
     if routing is not None and routing.error is None:
         agent = routing.decision.answering
     if agent is not None:
-        stale = stale_model(config, agent)
-        if stale is not None:
-            services.failures.note("agent_model", stale)
-        models = models_of_agent(config, agent, fallback=plan.fallback)
+        models = answering_models(services, config, agent, fallback=plan.fallback)
     return ChatTurn(
         services,
         plan.request,
@@ -296,3 +320,13 @@ async def begin_chat(plan: ChatPlan, reservation: Reservation | None) -> ChatTur
 def _shared(plan: ChatPlan, routing: RoutingResult | None) -> tuple[SharedAgent, ...]:
     """The agents that all answer; empty if one does."""
     return routing.decision.agents if routing is not None and plan.all_answer else ()
+
+
+def answering_models(
+    services: Services, config: RoutingConfig, agent: Agent, *, fallback: bool
+) -> tuple[Model, ...]:
+    """As `models_of_agent`; a model of the agent that cannot be used is counted."""
+    stale = stale_model(config, agent)
+    if stale is not None:
+        services.failures.note("agent_model", stale)
+    return models_of_agent(config, agent, fallback=fallback)

@@ -80,14 +80,7 @@ def _changed(turn: Turn, outcome: Outcome) -> Turn:
     if _none_left(turn, outcome):
         return replace(turn, fallback_agent=None)
     if outcome.never:
-        fallback = turn.fallback_agent
-        gone = fallback is not None and fallback.id in outcome.never
-        turn = replace(
-            turn,
-            agents=tuple(agent for agent in turn.agents if agent.id not in outcome.never),
-            fallback_agent=None if gone else fallback,
-            narrowed=True,
-        )
+        turn = turn.without(outcome.never)
     if outcome.prefer is not None:
         turn = replace(turn, preferred_agent=turn.agent(outcome.prefer))
     model = None if outcome.model is None else find_routing_model(turn.config.models, outcome.model)

@@ -1,0 +1,96 @@
+"""The table `signals`, and chains of decisions: each log row names the one that it replaces."""
+
+import json
+from dataclasses import dataclass
+
+from edgeneuro.domain.signal import MISROUTES, Signal
+from edgeneuro.store.database import Database, Row, Statement, statement
+from edgeneuro.store.sql import rfc3339, unix_ms
+
+# For a row of `logs`: a JSON list of its signals.
+SIGNALS_OF_LOG = (
+    "(SELECT json_group_array(json_object('id', s.id, 'kind', s.kind, 'agent_id', s.agent_id,"
+    " 'reason', s.reason, 'key_id', s.key_id, 'created_at', s.created_at))"
+    " FROM signals s WHERE s.log_id = logs.id)"
+)
+# The decision that replaced it; the first one, if two requests replaced it at the same time: the
+# index has equal values in the order of `seq`.
+REROUTED_TO = (
+    "(SELECT later.id FROM logs AS later INDEXED BY logs_rerouted_from"
+    " WHERE later.rerouted_from = logs.id LIMIT 1)"
+)
+_KINDS = ", ".join(f"'{kind}'" for kind in MISROUTES)
+# Whether anybody has said that the agent of a log row was the wrong one.
+MISROUTED = (
+    f"(EXISTS (SELECT 1 FROM signals s WHERE s.log_id = logs.id AND s.kind IN ({_KINDS}))"
+    " OR EXISTS (SELECT 1 FROM feedback f WHERE f.decision_id = logs.id AND f.value = 'down'))"
+)
+# The `seq` of the log rows that replace another one: out of the index alone.
+REPLACING = "SELECT seq FROM logs INDEXED BY logs_rerouted_from WHERE rerouted_from IS NOT NULL"
+_MAX_LINKS = 20  # of a chain; requests at the same time may make several from one decision
+
+
+@dataclass(frozen=True)
+class ChainLink:
+    """A decision of a chain: `rerouted_from` is the one that it replaces."""
+
+    id: str
+    rerouted_from: str | None
+    agent_id: str | None
+
+
+def insert_signal(signal: Signal, log_id: str) -> Statement:
+    """Nothing is written if the decision has such a signal for the agent already."""
+    return statement(
+        "INSERT INTO signals (id, log_id, created_at, kind, agent_id, key_id, reason)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+        signal.id,
+        log_id,
+        unix_ms(signal.created_at),
+        signal.kind,
+        signal.agent_id,
+        signal.key_id,
+        signal.reason,
+    )
+
+
+def signals_from_json(found: str) -> list[dict[str, object]]:
+    """SIGNALS_OF_LOG, the oldest first."""
+    given = sorted(json.loads(found), key=lambda each: (each["created_at"], each["id"]))
+    return [{**each, "created_at": rfc3339(each["created_at"])} for each in given]
+
+
+async def read_chain(
+    db: Database, log_id: str, *, depth: int
+) -> tuple[list[ChainLink], list[ChainLink]]:
+    """The decisions that this one replaces, the nearest first, at most `depth`; and those that
+    replaced it, the nearest and oldest first. Its own row is in neither."""
+    before, after = await db.batch(
+        [
+            statement(
+                "WITH RECURSIVE chain (id, rerouted_from, agent_id, steps) AS ("
+                " SELECT id, rerouted_from, agent_id, 0 FROM logs WHERE id = ?1 UNION ALL"
+                " SELECT logs.id, logs.rerouted_from, logs.agent_id, steps + 1 FROM chain"
+                " JOIN logs ON logs.id = chain.rerouted_from WHERE steps < ?2)"
+                " SELECT id, rerouted_from, agent_id FROM chain WHERE steps > 0 ORDER BY steps",
+                log_id,
+                depth,
+            ),
+            statement(
+                "WITH RECURSIVE chain (id, rerouted_from, agent_id, seq, steps) AS ("
+                " SELECT id, rerouted_from, agent_id, seq, 0 FROM logs WHERE id = ?1 UNION ALL"
+                " SELECT logs.id, logs.rerouted_from, logs.agent_id, logs.seq, steps + 1 FROM chain"
+                " JOIN logs ON logs.rerouted_from = chain.id WHERE steps < ?2)"
+                " SELECT id, rerouted_from, agent_id FROM chain WHERE steps > 0"
+                " ORDER BY steps, seq LIMIT ?3",
+                log_id,
+                depth,
+                _MAX_LINKS,
+            ),
+        ]
+    )
+    return [_link(row) for row in before], [_link(row) for row in after]
+
+
+def _link(row: Row) -> ChainLink:
+    return ChainLink(row["id"], row["rerouted_from"], row["agent_id"])
