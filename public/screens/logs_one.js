@@ -13,6 +13,7 @@ import { DEFAULT_ROUTER } from "../parts/routers.js";
 import { trace } from "../parts/stages.js";
 import { table } from "../parts/table.js";
 import { address } from "../router.js";
+import { sessionCard } from "./logs_session.js";
 
 export async function showLog({ root, query, signal, may }, id) {
   const list = address(["logs"], Object.fromEntries(query));
@@ -26,13 +27,13 @@ export async function showLog({ root, query, signal, may }, id) {
           api("GET", `/v1/logs/${encodeURIComponent(id)}`, { signal }),
           readAgents(signal),
         ]),
-      ([log, agents]) => traceView(log, agents, may, show),
+      ([log, agents]) => traceView(log, agents, { may, signal, show }),
       { signal, keep: true },
     );
   await show();
 }
 
-function traceView(log, agents, may, show) {
+function traceView(log, agents, { may, signal, show }) {
   const input = modelInput(log);
   return [
     h(
@@ -81,6 +82,7 @@ function traceView(log, agents, may, show) {
           { class: "help" },
           "The prompt is not available: the text was not stored, the agents or the prompt have changed, or the request was not routed.",
         ),
+    sessionCard(log, agents, { may, signal }),
     card(
       "Request details",
       facts([

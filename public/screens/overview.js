@@ -145,7 +145,7 @@ async function routeSamples(onProgress, signal) {
   const worker = async () => {
     while (waiting.length) {
       const query = waiting.shift();
-      await api("POST", "/v1/route", { body: { query, session: "sample" }, signal });
+      await api("POST", "/v1/route", { body: { query, user: "sample" }, signal });
       done += 1;
       onProgress(done);
     }

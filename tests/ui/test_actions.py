@@ -449,6 +449,28 @@ def test_logs_are_searched_and_labeled(page: Page, go: Go, rows: Rows, api: http
     expect(page.get_by_label("Search queries")).to_have_value("zeppelin")
 
 
+def test_a_session_is_shown_and_ended(page: Page, go: Go, api: httpx.Client) -> None:
+    for query in ("The first zeppelin of a session", "The second zeppelin of it"):
+        body = {"query": query, "session": "of zeppelins/1"}
+        log_id = api.post("/v1/route", json=body).raise_for_status().json()["id"]
+    until(lambda: api.get(f"/v1/logs/{log_id}").status_code == 200)
+    go(f"logs/{log_id}")
+    heading = page.get_by_role("heading", name="Session", exact=True)
+    remembered = page.locator("section", has=heading)
+    expect(remembered).to_contain_text("The second zeppelin of it")
+    remembered.get_by_role("button", name="End session").click()
+    page.get_by_role("dialog").get_by_role("button", name="End session").click()
+    said(page, "Session ended.")
+    expect(remembered).to_contain_text("Nothing is remembered")
+    assert api.get("/v1/sessions/of%20zeppelins%2F1").status_code == 404
+    page.reload()
+    settled(page)
+    expect(remembered).to_contain_text("Nothing is remembered")
+    remembered.get_by_role("link", name="Requests of this session").click()
+    expect(page.get_by_label("Session")).to_have_value("of zeppelins/1")
+    expect(page.get_by_role("row")).to_have_count(3)
+
+
 def test_a_change_is_in_the_audit_log(page: Page, go: Go, api: httpx.Client) -> None:
     api.patch("/v1/config", json={"max_retries": 2}).raise_for_status()
     api.patch("/v1/config", json={"max_retries": None}).raise_for_status()
