@@ -33,6 +33,21 @@ export const ON_NO_FIT = [
   ["none", "Return no agent"],
 ];
 
+/** The outcomes of a decision: their names in the API, titles and kinds of bars. */
+export const OUTCOMES = [
+  ["agent", "Agent", "good"],
+  ["agents", "Several agents", "good"],
+  ["clarify", "Clarifying question", undefined],
+  ["fallback", "Fallback", "bad"],
+  ["none", "No agent", "muted"],
+];
+
+export const outcomeName = (outcome) => OUTCOMES.find(([name]) => name === outcome)?.[1] ?? outcome;
+
+/** A badge for the outcomes that the agent alone does not show; null for the others. */
+export const outcomeBadge = (outcome) =>
+  outcome === "agents" || outcome === "clarify" ? badge(outcomeName(outcome), "accent") : null;
+
 export const layerName = (layer) => LAYERS[layer] ?? layer;
 
 export const layerBadge = (layer) => badge(layerName(layer), BADGES[layer]);
@@ -49,7 +64,8 @@ const SOURCES = {
 
 function confidence({ outcome, reason, confidence: value, confidence_source: source, calibrated }) {
   if (reason === "preferred_by_rule") return NOTHING;
-  if (value === null) return outcome === "agent" ? "not given by the model" : percent(value);
+  if (value === null)
+    return outcome?.startsWith("agent") ? "not given by the model" : percent(value);
   return [percent(value), SOURCES[source], calibrated ? "calibrated" : null]
     .filter(Boolean)
     .join(", ");
@@ -59,6 +75,7 @@ function confidence({ outcome, reason, confidence: value, confidence_source: sou
 export function decisionFacts(decision) {
   return facts([
     ["Confidence", confidence(decision)],
+    ["Outcome", decision.outcome ? outcomeName(decision.outcome) : null],
     ["Layer", layerBadge(decision.layer)],
     ["Reason", decision.reason ? words(decision.reason) : null],
     ["Model", decision.adapter ?? decision.model],

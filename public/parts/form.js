@@ -11,7 +11,7 @@ import { notice } from "./notice.js";
  * A field is {name, label, type, value, help, required, options, disabled, rows, min, max, step,
  * pattern with patternHelp, placeholder, autocomplete, param}; `param` is the path of the API's field if
  * it is not the name. Types: text, password, number, textarea, lines
- * (a list, one per line), checkbox, checks (several of `options`), select, datetime-local. The value of
+ * (a list, one per line), range (a slider with its value), checkbox, checks (several of `options`), select, datetime-local. The value of
  * an empty text or number is null.
  */
 export function field(spec) {
@@ -118,6 +118,17 @@ const CONTROLS = {
       value: (spec.value ?? []).join("\n"),
     });
     return { element, focus: element, value: () => shownLines([element.value]) };
+  },
+  range(id, spec) {
+    const shown = h("output", { for: id, class: "number" });
+    const show = () => {
+      shown.textContent = element.value;
+    };
+    const element = h("input", { id, ...shared(spec), type: "range", oninput: show });
+    element.value = spec.value; // once it has its bounds and its step
+    show();
+    const frame = h("div", { class: "slider" }, element, shown);
+    return { element: frame, focus: element, value: () => Number(element.value) };
   },
   checkbox(id, spec) {
     const element = h("input", {

@@ -61,6 +61,10 @@ function callResult(attempts) {
 }
 
 function thresholdResult({ agent_id: agent, stated_confidence: stated, threshold, reason }) {
+  if (reason === "ambiguous") return "agents are close: a clarifying question instead";
+  if (reason === "several_requests") return `the message is for several agents, ${agent} first`;
+  if (reason === "previous_agent")
+    return `${agent}: agents are close, and it answered the previous turn`;
   if (agent === null) return `no agent: ${words(reason)}`;
   if (reason === "preferred_by_rule") return `${agent}: no stage decided, and a rule prefers it`;
   if (reason === null && stated === null)

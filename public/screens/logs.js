@@ -4,7 +4,7 @@ import { h, replace } from "../dom.js";
 import { instant, ms, NOTHING, percent, time, usd, words } from "../format.js";
 import { agentName, agentOptions, readAgents } from "../parts/agents.js";
 import { badge, link, pageHead } from "../parts/controls.js";
-import { layerBadge, layerName } from "../parts/decision.js";
+import { layerBadge, layerName, OUTCOMES, outcomeBadge } from "../parts/decision.js";
 import { choices, filters } from "../parts/filters.js";
 import { LAYERS } from "../parts/layers.js";
 import { empty, load } from "../parts/loading.js";
@@ -15,6 +15,9 @@ import { address } from "../router.js";
 import { showLog } from "./logs_one.js";
 
 const REASONS = [
+  "ambiguous",
+  "several_requests",
+  "previous_agent",
   "low_confidence",
   "out_of_scope",
   "background_prompt",
@@ -67,6 +70,12 @@ function filterSpecs(agents, models, routers, router) {
     { name: "agent", label: "Agent", type: "select", options: agentOptions(agents, all) },
     { name: "model", label: "Model", type: "select", options: [all, ...named] },
     { name: "layer", label: "Layer", type: "select", options: choices(LAYERS, layerName, all) },
+    {
+      name: "outcome",
+      label: "Outcome",
+      type: "select",
+      options: [all, ...OUTCOMES.map(([name, title]) => [name, title])],
+    },
     { name: "reason", label: "Reason", type: "select", options: choices(REASONS, words, all) },
     {
       name: "labelled",
@@ -133,7 +142,10 @@ const columns = (agents, state) => [
   },
   {
     head: "Agent",
-    cell: (log) => (log.agent_id === null ? NOTHING : agentName(agents, log.agent_id)),
+    cell: (log) => [
+      log.agent_id === null ? null : agentName(agents, log.agent_id),
+      outcomeBadge(log.outcome) ?? (log.agent_id === null ? NOTHING : null),
+    ],
   },
   { head: "Confidence", cell: (log) => percent(log.confidence, 0), kind: "number" },
   {
@@ -151,6 +163,7 @@ const columns = (agents, state) => [
 
 function labelOf(log, agents) {
   if (!log.label) return NOTHING;
+  if (log.outcome === "clarify") return badge(agentName(agents, log.label.agent_id));
   const correct =
     log.label.agent_id === null
       ? ["out_of_scope", "low_confidence"].includes(log.reason)

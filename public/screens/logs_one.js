@@ -5,7 +5,7 @@ import { h, replace } from "../dom.js";
 import { NOTHING, percent, time, words } from "../format.js";
 import { agentName, labelField, labelOf, NO_AGENT, readAgents } from "../parts/agents.js";
 import { actionButton, badge, card, facts, link, pageHead } from "../parts/controls.js";
-import { attemptsTable, decisionFacts, timing } from "../parts/decision.js";
+import { attemptsTable, decisionFacts, outcomeBadge, timing } from "../parts/decision.js";
 import { load } from "../parts/loading.js";
 import { modelInput } from "../parts/model_input.js";
 import { notice } from "../parts/notice.js";
@@ -44,6 +44,7 @@ function traceView(log, agents, { may, signal, show }) {
         "div",
         { class: "row" },
         h("strong", {}, log.agent_id === null ? "No agent" : agentName(agents, log.agent_id)),
+        outcomeBadge(log.outcome),
         badge(String(log.status), log.status === 200 ? "good" : "bad"),
         log.ending === "complete" ? null : badge(words(log.ending), "warn"),
         may("route") && log.query

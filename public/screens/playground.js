@@ -2,10 +2,10 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
-import { count, words } from "../format.js";
+import { count, percent, words } from "../format.js";
 import { agentName, labelField, labelOf, readAgents } from "../parts/agents.js";
 import { setBusy } from "../parts/busy.js";
-import { actionButton, badge, card, link, pageHead } from "../parts/controls.js";
+import { actionButton, badge, card, facts, link } from "../parts/controls.js";
 import {
   attemptsTable,
   classifierFacts,
@@ -22,16 +22,28 @@ import { callable, readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 import { readRouters, routerOptions } from "../parts/routers.js";
 import { SAMPLES } from "../parts/samples.js";
+import { openTab } from "../parts/tabbed.js";
 import { address, saveState } from "../router.js";
+import { openOutcomes } from "./playground_outcomes.js";
 
 const MAX_MODELS = 4;
 const MAX_SCORES = 250; // as many as the API gives
 const SHOWN_SCORES = 10; // the others are shown on demand
+const POLICY = { clarify: "Clarifying question", several: "Several agents" };
+const ALLOWED = [
+  [null, "Default (from settings)"],
+  ["true", "Allow"],
+  ["false", "Do not allow"],
+];
 const EMULATED = ["emulated", "stand-in"]; // the second is the former name of the engine
 
-export async function open({ root, query, signal, may }) {
-  const container = h("div", {});
-  replace(root, pageHead("Playground", "Send a query and see how it is routed."), container);
+export async function open(page) {
+  const views = [["Query", "", openQuery]];
+  if (page.may("read")) views.push(["Outcomes", "outcomes", openOutcomes]);
+  await openTab(page, "playground", "Playground", "Try how queries are routed.", views);
+}
+
+async function openQuery({ query, signal, may }, container) {
   await load(
     container,
     () =>
@@ -86,6 +98,9 @@ function playgroundView([agents, models, routers], query, signal, may) {
     type: "select",
     options: routerOptions(routers, null, [null, "The one of my key"]),
   });
+  const policy = ["clarify", "several"].map((name) =>
+    field({ name, label: POLICY[name], type: "select", options: ALLOWED }),
+  );
   const submit = h("button", { class: "button", "data-kind": "main" }, "Route");
   const another = h(
     "button",
@@ -122,6 +137,11 @@ function playgroundView([agents, models, routers], query, signal, may) {
     };
     if (router.value() !== null) body.router = router.value();
     if (noFit.value() !== null) body.on_no_fit = noFit.value();
+    body.policy = Object.fromEntries(
+      policy
+        .filter((each) => each.value() !== null)
+        .map((each) => [each.spec.name, each.value() === "true"]),
+    );
     if (allowed.value().length) body.candidates = allowed.value();
     const targets = chosen.length ? chosen : [null];
     const containers = targets.map((model) => card(model ?? null, spinner("Routing …")));
@@ -171,6 +191,7 @@ function playgroundView([agents, models, routers], query, signal, may) {
         cache.element,
         fallback.element,
         noFit.element,
+        policy.map((each) => each.element),
         routers.length > 1 ? router.element : null,
       ),
     ),
@@ -197,9 +218,11 @@ function view(decision, agents, may, model) {
     h(
       "div",
       {},
-      h("p", { class: "help" }, decision.agent ? "Routed to" : "No agent"),
-      h(model ? "h3" : "h2", { class: "answer" }, decision.agent?.name ?? words(decision.reason)),
-      decision.agent?.endpoint
+      h("p", { class: "help" }, headOf(decision)),
+      h(model ? "h3" : "h2", { class: "answer" }, titleOf(decision)),
+      decision.clarify ? h("p", { class: "lines" }, decision.clarify.text) : null,
+      decision.agents ? sharedAgents(decision.agents) : null,
+      decision.agent?.endpoint && !decision.clarify
         ? h("p", { class: "help wrap" }, `${decision.agent.protocol} at ${decision.agent.endpoint}`)
         : null,
     ),
@@ -231,6 +254,23 @@ function view(decision, agents, may, model) {
     may("read") ? h("a", { href: address(["logs", decision.id]) }, "View log") : null,
   );
 }
+
+function headOf({ agent, clarify, agents }) {
+  if (clarify) return "Agents are close";
+  if (agents) return "Routed to several agents, first";
+  return agent ? "Routed to" : "No agent";
+}
+
+const titleOf = ({ agent, clarify, reason }) =>
+  clarify ? "Clarifying question" : (agent?.name ?? words(reason));
+
+const sharedAgents = (agents) =>
+  facts(
+    agents.map(({ name, probability, part }) => [
+      name,
+      `${percent(probability)}${part ? `: “${part}”` : ""}`,
+    ]),
+  );
 
 /** The ranking that the decision was made from; null if no stage gave a probability. */
 function probabilities({ scores, none_probability: none, explanation }) {

@@ -22,6 +22,7 @@ SCREENS = (
     "logs",
     "logs/{log}",
     "playground",
+    "playground/outcomes",
     "labeling",
     "labeling/random",
     "labeling/bulk",

@@ -154,6 +154,11 @@ async def test_a_router_has_its_own_rows_and_settings(product: Product) -> None:
     assert (missing.status, missing.json()["error"]["code"]) == (404, "unknown_router")
 
 
+async def test_without_agents_there_is_nothing(empty_product: Product) -> None:
+    found = await preview(empty_product, settings={"clarify": True})
+    assert (found["tested"], counts(found["after"]), found["examples"]) == (0, {}, [])
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [

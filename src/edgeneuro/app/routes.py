@@ -138,7 +138,7 @@ ROUTES = (
     Route("DELETE", "/v1/rules/{rule_id}",        rules.delete_rule,     ADMIN),
 
     Route("POST",   "/v1/outcomes/preview",       outcome_preview.preview_outcomes, READ, 200,
-          REPEATABLE, described=Described((404, 409))),
+          REPEATABLE, described=Described((404,))),
 
     Route("GET",    "/v1/providers",              providers.list_providers,  ADMIN),
     Route("POST",   "/v1/providers",              providers.create_provider, ADMIN, 201),

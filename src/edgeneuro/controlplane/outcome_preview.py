@@ -45,7 +45,8 @@ async def preview_outcomes(call: Call, body: OutcomePreviewRequest) -> OutcomePr
             code="unknown_router",
             param="router",
         )
-    config.require_agents()
+    if not config.agents:
+        return _NOTHING
     tried = body.settings.model_dump(exclude_none=True)
     preview = _Preview(_turn(call, config), _turn(call, replace(config, **tried)))
     before: tuple[int, int] | None = None
@@ -79,6 +80,18 @@ def _turn(call: Call, config: RoutingConfig) -> Turn:
         clock=clock,
         purpose="evaluation",
     )
+
+
+_NOTHING = OutcomePreview(
+    tested=0,
+    unknown=0,
+    with_all_agents=0,
+    labelled=0,
+    changed=0,
+    now=OutcomeSide(),
+    after=OutcomeSide(),
+    examples=[],
+)
 
 
 @dataclass

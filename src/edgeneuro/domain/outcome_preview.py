@@ -63,8 +63,8 @@ class LabelledOutcomes(BaseModel):
 class OutcomeSide(BaseModel):
     """What the decisions come to with one set of settings."""
 
-    outcomes: OutcomeCounts
-    labelled: LabelledOutcomes
+    outcomes: OutcomeCounts = OutcomeCounts()
+    labelled: LabelledOutcomes = LabelledOutcomes()
 
 
 class PreviewedOutcome(BaseModel):

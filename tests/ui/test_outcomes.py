@@ -1,0 +1,89 @@
+"""The outcomes in the pages: sliders over logged decisions, a clarifying question, the logs."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.ui.conftest import Go, Rows, said, setting
+from tests.ui.test_screens import NARROW, check_accessibility
+
+CLEF = "@cf/cloudflare/clef"
+# The emulated decision model compares words: these have as much of one agent as of the other.
+QUERIES = ("VPN and vacation", "password and salary payslip", "laptop and vacation leave")
+
+
+@pytest.fixture(autouse=True)
+def usual_settings(api: httpx.Client) -> Iterator[None]:
+    yield
+    names = ("routing_model", "clarify", "clarify_margin", "several", "confidence_threshold")
+    api.patch("/v1/config", json=dict.fromkeys(names)).raise_for_status()
+
+
+@pytest.fixture
+def close(seeded: httpx.Client) -> list[str]:
+    """Logged decisions of a decision model, and the queries of those that a question is for."""
+    seeded.post("/v1/models/select", json={"model_id": CLEF}).raise_for_status()
+    found = []
+    for query in QUERIES:
+        body = {"query": query, "policy": {"clarify": True}}
+        decision = seeded.post("/v1/route", json=body).raise_for_status().json()
+        if decision["outcome"] == "clarify":
+            found.append(query)
+    assert found, "the emulated model is surer of these queries than it was"
+    return found
+
+
+def test_sliders_show_what_logged_decisions_come_to(
+    page: Page, go: Go, rows: Rows, close: list[str]
+) -> None:
+    go("playground")
+    page.get_by_role("link", name="Outcomes").click()
+    preview = page.get_by_role("region", name="Preview", exact=True)
+    status = preview.get_by_role("status")
+    expect(status).to_contain_text("0 decisions of")
+    save = page.get_by_role("button", name="Save as settings")
+    expect(save).to_be_disabled()
+    page.get_by_label("Ask if agents are close").check()
+    examples = preview.get_by_role("table")
+    row = examples.get_by_role("row", name=close[0])
+    expect(row).to_contain_text("Clarifying question: ")
+    expect(preview.locator(".bars").last).to_contain_text("Clarifying question")
+    check_accessibility(page, "playground-outcomes")
+
+    margin = page.get_by_label("Margin between close agents")
+    expect(margin).to_have_value("0.15")
+    margin.press("Home")
+    expect(margin).to_have_value("0")
+    expect(examples.get_by_role("row", name=close[0])).to_have_count(0)
+    margin.fill("0.3")
+    expect(row).to_contain_text("Clarifying question: ")
+    page.set_viewport_size({"width": NARROW, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+    save.click()
+    said(page, "Settings saved.")
+    assert (setting(rows, "clarify"), setting(rows, "clarify_margin")) == (True, 0.3)
+    expect(page.get_by_label("Ask if agents are close")).to_be_checked()
+    expect(status).to_contain_text("0 decisions of")
+    expect(save).to_be_disabled()
+
+
+def test_a_clarifying_question_in_playground_and_logs(page: Page, go: Go, close: list[str]) -> None:
+    go("playground")
+    page.get_by_label("Query").fill(close[0])
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_label("Clarifying question").select_option("Allow")
+    page.get_by_role("button", name="Route", exact=True).click()
+    expect(page.get_by_role("heading", name="Clarifying question")).to_be_visible()
+    expect(page.locator("p", has_text="Which of these should help you?")).to_be_visible()
+    check_accessibility(page, "playground-question")
+    page.get_by_role("link", name="View log").click()
+    expect(page.get_by_text("a clarifying question instead")).to_be_visible()
+    go("logs")
+    page.get_by_label("Outcome").select_option("Clarifying question")
+    row = page.get_by_role("row", name=close[0]).first
+    expect(row).to_contain_text("Clarifying question")
+    expect(page.get_by_role("row", name="My VPN does not connect")).to_have_count(0)
