@@ -24,6 +24,7 @@ const SCREENS = [
       ["datasets", "Datasets", "read"],
       ["evaluations", "Evaluations", "read"],
       ["routing_tests", "Routing tests", "read"],
+      ["replays", "What if", "read"],
     ],
   ],
   [

@@ -6,6 +6,7 @@ import { count, ms, NOTHING, percent, plural, points, time, usd, words } from ".
 import { badge, button, card, facts, link, pageHead, progressBar } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { field } from "../parts/form.js";
+import { heatTable } from "../parts/heat.js";
 import { cancelButton, followJob, isActive, stateBadge } from "../parts/job.js";
 import { notice } from "../parts/notice.js";
 import { filteredTable, table } from "../parts/table.js";
@@ -186,58 +187,22 @@ function pairTable(pairs) {
   });
 }
 
-/** Rows are labels, columns are decisions; a darker cell is a larger share of its row. */
+/** Rows are labels, columns are decisions. */
 function confusion({ model_id: id, confusion: counts }) {
   const labels = Object.keys(counts).sort();
   const decided = [...new Set([...labels, ...Object.values(counts).flatMap(Object.keys)])].sort(
     (one, other) => UNDECIDED.indexOf(one) - UNDECIDED.indexOf(other) || one.localeCompare(other),
   );
-  const cell = (label, answer) => {
-    const n = counts[label][answer] ?? 0;
-    const all = Object.values(counts[label]).reduce((sum, value) => sum + value, 0);
-    const level = n ? Math.max(1, Math.round((n / all) * 5)) : 0;
-    return h(
-      "td",
-      {
-        class: "heat number",
-        "data-level": level,
-        "data-correct": label === answer ? "true" : null,
-        title: `${label} routed to ${answer}: ${n} of ${all}`,
-      },
-      n || "",
-    );
-  };
-  return h(
-    "div",
-    { class: "table", role: "region", tabindex: "0", "aria-label": `Confusion matrix of ${id}` },
-    h(
-      "table",
-      { class: "confusion" },
-      h("caption", { class: "help" }, "Rows: labels. Columns: decisions."),
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          h("th", { scope: "col" }, "Label"),
-          decided.map((answer) => h("th", { scope: "col", class: "number" }, answer)),
-        ),
-      ),
-      h(
-        "tbody",
-        {},
-        labels.map((label) =>
-          h(
-            "tr",
-            {},
-            h("th", { scope: "row" }, label),
-            decided.map((answer) => cell(label, answer)),
-          ),
-        ),
-      ),
-    ),
-  );
+  return heatTable({
+    label: `Confusion matrix of ${id}`,
+    caption: "Rows: labels. Columns: decisions.",
+    corner: "Label",
+    rows: labels,
+    columns: decided,
+    count: (label, answer) => counts[label][answer] ?? 0,
+    marked: (label, answer) => label === answer,
+    describe: (label, answer, n, all) => `${label} routed to ${answer}: ${n} of ${all}`,
+  });
 }
 
 const agentTable = ({ model_id: id, agents }) =>

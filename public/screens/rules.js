@@ -10,6 +10,7 @@ import { readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 import { ordering } from "../parts/order.js";
 import { readRouters } from "../parts/routers.js";
+import { conditionsOf, effectOf, ruleName } from "../parts/rules.js";
 import { editRule } from "./rules_edit.js";
 
 const PATH = "/v1/rules";
@@ -73,13 +74,13 @@ function ruleList(rules, { may, show, edit }) {
       showError(error);
       return;
     }
-    notice(`${nameOf(rules[from])} moved to position ${to + 1} of ${rules.length}.`);
+    notice(`${ruleName(rules[from])} moved to position ${to + 1} of ${rules.length}.`);
     await show();
     document.querySelector(`[data-rule="${rules[from].id}"]`)?.focus();
   };
   const order = ordering({ items: () => rules, movable: admin, move });
   const item = (rule, index) => {
-    const name = nameOf(rule);
+    const name = ruleName(rule);
     return order.item(
       index,
       {
@@ -97,7 +98,7 @@ function ruleList(rules, { may, show, edit }) {
           rule.enabled ? null : badge("disabled", "warn"),
           rule.router ? badge(`router ${rule.router}`) : null,
         ),
-        h("span", {}, conditionsOf(rule), " → ", effectOf(rule)),
+        h("span", {}, conditionsOf(rule.when), " → ", effectOf(rule.then)),
       ),
       admin ? actions(rule, index, name) : null,
     );
@@ -116,27 +117,6 @@ function ruleList(rules, { may, show, edit }) {
     );
   replace(list, rules.map(item));
   return list;
-}
-
-const nameOf = (rule) => rule.name ?? rule.id;
-
-function conditionsOf({ when }) {
-  const parts = [
-    when.mention ? "@agent" : null,
-    when.words ? `words: ${when.words.join(", ")}` : null,
-    when.pattern ? `expression: ${when.pattern}` : null,
-    ...Object.entries(when.metadata ?? {}).map(([key, value]) => `${key} = ${value}`),
-    when.key_id ? `key ${when.key_id}` : null,
-    when.user ? `user ${when.user}` : null,
-  ].filter(Boolean);
-  return parts.length ? parts.join("; ") : "every message";
-}
-
-function effectOf({ then }) {
-  if (then === null) return "the mentioned agent";
-  if (then.agent_id) return then.agent_id;
-  if (then.never) return `never ${then.never.join(", ")}`;
-  return then.prefer ? `prefer ${then.prefer}` : `model ${then.model}`;
 }
 
 async function remove(rule, name, show) {

@@ -25,21 +25,26 @@ const EFFECTS = [
 /** The field that each effect needs. */
 const FIELDS = { agent_id: "agent", never: "agents", prefer: "agent", model: "model" };
 
-/** Resolves to the saved rule, or undefined if cancelled. `rule` null: a new one. */
-export function editRule(rule, known) {
+/**
+ * Resolves to the saved rule, or undefined if cancelled. `rule` null: a new one. `save(fields, rule)`
+ * gets the fields that differ, all of a new one; by default it stores them.
+ */
+export function editRule(rule, known, { action = "Save", save = store } = {}) {
   const before = rule && { ...rule, when: whenOf(valuesOf(rule)) };
   return formDialog({
     title: rule ? `Edit ${rule.name ?? rule.id}` : "Add rule",
+    action,
     fields: fieldsOf(rule, known),
     after: (fields) => [effectFields(fields), testPanel(fields, rule)],
     onSubmit: (values, idempotencyKey) => {
       const body = bodyOf(values);
-      return rule
-        ? api("PATCH", `${PATH}/${rule.id}`, { body: changed(body, before) })
-        : api("POST", PATH, { body, idempotencyKey });
+      return save(rule ? changed(body, before) : body, rule, idempotencyKey);
     },
   });
 }
+
+const store = (body, rule, idempotencyKey) =>
+  rule ? api("PATCH", `${PATH}/${rule.id}`, { body }) : api("POST", PATH, { body, idempotencyKey });
 
 function fieldsOf(rule, { agents, models, routers }) {
   const values = valuesOf(rule);

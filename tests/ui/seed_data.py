@@ -74,6 +74,7 @@ def seed_data(api: httpx.Client, folder: Path) -> None:
     train(api)
     evaluate(api)
     run_tests(api)
+    replay(api)
 
 
 def copy_log_row(database: Path, log_id: str, queries: Sequence[str]) -> None:
@@ -145,6 +146,16 @@ def run_tests(api: httpx.Client) -> str:
         run_id: str = started.json()["id"]
         ended(api, f"/v1/routing-tests/runs/{run_id}")
     return run_id
+
+
+def replay(api: httpx.Client) -> str:
+    """Replays the logged queries with a rule that changes some."""
+    rule = {"when": {"words": ["vpn"]}, "then": {"agent_id": "hr"}}
+    body = {"from": "2020-01-01", "changes": {"rules": [rule]}}
+    started = api.post("/v1/replays", json=body).raise_for_status()
+    replay_id: str = started.json()["id"]
+    ended(api, f"/v1/replays/{replay_id}")
+    return replay_id
 
 
 def ended(api: httpx.Client, path: str) -> None:

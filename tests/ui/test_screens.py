@@ -32,6 +32,9 @@ SCREENS = (
     "evaluations/{evaluation}",
     "routing_tests",
     "routing_tests/{run}",
+    "replays",
+    "replays/new",
+    "replays/{replay}",
     "models",
     "models/fallbacks",
     "models/classifier",
@@ -91,6 +94,7 @@ def places(seeded: httpx.Client) -> dict[str, str]:
         "evaluation": "evaluations",
         "lora": "loras",
         "run": "routing-tests/runs",
+        "replay": "replays",
     }
     return {one: seeded.get(f"/v1/{many}").json()["data"][0]["id"] for one, many in nouns.items()}
 
