@@ -201,10 +201,10 @@ function report(replay) {
         info: "Model calls for 1,000 queries, without caches; calls without a known price are not included.",
       }),
     ),
+    replay.n ? card("From where to where", matrix(replay)) : null,
     h(
       "div",
       { class: "columns" },
-      replay.n ? card("From where to where", matrix(replay)) : null,
       labelled.n ? card("Labeled queries", labelledFacts(labelled)) : null,
       card("Layers", layerTable(replay.layers)),
       card("How it was replayed", replayedFacts(replay)),
@@ -212,7 +212,7 @@ function report(replay) {
   ];
 }
 
-const perThousand = (value) => (value === null ? NOTHING : `${count(value)} per 1,000`);
+const perThousand = (value) => (value === null ? NOTHING : `${count(Math.round(value))} per 1,000`);
 
 function matrix({ matrix: cells }) {
   const counts = new Map();
