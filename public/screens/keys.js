@@ -99,6 +99,8 @@ function keysView(known, show) {
         { head: "Owner", cell: (key) => (key.user_id ? user(key.user_id) : NOTHING) },
         { head: "Team", cell: (key) => teamName(teams, key) },
         { head: "Limits and usage", kind: "wide", cell: limits },
+        { head: "Cost this month", cell: (key) => usd(key.cost_usd), kind: "number" },
+        { head: "Last used", cell: (key) => time(key.last_used_at) },
         { head: "Expires", cell: (key) => time(key.expires_at) },
         {
           head: "Actions",

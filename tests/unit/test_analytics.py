@@ -542,3 +542,30 @@ def bucket_in_sql(database: SqliteDatabase) -> Callable[[float], Any]:
         return int((await database.run(statement(sql, latency_ms)))[0]["bucket"])
 
     return bucket_of
+
+
+@pytest.mark.parametrize("summed", [False, True])
+async def test_a_key_shows_its_cost_of_the_month_and_its_last_hour(
+    product: Product, summed: bool
+) -> None:
+    """The clock is at 2027-01-15T08:00:00Z."""
+    names = ("now", "older", "december", "unused")
+    body = {"name": "k", "scopes": ["route"]}
+    keys = {name: (await product.call("POST", "/v1/keys", body)).json()["id"] for name in names}
+    month = unix_ms("2027-01-01T00:00:00Z")
+    rows = [
+        log_row(1, key_id=keys["now"], created_at=NOW - 5, cost_usd=0.25),
+        log_row(2, key_id=keys["now"], created_at=month, cost_usd=0.5),
+        log_row(3, key_id=keys["now"], created_at=month - 1, cost_usd=8.0),
+        log_row(4, key_id=keys["older"], created_at=NOW - 5 * DAY, cost_usd=None),
+        log_row(5, key_id=keys["december"], created_at=NOW - 40 * DAY, cost_usd=1.0),
+    ]
+    await write(product.database, rows)
+    if summed:
+        await sum_finished_days(product.database, now_ms=NOW)
+    page = (await product.call("GET", "/v1/keys")).json()["data"]
+    shown = {each["id"]: (each["cost_usd"], each["last_used_at"]) for each in page}
+    assert shown[keys["now"]] == (0.75, "2027-01-15T07:00:00.000Z")
+    hour = "00" if summed else "08"
+    assert shown[keys["older"]] == (0, f"2027-01-10T{hour}:00:00.000Z")
+    assert shown[keys["december"]] == shown[keys["unused"]] == (0, None)

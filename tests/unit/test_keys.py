@@ -68,6 +68,8 @@ async def test_a_key_is_shown_once_and_kept_as_a_hash(product: Product) -> None:
         "revoked_at": None,
         "created_at": NOW,
         "usage": {"minute_requests": 0, "month": "2027-01", "tokens": 0, "cost_usd": 0},
+        "last_used_at": None,
+        "cost_usd": 0,
     }
     assert (await product.call("GET", f"/v1/keys/{created['id']}")).json() == created
     assert (await product.call("GET", "/v1/keys")).json()["data"] == [created]

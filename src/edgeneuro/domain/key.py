@@ -92,6 +92,12 @@ class Used:
 UNUSED = Used(minute=0, minute_requests=0, month=0, tokens=0, cost_usd=0.0)
 
 
+def month_starts(now: float) -> int:
+    """The beginning of the month of a time, both in unix seconds."""
+    moment = datetime.fromtimestamp(now, UTC)
+    return int(datetime(moment.year, moment.month, 1, tzinfo=UTC).timestamp())
+
+
 def windows(now: float) -> tuple[int, int]:
     """The unix minute and the month of a time in unix seconds."""
     moment = datetime.fromtimestamp(now, UTC)
@@ -166,9 +172,14 @@ class KeyUsage(BaseModel):
 
 
 class KeyWithUsage(Key):
-    """`usage` is counted while the key has a limit; null without one."""
+    """`usage` is counted while the key has a limit; null without one. `last_used_at` is the start
+    of the hour of its last logged answer in the last 31 days, of an older one the day; null if
+    there is none. `cost_usd` is what its logged answers have cost in this month in UTC, as far as
+    the prices are known."""
 
     usage: KeyUsage | None
+    last_used_at: str | None
+    cost_usd: float
 
 
 class KeyCreated(KeyWithUsage):

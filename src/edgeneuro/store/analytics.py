@@ -3,6 +3,7 @@
 Whole days that are summed come from `usage_days` and `latency_days`, everything else from the
 hours; both add up to the same. The one look at the logs starts from the labels in force."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -127,6 +128,37 @@ def _labelled(start: int, stop: int, group_by: GroupBy) -> Statement:
         start,
         stop,
     )
+
+
+@dataclass(frozen=True)
+class KeySums:
+    """`last_used` is the start of the last hour with an answer, of the day in days that are summed
+    (unix milliseconds); `cost_usd` is that since `month`."""
+
+    last_used: int
+    cost_usd: float
+
+
+async def read_keys(
+    db: Database, key_ids: Sequence[str], *, start: int, month: int, stop: int
+) -> dict[str, KeySums]:
+    """By key; one without an answer in the range is not in it."""
+    rows = await db.run(
+        statement(
+            f"{_SPANS} SELECT key_id, max(used) AS last_used,"
+            " sum(iif(used >= ?4, cost_usd, 0)) AS cost_usd FROM ("
+            " SELECT value AS key_id, day AS used, cost_usd FROM whole CROSS JOIN usage_days"
+            " USING (day) WHERE dimension = 'key' AND value IN (SELECT value FROM json_each(?3))"
+            " UNION ALL SELECT key_id, hour, cost_usd FROM open CROSS JOIN usage_hours"
+            " ON hour >= start AND hour < stop"
+            " WHERE key_id IN (SELECT value FROM json_each(?3))) GROUP BY key_id",
+            start,
+            stop,
+            json.dumps(list(key_ids)),
+            month,
+        )
+    )
+    return {row["key_id"]: KeySums(row["last_used"], row["cost_usd"]) for row in rows}
 
 
 def _spanned(start: int, stop: int, query: str) -> Statement:

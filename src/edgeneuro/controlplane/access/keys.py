@@ -18,15 +18,20 @@ from edgeneuro.domain.key import (
     KeyUsage,
     KeyWithUsage,
     Used,
+    month_starts,
 )
 from edgeneuro.domain.user import SCOPES_OF_ROLE, Scope
 from edgeneuro.errors import ConflictError, ConstraintError, InvalidRequestError, NotFoundError
 from edgeneuro.store import keys as store
 from edgeneuro.store import users as user_store
+from edgeneuro.store.analytics import read_keys
 from edgeneuro.store.keys import read_usage
 from edgeneuro.store.sessions import delete_sessions_of
 from edgeneuro.store.sql import rfc3339, unix_ms
+from edgeneuro.store.usage import DAY, HOUR
 from edgeneuro.web.auth import hash_key, scopes
+
+_LAST_USED_DAYS = 31  # a key that was used last before them counts as unused
 
 
 async def list_keys(call: Call, query: KeyQuery) -> Page[KeyWithUsage]:
@@ -66,7 +71,7 @@ async def create_key(call: Call, body: KeyCreate) -> KeyCreated:
             raise unknown_team(body.team_id or "") from error
         raise _unknown_user(body.user_id) from error
     usage = _usage(key, UNUSED.at(services.now()))
-    return KeyCreated(**key.model_dump(), usage=usage, key=value)
+    return KeyCreated(**key.model_dump(), usage=usage, last_used_at=None, cost_usd=0.0, key=value)
 
 
 async def get_key(call: Call, key_id: str) -> KeyWithUsage:
@@ -142,10 +147,18 @@ async def _shown(call: Call, key: Key) -> KeyWithUsage:
 
 
 async def _with_usage(call: Call, keys: Sequence[Key]) -> list[KeyWithUsage]:
-    now = call.services.now()
-    used = await read_usage(call.services.db, [key.id for key in keys], now=now)
+    db, now, ids = call.services.db, call.services.now(), [key.id for key in keys]
+    used = await read_usage(db, ids, now=now)
+    stop = call.services.now_ms() // HOUR * HOUR + HOUR
+    first, month = stop // DAY * DAY - _LAST_USED_DAYS * DAY, month_starts(now) * 1000
+    sums = await read_keys(db, ids, start=first, month=month, stop=stop)
     return [
-        KeyWithUsage(**key.model_dump(), usage=_usage(key, used.get(key.id, UNUSED.at(now))))
+        KeyWithUsage(
+            **key.model_dump(),
+            usage=_usage(key, used.get(key.id, UNUSED.at(now))),
+            last_used_at=rfc3339(sums[key.id].last_used) if key.id in sums else None,
+            cost_usd=round(sums[key.id].cost_usd, 12) if key.id in sums else 0.0,
+        )
         for key in keys
     ]
 
