@@ -3,6 +3,7 @@
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, ms, NOTHING, percent, plural, points, time, usd, words } from "../format.js";
+import { contextLine } from "../parts/context.js";
 import { badge, button, card, facts, link, pageHead, progressBar } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { field } from "../parts/form.js";
@@ -232,7 +233,12 @@ function misroutedTable(evaluation, signal) {
     path: `/v1/evaluations/${evaluation.id}/answers`,
     queryOf: (value) => ({ model: value, wrong: true, limit: 20 }),
     columns: [
-      { head: "Query", cell: (answer) => answer.query, kind: "wide", heading: true },
+      {
+        head: "Query",
+        cell: (answer) => [contextLine(answer), answer.query],
+        kind: "wide",
+        heading: true,
+      },
       { head: "Label", cell: (answer) => answer.label },
       { head: "Routed to", cell: (answer) => answer.decided ?? NOTHING },
       { head: "Reason", cell: (answer) => words(answer.reason) },

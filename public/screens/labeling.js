@@ -4,6 +4,7 @@ import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, percent, plural } from "../format.js";
 import { agentName, OUT_OF_SCOPE, readAgents } from "../parts/agents.js";
+import { previousTurn } from "../parts/context.js";
 import { badge, button, link, progressBar } from "../parts/controls.js";
 import { layerBadge } from "../parts/decision.js";
 import { empty, errorPanel, load, spinner } from "../parts/loading.js";
@@ -127,12 +128,13 @@ function choices(agents, item) {
   );
 }
 
-/** A blind item shows only the query. */
+/** A blind item shows only the query and the turn before it. */
 function itemView(item, chosen, agents, act, blind) {
   const others = agents.filter((agent) => !chosen.includes(agent));
   return h(
     "section",
     { class: "card stack label-item" },
+    previousTurn(item, agents),
     h("p", { class: "label-query" }, item.query),
     blind ? null : decisionLines(item, agents),
     h(

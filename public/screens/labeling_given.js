@@ -4,6 +4,7 @@ import { api } from "../api.js";
 import { h } from "../dom.js";
 import { count, NOTHING, percent, time } from "../format.js";
 import { agentOptions, NO_AGENT, OUT_OF_SCOPE, readAgents } from "../parts/agents.js";
+import { contextLine } from "../parts/context.js";
 import { card, facts } from "../parts/controls.js";
 import { filters } from "../parts/filters.js";
 import { empty, load } from "../parts/loading.js";
@@ -78,7 +79,12 @@ function showPage(body, state, agents, signal, reload) {
             query,
             signal,
             columns: [
-              { head: "Query", cell: (label) => label.query, kind: "wide", heading: true },
+              {
+                head: "Query",
+                cell: (label) => [contextLine(label), label.query],
+                kind: "wide",
+                heading: true,
+              },
               { head: "Agent", cell: (label) => votesView(label, agents) },
               { head: "Split", cell: (label) => label.split },
               { head: "Labeler", cell: (label) => label.labeler },

@@ -1,13 +1,14 @@
 // The label queue. Labels are saved in the background; a query whose label was not saved comes back.
 
 import { api } from "../api.js";
+import { questionKey } from "../parts/context.js";
 
 const PAGE = 100;
 const REFILL_AT = 20;
 
 /**
- * The items of GET /v1/labels/queue in this `stream`, identified by the query text: the same query may
- * have several log rows. `onChange()` is called when the view must be redrawn, and
+ * The items of GET /v1/labels/queue in this `stream`, identified by the query and the turn before it: the
+ * same question may have several log rows. `onChange()` is called when the view must be redrawn, and
  * `onError(error, item, undone)` when a label, or its removal, could not be saved.
  */
 export class LabelQueue {
@@ -57,10 +58,8 @@ export class LabelQueue {
     await this.saving; // else queries whose label is being saved would come again
     const query = { limit: PAGE, stream: this.stream };
     const page = await api("GET", "/v1/labels/queue", { query, signal: this.signal });
-    const known = new Set(this.items.map((item) => item.query));
-    const fresh = page.data.filter(
-      (item) => !known.has(item.query) && !this.handled.has(item.query),
-    );
+    const known = new Set([...this.items.map(questionKey), ...this.handled]);
+    const fresh = page.data.filter((item) => !known.has(questionKey(item)));
     this.items.push(...fresh);
     this.complete = page.data.length < PAGE || fresh.length === 0;
   }
@@ -78,7 +77,7 @@ export class LabelQueue {
         const at = this.history.indexOf(entry);
         if (at < 0) return; // already undone
         this.history.splice(at, 1);
-        this.handled.delete(item.query);
+        this.handled.delete(questionKey(item));
         this.done -= 1;
         this.items.push(item);
       },
@@ -97,7 +96,7 @@ export class LabelQueue {
     const entry = this.history.pop();
     if (!entry) return;
     const { item, labeled } = entry;
-    this.handled.delete(item.query);
+    this.handled.delete(questionKey(item));
     this.items.unshift(item);
     if (labeled) {
       this.done -= 1;
@@ -115,13 +114,13 @@ export class LabelQueue {
   requeueSkipped() {
     this.items.push(...this.skipped);
     this.history = this.history.filter((entry) => entry.labeled);
-    for (const item of this.items) this.handled.delete(item.query);
+    for (const item of this.items) this.handled.delete(questionKey(item));
     this.onChange();
   }
 
   record(item, labeled) {
     const entry = { item, labeled };
-    this.handled.add(item.query);
+    this.handled.add(questionKey(item));
     this.history.push(entry);
     return entry;
   }

@@ -4,6 +4,7 @@ import { api } from "../api.js";
 import { h } from "../dom.js";
 import { NOTHING, percent, plural } from "../format.js";
 import { agentName, agentOptions, NO_AGENT, OUT_OF_SCOPE, readAgents } from "../parts/agents.js";
+import { contextLine } from "../parts/context.js";
 import { actionButton, button } from "../parts/controls.js";
 import { filters } from "../parts/filters.js";
 import { field } from "../parts/form.js";
@@ -184,7 +185,7 @@ function queryTable(rows, agents, boxes, selects) {
     rows,
     columns: [
       { head: "Select", cell: (log) => boxes.get(log.id) },
-      { head: "Query", cell: (log) => log.query, kind: "wide", heading: true },
+      { head: "Query", cell: (log) => [contextLine(log), log.query], kind: "wide", heading: true },
       {
         head: "Routed to",
         cell: (log) =>

@@ -3,6 +3,7 @@
 import { h, replace } from "../dom.js";
 import { instant, ms, NOTHING, percent, time, usd, words } from "../format.js";
 import { agentName, agentOptions, readAgents } from "../parts/agents.js";
+import { contextLine } from "../parts/context.js";
 import { badge, link, pageHead } from "../parts/controls.js";
 import { layerBadge, layerName, OUTCOMES, outcomeBadge } from "../parts/decision.js";
 import { choices, filters } from "../parts/filters.js";
@@ -137,8 +138,10 @@ const columns = (agents, state) => [
     head: "Query",
     heading: true,
     kind: "wide",
-    cell: (log) =>
+    cell: (log) => [
+      contextLine(log),
       h("a", { href: address(["logs", log.id], state) }, log.query || "(text not stored)"),
+    ],
   },
   {
     head: "Agent",

@@ -4,6 +4,7 @@ import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { NOTHING, percent, time, words } from "../format.js";
 import { agentName, labelField, labelOf, NO_AGENT, readAgents } from "../parts/agents.js";
+import { previousTurn } from "../parts/context.js";
 import { actionButton, badge, card, facts, link, pageHead } from "../parts/controls.js";
 import { attemptsTable, decisionFacts, outcomeBadge, timing } from "../parts/decision.js";
 import { load } from "../parts/loading.js";
@@ -39,6 +40,7 @@ function traceView(log, agents, { may, signal, show }) {
     h(
       "section",
       { class: "card stack" },
+      previousTurn(log, agents),
       h("p", { class: "label-query" }, log.query || "(text not stored)"),
       h(
         "div",

@@ -4,6 +4,7 @@ import { api, listAll } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, count, NOTHING, percent, plural, time } from "../format.js";
 import { OUT_OF_SCOPE } from "../parts/agents.js";
+import { contextLine } from "../parts/context.js";
 import { actionButton, badge, button, card, facts } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { formDialog } from "../parts/form.js";
@@ -267,7 +268,8 @@ function agentTable(one) {
 /** Labels that the newest training considers wrong. */
 function suspectTable(suspects, { may, show }) {
   const relabel = (one, agent) => async () => {
-    await api("POST", "/v1/labels", { body: [{ query: one.query, agent_id: agent }] });
+    const { query, context } = one;
+    await api("POST", "/v1/labels", { body: [{ query, context, agent_id: agent }] });
     notice("Label saved.");
     await show();
   };
@@ -277,7 +279,12 @@ function suspectTable(suspects, { may, show }) {
       caption: "In cross-validation the classifier was confident of another agent",
       rows: suspects.data,
       columns: [
-        { head: "Query", cell: (one) => one.query, heading: true, kind: "wide" },
+        {
+          head: "Query",
+          cell: (one) => [contextLine(one), one.query],
+          heading: true,
+          kind: "wide",
+        },
         { head: "Label", cell: (one) => one.agent_id ?? OUT_OF_SCOPE },
         { head: "Classifier", cell: (one) => `${one.predicted}, ${percent(one.score)}` },
         {

@@ -93,6 +93,38 @@ def test_a_random_sample_is_blind(page: Page, go: Go, rows: Rows, api: httpx.Cli
     until(lambda: rows(found, shown), lambda streams: streams[:1] == [("random",)])
 
 
+def test_the_turn_before_is_shown_and_makes_another_question(
+    page: Page, go: Go, rows: Rows, api: httpx.Client
+) -> None:
+    query = "The second bilby"
+    before = {"previous_agent": "it_support", "previous_assistant": "Which bilby,\n<b>A</b> or B?"}
+    for context in (before, {"previous_user": "Feed a bilby"}):
+        api.post("/v1/route", json={"query": query, "context": context}).raise_for_status()
+    until(lambda: len(rows("SELECT 1 FROM logs WHERE query = ?", query)) == 2)
+    go("labeling")
+    item, turn = page.locator(".label-item"), page.get_by_role("group", name="Previous turn")
+    turns = []
+    while len(turns) < 2:
+        former = item.inner_text()
+        if query_shown(page) == query:
+            turns.append(turn.inner_text())
+        page.keyboard.press("0" if turns and "Which" in turns[-1] and query in former else "s")
+        if len(turns) < 2:
+            expect(item).not_to_have_text(former, use_inner_text=True)
+    assert sorted(turns) == [
+        "IT Support: Which bilby,\n<b>A</b> or B?",
+        "User: Feed a bilby",
+    ]
+    sql = "SELECT context FROM current_labels WHERE query = ?"
+    [(context,)] = until(lambda: rows(sql, query))
+    assert "Which bilby" in context
+    go("labeling/labels")
+    expect(page.get_by_text("After it_support “Which bilby, <b>A</b> or B?”")).to_be_visible()
+    [(log_id,)] = rows("SELECT id FROM logs WHERE context LIKE '%Feed a bilby%'")
+    go(f"logs/{log_id}")
+    expect(page.get_by_role("group", name="Previous turn")).to_have_text("User: Feed a bilby")
+
+
 def test_a_label_that_could_not_be_saved_comes_back(page: Page, go: Go, api: httpx.Client) -> None:
     ask(api, "bilby", 3)
     go("labeling")
