@@ -103,7 +103,7 @@ def test_the_turn_before_is_shown_and_makes_another_question(
     until(lambda: len(rows("SELECT 1 FROM logs WHERE query = ?", query)) == 2)
     go("labeling")
     item, turn = page.locator(".label-item"), page.get_by_role("group", name="Previous turn")
-    turns = []
+    turns: list[str] = []
     while len(turns) < 2:
         former = item.inner_text()
         if query_shown(page) == query:

@@ -60,6 +60,19 @@ def test_it_routes_with_the_probabilities_of_all_agents(selected: httpx.Client) 
     assert again["none_probability"] == decision["none_probability"]
 
 
+def test_it_says_whether_a_message_continues_the_turn_before(selected: httpx.Client) -> None:
+    context = {"previous_agent": "hr", "previous_assistant": "From which day?"}
+    for query, agent, continues in (("The 1st", "hr", True), ("My VPN", "it_support", False)):
+        decision = route(selected, unique(query), context=context, explain=True)
+        assert decision["agent"]["id"] == agent
+        assert "follow_up" in decision["explanation"]["questions"]
+        stage = log_entry(selected, decision["id"])["stages"][-1]
+        assert (stage["follow_up_probability"] > 0.5) == continues
+    assert (
+        "follow_up" not in route(selected, unique("Hi"), explain=True)["explanation"]["questions"]
+    )
+
+
 def test_the_log_row_has_the_stages_and_the_question(selected: httpx.Client) -> None:
     query = unique("How many vacation days do I have left?")
     decision = route(selected, query)

@@ -26,6 +26,7 @@ def previous_text(text: str, *, most: int = MAX_PREVIOUS_CHARACTERS) -> str:
     """The canonical text of the previous turn. Of one that is longer than `most` characters the
     beginning and the end count: an answer says at its end what it asks for."""
     half = (most - len(_MARK)) // 2
+    text = text.strip()
     # The canonical text may be shorter, so more than what counts is looked at.
     if len(text) > 4 * most:
         text = text[: 2 * most] + _MARK + text[-2 * most :]
