@@ -44,6 +44,7 @@ async def test_every_setting_is_shown_with_its_source(product: Product) -> None:
         "log_queries": {"value": True, "source": "default"},
         "max_retries": {"value": 1, "source": "default"},
         "redact_personal_data": {"value": False, "source": "default"},
+        "implicit_signals": {"value": False, "source": "default"},
         "retention_days": {"value": 90, "source": "default"},
         "audit_retention_days": {"value": None, "source": "default"},
         "classifier": {"value": None, "source": "default"},

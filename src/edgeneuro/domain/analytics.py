@@ -111,6 +111,8 @@ class UsageFigures(BaseModel):
 
 
 class Totals(UsageFigures):
+    misrouted: int
+    misroute_rate: float | None
     accuracy: MeasuredAccuracy
 
 
@@ -126,6 +128,8 @@ class Group(UsageFigures):
     has no reason."""
 
     key: str | None
+    misrouted: int | None = None
+    misroute_rate: float | None = None
     accuracy: MeasuredAccuracy
 
 

@@ -176,6 +176,14 @@ class SettingValues:
             " AI Gateway's log then holds no texts",
         ),
     ] = False
+    implicit_signals: Annotated[
+        bool,
+        About(
+            "storage",
+            "record if a person asks the same in other words, wants a human or says thanks; of"
+            " requests with a session or a user",
+        ),
+    ] = False
     retention_days: Annotated[
         Annotated[int, Field(ge=1, le=3_650), INTEGRAL],
         About("storage", "how long log rows are kept", unit="days"),

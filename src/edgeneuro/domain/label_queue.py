@@ -12,6 +12,7 @@ from edgeneuro.domain.label import Stream
 ReasonCode = Literal[
     "feedback_other_agent",
     "feedback_down",
+    "misrouted",
     "classifier_unsure",
     "classifier_differs",
     "disagreement",
@@ -20,6 +21,7 @@ ReasonCode = Literal[
     "invalid_output",
     "out_of_scope",
     "uncertain",
+    "reaction",
     "rare_agent",
     "frequent",
     "unlabelled",

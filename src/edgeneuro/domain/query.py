@@ -179,7 +179,7 @@ def near_form(query: str) -> str:
     """The words in order, as described above; the text itself where it has none. Only the first
     8,000 characters of the canonical text are read."""
     text = without_joiners(canonical(query)).casefold()[:_MAX_CHARACTERS]
-    text = without_courtesy(_folded(text))
+    text = without_courtesy(folded(text))
     words: list[str] = []
     for found in _WORD.findall(text):
         words += _PART.findall(_written_out(found))
@@ -196,7 +196,8 @@ def similar_form(near: str) -> str:
     return " ".join(sorted({_skeleton(word) for word in (content if len(content) > 1 else words)}))
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """Without accents, with straight apostrophes; its first 8,000 characters."""
     if text.isascii():
         return text
     text = _ACCENTS.sub("", unicodedata.normalize("NFD", text.replace("\u2019", "'")))

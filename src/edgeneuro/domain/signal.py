@@ -1,5 +1,6 @@
-"""Signals: weak feedback on decisions. An agent or a caller said "not mine". Signals decide what is
-labeled first; they never become labels and count in no accuracy."""
+"""Signals: weak feedback on decisions. An agent or a caller said "not mine", or what the
+person wrote next speaks for or against the decision. Signals decide what is labeled first; they
+never become labels and count in no accuracy."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +10,9 @@ from edgeneuro.domain.fields import without_nul
 from edgeneuro.domain.query import canonical
 
 # "rerouted": a caller asked for the next best agent; "not_mine": the agent itself said so.
-SignalKind = Literal["rerouted", "not_mine"]
+# Implicit ones, of what the person wrote next: "rephrased": the same question in other words within
+# a minute; "human_wanted": "a human, please"; "thanks".
+SignalKind = Literal["rerouted", "not_mine", "rephrased", "human_wanted", "thanks"]
 # Those that say that the agent was the wrong one.
 MISROUTES: tuple[SignalKind, ...] = ("rerouted", "not_mine")
 MAX_REASON_CHARACTERS = 200

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edgeneuro.domain.analytics import GroupBy, Interval
 from edgeneuro.store.comparisons import count_audit_samples
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
-from edgeneuro.store.signals import REPLACING
+from edgeneuro.store.signals import REPLACING, count_misroutes
 from edgeneuro.store.usage import DAY, DIMENSIONS, SUMS, percentiles
 
 # ?1 is the range's start and ?2 its end: `whole` are its summed days, `open` the hours of the rest.
@@ -42,6 +42,7 @@ class UsageRead:
     attempts: Rows
     labelled: Rows
     audit_samples: Rows
+    misroutes: Rows
 
 
 async def read_usage(
@@ -61,6 +62,7 @@ async def read_usage(
                 _attempts(start, stop),
                 _labelled(start, stop, group_by),
                 count_audit_samples(start, stop),
+                count_misroutes(start, stop),
             ]
         )
     )

@@ -12,6 +12,7 @@ from edgeneuro.store.comparisons import select_differing
 from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Database, Rows, statement
 from edgeneuro.store.log_search import CONFIDENCE_SOURCE
+from edgeneuro.store.signals import select_signals
 
 # The window is filled in turns, one row of each key, so that no key can push out the others.
 _RECENT_ROWS = 8_000
@@ -100,10 +101,10 @@ async def read_unlabelled(db: Database) -> Rows:
 
 async def read_signals(
     db: Database, decision_ids: Sequence[str], *, most_labels: int
-) -> tuple[Rows, Rows, Rows]:
-    """The feedback on these decisions, oldest first; the audit samples that differ; and of each
-    agent how many labels it has, counted up to `most_labels`."""
-    feedback, audit_samples, labels = await db.batch(
+) -> tuple[Rows, Rows, Rows, Rows]:
+    """The feedback on these decisions, oldest first; the audit samples that differ; of each agent
+    how many labels it has, counted up to `most_labels`; and the signals on these decisions."""
+    feedback, audit_samples, labels, signals = await db.batch(
         [
             statement(
                 "SELECT * FROM (SELECT id, decision_id, key_id, value, correct_agent FROM feedback"
@@ -118,9 +119,10 @@ async def read_signals(
                 " WHERE c.agent_id = a.id LIMIT ?1)) AS labels FROM agents a",
                 most_labels,
             ),
+            select_signals(decision_ids),
         ]
     )
-    return feedback, audit_samples, labels
+    return feedback, audit_samples, labels, signals
 
 
 # Likely label errors: the column `suspects` of the newest training that has looked for them.

@@ -1,8 +1,10 @@
 """The table `signals`, and chains of decisions: each log row names the one that it replaces."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgeneuro.domain.log import LogEntry
 from edgeneuro.domain.signal import MISROUTES, Signal
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.sql import rfc3339, unix_ms
@@ -39,11 +41,47 @@ class ChainLink:
     agent_id: str | None
 
 
+@dataclass(frozen=True)
+class AnsweredMessage:
+    """A message that an agent got, as its log row has it."""
+
+    id: str
+    query: str
+    agent_id: str
+    created_ms: int
+
+
+async def read_answered_before(
+    db: Database, entry: LogEntry, *, since_ms: int
+) -> AnsweredMessage | None:
+    """The last message before this one of the same key in the same session, or without one of the
+    same user; None if no agent got it."""
+    column, value = ("session", entry.session) if entry.session else ("user", entry.user)
+    rows = await db.run(
+        statement(
+            "SELECT id, query, query_hash, agent_id, created_at FROM logs"
+            f" WHERE {column} = ?1 AND created_at >= ?2 AND created_at <= ?3"
+            " AND key_id = ?4 AND id <> ?5 ORDER BY created_at DESC, seq DESC LIMIT 1",
+            value,
+            since_ms,
+            unix_ms(entry.created_at),
+            entry.key_id,
+            entry.id,
+        )
+    )
+    if not rows or rows[0]["agent_id"] is None or rows[0]["query_hash"] is None:
+        return None
+    row = rows[0]
+    return AnsweredMessage(row["id"], row["query"], row["agent_id"], row["created_at"])
+
+
 def insert_signal(signal: Signal, log_id: str) -> Statement:
-    """Nothing is written if the decision has such a signal for the agent already."""
+    """Nothing is written if the decision has such a signal for the agent already, or is gone. Goes
+    after the decision's row, where both are written together."""
     return statement(
         "INSERT INTO signals (id, log_id, created_at, kind, agent_id, key_id, reason)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+        " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM logs WHERE id = ?2)"
+        " ON CONFLICT DO NOTHING",
         signal.id,
         log_id,
         unix_ms(signal.created_at),
@@ -58,6 +96,26 @@ def signals_from_json(found: str) -> list[dict[str, object]]:
     """SIGNALS_OF_LOG, the oldest first."""
     given = sorted(json.loads(found), key=lambda each: (each["created_at"], each["id"]))
     return [{**each, "created_at": rfc3339(each["created_at"])} for each in given]
+
+
+def select_signals(log_ids: Sequence[str]) -> Statement:
+    """`log_id`, `kind` and `agent_id` of the signals on these decisions."""
+    return statement(
+        "SELECT log_id, kind, agent_id FROM signals"
+        " WHERE log_id IN (SELECT value FROM json_each(?1))",
+        json.dumps(log_ids),
+    )
+
+
+def count_misroutes(start: int, stop: int) -> Statement:
+    """How many decisions for each agent (`place`) were said to be wrong in this time."""
+    return statement(
+        "SELECT agent_id AS place, count(DISTINCT log_id) AS misrouted FROM signals"
+        f" WHERE created_at >= ?1 AND created_at < ?2 AND kind IN ({_KINDS})"
+        " AND agent_id IS NOT NULL GROUP BY agent_id",
+        start,
+        stop,
+    )
 
 
 async def read_chain(

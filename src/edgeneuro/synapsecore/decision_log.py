@@ -15,6 +15,7 @@ from edgeneuro.store.database import Statement
 from edgeneuro.store.log_rows import insert_log
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.store.usage import count_answer
+from edgeneuro.synapsecore.implicit_signals import note_reaction
 from edgeneuro.synapsecore.ranking import ModelCallResult
 from edgeneuro.synapsecore.router import RoutingResult
 from edgeneuro.synapsecore.stored_text import stored_context, stored_metadata, stored_text
@@ -128,7 +129,9 @@ def _count_usage(metrics: Metrics, usage: Usage, cost_usd: float | None) -> None
 
 async def log_decision(result: RoutingResult, also: Sequence[Statement]) -> None:
     """Builds the row, which nobody waits for, and writes it."""
-    await write_log(result.turn.services, _log_entry(result), result.stage_records(), also)
+    services, entry = result.turn.services, _log_entry(result)
+    await write_log(services, entry, result.stage_records(), also)
+    await note_reaction(services, result.turn.config, entry)
 
 
 async def write_log(

@@ -199,10 +199,12 @@ async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
     services = call.services
     answers = await read_unlabelled(services.db)
     ids = [row["id"] for row in answers]
-    feedback, audit_samples, labels = await read_signals(services.db, ids, most_labels=MIN_LABELS)
+    feedback, audit_samples, labels, signals = await read_signals(
+        services.db, ids, most_labels=MIN_LABELS
+    )
     counts = {row["agent_id"]: int(row["labels"]) for row in labels}
     readings = await read_window(services, answers)
-    ranked = rank(answers, feedback, audit_samples, counts, readings)
+    ranked = rank(answers, feedback, audit_samples, counts, readings, signals)
     if query.agent is not None:
         ranked = [one for one in ranked if one.shown["agent_id"] == query.agent]
     different = without_near_duplicates(ranked)

@@ -2,8 +2,9 @@
 
 | reason | weight | why |
 | --- | --- | --- |
-| feedback_other_agent | 40 | a caller named another agent: only a confirmation is missing |
-| feedback_down | 32 | a caller says it was wrong; counts more than all guesses together |
+| feedback_other_agent | 60 | a caller named another agent: only a confirmation is missing |
+| feedback_down | 50 | a caller says it was wrong; counts more than all that follows together |
+| misrouted | 16 | the agent, or a caller for it, said that the turn is for another one |
 | disagreement | 12 | layers, models or audit samples chose different agents: one is wrong |
 | classifier_unsure | up to 6 | the nearer its two best agents are, the more a label teaches it |
 | classifier_differs | 5 | the newest classifier would choose another agent |
@@ -13,6 +14,7 @@
 | out_of_scope | 2 | no agent fits, or one does and was not seen |
 | uncertain | up to 2 | the nearer to the threshold, the less it takes to be wrong |
 | rare_agent | up to 1.5 | the fewer labels an agent has, the more one more teaches |
+| reaction | 3 | the person asked again in other words, or for a human |
 | frequent | up to 1 | an error there is made often; 100 times or more is full weight |
 """
 
@@ -25,11 +27,13 @@ from dataclasses import dataclass, field
 from edgeneuro.classifier.scorer import Reading
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.label_queue import QueueReason, ReasonCode
+from edgeneuro.domain.signal import MISROUTES
 from edgeneuro.store.database import Row, Rows
 
 _WEIGHTS: dict[ReasonCode, float] = {
-    "feedback_other_agent": 40,
-    "feedback_down": 32,
+    "feedback_other_agent": 60,
+    "feedback_down": 50,
+    "misrouted": 16,
     "disagreement": 12,
     "classifier_unsure": 6,
     "classifier_differs": 5,
@@ -38,6 +42,7 @@ _WEIGHTS: dict[ReasonCode, float] = {
     "invalid_output": 3,
     "out_of_scope": 2,
     "uncertain": 2,
+    "reaction": 3,
     "rare_agent": 1.5,
     "frequent": 1,
     "unlabelled": 0,
@@ -50,6 +55,12 @@ _FALLBACKS: dict[str, tuple[ReasonCode, str]] = {
     "low_confidence": ("low_confidence", "the confidence did not reach the threshold"),
     "invalid_output": ("invalid_output", "no model gave a usable answer"),
     "out_of_scope": ("out_of_scope", "the answer was that no agent fits"),
+}
+
+
+_REACTIONS = {
+    "rephrased": "asked the same in other words",
+    "human_wanted": "asked for a human",
 }
 
 
@@ -93,10 +104,14 @@ class _Known:
         audit_samples: Rows,
         labels: Mapping[str, int],
         readings: Mapping[str, Reading],
+        signals: Rows,
     ) -> None:
         self.said: dict[str, list[Row]] = defaultdict(list)
         for one in feedback:
             self.said[one["decision_id"]].append(one)
+        self.signals: dict[str, list[Row]] = defaultdict(list)
+        for one in signals:
+            self.signals[one["log_id"]].append(one)
         self.differing = {each["log_id"]: each["agent_id"] or NO_AGENT for each in audit_samples}
         self.labels, self.readings = labels, readings
         self._leads = sorted(
@@ -116,21 +131,22 @@ def rank(
     audit_samples: Rows,
     labels: Mapping[str, int],
     readings: Mapping[str, Reading],
+    signals: Rows = (),
 ) -> list[QueueEntry]:
     """The questions behind these answers (newest first), the most worthwhile first. `readings` are
     by query hash."""
     by_question: dict[str, list[Row]] = defaultdict(list)
     for answer in answers:
         by_question[answer["query_hash"]].append(answer)
-    known = _Known(feedback, audit_samples, labels, readings)
+    known = _Known(feedback, audit_samples, labels, readings, signals)
     questions = [_question(rows, known) for rows in by_question.values()]
     return sorted(questions, key=lambda question: -question.score)  # stable: newest stay first
 
 
 def _question(rows: list[Row], known: _Known) -> QueueEntry:
-    signals = [(row, _signals(row, known.said.get(row["id"], []))) for row in rows]
+    found = [(row, _reasons(row, known)) for row in rows]
     # Of several with as much to say, max takes the first: the newest.
-    shown, reasons = max(signals, key=lambda each: sum(reason.weight for reason in each[1]))
+    shown, reasons = max(found, key=lambda each: sum(reason.weight for reason in each[1]))
     chosen = {agent for row in rows if (agent := _chosen(row)) is not None}
     others = {agent for row in rows if (agent := known.differing.get(row["id"])) is not None}
     reading = known.readings.get(shown["query_hash"], Reading())
@@ -165,9 +181,10 @@ def _question(rows: list[Row], known: _Known) -> QueueEntry:
     return QueueEntry(shown, len(rows), reasons, reading.sketch)
 
 
-def _signals(row: Row, said: Iterable[Row]) -> list[QueueReason]:
+def _reasons(row: Row, known: _Known) -> list[QueueReason]:
     """What this one answer has to say for a label."""
-    reasons = _feedback_reasons(row, said)
+    reasons = _feedback_reasons(row, known.said.get(row["id"], []))
+    reasons += _signal_reasons(known.signals.get(row["id"], []))
     if row["reason"] in _FALLBACKS:
         code, text = _FALLBACKS[row["reason"]]
         reasons.append(_reason(code, text))
@@ -191,6 +208,19 @@ def _feedback_reasons(row: Row, said: Iterable[Row]) -> list[QueueReason]:
         reason = _reason("feedback_down", "feedback says that the answer was wrong")
         return [_by_keys(reason, down)]
     return []
+
+
+def _signal_reasons(signals: Iterable[Row]) -> list[QueueReason]:
+    kinds = {signal["kind"]: signal["agent_id"] for signal in signals}
+    refused = [str(agent_id) for kind, agent_id in kinds.items() if kind in MISROUTES]
+    reasons = []
+    if refused:
+        text = f"it was said that this is not for {', '.join(sorted(set(refused)))}"
+        reasons.append(_reason("misrouted", text))
+    reactions = [text for kind, text in _REACTIONS.items() if kind in kinds]
+    if reactions:
+        reasons.append(_reason("reaction", f"after the answer the person {reactions[0]}"))
+    return reasons
 
 
 def _by_keys(reason: QueueReason, said: Iterable[Row]) -> QueueReason:

@@ -60,6 +60,9 @@ COUNTING = {
     " label says that no agent fits, if the reason is out_of_scope or low_confidence. low and high"
     " are the 95 % Wilson interval. other_labelled and other_right are questions labelled in other"
     " ways: they were chosen because they are hard, so they are no measure of all questions.",
+    "misrouted": "Decisions of which an agent said that they are not for it, or that a caller"
+    " rerouted (signals not_mine and rerouted), by the time of that; by agent in groups by agent,"
+    " else null there. `misroute_rate` is of requests.",
     "reasons": "Answers by the reason for which no agent was decided on, or for which the request"
     " failed.",
     "models": "Attempts by the model that was asked and by outcome.",
@@ -101,7 +104,7 @@ async def show_analytics(call: Call, query: AnalyticsQuery) -> Analytics:
         group_by=query.group_by,
         totals=_totals(read),
         series=_series(read, range(start - start % step, stop, step), start),
-        groups=_groups(read),
+        groups=_groups(read, by_agent=query.group_by == "agent"),
         reasons={row["place"]: row["answers"] for row in read.reasons if row["place"]},
         models=_models(read.attempts),
         classifier=classifier_analytics(read, classifier, windows, start=start, stop=stop),
@@ -158,7 +161,18 @@ def _totals(read: UsageRead) -> Totals:
     sums = {name: sum(row[name] for row in read.groups) for name in SUMS}
     latency = read.total_latency[0] if read.total_latency else None
     [questions] = [row for row in read.labelled if row["place"] is None]
-    return Totals(**_metrics(sums, latency), accuracy=_accuracy(questions))
+    misrouted = sum(row["misrouted"] for row in read.misroutes)
+    return Totals(
+        **_metrics(sums, latency),
+        **_misroutes(misrouted, sums["answers"]),
+        accuracy=_accuracy(questions),
+    )
+
+
+def _misroutes(misrouted: int, answers: int | float) -> dict[str, Any]:
+    # A decision of before the range may be said to be wrong in it.
+    rate = round(min(misrouted / answers, 1.0), 6) if answers else None
+    return {"misrouted": misrouted, "misroute_rate": rate}
 
 
 def _accuracy(row: Mapping[str, Any]) -> MeasuredAccuracy:
@@ -193,16 +207,19 @@ def _series(read: UsageRead, starts: Sequence[int], first: int) -> list[Period]:
     return periods
 
 
-def _groups(read: UsageRead) -> list[Group]:
+def _groups(read: UsageRead, *, by_agent: bool) -> list[Group]:
     """The largest first."""
+    misrouted = {row["place"]: row["misrouted"] for row in read.misroutes}
     latencies, labelled = by_place(read.group_latencies), by_place(read.labelled)
     groups = []
     for row in sorted(read.groups, key=lambda row: (-row["answers"], row["place"])):
         place = row["place"]
+        known = _misroutes(misrouted.get(place, 0), row["answers"]) if by_agent and place else {}
         groups.append(
             Group(
                 key=place or None,
                 **_metrics(row, latencies.get(place)),
+                **known,
                 accuracy=_accuracy(labelled.get(place, {})),
             )
         )

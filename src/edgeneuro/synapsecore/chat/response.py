@@ -19,7 +19,7 @@ from edgeneuro.domain.chat_answer import (
     FunctionCall,
     Reroute,
 )
-from edgeneuro.domain.decision import CacheState, GatewayTrace, Usage
+from edgeneuro.domain.decision import CacheState, GatewayTrace, StageRecord, Usage
 from edgeneuro.domain.handoff import Handoff
 from edgeneuro.domain.log import Ending, LogEntry
 from edgeneuro.domain.model import Model
@@ -32,6 +32,7 @@ from edgeneuro.synapsecore.chat.answer import ChatResult
 from edgeneuro.synapsecore.chat.session import ChatSaid, remember_chat
 from edgeneuro.synapsecore.chat.turn import ChatTurn
 from edgeneuro.synapsecore.decision_log import stored_texts, write_log
+from edgeneuro.synapsecore.implicit_signals import note_reaction
 from edgeneuro.synapsecore.misroute import misroute_writes
 from edgeneuro.synapsecore.router import explain
 from edgeneuro.synapsecore.turn import TurnContext
@@ -193,7 +194,17 @@ def record_chat(
     writes = [*turn.writes, outcome.cached_answer, *also, *_handed_back(turn)]
     if last:
         writes += [turn.settlement(), remember_chat(turn, outcome.said, outcome.failure)]
-    return write_log(turn.services, entry, stages, writes)
+    return _write(turn, entry, stages, writes)
+
+
+async def _write(
+    turn: ChatTurn,
+    entry: LogEntry,
+    stages: Sequence[StageRecord] | None,
+    writes: Sequence[Statement | None],
+) -> None:
+    await write_log(turn.services, entry, stages, writes)
+    await note_reaction(turn.services, turn.config, entry)
 
 
 def _note(facts: Facts, entry: LogEntry) -> None:
