@@ -41,6 +41,7 @@ async def test_every_setting_is_shown_with_its_source(product: Product) -> None:
             "source": "default",
         },
         "session_idle_minutes": {"value": 30, "source": "default"},
+        "route_background_prompts": {"value": False, "source": "default"},
         "log_queries": {"value": True, "source": "default"},
         "max_retries": {"value": 1, "source": "default"},
         "redact_personal_data": {"value": False, "source": "default"},
