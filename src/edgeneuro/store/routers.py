@@ -98,12 +98,19 @@ def router_from_row(row: Row) -> Router:
         "created_at": rfc3339(row["created_at"]),
         "updated_at": rfc3339(row["updated_at"]),
     }
-    settings: dict[str, Any] = {}
-    for name, value in json.loads(row["settings"]).items():
+    settings = json.loads(row["settings"])
+    with suppress(ValueError):
+        return Router.model_validate(about | settings)
+    return Router.model_validate(about | _valid(settings))
+
+
+def _valid(settings: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for name, value in settings.items():
         with suppress(ValueError):
             Router.model_validate({"id": "", name: value})
-            settings[name] = value
-    return Router.model_validate(about | settings)
+            found[name] = value
+    return found
 
 
 def intact_routers(rows: Rows) -> list[Router]:
