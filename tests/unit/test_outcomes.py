@@ -8,8 +8,10 @@ import pytest
 from edgeneuro.domain.conversation import PreviousTurn
 from edgeneuro.settings import Settings
 from edgeneuro.synapsecore import policy
+from edgeneuro.synapsecore.decision_log import log_decision
 from edgeneuro.synapsecore.policy import Decision
 from edgeneuro.synapsecore.ranking import Ranking, Source, partial_ranking
+from edgeneuro.synapsecore.router import MODEL, run_pipeline
 from edgeneuro.synapsecore.turn import Turn
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit import classifiers
@@ -107,6 +109,39 @@ TABLE: list[tuple[str, Ranking, dict[str, Any], tuple[Any, ...]]] = [
         partial_ranking("hr", 0.4, Source("llm"), "stated"),
         CLARIFY,
         ("fallback", "general"),
+    ),
+    (
+        "a model against a classifier that is not sure",
+        partial_ranking("hr", 0.9, Source("llm"), "stated"),
+        CLARIFY,
+        ("agent", "hr"),
+    ),
+    (
+        "the same with its ranking",
+        replace(
+            partial_ranking("hr", 0.9, Source("llm"), "stated"),
+            unsure=ranking_of(CLOSE, sure=False),
+        ),
+        CLARIFY,
+        ("clarify", "hr", "it_support"),
+    ),
+    (
+        "a model and a classifier that agree",
+        replace(
+            partial_ranking("it_support", 0.9, Source("llm"), "stated"),
+            unsure=ranking_of(CLOSE, sure=False),
+        ),
+        CLARIFY,
+        ("agent", "it_support"),
+    ),
+    (
+        "a model that names neither of the close ones",
+        replace(
+            partial_ranking("general", 0.9, Source("llm"), "stated"),
+            unsure=ranking_of(CLOSE, sure=False),
+        ),
+        CLARIFY,
+        ("agent", "general"),
     ),
     (
         "a label",
@@ -333,6 +368,55 @@ async def test_the_classifier_finds_the_parts(empty_product: Product) -> None:
     assert shares == sorted(shares, reverse=True) and decision["confidence"] == shares[0]
     one = (await empty_product.route(f"{first}. {classifiers.known('agent_1', 5)}")).json()
     assert one["outcome"] == "agent"
+
+
+class UnsureRanker:
+    """A classifier that has two close agents."""
+
+    name = "classifier"
+    layer = "classifier"
+
+    async def rank(self, turn: Turn) -> Ranking:
+        return ranking_of(CLOSE, sure=False, confidence_source="classifier")
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [("hr", ("clarify", "hr", "it_support")), ("it_support", ("agent", "it_support"))],
+)
+async def test_a_model_and_an_unsure_classifier(
+    product: Product, named: str, expected: tuple[Any, ...]
+) -> None:
+    llama = {"routing_model": "@cf/meta/llama-3.2-1b-instruct", "clarify": True}
+    await product.call("PATCH", "/v1/config", llama)
+    product.gateway.enqueue(says(named))
+    result = await run_pipeline(await turn_of(product, "Form?"), (UnsureRanker(), MODEL))
+    assert shown(result.decision) == expected
+    assert result.decision.ranking is not None and result.decision.ranking.best == named
+    await log_decision(result, [])
+    found = (await product.call("POST", "/v1/outcomes/preview", {})).json()
+    assert found["now"]["outcomes"][expected[0]] == 1
+
+
+async def test_a_cached_answer_is_weighed_against_the_classifier_too(
+    empty_product: Product,
+) -> None:
+    product = empty_product
+    await classifiers.create_agents(product)
+    classifiers.install(product, "clf_1", classifiers.never_sure())
+    await classifiers.select(product, "clf_1")
+    product.gateway.enqueue(says("agent_0"))
+    await classifiers.load(product)
+    product.gateway.enqueue(says("agent_1"))
+    stages = {}
+    for clarify in (False, True):
+        fields = {"policy": {"clarify": clarify}, "explain": True}
+        for _ in range(2):
+            decision = (await product.route("Form?", **fields)).json()
+        found = decision["explanation"]["stages"]
+        stages[clarify] = [each["name"] for each in found if each["outcome"] != "skipped"]
+        assert decision["cache"] == "hit"
+    assert stages == {False: ["memory_cache"], True: ["classifier", "stored_cache"]}
 
 
 async def test_a_question_is_not_counted_as_a_wrong_answer(product: Product) -> None:

@@ -1,6 +1,7 @@
 """A decision model routes, over HTTP through workerd: the emulator speaks System One for the Clef
 models. Its faults become reasons, and never errors."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -153,3 +154,96 @@ def test_an_unusable_answer_in_ai_gateways_cache_is_asked_for_again(
     decision = route(selected, query)
     outcomes = [each["outcome"] for each in decision["attempts"]]
     assert (decision["layer"], outcomes) == ("decision_model", ["invalid_output", "ok"])
+
+
+# Outcomes: a clarifying question and several agents. The emulator compares words, so a message with
+# words of two agents is about as much for one as for the other.
+
+BOTH = "Password and salary payslip"
+
+
+@pytest.fixture
+def loose(selected: httpx.Client) -> Iterator[httpx.Client]:
+    """Thresholds that this message passes."""
+    settings = {
+        "clarify_margin": 1.0,
+        "clarify_min_probability": 0.01,
+        "several_threshold": 0.0,
+        "several_min_probability": 0.01,
+    }
+    selected.patch("/v1/config", json=settings).raise_for_status()
+    yield selected
+    unset = dict.fromkeys([*settings, "several_answers"])
+    selected.patch("/v1/config", json=unset).raise_for_status()
+
+
+def test_a_clarifying_question_and_its_reply(loose: httpx.Client) -> None:
+    query = unique(BOTH)
+    asked = route(loose, query, policy={"clarify": True})
+    assert (asked["outcome"], asked["reason"]) == ("clarify", "ambiguous")
+    options = asked["clarify"]["options"]
+    assert 2 <= len(options) <= 3 and asked["clarify"]["text"].count("\n") == len(options)
+    assert log_entry(loose, asked["id"])["agent_id"] is None
+
+    context = {"previous_user": query, "previous_assistant": asked["clarify"]["text"]}
+    for reply in ("2", "the second one", f"{options[1]['label']} please"):
+        chosen = route(loose, reply, context=context)
+        assert (chosen["outcome"], chosen["layer"]) == ("agent", "session")
+        assert chosen["agent"]["id"] == options[1]["agent_id"] and chosen["attempts"] == []
+    none = route(loose, "neither", context=context, on_no_fit="none")
+    assert (none["outcome"], none["reason"]) == ("none", "out_of_scope")
+    other = route(loose, "My salary was not paid", context=context, policy={"clarify": True})
+    assert other["layer"] != "session" and other["outcome"] != "clarify"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_chat_asks_and_the_reply_is_answered(loose: httpx.Client, stream: bool) -> None:
+    messages: list[dict[str, Any]] = [{"role": "user", "content": unique(BOTH)}]
+    policy = {"policy": {"clarify": True}}
+    question, facts = chat(loose, messages, stream=stream, edgeneuro=policy)
+    assert (facts["outcome"], facts["agent"]) == ("clarify", None)
+    assert question == facts["clarify"]["text"]
+    messages += [{"role": "assistant", "content": question}, {"role": "user", "content": "1"}]
+    answer, facts = chat(loose, messages, stream=stream, edgeneuro=policy)
+    assert answer and (facts["outcome"], facts["layer"]) == ("agent", "session")
+    assert facts["agent"]["name"] in question
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_several_agents_answer_one_after_another(loose: httpx.Client, stream: bool) -> None:
+    policy = {"policy": {"several": True}}
+    message = [{"role": "user", "content": unique(BOTH)}]
+    first, facts = chat(loose, message, stream=stream, edgeneuro=policy)
+    assert facts["outcome"] == "agents" and len(facts["agents"]) > 1
+    others = ", ".join(each["name"] for each in facts["agents"][1:])
+    assert first.endswith(f"{others} can help with the rest of your message.")
+    loose.patch("/v1/config", json={"several_answers": "all"}).raise_for_status()
+    whole, facts = chat(loose, message, stream=stream, edgeneuro=policy)
+    for each in facts["agents"]:
+        assert f"**{each['name']}**" in whole
+    answers = [each for each in facts["attempts"] if each["purpose"] == "chat"]
+    assert len(answers) == len(facts["agents"])
+
+
+def test_thresholds_are_tried_on_logged_decisions(loose: httpx.Client) -> None:
+    decision = route(loose, unique(BOTH))
+    log_entry(loose, decision["id"])
+    body = {"settings": {"clarify": True}, "limit": 1}
+    found = loose.post("/v1/outcomes/preview", json=body).raise_for_status().json()
+    assert (found["tested"], found["after"]["outcomes"]["clarify"]) == (1, 1)
+    assert [each["log_id"] for each in found["examples"]] == [decision["id"]]
+
+
+def chat(
+    client: httpx.Client, messages: list[dict[str, Any]], *, stream: bool, **fields: Any
+) -> tuple[str, Any]:
+    """The text of the answer, and the facts at its end."""
+    body = {"model": "auto", "messages": messages, "stream": stream, **fields}
+    answered = client.post("/v1/chat/completions", json=body).raise_for_status()
+    if not stream:
+        whole = answered.json()
+        return whole["choices"][0]["message"]["content"], whole["edgeneuro"]
+    lines = [line.removeprefix("data: ") for line in answered.text.split("\n") if "{" in line]
+    chunks = [json.loads(line) for line in lines]
+    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+    return "".join(each.get("content") or "" for each in deltas), chunks[-1]["edgeneuro"]

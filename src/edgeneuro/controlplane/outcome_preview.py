@@ -153,7 +153,7 @@ class _Preview:
                 self._unknown += 1
                 continue
             self._tested += 1
-            self._full += ranking is not None and len(ranking.probabilities) > 1
+            self._full += ranking is not None and _has_others(ranking)
             self._labelled += row.labelled
             self._now.count(row, now)
             self._after.count(row, after)
@@ -220,24 +220,40 @@ def _ranking(row: RankedDecision) -> Ranking | None:
     decided = next((each for each in row.stages if each.get("outcome") == "decided"), None)
     if decided is None:
         return None
-    scores: list[dict[str, Any]] = decided["scores"]
+    ranking = _of_stage(row, decided)
+    if not ranking.partial:
+        return ranking
+    # The model named it without a number.
+    named = row.agent_id if row.reason != "out_of_scope" else None
+    return replace(ranking, best=ranking.best or named, unsure=_unsure(row))
+
+
+def _has_others(ranking: Ranking) -> bool:
+    return len(ranking.probabilities) > 1 or ranking.unsure is not None
+
+
+def _unsure(row: RankedDecision) -> Ranking | None:
+    stages = (each for each in row.stages if each.get("reason") == policy.NOT_SURE)
+    found = next(stages, None)
+    return None if found is None else _of_stage(row, found)
+
+
+def _of_stage(row: RankedDecision, stage: dict[str, Any]) -> Ranking:
+    scores: list[dict[str, Any]] = stage["scores"]
     probabilities = {each["agent_id"]: float(each["probability"]) for each in scores}
-    none = decided.get("none_probability")
+    none = stage.get("none_probability")
     best = max(probabilities, key=probabilities.__getitem__) if probabilities else None
     if none is not None and (best is None or none > probabilities[best]):
         best = None
-    elif best is None and row.reason != "out_of_scope":
-        best = row.agent_id  # the model named it without a number
-    layer = decided["name"] if decided["name"] == "classifier" else row.layer
     return Ranking(
         best,
         probabilities,
-        Source(layer),
+        Source(stage["name"] if stage["name"] == "classifier" else row.layer),
         none=none,
         confidence_source=row.confidence_source,
         partial=none is None,
-        clarify_probability=decided.get("clarify_probability"),
-        several_probability=decided.get("several_probability"),
+        clarify_probability=stage.get("clarify_probability"),
+        several_probability=stage.get("several_probability"),
     )
 
 

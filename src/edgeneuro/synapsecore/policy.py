@@ -32,6 +32,7 @@ PREVIOUS: Reason = "previous_agent"
 # answer just as well: they say nothing about who made the ranking.
 UNDETERMINED = frozenset((AMBIGUOUS, SEVERAL, PREVIOUS))
 RULE_LAYER = "rule"
+NOT_SURE = "it is not sure"
 MAX_SEVERAL = 3
 # Two or three close agents are asked about if they have more than this together: else the message
 # may be for many others too, or for none.
@@ -106,7 +107,7 @@ def refusal(turn: Turn, ranking: Ranking) -> str | None:
     """Why no decision is made from this ranking, so that the next stage is asked; None if one
     is."""
     if not ranking.sure:
-        return "it is not sure"
+        return NOT_SURE
     if ranking.best is not None and turn.agent(ranking.best) is None:
         return f"its agent {ranking.best!r} is not enabled, or not among the candidates"
     return None
@@ -205,9 +206,20 @@ def _clarified(turn: Turn, ranking: Ranking, decision: Decision) -> Decision:
 
 def _close(turn: Turn, ranking: Ranking) -> Sequence[Agent]:
     """The two or three agents that a clarifying question names, the best first; empty if none is
-    needed. A ranking that knows its best agent alone does not show whether another is close."""
-    if ranking.partial or ranking.is_certain:
+    needed. A ranking that knows its best agent alone does not show whether another is close: then
+    an earlier stage that was not sure does, if its best agent is another one."""
+    if ranking.is_certain:
         return ()
+    if not ranking.partial:
+        return _close_in(turn, ranking)
+    unsure, best = ranking.unsure, turn.agent(ranking.best)
+    if unsure is None or unsure.best == ranking.best or best is None:
+        return ()
+    close = _close_in(turn, unsure)
+    return [best, *(agent for agent in close if agent is not best)] if best in close else ()
+
+
+def _close_in(turn: Turn, ranking: Ranking) -> Sequence[Agent]:
     config = turn.config
     probable = _probable(turn, ranking, config.clarify_min_probability)[:MAX_OPTIONS]
     if len(probable) < 2:

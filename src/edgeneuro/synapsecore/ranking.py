@@ -80,12 +80,13 @@ class Ranking:
     those that are known, by agent id, and `none` is the probability that no agent fits. A `partial`
     ranking knows the probability of `best` alone, or not even that one: a model may give no number.
     `calibrated` says whether the probability of `best` is a measured one; if a model's calibration
-    has changed it, `uncalibrated` is the ranking as the model gave it. `cached` says whether the
-    ranking was made for an earlier request. `sure` is false if the stage itself says that another
-    one should decide; `threshold` is the probability that it needs (None: it never decides).
-    `call` is what calling models took, None if no model was called. `rules` are the ids of the
-    rules that it comes from, and `note` says what they, or the turn before the message, did.
-    `follow_up` says that the message goes on with the agent of that turn. `clarify_probability`,
+    has changed it, `uncalibrated` is the ranking as the model gave it. `unsure` is the ranking of
+    an earlier stage that was not sure, if the policy may need it. `cached` says whether the ranking
+    was made for an earlier request. `sure` is false if the stage itself says that another one
+    should decide; `threshold` is the probability that it needs (None: it never decides). `call` is
+    what calling models took, None if no model was called. `rules` are the ids of the rules that it
+    comes from, and `note` says what they, or the turn before the message, did. `follow_up` says
+    that the message goes on with the agent of that turn. `clarify_probability`,
     `several_probability`, `follow_up_probability` and `cut` are a decision model's
     (domain/decision.py, StageRecord)."""
 
@@ -105,6 +106,7 @@ class Ranking:
     follow_up_probability: float | None = None
     cut: QuestionCut | None = None
     uncalibrated: "Ranking | None" = None
+    unsure: "Ranking | None" = None
     rules: tuple[str, ...] = ()
     note: str | None = None
     follow_up: bool = False

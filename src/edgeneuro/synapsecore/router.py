@@ -1,7 +1,7 @@
 """The router: the pipeline of stages, and the way of a turn through it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -140,6 +140,7 @@ async def run_pipeline(turn: Turn, rankers: Sequence[Ranker] = PIPELINE) -> Rout
     upstream is not raised: it is in the result."""
     stages: list[Stage] = []
     decided_from: Ranking | None = None
+    unsure: Ranking | None = None
     call = NO_CALL
     clock = turn.clock
     for ranker in rankers:
@@ -160,7 +161,10 @@ async def run_pipeline(turn: Turn, rankers: Sequence[Ranker] = PIPELINE) -> Rout
             result = calibrate(turn.config, result)
             refusal = policy.refusal(turn, result)
             stages.append(Stage(ranker.name, ms, result, refusal))
-            decided_from = result if refusal is None else None
+            if refusal is None:
+                decided_from = result if unsure is None else replace(result, unsure=unsure)
+            elif turn.clarify and not result.sure:
+                unsure = result
         if result.call is not None:
             call = result.call if call is NO_CALL else call + result.call
         if decided_from is not None:

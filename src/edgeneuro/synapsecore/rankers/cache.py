@@ -31,8 +31,11 @@ class MemoryCacheRanker:
             return _NO_ENTRY
         if cached.labels != lookup.labels_revision and not lookup.label_failed:
             return Skip("labels have changed since")
-        if classifier_identity(turn) not in (None, cached.classifier):
+        classifier = classifier_identity(turn)
+        if classifier not in (None, cached.classifier):
             return Skip("the classifier has not seen this query yet, and may decide it")
+        if turn.clarify and classifier is not None and cached.answer.probabilities is None:
+            return Skip("the model named one agent, and the classifier may have another close one")
         return ranking_from_cache(cached.answer, turn.models[0].id)
 
 
