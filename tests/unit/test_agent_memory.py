@@ -264,6 +264,16 @@ async def test_an_agent_that_refuses_its_own_ids_is_asked_without_them(product: 
     assert sent_ids(product) == (None, None)
 
 
+async def test_an_agent_that_hands_its_reply_back_waits_no_longer(product: Product) -> None:
+    await asked(product)
+    rejected = task("rejected", "Not for me.")
+    options = {"candidates": ["hr"], "on_no_fit": "none"}
+    answered = await talk(product, "My VPN is down", whole(rejected), options=options)
+    assert answered.status == 422
+    found = await session(product)
+    assert (found["agent_id"], found["waits_for"], found["agents"]) == ("hr", None, [])
+
+
 async def test_a_failure_leaves_the_agent_waiting(product: Product) -> None:
     await asked(product)
     busy = ScriptedResponse(503, [b"busy"])

@@ -4,7 +4,7 @@ A session belongs to the key or user that named it. The isolate has the newest s
 itself, because the next request may come before the write is in D1; of both the newer one counts.
 It has the same texts as D1 has, so that a decision does not depend on the isolate that makes it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from edgeneuro.call import Call
@@ -137,16 +137,16 @@ class OpenSession:
         dropped = [name for name in memories if name not in agents]
         return write_session(self.owner, self.key, new, base_version=self.version, dropped=dropped)
 
-    def prolong(self, *, forget: str | None = None) -> Statement | None:
+    def prolong(self, *, forget: Sequence[str] = ()) -> Statement | None:
         """The session after a request that had no answer: as it was, for another idle time, but
-        without the memory of the agent `forget`."""
+        without the memories of the agents `forget`."""
         session, now_ms = self._now(), self.services.now_ms()
         if session is None or session.last is None:
             return None
         state = session.last.state
-        if forget is not None:
-            agents = {name: each for name, each in state.agents.items() if name != forget}
-            waits_for = None if session.last.agent_id == forget else state.waits_for
+        if forget:
+            agents = {name: each for name, each in state.agents.items() if name not in forget}
+            waits_for = None if session.last.agent_id in forget else state.waits_for
             state = SessionState(agents=agents, waits_for=waits_for)
         new = replace(
             session.last,
@@ -156,8 +156,7 @@ class OpenSession:
             expires_ms=self._expires_ms(now_ms),
         )
         self._cache(new)
-        dropped = [] if forget is None else [forget]
-        return prolong_session(self.owner, self.key, new, dropped=dropped)
+        return prolong_session(self.owner, self.key, new, dropped=forget)
 
     def end(self) -> Statement:
         """Nothing is remembered from here on, in the isolate at once; returns the write to D1. An

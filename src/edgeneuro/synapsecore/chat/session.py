@@ -51,7 +51,7 @@ def remember_chat(
     if session is None:
         return None
     if said is None or (turn.agent is None and turn.clarify is None):
-        return session.prolong(forget=_refused_memory(turn, failure))
+        return session.prolong(forget=_refused_memories(turn, failure))
     if turn.states and all(state.done for state in turn.states.values()):
         return session.end()
     agent_id = None if turn.agent is None else turn.agent.id
@@ -73,10 +73,14 @@ def remember_chat(
     )
 
 
-def _refused_memory(turn: ChatTurn, failure: EdgeNeuroError | None) -> str | None:
-    """The agent that refuses the ids which it gave: the next message must not have them."""
+def _refused_memories(turn: ChatTurn, failure: EdgeNeuroError | None) -> list[str]:
+    """The agents that refuse the ids which they gave, or the reply that they have asked for: the
+    next message must not have these ids, and is not for them."""
     refused = isinstance(failure, UpstreamError) and refuses_task(failure)
-    return turn.agent.id if refused and turn.agent and turn.memory is not None else None
+    found = [each.agent_id for each in turn.earlier]
+    if refused and turn.agent is not None and turn.memory is not None:
+        found.append(turn.agent.id)
+    return found
 
 
 def _memories(turn: ChatTurn, session: OpenSession) -> dict[str, AgentMemory]:
