@@ -52,9 +52,10 @@ from tests.unit.conftest import ADMIN_TOKEN as TOKEN
 from tests.unit.conftest import Product, no_chunks, says
 
 
-async def opened(product: Product, model: str = LLAMA) -> ByteStream:
+async def opened(product: Product, model: str = LLAMA, **fields: Any) -> ByteStream:
     """The events as the handler makes them, for a reader that goes away."""
-    body = ChatRequest.model_validate({"model": model, "messages": [user()], "stream": True})
+    sent = {"model": model, "messages": [user()], "stream": True, **fields}
+    body = ChatRequest.model_validate(sent)
     waiting: list[Coroutine[Any, Any, None]] = []
     table = RouteTable(ROUTES)
     trace = continue_trace(None, product.services.new_hex)

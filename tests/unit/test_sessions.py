@@ -1,21 +1,24 @@
 """Sessions: what the next request knows of the one before it, whose it is, and how it ends."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from edgeneuro.domain.session import session_key
+from edgeneuro.domain.session import AgentMemory, Session, SessionState, session_key
 from edgeneuro.gateway.interface import ModelAnswer, ModelRequest
 from edgeneuro.gateway.transports import log_headers
 from edgeneuro.settings import Settings
+from edgeneuro.store.sessions import read_session, write_session
 from edgeneuro_testing.gateway import ScriptedGateway
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.chats import LLAMA, TOOL, chat, streams, talks, user
 from tests.unit.conftest import ADMIN_TOKEN, Product, says
 from tests.unit.decision_models import chose, decision_product
 from tests.unit.invocations import delete_expired
+from tests.unit.test_chat_stream import opened
 from tests.unit.test_limits import create as create_key
 from tests.unit.test_outcomes import ASKED, CLOSE
 
@@ -263,6 +266,54 @@ async def test_two_requests_at_once(product: Product, gateway: Gateway) -> None:
     assert (found["turns"], found["previous_user"]) == (3, "Second")
 
 
+def stored(version: int, query: str, *, at: int = 1_000, agent: str = "hr") -> Session:
+    memory = AgentMemory(context_id=f"of {query}")
+    return Session(
+        version=version,
+        turns=version,
+        agent_id=agent,
+        previous_user=query,
+        state=SessionState(agents={agent: memory}),
+        created_ms=1_000,
+        updated_ms=at,
+        expires_ms=9_000,
+    )
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+async def test_writes_that_arrive_out_of_order(database: SqliteDatabase, in_order: bool) -> None:
+    """Nobody waits for a write, so the one of the next turn may overtake it."""
+    one = write_session("k", "s", stored(6, "First", agent="it"), base_version=5)
+    two = write_session("k", "s", stored(7, "Second"), base_version=6)
+    await database.batch([one, two] if in_order else [two, one])
+    found = await read_session(database, "k", "s")
+    assert found is not None
+    assert (found.previous_user, found.agent_id) == ("Second", "hr")
+    assert set(found.state.agents) == {"it", "hr"}  # no memory is lost
+    assert found.version >= 7
+
+
+async def test_two_isolates_write_from_the_same_version(database: SqliteDatabase) -> None:
+    """The turn that was answered last is the one before the next message."""
+    one = stored(6, "One", at=2_000, agent="it")
+    other = stored(6, "Other", at=1_500)
+    await database.batch([write_session("k", "s", each, base_version=5) for each in (one, other)])
+    found = await read_session(database, "k", "s")
+    assert found is not None
+    assert (found.previous_user, found.updated_ms, found.turns) == ("One", 2_000, 7)
+    assert set(found.state.agents) == {"it", "hr"}
+
+
+async def test_a_new_session_has_nothing_of_the_one_that_was_over(database: SqliteDatabase) -> None:
+    old = stored(6, "Old", agent="it")
+    new = replace(stored(7, "New", at=9_000), turns=1, expires_ms=20_000)
+    await database.run(write_session("k", "s", old, base_version=5))
+    await database.run(write_session("k", "s", new, base_version=6))
+    found = await read_session(database, "k", "s")
+    assert found is not None
+    assert (found.turns, list(found.state.agents), found.expires_ms) == (1, ["hr"], 20_000)
+
+
 async def test_a_database_that_fails(product: Product, settings: Settings) -> None:
     await say(product, "First")
     product.database.failing = True
@@ -340,6 +391,18 @@ async def test_the_caller_ends_it(product: Product, settings: Settings) -> None:
     product.clock.seconds += 30 * MINUTE
     await delete_expired(product.services)
     assert product.rows("SELECT * FROM sessions") == []
+
+
+async def test_the_row_of_an_ended_session_outlasts_every_answer(product: Product) -> None:
+    await product.call("PATCH", "/v1/config", {"session_idle_minutes": 1})
+    await say(product, "First")
+    await product.call("DELETE", "/v1/sessions/s-1")
+    product.clock.seconds += 59 * MINUTE
+    await delete_expired(product.services)
+    assert product.rows("SELECT ended FROM sessions") == [{"ended": 1}]
+    product.clock.seconds += MINUTE
+    await delete_expired(product.services)
+    assert product.rows("SELECT ended FROM sessions") == []
 
 
 @pytest.mark.parametrize("in_this_isolate", [True, False])
@@ -466,6 +529,27 @@ async def test_a_chat_leaves_its_answer(product: Product, stream: bool) -> None:
     assert found["previous_user"] == "How many days of leave?"
     second = await say(product, "And next year?")
     assert await context(product, second) == before("hr", "How many days of leave?", "Thirty days.")
+
+
+async def test_a_stream_is_remembered_before_its_end_is_sent(product: Product) -> None:
+    """A client sends its next message as soon as it has the end."""
+    product.gateway.enqueue(streams("Thirty ", "days."))
+    stream = await opened(product, "agent:hr", edgeneuro={"session": "s-1"})
+    seen = b""
+    while b"[DONE]" not in seen:
+        seen = await anext(stream)
+    [found] = [each for each, _ in product.services.recent_sessions._entries.values()]
+    assert found.previous_assistant == "Thirty days."
+    await stream.aclose()
+
+
+async def test_a_client_that_goes_leaves_what_it_got(product: Product) -> None:
+    product.gateway.enqueue(streams("Thirty ", "days."))
+    stream = await opened(product, "agent:hr", edgeneuro={"session": "s-1"})
+    while b"Thirty" not in await anext(stream):
+        pass
+    await stream.aclose()
+    assert (await session(product))["previous_assistant"] == "Thirty"
 
 
 async def test_of_a_long_answer_the_ends_are_remembered(product: Product) -> None:

@@ -13,7 +13,13 @@ from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.sql import PURGE_CHUNK, purge_in_chunks
 
 _MAX_OF_AN_OWNER = 5_000  # rows that are deleted with a key; the cron deletes those beyond
+# Of the stored row.
 _LIVE = "sessions.ended = 0 AND sessions.expires_at > excluded.updated_at"
+_OLDER = (
+    f"NOT ({_LIVE}) OR (sessions.version, sessions.updated_at)"
+    " <= (excluded.version, excluded.updated_at)"
+)
+_OF_TURN = ("id", "user", "agent_id", "previous_user", "previous_assistant", "query_hash", "router")
 
 
 async def read_session(db: Database, owner: str, key: str) -> Session | None:
@@ -28,22 +34,24 @@ def write_session(
     owner: str, key: str, session: Session, *, base_version: int, dropped: Sequence[str] = ()
 ) -> Statement:
     """Writes the state after a turn that began when `base_version` was the newest version. Another
-    isolate may have written since: its agents' memories stay, but for `dropped`; the rest is that
-    of the later write. Nothing is written if the session was ended since."""
+    isolate may have written since: the turn of the newer one of both stays, with the memories of
+    all agents but `dropped`. Nothing is written if the session was ended since."""
+    of_turn = ", ".join(
+        f"{name} = CASE WHEN {_OLDER} THEN excluded.{name} ELSE sessions.{name} END"
+        for name in (*_OF_TURN, "updated_at", "expires_at")
+    )
     return statement(
-        "INSERT INTO sessions (owner, key, id, user, agent_id, previous_user, previous_assistant,"
-        " query_hash, state, router, turns, version, ended, created_at, updated_at, expires_at)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, json_patch('{}', ?9), ?10, ?11, ?12, 0, ?13, ?14,"
-        " ?15) ON CONFLICT (owner, key) DO UPDATE SET id = excluded.id, user = excluded.user,"
-        " agent_id = excluded.agent_id, previous_user = excluded.previous_user,"
-        " previous_assistant = excluded.previous_assistant, query_hash = excluded.query_hash,"
-        f" state = CASE WHEN {_LIVE} THEN json_patch(sessions.state, ?9) ELSE excluded.state END,"
-        " router = excluded.router,"
+        f"INSERT INTO sessions (owner, key, {', '.join(_OF_TURN)}, state, turns, version, ended,"
+        " created_at, updated_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
+        " json_patch('{}', ?10), ?11, ?12, 0, ?13, ?14, ?15)"
+        f" ON CONFLICT (owner, key) DO UPDATE SET {of_turn},"
+        f" state = CASE WHEN NOT ({_LIVE}) THEN excluded.state"
+        f" WHEN {_OLDER} THEN json_patch(sessions.state, ?10)"
+        " ELSE json_patch(sessions.state, json_remove(?10, '$.waits_for')) END,"
         f" turns = CASE WHEN {_LIVE} THEN max(sessions.turns + 1, excluded.turns)"
         " ELSE excluded.turns END,"
         f" created_at = CASE WHEN {_LIVE} THEN sessions.created_at ELSE excluded.created_at END,"
-        " version = max(sessions.version + 1, excluded.version), ended = 0,"
-        " updated_at = excluded.updated_at, expires_at = excluded.expires_at"
+        " version = max(sessions.version + 1, excluded.version), ended = 0"
         " WHERE sessions.ended = 0 OR sessions.version <= ?16",
         owner,
         key,
@@ -53,8 +61,8 @@ def write_session(
         session.previous_user,
         session.previous_assistant,
         session.query_hash,
-        json.dumps(_patch(session, dropped), ensure_ascii=False),
         session.router,
+        json.dumps(_patch(session, dropped), ensure_ascii=False),
         session.turns,
         session.version,
         session.created_ms,

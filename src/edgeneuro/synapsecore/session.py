@@ -37,6 +37,7 @@ from edgeneuro.synapsecore.stored_text import stored_context, stored_text
 from edgeneuro.web.auth import Credential
 
 _MINUTE_MS = 60_000
+_ENDED_MINUTES = 60  # longer than any answer takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ class OpenSession:
         return self.services.recent_sessions.get(self._cache_key, now_ms=self._monotonic_ms())
 
     def _cache(self, session: Session) -> None:
-        lasts_ms = self.config.session_idle_minutes * _MINUTE_MS
+        lasts_ms = session.expires_ms - session.updated_ms
         self.services.recent_sessions.put(
             self._cache_key, session, expires_at_ms=self._monotonic_ms() + lasts_ms
         )
@@ -164,12 +165,13 @@ class OpenSession:
         newest = newer(self._cached(), self.last)
         version = max(self.version, newest.version if newest else 0) + 1
         now_ms = self.services.now_ms()
+        minutes = max(_ENDED_MINUTES, self.config.session_idle_minutes)
         ended = Session(
             version=version,
             ended=True,
             created_ms=now_ms,
             updated_ms=now_ms,
-            expires_ms=self._expires_ms(now_ms),
+            expires_ms=now_ms + minutes * _MINUTE_MS,
         )
         self._cache(ended)
         return end_session(

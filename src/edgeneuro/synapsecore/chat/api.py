@@ -30,7 +30,7 @@ from edgeneuro.synapsecore.chat.response import (
     headers,
     record_chat,
 )
-from edgeneuro.synapsecore.chat.session import ChatSaid
+from edgeneuro.synapsecore.chat.session import ChatSaid, remember_chat
 from edgeneuro.synapsecore.chat.several import answer_all, stream_all
 from edgeneuro.synapsecore.chat.stream import EVENT_STREAM, ChatStream, StreamStart
 from edgeneuro.synapsecore.chat.turn import ChatTurn, begin_chat
@@ -109,6 +109,7 @@ def _record_unanswered(
         failure=failure,
         streamed=streamed,
         ending=ending,
+        in_session=remember_chat(turn, None, failure),
     )
     turn.caller.background(record_chat(turn, outcome))
 
@@ -128,7 +129,7 @@ def _whole(turn: ChatTurn, result: ChatResult) -> Reply[ChatCompletion]:
         model=result.model,
         trace=result.trace,
         cached_answer=cached_answer,
-        said=_said(result),
+        in_session=remember_chat(turn, _said(result)),
     )
     turn.caller.background(record_chat(turn, outcome))
     return reply

@@ -29,7 +29,6 @@ from edgeneuro.gateway.interface import Delta
 from edgeneuro.store.database import Statement
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.synapsecore.chat.answer import ChatResult
-from edgeneuro.synapsecore.chat.session import ChatSaid, remember_chat
 from edgeneuro.synapsecore.chat.turn import ChatTurn
 from edgeneuro.synapsecore.decision_log import stored_texts, write_log
 from edgeneuro.synapsecore.implicit_signals import note_reaction
@@ -159,7 +158,8 @@ def _id(turn: ChatTurn) -> str:
 @dataclass(frozen=True, kw_only=True)
 class ChatOutcome:
     """How a turn ended. The `failure` of a stream is the error that ended it, and its status stays
-    200; `cached_answer` is the write that caches the answer. `said` is None if there was none."""
+    200; `cached_answer` is the write that caches the answer, and `in_session` that of the
+    session."""
 
     cache: CacheState
     latency_ms: float
@@ -169,7 +169,7 @@ class ChatOutcome:
     streamed: bool = False
     ending: Ending = "complete"
     cached_answer: Statement | None = None
-    said: ChatSaid | None = None
+    in_session: Statement | None = None
 
 
 def record_chat(
@@ -179,10 +179,9 @@ def record_chat(
     also: Sequence[Statement] = (),
     last: bool = True,
 ) -> Coroutine[Any, Any, None]:
-    """Adds the turn to /metrics, to the request's line and to its session at once; returns the
-    write of the row. `also` goes into the same batch, after what belongs to the routing. A turn
-    that was handed back is not the `last` one of its request: that one settles the reservation and
-    is remembered."""
+    """Adds the turn to /metrics and to the request's line at once; returns the write of the row.
+    `also` goes into the same batch, after what belongs to the routing. A turn that was handed back
+    is not the `last` one of its request: that one settles the reservation."""
     entry = _entry(turn, outcome)
     _note(turn.caller.facts, entry)
     if outcome.streamed:
@@ -193,7 +192,7 @@ def record_chat(
     stages = turn.routing.stage_records() if turn.routing else None
     writes = [*turn.writes, outcome.cached_answer, *also, *_handed_back(turn)]
     if last:
-        writes += [turn.settlement(), remember_chat(turn, outcome.said, outcome.failure)]
+        writes += [turn.settlement(), outcome.in_session]
     return _write(turn, entry, stages, writes)
 
 

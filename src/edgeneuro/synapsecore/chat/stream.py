@@ -26,7 +26,7 @@ from edgeneuro.synapsecore.chat.response import (
     facts,
     record_chat,
 )
-from edgeneuro.synapsecore.chat.session import ChatSaid, StreamedText
+from edgeneuro.synapsecore.chat.session import ChatSaid, StreamedText, remember_chat
 from edgeneuro.synapsecore.chat.turn import ChatTurn
 from edgeneuro.web.auth import Credential, is_operator
 from edgeneuro.web.response import Response, error_content
@@ -52,6 +52,8 @@ class ChatStream:
         self._pending: asyncio.Future[Delta | None] | None = None
         self._text = ""
         self._said = StreamedText()
+        self._remembered = False
+        self._in_session: Statement | None = None
         self._calls_tools = False
 
     async def events(self) -> AsyncGenerator[bytes, None]:
@@ -72,6 +74,7 @@ class ChatStream:
                 delta = pending.result()
             turn.chain.finish()
             self._record_usage()
+            self._remember(self._calls_tools)  # the next message may come before this one is closed
             if turn.closing_sentence is not None and not self._calls_tools:
                 sentence = ChunkDelta(content=f"\n\n{turn.closing_sentence}")
                 yield chunk(turn, stream.model, delta=sentence)
@@ -145,6 +148,7 @@ class ChatStream:
         except Exception as error:  # the client does not notice, and the row must be written
             self._turn.services.failures.note("stream_close", error)
         self._record_usage()
+        self._remember(False)
         await record_chat(
             self._turn,
             ChatOutcome(
@@ -156,16 +160,19 @@ class ChatStream:
                 streamed=True,
                 ending=self._ending,
                 cached_answer=self._cached_answer(),
-                said=self._answered(),
+                in_session=self._in_session,
             ),
         )
 
-    def _answered(self) -> ChatSaid | None:
-        """Of a stream that was cut what there is. A cut call of a tool is none."""
+    def _remember(self, calls_tools: bool) -> None:
+        """Of a stream that was cut, what there is. A cut call of a tool is none."""
+        if self._remembered:
+            return
+        self._remembered, text = True, self._said.text
+        said = ChatSaid(text=text or None, calls_tools=calls_tools) if text or calls_tools else None
         if self._stream.handoff is not None:
-            return ChatSaid(text=None)
-        text, calls = self._said.text, self._calls_tools and self._ending == "complete"
-        return ChatSaid(text=text or None, calls_tools=calls) if text or calls else None
+            said = ChatSaid(text=None)
+        self._in_session = remember_chat(self._turn, said, self._failure)
 
     def _cached_answer(self) -> Statement | None:
         """An answer that calls tools is not cached: its parts would have to be joined first."""
