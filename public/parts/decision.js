@@ -171,10 +171,13 @@ function attemptRows(decision) {
     ...decision.attempts.map(({ model, adapter, ms: value, outcome }) => ({
       name: `${adapter ?? model}${outcome === "ok" ? "" : ` (${words(outcome)})`}`,
       value,
-      kind: outcome === "ok" ? "good" : "bad",
+      kind: attemptKind(outcome),
     })),
   ];
 }
+
+/** An agent that hands the turn back has not failed. */
+export const attemptKind = (outcome) => ({ ok: "good", not_mine: "warn" })[outcome] ?? "bad";
 
 export function attemptsTable(attempts) {
   if (!attempts.length) return h("p", { class: "muted" }, "No model call.");
@@ -187,7 +190,7 @@ export function attemptsTable(attempts) {
       { head: "Provider", cell: (one) => one.provider },
       {
         head: "Outcome",
-        cell: (one) => badge(words(one.outcome), one.outcome === "ok" ? "good" : "bad"),
+        cell: (one) => badge(words(one.outcome), attemptKind(one.outcome)),
       },
       { head: "Code", cell: (one) => one.code ?? NOTHING },
       { head: "Latency", cell: (one) => ms(one.ms), kind: "number" },

@@ -147,6 +147,14 @@ export const GROUPS = [
         "Redact PII",
         { type: "checkbox", help: "Email addresses, phone numbers and card numbers." },
       ],
+      [
+        "implicit_signals",
+        "Record implicit signals",
+        {
+          type: "checkbox",
+          help: "The same question in other words, the wish for a human, thanks. For requests with a session or a user.",
+        },
+      ],
       ["retention_days", "Log retention (days)", { type: "number", min: 1, max: 3650 }],
       [
         "audit_retention_days",

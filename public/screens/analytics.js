@@ -15,6 +15,7 @@ import {
   pageHead,
   save,
 } from "../parts/controls.js";
+import { attemptKind } from "../parts/decision.js";
 import { DEFINITIONS } from "../parts/definitions.js";
 import { filters } from "../parts/filters.js";
 import { layerSeries } from "../parts/layers.js";
@@ -235,6 +236,15 @@ function groupTable(by, groups) {
       { head: "Errors", cell: (group) => percent(group.error_rate), kind: "number" },
       { head: "Fallback", cell: (group) => percent(group.fallback_rate), kind: "number" },
       { head: "Cache hits", cell: (group) => percent(group.cache_hit_rate), kind: "number" },
+      ...(by === "agent"
+        ? [
+            {
+              head: "Mis-routed",
+              cell: (group) => percent(group.misroute_rate),
+              kind: "number",
+            },
+          ]
+        : []),
       {
         head: "Accuracy",
         cell: (group) =>
@@ -277,7 +287,7 @@ function modelCallTable({ models }) {
               "div",
               { class: "row" },
               Object.entries(model.outcomes).map(([outcome, times]) =>
-                badge(`${words(outcome)} ${count(times)}`, outcome === "ok" ? "good" : "bad"),
+                badge(`${words(outcome)} ${count(times)}`, attemptKind(outcome)),
               ),
             ),
         },

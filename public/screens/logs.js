@@ -9,6 +9,7 @@ import { layerBadge, layerName, OUTCOMES, outcomeBadge } from "../parts/decision
 import { choices, filters } from "../parts/filters.js";
 import { LAYERS } from "../parts/layers.js";
 import { empty, load } from "../parts/loading.js";
+import { misrouteBadges } from "../parts/misroutes.js";
 import { readModels } from "../parts/models.js";
 import { readRouters, routerOptions } from "../parts/routers.js";
 import { listTable } from "../parts/table.js";
@@ -85,6 +86,12 @@ function filterSpecs(agents, models, routers, router) {
       options: [all, ["true", "Yes"], ["false", "No"]],
     },
     {
+      name: "misrouted",
+      label: "Mis-routed",
+      type: "select",
+      options: [all, ["true", "Yes"], ["false", "No"]],
+    },
+    {
       name: "kind",
       label: "Kind",
       type: "select",
@@ -148,6 +155,7 @@ const columns = (agents, state) => [
     cell: (log) => [
       log.agent_id === null ? null : agentName(agents, log.agent_id),
       outcomeBadge(log.outcome) ?? (log.agent_id === null ? NOTHING : null),
+      misrouteBadges(log),
     ],
   },
   { head: "Confidence", cell: (log) => percent(log.confidence, 0), kind: "number" },

@@ -8,6 +8,7 @@ import { previousTurn } from "../parts/context.js";
 import { actionButton, badge, card, facts, link, pageHead } from "../parts/controls.js";
 import { attemptsTable, decisionFacts, outcomeBadge, timing } from "../parts/decision.js";
 import { load } from "../parts/loading.js";
+import { chainLinks, misrouteBadges, rerouteButton, signalList } from "../parts/misroutes.js";
 import { modelInput } from "../parts/model_input.js";
 import { notice } from "../parts/notice.js";
 import { DEFAULT_ROUTER } from "../parts/routers.js";
@@ -54,7 +55,10 @@ function traceView(log, agents, { may, signal, show }) {
               size: "small",
             })
           : null,
+        misrouteBadges(log),
+        may("admin") && mayReroute(log) ? rerouteButton(log.id, agents, show) : null,
       ),
+      chainLinks(log),
       decisionFacts({ ...log, calibrated: wasCalibrated(log) }),
     ),
     h(
@@ -68,6 +72,7 @@ function traceView(log, agents, { may, signal, show }) {
           { class: "stack" },
           labelEditor(log, agents, may, show),
           feedback(log, agents),
+          signalList(log, agents),
           history(log, agents),
         ),
       ),
@@ -112,6 +117,10 @@ function traceView(log, agents, { may, signal, show }) {
     ),
   ];
 }
+
+/** A decision with its text that was not replaced yet. */
+const mayReroute = (log) =>
+  log.query_hash !== null && log.agent_id !== null && log.rerouted_to === null;
 
 const wasCalibrated = ({ stages }) =>
   stages?.some((stage) => stage.outcome === "decided" && stage.calibrated) ?? false;

@@ -17,6 +17,7 @@ import {
 } from "../parts/decision.js";
 import { field, read } from "../parts/form.js";
 import { empty, errorPanel, load, spinner } from "../parts/loading.js";
+import { rerouteButton } from "../parts/misroutes.js";
 import { modelInput } from "../parts/model_input.js";
 import { callable, readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
@@ -316,6 +317,11 @@ function feedback(decision, agents, may) {
     }),
     actionButton("No", () => send("down"), { size: "small", label: "No, the decision was wrong" }),
   );
+  if (may("admin") && decision.agent) {
+    const after = ({ id }) =>
+      row.append(h("a", { href: address(["logs", id]) }, "View the next decision"));
+    row.append(rerouteButton(decision.id, agents, after));
+  }
   if (!may("label")) return row;
   const choice = labelField(agents, decision.agent?.id ?? null);
   const save = actionButton(

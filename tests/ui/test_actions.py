@@ -449,6 +449,26 @@ def test_logs_are_searched_and_labeled(page: Page, go: Go, rows: Rows, api: http
     expect(page.get_by_label("Search queries")).to_have_value("zeppelin")
 
 
+def test_a_decision_is_rerouted(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
+    query = "My VPN does not connect, said Hedy"
+    first = api.post("/v1/route", json={"query": query, "cache": False}).json()
+    until(lambda: rows("SELECT id FROM logs WHERE id = ?", first["id"]))
+    go(f"logs/{first['id']}")
+    page.get_by_role("button", name="Re-route to the next best agent").click()
+    said(page, "Re-routed to")
+    expect(page.get_by_text("mis-routed")).to_be_visible()
+    expect(page.get_by_label("Signals").get_by_text("re-routed")).to_be_visible()
+    page.get_by_role("link", name="Next decision (re-routed)").click()
+    expect(page.get_by_text("next best")).to_be_visible()
+    expect(page.get_by_role("link", name="Decision before (refused)")).to_be_visible()
+    [(second,)] = rows("SELECT id FROM logs WHERE rerouted_from = ?", first["id"])
+    go("logs?misrouted=true")
+    row = page.get_by_role("row").filter(has_text=query)
+    expect(row).to_have_count(1)
+    expect(row.get_by_text("mis-routed")).to_be_visible()
+    assert rows("SELECT agent_id FROM logs WHERE id = ?", second) != [(first["agent"]["id"],)]
+
+
 def test_a_session_is_shown_and_ended(page: Page, go: Go, api: httpx.Client) -> None:
     for query in ("The first zeppelin of a session", "The second zeppelin of it"):
         body = {"query": query, "session": "of zeppelins/1"}
