@@ -18,6 +18,9 @@ const PATH = "/v1/routers";
 const INHERITED = "As in the installation";
 /** The names and field options of settings, as the screen Settings has them. */
 const SETTINGS = GROUPS.flatMap(([, settings]) => settings);
+const SWITCHES = SETTINGS.filter(([, , options]) => options.type === "checkbox").map(
+  ([name]) => name,
+);
 
 export async function open({ root, signal, may }) {
   const body = h("div", {});
@@ -241,21 +244,15 @@ function settingField(name, label, options, value, inherited) {
 }
 
 /** As the fields have the router's values: a boolean is a text there. */
-const formValues = (router) =>
-  Object.fromEntries(
-    Object.entries(router).map(([name, value]) => [
-      name,
-      typeof value === "boolean" ? String(value) : value,
-    ]),
-  );
+function formValues(router) {
+  const texts = SWITCHES.filter((name) => typeof router[name] === "boolean");
+  return { ...router, ...Object.fromEntries(texts.map((name) => [name, String(router[name])])) };
+}
 
 function bodyOf(values) {
-  const body = Object.fromEntries(
-    Object.entries(values).map(([name, value]) => [
-      name,
-      value === "true" || value === "false" ? value === "true" : value,
-    ]),
-  );
+  const body = { ...values };
+  for (const name of SWITCHES)
+    if (typeof body[name] === "string") body[name] = body[name] === "true";
   for (const name of ["agents", "fallback_models"]) if (!body[name]?.length) body[name] = null;
   return body;
 }

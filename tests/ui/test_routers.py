@@ -50,9 +50,16 @@ def test_a_router_is_created_changed_and_deleted(page: Page, go: Go, rows: Rows)
     card.get_by_role("button", name="Edit Office").click()
     dialog.get_by_label("Confidence threshold").fill("")
     dialog.get_by_label("If no agent is found").select_option("none")
+    dialog.get_by_label("Ask if agents are close").select_option("Yes")
     dialog.get_by_role("button", name="Save").click()
     expect(card).to_contain_text("If no agent is found")
-    assert json.loads(rows(sql)[0][2]) == {"on_no_fit": "none"}
+    assert json.loads(rows(sql)[0][2]) == {"on_no_fit": "none", "clarify": True}
+    card.get_by_role("button", name="Edit Office").click()
+    expect(dialog.get_by_label("Ask if agents are close")).to_have_value("true")
+    dialog.get_by_label("Ask if agents are close").select_option("No")
+    dialog.get_by_role("button", name="Save").click()
+    expect(card).to_contain_text("false")
+    assert json.loads(rows(sql)[0][2]) == {"on_no_fit": "none", "clarify": False}
 
     card.get_by_role("button", name="Delete Office").click()
     dialog.get_by_role("button", name="Delete").click()
