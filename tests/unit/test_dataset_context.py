@@ -147,6 +147,21 @@ async def test_a_context_at_fault_is_named(
     await assert_refused(product, jsonl(good, {**row, "agent": "hr"}), (2, param))
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        b'{"query": "x", "agent": "hr", "context": {"previous_user": "a\\ud800b"}}',
+        b'{"agent": "hr", "messages": [{"role": "user", "content": "a\\ud800b"},'
+        b' {"role": "user", "content": "yes"}]}',
+        b'{"messages": [{"role": "user", "content": "{\\"previous_turn\\": {\\"user\\":'
+        b' \\"a\\ud800\\"}, \\"message\\": \\"x\\"}"},'
+        b' {"role": "assistant", "content": "{\\"agent\\": \\"hr\\"}"}]}',
+    ],
+)
+async def test_half_a_surrogate_pair_is_refused(product: Product, row: bytes) -> None:
+    await assert_refused(product, row, (1, "context"))
+
+
 async def test_an_agent_of_the_turn_before_may_be_gone(product: Product) -> None:
     context = {"previous_agent": "deleted_since", "previous_user": "Hi"}
     await imported(product, jsonl({"query": "yes", "agent": "hr", "context": context}))

@@ -41,6 +41,14 @@ class RowQuestion(NamedTuple):
 
 
 def read_question(row: Row, find_agent: FindAgent) -> RowQuestion:
+    found = _read_question(row, find_agent)
+    previous = found.previous
+    if _SURROGATE.search(f"{previous.user or ''}{previous.assistant or ''}"):
+        raise RowFault("context", "context: it holds half a surrogate pair; remove it")
+    return found
+
+
+def _read_question(row: Row, find_agent: FindAgent) -> RowQuestion:
     if _is_exported(row):
         content = _last_messages(row)[0]
         found = read_message_text(content) if isinstance(content, str) else None
