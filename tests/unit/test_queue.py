@@ -364,6 +364,28 @@ async def test_what_the_newest_classifier_is_least_sure_of_comes_first(
     assert "agent_0 is 0." in reason["text"] or "agent_1 is 0." in reason["text"]
 
 
+async def test_in_a_conversation_the_classifier_reads_the_turn_before(
+    learned_product: Product,
+) -> None:
+    """Alone, "yes" would be for nobody; after a turn of an agent it is for that agent."""
+    for agent in ("agent_1", "agent_2"):
+        learned_product.gateway.enqueue(says("agent_0"))
+        context = {"previous_agent": agent, "previous_assistant": known(agent)}
+        await learned_product.route("yes", context=context, cache=False)
+    items = [item for item in await queue(learned_product) if item["query"] == "yes"]
+    differing = {
+        item["context"]["previous_agent"]: [
+            reason["text"] for reason in item["reasons"] if reason["code"] == "classifier_differs"
+        ]
+        for item in items
+    }
+    assert differing == {
+        "agent_1": ["the classifier would choose agent_1"],
+        "agent_2": ["the classifier would choose agent_2"],
+    }
+    assert not any("-" in reason["text"] for item in items for reason in item["reasons"])
+
+
 async def test_where_the_newest_classifier_differs_from_the_answer(
     learned_product: Product,
 ) -> None:

@@ -80,11 +80,11 @@ async def read_unsampled(db: Database) -> Rows:
 
 
 async def read_beginnings(db: Database, log_ids: Sequence[str]) -> Rows:
-    """Of each of these rows `query_hash` and the `query`, of a long one the beginning and the end:
-    all that the classifier's features are made of."""
+    """Of each of these rows `query_hash`, `context` and the `query`, of a long one the beginning
+    and the end: all that the classifier's features are made of."""
     return await db.run(
         statement(
-            f"SELECT query_hash, iif(length(query) <= {HEAD + TAIL}, query,"
+            f"SELECT query_hash, context, iif(length(query) <= {HEAD + TAIL}, query,"
             f" substr(query, 1, {HEAD}) || ' ' || substr(query, -{TAIL})) AS query"
             " FROM json_each(?1) AS wanted CROSS JOIN logs ON logs.id = wanted.value"
             " ORDER BY wanted.key",

@@ -5,6 +5,7 @@ import hashlib
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from edgeneuro.call import Call
 from edgeneuro.classifier.model import InvalidModelError, loads
@@ -15,7 +16,7 @@ from edgeneuro.domain.label_queue import LabelSuspect, QueueItem, QueueQuery, Su
 from edgeneuro.services import Services
 from edgeneuro.store import label_queue as store
 from edgeneuro.store.classifiers import newest_model, read_parts
-from edgeneuro.store.contexts import StoredQuestion
+from edgeneuro.store.contexts import StoredQuestion, question_from_row
 from edgeneuro.store.database import Row, Rows
 from edgeneuro.store.label_queue import (
     read_beginnings,
@@ -24,6 +25,7 @@ from edgeneuro.store.label_queue import (
     read_unsampled,
 )
 from edgeneuro.store.logs import read_questions
+from edgeneuro.synapsecore.rankers.classifier import judge
 
 # What the newest classifier makes of the questions in the label queue's window, in the request
 # that shows the queue. It need not be selected, and no threshold need have been found for it: the
@@ -33,6 +35,7 @@ _TEXTS_A_READ = 500
 # Some 0.2 ms a text of 50 characters in workerd, so a page takes half a second at most.
 _MAX_CHARACTERS = 200_000
 _TEXTS_A_STEP, _PAUSE_SECONDS = 100, 0.01
+_BEFORE_CHARACTERS = 200  # of each text of the turn before, for what makes questions alike
 _KEPT_MS = 3_600_000
 
 
@@ -55,17 +58,35 @@ async def read_window(services: Services, answers: Rows) -> dict[str, Reading]:
     for at in range(0, len(ids), _TEXTS_A_READ):
         texts = await read_beginnings(services.db, ids[at : at + _TEXTS_A_READ])
         for number, row in enumerate(texts):
-            characters += len(row["query"])
+            question = question_from_row(row)
+            characters += len(row["query"]) + 2 * len(question.previous.identity)
             if characters > _MAX_CHARACTERS:
                 return kept
             key = row["query_hash"]
-            kept[key] = reading = read_query(row["query"], scorer)
+            kept[key] = reading = await _read(services, question, scorer)
             services.recent_readings.put(
                 f"{newest}:{key}", reading, expires_at_ms=now_ms + _KEPT_MS
             )
             if number % _TEXTS_A_STEP == 0:
                 await services.sleep(_PAUSE_SECONDS)  # other requests have their turn
     return kept
+
+
+async def _read(services: Services, question: StoredQuestion, scorer: Scorer | None) -> Reading:
+    """In a conversation the message alone says little: the prediction is that of the whole turn,
+    and what makes two questions alike is the turn before them too."""
+    query, previous = question.query, question.previous
+    if not previous:
+        return read_query(query, scorer)
+    before = previous.shortened(_BEFORE_CHARACTERS)
+    texts = (before.user, before.assistant, query)
+    reading = read_query(" ".join(text for text in texts if text), None)
+    if scorer is None:
+        return reading
+    config = await services.routing.current()
+    prediction = judge(scorer, query, previous, config).prediction
+    # Kept against what the message alone says, the agent before has less than the other.
+    return replace(reading, prediction=replace(prediction, margin=abs(prediction.margin)))
 
 
 async def _load(services: Services, classifier_id: str) -> Scorer | None:
