@@ -16,7 +16,7 @@ from tests.unit.chats import GRANITE, chat, events, said, talks, user
 from tests.unit.conftest import Answered, Product, says
 from tests.unit.decision_models import chose, decision_product
 from tests.unit.test_limits import create as create_key
-from tests.unit.test_outcomes import CLOSE
+from tests.unit.test_outcomes import ASKED, CLOSE
 from tests.unit.test_rules import create as create_rule
 
 URL = "https://agents.example.com/a2a/{id}"
@@ -407,3 +407,33 @@ async def test_of_several_agents_the_one_that_asks_gets_the_reply(
     reply = await talk(product, "2027", whole(message("Thirty.")))
     assert reply.json()["edgeneuro"]["layer"] == "session"
     assert sent_ids(product) == ("ctx-1", "task-1")
+
+
+# the reply to a clarifying question of the router
+
+
+@pytest.mark.parametrize("whole_conversation", [True, False])
+@pytest.mark.parametrize("protocol", ["a2a", "openai"])
+async def test_the_agent_gets_the_message_that_the_router_asked_about(
+    database: SqliteDatabase, settings: Settings, whole_conversation: bool, protocol: str
+) -> None:
+    product = await decision_product(database, settings)
+    await product.call("PATCH", "/v1/config", {"clarify": True})
+    if protocol == "a2a":
+        await move(product, "hr", URL.format(id="hr"))
+    product.gateway.enqueue(chose(CLOSE))
+    await talk(product, "Where is my form?")
+    messages = [user("the second one")]
+    if whole_conversation:
+        messages = [user("Where is my form?"), {"role": "assistant", "content": ASKED}, *messages]
+    product.fetch.enqueue(whole(message("In the portal.")))
+    product.gateway.enqueue(talks("In the portal."))
+    options = {"edgeneuro": {"session": "s-1"}}
+    answered = await chat(product, "auto", messages=messages, **options)
+    assert answered.json()["edgeneuro"]["agent"]["id"] == "hr"
+    if protocol == "a2a":
+        [part] = product.fetch.requests[-1].json()["params"]["message"]["parts"]
+        assert part["text"] == "Where is my form?\n\nthe second one"
+    else:
+        texts = [each["content"] for each in product.gateway.requests[-1].messages]
+        assert texts[-3:] == ["Where is my form?", ASKED, "the second one"]

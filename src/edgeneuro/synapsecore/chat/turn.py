@@ -19,6 +19,7 @@ from edgeneuro.gateway.interface import AgentState
 from edgeneuro.services import Services
 from edgeneuro.store.database import Statement
 from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
+from edgeneuro.synapsecore.chat.clarified import with_asked_message
 from edgeneuro.synapsecore.chat.models import (
     Kinds,
     map_image_urls,
@@ -92,6 +93,11 @@ class ChatTurn:
         """The messages that this model gets: the agent's system prompt, then what the client
         sent."""
         messages = sent_messages(self.request, self._kind(model))
+        if self.routing is not None:
+            protocol = self.agent.protocol if self.agent and model is self.endpoint else "openai"
+            messages = with_asked_message(
+                messages, self.request, self.routing.turn, only_last=protocol != "openai"
+            )
         if self.agent is None or self.agent.system_prompt is None:
             return messages
         return [{"role": "system", "content": self.agent.system_prompt}, *messages]

@@ -1,0 +1,34 @@
+"""After a clarifying question of the router the agent needs the message that it was about: the
+router has answered that message itself, so the agent has never seen it."""
+
+from typing import Any
+
+from edgeneuro.domain.chat import ChatRequest
+from edgeneuro.domain.chat_message import texts_of
+from edgeneuro.synapsecore.rankers.clarified import asks
+from edgeneuro.synapsecore.turn import Turn
+
+
+def with_asked_message(
+    messages: list[dict[str, Any]], request: ChatRequest, routed: Turn, *, only_last: bool
+) -> list[dict[str, Any]]:
+    """What an agent gets after such a question. An agent that reads `only_last`, the last message
+    of the user, gets both as one message. Any other has the first one from the client; it is added,
+    with the question, if only the session has it."""
+    before = routed.previous
+    if not asks(routed):
+        return messages
+    said = [message for message in request.messages if message.role == "user"]
+    first = "\n".join(texts_of(said[-2])) if len(said) > 1 else before.user
+    if not first:
+        return messages
+    if only_last:
+        return [*messages, {"role": "user", "content": f"{first}\n\n{routed.query}"}]
+    if len(said) > 1:
+        return messages
+    at = next(n for n, message in enumerate(messages) if message["role"] == "user")
+    added: list[dict[str, Any]] = [
+        {"role": "user", "content": first},
+        {"role": "assistant", "content": before.assistant},
+    ]
+    return [*messages[:at], *added, *messages[at:]]
