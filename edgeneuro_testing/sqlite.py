@@ -18,6 +18,10 @@ _LIMITS = {
 }
 
 
+_CACHED_STATEMENTS = 1_000  # more than the product has
+_MAX_IDLE = 2
+
+
 @cache
 def _empty(schema: str) -> sqlite3.Connection:
     """A database with the schema. Copying it is 50 times faster than running the statements."""
@@ -26,22 +30,51 @@ def _empty(schema: str) -> sqlite3.Connection:
     return connection
 
 
+@cache
+def _idle(schema: str) -> list[sqlite3.Connection]:
+    """Connections to databases in memory that are as new, for the next to take. SQLite has read the
+    schema and compiled most statements there, which takes longer than most tests."""
+    return []
+
+
+def _connect(schema: str, path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=_CACHED_STATEMENTS
+    )
+    _empty(schema).backup(connection)
+    connection.execute("PRAGMA foreign_keys = ON")  # as D1 does
+    return connection
+
+
 class SqliteDatabase:
     """With the given schema, in memory or in a file. `failing` makes every call fail, like a D1
     that is unreachable; `statements` are those that were run, for tests that count reads."""
 
     def __init__(self, schema: str, path: str = ":memory:") -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._schema = schema
+        in_memory = path == ":memory:"
+        idle = _idle(schema) if in_memory else []
+        self._connection = idle.pop() if idle else _connect(schema, path)
         self._connection.row_factory = sqlite3.Row
-        _empty(schema).backup(self._connection)
-        self._connection.execute("PRAGMA foreign_keys = ON")  # as D1 does
         for limit, value in _LIMITS.items():
             self._connection.setlimit(limit, value)
+        if in_memory:
+            self._connection.execute("BEGIN")  # until `close` undoes it all
         self.failing = False
         self.statements: list[Statement] = []
 
+    def commit(self) -> None:
+        """End the transaction that `close` would undo."""
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
+
     def close(self) -> None:
-        self._connection.close()
+        idle = _idle(self._schema)
+        if self._connection.in_transaction and len(idle) < _MAX_IDLE:
+            self._connection.execute("ROLLBACK")
+            idle.append(self._connection)
+        else:
+            self._connection.close()
 
     async def run(self, one: Statement, /) -> Rows:
         return (await self.batch([one]))[0]
@@ -50,17 +83,21 @@ class SqliteDatabase:
         self.statements += statements
         if self.failing:
             raise DatabaseError("D1_ERROR: Network connection lost.")
-        self._connection.execute("BEGIN")
+        self._connection.execute("SAVEPOINT batch")
         try:
             rows = [self._execute(each) for each in statements]
         except sqlite3.IntegrityError as error:
-            self._connection.execute("ROLLBACK")
+            self._undo()
             raise ConstraintError(str(error)) from error
         except sqlite3.Error as error:
-            self._connection.execute("ROLLBACK")
+            self._undo()
             raise DatabaseError(str(error)) from error
-        self._connection.execute("COMMIT")
+        self._connection.execute("RELEASE batch")
         return rows
+
+    def _undo(self) -> None:
+        self._connection.execute("ROLLBACK TO batch")
+        self._connection.execute("RELEASE batch")
 
     def _execute(self, one: Statement) -> Rows:
         return [dict(row) for row in self._connection.execute(one.sql, one.parameters).fetchall()]

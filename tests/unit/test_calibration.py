@@ -16,7 +16,7 @@ from edgeneuro.synapsecore.calibrate import calibrate
 from edgeneuro.synapsecore.ranking import Ranking, Source, cached_ranking, partial_ranking
 from edgeneuro_testing.gateway import ScriptedGateway
 from edgeneuro_testing.sqlite import SqliteDatabase
-from tests.unit.conftest import GENERAL, HR, IT, Answered, Product, says
+from tests.unit.conftest import Answered, Product, add_agents, says
 from tests.unit.decision_models import CLEF, chose
 from tests.unit.test_evaluations import (
     ACTIVE,
@@ -294,8 +294,7 @@ async def test_a_decision_models_probabilities_are_calibrated(
 ) -> None:
     settings = replace(settings, routing_model=CLEF)
     product = Product(database, settings, gateway=Deciders())
-    for agent in (IT, HR, GENERAL):
-        await product.call("POST", "/v1/agents", agent)
+    await add_agents(product)
     await label(product, 40)
     found = await evaluate(product, model_ids=[CLEF])
     [result] = found["results"]["models"]

@@ -15,7 +15,7 @@ from edgeneuro.settings import Settings
 from edgeneuro.store.classifiers import newest_model, read_model
 from edgeneuro.store.database import Rows
 from edgeneuro_testing.sqlite import SqliteDatabase
-from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Product
+from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Product, add_agents
 from tests.unit.invocations import run_first_slice, run_slice
 from tests.unit.trainings import AGENTS, create, import_labels, minute, select, shown, train
 
@@ -45,12 +45,6 @@ class MortalDatabase(SqliteDatabase):
 @pytest.fixture
 def mortal(settings: Settings) -> Product:
     return Product(MortalDatabase(SCHEMA), settings)
-
-
-async def with_agents(product: Product) -> Product:
-    for agent in (IT, HR, GENERAL):
-        await product.call("POST", "/v1/agents", agent)
-    return product
 
 
 def queue(product: Product) -> str:
@@ -119,7 +113,7 @@ async def test_slices_make_the_model_that_one_go_makes(product: Product) -> None
 async def test_killed_at_every_call_of_the_database_it_makes_the_same_model(
     mortal: Product, done_first: bool
 ) -> None:
-    product = await with_agents(mortal)
+    product = await add_agents(mortal)
     database = product.database
     assert isinstance(database, MortalDatabase)
     await import_labels(product)

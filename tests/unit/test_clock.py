@@ -13,7 +13,7 @@ from edgeneuro_testing.gateway import ScriptedGateway
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.chats import events, said, streams, talks, user
 from tests.unit.clock import Clock
-from tests.unit.conftest import GENERAL, HR, IT, Answered, Product, says
+from tests.unit.conftest import Answered, Product, add_agents, says
 
 HOUR = 3600.0
 JUMPS = pytest.mark.parametrize("jump", [5 * HOUR, -5 * HOUR], ids=["ahead", "back"])
@@ -91,8 +91,7 @@ async def test_a_jump_within_a_request(
 ) -> None:
     clock = Clock()
     product = Product(database, settings, gateway=JumpingGateway(clock, jump), clock=clock)
-    for agent in (IT, HR, GENERAL):
-        await product.call("POST", "/v1/agents", agent)
+    await add_agents(product)
     for number in range(4):
         answered = await ask(product, way, f"Leave {number}?")
         require_answer(answered, way)

@@ -15,7 +15,7 @@ from edgeneuro.store.classifiers import read_model
 from edgeneuro.store.database import statement
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.clock import Clock
-from tests.unit.conftest import GENERAL, HR, IT, Product
+from tests.unit.conftest import Product, add_agents
 from tests.unit.invocations import BACKGROUND_SECONDS, D1_QUERIES, CountedDatabase, invocation
 from tests.unit.test_erasure import copies
 from tests.unit.test_evaluations import ACTIVE, Models, begin, find, knows, label
@@ -35,12 +35,6 @@ def of_length(length: int) -> str:
 
 def with_parameters(number: int) -> str:
     return f"SELECT {' + '.join('?' * number)} AS sum"
-
-
-async def with_agents(product: Product) -> Product:
-    for agent in (IT, HR, GENERAL):
-        assert (await product.call("POST", "/v1/agents", agent)).status == 201
-    return product
 
 
 def watched_database(product: Product) -> WatchedDatabase:
@@ -165,7 +159,7 @@ async def test_an_invocation_in_the_middle_of_another_counts_for_itself(
 
 @pytest.fixture
 async def watched(settings: Settings) -> Product:
-    return await with_agents(Product(WatchedDatabase(), settings))
+    return await add_agents(Product(WatchedDatabase(), settings))
 
 
 def asking_too_much(product: Product) -> Hook:
@@ -256,7 +250,7 @@ async def test_a_training_that_is_ended_after_the_answer_is_completed_by_the_cro
     database: SqliteDatabase, settings: Settings
 ) -> None:
     clock = BusyClock()
-    product = await with_agents(Product(database, settings, clock=clock))
+    product = await add_agents(Product(database, settings, clock=clock))
     await import_labels(product)
     whole = await train(product)
     clock.extra = 16  # the first sleep comes before the slice, the second one in its middle
@@ -284,7 +278,7 @@ async def test_an_evaluation_that_is_ended_in_a_run_of_the_cron_is_completed_by_
         clock.seconds += 4
         return knows(model, query)
 
-    product = await with_agents(Product(database, settings, gateway=Models(slowly), clock=clock))
+    product = await add_agents(Product(database, settings, gateway=Models(slowly), clock=clock))
     await label(product, 4)
     evaluation_id = (await begin(product, model_ids=[ACTIVE])).json()["id"]
     with invocation() as this:
@@ -303,7 +297,7 @@ async def test_a_run_of_the_cron_leaves_to_the_next_one_what_would_be_too_much(
     database: SqliteDatabase, settings: Settings
 ) -> None:
     """Each task stays below the limit alone; all of them together would not."""
-    product = await with_agents(Product(database, settings, gateway=Models(knows)))
+    product = await add_agents(Product(database, settings, gateway=Models(knows)))
     await label(product, 250)
     evaluation_id = (await begin(product, model_ids=[ACTIVE])).json()["id"]
     await product.route("hr question", cache=False, user="customer 7")

@@ -11,7 +11,7 @@ from edgeneuro.errors import UpstreamQuotaError
 from edgeneuro.gateway.interface import DecisionAnswer, DecisionRequest, ModelAnswer
 from edgeneuro.settings import Settings
 from edgeneuro_testing.sqlite import SqliteDatabase
-from tests.unit.conftest import GENERAL, HR, IT, Product
+from tests.unit.conftest import Product, add_agents
 from tests.unit.test_evaluations import (
     EASY_PROMOTION,
     Models,
@@ -55,9 +55,7 @@ class WithDecisions(Models):
 @pytest.fixture
 async def product(database: SqliteDatabase, settings: Settings) -> Product:
     product = Product(database, settings, gateway=WithDecisions(knows))
-    for agent in (IT, HR, GENERAL):
-        await product.call("POST", "/v1/agents", agent)
-    return product
+    return await add_agents(product)
 
 
 async def test_an_evaluation_and_the_promotion_check(product: Product) -> None:

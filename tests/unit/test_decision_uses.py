@@ -14,7 +14,7 @@ from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.chats import chat, talks
 from tests.unit.classifiers import create_agents, install, known, load, never_sure
 from tests.unit.classifiers import select as select_classifier
-from tests.unit.conftest import GENERAL, HR, IT, Product
+from tests.unit.conftest import Product, add_agents
 from tests.unit.decision_models import CLEF, chose, decision_product
 from tests.unit.test_audit_sample import samples
 from tests.unit.test_evaluations import (
@@ -51,9 +51,7 @@ class AllModels(Models):
 async def both_kinds(database: SqliteDatabase, settings: Settings, active: str) -> Product:
     changed = replace(settings, routing_model=active)
     product = Product(database, changed, gateway=AllModels())
-    for agent in (IT, HR, GENERAL):
-        assert (await product.call("POST", "/v1/agents", agent)).status == 201
-    return product
+    return await add_agents(product)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from edgeneuro.gateway.interface import ModelAnswer, ModelRequest
 from edgeneuro.settings import Settings
 from edgeneuro_testing.gateway import ScriptedGateway
 from edgeneuro_testing.sqlite import SqliteDatabase
-from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Answered, Product, says
+from tests.unit.conftest import SCHEMA, Answered, Product, add_agents, says
 from tests.unit.invocations import run_evaluation
 from tests.unit.test_classifier_jobs import Killed, MortalDatabase
 from tests.unit.test_keys import create as create_key
@@ -86,9 +86,7 @@ async def made(
     answer: Callable[[str, str], ModelAnswer | Exception] = knows,
 ) -> Product:
     product = Product(database, settings, gateway=Models(answer))
-    for agent in (IT, HR, GENERAL):
-        await product.call("POST", "/v1/agents", agent)
-    return product
+    return await add_agents(product)
 
 
 @pytest.fixture

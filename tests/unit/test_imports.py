@@ -19,7 +19,7 @@ from edgeneuro.store.database import Statement
 from edgeneuro.store.datasets import current_label_state, labels_at
 from edgeneuro.store.labels import record_labels
 from edgeneuro_testing.sqlite import SqliteDatabase
-from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Answered, Product
+from tests.unit.conftest import SCHEMA, Answered, Product, add_agents
 from tests.unit.invocations import delete_expired
 from tests.unit.test_import import IMPORT, assert_refused, in_force, jsonl
 
@@ -37,9 +37,7 @@ def other_database() -> Iterator[SqliteDatabase]:
 async def other(other_database: SqliteDatabase, settings: Settings) -> Product:
     """Another installation with the same agents."""
     product = Product(other_database, settings)
-    for agent in (IT, HR, GENERAL):
-        assert (await product.call("POST", "/v1/agents", agent)).status == 201
-    return product
+    return await add_agents(product)
 
 
 # A third of the questions is asked alone.

@@ -10,7 +10,7 @@ from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
 from edgeneuro.store.jobs import MAX_FAILURES
 from edgeneuro_testing.sqlite import SqliteDatabase
-from tests.unit.conftest import GENERAL, HR, IT, Product, says
+from tests.unit.conftest import Product, add_agents, says
 from tests.unit.finetune_api import GEMMA, FinetuneApi
 from tests.unit.invocations import run_scheduled
 from tests.unit.test_evaluations import ACTIVE, OTHER, Models, label
@@ -44,8 +44,7 @@ async def product(database: SqliteDatabase, settings: Settings) -> Product:
     settings = replace(settings, cloudflare_account_id="account")
     product = Product(database, settings, gateway=Models(answers), cloudflare=api)
     product.secrets["CLOUDFLARE_API_TOKEN"] = "a-token"
-    for agent in (IT, HR, GENERAL):
-        await product.call("POST", "/v1/agents", agent)
+    await add_agents(product)
     await label(product, 2, "train")
     await label(product, 2)
     return product

@@ -15,7 +15,7 @@ from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
 from edgeneuro.store.lora_files import PART_BYTES
 from edgeneuro_testing.sqlite import SqliteDatabase
-from tests.unit.conftest import GENERAL, HR, IT, Answered, Product, says
+from tests.unit.conftest import Answered, Product, add_agents, says
 from tests.unit.finetune_api import (
     CONFIG,
     FORM,
@@ -43,9 +43,7 @@ async def product(database: SqliteDatabase, settings: Settings, api: FinetuneApi
     settings = replace(settings, cloudflare_account_id="account")
     product = Product(database, settings, cloudflare=api)
     product.secrets["CLOUDFLARE_API_TOKEN"] = "a-token"
-    for agent in (IT, HR, GENERAL):
-        await product.call("POST", "/v1/agents", agent)
-    return product
+    return await add_agents(product)
 
 
 async def send(

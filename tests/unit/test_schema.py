@@ -8,7 +8,7 @@ from pathlib import Path
 from edgeneuro.settings import Settings
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.fuzzing import command, environment
-from tests.unit.conftest import ADMIN_TOKEN, GENERAL, HR, IT
+from tests.unit.conftest import ADMIN_TOKEN, add_agents
 from tests.unit.emulated import emulated_product
 from tests.unit.http_server import serving
 
@@ -17,8 +17,7 @@ async def test_every_operation_keeps_its_word(
     database: SqliteDatabase, settings: Settings, tmp_path: Path
 ) -> None:
     product, _ = emulated_product(database, settings)
-    for agent in (IT, HR, GENERAL):
-        assert (await product.call("POST", "/v1/agents", agent)).status == 201
+    await add_agents(product)
     document = tmp_path / "openapi.json"
     document.write_text((await product.call("GET", "/openapi.json")).text)
     async with serving(product) as url:

@@ -23,6 +23,7 @@ async def _once(product: Product, words: str, work: Callable[[], Awaitable[Any]]
     take half a second of CPU: where the same work has begun in the very same database, with the
     same ids and at the same time, a copy of its end is put in place: what the product itself made
     the first time. Nobody else has the database that is copied."""
+    product.database.commit()
     connection, clock = product.database._connection, product.clock
     before = hashlib.sha256(connection.serialize()).hexdigest()
     begun = (words, product.services.settings, before, product._ids, clock.seconds)
