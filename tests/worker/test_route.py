@@ -102,6 +102,22 @@ def test_the_next_best_agent_gets_a_turn_that_was_refused(client: httpx.Client) 
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "unknown_decision")
 
 
+def test_what_a_person_says_next_is_a_signal(client: httpx.Client) -> None:
+    client.patch("/v1/config", json={"implicit_signals": True}).raise_for_status()
+    try:
+        session = uuid.uuid4().hex
+        first = route(client, unique("My VPN does not connect"), session=session)
+        log_entry(client, first["id"])
+        route(client, "I want to talk to a human, please", session=session, cache=False)
+        entry = until(
+            lambda: client.get(f"/v1/logs/{first['id']}").json(), lambda it: it["signals"] != []
+        )
+    finally:
+        client.patch("/v1/config", json={"implicit_signals": None}).raise_for_status()
+    [signal] = entry["signals"]
+    assert (signal["kind"], signal["agent_id"]) == ("human_wanted", first["agent"]["id"])
+
+
 def test_the_same_question_is_asked_once(client: httpx.Client) -> None:
     query = unique("The printer prints blank pages")
     first = route(client, query)

@@ -9,6 +9,7 @@ from edgeneuro.domain.query import Split
 from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.label_reads import in_force, votes
+from edgeneuro.store.signals import MISROUTED
 from edgeneuro.store.sql import rfc3339
 
 PAGE_ROWS = 500
@@ -92,8 +93,7 @@ async def decisions_in_conversations(
             " AND other_outcome IS NULL AND router IS ?2"
             " AND NOT EXISTS (SELECT 1 FROM current_labels"
             " WHERE current_labels.query_hash = logs.query_hash)"
-            " AND NOT EXISTS (SELECT 1 FROM feedback"
-            " WHERE feedback.decision_id = logs.id AND feedback.value = 'down')"
+            f" AND NOT {MISROUTED}"
             " ORDER BY id DESC LIMIT ?3",
             before,
             router,
