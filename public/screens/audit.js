@@ -21,6 +21,7 @@ const RESOURCES = [
   "user",
   "key",
   "team",
+  "session",
   "label",
   "dataset",
   "analytics",

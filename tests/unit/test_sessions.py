@@ -177,6 +177,9 @@ async def test_a_keys_sessions_are_its_own(product: Product) -> None:
         assert (await product.call(method, path, key=other["key"])).status == 403
         assert (await product.call(method, path)).status == 200
     assert await session(product, key=one["key"]) is None
+    [entry] = (await product.call("GET", "/v1/audit?resource=session")).json()["data"]
+    assert (entry["action"], entry["actor"]) == ("end", "admin_token")
+    assert entry["resource_id"] == f"{one['id']} sha256:{session_key('s-1')[:32]}"
 
 
 async def test_a_revoked_key_leaves_no_session(product: Product) -> None:
@@ -330,12 +333,14 @@ async def test_a_database_that_fails(product: Product, settings: Settings) -> No
     assert (fourth["session"], fourth["agent"]["id"]) == ("s-1", "hr")
 
 
-async def test_a_row_that_was_edited_by_hand(product: Product) -> None:
+@pytest.mark.parametrize("state", ['{"agents": 7}', "{", "[]"])
+async def test_a_row_that_was_edited_by_hand(product: Product, state: str) -> None:
     await say(product, "First")
     product.services.recent_sessions.clear()
-    product.execute("UPDATE sessions SET state = '{\"agents\": 7}'")
+    product.execute(f"UPDATE sessions SET state = '{state}'")
     second = await say(product, "Second")
     assert (await context(product, second))["previous_user"] == "First"
+    assert product.rows("SELECT previous_user FROM sessions") == [{"previous_user": "Second"}]
 
 
 # its end

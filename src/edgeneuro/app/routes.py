@@ -2,7 +2,15 @@
 a POST uses an Idempotency-Key if not in the default way."""
 
 from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE
-from edgeneuro.controlplane import agents, config, outcome_preview, routers, rule_trial, rules
+from edgeneuro.controlplane import (
+    agents,
+    config,
+    outcome_preview,
+    routers,
+    rule_trial,
+    rules,
+    sessions,
+)
 from edgeneuro.controlplane.access import audit, keys, teams, users
 from edgeneuro.controlplane.adapters import lora_intake, loras
 from edgeneuro.controlplane.evaluations import evaluations, routing_test_runs, routing_tests
@@ -17,7 +25,7 @@ from edgeneuro.domain.chat_answer import ChatCompletionChunk
 from edgeneuro.domain.lora import LoraCreate
 from edgeneuro.domain.routing_test import MAX_BYTES
 from edgeneuro.synapsecore import api as synapsecore
-from edgeneuro.synapsecore import feedback, reroute, session_api
+from edgeneuro.synapsecore import feedback, reroute
 from edgeneuro.synapsecore.chat import api as chat
 from edgeneuro.synapsecore.decisions import api as decisions
 from edgeneuro.synapsecore.decisions import body as decision_body
@@ -54,8 +62,8 @@ ROUTES = (
     Route("POST",   "/v1/feedback",               feedback.give_feedback, ROUTE, 201,
           REPEATABLE, described=Described((404,))),
 
-    Route("GET",    "/v1/sessions/{session_id}",  session_api.get_session, ANY),
-    Route("DELETE", "/v1/sessions/{session_id}",  session_api.end_session, ROUTE),
+    Route("GET",    "/v1/sessions/{session_id}",  sessions.get_session, ANY),
+    Route("DELETE", "/v1/sessions/{session_id}",  sessions.end_session, ROUTE),
 
     Route("GET",    "/v1/models",                 models.list_models,    ANY),
     Route("GET",    "/v1/models/select",          selection.show_selection, READ),

@@ -19,6 +19,8 @@ _OLDER = (
     f"NOT ({_LIVE}) OR (sessions.version, sessions.updated_at)"
     " <= (excluded.version, excluded.updated_at)"
 )
+# A state that is no JSON (edited by hand) must not keep the log row from being written.
+_STATE = "iif(json_valid(sessions.state), sessions.state, '{}')"
 _OF_TURN = ("id", "user", "agent_id", "previous_user", "previous_assistant", "query_hash", "router")
 
 
@@ -46,8 +48,8 @@ def write_session(
         " json_patch('{}', ?10), ?11, ?12, 0, ?13, ?14, ?15)"
         f" ON CONFLICT (owner, key) DO UPDATE SET {of_turn},"
         f" state = CASE WHEN NOT ({_LIVE}) THEN excluded.state"
-        f" WHEN {_OLDER} THEN json_patch(sessions.state, ?10)"
-        " ELSE json_patch(sessions.state, json_remove(?10, '$.waits_for')) END,"
+        f" WHEN {_OLDER} THEN json_patch({_STATE}, ?10)"
+        f" ELSE json_patch({_STATE}, json_remove(?10, '$.waits_for')) END,"
         f" turns = CASE WHEN {_LIVE} THEN max(sessions.turns + 1, excluded.turns)"
         " ELSE excluded.turns END,"
         f" created_at = CASE WHEN {_LIVE} THEN sessions.created_at ELSE excluded.created_at END,"
@@ -79,7 +81,7 @@ def prolong_session(
     removed, and whether an agent waits is written too."""
     return statement(
         "UPDATE sessions SET version = max(version + 1, ?3), updated_at = ?4, expires_at = ?5,"
-        " state = json_patch(state, ?6) WHERE owner = ?1 AND key = ?2 AND ended = 0",
+        f" state = json_patch({_STATE}, ?6) WHERE owner = ?1 AND key = ?2 AND ended = 0",
         owner,
         key,
         session.version,

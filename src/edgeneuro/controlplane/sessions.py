@@ -1,6 +1,7 @@
 """Sessions over HTTP: what is remembered of a conversation, and its end."""
 
 from edgeneuro.call import Call
+from edgeneuro.controlplane.access.audit import audit_row
 from edgeneuro.domain.session import (
     EndedSession,
     Session,
@@ -23,10 +24,23 @@ async def get_session(call: Call, session_id: str, query: SessionQuery) -> Shown
 
 async def end_session(call: Call, session_id: str, query: SessionQuery) -> EndedSession:
     """End a session: nothing of it is remembered. A session of another key or user, which `key_id`
-    names, needs the scope `admin`."""
+    names, needs the scope `admin`, and its end is in the audit log."""
     session = await _find(call, session_id, query, Access.ADMIN)
     _require(session)
-    await call.services.db.run(session.end())
+    statements = [session.end()]
+    if session.owner != call.credential.key_id:
+        statements.append(
+            audit_row(
+                call.services,
+                actor=call.credential.actor,
+                request_id=call.request_id,
+                action="end",
+                resource="session",
+                # A hash of its id: only those who know the id can recognize it.
+                resource_id=f"{session.owner} sha256:{session.key[:32]}",
+            )
+        )
+    await call.services.db.batch(statements)
     return EndedSession(id=session_id)
 
 
