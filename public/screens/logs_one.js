@@ -51,9 +51,13 @@ function traceView(log, agents, { may, signal, show }) {
         badge(String(log.status), log.status === 200 ? "good" : "bad"),
         log.ending === "complete" ? null : badge(words(log.ending), "warn"),
         may("route") && log.query
-          ? link("Open in playground", address(["playground"], { q: log.query }), {
-              size: "small",
-            })
+          ? link(
+              "Open in playground",
+              address(["playground"], { q: log.query, ...known(log.context) }),
+              {
+                size: "small",
+              },
+            )
           : null,
         misrouteBadges(log),
         may("admin") && mayReroute(log) ? rerouteButton(log.id, agents, show) : null,
@@ -121,6 +125,9 @@ function traceView(log, agents, { may, signal, show }) {
 /** A decision with its text that was not replaced yet. */
 const mayReroute = (log) =>
   log.query_hash !== null && log.agent_id !== null && log.rerouted_to === null;
+
+const known = (context) =>
+  Object.fromEntries(Object.entries(context ?? {}).filter(([, value]) => value !== null));
 
 const wasCalibrated = ({ stages }) =>
   stages?.some((stage) => stage.outcome === "decided" && stage.calibrated) ?? false;

@@ -5,6 +5,7 @@ import { h, replace } from "../dom.js";
 import { count, percent, words } from "../format.js";
 import { agentName, labelField, labelOf, readAgents } from "../parts/agents.js";
 import { setBusy } from "../parts/busy.js";
+import { contextFields } from "../parts/context.js";
 import { actionButton, badge, card, facts, link } from "../parts/controls.js";
 import {
   attemptsTable,
@@ -68,6 +69,7 @@ function playgroundView([agents, models, routers], query, signal, may) {
     maxlength: 8000,
     value: query.get("q") ?? "My VPN does not connect",
   });
+  const context = contextFields(agents, (name) => query.get(name));
   const compared = field({
     name: "models",
     label: `Compare models (max ${MAX_MODELS})`,
@@ -127,7 +129,8 @@ function playgroundView([agents, models, routers], query, signal, may) {
       return;
     }
     compared.show(null);
-    saveState(["playground"], { q: query });
+    const before = context.value();
+    saveState(["playground"], { q: query, ...before });
     setBusy(submit, true);
     const body = {
       query,
@@ -136,6 +139,7 @@ function playgroundView([agents, models, routers], query, signal, may) {
       top_k: MAX_SCORES,
       explain: true,
     };
+    if (before !== null) body.context = before;
     if (router.value() !== null) body.router = router.value();
     if (noFit.value() !== null) body.on_no_fit = noFit.value();
     body.policy = Object.fromEntries(
@@ -180,6 +184,7 @@ function playgroundView([agents, models, routers], query, signal, may) {
       },
     },
     text.element,
+    context.element,
     h(
       "details",
       {},

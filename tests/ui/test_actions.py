@@ -45,6 +45,23 @@ def test_the_playground_routes(page: Page, go: Go, rows: Rows) -> None:
     assert rows("SELECT agent_id FROM current_labels WHERE query = ?", query) == [("facilities",)]
 
 
+def test_the_playground_routes_after_a_turn(page: Page, go: Go, rows: Rows) -> None:
+    go("playground")
+    query = "The 29th, said Grace"
+    page.get_by_label("Query").fill(query)
+    page.get_by_text("Previous turn", exact=True).click()
+    page.get_by_label("Agent", exact=True).select_option("hr")
+    page.get_by_label("The agent answered").fill("From which day?")
+    page.get_by_role("button", name="Route").click()
+    expect(page.locator(".answer")).to_have_text("Human Resources")
+    [(log_id, context)] = rows("SELECT id, context FROM logs WHERE query = ?", query)
+    assert "From which day?" in context
+    go(f"logs/{log_id}")
+    page.get_by_role("link", name="Open in playground").click()
+    expect(page.get_by_label("The agent answered")).to_have_value("From which day?")
+    expect(page.get_by_label("Agent", exact=True)).to_have_value("hr")
+
+
 def test_models_are_compared_in_the_playground(page: Page, go: Go, rows: Rows) -> None:
     go("playground")
     page.get_by_text("Options", exact=True).click()
