@@ -1,5 +1,6 @@
 """POST /v1/chat/completions, whole answers: who answers, with what, and the row that stays."""
 
+import json
 from typing import Any
 
 import pytest
@@ -52,7 +53,10 @@ async def test_auto_routes_and_the_chosen_agent_answers(product: Product) -> Non
     assert (facts["cache"], "explanation" in facts) == ("bypass", False)
     assert tries(facts) == [("route", LLAMA, "ok"), ("chat", GRANITE, "ok")]
     routed, asked = product.gateway.requests
-    assert routed.messages[1]["content"] == "How many days of leave?"
+    assert json.loads(routed.messages[1]["content"]) == {
+        "previous_turn": {"user": "Hello"},
+        "message": "How many days of leave?",
+    }
     # The agent's prompt first, then all that the client sent; a developer is a system to models.
     assert asked.messages == [
         {"role": "system", "content": "You are HR."},
