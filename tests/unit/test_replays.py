@@ -438,3 +438,19 @@ async def test_each_query_is_replayed_in_its_router(product: Product) -> None:
     await product.call("DELETE", "/v1/routers/desk")
     found = await replay(product, HIGHER)
     assert (found["n"], found["left_out"]) == (1, {"no_agents": 1})
+
+
+async def test_what_a_request_asked_for_is_kept_where_its_outcome_shows_it(
+    product: Product,
+) -> None:
+    await log(product, "hr leave 30", on_no_fit="none")
+    await log(product, "hr contract 30", "none of these 90")
+    agent = {"id": "it_support", "name": "IT"}  # another prompt: the model is asked again
+    found = await replay(product, {"agents": [agent]})
+    assert (found["n"], found["changed"], found["model_calls"]["made"]) == (3, 0, 3)
+    assert matrix(found) == {
+        ("none None", "none None"): 1,
+        ("fallback general", "fallback general"): 2,
+    }
+    found = await replay(product, {"settings": {"on_no_fit": "none"}})
+    assert matrix(found) == {("none None", "none None"): 1, ("fallback general", "none None"): 2}

@@ -217,14 +217,23 @@ def record_results(replay_id: str, results: Sequence[ItemResult]) -> Statement:
             for each in results
         ]
     )
+    columns = (
+        "state, tries, reason, label, before, after, before_model, after_model, before_cost,"
+        " after_cost, calls, spent_usd, origin"
+    )
     return statement(
-        "UPDATE replay_items SET state = result.value ->> 1, tries = tries + (result.value ->> 2),"
-        " reason = result.value ->> 3, label = result.value ->> 4, before = result.value ->> 5,"
-        " after = result.value ->> 6, before_model = result.value ->> 7,"
-        " after_model = result.value ->> 8, before_cost = result.value ->> 9,"
-        " after_cost = result.value ->> 10, calls = calls + (result.value ->> 11),"
-        " spent_usd = spent_usd + (result.value ->> 12), origin = result.value ->> 13"
-        " FROM json_each(?2) AS result WHERE replay_id = ?1 AND log_id = result.value ->> 0",
+        # Not UPDATE … FROM, which SQLite plans as a scan of all items for each result. An item that
+        # was deleted meanwhile does not come back.
+        f"INSERT INTO replay_items (replay_id, log_id, place, {columns})"
+        " SELECT item.replay_id, item.log_id, item.place, result.value ->> 1,"
+        " item.tries + (result.value ->> 2), result.value ->> 3, result.value ->> 4,"
+        " result.value ->> 5, result.value ->> 6, result.value ->> 7, result.value ->> 8,"
+        " result.value ->> 9, result.value ->> 10, item.calls + (result.value ->> 11),"
+        " item.spent_usd + (result.value ->> 12), result.value ->> 13"
+        " FROM json_each(?2) AS result CROSS JOIN replay_items AS item"
+        " ON item.replay_id = ?1 AND item.log_id = result.value ->> 0 WHERE true"
+        " ON CONFLICT (replay_id, log_id) DO UPDATE SET"
+        f" {', '.join(f'{name} = excluded.{name}' for name in columns.split(', '))}",
         replay_id,
         stored,
     )

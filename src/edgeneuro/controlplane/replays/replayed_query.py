@@ -1,13 +1,14 @@
 """One logged query through the pipeline of a configuration: without labels and caches of answers,
 with the rankings of models that are there already, and a model only if none of them fits."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.decision import CachedRanking, RouteRequest
 from edgeneuro.domain.log import LogEntry
+from edgeneuro.domain.outcome import OnNoFit, PolicyOptions
 from edgeneuro.domain.replay import Decided
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.routing import RoutingConfig
@@ -37,11 +38,15 @@ _MODEL_LAYERS = ("llm", DECISION_LAYER, _CACHE_LAYER)
 
 
 class Pipeline:
-    """A configuration with all its routers, and their classifiers, each loaded once for a slice."""
+    """A configuration with all its routers, and their classifiers, each loaded once for a slice.
+    `settings` are the names of those that the replay changes."""
 
-    def __init__(self, services: Services, config: RoutingConfig) -> None:
+    def __init__(
+        self, services: Services, config: RoutingConfig, settings: Collection[str]
+    ) -> None:
         self._services = services
         self._config = config
+        self._settings = settings
         self._classifiers: dict[str, LoadedClassifierRanker] = {}
 
     async def query(self, item: ReplayItem, *, id: str) -> "ReplayedQuery | None":
@@ -64,6 +69,8 @@ class Pipeline:
             metadata=entry.metadata,
             candidates=candidates,
             cache=False,
+            on_no_fit=self._on_no_fit(item, config),
+            policy=self._policy(entry),
         )
         classifier = await self._classifier(config.classifier)
         turn = build_turn(
@@ -77,6 +84,25 @@ class Pipeline:
             loaded=None if classifier is None else classifier.loaded,
         )
         return ReplayedQuery(item, turn, classifier)
+
+    # What a request asked for itself is not logged, but some outcomes show it. A setting that the
+    # replay changes holds for all.
+
+    def _on_no_fit(self, item: ReplayItem, config: RoutingConfig) -> OnNoFit | None:
+        """Whether the fallback agent answers if no agent fits; None: as the setting says."""
+        entry, default = item.entry, config.default_agent
+        if "on_no_fit" in self._settings or entry.reason not in ("low_confidence", "out_of_scope"):
+            return None
+        if entry.outcome == "fallback":
+            return "fallback"
+        allowed = entry.candidates is None or (default and default.id in entry.candidates)
+        ruled = any(stage.name == "rule" and stage.rules for stage in item.stages)
+        return "none" if entry.outcome == "none" and allowed and not ruled else None
+
+    def _policy(self, entry: LogEntry) -> PolicyOptions:
+        asked = entry.outcome == "clarify" and "clarify" not in self._settings
+        several = entry.outcome == "agents" and "several" not in self._settings
+        return PolicyOptions(clarify=True if asked else None, several=True if several else None)
 
     async def _classifier(self, classifier_id: str | None) -> LoadedClassifierRanker | None:
         if classifier_id is None:
