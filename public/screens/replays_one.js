@@ -33,6 +33,7 @@ const LEFT_OUT = {
   budget: "over the max cost",
   failed: "no model answered",
   deleted: "log entry deleted",
+  unreadable: "log entry damaged",
 };
 
 export async function showReplay({ root, signal, may }, id) {

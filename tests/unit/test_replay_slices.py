@@ -257,3 +257,17 @@ async def test_the_active_model_is_the_baseline(product: Product) -> None:
     await product.call("DELETE", "/v1/cache")
     await replay(product, HIGHER)
     assert len(requests(product)) == 1
+
+
+async def test_damaged_rows_and_rows_that_something_else_deleted_end_nothing(
+    product: Product,
+) -> None:
+    await log(product, *queries(6))
+    ids = [row["id"] for row in product.rows("SELECT id FROM logs ORDER BY seq")]
+    product.execute(f"UPDATE logs SET attempts = '[' WHERE id = '{ids[0]}'")
+    product.execute(f"UPDATE logs SET stages = '[{{}}]' WHERE id = '{ids[1]}'")
+    replay_id = await queued(product, HIGHER)
+    product.execute(f"DELETE FROM logs WHERE id = '{ids[2]}'")
+    found = await ended(product, replay_id)
+    assert (found["state"], found["n"]) == ("succeeded", 3), found
+    assert found["left_out"] == {"deleted": 1, "unreadable": 2}

@@ -255,7 +255,8 @@ class Replay(BaseModel):
     "session" (an agent of the session waited for the message), "label"
     (a label decided: that of the question would decide again), "failed_before" (no model answered),
     "no_agents" (none of the allowed agents is enabled, or the router is gone), "budget"
-    (`max_cost_usd`), "failed" (no model answers now), "deleted" (the log row is gone). `outdated`:
+    (`max_cost_usd`), "failed" (no model answers now), "deleted" (the log row is gone),
+    "unreadable" (it is damaged). `outdated`:
     the configuration has changed since the start, so the report no longer shows what the changes
     would do. From `n` on the fields are the report, null until the replay has succeeded."""
 

@@ -111,7 +111,8 @@ def _looked_at(selection: Selection) -> Statement:
         " WHEN logs.query_hash IS NULL OR logs.query = '' THEN 'no_text'"
         " WHEN logs.rerouted_from IS NOT NULL THEN 'rerouted'"
         # An agent of the session waited for the message: which one, only the session knew.
-        " WHEN logs.layer = 'session' AND EXISTS (SELECT 1 FROM json_each(logs.stages) AS stage"
+        " WHEN logs.layer = 'session' AND EXISTS (SELECT 1 FROM"
+        " json_each(iif(json_valid(logs.stages), logs.stages, '[]')) AS stage"
         " WHERE stage.value ->> 'name' = 'session' AND stage.value ->> 'outcome' = 'decided')"
         " THEN 'session'"
         " WHEN instr(logs.stages, ?) = 0 AND EXISTS (SELECT 1 FROM json_each(?) AS text"

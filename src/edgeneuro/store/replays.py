@@ -10,7 +10,7 @@ from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.decision import StageRecord
 from edgeneuro.domain.log import LogEntry
 from edgeneuro.domain.replay import Decided, Replay, ReplayProgress, ReplayReport
-from edgeneuro.store.database import Database, Row, Statement, statement
+from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.jobs import (
     UNFINISHED,
     insert_job,
@@ -179,9 +179,10 @@ async def read_state(db: Database, replay_id: str) -> tuple[int | None, int, flo
     return rows[0]["tries"], rows[0]["done"], rows[0]["spent_usd"]
 
 
-async def next_items(db: Database, replay_id: str, *, tries: int, limit: int) -> list[ReplayItem]:
-    """Open items that were tried so often."""
-    rows = await db.run(
+async def next_items(db: Database, replay_id: str, *, tries: int, limit: int) -> Rows:
+    """Rows of open items that were tried so often, for item_from_row; `id` is that of the log
+    row."""
+    return await db.run(
         statement(
             f"SELECT {ENTRY}, logs.stages, item.tries, c.query_hash IS NOT NULL AS labelled,"
             " c.agent_id AS label_agent_id FROM (SELECT log_id, tries, place FROM replay_items"
@@ -193,15 +194,21 @@ async def next_items(db: Database, replay_id: str, *, tries: int, limit: int) ->
             limit,
         )
     )
-    return [
-        ReplayItem(
-            entry_from_row(row),
-            stages_from_row(row),
-            (row["label_agent_id"] or NO_AGENT) if row["labelled"] else None,
-            row["tries"],
-        )
-        for row in rows
-    ]
+
+
+def item_from_row(row: Row) -> ReplayItem:
+    """Raises ValueError, TypeError or KeyError for a row that is damaged."""
+    label = (row["label_agent_id"] or NO_AGENT) if row["labelled"] else None
+    return ReplayItem(entry_from_row(row), stages_from_row(row), label, row["tries"])
+
+
+def delete_orphans(replay_id: str) -> Statement:
+    """Open items whose log row is gone: something else has deleted it."""
+    return statement(
+        "DELETE FROM replay_items WHERE replay_id = ?1 AND state = 'open' AND NOT EXISTS"
+        " (SELECT 1 FROM logs WHERE logs.id = replay_items.log_id)",
+        replay_id,
+    )
 
 
 def record_results(replay_id: str, results: Sequence[ItemResult]) -> Statement:
