@@ -4,7 +4,7 @@ import json
 
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.analytics import accuracy_of
-from edgeneuro.domain.replay import (
+from edgeneuro.domain.replay_report import (
     Cell,
     ChangedShare,
     ChangesQuery,

@@ -9,7 +9,8 @@ from typing import Any
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.decision import StageRecord
 from edgeneuro.domain.log import LogEntry
-from edgeneuro.domain.replay import Decided, Replay, ReplayProgress, ReplayReport
+from edgeneuro.domain.replay import Replay, ReplayProgress
+from edgeneuro.domain.replay_report import Decided, ReplayReport
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.jobs import (
     UNFINISHED,

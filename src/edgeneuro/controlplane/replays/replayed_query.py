@@ -9,7 +9,7 @@ from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.decision import CachedRanking, RouteRequest
 from edgeneuro.domain.log import LogEntry
 from edgeneuro.domain.outcome import OnNoFit, PolicyOptions
-from edgeneuro.domain.replay import Decided
+from edgeneuro.domain.replay_report import Decided
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.trace import continue_trace

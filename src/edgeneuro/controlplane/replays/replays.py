@@ -13,14 +13,13 @@ from edgeneuro.domain.proposal import Proposal, fingerprint_of_routers
 from edgeneuro.domain.replay import (
     ID_PREFIX,
     MAX_QUERIES,
-    ChangesQuery,
     Replay,
-    ReplayChange,
     ReplayCreate,
     ReplayDeleted,
     ReplayEstimate,
     field_of_changes,
 )
+from edgeneuro.domain.replay_report import ChangesQuery, ReplayChange
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.rule_matching import ROUTES_BY
 from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
