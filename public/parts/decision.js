@@ -132,6 +132,7 @@ export function classifierFacts({ classifier }) {
 
 const STAGES = {
   rule: "rules",
+  session_read: "session read",
   session: "session",
   recall: "memory cache",
   recall_stored: "D1 cache",

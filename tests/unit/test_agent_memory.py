@@ -136,6 +136,8 @@ async def test_the_router_says_the_same_of_the_reply(product: Product) -> None:
     )
     [stage] = decision["explanation"]["stages"]
     assert (stage["name"], stage["outcome"]) == ("session", "decided")
+    assert list(decision["explanation"]["stages_ms"]) == ["session_read", "session", "decide"]
+    assert decision["follow_up"] is True
     assert stage["reason"] == "this agent has asked something and waits for the reply"
     [entry, _] = await product.logs()
     assert (entry["layer"], entry["confidence_source"]) == ("session", "session")

@@ -40,7 +40,7 @@ async def plan_decision(
     request = request.model_copy(update={"candidates": allowed})
     session = None
     if request.session is not None:
-        with clock.stage("session"):
+        with clock.stage("session_read"):
             session = await open_session(services, config, caller.credential, request.session)
     return build_turn(
         services,

@@ -95,7 +95,7 @@ async def plan_chat(services: Services, request: ChatRequest, caller: CallerCont
     background = _background_models(request, config) if by_router else ()
     session: OpenSession | None = None
     if options.session is not None and not background:
-        with clock.stage("session"):
+        with clock.stage("session_read"):
             session = await open_session(services, config, caller.credential, options.session)
     routing: Turn | None = None
     agent: Agent | None = None
