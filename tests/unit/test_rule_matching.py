@@ -159,7 +159,7 @@ def test_a_rule_that_cannot_be_followed_is_skipped() -> None:
     assert (outcome.agent_id, outcome.model) == (None, None)
     assert outcome.notes[1:] == (
         "rule rul_1 is skipped: an earlier rule excludes 'hr'",
-        "rule rul_2 is skipped: the agent 'gone' is not enabled",
+        "rule rul_2 is skipped: the agent 'gone' is not enabled, or not in this router",
         "rule rul_3 is skipped: the model 'm' is not available",
     )
 
