@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from edgeneuro.classifier.examples import Examples, Labelled, prepare
 from edgeneuro.classifier.model import Model, dumps, version
 from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.training import Training
+from edgeneuro.domain.conversation import PreviousTurn, RouteContext
 from scripts.http import Answers, HttpFailed
 from scripts.key import add_key_option, key_of
 
@@ -105,14 +106,17 @@ def read_labels(path: Path) -> Iterator[Labelled]:
                     continue
                 query = found["query"]
                 agent = found["agent"] if "agent" in found else found["agent_id"]
+                context = RouteContext.model_validate(found.get("context") or {})
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise LabelsUnreadable(
                     f"{path}, line {number}: needs query and agent ({error!r})."
                 ) from error
             if not isinstance(query, str) or not isinstance(agent, str | None):
                 raise LabelsUnreadable(f"{path}, line {number}: query and agent are texts.")
-            if found.get("split") != "test":
-                yield Labelled(query, None if agent == NO_AGENT else agent)
+            previous = PreviousTurn.of(context)
+            # As the product: what follows an unknown agent teaches nothing.
+            if found.get("split") != "test" and (not previous or previous.agent is not None):
+                yield Labelled(query, None if agent == NO_AGENT else agent, previous=previous)
 
 
 def report(model: Model, examples: Examples) -> None:
@@ -120,9 +124,12 @@ def report(model: Model, examples: Examples) -> None:
     print_metrics(model.calibration.metrics)
     for agent, reason in model.calibration.reasons.items():
         print(f"  {agent} is never answered: {reason}")
+    if model.follow_ups is not None:
+        print(f"follow-ups, learned of {model.follow_ups.labels} labels in conversations")
+        print_metrics(model.follow_ups.figures)
 
 
-def print_metrics(metrics: dict[str, Any]) -> None:
+def print_metrics(metrics: Mapping[str, Any]) -> None:
     for name, value in metrics.items():
         print(f"  {name:<18} {value}")
 

@@ -2,6 +2,7 @@
 work on, GET /<work>?n=N does the work N times. Clocks stand still here, so the time is taken
 outside."""
 
+import json
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,6 +32,8 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped her
 def _keep(path: str, body: bytes) -> None:
     if path == "/model":
         _held["bytes"], _held["scorer"] = body, Scorer(loads(body))
+    elif path == "/turns":
+        _held["turns"] = json.loads(body)
     elif path == "/queries":
         _held["queries"] = body.decode().split("\n")
         _held["active"] = [features(query) for query in _held["queries"]]
@@ -57,6 +60,10 @@ def _work(path: str, times: int) -> Any:
             done = _held["scorer"].score(_held["active"][place])
         elif path == "/judge":
             done = _held["scorer"].predict(queries[place])
+        elif path == "/rank":
+            done = _held["scorer"].rank(_held["turns"][turn % len(_held["turns"])][0])
+        elif path == "/rank_turn":
+            done = _held["scorer"].rank_turn(*_held["turns"][turn % len(_held["turns"])])
         elif path == "/save":
             done = len(_held["training"].to_bytes())
     return done

@@ -15,7 +15,6 @@ from edgeneuro.classifier.examples import (
     Preparation,
     prepare,
 )
-from edgeneuro.classifier.features import features
 from edgeneuro.classifier.followup_training import MIN_TURNS
 from edgeneuro.classifier.followups import best_other, leaving_weight
 from edgeneuro.classifier.gate import KEEPS, PERCENT, overlap
@@ -247,12 +246,12 @@ def test_damaged_bytes_are_refused() -> None:
 
 
 def test_the_overlap_is_that_with_the_end_of_the_answer() -> None:
-    active = features("the Hilton in Rome")
-    assert overlap(active, "I found the Hilton in Rome") > 80
-    assert overlap(active, None) == overlap(active, "") == 0
-    assert overlap(active, "the Hilton in Rome" + " and so on" * 40) < 30
-    assert overlap(active, "the Hilton in Rome") == PERCENT
-    assert overlap(features(""), "anything") == 0
+    query = "the Hilton in ROME"
+    assert overlap(query, "I found the Hilton in Rome.") == PERCENT
+    assert overlap(query, "I found it in Paris.") == 25
+    assert overlap(query, None) == overlap(query, "") == 0
+    assert overlap(query, "The Hilton in Rome" + ", and so on" * 40) == 0
+    assert overlap("?!", "anything") == 0
 
 
 def test_few_rows_move_the_weights_little() -> None:

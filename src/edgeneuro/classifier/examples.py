@@ -170,7 +170,7 @@ class Preparation:
             "similar": int(hashes.similar[:8], 16),
             "hard": int(labelled.hard),
             "by_model": int(labelled.by_model),
-            "overlaps": overlap(active, previous.assistant),
+            "overlaps": overlap(text, previous.assistant),
             "said": text_key(text),
             "before": text_key(previous.user),
             "sessions": session_key(session),

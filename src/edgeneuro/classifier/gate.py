@@ -5,19 +5,20 @@ classifier of single messages; their weights, RULE, are the start before there i
 come from what was learned of conversations (followups.py).
 """
 
+import re
 from collections.abc import Sequence
 from math import log
 
-from edgeneuro.classifier.features import features
+from edgeneuro.classifier.features import HEAD
 
 Facts = tuple[float, ...]
 
 # The weights of: 1, the score of the agent before by the message alone, the best score of another
-# agent, the logarithm of the number of features, the share of them that the answer had.
+# agent, the logarithm of the number of features, the share of the words that the answer had.
 #
 # Fitted on conversations of 16 agents (docs/classifier-design.md), where they hardly depend on the
 # agents. Scores have the same scale in every classifier: 1 is the margin.
-RULE = (-15.0, -2.6, 2.8, 2.45, -6.5)
+RULE = (-15.5, -2.7, 2.9, 2.5, -5.3)
 # By the rule an agent is kept from this probability on.
 KEEPS = 0.8
 # Beside them the scores of both agents with the conversation, and that of leaving (followups.py).
@@ -29,18 +30,22 @@ UNKNOWN_AGENT_SCORE = -0.4
 _MOST_FEATURES = 245
 # What an answer asks for stands at its end.
 _ANSWER_CHARACTERS = 200
+_WORD = re.compile(r"\w+")
 PERCENT = 100
 
 
-def overlap(active: Sequence[int], answer: str | None) -> int:
-    """How many of a hundred features of a message the end of the assistant's last answer had:
-    people take up the words of what they are offered. `active` ends with the bias, which is none of
-    them."""
-    if not answer or len(active) < 2:
+def overlap(query: str, answer: str | None) -> int:
+    """How many of a hundred words of a message were among the last ones of the answer before it:
+    people take up the words of what they are offered."""
+    if not answer:
         return 0
-    answered = set(features(answer[-_ANSWER_CHARACTERS:]))
-    shared = sum([bucket in answered for bucket in active]) - 1
-    return PERCENT * shared // (len(active) - 1)
+    said = _words(query[:HEAD])
+    shared = said & _words(answer[-_ANSWER_CHARACTERS:])
+    return PERCENT * len(shared) // max(1, len(said))
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.casefold()))
 
 
 def facts(previous: float, other: float, count: int, shared: int, *learned: float) -> Facts:

@@ -96,7 +96,7 @@ class Scorer:
     def rank_turn(self, query: str, previous: str, answer: str | None) -> TurnRanking:
         """`previous` is the agent of the turn before, `answer` what it said, if that is known."""
         classes, learned, active = self.model.classes, self.model.follow_ups, features(query)
-        shared = overlap(active, answer)
+        shared = overlap(query, answer)
         known = classes.index(previous) if previous in classes else None
         sums = self._sums(active)
         unit, middle = self.model.scale / sqrt(len(active)), ZERO * len(active)

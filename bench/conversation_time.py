@@ -1,0 +1,114 @@
+"""What a context adds to an answer in workerd, for bench/conversation.py --workerd: to the
+classifier alone, in a bare Worker, and to POST /v1/route, where the same messages are sent with a
+context and without one, in turn."""
+
+import json
+import random
+import shutil
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import httpx
+
+from bench.classifier import WORKER, outside
+from bench.overhead import bare_worker
+from bench.route_dataset import percentile, timed
+from bench.train_in_worker import product, select
+from edgeneuro.classifier.examples import Labelled
+from edgeneuro.classifier.model import Model, dumps
+from edgeneuro.domain.conversation import PreviousTurn
+from scripts import paths
+from tests.waiting import until
+
+TURNS, ASKED, WARM_UP, DRAWS = 500, 600, 30, 1_000
+AGENTS = 16
+Asked = tuple[str, PreviousTurn]
+
+
+def measure_time(model: Model, given: list[Labelled], turns: list[Asked]) -> None:
+    """`model` and `given`, the labels that the product is to learn, know the agents of `turns`."""
+    with tempfile.TemporaryDirectory() as folder:
+        _classifier_alone(Path(folder), model, turns[:TURNS])
+    with product(AGENTS) as client:
+        _route(client, given, turns)
+
+
+def _classifier_alone(folder: Path, model: Model, turns: list[Asked]) -> None:
+    source = folder / "source"
+    shutil.copytree(WORKER, source)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(paths.ROOT / "src" / "edgeneuro", source / "edgeneuro", ignore=ignored)
+    body = [[query, previous.agent, previous.assistant] for query, previous in turns]
+    with (
+        bare_worker(folder / "bare", source) as url,
+        httpx.Client(base_url=url, timeout=600) as client,
+    ):
+        client.put("/model", content=dumps(model)).raise_for_status()
+        client.put("/turns", content=json.dumps(body).encode()).raise_for_status()
+        alone, with_context = (outside(client, path, 1_000) for path in ("/rank", "/rank_turn"))
+    print(f"classifier, a message alone   {alone:.3f} ms")
+    print(f"classifier, with a context    {with_context:.3f} ms, {with_context - alone:+.3f} ms")
+
+
+def _route(client: httpx.Client, given: list[Labelled], turns: list[Asked]) -> None:
+    """Of the messages that the classifier answers both ways."""
+    names = sorted({each.agent_id for each in given if each.agent_id})
+    known = {name: f"agent_{number}" for number, name in enumerate(names)}
+    _learn(client, given, known)
+    asked = []
+    for query, previous in turns:
+        context = {
+            "previous_agent": known[previous.agent or ""],
+            "previous_user": previous.user,
+            "previous_assistant": previous.assistant,
+        }
+        bodies = ({"query": query}, {"query": query, "context": context})
+        if all(_layer(client, body) == "classifier" for body in bodies):
+            asked.append(bodies)
+        if len(asked) == 50:
+            break
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(WARM_UP + ASKED):
+        for took, body in zip(times, asked[number % len(asked)], strict=True):
+            response, ms = timed(lambda body=body: client.post("/v1/route", json=body))
+            response.raise_for_status()
+            if number >= WARM_UP:
+                took.append(ms)
+    alone, in_context = times
+    pairs = [with_it - without for without, with_it in zip(alone, in_context, strict=True)]
+    chance = random.Random(1)
+    drawn = sorted(median(chance.choices(pairs, k=len(pairs))) for _ in range(DRAWS))
+    print(f"POST /v1/route, {len(asked)} messages answered by the classifier, {ASKED} times each way")
+    print(f"alone         p50 {percentile(alone, 50):.2f} ms")
+    print(f"with context  p50 {percentile(in_context, 50):.2f} ms")
+    print(
+        f"difference of two that follow each other: median {median(pairs):+.2f} ms"
+        f" (95 %: {drawn[DRAWS // 40]:+.2f} to {drawn[-DRAWS // 40]:+.2f})"
+    )
+
+
+def _learn(client: httpx.Client, given: list[Labelled], known: dict[str, str]) -> None:
+    lines = []
+    for each in given:
+        line: dict[str, object] = {"query": each.query, "agent": known.get(each.agent_id or "")}
+        if each.previous:
+            line["context"] = {
+                "previous_agent": known[each.previous.agent or ""],
+                "previous_user": each.previous.user,
+                "previous_assistant": each.previous.assistant,
+            }
+        lines.append(json.dumps(line) + "\n")
+    content = "".join(lines).encode()
+    client.post("/v1/datasets/import", content=content).raise_for_status()
+    created = client.post("/v1/classifiers", json={"target": 0.9}).raise_for_status().json()
+    path = f"/v1/classifiers/{created['id']}"
+    made = until(
+        lambda: client.get(path).json(), lambda it: it["state"] not in ("queued", "running")
+    )
+    print(f"trained in workerd: {made['state']} {made['error'] or ''} {made['follow_ups']}")
+    select(client, made["id"])
+
+
+def _layer(client: httpx.Client, body: dict[str, object]) -> str:
+    return client.post("/v1/route", json=body).raise_for_status().headers["x-edgeneuro-layer"]
