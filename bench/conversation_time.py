@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -63,7 +64,7 @@ def _route(client: httpx.Client, given: list[Labelled], turns: list[Asked]) -> N
             "previous_user": previous.user,
             "previous_assistant": previous.assistant,
         }
-        bodies = ({"query": query}, {"query": query, "context": context})
+        bodies: list[dict[str, object]] = [{"query": query}, {"query": query, "context": context}]
         if all(_layer(client, body) == "classifier" for body in bodies):
             asked.append(bodies)
         if len(asked) == 50:
@@ -71,7 +72,7 @@ def _route(client: httpx.Client, given: list[Labelled], turns: list[Asked]) -> N
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(WARM_UP + ASKED):
         for took, body in zip(times, asked[number % len(asked)], strict=True):
-            response, ms = timed(lambda body=body: client.post("/v1/route", json=body))
+            response, ms = timed(partial(client.post, "/v1/route", json=body))
             response.raise_for_status()
             if number >= WARM_UP:
                 took.append(ms)
@@ -79,7 +80,9 @@ def _route(client: httpx.Client, given: list[Labelled], turns: list[Asked]) -> N
     pairs = [with_it - without for without, with_it in zip(alone, in_context, strict=True)]
     chance = random.Random(1)
     drawn = sorted(median(chance.choices(pairs, k=len(pairs))) for _ in range(DRAWS))
-    print(f"POST /v1/route, {len(asked)} messages answered by the classifier, {ASKED} times each way")
+    print(
+        f"POST /v1/route, {len(asked)} messages answered by the classifier, {ASKED} times each way"
+    )
     print(f"alone         p50 {percentile(alone, 50):.2f} ms")
     print(f"with context  p50 {percentile(in_context, 50):.2f} ms")
     print(
