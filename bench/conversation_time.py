@@ -3,18 +3,17 @@ classifier alone, in a bare Worker, and to POST /v1/route, where the same messag
 context and without one, in turn."""
 
 import json
-import random
+import os
 import shutil
 import tempfile
-from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import mean, stdev
 
 import httpx
 
 from bench.classifier import WORKER, outside
 from bench.overhead import bare_worker
-from bench.route_dataset import percentile, timed
+from bench.soak_memory import product_process
 from bench.train_in_worker import product, select
 from edgeneuro.classifier.examples import Labelled
 from edgeneuro.classifier.model import Model, dumps
@@ -22,7 +21,8 @@ from edgeneuro.domain.conversation import PreviousTurn
 from scripts import paths
 from tests.waiting import until
 
-TURNS, ASKED, WARM_UP, DRAWS = 500, 600, 30, 1_000
+TURNS = 500
+BLOCKS, BLOCK, WARM_UP = 20, 50, 2  # of requests of one kind
 AGENTS = 16
 Asked = tuple[str, PreviousTurn]
 
@@ -31,8 +31,8 @@ def measure_time(model: Model, given: list[Labelled], turns: list[Asked]) -> Non
     """`model` and `given`, the labels that the product is to learn, know the agents of `turns`."""
     with tempfile.TemporaryDirectory() as folder:
         _classifier_alone(Path(folder), model, turns[:TURNS])
-    with product(AGENTS) as client:
-        _route(client, given, turns)
+    with tempfile.TemporaryDirectory() as folder, product(AGENTS, Path(folder)) as client:
+        _route(client, Path(folder), given, turns)
 
 
 def _classifier_alone(folder: Path, model: Model, turns: list[Asked]) -> None:
@@ -52,7 +52,7 @@ def _classifier_alone(folder: Path, model: Model, turns: list[Asked]) -> None:
     print(f"classifier, with a context    {with_context:.3f} ms, {with_context - alone:+.3f} ms")
 
 
-def _route(client: httpx.Client, given: list[Labelled], turns: list[Asked]) -> None:
+def _route(client: httpx.Client, state: Path, given: list[Labelled], turns: list[Asked]) -> None:
     """Of the messages that the classifier answers both ways."""
     names = sorted({each.agent_id for each in given if each.agent_id})
     known = {name: f"agent_{number}" for number, name in enumerate(names)}
@@ -69,26 +69,32 @@ def _route(client: httpx.Client, given: list[Labelled], turns: list[Asked]) -> N
             asked.append(bodies)
         if len(asked) == 50:
             break
-    times: tuple[list[float], list[float]] = ([], [])
-    for number in range(WARM_UP + ASKED):
-        for took, body in zip(times, asked[number % len(asked)], strict=True):
-            response, ms = timed(partial(client.post, "/v1/route", json=body))
-            response.raise_for_status()
-            if number >= WARM_UP:
-                took.append(ms)
-    alone, in_context = times
+    process = product_process(state)
+    assert process is not None
+    used: tuple[list[float], list[float]] = ([], [])
+    for block in range(WARM_UP + BLOCKS):
+        order = (0, 1) if block % 2 else (1, 0)
+        for kind in order:
+            before = cpu_ms(process)
+            for number in range(BLOCK):
+                body = asked[(block * BLOCK + number) % len(asked)][kind]
+                client.post("/v1/route", json=body).raise_for_status()
+            if block >= WARM_UP:
+                used[kind].append((cpu_ms(process) - before) / BLOCK)
+    alone, in_context = used
     pairs = [with_it - without for without, with_it in zip(alone, in_context, strict=True)]
-    chance = random.Random(1)
-    drawn = sorted(median(chance.choices(pairs, k=len(pairs))) for _ in range(DRAWS))
-    print(
-        f"POST /v1/route, {len(asked)} messages answered by the classifier, {ASKED} times each way"
-    )
-    print(f"alone         p50 {percentile(alone, 50):.2f} ms")
-    print(f"with context  p50 {percentile(in_context, 50):.2f} ms")
-    print(
-        f"difference of two that follow each other: median {median(pairs):+.2f} ms"
-        f" (95 %: {drawn[DRAWS // 40]:+.2f} to {drawn[-DRAWS // 40]:+.2f})"
-    )
+    spread = 1.96 * stdev(pairs) / len(pairs) ** 0.5
+    print(f"POST /v1/route, {len(asked)} messages that the classifier answers both ways", end=", ")
+    print(f"{BLOCKS * BLOCK:,} requests each way, CPU time of workerd per request:")
+    print(f"alone         {mean(alone):.2f} ms")
+    print(f"with context  {mean(in_context):.2f} ms, {mean(pairs):+.2f} ms", end=" ")
+    print(f"(95 %: {mean(pairs) - spread:+.2f} to {mean(pairs) + spread:+.2f})")
+
+
+def cpu_ms(process: int) -> float:
+    """What the process has used; other processes do not change it, as they do the time."""
+    user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return 1000 * (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _learn(client: httpx.Client, given: list[Labelled], known: dict[str, str]) -> None:
