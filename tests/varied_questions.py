@@ -29,3 +29,37 @@ FRAMES = (
 def questions(agent: str) -> list[str]:
     """54 questions for the agent, 72 for "none"."""
     return [frame.format(topic) for topic in TOPICS[agent] for frame in FRAMES]
+
+
+REPLIES = (
+    "Yes please, the {} one",
+    "no, not the {}, the other one",
+    "ok, and what does {} cost?",
+    "That is right, {} it is",
+    "sounds good, tell me more about {}",
+)
+_NAMES = ("Alpha", "Bravo", "Charlie", "Delta", "Echo", "Foxtrot", "Golf", "Hotel")
+
+
+def conversations(count: int) -> list[dict[str, object]]:
+    """Labels as lines of an import: of each conversation two replies that go on with its agent, and
+    a question that leaves it for another one."""
+    agents = [agent for agent in TOPICS if agent != "none"]
+    lines: list[dict[str, object]] = []
+    for number in range(count):
+        agent = agents[number % len(agents)]
+        other = agents[(number + 1 + number // len(agents) % 4) % len(agents)]
+        said = questions(agent)[7 * number % 54]
+        for turn in range(3):
+            first, second = (_NAMES[(number + turn + n) % len(_NAMES)] for n in range(2))
+            context = {
+                "previous_agent": agent,
+                "previous_user": said,
+                "previous_assistant": f"Ticket {number}: there are {first} and {second}. Which?",
+            }
+            leaves = turn == 2
+            said = REPLIES[(number + turn) % len(REPLIES)].format(first)
+            if leaves:
+                said = questions(other)[(5 * number + 3) % 54]
+            lines.append({"query": said, "agent": other if leaves else agent, "context": context})
+    return lines

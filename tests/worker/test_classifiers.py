@@ -13,7 +13,7 @@ import pytest
 
 from scripts.cron import running_cron_url
 from scripts.paths import ROOT
-from tests.varied_questions import TOPICS, questions
+from tests.varied_questions import TOPICS, conversations, questions
 from tests.waiting import until
 from tests.worker.product import LocalProduct
 
@@ -26,9 +26,13 @@ def own(sandbox: LocalProduct) -> LocalProduct:
 
 @pytest.fixture(scope="module")
 def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
-    """A client of a product with some 340 labels. It has no label and no classifier afterwards."""
+    """A client of a product with some 340 labels of messages and 150 of turns in conversations. It
+    has no label and no classifier afterwards."""
     headers = {"authorization": f"Bearer {own.admin_token}"}
-    lines = [{"query": query, "agent": agent} for agent in TOPICS for query in questions(agent)]
+    lines: list[dict[str, object]] = [
+        {"query": query, "agent": agent} for agent in TOPICS for query in questions(agent)
+    ]
+    lines += conversations(50)
     body = "".join(json.dumps(line) + "\n" for line in lines).encode()
     with httpx.Client(base_url=own.base_url, headers=headers, timeout=60) as client:
         report = client.post("/v1/datasets/import", content=body).raise_for_status().json()
@@ -59,6 +63,12 @@ def asked_of(client: httpx.Client, classifier_id: str) -> int:
     assert drift["classifier"] == classifier_id
     last_hour: int = drift["windows"][0]["asked"]
     return last_hour
+
+
+def routed(client: httpx.Client, query: str, context: dict[str, str] | None) -> dict[str, Any]:
+    body = {"query": query, "context": context} if context else {"query": query}
+    found: dict[str, Any] = client.post("/v1/route", json=body).raise_for_status().json()
+    return found
 
 
 def test_from_labels_to_the_selected_classifier(labelled: httpx.Client) -> None:
@@ -92,6 +102,17 @@ def test_from_labels_to_the_selected_classifier(labelled: httpx.Client) -> None:
 
     asked = until(lambda: asked_of(labelled, made["id"]), lambda count: count > 0)
     assert asked >= 1
+
+    assert made["follow_ups"]["learned"], made["follow_ups"]
+    before = {"previous_agent": "hr", "previous_assistant": "There are Alpha and Echo. Which?"}
+    follows = routed(labelled, "yes please, the Alpha one", before)
+    assert (follows["agent"]["id"], follows["layer"]) == ("hr", "classifier")
+    assert follows["follow_up"] and follows["calibrated"]
+    leaves = routed(labelled, "The invoice again, since this morning", before)
+    assert (leaves["agent"]["id"], leaves["layer"]) == ("finance", "classifier")
+    assert not leaves["follow_up"]
+    assert routed(labelled, "yes please, the Alpha one", None)["layer"] != "classifier"
+
     queue = labelled.get("/v1/labels/queue", params={"limit": 100}).json()["data"]
     reasons = {reason["code"] for item in queue for reason in item["reasons"]}
     assert "classifier_unsure" in reasons
