@@ -211,7 +211,7 @@ def share(part: int, whole: int) -> str:
     """In percent, with its 95 % interval."""
     if not whole:
         return "-"
-    low, high = (100 * wilson(part, whole, z) for z in (-Z, Z))
+    low, high = (abs(100 * wilson(part, whole, z)) for z in (-Z, Z))  # no -0.0
     return f"{100 * part / whole:.1f} ({low:.1f} to {high:.1f})"
 
 

@@ -179,6 +179,16 @@ export const GROUPS = [
       ],
       ["classifier_min_labels", "Min labels per agent", { type: "number", min: 1, max: 10000 }],
       [
+        "follow_up_decisions",
+        "Turns to learn follow-ups from",
+        {
+          type: "number",
+          min: 0,
+          max: 10000,
+          help: "Labels in conversations, filled up with the newest decisions of models. 0: labels alone.",
+        },
+      ],
+      [
         "audit_sample_share",
         "Audit sample rate",
         {

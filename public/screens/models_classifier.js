@@ -14,6 +14,7 @@ import { notice } from "../parts/notice.js";
 import { readRouters, routerField } from "../parts/routers.js";
 import { table } from "../parts/table.js";
 import { driftCard } from "./models_classifier_drift.js";
+import { followUpsCard } from "./models_classifier_follow_ups.js";
 import { robustnessCard } from "./models_classifier_robustness.js";
 import { selectClassifier } from "./models_select.js";
 
@@ -149,6 +150,7 @@ function view(classifiers, config, { drift, routers, may, show }) {
       ],
     }),
     active?.per_agent ? agentTable(active) : null,
+    followUpsCard(active?.follow_ups),
     robustnessCard(active?.robustness),
   ];
 }
