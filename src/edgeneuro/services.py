@@ -27,7 +27,7 @@ from edgeneuro.store.database import Database
 _MAX_ANSWERS = 1_000
 _MAX_READINGS = 2_500  # of some 1.3 KB: the label queue's window
 _MAX_CHATS = 200  # of at most 64 KB
-_MAX_SESSIONS = 1_000  # of some 2 KB; of at most 16 KB of texts
+_MAX_SESSIONS = 1_000  # of some 2 KB, at most 20 KB
 
 
 class JobQueue(Protocol):
