@@ -1,6 +1,6 @@
 """The parts of a message that are for different agents, if the classifier is sure of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from edgeneuro.domain.message_parts import split_message
@@ -18,25 +18,38 @@ class MessagePart:
     probability: float
 
 
+# The agent of a piece and its probability; None if the classifier is not sure.
+Judge = Callable[[str], tuple[str, float] | None]
+
+
 def message_parts(turn: Turn) -> Mapping[str, MessagePart]:
     """By agent, in the order of the message; empty unless the classifier is sure of two allowed
-    agents. A piece that it is not sure of belongs to the part before it, and the first ones to the
-    first part. If an agent has several parts, their texts are joined."""
+    agents."""
     loaded = turn.classifier if turn.config.classifier is not None else None
-    query = turn.query
-    if loaded is None or turn.model_named or len(query) > _MAX_CHARACTERS:
+    if loaded is None or turn.model_named or turn.config.suspension(loaded.agents) is not None:
         return {}
-    pieces = split_message(query)
-    if len(pieces) < 2 or turn.config.suspension(loaded.agents) is not None:
+
+    def judge(piece: str) -> tuple[str, float] | None:
+        found = loaded.scorer.predict(piece)
+        sure = found.sure_at(turn.config.confidence_threshold)
+        return (found.agent_id, found.probability) if sure and turn.agent(found.agent_id) else None
+
+    return parts_of(turn.query, judge)
+
+
+def parts_of(query: str, judge: Judge) -> Mapping[str, MessagePart]:
+    """The parts by agent, empty if there are not two. A piece without an agent belongs to the part
+    before it, and the first ones to the first part. The texts of an agent's parts are joined."""
+    pieces = split_message(query) if len(query) <= _MAX_CHARACTERS else []
+    if len(pieces) < 2:
         return {}
     spans: list[tuple[str, int, int]] = []
     best: dict[str, float] = {}
     for start, end in pieces:
-        prediction = loaded.scorer.predict(query[start:end])
-        agent_id = prediction.agent_id
-        is_sure = prediction.sure_at(turn.config.confidence_threshold)
-        if is_sure and turn.agent(agent_id) is not None:
-            best[agent_id] = max(best.get(agent_id, 0.0), prediction.probability)
+        found = judge(query[start:end])
+        if found is not None:
+            agent_id, probability = found
+            best[agent_id] = max(best.get(agent_id, 0.0), probability)
             if spans and spans[-1][0] == agent_id:
                 spans[-1] = (agent_id, spans[-1][1], end)
             else:
