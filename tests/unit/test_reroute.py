@@ -250,6 +250,19 @@ async def test_who_may_reroute_and_what_it_costs(product: Product) -> None:
     assert agent_of(await reroute(product, decision_id)) == "hr"  # an administrator
 
 
+async def test_a_key_goes_on_where_an_administrator_has_rerouted(product: Product) -> None:
+    key = (await create(product))["key"]
+    product.gateway.enqueue(says("it_support"))
+    sent = {"query": VPN}
+    decision_id = (await product.call("POST", "/v1/route", sent, key=key)).json()["id"]
+    product.gateway.enqueue(says("hr"))
+    second = (await reroute(product, decision_id)).json()["id"]
+    assert (await reroute(product, decision_id, key=key)).json()["id"] == second
+    product.gateway.enqueue(says("general"))
+    third = await reroute(product, decision_id, "hr", key=key)
+    assert (agent_of(third), third.json()["rerouted_from"]) == ("general", second)
+
+
 @pytest.mark.parametrize(
     ("decision_id", "body", "expected"),
     [

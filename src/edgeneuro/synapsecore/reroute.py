@@ -45,11 +45,11 @@ async def reroute(call: Call, decision_id: str, body: RerouteRequest) -> Reply[R
     known = {asked.agent_id, *(link.agent_id for link in (*before, *after))}
     await _require_agents(call, everything, body.not_, known)
     again = chain.next_decision(everything.agents, body.not_)
+    # Whose decision the others of the chain are does not matter: an administrator may have made
+    # them.
     if again is not None:
-        found = await get_log(services.db, again.id)
-        if found is not None:
-            return await _repeated(call, found, everything, body, clock)
-    log = asked if chain.last == asked.id else await _own_decision(call, chain.last)
+        return await _repeated(call, await _decision(call, again.id), everything, body, clock)
+    log = asked if chain.last == asked.id else await _decision(call, chain.last)
     _require_replaceable(log, chain.steps)
     router = log.router or DEFAULT_ROUTER
     config = call.credential.permissions.router_of(everything, router, param="decision_id")
@@ -58,17 +58,26 @@ async def reroute(call: Call, decision_id: str, body: RerouteRequest) -> Reply[R
 
 async def _own_decision(call: Call, decision_id: str) -> LogRecord:
     """What another key has decided does not exist for this caller."""
-    log = await get_log(call.services.db, decision_id)
-    caller = call.credential
-    own = log is not None and log.key_id == caller.key_id
-    if log is None or not (own or Access.ADMIN in caller.scopes):
-        raise NotFoundError(
-            "There is no such decision of this key in the logs: its id is wrong, it was made only"
-            " just now, or its time there is over.",
-            code="unknown_decision",
-            param="decision_id",
-        )
+    log, caller = await _decision(call, decision_id), call.credential
+    if log.key_id != caller.key_id and Access.ADMIN not in caller.scopes:
+        raise _unknown_decision()
     return log
+
+
+async def _decision(call: Call, decision_id: str) -> LogRecord:
+    log = await get_log(call.services.db, decision_id)
+    if log is None:
+        raise _unknown_decision()
+    return log
+
+
+def _unknown_decision() -> NotFoundError:
+    return NotFoundError(
+        "There is no such decision of this key in the logs: its id is wrong, it was made only just"
+        " now, or its time there is over.",
+        code="unknown_decision",
+        param="decision_id",
+    )
 
 
 class _Chain:
