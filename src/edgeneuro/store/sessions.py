@@ -22,6 +22,24 @@ _OLDER = (
 # A state that is no JSON (edited by hand) must not keep the log row from being written.
 _STATE = "iif(json_valid(sessions.state), sessions.state, '{}')"
 _OF_TURN = ("id", "user", "agent_id", "previous_user", "previous_assistant", "query_hash", "router")
+_SET = ", ".join(
+    f"{name} = CASE WHEN {_OLDER} THEN excluded.{name} ELSE sessions.{name} END"
+    for name in (*_OF_TURN, "updated_at", "expires_at")
+)
+_WRITE = (
+    f"INSERT INTO sessions (owner, key, {', '.join(_OF_TURN)}, state, turns, version, ended,"
+    " created_at, updated_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
+    " json_patch('{}', ?10), ?11, ?12, 0, ?13, ?14, ?15)"
+    f" ON CONFLICT (owner, key) DO UPDATE SET {_SET},"
+    f" state = CASE WHEN NOT ({_LIVE}) THEN excluded.state"
+    f" WHEN {_OLDER} THEN json_patch({_STATE}, ?10)"
+    f" ELSE json_patch({_STATE}, json_remove(?10, '$.waits_for')) END,"
+    f" turns = CASE WHEN {_LIVE} THEN max(sessions.turns + 1, excluded.turns)"
+    " ELSE excluded.turns END,"
+    f" created_at = CASE WHEN {_LIVE} THEN sessions.created_at ELSE excluded.created_at END,"
+    " version = max(sessions.version + 1, excluded.version), ended = 0"
+    " WHERE sessions.ended = 0 OR sessions.version <= ?16"
+)
 
 
 async def read_session(db: Database, owner: str, key: str) -> Session | None:
@@ -38,23 +56,8 @@ def write_session(
     """Writes the state after a turn that began when `base_version` was the newest version. Another
     isolate may have written since: the turn of the newer one of both stays, with the memories of
     all agents but `dropped`. Nothing is written if the session was ended since."""
-    of_turn = ", ".join(
-        f"{name} = CASE WHEN {_OLDER} THEN excluded.{name} ELSE sessions.{name} END"
-        for name in (*_OF_TURN, "updated_at", "expires_at")
-    )
     return statement(
-        f"INSERT INTO sessions (owner, key, {', '.join(_OF_TURN)}, state, turns, version, ended,"
-        " created_at, updated_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
-        " json_patch('{}', ?10), ?11, ?12, 0, ?13, ?14, ?15)"
-        f" ON CONFLICT (owner, key) DO UPDATE SET {of_turn},"
-        f" state = CASE WHEN NOT ({_LIVE}) THEN excluded.state"
-        f" WHEN {_OLDER} THEN json_patch({_STATE}, ?10)"
-        f" ELSE json_patch({_STATE}, json_remove(?10, '$.waits_for')) END,"
-        f" turns = CASE WHEN {_LIVE} THEN max(sessions.turns + 1, excluded.turns)"
-        " ELSE excluded.turns END,"
-        f" created_at = CASE WHEN {_LIVE} THEN sessions.created_at ELSE excluded.created_at END,"
-        " version = max(sessions.version + 1, excluded.version), ended = 0"
-        " WHERE sessions.ended = 0 OR sessions.version <= ?16",
+        _WRITE,
         owner,
         key,
         session.id,
