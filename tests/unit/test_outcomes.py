@@ -419,6 +419,16 @@ async def test_a_cached_answer_is_weighed_against_the_classifier_too(
     assert stages == {False: ["memory_cache"], True: ["classifier", "stored_cache"]}
 
 
+async def test_a_label_of_a_question_says_nothing_of_the_model(product: Product) -> None:
+    product.gateway.enqueue(chose(CLOSE))
+    for clarify in (True, False):
+        decision = (await product.route("Form?", cache=False, policy={"clarify": clarify})).json()
+        label = await product.call("PUT", f"/v1/logs/{decision['id']}/label", {"agent_id": "hr"})
+        assert label.status == 200
+        assert bool(product.gateway.patched) is not clarify
+        product.gateway.enqueue(chose(CLOSE))
+
+
 async def test_a_question_is_not_counted_as_a_wrong_answer(product: Product) -> None:
     product.gateway.enqueue(chose(CLOSE), chose(CLEAR))
     await product.route("Where is my form?", policy={"clarify": True})

@@ -8,6 +8,7 @@ from edgeneuro.call import Call
 from edgeneuro.errors import DatabaseError, UpstreamError
 from edgeneuro.services import Services
 from edgeneuro.store.logs import GatewayLog, read_gateway_logs
+from edgeneuro.synapsecore.policy import AMBIGUOUS
 
 _MAX_PUSHES = 20  # for each call: a Worker may send only so many requests while it serves one
 _RIGHT, _WRONG = (1, 100), (-1, 0)
@@ -21,9 +22,12 @@ def push_feedback(call: Call, log_id: str, value: Literal["up", "down"]) -> None
 
 
 def push_labels(call: Call, right_agents: Mapping[str, str | None]) -> None:
-    """`right_agents` has the label's agent of each log row; None means that no agent fits."""
+    """`right_agents` has the label's agent of each log row; None means that no agent fits. A
+    clarifying question is neither right nor wrong."""
 
-    def feedback_for(log: GatewayLog) -> _Feedback:
+    def feedback_for(log: GatewayLog) -> _Feedback | None:
+        if log.reason == AMBIGUOUS:
+            return None
         right = right_agents[log.id]
         # "out_of_scope" means that no agent fits, even if the fallback agent answers.
         agrees = log.reason == "out_of_scope" if right is None else log.agent_id == right
@@ -33,14 +37,16 @@ def push_labels(call: Call, right_agents: Mapping[str, str | None]) -> None:
 
 
 def _push_later(
-    call: Call, log_ids: Sequence[str], feedback_for: Callable[[GatewayLog], _Feedback]
+    call: Call, log_ids: Sequence[str], feedback_for: Callable[[GatewayLog], _Feedback | None]
 ) -> None:
     if log_ids and call.services.settings.gateway_id:
         call.background(_push(call.services, log_ids, feedback_for))
 
 
 async def _push(
-    services: Services, log_ids: Sequence[str], feedback_for: Callable[[GatewayLog], _Feedback]
+    services: Services,
+    log_ids: Sequence[str],
+    feedback_for: Callable[[GatewayLog], _Feedback | None],
 ) -> None:
     count = services.metrics.gateway_feedback.add
     try:
@@ -49,7 +55,10 @@ async def _push(
         services.failures.note("gateway_feedback", error)
         return
     for log in logs[:_MAX_PUSHES]:
-        feedback, score = feedback_for(log)
+        given = feedback_for(log)
+        if given is None:
+            continue
+        feedback, score = given
         try:
             await services.gateway.patch_log(log.gateway_log_id, feedback=feedback, score=score)
             count(1, "sent")
