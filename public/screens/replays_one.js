@@ -217,14 +217,14 @@ const perThousand = (value) => (value === null ? NOTHING : `${count(Math.round(v
 
 function matrix({ matrix: cells }) {
   const counts = new Map();
-  for (const { before, after, n } of cells) counts.set(`${placeOf(before)}\n${placeOf(after)}`, n);
+  for (const { from, to, n } of cells) counts.set(`${placeOf(from)}\n${placeOf(to)}`, n);
   const names = (side) => [...new Set(cells.map((cell) => placeOf(cell[side])))].sort();
   return heatTable({
     label: "Decisions before and after",
     caption: "Rows: before. Columns: after.",
     corner: "Before",
-    rows: names("before"),
-    columns: names("after"),
+    rows: names("from"),
+    columns: names("to"),
     count: (before, after) => counts.get(`${before}\n${after}`) ?? 0,
     marked: (before, after) => before === after,
     describe: (before, after, n, all) => `${before} to ${after}: ${n} of ${all}`,

@@ -181,3 +181,26 @@ async def test_a_decision_models_ranking_is_reused(
     again = await replay(product, HIGHER)
     assert again["state"] == "succeeded", again["error"]
     assert again["model_calls"]["reused"] == 0
+
+
+async def test_clarifying_questions_are_replayed(
+    database: SqliteDatabase, settings: Settings
+) -> None:
+    """The question, with other margins, and the reply to it, which no model needs to read."""
+    product = await decision_product(database, settings)
+    await product.call("PATCH", "/v1/config", {"clarify": True})
+    product.gateway.enqueue(chose({"hr": 0.48, "it_support": 0.44, "none": 0.08}))
+    asked = (await product.route("Where is my form?")).json()
+    assert asked["outcome"] == "clarify"
+    context = {"previous_user": "Where is my form?", "previous_assistant": asked["clarify"]["text"]}
+    reply = (await product.route("the second one", context=context)).json()
+    assert (reply["layer"], reply["agent"]["id"]) == ("session", "it_support")
+    product.execute("DELETE FROM decision_cache")
+    product.clock.seconds += 1
+    tried = {"clarify_margin": 0.01, "confidence_threshold": 0.45}
+    for baseline in ("logged", "current"):
+        found = await replay(product, {"settings": tried}, baseline=baseline)
+        assert found["state"] == "succeeded", found["error"]
+        assert matrix(found) == {("clarify None", "hr"): 1, ("it_support", "it_support"): 1}
+        assert found["model_calls"]["made"] == 0
+    assert len(product.gateway.decision_requests) == 1

@@ -20,7 +20,7 @@ from tests.unit.conftest import Answered, Product, says
 from tests.unit.invocations import _invoked
 from tests.unit.test_evaluations import ACTIVE, OTHER, Models, made
 from tests.unit.test_label_layer import put_label
-from tests.unit.trainings import minute
+from tests.unit.trainings import import_labels, minute, train
 
 REPLAYS = "/v1/replays"
 SINCE = "2027-01-01"
@@ -98,7 +98,7 @@ def matrix(found: dict[str, Any]) -> dict[tuple[str, str], int]:
         agent = place["agent_id"]
         return agent if place["outcome"] == "agent" else f"{place['outcome']} {agent}"
 
-    return {(name(cell["before"]), name(cell["after"])): cell["n"] for cell in found["matrix"]}
+    return {(name(cell["from"]), name(cell["to"])): cell["n"] for cell in found["matrix"]}
 
 
 @_invoked
@@ -454,3 +454,23 @@ async def test_what_a_request_asked_for_is_kept_where_its_outcome_shows_it(
     }
     found = await replay(product, {"settings": {"on_no_fit": "none"}})
     assert matrix(found) == {("none None", "none None"): 1, ("fallback general", "none None"): 2}
+
+
+async def test_a_classifier_is_replayed_without_a_model(product: Product) -> None:
+    await import_labels(product)
+    trained = await train(product)
+    some = [row["query"] for row in product.rows("SELECT query FROM labels LIMIT 40")]
+    assert isinstance(product.gateway, Models)
+    product.gateway.answer = lambda model, query: says("general", 0.9)
+    await log(product, *some, context={"previous_agent": "hr", "previous_user": "Hello"})
+    product.execute("DELETE FROM decision_cache")
+    found = await replay(product, {"classifier": trained["id"]})
+    assert (found["n"], found["model_calls"]["made"]) == (40, 0)
+    layers = {each["layer"]: each for each in found["layers"]}
+    by_classifier = sum(each["after"] for name, each in layers.items() if name != "llm")
+    assert by_classifier > 0 and layers["llm"]["before"] == 40
+    assert found["model_calls"]["reused"] == 40 - by_classifier == layers["llm"]["after"]
+    calls = found["model_calls"]
+    assert calls["per_1000_after"] == 1000 * layers["llm"]["after"] / 40 < calls["per_1000_before"]
+    other = {"classifier": trained["id"], "settings": {"confidence_threshold": 0.99}}
+    assert (await replay(product, other))["model_calls"]["made"] == 0

@@ -57,7 +57,7 @@ def test_changes_are_replayed_and_applied(own: httpx.Client) -> None:
     assert (found["state"], found["n"], found["model_calls"]["made"]) == ("succeeded", 2, 0)
     assert found["from"] == since[:23] + "Z"
     moves = {
-        (cell["before"]["agent_id"], cell["after"]["outcome"], cell["after"]["agent_id"])
+        (cell["from"]["agent_id"], cell["to"]["outcome"], cell["to"]["agent_id"])
         for cell in found["matrix"]
     }
     assert ("it_support", "agent", "hr") in moves and found["changed"] == 2

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import AgentId
 from edgeneuro.domain.analytics import Accuracy
@@ -18,10 +18,14 @@ class Place(BaseModel):
 
 
 class Cell(BaseModel):
-    """`n` queries went to `before` and would go to `after`."""
+    """`n` queries went to `from` and would go to `to`."""
 
-    before: Place
-    after: Place
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    before: Place = Field(
+        serialization_alias="from", validation_alias=AliasChoices("from", "before")
+    )
+    after: Place = Field(serialization_alias="to", validation_alias=AliasChoices("to", "after"))
     n: int
 
 

@@ -10,8 +10,8 @@ from edgeneuro.store import jobs as store
 
 
 async def list_jobs(call: Call, query: JobsQuery) -> Page[Job]:
-    """List jobs, newest first: trainings, evaluations, runs of the routing tests, uploads of
-    adapters and erasures, finished ones too."""
+    """List jobs, newest first: trainings, evaluations, runs of the routing tests, replays, uploads
+    of adapters and erasures, finished ones too."""
     found = await store.list_jobs(call.services.db, query, limit=query.limit + 1)
     return page_of(found, limit=query.limit)
 

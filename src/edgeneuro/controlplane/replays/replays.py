@@ -95,14 +95,14 @@ async def create_replay(call: Call, body: ReplayCreate) -> Replay:
 async def list_replays(call: Call, query: PageQuery) -> Page[Replay]:
     """List replays, newest first."""
     found = await store.list_replays(call.services.db, limit=query.limit + 1, after=query.after)
-    config = await call.services.routing.current()
-    return page_of([_shown(each, config) for each in found], limit=query.limit)
+    now = fingerprint_of_routers(await call.services.routing.current())
+    return page_of([_shown(each, now) for each in found], limit=query.limit)
 
 
 async def get_replay(call: Call, replay_id: str) -> Replay:
     """Read one replay: its progress, and its report once it has succeeded."""
     stored = await find_stored(call.services, replay_id)
-    return _shown(stored, await call.services.routing.current())
+    return _shown(stored, fingerprint_of_routers(await call.services.routing.current()))
 
 
 async def list_replay_changes(
@@ -151,12 +151,11 @@ async def find_stored(services: Services, replay_id: str) -> StoredReplay:
     return found
 
 
-def _shown(stored: StoredReplay, config: RoutingConfig) -> Replay:
-    """`outdated` says nothing of a replay that was applied: it changed the configuration itself."""
+def _shown(stored: StoredReplay, now: str) -> Replay:
+    """`now` is the fingerprint of the configuration. `outdated` says nothing of a replay that was
+    applied: it changed the configuration itself."""
     replay = stored.replay
-    outdated = replay.applied_at is None and stored.basis.get("present") != fingerprint_of_routers(
-        config
-    )
+    outdated = replay.applied_at is None and stored.basis.get("present") != now
     return replay.model_copy(update={"outdated": outdated})
 
 

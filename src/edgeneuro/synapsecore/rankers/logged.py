@@ -104,9 +104,9 @@ class LoggedModelRanker:
         entry = self._entry
         best, confidence = _best(entry, stage), entry.stated_confidence
         if entry.reason in UNDETERMINED:
-            # The confidence of the row is that of another agent. A decision model's own
-            # probabilities have no more digits than the record.
-            if stage.calibrated or not stage.scores:
+            # The confidence of the row may be that of another agent. What models state has no more
+            # digits than the record, in contrast to what is computed.
+            if stage.calibrated or not stage.scores or entry.confidence_source == "logprobs":
                 return None
             confidence = stage.scores[0].probability
         if best is _UNKNOWN:
