@@ -94,6 +94,20 @@ async def test_a_user_is_named_by_id_and_in_the_audit_by_address(guarded: Produc
         ]
 
 
+async def test_people_of_one_team_do_not_share_a_session(guarded: Product) -> None:
+    await guarded.call("POST", "/v1/agents", {"id": "x", "name": "X", "description": "x"})
+    ada, lea = KEY.token(CLAIMS), KEY.token({**CLAIMS, "email": "lea@example.com"})
+    path = "/v1/sessions/s-1"
+    for token, query in ((ada, "My leave"), (lea, "My laptop")):
+        assert (await come_in(guarded, token, "GET", path)).status == 404
+        guarded.gateway.enqueue(says("x"))
+        body = {"query": query, "session": "s-1"}
+        await come_in(guarded, token, "POST", "/v1/route", body=body)
+        found = (await come_in(guarded, token, "GET", path)).json()
+        assert (found["previous_user"], found["turns"]) == (query, 1)
+    assert [entry["context"] for entry in await guarded.logs()] == [None, None]
+
+
 @pytest.mark.parametrize(
     "claims",
     [
