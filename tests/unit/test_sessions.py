@@ -307,6 +307,17 @@ async def test_two_isolates_write_from_the_same_version(database: SqliteDatabase
     assert set(found.state.agents) == {"it", "hr"}
 
 
+async def test_a_turn_whose_session_could_not_be_read(database: SqliteDatabase) -> None:
+    """Its version is too low: the time says that it is the later turn."""
+    await database.run(write_session("k", "s", stored(6, "Known", agent="it"), base_version=5))
+    unread = stored(1, "Not read", at=2_000)
+    await database.run(write_session("k", "s", unread, base_version=0))
+    found = await read_session(database, "k", "s")
+    assert found is not None
+    assert (found.previous_user, found.turns, found.version) == ("Not read", 7, 7)
+    assert set(found.state.agents) == {"it", "hr"}
+
+
 async def test_a_new_session_has_nothing_of_the_one_that_was_over(database: SqliteDatabase) -> None:
     old = stored(6, "Old", agent="it")
     new = replace(stored(7, "New", at=9_000), turns=1, expires_ms=20_000)

@@ -13,11 +13,13 @@ from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.sql import PURGE_CHUNK, purge_in_chunks
 
 _MAX_OF_AN_OWNER = 5_000  # rows that are deleted with a key; the cron deletes those beyond
-# Of the stored row.
+# Of the stored row; ?16 is the version at which the turn began, 0 if none was known: then D1 could
+# not be read, and the time decides.
 _LIVE = "sessions.ended = 0 AND sessions.expires_at > excluded.updated_at"
 _OLDER = (
-    f"NOT ({_LIVE}) OR (sessions.version, sessions.updated_at)"
-    " <= (excluded.version, excluded.updated_at)"
+    f"NOT ({_LIVE}) OR iif(?16, sessions.version, excluded.version) < excluded.version"
+    " OR iif(?16, sessions.version, excluded.version) = excluded.version"
+    " AND sessions.updated_at <= excluded.updated_at"
 )
 # A state that is no JSON (edited by hand) must not keep the log row from being written.
 _STATE = "iif(json_valid(sessions.state), sessions.state, '{}')"
