@@ -257,7 +257,9 @@ def test_the_header_of_ai_gateway_names_the_session(
     header = {"cf-aig-session-id": session}
     decision = client.post("/v1/route", json=body, headers=header).json()
     assert decision["session"] == session
-    assert emulator.get("/_local/calls").json()[-1]["headers"]["cf-aig-session-id"] == session
+    calls = emulator.get("/_local/calls").json()
+    [call] = [each for each in calls if each["metadata"].get("decision_id") == decision["id"]]
+    assert call["headers"]["cf-aig-session-id"] == session
     refused = client.post("/v1/route", json=body, headers={"cf-aig-session-id": "x" * 201})
     assert refused.status_code == 400
     assert refused.json()["error"]["param"] == "cf-aig-session-id"
