@@ -129,13 +129,14 @@ function feedback(decision, agents, may) {
     }),
     actionButton("No", () => send("down"), { size: "small", label: "No, the decision was wrong" }),
   );
-  if (may("admin") && decision.agent) {
+  if (may("admin") && decision.agent && !decision.clarify) {
     const after = ({ id }) =>
       row.append(h("a", { href: address(["logs", id]) }, "View the next decision"));
     row.append(rerouteButton(decision.id, agents, after));
   }
   if (!may("label")) return row;
-  const choice = labelField(agents, decision.agent?.id ?? null);
+  const best = decision.clarify?.options[0] ?? null;
+  const choice = labelField(agents, best?.agent_id ?? decision.agent?.id ?? null);
   const save = actionButton(
     "Save as label",
     async () => {

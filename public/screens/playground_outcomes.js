@@ -3,7 +3,7 @@
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, NOTHING, plural } from "../format.js";
-import { actionButton, bars, button, facts } from "../parts/controls.js";
+import { actionButton, bars, button } from "../parts/controls.js";
 import { OUTCOMES, outcomeName } from "../parts/decision.js";
 import { changed, field } from "../parts/form.js";
 import { empty, errorPanel, load } from "../parts/loading.js";
@@ -23,7 +23,7 @@ const SPECS = new Map(
 );
 /** The settings that are tried, in groups. */
 const TRIED = [
-  ["Confidence", ["confidence_threshold"]],
+  ["Decisions", ["confidence_threshold"]],
   [
     "Clarifying questions",
     ["clarify", "clarify_margin", "clarify_min_probability", "clarify_threshold"],
@@ -118,7 +118,8 @@ function outcomesView({ settings, router, routers, show, signal, may }) {
 
 function slider(name, settings) {
   const type = SWITCHES.includes(name) ? "checkbox" : "range";
-  return field({ ...SPECS.get(name), name, type, step: 0.01, value: settings[name] });
+  const help = type === "checkbox" ? null : SPECS.get(name).help;
+  return field({ ...SPECS.get(name), name, type, help, step: 0.01, value: settings[name] });
 }
 
 /** A function that shows what the settings would change, some time after its last call. */
@@ -202,16 +203,25 @@ const outcomeBars = (outcomes, tested) =>
   );
 
 function labelled({ labelled: total, now, after }) {
-  const row = (side) =>
-    `${count(side.right)} right, ${count(side.wrong)} wrong, ${count(side.asked)} asked` +
-    (side.asked ? ` (${count(side.asked_right)} of them name the right agent)` : "");
-  return [
-    h("h2", {}, plural(total, "labeled decision")),
-    facts([
-      ["Now", row(now.labelled)],
-      ["With these settings", row(after.labelled)],
-    ]),
+  const rows = [
+    { name: "Now", ...now.labelled },
+    { name: "With these settings", ...after.labelled },
   ];
+  return table({
+    caption: plural(total, "labeled decision"),
+    rows,
+    columns: [
+      { head: "Settings", heading: true, cell: (row) => row.name },
+      { head: "Right", kind: "number", cell: (row) => count(row.right) },
+      { head: "Wrong", kind: "number", cell: (row) => count(row.wrong) },
+      { head: "Asked", kind: "number", cell: (row) => count(row.asked) },
+      {
+        head: "Asked about the right agent",
+        kind: "number",
+        cell: (row) => count(row.asked_right),
+      },
+    ],
+  });
 }
 
 const named = ({ outcome, agents }) =>

@@ -46,10 +46,12 @@ def test_sliders_show_what_logged_decisions_come_to(
     save = page.get_by_role("button", name="Save as settings")
     expect(save).to_be_disabled()
     page.get_by_label("Ask if agents are close").check()
-    examples = preview.get_by_role("table")
+    examples = preview.get_by_role("table", name="change")
     row = examples.get_by_role("row", name=close[0])
     expect(row).to_contain_text("Clarifying question: ")
     expect(preview.locator(".bars").last).to_contain_text("Clarifying question")
+    labelled = preview.get_by_role("table", name="labeled decision")
+    expect(labelled.get_by_role("row", name="With these settings")).to_be_visible()
     check_accessibility(page, "playground-outcomes")
 
     margin = page.get_by_label("Margin between close agents")
