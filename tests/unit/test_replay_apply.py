@@ -1,6 +1,7 @@
 """What was replayed is applied by one request: the same changes, all of them or none, with the
 checks that selecting has."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -248,3 +249,28 @@ async def test_labels_of_a_deleted_agent_are_not_taken_over(product: Product) ->
     again = await replay(product, {"agents": [{**legal, "labels": "set_aside"}]})
     assert (await apply(product, again["id"])).status == 200
     assert product.rows("SELECT * FROM current_labels") == []
+
+
+async def test_two_requests_at_the_same_time_apply_once(product: Product) -> None:
+    found = await replay(product, {**HIGHER, "rules": [{"when": {}, "then": {"prefer": "hr"}}]})
+    first, second = await asyncio.gather(apply(product, found["id"]), apply(product, found["id"]))
+    assert (first.status, second.status) == (200, 200), second.text
+    assert first.json() == second.json()
+    assert len((await product.call("GET", "/v1/rules")).json()["data"]) == 1
+    assert len(await audit(product, resource="replay")) == 2, "created and applied"
+
+
+async def test_a_change_of_something_else_at_the_same_time_is_noticed(product: Product) -> None:
+    """The batch holds for the revision that was checked."""
+    found = await replay(product, HIGHER)
+    first, second = await asyncio.gather(
+        apply(product, found["id"]),
+        product.call("PATCH", "/v1/config", {"confidence_threshold": 0.3}),
+    )
+    assert second.status == 200
+    config = (await product.call("GET", "/v1/config")).json()
+    applied = (await shown(product, found["id"]))["applied_at"] is not None
+    assert applied is (first.status == 200)
+    if not applied:
+        assert first.json()["error"]["code"] in ("changed_meanwhile", "replay_outdated")
+        assert config["confidence_threshold"]["value"] == 0.3
