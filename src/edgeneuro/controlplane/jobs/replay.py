@@ -40,9 +40,9 @@ _MAX_SLICES_PER_RUN = 8
 _AT_A_TIME = 6  # a Worker has six connections
 # A slice makes at most 50 queries of D1, which the free plan allows a request: 4 for each page, 2
 # for six calls of models, and some 16 beside.
-_PAGE = 100
-_MAX_PAGES = 3
-_MAX_CALLED = 54
+_PAGE = 50  # rows that are read at once: the runtime converts them in one piece
+_MAX_PAGES = 4
+_MAX_CALLED = 48
 _MAX_ATTEMPTS = 30  # slices without a result
 # Of each of the two steps with a query, beside its text, as the Pacer counts it: about 1 ms.
 _WORK = 2_000
