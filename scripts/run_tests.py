@@ -1,5 +1,5 @@
-"""Runs the tests as three pytest processes at once: one that needs a CPU, and two that mostly wait
-for the running product and the browser."""
+"""Runs the tests as several pytest processes at once: one that needs a CPU all the time, and others
+that also wait for a running product or the browser."""
 
 import os
 import subprocess
@@ -11,11 +11,8 @@ from queue import SimpleQueue
 from scripts import paths
 from scripts.signals import end_with_parent
 
-GROUPS = (
-    ("tests/unit", "tests/local", "tests/trainer"),
-    ("tests/worker",),
-    ("tests/access", "tests/ui"),  # these share a product
-)
+_WORKER = "tests/worker"
+_SANDBOX = "sandbox"  # the fixture with the second product of these tests
 NOTHING_COLLECTED = 5  # pytest's exit code if no test fits the words
 SLOWEST = 20
 # pytest's options whose value is the next word, which may look like a path.
@@ -53,13 +50,28 @@ def _compile_worker() -> None:
     subprocess.run([str(paths.PYTHON), "-m", "compileall", "-q", source], check=False)
 
 
+def groups() -> list[list[str]]:
+    """What each process runs: folders, and files of the folder that is divided. The longest group
+    that never waits is the first."""
+    files = sorted((paths.ROOT / _WORKER).glob("test_*.py"))
+    with_sandbox = [each for each in files if _SANDBOX in each.read_text(encoding="utf-8")]
+    parts = ([each for each in files if each not in with_sandbox], with_sandbox)
+    with_product, with_second = ([str(each.relative_to(paths.ROOT)) for each in p] for p in parts)
+    return [
+        ["tests/unit", "tests/local", "tests/trainer"],
+        with_product,
+        with_second,
+        ["tests/access", "tests/ui"],  # these share a product
+    ]
+
+
 def pytest_words(words: Sequence[str]) -> list[list[str]]:
     """The words of each pytest process: one for each group that has a path the user names, all
     groups if no path is named. A path outside all goes to the first."""
     options, named = _split(words)
-    chosen = [[part for path in named for part in _within(path, group)] for group in GROUPS]
+    chosen = [[part for path in named for part in _within(path, group)] for group in groups()]
     if not any(chosen):
-        chosen = [named] if named else [list(group) for group in GROUPS]
+        chosen = [named] if named else groups()
     return [
         # Each process remembers its own failures for --lf.
         [f"--durations={SLOWEST}", "-o", f"cache_dir=.pytest_cache/{number}", *options, *each]
@@ -81,15 +93,15 @@ def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _within(path: str, group: Sequence[str]) -> Iterator[str]:
-    """What of a named path belongs to a group: itself, or the folders of the group in it."""
+    """What of a named path belongs to a group: itself, or the parts of the group in it."""
     name, *_ = path.split("::")
     place = (paths.ROOT / name).resolve()
-    for folder in group:
-        home = paths.ROOT / folder
+    for part in group:
+        home = paths.ROOT / part
         if place.is_relative_to(home):
             yield path
         elif home.is_relative_to(place):
-            yield folder
+            yield part
 
 
 def _start(words: Sequence[str], *, show: bool) -> subprocess.Popen[bytes]:

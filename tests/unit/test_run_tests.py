@@ -1,4 +1,4 @@
-"""How `npm test` divides the tests between its three pytest processes."""
+"""How `npm test` divides the tests between its pytest processes."""
 
 import subprocess
 import sys
@@ -6,10 +6,10 @@ import sys
 import pytest
 
 from scripts import paths
-from scripts.run_tests import GROUPS, pytest_words
+from scripts.run_tests import groups, pytest_words
 
-ALONE, WITH_PRODUCT, WITH_BROWSER = (list(group) for group in GROUPS)
-ALL = [ALONE, WITH_PRODUCT, WITH_BROWSER]
+ALL = groups()
+ALONE, WITH_PRODUCT, WITH_SANDBOX, WITH_BROWSER = ALL
 
 
 def shared(words: list[str]) -> list[list[str]]:
@@ -18,9 +18,13 @@ def shared(words: list[str]) -> list[list[str]]:
 
 
 def test_every_test_belongs_to_one_group() -> None:
-    folders = {path.parent for path in (paths.ROOT / "tests").rglob("test_*.py")}
-    named = [str(path.relative_to(paths.ROOT)) for path in folders]
-    assert sorted(ALONE + WITH_PRODUCT + WITH_BROWSER) == sorted(named)
+    files = (paths.ROOT / "tests").rglob("test_*.py")
+    names = [str(path.relative_to(paths.ROOT)) for path in files]
+    homes = [part for group in ALL for part in group]
+    for name in names:
+        assert len([home for home in homes if name == home or name.startswith(f"{home}/")]) == 1
+    assert {"tests/worker/test_chat.py", "tests/worker/test_keys.py"} <= {*WITH_PRODUCT}
+    assert {"tests/worker/test_jobs.py", "tests/worker/test_schema.py"} <= {*WITH_SANDBOX}
 
 
 @pytest.mark.parametrize(
@@ -35,6 +39,8 @@ def test_every_test_belongs_to_one_group() -> None:
             [["tests/ui/test_screens.py::test_a_screen"]],
         ),
         (["tests/local", "tests/ui", "-v"], [["-v", "tests/local"], ["-v", "tests/ui"]]),
+        (["tests/worker"], [WITH_PRODUCT, WITH_SANDBOX]),
+        (["tests/worker/test_jobs.py::test_a"], [["tests/worker/test_jobs.py::test_a"]]),
         (["tests"], ALL),
         (["no_such_file.py"], [["no_such_file.py"]]),
     ],
@@ -46,7 +52,11 @@ def test_words_and_paths_go_where_they_belong(words: list[str], processes: list[
 # Says which of the processes it is, and ends with the code that `-k` has for it.
 PROGRAM = """
 import sys
-names = {"tests/worker": "product", "tests/ui": "browser"}
+names = {
+    "tests/worker/test_chat.py": "product",
+    "tests/worker/test_jobs.py": "sandbox",
+    "tests/ui": "browser",
+}
 [name] = [names[word] for word in sys.argv if word in names] or ["alone"]
 codes = dict(each.split(":") for each in sys.argv[sys.argv.index("-k") + 1].split())
 print(name, "has ended")
@@ -70,15 +80,15 @@ def run(codes: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("codes", "code"),
     [
-        ("alone:0 product:0 browser:0", 0),
-        ("alone:1 product:0 browser:0", 1),
-        ("alone:0 product:1 browser:0", 1),
-        ("alone:0 product:5 browser:0", 0),
-        ("alone:5 product:0 browser:0", 0),
-        ("alone:5 product:1 browser:5", 1),
-        ("alone:5 product:5 browser:0", 0),
-        ("alone:0 product:0 browser:1", 1),
-        ("alone:5 product:5 browser:5", 1),
+        ("alone:0 product:0 sandbox:0 browser:0", 0),
+        ("alone:1 product:0 sandbox:0 browser:0", 1),
+        ("alone:0 product:1 sandbox:0 browser:0", 1),
+        ("alone:0 product:5 sandbox:0 browser:0", 0),
+        ("alone:5 product:0 sandbox:0 browser:0", 0),
+        ("alone:5 product:5 sandbox:1 browser:5", 1),
+        ("alone:5 product:5 sandbox:5 browser:0", 0),
+        ("alone:0 product:0 sandbox:0 browser:1", 1),
+        ("alone:5 product:5 sandbox:5 browser:5", 1),
     ],
 )
 def test_the_exit_code_and_all_outputs(codes: str, code: int) -> None:
@@ -86,5 +96,5 @@ def test_the_exit_code_and_all_outputs(codes: str, code: int) -> None:
     done = run(codes)
     assert done.returncode == code, done.stderr
     assert done.stdout.splitlines() == [
-        f"{name} has ended" for name in ("alone", "product", "browser")
+        f"{name} has ended" for name in ("alone", "product", "sandbox", "browser")
     ]
