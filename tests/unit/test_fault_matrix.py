@@ -2,7 +2,8 @@
 hosts leading to local/."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import ADMIN_TOKEN, GENERAL, HR, IT, SCHEMA, Product
 from tests.unit.emulated import emulated_product
 from tests.worker.fault_matrix import IN_PROCESS, MATRIX, OVER_HTTP, WAYS, Row, Way
-from tests.worker.faulty import Faulty, file_execute, require_cell
+from tests.worker.faulty import Faulty, require_cell
 
 
 class OverProduct(httpx.BaseTransport):
@@ -51,10 +52,13 @@ class OverAsgi(httpx.BaseTransport):
         return self._loop.run(ask())
 
 
+def no_execute(statements: Iterable[str]) -> list[Any]:
+    raise AssertionError("the faults of D1 are tried against workerd")
+
+
 @pytest.fixture(scope="module")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
-    path = tmp_path_factory.mktemp("faulty") / "d1.sqlite"
-    database = SqliteDatabase(SCHEMA, str(path))
+def faulty() -> Iterator[Faulty]:
+    database = SqliteDatabase(SCHEMA)
     settings = Settings(
         routing_model="@cf/meta/llama-3.2-1b-instruct",
         ai_gateway_url="https://gateway.ai.cloudflare.com/v1/account/edge",
@@ -70,7 +74,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
     ):
         for agent in (IT, HR, GENERAL):
             client.post("/v1/agents", json=agent).raise_for_status()
-        yield Faulty(client, control, file_execute(path))
+        yield Faulty(client, control, no_execute)
     database.close()
 
 
