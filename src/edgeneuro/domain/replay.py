@@ -181,7 +181,7 @@ class Replay(BaseModel):
     error: str | None
     since: Annotated[str, Field(serialization_alias="from")]
     to: str
-    sample: float
+    sample: int | float
     seed: int
     filter: ReplayFilter
     baseline: Baseline

@@ -281,7 +281,7 @@ def _stored_request(body: ReplayCreate, selection: Selection) -> dict[str, Any]:
     return {
         "from": rfc3339(selection.since_ms),
         "to": rfc3339(selection.to_ms),
-        "sample": body.sample,
+        "sample": int(body.sample) if body.sample >= 1 else body.sample,
         "seed": body.seed,
         "filter": body.filter.model_dump(exclude_none=True),
         "baseline": body.baseline,
