@@ -3,17 +3,17 @@ classifier alone, in a bare Worker, and to POST /v1/route, where the same messag
 context and without one, in turn."""
 
 import json
-import os
+import random
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
-from statistics import mean, stdev
 
 import httpx
 
 from bench.classifier import WORKER, outside
 from bench.overhead import bare_worker
-from bench.soak_memory import product_process
+from bench.route_dataset import percentile, timed
 from bench.train_in_worker import product, select
 from edgeneuro.classifier.examples import Labelled
 from edgeneuro.classifier.model import Model, dumps
@@ -22,7 +22,8 @@ from scripts import paths
 from tests.waiting import until
 
 TURNS, ROUNDS = 500, 6
-BLOCKS, BLOCK, WARM_UP = 40, 50, 2  # of requests of one kind
+ASKED, WARM_UP, DRAWS = 1_500, 30, 400
+PERCENTILES = (5, 25, 50)  # a busy machine makes all but the lowest longer
 AGENTS = 16
 Asked = tuple[str, PreviousTurn]
 
@@ -31,8 +32,8 @@ def measure_time(model: Model, given: list[Labelled], turns: list[Asked]) -> Non
     """`model` and `given`, the labels that the product is to learn, know the agents of `turns`."""
     with tempfile.TemporaryDirectory() as folder:
         _classifier_alone(Path(folder), model, turns[:TURNS])
-    with tempfile.TemporaryDirectory() as folder, product(AGENTS, Path(folder)) as client:
-        _route(client, Path(folder), given, turns)
+    with product(AGENTS) as client:
+        _route(client, given, turns)
 
 
 def _classifier_alone(folder: Path, model: Model, turns: list[Asked]) -> None:
@@ -56,7 +57,7 @@ def _classifier_alone(folder: Path, model: Model, turns: list[Asked]) -> None:
     print(f"classifier, with a context    {in_context:.3f} ms, {in_context - alone:+.3f} ms")
 
 
-def _route(client: httpx.Client, state: Path, given: list[Labelled], turns: list[Asked]) -> None:
+def _route(client: httpx.Client, given: list[Labelled], turns: list[Asked]) -> None:
     """Of the messages that the classifier answers both ways."""
     names = sorted({each.agent_id for each in given if each.agent_id})
     known = {name: f"agent_{number}" for number, name in enumerate(names)}
@@ -73,32 +74,38 @@ def _route(client: httpx.Client, state: Path, given: list[Labelled], turns: list
             asked.append(bodies)
         if len(asked) == 50:
             break
-    process = product_process(state)
-    assert process is not None
-    used: tuple[list[float], list[float]] = ([], [])
-    for block in range(WARM_UP + BLOCKS):
-        order = (0, 1) if block % 2 else (1, 0)
-        for kind in order:
-            before = cpu_ms(process)
-            for number in range(BLOCK):
-                body = asked[(block * BLOCK + number) % len(asked)][kind]
-                client.post("/v1/route", json=body).raise_for_status()
-            if block >= WARM_UP:
-                used[kind].append((cpu_ms(process) - before) / BLOCK)
-    alone, in_context = used
-    pairs = [with_it - without for without, with_it in zip(alone, in_context, strict=True)]
-    spread = 1.96 * stdev(pairs) / len(pairs) ** 0.5
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(WARM_UP + ASKED):
+        for kind in (0, 1) if number % 2 else (1, 0):
+            # What is written after an answer is done before the next one is timed.
+            client.get("/no-such-page")
+            send = partial(client.post, "/v1/route", json=asked[number % len(asked)][kind])
+            response, ms = timed(send)
+            response.raise_for_status()
+            if number >= WARM_UP:
+                times[kind].append(ms)
     print(f"POST /v1/route, {len(asked)} messages that the classifier answers both ways", end=", ")
-    print(f"{BLOCKS * BLOCK:,} requests each way, CPU time of workerd per request:")
-    print(f"alone         {mean(alone):.2f} ms")
-    print(f"with context  {mean(in_context):.2f} ms, {mean(pairs):+.2f} ms", end=" ")
-    print(f"(95 %: {mean(pairs) - spread:+.2f} to {mean(pairs) + spread:+.2f})")
+    print(f"{ASKED:,} requests each way, in turn:")
+    for percent in PERCENTILES:
+        alone, in_context = (percentile(each, percent) for each in times)
+        low, high = _interval(times, percent)
+        print(
+            f"p{percent:<3} alone {alone:.2f} ms, with a context {in_context:.2f} ms,"
+            f" {in_context - alone:+.2f} ms (95 %: {low:+.2f} to {high:+.2f})"
+        )
 
 
-def cpu_ms(process: int) -> float:
-    """What the process has used; other processes do not change it, as they do the time."""
-    user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return 1000 * (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+def _interval(times: tuple[list[float], list[float]], percent: int) -> tuple[float, float]:
+    """Of the difference of both percentiles, by drawing again."""
+    chance = random.Random(1)
+    drawn = []
+    for _ in range(DRAWS):
+        alone, in_context = (
+            percentile(chance.choices(each, k=len(each)), percent) for each in times
+        )
+        drawn.append(in_context - alone)
+    drawn.sort()
+    return drawn[DRAWS // 40], drawn[-DRAWS // 40]
 
 
 def _learn(client: httpx.Client, given: list[Labelled], known: dict[str, str]) -> None:

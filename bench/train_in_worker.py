@@ -65,11 +65,10 @@ def numbered(lines: Lines, agents: int, most: int, *, only: int | None = None) -
 
 
 @contextmanager
-def product(agents: int, state: Path | None = None) -> Iterator[httpx.Client]:
-    """A product of its own with so many agents, all made here; the sample ones are gone. Its state
-    is in this folder, or in one that goes with it."""
+def product(agents: int) -> Iterator[httpx.Client]:
+    """A product of its own with so many agents, all made here; the sample ones are gone."""
     with tempfile.TemporaryDirectory() as folder:
-        local = LocalProduct(state=state or Path(folder))
+        local = LocalProduct(state=Path(folder))
         local.start()
         try:
             headers = {"authorization": f"Bearer {local.admin_token}"}

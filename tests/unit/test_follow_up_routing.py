@@ -83,7 +83,13 @@ async def test_a_follow_up_stays_with_its_agent_by_the_rule(product: Product) ->
     assert found["classifier"]["agent_id"] == "agent_2" and found["classifier"]["sure"]
     assert product.gateway.requests == []
     row = (await product.logs())[0]
-    assert (row["layer"], row["agent_id"]) == ("session", "agent_2")
+    assert (row["layer"], row["agent_id"], row["cache"]) == ("session", "agent_2", "miss")
+    explained = await product.call("GET", f"/v1/logs/{row['id']}")
+    assert explained.status == 200, explained.text
+    [hour] = product.rows(
+        "SELECT sum(asked) AS asked, sum(answered) AS answered FROM classifier_hours"
+    )
+    assert (hour["asked"], hour["answered"]) == (1, 1)
 
 
 async def test_by_the_rule_a_message_that_is_sure_leaves(product: Product) -> None:

@@ -28,8 +28,9 @@ from edgeneuro.domain.classifier import FollowUpBasis
 MIN_TURNS = 20  # that keep the agent, and that leave it; with fewer the rule holds
 # With the turn before as a feature half of the epochs are enough: it is the message that varies.
 _EPOCHS_IN_CONTEXT = 0.5
-# Folds are held out until so many turns were, and so many that leave their agent.
-_MIN_HELD_OUT, _MIN_HELD_LEAVING = 5_000, 500
+# Folds are held out until so many turns were, and so many that leave their agent, but these are
+# rare in some conversations.
+_MIN_HELD_OUT, _MIN_HELD_LEAVING, _MAX_HELD_OUT = 5_000, 500, 10_000
 _UNKNOWN_TOPICS, _ALL = FOLDS, FOLDS + 1
 
 
@@ -91,7 +92,8 @@ class FollowUpTraining:
         held = leaving = 0
         for fold in FOLD_ORDER:
             own = [at for at in self._turns if examples.folds[at] % FOLDS == fold]
-            if not own or (held >= _MIN_HELD_OUT and leaving >= _MIN_HELD_LEAVING):
+            enough = held >= _MIN_HELD_OUT and leaving >= _MIN_HELD_LEAVING
+            if not own or enough or held >= _MAX_HELD_OUT:
                 continue
             chosen.append(fold)
             held += len(own)
@@ -260,6 +262,8 @@ class FollowUpTraining:
             yield [*row, *own]
 
     def to_bytes(self) -> bytes:
+        if not self._passes:
+            return b""
         parts = [learner.to_bytes() for learner in self._learners]
         header = {
             "pass": self._pass,
@@ -277,6 +281,8 @@ class FollowUpTraining:
 
     def resume(self, data: bytes) -> None:
         """Goes on where `to_bytes` was."""
+        if not self._passes:
+            return
         head, _, body = data.partition(b"\n")
         header = bounded_json.loads(head)
         self._pass, self._course = header["pass"], header["course"]

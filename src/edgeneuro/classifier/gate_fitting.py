@@ -25,6 +25,7 @@ BY_MODEL = 3
 # Of the turns that leave for an agent that was left out, and of those that no agent fits, so many
 # may be answered. The usual error there is that the agent is kept, which costs one turn.
 _MAX_FALSE_ACCEPTS = {UNSEEN_OUT_OF_SCOPE: 0.4, LEFT_OUT_CLASS: 0.4}
+_MOST_KEEPING = 6_000  # turns, for the fits: a slice of a training has some seconds
 TURN_CODES = "Ihhdddddd"  # of the fields of a turn, as arrays
 
 
@@ -65,11 +66,12 @@ def fit_gate(
     left = [turn.kind != own for turn, own in zip(held, before, strict=True)]
     asked = [at for at, turn in enumerate(held) if turn.kind >= OUT_OF_SCOPE]
     weight = leaving_weight(examples.leaving())
+    fitted, times = _thinned(asked, left)
     gate = fit_around(
         (*RULE, *[0.0] * (FACTS - len(RULE))),
-        [given[at] for at in asked],
-        [left[at] for at in asked],
-        [weight if left[at] else 1.0 for at in asked],
+        [given[at] for at in fitted],
+        [left[at] for at in fitted],
+        [weight if left[at] else times for at in fitted],
     )
     logits = [logit(gate, each) for each in given]
     best = [
@@ -77,20 +79,20 @@ def fit_gate(
         for turn, own, value in zip(held, before, logits, strict=True)
     ]
     right = [turn.kind == label for turn, label in zip(held, best, strict=True)]
-    kept = [at for at in asked if logits[at] <= 0]
-    others = [at for at in asked if logits[at] > 0]
+    kept = [at for at in fitted if logits[at] <= 0]
+    others = [at for at in fitted if logits[at] > 0]
     # Turns that leave are over-weighted in the gate, so its logit says too much.
     keeping = fit_around(
         (log(weight), 1.0),
         [(1.0, -logits[at]) for at in kept],
         [right[at] for at in kept],
-        [1.0] * len(kept),
+        [1.0 if left[at] else times for at in kept],
     )
     leaving = fit_around(
         (-log(weight), 1.0, 0.0),
         [(1.0, logits[at], held[at].lead) for at in others],
         [right[at] for at in others],
-        [1.0] * len(others),
+        [1.0 if left[at] else times for at in others],
     )
     judged = [
         HeldOut(turn.kind, label, confidence(keeping, leaving, value, turn.lead), 0.0)
@@ -99,6 +101,15 @@ def fit_gate(
     calibration = _calibrated(judged, [turn.index for turn in held], examples, plan, mix)
     figures = _figures([right[at] for at in asked], [left[at] for at in asked])
     return FittedGate(gate, keeping, leaving, calibration, figures)
+
+
+def _thinned(asked: Sequence[int], left: Sequence[bool]) -> tuple[list[int], float]:
+    """Turns enough to fit a few weights to: all that leave, and of those that keep their agent
+    every second one, or third, and so on. With it how often each of these counts."""
+    keeping = [at for at in asked if not left[at]]
+    step = 1 + len(keeping) // _MOST_KEEPING
+    taken = set(keeping[::step])
+    return [at for at in asked if left[at] or at in taken], float(step)
 
 
 def _facts(turn: HeldTurn, examples: Examples) -> Facts:

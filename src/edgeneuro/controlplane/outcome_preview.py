@@ -233,7 +233,7 @@ def _has_others(ranking: Ranking) -> bool:
 
 
 def _unsure(row: RankedDecision) -> Ranking | None:
-    stages = (each for each in row.stages if each.get("reason") == policy.NOT_SURE)
+    stages = (each for each in row.stages if str(each.get("reason")).startswith(policy.NOT_SURE))
     found = next(stages, None)
     return None if found is None else _of_stage(row, found)
 

@@ -84,7 +84,8 @@ _ASKED_GROUP = {
 }
 _ASKED_SUMS = {
     "asked": "count(*)",
-    "answered": "sum(layer = 'classifier')",
+    # By the rule for follow-ups the layer is that of the turn before.
+    "answered": "sum(layer IN ('classifier', 'session'))",
     "out_of_scope": "sum(reason IS 'out_of_scope')",
 }
 

@@ -81,10 +81,12 @@ class RoutingResult:
 
     @property
     def cache(self) -> CacheState:
-        """Rules, sessions, labels and the conversation decide before any cache is read."""
+        """Rules, sessions, labels and the conversation decide before any cache is read; the rule
+        for follow-ups is the classifier's, and comes after one."""
         ranking = self.decision.ranking
         before = (RULES.layer, SESSION.layer, LABEL.layer)
-        if not self.turn.cache or (ranking is not None and ranking.source.layer in before):
+        decided_before = ranking is not None and ranking.source.layer in before
+        if not self.turn.cache or (decided_before and ranking is not self.classifier):
             return "bypass"
         return "hit" if ranking is not None and ranking.cached else "miss"
 

@@ -19,6 +19,7 @@ from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import InvalidRequestError, NotFoundError
 from edgeneuro.store import logs as store
 from edgeneuro.synapsecore.agent_selection import MAX_AGENTS
+from edgeneuro.synapsecore.rankers.classifier import SESSION_LAYER
 from edgeneuro.synapsecore.rankers.routing_question import build_question
 from edgeneuro.synapsecore.router import LAYERS
 
@@ -87,7 +88,8 @@ def _context_window(log: LogRecord, config: RoutingConfig) -> int | None:
 def _messages(
     log: LogRecord, config: RoutingConfig, agents: Sequence[Agent]
 ) -> list[dict[str, str]]:
-    routed_by_model = log.model is not None and log.kind == "route" and log.layer != "classifier"
+    by_classifier = log.layer in ("classifier", SESSION_LAYER)
+    routed_by_model = log.model is not None and log.kind == "route" and not by_classifier
     # A chat's row names the model that answered it, not the one that routed it.
     adapter = log.adapter is not None if routed_by_model else config.active.type == "lora"
     confidence = states_confidence("lora" if adapter else "base")
