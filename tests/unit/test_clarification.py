@@ -33,6 +33,22 @@ def test_agents_of_one_name_are_told_apart() -> None:
     assert [each.agent and each.agent.id for each in found] == ["a", "b", "people"]
 
 
+def test_a_name_that_an_agent_outside_of_the_question_has_too() -> None:
+    twins = [agent("a", name="Help"), agent("b", name="help"), HR]
+    asked = clarification(SENTENCE, twins[1:], twins)
+    assert asked.text.split("\n")[1:] == ["1. help (b)", "2. Human Resources"]
+    found = asked_options(SENTENCE, asked.text, twins)
+    assert [each.agent and each.agent.id for each in found] == ["b", "people"]
+
+
+@pytest.mark.parametrize("name", ["No", "None", "Both", "I don't know", "No Reply", "No. 7", "😀"])
+def test_a_name_that_is_a_reply_of_its_own(name: str) -> None:
+    agents = [agent("odd", name=name), HR]
+    options = asked_options(SENTENCE, clarification(SENTENCE, agents).text, agents)
+    assert read_reply(name.lower(), options) == 0
+    assert read_reply("Human Resources", options) == 1
+
+
 def test_an_agent_that_is_gone_keeps_its_place() -> None:
     asked = clarification(SENTENCE, [IT, HR])
     found = asked_options(SENTENCE, asked.text, [HR])

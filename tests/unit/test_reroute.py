@@ -263,6 +263,32 @@ async def test_a_key_goes_on_where_an_administrator_has_rerouted(product: Produc
     assert (agent_of(third), third.json()["rerouted_from"]) == ("general", second)
 
 
+async def test_an_agent_that_the_key_may_not_use_any_more_is_not_given_again(
+    product: Product,
+) -> None:
+    key = await create(product)
+    product.gateway.enqueue(says("it_support"))
+    sent = {"query": VPN}
+    decision_id = (await product.call("POST", "/v1/route", sent, key=key["key"])).json()["id"]
+    product.gateway.enqueue(says("hr"))
+    assert agent_of(await reroute(product, decision_id, key=key["key"])) == "hr"
+    await product.call("PATCH", f"/v1/keys/{key['id']}", {"agents": ["it_support", "general"]})
+    product.gateway.enqueue(says("general"))
+    answered = await reroute(product, decision_id, key=key["key"])
+    assert agent_of(answered) == "general"
+
+
+async def test_the_label_holds_for_a_reply_too(ranked: Product) -> None:
+    await ranked.call("PATCH", "/v1/config", {"clarify": True})
+    ranked.gateway.enqueue(chose({"it_support": 0.45, "hr": 0.4, "general": 0.05, "none": 0.1}))
+    await ranked.route("Where is my form?", session="s1")
+    reply = (await ranked.route("the second one", session="s1")).json()
+    assert (reply["layer"], reply["agent"]["id"]) == ("session", "hr")
+    await ranked.call("PUT", f"/v1/logs/{reply['id']}/label", {"agent_id": "general"})
+    decision = (await reroute(ranked, reply["id"])).json()
+    assert (decision["layer"], decision["agent"]["id"]) == ("label", "general")
+
+
 @pytest.mark.parametrize(
     ("decision_id", "body", "expected"),
     [

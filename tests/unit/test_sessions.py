@@ -668,6 +668,19 @@ async def test_the_reply_to_a_clarifying_question_needs_nothing_but_the_session(
     assert (await session(product))["agent_id"] == "hr"
 
 
+async def test_names_in_a_clarifying_question_are_no_personal_data(
+    database: SqliteDatabase, settings: Settings
+) -> None:
+    product = await decision_product(database, settings)
+    await product.call("PATCH", "/v1/agents/hr", {"name": "hr@example.com"})
+    await product.call("PATCH", "/v1/config", {"clarify": True, "redact_personal_data": True})
+    product.gateway.enqueue(chose(CLOSE))
+    await product.call("POST", "/v1/route", {"query": "Where is my form?", "session": "s-1"})
+    reply = {"query": "the second one", "session": "s-1"}
+    decision = (await product.call("POST", "/v1/route", reply)).json()
+    assert (decision["agent"]["id"], decision["layer"]) == ("hr", "session")
+
+
 # what AI Gateway gets
 
 

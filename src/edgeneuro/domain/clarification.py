@@ -9,7 +9,8 @@ that it is recognised when the caller sends it back as the answer of the previou
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,16 +101,18 @@ class AskedOption:
     agent: Agent | None
 
 
-def clarification(sentence: str, agents: Sequence[Agent]) -> Clarification:
-    """The question that names these agents. Of agents with one name the ids are shown too."""
-    names = [_name(agent) for agent in agents]
-    options = [
-        ClarifyOption(
-            agent_id=agent.id,
-            label=name if names.count(name) == 1 else f"{name} ({agent.id})",
-        )
-        for agent, name in zip(agents, names, strict=True)
-    ]
+def clarification(
+    sentence: str, agents: Sequence[Agent], everybody: Iterable[Agent] = ()
+) -> Clarification:
+    """The question that names these agents. Of an agent whose name another one of them or of
+    `everybody` has too, the id is shown: the reply is read among all."""
+    everyone = {agent.id: agent for agent in (*agents, *everybody)}
+    names = Counter(normalise(_name(agent)) for agent in everyone.values())
+    options = []
+    for agent in agents:
+        name = _name(agent)
+        label = name if names[normalise(name)] == 1 else f"{name} ({agent.id})"
+        options.append(ClarifyOption(agent_id=agent.id, label=label))
     lines = [f"{at}. {option.label}" for at, option in enumerate(options, 1)]
     return Clarification(text="\n".join([sentence, *lines]), options=options)
 
@@ -139,6 +142,9 @@ def asked_options(
 def read_reply(reply: str, options: Sequence[AskedOption]) -> Reply | None:
     """What a reply to these options says; None if it does not choose: it may be a new message."""
     text = normalise(reply)
+    exactly = [at for at, option in enumerate(options) if text in _phrases(option)]
+    if len(exactly) == 1:  # whatever the words of the name mean elsewhere
+        return exactly[0]
     words = _WORD.findall(text)
     if not words or len(words) > _MAX_WORDS_WITH_NAME:
         return None
@@ -193,10 +199,15 @@ def _by_words(words: Sequence[str], options: Sequence[AskedOption]) -> int | Non
 
 def _names(text: str, option: AskedOption) -> bool:
     """Whether the text has the option's whole name, or its agent's id."""
+    return any(phrase not in _FILLERS and _has_phrase(text, phrase) for phrase in _phrases(option))
+
+
+def _phrases(option: AskedOption) -> list[str]:
+    """The label, and the id and the name of its agent."""
     phrases = [normalise(option.label)]
     if option.agent is not None:
         phrases += [option.agent.id, normalise(_name(option.agent))]
-    return any(phrase not in _FILLERS and _has_phrase(text, phrase) for phrase in phrases)
+    return phrases
 
 
 def _has_phrase(text: str, phrase: str) -> bool:

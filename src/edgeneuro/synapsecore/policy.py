@@ -198,7 +198,7 @@ def _clarified(turn: Turn, ranking: Ranking, decision: Decision) -> Decision:
             return Decision("agent", agent, ranking.source.layer, ranking, PREVIOUS)
     if was_asked(turn):  # the reply did not say which: asking again would not help
         return decision
-    asked = clarification(turn.config.clarify_text, close)
+    asked = clarification(turn.config.clarify_text, close, turn.config.agents.values())
     return replace(
         decision, outcome="clarify", layer=ranking.source.layer, reason=AMBIGUOUS, clarify=asked
     )

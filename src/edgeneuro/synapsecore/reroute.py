@@ -25,7 +25,7 @@ from edgeneuro.synapsecore.api import decision_reply, headers_of
 from edgeneuro.synapsecore.decide import decide, plan_decision, reserve_for
 from edgeneuro.synapsecore.misroute import misroute_writes, next_decision
 from edgeneuro.synapsecore.rankers.next_best import EarlierRanking
-from edgeneuro.synapsecore.router import LABEL, RULES, estimate_routing
+from edgeneuro.synapsecore.router import BEFORE_CACHES, estimate_routing
 from edgeneuro.synapsecore.session import OpenSession, open_session
 from edgeneuro.synapsecore.turn import CallerContext, StageClock
 from edgeneuro.web.auth import Access
@@ -44,7 +44,8 @@ async def reroute(call: Call, decision_id: str, body: RerouteRequest) -> Reply[R
     chain = _Chain(asked, before, after)
     known = {asked.agent_id, *(link.agent_id for link in (*before, *after))}
     await _require_agents(call, everything, body.not_, known)
-    again = chain.next_decision(everything.agents, body.not_)
+    usable = {agent.id for agent in call.credential.permissions.agents_of(everything)}
+    again = chain.next_decision(usable, body.not_)
     # Whose decision the others of the chain are does not matter: an administrator may have made
     # them.
     if again is not None:
@@ -97,12 +98,13 @@ class _Chain:
     def agents(self) -> set[str]:
         return {agent_id for agent_id in self._agents if agent_id is not None}
 
-    def next_decision(self, enabled: Collection[str], refused: Collection[str]) -> ChainLink | None:
+    def next_decision(self, usable: Collection[str], refused: Collection[str]) -> ChainLink | None:
         """The decision that has replaced the asked one already; None if there is none, or if the
-        agents of all that have are refused, or not enabled any more."""
+        agents of all that have are refused, or not `usable`: not enabled any more, or not allowed
+        for this caller."""
         while (link := next(self._replacements(), None)) is not None:
             agent_id = link.agent_id
-            if agent_id is None or (agent_id in enabled and agent_id not in refused):
+            if agent_id is None or (agent_id in usable and agent_id not in refused):
                 return link
             self.last = link.id
             self.steps += 1
@@ -218,9 +220,9 @@ async def _session(call: Call, log: LogRecord, config: RoutingConfig) -> OpenSes
 
 
 def _may_cache(log: LogRecord) -> bool:
-    """As the request for the decision had it, as far as the row says: rules and labels decide
-    before any cache, and a chat has a cache of its own."""
-    return log.kind != "route" or log.cache != "bypass" or log.layer in (RULES.layer, LABEL.layer)
+    """As the request for the decision had it, as far as the row says: rules, labels and the session
+    decide before any cache, and a chat has a cache of its own."""
+    return log.kind != "route" or log.cache != "bypass" or log.layer in BEFORE_CACHES
 
 
 def _earlier_ranking(log: LogRecord, config: RoutingConfig) -> EarlierRanking | None:

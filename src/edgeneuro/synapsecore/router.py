@@ -54,6 +54,8 @@ PIPELINE: tuple[Ranker, ...] = (
     MODEL,
 )
 
+# Layers that decide before any cache is read.
+BEFORE_CACHES = frozenset({RULES.layer, SESSION.layer, LABEL.layer})
 # All that a decision's `layer` can be.
 LAYERS = frozenset({"fallback", "direct", DECISION_LAYER, *(each.layer for each in PIPELINE)})
 
@@ -84,8 +86,7 @@ class RoutingResult:
         """Rules, sessions, labels and the conversation decide before any cache is read; the rule
         for follow-ups is the classifier's, and comes after one."""
         ranking = self.decision.ranking
-        before = (RULES.layer, SESSION.layer, LABEL.layer)
-        decided_before = ranking is not None and ranking.source.layer in before
+        decided_before = ranking is not None and ranking.source.layer in BEFORE_CACHES
         if not self.turn.cache or (decided_before and ranking is not self.classifier):
             return "bypass"
         return "hit" if ranking is not None and ranking.cached else "miss"

@@ -182,7 +182,8 @@ class OpenSession:
         return now_ms + self.config.session_idle_minutes * _MINUTE_MS
 
     def _with_texts(self, session: Session, turn: "AnsweredTurn") -> Session:
-        """With what may be stored of the texts: nothing while texts are not stored."""
+        """With what may be stored of the texts: nothing while texts are not stored. The router's
+        own question stays as it is, because the reply is read by it."""
         config = self.config
         if not config.log_queries:
             own = turn.assistant if turn.asked_by_router else None
@@ -194,7 +195,7 @@ class OpenSession:
             id=stored_text(config, self.id),
             user=turn.caller_user and stored_text(config, turn.caller_user),
             previous_user=stored.user or None,
-            previous_assistant=stored.assistant or None,
+            previous_assistant=turn.assistant if turn.asked_by_router else stored.assistant or None,
             query_hash=turn.query_hash,
         )
 
