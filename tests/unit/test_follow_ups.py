@@ -114,6 +114,22 @@ def test_an_agent_that_it_does_not_know_is_kept_by_the_rule() -> None:
         assert found.probabilities["newcomer"] == found.prediction.probability
 
 
+def test_an_agent_without_turns_is_left_to_the_rule_and_to_its_messages() -> None:
+    """Of agent_3 there are messages, and no conversations."""
+    given = [*labels(AGENTS, 40, out_of_scope=60), *dialogues(3, 60)]
+    made = trained(given, PLAN).model()
+    assert made.follow_ups is not None
+    assert made.follow_ups.known == (True, True, True, False)
+    scorer, chance = Scorer(made), random.Random(11)
+    stays = scorer.rank_turn(YES, "agent_3", None)
+    assert (stays.prediction.agent_id, stays.learned) == ("agent_3", False)
+    plain = [question(chance, "agent_3") for _ in range(30)]
+    leaves = [scorer.rank_turn(text, "agent_1", None).prediction for text in plain]
+    sure = [each for each in leaves if each.sure]
+    assert len(sure) >= 10 and {each.agent_id for each in sure} == {"agent_3"}
+    assert scorer.rank_turn(YES, "agent_1", None).learned
+
+
 def test_without_a_turn_before_the_message_has_to_say_enough() -> None:
     long = question(random.Random(3), "agent_2") + " " + question(random.Random(4), "agent_2")
     assert alone().says_enough(long) and not alone().says_enough("yes")
@@ -238,6 +254,7 @@ def test_damaged_bytes_are_refused() -> None:
     for wrong in (
         replace(found, gate=found.gate[1:]),
         replace(found, keeping=(0.0,)),
+        replace(found, known=found.known[1:]),
         replace(found, weights=found.weights[1:]),
         replace(found, calibration=replace(found.calibration, thresholds=(None,))),
     ):

@@ -25,8 +25,9 @@ class FollowUps:
     """`weights` has a row of one byte per class, and one for leaving, for each bucket, and then for
     each class as that of the agent before; a weight is (byte - 128) * `scale`. `gate` are the
     weights of gate.py's facts. `keeping` and `leaving` turn its logit, and of another agent also
-    its lead, into the logit that the answer is right. It was learned from `labels` and `decisions`,
-    and `figures` are of turns that were held out."""
+    its lead, into the logit that the answer is right. `known` says of each class whether there were
+    turns enough of it: those of the others are left to the rule, and to the message alone. It was
+    learned from `labels` and `decisions`, and `figures` are of turns that were held out."""
 
     scale: float
     weights: bytes
@@ -34,6 +35,7 @@ class FollowUps:
     keeping: tuple[float, ...]
     leaving: tuple[float, ...]
     calibration: Calibration
+    known: tuple[bool, ...]
     labels: int
     decisions: int
     figures: dict[str, int] = field(default_factory=dict)

@@ -54,6 +54,7 @@ class FittedGate:
     keeping: tuple[float, ...]
     leaving: tuple[float, ...]
     calibration: Calibration
+    known: tuple[bool, ...]
     figures: dict[str, int]
 
 
@@ -98,9 +99,11 @@ def fit_gate(
         HeldOut(turn.kind, label, confidence(keeping, leaving, value, turn.lead), 0.0)
         for turn, label, value in zip(held, best, logits, strict=True)
     ]
-    calibration = _calibrated(judged, [turn.index for turn in held], examples, plan, mix)
+    counts = _turns_of(examples)
+    calibration = _calibrated(judged, [turn.index for turn in held], examples, counts, plan, mix)
+    known = tuple(count >= plan.min_labels for count in counts.values())
     figures = _figures([right[at] for at in asked], [left[at] for at in asked])
-    return FittedGate(gate, keeping, leaving, calibration, figures)
+    return FittedGate(gate, keeping, leaving, calibration, known, figures)
 
 
 def _thinned(asked: Sequence[int], left: Sequence[bool]) -> tuple[list[int], float]:
@@ -128,6 +131,7 @@ def _calibrated(
     judged: Sequence[HeldOut],
     indices: Sequence[int],
     examples: Examples,
+    counts: Mapping[str, int],
     plan: Plan,
     mix: Mapping[str, int] | None,
 ) -> Calibration:
@@ -135,10 +139,6 @@ def _calibrated(
         replace(one, weight=max(1, one.weight // BY_MODEL)) if examples.by_model[at] else one
         for one, at in zip(weighted(judged, indices, examples, mix), indices, strict=True)
     ]
-    counts = dict.fromkeys(examples.classes, 0)
-    for at in filter(examples.in_context, range(len(examples))):
-        if examples.labels[at] >= 0:
-            counts[examples.classes[examples.labels[at]]] += 1
     return calibrate(
         held,
         counts,
@@ -147,6 +147,15 @@ def _calibrated(
         false_accepts=_MAX_FALSE_ACCEPTS,
         unknown_topics=False,
     )
+
+
+def _turns_of(examples: Examples) -> dict[str, int]:
+    """By agent, in the order of classes, how many turns are for it."""
+    counts = dict.fromkeys(examples.classes, 0)
+    for at in filter(examples.in_context, range(len(examples))):
+        if examples.labels[at] >= 0:
+            counts[examples.classes[examples.labels[at]]] += 1
+    return counts
 
 
 def _figures(right: Sequence[bool], left: Sequence[bool]) -> dict[str, int]:

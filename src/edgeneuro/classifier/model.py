@@ -150,7 +150,8 @@ def _calibration(fields: dict[str, Any], classes: int) -> Calibration:
 
 def _follow_ups(fields: dict[str, Any], weights: bytes, classes: int) -> FollowUps:
     calibration = _calibration(fields.pop("calibration"), classes)
-    fields |= {name: tuple(fields[name]) for name in ("gate", "keeping", "leaving")}
-    if list(map(len, (fields["gate"], fields["keeping"], fields["leaving"]))) != [FACTS, 2, 3]:
-        raise ValueError("the number of weights is not that of the facts")
+    sizes = {"gate": FACTS, "keeping": 2, "leaving": 3, "known": classes}
+    fields |= {name: tuple(fields[name]) for name in sizes}
+    if any(len(fields[name]) != size for name, size in sizes.items()):
+        raise ValueError("the numbers of weights are not those of the facts and classes")
     return FollowUps(weights=weights, calibration=calibration, **fields)

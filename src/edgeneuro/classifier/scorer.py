@@ -101,15 +101,16 @@ class Scorer:
         sums = self._sums(active)
         unit, middle = self.model.scale / sqrt(len(active)), ZERO * len(active)
         alone = [(one - middle) * unit for one in sums]
-        if learned is not None and known is not None:
-            prediction = self._predict_learned(learned, active, known, alone, shared)
-        else:
+        by_rule = learned is None or known is None or not learned.known[known]
+        if learned is None or known is None or by_rule:
             prediction = self._predict_by_rule(active, previous, known, sums, alone, shared)
+        else:
+            prediction = self._predict_learned(learned, active, known, sums, alone, shared)
         return TurnRanking(
             prediction,
             *self._shared_out(prediction, alone),
             kept=prediction.agent_id == previous,
-            learned=learned is not None and known is not None,
+            learned=not by_rule,
         )
 
     def says_enough(self, query: str) -> bool:
@@ -155,16 +156,17 @@ class Scorer:
         learned: FollowUps,
         active: list[int],
         previous: int,
+        sums: Sequence[int],
         alone: Sequence[float],
         shared: int,
     ) -> Prediction:
         assert self._in_context is not None
         count = len(active)
-        *sums, leaving = SERVING.sums(
+        *in_context, leaving = SERVING.sums(
             self._in_context, [*active, row_of(previous)], self._classes + 1
         )
         unit, middle = learned.scale / sqrt(count + 1), ZERO * (count + 1)
-        together = [(one - middle) * unit for one in sums]
+        together = [(one - middle) * unit for one in in_context]
         other, lead = best_other([a + b for a, b in zip(alone, together, strict=True)], previous)
         given = facts(
             alone[previous],
@@ -178,6 +180,10 @@ class Scorer:
         gate = logit(learned.gate, given)
         best, second = (previous, other) if gate <= 0 else (other, previous)
         calibration, classes = learned.calibration, self.model.classes
+        if not learned.known[best]:  # nothing is known of its turns, but of its messages
+            message = self._predict(list(sums), active)
+            if message.agent_id == classes[best]:
+                return message
         sure = confidence(learned.keeping, learned.leaving, gate, lead)
         return Prediction(
             agent_id=classes[best],
