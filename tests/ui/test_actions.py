@@ -331,6 +331,8 @@ def test_a_classifier_is_trained_and_enabled(
     page.get_by_role("dialog").get_by_role("button", name="Enable").click()
     said(page, f"{newest} is enabled.")
     assert setting(rows, "classifier") == newest
+    expect(page.get_by_role("heading", name="Follow-ups")).to_be_visible()
+    expect(page.get_by_text("Nothing was learned: 20 turns that go on")).to_be_visible()
     drift = page.get_by_role("table", name="Drift by window")
     expect(drift.get_by_role("row", name="Last 7 days")).to_be_visible()
     robustness = page.get_by_role("table", name="Robustness")
