@@ -2,6 +2,7 @@
 request, a bounded number of times, and the decisions form a chain."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -282,6 +283,28 @@ async def test_a_budget_covers_all_of_it_and_is_settled_once(product: Product) -
     assert first["usage"]["total_tokens"] + second["usage"]["total_tokens"] == USAGE.total_tokens
     left = int(answered.headers["x-ratelimit-remaining-tokens"])
     assert 0 <= 100_000 - used["tokens"] and left < 100_000 - used["tokens"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_an_agent_has_used_to_hand_back_counts(product: Product, stream: bool) -> None:
+    made = await create(product, monthly_token_budget=100_000)
+    for agent in ("it_support", "hr"):
+        product.gateway.enqueue(replace(says(agent), usage=USAGE))
+    usage = {"prompt_tokens": 900, "completion_tokens": 7}
+    mark = {**MARK, "usage": usage}
+    refusal = (
+        ScriptedResponse(200, [event(mark)], SSE)
+        if stream
+        else ScriptedResponse(200, [json.dumps(mark).encode()], JSON)
+    )
+    product.fetch.enqueue(refusal, streamed("Thirty.") if stream else answers())
+    body = {"model": "auto", "messages": [user()], "stream": stream}
+    answered = await product.call("POST", "/v1/chat/completions", body, key=made["key"])
+    assert answered.status == 200
+    first, second = await chain(product)
+    assert first["usage"]["total_tokens"] == USAGE.total_tokens + 907
+    [used] = product.rows("SELECT tokens FROM key_usage")
+    assert used["tokens"] == sum(each["usage"]["total_tokens"] for each in (first, second))
 
 
 async def test_time_that_is_used_up_ends_it(product: Product) -> None:

@@ -81,9 +81,11 @@ class Token:
 
 @dataclass(frozen=True)
 class NotMine:
-    """An agent at an endpoint says that the turn is not for it; `reason` is its own."""
+    """An agent at an endpoint says that the turn is not for it; `reason` is its own. `usage` is
+    what it has used to find out, None if it does not say."""
 
     reason: str | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

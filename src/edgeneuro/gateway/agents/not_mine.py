@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from edgeneuro import bounded_json
 from edgeneuro.domain.signal import reason_text
+from edgeneuro.gateway.answers import read_usage
 from edgeneuro.gateway.deltas import OpenAiStreamDecoder
 from edgeneuro.gateway.http import HttpResponse, read_start
 from edgeneuro.gateway.interface import Delta, NotMine
@@ -46,7 +47,7 @@ def body_says_so(sent: bytes | str) -> NotMine | None:
         return None
     match body:
         case {"edgeneuro": {"not_mine": True, **fields}}:
-            return NotMine(reason_text(fields.get("reason")))
+            return NotMine(reason_text(fields.get("reason")), read_usage(body))
     return None
 
 

@@ -75,7 +75,7 @@ async def answer_whole(turn: ChatTurn) -> ChatResult | HandedBack:
         except JsonModeUnmetError as error:
             raise _not_in_json(error) from error
         if output.not_mine is not None:
-            return _handed_back(attempt, output.not_mine)
+            return _handed_back(turn, attempt, output.not_mine)
         attempt.engine = output.engine
         turn.chain.record_usage(attempt.model, output.usage, output.trace)
         content = output.content
@@ -105,16 +105,19 @@ async def open_stream(turn: ChatTurn) -> ChatStreamHandle | HandedBack:
             raise InvalidOutputError("The model's stream is empty.")
         if first.not_mine is not None:
             await stream.deltas.aclose()
-            return _handed_back(attempt, first.not_mine)
+            return _handed_back(turn, attempt, first.not_mine)
         attempt.streams = True
         return ChatStreamHandle(attempt.model, first, stream.deltas, stream.trace)
 
     return await turn.chain.ask(turn.models, call, once=turn.endpoint)
 
 
-def _handed_back(attempt: ModelAttempt, refusal: NotMine) -> HandedBack:
-    """What the agent has used for it is not known, and not charged."""
+def _handed_back(turn: ChatTurn, attempt: ModelAttempt, refusal: NotMine) -> HandedBack:
+    """What the agent has used for it counts if it says so; otherwise it is not known, and not
+    charged."""
     attempt.outcome = "not_mine"
+    if refusal.usage is not None and refusal.usage.total_tokens:
+        turn.chain.record_usage(attempt.model, refusal.usage, GatewayTrace())
     return HandedBack(attempt.model, refusal.reason)
 
 
