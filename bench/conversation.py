@@ -231,16 +231,20 @@ def ask(name: str, model: Model, dialogues: Iterable[Dialogue], *, context: bool
     return row
 
 
-def ask_as_decided(name: str, model: Model, dialogues: Iterable[Dialogue]) -> Row:
-    """The agent of the turn before is the one that was decided on, right or wrong."""
+def ask_as_decided(
+    name: str, model: Model, dialogues: Iterable[Dialogue], *, with_model: bool = False
+) -> Row:
+    """The agent of the turn before is the one that was decided on, right or wrong. `with_model`:
+    what the classifier is not sure of is put to a model that is always right."""
     scorer, row = Scorer(loads(dumps(model))), Row.new(name)
     for dialogue in dialogues:
         decided: str | None = None
         for said in dialogue:
             previous = PreviousTurn(decided, said.previous.user, said.previous.assistant)
             prediction = predict(scorer, said.query, previous)
-            row.add(said, prediction.agent_id, sure=prediction.sure)
-            decided = prediction.agent_id
+            asks = with_model and not prediction.sure
+            decided = said.agent if asks else prediction.agent_id
+            row.add(said, decided, sure=prediction.sure)
     return row
 
 
@@ -281,7 +285,10 @@ def measure(train: list[Dialogue], asked: list[Dialogue]) -> bool:
     alone.show()
     best = ask("all dialogues", everything, asked)
     best.show()
-    ask_as_decided("all dialogues, after the agent that was decided on", everything, asked).show()
+    chained = "all dialogues, after the agent that was decided on"
+    ask_as_decided(chained, everything, asked).show()
+    name = f"{chained}, with a model that is always right"
+    ask_as_decided(name, everything, asked, with_model=True).show()
     reached = {
         f"all turns >= {ALL:.0%}": best.accuracy >= ALL,
         f"turns that change the agent >= {LEAVING:.0%}": best.of("changes") >= LEAVING,
