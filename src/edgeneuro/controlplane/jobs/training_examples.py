@@ -15,6 +15,7 @@ MAX_LABELS, _MAX_CHARACTERS = 50_000, 10_000_000  # that fit an isolate's memory
 # Of preparing a label, in the unit of a slice's cost: 50,000 short ones are 30 million.
 _LABEL_COST, _CHARACTER_COST = 120, 12
 _NEWEST = "\x7f"  # after every id
+_MOST_PAGES = 40  # of decisions in a slice: those of agents that are gone are looked at in vain
 
 
 class ExampleReader:
@@ -72,7 +73,9 @@ class ExampleReader:
         progress = self._progress
         config = await self._services.routing.current()
         wanted = config.follow_up_decisions - progress.in_conversations
-        while progress.decisions < wanted and self._room > 0:
+        for _ in range(_MOST_PAGES):
+            if progress.decisions >= wanted or self._room <= 0:
+                break
             page = await decisions_in_conversations(
                 self._services.db,
                 before=progress.decisions_to or _NEWEST,
