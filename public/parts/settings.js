@@ -53,6 +53,14 @@ export const GROUPS = [
         },
       ],
       [
+        "route_background_prompts",
+        "Route background prompts",
+        {
+          type: "checkbox",
+          help: "Prompts that chat interfaces send for titles, tags and suggestions. Off: the default chat model answers them, and they are no questions of users.",
+        },
+      ],
+      [
         "session_idle_minutes",
         "Session timeout (minutes)",
         {

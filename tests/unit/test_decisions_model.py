@@ -278,7 +278,7 @@ async def test_a_named_model_falls_back_to_decision_models_alone(product: Produc
     [
         (LLAMA, 400, "not_a_decision_model"),
         ("no-such-model", 404, "model_not_found"),
-        ("auto:sales", 404, "model_not_found"),
+        ("auto:sales", 404, "unknown_router"),
         ("agent:hr", 400, "invalid_value"),
         ("intent-routing-v1", 400, "not_a_decision_model"),
     ],

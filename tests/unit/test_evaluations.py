@@ -47,8 +47,14 @@ class Models(ScriptedGateway):
         return found
 
 
+def _message(content: str) -> str:
+    """Of a question with the turn before it, the message alone."""
+    return json.loads(content)["message"] if content.startswith("{") else content
+
+
 def knows(model: str, query: str) -> ModelAnswer:
     """The active model is right; the other takes every tenth question of HR for IT's."""
+    query = _message(query)
     right = query.split()[0]
     if model == OTHER and right == "hr" and query.endswith("0"):
         right = "it_support"

@@ -332,7 +332,7 @@ async def test_a_job_of_an_unknown_kind_waits(product: Product) -> None:
     """A newer version has stored it."""
     product.execute(
         "INSERT INTO jobs (id, kind, resource_id, state, created_at, updated_at)"
-        " VALUES ('job_x', 'replay', 'rep_x', 'queued', 0, 0)"
+        " VALUES ('job_x', 'of_a_newer_version', 'x', 'queued', 0, 0)"
     )
     assert not await run(product, Scripted([done]))
     await minute(product)

@@ -58,7 +58,7 @@ ROUTES = (
     Route("POST",   "/v1/systemone",              decisions.answer_systemone, ROUTE, 200,
           REPEATABLE, max_body_bytes=decision_body.MAX_BODY_BYTES, described=DECISIONS),
     Route("POST",   "/v1/decisions/{decision_id}/reroute", reroute.reroute, ROUTE, 200,
-          REPEATABLE, described=Described((404, 409, *UPSTREAM))),
+          described=Described((404, 409, *UPSTREAM))),
     Route("POST",   "/v1/feedback",               feedback.give_feedback, ROUTE, 201,
           REPEATABLE, described=Described((404,))),
 
