@@ -352,6 +352,17 @@ async def test_with_an_idempotency_key_nothing_is_done_twice(product: Product) -
         await product.call("POST", path, {"not": ["it_support"]}, headers=headers) for _ in range(2)
     ]
     assert (once.status, once.json()) == (again.status, again.json())
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+async def test_a_decision_that_is_not_written_yet_can_be_asked_for_again(product: Product) -> None:
+    headers = {"idempotency-key": "one"}
+    path = "/v1/decisions/dec_late/reroute"
+    assert (await product.call("POST", path, {}, headers=headers)).status == 404
+    decision_id = await first(product)
+    product.execute(f"UPDATE logs SET id = 'dec_late' WHERE id = '{decision_id}'")
+    product.gateway.enqueue(says("hr"))
+    assert agent_of(await product.call("POST", path, {}, headers=headers)) == "hr"
 
 
 async def test_the_filter_and_what_is_deleted_with_the_rows(product: Product) -> None:

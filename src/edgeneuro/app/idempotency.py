@@ -13,6 +13,7 @@ from edgeneuro.errors import (
     EdgeNeuroError,
     IdempotencyMismatchError,
     InvalidRequestError,
+    NotFoundError,
 )
 from edgeneuro.store.idempotency import FirstRequest, claim, finish, release
 from edgeneuro.web.auth import is_operator
@@ -27,6 +28,7 @@ _VALUE = re.compile(r"[\x21-\x7e]{1,255}")
 _RESPONSE_MS = 24 * 3_600_000
 # If the first request is killed, its key is released after this time.
 _RUNNING_MS = 10 * 60_000
+_CHANGED_NOTHING = (InvalidRequestError, NotFoundError)
 
 
 async def with_idempotency(
@@ -68,7 +70,7 @@ async def _performed(
     except EdgeNeuroError as error:
         # These may succeed at the next attempt, or have changed nothing; other errors are the
         # request's result and are stored.
-        if error.status >= 500 or error.status == 429 or isinstance(error, InvalidRequestError):
+        if error.status >= 500 or error.status == 429 or isinstance(error, _CHANGED_NOTHING):
             raise
         call.facts["error_code"] = error.code
         response = error_response(error, call.request_id, for_operator=is_operator(call.credential))
