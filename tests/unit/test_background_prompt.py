@@ -273,6 +273,33 @@ async def test_the_setting_has_an_agent_chosen(product: Product) -> None:
     assert row["query_hash"] is not None
 
 
+@pytest.mark.parametrize("model", ["auto", "agent:hr"])
+async def test_an_agent_that_is_chosen_for_it_gets_no_session(product: Product, model: str) -> None:
+    changes = {"route_background_prompts": True, "clarify": True}
+    await product.call("PATCH", "/v1/config", changes)
+    product.gateway.enqueue(ModelAnswer(content={"agent": "hr", "confidence": 0.9}), talks("Ask"))
+    await chat(product, user("How many days of leave?"), edgeneuro={"session": "s-1"})
+    before = (await product.call("GET", "/v1/sessions/s-1")).json()
+    if model == "auto":
+        product.gateway.enqueue(ModelAnswer(content={"agent": "hr", "confidence": 0.9}))
+    product.gateway.enqueue(talks("Title"))
+    answered = await chat(product, user(TITLE), model=model, edgeneuro={"session": "s-1"})
+    assert answered.json()["edgeneuro"]["agent"]["id"] == "hr"
+    assert answered.json()["edgeneuro"].get("session") is None
+    assert (await product.call("GET", "/v1/sessions/s-1")).json() == before
+
+
+async def test_a_title_is_no_clarifying_question(
+    database: SqliteDatabase, settings: Settings
+) -> None:
+    product = await decision_product(database, settings)
+    changes = {"route_background_prompts": True, "clarify": True}
+    await product.call("PATCH", "/v1/config", changes)
+    product.gateway.enqueue(chose({"hr": 0.5, "it_support": 0.45, "none": 0.05}), talks("Title"))
+    answered = await chat(product, user(TITLE))
+    assert answered.json()["edgeneuro"]["outcome"] == "agent"
+
+
 async def test_only_models_that_the_caller_may_use_answer(product: Product) -> None:
     allowed = "@cf/ibm-granite/granite-4.0-h-micro"
     made = await create(product, models=[allowed])

@@ -14,7 +14,7 @@ from edgeneuro.domain.conversation import with_agent
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.key import KeyLimits
 from edgeneuro.domain.model import Model
-from edgeneuro.domain.outcome import PolicyOptions
+from edgeneuro.domain.outcome import NO_OTHER_OUTCOME, PolicyOptions
 from edgeneuro.domain.router_names import is_router_name, router_named
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import EdgeNeuroError, InvalidRequestError
@@ -48,7 +48,7 @@ class ChatPlan:
     """If the router is to choose the agent, `routing` is its turn and `agent` is None. `models` are
     those of the model that the caller named, else empty. `session` is the session of the request,
     if it names one that is remembered. `background`: a chat interface has sent it by itself, so it
-    is answered by the default models, and no session is part of it."""
+    is answered by the default models. No session is part of such a message, routed or not."""
 
     services: Services
     request: ChatRequest
@@ -92,9 +92,10 @@ async def plan_chat(services: Services, request: ChatRequest, caller: CallerCont
     if by_router:
         everything = permissions.router_of(everything, router_named(request.model), param="model")
     config = permissions.restrict(everything)
-    background = _background_models(request, config) if by_router else ()
+    by_interface = is_background_prompt(request.messages)
+    background = _background_models(request, config) if by_router and by_interface else ()
     session: OpenSession | None = None
-    if options.session is not None and not background:
+    if options.session is not None and not by_interface:
         with clock.stage("session_read"):
             session = await open_session(services, config, caller.credential, options.session)
     routing: Turn | None = None
@@ -107,7 +108,15 @@ async def plan_chat(services: Services, request: ChatRequest, caller: CallerCont
         permissions.require_model(everything, None)
         allowed = permissions.candidates(config, options.candidates, param="edgeneuro.candidates")
         routing = _routing_turn(
-            services, request, config, caller, allowed, session, id=chat_id, clock=clock
+            services,
+            request,
+            config,
+            caller,
+            allowed,
+            session,
+            id=chat_id,
+            clock=clock,
+            policy=NO_OTHER_OUTCOME if by_interface else _policy(request),
         )
     elif request.model.startswith(AGENT_PREFIX):
         agent = named_agent(config, request.model)
@@ -139,9 +148,9 @@ async def plan_chat(services: Services, request: ChatRequest, caller: CallerCont
 
 
 def _background_models(request: ChatRequest, config: RoutingConfig) -> tuple[Model, ...]:
-    """Those that answer a background prompt; empty if it is none, or if the router is to choose an
-    agent for it. Then one whose endpoint or own model answers is still found."""
-    if config.route_background_prompts or not is_background_prompt(request.messages):
+    """Those that answer a background prompt; empty if the router is to choose an agent for it. Then
+    one whose endpoint or own model answers is still found."""
+    if config.route_background_prompts:
         return ()
     try:
         return default_models(config, fallback=request.edgeneuro.fallback)
@@ -205,6 +214,7 @@ def _routing_turn(
     *,
     id: str,
     clock: StageClock,
+    policy: PolicyOptions | None,
 ) -> Turn:
     said = with_agent(request.conversation, request.edgeneuro.context, param="edgeneuro.context")
     if not said.query:
@@ -222,7 +232,7 @@ def _routing_turn(
         fallback=options.fallback,
         on_no_fit=options.on_no_fit,
         session=options.session,
-        policy=options.policy if request.accepts_text else _without_question(options.policy),
+        policy=policy,
     )
     try:
         return build_turn(
@@ -241,7 +251,11 @@ def _routing_turn(
         ) from error
 
 
-def _without_question(policy: PolicyOptions | None) -> PolicyOptions:
+def _policy(request: ChatRequest) -> PolicyOptions | None:
+    """A client that cannot show a question gets none."""
+    policy = request.edgeneuro.policy
+    if request.accepts_text:
+        return policy
     return (policy or PolicyOptions()).model_copy(update={"clarify": False})
 
 
