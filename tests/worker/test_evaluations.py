@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.http_client import http_client
 from tests.waiting import until
 from tests.worker.product import LocalProduct
 
@@ -37,10 +38,9 @@ def own(sandbox: LocalProduct) -> LocalProduct:
 @pytest.fixture(scope="module")
 def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
     """A client of a product with 60 labels of the test part."""
-    headers = {"authorization": f"Bearer {own.admin_token}"}
     lines = [{"query": q, "agent": agent} for agent in QUESTIONS for q in asked(agent)]
     body = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    with httpx.Client(base_url=own.public_url, headers=headers, timeout=60) as client:
+    with http_client(own.base_url, own.admin_token, timeout=60) as client:
         client.post("/v1/datasets/import", content=body).raise_for_status()
         yield client
 
@@ -176,6 +176,7 @@ def test_it_goes_on_after_a_restart_and_asks_nothing_twice(
     # The lease of the run that was killed has not ended yet; the test does not wait for that.
     stored(own, "UPDATE jobs SET lease_until = 0 WHERE resource_id = ?", evaluation_id)
     own.start()
+    labelled.base_url = own.base_url
     found = ended(labelled, evaluation_id)
     assert (found["state"], found["error"]) == ("succeeded", None)
     assert [each["n"] for each in found["results"]["models"]] == [60, 60]
