@@ -436,6 +436,8 @@ async def test_the_session_remembers_the_agent_that_has_the_turn_now(product: Pr
     assert (entry["context"], entry["query_hash"]) == (before["context"], before["query_hash"])
     session = (await product.call("GET", "/v1/sessions/s1")).json()
     assert (session["agent_id"], session["previous_user"]) == ("general", VPN)
+    assert session["turns"] == 2
+    assert product.rows("SELECT turns FROM sessions") == [{"turns": 2}]
     product.gateway.enqueue(says("hr"))
     await product.route("And my pay?", session="s1")
     product.gateway.enqueue(says("it_support"))

@@ -36,7 +36,7 @@ _WRITE = (
     f" state = CASE WHEN NOT ({_LIVE}) THEN excluded.state"
     f" WHEN {_OLDER} THEN json_patch({_STATE}, ?10)"
     f" ELSE json_patch({_STATE}, json_remove(?10, '$.waits_for')) END,"
-    f" turns = CASE WHEN {_LIVE} THEN max(sessions.turns + 1, excluded.turns)"
+    f" turns = CASE WHEN {_LIVE} THEN max(sessions.turns + ?17, excluded.turns)"
     " ELSE excluded.turns END,"
     f" created_at = CASE WHEN {_LIVE} THEN sessions.created_at ELSE excluded.created_at END,"
     " version = max(sessions.version + 1, excluded.version), ended = 0"
@@ -53,9 +53,16 @@ async def read_session(db: Database, owner: str, key: str) -> Session | None:
 
 
 def write_session(
-    owner: str, key: str, session: Session, *, base_version: int, dropped: Sequence[str] = ()
+    owner: str,
+    key: str,
+    session: Session,
+    *,
+    base_version: int,
+    dropped: Sequence[str] = (),
+    again: bool = False,
 ) -> Statement:
-    """Writes the state after a turn that began when `base_version` was the newest version. Another
+    """Writes the state after a turn that began when `base_version` was the newest version, or after
+    the last turn, which has another answer (`again`). Another
     isolate may have written since: the turn of the newer one of both stays, with the memories of
     all agents but `dropped`. Nothing is written if the session was ended since."""
     return statement(
@@ -76,6 +83,7 @@ def write_session(
         session.updated_ms,
         session.expires_ms,
         base_version,
+        0 if again else 1,
     )
 
 

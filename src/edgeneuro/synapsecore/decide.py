@@ -111,6 +111,7 @@ def remember_decision(result: RoutingResult) -> Statement | None:
             agent_id=agent.id if agent and clarify is None else None,
             assistant=None if clarify is None else previous_text(clarify.text),
             asked_by_router=clarify is not None,
+            again=turn.rerouted_from is not None,
             user=turn.query,
             query_hash=turn.query_hash,
             caller_user=turn.context.user,

@@ -128,7 +128,7 @@ class OpenSession:
             agent_id=turn.agent_id or (None if last is None else last.agent_id),
             router=None if self.config.router == DEFAULT_ROUTER else self.config.router,
             state=SessionState(agents=dict(agents), waits_for=turn.waits_for),
-            turns=1 if last is None else last.turns + 1,
+            turns=1 if last is None else last.turns + (0 if turn.again else 1),
             created_ms=now_ms if last is None else last.created_ms,
             updated_ms=now_ms,
             expires_ms=self._expires_ms(now_ms),
@@ -136,7 +136,14 @@ class OpenSession:
         new = self._with_texts(new, turn)
         self._cache(new)
         dropped = [name for name in memories if name not in agents]
-        return write_session(self.owner, self.key, new, base_version=self.version, dropped=dropped)
+        return write_session(
+            self.owner,
+            self.key,
+            new,
+            base_version=self.version,
+            dropped=dropped,
+            again=turn.again,
+        )
 
     def prolong(self, *, forget: Sequence[str] = ()) -> Statement | None:
         """The session after a request that had no answer: as it was, for another idle time, but
@@ -206,7 +213,8 @@ class AnsweredTurn:
     None if the agent answers elsewhere. If it is a clarifying question of the router, which holds
     no text of a caller, `asked_by_router` is true and `agent_id` None: the agent before stays.
     `query_hash` is that of the user's message, `caller_user` the person as the caller names it.
-    `memories` are what agents have said of their own memory."""
+    `memories` are what agents have said of their own memory. With `again` it is the last turn of
+    the session, which another agent has now."""
 
     agent_id: str | None
     user: str | None
@@ -214,6 +222,7 @@ class AnsweredTurn:
     assistant: str | None = None
     caller_user: str | None = None
     asked_by_router: bool = False
+    again: bool = False
     waits_for: WaitsFor | None = None
     memories: Mapping[str, AgentMemory] = field(default_factory=dict)
 
