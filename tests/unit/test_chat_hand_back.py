@@ -209,7 +209,7 @@ async def test_nobody_answers_if_the_fallback_agent_may_not_or_hands_back(
     answered = await ask(product, edgeneuro={"on_no_fit": "none"})
     error = answered.json()["error"]
     assert (answered.status, error["code"]) == (422, "no_agent_fits")
-    assert error["message"].startswith("'it_support' and 'hr' said that this conversation is not")
+    assert error["message"].startswith("'it_support' and 'hr' handed this conversation back.")
     entries = await chain(product)
     assert [each["status"] for each in entries] == [200, 200, 422]
     assert entries[-1]["outcome"] == "none"
@@ -340,6 +340,21 @@ async def test_one_of_several_agents_hands_its_part_back(
     assert [(each["kind"], each["agent_id"]) for each in entry["signals"]] == [
         ("not_mine", "it_support")
     ]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_of_several_agents_one_hands_back_and_the_other_fails(
+    database: SqliteDatabase, settings: Settings, stream: bool
+) -> None:
+    product = await decision_product(database, settings)
+    for agent in ("it_support", "hr"):
+        await at_endpoint(product, agent)
+    changes = {"several": True, "several_answers": "all"}
+    assert (await product.call("PATCH", "/v1/config", changes)).status == 200
+    product.gateway.enqueue(chose(CLOSE, several=0.95))
+    product.fetch.enqueue(BY_HEADER, ScriptedResponse(503, [b"busy"], {}))
+    answered = await ask(product, stream=stream)
+    assert (answered.status, answered.json()["error"]["code"]) == (502, "upstream_error")
 
 
 async def test_the_session_remembers_the_agent_that_answered(product: Product) -> None:

@@ -27,8 +27,8 @@ _BETWEEN = "\n\n"
 
 
 async def answer_all(turn: ChatTurn) -> ChatResult:
-    """Raises the first agent's UpstreamError if none answers, NoAgentFitsError if it handed the
-    message back."""
+    """Raises the first UpstreamError if none answers, NoAgentFitsError if all handed the message
+    back."""
     texts: list[str] = []
     answered: list[ChatResult] = []
     failure: EdgeNeuroError | None = None
@@ -36,7 +36,7 @@ async def answer_all(turn: ChatTurn) -> ChatResult:
         try:
             result = await _whole(_turn_of(turn, shared))
         except (UpstreamError, NoAgentFitsError) as error:
-            failure = failure or error
+            failure = _graver(failure, error)
             texts.append(_failed(shared, error))
             continue
         answered.append(result)
@@ -51,8 +51,8 @@ async def answer_all(turn: ChatTurn) -> ChatResult:
 
 
 async def stream_all(turn: ChatTurn) -> ChatStreamHandle:
-    """Raises the first agent's UpstreamError if none begins to answer, NoAgentFitsError if it
-    handed the message back."""
+    """Raises the first UpstreamError if none begins to answer, NoAgentFitsError if all handed the
+    message back."""
     return await _Answers(turn).open()
 
 
@@ -73,7 +73,7 @@ class _Answers:
             try:
                 stream = await _stream(answering)
             except (UpstreamError, NoAgentFitsError) as error:
-                failure = failure or error
+                failure = _graver(failure, error)
                 before += _failed(shared, error) + _BETWEEN
                 continue
             deltas = self._deltas(before + _heading(shared), answering, stream)
@@ -169,6 +169,13 @@ async def _stream(turn: ChatTurn) -> ChatStreamHandle:
     if isinstance(opened, HandedBack):
         raise _handed_back(opened)
     return opened
+
+
+def _graver(one: EdgeNeuroError | None, other: EdgeNeuroError) -> EdgeNeuroError:
+    """The first failure; one of an upstream before a hand-back, because it may pass."""
+    if one is None or (isinstance(other, UpstreamError) and not isinstance(one, UpstreamError)):
+        return other
+    return one
 
 
 def _handed_back(answered: HandedBack) -> NoAgentFitsError:

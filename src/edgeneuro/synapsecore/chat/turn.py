@@ -215,7 +215,7 @@ class ChatTurn:
         if self.routing is None or self.agent is not None or self.clarify is not None:
             return None
         names = " and ".join(repr(each.agent_id) for each in self.earlier)
-        refused = f"{names} said that this conversation is not for them. " if names else ""
+        refused = f"{names} handed this conversation back. " if names else ""
         return self.routing.failure or NoAgentFitsError(
             f"{refused}No agent fits this conversation, and no fallback agent may answer. Name one"
             " as model 'agent:ID', or allow the default agent: `on_no_fit` \"fallback\", and among"
