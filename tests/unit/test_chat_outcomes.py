@@ -228,12 +228,16 @@ async def test_a_failed_agent_loses_no_other_answer(
     steps: list[Any] = [streams("Yes.") if stream else talks("Yes.")] * 2
     steps[fails] = UpstreamCapacityError("full")
     product.gateway.enqueue(chose(CLOSE, several=0.95), *steps)
-    answered = await ask(product, BOTH, stream=stream, edgeneuro={"fallback": False})
+    options = {"fallback": False, "session": "s-1"}
+    answered = await ask(product, BOTH, stream=stream, edgeneuro=options)
     text = said(events(answered.text)[:-1]) if stream else content(answered)
     texts = ["Yes.", "Yes."]
     texts[fails] = "(No answer: capacity.)"
     assert text == f"**IT Support**\n\n{texts[0]}\n\n**Human Resources**\n\n{texts[1]}"
     assert (await product.logs())[0]["status"] == 200
+    # The next message follows the first answer that there is.
+    session = (await product.call("GET", "/v1/sessions/s-1")).json()
+    assert session["agent_id"] == ("hr" if fails == 0 else "it_support")
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -54,7 +54,8 @@ def remember_chat(
         return session.prolong(forget=_refused_memories(turn, failure))
     if turn.states and all(state.done for state in turn.states.values()):
         return session.end()
-    agent_id = None if turn.agent is None else turn.agent.id
+    answered_by = turn.answered_by
+    agent_id = None if answered_by is None else answered_by.id
     waits_for: WaitsFor | None = "tools" if said.calls_tools else None
     for name, state in turn.states.items():
         if state.waits:  # of several agents the last one that asks gets the reply

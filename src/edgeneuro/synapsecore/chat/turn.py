@@ -249,6 +249,18 @@ class ChatTurn:
         return routing_ms + sum(chain.upstream_ms for chain in self._chains)
 
     @property
+    def answered_by(self) -> Agent | None:
+        """Of several agents the first that has answered."""
+        answered = (each.agent for each in self.answers if each.has_answered)
+        return next(answered, self.agent)
+
+    @property
+    def has_answered(self) -> bool:
+        """After a handoff, which calls nobody, the agent's address is the answer."""
+        attempts = self.chain.attempts
+        return not attempts or attempts[-1].outcome == "ok"
+
+    @property
     def handed_back(self) -> bool:
         """Whether the agent said that the turn is not for it."""
         attempts = self.chain.attempts
