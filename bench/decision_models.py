@@ -174,7 +174,7 @@ class Bench:
             "cache": False,
             "fallback": False,
             "on_no_fit": "none",
-            "session": f"bench-{uuid.uuid4().hex}",
+            "user": f"bench-{uuid.uuid4().hex}",
         }
 
     def run(

@@ -43,12 +43,12 @@ def main() -> None:
         httpx.Client(base_url=options.url, headers=headers, timeout=120) as client,
         domain_agents(client, train) as agents,
     ):
-        session = f"bench-{uuid.uuid4().hex}"
-        ask = Caller(client, sorted(agents), session)
+        user = f"bench-{uuid.uuid4().hex}"
+        ask = Caller(client, sorted(agents), user)
         with ThreadPoolExecutor(options.concurrency) as pool:
             bar = tqdm(pool.map(ask, sample), total=len(sample), unit="query", disable=None)
             results = list(bar)
-        report(sample, results, count_log_rows(client, session))
+        report(sample, results, count_log_rows(client, user))
     if any(result["error"] for result in results):
         sys.exit(1)
 
@@ -114,9 +114,9 @@ def agent_bodies(train: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 class Caller:
-    def __init__(self, client: httpx.Client, candidates: list[str], session: str) -> None:
+    def __init__(self, client: httpx.Client, candidates: list[str], user: str) -> None:
         self._client = client
-        self._fields = {"candidates": candidates, "session": session}
+        self._fields = {"candidates": candidates, "user": user}
 
     def __call__(self, line: dict[str, Any]) -> dict[str, Any]:
         """The decision, how long it took, or the error."""
@@ -129,13 +129,13 @@ class Caller:
         return {"error": None, "ms": ms, "decision": response.json()}
 
 
-def count_log_rows(client: httpx.Client, session: str) -> int:
+def count_log_rows(client: httpx.Client, user: str) -> int:
     """How many rows of this run the logs hold, read page by page until an older run begins."""
     found, after = 0, None
     while True:
         params = {"limit": "100"} | ({"after": after} if after else {})
         page = client.get("/v1/logs", params=params).raise_for_status().json()
-        rows = [row for row in page["data"] if row["session"] == session]
+        rows = [row for row in page["data"] if row["user"] == user]
         found, after = found + len(rows), page["last_id"]
         if not page["has_more"] or (found and not rows):
             return found

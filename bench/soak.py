@@ -194,7 +194,7 @@ class Soak:
         return f"{subject} ({uuid.uuid4().hex})"
 
     def _route_body(self) -> dict[str, Any]:
-        return {"query": self._question(), "session": self._run}
+        return {"query": self._question(), "user": self._run}
 
     def _chat_body(self) -> dict[str, Any]:
         return {

@@ -54,7 +54,7 @@ def test_changes_are_tried_and_applied(page: Page, go: Go, rows: Rows) -> None:
     start = page.get_by_role("button", name="Start replay")
     start.click()
     expect(page.get_by_label("Sample size")).to_have_attribute("aria-invalid", "true")
-    page.get_by_label("Sample size").fill("50")
+    page.get_by_label("Sample size").fill("5000")
     start.click()
 
     expect(page.get_by_text("succeeded")).to_be_visible(timeout=120_000)

@@ -59,7 +59,15 @@ def attacked(seeded: httpx.Client) -> dict[str, str]:
     api.put("/v1/routing-tests", content=json.dumps(tests).encode()).raise_for_status()
     run = api.post("/v1/routing-tests/runs", json={}).raise_for_status().json()["id"]
     ended(api, f"/v1/routing-tests/runs/{run}")
-    return {"log": log_id, "lora": lora, "evaluation": evaluation, "run": run}
+    router = {"id": "attacked", "name": ATTACK[:100]}
+    api.post("/v1/routers", json=router).raise_for_status()
+    team = {"id": "attacked", "name": ATTACK[:100]}
+    api.post("/v1/teams", json=team).raise_for_status()
+    rule = {"name": ATTACK[:100], "when": {"words": [ATTACK]}, "then": {"agent_id": "attacker"}}
+    begun = api.post("/v1/replays", json={"changes": {"rules": [rule]}}).raise_for_status()
+    replay = begun.json()["id"]
+    ended(api, f"/v1/replays/{replay}")
+    return {"log": log_id, "lora": lora, "evaluation": evaluation, "run": run, "replay": replay}
 
 
 def test_no_screen_runs_the_script(page: Page, go: Go, attacked: dict[str, str]) -> None:
