@@ -108,6 +108,14 @@ async def test_a_ranking_that_is_not_sure_of_another_agent_is_not_used(
     assert "it_support" not in str(asked) and "hr" in str(asked)
 
 
+async def test_a_ranking_that_was_certain_leaves_nothing_to_the_others(ranked: Product) -> None:
+    ranked.gateway.enqueue(chose({"it_support": 1.0, "hr": 0.0, "general": 0.0, "none": 0.0}))
+    before = (await ranked.route(VPN)).json()
+    ranked.gateway.enqueue(chose({"hr": 0.9, "general": 0.05, "none": 0.05}))
+    assert agent_of(await reroute(ranked, before["id"])) == "hr"
+    assert len(ranked.gateway.decision_requests) == 2
+
+
 async def test_after_a_change_of_the_agents_a_model_is_asked(ranked: Product) -> None:
     ranked.gateway.enqueue(chose(RANKED))
     before = (await ranked.route(VPN)).json()

@@ -57,9 +57,9 @@ class NextBestRanker:
         allowed = {agent.id for agent in turn.agents}
         known = earlier.probabilities
         left = 1.0 - sum(known[agent_id] for agent_id in known if agent_id not in allowed)
-        others = {agent_id: known[agent_id] / left for agent_id in known if agent_id in allowed}
         if left < _MIN_LEFT:
             return _TOO_SURE
+        others = {agent_id: known[agent_id] / left for agent_id in known if agent_id in allowed}
         if not others:
             return _PARTIAL
         best = max(others, key=lambda agent_id: others[agent_id])
