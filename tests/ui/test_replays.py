@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.ui.conftest import Go, Rows, said, setting
 from tests.ui.test_screens import check_accessibility
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,10 @@ def add(page: Page, what: str) -> None:
     page.get_by_role("button", name=f"{what} …").click()
 
 
-def test_changes_are_tried_and_applied(page: Page, go: Go, rows: Rows) -> None:
+def test_changes_are_tried_and_applied(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
+    query = "A wombat sleeps in the kitchen sink"
+    decision = api.post("/v1/route", json={"query": query}).raise_for_status().json()
+    until(lambda: rows("SELECT 1 FROM logs WHERE id = ?", decision["id"]))
     go("replays")
     page.get_by_role("link", name="New replay").first.click()
     dialog = page.get_by_role("dialog")
@@ -61,7 +65,7 @@ def test_changes_are_tried_and_applied(page: Page, go: Go, rows: Rows) -> None:
     matrix = page.get_by_role("region", name="Decisions before and after")
     expect(matrix.get_by_role("columnheader", name="hr")).to_be_visible()
     changed = page.get_by_role("region", name="Changed queries")
-    row = changed.get_by_role("row", name="The kitchen sink on our floor").first
+    row = changed.get_by_role("row", name=query).first
     expect(row).to_contain_text("rule")
     assert rows("SELECT * FROM rules") == [] and setting(rows, "confidence_threshold") is None
 

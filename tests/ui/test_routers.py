@@ -76,7 +76,7 @@ def test_a_router_is_used_in_playground_rules_and_logs(
     page.get_by_role("button", name="Add rule").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("Leave")
-    dialog.get_by_label("Words or phrases").fill("bilby")
+    dialog.get_by_label("Words or phrases").fill("platypus")
     dialog.get_by_label("Agent", exact=True).select_option("finance")
     dialog.get_by_label("Router").select_option("office")
     dialog.get_by_role("button", name="Save").click()
@@ -84,17 +84,17 @@ def test_a_router_is_used_in_playground_rules_and_logs(
     expect(page.get_by_text("router office")).to_be_visible()
 
     go("playground")
-    page.get_by_label("Query").fill("A bilby needs leave")
+    page.get_by_label("Query").fill("A platypus needs leave")
     page.get_by_text("Options", exact=True).click()
     page.get_by_label("Router").select_option("office")
     page.get_by_role("button", name="Route", exact=True).click()
     expect(page.get_by_role("heading", name="Finance")).to_be_visible()
-    [(router,)] = rows("SELECT router FROM logs WHERE query LIKE '%bilby%'")
+    [(router,)] = rows("SELECT router FROM logs WHERE query LIKE '%platypus%'")
     assert router == "office"
 
     go("logs?router=office")
     expect(page.get_by_label("Router")).to_have_value("office")
-    page.get_by_role("link", name="A bilby needs leave").click()
+    page.get_by_role("link", name="A platypus needs leave").click()
     expect(page.get_by_text("office", exact=True)).to_be_visible()
 
 

@@ -11,6 +11,7 @@ from tests.ui.conftest import Go, settled
 from tests.ui.console_guard import ConsoleGuard
 from tests.ui.seed_data import ended
 from tests.ui.test_screens import SCREENS
+from tests.waiting import until
 from tests.worker.product import LocalProduct
 
 ATTACK = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>\'"--><svg/onload=hit=1>'
@@ -49,6 +50,7 @@ def attacked(seeded: httpx.Client) -> dict[str, str]:
     }
     decision: dict[str, Any] = api.post("/v1/route", json=body).raise_for_status().json()
     log_id: str = decision["id"]
+    until(lambda: api.get(f"/v1/logs/{log_id}").is_success)
     feedback = {"decision_id": log_id, "value": "down", "comment": ATTACK}
     api.post("/v1/feedback", json=feedback).raise_for_status()
     label = {"agent_id": "attacker", "note": ATTACK}
@@ -61,10 +63,12 @@ def attacked(seeded: httpx.Client) -> dict[str, str]:
     ended(api, f"/v1/routing-tests/runs/{run}")
     router = {"id": "attacked", "name": ATTACK[:100]}
     api.post("/v1/routers", json=router).raise_for_status()
-    team = {"id": "attacked", "name": ATTACK[:100]}
+    team = {"name": ATTACK[:100]}
     api.post("/v1/teams", json=team).raise_for_status()
     rule = {"name": ATTACK[:100], "when": {"words": [ATTACK]}, "then": {"agent_id": "attacker"}}
-    begun = api.post("/v1/replays", json={"changes": {"rules": [rule]}}).raise_for_status()
+    begun = api.post(
+        "/v1/replays", json={"from": "2020-01-01", "changes": {"rules": [rule]}}
+    ).raise_for_status()
     replay = begun.json()["id"]
     ended(api, f"/v1/replays/{replay}")
     return {"log": log_id, "lora": lora, "evaluation": evaluation, "run": run, "replay": replay}
