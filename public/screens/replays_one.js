@@ -48,6 +48,7 @@ export async function showReplay({ root, signal, may }, id) {
   );
   const render = (replay, follow) => {
     if (replay.changed) replace(changed, changedTable(replay, signal));
+    else if (replay.n !== null) replace(changed, h("p", { class: "muted" }, "No query changes."));
     return view(replay, may, path, follow);
   };
   await followJob(body, path, render, { signal });
