@@ -165,8 +165,9 @@ async def list_history(call: Call, query_hash: str, query: PageQuery) -> Page[La
 
 
 _NO_TEXT = (
-    "This query was logged without its text (the setting log_queries was off), or its caller named"
-    " who answers, so that nothing was decided; it cannot be labelled."
+    "This log row has no question to label: its text was not stored (the setting log_queries was"
+    " off) or was erased, or nothing was decided, because the caller named who answers or a chat"
+    " interface sent it by itself."
 )
 
 _NO_QUESTION = (
