@@ -80,6 +80,31 @@ async def test_its_stream_is_passed_on(product: Product) -> None:
     assert (entry["ending"], entry["usage"]["total_tokens"]) == ("complete", 7)
 
 
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        (streamed("Fine \ud83d", "\ude00."), "Fine \U0001f600."),
+        (streamed("Fine \ud83d", "."), "Fine \ufffd."),
+        (streamed("Fine ", "\ud83d"), "Fine "),
+        (answers("Fine \ud83d."), "Fine \ufffd."),
+    ],
+)
+async def test_a_character_that_is_cut_in_two(
+    product: Product, answer: ScriptedResponse, kept: str
+) -> None:
+    await at_endpoint(product)
+    product.fetch.enqueue(answer)
+    stream = answer.headers == SSE
+    answered = await chat(product, stream=stream, edgeneuro={"session": "s-1"})
+    if stream:
+        *chunks, done = events(answered.text)
+        assert (said(chunks), done) == (kept, "[DONE]")
+    else:
+        assert answered.json()["choices"][0]["message"]["content"] == kept
+    session = (await product.call("GET", "/v1/sessions/s-1")).json()
+    assert session["previous_assistant"] == kept.strip()
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_agent_of_a2a(product: Product, stream: bool) -> None:
     await at_endpoint(product, "a2a")

@@ -70,6 +70,12 @@ async def chain(product: Product) -> list[dict[str, Any]]:
             REASON,
         ),
         (BY_BODY, REASON),
+        (
+            ScriptedResponse(
+                200, [b'{"edgeneuro": {"not_mine": true, "reason": "Pay \\ud83d"}}'], JSON
+            ),
+            "Pay \ufffd",
+        ),
     ],
 )
 async def test_the_next_best_agent_answers(

@@ -74,6 +74,18 @@ def canonical(text: str) -> str:
     return _EMPTY_LINES.sub("\n\n", _AROUND_LINE_ENDS.sub("\n", text)).strip()
 
 
+def whole_characters(text: str) -> str:
+    """The text with both halves of a surrogate pair joined, and U+FFFD for a half that is alone. A
+    stream may cut a character in two, and no database takes halves."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
 def without_joiners(text: str) -> str:
     """A canonical text without the invisible characters that emoji and scripts need."""
     return text if text.isascii() else _JOINERS_AND_SELECTORS.sub("", text)

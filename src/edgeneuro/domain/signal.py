@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, StringConstraints
 
 from edgeneuro.domain.fields import without_nul
-from edgeneuro.domain.query import canonical
+from edgeneuro.domain.query import canonical, whole_characters
 
 # "rerouted": a caller asked for the next best agent; "not_mine": the agent itself said so.
 # Implicit ones, of what the person wrote next: "rephrased": the same question in other words within
@@ -43,5 +43,6 @@ def reason_text(given: object) -> str | None:
     if not isinstance(given, str):
         return None
     # The canonical text may be shorter, so more than what counts is looked at.
-    text = canonical(given[: 4 * MAX_REASON_CHARACTERS].replace("\0", ""))
+    text = whole_characters(given[: 4 * MAX_REASON_CHARACTERS].replace("\0", ""))
+    text = canonical(text)
     return canonical(text[:MAX_REASON_CHARACTERS]) or None

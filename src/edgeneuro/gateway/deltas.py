@@ -5,10 +5,12 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Protocol
 
 from edgeneuro import bounded_json
 from edgeneuro.domain.decision import Usage
+from edgeneuro.domain.query import whole_characters
 from edgeneuro.errors import (
     InvalidOutputError,
     UpstreamCutError,
@@ -77,13 +79,31 @@ async def as_stream(answer: ModelAnswer) -> AsyncGenerator[Delta, None]:
     )
 
 
+class _Characters:
+    """The texts of a stream in whole characters: a server may cut one in two."""
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def feed(self, text: str) -> str:
+        if text.isascii() and not self._half:
+            return text
+        text, self._half = self._half + text, ""
+        if "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return whole_characters(text)
+
+
 async def _parts(
     response: HttpResponse, decoder: StreamDecoder, *, vendor: str, idle_ms: int
 ) -> AsyncGenerator[Delta, None]:
+    characters = _Characters()
     try:
         async with aclosing(_events(response, idle_ms=idle_ms)) as events:
             async for data in events:
                 delta = decoder.feed(data)
+                if delta.content:
+                    delta = replace(delta, content=characters.feed(delta.content))
                 if delta.content or delta.tool_calls or delta.not_mine:
                     yield delta
                 if decoder.done:

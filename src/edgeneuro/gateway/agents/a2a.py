@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgeneuro import bounded_json
+from edgeneuro.domain.query import whole_characters
 from edgeneuro.domain.session import MAX_AGENT_ID_CHARACTERS, AgentMemory
 from edgeneuro.domain.signal import reason_text
 from edgeneuro.errors import (
@@ -199,7 +200,7 @@ def _id(given: Any) -> str | None:
     """An id that can be stored and sent back."""
     if not isinstance(given, str) or not 0 < len(given) <= MAX_AGENT_ID_CHARACTERS:
         return None
-    return None if "\0" in given else given
+    return None if "\0" in given or whole_characters(given) != given else given
 
 
 def _because(text: str) -> str:

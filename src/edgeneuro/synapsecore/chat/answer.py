@@ -17,6 +17,7 @@ from edgeneuro.domain.clarification import Clarification
 from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.domain.handoff import Handoff, handoff_text
 from edgeneuro.domain.model import Model
+from edgeneuro.domain.query import whole_characters
 from edgeneuro.errors import DatabaseError, InvalidOutputError, JsonModeUnmetError
 from edgeneuro.gateway.chain import ModelAttempt
 from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest, ModelStream, NotMine
@@ -81,6 +82,7 @@ async def answer_whole(turn: ChatTurn) -> ChatResult | HandedBack:
         content = output.content
         if isinstance(content, dict):
             content = json.dumps(content, ensure_ascii=False)
+        content = content and whole_characters(content)
         if content is None and not output.tool_calls:
             raise InvalidOutputError("The model's answer is empty.")
         answer = ChatAnswer(
