@@ -45,14 +45,14 @@ def seed_data(api: httpx.Client, folder: Path) -> None:
     }
     api.post("/v1/providers", json=provider).raise_for_status()
     router = {
-        "id": "desk",
-        "name": "Service desk",
+        "id": "support",
+        "name": "Support",
         "agents": ["it_support", "facilities"],
         "default_agent": "it_support",
         "confidence_threshold": 0.8,
     }
     api.post("/v1/routers", json=router).raise_for_status()
-    team = {"name": "Support", "agents": ["it_support", "hr"], "router": "desk"}
+    team = {"name": "Support", "agents": ["it_support", "hr"], "router": "support"}
     team_id = api.post("/v1/teams", json=team).raise_for_status().json()["id"]
     user = {
         "email": "ann@example.com",

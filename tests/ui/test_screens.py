@@ -55,7 +55,7 @@ DIALOGS = (
     ("agents", "Add agent"),
     ("agents", "Edit IT Support"),
     ("routers", "Add router"),
-    ("routers", "Edit Service desk"),
+    ("routers", "Edit Support"),
     ("rules", "Add rule"),
     ("providers", "Add provider"),
     ("keys", "Create API key"),

@@ -17,11 +17,11 @@ from edgeneuro.classifier.examples import (
 )
 from edgeneuro.classifier.followup_training import MIN_TURNS
 from edgeneuro.classifier.followups import best_other, leaving_weight
-from edgeneuro.classifier.gate import KEEPS, PERCENT, overlap
 from edgeneuro.classifier.logistic import fit, fit_around
 from edgeneuro.classifier.model import InvalidModelError, Model, dumps, loads
 from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.scorer import Scorer
+from edgeneuro.classifier.switch import KEEPS, PERCENT, overlap
 from edgeneuro.classifier.training import Training
 from edgeneuro.domain.conversation import PreviousTurn
 from tests.unit.synthetic_dialogues import answer, dialogues, reply
@@ -252,7 +252,7 @@ def test_damaged_bytes_are_refused() -> None:
     found = model().follow_ups
     assert found is not None
     for wrong in (
-        replace(found, gate=found.gate[1:]),
+        replace(found, switch=found.switch[1:]),
         replace(found, keeping=(0.0,)),
         replace(found, known=found.known[1:]),
         replace(found, weights=found.weights[1:]),

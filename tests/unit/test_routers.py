@@ -202,7 +202,7 @@ async def test_a_damaged_router_keeps_nothing_else_from_being_read(product: Prod
 
 async def test_each_router_has_its_agents_threshold_and_fallback(product: Product) -> None:
     await create(product, "people", agents=["hr", "general"], confidence_threshold=0.95)
-    await create(product, "desk", agents=["it_support", "hr"], default_agent="it_support")
+    await create(product, "support", agents=["it_support", "hr"], default_agent="it_support")
     product.gateway.enqueue(says("hr", 0.9), says("hr", 0.9), says("hr", 0.2))
     assert (await route(product))["outcome"] == "agent"
     strict = await route(product, router="people", explain=True)
@@ -214,23 +214,23 @@ async def test_each_router_has_its_agents_threshold_and_fallback(product: Produc
     assert strict["explanation"]["threshold"] == 0.95
     prompt = product.gateway.requests[1].messages[0]["content"]
     assert "it_support" not in prompt
-    own = await route(product, router="desk")
+    own = await route(product, router="support")
     assert (own["outcome"], own["agent"]["id"]) == ("fallback", "it_support")
-    assert [row["router"] for row in await product.logs()] == ["desk", "people", None]
+    assert [row["router"] for row in await product.logs()] == ["support", "people", None]
     entry = (await product.call("GET", f"/v1/logs/{strict['id']}")).json()
     assert "it_support" not in entry["messages"][0]["content"]
 
 
 async def test_without_a_fallback_agent_among_its_agents_nobody_answers(product: Product) -> None:
-    await create(product, "desk", agents=["hr", "it_support"])
+    await create(product, "support", agents=["hr", "it_support"])
     product.gateway.enqueue(says("hr", 0.2))
-    nobody = await route(product, router="desk")
+    nobody = await route(product, router="support")
     assert (nobody["outcome"], nobody["agent"]) == ("none", None)
     # Its own fallback agent is disabled: the installation's is not in it, so nobody again.
-    await product.call("PATCH", f"{ROUTERS}/desk", {"default_agent": "hr"})
+    await product.call("PATCH", f"{ROUTERS}/support", {"default_agent": "hr"})
     await product.call("PATCH", "/v1/agents/hr", {"enabled": False})
     product.gateway.enqueue(says("it_support", 0.2))
-    assert (await route(product, "Other?", router="desk"))["outcome"] == "none"
+    assert (await route(product, "Other?", router="support"))["outcome"] == "none"
 
 
 async def test_a_router_without_an_enabled_agent_says_so(product: Product) -> None:

@@ -20,7 +20,7 @@ MODEL = "@cf/ibm-granite/granite-4.0-h-micro"
 def routers(client: httpx.Client) -> Iterator[httpx.Client]:
     """Two routers with other agents, thresholds and rules; what names them goes with them."""
     bodies: tuple[dict[str, Any], ...] = (
-        {"id": "desk", "name": "Service desk", "agents": ["it_support", "facilities", "general"]},
+        {"id": "support", "name": "Support", "agents": ["it_support", "facilities", "general"]},
         {
             "id": "office",
             "agents": ["hr", "finance"],
@@ -48,7 +48,7 @@ def routers(client: httpx.Client) -> Iterator[httpx.Client]:
 def test_two_routers_decide_the_same_query_differently(routers: httpx.Client) -> None:
     query = unique(VPN)
     assert route(routers, query)["agent"]["id"] == "it_support"
-    assert route(routers, query, router="desk")["agent"]["id"] == "it_support"
+    assert route(routers, query, router="support")["agent"]["id"] == "it_support"
     office = route(routers, query, router="office", explain=True)
     assert (office["outcome"], office["agent"]["id"]) == ("fallback", "hr")
     assert office["explanation"]["threshold"] == 1
@@ -62,7 +62,7 @@ def test_two_routers_decide_the_same_query_differently(routers: httpx.Client) ->
     marsupial = unique(f"{VPN}, numbat")
     ruled = route(routers, marsupial, router="office")
     assert (ruled["layer"], ruled["agent"]["id"]) == ("rule", "finance")
-    assert route(routers, marsupial, router="desk")["layer"] != "rule"
+    assert route(routers, marsupial, router="support")["layer"] != "rule"
 
 
 def test_a_change_of_a_router_holds_from_the_next_request_on(routers: httpx.Client) -> None:
@@ -80,10 +80,10 @@ def test_a_client_of_openai_names_a_router_as_its_model(
     with openai.OpenAI(
         base_url=f"{product.public_url}/v1", api_key=product.admin_token, timeout=60
     ) as talk:
-        assert {"auto", "auto:desk", "auto:office"} <= {model.id for model in talk.models.list()}
-        assert talk.models.retrieve("auto:desk").id == "auto:desk"
+        assert {"auto", "auto:support", "auto:office"} <= {model.id for model in talk.models.list()}
+        assert talk.models.retrieve("auto:support").id == "auto:support"
         answer = talk.chat.completions.create(
-            model="auto:desk", messages=[{"role": "user", "content": unique(VPN)}]
+            model="auto:support", messages=[{"role": "user", "content": unique(VPN)}]
         )
         assert answer.choices[0].message.content
         assert answer.model_dump()["edgeneuro"]["agent"]["id"] == "it_support"
@@ -118,7 +118,7 @@ def test_a_key_bound_to_a_router_and_a_team(routers: httpx.Client, anonymous: ht
     decision = ask("/v1/route", query=query).json()
     assert decision["agent"] is None  # the fallback agent of the router is not the key's
     assert log_entry(routers, decision["id"])["candidates"] == ["finance"]
-    for wanted in ("default", "desk", "nobody"):
+    for wanted in ("default", "support", "nobody"):
         answered = ask("/v1/route", query=query, router=wanted)
         assert refused(answered) == (403, "router_not_allowed")
     answered = ask("/v1/route", query=query, candidates=["it_support"])

@@ -19,7 +19,6 @@ from typing import Any
 
 from edgeneuro import bounded_json
 from edgeneuro.classifier.features import FEATURES_VERSION, features
-from edgeneuro.classifier.gate import overlap
 from edgeneuro.classifier.groups import (
     held_out_together,
     in_one_conversation,
@@ -27,6 +26,7 @@ from edgeneuro.classifier.groups import (
     text_key,
     variants,
 )
+from edgeneuro.classifier.switch import overlap
 from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn, QuestionHashes
 
 FOLDS = 5
@@ -61,8 +61,8 @@ class Examples:
     the same one of the `folds`, and so are the questions of one conversation; folds of hard
     questions and of those in a conversation are negative, with the same remainder by FOLDS.
     `previous` is the class of the agent of the turn before, or one of NO_CONTEXT and UNKNOWN_AGENT;
-    `overlaps` are those with the answer of that turn (gate.py), `by_model` is 1 for decisions of a
-    model. `keys` are the query hashes, 16 bytes each."""
+    `overlaps` are those with the answer of that turn (switch.py), `by_model` is 1 for decisions of
+    a model. `keys` are the query hashes, 16 bytes each."""
 
     classes: tuple[str, ...]
     conflicts: int

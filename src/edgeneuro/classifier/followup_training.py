@@ -1,7 +1,7 @@
 """The training of what a classifier knows of conversations, in slices, after that of the single
 messages (training.py). Each pass but the last leaves some turns out and scores them: a fold each,
 whose conversations are in no other one, and turns that leave for an agent that was left out. From
-these scores come the gate, its probabilities and its thresholds.
+these scores come the switch, its probabilities and its thresholds.
 
 Three learners see the same turn: the message alone (only where it stands alone), the message with
 the agent of the turn before as a feature, and whether it leaves this agent.
@@ -18,11 +18,11 @@ from edgeneuro import bounded_json
 from edgeneuro.classifier.calibration import LEFT_OUT_CLASS, MIN_NEGATIVES, UNSEEN_OUT_OF_SCOPE
 from edgeneuro.classifier.examples import FOLDS, NO_CONTEXT, OUT_OF_SCOPE, UNKNOWN_AGENT, Examples
 from edgeneuro.classifier.followups import FollowUps, best_other, row_of, rows_of
-from edgeneuro.classifier.gate_fitting import BY_MODEL, TURN_CODES, HeldTurn, fit_gate
 from edgeneuro.classifier.learner import Learner
 from edgeneuro.classifier.model import quantise
 from edgeneuro.classifier.needs import LEFT_OUT_AGENTS
 from edgeneuro.classifier.plan import FIRST_RATE, FOLD_ORDER, Plan
+from edgeneuro.classifier.switch_fitting import BY_MODEL, TURN_CODES, HeldTurn, fit_switch
 from edgeneuro.domain.classifier import FollowUpBasis
 
 MIN_TURNS = 20  # that keep the agent, and that leave it; with fewer the rule holds
@@ -240,7 +240,7 @@ class FollowUpTraining:
         """What was learned; None if the rule holds instead, and `reason` says why."""
         if self.reason or not self.finished:
             return None
-        fitted = fit_gate(self._held, self._examples, self._plan, mix)
+        fitted = fit_switch(self._held, self._examples, self._plan, mix)
         if fitted.calibration.refusal:
             self.reason = fitted.calibration.refusal
             return None

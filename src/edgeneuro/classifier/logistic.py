@@ -1,5 +1,5 @@
 """Logistic regression by Newton's method: with three weights for calibration.py, and with any
-number for the gate of follow-ups. No sum(): it rounds floats differently from Python 3.12 on."""
+number for the switch of follow-ups. No sum(): it rounds floats differently from Python 3.12 on."""
 
 from collections.abc import Sequence
 from math import exp, log, sqrt

@@ -19,8 +19,8 @@ from edgeneuro import bounded_json
 from edgeneuro.classifier.calibration import Calibration
 from edgeneuro.classifier.features import FEATURES_VERSION, ROWS
 from edgeneuro.classifier.followups import FollowUps, rows_of
-from edgeneuro.classifier.gate import FACTS
 from edgeneuro.classifier.learner import UNIT
+from edgeneuro.classifier.switch import FACTS
 
 FORMAT_VERSION = 1  # of a model that knows no conversations
 CONVERSATIONS_VERSION = 2
@@ -40,7 +40,7 @@ class InvalidModelError(ValueError):
 class Model:
     """`weights` has a row of one byte per class for each bucket; a weight is (byte - ZERO) *
     `scale`. `examples` is the digest of the training examples, `labels` how many messages were
-    learned alone. `follow_ups` is None if the rule of gate.py holds in conversations."""
+    learned alone. `follow_ups` is None if the rule of switch.py holds in conversations."""
 
     classes: tuple[str, ...]
     scale: float
@@ -150,7 +150,7 @@ def _calibration(fields: dict[str, Any], classes: int) -> Calibration:
 
 def _follow_ups(fields: dict[str, Any], weights: bytes, classes: int) -> FollowUps:
     calibration = _calibration(fields.pop("calibration"), classes)
-    sizes = {"gate": FACTS, "keeping": 2, "leaving": 3, "known": classes}
+    sizes = {"switch": FACTS, "keeping": 2, "leaving": 3, "known": classes}
     fields |= {name: tuple(fields[name]) for name in sizes}
     if any(len(fields[name]) != size for name, size in sizes.items()):
         raise ValueError("the numbers of weights are not those of the facts and classes")

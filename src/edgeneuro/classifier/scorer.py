@@ -8,7 +8,10 @@ from math import exp, sqrt
 from edgeneuro.classifier.calibration import accepts, probability
 from edgeneuro.classifier.features import features
 from edgeneuro.classifier.followups import FollowUps, best_other, confidence, row_of
-from edgeneuro.classifier.gate import (
+from edgeneuro.classifier.learner import SERVING
+from edgeneuro.classifier.logistic import logistic
+from edgeneuro.classifier.model import ZERO, Model
+from edgeneuro.classifier.switch import (
     KEEPS,
     RULE,
     UNKNOWN_AGENT_SCORE,
@@ -16,9 +19,6 @@ from edgeneuro.classifier.gate import (
     logit,
     overlap,
 )
-from edgeneuro.classifier.learner import SERVING
-from edgeneuro.classifier.logistic import logistic
-from edgeneuro.classifier.model import ZERO, Model
 
 _MAX_EXPONENT = 500.0
 
@@ -61,8 +61,9 @@ class ClassRanking:
 @dataclass(frozen=True, slots=True)
 class TurnRanking(ClassRanking):
     """Of a message in a conversation. `kept`: the best agent is that of the turn before. `learned`
-    is false where nothing was learned of this agent's conversations: then the rule of gate.py keeps
-    it, with a probability that is not calibrated, or the message alone is sure of another one."""
+    is false where nothing was learned of this agent's conversations: then the rule of switch.py
+    keeps it, with a probability that is not calibrated, or the message alone is sure of another
+    one."""
 
     kept: bool
     learned: bool
@@ -177,14 +178,14 @@ class Scorer:
             max([one for at, one in enumerate(together) if at != previous]),
             (leaving - middle) * learned.scale / sqrt(count),
         )
-        gate = logit(learned.gate, given)
-        best, second = (previous, other) if gate <= 0 else (other, previous)
+        switch = logit(learned.switch, given)
+        best, second = (previous, other) if switch <= 0 else (other, previous)
         calibration, classes = learned.calibration, self.model.classes
         if not learned.known[best]:  # nothing is known of its turns, but of its messages
             message = self._predict(list(sums), active)
             if message.agent_id == classes[best]:
                 return message
-        sure = confidence(learned.keeping, learned.leaving, gate, lead)
+        sure = confidence(learned.keeping, learned.leaving, switch, lead)
         return Prediction(
             agent_id=classes[best],
             probability=probability(calibration.curve, sure, 0.0),

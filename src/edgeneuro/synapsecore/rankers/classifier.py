@@ -74,7 +74,7 @@ class LoadedClassifierRanker:
 class Judgement:
     """What a classifier makes of a message. `sure` says whether it may decide; `note` says what the
     turn before it changed. `kept`: its agent is that of the turn before; `by_rule`: nothing was
-    learned of this agent's conversations, so the rule kept it (classifier/gate.py)."""
+    learned of this agent's conversations, so the rule kept it (classifier/switch.py)."""
 
     ranking: ClassRanking
     sure: bool

@@ -1,5 +1,5 @@
-"""The gate that fits the turns that were held out (followup_training.py), how sure its answers are,
-and the thresholds from which on they keep the target."""
+"""The switch that fits the turns that were held out (followup_training.py), how sure its answers
+are, and the thresholds from which on they keep the target."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +15,9 @@ from edgeneuro.classifier.calibration import (
 )
 from edgeneuro.classifier.examples import OUT_OF_SCOPE, Examples
 from edgeneuro.classifier.followups import confidence, leaving_weight
-from edgeneuro.classifier.gate import FACTS, RULE, Facts, facts, logit
 from edgeneuro.classifier.logistic import fit_around
 from edgeneuro.classifier.plan import Plan
+from edgeneuro.classifier.switch import FACTS, RULE, Facts, facts, logit
 from edgeneuro.classifier.weights import weighted
 
 # A model's decision counts a third of a label, here and in the rate that it is learned with.
@@ -47,10 +47,10 @@ class HeldTurn:
 
 
 @dataclass(frozen=True)
-class FittedGate:
+class FittedSwitch:
     """See FollowUps."""
 
-    gate: tuple[float, ...]
+    switch: tuple[float, ...]
     keeping: tuple[float, ...]
     leaving: tuple[float, ...]
     calibration: Calibration
@@ -58,9 +58,9 @@ class FittedGate:
     figures: dict[str, int]
 
 
-def fit_gate(
+def fit_switch(
     held: Sequence[HeldTurn], examples: Examples, plan: Plan, mix: Mapping[str, int] | None
-) -> FittedGate:
+) -> FittedSwitch:
     """The thresholds are for traffic of this mix, or without one for that of the turns."""
     given = [_facts(turn, examples) for turn in held]
     before = [examples.previous[turn.index] for turn in held]
@@ -68,13 +68,13 @@ def fit_gate(
     asked = [at for at, turn in enumerate(held) if turn.kind >= OUT_OF_SCOPE]
     weight = leaving_weight(examples.leaving())
     fitted, times = _thinned(asked, left)
-    gate = fit_around(
+    switch = fit_around(
         (*RULE, *[0.0] * (FACTS - len(RULE))),
         [given[at] for at in fitted],
         [left[at] for at in fitted],
         [weight if left[at] else times for at in fitted],
     )
-    logits = [logit(gate, each) for each in given]
+    logits = [logit(switch, each) for each in given]
     best = [
         own if value <= 0 else turn.other
         for turn, own, value in zip(held, before, logits, strict=True)
@@ -82,7 +82,7 @@ def fit_gate(
     right = [turn.kind == label for turn, label in zip(held, best, strict=True)]
     kept = [at for at in fitted if logits[at] <= 0]
     others = [at for at in fitted if logits[at] > 0]
-    # Turns that leave are over-weighted in the gate, so its logit says too much.
+    # Turns that leave are over-weighted in the switch, so its logit says too much.
     keeping = fit_around(
         (log(weight), 1.0),
         [(1.0, -logits[at]) for at in kept],
@@ -103,7 +103,7 @@ def fit_gate(
     calibration = _calibrated(judged, [turn.index for turn in held], examples, counts, plan, mix)
     known = tuple(count >= plan.min_labels for count in counts.values())
     figures = _figures([right[at] for at in asked], [left[at] for at in asked])
-    return FittedGate(gate, keeping, leaving, calibration, known, figures)
+    return FittedSwitch(switch, keeping, leaving, calibration, known, figures)
 
 
 def _thinned(asked: Sequence[int], left: Sequence[bool]) -> tuple[list[int], float]:

@@ -1,4 +1,4 @@
-"""The gate: whether a message goes on with the agent of the turn before, or leaves it.
+"""The switch: whether a message goes on with the agent of the turn before, or leaves it.
 
 It is a logistic regression over a few facts of the message. The first ones need nothing but a
 classifier of single messages; their weights, RULE, are the start before there is data. The others
@@ -55,7 +55,7 @@ def facts(previous: float, other: float, count: int, shared: int, *learned: floa
 
 
 def logit(weights: Sequence[float], values: Sequence[float]) -> float:
-    """Of the gate's weights and facts: above 0 the message leaves the agent. No sum(): it rounds
+    """Of the switch's weights and facts: above 0 the message leaves the agent. No sum(): it rounds
     floats differently from Python 3.12 on."""
     total = 0.0
     for weight, value in zip(weights, values, strict=True):
