@@ -257,7 +257,7 @@ async def test_a_stream_that_breaks_is_followed_by_the_next_agent(all_answer: Pr
     assert said(chunks).startswith("**IT Support**\n\nTry\n\n(No answer:")
     facts = chunks[-1]["edgeneuro"]
     assert [each["outcome"] == "ok" for each in facts["attempts"]] == [True, False, True]
-    assert facts["cost_usd"] is None  # the broken stream told no usage
+    assert facts["cost_usd"] is None  # the broken stream reported no usage
 
 
 async def test_all_answers_are_reserved_and_paid(all_answer: Product) -> None:

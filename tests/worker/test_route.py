@@ -245,8 +245,8 @@ def test_a_session(client: httpx.Client, product: Product) -> None:
         assert log_entry(client, elsewhere["id"])["context"] is None
     assert client.delete(path).json()["deleted"] is True
     assert client.get(path).status_code == 404
-    anew = route(client, unique("It says error 9"), session=session)
-    assert log_entry(client, anew["id"])["context"] is None
+    again = route(client, unique("It says error 9"), session=session)
+    assert log_entry(client, again["id"])["context"] is None
 
 
 def test_the_header_of_ai_gateway_names_the_session(

@@ -88,7 +88,7 @@ def held_out_together(
 
 
 # A reply of many conversations ("no, that is all for today") joins none of them.
-_MIN_WORDS, _MOST_TIMES = 4, 5
+_MIN_WORDS, _MAX_TIMES = 4, 5
 
 
 def text_key(text: str | None) -> int:
@@ -111,7 +111,7 @@ def in_one_conversation(
     numbers are those of `text_key` and `session_key`."""
     first = array("I", groups)
     times = Counter(said)
-    followed = {key for key in before if key and times[key] <= _MOST_TIMES}
+    followed = {key for key in before if key and times[key] <= _MAX_TIMES}
     texts: dict[int, int] = {}
     named: dict[int, int] = {}
     for index, (own, earlier, session) in enumerate(zip(said, before, sessions, strict=True)):

@@ -11,7 +11,7 @@ _STEPS = 25
 _HALVINGS = 20
 _DIGITS = 6  # the last ones of exp() differ between machines
 _BOUND = 30.0
-_LONGEST_STEP, _SHORTEST_STEP = 3.0, 1e-6  # of one weight, in fit_around
+_MAX_STEP, _MIN_STEP = 3.0, 1e-6  # of one weight, in fit_around
 
 
 def logistic(value: float) -> float:
@@ -130,9 +130,9 @@ def fit_around(
                     own[column] += by_value * values[column]
         step = _solved(matrix, slope)
         longest = max(abs(each) for each in step)
-        part = min(1.0, _LONGEST_STEP / longest) if longest else 0.0
+        part = min(1.0, _MAX_STEP / longest) if longest else 0.0
         found = [now + part * change for now, change in zip(found, step, strict=True)]
-        if longest < _SHORTEST_STEP:
+        if longest < _MIN_STEP:
             break
     return tuple(round(each, _DIGITS) for each in found)
 

@@ -27,7 +27,7 @@ FACTS = len(RULE) + 3
 # classifier does not know.
 UNKNOWN_AGENT_SCORE = -0.4
 # A longer message is not less of a follow-up; some 25 words.
-_MOST_FEATURES = 245
+_MAX_FEATURES = 245
 # What an answer asks for stands at its end.
 _ANSWER_CHARACTERS = 200
 _WORD = re.compile(r"\w+")
@@ -50,7 +50,7 @@ def _words(text: str) -> set[str]:
 
 def facts(previous: float, other: float, count: int, shared: int, *learned: float) -> Facts:
     """`count` is the number of features; `shared` is the overlap."""
-    length = log(min(max(count, 1), _MOST_FEATURES))
+    length = log(min(max(count, 1), _MAX_FEATURES))
     return (1.0, previous, other, length, shared / PERCENT, *learned)
 
 

@@ -25,7 +25,7 @@ BY_MODEL = 3
 # Of the turns that leave for an agent that was left out, and of those that no agent fits, so many
 # may be answered. The usual error there is that the agent is kept, which costs one turn.
 _MAX_FALSE_ACCEPTS = {UNSEEN_OUT_OF_SCOPE: 0.4, LEFT_OUT_CLASS: 0.4}
-_MOST_KEEPING = 6_000  # turns, for the fits: a slice of a training has some seconds
+_MAX_KEEPING = 6_000  # turns, for the fits: a slice of a training has some seconds
 TURN_CODES = "Ihhdddddd"  # of the fields of a turn, as arrays
 
 
@@ -110,7 +110,7 @@ def _thinned(asked: Sequence[int], left: Sequence[bool]) -> tuple[list[int], flo
     """Turns enough to fit a few weights to: all that leave, and of those that keep their agent
     every second one, or third, and so on. With it how often each of these counts."""
     keeping = [at for at in asked if not left[at]]
-    step = 1 + len(keeping) // _MOST_KEEPING
+    step = 1 + len(keeping) // _MAX_KEEPING
     taken = set(keeping[::step])
     return [at for at in asked if left[at] or at in taken], float(step)
 

@@ -15,7 +15,7 @@ MAX_LABELS, _MAX_CHARACTERS = 50_000, 10_000_000  # that fit an isolate's memory
 # Of preparing a label, in the unit of a slice's cost: 50,000 short ones are 30 million.
 _LABEL_COST, _CHARACTER_COST = 120, 12
 _NEWEST = "\x7f"  # after every id
-_MOST_PAGES = 40  # of decisions in a slice: those of agents that are gone are looked at in vain
+_MAX_PAGES = 40  # of decisions in a slice: those of agents that are gone are looked at in vain
 
 
 class ExampleReader:
@@ -33,7 +33,7 @@ class ExampleReader:
 
     async def read(self, part: Preparation, spend: Callable[[int], Awaitable[bool]]) -> bool:
         """Adds labels, and then decisions, until all are added or the slice ends; returns whether
-        all are. `spend` is told the cost of each, and says whether the slice goes on."""
+        all are. `spend` gets the cost of each, and says whether the slice goes on."""
         return await self._read_labels(part, spend) and await self._read_decisions(part, spend)
 
     @property
@@ -73,7 +73,7 @@ class ExampleReader:
         progress = self._progress
         config = await self._services.routing.current()
         wanted = config.follow_up_decisions - progress.in_conversations
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             if progress.decisions >= wanted or self._room <= 0:
                 break
             page = await decisions_in_conversations(

@@ -167,7 +167,7 @@ async def list_history(call: Call, query_hash: str, query: PageQuery) -> Page[La
 _NO_TEXT = (
     "This log row has no question to label: its text was not stored (the setting log_queries was"
     " off) or was erased, or nothing was decided, because the caller named who answers or a chat"
-    " interface sent it by itself."
+    " interface sent it, not a person."
 )
 
 _NO_QUESTION = (

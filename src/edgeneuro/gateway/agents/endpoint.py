@@ -78,10 +78,10 @@ class AgentEndpoints:
             try:
                 return await self._whole(agent, request, conversation)
             except UpstreamError as error:
-                anew = conversation.without_task(error)
-                if anew is None:
+                again = conversation.without_task(error)
+                if again is None:
                     raise
-            return await self._whole(agent, request, anew)
+            return await self._whole(agent, request, again)
 
     async def stream(self, agent: Agent, request: ModelRequest, /) -> ModelStream:
         """Returns when the first part has arrived. Raises the same errors as `run`."""
@@ -90,10 +90,10 @@ class AgentEndpoints:
             try:
                 deltas = await self._open(agent, request, conversation)
             except UpstreamError as error:
-                anew = conversation.without_task(error)
-                if anew is None:
+                again = conversation.without_task(error)
+                if again is None:
                     raise
-                deltas = await self._open(agent, request, anew)
+                deltas = await self._open(agent, request, again)
         return ModelStream(deltas=deltas)
 
     async def _open(

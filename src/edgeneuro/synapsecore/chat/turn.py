@@ -156,8 +156,8 @@ class ChatTurn:
     def closing_sentence(self) -> str | None:
         """What follows the answer of the first of several agents; None if nothing does."""
         sentence, names = self.config.several_text, [each.name for each in self.named]
-        told = bool(names) and not self.shared and self.hands_off is None
-        if not told or not sentence or not self.request.accepts_text:
+        applies = bool(names) and not self.shared and self.hands_off is None
+        if not applies or not sentence or not self.request.accepts_text:
             return None
         others = ", ".join(names[1:])
         return sentence.replace("{agent}", names[0]).replace("{others}", others)
