@@ -439,3 +439,25 @@ async def test_the_agent_gets_the_message_that_the_router_asked_about(
     else:
         texts = [each["content"] for each in product.gateway.requests[-1].messages]
         assert texts[-3:] == ["Where is my form?", ASKED, "the second one"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "sent"),
+    [
+        ("none of them", "Where is my form?\n\nnone of them"),
+        ("Who repairs the coffee machine?", "Who repairs the coffee machine?"),
+    ],
+)
+async def test_another_question_is_sent_alone(
+    database: SqliteDatabase, settings: Settings, reply: str, sent: str
+) -> None:
+    product = await decision_product(database, settings)
+    await product.call("PATCH", "/v1/config", {"clarify": True})
+    await move(product, "general", URL.format(id="general"))
+    product.gateway.enqueue(chose(CLOSE))
+    await talk(product, "Where is my form?")
+    product.gateway.enqueue(chose({"general": 0.9, "hr": 0.05, "it_support": 0.03, "none": 0.02}))
+    answered = await talk(product, reply, whole(message("Let me see.")))
+    assert answered.json()["edgeneuro"]["agent"]["id"] == "general"
+    [part] = product.fetch.requests[-1].json()["params"]["message"]["parts"]
+    assert part["text"] == sent

@@ -94,10 +94,9 @@ class ChatTurn:
         sent."""
         messages = sent_messages(self.request, self._kind(model))
         if self.routing is not None:
-            protocol = self.agent.protocol if self.agent and model is self.endpoint else "openai"
-            messages = with_asked_message(
-                messages, self.request, self.routing.turn, only_last=protocol != "openai"
-            )
+            turn, agent = self.routing.turn, self.agent
+            only_last = agent is not None and model is self.endpoint and agent.protocol != "openai"
+            messages = with_asked_message(messages, self.request, turn, agent, only_last=only_last)
         if self.agent is None or self.agent.system_prompt is None:
             return messages
         return [{"role": "system", "content": self.agent.system_prompt}, *messages]
