@@ -106,6 +106,34 @@ async def test_a_character_that_is_cut_in_two(
 
 
 @pytest.mark.parametrize("stream", [False, True])
+async def test_halves_of_characters_in_the_call_of_a_tool(product: Product, stream: bool) -> None:
+    await at_endpoint(product)
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\ud83d"}}
+    if stream:
+        chunks = [
+            {"choices": [{"delta": {"tool_calls": [{"index": 0, **call}]}}]},
+            {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]},
+        ]
+        parts = [f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks]
+        product.fetch.enqueue(ScriptedResponse(200, [*parts, b"data: [DONE]\n\n"], SSE))
+    else:
+        choice = {"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}
+        body = json.dumps({"choices": [choice]}).encode()
+        product.fetch.enqueue(ScriptedResponse(200, [body], JSON))
+    answered = await chat(product, stream=stream)
+    assert (answered.status, "{\ufffd" in answered.text) == (200, True)
+
+
+async def test_half_a_character_in_the_code_of_an_error(product: Product) -> None:
+    await at_endpoint(product)
+    body = b'{"error": {"message": "no", "code": "c\\ud83d"}}'
+    product.fetch.enqueue(ScriptedResponse(400, [body], JSON))
+    assert (await chat(product)).status == 400
+    [entry] = await product.logs()
+    assert entry["attempts"][-1]["code"] == "c\ufffd"
+
+
+@pytest.mark.parametrize("stream", [False, True])
 async def test_an_agent_of_a2a(product: Product, stream: bool) -> None:
     await at_endpoint(product, "a2a")
     product.fetch.enqueue(by_a2a())

@@ -7,6 +7,7 @@ from typing import Any
 
 from edgeneuro import bounded_json
 from edgeneuro.domain.decision import GatewayTrace, Usage
+from edgeneuro.domain.query import whole_characters
 from edgeneuro.errors import InvalidOutputError
 from edgeneuro.gateway.interface import AgentState, ModelAnswer, Token
 from edgeneuro.gateway.upstream_errors import error_within
@@ -68,7 +69,14 @@ def read_output(output: Any) -> tuple[str | dict[str, Any] | None, ToolCalls, st
         raise InvalidOutputError("The model's output is of a shape that is not known.")
     if not isinstance(finish_reason, str):
         finish_reason = "tool_calls" if calls else "stop"
-    return content, calls, finish_reason
+    return content, in_whole_characters(calls), finish_reason
+
+
+def in_whole_characters(calls: ToolCalls) -> ToolCalls:
+    """Halves of characters could not be sent on."""
+    given = json.dumps(calls, ensure_ascii=False) if calls else ""
+    whole = whole_characters(given)
+    return calls if whole == given else tuple(bounded_json.loads(whole))
 
 
 def openai_tool_calls(given: Any) -> ToolCalls:

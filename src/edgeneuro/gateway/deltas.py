@@ -19,6 +19,7 @@ from edgeneuro.errors import (
 )
 from edgeneuro.gateway.answers import (
     ToolCalls,
+    in_whole_characters,
     openai_tool_calls,
     read_agent_state,
     read_usage,
@@ -104,6 +105,8 @@ async def _parts(
                 delta = decoder.feed(data)
                 if delta.content:
                     delta = replace(delta, content=characters.feed(delta.content))
+                if delta.tool_calls:
+                    delta = replace(delta, tool_calls=in_whole_characters(delta.tool_calls))
                 if delta.content or delta.tool_calls or delta.not_mine:
                     yield delta
                 if decoder.done:

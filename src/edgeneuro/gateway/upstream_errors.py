@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from edgeneuro import bounded_json
+from edgeneuro.domain.query import whole_characters
 from edgeneuro.errors import (
     JsonModeUnmetError,
     UpstreamCapacityError,
@@ -175,7 +176,8 @@ def _codes_and_message(content: Any) -> tuple[tuple[str, ...], str | None]:
             return (str(code),), text
         case {"error": {"message": str() as text, **fields}}:
             given = (fields.get("code"), fields.get("type"))
-            return tuple(str(each)[:64] for each in given if isinstance(each, str | int)), text
+            codes = (str(each)[:64] for each in given if isinstance(each, str | int))
+            return tuple(whole_characters(code) for code in codes), text
         case {"error": str() as text} | {"message": str() as text}:
             return (), text
     return (), None
