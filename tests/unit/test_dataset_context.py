@@ -162,6 +162,25 @@ async def test_half_a_surrogate_pair_is_refused(product: Product, row: bytes) ->
     await assert_refused(product, row, (1, "context"))
 
 
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ({"agent": "hr"}, "context.agent: there is no such field; remove it"),
+        (
+            {"previous_user": "a\0"},
+            "context.previous_user: must not hold the character U+0000; remove it",
+        ),
+    ],
+)
+async def test_it_says_what_is_wrong_as_the_api_does(
+    product: Product, context: dict[str, str], message: str
+) -> None:
+    file = jsonl({"query": "yes", "agent": "hr", "context": context})
+    answered = await assert_refused(product, file, (1, "context"))
+    [fault] = answered.json()["errors"]
+    assert fault["message"] == message
+
+
 async def test_an_agent_of_the_turn_before_may_be_gone(product: Product) -> None:
     context = {"previous_agent": "deleted_since", "previous_user": "Hi"}
     await imported(product, jsonl({"query": "yes", "agent": "hr", "context": context}))

@@ -97,7 +97,10 @@ def _context(row: Row, find_agent: FindAgent) -> RouteContext | None:
     except ValidationError as error:
         first = error.errors()[0]
         place = "".join(f".{each}" for each in first["loc"])
-        raise RowFault("context", f"context{place}: {first['msg']}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = "there is no such field; remove it"
+        raise RowFault("context", f"context{place}: {message}") from error
 
 
 def checked_query(query: object) -> str:
