@@ -166,6 +166,7 @@ async def test_without_agents_there_is_nothing(empty_product: Product) -> None:
         ({"settings": {"retention_days": 1}}, "settings.retention_days"),
         ({"limit": 1_001}, "limit"),
         ({"from": "yesterday"}, "from"),
+        ({"from": "2026-11-02", "to": "2026-11-01"}, "to"),
     ],
 )
 async def test_bad_input_is_refused(product: Product, body: dict[str, Any], param: str) -> None:

@@ -16,6 +16,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
 )
 from pydantic_core import CoreSchema, core_schema
@@ -154,6 +155,14 @@ Timestamp = Annotated[
     AfterValidator(read_timestamp),
     WithJsonSchema({"type": "string", "format": "date-time", "maxLength": _MAX_CHARACTERS}),
 ]
+
+
+def after_its_beginning(to: str | None, info: ValidationInfo) -> str | None:
+    """Validates the end of a window that begins at the field `since`, which is before it."""
+    since = info.data.get("since")
+    if to is not None and since is not None and to <= since:
+        raise ValueError("must be after `from`")
+    return to
 
 
 def _whole(value: Any) -> Any:

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from edgeneuro.domain.fields import INTEGRAL, Timestamp, hide_defaults
+from edgeneuro.domain.fields import INTEGRAL, Timestamp, after_its_beginning, hide_defaults
 from edgeneuro.domain.outcome import Outcome
 from edgeneuro.domain.router_names import RouterId
 from edgeneuro.domain.setting import Share
@@ -39,6 +39,8 @@ class OutcomePreviewRequest(BaseModel):
     router: RouterId | None = None
     since: Annotated[Timestamp | None, Field(alias="from")] = None
     to: Timestamp | None = None
+
+    _after_since = field_validator("to")(after_its_beginning)
 
 
 class OutcomeCounts(BaseModel):

@@ -8,7 +8,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationInfo,
     field_validator,
 )
 
@@ -16,7 +15,7 @@ from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.classifier import ClassifierId, Seed
 from edgeneuro.domain.config_models import DecidingSettings
 from edgeneuro.domain.decision import Layer
-from edgeneuro.domain.fields import Id, Timestamp, hide_defaults
+from edgeneuro.domain.fields import Id, Timestamp, after_its_beginning, hide_defaults
 from edgeneuro.domain.proposal import (
     MAX_AGENT_CHANGES,
     MAX_RULE_CHANGES,
@@ -134,13 +133,7 @@ class ReplayCreate(BaseModel):
     max_cost_usd: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)] | None = None
     changes: ReplayChanges
 
-    @field_validator("to")
-    @classmethod
-    def _after_its_beginning(cls, to: str | None, info: ValidationInfo) -> str | None:
-        since = info.data.get("since")
-        if to is not None and since is not None and to <= since:
-            raise ValueError("must be after `from`")
-        return to
+    _after_since = field_validator("to")(after_its_beginning)
 
 
 class ReplayEstimate(BaseModel):
