@@ -4,7 +4,6 @@ One whole previous turn counts, the user's message and the answer to it; what ca
 ignored. A reply like "yes, the second one" means nothing without it, and more only misleads: the
 longer the history, the more agents it speaks of."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -69,8 +68,9 @@ class PreviousTurn:
         for all spellings, as that of a question."""
         if not self:
             return ""
-        texts = [normalise(text or "") for text in (self.user, self.assistant)]
-        return json.dumps([self.agent, *texts], ensure_ascii=False)
+        # No text has a NUL.
+        user, assistant = normalise(self.user or ""), normalise(self.assistant or "")
+        return f"{self.agent or ''}\0{user}\0{assistant}"
 
     @classmethod
     def of(cls, context: RouteContext | None) -> "PreviousTurn":
