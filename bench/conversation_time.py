@@ -25,10 +25,10 @@ TURNS, ROUNDS = 500, 6
 ASKED, WARM_UP, DRAWS = 1_500, 30, 400
 PERCENTILES = (5, 25, 50)  # a busy machine makes all but the lowest longer
 AGENTS = 16
-Asked = tuple[str, PreviousTurn]
+MessageInContext = tuple[str, PreviousTurn]
 
 
-def measure_time(model: Model, given: list[Labelled], turns: list[Asked]) -> None:
+def measure_time(model: Model, given: list[Labelled], turns: list[MessageInContext]) -> None:
     """`model` and `given`, the labels that the product is to learn, know the agents of `turns`."""
     with tempfile.TemporaryDirectory() as folder:
         _classifier_alone(Path(folder), model, turns[:TURNS])
@@ -36,7 +36,7 @@ def measure_time(model: Model, given: list[Labelled], turns: list[Asked]) -> Non
         _route(client, given, turns)
 
 
-def _classifier_alone(folder: Path, model: Model, turns: list[Asked]) -> None:
+def _classifier_alone(folder: Path, model: Model, turns: list[MessageInContext]) -> None:
     source = folder / "source"
     shutil.copytree(WORKER, source)
     ignored = shutil.ignore_patterns("__pycache__")
@@ -57,7 +57,7 @@ def _classifier_alone(folder: Path, model: Model, turns: list[Asked]) -> None:
     print(f"classifier, with a context    {in_context:.3f} ms, {in_context - alone:+.3f} ms")
 
 
-def _route(client: httpx.Client, given: list[Labelled], turns: list[Asked]) -> None:
+def _route(client: httpx.Client, given: list[Labelled], turns: list[MessageInContext]) -> None:
     """Of the messages that the classifier answers both ways."""
     names = sorted({each.agent_id for each in given if each.agent_id})
     known = {name: f"agent_{number}" for number, name in enumerate(names)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgeneuro.call import Call
+from edgeneuro.controlplane.routers import no_such_router
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.conversation import PreviousTurn
 from edgeneuro.domain.decision import RouteRequest
@@ -21,7 +22,6 @@ from edgeneuro.domain.outcome_preview import (
 )
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.errors import NotFoundError
 from edgeneuro.store.outcome_previews import RankedDecision, read_ranked
 from edgeneuro.store.sql import unix_ms
 from edgeneuro.synapsecore import policy
@@ -40,11 +40,7 @@ async def preview_outcomes(call: Call, body: OutcomePreviewRequest) -> OutcomePr
     called."""
     config = (await call.services.routing.fresh()).for_router(body.router or DEFAULT_ROUTER)
     if config is None:
-        raise NotFoundError(
-            f"There is no router {body.router!r}. GET /v1/routers lists them.",
-            code="unknown_router",
-            param="router",
-        )
+        raise no_such_router(body.router or DEFAULT_ROUTER, param="router")
     if not config.agents:
         return _NOTHING
     tried = body.settings.model_dump(exclude_none=True)

@@ -86,7 +86,7 @@ async def update_router(call: Call, router_id: str, body: RouterPatch) -> Router
         after=before.model_copy(update=changes),
     )
     if not rows:
-        raise _no_such_router(router_id)
+        raise no_such_router(router_id, param="router_id")
     return store.router_from_row(rows[0])
 
 
@@ -123,7 +123,7 @@ async def _find(call: Call, router_id: str) -> Router:
         )
     router = await store.get_router(call.services.db, router_id)
     if router is None:
-        raise _no_such_router(router_id)
+        raise no_such_router(router_id, param="router_id")
     return router
 
 
@@ -162,7 +162,7 @@ async def _require_agents(call: Call, router: Router) -> None:
 async def _in_use(call: Call, router_id: str) -> ConflictError | NotFoundError:
     uses = await store.read_uses(call.services.db, router_id)
     if not uses:
-        return _no_such_router(router_id)
+        return no_such_router(router_id, param="router_id")
     named = ", ".join(f"{row['kind']} {row['name'] or row['id']!r}" for row in uses[:_MAX_NAMED])
     more = ", …" if len(uses) > _MAX_NAMED else ""
     return ConflictError(
@@ -179,9 +179,9 @@ def _exists(router_id: str) -> ConflictError:
     )
 
 
-def _no_such_router(router_id: str) -> NotFoundError:
+def no_such_router(router_id: str, *, param: str) -> NotFoundError:
     return NotFoundError(
         f"There is no router {router_id[:100]!r}. GET /v1/routers lists them.",
         code="unknown_router",
-        param="router_id",
+        param=param,
     )

@@ -4,7 +4,7 @@ One whole previous turn counts, the user's message and the answer to it; what ca
 ignored. A reply like "yes, the second one" means nothing without it, and more only misleads: the
 longer the history, the more agents it speaks of."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated
@@ -81,6 +81,11 @@ class PreviousTurn:
             context.previous_user or None,
             context.previous_assistant or None,
         )
+
+    def of_agents(self, known: Container[str]) -> "PreviousTurn":
+        """Without an agent that is none of these: one that was deleted or disabled since, or that
+        the caller may not use."""
+        return self if self.agent is None or self.agent in known else replace(self, agent=None)
 
     def shortened(self, characters: int) -> "PreviousTurn":
         """With at most so many characters of each text; without texts for 0."""

@@ -1,5 +1,6 @@
 """Routing over HTTP: the request, the response, and the parts of both."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -177,6 +178,11 @@ class StageRecord:
     agents_cut: int | None = None
     state_cut: int | None = None
     rules: list[str] | None = None
+
+
+def deciding_stage(stages: Iterable[StageRecord]) -> StageRecord | None:
+    """The stage from whose ranking the decision was made; None if no stage decided."""
+    return next((stage for stage in stages if stage.outcome == "decided"), None)
 
 
 class Usage(BaseModel):

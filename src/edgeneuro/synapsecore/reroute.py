@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from edgeneuro.access.limits import Estimate, refund_on_failure
 from edgeneuro.call import Call
-from edgeneuro.domain.decision import RouteRequest, RouteResponse, StageRecord
+from edgeneuro.domain.decision import RouteRequest, RouteResponse, deciding_stage
 from edgeneuro.domain.log import LogRecord
 from edgeneuro.domain.outcome import ChosenAgent
 from edgeneuro.domain.reroute import MAX_REROUTES, RerouteRequest
@@ -230,7 +230,7 @@ def _earlier_ranking(log: LogRecord, config: RoutingConfig) -> EarlierRanking | 
     better one may be there now."""
     if log.agents_revision != config.agents_revision:
         return None
-    stage = _deciding_stage(log)
+    stage = deciding_stage(log.stages or ())
     if stage is None:
         return None
     routed = log.kind == "route"  # a chat's row names the model that answered
@@ -243,11 +243,6 @@ def _earlier_ranking(log: LogRecord, config: RoutingConfig) -> EarlierRanking | 
     )
 
 
-def _deciding_stage(log: LogRecord) -> StageRecord | None:
-    stages = [stage for stage in log.stages or () if stage.outcome == "decided"]
-    return stages[-1] if stages else None
-
-
 async def _repeated(
     call: Call, log: LogRecord, config: RoutingConfig, body: RerouteRequest, clock: StageClock
 ) -> Reply[RouteResponse]:
@@ -255,7 +250,7 @@ async def _repeated(
     nothing."""
     await reserve_for(call.services, CallerContext.of(call), clock, Estimate())
     agent = config.agents.get(log.agent_id or "")
-    stage = _deciding_stage(log)
+    stage = deciding_stage(log.stages or ())
     assert log.outcome is not None, "it is a decision"
     response = RouteResponse(
         id=log.id,

@@ -289,7 +289,7 @@ def build_turn(
         id=id,
         created_ms=services.now_ms(),
         query=conversation.query,
-        previous=_of_allowed_agent(previous, agents),
+        previous=previous.of_agents([agent.id for agent in agents]) if previous else previous,
         agents=agents,
         fallback_agent=default_agent if has_fallback else None,
         models=_models(request, config),
@@ -306,12 +306,6 @@ def build_turn(
         waiting=waiting,
         loaded=loaded,
     )
-
-
-def _of_allowed_agent(previous: PreviousTurn, agents: Sequence[Agent]) -> PreviousTurn:
-    """Without an agent that was deleted since, or that this caller may not use."""
-    known = previous.agent is None or any(agent.id == previous.agent for agent in agents)
-    return previous if known else replace(previous, agent=None)
 
 
 def _models(request: RouteRequest, config: RoutingConfig) -> tuple[Model, ...]:

@@ -15,7 +15,7 @@ MAX_LABELS, _MAX_CHARACTERS = 50_000, 10_000_000  # that fit an isolate's memory
 # Of preparing a label, in the unit of a slice's cost: 50,000 short ones are 30 million.
 _LABEL_COST, _CHARACTER_COST = 120, 12
 _NEWEST = "\x7f"  # after every id
-_MAX_PAGES = 40  # of decisions in a slice: those of agents that are gone are looked at in vain
+_MAX_PAGES = 40  # of decisions in a slice: those of agents that are gone are read and not used
 
 
 class ExampleReader:

@@ -24,7 +24,7 @@ from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.services import Services
 from edgeneuro.store.contexts import question_from_row
 from edgeneuro.store.datasets import test_questions
-from edgeneuro.synapsecore.rankers.classifier import classifier_decision, enabled_before, judge
+from edgeneuro.synapsecore.rankers.classifier import classifier_decision, judge
 
 # What a classifier makes of questions that are written otherwise: with a greeting, a signature,
 # "please", typos. It is measured once, at the end of the training.
@@ -49,7 +49,7 @@ async def measure_robustness(
         for at in range(0, len(questions), _TEXTS_A_STEP):
             for question, agent_id in questions[at : at + _TEXTS_A_STEP]:
                 text = question.query if kind == PLAIN else perturb(question.query, kind)
-                judged = judge(scorer, text, enabled_before(config, question.previous), config)
+                judged = judge(scorer, text, question.previous.of_agents(config.agents), config)
                 counts.add(agent_id, classifier_decision(judged, config))
             await services.sleep(_PAUSE_SECONDS)
         scores.append(counts.score(kind))

@@ -47,7 +47,7 @@ _IMAGE_BYTES = 8_192
 class ChatPlan:
     """If the router is to choose the agent, `routing` is its turn and `agent` is None. `models` are
     those of the model that the caller named, else empty. `session` is the session of the request,
-    if it names one that is remembered. `background`: a chat interface has sent it by itself, so it
+    if it names one that is remembered. `background`: a chat interface has sent it, no person, so it
     is answered by the default models. No session is part of such a message, routed or not."""
 
     services: Services

@@ -47,7 +47,7 @@ class ChatTurn:
     `clarify`. If several agents answer, `shared` are these, and `answers` their turns as far as
     they have begun; nothing is called through `chain` then. `session` is the session of the
     request, if it names one that is remembered. `states` are what agents' endpoints have said of
-    themselves, by the agent's id. `background`: a chat interface has sent the message by itself, so
+    themselves, by the agent's id. `background`: a chat interface has sent it, no person, so
     there is no agent. `earlier` are the decisions of the same request whose agents handed the turn
     back."""
 

@@ -4,7 +4,7 @@ cached: it computes them faster than a cache is read.
 In a conversation it says whether the message goes on with the agent of the turn before, or leaves
 it for another one."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from edgeneuro.classifier.scorer import ClassRanking, Prediction, Scorer
 from edgeneuro.domain.conversation import PreviousTurn
@@ -163,10 +163,4 @@ def classifier_decision(judged: Judgement, config: RoutingConfig) -> str | None:
 def judge_stored(scorer: Scorer, row: Row, config: RoutingConfig) -> Judgement:
     """Of a stored question, with the columns `query` and `context`, as a turn would be judged."""
     question = question_from_row(row)
-    return judge(scorer, question.query, enabled_before(config, question.previous), config)
-
-
-def enabled_before(config: RoutingConfig, previous: PreviousTurn) -> PreviousTurn:
-    """Without an agent that is not enabled, which a turn would not have."""
-    known = previous.agent is None or previous.agent in config.agents
-    return previous if known else replace(previous, agent=None)
+    return judge(scorer, question.query, question.previous.of_agents(config.agents), config)

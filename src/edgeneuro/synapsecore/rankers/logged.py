@@ -5,7 +5,13 @@ the same messages."""
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from edgeneuro.domain.decision import Attempt, CachedRanking, QuestionCut, StageRecord
+from edgeneuro.domain.decision import (
+    Attempt,
+    CachedRanking,
+    QuestionCut,
+    StageRecord,
+    deciding_stage,
+)
 from edgeneuro.domain.log import LogEntry
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import prompt_version
@@ -39,7 +45,7 @@ class LoggedModelRanker:
 
     async def rank(self, turn: Turn) -> Ranking | Skip:
         model = turn.models[0]
-        stage = next((each for each in self._stages if each.outcome == "decided"), None)
+        stage = deciding_stage(self._stages)
         if stage is None or stage.name not in _MODEL_STAGES:
             return Skip("the logged decision was not made from a model's ranking")
         refusal = self._refusal(turn, model, stage)
