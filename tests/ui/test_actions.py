@@ -34,7 +34,8 @@ def test_the_playground_routes(page: Page, go: Go, rows: Rows) -> None:
     page.get_by_role("button", name="Route").click()
     expect(page.locator(".answer")).to_have_text("IT Support")
     expect(page.get_by_text("Latency breakdown")).to_be_visible()
-    [(log_id, layer, agent)] = rows("SELECT id, layer, agent_id FROM logs WHERE query = ?", query)
+    sql = "SELECT id, layer, agent_id FROM logs WHERE query = ?"
+    [(log_id, layer, agent)] = until(lambda: rows(sql, query))
     assert (layer, agent) == ("llm", "it_support")
     page.get_by_role("button", name="No, the decision was wrong").click()
     said(page, "Feedback saved")
@@ -54,7 +55,8 @@ def test_the_playground_routes_after_a_turn(page: Page, go: Go, rows: Rows) -> N
     page.get_by_label("The agent answered").fill("From which day?")
     page.get_by_role("button", name="Route").click()
     expect(page.locator(".answer")).to_have_text("Human Resources")
-    [(log_id, context)] = rows("SELECT id, context FROM logs WHERE query = ?", query)
+    sql = "SELECT id, context FROM logs WHERE query = ?"
+    [(log_id, context)] = until(lambda: rows(sql, query))
     assert "From which day?" in context
     go(f"logs/{log_id}")
     page.get_by_role("link", name="Open in playground").click()
@@ -70,7 +72,8 @@ def test_models_are_compared_in_the_playground(page: Page, go: Go, rows: Rows) -
     page.get_by_label("Query").fill("My Wi-Fi is slow, said Ada")
     page.get_by_role("button", name="Route").click()
     expect(page.locator(".answer")).to_have_count(2)
-    asked = rows("SELECT model FROM logs WHERE query = ?", "My Wi-Fi is slow, said Ada")
+    sql = "SELECT model FROM logs WHERE query = ?"
+    asked = until(lambda: rows(sql, "My Wi-Fi is slow, said Ada"), lambda found: len(found) == 2)
     assert {model for (model,) in asked} == {ACTIVE, OTHER}
 
 
@@ -480,7 +483,8 @@ def test_a_decision_is_rerouted(page: Page, go: Go, rows: Rows, api: httpx.Clien
     page.get_by_role("link", name="Next decision (re-routed)").click()
     expect(page.get_by_text("next best")).to_be_visible()
     expect(page.get_by_role("link", name="Decision before (refused)")).to_be_visible()
-    [(second,)] = rows("SELECT id FROM logs WHERE rerouted_from = ?", first["id"])
+    sql = "SELECT id FROM logs WHERE rerouted_from = ?"
+    [(second,)] = until(lambda: rows(sql, first["id"]))
     go("logs?misrouted=true")
     row = page.get_by_role("row").filter(has_text=query)
     expect(row).to_have_count(1)

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.ui.conftest import Go, Rows, said, setting
 from tests.ui.seed_data import ACTIVE
 from tests.ui.test_screens import violations
+from tests.waiting import until
 
 OMNI = "@cf/cloudflare/clef-omni"
 
@@ -114,7 +115,8 @@ def test_the_playground_shows_all_probabilities(
     for name in (*agents, "none"):
         expect(options.get_by_role("rowheader", name=name, exact=True)).to_be_visible()
     expect(answer.get_by_role("heading", name="clarify (yes or no)")).to_be_visible()
-    assert rows("SELECT layer FROM logs WHERE query = ?", query) == [("decision_model",)]
+    sql = "SELECT layer FROM logs WHERE query = ?"
+    assert until(lambda: rows(sql, query)) == [("decision_model",)]
 
     page.get_by_role("link", name="View log").click()
     stage = page.get_by_role("listitem").filter(has_text="model call")

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.ui.conftest import Go, Rows, said
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +90,8 @@ def test_a_router_is_used_in_playground_rules_and_logs(
     page.get_by_label("Router").select_option("office")
     page.get_by_role("button", name="Route", exact=True).click()
     expect(page.get_by_role("heading", name="Finance")).to_be_visible()
-    [(router,)] = rows("SELECT router FROM logs WHERE query LIKE '%platypus%'")
+    sql = "SELECT router FROM logs WHERE query LIKE '%platypus%'"
+    [(router,)] = until(lambda: rows(sql))
     assert router == "office"
 
     go("logs?router=office")

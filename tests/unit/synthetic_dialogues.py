@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 
 from edgeneuro.classifier.examples import Labelled
+from edgeneuro.classifier.sources import HUMAN
 from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn
 from tests.unit.synthetic_labels import question, words
 
@@ -33,7 +34,7 @@ def reply(chance: random.Random) -> str:
     return f"{chance.choice(REPLIES)} {' '.join(chance.choices(words('anybody', 40), k=2))}"
 
 
-def dialogue(chance: random.Random, agents: int, *, by_model: bool = False) -> Iterator[Labelled]:
+def dialogue(chance: random.Random, agents: int, *, source: int = HUMAN) -> Iterator[Labelled]:
     agent, previous = f"agent_{chance.randrange(agents)}", NOTHING_BEFORE
     for turn in range(TURNS):
         if turn == LEAVES_AT:
@@ -41,12 +42,10 @@ def dialogue(chance: random.Random, agents: int, *, by_model: bool = False) -> I
             agent = chance.choice(others)
         new = turn in (0, LEAVES_AT)
         query = question(chance, agent, noise=0.2) if new else reply(chance)
-        yield Labelled(query, agent, previous=previous, by_model=by_model)
+        yield Labelled(query, agent, previous=previous, source=source)
         previous = PreviousTurn(agent, query, answer(chance, agent))
 
 
-def dialogues(agents: int, count: int, *, seed: int = 1, by_model: bool = False) -> list[Labelled]:
+def dialogues(agents: int, count: int, *, seed: int = 1, source: int = HUMAN) -> list[Labelled]:
     chance = random.Random(seed)
-    return [
-        labelled for _ in range(count) for labelled in dialogue(chance, agents, by_model=by_model)
-    ]
+    return [labelled for _ in range(count) for labelled in dialogue(chance, agents, source=source)]

@@ -21,6 +21,7 @@ from edgeneuro.classifier.logistic import fit, fit_around
 from edgeneuro.classifier.model import InvalidModelError, Model, dumps, loads
 from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.scorer import Scorer
+from edgeneuro.classifier.sources import MODEL
 from edgeneuro.classifier.switch import KEEPS, PERCENT, overlap
 from edgeneuro.classifier.training import Training
 from edgeneuro.domain.conversation import PreviousTurn
@@ -183,14 +184,15 @@ def test_labels_without_conversations_make_the_same_model_as_before() -> None:
 
 def test_decisions_are_learned_from_where_labels_are_few_and_held_out_only_then() -> None:
     single = labels(AGENTS, 40, out_of_scope=60)
-    by_model = trained([*single, *dialogues(AGENTS, 60, by_model=True)], PLAN)
+    by_model = trained([*single, *dialogues(AGENTS, 60, source=MODEL)], PLAN)
     assert (by_model.follow_ups.labels, by_model.follow_ups.decisions) == (0, 300)
     assert by_model.follow_ups.basis == "labels and decisions"
     made = by_model.model()
     assert made.follow_ups is not None and made.follow_ups.figures["leaving"] == 60
-    # No decision is learned from as a single message.
-    assert made.labels == len(single)
-    both = [*single, *dialogues(AGENTS, 30), *dialogues(AGENTS, 60, seed=2, by_model=True)]
+    # Of decisions, only first messages are learned from alone: that a message leaves its agent is
+    # the label of a person.
+    assert made.labels == len(single) + 60
+    both = [*single, *dialogues(AGENTS, 30), *dialogues(AGENTS, 60, seed=2, source=MODEL)]
     mixed = trained(both, PLAN)
     assert mixed.follow_ups.basis == "labels"
     found = mixed.model().follow_ups

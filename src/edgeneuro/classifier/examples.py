@@ -2,7 +2,8 @@
 packed so that they can be stored between the slices of a training.
 
 The product has one label in force for each question. A file may hold a question several times: then
-the majority counts. Without a majority all its labels are dropped, since lines have no order.
+the majority counts. Without a majority all its labels are dropped, since lines have no order. A
+label counts instead of a model's decision, and both instead of an agent's text.
 
 A question with the turn before it (domain/conversation.py) is another one in every conversation.
 What it says is not learned as that of a single message while the agent stays the same: "yes,
@@ -26,6 +27,7 @@ from edgeneuro.classifier.groups import (
     text_key,
     variants,
 )
+from edgeneuro.classifier.sources import HUMAN
 from edgeneuro.classifier.switch import overlap
 from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn, QuestionHashes
 
@@ -43,15 +45,14 @@ _CODES = "hbIHIhBb"  # of the arrays of examples
 class Labelled:
     """A question and its right agent; None: no agent fits. `hard`: it was chosen because a stage
     was unsure of it, so it does not represent the traffic. `previous` is the turn before it, with
-    its agent, or nothing; `session` is where both were said. `by_model`: it is the decision of a
-    model, not a label."""
+    its agent, or nothing; `session` is where both were said. `source` is one of sources.py."""
 
     query: str
     agent_id: str | None
     hard: bool = False
     previous: PreviousTurn = NOTHING_BEFORE
     session: str | None = None
-    by_model: bool = False
+    source: int = HUMAN
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class Examples:
     the same one of the `folds`, and so are the questions of one conversation; folds of hard
     questions and of those in a conversation are negative, with the same remainder by FOLDS.
     `previous` is the class of the agent of the turn before, or one of NO_CONTEXT and UNKNOWN_AGENT;
-    `overlaps` are those with the answer of that turn (switch.py), `by_model` is 1 for decisions of
-    a model. `keys` are the query hashes, 16 bytes each."""
+    `overlaps` are those with the answer of that turn (switch.py), `sources` those of sources.py.
+    `keys` are the query hashes, 16 bytes each."""
 
     classes: tuple[str, ...]
     conflicts: int
@@ -73,7 +74,7 @@ class Examples:
     groups: "array[int]"
     previous: "array[int]"
     overlaps: "array[int]"
-    by_model: "array[int]"
+    sources: "array[int]"
     keys: bytes
 
     def __len__(self) -> int:
@@ -86,11 +87,12 @@ class Examples:
         return self.keys[index * _KEY_BYTES : (index + 1) * _KEY_BYTES].hex()
 
     def stands_alone(self, index: int) -> bool:
-        """Whether it is learned as a single message: it has no turn before it, or leaves the agent
-        of that turn, and so has to say itself what it is about."""
+        """Whether it is learned as a single message: it has no turn before it, or its label says
+        that it leaves the agent of that turn, and so has to say itself what it is about."""
         previous = self.previous[index]
-        left = previous == NO_CONTEXT or previous != self.labels[index]
-        return left and not self.by_model[index]
+        if previous == NO_CONTEXT:
+            return True
+        return previous != self.labels[index] and self.sources[index] == HUMAN
 
     def in_context(self, index: int) -> bool:
         return self.previous[index] >= 0
@@ -111,7 +113,7 @@ class Examples:
     def to_bytes(self) -> bytes:
         parts = (
             *(self.labels, self.folds, self.offsets, self.buckets, self.groups),
-            *(self.previous, self.overlaps, self.by_model),
+            *(self.previous, self.overlaps, self.sources),
         )
         header = {
             "features": FEATURES_VERSION,
@@ -131,7 +133,7 @@ class Examples:
         return cls(
             classes=tuple(header["classes"]),
             conflicts=header["conflicts"],
-            **dict(zip((*names, "by_model"), parts, strict=True)),
+            **dict(zip((*names, "sources"), parts, strict=True)),
             keys=body[at:],
         )
 
@@ -140,7 +142,7 @@ class Examples:
 # types. `said`, `before` and `sessions` are hashes of the text, of what the user said before it,
 # and of the session (groups.py).
 _KEPT = {
-    **{"similar": "I", "hard": "b", "by_model": "b", "overlaps": "B"},
+    **{"similar": "I", "hard": "b", "sources": "b", "overlaps": "B"},
     **{"said": "I", "before": "I", "sessions": "I"},
 }
 _NO_TURN = ""  # no agent's id: there is no turn before
@@ -169,7 +171,7 @@ class Preparation:
         values = {
             "similar": int(hashes.similar[:8], 16),
             "hard": int(labelled.hard),
-            "by_model": int(labelled.by_model),
+            "sources": labelled.source,
             "overlaps": overlap(text, previous.assistant),
             "said": text_key(text),
             "before": text_key(previous.user),
@@ -230,7 +232,7 @@ class Preparation:
             groups=groups,
             previous=previous,
             overlaps=kept["overlaps"],
-            by_model=kept["by_model"],
+            sources=kept["sources"],
             keys=b"".join([self._keys[index] for index in indices]),
         )
 
@@ -254,6 +256,8 @@ class Preparation:
         chosen: list[tuple[int, str | None]] = []
         for key in sorted(of_question):
             indices = of_question[key]
+            best = min(self._kept["sources"][index] for index in indices)
+            indices = [index for index in indices if self._kept["sources"][index] == best]
             agent = _majority(Counter(self._agents[index] for index in indices))
             if agent != _CONFLICT:
                 # Spellings of one question differ in their buckets only if they are very long.

@@ -22,7 +22,8 @@ from edgeneuro.classifier.learner import Learner
 from edgeneuro.classifier.model import quantise
 from edgeneuro.classifier.needs import LEFT_OUT_AGENTS
 from edgeneuro.classifier.plan import FIRST_RATE, FOLD_ORDER, Plan
-from edgeneuro.classifier.switch_fitting import BY_MODEL, TURN_CODES, HeldTurn, fit_switch
+from edgeneuro.classifier.sources import HUMAN, weighted_rate
+from edgeneuro.classifier.switch_fitting import TURN_CODES, HeldTurn, fit_switch
 from edgeneuro.domain.classifier import FollowUpBasis
 
 MIN_TURNS = 20  # that keep the agent, and that leave it; with fewer the rule holds
@@ -52,7 +53,7 @@ class FollowUpTraining:
     def __init__(self, examples: Examples, plan: Plan) -> None:
         self._examples, self._plan = examples, plan
         self._turns = [at for at in range(len(examples)) if examples.in_context(at)]
-        self.labels = sum(not examples.by_model[at] for at in self._turns)
+        self.labels = sum(examples.sources[at] == HUMAN for at in self._turns)
         self.decisions = len(self._turns) - self.labels
         # Of labels alone, if there are enough: a model's decisions say what a model would decide.
         self._human = _enough(self._kinds(humans=True))
@@ -83,7 +84,7 @@ class FollowUpTraining:
         kept = [
             examples.labels[at] == examples.previous[at]
             for at in self._turns
-            if not (humans and examples.by_model[at])
+            if not (humans and examples.sources[at] != HUMAN)
         ]
         return sum(kept), len(kept) - sum(kept)
 
@@ -129,8 +130,7 @@ class FollowUpTraining:
         learner, examples = self._learners[course.learner], self._examples
         for visit, index in enumerate(order, self._visit):
             rate = FIRST_RATE * (total - visit) // total
-            if examples.by_model[index]:
-                rate //= BY_MODEL
+            rate = weighted_rate(rate, examples.sources[index])
             learner.learn(*self._lesson(course.learner, index), rate)
         self._visit += len(order)
         return len(order)
@@ -197,9 +197,11 @@ class FollowUpTraining:
             return []
         if now == _UNKNOWN_TOPICS:
             return [at for at in self._turns if self._is_negative(at)]
-        by_model = self._examples.by_model
+        sources = self._examples.sources
         return [
-            at for at in self._turns if self._leaves_out(at) and not (self._human and by_model[at])
+            at
+            for at in self._turns
+            if self._leaves_out(at) and not (self._human and sources[at] != HUMAN)
         ]
 
     def _score(self, most: int) -> int:

@@ -17,11 +17,10 @@ from edgeneuro.classifier.examples import OUT_OF_SCOPE, Examples
 from edgeneuro.classifier.followups import confidence, leaving_weight
 from edgeneuro.classifier.logistic import fit_around
 from edgeneuro.classifier.plan import Plan
+from edgeneuro.classifier.sources import weighted_rate
 from edgeneuro.classifier.switch import FACTS, RULE, Facts, facts, logit
 from edgeneuro.classifier.weights import weighted
 
-# A model's decision counts a third of a label, here and in the rate that it is learned with.
-BY_MODEL = 3
 # Of the turns that leave for an agent that was left out, and of those that no agent fits, so many
 # may be answered. The usual error there is that the agent is kept, which costs one turn.
 _MAX_FALSE_ACCEPTS = {UNSEEN_OUT_OF_SCOPE: 0.4, LEFT_OUT_CLASS: 0.4}
@@ -136,7 +135,7 @@ def _calibrated(
     mix: Mapping[str, int] | None,
 ) -> Calibration:
     held = [
-        replace(one, weight=max(1, one.weight // BY_MODEL)) if examples.by_model[at] else one
+        replace(one, weight=max(1, weighted_rate(one.weight, examples.sources[at])))
         for one, at in zip(weighted(judged, indices, examples, mix), indices, strict=True)
     ]
     return calibrate(

@@ -30,6 +30,7 @@ from edgeneuro.classifier.learner import Learner
 from edgeneuro.classifier.model import Model, quantise
 from edgeneuro.classifier.needs import LEFT_OUT_AGENTS, labels_needed
 from edgeneuro.classifier.plan import FIRST_RATE, FOLD_ORDER, Plan
+from edgeneuro.classifier.sources import weighted_rate
 from edgeneuro.classifier.weights import Suspect, suspects, weighted
 
 _CHECKSUM_BYTES = 32
@@ -88,6 +89,7 @@ class Training:
         examples = self._examples
         for visit, index in enumerate(order, self._visit):
             rate = FIRST_RATE * (total - visit) // total
+            rate = weighted_rate(rate, examples.sources[index])
             self._learner.learn(examples.active(index), examples.labels[index], rate)
         self._visit += len(order)
         if self._visit % len(learned) == 0:

@@ -11,6 +11,7 @@ from edgeneuro.classifier.examples import Examples, Preparation
 from edgeneuro.classifier.model import dumps
 from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.scorer import Scorer
+from edgeneuro.classifier.sources import HUMAN
 from edgeneuro.classifier.training import Training
 from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome, run_slice
 from edgeneuro.controlplane.jobs.training_examples import MAX_LABELS, ExampleReader
@@ -150,7 +151,7 @@ class _Slice:
         whole.extend(part)
         data = await self._snapshot()
         examples = whole.examples()
-        self._labels = len(examples) - sum(examples.by_model)
+        self._labels = examples.sources.count(HUMAN)
         self._left -= _GROUP_COST * len(examples)
         self._progress.left_out["conflict"] = examples.conflicts
         self._progress.left_out["over_the_limit"] = await count_training_labels(

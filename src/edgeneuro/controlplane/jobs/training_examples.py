@@ -4,6 +4,7 @@ few, the newest decisions of models in conversations."""
 from collections.abc import Awaitable, Callable
 
 from edgeneuro.classifier.examples import Labelled, Preparation
+from edgeneuro.classifier.sources import HUMAN, MODEL
 from edgeneuro.domain.classifier import Classifier, TrainingProgress
 from edgeneuro.domain.label import label_line
 from edgeneuro.services import Services
@@ -89,7 +90,7 @@ class ExampleReader:
                 if self._left_out(row) is not None:
                     continue
                 progress.decisions += 1
-                if not await spend(self._add(part, row, by_model=True)):
+                if not await spend(self._add(part, row, source=MODEL)):
                     return False
         return True
 
@@ -100,9 +101,7 @@ class ExampleReader:
             return "agent_not_enabled"
         return "agent_before_unknown" if previous and previous.agent not in agents else None
 
-    def _add(
-        self, part: Preparation, row: Row, *, hard: bool = False, by_model: bool = False
-    ) -> int:
+    def _add(self, part: Preparation, row: Row, *, hard: bool = False, source: int = HUMAN) -> int:
         """Returns what it cost."""
         query, previous = row["query"], context_from_json(row["context"])
         part.add(
@@ -112,7 +111,7 @@ class ExampleReader:
                 hard,
                 previous=previous,
                 session=row["session"],
-                by_model=by_model,
+                source=source,
             )
         )
         texts = (query, previous.user or "", previous.assistant or "")

@@ -1,0 +1,15 @@
+"""Where an example comes from, and how much it counts beside others."""
+
+# The numbers are stored with the examples of a training. Of one question, the example with the
+# lowest number counts.
+HUMAN = 0  # a label that somebody gave
+MODEL = 1  # the decision of a model
+AGENT_TEXT = 2  # the name, the description or an example of an agent
+
+# In thirds of a label.
+_WEIGHTS = {HUMAN: 3, MODEL: 1, AGENT_TEXT: 3}
+
+
+def weighted_rate(rate: int, source: int) -> int:
+    """The learning rate of an example of this source; `rate` is that of a label."""
+    return rate * _WEIGHTS[source] // 3
