@@ -175,6 +175,18 @@ export const GROUPS = [
     "Classifier",
     [
       [
+        "learning",
+        "Learning",
+        {
+          type: "select",
+          options: [
+            ["off", "Off"],
+            ["observe", "Observe: train, and count what it would have answered"],
+            ["on", "On: enable what passes"],
+          ],
+        },
+      ],
+      [
         "classifier_target",
         "Target precision",
         {

@@ -25,6 +25,7 @@ from edgeneuro.domain.setting import (
     About,
     Declared,
     Labels,
+    Learning,
     Ratio,
     Sentence,
     SeveralAnswers,
@@ -196,6 +197,14 @@ class SettingValues:
         ClassifierId | None,
         About("classifier", "the selected classifier", per_router=True),
     ] = None
+    learning: Annotated[
+        Learning,
+        About(
+            "classifier",
+            "observe: train classifiers when enough is new, and count what they would have"
+            " answered; on: enable those that pass, too; off: neither",
+        ),
+    ] = "observe"
     classifier_target: Annotated[
         TargetAccuracy,
         About("classifier", "precision that trainings are calibrated to"),

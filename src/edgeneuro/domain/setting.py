@@ -12,6 +12,9 @@ Unit = Literal["ms", "seconds", "minutes", "days", "labels", "retries"]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=1, le=1_000, allow_inf_nan=False)]
 Labels = Annotated[int, Field(ge=1, le=1_000_000), INTEGRAL]
+# Whether the router teaches itself: `observe` trains classifiers and counts what they would have
+# answered, `on` enables those that pass too.
+Learning = Literal["off", "observe", "on"]
 # Who answers a message for several agents: the first of them, or all, one after another.
 SeveralAnswers = Literal["first", "all"]
 Sentence = Annotated[
