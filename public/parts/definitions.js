@@ -9,6 +9,10 @@ export const DEFINITIONS = {
   accuracy: "Share of correct decisions on randomly sampled requests, with a 95 % Wilson interval.",
   tokens: "Prompt and completion tokens of all model calls, as the models count them.",
   cost: "Tokens at the model's price at that time; calls without a known price are not included.",
+  savings:
+    "Requests decided without a model call, at the mean cost and time of the models' decisions of the same day. An estimate, no bill.",
+  savingsEmulated:
+    "The local emulator answers: costs are at the list price of the models that it emulates.",
   latency: "Time from the request's arrival to the decision, or to the end of a chat answer.",
   layers: "Requests by the layer that decided, per hour or day (UTC).",
   reasons: "Requests by the reason for the fallback or the error.",

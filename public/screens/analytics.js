@@ -20,6 +20,7 @@ import { DEFINITIONS } from "../parts/definitions.js";
 import { filters } from "../parts/filters.js";
 import { layerSeries } from "../parts/layers.js";
 import { empty, load } from "../parts/loading.js";
+import { savingsByDay } from "../parts/savings.js";
 import { table } from "../parts/table.js";
 
 const HOUR_MS = 3_600_000;
@@ -174,6 +175,11 @@ function view(analytics, signal, may) {
         "Cost",
         over("Cost over time in US dollars.", usd, [line("USD", (p) => p.cost_usd)]),
         infoIcon(DEFINITIONS.cost),
+      ),
+      card(
+        "Model calls saved",
+        savingsByDay(analytics.savings, signal),
+        infoIcon(DEFINITIONS.savings),
       ),
       card("Fallback and error reasons", reasonBars(analytics), infoIcon(DEFINITIONS.reasons)),
       card(

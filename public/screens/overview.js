@@ -10,21 +10,25 @@ import { LAYERS, layerSeries } from "../parts/layers.js";
 import { load } from "../parts/loading.js";
 import { readModels } from "../parts/models.js";
 import { SAMPLES } from "../parts/samples.js";
+import { savingsByDay, savingsFigure } from "../parts/savings.js";
 import { address } from "../router.js";
 
 const BUDGET_ALERT_SHARE = 0.8;
 const DEPRECATION_ALERT_DAYS = 60;
 const CONCURRENT_SAMPLES = 4;
+const SAVINGS_DAYS = 14;
 
 export async function open({ root, signal, may }) {
   const figures = h("div", {});
   const alerts = h("div", {});
   const today = h("div", {});
+  const saved = h("div", {});
   replace(
     root,
     pageHead("Overview", "The last 24 hours."),
     figures,
     h("div", { class: "columns" }, card("Alerts", alerts), card("Requests by layer", today)),
+    card(`Model calls saved, last ${SAVINGS_DAYS} days`, saved),
   );
   const show = () => {
     // Shared by both sections of the screen.
@@ -45,13 +49,26 @@ export async function open({ root, signal, may }) {
         },
         options,
       ),
+      load(
+        saved,
+        () => api("GET", "/v1/analytics", { query: savingsRange(), signal }),
+        ({ savings }) => savingsByDay(savings, signal),
+        options,
+      ),
       load(alerts, () => readAlerts({ may, signal, analytics, selection }), alertList, options),
     ]);
   };
   await show();
 }
 
-function headline({ totals }, selection) {
+/** Whole days in UTC, today's part too. */
+function savingsRange() {
+  const first = new Date(Date.now() - (SAVINGS_DAYS - 1) * 86_400_000);
+  first.setUTCHours(0, 0, 0, 0);
+  return { from: first.toISOString(), interval: "day" };
+}
+
+function headline({ totals, savings }, selection) {
   const { accuracy } = totals;
   return h(
     "div",
@@ -75,6 +92,7 @@ function headline({ totals }, selection) {
         : null,
       info: DEFINITIONS.cost,
     }),
+    savingsFigure(savings),
     figure("p95 latency", ms(totals.latency_ms.p95), { info: DEFINITIONS.latency }),
     figure("Active model", h("span", { class: "model-name" }, selection.active), {
       note: selection.classifier ? `classifier ${selection.classifier}` : "no classifier",

@@ -557,6 +557,18 @@ def test_a_file_of_labels_in_and_out(page: Page, go: Go, rows: Rows, tmp_path: P
     expect(page.get_by_text("rolled back", exact=True).first).to_be_visible()
 
 
+def test_the_overview_shows_what_was_saved(page: Page, go: Go, seeded: httpx.Client) -> None:
+    until(lambda: seeded.get("/v1/analytics").json()["savings"]["calls"] > 0)
+    go("overview")
+    figure = page.locator(".figure").filter(has_text="Saved (estimate)")
+    expect(figure).to_contain_text("model call")
+    expect(figure).to_contain_text("$")
+    stages = page.get_by_role("table", name="Savings by stage")
+    expect(stages.get_by_role("row").filter(has_text="memory cache")).to_contain_text("$")
+    expect(page.get_by_text("Estimate: ")).to_contain_text("at the list price")
+    expect(page.get_by_role("img", name="Model calls not made, by day and stage")).to_be_visible()
+
+
 def test_analytics_keep_their_state_and_export_csv(
     page: Page, go: Go, seeded: httpx.Client
 ) -> None:

@@ -60,6 +60,25 @@ def test_the_sums_are_those_of_the_log_rows(client: httpx.Client, answered: set[
         assert sum(group[name] for group in said["groups"]) == totals[name]
 
 
+def test_savings_are_counted_and_estimated(client: httpx.Client, answered: set[str]) -> None:
+    savings = counted(client, answered)["savings"]
+    rows = log_rows(client)
+    hits = sum(row["cache"] == "hit" and row["kind"] == "route" for row in rows)
+    caches = [savings["stages"].get(name) for name in ("memory_cache", "stored_cache")]
+    assert sum(cache["calls"] for cache in caches if cache) >= hits > 0
+    assert savings["estimate"]
+    assert savings["emulated"]  # at list prices: nobody pays
+    assert savings["compared_with"]["decisions"] >= 2
+    assert savings["compared_with"]["mean_ms"] > 0
+    assert savings["cost_usd"] > 0
+    for name in ("calls", "cost_usd", "time_ms"):
+        days = sum(day[name] for day in savings["by_day"])
+        assert days == pytest.approx(savings[name], abs=0.1)
+        assert sum(each[name] for each in savings["stages"].values()) == pytest.approx(
+            days, abs=0.1
+        )
+
+
 def test_by_day_over_a_year(client: httpx.Client, answered: set[str]) -> None:
     counted(client, answered)
     stop = ask(client)["to"]
@@ -78,6 +97,8 @@ def test_a_rebuild_changes_nothing_that_was_right(
     assert (rebuilt["hours"], rebuilt["skipped"]) == (24, [])
     after = ask(client, group_by="agent", **body)
     assert after["totals"]["cost_usd"] == pytest.approx(before["totals"]["cost_usd"])
+    # Sums of floats hang on the order of addition.
+    assert after.pop("savings")["calls"] == before.pop("savings")["calls"]
     for said in (before, after):
         for part in (said["totals"], *said["series"], *said["groups"]):
             del part["cost_usd"]

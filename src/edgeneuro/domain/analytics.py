@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.drift import ClassifierAnalytics
 from edgeneuro.domain.fields import Timestamp
+from edgeneuro.domain.savings import Savings
 
 Interval = Literal["hour", "day"]
 GroupBy = Literal["model", "agent", "layer", "reason", "adapter", "key"]
@@ -153,6 +154,7 @@ class Analytics(AnalyticsRange):
     reasons: dict[str, int]
     models: list[ModelAttempts]
     classifier: ClassifierAnalytics
+    savings: Savings
     counting: dict[str, str]
 
 

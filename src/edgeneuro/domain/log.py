@@ -44,8 +44,9 @@ class LogEntry(BaseModel):
     While the setting log_queries is off, `query` is empty and `query_hash` null; this one is null,
     too, where the caller named who answers: nothing was decided there. `context` is the turn before
     the message, as far as the router knew it. `router` is the named router that decided; null: the
-    default one. `rerouted_from` is the decision that this one replaces. `trace_id` is that of W3C
-    trace context."""
+    default one. `routing_cost_usd` is the part of `cost_usd` that the decision cost; null where
+    nothing was routed, where a price is not known, and in older rows. `rerouted_from` is the
+    decision that this one replaces. `trace_id` is that of W3C trace context."""
 
     object: Literal["log"] = "log"
     id: str
@@ -80,6 +81,7 @@ class LogEntry(BaseModel):
     attempts: list[Attempt]
     usage: Usage
     cost_usd: float | None
+    routing_cost_usd: float | None = None
     classifier: ClassifierVerdict | None = None
     latency_ms: float
     upstream_ms: float

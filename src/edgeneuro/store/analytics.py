@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from edgeneuro.domain.analytics import GroupBy, Interval
 from edgeneuro.store.comparisons import count_audit_samples
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
+from edgeneuro.store.savings import select_decisions
 from edgeneuro.store.signals import REPLACING, count_misroutes
 from edgeneuro.store.usage import DAY, DIMENSIONS, SUMS, percentiles
 
@@ -43,6 +44,7 @@ class UsageRead:
     labelled: Rows
     audit_samples: Rows
     misroutes: Rows
+    decisions: Rows
 
 
 async def read_usage(
@@ -63,6 +65,7 @@ async def read_usage(
                 _labelled(start, stop, group_by),
                 count_audit_samples(start, stop),
                 count_misroutes(start, stop),
+                select_decisions(start, stop),
             ]
         )
     )

@@ -43,6 +43,7 @@ _COLUMNS = (
     "prompt_tokens",
     "completion_tokens",
     "cost_usd",
+    "routing_cost_usd",
     "latency_ms",
     "upstream_ms",
     "gateway_log_id",

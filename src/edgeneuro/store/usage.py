@@ -1,5 +1,5 @@
-"""The sums of the logs: `usage_hours`, `latency_hours`, `attempt_hours` and `classifier_hours`, and
-the finished days made of the first two.
+"""The sums of the logs: `usage_hours`, `latency_hours`, `attempt_hours`, `classifier_hours` and
+`decision_hours`, and the finished days made of the first two.
 
 The write of a log row and a rebuild run the same statements over the table `logs`, the one for the
 row just written and the other for an hour, so there is one meaning of every sum. Nothing here reads
@@ -88,6 +88,32 @@ _ASKED_SUMS = {
     "answered": "sum(layer IN ('classifier', 'session'))",
     "out_of_scope": "sum(reason IS 'out_of_scope')",
 }
+# Decisions by the stage that made them; of the model's stage those apart for which another request
+# made the call. In old rows attempts have no purpose: they were all made for decisions.
+_MODEL_CALLED = (
+    "EXISTS (SELECT 1 FROM json_each(logs.attempts)"
+    " WHERE coalesce(value ->> 'purpose', 'route') = 'route'"
+    " AND value ->> 'outcome' <> 'circuit_open')"
+)
+_STAGE = "SELECT value ->> 'name' FROM json_each(logs.stages) WHERE value ->> 'outcome' = 'decided'"
+_DECISION_GROUP = {
+    "hour": _HOUR_OF,
+    "stage": f"iif(decided = 'model' AND NOT {_MODEL_CALLED}, 'single_flight', decided)",
+}
+_DECISION_SUMS = {
+    "decisions": "count(*)",
+    "priced": "count(routing_usd)",
+    "cost_usd": "total(routing_usd)",
+    "ms": "total((SELECT sum(value ->> 'ms') FROM json_each(logs.stages)))",
+    "emulated": "sum(EXISTS (SELECT 1 FROM json_each(logs.attempts)"
+    " WHERE coalesce(value ->> 'purpose', 'route') = 'route' AND value ->> 'engine' <> ''))",
+}
+# Rows from before the column have the cost of the decision alone if they are no chats.
+_DECISIONS = (
+    f"(SELECT logs.*, ({_STAGE}) AS decided,"
+    " coalesce(routing_cost_usd, iif(kind = 'route', cost_usd, NULL)) AS routing_usd"
+    f" FROM logs WHERE ({_STAGE}) IS NOT NULL) AS logs"
+)
 
 
 def _bucket() -> str:
@@ -128,6 +154,7 @@ _ADD_UP = (
         _ASKED_SUMS,
         "(SELECT * FROM logs WHERE classifier IS NOT NULL AND router IS NULL) AS logs",
     ),
+    _add_up("decision_hours", _DECISION_GROUP, _DECISION_SUMS, _DECISIONS),
 )
 _ADD_ONE = tuple(sql.format(where="logs.id = ?1") for sql in _ADD_UP)
 # Log rows are deleted oldest first, so an hour has all of its own while an older row is there.
@@ -170,7 +197,7 @@ async def rebuild_hour(db: Database, hour: int) -> bool:
     deleted the sums stay, and the answer is false."""
     span = (hour, hour + HOUR)
     # usage_hours last: it says how many answers were counted.
-    tables = ("attempt_hours", "latency_hours", "classifier_hours", "usage_hours")
+    tables = ("attempt_hours", "latency_hours", "classifier_hours", "decision_hours", "usage_hours")
     found = await db.batch(
         [
             statement(f"SELECT {_COMPLETE} AS complete", *span),

@@ -70,6 +70,7 @@ def _log_entry(result: RoutingResult) -> LogEntry:
         attempts=list(call.attempts),
         usage=call.usage,
         cost_usd=call.cost_usd,
+        routing_cost_usd=call.cost_usd,
         classifier=result.classifier_verdict,
         latency_ms=result.latency_ms,
         upstream_ms=round(call.upstream_ms, 2),

@@ -21,6 +21,7 @@ from edgeneuro.domain.analytics import (
     accuracy_of,
 )
 from edgeneuro.domain.decision import ANSWERED
+from edgeneuro.domain.savings import DecisionSums, Savings, savings_of
 from edgeneuro.domain.statistics import bucket_ms
 from edgeneuro.errors import InvalidRequestError
 from edgeneuro.store.analytics import UsageRead, by_place, read_usage
@@ -76,6 +77,12 @@ COUNTING = {
     " days before (or among its labels, while those days have fewer than 200 answers), by a PSI of"
     " 0.25 and a chi-square of 4 standard deviations; disagreement with a lower bound over 10 %,"
     " from 10 audit samples on.",
+    "savings": "Decisions for which no model was called, by the stage that made them: `calls`."
+    " `single_flight` are those that shared the call of a request made at the same time."
+    " `cost_usd` and `time_ms` are estimates, no bill: each call at the mean of the models'"
+    " decisions of the same day (of the whole range where a day has fewer than 20), less what the"
+    " stages took themselves. Requests that name their agent or their model's own decision are not"
+    " in it. cost_usd is null where no price is known, time_ms where no model has decided.",
     "series": "Every hour or day of the range, in UTC; empty ones have zeros. The first and the"
     " last day are those parts of it that the range holds. `layers` counts the answers by the layer"
     " that gave them.",
@@ -108,6 +115,7 @@ async def show_analytics(call: Call, query: AnalyticsQuery) -> Analytics:
         reasons={row["place"]: row["answers"] for row in read.reasons if row["place"]},
         models=_models(read.attempts),
         classifier=classifier_analytics(read, classifier, windows, start=start, stop=stop),
+        savings=_savings(read.decisions, range(start - start % DAY, stop, DAY), start),
         counting=COUNTING,
     )
 
@@ -241,6 +249,15 @@ def _models(rows: Sequence[Row]) -> list[ModelAttempts]:
         for (model, adapter), counts in outcomes.items()
     ]
     return sorted(models, key=lambda model: -model.attempts)
+
+
+def _savings(rows: Sequence[Row], days: Sequence[int], first: int) -> Savings:
+    """Every day of the range is in it; the first and the last are the parts that the range has."""
+    found: dict[int, dict[str, DecisionSums]] = {day: {} for day in days}
+    for row in rows:
+        sums = {name: row[name] for name in DecisionSums.__dataclass_fields__}
+        found[row["day"]][row["stage"]] = DecisionSums(**sums)
+    return savings_of([(rfc3339(max(day, first)), stages) for day, stages in found.items()])
 
 
 def _metrics(sums: Mapping[str, int | float], latency: Row | None) -> dict[str, Any]:

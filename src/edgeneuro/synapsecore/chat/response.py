@@ -259,6 +259,7 @@ def _entry(turn: ChatTurn, outcome: ChatOutcome) -> LogEntry:
         attempts=turn.attempts,
         usage=turn.usage,
         cost_usd=turn.cost_usd,
+        routing_cost_usd=routing.call.cost_usd if routing else None,
         classifier=routing.classifier_verdict if routing else None,
         latency_ms=outcome.latency_ms,
         upstream_ms=round(turn.upstream_ms, 2),
