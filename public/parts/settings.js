@@ -199,13 +199,29 @@ export const GROUPS = [
       ],
       ["classifier_min_labels", "Min labels per agent", { type: "number", min: 1, max: 10000 }],
       [
+        "machine_label_confidence",
+        "Confidence of machine labels",
+        {
+          type: "number",
+          min: 0,
+          max: 1,
+          step: "any",
+          help: "Trainings also learn from decisions of models with this confidence.",
+        },
+      ],
+      [
+        "machine_labels_per_agent",
+        "Machine labels per agent",
+        { type: "number", min: 0, max: 10000, help: "The newest ones are used. 0: none." },
+      ],
+      [
         "follow_up_decisions",
         "Turns to learn follow-ups from",
         {
           type: "number",
           min: 0,
           max: 10000,
-          help: "Labels in conversations, filled up with the newest decisions of models. 0: labels alone.",
+          help: "Labels in conversations, filled up with the newest machine labels. 0: labels alone.",
         },
       ],
       [

@@ -52,6 +52,8 @@ async def test_every_setting_is_shown_with_its_source(product: Product) -> None:
         "learning": {"value": "observe", "source": "default"},
         "classifier_target": {"value": 0.98, "source": "default"},
         "classifier_min_labels": {"value": 5, "source": "default"},
+        "machine_label_confidence": {"value": 0.8, "source": "default"},
+        "machine_labels_per_agent": {"value": 1000, "source": "default"},
         "follow_up_decisions": {"value": 2000, "source": "default"},
         "audit_sample_share": {"value": 0.02, "source": "default"},
         "retrain_after_labels": {"value": None, "source": "default"},

@@ -217,12 +217,28 @@ class SettingValues:
             unit="labels",
         ),
     ] = 5
+    machine_label_confidence: Annotated[
+        Share,
+        About(
+            "classifier",
+            "a decision of a model is a machine label from this confidence on, or if it states"
+            " none",
+        ),
+    ] = 0.8
+    machine_labels_per_agent: Annotated[
+        Annotated[int, Field(ge=0, le=10_000), INTEGRAL],
+        About(
+            "classifier",
+            "machine labels of an agent that a training uses, the newest ones; 0: none",
+            unit="machine labels",
+        ),
+    ] = 1_000
     follow_up_decisions: Annotated[
         Annotated[int, Field(ge=0, le=10_000), INTEGRAL],
         About(
             "classifier",
             "turns of conversations that a training learns follow-ups from: labels, filled up with"
-            " the newest decisions of models; 0: labels alone",
+            " the newest machine labels; 0: labels alone",
             unit="turns",
         ),
     ] = 2_000

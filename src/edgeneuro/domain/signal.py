@@ -15,6 +15,8 @@ from edgeneuro.domain.query import canonical, whole_characters
 SignalKind = Literal["rerouted", "not_mine", "rephrased", "human_wanted", "thanks"]
 # Those that say that the agent was the wrong one.
 MISROUTES: tuple[SignalKind, ...] = ("rerouted", "not_mine")
+# Those that speak against the decision in any way.
+CONTRADICTIONS: tuple[SignalKind, ...] = (*MISROUTES, "rephrased", "human_wanted")
 MAX_REASON_CHARACTERS = 200
 
 ReasonText = Annotated[

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeneuro.domain.log import LogEntry
-from edgeneuro.domain.signal import MISROUTES, Signal
+from edgeneuro.domain.signal import CONTRADICTIONS, MISROUTES, Signal
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.sql import rfc3339, unix_ms
 
@@ -26,6 +26,19 @@ _KINDS = ", ".join(f"'{kind}'" for kind in MISROUTES)
 MISROUTED = (
     f"(EXISTS (SELECT 1 FROM signals s WHERE s.log_id = logs.id AND s.kind IN ({_KINDS}))"
     " OR EXISTS (SELECT 1 FROM feedback f WHERE f.decision_id = logs.id AND f.value = 'down'))"
+)
+# The same, or that what the person wrote next speaks against the decision.
+_AGAINST = ", ".join(f"'{kind}'" for kind in CONTRADICTIONS)
+CONTRADICTED = (
+    f"(EXISTS (SELECT 1 FROM signals s WHERE s.log_id = logs.id AND s.kind IN ({_AGAINST}))"
+    " OR EXISTS (SELECT 1 FROM feedback f WHERE f.decision_id = logs.id AND f.value = 'down'))"
+)
+_NEWEST = 5_000
+# The ids of such log rows, out of the newest feedback and signals.
+CONTRADICTED_LOGS = (
+    f"SELECT decision_id AS log_id FROM (SELECT decision_id, value FROM feedback ORDER BY id DESC"
+    f" LIMIT {_NEWEST}) WHERE value = 'down' UNION SELECT log_id FROM (SELECT log_id, kind"
+    f" FROM signals ORDER BY created_at DESC LIMIT {_NEWEST}) WHERE kind IN ({_AGAINST})"
 )
 # The `seq` of the log rows that replace another one: out of the index alone.
 REPLACING = "SELECT seq FROM logs INDEXED BY logs_rerouted_from WHERE rerouted_from IS NOT NULL"

@@ -271,10 +271,12 @@ def _entry(turn: ChatTurn, outcome: ChatOutcome) -> LogEntry:
 
 
 def _candidates(turn: ChatTurn) -> list[str] | None:
-    """As the request named them; after a hand-back those that were left."""
-    if turn.routing is None or not turn.earlier:
+    """The agents that could be chosen, if they were not all: those of the request or the key, after
+    a hand-back those that were left."""
+    if turn.routing is None:
         return turn.request.edgeneuro.candidates
-    return [*(turn.routing.turn.candidates or ())]
+    narrowed = turn.routing.turn.candidates
+    return [*(narrowed or ())] if turn.earlier or narrowed is not None else None
 
 
 def _handed_back(turn: ChatTurn) -> list[Statement]:
