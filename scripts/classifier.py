@@ -1,7 +1,7 @@
 """`npm run classifier -- train|list|show`: classifiers of a running product, or one learned on this
 machine from a file of labels, by the very code that the product runs.
 
-npm run classifier -- train --data labels.jsonl --out model.bin
+npm run classifier -- train --data labels.jsonl --agents agents.json --out model.bin
 ADMIN_TOKEN=KEY npm run classifier -- train --base-url https://router.example.com
 """
 
@@ -13,11 +13,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from edgeneuro.classifier.agent_texts import agent_texts
 from edgeneuro.classifier.calibration import MIN_LABELS, TARGET
 from edgeneuro.classifier.examples import Examples, Labelled, prepare
 from edgeneuro.classifier.model import Model, dumps, version
 from edgeneuro.classifier.plan import Plan
+from edgeneuro.classifier.sources import AGENT_TEXT
 from edgeneuro.classifier.training import Training
+from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.conversation import PreviousTurn, RouteContext
 from scripts.http import Answers, HttpFailed
 from scripts.key import add_key_option, key_of
@@ -47,6 +52,7 @@ def read_options(words: Sequence[str] | None) -> argparse.Namespace:
     train = commands.add_parser("train", parents=[product], help="learn a classifier")
     train.add_argument("--data", type=Path, help="labels: JSON Lines with query and agent")
     train.add_argument("--out", type=Path, help="with --data: the file that the model goes to")
+    train.add_argument("--agents", type=Path, help="with --data: the answer of GET /v1/agents")
     train.add_argument("--target", type=float, help=f"accuracy of what it answers ({TARGET})")
     train.add_argument("--min-labels", type=int, help=f"of an agent to be answered ({MIN_LABELS})")
     train.add_argument("--seed", type=int, default=0)
@@ -58,6 +64,8 @@ def read_options(words: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(words)
     if "data" in options and (options.data is None) != (options.out is None):
         parser.error("--data and --out go together: the labels, and the file for the model")
+    if "data" in options and options.agents is not None and options.data is None:
+        parser.error("--agents goes with --data: a running product knows its agents")
     return options
 
 
@@ -69,7 +77,8 @@ def train_somewhere(options: argparse.Namespace) -> None:
 
 
 def train_here(options: argparse.Namespace) -> None:
-    examples = prepare(read_labels(options.data))
+    texts = [] if options.agents is None else read_agents(options.agents)
+    examples = prepare([*read_labels(options.data), *texts])
     if not examples.classes:
         raise LabelsUnreadable(
             f"{options.data}: no label names an agent; there is nothing to learn"
@@ -91,7 +100,22 @@ def train_here(options: argparse.Namespace) -> None:
 
 
 class LabelsUnreadable(Exception):
-    """The file is no file of labels; the text says where and why."""
+    """The file is no file of labels or of agents; the text says where and why."""
+
+
+def read_agents(path: Path) -> list[Labelled]:
+    """The texts of the enabled agents, as the product learns from them."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        agents = [Agent.model_validate(each) for each in found["data"]]
+    except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
+        raise LabelsUnreadable(f"{path}: is no answer of GET /v1/agents ({error!r}).") from error
+    return [
+        Labelled(text, agent.id, source=AGENT_TEXT)
+        for agent in agents
+        if agent.enabled
+        for text in agent_texts(agent)
+    ]
 
 
 def read_labels(path: Path) -> Iterator[Labelled]:

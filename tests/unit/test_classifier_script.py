@@ -20,7 +20,9 @@ async def test_an_exported_file_makes_the_very_bytes_of_the_product(
     exported = await product.call("GET", "/v1/datasets/export?format=flat&manifest=true")
     data, out = tmp_path / "labels.jsonl", tmp_path / "model.bin"
     data.write_text(exported.text, encoding="utf-8")
-    options = ["--target", "0.9", "--seed", "3"]
+    agents = tmp_path / "agents.json"
+    agents.write_text((await product.call("GET", "/v1/agents")).text, encoding="utf-8")
+    options = ["--target", "0.9", "--seed", "3", "--agents", str(agents)]
     main(["train", "--data", str(data), "--out", str(out), *options])
     assert out.read_bytes() == await read_model(product.database, made["id"])
     assert loads(out.read_bytes()).labels == made["labels"]

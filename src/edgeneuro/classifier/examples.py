@@ -27,7 +27,7 @@ from edgeneuro.classifier.groups import (
     text_key,
     variants,
 )
-from edgeneuro.classifier.sources import HUMAN
+from edgeneuro.classifier.sources import AGENT_TEXT, HUMAN
 from edgeneuro.classifier.switch import overlap
 from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn, QuestionHashes
 
@@ -97,15 +97,25 @@ class Examples:
     def in_context(self, index: int) -> bool:
         return self.previous[index] >= 0
 
+    def is_text(self, index: int) -> bool:
+        """Whether an agent says it of itself: it is learned, and no label."""
+        return self.sources[index] == AGENT_TEXT
+
+    def labelled_groups(self) -> Counter[int]:
+        """By the index of the first variant, how many variants of one question are no agent's
+        texts."""
+        pairs = zip(self.groups, self.sources, strict=True)
+        return Counter([group for group, source in pairs if source != AGENT_TEXT])
+
     def leaving(self) -> int:
         """How many turns leave the agent of the turn before."""
         turns = filter(self.in_context, range(len(self)))
         return sum([self.labels[at] != self.previous[at] for at in turns])
 
     def counts(self) -> dict[int, int]:
-        """By label, how many are learned as single messages."""
+        """By label, how many are learned as single messages, beside agents' texts."""
         alone = filter(self.stands_alone, range(len(self)))
-        return Counter([self.labels[index] for index in alone])
+        return Counter([self.labels[index] for index in alone if not self.is_text(index)])
 
     def digest(self) -> str:
         return hashlib.sha256(self.to_bytes()).hexdigest()
@@ -249,11 +259,13 @@ class Preparation:
 
     def _settle(self) -> tuple[list[tuple[int, str | None]], int]:
         """The index of one label and the agent of each question, sorted by its hash, and the number
-        of questions that are dropped because no agent has the majority."""
+        of questions that are dropped because no agent has the majority. Texts that two agents have
+        in common are dropped too, and not counted."""
         of_question: defaultdict[bytes, list[int]] = defaultdict(list)
         for index, key in enumerate(self._keys):
             of_question[key].append(index)
         chosen: list[tuple[int, str | None]] = []
+        conflicts = 0
         for key in sorted(of_question):
             indices = of_question[key]
             best = min(self._kept["sources"][index] for index in indices)
@@ -262,7 +274,9 @@ class Preparation:
             if agent != _CONFLICT:
                 # Spellings of one question differ in their buckets only if they are very long.
                 chosen.append((min(indices, key=lambda at: self._active(at).tobytes()), agent))
-        return chosen, len(of_question) - len(chosen)
+            elif best != AGENT_TEXT:
+                conflicts += 1
+        return chosen, conflicts
 
     def _active(self, index: int) -> "array[int]":
         return self._buckets[self._offsets[index] : self._offsets[index + 1]]

@@ -20,7 +20,7 @@ def training_needs(
     target on the held-out questions."""
     enough_agents = sum(count >= min_labels for count in labels.values()) >= 2
     total, needed = sum(labels.values()), labels_needed(target)
-    classes = sorted(agent for agent, count in labels.items() if count)
+    classes = sorted(labels)  # an agent without a label is learned from its texts
     unknown = sum(labels[agent] for agent in classes[::LEFT_OUT_AGENTS]) if len(classes) > 2 else 0
     enough_unknown = max(unknown, out_of_scope) >= MIN_NEGATIVES
     missing = []

@@ -55,6 +55,7 @@ class Training:
         self._indices = array("I")  # of the held-out questions among the examples
         # Made when needed: the examples that this pass trains on and leaves out, and their order.
         self._split: tuple[Sequence[int], Sequence[int]] | None = None
+        self._labelled_groups = examples.labelled_groups()
         self._order: tuple[int, Sequence[int]] | None = None
         self.follow_ups = FollowUpTraining(examples, plan)
 
@@ -125,8 +126,11 @@ class Training:
         if self._split is None:
             learned: list[int] = []
             left_out: list[int] = []
-            for index in filter(self._examples.stands_alone, range(len(self._examples))):
-                (left_out if self._leaves_out(index) else learned).append(index)
+            for index in _alone(self._examples):
+                if not self._leaves_out(index):
+                    learned.append(index)
+                elif not self._examples.is_text(index):
+                    left_out.append(index)
             self._split = learned, left_out
         return self._split
 
@@ -135,7 +139,14 @@ class Training:
         if now == _UNKNOWN_TOPICS:
             many = len(self._examples.classes) > 2
             return label == OUT_OF_SCOPE or (many and label % LEFT_OUT_AGENTS == 0)
-        fold = self._examples.folds[index]
+        if self._examples.is_text(index):
+            # It is no label, so it is not held out. One that is almost the same as a label would
+            # make this label too easy.
+            return self._examples.groups[index] in self._labelled_groups and self._is_in_fold(index)
+        return self._is_in_fold(index)
+
+    def _is_in_fold(self, index: int) -> bool:
+        now, fold = self._passes[self._pass], self._examples.folds[index]
         return now == (fold % FOLDS if self._holds_out_hard else fold)
 
     def _epoch_order(self, epoch: int, learned: Sequence[int]) -> Sequence[int]:
@@ -234,7 +245,9 @@ def _holds_out_hard(examples: Examples, target: float) -> bool:
     """Questions that were chosen because they are hard are trained on but not held out, unless the
     others are too few to show the target; so are those of conversations, which are hard alone."""
     others = sum(
-        examples.labels[at] != OUT_OF_SCOPE and examples.folds[at] >= 0 for at in _alone(examples)
+        examples.labels[at] != OUT_OF_SCOPE and examples.folds[at] >= 0
+        for at in _alone(examples)
+        if not examples.is_text(at)
     )
     return others < labels_needed(target)
 
@@ -245,7 +258,9 @@ def _passes(examples: Examples, *, hard: bool) -> tuple[int, ...]:
     sizes = Counter(
         examples.folds[at] % FOLDS
         for at in _alone(examples)
-        if examples.labels[at] != OUT_OF_SCOPE and (hard or examples.folds[at] >= 0)
+        if examples.labels[at] != OUT_OF_SCOPE
+        and not examples.is_text(at)
+        and (hard or examples.folds[at] >= 0)
     )
     chosen: list[int] = []
     for fold in FOLD_ORDER:

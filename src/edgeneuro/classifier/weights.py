@@ -35,7 +35,7 @@ def weighted(
 ) -> list[HeldOut]:
     """`indices` are those of the held-out questions among the examples. `mix` is the traffic of
     each agent, in any unit; without it the labels' own mix counts."""
-    sizes = Counter(examples.groups)
+    sizes = examples.labelled_groups()
     base = [ONE // sizes[examples.groups[index]] for index in indices]
     ratios = _ratios(held, base, examples.classes, mix)
     return [

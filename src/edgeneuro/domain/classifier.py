@@ -45,7 +45,8 @@ class TrainingProgress(BaseModel):
     often the next one was started. `left_out` counts labels that are not used, by reason. While the
     labels are prepared, `prepared` of them are done, up to the query hash `prepared_to`;
     `in_conversations` of them have a turn before them. `decisions` of models were added to these,
-    down to the log id `decisions_to`."""
+    down to the log id `decisions_to`. `agent_texts` are names, phrases of descriptions and examples
+    of the agents up to the id `agent_texts_to`, which are learned and are no labels."""
 
     stage: Literal["labels", "training", "finished"] = "labels"
     slices: int = 0
@@ -59,6 +60,8 @@ class TrainingProgress(BaseModel):
     in_conversations: int = 0
     decisions: int = 0
     decisions_to: str | None = None
+    agent_texts: int = 0
+    agent_texts_to: str = ""
 
 
 class AgentThreshold(BaseModel):

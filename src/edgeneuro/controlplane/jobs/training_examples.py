@@ -1,10 +1,11 @@
-"""What a training learns from, read page by page: the labels, and where those of conversations are
-few, the newest decisions of models in conversations."""
+"""What a training learns from, read page by page: the labels, where those of conversations are few
+the newest decisions of models in conversations, and what the agents say of themselves."""
 
 from collections.abc import Awaitable, Callable
 
+from edgeneuro.classifier.agent_texts import agent_texts
 from edgeneuro.classifier.examples import Labelled, Preparation
-from edgeneuro.classifier.sources import HUMAN, MODEL
+from edgeneuro.classifier.sources import AGENT_TEXT, HUMAN, MODEL
 from edgeneuro.domain.classifier import Classifier, TrainingProgress
 from edgeneuro.domain.label import label_line
 from edgeneuro.services import Services
@@ -33,16 +34,21 @@ class ExampleReader:
         self._max_labels = max_labels
 
     async def read(self, part: Preparation, spend: Callable[[int], Awaitable[bool]]) -> bool:
-        """Adds labels, and then decisions, until all are added or the slice ends; returns whether
-        all are. `spend` gets the cost of each, and says whether the slice goes on."""
-        return await self._read_labels(part, spend) and await self._read_decisions(part, spend)
+        """Adds labels, then decisions, then agents' texts, until all are added or the slice ends;
+        returns whether all are. `spend` gets the cost of each, and says whether the slice goes
+        on."""
+        return (
+            await self._read_labels(part, spend)
+            and await self._read_decisions(part, spend)
+            and await self._read_agents(part, spend)
+        )
 
     @property
     def _room(self) -> int:
         progress = self._progress
         if progress.prepared_characters >= _MAX_CHARACTERS:
             return 0
-        return self._max_labels - progress.prepared - progress.decisions
+        return self._max_labels - progress.prepared - progress.decisions - progress.agent_texts
 
     async def _read_labels(
         self, part: Preparation, spend: Callable[[int], Awaitable[bool]]
@@ -92,6 +98,27 @@ class ExampleReader:
                 progress.decisions += 1
                 if not await spend(self._add(part, row, source=MODEL)):
                     return False
+        return True
+
+    async def _read_agents(
+        self, part: Preparation, spend: Callable[[int], Awaitable[bool]]
+    ) -> bool:
+        """The texts of one agent after another, by id, as they are now."""
+        progress = self._progress
+        config = await self._services.routing.current()
+        for agent_id in sorted(self._job.agents):
+            agent = config.agents.get(agent_id)
+            if agent is None or agent_id <= progress.agent_texts_to or self._room <= 0:
+                continue
+            progress.agent_texts_to = agent_id
+            texts = agent_texts(agent)[: self._room]
+            for text in texts:
+                part.add(Labelled(text, agent_id, source=AGENT_TEXT))
+            progress.agent_texts += len(texts)
+            characters = sum(map(len, texts))
+            progress.prepared_characters += characters
+            if not await spend(len(texts) * _LABEL_COST + characters * _CHARACTER_COST):
+                return False
         return True
 
     def _left_out(self, row: Row) -> str | None:

@@ -145,11 +145,12 @@ def _mix_warning(mix: TrainingMix) -> str | None:
 
 
 def variants_warning(examples: Examples) -> str | None:
-    questions = len(set(examples.groups))
-    if questions >= _FEW_GROUPS * len(examples):
+    groups = examples.labelled_groups()
+    questions, labels = len(groups), groups.total()
+    if questions >= _FEW_GROUPS * labels:
         return None
     return (
-        f"Most of the {len(examples)} labels differ from another one in a few words only: they"
+        f"Most of the {labels} labels differ from another one in a few words only: they"
         f" count as {questions} questions. Label questions that differ more."
     )
 
@@ -237,13 +238,15 @@ def per_agent(
     for agent in job.agents:
         at = place.get(agent)
         asked, right = (0, 0) if at is None else held_out.get(at, (0, 0))
+        labels = 0 if at is None else counts[at]
+        reason = calibration.reasons.get(agent)
         missing = f"0 labels; {job.options.min_labels} are needed"
         agents.append(
             AgentThreshold(
                 agent_id=agent,
-                labels=0 if at is None else counts[at],
+                labels=labels,
                 threshold=None if at is None else calibration.thresholds[at],
-                reason=missing if at is None else calibration.reasons.get(agent),
+                reason=reason if labels or reason else missing,
                 held_out=asked,
                 held_out_right=right,
             )
