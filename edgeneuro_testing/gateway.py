@@ -11,6 +11,8 @@ from edgeneuro.gateway.interface import (
     DecisionAnswer,
     DecisionRequest,
     Delta,
+    EmbeddingAnswer,
+    EmbeddingRequest,
     ModelAnswer,
     ModelRequest,
     ModelStream,
@@ -33,21 +35,22 @@ class OneOf:
     answer: ModelAnswer
 
 
-Step = ModelAnswer | DecisionAnswer | Streamed | OneOf | Exception
+Step = ModelAnswer | DecisionAnswer | EmbeddingAnswer | Streamed | OneOf | Exception
 
 
 class ScriptedGateway:
     """Returns the enqueued steps in order. `requests` are the requests for text that it got,
-    `decision_requests` those to decision models, `schema_requests` the models whose schema it was
-    asked for, `stopped` the number of streams that were closed before their end, `patched` the
-    feedback for its log, and `patch_failure` the error to raise for feedback. `schemas` says by id
-    which models are decision models. Without a next step, or with one of another
-    kind than the call, it raises UpstreamError."""
+    `decision_requests` those to decision models, `embedding_requests` those to embedding models,
+    `schema_requests` the models whose schema it was asked for, `stopped` the number of streams that
+    were closed before their end, `patched` the feedback for its log, and `patch_failure` the error
+    to raise for feedback. `schemas` says by id which models are decision models. Without a next
+    step, or with one of another kind than the call, it raises UpstreamError."""
 
     def __init__(self, *script: Step) -> None:
         self._script = deque(script)
         self.requests: list[ModelRequest] = []
         self.decision_requests: list[DecisionRequest] = []
+        self.embedding_requests: list[EmbeddingRequest] = []
         self.catalogue: list[BaseModelFacts] | UpstreamError = []
         self.schemas: dict[str, bool | UpstreamError | None] = {}
         self.schema_requests: list[str] = []
@@ -69,6 +72,13 @@ class ScriptedGateway:
         step = self._step()
         if not isinstance(step, DecisionAnswer):
             raise UpstreamError("The script has no decision here.")
+        return step
+
+    async def embed(self, request: EmbeddingRequest, /) -> EmbeddingAnswer:
+        self.embedding_requests.append(request)
+        step = self._step()
+        if not isinstance(step, EmbeddingAnswer):
+            raise UpstreamError("The script has no embeddings here.")
         return step
 
     async def stream(self, request: ModelRequest, /) -> ModelStream:
@@ -94,11 +104,13 @@ class ScriptedGateway:
         if self.patch_failure is not None:
             raise self.patch_failure
 
-    def _next(self, request: ModelRequest) -> ModelAnswer | DecisionAnswer | Streamed | OneOf:
+    def _next(
+        self, request: ModelRequest
+    ) -> ModelAnswer | DecisionAnswer | EmbeddingAnswer | Streamed | OneOf:
         self.requests.append(request)
         return self._step()
 
-    def _step(self) -> ModelAnswer | DecisionAnswer | Streamed | OneOf:
+    def _step(self) -> ModelAnswer | DecisionAnswer | EmbeddingAnswer | Streamed | OneOf:
         if not self._script:
             raise UpstreamError("The script has ended.")
         step = self._script.popleft()

@@ -19,10 +19,18 @@ from local.errors import GATEWAY_ERRORS, gateway_error_body
 from local.gateway_logs import GatewayLog, GatewayLogs, uuid7
 from local.handling import Handling, Step, read_handling
 from local.rate_limit import RateLimiter
-from local.vendors import GATEWAY_DECISIONS, GATEWAY_VENDORS, Vendors, model_name
+from local.vendors import (
+    GATEWAY_DECISIONS,
+    GATEWAY_EMBEDDINGS,
+    GATEWAY_VENDORS,
+    Vendors,
+    model_name,
+)
 from local.workers_ai import WorkersAi
 
 _CHAT_ENDPOINTS = {"workers-ai": "v1/chat/completions", **GATEWAY_VENDORS}
+_OWN_EMBEDDINGS = "v1/embeddings"
+_NAMED_IN_BODY = (_CHAT_ENDPOINTS["workers-ai"], _OWN_EMBEDDINGS)
 
 
 @dataclass(frozen=True)
@@ -105,12 +113,18 @@ class AiGateway:
         if step.provider == "workers-ai":
             if step.endpoint == _CHAT_ENDPOINTS["workers-ai"]:
                 return await self.workers_ai.chat(step.query, origin)
+            if step.endpoint == _OWN_EMBEDDINGS:
+                return await self.workers_ai.embeddings(step.query, origin)
             return await self.workers_ai.run(step.endpoint, step.query, origin)
         if GATEWAY_VENDORS.get(step.provider) == step.endpoint:
             return await self.vendors.through_gateway("chat", step.query, asked.headers, origin)
         if (step.provider, step.endpoint) == GATEWAY_DECISIONS:
             return await self.vendors.through_gateway(
                 "openai_decisions", step.query, asked.headers, origin
+            )
+        if (step.provider, step.endpoint) == GATEWAY_EMBEDDINGS:
+            return await self.vendors.through_gateway(
+                "embeddings", step.query, asked.headers, origin
             )
         return gateway_error(2008)
 
@@ -183,6 +197,6 @@ def _unified(step: Step) -> Step:
 
 
 def _model(step: Step) -> str:
-    if step.provider == "workers-ai" and step.endpoint != _CHAT_ENDPOINTS["workers-ai"]:
+    if step.provider == "workers-ai" and step.endpoint not in _NAMED_IN_BODY:
         return step.endpoint
     return model_name(step.query)

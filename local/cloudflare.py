@@ -8,6 +8,7 @@ from local.ai_gateway import AiGateway, GatewayRequest, gateway_error
 from local.answers import Answer
 from local.calls import Origin
 from local.catalogue import catalogue_entries
+from local.embeddings import EMBEDDING_MODELS, embedding_entries, embedding_schema
 from local.envelope import Endpoint, failure, json_only, number, page, result
 from local.finetune_routes import finetune_table
 from local.gateway_logs import LogFieldError
@@ -25,11 +26,17 @@ def cloudflare_table(gateway: AiGateway) -> list[tuple[str, str, Endpoint]]:
 
     async def search_models(request: Request) -> Answer:
         entries = catalogue_entries(workers_ai.models.values())
+        entries += embedding_entries(EMBEDDING_MODELS.values())
+        task = request.query_params.get("task")
+        entries = [each for each in entries if task in (None, each["task"]["name"])]
         size, at = number(request, "per_page", 50), number(request, "page", 1)
         return result(entries[(at - 1) * size : at * size])
 
     async def schema(request: Request) -> Answer:
-        model = workers_ai.models.get(request.query_params.get("model", ""))
+        name = request.query_params.get("model", "")
+        if name in EMBEDDING_MODELS:
+            return result(embedding_schema())
+        model = workers_ai.models.get(name)
         if model is None:
             return failure(400, 5007, "No such model or task")
         return result(model_schema(model))
@@ -40,6 +47,9 @@ def cloudflare_table(gateway: AiGateway) -> list[tuple[str, str, Endpoint]]:
 
     async def chat(request: Request) -> Answer:
         return await workers_ai.chat(await read_json(request), Origin(request.url.path))
+
+    async def embeddings(request: Request) -> Answer:
+        return await workers_ai.embeddings(await read_json(request), Origin(request.url.path))
 
     async def provider(request: Request) -> Answer:
         names = request.path_params
@@ -76,6 +86,7 @@ def cloudflare_table(gateway: AiGateway) -> list[tuple[str, str, Endpoint]]:
         ("GET", f"{_API}/ai/models/schema", schema),
         ("POST", f"{_API}/ai/run/{{model:path}}", json_only(run)),
         ("POST", f"{_API}/ai/v1/chat/completions", json_only(chat)),
+        ("POST", f"{_API}/ai/v1/embeddings", json_only(embeddings)),
         *finetune_table(_API, workers_ai.serving, workers_ai.adapters.finetunes, workers_ai.models),
         ("GET", _LOGS, list_logs),
         ("GET", f"{_LOGS}/{{log}}", get_log),

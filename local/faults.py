@@ -2,7 +2,8 @@
 
 A fault replaces the answer (error, status, reject, hang, refuse, dns), delays it (slow), replaces
 the model's text (SAID and the like), spoils what a decision model answers (DECISION_KINDS,
-local/decisions/faults.py), or breaks the body (local/breaking.py).
+local/decisions/faults.py) or the vectors of an embedding model (local/embeddings.py), or breaks
+the body (local/breaking.py).
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ FIELDS: dict[str, dict[str, bool]] = {
     "wrong_type": {"question": False},
     "unasked_question": {},
     "no_output_tokens": {},
+    "wrong_width": {},
+    "nan_vector": {},
+    "zero_vector": {},
+    "missing_vector": {},
 }
 # Those that change nothing but the answers of decision models.
 DECISION_KINDS = frozenset(

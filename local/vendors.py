@@ -16,6 +16,7 @@ from local.decisions.answering import openai_answer, system_one_answer
 from local.decisions.faults import cut_body
 from local.decisions.openai_format import read_openai_decision
 from local.decisions.system_one import read_system_one
+from local.embeddings import ENGINE, openai_embeddings
 from local.engines import Engine
 from local.errors import AiError, vendor_error_body
 from local.faults import Fault
@@ -31,11 +32,12 @@ GATEWAY_VENDORS = {
     "anthropic": "v1/chat/completions",
 }
 GATEWAY_DECISIONS = ("openai", "decisions")
+GATEWAY_EMBEDDINGS = ("openai", "embeddings")
 # The only decision model of OpenAI's own; any other host takes any name.
 OPENAI_DECISION_MODEL = "gpt-6-luna"
 _IMAGES = re.compile(r"clef\b")  # in the name of a System One model that reads images
 
-Api = Literal["chat", "decisions", "openai_decisions", "systemone"]
+Api = Literal["chat", "embeddings", "decisions", "openai_decisions", "systemone"]
 
 
 @dataclass
@@ -63,10 +65,14 @@ class Vendors:
                 raise AiError(5006, "you must provide a model parameter")
             if api == "chat":
                 return await self._chat(name, call.inputs, fault)
+            if api == "embeddings":
+                output = await openai_embeddings(name, call.inputs, None, fault)
+                return cut_body(json_answer(200, output), fault)
             return cut_body(json_answer(200, await self._decide(api, name, call, fault)), fault)
 
         answer = await self.serving.serve(call, fault, work, refusal)
-        return answer.with_headers({"x-local-engine": self.engine.name})
+        engine = ENGINE if api == "embeddings" else self.engine.name
+        return answer.with_headers({"x-local-engine": engine})
 
     async def _decide(self, api: Api, name: str, call: Call, fault: Fault | None) -> dict[str, Any]:
         if api == "openai_decisions" and name != OPENAI_DECISION_MODEL:

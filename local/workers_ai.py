@@ -15,6 +15,13 @@ from local.completing import chat_answer, completed, event_stream, new_identity,
 from local.decisions.answering import system_one_answer
 from local.decisions.faults import cut_body
 from local.decisions.system_one import read_system_one
+from local.embeddings import (
+    EMBEDDING_MODELS,
+    ENGINE,
+    EmbeddingModel,
+    native_embeddings,
+    openai_embeddings,
+)
 from local.engines import Engine
 from local.errors import AiError, ai_error_body, bad_input
 from local.faults import Fault
@@ -46,11 +53,32 @@ class WorkersAi:
         fault = self.serving.faults.take(model_id)
         return await self._serve(call, fault, lambda: self._chat(model_id, body, fault))
 
+    async def embeddings(self, body: Any, origin: Origin) -> Answer:
+        """The OpenAI-compatible endpoint of embedding models."""
+        model_id = str(body.get("model") if isinstance(body, dict) else None)
+        call = self.serving.calls.open(model_id, body, origin)
+        fault = self.serving.faults.take(model_id)
+
+        async def work() -> Answer:
+            model = EMBEDDING_MODELS.get(model_id)
+            if model is None:
+                raise AiError(5007, f"No such model {model_id} or task")
+            output = await openai_embeddings(model_id, body, model.width, fault)
+            return cut_body(json_answer(200, output), fault)
+
+        return await self._serve(call, fault, work)
+
     async def _serve(self, call: Call, fault: Fault | None, work: Work) -> Answer:
         answer = await self.serving.serve(call, fault, work, refusal)
-        return answer.with_headers({"x-local-engine": self.engine.name})
+        engine = ENGINE if call.model in EMBEDDING_MODELS else self.engine.name
+        return answer.with_headers({"x-local-engine": engine})
+
+    async def _embedding(self, model: EmbeddingModel, inputs: Any, fault: Fault | None) -> Answer:
+        return cut_body(_wrapped(await native_embeddings(model, inputs, fault)), fault)
 
     async def _native(self, model_id: str, inputs: Any, fault: Fault | None) -> Answer:
+        if model_id in EMBEDDING_MODELS:
+            return await self._embedding(EMBEDDING_MODELS[model_id], inputs, fault)
         model = find_model(self.models, model_id)
         if model.decision:
             return await self._decision(model, inputs, fault)
@@ -74,6 +102,8 @@ class WorkersAi:
         return cut_body(_wrapped(await system_one_answer(self.engine, request, fault)), fault)
 
     async def _chat(self, model_id: str, body: Any, fault: Fault | None) -> Answer:
+        if model_id in EMBEDDING_MODELS:
+            raise bad_input(f"{model_id} writes no text: it takes 'text'")
         model = find_model(self.models, model_id)
         if model.decision:
             raise bad_input(f"{model.id} writes no text: it takes 'state' and 'questions'")

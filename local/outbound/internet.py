@@ -34,7 +34,11 @@ FAILURE_HEADER = "x-local-failure"
 CLOUDFLARE_HOSTS = {"api.cloudflare.com": "/client/v4/", "gateway.ai.cloudflare.com": "/v1/"}
 # host -> its paths, and what is spoken there
 VENDOR_HOSTS: dict[str, dict[str, Api]] = {
-    "api.openai.com": {"/v1/chat/completions": "chat", "/v1/decisions": "openai_decisions"},
+    "api.openai.com": {
+        "/v1/chat/completions": "chat",
+        "/v1/decisions": "openai_decisions",
+        "/v1/embeddings": "embeddings",
+    },
     "api.groq.com": {"/openai/v1/chat/completions": "chat"},
     "api.anthropic.com": {"/v1/chat/completions": "chat"},
     "api.typesafe.ai": {"/v1/systemone": "systemone"},
@@ -42,6 +46,7 @@ VENDOR_HOSTS: dict[str, dict[str, Api]] = {
         "/inference/v1/chat/completions": "chat",
         "/inference/v1/decisions": "decisions",
         "/inference/v1/systemone": "systemone",
+        "/inference/v1/embeddings": "embeddings",
     },
 }
 _COMPATIBLE_HOSTS = ".example.com"
@@ -49,6 +54,7 @@ _COMPATIBLE: dict[str, Api] = {
     "/v1/chat/completions": "chat",
     "/v1/decisions": "decisions",
     "/v1/systemone": "systemone",
+    "/v1/embeddings": "embeddings",
 }
 _OWN_HEADERS = ("host", "connection", "content-length", "transfer-encoding")
 

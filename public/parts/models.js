@@ -2,11 +2,12 @@
 
 import { api } from "../api.js";
 
-/** The types of models that can be selected, and their names. */
+/** The types of models, and their names. Those for embeddings are named in the settings. */
 export const TYPES = {
   base: "Base",
   lora: "LoRA",
   decision: "Decision",
+  embedding: "Embedding",
   classifier: "Classifier",
 };
 
@@ -20,5 +21,6 @@ export async function readModels(signal) {
 export const callable = (models) =>
   comparable(models).filter((model) => model.type !== "classifier");
 
-/** Models that an evaluation can compare, including classifiers. */
-export const comparable = (models) => models.filter((model) => model.status === "available");
+/** Models that can route, including classifiers. */
+export const comparable = (models) =>
+  models.filter((model) => model.status === "available" && model.type !== "embedding");

@@ -215,6 +215,14 @@ export const GROUPS = [
         { type: "number", min: 0, max: 10000, help: "The newest ones are used. 0: none." },
       ],
       [
+        "embedding_model",
+        "Embedding model",
+        {
+          placeholder: "off",
+          help: "Asked if the classifier is not sure, after the next training. Queries are sent to it. Empty: off.",
+        },
+      ],
+      [
         "follow_up_decisions",
         "Turns to learn follow-ups from",
         {

@@ -128,7 +128,7 @@ function modelTable(models, selection, { may, show, signal }) {
     ...(may("admin") ? changes(model) : []),
   ];
   const changes = (model) => [
-    !model.active && model.status === "available"
+    !model.active && model.status === "available" && model.type !== "embedding"
       ? button("Select", () => select(model, selection, models, show, signal), {
           size: "small",
           label: `Select ${model.id}`,
@@ -172,6 +172,9 @@ function modelTable(models, selection, { may, show, signal }) {
               : null,
             model.type === "decision"
               ? h("span", { class: "help" }, "answers questions, writes no text")
+              : null,
+            model.type === "embedding"
+              ? h("span", { class: "help" }, "turns texts into vectors, for the classifier")
               : null,
             model.suspended ? h("span", { class: "error" }, model.suspended) : null,
           ),

@@ -18,7 +18,7 @@ export async function register(models, show) {
         name: "id",
         label: "Name",
         required: true,
-        help: "The ID of a base or decision model at Workers AI, such as @cf/vendor/name, or the name of an adapter.",
+        help: "The ID of a base, decision or embedding model at Workers AI, such as @cf/vendor/name, or the name of an adapter.",
       },
       {
         name: "type",
@@ -29,6 +29,7 @@ export async function register(models, show) {
           ["base", "Base model"],
           ["lora", "LoRA adapter"],
           ["decision", "Decision model"],
+          ["embedding", "Embedding model"],
         ],
       },
       {
@@ -87,8 +88,9 @@ const typeField = (model) => ({
   options: [
     ["base", "Base model"],
     ["decision", "Decision model"],
+    ["embedding", "Embedding model"],
   ],
-  help: "A base model writes text. A decision model answers questions with probabilities.",
+  help: "A base model writes text, a decision model answers questions with probabilities, an embedding model turns texts into vectors.",
 });
 
 /** What only models that write text have. */
@@ -149,7 +151,7 @@ export async function edit(model, show) {
         step: "any",
         value: model.pricing?.output_per_million,
       },
-      ...(model.type === "decision" ? [] : textFields(model)),
+      ...(["decision", "embedding"].includes(model.type) ? [] : textFields(model)),
       {
         name: "status",
         label: "Status",

@@ -284,6 +284,6 @@ async def test_the_catalog_over_the_rest_api() -> None:
     internet = Internet(FakeResponse(200, {"result": [{"name": "@cf/a/b"}], "success": True}))
     [model] = await client(internet, ACCOUNT).models()
     assert model.id == "@cf/a/b"
-    assert internet.url.startswith(f"{API}/ai/models/search?task=Text+Generation&page=1&")
+    assert internet.url.startswith(f"{API}/ai/models/search?task=Text+Embeddings&page=1&")
     with pytest.raises(InvalidOutputError):
         await client(Internet(FakeResponse(200, {"result": "?"})), ACCOUNT).models()

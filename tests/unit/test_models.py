@@ -333,7 +333,7 @@ async def test_the_list_marks_what_answers_chats(product: Product) -> None:
         ("?type=base,lora", {"base", "lora"}),
         ("?type=router,agent", {"router", "agent"}),
         ("?type=decision", {"decision"}),
-        ("", {"router", "agent", "base", "lora", "decision"}),
+        ("", {"router", "agent", "base", "lora", "decision", "embedding"}),
     ],
 )
 async def test_the_list_by_type(product: Product, query: str, types: set[str]) -> None:

@@ -201,10 +201,18 @@ def _require_endpoint(agent: Agent) -> None:
 
 
 async def _require_chat_model(call: Call, name: str | None) -> None:
-    """A model that is not there may still be registered; a decision model never answers a chat."""
+    """A model that is not there may still be registered; a decision or embedding model
+    never answers a chat."""
     if name is None:
         return
     model = find_model((await call.services.routing.current()).models, name)
+    if model is not None and model.type == "embedding":
+        raise InvalidRequestError(
+            f"model: {name!r} is an embedding model, which writes no text. Name a model that"
+            " answers chats.",
+            code="model_is_embedding",
+            param="model",
+        )
     if model is not None and model.type == "decision":
         raise InvalidRequestError(
             f"model: {name!r} is a decision model, which writes no text. Name a model that answers"

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.learning.classifiers import require_usable
-from edgeneuro.controlplane.models.models import require_available
+from edgeneuro.controlplane.models.models import require_available, require_embedding
 from edgeneuro.domain.config import SETTINGS, StoredConfig
 from edgeneuro.domain.config_models import Config, ConfigPatch, Setting
 from edgeneuro.domain.model import Model
@@ -46,6 +46,8 @@ async def update_config(call: Call, body: ConfigPatch) -> Config:
     active = _require_models(before, changes, var=call.services.settings.routing_model)
     if changes.get("classifier") is not None:
         await require_usable(call, changes["classifier"], param="classifier")
+    if changes.get("embedding_model") is not None:
+        require_embedding(before, changes["embedding_model"], param="embedding_model")
     if not changes:
         return _shown(before)
     if active.id != before.active.id:

@@ -9,7 +9,7 @@ it (5025)."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from edgeneuro.domain.model import OWN_PROVIDER, Model, Pricing
+from edgeneuro.domain.model import OWN_PROVIDER, Model, ModelType, Pricing
 from edgeneuro.domain.provider import Kind, Provider
 from edgeneuro.settings import Settings
 
@@ -18,7 +18,8 @@ CATALOGUE_CREATED = 1_795_046_400  # 2026-11-19, the day of the table below
 
 @dataclass(frozen=True)
 class BaseModelFacts:
-    """`decision`: it is a decision model; it answers questions and writes no text."""
+    """`decision`: it is a decision model; it answers questions and writes no text. `embedding`: it
+    turns texts into vectors."""
 
     id: str
     input_price: float | None = None
@@ -28,6 +29,7 @@ class BaseModelFacts:
     json_mode: bool = False
     planned_deprecation_date: str | None = None
     decision: bool = False
+    embedding: bool = False
 
 
 _FACTS = {
@@ -66,14 +68,23 @@ _FACTS = {
         BaseModelFacts("@cf/cloudflare/clef-flash", 0.038, 0, 24_000, decision=True),
         BaseModelFacts("@cf/cloudflare/clef-omni", 0.150, 0, 64_000, decision=True),
         BaseModelFacts("@cf/cloudflare/clef", 0.240, 0, 64_000, decision=True),
+        # No price is stated for embeddinggemma.
+        BaseModelFacts("@cf/baai/bge-small-en-v1.5", 0.020, 0, 512, embedding=True),
+        BaseModelFacts("@cf/baai/bge-base-en-v1.5", 0.067, 0, 512, embedding=True),
+        BaseModelFacts("@cf/baai/bge-large-en-v1.5", 0.204, 0, 512, embedding=True),
+        BaseModelFacts("@cf/baai/bge-m3", 0.012, 0, 60_000, embedding=True),
+        BaseModelFacts("@cf/google/embeddinggemma-300m", embedding=True),
+        BaseModelFacts("@cf/qwen/qwen3-embedding-0.6b", 0.012, 0, 8_192, embedding=True),
     )
 }
 
 
-# Decision models that a vendor of this kind is known to have.
+# Decision and embedding models that a vendor of this kind is known to have.
 _VENDOR_FACTS: dict[Kind, dict[str, BaseModelFacts]] = {
     "openai": {"gpt-6-luna": BaseModelFacts("gpt-6-luna", 0.10, 0, 1_000_000, decision=True)}
 }
+# In the name of a vendor's embedding model: text-embedding-3-small, nomic-embed-text, …
+_EMBEDDING_NAME = "embed"
 
 
 def facts_of(base_model: str) -> BaseModelFacts:
@@ -113,11 +124,15 @@ def known_models(
     return models
 
 
+_NO_ROUTER = ("classifier", "embedding")
+
+
 def _merged(known: BaseModelFacts, seen: BaseModelFacts) -> BaseModelFacts:
     """The catalog's values, and known ones where it has none: it does not list JSON mode, and of a
-    decision model not the price of the output, which is free."""
+    decision or embedding model not the price of the output, which is free."""
     decision = seen.decision or known.decision
-    if decision and seen.input_price is not None and seen.output_price is None:
+    embedding = seen.embedding or known.embedding
+    if (decision or embedding) and seen.input_price is not None and seen.output_price is None:
         seen = replace(seen, output_price=0)
     priced = seen if seen.input_price is not None and seen.output_price is not None else known
     return replace(
@@ -127,6 +142,7 @@ def _merged(known: BaseModelFacts, seen: BaseModelFacts) -> BaseModelFacts:
         context_window=seen.context_window or known.context_window,
         json_mode=known.json_mode,
         decision=decision,
+        embedding=embedding,
     )
 
 
@@ -140,7 +156,7 @@ def find_model(models: Mapping[str, Model], name: str) -> Model | None:
 def find_routing_model(models: Mapping[str, Model], name: str) -> Model | None:
     """The model of that id or alias, if it can be called to route."""
     model = find_model(models, name)
-    can_route = model is not None and model.status == "available" and model.type != "classifier"
+    can_route = model is not None and model.status == "available" and model.type not in _NO_ROUTER
     return model if can_route else None
 
 
@@ -154,7 +170,7 @@ def provider_model(provider: Provider, name: str) -> Model:
         id=provider_model_id(provider, name),
         created=CATALOGUE_CREATED,
         owned_by=provider.id,
-        type="decision" if facts.decision else "base",
+        type=_type_of(facts),
         base_model=name,
         adapter=None,
         provider=provider.id,
@@ -173,6 +189,8 @@ def _facts_at(provider: Provider, name: str) -> BaseModelFacts:
     if known is not None and (named is None or name in named):
         return known
     facts = facts_of(name)
+    if facts.embedding or (_EMBEDDING_NAME in name.lower() and name not in (named or ())):
+        return replace(facts, embedding=True, json_mode=False)
     if facts.decision or provider.kind == "systemone" or name in (named or ()):
         return replace(facts, decision=True, json_mode=False)
     json_mode = facts.json_mode or provider.kind in ("openai", "groq", "openai-compatible")
@@ -199,7 +217,7 @@ def base_model(facts: BaseModelFacts) -> Model:
         id=facts.id,
         created=CATALOGUE_CREATED,
         owned_by=facts.id.split("/")[1] if facts.id.count("/") >= 2 else "workers-ai",
-        type="decision" if facts.decision else "base",
+        type=_type_of(facts),
         base_model=facts.id,
         adapter=None,
         status="available",
@@ -223,6 +241,12 @@ def lora_model(model_id: str, base: Model, *, adapter: str | None = None) -> Mod
             "status": "available" if base.supports_lora else "not_ready",
         }
     )
+
+
+def _type_of(facts: BaseModelFacts) -> ModelType:
+    if facts.embedding:
+        return "embedding"
+    return "decision" if facts.decision else "base"
 
 
 def _pricing(facts: BaseModelFacts) -> Pricing | None:

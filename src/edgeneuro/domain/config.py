@@ -233,6 +233,14 @@ class SettingValues:
             unit="machine labels",
         ),
     ] = 1_000
+    embedding_model: Annotated[
+        ModelId | None,
+        About(
+            "classifier",
+            "the embedding model that helps where the classifier is not sure; none: no query is"
+            " sent to one",
+        ),
+    ] = None
     follow_up_decisions: Annotated[
         Annotated[int, Field(ge=0, le=10_000), INTEGRAL],
         About(

@@ -26,7 +26,7 @@ class Pricing(BaseModel):
     currency: Literal["USD"] = "USD"
 
 
-ModelType = Literal["router", "agent", "base", "lora", "decision", "classifier"]
+ModelType = Literal["router", "agent", "base", "lora", "decision", "embedding", "classifier"]
 
 
 def _list_of_types(given: object) -> object:
@@ -49,7 +49,8 @@ class Model(BaseModel):
     "agent" like a model. `chat` says whether a chat that names the id gets text, which adapters for
     routing, decision models and classifiers do not return. A model of `type` "decision" answers
     questions with probabilities, and writes no text; `decisions` says whether POST /v1/decisions
-    and POST /v1/systemone take the id. `provider` is "workers-ai", or the id of the provider that
+    and POST /v1/systemone take the id. One of `type` "embedding" turns texts into vectors, for the
+    setting `embedding_model`. `provider` is "workers-ai", or the id of the provider that
     has the model; `base_model` is then the provider's own id of it. `deprecated`: it is no longer
     served, because its planned date has passed or the upstream said so. `logprobs`: the model
     returns the probabilities of its tokens on request; the router then requests them, and
@@ -90,14 +91,15 @@ class Model(BaseModel):
 
 class ModelRegister(BaseModel):
     """A base model that the list lacks; or with `type` "decision" a decision model, whose name at
-    Workers AI is `base_model`, by default its own id; or with `type` "lora" an adapter on a base
+    Workers AI is `base_model`, by default its own id; or with `type` "embedding" an embedding
+    model, named in the same way; or with `type` "lora" an adapter on a base
     model: `adapter` is its name at Workers AI, by default the model's own id. Fields that are left
     out are those of the base model, if it is known."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     id: ModelId
-    type: Literal["base", "lora", "decision"]
+    type: Literal["base", "lora", "decision", "embedding"]
     base_model: ModelId | None = None
     adapter: ModelId | None = None
     aliases: Aliases = Field(default_factory=list)
@@ -111,7 +113,7 @@ class ModelRegister(BaseModel):
 class ModelPatch(BaseModel):
     """A field that is left out stays as it is. `status` "available" makes a retired model available
     again. `type` corrects what a model of Workers AI is; which models of a vendor are decision
-    models, its provider says."""
+    models, its provider says; those with "embed" in their names are embedding models."""
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=hide_defaults)
 
@@ -122,7 +124,7 @@ class ModelPatch(BaseModel):
     json_mode: bool = False
     logprobs: bool = False
     status: Literal["available", "not_ready"] = "available"
-    type: Literal["base", "decision"] = "base"
+    type: Literal["base", "decision", "embedding"] = "base"
 
 
 class ModelSelect(BaseModel):

@@ -324,6 +324,7 @@ def _vendor_fallbacks(known: Mapping[str, Model], provider: Provider) -> list[st
     """The provider's first model; if that one writes no text, also the first that does: a chat
     needs one."""
     names = [provider_model_id(provider, name) for name in provider.models]
+    names = [name for name in names if known[name].type != "embedding"]
     texts = [name for name in names[1:] if known[name].type != "decision"]
     first_decides = bool(names) and known[names[0]].type == "decision"
     return names[:1] + (texts[:1] if first_decides else [])
@@ -333,4 +334,11 @@ def _available(
     known: Mapping[str, Model], names: Sequence[str], *, but: Model | None = None
 ) -> tuple[Model, ...]:
     found = [find_model(known, name) for name in names]
-    return tuple(m for m in found if m is not None and m.status == "available" and m != but)
+    return tuple(
+        model
+        for model in found
+        if model is not None
+        and model.status == "available"
+        and model.type != "embedding"
+        and model != but
+    )

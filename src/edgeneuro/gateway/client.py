@@ -14,9 +14,10 @@ from edgeneuro.errors import (
     UpstreamNotConfiguredError,
 )
 from edgeneuro.gateway.answers import read_answer
-from edgeneuro.gateway.cloudflare_api import read_catalogue, takes_questions
+from edgeneuro.gateway.cloudflare_api import EMBEDDINGS, TEXT, read_catalogue, takes_questions
 from edgeneuro.gateway.decisions.wire import read_decision
 from edgeneuro.gateway.deltas import as_stream, read_deltas
+from edgeneuro.gateway.embeddings import read_embeddings
 from edgeneuro.gateway.http import (
     Fetch,
     HttpResponse,
@@ -29,6 +30,8 @@ from edgeneuro.gateway.interface import (
     DecisionAnswer,
     DecisionRequest,
     Delta,
+    EmbeddingAnswer,
+    EmbeddingRequest,
     ModelAnswer,
     ModelRequest,
     ModelStream,
@@ -111,6 +114,20 @@ class GatewayClient:
                     raise
                 raise StaleAnswerError(error.message) from error
 
+    async def embed(self, request: EmbeddingRequest, /) -> EmbeddingAnswer:
+        vendor = vendor_name(request)
+        async with time_limit(request.timeout_ms / 1000, vendor=vendor):
+            response = await self._transport(request).embed(request)
+            await self._require_ok(response, vendor=vendor)
+            body = await read_whole(response, limit=_MAX_ANSWER_BYTES)
+            trace = _trace(response)
+            try:
+                return read_embeddings(body, request, trace, vendor=vendor)
+            except InvalidOutputError as error:
+                if trace.cache_status != "HIT":
+                    raise
+                raise StaleAnswerError(error.message) from error
+
     def supports_batch_fallback(self, request: ModelRequest, /) -> bool:
         return self._https.supports_batch_fallback(request)
 
@@ -126,9 +143,14 @@ class GatewayClient:
             return index, await self._read(response, requests[index])
 
     async def models(self) -> list[BaseModelFacts]:
+        """Each once: an upstream may list all models for every task."""
+        listed = [*await self._catalogue(TEXT), *await self._catalogue(EMBEDDINGS)]
+        return list({each.id: each for each in listed}.values())
+
+    async def _catalogue(self, task: str) -> list[BaseModelFacts]:
         found: list[BaseModelFacts] = []
         for page in range(1, _MAX_PAGES + 1):
-            query = {"task": "Text Generation", "page": page, "per_page": _PAGE_SIZE}
+            query = {"task": task, "page": page, "per_page": _PAGE_SIZE}
             async with time_limit(_CONTROL_SECONDS, vendor=WORKERS_AI):
                 entries: Any = await self._workers_ai().models(query)
             if not isinstance(entries, list):

@@ -28,6 +28,7 @@ _UPLOAD_SECONDS = 100.0
 _PAGE_SIZE = 50
 _MAX_PAGES = 20
 _PATH = "ai/finetunes"
+TEXT, EMBEDDINGS = "Text Generation", "Text Embeddings"  # the catalogue's names of tasks
 
 
 class CloudflareApi:
@@ -198,10 +199,16 @@ def _facts(entry: dict[str, Any]) -> BaseModelFacts:
         input_price=prices.get("per M input tokens"),
         output_price=prices.get("per M output tokens"),
         decision=takes_questions(entry.get("schema")),
+        embedding=_task(entry) == EMBEDDINGS,
         context_window=_whole(properties.get("context_window")),
         supports_lora=_true(properties.get("lora")),
         planned_deprecation_date=_text(properties.get("planned_deprecation_date")),
     )
+
+
+def _task(entry: dict[str, Any]) -> Any:
+    task = entry.get("task")
+    return task.get("name") if isinstance(task, dict) else None
 
 
 def _properties(given: Any) -> dict[str, Any]:

@@ -71,6 +71,24 @@ class DecisionAnswer:
     engine: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingRequest(UpstreamRequest):
+    """Texts for an embedding model, at most 100."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingAnswer:
+    """`vectors` has one for each text, in the same order: finite numbers, all of one width, never
+    all 0. `usage` is an estimate by the texts' length if the model does not report it."""
+
+    vectors: tuple[Sequence[float], ...]
+    usage: Usage = field(default_factory=Usage)
+    trace: GatewayTrace = field(default_factory=GatewayTrace)
+    engine: str | None = None
+
+
 @dataclass(frozen=True)
 class Token:
     """A token of an answer, and the logarithm of its probability."""
@@ -154,6 +172,10 @@ class Gateway(Protocol):
         that is not one to these questions; StaleAnswerError if it came from AI Gateway's cache, so
         that another call past the cache may have a better one."""
 
+    async def embed(self, request: EmbeddingRequest, /) -> EmbeddingAnswer:
+        """Asks an embedding model. Raises the same errors as `run`; InvalidOutputError,
+        StaleAnswerError if it came from AI Gateway's cache, for vectors that cannot be used."""
+
     def supports_batch_fallback(self, request: ModelRequest, /) -> bool:
         """Whether the request may be one of those of `run_any`: AI Gateway supports its provider
         over HTTPS, and its credential is configured."""
@@ -164,7 +186,8 @@ class Gateway(Protocol):
         error of the last one."""
 
     async def models(self) -> list[BaseModelFacts]:
-        """Workers AI's own catalogue of text generation models. Raises errors.UpstreamError."""
+        """Workers AI's own catalogue of text generation and embedding models. Raises
+        errors.UpstreamError."""
 
     async def is_decision_model(self, model: str, /) -> bool | None:
         """By the input schema of a model of Workers AI; None if that cannot be read without

@@ -14,10 +14,22 @@ from edgeneuro.errors import UpstreamNotConfiguredError
 from edgeneuro.gateway.bigints import nearest_number, without_bigints
 from edgeneuro.gateway.cloudflare_api import CloudflareApi
 from edgeneuro.gateway.decisions.wire import decision_body
+from edgeneuro.gateway.embeddings import embedding_body
 from edgeneuro.gateway.http import Fetch, HttpResponse, SizedBody
-from edgeneuro.gateway.interface import DecisionRequest, ModelRequest, UpstreamRequest
+from edgeneuro.gateway.interface import (
+    DecisionRequest,
+    EmbeddingRequest,
+    ModelRequest,
+    UpstreamRequest,
+)
 from edgeneuro.gateway.request_body import text_generation_inputs
-from edgeneuro.gateway.vendors import authorization, body_of, direct_url, gateway_step
+from edgeneuro.gateway.vendors import (
+    authorization,
+    body_of,
+    direct_url,
+    gateway_step,
+    takes_native_input,
+)
 from edgeneuro.settings import Settings
 
 _JSON = {"content-type": "application/json"}
@@ -30,6 +42,8 @@ class Transport(Protocol):
     async def send(self, request: ModelRequest, /, *, stream: bool) -> HttpResponse: ...
 
     async def decide(self, request: DecisionRequest, /) -> HttpResponse: ...
+
+    async def embed(self, request: EmbeddingRequest, /) -> HttpResponse: ...
 
     async def models(self, query: dict[str, Any], /) -> Any:
         """A page of Workers AI's catalogue."""
@@ -68,6 +82,10 @@ class BindingTransport:
         # A model reads the state: of an id it gets all digits.
         inputs["state"] = without_bigints(inputs["state"], str)
         inputs = request.images.restored(inputs)
+        return await self._binding.run(request.model, inputs, self._options(request))
+
+    async def embed(self, request: EmbeddingRequest, /) -> HttpResponse:
+        inputs = embedding_body(request, native=True)
         return await self._binding.run(request.model, inputs, self._options(request))
 
     async def models(self, query: dict[str, Any], /) -> Any:
@@ -111,6 +129,10 @@ class HttpsTransport:
 
     async def decide(self, request: DecisionRequest, /) -> HttpResponse:
         return await self._send(request, decision_body(request))
+
+    async def embed(self, request: EmbeddingRequest, /) -> HttpResponse:
+        native = takes_native_input(request)
+        return await self._send(request, embedding_body(request, native=native))
 
     async def _send(self, request: UpstreamRequest, body: dict[str, Any]) -> HttpResponse:
         headers = {**_JSON, **self._authorization(request)}

@@ -12,7 +12,12 @@ from edgeneuro.domain.provider import (
     may_send_secret,
 )
 from edgeneuro.errors import UpstreamNotConfiguredError
-from edgeneuro.gateway.interface import DecisionRequest, ModelRequest, UpstreamRequest
+from edgeneuro.gateway.interface import (
+    DecisionRequest,
+    EmbeddingRequest,
+    ModelRequest,
+    UpstreamRequest,
+)
 from edgeneuro.gateway.request_body import (
     chat_body,
     seed_in_range,
@@ -28,6 +33,7 @@ _CHAT_PATHS: dict[Kind, str] = {
     "groq": "chat/completions",
     "anthropic": "v1/chat/completions",
 }
+_EMBEDDING_PATHS: dict[Kind, str] = {"openai": "embeddings"}
 _DECISION_PATHS: dict[Kind, str] = {"openai": "decisions"}
 Secret = Callable[[str], str | None]
 
@@ -53,9 +59,19 @@ def gateway_step(request: UpstreamRequest) -> tuple[str, str] | None:
     kind = _kind(request)
     if kind == "workers-ai":
         return kind, _path_of(request.model)
-    paths = _DECISION_PATHS if isinstance(request, DecisionRequest) else _CHAT_PATHS
-    path = paths.get(kind)
+    path = _paths_of(request).get(kind)
     return None if path is None else (kind, path)
+
+
+def _paths_of(request: UpstreamRequest) -> dict[Kind, str]:
+    if isinstance(request, EmbeddingRequest):
+        return _EMBEDDING_PATHS
+    return _DECISION_PATHS if isinstance(request, DecisionRequest) else _CHAT_PATHS
+
+
+def takes_native_input(request: UpstreamRequest) -> bool:
+    """Whether the body is in Workers AI's own format: of another account it is in OpenAI's."""
+    return _kind(request) == "workers-ai" and gateway_step(request) is not None
 
 
 def direct_url(request: UpstreamRequest) -> str:
@@ -64,7 +80,9 @@ def direct_url(request: UpstreamRequest) -> str:
         raise UpstreamNotConfiguredError(f"{vendor_name(request)} has no base_url; set one.")
     parts = urlsplit(base_url)
     path, kind = parts.path.rstrip("/"), _kind(request)
-    if not isinstance(request, DecisionRequest):
+    if isinstance(request, EmbeddingRequest):
+        path = f"{path}/embeddings"
+    elif not isinstance(request, DecisionRequest):
         path = f"{path}/chat/completions"
     elif kind == "workers-ai":  # of another account; /v1 has OpenAI's paths only
         path = f"{path.removesuffix('/v1')}/run/{_path_of(request.model)}"
@@ -74,8 +92,8 @@ def direct_url(request: UpstreamRequest) -> str:
 
 
 def body_of(request: ModelRequest, *, stream: bool) -> dict[str, Any]:
-    kind, step = _kind(request), gateway_step(request)
-    if kind == "workers-ai" and step is not None:
+    kind = _kind(request)
+    if takes_native_input(request):
         return text_generation_inputs(request, stream=stream)
     if request.adapter is not None and kind != "workers-ai":
         raise UpstreamNotConfiguredError(f"{vendor_name(request)} takes no LoRA adapters.")

@@ -40,8 +40,8 @@ from edgeneuro.store.models import replace_discovered, upsert_model
 
 async def list_models(call: Call, query: ModelsQuery) -> Page[Model]:
     """List what the key can name in a chat and what can be selected: routers ("auto", "auto:ID"),
-    agents, base models, adapters, decision models and classifiers. `active` marks the selected
-    ones, `chat` those that answer chats, `decisions` those that answer questions with
+    agents, base models, adapters, decision models, embedding models and classifiers. `active` marks
+    the selected ones, `chat` those that answer chats, `decisions` those that answer questions with
     probabilities."""
     config = await call.services.routing.current()
     permissions = call.credential.permissions
@@ -63,7 +63,7 @@ async def get_model(call: Call, model_id: str) -> Model:
 
 
 async def register_model(call: Call, body: ModelRegister) -> Model:
-    """Register a base model or a decision model that the list lacks, or an adapter that was
+    """Register a base, decision or embedding model that the list lacks, or an adapter that was
     uploaded."""
     require_no_chat_name(body.id, param="id")
     config = await call.services.routing.fresh()
@@ -191,11 +191,38 @@ def require_available(config: RoutingConfig, model_id: str, *, param: str) -> Mo
             code="model_not_found",
             param=param,
         )
+    if model.type == "embedding":
+        raise InvalidRequestError(
+            f"{param}: {model_id!r} is an embedding model: it turns texts into vectors and chooses"
+            " no agent. Name it as `embedding_model` with PATCH /v1/config; here name another.",
+            code="model_is_embedding",
+            param=param,
+        )
     if model.type == "lora" and not model.supports_lora:
         raise InvalidRequestError(
             f"{param}: the base model {model.base_model!r} of {model_id!r} takes no LoRA adapters;"
             " choose an adapter on one that does.",
             code="lora_unsupported",
+            param=param,
+        )
+    if model.status != "available":
+        raise InvalidRequestError(
+            f"{param}: the model {model_id!r} is {model.status}; choose one that is available.",
+            code=f"model_{model.status}",
+            param=param,
+        )
+    return model
+
+
+def require_embedding(config: RoutingConfig, model_id: str, *, param: str) -> Model:
+    """The embedding model of that id or alias, if it can be asked. Raises InvalidRequestError."""
+    model = find_model(config.models, model_id)
+    if model is None or model.type != "embedding":
+        what = "there is no such model" if model is None else f"it is of type {model.type!r}"
+        raise InvalidRequestError(
+            f"{param}: {model_id!r} is no embedding model; {what}. GET /v1/models?type=embedding"
+            " lists them.",
+            code="model_not_found" if model is None else "model_is_no_embedding",
             param=param,
         )
     if model.status != "available":

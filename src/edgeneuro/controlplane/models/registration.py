@@ -11,6 +11,10 @@ from edgeneuro.gateway.interface import Gateway
 
 _GIVEN = ("aliases", "context_window", "pricing", "supports_lora", "json_mode", "logprobs")
 _OF_TEXT = ("supports_lora", "json_mode", "logprobs")
+_WHAT = {
+    "decision": "a decision model answers questions",
+    "embedding": "an embedding model turns texts into vectors",
+}
 _MAX_SCHEMAS = 20  # one request each
 
 
@@ -24,8 +28,8 @@ def new_model(body: ModelRegister, base: Model | None) -> Model:
             f"adapter: only a model of type 'lora' has one, not {body.type!r}; leave it out.",
             param="adapter",
         )
-    if body.type == "decision":
-        return _decision_model(body, base, given)
+    if body.type in ("decision", "embedding"):
+        return _named_model(body, base, given)
     if body.base_model not in (None, body.id):
         raise InvalidRequestError(
             "base_model: a base model stands on no other; leave base_model and adapter out.",
@@ -44,13 +48,14 @@ def changed_model(before: Model, given: Mapping[str, Any]) -> Model:
             )
         if before.provider != OWN_PROVIDER:
             raise InvalidRequestError(
-                "type: which models of a provider are decision models, its `decision_models` say."
+                "type: which models of a provider are decision models, its `decision_models` say;"
+                ' those with "embed" in their names are embedding models.'
                 f" Change them with PATCH /v1/providers/{before.provider}.",
                 param="type",
             )
-    if to != "decision":
+    if to not in ("decision", "embedding"):
         return before.model_copy(update=dict(given))
-    _refuse_what_text_models_have(given)
+    _refuse_what_text_models_have(given, to)
     return before.model_copy(update={**given, **dict.fromkeys(_OF_TEXT, False)})
 
 
@@ -66,7 +71,7 @@ async def with_types(
         decision: bool | None = each.decision
         if each.id in known:
             decision = decision or known[each.id].type == "decision"
-        elif not decision and left > 0:
+        elif not decision and not each.embedding and left > 0:
             left -= 1
             try:
                 decision = await gateway.is_decision_model(each.id)
@@ -86,21 +91,23 @@ def _adapter(body: ModelRegister, base: Model | None, given: dict[str, Any]) -> 
             param="base_model",
         )
     model = lora_model(body.id, base, adapter=body.adapter).model_copy(update=given)
-    if base.type == "decision" or not model.supports_lora:
-        kind = "is a decision model, which" if base.type == "decision" else ""
+    if base.type in _WHAT or not model.supports_lora:
+        what = _WHAT.get(base.type, "").partition(" model")[0]
+        kind = f" is {what} model, which" if what else ""
         raise InvalidRequestError(
-            f"base_model: {base.id!r}{kind and ' '}{kind} takes no LoRA adapters.",
+            f"base_model: {base.id!r}{kind} takes no LoRA adapters.",
             code="lora_unsupported",
             param="base_model",
         )
     return model
 
 
-def _decision_model(body: ModelRegister, base: Model | None, given: dict[str, Any]) -> Model:
-    if base is not None and base.type != "decision":
+def _named_model(body: ModelRegister, base: Model | None, given: dict[str, Any]) -> Model:
+    """A decision or embedding model."""
+    if base is not None and base.type != body.type:
         raise InvalidRequestError(
-            f"base_model: {base.id!r} is a model of type {base.type!r}. If it is a decision model,"
-            " change its `type` with PATCH; else name another.",
+            f"base_model: {base.id!r} is a model of type {base.type!r}. If it is of type"
+            f" {body.type!r}, change its `type` with PATCH; else name another.",
             param="base_model",
         )
     if base is not None and base.provider != OWN_PROVIDER:
@@ -109,16 +116,20 @@ def _decision_model(body: ModelRegister, base: Model | None, given: dict[str, An
             " name with `aliases`: PATCH /v1/models/{model_id}.",
             param="base_model",
         )
-    _refuse_what_text_models_have(given)
+    _refuse_what_text_models_have(given, body.type)
     name = body.base_model or body.id
-    facts = replace(facts_of(name if base is None else base.base_model), decision=True)
+    facts = replace(
+        facts_of(name if base is None else base.base_model),
+        decision=body.type == "decision",
+        embedding=body.type == "embedding",
+    )
     return base_model(facts).model_copy(update={**given, "id": body.id})
 
 
-def _refuse_what_text_models_have(given: Mapping[str, Any]) -> None:
+def _refuse_what_text_models_have(given: Mapping[str, Any], model_type: str) -> None:
     for name in _OF_TEXT:
         if given.get(name):
             raise InvalidRequestError(
-                f"{name}: a decision model answers questions and writes no text; leave this out.",
+                f"{name}: {_WHAT[model_type]} and writes no text; leave this out.",
                 param=name,
             )

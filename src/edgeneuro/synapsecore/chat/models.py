@@ -41,12 +41,19 @@ def named_agent(config: RoutingConfig, name: str) -> Agent:
 
 def named_model(config: RoutingConfig, name: str) -> Model:
     """The model with this id or alias, if it can chat. Raises NotFoundError, InvalidRequestError
-    for a decision model, and ConflictError for one that is not ready."""
+    for a decision or embedding model, and ConflictError for one that is not ready."""
     model = find_model(config.models, name)
     if model is None or model.type == "classifier":
         raise _not_found(
             f"There is no model {name!r}. GET /v1/models lists them; 'auto' lets the router choose"
             " an agent, 'agent:ID' names one."
+        )
+    if model.type == "embedding":
+        raise InvalidRequestError(
+            f"The model {name!r} is an embedding model: it turns texts into vectors and writes no"
+            " text. Name another model for a chat.",
+            code="model_is_embedding",
+            param="model",
         )
     if model.type == "decision":
         raise InvalidRequestError(

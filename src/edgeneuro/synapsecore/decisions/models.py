@@ -53,13 +53,18 @@ def named_models(
         )
     if model.type != "decision":
         raise InvalidRequestError(
-            f"model: {name!r} writes text and gives no probabilities; call it with POST"
-            f" /v1/chat/completions. {_decision_models(config)}",
+            f"model: {name!r} {_what_it_does(model)} {_decision_models(config)}",
             code="not_a_decision_model",
             param="model",
         )
     others = [each for each in chain_models(config) if each.id != model.id] if fallback else []
     return (model, *others)
+
+
+def _what_it_does(model: Model) -> str:
+    if model.type == "embedding":
+        return "turns texts into vectors and gives no probabilities."
+    return "writes text and gives no probabilities; call it with POST /v1/chat/completions."
 
 
 def chain_models(config: RoutingConfig) -> tuple[Model, ...]:
