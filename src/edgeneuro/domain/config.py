@@ -19,7 +19,7 @@ from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.classifier import ClassifierId, MinLabels, TargetAccuracy
 from edgeneuro.domain.decision import CacheScope
 from edgeneuro.domain.fields import INTEGRAL
-from edgeneuro.domain.model import RuleNotice
+from edgeneuro.domain.model import Challenger
 from edgeneuro.domain.outcome import OnNoFit
 from edgeneuro.domain.setting import (
     About,
@@ -324,20 +324,6 @@ def with_settings(
         )
 
     return add
-
-
-class Challenger(BaseModel):
-    """A model that is tried beside the active one, for `percent` of its answers, since `since_ms`.
-    `looked_at` is how many labeled answers there were when the rules last looked; `after_rule` is
-    true if it was the active model until the rule promoted the present one; `notice` is why the
-    rule did not select it when it last looked."""
-
-    model_id: ModelId
-    percent: Annotated[float, Field(gt=0, le=100)]
-    since_ms: int
-    looked_at: int = 0
-    after_rule: bool = False
-    notice: RuleNotice | None = None
 
 
 @with_settings(lambda each: (each.type, each.default))

@@ -226,6 +226,20 @@ class RuleNotice(BaseModel):
     message: str
 
 
+class Challenger(BaseModel):
+    """A model that is tried beside the active one, for `percent` of its answers, since `since_ms`.
+    `looked_at` is how many labeled answers there were when the rules last looked; `after_rule` is
+    true if it was the active model until the rule promoted the present one; `notice` is why the
+    rule did not select it when it last looked."""
+
+    model_id: ModelId
+    percent: Annotated[float, Field(gt=0, le=100)]
+    since_ms: int
+    looked_at: int = 0
+    after_rule: bool = False
+    notice: RuleNotice | None = None
+
+
 class ChallengerSide(BaseModel):
     """Over the compared answers; `right` over the labeled ones. Latencies are of the model call.
     `mean_cost_usd` is over the answers of `POST /v1/route` whose cost is known for both models;

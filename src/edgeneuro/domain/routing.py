@@ -15,8 +15,8 @@ from edgeneuro.domain.catalogue import (
     known_models,
     provider_model_id,
 )
-from edgeneuro.domain.config import ROUTER_SETTINGS, Challenger, SettingValues, StoredConfig
-from edgeneuro.domain.model import Model
+from edgeneuro.domain.config import ROUTER_SETTINGS, SettingValues, StoredConfig
+from edgeneuro.domain.model import Challenger, Model
 from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.domain.provider import Provider
 from edgeneuro.domain.router import NO_CLASSIFIER, Router

@@ -4,8 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Literal
 
-from edgeneuro.domain.config import Challenger
-from edgeneuro.domain.model import OWN_PROVIDER, ChallengerSide, ChallengerState, Model
+from edgeneuro.domain.model import OWN_PROVIDER, Challenger, ChallengerSide, ChallengerState, Model
 from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.statistics import mcnemar_worse

@@ -2,8 +2,7 @@
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
-from edgeneuro.domain.config import Challenger
-from edgeneuro.domain.model import ChallengerState, Model, ModelSelect, ModelSelection
+from edgeneuro.domain.model import Challenger, ChallengerState, Model, ModelSelect, ModelSelection
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, InvalidRequestError
 from edgeneuro.store.comparisons import compare

@@ -12,8 +12,8 @@ stores a notice, which GET /v1/models/select shows, and an audit row."""
 from edgeneuro.controlplane.access.audit import rule_audit_row
 from edgeneuro.controlplane.evaluations.routing_test_runs import begin_by_rule
 from edgeneuro.controlplane.evaluations.routing_tests import require_tests
-from edgeneuro.domain.config import Challenger
 from edgeneuro.domain.model import (
+    Challenger,
     ChallengerState,
     Model,
     ModelSelection,
