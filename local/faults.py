@@ -62,6 +62,8 @@ DECISION_KINDS = frozenset(
     | {"large_probability", "wrong_sum", "unknown_option", "wrong_type", "unasked_question"}
     | {"no_output_tokens"}
 )
+# Those that change nothing but the vectors of embedding models.
+EMBEDDING_KINDS = frozenset({"wrong_width", "nan_vector", "zero_vector", "missing_vector"})
 COMMON = ("kind", "times", "share")
 _STEP_KINDS = frozenset(
     {"error", "status", "reject", "hang", "refuse", "slow", "malformed_json", "nested_json"}
