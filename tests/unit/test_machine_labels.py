@@ -30,12 +30,10 @@ async def found(product: Product, router: str = "default", **options: Any) -> Ma
         return await find_machine_labels(product.services, config, **{"turns": 100, **options})
 
 
-async def texts(product: Product, labels: MachineLabels) -> dict[str, list[str]]:
-    rows = {
-        agent: await read_machine_labels(product.database, labels.single[agent])
-        for agent in labels.single
-    }
-    return {agent: [row["query"] for row in of_agent] for agent, of_agent in rows.items()}
+async def texts(product: Product, labels: MachineLabels) -> list[tuple[str, str]]:
+    rows = await read_machine_labels(product.database, [each.seq for each in labels.single])
+    agents = {each.seq: each.agent for each in labels.single}
+    return [(agents[row["seq"]], row["query"]) for row in rows]
 
 
 async def ask(product: Product, agent: str = "hr", confidence: float = 0.9, **fields: Any) -> str:
@@ -118,6 +116,13 @@ async def renamed(product: Product) -> None:
     await changed(product, "PATCH", "/v1/agents/hr", {"name": "People"})
 
 
+async def test_each_names_its_model(product: Product) -> None:
+    await ask(product)
+    product.gateway.enqueue(*[UpstreamCapacityError("busy")] * 2)
+    await ask(product, query="Something else about leave")
+    assert [each.model for each in (await found(product)).single] == [1, 0]
+
+
 async def not_stated(product: Product) -> None:
     product.gateway.enqueue(ModelAnswer(content={"agent": "hr"}))
     assert (await product.route(LEAVE)).json()["confidence"] is None
@@ -144,7 +149,7 @@ async def test_what_a_model_decided_is_one(product: Product, happens: Happens, a
     await happens(product)
     labels = await found(product)
     assert (labels.counts, labels.left_out, labels.turns) == ({agent: 1}, {}, [])
-    assert await texts(product, labels) == {agent: [LEAVE]}
+    assert await texts(product, labels) == [(agent, LEAVE)]
 
 
 def signal(product: Product, decision_id: str, kind: str) -> None:
@@ -361,7 +366,7 @@ async def test_near_duplicates_count_once_and_the_newest_of_them_decides(product
     await ask(product, "hr", query=NEARLY)
     labels = await found(product)
     assert (labels.counts, labels.left_out) == ({"hr": 1}, {"near_duplicate": 1})
-    assert await texts(product, labels) == {"hr": [NEARLY]}
+    assert await texts(product, labels) == [("hr", NEARLY)]
 
 
 async def test_a_contradicted_agent_is_contradicted_alone(product: Product) -> None:
@@ -388,9 +393,9 @@ async def test_turns_in_conversations_are_apart(product: Product) -> None:
     await ask(product, query="Their mail is down", context={"previous_user": "Hello"})
     labels = await found(product)
     assert (labels.counts, labels.left_out) == ({}, {"agent_before_unknown": 1})
-    [(seq, agent)] = labels.turns
-    [row] = await read_machine_labels(product.database, [seq])
-    assert (row["query"], agent, row["session"]) == ("This one", "hr", None)
+    [turn] = labels.turns
+    [row] = await read_machine_labels(product.database, [turn.seq])
+    assert (row["query"], turn.agent, row["session"]) == ("This one", "hr", None)
 
 
 async def test_the_settings_bound_them(product: Product) -> None:
@@ -400,7 +405,7 @@ async def test_the_settings_bound_them(product: Product) -> None:
     await config(product, machine_label_confidence=0.65, machine_labels_per_agent=2)
     labels = await found(product)
     assert labels.left_out == {"low_confidence": 1, "over_the_limit": 1}
-    assert (await texts(product, labels))["hr"] == ["leave number 3", "leave number 2"]
+    assert await texts(product, labels) == [("hr", "leave number 3"), ("hr", "leave number 2")]
     assert (await found(product, room=1)).counts == {"hr": 1}
     await config(product, machine_labels_per_agent=0)
     assert (await found(product)).counts == {}
@@ -464,7 +469,7 @@ async def test_texts_come_in_the_order_that_is_asked_for_without_those_that_are_
 ) -> None:
     for number in range(3):
         await ask(product, query=f"leave number {number}", user=f"user {number}")
-    seqs = (await found(product)).single["hr"]
+    seqs = [each.seq for each in (await found(product)).single]
     await changed(product, "DELETE", "/v1/logs?user=user%201")
     rows = await read_machine_labels(product.database, seqs)
     assert [row["query"] for row in rows] == ["leave number 2", "leave number 0"]

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from edgeneuro.settings import Settings
-from edgeneuro.store.datasets import decisions_in_conversations
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import ADMIN_TOKEN, Answered, Product, says
 from tests.unit.decision_models import chose, decision_product
@@ -451,12 +450,3 @@ async def test_the_session_remembers_the_agent_that_has_the_turn_now(product: Pr
     product.gateway.enqueue(says("it_support"))
     late = await reroute(product, answered.json()["id"])
     assert late.json()["session"] is None  # the conversation has gone on
-
-
-async def test_trainings_learn_nothing_from_a_decision_that_was_refused(product: Product) -> None:
-    context = {"previous_agent": "hr", "previous_user": "My form?", "previous_assistant": "Which?"}
-    decision_id = await first(product, context=context)
-    product.gateway.enqueue(says("general"))
-    second = (await reroute(product, decision_id)).json()["id"]
-    found = await decisions_in_conversations(product.database, before="dec_9", router=None, most=10)
-    assert [row["id"] for row in found] == [second]

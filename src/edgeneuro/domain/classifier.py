@@ -44,9 +44,13 @@ class TrainingProgress(BaseModel):
     """`slices` are done and stored; `visits` is how often they used a label. `tries` counts how
     often the next one was started. `left_out` counts labels that are not used, by reason. While the
     labels are prepared, `prepared` of them are done, up to the query hash `prepared_to`;
-    `in_conversations` of them have a turn before them. `decisions` of models were added to these,
-    down to the log id `decisions_to`. `agent_texts` are names, phrases of descriptions and examples
-    of the agents up to the id `agent_texts_to`, which are learned and are no labels."""
+    `in_conversations` of them have a turn before them. Machine labels were added to these:
+    `machine_labels` of single messages by agent ("none": no agent fits), and `decisions` of turns
+    in conversations; `machine_models` counts both by the model that decided. `machine_left_out`
+    counts decisions that are no machine labels, by reason, and `machine_decided` those of single
+    messages by agent before the agents were balanced; `machine_labels_off` says why there are none.
+    `agent_texts` are names, phrases of descriptions and examples of the agents up to the id
+    `agent_texts_to`, which are learned and are no labels."""
 
     stage: Literal["labels", "training", "finished"] = "labels"
     slices: int = 0
@@ -59,7 +63,11 @@ class TrainingProgress(BaseModel):
     prepared_slices: int = 0
     in_conversations: int = 0
     decisions: int = 0
-    decisions_to: str | None = None
+    machine_labels: dict[str, int] = Field(default_factory=dict)
+    machine_models: dict[str, int] = Field(default_factory=dict)
+    machine_left_out: dict[str, int] = Field(default_factory=dict)
+    machine_decided: dict[str, int] = Field(default_factory=dict)
+    machine_labels_off: str | None = None
     agent_texts: int = 0
     agent_texts_to: str = ""
 

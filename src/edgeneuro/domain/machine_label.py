@@ -26,11 +26,12 @@ _ONE_SIDED, _MIN_ONE_SIDED = 0.9, 50
 class Candidate:
     """A decision that may be a machine label: the log row `seq`, in the order in which the rows
     were written, and the number of its `caller` (a key, or a user of a key). `stated` says whether
-    the model stated a confidence."""
+    the model stated a confidence, and `model` is its place in the chain of models."""
 
     seq: int
     caller: int
     stated: bool = True
+    model: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +44,25 @@ class Candidates:
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class MachineLabel:
+    """A decision that was chosen: of the log row `seq`, for the agent (NO_AGENT: none fits), by the
+    model at this place in the chain."""
+
+    seq: int
+    agent: str
+    model: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class MachineLabels:
-    """The log rows (`seq`) that were chosen, by agent id as in Candidates, the newest first.
-    `turns` are those in conversations with their agents, the newest first. `left_out` counts the
-    decisions that were not chosen, by reason, and `decided` those of single messages by agent
-    before they were balanced. `off` says why there are none at all."""
+    """Those that were chosen, the newest first: of `single` messages, and of `turns` in
+    conversations. `left_out` counts the decisions that were not chosen, by reason, and `decided`
+    those of single messages by agent before they were balanced. `off` says why there are none at
+    all."""
 
-    single: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    turns: Sequence[tuple[int, str]] = ()
+    single: Sequence[MachineLabel] = ()
+    turns: Sequence[MachineLabel] = ()
     decided: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     off: str | None = None
@@ -59,7 +70,7 @@ class MachineLabels:
     @property
     def counts(self) -> dict[str, int]:
         """How many of single messages there are, by agent id."""
-        return {agent: len(found) for agent, found in self.single.items()}
+        return dict(sorted(Counter(each.agent for each in self.single).items()))
 
     @property
     def one_sided(self) -> str | None:
@@ -85,20 +96,16 @@ def choose(
         per_agent=per_agent,
         total=total,
     )
-    single: dict[str, list[int]] = {}
-    for agent, found in sorted(shared.items()):
-        chosen = _first(found, limits.get(agent, 0))
-        left_out["over_the_limit"] += len(found) - len(chosen)
-        single[agent] = sorted((each.seq for each in chosen), reverse=True)
-    in_turns = [
-        (each.seq, agent)
-        for agent, found in _within_share(candidates.turns, left_out).items()
-        for each in found
-    ]
-    in_turns.sort(reverse=True)
-    left_out["over_the_limit"] += max(0, len(in_turns) - turns)
+    single = {agent: _first(found, limits.get(agent, 0)) for agent, found in shared.items()}
+    # What a turn in a conversation is about that fits nobody, the turn before it may say.
+    left_out["none_in_conversation"] += len(candidates.turns.get(NO_AGENT, ()))
+    of_agents = {agent: each for agent, each in candidates.turns.items() if agent != NO_AGENT}
+    in_turns = _newest(_within_share(of_agents, left_out))
+    left_out["over_the_limit"] = max(0, len(in_turns) - turns) + sum(
+        len(found) - len(single[agent]) for agent, found in shared.items()
+    )
     return MachineLabels(
-        single={agent: found for agent, found in single.items() if found},
+        single=_newest(single),
         turns=in_turns[:turns],
         decided={agent: len(found) for agent, found in shared.items() if found},
         left_out={why: count for why, count in sorted(left_out.items()) if count},
@@ -156,6 +163,17 @@ def _within_share(
             kept[agent] += _first(own, limit)
             left_out["share_of_caller"] += max(0, len(own) - limit)
     return kept
+
+
+def _newest(decided: Mapping[str, Sequence[Candidate]]) -> list[MachineLabel]:
+    return sorted(
+        (
+            MachineLabel(each.seq, agent, each.model)
+            for agent, found in decided.items()
+            for each in found
+        ),
+        key=lambda each: (-each.seq, each.agent),
+    )
 
 
 def _first(found: Sequence[Candidate], limit: int) -> list[Candidate]:

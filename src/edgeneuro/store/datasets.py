@@ -9,7 +9,6 @@ from edgeneuro.domain.query import Split
 from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.label_reads import in_force, votes
-from edgeneuro.store.signals import MISROUTED
 from edgeneuro.store.sql import rfc3339
 
 PAGE_ROWS = 500
@@ -72,31 +71,6 @@ async def training_labels(db: Database, after: str, *, most: int) -> Sequence[Ro
             " WHERE split IN ('train', 'validation') AND query_hash > ?1"
             " ORDER BY query_hash LIMIT ?2",
             after,
-            min(most, PAGE_ROWS),
-        )
-    )
-
-
-async def decisions_in_conversations(
-    db: Database, *, before: str, router: str | None, most: int
-) -> Rows:
-    """A page of what models decided in conversations, the newest first, up to the log id `before`:
-    `id`, `query`, `context`, `agent_id`, `session`. Without questions that have a label, and
-    without decisions that somebody said were wrong."""
-    return await db.run(
-        statement(
-            "SELECT id, query, context, agent_id, session FROM logs"
-            # The conditions of the index, as it has them.
-            " WHERE context IS NOT NULL AND layer IN ('llm', 'decision_model') AND id < ?1"
-            " AND context ->> 'previous_agent' IS NOT NULL AND query_hash IS NOT NULL"
-            " AND query <> '' AND status = 200 AND agent_id IS NOT NULL AND reason IS NULL"
-            " AND other_outcome IS NULL AND router IS ?2"
-            " AND NOT EXISTS (SELECT 1 FROM current_labels"
-            " WHERE current_labels.query_hash = logs.query_hash)"
-            f" AND NOT {MISROUTED}"
-            " ORDER BY id DESC LIMIT ?3",
-            before,
-            router,
             min(most, PAGE_ROWS),
         )
     )

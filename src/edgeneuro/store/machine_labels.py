@@ -40,10 +40,11 @@ _USABLE = (
 )
 
 
-def _decided(agent: str, confidence: str, by_other_model: str) -> str:
+def _decided(agent: str, confidence: str, model: str) -> str:
     return (
         f"SELECT logs.seq, {_NEAR} AS near, logs.key_id, logs.user, {agent} AS agent,"
         f" {confidence} IS NOT NULL AS stated, logs.context IS NOT NULL AS in_conversation,"
+        f" {model} AS model,"
         " CASE WHEN logs.rerouted_from IS NOT NULL OR EXISTS (SELECT 1 FROM logs AS later"
         " WHERE later.rerouted_from = logs.id) THEN 'rerouted'"
         # The model could not choose the others, or a rule named it.
@@ -51,7 +52,6 @@ def _decided(agent: str, confidence: str, by_other_model: str) -> str:
         " OR coalesce(instr(logs.stages, '\"rules\": ['), 0) > 0 THEN 'not_all_agents'"
         f" WHEN {agent} IS NOT NULL AND {agent} NOT IN (SELECT value FROM json_each(?3))"
         " THEN 'agent_not_enabled'"
-        f" WHEN {by_other_model} THEN 'other_model'"
         f" WHEN {confidence} < ?5 THEN 'low_confidence'"
         " WHEN logs.context IS NOT NULL AND coalesce(logs.context ->> 'previous_agent', '')"
         " NOT IN (SELECT value FROM json_each(?3)) THEN 'agent_before_unknown'"
@@ -67,10 +67,11 @@ def _decided(agent: str, confidence: str, by_other_model: str) -> str:
 _OF_LOGS = _decided(
     _OWN_AGENT,
     f"iif(coalesce({CONFIDENCE_SOURCE}, '') = 'none', NULL, logs.confidence)",
-    "NOT EXISTS (SELECT 1 FROM json_each(logs.attempts) AS attempt"
-    " WHERE attempt.value ->> 'purpose' = 'route' AND attempt.value ->> 'outcome' = 'ok'"
-    " AND json_array(attempt.value ->> 'model', attempt.value ->> 'adapter')"
-    " IN (SELECT value FROM json_each(?4)))",
+    # Its place among those that are wanted. In old rows attempts have no purpose.
+    "(SELECT wanted.key FROM json_each(logs.attempts) AS attempt, json_each(?4) AS wanted"
+    " WHERE coalesce(attempt.value ->> 'purpose', 'route') = 'route'"
+    " AND attempt.value ->> 'outcome' = 'ok' AND wanted.value ="
+    " json_array(attempt.value ->> 'model', attempt.value ->> 'adapter') LIMIT 1)",
 )
 # The active model's second opinion on the classifier. 0 stands for an unknown confidence.
 _OF_AUDIT_SAMPLES = _decided("sample.agent_id", "nullif(sample.confidence, 0)", "0")
@@ -89,17 +90,20 @@ WITH start AS MATERIALIZED (
     {_OF_AUDIT_SAMPLES} FROM audit_samples AS sample CROSS JOIN logs ON logs.id = sample.log_id
     WHERE sample.layer = 'llm' AND sample.created_at >= (SELECT created_at FROM start) AND {_USABLE}
 ), numbered AS (
-    SELECT *, row_number() OVER (PARTITION BY why IS NULL, near ORDER BY seq DESC) AS place,
-        dense_rank() OVER (ORDER BY key_id, user) AS caller FROM decided
-), judged AS (
-    SELECT seq, caller, agent, stated, in_conversation,
-        iif(why IS NULL AND place > 1, 'near_duplicate', why) AS why FROM numbered
+    SELECT *, row_number() OVER (PARTITION BY why IS NULL AND model IS NOT NULL, near
+        ORDER BY seq DESC) AS place, dense_rank() OVER (ORDER BY key_id, user) AS caller
+    FROM decided
+), judged AS MATERIALIZED (
+    SELECT seq, caller, agent, stated, in_conversation, model,
+        CASE WHEN why IS NOT NULL THEN why WHEN model IS NULL THEN 'other_model'
+        WHEN place > 1 THEN 'near_duplicate' END AS why FROM numbered
 )
-SELECT why, NULL AS agent, NULL AS stated, NULL AS in_conversation, count(*) AS n, NULL AS seqs,
-    NULL AS callers FROM judged WHERE why IS NOT NULL GROUP BY why
+SELECT why, NULL AS agent, NULL AS stated, NULL AS in_conversation, NULL AS model, count(*) AS n,
+    NULL AS seqs, NULL AS callers FROM judged WHERE why IS NOT NULL GROUP BY why
 UNION ALL
-SELECT NULL, agent, stated, in_conversation, count(*), json_group_array(seq),
-    json_group_array(caller) FROM judged WHERE why IS NULL GROUP BY agent, stated, in_conversation
+SELECT NULL, agent, stated, in_conversation, model, count(*), json_group_array(seq),
+    json_group_array(caller) FROM judged WHERE why IS NULL
+GROUP BY agent, stated, in_conversation, model
 """
 
 
@@ -138,7 +142,20 @@ def _json_array(*values: str | None) -> str:
 
 def _candidates(row: Row) -> list[Candidate]:
     pairs = zip(json.loads(row["seqs"]), json.loads(row["callers"]), strict=True)
-    return [Candidate(seq, caller, bool(row["stated"])) for seq, caller in pairs]
+    stated, model = bool(row["stated"]), int(row["model"])
+    return [Candidate(seq, caller, stated, model) for seq, caller in pairs]
+
+
+async def in_test_part(db: Database, similar_hashes: Sequence[str]) -> set[str]:
+    """Those of these hashes that questions of the test part have."""
+    rows = await db.run(
+        statement(
+            "SELECT DISTINCT similar_hash FROM splits WHERE split = 'test'"
+            " AND similar_hash IN (SELECT value FROM json_each(?1))",
+            json.dumps(list(similar_hashes)),
+        )
+    )
+    return {row["similar_hash"] for row in rows}
 
 
 async def read_machine_labels(db: Database, seqs: Sequence[int]) -> Rows:

@@ -13,6 +13,7 @@ from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.sources import HUMAN
 from edgeneuro.classifier.training import Training
+from edgeneuro.controlplane.jobs.machine_examples import ToRead
 from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome, run_slice
 from edgeneuro.controlplane.jobs.training_examples import MAX_LABELS, ExampleReader
 from edgeneuro.controlplane.learning.classifier_check import config_of, score_on_test_part
@@ -61,6 +62,7 @@ _STEP_COST, _PAUSE_SECONDS = 40_000, 0.01
 _MAX_ATTEMPTS = 5  # slices of one training that started in a row and never ended
 _PARTS_A_STATE = 1_000  # numbers of one state's parts; the next state has others
 _LINES_PART = 900  # of them the first with the lines of the labels (domain/label.py)
+_MACHINE_PART = 950  # and the first with the machine labels that are still to be read
 _CHECKSUM_BYTES = 32
 
 
@@ -114,6 +116,7 @@ class _Slice:
         self._last_label_id = job.last_label_id
         self._step = 0  # the cost since the last pause
         self._lines: list[str] = []  # of the labels that this slice has prepared
+        self._machine_labels: ToRead | None = None
 
     @property
     def _ended(self) -> bool:
@@ -142,9 +145,10 @@ class _Slice:
             self._last_label_id = await newest_label_in_force(self._services.db)
         part = Preparation()
         # Putting many together takes as long as a slice may, and has no pause.
-        reader = ExampleReader(self._services, self._job, self._progress, self._max_labels)
+        to_read = await self._machine_labels_to_read()
+        reader = ExampleReader(self._services, self._job, self._progress, self._max_labels, to_read)
         all_read = await reader.read(part, self._spend)
-        self._lines = reader.lines
+        self._lines, self._machine_labels = reader.lines, reader.machine_labels
         if not all_read or len(part) * _GROUP_COST > SLICE_COST:
             return await self._store_prepared(part)
         whole = await self._prepared_before()
@@ -180,9 +184,20 @@ class _Slice:
         await self._write("state", part.to_bytes(), first=first)
         lines = "".join(self._lines).encode()
         await self._write("state", lines, first=first + _LINES_PART)
+        if self._machine_labels is not None:
+            left = self._machine_labels.to_bytes()
+            await self._write("state", left, first=first + _MACHINE_PART)
         self._progress.prepared_slices += 1
         self._progress.slices += 1
         return SliceOutcome(statements=[self._noted()], checkpoint=self._progress.model_dump_json())
+
+    async def _machine_labels_to_read(self) -> ToRead | None:
+        """As the slice before has left them; None where they were not chosen yet."""
+        first = (self._progress.prepared_slices - 1) * _PARTS_A_STATE + _MACHINE_PART
+        if first < 0:
+            return None
+        stored = await read_parts(self._services.db, self._job.id, "state", first=first)
+        return ToRead.from_bytes(stored) if stored else None
 
     async def _prepared_before(self) -> Preparation:
         whole = Preparation()

@@ -1,45 +1,58 @@
-"""What a training learns from, read page by page: the labels, where those of conversations are few
-the newest decisions of models in conversations, and what the agents say of themselves."""
+"""What a training learns from, read page by page: the labels, then the machine labels, then what the
+agents say of themselves."""
 
 from collections.abc import Awaitable, Callable
 
 from edgeneuro.classifier.agent_texts import agent_texts
 from edgeneuro.classifier.examples import Labelled, Preparation
 from edgeneuro.classifier.sources import AGENT_TEXT, HUMAN, MODEL
+from edgeneuro.controlplane.jobs.machine_examples import (
+    ToRead,
+    agent_of,
+    choose_machine_labels,
+    count_machine_label,
+    leave_out,
+    read_texts,
+)
 from edgeneuro.domain.classifier import Classifier, TrainingProgress
 from edgeneuro.domain.label import label_line
 from edgeneuro.services import Services
 from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Row
-from edgeneuro.store.datasets import decisions_in_conversations, training_labels
+from edgeneuro.store.datasets import training_labels
 
 MAX_LABELS, _MAX_CHARACTERS = 50_000, 10_000_000  # that fit an isolate's memory
 # Of preparing a label, in the unit of a slice's cost: 50,000 short ones are 30 million.
 _LABEL_COST, _CHARACTER_COST = 120, 12
-_NEWEST = "\x7f"  # after every id
-_MAX_PAGES = 40  # of decisions in a slice: those of agents that are gone are read and not used
 
 
 class ExampleReader:
     """Goes on where `progress` is, and brings it up to date. `lines` are those of the labels that
-    it has read (domain/label.py)."""
+    it has read (domain/label.py), and `machine_labels` those that are still to be read; None: they
+    were not chosen yet."""
 
     def __init__(
-        self, services: Services, job: Classifier, progress: TrainingProgress, max_labels: int
+        self,
+        services: Services,
+        job: Classifier,
+        progress: TrainingProgress,
+        max_labels: int,
+        machine_labels: ToRead | None = None,
     ) -> None:
         self.lines: list[str] = []
+        self.machine_labels = machine_labels
         self._services = services
         self._job = job
         self._progress = progress
         self._max_labels = max_labels
 
     async def read(self, part: Preparation, spend: Callable[[int], Awaitable[bool]]) -> bool:
-        """Adds labels, then decisions, then agents' texts, until all are added or the slice ends;
-        returns whether all are. `spend` gets the cost of each, and says whether the slice goes
-        on."""
+        """Adds labels, then machine labels, then agents' texts, until all are added or the slice
+        ends; returns whether all are. `spend` gets the cost of each, and says whether the slice
+        goes on."""
         return (
             await self._read_labels(part, spend)
-            and await self._read_decisions(part, spend)
+            and await self._read_machine(part, spend)
             and await self._read_agents(part, spend)
         )
 
@@ -48,7 +61,8 @@ class ExampleReader:
         progress = self._progress
         if progress.prepared_characters >= _MAX_CHARACTERS:
             return 0
-        return self._max_labels - progress.prepared - progress.decisions - progress.agent_texts
+        machine_labels = sum(progress.machine_labels.values()) + progress.decisions
+        return self._max_labels - progress.prepared - machine_labels - progress.agent_texts
 
     async def _read_labels(
         self, part: Preparation, spend: Callable[[int], Awaitable[bool]]
@@ -69,35 +83,33 @@ class ExampleReader:
                 self.lines.append(label_line(row["query_hash"], row["agent_id"]))
                 progress.prepared += 1
                 progress.in_conversations += row["context"] is not None
-                if not await spend(self._add(part, row, hard=bool(row["hard"]))):
+                if not await spend(self._add(part, row, row["agent_id"], hard=bool(row["hard"]))):
                     return False
         return True
 
-    async def _read_decisions(
+    async def _read_machine(
         self, part: Preparation, spend: Callable[[int], Awaitable[bool]]
     ) -> bool:
-        """The newest ones, as many as the labels of conversations lack."""
         progress = self._progress
-        config = await self._services.routing.current()
-        wanted = config.follow_up_decisions - progress.in_conversations
-        for _ in range(_MAX_PAGES):
-            if progress.decisions >= wanted or self._room <= 0:
-                break
-            page = await decisions_in_conversations(
-                self._services.db,
-                before=progress.decisions_to or _NEWEST,
-                router=self._job.options.router,
-                most=min(self._room, wanted - progress.decisions),
+        if self.machine_labels is None:
+            self.machine_labels = await choose_machine_labels(
+                self._services, self._job, progress, room=self._room
             )
-            if not page:
-                break
-            for row in page:
-                progress.decisions_to = row["id"]
-                if self._left_out(row) is not None:
+        to_read = self.machine_labels
+        while to_read and self._room > 0:
+            for chosen, row, why in await read_texts(self._services, to_read.page()):
+                if self._room <= 0:
+                    break
+                to_read.done()
+                if row is None:
+                    leave_out(progress, why or "deleted")
                     continue
-                progress.decisions += 1
-                if not await spend(self._add(part, row, source=MODEL)):
+                count_machine_label(progress, chosen, row)
+                cost = self._add(part, row, agent_of(chosen), source=MODEL)
+                if not await spend(cost):
                     return False
+        if to_read:
+            leave_out(progress, "over_the_limit", len(to_read))
         return True
 
     async def _read_agents(
@@ -128,13 +140,21 @@ class ExampleReader:
             return "agent_not_enabled"
         return "agent_before_unknown" if previous and previous.agent not in agents else None
 
-    def _add(self, part: Preparation, row: Row, *, hard: bool = False, source: int = HUMAN) -> int:
+    def _add(
+        self,
+        part: Preparation,
+        row: Row,
+        agent_id: str | None,
+        *,
+        hard: bool = False,
+        source: int = HUMAN,
+    ) -> int:
         """Returns what it cost."""
         query, previous = row["query"], context_from_json(row["context"])
         part.add(
             Labelled(
                 query,
-                row["agent_id"],
+                agent_id,
                 hard,
                 previous=previous,
                 session=row["session"],
