@@ -903,8 +903,6 @@ CREATE TRIGGER replays_delete_job AFTER DELETE ON replays BEGIN DELETE FROM jobs
 
 -- What a classifier learned of conversations: a JSON object; null: a training from before.
 ALTER TABLE classifiers ADD COLUMN follow_ups TEXT;
--- The decisions of models in conversations, from which a training learns: a query has the same conditions.
-CREATE INDEX logs_in_conversations ON logs (id) WHERE context IS NOT NULL AND layer IN ('llm', 'decision_model');
 
 -- Weak feedback on decisions: an agent or a caller said that a decision was wrong (not_mine, rerouted), or what
 -- the person wrote next speaks for or against it (rephrased, human_wanted, thanks). Signals decide what is labeled

@@ -112,10 +112,13 @@ class Examples:
         turns = filter(self.in_context, range(len(self)))
         return sum([self.labels[at] != self.previous[at] for at in turns])
 
-    def counts(self) -> dict[int, int]:
-        """By label, how many are learned as single messages, beside agents' texts."""
+    def counts(self, source: int | None = None) -> dict[int, int]:
+        """By label, how many are learned as single messages: of this source, or of all beside
+        agents' texts."""
         alone = filter(self.stands_alone, range(len(self)))
-        return Counter([self.labels[index] for index in alone if not self.is_text(index)])
+        if source is None:
+            return Counter([self.labels[index] for index in alone if not self.is_text(index)])
+        return Counter([self.labels[at] for at in alone if self.sources[at] == source])
 
     def digest(self) -> str:
         return hashlib.sha256(self.to_bytes()).hexdigest()

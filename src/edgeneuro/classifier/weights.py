@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from edgeneuro.classifier.calibration import PARTS, HeldOut, accepts, probability
 from edgeneuro.classifier.examples import OUT_OF_SCOPE, Examples
 from edgeneuro.classifier.logistic import Vector
+from edgeneuro.classifier.sources import HUMAN
 
 ONE = 1 << 20  # the weight of a question without variants, if traffic and labels have one mix
 _RATIO = 1_000
@@ -72,9 +73,9 @@ def _ratios(
 def suspects(
     held: Sequence[HeldOut], indices: Sequence[int], examples: Examples, curve: Vector
 ) -> list[Suspect]:
-    """The labels that are probably wrong, the most probable first, at most MAX_SUSPECTS. By the
-    rule of confident learning (Northcutt and others, 2021) a prediction counts if it is at least as
-    probable as the mean of its agent's right predictions."""
+    """The labels that are probably wrong, the most probable first, at most MAX_SUSPECTS; nobody
+    gave what models decided. By the rule of confident learning (Northcutt and others, 2021) a
+    prediction counts if it is at least as probable as the mean of its agent's right predictions."""
     rows = [
         (probability(curve, one.top, one.second), one, index)
         for one, index in zip(held, indices, strict=True)
@@ -88,7 +89,10 @@ def suspects(
     wrong = [
         (sure, one, index)
         for sure, one, index in rows
-        if not one.right and one.best in sums and sure * sums[one.best][1] >= sums[one.best][0]
+        if examples.sources[index] == HUMAN
+        and not one.right
+        and one.best in sums
+        and sure * sums[one.best][1] >= sums[one.best][0]
     ]
     wrong.sort(key=lambda row: (-round(row[0], 6), row[2]))
     return [

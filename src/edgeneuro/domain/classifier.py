@@ -74,11 +74,13 @@ class TrainingProgress(BaseModel):
 
 class AgentThreshold(BaseModel):
     """The agent is answered from the probability `threshold` on; null: never, and `reason` says
-    why, unless the training failed as a whole. For `held_out_right` of the `held_out` labels of the
-    agent it had the best score, at any probability."""
+    why, unless the training failed as a whole. It was trained on `labels`, and on `machine_labels`
+    beside them. For `held_out_right` of the `held_out` labels of the agent it had the best score,
+    at any probability."""
 
     agent_id: str
     labels: int
+    machine_labels: int = 0
     threshold: float | None
     reason: str | None = None
     held_out: int | None = None

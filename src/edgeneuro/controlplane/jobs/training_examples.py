@@ -1,5 +1,5 @@
-"""What a training learns from, read page by page: the labels, then the machine labels, then what the
-agents say of themselves."""
+"""What a training learns from, read page by page: the labels, then the machine labels, then what
+the agents say of themselves."""
 
 from collections.abc import Awaitable, Callable
 
@@ -110,6 +110,7 @@ class ExampleReader:
                     return False
         if to_read:
             leave_out(progress, "over_the_limit", len(to_read))
+            self.machine_labels = ToRead([])
         return True
 
     async def _read_agents(

@@ -9,6 +9,7 @@ from edgeneuro.classifier.model import InvalidModelError, Model
 from edgeneuro.classifier.needs import training_needs
 from edgeneuro.classifier.perturbations import PERTURBATIONS, perturb
 from edgeneuro.classifier.scorer import Scorer
+from edgeneuro.classifier.sources import HUMAN, MODEL
 from edgeneuro.controlplane.learning.classifier_check import coverage_fell, score_of_selected
 from edgeneuro.controlplane.learning.traffic import MIN_DECISIONS
 from edgeneuro.domain.classifier import (
@@ -230,23 +231,26 @@ def not_precise_enough(
 def per_agent(
     job: Classifier, model: Model, examples: Examples, held_out: Mapping[int, tuple[int, int]]
 ) -> list[AgentThreshold]:
-    """Of each agent that was enabled, how many labels it had, from when on it is answered, and how
-    often it was right when it was held out."""
-    calibration, counts = model.calibration, examples.counts()
+    """Of each agent that was enabled, how many labels and machine labels it had, from when on it is
+    answered, and how often it was right when it was held out."""
+    calibration, counts = model.calibration, examples.counts(HUMAN)
+    of_models = examples.counts(MODEL)
     place = {agent: number for number, agent in enumerate(model.classes)}
     agents = []
     for agent in job.agents:
         at = place.get(agent)
         asked, right = (0, 0) if at is None else held_out.get(at, (0, 0))
         labels = 0 if at is None else counts[at]
+        machine_labels = 0 if at is None else of_models[at]
         reason = calibration.reasons.get(agent)
         missing = f"0 labels; {job.options.min_labels} are needed"
         agents.append(
             AgentThreshold(
                 agent_id=agent,
                 labels=labels,
+                machine_labels=machine_labels,
                 threshold=None if at is None else calibration.thresholds[at],
-                reason=reason if labels or reason else missing,
+                reason=reason if labels or machine_labels or reason else missing,
                 held_out=asked,
                 held_out_right=right,
             )
