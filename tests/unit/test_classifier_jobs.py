@@ -423,8 +423,9 @@ async def test_labels_over_the_limit_are_left_out_and_counted(product: Product) 
     assert made["progress"]["left_out"]["over_the_limit"] == len(in_force) - 150 > 0
 
 
-async def test_the_rule_is_off_by_default(product: Product) -> None:
+async def test_nothing_is_trained_by_itself_while_learning_is_off(product: Product) -> None:
     await import_labels(product)
+    await product.call("PATCH", "/v1/config", {"learning": "off"})
     await minute(product)
     assert product.rows("SELECT * FROM classifiers") == []
 

@@ -232,7 +232,7 @@ async def layer_of(product: Product, waiting: list[Coroutine[Any, Any, None]]) -
 
 
 async def test_null_takes_it_away_at_once(product: Product) -> None:
-    await select(product, None)
+    await select(product, None, learning="off")  # else it runs beside the model
     decision = await explained(product, known("agent_2"))
     assert (decision["layer"], decision["classifier"]) == ("llm", None)
     assert decision["explanation"]["classifier"] == "not asked: none is selected"

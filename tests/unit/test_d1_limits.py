@@ -298,6 +298,7 @@ async def test_a_run_of_the_cron_leaves_to_the_next_one_what_would_be_too_much(
 ) -> None:
     """Each task stays below the limit alone; all of them together would not."""
     product = await add_agents(Product(database, settings, gateway=Models(knows)))
+    await product.call("PATCH", "/v1/config", {"learning": "off"})
     await label(product, 250)
     evaluation_id = (await begin(product, model_ids=[ACTIVE])).json()["id"]
     await product.route("hr question", cache=False, user="customer 7")

@@ -60,6 +60,7 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "POST /v1/replays/{replay_id}/cancel": ("admin", 404, "unknown_replay"),
     "POST /v1/replays/{replay_id}/apply": ("admin", 404, "unknown_replay"),
     "DELETE /v1/replays/{replay_id}": ("admin", 404, "unknown_replay"),
+    "GET /v1/learning": ("read", 200, None),
     "GET /v1/jobs": ("read", 200, None),
     "GET /v1/jobs/{job_id}": ("read", 404, "unknown_job"),
     "POST /v1/jobs/{job_id}/cancel": ("admin", 404, "unknown_job"),

@@ -11,7 +11,7 @@ from edgeneuro.domain.config_models import Config, ConfigPatch
 from edgeneuro.domain.routing import RoutingConfig
 
 ROOT = Path(__file__).parents[2]
-STATE = {"challenger", "cache_epoch", "previous_model"}  # stored beside the settings
+STATE = {"challenger", "cache_epoch", "previous_model", "learned"}  # stored beside the settings
 # Models and the classifier are selected on other pages.
 ELSEWHERE = {"routing_model", "fallback_models", "classifier"}
 

@@ -16,7 +16,7 @@ from edgeneuro.controlplane.adapters import lora_intake, loras
 from edgeneuro.controlplane.evaluations import evaluations, routing_test_runs, routing_tests
 from edgeneuro.controlplane.jobs import jobs
 from edgeneuro.controlplane.labels import datasets, erasure, imports, label_stats, labels, queue
-from edgeneuro.controlplane.learning import classifiers
+from edgeneuro.controlplane.learning import classifiers, learning
 from edgeneuro.controlplane.models import calibration, models, providers, selection
 from edgeneuro.controlplane.observe import analytics, logs, monitoring
 from edgeneuro.controlplane.replays import apply, replays
@@ -120,6 +120,8 @@ ROUTES = (
     Route("GET",    "/v1/classifiers/{classifier_id}", classifiers.get_classifier, READ),
     Route("POST",   "/v1/classifiers/{classifier_id}/cancel", classifiers.cancel_classifier, ADMIN),
     Route("DELETE", "/v1/classifiers/{classifier_id}", classifiers.delete_classifier, ADMIN),
+
+    Route("GET",    "/v1/learning",               learning.show_learning, READ),
 
     Route("GET",    "/v1/jobs",                   jobs.list_jobs,        READ),
     Route("GET",    "/v1/jobs/{job_id}",          jobs.get_job,          READ),

@@ -19,6 +19,7 @@ from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.classifier import ClassifierId, MinLabels, TargetAccuracy
 from edgeneuro.domain.decision import CacheScope
 from edgeneuro.domain.fields import INTEGRAL
+from edgeneuro.domain.learning import LearnedState
 from edgeneuro.domain.model import Challenger
 from edgeneuro.domain.outcome import OnNoFit
 from edgeneuro.domain.setting import (
@@ -330,11 +331,12 @@ def with_settings(
 class StoredConfig(BaseModel):
     """What the table `config` may hold: settings, and what is stored like one. `cache_epoch` counts
     the flushes of the caches, and is part of every cache key; `previous_model` was the active model
-    before the present one was made active."""
+    before the present one was made active; `learned` is what the rules of learning did last."""
 
     challenger: Challenger | None = None
     cache_epoch: int = 0
     previous_model: ModelId | None = None
+    learned: LearnedState = Field(default_factory=LearnedState)
 
     def values(self) -> dict[str, Any]:
         """The settings by name."""

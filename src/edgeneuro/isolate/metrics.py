@@ -124,6 +124,11 @@ class Metrics:
             " agent is new to it, or none while it is not loaded.",
             "verdict",
         )
+        self.classifiers_disabled = Counter(
+            "edgeneuro_classifiers_disabled_total",
+            "Classifiers that this isolate has disabled, because their audit samples agreed with"
+            " the model too rarely.",
+        )
         self.gateway_feedback = Counter(
             "edgeneuro_gateway_feedback_total",
             "Feedback and labels sent to AI Gateway's log, by outcome: sent, failed, or skipped"
@@ -144,6 +149,7 @@ class Metrics:
                 self.added_seconds,
                 self.upstream_seconds,
                 self.classifier_verdicts,
+                self.classifiers_disabled,
                 self.gateway_feedback,
             )
         )

@@ -8,6 +8,7 @@ from edgeneuro.classifier.model import InvalidModelError, is_of_this_version
 from edgeneuro.domain.classifier import (
     Classifier,
     ClassifierScore,
+    RuleOutcome,
     TrainingOptions,
     TrainingProgress,
 )
@@ -204,6 +205,16 @@ def store_score(classifier_id: str, score: ClassifierScore) -> Statement:
         "UPDATE classifiers SET test_score = ?2 WHERE id = ?1",
         classifier_id,
         score.model_dump_json(),
+    )
+
+
+def note_rule_outcome(classifier_id: str, outcome: RuleOutcome) -> Statement:
+    """Where the classifier is the selected one by now."""
+    return statement(
+        "UPDATE classifiers SET rule_outcome = ?2 WHERE id = ?1 AND EXISTS"
+        " (SELECT 1 FROM config WHERE key = 'classifier' AND value = json_quote(?1))",
+        classifier_id,
+        outcome.model_dump_json(),
     )
 
 

@@ -15,6 +15,7 @@ from edgeneuro.store.database import Statement
 from edgeneuro.store.log_rows import insert_log
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.store.usage import count_answer
+from edgeneuro.synapsecore.beside import count_beside
 from edgeneuro.synapsecore.implicit_signals import note_reaction
 from edgeneuro.synapsecore.ranking import ModelCallResult
 from edgeneuro.synapsecore.router import RoutingResult
@@ -131,7 +132,7 @@ def _count_usage(metrics: Metrics, usage: Usage, cost_usd: float | None) -> None
 async def log_decision(result: RoutingResult, also: Sequence[Statement]) -> None:
     """Builds the row, which nobody waits for, and writes it."""
     services, entry = result.turn.services, _log_entry(result)
-    await write_log(services, entry, result.stage_records(), also)
+    await write_log(services, entry, result.stage_records(), [*also, await count_beside(result)])
     await note_reaction(services, result.turn.config, entry)
 
 

@@ -22,6 +22,7 @@ from edgeneuro.synapsecore.policy import UNDETERMINED
 from edgeneuro.synapsecore.rankers.cache import cache_put
 from edgeneuro.synapsecore.router import MODEL, RoutingResult, run_pipeline
 from edgeneuro.synapsecore.turn import Purpose, Turn
+from edgeneuro.synapsecore.watch import sample_share, store_sample
 
 _MIN_SCORE = 0.5  # below it, the classifier prefers no agent
 
@@ -42,7 +43,7 @@ def audit_by_model(result: RoutingResult) -> None:
     turn = result.turn
     if not _decided_by_classifier(result) or not _may_compare(turn):
         return
-    if sampled(turn.id, turn.config.audit_sample_share):
+    if sampled(turn.id, sample_share(turn.config)):
         turn.caller.background(_audit(result))
 
 
@@ -53,15 +54,26 @@ async def _audit(result: RoutingResult) -> None:
     opinion = second.model_ranking
     if opinion is None or classifier is None:
         return
-    write = insert_audit_sample(
+    agrees = opinion.best == classifier.best
+    sample = insert_audit_sample(
         turn.id,
         created_ms=turn.created_ms,
         layer="llm",
         agent_id=opinion.best,
         confidence=opinion.confidence,
-        agrees=opinion.best == classifier.best,
+        agrees=agrees,
     )
-    await _write(turn, write, "audit_sample_write")
+    try:
+        await store_sample(
+            turn.services,
+            turn.config,
+            sample,
+            log_id=turn.id,
+            classifier_id=classifier.source.model or "",
+            agrees=agrees,
+        )
+    except DatabaseError as error:
+        turn.services.failures.note("audit_sample_write", error)
 
 
 def audit_by_classifier(result: RoutingResult) -> Statement | None:

@@ -6,6 +6,7 @@ from functools import partial
 
 from edgeneuro.controlplane.jobs.kinds import KINDS
 from edgeneuro.controlplane.jobs.runner import MAX_QUERIES_BEFORE_A_SLICE, run_due, wake_by
+from edgeneuro.controlplane.learning.enabling import enable_by_rule
 from edgeneuro.controlplane.learning.retraining import retrain_by_rule
 from edgeneuro.controlplane.models.promotion import promote_by_rule
 from edgeneuro.services import Services
@@ -15,6 +16,7 @@ from edgeneuro.store.comparisons import delete_challenger_answers_before
 from edgeneuro.store.database import CountedDatabase
 from edgeneuro.store.idempotency import purge_idempotency
 from edgeneuro.store.imports import purge_staged
+from edgeneuro.store.learning import delete_observed_before
 from edgeneuro.store.logs import delete_logs_before
 from edgeneuro.store.lora_files import purge_files
 from edgeneuro.store.rehash import rehash_window
@@ -25,6 +27,7 @@ Task = Callable[[Services], Awaitable[object]]
 _DAY_MS = 86_400_000
 _REHASH_WINDOWS = 4  # of 500 rows, half a second of CPU time each
 _STAGED_KEPT_MS = 3_600_000  # rows of a file whose reading did not end
+_OBSERVED_KEPT_DAYS = 90
 _FILES_KEPT_DAYS = 7  # of an adapter that has failed and waits for another try
 
 
@@ -39,6 +42,7 @@ async def run_scheduled(services: Services, cron: str) -> None:
     await (delete_expired if cron == EVERY_MINUTE else run_maintenance)(services)
     for event, task in (
         ("promotion", promote_by_rule),
+        ("learning", enable_by_rule),
         ("retraining", retrain_by_rule),
     ):
         if counted.queries <= MAX_QUERIES_BEFORE_A_SLICE:
@@ -91,6 +95,7 @@ async def run_maintenance(services: Services) -> None:
         ("challenger_answers_purge", _purge_challenger_answers),
         ("lora_files_purge", _purge_lora_files),
         ("audit_retention", _delete_old_audit),
+        ("observed_purge", _purge_observed),
         ("day_sums", _sum_finished_days),
     )
 
@@ -136,6 +141,10 @@ async def _delete_old_logs(services: Services) -> None:
 
 async def _purge_challenger_answers(services: Services) -> None:
     await delete_challenger_answers_before(services.db, await _retention_began_ms(services))
+
+
+async def _purge_observed(services: Services) -> None:
+    await delete_observed_before(services.db, services.now_ms() - _OBSERVED_KEPT_DAYS * _DAY_MS)
 
 
 async def _retention_began_ms(services: Services) -> int:

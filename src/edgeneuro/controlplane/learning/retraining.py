@@ -1,13 +1,19 @@
-"""The retrain rule: after so many new labels a training begins automatically. What comes of it is
-selected automatically only if a classifier is selected already and it passes the promotion check;
-otherwise the classifier and the audit log say why not."""
+"""The training rules. With `retrain_after_labels` a training begins after so many new labels;
+otherwise when `learning` is not off and enough is new (growth.py).
+
+With `learning` "on" what comes of it runs beside the model first, and is enabled by enabling.py.
+Otherwise a training of `retrain_after_labels` is selected automatically only if a classifier is
+selected already and it passes the promotion check; if not, the classifier and the audit log say
+why."""
 
 from dataclasses import replace
 
 from edgeneuro.classifier.model import InvalidModelError
 from edgeneuro.controlplane.access.audit import rule_audit_row
 from edgeneuro.controlplane.evaluations.routing_tests import require_tests
+from edgeneuro.controlplane.jobs.runner import wake_by
 from edgeneuro.controlplane.learning.classifier_check import check_classifier
+from edgeneuro.controlplane.learning.growth import growth, learns
 from edgeneuro.domain.classifier import (
     ID_PREFIX,
     RULE,
@@ -17,23 +23,28 @@ from edgeneuro.domain.classifier import (
     TrainingOptions,
 )
 from edgeneuro.domain.model import ModelSelection
+from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError
 from edgeneuro.services import Services
 from edgeneuro.store import classifiers as store
 from edgeneuro.store.database import Statement
 
+_BESIDE = {
+    "on": "it runs beside the model first; GET /v1/learning says what is missing",
+    "observe": "it runs beside the model and is not enabled, because `learning` is observe",
+    "off": "`learning` is off",
+}
+
 
 async def retrain_by_rule(services: Services) -> None:
-    """Begins a training where the rule says so."""
+    """Begins a training where a rule says so."""
     config = await services.routing.current()
-    if config.retrain_after_labels is None:
+    if config.retrain_after_labels is None and not learns(config):
         return
     newest = await store.newest_training(services.db)
     if newest is not None and newest.state in ("queued", "running"):
         return
-    since = None if newest is None else newest.last_label_id
-    wanted = config.retrain_after_labels
-    if await store.count_newer_labels(services.db, since, most=wanted) < wanted:
+    if not await _is_due(services, config, newest):
         return
     options = TrainingOptions(
         target=config.classifier_target, min_labels=config.classifier_min_labels, seed=0
@@ -53,7 +64,17 @@ async def retrain_by_rule(services: Services) -> None:
         resource_id=classifier_id,
         after=options,
     )
-    await services.db.batch([*insert, audited])
+    rows = await services.db.batch([*insert, audited])
+    if rows[-2]:
+        await wake_by(services)
+
+
+async def _is_due(services: Services, config: RoutingConfig, newest: Classifier | None) -> bool:
+    wanted = config.retrain_after_labels
+    if wanted is None:
+        return (await growth(services, newest)).is_due(services.now_ms())
+    since = None if newest is None else newest.last_label_id
+    return await store.count_newer_labels(services.db, since, most=wanted) >= wanted
 
 
 async def selection_by_rule(
@@ -65,6 +86,8 @@ async def selection_by_rule(
     if made.created_by != RULE:
         return None, []
     config = await services.routing.fresh()
+    if config.learning == "on" or config.retrain_after_labels is None:
+        return RuleOutcome(selected=False, reason=_BESIDE[config.learning]), []
     if config.classifier is None:
         return not_selected(services, made, "no classifier is selected, so the rule selects none")
     try:

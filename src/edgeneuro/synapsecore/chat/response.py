@@ -28,6 +28,7 @@ from edgeneuro.errors import EdgeNeuroError, UpstreamError
 from edgeneuro.gateway.interface import Delta
 from edgeneuro.store.database import Statement
 from edgeneuro.store.sql import rfc3339
+from edgeneuro.synapsecore.beside import count_beside
 from edgeneuro.synapsecore.chat.answer import ChatResult
 from edgeneuro.synapsecore.chat.turn import ChatTurn
 from edgeneuro.synapsecore.decision_log import stored_texts, write_log
@@ -202,7 +203,8 @@ async def _write(
     stages: Sequence[StageRecord] | None,
     writes: Sequence[Statement | None],
 ) -> None:
-    await write_log(turn.services, entry, stages, writes)
+    beside = None if turn.routing is None else await count_beside(turn.routing)
+    await write_log(turn.services, entry, stages, [*writes, beside])
     await note_reaction(turn.services, turn.config, entry)
 
 
