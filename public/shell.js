@@ -21,6 +21,7 @@ const SCREENS = [
     [
       ["playground", "Playground", "route"],
       ["labeling", "Labeling", "label"],
+      ["unmatched", "Unmatched", "read"],
       ["datasets", "Datasets", "read"],
       ["evaluations", "Evaluations", "read"],
       ["routing_tests", "Routing tests", "read"],

@@ -27,6 +27,7 @@ SCREENS = (
     "labeling/random",
     "labeling/bulk",
     "labeling/labels",
+    "unmatched",
     "datasets",
     "evaluations",
     "evaluations/{evaluation}",

@@ -10,6 +10,7 @@ from edgeneuro.controlplane import (
     rule_trial,
     rules,
     sessions,
+    unmatched,
 )
 from edgeneuro.controlplane.access import audit, keys, teams, users
 from edgeneuro.controlplane.adapters import lora_intake, loras
@@ -176,6 +177,15 @@ ROUTES = (
     Route("PUT",    "/v1/labels/{query_hash}/label", labels.label_question, LABEL),
     Route("DELETE", "/v1/labels/{query_hash}/label", labels.unlabel_question, LABEL),
     Route("DELETE", "/v1/labels/{query_hash}",    erasure.erase_question, ADMIN),
+
+    Route("GET",    "/v1/unmatched",              unmatched.list_unmatched, READ),
+    Route("POST",   "/v1/unmatched",              unmatched.start_clustering, LABEL, 202),
+    Route("POST",   "/v1/unmatched/{cluster_id}/agent", unmatched.create_agent_of, ADMIN, 201,
+          described=Described((404, 409))),
+    Route("POST",   "/v1/unmatched/{cluster_id}/labels", unmatched.label_cluster, LABEL,
+          described=Described((404, 409))),
+    Route("POST",   "/v1/unmatched/{cluster_id}/dismiss", unmatched.dismiss_cluster, LABEL,
+          described=Described((404, 409))),
 
     Route("GET",    "/v1/analytics",              analytics.show_analytics, READ),
     Route("POST",   "/v1/analytics/rebuild",      analytics.rebuild,     ADMIN),

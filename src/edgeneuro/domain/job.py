@@ -8,7 +8,13 @@ from edgeneuro.domain.fields import PageQuery
 
 ID_PREFIX = "job"
 JobKindName = Literal[
-    "training", "evaluation", "routing_test_run", "adapter_upload", "erasure", "replay"
+    "training",
+    "evaluation",
+    "routing_test_run",
+    "adapter_upload",
+    "erasure",
+    "replay",
+    "clustering",
 ]
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 JobId = Annotated[str, Field(min_length=1, max_length=200)]
@@ -22,7 +28,8 @@ def job_id_of(resource_id: str) -> str:
 
 class JobProgress(BaseModel):
     """`done` of `of` units of the kind: passes of a training, answers of an evaluation or of a run
-    of the routing tests, steps of an upload, queries of a replay. An erasure has none. `of` null:
+    of the routing tests, steps of an upload, queries of a replay, passes
+    of a clustering. An erasure has none. `of` null:
     it is not known yet."""
 
     done: int
@@ -38,10 +45,10 @@ class JobError(BaseModel):
 
 class Job(BaseModel):
     """Background work on `resource_id`: a classifier, an evaluation, a run of the routing tests, an
-    adapter or a replay; of an erasure the erasure's id. `attempts` counts the slices that began
-    since the last one that advanced the job, `failures` those that failed in a row. A job that has
-    failed or was cancelled is not run again, except by a request to retry it. `run_after` is when
-    the next slice may begin, if not at once."""
+    adapter, a replay or a clustering; of an erasure the erasure's id. `attempts` counts the slices
+    that began since the last one that advanced the job, `failures` those that failed in a row. A
+    job that has failed or was cancelled is not run again, except by a request to retry it.
+    `run_after` is when the next slice may begin, if not at once."""
 
     object: Literal["job"] = "job"
     id: str

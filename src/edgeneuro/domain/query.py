@@ -182,6 +182,18 @@ _STOP_WORDS = frozenset(
         " mi mis tu su y o es son para con por en que"
     ).split()
 )
+# Words of questions and wishes: they make two questions different, and say nothing of the subject.
+_ASKING = frozenset(
+    (
+        "what what's which who whom whose where when why how it's i'm i'd i'll i've that's"
+        " there's don't doesn't didn't isn't can't won't not no yes ok okay hi hello hey thanks"
+        " thank up out on off over into also more much many lot really again still ever never"
+        " possible able going looking trying would could should use using find take make made"
+        " thing things something anything one way was wie wer wo wann warum nicht kein keine"
+        " kann konnen qué que qui quoi comment quand pourquoi cómo como cuándo cuando dónde"
+        " donde"
+    ).split()
+)
 _VOWELS = frozenset("aeiouy")
 _MIN_SKELETON = 4  # letters of a word whose vowels and order do not count
 
@@ -206,6 +218,12 @@ def similar_form(near: str) -> str:
     words = near.split()
     content = [word for word in words if word not in _STOP_WORDS]
     return " ".join(sorted({_skeleton(word) for word in (content if len(content) > 1 else words)}))
+
+
+def is_stop_word(word: str) -> bool:
+    """Whether a word in small letters says nothing of the subject: the frequent ones of English,
+    German, French and Spanish."""
+    return word in _STOP_WORDS or word in _UNCOUNTED or word in _ASKING
 
 
 def folded(text: str) -> str:

@@ -18,6 +18,7 @@ from edgeneuro.store.labels import (
     select_labels_of_logs,
     settle,
 )
+from edgeneuro.store.unmatched import forget_names
 
 CHUNK_ROWS = 250
 MAX_RARE = 20  # rows
@@ -230,6 +231,8 @@ async def erase_person(db: Database, key_ids: Sequence[str], anonymous_id: str) 
                     ("routing_tests", "updated_by"),
                     ("replays", "created_by"),
                     ("replays", "applied_by"),
+                    ("clusterings", "created_by"),
+                    ("unmatched_clusters", "handled_by"),
                 )
             ),
             # The labels of several keys of a person are those of one labeler now.
@@ -254,6 +257,7 @@ async def _delete(db: Database, *, logs: Rows, questions: Sequence[str]) -> Eras
             statement(f"DELETE FROM signals WHERE log_id {of_logs}", ids),
             statement(f"DELETE FROM challenger_answers WHERE log_id {of_logs}", ids),
             statement(f"DELETE FROM replay_items WHERE log_id {of_logs}", ids),
+            forget_names(ids),
             statement(f"DELETE FROM logs WHERE id {of_logs}", ids),
         ]
     )

@@ -11,7 +11,7 @@ from edgeneuro.store import jobs as store
 
 async def list_jobs(call: Call, query: JobsQuery) -> Page[Job]:
     """List jobs, newest first: trainings, evaluations, runs of the routing tests, replays, uploads
-    of adapters and erasures, finished ones too."""
+    of adapters, erasures and clusterings, finished ones too."""
     found = await store.list_jobs(call.services.db, query, limit=query.limit + 1)
     return page_of(found, limit=query.limit)
 

@@ -2,6 +2,7 @@
 domain/job.py."""
 
 from edgeneuro.controlplane.jobs.adapter_upload import AdapterUploadKind
+from edgeneuro.controlplane.jobs.clustering import ClusteringKind
 from edgeneuro.controlplane.jobs.erasure import ErasureKind
 from edgeneuro.controlplane.jobs.evaluation import EvaluationKind
 from edgeneuro.controlplane.jobs.replay import ReplayKind
@@ -15,5 +16,6 @@ KINDS: tuple[JobKind, ...] = (
     EvaluationKind(name="routing_test_run", resource="routing_test_run"),
     AdapterUploadKind(),
     ReplayKind(),
+    ClusteringKind(),
 )
 BY_NAME: dict[str, JobKind] = {kind.name: kind for kind in KINDS}

@@ -9,6 +9,7 @@ from edgeneuro.controlplane.jobs.runner import MAX_QUERIES_BEFORE_A_SLICE, run_d
 from edgeneuro.controlplane.learning.enabling import enable_by_rule
 from edgeneuro.controlplane.learning.retraining import retrain_by_rule
 from edgeneuro.controlplane.models.promotion import promote_by_rule
+from edgeneuro.controlplane.unmatched import cluster_by_rule
 from edgeneuro.services import Services
 from edgeneuro.store.answer_cache import CHATS, DECISIONS
 from edgeneuro.store.audit import delete_audit_before
@@ -97,6 +98,7 @@ async def run_maintenance(services: Services) -> None:
         ("audit_retention", _delete_old_audit),
         ("observed_purge", _purge_observed),
         ("day_sums", _sum_finished_days),
+        ("clustering_rule", cluster_by_rule),
     )
 
 

@@ -1,0 +1,24 @@
+"""By what texts are compared that no agent fits: their word vectors, or for a text without a known
+word its n-grams."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edgeneuro.classifier.clusters import OF_NGRAMS, OF_WORDS, Likeness, ngram_vector
+
+Space = Literal["words", "ngrams"]
+LIKENESS: dict[Space, Likeness] = {"words": OF_WORDS, "ngrams": OF_NGRAMS}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparable:
+    """Texts of one space can be compared."""
+
+    space: Space
+    vector: bytes
+
+
+def comparable(query: str) -> Comparable | None:
+    """None for a text without a word."""
+    vector = ngram_vector(query)
+    return None if vector is None else Comparable("ngrams", vector)
