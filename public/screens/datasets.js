@@ -10,6 +10,7 @@ import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 import { importCard, importsView } from "./datasets_import.js";
+import { machineLabelsCard } from "./datasets_machine.js";
 
 export async function open({ root, signal, may }) {
   const stats = h("div", { class: "stack" });
@@ -29,7 +30,7 @@ export async function open({ root, signal, may }) {
     load(
       stats,
       () => api("GET", "/v1/datasets/stats", { signal }),
-      (stats) => statsView(stats, may),
+      (stats) => [statsView(stats, may), machineLabelsCard(stats.machine_labels)].flat(),
       {
         signal,
         keep: true,
@@ -145,6 +146,17 @@ function exportCard(agents, signal) {
           label: "Agent",
           type: "select",
           options: agentOptions(agents, [null, "All"], [NO_AGENT, OUT_OF_SCOPE]),
+        },
+        {
+          name: "source",
+          label: "Source",
+          type: "select",
+          value: "human",
+          options: [
+            ["human", "Labels"],
+            ["machine", "Machine labels"],
+            ["all", "Labels and machine labels"],
+          ],
         },
         {
           name: "dedupe",

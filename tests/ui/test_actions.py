@@ -557,6 +557,28 @@ def test_a_file_of_labels_in_and_out(page: Page, go: Go, rows: Rows, tmp_path: P
     expect(page.get_by_text("rolled back", exact=True).first).to_be_visible()
 
 
+def test_machine_labels_are_shown_apart(page: Page, go: Go, seeded: httpx.Client) -> None:
+    seeded.patch("/v1/config", json={"machine_label_confidence": 0.3}).raise_for_status()
+    until(lambda: seeded.get("/v1/datasets/stats").json()["machine_labels"]["total"] > 0)
+    go("datasets")
+    expect(page.get_by_role("heading", name="Machine labels")).to_be_visible()
+    of_agents = page.get_by_role("table", name="Machine labels by agent")
+    expect(of_agents.get_by_role("row").filter(has_text="it_support")).to_be_visible()
+    expect(page.get_by_text("They are no labels and do not count as accuracy.")).to_be_visible()
+    page.get_by_label("Source", exact=True).select_option("machine")
+    page.get_by_label("Split", exact=True).select_option("all")
+    page.get_by_label("Format").select_option("flat")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download").click()
+    lines = [json.loads(line) for line in Path(waiting.value.path()).read_text().splitlines()]
+    assert lines and {line["source"] for line in lines} == {"machine"}
+    seeded.patch("/v1/config", json={"machine_label_confidence": None, "learning": "off"})
+    go("overview")
+    go("datasets")
+    expect(page.get_by_text("Off: the setting Learning is off.")).to_be_visible()
+    seeded.patch("/v1/config", json={"learning": None}).raise_for_status()
+
+
 def test_the_overview_shows_what_was_saved(page: Page, go: Go, seeded: httpx.Client) -> None:
     until(lambda: seeded.get("/v1/analytics").json()["savings"]["calls"] > 0)
     go("overview")

@@ -164,6 +164,8 @@ async def test_the_manifest_tells_what_follows(product: Product) -> None:
         "split": "all",
         "agent": None,
         "dedupe": "exact",
+        "source": "human",
+        "machine_agents": {},
         "rows": 5,
         "agents": {"general": 1, "hr": 1, "it_support": 2, "none": 1},
         "splits": None,

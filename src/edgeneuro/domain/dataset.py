@@ -10,6 +10,8 @@ from edgeneuro.domain.conversation import PreviousTurn
 from edgeneuro.domain.query import Split
 
 Shape = Literal["chat", "prompt", "flat"]
+ExportSource = Literal["human", "machine", "all"]
+MACHINE = "machine"  # the `source` of a machine label's line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,9 @@ class LabelledQuery:
 
 class ExportQuery(BaseModel):
     """`agent` is an agent's id, or "none". `dedupe` "near" leaves one line of each group of
-    near-duplicates; the same question is one line in any case."""
+    near-duplicates; the same question is one line in any case. `source` "human" is labels alone,
+    "machine" machine labels alone: decisions of models, in the split "train", whose lines have the
+    `source` "machine"."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,6 +43,7 @@ class ExportQuery(BaseModel):
     split: Literal["all", Split] = "all"
     agent: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     dedupe: Literal["exact", "near"] = "exact"
+    source: ExportSource = "human"
     manifest: bool = False
 
 
@@ -46,15 +51,18 @@ class Manifest(BaseModel):
     """The first line of an export, on request. `sha256` is that of all bytes after this line;
     `label_set_hash` that of one "<query_hash> <agent>" and a newline for each of them, sorted,
     as in the `data` of classifiers and evaluations. `unknown_agent` and `near_duplicates` count the
-    labels that were left out."""
+    labels that were left out. `agents`, `splits` and `label_set_hash` are of labels alone;
+    `machine_agents` counts the machine labels, which are in the split "train"."""
 
     format: Shape
     split: str
     agent: str | None
     dedupe: str
+    source: ExportSource
     rows: int
     agents: dict[str, int]
     splits: dict[str, int]
+    machine_agents: dict[str, int]
     unknown_agent: int
     near_duplicates: int
     label_set_hash: str
@@ -78,11 +86,34 @@ class AgentCounts(SplitCounts):
     status: Literal["enabled", "disabled", "deleted"]
 
 
+class MachineLabelsOfAgent(BaseModel):
+    agent_id: str
+    machine_labels: int
+
+
+class MachineLabelCounts(BaseModel):
+    """The machine labels that a training in the router "default" would use now: `total` of single
+    messages, by agent and `out_of_scope` (no agent fits), and `in_conversations`. `models` counts
+    all of them by the model that decided. `left_out` counts the other decisions of models in the
+    newest 100,000 log rows, by reason. `one_sided` is the agent that more than nine of ten
+    decisions name ("none" too): such a model teaches nothing. `off` says why there are none:
+    "learning_off", "texts_not_stored" or "texts_redacted"."""
+
+    total: int
+    agents: list[MachineLabelsOfAgent]
+    out_of_scope: int
+    in_conversations: int
+    models: dict[str, int]
+    left_out: dict[str, int]
+    one_sided: str | None
+    off: str | None
+
+
 class DatasetStats(BaseModel):
     """`near_duplicates` is what `dedupe=near` would leave out of `flat`. `training` says whether
     there are enough labels to train a classifier with the present settings, by the same rule as the
     training. `enough` is what each enabled agent needs in train and validation labels, `too_few`
-    are those with fewer."""
+    are those with fewer. `machine_labels` are no labels, and counted nowhere else."""
 
     object: Literal["dataset.stats"] = "dataset.stats"
     total: SplitCounts
@@ -92,6 +123,7 @@ class DatasetStats(BaseModel):
     enough: int
     too_few: list[str]
     training: TrainingNeeds
+    machine_labels: MachineLabelCounts
 
 
 class ImportQuery(BaseModel):

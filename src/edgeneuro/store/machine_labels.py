@@ -159,12 +159,12 @@ async def in_test_part(db: Database, similar_hashes: Sequence[str]) -> set[str]:
 
 
 async def read_machine_labels(db: Database, seqs: Sequence[int]) -> Rows:
-    """`seq`, `query`, `context`, `session` and the hashes `query_hash` and `near_hash` of these log
+    """`seq`, `query`, `context`, `session`, `query_hash`, `near_hash` and `created_at` of these log
     rows, at most PAGE_TEXTS, in this order. A row that was deleted or whose text was erased does
     not come back."""
     return await db.run(
         statement(
-            "SELECT logs.seq, query, context, session, query_hash, near_hash"
+            "SELECT logs.seq, query, context, session, query_hash, near_hash, created_at"
             " FROM json_each(?1) AS wanted CROSS JOIN logs ON logs.seq = wanted.value"
             " WHERE query <> '' AND query_hash IS NOT NULL ORDER BY wanted.key",
             json.dumps(list(seqs[:PAGE_TEXTS])),

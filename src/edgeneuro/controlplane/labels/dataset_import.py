@@ -22,6 +22,7 @@ from edgeneuro.domain.conversation import (
     PreviousTurn,
     QuestionHashes,
 )
+from edgeneuro.domain.dataset import MACHINE
 from edgeneuro.domain.fields import read_timestamp
 from edgeneuro.domain.label import LabelSource
 from edgeneuro.domain.query import Split
@@ -165,6 +166,13 @@ def _metadata(row: Row, stored: Callable[[str], str]) -> tuple[str | None, str |
     split = _stated(row, "split", _SPLITS)
     labeler = _stated(row, "labeler", None)
     labeler = labeler and stored(labeler)  # it may be an e-mail address
+    if row.get("source") == MACHINE:
+        raise RowFault(
+            "source",
+            "source: this line is a machine label, the decision of a model. Leave such lines out"
+            " (an export with source=human has none), or import with metadata=ignore: then they"
+            " are your labels",
+        )
     source = _stated(row, "source", _SOURCES)
     labelled_at = _stated(row, "labelled_at", None)
     if labelled_at is not None:

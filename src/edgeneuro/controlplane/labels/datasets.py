@@ -8,9 +8,16 @@ from typing import Any
 
 from edgeneuro.call import Call
 from edgeneuro.classifier.needs import training_needs
+from edgeneuro.controlplane.jobs.machine_examples import Chosen
 from edgeneuro.controlplane.jobs.pacing import Pacer
+from edgeneuro.controlplane.labels.machine_label_lines import (
+    count_machine_labels,
+    machine_labelled,
+    machine_labels_to_export,
+)
 from edgeneuro.domain.agent import NO_AGENT, Agent
 from edgeneuro.domain.dataset import (
+    MACHINE,
     AgentCounts,
     DatasetStats,
     ExportQuery,
@@ -21,9 +28,9 @@ from edgeneuro.domain.dataset import (
 from edgeneuro.domain.label import label_line, label_set_sha256
 from edgeneuro.domain.prompt import PROMPT_VERSION, answer_text, system_message, user_message
 from edgeneuro.domain.routing import RoutingConfig
+from edgeneuro.services import Services
 from edgeneuro.store import datasets as store
 from edgeneuro.store.agents import list_agents
-from edgeneuro.store.database import Database
 from edgeneuro.store.datasets import LabelState, labels_at
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.web.response import Response
@@ -40,17 +47,18 @@ class Export:
 
     def __init__(
         self,
-        db: Database,
+        services: Services,
         wanted: ExportQuery,
         config: RoutingConfig,
         moment: LabelState,
         pacer: Pacer,
     ):
-        self._db = db
+        self._services = services
         self._pacer = pacer
         self._wanted = wanted
         self._config = config
         self._moment = moment
+        self._machine_labels: list[Chosen] | None = None  # they are chosen once
         agents = list(config.agents.values())
         self._system, self._system_in_context = (
             system_message(agents, confidence=False, in_context=each) for each in (False, True)
@@ -78,19 +86,24 @@ class Export:
         agents: Counter[str] = Counter()
         splits: Counter[str] = Counter()
         left_out: Counter[str] = Counter()
+        machine_agents: Counter[str] = Counter()
         labels: list[str] = []
         content = hashlib.sha256()
         async for row, line in self._lines(left_out):
+            content.update(line)
             agent = row.agent_id or NO_AGENT
+            if row.source == MACHINE:
+                machine_agents[agent] += 1
+                continue
             agents[agent] += 1
             splits[row.split] += 1
             labels.append(label_line(row.query_hash, row.agent_id))
-            content.update(line)
         return Manifest(
             **self._wanted.model_dump(exclude={"manifest"}),
-            rows=agents.total(),
+            rows=agents.total() + machine_agents.total(),
             agents=dict(sorted(agents.items())),
             splits=dict(splits),
+            machine_agents=dict(sorted(machine_agents.items())),
             unknown_agent=left_out["unknown_agent"],
             near_duplicates=left_out["near_duplicates"],
             label_set_hash=label_set_sha256(labels),
@@ -101,9 +114,25 @@ class Export:
         )
 
     async def _lines(self, left_out: Counter[str]) -> AsyncIterator[tuple[LabelledQuery, bytes]]:
+        if self._wanted.source != "machine":
+            async for labelled in self._labels(left_out):
+                yield labelled
+        if self._wanted.source != "human":
+            async for row in self._of_models():
+                if self._is_wanted(row):
+                    yield row, _json_line(self._content(row))
+
+    async def _of_models(self) -> AsyncIterator[LabelledQuery]:
+        if self._machine_labels is None:
+            self._machine_labels = await machine_labels_to_export(self._services, self._config)
+        async for row in machine_labelled(self._services, self._machine_labels):
+            await self._pacer.spend(len(row.query) + len(row.previous.identity))
+            yield row
+
+    async def _labels(self, left_out: Counter[str]) -> AsyncIterator[tuple[LabelledQuery, bytes]]:
         near = self._wanted.dedupe == "near"
         group = ""
-        async for row in labels_at(self._db, self._moment, by_near_hash=near):
+        async for row in labels_at(self._services.db, self._moment, by_near_hash=near):
             await self._pacer.spend(len(row.query) + len(row.previous.identity))
             if not self._is_wanted(row):
                 continue
@@ -140,9 +169,10 @@ class Export:
         system = self._system_in_context if row.previous else self._system
         prompt = [system, user_message(row.query, row.previous)]
         answer = {"role": "assistant", "content": answer_text(row.agent_id)}
+        source = {"source": row.source} if row.source == MACHINE else {}
         if self._wanted.format == "chat":
-            return {"messages": [*prompt, answer]}
-        return {"prompt": prompt, "completion": [answer]}
+            return {"messages": [*prompt, answer], **source}
+        return {"prompt": prompt, "completion": [answer], **source}
 
 
 def _json_line(content: dict[str, Any]) -> bytes:
@@ -156,13 +186,14 @@ async def export_labels(call: Call, query: ExportQuery) -> Response:
     """Export the labels in force as JSON Lines, one line each: `chat` has the messages that the
     router would send, with the turn before the question, and the right answer, `prompt` the same as
     prompt and completion, `flat` the fields alone. Labels of agents that are not enabled are only
-    in `flat`."""
+    in `flat`. With `source` "machine" or "all" the decisions that a training learns from as machine
+    labels are there, too."""
     services = call.services
     config = await services.routing.current()
     if query.format != "flat":
         config.require_agents()
     moment = await store.current_label_state(services.db)
-    export = Export(services.db, query, config, moment, Pacer(services.sleep))
+    export = Export(services, query, config, moment, Pacer(services.sleep))
     name = f"edgeneuro-{query.split}-{query.format}.jsonl"
     headers = {
         "content-type": "application/jsonl",
@@ -174,8 +205,8 @@ async def export_labels(call: Call, query: ExportQuery) -> Response:
 
 
 async def show_stats(call: Call) -> DatasetStats:
-    """Count the labels in force by agent and split, and say whether they are enough for a
-    training."""
+    """Count the labels in force by agent and split, and say whether they are enough for a training.
+    Machine labels are counted apart."""
     db = call.services.db
     agents = {agent.id: agent for agent in await list_agents(db, limit=_ALL_AGENTS, after=None)}
     counts = {agent_id: _no_labels(agent_id, agent) for agent_id, agent in agents.items()}
@@ -206,6 +237,7 @@ async def show_stats(call: Call) -> DatasetStats:
         enough=needs.labels_needed_of_each,
         too_few=[each.agent_id for each in needs.agents if each.missing],
         training=needs,
+        machine_labels=await count_machine_labels(call.services, config),
     )
 
 
