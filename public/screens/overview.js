@@ -7,6 +7,7 @@ import { chart } from "../parts/chart.js";
 import { button, card, figure, link, pageHead, progressBar, showError } from "../parts/controls.js";
 import { DEFINITIONS } from "../parts/definitions.js";
 import { LAYERS, layerSeries } from "../parts/layers.js";
+import { learningView, readLearning } from "../parts/learning.js";
 import { load } from "../parts/loading.js";
 import { readModels } from "../parts/models.js";
 import { SAMPLES } from "../parts/samples.js";
@@ -23,11 +24,13 @@ export async function open({ root, signal, may }) {
   const alerts = h("div", {});
   const today = h("div", {});
   const saved = h("div", {});
+  const learning = h("div", { class: "stack" });
   replace(
     root,
     pageHead("Overview", "The last 24 hours."),
     figures,
     h("div", { class: "columns" }, card("Alerts", alerts), card("Requests by layer", today)),
+    card("Learning", learning),
     card(`Model calls saved, last ${SAVINGS_DAYS} days`, saved),
   );
   const show = () => {
@@ -35,6 +38,7 @@ export async function open({ root, signal, may }) {
     const analytics = api("GET", "/v1/analytics", { signal });
     const selection = api("GET", "/v1/models/select", { signal });
     const logs = api("GET", "/v1/logs", { query: { limit: 1 }, signal });
+    const learned = readLearning(signal);
     const options = { signal, keep: true, retry: () => show() };
     return Promise.all([
       load(
@@ -55,7 +59,18 @@ export async function open({ root, signal, may }) {
         ({ savings }) => savingsByDay(savings, signal),
         options,
       ),
-      load(alerts, () => readAlerts({ may, signal, analytics, selection }), alertList, options),
+      load(
+        learning,
+        () => learned,
+        (report) => learningView(report, { may, onChange: show }),
+        options,
+      ),
+      load(
+        alerts,
+        () => readAlerts({ may, signal, analytics, selection, learned }),
+        alertList,
+        options,
+      ),
     ]);
   };
   await show();
@@ -180,6 +195,7 @@ async function readAlerts(context) {
     ["models", modelAlerts],
     ["adapters", adapterAlerts],
     ["challenger", challengerAlerts],
+    ["learning", learningAlerts],
     ...(may("admin") ? [["API keys", budgetAlerts]] : []),
   ];
   const found = await Promise.all(
@@ -311,6 +327,16 @@ async function challengerAlerts({ selection }) {
   if (!challenger) return [];
   const text = `Challenger ${challenger.model_id}: ${plural(challenger.compared, "request")} compared, ${count(challenger.labelled)} labeled.`;
   return [{ kind: "accent", text, href: "#/models/challenger", action: "Compare" }];
+}
+
+async function learningAlerts({ learned }) {
+  const { disabled, next_step: step } = await learned;
+  const text = disabled
+    ? `Classifier ${disabled.classifier} was disabled: ${disabled.reason}`
+    : step.code === "agreement_fell"
+      ? step.text
+      : null;
+  return text ? [{ kind: "bad", text, href: "#/models/classifier", action: "View" }] : [];
 }
 
 async function budgetAlerts({ signal }) {

@@ -591,6 +591,21 @@ def test_the_overview_shows_what_was_saved(page: Page, go: Go, seeded: httpx.Cli
     expect(page.get_by_role("img", name="Model calls not made, by day and stage")).to_be_visible()
 
 
+def test_the_overview_says_what_the_router_taught_itself(
+    page: Page, go: Go, seeded: httpx.Client, rows: Rows
+) -> None:
+    seeded.patch("/v1/config", json={"learning": "off"}).raise_for_status()
+    go("overview")
+    learning = page.locator("section.card").filter(has_text="Learning is off.")
+    expect(learning.locator(".badge")).to_have_text("off")
+    learning.get_by_role("button", name="Observe").click()
+    said(page, "The router observes.")
+    expect(page.get_by_text("observing", exact=True)).to_be_visible()
+    assert setting(rows, "learning") == "observe"
+    found = seeded.get("/v1/learning").json()
+    expect(page.locator("section.card").filter(has_text=found["sentence"])).to_be_visible()
+
+
 def test_analytics_keep_their_state_and_export_csv(
     page: Page, go: Go, seeded: httpx.Client
 ) -> None:

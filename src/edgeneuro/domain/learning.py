@@ -139,7 +139,9 @@ class LearningReport(BaseModel):
     """`state`: `off`; `collecting` until there is enough to learn from; `training` the first
     classifier; `observing` a classifier that is not enabled; `enabled`; `disabled` by the
     sequential test until another one has passed. `enabled` is the classifier that answers,
-    `observed` the newer one that runs beside it. `sentence` is what the Overview says."""
+    `observed` the newer one that runs beside it. `sentence` is what the Overview says. `labels` and
+    `machine_labels` are what the observed one, the enabled one or the newest training learned
+    from."""
 
     object: Literal["learning"] = "learning"
     learning: Learning

@@ -146,7 +146,8 @@ def judge(
             "Without audit samples nobody would notice that an enabled classifier gets worse. Set"
             " `audit_sample_share` to 0.02, say.",
         )
-    if (agent := one_sided(decisions)) is not None:
+    agent = one_sided(decisions) or one_sided(made.progress.machine_decided)
+    if agent is not None:
         return refused(
             "one_sided",
             f"More than {ONE_SIDED_SHARE:.0%} of the decisions name {agent!r}. A model that gives"
@@ -192,7 +193,9 @@ def has_test_labels(config: RoutingConfig, score: ClassifierScore | None) -> boo
 def learned_from_machine(made: Classifier) -> bool:
     """Whether the figures of the training are of machine labels: then they say how often it agrees
     with the model, not how often it is right."""
-    return (made.metrics or {}).get("noise_plateau") is not None
+    if (made.metrics or {}).get("noise_plateau") is not None:
+        return True
+    return sum(made.progress.machine_labels.values()) > made.labels
 
 
 def one_sided(decisions: Mapping[str, int]) -> str | None:

@@ -12,11 +12,13 @@ from edgeneuro.controlplane.learning.enabling import (
 )
 from edgeneuro.controlplane.learning.growth import MIN_AGENTS, Growth, growth
 from edgeneuro.controlplane.learning.traffic import decisions_by_agent
+from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.agreement_test import LIMIT, evidence_of
 from edgeneuro.domain.analytics import accuracy_of
 from edgeneuro.domain.classifier import Classifier
 from edgeneuro.domain.learning import (
     HUMAN_LABELS,
+    AgentMachineLabels,
     Agreement,
     Disabled,
     LearningReport,
@@ -113,7 +115,8 @@ async def show_learning(call: Call) -> LearningReport:
         watch=watch,
         disabled=facts.disabled,
         labels=0 if trained is None else trained.labels,
-        machine_labels=0,
+        machine_labels=0 if trained is None else sum(trained.progress.machine_labels.values()),
+        machine_labels_by_agent=[] if trained is None else _machine_labels(trained),
         next_training_after=None if config.learning == "off" else facts.growth.missing,
         savings=savings,
         next_step=step,
@@ -148,6 +151,14 @@ async def _read(services: Services) -> _Facts:
         await growth(services, newest),
         await read_model_decisions(db, since_ms=since_ms - since_ms % HOUR),
     )
+
+
+def _machine_labels(trained: Classifier) -> list[AgentMachineLabels]:
+    counts = trained.progress.machine_labels
+    return [
+        AgentMachineLabels(agent_id=None if agent == NO_AGENT else agent, labels=counts[agent])
+        for agent in sorted(counts, key=lambda each: (-counts[each], each))
+    ]
 
 
 def _share(observed: Observed) -> float | None:
