@@ -19,8 +19,11 @@ from statistics import fmean
 from bench.classifier import Data
 from bench.ten_agents import NAMES, agent_of
 from edgeneuro.classifier.agent_texts import agent_texts
-from edgeneuro.classifier.examples import Labelled, prepare
+from edgeneuro.classifier.examples import (
+    Labelled,
+)
 from edgeneuro.classifier.plan import Plan
+from edgeneuro.classifier.preparation import prepare
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.sources import AGENT_TEXT
 from edgeneuro.classifier.training import Training

@@ -25,11 +25,15 @@ from tqdm import tqdm
 
 from bench.overhead import bare_worker
 from bench.route_dataset import percentile, read_lines
-from edgeneuro.classifier.examples import Examples, Labelled, prepare
+from edgeneuro.classifier.examples import (
+    Examples,
+    Labelled,
+)
 from edgeneuro.classifier.features import features
 from edgeneuro.classifier.model import Model, dumps, loads, version
 from edgeneuro.classifier.perturbations import PERTURBATIONS, perturb
 from edgeneuro.classifier.plan import Plan
+from edgeneuro.classifier.preparation import prepare
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.training import Training
 from scripts import paths

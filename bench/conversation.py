@@ -24,9 +24,12 @@ from zlib import crc32
 from bench.conversation_time import measure_time
 from bench.route_dataset import read_lines
 from edgeneuro.classifier.calibration import wilson
-from edgeneuro.classifier.examples import Labelled, prepare
+from edgeneuro.classifier.examples import (
+    Labelled,
+)
 from edgeneuro.classifier.model import Model, dumps, loads
 from edgeneuro.classifier.plan import Plan
+from edgeneuro.classifier.preparation import prepare
 from edgeneuro.classifier.scorer import Prediction, Scorer
 from edgeneuro.classifier.training import Training
 from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn, previous_text

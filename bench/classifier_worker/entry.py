@@ -8,10 +8,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from workers import Response, WorkerEntrypoint
 
-from edgeneuro.classifier.examples import Examples, Labelled, prepare
+from edgeneuro.classifier.examples import (
+    Examples,
+    Labelled,
+)
 from edgeneuro.classifier.features import features
 from edgeneuro.classifier.model import dumps, loads, version
 from edgeneuro.classifier.plan import Plan
+from edgeneuro.classifier.preparation import prepare
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.training import Training
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from edgeneuro.access.identity import Identity, RateLimiter
 from edgeneuro.classifier.scorer import Reading, Scorer
+from edgeneuro.classifier.vectors import VectorsError, VectorTable, load_table
 from edgeneuro.domain.chat_answer import ChatAnswer
 from edgeneuro.domain.decision import CallPurpose
 from edgeneuro.domain.routing import RoutingConfig
@@ -41,11 +42,11 @@ class Services:
     """`now` gives unix seconds, `monotonic` seconds for durations, `sleep` waits for so many,
     `new_id(prefix)` gives a new id whose order is the order in time, `new_secret()` 40 random
     characters, `new_hex(n)` n random bytes as hex digits, `secret(name)` the value of a Worker
-    secret. A stream that is silent for `stream_silence_seconds` sends a comment. The last fields
-    are this isolate's caches: answers, labels, answers of chats, Workers AI's list of finetunes or
-    the reason why it could not be read, the newest classifier's results for the questions of the
-    label queue, that classifier, sessions, and the base models that turned out to have no JSON
-    mode."""
+    secret, `read_vectors()` the table of word vectors. A stream that is silent for
+    `stream_silence_seconds` sends a comment. The last fields are this isolate's caches: answers,
+    labels, answers of chats, Workers AI's list of finetunes or the reason why it could not be read,
+    the newest classifier's results for the questions of the label queue, that classifier, sessions,
+    and the base models that turned out to have no JSON mode."""
 
     settings: Settings
     db: Database
@@ -65,6 +66,7 @@ class Services:
     secret: Callable[[str], str | None] = lambda name: None
     job_queue: JobQueue | None = None
     stream_silence_seconds: float = 5.0
+    read_vectors: Callable[[], VectorTable] = load_table
     recent_answers: ExpiringLru[CachedAnswer] = field(
         default_factory=lambda: ExpiringLru(_MAX_ANSWERS)
     )
@@ -87,7 +89,12 @@ class Services:
 
     @cached_property
     def classifier(self) -> ClassifierCache:
-        return ClassifierCache(self.db, monotonic=self.monotonic, note_failure=self.failures.note)
+        return ClassifierCache(
+            self.db,
+            monotonic=self.monotonic,
+            note_failure=self.failures.note,
+            word_vectors=self.word_vectors,
+        )
 
     @cached_property
     def breakers(self) -> Breakers:
@@ -103,6 +110,15 @@ class Services:
         for name in ("classifier", "breakers", "single_flight"):
             other.__dict__[name] = getattr(self, name)  # one of each in an isolate
         return other
+
+    def word_vectors(self) -> VectorTable | None:
+        """The table of word vectors. It is read once in an isolate, which takes some 50 ms: not for
+        a request that waits. None if it is missing or damaged; then that is counted."""
+        try:
+            return self.read_vectors()
+        except VectorsError as error:
+            self.failures.note("vectors_load", error)
+            return None
 
     def now_ms(self) -> int:
         return round(self.now() * 1000)

@@ -4,8 +4,11 @@ import random
 from collections.abc import Sequence
 from functools import cache
 
-from edgeneuro.classifier.examples import Labelled, prepare
+from edgeneuro.classifier.examples import (
+    Labelled,
+)
 from edgeneuro.classifier.plan import Plan
+from edgeneuro.classifier.preparation import prepare
 from edgeneuro.classifier.training import Training
 
 SHARED = ("please", "how", "can", "i", "the", "my", "help", "with", "now", "want")

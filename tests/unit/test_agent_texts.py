@@ -5,9 +5,13 @@ import json
 import pytest
 
 from edgeneuro.classifier.agent_texts import MAX_PHRASES, agent_texts, phrases
-from edgeneuro.classifier.examples import Examples, Labelled, prepare
+from edgeneuro.classifier.examples import (
+    Examples,
+    Labelled,
+)
 from edgeneuro.classifier.model import dumps
 from edgeneuro.classifier.plan import Plan
+from edgeneuro.classifier.preparation import prepare
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.sources import AGENT_TEXT, HUMAN
 from edgeneuro.classifier.training import Training

@@ -5,7 +5,14 @@ from hashlib import sha256
 
 import pytest
 
-from edgeneuro.classifier.features import BIAS, BUCKETS, FEATURES_VERSION, features, tokens
+from edgeneuro.classifier.features import (
+    BIAS,
+    BUCKETS,
+    BUCKETS_VERSION,
+    FEATURES_VERSION,
+    features,
+    tokens,
+)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +104,6 @@ def test_of_a_long_text_beginning_and_end_count() -> None:
 
 
 def test_a_change_of_the_buckets_needs_a_new_version() -> None:
-    assert FEATURES_VERSION == 2
+    assert (BUCKETS_VERSION, FEATURES_VERSION) == (2, 3)
     found = features("Hi, VPN 7! Привет 👍")
     assert sha256(repr(found).encode()).hexdigest()[:16] == "22335cef71fa6ad1"

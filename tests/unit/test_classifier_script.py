@@ -6,15 +6,23 @@ from pathlib import Path
 import pytest
 
 from edgeneuro.classifier.model import loads
+from edgeneuro.classifier.vectors import load_table
+from edgeneuro.settings import Settings
 from edgeneuro.store.classifiers import read_model
+from edgeneuro_testing.sqlite import SqliteDatabase
 from scripts.classifier import main
-from tests.unit.conftest import Product
+from tests.unit.conftest import Product, add_agents
 from tests.unit.trainings import import_labels, train
 
 
 async def test_an_exported_file_makes_the_very_bytes_of_the_product(
-    product: Product, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    database: SqliteDatabase,
+    settings: Settings,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """With word vectors."""
+    product = await add_agents(Product(database, settings, read_vectors=load_table))
     await import_labels(product)
     made = await train(product, seed=3)
     exported = await product.call("GET", "/v1/datasets/export?format=flat&manifest=true")

@@ -6,8 +6,13 @@ from collections import Counter
 import pytest
 
 from edgeneuro.classifier.calibration import HeldOut, calibrate
-from edgeneuro.classifier.examples import FOLDS, OUT_OF_SCOPE, Labelled, prepare
+from edgeneuro.classifier.examples import (
+    FOLDS,
+    OUT_OF_SCOPE,
+    Labelled,
+)
 from edgeneuro.classifier.features import features
+from edgeneuro.classifier.preparation import prepare
 from edgeneuro.classifier.training import Training
 from edgeneuro.classifier.weights import ONE, suspects, weighted
 from edgeneuro.domain.query import query_hash

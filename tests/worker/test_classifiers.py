@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from edgeneuro.classifier.model import loads
 from scripts.cron import running_cron_url
 from scripts.paths import ROOT
 from tests.varied_questions import TOPICS, conversations, questions
@@ -132,7 +133,10 @@ def test_this_machine_learns_the_same_bytes(labelled: httpx.Client, tmp_path: Pa
     exported = labelled.get("/v1/datasets/export", params={"format": "flat"}).raise_for_status()
     data, out = tmp_path / "labels.jsonl", tmp_path / "model.bin"
     data.write_bytes(exported.content)
+    agents = tmp_path / "agents.json"
+    agents.write_bytes(labelled.get("/v1/agents").raise_for_status().content)
     words = ["train", "--data", str(data), "--out", str(out), "--target", "0.9"]
+    words += ["--agents", str(agents)]
     subprocess.run(
         [sys.executable, "-m", "scripts.classifier", *words],
         cwd=ROOT,
@@ -141,6 +145,8 @@ def test_this_machine_learns_the_same_bytes(labelled: httpx.Client, tmp_path: Pa
         timeout=120,
     )
     assert out.read_bytes()[-32:].hex() == made["checksum"]
+    assert loads(out.read_bytes()).dense is not None  # the table is there in workerd too
+    assert made["warnings"] == [each for each in made["warnings"] if "word vectors" not in each]
 
 
 def test_a_classifier_is_evaluated_beside_a_model(labelled: httpx.Client) -> None:

@@ -13,31 +13,22 @@ please" is about anything.
 import hashlib
 import json
 from array import array
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from edgeneuro import bounded_json
-from edgeneuro.classifier.features import FEATURES_VERSION, features
-from edgeneuro.classifier.groups import (
-    held_out_together,
-    in_one_conversation,
-    session_key,
-    text_key,
-    variants,
-)
+from edgeneuro.classifier.dense import NO_VECTORS, DenseVectors
+from edgeneuro.classifier.features import FEATURES_VERSION
 from edgeneuro.classifier.sources import AGENT_TEXT, HUMAN
-from edgeneuro.classifier.switch import overlap
-from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn, QuestionHashes
+from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn
 
 FOLDS = 5
 OUT_OF_SCOPE = -1  # the label says that no agent fits
 # Instead of the class of the agent of the turn before: there is no such turn, or no label names the
 # agent.
 NO_CONTEXT, UNKNOWN_AGENT = -1, -2
-_CONFLICT = ""  # no agent's id
-_KEY_BYTES = 16
+KEY_BYTES = 16
 _CODES = "hbIHIhBb"  # of the arrays of examples
 
 
@@ -63,7 +54,8 @@ class Examples:
     questions and of those in a conversation are negative, with the same remainder by FOLDS.
     `previous` is the class of the agent of the turn before, or one of NO_CONTEXT and UNKNOWN_AGENT;
     `overlaps` are those with the answer of that turn (switch.py), `sources` those of sources.py.
-    `keys` are the query hashes, 16 bytes each."""
+    `keys` are the query hashes, 16 bytes each. `vectors` are those of the texts, if there is a
+    table of word vectors."""
 
     classes: tuple[str, ...]
     conflicts: int
@@ -76,6 +68,7 @@ class Examples:
     overlaps: "array[int]"
     sources: "array[int]"
     keys: bytes
+    vectors: DenseVectors = NO_VECTORS
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -83,8 +76,11 @@ class Examples:
     def active(self, index: int) -> "array[int]":
         return self.buckets[self.offsets[index] : self.offsets[index + 1]]
 
+    def vector(self, index: int) -> bytes | None:
+        return self.vectors.of(index) if self.vectors.width else None
+
     def query_hash(self, index: int) -> str:
-        return self.keys[index * _KEY_BYTES : (index + 1) * _KEY_BYTES].hex()
+        return self.keys[index * KEY_BYTES : (index + 1) * KEY_BYTES].hex()
 
     def stands_alone(self, index: int) -> bool:
         """Whether it is learned as a single message: it has no turn before it, or its label says
@@ -133,201 +129,30 @@ class Examples:
             "classes": self.classes,
             "conflicts": self.conflicts,
             "sizes": [len(part) * part.itemsize for part in parts],
+            "vectors": [self.vectors.source, self.vectors.width, self.vectors.parts],
         }
         head = json.dumps(header).encode()
-        return b"\n".join((head, b"".join([*(part.tobytes() for part in parts), self.keys])))
+        body = [part.tobytes() for part in parts]
+        return b"\n".join((head, b"".join([*body, self.keys, self.vectors.data])))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Examples":
         head, _, body = data.partition(b"\n")
         header = bounded_json.loads(head)
-        parts, at = _parts(header, _CODES, body)
+        parts, at = read_arrays(header, _CODES, body)
+        end = at + KEY_BYTES * len(parts[0])
+        source, width, joined = header["vectors"]
         names = ("labels", "folds", "offsets", "buckets", "groups", "previous", "overlaps")
         return cls(
             classes=tuple(header["classes"]),
             conflicts=header["conflicts"],
             **dict(zip((*names, "sources"), parts, strict=True)),
-            keys=body[at:],
+            keys=body[at:end],
+            vectors=DenseVectors(source, width, joined, body[end:]),
         )
 
 
-# What a preparation keeps of each label beside its agents and its features, as arrays of these
-# types. `said`, `before` and `sessions` are hashes of the text, of what the user said before it,
-# and of the session (groups.py).
-_KEPT = {
-    **{"similar": "I", "hard": "b", "sources": "b", "overlaps": "B"},
-    **{"said": "I", "before": "I", "sessions": "I"},
-}
-_NO_TURN = ""  # no agent's id: there is no turn before
-
-
-class Preparation:
-    """Collects labels, one after another and in any order, and makes examples of them. Between two
-    slices it can be stored as bytes, which are a tenth of the texts."""
-
-    def __init__(self) -> None:
-        self._keys: list[bytes] = []  # of the question that each label is for
-        self._agents: list[str | None] = []
-        self._previous: list[str | None] = []  # the agents of the turns before
-        self._kept = {name: array(code) for name, code in _KEPT.items()}
-        self._offsets, self._buckets = array("I", [0]), array("H")
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def add(self, labelled: Labelled) -> None:
-        text, previous, session = labelled.query, labelled.previous, labelled.session
-        active, hashes = features(text), QuestionHashes.of(text, previous)
-        self._keys.append(bytes.fromhex(hashes.question))
-        self._agents.append(labelled.agent_id)
-        self._previous.append(previous.agent if previous else _NO_TURN)
-        values = {
-            "similar": int(hashes.similar[:8], 16),
-            "hard": int(labelled.hard),
-            "sources": labelled.source,
-            "overlaps": overlap(text, previous.assistant),
-            "said": text_key(text),
-            "before": text_key(previous.user),
-            "sessions": session_key(session),
-        }
-        for name, value in values.items():
-            self._kept[name].append(value)
-        self._buckets.extend(active)
-        self._offsets.append(len(self._buckets))
-
-    def extend(self, other: "Preparation") -> None:
-        start = len(self._buckets)
-        self._keys += other._keys
-        self._agents += other._agents
-        self._previous += other._previous
-        for name, column in self._kept.items():
-            column.extend(other._kept[name])
-        self._buckets.extend(other._buckets)
-        self._offsets.extend(start + offset for offset in other._offsets[1:])
-
-    def examples(self) -> Examples:
-        """Each question once, sorted by its hash: the order of the labels does not matter."""
-        chosen, conflicts = self._settle()
-        indices = [index for index, _ in chosen]
-        classes = tuple(sorted({agent for _, agent in chosen if agent is not None}))
-        place: dict[str | None, int] = {agent: number for number, agent in enumerate(classes)}
-        labels = array("h", [place.get(agent, OUT_OF_SCOPE) for _, agent in chosen])
-        place[_NO_TURN] = NO_CONTEXT
-        before = [place.get(self._previous[index], UNKNOWN_AGENT) for index in indices]
-        previous = array("h", before)
-        kept = {
-            name: array(code, [self._kept[name][index] for index in indices])
-            for name, code in _KEPT.items()
-        }
-        offsets, buckets = self._packed(indices)
-
-        def single(at: int) -> Sequence[int]:
-            """A "yes" in one conversation is no variant of the "yes" in another."""
-            return buckets[offsets[at] : offsets[at + 1]] if previous[at] == NO_CONTEXT else ()
-
-        groups = variants(labels, single, buckets)
-        together = in_one_conversation(
-            held_out_together(groups, labels, kept["similar"]),
-            kept["said"],
-            kept["before"],
-            kept["sessions"],
-        )
-        folds = array("b", [kept["similar"][first] % 100 * FOLDS // 100 for first in together])
-        for at, is_hard in enumerate(kept["hard"]):
-            folds[at] -= FOLDS * (is_hard or previous[at] != NO_CONTEXT)
-        return Examples(
-            classes=classes,
-            conflicts=conflicts,
-            labels=labels,
-            folds=folds,
-            offsets=offsets,
-            buckets=buckets,
-            groups=groups,
-            previous=previous,
-            overlaps=kept["overlaps"],
-            sources=kept["sources"],
-            keys=b"".join([self._keys[index] for index in indices]),
-        )
-
-    def _packed(self, indices: Sequence[int]) -> tuple["array[int]", "array[int]"]:
-        """The offsets and buckets of these labels. They are most of the memory, so they are copied
-        only if the order changes."""
-        if len(indices) == len(self) and all(index == at for at, index in enumerate(indices)):
-            return self._offsets, self._buckets
-        offsets, buckets = array("I", [0]), array("H")
-        for index in indices:
-            buckets.extend(self._active(index))
-            offsets.append(len(buckets))
-        return offsets, buckets
-
-    def _settle(self) -> tuple[list[tuple[int, str | None]], int]:
-        """The index of one label and the agent of each question, sorted by its hash, and the number
-        of questions that are dropped because no agent has the majority. Texts that two agents have
-        in common are dropped too, and not counted."""
-        of_question: defaultdict[bytes, list[int]] = defaultdict(list)
-        for index, key in enumerate(self._keys):
-            of_question[key].append(index)
-        chosen: list[tuple[int, str | None]] = []
-        conflicts = 0
-        for key in sorted(of_question):
-            indices = of_question[key]
-            best = min(self._kept["sources"][index] for index in indices)
-            indices = [index for index in indices if self._kept["sources"][index] == best]
-            agent = _majority(Counter(self._agents[index] for index in indices))
-            if agent != _CONFLICT:
-                # Spellings of one question differ in their buckets only if they are very long.
-                chosen.append((min(indices, key=lambda at: self._active(at).tobytes()), agent))
-            elif best != AGENT_TEXT:
-                conflicts += 1
-        return chosen, conflicts
-
-    def _active(self, index: int) -> "array[int]":
-        return self._buckets[self._offsets[index] : self._offsets[index + 1]]
-
-    def to_bytes(self) -> bytes:
-        names = list(dict.fromkeys([*self._agents, *self._previous]))
-        place = {agent: number for number, agent in enumerate(names)}
-        agents = array("H", [place[agent] for agent in self._agents])
-        previous = array("H", [place[agent] for agent in self._previous])
-        parts = (agents, previous, *self._kept.values(), self._offsets, self._buckets)
-        header = {
-            "features": FEATURES_VERSION,
-            "agents": names,
-            "sizes": [len(part) * part.itemsize for part in parts],
-        }
-        head = json.dumps(header).encode()
-        body = b"".join([*(part.tobytes() for part in parts), *self._keys])
-        return b"\n".join((head, body))
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "Preparation":
-        """Raises ValueError if the bytes are damaged or of another version."""
-        head, _, body = data.partition(b"\n")
-        header = bounded_json.loads(head)
-        parts, at = _parts(header, f"HH{''.join(_KEPT.values())}IH", body)
-        made = cls()
-        agents, previous, *kept, made._offsets, made._buckets = parts
-        made._agents = [header["agents"][number] for number in agents]
-        made._previous = [header["agents"][number] for number in previous]
-        made._kept = dict(zip(_KEPT, kept, strict=True))
-        made._keys = [
-            body[start : start + _KEY_BYTES] for start in range(at, len(body), _KEY_BYTES)
-        ]
-        sizes = {len(column) for column in (agents, previous, *kept)}
-        if {*sizes, len(made._keys)} != {len(made._offsets) - 1}:
-            raise ValueError("the prepared labels are damaged; train again")
-        return made
-
-
-def prepare(labels: Iterable[Labelled]) -> Examples:
-    """The examples of the labels, which may come in any order."""
-    preparation = Preparation()
-    for labelled in labels:
-        preparation.add(labelled)
-    return preparation.examples()
-
-
-def _parts(header: dict[str, Any], codes: str, body: bytes) -> tuple[list["array[int]"], int]:
+def read_arrays(header: dict[str, Any], codes: str, body: bytes) -> tuple[list["array[int]"], int]:
     """The arrays at the beginning of the bytes, and where they end."""
     if header["features"] != FEATURES_VERSION or len(header["sizes"]) != len(codes):
         raise ValueError("the examples are of another version; start a new training")
@@ -336,8 +161,3 @@ def _parts(header: dict[str, Any], codes: str, body: bytes) -> tuple[list["array
         parts.append(array(code, body[at : at + size]))
         at += size
     return parts, at
-
-
-def _majority(votes: Counter[str | None]) -> str | None:
-    (agent, most), *others = votes.most_common(2)
-    return _CONFLICT if others and others[0][1] == most else agent

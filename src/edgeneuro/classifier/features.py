@@ -1,5 +1,6 @@
-"""The features of a query: hashed words, pairs of words and runs of characters. Training and
-serving share this code; a change of the buckets of any text must raise FEATURES_VERSION."""
+"""The features of a query: hashed words, pairs of words and runs of characters, and what vectors.py
+makes word vectors of. Training and serving share this code; a change of the buckets or the vector
+of any text must raise the versions."""
 
 import re
 import unicodedata
@@ -7,7 +8,8 @@ from zlib import crc32
 
 from edgeneuro.domain.courtesy import without_courtesy
 
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
+BUCKETS_VERSION = 2  # of a model without word vectors: the buckets are those of version 2
 BUCKETS = 1 << 13
 BIAS = BUCKETS  # active in every text, the empty one too
 ROWS = BUCKETS + 1
@@ -39,7 +41,12 @@ _MASK = BUCKETS - 1
 
 def features(query: str) -> list[int]:
     """The active buckets of a query, sorted, each once; BIAS is the last one."""
-    words = tokens(query)
+    return buckets(plain(query))
+
+
+def buckets(text: str) -> list[int]:
+    """The active buckets of a plain text (`plain`)."""
+    words = _words(text)
     found: set[int] = set()
     before = _START
     for word in words:
@@ -50,18 +57,18 @@ def features(query: str) -> list[int]:
         before = hashed
     if words:
         found.add(crc32(_END, before ^ _PAIR) & _MASK)
-        text = f" {' '.join(words)} ".encode("utf-32-le", "surrogatepass")
+        runs = f" {' '.join(words)} ".encode("utf-32-le", "surrogatepass")
         for size in _RUNS:
-            stop = len(text) - size + 1
+            stop = len(runs) - size + 1
             found.update(
-                [crc32(text[at : at + size], _RUN) & _MASK for at in range(0, stop, _BYTES)]
+                [crc32(runs[at : at + size], _RUN) & _MASK for at in range(0, stop, _BYTES)]
             )
     return [*sorted(found), BIAS]
 
 
-def tokens(query: str) -> list[str]:
-    """The words in lower case, without accents, invisible characters and punctuation, every digit
-    a 0; without greetings, thanks and signatures, unless almost nothing else remains."""
+def plain(query: str) -> str:
+    """The text in lower case, without accents and invisible characters, without greetings, thanks
+    and signatures, unless almost nothing else remains; of a long one the beginning and the end."""
     text = unicodedata.normalize("NFKC", _bounded(query)).casefold()
     text = "\n".join([" ".join(line.split()) for line in text.split("\n")])
     if not text.isascii():
@@ -69,7 +76,15 @@ def tokens(query: str) -> list[str]:
         # A code point may unfold into many.
         text = _bounded(_ACCENTS.sub("", unicodedata.normalize("NFD", text)))
         text = _ALONE.sub(r" \g<0> ", unicodedata.normalize("NFC", text))
-    text = without_courtesy(text)
+    return without_courtesy(text)
+
+
+def tokens(query: str) -> list[str]:
+    """The words of the plain text, without punctuation, every digit a 0."""
+    return _words(plain(query))
+
+
+def _words(text: str) -> list[str]:
     return _BREAKS.sub(" ", _DIGITS.sub("0", text)).split()
 
 

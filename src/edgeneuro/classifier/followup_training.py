@@ -18,7 +18,7 @@ from edgeneuro import bounded_json
 from edgeneuro.classifier.calibration import LEFT_OUT_CLASS, MIN_NEGATIVES, UNSEEN_OUT_OF_SCOPE
 from edgeneuro.classifier.examples import FOLDS, NO_CONTEXT, OUT_OF_SCOPE, UNKNOWN_AGENT, Examples
 from edgeneuro.classifier.followups import FollowUps, best_other, row_of, rows_of
-from edgeneuro.classifier.learner import Learner
+from edgeneuro.classifier.learner import Learner, learner_from_bytes, new_learner
 from edgeneuro.classifier.model import quantise
 from edgeneuro.classifier.needs import LEFT_OUT_AGENTS
 from edgeneuro.classifier.plan import FIRST_RATE, FOLD_ORDER, Plan
@@ -104,7 +104,8 @@ class FollowUpTraining:
 
     def _new_learners(self) -> list[Learner]:
         classes = len(self._examples.classes)
-        return [Learner(classes), Learner(classes, buckets=rows_of(classes) + 1), Learner(1)]
+        together = Learner(classes, buckets=rows_of(classes) + 1)
+        return [new_learner(self._examples), together, Learner(1)]
 
     def step(self, visits: int) -> int:
         """Runs at most so many visits; returns how many were needed."""
@@ -131,7 +132,8 @@ class FollowUpTraining:
         for visit, index in enumerate(order, self._visit):
             rate = FIRST_RATE * (total - visit) // total
             rate = weighted_rate(rate, examples.sources[index])
-            learner.learn(*self._lesson(course.learner, index), rate)
+            vector = examples.vector(index) if course.learner == _ALONE else None
+            learner.learn(*self._lesson(course.learner, index), rate, vector)
         self._visit += len(order)
         return len(order)
 
@@ -213,7 +215,7 @@ class FollowUpTraining:
     def _turn(self, index: int) -> HeldTurn:
         examples, previous = self._examples, self._examples.previous[index]
         active = examples.active(index)
-        alone = self._learners[_ALONE].scores(active)
+        alone = self._learners[_ALONE].scores(active, examples.vector(index))
         together = self._learners[_TOGETHER].scores(self._with_previous(index))
         other, lead = best_other([a + b for a, b in zip(alone, together, strict=True)], previous)
         kind = examples.labels[index]
@@ -295,11 +297,16 @@ class FollowUpTraining:
             columns.append(array(code, body[at : at + size]))
             at += size
         self._held = [HeldTurn(*values) for values in zip(*columns, strict=True)]
-        classes = len(self._examples.classes)
-        self._learners = []
-        for lanes, size in zip((classes, classes, 1), header["sizes"], strict=True):
-            self._learners.append(Learner.from_bytes(lanes, body[at : at + size]))
+        parts = []
+        for size in header["sizes"]:
+            parts.append(body[at : at + size])
             at += size
+        alone, together, leaving = parts
+        self._learners = [
+            learner_from_bytes(self._examples, alone),
+            Learner.from_bytes(len(self._examples.classes), together),
+            Learner.from_bytes(1, leaving),
+        ]
 
 
 def _best_beside(scores: Sequence[float], previous: int) -> float:

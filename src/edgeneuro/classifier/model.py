@@ -3,7 +3,8 @@ SHA-256 of everything before it. Damaged bytes, other files and other versions a
 
 Each weight is one byte, the weights of a bucket form a row, and the rows are deflated: most weights
 are 0, and full rows load faster than lists of the other weights. What was learned of conversations
-has a part of its own; a model without it is of the format before.
+and the weights for dense vectors have parts of their own. A model without vectors has the format,
+the features version and the bytes that it had before there were any.
 """
 
 import hashlib
@@ -13,20 +14,32 @@ import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from math import isqrt
 from typing import Any
 
 from edgeneuro import bounded_json
 from edgeneuro.classifier.calibration import Calibration
-from edgeneuro.classifier.features import FEATURES_VERSION, ROWS
+from edgeneuro.classifier.dense import DenseWeights
+from edgeneuro.classifier.features import BUCKETS_VERSION, FEATURES_VERSION, ROWS
 from edgeneuro.classifier.followups import FollowUps, rows_of
-from edgeneuro.classifier.learner import UNIT
+from edgeneuro.classifier.learner import DENSE_UNIT, UNIT
 from edgeneuro.classifier.switch import FACTS
 
 FORMAT_VERSION = 1  # of a model that knows no conversations
 CONVERSATIONS_VERSION = 2
+VECTORS_VERSION = 3  # with or without conversations
 ZERO = 128  # the byte of the weight 0
 
-_FORMATS = (FORMAT_VERSION, CONVERSATIONS_VERSION)
+# With the version of the features that each has.
+_FORMATS = {
+    FORMAT_VERSION: BUCKETS_VERSION,
+    CONVERSATIONS_VERSION: BUCKETS_VERSION,
+    VECTORS_VERSION: FEATURES_VERSION,
+}
+_MAX_WIDTH = 8_192  # of a vector
+# The sum of a class over a vector with the norm 32, in units of the stored weights, fits 16 bits
+# with its sign if the norm of the class's weights is at most this, and a little more by rounding.
+_MAX_NORM = 1_000
 _MAGIC = b"EdgeNeuroModel\n\0"
 _PREFIX = struct.Struct("<16sHHII")
 _CHECKSUM_BYTES = 32
@@ -40,7 +53,8 @@ class InvalidModelError(ValueError):
 class Model:
     """`weights` has a row of one byte per class for each bucket; a weight is (byte - ZERO) *
     `scale`. `examples` is the digest of the training examples, `labels` how many messages were
-    learned alone. `follow_ups` is None if the rule of switch.py holds in conversations."""
+    learned alone. `follow_ups` is None if the rule of switch.py holds in conversations, `dense` if
+    it was learned without vectors."""
 
     classes: tuple[str, ...]
     scale: float
@@ -50,22 +64,27 @@ class Model:
     seed: int
     examples: str
     follow_ups: FollowUps | None = None
+    dense: DenseWeights | None = None
 
 
 def dumps(model: Model) -> bytes:
-    fields, learned = asdict(model), model.follow_ups
+    fields, flat, format_version = asdict(model), model.weights, FORMAT_VERSION
     del fields["weights"]
-    flat, format_version = model.weights, CONVERSATIONS_VERSION
-    if learned is None:
-        del fields["follow_ups"]
-        format_version = FORMAT_VERSION
-    else:
-        del fields["follow_ups"]["weights"]
-        flat += learned.weights
+    for name, part, its_version in (
+        ("follow_ups", model.follow_ups, CONVERSATIONS_VERSION),
+        ("dense", model.dense, VECTORS_VERSION),
+    ):
+        if part is None:
+            del fields[name]
+        else:
+            del fields[name]["weights"]
+            flat += part.weights
+            format_version = its_version
     header = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
     weights = zlib.compress(flat)
     sizes = (len(header), len(weights))
-    body = _PREFIX.pack(_MAGIC, format_version, FEATURES_VERSION, *sizes) + header + weights
+    versions = format_version, _FORMATS[format_version]
+    body = _PREFIX.pack(_MAGIC, *versions, *sizes) + header + weights
     return body + hashlib.sha256(body).digest()
 
 
@@ -75,13 +94,18 @@ def loads(data: bytes) -> Model:
     try:
         fields: dict[str, Any] = bounded_json.loads(header)
         classes = tuple(fields.pop("classes"))
-        size, more = ROWS * len(classes), 0
-        if format_version == CONVERSATIONS_VERSION:
+        size, more, dense = ROWS * len(classes), 0, 0
+        if format_version == CONVERSATIONS_VERSION or "follow_ups" in fields:
             more = rows_of(len(classes)) * (len(classes) + 1)
-        flat = _inflate(weights, size + more)
+        if format_version == VECTORS_VERSION:
+            dense = _width(fields["dense"]) * len(classes)
+        flat = _inflate(weights, size + more + dense)
         fields["calibration"] = _calibration(fields.pop("calibration"), len(classes))
         if more:
-            fields["follow_ups"] = _follow_ups(fields.pop("follow_ups"), flat[size:], len(classes))
+            learned = flat[size : size + more]
+            fields["follow_ups"] = _follow_ups(fields.pop("follow_ups"), learned, len(classes))
+        if dense:
+            fields["dense"] = DenseWeights(**fields["dense"], weights=flat[size + more :])
         return Model(classes=classes, weights=flat[:size], **fields)
     except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
         raise InvalidModelError(
@@ -96,18 +120,40 @@ def version(data: bytes) -> str:
 
 def is_of_this_version(beginning: bytes) -> bool:
     """Whether this version reads a model that begins with these 20 bytes."""
-    return beginning[16:20] in [struct.pack("<HH", each, FEATURES_VERSION) for each in _FORMATS]
+    return beginning[16:20] in [struct.pack("<HH", *versions) for versions in _FORMATS.items()]
 
 
 def quantise(rows: Iterable[Sequence[int]]) -> tuple[float, bytes]:
     """The scale and the bytes of the learner's weights, rounded to 127 steps either way."""
     stored = [array("i", row) for row in rows]
-    most = max(max(max(row), -min(row)) for row in stored) or 1
+    most = _most(stored) or 1
+    return most / 127 / UNIT, _rounded(stored, most)
+
+
+def quantise_dense(rows: Iterable[Sequence[int]], parts: int) -> tuple[float, bytes]:
+    """The same of the learner's dense weights. The scale is larger where the sums with a vector
+    might not fit (_MAX_NORM)."""
+    stored = [array("i", row) for row in rows]
+    most = _most(stored)
+    squares = max([sum([each * each for each in column]) for column in zip(*stored, strict=True)])
+    most = max(most, isqrt(squares * parts) * 127 // _MAX_NORM) or 1
+    return most / 127 / DENSE_UNIT, _rounded(stored, most)
+
+
+def _most(rows: Sequence["array[int]"]) -> int:
+    return max(max(max(row), -min(row)) for row in rows)
+
+
+def _rounded(rows: Iterable["array[int]"], most: int) -> bytes:
     half, whole = most + 2 * most * ZERO, 2 * most
-    weights = b"".join(
-        [bytes([(254 * weight + half) // whole for weight in row]) for row in stored]
-    )
-    return most / 127 / UNIT, weights
+    return b"".join([bytes([(254 * weight + half) // whole for weight in row]) for row in rows])
+
+
+def _width(dense: dict[str, Any]) -> int:
+    width, parts, source = dense["width"], dense["parts"], dense["source"]
+    if not (0 < width <= _MAX_WIDTH and 0 < parts <= width and isinstance(source, str)):
+        raise ValueError(f"a vector has {width} numbers in {parts} parts")
+    return int(width)
 
 
 def _unpack(data: bytes) -> tuple[bytes, bytes, int]:
@@ -116,11 +162,11 @@ def _unpack(data: bytes) -> tuple[bytes, bytes, int]:
     magic, version, features_version, header, weights = _PREFIX.unpack_from(data)
     if magic != _MAGIC:
         raise InvalidModelError("the bytes do not begin like a model")
-    if version not in _FORMATS or features_version != FEATURES_VERSION:
+    if _FORMATS.get(version) != features_version:
+        known = ", ".join(f"{each} with {features}" for each, features in _FORMATS.items())
         raise InvalidModelError(
             f"the model has format {version} and features {features_version}; this version reads"
-            f" the formats {' and '.join(map(str, _FORMATS))} and features {FEATURES_VERSION}, so"
-            " train it again"
+            f" format and features {known}, so train it again"
         )
     end = _PREFIX.size + header + weights
     if len(data) != end + _CHECKSUM_BYTES:

@@ -1,12 +1,15 @@
 """A model that is loaded to answer queries, and what it says of a query, alone or in a
 conversation: its prediction, and a sketch by which texts are compared."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, sqrt
+from operator import mul
 
 from edgeneuro.classifier.calibration import accepts, probability
-from edgeneuro.classifier.features import features
+from edgeneuro.classifier.dense import DenseWeights
+from edgeneuro.classifier.features import buckets, plain
 from edgeneuro.classifier.followups import FollowUps, best_other, confidence, row_of
 from edgeneuro.classifier.learner import SERVING
 from edgeneuro.classifier.logistic import logistic
@@ -19,8 +22,10 @@ from edgeneuro.classifier.switch import (
     logit,
     overlap,
 )
+from edgeneuro.classifier.vectors import NORM, VectorTable
 
 _MAX_EXPONENT = 500.0
+_DENSE_MIDDLE = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -70,43 +75,48 @@ class TurnRanking(ClassRanking):
 
 
 class Scorer:
-    def __init__(self, model: Model) -> None:
+    """`table` has the word vectors. A model that was learned with others, or with none, is asked
+    without them: by the buckets alone."""
+
+    def __init__(self, model: Model, table: VectorTable | None = None) -> None:
         self.model = model
         self._classes = len(model.classes)
         self._rows = _packed(model.weights, self._classes)
-        learned = model.follow_ups
+        learned, dense = model.follow_ups, model.dense
         self._in_context = None if learned is None else _packed(learned.weights, self._classes + 1)
+        self._dense = None if dense is None else _Dense(dense, self._classes)
+        self._table = table if dense and table and dense.source == table.id else None
+
+    def read(self, query: str) -> tuple[list[int], bytes | None]:
+        """The active buckets and the word vector of a query."""
+        text = plain(query)
+        return buckets(text), None if self._table is None else self._table.vector(text)
 
     def predict(self, query: str) -> Prediction:
-        return self.score(features(query))
+        return self.score(*self.read(query))
 
-    def score(self, active: Sequence[int]) -> Prediction:
-        """The prediction for a text with these active buckets."""
-        return self._predict(list(self._sums(active)), active)
+    def score(self, active: Sequence[int], vector: bytes | None = None) -> Prediction:
+        """The prediction for a text with these active buckets and this vector."""
+        return self._predict(self._scores(active, vector), active)
 
     def rank(self, query: str) -> ClassRanking:
-        active = features(query)
-        sums = self._sums(active)
-        prediction = self._predict(list(sums), active)
-        unit = self.model.scale / sqrt(len(active))
-        middle = ZERO * len(active)
-        return ClassRanking(
-            prediction, *self._shared_out(prediction, [(one - middle) * unit for one in sums])
-        )
+        active, vector = self.read(query)
+        scores = self._scores(active, vector)
+        prediction = self._predict(scores, active)
+        return ClassRanking(prediction, *self._shared_out(prediction, scores))
 
     def rank_turn(self, query: str, previous: str, answer: str | None) -> TurnRanking:
         """`previous` is the agent of the turn before, `answer` what it said, if that is known."""
-        classes, learned, active = self.model.classes, self.model.follow_ups, features(query)
+        classes, learned = self.model.classes, self.model.follow_ups
+        active, vector = self.read(query)
         shared = overlap(query, answer)
         known = classes.index(previous) if previous in classes else None
-        sums = self._sums(active)
-        unit, middle = self.model.scale / sqrt(len(active)), ZERO * len(active)
-        alone = [(one - middle) * unit for one in sums]
+        alone = self._scores(active, vector)
         by_rule = learned is None or known is None or not learned.known[known]
         if learned is None or known is None or by_rule:
-            prediction = self._predict_by_rule(active, previous, known, sums, alone, shared)
+            prediction = self._predict_by_rule(active, previous, known, alone, shared)
         else:
-            prediction = self._predict_learned(learned, active, known, sums, alone, shared)
+            prediction = self._predict_learned(learned, active, known, alone, shared)
         return TurnRanking(
             prediction,
             *self._shared_out(prediction, alone),
@@ -116,13 +126,13 @@ class Scorer:
 
     def says_enough(self, query: str) -> bool:
         """Whether a message whose turn before is not known stands alone, by the rule."""
-        active = features(query)
-        return _stands_alone(active, self.score(active))
+        active, vector = self.read(query)
+        return _stands_alone(active, self.score(active, vector))
 
     def agent_of(self, said: str, least: float) -> str | None:
         """The agent that answered this message, if that is sure from `least` on."""
-        active = features(said)
-        prediction = self.score(active)
+        active, vector = self.read(said)
+        prediction = self.score(active, vector)
         sure = prediction.sure_at(least) and _stands_alone(active, prediction)
         return prediction.agent_id if sure else None
 
@@ -131,12 +141,11 @@ class Scorer:
         active: Sequence[int],
         previous: str,
         known: int | None,
-        sums: Sequence[int],
         alone: Sequence[float],
         shared: int,
     ) -> Prediction:
         """The agent before stays, unless the message alone is sure of another one."""
-        best = self._predict(list(sums), active)
+        best = self._predict(alone, active)
         own = UNKNOWN_AGENT_SCORE if known is None else alone[known]
         other = max([one for at, one in enumerate(alone) if at != known], default=own)
         leaving = logit(RULE, facts(own, other, len(active), shared))
@@ -157,7 +166,6 @@ class Scorer:
         learned: FollowUps,
         active: list[int],
         previous: int,
-        sums: Sequence[int],
         alone: Sequence[float],
         shared: int,
     ) -> Prediction:
@@ -182,7 +190,7 @@ class Scorer:
         best, second = (previous, other) if switch <= 0 else (other, previous)
         calibration, classes = learned.calibration, self.model.classes
         if not learned.known[best]:  # nothing is known of its turns, but of its messages
-            message = self._predict(list(sums), active)
+            message = self._predict(alone, active)
             if message.agent_id == classes[best]:
                 return message
         sure = confidence(learned.keeping, learned.leaving, switch, lead)
@@ -218,31 +226,55 @@ class Scorer:
         probabilities[prediction.agent_id] = best
         return probabilities, none
 
-    def _sums(self, active: Sequence[int]) -> Sequence[int]:
-        return SERVING.sums(self._rows, active, self._classes)
+    def _scores(self, active: Sequence[int], vector: bytes | None) -> list[float]:
+        """Of every class."""
+        sums = SERVING.sums(self._rows, active, self._classes)
+        unit, middle = self.model.scale / sqrt(len(active)), ZERO * len(active)
+        scores = [(one - middle) * unit for one in sums]
+        if vector is None or self._dense is None:
+            return scores
+        return [one + more for one, more in zip(scores, self._dense.scores(vector), strict=True)]
 
-    def _predict(self, sums: list[int], active: Sequence[int]) -> Prediction:
-        """`sums` is changed."""
-        unit = self.model.scale / sqrt(len(active))
-        middle = ZERO * len(active)
-        highest = max(sums)
-        best = sums.index(highest)
-        sums[best] = -1
-        runner_up = max(sums)
-        second = sums.index(runner_up) if runner_up >= 0 else None
-        top = (highest - middle) * unit
-        margin = (highest - runner_up) * unit if second is not None else 0.0
+    def _predict(self, scores: Sequence[float], active: Sequence[int]) -> Prediction:
+        top = max(scores)
+        best = scores.index(top)
+        others = [*scores[:best], *scores[best + 1 :]]
+        second = max(others, default=top)
         calibration, classes = self.model.calibration, self.model.classes
+        second_id = None
+        if others:
+            at = others.index(second)
+            second_id = classes[at if at < best else at + 1]
         has_words = len(active) > 1
         return Prediction(
             agent_id=classes[best],
-            probability=probability(calibration.curve, top, top - margin),
+            probability=probability(calibration.curve, top, second),
             threshold=calibration.thresholds[best],
             score=top,
-            margin=margin,
-            second_id=None if second is None else classes[second],
+            margin=top - second,
+            second_id=second_id,
             accepted=has_words and accepts(top),
         )
+
+
+def scorer_of(model: Model, word_vectors: Callable[[], VectorTable | None]) -> Scorer:
+    """Reads the table of word vectors only for a model that was learned with one."""
+    return Scorer(model, None if model.dense is None else word_vectors())
+
+
+class _Dense:
+    """The weights for vectors, as integers with a signed field per class."""
+
+    def __init__(self, dense: DenseWeights, classes: int) -> None:
+        self._size, ones = SERVING.size * classes, _packed(b"\1" * classes, classes)[0]
+        self._rows = [row - ZERO * ones for row in _packed(dense.weights, classes)]
+        self._middle, self._unit = _DENSE_MIDDLE * ones, dense.scale / NORM
+
+    def scores(self, vector: bytes) -> list[float]:
+        numbers = memoryview(vector).cast("b")
+        packed = sum(map(mul, self._rows, numbers)) + self._middle
+        fields = array(SERVING.code, packed.to_bytes(self._size, "little"))
+        return [(field - _DENSE_MIDDLE) * self._unit for field in fields]
 
 
 def _stands_alone(active: Sequence[int], prediction: Prediction) -> bool:
@@ -267,11 +299,11 @@ class Reading:
 
 
 def read_query(query: str, scorer: Scorer | None) -> Reading:
-    active = features(query)
+    active, vector = (buckets(plain(query)), None) if scorer is None else scorer.read(query)
     bits = bytearray(max(active) // 8 + 1)
     for bucket in active[:-1]:  # the last one is in every text
         bits[bucket >> 3] |= 1 << (bucket & 7)
-    prediction = None if scorer is None or len(active) == 1 else scorer.score(active)
+    prediction = None if scorer is None or len(active) == 1 else scorer.score(active, vector)
     return Reading(int.from_bytes(bits, "little"), prediction)
 
 

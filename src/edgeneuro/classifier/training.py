@@ -24,10 +24,11 @@ from edgeneuro.classifier.calibration import (
     HeldOut,
     calibrate,
 )
+from edgeneuro.classifier.dense import DenseWeights
 from edgeneuro.classifier.examples import FOLDS, OUT_OF_SCOPE, Examples
 from edgeneuro.classifier.followup_training import FollowUpTraining
-from edgeneuro.classifier.learner import Learner
-from edgeneuro.classifier.model import Model, quantise
+from edgeneuro.classifier.learner import learner_from_bytes, new_learner
+from edgeneuro.classifier.model import Model, quantise, quantise_dense
 from edgeneuro.classifier.needs import LEFT_OUT_AGENTS, labels_needed
 from edgeneuro.classifier.plan import FIRST_RATE, FOLD_ORDER, Plan
 from edgeneuro.classifier.sources import weighted_rate
@@ -50,7 +51,7 @@ class Training:
         self._holds_out_hard = _holds_out_hard(examples, plan.target)
         self._passes = _passes(examples, hard=self._holds_out_hard)
         self._pass = self._visit = 0
-        self._learner = Learner(len(examples.classes))
+        self._learner = new_learner(examples)
         self._held: list[HeldOut] = []
         self._indices = array("I")  # of the held-out questions among the examples
         # Made when needed: the examples that this pass trains on and leaves out, and their order.
@@ -91,7 +92,8 @@ class Training:
         for visit, index in enumerate(order, self._visit):
             rate = FIRST_RATE * (total - visit) // total
             rate = weighted_rate(rate, examples.sources[index])
-            self._learner.learn(examples.active(index), examples.labels[index], rate)
+            active, label = examples.active(index), examples.labels[index]
+            self._learner.learn(active, label, rate, examples.vector(index))
         self._visit += len(order)
         if self._visit % len(learned) == 0:
             self._learner.check()
@@ -102,7 +104,8 @@ class Training:
         asked = self._visit - len(learned) * self._plan.epochs
         now = left_out[asked : asked + most]
         for index in now:
-            best, top, second = self._learner.top_two(self._examples.active(index))
+            active, vector = self._examples.active(index), self._examples.vector(index)
+            best, top, second = self._learner.top_two(active, vector)
             self._held.append(HeldOut(self._held_label(index), best, top, second))
             self._indices.append(index)
         self._visit += len(now)
@@ -112,7 +115,7 @@ class Training:
         self._pass, self._visit = self._pass + 1, 0
         self._split = self._order = None
         if not self._knows_messages:
-            self._learner = Learner(len(self._examples.classes))
+            self._learner = new_learner(self._examples)
         return 0
 
     def _held_label(self, index: int) -> int:
@@ -191,7 +194,15 @@ class Training:
             seed=self._plan.seed,
             examples=self._examples.digest(),
             follow_ups=self.follow_ups.result(mix),
+            dense=self._dense(),
         )
+
+    def _dense(self) -> DenseWeights | None:
+        vectors = self._examples.vectors
+        if not vectors.width:
+            return None
+        scale, weights = quantise_dense(self._learner.dense_weights(), vectors.parts)
+        return DenseWeights(vectors.source, vectors.width, vectors.parts, scale, weights)
 
     def to_bytes(self) -> bytes:
         header = {
@@ -235,7 +246,7 @@ class Training:
             HeldOut(*one) for one in zip(labels, best, scores[::2], scores[1::2], strict=True)
         ]
         end = 24 * held + header["learner"]
-        training._learner = Learner.from_bytes(len(examples.classes), body[24 * held : end])
+        training._learner = learner_from_bytes(examples, body[24 * held : end])
         if training._knows_messages:
             training.follow_ups.resume(body[end:])
         return training

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeneuro.classifier.model import InvalidModelError, loads, version
-from edgeneuro.classifier.scorer import Scorer
+from edgeneuro.classifier.scorer import Scorer, scorer_of
+from edgeneuro.classifier.vectors import VectorTable
 from edgeneuro.errors import DatabaseError
 from edgeneuro.store.classifiers import find_classifier, read_model
 from edgeneuro.store.database import Database
@@ -40,10 +41,12 @@ class ClassifierCache:
         *,
         monotonic: Callable[[], float],
         note_failure: Callable[[str, Exception], None],
+        word_vectors: Callable[[], VectorTable | None],
     ) -> None:
         self._db = db
         self._monotonic = monotonic
         self._note_failure = note_failure
+        self._word_vectors = word_vectors
         self._loaded: OrderedDict[str, LoadedClassifier] = OrderedDict()
         # By router: the classifier that is selected, and the one that answers.
         self._wanted: dict[str, str] = {}
@@ -105,7 +108,7 @@ class ClassifierCache:
 
     async def _load(self, wanted: str) -> None:
         try:
-            loaded = await read_classifier(self._db, wanted)
+            loaded = await read_classifier(self._db, wanted, self._word_vectors)
         except (DatabaseError, ValueError) as error:  # D1 failed, or the stored model is damaged
             self._note_failure("classifier_load", error)
             return
@@ -118,12 +121,13 @@ class ClassifierCache:
             self._loaded.popitem(last=False)
 
 
-async def read_classifier(db: Database, classifier_id: str) -> LoadedClassifier:
+async def read_classifier(
+    db: Database, classifier_id: str, word_vectors: Callable[[], VectorTable | None]
+) -> LoadedClassifier:
     """Raises InvalidModelError if it is damaged or no longer there."""
     content = await read_model(db, classifier_id)
     found = await find_classifier(db, classifier_id)
     if found is None:
         raise InvalidModelError(f"the classifier {classifier_id!r} was deleted while it was loaded")
-    return LoadedClassifier(
-        classifier_id, version(content), Scorer(loads(content)), frozenset(found.agents)
-    )
+    scorer = scorer_of(loads(content), word_vectors)
+    return LoadedClassifier(classifier_id, version(content), scorer, frozenset(found.agents))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pydantic import BaseModel
 
 from edgeneuro.classifier.model import InvalidModelError, loads
-from edgeneuro.classifier.scorer import Scorer
+from edgeneuro.classifier.scorer import Scorer, scorer_of
 from edgeneuro.controlplane.evaluations.evaluation_targets import (
     Target,
     answered,
@@ -250,11 +250,10 @@ class _Slice:
             db, evaluation.id, classifier_id, limit=_CLASSIFIER_QUESTIONS
         ):
             if scorer is None:
-                scorer = Scorer(loads(await read_model(db, classifier_id)))
-            answers = [
-                _classified(classifier_id, item, judge_stored(scorer, item, config), config)
-                for item in items
-            ]
+                data = await read_model(db, classifier_id)
+                scorer = scorer_of(loads(data), self._services.word_vectors)
+            judged = [(item, judge_stored(scorer, item, config)) for item in items]
+            answers = [_classified(classifier_id, *each, config) for each in judged]
             await self._record(answers, advanced=True)
             await self._services.sleep(_PAUSE_SECONDS)
 

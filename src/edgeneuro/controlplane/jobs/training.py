@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from edgeneuro.classifier.examples import Examples, Preparation
+from edgeneuro.classifier.examples import (
+    Examples,
+)
 from edgeneuro.classifier.model import dumps
 from edgeneuro.classifier.plan import Plan
-from edgeneuro.classifier.scorer import Scorer
+from edgeneuro.classifier.preparation import Preparation
+from edgeneuro.classifier.scorer import scorer_of
 from edgeneuro.classifier.sources import HUMAN
 from edgeneuro.classifier.training import Training
 from edgeneuro.controlplane.jobs.machine_examples import ToRead
@@ -55,6 +58,7 @@ _SLICE_MS = 20_000
 # after the response.
 _FIRST_SLICE_MS = 10_000
 _VISIT_COST = 30  # beside the classes of a visit
+_VECTORS_FACTOR = 3  # of a visit with word vectors
 _GROUP_COST = 1_000  # of finding the variants of a label
 # After each step, some 60 ms, other requests have their turn. With a shorter pause workerd does not
 # look at them before the next step.
@@ -128,7 +132,7 @@ class _Slice:
             if isinstance(examples, SliceOutcome):
                 return examples
             training = await self._training(examples)
-            await self._train(training, len(examples.classes))
+            await self._train(training, examples)
             if training.finished:
                 return await self._finish(training, examples)
             return await self._store_state(training)
@@ -143,7 +147,7 @@ class _Slice:
             return Examples.from_bytes(stored)
         if not self._progress.prepared_slices:
             self._last_label_id = await newest_label_in_force(self._services.db)
-        part = Preparation()
+        part = Preparation(self._services.word_vectors())
         # Putting many together takes as long as a slice may, and has no pause.
         to_read = await self._machine_labels_to_read()
         reader = ExampleReader(self._services, self._job, self._progress, self._max_labels, to_read)
@@ -232,8 +236,10 @@ class _Slice:
         )
         return Training.resume(state, examples)
 
-    async def _train(self, training: Training, classes: int) -> None:
-        cost = classes + _VISIT_COST
+    async def _train(self, training: Training, examples: Examples) -> None:
+        cost = len(examples.classes) + _VISIT_COST
+        if examples.vectors.width:
+            cost *= _VECTORS_FACTOR
         while not training.finished and not self._ended:
             visits = training.step(max(1, min(_STEP_COST, self._left) // cost))
             self._progress.visits += visits
@@ -278,7 +284,7 @@ class _Slice:
                 needs = not_precise_enough(needs, model.calibration.refusal, warnings)
             return self._refused(needs, outcome)
         config = await config_of(self._services, self._job)
-        scorer = Scorer(model)
+        scorer = scorer_of(model, self._services.word_vectors)
         score = await score_on_test_part(self._services, config, scorer)
         score = with_traffic(score, decisions)
         robustness = await measure_robustness(self._services, config, scorer)

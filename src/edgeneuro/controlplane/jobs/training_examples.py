@@ -4,7 +4,10 @@ the agents say of themselves."""
 from collections.abc import Awaitable, Callable
 
 from edgeneuro.classifier.agent_texts import agent_texts
-from edgeneuro.classifier.examples import Labelled, Preparation
+from edgeneuro.classifier.examples import (
+    Labelled,
+)
+from edgeneuro.classifier.preparation import Preparation
 from edgeneuro.classifier.sources import AGENT_TEXT, HUMAN, MODEL
 from edgeneuro.controlplane.jobs.machine_examples import (
     ToRead,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from edgeneuro.call import Call
 from edgeneuro.classifier.model import InvalidModelError, loads
-from edgeneuro.classifier.scorer import Reading, Scorer, likeness, read_query
+from edgeneuro.classifier.scorer import Reading, Scorer, likeness, read_query, scorer_of
 from edgeneuro.controlplane.labels.queue_priority import MIN_LABELS, QueueEntry, rank
 from edgeneuro.domain.fields import Page
 from edgeneuro.domain.label_queue import LabelSuspect, QueueItem, QueueQuery, SuspectsQuery
@@ -97,7 +97,8 @@ async def _load(services: Services, classifier_id: str) -> Scorer | None:
     scorer = services.recent_scorers.get(classifier_id, now_ms=now_ms)
     if scorer is None:
         try:
-            scorer = Scorer(loads(await read_parts(services.db, classifier_id, "model")))
+            model = loads(await read_parts(services.db, classifier_id, "model"))
+            scorer = scorer_of(model, services.word_vectors)
         except InvalidModelError as error:
             services.failures.note("queue_classifier_load", error)
             return None

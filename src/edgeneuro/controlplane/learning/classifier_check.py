@@ -5,7 +5,7 @@ import hashlib
 import json
 
 from edgeneuro.classifier.model import loads
-from edgeneuro.classifier.scorer import Scorer
+from edgeneuro.classifier.scorer import Scorer, scorer_of
 from edgeneuro.controlplane.learning.traffic import decisions_by_agent, with_traffic
 from edgeneuro.controlplane.models.promotion_check import check_failed, require_enough
 from edgeneuro.domain.analytics import accuracy_of
@@ -114,7 +114,8 @@ async def score_stored(
     if not await _outdated(services, config, classifier.test_score):
         assert classifier.test_score is not None
         return with_traffic(classifier.test_score, decisions)
-    scorer = Scorer(loads(await store.read_model(services.db, classifier.id)))
+    model = loads(await store.read_model(services.db, classifier.id))
+    scorer = scorer_of(model, services.word_vectors)
     score = await score_on_test_part(services, config, scorer, before=classifier.test_score)
     score = with_traffic(score, decisions)
     await services.db.run(store.store_score(classifier.id, score))

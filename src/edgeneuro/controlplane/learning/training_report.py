@@ -116,8 +116,25 @@ def label_warnings(
             f" {_MIN_HELD_OUT} are the least."
         )
     return [
-        text for text in (*found, variants_warning(examples), suspects_warning(suspects)) if text
+        text
+        for text in (
+            *found,
+            variants_warning(examples),
+            suspects_warning(suspects),
+            _vectors_warning(examples),
+        )
+        if text
     ]
+
+
+def _vectors_warning(examples: Examples) -> str | None:
+    if examples.vectors.width:
+        return None
+    return (
+        "The table of word vectors is missing or damaged, so only the words themselves were"
+        " learned, which needs more labels for the same accuracy. Run the set-up, deploy again and"
+        " train again."
+    )
 
 
 def _mix_warning(mix: TrainingMix) -> str | None:

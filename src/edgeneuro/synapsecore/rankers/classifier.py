@@ -62,7 +62,7 @@ class LoadedClassifierRanker:
     @classmethod
     async def read(cls, services: Services, classifier_id: str) -> "LoadedClassifierRanker":
         """Raises InvalidModelError if it cannot be used."""
-        return cls(await read_classifier(services.db, classifier_id))
+        return cls(await read_classifier(services.db, classifier_id, services.word_vectors))
 
     async def rank(self, turn: Turn) -> Ranking | Skip:
         if turn.model_named:  # by a rule
