@@ -24,11 +24,12 @@ from edgeneuro.classifier.examples import (
 from edgeneuro.classifier.model import Model, dumps, version
 from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.preparation import prepare
-from edgeneuro.classifier.sources import AGENT_TEXT
+from edgeneuro.classifier.sources import AGENT_TEXT, HUMAN, MODEL
 from edgeneuro.classifier.training import Training
 from edgeneuro.classifier.vectors import load_table
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.conversation import PreviousTurn, RouteContext
+from edgeneuro.domain.dataset import MACHINE
 from scripts.http import Answers, HttpFailed
 from scripts.key import add_key_option, key_of
 
@@ -124,7 +125,7 @@ def read_agents(path: Path) -> list[Labelled]:
 
 
 def read_labels(path: Path) -> Iterator[Labelled]:
-    """Those of the train and validation parts, as the product takes them."""
+    """Those of the train and validation parts, and machine labels, as the product takes them."""
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -145,7 +146,9 @@ def read_labels(path: Path) -> Iterator[Labelled]:
             previous = PreviousTurn.of(context)
             # As the product: what follows an unknown agent teaches nothing.
             if found.get("split") != "test" and (not previous or previous.agent is not None):
-                yield Labelled(query, None if agent == NO_AGENT else agent, previous=previous)
+                source = MODEL if found.get("source") == MACHINE else HUMAN
+                agent_id = None if agent == NO_AGENT else agent
+                yield Labelled(query, agent_id, previous=previous, source=source)
 
 
 def report(model: Model, examples: Examples) -> None:

@@ -122,6 +122,7 @@ function view(classifiers, config, { drift, routers, may, show }) {
           ],
         },
         { head: "Labels", cell: (one) => count(one.labels), kind: "number" },
+        { head: "Machine labels", cell: (one) => count(machineLabels(one)), kind: "number" },
         {
           head: "Precision (test)",
           cell: (one) => testPrecision(one.test_score),
@@ -244,6 +245,11 @@ async function remove(one, path, show) {
   if (done) await show();
 }
 
+/** Decisions of models that it learned from. */
+const machineLabels = ({ progress }) =>
+  Object.values(progress.machine_labels).reduce((sum, labels) => sum + labels, 0) +
+  progress.decisions;
+
 function agentTable(one) {
   return card(
     "Thresholds by agent",
@@ -254,6 +260,7 @@ function agentTable(one) {
       columns: [
         { head: "Agent", cell: (agent) => agent.agent_id, heading: true, kind: "wide" },
         { head: "Labels", cell: (agent) => count(agent.labels), kind: "number" },
+        { head: "Machine labels", cell: (agent) => count(agent.machine_labels), kind: "number" },
         {
           head: "Correct (cross-validation)",
           cell: (agent) =>

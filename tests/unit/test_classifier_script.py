@@ -12,7 +12,8 @@ from edgeneuro.store.classifiers import read_model
 from edgeneuro_testing.sqlite import SqliteDatabase
 from scripts.classifier import main
 from tests.unit.conftest import Product, add_agents
-from tests.unit.trainings import import_labels, train
+from tests.unit.test_machine_label_training import decide
+from tests.unit.trainings import AGENTS, import_labels, train
 
 
 async def test_an_exported_file_makes_the_very_bytes_of_the_product(
@@ -37,6 +38,24 @@ async def test_an_exported_file_makes_the_very_bytes_of_the_product(
     shown = capsys.readouterr().out
     assert made["version"] in shown
     assert str(made["metrics"]["coverage"]) in shown
+
+
+async def test_machine_labels_in_the_file_are_learned_as_such(
+    product: Product, tmp_path: Path
+) -> None:
+    await import_labels(product)
+    await decide(product, 15, agents=(*AGENTS, "none"))
+    made = await train(product, seed=4)
+    exported = await product.call("GET", "/v1/datasets/export?format=flat&source=all")
+    data, out = tmp_path / "labels.jsonl", tmp_path / "model.bin"
+    data.write_text(exported.text, encoding="utf-8")
+    agents = tmp_path / "agents.json"
+    agents.write_text((await product.call("GET", "/v1/agents")).text, encoding="utf-8")
+    options = ["--target", "0.9", "--seed", "4", "--agents", str(agents)]
+    main(["train", "--data", str(data), "--out", str(out), *options])
+    inside = loads(await read_model(product.database, made["id"]))
+    assert loads(out.read_bytes()).examples == inside.examples
+    assert inside.labels > made["labels"] > 0
 
 
 @pytest.mark.parametrize(

@@ -310,6 +310,16 @@ async def texts_were_not_stored(product: Product) -> None:
     await config(product, log_queries=True)
 
 
+async def asked_back(product: Product) -> None:
+    await ask(product)
+    product.execute("UPDATE logs SET outcome = 'none', other_outcome = 'clarify', agent_id = NULL")
+
+
+async def for_several_agents(product: Product) -> None:
+    await ask(product)
+    product.execute("UPDATE logs SET other_outcome = 'agents', reason = 'several_requests'")
+
+
 async def erased(product: Product) -> None:
     await ask(product, user="ada")
     await changed(product, "DELETE", "/v1/logs?user=ada")
@@ -325,6 +335,8 @@ async def erased(product: Product) -> None:
         the_caller_names_the_agent,
         by_another_router,
         texts_were_not_stored,
+        asked_back,
+        for_several_agents,
         erased,
     ],
 )
