@@ -41,8 +41,9 @@ async def test_an_exported_file_makes_the_very_bytes_of_the_product(
 
 
 async def test_machine_labels_in_the_file_are_learned_as_such(
-    product: Product, tmp_path: Path
+    database: SqliteDatabase, settings: Settings, tmp_path: Path
 ) -> None:
+    product = await add_agents(Product(database, settings, read_vectors=load_table))
     await import_labels(product)
     await decide(product, 15, agents=(*AGENTS, "none"))
     made = await train(product, seed=4)
