@@ -59,7 +59,7 @@ def before_labels() -> Iterator[sqlite3.Connection]:
 
 
 def migrate_labels(connection: sqlite3.Connection) -> None:
-    [migration] = (ROOT / "migrations").glob("*_labels.sql")
+    migration = ROOT / "migrations/0009_labels.sql"
     connection.executescript(migration.read_text())
 
 
