@@ -15,6 +15,8 @@ from local.ai_gateway import AiGateway
 from local.cloudflare import cloudflare_table
 from local.control import control_routes
 from local.engines import Engine
+from local.engines.dataset import DatasetEngine
+from local.engines.dataset_table import DatasetTable
 from local.engines.emulated import EmulatedEngine
 from local.engines.openai import OpenAi
 from local.envelope import Endpoint
@@ -31,7 +33,23 @@ def build_engine(settings: Settings) -> Engine:
         )
     if settings.engine == "transformers":
         return _transformers(settings)
+    if settings.engine == "dataset":
+        return _dataset(settings)
     return EmulatedEngine()
+
+
+def _dataset(settings: Settings) -> Engine:
+    try:
+        table = DatasetTable.of_files(
+            settings.data,
+            label=settings.label,
+            right=settings.right,
+            mistakes=settings.mistakes,
+            seed=settings.seed,
+        )
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"LOCAL_AI_DATA cannot be used: {error}.") from error
+    return DatasetEngine(table)
 
 
 def _transformers(settings: Settings) -> Engine:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-EngineName = Literal["emulated", "openai", "transformers"]
+from local.engines.dataset_table import Mistakes
+
+EngineName = Literal["emulated", "openai", "transformers", "dataset"]
 Dtype = Literal["float32", "bfloat16"]
 DecisionsApi = Literal["systemone", "decisions"]
 
@@ -31,6 +34,11 @@ class Settings:
     dtype: Dtype = "float32"
     decisions: DecisionsApi = "systemone"
     finetunes: Path | None = None  # None: a temporary folder
+    data: tuple[Path, ...] = ()
+    label: str = "agent"
+    right: float = 1.0
+    mistakes: Mistakes = "independent"
+    seed: int = 0
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
@@ -48,17 +56,23 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         dtype=_dtype(env.get("LOCAL_AI_DTYPE", "").strip() or "float32"),
         decisions=_decisions(env.get("LOCAL_AI_DECISIONS", "").strip() or "systemone"),
         finetunes=Path(finetunes).expanduser() if finetunes else None,
+        data=_data(env.get("LOCAL_AI_DATA", "").strip(), engine),
+        label=env.get("LOCAL_AI_LABEL", "").strip() or "agent",
+        right=_right(env.get("LOCAL_AI_RIGHT", "").strip() or "1"),
+        mistakes=_mistakes(env.get("LOCAL_AI_MISTAKES", "").strip() or "independent"),
+        seed=_seed(env.get("LOCAL_AI_SEED", "").strip() or "0"),
     )
 
 
 def _engine(value: str) -> EngineName:
     match value:
-        case "emulated" | "openai" | "transformers":
+        case "emulated" | "openai" | "transformers" | "dataset":
             return value
         case "stand-in":  # the former name, until the next version
             return "emulated"
     raise SettingsError(
-        f"LOCAL_AI_ENGINE is {value!r}, but must be 'emulated', 'openai' or 'transformers'."
+        f"LOCAL_AI_ENGINE is {value!r}, but must be 'emulated', 'openai', 'transformers' or"
+        " 'dataset'."
     )
 
 
@@ -102,3 +116,37 @@ def _url(value: str, engine: EngineName) -> str:
     if not value.startswith(("http://", "https://")):
         raise SettingsError(f"LOCAL_AI_URL is {value!r}, but must start with http:// or https://.")
     return value.rstrip("/")
+
+
+def _data(value: str, engine: EngineName) -> tuple[Path, ...]:
+    if engine == "dataset" and not value:
+        raise SettingsError(
+            "LOCAL_AI_ENGINE is 'dataset', so LOCAL_AI_DATA must name its JSONL files, separated by"
+            f" {os.pathsep!r}."
+        )
+    return tuple(Path(each).expanduser() for each in value.split(os.pathsep) if each)
+
+
+def _right(value: str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise SettingsError(f"LOCAL_AI_RIGHT is {value!r}, but must be a share from 0 to 1.")
+    return share
+
+
+def _mistakes(value: str) -> Mistakes:
+    match value:
+        case "independent" | "systematic":
+            return value
+    raise SettingsError(
+        f"LOCAL_AI_MISTAKES is {value!r}, but must be 'independent' or 'systematic'."
+    )
+
+
+def _seed(value: str) -> int:
+    if value.isascii() and value.isdigit():
+        return int(value)
+    raise SettingsError(f"LOCAL_AI_SEED is {value!r}, but must be a whole number.")

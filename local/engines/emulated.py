@@ -42,13 +42,13 @@ class EmulatedEngine:
         metadata = {"engine": self.name, "notice": NOTICE}
         call = call_for(request, _last_user_text(request))
         if call is not None:
-            usage = Usage(_tokens(prompt), _tokens(call.arguments))
+            usage = Usage(tokens_of(prompt), tokens_of(call.arguments))
             return Completion("", usage, metadata, "tool_calls", (call,))
         text = _reply(request)
         cut = text[: request.max_tokens * _CHARACTERS_PER_TOKEN]
         return Completion(
             text=cut,
-            usage=Usage(_tokens(prompt), _tokens(cut)),
+            usage=Usage(tokens_of(prompt), tokens_of(cut)),
             metadata=metadata,
             finish_reason="stop" if cut == text else "length",
         )
@@ -62,7 +62,7 @@ class EmulatedEngine:
         read = " ".join([text_of(request.state), *map(_question_text, request.questions.values())])
         return Decided(
             decide(request),
-            input_tokens=min(_tokens(read), request.model.context_window),
+            input_tokens=min(tokens_of(read), request.model.context_window),
             metadata={"engine": self.name, "notice": NOTICE},
         )
 
@@ -73,6 +73,18 @@ class EmulatedEngine:
 def read_agents(text: str) -> list[AgentText]:
     """The agents described in a router's prompt, one block each."""
     return [_agent(block) for block in _blocks(text)]
+
+
+def offered_ids(request: CompletionRequest) -> set[str]:
+    """The agents that a routing question offers; empty for any other request."""
+    allowed = _allowed_ids(request.json_mode.schema if request.json_mode else None)
+    agents = {agent.id for agent in read_agents(_split(request)[0])}
+    return (agents & set(allowed) if agents and allowed else agents or set(allowed)) - {NONE}
+
+
+def question_of(request: CompletionRequest) -> str:
+    """The query of a routing question."""
+    return _split(request)[1]
 
 
 def _blocks(text: str) -> list[list[str]]:
@@ -165,6 +177,6 @@ def _question_text(question: Question) -> str:
             return " ".join([instructions, yes or "", no or ""])
 
 
-def _tokens(text: str) -> int:
+def tokens_of(text: str) -> int:
     """About four tokens to three words, at least one."""
     return max(1, round(len(text.split()) * 4 / 3))

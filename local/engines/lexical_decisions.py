@@ -102,7 +102,7 @@ def _answer(question: Question, asked: _Asked) -> Answer:
 def choice_probabilities(query: str, options: Mapping[str, str | None]) -> dict[str, float]:
     """Rounded to four decimals, as decision models do, so that the sum may differ from 1."""
     ranking = rank(query, list(_agents(options)))
-    none = _none(options)
+    none = none_option(options)
     if ranking.best is None:
         shares = _unmatched(ranking, options, none)
     else:
@@ -131,12 +131,13 @@ def _unmatched(
     return {**rest, none: confidence}
 
 
-def _none(options: Mapping[str, str | None]) -> str | None:
+def none_option(options: Mapping[str, str | None]) -> str | None:
+    """The option that says that no other one fits."""
     return next((each for each in options if _NONE.match(each)), None)
 
 
 def _agents(options: Mapping[str, str | None]) -> Iterator[AgentText]:
-    none = _none(options)
+    none = none_option(options)
     for key, text in options.items():
         if key != none:
             described, *rest = _EXAMPLES.split(text or "", maxsplit=1)

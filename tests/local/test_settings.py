@@ -38,7 +38,7 @@ async def test_the_openai_engine_is_built_and_closed_with_the_app() -> None:
 @pytest.mark.parametrize(
     ("env", "words"),
     [
-        ({"LOCAL_AI_ENGINE": "gpt"}, "'emulated', 'openai' or 'transformers'"),
+        ({"LOCAL_AI_ENGINE": "gpt"}, "'emulated', 'openai', 'transformers' or 'dataset'"),
         ({"LOCAL_AI_ENGINE": "transformers"}, "LOCAL_AI_MODEL must name"),
         ({"LOCAL_AI_DTYPE": "int8"}, "'float32' or 'bfloat16'"),
         ({"LOCAL_AI_DECISIONS": "both"}, "'systemone' or 'decisions'"),
