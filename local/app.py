@@ -42,7 +42,6 @@ def _dataset(settings: Settings) -> Engine:
     try:
         table = DatasetTable.of_files(
             settings.data,
-            label=settings.label,
             right=settings.right,
             mistakes=settings.mistakes,
             seed=settings.seed,

@@ -35,7 +35,6 @@ class Settings:
     decisions: DecisionsApi = "systemone"
     finetunes: Path | None = None  # None: a temporary folder
     data: tuple[Path, ...] = ()
-    label: str = "agent"
     right: float = 1.0
     mistakes: Mistakes = "independent"
     seed: int = 0
@@ -57,7 +56,6 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         decisions=_decisions(env.get("LOCAL_AI_DECISIONS", "").strip() or "systemone"),
         finetunes=Path(finetunes).expanduser() if finetunes else None,
         data=_data(env.get("LOCAL_AI_DATA", "").strip(), engine),
-        label=env.get("LOCAL_AI_LABEL", "").strip() or "agent",
         right=_right(env.get("LOCAL_AI_RIGHT", "").strip() or "1"),
         mistakes=_mistakes(env.get("LOCAL_AI_MISTAKES", "").strip() or "independent"),
         seed=_seed(env.get("LOCAL_AI_SEED", "").strip() or "0"),

@@ -1,7 +1,7 @@
 """A model that knows a data set and is wrong in a stated share of its queries.
 
-Each line of the data is {"query", LABEL}: the class of the query under the name `label`, null where
-none fits. A query that none fits is always recognised. Of the others the stated share is right; a
+Each line of the data is {"query", "agent"}: the agent is the class of the query, null where none
+fits. A query that none fits is always recognised. Of the others the stated share is right; a
 wrong answer is always one of the three classes whose queries have the most alike words, as a real
 model's would be.
 
@@ -46,14 +46,15 @@ class DatasetTable:
         self,
         lines: Iterable[Mapping[str, Any]],
         *,
-        label: str,
         right: float,
         mistakes: Mistakes,
         seed: int,
     ) -> None:
         self._seed = seed
         truths: dict[str, str | None] = {
-            _key(line["query"]): line[label] for line in lines if isinstance(line.get("query"), str)
+            _key(line["query"]): line["agent"]
+            for line in lines
+            if isinstance(line.get("query"), str)
         }
         self._truths = truths
         self._idf = _idf(truths)
@@ -65,16 +66,16 @@ class DatasetTable:
 
     @classmethod
     def of_files(
-        cls, paths: Sequence[Path], *, label: str, right: float, mistakes: Mistakes, seed: int
+        cls, paths: Sequence[Path], *, right: float, mistakes: Mistakes, seed: int
     ) -> DatasetTable:
         """Raises OSError, or ValueError for a line that is no object with a query and a class."""
         lines = []
         for path in paths:
             with path.open(encoding="utf-8") as file:
                 lines += [json.loads(line) for line in file if line.strip()]
-        if not all(isinstance(line, dict) and label in line for line in lines):
-            raise ValueError(f"each line has to be an object with 'query' and {label!r}")
-        return cls(lines, label=label, right=right, mistakes=mistakes, seed=seed)
+        if not all(isinstance(line, dict) and "agent" in line for line in lines):
+            raise ValueError("each line has to be an object with 'query' and 'agent'")
+        return cls(lines, right=right, mistakes=mistakes, seed=seed)
 
     def truth(self, query: str) -> str | None:
         """Raises KeyError for a query that is not in the data."""

@@ -35,7 +35,7 @@ def lines() -> list[dict[str, Any]]:
 
 
 def table(right: float = 0.9, mistakes: Mistakes = "independent", seed: int = 0) -> DatasetTable:
-    return DatasetTable(lines(), label="agent", right=right, mistakes=mistakes, seed=seed)
+    return DatasetTable(lines(), right=right, mistakes=mistakes, seed=seed)
 
 
 def wrong(of: DatasetTable) -> dict[str, str | None]:
@@ -54,7 +54,7 @@ def test_so_many_answers_are_wrong(mistakes: Mistakes) -> None:
 
 
 def neighbours_wrong_alike(mistakes: Mistakes) -> float:
-    """Of the mistakes, how many of the five most alike queries of the class are the same mistake."""
+    """Of the mistakes, the share of the five most alike queries that are the same mistake."""
     of = table(0.9, mistakes)
     found = wrong(of)
     shares = []
@@ -67,7 +67,7 @@ def neighbours_wrong_alike(mistakes: Mistakes) -> float:
 
 
 def test_systematic_mistakes_are_of_alike_queries_and_alike() -> None:
-    assert neighbours_wrong_alike("systematic") > 0.4
+    assert neighbours_wrong_alike("systematic") > 0.25
     assert neighbours_wrong_alike("independent") < 0.15
 
 
@@ -166,10 +166,10 @@ def environment(path: Path, **more: str) -> dict[str, str]:
 
 def test_it_is_chosen_by_the_environment(tmp_path: Path) -> None:
     path, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
-    path.write_text('{"query": "one", "intent": "x"}\n{"query": "two", "intent": "y"}\n')
-    other.write_text('{"query": "three", "intent": null}\n')
+    path.write_text('{"query": "one", "agent": "x"}\n{"query": "two", "agent": "y"}\n')
+    other.write_text('{"query": "three", "agent": null}\n')
     names = f"{path}{os.pathsep}{other}"
-    env = environment(path, LOCAL_AI_LABEL="intent", LOCAL_AI_MISTAKES="systematic")
+    env = environment(path, LOCAL_AI_MISTAKES="systematic")
     settings = read_settings({**env, "LOCAL_AI_DATA": names, "LOCAL_AI_RIGHT": "0.94"})
     assert settings.data == (path, other)
     assert build_engine(settings).name == "dataset"
@@ -184,12 +184,11 @@ def test_it_is_chosen_by_the_environment(tmp_path: Path) -> None:
         {"LOCAL_AI_MISTAKES": "many"},
         {"LOCAL_AI_SEED": "-1"},
         {"LOCAL_AI_DATA": "/nowhere/x.jsonl"},
-        {"LOCAL_AI_LABEL": "intent"},
     ],
     ids=str,
 )
 def test_what_cannot_be_is_said(tmp_path: Path, wrong_part: dict[str, str]) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"query": "one", "agent": "x"}\n')
-    with pytest.raises(SettingsError, match=next(iter(wrong_part)).replace("LABEL", "DATA")):
+    with pytest.raises(SettingsError, match=next(iter(wrong_part))):
         build_engine(read_settings({**environment(path), **wrong_part}))

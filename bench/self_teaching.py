@@ -1,0 +1,326 @@
+"""A stream of queries through the product in workerd, which teaches itself from a model's answers:
+how many calls of the model it still makes, and how right it stays.
+
+    .build/venv/bin/python -m bench.self_teaching --data DIR --intents --right 0.94
+
+DIR holds train.jsonl, oos_train.jsonl and oos_validation.jsonl of {"query", "intent", "agent"}. The
+agents are the intents, or with --domains the domains; their names and descriptions are made of
+their ids, and nobody labels anything. The emulator's engine "dataset" is the model: it answers from
+the data and is right in the share --right of the queries, its --mistakes independent or systematic.
+
+The training part comes in random order, mixed with the out-of-scope queries. After each 100 queries
+the minute's cron fires, as if they had taken a minute, and while a job runs no query comes. At the
+end the out-of-scope queries of the validation part are asked, which the model never saw.
+
+The exit status is 1 if a goal is missed."""
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+from tqdm import tqdm
+
+from local.engines.dataset_table import DatasetTable, Mistakes
+from scripts.cron import MINUTES_CRON, fire, job_waits, running_cron_url
+from tests.http_client import http_client
+from tests.worker.product import LocalProduct
+
+BLOCK = 100  # queries between two crons
+WINDOW = 1_000  # queries of a row of the table
+AT_ONCE = 4  # requests
+MODEL = "@cf/meta/llama-3.2-1b-instruct"
+MAX_ACCURACY_LOST, MAX_FALSE_ACCEPTS = 0.005, 0.08
+# Of calls per 1,000 queries, from so many queries on: by the share of right answers (94 %, less),
+# and for systematic mistakes.
+_GOALS = ((5_000, 350, 450, 350), (10_000, 230, 230, 320))
+_JOB_SECONDS = 1_800
+
+
+@dataclass(frozen=True)
+class Asked:
+    query: str
+    truth: str | None  # None: no agent fits
+
+
+@dataclass
+class Window:
+    """What WINDOW queries came to. `calls` are those of the model, audit samples too; `right` and
+    `model_right` are of all queries; `false_accepts` are out-of-scope queries that an agent
+    answered."""
+
+    first: int
+    queries: int = 0
+    calls: int = 0
+    right: int = 0
+    model_right: int = 0
+    out_of_scope: int = 0
+    false_accepts: int = 0
+    layers: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def calls_per_1000(self) -> float:
+        return 1_000 * self.calls / max(1, self.queries)
+
+
+@dataclass(frozen=True)
+class Goal:
+    name: str
+    value: float
+    most: float
+
+    @property
+    def met(self) -> bool:
+        return self.value <= self.most
+
+
+def main() -> None:
+    options = read_options()
+    stream, unseen = read_stream(options)
+    table = DatasetTable(
+        [{"query": each.query, "agent": each.truth} for each in (*stream, *unseen)],
+        right=options.right,
+        mistakes=options.mistakes,
+        seed=options.seed,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        product = start(Path(folder), (*stream, *unseen), options)
+        try:
+            with http_client(product.base_url, product.admin_token, timeout=300) as client:
+                run = Run(client, product, table)
+                run.set_up(sorted({each.truth for each in stream if each.truth is not None}))
+                run.send(stream[: options.queries])
+                run.ask_unseen(unseen)
+        finally:
+            product.stop()
+    goals = run.report(options.right, options.mistakes)
+    if not all(goal.met for goal in goals):
+        sys.exit("A goal is missed.")
+
+
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with the JSONL files")
+    agents = parser.add_mutually_exclusive_group(required=True)
+    agents.add_argument("--intents", action="store_true", help="an agent for each intent")
+    agents.add_argument("--domains", action="store_true", help="an agent for each domain")
+    parser.add_argument("--queries", type=int, default=12_000, help="queries to send (12000)")
+    parser.add_argument("--right", type=float, default=0.94, help="the model's accuracy (0.94)")
+    parser.add_argument("--mistakes", choices=("independent", "systematic"), default="independent")
+    parser.add_argument("--seed", type=int, default=1, help="order and mistakes (1)")
+    options = parser.parse_args()
+    if not (options.data / "train.jsonl").exists():
+        parser.error(f"{options.data} has no train.jsonl")
+    return options
+
+
+def read_stream(options: argparse.Namespace) -> tuple[list[Asked], list[Asked]]:
+    """The training part with its out-of-scope queries in random order, and those of the validation
+    part."""
+    name: Literal["intent", "agent"] = "intent" if options.intents else "agent"
+    stream = [*read(options.data / "train.jsonl", name), *read(options.data / "oos_train.jsonl")]
+    random.Random(options.seed).shuffle(stream)
+    return stream, list(read(options.data / "oos_validation.jsonl"))
+
+
+def read(path: Path, name: str | None = None) -> Iterator[Asked]:
+    """`name` is the field with the agent; None: no agent fits any of them."""
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            found = json.loads(line)
+            yield Asked(found["query"], None if name is None else found[name])
+
+
+def start(folder: Path, known: Sequence[Asked], options: argparse.Namespace) -> LocalProduct:
+    data = folder / "data.jsonl"
+    data.write_text(
+        "".join(json.dumps({"query": each.query, "agent": each.truth}) + "\n" for each in known)
+    )
+    product = LocalProduct(
+        folder / "state",
+        environment={
+            "LOCAL_AI_ENGINE": "dataset",
+            "LOCAL_AI_DATA": str(data),
+            "LOCAL_AI_RIGHT": str(options.right),
+            "LOCAL_AI_MISTAKES": options.mistakes,
+            "LOCAL_AI_SEED": str(options.seed),
+        },
+    )
+    product.start()
+    return product
+
+
+class Run:
+    def __init__(self, client: httpx.Client, product: LocalProduct, table: DatasetTable) -> None:
+        self._client = client
+        self._product = product
+        self._table = table
+        self._emulator = httpx.Client(base_url=str(product.local_ai_url), timeout=60)
+        self.windows: list[Window] = []
+        self._sent = 0
+        self._classifier: str | None = None
+        self._seen: set[str] = set()
+        self._unseen = (0, 0)
+
+    def set_up(self, agents: Sequence[str]) -> None:
+        """Only these agents, and the router teaches itself."""
+        before = [each["id"] for each in self._get("/v1/agents", limit=100)["data"]]
+        for number, agent_id in enumerate(agents):
+            name = agent_id.replace("_", " ")
+            body = {
+                "id": agent_id,
+                "name": name.capitalize(),
+                "description": f"Requests about {name}.",
+                "default": number == 0,
+            }
+            self._client.post("/v1/agents", json=body).raise_for_status()
+        for agent_id in before:
+            self._client.delete(f"/v1/agents/{agent_id}").raise_for_status()
+        settings = {"learning": "on", "on_no_fit": "none", "time_budget_ms": 60_000}
+        self._client.patch("/v1/config", json=settings).raise_for_status()
+
+    def send(self, stream: Sequence[Asked]) -> None:
+        with (
+            tqdm(total=len(stream), unit="query", disable=None) as bar,
+            ThreadPoolExecutor(AT_ONCE) as pool,
+        ):
+            for at in range(0, len(stream), BLOCK):
+                if at % WINDOW == 0:
+                    self.windows.append(Window(at))
+                window = self.windows[-1]
+                block = stream[at : at + BLOCK]
+                for asked, decision in zip(block, pool.map(self._route, block), strict=True):
+                    self._count(window, asked, decision)
+                window.calls += self._calls()
+                self._sent += len(block)
+                bar.update(len(block))
+                if self._sent % WINDOW == 0 or self._sent == len(stream):
+                    bar.clear()
+                    print(row(window), flush=True)
+                self._minute()
+
+    def ask_unseen(self, unseen: Sequence[Asked]) -> None:
+        """Out-of-scope queries that the product has never seen."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            decisions = list(pool.map(self._route, unseen))
+        self._unseen = (sum(each["outcome"] == "agent" for each in decisions), len(unseen))
+
+    def report(self, right: float, mistakes: Mistakes) -> list[Goal]:
+        queries = sum(each.queries for each in self.windows)
+        accuracy = sum(each.right for each in self.windows) / queries
+        models = sum(each.model_right for each in self.windows) / queries
+        accepted, asked = self._unseen
+        goals = [
+            Goal(
+                "accuracy lost against the model, cumulated", models - accuracy, MAX_ACCURACY_LOST
+            ),
+            Goal(
+                f"false accepts, {accepted} of {asked} unseen", accepted / asked, MAX_FALSE_ACCEPTS
+            ),
+        ]
+        seen = sum(each.out_of_scope for each in self.windows)
+        if seen:
+            share = sum(each.false_accepts for each in self.windows) / seen
+            goals.append(Goal(f"false accepts of {seen} in the stream", share, MAX_FALSE_ACCEPTS))
+        for first, good, worse, systematic in _GOALS:
+            window = next((each for each in self.windows if each.first == first), None)
+            if window is not None and window.queries == WINDOW:
+                most = systematic if mistakes == "systematic" else good if right > 0.9 else worse
+                goals.append(Goal(f"calls per 1,000 after {first:,}", window.calls_per_1000, most))
+        print(f"\n{queries} queries; right {accuracy:.2%}, the model alone {models:.2%}")
+        for goal in goals:
+            mark = "met" if goal.met else "MISSED"
+            print(f"{mark:7}{goal.name:50}{goal.value:10.4g}  at most {goal.most:g}")
+        return goals
+
+    def _route(self, asked: Asked) -> dict[str, Any]:
+        response = self._client.post("/v1/route", json={"query": asked.query})
+        decision: dict[str, Any] = response.raise_for_status().json()
+        return decision
+
+    def _count(self, window: Window, asked: Asked, decision: dict[str, Any]) -> None:
+        agent = decision["agent"]["id"] if decision["outcome"] == "agent" else None
+        layer = (
+            decision["layer"] if decision["reason"] is None else f"no agent ({decision['reason']})"
+        )
+        window.queries += 1
+        window.right += agent == asked.truth
+        window.model_right += self._table.answer(asked.query).agent == asked.truth
+        window.layers[layer] = window.layers.get(layer, 0) + 1
+        if asked.truth is None:
+            window.out_of_scope += 1
+            window.false_accepts += agent is not None
+
+    def _calls(self) -> int:
+        """Of the model since the last look, audit samples too."""
+        calls = self._emulator.get("/_local/calls").raise_for_status().json()
+        self._emulator.delete("/_local/calls").raise_for_status()
+        return sum(call["model"] == MODEL for call in calls)
+
+    def _minute(self) -> None:
+        """The cron, then the jobs to their end; trainings and changes of the classifier are
+        shown."""
+        state = self._product.state
+        began = time.monotonic()
+        fire(running_cron_url(state, MINUTES_CRON))
+        while job_waits(state):
+            if time.monotonic() - began > _JOB_SECONDS:
+                sys.exit("A job does not end.")
+            fire(running_cron_url(state, MINUTES_CRON))
+        for one in reversed(self._get("/v1/classifiers", limit=20)["data"]):
+            if one["id"] in self._seen or one["state"] in ("queued", "running"):
+                continue
+            self._seen.add(one["id"])
+            print(training_line(self._sent, one, time.monotonic() - began), flush=True)
+        selected = self._get("/v1/config")["classifier"]
+        selected = selected["value"] if isinstance(selected, dict) else selected
+        if selected != self._classifier:
+            step = self._get("/v1/learning")
+            print(
+                f"  at {self._sent:6}: enabled {selected} (was {self._classifier});"
+                f" {step['sentence']}",
+                flush=True,
+            )
+            self._classifier = selected
+        elif self._sent % WINDOW == 0:
+            learning = self._get("/v1/learning")
+            print(
+                f"  at {self._sent:6}: {learning['state']}: {learning['next_step']['text']}",
+                flush=True,
+            )
+
+    def _get(self, path: str, **params: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self._client.get(path, params=params).raise_for_status().json()
+        return found
+
+
+def row(window: Window) -> str:
+    layers = ", ".join(f"{name} {n}" for name, n in sorted(window.layers.items()))
+    return (
+        f"{window.first + window.queries:7} queries: {window.calls_per_1000:5.0f} calls per 1,000,"
+        f" right {window.right / window.queries:6.1%} (model"
+        f" {window.model_right / window.queries:6.1%}), false accepts"
+        f" {window.false_accepts}/{window.out_of_scope}; {layers}"
+    )
+
+
+def training_line(sent: int, one: dict[str, Any], seconds: float) -> str:
+    metrics = one["metrics"] or {}
+    shown = {
+        name: metrics.get(name)
+        for name in ("coverage", "answered_accuracy", "accuracy", "false_accept_rate", "held_out")
+    }
+    why = one.get("error") or metrics.get("refusal") or ""
+    return f"  at {sent:6}: trained {one['id']} in {seconds:.0f} s: {one['state']} {shown} {why}"
+
+
+if __name__ == "__main__":
+    main()
