@@ -1,10 +1,11 @@
-"""By what texts are compared that no agent fits: their word vectors, or for a text without a known
-word its n-grams."""
+"""By what texts are compared that no agent fits: their word vectors, or for a text without them its
+n-grams."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from edgeneuro.classifier.clusters import OF_NGRAMS, OF_WORDS, Likeness, ngram_vector
+from edgeneuro.classifier.vectors import text_vector
 
 Space = Literal["words", "ngrams"]
 LIKENESS: dict[Space, Likeness] = {"words": OF_WORDS, "ngrams": OF_NGRAMS}
@@ -19,6 +20,9 @@ class Comparable:
 
 
 def comparable(query: str) -> Comparable | None:
-    """None for a text without a word."""
+    """None for a text without a word. Word vectors are there once the table is loaded."""
+    vector = text_vector(query)
+    if vector is not None:
+        return Comparable("words", vector)
     vector = ngram_vector(query)
     return None if vector is None else Comparable("ngrams", vector)
