@@ -19,7 +19,6 @@ from edgeneuro.classifier.clusters import (
     clusters_of,
 )
 from edgeneuro.classifier.features import tokens
-from edgeneuro.classifier.vectors import VectorsError, load_table
 from edgeneuro.controlplane.jobs.pacing import Pacer
 from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome
 from edgeneuro.domain.job import JobKindName
@@ -119,10 +118,7 @@ class _Texts:
     @classmethod
     async def read(cls, services: Services, checkpoint: ClusteringCheckpoint) -> "_Texts":
         found = cls(services, Pacer(services.sleep))
-        try:
-            load_table()
-        except VectorsError as error:  # the n-grams are all there is
-            services.failures.note("word_vectors", error)
+        services.word_vectors()  # without them the n-grams are all there is
         for at in range(0, len(checkpoint.rows), _TEXTS_A_READ):
             places = checkpoint.rows[at : at + _TEXTS_A_READ]
             by_place = {row["seq"]: row for row in await store.read_texts(services.db, places)}
