@@ -23,7 +23,7 @@ from zlib import crc32
 
 from bench.conversation_time import measure_time
 from bench.route_dataset import read_lines
-from edgeneuro.classifier.calibration import wilson
+from edgeneuro.classifier.held_out import wilson
 from edgeneuro.classifier.examples import (
     Labelled,
 )

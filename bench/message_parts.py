@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.classifier import Data, learn
-from edgeneuro.classifier.calibration import wilson
+from edgeneuro.classifier.held_out import wilson
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.synapsecore.message_parts import Judge, parts_of
 

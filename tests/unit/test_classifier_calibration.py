@@ -6,16 +6,14 @@ from math import exp
 
 import pytest
 
-from edgeneuro.classifier.calibration import (
+from edgeneuro.classifier.calibration import PARTS, Calibration, calibrate
+from edgeneuro.classifier.curve import probability
+from edgeneuro.classifier.held_out import (
     LEFT_OUT_CLASS,
-    PARTS,
     UNSEEN_OUT_OF_SCOPE,
-    Calibration,
     HeldOut,
     accepts,
-    calibrate,
     does_worse,
-    probability,
     wilson,
 )
 
@@ -59,7 +57,8 @@ def test_a_question_that_the_best_class_refuses_has_a_probability_and_is_never_a
 
 
 def test_what_is_shown_is_no_better_than_fresh_questions_are() -> None:
-    """Each question is judged by thresholds that it had no part in."""
+    """Each question is judged by thresholds that it had no part in. They come from fewer questions,
+    so they are a little shyer."""
     shown = real = 0.0
     for seed in range(20):
         chance = random.Random(seed)
@@ -68,7 +67,7 @@ def test_what_is_shown_is_no_better_than_fresh_questions_are() -> None:
         fresh = [one for one in (drawn(chance) for _ in range(2_000)) if answers(calibration, one)]
         shown += calibration.metrics["answered_accuracy"] or 0
         real += sum(one.right for one in fresh) / len(fresh)
-    assert -0.01 < (shown - real) / 20 < 0.002
+    assert -0.01 < (shown - real) / 20 < 0.004
 
 
 def test_thresholds_of_other_parts_judge_a_question() -> None:
@@ -175,28 +174,128 @@ def test_labels_that_no_agent_fits_stand_for_unknown_topics_before_left_out_agen
     assert sum(answers(apart, one) for one in held) > sum(answers(alone, one) for one in held)
 
 
-@pytest.mark.parametrize(
-    ("held", "counts", "refusal"),
-    [
-        (2_000, {"a": 500, "b": 4}, "fewer than two agents have 5 labels or more"),
-        (2_000, {"a": 500}, "fewer than two agents have 5 labels or more"),
-        (40, COUNTS, "no confidence keeps 98.0% accuracy on 40 held-out questions"),
-    ],
-)
-def test_it_refuses_and_says_why(held: int, counts: dict[str, int], refusal: str) -> None:
+@pytest.mark.parametrize("counts", [{"a": 500, "b": 4}, {"a": 500}])
+def test_it_refuses_one_agent_alone(counts: dict[str, int]) -> None:
     chance = random.Random(1)
-    asked = [drawn(chance) for _ in range(held)] + out_of_scope(chance)
-    calibration = calibrate(asked, counts)
-    assert calibration.refusal == refusal
+    held = [HeldOut(0, 0, 1.0, -1.0)] * 300 + [
+        HeldOut(LEFT_OUT_CLASS, 0, -0.5, -0.6) for _ in range(chance.randrange(60, 70))
+    ]
+    calibration = calibrate(held, counts)
+    assert calibration.refusal == "fewer than two agents have 5 labels or more"
+    assert calibration.thresholds == (None,) * len(counts)
+
+
+def test_it_refuses_where_the_scores_say_nothing() -> None:
+    chance = random.Random(1)
+    held = [
+        HeldOut(int(chance.random() * 2), 0, top := chance.random(), top - chance.random() * 2)
+        for _ in range(300)
+    ]
+    calibration = calibrate(held, COUNTS)
+    assert calibration.refusal == "no confidence keeps 98.0% accuracy on 300 held-out questions"
     assert set(calibration.thresholds) == {None}
-    assert len(calibration.thresholds) == len(counts)
+    assert len(calibration.thresholds) == len(COUNTS)
 
 
-def test_it_refuses_where_nothing_is_known_of_unknown_topics() -> None:
+def by_the_usual_curve(chance: random.Random) -> HeldOut:
+    label, top, lead = int(chance.random() * CLASSES), chance.gauss(0.4, 0.3), chance.random() * 1.8
+    right = chance.random() < 1 / (1 + exp(0.4 - 0.4 * top - 4 * lead))
+    return HeldOut(label, label if right else (label + 1) % CLASSES, top, top - lead)
+
+
+@pytest.mark.parametrize(("count", "coverage"), [(0, 0.1), (10, 0.2), (40, 0.3), (150, 0.35)])
+def test_few_questions_are_enough_and_fresh_answers_reach_the_target(
+    count: int, coverage: float
+) -> None:
+    """133 answers without an error would show 98 % by counting alone."""
+    answered = right = asked = 0
+    for seed in range(20):
+        chance = random.Random(seed)
+        held = [by_the_usual_curve(chance) for _ in range(count)]
+        texts = dict.fromkeys(COUNTS, 5)
+        counts = COUNTS if count else dict.fromkeys(COUNTS, 0)
+        calibration = calibrate(held, counts, texts=texts)
+        assert calibration.refusal is None
+        fresh = [by_the_usual_curve(chance) for _ in range(2_000)]
+        mine = [one for one in fresh if answers(calibration, one)]
+        asked += len(fresh)
+        answered += len(mine)
+        right += sum(one.right for one in mine)
+    assert answered > coverage * asked
+    assert right >= 0.98 * answered
+
+
+def test_the_fewer_questions_the_shyer_it_is() -> None:
+    def covered(count: int) -> float:
+        found = 0
+        for seed in range(20):
+            chance = random.Random(seed)
+            held = [by_the_usual_curve(chance) for _ in range(count)]
+            calibration = calibrate([*held, *out_of_scope(chance, UNSEEN_OUT_OF_SCOPE)], COUNTS)
+            found += sum(answers(calibration, by_the_usual_curve(chance)) for _ in range(500))
+        return found
+
+    assert covered(10) < covered(100) < covered(1_000)
+
+
+def test_where_nothing_is_known_of_unknown_topics_it_is_shy() -> None:
+    """An assumption stands in place of labels that no agent fits; labels replace it."""
     chance = random.Random(1)
-    calibration = calibrate([drawn(chance) for _ in range(2_000)], COUNTS)
-    assert calibration.refusal is not None
-    assert "label 50 questions that no agent fits" in calibration.refusal
+    held = [drawn(chance) for _ in range(2_000)]
+    thresholds = [
+        calibrate([*held, *out_of_scope(chance, UNSEEN_OUT_OF_SCOPE, count)], COUNTS, 0.9).metrics[
+            "out_of_scope_threshold"
+        ]
+        or 0
+        for count in (0, 5, 20, 100)
+    ]
+    assert thresholds == sorted(thresholds, reverse=True)
+    assert thresholds[0] > 0.95 > 0.8 > thresholds[3]
+    two = calibrate(held_of_two(), {"a": 50, "b": 50}).metrics["out_of_scope_threshold"]
+    assert two is not None and two > thresholds[0]
+
+
+def held_of_two() -> list[HeldOut]:
+    return [HeldOut(number % 2, number % 2, 0.9, -0.9) for number in range(60)]
+
+
+def test_an_agent_with_a_few_errors_is_raised_and_with_many_silenced() -> None:
+    chance = random.Random(2)
+
+    def calibrated(wrong: float) -> tuple[float | None, ...]:
+        held = [by_the_usual_curve(chance) for _ in range(1_000)]
+        spoiled = [
+            HeldOut(1, 0, one.top, one.second) if one.best == 0 and chance.random() < wrong else one
+            for one in held
+        ]
+        unknown = out_of_scope(chance, UNSEEN_OUT_OF_SCOPE)
+        return calibrate([*spoiled, *unknown], COUNTS).thresholds
+
+    same, raised, silenced = calibrated(0.0), calibrated(0.06), calibrated(0.5)
+    assert len(set(same)) == 1
+    assert raised[0] is not None and raised[0] > (raised[2] or 1)
+    assert silenced[0] is None and None not in silenced[1:]
+
+
+def test_an_agent_with_texts_in_place_of_labels_is_answered_if_that_is_certain() -> None:
+    chance = random.Random(1)
+    held = [by_the_usual_curve(chance) for _ in range(2_000)] + out_of_scope(chance)
+    counts, texts = {**COUNTS, "agent_0": 1}, {"agent_0": 2}
+    without, with_texts = calibrate(held, counts, 0.9), calibrate(held, counts, 0.9, texts=texts)
+    assert without.thresholds[0] is None
+    first, second = with_texts.thresholds[:2]
+    assert first is not None and second is not None and first >= 0.9 > second
+
+
+def test_each_figure_has_its_interval() -> None:
+    chance = random.Random(1)
+    held = [by_the_usual_curve(chance) for _ in range(500)]
+    metrics = calibrate([*held, *out_of_scope(chance, UNSEEN_OUT_OF_SCOPE, 80)], COUNTS).metrics
+    for name in ("answered_accuracy", "coverage", "false_accept_rate"):
+        low, value, high = (metrics[key] for key in (f"{name}_low", name, f"{name}_high"))
+        assert low is not None and value is not None and high is not None
+        assert low <= value <= high and low < high
+    assert metrics["answered"] == round((metrics["coverage"] or 0) * 500)
 
 
 def test_an_agent_with_few_labels_is_not_answered() -> None:
@@ -219,6 +318,6 @@ def test_an_agent_does_worse_from_so_many_mistakes_on(count: int, most: int) -> 
 
 def test_wilson_bounds() -> None:
     assert wilson(0, 0) == 0.0
-    assert wilson(98, 100) == pytest.approx(0.9413, abs=0.0005)
+    assert wilson(98, 100) == pytest.approx(0.9300, abs=0.0005)
     assert wilson(98, 100, 1.645) == pytest.approx(0.9934, abs=0.0005)
-    assert wilson(132, 132) < 0.98 < wilson(133, 133)
+    assert wilson(132, 132, -1.645) < 0.98 < wilson(133, 133, -1.645)

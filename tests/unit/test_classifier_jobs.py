@@ -17,6 +17,7 @@ from edgeneuro.store.database import Rows
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import GENERAL, HR, IT, SCHEMA, Product, add_agents
 from tests.unit.invocations import run_first_slice, run_slice
+from tests.unit.synthetic_labels import labels
 from tests.unit.trainings import AGENTS, create, import_labels, minute, select, shown, train
 
 SMALL = 70_000  # cost of a slice, of which a training here has several
@@ -320,26 +321,43 @@ async def test_other_requests_have_their_turn_while_labels_are_prepared(product:
 
 async def test_one_rule_says_whether_there_are_labels_enough(product: Product) -> None:
     """The statistics and the training itself agree, and held-out figures are there in any case."""
-    await import_labels(product, 24)
+    await import_labels(product, 3)
     stats = (await product.call("GET", "/v1/datasets/stats")).json()["training"]
     made = await train(product, target=0.98)
     assert (made["state"], made["needs"]) == ("failed", stats)
     assert made["error"] == stats["message"]
-    assert (stats["ready"], stats["labels_needed"]) == (False, 133)
-    assert stats["labels"] == sum(each["labels"] for each in stats["agents"]) < 80
-    assert (stats["out_of_scope"] < 50, stats["out_of_scope_needed"]) == (True, 50)
-    assert stats["message"].count("there are") == 2
+    assert (stats["ready"], stats["labels_needed"], stats["labels_needed_of_each"]) == (
+        False,
+        10,
+        5,
+    )
+    assert stats["labels"] == sum(each["labels"] for each in stats["agents"])
     assert [each["missing"] for each in stats["agents"]] == [
-        45 - each["labels"] for each in stats["agents"]
+        5 - each["labels"] for each in stats["agents"]
     ]
     assert made["metrics"]["held_out"] == stats["labels"]
-    assert made["metrics"]["accuracy"] > 0.5
-    for each in made["per_agent"]:
-        said = (each["held_out"], each["reason"])
-        assert said == (each["labels"], None), "the refusal is said once, not of each agent"
-    await import_labels(product, 70, seed=2)
-    assert (await product.call("GET", "/v1/datasets/stats")).json()["training"]["ready"] is True
+    await import_labels(product, 24, seed=2)
+    stats = (await product.call("GET", "/v1/datasets/stats")).json()["training"]
+    assert (stats["ready"], stats["out_of_scope"] < 50) == (True, True)
+    assert "With 50 questions that no agent fits" in stats["message"]
     assert (await train(product))["state"] == "succeeded"
+
+
+async def test_three_agents_with_few_labels_train_and_answer_at_the_default_target(
+    product: Product,
+) -> None:
+    """As a new installation has them: 36 questions of each of three agents, none that no agent
+    fits."""
+    lines = "".join(
+        json.dumps({"query": one.query, "agent": AGENTS[int((one.agent_id or "")[-1])]}) + "\n"
+        for one in labels(3, 36)
+    )
+    await product.call("POST", "/v1/datasets/import", lines.encode())
+    made = await train(product, target=0.98)
+    assert (made["state"], made["error"]) == ("succeeded", None)
+    assert made["metrics"]["coverage"] > 0.2
+    assert made["metrics"]["answered_accuracy"] >= 0.98
+    assert made["metrics"]["out_of_scope"] == 0 < made["metrics"]["out_of_scope_threshold"]
 
 
 async def test_what_is_learned_badly_is_refused_with_its_figures(product: Product) -> None:

@@ -5,16 +5,14 @@ from collections import Counter
 
 import pytest
 
-from edgeneuro.classifier.calibration import HeldOut, calibrate
-from edgeneuro.classifier.examples import (
-    FOLDS,
-    OUT_OF_SCOPE,
-    Labelled,
-)
+
+from edgeneuro.classifier.calibration import calibrate
+from edgeneuro.classifier.examples import FOLDS, OUT_OF_SCOPE, Labelled
 from edgeneuro.classifier.features import features
+from edgeneuro.classifier.held_out import ONE, HeldOut
 from edgeneuro.classifier.preparation import prepare
 from edgeneuro.classifier.training import Training
-from edgeneuro.classifier.weights import ONE, suspects, weighted
+from edgeneuro.classifier.weights import suspects, weighted
 from edgeneuro.domain.query import query_hash
 from tests.unit.synthetic_labels import labels, question, trained
 

@@ -242,8 +242,8 @@ async def test_stats_count_what_is_there(product: Product) -> None:
         assert counts["labels"] == counts["train"] + counts["validation"] + counts["test"]
     assert stats["out_of_scope"]["labels"] == 1
     assert stats["near_duplicates"] == 1
-    assert (stats["enough"], stats["too_few"]) == (67, ["general", "hr"])
-    assert (stats["training"]["ready"], stats["training"]["labels_needed"]) == (False, 133)
+    assert (stats["enough"], stats["too_few"]) == (5, ["general"])
+    assert (stats["training"]["ready"], stats["training"]["labels_needed"]) == (False, 10)
 
 
 class WatchedRow(dict[str, Any]):

@@ -15,15 +15,16 @@ from dataclasses import astuple, dataclass
 from itertools import chain, islice, repeat
 
 from edgeneuro import bounded_json
-from edgeneuro.classifier.calibration import LEFT_OUT_CLASS, MIN_NEGATIVES, UNSEEN_OUT_OF_SCOPE
 from edgeneuro.classifier.examples import FOLDS, NO_CONTEXT, OUT_OF_SCOPE, UNKNOWN_AGENT, Examples
 from edgeneuro.classifier.followups import FollowUps, best_other, row_of, rows_of
+from edgeneuro.classifier.held_out import LEFT_OUT_CLASS, UNSEEN_OUT_OF_SCOPE
 from edgeneuro.classifier.learner import Learner, learner_from_bytes, new_learner
 from edgeneuro.classifier.model import quantise
 from edgeneuro.classifier.needs import LEFT_OUT_AGENTS
 from edgeneuro.classifier.plan import FIRST_RATE, FOLD_ORDER, Plan
 from edgeneuro.classifier.sources import HUMAN, weighted_rate
 from edgeneuro.classifier.switch_fitting import TURN_CODES, HeldTurn, fit_switch
+from edgeneuro.classifier.thresholds import MIN_NEGATIVES
 from edgeneuro.domain.classifier import FollowUpBasis
 
 MIN_TURNS = 20  # that keep the agent, and that leave it; with fewer the rule holds

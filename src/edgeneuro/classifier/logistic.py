@@ -2,16 +2,30 @@
 number for the switch of follow-ups. No sum(): it rounds floats differently from Python 3.12 on."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import exp, log, sqrt
 
 Vector = tuple[float, float, float]
+Matrix = tuple[Vector, Vector, Vector]
 
-_RIDGE = 1e-3  # against perfect separation
 _STEPS = 25
 _HALVINGS = 20
 _DIGITS = 6  # the last ones of exp() differ between machines
 _BOUND = 30.0
 _MAX_STEP, _MIN_STEP = 3.0, 1e-6  # of one weight, in fit_around
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known of the weights before there is data: normal, without correlation. `precision`
+    is the inverse of the variance."""
+
+    mean: Vector
+    precision: Vector
+
+
+RIDGE = Prior((0.0, 0.0, 0.0), (1e-3, 1e-3, 1e-3))  # against perfect separation, no more
+_START: Vector = (0.0, 1.0, 1.0)
 
 
 def logistic(value: float) -> float:
@@ -26,12 +40,18 @@ def dot(one: Sequence[float], other: Sequence[float]) -> float:
     return one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
 
 
-def fit(rows: Sequence[Vector], truth: Sequence[bool], weights: Sequence[float]) -> Vector:
-    """The weights of maximum likelihood, with a small ridge penalty."""
-    found: Vector = (0.0, 1.0, 1.0)
-    loss = _loss(found, rows, truth, weights)
+def fit(
+    rows: Sequence[Vector],
+    truth: Sequence[float],
+    weights: Sequence[float],
+    prior: Prior = RIDGE,
+) -> Vector:
+    """The most probable weights. `truth` is 0 or 1, or between them the share of a row that is
+    true."""
+    found = _START if prior is RIDGE else prior.mean
+    loss = _loss(found, rows, truth, weights, prior)
     for _ in range(_STEPS):
-        step = _newton_step(found, rows, truth, weights)
+        step = _newton_step(found, rows, truth, weights, prior)
         for halving in range(_HALVINGS):
             part = 0.5**halving
             tried = (
@@ -39,7 +59,7 @@ def fit(rows: Sequence[Vector], truth: Sequence[bool], weights: Sequence[float])
                 found[1] + part * step[1],
                 found[2] + part * step[2],
             )
-            if (tried_loss := _loss(tried, rows, truth, weights)) < loss:
+            if (tried_loss := _loss(tried, rows, truth, weights, prior)) < loss:
                 break
         else:
             break  # nothing is better
@@ -47,26 +67,59 @@ def fit(rows: Sequence[Vector], truth: Sequence[bool], weights: Sequence[float])
     return round(found[0], _DIGITS), round(found[1], _DIGITS), round(found[2], _DIGITS)
 
 
+def covariance(
+    at: Vector, rows: Sequence[Vector], weights: Sequence[float], prior: Prior = RIDGE
+) -> Matrix:
+    """How uncertain these weights are: the inverse of the second derivatives there."""
+    matrix, _ = _derivatives(at, rows, [0.0] * len(rows), weights, prior)
+    columns = [_solve(matrix, [float(row == at) for row in range(3)]) for at in range(3)]
+    first, second, third = ((columns[0][row], columns[1][row], columns[2][row]) for row in range(3))
+    return first, second, third
+
+
 # Both go through all examples in each of up to 25 steps, so what the loop does is written out.
 def _loss(
-    at: Vector, rows: Sequence[Vector], truth: Sequence[bool], weights: Sequence[float]
+    at: Vector,
+    rows: Sequence[Vector],
+    truth: Sequence[float],
+    weights: Sequence[float],
+    prior: Prior,
 ) -> float:
-    total = _RIDGE / 2 * dot(at, at)
+    total = 0.0
+    for own, mean, precision in zip(at, prior.mean, prior.precision, strict=True):
+        total += precision / 2 * (own - mean) * (own - mean)
     first, second, third = at
     for (x, y, z), true, weight in zip(rows, truth, weights, strict=True):
-        value = first * x + second * y + third * z
-        value = _bounded(-value if true else value)
-        total -= weight * log(1 / (1 + exp(value)))
+        value = _bounded(first * x + second * y + third * z)
+        total += weight * (log(1 + exp(-value)) + (1 - true) * value)
     return total
 
 
 def _newton_step(
-    at: Vector, rows: Sequence[Vector], truth: Sequence[bool], weights: Sequence[float]
+    at: Vector,
+    rows: Sequence[Vector],
+    truth: Sequence[float],
+    weights: Sequence[float],
+    prior: Prior,
 ) -> list[float]:
+    return _solve(*_derivatives(at, rows, truth, weights, prior))
+
+
+def _derivatives(
+    at: Vector,
+    rows: Sequence[Vector],
+    truth: Sequence[float],
+    weights: Sequence[float],
+    prior: Prior,
+) -> tuple[list[list[float]], list[float]]:
+    """The second ones of the loss, and the first ones with the other sign."""
     first, second, third = at
-    slope_x, slope_y, slope_z = -_RIDGE * first, -_RIDGE * second, -_RIDGE * third
-    xx, yy, zz = _RIDGE, _RIDGE, _RIDGE
-    xy = xz = yx = yz = zx = zy = 0.0
+    slope_x, slope_y, slope_z = (
+        precision * (mean - own)
+        for own, mean, precision in zip(at, prior.mean, prior.precision, strict=True)
+    )
+    xx, yy, zz = prior.precision
+    xy = xz = yz = 0.0
     for (x, y, z), true, weight in zip(rows, truth, weights, strict=True):
         likely = 1 / (1 + exp(_bounded(-(first * x + second * y + third * z))))
         pull, stiffness = weight * (true - likely), weight * likely * (1 - likely)
@@ -77,13 +130,10 @@ def _newton_step(
         xx += by_x * x
         xy += by_x * y
         xz += by_x * z
-        yx += by_y * x
         yy += by_y * y
         yz += by_y * z
-        zx += by_z * x
-        zy += by_z * y
         zz += by_z * z
-    return _solve([[xx, xy, xz], [yx, yy, yz], [zx, zy, zz]], [slope_x, slope_y, slope_z])
+    return [[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], [slope_x, slope_y, slope_z]
 
 
 def _solve(matrix: list[list[float]], right: Sequence[float]) -> list[float]:

@@ -123,7 +123,7 @@ class Preparation:
             kept["before"],
             kept["sessions"],
         )
-        folds = array("b", [kept["similar"][first] % 100 * FOLDS // 100 for first in together])
+        folds = _folds(labels, together, kept["similar"], kept["sources"])
         for at, is_hard in enumerate(kept["hard"]):
             folds[at] -= FOLDS * (is_hard or previous[at] != NO_CONTEXT)
         return Examples(
@@ -224,6 +224,27 @@ class Preparation:
         if {*sizes, len(made._offsets) - 1} != {count} or not whole:
             raise ValueError("the prepared labels are damaged; train again")
         return made
+
+
+def _folds(
+    labels: Sequence[int], together: Sequence[int], similar: Sequence[int], sources: Sequence[int]
+) -> "array[int]":
+    """The fold of each example. Each fold has as many labels of each agent as can be: if it left
+    out more of one, this agent would be short of examples, and its questions harder than they are.
+    `together` has the index of the first one of those that stay in one fold."""
+    sizes = dict.fromkeys(together, 0)
+    for first, source in zip(together, sources, strict=True):
+        sizes[first] += source != AGENT_TEXT
+    taken: defaultdict[int, list[int]] = defaultdict(lambda: [0] * FOLDS)
+    chosen: dict[int, int] = {}
+    for first in sorted(sizes, key=lambda first: (similar[first], first)):
+        label = labels[first]
+        own = taken[label]
+        # Agents with fewer labels than folds begin with different ones.
+        _, _, fold = min((own[fold], (fold - label) % FOLDS, fold) for fold in range(FOLDS))
+        own[fold] += sizes[first]
+        chosen[first] = fold
+    return array("b", [chosen[first] for first in together])
 
 
 def prepare(labels: Iterable[Labelled], table: VectorTable | None = None) -> Examples:

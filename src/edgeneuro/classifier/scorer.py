@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from math import exp, sqrt
 from operator import mul
 
-from edgeneuro.classifier.calibration import accepts, probability
+from edgeneuro.classifier.curve import probability
 from edgeneuro.classifier.dense import DenseWeights
 from edgeneuro.classifier.features import buckets, plain
 from edgeneuro.classifier.followups import FollowUps, best_other, confidence, row_of
+from edgeneuro.classifier.held_out import accepts
 from edgeneuro.classifier.learner import SERVING
 from edgeneuro.classifier.logistic import logistic
 from edgeneuro.classifier.model import ZERO, Model

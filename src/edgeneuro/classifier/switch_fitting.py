@@ -6,24 +6,21 @@ from dataclasses import dataclass, replace
 from math import log
 from operator import and_
 
-from edgeneuro.classifier.calibration import (
-    LEFT_OUT_CLASS,
-    UNSEEN_OUT_OF_SCOPE,
-    Calibration,
-    HeldOut,
-    calibrate,
-)
+from edgeneuro.classifier.calibration import Calibration, calibrate
+from edgeneuro.classifier.curve import LOGITS
 from edgeneuro.classifier.examples import OUT_OF_SCOPE, Examples
 from edgeneuro.classifier.followups import confidence, leaving_weight
+from edgeneuro.classifier.held_out import HeldOut
 from edgeneuro.classifier.logistic import fit_around
 from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.sources import weighted_rate
 from edgeneuro.classifier.switch import FACTS, RULE, Facts, facts, logit
+from edgeneuro.classifier.thresholds import UnknownTopics
 from edgeneuro.classifier.weights import weighted
 
 # Of the turns that leave for an agent that was left out, and of those that no agent fits, so many
 # may be answered. The usual error there is that the agent is kept, which costs one turn.
-_MAX_FALSE_ACCEPTS = {UNSEEN_OUT_OF_SCOPE: 0.4, LEFT_OUT_CLASS: 0.4}
+_UNKNOWN_TOPICS = UnknownTopics(most=0.4, left_out=1.0, assumed=0.0)
 _MAX_KEEPING = 6_000  # turns, for the fits: a slice of a training has some seconds
 TURN_CODES = "Ihhdddddd"  # of the fields of a turn, as arrays
 
@@ -143,8 +140,8 @@ def _calibrated(
         counts,
         plan.target,
         plan.min_labels,
-        false_accepts=_MAX_FALSE_ACCEPTS,
-        unknown_topics=False,
+        prior=LOGITS,
+        unknown=_UNKNOWN_TOPICS,
     )
 
 

@@ -17,19 +17,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from edgeneuro import bounded_json
-from edgeneuro.classifier.calibration import (
-    LEFT_OUT_CLASS,
-    UNSEEN_OUT_OF_SCOPE,
-    Calibration,
-    HeldOut,
-    calibrate,
-)
+from edgeneuro.classifier.calibration import Calibration, calibrate
 from edgeneuro.classifier.dense import DenseWeights
 from edgeneuro.classifier.examples import FOLDS, OUT_OF_SCOPE, Examples
 from edgeneuro.classifier.followup_training import FollowUpTraining
+from edgeneuro.classifier.held_out import LEFT_OUT_CLASS, UNSEEN_OUT_OF_SCOPE, HeldOut
 from edgeneuro.classifier.learner import learner_from_bytes, new_learner
 from edgeneuro.classifier.model import Model, quantise, quantise_dense
-from edgeneuro.classifier.needs import LEFT_OUT_AGENTS, labels_needed
+from edgeneuro.classifier.needs import LEFT_OUT_AGENTS, MIN_FAIR_LABELS
 from edgeneuro.classifier.plan import FIRST_RATE, FOLD_ORDER, Plan
 from edgeneuro.classifier.sources import weighted_rate
 from edgeneuro.classifier.weights import Suspect, suspects, weighted
@@ -48,7 +43,7 @@ class Training:
         if not examples.classes:
             raise ValueError("no label names an agent, so there is nothing to learn")
         self._examples, self._plan = examples, plan
-        self._holds_out_hard = _holds_out_hard(examples, plan.target)
+        self._holds_out_hard = _holds_out_hard(examples)
         self._passes = _passes(examples, hard=self._holds_out_hard)
         self._pass = self._visit = 0
         self._learner = new_learner(examples)
@@ -252,15 +247,15 @@ class Training:
         return training
 
 
-def _holds_out_hard(examples: Examples, target: float) -> bool:
+def _holds_out_hard(examples: Examples) -> bool:
     """Questions that were chosen because they are hard are trained on but not held out, unless the
-    others are too few to show the target; so are those of conversations, which are hard alone."""
+    others are too few; so are those of conversations, which are hard alone."""
     others = sum(
         examples.labels[at] != OUT_OF_SCOPE and examples.folds[at] >= 0
         for at in _alone(examples)
         if not examples.is_text(at)
     )
-    return others < labels_needed(target)
+    return others < MIN_FAIR_LABELS
 
 
 def _passes(examples: Examples, *, hard: bool) -> tuple[int, ...]:

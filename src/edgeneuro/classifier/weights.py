@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from edgeneuro.classifier.calibration import PARTS, HeldOut, accepts, probability
+from edgeneuro.classifier.calibration import PARTS
+from edgeneuro.classifier.curve import probability
 from edgeneuro.classifier.examples import OUT_OF_SCOPE, Examples
+from edgeneuro.classifier.held_out import ONE, HeldOut, accepts
 from edgeneuro.classifier.logistic import Vector
 from edgeneuro.classifier.sources import HUMAN
 
-ONE = 1 << 20  # the weight of a question without variants, if traffic and labels have one mix
 _RATIO = 1_000
 # The most that the labels of an agent are weighted up to its share of the traffic.
 _MAX_RATIO = 20 * _RATIO

@@ -97,10 +97,9 @@ class AgentLabelNeed(BaseModel):
 
 class TrainingNeeds(BaseModel):
     """The labels that a training needs, of the train and validation splits, and those that there
-    are. `ready`: they are enough; otherwise `message` says what is missing and what to do.
-    `labels_needed` is the lowest number over all agents that can show the target precision; divided
-    equally it is `labels_needed_of_each`. `out_of_scope_needed` is 0 if agents that are left out of
-    the training can represent unknown topics."""
+    are. `ready`: they are enough; otherwise `message` says what is missing and what to do. Two
+    agents need `labels_needed_of_each`, together `labels_needed`; an agent with fewer is not
+    answered. `out_of_scope` are labels that no agent fits."""
 
     ready: bool
     message: str
@@ -108,7 +107,6 @@ class TrainingNeeds(BaseModel):
     labels_needed: int
     labels_needed_of_each: int
     out_of_scope: int
-    out_of_scope_needed: int
     agents: list[AgentLabelNeed]
 
 

@@ -226,7 +226,6 @@ async def show_stats(call: Call) -> DatasetStats:
             if each.status == "enabled"
         },
         out_of_scope.train + out_of_scope.validation,
-        target=config.classifier_target,
         min_labels=config.classifier_min_labels,
     )
     return DatasetStats(

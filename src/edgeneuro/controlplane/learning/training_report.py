@@ -225,7 +225,6 @@ def needs_of(job: Classifier, examples: Examples) -> TrainingNeeds:
     return training_needs(
         {each: counts[place[each]] if each in place else 0 for each in job.agents},
         counts[OUT_OF_SCOPE],
-        target=job.options.target,
         min_labels=job.options.min_labels,
     )
 

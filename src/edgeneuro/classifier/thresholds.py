@@ -1,0 +1,214 @@
+"""Thresholds: the lowest probabilities from which on the answers keep the target, common to all
+agents, higher for an agent whose answers are worse, and high enough to refuse unknown topics."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import floor, sqrt
+
+from edgeneuro.classifier.curve import Curve, facts, logit
+from edgeneuro.classifier.examples import OUT_OF_SCOPE
+from edgeneuro.classifier.held_out import (
+    LEFT_OUT_CLASS,
+    UNSEEN_OUT_OF_SCOPE,
+    HeldOut,
+    Tally,
+    accepts,
+)
+from edgeneuro.classifier.logistic import Vector, logistic
+
+# The errors that the curve expects are multiplied by this: labels resemble each other more than
+# they resemble the queries to come.
+SHIFT = 1.1
+# Of the standard deviations of what the curve expects.
+CAUTION = 0.7
+# How much agents differ in what a score means: the standard deviation of the logit.
+_AGENTS_DIFFER = 0.35
+_AGENT_STEPS = 10
+_LOWEST = 1e-9  # probability that has a logit
+# Answers of an agent, for a test whether they are worse, and those that must remain above a raised
+# threshold; fewer could be chance.
+_MIN_TESTED, _MIN_ANSWERS = 40, 20
+_MIN_REFUSED = 200  # answers of all agents, with fewer of which the classifier is shy instead
+MIN_NEGATIVES = 50
+UNIT = 1e6  # of thresholds
+_STEPS = 20  # of a bisection down to UNIT
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A held-out question, the probability that its answer is right, and how much it counts."""
+
+    sure: float
+    one: HeldOut
+    count: float
+
+
+@dataclass(frozen=True)
+class UnknownTopics:
+    """At most the share `most` of the questions that no agent fits may be answered.
+
+    It is measured on out-of-scope labels that were left out, and, while there are fewer than
+    MIN_NEGATIVES, on agents that were left out: these resemble others, so that only `left_out` of
+    their share counts. `assumed` is how many questions an assumption counts as: that of unknown
+    topics 0.9 (1 - p)^0.75 are answered from the probability p on."""
+
+    most: float
+    left_out: float
+    assumed: float
+
+    def floor(self, negatives: Sequence[Scored], classes: int) -> float:
+        """The lowest threshold."""
+        unseen = _sorted(negatives, UNSEEN_OUT_OF_SCOPE)
+        left_out = _sorted(negatives, LEFT_OUT_CLASS)
+        share = min(1.0, max(0, MIN_NEGATIVES - len(unseen)) / max(1, len(left_out)))
+        total = len(unseen) + share * len(left_out) + self.assumed
+        if not total:
+            return 0.0
+        # Two agents learn nothing but what tells them from each other.
+        times = self.assumed * (0.9 if classes > 2 else 1.8)
+        low, high = 0.0, 1.0
+        for _ in range(_STEPS):
+            middle = (low + high) / 2
+            root = sqrt(1 - middle)
+            taken = len(unseen) - bisect_left(unseen, middle)
+            taken_of_left_out = len(left_out) - bisect_left(left_out, middle)
+            answered = taken + self.left_out * share * taken_of_left_out
+            if answered + times * root * sqrt(root) <= self.most * total:
+                high = middle
+            else:
+                low = middle
+        return floor(high * UNIT) / UNIT
+
+
+# Of single messages.
+MESSAGES = UnknownTopics(most=0.06, left_out=0.4, assumed=10.0)
+
+
+def _sorted(negatives: Sequence[Scored], kind: int) -> list[float]:
+    return sorted(
+        [
+            each.sure if accepts(each.one.top) else 0.0
+            for each in negatives
+            if each.one.label == kind
+        ]
+    )
+
+
+def certain(target: float) -> float:
+    """Without an answer to measure, the probability that is high enough."""
+    return target
+
+
+def hopeless(asked: Sequence[Scored], classes: int, target: float) -> list[bool]:
+    """By class, whether its answers reach the target at no threshold. `asked` is sorted by falling
+    probability."""
+    return [_raised(own, 0.0, target) is None for own in _by_class(asked, classes)]
+
+
+def choose(
+    asked: Sequence[Scored], curve: Curve, enough: Sequence[bool], target: float, least: float
+) -> tuple[float | None, ...]:
+    """By class. `asked` is sorted by falling probability; `enough` says which classes may be
+    answered, `least` is the lowest threshold."""
+    common = _common([each for each in asked if accepts(each.one.top)], curve, target)
+    if common is None:
+        return (None,) * len(enough)
+    common = max(common, least)
+    return tuple(
+        _raised(own, _for_agent(own, common, target), target) if may_be else None
+        for own, may_be in zip(_by_class(asked, len(enough)), enough, strict=True)
+    )
+
+
+def _by_class(asked: Sequence[Scored], classes: int) -> list[list[Scored]]:
+    found: list[list[Scored]] = [[] for _ in range(classes)]
+    for each in asked:
+        if accepts(each.one.top):
+            found[each.one.best].append(each)
+    return found
+
+
+def _common(scored: Sequence[Scored], curve: Curve, target: float) -> float | None:
+    """The lowest probability from which on the curve expects the target, with caution; None if the
+    answers from the highest ones on are worse."""
+    found = _expected(scored, curve, target)
+    if found is None:  # no question was as sure as that
+        found = certain(target)
+    raised = _raised(scored, found, target)
+    if raised is None and len(scored) < _MIN_REFUSED:
+        return (1 + certain(target)) / 2  # chance may have been against it
+    return raised
+
+
+def _expected(scored: Sequence[Scored], curve: Curve, target: float) -> float | None:
+    found: float | None = None
+    total = right = x = y = z = 0.0
+    for place, each in enumerate(scored):
+        total += each.count
+        right += each.count * each.sure
+        slope = each.count * each.sure * (1 - each.sure)
+        one = facts(each.one)
+        x, y, z = x + slope * one[0], y + slope * one[1], z + slope * one[2]
+        if place + 1 < len(scored) and scored[place + 1].sure == each.sure:
+            continue
+        mean_slope: Vector = (x / total, y / total, z / total)
+        wrong = 1 - right / total + CAUTION * curve.spread(mean_slope)
+        if SHIFT * wrong <= 1 - target:
+            found = each.sure
+    return None if found is None else floor(found * UNIT) / UNIT
+
+
+def _for_agent(own: Sequence[Scored], common: float, target: float) -> float:
+    """The common threshold, raised until the curve, corrected for this agent, expects the target.
+    What few answers say of an agent is drawn to the common curve."""
+    offset = _offset(own)
+    if offset >= 0:
+        return common
+    found, total, right = None, 0.0, 0.0
+    for each in own:
+        if each.sure < common:
+            break
+        total += each.count
+        right += each.count * logistic(_logit(each.sure) + offset)
+        if right >= target * total:
+            found = each.sure
+    if found is None:  # none of its answers was as sure as that
+        return max(common, floor(logistic(_logit(target) - offset) * UNIT) / UNIT)
+    answered = [each for each in own if each.sure >= common]
+    return common if found == answered[-1].sure else floor(found * UNIT) / UNIT
+
+
+def _offset(own: Sequence[Scored]) -> float:
+    """Of the logits of this agent."""
+    precision = 1 / (_AGENTS_DIFFER * _AGENTS_DIFFER)
+    rows = [(_logit(each.sure), each.one.right, each.count) for each in own]
+    offset = 0.0
+    for _ in range(_AGENT_STEPS):
+        slope, stiffness = -precision * offset, precision
+        for value, right, count in rows:
+            likely = logistic(value + offset)
+            slope += count * (right - likely)
+            stiffness += count * likely * (1 - likely)
+        offset = round(offset + max(-1.0, min(1.0, slope / stiffness)), 6)
+    return offset
+
+
+def _logit(value: float) -> float:
+    return logit(min(max(value, _LOWEST), 1 - _LOWEST))
+
+
+def _raised(scored: Sequence[Scored], common: float, target: float) -> float | None:
+    """The threshold, raised until the answers are not significantly worse than the target; None if
+    that leaves too few of them."""
+    answered = [each for each in scored if each.sure >= common and each.one.label != OUT_OF_SCOPE]
+    tally = Tally(each.one for each in answered)
+    if tally.count < _MIN_TESTED or not tally.does_worse(target):
+        return common
+    for place in range(len(answered) - 1, _MIN_ANSWERS - 1, -1):
+        each = answered[place]
+        tally.add(each.one, -1)
+        least = answered[place - 1].sure
+        if least > each.sure and not tally.does_worse(target):
+            return floor(least * UNIT) / UNIT
+    return None
