@@ -23,10 +23,10 @@ from zlib import crc32
 
 from bench.conversation_time import measure_time
 from bench.route_dataset import read_lines
-from edgeneuro.classifier.held_out import wilson
 from edgeneuro.classifier.examples import (
     Labelled,
 )
+from edgeneuro.classifier.held_out import wilson
 from edgeneuro.classifier.model import Model, dumps, loads
 from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.preparation import prepare

@@ -5,7 +5,6 @@ from collections import Counter
 
 import pytest
 
-
 from edgeneuro.classifier.calibration import calibrate
 from edgeneuro.classifier.examples import FOLDS, OUT_OF_SCOPE, Labelled
 from edgeneuro.classifier.features import features

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import sqrt
 
-from edgeneuro.classifier.calibration import does_worse, wilson
+from edgeneuro.classifier.held_out import does_worse, wilson
 from edgeneuro.classifier.model import InvalidModelError
 from edgeneuro.controlplane.access.audit import rule_audit_row
 from edgeneuro.controlplane.evaluations.routing_tests import require_tests
