@@ -1,7 +1,7 @@
 """How well clusters of unmatched queries find missing agents: intents that nothing serves, mixed
 with queries that belong nowhere.
 
-    .build/venv/bin/python -m bench.clusters --data DIR
+    PYTHONPATH=src .build/venv/bin/python -m bench.clusters --data DIR
 
 DIR holds train.jsonl and oos_train.jsonl of {"query", "intent"}. Each draw takes 15 intents with
 100, 85, 72, … queries, at least 10, and mixes them with the out-of-scope queries and 200 queries of
@@ -29,7 +29,7 @@ from edgeneuro.classifier.clusters import (
     SettledGroups,
     clusters_of,
 )
-from edgeneuro.classifier.vectors import VectorsError, load_table
+from edgeneuro.classifier.vectors import VectorsError, VectorTable, load_table
 
 _INTENTS, _LARGEST, _SHRINKS, _SMALLEST, _OTHERS = 15, 100, 0.85, 10, 200
 Query = tuple[str, str | None]  # with its intent; None: it belongs nowhere
@@ -41,16 +41,17 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=5, help="draws of the intents (5)")
     parser.add_argument("--ngrams", action="store_true", help="without the word vectors")
     options = parser.parse_args()
+    table: VectorTable | None = None
     if not options.ngrams:
         try:
-            load_table()
+            table = load_table()
         except VectorsError as error:
             parser.error(f"{error}; --ngrams measures without")
     found = []
     for draw in range(options.draws):
         queries = drawn(options.data, 100 + draw)
         began = time.process_time()
-        clusters = clustered([query for query, _ in queries])
+        clusters = clustered([query for query, _ in queries], table)
         figures = measured(queries, clusters)
         figures["seconds"] = time.process_time() - began
         found.append(figures)
@@ -79,9 +80,9 @@ def lines(path: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def clustered(queries: Sequence[str]) -> list[list[int]]:
+def clustered(queries: Sequence[str], table: VectorTable | None) -> list[list[int]]:
     """As the job does it."""
-    texts = [comparable(query) for query in queries]
+    texts = [comparable(query, table) for query in queries]
     clusters: list[list[int]] = []
     for space, likeness in LIKENESS.items():
         own = [at for at, each in enumerate(texts) if each is not None and each.space == space]

@@ -1,7 +1,7 @@
 """A stream of queries through the product in workerd, which teaches itself from a model's answers:
 how many calls of the model it still makes, and how right it stays.
 
-    .build/venv/bin/python -m bench.self_teaching --data DIR --intents --right 0.94
+    PYTHONPATH=src .build/venv/bin/python -m bench.self_teaching --data DIR --intents --right 0.94
 
 DIR holds train.jsonl, oos_train.jsonl and oos_validation.jsonl of {"query", "intent", "agent"}. The
 agents are the intents, or with --domains the domains; their names and descriptions are made of
@@ -10,39 +10,36 @@ the data and is right in the share --right of the queries, its --mistakes indepe
 
 The training part comes in random order, mixed with the out-of-scope queries. After each 100 queries
 the minute's cron fires, as if they had taken a minute, and while a job runs no query comes. At the
-end the out-of-scope queries of the validation part are asked, which the model never saw.
+end the out-of-scope queries of the validation part are asked, which the product never saw.
+
+With --offline the product runs in this process instead, on a clock of its own: the same decisions,
+but for what depends on several requests at a time, in a third of the time.
 
 The exit status is 1 if a goal is missed."""
 
 import argparse
+import contextlib
+import io
 import json
 import random
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
 from tqdm import tqdm
 
+from bench.self_teaching_places import InProcess, InWorkerd, Place
 from local.engines.dataset_table import DatasetTable, Mistakes
-from scripts.cron import MINUTES_CRON, fire, job_waits, running_cron_url
-from tests.http_client import http_client
-from tests.worker.product import LocalProduct
 
 BLOCK = 100  # queries between two crons
 WINDOW = 1_000  # queries of a row of the table
-AT_ONCE = 4  # requests
-MODEL = "@cf/meta/llama-3.2-1b-instruct"
 MAX_ACCURACY_LOST, MAX_FALSE_ACCEPTS = 0.005, 0.08
 # Of calls per 1,000 queries, from so many queries on: by the share of right answers (94 %, less),
 # and for systematic mistakes.
 _GOALS = ((5_000, 350, 450, 350), (10_000, 230, 230, 320))
-_JOB_SECONDS = 1_800
 
 
 @dataclass(frozen=True)
@@ -92,15 +89,15 @@ def main() -> None:
         seed=options.seed,
     )
     with tempfile.TemporaryDirectory() as folder:
-        product = start(Path(folder), (*stream, *unseen), options)
+        place = start(Path(folder), (*stream, *unseen), table, options)
         try:
-            with http_client(product.base_url, product.admin_token, timeout=300) as client:
-                run = Run(client, product, table)
+            run = Run(place, table)
+            with contextlib.redirect_stdout(io.StringIO()):
                 run.set_up(sorted({each.truth for each in stream if each.truth is not None}))
-                run.send(stream[: options.queries])
-                run.ask_unseen(unseen)
+            run.send(stream[: options.queries])
+            run.ask_unseen(unseen)
         finally:
-            product.stop()
+            place.stop()
     goals = run.report(options.right, options.mistakes)
     if not all(goal.met for goal in goals):
         sys.exit("A goal is missed.")
@@ -115,6 +112,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--queries", type=int, default=12_000, help="queries to send (12000)")
     parser.add_argument("--right", type=float, default=0.94, help="the model's accuracy (0.94)")
     parser.add_argument("--mistakes", choices=("independent", "systematic"), default="independent")
+    parser.add_argument("--offline", action="store_true", help="in this process, not in workerd")
     parser.add_argument("--seed", type=int, default=1, help="order and mistakes (1)")
     options = parser.parse_args()
     if not (options.data / "train.jsonl").exists():
@@ -139,31 +137,23 @@ def read(path: Path, name: str | None = None) -> Iterator[Asked]:
             yield Asked(found["query"], None if name is None else found[name])
 
 
-def start(folder: Path, known: Sequence[Asked], options: argparse.Namespace) -> LocalProduct:
+def start(
+    folder: Path, known: Sequence[Asked], table: DatasetTable, options: argparse.Namespace
+) -> Place:
+    if options.offline:
+        return InProcess(table)
     data = folder / "data.jsonl"
-    data.write_text(
-        "".join(json.dumps({"query": each.query, "agent": each.truth}) + "\n" for each in known)
+    lines = [json.dumps({"query": each.query, "agent": each.truth}) + "\n" for each in known]
+    data.write_text("".join(lines), encoding="utf-8")
+    return InWorkerd(
+        folder, data, right=options.right, mistakes=options.mistakes, seed=options.seed
     )
-    product = LocalProduct(
-        folder / "state",
-        environment={
-            "LOCAL_AI_ENGINE": "dataset",
-            "LOCAL_AI_DATA": str(data),
-            "LOCAL_AI_RIGHT": str(options.right),
-            "LOCAL_AI_MISTAKES": options.mistakes,
-            "LOCAL_AI_SEED": str(options.seed),
-        },
-    )
-    product.start()
-    return product
 
 
 class Run:
-    def __init__(self, client: httpx.Client, product: LocalProduct, table: DatasetTable) -> None:
-        self._client = client
-        self._product = product
+    def __init__(self, place: Place, table: DatasetTable) -> None:
+        self._place = place
         self._table = table
-        self._emulator = httpx.Client(base_url=str(product.local_ai_url), timeout=60)
         self.windows: list[Window] = []
         self._sent = 0
         self._classifier: str | None = None
@@ -172,7 +162,8 @@ class Run:
 
     def set_up(self, agents: Sequence[str]) -> None:
         """Only these agents, and the router teaches itself."""
-        before = [each["id"] for each in self._get("/v1/agents", limit=100)["data"]]
+        call = self._place.call
+        before = [each["id"] for each in call("GET", "/v1/agents", limit=100)["data"]]
         for number, agent_id in enumerate(agents):
             name = agent_id.replace("_", " ")
             body = {
@@ -181,36 +172,31 @@ class Run:
                 "description": f"Requests about {name}.",
                 "default": number == 0,
             }
-            self._client.post("/v1/agents", json=body).raise_for_status()
+            call("POST", "/v1/agents", body)
         for agent_id in before:
-            self._client.delete(f"/v1/agents/{agent_id}").raise_for_status()
+            call("DELETE", f"/v1/agents/{agent_id}")
         settings = {"learning": "on", "on_no_fit": "none", "time_budget_ms": 60_000}
-        self._client.patch("/v1/config", json=settings).raise_for_status()
+        call("PATCH", "/v1/config", settings)
 
     def send(self, stream: Sequence[Asked]) -> None:
-        with (
-            tqdm(total=len(stream), unit="query", disable=None) as bar,
-            ThreadPoolExecutor(AT_ONCE) as pool,
-        ):
+        with tqdm(total=len(stream), unit="query", disable=None) as bar:
             for at in range(0, len(stream), BLOCK):
                 if at % WINDOW == 0:
                     self.windows.append(Window(at))
-                window = self.windows[-1]
-                block = stream[at : at + BLOCK]
-                for asked, decision in zip(block, pool.map(self._route, block), strict=True):
+                window, block = self.windows[-1], stream[at : at + BLOCK]
+                for asked, decision in zip(block, self._route(block), strict=True):
                     self._count(window, asked, decision)
-                window.calls += self._calls()
+                window.calls += self._place.model_calls()
                 self._sent += len(block)
                 bar.update(len(block))
+                bar.clear()
                 if self._sent % WINDOW == 0 or self._sent == len(stream):
-                    bar.clear()
                     print(row(window), flush=True)
                 self._minute()
 
     def ask_unseen(self, unseen: Sequence[Asked]) -> None:
         """Out-of-scope queries that the product has never seen."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            decisions = list(pool.map(self._route, unseen))
+        decisions = self._route(unseen)
         self._unseen = (sum(each["outcome"] == "agent" for each in decisions), len(unseen))
 
     def report(self, right: float, mistakes: Mistakes) -> list[Goal]:
@@ -241,10 +227,9 @@ class Run:
             print(f"{mark:7}{goal.name:50}{goal.value:10.4g}  at most {goal.most:g}")
         return goals
 
-    def _route(self, asked: Asked) -> dict[str, Any]:
-        response = self._client.post("/v1/route", json={"query": asked.query})
-        decision: dict[str, Any] = response.raise_for_status().json()
-        return decision
+    def _route(self, block: Sequence[Asked]) -> list[dict[str, Any]]:
+        with contextlib.redirect_stdout(io.StringIO()):  # the log lines of this process
+            return self._place.route([each.query for each in block])
 
     def _count(self, window: Window, asked: Asked, decision: dict[str, Any]) -> None:
         agent = decision["agent"]["id"] if decision["outcome"] == "agent" else None
@@ -259,47 +244,24 @@ class Run:
             window.out_of_scope += 1
             window.false_accepts += agent is not None
 
-    def _calls(self) -> int:
-        """Of the model since the last look, audit samples too."""
-        calls = self._emulator.get("/_local/calls").raise_for_status().json()
-        self._emulator.delete("/_local/calls").raise_for_status()
-        return sum(call["model"] == MODEL for call in calls)
-
     def _minute(self) -> None:
-        """The cron, then the jobs to their end; trainings and changes of the classifier are
-        shown."""
-        state = self._product.state
-        began = time.monotonic()
-        fire(running_cron_url(state, MINUTES_CRON))
-        while job_waits(state):
-            if time.monotonic() - began > _JOB_SECONDS:
-                sys.exit("A job does not end.")
-            fire(running_cron_url(state, MINUTES_CRON))
-        for one in reversed(self._get("/v1/classifiers", limit=20)["data"]):
-            if one["id"] in self._seen or one["state"] in ("queued", "running"):
-                continue
-            self._seen.add(one["id"])
-            print(training_line(self._sent, one, time.monotonic() - began), flush=True)
-        selected = self._get("/v1/config")["classifier"]
-        selected = selected["value"] if isinstance(selected, dict) else selected
-        if selected != self._classifier:
-            step = self._get("/v1/learning")
+        """Trainings and changes of the classifier are shown."""
+        call = self._place.call
+        with contextlib.redirect_stdout(io.StringIO()):
+            seconds = self._place.minute()
+            classifiers = call("GET", "/v1/classifiers", limit=20)["data"]
+            learning = call("GET", "/v1/learning")
+        for one in reversed(classifiers):
+            if one["id"] not in self._seen and one["state"] not in ("queued", "running"):
+                self._seen.add(one["id"])
+                print(training_line(self._sent, one, seconds), flush=True)
+        if learning["enabled"] != self._classifier:
+            was, self._classifier = self._classifier, learning["enabled"]
+            print(f"{self._sent:7}: enabled {self._classifier} (was {was})", flush=True)
+        if self._sent % WINDOW == 0:
             print(
-                f"  at {self._sent:6}: enabled {selected} (was {self._classifier});"
-                f" {step['sentence']}",
-                flush=True,
+                f"{self._sent:7}: {learning['state']}: {learning['next_step']['text']}", flush=True
             )
-            self._classifier = selected
-        elif self._sent % WINDOW == 0:
-            learning = self._get("/v1/learning")
-            print(
-                f"  at {self._sent:6}: {learning['state']}: {learning['next_step']['text']}",
-                flush=True,
-            )
-
-    def _get(self, path: str, **params: Any) -> dict[str, Any]:
-        found: dict[str, Any] = self._client.get(path, params=params).raise_for_status().json()
-        return found
 
 
 def row(window: Window) -> str:
@@ -319,7 +281,7 @@ def training_line(sent: int, one: dict[str, Any], seconds: float) -> str:
         for name in ("coverage", "answered_accuracy", "accuracy", "false_accept_rate", "held_out")
     }
     why = one.get("error") or metrics.get("refusal") or ""
-    return f"  at {sent:6}: trained {one['id']} in {seconds:.0f} s: {one['state']} {shown} {why}"
+    return f"{sent:7}: trained {one['id']} in {seconds:.0f} s: {one['state']} {shown} {why}"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgeneuro.classifier.clusters import OF_NGRAMS, OF_WORDS, Likeness, ngram_vector
-from edgeneuro.classifier.vectors import text_vector
+from edgeneuro.classifier.features import plain
+from edgeneuro.classifier.vectors import VectorTable
 
 Space = Literal["words", "ngrams"]
 LIKENESS: dict[Space, Likeness] = {"words": OF_WORDS, "ngrams": OF_NGRAMS}
@@ -19,9 +20,9 @@ class Comparable:
     vector: bytes
 
 
-def comparable(query: str) -> Comparable | None:
-    """None for a text without a word. Word vectors are there once the table is loaded."""
-    vector = text_vector(query)
+def comparable(query: str, table: VectorTable | None) -> Comparable | None:
+    """None for a text without a word."""
+    vector = None if table is None else table.vector(plain(query))
     if vector is not None:
         return Comparable("words", vector)
     vector = ngram_vector(query)

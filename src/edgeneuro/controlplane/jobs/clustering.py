@@ -19,6 +19,7 @@ from edgeneuro.classifier.clusters import (
     clusters_of,
 )
 from edgeneuro.classifier.features import tokens
+from edgeneuro.classifier.vectors import VectorTable
 from edgeneuro.controlplane.jobs.pacing import Pacer
 from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome
 from edgeneuro.domain.job import JobKindName
@@ -118,14 +119,14 @@ class _Texts:
     @classmethod
     async def read(cls, services: Services, checkpoint: ClusteringCheckpoint) -> "_Texts":
         found = cls(services, Pacer(services.sleep))
-        services.word_vectors()  # without them the n-grams are all there is
+        table = services.word_vectors()
         for at in range(0, len(checkpoint.rows), _TEXTS_A_READ):
             places = checkpoint.rows[at : at + _TEXTS_A_READ]
             by_place = {row["seq"]: row for row in await store.read_texts(services.db, places)}
             for place in places:
                 row = by_place.get(place)
                 found.rows.append(row)
-                found.vectors.append(None if row is None else _vector(row))
+                found.vectors.append(None if row is None else _vector(row, table))
                 await found.pacer.spend(0 if row is None else len(row["query"]))
         return found
 
@@ -178,8 +179,8 @@ class _Texts:
         ]
 
 
-def _vector(row: Row) -> Comparable | None:
+def _vector(row: Row, table: VectorTable | None) -> Comparable | None:
     query = row["query"]
     if row["in_context"] and len(tokens(query)) < _MIN_WORDS_IN_CONTEXT:
         return None
-    return comparable(query)
+    return comparable(query, table)
