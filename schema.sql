@@ -1025,3 +1025,15 @@ CREATE INDEX logs_unmatched ON logs (seq) WHERE reason IN ('low_confidence', 'ou
 CREATE TRIGGER logs_delete_unmatched AFTER DELETE ON logs WHEN old.reason IN ('low_confidence', 'out_of_scope')
 BEGIN DELETE FROM unmatched_items WHERE log_id = old.id; END;
 CREATE TRIGGER clusterings_delete_job AFTER DELETE ON clusterings BEGIN DELETE FROM jobs WHERE resource_id = old.id; END;
+
+-- How many of a classifier's best agents a model is offered, and why: a JSON object; null: a training from before.
+ALTER TABLE classifiers ADD COLUMN shortlist TEXT;
+-- The labels that may stand as examples beside an agent in a shorter question to a model. Their texts are read from the
+-- labels in force, so an erased or corrected one is gone.
+CREATE TABLE classifier_examples (
+    classifier_id TEXT NOT NULL REFERENCES classifiers (id) ON DELETE CASCADE,
+    query_hash TEXT NOT NULL,
+    agent_id TEXT NOT NULL,
+    PRIMARY KEY (classifier_id, query_hash)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX classifier_examples_query_hash ON classifier_examples (query_hash);

@@ -139,6 +139,7 @@ const STAGES = {
   stored_cache: "D1 cache",
   classify: "classifier",
   ask: "model call",
+  shortlist: "model call, fewer agents",
   model: "model call",
   decide: "threshold",
   clarified: "reply to a question",

@@ -187,6 +187,17 @@ export const GROUPS = [
         },
       ],
       [
+        "model_shortlist",
+        "Agents offered to models",
+        {
+          type: "select",
+          options: [
+            ["auto", "Auto: with more than 30, the classifier's best 20 to 30"],
+            ["off", "All"],
+          ],
+        },
+      ],
+      [
         "classifier_target",
         "Target precision",
         {

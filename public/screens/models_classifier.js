@@ -16,6 +16,7 @@ import { table } from "../parts/table.js";
 import { driftCard } from "./models_classifier_drift.js";
 import { followUpsCard } from "./models_classifier_follow_ups.js";
 import { robustnessCard } from "./models_classifier_robustness.js";
+import { shortlistCard } from "./models_classifier_shortlist.js";
 import { selectClassifier } from "./models_select.js";
 
 export async function classifierTab({ signal, may }, container) {
@@ -152,6 +153,7 @@ function view(classifiers, config, { drift, routers, may, show }) {
     }),
     active?.per_agent ? agentTable(active) : null,
     followUpsCard(active?.follow_ups),
+    shortlistCard(active?.shortlist),
     robustnessCard(active?.robustness),
   ];
 }

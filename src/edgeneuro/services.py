@@ -19,6 +19,7 @@ from edgeneuro.gateway.cloudflare_api import Finetune, FinetuneClient
 from edgeneuro.gateway.interface import Gateway
 from edgeneuro.isolate.cache import CachedAnswer, CurrentLabel, ExpiringLru
 from edgeneuro.isolate.classifier_cache import ClassifierCache
+from edgeneuro.isolate.classifier_examples import ClassifierExamples
 from edgeneuro.isolate.metrics import Failures, Metrics
 from edgeneuro.isolate.routing_config import RoutingConfigCache
 from edgeneuro.isolate.single_flight import SingleFlight
@@ -97,6 +98,12 @@ class Services:
         )
 
     @cached_property
+    def classifier_examples(self) -> ClassifierExamples:
+        return ClassifierExamples(
+            self.db, monotonic=self.monotonic, note_failure=self.failures.note
+        )
+
+    @cached_property
     def breakers(self) -> Breakers:
         return Breakers(self.monotonic)
 
@@ -107,7 +114,7 @@ class Services:
     def over(self, db: Database) -> "Services":
         """The same isolate with the same caches, over another view of its database."""
         other = replace(self, db=db)
-        for name in ("classifier", "breakers", "single_flight"):
+        for name in ("classifier", "classifier_examples", "breakers", "single_flight"):
             other.__dict__[name] = getattr(self, name)  # one of each in an isolate
         return other
 

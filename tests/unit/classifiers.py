@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 
 from edgeneuro.classifier.model import Model, dumps, version
+from edgeneuro.domain.classifier import ShortlistReport
 from edgeneuro.domain.job import job_id_of
 from tests.unit.conftest import Product
 from tests.unit.synthetic_labels import labels, question, trained
@@ -44,6 +45,7 @@ def install(
     *,
     agents: Sequence[str] = AGENTS,
     content: bytes | None = None,
+    shortlist: ShortlistReport | None = None,
 ) -> str:
     """As if it had been learned here; `content` are other bytes than the model's. Returns its
     version."""
@@ -52,7 +54,8 @@ def install(
     per_agent = [{"agent_id": agent, "labels": 60, "threshold": 0.9} for agent in AGENTS]
     product.database._connection.execute(
         "INSERT INTO classifiers (id, created_at, created_by, options, agents, labels, metrics,"
-        " per_agent, size, checksum) VALUES (?1, 0, 'test', ?2, ?3, 200, ?4, ?5, ?6, ?7)",
+        " per_agent, size, checksum, shortlist)"
+        " VALUES (?1, 0, 'test', ?2, ?3, 200, ?4, ?5, ?6, ?7, ?8)",
         (
             classifier_id,
             json.dumps({"target": 0.98, "min_labels": 5, "seed": 0}),
@@ -61,6 +64,7 @@ def install(
             json.dumps(per_agent),
             len(whole),
             hashlib.sha256(whole[:-32]).hexdigest(),
+            None if shortlist is None else shortlist.model_dump_json(),
         ),
     )
     product.database._connection.execute(
@@ -74,8 +78,8 @@ def install(
     return version(whole)
 
 
-async def create_agents(product: Product) -> None:
-    for number, agent in enumerate(AGENTS):
+async def create_agents(product: Product, agents: Sequence[str] = AGENTS) -> None:
+    for number, agent in enumerate(agents):
         body = {"id": agent, "name": agent, "description": agent, "default": number == 0}
         assert (await product.call("POST", "/v1/agents", body)).status == 201
 

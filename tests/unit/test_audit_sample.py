@@ -8,7 +8,7 @@ import pytest
 from edgeneuro.domain.decision import Usage
 from edgeneuro.errors import UpstreamCapacityError
 from edgeneuro.gateway.interface import ModelAnswer
-from edgeneuro.synapsecore.observers import sampled
+from edgeneuro.synapsecore.sampling import sampled
 from tests.unit.classifiers import create_agents, install, known, load, never_sure, select
 from tests.unit.conftest import Product, says
 from tests.unit.invocations import run_maintenance

@@ -50,6 +50,8 @@ async def test_every_setting_is_shown_with_its_source(product: Product) -> None:
         "audit_retention_days": {"value": None, "source": "default"},
         "classifier": {"value": None, "source": "default"},
         "learning": {"value": "observe", "source": "default"},
+        "model_shortlist": {"value": "auto", "source": "default"},
+        "embedding_model": {"value": None, "source": "default"},
         "classifier_target": {"value": 0.98, "source": "default"},
         "classifier_min_labels": {"value": 5, "source": "default"},
         "machine_label_confidence": {"value": 0.8, "source": "default"},

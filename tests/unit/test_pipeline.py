@@ -22,7 +22,8 @@ from edgeneuro.synapsecore.ranking import (
     ranking_from_cache,
 )
 from edgeneuro.synapsecore.router import PIPELINE, run_pipeline
-from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
+from edgeneuro.synapsecore.stage_clock import StageClock
+from edgeneuro.synapsecore.turn import CallerContext, Turn, build_turn
 from edgeneuro.web.auth import ADMIN_TOKEN
 from tests.unit.classifiers import (
     AGENTS,

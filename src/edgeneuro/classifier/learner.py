@@ -166,6 +166,12 @@ class Learner:
         second = max(sums, default=top)
         return best, (top - middle) / unit, (second - middle) / unit
 
+    def rank_of(self, label: int, active: Sequence[int], vector: bytes | None = None) -> int:
+        """How many classes have a higher score than this one."""
+        sums = self._sums(active, vector)
+        own = sums[label]
+        return sum(total > own for total in sums)
+
     def scores(self, active: Sequence[int], vector: bytes | None = None) -> list[float]:
         """Of every class."""
         unit = UNIT * len(active) ** 0.5

@@ -26,10 +26,12 @@ from edgeneuro.classifier.learner import learner_from_bytes, new_learner
 from edgeneuro.classifier.model import Model, quantise, quantise_dense
 from edgeneuro.classifier.needs import LEFT_OUT_AGENTS, MIN_FAIR_LABELS
 from edgeneuro.classifier.plan import FIRST_RATE, FOLD_ORDER, Plan
+from edgeneuro.classifier.shortlist import ShortlistFit, fit_shortlist
 from edgeneuro.classifier.sources import weighted_rate
 from edgeneuro.classifier.weights import Suspect, suspects, weighted
 
 _CHECKSUM_BYTES = 32
+_STATE_FORMAT = 2  # of a stored state; that of version 0.1.0 has none
 _MIN_HELD_OUT = 2_500  # questions, until which folds are held out
 # The other passes. Stored states of trainings hold these numbers.
 _UNKNOWN_TOPICS, _ALL = FOLDS, FOLDS + 1
@@ -49,6 +51,7 @@ class Training:
         self._learner = new_learner(examples)
         self._held: list[HeldOut] = []
         self._indices = array("I")  # of the held-out questions among the examples
+        self._ranks = array("H")  # of their labels among the classes; 0 of negatives
         # Made when needed: the examples that this pass trains on and leaves out, and their order.
         self._split: tuple[Sequence[int], Sequence[int]] | None = None
         self._labelled_groups = examples.labelled_groups()
@@ -101,8 +104,11 @@ class Training:
         for index in now:
             active, vector = self._examples.active(index), self._examples.vector(index)
             best, top, second = self._learner.top_two(active, vector)
-            self._held.append(HeldOut(self._held_label(index), best, top, second))
+            label = self._held_label(index)
+            self._held.append(HeldOut(label, best, top, second))
             self._indices.append(index)
+            known = label < 0 or label == best
+            self._ranks.append(0 if known else self._learner.rank_of(label, active, vector))
         self._visit += len(now)
         return len(now)
 
@@ -169,6 +175,10 @@ class Training:
         """The held-out labels that are probably wrong."""
         return suspects(self._held, self._indices, self._examples, calibration.curve)
 
+    def shortlist(self, mix: Mapping[str, int] | None = None) -> ShortlistFit:
+        """How many of the best classes hold the right one, in traffic of this mix."""
+        return fit_shortlist(self._held, self._ranks, self._indices, self._examples, mix)
+
     def model(self, mix: Mapping[str, int] | None = None) -> Model:
         """The trained model. Its thresholds are for traffic of this mix (counts by agent, in any
         unit), or without one for the mix of the labels."""
@@ -206,6 +216,7 @@ class Training:
             "pass": self._pass,
             "visit": self._visit,
             "held": len(self._held),
+            "format": _STATE_FORMAT,
         }
         learner = self._learner.to_bytes()
         header["learner"] = len(learner)
@@ -213,6 +224,7 @@ class Training:
             array("h", [one.label for one in self._held]),
             array("h", [one.best for one in self._held]),
             self._indices,
+            self._ranks,
             array("d", [score for one in self._held for score in (one.top, one.second)]),
         )
         body = b"".join(column.tobytes() for column in columns)
@@ -229,6 +241,8 @@ class Training:
             raise ValueError("the state of the training is damaged; start a new one")
         head, _, body = state.partition(b"\n")
         header = bounded_json.loads(head)
+        if header.get("format") != _STATE_FORMAT:
+            raise ValueError("another version began this training; start a new one")
         if header["examples"] != examples.digest():
             raise ValueError("the labels have changed since this training began; start a new one")
         training = cls(examples, Plan(**header["plan"]))
@@ -236,12 +250,13 @@ class Training:
         held = header["held"]
         labels, best = array("h", body[: 2 * held]), array("h", body[2 * held : 4 * held])
         training._indices = array("I", body[4 * held : 8 * held])
-        scores = array("d", body[8 * held : 24 * held])
+        training._ranks = array("H", body[8 * held : 10 * held])
+        scores = array("d", body[10 * held : 26 * held])
         training._held = [
             HeldOut(*one) for one in zip(labels, best, scores[::2], scores[1::2], strict=True)
         ]
-        end = 24 * held + header["learner"]
-        training._learner = learner_from_bytes(examples, body[24 * held : end])
+        end = 26 * held + header["learner"]
+        training._learner = learner_from_bytes(examples, body[26 * held : end])
         if training._knows_messages:
             training.follow_ups.resume(body[end:])
         return training

@@ -27,7 +27,8 @@ from edgeneuro.store.sql import unix_ms
 from edgeneuro.synapsecore import policy
 from edgeneuro.synapsecore.policy import Decision
 from edgeneuro.synapsecore.ranking import Ranking, Source
-from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
+from edgeneuro.synapsecore.stage_clock import StageClock
+from edgeneuro.synapsecore.turn import CallerContext, Turn, build_turn
 
 _PAGE = 250  # rows with their stages stay far below what an isolate can hold
 _MAX_PAGES = 20  # of rows that were read, for rows that fit

@@ -15,6 +15,8 @@ ClassifierId = Annotated[str, Field(min_length=1, max_length=64)]
 TargetAccuracy = Annotated[float, Field(ge=0.5, le=0.9999, allow_inf_nan=False)]
 MinLabels = Annotated[int, Field(ge=1, le=10_000), INTEGRAL]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1), INTEGRAL]
+# With more allowed agents a model may be offered the best ones alone.
+MAX_WHOLE_QUESTION = 30
 TrainingMetrics = dict[str, float | int | None]
 
 
@@ -234,6 +236,32 @@ class FollowUpReport(BaseModel):
     precision: float | None = None
 
 
+class RecallAt(BaseModel):
+    """Of the held-out questions the share whose label is among the `agents` best ones of the
+    classifier; `low` is its lower bound (one-sided 95 %)."""
+
+    agents: int
+    recall: float
+    low: float
+
+
+class ShortlistReport(BaseModel):
+    """How many agents a model is offered instead of all (setting `model_shortlist`): the `agents`
+    best ones of the classifier, because their recall on `held_out` questions is 99 % or more, with
+    a lower bound of 98.5 %; null, and `reason` says why, if a model is offered all. `basis` says
+    which questions were counted. `always` are agents that are offered in every question: too many
+    of their own are not among the best, or none was held out. `known` are those that it has labels
+    of; all others are offered as well."""
+
+    agents: int | None
+    recalls: list[RecallAt]
+    held_out: int
+    basis: Literal["human labels", "all labels"]
+    always: list[str]
+    known: list[str]
+    reason: str | None = None
+
+
 class Classifier(BaseModel):
     """A training and its result. `agents` were enabled when it started; `labels` is how many it was
     trained on, and `data` identifies them. `metrics` are of held-out labels, each judged by
@@ -246,8 +274,9 @@ class Classifier(BaseModel):
     `suspended` says why it is not called. `rule_outcome` is what the retrain rule did with it; null
     if a person started the training. `warnings` say what to know before it is selected; `mix` is
     the mix of agents of thresholds and metrics. `robustness` has the results for rewritten test
-    questions. `follow_ups` is what it learned of conversations. If a training failed because labels
-    are missing, or because no threshold reaches the target, `needs` has the numbers; `metrics` and
+    questions. `follow_ups` is what it learned of conversations, `shortlist` how many of its best
+    agents a model is offered; null in older ones. If a training failed because labels are missing,
+    or because no threshold reaches the target, `needs` has the numbers; `metrics` and
     `per_agent` are there as well."""
 
     object: Literal["classifier"] = "classifier"
@@ -273,6 +302,7 @@ class Classifier(BaseModel):
     mix: TrainingMix | None = None
     robustness: list[PerturbationScore] | None = None
     follow_ups: FollowUpReport | None = None
+    shortlist: ShortlistReport | None = None
     size: int | None
     checksum: str | None
     version: str | None

@@ -23,10 +23,12 @@ from edgeneuro.domain.learning import LearnedState
 from edgeneuro.domain.model import Challenger
 from edgeneuro.domain.outcome import OnNoFit
 from edgeneuro.domain.setting import (
+    ABOUT_SHORTLIST,
     About,
     Declared,
     Labels,
     Learning,
+    ModelShortlist,
     Ratio,
     Sentence,
     SeveralAnswers,
@@ -198,6 +200,7 @@ class SettingValues:
         ClassifierId | None,
         About("classifier", "the selected classifier", per_router=True),
     ] = None
+    model_shortlist: Annotated[ModelShortlist, ABOUT_SHORTLIST] = "auto"
     learning: Annotated[
         Learning,
         About(

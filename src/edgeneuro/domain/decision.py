@@ -154,7 +154,8 @@ class StageRecord:
     `reason` says why it did not decide, and of rules what they did. `scores` are the most probable
     agents of its ranking, at most 5, and `none_probability` is the probability that no agent fits,
     null if it is unknown. `calibrated` says whether the best probability is a measured one. `rules`
-    are the ids of the rules that had an effect; null in other stages.
+    are the ids of the rules that had an effect; null in other stages. `offered` are the agents that
+    a model was offered, if it was offered the classifier's best ones alone.
 
     Only a decision model gives the others; null if none was asked, or it did not say.
     `clarify_probability` is the probability that a clarifying question is needed before an agent
@@ -178,6 +179,7 @@ class StageRecord:
     agents_cut: int | None = None
     state_cut: int | None = None
     rules: list[str] | None = None
+    offered: list[str] | None = None
 
 
 def deciding_stage(stages: Iterable[StageRecord]) -> StageRecord | None:

@@ -103,11 +103,11 @@ class LogItem(LogEntry):
 class LogRecord(LogItem):
     """`label_history` is that of the question, newest first, the last 100 entries. `messages` is
     the prompt that a model is sent for the query; null where the text was not stored, nothing was
-    decided, or the agents or the prompt have changed since. A decision model is sent `questions`
-    about `state` instead; null for other models and in the same cases, and where there are more
-    agents than one question can offer. `stages` are the stages of the pipeline
-    that ran, with the most probable agents of each; null where nothing was routed, and in rows of
-    version 0.1.0."""
+    decided, the agents or the prompt have changed since, or fewer agents were offered. A decision
+    model is sent `questions` about `state` instead; null for other models and in the same cases,
+    and where there are more agents than one question can offer. `stages` are the stages of the
+    pipeline that ran, with the most probable agents of each; null where nothing was routed, and in
+    rows of version 0.1.0."""
 
     label_history: list[LabelChange]
     stages: list[StageRecord] | None = None

@@ -15,6 +15,7 @@ Labels = Annotated[int, Field(ge=1, le=1_000_000), INTEGRAL]
 # Whether the router teaches itself: `observe` trains classifiers and counts what they would have
 # answered, `on` enables those that pass too.
 Learning = Literal["off", "observe", "on"]
+ModelShortlist = Literal["auto", "off"]
 # Who answers a message for several agents: the first of them, or all, one after another.
 SeveralAnswers = Literal["first", "all"]
 Sentence = Annotated[
@@ -45,6 +46,14 @@ class About:
 def outcomes(text: str) -> About:
     """Of the group "outcomes"."""
     return About("outcomes", text, per_router=True, decides=True)
+
+
+ABOUT_SHORTLIST = About(
+    "classifier",
+    "auto: of more than 30 agents a model is offered the classifier's best, if these hold the right"
+    " one in 99 % of held-out questions; off: all agents",
+    per_router=True,
+)
 
 
 class Declared(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Any
 from edgeneuro.classifier.model import InvalidModelError, loads, version
 from edgeneuro.classifier.scorer import Scorer, scorer_of
 from edgeneuro.classifier.vectors import VectorTable
+from edgeneuro.domain.classifier import ShortlistReport
 from edgeneuro.errors import DatabaseError
 from edgeneuro.store.classifiers import find_classifier, read_model
 from edgeneuro.store.database import Database
@@ -24,12 +25,14 @@ _RETRY_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class LoadedClassifier:
-    """`agents` are those that were enabled when it was trained."""
+    """`agents` are those that were enabled when it was trained; `shortlist` says how many of its
+    best agents a model is offered, None if that was not measured."""
 
     id: str
     version: str
     scorer: Scorer
     agents: frozenset[str]
+    shortlist: ShortlistReport | None = None
 
 
 class ClassifierCache:
@@ -129,5 +132,10 @@ async def read_classifier(
     found = await find_classifier(db, classifier_id)
     if found is None:
         raise InvalidModelError(f"the classifier {classifier_id!r} was deleted while it was loaded")
-    scorer = scorer_of(loads(content), word_vectors)
-    return LoadedClassifier(classifier_id, version(content), scorer, frozenset(found.agents))
+    return LoadedClassifier(
+        classifier_id,
+        version(content),
+        scorer_of(loads(content), word_vectors),
+        frozenset(found.agents),
+        found.shortlist,
+    )

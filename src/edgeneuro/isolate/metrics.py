@@ -129,6 +129,14 @@ class Metrics:
             "Classifiers that this isolate has disabled, because their audit samples agreed with"
             " the model too rarely.",
         )
+        self.shortlist_checks = Counter(
+            "edgeneuro_shortlist_checks_total",
+            "Decisions of models that were offered all agents although a shorter question is used:"
+            " a sample, and those that the shorter question left open; held says whether the agent"
+            " is among those that it offers.",
+            "kind",
+            "held",
+        )
         self.gateway_feedback = Counter(
             "edgeneuro_gateway_feedback_total",
             "Feedback and labels sent to AI Gateway's log, by outcome: sent, failed, or skipped"
@@ -150,6 +158,7 @@ class Metrics:
                 self.upstream_seconds,
                 self.classifier_verdicts,
                 self.classifiers_disabled,
+                self.shortlist_checks,
                 self.gateway_feedback,
             )
         )

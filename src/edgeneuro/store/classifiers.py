@@ -21,7 +21,8 @@ _VERSION_DIGITS = 12
 COLUMNS = (
     "id, state, created_at, created_by, started_at, finished_at, options, progress, tries, error,"
     " agents, labels, last_label_id, metrics, per_agent, size, checksum, test_score, needs,"
-    " rule_outcome, warnings, mix, data, robustness, follow_ups"
+    " rule_outcome, warnings, mix, data, robustness, follow_ups,"
+    " shortlist"
 )
 # Classifiers with what their jobs say of them.
 ROWS = (
@@ -31,7 +32,7 @@ ROWS = (
 )
 # Those that were not trained for one router alone.
 OF_ALL_AGENTS = "options ->> 'router' IS NULL"
-_REPORT = ("rule_outcome", "warnings", "mix", "data", "robustness", "follow_ups")
+_REPORT = ("rule_outcome", "warnings", "mix", "data", "robustness", "follow_ups", "shortlist")
 
 
 def insert_classifier(

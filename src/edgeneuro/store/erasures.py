@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from edgeneuro.domain.conversation import previous_text
 from edgeneuro.domain.erasure import ErasureCounts, ErasureTarget
 from edgeneuro.domain.query import near_hash, query_hash
+from edgeneuro.store.classifier_examples import erase_examples
 from edgeneuro.store.contexts import context_from_json, context_json
 from edgeneuro.store.database import Database, Row, Rows, Value, statement
 from edgeneuro.store.labels import (
@@ -285,6 +286,7 @@ async def _delete_questions(db: Database, questions: Sequence[str]) -> int:
                 hashes,
             ),
             statement(f"DELETE FROM decision_cache WHERE {of_questions}", hashes),
+            erase_examples(hashes),
             *erase_labels(hashes),
         ]
     )

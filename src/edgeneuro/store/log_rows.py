@@ -194,6 +194,7 @@ def _of_some_stages(stage: StageRecord) -> dict[str, float | list[str]]:
         "agents_cut": stage.agents_cut,
         "state_cut": stage.state_cut,
         "rules": stage.rules,
+        "offered": stage.offered,
     }
     return {name: value for name, value in fields.items() if value is not None}
 

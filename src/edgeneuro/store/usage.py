@@ -98,7 +98,8 @@ _MODEL_CALLED = (
 _STAGE = "SELECT value ->> 'name' FROM json_each(logs.stages) WHERE value ->> 'outcome' = 'decided'"
 _DECISION_GROUP = {
     "hour": _HOUR_OF,
-    "stage": f"iif(decided = 'model' AND NOT {_MODEL_CALLED}, 'single_flight', decided)",
+    "stage": f"CASE WHEN decided NOT IN ('model', 'shortlist') THEN decided"
+    f" WHEN {_MODEL_CALLED} THEN 'model' ELSE 'single_flight' END",
 }
 _DECISION_SUMS = {
     "decisions": "count(*)",

@@ -7,7 +7,8 @@ from edgeneuro.domain.outcome import ChosenAgent
 from edgeneuro.synapsecore.decide import decide, plan_decision, reserve_for
 from edgeneuro.synapsecore.router import RoutingResult, estimate_routing, explain
 from edgeneuro.synapsecore.session import named_session
-from edgeneuro.synapsecore.turn import CallerContext, StageClock
+from edgeneuro.synapsecore.stage_clock import StageClock
+from edgeneuro.synapsecore.turn import CallerContext
 from edgeneuro.web.auth import authorize_explain
 from edgeneuro.web.response import Reply
 

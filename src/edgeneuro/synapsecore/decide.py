@@ -19,7 +19,8 @@ from edgeneuro.synapsecore.router import (
     run_pipeline,
 )
 from edgeneuro.synapsecore.session import AnsweredTurn, open_session
-from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
+from edgeneuro.synapsecore.stage_clock import StageClock
+from edgeneuro.synapsecore.turn import CallerContext, Turn, build_turn
 
 
 async def plan_decision(

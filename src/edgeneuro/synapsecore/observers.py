@@ -3,7 +3,6 @@ ranking of each stage and the decision. It is called at once, so that a cached r
 the next request, and does not wait: work that takes time runs in the background, after the answer
 is sent. It returns what is to be written to D1 with the decision's log row."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -20,7 +19,9 @@ from edgeneuro.synapsecore.decision_log import count_model_call
 from edgeneuro.synapsecore.measure import measure
 from edgeneuro.synapsecore.policy import UNDETERMINED
 from edgeneuro.synapsecore.rankers.cache import cache_put
-from edgeneuro.synapsecore.router import MODEL, RoutingResult, run_pipeline
+from edgeneuro.synapsecore.router import MODEL, SHORTLIST, RoutingResult, run_pipeline
+from edgeneuro.synapsecore.sampling import sampled
+from edgeneuro.synapsecore.shortlist import best_agents
 from edgeneuro.synapsecore.turn import Purpose, Turn
 from edgeneuro.synapsecore.watch import sample_share, store_sample
 
@@ -49,7 +50,9 @@ def audit_by_model(result: RoutingResult) -> None:
 
 async def _audit(result: RoutingResult) -> None:
     turn, classifier = result.turn, result.classifier
-    second = await run_pipeline(_compared(turn, turn.models[0], "audit_sample"), (MODEL,))
+    # Of all agents: the classifier must not choose what its own decision is compared with.
+    whole = replace(turn, offered=None)
+    second = await run_pipeline(_compared(whole, turn.models[0], "audit_sample"), (MODEL,))
     count_model_call(turn.services.metrics, second.call)
     opinion = second.model_ranking
     if opinion is None or classifier is None:
@@ -121,7 +124,8 @@ def ask_challenger(result: RoutingResult) -> None:
 
 async def _challenge(result: RoutingResult, model: Model) -> None:
     turn = result.turn
-    other = await measure(_compared(turn, model, "challenger"), (MODEL,))
+    # The same question as the active model got, so that cost and time can be compared.
+    other = await measure(_compared(turn, model, "challenger"), (SHORTLIST, MODEL))
     write = insert_challenger_answer(
         turn.id,
         created_ms=turn.created_ms,
@@ -138,12 +142,29 @@ async def _challenge(result: RoutingResult, model: Model) -> None:
     await _write(turn, write, "challenger_write")
 
 
+def check_shortlist(result: RoutingResult) -> None:
+    """Counts whether the agent that a model chose among all is one of those that a shorter question
+    offers: of a sample of decisions without one, and of those that one left open."""
+    turn, ranking, classifier = result.turn, result.model_ranking, result.classifier
+    loaded = turn.shortlisted_by
+    if loaded is None or loaded.shortlist is None or loaded.shortlist.agents is None:
+        return
+    if classifier is None or ranking is None or ranking.offered or ranking.best is None:
+        return
+    report = loaded.shortlist
+    best = best_agents(turn, report, loaded.shortlist.agents, classifier.probabilities)
+    kind = "sample" if result.stage(SHORTLIST) is None else "left_open"
+    held = any(agent.id == ranking.best for agent in best)
+    turn.services.metrics.shortlist_checks.add(1, kind, "yes" if held else "no")
+
+
 # In this order; the log row comes after them, since it is written together with what they return.
 OBSERVERS: tuple[Callable[[RoutingResult], Statement | None], ...] = (
     ask_challenger,
     cache_ranking,
     audit_by_model,
     audit_by_classifier,
+    check_shortlist,
 )
 
 
@@ -151,12 +172,6 @@ def observe(result: RoutingResult) -> list[Statement]:
     """Runs the observers; returns their writes, for the batch of the log row."""
     written = [observer(result) for observer in OBSERVERS]
     return [statement for statement in written if statement is not None]
-
-
-def sampled(decision_id: str, share: float) -> bool:
-    """Depends on the decision's id alone, so it gives the same answer for a decision every time."""
-    drawn = int.from_bytes(hashlib.sha256(decision_id.encode()).digest()[:8])
-    return drawn < share * 2**64
 
 
 def _decided_by_classifier(result: RoutingResult) -> bool:

@@ -88,7 +88,8 @@ class Ranking:
     comes from, and `note` says what they, or the turn before the message, did. `follow_up` says
     that the message goes on with the agent of that turn. `clarify_probability`,
     `several_probability`, `follow_up_probability` and `cut` are a decision model's
-    (domain/decision.py, StageRecord)."""
+    (domain/decision.py, StageRecord). `offered` are the agents that a model was offered, if these
+    were not all."""
 
     best: str | None
     probabilities: Mapping[str, float]
@@ -110,6 +111,7 @@ class Ranking:
     rules: tuple[str, ...] = ()
     note: str | None = None
     follow_up: bool = False
+    offered: tuple[str, ...] = ()
 
     @property
     def raw(self) -> "Ranking":
@@ -260,6 +262,7 @@ class Stage:
             agents_cut=cut.agent_characters if cut else None,
             state_cut=cut.state_characters if cut else None,
             rules=list(ranking.rules) or None,
+            offered=list(ranking.offered) or None,
         )
 
 

@@ -27,7 +27,8 @@ from edgeneuro.synapsecore.misroute import misroute_writes, next_decision
 from edgeneuro.synapsecore.rankers.next_best import EarlierRanking
 from edgeneuro.synapsecore.router import BEFORE_CACHES, estimate_routing
 from edgeneuro.synapsecore.session import OpenSession, open_session
-from edgeneuro.synapsecore.turn import CallerContext, StageClock
+from edgeneuro.synapsecore.stage_clock import StageClock
+from edgeneuro.synapsecore.turn import CallerContext
 from edgeneuro.web.auth import Access
 from edgeneuro.web.response import Reply
 

@@ -27,6 +27,7 @@ from edgeneuro.synapsecore.rankers.model import MAX_TOKENS, ModelRanker
 from edgeneuro.synapsecore.rankers.routing_question import DECISION_LAYER, routing_question
 from edgeneuro.synapsecore.rankers.rule import RuleRanker, after_rules
 from edgeneuro.synapsecore.rankers.session import SessionRanker
+from edgeneuro.synapsecore.rankers.shortlist import ShortlistRanker
 from edgeneuro.synapsecore.ranking import (
     NO_CALL,
     Changed,
@@ -41,6 +42,7 @@ from edgeneuro.synapsecore.turn import Turn
 LABEL, MEMORY_CACHE, STORED_CACHE = LabelRanker(), MemoryCacheRanker(), StoredCacheRanker()
 RULES, SESSION, CLARIFIED = RuleRanker(), SessionRanker(), ClarifiedRanker()
 CLASSIFIER, MODEL = ClassifierRanker(), ModelRanker()
+SHORTLIST = ShortlistRanker(MODEL)
 
 # The stages in their order: the first one whose ranking the policy accepts decides.
 PIPELINE: tuple[Ranker, ...] = (
@@ -51,6 +53,7 @@ PIPELINE: tuple[Ranker, ...] = (
     MEMORY_CACHE,
     CLASSIFIER,
     STORED_CACHE,
+    SHORTLIST,
     MODEL,
 )
 
@@ -104,8 +107,8 @@ class RoutingResult:
 
     @cached_property
     def model_ranking(self) -> Ranking | None:
-        """The ranking of a model that was called for this turn, not for another one."""
-        for stage in self.stages:
+        """The last ranking of a model that was called for this turn, not for another one."""
+        for stage in reversed(self.stages):
             ranking = stage.ranking
             if ranking is not None and ranking.call is not None and not ranking.call.shared:
                 return ranking
@@ -166,11 +169,12 @@ async def run_pipeline(turn: Turn, rankers: Sequence[Ranker] = PIPELINE) -> Rout
             stages.append(Stage(ranker.name, ms, result, refusal))
             if refusal is None:
                 decided_from = result if unsure is None else replace(result, unsure=unsure)
-            elif turn.clarify and not result.sure:
+            elif turn.clarify and not result.sure and ranker is not SHORTLIST:
                 unsure = result
         if result.call is not None:
             call = result.call if call is NO_CALL else call + result.call
-        if decided_from is not None:
+        # Models that failed are not asked again with all agents.
+        if decided_from is not None or (ranker is SHORTLIST and isinstance(result, Skip)):
             break
     started = clock.now()
     failure = None if call.failure is None else call.failure.reason
@@ -185,6 +189,8 @@ def _is_needed(ranker: Ranker, turn: Turn) -> bool:
         return bool(turn.config.rules)
     if ranker is SESSION:
         return turn.waiting is not None
+    if ranker is SHORTLIST:
+        return turn.offered is not None
     return ranker is not CLARIFIED or asks(turn)
 
 
@@ -209,7 +215,7 @@ def _asked(turn: Turn, model: Model) -> dict[str, Any]:
     if model.type != "decision":
         confidence = states_confidence(model.type)
         messages = build_messages(
-            turn.query, turn.agents, confidence=confidence, previous=turn.previous
+            turn.query, turn.agents_for(model), confidence=confidence, previous=turn.previous
         )
         return {"messages": messages}
     question = routing_question(turn, model)
@@ -226,7 +232,8 @@ def _not_reached(result: RoutingResult) -> str:
 
 
 def estimate_routing(turn: Turn, models: Iterable[Model] | None = None) -> Estimate:
-    """The upper bound for calling all models of the turn, those of its rules too, or only these."""
+    """The upper bound for calling all models of the turn, those of its rules too, or only these. A
+    shorter question, which is put first, costs no more than the one with all agents."""
     if models is None and turn.config.rules:
         turn = after_rules(turn)
     models = list(turn.models if models is None else models)
@@ -240,7 +247,7 @@ def estimate_routing(turn: Turn, models: Iterable[Model] | None = None) -> Estim
         messages = build_messages(turn.query, turn.agents, confidence=True, previous=turn.previous)
         size = sum(len(message["content"].encode()) for message in messages)
         bound += estimate(texts, size, MAX_TOKENS)
-    return bound
+    return bound if turn.shortlisted_by is None else bound + bound
 
 
 def estimate_unknown(result: RoutingResult) -> Estimate:

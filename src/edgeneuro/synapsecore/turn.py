@@ -1,7 +1,6 @@
 """A turn: one query made ready for the stages, with all that they need to know of it."""
 
-from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -9,6 +8,7 @@ from typing import Any, Literal
 from edgeneuro.call import Call, Facts
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.catalogue import find_routing_model
+from edgeneuro.domain.classifier import MAX_WHOLE_QUESTION
 from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn
 from edgeneuro.domain.decision import MetadataValue, RouteRequest
 from edgeneuro.domain.model import Model
@@ -27,6 +27,7 @@ from edgeneuro.store.database import Rows
 from edgeneuro.synapsecore.agent_selection import MAX_AGENTS, select_agents
 from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
 from edgeneuro.synapsecore.session import OpenSession
+from edgeneuro.synapsecore.stage_clock import StageClock
 from edgeneuro.synapsecore.stored_text import stored_context, stored_text
 from edgeneuro.web.auth import Credential
 
@@ -80,41 +81,6 @@ class Lookup:
     rules: Outcome | None = None
 
 
-class StageClock:
-    """Measures the stages of an answer, for the server-timing header, `explain` and the log row.
-    `ms` has the time of each stage in the order in which they began."""
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._started = monotonic()
-        self.ms: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        started = self.now()
-        try:
-            yield
-        finally:
-            self.end(name, started)
-
-    def now(self) -> float:
-        return self._monotonic()
-
-    def end(self, name: str, started: float) -> float:
-        """The same without the cost of a context manager, for what every turn passes; returns the
-        milliseconds."""
-        ms = self.ms[name] = round((self._monotonic() - started) * 1000, 2)
-        return ms
-
-    def total_ms(self) -> float:
-        return round((self._monotonic() - self._started) * 1000, 2)
-
-    def server_timing(self) -> str:
-        """The header's value: one metric for each stage, and `total`."""
-        entries = {**self.ms, "total": self.total_ms()}
-        return ", ".join(f"{name};dur={ms}" for name, ms in entries.items())
-
-
 @dataclass(frozen=True, kw_only=True)
 class Turn:
     """Immutable but for `clock` and `lookup`. `agents` are the allowed agents, and `fallback_agent`
@@ -128,7 +94,8 @@ class Turn:
     ask which agent is meant, and name several. `session` is the session of the request, if it names
     one that is remembered, and `waiting` the id of the agent that waits for this message in it.
     `loaded` is the classifier of a proposed configuration, which the isolate does not serve with.
-    `rerouted_from` is the decision that this one replaces."""
+    `rerouted_from` is the decision that this one replaces. `offered` are the agents that a model is
+    offered, with their examples, if these are not all (shortlist.py)."""
 
     services: Services
     caller: CallerContext
@@ -157,6 +124,7 @@ class Turn:
     waiting: str | None = None
     loaded: LoadedClassifier | None = None
     rerouted_from: str | None = None
+    offered: tuple[Agent, ...] | None = None
 
     def agent(self, agent_id: str | None) -> Agent | None:
         """The allowed agent with this id."""
@@ -193,19 +161,43 @@ class Turn:
 
     @cached_property
     def cache_key(self) -> str:
-        """The key of the first model: only its rankings are cached."""
-        return self.key_for(self.models[0])
+        """The key of the first model: only its rankings are cached. If a shorter question may be
+        put first, which agents it has follows from the classifier that chooses them."""
+        key = self._new_key(self.models[0])
+        chosen_by = self.shortlisted_by
+        if chosen_by is None:
+            return key
+        return key_of([key, "shortlist", chosen_by.id, chosen_by.version])
+
+    @cached_property
+    def shortlisted_by(self) -> LoadedClassifier | None:
+        """The classifier whose best agents a model is offered first; None if it is offered all. A
+        caller who names a model, or wants nothing cached, gets the model's own decision, and what
+        is measured is the model. An adapter has learned the question with all agents."""
+        is_own = self.model_named or not self.cache or self.models[0].type == "lora"
+        if self.config.model_shortlist == "off" or is_own or self.purpose != "route":
+            return None
+        if len(self.agents) <= MAX_WHOLE_QUESTION or self.config.classifier is None:
+            return None
+        loaded = self.classifier
+        if loaded is None or loaded.shortlist is None or loaded.shortlist.agents is None:
+            return None
+        return None if self.config.suspension(loaded.agents) else loaded
 
     @cached_property
     def flight_key(self) -> str:
         """A hash over everything that may change the result of calling the models."""
-        keys = [self.cache_key, *(self.key_for(model) for model in self.models[1:])]
+        keys = [self.key_for(model) for model in self.models]
         return key_of([*keys, self.config.revision, self.config.router])
 
     def key_for(self, model: Model) -> str:
         """A hash over exactly what this model is sent."""
         if model.id not in self._keys:
-            self._keys[model.id] = self._new_key(model)
+            key = self._new_key(model)
+            if self.offered is not None and model.type != "lora":
+                shown = [[agent.id, agent.examples] for agent in self.offered]
+                key = key_of([key, "offered", shown])
+            self._keys[model.id] = key
         return self._keys[model.id]
 
     @cached_property
@@ -231,12 +223,18 @@ class Turn:
             # How far the question is cut, and who is offered.
             sent.append(model.context_window)
             if len(self.agents) > MAX_AGENTS:
-                sent.append([agent.id for agent in self.offered_agents])
+                sent.append([agent.id for agent in self._selected_agents])
         return key_of([*sent, *model_identity(model, config)])
 
+    def agents_for(self, model: Model) -> tuple[Agent, ...]:
+        """The allowed agents that this model is offered: those of the shorter question, all, or of
+        more than a decision model can be offered the best 254."""
+        if self.offered is not None and model.type != "lora":
+            return self.offered
+        return self._selected_agents if model.type == "decision" else self.agents
+
     @cached_property
-    def offered_agents(self) -> tuple[Agent, ...]:
-        """The allowed agents that a decision model is offered: all, or the best 254."""
+    def _selected_agents(self) -> tuple[Agent, ...]:
         if len(self.agents) <= MAX_AGENTS:
             return self.agents
         return select_agents(self.agents, self.query, self.config, self.classifier, self.previous)

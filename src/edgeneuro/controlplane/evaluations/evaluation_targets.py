@@ -26,7 +26,8 @@ from edgeneuro.synapsecore.rankers.classifier import LoadedClassifierRanker
 from edgeneuro.synapsecore.rankers.label import KnownLabels
 from edgeneuro.synapsecore.ranking import Ranker
 from edgeneuro.synapsecore.router import MODEL, RULES
-from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
+from edgeneuro.synapsecore.stage_clock import StageClock
+from edgeneuro.synapsecore.turn import CallerContext, Turn, build_turn
 
 
 def proposal_named(config: RoutingConfig, name: str) -> Proposal:

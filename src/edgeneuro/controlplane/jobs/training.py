@@ -14,6 +14,7 @@ from edgeneuro.classifier.model import dumps
 from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.preparation import Preparation
 from edgeneuro.classifier.scorer import scorer_of
+from edgeneuro.classifier.shortlist import representatives
 from edgeneuro.classifier.sources import HUMAN
 from edgeneuro.classifier.training import Training
 from edgeneuro.controlplane.jobs.machine_examples import ToRead
@@ -21,6 +22,7 @@ from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome, run_slice
 from edgeneuro.controlplane.jobs.training_examples import MAX_LABELS, ExampleReader
 from edgeneuro.controlplane.learning.classifier_check import config_of, score_on_test_part
 from edgeneuro.controlplane.learning.retraining import not_selected, selection_by_rule
+from edgeneuro.controlplane.learning.shortlist_report import recall_metrics, shortlist_report
 from edgeneuro.controlplane.learning.traffic import (
     agent_mix,
     decisions_by_agent,
@@ -41,6 +43,7 @@ from edgeneuro.domain.job import JobKindName, job_id_of
 from edgeneuro.domain.label import DataSnapshot, label_set_sha256
 from edgeneuro.services import Services
 from edgeneuro.store import trainings as store
+from edgeneuro.store.classifier_examples import write_examples
 from edgeneuro.store.classifiers import delete_work, read_parts
 from edgeneuro.store.database import Statement, Value
 from edgeneuro.store.datasets import count_training_labels, newest_label_in_force
@@ -266,7 +269,8 @@ class _Slice:
         thresholds = per_agent(self._job, model, examples, held_out)
         suspects = training.suspects(model.calibration)
         warnings = label_warnings(self._job, examples, mix, held_out, len(suspects))
-        metrics = model.calibration.metrics
+        shortlist = shortlist_report(self._job, training.shortlist(known_mix(decisions)), examples)
+        metrics = model.calibration.metrics | recall_metrics(shortlist)
         outcome: dict[str, Value] = {
             "mix": mix.model_dump_json(),
             "suspects": json.dumps([asdict(each) for each in suspects]),
@@ -274,6 +278,7 @@ class _Slice:
             "metrics": json.dumps(metrics),
             "per_agent": json.dumps([each.model_dump() for each in thresholds]),
             "follow_ups": follow_ups(model, training.follow_ups).model_dump_json(),
+            "shortlist": shortlist.model_dump_json(),
         }
         content = dumps(model)
         if len(model.classes) > 1:  # else its scores compare nothing, for the label queue neither
@@ -301,7 +306,9 @@ class _Slice:
         outcome["warnings"] = json.dumps(warnings)
         rule, selection = await selection_by_rule(self._services, made, score)
         outcome["rule_outcome"] = None if rule is None else rule.model_dump_json()
-        return self._outcome("succeeded", outcome, then=selection, passes=training.passes[1])
+        shown = write_examples(self._job.id, representatives(examples) if shortlist.agents else {})
+        then = [*selection, shown]
+        return self._outcome("succeeded", outcome, then=then, passes=training.passes[1])
 
     def _refused(self, needs: TrainingNeeds, outcome: dict[str, Value]) -> SliceOutcome:
         return self.failed(needs.message, outcome | {"needs": needs.model_dump_json()})

@@ -59,6 +59,8 @@ async def get_log(call: Call, log_id: str) -> LogRecord:
 def _asked(log: LogRecord, config: RoutingConfig) -> dict[str, Any]:
     """What a model is sent for the query in this router, by the fields of the record."""
     known = log.agents_revision == config.agents_revision
+    # The examples of a shorter question are not stored.
+    known = known and not any(stage.offered for stage in log.stages or ())
     if not log.query or log.layer == "direct" or not known:
         return {}
     wanted = config.agents if log.candidates is None else log.candidates

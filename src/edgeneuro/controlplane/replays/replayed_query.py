@@ -29,11 +29,13 @@ from edgeneuro.synapsecore.router import (
     estimate_routing,
     estimate_unknown,
 )
-from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
+from edgeneuro.synapsecore.stage_clock import StageClock
+from edgeneuro.synapsecore.turn import CallerContext, Turn, build_turn
 from edgeneuro.web.auth import Credential
 
 _CACHE_LAYER = "cache"
-_MODEL_STAGES = ("memory_cache", "stored_cache", "model")
+_CALLING_STAGES = ("shortlist", "model")
+_MODEL_STAGES = ("memory_cache", "stored_cache", *_CALLING_STAGES)
 _MODEL_LAYERS = ("llm", DECISION_LAYER, _CACHE_LAYER)
 
 
@@ -281,7 +283,7 @@ def _by_model(item: ReplayItem) -> bool:
     if not item.stages:  # an older row
         return item.entry.layer in (*_MODEL_LAYERS, "fallback")
     return any(
-        each.name == "model" or (each.name in _MODEL_STAGES and each.outcome != "skipped")
+        each.name in _CALLING_STAGES or (each.name in _MODEL_STAGES and each.outcome != "skipped")
         for each in item.stages
     )
 

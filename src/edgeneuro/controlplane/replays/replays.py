@@ -31,7 +31,8 @@ from edgeneuro.store.replays import StoredReplay
 from edgeneuro.store.sql import rfc3339, unix_ms
 from edgeneuro.synapsecore.rankers.label import MODEL_NAMED, WITHOUT_CACHE
 from edgeneuro.synapsecore.router import estimate_routing
-from edgeneuro.synapsecore.turn import CallerContext, StageClock, build_turn
+from edgeneuro.synapsecore.stage_clock import StageClock
+from edgeneuro.synapsecore.turn import CallerContext, build_turn
 
 
 async def create_replay(call: Call, body: ReplayCreate) -> Replay:

@@ -32,7 +32,8 @@ from edgeneuro.synapsecore.chat.models import (
 from edgeneuro.synapsecore.policy import MAX_SEVERAL
 from edgeneuro.synapsecore.router import estimate_routing
 from edgeneuro.synapsecore.session import OpenSession, open_session
-from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn, build_turn
+from edgeneuro.synapsecore.stage_clock import StageClock
+from edgeneuro.synapsecore.turn import CallerContext, Turn, build_turn
 from edgeneuro.web.auth import authorize_explain
 
 # After so many hand-backs in one request ("not mine") the fallback agent answers, or nobody: an

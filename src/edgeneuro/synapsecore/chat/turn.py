@@ -34,7 +34,8 @@ from edgeneuro.synapsecore.chat.usage import ChatUsage, EarlierTurn
 from edgeneuro.synapsecore.observers import observe
 from edgeneuro.synapsecore.router import RoutingResult, estimate_unknown, run_pipeline
 from edgeneuro.synapsecore.session import OpenSession
-from edgeneuro.synapsecore.turn import CallerContext, StageClock
+from edgeneuro.synapsecore.stage_clock import StageClock
+from edgeneuro.synapsecore.turn import CallerContext
 
 _NAMED_BY_CALLER = 1.0  # the confidence if the caller named who answers
 

@@ -35,7 +35,8 @@ from edgeneuro.synapsecore.decisions.routed import (
 )
 from edgeneuro.synapsecore.router import RoutingResult, estimate_routing
 from edgeneuro.synapsecore.session import named_session
-from edgeneuro.synapsecore.turn import CallerContext, StageClock, Turn
+from edgeneuro.synapsecore.stage_clock import StageClock
+from edgeneuro.synapsecore.turn import CallerContext, Turn
 
 _VISIBLE = string.punctuation + " "
 

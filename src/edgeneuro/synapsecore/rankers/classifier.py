@@ -14,7 +14,9 @@ from edgeneuro.isolate.classifier_cache import LoadedClassifier, read_classifier
 from edgeneuro.services import Services
 from edgeneuro.store.contexts import question_from_row
 from edgeneuro.store.database import Row
-from edgeneuro.synapsecore.ranking import Ranking, Skip, Source
+from edgeneuro.synapsecore.ranking import Changed, Ranking, Skip, Source
+from edgeneuro.synapsecore.sampling import sampled
+from edgeneuro.synapsecore.shortlist import shortened
 from edgeneuro.synapsecore.turn import Turn
 
 _LAYER = "classifier"
@@ -32,7 +34,7 @@ class ClassifierRanker:
     name = _LAYER
     layer = _LAYER
 
-    async def rank(self, turn: Turn) -> Ranking | Skip:
+    async def rank(self, turn: Turn) -> Ranking | Skip | Changed:
         loaded, counter = turn.classifier, turn.services.metrics.classifier_verdicts
         if turn.config.classifier is None:
             return Skip("not asked: none is selected")
@@ -47,6 +49,7 @@ class ClassifierRanker:
             counter.add(1, "suspended")
         else:
             counter.add(1, "sure" if ranking.sure else "unsure")
+            return _with_shortlist(turn, ranking)
         return ranking
 
 
@@ -126,6 +129,19 @@ def _rank(loaded: LoadedClassifier, turn: Turn) -> Ranking | Skip:
         follow_up=judged.kept,
         note=judged.note,
     )
+
+
+def _with_shortlist(turn: Turn, ranking: Ranking) -> Ranking | Changed:
+    """For a model that is asked next the turn has fewer agents. In a sample of them it has all, so
+    that it is seen whether the right one is among the fewer, and what is learned from models'
+    decisions does not depend on the classifier's view alone."""
+    loaded = turn.shortlisted_by
+    if loaded is None or (ranking.sure and turn.agent(ranking.best) is not None):
+        return ranking
+    if sampled(turn.id, turn.config.audit_sample_share):
+        return ranking
+    shorter = shortened(turn, loaded, ranking.probabilities)
+    return ranking if shorter is None else Changed(shorter, "fewer agents are offered", (), ranking)
 
 
 def classifier_identity(turn: Turn) -> str | None:

@@ -29,7 +29,7 @@ from edgeneuro.synapsecore.ranking import (
 )
 from edgeneuro.synapsecore.turn import Turn
 
-_MODEL_STAGES = ("memory_cache", "stored_cache", "model")
+_MODEL_STAGES = ("memory_cache", "stored_cache", "shortlist", "model")
 
 
 class LoggedModelRanker:

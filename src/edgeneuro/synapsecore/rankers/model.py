@@ -208,7 +208,8 @@ class _ModelCall:
 
     def _read(self, model: Model, answer: ModelAnswer) -> Ranking:
         with self._not_from_cache(model, answer):
-            named = read_output(answer, self._turn.agents, stated=states_confidence(model.type))
+            offered = self._turn.agents_for(model)
+            named = read_output(answer, offered, stated=states_confidence(model.type))
         source = Source(ModelRanker.layer, model.base_model, model.adapter, model_id=model.id)
         return partial_ranking(named.agent_id, named.confidence, source, named.source)
 
@@ -218,15 +219,15 @@ class _ModelCall:
 
     def _request(self, attempt: ModelAttempt, *, in_json: bool) -> ModelRequest:
         model, turn = attempt.model, self._turn
-        confidence = states_confidence(model.type)
+        confidence, agents = states_confidence(model.type), turn.agents_for(model)
         return ModelRequest(
             model=model.base_model,
             adapter=model.adapter,
             messages=build_messages(
-                turn.query, turn.agents, confidence=confidence, previous=turn.previous
+                turn.query, agents, confidence=confidence, previous=turn.previous
             ),
             parameters=_PARAMETERS | ({"logprobs": True} if model.logprobs else {}),
-            response_schema=answer_schema(turn.agents, confidence=confidence) if in_json else None,
+            response_schema=answer_schema(agents, confidence=confidence) if in_json else None,
             **self._common(attempt, "json" if in_json else "text"),
         )
 

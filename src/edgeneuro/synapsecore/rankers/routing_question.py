@@ -99,11 +99,12 @@ class RoutingQuestion:
 
 def routing_question(turn: Turn, model: Model) -> RoutingQuestion:
     """What this decision model is asked."""
+    offered = turn.agents_for(model)
     return build_question(
         turn.query,
-        turn.offered_agents,
+        offered,
         context_window=model.context_window,
-        left_out=len(turn.agents) - len(turn.offered_agents),
+        left_out=len(turn.agents) - len(offered),
         previous=turn.previous,
     )
 
