@@ -114,6 +114,11 @@ async def test_stats_count_them_apart(product: Product) -> None:
         "one_sided": None,
         "off": None,
     }
+    # A training counts what it learns from.
+    needs = {each["agent_id"]: each["labels"] for each in stats["training"]["agents"]}
+    in_training = int(stats["agents"][2]["test"] == 0)
+    assert needs == {"general": 0, "hr": 1, "it_support": in_training}
+    assert stats["training"]["out_of_scope"] == 1
     labels = (await product.call("GET", "/v1/labels/stats")).json()
     assert labels["labels"] == 1 and len(labels["labelers"]) == 1
     await product.call("PATCH", "/v1/config", {"learning": "off"})

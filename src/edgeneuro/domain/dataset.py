@@ -111,9 +111,10 @@ class MachineLabelCounts(BaseModel):
 
 class DatasetStats(BaseModel):
     """`near_duplicates` is what `dedupe=near` would leave out of `flat`. `training` says whether
-    there are enough labels to train a classifier with the present settings, by the same rule as the
-    training. `enough` is what each enabled agent needs in train and validation labels, `too_few`
-    are those with fewer. `machine_labels` are no labels, and counted nowhere else."""
+    there is enough to train a classifier with the present settings, by the same rule as the
+    training: machine labels count there. `enough` is what each enabled agent needs of train and
+    validation labels and machine labels, `too_few` are those with fewer. All other counts are of
+    labels alone, but for `machine_labels`."""
 
     object: Literal["dataset.stats"] = "dataset.stats"
     total: SplitCounts

@@ -16,7 +16,7 @@ from edgeneuro.store.log_search import CONFIDENCE_SOURCE
 from edgeneuro.store.signals import CONTRADICTED, CONTRADICTED_LOGS
 
 MAX_LOOKED_AT = 100_000  # log rows, the newest
-PAGE_TEXTS = 200
+PAGE_TEXTS = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,16 +146,15 @@ def _candidates(row: Row) -> list[Candidate]:
     return [Candidate(seq, caller, stated, model) for seq, caller in pairs]
 
 
-async def in_test_part(db: Database, similar_hashes: Sequence[str]) -> set[str]:
-    """Those of these hashes that questions of the test part have."""
+async def test_part(db: Database) -> frozenset[str]:
+    """What questions of the test part share with similar ones: their `similar_hash`."""
     rows = await db.run(
         statement(
-            "SELECT DISTINCT similar_hash FROM splits WHERE split = 'test'"
-            " AND similar_hash IN (SELECT value FROM json_each(?1))",
-            json.dumps(list(similar_hashes)),
+            "SELECT DISTINCT similar_hash FROM splits"
+            " WHERE split = 'test' AND similar_hash IS NOT NULL"
         )
     )
-    return {row["similar_hash"] for row in rows}
+    return frozenset(row["similar_hash"] for row in rows)
 
 
 async def read_machine_labels(db: Database, seqs: Sequence[int]) -> Rows:

@@ -17,7 +17,7 @@ from edgeneuro.domain.conversation import QuestionHashes
 from edgeneuro.services import Services
 from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Row
-from edgeneuro.store.machine_labels import PAGE_TEXTS, in_test_part, read_machine_labels
+from edgeneuro.store.machine_labels import PAGE_TEXTS, read_machine_labels, test_part
 
 
 @dataclass(frozen=True)
@@ -83,30 +83,34 @@ async def choose_machine_labels(
     )
 
 
-async def read_texts(
-    services: Services, page: Sequence[Chosen]
-) -> list[tuple[Chosen, Row | None, str | None]]:
-    """Each with its row, or why it is left out: the row was deleted since, a question of the test
-    part has the same content words, or a chat interface wrote the message."""
-    seqs = [each.seq for each in page]
-    rows = {row["seq"]: row for row in await read_machine_labels(services.db, seqs)}
-    similar = {
-        seq: QuestionHashes.of(row["query"], context_from_json(row["context"])).similar
-        for seq, row in rows.items()
-    }
-    tested = await in_test_part(services.db, list(similar.values())) if similar else set()
-    found: list[tuple[Chosen, Row | None, str | None]] = []
-    for each in page:
-        row = rows.get(each.seq)
-        if row is None:
-            found.append((each, None, "deleted"))
-        elif similar[each.seq] in tested:
-            found.append((each, None, "test_part"))
-        elif is_background_prompt([Message(role="user", content=row["query"])]):
-            found.append((each, None, "background_prompt"))
-        else:
-            found.append((each, row, None))
-    return found
+class MachineTexts:
+    """Reads the texts of machine labels."""
+
+    def __init__(self, services: Services) -> None:
+        self._db = services.db
+        self._tested: frozenset[str] | None = None
+
+    async def read(self, page: Sequence[Chosen]) -> list[tuple[Chosen, Row | None, str | None]]:
+        """Each with its row, or why it is left out: the row was deleted since, a question of the
+        test part has the same content words, or a chat interface wrote the message."""
+        if self._tested is None:
+            self._tested = await test_part(self._db)
+        seqs = [each.seq for each in page]
+        rows = {row["seq"]: row for row in await read_machine_labels(self._db, seqs)}
+        found: list[tuple[Chosen, Row | None, str | None]] = []
+        for each in page:
+            row = rows.get(each.seq)
+            why = "deleted" if row is None else _left_out(row, self._tested)
+            found.append((each, row if why is None else None, why))
+        return found
+
+
+def _left_out(row: Row, tested: frozenset[str]) -> str | None:
+    previous = context_from_json(row["context"])
+    if tested and QuestionHashes.of(row["query"], previous).similar in tested:
+        return "test_part"
+    message = Message(role="user", content=row["query"])
+    return "background_prompt" if is_background_prompt([message]) else None
 
 
 def count_machine_label(progress: TrainingProgress, chosen: Chosen, row: Row) -> None:

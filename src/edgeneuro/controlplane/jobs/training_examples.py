@@ -10,12 +10,12 @@ from edgeneuro.classifier.examples import (
 from edgeneuro.classifier.preparation import Preparation
 from edgeneuro.classifier.sources import AGENT_TEXT, HUMAN, MODEL
 from edgeneuro.controlplane.jobs.machine_examples import (
+    MachineTexts,
     ToRead,
     agent_of,
     choose_machine_labels,
     count_machine_label,
     leave_out,
-    read_texts,
 )
 from edgeneuro.domain.classifier import Classifier, TrainingProgress
 from edgeneuro.domain.label import label_line
@@ -98,9 +98,9 @@ class ExampleReader:
             self.machine_labels = await choose_machine_labels(
                 self._services, self._job, progress, room=self._room
             )
-        to_read = self.machine_labels
+        to_read, texts = self.machine_labels, MachineTexts(self._services)
         while to_read and self._room > 0:
-            for chosen, row, why in await read_texts(self._services, to_read.page()):
+            for chosen, row, why in await texts.read(to_read.page()):
                 if self._room <= 0:
                     break
                 to_read.done()

@@ -219,13 +219,15 @@ async def show_stats(call: Call) -> DatasetStats:
             sums.labels += labels
             setattr(sums, split, getattr(sums, split) + labels)
     config = await call.services.routing.current()
+    machine = await count_machine_labels(call.services, config)
+    of_models = {each.agent_id: each.machine_labels for each in machine.agents}
     needs = training_needs(
         {
-            each.agent_id: each.train + each.validation
+            each.agent_id: each.train + each.validation + of_models.get(each.agent_id, 0)
             for each in counts.values()
             if each.status == "enabled"
         },
-        out_of_scope.train + out_of_scope.validation,
+        out_of_scope.train + out_of_scope.validation + machine.out_of_scope,
         min_labels=config.classifier_min_labels,
     )
     return DatasetStats(
@@ -236,7 +238,7 @@ async def show_stats(call: Call) -> DatasetStats:
         enough=needs.labels_needed_of_each,
         too_few=[each.agent_id for each in needs.agents if each.missing],
         training=needs,
-        machine_labels=await count_machine_labels(call.services, config),
+        machine_labels=machine,
     )
 
 

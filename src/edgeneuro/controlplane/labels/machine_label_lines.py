@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from edgeneuro.controlplane.jobs.machine_examples import Chosen, ToRead, agent_of, read_texts
+from edgeneuro.controlplane.jobs.machine_examples import Chosen, MachineTexts, ToRead, agent_of
 from edgeneuro.controlplane.learning.machine_labels import find_machine_labels
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.dataset import (
@@ -49,9 +49,9 @@ async def machine_labelled(
     services: Services, chosen: list[Chosen]
 ) -> AsyncIterator[LabelledQuery]:
     """Page by page, as a training reads them. A row that was deleted since is left out."""
-    to_read = ToRead(chosen)
+    to_read, texts = ToRead(chosen), MachineTexts(services)
     while to_read:
-        for each, row, _ in await read_texts(services, to_read.page()):
+        for each, row, _ in await texts.read(to_read.page()):
             to_read.done()
             if row is None:
                 continue
