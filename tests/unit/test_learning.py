@@ -29,6 +29,7 @@ MODEL = "@cf/meta/llama-3.2-1b-instruct"
 METRICS = {
     "held_out": 1_000,
     "coverage": 0.5,
+    "answered": 500,
     "answered_accuracy": 0.97,
     "noise_plateau": 0.97,
     "false_accept_rate": 0.0,

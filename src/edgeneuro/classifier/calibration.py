@@ -7,6 +7,9 @@ are enough. A threshold is the lowest probability from which on this curve expec
 accuracy, with caution for what is uncertain in it (thresholds.py). It is raised for an agent whose
 answers are worse, and as far as it must be to refuse unknown topics.
 
+If most held-out labels are machine labels, the target is that for the agreement with the model,
+which errs too (noise.py).
+
 Held-out questions have weights (weights.py), so that the figures are those of the traffic. The
 metrics are cross-fitted: each question is judged by a curve and thresholds that come from others.
 """
@@ -28,6 +31,7 @@ from edgeneuro.classifier.held_out import (
     wilson,
 )
 from edgeneuro.classifier.logistic import Prior, Vector
+from edgeneuro.classifier.noise import MIN_PLATEAU, plateau
 from edgeneuro.classifier.thresholds import Scored, UnknownTopics, certain, choose, hopeless
 
 TARGET = 0.98
@@ -71,10 +75,26 @@ def calibrate(
         for full, (agent, count) in zip(labels, label_counts.items(), strict=True)
     ]
     curve = fit_curve(asked, prior)
-    metrics = _metrics(held, ())
+    found_plateau = plateau([each.one for each in _scored(asked, curve)])
+    noise: dict[str, float | int | None] = (
+        {} if found_plateau is None else {"noise_plateau": found_plateau}
+    )
+    metrics = _metrics(held, ()) | noise
     if sum(enough) < 2:
         why = f"fewer than two agents have {min_labels} labels or more"
         return _never(curve, label_counts, why, metrics)
+    if found_plateau is not None:
+        if found_plateau < MIN_PLATEAU:
+            why = f"its surest answers agree with the model in {found_plateau:.1%}: too few machine"
+            why += f" labels, or a model that contradicts itself ({len(asked)} were held out)"
+            if not found_plateau:
+                why = (
+                    f"of {len(asked)} held-out machine labels too few are answered to say how often"
+                )
+                why += " it agrees with the model"
+            return _never(curve, label_counts, why, metrics)
+        target = round(target * found_plateau, 6)
+    noisy = found_plateau is not None
     why = f"no confidence keeps {target:.1%} accuracy on {len(asked)} held-out questions"
     # An agent that reaches the target at no threshold must not raise the threshold of the others.
     without = hopeless(_scored(asked, curve), len(enough), target)
@@ -84,7 +104,7 @@ def calibrate(
     may_be = [sufficient and not bad for sufficient, bad in zip(enough, without, strict=True)]
     curve = fit_curve(asked, prior)
     least = unknown.floor(_scored(negatives, curve), len(enough))
-    found = _chosen(asked, curve, labels, may_be, target, least)
+    found = _chosen(asked, curve, labels, may_be, target, least, noisy=noisy)
     lowest = [one for one in found if one is not None]
     unsure = Tally(_inside(asked)).count > MAX_UNSURE and not _answered(
         _scored(asked, curve), found
@@ -106,9 +126,9 @@ def calibrate(
         others = [one for one in asked if one.part != part]
         if own:
             other_curve = Curve(fit_curve(others, prior).weights, curve.covariance)
-            chosen = _chosen(others, other_curve, labels, may_be, target, least)
+            chosen = _chosen(others, other_curve, labels, may_be, target, least, noisy=noisy)
             answered += _answered(_scored(own, other_curve), chosen)
-    metrics = _metrics(held, answered)
+    metrics = _metrics(held, answered) | noise
     metrics["out_of_scope_threshold"] = least
     metrics["threshold"] = min(lowest)
     return Calibration(curve.weights, found, None, reasons, metrics)
@@ -141,12 +161,14 @@ def _chosen(
     may_be: Sequence[bool],
     target: float,
     least: float,
+    *,
+    noisy: bool,
 ) -> tuple[float | None, ...]:
     """By class; an agent with texts in place of labels is answered only if that is certain."""
     shy = max(least, certain(target))
     if not any(one.label >= 0 for one in asked):
         return tuple(shy if sufficient else None for sufficient in may_be)
-    found = choose(_scored(asked, curve), curve, may_be, target, least)
+    found = choose(_scored(asked, curve), curve, may_be, target, least, noisy=noisy)
     return tuple(
         one if one is None or full else max(one, shy)
         for one, full in zip(found, labels, strict=True)

@@ -17,7 +17,7 @@ _SIGNIFICANCE = 0.05  # of the test whether an agent is worse than the target
 class HeldOut:
     """One held-out question: its label (below 0: a negative), the best class and the two best
     scores. `weight` is a whole number, so that sums are exact on every machine; `part` is its part
-    of the cross-fitting."""
+    of the cross-fitting. `machine`: the label is a machine label."""
 
     label: int
     best: int
@@ -25,6 +25,7 @@ class HeldOut:
     second: float
     weight: int = ONE
     part: int = 0
+    machine: bool = False
 
     @property
     def right(self) -> bool:

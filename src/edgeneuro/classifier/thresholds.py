@@ -16,6 +16,7 @@ from edgeneuro.classifier.held_out import (
     accepts,
 )
 from edgeneuro.classifier.logistic import Vector, logistic
+from edgeneuro.classifier.noise import agrees_enough
 
 # The errors that the curve expects are multiplied by this: labels resemble each other more than
 # they resemble the queries to come.
@@ -107,11 +108,21 @@ def hopeless(asked: Sequence[Scored], classes: int, target: float) -> list[bool]
 
 
 def choose(
-    asked: Sequence[Scored], curve: Curve, enough: Sequence[bool], target: float, least: float
+    asked: Sequence[Scored],
+    curve: Curve,
+    enough: Sequence[bool],
+    target: float,
+    least: float,
+    *,
+    noisy: bool = False,
 ) -> tuple[float | None, ...]:
     """By class. `asked` is sorted by falling probability; `enough` says which classes may be
-    answered, `least` is the lowest threshold."""
-    common = _common([each for each in asked if accepts(each.one.top)], curve, target)
+    answered, `least` is the lowest threshold. `noisy`: the labels are machine labels (noise.py)."""
+    accepted = [each for each in asked if accepts(each.one.top)]
+    common = _common(accepted, curve, target)
+    if noisy and common is not None:
+        counted = _counted(accepted, len(asked), target)
+        common = None if counted is None else max(common, counted)
     if common is None:
         return (None,) * len(enough)
     common = max(common, least)
@@ -139,6 +150,17 @@ def _common(scored: Sequence[Scored], curve: Curve, target: float) -> float | No
     if raised is None and len(scored) < _MIN_REFUSED:
         return (1 + certain(target)) / 2  # chance may have been against it
     return raised
+
+
+def _counted(scored: Sequence[Scored], total: int, target: float) -> float | None:
+    """The lowest probability from which on the answers agree as often as they must, by count."""
+    found, tally = None, Tally()
+    for place, each in enumerate(scored):
+        tally.add(each.one)
+        tied = place + 1 < len(scored) and scored[place + 1].sure == each.sure
+        if not tied and agrees_enough(tally, total, target):
+            found = each.sure
+    return None if found is None else floor(found * UNIT) / UNIT
 
 
 def _expected(scored: Sequence[Scored], curve: Curve, target: float) -> float | None:

@@ -10,7 +10,7 @@ from edgeneuro.classifier.curve import probability
 from edgeneuro.classifier.examples import OUT_OF_SCOPE, Examples
 from edgeneuro.classifier.held_out import ONE, HeldOut, accepts
 from edgeneuro.classifier.logistic import Vector
-from edgeneuro.classifier.sources import HUMAN
+from edgeneuro.classifier.sources import HUMAN, MODEL
 
 _RATIO = 1_000
 # The most that the labels of an agent are weighted up to its share of the traffic.
@@ -45,6 +45,7 @@ def weighted(
             one,
             weight=max(1, own * ratios.get(one.label, _RATIO) // _RATIO),
             part=examples.groups[index] % PARTS,
+            machine=examples.sources[index] == MODEL,
         )
         for one, own, index in zip(held, base, indices, strict=True)
     ]

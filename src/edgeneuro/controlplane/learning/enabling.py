@@ -210,7 +210,7 @@ def one_sided(decisions: Mapping[str, int]) -> str | None:
 def _held_out(made: Classifier) -> Counts:
     """The answers among the held-out questions of the training, cross-fitted."""
     metrics = made.metrics or {}
-    answered = float(metrics.get("coverage") or 0.0) * float(metrics.get("held_out") or 0)
+    answered = float(metrics.get("answered") or 0)
     return Counts(answered, answered * float(metrics.get("answered_accuracy") or 0.0))
 
 
