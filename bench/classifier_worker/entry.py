@@ -12,12 +12,13 @@ from edgeneuro.classifier.examples import (
     Examples,
     Labelled,
 )
-from edgeneuro.classifier.features import features
+from edgeneuro.classifier.features import features, plain
 from edgeneuro.classifier.model import dumps, loads, version
 from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.preparation import prepare
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.training import Training
+from edgeneuro.classifier.vectors import find_table, load_table, loaded_table, read_table
 
 _held: dict[str, Any] = {}
 
@@ -35,12 +36,12 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped her
 
 def _keep(path: str, body: bytes) -> None:
     if path == "/model":
-        _held["bytes"], _held["scorer"] = body, Scorer(loads(body))
+        _held["bytes"], _held["scorer"] = body, Scorer(loads(body), load_table())
     elif path == "/turns":
         _held["turns"] = json.loads(body)
     elif path == "/queries":
         _held["queries"] = body.decode().split("\n")
-        _held["active"] = [features(query) for query in _held["queries"]]
+        _held["read"] = [_held["scorer"].read(query) for query in _held["queries"]]
     else:
         _held["training"] = Training(Examples.from_bytes(body), Plan())
 
@@ -55,13 +56,18 @@ def _work(path: str, times: int) -> Any:
     for turn in range(times):
         place = turn % len(queries)
         if path == "/load":
-            done = Scorer(loads(_held["bytes"])).model.labels
+            done = Scorer(loads(_held["bytes"]), loaded_table()).model.labels
         elif path == "/prepare":
-            done = len(prepare([Labelled(query, str(turn)) for query in queries]))
+            labels = [Labelled(query, str(turn)) for query in queries]
+            done = len(prepare(labels, load_table()))
+        elif path == "/table":
+            done = read_table(find_table()).id
         elif path == "/features":
             done = features(queries[place])
+        elif path == "/vector":
+            done = load_table().vector(plain(queries[place]))
         elif path == "/score":
-            done = _held["scorer"].score(_held["active"][place])
+            done = _held["scorer"].score(*_held["read"][place])
         elif path == "/judge":
             done = _held["scorer"].predict(queries[place])
         elif path == "/rank":

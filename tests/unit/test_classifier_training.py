@@ -14,7 +14,7 @@ from edgeneuro.classifier.examples import (
 from edgeneuro.classifier.features import BIAS
 from edgeneuro.classifier.learner import Learner
 from edgeneuro.classifier.model import dumps
-from edgeneuro.classifier.plan import Plan
+from edgeneuro.classifier.plan import EPOCHS, EPOCHS_OF_MANY, MANY_EXAMPLES, Plan
 from edgeneuro.classifier.preparation import Preparation, prepare
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.training import Training
@@ -164,3 +164,10 @@ def test_a_weight_that_outgrows_its_lane_is_noticed() -> None:
     learner.learn([BIAS], 1, 1 << 24)  # a step 256 times as long as any in a training
     with pytest.raises(OverflowError, match="beyond 64"):
         learner.check()
+
+
+def test_many_examples_are_visited_in_fewer_epochs() -> None:
+    plan = Plan()
+    assert plan.epochs_for(MANY_EXAMPLES) == EPOCHS
+    assert plan.epochs_for(MANY_EXAMPLES + 1) == EPOCHS_OF_MANY
+    assert Plan(epochs=2).epochs_for(MANY_EXAMPLES + 1) == 2

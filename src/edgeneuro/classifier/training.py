@@ -45,6 +45,7 @@ class Training:
         if not examples.classes:
             raise ValueError("no label names an agent, so there is nothing to learn")
         self._examples, self._plan = examples, plan
+        self._epochs = plan.epochs_for(len(examples))
         self._holds_out_hard = _holds_out_hard(examples)
         self._passes = _passes(examples, hard=self._holds_out_hard)
         self._pass = self._visit = 0
@@ -81,7 +82,7 @@ class Training:
 
     def _learn(self, most: int) -> int:
         learned, _ = self._members()
-        total = len(learned) * self._plan.epochs
+        total = len(learned) * self._epochs
         if self._visit >= total:
             return 0
         epoch, place = divmod(self._visit, len(learned))
@@ -99,7 +100,7 @@ class Training:
 
     def _score(self, most: int) -> int:
         learned, left_out = self._members()
-        asked = self._visit - len(learned) * self._plan.epochs
+        asked = self._visit - len(learned) * self._epochs
         now = left_out[asked : asked + most]
         for index in now:
             active, vector = self._examples.active(index), self._examples.vector(index)

@@ -61,7 +61,7 @@ _SLICE_MS = 20_000
 # after the response.
 _FIRST_SLICE_MS = 10_000
 _VISIT_COST = 30  # beside the classes of a visit
-_VECTORS_FACTOR = 3  # of a visit with word vectors
+_VECTORS_FACTOR = 4  # of a visit with word vectors
 _GROUP_COST = 1_000  # of finding the variants of a label
 # After each step, some 60 ms, other requests have their turn. With a shorter pause workerd does not
 # look at them before the next step.
