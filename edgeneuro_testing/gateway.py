@@ -1,7 +1,7 @@
 """A scripted gateway: the fake for tests of everything that calls models."""
 
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from edgeneuro.domain.catalogue import BaseModelFacts
@@ -43,8 +43,9 @@ class ScriptedGateway:
     `decision_requests` those to decision models, `embedding_requests` those to embedding models,
     `schema_requests` the models whose schema it was asked for, `stopped` the number of streams that
     were closed before their end, `patched` the feedback for its log, and `patch_failure` the error
-    to raise for feedback. `schemas` says by id which models are decision models. Without a next
-    step, or with one of another kind than the call, it raises UpstreamError."""
+    to raise for feedback. `embedder`, if set, makes all embeddings. `schemas` says by id which
+    models are decision models. Without a next step, or with one of another kind than the call, it
+    raises UpstreamError."""
 
     def __init__(self, *script: Step) -> None:
         self._script = deque(script)
@@ -52,6 +53,7 @@ class ScriptedGateway:
         self.decision_requests: list[DecisionRequest] = []
         self.embedding_requests: list[EmbeddingRequest] = []
         self.catalogue: list[BaseModelFacts] | UpstreamError = []
+        self.embedder: Callable[[EmbeddingRequest], EmbeddingAnswer] | None = None
         self.schemas: dict[str, bool | UpstreamError | None] = {}
         self.schema_requests: list[str] = []
         self.patched: list[tuple[str, int, int | None]] = []
@@ -76,6 +78,8 @@ class ScriptedGateway:
 
     async def embed(self, request: EmbeddingRequest, /) -> EmbeddingAnswer:
         self.embedding_requests.append(request)
+        if self.embedder is not None:
+            return self.embedder(request)
         step = self._step()
         if not isinstance(step, EmbeddingAnswer):
             raise UpstreamError("The script has no embeddings here.")

@@ -13,6 +13,7 @@ const COLORS = {
   label: 5,
   rule: 7,
   session: 8,
+  embedding: 9,
 };
 export const LAYERS = Object.keys(COLORS);
 

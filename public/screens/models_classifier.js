@@ -39,6 +39,15 @@ export async function classifierTab({ signal, may }, container) {
   await followJobs(container, read, render, { signal, active });
 }
 
+/** The second classifier, which also sees the vector of the embedding model. */
+function secondLine({ model_id: model, state, error, refusal, metrics, gain }) {
+  const why = error ?? refusal;
+  if (why) return h("span", { class: "error" }, `second classifier (${model}): ${why}`);
+  const found = metrics ? `, coverage ${percent(metrics.coverage)} (cross-validation)` : "";
+  const off = gain && !gain.on ? "; off, it costs more than it saves" : "";
+  return h("span", { class: "help" }, `second classifier (${model}): ${state}${found}${off}`);
+}
+
 function view(classifiers, config, { drift, routers, may, show }) {
   const enabled = config.classifier.value;
   const train = may("admin")
@@ -95,6 +104,7 @@ function view(classifiers, config, { drift, routers, may, show }) {
               one.options.router
                 ? h("span", { class: "help" }, `for the router ${one.options.router}`)
                 : null,
+              one.embedding ? secondLine(one.embedding) : null,
               one.error ? h("span", { class: "error" }, one.error) : null,
               one.rule_outcome && !one.rule_outcome.selected && !one.error
                 ? h(

@@ -20,6 +20,8 @@ from edgeneuro.gateway.interface import Gateway
 from edgeneuro.isolate.cache import CachedAnswer, CurrentLabel, ExpiringLru
 from edgeneuro.isolate.classifier_cache import ClassifierCache
 from edgeneuro.isolate.classifier_examples import ClassifierExamples
+from edgeneuro.isolate.embedding_cache import EmbeddingCache
+from edgeneuro.isolate.embedding_gain import EmbeddingGain
 from edgeneuro.isolate.metrics import Failures, Metrics
 from edgeneuro.isolate.routing_config import RoutingConfigCache
 from edgeneuro.isolate.single_flight import SingleFlight
@@ -28,6 +30,7 @@ from edgeneuro.store.database import Database
 
 _MAX_ANSWERS = 1_000
 _MAX_READINGS = 2_500  # of some 1.3 KB: the label queue's window
+_MAX_VECTORS = 1_000  # of some 400 bytes
 _MAX_CHATS = 200  # of at most 64 KB
 _MAX_SESSIONS = 1_000  # of some 2 KB, at most 20 KB
 
@@ -47,7 +50,8 @@ class Services:
     `stream_silence_seconds` sends a comment. The last fields are this isolate's caches: answers,
     labels, answers of chats, Workers AI's list of finetunes or the reason why it could not be read,
     the newest classifier's results for the questions of the label queue, that classifier, sessions,
-    and the base models that turned out to have no JSON mode."""
+    vectors of queries, what the embedding stage saves, and the base models that turned out to have
+    no JSON mode."""
 
     settings: Settings
     db: Database
@@ -85,6 +89,8 @@ class Services:
         default_factory=lambda: ExpiringLru(_MAX_SESSIONS)
     )
     recent_scorers: ExpiringLru[Scorer] = field(default_factory=lambda: ExpiringLru(1))
+    recent_vectors: ExpiringLru[bytes] = field(default_factory=lambda: ExpiringLru(_MAX_VECTORS))
+    embedding_gain: EmbeddingGain = field(default_factory=EmbeddingGain)
     without_json_mode: set[str] = field(default_factory=set)
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -104,6 +110,10 @@ class Services:
         )
 
     @cached_property
+    def embeddings(self) -> EmbeddingCache:
+        return EmbeddingCache(self.db, monotonic=self.monotonic, note_failure=self.failures.note)
+
+    @cached_property
     def breakers(self) -> Breakers:
         return Breakers(self.monotonic)
 
@@ -114,7 +124,13 @@ class Services:
     def over(self, db: Database) -> "Services":
         """The same isolate with the same caches, over another view of its database."""
         other = replace(self, db=db)
-        for name in ("classifier", "classifier_examples", "breakers", "single_flight"):
+        for name in (
+            "classifier",
+            "classifier_examples",
+            "embeddings",
+            "breakers",
+            "single_flight",
+        ):
             other.__dict__[name] = getattr(self, name)  # one of each in an isolate
         return other
 

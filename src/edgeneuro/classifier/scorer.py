@@ -100,8 +100,11 @@ class Scorer:
         """The prediction for a text with these active buckets and this vector."""
         return self._predict(self._scores(active, vector), active)
 
-    def rank(self, query: str) -> ClassRanking:
+    def rank(self, query: str, embedding: bytes | None = None) -> ClassRanking:
+        """`embedding` is the query's vector by the embedding model that the model was learned
+        with; without it the word vector is read."""
         active, vector = self.read(query)
+        vector = vector if embedding is None else embedding
         scores = self._scores(active, vector)
         prediction = self._predict(scores, active)
         return ClassRanking(prediction, *self._shared_out(prediction, scores))

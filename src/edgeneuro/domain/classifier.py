@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgeneuro.domain.embedding import EmbeddingClassifier
 from edgeneuro.domain.fields import INTEGRAL
 from edgeneuro.domain.label import DataSnapshot
 from edgeneuro.domain.router_names import RouterId
@@ -277,7 +278,7 @@ class Classifier(BaseModel):
     questions. `follow_ups` is what it learned of conversations, `shortlist` how many of its best
     agents a model is offered; null in older ones. If a training failed because labels are missing,
     or because no threshold reaches the target, `needs` has the numbers; `metrics` and
-    `per_agent` are there as well."""
+    `per_agent` are there as well. `embedding` is its second classifier, if one is trained."""
 
     object: Literal["classifier"] = "classifier"
     id: str
@@ -306,6 +307,7 @@ class Classifier(BaseModel):
     size: int | None
     checksum: str | None
     version: str | None
+    embedding: EmbeddingClassifier | None = None
     active: bool = False
     selected_in: list[str] = Field(default_factory=list)
     suspended: str | None = None

@@ -31,8 +31,8 @@ from edgeneuro.domain.router_names import RouterId
 from edgeneuro.errors import InvalidRequestError, Reason
 
 # Where a decision was made: a stage's own word ("rule", "session", "label", "cache", "classifier",
-# "llm", "decision_model"), "fallback" if no stage decided, "direct" if the caller named the agent
-# or the model. Each stage declares its word, so this type has no list of them.
+# "embedding", "llm", "decision_model"), "fallback" if no stage decided, "direct" if the caller
+# named the agent or the model. Each stage declares its word, so this type has no list of them.
 Layer = str
 # Where a confidence comes from: the number that the model stated, the probabilities of the tokens
 # that name the agent, the classifier's probability, a decision model's, or a label, a rule or the
@@ -200,16 +200,17 @@ class Usage(BaseModel):
         )
 
 
-CallPurpose = Literal["route", "chat", "questions"]
+CallPurpose = Literal["route", "chat", "questions", "embedding"]
 ANSWERED = ("ok", "not_mine")  # outcomes of attempts that are no failures
 
 
 class Attempt(BaseModel):
     """One call of one model, or of an agent's endpoint, for a decision ("route"), a chat answer
-    ("chat") or questions to a decision model ("questions"). `outcome` is "ok", "not_mine" if the
-    agent says that the turn is for another one, the reason of the failure, or "circuit_open" if the
-    model was not called; `code` is the upstream's own code, `fell_back_to` the model called next,
-    and `engine` what a development emulator says it is (null in production)."""
+    ("chat"), questions to a decision model ("questions") or a vector ("embedding"). `outcome` is
+    "ok", "not_mine" if the agent says that the turn is for another one, the reason of the failure,
+    or "circuit_open" if the model was not called; `code` is the upstream's own code, `fell_back_to`
+    the model called next, and `engine` what a development emulator says it is (null in
+    production)."""
 
     purpose: CallPurpose = "route"
     model: str

@@ -15,6 +15,7 @@ JobKindName = Literal[
     "erasure",
     "replay",
     "clustering",
+    "embedding_training",
 ]
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 JobId = Annotated[str, Field(min_length=1, max_length=200)]
@@ -27,10 +28,9 @@ def job_id_of(resource_id: str) -> str:
 
 
 class JobProgress(BaseModel):
-    """`done` of `of` units of the kind: passes of a training, answers of an evaluation or of a run
-    of the routing tests, steps of an upload, queries of a replay, passes
-    of a clustering. An erasure has none. `of` null:
-    it is not known yet."""
+    """`done` of `of` units of the kind: passes of a training or an embedding training, answers of
+    an evaluation or of a run of the routing tests, steps of an upload, queries of a replay, passes
+    of a clustering. An erasure has none. `of` null: it is not known yet."""
 
     done: int
     of: int | None
@@ -44,11 +44,11 @@ class JobError(BaseModel):
 
 
 class Job(BaseModel):
-    """Background work on `resource_id`: a classifier, an evaluation, a run of the routing tests, an
-    adapter, a replay or a clustering; of an erasure the erasure's id. `attempts` counts the slices
-    that began since the last one that advanced the job, `failures` those that failed in a row. A
-    job that has failed or was cancelled is not run again, except by a request to retry it.
-    `run_after` is when the next slice may begin, if not at once."""
+    """Background work on `resource_id`: a classifier, the second classifier of one, an evaluation,
+    a run of the routing tests, an adapter, a replay or a clustering; of an erasure the erasure's
+    id. `attempts` counts the slices that began since the last one that advanced the job, `failures`
+    those that failed in a row. A job that has failed or was cancelled is not run again, except by a
+    request to retry it. `run_after` is when the next slice may begin, if not at once."""
 
     object: Literal["job"] = "job"
     id: str

@@ -16,6 +16,7 @@ from edgeneuro.domain.catalogue import (
     provider_model_id,
 )
 from edgeneuro.domain.config import ROUTER_SETTINGS, SettingValues, StoredConfig
+from edgeneuro.domain.embedding import SelectedEmbedding
 from edgeneuro.domain.model import Challenger, Model
 from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.domain.provider import Provider
@@ -73,7 +74,8 @@ class RoutingConfig(SettingValues):
     with the error that says why (domain/permissions.py). `rules` are the enabled ones of this
     router, `all_rules` those of all routers. `fallback_names` are the fallback models as they are
     set. `routers` are the others by id; they are in the configuration of the router "default"
-    alone."""
+    alone. `embeddings` are the second classifiers that can answer, by the id of their
+    classifier."""
 
     revision: int
     stored: StoredConfig
@@ -92,6 +94,7 @@ class RoutingConfig(SettingValues):
     routers: Mapping[str, Router] = field(default_factory=dict)
     all_rules: Sequence[Rule] = ()
     fallback_names: Sequence[str] = ()
+    embeddings: Mapping[str, SelectedEmbedding] = field(default_factory=dict)
 
     def for_router(self, router_id: str) -> "RoutingConfig | None":
         """What holds for requests to this router; None if there is no such router. Made once for
@@ -191,6 +194,7 @@ def build_routing_config(
     calibrations: Sequence[StoredCalibration] = (),
     rules: Sequence[Rule] = (),
     routers: Sequence[Router] = (),
+    embeddings: Mapping[str, SelectedEmbedding] | None = None,
 ) -> RoutingConfig:
     """Stored settings over vars. A stored model that is no longer there gives way to the var. A
     calibration of another model of that id, or for another prompt, is left out."""
@@ -221,6 +225,7 @@ def build_routing_config(
         routers={router.id: router for router in routers},
         all_rules=enabled_rules,
         fallback_names=names,
+        embeddings=embeddings or {},
         **stored.values()
         | {"routing_model": active.id, "fallback_models": [each.id for each in fallbacks]},
     )

@@ -91,6 +91,12 @@ class Metrics:
             "model",
             "outcome",
         )
+        self.embedding_verdicts = Counter(
+            "edgeneuro_embedding_verdicts_total",
+            "Queries that reached the stage of the second classifier: sure, unsure, failed (the"
+            " embedding model), off (it costs more than it saves), none (it is not there).",
+            "verdict",
+        )
         self.tokens = Counter(
             "edgeneuro_tokens_total", "Tokens as the models counted them.", "kind"
         )
@@ -159,6 +165,7 @@ class Metrics:
                 self.classifier_verdicts,
                 self.classifiers_disabled,
                 self.shortlist_checks,
+                self.embedding_verdicts,
                 self.gateway_feedback,
             )
         )

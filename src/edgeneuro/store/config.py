@@ -12,6 +12,7 @@ from edgeneuro.store import calibrations, routers, rules
 from edgeneuro.store.agents import agent_from_row, select_enabled
 from edgeneuro.store.classifiers import classifier_model_from_row, select_classifier_models
 from edgeneuro.store.database import Database, Rows, Statement, statement
+from edgeneuro.store.embedding_classifiers import select_selected, selected_from_rows
 from edgeneuro.store.models import facts_from_row, model_from_row, select_discovered, select_models
 from edgeneuro.store.providers import provider_from_row, select_enabled_providers
 
@@ -84,6 +85,7 @@ async def load_routing_config(db: Database, settings: Settings) -> tuple[Routing
         calibrated,
         ruled,
         routed,
+        embeddings,
     ) = await db.batch(
         [
             select_revisions(),
@@ -96,6 +98,7 @@ async def load_routing_config(db: Database, settings: Settings) -> tuple[Routing
             calibrations.select_calibrations(),
             rules.select_rules(),
             routers.select_routers(),
+            select_selected(),
         ]
     )
     revisions = revisions_from_rows(revision_rows)
@@ -111,5 +114,6 @@ async def load_routing_config(db: Database, settings: Settings) -> tuple[Routing
         [calibrations.calibration_from_row(row) for row in calibrated],
         rules.intact_rules(ruled),
         routers.intact_routers(routed),
+        selected_from_rows(embeddings),
     )
     return loaded, revisions

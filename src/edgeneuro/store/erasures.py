@@ -13,6 +13,7 @@ from edgeneuro.domain.query import near_hash, query_hash
 from edgeneuro.store.classifier_examples import erase_examples
 from edgeneuro.store.contexts import context_from_json, context_json
 from edgeneuro.store.database import Database, Row, Rows, Value, statement
+from edgeneuro.store.label_vectors import delete_vectors
 from edgeneuro.store.labels import (
     erase_labels,
     raise_labels_revision,
@@ -287,6 +288,7 @@ async def _delete_questions(db: Database, questions: Sequence[str]) -> int:
             ),
             statement(f"DELETE FROM decision_cache WHERE {of_questions}", hashes),
             erase_examples(hashes),
+            delete_vectors(hashes),
             *erase_labels(hashes),
         ]
     )

@@ -62,7 +62,8 @@ _LOG_SUMS = {
     "attempts": "sum(json_array_length(attempts))",
     "failed_attempts": "sum((SELECT count(*) FROM json_each(logs.attempts)"
     f" WHERE json_extract(value, '$.outcome') NOT IN {ANSWERED}))",
-    "without_model": "sum(json_array_length(attempts) = 0)",
+    "without_model": "sum(NOT EXISTS (SELECT 1 FROM json_each(logs.attempts)"
+    " WHERE coalesce(value ->> 'purpose', '') <> 'embedding'))",
     "prompt_tokens": "sum(prompt_tokens)",
     "completion_tokens": "sum(completion_tokens)",
     "cost_usd": "total(cost_usd)",

@@ -158,6 +158,14 @@ def check_shortlist(result: RoutingResult) -> None:
     turn.services.metrics.shortlist_checks.add(1, kind, "yes" if held else "no")
 
 
+def note_model_cost(result: RoutingResult) -> None:
+    """What a decision of the model takes, which the embedding stage may save."""
+    ranking, gain = result.model_ranking, result.turn.services.embedding_gain
+    for stage in result.stages:
+        if ranking is not None and stage.ranking is ranking and ranking.call is not None:
+            gain.note_model(ms=stage.ms, usd=ranking.call.cost_usd)
+
+
 # In this order; the log row comes after them, since it is written together with what they return.
 OBSERVERS: tuple[Callable[[RoutingResult], Statement | None], ...] = (
     ask_challenger,
@@ -165,6 +173,7 @@ OBSERVERS: tuple[Callable[[RoutingResult], Statement | None], ...] = (
     audit_by_model,
     audit_by_classifier,
     check_shortlist,
+    note_model_cost,
 )
 
 

@@ -43,13 +43,15 @@ class ModelCallResult:
     shared: bool = False
 
     def __add__(self, later: "ModelCallResult") -> "ModelCallResult":
-        """Both calls of one turn. The trace is that of the later one, which decided."""
+        """Both calls of one turn. The trace is that of the later one, which decided. The attempts
+        of decisions come first: those of an embedding model only come before them in time."""
         priced = self.cost_usd is not None and later.cost_usd is not None
         spent_usd = self.spent_usd + later.spent_usd
+        attempts = (*self.attempts, *later.attempts)
         return replace(
             later,
             failure=later.failure or self.failure,
-            attempts=(*self.attempts, *later.attempts),
+            attempts=sorted(attempts, key=lambda each: each.purpose == "embedding"),
             usage=self.usage + later.usage,
             cost_usd=spent_usd if priced else None,
             spent_usd=spent_usd,

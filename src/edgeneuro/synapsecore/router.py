@@ -22,6 +22,7 @@ from edgeneuro.synapsecore.policy import Decision
 from edgeneuro.synapsecore.rankers.cache import MemoryCacheRanker, StoredCacheRanker
 from edgeneuro.synapsecore.rankers.clarified import ClarifiedRanker, asks
 from edgeneuro.synapsecore.rankers.classifier import ClassifierRanker, verdict_of
+from edgeneuro.synapsecore.rankers.embedding import MAX_CHARACTERS, EmbeddingRanker
 from edgeneuro.synapsecore.rankers.label import LabelRanker
 from edgeneuro.synapsecore.rankers.model import MAX_TOKENS, ModelRanker
 from edgeneuro.synapsecore.rankers.routing_question import DECISION_LAYER, routing_question
@@ -41,7 +42,7 @@ from edgeneuro.synapsecore.turn import Turn
 
 LABEL, MEMORY_CACHE, STORED_CACHE = LabelRanker(), MemoryCacheRanker(), StoredCacheRanker()
 RULES, SESSION, CLARIFIED = RuleRanker(), SessionRanker(), ClarifiedRanker()
-CLASSIFIER, MODEL = ClassifierRanker(), ModelRanker()
+CLASSIFIER, EMBEDDING, MODEL = ClassifierRanker(), EmbeddingRanker(), ModelRanker()
 SHORTLIST = ShortlistRanker(MODEL)
 
 # The stages in their order: the first one whose ranking the policy accepts decides.
@@ -53,6 +54,7 @@ PIPELINE: tuple[Ranker, ...] = (
     MEMORY_CACHE,
     CLASSIFIER,
     STORED_CACHE,
+    EMBEDDING,
     SHORTLIST,
     MODEL,
 )
@@ -109,7 +111,7 @@ class RoutingResult:
     def model_ranking(self) -> Ranking | None:
         """The last ranking of a model that was called for this turn, not for another one."""
         for stage in reversed(self.stages):
-            ranking = stage.ranking
+            ranking = None if stage.name == EMBEDDING.name else stage.ranking
             if ranking is not None and ranking.call is not None and not ranking.call.shared:
                 return ranking
         return None
@@ -191,6 +193,8 @@ def _is_needed(ranker: Ranker, turn: Turn) -> bool:
         return turn.waiting is not None
     if ranker is SHORTLIST:
         return turn.offered is not None
+    if ranker is EMBEDDING:
+        return turn.config.embedding_model is not None and turn.config.classifier is not None
     return ranker is not CLARIFIED or asks(turn)
 
 
@@ -238,6 +242,9 @@ def estimate_routing(turn: Turn, models: Iterable[Model] | None = None) -> Estim
         turn = after_rules(turn)
     models = list(turn.models if models is None else models)
     bound = Estimate()
+    embedding = turn.config.models.get(turn.config.embedding_model or "")
+    if embedding is not None and not turn.previous:
+        bound += estimate([embedding], len(turn.query[:MAX_CHARACTERS].encode()), 0)
     for model in models:
         if model.type == "decision":  # it writes nothing
             bound += estimate([model], routing_question(turn, model).size, 0)

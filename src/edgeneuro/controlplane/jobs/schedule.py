@@ -4,6 +4,7 @@ hour finished days are summed too. The consumer of the job queue runs jobs alone
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from edgeneuro.controlplane.jobs.embedding_training import embedding_model
 from edgeneuro.controlplane.jobs.kinds import KINDS
 from edgeneuro.controlplane.jobs.runner import MAX_QUERIES_BEFORE_A_SLICE, run_due, wake_by
 from edgeneuro.controlplane.learning.enabling import enable_by_rule
@@ -17,6 +18,7 @@ from edgeneuro.store.comparisons import delete_challenger_answers_before
 from edgeneuro.store.database import CountedDatabase
 from edgeneuro.store.idempotency import purge_idempotency
 from edgeneuro.store.imports import purge_staged
+from edgeneuro.store.label_vectors import purge_vectors
 from edgeneuro.store.learning import delete_observed_before
 from edgeneuro.store.logs import delete_logs_before
 from edgeneuro.store.lora_files import purge_files
@@ -95,6 +97,7 @@ async def run_maintenance(services: Services) -> None:
         services,
         ("challenger_answers_purge", _purge_challenger_answers),
         ("lora_files_purge", _purge_lora_files),
+        ("label_vectors_purge", _purge_label_vectors),
         ("audit_retention", _delete_old_audit),
         ("observed_purge", _purge_observed),
         ("day_sums", _sum_finished_days),
@@ -135,6 +138,13 @@ async def _purge_sessions(services: Services) -> None:
 
 async def _purge_lora_files(services: Services) -> None:
     await purge_files(services.db, before_ms=services.now_ms() - _FILES_KEPT_DAYS * _DAY_MS)
+
+
+async def _purge_label_vectors(services: Services) -> None:
+    config = await services.routing.current()
+    model = embedding_model(config)
+    kept = [] if model is None else [config.identity_hash(model)]
+    await purge_vectors(services.db, models=kept, now_ms=services.now_ms())
 
 
 async def _delete_old_logs(services: Services) -> None:

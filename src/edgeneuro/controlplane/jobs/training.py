@@ -17,6 +17,7 @@ from edgeneuro.classifier.scorer import scorer_of
 from edgeneuro.classifier.shortlist import representatives
 from edgeneuro.classifier.sources import HUMAN
 from edgeneuro.classifier.training import Training
+from edgeneuro.controlplane.jobs.embedding_training import second_training
 from edgeneuro.controlplane.jobs.machine_examples import ToRead
 from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome, run_slice
 from edgeneuro.controlplane.jobs.training_examples import MAX_LABELS, ExampleReader
@@ -307,7 +308,7 @@ class _Slice:
         rule, selection = await selection_by_rule(self._services, made, score)
         outcome["rule_outcome"] = None if rule is None else rule.model_dump_json()
         shown = write_examples(self._job.id, representatives(examples) if shortlist.agents else {})
-        then = [*selection, shown]
+        then = [*selection, shown, *await second_training(self._services, made)]
         return self._outcome("succeeded", outcome, then=then, passes=training.passes[1])
 
     def _refused(self, needs: TrainingNeeds, outcome: dict[str, Value]) -> SliceOutcome:

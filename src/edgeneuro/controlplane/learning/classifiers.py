@@ -1,7 +1,7 @@
 """Classifiers in the control plane: train, list, cancel and delete them, and select one."""
 
 from collections.abc import Container, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from edgeneuro.call import Call
 from edgeneuro.classifier.model import InvalidModelError, loads
@@ -18,6 +18,7 @@ from edgeneuro.domain.classifier import (
     ClassifierDeleted,
     TrainingOptions,
 )
+from edgeneuro.domain.embedding import EmbeddingClassifier, EmbeddingGainState
 from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.model import ClassifierCheck, ModelSelect, ModelSelection
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
@@ -26,6 +27,7 @@ from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
 from edgeneuro.services import Services
 from edgeneuro.store import classifiers as store
 from edgeneuro.store.config import delete_settings, store_settings
+from edgeneuro.store.embedding_classifiers import embeddings_of
 
 OTHER_VERSION = "it was trained by a version that read questions otherwise; train another one"
 
@@ -135,6 +137,7 @@ async def _shown(
     """With what the settings make of them."""
     made = [each.id for each in classifiers if each.state == "succeeded"]
     foreign = await store.of_another_version(call.services.db, made) if made else set()
+    seconds = await embeddings_of(call.services.db, made) if made else {}
     shown: list[Classifier] = []
     for each in classifiers:
         suspended = None
@@ -146,9 +149,18 @@ async def _shown(
             "active": each.id == config.classifier,
             "selected_in": [router.router for router in _selected_in(config, each.id)],
             "suspended": suspended,
+            "embedding": _with_gain(call, seconds.get(each.id)),
         }
         shown.append(each.model_copy(update=marks))
     return shown
+
+
+def _with_gain(call: Call, second: EmbeddingClassifier | None) -> EmbeddingClassifier | None:
+    gain = call.services.embedding_gain
+    if second is None or gain.of != second.id:
+        return second
+    found = EmbeddingGainState(**asdict(gain.gain()))
+    return second.model_copy(update={"gain": found})
 
 
 def suspension_of(

@@ -41,7 +41,8 @@ COUNTING = {
     " `fallback_rate` is of requests.",
     "cache_hits": "Answers recalled from the router's own cache, whatever the layer then was;"
     " AI Gateway's cache is not in it. `cache_hit_rate` is of requests.",
-    "answered_without_model": "Answers with no attempt: recalled or from a classifier."
+    "answered_without_model": "Answers with no attempt of a model that decides or writes: recalled,"
+    " or from a classifier."
     " `without_model_rate` is of requests.",
     "attempts": "Tries of models; one answer has none, one or more. In a group by model or adapter"
     " they are those of the answers that it gave; `models` counts by the model asked.",
