@@ -51,9 +51,11 @@ def selected(sandbox: LocalProduct) -> Iterator[httpx.Client]:
         created = client.post("/v1/classifiers", json={"target": 0.9}).raise_for_status().json()
         classifier = ended(client, f"/v1/classifiers/{created['id']}")
         assert classifier["state"] == "succeeded", classifier["error"]
-        client.patch("/v1/config", json={"classifier": created["id"], "audit_sample_share": 0})
+        # The emulated model is not confident of a question that has words of two agents.
+        settings: dict[str, Any] = {"audit_sample_share": 0, "confidence_threshold": 0.1}
+        client.patch("/v1/config", json={"classifier": created["id"], **settings})
         yield client
-        settings = {"classifier": None, "audit_sample_share": None, "model_shortlist": None}
+        settings = dict.fromkeys((*settings, "classifier", "model_shortlist"))
         client.patch("/v1/config", json=settings).raise_for_status()
         client.delete(f"/v1/datasets/imports/{report['id']}").raise_for_status()
         client.delete(f"/v1/classifiers/{created['id']}").raise_for_status()
