@@ -333,6 +333,7 @@ def test_a_classifier_is_trained_and_enabled(
     page.get_by_role("dialog").get_by_label("Require passing").uncheck()
     page.get_by_role("dialog").get_by_role("button", name="Enable").click()
     said(page, f"{newest} is enabled.")
+    expect(page.get_by_text("Models are offered all agents: with 30 agents")).to_be_visible()
     assert setting(rows, "classifier") == newest
     expect(page.get_by_role("heading", name="Follow-ups")).to_be_visible()
     expect(page.get_by_text("Nothing was learned: 20 turns that go on")).to_be_visible()

@@ -12,10 +12,12 @@ import pytest
 from edgeneuro.classifier.model import Model
 from edgeneuro.domain.classifier import ShortlistReport
 from edgeneuro.domain.query import query_hash
+from edgeneuro.domain.question import Choice
 from edgeneuro.errors import UpstreamTimeoutError
 from edgeneuro.store.classifier_examples import write_examples
 from tests.unit.classifiers import create_agents, install, load, select
 from tests.unit.conftest import Product, says
+from tests.unit.decision_models import CLEF, chose
 from tests.unit.synthetic_labels import labels, question, trained
 
 COUNT, BEST = 40, 20
@@ -305,3 +307,83 @@ async def test_savings_count_a_shorter_question_as_a_models_decision(product: Pr
     product.clock.seconds += 1
     savings = (await product.call("GET", "/v1/analytics")).json()["savings"]
     assert (savings["calls"], savings["compared_with"]["decisions"]) == (0, 2)  # with the warm-up
+
+
+async def test_a_decision_model_chooses_among_them(empty_product: Product) -> None:
+    product = await set_up(empty_product)
+    await product.call("POST", "/v1/models/select", {"model_id": CLEF})
+    product.gateway.enqueue(chose({TARGET: 0.9, "none": 0.1}))
+    decision = await route(product, asks_for(TARGET))
+    assert (decision["agent"]["id"], decision["layer"]) == (TARGET, "decision_model")
+    stage = next(s for s in decision["explanation"]["stages"] if s["name"] == "shortlist")
+    question = product.gateway.decision_requests[-1].questions["agent"]
+    assert isinstance(question, Choice)
+    assert list(question.options) == [*stage["offered"], "none"]
+    assert stage["agents_left_out"] == COUNT - len(stage["offered"])
+    # "none" is an answer of its own: then all are offered.
+    product.gateway.enqueue(chose({TARGET: 0.3, "none": 0.7}), chose({NEW: 0.8, "none": 0.2}))
+    decision = await route(product, asks_for(TARGET, 2))
+    assert (decision["agent"]["id"], len(decision["attempts"])) == (NEW, 2)
+    question = product.gateway.decision_requests[-1].questions["agent"]
+    assert isinstance(question, Choice)
+    assert len(question.options) == COUNT + 1
+
+
+async def test_an_audit_sample_asks_all_agents(empty_product: Product) -> None:
+    sure = replace(learned().calibration, thresholds=(0.0,) * (COUNT - 1))
+    await create_agents(empty_product, AGENTS)
+    model = replace(learned(), calibration=sure)
+    install(empty_product, "clf_1", model, agents=AGENTS, shortlist=REPORT)
+    await select(empty_product, "clf_1", audit_sample_share=1.0, confidence_threshold=0.0)
+    empty_product.gateway.enqueue(says("agent_0"))
+    await load(empty_product)
+    empty_product.gateway.enqueue(says(TARGET))
+    known = next(one.query for one in labels(COUNT - 1, 8) if one.agent_id == TARGET)
+    decision = await route(empty_product, known)
+    assert (decision["layer"], decision["agent"]["id"]) == ("classifier", TARGET)
+    assert offered(empty_product) == list(AGENTS)
+    [sample] = empty_product.rows("SELECT agent_id, layer FROM audit_samples")
+    assert (sample["agent_id"], sample["layer"]) == (TARGET, "llm")
+
+
+async def test_an_adapter_reads_the_question_that_it_was_trained_on(product: Product) -> None:
+    await product.call(
+        "POST", "/v1/models/select", {"model_id": "intent-routing-v1", "check": False}
+    )
+    product.gateway.enqueue(says(TARGET))
+    await route(product, asks_for(TARGET))
+    assert product.gateway.requests[-1].adapter is not None
+    assert offered(product) == list(AGENTS)
+
+
+async def test_a_key_reserves_both_questions(product: Product) -> None:
+    made = await product.call(
+        "POST",
+        "/v1/keys",
+        {"name": "k", "scopes": ["route"], "monthly_token_budget": 1_000_000},
+    )
+    key = made.json()["key"]
+
+    async def reserved() -> int:
+        """While the model is asked."""
+        used = "SELECT coalesce(sum(tokens), 0) AS tokens FROM key_usage"
+        before = product.rows(used)[0]["tokens"]
+        found: list[int] = []
+        ask = product.gateway.run
+
+        async def looking(request: Any, /) -> Any:
+            found.append(product.rows(used)[0]["tokens"] - before)
+            return await ask(request)
+
+        product.gateway.run = looking  # type: ignore[method-assign]
+        product.gateway.enqueue(says(TARGET))
+        number = len(product.gateway.requests)
+        body = {"query": f"{asks_for(TARGET)} {number}"}
+        assert (await product.call("POST", "/v1/route", body, key=key)).status == 200
+        product.gateway.run = ask  # type: ignore[method-assign]
+        return found[0]
+
+    shorter = await reserved()
+    await product.call("PATCH", "/v1/config", {"model_shortlist": "off"})
+    whole = await reserved()
+    assert 1.9 * whole < shorter < 2.1 * whole
