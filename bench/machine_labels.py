@@ -34,7 +34,7 @@ _COLUMNS = (
     *("seq", "id", "created_at", "request_id", "key_id", "user", "query", "query_hash"),
     *("near_hash", "status", "agent_id", "confidence", "threshold", "layer", "alternatives"),
     *("cache", "attempts", "prompt_tokens", "completion_tokens", "latency_ms", "prompt_version"),
-    *("agents_revision", "stages"),
+    *("agents_revision", "stages", "model"),
 )
 
 
@@ -47,7 +47,7 @@ def rows(count: int) -> Iterator[tuple[Any, ...]]:
         yield (
             *(number, f"dec_{number:010}", number, "req", "key", user, query, digest, digest),
             *(200, agent, confidence, 0.5, "llm", "[]", "miss", _ATTEMPTS, 400, 20, 310.0),
-            *("2", "revision", _STAGES),
+            *("2", "revision", _STAGES, "model"),
         )
 
 

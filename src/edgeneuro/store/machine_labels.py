@@ -45,14 +45,14 @@ def _decided(agent: str, confidence: str, model: str) -> str:
         f"SELECT logs.seq, {_NEAR} AS near, logs.key_id, logs.user, {agent} AS agent,"
         f" {confidence} IS NOT NULL AS stated, logs.context IS NOT NULL AS in_conversation,"
         f" {model} AS model,"
-        " CASE WHEN logs.rerouted_from IS NOT NULL OR EXISTS (SELECT 1 FROM logs AS later"
+        f" CASE WHEN {confidence} < ?5 THEN 'low_confidence'"
+        " WHEN logs.rerouted_from IS NOT NULL OR EXISTS (SELECT 1 FROM logs AS later"
         " WHERE later.rerouted_from = logs.id) THEN 'rerouted'"
         # The model could not choose the others, or a rule named it.
         " WHEN logs.candidates IS NOT NULL"
         " OR coalesce(instr(logs.stages, '\"rules\": ['), 0) > 0 THEN 'not_all_agents'"
         f" WHEN {agent} IS NOT NULL AND {agent} NOT IN (SELECT value FROM json_each(?3))"
         " THEN 'agent_not_enabled'"
-        f" WHEN {confidence} < ?5 THEN 'low_confidence'"
         " WHEN logs.context IS NOT NULL AND coalesce(logs.context ->> 'previous_agent', '')"
         " NOT IN (SELECT value FROM json_each(?3)) THEN 'agent_before_unknown'"
         " WHEN EXISTS (SELECT 1 FROM current_labels c WHERE c.query_hash = logs.query_hash)"
@@ -67,11 +67,14 @@ def _decided(agent: str, confidence: str, model: str) -> str:
 _OF_LOGS = _decided(
     _OWN_AGENT,
     f"iif(coalesce({CONFIDENCE_SOURCE}, '') = 'none', NULL, logs.confidence)",
-    # Its place among those that are wanted. In old rows attempts have no purpose.
-    "(SELECT wanted.key FROM json_each(logs.attempts) AS attempt, json_each(?4) AS wanted"
+    # Its place among those that are wanted. The row of a chat names the model that wrote the
+    # answer; in old rows attempts have no purpose.
+    "CASE WHEN logs.kind = 'route' THEN (SELECT wanted.key FROM json_each(?4) AS wanted"
+    " WHERE wanted.value = json_array(logs.model, logs.adapter)) ELSE"
+    " (SELECT wanted.key FROM json_each(logs.attempts) AS attempt, json_each(?4) AS wanted"
     " WHERE coalesce(attempt.value ->> 'purpose', 'route') = 'route'"
     " AND attempt.value ->> 'outcome' = 'ok' AND wanted.value ="
-    " json_array(attempt.value ->> 'model', attempt.value ->> 'adapter') LIMIT 1)",
+    " json_array(attempt.value ->> 'model', attempt.value ->> 'adapter') LIMIT 1) END",
 )
 # The active model's second opinion on the classifier. 0 stands for an unknown confidence.
 _OF_AUDIT_SAMPLES = _decided("sample.agent_id", "nullif(sample.confidence, 0)", "0")
