@@ -27,6 +27,7 @@ from edgeneuro.classifier.preparation import prepare
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.sources import AGENT_TEXT
 from edgeneuro.classifier.training import Training
+from edgeneuro.classifier.vectors import VectorTable, load_table
 from edgeneuro.domain.agent import Agent
 
 EXAMPLES = 5
@@ -47,7 +48,10 @@ KINDS: dict[str, Texts] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures agents' texts as examples.")
     parser.add_argument("--data", type=Path, required=True, help="folder with the JSONL files")
-    data = Data.read(parser.parse_args().data)
+    parser.add_argument("--no-vectors", action="store_true", help="by the n-grams alone")
+    options = parser.parse_args()
+    data = Data.read(options.data)
+    table = None if options.no_vectors else load_table()
     asked = [(line["query"], line["agent"]) for line in data.validation]
     print(f"first guesses that are right, of {len(asked):,}; mean of {len(SEEDS)} draws (each)")
     print(f"{'labels an agent':>15}  texts")
@@ -55,7 +59,7 @@ def main() -> None:
     for labels in LABELS:
         for name, texts in KINDS.items():
             if labels or name != "no texts":
-                shares = [accuracy(draw(data, seed, labels, texts), asked) for seed in SEEDS]
+                shares = [accuracy(draw(data, seed, labels, texts), asked, table) for seed in SEEDS]
                 each = " ".join(f"{share:.1%}" for share in shares)
                 print(f"{labels:15}  {name:24}{fmean(shares):7.1%}  ({each})", flush=True)
                 if texts is agent_texts and not labels:
@@ -77,10 +81,12 @@ def draw(data: Data, seed: int, labels: int, texts: Texts) -> list[Labelled]:
     return drawn
 
 
-def accuracy(drawn: Sequence[Labelled], asked: Sequence[tuple[str, str]]) -> float:
-    training = Training(prepare(drawn), Plan())
+def accuracy(
+    drawn: Sequence[Labelled], asked: Sequence[tuple[str, str]], table: VectorTable | None
+) -> float:
+    training = Training(prepare(drawn, table), Plan())
     training.step(sys.maxsize)
-    scorer = Scorer(training.model())
+    scorer = Scorer(training.model(), table)
     return fmean(scorer.predict(query).agent_id == agent for query, agent in asked)
 
 

@@ -91,24 +91,18 @@ async def test_a_classifier_is_a_model_in_front_of_the_active_one(product: Produ
     assert [action for action, _ in await audit(product)] == ["select"] * 4 + ["create"] * 2
 
 
-async def test_a_classifier_to_which_an_agent_is_new_is_shown_suspended(product: Product) -> None:
+async def test_an_agent_that_is_new_to_a_classifier_is_shown_as_joined(product: Product) -> None:
     await import_labels(product)
     made = (await train(product))["id"]
     await select(product, made)
-
-    async def suspended(classifier_id: str) -> list[str | None]:
-        models = (await product.call("GET", "/v1/models")).json()["data"]
-        listed = next(model for model in models if model["id"] == classifier_id)
-        model = (await product.call("GET", f"/v1/models/{classifier_id}")).json()
-        classifier = await shown(product, classifier_id)
-        return [each["suspended"] for each in (listed, model, classifier)]
-
-    assert await suspended(made) == [None] * 3
     new = {"id": "agent_new", "name": "New", "description": "New"}
-    await product.call("POST", "/v1/agents", new)
-    assert await suspended(made) == ["agent 'agent_new' is new to it; train it again"] * 3
-    await product.call("PATCH", "/v1/agents/agent_new", {"enabled": False})
-    assert await suspended(made) == [None] * 3
+    for enabled in (True, False):
+        await product.call("POST", "/v1/agents", new)
+        await product.call("PATCH", "/v1/agents/agent_new", {"enabled": enabled})
+        model = (await product.call("GET", f"/v1/models/{made}")).json()
+        classifier = await shown(product, made)
+        assert [model["suspended"], classifier["suspended"]] == [None] * 2
+        assert classifier["agents_joined"] == (["agent_new"] if enabled else [])
 
 
 async def test_a_selection_that_was_overtaken_is_refused(product: Product) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from edgeneuro.classifier.model import dumps
+from edgeneuro.domain.agent import MAX_NEW_AGENTS
 from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.settings import Settings
 from edgeneuro.web.request import Request
@@ -135,7 +136,9 @@ async def test_a_disabled_agent_is_never_its_answer(product: Product) -> None:
     await product.call("PATCH", "/v1/agents/agent_2", {"enabled": False})
     decision = await explained(product, known("agent_2"))
     assert (decision["agent"]["id"], decision["layer"]) == ("agent_0", "llm")
-    assert "'agent_2' is not enabled" in decision["explanation"]["classifier"]
+    [stage] = [each for each in decision["explanation"]["stages"] if each["name"] == "classifier"]
+    assert stage["reason"] == "it is not sure; agent 'agent_2', which is not enabled, may be meant"
+    assert "agent_2" not in {each["agent_id"] for each in stage["scores"]}
     other = (await product.route(known("agent_1"))).json()
     assert other["layer"] == "classifier"
 
@@ -152,18 +155,48 @@ async def test_only_candidates_are_its_answer(product: Product) -> None:
     assert (wide["layer"], wide["explanation"]["classifier"]) == ("classifier", None)
 
 
-async def test_an_agent_that_it_never_saw_suspends_it(product: Product) -> None:
+async def test_an_agent_that_it_never_saw_joins_it_at_once(product: Product) -> None:
+    new = {"id": "agent_new", "name": "New", "description": "New", "examples": [UNKNOWN]}
+    await product.call("POST", "/v1/agents", new)
+    await product.route("warm up")  # joins it behind the answer
+    assert (await product.route(known("agent_2"))).json()["layer"] == "classifier"
+    decision = await explained(product, UNKNOWN)
+    assert (decision["layer"], decision["agent"]["id"]) == ("classifier", "agent_new")
+    listed = (await product.call("GET", "/v1/models")).json()["data"]
+    assert [model["suspended"] for model in listed if model["active"]] == [None] * 2
+    made = (await product.call("GET", "/v1/classifiers/clf_1")).json()
+    assert (made["suspended"], made["agents_joined"]) == (None, ["agent_new"])
+
+
+async def test_no_request_waits_until_a_new_agent_has_joined(product: Product) -> None:
     new = {"id": "agent_new", "name": "New", "description": "New"}
     await product.call("POST", "/v1/agents", new)
+    waiting: list[Coroutine[Any, Any, None]] = []
+    layers = [await layer_of(product, waiting) for _ in range(3)]
+    assert "classifier" not in layers
+    joins = [work for work in waiting if "ClassifierCache._join" in repr(work)]
+    assert len(joins) == 1
+    for work in waiting:
+        await work
+    assert (await product.route(known("agent_1"))).json()["layer"] == "classifier"
+
+
+async def test_so_many_new_agents_suspend_it(product: Product) -> None:
+    for number in range(MAX_NEW_AGENTS + 1):
+        new = {"id": f"new_{number}", "name": f"New {number}", "description": f"Word{number}"}
+        assert (await product.call("POST", "/v1/agents", new)).status == 201
     decision = await explained(product, known("agent_2"))
     assert (decision["layer"], decision["classifier"]) == ("llm", None)
-    why = "suspended: agent 'agent_new' is new to it; train it again"
+    why = "suspended: 21 agents are new to it, more than 20; train it again"
     assert decision["explanation"]["classifier"] == why
     listed = (await product.call("GET", "/v1/models")).json()["data"]
     assert [f"suspended: {model['suspended']}" for model in listed if model["active"]][1:] == [why]
+    made = (await product.call("GET", "/v1/classifiers/clf_1")).json()
+    assert made["agents_joined"] == []
     text = (await product.call("GET", "/metrics")).text
     assert 'edgeneuro_classifier_verdicts_total{verdict="suspended"} 1' in text
-    await product.call("PATCH", "/v1/agents/agent_new", {"enabled": False})
+    await product.call("PATCH", "/v1/agents/new_0", {"enabled": False})
+    await product.route("warm up")
     assert (await product.route(known("agent_1"))).json()["layer"] == "classifier"
 
 

@@ -487,8 +487,9 @@ async def test_its_reads_are_few_small_and_by_index(product: Product) -> None:
     assert (items[0]["query"], len(items)) == ("copy number 8000", 100)
     statements = product.database.statements
     # The window; feedback, audit samples, label counts and signals; which classifier is the newest,
-    # and 1,000 texts for it; what may be drawn; the texts of the page.
-    assert len(statements) == 1 + 4 + 1 + 2 + 1 + 1
+    # the revisions, for its agents, and 1,000 texts for it; what may be drawn; the texts of the
+    # page.
+    assert len(statements) == 1 + 4 + 1 + 1 + 2 + 1 + 1
     assert len(json.loads(str(statements[-1].parameters[0]))) == 100
     for one in statements:
         plan = product.database._connection.execute(

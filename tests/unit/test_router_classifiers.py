@@ -44,7 +44,8 @@ async def test_the_installations_classifier_answers_for_a_routers_agents(routed:
     await create(routed, "few", agents=["agent_0", "agent_1"])
     assert (await decide(routed, "agent_1", "few"))["layer"] == "classifier"
     outside = await decide(routed, "agent_2", "few")
-    assert (outside["layer"], outside["classifier"]["agent_id"]) == ("llm", "agent_2")
+    assert (outside["layer"], outside["classifier"]["sure"]) == ("llm", False)
+    assert outside["classifier"]["agent_id"] in ("agent_0", "agent_1")
 
 
 async def test_a_router_may_have_no_classifier(routed: Product) -> None:
@@ -100,7 +101,7 @@ async def test_a_threshold_of_a_router_holds_for_the_classifier(routed: Product)
     assert (await decide(routed, "agent_1", "default"))["layer"] == "classifier"
 
 
-async def test_it_is_suspended_by_an_agent_of_the_router_alone(routed: Product) -> None:
+async def test_a_router_gets_other_agents_and_its_classifier_serves_these(routed: Product) -> None:
     install(routed, "clf_few", agents=AGENTS[:2])
     await create(routed, "few", agents=["agent_0", "agent_1"], classifier="clf_few")
     await decide(routed, "agent_1", "few")
@@ -109,13 +110,16 @@ async def test_it_is_suspended_by_an_agent_of_the_router_alone(routed: Product) 
         each["id"]: each for each in (await routed.call("GET", "/v1/classifiers")).json()["data"]
     }
     few = listed["clf_few"]
-    assert (few["active"], few["selected_in"], few["suspended"]) == (False, ["few"], None)
+    assert (few["active"], few["selected_in"], few["agents_joined"]) == (False, ["few"], [])
     assert listed["clf_1"]["selected_in"] == ["default"]
     await routed.call("PATCH", "/v1/routers/few", {"agents": ["agent_1", "agent_2"]})
-    why = "agent 'agent_2' is new to it; train it again"
-    assert (await shown(routed, "clf_few"))["suspended"] == why
-    decision = await decide(routed, "agent_1", "few", 2)
-    assert decision["explanation"]["classifier"] == f"suspended: {why}"
+    few = await shown(routed, "clf_few")
+    assert (few["suspended"], few["agents_joined"]) == (None, ["agent_2"])
+    assert (await shown(routed, "clf_1"))["agents_joined"] == []
+    gone = await decide(routed, "agent_0", "few", 2)
+    assert gone["layer"] != "classifier" and not gone["classifier"]["sure"]
+    assert (await decide(routed, "agent_1", "few", 3))["layer"] == "classifier"
+    assert (await decide(routed, "agent_0", "default", 3))["layer"] == "classifier"
 
 
 async def test_a_selected_classifier_cannot_be_deleted(routed: Product) -> None:

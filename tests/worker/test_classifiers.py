@@ -149,6 +149,58 @@ def test_this_machine_learns_the_same_bytes(labelled: httpx.Client, tmp_path: Pa
     assert made["warnings"] == [each for each in made["warnings"] if "word vectors" not in each]
 
 
+GARDEN = {
+    "id": "garden",
+    "name": "Garden",
+    "description": "Flowers, trees, hedges. Not for the parking lot.",
+    "examples": [
+        "When are the roses cut back?",
+        "Who waters the plants on the terrace?",
+        "The hedge grows over the fence",
+        "There are weeds in the flower bed again",
+        "please plant new trees in front of the entrance",
+    ],
+}
+
+
+def test_a_new_agent_joins_the_classifier_at_once_and_a_deleted_one_leaves(
+    labelled: httpx.Client,
+) -> None:
+    [made] = labelled.get("/v1/classifiers").json()["data"]
+    path = f"/v1/classifiers/{made['id']}"
+    labelled.patch("/v1/config", json={"classifier": made["id"]}).raise_for_status()
+    old, new = "Who helps me with the invoice and the refund?", "Who waters the roses, the hedge?"
+
+    def answers_the_old() -> None:
+        asked = until(lambda: routed(labelled, old, None), lambda it: it["layer"] == "classifier")
+        assert asked["agent"]["id"] == "finance"
+
+    answers_the_old()
+    labelled.post("/v1/agents", json=GARDEN).raise_for_status()
+    try:
+        answers_the_old()
+        shown = labelled.get(path).json()
+        assert (shown["suspended"], shown["agents_joined"]) == (None, ["garden"])
+        found = routed(labelled, new, None)
+        assert found["classifier"]["agent_id"] == "garden"
+        assert found["layer"] != "classifier" or found["agent"]["id"] == "garden"
+    finally:
+        labelled.delete("/v1/agents/garden").raise_for_status()
+    answers_the_old()
+    assert labelled.get(path).json()["agents_joined"] == []
+    gone = routed(labelled, "Who waters the roses, the hedge and the trees?", None)
+    assert gone["classifier"]["agent_id"] != "garden" and not gone["classifier"]["sure"]
+
+    labelled.patch("/v1/agents/finance", json={"enabled": False}).raise_for_status()
+    try:
+        left = routed(labelled, old, None)
+        assert left["layer"] != "classifier"
+        assert left["classifier"]["agent_id"] != "finance"
+    finally:
+        labelled.patch("/v1/agents/finance", json={"enabled": True}).raise_for_status()
+        labelled.patch("/v1/config", json={"classifier": None}).raise_for_status()
+
+
 def test_a_classifier_is_evaluated_beside_a_model(labelled: httpx.Client) -> None:
     classifier_id = labelled.get("/v1/classifiers").json()["data"][0]["id"]
     body = {"model_ids": ["@cf/meta/llama-3.2-1b-instruct", classifier_id], "limit": 20}

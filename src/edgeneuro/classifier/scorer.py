@@ -1,20 +1,20 @@
 """A model that is loaded to answer queries, and what it says of a query, alone or in a
 conversation: its prediction, and a sketch by which texts are compared."""
 
-from array import array
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
 from math import exp, sqrt
-from operator import mul
 
 from edgeneuro.classifier.curve import probability
-from edgeneuro.classifier.dense import DenseWeights
 from edgeneuro.classifier.features import buckets, plain
 from edgeneuro.classifier.followups import FollowUps, best_other, confidence, row_of
 from edgeneuro.classifier.held_out import accepts
+from edgeneuro.classifier.joining import Joined, join
 from edgeneuro.classifier.learner import SERVING
 from edgeneuro.classifier.logistic import logistic
 from edgeneuro.classifier.model import ZERO, Model
+from edgeneuro.classifier.serving import DenseRows, packed_rows
 from edgeneuro.classifier.switch import (
     KEEPS,
     RULE,
@@ -23,17 +23,18 @@ from edgeneuro.classifier.switch import (
     logit,
     overlap,
 )
-from edgeneuro.classifier.vectors import NORM, VectorTable
+from edgeneuro.classifier.vectors import VectorTable
 
 _MAX_EXPONENT = 500.0
-_DENSE_MIDDLE = 1 << 15
+_NO_SCORE = float("-inf")
 
 
 @dataclass(frozen=True)
 class Prediction:
     """`probability` that `agent_id` is right. It is sure if it is at least `threshold`,
     and never if that is None or `accepted` is false: the text has no words, or the agent's own
-    score is not above 0. `margin` is the best score minus that of `second_id`."""
+    score is not above 0. `margin` is the best score minus the next one: that of `second_id`, or of
+    `gone_id`, an agent that is no longer there. It is below 0 if that one fits better."""
 
     agent_id: str
     probability: float
@@ -42,6 +43,7 @@ class Prediction:
     margin: float
     second_id: str | None
     accepted: bool
+    gone_id: str | None = None
 
     @property
     def sure(self) -> bool:
@@ -82,11 +84,24 @@ class Scorer:
     def __init__(self, model: Model, table: VectorTable | None = None) -> None:
         self.model = model
         self._classes = len(model.classes)
-        self._rows = _packed(model.weights, self._classes)
+        self._rows = packed_rows(model.weights, self._classes)
         learned, dense = model.follow_ups, model.dense
-        self._in_context = None if learned is None else _packed(learned.weights, self._classes + 1)
-        self._dense = None if dense is None else _Dense(dense, self._classes)
+        self._in_context = (
+            None if learned is None else packed_rows(learned.weights, self._classes + 1)
+        )
+        self._dense = None if dense is None else DenseRows(dense, self._classes)
         self._table = table if dense and table and dense.source == table.id else None
+        self._joined: Joined | None = None
+
+    def joined(self, new: Sequence[str], texts: Mapping[str, Sequence[str]]) -> "Scorer":
+        """The same classifier among other agents, with classes for those that are `new`; `texts`
+        has all of them (joining.py). Takes some ms for each new one."""
+        found = join(self.model, self.read, new, texts)
+        if found is None:
+            return self
+        made = copy(self)  # they share the rows
+        made.model, made._joined = found
+        return made
 
     def read(self, query: str) -> tuple[list[int], bytes | None]:
         """The active buckets and the word vector of a query."""
@@ -180,6 +195,7 @@ class Scorer:
         )
         unit, middle = learned.scale / sqrt(count + 1), ZERO * (count + 1)
         together = [(one - middle) * unit for one in in_context]
+        together += [0.0] * (len(alone) - len(together))
         other, lead = best_other([a + b for a, b in zip(alone, together, strict=True)], previous)
         given = facts(
             alone[previous],
@@ -193,6 +209,8 @@ class Scorer:
         switch = logit(learned.switch, given)
         best, second = (previous, other) if switch <= 0 else (other, previous)
         calibration, classes = learned.calibration, self.model.classes
+        if best in self._gone:  # and so nothing is sure
+            return replace(self._predict(alone, active), accepted=False, gone_id=classes[best])
         if not learned.known[best]:  # nothing is known of its turns, but of its messages
             message = self._predict(alone, active)
             if message.agent_id == classes[best]:
@@ -220,6 +238,8 @@ class Scorer:
         odds = [exp(one - shift) for one in scores]
         if prediction.agent_id in classes:
             odds[classes.index(prediction.agent_id)] = 0.0
+        for gone in self._gone:
+            odds[gone] = 0.0
         no_class = exp(-shift)
         share = (1 - best) / (no_class + sum(odds))
         probabilities = dict(zip(classes, map(share.__mul__, odds), strict=True))
@@ -227,37 +247,57 @@ class Scorer:
         if max(odds) * share > best:
             probabilities = {name: min(one, best) for name, one in probabilities.items()}
             none = max(0.0, 1 - best - sum(probabilities.values()))
+        for gone in self._gone:
+            del probabilities[classes[gone]]
         probabilities[prediction.agent_id] = best
         return probabilities, none
+
+    @property
+    def _gone(self) -> tuple[int, ...]:
+        return () if self._joined is None else self._joined.gone
 
     def _scores(self, active: Sequence[int], vector: bytes | None) -> list[float]:
         """Of every class."""
         sums = SERVING.sums(self._rows, active, self._classes)
         unit, middle = self.model.scale / sqrt(len(active)), ZERO * len(active)
         scores = [(one - middle) * unit for one in sums]
-        if vector is None or self._dense is None:
-            return scores
-        return [one + more for one, more in zip(scores, self._dense.scores(vector), strict=True)]
+        if vector is not None and self._dense is not None:
+            more = self._dense.scores(vector)
+            scores = [one + each for one, each in zip(scores, more, strict=True)]
+        return scores if self._joined is None else self._joined.extended(scores, active, vector)
 
     def _predict(self, scores: Sequence[float], active: Sequence[int]) -> Prediction:
-        top = max(scores)
-        best = scores.index(top)
-        others = [*scores[:best], *scores[best + 1 :]]
-        second = max(others, default=top)
-        calibration, classes = self.model.calibration, self.model.classes
-        second_id = None
-        if others:
+        classes, calibration = self.model.classes, self.model.calibration
+        here, gone_id, of_gone = scores, None, _NO_SCORE
+        if gone := self._gone:
+            of_gone, at = max([(scores[at], at) for at in gone])
+            gone_id = classes[at]
+            here = [_NO_SCORE if at in gone else one for at, one in enumerate(scores)]
+        top = max(here)
+        best = here.index(top)
+        others = [*here[:best], *here[best + 1 :]]
+        second, second_id = max(others, default=_NO_SCORE), None
+        if second > _NO_SCORE:
             at = others.index(second)
             second_id = classes[at if at < best else at + 1]
+        if of_gone <= second:
+            gone_id = None
+        second = max(second, of_gone)
+        if second == _NO_SCORE:  # there is no other class
+            second = top
+        sure = probability(calibration.curve, top, second)
+        if second > top:  # the share of what is left without the one that is gone
+            sure = _share(top, others)
         has_words = len(active) > 1
         return Prediction(
             agent_id=classes[best],
-            probability=probability(calibration.curve, top, second),
+            probability=sure,
             threshold=calibration.thresholds[best],
             score=top,
             margin=top - second,
             second_id=second_id,
-            accepted=has_words and accepts(top),
+            accepted=has_words and accepts(top) and second <= top,
+            gone_id=gone_id,
         )
 
 
@@ -266,31 +306,15 @@ def scorer_of(model: Model, word_vectors: Callable[[], VectorTable | None]) -> S
     return Scorer(model, None if model.dense is None else word_vectors())
 
 
-class _Dense:
-    """The weights for vectors, as integers with a signed field per class."""
-
-    def __init__(self, dense: DenseWeights, classes: int) -> None:
-        self._size, ones = SERVING.size * classes, _packed(b"\1" * classes, classes)[0]
-        self._rows = [row - ZERO * ones for row in _packed(dense.weights, classes)]
-        self._middle, self._unit = _DENSE_MIDDLE * ones, dense.scale / NORM
-
-    def scores(self, vector: bytes) -> list[float]:
-        numbers = memoryview(vector).cast("b")
-        packed = sum(map(mul, self._rows, numbers)) + self._middle
-        fields = array(SERVING.code, packed.to_bytes(self._size, "little"))
-        return [(field - _DENSE_MIDDLE) * self._unit for field in fields]
+def _share(score: float, others: Sequence[float]) -> float:
+    """Of the odds of all, and of no class."""
+    shift = max(0.0, score - _MAX_EXPONENT)
+    odds = exp(score - shift)
+    return odds / (odds + exp(-shift) + sum([exp(one - shift) for one in others]))
 
 
 def _stands_alone(active: Sequence[int], prediction: Prediction) -> bool:
     return logit(RULE, facts(UNKNOWN_AGENT_SCORE, prediction.score, len(active), 0)) > 0
-
-
-def _packed(weights: bytes, classes: int) -> list[int]:
-    """A row of one byte per class for each bucket, as integers with a field per class."""
-    spread = bytearray(SERVING.size * len(weights))
-    spread[:: SERVING.size] = weights
-    size = SERVING.size * classes
-    return [int.from_bytes(spread[at : at + size], "little") for at in range(0, len(spread), size)]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from edgeneuro.domain.url import PublicUrl
 
 # The router's word for "no agent fits"; no agent may be called so.
 NO_AGENT = "none"
+MAX_NEW_AGENTS = 20  # that a classifier learns of their texts alone, while it answers
 MAX_STORED_AGENTS = 250  # every isolate keeps them all, and the prompt lists them all
 
 

@@ -272,7 +272,8 @@ class Classifier(BaseModel):
     answered. `test_score` is of the test split, which the training does not read; null if it has
     not been scored yet. `version` identifies the model's content. `active` says whether it is
     selected in the router "default", `selected_in` lists all routers that it is selected in;
-    `suspended` says why it is not called. `rule_outcome` is what the retrain rule did with it; null
+    `suspended` says why it is not called. `agents_joined` are enabled since its training: it knows
+    them by their texts. `rule_outcome` is what the retrain rule did with it; null
     if a person started the training. `warnings` say what to know before it is selected; `mix` is
     the mix of agents of thresholds and metrics. `robustness` has the results for rewritten test
     questions. `follow_ups` is what it learned of conversations, `shortlist` how many of its best
@@ -311,6 +312,7 @@ class Classifier(BaseModel):
     active: bool = False
     selected_in: list[str] = Field(default_factory=list)
     suspended: str | None = None
+    agents_joined: list[str] = Field(default_factory=list)
 
 
 class ClassifierDeleted(BaseModel):

@@ -56,8 +56,8 @@ class Model(BaseModel):
     returns the probabilities of its tokens on request; the router then requests them, and
     computes the confidence from them. A classifier's provider is "edgeneuro"; only classifiers have
     `metrics`, `labels`, `size` (bytes), the `agents` that existed at the training, `suspended` if
-    there is a new one since, and `router`, if it was trained for one. `calibration` is the one in
-    force for the model's confidence."""
+    it does not answer at present, and `router`, if it was trained for one. `calibration` is the one
+    in force for the model's confidence."""
 
     id: str
     object: Literal["model"] = "model"

@@ -7,7 +7,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from edgeneuro.domain.agent import Agent
+from edgeneuro.domain.agent import MAX_NEW_AGENTS, Agent
 from edgeneuro.domain.calibration import Calibration
 from edgeneuro.domain.catalogue import (
     BaseModelFacts,
@@ -97,9 +97,8 @@ class RoutingConfig(SettingValues):
     embeddings: Mapping[str, SelectedEmbedding] = field(default_factory=dict)
 
     def for_router(self, router_id: str) -> "RoutingConfig | None":
-        """What holds for requests to this router; None if there is no such router. Made once for
-        each revision, so that a request to a router costs a look-up. Only of the configuration of
-        the router "default"."""
+        """What holds for requests to this router; None if there is none. Made once for each
+        revision. Only of the configuration of the router "default"."""
         if router_id == self.router:
             return self
         views = self._router_configs
@@ -127,9 +126,8 @@ class RoutingConfig(SettingValues):
 
     @cached_property
     def default_agent(self) -> Agent | None:
-        """The fallback agent; None where there is no agent. The router "default" always has one:
-        the first agent, if none is marked (hand-edited data). Another router has none if it names
-        none, and the installation's is not among its agents."""
+        """The fallback agent, if there is an agent. The router "default" always has one: the first
+        agent, if none is marked. Another router may have none among its agents."""
         agents = list(self.agents.values())
         first = agents[0] if agents and self.router == DEFAULT_ROUTER else None
         return next((agent for agent in agents if agent.default), first)
@@ -144,18 +142,21 @@ class RoutingConfig(SettingValues):
         return None if found is None else found.map.version
 
     def activation(self, model: Model) -> dict[str, object]:
-        """The settings that make a model the active one. Whoever changes the active model stores
-        these, so that the one before is always known."""
+        """The settings that make a model the active one, and keep the one before known."""
         settings: dict[str, object] = {"routing_model": model.id}
         if model.id != self.active.id:
             settings["previous_model"] = self.active.id
         return settings
 
     def suspension(self, known: Container[str]) -> str | None:
-        """Why a classifier that knows these agents may not answer: what is new to it, it would take
-        for something else."""
-        new = next((agent_id for agent_id in self.agents if agent_id not in known), None)
-        return None if new is None else f"agent {new!r} is new to it; train it again"
+        """Why a classifier that knows these agents may not answer."""
+        if (new := len(self.joined(known))) <= MAX_NEW_AGENTS:
+            return None
+        return f"{new} agents are new to it, more than {MAX_NEW_AGENTS}; train it again"
+
+    def joined(self, known: Container[str]) -> list[str]:
+        """The agents that are new to a classifier that knows these."""
+        return [agent_id for agent_id in self.agents if agent_id not in known]
 
     def all_routers(self) -> list["RoutingConfig"]:
         """The default one first."""

@@ -126,8 +126,8 @@ class Metrics:
         )
         self.classifier_verdicts = Counter(
             "edgeneuro_classifier_verdicts_total",
-            "Questions that reached the selected classifier: sure, unsure, suspended because an"
-            " agent is new to it, or none while it is not loaded.",
+            "Questions that reached the selected classifier: sure, unsure, suspended because"
+            " too many agents are new to it, or none while it is not loaded or not ready for them.",
             "verdict",
         )
         self.classifiers_disabled = Counter(

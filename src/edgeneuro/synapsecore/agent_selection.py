@@ -32,7 +32,7 @@ def select_agents(
         return agents
     scores: Mapping[str, float]
     if classifier is not None and config.suspension(classifier.agents) is None:
-        scores = classifier.scorer.rank(query).probabilities
+        scores = classifier.scorer_for(config).rank(query).probabilities
     else:
         scores = _shared_words([query, previous.user or "", previous.assistant or ""], config)
     default = config.default_agent

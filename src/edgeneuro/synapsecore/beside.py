@@ -57,7 +57,7 @@ async def count_beside(result: RoutingResult) -> Statement | None:
 def _observed(turn: Turn) -> LoadedClassifier | None:
     """None while it is not loaded. No answer waits for it."""
     wanted = observed_classifier(turn.config)
-    found = turn.services.classifier.current(_PLACE, wanted, turn.caller.background)
+    found = turn.services.classifier.current(_PLACE, wanted, turn.config, turn.caller.background)
     return found if found is not None and found.id == wanted else None
 
 

@@ -28,9 +28,10 @@ def message_parts(turn: Turn) -> Mapping[str, MessagePart]:
     loaded = turn.classifier if turn.config.classifier is not None else None
     if loaded is None or turn.model_named or turn.config.suspension(loaded.agents) is not None:
         return {}
+    scorer = loaded.scorer_for(turn.config)
 
     def judge(piece: str) -> tuple[str, float] | None:
-        found = loaded.scorer.predict(piece)
+        found = scorer.predict(piece)
         sure = found.sure_at(turn.config.confidence_threshold)
         return (found.agent_id, found.probability) if sure and turn.agent(found.agent_id) else None
 

@@ -245,9 +245,9 @@ class Turn:
         that of the proposed configuration."""
         if self.loaded is not None or self.purpose == "replay":
             return self.loaded
-        config = self.config
+        config, background = self.config, self.caller.background
         return self.services.classifier.current(
-            config.router, config.classifier, self.caller.background
+            config.router, config.classifier, config, background
         )
 
 

@@ -1,6 +1,5 @@
 """The jobs that run an evaluation, or a run of the routing tests. Answers are stored as they come,
-so a slice that is killed loses only the questions that were being asked. A question is asked again
-only where asking failed."""
+so a killed slice loses only those that were being asked. Only those that failed are asked again."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,8 +7,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
-from edgeneuro.classifier.model import InvalidModelError, loads
-from edgeneuro.classifier.scorer import Scorer, scorer_of
+from edgeneuro.classifier.model import InvalidModelError
 from edgeneuro.controlplane.evaluations.evaluation_targets import (
     Target,
     answered,
@@ -28,7 +26,6 @@ from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.trace import continue_trace
 from edgeneuro.errors import ConflictError, InvalidRequestError
 from edgeneuro.store import evaluation_jobs as store
-from edgeneuro.store.classifiers import read_model
 from edgeneuro.store.database import Row, Statement
 from edgeneuro.store.evaluation_details import read_details, read_label_set
 from edgeneuro.store.evaluation_results import read_results
@@ -36,7 +33,12 @@ from edgeneuro.store.evaluations import MAX_TRIES
 from edgeneuro.store.jobs import MAX_FAILURES, error_text
 from edgeneuro.store.reliability import read_reliability
 from edgeneuro.store.routing_tests import read_outcome
-from edgeneuro.synapsecore.rankers.classifier import Judgement, classifier_decision, judge_stored
+from edgeneuro.synapsecore.rankers.classifier import (
+    Judgement,
+    classifier_decision,
+    judge_stored,
+    read_scorer,
+)
 from edgeneuro.synapsecore.turn import CallerContext
 from edgeneuro.web.auth import Credential
 
@@ -244,18 +246,17 @@ class _Slice:
 
     async def _ask_classifier(self, config: RoutingConfig, classifier_id: str) -> None:
         """All that is left to ask: no question waits for anybody. Raises InvalidModelError."""
-        db, evaluation = self._services.db, self._evaluation
-        scorer: Scorer | None = None
+        db, services, scorer = self._services.db, self._services, None
         while items := await store.next_items(
-            db, evaluation.id, classifier_id, limit=_CLASSIFIER_QUESTIONS
+            db, self._evaluation.id, classifier_id, limit=_CLASSIFIER_QUESTIONS
         ):
-            if scorer is None:
-                data = await read_model(db, classifier_id)
-                scorer = scorer_of(loads(data), self._services.word_vectors)
-            judged = [(item, judge_stored(scorer, item, config)) for item in items]
-            answers = [_classified(classifier_id, *each, config) for each in judged]
+            scorer = scorer or await read_scorer(services, classifier_id, config)
+            answers = [
+                _classified(classifier_id, item, judge_stored(scorer, item, config), config)
+                for item in items
+            ]
             await self._record(answers, advanced=True)
-            await self._services.sleep(_PAUSE_SECONDS)
+            await services.sleep(_PAUSE_SECONDS)
 
     def _why_ended(self, config: RoutingConfig) -> str | None:
         evaluation = self._evaluation

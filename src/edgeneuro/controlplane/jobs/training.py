@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from edgeneuro.classifier.examples import (
-    Examples,
-)
+from edgeneuro.classifier.enabled_agents import scorer_among
+from edgeneuro.classifier.examples import Examples
 from edgeneuro.classifier.model import dumps
 from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.preparation import Preparation
@@ -291,7 +290,8 @@ class _Slice:
             return self._refused(needs, outcome)
         config = await config_of(self._services, self._job)
         scorer = scorer_of(model, self._services.word_vectors)
-        score = await score_on_test_part(self._services, config, scorer)
+        scorer = scorer_among(scorer, self._job.agents, config)
+        score = await score_on_test_part(self._services, config, scorer, self._job)
         score = with_traffic(score, decisions)
         robustness = await measure_robustness(self._services, config, scorer)
         outcome |= {

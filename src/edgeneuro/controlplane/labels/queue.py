@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from edgeneuro.call import Call
+from edgeneuro.classifier.enabled_agents import scorer_among
 from edgeneuro.classifier.model import InvalidModelError, loads
 from edgeneuro.classifier.scorer import Reading, Scorer, likeness, read_query, scorer_of
 from edgeneuro.controlplane.labels.queue_priority import MIN_LABELS, QueueEntry, rank
 from edgeneuro.domain.fields import Page
 from edgeneuro.domain.label_queue import LabelSuspect, QueueItem, QueueQuery, SuspectsQuery
+from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.services import Services
 from edgeneuro.store import label_queue as store
 from edgeneuro.store.classifiers import newest_model, read_parts
@@ -43,13 +45,14 @@ async def read_window(services: Services, answers: Rows) -> dict[str, Reading]:
     """By query hash. The newest answers first, up to a bound on the characters; what is beyond it
     has no reading until the next request: the isolate keeps those that it has."""
     newest = await newest_model(services.db)
-    scorer = None if newest is None else await _load(services, newest)
-    now_ms = services.now_ms()
+    config = await services.routing.current()
+    scorer = None if newest is None else await _load(services, newest, config)
+    now_ms, reader = services.now_ms(), f"{newest}:{config.agents_revision}"
     kept: dict[str, Reading] = {}
     wanted: dict[str, str] = {}  # log ids by query hash
     for row in answers:
         key = row["query_hash"]
-        reading = services.recent_readings.get(f"{newest}:{key}", now_ms=now_ms)
+        reading = services.recent_readings.get(f"{reader}:{key}", now_ms=now_ms)
         if reading is not None:
             kept[key] = reading
         else:
@@ -65,7 +68,7 @@ async def read_window(services: Services, answers: Rows) -> dict[str, Reading]:
             key = row["query_hash"]
             kept[key] = reading = await _read(services, question, scorer)
             services.recent_readings.put(
-                f"{newest}:{key}", reading, expires_at_ms=now_ms + _KEPT_MS
+                f"{reader}:{key}", reading, expires_at_ms=now_ms + _KEPT_MS
             )
             if number % _TEXTS_A_STEP == 0:
                 await services.sleep(_PAUSE_SECONDS)  # other requests have their turn
@@ -89,10 +92,11 @@ async def _read(services: Services, question: StoredQuestion, scorer: Scorer | N
     return replace(reading, prediction=replace(prediction, margin=abs(prediction.margin)))
 
 
-async def _load(services: Services, classifier_id: str) -> Scorer | None:
+async def _load(services: Services, classifier_id: str, config: RoutingConfig) -> Scorer | None:
+    """Among the agents that are enabled now."""
     loaded = services.classifier.find(classifier_id)
     if loaded is not None:
-        return loaded.scorer
+        return loaded.scorer_for(config)
     now_ms = services.now_ms()
     scorer = services.recent_scorers.get(classifier_id, now_ms=now_ms)
     if scorer is None:
@@ -103,7 +107,7 @@ async def _load(services: Services, classifier_id: str) -> Scorer | None:
             services.failures.note("queue_classifier_load", error)
             return None
         services.recent_scorers.put(classifier_id, scorer, expires_at_ms=now_ms + _KEPT_MS)
-    return scorer
+    return scorer_among(scorer, (), config)
 
 
 # A page of the label queue: what feedback asks for first, then the questions that are worth most

@@ -4,8 +4,7 @@ target, less a margin."""
 import hashlib
 import json
 
-from edgeneuro.classifier.model import loads
-from edgeneuro.classifier.scorer import Scorer, scorer_of
+from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.controlplane.learning.traffic import decisions_by_agent, with_traffic
 from edgeneuro.controlplane.models.promotion_check import check_failed, require_enough
 from edgeneuro.domain.analytics import accuracy_of
@@ -27,7 +26,7 @@ from edgeneuro.store.database import Row
 from edgeneuro.store.datasets import PAGE_ROWS, count_test_labels, test_questions
 from edgeneuro.store.evaluations import count_test_evaluations
 from edgeneuro.store.sql import rfc3339
-from edgeneuro.synapsecore.rankers.classifier import classifier_decision, judge_stored
+from edgeneuro.synapsecore.rankers.classifier import classifier_decision, judge_stored, read_scorer
 
 # Why a classifier answers less than the selected one.
 
@@ -111,12 +110,11 @@ async def score_stored(
     """The score of a classifier that has succeeded. It is scored once; again only if the test part,
     the agents or the threshold have changed since. Raises InvalidModelError if it is damaged."""
     decisions = await decisions_by_agent(services, list(config.agents))
-    if not await _outdated(services, config, classifier.test_score):
+    if not await _outdated(services, config, classifier):
         assert classifier.test_score is not None
         return with_traffic(classifier.test_score, decisions)
-    model = loads(await store.read_model(services.db, classifier.id))
-    scorer = scorer_of(model, services.word_vectors)
-    score = await score_on_test_part(services, config, scorer, before=classifier.test_score)
+    scorer = await read_scorer(services, classifier.id, config)
+    score = await score_on_test_part(services, config, scorer, classifier)
     score = with_traffic(score, decisions)
     await services.db.run(store.store_score(classifier.id, score))
     return score
@@ -126,13 +124,13 @@ async def score_on_test_part(
     services: Services,
     config: RoutingConfig,
     scorer: Scorer,
-    *,
-    before: ClassifierScore | None = None,
+    classifier: Classifier,
 ) -> ClassifierScore:
     """Asks the classifier each question of the test part, near-duplicates once, as the router
     would: at the threshold in force, and for enabled agents only. Questions that were chosen
     because they are hard count only while the others are too few for a promotion check."""
-    basis, hard = await _basis(services, config)
+    before = classifier.test_score
+    basis, hard = await _basis(services, config, classifier)
     counts = _Counts()
     after = ""
     while counts.n < MAX_QUESTIONS:
@@ -192,18 +190,21 @@ class _Counts:
         )
 
 
-async def _outdated(
-    services: Services, config: RoutingConfig, score: ClassifierScore | None
-) -> bool:
-    return score is None or score.basis != (await _basis(services, config))[0]
+async def _outdated(services: Services, config: RoutingConfig, classifier: Classifier) -> bool:
+    score = classifier.test_score
+    return score is None or score.basis != (await _basis(services, config, classifier))[0]
 
 
-async def _basis(services: Services, config: RoutingConfig) -> tuple[str, bool]:
+async def _basis(
+    services: Services, config: RoutingConfig, classifier: Classifier
+) -> tuple[str, bool]:
     """Names what beside the classifier decides its score, and says whether hard questions count."""
     labels, state, fair = await count_test_labels(services.db)
     hard = fair < config.promotion_min_labels
     agents = sorted(config.agents)
     facts = [labels, state, agents, config.confidence_threshold, hard, _COUNTING]
+    if config.joined(classifier.agents):  # it knows these by their texts
+        facts.append(config.agents_revision)
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16], hard
 
 

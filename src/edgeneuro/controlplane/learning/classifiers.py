@@ -140,12 +140,15 @@ async def _shown(
     seconds = await embeddings_of(call.services.db, made) if made else {}
     shown: list[Classifier] = []
     for each in classifiers:
-        suspended = None
+        suspended, joined = None, set[str]()
         if each.state == "succeeded":
             suspended = suspension_of(config, each.id, each.agents, each.options.router)
+            for router in _serving(config, each.id, each.options.router):
+                joined.update(router.joined(each.agents))
         if each.id in foreign:
             suspended = OTHER_VERSION
         marks = {
+            "agents_joined": [] if suspended else sorted(joined),
             "active": each.id == config.classifier,
             "selected_in": [router.router for router in _selected_in(config, each.id)],
             "suspended": suspended,
@@ -166,16 +169,19 @@ def _with_gain(call: Call, second: EmbeddingClassifier | None) -> EmbeddingClass
 def suspension_of(
     config: RoutingConfig, classifier_id: str, known: Container[str], router: str | None
 ) -> str | None:
-    """Why a classifier that knows these agents may not answer in the routers that it is selected
-    in; if it is in none, in the router that it was trained for."""
-    routers = _selected_in(config, classifier_id)
+    """Why a classifier that knows these agents may not answer."""
+    routers = _serving(config, classifier_id, router)
     if not routers:
-        trained_for = config.for_router(router or DEFAULT_ROUTER)
-        if trained_for is None:
-            return f"its router {router!r} was deleted"
-        routers = [trained_for]
+        return f"its router {router!r} was deleted"
     found = (each.suspension(known) for each in routers)
     return next((each for each in found if each is not None), None)
+
+
+def _serving(config: RoutingConfig, classifier_id: str, router: str | None) -> list[RoutingConfig]:
+    """The routers that it is selected in; if it is in none, the one that it was trained for; none
+    if that was deleted."""
+    trained_for = config.for_router(router or DEFAULT_ROUTER)
+    return _selected_in(config, classifier_id) or ([] if trained_for is None else [trained_for])
 
 
 def _selected_in(config: RoutingConfig, classifier_id: str) -> list[RoutingConfig]:

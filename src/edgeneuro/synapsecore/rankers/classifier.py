@@ -115,7 +115,7 @@ def _rank(loaded: LoadedClassifier, turn: Turn) -> Ranking | Skip:
     suspension = turn.config.suspension(loaded.agents)
     if suspension is not None:
         return Skip(f"suspended: {suspension}")
-    judged = judge(loaded.scorer, turn.query, turn.previous, turn.config)
+    judged = judge(loaded.scorer_for(turn.config), turn.query, turn.previous, turn.config)
     found, own = judged.ranking, judged.prediction.threshold
     return Ranking(
         judged.prediction.agent_id,
@@ -127,7 +127,7 @@ def _rank(loaded: LoadedClassifier, turn: Turn) -> Ranking | Skip:
         sure=judged.sure,
         threshold=None if own is None else max(own, turn.config.confidence_threshold),
         follow_up=judged.kept,
-        note=judged.note,
+        note=judged.note or _about_agents(judged, loaded),
     )
 
 
@@ -142,6 +142,19 @@ def _with_shortlist(turn: Turn, ranking: Ranking) -> Ranking | Changed:
         return ranking
     shorter = shortened(turn, loaded, ranking.probabilities)
     return ranking if shorter is None else Changed(shorter, "fewer agents are offered", (), ranking)
+
+
+def _about_agents(judged: Judgement, loaded: LoadedClassifier) -> str | None:
+    """What it was not sure of because the agents have changed since its training."""
+    prediction = judged.prediction
+    if judged.sure:
+        return None
+    if prediction.gone_id is not None:
+        return f"agent {prediction.gone_id!r}, which is not enabled, may be meant"
+    for each in (prediction.agent_id, prediction.second_id):
+        if each is not None and each not in loaded.agents:
+            return f"agent {each!r}, which is new to it, may be meant"
+    return None
 
 
 def classifier_identity(turn: Turn) -> str | None:
@@ -174,6 +187,13 @@ def classifier_decision(judged: Judgement, config: RoutingConfig) -> str | None:
     """The agent that the classifier decides on; None if it leaves the decision to the model."""
     agent = judged.prediction.agent_id
     return agent if judged.sure and agent in config.agents else None
+
+
+async def read_scorer(services: Services, classifier_id: str, config: RoutingConfig) -> Scorer:
+    """A stored classifier, among the enabled agents of this configuration. Raises
+    InvalidModelError."""
+    read = await read_classifier(services.db, classifier_id, services.word_vectors)
+    return read.scorer_for(config)
 
 
 def judge_stored(scorer: Scorer, row: Row, config: RoutingConfig) -> Judgement:
