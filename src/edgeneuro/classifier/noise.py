@@ -19,8 +19,8 @@ from edgeneuro.classifier.held_out import HeldOut, Tally, accepts, wilson
 MIN_PLATEAU = 0.8
 _SUREST = 5  # a fifth of the answers
 _MIN_SUREST = 100
-_FEW = 1_000  # questions; with fewer more certainty is asked for
-_Z_OF_FEW, _Z = 1.645, 1.3
+_FEW = 500  # questions; with fewer more certainty is asked for
+_Z_OF_FEW, _Z = 1.645, 1.0
 
 
 def plateau(held: Sequence[HeldOut]) -> float | None:

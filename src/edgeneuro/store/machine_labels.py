@@ -161,12 +161,13 @@ async def test_part(db: Database) -> frozenset[str]:
 
 
 async def read_machine_labels(db: Database, seqs: Sequence[int]) -> Rows:
-    """`seq`, `query`, `context`, `session`, `query_hash`, `near_hash` and `created_at` of these log
-    rows, at most PAGE_TEXTS, in this order. A row that was deleted or whose text was erased does
-    not come back."""
+    """`seq`, `id`, `query`, `context`, `session`, `query_hash`, `near_hash` and `created_at` of these
+    log rows, at most PAGE_TEXTS, in this order; `deferred` says whether a classifier was asked and
+    was not sure. A row that was deleted or whose text was erased does not come back."""
     return await db.run(
         statement(
-            "SELECT logs.seq, query, context, session, query_hash, near_hash, created_at"
+            "SELECT logs.seq, logs.id, query, context, session, query_hash, near_hash, created_at,"
+            " classifier IS NOT NULL AND layer NOT IN ('classifier', 'session') AS deferred"
             " FROM json_each(?1) AS wanted CROSS JOIN logs ON logs.seq = wanted.value"
             " WHERE query <> '' AND query_hash IS NOT NULL ORDER BY wanted.key",
             json.dumps(list(seqs[:PAGE_TEXTS])),

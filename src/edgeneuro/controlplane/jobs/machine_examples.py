@@ -18,6 +18,8 @@ from edgeneuro.services import Services
 from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Row
 from edgeneuro.store.machine_labels import PAGE_TEXTS, read_machine_labels, test_part
+from edgeneuro.synapsecore.observers import sampled
+from edgeneuro.synapsecore.watch import CHANGED_SHARE
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,14 @@ class MachineTexts:
             why = "deleted" if row is None else _left_out(row, self._tested)
             found.append((each, row if why is None else None, why))
         return found
+
+
+def is_hard(row: Row, share: float) -> bool:
+    """Whether it is a query that a classifier was not sure of. With all of these the held-out
+    questions would be harder than the queries are, since of those that it was sure of only the
+    audit samples have a machine label; so only as many count as fair. `share` is that of audit
+    samples, or the one after a change: rather too many of them than too few."""
+    return bool(row["deferred"]) and not sampled(row["id"], max(share, CHANGED_SHARE))
 
 
 def _left_out(row: Row, tested: frozenset[str]) -> str | None:

@@ -15,6 +15,7 @@ from edgeneuro.controlplane.jobs.machine_examples import (
     agent_of,
     choose_machine_labels,
     count_machine_label,
+    is_hard,
     leave_out,
 )
 from edgeneuro.domain.classifier import Classifier, TrainingProgress
@@ -99,6 +100,7 @@ class ExampleReader:
                 self._services, self._job, progress, room=self._room
             )
         to_read, texts = self.machine_labels, MachineTexts(self._services)
+        share = (await self._services.routing.current()).audit_sample_share
         while to_read and self._room > 0:
             for chosen, row, why in await texts.read(to_read.page()):
                 if self._room <= 0:
@@ -108,7 +110,8 @@ class ExampleReader:
                     leave_out(progress, why or "deleted")
                     continue
                 count_machine_label(progress, chosen, row)
-                cost = self._add(part, row, agent_of(chosen), source=MODEL)
+                hard = is_hard(row, share)
+                cost = self._add(part, row, agent_of(chosen), hard=hard, source=MODEL)
                 if not await spend(cost):
                     return False
         if to_read:
