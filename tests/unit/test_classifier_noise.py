@@ -60,7 +60,7 @@ def test_a_model_that_errs_teaches_answers_that_are_right(accuracy: float) -> No
     fresh = [drawn(chance) for _ in range(5_000)]
     answers = answered(calibration, fresh)
     assert len(answers) > 0.35 * len(fresh)
-    assert sum(one.right for one in answers) >= 0.98 * len(answers)
+    assert sum(one.right for one in answers) >= 0.97 * len(answers)
 
 
 def test_with_the_plain_target_it_would_answer_nothing() -> None:
@@ -80,11 +80,11 @@ def test_a_low_plateau_is_refused() -> None:
     assert (calibration.refusal or "").startswith("its surest answers agree with the model in ")
 
 
-def test_the_plateau_is_that_of_the_surest_fifth() -> None:
+def test_the_plateau_is_that_of_the_surest_quarter() -> None:
     sure = [HeldOut(0, 0, 1.0, 0.0, machine=True)] * 90 + [
         HeldOut(1, 0, 1.0, 0.0, machine=True)
     ] * 10
-    rest = [HeldOut(1, 0, 0.5, 0.4, machine=True)] * 400
+    rest = [HeldOut(1, 0, 0.5, 0.4, machine=True)] * 300
     assert plateau(sure + rest) == 0.9
     assert plateau([replace(one, machine=False) for one in sure + rest]) is None
     assert plateau(sure[:49]) == 0.0

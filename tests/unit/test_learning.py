@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edgeneuro.controlplane.jobs.machine_examples import is_hard
 from edgeneuro.controlplane.jobs.schedule import EVERY_MINUTE
 from edgeneuro.controlplane.learning.enabling import MIN_ANSWERS, one_sided
 from edgeneuro.controlplane.learning.growth import backoff_ms, interval_ms, wanted_after
@@ -16,13 +17,14 @@ from edgeneuro.domain.classifier import Classifier, TrainingNeeds
 from edgeneuro.gateway.interface import ModelAnswer, ModelRequest
 from edgeneuro.settings import Settings
 from edgeneuro.store.learning import count_audit_sample
+from edgeneuro.store.machine_labels import read_machine_labels
 from edgeneuro.store.usage import DAY, HOUR
 from edgeneuro_testing.gateway import ScriptedGateway
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.classifiers import AGENTS, create_agents, install, known, never_sure
 from tests.unit.conftest import Product, says
 from tests.unit.invocations import run_maintenance, run_scheduled
-from tests.unit.synthetic_labels import words
+from tests.unit.synthetic_labels import question, words
 
 MODEL = "@cf/meta/llama-3.2-1b-instruct"
 # Of a training on machine labels: 500 held-out answers, 485 of them the model's.
@@ -464,3 +466,25 @@ async def test_without_texts_nothing_is_learned_from_decisions(product: Product)
     await minute(product)
     assert product.rows("SELECT * FROM classifiers") == []
     assert (await shown(product))["next_step"]["code"] == "texts_are_not_stored"
+
+
+async def test_of_the_queries_that_a_classifier_was_not_sure_of_a_tenth_is_held_out(
+    product: Product,
+) -> None:
+    await ask(product, 2)
+    trained(product, "clf_1")
+    await change(product, classifier="clf_1", audit_sample_share=1)
+    await ask(product, 2, first=10)
+    for number in range(60):
+        await product.route(f"{question(random.Random(number), 'nobody')} {number}")
+    seqs = [row["seq"] for row in product.rows("SELECT seq FROM logs ORDER BY seq")]
+    rows = await read_machine_labels(product.services.db, seqs)
+    layers = [row["layer"] for row in product.rows("SELECT layer FROM logs ORDER BY seq")]
+    assert "classifier" in layers
+    expected = [layer == "llm" for layer in layers]
+    expected[:3] = [False] * 3  # no classifier was loaded then
+    assert [bool(row["deferred"]) for row in rows] == expected
+    hard = [row for row in rows if is_hard(row, 0.02)]
+    deferred = [row for row in rows if row["deferred"]]
+    assert 0.75 * len(deferred) < len(hard) < len(deferred)
+    assert not any(is_hard(row, 1.0) for row in rows)

@@ -103,7 +103,7 @@ def calibrate(
         return _never(curve, label_counts, why, metrics)
     may_be = [sufficient and not bad for sufficient, bad in zip(enough, without, strict=True)]
     curve = fit_curve(asked, prior)
-    least = unknown.floor(_scored(negatives, curve), len(enough))
+    least = unknown.floor(_scored(negatives, curve), len(enough), found_plateau)
     found = _chosen(asked, curve, labels, may_be, target, least, noisy=noisy)
     lowest = [one for one in found if one is not None]
     unsure = Tally(_inside(asked)).count > MAX_UNSURE and not _answered(

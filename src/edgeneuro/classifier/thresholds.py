@@ -58,8 +58,11 @@ class UnknownTopics:
     left_out: float
     assumed: float
 
-    def floor(self, negatives: Sequence[Scored], classes: int) -> float:
-        """The lowest threshold."""
+    def floor(
+        self, negatives: Sequence[Scored], classes: int, plateau: float | None = None
+    ) -> float:
+        """The lowest threshold. With machine labels the curve rises to the `plateau` of their
+        agreement (noise.py), so that a probability p of it means p / plateau here."""
         unseen = _sorted(negatives, UNSEEN_OUT_OF_SCOPE)
         left_out = _sorted(negatives, LEFT_OUT_CLASS)
         share = min(1.0, max(0, MIN_NEGATIVES - len(unseen)) / max(1, len(left_out)))
@@ -71,7 +74,7 @@ class UnknownTopics:
         low, high = 0.0, 1.0
         for _ in range(_STEPS):
             middle = (low + high) / 2
-            root = sqrt(1 - middle)
+            root = sqrt(max(0.0, 1 - middle / (plateau or 1.0)))
             taken = len(unseen) - bisect_left(unseen, middle)
             taken_of_left_out = len(left_out) - bisect_left(left_out, middle)
             answered = taken + self.left_out * share * taken_of_left_out
@@ -119,10 +122,10 @@ def choose(
     """By class. `asked` is sorted by falling probability; `enough` says which classes may be
     answered, `least` is the lowest threshold. `noisy`: the labels are machine labels (noise.py)."""
     accepted = [each for each in asked if accepts(each.one.top)]
-    common = _common(accepted, curve, target)
-    if noisy and common is not None:
-        counted = _counted(accepted, len(asked), target)
-        common = None if counted is None else max(common, counted)
+    if noisy:
+        common = _counted(accepted, len(asked), target)
+    else:
+        common = _common(accepted, curve, target)
     if common is None:
         return (None,) * len(enough)
     common = max(common, least)

@@ -161,9 +161,9 @@ async def test_part(db: Database) -> frozenset[str]:
 
 
 async def read_machine_labels(db: Database, seqs: Sequence[int]) -> Rows:
-    """`seq`, `id`, `query`, `context`, `session`, `query_hash`, `near_hash` and `created_at` of these
-    log rows, at most PAGE_TEXTS, in this order; `deferred` says whether a classifier was asked and
-    was not sure. A row that was deleted or whose text was erased does not come back."""
+    """`seq`, `id`, `query`, `context`, `session`, `query_hash`, `near_hash` and `created_at` of
+    these log rows, at most PAGE_TEXTS, in this order; `deferred` says whether a classifier was
+    asked and was not sure. A row that was deleted or whose text was erased does not come back."""
     return await db.run(
         statement(
             "SELECT logs.seq, logs.id, query, context, session, query_hash, near_hash, created_at,"

@@ -18,7 +18,7 @@ from edgeneuro.services import Services
 from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Row
 from edgeneuro.store.machine_labels import PAGE_TEXTS, read_machine_labels, test_part
-from edgeneuro.synapsecore.observers import sampled
+from edgeneuro.synapsecore.sampling import sampled
 from edgeneuro.synapsecore.watch import CHANGED_SHARE
 
 
