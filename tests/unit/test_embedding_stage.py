@@ -174,9 +174,10 @@ async def test_another_embedding_model_needs_another_training(ready: Product) ->
 
 
 async def test_a_new_agent_is_not_known_to_it(ready: Product) -> None:
-    ready.gateway.enqueue(says("agent_0"))
+    ready.gateway.enqueue(says("agent_0"), says("agent_0"))
     body = {"id": "newcomer", "name": "New", "description": "something else"}
     assert (await ready.call("POST", "/v1/agents", body)).status == 201
+    await route(ready, known("agent_1", 1))  # the first one learns of it behind this answer
     _, outcome = await route(ready, known("agent_1"))
     assert "newcomer" in outcome
 
@@ -262,6 +263,22 @@ async def test_it_is_off_where_it_costs_more_than_it_saves(ready: Product) -> No
     found = (await ready.call("GET", f"/v1/classifiers/{FIRST}")).json()["embedding"]["gain"]
     assert (found["on"], found["queries"]) == (False, MIN_QUERIES + 1)
     assert found["saved_ms"] < 0
+    assert (await ready.call("GET", "/v1/learning")).json()["embedding"] == found
+
+
+async def test_its_decisions_are_audited(ready: Product) -> None:
+    await select(ready, FIRST, embedding_model=embeddings.MODEL, audit_sample_share=1.0)
+    ready.gateway.enqueue(says("agent_1"), says("agent_2"))
+    for number in range(2):
+        body, _ = await route(ready, known("agent_1", number))
+        assert body["layer"] == "embedding"
+    rows = ready.rows(
+        "SELECT layer, agent_id FROM audit_samples WHERE layer = 'llm' ORDER BY log_id"
+    )
+    assert [(row["layer"], row["agent_id"]) for row in rows] == [
+        ("llm", "agent_1"),
+        ("llm", "agent_2"),
+    ]
 
 
 def test_gain_counts_time_and_money() -> None:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from edgeneuro.domain.embedding import EmbeddingGainState
 from edgeneuro.domain.setting import Learning
 
 HUMAN_LABELS = "human labels"
@@ -141,7 +142,7 @@ class LearningReport(BaseModel):
     sequential test until another one has passed. `enabled` is the classifier that answers,
     `observed` the newer one that runs beside it. `sentence` is what the Overview says. `labels` and
     `machine_labels` are what the observed one, the enabled one or the newest training learned
-    from."""
+    from. `embedding` is what the stage of the second classifier saves; null: it is not asked."""
 
     object: Literal["learning"] = "learning"
     learning: Learning
@@ -158,4 +159,5 @@ class LearningReport(BaseModel):
     machine_labels_by_agent: list[AgentMachineLabels] = Field(default_factory=list)
     next_training_after: int | None
     savings: Savings | None
+    embedding: EmbeddingGainState | None = None
     next_step: NextStep

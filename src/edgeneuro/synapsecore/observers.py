@@ -19,7 +19,8 @@ from edgeneuro.synapsecore.decision_log import count_model_call
 from edgeneuro.synapsecore.measure import measure
 from edgeneuro.synapsecore.policy import UNDETERMINED
 from edgeneuro.synapsecore.rankers.cache import cache_put
-from edgeneuro.synapsecore.router import MODEL, SHORTLIST, RoutingResult, run_pipeline
+from edgeneuro.synapsecore.ranking import Ranking
+from edgeneuro.synapsecore.router import EMBEDDING, MODEL, SHORTLIST, RoutingResult, run_pipeline
 from edgeneuro.synapsecore.sampling import sampled
 from edgeneuro.synapsecore.shortlist import best_agents
 from edgeneuro.synapsecore.turn import Purpose, Turn
@@ -38,17 +39,18 @@ def cache_ranking(result: RoutingResult) -> Statement | None:
 
 
 def audit_by_model(result: RoutingResult) -> None:
-    """A second opinion on the classifier: the active model is called once, in the background, if
-    this decision of the classifier is in the sample. No key is charged for it, and a key with a
-    budget has none."""
-    turn = result.turn
-    if not _decided_by_classifier(result) or not _may_compare(turn):
+    """A second opinion on the classifier, and on the second one that belongs to it: the active
+    model is called once, in the background, if this decision of theirs is in the sample. No key is
+    charged for it, and a key with a budget has none."""
+    turn, decided = result.turn, result.decision.ranking
+    if decided is None or not _may_compare(turn):
         return
-    if sampled(turn.id, sample_share(turn.config)):
-        turn.caller.background(_audit(result))
+    is_theirs = _decided_by_classifier(result) or decided.source.layer == EMBEDDING.layer
+    if is_theirs and sampled(turn.id, sample_share(turn.config)):
+        turn.caller.background(_audit(result, decided))
 
 
-async def _audit(result: RoutingResult) -> None:
+async def _audit(result: RoutingResult, decided: Ranking) -> None:
     turn, classifier = result.turn, result.classifier
     # Of all agents: the classifier must not choose what its own decision is compared with.
     whole = replace(turn, offered=None)
@@ -57,7 +59,7 @@ async def _audit(result: RoutingResult) -> None:
     opinion = second.model_ranking
     if opinion is None or classifier is None:
         return
-    agrees = opinion.best == classifier.best
+    agrees = opinion.best == decided.best
     sample = insert_audit_sample(
         turn.id,
         created_ms=turn.created_ms,

@@ -159,11 +159,20 @@ async def _shown(
 
 
 def _with_gain(call: Call, second: EmbeddingClassifier | None) -> EmbeddingClassifier | None:
-    gain = call.services.embedding_gain
-    if second is None or gain.of != second.id:
-        return second
-    found = EmbeddingGainState(**asdict(gain.gain()))
-    return second.model_copy(update={"gain": found})
+    if second is None:
+        return None
+    return second.model_copy(update={"gain": _gain(call.services, second.id)})
+
+
+def embedding_gain(services: Services, config: RoutingConfig) -> EmbeddingGainState | None:
+    """Of the second classifier of the selected one, as this isolate has seen it."""
+    second = config.embeddings.get(config.classifier or "")
+    return None if second is None else _gain(services, second.id)
+
+
+def _gain(services: Services, embedding_id: str) -> EmbeddingGainState | None:
+    gain = services.embedding_gain
+    return EmbeddingGainState(**asdict(gain.gain())) if gain.of == embedding_id else None
 
 
 def suspension_of(

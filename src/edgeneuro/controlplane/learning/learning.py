@@ -5,11 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgeneuro.call import Call
-from edgeneuro.controlplane.learning.enabling import (
-    Verdict,
-    has_test_labels,
-    judge,
-)
+from edgeneuro.controlplane.learning.classifiers import embedding_gain
+from edgeneuro.controlplane.learning.enabling import Verdict, has_test_labels, judge
 from edgeneuro.controlplane.learning.growth import MIN_AGENTS, Growth, growth
 from edgeneuro.controlplane.learning.traffic import decisions_by_agent
 from edgeneuro.domain.agent import NO_AGENT
@@ -119,6 +116,7 @@ async def show_learning(call: Call) -> LearningReport:
         machine_labels_by_agent=[] if trained is None else _machine_labels(trained),
         next_training_after=None if config.learning == "off" else facts.growth.missing,
         savings=savings,
+        embedding=embedding_gain(call.services, config),
         next_step=step,
     )
 
