@@ -43,7 +43,7 @@ def _keep(path: str, body: bytes) -> None:
         _held["queries"] = body.decode().split("\n")
         _held["read"] = [_held["scorer"].read(query) for query in _held["queries"]]
     else:
-        _held["training"] = Training(Examples.from_bytes(body), Plan())
+        _held["training"] = Training(Examples.from_bytes(body, load_table()), Plan())
 
 
 def _work(path: str, times: int) -> Any:

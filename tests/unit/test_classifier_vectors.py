@@ -13,7 +13,9 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from edgeneuro.classifier import vectors
+from edgeneuro.classifier.examples import Examples, Labelled
 from edgeneuro.classifier.features import plain
+from edgeneuro.classifier.preparation import Preparation, prepare
 from edgeneuro.classifier.vectors import (
     HEADER,
     MAGIC,
@@ -226,6 +228,41 @@ def test_the_vectors_of_the_pinned_table_are_the_same_everywhere() -> None:
     assert found is not None
     assert load_table().id == "02c968d6c427"
     assert hashlib.sha256(found).hexdigest()[:16] == "f1473cf091cc374b"
+
+
+def test_examples_make_their_vectors_when_they_are_needed() -> None:
+    """In any order and in parts, from pieces that are stored with them."""
+    table = load_table()
+    texts = ["reset my password", "Где мой заказ?", "what is my balance", "book a flight to rome"]
+    given = [Labelled(text, f"agent_{at % 2}") for at, text in enumerate(texts)]
+    whole = Preparation(table)
+    for labelled in given:
+        part = Preparation(table)
+        part.add(labelled)
+        whole.extend(Preparation.from_bytes(part.to_bytes()))
+    examples = Examples.from_bytes(whole.examples().to_bytes(), table)
+    assert examples == whole.examples() == prepare(given[::-1], table)
+    assert examples.digest() == prepare(given, table).digest() != prepare(given).digest()
+    wanted = {table.vector(plain(text)) for text in texts}
+    assert None in wanted and len(wanted) == 4
+    assert {examples.vector(at) for at in range(4)} == wanted
+
+
+def test_examples_of_another_table_are_refused() -> None:
+    other = VectorTable.from_bytes(small_table())
+    given = [Labelled("reset my password", "a"), Labelled("my password is ok", "b")]
+    stored = prepare(given, other).to_bytes()
+    part = Preparation(other)
+    part.add(given[0])
+    for table in (load_table(), None):
+        with pytest.raises(ValueError, match="word vectors have changed"):
+            Examples.from_bytes(stored, table)
+        whole = Preparation(table)
+        whole.extend(Preparation.from_bytes(part.to_bytes()))
+        with pytest.raises(ValueError, match="word vectors have changed"):
+            whole.examples()
+    with pytest.raises(ValueError, match="damaged"):
+        Preparation.from_bytes(part.to_bytes()[:-2])
 
 
 def wheel_of(folder: Path, numbers: list[float]) -> Path:

@@ -38,7 +38,10 @@ async def decide(
 
 async def examples(product: Product) -> Examples:
     """Those of the training under way."""
-    return Examples.from_bytes(await read_parts(product.services.db, "clf_queued", "examples"))
+    return Examples.from_bytes(
+        await read_parts(product.services.db, "clf_queued", "examples"),
+        product.services.word_vectors(),
+    )
 
 
 async def test_they_are_learned_and_counted_apart(product: Product) -> None:

@@ -1,7 +1,10 @@
 """The dense vectors of examples and the weights of a model for them, as values. What they are of is
 named: weights that were learned for one table of word vectors mean nothing for another one."""
 
+from array import array
 from dataclasses import dataclass
+
+from edgeneuro.classifier.vectors import WIDTH, VectorTable
 
 
 @dataclass(frozen=True)
@@ -15,13 +18,56 @@ class DenseVectors:
     parts: int = 1
     data: bytes = b""
 
-    def of(self, index: int) -> bytes | None:
+    def __getitem__(self, index: int) -> bytes | None:
         start = index * self.width
         vector = self.data[start : start + self.width]
         return vector if any(vector) else None
 
 
 NO_VECTORS = DenseVectors()
+
+
+class WordVectors:
+    """The word vectors of examples, each made when it is needed: the pieces of a text are a tenth
+    of its vector, and 50,000 labels must fit an isolate. `pieces` are those of all examples, one
+    after another, and `ends` where those of each one end."""
+
+    width, parts = WIDTH, 1
+
+    def __init__(self, table: VectorTable, pieces: "array[int]", ends: "array[int]") -> None:
+        self.source, self.pieces, self.ends = table.id, pieces, ends
+        self._table = table
+
+    def __getitem__(self, index: int) -> bytes | None:
+        start = self.ends[index - 1] if index else 0
+        return self._table.of_pieces(self.pieces[start : self.ends[index]])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, WordVectors) and vars(self) == vars(other)
+
+
+def vectors_to_bytes(vectors: DenseVectors | WordVectors) -> tuple[list[str | int], bytes]:
+    """What a header says of them, and their bytes."""
+    head: list[str | int] = [vectors.source, vectors.width, vectors.parts]
+    if isinstance(vectors, DenseVectors):
+        return [*head, 0], vectors.data
+    return [*head, len(vectors.ends)], vectors.ends.tobytes() + vectors.pieces.tobytes()
+
+
+def vectors_from_bytes(
+    head: list[str | int], data: bytes, table: VectorTable | None
+) -> DenseVectors | WordVectors:
+    """Raises ValueError if they are word vectors of another table."""
+    source, width, parts, ends = head
+    if not ends:
+        return DenseVectors(str(source), int(width), int(parts), data)
+    if table is None or table.id != source:
+        raise ValueError(CHANGED)
+    size = array("I").itemsize * int(ends)
+    return WordVectors(table, array("H", data[size:]), array("I", data[:size]))
+
+
+CHANGED = "the word vectors have changed since this training began; start a new one"
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeneuro import bounded_json
-from edgeneuro.classifier.dense import NO_VECTORS, DenseVectors
+from edgeneuro.classifier.dense import (
+    NO_VECTORS,
+    DenseVectors,
+    WordVectors,
+    vectors_from_bytes,
+    vectors_to_bytes,
+)
 from edgeneuro.classifier.features import FEATURES_VERSION
 from edgeneuro.classifier.sources import AGENT_TEXT, HUMAN
+from edgeneuro.classifier.vectors import VectorTable
 from edgeneuro.domain.conversation import NOTHING_BEFORE, PreviousTurn
 
 FOLDS = 5
@@ -68,7 +75,7 @@ class Examples:
     overlaps: "array[int]"
     sources: "array[int]"
     keys: bytes
-    vectors: DenseVectors = NO_VECTORS
+    vectors: DenseVectors | WordVectors = NO_VECTORS
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -77,7 +84,7 @@ class Examples:
         return self.buckets[self.offsets[index] : self.offsets[index + 1]]
 
     def vector(self, index: int) -> bytes | None:
-        return self.vectors.of(index) if self.vectors.width else None
+        return self.vectors[index] if self.vectors.width else None
 
     def query_hash(self, index: int) -> str:
         return self.keys[index * KEY_BYTES : (index + 1) * KEY_BYTES].hex()
@@ -124,31 +131,32 @@ class Examples:
             *(self.labels, self.folds, self.offsets, self.buckets, self.groups),
             *(self.previous, self.overlaps, self.sources),
         )
+        vectors, data = vectors_to_bytes(self.vectors)
         header = {
             "features": FEATURES_VERSION,
             "classes": self.classes,
             "conflicts": self.conflicts,
             "sizes": [len(part) * part.itemsize for part in parts],
-            "vectors": [self.vectors.source, self.vectors.width, self.vectors.parts],
+            "vectors": vectors,
         }
         head = json.dumps(header).encode()
         body = [part.tobytes() for part in parts]
-        return b"\n".join((head, b"".join([*body, self.keys, self.vectors.data])))
+        return b"\n".join((head, b"".join([*body, self.keys, data])))
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Examples":
+    def from_bytes(cls, data: bytes, table: VectorTable | None = None) -> "Examples":
+        """Raises ValueError if they are of another version, or of another table of word vectors."""
         head, _, body = data.partition(b"\n")
         header = bounded_json.loads(head)
         parts, at = read_arrays(header, _CODES, body)
         end = at + KEY_BYTES * len(parts[0])
-        source, width, joined = header["vectors"]
         names = ("labels", "folds", "offsets", "buckets", "groups", "previous", "overlaps")
         return cls(
             classes=tuple(header["classes"]),
             conflicts=header["conflicts"],
             **dict(zip((*names, "sources"), parts, strict=True)),
             keys=body[at:end],
-            vectors=DenseVectors(source, width, joined, body[end:]),
+            vectors=vectors_from_bytes(header["vectors"], body[end:], table),
         )
 
 

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from edgeneuro import bounded_json
-from edgeneuro.classifier.dense import NO_VECTORS, DenseVectors
+from edgeneuro.classifier.dense import CHANGED, NO_VECTORS, DenseVectors, WordVectors
 from edgeneuro.classifier.examples import (
     FOLDS,
     KEY_BYTES,
@@ -28,7 +28,7 @@ from edgeneuro.classifier.groups import (
 )
 from edgeneuro.classifier.sources import AGENT_TEXT
 from edgeneuro.classifier.switch import overlap
-from edgeneuro.classifier.vectors import WIDTH, VectorTable
+from edgeneuro.classifier.vectors import VectorTable
 from edgeneuro.domain.conversation import QuestionHashes
 
 # What a preparation keeps of each label beside its agents and its features, as arrays of these
@@ -49,7 +49,8 @@ class Preparation:
     def __init__(self, table: VectorTable | None = None) -> None:
         self._table = table
         self._source = "" if table is None else table.id
-        self._vectors = bytearray()  # of all labels, if there is a table
+        # Of word vectors, if there is a table.
+        self._pieces, self._ends = array("H"), array("I")
         self._keys: list[bytes] = []  # of the question that each label is for
         self._agents: list[str | None] = []
         self._previous: list[str | None] = []  # the agents of the turns before
@@ -79,14 +80,17 @@ class Preparation:
         self._buckets.extend(buckets(plain_text))
         self._offsets.append(len(self._buckets))
         if self._table is not None:
-            self._vectors += self._table.vector(plain_text) or bytes(WIDTH)
+            self._pieces.extend(self._table.pieces(plain_text))
+            self._ends.append(len(self._pieces))
 
     def extend(self, other: "Preparation") -> None:
         """Raises ValueError if one of them has word vectors and the other has none, or others."""
         if self._source != other._source and len(self):
-            raise ValueError("the word vectors have changed since this training began; train again")
+            raise ValueError(CHANGED)
         self._source = other._source
-        self._vectors += other._vectors
+        first = len(self._pieces)
+        self._pieces.extend(other._pieces)
+        self._ends.extend([first + end for end in other._ends])
         start = len(self._buckets)
         self._keys += other._keys
         self._agents += other._agents
@@ -141,11 +145,17 @@ class Preparation:
             vectors=self._dense(indices),
         )
 
-    def _dense(self, indices: Sequence[int]) -> DenseVectors:
+    def _dense(self, indices: Sequence[int]) -> DenseVectors | WordVectors:
+        """Raises ValueError if the labels before were prepared with another table."""
         if not self._source:
             return NO_VECTORS
-        data = b"".join([self._vector(index) for index in indices])
-        return DenseVectors(self._source, WIDTH, 1, data)
+        if self._table is None or self._table.id != self._source:
+            raise ValueError(CHANGED)
+        pieces, ends = array("H"), array("I")
+        for index in indices:
+            pieces.extend(self._pieces_of(index))
+            ends.append(len(pieces))
+        return WordVectors(self._table, pieces, ends)
 
     def _packed(self, indices: Sequence[int]) -> tuple["array[int]", "array[int]"]:
         """The offsets and buckets of these labels. They are most of the memory, so they are copied
@@ -181,12 +191,14 @@ class Preparation:
     def _active(self, index: int) -> "array[int]":
         return self._buckets[self._offsets[index] : self._offsets[index + 1]]
 
-    def _vector(self, index: int) -> bytes:
-        return bytes(self._vectors[index * WIDTH : (index + 1) * WIDTH])
+    def _pieces_of(self, index: int) -> "array[int]":
+        if not self._source:
+            return array("H")
+        return self._pieces[self._ends[index - 1] if index else 0 : self._ends[index]]
 
     def _spelling(self, index: int) -> tuple[bytes, bytes]:
         """Spellings of one question differ in their buckets only if they are very long."""
-        return self._active(index).tobytes(), self._vector(index)
+        return self._active(index).tobytes(), self._pieces_of(index).tobytes()
 
     def to_bytes(self) -> bytes:
         names = list(dict.fromkeys([*self._agents, *self._previous]))
@@ -198,10 +210,17 @@ class Preparation:
             "features": FEATURES_VERSION,
             "agents": names,
             "sizes": [len(part) * part.itemsize for part in parts],
-            "vectors": self._source,
+            "vectors": [self._source, len(self._ends), len(self._pieces)],
         }
         head = json.dumps(header).encode()
-        body = b"".join([*(part.tobytes() for part in parts), *self._keys, self._vectors])
+        body = b"".join(
+            [
+                *(part.tobytes() for part in parts),
+                *self._keys,
+                self._ends.tobytes(),
+                self._pieces.tobytes(),
+            ]
+        )
         return b"\n".join((head, body))
 
     @classmethod
@@ -218,9 +237,12 @@ class Preparation:
         count = len(agents)
         end = at + KEY_BYTES * count
         made._keys = [body[start : start + KEY_BYTES] for start in range(at, end, KEY_BYTES)]
-        made._source, made._vectors = header["vectors"], bytearray(body[end:])
+        made._source, ends, pieces = header["vectors"]
+        middle = end + made._ends.itemsize * ends
+        made._ends, made._pieces = array("I", body[end:middle]), array("H", body[middle:])
         sizes = {len(column) for column in (agents, previous, *kept)}
-        whole = len(body) == end + (WIDTH * count if made._source else 0)
+        size = middle + made._pieces.itemsize * pieces
+        whole = ends == (count if made._source else 0) and len(body) == size
         if {*sizes, len(made._offsets) - 1} != {count} or not whole:
             raise ValueError("the prepared labels are damaged; train again")
         return made

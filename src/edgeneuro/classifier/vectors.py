@@ -64,9 +64,13 @@ class VectorTable:
         return cls(checksum.hex()[:12], vocabulary, body[start:])
 
     def vector(self, text: str) -> bytes | None:
-        """Of a plain text (features.plain); WIDTH signed bytes. None if most of its words are not
-        in the table as they are: then it is in another language, or no words at all, and the pieces
-        of its words mean nothing."""
+        """Of a plain text (features.plain); WIDTH signed bytes, or None."""
+        return self.of_pieces(self.pieces(text))
+
+    def pieces(self, text: str) -> list[int]:
+        """The numbers of the pieces of a plain text; empty if most of its words are not in the
+        table as they are: then it is in another language, or no words at all, and the pieces of its
+        words mean nothing."""
         found: list[int] = []
         known = unknown = 0
         for word in words(text):
@@ -77,8 +81,12 @@ class VectorTable:
             else:
                 unknown += 1
         if not known or unknown > known:
-            return None
-        return scaled(self._sum(found))
+            return []
+        return found
+
+    def of_pieces(self, pieces: Sequence[int]) -> bytes | None:
+        """The vector of a text with these pieces; None of no pieces."""
+        return scaled(self._sum(pieces)) if pieces else None
 
     def _sum(self, pieces: Sequence[int]) -> list[int]:
         total = [-ZERO * len(pieces)] * WIDTH

@@ -118,7 +118,7 @@ class _Slice:
         if not stored:
             return self._failure("the examples of the classifier are gone; train it again")
         try:
-            examples = Examples.from_bytes(stored)
+            examples = Examples.from_bytes(stored, self._services.word_vectors())
             if self._progress.stage == "vectors":
                 return await self._make_vectors(examples)
             return await self._train(examples)

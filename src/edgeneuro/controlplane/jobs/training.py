@@ -147,7 +147,7 @@ class _Slice:
         slice ends before all are prepared."""
         if self._progress.stage != "labels":
             stored = await read_parts(self._services.db, self._job.id, "examples")
-            return Examples.from_bytes(stored)
+            return Examples.from_bytes(stored, self._services.word_vectors())
         if not self._progress.prepared_slices:
             self._last_label_id = await newest_label_in_force(self._services.db)
         part = Preparation(self._services.word_vectors())
@@ -207,7 +207,7 @@ class _Slice:
         return ToRead.from_bytes(stored) if stored else None
 
     async def _prepared_before(self) -> Preparation:
-        whole = Preparation()
+        whole = Preparation(self._services.word_vectors())
         for number in range(self._progress.prepared_slices):
             content = await read_parts(
                 self._services.db, self._job.id, "state", first=number * _PARTS_A_STATE
