@@ -32,6 +32,8 @@ _LOWEST = 1e-9  # probability that has a logit
 _MIN_TESTED, _MIN_ANSWERS = 40, 20
 _MIN_REFUSED = 200  # answers of all agents, with fewer of which the classifier is shy instead
 MIN_NEGATIVES = 50
+# Of questions that a model found to fit no agent; some of them do fit the agent that answers.
+MOST_OF_MACHINE = 0.07
 UNIT = 1e6  # of thresholds
 _STEPS = 20  # of a bisection down to UNIT
 
@@ -67,6 +69,7 @@ class UnknownTopics:
         left_out = _sorted(negatives, LEFT_OUT_CLASS)
         share = min(1.0, max(0, MIN_NEGATIVES - len(unseen)) / max(1, len(left_out)))
         total = len(unseen) + share * len(left_out) + self.assumed
+        most = self.most if plateau is None else max(self.most, MOST_OF_MACHINE)
         if not total:
             return 0.0
         # Two agents learn nothing but what tells them from each other.
@@ -78,7 +81,7 @@ class UnknownTopics:
             taken = len(unseen) - bisect_left(unseen, middle)
             taken_of_left_out = len(left_out) - bisect_left(left_out, middle)
             answered = taken + self.left_out * share * taken_of_left_out
-            if answered + times * root * sqrt(root) <= self.most * total:
+            if answered + times * root * sqrt(root) <= most * total:
                 high = middle
             else:
                 low = middle

@@ -29,9 +29,10 @@ from edgeneuro.store.sql import rfc3339
 # Of a classifier that a person has selected nothing is known of how often it agrees with the model,
 # which errs too: the same share as that of the drift alert (controlplane/learning/drift.py).
 UNKNOWN_BOUND = 0.9
-# After a change more of the answers are sampled, until there are so many samples.
+# After a change more of the answers are sampled, until there are so many samples: of some 200
+# answers.
 CHANGED_SHARE = 0.1
-SETTLED_SAMPLES = 50
+SETTLED_SAMPLES = 20
 
 
 def enabled_state(config: RoutingConfig) -> EnabledClassifier | None:
