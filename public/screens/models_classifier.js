@@ -145,8 +145,11 @@ function view(classifiers, config, { drift, routers, may, show }) {
         },
         {
           head: "Precision (cross-validation)",
-          cell: (one) => percent(one.metrics?.answered_accuracy),
-          kind: "number",
+          cell: (one) => heldOutPrecision(one),
+        },
+        {
+          head: "Coverage (cross-validation)",
+          cell: (one) => withInterval(one.metrics, "coverage"),
         },
         {
           head: "Out-of-scope false accepts (test)",
@@ -173,6 +176,29 @@ const falseAccepts = (score) =>
 
 /** Weighted by the traffic's mix of agents, if that is known. */
 const testCoverage = (score) => (score?.traffic ?? score)?.coverage;
+
+/** A share of the metrics with its 95 % interval; trainings from before have none. */
+function withInterval(metrics, name) {
+  const share = metrics?.[name];
+  if (share == null) return NOTHING;
+  const [low, high] = [metrics[`${name}_low`], metrics[`${name}_high`]];
+  return low == null ? percent(share) : `${percent(share)} (${percent(low)} to ${percent(high)})`;
+}
+
+/** Of machine labels it is the agreement with the model, not how often it is right. */
+function heldOutPrecision(one) {
+  if (!one.metrics) return NOTHING;
+  if (one.basis === "agents' texts") return "not measured: it learned agents' texts alone";
+  const shown = withInterval(one.metrics, "answered_accuracy");
+  if (shown === NOTHING) return NOTHING;
+  const answers = one.metrics.answered;
+  const of = answers == null ? "" : ` of ${plural(answers, "answer")}`;
+  const basis =
+    one.basis === "agreement with a model"
+      ? `agreement with ${one.basis_model ?? "the model"}`
+      : "human labels";
+  return `${shown}${of}, ${basis}`;
+}
 
 function testPrecision(score) {
   if (!score?.answered) return NOTHING;

@@ -197,6 +197,15 @@ def test_it_refuses_where_the_scores_say_nothing() -> None:
     assert len(calibration.thresholds) == len(COUNTS)
 
 
+def test_it_refuses_where_its_own_answers_contradict_the_curve() -> None:
+    """Few answers, all of them wrong, weigh less than what is known of other trainings; they are
+    seen all the same."""
+    held = [HeldOut(1, 0, 0.9, -0.9, part=number % PARTS) for number in range(3)]
+    held += [HeldOut(number % 2, 1, 0.1, 0.05, part=number % PARTS) for number in range(20)]
+    calibration = calibrate(held, COUNTS)
+    assert calibration.refusal == "no confidence keeps 98.0% accuracy on 23 held-out questions"
+
+
 def by_the_usual_curve(chance: random.Random) -> HeldOut:
     label, top, lead = int(chance.random() * CLASSES), chance.gauss(0.4, 0.3), chance.random() * 1.8
     right = chance.random() < 1 / (1 + exp(0.4 - 0.4 * top - 4 * lead))
@@ -280,7 +289,7 @@ def test_an_agent_with_a_few_errors_is_raised_and_with_many_silenced() -> None:
 def test_an_agent_with_texts_in_place_of_labels_is_answered_if_that_is_certain() -> None:
     chance = random.Random(1)
     held = [by_the_usual_curve(chance) for _ in range(2_000)] + out_of_scope(chance)
-    counts, texts = {**COUNTS, "agent_0": 1}, {"agent_0": 2}
+    counts, texts = {**COUNTS, "agent_0": 1}, {"agent_0": 4}
     without, with_texts = calibrate(held, counts, 0.9), calibrate(held, counts, 0.9, texts=texts)
     assert without.thresholds[0] is None
     first, second = with_texts.thresholds[:2]

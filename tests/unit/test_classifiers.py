@@ -150,7 +150,11 @@ async def test_a_classifier_is_no_model_to_ask(product: Product) -> None:
 
 
 async def test_the_setting_takes_only_what_can_answer(product: Product) -> None:
+    for agent in AGENTS[1:]:
+        await product.call("PATCH", f"/v1/agents/{agent}", {"enabled": False})
     failed = await train(product)
+    for agent in AGENTS[1:]:
+        await product.call("PATCH", f"/v1/agents/{agent}", {"enabled": True})
     answered = await product.call("PATCH", "/v1/config", {"classifier": failed["id"]})
     assert (answered.status, answered.json()["error"]["code"]) == (400, "classifier_not_ready")
     await import_labels(product)

@@ -36,9 +36,12 @@ from edgeneuro.classifier.thresholds import Scored, UnknownTopics, certain, choo
 
 TARGET = 0.98
 MIN_LABELS = 5  # an agent with fewer, and without texts of its own, is never answered
-MIN_TEXTS = 3  # an agent with so many, labels among them, is answered if that is certain
+MIN_TEXTS = 5  # an agent with so many, labels among them, is answered if that is certain
 # Held-out questions, none of which is sure enough; of more that is no chance, and it refuses.
 MAX_UNSURE = 50
+# The curve is wrong about these labels if even the upper bound of the precision that is measured is
+# so far below the target.
+CONTRADICTION = 0.05
 PARTS = 5  # of the cross-fitting
 
 
@@ -106,9 +109,8 @@ def calibrate(
     least = unknown.floor(_scored(negatives, curve), len(enough), found_plateau)
     found = _chosen(asked, curve, labels, may_be, target, least, noisy=noisy)
     lowest = [one for one in found if one is not None]
-    unsure = Tally(_inside(asked)).count > MAX_UNSURE and not _answered(
-        _scored(asked, curve), found
-    )
+    many = len(_inside(asked)) > MAX_UNSURE
+    unsure = many and not _answered(_scored(asked, curve), found)
     if not lowest or unsure:
         return _never(curve, label_counts, why, metrics)
     reasons = {
@@ -128,6 +130,9 @@ def calibrate(
             other_curve = Curve(fit_curve(others, prior).weights, curve.covariance)
             chosen = _chosen(others, other_curve, labels, may_be, target, least, noisy=noisy)
             answered += _answered(_scored(own, other_curve), chosen)
+    inside = Tally(_inside(answered))
+    if wilson(inside.right, inside.count, TWO_SIDED) < target - CONTRADICTION:
+        return _never(curve, label_counts, why, metrics)
     metrics = _metrics(held, answered) | noise
     metrics["out_of_scope_threshold"] = least
     metrics["threshold"] = min(lowest)
@@ -198,6 +203,7 @@ def _metrics(held: Sequence[HeldOut], answered: Sequence[HeldOut]) -> dict[str, 
         "coverage": coverage,
         **_interval("coverage", covered, scope.count),
         "answered": sum(one.label >= 0 for one in answered),
+        "answered_effective": round(inside.count, 1),
         "answered_accuracy": _rounded(inside.share),
         **_interval("answered_accuracy", inside.right, inside.count),
         "out_of_scope": len(unknown),

@@ -22,7 +22,7 @@ from edgeneuro.classifier.logistic import (
 # Of 1, the best score and its lead. The mean over trainings from 2 to 150 agents with 5 to 50
 # labels each, of the training parts of two data sets, and how much it varies between them
 # (docs/classifier-design.md).
-MESSAGES = Prior((-0.4, 0.4, 4.0), (6.0, 2.0, 3.0))
+MESSAGES = Prior((-0.4, 0.4, 4.0), (18.0, 6.0, 9.0))
 # Of a score that is a logit already.
 LOGITS = Prior((0.0, 0.5, 0.5), (1.0, 1.0, 1.0))
 # Nobody knows which share of the traffic no agent fits. Labels of such questions count as this

@@ -3,6 +3,7 @@ data set and the training itself share this rule."""
 
 from collections.abc import Mapping
 
+from edgeneuro.classifier.calibration import MIN_TEXTS
 from edgeneuro.classifier.thresholds import MIN_NEGATIVES
 from edgeneuro.domain.classifier import AgentLabelNeed, TrainingNeeds
 
@@ -38,8 +39,10 @@ def _message(ready: bool, min_labels: int, out_of_scope: int) -> str:
     if not ready:
         return (
             f"A training needs, of labels outside the test part, two agents with {min_labels}"
-            " labels or more. Label more questions (GET /v1/labels/queue lists the most useful"
-            " ones) or import labels, then train again."
+            " labels or more. Without them it learns the agents' own texts (name, description,"
+            f" examples), {MIN_TEXTS} of each of two agents, and answers only what is certain."
+            " Label more questions (GET /v1/labels/queue lists the most useful ones) or import"
+            " labels, then train again."
         )
     enough = "There are enough labels to train a classifier."
     if out_of_scope >= MIN_NEGATIVES:

@@ -22,7 +22,7 @@ from edgeneuro.classifier.noise import agrees_enough
 # they resemble the queries to come.
 SHIFT = 1.1
 # Of the standard deviations of what the curve expects.
-CAUTION = 0.7
+CAUTION = 1.0
 # How much agents differ in what a score means: the standard deviation of the logit.
 _AGENTS_DIFFER = 0.35
 _AGENT_STEPS = 10

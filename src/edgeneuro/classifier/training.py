@@ -14,7 +14,7 @@ import random
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from edgeneuro import bounded_json
 from edgeneuro.classifier.calibration import Calibration, calibrate
@@ -27,11 +27,14 @@ from edgeneuro.classifier.model import Model, quantise, quantise_dense
 from edgeneuro.classifier.needs import LEFT_OUT_AGENTS, MIN_FAIR_LABELS
 from edgeneuro.classifier.plan import FIRST_RATE, FOLD_ORDER, Plan
 from edgeneuro.classifier.shortlist import ShortlistFit, fit_shortlist
-from edgeneuro.classifier.sources import weighted_rate
+from edgeneuro.classifier.sources import AGENT_TEXT, HUMAN, MODEL, weighted_rate
 from edgeneuro.classifier.weights import Suspect, suspects, weighted
 
 _CHECKSUM_BYTES = 32
 _STATE_FORMAT = 2  # of a stored state; that of version 0.1.0 has none
+# Labels that people gave, from which on nothing else is measured. With about so many, thresholds
+# are as precise as they promise (docs/classifier-design.md).
+MIN_HUMAN_LABELS = 100
 _MIN_HELD_OUT = 2_500  # questions, until which folds are held out
 # The other passes. Stored states of trainings hold these numbers.
 _UNKNOWN_TOPICS, _ALL = FOLDS, FOLDS + 1
@@ -46,8 +49,9 @@ class Training:
             raise ValueError("no label names an agent, so there is nothing to learn")
         self._examples, self._plan = examples, plan
         self._epochs = plan.epochs_for(len(examples))
-        self._holds_out_hard = _holds_out_hard(examples)
-        self._passes = _passes(examples, hard=self._holds_out_hard)
+        self._measured = _measured(examples)
+        self._holds_out_hard = _holds_out_hard(examples, self._measured)
+        self._passes = _passes(examples, self._measured, hard=self._holds_out_hard)
         self._pass = self._visit = 0
         self._learner = new_learner(examples)
         self._held: list[HeldOut] = []
@@ -134,10 +138,16 @@ class Training:
             for index in _alone(self._examples):
                 if not self._leaves_out(index):
                     learned.append(index)
-                elif not self._examples.is_text(index):
+                elif self._is_scored(index):
                     left_out.append(index)
             self._split = learned, left_out
         return self._split
+
+    def _is_scored(self, index: int) -> bool:
+        source = self._examples.sources[index]
+        if self._passes[self._pass] == _UNKNOWN_TOPICS:
+            return source != AGENT_TEXT
+        return source in self._measured
 
     def _leaves_out(self, index: int) -> bool:
         now, label = self._passes[self._pass], self._examples.labels[index]
@@ -185,11 +195,18 @@ class Training:
         unit), or without one for the mix of the labels."""
         if not self.finished:
             raise ValueError("the training is not finished; call step() until it is")
-        counts = self._examples.counts()
+        counts, texts = self._examples.counts(), self._examples.counts(AGENT_TEXT)
         classes = self._examples.classes
         per_class = {agent: counts[label] for label, agent in enumerate(classes)}
         held = weighted(self._held, self._indices, self._examples, mix)
-        calibration = calibrate(held, per_class, self._plan.target, self._plan.min_labels)
+        calibration = calibrate(
+            held,
+            per_class,
+            self._plan.target,
+            self._plan.min_labels,
+            texts={agent: texts[label] for label, agent in enumerate(classes)},
+        )
+        calibration = replace(calibration, metrics=calibration.metrics | self._by_source())
         scale, weights = quantise(self._learner.weights())
         return Model(
             classes=classes,
@@ -202,6 +219,23 @@ class Training:
             follow_ups=self.follow_ups.result(mix),
             dense=self._dense(),
         )
+
+    def _by_source(self) -> dict[str, int]:
+        """How many examples it learned as single messages, and how many questions of agents were
+        held out, by source."""
+        learned = Counter(self._examples.sources[at] for at in _alone(self._examples))
+        held = Counter(
+            self._examples.sources[at]
+            for at, one in zip(self._indices, self._held, strict=True)
+            if one.label >= 0
+        )
+        return {
+            "learned_human": learned[HUMAN],
+            "learned_machine": learned[MODEL],
+            "learned_texts": learned[AGENT_TEXT],
+            "held_out_human": held[HUMAN],
+            "held_out_machine": held[MODEL],
+        }
 
     def _dense(self) -> DenseWeights | None:
         vectors = self._examples.vectors
@@ -263,25 +297,37 @@ class Training:
         return training
 
 
-def _holds_out_hard(examples: Examples) -> bool:
+def _measured(examples: Examples) -> frozenset[int]:
+    """The sources of the examples that are held out: labels that people gave, if there are enough
+    of them, else machine labels beside them. Texts of agents are no questions."""
+    humans = sum(
+        examples.sources[at] == HUMAN
+        for at in _alone(examples)
+        if examples.labels[at] != OUT_OF_SCOPE
+    )
+    machine = any(examples.sources[at] == MODEL for at in _alone(examples))
+    return frozenset((HUMAN, MODEL) if machine and humans < MIN_HUMAN_LABELS else (HUMAN,))
+
+
+def _holds_out_hard(examples: Examples, measured: frozenset[int]) -> bool:
     """Questions that were chosen because they are hard are trained on but not held out, unless the
     others are too few; so are those of conversations, which are hard alone."""
     others = sum(
         examples.labels[at] != OUT_OF_SCOPE and examples.folds[at] >= 0
         for at in _alone(examples)
-        if not examples.is_text(at)
+        if examples.sources[at] in measured
     )
     return others < MIN_FAIR_LABELS
 
 
-def _passes(examples: Examples, *, hard: bool) -> tuple[int, ...]:
+def _passes(examples: Examples, measured: frozenset[int], *, hard: bool) -> tuple[int, ...]:
     if len(examples.classes) < 2:  # it will never answer
         return (_ALL,)
     sizes = Counter(
         examples.folds[at] % FOLDS
         for at in _alone(examples)
         if examples.labels[at] != OUT_OF_SCOPE
-        and not examples.is_text(at)
+        and examples.sources[at] in measured
         and (hard or examples.folds[at] >= 0)
     )
     chosen: list[int] = []

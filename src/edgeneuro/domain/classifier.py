@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgeneuro.domain.embedding import EmbeddingClassifier
 from edgeneuro.domain.fields import INTEGRAL
@@ -19,6 +19,9 @@ Seed = Annotated[int, Field(ge=0, le=2**31 - 1), INTEGRAL]
 # With more allowed agents a model may be offered the best ones alone.
 MAX_WHOLE_QUESTION = 30
 TrainingMetrics = dict[str, float | int | None]
+# What the metrics of a training are of: labels that people gave; machine labels, so that they say
+# how often it agrees with the model; or nothing, since it learned agents' texts alone.
+MetricsBasis = Literal["human labels", "agreement with a model", "agents' texts"]
 
 
 class ClassifierCreate(BaseModel):
@@ -269,16 +272,21 @@ class Classifier(BaseModel):
     thresholds from others: `coverage` is the share that is answered, `answered_accuracy` the
     precision; `false_accepts` and `false_accept_rate` are the `out_of_scope` questions that are
     answered; and of the `left_out` labels of agents that it was not trained on, the share that is
-    answered. `test_score` is of the test split, which the training does not read; null if it has
-    not been scored yet. `version` identifies the model's content. `active` says whether it is
-    selected in the router "default", `selected_in` lists all routers that it is selected in;
-    `suspended` says why it is not called. `agents_joined` are enabled since its training: it knows
-    them by their texts. `rule_outcome` is what the retrain rule did with it; null
-    if a person started the training. `warnings` say what to know before it is selected; `mix` is
-    the mix of agents of thresholds and metrics. `robustness` has the results for rewritten test
-    questions. `follow_ups` is what it learned of conversations, `shortlist` how many of its best
-    agents a model is offered; null in older ones. If a training failed because labels are missing,
-    or because no threshold reaches the target, `needs` has the numbers; `metrics` and
+    answered. `…_low` and `…_high` are 95 % intervals (Wilson), `answered` is how many answers the
+    precision is of; as independent questions they count as `answered_effective`. `learned_human`,
+    `learned_machine` and `learned_texts` count what it learned by source, `held_out_human` and
+    `held_out_machine` what was held out. `basis` says what the metrics are of: with "agreement with
+    a model" they say how often it decides as `basis_model` does, the model of most of these labels,
+    and not how often it is right. `test_score` is of the test split, which the training does not
+    read; null if it has not been scored yet. `version` identifies the model's content. `active`
+    says whether it is selected in the router "default", `selected_in` lists all routers that it is
+    selected in; `suspended` says why it is not called. `agents_joined` are enabled since its
+    training: it knows them by their texts. `rule_outcome` is what the retrain rule did with it;
+    null if a person started the training. `warnings` say what to know before it is
+    selected; `mix` is the mix of agents of thresholds and metrics. `robustness` has the results for
+    rewritten test questions. `follow_ups` is what it learned of conversations, `shortlist` how many
+    of its best agents a model is offered; null in older ones. If a training failed because labels
+    are missing, or because no threshold reaches the target, `needs` has the numbers; `metrics` and
     `per_agent` are there as well. `embedding` is its second classifier, if one is trained."""
 
     object: Literal["classifier"] = "classifier"
@@ -296,6 +304,8 @@ class Classifier(BaseModel):
     last_label_id: str | None
     data: DataSnapshot | None = None
     metrics: TrainingMetrics | None
+    basis: MetricsBasis | None = None
+    basis_model: str | None = None
     test_score: ClassifierScore | None = None
     needs: TrainingNeeds | None = None
     per_agent: list[AgentThreshold] | None
@@ -313,6 +323,48 @@ class Classifier(BaseModel):
     selected_in: list[str] = Field(default_factory=list)
     suspended: str | None = None
     agents_joined: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _say_basis(self) -> "Classifier":
+        if self.metrics is not None:
+            self.basis = basis_of(self.metrics)
+            models = self.progress.machine_models
+            if self.basis == "agreement with a model" and models:
+                self.basis_model = max(sorted(models), key=lambda model: models[model])
+        return self
+
+
+def basis_of(metrics: TrainingMetrics) -> MetricsBasis:
+    if metrics.get("held_out_machine"):
+        return "agreement with a model"
+    return "human labels" if metrics.get("held_out") else "agents' texts"
+
+
+class TrainingPrecision(BaseModel):
+    """What a training's own held-out answers show, cross-fitted: `right` of `answered`, as
+    independent questions, by the `basis`."""
+
+    basis: MetricsBasis
+    basis_model: str | None
+    answered: float
+    right: float
+
+    @property
+    def precision(self) -> float | None:
+        return self.right / self.answered if self.answered else None
+
+
+def training_precision(made: Classifier) -> TrainingPrecision | None:
+    """None where it has no metrics. `classifier/held_out.py` has the bounds of such shares."""
+    if made.metrics is None or made.basis is None:
+        return None
+    metrics = made.metrics
+    every = float(metrics.get("coverage") or 0.0) * float(metrics.get("held_out") or 0)
+    answered = float(metrics.get("answered_effective") or metrics.get("answered") or every)
+    right = answered * float(metrics.get("answered_accuracy") or 0.0)
+    return TrainingPrecision(
+        basis=made.basis, basis_model=made.basis_model, answered=answered, right=right
+    )
 
 
 class ClassifierDeleted(BaseModel):

@@ -21,7 +21,12 @@ from edgeneuro.controlplane.access.audit import rule_audit_row
 from edgeneuro.controlplane.evaluations.routing_tests import require_tests
 from edgeneuro.controlplane.learning.classifier_check import check_classifier, score_stored
 from edgeneuro.controlplane.learning.traffic import decisions_by_agent
-from edgeneuro.domain.classifier import Classifier, ClassifierScore, RuleOutcome
+from edgeneuro.domain.classifier import (
+    Classifier,
+    ClassifierScore,
+    RuleOutcome,
+    training_precision,
+)
 from edgeneuro.domain.learning import (
     HUMAN_LABELS,
     EnabledClassifier,
@@ -209,9 +214,8 @@ def one_sided(decisions: Mapping[str, int]) -> str | None:
 
 def _held_out(made: Classifier) -> Counts:
     """The answers among the held-out questions of the training, cross-fitted."""
-    metrics = made.metrics or {}
-    answered = float(metrics.get("answered") or 0)
-    return Counts(answered, answered * float(metrics.get("answered_accuracy") or 0.0))
+    shown = training_precision(made)
+    return Counts() if shown is None else Counts(shown.answered, shown.right)
 
 
 def _live(observed: Observed, enabled: EnabledClassifier | None) -> Counts:
