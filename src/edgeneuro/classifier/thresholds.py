@@ -18,11 +18,8 @@ from edgeneuro.classifier.held_out import (
 from edgeneuro.classifier.logistic import Vector, logistic
 from edgeneuro.classifier.noise import agrees_enough
 
-# The errors that the curve expects are multiplied by this: labels resemble each other more than
-# they resemble the queries to come.
-SHIFT = 1.1
 # Of the standard deviations of what the curve expects.
-CAUTION = 1.0
+CAUTION = 1.2
 # How much agents differ in what a score means: the standard deviation of the logit.
 _AGENTS_DIFFER = 0.35
 _AGENT_STEPS = 10
@@ -182,7 +179,7 @@ def _expected(scored: Sequence[Scored], curve: Curve, target: float) -> float | 
             continue
         mean_slope: Vector = (x / total, y / total, z / total)
         wrong = 1 - right / total + CAUTION * curve.spread(mean_slope)
-        if SHIFT * wrong <= 1 - target:
+        if wrong <= 1 - target:
             found = each.sure
     return None if found is None else floor(found * UNIT) / UNIT
 
