@@ -21,12 +21,7 @@ from edgeneuro.controlplane.access.audit import rule_audit_row
 from edgeneuro.controlplane.evaluations.routing_tests import require_tests
 from edgeneuro.controlplane.learning.classifier_check import check_classifier, score_stored
 from edgeneuro.controlplane.learning.traffic import decisions_by_agent
-from edgeneuro.domain.classifier import (
-    Classifier,
-    ClassifierScore,
-    RuleOutcome,
-    training_precision,
-)
+from edgeneuro.domain.classifier import Classifier, ClassifierScore, RuleOutcome
 from edgeneuro.domain.learning import (
     HUMAN_LABELS,
     EnabledClassifier,
@@ -36,6 +31,7 @@ from edgeneuro.domain.learning import (
 from edgeneuro.domain.model import ModelSelection
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.statistics import upper_quantile
+from edgeneuro.domain.training_precision import training_precision
 from edgeneuro.errors import ConflictError
 from edgeneuro.services import Services
 from edgeneuro.store import classifiers as classifier_store
