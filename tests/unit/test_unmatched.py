@@ -108,6 +108,19 @@ async def test_what_was_labelled_or_limited_by_the_caller_is_left_out(product: P
     assert (await shown(product))["clusters"] == [], "two are too few"
 
 
+async def test_what_the_agents_of_a_router_left_without_one_is_left_out(product: Product) -> None:
+    few = {"id": "few", "agents": ["hr", "it_support"]}
+    for body in (few, {"id": "all"}):
+        assert (await product.call("POST", "/v1/routers", body)).status == 201
+    await ask(product, *RECIPES, router="few")
+    await ask(product, *FLIGHTS, router="all")
+    assert (await shown(product))["new_queries"] == len(FLIGHTS)
+    [found] = await cluster(product)
+    assert sorted(found["queries"]) == sorted(FLIGHTS)
+    await product.call("PATCH", "/v1/routers/all", {"agents": ["hr"]})
+    assert (await shown(product))["clusters"] == []
+
+
 async def test_a_reply_in_a_conversation_says_too_little(product: Product) -> None:
     context = {"previous_agent": "hr", "previous_user": "x", "previous_assistant": "Which city?"}
     for city in ("oslo", "lima", "rome", "cairo"):

@@ -28,8 +28,13 @@ _ITEMS_A_STATEMENT = 2_000
 _UNMATCHED = "logs.reason IN ('low_confidence', 'out_of_scope')"
 # The newest ones alone are looked at, so that a flood of queries costs bounded time.
 _MAX_ROWS = 20_000
-# What the caller's own choice of agents left without one says nothing of the others.
-_WITH_TEXT = "logs.query_hash IS NOT NULL AND logs.query <> '' AND logs.candidates IS NULL"
+# What the caller's own choice of agents, or those of a router, left without one says nothing of the
+# other agents.
+_WITH_TEXT = (
+    "logs.query_hash IS NOT NULL AND logs.query <> '' AND logs.candidates IS NULL"
+    " AND (logs.router IS NULL OR EXISTS (SELECT 1 FROM routers WHERE routers.id = logs.router"
+    " AND routers.agents IS NULL))"
+)
 _UNLABELLED = (
     "NOT EXISTS (SELECT 1 FROM current_labels c WHERE c.query_hash = logs.query_hash)"
     " AND NOT EXISTS (SELECT 1 FROM current_labels c WHERE c.near_hash = logs.near_hash)"
