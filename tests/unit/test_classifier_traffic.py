@@ -136,11 +136,9 @@ async def import_wrong(product: Product, *, each: int = 70) -> dict[str, tuple[s
 async def test_likely_label_errors_are_listed_until_they_are_looked_at(product: Product) -> None:
     wrong = await import_wrong(product)
     assert (await product.call("GET", "/v1/labels/suspects")).json()["data"] == []
-    made = await train(product, target=0.98)
-    assert made["state"] == "failed"
+    made = await train(product)
     page = (await product.call("GET", "/v1/labels/suspects?limit=100")).json()
     found = page["data"]
-    assert f"Labels that are probably wrong: {len(found)}. GET /v1/labels/suspects" in made["error"]
     assert f"probably wrong: {len(found)}" in " ".join(made["warnings"])
     truly = [each for each in found if each["query"] in wrong]
     assert len(truly) >= 5

@@ -319,7 +319,7 @@ async def test_a_run_of_the_cron_leaves_to_the_next_one_what_would_be_too_much(
     product.execute(f"{numbers} INSERT INTO idempotency SELECT i, '', 200, '', 0 FROM n")
     await minute(product)
     assert (await find(product, evaluation_id))["state"] == "queued"
-    for _ in range(2):
+    for _ in range(3):
         await minute(product)
     assert (await shown_evaluation(product, evaluation_id))["state"] == "succeeded"
     assert product.rows("SELECT * FROM rehashing") == []

@@ -73,7 +73,7 @@ class ObservedShare(BaseModel):
     share: float | None
 
 
-class Agreement(BaseModel):
+class LearningAgreement(BaseModel):
     """Of `n` answers `agreed` were those of the `basis`: "human labels", or "agreement with MODEL".
     `low` to `high` is the 95 % Wilson interval."""
 
@@ -106,7 +106,7 @@ class Disabled(BaseModel):
     reason: str
 
 
-class Savings(BaseModel):
+class LearningSavings(BaseModel):
     """Of the last `days` days. `model_calls` were not made because the classifier answered, or
     would not have been made if it had been enabled (`would_be`). `cost_usd` is what they cost on
     average, `cost_usd_a_month` the same for 30 days; null: the model has no price."""
@@ -151,13 +151,13 @@ class LearningReport(BaseModel):
     enabled: str | None
     observed: str | None
     would_have_answered: ObservedShare | None
-    agreement: Agreement | None
+    agreement: LearningAgreement | None
     watch: Watch | None
     disabled: Disabled | None
     labels: int
     machine_labels: int
     machine_labels_by_agent: list[AgentMachineLabels] = Field(default_factory=list)
     next_training_after: int | None
-    savings: Savings | None
+    savings: LearningSavings | None
     embedding: EmbeddingGainState | None = None
     next_step: NextStep

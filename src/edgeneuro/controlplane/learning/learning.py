@@ -16,13 +16,13 @@ from edgeneuro.domain.classifier import Classifier
 from edgeneuro.domain.learning import (
     HUMAN_LABELS,
     AgentMachineLabels,
-    Agreement,
     Disabled,
+    LearningAgreement,
     LearningReport,
+    LearningSavings,
     LearningState,
     NextStep,
     ObservedShare,
-    Savings,
     Watch,
 )
 from edgeneuro.domain.routing import RoutingConfig
@@ -164,7 +164,7 @@ def _share(observed: Observed) -> float | None:
     return round((observed.answered + observed.beside_answered) / n, 4) if n else None
 
 
-def _agreement(facts: _Facts) -> Agreement | None:
+def _agreement(facts: _Facts) -> LearningAgreement | None:
     """Of the classifier beside the model, else of the one that answers: precision on test labels
     where there are enough, else agreement with the model."""
     made = facts.beside or facts.selected
@@ -186,9 +186,9 @@ def _of_model(facts: _Facts) -> str:
     return f"agreement with {facts.config.active.id}"
 
 
-def _interval(basis: str, n: int, right: int) -> Agreement:
+def _interval(basis: str, n: int, right: int) -> LearningAgreement:
     found = accuracy_of(right, n)
-    return Agreement(
+    return LearningAgreement(
         basis=basis, n=n, agreed=right, share=found.accuracy, low=found.low, high=found.high
     )
 
@@ -209,7 +209,7 @@ def _watch(facts: _Facts) -> Watch | None:
     )
 
 
-def _savings(facts: _Facts) -> Savings | None:
+def _savings(facts: _Facts) -> LearningSavings | None:
     """Of the last 30 days, or since the first decision."""
     decisions, selected = facts.decisions, facts.config.classifier is not None
     share = None if facts.beside is None or selected else _share(facts.observed)
@@ -219,7 +219,7 @@ def _savings(facts: _Facts) -> Savings | None:
     calls = decisions.by_classifier if selected else round((share or 0.0) * decisions.by_model)
     mean = decisions.cost_usd / decisions.priced if decisions.priced else None
     cost = None if mean is None else calls * mean
-    return Savings(
+    return LearningSavings(
         would_be=not selected,
         days=round(days, 2),
         model_calls=calls,
@@ -314,9 +314,9 @@ def _more(facts: _Facts) -> str:
 
 def _sentence(
     facts: _Facts,
-    agreement: Agreement | None,
+    agreement: LearningAgreement | None,
     watch: Watch | None,
-    savings: Savings | None,
+    savings: LearningSavings | None,
     step: NextStep,
 ) -> str:
     """One line for the Overview."""
@@ -340,7 +340,7 @@ def _sentence(
     return step.text
 
 
-def _money(savings: Savings | None) -> str:
+def _money(savings: LearningSavings | None) -> str:
     if savings is None or savings.cost_usd_a_month is None:
         return ""
     amount = savings.cost_usd_a_month
