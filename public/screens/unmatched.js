@@ -82,13 +82,19 @@ function none(unmatched, { may, follow }) {
       `${plural(new_queries, "query", "queries")} without an agent wait. They are clustered once a day, or now.`,
       waiting,
     );
+  const later = new_queries > 0 ? "New ones are clustered once a day, or now." : "";
   return empty(
     "No unmatched queries",
-    new_queries > 0
-      ? "No three queries are alike enough for a cluster. New ones are clustered once a day, or now."
-      : "An agent fits every query so far. Single queries are labeled under Labeling.",
+    `${whyNone(clustering)} ${later}`,
     waiting ?? link("Open Labeling", address(["labeling"])),
   );
+}
+
+function whyNone(clustering) {
+  if (!clustering?.queries) return "An agent fits every query so far.";
+  return clustering.clustered > 0
+    ? "All clusters were handled, or their queries were labeled or erased."
+    : "No three queries are alike enough for a cluster. Label single ones under Labeling.";
 }
 
 const start = (unmatched, { follow }) =>

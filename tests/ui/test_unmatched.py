@@ -68,6 +68,36 @@ def test_clusters_are_made_an_agent_labelled_and_dismissed(
     expect(page.get_by_role("article", name="Xyzzy plugh")).to_have_count(0)
 
 
+CLUSTERING = {
+    "id": "ucl_1",
+    "state": "succeeded",
+    "job_id": "job_1",
+    "created_at": "2026-11-01T04:00:00.000Z",
+    "created_by": "rule",
+    "finished_at": "2026-11-01T04:01:03.000Z",
+    "queries": 25,
+    "clustered": 22,
+    "error": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("clustering", "text"),
+    [
+        (None, "An agent fits every query so far."),
+        (CLUSTERING, "All clusters were handled, or their queries were labeled or erased."),
+        (CLUSTERING | {"clustered": 0}, "No three queries are alike enough for a cluster."),
+    ],
+)
+def test_a_page_without_clusters_says_why(
+    page: Page, go: Go, clustering: dict[str, object] | None, text: str
+) -> None:
+    answer = {"clusters": list[str](), "clustering": clustering, "new_queries": 0}
+    page.route("**/v1/unmatched", lambda route: route.fulfill(json=answer))
+    go("unmatched")
+    expect(page.get_by_text(text)).to_be_visible()
+
+
 def test_a_page_without_clusters_says_what_to_do(page: Page, go: Go, rows: Rows) -> None:
     page.route(
         "**/v1/unmatched",

@@ -13,12 +13,13 @@ from edgeneuro.classifier.preparation import prepare
 from edgeneuro.controlplane.jobs.embedding_training import EmbeddingTrainingKind
 from edgeneuro.controlplane.jobs.runner import run_slice
 from edgeneuro.domain.conversation import PreviousTurn
+from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import UpstreamCapacityError, UpstreamRejectedError
 from edgeneuro.gateway.interface import EmbeddingAnswer, EmbeddingRequest
 from edgeneuro.store.embedding_classifiers import read_embedding_model
-from edgeneuro.store.label_vectors import find_vectors
+from edgeneuro.store.label_vectors import find_vectors, store_vectors
 from tests.unit import embeddings
-from tests.unit.conftest import Product
+from tests.unit.conftest import Product, says
 from tests.unit.invocations import run_scheduled
 from tests.unit.trainings import _once, create, import_labels, minute, shown
 
@@ -157,6 +158,29 @@ async def test_an_erasure_deletes_the_vector(ready: Product) -> None:
     for _ in range(3):
         await minute(ready)
     assert await find_vectors(ready.services.db, identity, hashes) == {}
+
+
+async def test_an_erasure_of_a_person_deletes_the_vectors_of_its_texts_alone(
+    product: Product,
+) -> None:
+    own, also_asked, also_labeled = "my own words", "words of two people", "words with a label"
+    for query, user in (
+        (own, "ada"),
+        (also_asked, "ada"),
+        (also_asked, "ben"),
+        (also_labeled, "a"),
+    ):
+        product.gateway.enqueue(says("hr", 0.9))
+        await product.route(query, user=user, cache=False)
+    await product.call("POST", "/v1/labels", [{"query": also_labeled, "agent_id": "hr"}])
+    hashes = {query: query_hash(query) for query in (own, also_asked, also_labeled)}
+    db = product.services.db
+    vectors = dict.fromkeys(hashes.values(), b"\x01\x02")
+    await db.run(store_vectors("model", vectors, of_agents=False, now_ms=0))
+    for user in ("ada", "a"):
+        assert (await product.call("DELETE", f"/v1/logs?user={user}")).status == 200
+    left = await find_vectors(db, "model", list(hashes.values()))
+    assert set(left) == {hashes[also_asked], hashes[also_labeled]}
 
 
 async def test_vectors_go_with_labels_and_with_the_setting(ready: Product) -> None:

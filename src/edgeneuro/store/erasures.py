@@ -13,7 +13,7 @@ from edgeneuro.domain.query import near_hash, query_hash
 from edgeneuro.store.classifier_examples import erase_examples
 from edgeneuro.store.contexts import context_from_json, context_json
 from edgeneuro.store.database import Database, Row, Rows, Value, statement
-from edgeneuro.store.label_vectors import delete_vectors
+from edgeneuro.store.label_vectors import delete_vectors, delete_vectors_of_logs
 from edgeneuro.store.labels import (
     erase_labels,
     raise_labels_revision,
@@ -260,6 +260,7 @@ async def _delete(db: Database, *, logs: Rows, questions: Sequence[str]) -> Eras
             statement(f"DELETE FROM challenger_answers WHERE log_id {of_logs}", ids),
             statement(f"DELETE FROM replay_items WHERE log_id {of_logs}", ids),
             forget_names(ids),
+            delete_vectors_of_logs(ids),
             statement(f"DELETE FROM logs WHERE id {of_logs}", ids),
         ]
     )

@@ -80,6 +80,20 @@ def delete_vectors(hashes: str) -> Statement:
     )
 
 
+def delete_vectors_of_logs(log_ids: str) -> Statement:
+    """For an erasure of these log rows (a JSON array), before they are deleted: those of texts that
+    no label and no other log row has."""
+    return statement(
+        "DELETE FROM label_vectors WHERE NOT of_agent AND query_hash IN (SELECT query_hash"
+        " FROM logs AS erased WHERE id IN (SELECT value FROM json_each(?1))"
+        " AND query_hash IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM current_labels WHERE query_hash = erased.query_hash)"
+        " AND NOT EXISTS (SELECT 1 FROM logs AS other WHERE other.query_hash = erased.query_hash"
+        " AND other.query <> '' AND other.id NOT IN (SELECT value FROM json_each(?1))))",
+        log_ids,
+    )
+
+
 async def purge_vectors(db: Database, *, models: Sequence[str], now_ms: int) -> None:
     """Deletes those of other models than these, of questions whose label and log rows are gone, and
     of agents' texts that no training has wanted for a month."""

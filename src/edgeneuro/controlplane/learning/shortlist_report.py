@@ -20,9 +20,9 @@ def shortlist_report(job: Classifier, fit: ShortlistFit, examples: Examples) -> 
         agents, reason = None, f"with {MAX_WHOLE_QUESTION} agents or fewer all are offered"
     elif agents is None:
         reason = (
-            f"of {fit.held_out} held-out questions {best.recall:.1%} have their agent among the"
-            f" best {best.agents}, at least {best.low:.1%}; {MIN_RECALL:.0%} are needed, at least"
-            f" {MIN_LOWER_BOUND:.1%}"
+            f"{best.recall:.2%} of {fit.held_out} held-out questions have their agent among the"
+            f" best {best.agents}, with a lower bound of {best.low:.2%}; {MIN_RECALL:.0%} with a"
+            f" lower bound of {MIN_LOWER_BOUND:.1%} are needed"
         )
     counts = examples.counts()
     return ShortlistReport(

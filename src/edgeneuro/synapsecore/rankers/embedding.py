@@ -74,7 +74,7 @@ def _ready(turn: Turn) -> tuple[Model, SelectedEmbedding, LoadedEmbedding] | str
         return "not asked: no classifier is loaded"
     selected = config.embeddings.get(first.id)
     if selected is None:
-        return "not asked: the classifier was trained without the embedding model"
+        return "not asked: the classifier has no second one yet; its `embedding` says why"
     if selected.identity != config.identity_hash(model):
         return "not asked: the classifier was trained with another embedding model"
     loaded = turn.services.embeddings.current(selected, turn.caller.background)
