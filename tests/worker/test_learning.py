@@ -39,16 +39,21 @@ def client(own: LocalProduct) -> Iterator[httpx.Client]:
         "machine_labels_per_agent": 0,
     }
     with httpx.Client(base_url=own.base_url, headers=headers, timeout=60) as client:
+        no_classifier(client)
         report = client.post("/v1/datasets/import", content=body).raise_for_status().json()
         client.patch("/v1/config", json=settings).raise_for_status()
         yield client
         none = {**dict.fromkeys([*settings, "classifier"]), "learning": "off"}
         client.patch("/v1/config", json=none).raise_for_status()
-        client.delete(f"/v1/datasets/imports/{report['id']}").raise_for_status()
-        for made in client.get("/v1/classifiers").json()["data"]:
-            client.post(f"/v1/classifiers/{made['id']}/cancel")
-            client.delete(f"/v1/classifiers/{made['id']}").raise_for_status()
-        client.patch("/v1/config", json={"learning": None}).raise_for_status()
+        if report["id"] is not None:  # the labels were not there before
+            client.delete(f"/v1/datasets/imports/{report['id']}").raise_for_status()
+        no_classifier(client)
+
+
+def no_classifier(client: httpx.Client) -> None:
+    for made in client.get("/v1/classifiers").json()["data"]:
+        client.post(f"/v1/classifiers/{made['id']}/cancel")
+        client.delete(f"/v1/classifiers/{made['id']}").raise_for_status()
 
 
 def minute(client: httpx.Client, own: LocalProduct) -> None:

@@ -21,7 +21,8 @@ def routed(sandbox: LocalProduct) -> Iterator[httpx.Client]:
     """A client of a product that has routed some questions of each topic by its model."""
     with http_client(sandbox.base_url, sandbox.admin_token) as client:
         # The emulated model matches words, and is never very sure.
-        client.patch("/v1/config", json={"machine_label_confidence": 0.3}).raise_for_status()
+        settings = {"machine_label_confidence": 0.3, "learning": "observe"}
+        client.patch("/v1/config", json=settings).raise_for_status()
         ids = [
             client.post("/v1/route", json={"query": query, "user": "machine-labels"})
             .raise_for_status()
@@ -32,7 +33,8 @@ def routed(sandbox: LocalProduct) -> Iterator[httpx.Client]:
         until(lambda: client.get(f"/v1/logs/{ids[-1]}").status_code, lambda code: code == 200)
         yield client
         client.delete("/v1/logs", params={"user": "machine-labels"}).raise_for_status()
-        client.patch("/v1/config", json={"machine_label_confidence": None}).raise_for_status()
+        settings = {"machine_label_confidence": None, "learning": "off"}
+        client.patch("/v1/config", json=settings).raise_for_status()
 
 
 def stats(client: httpx.Client) -> dict[str, Any]:
