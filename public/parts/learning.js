@@ -20,12 +20,14 @@ const ACTIONS = {
   enable: "Enable",
   agreement_fell: "Deselect the classifier",
   not_passed: "Select it all the same",
+  no_audit_samples: "Take audit samples",
 };
 const DONE = {
   turn_on: "The router observes.",
   enable: "Learning is on.",
   agreement_fell: "The classifier is deselected.",
   not_passed: "The classifier is selected.",
+  no_audit_samples: "Audit samples are taken.",
 };
 
 export const readLearning = (signal) => api("GET", "/v1/learning", { signal });

@@ -280,6 +280,8 @@ def _of_enabled(facts: _Facts) -> NextStep | None:
 
 def _of_beside(facts: _Facts, made: Classifier, verdict: Verdict) -> NextStep:
     config = facts.config
+    if verdict.code == "no_audit_samples":
+        return _change(verdict.code, verdict.reason, {"audit_sample_share": 0.02})
     if not verdict.passed:
         return NextStep(code=verdict.code, text=verdict.reason)
     if made.id <= config.stored.learned.newest:
@@ -288,7 +290,9 @@ def _of_beside(facts: _Facts, made: Classifier, verdict: Verdict) -> NextStep:
             text=f"{made.id} was enabled before and is not enabled again by itself. {_more(facts)}",
             method="POST",
             path=_SELECTION,
-            body={"model_id": made.id},
+            # Without test labels enough the promotion check says no more than that.
+            body={"model_id": made.id}
+            | ({} if has_test_labels(config, made.test_score) else {"check": False}),
         )
     if config.learning == "on":
         checks = "the promotion check and the routing tests allow it"
@@ -331,11 +335,9 @@ def _sentence(
         decisions = facts.decisions
         both = decisions.by_classifier + decisions.by_model
         share = decisions.by_classifier / both if both else 0.0
-        seen = (
-            ""
-            if watch is None or not watch.samples
-            else (f", {watch.agreed} of {watch.samples} audit samples agree")
-        )
+        seen = ""
+        if watch is not None and watch.samples:
+            seen = f", {watch.agreed} of {watch.samples} audit samples agree"
         return f"The classifier answers {share:.0%} without a model{seen}{_money(savings)}."
     return step.text
 

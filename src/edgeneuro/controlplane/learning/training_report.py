@@ -167,8 +167,10 @@ def variants_warning(examples: Examples) -> str | None:
     questions, labels = len(groups), groups.total()
     if questions >= _FEW_GROUPS * labels:
         return None
+    machine = examples.sources.count(MODEL)
+    what = "labels and machine labels" if machine else "labels"
     return (
-        f"Most of the {labels} labels differ from another one in a few words only: they"
+        f"Most of the {labels} {what} differ from another one in a few words only: they"
         f" count as {questions} questions. Label questions that differ more."
     )
 
