@@ -278,7 +278,10 @@ def training_line(sent: int, one: dict[str, Any], seconds: float) -> str:
     metrics = one["metrics"] or {}
     shown = {
         name: metrics.get(name)
-        for name in ("coverage", "answered_accuracy", "accuracy", "false_accept_rate", "held_out")
+        for name in (
+            *("held_out", "accuracy", "coverage", "answered_accuracy", "noise_plateau"),
+            *("threshold", "out_of_scope_threshold", "false_accept_rate"),
+        )
     }
     why = one.get("error") or metrics.get("refusal") or ""
     return f"{sent:7}: trained {one['id']} in {seconds:.0f} s: {one['state']} {shown} {why}"
