@@ -16,9 +16,7 @@ from edgeneuro.classifier.features import features
 
 ALONE = -1  # the group of a text that is in none
 ROUNDS = 3
-_LANE_BYTES = 4
-_LANE_BITS = 8 * _LANE_BYTES
-_HALF = 1 << (_LANE_BITS - 1)
+_LANES = {2: "H", 4: "I"}  # bytes, and the code of an array of them
 _UNIT = 1_000  # the length of a centroid
 _WIDTH = 256  # of a vector of n-grams
 _LENGTH = 127  # of a vector of n-grams, about that of text_vector
@@ -62,7 +60,7 @@ class FirstGroups:
 
     def __init__(self, likeness: Likeness) -> None:
         self._first = likeness.first
-        self._leaders = _Centroids()
+        self._leaders = Centroids()
         self._sums: list[list[int]] = []
         self._sizes: list[int] = []
 
@@ -110,7 +108,7 @@ class SettledGroups:
 
     def __init__(self, groups: GroupSums, likeness: Likeness, *, smallest: int) -> None:
         self._join = likeness.join
-        self._centroids = _Centroids()
+        self._centroids = Centroids()
         kept = [groups.sums[at] for at in sorted(groups.sums) if groups.sizes[at] >= smallest]
         for one in _merged(kept, likeness.merge):
             self._centroids.add(_unit(one))
@@ -146,10 +144,13 @@ def _by_likeness(vectors: Sequence[bytes], members: Sequence[int]) -> list[int]:
     return [members[at] for at in order]
 
 
-class _Centroids:
-    """Vectors of the length _UNIT, a lane each."""
+class Centroids:
+    """Vectors, a lane of so many bytes each, which no product with another vector may exceed with
+    its sign. `half` is added to each product."""
 
-    def __init__(self) -> None:
+    def __init__(self, lane_bytes: int = 4) -> None:
+        self._lane, self._bits = lane_bytes, 8 * lane_bytes
+        self.half = 1 << (self._bits - 1)
         self._vectors: list[list[int]] = []
         self._rows: list[int] = []
         self._offset = 0  # makes every lane positive
@@ -157,13 +158,13 @@ class _Centroids:
     def add(self, vector: list[int]) -> None:
         if not self._rows:
             self._rows = [0] * len(vector)
-        shift = _LANE_BITS * len(self._vectors)
-        self._offset += _HALF << shift
+        shift = self._bits * len(self._vectors)
+        self._offset += self.half << shift
         self._vectors.append(vector)
         self._rows = [row + (one << shift) for row, one in zip(self._rows, vector, strict=True)]
 
     def move(self, at: int, vector: list[int]) -> None:
-        shift, before = _LANE_BITS * at, self._vectors[at]
+        shift, before = self._bits * at, self._vectors[at]
         self._vectors[at] = vector
         self._rows = [
             row + ((new - old) << shift)
@@ -176,19 +177,19 @@ class _Centroids:
         if not lanes:
             return None, 0
         highest = max(lanes)
-        return lanes.index(highest), highest - _HALF
+        return lanes.index(highest), highest - self.half
 
     def products(self, vector: Sequence[int]) -> "array[int]":
-        """With every centroid, each plus _HALF."""
+        """With every centroid, each plus `half`."""
         together = sum(map(int.__mul__, self._rows, vector), self._offset)
-        lanes = array("I")
-        lanes.frombytes(together.to_bytes(_LANE_BYTES * len(self._vectors), "little"))
+        lanes = array(_LANES[self._lane])
+        lanes.frombytes(together.to_bytes(self._lane * len(self._vectors), "little"))
         return lanes
 
 
 def _merged(sums: Sequence[list[int]], merge: int) -> list[list[int]]:
     """The sums of groups that are close, or close by way of others, are added."""
-    centroids = _Centroids()
+    centroids = Centroids()
     units = [_unit(each) for each in sums]
     for each in units:
         centroids.add(each)
@@ -199,7 +200,7 @@ def _merged(sums: Sequence[list[int]], merge: int) -> list[list[int]]:
             at = first[at]
         return at
 
-    least = merge * _UNIT * _UNIT // 1_000 + _HALF
+    least = merge * _UNIT * _UNIT // 1_000 + centroids.half
     for one, unit in enumerate(units):
         for other, product in enumerate(centroids.products(unit)):
             if other < one and product >= least:

@@ -20,6 +20,7 @@ from typing import Any
 from edgeneuro import bounded_json
 from edgeneuro.classifier.calibration import Calibration
 from edgeneuro.classifier.dense import DenseWeights
+from edgeneuro.classifier.familiar import MAX_CENTRES, Familiar
 from edgeneuro.classifier.features import BUCKETS_VERSION, FEATURES_VERSION, ROWS
 from edgeneuro.classifier.followups import FollowUps, rows_of
 from edgeneuro.classifier.learner import DENSE_UNIT, UNIT
@@ -65,6 +66,7 @@ class Model:
     examples: str
     follow_ups: FollowUps | None = None
     dense: DenseWeights | None = None
+    familiar: Familiar | None = None
 
 
 def dumps(model: Model) -> bytes:
@@ -80,6 +82,11 @@ def dumps(model: Model) -> bytes:
             del fields[name]["weights"]
             flat += part.weights
             format_version = its_version
+    if model.familiar is None:
+        del fields["familiar"]
+    else:
+        fields["familiar"]["centres"] = len(model.familiar.centres)
+        flat += model.familiar.centres
     header = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
     weights = zlib.compress(flat)
     sizes = (len(header), len(weights))
@@ -99,13 +106,20 @@ def loads(data: bytes) -> Model:
             more = rows_of(len(classes)) * (len(classes) + 1)
         if format_version == VECTORS_VERSION:
             dense = _width(fields["dense"]) * len(classes)
-        flat = _inflate(weights, size + more + dense)
+        familiar = fields.pop("familiar", None)
+        centres = 0 if familiar is None else _bytes_of(familiar)
+        flat = _inflate(weights, size + more + dense + centres)
         fields["calibration"] = _calibration(fields.pop("calibration"), len(classes))
         if more:
             learned = flat[size : size + more]
             fields["follow_ups"] = _follow_ups(fields.pop("follow_ups"), learned, len(classes))
         if dense:
-            fields["dense"] = DenseWeights(**fields["dense"], weights=flat[size + more :])
+            fields["dense"] = DenseWeights(
+                **fields["dense"], weights=flat[size + more : size + more + dense]
+            )
+        if centres:
+            width, parts = familiar["width"], familiar["parts"]
+            fields["familiar"] = Familiar(width, parts, flat[size + more + dense :])
         return Model(classes=classes, weights=flat[:size], **fields)
     except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
         raise InvalidModelError(
@@ -154,6 +168,16 @@ def _width(dense: dict[str, Any]) -> int:
     if not (0 < width <= _MAX_WIDTH and 0 < parts <= width and isinstance(source, str)):
         raise ValueError(f"a vector has {width} numbers in {parts} parts")
     return int(width)
+
+
+def _bytes_of(familiar: dict[str, Any]) -> int:
+    """Of the centres."""
+    width, parts, size = familiar["width"], familiar["parts"], familiar["centres"]
+    if not (
+        0 < parts <= width <= _MAX_WIDTH and 0 < size <= MAX_CENTRES * width and size % width == 0
+    ):
+        raise ValueError(f"there cannot be {size} bytes of centres of {width} numbers")
+    return int(size)
 
 
 def _unpack(data: bytes) -> tuple[bytes, bytes, int]:

@@ -91,6 +91,7 @@ class Scorer:
         )
         self._dense = None if dense is None else DenseRows(dense, self._classes)
         self._table = table if dense and table and dense.source == table.id else None
+        self._familiar = None if dense is None else model.familiar
         self._joined: Joined | None = None
 
     def joined(self, new: Sequence[str], texts: Mapping[str, Sequence[str]]) -> "Scorer":
@@ -113,7 +114,7 @@ class Scorer:
 
     def score(self, active: Sequence[int], vector: bytes | None = None) -> Prediction:
         """The prediction for a text with these active buckets and this vector."""
-        return self._predict(self._scores(active, vector), active)
+        return self._predict(self._scores(active, vector), active, vector)
 
     def rank(self, query: str, embedding: bytes | None = None) -> ClassRanking:
         """`embedding` is the query's vector by the embedding model that the model was learned
@@ -121,7 +122,7 @@ class Scorer:
         active, vector = self.read(query)
         vector = vector if embedding is None else embedding
         scores = self._scores(active, vector)
-        prediction = self._predict(scores, active)
+        prediction = self._predict(scores, active, vector)
         return ClassRanking(prediction, *self._shared_out(prediction, scores))
 
     def rank_turn(self, query: str, previous: str, answer: str | None) -> TurnRanking:
@@ -133,9 +134,9 @@ class Scorer:
         alone = self._scores(active, vector)
         by_rule = learned is None or known is None or not learned.known[known]
         if learned is None or known is None or by_rule:
-            prediction = self._predict_by_rule(active, previous, known, alone, shared)
+            prediction = self._predict_by_rule(active, vector, previous, known, alone, shared)
         else:
-            prediction = self._predict_learned(learned, active, known, alone, shared)
+            prediction = self._predict_learned(learned, active, vector, known, alone, shared)
         return TurnRanking(
             prediction,
             *self._shared_out(prediction, alone),
@@ -158,13 +159,14 @@ class Scorer:
     def _predict_by_rule(
         self,
         active: Sequence[int],
+        vector: bytes | None,
         previous: str,
         known: int | None,
         alone: Sequence[float],
         shared: int,
     ) -> Prediction:
         """The agent before stays, unless the message alone is sure of another one."""
-        best = self._predict(alone, active)
+        best = self._predict(alone, active, vector)
         own = UNKNOWN_AGENT_SCORE if known is None else alone[known]
         other = max([one for at, one in enumerate(alone) if at != known], default=own)
         leaving = logit(RULE, facts(own, other, len(active), shared))
@@ -184,6 +186,7 @@ class Scorer:
         self,
         learned: FollowUps,
         active: list[int],
+        vector: bytes | None,
         previous: int,
         alone: Sequence[float],
         shared: int,
@@ -210,9 +213,11 @@ class Scorer:
         best, second = (previous, other) if switch <= 0 else (other, previous)
         calibration, classes = learned.calibration, self.model.classes
         if best in self._gone:  # and so nothing is sure
-            return replace(self._predict(alone, active), accepted=False, gone_id=classes[best])
+            return replace(
+                self._predict(alone, active, vector), accepted=False, gone_id=classes[best]
+            )
         if not learned.known[best]:  # nothing is known of its turns, but of its messages
-            message = self._predict(alone, active)
+            message = self._predict(alone, active, vector)
             if message.agent_id == classes[best]:
                 return message
         sure = confidence(learned.keeping, learned.leaving, switch, lead)
@@ -266,7 +271,9 @@ class Scorer:
             scores = [one + each for one, each in zip(scores, more, strict=True)]
         return scores if self._joined is None else self._joined.extended(scores, active, vector)
 
-    def _predict(self, scores: Sequence[float], active: Sequence[int]) -> Prediction:
+    def _predict(
+        self, scores: Sequence[float], active: Sequence[int], vector: bytes | None
+    ) -> Prediction:
         classes, calibration = self.model.classes, self.model.calibration
         here, gone_id, of_gone = scores, None, _NO_SCORE
         if gone := self._gone:
@@ -285,7 +292,8 @@ class Scorer:
         second = max(second, of_gone)
         if second == _NO_SCORE:  # there is no other class
             second = top
-        sure = probability(calibration.curve, top, second)
+        raised = self._familiar.raised(vector) if self._familiar else 0.0
+        sure = probability(calibration.curve, top, second + raised)
         if second > top:  # the share of what is left without the one that is gone
             sure = _share(top, others)
         has_words = len(active) > 1

@@ -20,6 +20,7 @@ from edgeneuro import bounded_json
 from edgeneuro.classifier.calibration import Calibration, calibrate
 from edgeneuro.classifier.dense import DenseWeights
 from edgeneuro.classifier.examples import FOLDS, OUT_OF_SCOPE, Examples
+from edgeneuro.classifier.familiar import Familiarity
 from edgeneuro.classifier.followup_training import FollowUpTraining
 from edgeneuro.classifier.held_out import LEFT_OUT_CLASS, UNSEEN_OUT_OF_SCOPE, HeldOut
 from edgeneuro.classifier.learner import learner_from_bytes, new_learner
@@ -62,6 +63,7 @@ class Training:
         self._labelled_groups = examples.labelled_groups()
         self._order: tuple[int, Sequence[int]] | None = None
         self.follow_ups = FollowUpTraining(examples, plan)
+        self.familiarity = Familiarity(examples, self._held, self._indices)
 
     @property
     def finished(self) -> bool:
@@ -184,7 +186,7 @@ class Training:
 
     def suspects(self, calibration: Calibration) -> list[Suspect]:
         """The held-out labels that are probably wrong."""
-        return suspects(self._held, self._indices, self._examples, calibration.curve)
+        return suspects(self.familiarity.judged(), self._indices, self._examples, calibration.curve)
 
     def shortlist(self, mix: Mapping[str, int] | None = None) -> ShortlistFit:
         """How many of the best classes hold the right one, in traffic of this mix."""
@@ -198,7 +200,7 @@ class Training:
         counts, texts = self._examples.counts(), self._examples.counts(AGENT_TEXT)
         classes = self._examples.classes
         per_class = {agent: counts[label] for label, agent in enumerate(classes)}
-        held = weighted(self._held, self._indices, self._examples, mix)
+        held = weighted(self.familiarity.judged(), self._indices, self._examples, mix)
         calibration = calibrate(
             held,
             per_class,
@@ -218,6 +220,7 @@ class Training:
             examples=self._examples.digest(),
             follow_ups=self.follow_ups.result(mix),
             dense=self._dense(),
+            familiar=self.familiarity.found(),
         )
 
     def _by_source(self) -> dict[str, int]:
@@ -290,6 +293,7 @@ class Training:
         training._held = [
             HeldOut(*one) for one in zip(labels, best, scores[::2], scores[1::2], strict=True)
         ]
+        training.familiarity = Familiarity(examples, training._held, training._indices)
         end = 26 * held + header["learner"]
         training._learner = learner_from_bytes(examples, body[26 * held : end])
         if training._knows_messages:

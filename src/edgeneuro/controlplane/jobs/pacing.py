@@ -1,6 +1,6 @@
 """How fast background work goes: long work of the CPU in pieces, and pauses while models fail."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 # Some 60 ms of work in workerd, whose clock stands still while Python works.
 _CHARACTERS_PER_PIECE = 100_000
@@ -25,6 +25,15 @@ class Pacer:
     async def pause(self) -> None:
         self._spent = 0
         await self._sleep(_PAUSE_SECONDS)
+
+
+async def in_pieces(
+    steps: Iterable[object], sleep: Callable[[float], Awaitable[None]], *, every: int = 200
+) -> None:
+    """Runs all steps, each of some 0.3 ms, and lets other requests have their turn between."""
+    for number, _ in enumerate(steps):
+        if number % every == 0:
+            await sleep(_PAUSE_SECONDS)
 
 
 def failure_pause_ms(attempts: int = 1) -> int:

@@ -18,6 +18,7 @@ from edgeneuro.classifier.sources import HUMAN
 from edgeneuro.classifier.training import Training
 from edgeneuro.controlplane.jobs.embedding_training import second_training
 from edgeneuro.controlplane.jobs.machine_examples import ToRead
+from edgeneuro.controlplane.jobs.pacing import in_pieces
 from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome, run_slice
 from edgeneuro.controlplane.jobs.training_examples import MAX_LABELS, ExampleReader
 from edgeneuro.controlplane.learning.classifier_check import config_of, score_on_test_part
@@ -61,10 +62,8 @@ _SLICE_MS = 20_000
 # after the response.
 _FIRST_SLICE_MS = 10_000
 _VISIT_COST = 30  # beside the classes of a visit
-_VECTORS_FACTOR = 4  # of a visit with word vectors
-_GROUP_COST = 1_000  # of finding the variants of a label
-# After each step, some 60 ms, other requests have their turn. With a shorter pause workerd does not
-# look at them before the next step.
+_VECTORS_FACTOR, _GROUP_COST = 4, 1_000  # of a visit with vectors; of finding a label's variants
+# Other requests have their turn after a step of some 60 ms; workerd ignores shorter pauses.
 _STEP_COST, _PAUSE_SECONDS = 40_000, 0.01
 _MAX_ATTEMPTS = 5  # slices of one training that started in a row and never ended
 _PARTS_A_STATE = 1_000  # numbers of one state's parts; the next state has others
@@ -264,6 +263,7 @@ class _Slice:
     async def _finish(self, training: Training, examples: Examples) -> SliceOutcome:
         decisions = await decisions_by_agent(self._services, self._job.agents)
         mix = agent_mix(self._job, examples, decisions)
+        await in_pieces(training.familiarity.find(), self._services.sleep)
         model = training.model(known_mix(decisions))
         held_out = training.held_out()
         thresholds = per_agent(self._job, model, examples, held_out)
