@@ -15,7 +15,7 @@ metrics are cross-fitted: each question is judged by a curve and thresholds that
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edgeneuro.classifier import curve as curves
 from edgeneuro.classifier import thresholds
@@ -106,6 +106,8 @@ def calibrate(
         return _never(curve, label_counts, why, metrics)
     may_be = [sufficient and not bad for sufficient, bad in zip(enough, without, strict=True)]
     curve = fit_curve(asked, prior)
+    if noisy:
+        unknown = replace(unknown, most=min(unknown.most, thresholds.MOST_OF_MACHINE))
     least = unknown.floor(_scored(negatives, curve), len(enough), found_plateau)
     found = _chosen(asked, curve, labels, may_be, target, least, noisy=noisy)
     lowest = [one for one in found if one is not None]
