@@ -342,7 +342,7 @@ function suspectTable(suspects, { may, show }) {
               ? [
                   actionButton("Correct", relabel(one, one.predicted), {
                     size: "small",
-                    label: `Label ${one.query} as ${one.predicted}`,
+                    label: `Correct ${one.query} to ${one.predicted}`,
                   }),
                   actionButton("Keep", relabel(one, one.agent_id), {
                     size: "small",

@@ -31,12 +31,12 @@ SECONDS = 120
 def seed_data(api: httpx.Client, folder: Path) -> None:
     for query in _QUERIES:
         decision = api.post("/v1/route", json={"query": query, "user": "ann"}).raise_for_status()
+    log = f"/v1/logs/{decision.json()['id']}"
+    until(lambda: api.get(log).is_success)
     feedback = {"decision_id": decision.json()["id"], "value": "up", "comment": "Thank you"}
     api.post("/v1/feedback", json=feedback).raise_for_status()
     label(api)
-    api.put(
-        f"/v1/logs/{decision.json()['id']}/label", json={"agent_id": "it_support"}
-    ).raise_for_status()
+    api.put(f"{log}/label", json={"agent_id": "it_support"}).raise_for_status()
     provider = {
         "id": "openai",
         "kind": "openai",

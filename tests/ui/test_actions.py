@@ -623,7 +623,7 @@ def test_analytics_keep_their_state_and_export_csv(
     header, *groups = Path(waiting.value.path()).read_text().splitlines()
     assert header.startswith("agent,requests,")
     assert any(line.startswith("it_support,") for line in groups)
-    page.locator(".chart").first.hover()
+    page.locator(".chart .u-over").first.hover()
     expect(page.locator(".chart .u-legend").first).to_contain_text("2026", ignore_case=True)
 
 
