@@ -3,6 +3,7 @@ What a training writes while it is under way is in trainings.py."""
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 
 from edgeneuro.classifier.model import InvalidModelError, is_of_this_version
 from edgeneuro.domain.classifier import (
@@ -13,7 +14,7 @@ from edgeneuro.domain.classifier import (
     TrainingProgress,
 )
 from edgeneuro.domain.model import Model, Pricing
-from edgeneuro.store.database import Database, Row, Statement, statement
+from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.jobs import insert_job, message_of, read_or_substitute, unfinished
 from edgeneuro.store.sql import rfc3339
 
@@ -238,6 +239,15 @@ def select_classifier_models() -> Statement:
         " FROM classifiers"
         " WHERE checksum IS NOT NULL ORDER BY id DESC LIMIT 100"
     )
+
+
+def intact_classifiers(rows: Rows) -> list[Model]:
+    """Without those that are damaged (edited by hand, say): they must not end routing."""
+    found = []
+    for row in rows:
+        with suppress(ValueError):
+            found.append(classifier_model_from_row(row))
+    return found
 
 
 def classifier_model_from_row(row: Row) -> Model:

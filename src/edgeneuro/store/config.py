@@ -10,7 +10,7 @@ from edgeneuro.domain.routing import Revisions, RoutingConfig, build_routing_con
 from edgeneuro.settings import Settings
 from edgeneuro.store import calibrations, routers, rules
 from edgeneuro.store.agents import agent_from_row, select_enabled
-from edgeneuro.store.classifiers import classifier_model_from_row, select_classifier_models
+from edgeneuro.store.classifiers import intact_classifiers, select_classifier_models
 from edgeneuro.store.database import Database, Rows, Statement, statement
 from edgeneuro.store.embedding_classifiers import select_selected, selected_from_rows
 from edgeneuro.store.models import facts_from_row, model_from_row, select_discovered, select_models
@@ -110,7 +110,7 @@ async def load_routing_config(db: Database, settings: Settings) -> tuple[Routing
         [model_from_row(row) for row in models],
         [facts_from_row(row) for row in discovered],
         [provider_from_row(row) for row in providers],
-        [classifier_model_from_row(row) for row in classifiers],
+        intact_classifiers(classifiers),
         [calibrations.calibration_from_row(row) for row in calibrated],
         rules.intact_rules(ruled),
         routers.intact_routers(routed),
