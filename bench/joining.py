@@ -37,7 +37,7 @@ LEFT_OUT = 5  # of the agents, for each seed
 SIZES = {"agent": (150, 0.3), "intent": (20, 1.0)}
 MIN_PRECISION = 0.98  # of all answers to queries that fit an agent
 
-Asked = list[tuple[str, str | None]]
+LabeledQueries = list[tuple[str, str | None]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Draw:
 
     texts: dict[str, list[str]]
     labels: list[Labelled]
-    asked: Asked
+    asked: LabeledQueries
 
 
 def main() -> None:
@@ -127,7 +127,9 @@ def draw_agents(data: Data, key: str, seed: int, *, with_examples: bool) -> Draw
         given = drawn[:EXAMPLES] if with_examples else []
         texts[name] = agent_texts(agent_of(name, given))
         labels += [Labelled(query, name) for query in drawn[EXAMPLES:]]
-    queries: Asked = [(one["query"], one[key]) for one in data.validation if one[key] in texts]
+    queries: LabeledQueries = [
+        (one["query"], one[key]) for one in data.validation if one[key] in texts
+    ]
     queries = chance.sample(queries, round(share * len(queries)))
     return Draw(texts, labels, queries + [(one["query"], None) for one in data.oos_validation])
 
@@ -170,7 +172,7 @@ def without_column(weights: bytes, classes: int, at: int) -> bytes:
 
 
 def count(
-    counts: Counter[str], predict: Callable[[str], Prediction], asked: Asked, agent: str
+    counts: Counter[str], predict: Callable[[str], Prediction], asked: LabeledQueries, agent: str
 ) -> None:
     for query, truth in asked:
         kind = "own" if truth == agent else "outside" if truth is None else "others"

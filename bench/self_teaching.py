@@ -43,7 +43,7 @@ _GOALS = ((5_000, 350, 450, 350), (10_000, 230, 230, 320))
 
 
 @dataclass(frozen=True)
-class Asked:
+class StreamQuery:
     query: str
     truth: str | None  # None: no agent fits
 
@@ -120,7 +120,7 @@ def read_options() -> argparse.Namespace:
     return options
 
 
-def read_stream(options: argparse.Namespace) -> tuple[list[Asked], list[Asked]]:
+def read_stream(options: argparse.Namespace) -> tuple[list[StreamQuery], list[StreamQuery]]:
     """The training part with its out-of-scope queries in random order, and those of the validation
     part."""
     name: Literal["intent", "agent"] = "intent" if options.intents else "agent"
@@ -129,16 +129,16 @@ def read_stream(options: argparse.Namespace) -> tuple[list[Asked], list[Asked]]:
     return stream, list(read(options.data / "oos_validation.jsonl"))
 
 
-def read(path: Path, name: str | None = None) -> Iterator[Asked]:
+def read(path: Path, name: str | None = None) -> Iterator[StreamQuery]:
     """`name` is the field with the agent; None: no agent fits any of them."""
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             found = json.loads(line)
-            yield Asked(found["query"], None if name is None else found[name])
+            yield StreamQuery(found["query"], None if name is None else found[name])
 
 
 def start(
-    folder: Path, known: Sequence[Asked], table: DatasetTable, options: argparse.Namespace
+    folder: Path, known: Sequence[StreamQuery], table: DatasetTable, options: argparse.Namespace
 ) -> Place:
     if options.offline:
         return InProcess(table)
@@ -178,7 +178,7 @@ class Run:
         settings = {"learning": "on", "on_no_fit": "none", "time_budget_ms": 60_000}
         call("PATCH", "/v1/config", settings)
 
-    def send(self, stream: Sequence[Asked]) -> None:
+    def send(self, stream: Sequence[StreamQuery]) -> None:
         with tqdm(total=len(stream), unit="query", disable=None) as bar:
             for at in range(0, len(stream), BLOCK):
                 if at % WINDOW == 0:
@@ -194,7 +194,7 @@ class Run:
                     print(row(window), flush=True)
                 self._minute()
 
-    def ask_unseen(self, unseen: Sequence[Asked]) -> None:
+    def ask_unseen(self, unseen: Sequence[StreamQuery]) -> None:
         """Out-of-scope queries that the product has never seen."""
         decisions = self._route(unseen)
         self._unseen = (sum(each["outcome"] == "agent" for each in decisions), len(unseen))
@@ -227,11 +227,11 @@ class Run:
             print(f"{mark:7}{goal.name:50}{goal.value:10.4g}  at most {goal.most:g}")
         return goals
 
-    def _route(self, block: Sequence[Asked]) -> list[dict[str, Any]]:
+    def _route(self, block: Sequence[StreamQuery]) -> list[dict[str, Any]]:
         with contextlib.redirect_stdout(io.StringIO()):  # the log lines of this process
             return self._place.route([each.query for each in block])
 
-    def _count(self, window: Window, asked: Asked, decision: dict[str, Any]) -> None:
+    def _count(self, window: Window, asked: StreamQuery, decision: dict[str, Any]) -> None:
         agent = decision["agent"]["id"] if decision["outcome"] == "agent" else None
         layer = (
             decision["layer"] if decision["reason"] is None else f"no agent ({decision['reason']})"

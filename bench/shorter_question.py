@@ -20,6 +20,7 @@ from statistics import fmean
 from typing import Any
 
 from bench.classifier import Data
+from bench.ten_agents import made_agent
 from edgeneuro.classifier.examples import Labelled
 from edgeneuro.classifier.held_out import wilson
 from edgeneuro.classifier.plan import Plan
@@ -77,20 +78,8 @@ def tokens_by(path: Path | None) -> Callable[[str], int]:
 
 def agent_of(intent: str, examples: list[str]) -> Agent:
     name = intent.replace("_", " ")
-    return Agent(
-        id=intent,
-        name=name.capitalize(),
-        description=f"Answers every question and request of users that is about {name}.",
-        examples=examples,
-        endpoint=None,
-        protocol="openai",
-        system_prompt=None,
-        model=None,
-        enabled=True,
-        default=False,
-        created_at="",
-        updated_at="",
-    )
+    description = f"Answers every question and request of users that is about {name}."
+    return made_agent(intent, name.capitalize(), description, examples)
 
 
 def measure(

@@ -63,6 +63,11 @@ def agent_of(agent_id: str, examples: list[str]) -> Agent:
     """One of NAMES; another id is an agent that has no text but its name."""
     plain = agent_id.replace("_", " ")
     name, description = _TEXTS.get(agent_id, (plain, plain))
+    return made_agent(agent_id, name, description, examples)
+
+
+def made_agent(agent_id: str, name: str, description: str, examples: list[str]) -> Agent:
+    """An enabled agent with these texts and no endpoint."""
     return Agent(
         id=agent_id,
         name=name,

@@ -10,7 +10,8 @@ import pytest
 from edgeneuro.classifier.examples import Examples
 from edgeneuro.classifier.model import loads
 from edgeneuro.classifier.sources import MODEL
-from edgeneuro.store.classifiers import read_model, read_parts
+from edgeneuro.store.classifiers import read_model
+from edgeneuro.store.parts import CLASSIFIER_PARTS
 from tests.unit.conftest import Product, says
 from tests.unit.invocations import run_maintenance, run_slice
 from tests.unit.synthetic_labels import question
@@ -39,7 +40,7 @@ async def decide(
 async def examples(product: Product) -> Examples:
     """Those of the training under way."""
     return Examples.from_bytes(
-        await read_parts(product.services.db, "clf_queued", "examples"),
+        await CLASSIFIER_PARTS.read(product.services.db, "clf_queued", "examples"),
         product.services.word_vectors(),
     )
 

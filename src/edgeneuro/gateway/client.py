@@ -1,9 +1,9 @@
 """The client of the models: chooses the transport, enforces time and size limits, reads the
 responses, and raises no errors but our own."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from edgeneuro.domain.catalogue import BaseModelFacts
 from edgeneuro.domain.decision import GatewayTrace
@@ -41,6 +41,8 @@ from edgeneuro.gateway.transports import AiBinding, BindingTransport, HttpsTrans
 from edgeneuro.gateway.upstream_errors import JSON_MODE_STREAMS_NOT, WORKERS_AI, upstream_error
 from edgeneuro.gateway.vendors import CLOUDFLARE_TOKEN, is_own_workers_ai, vendor_name
 from edgeneuro.settings import Settings
+
+_Answer = TypeVar("_Answer")
 
 _MAX_ANSWER_BYTES = 4_000_000
 _MAX_ERROR_BYTES = 65_536
@@ -101,28 +103,34 @@ class GatewayClient:
         return ModelStream(deltas=deltas, trace=_trace(response))
 
     async def decide(self, request: DecisionRequest, /) -> DecisionAnswer:
-        vendor = vendor_name(request)
-        async with time_limit(request.timeout_ms / 1000, vendor=vendor):
-            response = await self._transport(request).decide(request)
-            await self._require_ok(response, vendor=vendor)
-            body = await read_whole(response, limit=_MAX_ANSWER_BYTES)
-            trace = _trace(response)
-            try:
-                return read_decision(body, request, trace, vendor=vendor)
-            except InvalidOutputError as error:
-                if trace.cache_status != "HIT":
-                    raise
-                raise StaleAnswerError(error.message) from error
+        return await self._whole(
+            request,
+            self._transport(request).decide(request),
+            lambda body, trace, vendor: read_decision(body, request, trace, vendor=vendor),
+        )
 
     async def embed(self, request: EmbeddingRequest, /) -> EmbeddingAnswer:
+        return await self._whole(
+            request,
+            self._transport(request).embed(request),
+            lambda body, trace, vendor: read_embeddings(body, request, trace, vendor=vendor),
+        )
+
+    async def _whole(
+        self,
+        request: UpstreamRequest,
+        response_of: Awaitable[HttpResponse],
+        read: Callable[[bytes, GatewayTrace, str], _Answer],
+    ) -> _Answer:
+        """What `read` makes of the body, its trace and the vendor's name."""
         vendor = vendor_name(request)
         async with time_limit(request.timeout_ms / 1000, vendor=vendor):
-            response = await self._transport(request).embed(request)
+            response = await response_of
             await self._require_ok(response, vendor=vendor)
             body = await read_whole(response, limit=_MAX_ANSWER_BYTES)
             trace = _trace(response)
             try:
-                return read_embeddings(body, request, trace, vendor=vendor)
+                return read(body, trace, vendor)
             except InvalidOutputError as error:
                 if trace.cache_status != "HIT":
                     raise

@@ -36,7 +36,7 @@ class EmbeddingGain:
         self.of = ""
 
     def about(self, identity: str) -> None:
-        """What is measured: with another classifier or model everything begins anew."""
+        """What is measured: another classifier or model starts with empty sums."""
         if identity != self.of:
             self.of = identity
             self._asked.clear()

@@ -16,6 +16,7 @@ from edgeneuro.domain.classifier import (
 from edgeneuro.domain.model import Model, Pricing
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.jobs import insert_job, message_of, read_or_substitute, unfinished
+from edgeneuro.store.parts import CLASSIFIER_PARTS
 from edgeneuro.store.sql import rfc3339
 
 _VERSION_DIGITS = 12
@@ -70,24 +71,6 @@ def _select(classifier_id: str) -> Statement:
     return statement(f"SELECT {COLUMNS} FROM {ROWS} WHERE id = ?1", classifier_id)
 
 
-async def read_parts(db: Database, classifier_id: str, kind: str, *, first: int = 0) -> bytes:
-    """The bytes of the parts from `first` on, one part a query; empty where there are none."""
-    parts: list[bytes] = []
-    while True:
-        rows = await db.run(
-            statement(
-                "SELECT hex(content) AS content FROM classifier_parts"
-                " WHERE classifier_id = ?1 AND kind = ?2 AND part = ?3",
-                classifier_id,
-                kind,
-                first + len(parts),
-            )
-        )
-        if not rows:
-            return b"".join(parts)
-        parts.append(bytes.fromhex(rows[0]["content"]))
-
-
 async def read_model(db: Database, classifier_id: str) -> bytes:
     """The model's bytes, for classifier.model.loads, which refuses those that are damaged. Raises
     InvalidModelError where they are not those that the training made."""
@@ -96,7 +79,7 @@ async def read_model(db: Database, classifier_id: str) -> bytes:
             "SELECT checksum FROM classifiers WHERE id = ?1 AND checksum IS NOT NULL", classifier_id
         )
     )
-    content = await read_parts(db, classifier_id, "model") if rows else b""
+    content = await CLASSIFIER_PARTS.read(db, classifier_id, "model") if rows else b""
     if not content:
         raise InvalidModelError(f"there is no model of the classifier {classifier_id!r}")
     if not content.endswith(bytes.fromhex(rows[0]["checksum"])):

@@ -2,14 +2,14 @@
 their bytes and those of their trainings."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgeneuro.classifier.model import InvalidModelError
 from edgeneuro.domain.embedding import EmbeddingClassifier, EmbeddingProgress, SelectedEmbedding
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.jobs import insert_job, message_of
-from edgeneuro.store.trainings import PART_BYTES
+from edgeneuro.store.parts import EMBEDDING_PARTS
 
 _VERSION_DIGITS = 12
 _ROWS = (
@@ -105,53 +105,12 @@ def selected_from_rows(rows: Rows) -> dict[str, SelectedEmbedding]:
     }
 
 
-def write_embedding_parts(
-    embedding_id: str, kind: str, content: bytes, *, first: int = 0
-) -> Iterator[Statement]:
-    """Over those that were there from `first` on; a statement each."""
-    yield statement(
-        "DELETE FROM embedding_parts WHERE embedding_id = ?1 AND kind = ?2 AND part >= ?3",
-        embedding_id,
-        kind,
-        first,
-    )
-    for number, at in enumerate(range(0, len(content), PART_BYTES), first):
-        yield statement(
-            "INSERT INTO embedding_parts (embedding_id, kind, part, content)"
-            " VALUES (?1, ?2, ?3, ?4)",
-            embedding_id,
-            kind,
-            number,
-            content[at : at + PART_BYTES],
-        )
-
-
-async def read_embedding_parts(
-    db: Database, embedding_id: str, kind: str, *, first: int = 0
-) -> bytes:
-    """The bytes of the parts from `first` on, one part a query; empty if there are none."""
-    parts: list[bytes] = []
-    while True:
-        rows = await db.run(
-            statement(
-                "SELECT hex(content) AS content FROM embedding_parts"
-                " WHERE embedding_id = ?1 AND kind = ?2 AND part = ?3",
-                embedding_id,
-                kind,
-                first + len(parts),
-            )
-        )
-        if not rows:
-            return b"".join(parts)
-        parts.append(bytes.fromhex(rows[0]["content"]))
-
-
 async def read_embedding_model(db: Database, embedding_id: str) -> bytes:
     """Raises InvalidModelError if it is not there, or not as its training made it."""
     rows = await db.run(
         statement("SELECT checksum FROM embedding_classifiers WHERE id = ?1", embedding_id)
     )
-    content = await read_embedding_parts(db, embedding_id, "model")
+    content = await EMBEDDING_PARTS.read(db, embedding_id, "model")
     if not rows or rows[0]["checksum"] is None or not content:
         raise InvalidModelError(f"there is no model of the second classifier {embedding_id!r}")
     if not content.endswith(bytes.fromhex(rows[0]["checksum"])):

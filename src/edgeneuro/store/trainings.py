@@ -1,14 +1,11 @@
 """Trainings under way: what a slice of the job reads and stores."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from edgeneuro.domain.classifier import Classifier
 from edgeneuro.domain.label import DataSnapshot
 from edgeneuro.store.classifiers import COLUMNS, ROWS, classifier_from_row
 from edgeneuro.store.database import Database, Statement, Value, statement
-
-# They are read as hexadecimal digits, twice as long, and a row holds 2 MB.
-PART_BYTES = 500_000
 
 _OUTCOME = (
     *("metrics", "per_agent", "size", "checksum", "test_score", "needs"),
@@ -20,28 +17,6 @@ async def read_training(db: Database, classifier_id: str) -> Classifier:
     """Raises ValueError or TypeError where its row cannot be read."""
     rows = await db.run(statement(f"SELECT {COLUMNS} FROM {ROWS} WHERE id = ?1", classifier_id))
     return classifier_from_row(rows[0])
-
-
-def write_parts(
-    classifier_id: str, kind: str, content: bytes, *, first: int = 0
-) -> Iterator[Statement]:
-    """Writes the bytes in parts numbered from `first` on, over those that were there; a statement
-    each, since a request to D1 must not grow with them."""
-    yield statement(
-        "DELETE FROM classifier_parts WHERE classifier_id = ?1 AND kind = ?2 AND part >= ?3",
-        classifier_id,
-        kind,
-        first,
-    )
-    for number, at in enumerate(range(0, len(content), PART_BYTES), first):
-        yield statement(
-            "INSERT INTO classifier_parts (classifier_id, kind, part, content)"
-            " VALUES (?1, ?2, ?3, ?4)",
-            classifier_id,
-            kind,
-            number,
-            content[at : at + PART_BYTES],
-        )
 
 
 def note_labels(

@@ -34,6 +34,7 @@ from edgeneuro.store import embedding_classifiers as store
 from edgeneuro.store.database import Statement
 from edgeneuro.store.jobs import MAX_FAILURES, error_text
 from edgeneuro.store.label_vectors import find_texts, find_vectors, note_use, store_vectors
+from edgeneuro.store.parts import EMBEDDING_PARTS
 from edgeneuro.store.trainings import read_training
 from edgeneuro.synapsecore.decision_log import count_model_call
 from edgeneuro.synapsecore.embedding_call import embed
@@ -114,7 +115,7 @@ class _Slice:
         return self._services.now_ms() >= self._ends_at
 
     async def run(self) -> SliceOutcome:
-        stored = await store.read_embedding_parts(self._services.db, self._made.id, "examples")
+        stored = await EMBEDDING_PARTS.read(self._services.db, self._made.id, "examples")
         if not stored:
             return self._failure("the examples of the classifier are gone; train it again")
         try:
@@ -252,7 +253,7 @@ class _Slice:
 
     async def _training(self, examples: Examples) -> Training:
         options = self._first.options
-        stored = await store.read_embedding_parts(
+        stored = await EMBEDDING_PARTS.read(
             self._services.db,
             self._made.id,
             "state",
@@ -287,7 +288,7 @@ class _Slice:
         return _failed(self._made.id, why)
 
     async def _write(self, kind: str, content: bytes, *, first: int = 0) -> None:
-        for part in store.write_embedding_parts(self._made.id, kind, content, first=first):
+        for part in EMBEDDING_PARTS.write(self._made.id, kind, content, first=first):
             await self._lease.write(part)
 
 

@@ -45,10 +45,11 @@ from edgeneuro.domain.label import DataSnapshot, label_set_sha256
 from edgeneuro.services import Services
 from edgeneuro.store import trainings as store
 from edgeneuro.store.classifier_examples import write_examples
-from edgeneuro.store.classifiers import delete_work, read_parts
+from edgeneuro.store.classifiers import delete_work
 from edgeneuro.store.database import Statement, Value
 from edgeneuro.store.datasets import count_training_labels, newest_label_in_force
 from edgeneuro.store.jobs import MAX_FAILURES, error_text
+from edgeneuro.store.parts import CLASSIFIER_PARTS
 
 # Longer than any slice may take: a request's work ends 30 s after its answer, a cron's after 30 s
 # of CPU time.
@@ -145,7 +146,7 @@ class _Slice:
         """Prepared from the labels in the first slices, stored for the others. A result if the
         slice ends before all are prepared."""
         if self._progress.stage != "labels":
-            stored = await read_parts(self._services.db, self._job.id, "examples")
+            stored = await self._read("examples")
             return Examples.from_bytes(stored, self._services.word_vectors())
         if not self._progress.prepared_slices:
             self._last_label_id = await newest_label_in_force(self._services.db)
@@ -202,15 +203,13 @@ class _Slice:
         first = (self._progress.prepared_slices - 1) * _PARTS_A_STATE + _MACHINE_PART
         if first < 0:
             return None
-        stored = await read_parts(self._services.db, self._job.id, "state", first=first)
+        stored = await self._read("state", first=first)
         return ToRead.from_bytes(stored) if stored else None
 
     async def _prepared_before(self) -> Preparation:
         whole = Preparation(self._services.word_vectors())
         for number in range(self._progress.prepared_slices):
-            content = await read_parts(
-                self._services.db, self._job.id, "state", first=number * _PARTS_A_STATE
-            )
+            content = await self._read("state", first=number * _PARTS_A_STATE)
             whole.extend(Preparation.from_bytes(content))
             await self._services.sleep(_PAUSE_SECONDS)
         return whole
@@ -220,7 +219,7 @@ class _Slice:
         lines = self._lines
         for number in range(self._progress.prepared_slices):
             first = number * _PARTS_A_STATE + _LINES_PART
-            stored = await read_parts(self._services.db, self._job.id, "state", first=first)
+            stored = await self._read("state", first=first)
             lines = [*stored.decode().splitlines(keepends=True), *lines]
         return DataSnapshot(
             labels=len(lines),
@@ -233,9 +232,7 @@ class _Slice:
         if slices == self._progress.prepared_slices:
             plan = Plan(seed=options.seed, target=options.target, min_labels=options.min_labels)
             return Training(examples, plan)
-        state = await read_parts(
-            self._services.db, self._job.id, "state", first=slices * _PARTS_A_STATE
-        )
+        state = await self._read("state", first=slices * _PARTS_A_STATE)
         return Training.resume(state, examples)
 
     async def _train(self, training: Training, examples: Examples) -> None:
@@ -345,6 +342,9 @@ class _Slice:
             self._job.id, labels=self._labels, last_label_id=self._last_label_id, data=data
         )
 
+    async def _read(self, kind: str, *, first: int = 0) -> bytes:
+        return await CLASSIFIER_PARTS.read(self._services.db, self._job.id, kind, first=first)
+
     async def _write(self, kind: str, content: bytes, *, first: int = 0) -> None:
-        for part in store.write_parts(self._job.id, kind, content, first=first):
+        for part in CLASSIFIER_PARTS.write(self._job.id, kind, content, first=first):
             await self._lease.write(part)

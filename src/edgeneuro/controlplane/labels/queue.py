@@ -17,7 +17,7 @@ from edgeneuro.domain.label_queue import LabelSuspect, QueueItem, QueueQuery, Su
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.services import Services
 from edgeneuro.store import label_queue as store
-from edgeneuro.store.classifiers import newest_model, read_parts
+from edgeneuro.store.classifiers import newest_model
 from edgeneuro.store.contexts import StoredQuestion, question_from_row
 from edgeneuro.store.database import Row, Rows
 from edgeneuro.store.label_queue import (
@@ -27,6 +27,7 @@ from edgeneuro.store.label_queue import (
     read_unsampled,
 )
 from edgeneuro.store.logs import read_questions
+from edgeneuro.store.parts import CLASSIFIER_PARTS
 from edgeneuro.synapsecore.rankers.classifier import judge
 
 # What the newest classifier makes of the questions in the label queue's window, in the request
@@ -101,7 +102,7 @@ async def _load(services: Services, classifier_id: str, config: RoutingConfig) -
     scorer = services.recent_scorers.get(classifier_id, now_ms=now_ms)
     if scorer is None:
         try:
-            model = loads(await read_parts(services.db, classifier_id, "model"))
+            model = loads(await CLASSIFIER_PARTS.read(services.db, classifier_id, "model"))
             scorer = scorer_of(model, services.word_vectors)
         except InvalidModelError as error:
             services.failures.note("queue_classifier_load", error)
