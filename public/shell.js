@@ -13,6 +13,7 @@ const SCREENS = [
     [
       ["overview", "Overview", "read"],
       ["analytics", "Analytics", "read"],
+      ["costs", "Costs", "read"],
       ["logs", "Logs", "read"],
     ],
   ],

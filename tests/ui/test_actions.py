@@ -627,6 +627,25 @@ def test_analytics_keep_their_state_and_export_csv(
     expect(page.locator(".chart .u-legend").first).to_contain_text("2026", ignore_case=True)
 
 
+def test_costs_follow_their_inputs(page: Page, go: Go) -> None:
+    go("costs")
+    page.get_by_label("Requests per month").fill("50000000")
+    page.get_by_label("Classifier, %").fill("80")
+    page.get_by_label("Model", exact=True).select_option("@cf/cloudflare/clef-flash")
+    settled(page)
+    table = page.get_by_role("table", name="Cost per month by item")
+    prompt = table.get_by_role("row").filter(has_text="Model, prompt tokens")
+    expect(prompt).to_contain_text("tokens")
+    with_model = page.locator(".figure").filter(has_text="Model only, per month")
+    expect(with_model).to_contain_text("Cloudflare")
+    page.reload()
+    settled(page)
+    expect(page.get_by_label("Classifier, %")).to_have_value("80")
+    page.get_by_label("Cache, %").fill("70")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("their sum is at most 1")
+
+
 def test_a_failed_upload_of_an_adapter_is_retried(
     page: Page, go: Go, emulator: httpx.Client, api: httpx.Client, tmp_path: Path
 ) -> None:

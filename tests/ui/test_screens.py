@@ -19,6 +19,7 @@ SCREENSHOTS = os.environ.get("SCREENSHOTS")
 SCREENS = (
     "overview",
     "analytics",
+    "costs",
     "logs",
     "logs/{log}",
     "playground",

@@ -120,6 +120,7 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "POST /v1/unmatched/{cluster_id}/dismiss": ("label", 404, "unknown_cluster"),
     "GET /v1/analytics": ("read", 200, None),
     "POST /v1/analytics/rebuild": ("admin", 400, "missing_field"),
+    "GET /v1/costs": ("read", 200, None),
     "GET /v1/users": ("admin", 200, None),
     "POST /v1/users": ("admin", 400, "missing_field"),
     "GET /v1/users/{user_id}": ("admin", 404, "unknown_user"),

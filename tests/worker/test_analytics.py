@@ -132,3 +132,16 @@ def test_metrics_in_the_official_parser(client: httpx.Client, answered: set[str]
     }
     assert ("POST", "/v1/route") in routes
     assert families["edgeneuro_build_info"].samples[0].value == 1
+
+
+def test_costs_are_estimated_from_the_decisions_here(client: httpx.Client) -> None:
+    model = "@cf/cloudflare/clef-flash"
+    stated: dict[str, str | float] = {"answers": 20_000_000, "classifier": 0.8, "model": model}
+    costs = client.get("/v1/costs", params=stated).raise_for_status().json()
+    assert costs["shares"]["classifier"] == 0.8
+    assert costs["model"] == model
+    assert costs["saved_usd"] > 0
+    by_item = {each["item"]: each["usd"] for each in costs["costs"]["items"]}
+    assert by_item["workers_requests"] == pytest.approx(10 * 0.30)
+    total = costs["costs"]["platform_usd"] + costs["costs"]["models_usd"]
+    assert costs["costs"]["total_usd"] == pytest.approx(total, abs=1e-3)

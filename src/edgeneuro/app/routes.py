@@ -19,7 +19,7 @@ from edgeneuro.controlplane.jobs import jobs
 from edgeneuro.controlplane.labels import datasets, erasure, imports, label_stats, labels, queue
 from edgeneuro.controlplane.learning import classifiers, learning
 from edgeneuro.controlplane.models import calibration, models, providers, selection
-from edgeneuro.controlplane.observe import analytics, logs, monitoring
+from edgeneuro.controlplane.observe import analytics, costs, logs, monitoring
 from edgeneuro.controlplane.replays import apply, replays
 from edgeneuro.domain.chat import MAX_BODY_BYTES, MAX_TEXT_BYTES
 from edgeneuro.domain.chat_answer import ChatCompletionChunk
@@ -189,6 +189,7 @@ ROUTES = (
 
     Route("GET",    "/v1/analytics",              analytics.show_analytics, READ),
     Route("POST",   "/v1/analytics/rebuild",      analytics.rebuild,     ADMIN),
+    Route("GET",    "/v1/costs",                  costs.show_costs,      READ),
 
     Route("GET",    "/v1/users",                  users.list_users,      ADMIN),
     Route("POST",   "/v1/users",                  users.create_user,     ADMIN, 201),

@@ -15,3 +15,19 @@ def select_decisions(start: int, stop: int) -> Statement:
         start,
         stop,
     )
+
+
+_NEWEST_ROWS = 5_000  # bounds what is read; a busy installation has these within minutes
+
+
+def mean_tokens_of_models() -> Statement:
+    """One row: the mean `prompt_tokens` and `completion_tokens` of the newest decisions that called
+    a model, null if there are none. A chat's tokens are those of its answer too, so chats are not
+    in it, nor decisions that a cache of AI Gateway gave, which count none."""
+    return statement(
+        "SELECT avg(prompt_tokens) AS prompt_tokens, avg(completion_tokens) AS completion_tokens"
+        " FROM (SELECT kind, other_kind, prompt_tokens, completion_tokens FROM logs"
+        " ORDER BY id DESC LIMIT ?1)"
+        " WHERE kind = 'route' AND other_kind IS NULL AND prompt_tokens > 0",
+        _NEWEST_ROWS,
+    )
