@@ -23,8 +23,8 @@ from typing import Any
 import httpx
 from tqdm import tqdm
 
+from bench.bare_worker import bare_worker
 from bench.cpu import children_seconds
-from bench.overhead import bare_worker
 from bench.route_dataset import percentile, read_lines
 from edgeneuro.classifier.examples import (
     Examples,

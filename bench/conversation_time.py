@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 
+from bench.bare_worker import bare_worker
 from bench.classifier import WORKER, outside
-from bench.overhead import bare_worker
 from bench.route_dataset import percentile, timed
 from bench.train_in_worker import product, select
 from edgeneuro.classifier.examples import Labelled

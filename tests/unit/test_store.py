@@ -199,6 +199,40 @@ async def test_d1s_errors_in_our_words(text: str, expected: type[DatabaseError])
         assert type(raised.value) is expected
 
 
+class CountingBinding:
+    """env.DB: each statement reads two rows and writes one, or D1 does not say."""
+
+    def __init__(self, meta: dict[str, int] | None) -> None:
+        self._result: dict[str, object] = {"results": [{"one": 1}]}
+        if meta is not None:
+            self._result["meta"] = meta
+
+    def prepare(self, sql: str) -> "CountingBinding":
+        return self
+
+    async def all(self) -> dict[str, object]:
+        return self._result
+
+    async def batch(self, statements: list[object]) -> list[dict[str, object]]:
+        return [self._result for _ in statements]
+
+
+@pytest.mark.parametrize(
+    ("meta", "expected"),
+    [({"rows_read": 2, "rows_written": 1}, (6, 3)), ({}, (0, 0)), (None, (0, 0))],
+)
+async def test_rows_are_counted_as_d1_bills_them(
+    meta: dict[str, int] | None, expected: tuple[int, int]
+) -> None:
+    noted: list[tuple[int, int]] = []
+    database = D1Database(
+        CountingBinding(meta), lambda read, written: noted.append((read, written))
+    )
+    one = statement("SELECT 1")
+    assert [await database.run(one), *await database.batch([one, one])] == [[{"one": 1}]] * 3
+    assert tuple(map(sum, zip(*noted, strict=True))) == expected
+
+
 def test_settings_from_vars() -> None:
     given = {
         "FALLBACK_MODELS": "a, b  c",

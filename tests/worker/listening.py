@@ -14,7 +14,8 @@ _LOOK_SECONDS = 10
 def workerd_url(process_id: int, *, but: int) -> str | None:
     """The address of the Worker below this process; `but` is the port of wrangler's proxy. None
     where there is no /proc, and the proxy has to do."""
-    for port in sorted(_ports(process_id) - {but}):
+    ports = {port for found in workerd_ports(process_id).values() for port in found}
+    for port in sorted(ports - {but}):
         url = f"http://localhost:{port}"
         with suppress(httpx.HTTPError):
             answer = httpx.get(f"{url}/healthz", timeout=_LOOK_SECONDS)
@@ -24,15 +25,20 @@ def workerd_url(process_id: int, *, but: int) -> str | None:
     return None
 
 
-def _ports(process_id: int) -> set[int]:
+def workerd_ports(process_id: int) -> dict[int, set[int]]:
+    """The workerd processes below this process, and the ports at which each of them listens. Empty
+    where there is no /proc."""
     if not _PROC.is_dir():
-        return set()
-    sockets = {name for each in _descendants(process_id) for name in _sockets(each)}
+        return {}
     lines = [line.split() for line in (_PROC / "net" / "tcp").read_text().splitlines()[1:]]
-    return {
-        int(fields[1].rpartition(":")[2], 16)
+    ports = {
+        f"socket:[{fields[9]}]": int(fields[1].rpartition(":")[2], 16)
         for fields in lines
-        if fields[3] == _LISTENS and f"socket:[{fields[9]}]" in sockets
+        if fields[3] == _LISTENS
+    }
+    return {
+        workerd: {ports[name] for name in _sockets(workerd) if name in ports}
+        for workerd in _descendants(process_id)
     }
 
 

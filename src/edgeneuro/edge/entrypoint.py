@@ -22,7 +22,7 @@ from edgeneuro.gateway.agents.endpoint import AgentEndpoints
 from edgeneuro.gateway.client import build_gateway
 from edgeneuro.gateway.cloudflare_api import CloudflareApi, FinetuneClient
 from edgeneuro.isolate.clock import MonotonicClock
-from edgeneuro.isolate.metrics import Failures
+from edgeneuro.isolate.metrics import Failures, Metrics
 from edgeneuro.isolate.routing_config import RoutingConfigCache
 from edgeneuro.services import Services
 from edgeneuro.settings import read_settings
@@ -81,7 +81,8 @@ def _app(env: Any) -> App:
 
 def _build_services(env: Any) -> Services:
     settings = read_settings(lambda name: getattr(env, name, None))
-    db = D1Database(EdgeD1(env.DB))
+    metrics = Metrics()
+    db = D1Database(EdgeD1(env.DB), metrics.note_d1_rows)
     failures = Failures()
     monotonic = MonotonicClock(time.monotonic)
     rate_limiter = getattr(env, "RATE_LIMITER", None)
@@ -121,6 +122,7 @@ def _build_services(env: Any) -> Services:
             now=time.time,
         ),
         failures=failures,
+        metrics=metrics,
         now=time.time,
         monotonic=monotonic,
         new_id=_new_id,

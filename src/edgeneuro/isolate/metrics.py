@@ -143,12 +143,22 @@ class Metrics:
             "kind",
             "held",
         )
+        self.d1_rows = Counter(
+            "edgeneuro_d1_rows_total",
+            "Rows that D1 has read and written for this isolate, as it counts them for the bill: a"
+            " row of an index counts like one of a table.",
+            "kind",
+        )
         self.gateway_feedback = Counter(
             "edgeneuro_gateway_feedback_total",
             "Feedback and labels sent to AI Gateway's log, by outcome: sent, failed, or skipped"
             " if one call labeled too many.",
             "outcome",
         )
+
+    def note_d1_rows(self, read: int, written: int) -> None:
+        self.d1_rows.add(read, "read")
+        self.d1_rows.add(written, "written")
 
     def text(self) -> str:
         return "".join(
@@ -167,6 +177,7 @@ class Metrics:
                 self.shortlist_checks,
                 self.embedding_verdicts,
                 self.gateway_feedback,
+                self.d1_rows,
             )
         )
 

@@ -2,7 +2,7 @@
 
 Everything above the seam is the same on Cloudflare and on CPython, where tests use SQLite."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,33 +37,37 @@ class Database(Protocol):
 
 
 class D1Database:
-    """Over the D1 binding of the Workers runtime, which edge/bindings.py returns."""
+    """Over the D1 binding of the Workers runtime, which edge/bindings.py returns. `note_rows` gets
+    how many rows each statement has read and written, as D1 counts them for the bill."""
 
-    def __init__(self, binding: Any) -> None:
+    def __init__(self, binding: Any, note_rows: Callable[[int, int], None] | None = None) -> None:
         self._binding = binding
+        self._note_rows = note_rows
 
     async def run(self, one: Statement, /) -> Rows:
         try:
             result = await self._prepare(one).all()
         except Exception as error:
             raise _translate(error) from error
-        return _rows(result)
+        return self._rows(result)
 
     async def batch(self, statements: Sequence[Statement], /) -> list[Rows]:
         try:
             results = await self._binding.batch([self._prepare(each) for each in statements])
         except Exception as error:
             raise _translate(error) from error
-        return [_rows(result) for result in results]
+        return [self._rows(result) for result in results]
 
     def _prepare(self, one: Statement) -> Any:
         prepared = self._binding.prepare(one.sql)
         return prepared.bind(*one.parameters) if one.parameters else prepared
 
-
-def _rows(result: Any) -> Rows:
-    rows: Rows = result["results"]
-    return rows
+    def _rows(self, result: Any) -> Rows:
+        if self._note_rows is not None:
+            meta = result.get("meta") or {}
+            self._note_rows(meta.get("rows_read") or 0, meta.get("rows_written") or 0)
+        rows: Rows = result["results"]
+        return rows
 
 
 def _translate(error: Exception) -> DatabaseError:
