@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgeneuro.classifier.dense import NO_VECTORS, DenseVectors
+from edgeneuro.classifier.dense import KEPT_NUMBERS, NO_VECTORS, DenseVectors
 from edgeneuro.classifier.examples import (
     Examples,
 )
@@ -94,6 +94,19 @@ def test_a_learner_goes_on_where_its_bytes_were() -> None:
         cut.learn(active, label, UNIT // 4, numbers)
     assert cut.to_bytes() == whole.to_bytes()
     assert list(cut.dense_weights()) == list(whole.dense_weights())
+
+
+def test_vectors_that_are_not_kept_teach_the_same() -> None:
+    chance = random.Random(5)
+    parts = 40
+    vectors = [vector(chance, parts * WIDTH) for _ in range(KEPT_NUMBERS // WIDTH // parts + 50)]
+    learner, fresh = (Learner(CLASSES, buckets=BUCKETS, dense=parts * WIDTH) for _ in range(2))
+    for numbers in vectors:
+        learner.scores([0], numbers)
+    for numbers in [*vectors[:50], *vectors[-50:]]:
+        for each in (learner, fresh):
+            each.learn([0, 7], 1, UNIT // 4, numbers)
+    assert learner.to_bytes() == fresh.to_bytes()
 
 
 def test_dense_weights_that_outgrow_a_field_are_noticed() -> None:

@@ -25,25 +25,36 @@ class DenseVectors:
 
 
 NO_VECTORS = DenseVectors()
+KEPT_NUMBERS = 512_000  # of the vectors that a training keeps: 2,000 word vectors
 
 
 class WordVectors:
     """The word vectors of examples, each made when it is needed: the pieces of a text are a tenth
-    of its vector, and 50,000 labels must fit an isolate. `pieces` are those of all examples, one
-    after another, and `ends` where those of each one end."""
+    of its vector, and 50,000 labels must fit an isolate. The first few are kept, as each of them is
+    needed 70 times. `pieces` are those of all examples, one after another, and `ends` where those
+    of each one end."""
 
     width, parts = WIDTH, 1
 
     def __init__(self, table: VectorTable, pieces: "array[int]", ends: "array[int]") -> None:
         self.source, self.pieces, self.ends = table.id, pieces, ends
         self._table = table
+        self._kept: dict[int, bytes | None] = {}
 
     def __getitem__(self, index: int) -> bytes | None:
+        if index in self._kept:
+            return self._kept[index]
         start = self.ends[index - 1] if index else 0
-        return self._table.of_pieces(self.pieces[start : self.ends[index]])
+        vector = self._table.of_pieces(self.pieces[start : self.ends[index]])
+        if len(self._kept) < KEPT_NUMBERS // WIDTH:
+            self._kept[index] = vector
+        return vector
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, WordVectors) and vars(self) == vars(other)
+        if not isinstance(other, WordVectors):
+            return False
+        same = self._table is other._table and self.source == other.source
+        return same and self.pieces == other.pieces and self.ends == other.ends
 
 
 def vectors_to_bytes(vectors: DenseVectors | WordVectors) -> tuple[list[str | int], bytes]:

@@ -15,12 +15,13 @@ same norm, 1.
 import zlib
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import isqrt
-from operator import add, or_
+from operator import add, itemgetter, or_
 
+from edgeneuro.classifier.dense import KEPT_NUMBERS
 from edgeneuro.classifier.examples import Examples
 from edgeneuro.classifier.features import ROWS
 from edgeneuro.classifier.vectors import NORM
@@ -65,9 +66,11 @@ _DENSE_MIDDLE = 1 << 31
 DENSE_UNIT = UNIT << _FINER  # the weight 1
 
 
-# Where a vector has each of its numbers, without the zeros: one product of a packed row for each
-# number, and additions for its places, take half as long as a product for each place.
-_Places = dict[int, list[int]]
+# Of each number of a vector but 0: its places, and what picks their rows. One product of a packed
+# row for each number, and additions for its places, take half as long as a product for each place.
+_Places = list[tuple[int, Sequence[int], Callable[[Sequence[int]], Sequence[int]]]]
+# A vector comes again in every epoch, and to find its places takes longer than to learn it: those
+# of the first KEPT_NUMBERS are kept, 5 MB in workerd.
 
 
 class Learner:
@@ -91,6 +94,7 @@ class Learner:
         self._rows = [zeros] * buckets if rows is None else rows
         self._dense_rows = [0] * dense
         self._dense_middle = self._in_every_field(_DENSE_MIDDLE)
+        self._kept: dict[bytes, _Places] = {}
 
     def learn(
         self, active: Sequence[int], label: int, rate: int, vector: bytes | None = None
@@ -101,7 +105,7 @@ class Learner:
         sums = TRAINING.sums(rows, active, self.classes)
         middle, margin = count * TRAINING.offset, isqrt(count * UNIT) * _ROOT
         if vector is not None:
-            places, root = _places(vector), isqrt(count << 32) // NORM
+            places, root = self._places(vector), isqrt(count << 32) // NORM
             sums = self._with_dense(sums, places, root)
             rate //= 1 + self._parts  # the square of the norm of buckets and vector
         low, step = middle - margin, rate // count
@@ -127,8 +131,8 @@ class Learner:
         """The sums, and those of the dense rows in the same units; `root` is that of the number of
         active buckets over NORM, in units of 2^-16."""
         rows, packed = self._dense_rows, self._dense_middle
-        for number, where in places.items():
-            packed += number * sum([rows[place] for place in where])
+        for number, _, pick in places:
+            packed += number * sum(pick(rows))
         fields = array(TRAINING.code, packed.to_bytes(self._bytes, "little"))
         shift = 16 + _FINER
         return [
@@ -138,10 +142,18 @@ class Learner:
 
     def _move(self, change: int, places: _Places) -> None:
         rows = self._dense_rows
-        for number, where in places.items():
+        for number, where, _ in places:
             multiple = number * change
             for place in where:
                 rows[place] += multiple
+
+    def _places(self, vector: bytes) -> _Places:
+        found = self._kept.get(vector)
+        if found is None:
+            found = _places(vector)
+            if len(self._kept) < KEPT_NUMBERS // self.dense:
+                self._kept[vector] = found
+        return found
 
     @property
     def _bytes(self) -> int:
@@ -152,7 +164,7 @@ class Learner:
         sums = TRAINING.sums(self._rows, active, self.classes)
         if vector is None:
             return sums
-        return self._with_dense(sums, _places(vector), isqrt(len(active) << 32) // NORM)
+        return self._with_dense(sums, self._places(vector), isqrt(len(active) << 32) // NORM)
 
     def top_two(
         self, active: Sequence[int], vector: bytes | None = None
@@ -240,9 +252,16 @@ def learner_from_bytes(examples: Examples, data: bytes) -> Learner:
 def _places(vector: bytes) -> _Places:
     places: defaultdict[int, list[int]] = defaultdict(list)
     for place, number in enumerate(memoryview(vector).cast("b")):
-        if number:
-            places[number].append(place)
-    return places
+        places[number].append(place)
+    places.pop(0, None)
+    return [(number, where, _picking(where)) for number, where in places.items()]
+
+
+def _picking(places: Sequence[int]) -> Callable[[Sequence[int]], Sequence[int]]:
+    if len(places) > 1:
+        return itemgetter(*places)
+    [place] = places
+    return itemgetter(slice(place, place + 1))
 
 
 def _packed(fields: Sequence[int]) -> int:

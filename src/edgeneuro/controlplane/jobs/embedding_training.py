@@ -14,6 +14,7 @@ from edgeneuro.classifier.examples import Examples
 from edgeneuro.classifier.model import dumps
 from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.training import Training
+from edgeneuro.controlplane.jobs.pacing import STEP_COST, visit_cost
 from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome
 from edgeneuro.controlplane.learning.traffic import decisions_by_agent, known_mix
 from edgeneuro.domain.catalogue import find_model
@@ -48,7 +49,7 @@ _CALL_MS = 20_000
 # What another call would meet as well.
 _LASTING = (UpstreamRejectedError, UpstreamNotConfiguredError)
 _PAGE = 1_000  # vectors read at once
-_STEP_VISITS, _PAUSE_SECONDS = 100, 0.01  # other requests have their turn between steps
+_PAUSE_SECONDS = 0.01  # other requests have their turn between steps
 _PARTS_A_STATE = 1_000
 _CHECKSUM_BYTES = 32
 _MAX_ATTEMPTS = 5
@@ -212,8 +213,9 @@ class _Slice:
             return vectors
         second = with_embeddings(examples, vectors, self._made.identity)
         training = await self._training(second)
+        visits = max(1, STEP_COST // visit_cost(second))
         while True:  # at least one step, so that every slice gets somewhere
-            training.step(_STEP_VISITS)
+            training.step(visits)
             await self._services.sleep(_PAUSE_SECONDS)
             if training.finished or self._ended:
                 break

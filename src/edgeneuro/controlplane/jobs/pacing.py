@@ -2,11 +2,28 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 
+from edgeneuro.classifier.dense import KEPT_NUMBERS
+from edgeneuro.classifier.examples import Examples
+
+# Of a training, in units of what it takes workerd to add one class of a visit to one label. Other
+# requests have their turn after a step, of some 60 ms.
+STEP_COST = 40_000
+_VISIT_COST = 30  # beside the classes of a visit
+_KEPT_FACTOR, _MADE_FACTOR = 2, 4  # of a visit with a vector that is kept, or made for the visit
 # Some 60 ms of work in workerd, whose clock stands still while Python works.
 _CHARACTERS_PER_PIECE = 100_000
 _CHARACTERS_PER_ITEM = 200  # the work for an item beside its text
 _FIRST_WAIT_MS, _MAX_WAIT_MS = 30_000, 300_000
 _PAUSE_SECONDS = 0.01  # with a shorter one workerd continues here before it looks at others
+
+
+def visit_cost(examples: Examples) -> int:
+    """Of a training, in the unit of STEP_COST."""
+    cost = len(examples.classes) + _VISIT_COST
+    width = examples.vectors.width
+    if not width:
+        return cost
+    return cost * (_KEPT_FACTOR if width * len(examples) <= KEPT_NUMBERS else _MADE_FACTOR)
 
 
 class Pacer:

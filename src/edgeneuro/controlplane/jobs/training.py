@@ -18,7 +18,7 @@ from edgeneuro.classifier.sources import HUMAN
 from edgeneuro.classifier.training import Training
 from edgeneuro.controlplane.jobs.embedding_training import second_training
 from edgeneuro.controlplane.jobs.machine_examples import ToRead
-from edgeneuro.controlplane.jobs.pacing import in_pieces
+from edgeneuro.controlplane.jobs.pacing import STEP_COST, in_pieces, visit_cost
 from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome, run_slice
 from edgeneuro.controlplane.jobs.training_examples import MAX_LABELS, ExampleReader
 from edgeneuro.controlplane.learning.classifier_check import config_of, score_on_test_part
@@ -62,10 +62,8 @@ _SLICE_MS = 20_000
 # Of a first slice, in the background of the request that created the training: that is ended 30 s
 # after the response.
 _FIRST_SLICE_MS = 10_000
-_VISIT_COST = 30  # beside the classes of a visit
-_VECTORS_FACTOR, _GROUP_COST = 4, 1_000  # of a visit with vectors; of finding a label's variants
-# Other requests have their turn after a step of some 60 ms; workerd ignores shorter pauses.
-_STEP_COST, _PAUSE_SECONDS = 40_000, 0.01
+_GROUP_COST = 1_000  # of finding a label's variants
+_PAUSE_SECONDS = 0.01  # workerd ignores shorter ones
 _MAX_ATTEMPTS = 5  # slices of one training that started in a row and never ended
 _PARTS_A_STATE = 1_000  # numbers of one state's parts; the next state has others
 _LINES_PART = 900  # of them the first with the lines of the labels (domain/label.py)
@@ -180,7 +178,7 @@ class _Slice:
     async def _spend(self, cost: int) -> bool:
         """Of preparing a label; says whether the slice goes on."""
         self._step += cost
-        if self._step < _STEP_COST:
+        if self._step < STEP_COST:
             return True
         self._left, self._step = self._left - self._step, 0
         await self._services.sleep(_PAUSE_SECONDS)
@@ -236,11 +234,9 @@ class _Slice:
         return Training.resume(state, examples)
 
     async def _train(self, training: Training, examples: Examples) -> None:
-        cost = len(examples.classes) + _VISIT_COST
-        if examples.vectors.width:
-            cost *= _VECTORS_FACTOR
+        cost = visit_cost(examples)
         while not training.finished and not self._ended:
-            visits = training.step(max(1, min(_STEP_COST, self._left) // cost))
+            visits = training.step(max(1, min(STEP_COST, self._left) // cost))
             self._progress.visits += visits
             self._left -= max(1, visits) * cost
             await self._services.sleep(_PAUSE_SECONDS)
