@@ -1071,3 +1071,13 @@ CREATE TABLE embedding_parts (
 CREATE TRIGGER embedding_classifiers_update_revision AFTER UPDATE OF checksum ON embedding_classifiers BEGIN UPDATE revision SET value = value + 1; END;
 CREATE TRIGGER embedding_classifiers_delete_revision AFTER DELETE ON embedding_classifiers BEGIN UPDATE revision SET value = value + 1; END;
 CREATE TRIGGER embedding_classifiers_delete_job AFTER DELETE ON embedding_classifiers BEGIN DELETE FROM jobs WHERE resource_id = old.id; END;
+
+-- Log rows are added to the sums after they were written, many at once. 1: so; null: an older row, which is in the
+-- sums since it was written.
+ALTER TABLE logs ADD COLUMN counted_later INTEGER;
+-- The last log row that is in the sums.
+CREATE TABLE summed_logs (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    seq INTEGER NOT NULL
+) STRICT;
+INSERT INTO summed_logs (id, seq) SELECT 1, coalesce(max(seq), 0) FROM logs;

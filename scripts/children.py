@@ -78,6 +78,8 @@ def write_secrets(options: Options) -> Path:
     if options.access_team_domain:
         secrets["ACCESS_TEAM_DOMAIN"] = options.access_team_domain
         secrets["ACCESS_AUD"] = options.access_aud
+    if options.request_log:
+        secrets["REQUEST_LOG"] = options.request_log
     path = options.notes / "secrets.env"
     write_private(path, "".join(f"{name}={value}\n" for name, value in secrets.items()))
     return path

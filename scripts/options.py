@@ -29,6 +29,7 @@ class Options:
     access_team_domain: str = ""
     access_aud: str = ""
     agent_signing_secret: str = LOCAL_SIGNING_SECRET
+    request_log: str = ""  # which requests write a line; empty: as wrangler.toml says
     # wrangler lets everybody who reaches the port fire a cron; the Worker asks for this.
     cron_token: str = field(default_factory=lambda: secrets.token_urlsafe(TOKEN_BYTES))
 
@@ -47,7 +48,12 @@ class Options:
         state = os.environ.get("EDGENEURO_STATE")
         folder = Path(state).expanduser().resolve() if state else STATE
         token = _admin_token(folder)
-        return cls(int(port), token, folder, access[0], access[1], signing_secret)
+        lines = os.environ.get("REQUEST_LOG") or ""
+        if lines not in ("", "errors", "sampled", "all"):
+            raise StepFailed(
+                f"REQUEST_LOG is {lines!r}.", 'set it to "errors", "sampled" or "all".'
+            )
+        return cls(int(port), token, folder, access[0], access[1], signing_secret, lines)
 
     @property
     def base_url(self) -> str:

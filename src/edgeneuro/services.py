@@ -22,6 +22,7 @@ from edgeneuro.isolate.classifier_cache import ClassifierCache
 from edgeneuro.isolate.classifier_examples import ClassifierExamples
 from edgeneuro.isolate.embedding_cache import EmbeddingCache
 from edgeneuro.isolate.embedding_gain import EmbeddingGain
+from edgeneuro.isolate.log_writer import LogWriter
 from edgeneuro.isolate.metrics import Failures, Metrics
 from edgeneuro.isolate.routing_config import RoutingConfigCache
 from edgeneuro.isolate.single_flight import SingleFlight
@@ -121,6 +122,12 @@ class Services:
     def single_flight(self) -> SingleFlight:
         return SingleFlight(self.monotonic, self.sleep)
 
+    @cached_property
+    def log_writer(self) -> LogWriter:
+        return LogWriter(
+            monotonic=self.monotonic, sleep=self.sleep, note_failure=self.failures.note
+        )
+
     def over(self, db: Database) -> "Services":
         """The same isolate with the same caches, over another view of its database."""
         other = replace(self, db=db)
@@ -130,6 +137,7 @@ class Services:
             "embeddings",
             "breakers",
             "single_flight",
+            "log_writer",
         ):
             other.__dict__[name] = getattr(self, name)  # one of each in an isolate
         return other

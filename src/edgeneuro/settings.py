@@ -3,8 +3,11 @@ precedence."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
+# Which requests write a line of JSON to the Worker's log; errors always do.
+RequestLines = Literal["errors", "sampled", "all"]
 MIN_ADMIN_TOKEN = 24  # characters; a shorter ADMIN_TOKEN is not accepted
 
 
@@ -25,6 +28,7 @@ class Settings:
     access_aud: str = ""
     allowed_hosts: tuple[str, ...] = ()
     cron_token: str = ""
+    request_log: RequestLines = "errors"
 
     @property
     def gateway_id(self) -> str:
@@ -56,4 +60,11 @@ def read_settings(variable: Callable[[str], str | None]) -> Settings:
         access_aud=text("ACCESS_AUD"),
         allowed_hosts=words("ALLOWED_HOSTS"),
         cron_token=text("CRON_TOKEN"),
+        request_log=_request_lines(text("REQUEST_LOG")),
     )
+
+
+def _request_lines(given: str) -> RequestLines:
+    """A value that is none of them is the default: a deployment must not fail because of it."""
+    known: dict[str, RequestLines] = {each: each for each in get_args(RequestLines)}
+    return known.get(given, Settings.request_log)

@@ -14,6 +14,7 @@ from edgeneuro.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
+from edgeneuro.store.usage import add_new_logs
 from tests.unit.conftest import Product, says
 from tests.unit.decisions import (
     CLEF,
@@ -177,6 +178,7 @@ async def test_the_row_of_the_log(product: Product) -> None:
         assert len(page["data"]) == count
     queue = (await product.call("GET", "/v1/labels/queue")).json()
     assert queue["data"] == []
+    await add_new_logs(product.database)
     [summed] = product.rows("SELECT answers, layer, model, cost_usd FROM usage_hours")
     assert (summed["answers"], summed["layer"], summed["model"]) == (1, "direct", CLEF)
     assert summed["cost_usd"] == pytest.approx(100 * 0.240 / 1e6)

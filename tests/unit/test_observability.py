@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from edgeneuro.app.request_log import RequestLog
+from edgeneuro.app.request_log import SAMPLED_ONE_OF, RequestLog
 from edgeneuro.domain.trace import Trace
 from edgeneuro.errors import DatabaseError, UpstreamQuotaError, UpstreamTimeoutError
 from edgeneuro.gateway.interface import ModelAnswer, ModelRequest
-from edgeneuro.settings import Settings
+from edgeneuro.settings import RequestLines, Settings
 from edgeneuro.store.labels import record_labels
 from edgeneuro.web.response import Response
 from edgeneuro_testing.gateway import ScriptedGateway
@@ -260,6 +260,36 @@ async def test_health_checks_and_preflights_have_none_unless_they_fail(
     assert lines(capsys) == []  # the answer goes first
     await waiting.pop()
     assert [line["level"] for line in lines(capsys)] == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "share"), [("errors", 0), ("sampled", 1 / SAMPLED_ONE_OF), ("all", 1)]
+)
+async def test_which_requests_have_a_line(
+    product: Product, capsys: pytest.CaptureFixture[str], wanted: RequestLines, share: float
+) -> None:
+    services = replace(
+        product.services, settings=replace(product.services.settings, request_log=wanted)
+    )
+    waiting: list[Coroutine[Any, Any, None]] = []
+
+    def end(status: int, request_id: str, **how: Any) -> list[dict[str, Any]]:
+        log = RequestLog(services, "POST", request_id, Trace(TRACE_ID, "0" * 16), waiting.append)
+        log.end(status, **how)
+        return lines(capsys)
+
+    for number in range(1_000):
+        end(200 + 200 * (number % 2), f"req_{number}")
+    assert len(waiting) == pytest.approx(1_000 * share, abs=10 if 0 < share < 1 else 0)
+    for work in waiting:
+        await work
+    capsys.readouterr()
+    waiting.clear()
+    end(500, "req_x")
+    assert len(waiting) == 1
+    waiting.pop().close()
+    assert len(end(200, "req_x", ending="cut")) == 1
+    assert len(end(200, "req_x", ending="cut", error=DatabaseError("lost"))) == 2
 
 
 async def test_a_key_over_its_limit_is_named(

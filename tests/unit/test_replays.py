@@ -15,6 +15,7 @@ from edgeneuro.errors import UpstreamCapacityError
 from edgeneuro.gateway.interface import ModelAnswer
 from edgeneuro.services import Services
 from edgeneuro.settings import Settings
+from edgeneuro.store.usage import add_new_logs
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import Answered, Product, says
 from tests.unit.invocations import _invoked
@@ -144,6 +145,7 @@ async def test_a_threshold_is_replayed_without_a_model(product: Product) -> None
 
 async def test_nothing_is_written_but_the_replay(product: Product) -> None:
     await log(product, "hr leave 90", "hr contract 70")
+    await add_new_logs(product.database)
     tables = [
         row["name"]
         for row in product.rows("SELECT name FROM sqlite_master WHERE type = 'table'")

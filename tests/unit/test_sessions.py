@@ -11,6 +11,8 @@ from edgeneuro.domain.session import AgentMemory, Session, SessionState, session
 from edgeneuro.gateway.interface import ModelAnswer, ModelRequest
 from edgeneuro.gateway.transports import log_headers
 from edgeneuro.settings import Settings
+from edgeneuro.store.database import Statement
+from edgeneuro.store.log_writes import statement_of
 from edgeneuro.store.sessions import read_session, write_session
 from edgeneuro_testing.gateway import ScriptedGateway
 from edgeneuro_testing.sqlite import SqliteDatabase
@@ -283,11 +285,15 @@ def stored(version: int, query: str, *, at: int = 1_000, agent: str = "hr") -> S
     )
 
 
+def written(session: Session, *, base_version: int) -> Statement:
+    return statement_of("dec_x", write_session("k", "s", session, base_version=base_version))
+
+
 @pytest.mark.parametrize("in_order", [True, False])
 async def test_writes_that_arrive_out_of_order(database: SqliteDatabase, in_order: bool) -> None:
     """Nobody waits for a write, so the one of the next turn may overtake it."""
-    one = write_session("k", "s", stored(6, "First", agent="it"), base_version=5)
-    two = write_session("k", "s", stored(7, "Second"), base_version=6)
+    one = written(stored(6, "First", agent="it"), base_version=5)
+    two = written(stored(7, "Second"), base_version=6)
     await database.batch([one, two] if in_order else [two, one])
     found = await read_session(database, "k", "s")
     assert found is not None
@@ -300,7 +306,7 @@ async def test_two_isolates_write_from_the_same_version(database: SqliteDatabase
     """The turn that was answered last is the one before the next message."""
     one = stored(6, "One", at=2_000, agent="it")
     other = stored(6, "Other", at=1_500)
-    await database.batch([write_session("k", "s", each, base_version=5) for each in (one, other)])
+    await database.batch([written(each, base_version=5) for each in (one, other)])
     found = await read_session(database, "k", "s")
     assert found is not None
     assert (found.previous_user, found.updated_ms, found.turns) == ("One", 2_000, 7)
@@ -309,9 +315,9 @@ async def test_two_isolates_write_from_the_same_version(database: SqliteDatabase
 
 async def test_a_turn_whose_session_could_not_be_read(database: SqliteDatabase) -> None:
     """Its version is too low: the time says that it is the later turn."""
-    await database.run(write_session("k", "s", stored(6, "Known", agent="it"), base_version=5))
+    await database.run(written(stored(6, "Known", agent="it"), base_version=5))
     unread = stored(1, "Not read", at=2_000)
-    await database.run(write_session("k", "s", unread, base_version=0))
+    await database.run(written(unread, base_version=0))
     found = await read_session(database, "k", "s")
     assert found is not None
     assert (found.previous_user, found.turns, found.version) == ("Not read", 7, 7)
@@ -321,8 +327,8 @@ async def test_a_turn_whose_session_could_not_be_read(database: SqliteDatabase) 
 async def test_a_new_session_has_nothing_of_the_one_that_was_over(database: SqliteDatabase) -> None:
     old = stored(6, "Old", agent="it")
     new = replace(stored(7, "New", at=9_000), turns=1, expires_ms=20_000)
-    await database.run(write_session("k", "s", old, base_version=5))
-    await database.run(write_session("k", "s", new, base_version=6))
+    await database.run(written(old, base_version=5))
+    await database.run(written(new, base_version=6))
     found = await read_session(database, "k", "s")
     assert found is not None
     assert (found.turns, list(found.state.agents), found.expires_ms) == (1, ["hr"], 20_000)

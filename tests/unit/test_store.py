@@ -11,8 +11,9 @@ import pytest
 from edgeneuro.domain.decision import CachedRanking
 from edgeneuro.errors import ConstraintError, DatabaseError
 from edgeneuro.settings import read_settings
-from edgeneuro.store.answer_cache import DECISIONS
+from edgeneuro.store.answer_cache import DECISIONS, add_decision
 from edgeneuro.store.database import D1Database, statement
+from edgeneuro.store.log_writes import statement_of
 from edgeneuro.store.sql import exact_percentiles
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import SCHEMA, Product, says
@@ -139,12 +140,12 @@ async def test_percentiles_are_values_that_were_there(database: SqliteDatabase) 
 
 
 async def test_expired_answers_are_purged_in_chunks(database: SqliteDatabase) -> None:
+    answer = ANSWER.model_dump_json()
     await database.batch(
         [
-            DECISIONS.upsert(f"old{n}", ANSWER.model_dump_json(), expires_at_ms=1_000)
-            for n in range(2_500)
+            statement_of("dec_x", add_decision(key, answer, expires_at_ms=at, query_hash=None))
+            for key, at in [*((f"old{n}", 1_000) for n in range(2_500)), ("new", 9_000)]
         ]
-        + [DECISIONS.upsert("new", ANSWER.model_dump_json(), expires_at_ms=9_000)]
     )
     database.statements.clear()
     assert await DECISIONS.purge_expired(database, now_ms=5_000) == 2_500

@@ -118,6 +118,7 @@ class LocalProduct:
             "ADMIN_TOKEN": self.admin_token,
             "EDGENEURO_STATE": str(self.state),
             "LOCAL_AI_ENGINE": "emulated",
+            "REQUEST_LOG": "all",
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "scripts.start", "--no-setup"],

@@ -21,8 +21,9 @@ from edgeneuro.errors import (
     TokenBudgetExceededError,
 )
 from edgeneuro.services import Services
+from edgeneuro.store.additions import Addition
 from edgeneuro.store.database import Statement
-from edgeneuro.store.keys import reserve_usage, settle_usage
+from edgeneuro.store.keys import reserve_usage, settle_usage, settle_with_answer
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.web.auth import Credential
 
@@ -79,19 +80,30 @@ class Reservation:
         """The headers of the response: what was left after the reservation."""
         return _headers(self._limits, self._used, self._now)
 
-    def settle(self, known: Estimate, unknown: Iterable[Estimate] = ()) -> Statement:
+    def settle(self, known: Estimate, unknown: Iterable[Estimate] = ()) -> Addition:
         """Replaces the reservation by the usage. `unknown` are upper bounds for calls whose usage
-        is unknown: they count as far as they were reserved. The statement belongs into the batch
-        of the log row, once."""
+        is unknown: they count as far as they were reserved. It is written with the log row,
+        once."""
         self.settled = True
         used = sum(unknown, known)
-        return settle_usage(
+        return settle_with_answer(
             self._key_id,
             self._used.month,
             tokens=max(known.tokens, min(used.tokens, self._reserved.tokens))
             - self._reserved.tokens,
             cost_usd=max(known.cost_usd, min(used.cost_usd, self._reserved.cost_usd))
             - self._reserved.cost_usd,
+        )
+
+    def refund(self) -> Statement:
+        """Takes the reservation back, where there is no answer and no log row."""
+        self.settled = True
+        reserved = self._reserved
+        return settle_usage(
+            self._key_id,
+            self._used.month,
+            tokens=-reserved.tokens,
+            cost_usd=-reserved.cost_usd,
         )
 
 
@@ -144,13 +156,13 @@ def refund_on_failure(
         yield
     except BaseException:
         if reservation is not None and not reservation.settled:
-            background(_refund(services, reservation.settle(Estimate())))
+            background(_refund(services, reservation.refund()))
         raise
 
 
-async def _refund(services: Services, settlement: Statement) -> None:
+async def _refund(services: Services, refund: Statement) -> None:
     try:
-        await services.db.run(settlement)
+        await services.db.run(refund)
     except DatabaseError as error:
         services.failures.note("limit_refund", error)
 

@@ -1,9 +1,13 @@
-"""The metrics and the log line of a request. Its response time is counted for /metrics, and one
-line of JSON is written to the Worker's log after the response is sent, because writing a line is
-slow."""
+"""The metrics and the log line of a request. Its response time is counted for /metrics.
+
+The line of JSON in the Worker's log is written after the response is sent, because writing one
+takes as long as a small answer: REQUEST_LOG says for which requests. Errors of the Worker and
+streams that break off always have theirs. Workers Logs has the invocation itself, with its method,
+path and status, and the log row has the decision."""
 
 import json
 import traceback
+import zlib
 from typing import Any
 
 from edgeneuro.call import Background, Facts
@@ -12,6 +16,7 @@ from edgeneuro.services import Services
 from edgeneuro.web.routing import Route
 from edgeneuro.web.streams import Ending
 
+SAMPLED_ONE_OF = 100
 _QUIET_PATHS = ("/healthz",)  # called every few seconds by health checks
 
 
@@ -51,13 +56,21 @@ class RequestLog:
         if error is not None:
             self._services.failures.note("stream", error)
         self._count(status, seconds)
-        quiet = self.route is not None and self.route.path in _QUIET_PATHS
-        if status >= 500 or not (quiet or self._method == "OPTIONS"):
+        failed = status >= 500 or error is not None or self.facts.get("ending") == "cut"
+        if failed or self._is_wanted():
             line = self._line(status, seconds)
             if ending is None:
                 self._background(_write(line))
             else:
                 print(json.dumps(line))  # a stream is already sent
+
+    def _is_wanted(self) -> bool:
+        if self._method == "OPTIONS" or (self.route and self.route.path in _QUIET_PATHS):
+            return False
+        wanted = self._services.settings.request_log
+        return wanted == "all" or (
+            wanted == "sampled" and zlib.crc32(self.request_id.encode()) % SAMPLED_ONE_OF == 0
+        )
 
     def _count(self, status: int, seconds: float) -> None:
         """By the route's template, since paths are unbounded; all unknown paths count as one."""

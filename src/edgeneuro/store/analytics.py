@@ -12,7 +12,7 @@ from edgeneuro.store.comparisons import count_audit_samples
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.savings import select_decisions
 from edgeneuro.store.signals import REPLACING, count_misroutes
-from edgeneuro.store.usage import DAY, DIMENSIONS, SUMS, percentiles
+from edgeneuro.store.usage import DAY, DIMENSIONS, SUMS, add_new_logs, percentiles
 
 # ?1 is the range's start and ?2 its end: `whole` are its summed days, `open` the hours of the rest.
 _SPANS = (
@@ -50,6 +50,7 @@ class UsageRead:
 async def read_usage(
     db: Database, *, start: int, stop: int, interval: Interval, group_by: GroupBy
 ) -> UsageRead:
+    await add_new_logs(db)
     dimension, place = _PERIODS[interval]
     return UsageRead(
         *await db.batch(
@@ -73,6 +74,7 @@ async def read_usage(
 
 async def read_decisions(db: Database, *, start: int, stop: int) -> dict[str, int]:
     """How often each agent was decided on, without errors and without the fallback agent."""
+    await add_new_logs(db)
     decided = "sum(answers - errors - fallback_answers)"
     query = f"SELECT value, {decided} AS decided FROM {_usage('agent')} GROUP BY value"
     rows = await db.run(_spanned(start, stop, query))
@@ -148,6 +150,7 @@ async def read_keys(
     db: Database, key_ids: Sequence[str], *, start: int, month: int, stop: int
 ) -> dict[str, KeySums]:
     """By key; one without an answer in the range is not in it."""
+    await add_new_logs(db)
     rows = await db.run(
         statement(
             f"{_SPANS} SELECT key_id, max(used) AS last_used,"

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from edgeneuro.domain.chat_answer import ChatAnswer
 from edgeneuro.domain.decision import CachedRanking
+from edgeneuro.store.additions import NEW_ANSWERS, Addition, added_values
 from edgeneuro.store.database import Database, Rows, Statement, statement
 from edgeneuro.store.sql import PURGE_CHUNK, purge_in_chunks
 
@@ -57,17 +58,6 @@ class AnswerCache(Generic[Content]):
             return None
         return self._content.model_validate_json(rows[0]["answer"]), int(rows[0]["expires_at"])
 
-    def upsert(self, key: str, answer: str, *, expires_at_ms: int) -> Statement:
-        """`answer` is its JSON."""
-        return statement(
-            f"INSERT INTO {self._table} (key, answer, expires_at) VALUES (?1, ?2, ?3)"
-            " ON CONFLICT (key)"
-            " DO UPDATE SET answer = excluded.answer, expires_at = excluded.expires_at",
-            key,
-            answer,
-            expires_at_ms,
-        )
-
     async def flush(self, db: Database, *, max_chunks: int = 50) -> int:
         """Deletes answers, at most `max_chunks` thousand; returns how many. What is left has keys
         from before the flush, which are no longer read, and is purged when it expires."""
@@ -96,20 +86,6 @@ class DecisionCache(AnswerCache[CachedRanking]):
     def __init__(self) -> None:
         super().__init__("decision_cache", CachedRanking)
 
-    def upsert_of(
-        self, query_hash: str | None, key: str, answer: str, *, expires_at_ms: int
-    ) -> Statement:
-        """`answer` is its JSON; None for `query_hash` where nothing may be stored of the query."""
-        return statement(
-            "INSERT INTO decision_cache (key, answer, expires_at, query_hash)"
-            " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) DO UPDATE SET answer = excluded.answer,"
-            " expires_at = excluded.expires_at, query_hash = excluded.query_hash, dropped = 0",
-            key,
-            answer,
-            expires_at_ms,
-            query_hash,
-        )
-
     def drop(self, query_hash: str) -> list[Statement]:
         """Drops the rankings of a question, so that it is decided again. If there are some, the
         revision of the labels says so to all isolates, which have them in memory."""
@@ -122,6 +98,32 @@ class DecisionCache(AnswerCache[CachedRanking]):
             ),
             statement(f"UPDATE decision_cache SET dropped = 1 WHERE {cached}", query_hash),
         ]
+
+
+def add_decision(key: str, answer: str, *, expires_at_ms: int, query_hash: str | None) -> Addition:
+    """Caches a ranking with the log row of its decision. `answer` is its JSON; None for
+    `query_hash` where nothing may be stored of the query."""
+    return Addition("decision_cache", (key, answer, expires_at_ms, query_hash))
+
+
+ADD_DECISIONS = (
+    "INSERT INTO decision_cache (key, answer, expires_at, query_hash)"
+    f" SELECT {added_values(4)} FROM {NEW_ANSWERS} WHERE true ON CONFLICT (key)"
+    " DO UPDATE SET answer = excluded.answer, expires_at = excluded.expires_at,"
+    " query_hash = excluded.query_hash, dropped = 0"
+)
+
+
+def add_chat(key: str, answer: str, *, expires_at_ms: int) -> Addition:
+    """Caches the answer of a chat with its log row. `answer` is its JSON."""
+    return Addition("chat_cache", (key, answer, expires_at_ms))
+
+
+ADD_CHATS = (
+    "INSERT INTO chat_cache (key, answer, expires_at)"
+    f" SELECT {added_values(3)} FROM {NEW_ANSWERS} WHERE true ON CONFLICT (key)"
+    " DO UPDATE SET answer = excluded.answer, expires_at = excluded.expires_at"
+)
 
 
 DECISIONS = DecisionCache()

@@ -8,6 +8,7 @@ from edgeneuro.domain.model import OWN_PROVIDER, Challenger, ChallengerSide, Cha
 from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.statistics import mcnemar_worse
+from edgeneuro.store.additions import NEW_ANSWERS, Addition, added_values
 from edgeneuro.store.database import Database, Rows, Statement, statement
 from edgeneuro.store.evaluation_results import compared
 from edgeneuro.store.sql import LOG_KIND, PURGE_CHUNK, exact_percentiles, purge_in_chunks, rfc3339
@@ -35,6 +36,25 @@ def insert_audit_sample(
         confidence or 0.0,
         int(agrees),
     )
+
+
+ADD_AUDIT_SAMPLES = (
+    "INSERT INTO audit_samples (log_id, created_at, layer, agent_id, confidence, agrees)"
+    f" SELECT {added_values(6)} FROM {NEW_ANSWERS} WHERE true ON CONFLICT (log_id) DO NOTHING"
+)
+
+
+def add_audit_sample(
+    log_id: str,
+    *,
+    created_ms: int,
+    agent_id: str | None,
+    confidence: float,
+    agrees: bool,
+) -> Addition:
+    """The classifier's opinion, with the log row of the answer."""
+    values = (log_id, created_ms, "classifier", agent_id, confidence, int(agrees))
+    return Addition("audit_sample", values)
 
 
 def select_differing(log_ids: Sequence[str]) -> Statement:

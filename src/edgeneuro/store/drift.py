@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from edgeneuro.store.database import Database, statement
-from edgeneuro.store.usage import HOUR
+from edgeneuro.store.usage import HOUR, add_new_logs
 
 # Hours of each window, without the current hour.
 WINDOWS = {"1h": 1, "24h": 24, "7d": 168}
@@ -33,6 +33,7 @@ class WindowRead:
 
 async def read_windows(db: Database, classifier_id: str, *, stop: int) -> dict[str, WindowRead]:
     """`stop` is the end of the present hour, unix milliseconds."""
+    await add_new_logs(db)
     edges = json.dumps([stop - hours * HOUR for hours in _EDGES])
     first = stop - _EDGES[-1] * HOUR
     # The part of a moment: how many of the edges are later.

@@ -21,6 +21,7 @@ from edgeneuro.store.labels import (
     settle,
 )
 from edgeneuro.store.unmatched import forget_names
+from edgeneuro.store.usage import add_new_logs
 
 CHUNK_ROWS = 250
 MAX_RARE = 20  # rows
@@ -248,6 +249,7 @@ async def erase_person(db: Database, key_ids: Sequence[str], anonymous_id: str) 
 
 
 async def _delete(db: Database, *, logs: Rows, questions: Sequence[str]) -> ErasureCounts:
+    await add_new_logs(db)
     ids = json.dumps([row["id"] for row in logs])
     of_logs = "IN (SELECT value FROM json_each(?1))"
     labels = await _delete_questions(db, questions) if questions else 0

@@ -16,6 +16,7 @@ from edgeneuro.domain.key import (
     windows,
 )
 from edgeneuro.domain.permissions import Permissions
+from edgeneuro.store.additions import NEW_ANSWERS, Addition, added
 from edgeneuro.store.config import revisions_from_rows, select_revisions
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.sql import ids, ids_json, rfc3339, unix_ms, update_row
@@ -249,6 +250,20 @@ def settle_usage(key_id: str, month: int, *, tokens: int, cost_usd: float) -> St
         tokens,
         cost_usd,
     )
+
+
+def settle_with_answer(key_id: str, month: int, *, tokens: int, cost_usd: float) -> Addition:
+    """The same, once with the log row of the answer."""
+    return Addition("usage", (key_id, month, tokens, cost_usd))
+
+
+SETTLE_MANY = (
+    "UPDATE key_usage SET tokens = max(0, key_usage.tokens + sums.tokens),"
+    " cost_usd = max(0, round(key_usage.cost_usd + sums.cost_usd, 12)) FROM"
+    f" (SELECT {added(1)} AS key_id, {added(2)} AS month, sum({added(3)}) AS tokens,"
+    f" total({added(4)}) AS cost_usd FROM {NEW_ANSWERS} GROUP BY 1, 2) AS sums"
+    " WHERE key_usage.key_id = sums.key_id AND key_usage.month = sums.month"
+)
 
 
 async def read_usage(db: Database, key_ids: Sequence[str], *, now: float) -> dict[str, Used]:

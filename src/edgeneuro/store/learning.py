@@ -7,8 +7,9 @@ from dataclasses import astuple, dataclass
 
 from edgeneuro.domain.agreement_test import BLOCK_SAMPLES
 from edgeneuro.domain.learning import LearnedState
+from edgeneuro.store.additions import NEW_ANSWERS, Addition, added
 from edgeneuro.store.database import Database, Rows, Statement, statement
-from edgeneuro.store.usage import HOUR
+from edgeneuro.store.usage import HOUR, add_new_logs
 
 # When the selected classifier was selected.
 _SELECTED_AT = "(SELECT updated_at FROM config WHERE key = 'classifier')"
@@ -29,17 +30,18 @@ class Observed:
     beside_agreed: int = 0
 
 
-def count_observed(classifier_id: str, at_ms: int, seen: Observed) -> Statement:
-    """Goes into the batch of the log row."""
-    names = list(Observed.__dataclass_fields__)
-    return statement(
-        f"INSERT INTO observed_hours (classifier, hour, {', '.join(names)})"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (classifier, hour)"
-        f" DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in names)}",
-        classifier_id,
-        at_ms - at_ms % HOUR,
-        *astuple(seen),
-    )
+_COUNTS = tuple(Observed.__dataclass_fields__)
+COUNT_OBSERVED = (
+    f"INSERT INTO observed_hours (classifier, hour, {', '.join(_COUNTS)})"
+    f" SELECT {added(1)}, {added(2)}, {', '.join(f'sum({added(3 + n)})' for n in range(6))}"
+    f" FROM {NEW_ANSWERS} WHERE true GROUP BY 1, 2 ON CONFLICT (classifier, hour)"
+    f" DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in _COUNTS)}"
+)
+
+
+def count_observed(classifier_id: str, at_ms: int, seen: Observed) -> Addition:
+    values = (int(each) for each in astuple(seen))
+    return Addition("observed", (classifier_id, at_ms - at_ms % HOUR, *values))
 
 
 async def read_observed(db: Database, classifier_id: str) -> tuple[Observed, int | None]:
@@ -157,6 +159,7 @@ class ModelDecisions:
 
 
 async def read_model_decisions(db: Database, *, since_ms: int) -> ModelDecisions:
+    await add_new_logs(db)
     [row] = await db.run(
         statement(
             "SELECT coalesce(sum(iif(stage = 'model', decisions, 0)), 0) AS by_model,"

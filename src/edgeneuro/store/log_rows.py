@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Sequence
-
-from pydantic import BaseModel
+from typing import Any
 
 from edgeneuro.domain.conversation import PreviousTurn
 from edgeneuro.domain.decision import GatewayTrace, RankedAgent, StageRecord, Usage
 from edgeneuro.domain.log import LogEntry
 from edgeneuro.domain.query import near_hash, query_hash
-from edgeneuro.store.contexts import context_from_json, context_json
-from edgeneuro.store.database import Row, Statement, Value
+from edgeneuro.store.contexts import context_from_json
+from edgeneuro.store.database import Row
 from edgeneuro.store.log_search import CONFIDENCE_SOURCE
 from edgeneuro.store.sql import LOG_KIND, LOG_OUTCOME, rfc3339, unix_ms
 
@@ -71,7 +70,6 @@ _WRITTEN = (
     "other_kind",
     "other_outcome",
 )
-_INSERT = f"INSERT INTO logs ({', '.join(_WRITTEN)}) VALUES ({', '.join('?' * len(_WRITTEN))})"
 # Columns that another one goes before.
 _READ = {
     "kind": f"{LOG_KIND} AS kind",
@@ -81,16 +79,30 @@ _READ = {
 # For entry_from_row.
 ENTRY = ", ".join(_READ.get(name, f"logs.{name}") for name in _COLUMNS)
 _JSON_COLUMNS = ("metadata", "candidates", "alternatives", "attempts", "classifier")
+_OTHERWISE = {"object", "usage", "gateway", "context", "stated_confidence"}
+# ?1 is a JSON array of rows, as `log_row` gives them. A row that is there already stays as it is.
+# The numbers are higher than that of any row before, also of one that was deleted: what is added to
+# the sums is found by them.
+_AS_JSON = {*_JSON_COLUMNS, "context", "stages"}
+_GIVEN = ", ".join(
+    f"given.value {'->' if name in _AS_JSON else '->>'} '{name}'" for name in _WRITTEN
+)
+INSERT_LOGS = (
+    f"INSERT INTO logs (seq, counted_later, {', '.join(_WRITTEN)}) SELECT"
+    " (SELECT max(seq, coalesce((SELECT max(seq) FROM logs), 0)) + 1 FROM summed_logs) + given.key,"
+    f" 1, {_GIVEN}"
+    " FROM json_each(?1) AS given WHERE true ON CONFLICT (id) DO NOTHING"
+)
 
 
-def insert_log(entry: LogEntry, stages: Sequence[StageRecord] | None = None) -> Statement:
-    """`stages` are those that ran; None where nothing was routed."""
-    fields = entry.model_dump(exclude={"object", "usage", "gateway"})
+def log_row(entry: LogEntry, stages: Sequence[StageRecord] | None = None) -> dict[str, Any]:
+    """The row for INSERT_LOGS: columns that are null are left out. `stages` are those that ran;
+    None where nothing was routed."""
     previous = PreviousTurn.of(entry.context)
-    values: dict[str, Value] = {
-        **fields,
-        **{name: _json_or_null(fields[name]) for name in _JSON_COLUMNS},
-        "context": context_json(previous),
+    context = previous.shown()
+    values: dict[str, Any] = {
+        **entry.model_dump(exclude=_OTHERWISE),
+        "context": None if context is None else context.model_dump(exclude_none=True),
         "created_at": unix_ms(entry.created_at),
         "kind": _CHECKED_KIND.get(entry.kind, entry.kind),
         "other_kind": entry.kind if entry.kind in _CHECKED_KIND else None,
@@ -108,9 +120,9 @@ def insert_log(entry: LogEntry, stages: Sequence[StageRecord] | None = None) -> 
         # A row for which nothing was decided has no query hash: an erasure finds it by this one.
         "near_hash": near_hash(entry.query, previous.identity) if entry.query else None,
         "previous_hash": None if previous.user is None else query_hash(previous.user),
-        "stages": None if stages is None else _stages_json(stages),
+        "stages": None if stages is None else [_stage(each) for each in stages],
     }
-    return Statement(_INSERT, tuple(values[name] for name in _WRITTEN))
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def entry_from_row(row: Row) -> LogEntry:
@@ -163,25 +175,20 @@ def _outcome(row: Row) -> dict[str, object]:
     }
 
 
-def _stages_json(stages: Sequence[StageRecord]) -> str:
+def _stage(stage: StageRecord) -> dict[str, Any]:
     """Spelled out: dataclasses.asdict takes ten times as long."""
-    records = [
-        {
-            "name": each.name,
-            "outcome": each.outcome,
-            "reason": each.reason,
-            "ms": each.ms,
-            "scores": [
-                {"agent_id": score.agent_id, "probability": score.probability}
-                for score in each.scores
-            ],
-            "none_probability": each.none_probability,
-            "calibrated": each.calibrated,
-            **_of_some_stages(each),
-        }
-        for each in stages
-    ]
-    return json.dumps(records, ensure_ascii=False)
+    return {
+        "name": stage.name,
+        "outcome": stage.outcome,
+        "reason": stage.reason,
+        "ms": stage.ms,
+        "scores": [
+            {"agent_id": score.agent_id, "probability": score.probability} for score in stage.scores
+        ],
+        "none_probability": stage.none_probability,
+        "calibrated": stage.calibrated,
+        **_of_some_stages(stage),
+    }
 
 
 def _of_some_stages(stage: StageRecord) -> dict[str, float | list[str]]:
@@ -197,7 +204,3 @@ def _of_some_stages(stage: StageRecord) -> dict[str, float | list[str]]:
         "offered": stage.offered,
     }
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _json_or_null(value: BaseModel | dict[str, object] | list[object] | None) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=False)

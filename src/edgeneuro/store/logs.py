@@ -16,6 +16,7 @@ from edgeneuro.store.log_rows import ENTRY, entry_fields
 from edgeneuro.store.log_search import LogSearch
 from edgeneuro.store.signals import REROUTED_TO, SIGNALS_OF_LOG, signals_from_json
 from edgeneuro.store.sql import rfc3339
+from edgeneuro.store.usage import add_new_logs
 
 _DELETE_CHUNK = 1_000  # rows a statement: D1 ends a query after 30 s
 _HISTORY_SHOWN = 100
@@ -129,7 +130,9 @@ async def read_gateway_logs(db: Database, log_ids: Sequence[str]) -> list[Gatewa
 
 
 async def delete_logs_before(db: Database, moment_ms: int, *, max_chunks: int = 50) -> int:
-    """Deletes older rows chunk by chunk, with what belongs to them; returns how many rows."""
+    """Deletes older rows chunk by chunk, with what belongs to them; returns how many rows. All of
+    them are in the sums before."""
+    await add_new_logs(db)
     old = "FROM logs WHERE created_at < ?1 ORDER BY created_at, seq LIMIT ?2"
     chunk = [
         *(

@@ -2,6 +2,7 @@
 another isolate still has is then known to be older."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from edgeneuro.domain.erasure import ErasureTarget
 from edgeneuro.domain.session import Session, SessionState, session_key
+from edgeneuro.store.additions import Addition
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.sql import PURGE_CHUNK, purge_in_chunks
 
@@ -28,10 +30,11 @@ _SET = ", ".join(
     f"{name} = CASE WHEN {_OLDER} THEN excluded.{name} ELSE sessions.{name} END"
     for name in (*_OF_TURN, "updated_at", "expires_at")
 )
-_WRITE = (
+_PUT = (
     f"INSERT INTO sessions (owner, key, {', '.join(_OF_TURN)}, state, turns, version, ended,"
-    " created_at, updated_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
-    " json_patch('{}', ?10), ?11, ?12, 0, ?13, ?14, ?15)"
+    " created_at, updated_at, expires_at) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
+    " json_patch('{}', ?10), ?11, ?12, 0, ?13, ?14, ?15"
+    " WHERE NOT EXISTS (SELECT 1 FROM logs WHERE id = ?0)"
     f" ON CONFLICT (owner, key) DO UPDATE SET {_SET},"
     f" state = CASE WHEN NOT ({_LIVE}) THEN excluded.state"
     f" WHEN {_OLDER} THEN json_patch({_STATE}, ?10)"
@@ -42,6 +45,8 @@ _WRITE = (
     " version = max(sessions.version + 1, excluded.version), ended = 0"
     " WHERE sessions.ended = 0 OR sessions.version <= ?16"
 )
+# ?1 is a JSON array: the id of the log row, and the values.
+PUT_SESSION = re.sub(r"\?(\d+)", r"(?1 ->> \1)", _PUT)
 
 
 async def read_session(db: Database, owner: str, key: str) -> Session | None:
@@ -60,13 +65,12 @@ def write_session(
     base_version: int,
     dropped: Sequence[str] = (),
     again: bool = False,
-) -> Statement:
+) -> Addition:
     """Writes the state after a turn that began when `base_version` was the newest version, or after
     the last turn, which has another answer (`again`). Another
     isolate may have written since: the turn of the newer one of both stays, with the memories of
     all agents but `dropped`. Nothing is written if the session was ended since."""
-    return statement(
-        _WRITE,
+    values = (
         owner,
         key,
         session.id,
@@ -85,6 +89,7 @@ def write_session(
         base_version,
         0 if again else 1,
     )
+    return Addition("session", values)
 
 
 def prolong_session(

@@ -1,9 +1,14 @@
 """The sums of the logs: `usage_hours`, `latency_hours`, `attempt_hours`, `classifier_hours` and
 `decision_hours`, and the finished days made of the first two.
 
-The write of a log row and a rebuild run the same statements over the table `logs`, the one for the
-row just written and the other for an hour, so there is one meaning of every sum. Nothing here reads
-a log row into memory, and deleting log rows changes no sum."""
+A log row is written without its sums. `summed_logs` has the `seq` up to which rows are in them:
+`add_new_logs` adds the rows after it and moves the mark in one transaction, so that each row counts
+once, whoever wrote it and however often that was tried. The cron does so every minute, and whatever
+reads sums does so first, so that they agree with the log rows whenever somebody looks. One row of
+sums then stands for many answers.
+
+A rebuild of an hour runs the same statements, so there is one meaning of every sum. Nothing here
+reads a log row into memory, and deleting log rows changes no sum."""
 
 import json
 
@@ -158,30 +163,48 @@ _ADD_UP = (
     ),
     _add_up("decision_hours", _DECISION_GROUP, _DECISION_SUMS, _DECISIONS),
 )
-_ADD_ONE = tuple(sql.format(where="logs.id = ?1") for sql in _ADD_UP)
+_CHUNK_ROWS = 5_000  # rows a transaction: other writes wait for it, some 0.5 s
+_MAX_CHUNKS = 20  # of a call
+# Rows that were written before `counted_later` are in the sums since they were written.
+_NEW = (
+    "logs.counted_later = 1 AND logs.seq > (SELECT seq FROM summed_logs)"
+    f" AND logs.seq <= (SELECT seq FROM summed_logs) + {_CHUNK_ROWS}"
+)
+_NEWEST = "(SELECT max(seq) FROM logs)"
+_ADD_NEW = (
+    *(statement(sql.format(where=_NEW)) for sql in _ADD_UP),
+    statement(
+        "UPDATE summed_days SET current = 0 WHERE current = 1 AND day IN"
+        f" (SELECT created_at - created_at % {DAY} FROM logs WHERE {_NEW})"
+    ),
+    statement(
+        f"UPDATE summed_logs SET seq = min(seq + {_CHUNK_ROWS}, {_NEWEST}) WHERE seq < {_NEWEST}"
+        f" RETURNING seq < {_NEWEST} AS more"
+    ),
+)
 # Log rows are deleted oldest first, so an hour has all of its own while an older row is there.
 # Where none is, it has them if they are as many as were counted.
+_IN_HOUR = (
+    "logs.created_at >= ?1 AND logs.created_at < ?2"
+    " AND (logs.counted_later IS NULL OR logs.seq <= (SELECT seq FROM summed_logs))"
+)
 _COMPLETE = (
     "((SELECT min(created_at) FROM logs) < ?1"
-    " OR (SELECT count(*) FROM logs WHERE created_at >= ?1 AND created_at < ?2)"
+    f" OR (SELECT count(*) FROM logs WHERE {_IN_HOUR})"
     " >= (SELECT coalesce(sum(answers), 0) FROM usage_hours WHERE hour = ?1))"
 )
-_ADD_HOUR = tuple(
-    sql.format(where=f"logs.created_at >= ?1 AND logs.created_at < ?2 AND {_COMPLETE}")
-    for sql in _ADD_UP
-)
+_ADD_HOUR = tuple(sql.format(where=f"{_IN_HOUR} AND {_COMPLETE}") for sql in _ADD_UP)
 
 
-def count_answer(log_id: str) -> list[Statement]:
-    """Adds a log row to the sums; goes into its batch, after it."""
-    return [
-        *(statement(sql, log_id) for sql in _ADD_ONE),
-        statement(
-            "UPDATE summed_days SET current = 0 WHERE current = 1 AND day ="
-            f" (SELECT created_at - created_at % {DAY} FROM logs WHERE id = ?1)",
-            log_id,
-        ),
-    ]
+async def add_new_logs(db: Database) -> None:
+    """Adds the log rows that are in no sum yet, at most 100,000."""
+    for _ in range(_MAX_CHUNKS):
+        # Nothing is locked where nothing is new.
+        if not await db.run(statement(f"SELECT 1 FROM summed_logs WHERE seq < {_NEWEST}")):
+            return
+        moved = (await db.batch(_ADD_NEW))[-1]
+        if not moved or not moved[0]["more"]:
+            return
 
 
 def reopen_days(start: int, stop: int) -> Statement:
@@ -197,6 +220,7 @@ def reopen_days(start: int, stop: int) -> Statement:
 async def rebuild_hour(db: Database, hour: int) -> bool:
     """Computes an hour's sums again from its log rows, in one batch. Where some of these are
     deleted the sums stay, and the answer is false."""
+    await add_new_logs(db)
     span = (hour, hour + HOUR)
     # usage_hours last: it says how many answers were counted.
     tables = ("attempt_hours", "latency_hours", "classifier_hours", "decision_hours", "usage_hours")
@@ -217,6 +241,7 @@ async def rebuild_hour(db: Database, hour: int) -> bool:
 async def sum_finished_days(db: Database, *, now_ms: int, max_days: int = 14) -> int:
     """Sums the hours of days that are over; one day a batch, the newest days first. Returns how
     many."""
+    await add_new_logs(db)
     rows = await db.run(
         statement(
             "WITH RECURSIVE seen (hour) AS (SELECT min(hour) FROM usage_hours UNION ALL"

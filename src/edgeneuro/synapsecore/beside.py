@@ -6,7 +6,7 @@ training, so it never learned one of them before it was judged by it."""
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.isolate.classifier_cache import LoadedClassifier
-from edgeneuro.store.database import Statement
+from edgeneuro.store.additions import Addition
 from edgeneuro.store.learning import Observed, count_observed
 from edgeneuro.synapsecore import policy
 from edgeneuro.synapsecore.rankers.classifier import LoadedClassifierRanker
@@ -29,7 +29,7 @@ def observed_classifier(config: RoutingConfig) -> str | None:
     return None if newest is None or (selected is not None and newest <= selected) else newest
 
 
-async def count_beside(result: RoutingResult) -> Statement | None:
+async def count_beside(result: RoutingResult) -> Addition | None:
     """None where nothing is to be counted. It raises nothing: the log row must not be lost."""
     turn = result.turn
     if turn.purpose != "route" or turn.model_named or not turn.cache:

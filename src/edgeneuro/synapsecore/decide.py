@@ -8,7 +8,7 @@ from edgeneuro.domain.conversation import previous_text
 from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.services import Services
-from edgeneuro.store.database import Statement
+from edgeneuro.store.additions import Write
 from edgeneuro.synapsecore.decision_log import log_decision, note_decision
 from edgeneuro.synapsecore.observers import observe
 from edgeneuro.synapsecore.ranking import Ranker
@@ -73,7 +73,7 @@ async def decide(
     reservation: Reservation | None,
     *,
     rankers: Sequence[Ranker] = PIPELINE,
-    also: Sequence[Statement] = (),
+    also: Sequence[Write] = (),
     before: Estimate | None = None,
     unknown_before: Estimate | None = None,
 ) -> RoutingResult:
@@ -82,7 +82,7 @@ async def decide(
     same request has used already, `unknown_before` the upper bound for what it has used and does
     not know. Raises the UpstreamError of a failed call if the turn forbids a fallback."""
     result = await run_pipeline(turn, rankers)
-    writes = [*also, *observe(result)]
+    writes: list[Write] = [*also, *observe(result)]
     in_session = remember_decision(result)
     if in_session is not None:
         writes.append(in_session)
@@ -97,7 +97,7 @@ async def decide(
     return result
 
 
-def remember_decision(result: RoutingResult) -> Statement | None:
+def remember_decision(result: RoutingResult) -> Write | None:
     """The write of the session, if the request has one. What the agent answers is not known here:
     the next request may say it as `context.previous_assistant`. An agent that waited has got what
     it waited for."""

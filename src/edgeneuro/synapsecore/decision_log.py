@@ -8,13 +8,12 @@ from edgeneuro.domain.decision import Attempt, StageRecord, Usage
 from edgeneuro.domain.log import LogEntry
 from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.errors import DatabaseError
 from edgeneuro.isolate.metrics import Metrics
 from edgeneuro.services import Services
-from edgeneuro.store.database import Statement
-from edgeneuro.store.log_rows import insert_log
+from edgeneuro.store.additions import Write
+from edgeneuro.store.log_rows import log_row
+from edgeneuro.store.log_writes import new_entry
 from edgeneuro.store.sql import rfc3339
-from edgeneuro.store.usage import count_answer
 from edgeneuro.synapsecore.beside import count_beside
 from edgeneuro.synapsecore.implicit_signals import note_reaction
 from edgeneuro.synapsecore.ranking import ModelCallResult
@@ -129,7 +128,7 @@ def _count_usage(metrics: Metrics, usage: Usage, cost_usd: float | None) -> None
     metrics.cost_usd.add(cost_usd or 0)
 
 
-async def log_decision(result: RoutingResult, also: Sequence[Statement]) -> None:
+async def log_decision(result: RoutingResult, also: Sequence[Write]) -> None:
     """Builds the row, which nobody waits for, and writes it."""
     services, entry = result.turn.services, _log_entry(result)
     await write_log(services, entry, result.stage_records(), [*also, await count_beside(result)])
@@ -140,15 +139,11 @@ async def write_log(
     services: Services,
     entry: LogEntry,
     stages: Sequence[StageRecord] | None,
-    also: Sequence[Statement | None],
+    also: Sequence[Write | None],
 ) -> None:
-    """Writes a row, the sums that it adds to and what else belongs to the answer in one batch, so
-    that log rows and sums agree. The answer is sent already, so a failure is only counted. `stages`
-    is None if nothing was routed."""
+    """Writes a row and what else belongs to the answer, together with those of answers that end at
+    the same time. The answer is sent already, so a failure is only counted. `stages` is None if
+    nothing was routed."""
     _count_answer(services.metrics, entry)
-    statements = [insert_log(entry, stages), *count_answer(entry.id)]
-    statements += [each for each in also if each is not None]
-    try:
-        await services.db.batch(statements)
-    except DatabaseError as error:
-        services.failures.note("log_write", error)
+    writes = [each for each in also if each is not None]
+    await services.log_writer.write(services.db, new_entry(log_row(entry, stages), writes))

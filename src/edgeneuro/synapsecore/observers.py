@@ -9,7 +9,9 @@ from dataclasses import replace
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import prompt_version
 from edgeneuro.errors import DatabaseError
+from edgeneuro.store.additions import Addition
 from edgeneuro.store.comparisons import (
+    add_audit_sample,
     compared_calibrations,
     insert_audit_sample,
     insert_challenger_answer,
@@ -29,7 +31,7 @@ from edgeneuro.synapsecore.watch import sample_share, store_sample
 _MIN_SCORE = 0.5  # below it, the classifier prefers no agent
 
 
-def cache_ranking(result: RoutingResult) -> Statement | None:
+def cache_ranking(result: RoutingResult) -> Addition | None:
     """Caches the active model's ranking. A fallback model's is not cached: it would still be used
     when the active model works again."""
     turn, ranking = result.turn, result.model_ranking
@@ -81,7 +83,7 @@ async def _audit(result: RoutingResult, decided: Ranking) -> None:
         turn.services.failures.note("audit_sample_write", error)
 
 
-def audit_by_classifier(result: RoutingResult) -> Statement | None:
+def audit_by_classifier(result: RoutingResult) -> Addition | None:
     """The classifier's opinion on a query that the model has decided: of all on which they differ,
     and of a sample of the others. It was asked before the model, so it costs nothing."""
     turn, classifier, ranking = result.turn, result.classifier, result.model_ranking
@@ -91,10 +93,9 @@ def audit_by_classifier(result: RoutingResult) -> Statement | None:
     agrees = ranking.best == classifier.best
     if score < _MIN_SCORE or (agrees and not sampled(turn.id, turn.config.audit_sample_share)):
         return None
-    return insert_audit_sample(
+    return add_audit_sample(
         turn.id,
         created_ms=turn.created_ms,
-        layer="classifier",
         agent_id=classifier.best,
         confidence=score,
         agrees=agrees,
@@ -169,7 +170,7 @@ def note_model_cost(result: RoutingResult) -> None:
 
 
 # In this order; the log row comes after them, since it is written together with what they return.
-OBSERVERS: tuple[Callable[[RoutingResult], Statement | None], ...] = (
+OBSERVERS: tuple[Callable[[RoutingResult], Addition | None], ...] = (
     ask_challenger,
     cache_ranking,
     audit_by_model,
@@ -179,10 +180,10 @@ OBSERVERS: tuple[Callable[[RoutingResult], Statement | None], ...] = (
 )
 
 
-def observe(result: RoutingResult) -> list[Statement]:
+def observe(result: RoutingResult) -> list[Addition]:
     """Runs the observers; returns their writes, for the batch of the log row."""
     written = [observer(result) for observer in OBSERVERS]
-    return [statement for statement in written if statement is not None]
+    return [addition for addition in written if addition is not None]
 
 
 def _decided_by_classifier(result: RoutingResult) -> bool:

@@ -26,6 +26,7 @@ from edgeneuro.domain.session import (
 )
 from edgeneuro.errors import DatabaseError, InvalidRequestError
 from edgeneuro.services import Services
+from edgeneuro.store.additions import Addition
 from edgeneuro.store.database import Statement
 from edgeneuro.store.sessions import (
     end_session,
@@ -113,7 +114,7 @@ class OpenSession:
             return self
         return None if newest.ended else self._at(newest)
 
-    def remember(self, turn: "AnsweredTurn") -> Statement | None:
+    def remember(self, turn: "AnsweredTurn") -> Addition | None:
         """The session after this turn, in the isolate at once; returns its write to D1."""
         session, now_ms = self._now(), self.services.now_ms()
         if session is None:

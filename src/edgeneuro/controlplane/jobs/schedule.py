@@ -1,5 +1,6 @@
-"""What the crons of wrangler.toml do: every minute jobs run and expired rows are deleted, every
-hour finished days are summed too. The consumer of the job queue runs jobs alone."""
+"""What the crons of wrangler.toml do: every minute jobs run, new log rows are added to the sums and
+expired rows are deleted, every hour finished days are summed too. The consumer of the job queue
+runs jobs alone."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -24,7 +25,7 @@ from edgeneuro.store.logs import delete_logs_before
 from edgeneuro.store.lora_files import purge_files
 from edgeneuro.store.rehash import rehash_window
 from edgeneuro.store.sessions import purge_expired_sessions
-from edgeneuro.store.usage import sum_finished_days
+from edgeneuro.store.usage import add_new_logs, sum_finished_days
 
 Task = Callable[[Services], Awaitable[object]]
 _DAY_MS = 86_400_000
@@ -84,6 +85,7 @@ async def delete_expired(services: Services) -> None:
         ("chat_cache_purge", _purge_chat_cache),
         ("idempotency_purge", _purge_idempotency),
         ("session_purge", _purge_sessions),
+        ("log_sums", _add_new_logs),
         ("log_retention", _delete_old_logs),
         ("rehash", _rehash),
         ("import_purge", _purge_staged_imports),
@@ -145,6 +147,10 @@ async def _purge_label_vectors(services: Services) -> None:
     model = embedding_model(config)
     kept = [] if model is None else [config.identity_hash(model)]
     await purge_vectors(services.db, models=kept, now_ms=services.now_ms())
+
+
+async def _add_new_logs(services: Services) -> None:
+    await add_new_logs(services.db)
 
 
 async def _delete_old_logs(services: Services) -> None:

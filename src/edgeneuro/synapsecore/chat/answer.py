@@ -21,8 +21,8 @@ from edgeneuro.domain.query import whole_characters
 from edgeneuro.errors import DatabaseError, InvalidOutputError, JsonModeUnmetError
 from edgeneuro.gateway.chain import ModelAttempt
 from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest, ModelStream, NotMine
-from edgeneuro.store.answer_cache import CHATS
-from edgeneuro.store.database import Statement
+from edgeneuro.store.additions import Addition
+from edgeneuro.store.answer_cache import CHATS, add_chat
 from edgeneuro.synapsecore.chat.models import router_model
 from edgeneuro.synapsecore.chat.turn import ChatTurn
 from edgeneuro.synapsecore.stored_text import gateway_session
@@ -156,7 +156,7 @@ async def cached_chat(turn: ChatTurn) -> ChatResult | None:
     return None if answer is None else ChatResult(turn.models[0], answer, cached=True)
 
 
-def cache_chat(turn: ChatTurn, model: Model, answer: ChatAnswer) -> Statement | None:
+def cache_chat(turn: ChatTurn, model: Model, answer: ChatAnswer) -> Addition | None:
     """Caches an answer in the isolate; returns the write that caches it in D1. Only complete
     answers of the first model are cached: another model's would still be used when the first one
     works again."""
@@ -170,9 +170,7 @@ def cache_chat(turn: ChatTurn, model: Model, answer: ChatAnswer) -> Statement | 
         return None
     expires_at_ms = turn.services.now_ms() + turn.config.cache_ttl_seconds * 1000
     turn.services.recent_chats.put(key, answer, expires_at_ms=expires_at_ms)
-    return (
-        CHATS.upsert(key, text, expires_at_ms=expires_at_ms) if turn.config.stores_texts else None
-    )
+    return add_chat(key, text, expires_at_ms=expires_at_ms) if turn.config.stores_texts else None
 
 
 def as_stream(result: ChatResult) -> ChatStreamHandle:

@@ -26,6 +26,7 @@ from edgeneuro.domain.model import Model
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.errors import EdgeNeuroError, UpstreamError
 from edgeneuro.gateway.interface import Delta
+from edgeneuro.store.additions import Write
 from edgeneuro.store.database import Statement
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.synapsecore.beside import count_beside
@@ -169,15 +170,15 @@ class ChatOutcome:
     failure: EdgeNeuroError | None = None
     streamed: bool = False
     ending: Ending = "complete"
-    cached_answer: Statement | None = None
-    in_session: Statement | None = None
+    cached_answer: Write | None = None
+    in_session: Write | None = None
 
 
 def record_chat(
     turn: ChatTurn,
     outcome: ChatOutcome,
     *,
-    also: Sequence[Statement] = (),
+    also: Sequence[Write] = (),
     last: bool = True,
 ) -> Coroutine[Any, Any, None]:
     """Adds the turn to /metrics and to the request's line at once; returns the write of the row.
@@ -191,7 +192,7 @@ def record_chat(
     if outcome.failure is not None:
         turn.caller.facts["error_code"] = outcome.failure.code
     stages = turn.routing.stage_records() if turn.routing else None
-    writes = [*turn.writes, outcome.cached_answer, *also, *_handed_back(turn)]
+    writes: list[Write | None] = [*turn.writes, outcome.cached_answer, *also, *_handed_back(turn)]
     if last:
         writes += [turn.settlement(), outcome.in_session]
     return _write(turn, entry, stages, writes)
@@ -201,7 +202,7 @@ async def _write(
     turn: ChatTurn,
     entry: LogEntry,
     stages: Sequence[StageRecord] | None,
-    writes: Sequence[Statement | None],
+    writes: Sequence[Write | None],
 ) -> None:
     beside = None if turn.routing is None else await count_beside(turn.routing)
     await write_log(turn.services, entry, stages, [*writes, beside])

@@ -8,7 +8,7 @@ from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.session import AgentMemory, WaitsFor, endpoint_key
 from edgeneuro.errors import EdgeNeuroError, UpstreamError
 from edgeneuro.gateway.agents.a2a import refuses_task
-from edgeneuro.store.database import Statement
+from edgeneuro.store.additions import Write
 from edgeneuro.synapsecore.chat.turn import ChatTurn
 from edgeneuro.synapsecore.session import AnsweredTurn, OpenSession
 from edgeneuro.synapsecore.stored_text import stored_context, stored_text
@@ -44,7 +44,7 @@ class StreamedText:
 
 def remember_chat(
     turn: ChatTurn, said: ChatSaid | None, failure: EdgeNeuroError | None = None
-) -> Statement | None:
+) -> Write | None:
     """The write of the session, if the request has one that is remembered. `said` is None if there
     was no answer, and `failure` says why."""
     session = turn.session

@@ -16,7 +16,7 @@ from edgeneuro.domain.log import Ending
 from edgeneuro.errors import EdgeNeuroError, UpstreamError
 from edgeneuro.gateway.interface import Delta
 from edgeneuro.services import Services
-from edgeneuro.store.database import Statement
+from edgeneuro.store.additions import Addition, Write
 from edgeneuro.synapsecore.chat.answer import MAX_CACHED_BYTES, ChatStreamHandle, cache_chat
 from edgeneuro.synapsecore.chat.response import (
     ChatOutcome,
@@ -53,7 +53,7 @@ class ChatStream:
         self._text = ""
         self._said = StreamedText()
         self._remembered = False
-        self._in_session: Statement | None = None
+        self._in_session: Write | None = None
         self._calls_tools = False
 
     async def events(self) -> AsyncGenerator[bytes, None]:
@@ -174,7 +174,7 @@ class ChatStream:
             said = ChatSaid(text=None)
         self._in_session = remember_chat(self._turn, said, self._failure)
 
-    def _cached_answer(self) -> Statement | None:
+    def _cached_answer(self) -> Addition | None:
         """An answer that calls tools is not cached: its parts would have to be joined first."""
         if self._ending != "complete" or self._stream.cached or self._calls_tools:
             return None

@@ -17,7 +17,7 @@ from edgeneuro.errors import EdgeNeuroError, NoAgentFitsError, Reason
 from edgeneuro.gateway.chain import Chain
 from edgeneuro.gateway.interface import AgentState
 from edgeneuro.services import Services
-from edgeneuro.store.database import Statement
+from edgeneuro.store.additions import Addition, Write
 from edgeneuro.synapsecore.cache_key import key_of, model_identity, owner
 from edgeneuro.synapsecore.chat.clarified import with_asked_message
 from edgeneuro.synapsecore.chat.models import (
@@ -63,7 +63,7 @@ class ChatTurn:
     created_ms: int
     reservation: Reservation | None
     routing: RoutingResult | None
-    writes: tuple[Statement, ...]
+    writes: tuple[Write, ...]
     agent: Agent | None
     models: tuple[Model, ...]
     session: OpenSession | None = None
@@ -285,7 +285,7 @@ class ChatTurn:
             total = turn.used + total
         return total
 
-    def settlement(self) -> Statement | None:
+    def settlement(self) -> Addition | None:
         """Replaces the reservation by what the whole request has used, for routing and answering
         together."""
         if self.reservation is None:

@@ -8,7 +8,7 @@ from edgeneuro.domain.decision import GatewayTrace
 from edgeneuro.domain.log import LogEntry
 from edgeneuro.domain.prompt import PROMPT_VERSION
 from edgeneuro.errors import UpstreamError
-from edgeneuro.store.database import Statement
+from edgeneuro.store.additions import Addition
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.synapsecore.decision_log import stored_texts, write_log
 from edgeneuro.synapsecore.decisions.model import ModelAnswers, ModelQuestions
@@ -20,7 +20,7 @@ def record_questions(
     answered: ModelAnswers | UpstreamError,
     *,
     latency_ms: float,
-    settlement: Statement | None,
+    settlement: Addition | None,
 ) -> Coroutine[Any, Any, None]:
     """Adds the questions to the request's line at once; returns the write of the row."""
     entry = _entry(questions, answered, latency_ms)

@@ -5,8 +5,8 @@ from pydantic import ValidationError
 
 from edgeneuro.errors import DatabaseError
 from edgeneuro.isolate.cache import CachedAnswer
-from edgeneuro.store.answer_cache import DECISIONS
-from edgeneuro.store.database import Statement
+from edgeneuro.store.additions import Addition
+from edgeneuro.store.answer_cache import DECISIONS, add_decision
 from edgeneuro.synapsecore.rankers.classifier import classifier_identity
 from edgeneuro.synapsecore.ranking import Ranking, Skip, cached_ranking, ranking_from_cache
 from edgeneuro.synapsecore.turn import Turn
@@ -68,16 +68,16 @@ class StoredCacheRanker:
         return ranking_from_cache(answer, turn.models[0].id)
 
 
-def cache_put(turn: Turn, ranking: Ranking) -> Statement:
+def cache_put(turn: Turn, ranking: Ranking) -> Addition:
     """Caches the ranking in the isolate; returns the write that caches it in D1."""
     services, config = turn.services, turn.config
     answer = cached_ranking(ranking)
     expires_at_ms = services.now_ms() + config.cache_ttl_seconds * 1000
     cached = CachedAnswer(answer, turn.lookup.labels_revision, classifier_identity(turn))
     services.recent_answers.put(turn.cache_key, cached, expires_at_ms=expires_at_ms)
-    return DECISIONS.upsert_of(
-        turn.query_hash if config.log_queries else None,
+    return add_decision(
         turn.cache_key,
         answer.model_dump_json(exclude_defaults=True),
         expires_at_ms=expires_at_ms,
+        query_hash=turn.query_hash if config.log_queries else None,
     )
