@@ -1,6 +1,6 @@
 """A call: what a handler gets besides the parsed request."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,10 @@ Background = Callable[[Coroutine[Any, Any, None]], None]
 Facts = dict[str, str | int | float | None]
 
 
+async def admit() -> None:
+    """Nothing is limited."""
+
+
 @dataclass(frozen=True)
 class Call:
     """`background(coroutine)` runs after the response is sent; `table` has all routes; `headers`
@@ -20,7 +24,8 @@ class Call:
     in the Worker's log (app/request_log.py): names and numbers, never texts of callers. Fields that
     are set before a stream ends are in it too; a handler may set `ending` if it knows better than
     the stream how it ended. `session_header` is the header that names a session, for calls that may
-    have one."""
+    have one. `admitted()` waits for the rate limiter, and raises RateLimitedError: the handler of a
+    route with `awaits_limit` calls it before anything is written or paid for."""
 
     services: Services
     credential: Credential
@@ -31,3 +36,4 @@ class Call:
     facts: Facts = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     session_header: str | None = None
+    admitted: Callable[[], Awaitable[None]] = admit

@@ -1,6 +1,7 @@
 """The product in process: the real application over SQLite and a scripted gateway, on a clock that
 only the test moves."""
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
@@ -51,12 +52,20 @@ GENERAL = {"id": "general", "name": "General", "description": "Anything else.", 
 
 
 class Limiter:
+    """`held` makes its answer wait for that event, `failure` is raised instead of one."""
+
     def __init__(self) -> None:
         self.open = True
         self.keys: list[str] = []
+        self.held: asyncio.Event | None = None
+        self.failure: Exception | None = None
 
     async def allows(self, key: str) -> bool:
         self.keys.append(key)
+        if self.held is not None:
+            await self.held.wait()
+        if self.failure is not None:
+            raise self.failure
         return self.open
 
 

@@ -31,6 +31,7 @@ ARROWS = {
         "app.routes",
         "app.idempotency",
         "app.request_log",
+        "access.admission",
         "access.limits",
         *HANDLERS,
     },
@@ -46,6 +47,7 @@ ARROWS = {
         "access.limits",
         *HANDLERS,
     },
+    "access.admission": {"access.identity", "services", "errors"},
     "access.limits": {"services", "store", "domain", "errors", "web"},
     "call": {"services", "domain", "web"},
     "services": {

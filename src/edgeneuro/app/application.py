@@ -6,6 +6,7 @@ from functools import partial
 
 from pydantic import BaseModel
 
+from edgeneuro.access.admission import Admission
 from edgeneuro.access.limits import REQUESTS_LIMIT, count_refused
 from edgeneuro.app.idempotency import with_idempotency
 from edgeneuro.app.request_log import RequestLog
@@ -93,7 +94,8 @@ class App:
         credential = await self._authenticate(found.route, request)
         log.key_id = credential.key_id
         log.is_operator = is_operator(credential)
-        await self._admit(credential, found.route, request)
+        authorize(credential, found.route.access)
+        admission = self._admission(credential, found.route, request)
         call = Call(
             self._services,
             credential,
@@ -104,14 +106,37 @@ class App:
             log.facts,
             headers,
             request.header(SESSION_HEADER) if found.route.access is Access.ROUTE else None,
+            admission.wait,
         )
         try:
-            return await self._performed(call, request, found)
+            return await self._admitted(call, request, found, admission)
         except _REFUSALS:
             # A call that has reserved its usage is counted.
             if found.route.access is Access.ROUTE and REQUESTS_LIMIT not in headers:
                 await count_refused(self._services, credential)
             raise
+        finally:
+            admission.close()
+
+    async def _admitted(
+        self, call: Call, request: Request, found: Found, admission: Admission
+    ) -> Response:
+        """The response once the rate limiter admits the call: a refusal of it comes before all that
+        the call itself is refused for."""
+        if not found.route.awaits_limit:
+            await admission.wait()
+        try:
+            response = await self._performed(call, request, found)
+        except Exception:
+            await admission.wait()
+            raise
+        try:
+            await admission.wait()
+        except BaseException:
+            if not isinstance(response.body, str):
+                await response.body.aclose()
+            raise
+        return response
 
     async def _performed(self, call: Call, request: Request, found: Found) -> Response:
         body = await _body(request, found)
@@ -133,26 +158,25 @@ class App:
             return ANONYMOUS
         return await self._services.identity.authenticate(request)
 
-    async def _admit(self, credential: Credential, route: Route, request: Request) -> None:
-        authorize(credential, route.access)
-        limiter = self._services.rate_limiter
-        is_public = route.access is Access.PUBLIC
-        if limiter is None or (is_public and not route.limited):
-            return
-        address = request.header("cf-connecting-ip") or ""
-        if not await limiter.allows(f"public {address}" if is_public else credential.key_id):
-            who = "from this address" if is_public else "with this key"
-            raise RateLimitedError(
-                f"Too many requests {who}. Wait a minute.",
-                hint="RATE_LIMITER in wrangler.toml has the limit.",
-                headers={"retry-after": str(_RATE_LIMIT_PERIOD_SECONDS)},
-            )
+    def _admission(self, credential: Credential, route: Route, request: Request) -> Admission:
+        if route.access is not Access.PUBLIC:
+            return Admission(self._services, credential.key_id, lambda: _refusal("with this key"))
+        key = f"public {request.header('cf-connecting-ip') or ''}" if route.limited else None
+        return Admission(self._services, key, lambda: _refusal("from this address"))
 
     def _request_id(self, request: Request) -> str:
         given = request.header("x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given
         return self._services.new_id("req")
+
+
+def _refusal(who: str) -> RateLimitedError:
+    return RateLimitedError(
+        f"Too many requests {who}. Wait a minute.",
+        hint="RATE_LIMITER in wrangler.toml has the limit.",
+        headers={"retry-after": str(_RATE_LIMIT_PERIOD_SECONDS)},
+    )
 
 
 async def _body(request: Request, found: Found) -> bytes | Upload:

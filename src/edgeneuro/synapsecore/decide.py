@@ -61,6 +61,7 @@ async def reserve_for(
     response then say what is left. Raises what limits.reserve raises."""
     if caller.credential.limits is None:
         return None
+    await caller.admitted()
     with clock.stage("reserve"):
         reservation = await reserve(services, caller.credential, wanted)
     if reservation is not None:
@@ -82,6 +83,7 @@ async def decide(
     same request has used already, `unknown_before` the upper bound for what it has used and does
     not know. Raises the UpstreamError of a failed call if the turn forbids a fallback."""
     result = await run_pipeline(turn, rankers)
+    await turn.caller.admitted()
     writes: list[Write] = [*also, *observe(result)]
     in_session = remember_decision(result)
     if in_session is not None:

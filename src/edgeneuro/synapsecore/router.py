@@ -61,6 +61,8 @@ PIPELINE: tuple[Ranker, ...] = (
 
 # Layers that decide before any cache is read.
 BEFORE_CACHES = frozenset({RULES.layer, SESSION.layer, LABEL.layer})
+# Those that may call a model.
+_PAID = frozenset({EMBEDDING, SHORTLIST, MODEL})
 # All that a decision's `layer` can be.
 LAYERS = frozenset({"fallback", "direct", DECISION_LAYER, *(each.layer for each in PIPELINE)})
 
@@ -145,7 +147,8 @@ class RoutingResult:
 
 async def run_pipeline(turn: Turn, rankers: Sequence[Ranker] = PIPELINE) -> RoutingResult:
     """Asks the rankers in their order until the policy decides from a ranking. A failure of an
-    upstream is not raised: it is in the result."""
+    upstream is not raised: it is in the result. Only those that may call a model wait for the rate
+    limiter; raises its RateLimitedError."""
     stages: list[Stage] = []
     decided_from: Ranking | None = None
     unsure: Ranking | None = None
@@ -154,6 +157,8 @@ async def run_pipeline(turn: Turn, rankers: Sequence[Ranker] = PIPELINE) -> Rout
     for ranker in rankers:
         if not _is_needed(ranker, turn):
             continue
+        if ranker in _PAID:
+            await turn.caller.admitted()
         started = clock.now()
         result = await ranker.rank(turn)
         ms = clock.end(ranker.name, started)

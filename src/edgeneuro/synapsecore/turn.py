@@ -1,11 +1,11 @@
 """A turn: one query made ready for the stages, with all that they need to know of it."""
 
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from edgeneuro.call import Call, Facts
+from edgeneuro.call import Call, Facts, admit
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.catalogue import find_routing_model
 from edgeneuro.domain.classifier import MAX_WHOLE_QUESTION
@@ -39,7 +39,8 @@ Purpose = Literal["route", "evaluation", "replay", "challenger", "audit_sample"]
 @dataclass(frozen=True)
 class CallerContext:
     """Who sent the request. `background` runs work after the answer is sent, `headers` go on the
-    answer, and `facts` into the request's line in the Worker's log."""
+    answer, and `facts` into the request's line in the Worker's log. `admitted()` waits for the rate
+    limiter (call.py)."""
 
     request_id: str
     credential: Credential
@@ -47,11 +48,18 @@ class CallerContext:
     headers: dict[str, str]
     trace: Trace
     facts: Facts
+    admitted: Callable[[], Awaitable[None]] = admit
 
     @classmethod
     def of(cls, call: Call) -> "CallerContext":
         return cls(
-            call.request_id, call.credential, call.background, call.headers, call.trace, call.facts
+            call.request_id,
+            call.credential,
+            call.background,
+            call.headers,
+            call.trace,
+            call.facts,
+            call.admitted,
         )
 
 

@@ -49,7 +49,8 @@ class Described:
 @dataclass(frozen=True)
 class Route:
     """`{name}` in the path matches one segment, `{name:path}` the rest, with slashes. `status` is
-    that of a success. Calls of a public route with `limited` count for the caller's address."""
+    that of a success. Calls of a public route with `limited` count for the caller's address. With
+    `awaits_limit` the handler runs beside the rate limiter, and waits for it itself."""
 
     method: str
     path: str
@@ -59,6 +60,7 @@ class Route:
     idempotency: Idempotency = Idempotency.STORED
     max_body_bytes: int = 64 * 1024
     limited: bool = False
+    awaits_limit: bool = False
     described: Described = Described()
 
     @property

@@ -165,6 +165,7 @@ async def reserve_chat(plan: ChatPlan) -> Reservation | None:
     caller = plan.caller
     if caller.credential.limits is None:
         return None
+    await caller.admitted()
     with plan.clock.stage("reserve"):
         reservation = await reserve(plan.services, caller.credential, _upper_bound(plan))
     if reservation is not None:

@@ -306,7 +306,7 @@ async def begin_chat(plan: ChatPlan, reservation: Reservation | None) -> ChatTur
     """Routes, if the router is to choose the agent."""
     services, config, agent, models = plan.services, plan.config, plan.agent, plan.models
     routing = None if plan.routing is None else await run_pipeline(plan.routing)
-    writes = [] if routing is None else observe(routing)
+    await plan.caller.admitted()
     # Routing takes a part of the chat's time: its own budget at most, even if the clock jumps.
     routing_ms = min(round(plan.clock.total_ms()), config.time_budget_ms) if routing else 0
     left_ms = config.chat_timeout_ms - routing_ms
@@ -326,7 +326,7 @@ async def begin_chat(plan: ChatPlan, reservation: Reservation | None) -> ChatTur
         created_ms=plan.created_ms,
         reservation=reservation,
         routing=routing,
-        writes=tuple(writes),
+        writes=() if routing is None else tuple(observe(routing)),
         agent=agent,
         models=models,
         session=plan.session,

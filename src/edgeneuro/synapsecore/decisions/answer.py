@@ -73,6 +73,8 @@ async def answer_questions(call: Call, asked: QuestionSet) -> Answered:
     """Raises InvalidRequestError, NotFoundError and ConflictError for what cannot be answered, what
     domain.permissions and limits.reserve raise, and the UpstreamError of models that failed."""
     plan = await _plan(call, asked)
+    if plan.questions is not None:  # a question to the router runs its first stages meanwhile
+        await call.admitted()
     caller, questions, routing = plan.caller, plan.questions, plan.routing
     reservation = await _reserve(call.services, plan)
     with refund_on_failure(call.services, reservation, caller.background):
