@@ -18,6 +18,7 @@ state that number.
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from edgeneuro.domain.agent import NO_AGENT, Agent
@@ -28,6 +29,7 @@ PROMPT_VERSION = "2"
 DECISION_PROMPT_VERSION = "d1"  # of the routing question; unlike every PROMPT_VERSION
 CONTEXT_VERSION = "c1"  # of a message with the turn before it, for all models
 EXAMPLES_SHOWN = 5
+_MAX_CACHED_AGENTS = 512
 
 _SYSTEM = """\
 You route the user's message to the one agent that should handle it.
@@ -85,7 +87,12 @@ def system_message(
     agents: Sequence[Agent], *, confidence: bool, in_context: bool = False
 ) -> dict[str, str]:
     text = _SYSTEM.format(
-        agents="\n".join(_agent_block(agent) for agent in agents),
+        agents="\n".join(
+            _agent_block(
+                each.id, each.name, each.description, tuple(each.examples[:EXAMPLES_SHOWN])
+            )
+            for each in agents
+        ),
         no_agent=NO_AGENT,
         field=_FIELD if confidence else "",
         explanation=_EXPLANATION if confidence else "",
@@ -128,9 +135,11 @@ def answer_schema(agents: Sequence[Agent], *, confidence: bool) -> dict[str, Any
     }
 
 
-def _agent_block(agent: Agent) -> str:
-    head = f"- {agent.id}: {one_line(agent.name)}. {one_line(agent.description)}"
-    shown = quoted(agent.examples)
+@lru_cache(maxsize=_MAX_CACHED_AGENTS)
+def _agent_block(agent_id: str, name: str, description: str, examples: tuple[str, ...]) -> str:
+    """Cached, because every prompt has the same agents."""
+    head = f"- {agent_id}: {one_line(name)}. {one_line(description)}"
+    shown = quoted(examples)
     return f"{head}\n  e.g. {'; '.join(shown)}" if shown else head
 
 

@@ -11,7 +11,8 @@ from workers import python_from_rpc, python_to_rpc
 
 from edgeneuro import bounded_json
 from edgeneuro.access.cloudflare_access import Jwk
-from edgeneuro.edge.fetch import JsHttpResponse, js_object, network_error, stoppable, unwrapped
+from edgeneuro.edge.crossing import js_json, js_object, unwrapped
+from edgeneuro.edge.fetch import JsHttpResponse, network_error, stoppable
 from edgeneuro.errors import InvalidOutputError
 from edgeneuro.gateway.http import HttpResponse, read_whole
 from edgeneuro.store.database import Value
@@ -50,11 +51,11 @@ class EdgeStatement:
 
 class EdgeRateLimiter:
     def __init__(self, binding: Any) -> None:
-        self._binding = binding
+        self._binding = unwrapped(binding)
 
     async def allows(self, key: str) -> bool:
-        outcome = await self._binding.limit({"key": key})
-        return bool(outcome["success"])
+        outcome = await self._binding.limit(js_json({"key": key}))
+        return bool(outcome.success)
 
 
 class EdgeJobQueue:
@@ -100,15 +101,16 @@ class EdgeAi:
 
     def __init__(self, binding: Any) -> None:
         self._binding = binding
+        self._raw = unwrapped(binding)
 
     async def run(
         self, model: str, inputs: dict[str, Any], options: dict[str, Any], /
     ) -> HttpResponse:
         controller = js.AbortController.new()
-        raw = {"returnRawResponse": True, "signal": controller.signal}
-        pending = self._binding.run(model, inputs, {**options, **raw})
-        response = await stoppable(pending, controller)
-        return JsHttpResponse(response.js_object, controller.abort)
+        raw_options = js_json({**options, "returnRawResponse": True})
+        raw_options.signal = controller.signal
+        pending = self._raw.run(model, js_json(inputs), raw_options)
+        return JsHttpResponse(await stoppable(pending, controller), controller.abort)
 
     async def models(self, query: dict[str, Any], /) -> Any:
         try:

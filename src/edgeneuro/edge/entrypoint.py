@@ -16,8 +16,9 @@ from edgeneuro.access.identity import Identity
 from edgeneuro.app.application import App, build_app
 from edgeneuro.controlplane.jobs.schedule import run_queue, run_scheduled
 from edgeneuro.edge.bindings import AccessRuntime, EdgeAi, EdgeD1, EdgeJobQueue, EdgeRateLimiter
+from edgeneuro.edge.event_loop import EdgeLoop
 from edgeneuro.edge.fetch import Fetcher
-from edgeneuro.edge.http import drain_body, plain_request, workers_response
+from edgeneuro.edge.http import IncomingBody, plain_request, workers_response
 from edgeneuro.gateway.agents.endpoint import AgentEndpoints
 from edgeneuro.gateway.client import build_gateway
 from edgeneuro.gateway.cloudflare_api import CloudflareApi, FinetuneClient
@@ -37,10 +38,13 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped her
     calls."""
 
     async def fetch(self, request: Any) -> Any:
-        raw = request.js_object
-        response = await _app(self.env).handle(plain_request(raw), partial(_do_later, self.ctx))
-        await drain_body(raw)
-        return workers_response(response, raw.signal, self.ctx.waitUntil)
+        raw, wait_until = request.js_object, self.ctx.waitUntil
+        body = IncomingBody(raw)
+        response = await _app(self.env).handle(
+            plain_request(raw, body), partial(_do_later, wait_until)
+        )
+        await body.drain()
+        return workers_response(response, raw, wait_until)
 
     async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:
         services = _services(self.env)
@@ -51,8 +55,8 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped her
         await run_queue(_services(self.env))
 
 
-def _do_later(context: Any, work: Coroutine[Any, Any, None]) -> None:
-    context.waitUntil(_after_answer(work))
+def _do_later(wait_until: Any, work: Coroutine[Any, Any, None]) -> None:
+    wait_until(_after_answer(work))
 
 
 async def _after_answer(work: Coroutine[Any, Any, None]) -> None:
@@ -80,6 +84,7 @@ def _app(env: Any) -> App:
 
 
 def _build_services(env: Any) -> Services:
+    EdgeLoop.replace_running()
     settings = read_settings(lambda name: getattr(env, name, None))
     metrics = Metrics()
     db = D1Database(EdgeD1(env.DB), metrics.note_d1_rows)

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import js
 from pyodide.ffi import JsException, create_proxy, to_js
-from workers import Response as WorkersResponse
 
+from edgeneuro.edge.crossing import js_json
 from edgeneuro.errors import BodyTooLargeError, ClientClosedRequestError
 from edgeneuro.web.request import Request
 from edgeneuro.web.response import Response
@@ -19,12 +19,64 @@ from edgeneuro.web.streams import ByteStream
 _WITHOUT_BODY = (204, 304)
 
 
-def plain_request(raw: Any) -> Request:
+class IncomingBody:
+    """The body of the runtime's request. `raw.body` makes a stream, so it is asked for only if the
+    body was not read in one call."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._is_whole = False
+
+    async def read(self, limit: int) -> bytes:
+        """The body. A body with a content-length is read in one call: the runtime enforces the
+        length."""
+        raw = self._raw
+        if _length(raw) is None:
+            return b"".join([chunk async for chunk in self.chunks(limit)])
+        _require_within(raw, limit)
+        try:
+            content: bytes = (await raw.arrayBuffer()).to_bytes()
+        except JsException as error:
+            raise _client_gone() from error
+        self._is_whole = True
+        return content
+
+    async def chunks(self, limit: int) -> AsyncGenerator[bytes, None]:
+        """The body as it arrives, up to the limit. `drain` reads the rest."""
+        raw = self._raw
+        if not raw.body:
+            return
+        _require_within(raw, limit)
+        reader = raw.body.getReader()
+        size = 0
+        try:
+            while not (chunk := await reader.read()).done:
+                content = chunk.value.to_bytes()
+                size += len(content)
+                if size > limit:
+                    raise _too_large(limit)
+                yield content
+        except JsException as error:
+            raise _client_gone() from error
+        finally:
+            reader.releaseLock()
+
+    async def drain(self) -> None:
+        """Reads a body that no handler has read. Otherwise the connection is reset, and a client
+        that is still sending does not receive the response."""
+        raw = self._raw
+        if not self._is_whole and raw.body and not raw.body.locked:
+            with suppress(OSError, JsException):  # the client may disconnect
+                await raw.body.pipeTo(js.WritableStream.new())
+
+
+def plain_request(raw: Any, body: IncomingBody) -> Request:
     """`raw` is the runtime's request: the SDK's wrapper copies all headers at each access."""
     url = urlsplit(raw.url)
+    get = raw.headers.get
 
     def header(name: str) -> str | None:
-        value = raw.headers.get(name)
+        value = get(name)
         return value if isinstance(value, str) else None  # JavaScript's null has a type of its own
 
     return Request(
@@ -32,52 +84,9 @@ def plain_request(raw: Any) -> Request:
         path=url.path,
         query_string=url.query,
         header=header,
-        read_body=lambda limit: _read_body(raw, limit),
-        body_chunks=lambda limit: _chunks(raw, limit),
+        read_body=body.read,
+        body_chunks=body.chunks,
     )
-
-
-async def drain_body(raw: Any) -> None:
-    """Reads a body that no handler has read. Otherwise the connection is reset, and a client that
-    is still sending does not receive the response."""
-    if raw.body and not raw.body.locked:
-        with suppress(OSError, JsException):  # the client may disconnect
-            await raw.body.pipeTo(js.WritableStream.new())
-
-
-async def _read_body(raw: Any, limit: int) -> bytes:
-    """The body. A body with a content-length is read in one call: the runtime enforces the
-    length."""
-    if not raw.body:
-        return b""
-    if _length(raw) is None:
-        return b"".join([chunk async for chunk in _chunks(raw, limit)])
-    _require_within(raw, limit)
-    try:
-        content: bytes = (await raw.arrayBuffer()).to_bytes()
-    except JsException as error:
-        raise _client_gone() from error
-    return content
-
-
-async def _chunks(raw: Any, limit: int) -> AsyncGenerator[bytes, None]:
-    """The body as it arrives, up to the limit. `drain_body` reads the rest."""
-    if not raw.body:
-        return
-    _require_within(raw, limit)
-    reader = raw.body.getReader()
-    size = 0
-    try:
-        while not (chunk := await reader.read()).done:
-            content = chunk.value.to_bytes()
-            size += len(content)
-            if size > limit:
-                raise _too_large(limit)
-            yield content
-    except JsException as error:
-        raise _client_gone() from error
-    finally:
-        reader.releaseLock()
 
 
 def _length(raw: Any) -> int | None:
@@ -99,17 +108,19 @@ def _too_large(limit: int) -> BodyTooLargeError:
 
 
 def workers_response(
-    response: Response, signal: Any, background: Callable[[Coroutine[Any, Any, None]], Any]
+    response: Response, raw: Any, background: Callable[[Coroutine[Any, Any, None]], Any]
 ) -> Any:
-    """`signal` is the request's: it fires when the client disconnects."""
+    """`raw` is the runtime's request: its signal fires when the client disconnects. The SDK's
+    wrapper takes four times as long."""
     body: Any = response.body
     if response.status in _WITHOUT_BODY:
         body = None
     elif not isinstance(body, str):
         pipe = js.TransformStream.new()
-        background(_send(body, pipe.writable.getWriter(), signal))
+        background(_send(body, pipe.writable.getWriter(), raw.signal))
         body = pipe.readable
-    return WorkersResponse(body, status=response.status, headers=response.headers)
+    init = js_json({"status": response.status, "headers": response.headers})
+    return js.Response.new(body, init)
 
 
 async def _send(parts: ByteStream, writer: Any, signal: Any) -> None:

@@ -1,5 +1,7 @@
 """The router over HTTP: POST /v1/route."""
 
+from functools import partial
+
 from edgeneuro.access.limits import refund_on_failure
 from edgeneuro.call import Call
 from edgeneuro.domain.decision import RouteRequest, RouteResponse
@@ -30,7 +32,7 @@ async def _route_query(call: Call, request: RouteRequest) -> RoutingResult:
     permissions = caller.credential.permissions
     config = permissions.router_of(config, request.router, param="router")
     turn = await plan_decision(services, request, config, caller, clock=clock)
-    reservation = await reserve_for(services, caller, clock, estimate_routing(turn))
+    reservation = await reserve_for(services, caller, clock, partial(estimate_routing, turn))
     with refund_on_failure(services, reservation, caller.background):
         return await decide(turn, reservation)
 

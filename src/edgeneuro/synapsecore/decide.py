@@ -1,7 +1,7 @@
 """One decision by the pipeline with all that belongs to it: permissions, the key's limits, the
 observers, the log row. POST /v1/route and the decision APIs (decisions/) make theirs here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edgeneuro.access.limits import Estimate, Reservation, reserve
 from edgeneuro.domain.conversation import previous_text
@@ -55,15 +55,16 @@ async def plan_decision(
 
 
 async def reserve_for(
-    services: Services, caller: CallerContext, clock: StageClock, wanted: Estimate
+    services: Services, caller: CallerContext, clock: StageClock, wanted: Callable[[], Estimate]
 ) -> Reservation | None:
-    """Reserves the upper bound of the caller's limits, if there are some; the headers of the
-    response then say what is left. Raises what limits.reserve raises."""
+    """Reserves the upper bound `wanted` of the caller's limits, if there are some; the headers of
+    the response then say what is left. A bound takes as long as a prompt, so without limits none is
+    made. Raises what limits.reserve raises."""
     if caller.credential.limits is None:
         return None
     await caller.admitted()
     with clock.stage("reserve"):
-        reservation = await reserve(services, caller.credential, wanted)
+        reservation = await reserve(services, caller.credential, wanted())
     if reservation is not None:
         caller.headers.update(reservation.headers())
     return reservation

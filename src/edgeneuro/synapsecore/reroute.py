@@ -7,6 +7,7 @@ out. Each step is a signal on the decision that was replaced: weak feedback."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from edgeneuro.access.limits import Estimate, refund_on_failure
 from edgeneuro.call import Call
@@ -203,7 +204,7 @@ async def _replaced(
         query_hash=log.query_hash,
         reason=body.reason,
     )
-    reservation = await reserve_for(services, caller, clock, estimate_routing(turn))
+    reservation = await reserve_for(services, caller, clock, partial(estimate_routing, turn))
     with refund_on_failure(services, reservation, caller.background):
         result = await decide(turn, reservation, rankers=rankers, also=also)
     return decision_reply(result, top_k=body.top_k)
@@ -249,7 +250,7 @@ async def _repeated(
 ) -> Reply[RouteResponse]:
     """The answer that was given before, from its log row. It counts as a request, and uses
     nothing."""
-    await reserve_for(call.services, CallerContext.of(call), clock, Estimate())
+    await reserve_for(call.services, CallerContext.of(call), clock, Estimate)
     agent = config.agents.get(log.agent_id or "")
     stage = deciding_stage(log.stages or ())
     assert log.outcome is not None, "it is a decision"

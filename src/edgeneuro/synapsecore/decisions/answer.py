@@ -193,13 +193,14 @@ async def _routing(
 
 
 async def _reserve(services: Services, plan: _Plan) -> Reservation | None:
-    if plan.caller.credential.limits is None:
-        return None
-    wanted = Estimate()
-    if plan.routing is not None:
-        wanted += estimate_routing(plan.routing.turn)
-    if plan.questions is not None:
-        wanted += plan.questions.upper_bound()
+    def wanted() -> Estimate:
+        bound = Estimate()
+        if plan.routing is not None:
+            bound += estimate_routing(plan.routing.turn)
+        if plan.questions is not None:
+            bound += plan.questions.upper_bound()
+        return bound
+
     return await reserve_for(services, plan.caller, plan.clock, wanted)
 
 

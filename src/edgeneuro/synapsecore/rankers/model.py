@@ -133,13 +133,12 @@ class _ModelCall:
 
     def _supports_batch(self, model: Model) -> bool:
         """AI Gateway's universal endpoint has no path for questions to decision models."""
-        if model.type == "decision":
+        services = self._services
+        if model.type == "decision" or model.provider not in self._turn.config.providers:
             return False
         request = self._request(ModelAttempt(model, 1, 0), in_json=False)
-        is_vendors = (
-            request.provider is not None and self._services.gateway.supports_batch_fallback(request)
-        )
-        return is_vendors and not self._services.breakers.is_open(model.id)
+        can_batch = services.gateway.supports_batch_fallback(request)
+        return can_batch and not services.breakers.is_open(model.id)
 
     async def _attempt_batch(self, attempts: Sequence[ModelAttempt]) -> tuple[int, ModelAnswer]:
         """Without JSON mode: each vendor has its own, and there is no second attempt."""
