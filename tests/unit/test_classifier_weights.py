@@ -8,10 +8,11 @@ import pytest
 from edgeneuro.classifier.calibration import calibrate
 from edgeneuro.classifier.examples import FOLDS, OUT_OF_SCOPE, Labelled
 from edgeneuro.classifier.features import features
-from edgeneuro.classifier.held_out import ONE, HeldOut
+from edgeneuro.classifier.held_out import ONE, UNSEEN_OUT_OF_SCOPE, HeldOut
 from edgeneuro.classifier.preparation import prepare
+from edgeneuro.classifier.sources import MODEL
 from edgeneuro.classifier.training import Training
-from edgeneuro.classifier.weights import suspects, weighted
+from edgeneuro.classifier.weights import fair, suspects, weighted
 from edgeneuro.domain.query import query_hash
 from tests.unit.synthetic_labels import labels, question, trained
 
@@ -49,6 +50,25 @@ def test_variants_of_different_agents_are_no_group() -> None:
         [Labelled(f"turn on the {word} in the kitchen please", word) for word in ("light", "radio")]
     )
     assert len(set(examples.groups)) == 2
+
+
+def test_out_of_scope_questions_that_a_classifier_deferred_show_no_false_accepts() -> None:
+    given = [
+        Labelled("who won the match", None, source=MODEL),
+        Labelled("explain general relativity", None, hard=True, source=MODEL),
+        Labelled("is the stock market open", None, hard=True),
+        *[Labelled(text, "a", hard=True, source=MODEL) for text in OTHERS],
+    ]
+    examples = prepare(given)
+    held = [
+        HeldOut(UNSEEN_OUT_OF_SCOPE if label < 0 else label, 0, 1.0, 0.0)
+        for label in examples.labels
+    ]
+    indices = range(len(examples))
+    counted = fair(weighted(held, indices, examples), indices, examples)
+    outside = [one for one in counted if one.label == UNSEEN_OUT_OF_SCOPE]
+    assert [len(outside), len(counted)] == [2, 2 + len(OTHERS)]
+    assert sum(one.machine for one in outside) == 1
 
 
 def test_hard_variants_stay_in_the_training() -> None:

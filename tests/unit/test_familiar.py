@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 
 from edgeneuro.classifier.examples import Labelled
-from edgeneuro.classifier.familiar import Familiar, FamiliarBuilder
+from edgeneuro.classifier.familiar import Familiar, FamiliarBuilder, Familiarity
 from edgeneuro.classifier.model import InvalidModelError, Model, dumps, loads
 from edgeneuro.classifier.plan import Plan
 from edgeneuro.classifier.preparation import prepare
 from edgeneuro.classifier.scorer import Scorer
 from edgeneuro.classifier.sources import MODEL
+from edgeneuro.classifier.thresholds import FAMILIAR, MESSAGES
 from edgeneuro.classifier.training import Training
 from edgeneuro.classifier.vectors import VectorTable, load_table
 
@@ -79,6 +80,16 @@ def test_without_vectors_nothing_is_familiar() -> None:
     builder = FamiliarBuilder(prepare(labels()), min_examples=1)
     assert builder.found() is None
     assert set(builder.raised(range(4), [False] * 4)) == {0.0}
+
+
+def test_what_is_assumed_of_unknown_topics_depends_on_it(table: VectorTable) -> None:
+    examples = prepare(labels(), table)
+    assert Familiarity(examples, [], [], min_examples=1).unknown_topics() is FAMILIAR
+    assert Familiarity(examples, [], []).unknown_topics() is MESSAGES, "there are too few examples"
+    assert FAMILIAR.floor([], 10) == pytest.approx(0.91, abs=0.001)
+    assert FAMILIAR.floor([], 10, plateau=0.9) == pytest.approx(0.9 * 0.91, abs=0.001)
+    assert FAMILIAR.floor([], 150) < FAMILIAR.floor([], 10) < FAMILIAR.floor([], 2)
+    assert MESSAGES.floor([], 10) > 0.95
 
 
 def trained(table: VectorTable) -> Model:

@@ -106,7 +106,7 @@ def calibrate(
         return _never(curve, label_counts, why, metrics)
     may_be = [sufficient and not bad for sufficient, bad in zip(enough, without, strict=True)]
     curve = fit_curve(asked, prior)
-    if noisy:
+    if noisy and not unknown.familiar:
         unknown = replace(unknown, most=min(unknown.most, thresholds.MOST_OF_MACHINE))
     least = unknown.floor(_scored(negatives, curve), len(enough), found_plateau)
     found = _chosen(asked, curve, labels, may_be, target, least, noisy=noisy)

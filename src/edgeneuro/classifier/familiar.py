@@ -23,17 +23,18 @@ from edgeneuro.classifier.clusters import Centroids
 from edgeneuro.classifier.examples import Examples
 from edgeneuro.classifier.held_out import LEFT_OUT_CLASS, HeldOut
 from edgeneuro.classifier.sources import MODEL
+from edgeneuro.classifier.thresholds import FAMILIAR, MESSAGES, UnknownTopics
 from edgeneuro.classifier.vectors import NORM
 
 MAX_CENTRES = 256
-_EXAMPLES_A_CENTRE = 8
-_MIN_EXAMPLES = 1_500  # with fewer the centres say more of chance than of what is familiar
+_EXAMPLES_A_CENTRE = 4
+_MIN_EXAMPLES = 1_000  # with fewer the centres say more of chance than of what is familiar
 _MAX_EXAMPLES = 3_000
 _ROUNDS = 3
 _UNIT = 127  # the norm of a centre; a product with a vector fits two bytes
 _LANE_BYTES = 2
 # The mean of familiar texts, and what a difference of 1 adds to the second best score.
-_USUAL, _WEIGHT = 0.7, 1.4
+_USUAL, _WEIGHT = 0.7, 2.0
 
 
 @dataclass(frozen=True)
@@ -156,13 +157,21 @@ class Familiarity:
     """Of a training whose passes are all done: the centres, and the held-out questions with their
     second best scores as in service."""
 
-    def __init__(self, examples: Examples, held: Sequence[HeldOut], indices: Sequence[int]) -> None:
+    def __init__(
+        self,
+        examples: Examples,
+        held: Sequence[HeldOut],
+        indices: Sequence[int],
+        *,
+        min_examples: int = _MIN_EXAMPLES,
+    ) -> None:
         self._examples, self._held, self._indices = examples, held, indices
+        self._min_examples = min_examples
         self._found: tuple[Familiar | None, list[HeldOut]] | None = None
 
     def find(self) -> Iterator[None]:
         """Pauses after each example; what follows does all of it if nobody has."""
-        builder = FamiliarBuilder(self._examples)
+        builder = FamiliarBuilder(self._examples, min_examples=self._min_examples)
         yield from builder.rounds()
         judged = []
         unknown = [one.label == LEFT_OUT_CLASS for one in self._held]
@@ -177,6 +186,10 @@ class Familiarity:
 
     def judged(self) -> list[HeldOut]:
         return self._all()[1]
+
+    def unknown_topics(self) -> UnknownTopics:
+        """What is assumed of them, and how many of them may be answered."""
+        return MESSAGES if self.found() is None else FAMILIAR
 
     def _all(self) -> tuple[Familiar | None, list[HeldOut]]:
         if self._found is None:

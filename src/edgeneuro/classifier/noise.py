@@ -20,7 +20,7 @@ MIN_PLATEAU = 0.8
 _SUREST = 4  # a quarter of the questions
 _MIN_SUREST = 100
 _FEW = 500  # questions; with fewer more certainty is asked for
-_Z_OF_FEW, _Z = 1.645, 1.0
+_Z_OF_FEW, _Z = 1.645, 0.5
 
 
 def plateau(held: Sequence[HeldOut]) -> float | None:

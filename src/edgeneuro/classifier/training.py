@@ -29,7 +29,7 @@ from edgeneuro.classifier.needs import LEFT_OUT_AGENTS, MIN_FAIR_LABELS
 from edgeneuro.classifier.plan import FIRST_RATE, FOLD_ORDER, Plan
 from edgeneuro.classifier.shortlist import ShortlistFit, fit_shortlist
 from edgeneuro.classifier.sources import AGENT_TEXT, HUMAN, MODEL, weighted_rate
-from edgeneuro.classifier.weights import Suspect, suspects, weighted
+from edgeneuro.classifier.weights import Suspect, fair, suspects, weighted
 
 _CHECKSUM_BYTES = 32
 _STATE_FORMAT = 2  # of a stored state; that of version 0.1.0 has none
@@ -202,11 +202,12 @@ class Training:
         per_class = {agent: counts[label] for label, agent in enumerate(classes)}
         held = weighted(self.familiarity.judged(), self._indices, self._examples, mix)
         calibration = calibrate(
-            held,
+            fair(held, self._indices, self._examples),
             per_class,
             self._plan.target,
             self._plan.min_labels,
             texts={agent: texts[label] for label, agent in enumerate(classes)},
+            unknown=self.familiarity.unknown_topics(),
         )
         calibration = replace(calibration, metrics=calibration.metrics | self._by_source())
         scale, weights = quantise(self._learner.weights())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from edgeneuro.classifier.calibration import PARTS
 from edgeneuro.classifier.curve import probability
 from edgeneuro.classifier.examples import OUT_OF_SCOPE, Examples
-from edgeneuro.classifier.held_out import ONE, HeldOut, accepts
+from edgeneuro.classifier.held_out import ONE, UNSEEN_OUT_OF_SCOPE, HeldOut, accepts
 from edgeneuro.classifier.logistic import Vector
 from edgeneuro.classifier.sources import HUMAN, MODEL
 
@@ -48,6 +48,16 @@ def weighted(
             machine=examples.sources[index] == MODEL,
         )
         for one, own, index in zip(held, base, indices, strict=True)
+    ]
+
+
+def fair(held: Sequence[HeldOut], indices: Sequence[int], examples: Examples) -> list[HeldOut]:
+    """Without the out-of-scope questions that a model decided because a classifier was not sure of
+    them: those that it was sure of are missing, so they would show too few false accepts."""
+    return [
+        one
+        for one, index in zip(held, indices, strict=True)
+        if one.label != UNSEEN_OUT_OF_SCOPE or not one.machine or examples.folds[index] >= 0
     ]
 
 

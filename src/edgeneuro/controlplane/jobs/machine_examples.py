@@ -19,7 +19,8 @@ from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Row
 from edgeneuro.store.machine_labels import PAGE_TEXTS, read_machine_labels, test_part
 from edgeneuro.synapsecore.sampling import sampled
-from edgeneuro.synapsecore.watch import CHANGED_SHARE
+
+_MORE_AFTER_CHANGES = 1.5  # audit samples than their share
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,8 @@ def is_hard(row: Row, share: float) -> bool:
     """Whether it is a query that a classifier was not sure of. With all of these the held-out
     questions would be harder than the queries are, since of those that it was sure of only the
     audit samples have a machine label; so only as many count as fair. `share` is that of audit
-    samples, or the one after a change: rather too many of them than too few."""
-    return bool(row["deferred"]) and not sampled(row["id"], max(share, CHANGED_SHARE))
+    samples, of which there are more after a change."""
+    return bool(row["deferred"]) and not sampled(row["id"], _MORE_AFTER_CHANGES * share)
 
 
 def _left_out(row: Row, tested: frozenset[str]) -> str | None:

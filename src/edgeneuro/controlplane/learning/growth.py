@@ -1,7 +1,7 @@
 """When enough is new for another training.
 
 The first one needs MIN_EXAMPLES labels and decisions of models together. After that their number
-has to grow: by a half while they are few, by three tenths later, by 1,000 at most. So there are few
+has to grow: by a half while they are few, by a fifth later, by 1,000 at most. So there are few
 trainings, about one for each doubling, until there is much to gain no more; then an hour, and with
 still more of them a day, has to pass too. A training that refused because it had too little to
 learn from counts like any other. After a failure of another kind the next one waits an hour, after
@@ -21,7 +21,7 @@ from edgeneuro.store.usage import DAY, HOUR
 MIN_EXAMPLES = 100
 MIN_AGENTS = 2
 _MIN_NEW, _MAX_NEW = 50, 1_000
-_FEW, _GROWS_BY_FEW, _GROWS_BY = 1_000, 0.5, 0.3
+_FEW, _GROWS_BY_FEW, _GROWS_BY = 1_000, 0.5, 0.2
 # From so many labels and decisions on, so much time has to pass between two trainings.
 _INTERVALS = ((20_000, DAY), (5_000, HOUR))
 _LOOKED_AT = 8  # trainings, for failures in a row
