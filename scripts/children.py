@@ -80,6 +80,8 @@ def write_secrets(options: Options) -> Path:
         secrets["ACCESS_AUD"] = options.access_aud
     if options.request_log:
         secrets["REQUEST_LOG"] = options.request_log
+    if options.log_queue:
+        secrets["USE_LOG_QUEUE"] = options.log_queue
     path = options.notes / "secrets.env"
     write_private(path, "".join(f"{name}={value}\n" for name, value in secrets.items()))
     return path

@@ -30,6 +30,7 @@ class Options:
     access_aud: str = ""
     agent_signing_secret: str = LOCAL_SIGNING_SECRET
     request_log: str = ""  # which requests write a line; empty: as wrangler.toml says
+    log_queue: str = ""  # "true": log rows go through a queue; empty: as wrangler.toml says
     # wrangler lets everybody who reaches the port fire a cron; the Worker asks for this.
     cron_token: str = field(default_factory=lambda: secrets.token_urlsafe(TOKEN_BYTES))
 
@@ -53,7 +54,10 @@ class Options:
             raise StepFailed(
                 f"REQUEST_LOG is {lines!r}.", 'set it to "errors", "sampled" or "all".'
             )
-        return cls(int(port), token, folder, access[0], access[1], signing_secret, lines)
+        queue = os.environ.get("USE_LOG_QUEUE") or ""
+        if queue not in ("", "true", "false"):
+            raise StepFailed(f"USE_LOG_QUEUE is {queue!r}.", 'set it to "true" or "false".')
+        return cls(int(port), token, folder, access[0], access[1], signing_secret, lines, queue)
 
     @property
     def base_url(self) -> str:

@@ -5,6 +5,7 @@ import { instant, ms, NOTHING, percent, time, usd, words } from "../format.js";
 import { agentName, agentOptions, readAgents } from "../parts/agents.js";
 import { contextLine } from "../parts/context.js";
 import { badge, link, pageHead } from "../parts/controls.js";
+import { deadLetters } from "../parts/dead_letters.js";
 import { layerBadge, layerName, OUTCOMES, outcomeBadge } from "../parts/decision.js";
 import { choices, filters } from "../parts/filters.js";
 import { LAYERS } from "../parts/layers.js";
@@ -46,12 +47,18 @@ async function list({ root, query, signal, may }) {
   );
   await load(
     container,
-    () => Promise.all([readAgents(signal), readModels(signal), readRouters(signal)]),
-    ([agents, models, routers]) => {
+    () =>
+      Promise.all([
+        readAgents(signal),
+        readModels(signal),
+        readRouters(signal),
+        deadLetters({ signal, may }),
+      ]),
+    ([agents, models, routers, unlogged]) => {
       const body = h("div", {});
       const show = (state) => showPage(body, state, agents, { signal, may });
       const specs = filterSpecs(agents, models, routers, query.get("router"));
-      return [filters({ parts: ["logs"], specs, query, show, signal }), body];
+      return [unlogged, filters({ parts: ["logs"], specs, query, show, signal }), body];
     },
     { signal },
   );

@@ -22,6 +22,7 @@ from edgeneuro.isolate.classifier_cache import ClassifierCache
 from edgeneuro.isolate.classifier_examples import ClassifierExamples
 from edgeneuro.isolate.embedding_cache import EmbeddingCache
 from edgeneuro.isolate.embedding_gain import EmbeddingGain
+from edgeneuro.isolate.log_sink import LogQueue, LogSink
 from edgeneuro.isolate.log_writer import LogWriter
 from edgeneuro.isolate.metrics import Failures, Metrics
 from edgeneuro.isolate.routing_config import RoutingConfigCache
@@ -71,6 +72,7 @@ class Services:
     sleep: Callable[[float], Awaitable[None]]
     secret: Callable[[str], str | None] = lambda name: None
     job_queue: JobQueue | None = None
+    log_queue: LogQueue | None = None
     stream_silence_seconds: float = 5.0
     read_vectors: Callable[[], VectorTable] = load_table
     recent_answers: ExpiringLru[CachedAnswer] = field(
@@ -125,7 +127,19 @@ class Services:
     @cached_property
     def log_writer(self) -> LogWriter:
         return LogWriter(
-            monotonic=self.monotonic, sleep=self.sleep, note_failure=self.failures.note
+            monotonic=self.monotonic,
+            sleep=self.sleep,
+            note_failure=self.failures.note,
+            write=self.log_sink.write,
+        )
+
+    @cached_property
+    def log_sink(self) -> LogSink:
+        return LogSink(
+            self.log_queue,
+            now_ms=self.now_ms,
+            note_failure=self.failures.note,
+            count_rows=self.metrics.log_rows.add,
         )
 
     def over(self, db: Database) -> "Services":
@@ -137,6 +151,7 @@ class Services:
             "embeddings",
             "breakers",
             "single_flight",
+            "log_sink",
             "log_writer",
         ):
             other.__dict__[name] = getattr(self, name)  # one of each in an isolate

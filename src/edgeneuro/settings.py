@@ -29,6 +29,7 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     cron_token: str = ""
     request_log: RequestLines = "errors"
+    log_queue: bool = True  # whether LOG_QUEUE is used, if it is bound
 
     @property
     def gateway_id(self) -> str:
@@ -61,6 +62,7 @@ def read_settings(variable: Callable[[str], str | None]) -> Settings:
         allowed_hosts=words("ALLOWED_HOSTS"),
         cron_token=text("CRON_TOKEN"),
         request_log=_request_lines(text("REQUEST_LOG")),
+        log_queue=text("USE_LOG_QUEUE").lower() not in ("false", "0", "no", "off"),
     )
 
 

@@ -81,7 +81,7 @@ ARROWS = {
     "isolate.cache": {"domain"},
     "isolate.metrics": set(),
     "gateway": {"adapter", "bounded_json", "domain", "errors", "settings"},
-    "store": {"classifier", "domain", "errors", "settings"},
+    "store": {"bounded_json", "classifier", "domain", "errors", "settings"},
     "classifier": {"bounded_json", "domain", "errors"},
     "adapter": {"bounded_json"},
     "web": {"bounded_json", "domain", "errors", "settings"},

@@ -19,7 +19,7 @@ from edgeneuro.controlplane.jobs import jobs
 from edgeneuro.controlplane.labels import datasets, erasure, imports, label_stats, labels, queue
 from edgeneuro.controlplane.learning import classifiers, learning
 from edgeneuro.controlplane.models import calibration, models, providers, selection
-from edgeneuro.controlplane.observe import analytics, costs, logs, monitoring
+from edgeneuro.controlplane.observe import analytics, costs, dead_letters, logs, monitoring
 from edgeneuro.controlplane.replays import apply, replays
 from edgeneuro.domain.chat import MAX_BODY_BYTES, MAX_TEXT_BYTES
 from edgeneuro.domain.chat_answer import ChatCompletionChunk
@@ -168,6 +168,10 @@ ROUTES = (
     Route("GET",    "/v1/logs/{log_id}",          logs.get_log,          READ),
     Route("PUT",    "/v1/logs/{log_id}/label",    labels.label_log,      LABEL),
     Route("DELETE", "/v1/logs/{log_id}/label",    labels.unlabel_log,    LABEL),
+
+    Route("GET",    "/v1/dead_letters",           dead_letters.list_dead_letters, READ),
+    Route("POST",   "/v1/dead_letters/retry",     dead_letters.retry_dead_letters, ADMIN),
+    Route("DELETE", "/v1/dead_letters",           dead_letters.delete_dead_letters, ADMIN),
 
     Route("GET",    "/v1/labels",                 labels.list_labels,    READ),
     Route("POST",   "/v1/labels",                 labels.label_many,     LABEL,

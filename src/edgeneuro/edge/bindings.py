@@ -68,6 +68,20 @@ class EdgeJobQueue:
         await self._binding.send("run")
 
 
+class EdgeLogQueue:
+    """A message has log rows as JSON text (isolate/log_sink.py)."""
+
+    def __init__(self, binding: Any) -> None:
+        self._binding = unwrapped(binding)
+        self._options = js_object({"contentType": "text"})
+
+    async def send(self, text: str) -> None:
+        try:
+            await self._binding.send(text, self._options)
+        except JsException as error:
+            raise network_error(error) from error
+
+
 class AccessRuntime:
     async def verify(self, jwk: Jwk, signed: bytes, signature: bytes) -> bool:
         subtle, algorithm = js.crypto.subtle, js_object(_RS256)

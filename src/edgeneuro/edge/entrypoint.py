@@ -15,9 +15,16 @@ from edgeneuro.access.cloudflare_access import build_access
 from edgeneuro.access.identity import Identity
 from edgeneuro.app.application import App, build_app
 from edgeneuro.controlplane.jobs.schedule import run_queue, run_scheduled
-from edgeneuro.edge.bindings import AccessRuntime, EdgeAi, EdgeD1, EdgeJobQueue, EdgeRateLimiter
+from edgeneuro.edge.bindings import (
+    AccessRuntime,
+    EdgeAi,
+    EdgeD1,
+    EdgeJobQueue,
+    EdgeLogQueue,
+    EdgeRateLimiter,
+)
 from edgeneuro.edge.event_loop import EdgeLoop
-from edgeneuro.edge.fetch import Fetcher
+from edgeneuro.edge.fetch import Fetcher, unwrapped
 from edgeneuro.edge.http import IncomingBody, plain_request, workers_response
 from edgeneuro.gateway.agents.endpoint import AgentEndpoints
 from edgeneuro.gateway.client import build_gateway
@@ -51,8 +58,14 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped her
         await run_scheduled(services, cron_of(str(controller.cron), services.settings.cron_token))
 
     async def queue(self, batch: Any, env: Any = None, ctx: Any = None) -> None:
-        """What the messages say does not matter: each wakes the runner."""
-        await run_queue(_services(self.env))
+        """Messages of LOG_QUEUE have log rows, which are written first; all others wake the runner
+        of the jobs, whatever they say."""
+        services = _services(self.env)
+        texts = [str(each.body) for each in unwrapped(batch).messages]
+        if rows := [text for text in texts if text.startswith("[")]:
+            await services.log_sink.consume(services.db, rows)
+        if len(rows) < len(texts):
+            await run_queue(services)
 
 
 def _do_later(wait_until: Any, work: Coroutine[Any, Any, None]) -> None:
@@ -94,6 +107,7 @@ def _build_services(env: Any) -> Services:
     limiter = None if rate_limiter is None else EdgeRateLimiter(rate_limiter)
     ai = getattr(env, "AI", None)
     job_queue = getattr(env, "JOB_QUEUE", None)
+    log_queue = getattr(env, "LOG_QUEUE", None) if settings.log_queue else None
     routing = RoutingConfigCache(db, settings, monotonic=monotonic, failures=failures)
     fetch = Fetcher(getattr(env, "OUTBOUND", None))
     access = build_access(settings, AccessRuntime(), now=time.time, monotonic=monotonic)
@@ -136,6 +150,7 @@ def _build_services(env: Any) -> Services:
         sleep=asyncio.sleep,
         secret=secret,
         job_queue=None if job_queue is None else EdgeJobQueue(job_queue),
+        log_queue=None if log_queue is None else EdgeLogQueue(log_queue),
     )
 
 

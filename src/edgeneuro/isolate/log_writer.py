@@ -9,12 +9,12 @@ the same entry, which counts once (store/log_writes.py).
 An entry is in memory from the answer until D1 has it: for the window and one write. If the isolate
 is killed meanwhile, these rows are lost."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from edgeneuro.errors import DatabaseError
 from edgeneuro.store.database import Database
-from edgeneuro.store.log_writes import MAX_ENTRIES, Entry, write_entries
+from edgeneuro.store.log_writes import MAX_ENTRIES, Entry
 
 WINDOW_SECONDS = 0.02
 # Others look whether theirs is written after this time, then after twice, four times as long, ...
@@ -46,7 +46,10 @@ class LogWriter:
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
         note_failure: Callable[[str, Exception], None],
+        write: Callable[[Database, Sequence[Entry]], Awaitable[None]],
     ) -> None:
+        """`write` is a LogSink's."""
+        self._write = write
         self._monotonic = monotonic
         self._sleep = sleep
         self._note_failure = note_failure
@@ -104,7 +107,7 @@ class LogWriter:
         for each in taken:
             each.taken_at = at
         try:
-            refused = await write_entries(db, [each.entry for each in taken])
+            await self._write(db, [each.entry for each in taken])
         except DatabaseError as error:
             self._note_failure("log_write_retry", error)
             self._retry_at = self._monotonic() + self._retry_pause
@@ -113,8 +116,6 @@ class LogWriter:
                 each.taken_at = None
             return
         self._retry_pause = _RETRY_SECONDS
-        for one in refused:
-            self._note_failure("log_write", one.error)
         for each in taken:
             each.is_done = True
         done = set(map(id, taken))

@@ -103,6 +103,12 @@ class Metrics:
         self.cost_usd = Counter(
             "edgeneuro_cost_usd_total", "Cost in USD of the tokens whose price is known."
         )
+        self.log_rows = Counter(
+            "edgeneuro_log_rows_total",
+            "Log rows by where this isolate sent them: d1, queue, refused (by D1; kept as dead"
+            " letters). Rows of the queue's messages count as d1 where they are written.",
+            "to",
+        )
         self.streams = Counter("edgeneuro_streams_total", "Streams by how they ended.", "ending")
         self.request_seconds = Histogram(
             "edgeneuro_request_seconds",
@@ -161,25 +167,7 @@ class Metrics:
         self.d1_rows.add(written, "written")
 
     def text(self) -> str:
-        return "".join(
-            each.text()
-            for each in (
-                self.answers,
-                self.attempts,
-                self.tokens,
-                self.cost_usd,
-                self.streams,
-                self.request_seconds,
-                self.added_seconds,
-                self.upstream_seconds,
-                self.classifier_verdicts,
-                self.classifiers_disabled,
-                self.shortlist_checks,
-                self.embedding_verdicts,
-                self.gateway_feedback,
-                self.d1_rows,
-            )
-        )
+        return "".join(each.text() for each in vars(self).values())
 
 
 def family(

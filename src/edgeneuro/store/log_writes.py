@@ -40,6 +40,7 @@ _OF_MANY: dict[Kind, str] = {
     "audit_sample": ADD_AUDIT_SAMPLES,
 }
 _OF_ONE: dict[Kind, str] = {"session": PUT_SESSION}
+KINDS = frozenset(_OF_MANY) | frozenset(_OF_ONE)
 # D1's messages where it could not be reached or had no time; they say nothing of the entries.
 _UNREACHED = re.compile(
     r"connection lost|reset|overloaded|timeout|timed out|transient|internal error|locked|busy",

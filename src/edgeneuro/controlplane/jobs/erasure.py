@@ -10,6 +10,7 @@ from edgeneuro.domain.job import JobKindName
 from edgeneuro.store import erasures as store
 from edgeneuro.store.answer_cache import CHATS
 from edgeneuro.store.database import Statement
+from edgeneuro.store.dead_letters import erase_dead_letters
 from edgeneuro.store.jobs import clear_checkpoint, error_text
 from edgeneuro.store.sessions import erase_sessions
 
@@ -42,6 +43,7 @@ class ErasureKind:
         await CHATS.flush(services.db)
         checkpoint = ErasureCheckpoint.model_validate_json(lease.job.checkpoint)
         await services.db.run(erase_sessions(checkpoint.target))
+        await services.db.run(erase_dead_letters(checkpoint.target))
         if checkpoint.target.query_hash is not None:
             counts, done = await _erase_question(lease, checkpoint)
         else:

@@ -17,6 +17,7 @@ from edgeneuro.store.answer_cache import CHATS, DECISIONS
 from edgeneuro.store.audit import delete_audit_before
 from edgeneuro.store.comparisons import delete_challenger_answers_before
 from edgeneuro.store.database import CountedDatabase
+from edgeneuro.store.dead_letters import purge_dead_letters
 from edgeneuro.store.idempotency import purge_idempotency
 from edgeneuro.store.imports import purge_staged
 from edgeneuro.store.label_vectors import purge_vectors
@@ -87,6 +88,7 @@ async def delete_expired(services: Services) -> None:
         ("session_purge", _purge_sessions),
         ("log_sums", _add_new_logs),
         ("log_retention", _delete_old_logs),
+        ("dead_letter_retention", _delete_old_dead_letters),
         ("rehash", _rehash),
         ("import_purge", _purge_staged_imports),
     )
@@ -155,6 +157,10 @@ async def _add_new_logs(services: Services) -> None:
 
 async def _delete_old_logs(services: Services) -> None:
     await delete_logs_before(services.db, await _retention_began_ms(services))
+
+
+async def _delete_old_dead_letters(services: Services) -> None:
+    await purge_dead_letters(services.db, before_ms=await _retention_began_ms(services))
 
 
 async def _purge_challenger_answers(services: Services) -> None:

@@ -1,0 +1,77 @@
+"""Log rows through a queue, in real workerd: the Worker sends them, and its consumer writes them to
+D1."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.http_client import http_client
+from tests.waiting import until
+from tests.worker.conftest import learns_nothing
+from tests.worker.product import LocalProduct
+
+
+@pytest.fixture(scope="module")
+def queued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
+    state = tmp_path_factory.mktemp("queued")
+    product = LocalProduct(state=state, environment={"USE_LOG_QUEUE": "true"})
+    product.start()
+    try:
+        learns_nothing(product)
+        yield product
+    finally:
+        product.stop()
+
+
+@pytest.fixture
+def admin(queued: LocalProduct) -> Iterator[httpx.Client]:
+    with http_client(queued.base_url, queued.admin_token) as client:
+        yield client
+
+
+def test_each_answer_is_logged_and_counted_once(admin: httpx.Client) -> None:
+    ids = set()
+    for number in range(12):
+        query = {"query": f"My VPN does not connect, {number}"}
+        ids.add(admin.post("/v1/route", json=query).raise_for_status().json()["id"])
+    in_session = {"query": "How many vacation days are left?", "session": "s1"}
+    ids.add(admin.post("/v1/route", json=in_session).raise_for_status().json()["id"])
+    page = until(
+        lambda: admin.get("/v1/logs?limit=100").raise_for_status().json()["data"],
+        lambda rows: len(rows) >= len(ids),
+    )
+    assert sorted(row["id"] for row in page) == sorted(ids)
+    totals = admin.get("/v1/analytics").raise_for_status().json()["totals"]
+    assert totals["requests"] == len(ids)
+    metrics = admin.get("/metrics").raise_for_status().text
+    sent = {
+        sample.labels["to"]: sample.value
+        for family in text_string_to_metric_families(metrics)
+        for sample in family.samples
+        if sample.name == "edgeneuro_log_rows_total"
+    }
+    # The answer in a session goes to D1 at once, and so do the rows that the consumer writes here.
+    assert sent == {"queue": 12, "d1": 13}
+
+
+def test_a_dead_letter_is_written_again(queued: LocalProduct, admin: httpx.Client) -> None:
+    assert admin.get("/v1/dead_letters").raise_for_status().json()["data"] == []
+    with closing(sqlite3.connect(queued.database, timeout=10)) as connection, connection:
+        # Rows of another shape than this Worker knows.
+        connection.execute("ALTER TABLE logs RENAME COLUMN upstream_ms TO waited_ms")
+    answered = admin.post("/v1/route", json={"query": "Where is my payslip?"}).raise_for_status()
+    log_id = answered.json()["id"]
+    [letter] = until(lambda: admin.get("/v1/dead_letters").raise_for_status().json()["data"])
+    assert letter["id"] == log_id
+    assert letter["row"]["query"] == "Where is my payslip?"
+    assert "upstream_ms" in letter["error"]
+    assert admin.post("/v1/dead_letters/retry").raise_for_status().json()["failed"] == 1
+    with closing(sqlite3.connect(queued.database, timeout=10)) as connection, connection:
+        connection.execute("ALTER TABLE logs RENAME COLUMN waited_ms TO upstream_ms")
+    again = admin.post("/v1/dead_letters/retry").raise_for_status().json()
+    assert (again["written"], again["left"]) == (1, 0)
+    assert admin.get(f"/v1/logs/{log_id}").raise_for_status().json()["id"] == log_id
