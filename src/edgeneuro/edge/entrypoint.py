@@ -23,8 +23,9 @@ from edgeneuro.edge.bindings import (
     EdgeLogQueue,
     EdgeRateLimiter,
 )
+from edgeneuro.edge.crossing import unwrapped
 from edgeneuro.edge.event_loop import EdgeLoop
-from edgeneuro.edge.fetch import Fetcher, unwrapped
+from edgeneuro.edge.fetch import Fetcher
 from edgeneuro.edge.http import IncomingBody, plain_request, workers_response
 from edgeneuro.gateway.agents.endpoint import AgentEndpoints
 from edgeneuro.gateway.client import build_gateway
