@@ -51,16 +51,16 @@ def _compile_worker() -> None:
 
 
 def groups() -> list[list[str]]:
-    """What each process runs: folders, and files of the folder that is divided. They take about
-    the same time together on two cores: the first and the last the longest."""
+    """What each process runs: folders, and files of the folder that is divided. Each takes about as
+    much CPU as the others, so that both cores of a small machine have work to the end."""
     files = sorted((paths.ROOT / _WORKER).glob("test_*.py"))
     with_sandbox = [each for each in files if _SANDBOX in each.read_text(encoding="utf-8")]
     parts = ([each for each in files if each not in with_sandbox], with_sandbox)
     with_product, with_second = ([str(each.relative_to(paths.ROOT)) for each in p] for p in parts)
     return [
         ["tests/unit"],
-        with_product,
-        [*with_second, "tests/local", "tests/trainer"],
+        [*with_product, "tests/local", "tests/trainer"],
+        with_second,
         ["tests/access", "tests/ui"],  # these share a product
     ]
 

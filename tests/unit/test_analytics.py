@@ -204,12 +204,15 @@ def assert_analytics(said: Row, rows: list[Row], step: int) -> None:
     }
 
 
-@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("interval", ["hour", "day"])
-@pytest.mark.parametrize("summed", ["no day", "every day", "some days", "then a late row"])
+@pytest.mark.parametrize(
+    ("seed", "summed"),
+    [(0, "no day"), (1, "every day"), (2, "some days"), (3, "then a late row")],
+)
 async def test_all_adds_up_to_the_log_rows(
     product: Product, seed: int, interval: str, summed: str
 ) -> None:
+    """Each has other rows."""
     first = MIDNIGHT - 4 * DAY
     rows = random_rows(seed, 400, first, NOW)
     late = rows.pop()
@@ -225,7 +228,7 @@ async def test_all_adds_up_to_the_log_rows(
     step = HOUR if interval == "hour" else DAY
     for start, stop, groups in (
         (first, NOW, GROUPS),
-        (first + 7 * HOUR, MIDNIGHT - 5 * HOUR, GROUPS[seed::3]),
+        (first + 7 * HOUR, MIDNIGHT - 5 * HOUR, GROUPS[seed % 3 :: 3]),
     ):
         for group_by in groups:
             said = await ask(product, start, stop, interval=interval, group_by=group_by)

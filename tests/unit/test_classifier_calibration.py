@@ -60,14 +60,14 @@ def test_what_is_shown_is_no_better_than_fresh_questions_are() -> None:
     """Each question is judged by thresholds that it had no part in. They come from fewer questions,
     so they are a little shyer."""
     shown = real = 0.0
-    for seed in range(20):
+    for seed in range(10):
         chance = random.Random(seed)
         held = [replace(drawn(chance), part=number % PARTS) for number in range(500)]
         calibration = calibrate([*held, *out_of_scope(chance)], COUNTS, 0.9)
         fresh = [one for one in (drawn(chance) for _ in range(2_000)) if answers(calibration, one)]
         shown += calibration.metrics["answered_accuracy"] or 0
         real += sum(one.right for one in fresh) / len(fresh)
-    assert -0.01 < (shown - real) / 20 < 0.004
+    assert -0.01 < (shown - real) / 10 < 0.004
 
 
 def test_thresholds_of_other_parts_judge_a_question() -> None:
@@ -218,7 +218,7 @@ def test_few_questions_are_enough_and_fresh_answers_reach_the_target(
 ) -> None:
     """133 answers without an error would show 98 % by counting alone."""
     answered = right = asked = 0
-    for seed in range(20):
+    for seed in range(10):
         chance = random.Random(seed)
         held = [by_the_usual_curve(chance) for _ in range(count)]
         texts = dict.fromkeys(COUNTS, 5)
@@ -237,7 +237,7 @@ def test_few_questions_are_enough_and_fresh_answers_reach_the_target(
 def test_the_fewer_questions_the_shyer_it_is() -> None:
     def covered(count: int) -> float:
         found = 0
-        for seed in range(20):
+        for seed in range(8):
             chance = random.Random(seed)
             held = [by_the_usual_curve(chance) for _ in range(count)]
             calibration = calibrate([*held, *out_of_scope(chance, UNSEEN_OUT_OF_SCOPE)], COUNTS)

@@ -39,7 +39,7 @@ def test_every_test_belongs_to_one_group() -> None:
             [["tests/ui/test_screens.py::test_a_screen"]],
         ),
         (["tests/local", "tests/ui", "-v"], [["-v", "tests/local"], ["-v", "tests/ui"]]),
-        (["tests/worker"], [WITH_PRODUCT, [each for each in WITH_SANDBOX if "worker" in each]]),
+        (["tests/worker"], [[each for each in WITH_PRODUCT if "worker" in each], WITH_SANDBOX]),
         (["tests/worker/test_jobs.py::test_a"], [["tests/worker/test_jobs.py::test_a"]]),
         (["tests"], ALL),
         (["no_such_file.py"], [["no_such_file.py"]]),
