@@ -61,8 +61,8 @@ PIPELINE: tuple[Ranker, ...] = (
 
 # Layers that decide before any cache is read.
 BEFORE_CACHES = frozenset({RULES.layer, SESSION.layer, LABEL.layer})
-# Those that may call a model.
-_PAID = frozenset({EMBEDDING, SHORTLIST, MODEL})
+# Those that may call a model. Not all rankers can be hashed: a replay has one of its own.
+_PAID = (EMBEDDING, SHORTLIST, MODEL)
 # All that a decision's `layer` can be.
 LAYERS = frozenset({"fallback", "direct", DECISION_LAYER, *(each.layer for each in PIPELINE)})
 
