@@ -80,11 +80,11 @@ def test_a_low_plateau_is_refused() -> None:
     assert (calibration.refusal or "").startswith("its surest answers agree with the model in ")
 
 
-def test_the_plateau_is_that_of_the_surest_quarter() -> None:
+def test_the_plateau_is_that_of_the_surest_half() -> None:
     sure = [HeldOut(0, 0, 1.0, 0.0, machine=True)] * 90 + [
         HeldOut(1, 0, 1.0, 0.0, machine=True)
     ] * 10
-    rest = [HeldOut(1, 0, 0.5, 0.4, machine=True)] * 300
+    rest = [HeldOut(1, 0, 0.5, 0.4, machine=True)] * 100
     assert plateau(sure + rest) == 0.9
     assert plateau([replace(one, machine=False) for one in sure + rest]) is None
     assert plateau(sure[:49]) == 0.0

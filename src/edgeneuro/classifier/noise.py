@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from edgeneuro.classifier.held_out import HeldOut, Tally, accepts, wilson
 
 MIN_PLATEAU = 0.8
-_SUREST = 4  # a quarter of the questions
+_SUREST = 2  # half of the questions
 _MIN_SUREST = 100
 _FEW = 500  # questions; with fewer more certainty is asked for
 _Z_OF_FEW, _Z = 1.645, 0.5
