@@ -4,6 +4,7 @@ on.
 
     PYTHONPATH=src .build/venv/bin/python -m bench.load                             # all targets
     PYTHONPATH=src .build/venv/bin/python -m bench.load --only cached,asked --rounds 3
+    PYTHONPATH=src .build/venv/bin/python -m bench.load --peers FOLDER --write docs/performance.md
 
 Ratios are to the bare Worker's figure just before, so that what else the machine does cancels; each
 figure is the median of the rounds.
@@ -21,6 +22,7 @@ from tqdm import tqdm
 
 from bench.load_generator import UNIQUE, Load, generate
 from bench.load_measures import Piece, measure_load, measure_rows
+from bench.load_peers import peer_loads
 from bench.load_places import ROUTER, Place, bare_place, headers, mock_model, product_place
 from bench.load_table import Line, table, write_table
 
@@ -62,6 +64,9 @@ def main() -> None:
             product_place(model_url, classifier=CLASSIFIED in wanted)
         )
         targets = [each for each in product_targets(product, known) if each.name in wanted]
+        if options.peers:
+            peers = stack.enter_context(peer_loads(options.peers, model_url))
+            targets += [Target(*each) for each in peers if is_wanted(each[0], options.only)]
         for target in targets:
             check(target)
         lines = measure(bare, targets, options)
@@ -82,6 +87,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of all targets (5)")
     parser.add_argument("--seconds", type=float, default=1, help="of each piece of a round (1)")
     parser.add_argument("--no-rows", action="store_true", help="leave the rows of D1 out")
+    parser.add_argument("--peers", type=Path, help="folder with other gateways (load_peers.py)")
     parser.add_argument("--json", type=Path, help="file for all that was measured")
     parser.add_argument("--write", type=Path, help="page that gets the table")
     options = parser.parse_args()

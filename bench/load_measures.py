@@ -12,7 +12,7 @@ import httpx
 from bench.load_generator import Load, Measured, generate
 from bench.load_places import Place, headers
 
-ALONE, BURSTS, AT_ONCE = 10, 8, 25
+ALONE, BURSTS, AT_ONCE = 5, 4, 25
 _PAUSE_SECONDS = 0.1
 _QUIET_LOOKS = 4  # so often the count must be the same, until all writes behind answers are done
 _ROWS_WRITTEN = 'edgeneuro_d1_rows_total{kind="written"}'
