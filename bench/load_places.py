@@ -31,6 +31,9 @@ ROUTER = "with_classifier"  # the router that has the classifier: the others ask
 QUESTIONS = 300
 LABELS_EACH, UNKNOWN = 60, 100
 _LEARNING_SECONDS = 300
+# Each write to the emulated D1 waits for the disk in the Worker's own thread, which D1 itself does
+# elsewhere: on a busy disk that is half of an answer's time.
+_IN_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def bare_place() -> Iterator[Place]:
 def product_place(model_url: str, classifier: bool = True) -> Iterator[tuple[Place, list[str]]]:
     """The product as `npm start` runs it, but with that model; and questions that its classifier
     answers in the router `ROUTER`, if one is to be trained."""
-    with tempfile.TemporaryDirectory() as folder:
+    in_memory = _IN_MEMORY if _IN_MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(dir=in_memory) as folder:
         options = Options(free_port(), ADMIN_TOKEN, Path(folder) / "state")
         shutil.copytree(migrated_state(), options.state)
         options.notes.mkdir(parents=True, exist_ok=True)
