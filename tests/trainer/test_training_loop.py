@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trl
 
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.prompt import answer_text, system_message
@@ -123,6 +124,9 @@ def test_from_labels_to_a_better_active_model(
         params = {"format": "prompt", "split": split}
         export = client.get("/v1/datasets/export", params=params).raise_for_status()
         (tmp_path / f"{split}.jsonl").write_bytes(export.content)
+    for shape in ("prompt", "chat"):
+        export = client.get("/v1/datasets/export", params={"format": shape}).raise_for_status()
+        assert all(trl.is_conversational(json.loads(line)) for line in export.iter_lines())
 
     adapter = tmp_path / "adapter"
     trained = train(

@@ -74,12 +74,27 @@ def routed(client: httpx.Client, query: str, context: dict[str, str] | None) -> 
     return found
 
 
-def test_from_labels_to_the_selected_classifier(labelled: httpx.Client) -> None:
-    created = labelled.post("/v1/classifiers", json={"target": 0.9})
-    assert created.status_code == 202, created.text
-    made = ended(labelled, f"/v1/classifiers/{created.json()['id']}")
+def test_from_labels_to_the_selected_classifier(own: LocalProduct, labelled: httpx.Client) -> None:
+    """The script has the running product train."""
+    words = ["train", "--target", "0.9", "--base-url", own.base_url]
+    ran = subprocess.run(
+        [sys.executable, "-m", "scripts.classifier", *words],
+        cwd=ROOT,
+        env={"PYTHONPATH": "src", "ADMIN_TOKEN": own.admin_token},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "answered_accuracy" in ran.stdout
+    [found] = labelled.get("/v1/classifiers").json()["data"]
+    assert found["id"] in ran.stdout
+    made = labelled.get(f"/v1/classifiers/{found['id']}").json()
     assert (made["state"], made["error"]) == ("succeeded", None)
-    assert made["metrics"]["answered_accuracy"] >= 0.9
+    metrics = made["metrics"]
+    assert metrics["answered_accuracy"] >= 0.9
+    assert metrics["coverage_low"] <= metrics["coverage"] <= metrics["coverage_high"]
+    assert (made["basis"], metrics["held_out"]) == ("human labels", metrics["held_out_human"])
     assert (made["mix"]["source"], made["rule_outcome"]) == ("labels", None)
     suspects = labelled.get("/v1/labels/suspects").raise_for_status().json()
     assert (suspects["object"], suspects["has_more"]) == ("list", False)
@@ -213,34 +228,14 @@ def test_a_classifier_is_evaluated_beside_a_model(labelled: httpx.Client) -> Non
     assert pair["n"] == 20 - classifier["deferred"]
 
 
-def test_the_minutes_cron_has_a_training_begin_and_go_on(
-    own: LocalProduct, labelled: httpx.Client
-) -> None:
+def test_the_minutes_cron_has_a_training_begin(own: LocalProduct, labelled: httpx.Client) -> None:
     labelled.patch("/v1/config", json={"retrain_after_labels": 1}).raise_for_status()
     label = [{"query": "one more question about my keyboard", "agent_id": "it_support"}]
     labelled.post("/v1/labels", json=label).raise_for_status()
     fired = labelled.get(running_cron_url(own.state, "* * * * *"), timeout=120)
     assert fired.json()["outcome"] == "ok"
     newest = labelled.get("/v1/classifiers").json()["data"][0]
-    assert newest["created_by"] == "rule"
-    assert ended(labelled, f"/v1/classifiers/{newest['id']}")["state"] in ("succeeded", "failed")
+    assert (newest["created_by"], newest["progress"]["slices"] > 0) == ("rule", True)
+    if newest["state"] == "running":  # test_learning.py has its end
+        labelled.post(f"/v1/classifiers/{newest['id']}/cancel")
     labelled.patch("/v1/config", json={"retrain_after_labels": None}).raise_for_status()
-
-
-def test_the_script_trains_in_the_running_product(
-    own: LocalProduct, labelled: httpx.Client
-) -> None:
-    words = ["train", "--target", "0.9", "--base-url", own.base_url]
-    command = [sys.executable, "-m", "scripts.classifier", *words]
-    ran = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={"PYTHONPATH": "src", "ADMIN_TOKEN": own.admin_token},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "answered_accuracy" in ran.stdout
-    newest = labelled.get("/v1/classifiers").json()["data"][0]
-    assert newest["id"] in ran.stdout

@@ -70,14 +70,6 @@ def test_the_datasets_library_reads_every_shape(
         assert data[0] == lines[0]
 
 
-@pytest.mark.parametrize("shape", ["chat", "prompt"])
-def test_trl_calls_it_conversational(labelled: httpx.Client, tmp_path: Path, shape: str) -> None:
-    trl = pytest.importorskip("trl", reason="the packages of the group `train` are not installed")
-    data = loaded(tmp_path, export(labelled, format=shape, split="test"))
-    assert data.num_rows > 0
-    assert all(trl.is_conversational(row) for row in data)
-
-
 def test_the_prompt_is_what_the_router_sends_an_adapter(labelled: httpx.Client) -> None:
     line = json.loads(export(labelled, format="chat").split(b"\n")[0])
     *prompt, answer = line["messages"]

@@ -20,8 +20,11 @@ EACH = 12
 def routed(sandbox: LocalProduct) -> Iterator[httpx.Client]:
     """A client of a product that has routed some questions of each topic by its model."""
     with http_client(sandbox.base_url, sandbox.admin_token) as client:
-        # The emulated model matches words, and is never very sure.
-        settings = {"machine_label_confidence": 0.3, "learning": "observe"}
+        settings = {
+            "machine_label_confidence": 0.3,  # the emulated model matches words: it is never sure
+            "learning": "observe",
+            "retrain_after_labels": 1_000_000,  # never: no training begins by itself
+        }
         client.patch("/v1/config", json=settings).raise_for_status()
         ids = [
             client.post("/v1/route", json={"query": query, "user": "machine-labels"})
@@ -33,8 +36,8 @@ def routed(sandbox: LocalProduct) -> Iterator[httpx.Client]:
         until(lambda: client.get(f"/v1/logs/{ids[-1]}").status_code, lambda code: code == 200)
         yield client
         client.delete("/v1/logs", params={"user": "machine-labels"}).raise_for_status()
-        settings = {"machine_label_confidence": None, "learning": "off"}
-        client.patch("/v1/config", json=settings).raise_for_status()
+        none = {**dict.fromkeys(settings), "learning": "off"}
+        client.patch("/v1/config", json=none).raise_for_status()
 
 
 def stats(client: httpx.Client) -> dict[str, Any]:
@@ -79,19 +82,14 @@ def test_a_training_learns_from_them_and_feedback_takes_one_away(routed: httpx.C
     after = stats(routed)["machine_labels"]
     assert after["total"] == before["machine_labels"]["total"] - 1
     assert after["left_out"]["contradicted"] >= 1
-    # The router may be training by itself.
-    created = until(
-        lambda: routed.post("/v1/classifiers", json={"target": 0.9}),
-        lambda it: it.status_code != 409,
-    )
-    path = f"/v1/classifiers/{created.raise_for_status().json()['id']}"
-    made = until(
-        lambda: routed.get(path).json(), lambda it: it["state"] not in ("queued", "running")
-    )
+    created = routed.post("/v1/classifiers", json={"target": 0.9}).raise_for_status()
+    path = f"/v1/classifiers/{created.json()['id']}"
+    made = until(lambda: routed.get(path).json(), lambda it: it["progress"]["stage"] != "labels")
     progress = made["progress"]
     assert sum(progress["machine_labels"].values()) == after["total"]
     assert set(progress["machine_models"]) == set(after["models"])
     in_training = before["total"]["train"] + before["total"]["validation"]
     assert made["labels"] == progress["prepared"] == in_training
     assert stats(routed)["total"] == before["total"]
+    routed.post(f"{path}/cancel")  # tests/unit/test_machine_label_training.py has its end
     routed.delete(path).raise_for_status()
