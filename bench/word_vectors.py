@@ -16,6 +16,7 @@ from typing import Any
 
 from bench.route_dataset import read_lines
 from edgeneuro.classifier.examples import Labelled
+from edgeneuro.classifier.held_out import HeldOut
 from edgeneuro.classifier.learner import new_learner
 from edgeneuro.classifier.plan import FIRST_RATE, Plan
 from edgeneuro.classifier.preparation import prepare
@@ -78,9 +79,9 @@ def measure(
     asked = prepare([Labelled(line["query"], line[key]) for line in validation], table)
     judged = []
     for index in range(len(asked)):
-        best, top, second = learner.top_two(asked.active(index), asked.vector(index))
+        found = HeldOut.of(0, learner.scores(asked.active(index), asked.vector(index)), 0.0)
         truth = asked.classes[asked.labels[index]]
-        judged.append((top - second, examples.classes[best] == truth))
+        judged.append((found.top - found.second, examples.classes[found.best] == truth))
     judged.sort(reverse=True)
     right, most = 0, 0
     for count, (_, is_right) in enumerate(judged, 1):

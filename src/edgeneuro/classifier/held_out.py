@@ -1,7 +1,7 @@
 """Questions that a training did not see, and what they show: how a share that was counted is
 bounded, and whether it is too low."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import exp, log, sqrt
 
@@ -26,6 +26,14 @@ class HeldOut:
     weight: int = ONE
     part: int = 0
     machine: bool = False
+
+    @classmethod
+    def of(cls, label: int, scores: Sequence[float], doubt: float) -> "HeldOut":
+        """`scores` are those of all classes; `doubt` is added to the second best one."""
+        others = list(scores)
+        best = others.index(max(others))
+        top = others.pop(best)
+        return cls(label, best, top, max(others, default=top) + doubt)
 
     @property
     def right(self) -> bool:

@@ -166,24 +166,6 @@ class Learner:
             return sums
         return self._with_dense(sums, self._places(vector), isqrt(len(active) << 32) // NORM)
 
-    def top_two(
-        self, active: Sequence[int], vector: bytes | None = None
-    ) -> tuple[int, float, float]:
-        """The best class, its score, and the score of the next one."""
-        sums = list(self._sums(active, vector))
-        unit = UNIT * len(active) ** 0.5
-        middle = len(active) * TRAINING.offset
-        best = sums.index(max(sums))
-        top = sums.pop(best)
-        second = max(sums, default=top)
-        return best, (top - middle) / unit, (second - middle) / unit
-
-    def rank_of(self, label: int, active: Sequence[int], vector: bytes | None = None) -> int:
-        """How many classes have a higher score than this one."""
-        sums = self._sums(active, vector)
-        own = sums[label]
-        return sum(total > own for total in sums)
-
     def scores(self, active: Sequence[int], vector: bytes | None = None) -> list[float]:
         """Of every class."""
         unit = UNIT * len(active) ** 0.5

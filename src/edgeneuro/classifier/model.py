@@ -24,6 +24,7 @@ from edgeneuro.classifier.familiar import MAX_CENTRES, Familiar
 from edgeneuro.classifier.features import BUCKETS_VERSION, FEATURES_VERSION, ROWS
 from edgeneuro.classifier.followups import FollowUps, rows_of
 from edgeneuro.classifier.learner import DENSE_UNIT, UNIT
+from edgeneuro.classifier.near_texts import MAX_TEXTS, WIDTH, NearTexts
 from edgeneuro.classifier.switch import FACTS
 
 FORMAT_VERSION = 1  # of a model that knows no conversations
@@ -67,6 +68,7 @@ class Model:
     follow_ups: FollowUps | None = None
     dense: DenseWeights | None = None
     familiar: Familiar | None = None
+    near: NearTexts | None = None
 
 
 def dumps(model: Model) -> bytes:
@@ -87,6 +89,11 @@ def dumps(model: Model) -> bytes:
     else:
         fields["familiar"]["centres"] = len(model.familiar.centres)
         flat += model.familiar.centres
+    if model.near is None:
+        del fields["near"]
+    else:
+        fields["near"] = {"width": WIDTH, "sizes": model.near.sizes}
+        flat += model.near.numbers
     header = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
     weights = zlib.compress(flat)
     sizes = (len(header), len(weights))
@@ -108,7 +115,9 @@ def loads(data: bytes) -> Model:
             dense = _width(fields["dense"]) * len(classes)
         familiar = fields.pop("familiar", None)
         centres = 0 if familiar is None else _bytes_of(familiar)
-        flat = _inflate(weights, size + more + dense + centres)
+        near = fields.pop("near", None)
+        sizes = () if near is None else _sizes_of(near, len(classes))
+        flat = _inflate(weights, size + more + dense + centres + WIDTH * sum(sizes))
         fields["calibration"] = _calibration(fields.pop("calibration"), len(classes))
         if more:
             learned = flat[size : size + more]
@@ -119,7 +128,10 @@ def loads(data: bytes) -> Model:
             )
         if centres:
             width, parts = familiar["width"], familiar["parts"]
-            fields["familiar"] = Familiar(width, parts, flat[size + more + dense :])
+            start = size + more + dense
+            fields["familiar"] = Familiar(width, parts, flat[start : start + centres])
+        if sizes:
+            fields["near"] = NearTexts(sizes, flat[size + more + dense + centres :])
         return Model(classes=classes, weights=flat[:size], **fields)
     except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
         raise InvalidModelError(
@@ -178,6 +190,16 @@ def _bytes_of(familiar: dict[str, Any]) -> int:
     ):
         raise ValueError(f"there cannot be {size} bytes of centres of {width} numbers")
     return int(size)
+
+
+def _sizes_of(near: dict[str, Any], classes: int) -> tuple[int, ...]:
+    """How many texts each class keeps."""
+    sizes = tuple(near["sizes"])
+    if near["width"] != WIDTH or len(sizes) != classes:
+        raise ValueError(f"texts of {near['width']} numbers for {len(sizes)} classes")
+    if not all(isinstance(size, int) and 0 <= size <= MAX_TEXTS for size in sizes):
+        raise ValueError(f"a class has more than {MAX_TEXTS} texts")
+    return sizes
 
 
 def _unpack(data: bytes) -> tuple[bytes, bytes, int]:

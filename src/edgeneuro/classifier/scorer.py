@@ -92,16 +92,15 @@ class Scorer:
         self._dense = None if dense is None else DenseRows(dense, self._classes)
         self._table = table if dense and table and dense.source == table.id else None
         self._familiar = None if dense is None else model.familiar
+        self._near = None if self._table is None else model.near
         self._joined: Joined | None = None
 
     def joined(self, new: Sequence[str], texts: Mapping[str, Sequence[str]]) -> "Scorer":
         """The same classifier among other agents, with classes for those that are `new`; `texts`
         has all of them (joining.py). Takes 20 to 40 ms for each new one."""
-        found = join(self.model, self.read, new, texts)
-        if found is None:
-            return self
         made = copy(self)  # they share the rows
-        made.model, made._joined = found
+        if found := join(self.model, self.read, new, texts):
+            made.model, made._joined = found
         return made
 
     def read(self, query: str) -> tuple[list[int], bytes | None]:
@@ -114,15 +113,15 @@ class Scorer:
 
     def score(self, active: Sequence[int], vector: bytes | None = None) -> Prediction:
         """The prediction for a text with these active buckets and this vector."""
-        return self._predict(self._scores(active, vector), active, vector)
+        return self._predict(*self._judged(self._scores(active, vector), vector), len(active))
 
     def rank(self, query: str, embedding: bytes | None = None) -> ClassRanking:
         """`embedding` is the query's vector by the embedding model that the model was learned
         with; without it the word vector is read."""
         active, vector = self.read(query)
         vector = vector if embedding is None else embedding
-        scores = self._scores(active, vector)
-        prediction = self._predict(scores, active, vector)
+        scores, doubt = self._judged(self._scores(active, vector), vector)
+        prediction = self._predict(scores, doubt, len(active))
         return ClassRanking(prediction, *self._shared_out(prediction, scores))
 
     def rank_turn(self, query: str, previous: str, answer: str | None) -> TurnRanking:
@@ -132,14 +131,16 @@ class Scorer:
         shared = overlap(query, answer)
         known = classes.index(previous) if previous in classes else None
         alone = self._scores(active, vector)
+        scores, doubt = self._judged(alone, vector)
+        message = self._predict(scores, doubt, len(active))
         by_rule = learned is None or known is None or not learned.known[known]
         if learned is None or known is None or by_rule:
-            prediction = self._predict_by_rule(active, vector, previous, known, alone, shared)
+            prediction = self._predict_by_rule(message, active, previous, known, alone, shared)
         else:
-            prediction = self._predict_learned(learned, active, vector, known, alone, shared)
+            prediction = self._predict_learned(learned, message, active, known, alone, shared)
         return TurnRanking(
             prediction,
-            *self._shared_out(prediction, alone),
+            *self._shared_out(prediction, scores),
             kept=prediction.agent_id == previous,
             learned=not by_rule,
         )
@@ -158,15 +159,14 @@ class Scorer:
 
     def _predict_by_rule(
         self,
+        best: Prediction,
         active: Sequence[int],
-        vector: bytes | None,
         previous: str,
         known: int | None,
         alone: Sequence[float],
         shared: int,
     ) -> Prediction:
-        """The agent before stays, unless the message alone is sure of another one."""
-        best = self._predict(alone, active, vector)
+        """The agent before stays, unless the message alone is sure of another one, its `best`."""
         own = UNKNOWN_AGENT_SCORE if known is None else alone[known]
         other = max([one for at, one in enumerate(alone) if at != known], default=own)
         leaving = logit(RULE, facts(own, other, len(active), shared))
@@ -185,8 +185,8 @@ class Scorer:
     def _predict_learned(
         self,
         learned: FollowUps,
+        message: Prediction,
         active: list[int],
-        vector: bytes | None,
         previous: int,
         alone: Sequence[float],
         shared: int,
@@ -213,13 +213,10 @@ class Scorer:
         best, second = (previous, other) if switch <= 0 else (other, previous)
         calibration, classes = learned.calibration, self.model.classes
         if best in self._gone:  # and so nothing is sure
-            return replace(
-                self._predict(alone, active, vector), accepted=False, gone_id=classes[best]
-            )
-        if not learned.known[best]:  # nothing is known of its turns, but of its messages
-            message = self._predict(alone, active, vector)
-            if message.agent_id == classes[best]:
-                return message
+            return replace(message, accepted=False, gone_id=classes[best])
+        # Where nothing is known of its turns, but of its messages.
+        if not learned.known[best] and message.agent_id == classes[best]:
+            return message
         sure = confidence(learned.keeping, learned.leaving, switch, lead)
         return Prediction(
             agent_id=classes[best],
@@ -271,9 +268,15 @@ class Scorer:
             scores = [one + each for one, each in zip(scores, more, strict=True)]
         return scores if self._joined is None else self._joined.extended(scores, active, vector)
 
-    def _predict(
-        self, scores: Sequence[float], active: Sequence[int], vector: bytes | None
-    ) -> Prediction:
+    def _judged(
+        self, scores: Sequence[float], vector: bytes | None
+    ) -> tuple[Sequence[float], float]:
+        """The scores of a message alone, and what is added to the second best one."""
+        doubt = self._familiar.raised(vector) if self._familiar else 0.0
+        scores, more = self._near.judge(scores, vector) if self._near else (scores, 0.0)
+        return scores, doubt + more
+
+    def _predict(self, scores: Sequence[float], doubt: float, count: int) -> Prediction:
         classes, calibration = self.model.classes, self.model.calibration
         here, gone_id, of_gone = scores, None, _NO_SCORE
         if gone := self._gone:
@@ -292,11 +295,9 @@ class Scorer:
         second = max(second, of_gone)
         if second == _NO_SCORE:  # there is no other class
             second = top
-        raised = self._familiar.raised(vector) if self._familiar else 0.0
-        sure = probability(calibration.curve, top, second + raised)
+        sure = probability(calibration.curve, top, second + doubt)
         if second > top:  # the share of what is left without the one that is gone
             sure = _share(top, others)
-        has_words = len(active) > 1
         return Prediction(
             agent_id=classes[best],
             probability=sure,
@@ -304,7 +305,7 @@ class Scorer:
             score=top,
             margin=top - second,
             second_id=second_id,
-            accepted=has_words and accepts(top) and second <= top,
+            accepted=count > 1 and accepts(top) and second <= top,
             gone_id=gone_id,
         )
 

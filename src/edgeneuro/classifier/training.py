@@ -18,6 +18,7 @@ from dataclasses import asdict, replace
 
 from edgeneuro import bounded_json
 from edgeneuro.classifier.calibration import Calibration, calibrate
+from edgeneuro.classifier.curve import MESSAGES, NEAR_MESSAGES
 from edgeneuro.classifier.dense import DenseWeights
 from edgeneuro.classifier.examples import FOLDS, OUT_OF_SCOPE, Examples
 from edgeneuro.classifier.familiar import Familiarity
@@ -25,14 +26,15 @@ from edgeneuro.classifier.followup_training import FollowUpTraining
 from edgeneuro.classifier.held_out import LEFT_OUT_CLASS, UNSEEN_OUT_OF_SCOPE, HeldOut
 from edgeneuro.classifier.learner import learner_from_bytes, new_learner
 from edgeneuro.classifier.model import Model, quantise, quantise_dense
+from edgeneuro.classifier.near_texts import NearTexts, near_texts
 from edgeneuro.classifier.needs import LEFT_OUT_AGENTS, MIN_FAIR_LABELS
 from edgeneuro.classifier.plan import FIRST_RATE, FOLD_ORDER, Plan
 from edgeneuro.classifier.shortlist import ShortlistFit, fit_shortlist
-from edgeneuro.classifier.sources import AGENT_TEXT, HUMAN, MODEL, weighted_rate
+from edgeneuro.classifier.sources import AGENT_TEXT, HUMAN, MODEL, by_source_of, weighted_rate
 from edgeneuro.classifier.weights import Suspect, fair, suspects, weighted
 
 _CHECKSUM_BYTES = 32
-_STATE_FORMAT = 2  # of a stored state; that of version 0.1.0 has none
+_STATE_FORMAT = 3  # of a stored state; that of version 0.1.0 has none
 # Labels that people gave, from which on nothing else is measured. With about so many, thresholds
 # are as precise as they promise (docs/classifier-design.md).
 MIN_HUMAN_LABELS = 100
@@ -60,6 +62,7 @@ class Training:
         self._ranks = array("H")  # of their labels among the classes; 0 of negatives
         # Made when needed: the examples that this pass trains on and leaves out, and their order.
         self._split: tuple[Sequence[int], Sequence[int]] | None = None
+        self._near: tuple[NearTexts | None] | None = None  # of what this pass has learned
         self._labelled_groups = examples.labelled_groups()
         self._order: tuple[int, Sequence[int]] | None = None
         self.follow_ups = FollowUpTraining(examples, plan)
@@ -110,18 +113,26 @@ class Training:
         now = left_out[asked : asked + most]
         for index in now:
             active, vector = self._examples.active(index), self._examples.vector(index)
-            best, top, second = self._learner.top_two(active, vector)
+            scores, doubt = self._judged(self._learner.scores(active, vector), vector)
             label = self._held_label(index)
-            self._held.append(HeldOut(label, best, top, second))
+            self._held.append(HeldOut.of(label, scores, doubt))
             self._indices.append(index)
-            known = label < 0 or label == best
-            self._ranks.append(0 if known else self._learner.rank_of(label, active, vector))
+            own = scores[label] if label >= 0 else max(scores)
+            self._ranks.append(sum([one > own for one in scores]))
         self._visit += len(now)
         return len(now)
 
+    def _judged(
+        self, scores: Sequence[float], vector: bytes | None
+    ) -> tuple[Sequence[float], float]:
+        if self._near is None:
+            self._near = (near_texts(self._examples, self._members()[0]),)
+        (near,) = self._near
+        return (scores, 0.0) if near is None else near.judge(scores, vector)
+
     def _next_pass(self) -> int:
         self._pass, self._visit = self._pass + 1, 0
-        self._split = self._order = None
+        self._split = self._order = self._near = None
         if not self._knows_messages:
             self._learner = new_learner(self._examples)
         return 0
@@ -200,6 +211,7 @@ class Training:
         counts, texts = self._examples.counts(), self._examples.counts(AGENT_TEXT)
         classes = self._examples.classes
         per_class = {agent: counts[label] for label, agent in enumerate(classes)}
+        near = near_texts(self._examples, [*_alone(self._examples)])
         held = weighted(self.familiarity.judged(), self._indices, self._examples, mix)
         calibration = calibrate(
             fair(held, self._indices, self._examples),
@@ -208,8 +220,15 @@ class Training:
             self._plan.min_labels,
             texts={agent: texts[label] for label, agent in enumerate(classes)},
             unknown=self.familiarity.unknown_topics(),
+            prior=MESSAGES if near is None else NEAR_MESSAGES,
         )
-        calibration = replace(calibration, metrics=calibration.metrics | self._by_source())
+        sources = self._examples.sources
+        asked = zip(self._indices, self._held, strict=True)
+        by_source = by_source_of(
+            [sources[at] for at in _alone(self._examples)],
+            [sources[at] for at, one in asked if one.label >= 0],
+        )
+        calibration = replace(calibration, metrics=calibration.metrics | by_source)
         scale, weights = quantise(self._learner.weights())
         return Model(
             classes=classes,
@@ -222,24 +241,8 @@ class Training:
             follow_ups=self.follow_ups.result(mix),
             dense=self._dense(),
             familiar=self.familiarity.found(),
+            near=near,
         )
-
-    def _by_source(self) -> dict[str, int]:
-        """How many examples it learned as single messages, and how many questions of agents were
-        held out, by source."""
-        learned = Counter(self._examples.sources[at] for at in _alone(self._examples))
-        held = Counter(
-            self._examples.sources[at]
-            for at, one in zip(self._indices, self._held, strict=True)
-            if one.label >= 0
-        )
-        return {
-            "learned_human": learned[HUMAN],
-            "learned_machine": learned[MODEL],
-            "learned_texts": learned[AGENT_TEXT],
-            "held_out_human": held[HUMAN],
-            "held_out_machine": held[MODEL],
-        }
 
     def _dense(self) -> DenseWeights | None:
         vectors = self._examples.vectors
