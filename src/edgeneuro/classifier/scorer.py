@@ -98,9 +98,10 @@ class Scorer:
     def joined(self, new: Sequence[str], texts: Mapping[str, Sequence[str]]) -> "Scorer":
         """The same classifier among other agents, with classes for those that are `new`; `texts`
         has all of them (joining.py). Takes 20 to 40 ms for each new one."""
+        if not (found := join(self.model, self.read, new, texts)):
+            return self
         made = copy(self)  # they share the rows
-        if found := join(self.model, self.read, new, texts):
-            made.model, made._joined = found
+        made.model, made._joined = found
         return made
 
     def read(self, query: str) -> tuple[list[int], bytes | None]:
@@ -264,8 +265,7 @@ class Scorer:
         unit, middle = self.model.scale / sqrt(len(active)), ZERO * len(active)
         scores = [(one - middle) * unit for one in sums]
         if vector is not None and self._dense is not None:
-            more = self._dense.scores(vector)
-            scores = [one + each for one, each in zip(scores, more, strict=True)]
+            scores = [a + b for a, b in zip(scores, self._dense.scores(vector), strict=True)]
         return scores if self._joined is None else self._joined.extended(scores, active, vector)
 
     def _judged(
