@@ -73,13 +73,15 @@ class NearTexts:
         if text is None:
             return scores, 0.0
         changed, rest = list(scores), list(scores)
+        cosines: dict[int, float | None] = {}
         for _ in range(min(_BEST, len(rest))):
             at = rest.index(max(rest))
             rest[at] = _NO_SCORE
-            cosine = self._cosine(at, text)
+            cosine = cosines[at] = self._cosine(at, text)
             if cosine is not None:
                 changed[at] += round(_WEIGHT * (cosine - _NEUTRAL), _DIGITS)
-        cosine = self._cosine(changed.index(max(changed)), text)
+        top = changed.index(max(changed))
+        cosine = cosines[top] if top in cosines else self._cosine(top, text)
         return changed, 0.0 if cosine is None else round(_DOUBT * (_USUAL - cosine), _DIGITS)
 
     def _cosine(self, at: int, text: _Numbers) -> float | None:
@@ -147,7 +149,7 @@ def _mostly_machine(examples: Examples) -> bool:
 
 
 def _first(vector: bytes) -> _Numbers | None:
-    numbers = memoryview(vector).cast("b").tolist()[:WIDTH]
+    numbers = memoryview(vector).cast("b")[:WIDTH].tolist()
     square = sum(map(mul, numbers, numbers))
     return _Numbers(numbers, sqrt(square)) if square else None
 
