@@ -193,6 +193,10 @@ class Usage(BaseModel):
     total_tokens: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
+        if not (other.prompt_tokens or other.completion_tokens or other.total_tokens):
+            return self
+        if not (self.prompt_tokens or self.completion_tokens or self.total_tokens):
+            return other
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,

@@ -7,11 +7,10 @@ from typing import Any
 
 import js
 from pyodide.ffi import JsException, to_js
-from workers import python_from_rpc, python_to_rpc
 
 from edgeneuro import bounded_json
 from edgeneuro.access.cloudflare_access import Jwk
-from edgeneuro.edge.crossing import js_json, js_object, unwrapped
+from edgeneuro.edge.crossing import bound, from_js, js_json, js_object, unwrapped
 from edgeneuro.edge.fetch import JsHttpResponse, network_error, stoppable
 from edgeneuro.errors import InvalidOutputError
 from edgeneuro.gateway.http import HttpResponse, read_whole
@@ -35,7 +34,7 @@ class EdgeD1:
 
     async def batch(self, statements: Sequence["EdgeStatement"]) -> Any:
         raw = to_js([each.raw for each in statements])
-        return python_from_rpc(await self._binding.batch(raw))
+        return from_js(await self._binding.batch(raw))
 
 
 class EdgeStatement:
@@ -43,10 +42,10 @@ class EdgeStatement:
         self.raw = raw
 
     def bind(self, *parameters: Value) -> "EdgeStatement":
-        return EdgeStatement(self.raw.bind(*map(python_to_rpc, parameters)))
+        return EdgeStatement(self.raw.bind(*map(bound, parameters)))
 
     async def all(self) -> Any:
-        return python_from_rpc(await self.raw.all())
+        return from_js(await self.raw.all())
 
 
 class EdgeRateLimiter:
