@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from edgeneuro.classifier.held_out import HeldOut, Tally, accepts, wilson
 
-MIN_PLATEAU = 0.8
+MIN_PLATEAU = 0.75
 _SUREST = 2  # half of the questions
 _MIN_SUREST = 100
 _FEW = 500  # questions; with fewer more certainty is asked for
