@@ -48,7 +48,8 @@ FAULTS: Sequence[Mapping[str, Any]] = (
 )
 # Short, for the hangs; long enough for a machine of few cores.
 TIMES = {"time_budget_ms": 3000, "chat_timeout_ms": 3000}
-SAMPLES = 20  # of memory
+SAMPLES = 20  # of the process's memory
+ISOLATE_SAMPLES = 10  # each takes the isolate half a second
 REPEATED = 200  # questions that are asked again and again
 
 
@@ -114,7 +115,7 @@ class Soak:
         self._concurrency = concurrency
         self._run = f"soak-{uuid.uuid4().hex[:12]}"
         self._random = random.Random(1)
-        self._memory = Memory(place.state)
+        self._memory = Memory(place.url, place.state)
         self._answers: list[Answer] = []
 
     async def run(self) -> list[str]:
@@ -162,6 +163,8 @@ class Soak:
                 (await emulator.put("/_local/faults", json=faults)).raise_for_status()
             if number % max(1, self._count // SAMPLES) == 0:
                 self._memory.sample(number)
+            if number and number % max(1, self._count // ISOLATE_SAMPLES) == 0:
+                await asyncio.to_thread(self._memory.sample_isolate, number)
             self._answers.append(await self._ask(number, client, self._random.choice(keys)))
 
     async def _ask(self, number: int, client: httpx.AsyncClient, key: dict[str, Any]) -> Answer:

@@ -71,7 +71,7 @@ async def check_all(
     check_analytics(checks, before, after, rows)
     flat = memory.report()
     if flat is not None:
-        checks.expect("the product's memory is flat", flat)
+        checks.expect("the isolate's memory is level", flat)
     return checks.failed
 
 

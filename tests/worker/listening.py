@@ -25,8 +25,21 @@ def workerd_url(process_id: int, *, but: int) -> str | None:
     return None
 
 
+def debugger_url(process_id: int, worker: str) -> str:
+    """The address of the debugger's session with this Worker, of this process or below it."""
+    ports = {port for found in workerd_ports(process_id).values() for port in found}
+    for port in sorted(ports):
+        with suppress(httpx.HTTPError, ValueError):
+            found = httpx.get(f"http://127.0.0.1:{port}/json", timeout=_LOOK_SECONDS).json()
+            # Others of these ports answer with an object.
+            for target in found if isinstance(found, list) else ():
+                if target["id"] == worker:
+                    return str(target["webSocketDebuggerUrl"])
+    raise LookupError(f"no debugger of {worker}")
+
+
 def workerd_ports(process_id: int) -> dict[int, set[int]]:
-    """The workerd processes below this process, and the ports at which each of them listens. Empty
+    """The workerd processes among this process and those below it, and the ports of each. Empty
     where there is no /proc."""
     if not _PROC.is_dir():
         return {}
@@ -43,7 +56,7 @@ def workerd_ports(process_id: int) -> dict[int, set[int]]:
 
 
 def _descendants(process_id: int) -> Iterator[int]:
-    """The workerd processes below a process."""
+    """The workerd processes among a process and those below it."""
     children: dict[int, list[int]] = {}
     names: dict[int, str] = {}
     for folder in _PROC.iterdir():
@@ -54,9 +67,10 @@ def _descendants(process_id: int) -> Iterator[int]:
                 children.setdefault(int(tail.split()[1]), []).append(int(folder.name))
     waiting = [process_id]
     while waiting:
-        found = children.get(waiting.pop(), [])
-        waiting += found
-        yield from (each for each in found if names[each] == "workerd")
+        each = waiting.pop()
+        waiting += children.get(each, [])
+        if names.get(each) == "workerd":
+            yield each
 
 
 def _sockets(process_id: int) -> Iterator[str]:

@@ -30,6 +30,7 @@ from scripts.paths import (
 )
 from scripts.signals import end_with_parent
 from scripts.steps import fingerprint, run_steps
+from tests.worker.inspector import Inspector
 from tests.worker.listening import workerd_url
 
 ADMIN_TOKEN = "black-box-admin-token-0123456789"
@@ -105,6 +106,11 @@ class LocalProduct:
         folder = self.state / "v3" / "d1"
         [path] = [each for each in folder.rglob("*.sqlite") if each.name != "metadata.sqlite"]
         return path
+
+    def inspector(self) -> Inspector:
+        if self._process is None:
+            raise RuntimeError("the product does not run")
+        return Inspector(self.base_url, self._process.pid)
 
     def start(self) -> None:
         if not self.state.exists() or not any(self.state.iterdir()):

@@ -18,6 +18,9 @@ from tests.worker.product import LocalProduct, Product
 from tests.worker.test_route import log_entry, route, unique
 
 TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+# What a request may leave behind for a while; many more requests leave less each.
+MAX_LEFT_REFERENCES = 3
+MAX_LEFT_BYTES = 6_000
 TIMING = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+;dur=\d+(\.\d+)?")
 
 
@@ -175,3 +178,38 @@ def test_metrics_have_the_added_and_the_upstream_seconds(client: httpx.Client) -
     assert added[json.dumps({"route": "/v1/route"})] >= 1
     upstream = samples(client, "edgeneuro_upstream_seconds_count")
     assert upstream[json.dumps({"model": decision["model"]})] >= 1
+
+
+def test_requests_leave_nothing_behind_in_the_isolate(
+    client: httpx.Client, product: Product
+) -> None:
+    """The same requests again, so that no cache takes more; the first ones fill what is bounded."""
+    if not isinstance(product, LocalProduct):
+        pytest.skip("the debugger of a deployment cannot be reached")
+    times = 8
+    requests = times * 4
+    with product.inspector() as inspector:
+        make_requests(client, times * 2)
+        before = inspector.held()
+        make_requests(client, times)
+        after = inspector.held()
+    # Some are released late, about one a request. Timers that were not released were twelve.
+    assert after.references - before.references < requests * MAX_LEFT_REFERENCES, (before, after)
+    grown = after.python_bytes + after.javascript_bytes
+    grown -= before.python_bytes + before.javascript_bytes
+    assert grown < requests * MAX_LEFT_BYTES, (before, after)
+
+
+def make_requests(client: httpx.Client, times: int) -> None:
+    """A decision, a chat, a stream that is read and one that the client leaves."""
+    question = {"messages": [{"role": "user", "content": "My VPN does not connect"}]}
+    chat = {"model": "@cf/meta/llama-3.2-1b-instruct", **question}
+    for _ in range(times):
+        routed = {"query": "My VPN does not connect", "cache": False}
+        client.post("/v1/route", json=routed).raise_for_status()
+        client.post("/v1/chat/completions", json=chat).raise_for_status()
+        streamed = {**chat, "stream": True}
+        with client.stream("POST", "/v1/chat/completions", json=streamed) as response:
+            response.read()
+        with client.stream("POST", "/v1/chat/completions", json=streamed) as response:
+            next(response.iter_bytes())
