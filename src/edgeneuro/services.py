@@ -25,11 +25,15 @@ from edgeneuro.isolate.embedding_gain import EmbeddingGain
 from edgeneuro.isolate.log_sink import LogQueue, LogSink
 from edgeneuro.isolate.log_writer import LogWriter
 from edgeneuro.isolate.metrics import Failures, Metrics
+from edgeneuro.isolate.minute_budget import MinuteBudget
 from edgeneuro.isolate.routing_config import RoutingConfigCache
 from edgeneuro.isolate.single_flight import SingleFlight
 from edgeneuro.settings import Settings
 from edgeneuro.store.database import Database
 
+# Audit samples of queries on which classifier and model differ, beside the random ones: each is
+# three rows of D1.
+MAX_DIFFERING_A_MINUTE = 60
 _MAX_ANSWERS = 1_000
 _MAX_READINGS = 2_500  # of some 1.3 KB: the label queue's window
 _MAX_VECTORS = 1_000  # of some 400 bytes
@@ -142,6 +146,10 @@ class Services:
             count_rows=self.metrics.log_rows.add,
         )
 
+    @cached_property
+    def differing_samples(self) -> MinuteBudget:
+        return MinuteBudget(MAX_DIFFERING_A_MINUTE, self.monotonic)
+
     def over(self, db: Database) -> "Services":
         """The same isolate with the same caches, over another view of its database."""
         other = replace(self, db=db)
@@ -153,6 +161,7 @@ class Services:
             "single_flight",
             "log_sink",
             "log_writer",
+            "differing_samples",
         ):
             other.__dict__[name] = getattr(self, name)  # one of each in an isolate
         return other

@@ -2,11 +2,13 @@
 only the test moves."""
 
 import asyncio
+import itertools
 import json
 import secrets
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -69,6 +71,7 @@ class Limiter:
         return self.open
 
 
+_ISOLATES: WeakKeyDictionary[object, Iterator[int]] = WeakKeyDictionary()
 NO_WORDS = VectorTable("no words", (), b"")
 
 
@@ -131,7 +134,8 @@ class Product:
         self.clock = clock or Clock()
         self.limiter = Limiter()
         self.failures = Failures()
-        self._ids = 0
+        # Of several isolates over one database none gives an id of another one.
+        self._ids = 1_000_000 * _ISOLATES.setdefault(database, itertools.count()).__next__()
         monotonic = MonotonicClock(self.clock)
         counted = CountedDatabase(database)
         routing = RoutingConfigCache(counted, settings, monotonic=monotonic, failures=self.failures)

@@ -145,6 +145,19 @@ async def test_who_leans_to_no_agent_is_not_compared(product: Product) -> None:
     assert samples(product) == []
 
 
+async def test_differences_are_sampled_up_to_a_bound(product: Product) -> None:
+    budget = product.services.differing_samples
+    while budget.take():
+        pass
+    product.gateway.enqueue(says("agent_1"), says("agent_1"))
+    await select(product, "clf_1", confidence_threshold=1.0, audit_sample_share=0)
+    await product.route(known("agent_2", 1))
+    assert samples(product) == []
+    product.clock.seconds += 60
+    await product.route(known("agent_2", 2))
+    assert len(samples(product)) == 1
+
+
 async def test_a_difference_puts_the_question_at_the_head_of_the_queue(product: Product) -> None:
     product.gateway.enqueue(says("agent_0"), says("agent_2"))
     await product.route(known("agent_2", 1))

@@ -115,6 +115,7 @@ async def test_the_same_question_has_the_same_answer_however_it_is_written(
 async def test_what_it_passes_on_is_answered_from_what_is_kept(
     product: Product, database: SqliteDatabase, settings: Settings
 ) -> None:
+    await product.route(UNKNOWN, cache=False)
     await product.route(UNKNOWN)
     other = Product(database, settings, gateway=ScriptedGateway())
     await load_anew(other)

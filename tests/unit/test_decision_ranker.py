@@ -83,7 +83,8 @@ async def test_none_and_the_threshold(
 
 
 async def test_the_second_request_is_a_cache_hit_with_the_same_scores(product: Product) -> None:
-    product.gateway.enqueue(chose(SURE, clarify=0.25, several=0.75))
+    product.gateway.enqueue(*[chose(SURE, clarify=0.25, several=0.75)] * 2)
+    await product.route(VPN, cache=False)
     first = (await product.route(VPN, top_k=250)).json()
     in_memory = (await product.route(VPN, top_k=250)).json()
     product.services.recent_answers.clear()
@@ -92,7 +93,7 @@ async def test_the_second_request_is_a_cache_hit_with_the_same_scores(product: P
         assert (again["layer"], again["cache"]) == ("cache", "hit")
         for name in ("scores", "none_probability", "confidence", "confidence_source", "model"):
             assert again[name] == first[name], name
-    assert len(product.gateway.decision_requests) == 1
+    assert len(product.gateway.decision_requests) == 2
     for row in await product.logs():
         stages = (await product.call("GET", f"/v1/logs/{row['id']}")).json()["stages"]
         decided = stages[-1]
@@ -101,7 +102,8 @@ async def test_the_second_request_is_a_cache_hit_with_the_same_scores(product: P
 
 
 async def test_a_ranking_that_was_cached_before_is_still_read(product: Product) -> None:
-    product.gateway.enqueue(chose(SURE))
+    product.gateway.enqueue(chose(SURE), chose(SURE))
+    await product.route(VPN, cache=False)
     await product.route(VPN)
     [row] = product.rows("SELECT * FROM decision_cache")
     answer = json.loads(row["answer"])

@@ -24,10 +24,11 @@ async def layer(product: Product, query: str, **fields: Any) -> str:
 
 @pytest.fixture
 async def classified(empty_product: Product) -> Product:
-    """A product that asked its model for a question which a classifier would know."""
+    """A product that asked its model twice for a question which a classifier would know."""
     product = empty_product
     await create_agents(product)
     product.gateway.enqueue(*[says("agent_0")] * 10)
+    await product.route(known("agent_2"), cache=False)
     await product.route(known("agent_2"))
     return product
 
@@ -74,8 +75,9 @@ async def test_a_provider_that_moved_is_asked_again(product: Product) -> None:
 
 async def test_a_flush_reaches_d1_all_isolates_and_ai_gateway(product: Product) -> None:
     other = Product(product.database, product.services.settings, clock=product.clock)
-    product.gateway.enqueue(says("hr"), talks())
-    assert await layer(product, LEAVE) == "llm"
+    product.gateway.enqueue(says("hr"), says("hr"), talks())
+    await product.route(LEAVE, cache=False)
+    assert await layer(product, LEAVE) == "llm"  # the second time it goes to D1 too
     assert (await chat(product, temperature=0)).json()["edgeneuro"]["cache"] == "miss"
     assert await layer(other, LEAVE) == "cache"
     assert (await chat(other, temperature=0)).json()["edgeneuro"]["cache"] == "hit"
@@ -92,7 +94,7 @@ async def test_a_flush_reaches_d1_all_isolates_and_ai_gateway(product: Product) 
     choice = (await chat(other, temperature=0)).json()["choices"][0]
     assert choice["message"]["content"] == "Forty."
     assert other.gateway.requests == []
-    first, again = (product.gateway.requests[at] for at in (0, 2))
+    first, again = (product.gateway.requests[at] for at in (1, 3))
     assert first.messages == again.messages and first.cache_key != again.cache_key
     [entry] = (await product.call("GET", "/v1/audit?resource=cache")).json()["data"]
     assert (entry["action"], entry["before"], entry["after"]) == (

@@ -30,7 +30,7 @@ async def decide(product: Product, query: str = LEAVE, **fields: Any) -> tuple[A
 
 
 async def test_a_correction_corrects(product: Product) -> None:
-    product.gateway.enqueue(says("it_support"))
+    product.gateway.enqueue(says("it_support"), says("it_support"))
     wrong = (await product.route(LEAVE)).json()
     await product.call("PUT", f"/v1/logs/{wrong['id']}/label", {"agent_id": "hr"})
     answered = await product.route("how  many days of LEAVE?", explain=True)
@@ -54,6 +54,7 @@ async def test_a_correction_corrects(product: Product) -> None:
         0,
     )
     await product.call("DELETE", f"/v1/logs/{wrong['id']}/label")
+    assert await decide(product) == ("llm", "agent", "it_support")
     assert await decide(product) == ("cache", "agent", "it_support")
 
 
@@ -175,11 +176,29 @@ async def test_feedback_of_a_key_that_may_label_is_a_label(product: Product) -> 
     assert [(each["action"], each["after"]["agent_id"]) for each in audited] == [("label", "hr")]
 
 
+async def test_feedback_drops_a_ranking_that_is_in_memory_alone(product: Product) -> None:
+    """It was asked once, so D1 has no row of it."""
+    route = await key(product, "route")
+    product.gateway.enqueue(says("it_support"), says("hr"))
+    wrong = (await product.route(LEAVE)).json()
+    assert product.rows("SELECT * FROM decision_cache") == []
+    body = {"decision_id": wrong["id"], "value": "down", "correct_agent": "hr"}
+    for _ in range(2):
+        assert (await product.call("POST", "/v1/feedback", body, key=route)).status == 201
+    assert product.rows("SELECT labels FROM revision") == [{"labels": 1}]
+    assert await decide(product) == ("llm", "agent", "hr")
+    assert product.gateway.requests[1].cache_key is None
+    assert await decide(product) == ("cache", "agent", "hr")
+    assert await decide(other_isolate(product)) == ("cache", "agent", "hr")
+
+
 async def test_feedback_of_any_other_key_has_the_question_decided_again(product: Product) -> None:
     route = await key(product, "route")
     other = other_isolate(product)
     product.gateway.enqueue(says("it_support"), says("hr"))
+    other.gateway.enqueue(says("it_support"))
     wrong = (await product.route(LEAVE)).json()
+    assert await decide(other) == ("llm", "agent", "it_support")
     assert await decide(other) == ("cache", "agent", "it_support")
     body = {"decision_id": wrong["id"], "value": "down", "correct_agent": "hr"}
     given = await product.call("POST", "/v1/feedback", body, key=route)

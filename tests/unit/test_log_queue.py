@@ -82,7 +82,9 @@ async def test_a_message_that_comes_twice_and_out_of_order_counts_once(
     edge: Edge, database: SqliteDatabase
 ) -> None:
     for number in range(3):
-        await edge.answer(entry(number, add_decision("k", "{}", expires_at_ms=1, query_hash=None)))
+        await edge.answer(
+            entry(number, add_decision("k", "{}", expires_at_ms=1, query_hash=None, since_ms=0))
+        )
     first, second, third = edge.queue.texts
     await edge.deliver(third, first, third)
     await add_new_logs(database)

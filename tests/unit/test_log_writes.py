@@ -146,7 +146,7 @@ async def test_what_belongs_to_answers_is_written_with_them(
             number,
             settle_with_answer("key_1", 202611, tokens=-10, cost_usd=-0.1),
             count_observed("cls_1", HOUR_STARTS, Observed(compared=1, answered=1)),
-            add_decision(f"key {number}", "{}", expires_at_ms=1, query_hash=None),
+            add_decision(f"key {number}", "{}", expires_at_ms=1, query_hash=None, since_ms=0),
         )
         for number in range(3)
     ]

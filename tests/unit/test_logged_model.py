@@ -50,8 +50,8 @@ async def test_the_same_model_agents_and_prompt(product: Product) -> None:
         "UPDATE logs SET attempts = replace(attempts, '\"ok\"', '\"timeout\"'), model = 'other'",
         "UPDATE logs SET confidence_source = 'logprobs'",
         "UPDATE logs SET stages = NULL",
-        "UPDATE logs SET stages = replace(stages, '\"calibrated\": false', '\"calibrated\": true')",
-        'UPDATE logs SET stages = replace(stages, \'"name": "model"\', \'"name": "classifier"\')',
+        "UPDATE logs SET stages = replace(stages, '\"calibrated\":false', '\"calibrated\":true')",
+        'UPDATE logs SET stages = replace(stages, \'"name":"model"\', \'"name":"classifier"\')',
         # Rules had excluded agents.
         "UPDATE logs SET stages = json_insert(stages, '$[#]', json_object('name', 'rule',"
         " 'outcome', 'skipped', 'reason', 'rule rul_1 excludes hr', 'ms', 0, 'scores',"

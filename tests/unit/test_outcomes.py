@@ -407,7 +407,7 @@ async def test_a_cached_answer_is_weighed_against_the_classifier_too(
     await classifiers.select(product, "clf_1")
     product.gateway.enqueue(says("agent_0"))
     await classifiers.load(product)
-    product.gateway.enqueue(says("agent_1"))
+    product.gateway.enqueue(says("agent_1"), says("agent_1"))
     stages = {}
     for clarify in (False, True):
         fields = {"policy": {"clarify": clarify}, "explain": True}

@@ -105,12 +105,14 @@ async def test_a_repeated_question_comes_from_the_isolate(product: Product) -> N
 
 
 async def test_another_isolate_finds_the_answer_in_d1(product: Product) -> None:
-    product.gateway.enqueue(says("hr"))
-    await product.route("How many days of leave?")
-    other = Product(product.database, product.services.settings)
-    decision = (await other.route("How many days of leave?")).json()
-    assert (decision["layer"], decision["agent"]["id"]) == ("cache", "hr")
-    assert other.gateway.requests == []
+    """Once the question was asked twice: most come once, and their rows would be for nobody."""
+    isolates = [Product(product.database, product.services.settings) for _ in range(3)]
+    for isolate, layer, rows in zip(isolates, ("llm", "llm", "cache"), (0, 1, 1), strict=True):
+        isolate.gateway.enqueue(says("hr"))
+        decision = (await isolate.route("How many days of leave?")).json()
+        assert (decision["layer"], decision["agent"]["id"]) == (layer, "hr")
+        assert len(product.rows("SELECT * FROM decision_cache")) == rows
+    assert isolates[2].gateway.requests == []
 
 
 async def test_kept_answers_expire(product: Product) -> None:
@@ -156,9 +158,15 @@ async def test_cache_false_asks_anew_and_remembers_nothing(product: Product) -> 
     assert (await product.route("Leave?")).json()["agent"]["id"] == "hr"
 
 
-async def test_a_damaged_cache_row_is_a_miss(product: Product) -> None:
+async def asked_twice(product: Product, query: str) -> None:
+    """So that the answer is in D1 too."""
     product.gateway.enqueue(says("hr"), says("hr"))
-    await product.route("Leave?")
+    await product.route(query, cache=False)
+    await product.route(query)
+
+
+async def test_a_damaged_cache_row_is_a_miss(product: Product) -> None:
+    await asked_twice(product, "Leave?")
     product.execute("UPDATE decision_cache SET answer = '{\"agent_id\": 7'")
     other = Product(product.database, product.services.settings)
     other.gateway.enqueue(says("it_support"))

@@ -199,7 +199,8 @@ async def test_the_agent_before_is_offered(product: Product) -> None:
 
 
 async def test_a_decision_is_cached_under_what_may_be_asked(product: Product) -> None:
-    product.gateway.enqueue(says(TARGET))
+    product.gateway.enqueue(says(TARGET), says(TARGET))
+    await route(product, asks_for(TARGET), cache=False)
     first = await route(product, asks_for(TARGET))
     again = await route(product, asks_for(TARGET))
     assert (again["layer"], again["agent"]["id"]) == ("cache", TARGET)

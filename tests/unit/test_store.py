@@ -143,7 +143,9 @@ async def test_expired_answers_are_purged_in_chunks(database: SqliteDatabase) ->
     answer = ANSWER.model_dump_json()
     await database.batch(
         [
-            statement_of("dec_x", add_decision(key, answer, expires_at_ms=at, query_hash=None))
+            statement_of(
+                "dec_x", add_decision(key, answer, expires_at_ms=at, query_hash=None, since_ms=0)
+            )
             for key, at in [*((f"old{n}", 1_000) for n in range(2_500)), ("new", 9_000)]
         ]
     )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from edgeneuro.domain.chat_answer import ChatAnswer
 from edgeneuro.domain.decision import CachedRanking
-from edgeneuro.store.additions import NEW_ANSWERS, Addition, added_values
+from edgeneuro.store.additions import NEW_ANSWERS, Addition, added, added_values
 from edgeneuro.store.database import Database, Rows, Statement, statement
 from edgeneuro.store.sql import PURGE_CHUNK, purge_in_chunks
 
@@ -80,35 +80,71 @@ class AnswerCache(Generic[Content]):
 
 
 class DecisionCache(AnswerCache[CachedRanking]):
-    """Its answers belong to questions, by which they can be dropped. A row that was dropped stays:
-    it says that AI Gateway's cache may still hold the same answer."""
+    """Its answers belong to questions, by which they can be dropped. A row that was dropped stays,
+    and one of the question is added: they say that AI Gateway's cache may still hold the answer."""
 
     def __init__(self) -> None:
         super().__init__("decision_cache", CachedRanking)
 
-    def drop(self, query_hash: str) -> list[Statement]:
-        """Drops the rankings of a question, so that it is decided again. If there are some, the
-        revision of the labels says so to all isolates, which have them in memory."""
+    def select_of(self, query_hash: str, key: str, *, now_ms: int) -> Statement:
+        """The ranking under this key first, then what says that those of the question were
+        dropped."""
+        return statement(
+            "SELECT * FROM decision_cache WHERE key IN (?1, ?2) AND expires_at > ?3"
+            " ORDER BY dropped",
+            key,
+            _dropped_key(query_hash),
+            now_ms,
+        )
+
+    def drop(self, query_hash: str, *, now_ms: int, ttl_seconds: int) -> list[Statement]:
+        """Drops the rankings of a question, so that it is decided again. Isolates may have some in
+        memory that are in no row, so the revision of the labels says it to all of them: once, until
+        the question has a new ranking. `ttl_seconds`: no ranking is cached for longer."""
         cached = "query_hash = ?1 AND dropped = 0"
         return [
             statement(
                 "UPDATE revision SET labels = labels + 1"
-                f" WHERE EXISTS (SELECT 1 FROM decision_cache WHERE {cached})",
+                f" WHERE EXISTS (SELECT 1 FROM decision_cache WHERE {cached})"
+                " OR NOT EXISTS (SELECT 1 FROM decision_cache WHERE key = ?2 AND expires_at > ?3)",
                 query_hash,
+                _dropped_key(query_hash),
+                now_ms,
             ),
             statement(f"UPDATE decision_cache SET dropped = 1 WHERE {cached}", query_hash),
+            statement(
+                "INSERT INTO decision_cache (key, answer, expires_at, query_hash, dropped)"
+                " VALUES (?1, '', ?2, ?3, 1) ON CONFLICT (key)"
+                " DO UPDATE SET expires_at = excluded.expires_at",
+                _dropped_key(query_hash),
+                now_ms + ttl_seconds * 1000,
+                query_hash,
+            ),
         ]
 
 
-def add_decision(key: str, answer: str, *, expires_at_ms: int, query_hash: str | None) -> Addition:
-    """Caches a ranking with the log row of its decision. `answer` is its JSON; None for
-    `query_hash` where nothing may be stored of the query."""
-    return Addition("decision_cache", (key, answer, expires_at_ms, query_hash))
+def _dropped_key(query_hash: str) -> str:
+    return f"dropped {query_hash}"
+
+
+def add_decision(
+    key: str, answer: str, *, expires_at_ms: int, query_hash: str | None, since_ms: int
+) -> Addition:
+    """Caches a ranking with the log row of its decision, if the question was asked before since
+    `since_ms`: most questions come once, and the isolate that asked has the ranking in memory. An
+    entry is four rows, so to store all of them costs more than the calls that it saves unless one
+    question of five comes again in another isolate. `answer` is its JSON; None for `query_hash`
+    where nothing may be stored of the query: then nobody knows whether it came before."""
+    return Addition("decision_cache", (key, answer, expires_at_ms, query_hash, since_ms))
 
 
 ADD_DECISIONS = (
     "INSERT INTO decision_cache (key, answer, expires_at, query_hash)"
-    f" SELECT {added_values(4)} FROM {NEW_ANSWERS} WHERE true ON CONFLICT (key)"
+    f" SELECT {added_values(4)} FROM {NEW_ANSWERS} WHERE {added(4)} IS NULL"
+    f" OR EXISTS (SELECT 1 FROM logs WHERE logs.query_hash = {added(4)}"
+    f" AND logs.created_at >= {added(5)})"
+    f" OR EXISTS (SELECT 1 FROM decision_cache AS known WHERE known.key = {added(1)})"
+    " ON CONFLICT (key)"
     " DO UPDATE SET answer = excluded.answer, expires_at = excluded.expires_at,"
     " query_hash = excluded.query_hash, dropped = 0"
 )

@@ -2,6 +2,7 @@
 that fit are rare, the answer says how far it has looked, and the next page continues from there."""
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -113,22 +114,30 @@ class LogSearch:
 
 @dataclass(frozen=True)
 class _Unindexed:
-    """Rows of which each text is read, since no index has the short words."""
+    """Rows of which each text is read, since no index has the short words. `patterns` are what
+    GLOB finds in them."""
 
     source: str
     match: Conditions
-    words: Sequence[str]
+    patterns: Sequence[str]
 
 
 def _unindexed(words: Sequence[str]) -> _Unindexed | None:
-    short = list(dict.fromkeys(word for word in words if len(word) < _TRIGRAM))
-    if not any(is_unspaced(word) for word in short):
+    short = dict.fromkeys(word for word in words if len(word) < _TRIGRAM)
+    if not short:
         return None
     match = Conditions()
     longer = [word for word in words if len(word) >= _TRIGRAM]
     if longer:
-        match.add("logs_trigrams MATCH ?", _quoted(longer))
-    return _Unindexed("logs_trigrams" if longer else "logs", match, short)
+        match.add("logs_trigrams MATCH ?", _parts(longer))
+    source = "logs_trigrams" if longer else "logs"
+    return _Unindexed(source, match, [_pattern(word) for word in short])
+
+
+def _pattern(word: str) -> str:
+    """Of a short word: where blanks stand between words, it is a whole one."""
+    letters = "".join(each for each in word.lower() if each.isalnum())
+    return f"*{letters}*" if is_unspaced(word) else f"*[^a-z0-9]{letters}[^a-z0-9]*"
 
 
 def _oldest(unindexed: _Unindexed, bounds: Conditions) -> tuple[str, list[Value]]:
@@ -146,8 +155,9 @@ def _oldest(unindexed: _Unindexed, bounds: Conditions) -> tuple[str, list[Value]
 def _matches(
     words: Sequence[str], unindexed: _Unindexed | None, bounds: Conditions
 ) -> tuple[str, list[Value]]:
-    """A query for the `seq` of the rows that hold all words, the newest first: as words, or as
-    parts of words and of sentences without blanks."""
+    """A query for the `seq` of the rows that hold all words, the newest first: as words (logs_fts
+    has older rows, and those with letters beyond ASCII), or as parts of words and of sentences
+    without blanks. Words that are too short for trigrams are looked for in the texts."""
     arms = [_arm("logs_fts", _quoted(words), bounds)]
     if unindexed is not None:
         wanted = Conditions()
@@ -155,14 +165,14 @@ def _matches(
         wanted.add_all(bounds)
         # One value, however many words there are: D1 binds 100 values.
         wanted.add(
-            "NOT EXISTS (SELECT 1 FROM json_each(?) AS word"
-            " WHERE instr(lower(query), lower(word.value)) = 0)",
-            json.dumps(unindexed.words),
+            "NOT EXISTS (SELECT 1 FROM json_each(?) AS short"
+            " WHERE NOT ' ' || lower(query) || ' ' GLOB short.value)",
+            json.dumps(unindexed.patterns),
         )
         sql = f"SELECT rowid AS seq FROM {unindexed.source} WHERE {wanted.sql}"
         arms.append((sql, wanted.values))
-    elif all(len(word) >= _TRIGRAM for word in words):
-        arms.append(_arm("logs_trigrams", _quoted(words), bounds))
+    else:
+        arms.append(_arm("logs_trigrams", _parts(words), bounds))
     return (
         f"{' UNION '.join(sql for sql, _ in arms)} ORDER BY 1 DESC",
         [value for _, values in arms for value in values],
@@ -179,6 +189,19 @@ def _arm(index: str, text: str, bounds: Conditions) -> tuple[str, list[Value]]:
 def _quoted(words: Sequence[str]) -> str:
     """As strings of the index's language, words are nothing but words."""
     return " ".join('"' + word.replace('"', '""') + '"' for word in words)
+
+
+def _parts(words: Sequence[str]) -> str:
+    """The same for trigrams, also without the diacritics of the words."""
+    spellings = (dict.fromkeys((word, _without_diacritics(word))) for word in words)
+    return " AND ".join(
+        f"({' OR '.join(_quoted([each]) for each in group)})" for group in spellings
+    )
+
+
+def _without_diacritics(word: str) -> str:
+    parts = unicodedata.normalize("NFD", word)
+    return "".join(each for each in parts if not unicodedata.combining(each))
 
 
 def _in_order(query: LogsQuery) -> Conditions:

@@ -71,7 +71,12 @@ async def _correct(call: Call, decision_id: str, agent_id: str) -> bool:
         await _label(call, decision_id, decided, agent_id)
         return True
     if decided.agent_id != agent_id:
-        await _write(call, *DECISIONS.drop(decided.query_hash))
+        config, now_ms = await call.services.routing.current(), call.services.now_ms()
+        ttl_seconds = config.cache_ttl_seconds
+        await _write(
+            call,
+            *DECISIONS.drop(decided.query_hash, now_ms=now_ms, ttl_seconds=ttl_seconds),
+        )
     return False
 
 

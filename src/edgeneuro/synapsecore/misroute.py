@@ -60,5 +60,8 @@ def misroute_writes(
         key_id=turn.caller.credential.key_id,
         created_at=rfc3339(services.now_ms()),
     )
-    dropped = [] if query_hash is None else DECISIONS.drop(query_hash)
+    if query_hash is None:
+        return [insert_signal(signal, log_id)]
+    now_ms, ttl_seconds = services.now_ms(), config.cache_ttl_seconds
+    dropped = DECISIONS.drop(query_hash, now_ms=now_ms, ttl_seconds=ttl_seconds)
     return [insert_signal(signal, log_id), *dropped]

@@ -84,14 +84,18 @@ async def _audit(result: RoutingResult, decided: Ranking) -> None:
 
 
 def audit_by_classifier(result: RoutingResult) -> Addition | None:
-    """The classifier's opinion on a query that the model has decided: of all on which they differ,
-    and of a sample of the others. It was asked before the model, so it costs nothing."""
+    """The classifier's opinion on a query that the model has decided: of a sample, and of all on
+    which they differ, up to 60 a minute. It was asked before the model, so it costs nothing."""
     turn, classifier, ranking = result.turn, result.classifier, result.model_ranking
     if classifier is None or ranking is None or _decided_by_classifier(result):
         return None
     score = classifier.confidence or 0.0
     agrees = ranking.best == classifier.best
-    if score < _MIN_SCORE or (agrees and not sampled(turn.id, turn.config.audit_sample_share)):
+    if score < _MIN_SCORE:
+        return None
+    if not sampled(turn.id, turn.config.audit_sample_share) and (
+        agrees or not turn.services.differing_samples.take()
+    ):
         return None
     return add_audit_sample(
         turn.id,

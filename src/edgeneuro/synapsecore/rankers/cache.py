@@ -52,7 +52,9 @@ class StoredCacheRanker:
         rows, now_ms = lookup.cached_rows, services.now_ms()
         try:
             if rows is None:
-                rows = await services.db.run(DECISIONS.select(turn.cache_key, now_ms=now_ms))
+                rows = await services.db.run(
+                    DECISIONS.select_of(turn.query_hash, turn.cache_key, now_ms=now_ms)
+                )
             if rows and rows[0]["dropped"]:
                 lookup.dropped = True
                 return Skip("the entry was dropped after feedback")
@@ -69,10 +71,11 @@ class StoredCacheRanker:
 
 
 def cache_put(turn: Turn, ranking: Ranking) -> Addition:
-    """Caches the ranking in the isolate; returns the write that caches it in D1."""
+    """Caches the ranking in the isolate; returns the write that caches it in D1 if the question
+    has come before."""
     services, config = turn.services, turn.config
-    answer = cached_ranking(ranking)
-    expires_at_ms = services.now_ms() + config.cache_ttl_seconds * 1000
+    answer, ttl_ms = cached_ranking(ranking), config.cache_ttl_seconds * 1000
+    expires_at_ms = services.now_ms() + ttl_ms
     cached = CachedAnswer(answer, turn.lookup.labels_revision, classifier_identity(turn))
     services.recent_answers.put(turn.cache_key, cached, expires_at_ms=expires_at_ms)
     return add_decision(
@@ -80,4 +83,5 @@ def cache_put(turn: Turn, ranking: Ranking) -> Addition:
         answer.model_dump_json(exclude_defaults=True),
         expires_at_ms=expires_at_ms,
         query_hash=turn.query_hash if config.log_queries else None,
+        since_ms=turn.created_ms - ttl_ms,
     )

@@ -53,7 +53,10 @@ class LabelRanker:
     async def _read(self, turn: Turn, revision: int) -> CurrentLabel:
         services, now_ms = turn.services, turn.services.now_ms()
         found, turn.lookup.cached_rows = await services.db.batch(
-            [select_current(turn.query_hash), DECISIONS.select(turn.cache_key, now_ms=now_ms)]
+            [
+                select_current(turn.query_hash),
+                DECISIONS.select_of(turn.query_hash, turn.cache_key, now_ms=now_ms),
+            ]
         )
         label = CurrentLabel(revision, bool(found), found[0]["agent_id"] if found else None)
         services.recent_labels.put(turn.query_hash, label, expires_at_ms=now_ms + _LABEL_TTL_MS)
