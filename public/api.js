@@ -3,6 +3,7 @@
 import { queryString } from "./router.js";
 import { renewSession, session } from "./session.js";
 
+const BOOKMARK = "x-edgeneuro-bookmark";
 const TIMEOUT_MS = 60_000;
 const UNREACHABLE = "The server could not be reached. Check the connection, then try again.";
 const TIMED_OUT = "The server did not respond within a minute. Try again.";
@@ -73,19 +74,33 @@ export async function listAll(path, { query = {}, limit = 1000, signal } = {}) {
   return items;
 }
 
+/**
+ * Stands for the newest state of the database that a response has shown or made. The next request may read a
+ * replica, but none that is older.
+ */
+let bookmark = "first-unconstrained";
+
+/** Bookmarks sort from older to newer; responses may come out of order. */
+function advance(newer) {
+  if (newer && (bookmark.startsWith("first-") || newer > bookmark)) bookmark = newer;
+}
+
 async function send(method, path, { body, query, signal, idempotencyKey, type }, key) {
   const headers = {};
   if (key) headers.authorization = `Bearer ${key}`;
   if (body !== undefined) headers["content-type"] = type ?? "application/json";
   if (idempotencyKey) headers["idempotency-key"] = idempotencyKey;
+  headers[BOOKMARK] = bookmark;
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   try {
-    return await fetch(path + queryString(query), {
+    const response = await fetch(path + queryString(query), {
       method,
       headers,
       body: body === undefined || type ? body : JSON.stringify(body),
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
+    advance(response.headers.get(BOOKMARK));
+    return response;
   } catch (error) {
     if (signal?.aborted) throw signal.reason;
     throw new ApiError(error.name === "TimeoutError" ? TIMED_OUT : UNREACHABLE);

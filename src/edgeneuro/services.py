@@ -29,7 +29,7 @@ from edgeneuro.isolate.minute_budget import MinuteBudget
 from edgeneuro.isolate.routing_config import RoutingConfigCache
 from edgeneuro.isolate.single_flight import SingleFlight
 from edgeneuro.settings import Settings
-from edgeneuro.store.database import Database
+from edgeneuro.store.database import Database, SessionDatabase
 
 # Audit samples of queries on which classifier and model differ, beside the random ones: each is
 # three rows of D1.
@@ -51,13 +51,13 @@ class JobQueue(Protocol):
 class Services:
     """`now` gives unix seconds, `monotonic` seconds for durations, `sleep` waits for so many,
     `new_id(prefix)` gives a new id whose order is the order in time, `new_secret()` 40 random
-    characters, `new_hex(n)` n random bytes as hex digits, `secret(name)` the value of a Worker
-    secret, `read_vectors()` the table of word vectors. A stream that is silent for
-    `stream_silence_seconds` sends a comment. The last fields are this isolate's caches: answers,
-    labels, answers of chats, Workers AI's list of finetunes or the reason why it could not be read,
-    the newest classifier's results for the questions of the label queue, that classifier, sessions,
-    vectors of queries, what the embedding stage saves, and the base models that turned out to have
-    no JSON mode."""
+    characters, `new_hex(n)` n random bytes as hex digits, `open_session(bookmark)` a session of D1,
+    `secret(name)` the value of a Worker secret, `read_vectors()` the table of word vectors. A
+    stream that is silent for `stream_silence_seconds` sends a comment. The last fields are this
+    isolate's caches: answers, labels, answers of chats, Workers AI's list of finetunes or the
+    reason why it could not be read, the newest classifier's results for the questions of the label
+    queue, that classifier, sessions, vectors of queries, what the embedding stage saves, and the
+    base models that turned out to have no JSON mode."""
 
     settings: Settings
     db: Database
@@ -77,6 +77,7 @@ class Services:
     secret: Callable[[str], str | None] = lambda name: None
     job_queue: JobQueue | None = None
     log_queue: LogQueue | None = None
+    open_session: Callable[[str], SessionDatabase] | None = None
     stream_silence_seconds: float = 5.0
     read_vectors: Callable[[], VectorTable] = load_table
     recent_answers: ExpiringLru[CachedAnswer] = field(

@@ -30,11 +30,13 @@ ARROWS = {
     "app.application": {
         "app.routes",
         "app.idempotency",
+        "app.read_session",
         "app.request_log",
         "access.admission",
         "access.limits",
         *HANDLERS,
     },
+    "app.read_session": {"errors", "services", "store", "web"},
     "app.request_log": {"call", "services", "domain", "web"},
     "app.idempotency": {"call", "store", "errors", "web"},
     "app.routes": {"adapter", "controlplane", "domain", "synapsecore", "web"},

@@ -198,3 +198,18 @@ def test_a_change_and_its_audit_row_are_one(client: httpx.Client) -> None:
     entries = client.get("/v1/audit", params=query).json()["data"]
     assert [entry["action"] for entry in entries] == ["delete", "create"]
     assert entries[1]["after"]["name"] == "Audited"
+
+
+def test_a_caller_that_reads_replicas_sees_its_own_changes(client: httpx.Client) -> None:
+    header = "x-edgeneuro-bookmark"
+    first = client.get("/v1/agents", headers={header: "first-unconstrained"}).raise_for_status()
+    change = client.patch(
+        "/v1/agents/hr", json={"name": "People"}, headers={header: first.headers[header]}
+    ).raise_for_status()
+    assert change.headers[header] > first.headers[header]
+    again = client.get("/v1/agents/hr", headers={header: change.headers[header]})
+    assert again.raise_for_status().json()["name"] == "People"
+    client.patch("/v1/agents/hr", json={"name": "Human Resources"}).raise_for_status()
+    assert header not in client.get("/v1/agents").headers
+    refused = client.get("/v1/agents", headers={header: "'; DROP"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, header)

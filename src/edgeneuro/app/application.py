@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from edgeneuro.access.admission import Admission
 from edgeneuro.access.limits import REQUESTS_LIMIT, count_refused
 from edgeneuro.app.idempotency import with_idempotency
+from edgeneuro.app.read_session import BOOKMARK, session_of
 from edgeneuro.app.request_log import RequestLog
 from edgeneuro.app.routes import ABSENT_PATHS, ROUTES
 from edgeneuro.call import Background, Call
@@ -96,8 +97,9 @@ class App:
         log.is_operator = is_operator(credential)
         authorize(credential, found.route.access)
         admission = self._admission(credential, found.route, request)
+        session = session_of(self._services, found.route, request)
         call = Call(
-            self._services,
+            self._services if session is None else self._services.over(session),
             credential,
             log.request_id,
             background,
@@ -117,6 +119,8 @@ class App:
             raise
         finally:
             admission.close()
+            if session is not None and session.bookmark is not None:
+                headers[BOOKMARK] = session.bookmark
 
     async def _admitted(
         self, call: Call, request: Request, found: Found, admission: Admission

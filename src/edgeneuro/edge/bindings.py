@@ -29,6 +29,14 @@ class EdgeD1:
     def __init__(self, binding: Any) -> None:
         self._binding = unwrapped(binding)
 
+    def open_session(self, bookmark: str) -> "EdgeD1":
+        return EdgeD1(self._binding.withSession(bookmark))
+
+    def bookmark(self) -> str | None:
+        """Of a session."""
+        bookmark = self._binding.getBookmark()
+        return bookmark if isinstance(bookmark, str) else None
+
     def prepare(self, sql: str) -> "EdgeStatement":
         return EdgeStatement(self._binding.prepare(sql))
 

@@ -151,6 +151,7 @@ def _build_services(env: Any) -> Services:
         sleep=asyncio.sleep,
         secret=secret,
         job_queue=None if job_queue is None else EdgeJobQueue(job_queue),
+        open_session=db.open_session,
         log_queue=None if log_queue is None else EdgeLogQueue(log_queue),
     )
 

@@ -36,6 +36,14 @@ class Database(Protocol):
         """All statements in one transaction: each one's rows, or nothing written."""
 
 
+class SessionDatabase(Database, Protocol):
+    """A session of D1: it may read replicas, and sees what it has read or written before."""
+
+    @property
+    def bookmark(self) -> str | None:
+        """Stands for what was read or written; None before the first statement."""
+
+
 class D1Database:
     """Over the D1 binding of the Workers runtime, which edge/bindings.py returns. `note_rows` gets
     how many rows each statement has read and written, as D1 counts them for the bill."""
@@ -57,6 +65,15 @@ class D1Database:
         except Exception as error:
             raise _translate(error) from error
         return [self._rows(result) for result in results]
+
+    def open_session(self, bookmark: str) -> SessionDatabase:
+        """`bookmark` is that of an earlier session, "first-unconstrained" or "first-primary"."""
+        return D1Database(self._binding.open_session(bookmark), self._note_rows)
+
+    @property
+    def bookmark(self) -> str | None:
+        bookmark: str | None = self._binding.bookmark()
+        return bookmark
 
     def _prepare(self, one: Statement) -> Any:
         prepared = self._binding.prepare(one.sql)

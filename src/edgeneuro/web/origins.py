@@ -17,7 +17,7 @@ _RATE_LIMIT = ", ".join(
 _EXPOSED = (
     "x-request-id, x-edgeneuro-agent, x-edgeneuro-layer, x-edgeneuro-decision-id,"
     " x-edgeneuro-model, server-timing, retry-after, x-should-retry, idempotent-replayed,"
-    " etag,"
+    " etag, x-edgeneuro-bookmark,"
     f" traceparent, {_RATE_LIMIT}"
 )
 _ALLOWED = (
