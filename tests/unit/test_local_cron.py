@@ -9,9 +9,10 @@ import pytest
 from scripts.cron import job_waits
 from scripts.paths import ROOT
 
+NOW_MS = 1_000
 JOB = (
-    "INSERT INTO jobs (id, kind, resource_id, state, created_at, updated_at)"
-    " VALUES ('job_1', 'training', 'cls_1', ?, 1, 1)"
+    "INSERT INTO jobs (id, kind, resource_id, created_at, updated_at, state, run_after,"
+    " lease_until) VALUES ('job_1', 'training', 'cls_1', 1, 1, ?, ?, ?)"
 )
 
 
@@ -29,18 +30,27 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("state", "waits"),
-    [("queued", True), ("running", True), ("succeeded", False), ("cancelled", False)],
+    ("state", "run_after", "lease_until", "waits"),
+    [
+        ("queued", 0, 0, True),
+        ("running", NOW_MS, 0, True),
+        ("running", 0, NOW_MS, True),
+        ("running", NOW_MS + 1, 0, False),
+        ("running", 0, NOW_MS + 1, False),
+        ("succeeded", 0, 0, False),
+        ("cancelled", 0, 0, False),
+    ],
 )
-def test_a_job_waits_until_it_has_ended(
-    database: Path, tmp_path: Path, state: str, waits: bool
+def test_a_job_waits_until_it_pauses_or_has_ended(
+    database: Path, tmp_path: Path, state: str, run_after: int, lease_until: int, waits: bool
 ) -> None:
-    assert job_waits(tmp_path) is False
+    assert job_waits(tmp_path, by_ms=NOW_MS) is False
     with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute(JOB, [state])
-    assert job_waits(tmp_path) is waits
+        connection.execute(JOB, [state, run_after, lease_until])
+    assert job_waits(tmp_path, by_ms=NOW_MS) is waits
+    assert job_waits(tmp_path) is (state in ("queued", "running"))
 
 
 def test_a_database_that_cannot_be_read_is_left_to_the_cron(database: Path, tmp_path: Path) -> None:
     database.write_bytes(b"no database" * 1_000)
-    assert job_waits(tmp_path) is True
+    assert job_waits(tmp_path, by_ms=NOW_MS) is True
