@@ -15,6 +15,7 @@ some.
 from itertools import pairwise
 from pathlib import Path
 from statistics import linear_regression, median
+from threading import Lock
 
 from tests.worker.inspector import Held, Inspector
 
@@ -35,6 +36,7 @@ class Memory:
         self._collects = self._process is not None and collects(self._process)
         self.samples: list[tuple[int, int]] = []
         self.held: list[tuple[int, Held]] = []
+        self._alone = Lock()
 
     def sample(self, number: int) -> None:
         if self._process is not None:
@@ -42,9 +44,11 @@ class Memory:
 
     def sample_isolate(self, number: int) -> None:
         """Stops the isolate for the time of five collections."""
-        if self._process is not None:
-            with Inspector(self._url, self._process) as inspector:
-                self.held.append((number, inspector.held()))
+        if self._process is None:
+            return
+        # A second session would end the first.
+        with self._alone, Inspector(self._url, self._process) as inspector:
+            self.held.append((number, inspector.held()))
 
     def report(self) -> bool | None:
         """Whether the isolate's memory is level; None where nothing can be said."""

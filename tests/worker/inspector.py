@@ -17,7 +17,7 @@ from tests.worker.listening import debugger_url
 _WORKER = "core:user:edgeneuro-local"
 _WAKES_SECONDS = 0.1
 _TRIES = 100
-_TEXT = 1
+_TEXT, _CLOSE = 1, 8
 _OPCODE, _LENGTH = 0x0F, 0x7F
 
 # One of the instances is Python, the others are its libraries.
@@ -145,16 +145,20 @@ class _WebSocket:
 
     def receive(self) -> str | None:
         """The next text; None if none arrives soon."""
-        try:
-            size = self._at_least(2)[1] & _LENGTH
-            head = {126: 4, 127: 10}.get(size, 2)
-            if head > 2:
-                size = int.from_bytes(self._at_least(head)[2:head])
-            frame = self._at_least(head + size)[: head + size]
-        except TimeoutError:
-            return None
-        self._received = self._received[head + size :]
-        return frame[head:].decode() if frame[0] & _OPCODE == _TEXT else ""
+        while True:
+            try:
+                size = self._at_least(2)[1] & _LENGTH
+                head = {126: 4, 127: 10}.get(size, 2)
+                if head > 2:
+                    size = int.from_bytes(self._at_least(head)[2:head])
+                frame = self._at_least(head + size)[: head + size]
+            except TimeoutError:
+                return None
+            self._received = self._received[head + size :]
+            if frame[0] & _OPCODE == _CLOSE:
+                raise ConnectionError(f"the debugger closed the session: {frame[head:]!r}")
+            if frame[0] & _OPCODE == _TEXT:
+                return frame[head:].decode()
 
     def close(self) -> None:
         self._socket.close()
