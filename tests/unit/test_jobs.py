@@ -183,7 +183,7 @@ async def test_an_adapter_that_was_set_aside_can_be_tried_again(product: Product
     [
         # A training reads the traffic's mix of agents there: it waits for its next try.
         ("0 * * * *", "summed_days", {"day_sums", "classifier_training"}),
-        ("* * * * *", "challenger_answers", {"promotion", "log_retention"}),
+        ("* * * * *", "challenger_answers", {"promotion"}),
     ],
 )
 async def test_a_task_of_the_cron_that_fails_stops_no_job(

@@ -50,7 +50,8 @@ async def test_rows_go_when_their_days_are_over(product: Product) -> None:
     assert await queries(product) == ["a young question"]
     assert await queries(product, "&q=question") == ["a young question"]
     assert await queries(product, "&q=old") == []
-    product.execute("INSERT INTO logs_fts (logs_fts, rank) VALUES ('integrity-check', 1)")
+    # Not against the rows: texts without letters beyond ASCII are in the other index alone.
+    product.execute("INSERT INTO logs_fts (logs_fts) VALUES ('integrity-check')")
     assert product.rows("SELECT decision_id FROM feedback") == [{"decision_id": young}]
     [label] = (await product.call("GET", "/v1/labels")).json()["data"]
     assert (label["query"], label["log_id"]) == ("an old question", old)
@@ -76,7 +77,8 @@ async def test_it_goes_in_chunks_and_loads_no_rows(product: Product) -> None:
     kinds = {one.sql.split()[0] for one in product.database.statements}
     assert kinds == {"DELETE", "SELECT"}
     assert {one.sql for one in product.database.statements if one.sql.startswith("SELECT")} == {
-        "SELECT 1 FROM summed_logs WHERE seq < (SELECT max(seq) FROM logs)",
+        "SELECT 1 FROM logs WHERE created_at < ?1 LIMIT 1",
+        "SELECT 1 FROM summed_logs WHERE seq + ?1 <= (SELECT max(seq) FROM logs)",
         "SELECT changes() AS gone",
     }
     assert product.rows("SELECT * FROM logs_fts WHERE logs_fts MATCH 'question'") == []
@@ -126,8 +128,8 @@ async def test_the_chunks_are_found_by_the_index(product: Product) -> None:
     await add_new_logs(product.database)
     product.database.statements.clear()
     await delete_logs_before(product.database, product.services.now_ms() + 1)
-    for one in product.database.statements[1:]:
-        if "logs" in one.sql:
+    for one in product.database.statements:
+        if "logs" in one.sql and "summed_logs" not in one.sql:
             plan = product.database._connection.execute(
                 f"EXPLAIN QUERY PLAN {one.sql}", one.parameters
             ).fetchall()

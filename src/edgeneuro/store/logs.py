@@ -132,6 +132,9 @@ async def read_gateway_logs(db: Database, log_ids: Sequence[str]) -> list[Gatewa
 async def delete_logs_before(db: Database, moment_ms: int, *, max_chunks: int = 50) -> int:
     """Deletes older rows chunk by chunk, with what belongs to them; returns how many rows. All of
     them are in the sums before."""
+    some = statement("SELECT 1 FROM logs WHERE created_at < ?1 LIMIT 1", moment_ms)
+    if not await db.run(some):
+        return 0
     await add_new_logs(db)
     old = "FROM logs WHERE created_at < ?1 ORDER BY created_at, seq LIMIT ?2"
     chunk = [

@@ -3,9 +3,9 @@
 
 A log row is written without its sums. `summed_logs` has the `seq` up to which rows are in them:
 `add_new_logs` adds the rows after it and moves the mark in one transaction, so that each row counts
-once, whoever wrote it and however often that was tried. The cron does so every minute, and whatever
-reads sums does so first, so that they agree with the log rows whenever somebody looks. One row of
-sums then stands for many answers.
+once, whoever wrote it and however often that was tried. The cron does so when many rows wait, at
+least every hour, and whatever reads sums does so first, so that they agree with the log rows
+whenever somebody looks. One row of sums then stands for many answers.
 
 A rebuild of an hour runs the same statements, so there is one meaning of every sum. Nothing here
 reads a log row into memory, and deleting log rows changes no sum."""
@@ -196,11 +196,13 @@ _COMPLETE = (
 _ADD_HOUR = tuple(sql.format(where=f"{_IN_HOUR} AND {_COMPLETE}") for sql in _ADD_UP)
 
 
-async def add_new_logs(db: Database) -> None:
-    """Adds the log rows that are in no sum yet, at most 100,000."""
+async def add_new_logs(db: Database, *, at_least: int = 1) -> None:
+    """Adds the log rows that are in no sum yet, at most 100,000; none if fewer than `at_least`
+    wait."""
     for _ in range(_MAX_CHUNKS):
         # Nothing is locked where nothing is new.
-        if not await db.run(statement(f"SELECT 1 FROM summed_logs WHERE seq < {_NEWEST}")):
+        waiting = statement(f"SELECT 1 FROM summed_logs WHERE seq + ?1 <= {_NEWEST}", at_least)
+        if not await db.run(waiting):
             return
         moved = (await db.batch(_ADD_NEW))[-1]
         if not moved or not moved[0]["more"]:

@@ -33,6 +33,9 @@ _DAY_MS = 86_400_000
 _REHASH_WINDOWS = 4  # of 500 rows, half a second of CPU time each
 _STAGED_KEPT_MS = 3_600_000  # rows of a file whose reading did not end
 _OBSERVED_KEPT_DAYS = 90
+# Log rows that are added to the sums at once: answers then share rows of sums, and who reads
+# the sums adds what is left in some milliseconds.
+_MANY_ROWS = 1_000
 _FILES_KEPT_DAYS = 7  # of an adapter that has failed and waits for another try
 
 
@@ -152,7 +155,7 @@ async def _purge_label_vectors(services: Services) -> None:
 
 
 async def _add_new_logs(services: Services) -> None:
-    await add_new_logs(services.db)
+    await add_new_logs(services.db, at_least=_MANY_ROWS)
 
 
 async def _delete_old_logs(services: Services) -> None:
