@@ -21,6 +21,7 @@ from tests.unit.test_replays import (
     changed,
     ended,
     log,
+    log_and_store,
     replay,
     requests,
     run_slice,
@@ -250,7 +251,7 @@ async def test_a_row_that_cannot_be_read_hides_no_other(product: Product) -> Non
 
 async def test_the_active_model_is_the_baseline(product: Product) -> None:
     """A fallback model that answered is another model."""
-    await log(product, "hr leave 90")
+    await log_and_store(product, "hr leave 90")
     product.execute(f"UPDATE logs SET attempts = replace(attempts, '{ACTIVE}', 'other')")
     await replay(product, HIGHER)
     assert len(requests(product)) == 0, "the ranking is in the cache"
