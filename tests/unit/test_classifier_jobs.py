@@ -393,7 +393,7 @@ async def test_what_is_learned_badly_is_refused_with_its_figures(product: Produc
 async def test_labels_of_the_hard_stream_are_learned_from_and_not_held_out(
     product: Product,
 ) -> None:
-    await import_labels(product)
+    await import_labels(product, 70)
     product.execute("UPDATE labels SET stream = 'hard' WHERE substr(query_hash, 1, 1) < '8'")
     # Drawn at random later: no longer only a hard one.
     product.execute("UPDATE current_labels SET sampled = 1 WHERE substr(query_hash, 1, 1) < '4'")

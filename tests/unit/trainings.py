@@ -15,7 +15,7 @@ from tests.unit.synthetic_labels import labels
 # was said.
 _ENDS: dict[tuple[object, ...], tuple[sqlite3.Connection, int, float, str]] = {}
 AGENTS = ("it_support", "hr", "general")
-EACH = 70
+EACH = 45
 _MAX_MINUTES = 20  # until a training ends
 
 
