@@ -71,6 +71,12 @@ async def none_fits(product: Product) -> None:
     await ask(product, "none")
 
 
+async def none_fits_in_an_older_row(product: Product) -> None:
+    await ask(product, "none")
+    spaced = """replace(replace(stages, '":', '": '), ',"', ', "')"""
+    product.execute(f"UPDATE logs SET stages = {spaced}")
+
+
 async def none_fits_and_nobody_answers(product: Product) -> None:
     await ask(product, "none", on_no_fit="none")
 
@@ -135,6 +141,7 @@ async def not_stated(product: Product) -> None:
         (none_fits, NO_AGENT),
         (none_fits_and_nobody_answers, NO_AGENT),
         (again_from_the_cache, "hr"),
+        (none_fits_in_an_older_row, NO_AGENT),
         (none_again_from_the_cache, NO_AGENT),
         (a_chat, "hr"),
         (a_chat_that_fits_nobody, NO_AGENT),

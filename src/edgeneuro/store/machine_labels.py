@@ -32,8 +32,17 @@ class Wanted:
 
 _NEAR = "coalesce(logs.near_hash, logs.query_hash)"
 _OWN_AGENT = "iif(logs.reason = 'out_of_scope', NULL, logs.agent_id)"
+
+
+def _in_stages(fields: str) -> str:
+    """Whether a stage has these fields. The JSON of older rows has blanks in it."""
+    spaced = fields.replace('":', '": ').replace('",', '", ')
+    return f"(instr(logs.stages, '{fields}') > 0 OR instr(logs.stages, '{spaced}') > 0)"
+
+
 # The stage of the model has decided: not a cache, and not the classifier.
-_BY_MODEL = 'instr(logs.stages, \'"name": "model", "outcome": "decided"\') > 0'
+_BY_MODEL = _in_stages('"name":"model","outcome":"decided"')
+_RULES = _in_stages('"rules":[')
 _USABLE = (
     "logs.query <> '' AND logs.query_hash IS NOT NULL AND logs.status = 200"
     " AND logs.other_kind IS NULL AND logs.other_outcome IS NULL AND logs.router IS ?2"
@@ -50,7 +59,7 @@ def _decided(agent: str, confidence: str, model: str) -> str:
         " WHERE later.rerouted_from = logs.id) THEN 'rerouted'"
         # The model could not choose the others, or a rule named it.
         " WHEN logs.candidates IS NOT NULL"
-        " OR coalesce(instr(logs.stages, '\"rules\": ['), 0) > 0 THEN 'not_all_agents'"
+        f" OR {_RULES} THEN 'not_all_agents'"
         f" WHEN {agent} IS NOT NULL AND {agent} NOT IN (SELECT value FROM json_each(?3))"
         " THEN 'agent_not_enabled'"
         " WHEN logs.context IS NOT NULL AND coalesce(logs.context ->> 'previous_agent', '')"
