@@ -46,7 +46,7 @@ async def examples(product: Product) -> Examples:
 
 
 async def test_they_are_learned_and_counted_apart(product: Product) -> None:
-    await import_labels(product)
+    await import_labels(product, 70)
     labels = len(product.rows("SELECT 1 FROM current_labels WHERE split <> 'test'"))
     await decide(product, 20, agents=(*AGENTS, "none"))
     made = await train(product, seed=1)
