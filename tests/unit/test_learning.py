@@ -165,6 +165,17 @@ async def test_what_the_model_was_not_asked_for_is_not_compared(product: Product
     assert (await shown(product))["state"] == "off"
 
 
+async def test_queries_of_another_router_do_not_unload_it(product: Product) -> None:
+    answered = await product.call("POST", "/v1/routers", {"id": "some", "agents": AGENTS[:2]})
+    assert answered.status == 201, answered.text
+    trained(product, "clf_1")
+    for number in range(10):
+        await ask(product, 1, first=number)
+        await product.route(f"{known(AGENTS[0], number)} again {number}", router="some")
+    [row] = product.rows("SELECT compared FROM observed_hours")
+    assert row == {"compared": 9}  # the first one loads it
+
+
 async def test_in_observe_it_says_that_the_classifier_may_be_enabled(product: Product) -> None:
     trained(product, "clf_1")
     await ask(product, 140)

@@ -55,7 +55,10 @@ async def count_beside(result: RoutingResult) -> Addition | None:
 
 
 def _observed(turn: Turn) -> LoadedClassifier | None:
-    """None while it is not loaded. No answer waits for it."""
+    """None while it is not loaded. No answer waits for it. A query of another router leaves it
+    loaded: where routers are used in turn it would be read again and again, and count nothing."""
+    if turn.config.router != DEFAULT_ROUTER:
+        return None
     wanted = observed_classifier(turn.config)
     found = turn.services.classifier.current(_PLACE, wanted, turn.config, turn.caller.background)
     return found if found is not None and found.id == wanted else None
