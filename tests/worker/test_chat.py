@@ -1,16 +1,21 @@
 """Chats over HTTP with OpenAI's own client."""
 
+import json
+import socket
+import struct
 import uuid
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
+from tests.waiting import until
 from tests.worker.product import Product
-from tests.worker.test_route import log_entry
+from tests.worker.test_route import log_entry, route, unique
 
 ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
 FALLBACK = "@cf/ibm-granite/granite-4.0-h-micro"
@@ -180,6 +185,52 @@ def test_a_client_that_leaves_stops_the_model(
     assert (entry["status"], entry["ending"], entry["cost_usd"]) == (200, "client_gone", None)
     calls = emulator.get("/_local/calls").json()
     assert [call["ended"] for call in calls if call["model"] == ACTIVE] == ["client_gone"]
+
+
+def leave(product: Product, emulator: httpx.Client, path: str, body: dict[str, Any]) -> None:
+    """Asks, and hangs up as soon as the model was called."""
+    emulator.delete("/_local/calls").raise_for_status()
+    content, url = json.dumps(body), urlsplit(product.base_url)
+    with socket.create_connection((url.hostname, url.port), timeout=30) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(
+            f"POST {path} HTTP/1.1\r\nhost: localhost\r\n"
+            f"authorization: Bearer {product.admin_token}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+            f"{content}".encode()
+        )
+        until(lambda: emulator.get("/_local/calls").json())
+
+
+def ending(client: httpx.Client, word: str) -> Any:
+    """That of the log row of the query with this word, once it is there."""
+    [row] = until(lambda: client.get("/v1/logs", params={"q": word}).json()["data"])
+    return row["status"], row["ending"]
+
+
+def test_what_a_client_asked_that_left_before_the_answer_is_logged_and_known(
+    product: Product, client: httpx.Client, emulator: httpx.Client
+) -> None:
+    set_faults(emulator, {ACTIVE: {"kind": "slow", "delay_ms": 500}})
+    query = unique("My VPN does not connect")
+    leave(product, emulator, "/v1/route", {"query": query})
+    assert route(client, query)["agent"]["id"] == "it_support"  # it waits for nobody who is gone
+    assert len([call for call in emulator.get("/_local/calls").json() if call["model"]]) == 1
+    word = uuid.uuid4().hex
+    messages = [{"role": "user", "content": f"My VPN does not connect {word}"}]
+    leave(product, emulator, "/v1/chat/completions", {"model": ACTIVE, "messages": messages})
+    assert ending(client, word) == (200, "complete")
+
+
+def test_a_client_that_left_before_a_stream_began_is_sent_nothing(
+    product: Product, client: httpx.Client, emulator: httpx.Client
+) -> None:
+    set_faults(emulator, {ACTIVE: {"kind": "drip", "delay_ms": 300}})
+    word = uuid.uuid4().hex
+    messages = [{"role": "user", "content": f"My VPN does not connect {word}"}]
+    body = {"model": ACTIVE, "messages": messages, "stream": True}
+    leave(product, emulator, "/v1/chat/completions", body)
+    assert ending(client, word) == (200, "client_gone")
 
 
 @pytest.mark.parametrize("kind", ["cut", "stream_error"])

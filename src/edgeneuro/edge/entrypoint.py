@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
+import js
 from workers import WorkerEntrypoint
 
 from edgeneuro.access.cloudflare_access import build_access
@@ -46,13 +47,21 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # the SDK is untyped her
     calls."""
 
     async def fetch(self, request: Any) -> Any:
+        """If the client disconnects, what was begun is still finished and logged, for up to 30 s.
+        Otherwise the runtime would stop here without notice: the model paid for, nothing logged or
+        cached, and who waits for the same answer left waiting."""
         raw, wait_until = request.js_object, self.ctx.waitUntil
-        body = IncomingBody(raw)
-        response = await _app(self.env).handle(
-            plain_request(raw, body), partial(_do_later, wait_until)
-        )
-        await body.drain()
-        return workers_response(response, raw, wait_until)
+        answering = js.Promise.withResolvers()
+        wait_until(answering.promise)
+        try:
+            body = IncomingBody(raw)
+            response = await _app(self.env).handle(
+                plain_request(raw, body), partial(_do_later, wait_until)
+            )
+            await body.drain()
+            return workers_response(response, raw, wait_until)
+        finally:
+            answering.resolve()
 
     async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:
         services = _services(self.env)

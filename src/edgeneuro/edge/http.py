@@ -126,6 +126,9 @@ def workers_response(
 async def _send(parts: ByteStream, writer: Any, signal: Any) -> None:
     """Ends at once if the client disconnects, and closes the parts, so that their generator stops.
     A write does not report a disconnect: it stays pending forever."""
+    if signal.aborted:  # no event will say so
+        await parts.aclose()
+        return
     writing = asyncio.ensure_future(_write(parts, writer))
     leave = create_proxy(lambda event: writing.cancel())
     signal.addEventListener("abort", leave)
