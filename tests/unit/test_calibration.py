@@ -218,7 +218,8 @@ async def test_a_cached_ranking_gets_the_calibration_in_force(
         assert (decision["cache"], again["cache"]) == ("hit", "hit")
         return decision["layer"], decision["calibrated"], decision["confidence"]
 
-    await product.route("hr question 100")
+    await product.route("hr question 100", cache=False)
+    await product.route("hr question 100")  # the second time, so it is in D1 too
     assert await cached() == ("cache", False, SURE)
     await put_in_force(product, evaluated)
     layer, calibrated, confidence = await cached()

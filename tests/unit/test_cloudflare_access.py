@@ -9,6 +9,7 @@ import pytest
 
 from edgeneuro.access.cloudflare_access import build_access
 from edgeneuro.settings import Settings
+from edgeneuro.store.usage import add_new_logs
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.access_team import AUDIENCE, CryptographyRuntime, TeamKey, encoded, part
 from tests.unit.clock import Clock
@@ -88,6 +89,7 @@ async def test_a_user_is_named_by_id_and_in_the_audit_by_address(guarded: Produc
     assert guarded.gateway.requests[-1].metadata["key_id"] == user["id"]
     me = (await come_in(guarded, token, "GET", "/v1/me")).json()
     assert (me["id"], me["email"]) == (user["id"], "ada@example.com")
+    await add_new_logs(guarded.database)
     for table, column in (("usage_hours", "key_id"), ("latency_hours", "key_id")):
         assert guarded.rows(f"SELECT DISTINCT {column} AS who FROM {table}") == [
             {"who": user["id"]}

@@ -15,6 +15,7 @@ from edgeneuro.domain.query import query_hash
 from edgeneuro.errors import InvalidOutputError, UpstreamCapacityError
 from edgeneuro.gateway.interface import EmbeddingAnswer, EmbeddingRequest
 from edgeneuro.isolate.embedding_gain import MIN_QUERIES, SAMPLE, EmbeddingGain
+from edgeneuro.store.usage import add_new_logs
 from tests.unit import embeddings
 from tests.unit.classifiers import (
     AGENTS,
@@ -117,6 +118,7 @@ async def test_it_decides_where_the_first_one_is_not_sure(ready: Product) -> Non
     assert (attempt["purpose"], attempt["model"]) == ("embedding", embeddings.MODEL)
     assert log["usage"]["prompt_tokens"] > 0
     assert log["cost_usd"] == pytest.approx(log["usage"]["prompt_tokens"] * 0.02 / 1e6)
+    await add_new_logs(ready.database)
     sums = ready.rows("SELECT without_model AS n FROM usage_hours WHERE layer = 'embedding'")
     assert sums == [{"n": 1}]
     saved = ready.rows("SELECT decisions AS n FROM decision_hours WHERE stage = 'embedding'")

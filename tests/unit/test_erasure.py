@@ -15,7 +15,7 @@ from edgeneuro.store.usage import add_new_logs
 from tests.unit.conftest import ADMIN_TOKEN, Product, says
 from tests.unit.invocations import run_erasures
 
-SECRET = "My secret disease is wombatitis"
+SECRET = "My sécret disease is wombatitis"  # beyond ASCII: in both full text indexes
 WORD = "wombatitis"
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from edgeneuro.classifier.model import Model
 from edgeneuro.classifier.plan import Plan
+from edgeneuro.store.usage import add_new_logs
 from tests.unit.classifiers import AGENTS, create_agents, install, load, select
 from tests.unit.conftest import Product, says
 from tests.unit.synthetic_dialogues import dialogues
@@ -86,6 +87,7 @@ async def test_a_follow_up_stays_with_its_agent_by_the_rule(product: Product) ->
     assert (row["layer"], row["agent_id"], row["cache"]) == ("session", "agent_2", "miss")
     explained = await product.call("GET", f"/v1/logs/{row['id']}")
     assert explained.status == 200, explained.text
+    await add_new_logs(product.database)
     [hour] = product.rows(
         "SELECT sum(asked) AS asked, sum(answered) AS answered FROM classifier_hours"
     )

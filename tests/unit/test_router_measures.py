@@ -3,6 +3,7 @@
 import pytest
 
 from edgeneuro.settings import Settings
+from edgeneuro.store.usage import add_new_logs
 from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.classifiers import create_agents, install, known, load, select
 from tests.unit.conftest import Product, says
@@ -82,6 +83,7 @@ async def test_drift_is_about_the_default_router(empty_product: Product) -> None
     await product.route(known("agent_1"))
     for agent in ("agent_1", "agent_2"):
         await product.route(known(agent), router="few")
+    await add_new_logs(product.database)
     asked = product.rows(
         "SELECT sum(asked) AS asked, sum(answered) AS answered FROM classifier_hours"
     )

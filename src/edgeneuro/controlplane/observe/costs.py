@@ -21,7 +21,7 @@ from edgeneuro.domain.savings import MODEL_STAGE
 from edgeneuro.errors import InvalidRequestError
 from edgeneuro.store.database import Database, Row
 from edgeneuro.store.savings import mean_tokens_of_models, select_decisions
-from edgeneuro.store.usage import DAY, HOUR
+from edgeneuro.store.usage import DAY, HOUR, add_new_logs
 
 _DAYS = 30
 _MIN_DECISIONS = 100  # for shares and a rate of this installation's own
@@ -105,6 +105,7 @@ def _shares(known: Mapping[str, float], stated: Container[str]) -> dict[Layer, f
 
 async def _measured(db: Database, now_ms: int) -> dict[str, float]:
     """Values by the names of the query's fields, as far as there is enough to measure."""
+    await add_new_logs(db)
     start = (now_ms - _DAYS * DAY) // HOUR * HOUR
     decisions, [tokens] = await db.batch(
         [select_decisions(start, now_ms + 1), mean_tokens_of_models()]
