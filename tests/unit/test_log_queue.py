@@ -1,6 +1,7 @@
 """Log rows through a queue: what is sent, what is not, and that each counts once however it is
 delivered; and what D1 refuses, which is kept as dead letters."""
 
+import asyncio
 import json
 from collections import Counter
 from dataclasses import replace
@@ -12,6 +13,7 @@ from edgeneuro.app.application import build_app
 from edgeneuro.controlplane.jobs.schedule import EVERY_MINUTE
 from edgeneuro.errors import DatabaseError
 from edgeneuro.isolate.log_sink import LogSink
+from edgeneuro.isolate.log_writer import LogWriter
 from edgeneuro.isolate.metrics import Failures
 from edgeneuro.store.additions import Addition
 from edgeneuro.store.answer_cache import add_decision
@@ -124,6 +126,32 @@ async def test_a_queue_that_is_full(edge: Edge, database: SqliteDatabase) -> Non
     assert len(logged(database)) == 2
     assert edge.failures.counts == {"log_queue": 1}
     assert edge.rows == {"d1": 2}
+
+
+async def test_what_the_queue_has_taken_is_not_sent_again_while_d1_is_away(
+    edge: Edge, database: SqliteDatabase
+) -> None:
+    clock = [0.0]
+
+    async def sleep(seconds: float) -> None:
+        clock[0] += seconds
+        if clock[0] > 5:
+            database.failing = False
+        await asyncio.sleep(0)
+
+    writer = LogWriter(
+        monotonic=lambda: clock[0],
+        sleep=sleep,
+        note_failure=edge.failures.note,
+        write=edge.sink.write,
+    )
+    database.failing = True
+    one, other = entry(1), entry(2)
+    other["statements"] = [("SELECT 1", [])]  # D1 gets it directly
+    await asyncio.gather(*(writer.write(database, each) for each in (one, other)))
+    assert len(edge.queue.texts) == 1
+    assert edge.rows == {"queue": 1, "d1": 1}
+    assert logged(database) == [other["row"]["id"]]
 
 
 async def test_the_queue_delivers_again_while_d1_is_away(

@@ -11,6 +11,7 @@ message; and everything while the queue takes no message."""
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from edgeneuro.errors import DatabaseError
 from edgeneuro.store.database import Database
 from edgeneuro.store.dead_letters import DeadLetter, keep_dead_letters
 from edgeneuro.store.log_messages import is_sendable, messages_of, read_message
@@ -20,6 +21,14 @@ from edgeneuro.store.log_writes import Entry, write_entries
 class LogQueue(Protocol):
     async def send(self, text: str, /) -> None:
         """Raises OSError if the queue does not take the message."""
+
+
+class PartlyWrittenError(DatabaseError):
+    """D1 could not be reached for the entries `left`; the queue has taken the others."""
+
+    def __init__(self, message: str, left: Sequence[Entry]) -> None:
+        super().__init__(message)
+        self.left = left
 
 
 class LogSink:
@@ -39,10 +48,17 @@ class LogSink:
 
     async def write(self, db: Database, entries: Sequence[Entry]) -> None:
         """Writes the entries or sends them. Those that D1 refuses are counted and kept as dead
-        letters. Raises DatabaseError if D1 cannot be reached: all may then be written again."""
+        letters. Raises DatabaseError if D1 cannot be reached: all may then be written again, of a
+        PartlyWrittenError those that are left."""
         direct = entries if self._queue is None else await self._sent(self._queue, entries)
-        if direct:
+        if not direct:
+            return
+        try:
             await self._store(db, direct)
+        except DatabaseError as error:
+            if len(direct) == len(entries):
+                raise
+            raise PartlyWrittenError(error.message, direct) from error
 
     async def consume(self, db: Database, messages: Sequence[str]) -> None:
         """Writes what the messages of a batch hold. Raises DatabaseError if D1 cannot be reached;

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from edgeneuro.errors import DatabaseError
+from edgeneuro.isolate.log_sink import PartlyWrittenError
 from edgeneuro.store.database import Database
 from edgeneuro.store.log_writes import MAX_ENTRIES, Entry
 
@@ -112,11 +113,16 @@ class LogWriter:
             self._note_failure("log_write_retry", error)
             self._retry_at = self._monotonic() + self._retry_pause
             self._retry_pause = min(2 * self._retry_pause, _MAX_PAUSE_SECONDS)
-            for each in taken:
+            left = taken
+            if isinstance(error, PartlyWrittenError):
+                unwritten = set(map(id, error.left))
+                left = [each for each in taken if id(each.entry) in unwritten]
+            for each in left:
                 each.taken_at = None
-            return
-        self._retry_pause = _RETRY_SECONDS
+        else:
+            self._retry_pause = _RETRY_SECONDS
+            left = []
+        done = set(map(id, taken)) - set(map(id, left))
         for each in taken:
-            each.is_done = True
-        done = set(map(id, taken))
+            each.is_done = each.is_done or id(each) in done
         self._waiting = [each for each in self._waiting if id(each) not in done]
