@@ -120,6 +120,12 @@ async def test_large_rows(edge: Edge, database: SqliteDatabase) -> None:
     assert len(logged(database)) == 5
 
 
+async def test_half_of_a_surrogate_pair(edge: Edge, database: SqliteDatabase) -> None:
+    await edge.answer(entry(1, reason="\ud83d"), entry(2))
+    assert len(edge.queue.texts) == 1
+    assert "\ud83d" not in edge.queue.texts[0]
+
+
 async def test_a_queue_that_is_full(edge: Edge, database: SqliteDatabase) -> None:
     edge.queue.is_full = True
     await edge.answer(entry(1), entry(2))

@@ -20,7 +20,7 @@ def messages_of(entries: Sequence[Entry]) -> Iterator[tuple[list[Entry], str | N
     texts: list[str] = []
     size = 0
     for entry in entries:
-        text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+        text = _text(entry)
         length = len(text.encode()) + 1
         if length > MAX_MESSAGE_BYTES:
             yield [entry], None
@@ -33,6 +33,15 @@ def messages_of(entries: Sequence[Entry]) -> Iterator[tuple[list[Entry], str | N
         size += length
     if part:
         yield part, f"[{','.join(texts)}]"
+
+
+def _text(entry: Entry) -> str:
+    text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, in the text of a model for example
+        return json.dumps(entry, separators=(",", ":"))
+    return text
 
 
 def read_message(text: str) -> list[Entry]:
