@@ -13,6 +13,8 @@ from scripts.signals import end_with_parent
 
 _WORKER = "tests/worker"
 _SANDBOX = "sandbox"  # the fixture with the second product of these tests
+# Unit tests that run after those of the pages, whose process ends before that of the others.
+_BESIDE_UI = ("tests/unit/test_d1_limits.py", "tests/unit/test_erasure.py")
 NOTHING_COLLECTED = 5  # pytest's exit code if no test fits the words
 SLOWEST = 20
 # pytest's options whose value is the next word, which may look like a path.
@@ -56,12 +58,15 @@ def groups() -> list[list[str]]:
     files = sorted((paths.ROOT / _WORKER).glob("test_*.py"))
     with_sandbox = [each for each in files if _SANDBOX in each.read_text(encoding="utf-8")]
     parts = ([each for each in files if each not in with_sandbox], with_sandbox)
-    with_product, with_second = ([str(each.relative_to(paths.ROOT)) for each in p] for p in parts)
+    unit = sorted((paths.ROOT / "tests/unit").glob("test_*.py"))
+    alone, with_product, with_second = (
+        [str(each.relative_to(paths.ROOT)) for each in part] for part in (unit, *parts)
+    )
     return [
-        ["tests/unit"],
+        [each for each in alone if each not in _BESIDE_UI],
         [*with_product, "tests/local", "tests/trainer"],
         with_second,
-        ["tests/access", "tests/ui"],  # these share a product
+        ["tests/access", "tests/ui", *_BESIDE_UI],  # the first two share a product
     ]
 
 

@@ -5,6 +5,7 @@ import { h } from "../dom.js";
 import { address } from "../router.js";
 import { agentName } from "./agents.js";
 import { actionButton, badge } from "./controls.js";
+import { readLog } from "./log_row.js";
 import { notice } from "./notice.js";
 
 const SAID = {
@@ -62,6 +63,8 @@ export function rerouteButton(id, agents, after) {
       const decision = await api("POST", path, { body: {} });
       const agent = decision.agent ? agentName(agents, decision.agent.id) : "no agent";
       notice(`Re-routed to ${agent}.`);
+      // The row of the new decision is written with the signal on the one before.
+      await readLog(decision.id);
       await after(decision);
     },
     { size: "small", label: "Re-route to the next best agent" },

@@ -8,6 +8,7 @@ import { previousTurn } from "../parts/context.js";
 import { actionButton, badge, card, facts, link, pageHead } from "../parts/controls.js";
 import { attemptsTable, decisionFacts, outcomeBadge, timing } from "../parts/decision.js";
 import { load } from "../parts/loading.js";
+import { readLog } from "../parts/log_row.js";
 import { chainLinks, misrouteBadges, rerouteButton, signalList } from "../parts/misroutes.js";
 import { modelInput } from "../parts/model_input.js";
 import { notice } from "../parts/notice.js";
@@ -24,11 +25,7 @@ export async function showLog({ root, query, signal, may }, id) {
   const show = () =>
     load(
       body,
-      () =>
-        Promise.all([
-          api("GET", `/v1/logs/${encodeURIComponent(id)}`, { signal }),
-          readAgents(signal),
-        ]),
+      () => Promise.all([readLog(id, signal), readAgents(signal)]),
       ([log, agents]) => traceView(log, agents, { may, signal, show }),
       { signal, keep: true },
     );

@@ -33,7 +33,10 @@ def test_every_test_belongs_to_one_group() -> None:
         ([], ALL),
         (["-k", "route"], [["-k", "route", *each] for each in ALL]),
         (["-k", "tests"], [["-k", "tests", *each] for each in ALL]),
-        (["-x", "tests/unit"], [["-x", "tests/unit"]]),
+        (
+            ["-x", "tests/unit"],
+            [["-x", *ALONE], ["-x", *(each for each in WITH_BROWSER if "unit" in each)]],
+        ),
         (
             ["tests/ui/test_screens.py::test_a_screen"],
             [["tests/ui/test_screens.py::test_a_screen"]],

@@ -5,6 +5,8 @@ from typing import Any
 
 import httpx
 
+from tests.waiting import until
+
 
 def refused(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]["code"]
@@ -26,8 +28,9 @@ def test_a_key_is_made_used_and_revoked(client: httpx.Client, anonymous: httpx.C
     assert routed.json()["agent"]["id"] == "it_support"
     assert refused(anonymous.get("/v1/agents", headers=bearer(key))) == (403, "missing_scope")
     assert refused(anonymous.get("/v1/keys", headers=bearer(key))) == (403, "missing_scope")
-    logged = {entry["id"]: entry for entry in client.get("/v1/logs").json()["data"]}
-    assert logged[routed.json()["id"]]["key_id"] == key["id"]
+    path = f"/v1/logs/{routed.json()['id']}"
+    logged = until(lambda: client.get(path), lambda answered: answered.status_code == 200)
+    assert logged.json()["key_id"] == key["id"]
 
     revoked = client.delete(f"/v1/keys/{key['id']}").json()
     assert revoked["revoked_at"]
