@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 from tqdm import tqdm
 
-from bench.analytics import AGENTS, COLUMNS, client, database_file, log_rows
+from bench.analytics import AGENTS, COLUMNS, client, database_file, log_rows, running
 from bench.route_dataset import percentile, timed
 from edgeneuro.store.usage import DAY, HOUR
 from scripts.cron import MINUTES_CRON, fire, running_cron_url
@@ -53,15 +53,6 @@ def main() -> None:
             seconds("days that are over", lambda: fire(running_cron_url(product.state)))
             keeps_up = measure(product, path, options.minutes)
     sys.exit(0 if keeps_up else 1)
-
-
-@contextmanager
-def running(product: LocalProduct) -> Iterator[None]:
-    product.start()
-    try:
-        yield
-    finally:
-        product.stop()
 
 
 def keep_for_a_day(product: LocalProduct) -> None:

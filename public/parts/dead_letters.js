@@ -67,15 +67,15 @@ function panel({ data, has_more: more }, may, show) {
   );
 }
 
-const remove = (show) =>
-  confirm({
+async function remove(show) {
+  const gone = await confirm({
     title: "Delete the dead letters?",
     body: "These requests will be in no log and no sum.",
     action: "Delete",
     danger: true,
-    act: async () => {
-      const { deleted } = await api("DELETE", "/v1/dead_letters");
-      notice(`${plural(deleted, "dead letter")} deleted.`);
-      await show();
-    },
+    act: () => api("DELETE", "/v1/dead_letters"),
   });
+  if (!gone) return;
+  notice(`${plural(gone.deleted, "dead letter")} deleted.`);
+  await show();
+}

@@ -2,7 +2,9 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -14,6 +16,8 @@ from tests.ui.seed_data import ACTIVE, OTHER, SECONDS, ended, label, upload
 from tests.waiting import until
 from tests.worker.adapters import CONFIG, GEMMA, WEIGHTS, write_adapter
 from tests.worker.product import LocalProduct
+
+EMPTY: dict[str, list[str]] = {"additions": [], "statements": []}  # of a log row to be written
 
 
 @pytest.fixture(autouse=True)
@@ -644,6 +648,26 @@ def test_costs_follow_their_inputs(page: Page, go: Go) -> None:
     page.get_by_label("Cache, %").fill("70")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("their sum is at most 1")
+
+
+def test_dead_letters_are_shown_and_deleted(page: Page, go: Go, product: LocalProduct) -> None:
+    go("logs")
+    expect(page.get_by_role("region", name="Dead letters")).to_have_count(0)
+    entry = {"row": {"id": "dec_dead", "query": "Where is my <b>bag</b>?"}}
+    letter = ("dec_dead", "NOT NULL constraint failed", json.dumps({**entry, **EMPTY}))
+    with closing(sqlite3.connect(product.database, timeout=10)) as connection, connection:
+        connection.execute("INSERT INTO dead_letters VALUES (?, 1760000000000, ?, ?)", letter)
+    page.reload()
+    panel = page.get_by_role("region", name="Dead letters")
+    expect(panel).to_contain_text("1 request could not be logged")
+    panel.get_by_text("Show", exact=True).click()
+    expect(panel).to_contain_text("Where is my <b>bag</b>?")
+    panel.get_by_role("button", name="Retry").click()
+    said(page, "0 requests logged, 1 left.")
+    panel.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    said(page, "1 dead letter deleted.")
+    expect(panel).to_have_count(0)
 
 
 def test_a_failed_upload_of_an_adapter_is_retried(
