@@ -47,7 +47,7 @@ FAULTS: Sequence[Mapping[str, Any]] = (
     {"kind": "hang", "share": 0.01},  # each costs a whole time budget
 )
 # Short times, for the hangs; long enough for a machine of few cores. A training that the router
-# begins by itself takes memory that WebAssembly never returns: one step, which is no growth.
+# begins takes memory that WebAssembly never returns: one step, which is no growth.
 SETTINGS = {"time_budget_ms": 3000, "chat_timeout_ms": 3000, "learning": "off"}
 SAMPLES = 20  # of the process's memory
 ISOLATE_SAMPLES = 10  # each takes the isolate half a second

@@ -13,7 +13,7 @@ const LAYERS = {
   cache: "Cache, labels, rules, sessions",
   classifier: "Classifier",
   embedding: "Embedding stage",
-  model: "Asked of the model",
+  model: "Routing model",
 };
 const ITEMS = {
   workers_requests: "Workers requests",

@@ -154,17 +154,9 @@ class Services:
     def over(self, db: Database) -> "Services":
         """The same isolate with the same caches, over another view of its database."""
         other = replace(self, db=db)
-        for name in (
-            "classifier",
-            "classifier_examples",
-            "embeddings",
-            "breakers",
-            "single_flight",
-            "log_sink",
-            "log_writer",
-            "differing_samples",
-        ):
-            other.__dict__[name] = getattr(self, name)  # one of each in an isolate
+        for name, value in vars(Services).items():
+            if isinstance(value, cached_property):
+                other.__dict__[name] = getattr(self, name)  # one of each in an isolate
         return other
 
     def word_vectors(self) -> VectorTable | None:

@@ -97,20 +97,21 @@ class App:
         log.is_operator = is_operator(credential)
         authorize(credential, found.route.access)
         admission = self._admission(credential, found.route, request)
-        session = session_of(self._services, found.route, request)
-        call = Call(
-            self._services if session is None else self._services.over(session),
-            credential,
-            log.request_id,
-            background,
-            _TABLE,
-            log.trace,
-            log.facts,
-            headers,
-            request.header(SESSION_HEADER) if found.route.access is Access.ROUTE else None,
-            admission.wait,
-        )
+        session = None
         try:
+            session = session_of(self._services, found.route, request)
+            call = Call(
+                self._services if session is None else self._services.over(session),
+                credential,
+                log.request_id,
+                background,
+                _TABLE,
+                log.trace,
+                log.facts,
+                headers,
+                request.header(SESSION_HEADER) if found.route.access is Access.ROUTE else None,
+                admission.wait,
+            )
             return await self._admitted(call, request, found, admission)
         except _REFUSALS:
             # A call that has reserved its usage is counted.

@@ -17,14 +17,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import isqrt, sqrt
+from math import sqrt
 
 from edgeneuro.classifier.clusters import Centroids
 from edgeneuro.classifier.examples import Examples
 from edgeneuro.classifier.held_out import LEFT_OUT_CLASS, HeldOut
 from edgeneuro.classifier.sources import MODEL
 from edgeneuro.classifier.thresholds import FAMILIAR, MESSAGES, UnknownTopics
-from edgeneuro.classifier.vectors import NORM
+from edgeneuro.classifier.vectors import NORM, rounded
 
 MAX_CENTRES = 256
 _EXAMPLES_A_CENTRE = 4
@@ -200,5 +200,4 @@ class Familiarity:
 
 
 def _unit(numbers: Sequence[int]) -> list[int]:
-    length = isqrt(sum(map(int.__mul__, numbers, numbers))) or 1
-    return [max(-_UNIT, min(_UNIT, (2 * one * _UNIT + length) // (2 * length))) for one in numbers]
+    return rounded(numbers, _UNIT)

@@ -1,6 +1,6 @@
 """How near a text comes to single texts that a class was learned from.
 
-The learner finds what tells the classes from each other. Whether a text is like anything that was
+The learner finds how the classes differ. Whether a text is like anything that was
 learned at all, it says badly, and with few labels it cannot say which of two wide topics has a text
 of just this kind. So each class keeps some of its texts. The classes with the best scores gain or
 lose by how near the nearest of these is, and the second best score is raised for a text that is not
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
-from math import isqrt, sqrt
+from math import sqrt
 from operator import mul
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from edgeneuro.classifier.dense import WordVectors
 from edgeneuro.classifier.examples import Examples
 from edgeneuro.classifier.learner import SERVING
 from edgeneuro.classifier.sources import MODEL
+from edgeneuro.classifier.vectors import rounded
 
 WIDTH = 64
 MAX_TEXTS = 32  # of a class
@@ -157,5 +158,4 @@ def _first(vector: bytes) -> _Numbers | None:
 def _scaled(vector: bytes | None) -> list[int]:
     """The first numbers of a vector with the norm _UNIT; 0 of a text that has none."""
     numbers = [0] * WIDTH if vector is None else memoryview(vector).cast("b").tolist()[:WIDTH]
-    length = isqrt(sum(map(mul, numbers, numbers))) or 1
-    return [max(-_UNIT, min(_UNIT, (2 * one * _UNIT + length) // (2 * length))) for one in numbers]
+    return rounded(numbers, _UNIT)

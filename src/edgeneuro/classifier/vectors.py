@@ -112,6 +112,12 @@ def scaled(numbers: Sequence[int]) -> bytes | None:
     return array("b", [(number * factor + half) >> shift for number in numbers]).tobytes()
 
 
+def rounded(numbers: Sequence[int], norm: int) -> list[int]:
+    """Any vector of integers with about this norm; one of zeros stays."""
+    length = isqrt(sum(map(mul, numbers, numbers))) or 1
+    return [max(-norm, min(norm, (2 * one * norm + length) // (2 * length))) for one in numbers]
+
+
 def cosine(one: bytes, other: bytes) -> float:
     """Of two vectors of signed bytes; -1 to 1."""
     a, b = memoryview(one).cast("b"), memoryview(other).cast("b")

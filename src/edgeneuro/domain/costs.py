@@ -138,8 +138,7 @@ class Costs(BaseModel):
 @dataclass(frozen=True)
 class Workload:
     """A month: `answers`, by whom, and what a model's and an embedding model's decision takes.
-    `retention_days` is how long log rows are kept, the month that storage is counted for at
-    most."""
+    `retention_days` is how long log rows are kept."""
 
     answers: int
     shares: Mapping[Layer, float]
@@ -168,7 +167,6 @@ def monthly_costs(work: Workload) -> MonthlyCosts:
 
 def _quantities(work: Workload) -> dict[str, float]:
     """A month's, by the name of the platform's item."""
-
     uses = [(share, ANSWER_USE[layer]) for layer, share in work.shares.items()]
 
     def total(use: Callable[[AnswerUse], float]) -> float:

@@ -40,7 +40,7 @@ class LogSink:
         note_failure: Callable[[str, Exception], None],
         count_rows: Callable[[int, str], None] = lambda count, to: None,
     ) -> None:
-        """`count_rows` is told how many rows went to "queue" or "d1", or were "refused"."""
+        """`count_rows` gets how many rows went to "queue" or "d1", or were "refused"."""
         self._count_rows = count_rows
         self._queue = queue
         self._now_ms = now_ms

@@ -113,16 +113,16 @@ class LogWriter:
             self._note_failure("log_write_retry", error)
             self._retry_at = self._monotonic() + self._retry_pause
             self._retry_pause = min(2 * self._retry_pause, _MAX_PAUSE_SECONDS)
-            left = taken
+            left = set(taken)
             if isinstance(error, PartlyWrittenError):
                 unwritten = set(map(id, error.left))
-                left = [each for each in taken if id(each.entry) in unwritten]
+                left = {each for each in taken if id(each.entry) in unwritten}
             for each in left:
                 each.taken_at = None
         else:
             self._retry_pause = _RETRY_SECONDS
-            left = []
-        done = set(map(id, taken)) - set(map(id, left))
-        for each in taken:
-            each.is_done = each.is_done or id(each) in done
-        self._waiting = [each for each in self._waiting if id(each) not in done]
+            left = set()
+        done = set(taken) - left
+        for each in done:
+            each.is_done = True
+        self._waiting = [each for each in self._waiting if each not in done]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edgeneuro.domain.erasure import ErasureTarget
 from edgeneuro.store.database import Database, Rows, Statement, statement
 from edgeneuro.store.log_writes import Refused
-from edgeneuro.store.sql import PURGE_CHUNK, purge_in_chunks
+from edgeneuro.store.sql import PURGE_CHUNK, compact_json, purge_in_chunks
 
 MAX_KEPT = 1_000  # more are only counted
 _MAX_CHARACTERS = 450_000  # of one: D1 takes values of 2 MB, and a character has up to 4 bytes
@@ -28,7 +28,7 @@ class DeadLetter:
 
     @classmethod
     def of(cls, refused: Refused) -> "DeadLetter":
-        text = json.dumps(refused.entry, ensure_ascii=False, separators=(",", ":"))
+        text = compact_json(refused.entry)
         return cls(str(refused.entry["row"]["id"]), refused.error.message, text)
 
     @classmethod

@@ -10,7 +10,7 @@ from edgeneuro.domain.label import Feedback, LabelEvent
 from edgeneuro.store.contexts import context_json
 from edgeneuro.store.database import Database, Statement, Value, statement
 from edgeneuro.store.label_reads import COUNTED, in_force, votes
-from edgeneuro.store.sql import unix_ms
+from edgeneuro.store.sql import compact_json, unix_ms
 
 _MAX_BYTES = 1_000_000  # of one bound JSON text; D1 takes 2 MB
 _GIVEN = "(SELECT value FROM json_each(?1))"
@@ -148,7 +148,7 @@ def _chunks(events: Sequence[LabelEvent]) -> Iterator[tuple[list[LabelEvent], st
     texts: list[str] = []
     size = 0
     for event in events:
-        text = json.dumps(_row(event), ensure_ascii=False, separators=(",", ":"))
+        text = compact_json(_row(event))
         size += len(text.encode("utf-8", "surrogatepass")) + 1
         if size > _MAX_BYTES and part:
             yield part, f"[{','.join(texts)}]"

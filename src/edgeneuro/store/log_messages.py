@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from edgeneuro import bounded_json
 from edgeneuro.store.log_writes import KINDS, Entry
+from edgeneuro.store.sql import compact_json
 
 MAX_MESSAGE_BYTES = 120_000  # Queues takes 128,000, with some 100 of its own
 
@@ -36,7 +37,7 @@ def messages_of(entries: Sequence[Entry]) -> Iterator[tuple[list[Entry], str | N
 
 
 def _text(entry: Entry) -> str:
-    text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+    text = compact_json(entry)
     try:
         text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, in the text of a model for example

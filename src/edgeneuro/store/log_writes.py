@@ -10,7 +10,6 @@ be made again, also while the first one is still running. The sums are added up 
 Many entries take one statement for their rows and one for each kind of addition, each with one JSON
 parameter."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,11 +24,10 @@ from edgeneuro.store.keys import SETTLE_MANY
 from edgeneuro.store.learning import COUNT_OBSERVED
 from edgeneuro.store.log_rows import INSERT_LOGS
 from edgeneuro.store.sessions import PUT_SESSION
+from edgeneuro.store.sql import compact_json
 
 MAX_ENTRIES = 100  # of a transaction
-_MAX_CHARACTERS = (
-    450_000  # of a transaction's rows: D1 takes 2 MB, and a character has up to 4 bytes
-)
+_MAX_CHARACTERS = 450_000  # of a transaction's rows: D1 takes 2 MB, a character has up to 4 bytes
 _MAX_TRANSACTIONS = 60  # of a call that looks for the entries that cannot be written
 # The statement of each kind. ?1 of the first ones has all rows of the kind.
 _OF_MANY: dict[Kind, str] = {
@@ -88,7 +86,7 @@ async def write_entries(db: Database, entries: Sequence[Entry]) -> list[Refused]
         try:
             await db.batch(_statements(part))
         except DatabaseError as error:
-            if is_unreached(error):
+            if _is_unreached(error):
                 raise
             if len(part) == 1 or transactions >= _MAX_TRANSACTIONS:
                 refused += [Refused(entry, error) for entry, _ in part]
@@ -98,17 +96,17 @@ async def write_entries(db: Database, entries: Sequence[Entry]) -> list[Refused]
     return refused
 
 
-def is_unreached(error: DatabaseError) -> bool:
+def _is_unreached(error: DatabaseError) -> bool:
     """Whether the same write may succeed a moment later."""
     return _UNREACHED.search(error.message) is not None
 
 
 def statement_of(log_id: str, addition: Addition) -> Statement:
-    """One addition of this log row by itself."""
+    """One addition of this log row alone."""
     kind, row = addition.kind, [log_id, *addition.values]
     if kind in _OF_ONE:
-        return Statement(_OF_ONE[kind], (_json(row),))
-    return Statement(_OF_MANY[kind], (_json([row]),))
+        return Statement(_OF_ONE[kind], (compact_json(row),))
+    return Statement(_OF_MANY[kind], (compact_json([row]),))
 
 
 _Part = list[tuple[Entry, str]]  # of a transaction: entries, each with the JSON of its row
@@ -121,10 +119,10 @@ def _statements(part: _Part) -> list[Statement]:
         log_id = entry["row"]["id"]
         for kind, values in entry["additions"]:
             if kind in _OF_ONE:
-                found.append(Statement(_OF_ONE[kind], (_json([log_id, *values]),)))
+                found.append(Statement(_OF_ONE[kind], (compact_json([log_id, *values]),)))
             else:
                 many.setdefault(kind, []).append([log_id, *values])
-    found += [Statement(_OF_MANY[kind], (_json(rows),)) for kind, rows in many.items()]
+    found += [Statement(_OF_MANY[kind], (compact_json(rows),)) for kind, rows in many.items()]
     found.append(Statement(INSERT_LOGS, (f"[{','.join(row for _, row in part)}]",)))
     found += [Statement(sql, tuple(values)) for e, _ in part for sql, values in e["statements"]]
     return found
@@ -135,7 +133,7 @@ def _parts(entries: Sequence[Entry]) -> Iterator[_Part]:
     part: _Part = []
     characters = 0
     for entry in entries:
-        row = _json(entry["row"])
+        row = compact_json(entry["row"])
         size = len(row) + sum(
             len(value)
             for _, values in entry["additions"]
@@ -149,7 +147,3 @@ def _parts(entries: Sequence[Entry]) -> Iterator[_Part]:
         characters += size
     if part:
         yield part
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -19,7 +19,7 @@ from edgeneuro.domain.routing_test import (
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.evaluations import MAX_TRIES, ROWS
 from edgeneuro.store.jobs import insert_job, message_of, read_or_substitute, unfinished
-from edgeneuro.store.sql import Conditions, rfc3339
+from edgeneuro.store.sql import Conditions, compact_json, rfc3339
 
 # What stands where an evaluation has models, and where it has a part of the labels.
 PIPELINE, SPLIT = "pipeline", "routing_tests"
@@ -73,7 +73,7 @@ def store_set(tests: StoredTests) -> Statement:
         " VALUES (1, ?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET content = excluded.content,"
         " tests = excluded.tests, sha256 = excluded.sha256, updated_at = excluded.updated_at,"
         " updated_by = excluded.updated_by RETURNING sha256",
-        json.dumps(content, ensure_ascii=False, separators=(",", ":")),
+        compact_json(content),
         tests.identity.tests,
         tests.identity.sha256,
         tests.updated_ms,

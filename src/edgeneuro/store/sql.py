@@ -29,6 +29,11 @@ def ids(text: str | None) -> list[str] | None:
     return names
 
 
+def compact_json(value: object) -> str:
+    """As SQLite's own functions write it, without blanks."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 # The kind of a log row. The CHECK of the column `kind` has "route" and "chat" alone.
 LOG_KIND = "coalesce(logs.other_kind, logs.kind)"
 # Its outcome: that CHECK has "agent", "fallback" and "none" alone.
