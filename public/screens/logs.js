@@ -1,17 +1,19 @@
 // Logs: the list of requests, and the trace of one request.
 
 import { h, replace } from "../dom.js";
-import { instant, ms, NOTHING, percent, time, usd, words } from "../format.js";
+import { count, instant, ms, NOTHING, percent, plural, time, usd, words } from "../format.js";
 import { agentName, agentOptions, readAgents } from "../parts/agents.js";
 import { contextLine } from "../parts/context.js";
-import { badge, link, pageHead } from "../parts/controls.js";
+import { actionButton, badge, link, pageHead, save } from "../parts/controls.js";
 import { deadLetters } from "../parts/dead_letters.js";
 import { layerBadge, layerName, OUTCOMES, outcomeBadge } from "../parts/decision.js";
+import { exportLogs, MAX_EXPORTED } from "../parts/export_logs.js";
 import { choices, filters } from "../parts/filters.js";
 import { LAYERS } from "../parts/layers.js";
 import { empty, load } from "../parts/loading.js";
 import { misrouteBadges } from "../parts/misroutes.js";
 import { readModels } from "../parts/models.js";
+import { notice } from "../parts/notice.js";
 import { readRouters, routerOptions } from "../parts/routers.js";
 import { listTable } from "../parts/table.js";
 import { address } from "../router.js";
@@ -56,9 +58,19 @@ async function list({ root, query, signal, may }) {
       ]),
     ([agents, models, routers, unlogged]) => {
       const body = h("div", {});
-      const show = (state) => showPage(body, state, agents, { signal, may });
+      let wanted = {};
+      const show = (state) => {
+        wanted = queryOf(state);
+        return showPage(body, state, agents, { signal, may });
+      };
       const specs = filterSpecs(agents, models, routers, query.get("router"));
-      return [unlogged, filters({ parts: ["logs"], specs, query, show, signal }), body];
+      const download = actionButton("Export (JSONL)", () => exportPage(wanted, signal));
+      return [
+        unlogged,
+        filters({ parts: ["logs"], specs, query, show, signal }),
+        h("div", { class: "row" }, download),
+        body,
+      ];
     },
     { signal },
   );
@@ -125,8 +137,21 @@ function filterSpecs(agents, models, routers, router) {
   ];
 }
 
+const queryOf = (state) => ({ ...state, from: instant(state.from), to: instant(state.to) });
+
+async function exportPage(query, signal) {
+  const { parts, rows, more } = await exportLogs(query, signal);
+  if (rows === 0) {
+    notice("No requests match: the file would be empty.");
+    return;
+  }
+  save("edgeneuro-logs.jsonl", new Blob(parts, { type: "application/jsonl" }));
+  const older = more ? ` Older than the newest ${count(MAX_EXPORTED)} are not in the file.` : "";
+  notice(`${plural(rows, "request")} exported.${older}`);
+}
+
 function showPage(body, state, agents, { signal, may }) {
-  const query = { ...state, from: instant(state.from), to: instant(state.to), limit: 50 };
+  const query = { ...queryOf(state), limit: 50 };
   const filtered = Object.values(state).some((value) => value !== null);
   const none = () =>
     filtered

@@ -650,6 +650,16 @@ def test_costs_follow_their_inputs(page: Page, go: Go) -> None:
     expect(page.get_by_role("alert")).to_contain_text("their sum is at most 1")
 
 
+def test_logs_are_exported_as_they_are_filtered(page: Page, go: Go, seeded: httpx.Client) -> None:
+    listed = seeded.get("/v1/logs?agent=it_support&limit=1000").json()["data"]
+    go("logs?agent=it_support")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Export (JSONL)").click()
+    lines = Path(waiting.value.path()).read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [row["id"] for row in listed] != []
+    said(page, f"{len(lines)} request")
+
+
 def test_dead_letters_are_shown_and_deleted(page: Page, go: Go, product: LocalProduct) -> None:
     go("logs")
     expect(page.get_by_role("region", name="Dead letters")).to_have_count(0)

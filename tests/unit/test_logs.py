@@ -16,9 +16,11 @@ from tests.unit.test_keys import create
 LLAMA = "@cf/meta/llama-3.2-1b-instruct"
 
 
-async def ask(product: Product, query: str, agent: str = "hr", confidence: float = 0.9) -> str:
+async def ask(
+    product: Product, query: str, agent: str = "hr", confidence: float = 0.9, **fields: Any
+) -> str:
     product.gateway.enqueue(says(agent, confidence))
-    decision = (await product.route(query, cache=False)).json()
+    decision = (await product.route(query, cache=False, **fields)).json()
     log_id: str = decision["id"]
     return log_id
 

@@ -96,6 +96,7 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "PATCH /v1/config": ("admin", 200, None),
     "DELETE /v1/cache": ("admin", 200, None),
     "GET /v1/logs": ("read", 200, None),
+    "GET /v1/logs/export": ("read", 200, None),
     "GET /v1/logs/{log_id}": ("read", 404, "unknown_log"),
     "PUT /v1/logs/{log_id}/label": ("label", 400, "missing_field"),
     "DELETE /v1/logs/{log_id}/label": ("label", 404, "unknown_log"),

@@ -1,5 +1,6 @@
 """Analytics and metrics over HTTP: they count what was routed, in real workerd on a real D1."""
 
+import json
 import uuid
 from typing import Any
 
@@ -35,6 +36,20 @@ def counted(client: httpx.Client, ids: set[str]) -> Any:
     """Analytics once the answers with these ids are logged, which happens after they are out."""
     until(lambda: ids <= {row["id"] for row in log_rows(client)})
     return ask(client, group_by="agent")
+
+
+def test_an_export_has_the_rows_of_the_list(client: httpx.Client, answered: set[str]) -> None:
+    counted(client, answered)
+    with client.stream("GET", "/v1/logs/export", params={"kind": "route"}) as response:
+        assert response.headers["content-type"] == "application/jsonl"
+        *lines, end = [json.loads(line) for line in response.iter_lines()]
+    assert lines == [row for row in log_rows(client) if row["kind"] == "route"]
+    assert end == {
+        "object": "log_export_end",
+        "rows": len(lines),
+        "has_more": False,
+        "last_id": lines[-1]["id"],
+    }
 
 
 @pytest.fixture

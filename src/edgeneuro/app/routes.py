@@ -19,7 +19,14 @@ from edgeneuro.controlplane.jobs import jobs
 from edgeneuro.controlplane.labels import datasets, erasure, imports, label_stats, labels, queue
 from edgeneuro.controlplane.learning import classifiers, learning
 from edgeneuro.controlplane.models import calibration, models, providers, selection
-from edgeneuro.controlplane.observe import analytics, costs, dead_letters, logs, monitoring
+from edgeneuro.controlplane.observe import (
+    analytics,
+    costs,
+    dead_letters,
+    log_export,
+    logs,
+    monitoring,
+)
 from edgeneuro.controlplane.replays import apply, replays
 from edgeneuro.domain.chat import MAX_BODY_BYTES, MAX_TEXT_BYTES
 from edgeneuro.domain.chat_answer import ChatCompletionChunk
@@ -165,6 +172,8 @@ ROUTES = (
 
     Route("GET",    "/v1/logs",                   logs.list_logs,        READ),
     Route("DELETE", "/v1/logs",                   erasure.erase_logs,    ADMIN),
+    Route("GET",    "/v1/logs/export",            log_export.export_logs, READ,
+          described=Described((404,), media=("application/jsonl",))),
     Route("GET",    "/v1/logs/{log_id}",          logs.get_log,          READ),
     Route("PUT",    "/v1/logs/{log_id}/label",    labels.label_log,      LABEL),
     Route("DELETE", "/v1/logs/{log_id}/label",    labels.unlabel_log,    LABEL),

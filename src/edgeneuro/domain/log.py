@@ -206,3 +206,22 @@ class LogsQuery(PageQuery):
         if most is not None and least is not None and most < least:
             raise ValueError("is below the other end of the range; swap them")
         return most
+
+
+MAX_EXPORTED_LOGS = 100_000
+
+
+class LogsExportQuery(LogsQuery):
+    """The filters are those of GET /v1/logs; `limit` is how many lines are wanted at most."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_EXPORTED_LOGS)] = MAX_EXPORTED_LOGS
+
+
+class LogsExportEnd(BaseModel):
+    """The last line of an export: an export without it was cut. `rows` lines went before it. With
+    `has_more` older rows may fit: they are exported with `after` = `last_id`."""
+
+    object: Literal["log_export_end"] = "log_export_end"
+    rows: int
+    has_more: bool
+    last_id: str | None

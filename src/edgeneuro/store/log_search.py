@@ -21,9 +21,18 @@ _KNOWN = f"coalesce({CONFIDENCE_SOURCE}, '') <> 'none'"  # the confidence
 
 
 @dataclass(frozen=True)
+class LogPosition:
+    """A place in the order of the log rows: that of the row `id`, which may be deleted since."""
+
+    id: str
+    created_ms: int
+    seq: int
+
+
+@dataclass(frozen=True)
 class FoundRows:
-    """`searched_to` (`id`, `created_at`) is the last row that was looked at, if there may be older
-    ones that fit."""
+    """`searched_to` (`id`, `created_at`, `seq`) is the last row that was looked at, if there may be
+    older ones that fit."""
 
     rows: Rows
     searched_to: Row | None
@@ -31,13 +40,24 @@ class FoundRows:
 
 class LogSearch:
     """One list of logs. `columns` are selected from `logs` and `label`, a join that calls the label
-    in force `c`."""
+    in force `c`. It looks at `window` rows at most; those after `position` are older."""
 
-    def __init__(self, db: Database, query: LogsQuery, *, columns: str, label: str) -> None:
+    def __init__(
+        self,
+        db: Database,
+        query: LogsQuery,
+        *,
+        columns: str,
+        label: str,
+        position: LogPosition | None = None,
+        window: int = WINDOW_ROWS,
+    ) -> None:
         self._db = db
         self._query = query
         self._columns = columns
         self._label = label
+        self._position = position
+        self._window = window
 
     async def run(self, *, limit: int) -> FoundRows:
         """The first `limit` rows, newest first."""
@@ -46,7 +66,7 @@ class LogSearch:
         return await self._by_time(limit)
 
     async def _by_time(self, limit: int) -> FoundRows:
-        in_order, filters = _in_order(self._query), _filters(self._query)
+        in_order, filters = _in_order(self._query, self._position), _filters(self._query)
         edge = None
         if not filters.is_empty:
             found = await self._db.run(
@@ -54,7 +74,7 @@ class LogSearch:
                     f"SELECT id, created_at, seq FROM logs WHERE {in_order.sql}"
                     " ORDER BY created_at DESC, seq DESC LIMIT 1 OFFSET ?",
                     *in_order.values,
-                    WINDOW_ROWS - 1,
+                    self._window - 1,
                 )
             )
             edge = found[0] if found else None
@@ -79,15 +99,17 @@ class LogSearch:
         filters.add_all(_times(self._query))
         filters.add_all(_named(self._query))
         bounds = Conditions()
-        if self._query.after is not None:
+        if self._position is not None:
+            bounds.add("rowid < ?", self._position.seq)
+        elif self._query.after is not None:
             bounds.add("rowid < (SELECT seq FROM logs WHERE id = ?)", self._query.after)
         unindexed = _unindexed(words)
-        edge = None if unindexed is None else await self._edge(*_oldest(unindexed, bounds))
+        edge = None if unindexed is None else await self._edge(*self._oldest(unindexed, bounds))
         if edge is not None:
             bounds.add("rowid >= ?", edge["seq"])
         matches, values = _matches(words, unindexed, bounds)
         # If every match fits, no more of them are needed than rows.
-        most = limit if filters.is_empty else WINDOW_ROWS
+        most = limit if filters.is_empty else self._window
         rows = await self._db.run(
             statement(
                 f"SELECT {self._columns} FROM ({matches} LIMIT ?) AS match"
@@ -101,9 +123,20 @@ class LogSearch:
         )
         if len(rows) >= limit:
             return FoundRows(rows, None)
-        if edge is None and most == WINDOW_ROWS:
-            edge = await self._edge(f"{matches} LIMIT 1 OFFSET {WINDOW_ROWS - 1}", values)
+        if edge is None and not filters.is_empty:
+            edge = await self._edge(f"{matches} LIMIT 1 OFFSET {most - 1}", values)
         return FoundRows(rows, edge)
+
+    def _oldest(self, unindexed: "_Unindexed", bounds: Conditions) -> tuple[str, list[Value]]:
+        """The last row that is read, if there are older ones."""
+        wanted = Conditions()
+        wanted.add_all(unindexed.match)
+        wanted.add_all(bounds)
+        return (
+            f"SELECT rowid FROM {unindexed.source} WHERE {wanted.sql}"
+            f" ORDER BY rowid DESC LIMIT 1 OFFSET {self._window - 1}",
+            wanted.values,
+        )
 
     async def _edge(self, seq: str, values: Sequence[Value]) -> Row | None:
         found = await self._db.run(
@@ -138,18 +171,6 @@ def _pattern(word: str) -> str:
     """Of a short word: where blanks stand between words, it is a whole one."""
     letters = "".join(each for each in word.lower() if each.isalnum())
     return f"*{letters}*" if is_unspaced(word) else f"*[^a-z0-9]{letters}[^a-z0-9]*"
-
-
-def _oldest(unindexed: _Unindexed, bounds: Conditions) -> tuple[str, list[Value]]:
-    """The last row that is read, if there are older ones."""
-    wanted = Conditions()
-    wanted.add_all(unindexed.match)
-    wanted.add_all(bounds)
-    return (
-        f"SELECT rowid FROM {unindexed.source} WHERE {wanted.sql}"
-        f" ORDER BY rowid DESC LIMIT 1 OFFSET {WINDOW_ROWS - 1}",
-        wanted.values,
-    )
 
 
 def _matches(
@@ -204,10 +225,14 @@ def _without_diacritics(word: str) -> str:
     return "".join(each for each in parts if not unicodedata.combining(each))
 
 
-def _in_order(query: LogsQuery) -> Conditions:
+def _in_order(query: LogsQuery, position: LogPosition | None) -> Conditions:
     """What indexes by time can follow."""
     wanted = _named(query)
-    if query.after is not None:
+    if position is not None:
+        # The first of both is what an index can follow.
+        wanted.add("logs.created_at <= ?", position.created_ms)
+        wanted.add("(logs.created_at, logs.seq) < (?, ?)", position.created_ms, position.seq)
+    elif query.after is not None:
         # A row that retention has deleted since has nothing older behind it: the page is empty.
         wanted.add("logs.created_at <= (SELECT created_at FROM logs WHERE id = ?)", query.after)
         wanted.add(

@@ -13,7 +13,7 @@ from edgeneuro.store.contexts import (
 from edgeneuro.store.database import Database, Row, statement
 from edgeneuro.store.label_reads import change_from_row, select_history
 from edgeneuro.store.log_rows import ENTRY, entry_fields
-from edgeneuro.store.log_search import LogSearch
+from edgeneuro.store.log_search import LogPosition, LogSearch
 from edgeneuro.store.signals import REROUTED_TO, SIGNALS_OF_LOG, signals_from_json
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.store.usage import add_new_logs
@@ -66,6 +66,40 @@ async def list_logs(db: Database, query: LogsQuery, *, limit: int) -> FoundLogs:
     if found.searched_to is None:
         return FoundLogs(items)
     return FoundLogs(items, found.searched_to["id"], rfc3339(found.searched_to["created_at"]))
+
+
+@dataclass(frozen=True)
+class LogsPart:
+    """`reached` is the last row that was looked at; None if there are no more."""
+
+    items: list[LogItem]
+    reached: LogPosition | None
+
+
+async def find_position(db: Database, log_id: str) -> LogPosition | None:
+    rows = await db.run(statement("SELECT id, created_at, seq FROM logs WHERE id = ?1", log_id))
+    return _position(rows[0]) if rows else None
+
+
+async def read_part(
+    db: Database, query: LogsQuery, *, after: LogPosition | None, rows: int
+) -> LogsPart:
+    """What fits among the next `rows` rows, newest first, each looked at once."""
+    found = await LogSearch(
+        db,
+        query,
+        columns=f"{_ITEM}, logs.seq",
+        label=_LABEL,
+        position=after,
+        window=rows,
+    ).run(limit=rows)
+    items = [LogItem.model_validate(_item_fields(row)) for row in found.rows]
+    last = found.rows[-1] if len(found.rows) == rows else found.searched_to
+    return LogsPart(items, None if last is None else _position(last))
+
+
+def _position(row: Row) -> LogPosition:
+    return LogPosition(row["id"], row["created_at"], row["seq"])
 
 
 async def get_log(db: Database, log_id: str) -> LogRecord | None:

@@ -29,16 +29,21 @@ async def list_logs(call: Call, query: LogsQuery) -> LogsPage:
     `has_more`. All filters apply together. `q` searches for words of the query or parts of them, in
     any order. One request reads at most 20,000 rows: `searched_from` says how far it came, and the
     next page continues there."""
-    if query.layer is not None and query.layer not in LAYERS:
-        raise InvalidRequestError(
-            f"layer: must be one of {', '.join(sorted(LAYERS))}.", param="layer"
-        )
+    require_layer(query)
     found = await store.list_logs(call.services.db, query, limit=query.limit + 1)
     page = page_of(found.items, limit=query.limit)
     if found.searched_id is None:
         return LogsPage(**dict(page))
     more = {"has_more": True, "last_id": found.searched_id}
     return LogsPage(**dict(page) | more, searched_from=found.searched_from)
+
+
+def require_layer(query: LogsQuery) -> None:
+    """Raises InvalidRequestError for a layer that is none."""
+    if query.layer is not None and query.layer not in LAYERS:
+        raise InvalidRequestError(
+            f"layer: must be one of {', '.join(sorted(LAYERS))}.", param="layer"
+        )
 
 
 async def get_log(call: Call, log_id: str) -> LogRecord:
