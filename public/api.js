@@ -22,7 +22,8 @@ export class ApiError extends Error {
 /**
  * Calls the API and returns its JSON. If the key is no longer valid, the user is asked for another
  * one and the call is sent again, so typed text is not lost. Empty values of `query` are left out;
- * `idempotencyKey` allows a POST to be repeated. Throws ApiError, or the signal's AbortError.
+ * `idempotencyKey` allows a POST to be repeated; a call with `keepalive` goes on after the page is
+ * closed (its body: at most 64 KB). Throws ApiError, or the signal's AbortError.
  */
 export async function api(method, path, options = {}) {
   return content(await call(method, path, options));
@@ -85,7 +86,12 @@ function advance(newer) {
   if (newer && (bookmark.startsWith("first-") || newer > bookmark)) bookmark = newer;
 }
 
-async function send(method, path, { body, query, signal, idempotencyKey, type }, key) {
+async function send(
+  method,
+  path,
+  { body, query, signal, idempotencyKey, type, keepalive = false },
+  key,
+) {
   const headers = {};
   if (key) headers.authorization = `Bearer ${key}`;
   if (body !== undefined) headers["content-type"] = type ?? "application/json";
@@ -97,6 +103,7 @@ async function send(method, path, { body, query, signal, idempotencyKey, type },
       method,
       headers,
       body: body === undefined || type ? body : JSON.stringify(body),
+      keepalive,
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
     advance(response.headers.get(BOOKMARK));

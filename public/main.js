@@ -30,6 +30,8 @@ async function start() {
     }
   }
   showShell();
+  if (localStorage.getItem("edgeneuro.unsaved_labels"))
+    (await import("./parts/unsaved_labels.js")).resume();
 }
 
 /** Signs in with the key, and if the key is not valid with the Cloudflare Access session. */

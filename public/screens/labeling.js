@@ -2,7 +2,7 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
-import { count, percent, plural } from "../format.js";
+import { count, percent, plural, words } from "../format.js";
 import { agentName, OUT_OF_SCOPE, readAgents } from "../parts/agents.js";
 import { previousTurn } from "../parts/context.js";
 import { badge, button, link, progressBar } from "../parts/controls.js";
@@ -10,6 +10,7 @@ import { layerBadge } from "../parts/decision.js";
 import { empty, errorPanel, load, spinner } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { openTab } from "../parts/tabbed.js";
+import { UNSAVED_CHANGED, unsaved } from "../parts/unsaved_labels.js";
 import { address } from "../router.js";
 import { labelsTab } from "./labeling_given.js";
 import { LabelQueue } from "./labeling_queue.js";
@@ -46,7 +47,7 @@ function singleView(agents, queue, stats, signal) {
   const progress = h("div", { "aria-live": "off" });
   const announced = h("p", { class: "hidden-text", role: "status" });
   const blind = () => queue.current?.stream === "random";
-  let chosen = [];
+  const chosen = agents.slice(0, MAX_DIGITS); // an agent's digit is the same for every query
   let drawn = null;
   const draw = () => {
     if (signal.aborted) return;
@@ -59,7 +60,6 @@ function singleView(agents, queue, stats, signal) {
       replace(container, endOfQueue(queue, draw));
       return;
     }
-    chosen = choices(agents, item);
     replace(container, [
       blind() ? blindText() : null,
       itemView(item, chosen, agents, act, blind()),
@@ -68,12 +68,17 @@ function singleView(agents, queue, stats, signal) {
   };
   const act = {
     label: (agentId) => queue.label(agentId),
-    confirm: () =>
-      !blind() && queue.current.agent_id !== null && queue.label(queue.current.agent_id),
+    confirm: () => {
+      const decided = decisionOf(queue.current);
+      if (decided !== undefined) queue.label(decided);
+    },
     skip: () => queue.skip(),
     undo: () => queue.undo(),
   };
   queue.onChange = draw;
+  const saving = h("p", { class: "help", role: "status" });
+  const showSaving = () => replace(saving, savingText(queue));
+  window.addEventListener(UNSAVED_CHANGED, showSaving, { signal });
   queue.onError = (error, item, undone) => {
     const query = item.query.slice(0, 60);
     notice(
@@ -108,7 +113,17 @@ function singleView(agents, queue, stats, signal) {
     { signal },
   );
   draw();
-  return [progress, container, announced, help(queue.stream === "random")];
+  showSaving();
+  return [progress, saving, container, announced, help(queue.stream === "random")];
+}
+
+/** Whether the labels are saved; empty before the first one. */
+function savingText(queue) {
+  const { logs, problem } = unsaved();
+  if (problem && logs.length)
+    return `${plural(logs.length, "label is", "labels are")} not saved yet: ${problem.message} EdgeNeuro tries again.`;
+  if (logs.length) return `Saving ${plural(logs.length, "label")} …`;
+  return queue.done ? "All labels are saved." : "";
 }
 
 const blindText = () =>
@@ -118,19 +133,17 @@ const blindText = () =>
     "Random sample, shown without the router's decision: these labels measure accuracy.",
   );
 
-/** The agents under the digit keys; if there are more than nine, the router's decision comes first. */
-function choices(agents, item) {
-  const others = agents.filter((agent) => agent.id !== item.agent_id);
-  const first = agents.find((agent) => agent.id === item.agent_id);
-  return (agents.length <= MAX_DIGITS ? agents : [first, ...others].filter(Boolean)).slice(
-    0,
-    MAX_DIGITS,
-  );
+/** The agent that the router decided on, null if it found that none fits; undefined: it did not decide. */
+function decisionOf({ stream, agent_id, layer, reason }) {
+  if (stream === "random") return undefined; // shown blind
+  if (reason === "out_of_scope") return null;
+  return layer === "fallback" || agent_id === null ? undefined : agent_id;
 }
 
 /** A blind item shows only the query and the turn before it. */
 function itemView(item, chosen, agents, act, blind) {
-  const others = agents.filter((agent) => !chosen.includes(agent));
+  const decided = decisionOf(item);
+  const routed = (id) => (id === decided ? badge("routed", "accent") : null);
   return h(
     "section",
     { class: "card stack label-item" },
@@ -146,13 +159,13 @@ function itemView(item, chosen, agents, act, blind) {
           {
             class: "button choice",
             type: "button",
-            "data-decided": agent.id === item.agent_id ? "true" : null,
+            "data-decided": agent.id === decided ? "true" : null,
             title: agent.description,
             onclick: () => act.label(agent.id),
           },
           h("kbd", {}, index + 1),
           h("span", { class: "wrap" }, agent.name),
-          agent.id === item.agent_id ? badge("routed", "accent") : null,
+          routed(agent.id),
         ),
       ),
       h(
@@ -160,9 +173,10 @@ function itemView(item, chosen, agents, act, blind) {
         { class: "button choice", type: "button", onclick: () => act.label(null) },
         h("kbd", {}, "0"),
         OUT_OF_SCOPE,
+        routed(null),
       ),
     ),
-    others.length ? otherAgents(others, act) : null,
+    agents.length > chosen.length ? agentSearch(agents, act) : null,
     h(
       "div",
       { class: "row" },
@@ -181,17 +195,7 @@ function decisionLines(item, agents) {
     h(
       "div",
       { class: "row small" },
-      h(
-        "span",
-        {},
-        item.agent_id === null
-          ? "Not routed to an agent"
-          : [
-              "Routed to ",
-              h("strong", {}, agentName(agents, item.agent_id)),
-              item.confidence === null ? "" : `, confidence ${percent(item.confidence)}`,
-            ],
-      ),
+      h("span", {}, decisionText(item, agents)),
       layerBadge(item.layer),
       item.seen > 1 ? badge(`${count(item.seen)} requests`) : null,
     ),
@@ -199,15 +203,28 @@ function decisionLines(item, agents) {
   ];
 }
 
+function decisionText({ agent_id, layer, reason, unsure_agent, confidence }, agents) {
+  const agent = h("strong", {}, agentName(agents, agent_id));
+  if (layer === "fallback" || agent_id === null) {
+    const found = unsure_agent
+      ? `Not confident enough of ${agentName(agents, unsure_agent)}`
+      : reason === "out_of_scope"
+        ? "No agent fits"
+        : `No decision: ${words(reason)}`;
+    return [found, agent_id === null ? "" : ["; routed to the fallback ", agent]];
+  }
+  return ["Routed to ", agent, confidence === null ? "" : `, confidence ${percent(confidence)}`];
+}
+
 const reasonText = ({ text, key_ids: keys }) =>
   keys.length ? `${text} (by ${keys.join(", ")})` : text;
 
-/** With more than nine agents: a field to search the others by name. */
-function otherAgents(others, act) {
+/** With more than nine agents: a field to find one by its name. */
+function agentSearch(agents, act) {
   const list = h(
     "datalist",
     { id: "other-agents" },
-    others.map((agent) => h("option", { value: agent.name })),
+    agents.map((agent) => h("option", { value: agent.name })),
   );
   const input = h("input", {
     id: "other-agent",
@@ -222,7 +239,7 @@ function otherAgents(others, act) {
     if (!words) return;
     const named = ({ id, name }) => id === words || name.toLowerCase() === words;
     const matching = ({ id, name }) => `${name} ${id}`.toLowerCase().includes(words);
-    const found = others.some(named) ? others.filter(named) : others.filter(matching);
+    const found = agents.some(named) ? agents.filter(named) : agents.filter(matching);
     if (found.length === 1) {
       act.label(found[0].id);
       notice(`Label saved: ${found[0].name}.`);

@@ -1,7 +1,8 @@
-// The label queue. Labels are saved in the background; a query whose label was not saved comes back.
+// The label queue. Labels are saved in the background; a query whose label was refused comes back.
 
 import { api } from "../api.js";
 import { questionKey } from "../parts/context.js";
+import { removeLabel, setLabel, settled, unsaved } from "../parts/unsaved_labels.js";
 
 const PAGE = 100;
 const REFILL_AT = 20;
@@ -9,7 +10,7 @@ const REFILL_AT = 20;
 /**
  * The items of GET /v1/labels/queue in this `stream`, identified by the query and the turn before it: the
  * same question may have several log rows. `onChange()` is called when the view must be redrawn, and
- * `onError(error, item, undone)` when a label, or its removal, could not be saved.
+ * `onError(error, item, undone)` when a label, or its removal, was refused.
  */
 export class LabelQueue {
   constructor(signal, stream) {
@@ -22,7 +23,6 @@ export class LabelQueue {
     this.complete = false;
     this.filling = null;
     this.error = null;
-    this.saving = Promise.resolve();
     this.onChange = () => {};
     this.onError = () => {};
   }
@@ -55,11 +55,14 @@ export class LabelQueue {
   }
 
   async read() {
-    await this.saving; // else queries whose label is being saved would come again
+    await settled(); // else queries whose label is being saved would come again
     const query = { limit: PAGE, stream: this.stream };
     const page = await api("GET", "/v1/labels/queue", { query, signal: this.signal });
     const known = new Set([...this.items.map(questionKey), ...this.handled]);
-    const fresh = page.data.filter((item) => !known.has(questionKey(item)));
+    const waiting = new Set(unsaved().logs);
+    const fresh = page.data.filter(
+      (item) => !known.has(questionKey(item)) && !waiting.has(item.log_id),
+    );
     this.items.push(...fresh);
     this.complete = page.data.length < PAGE || fresh.length === 0;
   }
@@ -69,19 +72,16 @@ export class LabelQueue {
     if (!item) return;
     const entry = this.record(item, true);
     this.done += 1;
-    const body = { agent_id: agentId, stream: item.stream };
-    this.save(
-      () => api("PUT", `/v1/logs/${item.log_id}/label`, { body }),
-      (error) => {
-        this.onError(error, item, false);
-        const at = this.history.indexOf(entry);
-        if (at < 0) return; // already undone
-        this.history.splice(at, 1);
-        this.handled.delete(questionKey(item));
-        this.done -= 1;
-        this.items.push(item);
-      },
-    );
+    setLabel({ log_id: item.log_id, agent_id: agentId, stream: item.stream }, (error) => {
+      this.onError(error, item, false);
+      const at = this.history.indexOf(entry);
+      if (at < 0) return; // already undone
+      this.history.splice(at, 1);
+      this.handled.delete(questionKey(item));
+      this.done -= 1;
+      this.items.push(item);
+      this.onChange();
+    });
     this.advance();
   }
 
@@ -100,12 +100,7 @@ export class LabelQueue {
     this.items.unshift(item);
     if (labeled) {
       this.done -= 1;
-      this.save(
-        () => api("DELETE", `/v1/logs/${item.log_id}/label`),
-        (error) => {
-          if (error.status !== 404) this.onError(error, item, true);
-        },
-      );
+      removeLabel(item.log_id, (error) => this.onError(error, item, true));
     }
     this.onChange();
   }
@@ -123,14 +118,6 @@ export class LabelQueue {
     this.handled.add(questionKey(item));
     this.history.push(entry);
     return entry;
-  }
-
-  /** Writes are sent one after the other, so that an undo cannot arrive before its label. */
-  save(write, onFailure) {
-    this.saving = this.saving.then(write).catch((error) => {
-      onFailure(error);
-      this.onChange();
-    });
   }
 
   advance() {

@@ -77,6 +77,21 @@ def test_undo_skip_and_no_agent(page: Page, go: Go, rows: Rows, api: httpx.Clien
     assert found == [(None, 0), (None, 1), ("finance", 0)]
 
 
+def test_enter_confirms_that_no_agent_fits(
+    page: Page, go: Go, rows: Rows, api: httpx.Client
+) -> None:
+    query = "Quagga xylem zither"
+    routed = api.post("/v1/route", json={"query": query}).raise_for_status().json()
+    assert (routed["outcome"], routed["reason"]) == ("fallback", "out_of_scope")
+    until(lambda: rows("SELECT 1 FROM logs WHERE id = ?", routed["id"]))
+    go("labeling")
+    while query_shown(page) != query or page.get_by_text("Random sample, shown").count():
+        page.keyboard.press("s")
+    expect(page.get_by_text("No agent fits; routed to the fallback")).to_be_visible()
+    page.keyboard.press("Enter")
+    assert until(lambda: labelled(rows, "Quagga")) == [(query, None)]
+
+
 def test_a_random_sample_is_blind(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
     ask(api, "quokka", 3)
     go("labeling/random")
@@ -125,12 +140,40 @@ def test_the_turn_before_is_shown_and_makes_another_question(
     expect(page.get_by_role("group", name="Previous turn")).to_have_text("User: Feed a bilby")
 
 
-def test_a_label_that_could_not_be_saved_comes_back(page: Page, go: Go, api: httpx.Client) -> None:
-    ask(api, "bilby", 3)
+def test_a_lost_connection_and_a_reload_lose_no_label(
+    page: Page, go: Go, rows: Rows, api: httpx.Client, product: LocalProduct
+) -> None:
+    first, *others = queries("bilby", 40)
+    routed = api.post("/v1/route", json={"query": first}).raise_for_status().json()
+    until(lambda: rows("SELECT 1 FROM logs WHERE id = ?", routed["id"]))
+    copy_log_row(product.database, routed["id"], others)
+    before = rows("SELECT count(*) FROM labels")[0][0]
     go("labeling")
-    page.route("**/label", lambda route: route.abort(), times=1)
+    page.route("**/v1/logs/*/label", lambda route: route.abort())
+    page.route("**/v1/labels", lambda route: route.abort())
+    for _ in range(33):
+        page.keyboard.press("2")
+    expect(page.get_by_role("status").filter(has_text="33 labels are not saved")).to_be_visible()
+    page.once("dialog", lambda dialog: dialog.accept())  # the browser asks whether to leave
+    page.unroute_all()
+    page.reload()
+    settled(page)
+    expect(page.get_by_role("status").filter(has_text="not saved")).to_have_count(0)
+    written = "SELECT count(*) FROM labels"
+    assert until(lambda: rows(written)[0][0], lambda count: count >= before + 33) == before + 33
+
+
+def test_a_label_that_is_refused_comes_back(page: Page, go: Go, api: httpx.Client) -> None:
+    for query in queries("bandicoot", 3):
+        body = {"query": query, "session": "bandicoots"}
+        api.post("/v1/route", json=body).raise_for_status()
+    go("labeling")
+    while "bandicoot" not in query_shown(page):
+        page.keyboard.press("s")
     lost = query_shown(page)
-    page.keyboard.press("Enter")
+    erased = api.delete("/v1/logs", params={"session": "bandicoots"}).raise_for_status()
+    assert erased.json()["logs"] == 3
+    page.keyboard.press("1")
     expect(page.get_by_role("status").filter(has_text="was not saved")).to_be_visible()
     expect(page.get_by_text("0 this session")).to_be_visible()
     for _ in range(300):

@@ -196,6 +196,7 @@ async def test_a_stand_in_is_no_disagreement(product: Product) -> None:
     assert "disagreement" not in codes(item)
     # Shown is the answer that says more: the fallback.
     assert (item["agent_id"], item["layer"], item["seen"]) == ("general", "fallback", 2)
+    assert (item["reason"], item["unsure_agent"]) == ("low_confidence", "hr")
 
 
 async def test_a_model_that_gave_nothing_usable(product: Product) -> None:

@@ -41,9 +41,10 @@ class QueueReason(BaseModel):
 class QueueItem(BaseModel):
     """`context` is the turn before the question. A question of the stream "random" is shown blind:
     everything except `log_id`, `query` and `context` is null, and `reasons` is empty.
-    One of the stream "hard" is represented by its most informative
-    log row: `agent_id` is the agent that was decided on, `key_id` the caller, `score` the sum of
-    the reasons' weights, `seen` how often the question is in the rows that were read."""
+    One of the stream "hard" is represented by its most informative log row: `agent_id` is the agent
+    that answered. With the `layer` "fallback" it was not decided on: `reason` says why, and
+    `unsure_agent` was the best one, without enough confidence. `key_id` is the caller, `score` the
+    sum of the reasons' weights, `seen` how often the question is in the rows that were read."""
 
     stream: Stream = "hard"
     log_id: str
@@ -53,6 +54,8 @@ class QueueItem(BaseModel):
     agent_id: str | None = None
     confidence: float | None = None
     layer: Layer | None = None
+    reason: str | None = None
+    unsure_agent: str | None = None
     score: float | None = None
     reasons: list[QueueReason] = []
     seen: int | None = None

@@ -306,6 +306,8 @@ def _item(entry: QueueEntry, question: StoredQuestion) -> QueueItem:
         agent_id=shown["agent_id"],
         confidence=shown["confidence"],
         layer=shown["layer"],
+        reason=shown["reason"],
+        unsure_agent=shown["unsure_agent"],
         score=entry.score,
         reasons=entry.reasons,
         seen=entry.seen,
