@@ -1098,3 +1098,10 @@ DROP TRIGGER logs_insert_fts;
 DROP TRIGGER logs_delete_fts;
 CREATE TRIGGER logs_insert_fts AFTER INSERT ON logs WHEN new.query GLOB '*[À-῿]*' BEGIN INSERT INTO logs_fts (rowid, query) VALUES (new.seq, new.query); END;
 CREATE TRIGGER logs_delete_fts AFTER DELETE ON logs WHEN old.query GLOB '*[À-῿]*' OR old.seq <= (SELECT words_until FROM logs_trigrams_start) BEGIN INSERT INTO logs_fts (logs_fts, rowid, query) VALUES ('delete', old.seq, old.query); END;
+-- The oldest schema version whose Worker may still change this database, for a Worker that was rolled back: it runs on
+-- migrations that it does not know. A migration after which an older Worker must not write sets it to its own number.
+CREATE TABLE schema_compatibility (
+    id INTEGER PRIMARY KEY CHECK (id = 1), -- one row
+    writable_from INTEGER NOT NULL
+) STRICT;
+INSERT INTO schema_compatibility (id, writable_from) VALUES (1, 47);

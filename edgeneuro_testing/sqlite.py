@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from edgeneuro.errors import ConstraintError, DatabaseError
-from edgeneuro.store.database import Rows, Statement
+from edgeneuro.store.database import Rows, Statement, failed
 
 _LIMITS = {
     sqlite3.SQLITE_LIMIT_LENGTH: 2_000_000,  # bytes of a string, a BLOB or a row
@@ -91,7 +91,7 @@ class SqliteDatabase:
             raise ConstraintError(str(error)) from error
         except sqlite3.Error as error:
             self._undo()
-            raise DatabaseError(str(error)) from error
+            raise failed(str(error)) from error
         self._connection.execute("RELEASE batch")
         return rows
 

@@ -2,6 +2,7 @@
 
 import { h, icon, replace } from "./dom.js";
 import { errorPanel } from "./parts/loading.js";
+import { showSchema } from "./parts/schema.js";
 import { currentRoute } from "./router.js";
 import { SESSION_CHANGED, session, signOut } from "./session.js";
 import { switchTheme, theme } from "./theme.js";
@@ -58,6 +59,7 @@ let listening = null;
 
 export function showShell() {
   const main = h("main", { class: "main", id: "main", tabindex: "-1" });
+  const banner = h("p", { class: "banner", role: "status" });
   const screens = h("div", { class: "nav-screens" });
   const nav = h("nav", { class: "nav", id: "nav", "aria-label": "Screens" }, screens);
   const accountArea = h("div", { class: "account" });
@@ -97,6 +99,7 @@ export function showShell() {
         ),
         accountArea,
       ),
+      banner,
       nav,
       main,
     ),
@@ -127,6 +130,7 @@ export function showShell() {
   );
   showCaller();
   openScreen(main, nav);
+  showSchema(banner, listening.signal);
 }
 
 /** Closes the screen and cancels its requests. */

@@ -8,7 +8,7 @@ from scripts.steps import Step, run
 from scripts.wrangler import environment, wrangler
 
 # As wrangler creates it.
-_APPLIED_MIGRATIONS = """\
+APPLIED_MIGRATIONS = """\
 CREATE TABLE d1_migrations (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT UNIQUE,
@@ -51,10 +51,14 @@ def migrate(state: Path, migrations: list[Path]) -> None:
 
 
 def _in_one(migrations: list[Path]) -> str:
-    """The migrations, and wrangler's own table that says that they are applied."""
-    applied = [f"INSERT INTO d1_migrations (name) VALUES ('{each.name}');" for each in migrations]
     contents = [each.read_text(encoding="utf-8") for each in migrations]
-    return "\n".join([_APPLIED_MIGRATIONS, *applied, *contents])
+    return "\n".join([applied(migrations), *contents])
+
+
+def applied(migrations: list[Path]) -> str:
+    """wrangler's own table that says that they are applied."""
+    rows = [f"INSERT INTO d1_migrations (name) VALUES ('{each.name}');" for each in migrations]
+    return "\n".join([APPLIED_MIGRATIONS, *rows])
 
 
 def d1(state: Path, *words: str | Path) -> None:

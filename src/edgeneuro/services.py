@@ -27,6 +27,7 @@ from edgeneuro.isolate.log_writer import LogWriter
 from edgeneuro.isolate.metrics import Failures, Metrics
 from edgeneuro.isolate.minute_budget import MinuteBudget
 from edgeneuro.isolate.routing_config import RoutingConfigCache
+from edgeneuro.isolate.schema_check import SchemaCheck
 from edgeneuro.isolate.single_flight import SingleFlight
 from edgeneuro.settings import Settings
 from edgeneuro.store.database import Database, SessionDatabase
@@ -101,6 +102,10 @@ class Services:
     embedding_gain: EmbeddingGain = field(default_factory=EmbeddingGain)
     without_json_mode: set[str] = field(default_factory=set)
     metrics: Metrics = field(default_factory=Metrics)
+
+    @cached_property
+    def schema(self) -> SchemaCheck:
+        return SchemaCheck(self.db, monotonic=self.monotonic, failures=self.failures)
 
     @cached_property
     def classifier(self) -> ClassifierCache:

@@ -35,6 +35,19 @@ def test_an_error_shows_its_request_id_and_can_be_retried(page: Page, go: Go) ->
     expect(page.get_by_role("article", name="IT Support")).to_be_visible()
 
 
+def test_a_database_of_another_schema_is_said_above_the_screens(page: Page, go: Go) -> None:
+    schema = {"needed": 47, "database": 46, "state": "older", "changes_allowed": False}
+    page.route("**/healthz", lambda route: route.fulfill(json={"status": "ok", "schema": schema}))
+    page.goto("/#/agents")
+    page.reload()
+    banner = page.get_by_text("The database has schema 46, and this version needs 47.")
+    expect(banner).to_contain_text("npm run upgrade")
+    page.unroute("**/healthz")
+    page.reload()
+    settled(page)
+    expect(banner).to_have_count(0)
+
+
 def test_a_response_that_is_not_json(page: Page, go: Go) -> None:
     page.route("**/v1/agents?*", lambda route: route.fulfill(status=502, body="<h1>Bad gateway"))
     go("agents")

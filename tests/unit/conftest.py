@@ -36,10 +36,13 @@ from edgeneuro.web.routing import RouteTable, canonical_path
 from edgeneuro_testing.fetch import ScriptedFetch
 from edgeneuro_testing.gateway import ScriptedGateway
 from edgeneuro_testing.sqlite import SqliteDatabase
+from scripts.database import applied
+from scripts.paths import MIGRATIONS
 from tests.unit.clock import Clock
 from tests.unit.invocations import BACKGROUND_SECONDS, CountedDatabase, invocation
 
-SCHEMA = (Path(__file__).parents[2] / "schema.sql").read_text()
+TABLES = (Path(__file__).parents[2] / "schema.sql").read_text()
+SCHEMA = TABLES + applied(sorted(MIGRATIONS.glob("*.sql")))
 _TABLE = RouteTable(ROUTES)
 ADMIN_TOKEN = "test-admin-token-0123456789"
 CHUNK_BYTES = 1_000  # of a body that is read as it comes

@@ -16,7 +16,7 @@ from edgeneuro.store.database import D1Database, statement
 from edgeneuro.store.log_writes import statement_of
 from edgeneuro.store.sql import exact_percentiles
 from edgeneuro_testing.sqlite import SqliteDatabase
-from tests.unit.conftest import SCHEMA, Product, says
+from tests.unit.conftest import TABLES, Product, says
 
 ROOT = Path(__file__).parents[2]
 ANSWER = CachedRanking(
@@ -47,7 +47,7 @@ def test_the_migrations_together_are_the_schema() -> None:
     migrations = sorted((ROOT / "migrations").glob("*.sql"))
     numbers = [int(path.name[:4]) for path in migrations]
     assert numbers == list(range(1, len(numbers) + 1))
-    assert tables("\n".join(path.read_text() for path in migrations)) == tables(SCHEMA)
+    assert tables("\n".join(path.read_text() for path in migrations)) == tables(TABLES)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """What a restart of workerd leaves as it was: one restart for all of it, since it takes seconds."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +20,32 @@ QUERY = {"query": "Badge lost, after a restart"}
 IN_SESSION = {"query": "Laptop lost, before a restart", "session": "restarted"}
 
 
+OF_A_NEWER_VERSION = (
+    "INSERT INTO d1_migrations (name) VALUES ('9000_newer.sql')",
+    "UPDATE schema_compatibility SET writable_from = 9000",
+)
+OF_THIS_VERSION = (
+    "DELETE FROM d1_migrations WHERE name = '9000_newer.sql'",
+    "UPDATE schema_compatibility SET writable_from = 47",
+)
+
+
+def set_schema(product: LocalProduct, *statements: str) -> None:
+    with closing(sqlite3.connect(product.database)) as database, database:
+        for each in statements:
+            database.execute(each)
+
+
 @dataclass(frozen=True)
 class Restarted:
     """`before`: the decision on QUERY before the restart; `lora_id`: an adapter whose upload failed
-    until then, and whose files are in D1 alone."""
+    until then, and whose files are in D1 alone; `on_newer`: what was answered right after it, while
+    the database had a newer schema."""
 
     client: httpx.Client
     before: dict[str, Any]
     lora_id: str
+    on_newer: dict[str, httpx.Response]
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +71,17 @@ def restarted(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Ite
         lora_id = send(client, "restarted-v1", adapter).raise_for_status().json()["id"]
         waiting = until_adapter(client, lora_id, "running", error=True)
         assert waiting["error"]["retryable"]
-        product.restart()
-        yield Restarted(client, before, lora_id)
+        product.stop()
+        set_schema(product, *OF_A_NEWER_VERSION)
+        product.start()
+        on_newer = {
+            "health": client.get("/healthz"),
+            "change": client.patch("/v1/config", json={"confidence_threshold": 0.5}),
+            "decision": client.post("/v1/route", json=QUERY | {"cache": False}),
+        }
+        set_schema(product, *OF_THIS_VERSION)
+        until(lambda: client.get("/healthz").json()["schema"]["changes_allowed"])
+        yield Restarted(client, before, lora_id, on_newer)
         client.post("/v1/models/select", json={"model_id": LLAMA}).raise_for_status()
 
 
@@ -72,3 +101,13 @@ def test_selection_agents_logs_and_cache_are_as_before(restarted: Restarted) -> 
 def test_an_upload_goes_on(restarted: Restarted) -> None:
     made = until_adapter(restarted.client, restarted.lora_id, "available", "failed")
     assert made["state"] == "available", made
+
+
+def test_on_a_newer_schema_it_routes_and_refuses_changes(restarted: Restarted) -> None:
+    """As a Worker that was rolled back does."""
+    found = restarted.on_newer
+    schema = found["health"].json()["schema"]
+    assert (schema["database"], schema["state"]) == (9000, "newer")
+    assert found["decision"].json()["agent"] == restarted.before["agent"]
+    assert found["change"].status_code == 503
+    assert found["change"].json()["error"]["code"] == "schema_mismatch"

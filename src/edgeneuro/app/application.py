@@ -144,6 +144,8 @@ class App:
         return response
 
     async def _performed(self, call: Call, request: Request, found: Found) -> Response:
+        if _changes(found.route):
+            await self._services.schema.require_changes()
         body = await _body(request, found)
         # Before the Idempotency-Key is looked up: a refused body leaves no row.
         arguments = found.handler.arguments(body, request.query_string, found.path_values)
@@ -182,6 +184,12 @@ def _refusal(who: str) -> RateLimitedError:
         hint="RATE_LIMITER in wrangler.toml has the limit.",
         headers={"retry-after": str(_RATE_LIMIT_PERIOD_SECONDS)},
     )
+
+
+def _changes(route: Route) -> bool:
+    """Whether a call changes the installation. Those of callers that route are not held up: what
+    the database cannot take of them fails by itself."""
+    return route.method not in ("GET", "HEAD") and route.access in (Access.LABEL, Access.ADMIN)
 
 
 async def _body(request: Request, found: Found) -> bytes | Upload:

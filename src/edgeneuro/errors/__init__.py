@@ -23,7 +23,9 @@ EdgeNeuroError
 ├── NotConfiguredError 503         a setting or a first record is missing
 ├── UnavailableError 503           a service that is needed does not answer
 ├── DatabaseError 503              D1 failed
-│   └── ConstraintError            it refused a write that a constraint forbids
+│   ├── ConstraintError            it refused a write that a constraint forbids
+│   └── MissingSchemaError         a statement names a table or column that the schema lacks
+├── SchemaMismatchError 503        the database has another schema; this version must not change it
 └── UpstreamError 502              a model gave no usable answer; `reason` is the decision's reason
     ├── UpstreamTimeoutError 504
     ├── UpstreamCapacityError 429      Workers AI is out of capacity; retryable
@@ -54,11 +56,13 @@ from edgeneuro.errors.base import (
     KeyRateLimitedError,
     LineFault,
     MethodNotAllowedError,
+    MissingSchemaError,
     NoAgentFitsError,
     NotConfiguredError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitedError,
+    SchemaMismatchError,
     TokenBudgetExceededError,
     UnauthenticatedError,
     UnavailableError,
@@ -102,12 +106,14 @@ __all__ = [
     "KeyRateLimitedError",
     "LineFault",
     "MethodNotAllowedError",
+    "MissingSchemaError",
     "NoAgentFitsError",
     "NotConfiguredError",
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitedError",
     "Reason",
+    "SchemaMismatchError",
     "StaleAnswerError",
     "TokenBudgetExceededError",
     "UnauthenticatedError",

@@ -223,3 +223,24 @@ class DatabaseError(EdgeNeuroError):
 
 class ConstraintError(DatabaseError):
     pass
+
+
+class MissingSchemaError(DatabaseError):
+    """A statement names a table or a column that the database does not have."""
+
+    code = "schema_mismatch"
+    public_message = (
+        "The database lacks a table or a column that this version of EdgeNeuro names, so nothing of"
+        " this call was written. GET /healthz shows both schema versions. Migrate the database"
+        " (npm run upgrade), or deploy the version that migrated it."
+    )
+
+
+class SchemaMismatchError(EdgeNeuroError):
+    """The database has another schema than this version needs, and must not be changed by it."""
+
+    status = 503
+    code = "schema_mismatch"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"retry-after": "60"})

@@ -2,15 +2,19 @@
 
 Everything above the seam is the same on Cloudflare and on CPython, where tests use SQLite."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from edgeneuro.errors import ConstraintError, DatabaseError
+from edgeneuro.errors import ConstraintError, DatabaseError, MissingSchemaError
 
 Value = str | int | float | bytes | None
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
+
+
+_MISSING = re.compile(r"no such (?:table|column)|has no column named")
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,12 @@ def _translate(error: Exception) -> DatabaseError:
     text = str(error)
     if "SQLITE_CONSTRAINT" in text:
         return ConstraintError(text)
-    return DatabaseError(text)
+    return failed(text)
+
+
+def failed(text: str) -> DatabaseError:
+    """The error of a statement that SQLite did not run, by SQLite's own text."""
+    return MissingSchemaError(text) if _MISSING.search(text) else DatabaseError(text)
 
 
 # How many queries of D1 an invocation of the Worker has made: it may make 1,000, and what comes

@@ -80,9 +80,9 @@ def error_content(
 
 
 def _message(error: EdgeNeuroError, *, for_operator: bool) -> str:
-    if isinstance(error, DatabaseError):
+    if isinstance(error, DatabaseError) and error.public_message is None:
         # D1's message may contain table names and values: only our logs get it.
         return "The database did not answer. Try again in a moment."
-    if for_operator:
+    if for_operator and not isinstance(error, DatabaseError):
         return f"{error.message} {error.hint}".rstrip()
     return error.public_message or error.message

@@ -12,6 +12,7 @@ from edgeneuro.controlplane.learning.enabling import enable_by_rule
 from edgeneuro.controlplane.learning.retraining import retrain_by_rule
 from edgeneuro.controlplane.models.promotion import promote_by_rule
 from edgeneuro.controlplane.unmatched import cluster_by_rule
+from edgeneuro.errors import SchemaMismatchError
 from edgeneuro.services import Services
 from edgeneuro.store.answer_cache import CHATS, DECISIONS
 from edgeneuro.store.audit import delete_audit_before
@@ -44,7 +45,10 @@ EVERY_MINUTE = "* * * * *"
 
 async def run_scheduled(services: Services, cron: str) -> None:
     """`cron` is the expression that fired; one fired by hand has none and does everything. Each
-    task and each job fails alone."""
+    task and each job fails alone. On a schema that this version must not change, nothing runs: jobs
+    would fail, and not be tried again."""
+    if not await _may_run(services):
+        return
     counted = CountedDatabase(services.db)
     services = services.over(counted)
     await (delete_expired if cron == EVERY_MINUTE else run_maintenance)(services)
@@ -61,6 +65,8 @@ async def run_scheduled(services: Services, cron: str) -> None:
 async def run_queue(services: Services) -> None:
     """Runs jobs because a message came, and sends another message if some of them can continue at
     once. A job that paused is continued by the cron."""
+    if not await _may_run(services):
+        return
     counted = CountedDatabase(services.db)
     services = services.over(counted)
 
@@ -69,6 +75,15 @@ async def run_queue(services: Services) -> None:
             await wake_by(services)
 
     await run_alone(services, "jobs", run)
+
+
+async def _may_run(services: Services) -> bool:
+    try:
+        await services.schema.require_changes()
+    except SchemaMismatchError as error:
+        services.failures.note("schema_mismatch", error)
+        return False
+    return True
 
 
 async def run_alone(services: Services, event: str, work: Callable[[], Awaitable[object]]) -> None:

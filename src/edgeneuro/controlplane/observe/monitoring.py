@@ -4,26 +4,50 @@ import hashlib
 from functools import lru_cache
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro import __version__
 from edgeneuro.call import Call
 from edgeneuro.isolate.metrics import family
+from edgeneuro.store.schema_version import SchemaState
 from edgeneuro.web.openapi import openapi_document
 from edgeneuro.web.response import JSON, Response
 from edgeneuro.web.routing import RouteTable
 
 _MAX_AGE_SECONDS = 3_600
+_SCHEMA_SECONDS = 1.0  # that /healthz waits for D1
+
+
+class SchemaVersions(BaseModel):
+    """`needed` by this version of EdgeNeuro, and that of the `database`, as the isolate read it in
+    the last minute; null if it could not. `state` compares the database with what is needed."""
+
+    needed: int
+    database: int | None
+    state: SchemaState
+    changes_allowed: bool
 
 
 class Health(BaseModel):
+    model_config = ConfigDict(serialize_by_alias=True)
+
     status: Literal["ok"] = "ok"
     version: str = __version__
+    schema_: SchemaVersions = Field(serialization_alias="schema")
 
 
 async def show_health(call: Call) -> Health:
-    """Check whether the Worker runs. The response says nothing about the database or models."""
-    return Health()
+    """Check whether the Worker runs, and whether the database has the schema that it needs. It is
+    ok without a database and models too."""
+    schema = await call.services.schema.current(seconds=_SCHEMA_SECONDS)
+    return Health(
+        schema_=SchemaVersions(
+            needed=schema.needed,
+            database=schema.database,
+            state=schema.state,
+            changes_allowed=schema.changes_allowed,
+        )
+    )
 
 
 async def show_openapi(call: Call) -> Response:
