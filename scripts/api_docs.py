@@ -74,7 +74,7 @@ def _errors(document: Schema) -> list[str]:
     return [
         "## Errors",
         "",
-        "Every error is an [Error](#error).",
+        "Every error is an [ErrorResponse](#errorresponse).",
         "",
         *_table(("status", ""), rows),
     ]

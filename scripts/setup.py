@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scripts import paths
+from scripts import paths, tools
 from scripts.steps import SETUP_LOCK, Step, StepFailed, only_one, run, run_steps
 
 REGISTRY_ADVICE = "check that the package registry is reachable, then start again."
@@ -54,6 +54,12 @@ def prepare_upload() -> None:
         run_steps([node_packages(), pages_libraries(), python_environment(), word_vectors()])
 
 
+def prepare_site() -> None:
+    """What makes the documentation site."""
+    with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
+        run_steps([python_environment(), tools.site_generator()])
+
+
 def steps(*, tests: bool, training: bool) -> Iterator[Step]:
     yield node_packages()
     yield pages_libraries()
@@ -63,6 +69,9 @@ def steps(*, tests: bool, training: bool) -> Iterator[Step]:
     if tests:
         yield test_packages()
         yield browser()
+        yield tools.site_generator()
+        yield tools.python_client_generator()
+        yield tools.typescript_client_generator()
     if tests or training:
         yield training_packages()
     yield pyodide_bundle()

@@ -68,6 +68,26 @@ async def test_generated_clients_have_one_class_for_each_name(document: Any) -> 
         for operation in path.values()
     )
     assert set(operations.values()) == {1}
+    # openapi-python-client: a class for an object within a schema is named by both, and a method
+    # has a variable that is named like its class, beside those of the fields.
+    inner = {
+        f"{schema['title']}{field.get('title', '').replace(' ', '')}"
+        for schema in schemas.values()
+        for field in schema.get("properties", {}).values()
+        if field.get("type") == "object"
+    }
+    assert inner & set(schemas) == set()
+    assert [name for name in schemas if _snake(name) in schemas[name].get("properties", {})] == []
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+async def test_an_operation_has_the_tag_of_its_part_of_the_product(document: Any) -> None:
+    paths = {"/v1/route": "routing", "/v1/chat/completions": "chat", "/v1/decisions": "decisions"}
+    for path, tag in paths.items():
+        assert document["paths"][path]["post"]["tags"] == [tag]
 
 
 async def test_no_field_with_a_default_is_demanded_of_a_caller(document: Any) -> None:

@@ -1,4 +1,5 @@
-"""OpenAI's own clients, unchanged and with their defaults: Python's and Node's."""
+"""OpenAI's own clients, unchanged and with their defaults: Python's and Node's. And clients that
+generators make of /openapi.json."""
 
 import base64
 import gzip
@@ -6,7 +7,8 @@ import json
 import os
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +19,7 @@ from pydantic import BaseModel
 
 from scripts.paths import ROOT
 from scripts.wrangler import node
+from tests.worker.generated_clients import python_answer, typescript_answer
 from tests.worker.product import Product
 from tests.worker.test_chat import set_faults
 from tests.worker.test_route import log_entry
@@ -323,3 +326,15 @@ def test_nodes_client(product: Product) -> None:
     }
     assert found["bad request"]["error"] == "BadRequestError"
     assert found["wrong key"]["error"] == "AuthenticationError"
+
+
+@pytest.mark.parametrize("answer", [python_answer, typescript_answer])
+def test_a_generated_client_compiles_and_routes(
+    answer: Callable[[bytes, Path, Sequence[str]], str],
+    product: Product,
+    anonymous: httpx.Client,
+    tmp_path: Path,
+) -> None:
+    openapi = anonymous.get("/openapi.json").raise_for_status().content
+    words = ["My VPN does not connect", product.public_url, product.admin_token]
+    assert answer(openapi, tmp_path, words) == "it_support"

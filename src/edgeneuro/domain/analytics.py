@@ -61,7 +61,7 @@ class Rebuilt(AnalyticsRange):
     skipped: list[str]
 
 
-class Accuracy(BaseModel):
+class AccuracyEstimate(BaseModel):
     """Of `labelled` questions `right` were routed to the labeled agent; `low` to `high` is the 95 %
     Wilson interval."""
 
@@ -72,7 +72,7 @@ class Accuracy(BaseModel):
     high: float | None
 
 
-class MeasuredAccuracy(Accuracy):
+class MeasuredAccuracy(AccuracyEstimate):
     """Over questions that were drawn at random from the log and labeled blind (`basis`), because
     the other labels are for questions that were chosen as hard. Those are counted separately and
     say nothing about all questions. `next_step` says what is missing; null if nothing is."""
@@ -158,16 +158,16 @@ class Analytics(AnalyticsRange):
     counting: dict[str, str]
 
 
-def accuracy_of(right: int, labelled: int) -> Accuracy:
+def accuracy_of(right: int, labelled: int) -> AccuracyEstimate:
     """Accuracy with its 95 % Wilson score interval."""
     if labelled == 0:
-        return Accuracy(labelled=0, right=0, accuracy=None, low=None, high=None)
+        return AccuracyEstimate(labelled=0, right=0, accuracy=None, low=None, high=None)
     z = 1.959964
     share = right / labelled
     spread = z * z / labelled
     middle = share + spread / 2
     reach = z * math.sqrt(share * (1 - share) / labelled + spread / labelled / 4)
-    return Accuracy(
+    return AccuracyEstimate(
         labelled=labelled,
         right=right,
         accuracy=round(share, 6),

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from edgeneuro.domain.agent import ModelId
-from edgeneuro.domain.analytics import Accuracy
+from edgeneuro.domain.analytics import AccuracyEstimate
 
 # Decision models round probabilities to four decimals: 0 and 1 stand for all that is nearer to them
 # than half a unit of the last one.
@@ -116,7 +116,7 @@ class ReliabilityBin(BaseModel):
     high: float
     n: int
     confidence: float
-    accuracy: Accuracy
+    accuracy: AccuracyEstimate
 
 
 class ReliabilityTable(BaseModel):

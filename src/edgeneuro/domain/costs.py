@@ -115,7 +115,7 @@ class MonthlyCosts(BaseModel):
     usd_per_million_answers: float | None
 
 
-class Costs(BaseModel):
+class CostReport(BaseModel):
     """An estimate in USD a month, and what the same answers would cost if a model gave all of them
     (`model_only`). `measured` names the inputs that are this installation's own of the last 30
     days, `assumed` those that are assumed. Chats cost their own tokens in addition: a calculation

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import ModelId
-from edgeneuro.domain.analytics import Accuracy
+from edgeneuro.domain.analytics import AccuracyEstimate
 from edgeneuro.domain.calibration import Calibration, Reliability
 from edgeneuro.domain.conversation import RouteContext
 from edgeneuro.domain.fields import INTEGRAL, PageQuery
@@ -68,9 +68,9 @@ class ModelResult(BaseModel):
     model_id: str
     n: int
     right: int
-    accuracy: Accuracy
+    accuracy: AccuracyEstimate
     deferred: int = 0
-    precision: Accuracy | None = None
+    precision: AccuracyEstimate | None = None
     macro_f1: float | None
     failed: int
     low_confidence: int
@@ -123,8 +123,8 @@ class SliceResult(BaseModel):
     n: int
     right: int
     deferred: int
-    accuracy: Accuracy
-    precision: Accuracy
+    accuracy: AccuracyEstimate
+    precision: AccuracyEstimate
 
 
 class ModelSlices(BaseModel):

@@ -53,7 +53,7 @@ def field_of_changes(name: str) -> str:
     return _CHANGED_FIELDS.get(name, f"changes.{name}")
 
 
-class ReplayChanges(BaseModel):
+class ProposedChanges(BaseModel):
     """What is tried; at least one field. `model` becomes the active model, `classifier` the
     classifier in front of it (null: none). `settings` are those that decide. `agents` and `rules`
     are changed by their `id`; others are new ones."""
@@ -131,7 +131,7 @@ class ReplayCreate(BaseModel):
     filter: ReplayFilter = Field(default_factory=ReplayFilter)
     baseline: Baseline = "logged"
     max_cost_usd: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)] | None = None
-    changes: ReplayChanges
+    changes: ProposedChanges
 
     _after_since = field_validator("to")(after_its_beginning)
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import AgentId
-from edgeneuro.domain.analytics import Accuracy
+from edgeneuro.domain.analytics import AccuracyEstimate
 from edgeneuro.domain.fields import PageQuery
 
 
@@ -47,8 +47,8 @@ class LabelledResult(BaseModel):
     near_duplicates: int
     right_before: int
     right_after: int
-    before: Accuracy
-    after: Accuracy
+    before: AccuracyEstimate
+    after: AccuracyEstimate
     both_right: int
     only_before: int
     only_after: int

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from edgeneuro.web.auth import KEY_HEADERS, Access
-from edgeneuro.web.openapi_schemas import FILE, Error, Schemas
+from edgeneuro.web.openapi_schemas import FILE, ErrorResponse, Schemas
 from edgeneuro.web.routing import Found, Route, RouteTable
 from edgeneuro.web.upload import Upload
 
@@ -106,7 +106,7 @@ def _response_name(status: int) -> str:
 def _failure(status: int, description: str, schemas: Schemas) -> dict[str, Any]:
     failure: dict[str, Any] = {"description": description}
     if status >= 400:
-        failure["content"] = _json(schemas.reference(Error))
+        failure["content"] = _json(schemas.reference(ErrorResponse))
     return failure
 
 
@@ -118,7 +118,7 @@ def _operation(found: Found, schemas: Schemas) -> dict[str, Any]:
     }
     operation: dict[str, Any] = {
         "operationId": route.handler.__name__,
-        "tags": [route.handler.__module__.rpartition(".")[2]],
+        "tags": [_tag(route)],
         "summary": handler.summary,
         "parameters": [
             *_path_parameters(route.path),
@@ -140,6 +140,14 @@ def _operation(found: Found, schemas: Schemas) -> dict[str, Any]:
             "content": content,
         }
     return operation
+
+
+def _tag(route: Route) -> str:
+    """The handler's module, or the package around an `api.py`: a module of generated clients."""
+    *_, package, module = route.handler.__module__.split(".")
+    if module != "api":
+        return module
+    return "routing" if package == "synapsecore" else package
 
 
 def _success(found: Found, schemas: Schemas) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class CheckDetail(BaseModel):
     message: str
 
 
-class Error(BaseModel):
+class ErrorResponse(BaseModel):
     """`errors` lists the errors of many items or lines (of a file's lines the first 100;
     `error_count` is how many there are), `checks` the rules if an adapter was refused, `resets_at`
     is there if a budget is used up."""
@@ -78,7 +78,7 @@ class Schemas:
 
 
 def _wanted(table: RouteTable) -> dict[type[BaseModel], JsonSchemaMode]:
-    wanted: dict[type[BaseModel], JsonSchemaMode] = {Error: "serialization"}
+    wanted: dict[type[BaseModel], JsonSchemaMode] = {ErrorResponse: "serialization"}
     for found in table.all:
         body, described = found.handler.body, found.route.described
         if body is not None and issubclass(body, BaseModel):

@@ -22,7 +22,7 @@ from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.decision import CachedRanking
 from edgeneuro.domain.job import JobKindName
 from edgeneuro.domain.proposal import fingerprint_of_routers
-from edgeneuro.domain.replay import MAX_TRIES, Replay, ReplayChanges
+from edgeneuro.domain.replay import MAX_TRIES, ProposedChanges, Replay
 from edgeneuro.errors import ConflictError, InvalidRequestError
 from edgeneuro.store import replays as store
 from edgeneuro.store.answer_cache import DECISIONS
@@ -155,7 +155,7 @@ class _Slice:
         services, replay = self._services, self._replay
         # What this isolate keeps may be older than the replay.
         config = await services.routing.fresh()
-        proposal = ReplayChanges.model_validate(replay.changes).proposal()
+        proposal = ProposedChanges.model_validate(replay.changes).proposal()
         try:
             proposed = await propose(services, config, proposal)
         except (InvalidRequestError, ConflictError) as error:

@@ -9,7 +9,7 @@ from edgeneuro.domain.catalogue import find_model, find_routing_model
 from edgeneuro.domain.costs import (
     ASSUMED_ANSWERS,
     ASSUMED_TOKENS,
-    Costs,
+    CostReport,
     CostsQuery,
     Layer,
     Workload,
@@ -36,7 +36,7 @@ _NO_SHARES: dict[str, float] = dict.fromkeys(_SHARES, 0.0)
 _ASSUMED: dict[str, float] = {"answers": ASSUMED_ANSWERS, **ASSUMED_TOKENS, **_NO_SHARES}
 
 
-async def show_costs(call: Call, query: CostsQuery) -> Costs:
+async def show_costs(call: Call, query: CostsQuery) -> CostReport:
     """Estimate what a month costs on Cloudflare, by who answers, and what it would cost if a model
     gave every answer. What is not stated comes from the last 30 days here, from 100 decisions on,
     and is assumed before."""
@@ -62,7 +62,7 @@ async def show_costs(call: Call, query: CostsQuery) -> Costs:
     saved = None
     if costs.total_usd is not None and only.total_usd is not None:
         saved = round(only.total_usd - costs.total_usd, 4)
-    return Costs(
+    return CostReport(
         answers=work.answers,
         shares=shares,
         model=model.id,

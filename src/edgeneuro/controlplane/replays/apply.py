@@ -13,7 +13,7 @@ from edgeneuro.domain.agent import AgentCreate
 from edgeneuro.domain.config_models import DecidingSettings
 from edgeneuro.domain.model import ClassifierCheck, ModelSelection, PromotionCheck
 from edgeneuro.domain.proposal import Proposal, changed_rules
-from edgeneuro.domain.replay import Replay, ReplayApply, ReplayChanges, field_of_changes
+from edgeneuro.domain.replay import ProposedChanges, Replay, ReplayApply, field_of_changes
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.rule import Rule
 from edgeneuro.errors import ConflictError, ConstraintError, InvalidRequestError
@@ -38,7 +38,7 @@ async def apply_replay(call: Call, replay_id: str, body: ReplayApply) -> Replay:
             f"This replay is {replay.state}; only one that has succeeded can be applied.",
             code="replay_not_succeeded",
         )
-    changes = ReplayChanges.model_validate(replay.changes)
+    changes = ProposedChanges.model_validate(replay.changes)
     application = await _Application.of(call, changes, stored.basis["touched"])
     await application.check(body)
     batch = [
@@ -77,7 +77,7 @@ class _Application:
 
     @classmethod
     async def of(
-        cls, call: Call, changes: ReplayChanges, before: dict[str, str | None]
+        cls, call: Call, changes: ProposedChanges, before: dict[str, str | None]
     ) -> "_Application":
         """`before` is what the changes touch, as it was. Raises ConflictError `replay_outdated`."""
         services, proposal = call.services, changes.proposal()
