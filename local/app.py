@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -18,6 +19,8 @@ from local.engines import Engine
 from local.engines.dataset import DatasetEngine
 from local.engines.dataset_table import DatasetTable
 from local.engines.emulated import EmulatedEngine
+from local.engines.lexical import LexicalMatcher
+from local.engines.matching import Matcher
 from local.engines.openai import OpenAi
 from local.envelope import Endpoint
 from local.http import CLIENT_GONE, read_body, respond
@@ -35,7 +38,20 @@ def build_engine(settings: Settings) -> Engine:
         return _transformers(settings)
     if settings.engine == "dataset":
         return _dataset(settings)
+    if settings.engine == "minilm":
+        return EmulatedEngine(minilm_matcher())
     return EmulatedEngine()
+
+
+def minilm_matcher(folder: Path | None = None) -> Matcher:
+    """`folder` has other weights than those of the set-up. Without weights words are compared."""
+    from local.engines.minilm import ModelMissing, load_minilm, read_minilm  # numpy, for it alone
+    from local.engines.semantic import MiniLmMatcher
+
+    try:
+        return MiniLmMatcher(load_minilm() if folder is None else read_minilm(folder))
+    except ModelMissing as error:
+        return LexicalMatcher(warning=f"{error} Until then the emulator compares words.")
 
 
 def _dataset(settings: Settings) -> Engine:

@@ -9,7 +9,6 @@ developers.cloudflare.com/workers-ai/models/bge-base-en-v1.5, and OpenAI's POST 
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -57,9 +56,6 @@ EMBEDDING_MODELS: dict[str, EmbeddingModel] = {
 
 async def embed(texts: list[str], width: int, fault: Fault | None) -> Embedded:
     """Raises AiError if the model is not installed."""
-    # Read when numpy is imported. On a busy machine two threads wait for each other: 50 texts took
-    # 20 s with two, 3 s with one.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from local.engines.minilm import ModelMissing, load_minilm  # numpy, only once it is needed
 
     try:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from local.engines.dataset_table import Mistakes
 
-EngineName = Literal["emulated", "openai", "transformers", "dataset"]
+EngineName = Literal["minilm", "emulated", "openai", "transformers", "dataset"]
 Dtype = Literal["float32", "bfloat16"]
 DecisionsApi = Literal["systemone", "decisions"]
 
@@ -26,7 +26,7 @@ class SettingsError(Exception):
 class Settings:
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
-    engine: EngineName = "emulated"
+    engine: EngineName = "minilm"
     url: str = ""
     model: str = ""
     key: str = ""
@@ -41,7 +41,7 @@ class Settings:
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
-    engine = _engine(env.get("LOCAL_AI_ENGINE", "").strip() or "emulated")
+    engine = _engine(env.get("LOCAL_AI_ENGINE", "").strip() or "minilm")
     finetunes = env.get("LOCAL_AI_FINETUNES", "").strip()
     names = env.get("LOCAL_AI_ADAPTERS", DEFAULT_ADAPTERS).split(",")
     return Settings(
@@ -64,13 +64,13 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 
 def _engine(value: str) -> EngineName:
     match value:
-        case "emulated" | "openai" | "transformers" | "dataset":
+        case "minilm" | "emulated" | "openai" | "transformers" | "dataset":
             return value
         case "stand-in":  # the former name, until the next version
             return "emulated"
     raise SettingsError(
-        f"LOCAL_AI_ENGINE is {value!r}, but must be 'emulated', 'openai', 'transformers' or"
-        " 'dataset'."
+        f"LOCAL_AI_ENGINE is {value!r}, but must be 'minilm', 'emulated', 'openai',"
+        " 'transformers' or 'dataset'."
     )
 
 

@@ -14,7 +14,7 @@ from local.decisions import Choice, ChoiceAnswer, Decided, DecisionRequest
 from local.engines import Completion, CompletionRequest, Part, Usage
 from local.engines.dataset_table import DatasetTable, Said
 from local.engines.emulated import NONE, EmulatedEngine, offered_ids, question_of, tokens_of
-from local.engines.lexical_decisions import none_option, query_of
+from local.engines.emulated_decisions import none_option, query_of
 from local.engines.parts import parts_of
 from local.engines.turns import read_turn
 

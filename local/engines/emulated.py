@@ -1,9 +1,9 @@
 """The default engine: deterministic, not a language model, as every answer says.
 
-It answers the router's prompt with a lexical matcher over the agents described there; a message
-that matches none of them stays with the agent of the turn before it. It may call one of the offered
-tools. Anything else gets one short fixed reply. As a decision model it answers
-with the same matcher (lexical_decisions.py).
+It answers the router's prompt with a matcher over the agents described there, which compares
+vectors (semantic.py) or words (lexical.py); a message that matches none of them stays with the
+agent of the turn before it. It may call one of the offered tools. Anything else gets one short
+fixed reply. As a decision model it answers with the same matcher (emulated_decisions.py).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 from local.catalogue import Model
 from local.decisions import Choice, Decided, DecisionRequest, Question, Score, YesNo, text_of
 from local.engines import Completion, CompletionRequest, Part, Usage
-from local.engines.lexical import AgentText, Match, match
-from local.engines.lexical_decisions import STAYS, decide
+from local.engines.emulated_decisions import STAYS, decide
+from local.engines.lexical import LexicalMatcher
+from local.engines.matching import AgentText, Match, Matcher
 from local.engines.parts import parts_of
 from local.engines.tool_calling import call_for
 from local.engines.turns import read_turn
 
-NOTICE = "deterministic emulator, not a language model"
 NONE = "none"
 
 _BLOCK = re.compile(r"^- (?P<id>[^\s:]+): (?P<text>.*)$")
@@ -34,17 +34,23 @@ _CHARACTERS_PER_TOKEN = 4
 
 
 class EmulatedEngine:
-    name = "emulated"
     models: tuple[Model, ...] = ()
+
+    def __init__(self, matcher: Matcher | None = None) -> None:
+        self._matcher = matcher or LexicalMatcher()
+
+    @property
+    def name(self) -> str:
+        return self._matcher.name
 
     async def complete(self, request: CompletionRequest) -> Completion:
         prompt = " ".join(message.content for message in request.messages)
-        metadata = {"engine": self.name, "notice": NOTICE}
+        metadata = {"engine": self.name, "notice": self._matcher.notice}
         call = call_for(request, _last_user_text(request))
         if call is not None:
             usage = Usage(tokens_of(prompt), tokens_of(call.arguments))
             return Completion("", usage, metadata, "tool_calls", (call,))
-        text = _reply(request)
+        text = await self._matcher.run(lambda: _reply(request, self._matcher))
         cut = text[: request.max_tokens * _CHARACTERS_PER_TOKEN]
         return Completion(
             text=cut,
@@ -61,9 +67,9 @@ class EmulatedEngine:
     async def decide(self, request: DecisionRequest) -> Decided:
         read = " ".join([text_of(request.state), *map(_question_text, request.questions.values())])
         return Decided(
-            decide(request),
+            await self._matcher.run(lambda: decide(request, self._matcher)),
             input_tokens=min(tokens_of(read), request.model.context_window),
-            metadata={"engine": self.name, "notice": NOTICE},
+            metadata={"engine": self.name, "notice": self._matcher.notice},
         )
 
     async def aclose(self) -> None:
@@ -111,14 +117,14 @@ def _agent(block: Sequence[str]) -> AgentText:
     return AgentText(head["id"], " ".join(described), examples)
 
 
-def _reply(request: CompletionRequest) -> str:
+def _reply(request: CompletionRequest, matcher: Matcher) -> str:
     instructions, query = _split(request)
     allowed = _allowed_ids(request.json_mode.schema if request.json_mode else None)
     agents = read_agents(instructions)
     if allowed and not agents:
         agents = [AgentText(name, "") for name in allowed if name != NONE]
     if agents:
-        decision = _decision(query, agents, allowed)
+        decision = _decision(query, agents, allowed, matcher)
         if request.lora is not None:  # the router asks adapters for the agent alone
             del decision["confidence"]
         return json.dumps(decision)
@@ -151,12 +157,13 @@ def _allowed_ids(schema: Mapping[str, Any] | None) -> list[str]:
 
 
 def _decision(
-    query: str, agents: Sequence[AgentText], allowed: Sequence[str]
+    query: str, agents: Sequence[AgentText], allowed: Sequence[str], matcher: Matcher
 ) -> dict[str, str | float]:
     offered = [agent for agent in agents if not allowed or agent.id in allowed]
     turn = read_turn(query)
-    found = match(turn.message, offered)
-    if found.agent is None and turn.agent in {agent.id for agent in offered}:
+    ranking = matcher.rank(turn.message, offered)
+    found = ranking.match
+    if turn.agent in {agent.id for agent in offered} and ranking.stays_with(turn.agent):
         found = Match(turn.agent, STAYS)  # it says nothing new, so it continues the turn before it
     if found.agent is not None:
         return {"agent": found.agent, "confidence": found.confidence}

@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from local.engines.matching import AgentText, Match, Ranking, Result
 
 _WORD = re.compile(r"[^\W_]+")
 _SUFFIXES = (
@@ -33,31 +35,6 @@ _STRENGTH = 0.8
 _NOTHING_IN_COMMON = 0.3
 
 
-@dataclass(frozen=True)
-class AgentText:
-    id: str
-    description: str
-    examples: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Match:
-    agent: str | None
-    confidence: float
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """`best` is None if no agent shares enough words with the query. `shares` are of all agents,
-    their sum is 1; `evidence` (0..1) is how much there is to go on: how strongly the best agent
-    matches, and how much of the query it knows."""
-
-    best: str | None
-    scores: Mapping[str, float]
-    shares: Mapping[str, float]
-    evidence: float
-
-
 @dataclass
 class _Agent:
     id: str
@@ -68,16 +45,28 @@ class _Agent:
         self.weights[word] = self.weights.get(word, 0.0) + weight
 
 
+class LexicalMatcher:
+    name = "emulated"
+    notice = "deterministic emulator, not a language model"
+
+    def __init__(self, warning: str = "") -> None:
+        """`warning` is printed once, with the first question: who starts the product reads what the
+        emulator prints from then on."""
+        self._warning = warning
+
+    def rank(self, query: str, agents: Sequence[AgentText]) -> Ranking:
+        if self._warning:
+            print(self._warning, flush=True)
+            self._warning = ""
+        return rank(query, agents)
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        return work()  # microseconds
+
+
 def match(query: str, agents: Sequence[AgentText]) -> Match:
     """The best agent and a confidence in 0..1, or no agent when nothing is shared."""
-    return matched(rank(query, agents))
-
-
-def matched(ranking: Ranking) -> Match:
-    if ranking.best is None:
-        return Match(None, 0.6 if any(score > 0 for score in ranking.scores.values()) else 0.85)
-    confidence = ranking.shares[ranking.best] * ranking.evidence
-    return Match(ranking.best, round(min(max(confidence, 0.05), 0.98), 2))
+    return rank(query, agents).match
 
 
 def rank(query: str, agents: Sequence[AgentText]) -> Ranking:
@@ -87,11 +76,12 @@ def rank(query: str, agents: Sequence[AgentText]) -> Ranking:
     scores = {agent.id: _score(words, agent, idf) for agent in indexed}
     best = max(scores, key=lambda name: scores[name], default=None)
     if best is None or scores[best] < _NOTHING_IN_COMMON:
-        return Ranking(None, scores, _shares(scores), 0.0)
+        nobody = 0.6 if any(score > 0 for score in scores.values()) else 0.85
+        return Ranking(None, scores, _shares(scores), 0.0, nobody)
     weights = next(agent.weights for agent in indexed if agent.id == best)
     known = sum(word in weights for word in words) / len(words)
     strength = 1 - math.exp(-scores[best] / _STRENGTH)
-    return Ranking(best, scores, _shares(scores), strength * (0.6 + 0.4 * known))
+    return Ranking(best, scores, _shares(scores), strength * (0.6 + 0.4 * known), 0.0)
 
 
 def stems(text: str) -> list[str]:

@@ -19,7 +19,7 @@ import { notice } from "../parts/notice.js";
 import { address } from "../router.js";
 
 const SHOWN_SCORES = 10; // the others are shown on demand
-const EMULATED = ["emulated", "stand-in"]; // the second is the former name of the engine
+const EMULATED = /^(emulated|stand-in)/; // the second is the former name of the engine
 
 export function decisionView(decision, agents, may, model) {
   const { explanation } = decision;
@@ -39,7 +39,7 @@ export function decisionView(decision, agents, may, model) {
         ? h("p", { class: "help wrap" }, `${decision.agent.protocol} at ${decision.agent.endpoint}`)
         : null,
     ),
-    decision.attempts.some((attempt) => EMULATED.includes(attempt.engine))
+    decision.attempts.some((attempt) => EMULATED.test(attempt.engine ?? ""))
       ? h(
           "p",
           { class: "help" },

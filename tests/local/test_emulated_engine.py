@@ -7,7 +7,8 @@ import pytest
 from local.catalogue import MODELS
 from local.engines import CompletionRequest, JsonMode, Message
 from local.engines.emulated import EmulatedEngine, read_agents
-from local.engines.lexical import AgentText, match
+from local.engines.lexical import match
+from local.engines.matching import AgentText
 from tests.local.emulator import LLAMA
 
 PROMPT = """You are a router. Choose one agent.

@@ -76,5 +76,5 @@ def test_a_mistake_ends_it_with_2_and_one_sentence() -> None:
         out, err = process.communicate()
     assert process.returncode == 2
     assert out == ""
-    assert err.endswith("must be 'emulated', 'openai', 'transformers' or 'dataset'.\n")
+    assert err.endswith("must be 'minilm', 'emulated', 'openai', 'transformers' or 'dataset'.\n")
     assert err.count("\n") == 1

@@ -9,7 +9,8 @@ from tests.local.emulator import build_emulator
 
 def test_defaults() -> None:
     assert read_settings({}) == Settings()
-    assert build_engine(Settings()).name == "emulated"
+    assert build_engine(Settings()).name == "emulated: all-MiniLM-L6-v2"
+    assert build_engine(Settings(engine="emulated")).name == "emulated"
 
 
 def test_the_former_name_of_the_engine_is_still_accepted() -> None:
@@ -38,7 +39,7 @@ async def test_the_openai_engine_is_built_and_closed_with_the_app() -> None:
 @pytest.mark.parametrize(
     ("env", "words"),
     [
-        ({"LOCAL_AI_ENGINE": "gpt"}, "'emulated', 'openai', 'transformers' or 'dataset'"),
+        ({"LOCAL_AI_ENGINE": "gpt"}, "'minilm', 'emulated', 'openai', 'transformers' or 'dataset'"),
         ({"LOCAL_AI_ENGINE": "transformers"}, "LOCAL_AI_MODEL must name"),
         ({"LOCAL_AI_DTYPE": "int8"}, "'float32' or 'bfloat16'"),
         ({"LOCAL_AI_DECISIONS": "both"}, "'systemone' or 'decisions'"),

@@ -30,11 +30,18 @@ class ModelMissing(Exception):
 @cache
 def load_minilm() -> MiniLm:
     """Raises ModelMissing."""
+    return read_minilm(FOLDER)
+
+
+def read_minilm(folder: Path) -> MiniLm:
+    """Raises ModelMissing."""
     try:
-        vocabulary = (FOLDER / "vocab.txt").read_text(encoding="utf-8").splitlines()
-        weights = read_safetensors((FOLDER / "model.safetensors").read_bytes())
+        vocabulary = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+        weights = read_safetensors((folder / "model.safetensors").read_bytes())
     except FileNotFoundError as error:
-        raise ModelMissing("The embedding model is not installed; run `npm run setup`.") from error
+        raise ModelMissing(
+            "The embedding model is not installed; `npm start` installs it."
+        ) from error
     return MiniLm(Tokenizer({piece: index for index, piece in enumerate(vocabulary)}), weights)
 
 

@@ -1,10 +1,12 @@
-"""How the emulated engine answers as a decision model: deterministically, by the words that the
-state shares with the options.
+"""How the emulated engine answers as a decision model: deterministically.
 
-A choice is decided by the matcher that answers the router's prompt, so that an emulated decision
-model and an emulated text model choose the same agent. An option such as "none" or "none_of_these"
-wins if nothing matches. In a conversation, a message that matches nothing continues the turn before
-it, with the agent of that turn.
+A choice is decided by the engine's matcher (matching.py), the levels of a score and other questions
+by the words that the state shares with them.
+
+The same matcher answers the router's prompt, so that an emulated decision model and an emulated
+text model choose the same agent. An option such as "none" or "none_of_these" wins if nothing
+matches. In a conversation, a message that matches no other agent continues the turn before it, with
+the agent of that turn.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from local.decisions import (
     YesNo,
     YesNoAnswer,
 )
-from local.engines.lexical import AgentText, Ranking, matched, rank, stems
+from local.engines.lexical import LexicalMatcher, stems
+from local.engines.matching import AgentText, Matcher, Ranking
 from local.engines.turns import Turn, read_turn
 
 _NONE = re.compile(r"none(?![a-z])", re.I)
@@ -46,19 +49,20 @@ class _Asked:
     """What the user said, after which turn, and what of it matches the options of the call's first
     choice."""
 
+    matcher: Matcher
     query: str
     turn: Turn
     agents: tuple[AgentText, ...]
     ranking: Ranking
 
 
-def decide(request: DecisionRequest) -> dict[str, Answer]:
+def decide(request: DecisionRequest, matcher: Matcher) -> dict[str, Answer]:
     turn = read_turn(query_of(request.state))
     query = turn.message
     choices = (each for each in request.questions.values() if isinstance(each, Choice))
     first = next(choices, None)
     agents = () if first is None else tuple(_agents(first.options))
-    asked = _Asked(query, turn, agents, rank(query, agents))
+    asked = _Asked(matcher, query, turn, agents, matcher.rank(query, agents))
     return {key: _answer(question, asked) for key, question in request.questions.items()}
 
 
@@ -89,29 +93,33 @@ def _answer(question: Question, asked: _Asked) -> Answer:
     match question:
         case Choice(_, options):
             agent = asked.turn.agent
-            if agent is not None and agent in options and asked.ranking.best is None:
+            if agent is not None and agent in options and asked.ranking.stays_with(agent):
                 return ChoiceAnswer(_staying(agent, options))
-            return ChoiceAnswer(choice_probabilities(asked.query, options))
+            return ChoiceAnswer(choice_probabilities(asked.query, options, asked.matcher))
         case Score(_, levels):
             texts = {str(at): level.text for at, level in enumerate(levels)}
-            return ScoreAnswer(tuple(choice_probabilities(asked.query, texts).values()))
+            # Words such as "low" and "high" say little to an embedding model.
+            shares = choice_probabilities(asked.query, texts, LexicalMatcher())
+            return ScoreAnswer(tuple(shares.values()))
         case YesNo():
             return YesNoAnswer(round(_yes(question, asked), 4))
 
 
-def choice_probabilities(query: str, options: Mapping[str, str | None]) -> dict[str, float]:
+def choice_probabilities(
+    query: str, options: Mapping[str, str | None], matcher: Matcher
+) -> dict[str, float]:
     """Rounded to four decimals, as decision models do, so that the sum may differ from 1."""
-    ranking = rank(query, list(_agents(options)))
+    ranking = matcher.rank(query, list(_agents(options)))
     none = none_option(options)
-    if ranking.best is None:
-        shares = _unmatched(ranking, options, none)
+    left = 1 - ranking.evidence
+    shares = {each: share * ranking.evidence for each, share in ranking.shares.items()}
+    if none is None:
+        shares = {each: share + left / len(options) for each, share in shares.items()}
+    elif ranking.best is None:
+        shares = {each: share * (1 - ranking.nobody) for each, share in ranking.shares.items()}
+        shares[none] = ranking.nobody
     else:
-        shares = {each: share * ranking.evidence for each, share in ranking.shares.items()}
-        left = 1 - ranking.evidence
-        if none is None:
-            shares = {each: share + left / len(options) for each, share in shares.items()}
-        else:
-            shares[none] = min(left, _NONE_AT_MOST * shares[ranking.best])
+        shares[none] = min(left, _NONE_AT_MOST * shares[ranking.best])
     whole = sum(shares.values())
     return {each: round(shares[each] / whole, 4) for each in options}
 
@@ -119,16 +127,6 @@ def choice_probabilities(query: str, options: Mapping[str, str | None]) -> dict[
 def _staying(agent: str, options: Mapping[str, str | None]) -> dict[str, float]:
     rest = round((1 - STAYS) / max(1, len(options) - 1), 4)
     return {each: STAYS if each == agent else rest for each in options}
-
-
-def _unmatched(
-    ranking: Ranking, options: Mapping[str, str | None], none: str | None
-) -> dict[str, float]:
-    if none is None:
-        return dict.fromkeys(options, 1.0)
-    confidence = matched(ranking).confidence
-    rest = {each: share * (1 - confidence) for each, share in ranking.shares.items()}
-    return {**rest, none: confidence}
 
 
 def none_option(options: Mapping[str, str | None]) -> str | None:
@@ -154,14 +152,22 @@ def _yes(question: YesNo, asked: _Asked) -> float:
     if asked.agents and _SEVERAL.search(question.instructions):
         return _several(asked)
     if asked.turn.follows and _FOLLOW_UP.search(question.instructions):
-        return 0.95 if asked.ranking.best in (None, asked.turn.agent) else 0.05
+        return 0.95 if _continues(asked) else 0.05
     return _shared(question, asked.query)
+
+
+def _continues(asked: _Asked) -> bool:
+    ranking, agent = asked.ranking, asked.turn.agent
+    return ranking.best in (None, agent) or (agent is not None and ranking.stays_with(agent))
 
 
 def _several(asked: _Asked) -> float:
     """Whether two parts of the message, joined by "and" or the like, match different options."""
-    parts = [rank(part, asked.agents).best for part in _JOINTS.split(asked.query)]
-    return 0.93 if len({best for best in parts if best is not None}) > 1 else 0.03
+    parts = _JOINTS.split(asked.query)
+    if len(parts) < 2:
+        return 0.03
+    found = {asked.matcher.rank(part, asked.agents).best for part in parts} - {None}
+    return 0.93 if len(found) > 1 else 0.03
 
 
 def _unclear(ranking: Ranking) -> float:

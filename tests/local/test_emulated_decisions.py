@@ -10,11 +10,13 @@ from edgeneuro.domain.prompt import build_messages
 from local.catalogue import MODELS
 from local.engines import CompletionRequest, JsonMode, Message
 from local.engines.emulated import EmulatedEngine
-from local.engines.lexical_decisions import choice_probabilities, query_of
+from local.engines.emulated_decisions import choice_probabilities, query_of
+from local.engines.lexical import LexicalMatcher
 from tests.local.decision_requests import AGENT, QUESTIONS, asked, decide
 from tests.local.emulator import LLAMA, Emulator
 from tests.local.test_emulated_engine import IDS, PROMPT, request
 
+WORDS = LexicalMatcher()
 TEXTS = {
     "it_support": "IT Support. Computers, accounts and access: passwords, VPN, software, hardware."
     ' e.g. "My VPN does not connect"; "I forgot my \\"old\\" password"',
@@ -46,11 +48,11 @@ QUERIES = [
 async def test_it_agrees_with_the_emulated_text_model(query: str) -> None:
     completion = await EmulatedEngine().complete(request(query))
     said = json.loads(completion.text)["agent"]
-    shares = choice_probabilities(query, TEXTS)
+    shares = choice_probabilities(query, TEXTS, WORDS)
     assert max(shares, key=lambda each: shares[each]) == said
     assert sum(shares.values()) == pytest.approx(1, abs=0.001)
     assert all(0 <= share <= 1 for share in shares.values())
-    assert shares == choice_probabilities(query, TEXTS)
+    assert shares == choice_probabilities(query, TEXTS, WORDS)
 
 
 def test_the_agents_of_both_tests_are_the_same() -> None:
@@ -59,17 +61,21 @@ def test_the_agents_of_both_tests_are_the_same() -> None:
 
 
 def test_without_a_none_nothing_in_common_is_an_even_spread() -> None:
-    shares = choice_probabilities("quantum chromodynamics", {"a": "vpn", "b": "tax", "c": None})
+    shares = choice_probabilities(
+        "quantum chromodynamics", {"a": "vpn", "b": "tax", "c": None}, WORDS
+    )
     assert set(shares.values()) == {0.3333}
 
 
 @pytest.mark.parametrize("name", ["none", "None", "none_of_these", "none-of-them"])
 def test_an_option_that_means_none(name: str) -> None:
     options = {"it": "VPN and laptops", "hr": "leave", name: "no agent fits"}
-    assert choice_probabilities("the weather on mars", options)[name] > 0.8
-    shares = choice_probabilities("my vpn is down", options)
+    assert choice_probabilities("the weather on mars", options, WORDS)[name] > 0.8
+    shares = choice_probabilities("my vpn is down", options, WORDS)
     assert max(shares, key=lambda each: shares[each]) == "it"
-    assert "nonesuch" in choice_probabilities("nonesuch tours", {"nonesuch": "tours", name: None})
+    assert "nonesuch" in choice_probabilities(
+        "nonesuch tours", {"nonesuch": "tours", name: None}, WORDS
+    )
 
 
 @pytest.mark.parametrize(
