@@ -14,11 +14,12 @@ import { readRouters, routerOptions } from "../parts/routers.js";
 import { SAMPLES } from "../parts/samples.js";
 import { openTab } from "../parts/tabbed.js";
 import { saveState } from "../router.js";
-import { decisionView } from "./playground_decision.js";
+import { decisionView, titleOf } from "./playground_decision.js";
 import { openOutcomes } from "./playground_outcomes.js";
 
 const MAX_MODELS = 4;
 const MAX_SCORES = 250; // as many as the API gives
+const SWITCHES = { cache: "Use cache", fallback: "Allow fallback" };
 const POLICY = { clarify: "Clarifying question", several: "Several agents" };
 const ALLOWED = [
   [null, "Default (from settings)"],
@@ -44,8 +45,17 @@ async function openQuery({ query, signal, may }, container) {
   );
 }
 
+/** What the compared models say together; a failed one has no decision. */
+function agreement(decisions) {
+  const answers = decisions.map((decision) => decision && titleOf(decision));
+  if (answers.includes(undefined)) return "Not all models decided";
+  const all = answers.length === 2 ? "Both" : `All ${answers.length}`;
+  return new Set(answers).size === 1 ? `${all}: ${answers[0]}` : "The models differ";
+}
+
 function playgroundView([agents, models, routers], query, signal, may) {
   const results = h("div", { class: "columns", "aria-live": "polite" });
+  const summary = h("p", { class: "comparison", role: "status" });
   const options = callable(models);
   const text = field({
     name: "query",
@@ -69,12 +79,17 @@ function playgroundView([agents, models, routers], query, signal, may) {
     type: "checks",
     options: agents.filter((agent) => agent.enabled).map((agent) => [agent.id, agent.name]),
   });
-  const cache = field({ name: "cache", label: "Use cache", type: "checkbox", value: true });
-  const fallback = field({
-    name: "fallback",
-    label: "Allow fallback",
-    type: "checkbox",
-    value: true,
+  const alone = "Off while models are compared: each gives its own decision.";
+  const switches = ["cache", "fallback"].map((name) =>
+    field({ name, label: SWITCHES[name], type: "checkbox", value: true, help: alone }),
+  );
+  const compares = () => compared.value().length > 0;
+  compared.element.addEventListener("change", () => {
+    for (const { element } of switches) {
+      const box = element.querySelector("input");
+      if (box.disabled !== compares()) box.checked = box.disabled;
+      box.disabled = compares();
+    }
   });
   const noFit = field({
     name: "on_no_fit",
@@ -121,8 +136,7 @@ function playgroundView([agents, models, routers], query, signal, may) {
     setBusy(submit, true);
     const body = {
       query,
-      cache: cache.value(),
-      fallback: fallback.value(),
+      ...Object.fromEntries(switches.map((each) => [each.spec.name, each.value()])),
       top_k: MAX_SCORES,
       explain: true,
     };
@@ -137,20 +151,21 @@ function playgroundView([agents, models, routers], query, signal, may) {
     if (allowed.value().length) body.candidates = allowed.value();
     const targets = chosen.length ? chosen : [null];
     const containers = targets.map((model) => card(model ?? null, spinner("Routing …")));
+    replace(summary);
     replace(results, containers);
-    await Promise.all(
+    const decisions = await Promise.all(
       targets.map((model, index) =>
         route(containers[index], model === null ? body : { ...body, model }, model),
       ),
     );
+    if (chosen.length > 1) replace(summary, agreement(decisions));
     setBusy(submit, false);
   };
   const route = async (container, body, model) => {
     try {
-      replace(
-        container,
-        decisionView(await api("POST", "/v1/route", { body, signal }), agents, may, model),
-      );
+      const decision = await api("POST", "/v1/route", { body, signal });
+      replace(container, decisionView(decision, agents, may, model));
+      return decision;
     } catch (error) {
       if (error.name === "AbortError") return;
       if (error.param === "query") text.show(error.message);
@@ -181,8 +196,7 @@ function playgroundView([agents, models, routers], query, signal, may) {
         { class: "stack" },
         options.length ? compared.element : null,
         agents.length ? allowed.element : null,
-        cache.element,
-        fallback.element,
+        switches.map((each) => each.element),
         noFit.element,
         policy.map((each) => each.element),
         routers.length > 1 ? router.element : null,
@@ -198,5 +212,5 @@ function playgroundView([agents, models, routers], query, signal, may) {
           "Add an agent first, so that there is something to route to.",
           link("Create your agents", "#/agents", { size: "" }),
         );
-  return h("div", { class: "stack" }, nothingYet, form, results);
+  return h("div", { class: "stack" }, nothingYet, form, summary, results);
 }

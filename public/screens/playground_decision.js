@@ -74,7 +74,7 @@ function headOf({ agent, clarify, agents }) {
   return agent ? "Routed to" : "No agent";
 }
 
-const titleOf = ({ agent, clarify, reason }) =>
+export const titleOf = ({ agent, clarify, reason }) =>
   clarify ? "Clarifying question" : (agent?.name ?? words(reason));
 
 const sharedAgents = (agents) =>

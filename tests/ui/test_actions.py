@@ -73,12 +73,20 @@ def test_models_are_compared_in_the_playground(page: Page, go: Go, rows: Rows) -
     page.get_by_text("Options", exact=True).click()
     page.get_by_label(ACTIVE, exact=True).check()
     page.get_by_label(OTHER, exact=True).check()
+    for name in ("Use cache", "Allow fallback"):
+        expect(page.get_by_label(name)).to_be_disabled()
+        expect(page.get_by_label(name)).not_to_be_checked()
     page.get_by_label("Query").fill("My Wi-Fi is slow, said Ada")
     page.get_by_role("button", name="Route").click()
     expect(page.locator(".answer")).to_have_count(2)
-    sql = "SELECT model FROM logs WHERE query = ?"
+    expect(page.locator(".comparison")).to_have_text("Both: IT Support")
+    sql = "SELECT model, cache FROM logs WHERE query = ?"
     asked = until(lambda: rows(sql, "My Wi-Fi is slow, said Ada"), lambda found: len(found) == 2)
-    assert {model for (model,) in asked} == {ACTIVE, OTHER}
+    assert set(asked) == {(ACTIVE, "bypass"), (OTHER, "bypass")}
+    for model in (ACTIVE, OTHER):
+        page.get_by_label(model, exact=True).uncheck()
+    expect(page.get_by_label("Use cache")).to_be_checked()
+    expect(page.get_by_label("Allow fallback")).to_be_enabled()
 
 
 def test_an_agent_is_created_changed_and_deleted(page: Page, go: Go, rows: Rows) -> None:
