@@ -42,32 +42,35 @@ export function openDialog({ title, body, onClose = () => {}, cancellable = true
 
 /**
  * Asks for confirmation, then runs `act`; if it fails, the dialog shows the error and stays open.
- * Resolves to the result of `act`, or undefined if the user cancelled.
+ * Resolves to the result of `act`, or undefined if the user cancelled. `body` may be a function: it gets
+ * `offer(action, act)`, which adds a second action that no key chooses by accident. The first action has
+ * the focus, unless it is a `danger` or `careful`.
  */
-export function confirm({ title, body, action, danger = false, act }) {
+export function confirm({ title, body, action, danger = false, careful = danger, act }) {
   return new Promise((resolve) => {
     let result;
     const fault = h("div", {});
-    const button = h(
-      "button",
-      {
-        class: "button",
-        "data-kind": danger ? "danger" : "main",
-        type: "button",
-        onclick: () => run(),
-      },
-      action,
-    );
+    const actionButton = (words, kind, work) => {
+      const button = h(
+        "button",
+        { class: "button", "data-kind": kind, type: "button", onclick: () => run(button, work) },
+        words,
+      );
+      return button;
+    };
+    const button = actionButton(action, danger ? "danger" : "main", act);
+    const others = h("span", { class: "row" });
+    const offer = (words, work) => others.append(actionButton(words, "danger", work));
     const cancel = h(
       "button",
       { class: "button", type: "button", onclick: () => dialog.cancel() },
       "Cancel",
     );
-    const run = async () => {
+    const run = async (button, work) => {
       setBusy(button, true);
       fault.replaceChildren();
       try {
-        result = await act();
+        result = await work();
         dialog.close();
       } catch (error) {
         if (error.name !== "AbortError") fault.replaceChildren(errorPanel(error));
@@ -77,9 +80,13 @@ export function confirm({ title, body, action, danger = false, act }) {
     };
     const dialog = openDialog({
       title,
-      body: [body, fault, h("div", { class: "form-actions" }, cancel, button)],
+      body: [
+        typeof body === "function" ? body(offer) : body,
+        fault,
+        h("div", { class: "form-actions" }, others, cancel, button),
+      ],
       onClose: () => resolve(result),
     });
-    (danger ? cancel : button).focus();
+    (careful ? cancel : button).focus();
   });
 }

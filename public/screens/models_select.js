@@ -32,14 +32,11 @@ export async function select(model, selection, models, show, signal) {
     title: `Select ${model.id}?`,
     action: "Select",
     before: changes(active, model),
-    requireCheck: model.type === "lora",
     whenFailed: link("Evaluate both", `#/evaluations?models=${pair}`),
     fields: [challenger],
-    bodyOf({ check, challenger: share }) {
+    bodyOf({ challenger: share }) {
       const body = { model_id: model.id, expected_active: selection.active };
-      if (check) body.check = true;
-      if (share !== null) body.challenger = share;
-      return body;
+      return share === null ? body : { ...body, challenger: share };
     },
     signal,
   });
@@ -62,8 +59,7 @@ export async function selectClassifier(id, enabled, show, signal) {
       {},
       `It decides before the LLM if its probability reaches the agent's threshold. Current: ${enabled ?? "no classifier"}.`,
     ),
-    requireCheck: true,
-    bodyOf: ({ check }) => ({ model_id: id, type: "classifier", expected_active: enabled, check }),
+    bodyOf: () => ({ model_id: id, type: "classifier", expected_active: enabled }),
     signal,
   });
   if (!done) return;
@@ -73,37 +69,38 @@ export async function selectClassifier(id, enabled, show, signal) {
 
 /**
  * A dialog with the promotion check of `id` and `fields`. `bodyOf(values)` makes the request body;
- * `whenFailed` is shown if the check fails. Resolves to the new selection, undefined if cancelled.
+ * `whenFailed` is shown if the check fails. The selection requires the check; where it failed, a second
+ * button selects all the same. Resolves to the new selection, undefined if cancelled.
  */
 function selectDialog(
   id,
-  { title, action, before, requireCheck, whenFailed = null, fields = [], bodyOf, signal },
+  { title, action, before, whenFailed = null, fields = [], bodyOf, signal },
 ) {
-  const check = field({
-    name: "check",
-    label: "Require passing the promotion check",
-    type: "checkbox",
-    value: requireCheck,
-  });
-  const all = [check, ...fields];
+  const send = (check) => async () => {
+    const body = bodyOf(read(fields));
+    // A challenger is only compared.
+    return api("POST", "/v1/models/select", { body: body.challenger ? body : { ...body, check } });
+  };
   const preview = h("div", {});
-  showCheck(preview, id, signal, whenFailed);
-  return confirm({
-    title,
-    body: h(
+  const content = (offer) => {
+    showCheck(preview, id, signal, (passed) => {
+      if (passed) return null;
+      offer(`${action} anyway`, send(false));
+      return whenFailed;
+    });
+    return h(
       "div",
       { class: "stack" },
       before,
       preview,
-      all.map((each) => each.element),
-    ),
-    action,
-    act: async () => api("POST", "/v1/models/select", { body: bodyOf(read(all)) }),
-  });
+      fields.map((each) => each.element),
+    );
+  };
+  return confirm({ title, body: content, action, careful: true, act: send(true) });
 }
 
-/** Shows a preview of the promotion check of a model or classifier. */
-function showCheck(container, id, signal, whenFailed) {
+/** Shows a preview of the promotion check of a model or classifier; `after(passed)` is shown below. */
+function showCheck(container, id, signal, after) {
   load(
     container,
     () => api("GET", "/v1/models/select", { query: { check: id }, signal }),
@@ -116,7 +113,7 @@ function showCheck(container, id, signal, whenFailed) {
         preview.result && !preview.result.score
           ? h("p", { class: "small" }, figures(preview.result))
           : null,
-        preview.passed ? null : whenFailed,
+        after(preview.passed),
       ),
     { signal },
   );

@@ -153,7 +153,8 @@ def test_a_model_is_selected_and_rolled_back(page: Page, go: Go, rows: Rows) -> 
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("table", name="Changes")).to_contain_text(ACTIVE)
     expect(dialog.get_by_text("Promotion check: failed")).to_be_visible()
-    dialog.get_by_role("button", name="Select").click()
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    dialog.get_by_role("button", name="Select anyway").click()
     said(page, f"{OTHER} is the active model now.")
     assert setting(rows, "routing_model") == OTHER
     page.get_by_role("button", name=f"Roll back to {ACTIVE}").click()
@@ -165,8 +166,7 @@ def test_a_failed_promotion_check_selects_nothing(page: Page, go: Go, rows: Rows
     go("models")
     page.get_by_role("button", name=f"Select {OTHER}").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Require passing the promotion check").check()
-    dialog.get_by_role("button", name="Select").click()
+    dialog.get_by_role("button", name="Select", exact=True).click()
     expect(dialog.get_by_role("alert")).to_contain_text("Promotion check failed")
     assert setting(rows, "routing_model") is None
 
@@ -175,7 +175,7 @@ def test_a_challenger_is_started_and_ended(page: Page, go: Go, rows: Rows) -> No
     go("models")
     page.get_by_role("button", name=f"Select {OTHER}").click()
     page.get_by_role("dialog").get_by_label("Run as challenger").fill("25")
-    page.get_by_role("dialog").get_by_role("button", name="Select").click()
+    page.get_by_role("dialog").get_by_role("button", name="Select", exact=True).click()
     said(page, f"{OTHER} is the challenger of {ACTIVE}.")
     challenger = setting(rows, "challenger")
     assert isinstance(challenger, dict)
@@ -342,8 +342,7 @@ def test_a_classifier_is_trained_and_enabled(
     newest = rows("SELECT id FROM classifiers ORDER BY id DESC LIMIT 1")[0][0]
     ended(seeded, f"/v1/classifiers/{newest}")
     page.get_by_role("button", name=f"Enable {newest}").click(timeout=SECONDS * 1000)
-    page.get_by_role("dialog").get_by_label("Require passing").uncheck()
-    page.get_by_role("dialog").get_by_role("button", name="Enable").click()
+    page.get_by_role("dialog").get_by_role("button", name="Enable anyway").click()
     said(page, f"{newest} is enabled.")
     expect(page.get_by_text("Models are offered all agents: with 30 agents")).to_be_visible()
     assert setting(rows, "classifier") == newest

@@ -33,7 +33,7 @@ def test_a_decision_model_is_recommended_and_selected(page: Page, go: Go, rows: 
     changes = dialog.get_by_role("table", name="Changes")
     expect(changes.get_by_role("row", name="Type Base Decision")).to_be_visible()
     expect(dialog).to_contain_text("check the confidence threshold")
-    dialog.get_by_role("button", name="Select").click()
+    dialog.get_by_role("button", name="Select anyway").click()
     said(page, f"{OMNI} is the active model now.")
     assert setting(rows, "routing_model") == OMNI
     expect(card).to_have_count(0)

@@ -13,7 +13,7 @@ def test_an_invalid_number_selects_nothing(page: Page, go: Go, rows: Rows) -> No
     page.get_by_role("button", name=f"Select {OTHER}").click()
     share = page.get_by_role("dialog").get_by_label("Run as challenger")
     share.press_sequentially("1e")
-    page.get_by_role("dialog").get_by_role("button", name="Select").click()
+    page.get_by_role("dialog").get_by_role("button", name="Select", exact=True).click()
     expect(share).to_have_attribute("aria-invalid", "true")
     expect(share).to_be_focused()
     assert setting(rows, "routing_model") is None
@@ -175,7 +175,7 @@ def test_the_active_model_stays_if_the_other_one_is_retired(
     api.delete("/v1/models/@cf/example/gone").raise_for_status()
     page.get_by_role("button", name="Select @cf/example/gone").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_role("button", name="Select").click()
+    dialog.get_by_role("button", name="Select", exact=True).click()
     expect(dialog.get_by_role("alert").last).to_contain_text("retired")
     dialog.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text(ACTIVE).first).to_be_visible()

@@ -66,7 +66,7 @@ def test_a_conflict_of_two_tabs_is_shown(
     settled(second)
     for tab, model in ((second, "@cf/zai-org/glm-4.7-flash"), (page, "@cf/openai/gpt-oss-20b")):
         tab.get_by_role("button", name=f"Select {model}").click()
-        tab.get_by_role("dialog").get_by_role("button", name="Select").click()
+        tab.get_by_role("dialog").get_by_role("button", name="Select anyway").click()
     expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("changed")
     stored = rows("SELECT value FROM config WHERE key = 'routing_model'")
     assert stored == [('"@cf/zai-org/glm-4.7-flash"',)]
