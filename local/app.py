@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from local.account.state import Account
 from local.ai_gateway import AiGateway
 from local.cloudflare import cloudflare_table
 from local.control import control_routes
@@ -79,8 +80,9 @@ def _transformers(settings: Settings) -> Engine:
     return TransformersEngine(load_base(settings.model, settings.dtype))
 
 
-def build_app(gateway: AiGateway) -> Starlette:
-    engine = gateway.workers_ai.engine
+def build_app(gateway: AiGateway, account: Account | None = None) -> Starlette:
+    engine, account = gateway.workers_ai.engine, account or Account()
+    table = cloudflare_table(gateway, account)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -92,9 +94,9 @@ def build_app(gateway: AiGateway) -> Starlette:
 
     routes = [
         Route("/healthz", healthz, methods=["GET"]),
-        *(_route([method], path, endpoint) for method, path, endpoint in cloudflare_table(gateway)),
+        *(_route([method], path, endpoint) for method, path, endpoint in table),
         _route(METHODS, OUTBOUND_PATH, Internet(gateway).fetch),
-        *control_routes(gateway),
+        *control_routes(gateway, account),
     ]
     return Starlette(lifespan=lifespan, routes=routes)
 

@@ -1,9 +1,12 @@
-"""Cloudflare's HTTP endpoints: Workers AI, AI Gateway and its logs, as one table of routes."""
+"""Cloudflare's HTTP endpoints: Workers AI, AI Gateway and its logs, and what an account has, as one
+table of routes."""
 
 from __future__ import annotations
 
 from starlette.requests import Request
 
+from local.account.routes import account_table
+from local.account.state import Account
 from local.ai_gateway import AiGateway, GatewayRequest, gateway_error
 from local.answers import Answer
 from local.calls import Origin
@@ -21,7 +24,9 @@ _LOGS = _API + "/ai-gateway/gateways/{gateway}/logs"
 _BASE = "/v1/{account}/{gateway}"
 
 
-def cloudflare_table(gateway: AiGateway) -> list[tuple[str, str, Endpoint]]:
+def cloudflare_table(
+    gateway: AiGateway, account: Account | None = None
+) -> list[tuple[str, str, Endpoint]]:
     workers_ai, logs = gateway.workers_ai, gateway.logs
 
     async def search_models(request: Request) -> Answer:
@@ -88,6 +93,7 @@ def cloudflare_table(gateway: AiGateway) -> list[tuple[str, str, Endpoint]]:
         ("POST", f"{_API}/ai/v1/chat/completions", json_only(chat)),
         ("POST", f"{_API}/ai/v1/embeddings", json_only(embeddings)),
         *finetune_table(_API, workers_ai.serving, workers_ai.adapters.finetunes, workers_ai.models),
+        *(account_table(account, workers_ai.serving) if account else ()),
         ("GET", _LOGS, list_logs),
         ("GET", f"{_LOGS}/{{log}}", get_log),
         ("PATCH", f"{_LOGS}/{{log}}", json_only(patch_log)),

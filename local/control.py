@@ -1,4 +1,5 @@
-"""The emulator's own controls under /_local/: faults, the gateway's rate limit, and its calls.
+"""The emulator's own controls under /_local/: faults, the gateway's rate limit, its
+calls, and what was deployed.
 
 They are not a contract of Cloudflare's. Only this machine may use them.
 """
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from local.account.state import Account
 from local.ai_gateway import AiGateway
 from local.faults import FaultError
 from local.http import NoJson, read_json
@@ -23,7 +25,7 @@ _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def control_routes(gateway: AiGateway) -> list[Route]:
+def control_routes(gateway: AiGateway, account: Account) -> list[Route]:
     faults = gateway.workers_ai.serving.faults
     calls = gateway.workers_ai.serving.calls
 
@@ -56,6 +58,9 @@ def control_routes(gateway: AiGateway) -> list[Route]:
         gateway.cache.clear()
         return Response(status_code=204)
 
+    async def get_account(request: Request) -> Response:
+        return JSONResponse(account.as_dict())
+
     table: list[tuple[str, str, Endpoint]] = [
         ("GET", "/_local/faults", get_faults),
         ("PUT", "/_local/faults", put_faults),
@@ -65,6 +70,7 @@ def control_routes(gateway: AiGateway) -> list[Route]:
         ("GET", "/_local/calls", get_calls),
         ("DELETE", "/_local/calls", delete_calls),
         ("DELETE", "/_local/cache", delete_cache),
+        ("GET", "/_local/account", get_account),
     ]
     return [Route(path, _control(endpoint), methods=[method]) for method, path, endpoint in table]
 

@@ -16,7 +16,15 @@ from local.errors import AI_ERRORS
 
 ANY_MODEL = "*"
 HOST = "host:"
-STEPS = ("finetunes:create", "finetunes:assets", "finetunes:list")
+STEPS = (
+    *("finetunes:create", "finetunes:assets", "finetunes:list"),
+    *("accounts:list", "subscriptions:list", "subdomain:read", "subdomain:write", "zones:list"),
+    *("d1:list", "d1:create", "d1:query", "gateways:list", "gateways:create"),
+    *("workers:read", "workers:upload", "workers:deploy", "workers:secret", "workers:settings"),
+    *("workers:schedules", "workers:subdomain", "assets:session", "assets:upload"),
+    *("domains:list", "domains:write"),
+)
+_STEP_GROUPS = tuple({f"{each.partition(':')[0]}:" for each in STEPS})
 HUGE = 10_000_000
 
 # kind -> its own fields, besides COMMON; a field marked True must be there.
@@ -182,7 +190,7 @@ def _read(key: str, given: Any) -> Fault:
         raise FaultError(f"The fault kind {kind!r} is unknown; known are {', '.join(FIELDS)}.")
     if kind == "dns" and not key.startswith(HOST):
         raise FaultError("A fault of kind 'dns' is for a host, as 'host:api.openai.com'.")
-    if key.startswith("finetunes:"):
+    if key.startswith(_STEP_GROUPS):
         _check_step(key, kind)
     own = FIELDS[kind]
     for name in given:

@@ -14,6 +14,7 @@ from local.finetunes import MAX_FILE_BYTES
 MAX_BODY_BYTES = MAX_FILE_BYTES + 1_000_000  # the largest file that anybody takes, in its form
 _MAX_FILES = 1
 _MAX_FIELDS = 8
+_MAX_MODULES = 2_000  # of a Worker, or assets in one form
 
 
 class UploadError(ValueError):
@@ -40,8 +41,9 @@ def is_multipart(request: Request) -> bool:
 async def read_upload(request: Request, max_bytes: int = MAX_BODY_BYTES) -> None:
     """Reads the form once, for whoever asks for it later by `upload_of`."""
     body = _Body(request, max_bytes)
+    files = _MAX_MODULES if "/workers/" in request.scope.get("path", "") else _MAX_FILES
     parser = MultiPartParser(
-        request.headers, body.bounded(), max_files=_MAX_FILES, max_fields=_MAX_FIELDS
+        request.headers, body.bounded(), max_files=files, max_fields=_MAX_FIELDS
     )
     form, problem = FormData(), None
     try:

@@ -30,7 +30,7 @@ PYODIDE_PACKAGE = NODE_MODULES / "pyodide"
 WRANGLER = NODE_MODULES / "wrangler" / "bin" / "wrangler.js"
 UPLOT = NODE_MODULES / "uplot"
 PAGES_LIBRARIES = ROOT / "public" / "vendor"
-# Beside the Worker's code and not in python_modules/, which pywrangler makes again at a deployment.
+# Beside the Worker's code and not in python_modules/, which is made again with each new package.
 WORD_VECTORS = ROOT / "src" / "word_vectors"
 WORKER_PACKAGES = ROOT / "python_modules"
 BUILD = ROOT / ".build"

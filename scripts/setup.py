@@ -48,10 +48,13 @@ def prepare_training() -> None:
 
 
 def prepare_upload() -> None:
-    """What is uploaded beside the code in src/ and public/, and beside the Worker's packages, which
-    pywrangler installs."""
+    """What is uploaded beside the code in src/ and public/, and wrangler, which uploads it."""
     with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
-        run_steps([node_packages(), pages_libraries(), python_environment(), word_vectors()])
+        run_steps([node_packages(), python_environment(), *uploaded()])
+
+
+def uploaded() -> list[Step]:
+    return [pages_libraries(), word_vectors(), worker_packages()]
 
 
 def prepare_site() -> None:

@@ -98,8 +98,9 @@ def give_up(title: str, failure: StepFailed, advice: str = "") -> None:
     sys.exit("\n".join(lines))
 
 
-def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> None:
-    """Run a command in the checkout, quietly; a failure shows the end of what it printed."""
+def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> str:
+    """Run a command in the checkout, quietly, and return what it printed; a failure shows the end
+    of that."""
     words = [str(word) for word in command]
     try:
         process = subprocess.Popen(
@@ -125,6 +126,7 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
     if process.returncode:
         why = f"$ {' '.join(words)}\n{digest(output)}\n(exit code {process.returncode})"
         raise StepFailed(why)
+    return output
 
 
 def tail(text: str) -> str:

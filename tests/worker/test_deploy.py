@@ -1,59 +1,153 @@
-"""What `npm run deploy` would upload, made without an account by wrangler's dry run."""
+"""`npm run deploy` with the real wrangler against the emulator's account."""
 
+import os
 import re
+import shutil
 import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
+import httpx
 import pytest
 
-from scripts.paths import ROOT
+from scripts.deployment.config import config_file
+from scripts.deployment.record import FOLDER
+from scripts.paths import MIGRATIONS, ROOT
 from scripts.wrangler import environment, wrangler
+from tests.http_client import http_client
+from tests.worker.product import Product
 
-MAX_KIB_GZIPPED = 10 * 1024  # what a paid plan takes, which a classifier needs for its CPU time
-UNITS = {"KiB": 1, "MiB": 1024}
-
-
-class DryRun(NamedTuple):
-    exit_code: int
-    output: str
-    folder: Path
+MAX_BYTES_GZIPPED = 10 * 1024 * 1024  # what a paid plan takes, which a training needs for its time
+NOT_UPLOADED = {"local", "scripts", "tests", "bench", "trainer", "edgeneuro_testing"}
 
 
-@pytest.fixture(scope="module")
-def dry_run(tmp_path_factory: pytest.TempPathFactory) -> DryRun:
-    folder = tmp_path_factory.mktemp("upload")
+class Deployment:
+    """An environment of its own in this checkout, deployed to the product's emulator. The product
+    is what answers at its address."""
+
+    def __init__(self, product: Product, emulator: httpx.Client) -> None:
+        self.environment = f"test-{uuid.uuid4().hex[:8]}"
+        self.name = f"edgeneuro-{self.environment}"
+        self._product = product
+        self._emulator = emulator
+
+    def run(self, *words: str) -> tuple[int, str]:
+        """The exit code and what it says."""
+        own = ["--no-setup", "--env", self.environment, "--address", self._product.base_url]
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts.deploy", *own, *words],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "CLOUDFLARE_API_BASE_URL": f"{self._product.local_ai_url}/client/v4",
+                "CLOUDFLARE_API_TOKEN": "a-token",
+                "ADMIN_TOKEN": self._product.admin_token,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    def fault(self, step: str, **fault: Any) -> None:
+        self._emulator.put("/_local/faults", json={step: fault}).raise_for_status()
+
+    def account(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Its databases and Workers, of those of this name."""
+        account = self._emulator.get("/_local/account").json()
+        databases, workers = (
+            [each for each in account[kind] if each["name"] == self.name]
+            for kind in ("databases", "workers")
+        )
+        return databases, workers
+
+    def files(self) -> list[Path]:
+        return [*FOLDER.glob(f"{self.environment}.*"), config_file(self.environment)]
+
+    def clean(self) -> None:
+        for path in self.files():
+            path.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def deployment(product: Product, emulator: httpx.Client) -> Iterator[Deployment]:
+    made = Deployment(product, emulator)
+    yield made
+    made.clean()
+
+
+def test_a_deployment_is_made_and_continues_after_a_cut(
+    deployment: Deployment, product: Product
+) -> None:
+    code, said = deployment.run("--dry-run")
+    assert code == 0 and f"would create the D1 database {deployment.name}" in said, said
+    assert deployment.account() == ([], [])
+    assert not any(path.exists() for path in deployment.files() if path.suffix == ".json")
+
+    deployment.fault("d1:create", kind="malformed_json", times=1)  # it is made, the answer is not
+    code, said = deployment.run()
+    assert code == 1 and "run the same command again" in said, said
+    [database], workers = deployment.account()
+    assert workers == []
+
+    code, said = deployment.run()
+    assert code == 0 and "WARNING" not in said and "wrangler warns" not in said, said
+    assert re.search(r"Check: .* answers\. “.*” goes to \w+ in \d+ ms", said), said
+    assert re.search(r"Estimated cost: \$[\d.]+ a month", said), said
+    assert product.admin_token not in said
+    databases, [worker] = deployment.account()
+    assert databases == [database]
+    _check_worker(worker, database["uuid"], said)
+    with http_client(str(product.local_ai_url)) as api:
+        answer = api.post(
+            f"/client/v4/accounts/a/d1/database/{database['uuid']}/query",
+            headers={"authorization": "Bearer a-token"},
+            json={"sql": "SELECT count(*) AS applied FROM d1_migrations"},
+        ).json()
+    applied = answer["result"][0]["results"][0]["applied"]
+    assert applied == len([*MIGRATIONS.glob("*.sql")])
+
+
+def _check_worker(worker: dict[str, Any], database: str, said: str) -> None:
+    """It has all that it needs, and nothing of the tools beside it."""
+    modules = worker["modules"]
+    needed = {"entry.py", "word_vectors/table.bin", "python_modules/pydantic/__init__.py"}
+    assert needed <= set(modules)
+    assert any(re.search(r"pydantic_core/.*\.so$", name) for name in modules)
+    assert {name.partition("/")[0] for name in modules}.isdisjoint(NOT_UPLOADED)
+    own = [Path(name).name for name in modules if name.startswith("edgeneuro/")]
+    assert [name for name in own if re.search(r"scripted|sqlite|fake|testing", name)] == []
+    bindings = {each["name"]: each for each in worker["bindings"]}
+    assert bindings["DB"]["id"] == database
+    assert bindings["ADMIN_TOKEN"] == {"name": "ADMIN_TOKEN", "type": "secret_text"}
+    assert bindings["AI_GATEWAY_URL"]["text"].endswith("/default")
+    assert worker["workers_dev"] and len(worker["schedules"]) == 2
+    size = re.search(r"([\d.]+) MB compressed", said)
+    assert size is not None and float(size[1]) * 1e6 < MAX_BYTES_GZIPPED, said
+
+
+def test_wrangler_alone_uploads_nothing_from_a_fresh_clone(tmp_path: Path) -> None:
+    for name in ("wrangler.toml", "package.json", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "src").mkdir()
+    shutil.copy(ROOT / "src" / "entry.py", tmp_path / "src")
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    (tmp_path / "public").mkdir()
     done = subprocess.run(
-        wrangler("deploy", "--env", "", "--dry-run", "--outdir", folder),
-        cwd=ROOT,
-        env=environment(tmp_path_factory.mktemp("state")),
+        wrangler("deploy", "--env", "", "--dry-run"),
+        cwd=tmp_path,
+        env=environment(tmp_path),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
-    return DryRun(done.returncode, done.stdout, folder)
-
-
-def test_configuration_is_accepted_without_a_warning(dry_run: DryRun) -> None:
-    assert dry_run.exit_code == 0, dry_run.output
-    assert "Unexpected fields" not in dry_run.output
-    assert "WARNING" not in dry_run.output
-
-
-def test_upload_is_small(dry_run: DryRun) -> None:
-    size = re.search(r"Total Upload: .* / gzip: ([\d.]+) (KiB|MiB)", dry_run.output)
-    assert size is not None, dry_run.output
-    assert float(size[1]) * UNITS[size[2]] < MAX_KIB_GZIPPED
-
-
-NOT_UPLOADED = {"local", "scripts", "tests", "bench", "trainer", "edgeneuro_testing"}
-
-
-def test_nothing_but_the_worker_is_uploaded(dry_run: DryRun) -> None:
-    uploaded = {file.relative_to(dry_run.folder) for file in dry_run.folder.rglob("*")}
-    assert Path("entry.py") in uploaded
-    assert {path.parts[0] for path in uploaded}.isdisjoint(NOT_UPLOADED)
-    fakes = {path for path in uploaded if re.search(r"scripted|sqlite|fake|testing", path.name)}
-    assert {path for path in fakes if path.parts[0] == "edgeneuro"} == set()
+    assert done.returncode != 0
+    assert "Not ready to upload" in done.stdout and "npm run deploy" in done.stdout
+    assert "Unexpected fields" not in done.stdout
