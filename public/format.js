@@ -5,6 +5,7 @@ export const NOTHING = "–";
 const number = new Intl.NumberFormat();
 const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: "UTC" });
 
 export const count = (value) =>
@@ -59,6 +60,24 @@ export function bytes(value) {
 }
 
 export const time = (text) => (text ? moment.format(new Date(text)) : NOTHING);
+
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "narrow" });
+const UNITS = [
+  ["second", 1000],
+  ["minute", 60_000],
+  ["hour", 3_600_000],
+  ["day", 86_400_000],
+];
+const RECENT_MS = 7 * 86_400_000;
+
+/** A time of the last or the next week as "5 min. ago", another one as its date. */
+export function ago(text, now = Date.now()) {
+  const difference = new Date(text) - now;
+  const size = Math.abs(difference);
+  if (size > RECENT_MS) return local.format(new Date(text));
+  const [unit, length] = UNITS.findLast(([, each]) => size >= each) ?? UNITS[0];
+  return relative.format(Math.round(difference / length), unit);
+}
 
 export const date = (text) => (text ? day.format(new Date(text)) : NOTHING);
 

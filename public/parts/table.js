@@ -7,8 +7,11 @@ import { setBusy } from "./busy.js";
 import { button, card } from "./controls.js";
 import { errorPanel, load } from "./loading.js";
 
-/** `columns` are {head, cell(row), kind: "number" | "wide" | "actions", heading: the row's name}. */
-export function table({ caption, columns, rows, hideCaption = false }) {
+/**
+ * `columns` are {head, cell(row), kind: "number" | "wide" | "actions", heading: the row's name}. A `dense`
+ * table has one line a row: of the wide cell as much as fits.
+ */
+export function table({ caption, columns, rows, hideCaption = false, dense = false }) {
   const body = h(
     "tbody",
     {},
@@ -16,7 +19,13 @@ export function table({ caption, columns, rows, hideCaption = false }) {
   );
   return h(
     "div",
-    { class: "table", role: "region", "aria-label": caption, tabindex: "0" },
+    {
+      class: "table",
+      role: "region",
+      "aria-label": caption,
+      tabindex: "0",
+      "data-dense": dense ? "true" : null,
+    },
     h(
       "table",
       {},
@@ -53,8 +62,17 @@ function tableRow(columns, row) {
 /**
  * A list of the API as a table. `first` is its first page; a button loads the next one.
  */
-export function pagedTable({ caption, columns, first, path, query, signal, hideCaption = true }) {
-  const frame = table({ caption, columns, rows: first.data, hideCaption });
+export function pagedTable({
+  caption,
+  columns,
+  first,
+  path,
+  query,
+  signal,
+  hideCaption = true,
+  dense = false,
+}) {
+  const frame = table({ caption, columns, rows: first.data, hideCaption, dense });
   const body = frame.querySelector("tbody");
   const more = h("div", { class: "more" });
   const loadMore = button("Load more", () => next());

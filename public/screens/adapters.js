@@ -2,12 +2,13 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
-import { bytes, count, NOTHING, plural, time } from "../format.js";
+import { bytes, count, NOTHING, plural } from "../format.js";
 import { badge, pageHead, progressBar } from "../parts/controls.js";
 import { stateBadge } from "../parts/job.js";
 import { empty, load } from "../parts/loading.js";
 import { readModels } from "../parts/models.js";
 import { pagedTable } from "../parts/table.js";
+import { when } from "../parts/when.js";
 import { address } from "../router.js";
 import { intakeForm } from "./adapters_intake.js";
 import { STEPS, showAdapter } from "./adapters_one.js";
@@ -105,5 +106,5 @@ const COLUMNS = [
   },
   { head: "Rank", cell: (lora) => count(lora.rank), kind: "number" },
   { head: "Size", cell: (lora) => bytes(lora.size), kind: "number" },
-  { head: "Started", cell: (lora) => time(lora.created_at) },
+  { head: "Started", cell: (lora) => when(lora.created_at) },
 ];

@@ -1,11 +1,12 @@
 // The audit log: who changed what, and when.
 
 import { h, replace } from "../dom.js";
-import { NOTHING, time, words } from "../format.js";
+import { NOTHING, words } from "../format.js";
 import { badge, pageHead } from "../parts/controls.js";
 import { choices, filters } from "../parts/filters.js";
 import { empty } from "../parts/loading.js";
 import { listTable } from "../parts/table.js";
+import { when } from "../parts/when.js";
 
 const RESOURCES = [
   "agent",
@@ -61,7 +62,7 @@ export async function open({ root, query, signal }) {
 }
 
 const COLUMNS = [
-  { head: "Time", cell: (entry) => time(entry.created_at), heading: true },
+  { head: "Time", cell: (entry) => when(entry.created_at), heading: true },
   { head: "Actor", cell: (entry) => entry.actor, kind: "wide" },
   {
     head: "Action",

@@ -10,6 +10,7 @@ import { field } from "../parts/form.js";
 import { errorPanel } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { pagedTable, table } from "../parts/table.js";
+import { when } from "../parts/when.js";
 import { session } from "../session.js";
 
 const MAX_BYTES = 100_000_000; // the API's limit
@@ -183,7 +184,7 @@ export function importsView(page, { signal, onRolledBack }) {
       query: {},
       signal,
       columns: [
-        { head: "Time", cell: (one) => time(one.created_at), heading: true },
+        { head: "Time", cell: (one) => when(one.created_at), heading: true },
         { head: "Imported by", cell: (one) => one.created_by },
         { head: "Labels", cell: (one) => count(one.labels), kind: "number" },
         { head: "New", cell: (one) => count(one.report.new), kind: "number" },

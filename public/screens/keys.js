@@ -2,7 +2,7 @@
 
 import { api, listAll } from "../api.js";
 import { h, replace } from "../dom.js";
-import { compact, count, instant, NOTHING, percent, time, usd } from "../format.js";
+import { compact, count, instant, NOTHING, percent, usd } from "../format.js";
 import { allowedFields, allowedSummary, teamField, withLists } from "../parts/allowed.js";
 import { badge, bars, button, copyButton, pageHead, tabs } from "../parts/controls.js";
 import { confirm, openDialog } from "../parts/dialog.js";
@@ -11,6 +11,7 @@ import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { readRouters } from "../parts/routers.js";
 import { table } from "../parts/table.js";
+import { when } from "../parts/when.js";
 import { teamName, teamsView } from "./keys_teams.js";
 import { usersView } from "./keys_users.js";
 
@@ -100,8 +101,8 @@ function keysView(known, show) {
         { head: "Team", cell: (key) => teamName(teams, key) },
         { head: "Limits and usage", kind: "wide", cell: limits },
         { head: "Cost this month", cell: (key) => usd(key.cost_usd), kind: "number" },
-        { head: "Last used", cell: (key) => time(key.last_used_at) },
-        { head: "Expires", cell: (key) => time(key.expires_at) },
+        { head: "Last used", cell: (key) => when(key.last_used_at) },
+        { head: "Expires", cell: (key) => when(key.expires_at) },
         {
           head: "Actions",
           kind: "actions",

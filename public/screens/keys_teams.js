@@ -2,7 +2,7 @@
 
 import { api } from "../api.js";
 import { h } from "../dom.js";
-import { count, NOTHING, time } from "../format.js";
+import { count, NOTHING } from "../format.js";
 import { allowedFields, allowedSummary, withLists } from "../parts/allowed.js";
 import { button } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
@@ -10,6 +10,7 @@ import { changed, formDialog } from "../parts/form.js";
 import { empty } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
+import { when } from "../parts/when.js";
 
 export function teamsView({ teams, users, keys, routers }, show) {
   const add = button("Add team", () => editTeam(null, routers, show), { kind: "main" });
@@ -38,7 +39,7 @@ export function teamsView({ teams, users, keys, routers }, show) {
           kind: "number",
         },
         { head: "Users", cell: (team) => count(members(users, team).length), kind: "number" },
-        { head: "Created", cell: (team) => time(team.created_at) },
+        { head: "Created", cell: (team) => when(team.created_at) },
         {
           head: "Actions",
           kind: "actions",

@@ -2,7 +2,7 @@
 
 import { api } from "../api.js";
 import { h } from "../dom.js";
-import { count, time } from "../format.js";
+import { count } from "../format.js";
 import { allowedFields, allowedSummary, teamField, withLists } from "../parts/allowed.js";
 import { badge, button } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
@@ -10,6 +10,7 @@ import { changed, formDialog } from "../parts/form.js";
 import { empty } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
+import { when } from "../parts/when.js";
 import { teamName } from "./keys_teams.js";
 
 const ROLES = [
@@ -66,7 +67,7 @@ export function usersView(known, show) {
             count(keys.filter((key) => key.user_id === user.id && !key.revoked_at).length),
           kind: "number",
         },
-        { head: "Created", cell: (user) => time(user.created_at) },
+        { head: "Created", cell: (user) => when(user.created_at) },
         {
           head: "Actions",
           kind: "actions",

@@ -2,13 +2,14 @@
 
 import { api } from "../api.js";
 import { h } from "../dom.js";
-import { count, NOTHING, percent, time } from "../format.js";
+import { count, NOTHING, percent } from "../format.js";
 import { agentOptions, NO_AGENT, OUT_OF_SCOPE, readAgents } from "../parts/agents.js";
 import { contextLine } from "../parts/context.js";
 import { card, facts } from "../parts/controls.js";
 import { filters } from "../parts/filters.js";
 import { empty, load } from "../parts/loading.js";
 import { pagedTable } from "../parts/table.js";
+import { when } from "../parts/when.js";
 import { address } from "../router.js";
 import { labelActions, votesView } from "./labeling_votes.js";
 
@@ -92,7 +93,7 @@ function showPage(body, state, agents, signal, reload) {
                 head: "Source",
                 cell: (label) => (label.stream === "random" ? "random sample" : label.source),
               },
-              { head: "Time", cell: (label) => time(label.created_at) },
+              { head: "Time", cell: (label) => when(label.created_at) },
               {
                 head: "Log",
                 cell: (label) =>

@@ -1,7 +1,7 @@
 // Logs: the list of requests, and the trace of one request.
 
 import { h, replace } from "../dom.js";
-import { count, instant, ms, NOTHING, percent, plural, time, usd, words } from "../format.js";
+import { count, instant, ms, NOTHING, percent, plural, usd, words } from "../format.js";
 import { agentName, agentOptions, readAgents } from "../parts/agents.js";
 import { contextLine } from "../parts/context.js";
 import { actionButton, badge, link, pageHead, save } from "../parts/controls.js";
@@ -16,6 +16,7 @@ import { readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 import { readRouters, routerOptions } from "../parts/routers.js";
 import { listTable } from "../parts/table.js";
+import { when } from "../parts/when.js";
 import { address } from "../router.js";
 import { showLog } from "./logs_one.js";
 
@@ -166,6 +167,7 @@ function showPage(body, state, agents, { signal, may }) {
     path: "/v1/logs",
     query,
     columns: columns(agents, state),
+    dense: true,
     none,
     signal,
   });
@@ -179,7 +181,11 @@ const columns = (agents, state) => [
     kind: "wide",
     cell: (log) => [
       contextLine(log),
-      h("a", { href: address(["logs", log.id], state) }, log.query || "(text not stored)"),
+      h(
+        "a",
+        { href: address(["logs", log.id], state), title: log.query },
+        log.query || "(text not stored)",
+      ),
     ],
   },
   {
@@ -195,13 +201,13 @@ const columns = (agents, state) => [
     head: "Layer",
     cell: (log) => [
       layerBadge(log.layer),
-      log.reason ? h("div", { class: "help" }, words(log.reason)) : null,
+      log.reason ? h("span", { class: "help" }, words(log.reason)) : null,
     ],
   },
   { head: "Label", cell: (log) => labelOf(log, agents) },
   { head: "Latency", cell: (log) => ms(log.latency_ms), kind: "number" },
   { head: "Cost", cell: (log) => usd(log.cost_usd), kind: "number" },
-  { head: "Time", cell: (log) => time(log.created_at) },
+  { head: "Time", cell: (log) => when(log.created_at) },
 ];
 
 function labelOf(log, agents) {

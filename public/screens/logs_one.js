@@ -15,6 +15,7 @@ import { notice } from "../parts/notice.js";
 import { DEFAULT_ROUTER } from "../parts/routers.js";
 import { trace } from "../parts/stages.js";
 import { table } from "../parts/table.js";
+import { when } from "../parts/when.js";
 import { address } from "../router.js";
 import { sessionCard } from "./logs_session.js";
 
@@ -205,7 +206,7 @@ function history({ label_history: changes }, agents) {
       hideCaption: true,
       rows: changes,
       columns: [
-        { head: "Time", cell: (one) => time(one.created_at), heading: true },
+        { head: "Time", cell: (one) => when(one.created_at), heading: true },
         {
           head: "Agent",
           cell: (one) => (one.removed ? "removed" : agentName(agents, one.agent_id)),
