@@ -74,10 +74,22 @@ class Answers:
             urllib.request.Request(f"{self._base_url}{path}", body, headers=headers, method="PUT")
         )
 
+    def with_etag(
+        self, method: str, path: str, body: object = None, *, if_match: str | None = None
+    ) -> tuple[Any, str]:
+        """What is answered to JSON, and its ETag; `if_match` is the ETag of an earlier answer."""
+        headers = self._headers | ({} if if_match is None else {"if-match": if_match})
+        data = None if body is None else json.dumps(body).encode()
+        url = f"{self._base_url}{path}"
+        return self._answer(urllib.request.Request(url, data, headers=headers, method=method))
+
     def _call(self, request: urllib.request.Request) -> Any:
+        return self._answer(request)[0]
+
+    def _answer(self, request: urllib.request.Request) -> tuple[Any, str]:
         try:
             with self._opener.open(request, timeout=SECONDS) as response:
-                return json.load(response)
+                return json.load(response), response.headers.get("etag", "")
         except urllib.error.HTTPError as error:
             message, code = _error(error)
             raise HttpFailed(f"{request.full_url}: {error.code} {message}", code) from error
@@ -92,13 +104,12 @@ _FAULTS_SHOWN = 20
 
 
 def _error(error: urllib.error.HTTPError) -> tuple[str, str | None]:
-    """What went wrong, with the faults of a file's lines, and the code."""
+    """What went wrong, with the faults of a file's lines or a document's fields, and the code."""
     try:
         body = json.load(error)
         lines = [
-            f"line {each['line']}: {each['message']}"
+            f"line {each['line']}: {each['message']}" if "line" in each else each["message"]
             for each in body.get("errors", ())[:_FAULTS_SHOWN]
-            if "line" in each
         ]
         code: str | None = body["error"].get("code")
         return "\n  ".join([body["error"]["message"], *lines]), code

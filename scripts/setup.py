@@ -47,6 +47,12 @@ def prepare_training() -> None:
         run_steps([python_environment(), training_packages()])
 
 
+def prepare_yaml() -> None:
+    """What `npm run apply` needs for YAML, and no more."""
+    with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
+        run_steps([python_environment(), yaml_package()])
+
+
 def prepare_upload() -> None:
     """What is uploaded beside the code in src/ and public/, and wrangler, which uploads it."""
     with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
@@ -182,6 +188,19 @@ def test_packages() -> Step:
         title="Installing the packages for tests",
         stamp=paths.VENV / ".edgeneuro-test",
         make=lambda: pip_install([*COMPILED_LATER, *wanted]),
+        inputs=[paths.CONSTRAINTS],
+        facts=wanted,
+        outputs=[paths.PYTHON],
+        advice=REGISTRY_ADVICE,
+    )
+
+
+def yaml_package() -> Step:
+    wanted = group("yaml")
+    return Step(
+        title="Installing the package for YAML",
+        stamp=paths.VENV / ".edgeneuro-yaml",
+        make=lambda: pip_install(wanted),
         inputs=[paths.CONSTRAINTS],
         facts=wanted,
         outputs=[paths.PYTHON],

@@ -25,7 +25,8 @@ class Call:
     are set before a stream ends are in it too; a handler may set `ending` if it knows better than
     the stream how it ended. `session_header` is the header that names a session, for calls that may
     have one. `admitted()` waits for the rate limiter, and raises RateLimitedError: the handler of a
-    route with `awaits_limit` calls it before anything is written or paid for."""
+    route with `awaits_limit` calls it before anything is written or paid for. `if_match` is
+    the header If-Match."""
 
     services: Services
     credential: Credential
@@ -37,3 +38,4 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict)
     session_header: str | None = None
     admitted: Callable[[], Awaitable[None]] = admit
+    if_match: str | None = None

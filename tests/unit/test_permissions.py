@@ -86,6 +86,8 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "GET /v1/rules/{rule_id}": ("read", 404, "unknown_rule"),
     "PATCH /v1/rules/{rule_id}": ("admin", 404, "unknown_rule"),
     "DELETE /v1/rules/{rule_id}": ("admin", 404, "unknown_rule"),
+    "GET /v1/installation": ("admin", 200, None),
+    "PUT /v1/installation": ("admin", 200, None),
     "GET /v1/providers": ("admin", 200, None),
     "POST /v1/providers": ("admin", 400, "missing_field"),
     "GET /v1/providers/{provider_id}": ("admin", 404, "unknown_provider"),

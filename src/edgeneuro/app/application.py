@@ -111,6 +111,7 @@ class App:
                 headers,
                 request.header(SESSION_HEADER) if found.route.access is Access.ROUTE else None,
                 admission.wait,
+                request.header("if-match"),
             )
             return await self._admitted(call, request, found, admission)
         except _REFUSALS:

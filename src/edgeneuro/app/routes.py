@@ -15,6 +15,7 @@ from edgeneuro.controlplane import (
 from edgeneuro.controlplane.access import audit, keys, teams, users
 from edgeneuro.controlplane.adapters import lora_intake, loras
 from edgeneuro.controlplane.evaluations import evaluations, routing_test_runs, routing_tests
+from edgeneuro.controlplane.installation import installation
 from edgeneuro.controlplane.jobs import jobs
 from edgeneuro.controlplane.labels import datasets, erasure, imports, label_stats, labels, queue
 from edgeneuro.controlplane.learning import classifiers, learning
@@ -41,6 +42,7 @@ from edgeneuro.web.auth import Access
 from edgeneuro.web.routing import Described, Idempotency, Route
 
 _BULK_BYTES = 1024 * 1024  # 1,000 labels with queries of 1,000 bytes
+_INSTALLATION_BYTES = 8 * 1024 * 1024  # 250 agents with the longest texts
 PUBLIC, ANY, READ = Access.PUBLIC, Access.ANY, Access.READ
 ROUTE, LABEL, ADMIN = Access.ROUTE, Access.LABEL, Access.ADMIN
 REPEATABLE, ONCE = Idempotency.REPEATABLE, Idempotency.SHOWN_ONCE
@@ -159,6 +161,10 @@ ROUTES = (
 
     Route("POST",   "/v1/outcomes/preview",       outcome_preview.preview_outcomes, READ, 200,
           REPEATABLE, described=Described((404,))),
+
+    Route("GET",    "/v1/installation",           installation.show_installation, ADMIN),
+    Route("PUT",    "/v1/installation",           installation.replace_installation, ADMIN,
+          max_body_bytes=_INSTALLATION_BYTES, described=Described(takes_if_match=True)),
 
     Route("GET",    "/v1/providers",              providers.list_providers,  ADMIN),
     Route("POST",   "/v1/providers",              providers.create_provider, ADMIN, 201),

@@ -1,6 +1,8 @@
 """Agents in the control plane. Exactly one is the default; it is always enabled."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import Change, commit, commit_change
@@ -12,16 +14,19 @@ from edgeneuro.domain.agent import (
     AgentPatch,
     AgentWritten,
     LabelsOfAgent,
+    OldLabels,
     is_redefined,
 )
 from edgeneuro.domain.catalogue import find_model
 from edgeneuro.domain.fields import Page, PageQuery, page_of
+from edgeneuro.domain.model import Model
 from edgeneuro.errors import (
     ConflictError,
     ConstraintError,
     InvalidRequestError,
     NotFoundError,
 )
+from edgeneuro.services import Services
 from edgeneuro.store import agents as store
 from edgeneuro.store.labels import count_labels_of, set_aside_labels_of
 from edgeneuro.store.sql import rfc3339
@@ -90,31 +95,12 @@ async def plan_creation(call: Call, body: AgentCreate) -> PlannedAgent:
             f"There are {MAX_STORED_AGENTS} agents already; delete one first.",
             code="too_many_agents",
         )
-    created = rfc3339(services.now_ms())
-    fields = body.model_dump(include=set(AgentCreate.model_fields), exclude={"labels"})
-    agent = Agent(**fields, created_at=created, updated_at=created)
-    _require_endpoint(agent)
-    await _require_chat_model(call, agent.model)
+    agent = new_agent(services, body)
+    check_agent(agent, (await services.routing.current()).models)
     if await store.get_agent(services.db, agent.id) is not None:
         raise _agent_exists(agent.id)
     labels = await count_labels_of(services.db, agent.id)
-    if labels and body.labels is None:
-        raise ConflictError(
-            f"{_labels_name(labels, agent.id)}, which was deleted. Say what becomes of them:"
-            ' `labels` "keep" if the new agent means the same, else "set_aside" (they are taken'
-            " back; their history stays).",
-            code="agent_has_labels",
-            param="labels",
-        )
-    set_aside = set_aside_labels_of(agent.id) if labels and body.labels == "set_aside" else []
-    change = Change(
-        statements=[*set_aside, *store.insert_agent(agent)],
-        action="create",
-        resource="agent",
-        resource_id=agent.id,
-        after=agent,
-    )
-    return PlannedAgent(change, agent, labels, bool(set_aside))
+    return creation_of(agent, labels=labels, old=body.labels)
 
 
 async def plan_update(call: Call, before: Agent, body: AgentPatch) -> PlannedAgent:
@@ -125,7 +111,7 @@ async def plan_update(call: Call, before: Agent, body: AgentPatch) -> PlannedAge
     if changes.keys() & {"endpoint", "protocol"}:
         _require_endpoint(after)
     if "model" in changes:
-        await _require_chat_model(call, after.model)
+        _require_chat_model(after.model, (await services.routing.current()).models)
     if changes.get("default") is False and before.default:
         raise ConflictError(
             "This is the default agent. Make another one the default instead.",
@@ -133,17 +119,64 @@ async def plan_update(call: Call, before: Agent, body: AgentPatch) -> PlannedAge
             param="default",
         )
     labels = await count_labels_of(services.db, before.id)
-    set_aside = set_aside_labels_of(before.id) if body.labels == "set_aside" else []
+    return update_of(services, before, changes, labels=labels, set_aside=body.labels == "set_aside")
+
+
+def new_agent(services: Services, body: AgentCreate) -> Agent:
+    created = rfc3339(services.now_ms())
+    fields = body.model_dump(include=set(AgentCreate.model_fields), exclude={"labels"})
+    return Agent(**fields, created_at=created, updated_at=created)
+
+
+def check_agent(agent: Agent, models: Mapping[str, Model]) -> None:
+    """Whether there can be such an agent, apart from others. Raises InvalidRequestError."""
+    _require_endpoint(agent)
+    _require_chat_model(agent.model, models)
+
+
+def creation_of(agent: Agent, *, labels: int, old: OldLabels | None) -> PlannedAgent:
+    """`labels` in force name the id already. Raises ConflictError if `old` does not say what
+    becomes of them."""
+    if labels and old is None:
+        raise ConflictError(
+            f"{_labels_name(labels, agent.id)}, which was deleted. Say what becomes of them:"
+            ' `labels` "keep" if the new agent means the same, else "set_aside" (they are taken'
+            " back; their history stays).",
+            code="agent_has_labels",
+            param="labels",
+        )
+    set_aside = set_aside_labels_of(agent.id) if labels and old == "set_aside" else []
+    change = Change(
+        statements=[*set_aside, *store.insert_agent(agent)],
+        action="create",
+        resource="agent",
+        resource_id=agent.id,
+        after=agent,
+    )
+    return PlannedAgent(change, agent, labels, bool(set_aside))
+
+
+def update_of(
+    services: Services,
+    before: Agent,
+    changes: Mapping[str, Any],
+    *,
+    labels: int,
+    set_aside: bool,
+) -> PlannedAgent:
+    """`changes` are fields with their new values; `labels` in force name the agent."""
+    after = before.model_copy(update=dict(changes))
+    withdrawn = set_aside_labels_of(before.id) if set_aside else []
     update = store.update_agent(before.id, changes, now_ms=services.now_ms())
     change = Change(
-        statements=[*set_aside, *update],
+        statements=[*withdrawn, *update],
         action="update",
         resource="agent",
         resource_id=before.id,
         before=before,
         after=after,
     )
-    return PlannedAgent(change, after, labels, bool(set_aside))
+    return PlannedAgent(change, after, labels, bool(withdrawn))
 
 
 async def delete_agent(call: Call, agent_id: str) -> AgentDeleted:
@@ -169,14 +202,16 @@ def _written(agent: Agent, planned: PlannedAgent, *, warn: bool = False) -> Agen
     if not labels:
         return AgentWritten(**agent.model_dump())
     kept = 0 if planned.set_aside else labels
-    warning = None
-    if warn:
-        warning = (
-            f"{_labels_name(labels, agent.id)}, and they stay in force. If it means something else"
-            ' now, PATCH it with `labels` "set_aside".'
-        )
+    warning = kept_labels_warning(agent.id, labels) if warn else None
     about = LabelsOfAgent(kept=kept, set_aside=labels - kept, warning=warning)
     return AgentWritten(**agent.model_dump(), labels=about)
+
+
+def kept_labels_warning(agent_id: str, labels: int) -> str:
+    return (
+        f"{_labels_name(labels, agent_id)}, and they stay in force. If it means something else"
+        ' now, PATCH it with `labels` "set_aside".'
+    )
 
 
 def _labels_name(labels: int, agent_id: str) -> str:
@@ -200,12 +235,12 @@ def _require_endpoint(agent: Agent) -> None:
         )
 
 
-async def _require_chat_model(call: Call, name: str | None) -> None:
+def _require_chat_model(name: str | None, models: Mapping[str, Model]) -> None:
     """A model that is not there may still be registered; a decision or embedding model
     never answers a chat."""
     if name is None:
         return
-    model = find_model((await call.services.routing.current()).models, name)
+    model = find_model(models, name)
     if model is not None and model.type == "embedding":
         raise InvalidRequestError(
             f"model: {name!r} is an embedding model, which writes no text. Name a model that"

@@ -1,12 +1,13 @@
 """Settings in the control plane: the values in force and their source, storing others, and flushing
 the caches of answers."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from edgeneuro.call import Call
-from edgeneuro.controlplane.access.audit import commit
+from edgeneuro.controlplane.access.audit import Change, commit, commit_change
 from edgeneuro.controlplane.learning.classifiers import require_usable
 from edgeneuro.controlplane.models.models import require_available, require_embedding
 from edgeneuro.domain.config import SETTINGS, StoredConfig
@@ -14,6 +15,7 @@ from edgeneuro.domain.config_models import Config, ConfigPatch, Setting
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.domain.setting import Declared
+from edgeneuro.services import Services
 from edgeneuro.store.answer_cache import CHATS, DECISIONS
 from edgeneuro.store.config import delete_settings, store_settings
 
@@ -48,30 +50,41 @@ async def update_config(call: Call, body: ConfigPatch) -> Config:
         await require_usable(call, changes["classifier"], param="classifier")
     if changes.get("embedding_model") is not None:
         require_embedding(before, changes["embedding_model"], param="embedding_model")
-    if not changes:
+    planned = plan_settings(call.services, before, changes, active=active)
+    if planned is None:
         return _shown(before)
+    await commit_change(call, planned)
+    return _shown(await call.services.routing.fresh())
+
+
+def plan_settings(
+    services: Services, before: RoutingConfig, changes: Mapping[str, Any], *, active: Model
+) -> Change | None:
+    """Stores settings that were checked; null removes a stored one. `active` is the active model
+    afterwards. None if nothing changes."""
+    if not changes:
+        return None
+    values = dict(changes)
     if active.id != before.active.id:
-        changes = {**before.activation(active), **changes}
+        values = {**before.activation(active), **values}
         if before.challenger is not None:
-            changes["challenger"] = None  # it was compared with another active model
-    stored = {name: value for name, value in changes.items() if value is not None}
-    gone = [name for name, value in changes.items() if value is None]
+            values["challenger"] = None  # it was compared with another active model
+    stored = {name: value for name, value in values.items() if value is not None}
+    gone = [name for name, value in values.items() if value is None]
     # The statement that always changes something is the last: the audit row depends on it.
     statements = [delete_settings(gone)] if gone else []
     if stored:
-        statements.append(store_settings(stored, now_ms=call.services.now_ms()))
-    await commit(
-        call,
-        statements,
+        statements.append(store_settings(stored, now_ms=services.now_ms()))
+    return Change(
+        statements=statements,
         action="update",
         resource="config",
         resource_id="config",
         before=before.stored,
         after=before.stored.model_copy(
-            update=changes | {name: StoredConfig.model_fields[name].default for name in gone}
+            update=values | {name: StoredConfig.model_fields[name].default for name in gone}
         ),
     )
-    return _shown(await call.services.routing.fresh())
 
 
 def _require_models(config: RoutingConfig, changes: dict[str, Any], *, var: str) -> Model:

@@ -1,6 +1,7 @@
 """Routers in the control plane: each with its own agents and settings, beside the router "default",
 which is the installation's."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from edgeneuro.call import Call
@@ -131,22 +132,28 @@ async def _checked(call: Call, router: Router, changes: dict[str, Any]) -> dict[
     """The changes of settings with ids for the aliases of models. Raises InvalidRequestError where
     the router as it will be, or one of the changes, names what cannot be used."""
     await _require_agents(call, router)
-    config = await call.services.routing.fresh()
-    found: dict[str, Any] = {}
-    if changes.get("routing_model") is not None:
-        model = require_available(config, changes["routing_model"], param="routing_model")
-        found["routing_model"] = model.id
-    if changes.get("fallback_models") is not None:
-        found["fallback_models"] = [
-            require_available(config, name, param=f"fallback_models[{index}]").id
-            for index, name in enumerate(changes["fallback_models"])
-        ]
+    found = models_of(await call.services.routing.fresh(), changes)
     if changes.get("classifier") not in (None, NO_CLASSIFIER):
         await require_usable(call, changes["classifier"], param="classifier")
     return found
 
 
-async def _require_agents(call: Call, router: Router) -> None:
+def models_of(config: RoutingConfig, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The models that these settings name, by their ids. Raises InvalidRequestError."""
+    found: dict[str, Any] = {}
+    if settings.get("routing_model") is not None:
+        model = require_available(config, settings["routing_model"], param="routing_model")
+        found["routing_model"] = model.id
+    if settings.get("fallback_models") is not None:
+        found["fallback_models"] = [
+            require_available(config, name, param=f"fallback_models[{index}]").id
+            for index, name in enumerate(settings["fallback_models"])
+        ]
+    return found
+
+
+def check_default_agent(router: Router) -> None:
+    """Raises InvalidRequestError if the fallback agent is none of the router's agents."""
     default = router.default_agent
     if router.agents is not None and default is not None and default not in router.agents:
         raise InvalidRequestError(
@@ -154,6 +161,11 @@ async def _require_agents(call: Call, router: Router) -> None:
             " one of them.",
             param="default_agent",
         )
+
+
+async def _require_agents(call: Call, router: Router) -> None:
+    default = router.default_agent
+    check_default_agent(router)
     await require_agents(call, router.agents)
     if router.agents is None and default is not None:
         await require_agents(call, [default], param="default_agent")

@@ -91,7 +91,7 @@ class AgentCreate(BaseModel):
     model: ModelId | None = None
     enabled: bool = True
     default: bool = False
-    labels: OldLabels | None = None
+    labels: OldLabels | None = Field(default=None, exclude_if=is_none)
 
 
 class AgentPatch(BaseModel):

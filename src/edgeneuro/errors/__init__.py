@@ -4,6 +4,7 @@ its `type` and its stable `code`; web/response.py turns any of them into the one
 EdgeNeuroError
 ├── InvalidRequestError 400        what the client sent is wrong; `param` names the field
 │   ├── InvalidItemsError          some of many items are wrong, so none was taken
+│   ├── InvalidFieldsError         several fields are wrong; `errors` has them all
 │   ├── InvalidLinesError          some of a file's lines are wrong, so none was taken
 │   ├── AdapterRefusedError        the rules refuse an adapter's files; nothing was stored
 │   ├── BodyTooLargeError 413
@@ -15,6 +16,7 @@ EdgeNeuroError
 ├── NoAgentFitsError 422           no agent was decided on, and the caller needs an answer
 ├── NotFoundError 404
 ├── ConflictError 409              the request is valid, but the current state forbids it
+│   └── PreconditionFailedError 412    the state is not the one that `If-Match` names
 ├── IdempotencyMismatchError 422   the Idempotency-Key was sent with another request before
 ├── RateLimitedError 429           our own rate limit
 │   └── KeyRateLimitedError        the key's requests in this minute are used up
@@ -48,7 +50,9 @@ from edgeneuro.errors.base import (
     ConstraintError,
     DatabaseError,
     EdgeNeuroError,
+    FieldFault,
     IdempotencyMismatchError,
+    InvalidFieldsError,
     InvalidItemsError,
     InvalidLinesError,
     InvalidRequestError,
@@ -61,6 +65,7 @@ from edgeneuro.errors.base import (
     NotConfiguredError,
     NotFoundError,
     PermissionDeniedError,
+    PreconditionFailedError,
     RateLimitedError,
     SchemaMismatchError,
     TokenBudgetExceededError,
@@ -96,7 +101,9 @@ __all__ = [
     "DatabaseError",
     "EdgeNeuroError",
     "FailureReason",
+    "FieldFault",
     "IdempotencyMismatchError",
+    "InvalidFieldsError",
     "InvalidItemsError",
     "InvalidLinesError",
     "InvalidOutputError",
@@ -111,6 +118,7 @@ __all__ = [
     "NotConfiguredError",
     "NotFoundError",
     "PermissionDeniedError",
+    "PreconditionFailedError",
     "RateLimitedError",
     "Reason",
     "SchemaMismatchError",

@@ -71,6 +71,31 @@ class InvalidItemsError(InvalidRequestError):
 
 
 @dataclass(frozen=True)
+class FieldFault:
+    """`param` is the full path of the field."""
+
+    param: str | None
+    code: str
+    message: str
+
+
+class InvalidFieldsError(InvalidRequestError):
+    """The error is the first field's; `faults` are those of all fields, for the body's list
+    `errors`."""
+
+    def __init__(self, faults: Sequence[FieldFault]) -> None:
+        first = faults[0]
+        message = first.message
+        if len(faults) > 1:
+            message += f" {len(faults)} errors were found (see `errors`); nothing was changed."
+        super().__init__(message, code=first.code, param=first.param)
+        self.faults = faults
+
+    def details(self) -> dict[str, Any]:
+        return {"errors": [asdict(fault) for fault in self.faults]}
+
+
+@dataclass(frozen=True)
 class LineFault:
     """`line` counts from 1, `param` names the field at fault."""
 
@@ -165,6 +190,13 @@ class ConflictError(EdgeNeuroError):
     status = 409
     type = "conflict_error"
     code = "conflict"
+
+
+class PreconditionFailedError(ConflictError):
+    """`If-Match` names another state than the present one."""
+
+    status = 412
+    code = "changed_meanwhile"
 
 
 class IdempotencyMismatchError(EdgeNeuroError):

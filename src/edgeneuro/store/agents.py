@@ -30,6 +30,10 @@ def select_enabled() -> Statement:
     return statement(f"SELECT {_COLUMNS} FROM agents WHERE enabled = 1 ORDER BY id")
 
 
+def select_agents() -> Statement:
+    return statement(f"SELECT {_COLUMNS} FROM agents ORDER BY id")
+
+
 async def list_agents(db: Database, *, limit: int, after: str | None) -> list[Agent]:
     rows = await db.run(
         statement(

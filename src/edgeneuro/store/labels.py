@@ -191,6 +191,18 @@ async def count_labels_of(db: Database, agent_id: str) -> int:
     return int(rows[0]["n"])
 
 
+async def count_labels_of_each(db: Database, agent_ids: Sequence[str]) -> dict[str, int]:
+    """The labels in force of those of these agents that have some."""
+    rows = await db.run(
+        statement(
+            "SELECT agent_id, count(*) AS n FROM current_labels"
+            " WHERE agent_id IN (SELECT value FROM json_each(?1)) GROUP BY agent_id",
+            json.dumps(agent_ids),
+        )
+    )
+    return {row["agent_id"]: int(row["n"]) for row in rows}
+
+
 def set_aside_labels_of(agent_id: str) -> list[Statement]:
     """Withdraws all labels that name this agent, of all labelers."""
     # The number of this change, which the first statement raises, marks what it has withdrawn.

@@ -18,6 +18,10 @@ def select_enabled_providers() -> Statement:
     return statement(f"SELECT {_COLUMNS} FROM providers WHERE enabled = 1 ORDER BY priority, id")
 
 
+def select_providers() -> Statement:
+    return statement(f"SELECT {_COLUMNS} FROM providers ORDER BY id")
+
+
 async def list_providers(db: Database, *, limit: int, after: str | None) -> list[Provider]:
     rows = await db.run(
         statement(

@@ -2,7 +2,7 @@
 with the write."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -92,6 +92,17 @@ def delete_rule(rule_id: str) -> list[Statement]:
         _close_gap(rule_id),
         statement("DELETE FROM rules WHERE id = ?1 RETURNING id", rule_id),
     ]
+
+
+def order_rules(rule_ids: Sequence[str], *, now_ms: int) -> Statement:
+    """Puts the rules into this order. The ids of those that have moved come back."""
+    place = "(SELECT key + 1 FROM json_each(?1) WHERE value = rules.id)"
+    return statement(
+        f"UPDATE rules SET position = {place}, updated_at = ?2"
+        f" WHERE id IN (SELECT value FROM json_each(?1)) AND position <> {place} RETURNING id",
+        json.dumps(rule_ids),
+        now_ms,
+    )
 
 
 def _close_gap(rule_id: str) -> Statement:

@@ -14,7 +14,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
 from edgeneuro.bounded_json import loads
-from edgeneuro.errors import InvalidItemsError, InvalidRequestError, ItemFault
+from edgeneuro.errors import (
+    FieldFault,
+    InvalidFieldsError,
+    InvalidItemsError,
+    InvalidRequestError,
+    ItemFault,
+)
 from edgeneuro.web.response import Reply, Response
 from edgeneuro.web.upload import Upload
 
@@ -83,6 +89,8 @@ def parse_body(model: type[Batch], body: bytes) -> Batch:
     try:
         return read(text)
     except ValidationError as error:
+        if getattr(model, "lists_faults", False):
+            raise invalid_fields(error) from error
         raise invalid_request(error) from error
 
 
@@ -136,6 +144,12 @@ def invalid_request(error: ValidationError) -> InvalidRequestError:
         return InvalidItemsError(faults[:MAX_FAULTS])
     code, param, message = _describe(_faults(error)[0])
     return InvalidRequestError(message, code=code, param=param)
+
+
+def invalid_fields(error: ValidationError) -> InvalidRequestError:
+    """All faults, each with its field: for models that declare `lists_faults`."""
+    described = [_describe(each) for each in _faults(error)[:MAX_FAULTS]]
+    return InvalidFieldsError([FieldFault(param, code, text) for code, param, text in described])
 
 
 def _item_faults(error: ValidationError) -> list[ItemFault]:

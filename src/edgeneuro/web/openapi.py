@@ -27,6 +27,14 @@ _IDEMPOTENCY_KEY = {
     " first answer comes back, with the header `idempotent-replayed: true`.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag of an earlier answer: the request fails with 412 if the state is"
+    " another one now.",
+    "schema": {"type": "string"},
+}
 _REQUEST_ID = {
     "name": "X-Request-Id",
     "in": "header",
@@ -42,6 +50,7 @@ _FAILURES = {
     403: "The key or the user may not do this.",
     404: "What the path or the body names does not exist.",
     409: "The state of things does not allow this.",
+    412: "The state is not the one that `If-Match` names.",
     413: "The body is too large.",
     415: "The body has a content encoding that cannot be read.",
     422: "The Idempotency-Key was sent with another request before.",
@@ -96,6 +105,8 @@ def failure_statuses(found: Found) -> set[int]:
         statuses.add(409)
     if route.takes_idempotency_key:
         statuses |= {400, 409, 422}
+    if route.described.takes_if_match:
+        statuses.add(412)
     return statuses
 
 
@@ -133,6 +144,8 @@ def _operation(found: Found, schemas: Schemas) -> dict[str, Any]:
         operation["x-scope"] = route.access.value
     if route.takes_idempotency_key:
         operation["parameters"].append(_IDEMPOTENCY_KEY)
+    if route.described.takes_if_match:
+        operation["parameters"].append(_IF_MATCH)
     if handler.body is not None:
         content = _body_content(handler.body, route, schemas)
         operation["requestBody"] = {

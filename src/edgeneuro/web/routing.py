@@ -35,7 +35,8 @@ class Described:
     the responses that no rule adds (web/openapi.py), `media` the types of a response that is not
     JSON, `file_media` those of a body that is a file. `events` is the model of a streamed
     response's events. `form` is the model of a form's fields and `files` names its files; with
-    `or_json` the fields may be sent as JSON without the files."""
+    `or_json` the fields may be sent as JSON without the files. With `takes_if_match` it reads the
+    header If-Match."""
 
     statuses: tuple[int, ...] = ()
     media: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class Described:
     form: type[BaseModel] | None = None
     files: tuple[str, ...] = ()
     or_json: bool = False
+    takes_if_match: bool = False
 
 
 @dataclass(frozen=True)

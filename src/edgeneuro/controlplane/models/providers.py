@@ -18,6 +18,7 @@ from edgeneuro.domain.provider import (
     may_send_secret,
 )
 from edgeneuro.errors import ConflictError, ConstraintError, InvalidRequestError, NotFoundError
+from edgeneuro.services import Services
 from edgeneuro.store import providers as store
 from edgeneuro.store.sql import rfc3339
 
@@ -30,11 +31,8 @@ async def list_providers(call: Call, query: PageQuery) -> Page[Provider]:
 
 async def create_provider(call: Call, body: ProviderCreate) -> Provider:
     """Add a provider. Set its key as a Worker secret, and give the secret's name here."""
-    _require_listed(body.prices, body.models)
-    _require_decision_models(body.kind, body.decision_models, body.models)
-    created = rfc3339(call.services.now_ms())
-    provider = Provider(**body.model_dump(), created_at=created, updated_at=created)
-    _require_named_host(call, provider)
+    provider = new_provider(call.services, body)
+    check_provider(call.services, provider)
     try:
         await commit(
             call,
@@ -89,7 +87,7 @@ async def update_provider(call: Call, provider_id: str, body: ProviderPatch) -> 
         changes.setdefault("secret", None)
     after = Provider.model_validate(before.model_dump() | changes)
     if "base_url" in changes or "secret" in changes:
-        _require_named_host(call, after)
+        _require_named_host(call.services, after)
     rows = await commit(
         call,
         [store.update_provider(provider_id, changes, now_ms=call.services.now_ms())],
@@ -116,6 +114,18 @@ async def delete_provider(call: Call, provider_id: str) -> ProviderDeleted:
         before=before,
     )
     return ProviderDeleted(id=provider_id)
+
+
+def new_provider(services: Services, body: ProviderCreate) -> Provider:
+    created = rfc3339(services.now_ms())
+    return Provider(**body.model_dump(), created_at=created, updated_at=created)
+
+
+def check_provider(services: Services, provider: Provider) -> None:
+    """Whether there can be such a provider. Raises InvalidRequestError."""
+    _require_listed(provider.prices, provider.models)
+    _require_decision_models(provider.kind, provider.decision_models, provider.models)
+    _require_named_host(services, provider)
 
 
 def _require_listed(prices: Iterable[str], models: Sequence[str]) -> None:
@@ -150,8 +160,8 @@ def _require_decision_models(
             )
 
 
-def _require_named_host(call: Call, provider: Provider) -> None:
-    hosts = call.services.settings.provider_hosts
+def _require_named_host(services: Services, provider: Provider) -> None:
+    hosts = services.settings.provider_hosts
     if provider.secret is not None and not may_send_secret(provider.base_url, hosts):
         raise InvalidRequestError(
             f"base_url: a secret goes only to hosts that {HOSTS_VAR} in wrangler.toml names, or to"

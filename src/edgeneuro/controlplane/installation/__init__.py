@@ -1,0 +1,1 @@
+"""The installation as one document: read it, plan the changes that make it so, apply them."""
