@@ -213,3 +213,24 @@ def test_a_caller_that_reads_replicas_sees_its_own_changes(client: httpx.Client)
     assert header not in client.get("/v1/agents").headers
     refused = client.get("/v1/agents", headers={header: "'; DROP"})
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, header)
+
+
+def test_the_installation_as_one_document(client: httpx.Client) -> None:
+    path = "/v1/installation"
+    read = client.get(path).raise_for_status()
+    before = read.json()
+    boats = {"id": "boats", "name": "Boats", "description": "Ships, sails and anchors."}
+    rule = {"id": "anchor", "when": {"words": ["anchor"]}, "then": {"agent_id": "boats"}}
+    wanted = {"agents": [*before["agents"], boats], "rules": [*before["rules"], rule]}
+    plan = client.put(path, params={"plan": "true"}, json=wanted).raise_for_status()
+    assert [each["id"] for each in plan.json()["changes"]] == ["boats", "anchor"]
+    match = {"if-match": plan.headers["etag"]}
+    applied = client.put(path, json=wanted, headers=match).raise_for_status()
+    assert applied.json()["counts"] == {"create": 2, "update": 0, "delete": 0}
+    answer = client.post("/v1/route", json={"query": "Where is the anchor?"}).json()
+    assert (answer["agent"]["id"], answer["layer"]) == ("boats", "rule")
+    assert client.put(path, json=before, headers=match).status_code == 412
+    assert client.put(path, json=before).json()["error"]["code"] == "deletes_not_confirmed"
+    client.put(path, params={"delete": "true"}, json=before).raise_for_status()
+    after = client.get(path)
+    assert (after.json(), after.headers["etag"]) == (before, read.headers["etag"])
