@@ -18,6 +18,14 @@ from scripts.wrangler import environment, wrangler
 AI_WORKER = "edgeneuro-local-ai"  # wrangler.toml binds it as AI and as OUTBOUND
 
 
+def local_ai_log(options: Options) -> Path:
+    return options.notes / "local-ai.log"
+
+
+def wrangler_log(options: Options) -> Path:
+    return options.notes / "wrangler.log"
+
+
 def start_local_ai(options: Options, ai_url: str) -> Child:
     port = ai_url.rpartition(":")[2]
     return Child.start(
@@ -29,7 +37,7 @@ def start_local_ai(options: Options, ai_url: str) -> Child:
             "LOCAL_AI_HOST": "127.0.0.1",
             "LOCAL_AI_PORT": port,
         },
-        log=options.notes / "local-ai.log",
+        log=local_ai_log(options),
     )
 
 
@@ -46,7 +54,7 @@ def start_wrangler(options: Options, ai_url: str) -> Child:
         "The Worker",
         wrangler(*words),
         environment=environment(options.state),
-        log=options.notes / "wrangler.log",
+        log=wrangler_log(options),
     )
 
 

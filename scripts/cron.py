@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.request
 from contextlib import closing, suppress
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -33,9 +34,13 @@ def running_cron_url(state: Path, cron: str = "") -> str:
 
 
 def fire(url: str) -> None:
-    """Fires the cron of that address, and waits for its end. Raises OSError."""
-    with _DIRECT.open(url, timeout=_RUN_SECONDS) as response:
-        response.read()
+    """Fires the cron of that address, and waits for its end. Raises OSError, also where the Worker
+    ends within its answer."""
+    try:
+        with _DIRECT.open(url, timeout=_RUN_SECONDS) as response:
+            response.read()
+    except HTTPException as error:
+        raise ConnectionError(str(error)) from error
 
 
 def job_waits(state: Path, *, by_ms: float = math.inf) -> bool:

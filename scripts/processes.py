@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.paths import ROOT
+from scripts.process_table import processes_in_group
 from scripts.signals import end_with_parent
 from scripts.steps import tail
 
 GRACE_SECONDS = 5.0
+_KILL_SECONDS = 2.0
 
 
 @dataclass
@@ -29,7 +31,9 @@ class Child:
     def start(
         cls, name: str, command: Sequence[str], *, environment: Mapping[str, str], log: Path
     ) -> "Child":
-        with log.open("wb") as output:
+        """The log is continued: of a process that is started again it says why."""
+        shown = log.stat().st_size if log.exists() else 0
+        with log.open("ab") as output:
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
@@ -40,7 +44,7 @@ class Child:
                 start_new_session=True,
                 preexec_fn=end_with_parent,
             )
-        return cls(name, log, process)
+        return cls(name, log, process, shown)
 
     def is_running(self) -> bool:
         return self.process.poll() is None
@@ -55,6 +59,17 @@ class Child:
 
     def last_words(self) -> str:
         return tail(self.log.read_text(encoding="utf-8", errors="replace"))
+
+    def kill(self) -> None:
+        """End it and all it started at once, and wait until their ports are free."""
+        self.signal_group(signal.SIGKILL)
+        deadline = time.monotonic() + _KILL_SECONDS
+        while self.is_left() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def is_left(self) -> bool:
+        """Whether it or anything that it started still runs."""
+        return self.process.poll() is None or bool(processes_in_group(self.process.pid))
 
     def signal_group(self, number: int) -> bool:
         """Signal the process and all it started; False when none of them is left."""
@@ -74,7 +89,7 @@ def end_all(children: Sequence[Child]) -> None:
     left = list(children)
     while left and time.monotonic() < deadline:
         time.sleep(0.05)
-        left = [child for child in left if child.signal_group(0)]
+        left = [child for child in left if child.is_left()]
     for child in left:
         child.signal_group(signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):

@@ -6,18 +6,20 @@ import shlex
 import socket
 import sys
 import time
-import urllib.request
 from collections.abc import Sequence
 from typing import TextIO
 
-from scripts.children import start_local_ai, start_wrangler
+from scripts.children import local_ai_log, start_local_ai, start_wrangler, wrangler_log
 from scripts.cron import LocalCron
 from scripts.database import database_steps
+from scripts.health import HealthProbe, health_problem
 from scripts.options import Options, admin_token_file
 from scripts.private import private_folder, write_private
-from scripts.processes import Child, end_all
+from scripts.process_table import processes_below
+from scripts.processes import Child
 from scripts.signals import ignore_signals
 from scripts.steps import InUse, StepFailed, only_one, run_steps
+from scripts.supervision import Limits, Part, Supervisor
 
 READY_SECONDS = 120.0
 LOADING_SECONDS = 900.0  # with a model that is loaded, from a .gguf file slowly
@@ -25,12 +27,14 @@ LOADING_SECONDS = 900.0  # with a model that is loaded, from a .gguf file slowly
 WRANGLERS_FOLDERS = ("v3", "registry", "wrangler-logs")
 # wrangler's own talk
 CHATTER = ("[wrangler:info]", "⎔ ")
-# A proxy that the environment names is for other machines than this one.
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+LOOK_SECONDS = 0.2
+# What wrangler prints when a workerd process ended, and when it could not start another one.
+RUNTIME_RESTARTS = "The Workers runtime crashed unexpectedly"
+RUNTIME_GAVE_UP = "The Workers runtime failed to restart"
 
 
 def serve(options: Options) -> None:
-    """Run the product until a signal or the end of one of its processes."""
+    """Run the product until a signal, or until one of its processes cannot be kept running."""
     if is_taken(options.port):
         raise StepFailed(
             f"Port {options.port} is taken by another program.",
@@ -51,25 +55,63 @@ def serve(options: Options) -> None:
 
 
 def run_children(options: Options) -> None:
-    children: list[Child] = []
+    ai_url = f"http://127.0.0.1:{free_port()}"
+    for log in (local_ai_log(options), wrangler_log(options)):
+        log.unlink(missing_ok=True)
+    limits = Limits(starting_seconds=starting_seconds())
+    supervisor = Supervisor(parts(options, ai_url), limits, say=say)
     cron = LocalCron(options.base_url, token=options.cron_token, state=options.state)
     try:
-        ai_url = f"http://127.0.0.1:{free_port()}"
-        children.append(start_local_ai(options, ai_url))
-        children.append(start_wrangler(options, ai_url))
-        wait_until_ready(children, [f"{ai_url}/healthz", f"{options.base_url}/healthz"])
-        announce(options, ai_url, children)
+        supervisor.start()
+        while not supervisor.is_healthy():
+            supervisor.look()
+            time.sleep(LOOK_SECONDS)
+        announce(options, ai_url)
         cron.start()
-        watch(children)
+        watch(supervisor)
     finally:
         ignore_signals()
         cron.stop()
-        end_all(children)
+        supervisor.end()
+
+
+def parts(options: Options, ai_url: str) -> list[Part]:
+    return [
+        Part(
+            "The local AI server",
+            start=lambda: start_local_ai(options, ai_url),
+            probe=lambda: HealthProbe(f"{ai_url}/healthz"),
+        ),
+        Part(
+            "The Worker",
+            start=lambda: start_wrangler(options, ai_url),
+            probe=lambda: HealthProbe(f"{options.base_url}/healthz"),
+            # wrangler starts it again too, but then it answers nothing.
+            vital=proxy_of,
+            vital_name="Wrangler's proxy",
+            restarts_itself=RUNTIME_RESTARTS,
+            gave_up=RUNTIME_GAVE_UP,
+        ),
+    ]
+
+
+def proxy_of(child: Child) -> int | None:
+    """The process of wrangler's proxy, which it starts before that of the Worker."""
+    workerds = [each for each in processes_below(child.process.pid) if each.name == "workerd"]
+    return min(workerds, key=lambda each: each.started).pid if len(workerds) > 1 else None
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def starting_seconds() -> float:
+    loads_model = os.environ.get("LOCAL_AI_ENGINE") == "transformers"
+    return LOADING_SECONDS if loads_model else READY_SECONDS
 
 
 def wait_until_ready(children: Sequence[Child], health_urls: Sequence[str]) -> None:
-    loads_model = os.environ.get("LOCAL_AI_ENGINE") == "transformers"
-    seconds = LOADING_SECONDS if loads_model else READY_SECONDS
+    seconds = starting_seconds()
     deadline = time.monotonic() + seconds
     for url in health_urls:
         while problem := health_problem(url):
@@ -78,15 +120,6 @@ def wait_until_ready(children: Sequence[Child], health_urls: Sequence[str]) -> N
                 log = "\n".join(f"{child.log}:\n{child.last_words()}" for child in children)
                 raise StepFailed(f"{url} is not healthy after {seconds:.0f} s ({problem}).\n{log}")
             time.sleep(0.1)
-
-
-def health_problem(url: str) -> str:
-    """Return "" for a healthy address, else what is wrong with it."""
-    try:
-        with DIRECT.open(url, timeout=30) as answer:
-            return "" if answer.status == 200 else f"status {answer.status}"
-    except OSError as error:
-        return str(error)
 
 
 def require_running(children: Sequence[Child]) -> None:
@@ -99,7 +132,7 @@ def require_running(children: Sequence[Child]) -> None:
             )
 
 
-def announce(options: Options, ai_url: str, children: Sequence[Child]) -> None:
+def announce(options: Options, ai_url: str) -> None:
     """Tell the user how to call the product, and other programs where its parts are."""
     instance = {
         "base_url": options.base_url,
@@ -107,8 +140,6 @@ def announce(options: Options, ai_url: str, children: Sequence[Child]) -> None:
         "cron_token": options.cron_token,
     }
     write_private(options.notes / "instance.json", json.dumps(instance))
-    for child in children:
-        child.news()  # the start's own talk is not shown
     print(
         f"\nTry it:\n  export ADMIN_TOKEN={shown_token(options, sys.stdout)}"
         f"\n  curl {options.base_url}/v1/route"
@@ -129,16 +160,14 @@ def shown_token(options: Options, output: TextIO) -> str:
     return "…" if os.environ.get("ADMIN_TOKEN") else f'"$(cat {shlex.quote(str(path))})"'
 
 
-def watch(children: Sequence[Child]) -> None:
+def watch(supervisor: Supervisor) -> None:
     """Show what the Worker prints, all but its lines on requests that went well, until a process
-    ends."""
+    cannot be kept running."""
     while True:
-        require_running(children)
-        for child in children:
-            for line in child.news():
-                if is_shown(line):
-                    print(line, flush=True)
-        time.sleep(0.2)
+        for line in supervisor.look():
+            if is_shown(line):
+                print(line, flush=True)
+        time.sleep(LOOK_SECONDS)
 
 
 def is_shown(line: str) -> bool:

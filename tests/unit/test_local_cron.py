@@ -1,12 +1,14 @@
 """When a local product runs its jobs: while there are some, and else each minute."""
 
+import socket
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from scripts.cron import job_waits
+from scripts.cron import fire, job_waits
 from scripts.paths import ROOT
 
 NOW_MS = 1_000
@@ -56,3 +58,20 @@ def test_a_job_waits_until_it_pauses_or_has_ended(
 def test_a_database_that_cannot_be_read_is_left_to_the_cron(database: Path, tmp_path: Path) -> None:
     database.write_bytes(b"no database" * 1_000)
     assert job_waits(tmp_path, by_ms=NOW_MS) is True
+
+
+def test_a_worker_that_ends_within_its_answer_is_an_error_of_the_connection() -> None:
+    """Any other would end the thread that fires the cron."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer_half() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4_096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
+
+        thread = threading.Thread(target=answer_half)
+        thread.start()
+        with pytest.raises(OSError, match="IncompleteRead"):
+            fire(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        thread.join()

@@ -28,10 +28,12 @@ from scripts.paths import (
     WORKER_PACKAGES,
     WRANGLER_CONFIG,
 )
+from scripts.process_table import processes_below
 from scripts.signals import end_with_parent
 from scripts.steps import fingerprint, run_steps
+from tests.waiting import until
 from tests.worker.inspector import Inspector
-from tests.worker.listening import workerd_url
+from tests.worker.listening import workerd_ports, workerd_url
 
 ADMIN_TOKEN = "black-box-admin-token-0123456789"
 KEPT = BUILD / "test-state"  # what the tests make once for all runs of the same sources
@@ -157,6 +159,36 @@ class LocalProduct:
         finally:
             self._process.kill()
             self._process = self._workerd_url = None
+
+    def kill_runtime(self) -> None:
+        """Kill the process that runs the Worker, and wait until it answers again."""
+        self._kill({pid for pid, ports in self._runtimes().items() if self.port not in ports})
+        self._answers_again("The Worker")
+
+    def kill_proxy_and_emulator(self) -> None:
+        """The same with wrangler's proxy and the emulator."""
+        assert self._process is not None
+        killed = {pid for pid, ports in self._runtimes().items() if self.port in ports}
+        for each in processes_below(self._process.pid):
+            if each.parent == self._process.pid and each.name.startswith("python"):
+                killed.add(each.pid)
+        self._kill(killed)
+        self._answers_again("The Worker", "The local AI server")
+
+    def _runtimes(self) -> dict[int, set[int]]:
+        assert self._process is not None
+        return workerd_ports(self._process.pid)
+
+    def _kill(self, pids: set[int]) -> None:
+        self.output.clear()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+
+    def _answers_again(self, *names: str) -> None:
+        assert self._process is not None
+        for name in names:
+            until(lambda: any(f"{name} answers again" in line for line in self.output))  # noqa: B023
+        self._workerd_url = workerd_url(self._process.pid, but=self.port)
 
     def restart(self) -> None:
         """End it and start it again on the same data."""

@@ -1,4 +1,5 @@
-"""What a restart of workerd leaves as it was: one restart for all of it, since it takes seconds."""
+"""What the death of its processes leaves of the product: `npm start` starts them again on the same
+data. All of them are killed once for all tests, since it takes seconds."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -40,12 +41,13 @@ def set_schema(product: LocalProduct, *statements: str) -> None:
 class Restarted:
     """`before`: the decision on QUERY before the restart; `lora_id`: an adapter whose upload failed
     until then, and whose files are in D1 alone; `on_newer`: what was answered right after it, while
-    the database had a newer schema."""
+    the database had a newer schema; `said`: what the terminal shows."""
 
     client: httpx.Client
     before: dict[str, Any]
     lora_id: str
     on_newer: dict[str, httpx.Response]
+    said: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +73,11 @@ def restarted(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Ite
         lora_id = send(client, "restarted-v1", adapter).raise_for_status().json()["id"]
         waiting = until_adapter(client, lora_id, "running", error=True)
         assert waiting["error"]["retryable"]
-        product.stop()
+        product.kill_runtime()
+        said = list(product.output)
         set_schema(product, *OF_A_NEWER_VERSION)
-        product.start()
+        product.kill_proxy_and_emulator()
+        said += product.output
         on_newer = {
             "health": client.get("/healthz"),
             "change": client.patch("/v1/config", json={"confidence_threshold": 0.5}),
@@ -81,7 +85,7 @@ def restarted(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Ite
         }
         set_schema(product, *OF_THIS_VERSION)
         until(lambda: client.get("/healthz").json()["schema"]["changes_allowed"])
-        yield Restarted(client, before, lora_id, on_newer)
+        yield Restarted(client, before, lora_id, on_newer, said)
         client.post("/v1/models/select", json={"model_id": LLAMA}).raise_for_status()
 
 
@@ -111,3 +115,11 @@ def test_on_a_newer_schema_it_routes_and_refuses_changes(restarted: Restarted) -
     assert found["decision"].json()["agent"] == restarted.before["agent"]
     assert found["change"].status_code == 503
     assert found["change"].json()["error"]["code"] == "schema_mismatch"
+
+
+def test_the_terminal_says_which_process_ended(restarted: Restarted) -> None:
+    said = "".join(restarted.said)
+    assert "A process of the Worker ended, and is being restarted." in said
+    assert "Wrangler's proxy ended. Restarting the Worker." in said
+    assert "The local AI server ended (signal 9). Restarting the local AI server." in said
+    assert restarted.client.post("/v1/route", json={"query": "New?"}).json()["layer"] == "llm"

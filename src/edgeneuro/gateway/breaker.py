@@ -1,5 +1,7 @@
 """Circuit breakers, one for each model in an isolate: after too many failures the breaker is open
-and the model is not called for a while. Then one request tries the model before the others do."""
+and the model is not called for a while. Then one request tries the model before the others do. If
+that fails as well, the while is twice as long: a short outage is over soon, and a long one costs
+few requests their time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,18 +10,21 @@ from edgeneuro.errors import InvalidOutputError, UpstreamError, UpstreamRejected
 from edgeneuro.gateway.upstream_errors import MODEL_DEPRECATED
 
 _FAILURES = 5  # in a row
-_OPEN_SECONDS = 30.0
+_FIRST_OPEN_SECONDS = 5.0
+_OPEN_SECONDS = 30.0  # at most, where no Retry-After asks for more
 _MAX_SECONDS = 300.0  # however long a Retry-After asks for
 
 
 @dataclass
 class _Breaker:
     """`open_until` is None while the breaker is closed; else the time (monotonic seconds) from
-    which one request may try the model."""
+    which one request may try the model. `is_tried`: one does, or did without an outcome."""
 
     failures: int = 0
     last: UpstreamError | None = None
     open_until: float | None = None
+    open_seconds: float = _FIRST_OPEN_SECONDS
+    is_tried: bool = False
 
 
 class Breakers:
@@ -51,6 +56,7 @@ class Breakers:
         if now >= breaker.open_until:
             # This request tries the model. The breaker stays open for the others until it is done.
             breaker.open_until = now + _OPEN_SECONDS
+            breaker.is_tried = True
             return None
         return type(breaker.last)(
             f"The circuit breaker of {name} is open, since it failed {breaker.failures} times in a"
@@ -78,7 +84,10 @@ class Breakers:
         if breaker.failures >= _FAILURES:
             if breaker.open_until is None:
                 self.opened[name] = self.opened.get(name, 0) + 1
-            seconds = max(_OPEN_SECONDS, failure.retry_after_seconds or 0)
+            if breaker.is_tried:
+                breaker.open_seconds = min(2 * breaker.open_seconds, _OPEN_SECONDS)
+                breaker.is_tried = False
+            seconds = max(breaker.open_seconds, failure.retry_after_seconds or 0)
             breaker.open_until = self._monotonic() + min(seconds, _MAX_SECONDS)
 
     def states(self) -> list[tuple[str, bool]]:
