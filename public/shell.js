@@ -46,6 +46,7 @@ const SCREENS = [
     [
       ["keys", "API keys & users", "admin"],
       ["settings", "Settings", "read"],
+      ["webhooks", "Webhooks", "admin"],
       ["audit", "Audit log", "admin"],
     ],
   ],

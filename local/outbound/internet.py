@@ -50,6 +50,7 @@ VENDOR_HOSTS: dict[str, dict[str, Api]] = {
     },
 }
 _COMPATIBLE_HOSTS = ".example.com"
+_HOOKS_HOST = "hooks.example.com"  # takes every delivery of a webhook
 _COMPATIBLE: dict[str, Api] = {
     "/v1/chat/completions": "chat",
     "/v1/decisions": "decisions",
@@ -114,6 +115,8 @@ class Internet:
             return await self._served(visit, self._at_cloudflare, cloudflare_refusal)
         if visit.host == AGENTS_HOST:
             return await self._served(visit, self._at_agents)
+        if visit.host == _HOOKS_HOST:
+            return await self._served(visit, _at_hooks)
         if paths is None and visit.host.endswith(_COMPATIBLE_HOSTS):
             paths = _COMPATIBLE
         api = (paths or {}).get(visit.path)
@@ -160,6 +163,10 @@ class Internet:
                 return parse_error()
             return answer_a2a(name, visit.call.inputs, visit.fault, now, waiting=self._waiting)
         return not_found(visit.path)
+
+
+async def _at_hooks(visit: _Visit) -> Answer:
+    return Answer(204) if visit.request.method == "POST" else not_found(visit.path)
 
 
 async def _passed_on(visit: _Visit, path_params: dict[str, str], endpoint: Endpoint) -> Answer:

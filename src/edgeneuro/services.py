@@ -17,6 +17,7 @@ from edgeneuro.gateway.breaker import Breakers
 from edgeneuro.gateway.chain import Chain
 from edgeneuro.gateway.cloudflare_api import Finetune, FinetuneClient
 from edgeneuro.gateway.interface import Gateway
+from edgeneuro.gateway.webhooks import WebhookSender
 from edgeneuro.isolate.cache import CachedAnswer, CurrentLabel, ExpiringLru
 from edgeneuro.isolate.classifier_cache import ClassifierCache
 from edgeneuro.isolate.classifier_examples import ClassifierExamples
@@ -38,6 +39,7 @@ MAX_DIFFERING_A_MINUTE = 60
 _MAX_ANSWERS = 1_000
 _MAX_READINGS = 2_500  # of some 1.3 KB: the label queue's window
 _MAX_VECTORS = 1_000  # of some 400 bytes
+_MAX_BUDGETS = 1_000
 _MAX_CHATS = 200  # of at most 64 KB
 _MAX_SESSIONS = 1_000  # of some 2 KB, at most 20 KB
 
@@ -57,14 +59,16 @@ class Services:
     stream that is silent for `stream_silence_seconds` sends a comment. The last fields are this
     isolate's caches: answers, labels, answers of chats, Workers AI's list of finetunes or the
     reason why it could not be read, the newest classifier's results for the questions of the label
-    queue, that classifier, sessions, vectors of queries, what the embedding stage saves, and the
-    base models that turned out to have no JSON mode."""
+    queue, that classifier, sessions, vectors of queries, what the embedding stage saves, the base
+    models that turned out to have no JSON mode, and the used-up budgets that webhooks were told
+    of."""
 
     settings: Settings
     db: Database
     gateway: Gateway
     finetunes: FinetuneClient
     endpoints: AgentEndpoints
+    webhooks: WebhookSender
     rate_limiter: RateLimiter | None
     routing: RoutingConfigCache
     identity: Identity
@@ -101,6 +105,7 @@ class Services:
     recent_vectors: ExpiringLru[bytes] = field(default_factory=lambda: ExpiringLru(_MAX_VECTORS))
     embedding_gain: EmbeddingGain = field(default_factory=EmbeddingGain)
     without_json_mode: set[str] = field(default_factory=set)
+    told_budgets: ExpiringLru[bool] = field(default_factory=lambda: ExpiringLru(_MAX_BUDGETS))
     metrics: Metrics = field(default_factory=Metrics)
 
     @cached_property

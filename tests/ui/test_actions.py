@@ -384,6 +384,27 @@ def test_a_provider(page: Page, go: Go, rows: Rows) -> None:
     said(page, "groq-eu deleted.")
 
 
+def test_a_webhook_is_added_tested_and_deleted(page: Page, go: Go, rows: Rows) -> None:
+    go("webhooks")
+    page.get_by_role("button", name="Add webhook").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("URL").fill("https://hooks.example.com/in")
+    dialog.get_by_label("The end of a job").check()
+    dialog.get_by_role("button", name="Save").click()
+    [(secret, events)] = until(lambda: rows("SELECT secret, events FROM webhooks"))
+    assert json.loads(events) == ["job.ended"]
+    expect(dialog.locator("pre")).to_have_text(secret)
+    dialog.get_by_role("button", name="Done").click()
+    page.get_by_role("button", name="Test https://hooks.example.com/in").click()
+    said(page, "The test event was delivered.")
+    page.get_by_role("link", name="Deliveries").click()
+    expect(page.get_by_role("row", name="webhook.test")).to_contain_text("delivered")
+    page.get_by_role("link", name="Back to webhooks").click()
+    page.get_by_role("button", name="Delete https://hooks.example.com/in").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    said(page, "Webhook deleted.")
+
+
 def test_a_key_is_shown_once_works_and_is_revoked(
     page: Page, go: Go, rows: Rows, product: LocalProduct
 ) -> None:

@@ -51,6 +51,7 @@ SCREENS = (
     "keys/users",
     "keys/teams",
     "settings",
+    "webhooks",
     "audit",
 )
 DIALOGS = (
@@ -60,6 +61,7 @@ DIALOGS = (
     ("routers", "Edit Support"),
     ("rules", "Add rule"),
     ("providers", "Add provider"),
+    ("webhooks", "Add webhook"),
     ("keys", "Create API key"),
     ("keys/teams", "Edit Support"),
     ("keys", "Revoke Support portal"),

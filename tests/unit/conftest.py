@@ -22,6 +22,7 @@ from edgeneuro.gateway.agents.endpoint import AgentEndpoints
 from edgeneuro.gateway.cloudflare_api import CloudflareApi, FinetuneClient
 from edgeneuro.gateway.http import Fetch
 from edgeneuro.gateway.interface import Gateway, ModelAnswer
+from edgeneuro.gateway.webhooks import WebhookSender
 from edgeneuro.isolate.clock import MonotonicClock
 from edgeneuro.isolate.log_writer import WINDOW_SECONDS
 from edgeneuro.isolate.metrics import Failures
@@ -161,6 +162,7 @@ class Product:
             endpoints=AgentEndpoints(
                 self.fetch, secret=self.secrets.get, now=self.clock, new_id=self._new_id
             ),
+            webhooks=WebhookSender(self.fetch, now=self.clock),
             rate_limiter=self.limiter,
             routing=routing,
             identity=identity,

@@ -1,5 +1,7 @@
 """Background jobs over HTTP, in real workerd: listed, followed to their end, cancelled."""
 
+import base64
+import hmac
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from scripts.cron import running_cron_url
 from tests.varied_questions import TOPICS, questions
 from tests.waiting import until
 from tests.worker.product import LocalProduct
@@ -49,6 +52,34 @@ def test_a_job_is_followed_to_its_end(admin: httpx.Client) -> None:
     assert job["id"] in [each["id"] for each in listed["data"]]
     refused = admin.post(f"/v1/jobs/{job['id']}/cancel")
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "job_ended")
+
+
+def test_a_webhook_is_told_of_the_end_of_a_job(sandbox: LocalProduct, admin: httpx.Client) -> None:
+    body = {"url": "https://hooks.example.com/in", "events": ["job.ended"]}
+    webhook = admin.post("/v1/webhooks", json=body).raise_for_status().json()
+    path = f"/v1/webhooks/{webhook['id']}"
+    tested = admin.post(f"{path}/test").raise_for_status().json()
+    assert (tested["state"], tested["last_status"]) == ("delivered", 204)
+    run = {"model_ids": [MODEL], "split": "test", "limit": 1}
+    evaluation = admin.post("/v1/evaluations", json=run).raise_for_status().json()
+
+    def delivered() -> list[dict[str, Any]]:
+        httpx.get(running_cron_url(sandbox.state, "* * * * *"), timeout=60).raise_for_status()
+        query = {"state": "delivered"}
+        told = admin.get(f"{path}/deliveries", params=query).raise_for_status().json()["data"]
+        return [each for each in told if each["data"].get("resource_id") == evaluation["id"]]
+
+    [delivery] = until(delivered, seconds=60)
+    with httpx.Client(base_url=sandbox.local_ai_url or "", timeout=30) as emulator:
+        calls = emulator.get("/_local/calls").json()
+    [sent] = [each for each in calls if each["headers"].get("webhook-id") == delivery["id"]]
+    signed = f"{delivery['id']}.{sent['headers']['webhook-timestamp']}.{sent['body']}".encode()
+    key = base64.b64decode(webhook["secret"].removeprefix("whsec_"))
+    signature = base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
+    assert sent["headers"]["webhook-signature"] == f"v1,{signature}"
+    told = json.loads(sent["body"])
+    assert (told["type"], told["data"]["state"]) == ("job.ended", "succeeded")
+    admin.delete(path).raise_for_status()
 
 
 def test_a_running_job_is_cancelled(sandbox: LocalProduct, admin: httpx.Client) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from edgeneuro.domain.key import KeyLimits, Used
 from edgeneuro.domain.model import Model
+from edgeneuro.domain.webhook import Event
 from edgeneuro.errors import (
     BudgetExceededError,
     DatabaseError,
@@ -25,6 +26,7 @@ from edgeneuro.store.additions import Addition
 from edgeneuro.store.database import Statement
 from edgeneuro.store.keys import reserve_usage, settle_usage, settle_with_answer
 from edgeneuro.store.sql import rfc3339
+from edgeneuro.store.webhook_deliveries import tell
 from edgeneuro.web.auth import Credential
 
 BYTES_PER_TOKEN = 2  # or more, in nearly all texts
@@ -32,6 +34,8 @@ BYTES_PER_TOKEN = 2  # or more, in nearly all texts
 REQUESTS_LIMIT = "x-ratelimit-limit-requests"
 # Clients sleep for as long as retry-after says, and nobody should sleep for a month.
 _MAX_RETRY_AFTER_SECONDS = 3_600
+_EXHAUSTED: Event = "budget.exhausted"
+_TELL_AGAIN_MS = 300_000  # an isolate writes no more often; a webhook may be new
 TEMPLATE_TOKENS = 50  # added to the messages by a model's chat template
 
 
@@ -129,8 +133,51 @@ async def reserve(
     except DatabaseError as error:
         raise DatabaseError(error.message, headers={"retry-after": "1"}) from error
     if not fits:
-        raise _refusal(limits, used, wanted, now)
+        refusal = _refusal(limits, used, wanted, now)
+        if isinstance(refusal, BudgetExceededError):
+            await _tell_exhausted(services, credential.key_id, limits, used, wanted, refusal)
+        raise refusal
     return Reservation(credential.key_id, limits, used, wanted, now=now)
+
+
+async def _tell_exhausted(
+    services: Services,
+    key_id: str,
+    limits: KeyLimits,
+    used: Used,
+    wanted: Estimate,
+    error: BudgetExceededError,
+) -> None:
+    """Tells webhooks of the budget, once a month and key. A request that is larger than the whole
+    budget says nothing of it."""
+    limit, taken, more = _budget(limits, used, wanted, error)
+    once = f"{_EXHAUSTED} {key_id} {used.month_name} {error.param}"
+    now_ms = services.now_ms()
+    if more > limit or services.told_budgets.get(once, now_ms=now_ms):
+        return
+    data = {
+        "key_id": key_id,
+        "budget": error.param,
+        "month": used.month_name,
+        "limit": limit,
+        "used": taken,
+        "resets_at": error.resets_at,
+    }
+    try:
+        await services.db.run(tell(_EXHAUSTED, data, now_ms=now_ms, once=once))
+    except DatabaseError as failure:
+        services.failures.note("webhook_event", failure)
+    else:
+        services.told_budgets.put(once, True, expires_at_ms=now_ms + _TELL_AGAIN_MS)
+
+
+def _budget(
+    limits: KeyLimits, used: Used, wanted: Estimate, error: BudgetExceededError
+) -> tuple[float, float, float]:
+    """Of the budget that refused: the limit, what is used, and what the request may take."""
+    if isinstance(error, TokenBudgetExceededError):
+        return limits.monthly_token_budget or 0, used.tokens, wanted.tokens
+    return limits.monthly_budget_usd or 0.0, used.cost_usd, wanted.cost_usd
 
 
 async def count_refused(services: Services, credential: Credential) -> None:

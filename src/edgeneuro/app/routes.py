@@ -29,6 +29,7 @@ from edgeneuro.controlplane.observe import (
     monitoring,
 )
 from edgeneuro.controlplane.replays import apply, replays
+from edgeneuro.controlplane.webhooks import webhooks
 from edgeneuro.domain.chat import MAX_BODY_BYTES, MAX_TEXT_BYTES
 from edgeneuro.domain.chat_answer import ChatCompletionChunk
 from edgeneuro.domain.lora import LoraCreate
@@ -240,6 +241,17 @@ ROUTES = (
     Route("GET",    "/v1/datasets/imports/{import_id}", imports.get_import, READ),
     Route("DELETE", "/v1/datasets/imports/{import_id}", imports.roll_back, LABEL,
           described=Described((409,))),
+
+    Route("GET",    "/v1/webhooks",               webhooks.list_webhooks, ADMIN),
+    Route("POST",   "/v1/webhooks",               webhooks.create_webhook, ADMIN, 201, ONCE),
+    Route("GET",    "/v1/webhooks/{webhook_id}",  webhooks.get_webhook,  ADMIN),
+    Route("PATCH",  "/v1/webhooks/{webhook_id}",  webhooks.update_webhook, ADMIN),
+    Route("DELETE", "/v1/webhooks/{webhook_id}",  webhooks.delete_webhook, ADMIN),
+    Route("POST",   "/v1/webhooks/{webhook_id}/rotate", webhooks.rotate_secret, ADMIN, 200, ONCE),
+    Route("POST",   "/v1/webhooks/{webhook_id}/test", webhooks.test_webhook, ADMIN),
+    Route("GET",    "/v1/webhooks/{webhook_id}/deliveries", webhooks.list_deliveries, ADMIN),
+    Route("POST",   "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/retry",
+          webhooks.retry_delivery, ADMIN, described=Described((409,))),
 
     Route("GET",    "/v1/me",                     users.show_caller,        ANY),
 

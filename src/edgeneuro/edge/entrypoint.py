@@ -31,6 +31,7 @@ from edgeneuro.edge.http import IncomingBody, plain_request, workers_response
 from edgeneuro.gateway.agents.endpoint import AgentEndpoints
 from edgeneuro.gateway.client import build_gateway
 from edgeneuro.gateway.cloudflare_api import CloudflareApi, FinetuneClient
+from edgeneuro.gateway.webhooks import WebhookSender
 from edgeneuro.isolate.clock import MonotonicClock
 from edgeneuro.isolate.metrics import Failures, Metrics
 from edgeneuro.isolate.routing_config import RoutingConfigCache
@@ -140,6 +141,7 @@ def _build_services(env: Any) -> Services:
             CloudflareApi(fetch, settings, secret=secret), new_hex=secrets.token_hex
         ),
         endpoints=AgentEndpoints(fetch, secret=secret, now=time.time, new_id=_new_id),
+        webhooks=WebhookSender(fetch, now=time.time),
         rate_limiter=limiter,
         routing=routing,
         identity=Identity(

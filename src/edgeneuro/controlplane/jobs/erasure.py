@@ -13,6 +13,7 @@ from edgeneuro.store.database import Statement
 from edgeneuro.store.dead_letters import erase_dead_letters
 from edgeneuro.store.jobs import clear_checkpoint, error_text
 from edgeneuro.store.sessions import erase_sessions
+from edgeneuro.store.webhook_deliveries import erase_deliveries
 
 # A Worker may run 1,000 queries of D1 for a request; 250 rows take 10.
 _MAX_STEPS = 20
@@ -44,6 +45,7 @@ class ErasureKind:
         checkpoint = ErasureCheckpoint.model_validate_json(lease.job.checkpoint)
         await services.db.run(erase_sessions(checkpoint.target))
         await services.db.run(erase_dead_letters(checkpoint.target))
+        await services.db.run(erase_deliveries(checkpoint.target))
         if checkpoint.target.query_hash is not None:
             counts, done = await _erase_question(lease, checkpoint)
         else:

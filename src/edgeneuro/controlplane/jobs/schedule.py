@@ -12,6 +12,8 @@ from edgeneuro.controlplane.learning.enabling import enable_by_rule
 from edgeneuro.controlplane.learning.retraining import retrain_by_rule
 from edgeneuro.controlplane.models.promotion import promote_by_rule
 from edgeneuro.controlplane.unmatched import cluster_by_rule
+from edgeneuro.controlplane.webhooks.delivery import purge_old
+from edgeneuro.controlplane.webhooks.events import run_webhooks, tell_drift
 from edgeneuro.errors import SchemaMismatchError
 from edgeneuro.services import Services
 from edgeneuro.store.answer_cache import CHATS, DECISIONS
@@ -59,6 +61,7 @@ async def run_scheduled(services: Services, cron: str) -> None:
     ):
         if counted.queries <= MAX_QUERIES_BEFORE_A_SLICE:
             await run_alone(services, event, partial(task, services))
+    await run_alone(services, "webhooks", partial(run_webhooks, services))
     await run_alone(services, "jobs", partial(run_due, services, counted, KINDS))
 
 
@@ -124,6 +127,8 @@ async def run_maintenance(services: Services) -> None:
         ("observed_purge", _purge_observed),
         ("day_sums", _sum_finished_days),
         ("clustering_rule", cluster_by_rule),
+        ("webhook_drift", tell_drift),
+        ("webhook_purge", purge_old),
     )
 
 
