@@ -18,11 +18,11 @@ from scripts.deployment.api import Cloudflare
 from scripts.deployment.context import Context, Entry, Terminal, run_deployment
 from scripts.deployment.demonstration import AGENTS
 from scripts.deployment.options import DeployOptions, read_options
-from scripts.deployment.record import FOLDER, read_record
+from scripts.deployment.record import FOLDER, PRODUCTION, read_record
 from scripts.deployment.resources import DATABASE, GATEWAY, WORKER
 from scripts.deployment.upload import CONFIG, TABLES, UPLOAD
 from scripts.deployment.verify import CHECK, costs
-from scripts.deployment.wrangler_calls import login_token, run_wrangler
+from scripts.deployment.wrangler_calls import NotLoggedIn, log_in, login_token, run_wrangler
 from scripts.setup import prepare_upload
 from scripts.signals import Stopped, stop_on_signals
 from scripts.steps import InUse, StepFailed, give_up, only_one
@@ -53,13 +53,26 @@ def main(words: Sequence[str] | None = None) -> None:
 def new_context(options: DeployOptions) -> Context:
     """Raises StepFailed without a login, and for a record that cannot be read."""
     record = read_record(options.environment)
-    token = os.environ.get("CLOUDFLARE_API_TOKEN") or login_token()
+    terminal = Terminal()
+    token = os.environ.get("CLOUDFLARE_API_TOKEN") or logged_in(terminal)
 
     def wrangler(words: Sequence[str]) -> list[Entry]:
         return run_wrangler(words, context.config, record.account_id)
 
-    context = Context(options, record, Cloudflare(token), Terminal(), wrangler)
+    context = Context(options, record, Cloudflare(token), terminal, wrangler)
     return context
+
+
+def logged_in(terminal: Terminal) -> str:
+    """The token of wrangler's login, which a terminal can make now. Raises StepFailed."""
+    try:
+        return login_token()
+    except NotLoggedIn:
+        question = "You are not logged in to Cloudflare. Log in now, in a browser?"
+        if not terminal.is_there or not terminal.confirm(question):
+            raise
+    log_in()
+    return login_token()
 
 
 def deploy(context: Context) -> None:
@@ -71,7 +84,8 @@ def deploy(context: Context) -> None:
         return
     hand_over_token(context, was_made=context.facts.get("token") == MADE)
     say(f"\nEdgeNeuro is at {context.record.address}\n{costs(context)}")
-    say(f"Later calls of wrangler: npx wrangler tail --config {context.config.name}")
+    environment = f" --env {options.environment}" if options.environment != PRODUCTION else ""
+    say(f"Errors of the Worker: npm run wrangler -- tail{environment}")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,11 @@ def prepare_upload() -> None:
         run_steps([node_packages(), python_environment(), *uploaded()])
 
 
+def prepare_wrangler() -> None:
+    with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
+        run_steps([node_packages()])
+
+
 def uploaded() -> list[Step]:
     return [pages_libraries(), word_vectors(), worker_packages()]
 

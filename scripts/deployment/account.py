@@ -27,7 +27,7 @@ def choose_account(context: Context) -> Found:
     if wanted and wanted not in accounts and accounts:
         raise StepFailed(
             f"This login has no access to the account {wanted}. {_listed(accounts)}",
-            "log in as somebody who has (`npx wrangler login`), or name another with --account.",
+            "log in as somebody who has (npm run wrangler -- login), or name another: --account.",
         )
     if not wanted and not accounts:
         raise StepFailed(

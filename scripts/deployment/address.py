@@ -4,6 +4,7 @@ from typing import Any
 
 from scripts.deployment.api import CloudflareError
 from scripts.deployment.context import Context, DeployStep, Found
+from scripts.deployment.options import NO_DOMAIN
 from scripts.steps import StepFailed
 
 _NO_SUBDOMAIN = 10007
@@ -12,6 +13,8 @@ _NO_SUBDOMAIN = 10007
 def find_address(context: Context) -> Found:
     record = context.record
     record.domain = context.options.domain or record.domain
+    if record.domain == NO_DOMAIN:
+        record.domain = ""
     if record.domain:
         return _find_domain(context)
     try:

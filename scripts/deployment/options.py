@@ -24,7 +24,7 @@ Environment variables: CLOUDFLARE_API_TOKEN (else wrangler's login), CLOUDFLARE_
 """
 LOCATIONS = ("wnam", "enam", "weur", "eeur", "apac", "oc")
 NAME = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-NO_GATEWAY = "none"
+NO_GATEWAY = NO_DOMAIN = "none"
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ def read_options(words: Sequence[str] | None = None) -> DeployOptions:
     add(
         "--domain",
         metavar="HOST",
-        type=_matching(rf"({NAME}\.)+[a-z]{{2,63}}"),
+        type=_matching(rf"({NAME}\.)+[a-z]{{2,63}}|{NO_DOMAIN}"),
         default="",
-        help="a host name of a zone of the account, instead of workers.dev",
+        help="a host name of a zone of the account, or none: workers.dev",
     )
     add(
         "--subdomain",

@@ -23,7 +23,7 @@ def look_at_config(context: Context) -> Found:
         if name not in base["vars"]:
             raise StepFailed(
                 f"wrangler.toml has no variable {name}.",
-                f"it has {', '.join(base['vars'])}; a secret is set by `npx wrangler secret put`.",
+                f"it has {', '.join(base['vars'])}. Secrets: npm run wrangler -- secret put NAME.",
             )
         record.vars[name] = value
     if read(context.config) == config_text(record, base):

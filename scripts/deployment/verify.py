@@ -74,8 +74,8 @@ def wait_for_health(context: Context) -> str:
     raise StepFailed(
         f"{_address(context)}/healthz: {problem}.",
         "everything is uploaded. A new address may need some minutes; run the same command again."
-        " `npx wrangler tail --config "
-        f"{context.config.name}` shows errors of the Worker.",
+        " `npm run wrangler -- tail` shows errors of the Worker. If Cloudflare Access"
+        " protects the address, add --no-check.",
     )
 
 

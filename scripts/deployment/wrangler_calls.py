@@ -2,6 +2,7 @@
 JSON, never from what it prints for people."""
 
 import json
+import os
 import re
 import subprocess
 import tempfile
@@ -32,8 +33,12 @@ ADVICE = {
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
+class NotLoggedIn(StepFailed):
+    """wrangler has no login of its own."""
+
+
 def login_token() -> str:
-    """The token of wrangler's own login. Raises StepFailed if there is none."""
+    """The token of wrangler's own login. Raises NotLoggedIn if there is none."""
     words = wrangler("auth", "token", "--json")
     done = subprocess.run(
         words,
@@ -48,14 +53,22 @@ def login_token() -> str:
     return token_in(done.returncode, done.stdout, done.stderr)
 
 
+def log_in() -> None:
+    """Let wrangler ask in the browser; this terminal is its own until then."""
+    words = wrangler("login")
+    subprocess.run(
+        words, cwd=ROOT, env={**os.environ, "WRANGLER_SEND_METRICS": "false"}, check=False
+    )
+
+
 def token_in(code: int, output: str, errors: str) -> str:
     """The token in what `wrangler auth token --json` prints. Raises StepFailed."""
     if code:
-        said = _COLOURS.sub("", errors).strip().splitlines()
-        raise StepFailed(
+        said = _COLOURS.sub("", errors).replace("✘ [ERROR] ", "").strip().splitlines()
+        raise NotLoggedIn(
             said[0] if said else "wrangler has no login.",
-            "run `npx wrangler login`, which opens a browser; or set CLOUDFLARE_API_TOKEN to a"
-            " token with the permissions that docs/deploy.md lists.",
+            "run `npm run wrangler -- login`, which opens a browser; or set CLOUDFLARE_API_TOKEN to"
+            " a token with the permissions that docs/deploy.md lists.",
         )
     try:
         answer = json.loads(output)

@@ -262,6 +262,9 @@ def test_a_domain_is_never_taken_from_another_worker(api: FakeCloudflare, tmp_pa
     assert api.domains == {"router.example.com": "edgeneuro"}
     config = json.loads((tmp_path / "wrangler.production.json").read_text())
     assert config["workers_dev"] is False and "routes" not in config
+    deploy(context_of(api, tmp_path, "--domain", "none"))
+    config = json.loads((tmp_path / "wrangler.production.json").read_text())
+    assert config["workers_dev"] is True
 
 
 def test_a_terminal_is_shown_the_token_once(api: FakeCloudflare, tmp_path: Path) -> None:

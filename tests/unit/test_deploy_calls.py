@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from edgeneuro.domain.costs import SUBSCRIPTION_USD
-from scripts import upload_ready
+from scripts import deploy, upload_ready, wrangler_command
 from scripts.deployment import verify
 from scripts.deployment.api import Cloudflare, CloudflareError
-from scripts.deployment.config import base_config
+from scripts.deployment.config import base_config, config_file
 from scripts.deployment.context import Context
 from scripts.deployment.options import read_options
 from scripts.deployment.record import Record
-from scripts.deployment.wrangler_calls import run_wrangler, token_in
+from scripts.deployment.wrangler_calls import NotLoggedIn, run_wrangler, token_in
 from scripts.paths import PACKAGE_JSON, WRANGLER_CONFIG
 from scripts.steps import Step, StepFailed
 from tests.unit.fake_account import FakeCloudflare, FakeTerminal
@@ -151,12 +151,51 @@ def test_the_login_of_wrangler() -> None:
     assert token_in(0, '{"type": "oauth", "token": "abc"}', "") == "abc"
     with pytest.raises(StepFailed, match="Not logged in") as out:
         token_in(1, "", "\x1b[31mNot logged in. Please run it.\x1b[0m\n")
-    assert "npx wrangler login" in out.value.advice and "CLOUDFLARE_API_TOKEN" in out.value.advice
+    assert (
+        "npm run wrangler -- login" in out.value.advice
+        and "CLOUDFLARE_API_TOKEN" in out.value.advice
+    )
     for output in ("", "abc", "[]", "{}", '{"token": "abc"}'):
         with pytest.raises(StepFailed, match="JSON that is known"):
             token_in(0, output, "")
     with pytest.raises(StepFailed, match="api_key"):
         token_in(0, '{"type": "api_key", "key": "k", "email": "e"}', "")
+
+
+def test_a_terminal_can_log_in_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    logins: list[str] = []
+
+    def token() -> str:
+        if not logins:
+            raise NotLoggedIn("Not logged in", "log in.")
+        return logins[-1]
+
+    monkeypatch.setattr(deploy, "login_token", token)
+    monkeypatch.setattr(deploy, "log_in", lambda: logins.append("abc"))
+    for terminal in (FakeTerminal(), FakeTerminal("n")):
+        with pytest.raises(NotLoggedIn):
+            deploy.logged_in(terminal)
+    assert deploy.logged_in(FakeTerminal("y")) == "abc"
+
+
+def test_wrangler_works_on_the_deployment_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        wrangler_command, "config_file", lambda environment: config_file(environment, tmp_path)
+    )
+    words = wrangler_command.on_deployment
+    assert words(["login"]) == ["login"]
+    with pytest.raises(StepFailed, match="staging"):
+        words(["tail", "--env", "staging"])
+    for name in ("production", "staging"):
+        (tmp_path / f"wrangler.{name}.json").touch()
+    production = ["--config", str(tmp_path / "wrangler.production.json")]
+    staging = ["--config", str(tmp_path / "wrangler.staging.json")]
+    assert words(["tail"]) == ["tail", *production]
+    assert words(["secret", "put", "A", "--env", "staging"]) == ["secret", "put", "A", *staging]
+    assert words(["--env=staging", "tail"]) == ["tail", *staging]
+    assert words(["tail", "-c", "own.toml"]) == ["tail", "-c", "own.toml"]
 
 
 class FakeRun:
