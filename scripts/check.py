@@ -1,4 +1,5 @@
 """`npm test`, `npm run check`, `lint`, `format`: sets up what is missing, then runs the tools.
+`check` is all of them, and looks for known vulnerabilities of the packages.
 
 Words after the name go to pytest: `npm test -- -k route`, `npm test -- tests/unit/test_route.py`.
 """
@@ -8,6 +9,7 @@ import subprocess
 import sys
 
 from scripts import paths
+from scripts.audit import audit
 from scripts.run_tests import run_tests
 from scripts.setup import prepare
 from scripts.signals import end_with_parent
@@ -43,6 +45,8 @@ def main() -> None:
         sys.exit("\nStopped.")
     # All of them, so that one run shows every failure.
     failed = [words[0] for words in commands[name] if not passes(words)]
+    if name == "check" and not audit():
+        failed.append("audit")
     if failed:
         sys.exit(f"\nFailed: {', '.join(failed)}")
 

@@ -2,7 +2,7 @@
 
 `npm run docs -- build` only builds it, into .build/site/html. The navigation is the list of
 docs/README.md. Besides docs/ the site has some files of other folders; links are rewritten for it.
-The site has no source code: links to it become plain text.
+The site has no source code, and loads no picture from elsewhere: such links become plain text.
 """
 
 import functools
@@ -30,9 +30,12 @@ OTHER_PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
+    "CODE_OF_CONDUCT.md": "code-of-conduct.md",
+    "README.md": "first-page.md",
     "local/README.md": "emulator.md",
 }
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+_REMOTE_IMAGE = re.compile(r"!\[([^\]]*)\]\(https?://[^)\s]+\)")
 _FENCE = re.compile(r"(^ *```.*?^ *```$)", re.M | re.S)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -102,8 +105,11 @@ def with_site_links(text: str, name: str) -> str:
             return f"{image}[{words}]({absolute.removeprefix('docs/')})"
         return words
 
+    def prose(part: str) -> str:
+        return _LINK.sub(link, _REMOTE_IMAGE.sub(r"\1", part))
+
     parts = _FENCE.split(text)
-    return "".join(part if _FENCE.fullmatch(part) else _LINK.sub(link, part) for part in parts)
+    return "".join(part if _FENCE.fullmatch(part) else prose(part) for part in parts)
 
 
 def navigation() -> list[dict[str, object]]:

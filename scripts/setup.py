@@ -6,7 +6,7 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,31 +37,31 @@ COMPILED_LATER = ["--no-compile"]
 
 def prepare(*, tests: bool = False, training: bool = False) -> None:
     """Bring the checkout up to date with what it pins; a second one at work is waited for."""
+    _run(steps(tests=tests, training=training))
+
+
+def _run(steps: Iterable[Step]) -> None:
     with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
-        run_steps(steps(tests=tests, training=training))
+        run_steps(steps)
 
 
 def prepare_training() -> None:
     """What train_lora.py needs, and no more."""
-    with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
-        run_steps([python_environment(), training_packages()])
+    _run([python_environment(), training_packages()])
 
 
 def prepare_yaml() -> None:
     """What `npm run apply` needs for YAML, and no more."""
-    with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
-        run_steps([python_environment(), yaml_package()])
+    _run([python_environment(), yaml_package()])
 
 
 def prepare_upload() -> None:
     """What is uploaded beside the code in src/ and public/, and wrangler, which uploads it."""
-    with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
-        run_steps([node_packages(), python_environment(), *uploaded()])
+    _run([node_packages(), python_environment(), *uploaded()])
 
 
 def prepare_wrangler() -> None:
-    with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
-        run_steps([node_packages()])
+    _run([node_packages()])
 
 
 def uploaded() -> list[Step]:
@@ -70,8 +70,7 @@ def uploaded() -> list[Step]:
 
 def prepare_site() -> None:
     """What makes the documentation site."""
-    with only_one(SETUP_LOCK, "Another set-up is running in this checkout; waiting for it …"):
-        run_steps([python_environment(), tools.site_generator()])
+    _run([python_environment(), tools.site_generator()])
 
 
 def steps(*, tests: bool, training: bool) -> Iterator[Step]:

@@ -1,5 +1,5 @@
-"""The set-up of tools that neither the product nor most of its tests import: the generator of the
-documentation site, and the generators of clients. Each has a folder of its own, so that none of
+"""The set-up of tools that neither the product nor most of its tests import: the generators of the
+documentation site and of clients, and pip-audit. Each has a folder of its own, so that none of
 their requirements meets those of the product."""
 
 import shutil
@@ -19,6 +19,13 @@ def site_generator() -> Step:
         "Installing the generator of the documentation site",
         paths.SITE_REQUIREMENTS,
         paths.SITE_GENERATOR,
+    )
+
+
+def vulnerability_checker() -> Step:
+    """For `npm run check`. What else it needs, the packages for tests have."""
+    return _python_tool(
+        "Installing pip-audit", paths.AUDIT_REQUIREMENTS, paths.VULNERABILITY_CHECKER
     )
 
 

@@ -1,3 +1,3 @@
 """EdgeNeuro: an intent router and its control plane in one Python Worker."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

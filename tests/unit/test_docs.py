@@ -27,7 +27,9 @@ from tests.worker.fault_matrix import MATRIX
 CONFIG = tomllib.loads((ROOT / "wrangler.toml").read_text())
 TABLE = RouteTable(ROUTES)
 WRITTEN = documents()
-LINKED = [*WRITTEN, *map(document, ("ARCHITECTURE.md", "local/README.md", "docs/api.md"))]
+OTHERS = ("ARCHITECTURE.md", "local/README.md", "docs/api.md")
+PROJECT = ("CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "CHANGELOG.md")
+LINKED = [*WRITTEN, *map(document, (*OTHERS, *PROJECT))]
 SOURCES = ("src", "local", "scripts", "trainer", "bench", "public", "tests/ui")
 # Fields that other products define.
 FOREIGN_NAMES = {
@@ -167,7 +169,7 @@ def test_the_response_in_the_readme_has_fields_of_a_decision() -> None:
 
 def test_every_npm_script_that_is_named_exists() -> None:
     scripts = json.loads((ROOT / "package.json").read_text())["scripts"]
-    for page in WRITTEN:
+    for page in (*WRITTEN, *map(document, PROJECT)):
         assert set(re.findall(r"npm run ([\w-]+)", page.text)) <= set(scripts)
 
 

@@ -51,6 +51,7 @@ def test_the_navigation_has_every_page_of_the_docs() -> None:
         ("![S](screenshots/overview.png)", "![S](screenshots/overview.png)"),
         ("[noise.py](../src/edgeneuro/classifier/noise.py)", "noise.py"),
         ("[W](https://example.com/a.md)", "[W](https://example.com/a.md)"),
+        ("[![D](https://a.b/c)](https://example.com/)", "[D](https://example.com/)"),
         ("[T](#there)", "[T](#there)"),
         ("```sh\n[A](../src/a.py)\n```\n", "```sh\n[A](../src/a.py)\n```\n"),
     ],
