@@ -19,7 +19,15 @@ HOST = "host:"
 STEPS = (
     *("finetunes:create", "finetunes:assets", "finetunes:list"),
     *("accounts:list", "subscriptions:list", "subdomain:read", "subdomain:write", "zones:list"),
-    *("d1:list", "d1:create", "d1:query", "gateways:list", "gateways:create"),
+    *(
+        "d1:list",
+        "d1:create",
+        "d1:query",
+        "d1:export",
+        "d1:import",
+        "gateways:list",
+        "gateways:create",
+    ),
     *("workers:read", "workers:upload", "workers:deploy", "workers:secret", "workers:settings"),
     *("workers:schedules", "workers:subdomain", "assets:session", "assets:upload"),
     *("domains:list", "domains:write"),

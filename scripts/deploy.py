@@ -15,7 +15,7 @@ from scripts.deployment.account import ACCOUNT, PLAN
 from scripts.deployment.address import ADDRESS, DOMAIN
 from scripts.deployment.admin_token import ADMIN_TOKEN, MADE, hand_over_token
 from scripts.deployment.api import Cloudflare
-from scripts.deployment.context import Context, Entry, Terminal, run_deployment
+from scripts.deployment.context import Context, DeployStep, Entry, Terminal, run_deployment
 from scripts.deployment.demonstration import AGENTS
 from scripts.deployment.options import DeployOptions, read_options
 from scripts.deployment.record import FOLDER, PRODUCTION, read_record
@@ -34,14 +34,17 @@ STEPS = (*PREPARE, TABLES, AGENTS, ADMIN_TOKEN, UPLOAD, DOMAIN, CHECK)
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    options = read_options(words)
+    run_command(read_options(words), STEPS)
+
+
+def run_command(options: DeployOptions, steps: Sequence[DeployStep]) -> None:
     stop_on_signals()
     os.umask(0o077)
     try:
         if options.setup:
             prepare_upload()
         with only_one(FOLDER / f"{options.environment}.lock"):
-            deploy(new_context(options))
+            deploy(new_context(options), steps)
     except StepFailed as failure:
         give_up("Login", failure)
     except InUse:
@@ -75,10 +78,10 @@ def logged_in(terminal: Terminal) -> str:
     return login_token()
 
 
-def deploy(context: Context) -> None:
+def deploy(context: Context, steps: Sequence[DeployStep] = STEPS) -> None:
     """All steps, then what to know about the deployment."""
     options, say = context.options, context.terminal.say
-    run_deployment(context, STEPS)
+    run_deployment(context, steps)
     if options.dry_run:
         say(f"\nNothing was changed. {costs(context)}")
         return

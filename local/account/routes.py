@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from local.account.database import Database, QueryError
 from local.account.state import Account
+from local.account.transfers import file_table, transfer_table
 from local.account.worker_routes import worker_table
 from local.account.workers import WorkerError
 from local.answers import Answer
@@ -28,10 +29,11 @@ Table = list[tuple[str, str, str, Endpoint]]
 
 def account_table(account: Account, serving: Serving) -> list[tuple[str, str, Endpoint]]:
     own = [*_general(account), *_databases(account), *worker_table(_ACCOUNT, account)]
-    return [
+    steps = [
         (method, path, _step(step, json_only(endpoint), serving))
         for method, path, step, endpoint in own
     ]
+    return [*steps, *file_table(account)]
 
 
 def _general(account: Account) -> Table:
@@ -124,6 +126,7 @@ def _databases(account: Account) -> Table:
         ("POST", f"{_ACCOUNT}/d1/database", "d1:create", create),
         ("GET", one, "d1:list", of_one(lambda database, _: result(database.as_dict()))),
         ("POST", f"{one}/query", "d1:query", of_one(query)),
+        *transfer_table(one, account),
     ]
 
 

@@ -22,6 +22,7 @@ class Account:
     workers: dict[str, Worker] = field(default_factory=dict)
     gateways: list[str] = field(default_factory=list)
     zones: list[str] = field(default_factory=lambda: ["example.com"])
+    files: dict[str, bytes] = field(default_factory=dict)  # of exports and imports
     assets: set[str] = field(default_factory=set)  # hashes of the files that are there
 
     def database(self, name_or_id: str) -> Database | None:

@@ -1,14 +1,18 @@
 """The databases that are backed up and restored: that of a local installation, and D1."""
 
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from scripts.backups.dump import write_rows
+from scripts.backups.dump import copy_rows, write_rows
 from scripts.backups.schema import Made
 from scripts.database import d1, database_steps
+from scripts.deployment.context import Context, run_deployment
+from scripts.deployment.resources import query
+from scripts.deployment.upload import TABLES
 from scripts.options import notes_folder
 from scripts.private import private_folder, write_private
 from scripts.steps import InUse, StepFailed, only_one
@@ -92,3 +96,35 @@ class LocalDatabase:
 
     def _open(self, file: Path) -> sqlite3.Connection:
         return sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+
+class DeployedDatabase:
+    """D1's, of a deployment."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        record = context.record
+        self.name = record.environment
+        self.title = f"the database {record.database_name} of the deployment {record.environment}"
+
+    def rows(self, sql: str) -> list[Row]:
+        return query(self._context, self._context.record.database_id, sql)
+
+    def write_rows(self, tables: Sequence[Made], file: TextIO) -> int:
+        """By D1's export, in which all rows are of one moment. It must not be asked for the tables
+        of a full-text index: it fails, and was reported to leave the database locked
+        (github.com/cloudflare/workers-sdk/issues/9519)."""
+        names = [word for table in tables for word in ("--table", table.name)]
+        with tempfile.TemporaryDirectory() as folder:
+            export = Path(folder) / "export.sql"
+            words = ["d1", "export", "DB", "--remote", "--skip-confirmation", "--no-schema"]
+            self._context.wrangler([*words, "--output", str(export), *names])
+            if not export.exists():
+                raise StepFailed("wrangler ended well, but wrote no export.")
+            return copy_rows(export, file)
+
+    def execute(self, script: Path) -> None:
+        self._context.wrangler(["d1", "execute", "DB", "--remote", "--yes", "--file", str(script)])
+
+    def migrate(self) -> None:
+        run_deployment(self._context, [TABLES])

@@ -4,6 +4,7 @@ of the migrations, which is among them."""
 
 import re
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -28,8 +29,8 @@ class Dump:
     others: dict[str, int]
 
 
-def first_line(version: int, at: str, of: str) -> str:
-    return f"-- EdgeNeuro, schema {version}, {at}, {of}\n"
+def first_line(version: int, at: time.struct_time, of: str) -> str:
+    return f"-- EdgeNeuro, schema {version}, {time.strftime('%Y-%m-%dT%H:%M:%SZ', at)}, {of}\n"
 
 
 def write_rows(source: sqlite3.Connection, tables: Sequence[Made], file: TextIO) -> int:
@@ -44,6 +45,22 @@ def write_rows(source: sqlite3.Connection, tables: Sequence[Made], file: TextIO)
                 written += 1
     finally:
         source.execute("ROLLBACK")
+    return written
+
+
+def copy_rows(export: Path, file: TextIO) -> int:
+    """Copy the rows of what D1 has exported; returns their number. Raises StepFailed if a row is
+    not one line."""
+    written = 0
+    for line in lines(export):
+        if _INSERT.match(line) and line.rstrip("\n").endswith(");"):
+            file.write(line if line.endswith("\n") else line + "\n")
+            written += 1
+        elif line.strip() and not line.startswith("PRAGMA "):
+            raise StepFailed(
+                f"D1's export has a line that is no row: {line[:80]!r}.",
+                "report it: the form of D1's exports has changed.",
+            )
     return written
 
 

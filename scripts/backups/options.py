@@ -6,9 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.backups.databases import LocalDatabase, TargetDatabase
+from scripts.backups.databases import DeployedDatabase, LocalDatabase, TargetDatabase
+from scripts.deploy import new_context
+from scripts.deployment.account import ACCOUNT
+from scripts.deployment.context import run_deployment
+from scripts.deployment.options import read_options
+from scripts.deployment.record import FOLDER, PRODUCTION
+from scripts.deployment.upload import CONFIG
 from scripts.paths import STATE
-from scripts.steps import StepFailed
+from scripts.steps import InUse, StepFailed, only_one
 
 
 def add_database_options(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +23,7 @@ def add_database_options(parser: argparse.ArgumentParser) -> None:
         "--env",
         dest="environment",
         metavar="ENV",
-        default="production",
+        default=PRODUCTION,
         help="the deployment, as `npm run deploy` knows it; default production",
     )
     which.add_argument(
@@ -31,7 +37,9 @@ def add_database_options(parser: argparse.ArgumentParser) -> None:
 def chosen_database(options: argparse.Namespace, *, alone: bool) -> Iterator[TargetDatabase]:
     """`alone`: nothing else may use a local one meanwhile. Raises StepFailed."""
     if not options.local:
-        raise StepFailed("Deployments are not known yet.", "add --local.")
+        with _deployed(options.environment) as deployed:
+            yield deployed
+        return
     state = os.environ.get("EDGENEURO_STATE")
     local = LocalDatabase(Path(state).expanduser().resolve() if state else STATE)
     if not alone:
@@ -39,3 +47,23 @@ def chosen_database(options: argparse.Namespace, *, alone: bool) -> Iterator[Tar
         return
     with local.alone():
         yield local
+
+
+@contextmanager
+def _deployed(environment: str) -> Iterator[TargetDatabase]:
+    try:
+        with only_one(FOLDER / f"{environment}.lock"):
+            context = new_context(read_options(["--env", environment]))
+            if not context.record.database_id:
+                raise StepFailed(
+                    f"This checkout knows no database of a deployment {environment}.",
+                    f"`npm run deploy -- --env {environment}` makes one or takes it over;"
+                    " --local is the installation that `npm start` runs.",
+                )
+            run_deployment(context, [ACCOUNT, CONFIG])
+            yield DeployedDatabase(context)
+    except InUse as error:
+        raise StepFailed(
+            f"Another command works on the deployment {environment} in this checkout.",
+            "wait until it has ended.",
+        ) from error

@@ -10,7 +10,7 @@ from scripts.backups.databases import TargetDatabase
 from scripts.backups.dump import Dump, load_dump, read_dump
 from scripts.backups.schema import Made, migrations, version_of
 from scripts.backups.script import restore_script
-from scripts.backups.taking import existing_schema, take_backup
+from scripts.backups.taking import FOLDER, existing_schema, take_backup
 from scripts.steps import StepFailed
 
 # What an installation that somebody uses has rows in, and how it is called.
@@ -35,10 +35,11 @@ def restore(
     database: TargetDatabase,
     *,
     replace: bool,
+    folder: Path = FOLDER,
     say: Callable[[str], None] = print,
 ) -> None:
     """Raises StepFailed before anything is changed: for a file that cannot be restored, and for a
-    database with data unless it is to be replaced, of which a backup is taken first."""
+    database with data unless it is to be replaced, of which a backup in `folder` is taken first."""
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise StepFailed(
             f"This Python has SQLite {sqlite3.sqlite_version}, which cannot read the backup.",
@@ -55,9 +56,9 @@ def restore(
                 "restore into an empty database, or add --replace: everything in this one is"
                 " deleted then, after a backup of it.",
             )
-        say(f"Backup of what is there: {take_backup(database)}")
-    with tempfile.TemporaryDirectory() as folder:
-        script = write_script(dump, database, schema, Path(folder))
+        say(f"Backup of what is there: {take_backup(database, folder=folder)}")
+    with tempfile.TemporaryDirectory() as temporary:
+        script = write_script(dump, database, schema, Path(temporary))
         say(f"Restoring {sum(dump.rows.values())} rows of schema {dump.version} …")
         database.execute(script)
     if dump.version < version_of(migrations()[-1].name):

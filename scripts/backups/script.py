@@ -2,6 +2,7 @@
 all."""
 
 import sqlite3
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 
 from scripts.backups.dump import table_rows
@@ -30,6 +31,8 @@ def restore_script(
     full-text indexes. `revision` has the counters of the database so far."""
     schema = schema_at(version)
     tables = data_tables(schema)
+    # D1 recognises a file that it has executed before.
+    yield f"-- {uuid.uuid4()}"
     yield "PRAGMA defer_foreign_keys = TRUE;"
     for name in dropped(existing):
         yield f"DROP TABLE {quoted(name)};"

@@ -29,25 +29,23 @@ def version_in(database: TargetDatabase, schema: Sequence[Made]) -> int:
     return version_of(row["newest"] or "")
 
 
-def new_file(database: TargetDatabase, version: int) -> Path:
-    """Where a backup goes that no other file was named for."""
-    at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    return FOLDER / f"{database.name}-{at}-schema{version}.sql"
-
-
-def take_backup(database: TargetDatabase, output: Path | None = None) -> Path:
-    """Returns the file. Raises StepFailed if there is nothing to back up, or the file is there."""
+def take_backup(
+    database: TargetDatabase, output: Path | None = None, *, folder: Path = FOLDER
+) -> Path:
+    """Returns the file: `output`, or a new one in the folder. Raises StepFailed if there is nothing
+    to back up, or the file is there."""
     schema = existing_schema(database)
     version = version_in(database, schema)
     if not version:
         raise StepFailed(f"There is nothing to back up: {database.title} has no tables.")
-    file = output or new_file(database, version)
+    at = time.gmtime()
+    name = f"{database.name}-{time.strftime('%Y%m%dT%H%M%SZ', at)}-schema{version}.sql"
+    file = output or folder / name
     if file.exists():
         raise StepFailed(f"{file} is there already.", "name another file with --output.")
     if output is None:
-        private_folder(FOLDER)
+        private_folder(folder)
     part = file.with_name(f"{file.name}.part")
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     try:
         with part.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as text:
             part.chmod(0o600)

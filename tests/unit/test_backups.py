@@ -101,12 +101,6 @@ class FileDatabase:
 
 
 @pytest.fixture
-def backup_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("scripts.backups.taking.FOLDER", tmp_path / "backups")
-    return tmp_path / "backups"
-
-
-@pytest.fixture
 def used(tmp_path: Path) -> Iterator[FileDatabase]:
     """An installation of 0.1.0 with data of every kind, migrated."""
     database = FileDatabase(tmp_path / "used.sqlite", migrated(NEWEST, DATA))
@@ -154,28 +148,21 @@ def test_the_full_text_indexes_are_made_again(
         empty.connection.execute(f"INSERT INTO {index} ({index}) VALUES ('integrity-check')")
 
 
-@pytest.mark.parametrize("text", ODD_TEXTS, ids=lambda text: repr(text[:20]))
-def test_texts_come_back_as_they_were(
-    used: FileDatabase, empty: FileDatabase, tmp_path: Path, text: str
-) -> None:
-    used.connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 1_000_000)
-    used.connection.execute("UPDATE logs SET query = ?, stages = ? WHERE seq = 1", (text, text))
-    restore(take_backup(used, tmp_path / "backup.sql"), empty, replace=False, say=quiet)
-    [row] = empty.rows("SELECT query, stages FROM logs WHERE seq = 1")
-    assert (row["query"], row["stages"]) == (text, text)
-    assert "restored_pieces" not in {name for _, name in schema_of(empty)}
-
-
-def test_blobs_of_any_length_come_back(
+def test_texts_and_blobs_of_any_kind_and_length_come_back(
     used: FileDatabase, empty: FileDatabase, tmp_path: Path
 ) -> None:
-    blob = bytes(range(256)) * 4_000
+    blob = bytes(range(256)) * 2_000
     used.connection.execute("UPDATE classifier_parts SET content = ? WHERE part = 0", (blob,))
+    write = "UPDATE logs SET query = ?, stages = ? WHERE seq = ?"
+    used.connection.executemany(write, [(text, text, at) for at, text in enumerate(ODD_TEXTS, 1)])
     file = take_backup(used, tmp_path / "backup.sql")
     assert max(map(len, file.read_text().splitlines())) > D1_SQL_LENGTH
     restore(file, empty, replace=False, say=quiet)
+    rows = empty.rows("SELECT query, stages FROM logs ORDER BY seq")[: len(ODD_TEXTS)]
+    assert [(row["query"], row["stages"]) for row in rows] == [(text, text) for text in ODD_TEXTS]
     parts = empty.rows("SELECT content, typeof(content) AS type FROM classifier_parts")
     assert {"content": blob, "type": "blob"} in parts
+    assert "restored_pieces" not in {name for _, name in schema_of(empty)}
 
 
 @pytest.mark.parametrize(
@@ -260,9 +247,7 @@ def test_a_newer_version_is_refused_as_one(
     assert "check out the version" in refused.value.advice
 
 
-async def test_data_are_replaced_only_if_told(
-    used: FileDatabase, tmp_path: Path, backup_folder: Path, settings: Settings
-) -> None:
+def test_data_are_replaced_only_if_told(used: FileDatabase, tmp_path: Path) -> None:
     file = take_backup(used, tmp_path / "backup.sql")
     other = FileDatabase(tmp_path / "other.sqlite", migrated(NEWEST))
     other.connection.execute(
@@ -272,9 +257,9 @@ async def test_data_are_replaced_only_if_told(
         restore(file, other, replace=False, say=quiet)
     assert "--replace" in refused.value.advice
     assert other.executed == 0
-    restore(file, other, replace=True, say=quiet)
+    restore(file, other, replace=True, folder=tmp_path / "safe", say=quiet)
     assert other.content() == used.content()
-    [safe] = backup_folder.iterdir()
+    [safe] = (tmp_path / "safe").iterdir()
     assert "'learning'" in safe.read_text()
     # An isolate that has cached the configuration so far sees that it is another one.
     [before], [after] = (each.rows("SELECT * FROM revision") for each in (used, other))
@@ -282,9 +267,7 @@ async def test_data_are_replaced_only_if_told(
     other.connection.close()
 
 
-def test_a_newer_database_can_be_replaced(
-    used: FileDatabase, tmp_path: Path, backup_folder: Path
-) -> None:
+def test_a_newer_database_can_be_replaced(used: FileDatabase, tmp_path: Path) -> None:
     """This is how a version is rolled back: its checkout restores its own backup."""
     file = take_backup(used, tmp_path / "backup.sql")
     used.connection.executescript(
@@ -292,9 +275,9 @@ def test_a_newer_database_can_be_replaced(
         "INSERT INTO later (agent_id) SELECT id FROM agents;"
         "INSERT INTO d1_migrations (name) VALUES ('9000_later.sql')"
     )
-    restore(file, used, replace=True, say=quiet)
+    restore(file, used, replace=True, folder=tmp_path / "safe", say=quiet)
     assert ("table", "later") not in schema_of(used)
-    assert 'INSERT INTO "later"' in next(backup_folder.iterdir()).read_text()
+    assert 'INSERT INTO "later"' in next((tmp_path / "safe").iterdir()).read_text()
 
 
 def test_a_failed_write_leaves_no_file(used: FileDatabase, tmp_path: Path) -> None:

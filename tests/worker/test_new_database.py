@@ -1,9 +1,8 @@
-"""The database of a new installation, made in one batch, and one that a backup was restored into:
-both are for wrangler as if it had migrated them. One restore for all tests, since wrangler takes
-seconds."""
+"""A backup of the version before, restored into a new installation by wrangler, which migrates it:
+D1 takes every statement, and its tables are for wrangler as if it had made them. One restore for
+all tests, since wrangler takes seconds."""
 
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,35 +13,39 @@ from typing import NamedTuple
 import pytest
 
 from scripts.backups.databases import LocalDatabase
+from scripts.backups.schema import migrations
 from scripts.backups.taking import take_backup
-from scripts.paths import ROOT
-from scripts.wrangler import environment, wrangler
-from tests.worker.product import migrated_state
+from scripts.database import applied
+from scripts.paths import ROOT, SEED
 
 # What D1 would not take as one statement, and what ends lines and statements.
 LONG = "it's a very long text;\n" * 10_000
 BLOB = bytes(range(256)) * 2_000
-TABLES = ("agents", "d1_migrations", "dead_letters", "lora_parts", "schema_compatibility")
+TABLES = ("agents", "dead_letters", "lora_parts")
 
 
 class Restored(NamedTuple):
     before: Path
-    state: Path
-    output: str
+    after: Path
 
 
 @pytest.fixture(scope="module")
 def restored(tmp_path_factory: pytest.TempPathFactory) -> Restored:
     folder = tmp_path_factory.mktemp("restored")
-    before = shutil.copytree(migrated_state(), folder / "before")
-    with closing(sqlite3.connect(file_of(before))) as connection, connection:
+    before, after = folder / "before", folder / "after"
+    (before / "v3" / "d1").mkdir(parents=True)
+    older = migrations()[:-1]
+    with closing(sqlite3.connect(before / "v3" / "d1" / "older.sqlite")) as connection, connection:
+        for path in (*older, SEED):
+            connection.executescript(path.read_text(encoding="utf-8"))
+        connection.executescript(applied(older))
         connection.execute("INSERT INTO dead_letters VALUES ('dec_1', 1, ?, ?)", (LONG, LONG))
         connection.execute("INSERT INTO lora_parts VALUES ('lora_1', 'w', 0, ?, 1)", (BLOB,))
     backup = take_backup(LocalDatabase(before), folder / "backup.sql")
     done = subprocess.run(
         [sys.executable, "-m", "scripts.restore", str(backup), "--local"],
         cwd=ROOT,
-        env=os.environ | {"EDGENEURO_STATE": str(folder / "after")},
+        env=os.environ | {"EDGENEURO_STATE": str(after)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -50,33 +53,18 @@ def restored(tmp_path_factory: pytest.TempPathFactory) -> Restored:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    return Restored(before, folder / "after", done.stdout)
+    return Restored(before, after)
 
 
-def file_of(state: Path) -> Path:
-    file = LocalDatabase(state).file
-    assert file is not None
-    return file
-
-
-def test_nothing_is_left_to_apply(restored: Restored) -> None:
-    local = ("--local", "--env", "local", "--persist-to", restored.state)
-    listed = subprocess.run(
-        wrangler("d1", "migrations", "list", "DB", *local),
-        env=environment(restored.state),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert listed.returncode == 0, listed.stderr
-    assert "No migrations to apply" in listed.stdout
+def test_wrangler_applies_what_is_missing(restored: Restored) -> None:
+    rows = LocalDatabase(restored.after).rows("SELECT name FROM d1_migrations ORDER BY id")
+    assert [row["name"] for row in rows] == [path.name for path in migrations()]
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_d1_has_taken_every_row(restored: Restored, table: str) -> None:
-    rows = []
-    for state in (restored.before, restored.state):
-        with closing(sqlite3.connect(file_of(state))) as connection:
-            rows.append(connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall())
+    rows = [
+        LocalDatabase(state).rows(f"SELECT * FROM {table} ORDER BY 1")
+        for state in (restored.before, restored.after)
+    ]
     assert rows[0] == rows[1] != []
