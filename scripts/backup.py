@@ -1,5 +1,6 @@
 """`npm run backup`: writes all rows of an installation's database into a file that
-`npm run restore` reads. It holds what people wrote and hashes of keys, but no secrets.
+`npm run restore` reads. It holds all that the database holds, hashes of keys and the signing
+secrets of webhooks among it, and none of the Worker's secrets.
 """
 
 import sys

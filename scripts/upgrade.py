@@ -79,8 +79,8 @@ def look_at_bookmark(context: Context) -> Found:
     if not isinstance(bookmark, str):
         return Found("there is none; the backup is what undoes the upgrade")
     return Found(
-        "to undo the upgrade: npx wrangler d1 time-travel restore DB"
-        f" --bookmark={bookmark} --config {context.config.name}"
+        f"to undo the upgrade: npm run wrangler -- d1 time-travel restore DB --bookmark={bookmark}"
+        f" --env {context.record.environment}"
     )
 
 

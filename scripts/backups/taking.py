@@ -1,5 +1,6 @@
 """Takes a backup: the rows of all tables, in a file that is there only once it is complete."""
 
+import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,8 +40,8 @@ def take_backup(
     if not version:
         raise StepFailed(f"There is nothing to back up: {database.title} has no tables.")
     at = time.gmtime()
-    name = f"{database.name}-{time.strftime('%Y%m%dT%H%M%SZ', at)}-schema{version}.sql"
-    file = output or folder / name
+    name = f"{database.name}-{time.strftime('%Y%m%dT%H%M%SZ', at)}-schema{version}"
+    file = output or _free(folder, name)
     if file.exists():
         raise StepFailed(f"{file} is there already.", "name another file with --output.")
     if output is None:
@@ -58,3 +59,9 @@ def take_backup(
     finally:
         part.unlink(missing_ok=True)
     return file
+
+
+def _free(folder: Path, name: str) -> Path:
+    """Of several backups in one second each has a file of its own."""
+    more = itertools.chain([""], map("-{}".format, itertools.count(2)))
+    return next(file for each in more if not (file := folder / f"{name}{each}.sql").exists())
