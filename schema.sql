@@ -1141,3 +1141,16 @@ CREATE INDEX webhook_deliveries_due ON webhook_deliveries (next_attempt_at) WHER
 CREATE INDEX webhook_deliveries_created_at ON webhook_deliveries (created_at);
 -- In the transaction that ends the job: no end is lost, and none is told twice.
 CREATE TRIGGER jobs_ended AFTER UPDATE OF state ON jobs WHEN new.state IN ('succeeded', 'failed', 'cancelled') AND old.state NOT IN ('succeeded', 'failed', 'cancelled') BEGIN INSERT INTO webhook_deliveries (id, webhook_id, event, data, state, created_at, next_attempt_at) SELECT printf('whd_%012x%s', new.updated_at, lower(hex(randomblob(10)))), id, 'job.ended', json_object('job_id', new.id, 'kind', new.kind, 'resource_id', new.resource_id, 'state', new.state, 'error_code', iif(json_valid(new.error), new.error ->> '$.code', NULL)), 'waiting', new.updated_at, new.updated_at FROM webhooks WHERE enabled = 1 AND EXISTS (SELECT 1 FROM json_each(events) WHERE value = 'job.ended'); END;
+
+-- How EdgeNeuro signs in at an agent's endpoint: JSON with the names of secrets (domain/agent_auth.py); null: it does
+-- not.
+ALTER TABLE agents ADD COLUMN auth TEXT;
+-- 1: one of the demonstration agents of a new local installation, which nobody has changed.
+ALTER TABLE agents ADD COLUMN demonstration INTEGER NOT NULL DEFAULT 0;
+UPDATE agents SET demonstration = 1
+WHERE (id = 'it_support' AND description = 'Computers, accounts and access: passwords, VPN, Wi-Fi, e-mail, software, hardware, security alerts.')
+  OR (id = 'hr' AND description = 'Employment matters: holidays and leave, sick days, benefits, recruiting, onboarding, reviews.')
+  OR (id = 'finance' AND description = 'Money: salary payments, expenses and reimbursement, invoices, budgets, purchase orders, taxes.')
+  OR (id = 'legal' AND description = 'Contracts and compliance: agreements, NDAs, privacy and data protection, licences, trademarks, disputes.')
+  OR (id = 'facilities' AND description = 'Buildings and workplaces: desks, meeting rooms, keys and badges, heating, cleaning, parking, repairs.')
+  OR (id = 'general' AND description = 'Anything that no other agent covers: greetings, small talk, general knowledge, unclear requests.');

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 from scripts import paths
-from scripts.options import LOCAL_API_TOKEN, LOCAL_PROVIDER_KEY, Options
+from scripts.options import LOCAL_AGENT_KEY, LOCAL_API_TOKEN, LOCAL_PROVIDER_KEY, Options
 from scripts.private import write_private
 from scripts.processes import Child
 from scripts.wrangler import environment, wrangler
@@ -80,6 +80,10 @@ def write_secrets(options: Options) -> Path:
         "ADMIN_TOKEN": options.admin_token,
         "CLOUDFLARE_API_TOKEN": LOCAL_API_TOKEN,
         "AGENT_SIGNING_SECRET": options.agent_signing_secret,
+        # In single quotes it is one text to wrangler.
+        "AGENT_IDENTITY_KEY": f"'{options.identity_key()}'",
+        "AGENT_KEY": LOCAL_AGENT_KEY,
+        "LOCAL_AGENTS": "true",
         "CRON_TOKEN": options.cron_token,
         "PROVIDER_KEY": LOCAL_PROVIDER_KEY,
     }

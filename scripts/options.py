@@ -6,13 +6,21 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from scripts.identity_key import new_identity_key
 from scripts.paths import STATE
-from scripts.private import TOKEN_BYTES, stored_token
+from scripts.private import (
+    TOKEN_BYTES,
+    private_folder,
+    read_private,
+    stored_token,
+    write_private,
+)
 from scripts.steps import StepFailed
 
 MIN_ADMIN_TOKEN = 24  # characters; the Worker accepts no shorter one either
 LOCAL_SIGNING_SECRET = "local-agent-signing-secret"
 LOCAL_API_TOKEN = "local-api-token"  # the emulator takes any; a real one has no business there
+LOCAL_AGENT_KEY = "local-agent-key"  # of the agents of the emulator, who take any text
 LOCAL_PROVIDER_KEY = "local-provider-key"  # the emulator takes any text
 # What can stand behind "Bearer" (RFC 6750); none of it means anything in an env file.
 BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
@@ -58,6 +66,14 @@ class Options:
         if queue not in ("", "true", "false"):
             raise StepFailed(f"USE_LOG_QUEUE is {queue!r}.", 'set it to "true" or "false".')
         return cls(int(port), token, folder, access[0], access[1], signing_secret, lines, queue)
+
+    def identity_key(self) -> str:
+        """By which agents know who asks. One of its own in each installation."""
+        path = self.notes / "identity_key"
+        if not path.exists():
+            private_folder(path.parent)
+            write_private(path, new_identity_key())
+        return read_private(path)
 
     @property
     def base_url(self) -> str:

@@ -29,6 +29,9 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     cron_token: str = ""
     request_log: RequestLines = "errors"
+    agent_hosts: tuple[str, ...] = ()
+    identity_issuer: str = "edgeneuro"  # of the tokens that agents get
+    local_agents: bool = False  # whether agents may be programs on this machine
     log_queue: bool = True  # whether LOG_QUEUE is used, if it is bound
 
     @property
@@ -61,6 +64,9 @@ def read_settings(variable: Callable[[str], str | None]) -> Settings:
         access_aud=text("ACCESS_AUD"),
         allowed_hosts=words("ALLOWED_HOSTS"),
         cron_token=text("CRON_TOKEN"),
+        agent_hosts=tuple(host.lower() for host in words("AGENT_HOSTS")),
+        identity_issuer=text("AGENT_IDENTITY_ISSUER", Settings.identity_issuer),
+        local_agents=text("LOCAL_AGENTS").lower() == "true",
         request_log=_request_lines(text("REQUEST_LOG")),
         log_queue=text("USE_LOG_QUEUE").lower() not in ("false", "0", "no", "off"),
     )

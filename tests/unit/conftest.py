@@ -19,6 +19,7 @@ from edgeneuro.app.routes import ROUTES
 from edgeneuro.classifier.vectors import VectorTable
 from edgeneuro.errors import BodyTooLargeError, EdgeNeuroError
 from edgeneuro.gateway.agents.endpoint import AgentEndpoints
+from edgeneuro.gateway.agents.identity import IdentityTokens
 from edgeneuro.gateway.cloudflare_api import CloudflareApi, FinetuneClient
 from edgeneuro.gateway.http import Fetch
 from edgeneuro.gateway.interface import Gateway, ModelAnswer
@@ -40,6 +41,7 @@ from edgeneuro_testing.sqlite import SqliteDatabase
 from scripts.database import applied
 from scripts.paths import MIGRATIONS
 from tests.unit.clock import Clock
+from tests.unit.identity_keys import CryptographySigner
 from tests.unit.invocations import BACKGROUND_SECONDS, CountedDatabase, invocation
 
 TABLES = (Path(__file__).parents[2] / "schema.sql").read_text()
@@ -135,6 +137,7 @@ class Product:
         self.gateway = gateway if isinstance(gateway, ScriptedGateway) else ScriptedGateway()
         self.fetch = ScriptedFetch()
         self.secrets = {"AGENT_SIGNING_SECRET": "shared words"}
+        self.bindings = {"AGENT_HR"}
         self.clock = clock or Clock()
         self.limiter = Limiter()
         self.failures = Failures()
@@ -160,7 +163,19 @@ class Product:
                 new_hex=secrets.token_hex,
             ),
             endpoints=AgentEndpoints(
-                self.fetch, secret=self.secrets.get, now=self.clock, new_id=self._new_id
+                self.fetch,
+                secret=self.secrets.get,
+                now=self.clock,
+                new_id=self._new_id,
+                identity=IdentityTokens(
+                    CryptographySigner(),
+                    secret=self.secrets.get,
+                    issuer=settings.identity_issuer,
+                    now=self.clock,
+                ),
+                hosts=settings.agent_hosts,
+                service=lambda name: self.fetch if name in self.bindings else None,
+                local=self.fetch if settings.local_agents else None,
             ),
             webhooks=WebhookSender(self.fetch, now=self.clock),
             rate_limiter=self.limiter,
@@ -170,6 +185,7 @@ class Product:
             now=self.clock,
             monotonic=monotonic,
             new_id=self._new_id,
+            secret=self.secrets.get,
             new_secret=lambda: secrets.token_hex(20),
             new_hex=secrets.token_hex,
             sleep=self._sleep,

@@ -20,8 +20,10 @@ from edgeneuro.errors import (
     UpstreamTimeoutError,
 )
 from edgeneuro.gateway.agents.endpoint import AgentEndpoints
+from edgeneuro.gateway.agents.identity import IdentityTokens
 from edgeneuro.gateway.interface import AgentState, Delta, ModelRequest
 from edgeneuro_testing.fetch import ScriptedFetch, ScriptedResponse
+from tests.unit.identity_keys import CryptographySigner
 
 SECRET = "shared words"
 NOW = 1_800_000_000
@@ -66,12 +68,26 @@ def asked(**changes: Any) -> ModelRequest:
     return ModelRequest(**{**fields, **changes})
 
 
-def endpoints(fetch: ScriptedFetch, secret: str | None = SECRET) -> AgentEndpoints:
+def endpoints(
+    fetch: ScriptedFetch,
+    secret: str | None = SECRET,
+    *,
+    secrets: dict[str, str] | None = None,
+    bound: ScriptedFetch | None = None,
+    local: ScriptedFetch | None = None,
+) -> AgentEndpoints:
+    found = {"AGENT_SIGNING_SECRET": secret, **(secrets or {})}
     return AgentEndpoints(
         fetch,
-        secret={"AGENT_SIGNING_SECRET": secret}.get,
+        secret=found.get,
         now=lambda: NOW + 0.5,
         new_id=lambda prefix: f"{prefix}_1",
+        identity=IdentityTokens(
+            CryptographySigner(), secret=found.get, issuer="edgeneuro", now=lambda: NOW + 0.5
+        ),
+        hosts=("agents.example.com",),
+        service={"AGENT_HR": bound}.get,
+        local=local,
     )
 
 

@@ -171,7 +171,7 @@ async def test_there_is_a_limit(product: Product) -> None:
     product.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 247)"
         " INSERT INTO agents"
-        " SELECT 'a' || i, 'n', 'd', '[]', NULL, NULL, NULL, 1, 0, 0, 0, 'openai' FROM n"
+        " SELECT 'a' || i, 'n', 'd', '[]', NULL, NULL, NULL, 1, 0, 0, 0, 'openai', NULL, 0 FROM n"
     )
     answered = await product.call("POST", "/v1/agents", {**HR, "id": "one_too_many"})
     assert (answered.status, answered.json()["error"]["code"]) == (409, "too_many_agents")

@@ -159,6 +159,7 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "PATCH /v1/keys/{key_id}": ("admin", 404, "unknown_key"),
     "DELETE /v1/keys/{key_id}": ("admin", 404, "unknown_key"),
     "GET /v1/audit": ("admin", 200, None),
+    "GET /v1/jwks": ("public", 200, None),
     "GET /healthz": ("public", 200, None),
     "GET /openapi.json": ("public", 200, None),
     "GET /metrics": ("admin", 200, None),

@@ -164,7 +164,8 @@ def test_the_secrets_are_read_by_their_owner_alone(tmp_path: Path) -> None:
     written = write_secrets(options)
     assert written.read_text() == (
         "ADMIN_TOKEN=token\nCLOUDFLARE_API_TOKEN=local-api-token\nAGENT_SIGNING_SECRET=words\n"
-        f"CRON_TOKEN={options.cron_token}\n"
+        f"AGENT_IDENTITY_KEY='{options.identity_key()}'\nAGENT_KEY=local-agent-key\n"
+        f"LOCAL_AGENTS=true\nCRON_TOKEN={options.cron_token}\n"
         "PROVIDER_KEY=local-provider-key\n"
     )
     assert written.stat().st_mode & 0o077 == 0

@@ -4,13 +4,16 @@ import hmac
 import json
 import uuid
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import httpx
 import openai
 import pytest
 
-from scripts.options import LOCAL_SIGNING_SECRET
+from scripts.options import LOCAL_AGENT_KEY, LOCAL_SIGNING_SECRET
+from tests.unit.identity_keys import checked_claims
 from tests.waiting import until
 from tests.worker.test_chat import FALLBACK, facts_of, question, set_faults
 from tests.worker.test_chat import talk as talk  # a fixture
@@ -340,3 +343,60 @@ def test_the_next_best_agent_answers_what_an_agent_hands_back(
     replaced = log_entry(client, rerouted["decision_id"])
     assert [each["kind"] for each in replaced["signals"]] == ["not_mine"]
     assert replaced["attempts"][-1]["outcome"] == "not_mine"
+
+
+@pytest.fixture
+def own_agent() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """An agent on this machine: its address, and the headers of the calls that it got."""
+    got: list[dict[str, str]] = []
+
+    class Agent(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            got.append({name.lower(): value for name, value in self.headers.items()})
+            message = {"role": "assistant", "content": "I am here."}
+            body = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Agent) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/chat", got
+        server.shutdown()
+
+
+def test_an_agent_gets_a_secret_and_who_asks(
+    talk: openai.OpenAI,
+    client: httpx.Client,
+    emulator: httpx.Client,
+    create: Create,
+    own_agent: tuple[str, list[dict[str, str]]],
+) -> None:
+    auth = {"bearer": "AGENT_KEY", "identity": True}
+    keys = httpx.get(client.base_url.join("/v1/jwks")).raise_for_status().json()["keys"]
+
+    def ask(endpoint: str | None = None) -> str:
+        more = {} if endpoint is None else {"endpoint": endpoint}
+        model = create("/openai/zeppelin", auth=auth, **more)
+        answer = talk.chat.completions.create(model=model, messages=question(), user="u-7")
+        headers = own_agent[1][-1] if own_agent[1] else calls(emulator)[-1]["headers"]
+        shown = LOCAL_AGENT_KEY if own_agent[1] else f"{LOCAL_AGENT_KEY[:4]}…"  # by the emulator
+        assert headers["authorization"] == f"Bearer {shown}"
+        claims = checked_claims(headers["x-edgeneuro-identity"], keys)
+        assert (claims["aud"], claims["sub"]) == (model.removeprefix("agent:"), "u-7")
+        return answer.choices[0].message.content or ""
+
+    assert ask().startswith("I am zeppelin")
+    bound = f"service:AGENT_EXAMPLE:https://{HOST}/openai/airship"
+    assert ask(bound).startswith("I am airship")
+    with pytest.raises(openai.APIStatusError, match="redirects are not followed"):
+        talk.chat.completions.create(model=create("/redirect", auth=auth), messages=question())
+    assert [call["path"] for call in calls(emulator)][2:] == ["/redirect"]
+    assert ask(own_agent[0]) == "I am here."
+    refused = client.patch("/v1/agents/hr", json={"endpoint": "http://10.0.0.1/"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "endpoint")

@@ -22,6 +22,7 @@ from edgeneuro.store.keys import find_key
 from edgeneuro.store.users import find_user
 from edgeneuro.web.auth import (
     ADMIN_TOKEN,
+    CallingUser,
     Credential,
     hash_key,
     same_key,
@@ -145,7 +146,10 @@ class Identity:
             if not known.user_enabled:
                 raise _disabled("The user of this key")
             granted &= scopes(SCOPES_OF_ROLE[known.role])
-        return Credential(known.id, granted, known.limits, known.permissions)
+        user = None if known.user_id is None else CallingUser(known.user_id, known.email)
+        return Credential(
+            known.id, granted, known.limits, known.permissions, user=user, groups=known.groups
+        )
 
     async def _user(self, email: str) -> Credential:
         try:
@@ -165,6 +169,8 @@ class Identity:
             scopes(SCOPES_OF_ROLE[user.role]),
             permissions=user.permissions,
             email=user.email,
+            user=CallingUser(user.id, user.email),
+            groups=user.groups,
         )
 
     def _require_same_site(self, request: Request) -> None:

@@ -5,6 +5,7 @@ from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE
 from edgeneuro.controlplane import (
     agents,
     config,
+    endpoints,
     outcome_preview,
     routers,
     rule_trial,
@@ -257,6 +258,7 @@ ROUTES = (
 
     Route("GET",    "/v1/audit",                  audit.list_audit,      ADMIN),
 
+    Route("GET",    "/v1/jwks",                   endpoints.show_public_keys, PUBLIC, limited=True),
     Route("GET",    "/healthz",                   monitoring.show_health,    PUBLIC),
     Route("GET",    "/openapi.json",              monitoring.show_openapi,   PUBLIC,
           limited=True, described=Described((304,), media=("application/json",))),

@@ -6,6 +6,7 @@ from typing import Any
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import Change, commit, commit_change
+from edgeneuro.controlplane.endpoints import check_endpoint
 from edgeneuro.domain.agent import (
     MAX_STORED_AGENTS,
     Agent,
@@ -17,6 +18,8 @@ from edgeneuro.domain.agent import (
     OldLabels,
     is_redefined,
 )
+from edgeneuro.domain.agent_auth import IDENTITY_KEY
+from edgeneuro.domain.agent_endpoint import address_of
 from edgeneuro.domain.catalogue import find_model
 from edgeneuro.domain.fields import Page, PageQuery, page_of
 from edgeneuro.domain.model import Model
@@ -35,7 +38,7 @@ from edgeneuro.store.sql import rfc3339
 async def list_agents(call: Call, query: PageQuery) -> Page[Agent]:
     """List agents by id."""
     found = await store.list_agents(call.services.db, limit=query.limit + 1, after=query.after)
-    return page_of(found, limit=query.limit)
+    return page_of([_shown(call, agent) for agent in found], limit=query.limit)
 
 
 async def create_agent(call: Call, body: AgentCreate) -> AgentWritten:
@@ -46,7 +49,7 @@ async def create_agent(call: Call, body: AgentCreate) -> AgentWritten:
         rows = await commit_change(call, planned.change)
     except ConstraintError as error:
         raise _agent_exists(body.id) from error
-    return _written(store.agent_from_row(rows[0]), planned)
+    return _written(_shown(call, store.agent_from_row(rows[0])), planned)
 
 
 async def get_agent(call: Call, agent_id: str) -> Agent:
@@ -54,7 +57,7 @@ async def get_agent(call: Call, agent_id: str) -> Agent:
     agent = await store.get_agent(call.services.db, agent_id)
     if agent is None:
         raise _no_such_agent(agent_id)
-    return agent
+    return _shown(call, agent)
 
 
 async def update_agent(call: Call, agent_id: str, body: AgentPatch) -> AgentWritten:
@@ -71,7 +74,7 @@ async def update_agent(call: Call, agent_id: str, body: AgentPatch) -> AgentWrit
         raise _no_such_agent(agent_id)
     after = store.agent_from_row(rows[0])
     unasked = "labels" not in body.model_fields_set and is_redefined(before, after)
-    return _written(after, planned, warn=unasked)
+    return _written(_shown(call, after), planned, warn=unasked)
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ async def plan_creation(call: Call, body: AgentCreate) -> PlannedAgent:
             code="too_many_agents",
         )
     agent = new_agent(services, body)
-    check_agent(agent, (await services.routing.current()).models)
+    check_agent(services, agent, (await services.routing.current()).models)
     if await store.get_agent(services.db, agent.id) is not None:
         raise _agent_exists(agent.id)
     labels = await count_labels_of(services.db, agent.id)
@@ -106,10 +109,12 @@ async def plan_creation(call: Call, body: AgentCreate) -> PlannedAgent:
 async def plan_update(call: Call, before: Agent, body: AgentPatch) -> PlannedAgent:
     """Raises InvalidRequestError or ConflictError if the agent cannot be so."""
     services = call.services
-    changes = body.model_dump(include=body.model_fields_set, exclude={"labels", "id"})
+    changes = {name: getattr(body, name) for name in body.model_fields_set - {"labels", "id"}}
+    if "endpoint" in changes and not _same_target(before.endpoint, changes["endpoint"]):
+        changes.setdefault("auth", None)
     after = before.model_copy(update=changes)
-    if changes.keys() & {"endpoint", "protocol"}:
-        _require_endpoint(after)
+    if changes.keys() & {"endpoint", "protocol", "auth"}:
+        check_endpoint(services.settings, after)
     if "model" in changes:
         _require_chat_model(after.model, (await services.routing.current()).models)
     if changes.get("default") is False and before.default:
@@ -128,9 +133,9 @@ def new_agent(services: Services, body: AgentCreate) -> Agent:
     return Agent(**fields, created_at=created, updated_at=created)
 
 
-def check_agent(agent: Agent, models: Mapping[str, Model]) -> None:
+def check_agent(services: Services, agent: Agent, models: Mapping[str, Model]) -> None:
     """Whether there can be such an agent, apart from others. Raises InvalidRequestError."""
-    _require_endpoint(agent)
+    check_endpoint(services.settings, agent)
     _require_chat_model(agent.model, models)
 
 
@@ -207,6 +212,24 @@ def _written(agent: Agent, planned: PlannedAgent, *, warn: bool = False) -> Agen
     return AgentWritten(**agent.model_dump(), labels=about)
 
 
+def _same_target(before: str | None, after: str | None) -> bool:
+    """Whether secrets for the one may go to the other."""
+    if before is None or after is None:
+        return before == after
+    try:
+        return address_of(before).target == address_of(after).target
+    except ValueError:  # the row may be older than the rules
+        return False
+
+
+def _shown(call: Call, agent: Agent) -> Agent:
+    if agent.auth is None:
+        return agent
+    names = [*agent.auth.secrets, *([IDENTITY_KEY] if agent.auth.identity else [])]
+    missing = [name for name in names if not call.services.secret(name)]
+    return agent.model_copy(update={"missing_secrets": missing})
+
+
 def kept_labels_warning(agent_id: str, labels: int) -> str:
     return (
         f"{_labels_name(labels, agent_id)}, and they stay in force. If it means something else"
@@ -224,15 +247,6 @@ def _agent_exists(agent_id: str) -> ConflictError:
         code="agent_exists",
         param="id",
     )
-
-
-def _require_endpoint(agent: Agent) -> None:
-    if agent.endpoint is None and agent.protocol != "openai":
-        raise InvalidRequestError(
-            f"endpoint: an agent with the protocol {agent.protocol!r} needs one. Give its address,"
-            " or set `protocol` to 'openai'.",
-            param="endpoint",
-        )
 
 
 def _require_chat_model(name: str | None, models: Mapping[str, Model]) -> None:

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from edgeneuro.domain.fields import ID_RULE, Matches, hide_defaults, is_none
-from edgeneuro.domain.url import PublicUrl
+from edgeneuro.domain.agent_auth import AgentAuth
+from edgeneuro.domain.agent_endpoint import AgentEndpoint
+from edgeneuro.domain.fields import ID_RULE, Matches, hide_defaults, is_empty, is_false, is_none
 
 # The router's word for "no agent fits"; no agent may be called so.
 NO_AGENT = "none"
@@ -36,7 +37,9 @@ AgentProtocol = Literal["openai", "a2a", "handoff"]
 
 
 class Agent(BaseModel):
-    """`created_at` and `updated_at` are RFC 3339 in UTC. Exactly one agent is the `default`."""
+    """`created_at` and `updated_at` are RFC 3339 in UTC. Exactly one agent is the `default`. `auth`
+    names secrets, and `missing_secrets` are those of them that the Worker does not have.
+    `demonstration`: one of those that a new local installation has, and nobody has changed."""
 
     object: Literal["agent"] = "agent"
     id: str
@@ -49,8 +52,16 @@ class Agent(BaseModel):
     model: str | None
     enabled: bool
     default: bool
+    auth: AgentAuth | None = None
+    missing_secrets: list[str] = Field(default_factory=list, exclude_if=is_empty)
+    demonstration: bool = Field(default=False, exclude_if=is_false)
     created_at: str
     updated_at: str
+
+    @property
+    def knows_caller(self) -> bool:
+        """Its endpoint is told who asks."""
+        return self.auth is not None and self.auth.identity
 
 
 # What happens to the labels in force that name an agent which is created again or changed: they
@@ -85,8 +96,9 @@ class AgentCreate(BaseModel):
     name: Name
     description: Description
     examples: Examples = Field(default_factory=list)
-    endpoint: PublicUrl | None = None
+    endpoint: AgentEndpoint | None = None
     protocol: AgentProtocol = "openai"
+    auth: AgentAuth | None = None
     system_prompt: SystemPrompt | None = None
     model: ModelId | None = None
     enabled: bool = True
@@ -95,7 +107,8 @@ class AgentCreate(BaseModel):
 
 
 class AgentPatch(BaseModel):
-    """A field that is left out stays as it is; null empties the fields that may be empty. `labels`
+    """A field that is left out stays as it is; null empties the fields that may be empty. An
+    `endpoint` at another host removes `auth`, unless the body names it again. `labels`
     "set_aside" removes the labels in force that name the agent; "keep" (the default) keeps them."""
 
     # The defaults below only make the fields optional; nothing ever takes their values.
@@ -104,8 +117,9 @@ class AgentPatch(BaseModel):
     name: Name = ""
     description: Description = ""
     examples: Examples = Field(default_factory=list)
-    endpoint: PublicUrl | None = None
+    endpoint: AgentEndpoint | None = None
     protocol: AgentProtocol = "openai"
+    auth: AgentAuth | None = None
     system_prompt: SystemPrompt | None = None
     model: ModelId | None = None
     enabled: bool = True

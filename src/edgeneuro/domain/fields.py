@@ -62,6 +62,16 @@ def is_none(value: object) -> bool:
     return value is None
 
 
+def is_empty(value: object) -> bool:
+    """The same, if they are empty lists."""
+    return value == []
+
+
+def is_false(value: object) -> bool:
+    """The same, if they are false."""
+    return value is False
+
+
 def without_nul(text: str) -> str:
     if "\0" in text:  # SQLite ends a text at NUL, so only a part would be kept
         raise ValueError("must not hold the character U+0000; remove it")

@@ -231,7 +231,8 @@ class KeyQuery(PageQuery):
 
 @dataclass(frozen=True)
 class KnownKey:
-    """What letting a key in takes; role and `user_enabled` are those of its user, if it has one."""
+    """What letting a key in takes; role, `user_enabled`, `user_id` and `email` are those of its
+    user, if it has one. `groups` are the names of the teams, the key's and the user's."""
 
     id: str
     scopes: tuple[Scope, ...]
@@ -241,3 +242,6 @@ class KnownKey:
     user_enabled: bool
     limits: KeyLimits | None
     permissions: Permissions
+    user_id: str | None = None
+    email: str | None = None
+    groups: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.agent import Agent, AgentProtocol
+from edgeneuro.domain.agent_endpoint import SERVICE
 from edgeneuro.domain.fields import is_none
 
 # "agent": a stage decided on the agent; "agents": the message is for several; "clarify": two or
@@ -27,7 +28,7 @@ NO_OTHER_OUTCOME = PolicyOptions(clarify=False, several=False)
 
 
 class ChosenAgent(BaseModel):
-    """`protocol` is that of the endpoint; null if the agent has none."""
+    """`protocol` is that of the endpoint; null if the agent has none that callers could reach."""
 
     id: str
     name: str
@@ -53,10 +54,13 @@ class SharedAgent(ChosenAgent):
 
 
 def _facts(agent: Agent) -> dict[str, Any]:
-    protocol = None if agent.endpoint is None else agent.protocol
+    endpoint = agent.endpoint
+    if endpoint is not None and endpoint.startswith(SERVICE):
+        endpoint = None  # a binding of the Worker: no caller can reach it
+    protocol = None if endpoint is None else agent.protocol
     return {
         "id": agent.id,
         "name": agent.name,
-        "endpoint": agent.endpoint,
+        "endpoint": endpoint,
         "protocol": protocol,
     }

@@ -145,7 +145,7 @@ def _changed_agents(
     """By id, as the configuration has them."""
     found = {agent.id: agent for agent in agents}
     for index, change in enumerate(changes):
-        given = change.model_dump(include=change.model_fields_set, exclude={"labels"})
+        given = {name: getattr(change, name) for name in change.model_fields_set - {"labels"}}
         before = found.get(change.id)
         if before is None:
             _require_new(given, index, named)

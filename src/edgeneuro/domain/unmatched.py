@@ -15,9 +15,9 @@ from edgeneuro.domain.agent import (
     OldLabels,
     SystemPrompt,
 )
+from edgeneuro.domain.agent_endpoint import AgentEndpoint
 from edgeneuro.domain.fields import Note
 from edgeneuro.domain.job import JobState
-from edgeneuro.domain.url import PublicUrl
 
 CLUSTERING_PREFIX, CLUSTER_PREFIX = "ucl", "unm"
 MIN_QUERIES = 3  # a smaller cluster is not shown
@@ -78,7 +78,7 @@ class UnmatchedAgent(BaseModel):
     id: AgentId | None = None
     description: Description | None = None
     examples: Examples | None = None
-    endpoint: PublicUrl | None = None
+    endpoint: AgentEndpoint | None = None
     protocol: AgentProtocol = "openai"
     system_prompt: SystemPrompt | None = None
     model: ModelId | None = None

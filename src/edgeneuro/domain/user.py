@@ -110,3 +110,4 @@ class KnownUser:
     role: Role
     enabled: bool
     permissions: Permissions
+    groups: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 checking Cloudflare Access."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import js
@@ -17,6 +17,8 @@ from edgeneuro.gateway.http import HttpResponse, read_whole
 from edgeneuro.store.database import Value
 
 _RS256 = {"name": "RSASSA-PKCS1-v1_5", "hash": "SHA-256"}
+_P256 = {"name": "ECDSA", "namedCurve": "P-256"}
+_ES256 = {"name": "ECDSA", "hash": "SHA-256"}
 _FETCH_MS = 5_000
 _MAX_KEYS_BYTES = 1_000_000
 
@@ -115,6 +117,27 @@ class AccessRuntime:
         except InvalidOutputError as error:
             raise OSError(f"{url}: {error.message}") from error
         return bounded_json.loads(body)
+
+
+class EdgeSigner:
+    """ES256 by the runtime's WebCrypto. A key is imported once in an isolate."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, Any] = {}  # by the private part
+
+    async def sign(self, jwk: Mapping[str, Any], data: bytes) -> bytes:
+        subtle = js.crypto.subtle
+        try:
+            key = self._keys.get(jwk["d"])
+            if key is None:
+                key = await subtle.importKey(
+                    "jwk", js_object(dict(jwk)), js_object(_P256), False, to_js(["sign"])
+                )
+                self._keys = {jwk["d"]: key}
+            signature: bytes = (await subtle.sign(js_object(_ES256), key, to_js(data))).to_bytes()
+        except JsException as error:
+            raise network_error(error) from error
+        return signature
 
 
 class EdgeAi:

@@ -23,12 +23,14 @@ from edgeneuro.edge.bindings import (
     EdgeJobQueue,
     EdgeLogQueue,
     EdgeRateLimiter,
+    EdgeSigner,
 )
 from edgeneuro.edge.crossing import unwrapped
 from edgeneuro.edge.event_loop import EdgeLoop
 from edgeneuro.edge.fetch import Fetcher
 from edgeneuro.edge.http import IncomingBody, plain_request, workers_response
 from edgeneuro.gateway.agents.endpoint import AgentEndpoints
+from edgeneuro.gateway.agents.identity import IdentityTokens
 from edgeneuro.gateway.client import build_gateway
 from edgeneuro.gateway.cloudflare_api import CloudflareApi, FinetuneClient
 from edgeneuro.gateway.webhooks import WebhookSender
@@ -127,6 +129,15 @@ def _build_services(env: Any) -> Services:
         value = getattr(env, name, None)
         return value if isinstance(value, str) else None
 
+    def service(name: str) -> Fetcher | None:
+        """A secret of this name is no binding."""
+        binding = getattr(env, name, None)
+        is_bound = binding is not None and not isinstance(binding, str)
+        return Fetcher(binding) if is_bound and hasattr(binding, "fetch") else None
+
+    identity_tokens = IdentityTokens(
+        EdgeSigner(), secret=secret, issuer=settings.identity_issuer, now=time.time
+    )
     return Services(
         settings=settings,
         db=db,
@@ -140,7 +151,16 @@ def _build_services(env: Any) -> Services:
         finetunes=FinetuneClient(
             CloudflareApi(fetch, settings, secret=secret), new_hex=secrets.token_hex
         ),
-        endpoints=AgentEndpoints(fetch, secret=secret, now=time.time, new_id=_new_id),
+        endpoints=AgentEndpoints(
+            fetch,
+            secret=secret,
+            now=time.time,
+            new_id=_new_id,
+            identity=identity_tokens,
+            hosts=settings.agent_hosts,
+            service=service,
+            local=Fetcher() if settings.local_agents else None,
+        ),
         webhooks=WebhookSender(fetch, now=time.time),
         rate_limiter=limiter,
         routing=routing,

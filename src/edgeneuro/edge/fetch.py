@@ -69,11 +69,11 @@ class JsHttpResponse:
 
 
 class Fetcher:
-    """Through the service `outbound` if it is bound, else over the internet. Redirects are not
-    followed: they would send credentials to another host."""
+    """Through the binding if there is one, else over the internet. Redirects are not followed: they
+    would send credentials to another host."""
 
-    def __init__(self, outbound: Any) -> None:
-        self._through = js if outbound is None else unwrapped(outbound)
+    def __init__(self, binding: Any = None) -> None:
+        self._through = js if binding is None else unwrapped(binding)
 
     async def __call__(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | SizedBody, /

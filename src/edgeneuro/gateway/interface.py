@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from edgeneuro.domain.caller import CallerIdentity
 from edgeneuro.domain.catalogue import BaseModelFacts
 from edgeneuro.domain.decision import GatewayTrace, Usage
 from edgeneuro.domain.images import Images
@@ -39,8 +40,8 @@ class UpstreamRequest:
 class ModelRequest(UpstreamRequest):
     """A request for text. `messages` and `parameters` are in OpenAI's format (temperature,
     max_tokens, tools, response_format, …); `response_schema` asks for JSON mode with this schema.
-    `idle_ms` is for the longest silence within a stream. `memory` is for an agent's endpoint: the
-    ids under which it knows the conversation."""
+    `idle_ms` is for the longest silence within a stream. `memory` and `caller` are for an agent's
+    endpoint: the ids under which it knows the conversation, and who asks."""
 
     adapter: str | None
     messages: list[dict[str, Any]]
@@ -48,6 +49,7 @@ class ModelRequest(UpstreamRequest):
     response_schema: dict[str, Any] | None = None
     idle_ms: int = 30_000
     memory: AgentMemory | None = None
+    caller: CallerIdentity | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

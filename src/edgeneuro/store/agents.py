@@ -3,15 +3,17 @@ write."""
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from edgeneuro.domain.agent import Agent
+from edgeneuro.domain.agent_auth import AgentAuth
 from edgeneuro.store.database import Database, Row, Statement, statement
 from edgeneuro.store.sql import rfc3339, unix_ms, update_row
 
 _COLUMNS = (
     "id, name, description, examples, endpoint, protocol, system_prompt, model, enabled,"
-    " is_default, created_at, updated_at"
+    " is_default, created_at, updated_at, auth, demonstration"
 )
 _COLUMN_OF_FIELD = {
     "name": "name",
@@ -23,11 +25,12 @@ _COLUMN_OF_FIELD = {
     "model": "model",
     "enabled": "enabled",
     "default": "is_default",
+    "auth": "auth",
 }
 
 
 def select_enabled() -> Statement:
-    return statement(f"SELECT {_COLUMNS} FROM agents WHERE enabled = 1 ORDER BY id")
+    return statement("SELECT * FROM agents WHERE enabled = 1 ORDER BY id")
 
 
 def select_agents() -> Statement:
@@ -36,9 +39,7 @@ def select_agents() -> Statement:
 
 async def list_agents(db: Database, *, limit: int, after: str | None) -> list[Agent]:
     rows = await db.run(
-        statement(
-            f"SELECT {_COLUMNS} FROM agents WHERE id > ?1 ORDER BY id LIMIT ?2", after or "", limit
-        )
+        statement("SELECT * FROM agents WHERE id > ?1 ORDER BY id LIMIT ?2", after or "", limit)
     )
     return [agent_from_row(row) for row in rows]
 
@@ -64,7 +65,7 @@ def insert_agent(agent: Agent) -> list[Statement]:
     insert = statement(
         f"INSERT INTO agents ({_COLUMNS}) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
         " ?9 OR NOT EXISTS (SELECT 1 FROM agents), ?10 OR NOT EXISTS (SELECT 1 FROM agents),"
-        f" ?11, ?11 RETURNING {_COLUMNS}",
+        f" ?11, ?11, ?12, 0 RETURNING {_COLUMNS}",
         agent.id,
         agent.name,
         agent.description,
@@ -76,6 +77,7 @@ def insert_agent(agent: Agent) -> list[Statement]:
         agent.enabled,
         agent.default,
         unix_ms(agent.created_at),
+        _auth_json(agent.auth),
     )
     clear = statement("UPDATE agents SET is_default = 0 WHERE is_default = 1")
     return [clear, insert] if agent.default else [insert]
@@ -87,6 +89,10 @@ def update_agent(agent_id: str, changes: Mapping[str, Any], *, now_ms: int) -> l
     columns = {_COLUMN_OF_FIELD[name]: value for name, value in changes.items()}
     if "examples" in columns:
         columns["examples"] = _examples(columns["examples"])
+    if "auth" in columns:
+        columns["auth"] = _auth_json(columns["auth"])
+    if changes.keys() - {"enabled", "default"}:
+        columns["demonstration"] = 0
     columns["updated_at"] = now_ms
     update = update_row("agents", agent_id, columns, returning=_COLUMNS)
     clear = statement(
@@ -118,9 +124,23 @@ def agent_from_row(row: Row) -> Agent:
         model=row["model"],
         enabled=bool(row["enabled"]),
         default=bool(row["is_default"]),
+        # An older schema has neither, and what it has is routed all the same.
+        auth=_auth(row.get("auth")),
+        demonstration=bool(row.get("demonstration")),
         created_at=rfc3339(row["created_at"]),
         updated_at=rfc3339(row["updated_at"]),
     )
+
+
+def _auth_json(auth: AgentAuth | None) -> str | None:
+    return None if auth is None else auth.model_dump_json()
+
+
+def _auth(text: str | None) -> AgentAuth | None:
+    """One that is damaged (edited by hand, say) counts as none: nothing is sent then."""
+    with suppress(ValueError):
+        return None if text is None else AgentAuth.model_validate_json(text)
+    return None
 
 
 def _examples(examples: Sequence[str]) -> str:

@@ -56,6 +56,7 @@ async def find_key(db: Database, key_hash: str) -> tuple[KnownKey | None, int]:
             statement(
                 "SELECT k.id, k.scopes, k.expires_at, k.revoked_at, k.requests_per_minute,"
                 " k.monthly_token_budget, k.monthly_budget_usd, u.role, u.enabled,"
+                " u.id AS user_id, u.email AS user_email,"
                 f" {grant_columns('k')}, {grant_columns('u')}, team.name AS team,"
                 f" {grant_columns('team')}, user_team.name AS user_team,"
                 f" {grant_columns('user_team')} FROM keys k"
@@ -162,6 +163,9 @@ def _known(row: Row) -> KnownKey:
         expires_at_ms=row["expires_at"],
         revoked=row["revoked_at"] is not None,
         role=row["role"],
+        user_id=row["user_id"],
+        email=row["user_email"],
+        groups=tuple(dict.fromkeys(filter(None, (row["team"], row["user_team"])))),
         user_enabled=bool(row["enabled"]),
         limits=limits_of(
             row["requests_per_minute"], row["monthly_token_budget"], row["monthly_budget_usd"]

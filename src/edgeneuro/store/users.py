@@ -55,6 +55,7 @@ def _known(row: Row) -> KnownUser:
         email=row["email"],
         role=row["role"],
         enabled=bool(row["enabled"]),
+        groups=() if row["team"] is None else (row["team"],),
         permissions=Permissions.of(
             grant_from_row(row, "u", "user", "This user"),
             grant_from_row(row, "team", "team", f"This user's team {row['team']!r}"),

@@ -28,17 +28,26 @@ _INCLUDED = {Access.LABEL: {Access.READ}, Access.ADMIN: set(Access)}
 
 
 @dataclass(frozen=True)
+class CallingUser:
+    id: str
+    email: str | None
+
+
+@dataclass(frozen=True)
 class Credential:
     """`key_id` names the caller in logs, sums, labels and at AI Gateway: the id of the key or of
     the user, never the key itself or an e-mail address. `limits` are the key's limits, None if it
     has none; `permissions` is what it may use; `email` is the address of a user of Cloudflare
-    Access."""
+    Access. `user` is that user, or the one whom the key belongs to; `groups` are the names of the
+    teams."""
 
     key_id: str
     scopes: frozenset[Access]
     limits: KeyLimits | None = None
     permissions: Permissions = UNRESTRICTED
     email: str | None = None
+    user: CallingUser | None = None
+    groups: tuple[str, ...] = ()
 
     @property
     def actor(self) -> str:

@@ -80,7 +80,7 @@ def _check_agents(target: Target, labels: dict[str, int], faults: Faults) -> Non
         path = f"agents[{index}]"
         agent = target.agents[body.id]
         with faults.of(path):
-            check_agent(agent, target.after.models)
+            check_agent(target.services, agent, target.after.models)
         if body.id not in known:
             with faults.of(path):
                 creation_of(agent, labels=labels.get(agent.id, 0), old=body.labels)

@@ -2,17 +2,18 @@
 as a stream, within the same limits, with the same errors.
 
 The body of a request is signed, so that an agent can check that it comes from here. The headers are
-all our own: none of the caller's headers is forwarded."""
+all our own: none of the caller's headers is forwarded. Redirects are not followed, so what a header
+holds goes no further than the agent's own address."""
 
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 from edgeneuro.domain.agent import Agent
+from edgeneuro.domain.agent_endpoint import AgentAddress, address_of
 from edgeneuro.domain.handoff import (
     SIGNATURE_HEADER,
     SIGNING_SECRET,
@@ -20,7 +21,6 @@ from edgeneuro.domain.handoff import (
     make_handoff,
     sign,
 )
-from edgeneuro.domain.url import require_public_https
 from edgeneuro.errors import (
     UpstreamError,
     UpstreamNotConfiguredError,
@@ -28,8 +28,10 @@ from edgeneuro.errors import (
     UpstreamTimeoutError,
 )
 from edgeneuro.gateway.agents.a2a import last_user_text
+from edgeneuro.gateway.agents.identity import IdentityTokens
 from edgeneuro.gateway.agents.not_mine import header_says_so, read_refusal
 from edgeneuro.gateway.agents.protocols import VENDOR, Conversation, converse
+from edgeneuro.gateway.agents.sign_in import IDENTITY_HEADER, secret_headers
 from edgeneuro.gateway.deltas import as_stream, read_deltas
 from edgeneuro.gateway.http import Fetch, HttpResponse, read_retry_after, read_start, read_whole
 from edgeneuro.gateway.interface import Delta, ModelAnswer, ModelRequest, ModelStream
@@ -55,7 +57,9 @@ async def _within(milliseconds: int) -> AsyncIterator[None]:
 
 class AgentEndpoints:
     """`secret(name)` gives the value of a Worker secret, `now` unix seconds, `new_id(prefix)` a new
-    id."""
+    id. `service(name)` calls a binding of the Worker, None if it has none of that name; `local`
+    calls programs on this machine, None if that is not allowed. `hosts` are those to which agents'
+    secrets may go."""
 
     def __init__(
         self,
@@ -64,11 +68,19 @@ class AgentEndpoints:
         secret: Callable[[str], str | None],
         now: Callable[[], float],
         new_id: Callable[[str], str],
+        identity: IdentityTokens,
+        hosts: Collection[str] = (),
+        service: Callable[[str], Fetch | None] = lambda name: None,
+        local: Fetch | None = None,
     ) -> None:
         self._fetch = fetch
         self._secret = secret
         self._now = now
         self._new_id = new_id
+        self.identity = identity
+        self._hosts = hosts
+        self._service = service
+        self._local = local
 
     async def run(self, agent: Agent, request: ModelRequest, /) -> ModelAnswer:
         """The answer of an agent whose protocol is "openai" or "a2a". Raises errors.UpstreamError,
@@ -114,7 +126,7 @@ class AgentEndpoints:
         return make_handoff(
             agent,
             last_user_text(request.messages),
-            url=endpoint_of(agent),
+            url=self._address(agent).url,
             secret=self._signing_secret(),
             message_id=self._new_id("msg"),
             now=self._now(),
@@ -148,7 +160,9 @@ class AgentEndpoints:
     async def _send(
         self, agent: Agent, request: ModelRequest, conversation: Conversation, *, stream: bool
     ) -> HttpResponse:
-        sent = signed_request(
+        address = self._address(agent)
+        fetch = self._fetch_of(agent, address)
+        headers, body = signed_request(
             agent,
             request,
             conversation.question(stream=stream),
@@ -156,18 +170,51 @@ class AgentEndpoints:
             secret=self._signing_secret(),
             now=self._now(),
         )
-        response = await self._fetch("POST", sent.url, sent.headers, sent.body)
+        headers |= secret_headers(agent, address, secret=self._secret, hosts=self._hosts)
+        if agent.knows_caller and request.caller is not None:
+            headers[IDENTITY_HEADER] = await self.identity.token(
+                agent.id, request.caller, token_id=self._new_id("tok")
+            )
+        response = await fetch("POST", address.url, headers, body)
         if not 200 <= response.status < 300 and not header_says_so(response):
-            raise await self._refusal(response)
+            raise await self._refusal(agent, response)
         return response
 
-    async def _refusal(self, response: HttpResponse) -> UpstreamError:
+    def _address(self, agent: Agent) -> AgentAddress:
+        """Checked again: the row may be older than the rules, or edited in the database."""
+        try:
+            return address_of(agent.endpoint or "")
+        except ValueError as error:
+            raise UpstreamNotConfiguredError(
+                f"The endpoint of the agent {agent.id!r} {error}."
+            ) from error
+
+    def _fetch_of(self, agent: Agent, address: AgentAddress) -> Fetch:
+        if address.binding is not None:
+            bound = self._service(address.binding)
+            if bound is None:
+                raise UpstreamNotConfiguredError(
+                    f"The Worker has no binding {address.binding}, which the endpoint of the agent"
+                    f" {agent.id!r} names. Add it to wrangler.toml, and deploy."
+                )
+            return bound
+        if not address.local:
+            return self._fetch
+        if self._local is None:
+            raise UpstreamNotConfiguredError(
+                f"The endpoint of the agent {agent.id!r} is on this machine, which is possible only"
+                " with `npm start`."
+            )
+        return self._local
+
+    async def _refusal(self, agent: Agent, response: HttpResponse) -> UpstreamError:
         body = b""
         with suppress(OSError):  # the status says enough
             body = await read_start(response, limit=_MAX_ERROR_BYTES)
         text = body.decode(errors="replace")
         retry_after = read_retry_after(response, self._now)
-        return refusal(response.status, text, vendor=VENDOR, retry_after=retry_after)
+        names = [] if agent.auth is None else agent.auth.secrets
+        return refusal(response.status, text, vendor=VENDOR, retry_after=retry_after, secrets=names)
 
     def _signing_secret(self) -> str:
         secret = self._secret(SIGNING_SECRET)
@@ -179,23 +226,6 @@ class AgentEndpoints:
         return secret
 
 
-@dataclass(frozen=True)
-class AgentRequest:
-    url: str
-    headers: dict[str, str]
-    body: bytes
-
-
-def endpoint_of(agent: Agent) -> str:
-    """Checked again: the row may be older than the rules, or edited in the database."""
-    try:
-        return require_public_https(agent.endpoint or "")
-    except ValueError as error:
-        raise UpstreamNotConfiguredError(
-            f"The endpoint of the agent {agent.id!r} {error}."
-        ) from error
-
-
 def signed_request(
     agent: Agent,
     request: ModelRequest,
@@ -204,7 +234,8 @@ def signed_request(
     stream: bool,
     secret: str,
     now: float,
-) -> AgentRequest:
+) -> tuple[dict[str, str], bytes]:
+    """Headers and body."""
     body = b"".join(request.images.pieces(json.dumps(fields, ensure_ascii=False)))
     ids = {"x-edgeneuro-agent": agent.id}
     for name, header in _OF_METADATA.items():
@@ -218,10 +249,18 @@ def signed_request(
     }
     if request.trace is not None:
         headers["traceparent"] = request.trace.traceparent
-    return AgentRequest(endpoint_of(agent), headers, body)
+    return headers, body
 
 
-def refusal(status: int, body: str, *, vendor: str, retry_after: str | None) -> UpstreamError:
+def refusal(
+    status: int,
+    body: str,
+    *,
+    vendor: str,
+    retry_after: str | None,
+    secrets: Sequence[str] = (),
+) -> UpstreamError:
+    """`secrets` are the names of those that the agent was sent."""
     if 300 <= status < 400:
         return UpstreamError(
             f"{vendor}'s endpoint answered with HTTP status {status}: redirects are not followed.",
@@ -229,8 +268,8 @@ def refusal(status: int, body: str, *, vendor: str, retry_after: str | None) -> 
         )
     if status in (401, 403):
         return UpstreamNotConfiguredError(
-            f"{vendor} refuses us with HTTP status {status}. Does it know the secret"
-            f" {SIGNING_SECRET} of this installation?",
+            f"{vendor} refuses us with HTTP status {status}. Check"
+            f" {', '.join([*secrets, SIGNING_SECRET])} of this installation.",
             upstream_code=str(status),
         )
     error = upstream_error(status, body, vendor=vendor, retry_after=retry_after)

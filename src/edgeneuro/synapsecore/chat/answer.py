@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from edgeneuro.domain.agent import Agent
+from edgeneuro.domain.caller import CallerIdentity, caller_identity
 from edgeneuro.domain.chat_answer import ChatAnswer
 from edgeneuro.domain.clarification import Clarification
 from edgeneuro.domain.decision import GatewayTrace
@@ -250,6 +251,18 @@ def _request(turn: ChatTurn, attempt: ModelAttempt, *, cached: bool) -> ModelReq
         images=turn.request.images,
         session=gateway_session(config, turn.request.edgeneuro.session),
         memory=turn.memory if at_endpoint else None,
+        caller=_caller(turn) if at_endpoint else None,
+    )
+
+
+def _caller(turn: ChatTurn) -> CallerIdentity:
+    credential, user = turn.caller.credential, turn.caller.credential.user
+    return caller_identity(
+        credential.key_id,
+        user_id=None if user is None else user.id,
+        email=None if user is None else user.email,
+        groups=credential.groups,
+        says=turn.request.user,
     )
 
 

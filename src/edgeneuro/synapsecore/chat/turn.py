@@ -132,14 +132,11 @@ class ChatTurn:
         """If the same request gets the same answer, or the caller asks for it. The result of a tool
         is valid only for a moment, and so may be an answer of an agent's endpoint."""
         wanted = self.request.edgeneuro.cache
-        if self.shared:
-            return False
-        if wanted is False or any(
-            message.role in ("tool", "function") for message in self.request.messages
-        ):
+        tool_results = (each.role in ("tool", "function") for each in self.request.messages)
+        if self.shared or wanted is False or any(tool_results):
             return False
         if self.endpoint is not None:
-            return wanted is True and self.hands_off is None and not self._agent_remembers
+            return wanted is True and self.hands_off is None and not self._for_this_once
         return wanted is True or self.request.temperature == 0
 
     @property
@@ -163,10 +160,11 @@ class ChatTurn:
         return sentence.replace("{agent}", names[0]).replace("{others}", others)
 
     @property
-    def _agent_remembers(self) -> bool:
-        """The agent would not know of a message that a cache has answered."""
-        is_a2a = self.agent is not None and self.agent.protocol == "a2a"
-        return is_a2a and self.session is not None
+    def _for_this_once(self) -> bool:
+        """The agent must get each message, or its answer may be for this caller alone."""
+        agent, in_session = self.agent, self.session is not None
+        remembers = agent is not None and agent.protocol == "a2a" and in_session
+        return remembers or (agent is not None and agent.knows_caller)
 
     @property
     def hands_off(self) -> Agent | None:
