@@ -86,7 +86,8 @@ def deploy(context: Context, steps: Sequence[DeployStep] = STEPS) -> None:
         say(f"\nNothing was changed. {costs(context)}")
         return
     hand_over_token(context, was_made=context.facts.get("token") == MADE)
-    say(f"\nEdgeNeuro is at {context.record.address}\n{costs(context)}")
+    address = options.address or context.record.address or "the address of its routes"
+    say(f"\nEdgeNeuro is at {address}\n{costs(context)}")
     environment = f" --env {options.environment}" if options.environment != PRODUCTION else ""
     say(f"Errors of the Worker: npm run wrangler -- tail{environment}")
 

@@ -48,13 +48,13 @@ def worker_table(base: str, account: Account) -> list[tuple[str, str, str, Endpo
         return json_answer(201, envelope)
 
     async def domains(request: Request) -> Answer:
-        host = request.query_params.get("hostname")
+        host, service = map(request.query_params.get, ("hostname", "service"))
         return result(
             [
                 {"hostname": each, "service": worker.name, "environment": "production"}
                 for worker in account.workers.values()
                 for each in worker.domains
-                if host in (None, each)
+                if host in (None, each) and service in (None, worker.name)
             ]
         )
 
@@ -86,7 +86,8 @@ def worker_table(base: str, account: Account) -> list[tuple[str, str, str, Endpo
         ("POST", f"{scripts}/deployments", "workers:deploy", of(_deploy)),
         ("PATCH", f"{scripts}/script-settings", "workers:settings", of(_patch)),
         ("PUT", f"{scripts}/schedules", "workers:schedules", of(_schedules)),
-        ("POST", f"{scripts}/subdomain", "workers:subdomain", of(_subdomain)),
+        ("GET", f"{scripts}/subdomain", "workers:read", of(_address)),
+        ("POST", f"{scripts}/subdomain", "workers:subdomain", of(_set_address)),
     ]
 
 
@@ -160,8 +161,12 @@ async def _schedules(request: Request, worker: Worker) -> Answer:
     return result({"schedules": [{"cron": each} for each in worker.schedules]})
 
 
-async def _subdomain(request: Request, worker: Worker) -> Answer:
+async def _address(request: Request, worker: Worker) -> Answer:
+    return result({"enabled": worker.on_workers_dev, "previews_enabled": worker.previews})
+
+
+async def _set_address(request: Request, worker: Worker) -> Answer:
     body = await read_json(request)
     worker.on_workers_dev = bool(body.get("enabled"))
     worker.previews = bool(body.get("previews_enabled"))
-    return result({"enabled": worker.on_workers_dev, "previews_enabled": worker.previews})
+    return await _address(request, worker)

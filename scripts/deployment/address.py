@@ -17,6 +17,9 @@ def find_address(context: Context) -> Found:
         record.domain = ""
     if record.domain:
         return _find_domain(context)
+    if record.config.get("workers_dev") is False:
+        record.address = ""
+        return Found("not at workers.dev; the routes of the Worker stay as they are")
     try:
         found = context.api.get(f"{context.account}/workers/subdomain")
     except CloudflareError as error:

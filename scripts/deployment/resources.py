@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
+from scripts.deployment.adoption import bindings_of, is_edgeneuro, require_adoption, take_over
 from scripts.deployment.api import CloudflareError
 from scripts.deployment.config import base_config
 from scripts.deployment.context import Context, DeployStep, Found
@@ -12,8 +13,6 @@ from scripts.deployment.options import NO_GATEWAY
 from scripts.deployment.record import PRODUCTION, record_file
 from scripts.steps import StepFailed
 
-# By these a Worker of this project is recognised.
-BINDINGS = {"DB": "d1", "AI": "ai", "RATE_LIMITER": "ratelimit"}
 DEFAULT_GATEWAY = "default"
 _NAME_TAKEN = 7502
 
@@ -29,27 +28,15 @@ def find_worker(context: Context) -> Found:
         return Found(f"{name} is not there yet; the upload creates it")
     if is_ours:
         return Found(f"{name} is there")
-    bindings = _bindings(found)
-    if not all(bindings.get(each, {}).get("type") == kind for each, kind in BINDINGS.items()):
+    bindings = bindings_of(found)
+    if not is_edgeneuro(bindings):
         raise StepFailed(
             f"The account has another Worker of the name {name}, which is no EdgeNeuro.",
             "choose another name with --name.",
         )
-    _require_adoption(context, f"The account has an EdgeNeuro of the name {name} already.")
-    record.upload = "done"
-    database = bindings["DB"].get("id") or bindings["DB"].get("database_id")
-    if not record.database_id and isinstance(database, str):
-        record.database_id = database
+    require_adoption(context, f"The account has an EdgeNeuro of the name {name} already.")
+    take_over(context, bindings)
     return Found(f"{name} is there, and taken over")
-
-
-def _bindings(settings: object) -> dict[str, dict[str, Any]]:
-    given = settings.get("bindings") if isinstance(settings, dict) else None
-    return {
-        str(each.get("name")): each
-        for each in (given if isinstance(given, list) else ())
-        if isinstance(each, dict)
-    }
 
 
 def _default_name(environment: str) -> str:
@@ -66,19 +53,6 @@ def _settled(what: str, recorded: str, given: str, context: Context) -> str:
             f"leave out --{what}, or make another deployment with another --env.",
         )
     return recorded or given
-
-
-def _require_adoption(context: Context, what: str) -> None:
-    options = context.options
-    if options.adopt or options.dry_run or os.environ.get("WORKERS_CI"):
-        return
-    if context.terminal.is_there:
-        context.terminal.say(what)
-        if context.terminal.confirm("Is it yours, to be updated by this checkout?"):
-            return
-    raise StepFailed(
-        what, "to update it from this checkout add --adopt; else choose another --name or --env."
-    )
 
 
 def find_database(context: Context) -> Found:
@@ -100,7 +74,7 @@ def find_database(context: Context) -> Found:
                 f"The account has a database {record.database_name} with other content.",
                 "choose another name with --database.",
             )
-        _require_adoption(
+        require_adoption(
             context, f"The account has a database {record.database_name} of an EdgeNeuro already."
         )
     record.database_id = found

@@ -35,6 +35,8 @@ class NoAnswer(Exception):
 def look_at_check(context: Context) -> Found:
     if not context.options.check:
         return Found("left out (--no-check)")
+    if not _address(context):
+        return Found("left out, as the address is not known; --address names it")
     return Found(f"ask {_address(context)}/healthz and route a query", is_done=False)
 
 
@@ -102,7 +104,7 @@ def _route_advice(error: NoAnswer) -> str:
 def costs(context: Context) -> str:
     """What a million answers a month cost, by the deployment's own calculator."""
     general = f"Workers Paid costs ${SUBSCRIPTION_USD:.0f} a month; see {COSTS_PAGE}."
-    if not context.admin_token or not context.options.check:
+    if not context.admin_token or not context.options.check or not _address(context):
         return general
     try:
         answer = _ask(context, f"/v1/costs?answers={ANSWERS}")
@@ -118,7 +120,7 @@ def costs(context: Context) -> str:
 
 
 def _address(context: Context) -> str:
-    return context.options.address or context.record.address or "the address"
+    return context.options.address or context.record.address
 
 
 def _ask(context: Context, path: str, body: object = None) -> dict[str, Any]:

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+
 from local.account.database import Database, QueryError
+from scripts.deploy import STEPS
 from scripts.deployment.api import Cloudflare, CloudflareError
-from scripts.deployment.context import Context, Entry, Terminal
+from scripts.deployment.context import Context, Entry, Terminal, run_deployment
 from scripts.deployment.options import read_options
 from scripts.deployment.record import read_record
 from scripts.paths import MIGRATIONS
@@ -78,6 +81,8 @@ class FakeCloudflare(Cloudflare):
                 return {"bindings": self.workers[name]["bindings"]}
             case "GET", "workers", "scripts", name, "secrets" if name in self.workers:
                 return [{"name": each} for each in self.workers[name]["secrets"]]
+            case "GET", "workers", "scripts", name, "subdomain" if name in self.workers:
+                return {"enabled": self.workers[name].get("workers_dev", True)}
             case "GET", "workers", "subdomain" if self.subdomain:
                 return {"subdomain": self.subdomain}
             case "GET", "workers", "subdomain":
@@ -221,3 +226,28 @@ def context_of(
     )
     wrangler.context = context
     return context
+
+
+def failed(context: Context) -> str:
+    """What the run ends with; whoever reads it is told what to do."""
+    with pytest.raises(SystemExit) as ended:
+        run_deployment(context, STEPS)
+    text = str(ended.value)
+    assert "What to do: " in text
+    return text
+
+
+def wrangler_of(context: Context) -> FakeWrangler:
+    assert isinstance(context.wrangler, FakeWrangler)
+    return context.wrangler
+
+
+def said(context: Context) -> str:
+    assert isinstance(context.terminal, FakeTerminal)
+    return context.terminal.said
+
+
+def forget_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the machine of the tests says about its own deployments."""
+    for name in ("ADMIN_TOKEN", "CLOUDFLARE_ACCOUNT_ID", "WORKERS_CI", "WRANGLER_CI_OVERRIDE_NAME"):
+        monkeypatch.delenv(name, raising=False)

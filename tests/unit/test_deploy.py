@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.deploy import STEPS, deploy
-from scripts.deployment.context import Context, run_deployment
+from scripts.deploy import deploy
 from scripts.deployment.record import read_record
 from scripts.paths import MIGRATIONS
 from tests.unit.fake_account import (
@@ -16,10 +15,12 @@ from tests.unit.fake_account import (
     OTHER,
     FakeCloudflare,
     FakeTerminal,
-    FakeWrangler,
-    apply_migrations,
     bindings,
     context_of,
+    failed,
+    forget_variables,
+    said,
+    wrangler_of,
 )
 
 TOKEN = "an-admin-token-of-their-own"
@@ -27,32 +28,12 @@ TOKEN = "an-admin-token-of-their-own"
 
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ADMIN_TOKEN", "CLOUDFLARE_ACCOUNT_ID", "WORKERS_CI", "WRANGLER_CI_OVERRIDE_NAME"):
-        monkeypatch.delenv(name, raising=False)
+    forget_variables(monkeypatch)
 
 
 @pytest.fixture
 def api() -> FakeCloudflare:
     return FakeCloudflare()
-
-
-def failed(context: Context) -> str:
-    """What the run ends with; whoever reads it is told what to do."""
-    with pytest.raises(SystemExit) as ended:
-        run_deployment(context, STEPS)
-    text = str(ended.value)
-    assert "What to do: " in text
-    return text
-
-
-def wrangler_of(context: Context) -> FakeWrangler:
-    assert isinstance(context.wrangler, FakeWrangler)
-    return context.wrangler
-
-
-def said(context: Context) -> str:
-    assert isinstance(context.terminal, FakeTerminal)
-    return context.terminal.said
 
 
 def test_an_empty_account_gets_everything_once(api: FakeCloudflare, tmp_path: Path) -> None:
@@ -187,43 +168,6 @@ def test_the_plan_is_told_where_it_can_be_known(
     context = context_of(api, tmp_path)
     deploy(context)
     assert f"Plan: {shown}" in said(context)
-
-
-def test_another_worker_of_the_name_is_not_replaced(api: FakeCloudflare, tmp_path: Path) -> None:
-    api.workers["edgeneuro"] = {"bindings": [{"name": "KV", "type": "kv_namespace"}], "secrets": {}}
-    assert "--name" in failed(context_of(api, tmp_path))
-    deploy(context_of(api, tmp_path, "--name", "router"))
-    assert [*api.workers] == ["edgeneuro", "router"]
-    assert "is router, and other is named" in failed(context_of(api, tmp_path, "--name", "other"))
-
-
-def test_a_deployment_of_another_checkout_is_taken_over_when_that_is_confirmed(
-    api: FakeCloudflare, tmp_path: Path
-) -> None:
-    deploy(context_of(api, tmp_path / "one"))
-    assert "--adopt" in failed(context_of(api, tmp_path / "two"))
-    assert "--adopt" in failed(context_of(api, tmp_path / "two", terminal=FakeTerminal("n")))
-    deploy(context_of(api, tmp_path / "two", terminal=FakeTerminal("y", "n")))
-    deploy(context_of(api, tmp_path / "three", "--adopt"))
-    assert len(api.databases) == 1
-    assert read_record("production", tmp_path / "three" / "deployments").admin_token == "set"
-    assert not (tmp_path / "three" / "deployments" / "production.admin-token").exists()
-
-
-def test_a_database_of_the_name_is_taken_only_if_it_is_empty_or_ours(
-    api: FakeCloudflare, tmp_path: Path
-) -> None:
-    database = api.add_database("edgeneuro")
-    database.query("CREATE TABLE orders (id TEXT)")
-    assert "--database" in failed(context_of(api, tmp_path))
-    database.query("DROP TABLE orders")
-    apply_migrations(database)
-    assert "--adopt" in failed(context_of(api, tmp_path))
-    deploy(context_of(api, tmp_path, "--adopt"))
-    assert api.databases == [database]
-    empty = api.add_database("made-by-hand")
-    deploy(context_of(api, tmp_path, "--env", "staging", "--database", "made-by-hand"))
-    assert api.workers["edgeneuro-staging"]["bindings"] == bindings(empty.id)
 
 
 def test_a_database_that_is_newer_or_gone_stops_the_deployment(

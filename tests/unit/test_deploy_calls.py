@@ -2,7 +2,10 @@
 
 import http.server
 import json
+import shutil
+import subprocess
 import threading
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +21,8 @@ from scripts.deployment.context import Context
 from scripts.deployment.options import read_options
 from scripts.deployment.record import Record
 from scripts.deployment.wrangler_calls import NotLoggedIn, run_wrangler, token_in
-from scripts.paths import PACKAGE_JSON, WRANGLER_CONFIG
-from scripts.steps import Step, StepFailed
+from scripts.paths import PACKAGE_JSON, ROOT, WRANGLER_CONFIG
+from scripts.steps import StepFailed
 from tests.unit.fake_account import FakeCloudflare, FakeTerminal
 
 VERSION = json.loads(PACKAGE_JSON.read_text())["version"]
@@ -242,17 +245,19 @@ def test_a_failure_of_wrangler_says_what_to_do(report: str, why: str, advice: st
     assert "\x1b" not in failed.value.why
 
 
-def test_wrangler_itself_uploads_nothing_from_a_clone_that_is_not_ready(
+def test_wrangler_itself_uploads_nothing_from_a_fresh_clone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upload_ready.main()
-    step = Step("Installing the packages", tmp_path / "stamp", lambda: None, outputs=[])
-    monkeypatch.setattr(upload_ready, "uploaded", lambda: [step])
-    with pytest.raises(SystemExit, match=r"installing the packages(.|\n)*npm run deploy"):
-        upload_ready.main()
-    text = WRANGLER_CONFIG.read_text()
-    assert '[build]\ncommand = "python3 -m scripts.upload_ready"' in text
-    assert "\n[env.local.build]\n\n" in text  # `npm start` runs it at no change
+    """It runs the command in the folder of wrangler.toml, and ends with the command's failure."""
+    monkeypatch.setattr(upload_ready, "uploaded", lambda: [])
+    upload_ready.main()  # all is done
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    config = tomllib.loads(WRANGLER_CONFIG.read_text())
+    command = config["build"]["command"]
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and "npm run deploy" in done.stderr
+    assert "installing the Worker's packages" in done.stderr
+    assert config["env"]["local"]["build"] == {}  # `npm start` runs it at no change
     assert "database_id" not in base_config()["d1_databases"][0]
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import uuid
@@ -18,7 +17,6 @@ from scripts.backups.dump import read_dump
 from scripts.deployment.config import config_file
 from scripts.deployment.record import FOLDER
 from scripts.paths import MIGRATIONS, ROOT
-from scripts.wrangler import environment, wrangler
 from tests.http_client import http_client
 from tests.worker.product import Product
 
@@ -118,6 +116,11 @@ def test_a_deployment_is_made_and_continues_after_a_cut(
     assert applied == len([*MIGRATIONS.glob("*.sql")])
     _check_backup(deployment, tmp_path)
 
+    deployment.clean()  # as another checkout
+    code, said = deployment.run("--dry-run", "--adopt")
+    assert code == 0 and f"{deployment.name} is there, and taken over" in said, said
+    assert database["uuid"] in said and "migrations are applied" in said
+
 
 def _check_backup(deployment: Deployment, folder: Path) -> None:
     """wrangler exports the rows of all tables, but for those of the full-text indexes, with which
@@ -148,25 +151,3 @@ def _check_worker(worker: dict[str, Any], database: str, said: str) -> None:
     assert worker["workers_dev"] and len(worker["schedules"]) == 2
     size = re.search(r"([\d.]+) MB compressed", said)
     assert size is not None and float(size[1]) * 1e6 < MAX_BYTES_GZIPPED, said
-
-
-def test_wrangler_alone_uploads_nothing_from_a_fresh_clone(tmp_path: Path) -> None:
-    for name in ("wrangler.toml", "package.json", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "src").mkdir()
-    shutil.copy(ROOT / "src" / "entry.py", tmp_path / "src")
-    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
-    (tmp_path / "public").mkdir()
-    done = subprocess.run(
-        wrangler("deploy", "--env", "", "--dry-run"),
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert "Not ready to upload" in done.stdout and "npm run deploy" in done.stdout
-    assert "Unexpected fields" not in done.stdout
