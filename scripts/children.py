@@ -90,6 +90,8 @@ def write_secrets(options: Options) -> Path:
     if options.access_team_domain:
         secrets["ACCESS_TEAM_DOMAIN"] = options.access_team_domain
         secrets["ACCESS_AUD"] = options.access_aud
+    if options.otlp_endpoint:
+        secrets["OTLP_ENDPOINT"] = options.otlp_endpoint
     if options.request_log:
         secrets["REQUEST_LOG"] = options.request_log
     if options.log_queue:

@@ -39,6 +39,7 @@ class Options:
     agent_signing_secret: str = LOCAL_SIGNING_SECRET
     request_log: str = ""  # which requests write a line; empty: as wrangler.toml says
     log_queue: str = ""  # "true": log rows go through a queue; empty: as wrangler.toml says
+    otlp_endpoint: str = ""  # where spans of requests go
     # wrangler lets everybody who reaches the port fire a cron; the Worker asks for this.
     cron_token: str = field(default_factory=lambda: secrets.token_urlsafe(TOKEN_BYTES))
 
@@ -65,7 +66,20 @@ class Options:
         queue = os.environ.get("USE_LOG_QUEUE") or ""
         if queue not in ("", "true", "false"):
             raise StepFailed(f"USE_LOG_QUEUE is {queue!r}.", 'set it to "true" or "false".')
-        return cls(int(port), token, folder, access[0], access[1], signing_secret, lines, queue)
+        collector = os.environ.get("OTLP_ENDPOINT") or ""
+        if not re.fullmatch(r"(https?://[!-~]+)?", collector):
+            raise StepFailed(f"OTLP_ENDPOINT is {collector!r}.", "set it to an address.")
+        return cls(
+            int(port),
+            token,
+            folder,
+            access[0],
+            access[1],
+            signing_secret,
+            request_log=lines,
+            log_queue=queue,
+            otlp_endpoint=collector,
+        )
 
     def identity_key(self) -> str:
         """By which agents know who asks. One of its own in each installation."""

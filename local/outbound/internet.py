@@ -50,7 +50,8 @@ VENDOR_HOSTS: dict[str, dict[str, Api]] = {
     },
 }
 _COMPATIBLE_HOSTS = ".example.com"
-_HOOKS_HOST = "hooks.example.com"  # takes every delivery of a webhook
+# They take every delivery of a webhook, and every span.
+_TAKING_HOSTS = ("hooks.example.com", "collector.example.com")
 _COMPATIBLE: dict[str, Api] = {
     "/v1/chat/completions": "chat",
     "/v1/decisions": "decisions",
@@ -115,8 +116,8 @@ class Internet:
             return await self._served(visit, self._at_cloudflare, cloudflare_refusal)
         if visit.host == AGENTS_HOST:
             return await self._served(visit, self._at_agents)
-        if visit.host == _HOOKS_HOST:
-            return await self._served(visit, _at_hooks)
+        if visit.host in _TAKING_HOSTS:
+            return await self._served(visit, _taken)
         if paths is None and visit.host.endswith(_COMPATIBLE_HOSTS):
             paths = _COMPATIBLE
         api = (paths or {}).get(visit.path)
@@ -165,7 +166,7 @@ class Internet:
         return not_found(visit.path)
 
 
-async def _at_hooks(visit: _Visit) -> Answer:
+async def _taken(visit: _Visit) -> Answer:
     return Answer(204) if visit.request.method == "POST" else not_found(visit.path)
 
 

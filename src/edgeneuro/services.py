@@ -17,6 +17,7 @@ from edgeneuro.gateway.breaker import Breakers
 from edgeneuro.gateway.chain import Chain
 from edgeneuro.gateway.cloudflare_api import Finetune, FinetuneClient
 from edgeneuro.gateway.interface import Gateway
+from edgeneuro.gateway.span_exporter import SpanExporter
 from edgeneuro.gateway.webhooks import WebhookSender
 from edgeneuro.isolate.cache import CachedAnswer, CurrentLabel, ExpiringLru
 from edgeneuro.isolate.classifier_cache import ClassifierCache
@@ -82,6 +83,7 @@ class Services:
     secret: Callable[[str], str | None] = lambda name: None
     job_queue: JobQueue | None = None
     log_queue: LogQueue | None = None
+    span_exporter: SpanExporter | None = None
     open_session: Callable[[str], SessionDatabase] | None = None
     stream_silence_seconds: float = 5.0
     read_vectors: Callable[[], VectorTable] = load_table

@@ -33,6 +33,8 @@ class Settings:
     identity_issuer: str = "edgeneuro"  # of the tokens that agents get
     local_agents: bool = False  # whether agents may be programs on this machine
     log_queue: bool = True  # whether LOG_QUEUE is used, if it is bound
+    otlp_endpoint: str = ""  # where spans of requests go
+    otlp_sample: float = 1.0  # the share of new traces that is recorded
 
     @property
     def gateway_id(self) -> str:
@@ -68,8 +70,27 @@ def read_settings(variable: Callable[[str], str | None]) -> Settings:
         identity_issuer=text("AGENT_IDENTITY_ISSUER", Settings.identity_issuer),
         local_agents=text("LOCAL_AGENTS").lower() == "true",
         request_log=_request_lines(text("REQUEST_LOG")),
+        otlp_endpoint=_otlp_endpoint(text("OTLP_ENDPOINT")),
+        otlp_sample=_share(text("OTLP_SAMPLE")),
         log_queue=text("USE_LOG_QUEUE").lower() not in ("false", "0", "no", "off"),
     )
+
+
+def _otlp_endpoint(given: str) -> str:
+    """Nothing where it is no address: a deployment must not fail because of it. Without a path it
+    is that of OTLP."""
+    parts = urlsplit(given)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        return ""
+    return given if parts.path.strip("/") else f"{given.rstrip('/')}/v1/traces"
+
+
+def _share(given: str) -> float:
+    try:
+        share = float(given or 1)
+    except ValueError:
+        return 1.0
+    return share if 0 <= share <= 1 else 1.0
 
 
 def _request_lines(given: str) -> RequestLines:

@@ -34,7 +34,7 @@ SOURCES = ("src", "local", "scripts", "trainer", "bench", "public", "tests/ui")
 # Fields that other products define.
 FOREIGN_NAMES = {
     *("model_id", "model_name", "api_base", "api_key_name", "service_tier", "extra_body"),
-    *("additional_properties",),
+    *("additional_properties", "workers_trace_events"),
 }
 MAX_README_LINES = 150
 OWN_VARIABLES = {"CRON_TOKEN"}  # `npm start` makes it for each run; nobody sets it

@@ -1,9 +1,13 @@
 """Log rows through a queue, in real workerd: the Worker sends them, and its consumer writes them to
 D1."""
 
+import json
+import re
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +22,10 @@ from tests.worker.product import LocalProduct
 @pytest.fixture(scope="module")
 def queued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
     state = tmp_path_factory.mktemp("queued")
-    product = LocalProduct(state=state, environment={"USE_LOG_QUEUE": "true"})
+    # And its spans go to a collector, as this product has variables of its own.
+    collector = "https://collector.example.com"
+    environment = {"USE_LOG_QUEUE": "true", "OTLP_ENDPOINT": collector}
+    product = LocalProduct(state=state, environment=environment)
     product.start()
     try:
         learns_nothing(product)
@@ -75,3 +82,24 @@ def test_a_dead_letter_is_written_again(queued: LocalProduct, admin: httpx.Clien
     again = admin.post("/v1/dead_letters/retry").raise_for_status().json()
     assert (again["written"], again["left"]) == (1, 0)
     assert admin.get(f"/v1/logs/{log_id}").raise_for_status().json()["id"] == log_id
+
+
+def test_a_request_is_a_trace_at_the_collector(queued: LocalProduct, admin: httpx.Client) -> None:
+    trace_id, parent_id = uuid.uuid4().hex, uuid.uuid4().hex[:16]
+    headers = {"traceparent": f"00-{trace_id}-{parent_id}-01"}
+    query = {"query": "My laptop is broken, say the spans"}
+    answered = admin.post("/v1/route", json=query, headers=headers).raise_for_status()
+
+    def arrived() -> list[Any]:
+        calls = httpx.get(f"{queued.local_ai_url}/_local/calls").json()
+        bodies = [json.loads(c["body"]) for c in calls if c["path"] == "/v1/traces"]
+        spans = [s for each in bodies for s in each["resourceSpans"][0]["scopeSpans"][0]["spans"]]
+        return [span for span in spans if span["traceId"] == trace_id]
+
+    request, *stages = until(arrived)
+    assert (request["name"], request["parentSpanId"]) == ("POST /v1/route", parent_id)
+    assert request["spanId"] == answered.headers["traceparent"].split("-")[2]
+    assert {stage["parentSpanId"] for stage in stages} == {request["spanId"]}
+    timing = answered.headers["server-timing"]
+    assert {stage["name"] for stage in stages} >= set(re.findall(r"(\w+);", timing)) - {"total"}
+    assert "say the spans" not in json.dumps([request, stages])

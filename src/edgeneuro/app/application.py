@@ -48,7 +48,12 @@ class App:
         """Never raises: an exception becomes a response in the one error shape."""
         services = self._services
         request = replace(request, path=canonical_path(request.path))
-        trace = continue_trace(request.header("traceparent"), services.new_hex)
+        exporter = services.span_exporter
+        trace = continue_trace(
+            request.header("traceparent"),
+            services.new_hex,
+            recorded_share=None if exporter is None else exporter.share,
+        )
         log = RequestLog(services, request.method, self._request_id(request), trace, background)
         headers: dict[str, str] = {}
         try:

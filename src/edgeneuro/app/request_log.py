@@ -11,7 +11,7 @@ import zlib
 from typing import Any
 
 from edgeneuro.call import Background, Facts
-from edgeneuro.domain.trace import Trace
+from edgeneuro.domain.trace import RequestSpan, Trace
 from edgeneuro.services import Services
 from edgeneuro.web.routing import Route
 from edgeneuro.web.streams import Ending
@@ -56,6 +56,8 @@ class RequestLog:
         if error is not None:
             self._services.failures.note("stream", error)
         self._count(status, seconds)
+        if self.trace.spans is not None:
+            self._export(status, error is not None)
         failed = status >= 500 or error is not None or self.facts.get("ending") == "cut"
         if failed or self._is_wanted():
             line = self._line(status, seconds)
@@ -71,6 +73,29 @@ class RequestLog:
         return wanted == "all" or (
             wanted == "sampled" and zlib.crc32(self.request_id.encode()) % SAMPLED_ONE_OF == 0
         )
+
+    def _export(self, status: int, broken: bool) -> None:
+        """Sends the request's spans, unless nobody asks for them."""
+        exporter, route = self._services.span_exporter, self.route
+        if exporter is None or route is None or route.path in _QUIET_PATHS:
+            return
+        facts = {f"edgeneuro.{name}": value for name, value in self.facts.items()}
+        facts.pop("edgeneuro.exception", None)
+        span = RequestSpan(
+            f"{route.method} {route.path}",
+            self._started_at,
+            self._services.monotonic(),
+            {
+                "http.request.method": self._method,
+                "http.route": route.path,
+                "http.response.status_code": status,
+                "edgeneuro.request_id": self.request_id,
+                "edgeneuro.key_id": self.key_id,
+                **facts,
+            },
+            failed=status >= 500 or broken,
+        )
+        self._background(exporter.export(self.trace, span))
 
     def _count(self, status: int, seconds: float) -> None:
         """By the route's template, since paths are unbounded; all unknown paths count as one."""

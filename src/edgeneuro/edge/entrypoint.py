@@ -33,6 +33,7 @@ from edgeneuro.gateway.agents.endpoint import AgentEndpoints
 from edgeneuro.gateway.agents.identity import IdentityTokens
 from edgeneuro.gateway.client import build_gateway
 from edgeneuro.gateway.cloudflare_api import CloudflareApi, FinetuneClient
+from edgeneuro.gateway.span_exporter import SpanExporter, read_headers
 from edgeneuro.gateway.webhooks import WebhookSender
 from edgeneuro.isolate.clock import MonotonicClock
 from edgeneuro.isolate.metrics import Failures, Metrics
@@ -138,6 +139,20 @@ def _build_services(env: Any) -> Services:
     identity_tokens = IdentityTokens(
         EdgeSigner(), secret=secret, issuer=settings.identity_issuer, now=time.time
     )
+    span_exporter = None
+    if settings.otlp_endpoint:
+        span_exporter = SpanExporter(
+            settings.otlp_endpoint,
+            read_headers(secret("OTLP_HEADERS") or ""),
+            share=settings.otlp_sample,
+            fetch=fetch,
+            now=time.time,
+            monotonic=monotonic,
+            sleep=asyncio.sleep,
+            new_hex=secrets.token_hex,
+            count=metrics.spans.add,
+        )
+
     return Services(
         settings=settings,
         db=db,
@@ -184,6 +199,7 @@ def _build_services(env: Any) -> Services:
         job_queue=None if job_queue is None else EdgeJobQueue(job_queue),
         open_session=db.open_session,
         log_queue=None if log_queue is None else EdgeLogQueue(log_queue),
+        span_exporter=span_exporter,
     )
 
 

@@ -109,6 +109,11 @@ class Metrics:
             " letters). Rows of the queue's messages count as d1 where they are written.",
             "to",
         )
+        self.spans = Counter(
+            "edgeneuro_spans_total",
+            "Spans for the collector OTLP_ENDPOINT: sent, or lost because it did not take them.",
+            "outcome",
+        )
         self.streams = Counter("edgeneuro_streams_total", "Streams by how they ended.", "ending")
         self.request_seconds = Histogram(
             "edgeneuro_request_seconds",

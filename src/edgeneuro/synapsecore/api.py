@@ -25,7 +25,7 @@ async def _route_query(call: Call, request: RouteRequest) -> RoutingResult:
     """Raises what web.auth and domain.permissions raise for what the caller may not see or use,
     what `plan_decision` raises, what limits.reserve raises, and what `decide` raises."""
     services, caller = call.services, CallerContext.of(call)
-    clock = StageClock(services.monotonic)
+    clock = StageClock(services.monotonic, call.trace.spans)
     authorize_explain(caller.credential, request.explain, param="explain")
     request.session = named_session(call, request.session)
     config = await services.routing.current()

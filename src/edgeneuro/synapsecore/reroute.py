@@ -39,7 +39,8 @@ async def reroute(call: Call, decision_id: str, body: RerouteRequest) -> Reply[R
     the decision was made for, and for administrators. At most 3 times, one after the other. A
     decision that was rerouted already gives the same next decision again, unless `not` has its
     agent: then the chain continues from there."""
-    services, clock = call.services, StageClock(call.services.monotonic)
+    services = call.services
+    clock = StageClock(services.monotonic, call.trace.spans)
     asked = await _own_decision(call, decision_id)
     everything = await services.routing.current()
     before, after = await read_chain(services.db, asked.id, depth=MAX_REROUTES + 1)

@@ -3,13 +3,19 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from edgeneuro.domain.trace import StageSpan
+
 
 class StageClock:
     """Measures the stages of an answer, for the server-timing header, `explain` and the log row.
-    `ms` has the time of each stage in the order in which they began."""
+    `ms` has the time of each stage in the order in which they began. `spans` gets each stage with
+    its beginning and end, if the request's trace is recorded."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float], spans: list[StageSpan] | None = None
+    ) -> None:
         self._monotonic = monotonic
+        self._spans = spans
         self._started = monotonic()
         self.ms: dict[str, float] = {}
 
@@ -27,7 +33,10 @@ class StageClock:
     def end(self, name: str, started: float) -> float:
         """The same without the cost of a context manager, for what every turn passes; returns the
         milliseconds."""
-        ms = self.ms[name] = round((self._monotonic() - started) * 1000, 2)
+        ended = self._monotonic()
+        if self._spans is not None:
+            self._spans.append(StageSpan(name, started, ended))
+        ms = self.ms[name] = round((ended - started) * 1000, 2)
         return ms
 
     def total_ms(self) -> float:

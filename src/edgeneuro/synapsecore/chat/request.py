@@ -84,7 +84,7 @@ async def plan_chat(services: Services, request: ChatRequest, caller: CallerCont
     """Raises NotFoundError and ConflictError for a model or agent that cannot answer,
     InvalidRequestError for a request that cannot be routed, and what web.auth and
     domain.permissions raise for what the caller may not use."""
-    clock = StageClock(services.monotonic)
+    clock = StageClock(services.monotonic, caller.trace.spans)
     chat_id = services.new_id("dec")
     options, permissions = request.edgeneuro, caller.credential.permissions
     authorize_explain(caller.credential, options.explain, param="edgeneuro.explain")

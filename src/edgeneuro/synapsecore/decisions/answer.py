@@ -93,7 +93,7 @@ async def _plan(call: Call, asked: QuestionSet) -> _Plan:
     require_known_name(asked.model)
     asked.options.session = named_session(call, asked.options.session)
     services, caller = call.services, CallerContext.of(call)
-    clock = StageClock(services.monotonic)
+    clock = StageClock(services.monotonic, call.trace.spans)
     everything = await services.routing.current()
     permissions, by_router = caller.credential.permissions, is_router_name(asked.model)
     if by_router:
@@ -229,7 +229,8 @@ async def _ask_model(
 async def _route(
     turn: Turn, reservation: Reservation | None, questions: ModelQuestions | None
 ) -> RoutingResult:
-    turn = replace(turn, clock=StageClock(turn.services.monotonic))
+    clock = StageClock(turn.services.monotonic, turn.caller.trace.spans)
+    turn = replace(turn, clock=clock)
     if questions is None:
         return await decide(turn, reservation)
     before_ms = questions.chain.upstream_ms
