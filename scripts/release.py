@@ -17,12 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts import paths
-from scripts.setup import prepare_upload
+from scripts.setup import prepare_upload, uploaded
 from scripts.steps import StepFailed, give_up
 from scripts.third_party import PAGE, page
 
-# Not in git: made by the set-up, and uploaded with the Worker.
+# Not in git: made by the set-up, and uploaded with the Worker. The stamps say that it is done.
 MADE = ("python_modules", "public/vendor", "src/word_vectors")
+STAMPS = tuple(str(step.stamp.relative_to(paths.ROOT)) for step in uploaded())
 PLACEHOLDER = "OWNER"
 HEADING = re.compile(r"^## (.+)$", re.M)
 
@@ -106,7 +107,7 @@ def problems(root: Path) -> Iterator[str]:
 
 def make_archive(root: Path, folder: Path) -> Path:
     """The same bytes for the same commit and packages."""
-    missing = [name for name in MADE if not (root / name).is_dir()]
+    missing = [name for name in (*MADE, *STAMPS) if not (root / name).exists()]
     if missing:
         raise StepFailed(f"the set-up has not made {', '.join(missing)}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +115,7 @@ def make_archive(root: Path, folder: Path) -> Path:
     committed = int(git(root, "log", "-1", "--format=%ct"))
     tracked = git(root, "ls-files", "-z").split("\0")
     made = (str(path.relative_to(root)) for each in MADE for path in (root / each).rglob("*"))
-    files = {each for each in (*tracked, *made) if each and "__pycache__" not in each}
+    files = {each for each in (*tracked, *made, *STAMPS) if each and "__pycache__" not in each}
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for each in sorted(files):

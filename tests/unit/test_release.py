@@ -28,7 +28,7 @@ FILES = {
     "pyproject.toml": '[project]\nversion = "1.2.3"\n',
     "CHANGELOG.md": "# Changelog\n\n## 1.2.3 - 2026-11-30\n\n- It works.\n",
     "scripts/word-vectors-requirements.txt": "words==1.0 --hash=sha256:0\n",
-    ".gitignore": "/python_modules/\n/public/vendor/\n/src/word_vectors/\n",
+    ".gitignore": "/.build/\n/python_modules/\n/public/vendor/\n/src/word_vectors/\n",
 }
 MADE = ("python_modules/a.py", "public/vendor/b.js", "src/word_vectors/table.bin")
 
@@ -39,7 +39,7 @@ def checkout(tmp_path: Path) -> Path:
     root = tmp_path / "checkout"
     for name, text in FILES.items():
         write(root / name, text)
-    for name in (*MADE, "python_modules/__pycache__/a.pyc"):
+    for name in (*MADE, *release.STAMPS, "python_modules/__pycache__/a.pyc"):
         write(root / name, name)
     write(root / third_party.PAGE, third_party.page(root))
     release.git(root, "init", "--quiet")
@@ -90,7 +90,7 @@ def test_a_release_is_an_archive_and_a_tag(checkout: Path, tmp_path: Path) -> No
     archive = tmp_path / "out" / "edgeneuro-1.2.3.tar.gz"
     with tarfile.open(archive) as files:
         names = files.getnames()
-    expected = {*FILES, *MADE, third_party.PAGE}
+    expected = {*FILES, *MADE, *release.STAMPS, third_party.PAGE}
     assert names == sorted(f"edgeneuro-1.2.3/{name}" for name in expected)
     digest = archive.with_name(f"{archive.name}.sha256")
     subprocess.run(["sha256sum", "--check", "--quiet", digest], cwd=archive.parent, check=True)
