@@ -69,7 +69,6 @@ def uploaded() -> list[Step]:
 
 
 def prepare_site() -> None:
-    """What makes the documentation site."""
     _run([python_environment(), tools.site_generator()])
 
 
