@@ -61,7 +61,7 @@ def main() -> None:
         bare_at = stack.enter_context(bare_place())
         bare = Target(BARE, bare_at, Load(bare_at.url))
         product, known = stack.enter_context(
-            product_place(model_url, classifier=CLASSIFIED in wanted)
+            product_place(model_url, classifier=CLASSIFIED in wanted, durable=options.durable)
         )
         targets = [each for each in product_targets(product, known) if each.name in wanted]
         if options.peers:
@@ -86,6 +86,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="words of targets' names, with commas")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of all targets (5)")
     parser.add_argument("--seconds", type=float, default=1, help="of each piece of a round (1)")
+    parser.add_argument("--durable", action="store_true", help="with DURABLE_LOG")
     parser.add_argument("--no-rows", action="store_true", help="leave the rows of D1 out")
     parser.add_argument("--peers", type=Path, help="folder with other gateways (load_peers.py)")
     parser.add_argument("--json", type=Path, help="file for all that was measured")

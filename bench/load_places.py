@@ -72,12 +72,19 @@ def bare_place() -> Iterator[Place]:
 
 
 @contextmanager
-def product_place(model_url: str, classifier: bool = True) -> Iterator[tuple[Place, list[str]]]:
+def product_place(
+    model_url: str, classifier: bool = True, durable: bool = False
+) -> Iterator[tuple[Place, list[str]]]:
     """The product as `npm start` runs it, but with that model; and questions that its classifier
     answers in the router `ROUTER`, if one is to be trained."""
     in_memory = _IN_MEMORY if _IN_MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(dir=in_memory) as folder:
-        options = Options(free_port(), ADMIN_TOKEN, Path(folder) / "state")
+        options = Options(
+            free_port(),
+            ADMIN_TOKEN,
+            Path(folder) / "state",
+            durable_log="true" if durable else "",
+        )
         shutil.copytree(migrated_state(), options.state)
         options.notes.mkdir(parents=True, exist_ok=True)
         child = start_wrangler(options, model_url)

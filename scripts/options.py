@@ -40,6 +40,7 @@ class Options:
     request_log: str = ""  # which requests write a line; empty: as wrangler.toml says
     log_queue: str = ""  # "true": log rows go through a queue; empty: as wrangler.toml says
     otlp_endpoint: str = ""  # where spans of requests go
+    durable_log: str = ""  # "true": an answer waits for its log row; empty: as wrangler.toml says
     # wrangler lets everybody who reaches the port fire a cron; the Worker asks for this.
     cron_token: str = field(default_factory=lambda: secrets.token_urlsafe(TOKEN_BYTES))
 
@@ -63,22 +64,21 @@ class Options:
             raise StepFailed(
                 f"REQUEST_LOG is {lines!r}.", 'set it to "errors", "sampled" or "all".'
             )
-        queue = os.environ.get("USE_LOG_QUEUE") or ""
-        if queue not in ("", "true", "false"):
-            raise StepFailed(f"USE_LOG_QUEUE is {queue!r}.", 'set it to "true" or "false".')
+        queue, durable = _switch("USE_LOG_QUEUE"), _switch("DURABLE_LOG")
         collector = os.environ.get("OTLP_ENDPOINT") or ""
         if not re.fullmatch(r"(https?://[!-~]+)?", collector):
             raise StepFailed(f"OTLP_ENDPOINT is {collector!r}.", "set it to an address.")
         return cls(
-            int(port),
-            token,
-            folder,
-            access[0],
-            access[1],
-            signing_secret,
+            port=int(port),
+            admin_token=token,
+            state=folder,
+            access_team_domain=access[0],
+            access_aud=access[1],
+            agent_signing_secret=signing_secret,
             request_log=lines,
             log_queue=queue,
             otlp_endpoint=collector,
+            durable_log=durable,
         )
 
     def identity_key(self) -> str:
@@ -124,6 +124,13 @@ def _admin_token(state: Path) -> str:
             f" out: then a random one is written to {path}.",
         )
     return token
+
+
+def _switch(name: str) -> str:
+    value = os.environ.get(name) or ""
+    if value not in ("", "true", "false"):
+        raise StepFailed(f"{name} is {value!r}.", 'set it to "true" or "false".')
+    return value
 
 
 def _secret(name: str, default: str) -> str:

@@ -26,7 +26,8 @@ class Call:
     the stream how it ended. `session_header` is the header that names a session, for calls that may
     have one. `admitted()` waits for the rate limiter, and raises RateLimitedError: the handler of a
     route with `awaits_limit` calls it before anything is written or paid for. `if_match` is
-    the header If-Match."""
+    the header If-Match. `recorder(coroutine)` is for the write of an answer's log row, before the
+    response is sent; without it `background` is."""
 
     services: Services
     credential: Credential
@@ -39,3 +40,4 @@ class Call:
     session_header: str | None = None
     admitted: Callable[[], Awaitable[None]] = admit
     if_match: str | None = None
+    recorder: Background | None = None

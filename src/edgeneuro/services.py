@@ -148,6 +148,7 @@ class Services:
             sleep=self.sleep,
             note_failure=self.failures.note,
             write=self.log_sink.write,
+            durable=self.settings.durable_log,
         )
 
     @cached_property

@@ -35,6 +35,7 @@ class Settings:
     log_queue: bool = True  # whether LOG_QUEUE is used, if it is bound
     otlp_endpoint: str = ""  # where spans of requests go
     otlp_sample: float = 1.0  # the share of new traces that is recorded
+    durable_log: bool = False  # whether an answer waits until its log row is written
 
     @property
     def gateway_id(self) -> str:
@@ -73,6 +74,7 @@ def read_settings(variable: Callable[[str], str | None]) -> Settings:
         otlp_endpoint=_otlp_endpoint(text("OTLP_ENDPOINT")),
         otlp_sample=_share(text("OTLP_SAMPLE")),
         log_queue=text("USE_LOG_QUEUE").lower() not in ("false", "0", "no", "off"),
+        durable_log=text("DURABLE_LOG").lower() in ("true", "1", "yes", "on"),
     )
 
 

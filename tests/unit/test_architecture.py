@@ -29,6 +29,7 @@ ARROWS = {
     "edge": {"app.application", "access", "controlplane", "isolate", *HANDLERS},
     "app.application": {
         "app.routes",
+        "app.durable_log",
         "app.idempotency",
         "app.read_session",
         "app.request_log",
@@ -38,6 +39,7 @@ ARROWS = {
     },
     "app.read_session": {"errors", "services", "store", "web"},
     "app.request_log": {"call", "services", "domain", "web"},
+    "app.durable_log": {"call", "settings"},
     "app.idempotency": {"call", "store", "errors", "web"},
     "app.routes": {"adapter", "controlplane", "domain", "synapsecore", "web"},
     "controlplane": {"classifier", "synapsecore", *HANDLERS},

@@ -23,8 +23,11 @@ from tests.worker.product import LocalProduct
 def queued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
     state = tmp_path_factory.mktemp("queued")
     # And its spans go to a collector, as this product has variables of its own.
-    collector = "https://collector.example.com"
-    environment = {"USE_LOG_QUEUE": "true", "OTLP_ENDPOINT": collector}
+    environment = {
+        "USE_LOG_QUEUE": "true",
+        "DURABLE_LOG": "true",
+        "OTLP_ENDPOINT": "https://collector.example.com",
+    }
     product = LocalProduct(state=state, environment=environment)
     product.start()
     try:
@@ -40,13 +43,22 @@ def admin(queued: LocalProduct) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_each_answer_is_logged_and_counted_once(admin: httpx.Client) -> None:
+def logged(product: LocalProduct, log_id: str) -> bool:
+    """At this moment, in D1's file."""
+    with closing(sqlite3.connect(product.database, timeout=10)) as connection:
+        found = connection.execute("SELECT id FROM logs WHERE id = ?", [log_id])
+        return found.fetchone() is not None
+
+
+def test_each_answer_is_logged_and_counted_once(queued: LocalProduct, admin: httpx.Client) -> None:
     ids = set()
     for number in range(12):
         query = {"query": f"My VPN does not connect, {number}"}
         ids.add(admin.post("/v1/route", json=query).raise_for_status().json()["id"])
     in_session = {"query": "How many vacation days are left?", "session": "s1"}
-    ids.add(admin.post("/v1/route", json=in_session).raise_for_status().json()["id"])
+    direct = admin.post("/v1/route", json=in_session).raise_for_status().json()["id"]
+    assert logged(queued, direct)  # before its answer, as DURABLE_LOG demands
+    ids.add(direct)
     page = until(
         lambda: admin.get("/v1/logs?limit=100").raise_for_status().json()["data"],
         lambda rows: len(rows) >= len(ids),

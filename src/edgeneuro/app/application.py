@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from edgeneuro.access.admission import Admission
 from edgeneuro.access.limits import REQUESTS_LIMIT, count_refused
+from edgeneuro.app.durable_log import Recorder
 from edgeneuro.app.idempotency import with_idempotency
 from edgeneuro.app.read_session import BOOKMARK, session_of
 from edgeneuro.app.request_log import RequestLog
@@ -103,6 +104,7 @@ class App:
         authorize(credential, found.route.access)
         admission = self._admission(credential, found.route, request)
         session = None
+        recorder = Recorder(self._services.settings, background)
         try:
             session = session_of(self._services, found.route, request)
             call = Call(
@@ -117,8 +119,9 @@ class App:
                 request.header(SESSION_HEADER) if found.route.access is Access.ROUTE else None,
                 admission.wait,
                 request.header("if-match"),
+                recorder,
             )
-            return await self._admitted(call, request, found, admission)
+            return await self._admitted(call, request, found, admission, recorder)
         except _REFUSALS:
             # A call that has reserved its usage is counted.
             if found.route.access is Access.ROUTE and REQUESTS_LIMIT not in headers:
@@ -130,14 +133,14 @@ class App:
                 headers[BOOKMARK] = session.bookmark
 
     async def _admitted(
-        self, call: Call, request: Request, found: Found, admission: Admission
+        self, call: Call, request: Request, found: Found, admission: Admission, recorder: Recorder
     ) -> Response:
         """The response once the rate limiter admits the call: a refusal of it comes before all that
         the call itself is refused for."""
         if not found.route.awaits_limit:
             await admission.wait()
         try:
-            response = await self._performed(call, request, found)
+            response = await self._performed(call, request, found, recorder)
         except Exception:
             await admission.wait()
             raise
@@ -149,7 +152,9 @@ class App:
             raise
         return response
 
-    async def _performed(self, call: Call, request: Request, found: Found) -> Response:
+    async def _performed(
+        self, call: Call, request: Request, found: Found, recorder: Recorder
+    ) -> Response:
         if _changes(found.route):
             await self._services.schema.require_changes()
         body = await _body(request, found)
@@ -157,7 +162,10 @@ class App:
         arguments = found.handler.arguments(body, request.query_string, found.path_values)
 
         async def perform() -> Response:
-            content = await found.handler.function(call, **arguments)
+            try:
+                content = await found.handler.function(call, **arguments)
+            finally:
+                await recorder.written()
             if isinstance(content, BaseModel):
                 content = Reply(content)
             if isinstance(content, Reply):

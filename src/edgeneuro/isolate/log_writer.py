@@ -7,7 +7,8 @@ its own timer, and whoever finds an entry that nobody writes takes it. Two reque
 the same entry, which counts once (store/log_writes.py).
 
 An entry is in memory from the answer until D1 has it: for the window and one write. If the isolate
-is killed meanwhile, these rows are lost."""
+is killed meanwhile, these rows are lost. A durable writer loses none: the answer waits for it, so
+each entry is written by itself and at once."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ _GIVE_UP_SECONDS = 24.0
 # While D1 cannot be reached, one request tries again after this time, then after twice, ...
 _RETRY_SECONDS = 0.25
 _MAX_WAITING = 5_000  # entries of some 2 KB
+_DURABLE_SECONDS = (
+    10.0  # that an answer waits for its row; with a slow D1 as long as one write more
+)
 
 
 @dataclass(eq=False)
@@ -48,8 +52,10 @@ class LogWriter:
         sleep: Callable[[float], Awaitable[None]],
         note_failure: Callable[[str, Exception], None],
         write: Callable[[Database, Sequence[Entry]], Awaitable[None]],
+        durable: bool = False,
     ) -> None:
         """`write` is a LogSink's."""
+        self._durable = durable
         self._write = write
         self._monotonic = monotonic
         self._sleep = sleep
@@ -61,7 +67,11 @@ class LogWriter:
 
     async def write(self, db: Database, entry: Entry) -> None:
         """Returns when the entry is written. One that cannot be written is counted as a failure
-        "log_write" and raises nothing. If this request is ended, the entry stays for another."""
+        "log_write" and raises nothing, but with a durable writer DatabaseError. If this request is
+        ended, the entry stays for another."""
+        if self._durable:
+            await self._write_durably(db, entry)
+            return
         mine = _Waiting(entry, self._monotonic())
         if len(self._waiting) >= _MAX_WAITING:
             self._note_failure("log_write", DatabaseError("Too many log rows wait for D1."))
@@ -79,6 +89,21 @@ class LogWriter:
         if not mine.is_done:
             self._waiting.remove(mine)
             self._note_failure("log_write", DatabaseError("D1 did not take the row in time."))
+
+    async def _write_durably(self, db: Database, entry: Entry) -> None:
+        give_up = self._monotonic() + _DURABLE_SECONDS
+        pause = _RETRY_SECONDS
+        while True:
+            try:
+                await self._write(db, [entry])
+                return
+            except DatabaseError as error:
+                if self._monotonic() + pause > give_up:
+                    self._note_failure("log_write", error)
+                    raise
+                self._note_failure("log_write_retry", error)
+            await self._sleep(pause)
+            pause = min(2 * pause, _MAX_PAUSE_SECONDS)
 
     async def _first(self, db: Database) -> None:
         """Waits for the end of the window, and writes if it is this request's."""

@@ -94,7 +94,7 @@ async def decide(
         known = Estimate(result.call.usage.total_tokens, result.call.spent_usd)
         unknown = [estimate_unknown(result), unknown_before or Estimate()]
         writes.append(reservation.settle(known + (before or Estimate()), unknown))
-    turn.caller.background(log_decision(result, writes))
+    turn.caller.record(log_decision(result, writes))
     if result.error is not None:
         raise result.error
     return result

@@ -142,8 +142,8 @@ async def write_log(
     also: Sequence[Write | None],
 ) -> None:
     """Writes a row and what else belongs to the answer, together with those of answers that end at
-    the same time. The answer is sent already, so a failure is only counted. `stages` is None if
-    nothing was routed."""
+    the same time. The answer is sent already, so a failure is only counted; with DURABLE_LOG it
+    waits, and this raises DatabaseError. `stages` is None if nothing was routed."""
     _count_answer(services.metrics, entry)
     writes = [each for each in also if each is not None]
     await services.log_writer.write(services.db, new_entry(log_row(entry, stages), writes))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from edgeneuro.call import Call, Facts, admit
+from edgeneuro.call import Background, Call, Facts, admit
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.catalogue import find_routing_model
 from edgeneuro.domain.classifier import MAX_WHOLE_QUESTION
@@ -38,9 +38,9 @@ Purpose = Literal["route", "evaluation", "replay", "challenger", "audit_sample"]
 
 @dataclass(frozen=True)
 class CallerContext:
-    """Who sent the request. `background` runs work after the answer is sent, `headers` go on the
-    answer, and `facts` into the request's line in the Worker's log. `admitted()` waits for the rate
-    limiter (call.py)."""
+    """Who sent the request. `background` runs work after the answer is sent, `record` writes a log
+    row, `headers` go on the answer, and `facts` into the request's line in the Worker's log.
+    `admitted()` waits for the rate limiter (call.py)."""
 
     request_id: str
     credential: Credential
@@ -49,6 +49,10 @@ class CallerContext:
     trace: Trace
     facts: Facts
     admitted: Callable[[], Awaitable[None]] = admit
+    recorder: Background | None = None
+
+    def record(self, work: Coroutine[Any, Any, None]) -> None:
+        (self.recorder or self.background)(work)
 
     @classmethod
     def of(cls, call: Call) -> "CallerContext":
@@ -60,6 +64,7 @@ class CallerContext:
             call.trace,
             call.facts,
             call.admitted,
+            call.recorder,
         )
 
 

@@ -111,7 +111,7 @@ def _record_unanswered(
         ending=ending,
         in_session=remember_chat(turn, None, failure),
     )
-    turn.caller.background(record_chat(turn, outcome))
+    turn.caller.record(record_chat(turn, outcome))
 
 
 def _streamed(turn: ChatTurn, stream: ChatStreamHandle) -> Response:
@@ -131,7 +131,7 @@ def _whole(turn: ChatTurn, result: ChatResult) -> Reply[ChatCompletion]:
         cached_answer=cached_answer,
         in_session=remember_chat(turn, _said(result)),
     )
-    turn.caller.background(record_chat(turn, outcome))
+    turn.caller.record(record_chat(turn, outcome))
     return reply
 
 

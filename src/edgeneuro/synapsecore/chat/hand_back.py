@@ -87,4 +87,4 @@ def _record(turn: ChatTurn, routing: RoutingResult, handed_back: HandedBack) -> 
         latency_ms=turn.clock.total_ms(),
         model=handed_back.model,
     )
-    turn.caller.background(record_chat(turn, outcome, also=writes, last=False))
+    turn.caller.record(record_chat(turn, outcome, also=writes, last=False))

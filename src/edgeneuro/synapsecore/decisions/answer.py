@@ -218,7 +218,7 @@ async def _ask_model(
     settlement = None
     if reservation is not None and (settles or failed):
         settlement = reservation.settle(questions.known(), [questions.unknown()])
-    questions.caller.background(
+    questions.caller.record(
         record_questions(questions, answered, latency_ms=clock.total_ms(), settlement=settlement)
     )
     if isinstance(answered, UpstreamError):
