@@ -5,16 +5,18 @@ is: no labels, nothing trained.
         [--fit]
 
 Twelve agents of a shop with five examples each and ten paraphrases (data/twelve_agents.json; the
-paraphrases were written to share few words with the examples), and the 300 queries of samples/.
+paraphrases were written to share few words with the examples), and the 300 queries and 40 dialogues
+of samples/ with the demonstration agents, which the constants of semantic.py know.
 CLINC holds CLINC150: ten agents (bench/ten_agents.py) with five training queries as examples; the
 validation part is asked. SGD holds Schema-Guided Dialogue: agents with five first turns as
 examples, user turns with the agent before them. --fit prints the likelihood of other constants of
-semantic.py on training queries.
+semantic.py on training queries and on samples/.
 """
 
 import argparse
 import json
 import random
+import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,10 +28,12 @@ from bench.conversation import read as read_dialogues
 from bench.route_dataset import percentile, read_lines
 from bench.ten_agents import agent_of
 from edgeneuro.classifier.held_out import TWO_SIDED, wilson
+from edgeneuro.domain.agent import NO_AGENT
 from local.engines.lexical import LexicalMatcher
 from local.engines.matching import AgentText, Matcher
 from local.engines.minilm import load_minilm
 from local.engines.semantic import MiniLmMatcher, ranking_of
+from scripts import paths
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES, DIALOGUES, SEED = 5, 150, 1
@@ -76,6 +80,8 @@ def main() -> None:
         fit(options.data)
         return
     measure("twelve agents, paraphrases", *twelve_agents())
+    measure("samples, queries", demonstration_agents(), samples("queries"))
+    measure("samples, dialogues", demonstration_agents(), samples("dialogues"))
     if options.data is not None:
         agents, _ = clinc_agents(options.data)
         measure("CLINC150, ten domains", agents, list(clinc_queries(options.data)))
@@ -91,6 +97,25 @@ def twelve_agents() -> tuple[list[AgentText], list[Asked]]:
     ]
     asked = [Asked(text, each["id"]) for each in found["agents"] for text in each["paraphrases"]]
     return agents, [*asked, *(Asked(text, None) for text in found["out_of_scope"])]
+
+
+def demonstration_agents() -> list[AgentText]:
+    database = sqlite3.connect(":memory:")
+    for path in (ROOT / "schema.sql", paths.SEED):
+        database.executescript(path.read_text("utf-8"))
+    rows = database.execute("SELECT id, name, description, examples FROM agents ORDER BY id")
+    return [AgentText(row[0], f"{row[1]}. {row[2]}", json.loads(row[3])) for row in rows]
+
+
+def samples(name: str) -> list[Asked]:
+    return [
+        Asked(
+            line["query"],
+            None if line["agent"] == NO_AGENT else line["agent"],
+            line.get("context", {}).get("previous_agent"),
+        )
+        for line in read_lines(ROOT / "samples" / f"{name}.jsonl")
+    ]
 
 
 def clinc_agents(folder: Path) -> tuple[list[AgentText], set[str]]:
@@ -185,15 +210,20 @@ def calibration_error(pairs: Sequence[tuple[float, bool]]) -> float:
 
 def fit(folder: Path) -> None:
     agents, used = clinc_agents(folder)
-    matcher = MiniLmMatcher(load_minilm())
     lines = [each for each in clinc_queries(folder, "train") if each.query not in used]
     inside = [each for each in lines if each.right is not None]
     outside = [each for each in lines if each.right is None]
-    asked = [*random.Random(SEED).sample(inside, FITTED), *outside]
+    drawn = [*random.Random(SEED).sample(inside, FITTED), *outside]
+    show_likelihoods("training queries of CLINC150", agents, drawn)
+    show_likelihoods("queries of samples/", demonstration_agents(), samples("queries"))
+
+
+def show_likelihoods(title: str, agents: Sequence[AgentText], asked: Sequence[Asked]) -> None:
+    matcher = MiniLmMatcher(load_minilm())
     scores = [dict(matcher.rank(each.query, agents).scores) for each in asked]
     rows = []
-    for sharpness in range(15, 42, 3):
-        for step in range(12, 36):
+    for sharpness in range(15, 36, 3):
+        for step in range(12, 30):
             loss = 0.0
             for each, found in zip(asked, scores, strict=True):
                 ranking = ranking_of(found, sharpness, step / 100)
@@ -201,7 +231,7 @@ def fit(folder: Path) -> None:
                 known = 1 - ranking.evidence if each.right is None else ranking.evidence
                 loss -= log(max(share * known, 1e-9)) / len(asked)
             rows.append((loss, sharpness, step / 100))
-    print(f"{len(asked)} training queries: mean negative log likelihood, sharpness, none")
+    print(f"{len(asked)} {title}: mean negative log likelihood, sharpness, none")
     for row in sorted(rows)[:5]:
         print("  {:.4f} {} {:.2f}".format(*row))
 
