@@ -30,7 +30,7 @@ from scripts.adapter_folder import (
 )
 from scripts.adapter_upload import UploadError, find, upload
 from scripts.finetunes import SECONDS, Finetune, Finetunes, FinetunesError
-from scripts.http import Answers, HttpFailed
+from scripts.http import DEFAULT_BASE_URL, Answers, HttpFailed
 from scripts.key import add_key_option, key_of
 
 LOOK_SECONDS = 2.0
@@ -59,7 +59,7 @@ def read_options(words: Sequence[str] | None) -> argparse.Namespace:
     named = argparse.ArgumentParser(add_help=False)
     named.add_argument("--name", help="of the finetune; else the one it was uploaded by")
     product = argparse.ArgumentParser(add_help=False)
-    product.add_argument("--base-url", default="http://localhost:8787", help="a running product")
+    product.add_argument("--base-url", default=DEFAULT_BASE_URL, help="a running product")
     add_key_option(product)
     check = commands.add_parser("check", parents=[folder], help="what Workers AI would refuse")
     check.set_defaults(run=check_one)

@@ -30,7 +30,7 @@ from edgeneuro.classifier.vectors import load_table
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.conversation import PreviousTurn, RouteContext
 from edgeneuro.domain.dataset import MACHINE
-from scripts.http import Answers, HttpFailed
+from scripts.http import DEFAULT_BASE_URL, Answers, HttpFailed
 from scripts.key import add_key_option, key_of
 
 NO_AGENT = "none"
@@ -53,7 +53,7 @@ def read_options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(required=True, metavar="train|list|show")
     product = argparse.ArgumentParser(add_help=False)
-    product.add_argument("--base-url", default="http://localhost:8787", help="a running product")
+    product.add_argument("--base-url", default=DEFAULT_BASE_URL, help="a running product")
     add_key_option(product)
     train = commands.add_parser("train", parents=[product], help="learn a classifier")
     train.add_argument("--data", type=Path, help="labels: JSON Lines with query and agent")

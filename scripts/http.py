@@ -1,6 +1,7 @@
 """Calls to a running product, by the standard library alone."""
 
 import json
+import os
 import urllib.error
 import urllib.request
 from http.client import HTTPMessage
@@ -9,6 +10,8 @@ from urllib.parse import urlsplit
 
 SECONDS = 120.0
 HERE = {"localhost", "127.0.0.1", "::1"}
+# Where `npm start` with the same environment serves.
+DEFAULT_BASE_URL = f"http://localhost:{os.environ.get('PORT') or 8787}"
 
 
 class SameOriginRedirects(urllib.request.HTTPRedirectHandler):

@@ -17,7 +17,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from scripts.http import Answers, HttpFailed
+from scripts.http import DEFAULT_BASE_URL, Answers, HttpFailed
 from scripts.key import add_key_option, key_of
 
 RUNS = "/v1/routing-tests/runs"
@@ -52,9 +52,7 @@ def read_options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="npm run routing-tests --", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("file", type=Path, metavar="FILE", help="JSON Lines: query, expect, …")
-    parser.add_argument(
-        "--base-url", "--url", default="http://localhost:8787", help="a running product"
-    )
+    parser.add_argument("--base-url", "--url", default=DEFAULT_BASE_URL, help="a running product")
     add_key_option(parser)
     parser.add_argument("--model", help="as the active model, which it need not be")
     parser.add_argument("--classifier", metavar="ID", help="in front of it, none for no classifier")

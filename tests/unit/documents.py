@@ -13,6 +13,7 @@ GENERATED = ("docs/api.md", "docs/faults.md")
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.M | re.S)
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _HTML_COMMENT = re.compile(r"<!--.*?-->", re.S)
+_NOT_RUN = re.compile(r"<!-- not run: ([^\n]*?) -->\s*\Z")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,16 @@ class Request:
     path: str
     query: str
     body: bytes | None
+
+
+@dataclass(frozen=True)
+class Commands:
+    """A block of commands, and the line that it begins in. `not_run` is why no test runs it, as the
+    comment before it says: <!-- not run: it needs an account -->."""
+
+    line: int
+    text: str
+    not_run: str | None
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,17 @@ class Document:
     def spans(self) -> set[str]:
         """Code within sentences and tables."""
         return {" ".join(each.split()) for each in re.findall(r"`([^`]+)`", self.prose)}
+
+    @property
+    def commands(self) -> Iterator[Commands]:
+        for found in _FENCE.finditer(self.text):
+            indent, language, text = found.groups()
+            if language != "sh":
+                continue
+            before = self.text[: found.start()]
+            reason = _NOT_RUN.search(before)
+            text = re.sub(f"^{indent}", "", text, flags=re.M)
+            yield Commands(before.count("\n") + 2, text, reason and reason[1])
 
     def code(self, language: str) -> list[str]:
         """The blocks in this language, without the indentation of a list around them."""

@@ -37,6 +37,7 @@ FOREIGN_NAMES = {
     *("additional_properties", "workers_trace_events"),
 }
 MAX_README_LINES = 150
+MIN_REASON = 10  # characters
 OWN_VARIABLES = {"CRON_TOKEN"}  # `npm start` makes it for each run; nobody sets it
 
 
@@ -118,6 +119,15 @@ def test_blocks_of_code_can_be_read(page: Document) -> None:
     for block in page.code("json"):
         for value in [block] if block.startswith("{\n") else block.splitlines():
             json.loads(value)
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=ids(WRITTEN))
+def test_commands_that_are_not_run_have_a_reason(page: Document) -> None:
+    """tests/worker/test_written_commands.py runs the others."""
+    marked = [each for each in page.commands if each.not_run is not None]
+    comments = re.findall(r"^ *<!-- not run", page.text, re.M)
+    assert len(marked) == len(comments), "a comment stands before no block"
+    assert [each.line for each in marked if len(each.not_run or "") < MIN_REASON] == []
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=ids(WRITTEN))
