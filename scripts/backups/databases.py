@@ -18,6 +18,12 @@ from scripts.private import private_folder, write_private
 from scripts.steps import InUse, StepFailed, only_one
 
 Row = dict[str, Any]
+MAX_IMPORT = 5 * 1024**3  # bytes of a file that D1 executes
+VIRTUAL_ADVICE = (
+    "D1 refuses exports of this database for its full-text tables, though they were left out. Time"
+    " Travel has the last 30 days (docs/upgrade.md); `npm run upgrade -- --no-backup` upgrades"
+    " without a backup. If queries fail now, restore the present bookmark by Time Travel."
+)
 
 
 class TargetDatabase(Protocol):
@@ -118,12 +124,22 @@ class DeployedDatabase:
         with tempfile.TemporaryDirectory() as folder:
             export = Path(folder) / "export.sql"
             words = ["d1", "export", "DB", "--remote", "--skip-confirmation", "--no-schema"]
-            self._context.wrangler([*words, "--output", str(export), *names])
+            try:
+                self._context.wrangler([*words, "--output", str(export), *names])
+            except StepFailed as failure:
+                if "Virtual Tables" not in failure.why:
+                    raise
+                raise StepFailed(failure.why, VIRTUAL_ADVICE) from failure
             if not export.exists():
                 raise StepFailed("wrangler ended well, but wrote no export.")
             return copy_rows(export, file)
 
     def execute(self, script: Path) -> None:
+        if script.stat().st_size > MAX_IMPORT:
+            raise StepFailed(
+                f"The backup has {script.stat().st_size:,} bytes as SQL; D1 takes {MAX_IMPORT:,}.",
+                "if it is a moment of the last 30 days, use Time Travel (docs/upgrade.md).",
+            )
         self._context.wrangler(["d1", "execute", "DB", "--remote", "--yes", "--file", str(script)])
 
     def migrate(self) -> None:

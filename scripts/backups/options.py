@@ -14,6 +14,7 @@ from scripts.deployment.options import read_options
 from scripts.deployment.record import FOLDER, PRODUCTION
 from scripts.deployment.upload import CONFIG
 from scripts.paths import STATE
+from scripts.setup import prepare_wrangler
 from scripts.steps import InUse, StepFailed, only_one
 
 
@@ -31,11 +32,17 @@ def add_database_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the installation that `npm start` runs; EDGENEURO_STATE names its folder",
     )
+    parser.add_argument(
+        "--no-setup", dest="setup", action="store_false", help="install nothing first"
+    )
 
 
 @contextmanager
 def chosen_database(options: argparse.Namespace, *, alone: bool) -> Iterator[TargetDatabase]:
-    """`alone`: nothing else may use a local one meanwhile. Raises StepFailed."""
+    """`alone`: nothing else may use a local one meanwhile. A local one is read without wrangler.
+    Raises StepFailed."""
+    if options.setup and (alone or not options.local):
+        prepare_wrangler()
     if not options.local:
         with _deployed(options.environment) as deployed:
             yield deployed

@@ -202,18 +202,6 @@ def test_what_d1_exports_can_be_restored(
     assert "first\n\0second" in [row["id"] for row in empty.rows("SELECT id FROM agents")]
 
 
-def test_a_backup_of_an_older_version_is_migrated(empty: FileDatabase, tmp_path: Path) -> None:
-    older = FileDatabase(tmp_path / "older.sqlite", migrated(OF_0_1_0, DATA))
-    restore(take_backup(older, tmp_path / "backup.sql"), empty, replace=False, say=quiet)
-    assert len(empty.rows("SELECT name FROM d1_migrations")) == NEWEST
-    logs = "SELECT id, query FROM logs ORDER BY id"
-    assert empty.rows(logs) == older.rows(logs)
-    assert schema_of(empty) == {
-        (made.type, made.name) for made in schema_at(NEWEST) if "sqlite_" not in made.name
-    } | {row for row in schema_of(empty) if row[0] == "index" and "autoindex" in row[1]}
-    older.connection.close()
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

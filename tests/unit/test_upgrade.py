@@ -204,3 +204,17 @@ def test_an_export_of_another_form_is_no_backup(
     with pytest.raises(StepFailed, match="no row"):
         take_backup(DeployedDatabase(context), tmp_path / "backup.sql")
     assert not (tmp_path / "backup.sql").exists()
+
+
+def test_an_export_that_d1_refuses_is_explained(
+    api: FakeCloudflare, older: Database, tmp_path: Path
+) -> None:
+    context, _wrangler = prepared(api, tmp_path)
+
+    def refuse(words: Sequence[str]) -> list[Entry]:
+        raise StepFailed("D1 Export error: cannot export databases with Virtual Tables (fts5)")
+
+    context.wrangler = refuse
+    with pytest.raises(StepFailed, match="Virtual Tables") as refused:
+        take_backup(DeployedDatabase(context), tmp_path / "backup.sql")
+    assert "--no-backup" in refused.value.advice

@@ -1,6 +1,7 @@
 """The control plane over HTTP, with the official clients."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import openai
@@ -10,6 +11,9 @@ from edgeneuro import __version__
 from edgeneuro.app.routes import ROUTES
 from edgeneuro.web.openapi import openapi_document
 from edgeneuro.web.routing import RouteTable
+from scripts.backups.databases import LocalDatabase
+from scripts.backups.dump import read_dump
+from scripts.backups.taking import take_backup
 from scripts.cron import running_cron_url
 from tests.http_client import http_client
 from tests.waiting import until
@@ -141,6 +145,16 @@ def test_health_and_openapi_are_public(anonymous: httpx.Client) -> None:
     head = anonymous.head("/openapi.json")
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["etag"] == document.headers["etag"]
+
+
+def test_a_backup_is_taken_beside_the_running_product(product: Product, tmp_path: Path) -> None:
+    if not isinstance(product, LocalProduct):
+        pytest.skip("the database of a deployment is D1's")
+    with http_client(product.public_url) as anonymous:
+        schema = anonymous.get("/healthz").json()["schema"]
+    dump = read_dump(take_backup(LocalDatabase(product.state), tmp_path / "backup.sql"))
+    assert schema["state"] == "same"
+    assert (dump.version, dump.rows["agents"] > 0) == (schema["database"], True)
 
 
 def test_cron_runs(anonymous: httpx.Client, product: Product) -> None:

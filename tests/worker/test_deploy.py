@@ -127,7 +127,7 @@ def _check_backup(deployment: Deployment, folder: Path) -> None:
     D1 would export nothing."""
     file = folder / "backup.sql"
     code, said = deployment.command(
-        "backup", "--env", deployment.environment, "--output", str(file)
+        "backup", "--no-setup", "--env", deployment.environment, "--output", str(file)
     )
     assert code == 0, said
     dump = read_dump(file)

@@ -16,12 +16,12 @@ from scripts.backups.databases import LocalDatabase
 from scripts.backups.schema import migrations
 from scripts.backups.taking import take_backup
 from scripts.database import applied
-from scripts.paths import ROOT, SEED
+from scripts.paths import ROOT
 
 # What D1 would not take as one statement, and what ends lines and statements.
 LONG = "it's a very long text;\n" * 10_000
 BLOB = bytes(range(256)) * 2_000
-TABLES = ("agents", "dead_letters", "lora_parts")
+TABLES = ("config", "dead_letters", "lora_parts")
 
 
 class Restored(NamedTuple):
@@ -36,14 +36,15 @@ def restored(tmp_path_factory: pytest.TempPathFactory) -> Restored:
     (before / "v3" / "d1").mkdir(parents=True)
     older = migrations()[:-1]
     with closing(sqlite3.connect(before / "v3" / "d1" / "older.sqlite")) as connection, connection:
-        for path in (*older, SEED):
+        for path in older:
             connection.executescript(path.read_text(encoding="utf-8"))
         connection.executescript(applied(older))
+        connection.execute("INSERT INTO config VALUES ('learning', '\"off\"', 1)")
         connection.execute("INSERT INTO dead_letters VALUES ('dec_1', 1, ?, ?)", (LONG, LONG))
         connection.execute("INSERT INTO lora_parts VALUES ('lora_1', 'w', 0, ?, 1)", (BLOB,))
     backup = take_backup(LocalDatabase(before), folder / "backup.sql")
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.restore", str(backup), "--local"],
+        [sys.executable, "-m", "scripts.restore", str(backup), "--local", "--no-setup"],
         cwd=ROOT,
         env=os.environ | {"EDGENEURO_STATE": str(after)},
         stdin=subprocess.DEVNULL,

@@ -12,7 +12,7 @@ from edgeneuro.store.schema_version import Schema, read_schema
 
 # How long a reading holds: a migration is noticed soon, and a caller without a key who asks for
 # /healthz causes no query each time.
-_SAME_SECONDS = 60.0
+_SAME_SECONDS = 10.0
 _OTHER_SECONDS = 2.0
 
 
@@ -25,8 +25,8 @@ class SchemaCheck:
         self._read_at: float | None = None
 
     async def current(self, *, seconds: float | None = None) -> Schema:
-        """The schema, at most a minute old; what was known before if D1 fails, or does not answer
-        within `seconds`."""
+        """The schema, at most some seconds old; what was known before if D1 fails, or does not
+        answer within `seconds`."""
         holds = _SAME_SECONDS if self._known.state == "same" else _OTHER_SECONDS
         now = self._monotonic()
         if self._read_at is None or now - self._read_at >= holds:

@@ -20,7 +20,7 @@ _SCHEMA_SECONDS = 1.0  # that /healthz waits for D1
 
 class SchemaVersions(BaseModel):
     """`needed` by this version of EdgeNeuro, and that of the `database`, as the isolate read it in
-    the last minute; null if it could not. `state` compares the database with what is needed."""
+    the last seconds; null if it could not. `state` compares the database with what is needed."""
 
     needed: int
     database: int | None
