@@ -6,6 +6,14 @@ export const ID = {
     "Start with a lowercase letter or digit; use only lowercase letters, digits, - and _.",
 };
 
+/** Where an agent is reached. */
+export const AGENT_ADDRESS = {
+  pattern:
+    "https://[!-~]+|http://(127\\.0\\.0\\.1|localhost|\\[::1\\])([:\\/][!-~]*)?|service:AGENT_[!-~]+",
+  patternHelp:
+    "Enter a full URL that starts with https://, or service: and a binding that starts with AGENT_.",
+};
+
 export const ADDRESS = {
   pattern: "https://[!-~]+",
   patternHelp: "Enter a full URL that starts with https://, without spaces.",

@@ -9,7 +9,7 @@ import { confirm, openDialog } from "../parts/dialog.js";
 import { changed, formDialog, shownLines } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
-import { ADDRESS, ID } from "../parts/patterns.js";
+import { AGENT_ADDRESS, ID } from "../parts/patterns.js";
 
 const PROTOCOLS = [
   ["openai", "OpenAI-compatible chat completions"],
@@ -45,11 +45,61 @@ function view(agents, may, show) {
       "An agent has a name, a description, and some example queries.",
       may("admin") ? button("Add agent", () => edit(null, show), { kind: "main" }) : null,
     );
-  return h(
+  const cards = h(
     "div",
     { class: "columns" },
     agents.map((agent) => agentCard(agent, may, show)),
   );
+  const demonstration = agents.filter((agent) => agent.demonstration);
+  if (!demonstration.length || !may("admin")) return cards;
+  return h(
+    "div",
+    { class: "stack" },
+    h(
+      "div",
+      { class: "card row" },
+      h(
+        "p",
+        {},
+        `${plural(demonstration.length, "demonstration agent")} came with this installation.`,
+      ),
+      button("Remove demonstration agents", () => removeDemonstration(agents, show), {
+        size: "small",
+      }),
+    ),
+    cards,
+  );
+}
+
+async function removeDemonstration(agents, show) {
+  const left = agents.filter((agent) => !agent.demonstration && agent.enabled);
+  const replaced = agents.some((agent) => agent.demonstration && agent.default);
+  const names = agents.filter((agent) => agent.demonstration).map((agent) => agent.name);
+  const fields =
+    replaced && left.length > 1
+      ? [
+          {
+            name: "default",
+            label: "New fallback agent",
+            type: "select",
+            value: left[0].id,
+            options: left.map((agent) => [agent.id, agent.name]),
+          },
+        ]
+      : [];
+  const done = await formDialog({
+    title: "Remove demonstration agents",
+    before: h("p", {}, `This deletes ${names.join(", ")}. Their logs and labels are kept.`),
+    fields,
+    action: "Remove",
+    onSubmit: ({ default: chosen }) => {
+      const query = chosen ? `&default=${encodeURIComponent(chosen)}` : "";
+      return api("DELETE", `/v1/agents?demonstration=true${query}`);
+    },
+  });
+  if (!done) return;
+  notice(`${plural(done.deleted.length, "agent")} deleted.`);
+  await show();
 }
 
 function agentCard(agent, may, show) {
@@ -140,7 +190,7 @@ async function edit(agent, show) {
         name: "endpoint",
         label: "Endpoint",
         value: agent?.endpoint,
-        ...ADDRESS,
+        ...AGENT_ADDRESS,
         placeholder: "https://…",
         help: "The agent's own service. Without one, the chat model below answers.",
       },

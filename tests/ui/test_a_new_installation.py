@@ -44,6 +44,30 @@ def visitor(browser: Browser, fresh: LocalProduct) -> Iterator[Page]:
     context.close()
 
 
+def test_the_demonstration_agents_go_in_one_click(
+    visitor: Page, fresh: LocalProduct, api: httpx.Client
+) -> None:
+    before = api.get("/v1/agents?limit=100").json()["data"]
+    assert [agent["demonstration"] for agent in before] == [True] * len(before)
+    for name in ("Ships", "Trains"):
+        body = {"id": name.lower(), "name": name, "description": name}
+        api.post("/v1/agents", json=body).raise_for_status()
+    sign_in(visitor, fresh.admin_token)
+    visitor.goto("/#/agents")
+    visitor.get_by_role("button", name="Remove demonstration agents").click()
+    dialog = visitor.get_by_role("dialog")
+    dialog.get_by_label("New fallback agent").select_option("trains")
+    dialog.get_by_role("button", name="Remove").click()
+    expect(visitor.get_by_role("article")).to_have_count(2)
+    expect(visitor.get_by_role("button", name="Remove demonstration agents")).to_have_count(0)
+    expect(visitor.get_by_role("article", name="Trains").get_by_text("fallback")).to_be_visible()
+    for agent in before:
+        fields = {name: agent[name] for name in AgentCreate.model_fields if name in agent}
+        api.post("/v1/agents", json=fields).raise_for_status()
+    for agent_id in ("ships", "trains"):
+        api.delete(f"/v1/agents/{agent_id}").raise_for_status()
+
+
 def test_the_first_screen_is_small_and_from_one_origin(visitor: Page, fresh: LocalProduct) -> None:
     responses: list[Response] = []
     visitor.on("response", lambda response: responses.append(response))

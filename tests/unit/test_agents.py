@@ -260,3 +260,63 @@ async def test_a_change_of_meaning_warns_of_the_labels(
     assert (changed["labels"]["kept"], changed["labels"]["set_aside"]) == (3, 0)
     assert (changed["labels"]["warning"] is not None) == warns
     assert len(await labels_of(product)) == 3
+
+
+# Demonstration agents
+
+
+async def demonstrate(product: Product, *agent_ids: str) -> None:
+    for agent_id in agent_ids:
+        product.execute(f"UPDATE agents SET demonstration = 1 WHERE id = '{agent_id}'")
+
+
+async def remove_demonstration(product: Product, query: str = "") -> Answered:
+    return await product.call("DELETE", f"/v1/agents?demonstration=true{query}")
+
+
+async def test_demonstration_agents_go_in_one_request(product: Product) -> None:
+    await demonstrate(product, "it_support", "hr", "general")
+    assert (await product.call("GET", "/v1/agents/hr")).json()["demonstration"] is True
+    answered = (await remove_demonstration(product)).json()
+    assert (answered["deleted"], answered["default_agent"]) == (
+        ["general", "hr", "it_support"],
+        None,
+    )
+    assert (await product.call("GET", "/v1/agents")).json()["data"] == []
+    again = await remove_demonstration(product)
+    assert (again.status, again.json()["deleted"]) == (200, [])
+    assert len(product.rows("SELECT id FROM audit WHERE action = 'delete'")) == 3
+
+
+async def test_ones_own_agents_stay_and_one_is_the_fallback_agent(product: Product) -> None:
+    await demonstrate(product, "general", "hr")
+    for own in ("mine", "yours"):
+        await product.call("POST", "/v1/agents", {**HR, "id": own, "enabled": own == "mine"})
+    refused = await remove_demonstration(product)
+    assert (refused.status, refused.json()["error"]["code"]) == (409, "default_agent")
+    for wrong in ("hr", "yours", "nobody"):
+        answered = await remove_demonstration(product, f"&default={wrong}")
+        assert (answered.status, answered.json()["error"]["code"]) == (400, "unknown_agent")
+    answered = await remove_demonstration(product, "&default=mine")
+    assert answered.json()["default_agent"] == "mine"
+    assert await defaults(product) == ["mine"]
+    rows = product.rows("SELECT id FROM agents ORDER BY id")
+    assert [row["id"] for row in rows] == ["it_support", "mine", "yours"]
+
+
+async def test_the_only_other_agent_becomes_the_fallback_agent(product: Product) -> None:
+    await demonstrate(product, "general", "hr")
+    answered = await remove_demonstration(product)
+    assert (answered.status, answered.json()["default_agent"]) == (200, "it_support")
+
+
+async def test_an_agent_that_was_changed_is_ones_own(product: Product) -> None:
+    await demonstrate(product, "hr", "it_support")
+    await product.call("PATCH", "/v1/agents/hr", {"description": "Our own."})
+    await product.call("PATCH", "/v1/agents/it_support", {"enabled": False})
+    answered = await remove_demonstration(product)
+    assert answered.json()["deleted"] == ["it_support"]
+    assert "demonstration" not in (await product.call("GET", "/v1/agents/hr")).json()
+    for query in ("", "?demonstration=false"):
+        refused = await product.call("DELETE", f"/v1/agents{query}")
+        assert (refused.status, refused.json()["error"]["param"]) == (400, "demonstration")

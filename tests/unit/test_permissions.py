@@ -71,6 +71,7 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "DELETE /v1/classifiers/{classifier_id}": ("admin", 404, "unknown_classifier"),
     "GET /v1/agents": ("read", 200, None),
     "POST /v1/agents": ("admin", 400, "missing_field"),
+    "DELETE /v1/agents": ("admin", 400, "missing_field"),
     "GET /v1/agents/{agent_id}": ("read", 404, "unknown_agent"),
     "PATCH /v1/agents/{agent_id}": ("admin", 404, "unknown_agent"),
     "DELETE /v1/agents/{agent_id}": ("admin", 404, "unknown_agent"),

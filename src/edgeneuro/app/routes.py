@@ -5,6 +5,7 @@ from edgeneuro.adapter.preflight import CONFIG_FILE, WEIGHTS_FILE
 from edgeneuro.controlplane import (
     agents,
     config,
+    demonstration,
     endpoints,
     outcome_preview,
     routers,
@@ -143,6 +144,7 @@ ROUTES = (
 
     Route("GET",    "/v1/agents",                 agents.list_agents,    READ),
     Route("POST",   "/v1/agents",                 agents.create_agent,   ADMIN, 201),
+    Route("DELETE", "/v1/agents",                 demonstration.delete_demonstration_agents, ADMIN),
     Route("GET",    "/v1/agents/{agent_id}",      agents.get_agent,      READ),
     Route("PATCH",  "/v1/agents/{agent_id}",      agents.update_agent,   ADMIN),
     Route("DELETE", "/v1/agents/{agent_id}",      agents.delete_agent,   ADMIN),

@@ -133,6 +133,30 @@ class AgentDeleted(BaseModel):
     deleted: Literal[True] = True
 
 
+def _is_meant(wanted: bool) -> bool:
+    if not wanted:
+        raise ValueError("only demonstration agents are deleted at once; send demonstration=true")
+    return wanted
+
+
+class AgentsDeletion(BaseModel):
+    """`demonstration` is true: nothing else is deleted so. `default` is the agent that becomes the
+    fallback agent."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    demonstration: Annotated[bool, AfterValidator(_is_meant)]
+    default: AgentId | None = None
+
+
+class AgentsDeleted(BaseModel):
+    """`deleted` are the ids, `default_agent` is the fallback agent now; null: no agent is left."""
+
+    object: Literal["agents.deleted"] = "agents.deleted"
+    deleted: list[str]
+    default_agent: str | None
+
+
 def is_redefined(before: Agent, after: Agent) -> bool:
     """Whether the agent may mean something else now: its description has other words, or at least
     half of its examples are gone."""
