@@ -350,6 +350,20 @@ async def test_a_change_between_reading_and_writing_ends_the_whole_batch(
     assert installed.rows("SELECT id FROM audit") == audit
 
 
+async def test_how_to_sign_in_at_an_endpoint(installed: Product) -> None:
+    agent = {**HR, "endpoint": "service:AGENT_HR/chat", "auth": {"bearer": "AGENT_TOKEN"}}
+    plan = await applied(installed, document(agents=[IT, agent, GENERAL]))
+    fields = {each["field"]: each["after"] for each in plan["changes"][0]["fields"]}
+    shown = {"bearer": "AGENT_TOKEN", "identity": False}
+    assert fields == {"endpoint": agent["endpoint"], "auth": shown}
+    read = (await installed.call("GET", PATH)).json()
+    assert read["agents"][1]["auth"] == shown
+    assert (await applied(installed, read))["changes"] == []
+    agent["endpoint"] = "https://elsewhere.example.com/"
+    answered = await put(installed, document(agents=[IT, agent, GENERAL]))
+    assert faults(answered) == {"agents[1].endpoint": "secret_host_not_allowed"}
+
+
 async def test_labels_of_a_deleted_agent(installed: Product) -> None:
     await label_some(installed, count=1)
     without = document(agents=[IT, GENERAL], routers=[])

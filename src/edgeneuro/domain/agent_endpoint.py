@@ -3,7 +3,7 @@ machine, a program beside it.
 
     https://agents.example.com/chat            over the internet
     service:AGENT_HR/chat                      another Worker, by the binding AGENT_HR
-    service:AGENT_HR:http://hr.internal/chat   a private service behind a binding of Workers VPC
+    service:AGENT_PAY:http://pay.internal/chat a private service behind a binding of Workers VPC
     http://127.0.0.1:9000/chat                 only with `npm start`
 """
 
