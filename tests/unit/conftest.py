@@ -177,7 +177,9 @@ class Product:
                 service=lambda name: self.fetch if name in self.bindings else None,
                 local=self.fetch if settings.local_agents else None,
             ),
-            webhooks=WebhookSender(self.fetch, now=self.clock),
+            webhooks=WebhookSender(
+                self.fetch, now=self.clock, local=self.fetch if settings.local_agents else None
+            ),
             rate_limiter=self.limiter,
             routing=routing,
             identity=identity,

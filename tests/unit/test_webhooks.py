@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from edgeneuro.controlplane.jobs.schedule import EVERY_MINUTE
 from edgeneuro.controlplane.webhooks.delivery import KEPT_MS, MAX_DELIVERIES, PAUSES_MS
 from edgeneuro.domain.webhook import MAX_WEBHOOKS, Webhook, secret_bytes, signed_headers
+from edgeneuro.settings import Settings
 from edgeneuro.store.webhook_deliveries import take_due
 from edgeneuro_testing.fetch import Fetched, ScriptedResponse
+from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit.conftest import Product
 from tests.unit.invocations import run_scheduled
 
@@ -94,6 +97,7 @@ async def test_the_secret_is_shown_once(empty_product: Product) -> None:
     [
         ({"url": "http://hooks.acme.com/"}, "url"),
         ({"url": "https://localhost/"}, "url"),
+        ({"url": "http://127.0.0.1:9000/"}, "url"),
         ({"url": "https://10.0.0.7/"}, "url"),
         ({"url": "https://169.254.169.254/latest"}, "url"),
         ({"url": "https://me:secret@hooks.acme.com/"}, "url"),
@@ -206,6 +210,19 @@ async def test_a_row_that_names_an_inner_address_is_not_called(empty_product: Pr
     empty_product.execute("UPDATE webhooks SET url = 'https://10.0.0.7/'")
     tested = (await empty_product.call("POST", f"/v1/webhooks/{webhook['id']}/test")).json()
     assert "public host" in tested["last_error"] and empty_product.fetch.requests == []
+
+
+async def test_a_program_on_this_machine_is_called_only_locally(
+    empty_product: Product, settings: Settings, database: SqliteDatabase
+) -> None:
+    local = Product(database, replace(settings, local_agents=True))
+    webhook = await create(local, url="http://127.0.0.1:9000/in")
+    local.fetch.enqueue(OK)
+    path = f"/v1/webhooks/{webhook['id']}/test"
+    assert (await local.call("POST", path)).json()["state"] == "delivered"
+    refused = (await empty_product.call("POST", path)).json()
+    assert refused["last_error"].startswith("The address is on this machine")
+    assert empty_product.fetch.requests == []
 
 
 async def test_a_test_event_is_sent_at_once(empty_product: Product) -> None:

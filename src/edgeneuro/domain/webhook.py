@@ -7,10 +7,11 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from edgeneuro.domain.agent_endpoint import is_local
 from edgeneuro.domain.fields import PageQuery, distinct, hide_defaults
-from edgeneuro.domain.url import PublicUrl
+from edgeneuro.domain.url import require_public_https
 
 MAX_WEBHOOKS = 20
 SECRET_PREFIX = "whsec_"
@@ -41,6 +42,20 @@ def _secret(text: str) -> str:
     return text
 
 
+def require_address(url: str) -> str:
+    """Raises ValueError, which says what is wrong with it. An address of this machine is one, too:
+    who calls it knows whether that is allowed."""
+    return url if is_local(url) else require_public_https(url)
+
+
+WebhookUrl = Annotated[
+    str,
+    StringConstraints(max_length=2000),
+    AfterValidator(require_address),
+    Field(
+        json_schema_extra={"pattern": r"^(https://|http://(127\.0\.0\.1|localhost))[!-\[\]-~]+$"}
+    ),
+]
 Secret = Annotated[str, Field(max_length=120), AfterValidator(_secret)]
 Events = Annotated[list[Event], Field(min_length=1, max_length=20), AfterValidator(distinct)]
 
@@ -68,7 +83,7 @@ class WebhookCreate(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    url: PublicUrl
+    url: WebhookUrl
     events: Events
     secret: Secret | None = None
     enabled: bool = True
@@ -80,7 +95,7 @@ class WebhookPatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=hide_defaults)
 
-    url: PublicUrl = ""
+    url: WebhookUrl = ""
     events: Events = Field(default_factory=list)
     enabled: bool = True
 

@@ -16,6 +16,7 @@ from edgeneuro.access.cloudflare_access import build_access
 from edgeneuro.access.identity import Identity
 from edgeneuro.app.application import App, build_app
 from edgeneuro.controlplane.jobs.schedule import run_queue, run_scheduled
+from edgeneuro.domain.agent_endpoint import is_local
 from edgeneuro.edge.bindings import (
     AccessRuntime,
     EdgeAi,
@@ -124,6 +125,7 @@ def _build_services(env: Any) -> Services:
     log_queue = getattr(env, "LOG_QUEUE", None) if settings.log_queue else None
     routing = RoutingConfigCache(db, settings, monotonic=monotonic, failures=failures)
     fetch = Fetcher(getattr(env, "OUTBOUND", None))
+    local = Fetcher() if settings.local_agents else None
     access = build_access(settings, AccessRuntime(), now=time.time, monotonic=monotonic)
 
     def secret(name: str) -> str | None:
@@ -145,7 +147,7 @@ def _build_services(env: Any) -> Services:
             settings.otlp_endpoint,
             read_headers(secret("OTLP_HEADERS") or ""),
             share=settings.otlp_sample,
-            fetch=fetch,
+            fetch=local if local and is_local(settings.otlp_endpoint) else fetch,
             now=time.time,
             monotonic=monotonic,
             sleep=asyncio.sleep,
@@ -174,9 +176,9 @@ def _build_services(env: Any) -> Services:
             identity=identity_tokens,
             hosts=settings.agent_hosts,
             service=service,
-            local=Fetcher() if settings.local_agents else None,
+            local=local,
         ),
-        webhooks=WebhookSender(fetch, now=time.time),
+        webhooks=WebhookSender(fetch, now=time.time, local=local),
         rate_limiter=limiter,
         routing=routing,
         identity=Identity(

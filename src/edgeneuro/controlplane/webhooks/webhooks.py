@@ -6,6 +6,7 @@ import base64
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.webhooks.delivery import try_delivery
+from edgeneuro.domain.agent_endpoint import is_local
 from edgeneuro.domain.fields import Page, page_of
 from edgeneuro.domain.webhook import (
     MAX_WEBHOOKS,
@@ -20,7 +21,7 @@ from edgeneuro.domain.webhook import (
     WebhookPatch,
     WebhookWithSecret,
 )
-from edgeneuro.errors import ConflictError, NotFoundError
+from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
 from edgeneuro.store import webhook_deliveries as deliveries
 from edgeneuro.store import webhooks as store
 from edgeneuro.store.sql import rfc3339
@@ -37,6 +38,7 @@ async def create_webhook(call: Call, body: WebhookCreate) -> WebhookWithSecret:
     """Create a webhook: an https address that is told of events, from now on. Only this response
     shows the secret that deliveries are signed with."""
     services = call.services
+    _require_reachable(call, body.url)
     created = rfc3339(services.now_ms())
     webhook = Webhook(
         **body.model_dump(exclude={"secret"}),
@@ -73,6 +75,8 @@ async def update_webhook(call: Call, webhook_id: str, body: WebhookPatch) -> Web
     changes = body.model_dump(include=body.model_fields_set)
     if not changes:
         return before
+    if "url" in changes:
+        _require_reachable(call, body.url)
     now_ms = call.services.now_ms()
     update = store.update_webhook(webhook_id, changes, now_ms=now_ms)
     first = []
@@ -176,6 +180,15 @@ async def retry_delivery(call: Call, webhook_id: str, delivery_id: str) -> Webho
         f"This delivery is {found.state!r}: only one that was given up is tried again.",
         code="delivery_not_failed",
     )
+
+
+def _require_reachable(call: Call, url: str) -> None:
+    if is_local(url) and not call.services.settings.local_agents:
+        raise InvalidRequestError(
+            "url: must begin with https:// and a public host. Only `npm start` may call programs on"
+            " its own machine over http.",
+            param="url",
+        )
 
 
 async def _find(call: Call, webhook_id: str) -> Webhook:
