@@ -9,6 +9,7 @@ import { form } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
+import { trainingNeeds } from "../parts/training_needs.js";
 import { importCard, importsView } from "./datasets_import.js";
 import { machineLabelsCard } from "./datasets_machine.js";
 
@@ -75,19 +76,7 @@ function statsView({ total, agents, out_of_scope: none, near_duplicates: near, t
         ["Near-duplicates", count(near)],
       ]),
     ),
-    h(
-      "div",
-      { class: "panel", "data-kind": training.ready ? "good" : "warn" },
-      training.message,
-      training.ready
-        ? null
-        : ` Missing labels (${training.labels_needed_of_each} per agent): ${
-            training.agents
-              .filter((agent) => agent.missing)
-              .map((agent) => `${agent.agent_id} ${agent.missing}`)
-              .join(", ") || "none"
-          }.`,
-    ),
+    trainingNeeds(training),
     table({
       caption: "By agent",
       rows,

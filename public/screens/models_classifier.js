@@ -13,6 +13,7 @@ import { empty } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { readRouters, routerField } from "../parts/routers.js";
 import { table } from "../parts/table.js";
+import { currentTrainingNeeds } from "../parts/training_needs.js";
 import { driftCard } from "./models_classifier_drift.js";
 import { followUpsCard } from "./models_classifier_follow_ups.js";
 import { robustnessCard } from "./models_classifier_robustness.js";
@@ -233,9 +234,14 @@ async function startTraining(config, routers, show) {
   const made = await formDialog({
     title: "Train a classifier",
     before: h(
-      "p",
-      {},
-      "The classifier learns from the training split. The validation split sets each agent's threshold.",
+      "div",
+      { class: "stack-small" },
+      h(
+        "p",
+        {},
+        "The classifier learns from the training split. The validation split sets each agent's threshold.",
+      ),
+      currentTrainingNeeds(),
     ),
     action: "Train",
     fields: [
