@@ -4,22 +4,22 @@ import { api, listAll } from "../api.js";
 import { h, replace } from "../dom.js";
 import { compact, count, date, ms, percent, plural, usd, words } from "../format.js";
 import { chart } from "../parts/chart.js";
-import { button, card, figure, link, pageHead, progressBar, showError } from "../parts/controls.js";
+import { card, figure, pageHead } from "../parts/controls.js";
 import { DEFINITIONS } from "../parts/definitions.js";
+import { firstSteps } from "../parts/first_steps.js";
 import { LAYERS, layerSeries } from "../parts/layers.js";
 import { learningView, readLearning } from "../parts/learning.js";
 import { load } from "../parts/loading.js";
 import { readModels } from "../parts/models.js";
-import { SAMPLES } from "../parts/samples.js";
 import { savingsByDay, savingsFigure } from "../parts/savings.js";
 import { address } from "../router.js";
 
 const BUDGET_ALERT_SHARE = 0.8;
 const DEPRECATION_ALERT_DAYS = 60;
-const CONCURRENT_SAMPLES = 4;
 const SAVINGS_DAYS = 14;
 
 export async function open({ root, signal, may }) {
+  const steps = h("div", {});
   const figures = h("div", {});
   const alerts = h("div", {});
   const today = h("div", {});
@@ -28,6 +28,7 @@ export async function open({ root, signal, may }) {
   replace(
     root,
     pageHead("Overview", "The last 24 hours."),
+    steps,
     figures,
     h("div", { class: "columns" }, card("Alerts", alerts), card("Requests by layer", today)),
     card("Learning", learning),
@@ -43,13 +44,10 @@ export async function open({ root, signal, may }) {
     return Promise.all([
       load(
         figures,
-        () => Promise.all([analytics, selection, logs]),
-        ([day, selected, newest]) => {
+        () => Promise.all([analytics, selection]),
+        ([day, selected]) => {
           replace(today, series(day, signal));
-          return [
-            newest.data.length ? null : welcome({ may, signal, onDone: show }),
-            headline(day, selected),
-          ];
+          return headline(day, selected);
         },
         options,
       ),
@@ -70,6 +68,12 @@ export async function open({ root, signal, may }) {
         () => readAlerts({ may, signal, analytics, selection, learned }),
         alertList,
         options,
+      ),
+      firstSteps(steps, { may, signal, selection, logs, learned, onChange: show }).catch(
+        (error) => {
+          // A request that fails: the sections of the screen say so.
+          if (error.status === undefined && error.name !== "AbortError") throw error;
+        },
       ),
     ]);
   };
@@ -129,61 +133,6 @@ function series(analytics, signal) {
     label: `Requests of the last 24 hours by layer: ${text.join(", ")}.`,
     signal,
   });
-}
-
-function welcome({ may, signal, onDone }) {
-  const container = h("div", {});
-  const start = button("Route sample queries", () => run(), { kind: "main" });
-  const run = async () => {
-    start.disabled = true;
-    try {
-      await routeSamples(
-        (done) =>
-          replace(
-            container,
-            progressBar(`Routed ${done} of ${SAMPLES.length}`, done / SAMPLES.length),
-          ),
-        signal,
-      );
-      await onDone();
-    } catch (error) {
-      start.disabled = false;
-      showError(error);
-    }
-  };
-  return h(
-    "section",
-    { class: "panel welcome", "data-kind": "accent" },
-    h("h2", {}, "Welcome to EdgeNeuro"),
-    h(
-      "p",
-      {},
-      "No requests yet. Route sample queries with the demo agents to see data, or create your own agents.",
-    ),
-    h(
-      "div",
-      { class: "row" },
-      may("route") ? start : null,
-      may("admin") ? link("Create your agents", "#/agents", { size: "small" }) : null,
-      may("route") ? link("Open playground", "#/playground", { size: "small" }) : null,
-    ),
-    container,
-  );
-}
-
-/** Routes the samples, several at a time; `onProgress` gets the number that is done. */
-async function routeSamples(onProgress, signal) {
-  const waiting = [...SAMPLES];
-  let done = 0;
-  const worker = async () => {
-    while (waiting.length) {
-      const query = waiting.shift();
-      await api("POST", "/v1/route", { body: { query, user: "sample" }, signal });
-      done += 1;
-      onProgress(done);
-    }
-  };
-  await Promise.all(Array.from({ length: CONCURRENT_SAMPLES }, worker));
 }
 
 /** The alerts of all checks; a check that fails is an alert itself. */

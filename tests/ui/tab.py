@@ -15,6 +15,7 @@ from playwright.sync_api import Error, Page
 _NOWHERE = "/#/nowhere"
 _CLEAN = """(key) => {
   document.getElementById("notices").replaceChildren();
+  localStorage.removeItem("edgeneuro.first_steps");
   return document.querySelector("#main h1")?.textContent === "Page not found"
     && document.querySelectorAll("dialog").length === 0
     && localStorage.length === 0

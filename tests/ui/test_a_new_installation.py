@@ -141,9 +141,18 @@ def test_a_new_installation_routes_sample_queries(
     expect(visitor.get_by_role("heading", name="No requests yet")).to_be_visible()
     visitor.goto("/#/overview")
     settled(visitor)
-    visitor.get_by_role("button", name="Route sample queries").click()
+    steps = visitor.get_by_role("region", name="First steps")
+    expect(steps.get_by_text("0 of 6 done")).to_be_visible()
+    expect(steps.get_by_text("There are demonstration agents.")).to_be_visible()
+    assert fresh.admin_token not in steps.inner_html()
+    steps.get_by_role("button", name="Route sample queries").click()
     expect(visitor.get_by_text("to review")).to_be_visible(timeout=60_000)
-    expect(visitor.get_by_role("button", name="Route sample queries")).to_have_count(0)
+    expect(steps.get_by_text("1 of 6 done")).to_be_visible()
+    expect(steps.get_by_role("button", name="Route sample queries")).to_have_count(0)
+    steps.get_by_role("button", name="Hide").click()
+    visitor.reload()
+    settled(visitor)
+    expect(steps).to_have_count(0)
     totals = api.get("/v1/analytics").json()["totals"]
     assert totals["requests"] == 36
     assert totals["cache_hits"] > 0

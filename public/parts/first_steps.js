@@ -1,0 +1,221 @@
+// The first steps of a new installation: a checklist on the Overview, until all are done or it is hidden.
+
+import { api, listAll } from "../api.js";
+import { h, replace } from "../dom.js";
+import { plural } from "../format.js";
+import { session } from "../session.js";
+import { badge, button, link, progressBar, showError } from "./controls.js";
+import { notice } from "./notice.js";
+import { SAMPLES } from "./samples.js";
+
+const NAME = "edgeneuro.first_steps"; // "done": all were done, or the user hid them
+const CONCURRENT_SAMPLES = 4;
+
+/** Each step: the scope that it needs, and whether it is done. */
+const STEPS = [
+  {
+    name: "agents",
+    scope: "admin",
+    title: "Create your agents",
+    text: ({ agents }) =>
+      agents.some((agent) => agent.demonstration)
+        ? "There are demonstration agents. Replace them with your own."
+        : "A query is routed to one of your agents.",
+    done: ({ agents }) => agents.filter((agent) => !agent.demonstration).length >= 2,
+    action: () => small("Agents", "#/agents"),
+  },
+  {
+    name: "queries",
+    scope: "route",
+    title: "Route first queries",
+    text: () => "Send them from your application, or route samples to see how it looks.",
+    done: ({ newest }) => newest.data.length > 0,
+    action: (context) => [sampleButton(context), small("Playground", "#/playground")],
+    more: () => snippets(),
+  },
+  {
+    name: "learning",
+    scope: "label",
+    title: "Label queries, or let the router learn",
+    text: ({ stats, learned }) =>
+      learned.state === "off"
+        ? `${plural(stats.total.labels, "label")}. ${stats.training.message}`
+        : `${plural(stats.total.labels, "label")}. ${learned.sentence}`,
+    done: ({ stats }) => stats.training.ready,
+    action: () => small("Labeling", "#/labeling"),
+  },
+  {
+    name: "classifier",
+    scope: "admin",
+    title: "Enable a classifier",
+    text: () => "It answers most queries in the Worker, without a model call.",
+    done: ({ selected }) => selected.classifier !== null,
+    action: () => small("Classifier", "#/models/classifier"),
+  },
+  {
+    name: "evaluation",
+    scope: "admin",
+    title: "Evaluate the models",
+    text: () => "Compare models on held-out labels before you select one.",
+    done: ({ evaluations }) => evaluations.data.length > 0,
+    action: () => small("Evaluations", "#/evaluations"),
+  },
+  {
+    name: "key",
+    scope: "admin",
+    title: "Create a key for production",
+    text: () => "A key with the scope route alone, with a rate limit and a budget.",
+    done: ({ keys }) => keys.some((key) => !key.revoked_at && key.scopes.includes("route")),
+    action: () => small("API keys", "#/keys"),
+  },
+];
+
+const small = (title, href) => link(title, href, { size: "small" });
+
+/**
+ * Shows the steps that the caller may take. `selection`, `logs` and `learned` are the Overview's own requests;
+ * `onChange` runs after queries were routed.
+ */
+export async function firstSteps(container, { may, signal, selection, logs, learned, onChange }) {
+  const steps = STEPS.filter((step) => may(step.scope));
+  if (!steps.length || localStorage.getItem(NAME) || !may("read")) return;
+  const optional = (wanted, read) => (wanted ? read() : null);
+  const [selected, newest, report, agents, stats, evaluations, keys] = await Promise.all([
+    selection,
+    logs,
+    learned,
+    listAll("/v1/agents", { signal }),
+    api("GET", "/v1/datasets/stats", { signal }),
+    api("GET", "/v1/evaluations", { query: { limit: 1 }, signal }),
+    optional(may("admin"), () => listAll("/v1/keys", { signal })),
+  ]);
+  const facts = { selected, newest, learned: report, agents, stats, evaluations, keys };
+  const done = steps.filter((step) => step.done(facts));
+  if (done.length === steps.length) {
+    if (may("admin")) hide(container);
+    else replace(container);
+    return;
+  }
+  replace(container, view(steps, new Set(done), facts, { container, signal, onChange }));
+}
+
+function hide(container) {
+  localStorage.setItem(NAME, "done");
+  replace(container);
+}
+
+function view(steps, done, facts, context) {
+  const next = steps.find((step) => !done.has(step));
+  return h(
+    "section",
+    { class: "card stack", "aria-label": "First steps" },
+    h(
+      "div",
+      { class: "spread" },
+      h("h2", {}, "First steps"),
+      button("Hide", () => hide(context.container), { kind: "plain", size: "small" }),
+    ),
+    progressBar(`${done.size} of ${steps.length} done`, done.size / steps.length),
+    h(
+      "ol",
+      { class: "steps" },
+      steps.map((step) => item(step, done.has(step), step === next, facts, context)),
+    ),
+  );
+}
+
+function item(step, done, next, facts, context) {
+  return h(
+    "li",
+    { "data-done": done ? "true" : "false" },
+    h("h3", {}, step.title, " ", done ? badge("done", "good") : null),
+    done ? null : h("p", { class: "help" }, step.text(facts)),
+    done ? null : h("div", { class: "row" }, step.action(context)),
+    next ? step.more?.() : null,
+  );
+}
+
+function sampleButton({ signal, onChange }) {
+  const progress = h("span", {});
+  const start = button(
+    "Route sample queries",
+    async () => {
+      start.disabled = true;
+      try {
+        await routeSamples((sent) => {
+          replace(
+            progress,
+            progressBar(`Routed ${sent} of ${SAMPLES.length}`, sent / SAMPLES.length),
+          );
+        }, signal);
+        await onChange();
+      } catch (error) {
+        start.disabled = false;
+        showError(error);
+      }
+    },
+    { kind: "main", size: "small" },
+  );
+  return [start, progress];
+}
+
+/** Routes the samples, several at a time; `onProgress` gets the number that is done. */
+async function routeSamples(onProgress, signal) {
+  const waiting = [...SAMPLES];
+  let done = 0;
+  const worker = async () => {
+    while (waiting.length) {
+      const query = waiting.shift();
+      await api("POST", "/v1/route", { body: { query, user: "sample" }, signal });
+      done += 1;
+      onProgress(done);
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENT_SAMPLES }, worker));
+}
+
+const HIDDEN = "YOUR_KEY";
+
+/** How an application calls the router. The screen shows no key; what is copied has the one in use. */
+function snippets() {
+  const url = `${location.origin}/v1/route`;
+  const all = [
+    [
+      "curl",
+      `curl ${url} \\\n  -H "authorization: Bearer ${HIDDEN}" \\\n  -d '{"query": "My VPN does not connect"}'`,
+    ],
+    [
+      "Python",
+      `import httpx\n\nresponse = httpx.post(\n    "${url}",\n    headers={"authorization": "Bearer ${HIDDEN}"},\n    json={"query": "My VPN does not connect"},\n)\nprint(response.json()["agent"]["id"])`,
+    ],
+    [
+      "JavaScript",
+      `const response = await fetch("${url}", {\n  method: "POST",\n  headers: { authorization: "Bearer ${HIDDEN}" },\n  body: JSON.stringify({ query: "My VPN does not connect" }),\n});\nconsole.log((await response.json()).agent.id);`,
+    ],
+  ];
+  return h(
+    "div",
+    { class: "stack-small" },
+    all.map(([title, text]) =>
+      h(
+        "details",
+        {},
+        h("summary", {}, title),
+        h("pre", { tabindex: "0" }, text),
+        button("Copy with the key in use", () => copy(text), {
+          size: "small",
+          label: `Copy the ${title} example with the key in use`,
+        }),
+      ),
+    ),
+  );
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text.replace(HIDDEN, session.key ?? HIDDEN));
+    notice("Copied to the clipboard.");
+  } catch {
+    notice("The browser blocked the copy. Select the text and copy it.");
+  }
+}
