@@ -118,14 +118,42 @@ export function facts(rows) {
 }
 
 /** A value with its name; `info` is its definition. */
-export function figure(name, value, { note, info, href } = {}) {
+/** A tile with a number; `values` are drawn as a small line below it, null is a gap. */
+export function figure(name, value, { note, info, href, values = [] } = {}) {
   return h(
     "div",
     { class: "figure" },
     h("span", { class: "figure-name" }, href ? h("a", { href }, name) : name),
     h("span", { class: "figure-value" }, value),
     note ? h("span", { class: "figure-note" }, note) : null,
+    values.filter((each) => each !== null).length > 1 ? sparkline(values) : null,
     info ? infoIcon(info) : null,
+  );
+}
+
+const SPARK_HEIGHT = 24;
+
+/** The course of `values`, without a scale; a null value ends a line and the next one begins another. */
+function sparkline(values) {
+  const known = values.filter((value) => value !== null);
+  const [low, high] = [Math.min(...known, 0), Math.max(...known)];
+  const y = (value) => SPARK_HEIGHT - 2 - ((value - low) / (high - low || 1)) * (SPARK_HEIGHT - 4);
+  const lines = [[]];
+  for (const [x, value] of values.entries()) {
+    if (value === null) lines.push([]);
+    else lines.at(-1).push(`${x},${y(value).toFixed(1)}`);
+  }
+  return s(
+    "svg",
+    {
+      class: "sparkline",
+      "aria-hidden": "true",
+      preserveAspectRatio: "none",
+      viewBox: `0 0 ${values.length - 1} ${SPARK_HEIGHT}`,
+    },
+    lines
+      .filter((line) => line.length > 1)
+      .map((line) => s("polyline", { points: line.join(" ") })),
   );
 }
 

@@ -73,10 +73,13 @@ const STEPS = [
 const small = (title, href) => link(title, href, { size: "small" });
 
 /**
- * Shows the steps that the caller may take. `selection`, `logs` and `learned` are the Overview's own requests;
- * `onChange` runs after queries were routed.
+ * Shows the steps that the caller may take. `selection`, `logs`, `learned` and `agents` are the Overview's own
+ * requests; `onChange` runs after queries were routed.
  */
-export async function firstSteps(container, { may, signal, selection, logs, learned, onChange }) {
+export async function firstSteps(
+  container,
+  { may, signal, selection, logs, learned, agents: listed, onChange },
+) {
   const steps = STEPS.filter((step) => may(step.scope));
   if (!steps.length || localStorage.getItem(NAME) || !may("read")) return;
   const optional = (wanted, read) => (wanted ? read() : null);
@@ -84,7 +87,7 @@ export async function firstSteps(container, { may, signal, selection, logs, lear
     selection,
     logs,
     learned,
-    listAll("/v1/agents", { signal }),
+    listed,
     api("GET", "/v1/datasets/stats", { signal }),
     api("GET", "/v1/evaluations", { query: { limit: 1 }, signal }),
     optional(may("admin"), () => listAll("/v1/keys", { signal })),

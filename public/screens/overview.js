@@ -1,54 +1,72 @@
-// Overview: metrics of the last 24 hours, and alerts.
+// Overview: whether the router works, what it saves, and what to do next.
 
-import { api, listAll } from "../api.js";
+import { api } from "../api.js";
 import { h, replace } from "../dom.js";
-import { compact, count, date, ms, percent, plural, usd, words } from "../format.js";
+import { compact, count, ms, NOTHING, percent, plural, points, usd } from "../format.js";
+import { agentName, readAgents } from "../parts/agents.js";
+import { alertList, readAlerts } from "../parts/alerts.js";
 import { chart } from "../parts/chart.js";
 import { card, figure, pageHead } from "../parts/controls.js";
+import { layerBadge } from "../parts/decision.js";
 import { DEFINITIONS } from "../parts/definitions.js";
+import { filters } from "../parts/filters.js";
 import { firstSteps } from "../parts/first_steps.js";
 import { LAYERS, layerSeries } from "../parts/layers.js";
 import { learningView, readLearning } from "../parts/learning.js";
 import { load } from "../parts/loading.js";
-import { readModels } from "../parts/models.js";
 import { savingsByDay, savingsFigure } from "../parts/savings.js";
+import { table } from "../parts/table.js";
+import { when } from "../parts/when.js";
 import { address } from "../router.js";
 
-const BUDGET_ALERT_SHARE = 0.8;
-const DEPRECATION_ALERT_DAYS = 60;
+const HOUR_MS = 3_600_000;
+const RANGES = { "24h": ["24 hours", 24], "7d": ["7 days", 168], "30d": ["30 days", 720] };
+const MAX_HOURS_BY_HOUR = 168;
 const SAVINGS_DAYS = 14;
+const RECENT = 8;
+const LIVE_MS = 5_000;
 
-export async function open({ root, signal, may }) {
+const RANGE = {
+  name: "range",
+  label: "Range",
+  type: "select",
+  value: "24h",
+  options: Object.entries(RANGES).map(([value, [label]]) => [value, `Last ${label}`]),
+};
+
+export async function open({ root, query, signal, may }) {
   const steps = h("div", {});
   const figures = h("div", {});
   const alerts = h("div", {});
-  const today = h("div", {});
+  const byLayer = h("div", {});
+  const byAgent = h("div", {});
+  const recent = h("div", {});
   const saved = h("div", {});
   const learning = h("div", { class: "stack" });
-  replace(
-    root,
-    pageHead("Overview", "The last 24 hours."),
-    steps,
-    figures,
-    h("div", { class: "columns" }, card("Alerts", alerts), card("Requests by layer", today)),
-    card("Learning", learning),
-    card(`Model calls saved, last ${SAVINGS_DAYS} days`, saved),
-  );
+  let range = RANGE.value;
   const show = () => {
-    // Shared by both sections of the screen.
-    const analytics = api("GET", "/v1/analytics", { signal });
+    // Shared by several sections of the screen.
+    const { now, before } = readAnalytics(range, signal);
     const selection = api("GET", "/v1/models/select", { signal });
-    const logs = api("GET", "/v1/logs", { query: { limit: 1 }, signal });
+    const logs = readRecent(signal);
+    const agents = readAgents(signal);
     const learned = readLearning(signal);
     const options = { signal, keep: true, retry: () => show() };
     return Promise.all([
       load(
         figures,
-        () => Promise.all([analytics, selection]),
-        ([day, selected]) => {
-          replace(today, series(day, signal));
-          return headline(day, selected);
+        () => Promise.all([now, before, selection, agents]),
+        ([analytics, earlier, selected, known]) => {
+          replace(byLayer, series(analytics, signal));
+          replace(byAgent, agentTable(analytics, known));
+          return headline(analytics, earlier.totals, selected);
         },
+        options,
+      ),
+      load(
+        recent,
+        () => Promise.all([logs, agents]),
+        ([newest, known]) => recentTable(newest.data, known),
         options,
       ),
       load(
@@ -65,19 +83,51 @@ export async function open({ root, signal, may }) {
       ),
       load(
         alerts,
-        () => readAlerts({ may, signal, analytics, selection, learned }),
+        () => readAlerts({ may, signal, analytics: now, selection, learned }),
         alertList,
         options,
       ),
-      firstSteps(steps, { may, signal, selection, logs, learned, onChange: show }).catch(
-        (error) => {
-          // A request that fails: the sections of the screen say so.
-          if (error.status === undefined && error.name !== "AbortError") throw error;
-        },
-      ),
+      firstSteps(steps, {
+        may,
+        signal,
+        selection,
+        logs,
+        learned,
+        agents,
+        onChange: show,
+      }).catch((error) => {
+        // A request that fails: the sections of the screen say so.
+        if (error.status === undefined && error.name !== "AbortError") throw error;
+      }),
     ]);
   };
-  await show();
+  const sections = [
+    steps,
+    figures,
+    h("div", { class: "columns" }, card("Alerts", alerts), card("Requests by layer", byLayer)),
+    card("Recent requests", recent),
+    card("By agent", byAgent),
+    card("Learning", learning),
+    card(`Model calls saved, last ${SAVINGS_DAYS} days`, saved),
+  ];
+  let shown = null;
+  const control = filters({
+    parts: ["overview"],
+    specs: [RANGE],
+    query,
+    signal,
+    show(state) {
+      range = Object.hasOwn(RANGES, state.range) ? state.range : RANGE.value;
+      shown = show();
+    },
+  });
+  replace(
+    root,
+    pageHead("Overview", "Traffic, quality and savings, compared with the period before.", control),
+    ...sections,
+  );
+  await shown;
+  followRecent(recent, signal);
 }
 
 /** Whole days in UTC, today's part too. */
@@ -87,37 +137,160 @@ function savingsRange() {
   return { from: first.toISOString(), interval: "day" };
 }
 
-function headline({ totals, savings }, selection) {
+/** The analytics of the range and of the one before it, which is as long. */
+function readAnalytics(range, signal) {
+  const [, hours] = RANGES[range];
+  const end = Date.now();
+  const [from, earlier] = [1, 2].map((n) => new Date(end - n * hours * HOUR_MS).toISOString());
+  const interval = hours > MAX_HOURS_BY_HOUR ? "day" : "hour";
+  const read = (query) => api("GET", "/v1/analytics", { query, signal });
+  return {
+    now: read({ from, interval, group_by: "agent" }),
+    before: read({ from: earlier, to: from, interval: "day" }),
+  };
+}
+
+function headline({ totals, savings, series }, before, selection) {
   const { accuracy } = totals;
+  const line = (value) => series.map(value);
   return h(
     "div",
-    { class: "figures" },
-    figure("Requests", compact(totals.requests), {
-      info: DEFINITIONS.requests,
-      href: "#/analytics",
-    }),
+    { class: "figures figures-four" },
     figure("Answered without a model", percent(totals.without_model_rate), {
       info: DEFINITIONS.withoutLlm,
+      note: changeInPoints(totals.without_model_rate, before.without_model_rate),
+      values: line((period) => period.without_model_rate),
     }),
+    savingsFigure(savings),
     figure("Accuracy", percent(accuracy.accuracy), {
       note: accuracy.labelled
         ? `${percent(accuracy.low)} to ${percent(accuracy.high)}, ${plural(accuracy.labelled, "sampled request")}`
         : "no labeled random sample yet",
       info: DEFINITIONS.accuracy,
     }),
+    figure("Fallback rate", percent(totals.fallback_rate), {
+      info: DEFINITIONS.fallback,
+      note: changeInPoints(totals.fallback_rate, before.fallback_rate),
+      values: line((period) => period.fallback_rate),
+    }),
+    figure("Requests", compact(totals.requests), {
+      info: DEFINITIONS.requests,
+      href: "#/analytics",
+      note: change(totals.requests, before.requests),
+      values: line((period) => period.requests),
+    }),
+    figure("p95 latency", ms(totals.latency_ms.p95), {
+      info: DEFINITIONS.latency,
+      note: change(totals.latency_ms.p95, before.latency_ms.p95),
+      values: line((period) => period.latency_ms.p95),
+    }),
     figure("Cost", usd(totals.cost_usd), {
       note: totals.unpriced_answers
         ? `${plural(totals.unpriced_answers, "request")} without a price`
-        : null,
+        : change(totals.cost_usd, before.cost_usd),
       info: DEFINITIONS.cost,
+      values: line((period) => period.cost_usd),
     }),
-    savingsFigure(savings),
-    figure("p95 latency", ms(totals.latency_ms.p95), { info: DEFINITIONS.latency }),
-    figure("Active model", h("span", { class: "model-name" }, selection.active), {
+    figure("Active model", h("span", { class: "model-name" }, breakable(selection.active)), {
       note: selection.classifier ? `classifier ${selection.classifier}` : "no classifier",
       href: "#/models",
     }),
   );
+}
+
+const BEFORE = "than in the period before";
+
+/** A change in percent; null if there is nothing to compare with. */
+function change(value, before) {
+  if (value === null || !before) return null;
+  const share = (value - before) / before;
+  if (Math.abs(share) < 0.005) return "as in the period before";
+  return `${percent(Math.abs(share), 0)} ${share > 0 ? "more" : "less"} ${BEFORE}`;
+}
+
+/** A change of a share in percentage points. */
+function changeInPoints(value, before) {
+  if (value === null || before === null) return null;
+  return `${points(value - before)}, ${percent(before)} in the period before`;
+}
+
+/** A model's id, which may break after each of its parts. */
+const breakable = (id) => id.split(/(?<=[/-])/).flatMap((part) => [part, h("wbr", {})]);
+
+function agentTable({ groups }, agents) {
+  const named = groups.filter(({ key }) => key !== null);
+  if (!named.length) return h("p", { class: "muted" }, "No agent was routed to in this range.");
+  return table({
+    caption: "By agent",
+    hideCaption: true,
+    rows: named,
+    columns: [
+      {
+        head: "Agent",
+        heading: true,
+        cell: ({ key }) =>
+          h("a", { href: address(["logs"], { agent: key }) }, agentName(agents, key)),
+      },
+      { head: "Requests", kind: "number", cell: ({ requests }) => count(requests) },
+      {
+        head: "Without a model",
+        kind: "number",
+        cell: (group) => percent(group.without_model_rate),
+      },
+      { head: "As fallback", kind: "number", cell: (group) => percent(group.fallback_rate) },
+      { head: "Mis-routed", kind: "number", cell: (group) => percent(group.misroute_rate) },
+      { head: "Accuracy", cell: ({ accuracy }) => accuracyOf(accuracy) },
+    ],
+  });
+}
+
+const accuracyOf = ({ accuracy, low, high, labelled }) =>
+  labelled
+    ? `${percent(accuracy)} (${percent(low)} to ${percent(high)}, n = ${labelled})`
+    : NOTHING;
+
+const readRecent = (signal) => api("GET", "/v1/logs", { query: { limit: RECENT }, signal });
+
+function recentTable(logs, agents) {
+  if (!logs.length) return h("p", { class: "muted" }, "No requests yet");
+  return table({
+    caption: "Recent requests",
+    hideCaption: true,
+    dense: true,
+    rows: logs,
+    columns: [
+      {
+        head: "Query",
+        heading: true,
+        kind: "wide",
+        cell: (log) =>
+          h("a", { href: address(["logs", log.id]) }, log.query || "(text not stored)"),
+      },
+      {
+        head: "Agent",
+        cell: ({ agent_id: id }) => (id === null ? NOTHING : agentName(agents, id)),
+      },
+      { head: "Confidence", kind: "number", cell: (log) => percent(log.confidence, 0) },
+      { head: "Layer", cell: (log) => layerBadge(log.layer) },
+      { head: "Latency", kind: "number", cell: (log) => ms(log.latency_ms) },
+      { head: "Time", cell: (log) => when(log.created_at) },
+    ],
+  });
+}
+
+/** Shows new requests as they come, while somebody looks. */
+function followRecent(container, signal) {
+  const timer = setInterval(async () => {
+    if (document.hidden || container.contains(document.activeElement)) return;
+    try {
+      const [newest, agents] = await Promise.all([readRecent(signal), readAgents(signal)]);
+      if (!container.contains(document.activeElement))
+        replace(container, recentTable(newest.data, agents));
+    } catch {
+      // The next look may succeed; what is shown stays.
+    }
+  }, LIVE_MS);
+  signal.addEventListener("abort", () => clearInterval(timer));
 }
 
 function series(analytics, signal) {
@@ -130,180 +303,7 @@ function series(analytics, signal) {
     series: layerSeries(analytics.series),
     stacked: true,
     format: compact,
-    label: `Requests of the last 24 hours by layer: ${text.join(", ")}.`,
+    label: `Requests by layer: ${text.join(", ")}.`,
     signal,
   });
-}
-
-/** The alerts of all checks; a check that fails is an alert itself. */
-async function readAlerts(context) {
-  const { may, signal } = context;
-  const checks = [
-    ...(may("label") ? [["label queue", queueAlerts]] : []),
-    ["analytics", errorAlerts],
-    ["models", modelAlerts],
-    ["adapters", adapterAlerts],
-    ["challenger", challengerAlerts],
-    ["learning", learningAlerts],
-    ...(may("admin") ? [["API keys", budgetAlerts]] : []),
-  ];
-  const found = await Promise.all(
-    checks.map(([name, check]) =>
-      check(context).catch((error) => {
-        if (signal.aborted || error.status === undefined) throw error;
-        return [
-          {
-            kind: "warn",
-            text: `Could not load: ${name}. ${error.message}`,
-            href: null,
-          },
-        ];
-      }),
-    ),
-  );
-  return found.flat();
-}
-
-function alertList(found) {
-  if (!found.length) return h("p", { class: "muted" }, "No alerts");
-  return h(
-    "ul",
-    { class: "alerts" },
-    found.map(({ kind, text, href, action }) =>
-      h("li", { "data-kind": kind }, h("span", {}, text), href ? h("a", { href }, action) : null),
-    ),
-  );
-}
-
-async function queueAlerts({ signal }) {
-  const queue = await api("GET", "/v1/labels/queue", { query: { limit: 100 }, signal });
-  const waiting = queue.data.length;
-  if (!waiting) return [];
-  const text = `${waiting === 100 ? "100+ requests" : plural(waiting, "request")} to review.`;
-  return [{ kind: "accent", text, href: "#/labeling", action: "Label" }];
-}
-
-async function errorAlerts({ analytics }) {
-  const { totals, classifier } = await analytics;
-  const found = [];
-  const failed = totals.attempts ? totals.failed_attempts / totals.attempts : 0;
-  if (totals.attempts >= 20 && failed > 0.05) {
-    found.push({
-      kind: "bad",
-      text: `${percent(failed)} of the model calls failed.`,
-      href: "#/analytics",
-      action: "View",
-    });
-  }
-  if (totals.errors) {
-    const text = `${plural(totals.errors, "request")} failed.`;
-    found.push({ kind: "bad", text, href: "#/analytics", action: "View" });
-  }
-  if (classifier.alert)
-    found.push({
-      kind: "warn",
-      text: classifier.alert,
-      href: "#/models/classifier",
-      action: "Retrain",
-    });
-  return found;
-}
-
-async function modelAlerts({ signal, selection }) {
-  const models = await readModels(signal);
-  const { active, fallbacks } = await selection;
-  const used = new Set([active, ...fallbacks]);
-  const horizon = Date.now() + DEPRECATION_ALERT_DAYS * 86_400_000;
-  const found = [];
-  for (const model of models) {
-    if (model.suspended && model.active)
-      found.push({
-        kind: "warn",
-        text: model.suspended,
-        href: "#/models/classifier",
-        action: "Retrain",
-      });
-    if (!used.has(model.id)) continue;
-    if (model.status !== "available") {
-      found.push({
-        kind: "bad",
-        text: `${model.id} is selected but ${model.status.replace("_", " ")}.`,
-        href: "#/models",
-        action: "Replace",
-      });
-    }
-    const end = model.planned_deprecation_date;
-    if (model.deprecated) {
-      found.push({
-        kind: "bad",
-        text: `${model.id} is deprecated and no longer available.`,
-        href: "#/models",
-        action: "Replace",
-      });
-    } else if (end && Date.parse(end) < horizon) {
-      found.push({
-        kind: "warn",
-        text: `${model.id} will be deprecated on ${date(end)}.`,
-        href: "#/models",
-        action: "Replace",
-      });
-    }
-  }
-  return found;
-}
-
-async function adapterAlerts({ signal }) {
-  const page = await api("GET", "/v1/loras", { query: { limit: 100 }, signal });
-  const failed = page.data
-    .filter((lora) => lora.state === "failed")
-    .map((lora) => ({
-      kind: "bad",
-      text: `Adapter ${lora.name} failed at step “${words(lora.error?.step ?? "start")}”.`,
-      href: address(["adapters", lora.id]),
-      action: "View",
-    }));
-  const drift = (page.drift ?? []).map(({ message }) => ({
-    kind: "warn",
-    text: message,
-    href: "#/adapters",
-    action: "View",
-  }));
-  return [...failed, ...drift];
-}
-
-async function challengerAlerts({ selection }) {
-  const { challenger } = await selection;
-  if (!challenger) return [];
-  const text = `Challenger ${challenger.model_id}: ${plural(challenger.compared, "request")} compared, ${count(challenger.labelled)} labeled.`;
-  return [{ kind: "accent", text, href: "#/models/challenger", action: "Compare" }];
-}
-
-async function learningAlerts({ learned }) {
-  const { disabled, next_step: step } = await learned;
-  const text = disabled
-    ? `Classifier ${disabled.classifier} was disabled: ${disabled.reason}`
-    : step.code === "agreement_fell"
-      ? step.text
-      : null;
-  return text ? [{ kind: "bad", text, href: "#/models/classifier", action: "View" }] : [];
-}
-
-async function budgetAlerts({ signal }) {
-  const keys = await listAll("/v1/keys", { signal });
-  return keys
-    .filter((key) => key.usage && !key.revoked_at)
-    .map((key) => [
-      key,
-      Math.max(
-        key.monthly_token_budget ? key.usage.tokens / key.monthly_token_budget : 0,
-        key.monthly_budget_usd ? key.usage.cost_usd / key.monthly_budget_usd : 0,
-      ),
-    ])
-    .filter(([, share]) => share >= BUDGET_ALERT_SHARE)
-    .map(([key, share]) => ({
-      kind: share >= 1 ? "bad" : "warn",
-      text: `API key ${key.name} has used ${percent(share, 0)} of its monthly budget.`,
-      href: "#/keys",
-      action: "View",
-    }));
 }
