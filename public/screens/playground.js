@@ -106,6 +106,8 @@ function playgroundView([agents, models, routers], query, signal, may) {
   const policy = ["clarify", "several"].map((name) =>
     field({ name, label: POLICY[name], type: "select", options: ALLOWED }),
   );
+  const examples = agents.filter((agent) => agent.enabled).flatMap((agent) => agent.examples);
+  const samples = examples.length ? examples : SAMPLES;
   const submit = h("button", { class: "button", "data-kind": "main" }, "Route");
   const another = h(
     "button",
@@ -114,7 +116,7 @@ function playgroundView([agents, models, routers], query, signal, may) {
       type: "button",
       onclick: () =>
         (text.element.querySelector("textarea").value =
-          SAMPLES[Math.floor(Math.random() * SAMPLES.length)]),
+          samples[Math.floor(Math.random() * samples.length)]),
     },
     "Random example",
   );
@@ -184,6 +186,11 @@ function playgroundView([agents, models, routers], query, signal, may) {
         event.preventDefault();
         run();
       },
+      onkeydown: (event) => {
+        if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || submit.disabled) return;
+        event.preventDefault();
+        run();
+      },
     },
     text.element,
     context.element,
@@ -202,7 +209,13 @@ function playgroundView([agents, models, routers], query, signal, may) {
         routers.length > 1 ? router.element : null,
       ),
     ),
-    h("div", { class: "row" }, submit, another),
+    h(
+      "div",
+      { class: "row" },
+      submit,
+      another,
+      h("span", { class: "help" }, h("kbd", {}, "Ctrl+Enter"), " routes"),
+    ),
   );
   const nothingYet =
     agents.length || !may("read")

@@ -57,7 +57,7 @@ def test_the_playground_routes_after_a_turn(page: Page, go: Go, rows: Rows) -> N
     page.get_by_text("Previous turn", exact=True).click()
     page.get_by_label("Agent", exact=True).select_option("hr")
     page.get_by_label("The agent answered").fill("From which day?")
-    page.get_by_role("button", name="Route").click()
+    page.get_by_label("Query", exact=True).press("Control+Enter")
     expect(page.locator(".answer")).to_have_text("Human Resources")
     sql = "SELECT id, context FROM logs WHERE query = ?"
     [(log_id, context)] = until(lambda: rows(sql, query))
