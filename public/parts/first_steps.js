@@ -108,7 +108,6 @@ function hide(container) {
 }
 
 function view(steps, done, facts, context) {
-  const next = steps.find((step) => !done.has(step));
   return h(
     "section",
     { class: "card stack", "aria-label": "First steps" },
@@ -122,19 +121,19 @@ function view(steps, done, facts, context) {
     h(
       "ol",
       { class: "steps" },
-      steps.map((step) => item(step, done.has(step), step === next, facts, context)),
+      steps.map((step) => item(step, done.has(step), facts, context)),
     ),
   );
 }
 
-function item(step, done, next, facts, context) {
+function item(step, done, facts, context) {
   return h(
     "li",
     { "data-done": done ? "true" : "false" },
     h("h3", {}, step.title, " ", done ? badge("done", "good") : null),
     done ? null : h("p", { class: "help" }, step.text(facts)),
     done ? null : h("div", { class: "row" }, step.action(context)),
-    next ? step.more?.() : null,
+    done ? null : step.more?.(),
   );
 }
 
