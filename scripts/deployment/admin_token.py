@@ -8,6 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
+from scripts.deployment.adoption import in_workers_builds
 from scripts.deployment.context import Context, DeployStep, Found
 from scripts.options import BEARER_TOKEN, MIN_ADMIN_TOKEN
 from scripts.private import TOKEN_BYTES, private_folder, read_private, write_private
@@ -35,6 +36,14 @@ def find_admin_token(context: Context) -> Found:
     if _is_set(context):
         record.admin_token = SET
         return Found("there")
+    if not given and in_workers_builds():
+        return Found("none; set the secret ADMIN_TOKEN of the Worker in the dashboard")
+    if not given and os.environ.get("CI") and not context.terminal.is_there:
+        raise StepFailed(
+            "The deployment has no admin token, and the file of one that was made here would be"
+            " lost with this run.",
+            "give the run a secret variable ADMIN_TOKEN of at least 24 characters.",
+        )
     return Found("set the admin token", is_done=False)
 
 

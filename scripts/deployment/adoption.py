@@ -37,10 +37,15 @@ def is_edgeneuro(bindings: Bindings) -> bool:
     return all(bindings.get(each, {}).get("type") == kind for each, kind in BINDINGS.items())
 
 
+def in_workers_builds() -> bool:
+    """Whether Cloudflare runs this, for the one Worker that it has made for the repository."""
+    return bool(os.environ.get("WORKERS_CI"))
+
+
 def require_adoption(context: Context, what: str) -> None:
     """Ask whether `what` is the operator's. Raises StepFailed if nobody says so."""
     options = context.options
-    if options.adopt or options.dry_run or os.environ.get("WORKERS_CI"):
+    if options.adopt or options.dry_run or in_workers_builds():
         return
     if context.terminal.is_there:
         context.terminal.say(what)

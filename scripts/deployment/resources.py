@@ -5,7 +5,13 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
-from scripts.deployment.adoption import bindings_of, is_edgeneuro, require_adoption, take_over
+from scripts.deployment.adoption import (
+    bindings_of,
+    in_workers_builds,
+    is_edgeneuro,
+    require_adoption,
+    take_over,
+)
 from scripts.deployment.api import CloudflareError
 from scripts.deployment.config import base_config
 from scripts.deployment.context import Context, DeployStep, Found
@@ -30,6 +36,9 @@ def find_worker(context: Context) -> Found:
         return Found(f"{name} is there")
     bindings = bindings_of(found)
     if not is_edgeneuro(bindings):
+        if in_workers_builds():
+            record.upload = "begun"
+            return Found(f"{name} is there, and empty; Workers Builds has made it")
         raise StepFailed(
             f"The account has another Worker of the name {name}, which is no EdgeNeuro.",
             "choose another name with --name.",

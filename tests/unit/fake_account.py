@@ -249,5 +249,12 @@ def said(context: Context) -> str:
 
 def forget_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the machine of the tests says about its own deployments."""
-    for name in ("ADMIN_TOKEN", "CLOUDFLARE_ACCOUNT_ID", "WORKERS_CI", "WRANGLER_CI_OVERRIDE_NAME"):
+    names = (
+        "ADMIN_TOKEN",
+        "CLOUDFLARE_ACCOUNT_ID",
+        "CI",
+        "WORKERS_CI",
+        "WRANGLER_CI_OVERRIDE_NAME",
+    )
+    for name in names:
         monkeypatch.delenv(name, raising=False)

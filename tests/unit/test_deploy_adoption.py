@@ -98,3 +98,25 @@ def test_a_database_of_the_name_is_taken_only_if_it_is_empty_or_ours(
     empty = api.add_database("made-by-hand")
     deploy(context_of(api, tmp_path, "--env", "staging", "--database", "made-by-hand"))
     assert api.workers["edgeneuro-staging"]["bindings"] == bindings(empty.id)
+
+
+def test_workers_builds_deploys_to_the_worker_that_it_has_made(
+    api: FakeCloudflare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKERS_CI", "1")
+    monkeypatch.setenv("WRANGLER_CI_OVERRIDE_NAME", "my-router")
+    api.workers["my-router"] = {"bindings": [], "secrets": {}}
+    context = context_of(api, tmp_path)
+    deploy(context)
+    assert [*api.workers] == ["my-router"] and api.workers["my-router"]["secrets"] == {}
+    assert "set the secret ADMIN_TOKEN" in said(context)
+    deploy(context_of(api, tmp_path / "the next build"))
+    assert len(api.databases) == 1
+
+
+def test_a_pipeline_makes_no_token_that_is_lost_with_it(
+    api: FakeCloudflare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    assert "secret variable ADMIN_TOKEN" in failed(context_of(api, tmp_path))
+    assert api.workers == {}
