@@ -102,3 +102,14 @@ def run_deployment(context: Context, steps: Iterable[DeployStep]) -> None:
         except StepFailed as failure:
             say("")
             give_up(step.title, failure)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            say("")
+            give_up(step.title, _unknown_answer(error))
+
+
+def _unknown_answer(error: Exception) -> StepFailed:
+    return StepFailed(
+        f"Cloudflare's API answers otherwise than this version knows ({error!r}).",
+        "update this checkout (git pull) and run the same command again; if it stays, report it"
+        " with the line above.",
+    )

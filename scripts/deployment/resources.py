@@ -86,7 +86,7 @@ def find_database(context: Context) -> Found:
         require_adoption(
             context, f"The account has a database {record.database_name} of an EdgeNeuro already."
         )
-    record.database_id = found
+    record.database_id, record.database_begun = found, False
     return Found(f"{record.database_name} ({found}) was there")
 
 
@@ -123,6 +123,7 @@ def create_database(context: Context) -> str:
         raise StepFailed(
             "Cloudflare's answer has no id of the new database.", "run the same command again."
         ) from error
+    record.database_begun = False
     context.save()
     return record.database_id
 

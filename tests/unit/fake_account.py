@@ -40,12 +40,16 @@ class FakeCloudflare(Cloudflare):
         self.changes: list[str] = []
         self._cuts: dict[str, bool] = {}
         self._refusals: dict[str, tuple[int, int]] = {}
+        self._others: dict[str, object] = {}
 
     def cut(self, pattern: str, *, after: bool) -> None:
         self._cuts[pattern] = after
 
     def refuse(self, pattern: str, status: int, code: int) -> None:
         self._refusals[pattern] = (status, code)
+
+    def answer_otherwise(self, pattern: str, result: object) -> None:
+        self._others[pattern] = result
 
     def allow_all(self) -> None:
         self._refusals.clear()
@@ -59,7 +63,8 @@ class FakeCloudflare(Cloudflare):
         after = cut is not None and self._cuts.pop(cut)
         if cut is not None and not after:
             raise CloudflareError(f"{asked}: no answer", CUT.advice)
-        answer = self._answer(method, path, body)
+        other = next((each for each in self._others if re.search(each, asked)), None)
+        answer = self._others[other] if other else self._answer(method, path, body)
         if cut is not None:
             raise CloudflareError(f"{asked}: no answer", CUT.advice)
         return answer

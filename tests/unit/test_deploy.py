@@ -258,6 +258,13 @@ def test_a_wrangler_that_reports_otherwise_is_a_failure(
     assert "package.json pins" in failed(context)
 
 
+def test_an_api_that_answers_otherwise_is_a_failure(api: FakeCloudflare, tmp_path: Path) -> None:
+    api.domains = {"router.example.com": "shop"}
+    api.answer_otherwise("GET .*/domains", [{"hostname": "router.example.com", "worker": "shop"}])
+    text = failed(context_of(api, tmp_path, "--domain", "router.example.com"))
+    assert "otherwise than this version knows" in text and "service" in text
+
+
 @pytest.mark.parametrize(
     "content", ["{", "[]", '{"account": ""}', '{"name": 1}', '{"vars": {"A": 1}}']
 )
