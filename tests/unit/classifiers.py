@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -49,10 +50,25 @@ def install(
 ) -> str:
     """As if it had been learned here; `content` are other bytes than the model's. Returns its
     version."""
-    whole = dumps(model or learned())
+    connection, made = product.database._connection, model or learned()
+    install_in(connection, classifier_id, made, agents, content=content, shortlist=shortlist)
+    return version(dumps(made))
+
+
+def install_in(
+    connection: sqlite3.Connection,
+    classifier_id: str,
+    model: Model,
+    agents: Sequence[str],
+    *,
+    content: bytes | None = None,
+    shortlist: ShortlistReport | None = None,
+) -> None:
+    """The same in the database of any product."""
+    whole = dumps(model)
     stored = whole if content is None else content
     per_agent = [{"agent_id": agent, "labels": 60, "threshold": 0.9} for agent in AGENTS]
-    product.database._connection.execute(
+    connection.execute(
         "INSERT INTO classifiers (id, created_at, created_by, options, agents, labels, metrics,"
         " per_agent, size, checksum, shortlist)"
         " VALUES (?1, 0, 'test', ?2, ?3, 200, ?4, ?5, ?6, ?7, ?8)",
@@ -67,15 +83,14 @@ def install(
             None if shortlist is None else shortlist.model_dump_json(),
         ),
     )
-    product.database._connection.execute(
+    connection.execute(
         "INSERT INTO jobs (id, kind, resource_id, state, created_at, updated_at, ended_at)"
         " VALUES (?1, 'training', ?2, 'succeeded', 0, 0, 0)",
         (job_id_of(classifier_id), classifier_id),
     )
-    product.database._connection.execute(
+    connection.execute(
         "INSERT INTO classifier_parts VALUES (?1, 'model', 0, ?2)", (classifier_id, stored)
     )
-    return version(whole)
 
 
 async def create_agents(product: Product, agents: Sequence[str] = AGENTS) -> None:

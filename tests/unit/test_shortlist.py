@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edgeneuro.classifier.model import Model
+from edgeneuro.classifier.shortlist import MAX_EXAMPLES
 from edgeneuro.domain.classifier import ShortlistReport
 from edgeneuro.domain.query import query_hash
 from edgeneuro.domain.question import Choice
@@ -19,6 +20,7 @@ from tests.unit.classifiers import create_agents, install, load, select
 from tests.unit.conftest import Product, says
 from tests.unit.decision_models import CLEF, chose
 from tests.unit.synthetic_labels import labels, question, trained
+from tests.unit.trainings import train
 
 COUNT, BEST = 40, 20
 AGENTS = tuple(sorted(f"agent_{number}" for number in range(COUNT)))
@@ -40,6 +42,27 @@ def learned() -> Model:
     model = trained(labels(COUNT - 1, 8)).model()
     thresholds = (None,) * (COUNT - 1)
     return replace(model, calibration=replace(model.calibration, thresholds=thresholds))
+
+
+async def test_a_training_says_how_many_agents_hold_the_right_one(empty_product: Product) -> None:
+    """And which labels stand as examples."""
+    product, each = empty_product, 7
+    agents = AGENTS[:31]  # more than are ever offered in a shorter question
+    await create_agents(product, agents)
+    lines = [{"query": asks_for(agent, i), "agent": agent} for agent in agents for i in range(each)]
+    body = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    assert (await product.call("POST", "/v1/datasets/import", body)).status == 200
+    made = await train(product)
+    assert made["state"] == "succeeded", made["error"]
+    report = made["shortlist"]
+    assert report["agents"] in (20, 25, 30)
+    assert (report["basis"], report["known"]) == ("all labels", list(agents))
+    assert [each["agents"] for each in report["recalls"]] == [20, 25, 30]
+    assert report["recalls"][-1]["recall"] >= report["recalls"][-1]["low"] >= 0.985
+    assert made["metrics"]["recall_30_low"] == report["recalls"][-1]["low"]
+    shown = product.rows("SELECT agent_id, count(*) AS n FROM classifier_examples GROUP BY 1")
+    assert [row["agent_id"] for row in shown] == list(agents)
+    assert all(0 < row["n"] <= MAX_EXAMPLES for row in shown)
 
 
 def asks_for(agent: str, number: int = 1) -> str:
