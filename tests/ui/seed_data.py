@@ -35,7 +35,7 @@ def seed_data(api: httpx.Client, folder: Path) -> None:
     until(lambda: api.get(log).is_success)
     feedback = {"decision_id": decision.json()["id"], "value": "up", "comment": "Thank you"}
     api.post("/v1/feedback", json=feedback).raise_for_status()
-    # The cron would train with the labels too, and there is one training at a time.
+    # The cron would train too, with these labels and with those that tests give afterwards.
     api.patch("/v1/config", json={"learning": "off"}).raise_for_status()
     label(api)
     api.put(f"{log}/label", json={"agent_id": "it_support"}).raise_for_status()
@@ -74,7 +74,6 @@ def seed_data(api: httpx.Client, folder: Path) -> None:
     api.post("/v1/keys", json=key).raise_for_status()
     upload(api, ADAPTER, folder)
     train(api)
-    api.patch("/v1/config", json={"learning": None}).raise_for_status()
     evaluate(api)
     run_tests(api)
     replay(api)

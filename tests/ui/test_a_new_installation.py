@@ -68,33 +68,24 @@ def test_the_demonstration_agents_go_in_one_click(
         api.delete(f"/v1/agents/{agent_id}").raise_for_status()
 
 
-def test_the_first_screen_is_small_and_from_one_origin(visitor: Page, fresh: LocalProduct) -> None:
+def test_the_first_screen_is_small_preloaded_and_from_one_origin(
+    visitor: Page, fresh: LocalProduct
+) -> None:
+    """Without preloads the browser requests each import only after the one before has arrived."""
     responses: list[Response] = []
     visitor.on("response", lambda response: responses.append(response))
     sign_in(visitor, fresh.admin_token)
+    modules = {each.url for each in responses if each.url.endswith(".js")}
+    named = visitor.eval_on_selector_all(
+        "link[rel=modulepreload], script[src]", "links => links.map(one => one.href ?? one.src)"
+    )
+    assert {url for url in modules if "/vendor/" not in url} == set(named)
     visitor.locator(".chart .u-wrap").first.wait_for()
     settled(visitor)
     sizes = {response.url: len(gzip.compress(response.body())) for response in responses}
     assert all(url.startswith(f"{fresh.base_url}/") for url in sizes)
     assert sum(sizes.values()) < MAX_BYTES_GZIPPED, sizes
-
-
-def test_modules_of_the_first_screen_are_preloaded(visitor: Page, fresh: LocalProduct) -> None:
-    """Without preloads the browser requests each import only after the one before has arrived."""
-    requested: list[str] = []
-    visitor.on("request", lambda request: requested.append(request.url))
-    sign_in(visitor, fresh.admin_token)
-    modules = {url for url in requested if url.endswith(".js") and "/vendor/" not in url}
-    named = visitor.eval_on_selector_all(
-        "link[rel=modulepreload], script[src]", "links => links.map(one => one.href ?? one.src)"
-    )
-    assert modules == set(named)
-
-
-def test_each_entry_of_the_menu_has_its_icon(visitor: Page, fresh: LocalProduct) -> None:
-    sign_in(visitor, fresh.admin_token)
     links = visitor.get_by_role("navigation", name="Screens").get_by_role("link")
-    visitor.locator("a[data-screen=audit]").wait_for()
     icons = httpx.get(f"{fresh.base_url}/icons.svg").text
     for link in links.all():
         assert f'<symbol id="{link.get_attribute("data-screen")}"' in icons
@@ -124,11 +115,17 @@ def test_every_screen_of_an_empty_installation(visitor: Page, empty: httpx.Clien
     """With a key of each scope, also some screens that it cannot open. One page shows them all: the
     next key signs in where the one before has signed out."""
     visitor.goto("/")
-    for scope in ("route", "read", "label", "admin"):
+    for scope, seen, not_seen in (
+        ("route", "playground", "models"),
+        ("read", "models", "labeling"),
+        ("label", "labeling", "providers"),
+        ("admin", "providers", None),
+    ):
         made = empty.post("/v1/keys", json={"name": f"Empty {scope}", "scopes": [scope]})
         enter_key(visitor, made.raise_for_status().json()["key"])
         links = visitor.get_by_role("navigation", name="Screens").get_by_role("link")
         allowed = {link.get_attribute("data-screen") for link in links.all()}
+        assert seen in allowed and not_seen not in allowed
         open_to = [each for each in EMPTY_SCREENS if each.partition("/")[0] in allowed]
         closed = [each for each in EMPTY_SCREENS if each not in open_to]
         for screen in (*open_to, *closed[:REFUSED]):

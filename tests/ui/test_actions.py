@@ -339,13 +339,20 @@ def test_a_classifier_is_trained_and_enabled(
     dialog.get_by_label("Target precision").fill("0.7")
     dialog.get_by_role("button", name="Train").click()
     said(page, "Training started.")
-    newest = rows("SELECT id FROM classifiers ORDER BY id DESC LIMIT 1")[0][0]
-    ended(seeded, f"/v1/classifiers/{newest}")
-    page.get_by_role("button", name=f"Enable {newest}").click(timeout=SECONDS * 1000)
+    (newest, _), (made, state) = rows(
+        "SELECT resource_id, state FROM jobs WHERE kind = 'training' ORDER BY id DESC LIMIT 2"
+    )
+    assert state == "succeeded"
+    expect(page.get_by_role("button", name=f"Cancel {newest}")).to_be_visible()
+    # What it would learn, seconds of CPU, the one before it has learned of the same labels.
+    seeded.post(f"/v1/classifiers/{newest}/cancel").raise_for_status()
+    expect(page.get_by_role("button", name=f"Cancel {newest}")).to_have_count(0)
+    expect(page.get_by_role("row", name=newest).get_by_text("cancelled")).to_be_visible()
+    page.get_by_role("button", name=f"Enable {made}").click()
     page.get_by_role("dialog").get_by_role("button", name="Enable anyway").click()
-    said(page, f"{newest} is enabled.")
+    said(page, f"{made} is enabled.")
     expect(page.get_by_text("Models are offered all agents: with 30 agents")).to_be_visible()
-    assert setting(rows, "classifier") == newest
+    assert setting(rows, "classifier") == made
     expect(page.get_by_role("heading", name="Follow-ups")).to_be_visible()
     expect(page.get_by_text("Nothing was learned: 20 turns that go on")).to_be_visible()
     drift = page.get_by_role("table", name="Drift by window")
@@ -591,7 +598,8 @@ def test_a_file_of_labels_in_and_out(page: Page, go: Go, rows: Rows, tmp_path: P
 
 
 def test_machine_labels_are_shown_apart(page: Page, go: Go, seeded: httpx.Client) -> None:
-    seeded.patch("/v1/config", json={"machine_label_confidence": 0.3}).raise_for_status()
+    settings = {"machine_label_confidence": 0.3, "learning": "observe"}
+    seeded.patch("/v1/config", json=settings).raise_for_status()
     until(lambda: seeded.get("/v1/datasets/stats").json()["machine_labels"]["total"] > 0)
     go("datasets")
     expect(page.get_by_role("heading", name="Machine labels")).to_be_visible()
@@ -609,7 +617,6 @@ def test_machine_labels_are_shown_apart(page: Page, go: Go, seeded: httpx.Client
     go("overview")
     go("datasets")
     expect(page.get_by_text("Off: the setting Learning is off.")).to_be_visible()
-    seeded.patch("/v1/config", json={"learning": None}).raise_for_status()
 
 
 def test_the_overview_shows_what_was_saved(page: Page, go: Go, seeded: httpx.Client) -> None:
@@ -627,7 +634,6 @@ def test_the_overview_shows_what_was_saved(page: Page, go: Go, seeded: httpx.Cli
 def test_the_overview_says_what_the_router_taught_itself(
     page: Page, go: Go, seeded: httpx.Client, rows: Rows
 ) -> None:
-    seeded.patch("/v1/config", json={"learning": "off"}).raise_for_status()
     go("overview")
     learning = page.locator("section.card").filter(has_text="Learning is off.")
     expect(learning.locator(".badge")).to_have_text("off")
@@ -637,6 +643,7 @@ def test_the_overview_says_what_the_router_taught_itself(
     assert setting(rows, "learning") == "observe"
     found = seeded.get("/v1/learning").json()
     expect(page.locator("section.card").filter(has_text=found["sentence"])).to_be_visible()
+    seeded.patch("/v1/config", json={"learning": "off"}).raise_for_status()
 
 
 def test_analytics_keep_their_state_and_export_csv(

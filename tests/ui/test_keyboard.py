@@ -1,10 +1,9 @@
 """Keyboard navigation, narrow screens, and the theme."""
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import settled, sign_in
-from tests.worker.product import LocalProduct
+from tests.ui.conftest import settled
 
 
 @pytest.fixture
@@ -35,15 +34,8 @@ def test_from_the_first_tab_to_another_screen_and_back(page: Page) -> None:
     expect(page.get_by_role("button", name="Add agent")).to_be_focused()
 
 
-def test_the_menu_of_a_narrow_screen(browser: Browser, product: LocalProduct) -> None:
-    context = browser.new_context(
-        base_url=product.base_url,
-        locale="en-US",
-        viewport={"width": 360, "height": 700},
-        reduced_motion="reduce",
-    )
-    page = context.new_page()
-    sign_in(page, product.admin_token)
+def test_the_menu_of_a_narrow_screen(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 700})
     menu = page.get_by_role("button", name="Menu")
     link = page.locator("#nav").get_by_text("Models", exact=True)
     expect(link).to_be_hidden()
@@ -58,7 +50,6 @@ def test_the_menu_of_a_narrow_screen(browser: Browser, product: LocalProduct) ->
     link.click()
     expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
     expect(link).to_be_hidden()
-    context.close()
 
 
 def test_the_theme_is_changed_and_stored(page: Page) -> None:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.ui.conftest import Go, Rows, said, settled, sign_in
+from tests.ui.conftest import Go, Rows, load_page, said, settled
 from tests.worker.guarded_product import KEY, Guarded
 from tests.worker.product import LocalProduct
 
@@ -77,8 +77,7 @@ def test_a_key_revoked_during_work_loses_nothing(
     context: BrowserContext, api: httpx.Client, rows: Rows, product: LocalProduct
 ) -> None:
     key = make_key(api, "Short", "admin")
-    page = context.new_page()
-    sign_in(page, key["key"])
+    page = load_page(context, key["key"])
     page.goto("/#/agents")
     settled(page)
     page.get_by_role("button", name="Add agent").click()
@@ -105,8 +104,7 @@ def test_cancelling_the_new_sign_in_keeps_the_typed_text(
     context: BrowserContext, api: httpx.Client, product: LocalProduct
 ) -> None:
     key = make_key(api, "Shorter", "admin")
-    page = context.new_page()
-    sign_in(page, key["key"])
+    page = load_page(context, key["key"])
     page.goto("/#/playground")
     settled(page)
     page.get_by_label("Query").fill("A long thought about the VPN")
@@ -116,32 +114,6 @@ def test_cancelling_the_new_sign_in_keeps_the_typed_text(
     page.keyboard.press("Escape")
     expect(page.get_by_role("alert")).to_contain_text("This key was revoked")
     expect(page.get_by_label("Query")).to_have_value("A long thought about the VPN")
-
-
-@pytest.mark.parametrize(
-    ("scopes", "sees", "not_sees"),
-    [
-        (["route"], "Playground", "Models"),
-        (["read"], "Models", "Labeling"),
-        (["label"], "Labeling", "Providers"),
-    ],
-)
-def test_a_key_sees_the_screens_of_its_scopes(
-    context: BrowserContext, api: httpx.Client, scopes: list[str], sees: str, not_sees: str
-) -> None:
-    key = make_key(api, f"May {scopes[0]}", *scopes)
-    page = context.new_page()
-    sign_in(page, key["key"])
-    navigation = page.get_by_role("navigation", name="Screens")
-    expect(navigation.get_by_role("link", name=sees)).to_be_visible()
-    expect(navigation.get_by_role("link", name=not_sees)).to_have_count(0)
-    navigation.get_by_role("link", name=sees).click()
-    settled(page)
-    expect(page.get_by_role("heading", name=sees, level=1)).to_be_visible()
-    expect(page.get_by_role("alert")).to_have_count(0)
-    page.goto("/#/providers")
-    expect(page.get_by_text("This screen needs the scope “admin”")).to_be_visible()
-    api.delete(f"/v1/keys/{key['id']}").raise_for_status()
 
 
 def test_a_user_of_cloudflare_access_needs_no_key(browser: Browser, guarded: Guarded) -> None:
