@@ -303,16 +303,16 @@ async def test_a_run_of_the_cron_leaves_to_the_next_one_what_would_be_too_much(
     await label(product, 250)
     evaluation_id = (await begin(product, model_ids=[ACTIVE])).json()["id"]
     await product.route("hr question", cache=False, user="customer 7")
-    await copies(product, 20_000)
+    await copies(product, 11_000)
     assert not (await product.call("DELETE", "/v1/logs?user=customer%207")).json()["done"]
     product.execute("UPDATE logs SET id = 'left_' || seq")
-    await copies(product, 50_000)
+    await copies(product, 30_000)
     product.execute("UPDATE logs SET created_at = 0 WHERE id LIKE 'copy_%'")
     product.execute("INSERT INTO rehashing SELECT 'logs', max(seq), max(seq) + 30 FROM logs")
     for number in range(30):
         await product.route(f"hr übersicht {number}", cache=False)
     product.execute("UPDATE logs SET query_hash = 'former_' || seq WHERE query LIKE '%übersicht%'")
-    numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000)"
+    numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)"
     for table in ("decision_cache", "chat_cache"):
         product.execute(
             f"{numbers} INSERT INTO {table} (key, answer, expires_at) SELECT i, '', 0 FROM n"
