@@ -50,7 +50,7 @@ def take_backup(
     try:
         with part.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as text:
             part.chmod(0o600)
-            text.write(first_line(version, at, database.title))
+            text.write(first_line(version, at, database.name))
             rows = database.write_rows(data_tables(schema), text)
             text.write(end(rows))
         part.replace(file)
