@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts import paths, tools
-from scripts.steps import StepFailed
+from scripts.steps import StepFailed, do_step
 
 TIMEOUT_SECONDS = 120
 # What the Worker consists of, and what tests and development use.
@@ -77,7 +77,7 @@ def _pip() -> Audit:
     step = tools.vulnerability_checker()
     try:
         if not step.is_done():
-            step.make()
+            do_step(step)
     except StepFailed:
         return Audit(0, [], "pip-audit cannot be installed")
     options = "--format json --no-deps --disable-pip --progress-spinner off".split()

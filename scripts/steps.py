@@ -79,15 +79,20 @@ def run_steps(steps: Iterable[Step]) -> None:
             continue
         print(f"{step.title} …", end="", flush=True)
         started = time.monotonic()
-        step.stamp.unlink(missing_ok=True)
         try:
-            step.make()
+            do_step(step)
         except StepFailed as failure:
             print(" failed")
             give_up(step.title, failure, step.advice)
-        step.stamp.parent.mkdir(parents=True, exist_ok=True)
-        step.stamp.write_text(step.key(), encoding="utf-8")
         print(f"  {time.monotonic() - started:.1f} s", flush=True)
+
+
+def do_step(step: Step) -> None:
+    """Raises StepFailed; the step is then not done."""
+    step.stamp.unlink(missing_ok=True)
+    step.make()
+    step.stamp.parent.mkdir(parents=True, exist_ok=True)
+    step.stamp.write_text(step.key(), encoding="utf-8")
 
 
 def give_up(title: str, failure: StepFailed, advice: str = "") -> None:

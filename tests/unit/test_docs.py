@@ -50,6 +50,7 @@ def source_words() -> set[str]:
     """All words of the product's sources."""
     words: set[str] = set()
     files = [ROOT / name for name in ("wrangler.toml", "schema.sql", "package.json")]
+    files += (ROOT / ".github" / "workflows").glob("*.yml")
     for folder in SOURCES:
         files += (path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".js"))
     for path in files:
