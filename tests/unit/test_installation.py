@@ -410,3 +410,8 @@ async def test_as_much_as_there_may_be(empty_product: Product) -> None:
     replaced = [{**each, "id": f"b{n}"} for n, each in enumerate(agents)]
     refused = await put(empty_product, {"agents": replaced, "rules": []}, "?delete=true")
     assert (refused.status, refused.json()["error"]["code"]) == (409, "too_many_changes")
+    kept = {**rules[50], "then": {"agent_id": "a0"}}
+    one = {"agents": [{**agents[0], "default": True}], "rules": [kept]}
+    await applied(empty_product, one, "?delete=true")
+    assert empty_product.rows("SELECT id, position FROM rules") == [{"id": "r50", "position": 1}]
+    await applied(empty_product, {"agents": [], "rules": []}, "?delete=true")

@@ -1,7 +1,7 @@
 """The table `routers`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -79,6 +79,18 @@ async def read_uses(db: Database, router_id: str) -> Rows:
         for (kind, _), rows in zip(_USERS, found, strict=True)
         for row in rows
     ]
+
+
+async def read_users_of(db: Database, router_ids: Sequence[str]) -> Rows:
+    """The keys, users and teams that name one of these routers, at most 100: `router`, `kind`
+    ("key", "user" or "team"), `id` and `name`."""
+    named = "router IN (SELECT value FROM json_each(?1))"
+    sql = (
+        f"SELECT router, 'key' AS kind, id, name FROM keys WHERE {named} AND revoked_at IS NULL"
+        f" UNION ALL SELECT router, 'user', id, email FROM users WHERE {named}"
+        f" UNION ALL SELECT router, 'team', id, name FROM teams WHERE {named} LIMIT 100"
+    )
+    return await db.run(statement(sql, json.dumps(router_ids)))
 
 
 def delete_router(router_id: str) -> Statement:

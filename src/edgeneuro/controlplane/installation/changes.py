@@ -138,12 +138,16 @@ def _rules(target: Target) -> Iterator[Planned]:
     wanted = {each.id for each in after}
     kept = [each for each in target.stored.rules if each.id in wanted]
     known = {each.id: each for each in kept}
+    # The others close up once, before the first of these goes.
+    close_up = [rule_store.order_rules([each.id for each in kept], now_ms=services.now_ms())]
     for before in target.stored.rules:
         if before.id not in wanted:
+            *_, deletion = rule_store.delete_rule(before.id)
             yield Planned(
                 [_one("delete", "rule", before.id, (*RULE_FIELDS, "position"), before, None)],
-                [_deletion("rule", before, *rule_store.delete_rule(before.id))],
+                [_deletion("rule", before, *close_up, deletion)],
             )
+            close_up = []
     moved = _moved([each.id for each in kept], [each.id for each in after if each.id in known])
     for rule in after:
         old = known.get(rule.id)

@@ -12,7 +12,7 @@ from edgeneuro.controlplane.rules import check_rule
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.rule import agents_named
 from edgeneuro.errors import EdgeNeuroError, FieldFault, InvalidFieldsError
-from edgeneuro.store.routers import read_uses
+from edgeneuro.store.routers import read_users_of
 
 _MAX_NAMED = 5
 
@@ -224,18 +224,19 @@ def _add_kept(faults: Faults, gone: set[str], named: Iterable[str], who: str) ->
 
 async def _check_uses(target: Target, faults: Faults) -> None:
     """A router that a key, a user or a team names stays."""
-    for router in target.stored.routers:
-        if router.id in target.routers:
-            continue
-        uses = await read_uses(target.services.db, router.id)
-        others = [row for row in uses if row["kind"] != "rule"]
-        if others:
-            named = ", ".join(
-                f"{row['kind']} {row['name'] or row['id']!r}" for row in others[:_MAX_NAMED]
-            )
+    gone = [each.id for each in target.stored.routers if each.id not in target.routers]
+    uses = await read_users_of(target.services.db, gone) if gone else []
+    for router_id in gone:
+        users = [
+            f"{row['kind']} {row['name'] or row['id']!r}"
+            for row in uses
+            if row["router"] == router_id
+        ]
+        if users:
+            more = ", …" if len(users) > _MAX_NAMED else ""
             faults.add(
                 "routers",
-                f"{router.id!r} is missing, and is named by {named}. Put the router back, or change"
-                " these first.",
+                f"{router_id!r} is missing, and is named by {', '.join(users[:_MAX_NAMED])}{more}."
+                " Put the router back, or change these first.",
                 code="router_in_use",
             )

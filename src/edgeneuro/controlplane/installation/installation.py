@@ -17,7 +17,7 @@ from edgeneuro.store.installation import read_installation, require_revision
 from edgeneuro.store.labels import count_labels_of_each
 from edgeneuro.web.response import Reply
 
-_MAX_STATEMENTS = 700  # of the 1,000 that D1 allows an invocation
+_MAX_STATEMENTS = 950  # of the 1,000 that D1 allows an invocation
 _MAX_NAMED = 10
 
 
