@@ -96,6 +96,8 @@ def write_secrets(options: Options) -> Path:
         secrets["REQUEST_LOG"] = options.request_log
     if options.log_queue:
         secrets["USE_LOG_QUEUE"] = options.log_queue
+    if options.log_sink:
+        secrets["USE_LOG_SINK"] = options.log_sink
     if options.durable_log:
         secrets["DURABLE_LOG"] = options.durable_log
     path = options.notes / "secrets.env"

@@ -40,6 +40,7 @@ class Options:
     request_log: str = ""  # which requests write a line; empty: as wrangler.toml says
     log_queue: str = ""  # "true": log rows go through a queue; empty: as wrangler.toml says
     otlp_endpoint: str = ""  # where spans of requests go
+    log_sink: str = ""  # "true": log rows are written to a bucket; empty: as wrangler.toml says
     durable_log: str = ""  # "true": an answer waits for its log row; empty: as wrangler.toml says
     # wrangler lets everybody who reaches the port fire a cron; the Worker asks for this.
     cron_token: str = field(default_factory=lambda: secrets.token_urlsafe(TOKEN_BYTES))
@@ -78,6 +79,7 @@ class Options:
             request_log=lines,
             log_queue=queue,
             otlp_endpoint=collector,
+            log_sink=_switch("USE_LOG_SINK"),
             durable_log=durable,
         )
 

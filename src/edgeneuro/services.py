@@ -51,6 +51,13 @@ class JobQueue(Protocol):
     async def send(self) -> None: ...
 
 
+class LogBucket(Protocol):
+    """A bucket that gets files of log rows (controlplane/observe/log_slices.py)."""
+
+    async def put(self, name: str, content: bytes, /) -> None:
+        """Replaces a file of this name. Raises OSError."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """`now` gives unix seconds, `monotonic` seconds for durations, `sleep` waits for so many,
@@ -84,6 +91,7 @@ class Services:
     job_queue: JobQueue | None = None
     log_queue: LogQueue | None = None
     span_exporter: SpanExporter | None = None
+    log_bucket: LogBucket | None = None
     open_session: Callable[[str], SessionDatabase] | None = None
     stream_silence_seconds: float = 5.0
     read_vectors: Callable[[], VectorTable] = load_table

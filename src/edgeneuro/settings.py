@@ -33,6 +33,7 @@ class Settings:
     identity_issuer: str = "edgeneuro"  # of the tokens that agents get
     local_agents: bool = False  # whether agents may be programs on this machine
     log_queue: bool = True  # whether LOG_QUEUE is used, if it is bound
+    log_sink: bool = True  # whether LOG_SINK is used, if it is bound
     otlp_endpoint: str = ""  # where spans of requests go
     otlp_sample: float = 1.0  # the share of new traces that is recorded
     durable_log: bool = False  # whether an answer waits until its log row is written
@@ -74,6 +75,7 @@ def read_settings(variable: Callable[[str], str | None]) -> Settings:
         otlp_endpoint=_otlp_endpoint(text("OTLP_ENDPOINT")),
         otlp_sample=_share(text("OTLP_SAMPLE")),
         log_queue=text("USE_LOG_QUEUE").lower() not in ("false", "0", "no", "off"),
+        log_sink=text("USE_LOG_SINK").lower() not in ("false", "0", "no", "off"),
         durable_log=text("DURABLE_LOG").lower() in ("true", "1", "yes", "on"),
     )
 

@@ -7,12 +7,14 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from scripts.cron import running_cron_url
 from tests.http_client import http_client
 from tests.waiting import until
 from tests.worker.conftest import learns_nothing
@@ -22,9 +24,10 @@ from tests.worker.product import LocalProduct
 @pytest.fixture(scope="module")
 def queued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
     state = tmp_path_factory.mktemp("queued")
-    # And its spans go to a collector, as this product has variables of its own.
+    # And its spans and rows go elsewhere too, as this product has variables of its own.
     environment = {
         "USE_LOG_QUEUE": "true",
+        "USE_LOG_SINK": "true",
         "DURABLE_LOG": "true",
         "OTLP_ENDPOINT": "https://collector.example.com",
     }
@@ -115,3 +118,28 @@ def test_a_request_is_a_trace_at_the_collector(queued: LocalProduct, admin: http
     timing = answered.headers["server-timing"]
     assert {stage["name"] for stage in stages} >= set(re.findall(r"(\w+);", timing)) - {"total"}
     assert "say the spans" not in json.dumps([request, stages])
+
+
+def test_log_rows_are_files_of_the_bucket(queued: LocalProduct, admin: httpx.Client) -> None:
+    """The first file comes at once; the answers before it are in it."""
+    listed = admin.get("/v1/logs?limit=1000").raise_for_status().json()["data"]
+    httpx.get(running_cron_url(queued.state, "* * * * *"), timeout=60).raise_for_status()
+    folder = queued.state / "v3" / "r2"
+    names = [
+        row[0]
+        for file in folder.rglob("*.sqlite")
+        for row in _rows(file, "SELECT key FROM _mf_objects")
+    ]
+    assert [name for name in names if re.fullmatch(r"logs/[\d-]{10}/\d{12}-\d{12}\.jsonl", name)]
+    files = [each for each in (folder / "edgeneuro-logs" / "blobs").iterdir() if each.is_file()]
+    lines = [json.loads(line) for each in files for line in each.read_text().splitlines()]
+    assert {row["id"] for row in listed} <= {line["id"] for line in lines}
+    assert len({line["id"] for line in lines}) == len(lines)
+
+
+def _rows(file: Path, sql: str) -> list[Any]:
+    with closing(sqlite3.connect(file)) as connection:
+        try:
+            return connection.execute(sql).fetchall()
+        except sqlite3.OperationalError:  # another database
+            return []

@@ -91,6 +91,20 @@ class EdgeLogQueue:
             raise network_error(error) from error
 
 
+class EdgeLogBucket:
+    """An R2 bucket."""
+
+    def __init__(self, binding: Any) -> None:
+        self._binding = unwrapped(binding)
+        self._options = js_object({"httpMetadata": {"contentType": "application/jsonl"}})
+
+    async def put(self, name: str, content: bytes) -> None:
+        try:
+            await self._binding.put(name, to_js(content), self._options)
+        except JsException as error:
+            raise network_error(error) from error
+
+
 class AccessRuntime:
     async def verify(self, jwk: Jwk, signed: bytes, signature: bytes) -> bool:
         subtle, algorithm = js.crypto.subtle, js_object(_RS256)

@@ -22,6 +22,7 @@ from edgeneuro.edge.bindings import (
     EdgeAi,
     EdgeD1,
     EdgeJobQueue,
+    EdgeLogBucket,
     EdgeLogQueue,
     EdgeRateLimiter,
     EdgeSigner,
@@ -123,6 +124,7 @@ def _build_services(env: Any) -> Services:
     ai = getattr(env, "AI", None)
     job_queue = getattr(env, "JOB_QUEUE", None)
     log_queue = getattr(env, "LOG_QUEUE", None) if settings.log_queue else None
+    log_bucket = getattr(env, "LOG_SINK", None) if settings.log_sink else None
     routing = RoutingConfigCache(db, settings, monotonic=monotonic, failures=failures)
     fetch = Fetcher(getattr(env, "OUTBOUND", None))
     local = Fetcher() if settings.local_agents else None
@@ -202,6 +204,7 @@ def _build_services(env: Any) -> Services:
         open_session=db.open_session,
         log_queue=None if log_queue is None else EdgeLogQueue(log_queue),
         span_exporter=span_exporter,
+        log_bucket=None if log_bucket is None else EdgeLogBucket(log_bucket),
     )
 
 

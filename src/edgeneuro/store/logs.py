@@ -102,6 +102,24 @@ def _position(row: Row) -> LogPosition:
     return LogPosition(row["id"], row["created_at"], row["seq"])
 
 
+async def read_slice(
+    db: Database, after_seq: int, to_seq: int, *, limit: int
+) -> tuple[list[LogItem], int | None]:
+    """The next rows in the order in which they were logged, and the `seq` of the last one if there
+    may be more."""
+    rows = await db.run(
+        statement(
+            f"SELECT {_ITEM}, logs.seq FROM logs {_LABEL} WHERE logs.seq > ?1 AND logs.seq <= ?2"
+            " ORDER BY logs.seq LIMIT ?3",
+            after_seq,
+            to_seq,
+            limit,
+        )
+    )
+    items = [LogItem.model_validate(_item_fields(row)) for row in rows]
+    return items, int(rows[-1]["seq"]) if len(rows) == limit else None
+
+
 async def get_log(db: Database, log_id: str) -> LogRecord | None:
     rows = await db.run(
         statement(f"SELECT {_ITEM}, logs.stages FROM logs {_LABEL} WHERE logs.id = ?1", log_id)

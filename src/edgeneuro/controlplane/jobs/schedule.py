@@ -11,6 +11,7 @@ from edgeneuro.controlplane.jobs.runner import MAX_QUERIES_BEFORE_A_SLICE, run_d
 from edgeneuro.controlplane.learning.enabling import enable_by_rule
 from edgeneuro.controlplane.learning.retraining import retrain_by_rule
 from edgeneuro.controlplane.models.promotion import promote_by_rule
+from edgeneuro.controlplane.observe.log_slices import write_log_slices
 from edgeneuro.controlplane.unmatched import cluster_by_rule
 from edgeneuro.controlplane.webhooks.delivery import purge_old
 from edgeneuro.controlplane.webhooks.events import run_webhooks, tell_drift
@@ -61,6 +62,7 @@ async def run_scheduled(services: Services, cron: str) -> None:
     ):
         if counted.queries <= MAX_QUERIES_BEFORE_A_SLICE:
             await run_alone(services, event, partial(task, services))
+    await run_alone(services, "log_slices", partial(write_log_slices, services))
     await run_alone(services, "webhooks", partial(run_webhooks, services))
     await run_alone(services, "jobs", partial(run_due, services, counted, KINDS))
 
