@@ -17,9 +17,9 @@ from typing import Any
 from local.catalogue import Model
 from local.decisions import Choice, Decided, DecisionRequest, Question, Score, YesNo, text_of
 from local.engines import Completion, CompletionRequest, Part, Usage
-from local.engines.emulated_decisions import STAYS, decide
+from local.engines.emulated_decisions import decide
 from local.engines.lexical import LexicalMatcher
-from local.engines.matching import AgentText, Match, Matcher
+from local.engines.matching import STAYS, AgentText, Match, Matcher
 from local.engines.parts import parts_of
 from local.engines.tool_calling import call_for
 from local.engines.turns import read_turn

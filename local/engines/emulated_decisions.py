@@ -28,7 +28,7 @@ from local.decisions import (
     YesNoAnswer,
 )
 from local.engines.lexical import LexicalMatcher, stems
-from local.engines.matching import AgentText, Matcher, Ranking
+from local.engines.matching import STAYS, AgentText, Matcher, Ranking
 from local.engines.turns import Turn, read_turn
 
 _NONE = re.compile(r"none(?![a-z])", re.I)
@@ -41,7 +41,6 @@ _FOLLOW_UP = re.compile(r"continues? the previous", re.I)
 _JOINTS = re.compile(r"\b(?:and|also|plus)\b", re.I)
 # The words of an option must outweigh "none" if any option matches, as in the router's prompt.
 _NONE_AT_MOST = 0.9
-STAYS = 0.8  # the probability of the agent of the turn before, for a message that matches nothing
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 Result = TypeVar("Result")
 
 MIN_CONFIDENCE, MAX_CONFIDENCE = 0.05, 0.98
+STAYS = 0.8  # the probability of the agent of the turn before, for a message that says no other
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,10 @@ class Ranking:
         return Match(self.best, round(min(max(confidence, MIN_CONFIDENCE), MAX_CONFIDENCE), 2))
 
     def stays_with(self, agent: str) -> bool:
-        """Whether a message after a turn of this agent says nothing that belongs to another."""
+        """Whether a message after a turn of this agent is its own because of that turn: it says
+        nothing that belongs to another agent, and too little for this one."""
         if self.best is None or self.best == agent:
-            return self.best is None
+            return self.match.confidence < STAYS or self.best is None
         score = self.scores[self.best]
         ahead = score - self.scores.get(agent, 0.0)
         return score < self.leaves_from or ahead < self.leaves_by

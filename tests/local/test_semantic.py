@@ -8,7 +8,7 @@ import pytest
 from local.app import minilm_matcher
 from local.engines.emulated import EmulatedEngine
 from local.engines.emulated_decisions import choice_probabilities
-from local.engines.matching import AgentText
+from local.engines.matching import STAYS, AgentText
 from local.engines.minilm import load_minilm
 from local.engines.semantic import MiniLmMatcher, texts_of
 from tests.local.decision_requests import AGENT, asked
@@ -68,6 +68,16 @@ async def test_a_conversation_keeps_its_agent_until_another_is_clearly_meant(
     assert (answers["follow_up"]["noul"] > 0.5) == continues
     completion = await EmulatedEngine(matcher).complete(request(state))
     assert json.loads(completion.text)["agent"] == agent
+
+
+async def test_a_message_that_says_little_is_sure_to_be_of_the_turn_before(
+    matcher: MiniLmMatcher,
+) -> None:
+    """Its best agent is that of the turn, by a score that would not do for a first message."""
+    turn = {"user": "My VPN does not connect", "agent": "it_support"}
+    message = json.dumps({"previous_turn": turn, "message": "The second one is the one I use"})
+    completion = await EmulatedEngine(matcher).complete(request(message))
+    assert json.loads(completion.text) == {"agent": "it_support", "confidence": STAYS}
 
 
 async def test_what_is_no_routing_question_gets_the_fixed_reply(matcher: MiniLmMatcher) -> None:
