@@ -54,7 +54,7 @@ async def test_a_wrong_key_is_refused_and_not_repeated(product: Product, key: st
 
 async def test_the_public_routes_are_these(product: Product) -> None:
     public = [route.path for route in ROUTES if route.access is Access.PUBLIC]
-    assert public == ["/healthz", "/openapi.json"]
+    assert public == ["/v1/jwks", "/healthz", "/openapi.json"]
     for path in public:
         assert (await product.call("GET", path, key=None)).status == 200
 
@@ -133,7 +133,7 @@ async def test_a_disabled_agent_is_no_candidate(product: Product) -> None:
     ("method", "path", "allow"),
     [
         ("GET", "/v1/route", "POST"),
-        ("PUT", "/v1/agents", "GET, POST"),
+        ("PUT", "/v1/agents", "GET, POST, DELETE"),
         ("DELETE", "/healthz", "GET"),
     ],
 )
@@ -293,7 +293,7 @@ async def test_cross_origin_only_where_it_is_allowed(
     answered = await product.call("OPTIONS", "/v1/agents", key=None, headers=allowed)
     assert answered.status == 204
     assert answered.headers["access-control-allow-origin"] == "https://app.example"
-    assert answered.headers["access-control-allow-methods"] == "GET, POST"
+    assert answered.headers["access-control-allow-methods"] == "GET, POST, DELETE"
     evil = {"origin": "https://evil.example", "access-control-request-headers": "x-stainless-os"}
     for method, path in (("GET", "/healthz"), ("OPTIONS", "/v1/agents")):
         other = await product.call(method, path, headers=evil)
