@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 from tests.http_client import http_client
 from tests.ui.browser import chromium
 from tests.ui.console_guard import ConsoleGuard
+from tests.ui.script_attack import attack
 from tests.ui.seed_data import seed_data
 from tests.ui.tab import Tab
 from tests.worker.guarded_product import Guarded
@@ -65,6 +66,12 @@ def seeded(
     """The product with data of every kind."""
     seed_data(api, tmp_path_factory.mktemp("adapter"))
     return api
+
+
+@pytest.fixture(scope="package")
+def attacked(seeded: httpx.Client) -> dict[str, str]:
+    """The same, with an attack in every text that the API accepts."""
+    return attack(seeded)
 
 
 Rows = Callable[..., list[tuple[Any, ...]]]

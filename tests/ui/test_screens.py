@@ -1,17 +1,18 @@
-"""Every screen: no WCAG violation, enough contrast in both themes, nothing cut off on a narrow
-screen. The variable `SCREENSHOTS` names a folder for a picture of each."""
+"""Every screen, with an attack in each text: it runs no script, there is no WCAG violation,
+contrast is enough in both themes, and nothing is cut off on a narrow screen. The variable
+`SCREENSHOTS` names a folder for a picture of each."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
 from scripts.paths import AXE
 from tests.ui.conftest import settled, sign_in
+from tests.ui.script_attack import traces
 from tests.waiting import until
 from tests.worker.product import LocalProduct
 
@@ -95,19 +96,6 @@ def violations(page: Page, rules: dict[str, Any] = _ALL_RULES) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def places(seeded: httpx.Client) -> dict[str, str]:
-    """The newest object of each kind that has a screen."""
-    nouns = {
-        "log": "logs",
-        "evaluation": "evaluations",
-        "lora": "loras",
-        "run": "routing-tests/runs",
-        "replay": "replays",
-    }
-    return {one: seeded.get(f"/v1/{many}").json()["data"][0]["id"] for one, many in nouns.items()}
-
-
-@pytest.fixture(scope="module")
 def signed_in(browser: Browser, product: LocalProduct) -> Iterator[Page]:
     context = browser.new_context(
         base_url=product.base_url, locale="en-US", reduced_motion="reduce"
@@ -152,15 +140,16 @@ def overflows(page: Page) -> bool:
 
 
 @pytest.mark.parametrize("screen", SCREENS)
-def test_a_screen(visitor: Page, places: dict[str, str], screen: str) -> None:
-    visitor.goto(f"/#/{screen.format(**places)}")
+def test_a_screen(visitor: Page, attacked: dict[str, str], screen: str) -> None:
+    visitor.goto(f"/#/{screen.format(**attacked)}")
     settled(visitor)
     assert visitor.locator("h1").count() == 1
     check_accessibility(visitor, screen.replace("/", "-").replace("{", "").replace("}", ""))
+    assert traces(visitor) == [None, 0]
 
 
 @pytest.mark.parametrize(("screen", "button"), DIALOGS)
-def test_a_dialog(visitor: Page, places: dict[str, str], screen: str, button: str) -> None:
+def test_a_dialog(visitor: Page, attacked: dict[str, str], screen: str, button: str) -> None:
     visitor.goto(f"/#/{screen}")
     settled(visitor)
     visitor.get_by_role("button", name=button, exact=True).first.click()
@@ -180,7 +169,7 @@ def test_a_dialog(visitor: Page, places: dict[str, str], screen: str, button: st
     )
 
 
-def test_a_decision_in_the_playground(visitor: Page, places: dict[str, str]) -> None:
+def test_a_decision_in_the_playground(visitor: Page, attacked: dict[str, str]) -> None:
     visitor.goto("/#/playground")
     settled(visitor)
     visitor.get_by_label("Query").fill("My VPN does not connect from home since the update")
