@@ -2,19 +2,20 @@
 that also wait for a running product or the browser."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 
 from scripts import paths
 from scripts.signals import end_with_parent
 
-_WORKER = "tests/worker"
-_SANDBOX = "sandbox"  # the fixture with the second product of these tests
-# Unit tests that run after those of the pages, whose process ends before that of the others.
-_BESIDE_UI = ("tests/unit/test_d1_limits.py", "tests/unit/test_erasure.py")
+_SANDBOX = re.compile("sandbox")  # the fixture with the second product of these tests
+# What the unit tests that train classifiers import. They run in one process, where those that begin
+# with the same labels share a training, after the tests of the sandbox, which take the least CPU.
+_TRAINING = re.compile(r"tests\.unit\.(trainings|synthetic_labels) import")
 NOTHING_COLLECTED = 5  # pytest's exit code if no test fits the words
 SLOWEST = 20
 # pytest's options whose value is the next word, which may look like a path.
@@ -53,21 +54,25 @@ def _compile_worker() -> None:
 
 
 def groups() -> list[list[str]]:
-    """What each process runs: folders, and files of the folder that is divided. Each takes about as
-    much CPU as the others, so that both cores of a small machine have work to the end."""
-    files = sorted((paths.ROOT / _WORKER).glob("test_*.py"))
-    with_sandbox = [each for each in files if _SANDBOX in each.read_text(encoding="utf-8")]
-    parts = ([each for each in files if each not in with_sandbox], with_sandbox)
-    unit = sorted((paths.ROOT / "tests/unit").glob("test_*.py"))
-    alone, with_product, with_second = (
-        [str(each.relative_to(paths.ROOT)) for each in part] for part in (unit, *parts)
-    )
+    """What each process runs: folders, and files of the folders that are divided. Each takes about
+    as much CPU as the others, so that both cores of a small machine have work to the end."""
+    with_product, with_sandbox = _divided("tests/worker", _SANDBOX.search)
+    unit, training = _divided("tests/unit", _TRAINING.search)
     return [
-        [each for each in alone if each not in _BESIDE_UI],
+        unit,
         [*with_product, "tests/local", "tests/trainer"],
-        with_second,
-        ["tests/access", "tests/ui", *_BESIDE_UI],  # the first two share a product
+        [*with_sandbox, *training],
+        ["tests/access", "tests/ui"],  # they share a product
     ]
+
+
+def _divided(folder: str, apart: Callable[[str], object]) -> tuple[list[str], list[str]]:
+    """The folder's modules of tests, and those among them whose text is to be apart."""
+    parts: tuple[list[str], list[str]] = ([], [])
+    for path in sorted((paths.ROOT / folder).glob("test_*.py")):
+        found = bool(apart(path.read_text(encoding="utf-8")))
+        parts[found].append(str(path.relative_to(paths.ROOT)))
+    return parts
 
 
 def pytest_words(words: Sequence[str]) -> list[list[str]]:

@@ -24,7 +24,7 @@ def test_every_test_belongs_to_one_group() -> None:
     for name in names:
         assert len([home for home in homes if name == home or name.startswith(f"{home}/")]) == 1
     assert {"tests/worker/test_chat.py", "tests/worker/test_keys.py"} <= {*WITH_PRODUCT}
-    assert {"tests/worker/test_jobs.py", "tests/worker/test_schema.py"} <= {*WITH_SANDBOX}
+    assert {"tests/worker/test_jobs.py", "tests/unit/test_learning.py"} <= {*WITH_SANDBOX}
 
 
 @pytest.mark.parametrize(
@@ -35,14 +35,17 @@ def test_every_test_belongs_to_one_group() -> None:
         (["-k", "tests"], [["-k", "tests", *each] for each in ALL]),
         (
             ["-x", "tests/unit"],
-            [["-x", *ALONE], ["-x", *(each for each in WITH_BROWSER if "unit" in each)]],
+            [["-x", *ALONE], ["-x", *(each for each in WITH_SANDBOX if "unit" in each)]],
         ),
         (
             ["tests/ui/test_screens.py::test_a_screen"],
             [["tests/ui/test_screens.py::test_a_screen"]],
         ),
         (["tests/local", "tests/ui", "-v"], [["-v", "tests/local"], ["-v", "tests/ui"]]),
-        (["tests/worker"], [[each for each in WITH_PRODUCT if "worker" in each], WITH_SANDBOX]),
+        (
+            ["tests/worker"],
+            [[each for each in part if "worker" in each] for part in (WITH_PRODUCT, WITH_SANDBOX)],
+        ),
         (["tests/worker/test_jobs.py::test_a"], [["tests/worker/test_jobs.py::test_a"]]),
         (["tests"], ALL),
         (["no_such_file.py"], [["no_such_file.py"]]),
