@@ -80,11 +80,16 @@ def test_the_signature_is_that_of_standard_webhooks() -> None:
 
 
 async def test_the_secret_is_shown_once(empty_product: Product) -> None:
+    for size in range(24, 64):
+        own = "whsec_" + base64.b64encode(bytes(range(size))).decode()
+        made = await create(empty_product, secret=own)
+        assert (made["secret"], secret_bytes(made["secret"])) == (own, bytes(range(size)))
+        await empty_product.call("DELETE", f"/v1/webhooks/{made['id']}")
+    own = made["secret"]
     made = await create(empty_product)
+    await create(empty_product, secret=own)
     secret = made["secret"]
     assert len(secret_bytes(secret)) == 32
-    own = "whsec_" + base64.b64encode(b"a secret of my own choice").decode()
-    assert (await create(empty_product, secret=own))["secret"] == own
     listed = (await shown(empty_product, ""))["data"]
     assert [each["url"] for each in listed] == [URL, URL]
     audit = (await empty_product.call("GET", "/v1/audit")).text
@@ -105,6 +110,8 @@ async def test_the_secret_is_shown_once(empty_product: Product) -> None:
         ({"events": ["decision.made"]}, "events[0]"),
         ({"secret": "whsec_c2hvcnQ="}, "secret"),
         ({"secret": "no secret"}, "secret"),
+        ({"secret": "whsec_" + "A" * 33}, "secret"),
+        ({"secret": "whsec_" + "A" * 88}, "secret"),
         ({"enabled": "yes"}, "enabled"),
         ({"method": "PUT"}, "method"),
     ],
