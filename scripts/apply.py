@@ -25,7 +25,7 @@ from scripts.documents import (
     read_document,
     run_where_yaml_is,
 )
-from scripts.http import Answers, HttpFailed
+from scripts.http import DEFAULT_BASE_URL, Answers, HttpFailed
 from scripts.key import add_key_option, key_of
 from scripts.steps import StepFailed
 
@@ -64,9 +64,7 @@ def read_options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="npm run apply --", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("file", type=Path, metavar="FILE", help=".json, .yaml or .yml")
-    parser.add_argument(
-        "--base-url", "--url", default="http://localhost:8787", help="a running product"
-    )
+    parser.add_argument("--base-url", "--url", default=DEFAULT_BASE_URL, help="a running product")
     add_key_option(parser)
     parser.add_argument("--export", action="store_true", help="write the installation to FILE")
     parser.add_argument("--force", action="store_true", help="with --export: replace FILE")

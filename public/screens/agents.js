@@ -132,6 +132,15 @@ function agentCard(agent, may, show) {
         )
       : h("p", { class: "help" }, "No examples yet. Add some."),
     agent.endpoint ? h("p", { class: "help wrap" }, `${agent.protocol}: ${agent.endpoint}`) : null,
+    agent.auth ? h("p", { class: "help wrap" }, `signs in with ${signsIn(agent.auth)}`) : null,
+    agent.missing_secrets
+      ? h(
+          "p",
+          { class: "wrap" },
+          badge("secret missing", "warn"),
+          ` ${agent.missing_secrets.join(", ")}`,
+        )
+      : null,
     agent.model ? h("p", { class: "help wrap" }, `chat model: ${agent.model}`) : null,
     may("admin")
       ? h(
@@ -148,6 +157,18 @@ function agentCard(agent, may, show) {
         )
       : null,
   );
+}
+
+/** What is sent to an agent's endpoint: the names of secrets. */
+function signsIn({ bearer, api_key: apiKey, access, identity }) {
+  return [
+    bearer,
+    apiKey && `${apiKey.header}: ${apiKey.secret}`,
+    access && `Access: ${access.client_id}, ${access.client_secret}`,
+    identity && "who asks",
+  ]
+    .filter(Boolean)
+    .join(", ");
 }
 
 async function edit(agent, show) {

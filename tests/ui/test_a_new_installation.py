@@ -3,6 +3,7 @@ first in its folder: all modules share one product."""
 
 import gzip
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -50,7 +51,8 @@ def test_the_demonstration_agents_go_in_one_click(
     before = api.get("/v1/agents?limit=100").json()["data"]
     assert [agent["demonstration"] for agent in before] == [True] * len(before)
     for name in ("Ships", "Trains"):
-        body = {"id": name.lower(), "name": name, "description": name}
+        body: dict[str, Any] = {"id": name.lower(), "name": name, "description": name}
+        body |= {"endpoint": "service:AGENT_EXAMPLE", "auth": {"bearer": "AGENT_NEW"}}
         api.post("/v1/agents", json=body).raise_for_status()
     sign_in(visitor, fresh.admin_token)
     visitor.goto("/#/agents")
@@ -59,6 +61,9 @@ def test_the_demonstration_agents_go_in_one_click(
     dialog.get_by_label("New fallback agent").select_option("trains")
     dialog.get_by_role("button", name="Remove").click()
     expect(visitor.get_by_role("article")).to_have_count(2)
+    ships = visitor.get_by_role("article", name="Ships")
+    expect(ships.get_by_text("signs in with AGENT_NEW")).to_be_visible()
+    expect(ships.get_by_text("secret missing")).to_be_visible()
     expect(visitor.get_by_role("button", name="Remove demonstration agents")).to_have_count(0)
     expect(visitor.get_by_role("article", name="Trains").get_by_text("fallback")).to_be_visible()
     for agent in before:
