@@ -43,7 +43,7 @@ def start_local_ai(options: Options, ai_url: str) -> Child:
 
 def start_wrangler(options: Options, ai_url: str) -> Child:
     words: list[str | Path] = ["dev", "--env", "local", "--persist-to", options.state]
-    for config in (paths.WRANGLER_CONFIG, write_ai_worker(options, ai_url)):
+    for config in (worker_config(options), write_ai_worker(options, ai_url)):
         words += ["--config", config]
     for secrets in (paths.DEV_VARS, write_secrets(options)):  # the later one wins
         if secrets.exists():
@@ -56,6 +56,24 @@ def start_wrangler(options: Options, ai_url: str) -> Child:
         environment=environment(options.state),
         log=wrangler_log(options),
     )
+
+
+def worker_config(options: Options) -> Path:
+    """wrangler.toml, or a copy with another limit of RATE_LIMITER."""
+    if not options.rate_limit:
+        return paths.WRANGLER_CONFIG
+    config = tomllib.loads(paths.WRANGLER_CONFIG.read_text(encoding="utf-8"))
+    config["main"] = str(paths.ROOT / config["main"])
+    local = config["env"]["local"]
+    local["assets"]["directory"] = str(paths.ROOT / local["assets"]["directory"])
+    for limit in local["ratelimits"]:
+        limit["simple"]["limit"] = int(options.rate_limit)
+    path = options.notes / "wrangler.json"
+    write_private(path, json.dumps({**config, "env": {"local": local}}, indent=2))
+    packages = options.notes / paths.WORKER_PACKAGES.name  # wrangler looks beside its config
+    packages.unlink(missing_ok=True)
+    packages.symlink_to(paths.WORKER_PACKAGES)
+    return path
 
 
 def write_ai_worker(options: Options, ai_url: str) -> Path:

@@ -39,6 +39,7 @@ class Options:
     agent_signing_secret: str = LOCAL_SIGNING_SECRET
     request_log: str = ""  # which requests write a line; empty: as wrangler.toml says
     log_queue: str = ""  # "true": log rows go through a queue; empty: as wrangler.toml says
+    rate_limit: str = ""  # requests a minute of a key; empty: as wrangler.toml says
     otlp_endpoint: str = ""  # where spans of requests go
     log_sink: str = ""  # "true": log rows are written to a bucket; empty: as wrangler.toml says
     durable_log: str = ""  # "true": an answer waits for its log row; empty: as wrangler.toml says
@@ -66,6 +67,9 @@ class Options:
                 f"REQUEST_LOG is {lines!r}.", 'set it to "errors", "sampled" or "all".'
             )
         queue, durable = _switch("USE_LOG_QUEUE"), _switch("DURABLE_LOG")
+        limit = os.environ.get("RATE_LIMIT") or ""
+        if limit and not (limit.isdecimal() and int(limit)):
+            raise StepFailed(f"RATE_LIMIT is {limit!r}.", "set it to a number from 1.")
         collector = os.environ.get("OTLP_ENDPOINT") or ""
         if not re.fullmatch(r"(https?://[!-~]+)?", collector):
             raise StepFailed(f"OTLP_ENDPOINT is {collector!r}.", "set it to an address.")
@@ -81,6 +85,7 @@ class Options:
             otlp_endpoint=collector,
             log_sink=_switch("USE_LOG_SINK"),
             durable_log=durable,
+            rate_limit=limit,
         )
 
     def identity_key(self) -> str:

@@ -1,5 +1,5 @@
 """Log rows through a queue, in real workerd: the Worker sends them, and its consumer writes them to
-D1."""
+D1. The same product has a low limit of RATE_LIMITER: a call above it does nothing."""
 
 import json
 import re
@@ -20,6 +20,26 @@ from tests.waiting import until
 from tests.worker.conftest import learns_nothing
 from tests.worker.product import LocalProduct
 
+REFUSED_TEXT = "My laptop is slow, and nobody hears it"
+RATE_LIMIT = 90  # requests a minute of a key: more than the other tests need
+ASKED = {"model": "auto", "messages": [{"role": "user", "content": REFUSED_TEXT}]}
+REFUSED: dict[str, Any] = {
+    "/v1/route": {"query": REFUSED_TEXT, "session": "refused"},
+    "/v1/chat/completions": ASKED | {"stream": True},
+    "/v1/decisions": {
+        "model": "auto",
+        "input": REFUSED_TEXT,
+        "questions": [{"type": "choice", "name": "agent", "instructions": "Who?"}],
+    },
+}
+# What a call would leave, and what the key of the calls has used.
+LEFT = (
+    "SELECT (SELECT count(*) FROM logs) - (SELECT count(*) FROM logs WHERE user = 'admitted'),"
+    " (SELECT count(*) FROM sessions), (SELECT count(*) FROM decision_cache),"
+    " (SELECT count(*) FROM chat_cache), (SELECT count(*) FROM audit_samples),"
+    " (SELECT group_concat(minute_requests || tokens || cost_usd) FROM key_usage)"
+)
+
 
 @pytest.fixture(scope="module")
 def queued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
@@ -29,6 +49,7 @@ def queued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProduct]:
         "USE_LOG_QUEUE": "true",
         "USE_LOG_SINK": "true",
         "DURABLE_LOG": "true",
+        "RATE_LIMIT": str(RATE_LIMIT),
         "OTLP_ENDPOINT": "https://collector.example.com",
     }
     product = LocalProduct(state=state, environment=environment)
@@ -143,3 +164,40 @@ def _rows(file: Path, sql: str) -> list[Any]:
             return connection.execute(sql).fetchall()
         except sqlite3.OperationalError:  # another database
             return []
+
+
+def test_a_call_above_the_rate_limit_does_nothing(
+    queued: LocalProduct, admin: httpx.Client
+) -> None:
+    limits = {"requests_per_minute": 10_000, "monthly_token_budget": 1_000_000}
+    body = {"name": "limited", "scopes": ["route"], **limits}
+    key = admin.post("/v1/keys", json=body).raise_for_status().json()["key"]
+    assert queued.local_ai_url is not None
+    with (
+        http_client(queued.base_url, key) as client,
+        http_client(queued.local_ai_url) as emulator,
+        closing(sqlite3.connect(queued.database, timeout=10)) as connection,
+    ):
+
+        def left() -> list[Any]:
+            return connection.execute(LEFT).fetchall()
+
+        client.post("/v1/route", json={"query": "Paid", "session": "paid"}).raise_for_status()
+        for _ in range(2):  # the minute may end meanwhile
+            tries = range(3 * RATE_LIMIT)
+            assert any(client.get("/v1/me").status_code == 429 for _ in tries)
+            before = left()
+            answers = [client.post(path, json=body) for path, body in REFUSED.items()]
+            if all(each.status_code == 429 for each in answers):
+                break
+        assert [each.json()["error"]["code"] for each in answers] == ["edge_rate_limited"] * 3
+        assert {each.headers["retry-after"] for each in answers} == {"60"}
+        # Once a later row is there, nothing of theirs is still on its way.
+        question = f"Another question {uuid.uuid4().hex}"
+        body = {"query": question, "user": "admitted"}
+        admitted = admin.post("/v1/route", json=body).raise_for_status().json()["id"]
+        until(lambda: logged(queued, admitted))
+        assert left() == before
+        calls = emulator.get("/_local/calls").text
+    assert question in calls
+    assert REFUSED_TEXT not in calls
