@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edgeneuro.controlplane.jobs.training import LEASE_MS
+from edgeneuro.errors import DatabaseError
 from edgeneuro.services import Services
 from edgeneuro.settings import Settings
 from edgeneuro.store.classifiers import newest_model, read_model
@@ -262,6 +263,39 @@ async def test_a_damaged_row_between_slices_ends_the_training(product: Product, 
     await run_slice(product.services, classifier_id, cost=SMALL)
     assert state(product)["state"] == "failed"
     assert state(product)["error"]
+
+
+class FlakyDatabase(SqliteDatabase):
+    """The call after `left` more fails."""
+
+    left: int | None = None
+
+    async def batch(self, statements: Any, /) -> list[Rows]:
+        if self.left is not None:
+            self.left -= 1
+            if self.left == -1:
+                raise DatabaseError("D1_ERROR: Network connection lost.")
+        return await super().batch(statements)
+
+
+async def test_d1_away_at_every_call_of_a_training_only_delays_it(settings: Settings) -> None:
+    database = FlakyDatabase(SCHEMA)
+    product = await add_agents(Product(database, settings))
+    await import_labels(product)
+    whole = await train(product)
+    classifier_id = queue(product)
+    reached, failed = 0, 0
+    while state(product)["state"] in ("queued", "running"):
+        database.left = reached
+        await run_slice(product.services, classifier_id, cost=SMALL)
+        was_away = database.left < 0
+        database.left = None
+        reached, failed = (reached + 1, failed + 1) if was_away else (0, failed)
+        product.clock.seconds += 4_000  # longer than any pause
+    assert failed > 20
+    made = await read_model(database, classifier_id)
+    assert made == await read_model(database, whole["id"])
+    assert state(product)["error"] is None
 
 
 async def test_while_d1_is_away_nothing_is_lost(product: Product) -> None:

@@ -73,13 +73,14 @@ def answers(database: SqliteDatabase) -> int:
 
 class Troubled:
     """A database that fails, or is slow, for the next calls: `script` has for each an exception, or
-    the seconds that it takes, and then whether its answer gets lost."""
+    the seconds that it takes. With `lost` only the answer of a failing call gets lost, with
+    `midway` it fails at its last statement."""
 
     def __init__(self, database: SqliteDatabase, clock: Clock) -> None:
         self.database = database
         self.clock = clock
         self.script: list[DatabaseError | float] = []
-        self.lost = False
+        self.lost = self.midway = False
         self.batches: list[int] = []
 
     async def run(self, one: Statement, /) -> Rows:
@@ -91,6 +92,9 @@ class Troubled:
         if isinstance(step, DatabaseError):
             if self.lost:
                 await self.database.batch(statements)
+            elif self.midway:
+                with pytest.raises(DatabaseError):
+                    await self.database.batch([*statements[:-1], Statement("no SQL")])
             raise step
         if step:
             await self.clock.sleep(step)
@@ -161,13 +165,13 @@ async def test_what_belongs_to_answers_is_written_with_them(
     assert len(logged(database)) == 4
 
 
-@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("how", ["at once", "midway", "its answer"])
 async def test_a_write_that_fails_is_made_again_and_counts_once(
-    isolate: Isolate, database: SqliteDatabase, lost: bool
+    isolate: Isolate, database: SqliteDatabase, how: str
 ) -> None:
-    """`lost`: only the answer of D1 got lost."""
     isolate.database.script = [LOST, LOST]
-    isolate.database.lost = lost
+    isolate.database.midway = how == "midway"
+    isolate.database.lost = how == "its answer"
     seen = count_observed("cls_1", HOUR_STARTS, Observed(beside=1))
     await isolate.answer(*(entry(number, seen) for number in range(5)))
     assert len(logged(database)) == 5

@@ -105,6 +105,18 @@ def failed(text: str) -> DatabaseError:
     return MissingSchemaError(text) if _MISSING.search(text) else DatabaseError(text)
 
 
+# D1's messages where it could not be reached or had no time.
+_UNREACHED = re.compile(
+    r"connection lost|reset|overloaded|timeout|timed out|transient|internal error|locked|busy",
+    re.IGNORECASE,
+)
+
+
+def is_unreached(error: DatabaseError) -> bool:
+    """Whether the same call may succeed a moment later."""
+    return _UNREACHED.search(error.message) is not None
+
+
 # How many queries of D1 an invocation of the Worker has made: it may make 1,000, and what comes
 # after them fails.
 

@@ -180,13 +180,20 @@ def end_slice(
 
 
 async def record_failure(
-    db: Database, job: LeasedJob, *, now_ms: int, error: str, max_failures: int
+    db: Database,
+    job: LeasedJob,
+    *,
+    now_ms: int,
+    error: str,
+    max_failures: int,
+    is_attempt: bool = True,
 ) -> bool:
     """Counts a slice that raised an error; the job runs again after a pause. After `max_failures`
-    in a row it has failed: True."""
+    in a row it has failed: True. `is_attempt` is false where the slice could not work at all."""
     rows = await db.run(
         statement(
             "UPDATE jobs SET failures = failures + 1, error = ?4, lease_until = 0,"
+            " attempts = max(attempts - iif(?6, 0, 1), 0),"
             f" updated_at = ?3, run_after = ?3 + ({RETRY_MS} << min(failures, {_MAX_DOUBLINGS})),"
             " state = iif(failures + 1 >= ?5, 'failed', state),"
             " ended_at = iif(failures + 1 >= ?5, ?3, NULL)"
@@ -196,6 +203,7 @@ async def record_failure(
             now_ms,
             error,
             max_failures,
+            int(is_attempt),
         )
     )
     return bool(rows) and rows[0]["state"] == "failed"

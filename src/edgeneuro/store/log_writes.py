@@ -10,7 +10,6 @@ be made again, also while the first one is still running. The sums are added up 
 Many entries take one statement for their rows and one for each kind of addition, each with one JSON
 parameter."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -19,7 +18,7 @@ from edgeneuro.errors import DatabaseError
 from edgeneuro.store.additions import Addition, Kind, Write
 from edgeneuro.store.answer_cache import ADD_CHATS, ADD_DECISIONS
 from edgeneuro.store.comparisons import ADD_AUDIT_SAMPLES
-from edgeneuro.store.database import Database, Statement, Value
+from edgeneuro.store.database import Database, Statement, Value, is_unreached
 from edgeneuro.store.keys import SETTLE_MANY
 from edgeneuro.store.learning import COUNT_OBSERVED
 from edgeneuro.store.log_rows import INSERT_LOGS
@@ -39,11 +38,6 @@ _OF_MANY: dict[Kind, str] = {
 }
 _OF_ONE: dict[Kind, str] = {"session": PUT_SESSION}
 KINDS = frozenset(_OF_MANY) | frozenset(_OF_ONE)
-# D1's messages where it could not be reached or had no time; they say nothing of the entries.
-_UNREACHED = re.compile(
-    r"connection lost|reset|overloaded|timeout|timed out|transient|internal error|locked|busy",
-    re.IGNORECASE,
-)
 
 
 class Entry(TypedDict):
@@ -86,7 +80,7 @@ async def write_entries(db: Database, entries: Sequence[Entry]) -> list[Refused]
         try:
             await db.batch(_statements(part))
         except DatabaseError as error:
-            if _is_unreached(error):
+            if is_unreached(error):  # which says nothing of the entries
                 raise
             if len(part) == 1 or transactions >= _MAX_TRANSACTIONS:
                 refused += [Refused(entry, error) for entry, _ in part]
@@ -94,11 +88,6 @@ async def write_entries(db: Database, entries: Sequence[Entry]) -> list[Refused]
                 half = len(part) // 2
                 waiting[:0] = [part[:half], part[half:]]
     return refused
-
-
-def _is_unreached(error: DatabaseError) -> bool:
-    """Whether the same write may succeed a moment later."""
-    return _UNREACHED.search(error.message) is not None
 
 
 def statement_of(log_id: str, addition: Addition) -> Statement:

@@ -21,7 +21,7 @@ from edgeneuro.domain.job import JobKindName
 from edgeneuro.errors import ConflictError, ConstraintError, DatabaseError
 from edgeneuro.services import Services
 from edgeneuro.store import jobs as store
-from edgeneuro.store.database import CountedDatabase, Rows, Statement
+from edgeneuro.store.database import CountedDatabase, Rows, Statement, is_unreached
 from edgeneuro.store.jobs import LeasedJob, error_text
 
 # An invocation may make 1,000 queries of D1. Once it has made so many, no further slice or task
@@ -29,6 +29,8 @@ from edgeneuro.store.jobs import LeasedJob, error_text
 MAX_QUERIES_BEFORE_A_SLICE = 450
 _RUN_MS = 40_000  # no second slice of a job begins later: the cron fires every minute
 _MAX_ERROR_CHARACTERS = 500
+# Failures in a row because D1 was away, which say nothing of the job. Their pauses come to days.
+_MAX_AWAY = 100
 
 
 class LostLeaseError(Exception):
@@ -152,12 +154,18 @@ async def run_slice(services: Services, kind: JobKind, job_id: str) -> bool:
         return False
     except Exception as error:
         services.failures.note(kind.event, error)
+        is_away = isinstance(error, DatabaseError) and is_unreached(error)
         reason = f"{type(error).__name__}: {error}"[:_MAX_ERROR_CHARACTERS]
     with suppress(DatabaseError):  # noted above; the lease ends without it
         stored = error_text("job_failed", reason)
         now_ms = services.now_ms()
         if await store.record_failure(
-            services.db, job, now_ms=now_ms, error=stored, max_failures=kind.max_failures
+            services.db,
+            job,
+            now_ms=now_ms,
+            error=stored,
+            max_failures=_MAX_AWAY if is_away else kind.max_failures,
+            is_attempt=not is_away,
         ):
             await _clean_up(services, kind.clean_up(job.resource_id))
     return False
