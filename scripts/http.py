@@ -70,12 +70,23 @@ class Answers:
             urllib.request.Request(f"{self._base_url}{path}", data, headers=self._headers)
         )
 
+    def patch(self, path: str, body: object) -> Any:
+        return self.with_etag("PATCH", path, body)[0]
+
+    def delete(self, path: str) -> Any:
+        return self.with_etag("DELETE", path)[0]
+
     def put(self, path: str, body: bytes) -> Any:
         """The body as it is."""
+        return self._send("PUT", path, body)
+
+    def post_file(self, path: str, body: bytes) -> Any:
+        return self._send("POST", path, body)
+
+    def _send(self, method: str, path: str, body: bytes) -> Any:
         headers = self._headers | {"content-type": "application/octet-stream"}
-        return self._call(
-            urllib.request.Request(f"{self._base_url}{path}", body, headers=headers, method="PUT")
-        )
+        url = f"{self._base_url}{path}"
+        return self._call(urllib.request.Request(url, body, headers=headers, method=method))
 
     def with_etag(
         self, method: str, path: str, body: object = None, *, if_match: str | None = None
