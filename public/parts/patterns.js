@@ -19,6 +19,12 @@ export const ADDRESS = {
   patternHelp: "Enter a full URL that starts with https://, without spaces.",
 };
 
+/** Where a webhook goes; the API takes http only of `npm start`. */
+export const WEBHOOK_ADDRESS = {
+  pattern: "https://[!-~]+|http://(127\\.0\\.0\\.1|localhost|\\[::1\\])([:\\/][!-~]*)?",
+  patternHelp: ADDRESS.patternHelp,
+};
+
 export const ADAPTER_NAME = {
   pattern: "[A-Za-z0-9][A-Za-z0-9._\\-]{0,99}",
   patternHelp: "Start with a letter or digit; use only letters, digits, dots, hyphens and _.",

@@ -43,9 +43,14 @@ export async function open(page) {
 
 async function list({ root, query, signal, may }) {
   const container = h("div", { class: "stack" });
+  let wanted = {};
   replace(
     root,
-    pageHead("Logs", "All requests, newest first. Click a row for the full trace."),
+    pageHead(
+      "Logs",
+      "All requests, newest first. Click a row for the full trace.",
+      actionButton("Export (JSONL)", () => exportPage(wanted, signal)),
+    ),
     container,
   );
   await load(
@@ -59,19 +64,12 @@ async function list({ root, query, signal, may }) {
       ]),
     ([agents, models, routers, unlogged]) => {
       const body = h("div", {});
-      let wanted = {};
       const show = (state) => {
         wanted = queryOf(state);
         return showPage(body, state, agents, { signal, may });
       };
       const specs = filterSpecs(agents, models, routers, query.get("router"));
-      const download = actionButton("Export (JSONL)", () => exportPage(wanted, signal));
-      return [
-        unlogged,
-        filters({ parts: ["logs"], specs, query, show, signal }),
-        h("div", { class: "row" }, download),
-        body,
-      ];
+      return [unlogged, filters({ parts: ["logs"], specs, query, show, signal }), body];
     },
     { signal },
   );

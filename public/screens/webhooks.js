@@ -2,14 +2,15 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
-import { count, NOTHING, time } from "../format.js";
+import { count, NOTHING } from "../format.js";
 import { actionButton, badge, button, copyButton, link, pageHead } from "../parts/controls.js";
 import { confirm, openDialog } from "../parts/dialog.js";
 import { changed, formDialog } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
-import { ADDRESS } from "../parts/patterns.js";
+import { WEBHOOK_ADDRESS } from "../parts/patterns.js";
 import { listTable, table } from "../parts/table.js";
+import { when } from "../parts/when.js";
 
 const EVENTS = [
   ["decision.low_confidence", "Decisions of low confidence, counted every 15 minutes"],
@@ -62,10 +63,15 @@ function view(webhooks, show) {
         heading: true,
         kind: "wide",
         cell: (one) =>
-          h("div", { class: "row" }, one.url, one.enabled ? null : badge("disabled", "warn")),
+          h(
+            "div",
+            { class: "row" },
+            h("a", { href: `#/webhooks/${one.id}` }, one.url),
+            one.enabled ? null : badge("disabled", "warn"),
+          ),
       },
       { head: "Events", cell: (one) => one.events.join(", "), kind: "wide" },
-      { head: "Last delivery", cell: (one) => time(one.last_delivered_at) },
+      { head: "Last delivery", cell: (one) => when(one.last_delivered_at) },
       { head: "Waiting", cell: (one) => count(one.waiting), kind: "number" },
       {
         head: "Failed",
@@ -76,7 +82,6 @@ function view(webhooks, show) {
         head: "Actions",
         kind: "actions",
         cell: (one) => [
-          link("Deliveries", `#/webhooks/${one.id}`, { size: "small" }),
           actionButton("Test", () => test(one, show), {
             size: "small",
             label: `Test ${one.url}`,
@@ -96,7 +101,7 @@ function view(webhooks, show) {
 const fields = (webhook) => [
   {
     name: "url",
-    ...ADDRESS,
+    ...WEBHOOK_ADDRESS,
     label: "URL",
     required: true,
     value: webhook?.url,
@@ -207,8 +212,8 @@ const columns = (path, show) => [
   { head: "State", cell: (one) => badge(one.state, STATES[one.state]) },
   { head: "Attempts", cell: (one) => count(one.attempts), kind: "number" },
   { head: "Last error", cell: (one) => one.last_error ?? NOTHING, kind: "wide" },
-  { head: "Next attempt", cell: (one) => time(one.next_attempt_at) },
-  { head: "Created", cell: (one) => time(one.created_at) },
+  { head: "Next attempt", cell: (one) => when(one.next_attempt_at) },
+  { head: "Created", cell: (one) => when(one.created_at) },
   {
     head: "Actions",
     kind: "actions",

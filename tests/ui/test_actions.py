@@ -404,7 +404,7 @@ def test_a_webhook_is_added_tested_and_deleted(page: Page, go: Go, rows: Rows) -
     dialog.get_by_role("button", name="Done").click()
     page.get_by_role("button", name="Test https://hooks.example.com/in").click()
     said(page, "The test event was delivered.")
-    page.get_by_role("link", name="Deliveries").click()
+    page.get_by_role("link", name="https://hooks.example.com/in").click()
     expect(page.get_by_role("row", name="webhook.test")).to_contain_text("delivered")
     page.get_by_role("link", name="Back to webhooks").click()
     page.get_by_role("button", name="Delete https://hooks.example.com/in").click()
