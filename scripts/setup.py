@@ -51,8 +51,9 @@ def prepare_training() -> None:
 
 
 def prepare_yaml() -> None:
-    """What `npm run apply` needs for YAML, and no more."""
-    _run([python_environment(), yaml_package()])
+    """What `npm run apply` needs for YAML, and no more. An environment that is there stays,
+    whatever Python runs the command: it may hold what takes minutes to install."""
+    _run([yaml_package()] if paths.PYTHON.exists() else [python_environment(), yaml_package()])
 
 
 def prepare_upload() -> None:
