@@ -16,7 +16,6 @@ semantic.py on training queries and on samples/.
 import argparse
 import json
 import random
-import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,11 +28,11 @@ from bench.route_dataset import percentile, read_lines
 from bench.ten_agents import agent_of
 from edgeneuro.classifier.held_out import TWO_SIDED, wilson
 from edgeneuro.domain.agent import NO_AGENT
+from local.demonstration import demonstration_agents
 from local.engines.lexical import LexicalMatcher
 from local.engines.matching import AgentText, Matcher
 from local.engines.minilm import load_minilm
 from local.engines.semantic import MiniLmMatcher, ranking_of
-from scripts import paths
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES, DIALOGUES, SEED = 5, 150, 1
@@ -97,14 +96,6 @@ def twelve_agents() -> tuple[list[AgentText], list[Asked]]:
     ]
     asked = [Asked(text, each["id"]) for each in found["agents"] for text in each["paraphrases"]]
     return agents, [*asked, *(Asked(text, None) for text in found["out_of_scope"])]
-
-
-def demonstration_agents() -> list[AgentText]:
-    database = sqlite3.connect(":memory:")
-    for path in (ROOT / "schema.sql", paths.SEED):
-        database.executescript(path.read_text("utf-8"))
-    rows = database.execute("SELECT id, name, description, examples FROM agents ORDER BY id")
-    return [AgentText(row[0], f"{row[1]}. {row[2]}", json.loads(row[3])) for row in rows]
 
 
 def samples(name: str) -> list[Asked]:

@@ -15,6 +15,8 @@ import uvicorn
 from local.adapters import Adapters
 from local.ai_gateway import AiGateway
 from local.app import build_app, build_engine
+from local.demonstration import demonstration_agents
+from local.engines.emulated import EmulatedEngine
 from local.finetunes import FinetuneStore
 from local.settings import Settings, SettingsError, read_settings
 from local.workers_ai import WorkersAi
@@ -52,7 +54,10 @@ def _finetunes(settings: Settings) -> Iterator[FinetuneStore]:
 
 
 def _serve(settings: Settings, adapters: Adapters) -> int:
-    workers_ai = WorkersAi(build_engine(settings), adapters)
+    engine = build_engine(settings)
+    if isinstance(engine, EmulatedEngine):
+        engine.prepare(demonstration_agents())  # while the Worker starts
+    workers_ai = WorkersAi(engine, adapters)
     config = uvicorn.Config(
         build_app(AiGateway(workers_ai)),
         host=settings.host,

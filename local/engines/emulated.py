@@ -43,6 +43,10 @@ class EmulatedEngine:
     def name(self) -> str:
         return self._matcher.name
 
+    def prepare(self, agents: Sequence[AgentText]) -> None:
+        """For agents that the first question will probably be about."""
+        self._matcher.prepare(agents)
+
     async def complete(self, request: CompletionRequest) -> Completion:
         prompt = " ".join(message.content for message in request.messages)
         metadata = {"engine": self.name, "notice": self._matcher.notice}

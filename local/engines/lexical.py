@@ -60,6 +60,9 @@ class LexicalMatcher:
             self._warning = ""
         return rank(query, agents)
 
+    def prepare(self, agents: Sequence[AgentText]) -> None:
+        return None
+
     async def run(self, work: Callable[[], Result]) -> Result:
         return work()  # microseconds
 

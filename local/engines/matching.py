@@ -73,5 +73,8 @@ class Matcher(Protocol):
 
     def rank(self, query: str, agents: Sequence[AgentText]) -> Ranking: ...
 
+    def prepare(self, agents: Sequence[AgentText]) -> None:
+        """Begins what the first question with these agents would have to wait for."""
+
     async def run(self, work: Callable[[], Result]) -> Result:
         """Calls `work`, which may rank, where it holds up no other answer."""

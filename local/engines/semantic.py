@@ -46,6 +46,9 @@ class MiniLmMatcher:
         # come with it wait for them.
         self._thread = ThreadPoolExecutor(1, "minilm")
 
+    def prepare(self, agents: Sequence[AgentText]) -> None:
+        self._thread.submit(self.rank, "Hello", agents)
+
     async def run(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.app import minilm_matcher
+from local.demonstration import demonstration_agents
 from local.engines.emulated import EmulatedEngine
 from local.engines.emulated_decisions import choice_probabilities
 from local.engines.matching import STAYS, AgentText
@@ -108,3 +109,12 @@ def test_without_the_weights_words_are_compared_and_it_says_so(
     matcher.rank("a", [])
     matcher.rank("a", [])
     assert capsys.readouterr().out.count("`npm start` installs it") == 1
+
+
+def test_the_demonstration_agents_are_prepared_at_the_start(matcher: MiniLmMatcher) -> None:
+    agents = demonstration_agents()
+    assert {agent.id for agent in agents} >= {"it_support", "general"}
+    matcher.prepare(agents[:1])
+    matcher._thread.submit(int).result()  # after it: there is one thread
+    assert set(texts_of(agents[0])) <= set(matcher._vectors)
+    assert demonstration_agents(Path("no.sql")) == []

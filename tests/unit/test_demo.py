@@ -1,5 +1,5 @@
 """`npm run demo`: what it says, what it changes, and that it leaves nothing behind. The tutorial's
-commands run it whole (tests/worker/test_written_commands.py)."""
+commands make the same requests to a running product (tests/worker/test_written_commands.py)."""
 
 from pathlib import Path
 from typing import Any
