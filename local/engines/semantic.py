@@ -31,7 +31,8 @@ LEAVES_FROM, LEAVES_BY = 0.3, 0.2
 
 _PHRASE_END = re.compile(r"[.;:,?!]\s+")
 _MAX_PHRASES = 12
-_MAX_CACHED = 20_000  # vectors, of 1.5 KB each
+_MAX_CACHED = 20_000  # vectors of agents' texts, of 1.5 KB each
+_MAX_QUERIES = 16  # one question ranks its query several times; asked again it is computed again
 _BATCH = 64
 
 
@@ -42,6 +43,7 @@ class MiniLmMatcher:
     def __init__(self, model: MiniLm) -> None:
         self._model = model
         self._vectors: OrderedDict[str, Array] = OrderedDict()
+        self._queries: OrderedDict[str, Array] = OrderedDict()
         # One thread: the first question after a start computes the agents' vectors, and those that
         # come with it wait for them.
         self._thread = ThreadPoolExecutor(1, "minilm")
@@ -57,25 +59,26 @@ class MiniLmMatcher:
             even = {agent.id: 1 / len(agents) for agent in agents}
             return Ranking(None, dict.fromkeys(even, 0.0), even, 0.0, 0.9)
         texts = [texts_of(agent) for agent in agents]
-        vectors = self._embed([query, *(text for each in texts for text in each)])
-        asked, rest = vectors[0], vectors[1:]
+        asked = self._embed([query], self._queries, _MAX_QUERIES)[0]
+        rest = self._embed([text for each in texts for text in each], self._vectors, _MAX_CACHED)
         scores = {}
         for agent, each in zip(agents, texts, strict=True):
             scores[agent.id] = _score(asked, rest[: len(each)])
             rest = rest[len(each) :]
         return ranking_of(scores)
 
-    def _embed(self, texts: Sequence[str]) -> Array:
-        """One row for each text. Those that were asked for before are not computed again."""
-        missing = [text for text in dict.fromkeys(texts) if text not in self._vectors]
+    def _embed(self, texts: Sequence[str], known: OrderedDict[str, Array], most: int) -> Array:
+        """One row for each text. Those that are known are not computed again; at most so many stay
+        known."""
+        missing = [text for text in dict.fromkeys(texts) if text not in known]
         for start in range(0, len(missing), _BATCH):
             batch = missing[start : start + _BATCH]
-            self._vectors.update(zip(batch, self._model.embed(batch)[0], strict=True))
+            known.update(zip(batch, self._model.embed(batch)[0], strict=True))
         for text in texts:
-            self._vectors.move_to_end(text)
-        found = np.stack([self._vectors[text] for text in texts])
-        while len(self._vectors) > _MAX_CACHED:
-            self._vectors.popitem(last=False)
+            known.move_to_end(text)
+        found = np.stack([known[text] for text in texts])
+        while len(known) > most:
+            known.popitem(last=False)
         assert found.shape == (len(texts), WIDTH)
         return found
 
