@@ -70,6 +70,10 @@ def test_a_storm_of_429s(faulty: Faulty, storm: tuple[str, Any]) -> None:
         require_well(faulty, way)
 
 
+# The tables are away: D1 says so, or of a statement that it had prepared, that the schema changed.
+_WITHOUT_TABLES = ("schema_mismatch", "database_unavailable")
+
+
 def test_without_a_database_only_limited_keys_have_to_wait(faulty: Faulty) -> None:
     faulty.prepare(CALM)
     limited = create_key(faulty.client, requests_per_minute=1_000)
@@ -77,15 +81,13 @@ def test_without_a_database_only_limited_keys_have_to_wait(faulty: Faulty) -> No
     assert faulty.ask("route", word(), key=limited["key"]).status == 200
     with faulty.trouble(NO_DATABASE):
         refused = faulty.ask("route", word(), key=limited["key"])
-        assert (refused.status, refused.code) == (503, "database_unavailable")
+        assert refused.status == 503 and refused.code in _WITHOUT_TABLES
         assert refused.headers["retry-after"] == "1"
         assert "no such table" not in refused.text
         # The control plane shows no cached settings; routing goes on with them.
         settings = faulty.client.get("/v1/config")
-        assert (settings.status_code, settings.json()["error"]["code"]) == (
-            503,
-            "database_unavailable",
-        )
+        assert settings.status_code == 503
+        assert settings.json()["error"]["code"] in _WITHOUT_TABLES
         for way in WAYS:
             require_answer(faulty.ask(way, word()), Cell(200))
     assert faulty.ask("route", mark, key=limited["key"]).status == 200
