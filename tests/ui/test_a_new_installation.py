@@ -45,6 +45,17 @@ def visitor(browser: Browser, fresh: LocalProduct) -> Iterator[Page]:
     context.close()
 
 
+def test_the_first_steps_of_a_new_installation(visitor: Page, fresh: LocalProduct) -> None:
+    """Before any test that changes the agents."""
+    sign_in(visitor, fresh.admin_token)
+    steps = visitor.get_by_role("region", name="First steps")
+    expect(steps.get_by_text("0 of 6 done")).to_be_visible()
+    expect(steps.get_by_text("There are demonstration agents.")).to_be_visible()
+    steps.get_by_text("Python", exact=True).click()
+    expect(steps.get_by_text("httpx.post(")).to_be_visible()
+    assert fresh.admin_token not in steps.inner_html()
+
+
 def test_the_demonstration_agents_go_in_one_click(
     visitor: Page, fresh: LocalProduct, api: httpx.Client
 ) -> None:
@@ -104,16 +115,6 @@ def test_every_file_has_the_security_headers(fresh: LocalProduct) -> None:
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert response.headers["x-content-type-options"] == "nosniff"
-
-
-def test_the_first_steps_of_a_new_installation(visitor: Page, fresh: LocalProduct) -> None:
-    sign_in(visitor, fresh.admin_token)
-    steps = visitor.get_by_role("region", name="First steps")
-    expect(steps.get_by_text("0 of 6 done")).to_be_visible()
-    expect(steps.get_by_text("There are demonstration agents.")).to_be_visible()
-    steps.get_by_text("Python", exact=True).click()
-    expect(steps.get_by_text("httpx.post(")).to_be_visible()
-    assert fresh.admin_token not in steps.inner_html()
 
 
 def test_every_screen_of_an_empty_installation(visitor: Page, empty: httpx.Client) -> None:
