@@ -1,10 +1,11 @@
 """Files of JSON or YAML. YAML as version 1.2 has it: `on`, `off`, `yes` and `no` are texts, and so
-are dates; a key that is there twice is an error."""
+are dates. In both a key that is there twice is an error, and so is what JSON cannot say."""
 
 import json
 import os
 import re
 import sys
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +13,11 @@ from scripts import paths
 from scripts.setup import prepare_yaml
 
 YAML_ENDINGS = (".yaml", ".yml")
+# Larger than what the product takes. Aliases of YAML make a large document out of a small file.
+_MAX_CHARACTERS = 10_000_000
+_MAX_VALUES = 200_000
+_MAX_DEPTH = 100
+_MAX_KEYS = 10_000  # of one object
 _BOOL = re.compile(r"true|false|True|False|TRUE|FALSE")
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -39,13 +45,63 @@ def run_where_yaml_is() -> None:
 
 
 def read_document(path: Path) -> Any:
-    """Raises UnreadableDocument, or OSError."""
-    text = path.read_text(encoding="utf-8-sig")
+    """What JSON can say. Raises UnreadableDocument, or OSError."""
+    content = path.read_bytes()
+    kind = "YAML" if is_yaml(path) else "JSON"
     try:
-        return _load_yaml(text) if is_yaml(path) else json.loads(text)
-    except (ValueError, RecursionError) as error:
-        kind = "YAML" if is_yaml(path) else "JSON"
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableDocument(f"{path} is not UTF-8: {error}") from error
+    try:
+        read = _load_yaml if is_yaml(path) else _load_json
+        return _require_json(read(text))
+    except RecursionError as error:
+        raise UnreadableDocument(f"{path} is nested too deep.") from error
+    except ValueError as error:
         raise UnreadableDocument(f"{path} is not {kind}: {error}") from error
+
+
+def _load_json(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_object)
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    twice = _twice(name for name, _ in pairs)
+    if twice is not None:
+        raise ValueError(f"the key {twice!r} is there twice in one object")
+    return dict(pairs)
+
+
+def _twice(keys: Iterable[Hashable]) -> Any:
+    """The first key that was there before, None if there is none."""
+    seen: set[Hashable] = set()
+    return next((key for key in keys if key in seen or seen.add(key)), None)  # type: ignore[func-returns-value]
+
+
+def _require_json(document: Any) -> Any:
+    """Raises ValueError for what JSON cannot say, and for a document that is too large or nested
+    too deep where each alias is written out."""
+    values = characters = 0
+    waiting = [(document, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        values += 1
+        characters += len(value) if isinstance(value, str) else 0
+        if values > _MAX_VALUES or characters > _MAX_CHARACTERS:
+            raise ValueError("it is too large where each alias is written out")
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"it is nested more than {_MAX_DEPTH} deep")
+        if isinstance(value, dict):
+            for key in value:
+                if not isinstance(key, str):
+                    raise ValueError(f"the key {key!r} is no text; write it in quotes")
+                characters += len(key)
+            waiting += [(each, depth + 1) for each in value.values()]
+        elif isinstance(value, list):
+            waiting += [(each, depth + 1) for each in value]
+        elif not isinstance(value, str | int | float | None):
+            raise ValueError(f"it holds a {type(value).__name__}, which JSON does not have")
+    return document
 
 
 def document_text(path: Path, document: Any) -> str:
@@ -73,12 +129,17 @@ def _load_yaml(text: str) -> Any:
         }
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            keys = [key.value for key, _ in node.value if key.tag != f"{_TAG}merge"]
-            twice = next((key for key in keys if keys.count(key) > 1), None)
+            keys = (key.value for key, _ in node.value if key.tag != f"{_TAG}merge")
+            twice = _twice(key for key in keys if isinstance(key, str))
             if twice is not None:
                 line = node.start_mark.line + 1
                 raise ValueError(f"the key {twice!r} is there twice (in the object of line {line})")
             return super().construct_mapping(node, deep=deep)
+
+        def flatten_mapping(self, node: Any) -> None:
+            super().flatten_mapping(node)
+            if len(node.value) > _MAX_KEYS:
+                raise ValueError(f"an object has more than {_MAX_KEYS:,} keys")
 
     for name, pattern, read in (
         ("bool", _BOOL, lambda text: text.lower() == "true"),

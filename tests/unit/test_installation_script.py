@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +162,37 @@ def test_yaml_is_of_version_1_2(tmp_path: Path) -> None:
     assert json.dumps(read_document(path)) == (
         '["on", "off", "yes", 12, 1000.0, "1_000", "12:30:45", true, 0.5, -3]'
     )
+
+
+TIMES_TEN = "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in pairwise("abcdefghi"))
+MERGED = "".join(
+    f"{b}: &{b} {{<<: [{', '.join([f'*{a}'] * 10)}]}}\n" for a, b in pairwise("abcdefghi")
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.yaml", "a: &a [1]\n" + TIMES_TEN, "too large"),
+        ("a.yaml", "a: &a {x: 1, y: 2}\n" + MERGED, "more than 10,000 keys"),
+        ("a.yaml", "agents: &a [*a]", "nested more than"),
+        ("a.yaml", "agents: !!binary aGVsbG8=", "holds a bytes"),
+        ("a.yaml", "agents: !!set {a, b}", "holds a set"),
+        ("a.yaml", "agents: !!timestamp 2026-01-01", "holds a date"),
+        ("a.yaml", "1: a", "the key 1 is no text"),
+        ("a.yaml", "? [a, b]\n: c", "unhashable key"),
+        ("a.yaml", "a: !!python/object/apply:os.getcwd []", "constructor for the tag"),
+        ("a.yaml", "[" * 1_200, "nested too deep"),
+        ("a.json", "[" * 100_000, "nested too deep"),
+        ("a.json", "[" * 900 + "]" * 900, "nested more than"),
+        ("a.json", '{"rules": [{"id": "a", "id": "b"}]}', "'id' is there twice"),
+        ("a.json", b'{"rules": "\xff"}', "not UTF-8"),
+    ],
+)
+def test_a_file_that_json_cannot_say_is_refused(
+    tmp_path: Path, name: str, content: str | bytes, says: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UnreadableDocument, match=says):
+        read_document(path)
