@@ -45,8 +45,11 @@ def main(words: Sequence[str] | None = None, ask: Callable[[str], str] = input) 
         if is_yaml(options.file):
             run_where_yaml_is()
         ended = export(options) if options.export else apply(options, ask)
-    except (HttpFailed, Refused, UnreadableDocument, OSError) as error:
+    except (HttpFailed, Refused, UnreadableDocument) as error:
         print(error, file=sys.stderr)
+        sys.exit(FAILED)
+    except OSError as error:  # of a file; what a product answers is HttpFailed
+        print(f"{error.filename or options.file}: {error.strerror}.", file=sys.stderr)
         sys.exit(FAILED)
     except StepFailed as failure:
         print(f"{failure.why}\n{failure.advice}".rstrip(), file=sys.stderr)

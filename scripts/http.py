@@ -125,7 +125,8 @@ def _error(error: urllib.error.HTTPError) -> tuple[str, str | None]:
             f"line {each['line']}: {each['message']}" if "line" in each else each["message"]
             for each in body.get("errors", ())[:_FAULTS_SHOWN]
         ]
+        message: str = body["error"]["message"]
         code: str | None = body["error"].get("code")
-        return "\n  ".join([body["error"]["message"], *lines]), code
+        return "\n  ".join([message, *(line for line in lines if line != message)]), code
     except (ValueError, KeyError, TypeError, AttributeError):
         return error.reason or "", None

@@ -144,7 +144,7 @@ def load_dump(dump: Dump, into: Path) -> sqlite3.Connection:
         try:
             # A text of SQL must not hold U+0000, which D1 writes as it is.
             connection.execute(line.replace("\0", "'||char(0)||'"))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, sqlite3.Warning, UnicodeError) as error:
             connection.close()
             raise StepFailed(f"{dump.path}, line {number} cannot be read: {error}.") from error
     connection.execute("COMMIT")

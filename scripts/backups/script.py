@@ -14,6 +14,7 @@ from scripts.backups.schema import (
     virtual_tables,
 )
 from scripts.backups.sql import CREATE_PIECES, DROP_PIECES, inserts, quoted
+from scripts.steps import StepFailed
 
 # Isolates recognise a change of the configuration by these counters.
 _REVISION = "revision"
@@ -28,7 +29,8 @@ def restore_script(
 ) -> Iterator[str]:
     """Statements that drop what exists, and make the tables and rows of the source, which has the
     schema of this version. Triggers and indexes come last, but for those triggers that fill the
-    full-text indexes. `revision` has the counters of the database so far."""
+    full-text indexes. `revision` has the counters of the database so far. Raises StepFailed for a
+    backup without its own."""
     schema = schema_at(version)
     tables = data_tables(schema)
     # D1 recognises a file that it has executed before.
@@ -73,7 +75,13 @@ def _marks(source: sqlite3.Connection) -> Iterator[str]:
 def _raised(source: sqlite3.Connection, revision: Mapping[str, int]) -> Iterator[str]:
     cursor = source.execute(f"SELECT * FROM {_REVISION}")
     names = [each[0] for each in cursor.description]
-    [row] = cursor.fetchall()
+    rows = cursor.fetchall()
+    if len(rows) != 1 or not all(isinstance(value, int) for value in rows[0]):
+        raise StepFailed(
+            f"The backup's table {_REVISION} must have one row of whole numbers.",
+            "take another backup; this one was changed by hand.",
+        )
+    [row] = rows
     raised = [
         f"{name} = {max(value, revision.get(name, 0)) + 1}"
         for name, value in zip(names, row, strict=True)

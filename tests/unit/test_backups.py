@@ -211,6 +211,13 @@ def test_what_d1_exports_can_be_restored(
         (lambda text: text.replace(migrations()[-1].name, "9000_later.sql"), "schema 9000"),
         (lambda text: text.replace(migrations()[2].name, "0003_other.sql"), "0003_other.sql"),
         (lambda text: text.replace('"agents" ("id"', '"agents" ("colour"', 1), "cannot be read"),
+        (lambda text: text.replace(");\n", "); DELETE FROM keys;\n", 1), "cannot be read"),
+        (lambda text: text.replace("'it_support'", "'\udcff'", 1), "cannot be read"),
+        (
+            lambda text: text.replace('INSERT INTO "revision"', 'INSERT INTO "revisions"'),
+            "revision",
+        ),
+        (lambda text: text.replace('"audit" (', '"audit" SELECT 1 --('), "cannot be read"),
         (lambda text: "", "not a complete backup"),
         (lambda text: "\x89PNG\r\n\x1a\n" + "\xff" * 1_000, "not a complete backup"),
     ],
@@ -219,7 +226,7 @@ def test_what_cannot_be_restored_changes_nothing(
     used: FileDatabase, empty: FileDatabase, tmp_path: Path, change: Any, message: str
 ) -> None:
     text = take_backup(used, tmp_path / "backup.sql").read_text()
-    (tmp_path / "changed.sql").write_text(change(text))
+    (tmp_path / "changed.sql").write_text(change(text), errors="surrogateescape")
     with pytest.raises(StepFailed, match=message):
         restore(tmp_path / "changed.sql", empty, replace=False, say=quiet)
     assert empty.executed == 0
