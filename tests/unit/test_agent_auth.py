@@ -188,6 +188,11 @@ async def test_an_agent_knows_who_asks(product: Product) -> None:
         ["finance"],
     )
     assert "act" not in found
+    # Who has a key cannot say that he is one whom EdgeNeuro knows.
+    for name in (user["id"], own["id"], "admin_token"):
+        await chat(product, key=service["key"], user=name)
+        claimed = identity(product)
+        assert (claimed["sub"], claimed.get("act")) == (service["id"], None)
 
 
 async def test_an_answer_for_one_person_is_cached_for_nobody(product: Product) -> None:
