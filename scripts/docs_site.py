@@ -5,13 +5,14 @@ docs/README.md. Besides docs/ the site has some files of other folders; links ar
 The site has no source code, and loads no picture from elsewhere: such links become plain text.
 """
 
+import argparse
 import functools
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
+from collections.abc import Sequence
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 
@@ -40,17 +41,23 @@ _FENCE = re.compile(r"(^ *```.*?^ *```$)", re.M | re.S)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="npm run docs --", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("only", nargs="?", choices=["build"], help="only build the site")
+    only_build = parser.parse_args(words).only is not None
     stop_on_signals()
+    title = "Building the documentation site"
     try:
         port = _port(os.environ.get("PORT") or str(DEFAULT_PORT))
         prepare_site()
         site = build(paths.SITE)
         print(f"Built the documentation site: {site}")
-        if sys.argv[1:] != ["build"]:
+        if not only_build:
+            title = "Serving the documentation site"
             serve(site, port)
     except StepFailed as failure:
-        give_up("Building the documentation site", failure)
+        give_up(title, failure)
     except Stopped:
         print("\nStopped.")
 
@@ -159,7 +166,10 @@ def serve(site: Path, port: int) -> None:
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError as error:
-        raise StepFailed(f"Port {port} cannot be used: {error.strerror}.", "set PORT.") from error
+        advice = (
+            f"choose another one: PORT={port + 1 if port < 65535 else DEFAULT_PORT} npm run docs"
+        )
+        raise StepFailed(f"Port {port} cannot be used: {error.strerror}.", advice) from error
     with server:
         print(f"Ready on http://localhost:{port}", flush=True)
         server.serve_forever()

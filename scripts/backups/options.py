@@ -11,7 +11,7 @@ from scripts.deploy import new_context
 from scripts.deployment.account import ACCOUNT
 from scripts.deployment.context import run_deployment
 from scripts.deployment.options import read_options
-from scripts.deployment.record import FOLDER, PRODUCTION
+from scripts.deployment.record import FOLDER, PRODUCTION, read_record
 from scripts.deployment.upload import CONFIG
 from scripts.paths import STATE
 from scripts.setup import prepare_wrangler
@@ -60,13 +60,14 @@ def chosen_database(options: argparse.Namespace, *, alone: bool) -> Iterator[Tar
 def _deployed(environment: str) -> Iterator[TargetDatabase]:
     try:
         with only_one(FOLDER / f"{environment}.lock"):
-            context = new_context(read_options(["--env", environment]))
-            if not context.record.database_id:
+            # Before the login: who means the local installation has no account.
+            if not read_record(environment).database_id:
                 raise StepFailed(
                     f"This checkout knows no database of a deployment {environment}.",
                     f"`npm run deploy -- --env {environment}` makes one or takes it over;"
                     " --local is the installation that `npm start` runs.",
                 )
+            context = new_context(read_options(["--env", environment]))
             run_deployment(context, [ACCOUNT, CONFIG])
             yield DeployedDatabase(context)
     except InUse as error:

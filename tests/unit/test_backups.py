@@ -3,6 +3,7 @@ anything is changed."""
 
 import re
 import sqlite3
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import cache
@@ -13,12 +14,14 @@ import pytest
 
 from edgeneuro.settings import Settings
 from edgeneuro_testing.sqlite import SqliteDatabase
+from scripts.backups import options as backup_options
 from scripts.backups.dump import write_rows
 from scripts.backups.restoring import restore
 from scripts.backups.schema import Made, data_tables, migrations, schema_at, version_of
 from scripts.backups.sql import MAX_STATEMENT, literal
 from scripts.backups.taking import take_backup
 from scripts.database import applied
+from scripts.deployment import record as deployment_record
 from scripts.steps import StepFailed
 from tests.unit.conftest import IT, SCHEMA, Product, add_agents, says
 
@@ -291,6 +294,20 @@ def test_a_failed_write_leaves_no_file(used: FileDatabase, tmp_path: Path) -> No
 def test_nothing_to_back_up(empty: FileDatabase, tmp_path: Path) -> None:
     with pytest.raises(StepFailed, match="nothing to back up"):
         take_backup(empty, tmp_path / "backup.sql")
+
+
+def test_without_a_deployment_nobody_must_log_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (backup_options, deployment_record):
+        monkeypatch.setattr(module, "FOLDER", tmp_path)
+    chosen = Namespace(setup=False, local=False, environment="production")
+    with (
+        pytest.raises(StepFailed, match="knows no database") as refused,
+        backup_options.chosen_database(chosen, alone=False),
+    ):
+        pass
+    assert "--local" in refused.value.advice
 
 
 def test_no_backup_replaces_another_file(used: FileDatabase, tmp_path: Path) -> None:
