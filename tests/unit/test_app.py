@@ -231,6 +231,7 @@ async def test_a_bearer_token_wins_over_the_other_headers(product: Product) -> N
         ("limit=many", "limit"),
         ("after=", "after"),
         ("page=2", "page"),
+        ("limit=1&limit=2", "limit"),
     ],
 )
 async def test_bad_query_parameters(product: Product, query: str, param: str) -> None:

@@ -123,8 +123,15 @@ def parse_items(model: type[Batch], body: bytes) -> Checked[Batch]:
 
 
 def parse_query(model: type[BaseModel], query_string: str) -> BaseModel:
+    values: dict[str, str] = {}
+    for name, value in parse_qsl(query_string, keep_blank_values=True):
+        # Which one counts is said nowhere, and `plan=true&plan=false` must not be guessed.
+        if name in values:
+            param = name[:100]
+            raise InvalidRequestError(f"{param}: is there twice; send it once.", param=param)
+        values[name] = value
     try:
-        return model.model_validate(dict(parse_qsl(query_string, keep_blank_values=True)))
+        return model.model_validate(values)
     except ValidationError as error:
         raise invalid_request(error) from error
 
