@@ -153,6 +153,11 @@ async def test_bad_filters_name_the_parameter(product: Product, query: str, para
     assert (answered.status, answered.json()["error"]["param"]) == (400, param)
 
 
+async def test_metadata_without_a_key_says_what_to_send(product: Product) -> None:
+    error = (await product.call("GET", "/v1/logs?metadata=blue")).json()["error"]
+    assert error["message"] == "metadata: must name a key; send metadata.KEY=VALUE."
+
+
 @pytest.mark.parametrize("query", ["agent=hr", "q=leave", "q=leave&agent=hr&layer=llm"])
 async def test_pages_with_filters(product: Product, query: str) -> None:
     made = []

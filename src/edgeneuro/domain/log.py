@@ -191,6 +191,13 @@ class LogsQuery(PageQuery):
         keys = {name.removeprefix(_METADATA): value for name, value in facts.items()}
         return {**rest, "metadata": keys}
 
+    @field_validator("metadata", mode="before")
+    @classmethod
+    def _has_keys(cls, metadata: Any) -> Any:
+        if isinstance(metadata, str):
+            raise ValueError("must name a key; send metadata.KEY=VALUE")
+        return metadata
+
     @field_validator("q")
     @classmethod
     def _has_words(cls, q: str | None) -> str | None:
