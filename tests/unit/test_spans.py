@@ -115,6 +115,14 @@ async def test_what_the_caller_did_not_sample_is_not_recorded(
     assert collector.requests == []
 
 
+async def test_who_has_no_key_cannot_have_a_trace_recorded(
+    traced: Product, collector: Collector
+) -> None:
+    headers = {"traceparent": f"00-{TRACE_ID}-{PARENT_ID}-01"}
+    assert (await traced.call("GET", "/v1/agents", key="wrong", headers=headers)).status == 401
+    assert collector.requests == []
+
+
 async def test_without_a_collector_nothing_is_recorded(product: Product) -> None:
     answered = await product.call("GET", "/v1/agents")
     assert answered.headers["traceparent"].endswith("-01")
