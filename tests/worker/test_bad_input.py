@@ -119,7 +119,11 @@ def test_an_unknown_model(client: httpx.Client, model_id: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
-    [("GET", "/v1/route", "POST"), ("PUT", "/v1/agents", "GET, POST"), ("POST", "/healthz", "GET")],
+    [
+        ("GET", "/v1/route", "POST"),
+        ("PUT", "/v1/agents", "GET, POST, DELETE"),
+        ("POST", "/healthz", "GET"),
+    ],
 )
 def test_a_wrong_method(client: httpx.Client, method: str, path: str, allow: str) -> None:
     response = client.request(method, path)

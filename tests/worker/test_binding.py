@@ -51,7 +51,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
     options = Options(free_port(), "unused-token", tmp_path_factory.mktemp("binding"))
     options.notes.mkdir()
     ai_url = f"http://127.0.0.1:{free_port()}"
-    children = [start_local_ai(options, ai_url)]
+    with pytest.MonkeyPatch.context() as variables:
+        variables.setenv("LOCAL_AI_ENGINE", "emulated")
+        children = [start_local_ai(options, ai_url)]
     try:
         wait_until_ready(children, [f"{ai_url}/healthz"])
         children.append(start_caller(options, ai_url))
