@@ -21,7 +21,6 @@ from scripts.backups.schema import Made, data_tables, migrations, schema_at, ver
 from scripts.backups.sql import MAX_STATEMENT, literal
 from scripts.backups.taking import take_backup
 from scripts.database import applied
-from scripts.deployment import record as deployment_record
 from scripts.steps import StepFailed
 from tests.unit.conftest import IT, SCHEMA, Product, add_agents, says
 
@@ -299,9 +298,8 @@ def test_nothing_to_back_up(empty: FileDatabase, tmp_path: Path) -> None:
 def test_without_a_deployment_nobody_must_log_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (backup_options, deployment_record):
-        monkeypatch.setattr(module, "FOLDER", tmp_path)
-    chosen = Namespace(setup=False, local=False, environment="production")
+    monkeypatch.setattr(backup_options, "FOLDER", tmp_path)
+    chosen = Namespace(setup=False, local=False, environment="nowhere")
     with (
         pytest.raises(StepFailed, match="knows no database") as refused,
         backup_options.chosen_database(chosen, alone=False),
