@@ -1,5 +1,5 @@
-"""Runs the tests as several pytest processes at once: one that needs a CPU all the time, and others
-that also wait for a running product or the browser."""
+"""Runs the tests as several pytest processes at once: those that also wait for a running product or
+the browser, and behind them the unit tests, which take what CPU these leave."""
 
 import os
 import re
@@ -14,8 +14,9 @@ from scripts.signals import end_with_parent
 
 _SANDBOX = re.compile("sandbox")  # the fixture with the second product of these tests
 # What the unit tests that train classifiers import. They run in one process, where those that begin
-# with the same labels share a training, after the tests of the sandbox, which take the least CPU.
-_TRAINING = re.compile(r"tests\.unit\.(trainings|synthetic_labels) import")
+# with the same labels share a training. schemathesis makes it take as much CPU as the other one.
+_TRAINING = re.compile(r"tests\.unit\.(trainings|synthetic_labels) import|schemathesis in process")
+_UNIT = "tests/unit"
 NOTHING_COLLECTED = 5  # pytest's exit code if no test fits the words
 SLOWEST = 20
 # pytest's options whose value is the next word, which may look like a path.
@@ -33,8 +34,10 @@ def run_tests(words: Sequence[str], *, program: Sequence[str] = _PYTEST) -> bool
     that finds no test is no failure if another one finds some.
     """
     _compile_worker()
-    commands = [[*program, *each] for each in pytest_words(words)]
-    first, *others = [_start(each, show=number == 0) for number, each in enumerate(commands)]
+    first, *others = [
+        _start([*program, *each], show=number == 0, behind=any(_UNIT in word for word in each))
+        for number, each in enumerate(pytest_words(words))
+    ]
     outputs = [_collect(process) for process in others]
     codes = [first.wait()]
     for process, output in zip(others, outputs, strict=True):
@@ -54,14 +57,16 @@ def _compile_worker() -> None:
 
 
 def groups() -> list[list[str]]:
-    """What each process runs: folders, and files of the folders that are divided. Each takes about
-    as much CPU as the others, so that both cores of a small machine have work to the end."""
+    """What each process runs: folders, and files of the folders that are divided. The two of unit
+    tests take about as much CPU as each other, so that both cores of a small machine have work to
+    the end."""
     with_product, with_sandbox = _divided("tests/worker", _SANDBOX.search)
-    unit, training = _divided("tests/unit", _TRAINING.search)
+    unit, training = _divided(_UNIT, _TRAINING.search)
     return [
         unit,
+        training,
         [*with_product, "tests/local", "tests/trainer"],
-        [*with_sandbox, *training],
+        with_sandbox,
         ["tests/access", "tests/ui"],  # they share a product
     ]
 
@@ -114,7 +119,8 @@ def _within(path: str, group: Sequence[str]) -> Iterator[str]:
             yield part
 
 
-def _start(words: Sequence[str], *, show: bool) -> subprocess.Popen[bytes]:
+def _start(words: Sequence[str], *, show: bool, behind: bool) -> subprocess.Popen[bytes]:
+    """`behind` the others: it gets what CPU they leave."""
     colour = ["--color=yes"] if sys.stdout.isatty() and not show else []
     return subprocess.Popen(
         [str(paths.PYTHON), *words, *colour],
@@ -123,8 +129,13 @@ def _start(words: Sequence[str], *, show: bool) -> subprocess.Popen[bytes]:
         stdin=None if show else subprocess.DEVNULL,
         stdout=None if show else subprocess.PIPE,
         stderr=None if show else subprocess.STDOUT,
-        preexec_fn=end_with_parent,
+        preexec_fn=_end_with_parent_behind if behind else end_with_parent,
     )
+
+
+def _end_with_parent_behind() -> None:
+    end_with_parent()
+    os.nice(10)
 
 
 def _environment() -> dict[str, str]:

@@ -9,7 +9,7 @@ from scripts import paths
 from scripts.run_tests import groups, pytest_words
 
 ALL = groups()
-ALONE, WITH_PRODUCT, WITH_SANDBOX, WITH_BROWSER = ALL
+ALONE, TRAINING, WITH_PRODUCT, WITH_SANDBOX, WITH_BROWSER = ALL
 
 
 def shared(words: list[str]) -> list[list[str]]:
@@ -24,7 +24,8 @@ def test_every_test_belongs_to_one_group() -> None:
     for name in names:
         assert len([home for home in homes if name == home or name.startswith(f"{home}/")]) == 1
     assert {"tests/worker/test_chat.py", "tests/worker/test_keys.py"} <= {*WITH_PRODUCT}
-    assert {"tests/worker/test_jobs.py", "tests/unit/test_learning.py"} <= {*WITH_SANDBOX}
+    assert "tests/worker/test_jobs.py" in WITH_SANDBOX
+    assert {"tests/unit/test_learning.py", "tests/unit/test_schema.py"} <= {*TRAINING}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_every_test_belongs_to_one_group() -> None:
         (["-k", "tests"], [["-k", "tests", *each] for each in ALL]),
         (
             ["-x", "tests/unit"],
-            [["-x", *ALONE], ["-x", *(each for each in WITH_SANDBOX if "unit" in each)]],
+            [["-x", *ALONE], ["-x", *TRAINING]],
         ),
         (
             ["tests/ui/test_screens.py::test_a_screen"],
@@ -59,6 +60,7 @@ def test_words_and_paths_go_where_they_belong(words: list[str], processes: list[
 PROGRAM = """
 import sys
 names = {
+    "tests/unit/test_learning.py": "training",
     "tests/worker/test_chat.py": "product",
     "tests/worker/test_jobs.py": "sandbox",
     "tests/ui": "browser",
@@ -86,15 +88,15 @@ def run(codes: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("codes", "code"),
     [
-        ("alone:0 product:0 sandbox:0 browser:0", 0),
-        ("alone:1 product:0 sandbox:0 browser:0", 1),
-        ("alone:0 product:1 sandbox:0 browser:0", 1),
-        ("alone:0 product:5 sandbox:0 browser:0", 0),
-        ("alone:5 product:0 sandbox:0 browser:0", 0),
-        ("alone:5 product:5 sandbox:1 browser:5", 1),
-        ("alone:5 product:5 sandbox:5 browser:0", 0),
-        ("alone:0 product:0 sandbox:0 browser:1", 1),
-        ("alone:5 product:5 sandbox:5 browser:5", 1),
+        ("alone:0 training:0 product:0 sandbox:0 browser:0", 0),
+        ("alone:1 training:0 product:0 sandbox:0 browser:0", 1),
+        ("alone:0 training:0 product:1 sandbox:0 browser:0", 1),
+        ("alone:0 training:0 product:5 sandbox:0 browser:0", 0),
+        ("alone:5 training:5 product:0 sandbox:0 browser:0", 0),
+        ("alone:5 training:5 product:5 sandbox:1 browser:5", 1),
+        ("alone:5 training:5 product:5 sandbox:5 browser:0", 0),
+        ("alone:0 training:0 product:0 sandbox:0 browser:1", 1),
+        ("alone:5 training:5 product:5 sandbox:5 browser:5", 1),
     ],
 )
 def test_the_exit_code_and_all_outputs(codes: str, code: int) -> None:
@@ -102,5 +104,5 @@ def test_the_exit_code_and_all_outputs(codes: str, code: int) -> None:
     done = run(codes)
     assert done.returncode == code, done.stderr
     assert done.stdout.splitlines() == [
-        f"{name} has ended" for name in ("alone", "product", "sandbox", "browser")
+        f"{name} has ended" for name in ("alone", "training", "product", "sandbox", "browser")
     ]
