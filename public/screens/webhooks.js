@@ -1,4 +1,4 @@
-// Webhooks: addresses that are told of events, and what they were told.
+// Webhooks: addresses that receive events, and their deliveries.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
@@ -38,7 +38,7 @@ async function list({ root, signal }) {
     root,
     pageHead(
       "Webhooks",
-      "Addresses that are told of events. They get ids and figures, never texts of queries.",
+      "Addresses that receive events. They get ids and figures, never texts of queries.",
       button("Add webhook", () => add(show), { kind: "main" }),
     ),
     body,
@@ -50,7 +50,7 @@ function view(webhooks, show) {
   if (!webhooks.length)
     return empty(
       "No webhooks yet",
-      "Add one to be told when a job ends, a budget is used up, or the classifier drifts.",
+      "Add one to receive an event when a job ends, a budget is used up, or the classifier drifts.",
       button("Add webhook", () => add(show), { kind: "main" }),
     );
   return table({
@@ -168,7 +168,7 @@ async function test(webhook, show) {
 async function remove(webhook, show) {
   const done = await confirm({
     title: "Delete the webhook?",
-    body: h("p", {}, `${webhook.url} is told of nothing more.`),
+    body: h("p", {}, `${webhook.url} receives no more events.`),
     action: "Delete",
     danger: true,
     act: () => api("DELETE", `/v1/webhooks/${webhook.id}`),
@@ -189,7 +189,7 @@ async function deliveries({ root, signal }, id) {
       path: `${path}/deliveries`,
       query: { limit: 50 },
       columns: columns(path, show),
-      none: () => empty("No deliveries yet", "What the webhook is told appears here for 35 days."),
+      none: () => empty("No deliveries yet", "Deliveries appear here for 35 days."),
       signal,
     });
   await load(

@@ -71,7 +71,7 @@ def _listed(accounts: dict[str, str]) -> str:
 
 
 def read_plan(context: Context) -> Found:
-    """Only a login that may read the billing is told; the others learn it from the upload."""
+    """Only a login that may read the billing sees the plan; the others learn it from the upload."""
     try:
         subscriptions = context.api.list(f"{context.account}/subscriptions")
     except CloudflareError as error:

@@ -68,7 +68,7 @@ class Services:
     isolate's caches: answers, labels, answers of chats, Workers AI's list of finetunes or the
     reason why it could not be read, the newest classifier's results for the questions of the label
     queue, that classifier, sessions, vectors of queries, what the embedding stage saves, the base
-    models that turned out to have no JSON mode, and the used-up budgets that webhooks were told
+    models that turned out to have no JSON mode, and the used-up budgets whose events were written
     of."""
 
     settings: Settings

@@ -1,4 +1,4 @@
-"""What webhooks are told of: decisions of low confidence, counted; drift; budgets; ends of jobs."""
+"""What webhooks receive: decisions of low confidence, counted; drift; budgets; ends of jobs."""
 
 from typing import Any
 

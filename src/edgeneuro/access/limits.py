@@ -26,7 +26,7 @@ from edgeneuro.store.additions import Addition
 from edgeneuro.store.database import Statement
 from edgeneuro.store.keys import reserve_usage, settle_usage, settle_with_answer
 from edgeneuro.store.sql import rfc3339
-from edgeneuro.store.webhook_deliveries import tell
+from edgeneuro.store.webhook_deliveries import insert_event
 from edgeneuro.web.auth import Credential
 
 BYTES_PER_TOKEN = 2  # or more, in nearly all texts
@@ -135,12 +135,12 @@ async def reserve(
     if not fits:
         refusal = _refusal(limits, used, wanted, now)
         if isinstance(refusal, BudgetExceededError):
-            await _tell_exhausted(services, credential.key_id, limits, used, wanted, refusal)
+            await _report_exhausted(services, credential.key_id, limits, used, wanted, refusal)
         raise refusal
     return Reservation(credential.key_id, limits, used, wanted, now=now)
 
 
-async def _tell_exhausted(
+async def _report_exhausted(
     services: Services,
     key_id: str,
     limits: KeyLimits,
@@ -164,7 +164,7 @@ async def _tell_exhausted(
         "resets_at": error.resets_at,
     }
     try:
-        await services.db.run(tell(_EXHAUSTED, data, now_ms=now_ms, once=once))
+        await services.db.run(insert_event(_EXHAUSTED, data, now_ms=now_ms, once=once))
     except DatabaseError as failure:
         services.failures.note("webhook_event", failure)
     else:

@@ -60,7 +60,7 @@ class Agent(BaseModel):
 
     @property
     def knows_caller(self) -> bool:
-        """Its endpoint is told who asks."""
+        """Its endpoint receives who asks."""
         return self.auth is not None and self.auth.identity
 
 

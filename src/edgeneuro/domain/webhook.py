@@ -1,4 +1,4 @@
-"""Webhooks: an address of an operator that is told of events. A delivery is signed and has the form
+"""Webhooks: an operator's address that receives events. A delivery is signed and has the form
 of Standard Webhooks (standardwebhooks.com), so that its libraries verify it."""
 
 import base64

@@ -1,6 +1,6 @@
-"""The table `webhook_deliveries`: the outbox. A row is written in the transaction of what it tells
-of, or once by its name in `once`, and the cron delivers it. A trigger of the table `jobs` writes
-the ends of jobs."""
+"""The table `webhook_deliveries`: the outbox. A row is written in the transaction of what it
+reports, or once by its name in `once`, and the cron delivers it. A trigger of the table `jobs`
+writes the ends of jobs."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -47,14 +47,14 @@ class DueDelivery:
     attempts: int
 
 
-def tell(event: Event, data: Mapping[str, Any], *, now_ms: int, once: str) -> Statement:
-    """A delivery for each webhook that is told of the event, and was not told of this one."""
+def insert_event(event: Event, data: Mapping[str, Any], *, now_ms: int, once: str) -> Statement:
+    """A delivery for each webhook that receives this kind of event and has none of this one."""
     return statement(
         f"{_INSERT} WHERE {subscribed(event)} {_TWICE}", now_ms, event, once, compact_json(data)
     )
 
 
-def tell_count(row: Row, event: Event, data: Mapping[str, Any], *, now_ms: int) -> Statement:
+def insert_event_of(row: Row, event: Event, data: Mapping[str, Any], *, now_ms: int) -> Statement:
     """A delivery for the webhook of this row of `count_low_confidence`, unless another run was
     faster."""
     return statement(

@@ -1,4 +1,4 @@
-"""The table `webhooks`: who is told of which events."""
+"""The table `webhooks`: which address receives which events."""
 
 import json
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ async def get_webhook(db: Database, webhook_id: str) -> Webhook | None:
 
 
 def insert_webhook(webhook: Webhook, secret: str) -> Statement:
-    """No row comes back where there are `MAX_WEBHOOKS` already. It is told of what happens from now
+    """No row comes back where there are `MAX_WEBHOOKS` already. It receives what happens from now
     on."""
     return statement(
         "INSERT INTO webhooks (id, url, events, secret, enabled, seen_seq, seen_at, created_at,"
@@ -60,7 +60,7 @@ def update_webhook(webhook_id: str, changes: Mapping[str, Any], *, now_ms: int) 
 
 
 def forget_unseen(webhook_id: str, *, now_ms: int) -> Statement:
-    """It is told of what happens from now on: it was disabled, or told of other events."""
+    """It receives what happens from now on: it was disabled, or received other events."""
     return statement(
         f"UPDATE webhooks SET seen_seq = {_NEWEST_LOG}, seen_at = ?2 WHERE id = ?1",
         webhook_id,
@@ -87,7 +87,7 @@ def delete_webhook(webhook_id: str) -> Statement:
 
 
 async def enabled_events(db: Database) -> set[str]:
-    """Of which events anybody is told."""
+    """The events that some webhook receives."""
     rows = await db.run(statement("SELECT events FROM webhooks WHERE enabled = 1"))
     return {event for row in rows for event in json.loads(row["events"])}
 
@@ -112,7 +112,7 @@ async def count_low_confidence(db: Database, *, before_ms: int) -> Rows:
 
 
 def move_seen(row: Row, *, now_ms: int) -> Statement:
-    """After `row` of `count_low_confidence` was told of, in the same batch."""
+    """After the event of `row` of `count_low_confidence` was written, in the same batch."""
     return statement(
         "UPDATE webhooks SET seen_seq = ?3, seen_at = ?4 WHERE id = ?1 AND seen_seq = ?2",
         row["id"],

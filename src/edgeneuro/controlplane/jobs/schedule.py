@@ -14,7 +14,7 @@ from edgeneuro.controlplane.models.promotion import promote_by_rule
 from edgeneuro.controlplane.observe.log_slices import write_log_slices
 from edgeneuro.controlplane.unmatched import cluster_by_rule
 from edgeneuro.controlplane.webhooks.delivery import purge_old
-from edgeneuro.controlplane.webhooks.events import run_webhooks, tell_drift
+from edgeneuro.controlplane.webhooks.events import report_drift, run_webhooks
 from edgeneuro.errors import SchemaMismatchError
 from edgeneuro.services import Services
 from edgeneuro.store.answer_cache import CHATS, DECISIONS
@@ -129,7 +129,7 @@ async def run_maintenance(services: Services) -> None:
         ("observed_purge", _purge_observed),
         ("day_sums", _sum_finished_days),
         ("clustering_rule", cluster_by_rule),
-        ("webhook_drift", tell_drift),
+        ("webhook_drift", report_drift),
         ("webhook_purge", purge_old),
     )
 

@@ -1,1 +1,1 @@
-"""Webhooks: operators are told of events. The cron finds the events and delivers them."""
+"""Webhooks: operators' addresses receive events. The cron finds the events and delivers them."""

@@ -15,7 +15,7 @@ _MINUTE_MS = 60_000
 # first.
 PAUSES_MS = tuple(minutes * _MINUTE_MS for minutes in (1, 5, 30, 120, 360, 720, 1440))
 MAX_ATTEMPTS = len(PAUSES_MS) + 1
-KEPT_MS = 35 * 86_400_000  # longer than a month, so that a month's budget is told of once
+KEPT_MS = 35 * 86_400_000  # longer than a month, so that a month's budget is delivered once
 
 
 async def deliver_due(services: Services) -> None:

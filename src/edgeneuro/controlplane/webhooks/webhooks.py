@@ -35,7 +35,7 @@ async def list_webhooks(call: Call) -> Page[Webhook]:
 
 
 async def create_webhook(call: Call, body: WebhookCreate) -> WebhookWithSecret:
-    """Create a webhook: an https address that is told of events, from now on. Only this response
+    """Create a webhook: an https address that receives events from now on. Only this response
     shows the secret that deliveries are signed with."""
     services = call.services
     _require_reachable(call, body.url)
@@ -150,7 +150,7 @@ async def test_webhook(call: Call, webhook_id: str) -> WebhookDelivery:
 async def list_deliveries(
     call: Call, webhook_id: str, query: DeliveriesQuery
 ) -> Page[WebhookDelivery]:
-    """List what a webhook was told, and is to be told, in the last 35 days, newest first."""
+    """List the deliveries of a webhook in the last 35 days, those to come too, newest first."""
     await _find(call, webhook_id)
     found = await deliveries.list_deliveries(
         call.services.db, webhook_id, query, limit=query.limit + 1
