@@ -26,6 +26,7 @@ from tests.unit.fake_account import (
     FakeWrangler,
     apply_migrations,
     context_of,
+    forget_variables,
 )
 
 NEWEST = migrations()[-1].name
@@ -75,8 +76,7 @@ def prepared(api: FakeCloudflare, folder: Path, *words: str) -> tuple[Context, W
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> FakeCloudflare:
-    for name in ("ADMIN_TOKEN", "CLOUDFLARE_ACCOUNT_ID", "WORKERS_CI", "WRANGLER_CI_OVERRIDE_NAME"):
-        monkeypatch.delenv(name, raising=False)
+    forget_variables(monkeypatch)
     return FakeCloudflare()
 
 
