@@ -38,6 +38,7 @@ class Tab:
         if self._page is None:
             self._page = self._load()
             self._page.goto(_NOWHERE)
+        self._page.bring_to_front()  # or a key may be lost that comes after another test's page
         yield self._page
         if not self._clean(self._page):
             self.close()

@@ -32,23 +32,21 @@ def query_shown(page: Page) -> str:
 
 
 def test_a_hundred_labels(
-    page: Page, go: Go, rows: Rows, api: httpx.Client, product: LocalProduct
+    own_page: Page, rows: Rows, api: httpx.Client, product: LocalProduct
 ) -> None:
+    page = own_page  # no key that a test before has pressed is still down
     first, *others = queries("wombat", 110)
     routed = api.post("/v1/route", json={"query": first}).raise_for_status().json()
     until(lambda: rows("SELECT 1 FROM logs WHERE id = ?", routed["id"]))
     copy_log_row(product.database, routed["id"], others)
     before = rows("SELECT count(*) FROM labels")[0][0]
-    go("labeling")
-    given = 0
-    while given < 100:
-        former = query_shown(page)
+    page.goto("/#/labeling")
+    settled(page)
+    for given in range(100):
         # A blind query, and one that no agent got, has no decision to confirm.
         confirms = page.get_by_role("button", name="Confirm").count() > 0
         page.keyboard.press("Enter" if given % 2 and confirms else "5")
-        given += 1
-        expect(page.locator(".label-query")).not_to_have_text(former)
-    expect(page.get_by_text("100 this session")).to_be_visible()
+        expect(page.get_by_text(f"{given + 1} this session")).to_be_visible()
     written = until(
         lambda: rows("SELECT count(*) FROM labels")[0][0], lambda count: count >= before + 100
     )
