@@ -41,7 +41,7 @@ BINS = 10
 
 
 @dataclass(frozen=True)
-class Asked:
+class Case:
     """`right` is None for a query that no agent fits; `before` is the agent of the turn before."""
 
     query: str
@@ -88,19 +88,19 @@ def main() -> None:
         measure("SGD, user turns", *sgd(options.dialogues))
 
 
-def twelve_agents() -> tuple[list[AgentText], list[Asked]]:
+def twelve_agents() -> tuple[list[AgentText], list[Case]]:
     found = json.loads((ROOT / "bench" / "data" / "twelve_agents.json").read_text("utf-8"))
     agents = [
         AgentText(each["id"], f"{each['name']}. {each['description']}", each["examples"])
         for each in found["agents"]
     ]
-    asked = [Asked(text, each["id"]) for each in found["agents"] for text in each["paraphrases"]]
-    return agents, [*asked, *(Asked(text, None) for text in found["out_of_scope"])]
+    asked = [Case(text, each["id"]) for each in found["agents"] for text in each["paraphrases"]]
+    return agents, [*asked, *(Case(text, None) for text in found["out_of_scope"])]
 
 
-def samples(name: str) -> list[Asked]:
+def samples(name: str) -> list[Case]:
     return [
-        Asked(
+        Case(
             line["query"],
             None if line["agent"] == NO_AGENT else line["agent"],
             line.get("context", {}).get("previous_agent"),
@@ -122,14 +122,14 @@ def clinc_agents(folder: Path) -> tuple[list[AgentText], set[str]]:
     return agents, {text for agent in agents for text in agent.examples}
 
 
-def clinc_queries(folder: Path, part: str = "validation") -> Iterator[Asked]:
+def clinc_queries(folder: Path, part: str = "validation") -> Iterator[Case]:
     for line in read_lines(folder / f"{part}.jsonl"):
-        yield Asked(line["query"], line["agent"])
+        yield Case(line["query"], line["agent"])
     for line in read_lines(folder / f"oos_{part}.jsonl"):
-        yield Asked(line["query"], None)
+        yield Case(line["query"], None)
 
 
-def sgd(folder: Path) -> tuple[list[AgentText], list[Asked]]:
+def sgd(folder: Path) -> tuple[list[AgentText], list[Case]]:
     """Services of which the training part has no dialogue are left out with their dialogues."""
     examples = defaultdict(list)
     for dialogue in read_dialogues(folder / "train.jsonl"):
@@ -148,18 +148,18 @@ def sgd(folder: Path) -> tuple[list[AgentText], list[Asked]]:
     ]
     drawn = draw.sample(whole, DIALOGUES)
     return agents, [
-        Asked(said.query, said.agent, said.previous.agent) for each in drawn for said in each
+        Case(said.query, said.agent, said.previous.agent) for each in drawn for said in each
     ]
 
 
-def measure(title: str, agents: Sequence[AgentText], asked: Sequence[Asked]) -> None:
+def measure(title: str, agents: Sequence[AgentText], asked: Sequence[Case]) -> None:
     print(f"\n{title}: {len(agents)} agents, {len(asked)} queries")
     for matcher in (LexicalMatcher(), MiniLmMatcher(load_minilm())):
         matcher.rank("the agents' own vectors are made once", agents)
         ask(matcher, agents, asked).show(matcher.name)
 
 
-def ask(matcher: Matcher, agents: Sequence[AgentText], asked: Iterable[Asked]) -> Table:
+def ask(matcher: Matcher, agents: Sequence[AgentText], asked: Iterable[Case]) -> Table:
     table = Table()
     for each in asked:
         start = time.perf_counter()
@@ -174,7 +174,7 @@ def ask(matcher: Matcher, agents: Sequence[AgentText], asked: Iterable[Asked]) -
     return table
 
 
-def kind(asked: Asked) -> str:
+def kind(asked: Case) -> str:
     if asked.right is None:
         return "no agent fits"
     if asked.before is None:
@@ -209,7 +209,7 @@ def fit(folder: Path) -> None:
     show_likelihoods("queries of samples/", demonstration_agents(), samples("queries"))
 
 
-def show_likelihoods(title: str, agents: Sequence[AgentText], asked: Sequence[Asked]) -> None:
+def show_likelihoods(title: str, agents: Sequence[AgentText], asked: Sequence[Case]) -> None:
     matcher = MiniLmMatcher(load_minilm())
     scores = [dict(matcher.rank(each.query, agents).scores) for each in asked]
     rows = []

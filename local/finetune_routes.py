@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from local.answers import Answer, json_answer
-from local.calls import Call
+from local.api_steps import named_step
 from local.catalogue import Model
 from local.envelope import Endpoint, failure, json_only, page, result
 from local.errors import AiError
@@ -22,7 +22,6 @@ from local.finetunes import MAX_FINETUNES, Finetune, FinetuneError, FinetuneStor
 from local.http import read_json
 from local.serving import Serving
 from local.uploads import UploadError, UploadTooLargeError, upload_of
-from local.workers_ai import refusal
 
 _BAD_FIELD = 7001
 
@@ -61,20 +60,10 @@ def finetune_table(
         ("POST", f"{root}/{{finetune}}/finetune-assets", "assets", assets),
     ]
     return [
-        (method, path + slash, _step(f"finetunes:{step}", endpoint, serving))
+        (method, path + slash, named_step(f"finetunes:{step}", endpoint, serving, _refusing))
         for method, path, step, endpoint in table
         for slash in ("", "/")
     ]
-
-
-def _step(name: str, endpoint: Endpoint, serving: Serving) -> Endpoint:
-    async def served(request: Request) -> Answer:
-        # Kept in no log: it reaches no model, and if it went out, OUTBOUND has noted it.
-        call = Call(None, None, request.url.path, {}, {}, None, method=request.method)
-        fault = serving.faults.take_step(name)
-        return await serving.serve(call, fault, lambda: _refusing(endpoint, request), refusal)
-
-    return served
 
 
 async def _refusing(endpoint: Endpoint, request: Request) -> Answer:

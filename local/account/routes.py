@@ -15,12 +15,11 @@ from local.account.transfers import file_table, transfer_table
 from local.account.worker_routes import worker_table
 from local.account.workers import WorkerError
 from local.answers import Answer
-from local.calls import Call
+from local.api_steps import named_step
 from local.envelope import Endpoint, failure, json_only, page, result
 from local.http import read_json
 from local.serving import Serving
 from local.uploads import UploadError
-from local.workers_ai import refusal
 
 _API = "/client/v4"
 _ACCOUNT = f"{_API}/accounts/{{account}}"
@@ -30,7 +29,7 @@ Table = list[tuple[str, str, str, Endpoint]]
 def account_table(account: Account, serving: Serving) -> list[tuple[str, str, Endpoint]]:
     own = [*_general(account), *_databases(account), *worker_table(_ACCOUNT, account)]
     steps = [
-        (method, path, _step(step, json_only(endpoint), serving))
+        (method, path, named_step(step, json_only(endpoint), serving, _refusing))
         for method, path, step, endpoint in own
     ]
     return [*steps, *file_table(account)]
@@ -128,15 +127,6 @@ def _databases(account: Account) -> Table:
         ("POST", f"{one}/query", "d1:query", of_one(query)),
         *transfer_table(one, account),
     ]
-
-
-def _step(name: str, endpoint: Endpoint, serving: Serving) -> Endpoint:
-    async def served(request: Request) -> Answer:
-        call = Call(None, None, request.url.path, {}, {}, None, method=request.method)
-        fault = serving.faults.take_step(name)
-        return await serving.serve(call, fault, lambda: _refusing(endpoint, request), refusal)
-
-    return served
 
 
 async def _refusing(endpoint: Endpoint, request: Request) -> Answer:

@@ -204,19 +204,16 @@ export function progressBar(text, share) {
   );
 }
 
-export function copyButton(text, label) {
-  return button(
-    "Copy",
-    async () => {
-      try {
-        await navigator.clipboard.writeText(text);
-        notice("Copied to the clipboard.");
-      } catch {
-        notice("The browser blocked the copy. Select the text and copy it.");
-      }
-    },
-    { size: "small", label },
-  );
+export const copyButton = (text, label) =>
+  button("Copy", () => copyText(text), { size: "small", label });
+
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    notice("Copied to the clipboard.");
+  } catch {
+    notice("The browser blocked the copy. Select the text and copy it.");
+  }
 }
 
 /** Saves text or a blob as a file. */

@@ -4,8 +4,7 @@ import { api, listAll } from "../api.js";
 import { h, replace } from "../dom.js";
 import { plural } from "../format.js";
 import { session } from "../session.js";
-import { badge, button, link, progressBar, showError } from "./controls.js";
-import { notice } from "./notice.js";
+import { badge, button, copyText, link, progressBar, showError } from "./controls.js";
 import { SAMPLES } from "./samples.js";
 
 const NAME = "edgeneuro.first_steps"; // "done": all were done, or the user hid them
@@ -204,20 +203,15 @@ function snippets() {
         {},
         h("summary", {}, title),
         h("pre", { tabindex: "0" }, text),
-        button("Copy with the key in use", () => copy(text), {
-          size: "small",
-          label: `Copy the ${title} example with the key in use`,
-        }),
+        button(
+          "Copy with the key in use",
+          () => copyText(text.replace(HIDDEN, session.key ?? HIDDEN)),
+          {
+            size: "small",
+            label: `Copy the ${title} example with the key in use`,
+          },
+        ),
       ),
     ),
   );
-}
-
-async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text.replace(HIDDEN, session.key ?? HIDDEN));
-    notice("Copied to the clipboard.");
-  } catch {
-    notice("The browser blocked the copy. Select the text and copy it.");
-  }
 }
