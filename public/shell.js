@@ -1,59 +1,13 @@
 // The frame of all screens: navigation, account menu, and the screen that the address names.
 
 import { h, icon, replace } from "./dom.js";
+import { BY_NAME, firstScreen, markCurrent, navigation, screenShortcuts } from "./menu.js";
 import { errorPanel } from "./parts/loading.js";
 import { showSchema } from "./parts/schema.js";
+import { listenForShortcuts, shortcuts } from "./parts/shortcuts.js";
 import { currentRoute } from "./router.js";
 import { SESSION_CHANGED, session, signOut } from "./session.js";
 import { switchTheme, theme } from "./theme.js";
-
-/** Menu groups: each screen's name in the address, its title, and the scope that it needs. */
-const SCREENS = [
-  [
-    "Monitor",
-    [
-      ["overview", "Overview", "read"],
-      ["analytics", "Analytics", "read"],
-      ["costs", "Costs", "read"],
-      ["logs", "Logs", "read"],
-    ],
-  ],
-  [
-    "Improve",
-    [
-      ["playground", "Playground", "route"],
-      ["labeling", "Labeling", "label"],
-      ["unmatched", "Unmatched", "read"],
-      ["datasets", "Datasets", "read"],
-      ["evaluations", "Evaluations", "read"],
-      ["routing_tests", "Routing tests", "read"],
-      ["replays", "What if", "read"],
-    ],
-  ],
-  [
-    "Configure",
-    [
-      ["models", "Models", "read"],
-      ["adapters", "Adapters", "read"],
-      ["agents", "Agents", "read"],
-      ["routers", "Routers", "read"],
-      ["rules", "Rules", "read"],
-      ["providers", "Providers", "admin"],
-    ],
-  ],
-  [
-    "Admin",
-    [
-      ["keys", "API keys & users", "admin"],
-      ["settings", "Settings", "read"],
-      ["webhooks", "Webhooks", "admin"],
-      ["audit", "Audit log", "admin"],
-    ],
-  ],
-];
-const BY_NAME = new Map(
-  SCREENS.flatMap(([, screens]) => screens.map((screen) => [screen[0], screen])),
-);
 
 let leaving = new AbortController();
 let listening = null;
@@ -129,9 +83,19 @@ export function showShell() {
     },
     { signal: listening.signal },
   );
+  listenForShortcuts(listening.signal);
+  shortcuts(listening.signal, "Open a screen", screenShortcuts());
+  shortcuts(listening.signal, "Everywhere", [
+    { keys: ["?"], text: "Keyboard shortcuts", run: listShortcuts },
+  ]);
   showCaller();
   openScreen(main, nav);
   showSchema(banner, listening.signal);
+}
+
+async function listShortcuts() {
+  const { showShortcuts } = await import("./parts/shortcuts_list.js");
+  showShortcuts();
 }
 
 /** Closes the screen and cancels its requests. */
@@ -144,34 +108,6 @@ function leaveScreen() {
   leaving.abort(new DOMException("The screen was closed.", "AbortError"));
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
 }
-
-function navigation() {
-  return SCREENS.map(([group, screens]) => {
-    const allowed = screens.filter(([, , scope]) => session.may(scope));
-    if (!allowed.length) return null;
-    return [
-      h("h2", {}, group),
-      h(
-        "ul",
-        {},
-        allowed.map(([name, title]) =>
-          h("li", {}, h("a", { href: `#/${name}`, "data-screen": name }, icon(name), title)),
-        ),
-      ),
-    ];
-  });
-}
-
-function markCurrent(nav) {
-  const { screen } = currentRoute(firstScreen());
-  for (const link of nav.querySelectorAll("a")) {
-    if (link.dataset.screen === screen) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
-  }
-}
-
-/** The screen to open if the address names none. */
-const firstScreen = () => [...BY_NAME.values()].find(([, , scope]) => session.may(scope))?.[0];
 
 function account() {
   const themeButton = h(

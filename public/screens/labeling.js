@@ -9,6 +9,7 @@ import { badge, button, link, progressBar } from "../parts/controls.js";
 import { layerBadge } from "../parts/decision.js";
 import { empty, errorPanel, load, spinner } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
+import { shortcuts } from "../parts/shortcuts.js";
 import { openTab } from "../parts/tabbed.js";
 import { UNSAVED_CHANGED, unsaved } from "../parts/unsaved_labels.js";
 import { address } from "../router.js";
@@ -16,7 +17,7 @@ import { labelsTab } from "./labeling_given.js";
 import { LabelQueue } from "./labeling_queue.js";
 import { bulkTab } from "./labeling_table.js";
 
-const MAX_DIGITS = 9;
+const DIGITS = [..."123456789"];
 
 const TEXT = "Choose the correct agent. Labels train the classifier and measure accuracy.";
 
@@ -47,7 +48,7 @@ function singleView(agents, queue, stats, signal) {
   const progress = h("div", { "aria-live": "off" });
   const announced = h("p", { class: "hidden-text", role: "status" });
   const blind = () => queue.current?.stream === "random";
-  const chosen = agents.slice(0, MAX_DIGITS); // an agent's digit is the same for every query
+  const chosen = agents.slice(0, DIGITS.length); // an agent's digit is the same for every query
   let drawn = null;
   const draw = () => {
     if (signal.aborted) return;
@@ -87,31 +88,24 @@ function singleView(agents, queue, stats, signal) {
         : `The label of “${query}” was not saved: ${error.message} The query is back in the queue.`,
     );
   };
-  document.addEventListener(
-    "keydown",
-    (event) => {
-      if (
-        event.ctrlKey ||
-        event.metaKey ||
-        event.altKey ||
-        event.repeat || // a key that is held down labels one query
-        event.target.closest("input, select, textarea, dialog")
-      )
-        return;
-      if (event.key === "Enter" && event.target.closest("a, button")) return;
-      const key = event.key.toLowerCase();
-      if (key === "u") act.undo();
-      else if (!queue.current) return;
-      else if (key === "enter") act.confirm();
-      else if (key === "s") act.skip();
-      else if (key === "/") container.querySelector("input")?.focus();
-      else if (key === "0") act.label(null);
-      else if (/^[1-9]$/.test(key) && chosen[key - 1]) act.label(chosen[key - 1].id);
-      else return;
-      event.preventDefault();
+  const ifShown = (run) => (key) => (queue.current ? run(key) : false);
+  shortcuts(signal, "Labeling", [
+    {
+      keys: DIGITS,
+      shown: "1 to 9",
+      text: "Label with an agent",
+      run: ifShown((key) => (chosen[key - 1] ? act.label(chosen[key - 1].id) : false)),
     },
-    { signal },
-  );
+    { keys: ["0"], text: "Label as out of scope", run: ifShown(() => act.label(null)) },
+    { keys: ["Enter"], text: "Confirm the router's decision", run: ifShown(act.confirm) },
+    { keys: ["s"], text: "Skip", run: ifShown(act.skip) },
+    { keys: ["u"], text: "Undo", run: act.undo },
+    {
+      keys: ["/"],
+      text: "Find an agent",
+      run: ifShown(() => container.querySelector("input")?.focus()),
+    },
+  ]);
   draw();
   showSaving();
   return [progress, saving, container, announced, help(queue.stream === "random")];

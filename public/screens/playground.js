@@ -12,6 +12,7 @@ import { empty, errorPanel, load, spinner } from "../parts/loading.js";
 import { callable, readModels } from "../parts/models.js";
 import { readRouters, routerOptions } from "../parts/routers.js";
 import { SAMPLES } from "../parts/samples.js";
+import { shortcuts } from "../parts/shortcuts.js";
 import { openTab } from "../parts/tabbed.js";
 import { saveState } from "../router.js";
 import { decisionView, titleOf } from "./playground_decision.js";
@@ -120,6 +121,7 @@ function playgroundView([agents, models, routers], query, signal, may) {
     },
     "Random example",
   );
+  shortcuts(signal, "Playground", [{ shown: "Ctrl+Enter", text: "Route the query" }]);
   const run = async () => {
     let query;
     try {
