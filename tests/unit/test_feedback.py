@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.conftest import Product, says
+from tests.unit.test_keys import create
 
 
 @pytest.fixture
@@ -45,6 +46,23 @@ async def test_a_keys_second_feedback_replaces_its_first(
     await product.call("POST", "/v1/feedback", {"decision_id": decision_id, "value": "down"})
     [entry] = await product.logs()
     assert [one["value"] for one in entry["feedback"]] == ["up", "down"]
+
+
+async def test_feedback_is_taken_back_by_who_gave_it(product: Product, decision_id: str) -> None:
+    body = {"decision_id": decision_id, "value": "down", "correct_agent": "it_support"}
+    await product.call("POST", "/v1/feedback", body)
+    path = f"/v1/feedback/{decision_id}"
+    other = await create(product, scopes=["route"])
+    assert (await product.call("DELETE", path, key=other["key"])).status == 404
+    assert (await product.call("DELETE", path)).json() == {
+        "object": "feedback.deleted",
+        "decision_id": decision_id,
+        "deleted": True,
+    }
+    [entry] = await product.logs()
+    assert (entry["feedback"], entry["label"]["agent_id"]) == ([], "it_support")
+    again = await product.call("DELETE", path)
+    assert (again.status, again.json()["error"]["code"]) == (404, "no_feedback")
 
 
 @pytest.mark.parametrize(

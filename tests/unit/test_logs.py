@@ -70,6 +70,8 @@ async def filled(product: Product) -> Product:
         ("layer=llm", ["How many days of leave?", "My VPN is down"]),
         ("layer=fallback&reason=low_confidence", ["Is the VPN in my contract?"]),
         ("reason=quota", ["Say nothing"]),
+        ("error=true", ["Say nothing"]),
+        ("error=false&layer=fallback", ["Is the VPN in my contract?"]),
         ("labelled=true", ["How many days of leave?"]),
         ("labelled=false&agent=it_support", ["My VPN is down"]),
         ("key=admin_token&agent=hr", ["How many days of leave?"]),
@@ -177,6 +179,29 @@ async def test_pages_with_filters(product: Product, query: str) -> None:
     assert seen == made[::-1]
 
 
+@pytest.mark.parametrize("filters", ["", "agent=hr", "q=question"])
+async def test_what_was_written_later_is_listed_however_old_it_is(
+    product: Product, filters: str
+) -> None:
+    await ask(product, "question 1")
+    first = (await product.call("GET", f"/v1/logs?layer=rule&{filters}")).json()
+    product.clock.seconds -= 60
+    await ask(product, "question 2")
+    path = f"/v1/logs?{filters}&written_after="
+    product.database.statements.clear()
+    later = (await product.call("GET", path + first["newest_id"])).json()
+    assert [entry["query"] for entry in later["data"]] == ["question 2"]
+    [looked] = [one for one in product.database.statements if " AS match " in one.sql]
+    plan = product.database._connection.execute(
+        f"EXPLAIN QUERY PLAN {looked.sql}", looked.parameters
+    ).fetchall()
+    assert any("(rowid>?)" in row["detail"] or ":" in row["detail"] for row in plan)
+    nothing = (await product.call("GET", path + later["newest_id"])).json()
+    assert (nothing["data"], nothing["newest_id"]) == ([], later["newest_id"])
+    older = (await product.call("GET", f"/v1/logs?after={later['newest_id']}")).json()
+    assert older["newest_id"] is None
+
+
 async def test_no_filter_sorts_or_scans_by_another_way_than_its_index(filled: Product) -> None:
     filled.database.statements.clear()
     for query in (
@@ -187,7 +212,8 @@ async def test_no_filter_sorts_or_scans_by_another_way_than_its_index(filled: Pr
     ):
         await filled.call("GET", f"/v1/logs?{query}")
     for one in filled.database.statements:
-        if " FROM logs " in one.sql and " MATCH " not in one.sql:
+        by_seq = one.sql.endswith(" ORDER BY seq DESC LIMIT 1")
+        if " FROM logs " in one.sql and " MATCH " not in one.sql and not by_seq:
             plan = filled.database._connection.execute(
                 f"EXPLAIN QUERY PLAN {one.sql}", one.parameters
             ).fetchall()

@@ -27,6 +27,7 @@ from edgeneuro.controlplane.observe import (
     costs,
     dead_letters,
     log_export,
+    log_histogram,
     logs,
     monitoring,
 )
@@ -76,6 +77,7 @@ ROUTES = (
           described=Described((404, 409, *UPSTREAM))),
     Route("POST",   "/v1/feedback",               feedback.give_feedback, ROUTE, 201,
           REPEATABLE, described=Described((404,))),
+    Route("DELETE", "/v1/feedback/{decision_id}", feedback.take_back_feedback, ROUTE),
 
     Route("GET",    "/v1/sessions/{session_id}",  sessions.get_session, ANY),
     Route("DELETE", "/v1/sessions/{session_id}",  sessions.end_session, ROUTE),
@@ -184,6 +186,7 @@ ROUTES = (
     Route("DELETE", "/v1/logs",                   erasure.erase_logs,    ADMIN),
     Route("GET",    "/v1/logs/export",            log_export.export_logs, READ,
           described=Described((404,), media=("application/jsonl",))),
+    Route("GET",    "/v1/logs/histogram",         log_histogram.show_histogram, READ),
     Route("GET",    "/v1/logs/{log_id}",          logs.get_log,          READ),
     Route("PUT",    "/v1/logs/{log_id}/label",    labels.label_log,      LABEL),
     Route("DELETE", "/v1/logs/{log_id}/label",    labels.unlabel_log,    LABEL),

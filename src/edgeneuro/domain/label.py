@@ -302,3 +302,9 @@ class Feedback(GivenFeedback):
     object: Literal["feedback"] = "feedback"
     decision_id: str
     labelled: bool = False
+
+
+class FeedbackDeleted(BaseModel):
+    object: Literal["feedback.deleted"] = "feedback.deleted"
+    decision_id: str
+    deleted: Literal[True] = True

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from edgeneuro.domain.conversation import RouteContext
 from edgeneuro.domain.decision import (
@@ -124,9 +124,12 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 class LogsPage(Page[LogItem]):
     """`searched_from` is the time of the oldest row that was looked at, if older ones may fit: the
-    page may then be shorter than `limit`, or empty, and `last_id` is that row's."""
+    page may then be shorter than `limit`, or empty, and `last_id` is that row's. `newest_id`, on
+    pages without `after`, is the row that was written last, whether it fits or not: what is written
+    later is listed with `written_after`."""
 
     searched_from: str | None = None
+    newest_id: str | None = None
 
 
 def is_unspaced(text: str) -> bool:
@@ -150,16 +153,18 @@ def search_words(text: str) -> list[str]:
     return [word for word in words if any(character.isalnum() for character in word)]
 
 
-class LogsQuery(PageQuery):
+class LogsFilter(BaseModel):
     """`model` is a base model or an adapter, `outcome` what was decided (rows of version 0.1.0 have
-    none and are not found by it), `labelled` whether a label is in force, `misrouted` whether an
-    agent or a caller said that the agent was the wrong one (a signal, or feedback "down"), `from`
-    inclusive and `to` exclusive, `q` words that the query must hold, in any order, or parts of
-    words of three characters or more. `router` is an id, "default" too. `metadata` is given as
-    `metadata.KEY=VALUE`. `min_confidence` and `max_confidence` are about `stated_confidence`, so
-    they also find answers that were not sure enough, and none whose confidence is unknown."""
+    none and are not found by it), `error` whether the status is another one than 200, `labelled`
+    whether a label is in force, `misrouted` whether an agent or a caller said that the agent was
+    the wrong one (a signal, or feedback "down"), `from` inclusive and `to` exclusive, `q` words
+    that the query must hold, in any order, or parts of words of three characters or more. `router`
+    is an id, "default" too. `metadata` is given as `metadata.KEY=VALUE`. `min_confidence` and
+    `max_confidence` are about `stated_confidence`, so they also find answers that were not sure
+    enough, and none whose confidence is unknown."""
 
-    limit: Annotated[int, Field(ge=1, le=1000)] = 20
+    model_config = ConfigDict(extra="forbid")
+
     agent: Id | None = None
     user: Named | None = None
     session: Named | None = None
@@ -169,6 +174,7 @@ class LogsQuery(PageQuery):
     reason: Reason | None = None
     kind: Kind | None = None
     outcome: Outcome | None = None
+    error: Literal["true", "false"] | None = None
     labelled: Literal["true", "false"] | None = None
     misrouted: Literal["true", "false"] | None = None
     key: Id | None = None
@@ -215,6 +221,20 @@ class LogsQuery(PageQuery):
         return most
 
 
+class LogsQuery(LogsFilter, PageQuery):
+    """A page of those that fit all filters."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 20
+
+
+class LogsListQuery(LogsQuery):
+    """`written_after` is the id of a row: only those that were written later are listed, the last
+    one first. A row is written after its answer, so its `created_at` may be older than that of rows
+    before it. Nothing is written after a row that is gone."""
+
+    written_after: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+
+
 MAX_EXPORTED_LOGS = 100_000
 
 
@@ -232,3 +252,38 @@ class LogsExportEnd(BaseModel):
     rows: int
     has_more: bool
     last_id: str | None
+
+
+class LogsSpan(BaseModel):
+    """`from` is inclusive, `to` exclusive."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    from_: str = Field(serialization_alias="from")
+    to: str
+
+
+class LogCount(BaseModel):
+    """Of the requests from `start` on: those whose status is not 200 are `errors`, those that the
+    fallback agent answered are `fallback_answers`."""
+
+    start: str
+    requests: int
+    errors: int
+    fallback_answers: int
+
+
+class LogHistogram(LogsSpan):
+    """The requests that fit, by time: a bucket each `interval_seconds`, also where there are none;
+    they begin at multiples of it in UTC. `total` is their sum. `counted` says what was counted: the
+    log rows ("rows"), or their sums by the "hour" or the "day", where more than 20,000 rows are in
+    the range and sums know the filters; `from` and `to` are then whole hours or days, and log rows
+    that were deleted count too. If only the newest 20,000 rows of the range were looked at,
+    `searched_from` is the time of the oldest of them, and `from` too."""
+
+    object: Literal["log_histogram"] = "log_histogram"
+    interval_seconds: int
+    counted: Literal["rows", "hour", "day"]
+    searched_from: str | None = None
+    total: int
+    buckets: list[LogCount]

@@ -25,6 +25,7 @@ _SPANS = (
 )
 # By interval, the dimension that holds its periods, and the start of one.
 _PERIODS = {"hour": ("hour", "CAST(value AS INTEGER)"), "day": ("all", "day")}
+_COUNTS = ("answers", "errors", "fallback_answers")
 _DAY_OF_HOUR = f"hour - hour % {DAY}"
 
 
@@ -70,6 +71,25 @@ async def read_usage(
             ]
         )
     )
+
+
+async def read_periods(
+    db: Database, *, start: int, stop: int, interval: Interval, where: tuple[GroupBy, str] | None
+) -> Rows:
+    """`answers`, `errors` and `fallback_answers` of each period (`place`); `where` is a dimension
+    and the value that alone counts, which days know and hours do not."""
+    await add_new_logs(db)
+    dimension, place = _PERIODS[interval]
+    sums = ", ".join(f"sum({name}) AS {name}" for name in _COUNTS)
+    if where is None:
+        return await db.run(
+            _spanned(
+                start, stop, f"SELECT {place} AS place, {sums} FROM {_usage(dimension)} GROUP BY 1"
+            )
+        )
+    dimension, value = where
+    source = f"SELECT day AS place, {sums} FROM {_usage(dimension)} WHERE value = ?3 GROUP BY 1"
+    return await db.run(statement(_SPANS + source, start, stop, value))
 
 
 async def read_decisions(db: Database, *, start: int, stop: int) -> dict[str, int]:

@@ -11,7 +11,7 @@ from edgeneuro.store.classifiers import OF_ALL_AGENTS
 from edgeneuro.store.comparisons import select_differing
 from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Database, Rows, statement
-from edgeneuro.store.log_search import CONFIDENCE_SOURCE
+from edgeneuro.store.log_filters import CONFIDENCE_SOURCE
 from edgeneuro.store.signals import select_signals
 
 # The window is filled in turns, one row of each key, so that no key can push out the others.

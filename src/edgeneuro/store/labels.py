@@ -283,3 +283,12 @@ def put_feedback(feedback: Feedback) -> Statement:
         feedback.key_id,
         unix_ms(feedback.created_at),
     )
+
+
+def delete_feedback(decision_id: str, key_id: str) -> Statement:
+    """What the key said of this decision; no row comes back if it has said nothing."""
+    return statement(
+        "DELETE FROM feedback WHERE decision_id = ?1 AND key_id = ?2 RETURNING id",
+        decision_id,
+        key_id,
+    )

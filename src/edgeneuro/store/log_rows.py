@@ -10,7 +10,7 @@ from edgeneuro.domain.log import LogEntry
 from edgeneuro.domain.query import near_hash, query_hash
 from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Row
-from edgeneuro.store.log_search import CONFIDENCE_SOURCE
+from edgeneuro.store.log_filters import CONFIDENCE_SOURCE
 from edgeneuro.store.sql import LOG_KIND, LOG_OUTCOME, rfc3339, unix_ms
 
 _COLUMNS = (

@@ -6,27 +6,13 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgeneuro.domain.log import LogsQuery, is_unspaced, search_words
-from edgeneuro.domain.router_names import DEFAULT_ROUTER
+from edgeneuro.domain.log import LogsFilter, is_unspaced, search_words
 from edgeneuro.store.database import Database, Row, Rows, Value, statement
-from edgeneuro.store.signals import MISROUTED
-from edgeneuro.store.sql import LOG_KIND, LOG_OUTCOME, Conditions, unix_ms
+from edgeneuro.store.log_filters import LABEL, LogPosition, facts, in_order, named, times
+from edgeneuro.store.sql import Conditions
 
 WINDOW_ROWS = 20_000
 _TRIGRAM = 3  # shorter texts have none
-# Rows from before migration 0025 have it in another column, whose CHECK knows no decision models: a
-# CHECK cannot be changed without rewriting the table.
-CONFIDENCE_SOURCE = "coalesce(logs.confidence_source, logs.confidence_source_before)"
-_KNOWN = f"coalesce({CONFIDENCE_SOURCE}, '') <> 'none'"  # the confidence
-
-
-@dataclass(frozen=True)
-class LogPosition:
-    """A place in the order of the log rows: that of the row `id`, which may be deleted since."""
-
-    id: str
-    created_ms: int
-    seq: int
 
 
 @dataclass(frozen=True)
@@ -38,82 +24,110 @@ class FoundRows:
     searched_to: Row | None
 
 
+@dataclass(frozen=True)
+class LogSource:
+    """All rows of a list that are looked at, as what follows FROM. `edge` is the last of them, if
+    there may be older ones that fit."""
+
+    sql: str
+    values: Sequence[Value]
+    edge: Row | None
+
+
 class LogSearch:
-    """One list of logs. `columns` are selected from `logs` and `label`, a join that calls the label
-    in force `c`. It looks at `window` rows at most; those after `position` are older."""
+    """One list of logs. It looks at `window` rows at most. Those after the row with the id `after`,
+    or after `position`, are older; with `written_after` all were written after that row."""
 
     def __init__(
         self,
         db: Database,
-        query: LogsQuery,
+        query: LogsFilter,
         *,
-        columns: str,
-        label: str,
+        after: str | None = None,
         position: LogPosition | None = None,
+        written_after: str | None = None,
         window: int = WINDOW_ROWS,
     ) -> None:
         self._db = db
         self._query = query
-        self._columns = columns
-        self._label = label
+        self._after = after
         self._position = position
+        self._written_after = written_after
         self._window = window
 
-    async def run(self, *, limit: int) -> FoundRows:
-        """The first `limit` rows, newest first."""
-        if self._query.q is not None:
-            return await self._by_text(search_words(self._query.q), limit)
-        return await self._by_time(limit)
+    async def run(self, columns: str, *, limit: int) -> FoundRows:
+        """The first `limit` rows, newest first. `columns` are selected from `logs` and `c`, the
+        label in force."""
+        if self._query.q is None and self._written_after is None:
+            return await self._by_time(columns, limit)
+        return await self._as_written(columns, limit)
 
-    async def _by_time(self, limit: int) -> FoundRows:
-        in_order, filters = _in_order(self._query, self._position), _filters(self._query)
-        edge = None
-        if not filters.is_empty:
-            found = await self._db.run(
-                statement(
-                    f"SELECT id, created_at, seq FROM logs WHERE {in_order.sql}"
-                    " ORDER BY created_at DESC, seq DESC LIMIT 1 OFFSET ?",
-                    *in_order.values,
-                    self._window - 1,
-                )
-            )
-            edge = found[0] if found else None
-        if edge is not None:
-            in_order.add("logs.created_at >= ?", edge["created_at"])
-            in_order.add("(logs.created_at, logs.seq) >= (?, ?)", edge["created_at"], edge["seq"])
+    async def source(self) -> LogSource:
+        label = "" if self._query.labelled is None else LABEL
+        if self._query.q is None:
+            ordered, edge = await self._ordered()
+            ordered.add_all(facts(self._query))
+            return LogSource(f"logs {label} WHERE {ordered.sql}", ordered.values, edge)
+        filters = self._unordered()
+        matches, values, edge = await self._matched()
+        if edge is None:
+            edge = await self._edge(f"{matches} LIMIT 1 OFFSET {self._window - 1}", values)
+        return LogSource(
+            f"({matches} LIMIT ?) AS match CROSS JOIN logs ON logs.seq = match.seq {label}"
+            f" WHERE {filters.sql}",
+            (*values, self._window, *filters.values),
+            edge,
+        )
+
+    async def _by_time(self, columns: str, limit: int) -> FoundRows:
+        filters = facts(self._query)
+        if filters.is_empty:
+            ordered, edge = self._by_time_alone(), None
+        else:
+            ordered, edge = await self._ordered()
         rows = await self._db.run(
             statement(
-                f"SELECT {self._columns} FROM logs {self._label}"
-                f" WHERE {in_order.sql} AND {filters.sql}"
+                f"SELECT {columns} FROM logs {LABEL}"
+                f" WHERE {ordered.sql} AND {filters.sql}"
                 " ORDER BY logs.created_at DESC, logs.seq DESC LIMIT ?",
-                *in_order.values,
+                *ordered.values,
                 *filters.values,
                 limit,
             )
         )
         return FoundRows(rows, edge if len(rows) < limit else None)
 
-    async def _by_text(self, words: Sequence[str], limit: int) -> FoundRows:
+    def _by_time_alone(self) -> Conditions:
+        return in_order(self._query, position=self._position, after=self._after)
+
+    async def _ordered(self) -> tuple[Conditions, Row | None]:
+        """The window's rows in the order of time, and the last of them if there are older ones."""
+        ordered = self._by_time_alone()
+        found = await self._db.run(
+            statement(
+                f"SELECT id, created_at, seq FROM logs WHERE {ordered.sql}"
+                " ORDER BY created_at DESC, seq DESC LIMIT 1 OFFSET ?",
+                *ordered.values,
+                self._window - 1,
+            )
+        )
+        if not found:
+            return ordered, None
+        edge = found[0]
+        ordered.add("logs.created_at >= ?", edge["created_at"])
+        ordered.add("(logs.created_at, logs.seq) >= (?, ?)", edge["created_at"], edge["seq"])
+        return ordered, edge
+
+    async def _as_written(self, columns: str, limit: int) -> FoundRows:
         """In the order in which rows were written, as the full text indexes have it."""
-        filters = _filters(self._query)
-        filters.add_all(_times(self._query))
-        filters.add_all(_named(self._query))
-        bounds = Conditions()
-        if self._position is not None:
-            bounds.add("rowid < ?", self._position.seq)
-        elif self._query.after is not None:
-            bounds.add("rowid < (SELECT seq FROM logs WHERE id = ?)", self._query.after)
-        unindexed = _unindexed(words)
-        edge = None if unindexed is None else await self._edge(*self._oldest(unindexed, bounds))
-        if edge is not None:
-            bounds.add("rowid >= ?", edge["seq"])
-        matches, values = _matches(words, unindexed, bounds)
+        filters = self._unordered()
+        matches, values, edge = await self._matched()
         # If every match fits, no more of them are needed than rows.
         most = limit if filters.is_empty else self._window
         rows = await self._db.run(
             statement(
-                f"SELECT {self._columns} FROM ({matches} LIMIT ?) AS match"
-                f" CROSS JOIN logs ON logs.seq = match.seq {self._label} WHERE {filters.sql}"
+                f"SELECT {columns} FROM ({matches} LIMIT ?) AS match"
+                f" CROSS JOIN logs ON logs.seq = match.seq {LABEL} WHERE {filters.sql}"
                 " ORDER BY match.seq DESC LIMIT ?",
                 *values,
                 most,
@@ -126,6 +140,32 @@ class LogSearch:
         if edge is None and not filters.is_empty:
             edge = await self._edge(f"{matches} LIMIT 1 OFFSET {most - 1}", values)
         return FoundRows(rows, edge)
+
+    def _unordered(self) -> Conditions:
+        filters = facts(self._query)
+        filters.add_all(times(self._query))
+        filters.add_all(named(self._query))
+        return filters
+
+    async def _matched(self) -> tuple[str, list[Value], Row | None]:
+        """A query for the `seq` of the rows that hold all words and were written in time, the
+        newest first; the third is the last one that is looked at, where no index has the words."""
+        bounds = Conditions()
+        if self._position is not None:
+            bounds.add("rowid < ?", self._position.seq)
+        elif self._after is not None:
+            bounds.add("rowid < (SELECT seq FROM logs WHERE id = ?)", self._after)
+        if self._written_after is not None:
+            bounds.add("rowid > (SELECT seq FROM logs WHERE id = ?)", self._written_after)
+        if self._query.q is None:
+            sql = f"SELECT rowid AS seq FROM logs WHERE {bounds.sql} ORDER BY rowid DESC"
+            return sql, bounds.values, None
+        words = search_words(self._query.q)
+        unindexed = _unindexed(words)
+        edge = None if unindexed is None else await self._edge(*self._oldest(unindexed, bounds))
+        if edge is not None:
+            bounds.add("rowid >= ?", edge["seq"])
+        return *_matches(words, unindexed, bounds), edge
 
     def _oldest(self, unindexed: "_Unindexed", bounds: Conditions) -> tuple[str, list[Value]]:
         """The last row that is read, if there are older ones."""
@@ -223,79 +263,3 @@ def _parts(words: Sequence[str]) -> str:
 def _without_diacritics(word: str) -> str:
     parts = unicodedata.normalize("NFD", word)
     return "".join(each for each in parts if not unicodedata.combining(each))
-
-
-def _in_order(query: LogsQuery, position: LogPosition | None) -> Conditions:
-    """What indexes by time can follow."""
-    wanted = _named(query)
-    if position is not None:
-        # The first of both is what an index can follow.
-        wanted.add("logs.created_at <= ?", position.created_ms)
-        wanted.add("(logs.created_at, logs.seq) < (?, ?)", position.created_ms, position.seq)
-    elif query.after is not None:
-        # A row that retention has deleted since has nothing older behind it: the page is empty.
-        wanted.add("logs.created_at <= (SELECT created_at FROM logs WHERE id = ?)", query.after)
-        wanted.add(
-            "(logs.created_at, logs.seq) < (SELECT created_at, seq FROM logs WHERE id = ?)",
-            query.after,
-        )
-    wanted.add_all(_times(query))
-    return wanted
-
-
-def _times(query: LogsQuery) -> Conditions:
-    wanted = Conditions()
-    if query.since is not None:
-        wanted.add("logs.created_at >= ?", unix_ms(query.since))
-    if query.to is not None:
-        wanted.add("logs.created_at < ?", unix_ms(query.to))
-    return wanted
-
-
-def _named(query: LogsQuery) -> Conditions:
-    """By user and session, which have indexes."""
-    wanted = Conditions()
-    if query.user is not None:
-        wanted.add("logs.user = ?", query.user)
-    if query.session is not None:
-        wanted.add("logs.session = ?", query.session)
-    return wanted
-
-
-def _filters(query: LogsQuery) -> Conditions:
-    """The conditions that need the rows themselves."""
-    wanted = Conditions()
-    equal = {
-        "agent_id": query.agent,
-        "layer": query.layer,
-        "reason": query.reason,
-        "key_id": query.key,
-    }
-    for column, value in equal.items():
-        if value is not None:
-            wanted.add(f"logs.{column} = ?", value)
-    if query.router is not None:
-        named = None if query.router == DEFAULT_ROUTER else query.router
-        wanted.add("logs.router IS ?", named)
-    if query.kind is not None:
-        wanted.add(f"{LOG_KIND} = ?", query.kind)
-    if query.outcome is not None:
-        wanted.add(f"{LOG_OUTCOME} = ?", query.outcome)
-    if query.model is not None:
-        wanted.add("(logs.model = ? OR logs.adapter = ?)", query.model, query.model)
-    if query.labelled is not None:
-        wanted.add(f"c.query_hash IS {'NOT ' if query.labelled == 'true' else ''}NULL")
-    if query.misrouted is not None:
-        wanted.add(f"{'' if query.misrouted == 'true' else 'NOT '}{MISROUTED}")
-    if query.min_confidence is not None:
-        wanted.add(f"logs.confidence >= ? AND {_KNOWN}", query.min_confidence)
-    if query.max_confidence is not None:
-        wanted.add(f"logs.confidence <= ? AND {_KNOWN}", query.max_confidence)
-    for key, value in (query.metadata or {}).items():
-        wanted.add(
-            "EXISTS (SELECT 1 FROM json_each(logs.metadata) AS fact WHERE fact.key = ? AND iif("
-            "fact.type IN ('true', 'false'), fact.type, CAST(fact.value AS TEXT)) = ?)",
-            key,
-            value,
-        )
-    return wanted

@@ -5,15 +5,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgeneuro.domain.log import LogItem, LogRecord, LogsQuery
+from edgeneuro.domain.log import LogItem, LogRecord, LogsListQuery, LogsQuery
 from edgeneuro.store.contexts import (
     StoredQuestion,
     question_from_row,
 )
 from edgeneuro.store.database import Database, Row, statement
 from edgeneuro.store.label_reads import change_from_row, select_history
+from edgeneuro.store.log_filters import LABEL, LogPosition
 from edgeneuro.store.log_rows import ENTRY, entry_fields
-from edgeneuro.store.log_search import LogPosition, LogSearch
+from edgeneuro.store.log_search import LogSearch
 from edgeneuro.store.signals import REROUTED_TO, SIGNALS_OF_LOG, signals_from_json
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.store.usage import add_new_logs
@@ -29,7 +30,6 @@ _ITEM = (
     " 'created_at', f.created_at)) FROM feedback f WHERE f.decision_id = logs.id) AS feedback,"
     f" {SIGNALS_OF_LOG} AS signals, {REROUTED_TO} AS rerouted_to"
 )
-_LABEL = "LEFT JOIN current_labels c ON c.query_hash = logs.query_hash"
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,21 @@ class FoundLogs:
     searched_from: str | None = None
 
 
-async def list_logs(db: Database, query: LogsQuery, *, limit: int) -> FoundLogs:
-    """Newest first; a search by words goes by the order in which rows were written."""
-    found = await LogSearch(db, query, columns=_ITEM, label=_LABEL).run(limit=limit)
+async def list_logs(db: Database, query: LogsListQuery, *, limit: int) -> FoundLogs:
+    """Newest first; a search by words goes by the order in which rows were written, and so do those
+    that were written after another one."""
+    search = LogSearch(db, query, after=query.after, written_after=query.written_after)
+    found = await search.run(_ITEM, limit=limit)
     items = [LogItem.model_validate(_item_fields(row)) for row in found.rows]
     if found.searched_to is None:
         return FoundLogs(items)
     return FoundLogs(items, found.searched_to["id"], rfc3339(found.searched_to["created_at"]))
+
+
+async def find_newest(db: Database) -> str | None:
+    """The id of the row that was written last."""
+    rows = await db.run(statement("SELECT id FROM logs ORDER BY seq DESC LIMIT 1"))
+    return rows[0]["id"] if rows else None
 
 
 @dataclass(frozen=True)
@@ -85,14 +93,8 @@ async def read_part(
     db: Database, query: LogsQuery, *, after: LogPosition | None, rows: int
 ) -> LogsPart:
     """What fits among the next `rows` rows, newest first, each looked at once."""
-    found = await LogSearch(
-        db,
-        query,
-        columns=f"{_ITEM}, logs.seq",
-        label=_LABEL,
-        position=after,
-        window=rows,
-    ).run(limit=rows)
+    search = LogSearch(db, query, position=after, window=rows)
+    found = await search.run(f"{_ITEM}, logs.seq", limit=rows)
     items = [LogItem.model_validate(_item_fields(row)) for row in found.rows]
     last = found.rows[-1] if len(found.rows) == rows else found.searched_to
     return LogsPart(items, None if last is None else _position(last))
@@ -109,7 +111,7 @@ async def read_slice(
     may be more."""
     rows = await db.run(
         statement(
-            f"SELECT {_ITEM}, logs.seq FROM logs {_LABEL} WHERE logs.seq > ?1 AND logs.seq <= ?2"
+            f"SELECT {_ITEM}, logs.seq FROM logs {LABEL} WHERE logs.seq > ?1 AND logs.seq <= ?2"
             " ORDER BY logs.seq LIMIT ?3",
             after_seq,
             to_seq,
@@ -122,7 +124,7 @@ async def read_slice(
 
 async def get_log(db: Database, log_id: str) -> LogRecord | None:
     rows = await db.run(
-        statement(f"SELECT {_ITEM}, logs.stages FROM logs {_LABEL} WHERE logs.id = ?1", log_id)
+        statement(f"SELECT {_ITEM}, logs.stages FROM logs {LABEL} WHERE logs.id = ?1", log_id)
     )
     if not rows:
         return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.machine_label import Candidate, Candidates
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
-from edgeneuro.store.log_search import CONFIDENCE_SOURCE
+from edgeneuro.store.log_filters import CONFIDENCE_SOURCE
 from edgeneuro.store.signals import CONTRADICTED, CONTRADICTED_LOGS
 
 MAX_LOOKED_AT = 100_000  # log rows, the newest

@@ -6,7 +6,7 @@ from typing import Any
 
 from edgeneuro.domain.decision import ConfidenceSource
 from edgeneuro.store.database import Database, Row, Statement
-from edgeneuro.store.log_search import CONFIDENCE_SOURCE
+from edgeneuro.store.log_filters import CONFIDENCE_SOURCE
 from edgeneuro.store.sql import LOG_OUTCOME, Conditions, rfc3339
 
 _MAX_QUERY = 2_001  # characters: a longer message is not split into parts

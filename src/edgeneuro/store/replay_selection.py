@@ -10,7 +10,7 @@ from edgeneuro.domain.replay import ReplayFilter
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.errors import FAILURE_REASONS
 from edgeneuro.store.database import Database, Statement, statement
-from edgeneuro.store.log_search import CONFIDENCE_SOURCE
+from edgeneuro.store.log_filters import CONFIDENCE_SOURCE
 from edgeneuro.store.sql import Conditions
 
 MAX_ROWS = 1_000_000  # in a window: they are counted and drawn by an index

@@ -6,14 +6,20 @@ it only drops the cached rankings of the question, so that it is decided again."
 
 from edgeneuro.access.limits import Estimate, reserve
 from edgeneuro.call import Call
-from edgeneuro.domain.label import Feedback, FeedbackCreate, LabelEvent, LabelFacts
+from edgeneuro.domain.label import (
+    Feedback,
+    FeedbackCreate,
+    FeedbackDeleted,
+    LabelEvent,
+    LabelFacts,
+)
 from edgeneuro.errors import InvalidRequestError, NotFoundError
 from edgeneuro.store.agents import list_agent_ids
 from edgeneuro.store.answer_cache import DECISIONS
 from edgeneuro.store.audit import AuditEntry, insert_audit
 from edgeneuro.store.database import Statement
 from edgeneuro.store.label_reads import find_facts, find_votes
-from edgeneuro.store.labels import put_feedback, record_labels
+from edgeneuro.store.labels import delete_feedback, put_feedback, record_labels
 from edgeneuro.store.logs import DecidedQuestion, find_decided
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.synapsecore.gateway_feedback import push_feedback, push_labels
@@ -26,9 +32,7 @@ async def give_feedback(call: Call, body: FeedbackCreate) -> Feedback:
     decision replaces the first. The comment is stored as queries are. With `correct_agent` the
     question is decided again: by a label, if the key may label, otherwise by the router."""
     services = call.services
-    reservation = await reserve(services, call.credential, Estimate())
-    if reservation is not None:
-        call.headers.update(reservation.headers())
+    await _count_request(call)
     config = await services.routing.current()
     known = body.correct_agent is None or body.correct_agent in config.agents
     if not known and body.correct_agent not in await list_agent_ids(services.db):
@@ -59,6 +63,25 @@ async def give_feedback(call: Call, body: FeedbackCreate) -> Feedback:
         return feedback
     labelled = await _correct(call, body.decision_id, body.correct_agent)
     return feedback.model_copy(update={"labelled": labelled})
+
+
+async def take_back_feedback(call: Call, decision_id: str) -> FeedbackDeleted:
+    """Take back your feedback on a decision. A label that it gave stays until you remove it."""
+    await _count_request(call)
+    deleted = await call.services.db.run(delete_feedback(decision_id, call.credential.key_id))
+    if not deleted:
+        raise NotFoundError(
+            "You have given no feedback on such a decision.",
+            code="no_feedback",
+            param="decision_id",
+        )
+    return FeedbackDeleted(decision_id=decision_id)
+
+
+async def _count_request(call: Call) -> None:
+    reservation = await reserve(call.services, call.credential, Estimate())
+    if reservation is not None:
+        call.headers.update(reservation.headers())
 
 
 async def _correct(call: Call, decision_id: str, agent_id: str) -> bool:

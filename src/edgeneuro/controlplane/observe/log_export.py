@@ -10,7 +10,7 @@ from edgeneuro.domain.log import LogsExportEnd, LogsExportQuery
 from edgeneuro.errors import NotFoundError
 from edgeneuro.store import logs as store
 from edgeneuro.store.database import CountedDatabase
-from edgeneuro.store.log_search import LogPosition
+from edgeneuro.store.log_filters import LogPosition
 from edgeneuro.web.response import Response
 
 # Of a part, the rows that are looked at, and of its lines the bytes that are aimed at: the next

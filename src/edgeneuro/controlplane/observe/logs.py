@@ -7,7 +7,7 @@ from edgeneuro.call import Call
 from edgeneuro.domain.agent import Agent
 from edgeneuro.domain.conversation import PreviousTurn
 from edgeneuro.domain.fields import page_of
-from edgeneuro.domain.log import LogRecord, LogsPage, LogsQuery
+from edgeneuro.domain.log import LogRecord, LogsFilter, LogsListQuery, LogsPage
 from edgeneuro.domain.prompt import (
     DECISION_PROMPT_VERSION,
     PROMPT_VERSION,
@@ -24,21 +24,25 @@ from edgeneuro.synapsecore.rankers.routing_question import build_question
 from edgeneuro.synapsecore.router import LAYERS
 
 
-async def list_logs(call: Call, query: LogsQuery) -> LogsPage:
+async def list_logs(call: Call, query: LogsListQuery) -> LogsPage:
     """List log entries, newest first; the next page is `after` = the page's `last_id`, as long as
     `has_more`. All filters apply together. `q` searches for words of the query or parts of them, in
     any order. One request reads at most 20,000 rows: `searched_from` says how far it came, and the
-    next page continues there."""
+    next page continues there. To follow the log, list what was `written_after` = the `newest_id` of
+    the page before."""
     require_layer(query)
-    found = await store.list_logs(call.services.db, query, limit=query.limit + 1)
-    page = page_of(found.items, limit=query.limit)
+    db = call.services.db
+    # Before the rows: one that is written meanwhile is then listed twice, but never missed.
+    newest = await store.find_newest(db) if query.after is None else None
+    found = await store.list_logs(db, query, limit=query.limit + 1)
+    page = LogsPage(**dict(page_of(found.items, limit=query.limit)), newest_id=newest)
     if found.searched_id is None:
-        return LogsPage(**dict(page))
-    more = {"has_more": True, "last_id": found.searched_id}
-    return LogsPage(**dict(page) | more, searched_from=found.searched_from)
+        return page
+    more = {"has_more": True, "last_id": found.searched_id, "searched_from": found.searched_from}
+    return page.model_copy(update=more)
 
 
-def require_layer(query: LogsQuery) -> None:
+def require_layer(query: LogsFilter) -> None:
     """Raises InvalidRequestError for a layer that is none."""
     if query.layer is not None and query.layer not in LAYERS:
         raise InvalidRequestError(
