@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
+from edgeneuro.store.log_filters import LABEL
 from edgeneuro.store.log_search import WINDOW_ROWS
 from tests.unit.conftest import SCHEMA, Product, says
 from tests.unit.test_logs import ask, found
@@ -126,7 +127,11 @@ async def test_who_asked_and_metadata(product: Product, filters: str, numbers: l
 async def test_they_are_found_by_their_index(product: Product, name: str) -> None:
     product.database.statements.clear()
     await found(product, f"{name}=x&agent=hr")
-    looked = [one for one in product.database.statements if " FROM logs " in one.sql]
+    looked = [
+        one
+        for one in product.database.statements
+        if " FROM logs WHERE" in one.sql or LABEL in one.sql
+    ]
     assert len(looked) == 2
     for one in looked:
         steps = product.database._connection.execute(
