@@ -59,6 +59,11 @@ export function bytes(value) {
   return `${unit === 0 ? size : size.toFixed(1)} ${units[unit]}`;
 }
 
+const hours = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+
+/** The time of day. */
+export const clock = (text) => hours.format(new Date(text));
+
 export const time = (text) => (text ? moment.format(new Date(text)) : NOTHING);
 
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "narrow" });
@@ -80,6 +85,12 @@ export function ago(text, now = Date.now()) {
 }
 
 export const date = (text) => (text ? day.format(new Date(text)) : NOTHING);
+
+/** A time as a datetime-local field has it, in the user's time zone. */
+export function localTime(moment) {
+  const at = new Date(moment);
+  return new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
 
 /** The value of a datetime-local field, in the user's time zone, as the API's UTC time. */
 export const instant = (local) => (local ? new Date(local).toISOString() : null);

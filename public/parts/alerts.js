@@ -2,9 +2,10 @@
 
 import { api, listAll } from "../api.js";
 import { h } from "../dom.js";
-import { count, date, percent, plural, words } from "../format.js";
+import { clock, count, date, percent, plural, words } from "../format.js";
 import { address } from "../router.js";
 import { readModels } from "./models.js";
+import { refusalText } from "./refusals.js";
 
 const BUDGET_ALERT_SHARE = 0.8;
 const DEPRECATION_ALERT_DAYS = 60;
@@ -13,6 +14,8 @@ const MIN_REQUESTS = 50;
 const MIN_SAMPLED = 30;
 const HIGH_FALLBACK = 0.2;
 const LOW_ACCURACY = 0.8;
+const MIN_REFUSED = 10;
+const HIGH_REFUSED = 0.1;
 
 /** The alerts of all checks; a check that fails is an alert itself. */
 export async function readAlerts(context) {
@@ -24,7 +27,7 @@ export async function readAlerts(context) {
     ["adapters", adapterAlerts],
     ["challenger", challengerAlerts],
     ["learning", learningAlerts],
-    ...(may("admin") ? [["API keys", budgetAlerts]] : []),
+    ...(may("admin") ? [["API keys", keyAlerts]] : []),
   ];
   const found = await Promise.all(
     checks.map(([name, check]) =>
@@ -63,7 +66,7 @@ async function queueAlerts({ signal }) {
 }
 
 async function errorAlerts({ analytics }) {
-  const { totals, classifier } = await analytics;
+  const { totals, classifier, refusals } = await analytics;
   const found = [];
   const failed = totals.attempts ? totals.failed_attempts / totals.attempts : 0;
   if (totals.attempts >= 20 && failed > 0.05) {
@@ -94,6 +97,15 @@ async function errorAlerts({ analytics }) {
   if (totals.errors) {
     const text = `${plural(totals.errors, "request")} failed.`;
     found.push({ kind: "bad", text, href: "#/analytics", action: "View" });
+  }
+  const unknown = refusals.keys.find(({ key }) => key === null);
+  if (unknown?.requests >= MIN_REFUSED) {
+    found.push({
+      kind: "warn",
+      text: `${plural(unknown.requests, "request")} refused without a known key: ${refusalText(unknown.reasons)}.`,
+      href: "#/analytics",
+      action: "View",
+    });
   }
   if (classifier.alert)
     found.push({
@@ -184,22 +196,37 @@ async function learningAlerts({ learned }) {
   return text ? [{ kind: "bad", text, href: "#/models/classifier", action: "View" }] : [];
 }
 
-async function budgetAlerts({ signal }) {
+async function keyAlerts({ signal }) {
   const keys = await listAll("/v1/keys", { signal });
-  return keys
-    .filter((key) => key.usage && !key.revoked_at)
-    .map((key) => [
-      key,
-      Math.max(
-        key.monthly_token_budget ? key.usage.tokens / key.monthly_token_budget : 0,
-        key.monthly_budget_usd ? key.usage.cost_usd / key.monthly_budget_usd : 0,
-      ),
-    ])
-    .filter(([, share]) => share >= BUDGET_ALERT_SHARE)
-    .map(([key, share]) => ({
+  return [...keys.flatMap(refusalAlerts), ...keys.flatMap(budgetAlerts)];
+}
+
+function refusalAlerts({ name, recent }) {
+  const { requests, refused, refusals, since } = recent;
+  if (refused < MIN_REFUSED || refused < HIGH_REFUSED * requests) return [];
+  return [
+    {
+      kind: "bad",
+      text: `API key ${name}: ${count(refused)} of ${plural(requests, "request")} refused since ${clock(since)}: ${refusalText(refusals)}.`,
+      href: "#/keys",
+      action: "View",
+    },
+  ];
+}
+
+function budgetAlerts(key) {
+  if (!key.usage || key.revoked_at) return [];
+  const share = Math.max(
+    key.monthly_token_budget ? key.usage.tokens / key.monthly_token_budget : 0,
+    key.monthly_budget_usd ? key.usage.cost_usd / key.monthly_budget_usd : 0,
+  );
+  if (share < BUDGET_ALERT_SHARE) return [];
+  return [
+    {
       kind: share >= 1 ? "bad" : "warn",
       text: `API key ${key.name} has used ${percent(share, 0)} of its monthly budget.`,
       href: "#/keys",
       action: "View",
-    }));
+    },
+  ];
 }

@@ -17,12 +17,13 @@ async function uPlot() {
 }
 
 /**
- * A chart of `series`, each {label, values, color}, over `times` in unix seconds. `color` is the number
- * of a color, by default the position. `stacked` draws bars on top of one another; the legend shows
+ * A chart of `series`, each {label, values, color, dashed}, over `times` in unix seconds. `color` is the
+ * number of a color, by default the position. With `hrefOf(at, which)` a click on the place `at` opens that
+ * address; `which` is the series whose bar was clicked, null if there is none. `stacked` draws bars on top of one another; the legend shows
  * their sums until the pointer is over a time. `format` formats a value, `label` describes the chart for screen readers. With `formatX` the x axis has other numbers
  * than times, formatted by it.
  */
-export function chart({ times, series, stacked = false, format, formatX, label, signal }) {
+export function chart({ times, series, stacked = false, format, formatX, hrefOf, label, signal }) {
   const frame = h("figure", { class: "chart", role: "img", "aria-label": label });
   const heights = stacked
     ? stack(series.map((each) => each.values))
@@ -40,6 +41,7 @@ export function chart({ times, series, stacked = false, format, formatX, label, 
     plot?.destroy();
     plot = new Plot(options(Plot), [times, ...heights], frame);
     frame.dataset.stacked = String(stacked);
+    if (hrefOf) linkPoints(plot, stacked, hrefOf);
   };
   const options = (Plot) => {
     const style = getComputedStyle(document.documentElement);
@@ -75,6 +77,7 @@ export function chart({ times, series, stacked = false, format, formatX, label, 
           stroke: color(COLORS[(each.color ?? index) % COLORS.length]),
           fill: stacked ? color(COLORS[(each.color ?? index) % COLORS.length]) : undefined,
           width: stacked ? 0 : 2,
+          dash: each.dashed ? [4, 4] : undefined,
           paths: stacked ? Plot.paths.bars({ size: [0.9, 48] }) : undefined,
           points: stacked ? { show: false } : { show: true, size: 5, filter: shownPoints },
           value: (_plot, _height, _which, at) =>
@@ -98,6 +101,23 @@ export function chart({ times, series, stacked = false, format, formatX, label, 
   onThemeChange(draw, AbortSignal.any([signal, ended.signal]));
   signal.addEventListener("abort", end, { once: true, signal: ended.signal });
   return frame;
+}
+
+function linkPoints(plot, stacked, hrefOf) {
+  plot.over.style.cursor = "pointer";
+  plot.over.addEventListener("click", () => {
+    const { idx: at, top } = plot.cursor;
+    if (at === null || at === undefined) return;
+    const href = hrefOf(at, stacked ? barAt(plot, at, plot.posToVal(top, "y")) : null);
+    if (href) location.hash = href;
+  });
+}
+
+/** The series of a stack of bars that is at the height `value`; null above all of them. */
+function barAt(plot, at, value) {
+  const heights = plot.data.slice(1).map((each) => each[at]);
+  const which = heights.findLastIndex((height) => height >= value);
+  return which === -1 ? null : which;
 }
 
 /** All points if there are few, else those without a neighbor, which no line shows. */

@@ -166,7 +166,7 @@ export const infoIcon = (text) =>
     h("p", {}, text),
   );
 
-/** Horizontal bars: `rows` are {name, value, text, kind, start}; the full width is `max`. */
+/** Horizontal bars: `rows` are {name, value, text, kind, start, href}; the full width is `max`. */
 export function bars(
   rows,
   max = Math.max(...rows.map(({ start = 0, value }) => start + value), 0) || 1,
@@ -174,8 +174,8 @@ export function bars(
   return h(
     "div",
     { class: "bars" },
-    rows.map(({ name, value, text, kind, start = 0 }) => [
-      h("span", { class: "wrap" }, name),
+    rows.map(({ name, value, text, kind, start = 0, href }) => [
+      h("span", { class: "wrap" }, href ? h("a", { href }, name) : name),
       s(
         "svg",
         { class: "bar-track", "aria-hidden": "true", preserveAspectRatio: "none" },

@@ -8,14 +8,22 @@ import { button, card } from "./controls.js";
 import { errorPanel, load } from "./loading.js";
 
 /**
- * `columns` are {head, cell(row), kind: "number" | "wide" | "actions", heading: the row's name}. A `dense`
+ * `columns` are {head, cell(row), kind: "number" | "wide" | "actions", heading: the row's name,
+ * sort(row)}: with `sort`, the value to sort by, the head is a button that sorts the rows. A `dense`
  * table has one line a row: of the wide cell as much as fits.
  */
 export function table({ caption, columns, rows, hideCaption = false, dense = false }) {
+  const shown = rows.map((row) => [row, tableRow(columns, row)]);
   const body = h(
     "tbody",
     {},
-    rows.map((row) => tableRow(columns, row)),
+    shown.map(([, element]) => element),
+  );
+  const heads = columns.map((column) =>
+    head(column, (value, direction) => {
+      for (const each of heads) each.removeAttribute("aria-sort");
+      body.append(...sorted(shown, value, direction).map(([, element]) => element));
+    }),
   );
   return h(
     "div",
@@ -30,17 +38,36 @@ export function table({ caption, columns, rows, hideCaption = false, dense = fal
       "table",
       {},
       h("caption", { class: hideCaption ? "hidden-text" : null }, caption),
-      h("thead", {}, h("tr", {}, columns.map(head))),
+      h("thead", {}, h("tr", {}, heads)),
       body,
     ),
   );
 }
 
-function head({ head: title, kind }) {
+function head({ head: title, kind, sort }, onSort) {
   if (kind === "actions")
     return h("td", {}, h("span", { class: "hidden-text" }, title ?? "Actions"));
-  return h("th", { scope: "col", class: kind === "number" ? "number" : null }, title);
+  const attributes = { scope: "col", class: kind === "number" ? "number" : null };
+  if (!sort) return h("th", attributes, title);
+  const element = h("th", attributes, h("button", { type: "button", class: "sort" }, title));
+  element.firstChild.addEventListener("click", () => {
+    const descending = element.ariaSort !== "descending"; // the largest first
+    onSort(sort, descending ? -1 : 1);
+    element.ariaSort = descending ? "descending" : "ascending";
+  });
+  return element;
 }
+
+/** Rows without a value come last in both directions. */
+function sorted(rows, value, direction) {
+  const known = rows.filter(([row]) => hasValue(value(row)));
+  const compare = (one, other) =>
+    typeof one === "string" ? one.localeCompare(other) : one - other;
+  known.sort(([one], [other]) => direction * compare(value(one), value(other)));
+  return [...known, ...rows.filter(([row]) => !hasValue(value(row)))];
+}
+
+const hasValue = (value) => value !== null && value !== undefined;
 
 function tableRow(columns, row) {
   return h(

@@ -2,17 +2,16 @@
 
 import { api, listAll } from "../api.js";
 import { h, replace } from "../dom.js";
-import { compact, count, instant, NOTHING, percent, usd } from "../format.js";
-import { allowedFields, allowedSummary, teamField, withLists } from "../parts/allowed.js";
-import { badge, bars, button, copyButton, pageHead, tabs } from "../parts/controls.js";
+import { instant, localTime } from "../format.js";
+import { allowedFields, teamField, withLists } from "../parts/allowed.js";
+import { button, copyButton, pageHead, tabs } from "../parts/controls.js";
 import { confirm, openDialog } from "../parts/dialog.js";
 import { changed, formDialog } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { readRouters } from "../parts/routers.js";
-import { table } from "../parts/table.js";
-import { when } from "../parts/when.js";
-import { teamName, teamsView } from "./keys_teams.js";
+import { keyList } from "./keys_list.js";
+import { teamsView } from "./keys_teams.js";
 import { usersView } from "./keys_users.js";
 
 const TABS = [
@@ -29,7 +28,9 @@ const SCOPES = [
   ["admin", "admin: full access"],
 ];
 
-export async function open({ root, path: [tab], signal }) {
+export async function open(page) {
+  const { root, signal } = page;
+  const [tab] = page.path;
   const container = h("div", { class: "stack" });
   replace(
     root,
@@ -52,14 +53,14 @@ export async function open({ root, path: [tab], signal }) {
         ]);
         return { keys, users, teams, routers };
       },
-      (known) => (VIEWS[tab] ?? keysView)(known, show),
+      (known) => (VIEWS[tab] ?? keysView)(known, show, page),
       { signal, keep: true },
     );
   await show();
 }
 
-function keysView(known, show) {
-  const { keys, users, teams } = known;
+function keysView(known, show, page) {
+  const { keys } = known;
   const add = button("Create API key", () => createKey(known, show), { kind: "main" });
   if (!keys.length)
     return empty(
@@ -67,90 +68,21 @@ function keysView(known, show) {
       "Until then ADMIN_TOKEN is the only key. Create one for each service, with only the scopes it needs.",
       add,
     );
-  const user = (id) => users.find((one) => one.id === id)?.email ?? id;
-  return [
-    h("div", { class: "row" }, add),
-    table({
-      caption: "API keys",
-      hideCaption: true,
-      rows: keys,
-      columns: [
-        {
-          head: "Key",
-          heading: true,
-          kind: "wide",
-          cell: (key) =>
-            h(
-              "div",
-              { class: "stack-small" },
-              h("span", { class: "row" }, key.name, stateOf(key)),
-              h("span", { class: "help code" }, `${key.hint}…`),
-            ),
-        },
-        {
-          head: "Scopes",
-          cell: (key) =>
-            h(
-              "div",
-              { class: "row" },
-              key.scopes.map((scope) => badge(scope, scope === "admin" ? "warn" : undefined)),
-              allowedSummary(key),
-            ),
-        },
-        { head: "Owner", cell: (key) => (key.user_id ? user(key.user_id) : NOTHING) },
-        { head: "Team", cell: (key) => teamName(teams, key) },
-        { head: "Limits and usage", kind: "wide", cell: limits },
-        { head: "Cost this month", cell: (key) => usd(key.cost_usd), kind: "number" },
-        { head: "Last used", cell: (key) => when(key.last_used_at) },
-        { head: "Expires", cell: (key) => when(key.expires_at) },
-        {
-          head: "Actions",
-          kind: "actions",
-          cell: (key) =>
-            key.revoked_at
-              ? null
-              : [
-                  button("Edit", () => editKey(key, known, show), {
-                    size: "small",
-                    label: `Edit ${key.name}`,
-                  }),
-                  button("Revoke", () => revoke(key, show), {
-                    size: "small",
-                    kind: "plain",
-                    label: `Revoke ${key.name}`,
-                  }),
-                ],
-        },
-      ],
-    }),
-  ];
-}
-
-function stateOf(key) {
-  if (key.revoked_at) return badge("revoked", "bad");
-  if (key.expires_at && Date.parse(key.expires_at) <= Date.now()) return badge("expired", "bad");
-  return null;
-}
-
-function limits({
-  usage,
-  requests_per_minute: requests,
-  monthly_token_budget: tokens,
-  monthly_budget_usd: money,
-}) {
-  if (!usage) return "none";
-  const rows = [];
-  const row = (name, used, limit, format) =>
-    rows.push({
-      name,
-      value: Math.min(limit ? used / limit : 1, 1),
-      text: `${format(used)} of ${format(limit)} (${percent(limit ? used / limit : 1, 0)})`,
-      kind: used >= limit ? "bad" : undefined,
-    });
-  if (requests) row("this minute", usage.minute_requests, requests, count);
-  if (tokens) row(`tokens ${usage.month}`, usage.tokens, tokens, compact);
-  if (money !== null) row(`USD ${usage.month}`, usage.cost_usd, money, usd);
-  return bars(rows, 1);
+  const actionsOf = (key) =>
+    key.revoked_at
+      ? null
+      : [
+          button("Edit", () => editKey(key, known, show), {
+            size: "small",
+            label: `Edit ${key.name}`,
+          }),
+          button("Revoke", () => revoke(key, show), {
+            size: "small",
+            kind: "plain",
+            label: `Revoke ${key.name}`,
+          }),
+        ];
+  return [h("div", { class: "row" }, add), keyList(known, actionsOf, page)];
 }
 
 const limitFields = (key, { teams, routers }) => [
@@ -158,7 +90,7 @@ const limitFields = (key, { teams, routers }) => [
     name: "expires_at",
     label: "Expires",
     type: "datetime-local",
-    value: localTime(key?.expires_at),
+    value: key?.expires_at ? localTime(key.expires_at) : null,
   },
   {
     name: "requests_per_minute",
@@ -186,13 +118,6 @@ const limitFields = (key, { teams, routers }) => [
   teamField(key, teams),
   ...allowedFields(key, routers),
 ];
-
-/** A time as the value of a datetime-local field. */
-function localTime(text) {
-  if (!text) return null;
-  const moment = new Date(text);
-  return new Date(moment - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-}
 
 const withMoment = (values) =>
   "expires_at" in values ? { ...values, expires_at: instant(values.expires_at) } : values;
@@ -266,7 +191,7 @@ async function editKey(key, known, show) {
       ...limitFields(key, known),
     ],
     onSubmit(values) {
-      const shown = { ...key, expires_at: localTime(key.expires_at) };
+      const shown = { ...key, expires_at: key.expires_at && localTime(key.expires_at) };
       return api("PATCH", `/v1/keys/${key.id}`, {
         body: withMoment(changed(withLists(values), shown)),
       });

@@ -2,10 +2,11 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
-import { compact, count, ms, NOTHING, percent, plural, points, usd } from "../format.js";
+import { compact, count, ms, NOTHING, percent, plural, usd } from "../format.js";
 import { agentName, readAgents } from "../parts/agents.js";
 import { alertList, readAlerts } from "../parts/alerts.js";
 import { chart } from "../parts/chart.js";
+import { change, changeInPoints } from "../parts/compare.js";
 import { card, figure, pageHead } from "../parts/controls.js";
 import { layerBadge } from "../parts/decision.js";
 import { DEFINITIONS } from "../parts/definitions.js";
@@ -196,22 +197,6 @@ function headline({ totals, savings, series }, before, selection) {
       href: "#/models",
     }),
   );
-}
-
-const BEFORE = "than in the period before";
-
-/** A change in percent; null if there is nothing to compare with. */
-function change(value, before) {
-  if (value === null || !before) return null;
-  const share = (value - before) / before;
-  if (Math.abs(share) < 0.005) return "as in the period before";
-  return `${percent(Math.abs(share), 0)} ${share > 0 ? "more" : "less"} ${BEFORE}`;
-}
-
-/** A change of a share in percentage points. */
-function changeInPoints(value, before) {
-  if (value === null || before === null) return null;
-  return `${points(value - before)}, ${percent(before)} in the period before`;
 }
 
 /** A model's id, which may break after each of its parts. */

@@ -2,7 +2,7 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
-import { instant } from "../format.js";
+import { instant, localTime } from "../format.js";
 import { agentOptions, readAgents } from "../parts/agents.js";
 import { button, card, link, pageHead } from "../parts/controls.js";
 import { form } from "../parts/form.js";
@@ -156,12 +156,6 @@ const fieldsOf = ({ agents, routers }) => [
     help: "Models are called only for what is neither in the log nor in the cache. 0: only what is free. Empty: no limit.",
   },
 ];
-
-/** The time in the user's time zone, as a datetime-local field has it. */
-function localTime(milliseconds) {
-  const offset = new Date(milliseconds).getTimezoneOffset() * 60_000;
-  return new Date(milliseconds - offset).toISOString().slice(0, 16);
-}
 
 function bodyOf({ from, to, sample, baseline, max_cost_usd: most, ...wanted }) {
   const labelled = { yes: true, no: false }[wanted.labelled];

@@ -28,6 +28,7 @@ from edgeneuro.isolate.log_sink import LogQueue, LogSink
 from edgeneuro.isolate.log_writer import LogWriter
 from edgeneuro.isolate.metrics import Failures, Metrics
 from edgeneuro.isolate.minute_budget import MinuteBudget
+from edgeneuro.isolate.refusal_counter import RefusalCounter
 from edgeneuro.isolate.routing_config import RoutingConfigCache
 from edgeneuro.isolate.schema_check import SchemaCheck
 from edgeneuro.isolate.single_flight import SingleFlight
@@ -166,6 +167,12 @@ class Services:
             now_ms=self.now_ms,
             note_failure=self.failures.note,
             count_rows=self.metrics.log_rows.add,
+        )
+
+    @cached_property
+    def refusals(self) -> RefusalCounter:
+        return RefusalCounter(
+            monotonic=self.monotonic, sleep=self.sleep, note_failure=self.failures.note
         )
 
     @cached_property

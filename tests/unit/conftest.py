@@ -27,6 +27,7 @@ from edgeneuro.gateway.webhooks import WebhookSender
 from edgeneuro.isolate.clock import MonotonicClock
 from edgeneuro.isolate.log_writer import WINDOW_SECONDS
 from edgeneuro.isolate.metrics import Failures
+from edgeneuro.isolate.refusal_counter import WINDOW_SECONDS as REFUSAL_SECONDS
 from edgeneuro.isolate.routing_config import RoutingConfigCache
 from edgeneuro.services import Services
 from edgeneuro.settings import Settings
@@ -196,8 +197,10 @@ class Product:
         self.app = build_app(self.services)
 
     async def _sleep(self, seconds: float) -> None:
-        """The window of log rows takes no time here: the next request of a test comes later."""
-        await self.clock.sleep(0 if seconds <= WINDOW_SECONDS else seconds)
+        """The windows of log rows and of refusals take no time here: the next request of a test
+        comes later."""
+        is_window = seconds <= WINDOW_SECONDS or seconds == REFUSAL_SECONDS
+        await self.clock.sleep(0 if is_window else seconds)
 
     def _new_id(self, prefix: str) -> str:
         self._ids += 1

@@ -18,7 +18,10 @@ from edgeneuro.store.usage import (
     BUCKET,
     DAY,
     HOUR,
+    SLOT,
+    SLOTS_KEPT,
     add_new_logs,
+    purge_slots,
     rebuild_hour,
     sum_day,
     sum_finished_days,
@@ -483,6 +486,72 @@ async def test_a_question_that_is_asked_often_counts_once(product: Product) -> N
     said = await ask(product, NOW - DAY, NOW, group_by="layer")
     for each in (said["totals"], *said["groups"]):
         assert (each["accuracy"]["labelled"], each["accuracy"]["right"]) == (1, 0)
+
+
+async def test_confused_pairs(product: Product) -> None:
+    """A question once, by its newest answer; those of the random stream apart from the others."""
+    for name, agent in (("a", "hr"), ("b", "hr"), ("c", "hr"), ("d", None), ("e", "hr")):
+        label(product, name, agent, sampled=name != "c")
+    answers: list[Row] = [
+        {"query_hash": "a", "agent_id": "hr"},
+        {"query_hash": "a", "agent_id": "it_support"},  # the newest
+        {"query_hash": "b", "agent_id": "it_support"},
+        {"query_hash": "c", "agent_id": "it_support"},
+        {"query_hash": "d", "agent_id": "hr"},
+        {"query_hash": "e", "agent_id": "general", "layer": "fallback", "reason": "low_confidence"},
+        {"query_hash": "not labelled", "agent_id": "it_support"},
+    ]
+    await write(product.database, [log_row(n, **fields) for n, fields in enumerate(answers)])
+    said = (await product.call("GET", "/v1/analytics/confusions")).json()
+    pairs = [tuple(pair.values()) for pair in said["pairs"]]
+    assert pairs == [
+        ("it_support", "hr", 2, 1, 3, 1),
+        ("hr", None, 1, 0, 1, 0),
+        (None, "hr", 1, 0, 3, 1),
+    ]
+
+
+async def test_latencies_by_layer(product: Product) -> None:
+    rows = random_rows(5, 300, MIDNIGHT - DAY, NOW)
+    rows[0]["latency_ms"], rows[1]["latency_ms"] = 0.01, 200_000
+    await write(product.database, rows)
+    query = f"from={rfc3339(MIDNIGHT - DAY)}&to={rfc3339(NOW)}"
+    await sum_finished_days(product.database, now_ms=NOW)
+    said = (await product.call("GET", f"/v1/analytics/latency?{query}")).json()
+    assert sum(each["requests"] for each in said["layers"]) == len(rows)
+    for layer in said["layers"]:
+        mine = sorted(row["latency_ms"] for row in rows if row["layer"] == layer["layer"])
+        assert layer["requests"] == len(mine)
+        middle = mine[math.ceil(len(mine) / 2) - 1]
+        assert layer["latency_ms"]["p50"] == pytest.approx(middle, rel=0.05)
+        for part in layer["distribution"]:
+            low, high = part["from_ms"], part["to_ms"] or math.inf
+            assert part["requests"] == sum(low <= latency < high for latency in mine)
+        assert sum(part["requests"] for part in layer["distribution"]) == len(mine)
+
+
+async def test_five_minutes_agree_with_hours(product: Product) -> None:
+    rows = random_rows(6, 400, NOW - 5 * HOUR, NOW)
+    await write(product.database, rows)
+    fine = await ask(product, NOW - 6 * HOUR, NOW, interval="5m")
+    hours = await ask(product, NOW - 6 * HOUR, NOW, interval="hour")
+    assert len(fine["series"]) == 72
+    assert fine["totals"] == hours["totals"]
+    for number, hour in enumerate(hours["series"]):
+        within = fine["series"][12 * number : 12 * number + 12]
+        for name in ("requests", "errors", "fallback_answers", "cache_hits", "total_tokens"):
+            assert sum(each[name] for each in within) == hour[name]
+    for period in fine["series"]:
+        start = unix_ms(period["start"])
+        mine = [row for row in rows if start <= row["created_at"] < start + SLOT]
+        assert_metrics(period, mine)
+        assert period["layers"] == Counter(row["layer"] for row in mine)
+    for start, stop in ((NOW - 25 * HOUR, NOW), (NOW - 4 * DAY, NOW - 4 * DAY + HOUR)):
+        query = f"interval=5m&from={rfc3339(start)}&to={rfc3339(stop)}"
+        refused = await product.call("GET", f"/v1/analytics?{query}")
+        assert_error(refused, 400, "invalid_value", param="interval")
+    await purge_slots(product.database, now_ms=NOW + SLOTS_KEPT)
+    assert not product.rows("SELECT 1 FROM usage_slots UNION ALL SELECT 1 FROM latency_slots")
 
 
 async def test_accuracy_starts_from_the_labels(product: Product) -> None:

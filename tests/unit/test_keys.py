@@ -35,6 +35,10 @@ def refused(answered: Answered) -> tuple[int, str]:
     return answered.status, answered.json()["error"]["code"]
 
 
+def unused(since: str) -> dict[str, Any]:
+    return {"since": since, "requests": 0, "refused": 0, "refusals": {}, "cost_usd": 0}
+
+
 async def ask(product: Product, key: str) -> Answered:
     product.gateway.enqueue(says("hr"))
     return await product.call("POST", "/v1/route", {"query": "Leave?"}, key=key)
@@ -70,6 +74,10 @@ async def test_a_key_is_shown_once_and_kept_as_a_hash(product: Product) -> None:
         "usage": {"minute_requests": 0, "month": "2027-01", "tokens": 0, "cost_usd": 0},
         "last_used_at": None,
         "cost_usd": 0,
+        "recent": unused("2027-01-15T07:00:00.000Z"),
+        "this_month": unused("2027-01-01T00:00:00.000Z"),
+        "last_30_days": unused("2026-12-17T00:00:00.000Z"),
+        "last_refused_at": None,
     }
     assert (await product.call("GET", f"/v1/keys/{created['id']}")).json() == created
     assert (await product.call("GET", "/v1/keys")).json()["data"] == [created]
@@ -164,7 +172,9 @@ async def test_a_revoked_key_stops_at_once_and_stays_in_the_list(product: Produc
     revoked = (await product.call("DELETE", path)).json()
     assert revoked["revoked_at"] == NOW
     assert refused(await ask(product, key["key"])) == (401, "key_revoked")
-    assert (await product.call("DELETE", path)).json() == revoked
+    again = (await product.call("DELETE", path)).json()
+    assert again["this_month"]["refusals"] == {"key_revoked": 1}
+    assert again["revoked_at"] == NOW
     assert refused(await product.call("PATCH", path, {"name": "x"})) == (409, "key_revoked")
     actions = (await product.call("GET", "/v1/audit?resource=key")).json()["data"]
     assert [entry["action"] for entry in actions] == ["revoke", "create"]
@@ -224,7 +234,8 @@ async def test_looking_keys_up_is_limited_by_address(product: Product) -> None:
     answered = await product.call("GET", "/v1/models", key="en_" + "0" * 40, headers=headers)
     assert refused(answered) == (429, "edge_rate_limited")
     assert product.limiter.keys[-1] == "credentials 192.0.2.7"
-    assert product.database.statements == []
+    [counted] = product.database.statements
+    assert counted.sql.startswith("INSERT INTO refusals")
 
 
 async def test_while_d1_is_away_kept_keys_go_on_and_others_are_told(product: Product) -> None:

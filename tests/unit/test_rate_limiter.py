@@ -109,9 +109,11 @@ async def held(product: Product, path: str, body: Any, key: str) -> asyncio.Task
 
 
 def done(product: Product) -> tuple[object, ...]:
-    """What calls have changed in D1, sent to models and agents, and counted as answered."""
+    """What calls have changed in D1, sent to models and agents, and counted as answered. Sums of
+    refused requests do not count: each request of these tests adds to one."""
+    [refused] = product.rows("SELECT total(requests) AS requests FROM refusals")
     return (
-        product.database._connection.total_changes,
+        product.database._connection.total_changes - refused["requests"],
         len(product.gateway.requests) + len(product.gateway.decision_requests),
         len(product.fetch.requests),
         product.services.metrics.answers.text(),

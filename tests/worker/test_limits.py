@@ -73,6 +73,13 @@ def test_requests_a_minute_hold_for_requests_at_once(
         assert each.json()["error"]["type"] == "rate_limit_error"
         assert 1 <= int(each.headers["retry-after"]) <= 60
         assert each.headers["x-ratelimit-reset-requests"].endswith("s")
+    # Answers are in the sums with their log rows, refusals at once.
+    settled_logs(client, key, decisions)
+    activity = client.get(f"/v1/keys/{key['id']}").json()["recent"]
+    assert (activity["requests"], activity["refused"]) == (AT_ONCE, AT_ONCE - 10)
+    assert activity["refusals"] == {"key_rate_limited": AT_ONCE - 10}
+    callers = client.get("/v1/analytics?interval=5m").json()["refusals"]["keys"]
+    assert {each["key"]: each["reasons"] for each in callers}[key["id"]] == activity["refusals"]
 
 
 @pytest.fixture

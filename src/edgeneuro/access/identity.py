@@ -95,8 +95,9 @@ class Identity:
         token = request.header("cf-access-jwt-assertion")
         try:
             return await self._known(request, key, token, guesses)
-        except UnauthenticatedError:
-            if key is not None or token is not None:
+        except UnauthenticatedError as error:
+            error.sent = key is not None or token is not None
+            if error.sent:
                 await guesses.count()
             raise
 
@@ -138,13 +139,17 @@ class Identity:
         if known is None:
             raise _invalid_key()
         if known.revoked:
-            raise unauthenticated("This key was revoked. Use another one.", code="key_revoked")
+            raise unauthenticated(
+                "This key was revoked. Use another one.", code="key_revoked", known_id=known.id
+            )
         if known.expires_at_ms is not None and known.expires_at_ms <= self._now() * 1000:
-            raise unauthenticated("This key has expired. Use another one.", code="key_expired")
+            raise unauthenticated(
+                "This key has expired. Use another one.", code="key_expired", known_id=known.id
+            )
         granted = scopes(known.scopes)
         if known.role is not None:
             if not known.user_enabled:
-                raise _disabled("The user of this key")
+                raise _disabled("The user of this key", known.id)
             granted &= scopes(SCOPES_OF_ROLE[known.role])
         user = None if known.user_id is None else CallingUser(known.user_id, known.email)
         return Credential(
@@ -163,7 +168,7 @@ class Identity:
                 code="unknown_user",
             )
         if not user.enabled:
-            raise _disabled("This user")
+            raise _disabled("This user", user.id)
         return Credential(
             user.id,
             scopes(SCOPES_OF_ROLE[user.role]),
@@ -193,7 +198,9 @@ def _invalid_key() -> Exception:
     return unauthenticated("This key is not valid. Check it for missing or extra characters.")
 
 
-def _disabled(who: str) -> Exception:
+def _disabled(who: str, known_id: str) -> Exception:
     return unauthenticated(
-        f"{who} is disabled. Ask an administrator to enable it.", code="user_disabled"
+        f"{who} is disabled. Ask an administrator to enable it.",
+        code="user_disabled",
+        known_id=known_id,
     )

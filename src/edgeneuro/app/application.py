@@ -11,6 +11,7 @@ from edgeneuro.access.limits import REQUESTS_LIMIT, count_refused
 from edgeneuro.app.durable_log import Recorder
 from edgeneuro.app.idempotency import with_idempotency
 from edgeneuro.app.read_session import BOOKMARK, session_of
+from edgeneuro.app.refusals import refusal_of
 from edgeneuro.app.request_log import RequestLog
 from edgeneuro.app.routes import ABSENT_PATHS, ROUTES
 from edgeneuro.call import Background, Call
@@ -60,6 +61,7 @@ class App:
         try:
             response = await self._answer(request, log, background, headers)
         except Exception as error:
+            self._count_refusal(error, log, background)
             response = self._failed(error, log)
         response.headers |= headers | {
             "x-request-id": log.request_id,
@@ -73,6 +75,17 @@ class App:
         else:
             response.body = ObservedStream(response.body, partial(log.end, response.status))
         return response
+
+    def _count_refusal(self, error: Exception, log: RequestLog, background: Background) -> None:
+        if log.route is None:
+            return
+        refusal = refusal_of(error, log.route.access, log.key_id)
+        if refusal is None:
+            return
+        services = self._services
+        services.metrics.refusals.add(1, refusal.reason)
+        if services.refusals.add(refusal, services.now_ms()):
+            background(services.refusals.write_later(services.db))
 
     def _failed(self, error: Exception, log: RequestLog) -> Response:
         if isinstance(error, DatabaseError):

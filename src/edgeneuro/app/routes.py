@@ -24,6 +24,7 @@ from edgeneuro.controlplane.learning import classifiers, learning
 from edgeneuro.controlplane.models import calibration, models, providers, selection
 from edgeneuro.controlplane.observe import (
     analytics,
+    breakdowns,
     costs,
     dead_letters,
     log_export,
@@ -216,6 +217,8 @@ ROUTES = (
           described=Described((404, 409))),
 
     Route("GET",    "/v1/analytics",              analytics.show_analytics, READ),
+    Route("GET",    "/v1/analytics/latency",      breakdowns.show_latencies, READ),
+    Route("GET",    "/v1/analytics/confusions",   breakdowns.show_confusions, READ),
     Route("POST",   "/v1/analytics/rebuild",      analytics.rebuild,     ADMIN),
     Route("GET",    "/v1/costs",                  costs.show_costs,      READ),
 

@@ -7,9 +7,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from edgeneuro.domain.drift import ClassifierAnalytics
 from edgeneuro.domain.fields import Timestamp
+from edgeneuro.domain.refusal import Refusals
 from edgeneuro.domain.savings import Savings
 
-Interval = Literal["hour", "day"]
+Interval = Literal["5m", "hour", "day"]
 GroupBy = Literal["model", "agent", "layer", "reason", "adapter", "key"]
 
 _YEARS = range(2000, 2200)
@@ -24,13 +25,18 @@ def _in_years(moment: str) -> str:
 AnalyticsTimestamp = Annotated[Timestamp, AfterValidator(_in_years)]
 
 
-class AnalyticsQuery(BaseModel):
+class RangeQuery(BaseModel):
     """`from` goes down and `to`, which is not included, up to a whole hour of UTC."""
 
     model_config = ConfigDict(extra="forbid")
 
     from_: AnalyticsTimestamp | None = Field(None, alias="from")
     to: AnalyticsTimestamp | None = None
+
+
+class AnalyticsQuery(RangeQuery):
+    """The interval `5m` is for ranges of at most 24 hours in the last 3 days."""
+
     interval: Interval = "hour"
     group_by: GroupBy = "model"
 
@@ -155,7 +161,54 @@ class Analytics(AnalyticsRange):
     models: list[ModelAttempts]
     classifier: ClassifierAnalytics
     savings: Savings
+    refusals: Refusals
     counting: dict[str, str]
+
+
+class LatencyCount(BaseModel):
+    """The requests that took `from_ms` or longer and less than `to_ms`, null for any time."""
+
+    from_ms: float
+    to_ms: float | None
+    requests: int
+
+
+class LayerLatency(BaseModel):
+    layer: str
+    requests: int
+    latency_ms: Latency
+    distribution: list[LatencyCount]
+
+
+class LatencyReport(AnalyticsRange):
+    """The latencies of each layer's decisions, the layer with the most first: percentiles, and a
+    distribution whose steps double."""
+
+    object: Literal["analytics.latency"] = "analytics.latency"
+    layers: list[LayerLatency]
+
+
+class Confusion(BaseModel):
+    """Questions with the label `label` that were routed to `decided`; null stands for no agent.
+    `sampled` are from the random stream of the label queue, `other` from all other labels, each
+    question once. `sampled_of` and `other_of` are all questions with this label that were routed in
+    the range, right ones too."""
+
+    decided: str | None
+    label: str | None
+    sampled: int
+    other: int
+    sampled_of: int
+    other_of: int
+
+
+class ConfusionReport(AnalyticsRange):
+    """The 20 pairs of a label and another decision with the most questions, those of the random
+    stream first. Only questions drawn at random measure how often a pair is confused: the others
+    were chosen because they are hard."""
+
+    object: Literal["analytics.confusions"] = "analytics.confusions"
+    pairs: list[Confusion]
 
 
 def accuracy_of(right: int, labelled: int) -> AccuracyEstimate:

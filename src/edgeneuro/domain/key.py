@@ -171,15 +171,32 @@ class KeyUsage(BaseModel):
     cost_usd: float
 
 
+class KeyActivity(BaseModel):
+    """The requests with a key since `since`, of which `refused` were refused before they were
+    routed: `refusals` counts these by reason. `cost_usd` is what the others have cost, as far as
+    the prices are known."""
+
+    since: str
+    requests: int
+    refused: int
+    refusals: dict[str, int]
+    cost_usd: float
+
+
 class KeyWithUsage(Key):
     """`usage` is counted while the key has a limit; null without one. `last_used_at` is the start
     of the hour of its last logged answer in the last 31 days, of an older one the day; null if
     there is none. `cost_usd` is what its logged answers have cost in this month in UTC, as far as
-    the prices are known."""
+    the prices are known. `recent` is the present hour and the one before; days and months are those
+    of UTC. `last_refused_at` is the time of its last refused request in the last 31 days."""
 
     usage: KeyUsage | None
     last_used_at: str | None
     cost_usd: float
+    recent: KeyActivity
+    this_month: KeyActivity
+    last_30_days: KeyActivity
+    last_refused_at: str | None
 
 
 class KeyCreated(KeyWithUsage):

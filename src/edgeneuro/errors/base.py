@@ -161,9 +161,24 @@ class MethodNotAllowedError(InvalidRequestError):
 
 
 class UnauthenticatedError(EdgeNeuroError):
+    """`known_id` is the id of the key or the user that is refused; empty if there is none. `sent`
+    says whether the request had a credential at all."""
+
     status = 401
     type = "authentication_error"
     code = "invalid_api_key"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+        known_id: str = "",
+    ) -> None:
+        super().__init__(message, code=code, headers=headers)
+        self.known_id = known_id
+        self.sent = True
 
 
 class PermissionDeniedError(EdgeNeuroError):

@@ -160,6 +160,11 @@ class Metrics:
             " row of an index counts like one of a table.",
             "kind",
         )
+        self.refusals = Counter(
+            "edgeneuro_refusals_total",
+            "Requests that were refused before they were routed, by reason.",
+            "reason",
+        )
         self.gateway_feedback = Counter(
             "edgeneuro_gateway_feedback_total",
             "Feedback and labels sent to AI Gateway's log, by outcome: sent, failed, or skipped"

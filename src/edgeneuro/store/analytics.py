@@ -3,19 +3,19 @@
 Whole days that are summed come from `usage_days` and `latency_days`, everything else from the
 hours; both add up to the same. The one look at the logs starts from the labels in force."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeneuro.domain.analytics import GroupBy, Interval
 from edgeneuro.store.comparisons import count_audit_samples
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
+from edgeneuro.store.refusals import select_periods, select_refused_keys
 from edgeneuro.store.savings import select_decisions
 from edgeneuro.store.signals import REPLACING, count_misroutes
-from edgeneuro.store.usage import DAY, DIMENSIONS, SUMS, add_new_logs, percentiles
+from edgeneuro.store.usage import DAY, DIMENSIONS, HOUR, SLOT, SUMS, add_new_logs, percentiles
 
 # ?1 is the range's start and ?2 its end: `whole` are its summed days, `open` the hours of the rest.
-_SPANS = (
+SPANS = (
     f"WITH RECURSIVE days (day) AS (SELECT ?1 - ?1 % {DAY} UNION ALL"
     f" SELECT day + {DAY} FROM days WHERE day + {DAY} < ?2),"
     " whole (day) AS (SELECT day FROM summed_days"
@@ -23,9 +23,11 @@ _SPANS = (
     f" open (start, stop) AS (SELECT max(day, ?1), min(day + {DAY}, ?2) FROM days"
     " WHERE day NOT IN (SELECT day FROM whole)) "
 )
-# By interval, the dimension that holds its periods, and the start of one.
+# By interval, the dimension that holds its periods, and the start of one. Five minutes have tables
+# of their own.
 _PERIODS = {"hour": ("hour", "CAST(value AS INTEGER)"), "day": ("all", "day")}
 _COUNTS = ("answers", "errors", "fallback_answers")
+STEPS: dict[Interval, int] = {"5m": SLOT, "hour": HOUR, "day": DAY}
 _DAY_OF_HOUR = f"hour - hour % {DAY}"
 
 
@@ -46,19 +48,18 @@ class UsageRead:
     audit_samples: Rows
     misroutes: Rows
     decisions: Rows
+    refusals: Rows
+    refused_keys: Rows
 
 
 async def read_usage(
     db: Database, *, start: int, stop: int, interval: Interval, group_by: GroupBy
 ) -> UsageRead:
     await add_new_logs(db)
-    dimension, place = _PERIODS[interval]
     return UsageRead(
         *await db.batch(
             [
-                _spanned(start, stop, _sums(place, _usage(dimension))),
-                _period_layers(start, stop, interval),
-                _spanned(start, stop, _period_latencies(dimension, place)),
+                *_periods(start, stop, interval),
                 _spanned(start, stop, _sums("value", _usage(group_by))),
                 _spanned(start, stop, percentiles("value", _latencies(group_by))),
                 _spanned(start, stop, percentiles("''", _latencies("all"))),
@@ -68,6 +69,8 @@ async def read_usage(
                 count_audit_samples(start, stop),
                 count_misroutes(start, stop),
                 select_decisions(start, stop),
+                select_periods(start, stop, STEPS[interval]),
+                select_refused_keys(start, stop),
             ]
         )
     )
@@ -101,6 +104,24 @@ async def read_decisions(db: Database, *, start: int, stop: int) -> dict[str, in
     return {row["value"]: int(row["decided"]) for row in rows if row["value"]}
 
 
+def _periods(start: int, stop: int, interval: Interval) -> list[Statement]:
+    """The sums, the layers and the percentiles of the periods."""
+    if interval == "5m":
+        slots, latencies = (
+            f"(SELECT * FROM {table} WHERE slot >= ?1 AND slot < ?2)"
+            for table in ("usage_slots", "latency_slots")
+        )
+        layers = f"SELECT slot AS place, layer, answers FROM {slots}"
+        queries = [_sums("slot", slots), layers, percentiles("slot", latencies)]
+        return [statement(query, start, stop) for query in queries]
+    dimension, place = _PERIODS[interval]
+    return [
+        _spanned(start, stop, _sums(place, _usage(dimension))),
+        _period_layers(start, stop, interval),
+        _spanned(start, stop, _period_latencies(dimension, place)),
+    ]
+
+
 def _attempts(start: int, stop: int) -> Statement:
     return statement(
         "SELECT model, adapter, outcome, sum(attempts) AS attempts FROM attempt_hours"
@@ -123,15 +144,29 @@ def _period_layers(start: int, stop: int, interval: Interval) -> Statement:
     )
 
 
+# The decisions on questions that have a label. Answers that a label decided do not count, for a
+# label agrees with itself, and clarifying questions do not, for they name no agent; nor do
+# decisions that replaced a refused one, for a wrong agent was out already. A label that no agent
+# fits agrees with an answer that chose none. CROSS JOIN and INDEXED BY hold the plan: from the few
+# labels to their log rows, never over the logs.
+_CORRECT = (
+    "CASE WHEN current_labels.agent_id IS NULL"
+    " THEN coalesce(logs.reason, '') IN ('out_of_scope', 'low_confidence')"
+    " ELSE coalesce(logs.agent_id, '') = current_labels.agent_id END"
+)
+_LABELLED_LOGS = (
+    "current_labels CROSS JOIN logs INDEXED BY logs_query_hash"
+    " ON logs.query_hash = current_labels.query_hash"
+    " AND logs.created_at >= ?1 AND logs.created_at < ?2"
+    " WHERE logs.status = 200 AND logs.layer <> 'label'"
+    f" AND coalesce(logs.reason, '') <> 'ambiguous' AND logs.rowid NOT IN ({REPLACING})"
+)
+
+
 def _labelled(start: int, stop: int, group_by: GroupBy) -> Statement:
     """A row for each group, and one for all with `place` null. Each question counts once in each,
     near-duplicates as one, by its newest answer: an interval over repeated answers would claim
-    more than was seen. Questions drawn at random count apart from the others. Answers that a
-    label decided do not count, for a label agrees with itself, and clarifying questions do not,
-    for they name no agent; nor do decisions that replaced a refused one, for a wrong agent was out
-    already. A label that no agent fits agrees with
-    an answer that chose none. CROSS JOIN and INDEXED BY hold the plan: from the few labels to their
-    log rows, never over the logs."""
+    more than was seen. Questions drawn at random count apart from the others."""
     sums = (
         "sum(sampled) AS labelled, sum(sampled AND correct) AS correct,"
         " sum(NOT sampled) AS other_labelled, sum(NOT sampled AND correct) AS other_correct"
@@ -141,14 +176,7 @@ def _labelled(start: int, stop: int, group_by: GroupBy) -> Statement:
     return statement(
         f"WITH answers AS (SELECT coalesce(logs.{DIMENSIONS[group_by]}, '') AS place,"
         " logs.rowid AS row, current_labels.near_hash, current_labels.sampled,"
-        " CASE WHEN current_labels.agent_id IS NULL"
-        " THEN coalesce(logs.reason, '') IN ('out_of_scope', 'low_confidence')"
-        " ELSE coalesce(logs.agent_id, '') = current_labels.agent_id END AS correct"
-        " FROM current_labels CROSS JOIN logs INDEXED BY logs_query_hash"
-        " ON logs.query_hash = current_labels.query_hash"
-        " AND logs.created_at >= ?1 AND logs.created_at < ?2"
-        " WHERE logs.status = 200 AND logs.layer <> 'label'"
-        f" AND coalesce(logs.reason, '') <> 'ambiguous' AND logs.rowid NOT IN ({REPLACING}))"
+        f" {_CORRECT} AS correct FROM {_LABELLED_LOGS})"
         f" SELECT place, {sums} FROM ({newest} GROUP BY place, near_hash, sampled)"
         " GROUP BY place UNION ALL"
         f" SELECT NULL, {sums} FROM ({newest} GROUP BY near_hash, sampled)",
@@ -157,40 +185,47 @@ def _labelled(start: int, stop: int, group_by: GroupBy) -> Statement:
     )
 
 
-@dataclass(frozen=True)
-class KeySums:
-    """`last_used` is the start of the last hour with an answer, of the day in days that are summed
-    (unix milliseconds); `cost_usd` is that since `month`."""
-
-    last_used: int
-    cost_usd: float
+_MAX_CONFUSIONS = 20
 
 
-async def read_keys(
-    db: Database, key_ids: Sequence[str], *, start: int, month: int, stop: int
-) -> dict[str, KeySums]:
-    """By key; one without an answer in the range is not in it."""
-    await add_new_logs(db)
-    rows = await db.run(
+async def read_confusions(db: Database, *, start: int, stop: int) -> Rows:
+    """Columns as domain/analytics.Confusion has them. A question counts once, as in accuracy."""
+    return await db.run(
         statement(
-            f"{_SPANS} SELECT key_id, max(used) AS last_used,"
-            " sum(iif(used >= ?4, cost_usd, 0)) AS cost_usd FROM ("
-            " SELECT value AS key_id, day AS used, cost_usd FROM whole CROSS JOIN usage_days"
-            " USING (day) WHERE dimension = 'key' AND value IN (SELECT value FROM json_each(?3))"
-            " UNION ALL SELECT key_id, hour, cost_usd FROM open CROSS JOIN usage_hours"
-            " ON hour >= start AND hour < stop"
-            " WHERE key_id IN (SELECT value FROM json_each(?3))) GROUP BY key_id",
+            "WITH answers AS (SELECT logs.rowid AS row, current_labels.near_hash,"
+            " current_labels.sampled, current_labels.agent_id AS label,"
+            " CASE WHEN coalesce(logs.reason, '') NOT IN ('out_of_scope', 'low_confidence')"
+            f" THEN logs.agent_id END AS decided, {_CORRECT} AS correct FROM {_LABELLED_LOGS}),"
+            " questions AS (SELECT *, max(row) FROM answers GROUP BY near_hash, sampled),"
+            " totals AS (SELECT label, sum(sampled) AS sampled_of, sum(NOT sampled) AS other_of"
+            " FROM questions GROUP BY label)"
+            " SELECT decided, questions.label, sum(sampled) AS sampled, sum(NOT sampled) AS other,"
+            " sampled_of, other_of FROM questions JOIN totals ON totals.label IS questions.label"
+            " WHERE NOT correct GROUP BY 1, 2"
+            f" ORDER BY 3 DESC, 4 DESC, 2, 1 LIMIT {_MAX_CONFUSIONS}",
             start,
             stop,
-            json.dumps(list(key_ids)),
-            month,
         )
     )
-    return {row["key_id"]: KeySums(row["last_used"], row["cost_usd"]) for row in rows}
+
+
+async def read_latencies(db: Database, *, start: int, stop: int) -> tuple[Rows, Rows]:
+    """The percentiles of each layer, as buckets, and its answers by `bucket`; `place` is the
+    layer."""
+    await add_new_logs(db)
+    source = _latencies("layer")
+    by_bucket = f"SELECT value AS place, bucket, sum(answers) AS answers FROM {source}"
+    found, counts = await db.batch(
+        [
+            _spanned(start, stop, percentiles("value", source)),
+            _spanned(start, stop, f"{by_bucket} GROUP BY 1, 2 ORDER BY 1, 2"),
+        ]
+    )
+    return found, counts
 
 
 def _spanned(start: int, stop: int, query: str) -> Statement:
-    return statement(_SPANS + query, start, stop)
+    return statement(SPANS + query, start, stop)
 
 
 def _usage(dimension: str) -> str:

@@ -1,5 +1,6 @@
 """The sums of the logs: `usage_hours`, `latency_hours`, `attempt_hours`, `classifier_hours` and
-`decision_hours`, and the finished days made of the first two.
+`decision_hours`, the finished days made of the first two, and for the last days `usage_slots` and
+`latency_slots` of five minutes each.
 
 A log row is written without its sums. `summed_logs` has the `seq` up to which rows are in them:
 `add_new_logs` adds the rows after it and moves the mark in one transaction, so that each row counts
@@ -16,8 +17,10 @@ from edgeneuro.domain.decision import ANSWERED
 from edgeneuro.domain.statistics import FIRST_POWER, LAST_BUCKET, LAST_POWER, STEPS
 from edgeneuro.store.database import Database, Statement, statement
 
+SLOT = 300_000
 HOUR = 3_600_000
 DAY = 24 * HOUR
+SLOTS_KEPT = 3 * DAY
 # What sums can be grouped by, out of one row of usage_hours or latency_hours.
 DIMENSIONS = {
     "all": "''",
@@ -74,6 +77,16 @@ _LOG_SUMS = {
     "cost_usd": "total(cost_usd)",
     "unpriced_answers": "sum(cost_usd IS NULL)",
     "classifier_asked": "sum(classifier IS NOT NULL)",
+}
+_SLOT_OF = f"created_at - created_at % {SLOT}"
+# As SUMS, out of log rows.
+_SLOT_SUMS = {
+    **_LOG_SUMS,
+    "errors": "sum(status <> 200)",
+    "fallback_answers": "sum(layer = 'fallback' AND status = 200 AND agent_id IS NOT NULL)",
+    "out_of_scope_answers": "sum(reason IS 'out_of_scope')",
+    "classifier_answers": "sum(layer = 'classifier')",
+    "cache_hits": "sum(cache = 'hit')",
 }
 _ATTEMPT_GROUP = {
     "hour": _HOUR_OF,
@@ -163,6 +176,11 @@ _ADD_UP = (
     ),
     _add_up("decision_hours", _DECISION_GROUP, _DECISION_SUMS, _DECISIONS),
 )
+# Of new rows only: a rebuild of hours leaves the slots as they are.
+_ADD_SLOTS = (
+    _add_up("usage_slots", {"slot": _SLOT_OF, "layer": "layer"}, _SLOT_SUMS, "logs"),
+    _add_up("latency_slots", {"slot": _SLOT_OF, "bucket": BUCKET}, {"answers": "count(*)"}, "logs"),
+)
 _CHUNK_ROWS = 5_000  # rows a transaction: other writes wait for it, some 0.5 s
 _MAX_CHUNKS = 20  # of a call
 # Rows that were written before `counted_later` are in the sums since they were written.
@@ -172,7 +190,7 @@ _NEW = (
 )
 _NEWEST = "(SELECT max(seq) FROM logs)"
 _ADD_NEW = (
-    *(statement(sql.format(where=_NEW)) for sql in _ADD_UP),
+    *(statement(sql.format(where=_NEW)) for sql in (*_ADD_UP, *_ADD_SLOTS)),
     statement(
         "UPDATE summed_days SET current = 0 WHERE current = 1 AND day IN"
         f" (SELECT created_at - created_at % {DAY} FROM logs WHERE {_NEW})"
@@ -207,6 +225,13 @@ async def add_new_logs(db: Database, *, at_least: int = 1) -> None:
         moved = (await db.batch(_ADD_NEW))[-1]
         if not moved or not moved[0]["more"]:
             return
+
+
+async def purge_slots(db: Database, *, now_ms: int) -> None:
+    """Deletes the slots that are older than SLOTS_KEPT."""
+    tables = ("usage_slots", "latency_slots")
+    oldest = now_ms - SLOTS_KEPT
+    await db.batch([statement(f"DELETE FROM {each} WHERE slot < ?1", oldest) for each in tables])
 
 
 def reopen_days(start: int, stop: int) -> Statement:

@@ -128,5 +128,9 @@ def cron_of(event: str, token: str) -> str:
     return cron
 
 
-def unauthenticated(message: str, *, code: str | None = None) -> UnauthenticatedError:
-    return UnauthenticatedError(message, code=code, headers={"www-authenticate": "Bearer"})
+def unauthenticated(
+    message: str, *, code: str | None = None, known_id: str = ""
+) -> UnauthenticatedError:
+    """`known_id` is that of the key or the user, if it is known and refused all the same."""
+    headers = {"www-authenticate": "Bearer"}
+    return UnauthenticatedError(message, code=code, headers=headers, known_id=known_id)

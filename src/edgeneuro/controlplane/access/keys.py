@@ -11,6 +11,7 @@ from edgeneuro.domain.key import (
     KEY_PREFIX,
     UNUSED,
     Key,
+    KeyActivity,
     KeyCreate,
     KeyCreated,
     KeyPatch,
@@ -24,7 +25,7 @@ from edgeneuro.domain.user import SCOPES_OF_ROLE, Scope
 from edgeneuro.errors import ConflictError, ConstraintError, InvalidRequestError, NotFoundError
 from edgeneuro.store import keys as store
 from edgeneuro.store import users as user_store
-from edgeneuro.store.analytics import read_keys
+from edgeneuro.store.key_sums import KeySums, KeyTimes, Since, read_key_sums
 from edgeneuro.store.keys import read_usage
 from edgeneuro.store.sessions import delete_sessions_of
 from edgeneuro.store.sql import rfc3339, unix_ms
@@ -32,6 +33,7 @@ from edgeneuro.store.usage import DAY, HOUR
 from edgeneuro.web.auth import hash_key, scopes
 
 _LAST_USED_DAYS = 31  # a key that was used last before them counts as unused
+_DAYS = 30  # with today
 
 
 async def list_keys(call: Call, query: KeyQuery) -> Page[KeyWithUsage]:
@@ -70,8 +72,9 @@ async def create_key(call: Call, body: KeyCreate) -> KeyCreated:
         if body.user_id is None or await user_store.get_user(services.db, body.user_id):
             raise unknown_team(body.team_id or "") from error
         raise _unknown_user(body.user_id) from error
-    usage = _usage(key, UNUSED.at(services.now()))
-    return KeyCreated(**key.model_dump(), usage=usage, last_used_at=None, cost_usd=0.0, key=value)
+    now = services.now()
+    shown = _with_sums(key, UNUSED.at(now), KeySums(), _times(now))
+    return KeyCreated(**shown.model_dump(), key=value)
 
 
 async def get_key(call: Call, key_id: str) -> KeyWithUsage:
@@ -147,20 +150,50 @@ async def _shown(call: Call, key: Key) -> KeyWithUsage:
 
 
 async def _with_usage(call: Call, keys: Sequence[Key]) -> list[KeyWithUsage]:
-    db, now, ids = call.services.db, call.services.now(), [key.id for key in keys]
+    services, ids = call.services, [key.id for key in keys]
+    db, now = services.db, services.now()
+    await services.refusals.write(db)
     used = await read_usage(db, ids, now=now)
-    stop = call.services.now_ms() // HOUR * HOUR + HOUR
-    first, month = stop // DAY * DAY - _LAST_USED_DAYS * DAY, month_starts(now) * 1000
-    sums = await read_keys(db, ids, start=first, month=month, stop=stop)
-    return [
-        KeyWithUsage(
-            **key.model_dump(),
-            usage=_usage(key, used.get(key.id, UNUSED.at(now))),
-            last_used_at=rfc3339(sums[key.id].last_used) if key.id in sums else None,
-            cost_usd=round(sums[key.id].cost_usd, 12) if key.id in sums else 0.0,
-        )
-        for key in keys
-    ]
+    times = _times(now)
+    sums = await read_key_sums(db, ids, times)
+    return [_with_sums(key, used.get(key.id, UNUSED.at(now)), sums[key.id], times) for key in keys]
+
+
+def _times(now: float) -> KeyTimes:
+    now_ms = int(now * 1000)
+    stop, today = now_ms // HOUR * HOUR + HOUR, now_ms // DAY * DAY
+    return KeyTimes(
+        first=today - _LAST_USED_DAYS * DAY,
+        recent=stop - 2 * HOUR,
+        month=month_starts(now) * 1000,
+        days=today - (_DAYS - 1) * DAY,
+        stop=stop,
+    )
+
+
+def _with_sums(key: Key, used: Used, sums: KeySums, times: KeyTimes) -> KeyWithUsage:
+    month = _activity(sums.month, times.month)
+    return KeyWithUsage(
+        **key.model_dump(),
+        usage=_usage(key, used),
+        last_used_at=None if sums.last_used is None else rfc3339(sums.last_used),
+        cost_usd=month.cost_usd,
+        recent=_activity(sums.recent, times.recent),
+        this_month=month,
+        last_30_days=_activity(sums.days, times.days),
+        last_refused_at=None if sums.last_refused is None else rfc3339(sums.last_refused),
+    )
+
+
+def _activity(sums: Since, since: int) -> KeyActivity:
+    refused = sum(sums.refusals.values())
+    return KeyActivity(
+        since=rfc3339(since),
+        requests=sums.answers + refused,
+        refused=refused,
+        refusals=sums.refusals,
+        cost_usd=round(sums.cost_usd, 12),
+    )
 
 
 def _usage(key: Key, used: Used) -> KeyUsage | None:

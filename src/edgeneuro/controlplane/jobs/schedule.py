@@ -28,9 +28,10 @@ from edgeneuro.store.label_vectors import purge_vectors
 from edgeneuro.store.learning import delete_observed_before
 from edgeneuro.store.logs import delete_logs_before
 from edgeneuro.store.lora_files import purge_files
+from edgeneuro.store.refusals import merge_refusals
 from edgeneuro.store.rehash import rehash_window
 from edgeneuro.store.sessions import purge_expired_sessions
-from edgeneuro.store.usage import add_new_logs, sum_finished_days
+from edgeneuro.store.usage import add_new_logs, purge_slots, sum_finished_days
 
 Task = Callable[[Services], Awaitable[object]]
 _DAY_MS = 86_400_000
@@ -128,6 +129,8 @@ async def run_maintenance(services: Services) -> None:
         ("audit_retention", _delete_old_audit),
         ("observed_purge", _purge_observed),
         ("day_sums", _sum_finished_days),
+        ("slot_purge", _purge_slots),
+        ("refusal_merge", _merge_refusals),
         ("clustering_rule", cluster_by_rule),
         ("webhook_drift", report_drift),
         ("webhook_purge", purge_old),
@@ -209,3 +212,11 @@ async def _delete_old_audit(services: Services) -> None:
 
 async def _sum_finished_days(services: Services) -> None:
     await sum_finished_days(services.db, now_ms=services.now_ms())
+
+
+async def _purge_slots(services: Services) -> None:
+    await purge_slots(services.db, now_ms=services.now_ms())
+
+
+async def _merge_refusals(services: Services) -> None:
+    await merge_refusals(services.db, now_ms=services.now_ms())

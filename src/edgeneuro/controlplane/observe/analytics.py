@@ -6,6 +6,7 @@ from typing import Any
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.learning.drift import classifier_analytics
+from edgeneuro.controlplane.observe.refusals import refusals_of
 from edgeneuro.domain.analytics import (
     Analytics,
     AnalyticsQuery,
@@ -24,12 +25,12 @@ from edgeneuro.domain.decision import ANSWERED
 from edgeneuro.domain.savings import DecisionSums, Savings, savings_of
 from edgeneuro.domain.statistics import bucket_ms
 from edgeneuro.errors import InvalidRequestError
-from edgeneuro.store.analytics import UsageRead, by_place, read_usage
+from edgeneuro.store.analytics import STEPS, UsageRead, by_place, read_usage
 from edgeneuro.store.classifiers import find_classifier
 from edgeneuro.store.database import Row
 from edgeneuro.store.drift import read_windows
 from edgeneuro.store.sql import rfc3339, unix_ms
-from edgeneuro.store.usage import DAY, HOUR, SUMS, rebuild_hour, reopen_days
+from edgeneuro.store.usage import DAY, HOUR, SLOTS_KEPT, SUMS, rebuild_hour, reopen_days
 
 _MAX_DAYS = 366
 _MAX_REBUILT_HOURS = 96  # 10 statements each; a Worker may run 1,000 a request
@@ -84,7 +85,12 @@ COUNTING = {
     " decisions of the same day (of the whole range where a day has fewer than 20), less what the"
     " stages took themselves. Requests that name their agent or their model's own decision are not"
     " in it. cost_usd is null where no price is known, time_ms where no model has decided.",
-    "series": "Every hour or day of the range, in UTC; empty ones have zeros. The first and the"
+    "refusals": "Requests that were refused before they were routed, so that they are none of"
+    " `requests`: a limit of the key or of the installation, a budget, a scope, an agent, model or"
+    " router that is not allowed, a wrong request to the calls that route; and credentials that are"
+    " not known, have expired or were revoked. Nothing of the request is stored. `keys` has the 100"
+    " callers with the most; its `key` is null for credentials that are not known.",
+    "series": "Every period of the range, in UTC; empty ones have zeros. The first and the"
     " last day are those parts of it that the range holds. `layers` counts the answers by the layer"
     " that gave them.",
 }
@@ -96,27 +102,37 @@ _NOTHING = dict.fromkeys(SUMS, 0)
 async def show_analytics(call: Call, query: AnalyticsQuery) -> Analytics:
     """Sums, rates and percentiles of a range of hours: in total, by period, and by group. The
     default range is the last 24 hours. `counting` says what each metric counts."""
-    start, stop = _range(query.from_, query.to, now_ms=call.services.now_ms())
+    now_ms = call.services.now_ms()
+    start, stop = range_of(query.from_, query.to, now_ms=now_ms)
+    if query.interval == "5m" and (stop - start > DAY or start < now_ms - SLOTS_KEPT):
+        raise InvalidRequestError(
+            "interval: 5m is for ranges of at most 24 hours in the last 3 days. Choose hour, or a"
+            " shorter range.",
+            param="interval",
+        )
     db = call.services.db
+    await call.services.refusals.write(db)
     read = await read_usage(
         db, start=start, stop=stop, interval=query.interval, group_by=query.group_by
     )
     selected = (await call.services.routing.fresh()).classifier
     classifier = None if selected is None else await find_classifier(db, selected)
     windows = {} if classifier is None else await read_windows(db, classifier.id, stop=stop)
-    step = HOUR if query.interval == "hour" else DAY
+    step = STEPS[query.interval]
+    periods = range(start - start % step, stop, step)
     return Analytics(
         from_=rfc3339(start),
         to=rfc3339(stop),
         interval=query.interval,
         group_by=query.group_by,
         totals=_totals(read),
-        series=_series(read, range(start - start % step, stop, step), start),
+        series=_series(read, periods, start),
         groups=_groups(read, by_agent=query.group_by == "agent"),
         reasons={row["place"]: row["answers"] for row in read.reasons if row["place"]},
         models=_models(read.attempts),
         classifier=classifier_analytics(read, classifier, windows, start=start, stop=stop),
         savings=_savings(read.decisions, range(start - start % DAY, stop, DAY), start),
+        refusals=refusals_of(read, periods, start),
         counting=COUNTING,
     )
 
@@ -124,7 +140,7 @@ async def show_analytics(call: Call, query: AnalyticsQuery) -> Analytics:
 async def rebuild(call: Call, body: RebuildRequest) -> Rebuilt:
     """Compute the sums of a range of hours from the logs again, at most 96 hours per request. Hours
     whose log rows are partly or completely deleted keep their sums."""
-    start, stop = _range(body.from_, body.to, now_ms=call.services.now_ms())
+    start, stop = range_of(body.from_, body.to, now_ms=call.services.now_ms())
     if stop - start > _MAX_REBUILT_HOURS * HOUR:
         raise InvalidRequestError(
             f"from: more than {_MAX_REBUILT_HOURS} hours before `to`. Rebuild part by part.",
@@ -150,7 +166,7 @@ async def rebuild(call: Call, body: RebuildRequest) -> Rebuilt:
     )
 
 
-def _range(from_: str | None, to: str | None, *, now_ms: int) -> tuple[int, int]:
+def range_of(from_: str | None, to: str | None, *, now_ms: int) -> tuple[int, int]:
     """The whole hours that hold the range."""
     stop = -(-(now_ms if to is None else unix_ms(to)) // HOUR) * HOUR
     start = stop - DAY if from_ is None else unix_ms(from_) // HOUR * HOUR
@@ -285,11 +301,12 @@ def _metrics(sums: Mapping[str, int | float], latency: Row | None) -> dict[str, 
         "total_tokens": sums["prompt_tokens"] + sums["completion_tokens"],
         "cost_usd": round(sums["cost_usd"], 12),
         "unpriced_answers": sums["unpriced_answers"],
-        "latency_ms": _NO_LATENCY
-        if latency is None
-        else Latency(
-            p50=bucket_ms(latency["p50"]),
-            p95=bucket_ms(latency["p95"]),
-            p99=bucket_ms(latency["p99"]),
-        ),
+        "latency_ms": latency_of(latency),
     }
+
+
+def latency_of(row: Row | None) -> Latency:
+    """Of percentiles as buckets."""
+    if row is None:
+        return _NO_LATENCY
+    return Latency(**{name: bucket_ms(row[name]) for name in ("p50", "p95", "p99")})
