@@ -120,6 +120,7 @@ _METADATA = "metadata."
 Named = Annotated[str, Field(min_length=1, max_length=200)]
 MetadataFilter = Annotated[str, Field(min_length=1, max_length=512)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+LatencyBound = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
 class LogsPage(Page[LogItem]):
@@ -156,12 +157,13 @@ def search_words(text: str) -> list[str]:
 class LogsFilter(BaseModel):
     """`model` is a base model or an adapter, `outcome` what was decided (rows of version 0.1.0 have
     none and are not found by it), `error` whether the status is another one than 200, `labelled`
-    whether a label is in force, `misrouted` whether an agent or a caller said that the agent was
-    the wrong one (a signal, or feedback "down"), `from` inclusive and `to` exclusive, `q` words
-    that the query must hold, in any order, or parts of words of three characters or more. `router`
-    is an id, "default" too. `metadata` is given as `metadata.KEY=VALUE`. `min_confidence` and
-    `max_confidence` are about `stated_confidence`, so they also find answers that were not sure
-    enough, and none whose confidence is unknown."""
+    whether a label is in force, `label` the agent of that label or "none", `misrouted` whether an
+    agent or a caller said that the agent was the wrong one (a signal, or feedback "down"), `from`
+    inclusive and `to` exclusive, `q` words that the query must hold, in any order, or parts of
+    words of three characters or more. `router` is an id, "default" too. `metadata` is given as
+    `metadata.KEY=VALUE`. `min_confidence` and `max_confidence` are about `stated_confidence`, so
+    they also find answers that were not sure enough, and none whose confidence is unknown.
+    `min_latency_ms` is inclusive and `max_latency_ms` exclusive."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -176,6 +178,7 @@ class LogsFilter(BaseModel):
     outcome: Outcome | None = None
     error: Literal["true", "false"] | None = None
     labelled: Literal["true", "false"] | None = None
+    label: Id | None = None
     misrouted: Literal["true", "false"] | None = None
     key: Id | None = None
     router: Id | None = None
@@ -184,6 +187,8 @@ class LogsFilter(BaseModel):
     q: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     min_confidence: Share | None = None
     max_confidence: Share | None = None
+    min_latency_ms: LatencyBound | None = None
+    max_latency_ms: LatencyBound | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -92,7 +92,7 @@ async def read_periods(
         )
     dimension, value = where
     source = f"SELECT day AS place, {sums} FROM {_usage(dimension)} WHERE value = ?3 GROUP BY 1"
-    return await db.run(statement(_SPANS + source, start, stop, value))
+    return await db.run(statement(SPANS + source, start, stop, value))
 
 
 async def read_decisions(db: Database, *, start: int, stop: int) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.log import LogsFilter
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.store.signals import MISROUTED
@@ -94,6 +95,13 @@ def facts(query: LogsFilter) -> Conditions:
         wanted.add(f"logs.confidence >= ? AND {_KNOWN}", query.min_confidence)
     if query.max_confidence is not None:
         wanted.add(f"logs.confidence <= ? AND {_KNOWN}", query.max_confidence)
+    if query.label is not None:
+        labelled = None if query.label == NO_AGENT else query.label
+        wanted.add("c.query_hash IS NOT NULL AND c.agent_id IS ?", labelled)
+    if query.min_latency_ms is not None:
+        wanted.add("logs.latency_ms >= ?", query.min_latency_ms)
+    if query.max_latency_ms is not None:
+        wanted.add("logs.latency_ms < ?", query.max_latency_ms)
     for key, value in (query.metadata or {}).items():
         wanted.add(
             "EXISTS (SELECT 1 FROM json_each(logs.metadata) AS fact WHERE fact.key = ? AND iif("

@@ -63,7 +63,8 @@ class LogSearch:
         return await self._as_written(columns, limit)
 
     async def source(self) -> LogSource:
-        label = "" if self._query.labelled is None else LABEL
+        query = self._query
+        label = "" if query.labelled is None and query.label is None else LABEL
         if self._query.q is None:
             ordered, edge = await self._ordered()
             ordered.add_all(facts(self._query))
