@@ -8,14 +8,24 @@ const TIMEOUT_MS = 60_000;
 const UNREACHABLE = "The server could not be reached. Check the connection, then try again.";
 const TIMED_OUT = "The server did not respond within a minute. Try again.";
 
-/** An error whose message is shown to the user. `status` 0: no response. `details`: the response. */
+/**
+ * An error whose message is shown to the user. `status` 0: no response. `details`: the response. `retryAfter`: the
+ * seconds after which the same request may succeed; null if it will not, or nobody knows.
+ */
 export class ApiError extends Error {
   constructor(
     message,
-    { status = 0, code = null, param = null, requestId = null, details = {} } = {},
+    {
+      status = 0,
+      code = null,
+      param = null,
+      requestId = null,
+      details = {},
+      retryAfter = null,
+    } = {},
   ) {
     super(message);
-    Object.assign(this, { status, code, param, requestId, details });
+    Object.assign(this, { status, code, param, requestId, details, retryAfter });
   }
 }
 
@@ -142,5 +152,12 @@ async function errorOf(response) {
     param,
     requestId: body.request_id ?? response.headers.get("x-request-id"),
     details: body,
+    retryAfter: retryAfter(response.headers),
   });
+}
+
+/** A budget that is used up says when it is reset, but is not worth waiting for. */
+function retryAfter(headers) {
+  const seconds = Number.parseInt(headers.get("retry-after"), 10);
+  return headers.get("x-should-retry") === "false" || Number.isNaN(seconds) ? null : seconds;
 }

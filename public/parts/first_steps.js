@@ -3,12 +3,12 @@
 import { api, listAll } from "../api.js";
 import { h, replace } from "../dom.js";
 import { plural } from "../format.js";
-import { session } from "../session.js";
-import { badge, button, copyText, link, progressBar, showError } from "./controls.js";
+import { badge, button, link, progressBar, showError } from "./controls.js";
+import { runPool } from "./pool.js";
 import { SAMPLES } from "./samples.js";
+import { snippets } from "./snippets.js";
 
 const NAME = "edgeneuro.first_steps"; // "done": all were done, or the user hid them
-const CONCURRENT_SAMPLES = 4;
 
 /** Each step: the scope that it needs, and whether it is done. */
 const STEPS = [
@@ -30,7 +30,7 @@ const STEPS = [
     text: () => "Send them from your application, or route samples to see how it looks.",
     done: ({ newest }) => newest.data.length > 0,
     action: (context) => [sampleButton(context), small("Playground", "#/playground")],
-    more: () => snippets(),
+    more: () => snippets("/v1/route", { query: SAMPLES[0] }).element,
   },
   {
     name: "learning",
@@ -162,56 +162,11 @@ function sampleButton({ signal, onChange }) {
 
 /** Routes the samples, several at a time; `onProgress` gets the number that is done. */
 async function routeSamples(onProgress, signal) {
-  const waiting = [...SAMPLES];
   let done = 0;
-  const worker = async () => {
-    while (waiting.length) {
-      const query = waiting.shift();
-      await api("POST", "/v1/route", { body: { query, user: "sample" }, signal });
-      done += 1;
-      onProgress(done);
-    }
+  const route = async (query) => {
+    await api("POST", "/v1/route", { body: { query, user: "sample" }, signal });
+    done += 1;
+    onProgress(done);
   };
-  await Promise.all(Array.from({ length: CONCURRENT_SAMPLES }, worker));
-}
-
-const HIDDEN = "YOUR_KEY";
-
-/** How an application calls the router. The screen shows no key; what is copied has the one in use. */
-function snippets() {
-  const url = `${location.origin}/v1/route`;
-  const all = [
-    [
-      "curl",
-      `curl ${url} \\\n  -H "authorization: Bearer ${HIDDEN}" \\\n  -d '{"query": "My VPN does not connect"}'`,
-    ],
-    [
-      "Python",
-      `import httpx\n\nresponse = httpx.post(\n    "${url}",\n    headers={"authorization": "Bearer ${HIDDEN}"},\n    json={"query": "My VPN does not connect"},\n)\nprint(response.json()["agent"]["id"])`,
-    ],
-    [
-      "JavaScript",
-      `const response = await fetch("${url}", {\n  method: "POST",\n  headers: { authorization: "Bearer ${HIDDEN}" },\n  body: JSON.stringify({ query: "My VPN does not connect" }),\n});\nconsole.log((await response.json()).agent.id);`,
-    ],
-  ];
-  return h(
-    "div",
-    { class: "stack-small" },
-    all.map(([title, text]) =>
-      h(
-        "details",
-        {},
-        h("summary", {}, title),
-        h("pre", { tabindex: "0" }, text),
-        button(
-          "Copy with the key in use",
-          () => copyText(text.replace(HIDDEN, session.key ?? HIDDEN)),
-          {
-            size: "small",
-            label: `Copy the ${title} example with the key in use`,
-          },
-        ),
-      ),
-    ),
-  );
+  await runPool(SAMPLES, route, { signal });
 }

@@ -86,7 +86,8 @@ export function polling(read, { signal, pause = 1500 }) {
   };
 }
 
-const sleep = (pause, signal) =>
+/** Resolves after `pause` ms, or as soon as the signal is aborted. */
+export const sleep = (pause, signal) =>
   new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);

@@ -1,49 +1,61 @@
-// Playground: the decision on one query, by the router or by several models.
+// Playground: the decision on one query, by the router or by several models, and the tabs of the other ways to try
+// how queries are routed.
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { readAgents } from "../parts/agents.js";
 import { setBusy } from "../parts/busy.js";
 import { contextFields } from "../parts/context.js";
-import { card, link } from "../parts/controls.js";
-import { ON_NO_FIT } from "../parts/decision.js";
+import { button, card, link } from "../parts/controls.js";
 import { field, read } from "../parts/form.js";
 import { empty, errorPanel, load, spinner } from "../parts/loading.js";
-import { callable, readModels } from "../parts/models.js";
-import { readRouters, routerOptions } from "../parts/routers.js";
+import { readModels } from "../parts/models.js";
+import { readRouters } from "../parts/routers.js";
 import { SAMPLES } from "../parts/samples.js";
 import { shortcuts } from "../parts/shortcuts.js";
+import { snippets } from "../parts/snippets.js";
 import { openTab } from "../parts/tabbed.js";
 import { saveState } from "../router.js";
+import { conversationView } from "./playground_conversation.js";
 import { decisionView, titleOf } from "./playground_decision.js";
+import { recentQueries } from "./playground_history.js";
+import { manyView } from "./playground_many.js";
+import { requestOptions, runOnCtrlEnter, shownFully } from "./playground_options.js";
 import { openOutcomes } from "./playground_outcomes.js";
 
-const MAX_MODELS = 4;
-const MAX_SCORES = 250; // as many as the API gives
-const SWITCHES = { cache: "Use cache", fallback: "Allow fallback" };
-const POLICY = { clarify: "Clarifying question", several: "Several agents" };
-const ALLOWED = [
-  [null, "Default (from settings)"],
-  ["true", "Allow"],
-  ["false", "Do not allow"],
-];
+const ROUTE = "/v1/route";
 
 export async function open(page) {
-  const views = [["Query", "", openQuery]];
+  const views = [
+    ["Query", "", (...given) => openWith(queryView, ...given)],
+    ["Many queries", "many", (...given) => openWith(manyView, ...given)],
+    ["Conversation", "conversation", (...given) => openWith(conversationView, ...given)],
+  ];
   if (page.may("read")) views.push(["Outcomes", "outcomes", openOutcomes]);
   await openTab(page, "playground", "Playground", "Try how queries are routed.", views);
 }
 
-async function openQuery({ query, signal, may }, container) {
+/** Fills the container with the view of what the caller may know: `known` is empty without the scope `read`. */
+async function openWith(view, { query, signal, may }, container) {
+  const all = [
+    readAgents,
+    readModels,
+    readRouters,
+    (given) => api("GET", "/v1/config", { signal: given }),
+  ];
   await load(
     container,
-    () =>
-      may("read")
-        ? Promise.all([readAgents(signal), readModels(signal), readRouters(signal)])
-        : [[], [], []],
-    (known) => playgroundView(known, query, signal, may),
+    () => (may("read") ? Promise.all(all.map((each) => each(signal))) : [[], [], [], null]),
+    ([agents, models, routers, config]) =>
+      view({ agents, models, routers, config, examples: examplesOf(agents), query, signal, may }),
     { signal },
   );
+}
+
+/** The agents' own examples; the samples of the demonstration agents if there are none. */
+function examplesOf(agents) {
+  const examples = agents.filter((agent) => agent.enabled).flatMap((agent) => agent.examples);
+  return examples.length ? examples : SAMPLES;
 }
 
 /** What the compared models say together; a failed one has no decision. */
@@ -54,10 +66,9 @@ function agreement(decisions) {
   return new Set(answers).size === 1 ? `${all}: ${answers[0]}` : "The models differ";
 }
 
-function playgroundView([agents, models, routers], query, signal, may) {
+function queryView({ agents, models, routers, config, examples, query, signal, may }) {
   const results = h("div", { class: "columns", "aria-live": "polite" });
   const summary = h("p", { class: "comparison", role: "status" });
-  const options = callable(models);
   const text = field({
     name: "query",
     label: "Query",
@@ -65,110 +76,85 @@ function playgroundView([agents, models, routers], query, signal, may) {
     rows: 3,
     required: true,
     maxlength: 8000,
-    value: query.get("q") ?? "My VPN does not connect",
+    value: query.get("q") ?? examples[0],
   });
-  const context = contextFields(agents, (name) => query.get(name));
-  const compared = field({
-    name: "models",
-    label: `Compare models (max ${MAX_MODELS})`,
-    type: "checks",
-    options: options.map((model) => [model.id, model.id]),
-  });
-  const allowed = field({
-    name: "candidates",
-    label: "Restrict to agents",
-    type: "checks",
-    options: agents.filter((agent) => agent.enabled).map((agent) => [agent.id, agent.name]),
-  });
-  const alone = "Off while models are compared: each gives its own decision.";
-  const switches = ["cache", "fallback"].map((name) =>
-    field({ name, label: SWITCHES[name], type: "checkbox", value: true, help: alone }),
-  );
-  const compares = () => compared.value().length > 0;
-  compared.element.addEventListener("change", () => {
-    for (const { element } of switches) {
-      const box = element.querySelector("input");
-      if (box.disabled !== compares()) box.checked = box.disabled;
-      box.disabled = compares();
-    }
-  });
-  const noFit = field({
-    name: "on_no_fit",
-    label: "If no agent is found",
-    type: "select",
-    options: [[null, "Default (from settings)"], ...ON_NO_FIT],
-  });
-  const router = field({
-    name: "router",
-    label: "Router",
-    type: "select",
-    options: routerOptions(routers, null, [null, "The one of my key"]),
-  });
-  const policy = ["clarify", "several"].map((name) =>
-    field({ name, label: POLICY[name], type: "select", options: ALLOWED }),
-  );
-  const examples = agents.filter((agent) => agent.enabled).flatMap((agent) => agent.examples);
-  const samples = examples.length ? examples : SAMPLES;
+  const box = text.element.querySelector("textarea");
+  let context = contextFields(agents, (name) => query.get(name));
+  const options = requestOptions({ agents, models, routers }, { compares: true });
+  const setTurn = (value) => {
+    const next = contextFields(agents, (name) => value?.[name] ?? null);
+    context.element.replaceWith(next.element);
+    context = next;
+  };
   const submit = h("button", { class: "button", "data-kind": "main" }, "Route");
-  const another = h(
-    "button",
-    {
-      class: "button",
-      type: "button",
-      onclick: () =>
-        (text.element.querySelector("textarea").value =
-          samples[Math.floor(Math.random() * samples.length)]),
-    },
-    "Random example",
-  );
   shortcuts(signal, "Playground", [{ shown: "Ctrl+Enter", text: "Route the query" }]);
+  const another = button("Random example", () => {
+    box.value = examples[Math.floor(Math.random() * examples.length)];
+    showCode();
+  });
+  /** The request that the form describes, as an application would send it. */
+  const request = () => {
+    const before = context.value();
+    return {
+      query: text.value() ?? "",
+      ...(before === null ? {} : { context: before }),
+      ...options.body(),
+    };
+  };
+  const code = snippets(ROUTE, request());
+  const showCode = () => {
+    const [model] = options.models() ?? [];
+    code.update({ ...request(), ...(model ? { model } : {}) });
+  };
+  const runAgain = ({ query, context: before }) => {
+    box.value = query;
+    setTurn(before);
+    showCode();
+    run();
+  };
+  const recent = recentQueries(config, runAgain);
   const run = async () => {
-    let query;
     try {
-      ({ query } = read([text]));
+      read([text]);
     } catch {
       return; // the field shows the error
     }
-    const chosen = compared.value();
-    if (chosen.length > MAX_MODELS) {
-      compared.show(`Select at most ${MAX_MODELS}.`);
-      return;
-    }
-    compared.show(null);
-    const before = context.value();
-    saveState(["playground"], { q: query, ...before });
+    const chosen = options.models();
+    if (submit.disabled || chosen === null) return;
+    const asked = request();
+    saveState(["playground"], { q: asked.query, ...asked.context });
     setBusy(submit, true);
-    const body = {
-      query,
-      ...Object.fromEntries(switches.map((each) => [each.spec.name, each.value()])),
-      top_k: MAX_SCORES,
-      explain: true,
-    };
-    if (before !== null) body.context = before;
-    if (router.value() !== null) body.router = router.value();
-    if (noFit.value() !== null) body.on_no_fit = noFit.value();
-    body.policy = Object.fromEntries(
-      policy
-        .filter((each) => each.value() !== null)
-        .map((each) => [each.spec.name, each.value() === "true"]),
-    );
-    if (allowed.value().length) body.candidates = allowed.value();
     const targets = chosen.length ? chosen : [null];
-    const containers = targets.map((model) => card(model ?? null, spinner("Routing …")));
+    const containers = targets.map((model) => card(model, spinner("Routing …")));
     replace(summary);
     replace(results, containers);
     const decisions = await Promise.all(
       targets.map((model, index) =>
-        route(containers[index], model === null ? body : { ...body, model }, model),
+        route(containers[index], model === null ? asked : { ...asked, model }, model),
       ),
     );
-    if (chosen.length > 1) replace(summary, agreement(decisions));
+    const decided =
+      chosen.length > 1 ? agreement(decisions) : decisions[0] && titleOf(decisions[0]);
+    if (chosen.length > 1) replace(summary, decided);
+    if (decided) recent.add({ query: asked.query, context: asked.context ?? null, decided });
     setBusy(submit, false);
   };
-  const route = async (container, body, model) => {
+  /** Sends an option of a clarifying question as the reply to it. */
+  const reply = (asked, clarify) => (option) =>
+    runAgain({
+      query: option.label,
+      context: {
+        ...asked.context,
+        previous_user: asked.query,
+        previous_assistant: clarify.text,
+      },
+    });
+  const route = async (container, asked, model) => {
     try {
-      const decision = await api("POST", "/v1/route", { body, signal });
-      replace(container, decisionView(decision, agents, may, model));
+      const body = { ...asked, ...shownFully(may) };
+      const decision = await api("POST", ROUTE, { body, signal });
+      const onChoice = decision.clarify ? reply(asked, decision.clarify) : null;
+      replace(container, decisionView(decision, { agents, may, model, onChoice }));
       return decision;
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -176,7 +162,7 @@ function playgroundView([agents, models, routers], query, signal, may) {
       replace(
         container,
         model ? h("h2", {}, model) : null,
-        errorPanel(error, () => route(container, body, model)),
+        errorPanel(error, () => route(container, asked, model)),
       );
     }
   };
@@ -188,29 +174,13 @@ function playgroundView([agents, models, routers], query, signal, may) {
         event.preventDefault();
         run();
       },
-      onkeydown: (event) => {
-        if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || submit.disabled) return;
-        event.preventDefault();
-        run();
-      },
+      oninput: showCode,
+      onkeydown: runOnCtrlEnter(run),
     },
     text.element,
     context.element,
-    h(
-      "details",
-      {},
-      h("summary", {}, "Options"),
-      h(
-        "div",
-        { class: "stack" },
-        options.length ? compared.element : null,
-        agents.length ? allowed.element : null,
-        switches.map((each) => each.element),
-        noFit.element,
-        policy.map((each) => each.element),
-        routers.length > 1 ? router.element : null,
-      ),
-    ),
+    options.element,
+    h("details", {}, h("summary", {}, "Code"), code.element),
     h(
       "div",
       { class: "row" },
@@ -218,6 +188,7 @@ function playgroundView([agents, models, routers], query, signal, may) {
       another,
       h("span", { class: "help" }, h("kbd", {}, "Ctrl+Enter"), " routes"),
     ),
+    recent.element,
   );
   const nothingYet =
     agents.length || !may("read")

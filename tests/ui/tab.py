@@ -16,6 +16,7 @@ _NOWHERE = "/#/nowhere"
 _CLEAN = """(key) => {
   document.getElementById("notices").replaceChildren();
   localStorage.removeItem("edgeneuro.first_steps");
+  localStorage.removeItem("edgeneuro.playground");
   return document.querySelector("#main h1")?.textContent === "Page not found"
     && document.querySelectorAll("dialog").length === 0
     && localStorage.length === 0

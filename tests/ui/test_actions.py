@@ -41,6 +41,9 @@ def test_the_playground_routes(page: Page, go: Go, rows: Rows) -> None:
     sql = "SELECT id, layer, agent_id FROM logs WHERE query = ?"
     [(log_id, layer, agent)] = until(lambda: rows(sql, query))
     assert (layer, agent) == ("llm", "it_support")
+    page.get_by_text("Code", exact=True).first.click()
+    page.get_by_text("JavaScript", exact=True).click()
+    expect(page.get_by_text("await fetch")).to_contain_text(f'{{"query": "{query}"}}')
     page.get_by_role("button", name="No, the decision was wrong").click()
     said(page, "Feedback saved")
     assert rows("SELECT value FROM feedback WHERE decision_id = ?", log_id) == [("down",)]
@@ -48,6 +51,12 @@ def test_the_playground_routes(page: Page, go: Go, rows: Rows) -> None:
     page.get_by_role("button", name="Save as label").click()
     said(page, "Label saved: Facilities.")
     assert rows("SELECT agent_id FROM current_labels WHERE query = ?", query) == [("facilities",)]
+    page.get_by_label("Query").fill("another one")
+    page.get_by_text("Recent queries (1)").click()
+    page.get_by_role("button", name=query).click()  # routes it again: there is a label now
+    expect(page.locator(".answer")).to_have_text("Facilities")
+    page.get_by_role("button", name="Clear the recent queries").click()
+    expect(page.get_by_role("button", name=query)).to_have_count(0)
 
 
 def test_the_playground_routes_after_a_turn(page: Page, go: Go, rows: Rows) -> None:

@@ -1,13 +1,16 @@
-"""The outcomes in the pages: sliders over logged decisions, a clarifying question, the logs."""
+"""The outcomes in the pages: sliders over logged decisions, many queries at once, a clarifying
+question and the reply to it, the logs."""
 
+import csv
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.ui.conftest import Go, Rows, said, setting
 from tests.ui.test_screens import NARROW, check_accessibility
+from tests.waiting import until
 
 CLEF = "@cf/cloudflare/clef"
 # The emulated decision model compares words: these have as much of one agent as of the other.
@@ -89,3 +92,78 @@ def test_a_clarifying_question_in_playground_and_logs(page: Page, go: Go, close:
     row = page.get_by_role("row", name=close[0]).first
     expect(row).to_contain_text("Clarifying question")
     expect(page.get_by_role("row", name="My VPN does not connect")).to_have_count(0)
+
+
+def test_many_queries_are_routed_and_a_question_is_answered_in_a_conversation(
+    page: Page, go: Go, rows: Rows, close: list[str]
+) -> None:
+    refusals = iter((429, 500))  # of the first requests
+
+    def refuse(route: Route) -> None:
+        status = next(refusals, None)
+        if status is None:
+            route.continue_()
+            return
+        wait = {"retry-after": "0"} if status == 429 else {}
+        route.fulfill(status=status, headers=wait, json={"error": {"message": "Refused"}})
+
+    go("playground/many")
+    lines = page.get_by_label("Queries, one per line")
+    lines.fill("x\n" * 201)
+    lines.press("Control+Enter")
+    expect(page.get_by_text("At most 200 lines: these are 201.")).to_be_visible()
+    page.route("**/v1/route", refuse)
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_label("Clarifying question").select_option("Allow")
+    queries = ["My VPN fails, said Alan", "The kitchen sink leaks, said Alan", close[0]]
+    lines.fill("\n".join([*queries, ""]))
+    lines.press("Control+Enter")
+    results = page.get_by_role("region", name="Results")
+    status = results.get_by_role("status")
+    expect(status).to_contain_text("2 of 3 queries routed: ")
+    expect(status).to_contain_text("1 failed.")
+    results.get_by_role("button", name="Route 1 remaining query").click()
+    expect(status).to_contain_text("3 of 3 queries routed: ")
+    expect(results.get_by_role("row", name=close[0])).to_contain_text("Clarifying question")
+    with page.expect_download() as download:
+        results.get_by_role("button", name="Download CSV").click()
+    with download.value.path().open(newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert [row["query"] for row in found] == queries
+    assert [row["outcome"] for row in found] == ["agent", "agent", "clarify"]
+    assert [row["agent"] for row in found[:2]] == ["it_support", "facilities"]
+    results.get_by_role("row", name=queries[1]).get_by_role("cell").first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".answer")).to_have_text("Facilities")
+    check_accessibility(page, "playground-many-decision", whole=False)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.keyboard.press("Escape")
+
+    page.get_by_role("link", name="Conversation", exact=True).click()
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_label("Clarifying question").select_option("Allow")
+    message = page.get_by_label("Message")
+    message.fill(close[0])
+    message.press("Enter")
+    thread = page.get_by_role("log", name="Conversation")
+    choices = thread.get_by_role("group", name="Reply").get_by_role("button")
+    name = choices.last.inner_text()
+    choices.last.click()
+    expect(thread.get_by_role("listitem").nth(1)).to_contain_text(f"{name}Conversation100 %")
+    expect(choices).to_have_count(0)
+    thread.get_by_text("Add what the agent answered").click()
+    thread.get_by_label(f"{name} answered").fill("From which day, Alan?")
+    message.fill("The 29th, said Alan")
+    message.press("Enter")
+    expect(thread.get_by_role("listitem").last).to_contain_text(f"{name}kept from the turn before")
+    check_accessibility(page, "playground-conversation")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    sql = "SELECT query, context FROM logs WHERE session LIKE 'playground-%' ORDER BY seq"
+    (first, _), (reply, question), (last, turn) = until(
+        lambda: rows(sql), lambda found: len(found) == 3
+    )
+    assert (first, reply, last) == (close[0], name, "The 29th, said Alan")
+    assert "Which of these should help you?" in question
+    assert "From which day, Alan?" in turn
+    page.get_by_role("button", name="New conversation").click()
+    expect(thread.get_by_role("listitem")).to_have_count(0)
