@@ -44,8 +44,9 @@ export const call = (method, path, options = {}) =>
   authorized((key) => send(method, path, options, key));
 
 /** Sends a form with files; calls `onProgress` with the share that was sent. */
-export async function upload(path, form, { onProgress, signal } = {}) {
-  return content(await authorized((key) => sendForm(path, form, key, onProgress, signal)));
+export async function upload(path, form, { query, onProgress, signal } = {}) {
+  const address = path + queryString(query);
+  return content(await authorized((key) => sendForm(address, form, key, onProgress, signal)));
 }
 
 /** The response to `request(key)`, sent again with a new key if the session's key is refused. */
@@ -129,9 +130,11 @@ function sendForm(path, form, key, onProgress, signal) {
     const request = new XMLHttpRequest(); // fetch reports no upload progress
     request.open("POST", path);
     if (key) request.setRequestHeader("authorization", `Bearer ${key}`);
+    request.setRequestHeader(BOOKMARK, bookmark);
     request.upload.onprogress = (event) =>
       onProgress?.(event.total ? event.loaded / event.total : 0);
     request.onload = () => {
+      advance(request.getResponseHeader(BOOKMARK));
       const headers = { "x-request-id": request.getResponseHeader("x-request-id") ?? "" };
       resolve(new Response(request.responseText, { status: request.status, headers }));
     };

@@ -10,12 +10,13 @@ import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 import { trainingNeeds } from "../parts/training_needs.js";
-import { importCard, importsView } from "./datasets_import.js";
+import { importCard } from "./datasets_import.js";
+import { importsView } from "./datasets_imports.js";
 import { machineLabelsCard } from "./datasets_machine.js";
 
 export async function open({ root, signal, may }) {
   const stats = h("div", { class: "stack" });
-  const forms = h("div", { class: "columns" });
+  const exports = h("div", {});
   const imports = h("div", { class: "stack" });
   replace(
     root,
@@ -25,7 +26,8 @@ export async function open({ root, signal, may }) {
     ),
     stats,
     imports,
-    forms,
+    may("label") ? importCard({ may, signal, onImported: () => show() }) : null,
+    exports,
   );
   const showStats = () =>
     load(
@@ -44,16 +46,15 @@ export async function open({ root, signal, may }) {
       (page) => importsView(page, { signal, onRolledBack: show }),
       { signal, keep: true },
     );
-  const show = () => Promise.all([showStats(), showImports()]);
-  await Promise.all([
-    show(),
+  const showExport = () =>
     load(
-      forms,
+      exports,
       () => readAgents(signal),
-      (agents) => [exportCard(agents, signal), may("label") ? importCard(signal, show) : null],
-      { signal },
-    ),
-  ]);
+      (agents) => exportCard(agents, signal),
+      { signal, keep: true },
+    );
+  const show = () => Promise.all([showStats(), showImports(), showExport()]);
+  await show();
 }
 
 function statsView({ total, agents, out_of_scope: none, near_duplicates: near, training }, may) {

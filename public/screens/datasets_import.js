@@ -1,35 +1,35 @@
-// Import of label files, and the list of imports.
+// Import of label files: the file is read, its columns and agents are chosen, what would be written
+// is shown, and then it is written in one request.
 
-import { ApiError, api } from "../api.js";
+import { ApiError, upload } from "../api.js";
 import { h, replace } from "../dom.js";
-import { bytes, count, NOTHING, plural, time } from "../format.js";
+import { bytes, percent, plural } from "../format.js";
+import { readAgents } from "../parts/agents.js";
 import { setBusy } from "../parts/busy.js";
-import { badge, button, card, csv, save } from "../parts/controls.js";
-import { confirm } from "../parts/dialog.js";
+import { button, card } from "../parts/controls.js";
 import { field } from "../parts/form.js";
-import { errorPanel } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
-import { pagedTable, table } from "../parts/table.js";
-import { when } from "../parts/when.js";
-import { session } from "../session.js";
+import { agentsStep } from "./datasets_import_agents.js";
+import { columnsStep } from "./datasets_import_columns.js";
+import { errorReport, errorTable, importView } from "./datasets_import_report.js";
 
+const PATH = "/v1/datasets/import";
 const MAX_BYTES = 100_000_000; // the API's limit
+const WITH_PROGRESS = 1_000_000; // smaller files are sent at once
 
-export function importCard(signal, onImported) {
+/** `onImported` is called after an import has written something. */
+export function importCard({ may, signal, onImported }) {
+  const columns = h("div", {});
+  const names = h("div", {});
   const report = h("div", { "aria-live": "polite" });
   const input = h("input", {
     type: "file",
     id: "import-file",
     accept: ".jsonl,.json,.csv,.tsv,.txt,.gz",
+    onchange: () => openFile(),
     onclick: () => {
       input.value = ""; // so that the same file, corrected, can be selected again
     },
-  });
-  const dry = field({
-    name: "dry_run",
-    label: "Validate only (dry run)",
-    type: "checkbox",
-    value: true,
   });
   const metadata = field({
     name: "metadata",
@@ -37,57 +37,161 @@ export function importCard(signal, onImported) {
     type: "checkbox",
     value: true,
   });
-  const submit = h("button", { class: "button", "data-kind": "main" }, "Import");
-  const run = async (event) => {
-    event.preventDefault();
-    const [file] = input.files;
-    if (!file) {
-      replace(report, h("p", { class: "error" }, "Select a file first."));
-      return;
-    }
-    if (file.size > MAX_BYTES) {
-      replace(
-        report,
-        h(
-          "p",
-          { class: "error" },
-          `The file has ${bytes(file.size)}; the limit is ${bytes(MAX_BYTES)}. Split it.`,
-        ),
-      );
-      return;
-    }
-    setBusy(submit, true);
-    replace(report, h("p", { class: "loading" }, "Reading the file …"));
+  metadata.element.addEventListener("change", () => changed());
+  const check = button("Check", () => checkFile(), { kind: "main" });
+  const actions = h("div", { class: "form-actions", hidden: true }, check);
+
+  let file = null; // {name, content}: read once, so that all requests send the same bytes
+  let steps = null; // {columns, names}
+  let newest = 0;
+
+  /** Sends the file; `show` gets the result, unless another request has begun since. */
+  async function send(path, { mapping, query, working, show }) {
+    newest += 1;
+    const number = newest;
+    const form = new FormData();
+    if (mapping) form.append("mapping", JSON.stringify(mapping));
+    form.append("file", file.content, file.name);
+    const waiting = h("p", { class: "loading" }, working);
+    replace(report, waiting);
+    setBusy(check, true);
     try {
-      const done = await api("POST", "/v1/datasets/import", {
-        query: { dry_run: dry.value(), metadata: metadata.value() ? "keep" : "ignore" },
-        body: await contentOf(file),
-        type: "application/octet-stream",
+      const result = await upload(path, form, {
+        query,
         signal,
+        onProgress: (share) => {
+          if (file?.content.size > WITH_PROGRESS)
+            waiting.textContent = share < 1 ? `Sending the file: ${percent(share, 0)}` : working;
+        },
       });
-      replace(report, importView(done));
-      if (!done.dry_run) await onImported();
+      if (number === newest) await show(result);
     } catch (error) {
-      replace(report, errorReport(error, file.name));
+      if (number !== newest || error.name === "AbortError") return;
+      replace(report, steps?.names.show(error) ? null : errorReport(error, file.name));
     } finally {
-      setBusy(submit, false);
+      if (number === newest) setBusy(check, false);
     }
-  };
+  }
+
+  async function openFile() {
+    const [chosen] = input.files;
+    if (!chosen) return;
+    clear();
+    if (chosen.size > MAX_BYTES) {
+      const words = `The file has ${bytes(chosen.size)}; the limit is ${bytes(MAX_BYTES)}. Split it.`;
+      replace(report, h("p", { class: "error" }, words));
+      return;
+    }
+    try {
+      file = { name: chosen.name, content: await contentOf(chosen) };
+    } catch (error) {
+      replace(report, errorReport(error, chosen.name));
+      return;
+    }
+    await preview(null);
+  }
+
+  /** Reads the file's columns and agents. `chosen` are the columns that the user has chosen. */
+  function preview(chosen) {
+    return send(`${PATH}/preview`, {
+      mapping: chosen && { columns: chosen },
+      working: "Reading the file …",
+      show: async (found) => {
+        const agents = await readAgents(signal); // an import may have created some
+        actions.hidden = false;
+        const list = agentsStep(found, { agents, mayCreate: may("admin"), onChange: changed });
+        steps = {
+          columns: chosen ? steps.columns : columnsStep(found, { onChange: changed, preview }),
+          names: list,
+        };
+        if (!chosen) replace(columns, steps.columns.element);
+        replace(names, list.element);
+        replace(report, found.error_count ? errorTable(found, file.name) : null);
+        if (!found.error_count && steps.columns.complete() && !list.unknown) return checkFile();
+        return null;
+      },
+    });
+  }
+
+  const mappingNow = () => ({ columns: steps.columns.value(), ...steps.names.value() });
+  const query = () => ({ metadata: metadata.value() ? "keep" : "ignore" });
+
+  function checkFile() {
+    showImport(null);
+    if (!steps.columns.validate() || !steps.names.validate()) return null;
+    return send(PATH, {
+      mapping: mappingNow(),
+      query: { ...query(), dry_run: true },
+      working: "Checking the file …",
+      show: (found) => {
+        replace(report, importView(found));
+        showImport(found);
+      },
+    });
+  }
+
+  function importFile(run) {
+    setBusy(run, true);
+    return send(PATH, {
+      mapping: mappingNow(),
+      query: query(),
+      working: "Importing …",
+      show: async (done) => {
+        clear();
+        input.value = "";
+        input.focus(); // the button is gone
+        replace(report, importView(done));
+        notice("Imported.");
+        await onImported();
+      },
+    }).finally(() => setBusy(run, false));
+  }
+
+  /** The button that imports what was checked; without a result of a check there is none. */
+  function showImport(found) {
+    const words = found && importWords(found);
+    const run = words ? button(words, () => importFile(run), { kind: "main" }) : null;
+    if (run) delete check.dataset.kind;
+    else check.dataset.kind = "main";
+    replace(actions, check, run);
+  }
+
+  function changed() {
+    if (!steps) return;
+    newest += 1; // a check that is under way is of other choices
+    setBusy(check, false);
+    replace(report);
+    showImport(null);
+  }
+
+  function clear() {
+    newest += 1;
+    file = null;
+    steps = null;
+    actions.hidden = true;
+    showImport(null);
+    setBusy(check, false);
+    replace(columns);
+    replace(names);
+    replace(report);
+  }
+
   return card(
     "Import",
     h(
-      "form",
-      { class: "form", onsubmit: run },
+      "div",
+      { class: "form" },
       h(
         "p",
         { class: "help" },
-        "JSON Lines (any export format), a JSON array, or CSV with the columns query and agent. One invalid line rejects the whole file. The labels count as your votes.",
+        "JSON Lines, a JSON array, or CSV with the names of its columns in the first line. Nothing is written before you have seen what would be, and one invalid line rejects the whole file. The labels count as your votes.",
       ),
       h("div", { class: "field" }, h("label", { for: "import-file" }, "File"), input),
-      dry.element,
       metadata.element,
+      columns,
+      names,
       report,
-      h("div", { class: "form-actions" }, submit),
+      actions,
     ),
   );
 }
@@ -95,128 +199,19 @@ export function importCard(signal, onImported) {
 /** Read before sending: a file that was changed after its selection cannot be sent. */
 async function contentOf(file) {
   try {
-    return await file.arrayBuffer();
+    return new Blob([await file.arrayBuffer()]);
   } catch {
     throw new ApiError("The file was changed after you selected it. Select it again.");
   }
 }
 
-function importView({ dry_run: dry, rows, new: fresh, changed, unchanged, ...file }) {
-  const { duplicates, outvoted, split_kept: kept } = file;
-  const mapped = Object.entries(file.mapped);
-  return h(
-    "div",
-    { class: "panel", "data-kind": "good" },
-    h("strong", {}, dry ? "The file is valid. Nothing was written." : "Imported."),
-    h(
-      "p",
-      {},
-      `${plural(rows, "line")}: ${count(fresh)} new, ${count(changed)} changed, ${count(unchanged)} unchanged, ${count(duplicates)} duplicates.`,
-    ),
-    outvoted
-      ? h(
-          "p",
-          {},
-          `${plural(outvoted, "label does", "labels do")} not change the label in force: other votes or a final label override.`,
-        )
-      : null,
-    kept
-      ? h(
-          "p",
-          {},
-          `${plural(kept, "query stays", "queries stay")} in another split than the file says.`,
-        )
-      : null,
-    file.encoding === "utf-8"
-      ? null
-      : h("p", {}, `The file was read as ${file.encoding.toUpperCase()}. Check accented letters.`),
-    mapped.length
-      ? h("p", {}, `Mapped agent names: ${mapped.map((pair) => pair.join(" → ")).join(", ")}.`)
-      : null,
-    dry ? h("p", { class: "help" }, "To import it, clear “Validate only (dry run)”.") : null,
-  );
-}
-
-function errorReport(error, name) {
-  const { errors = [], error_count: all = errors.length } = error.details ?? {};
-  if (!errors.length) return errorPanel(error);
-  return h(
-    "div",
-    { class: "stack" },
-    errorPanel(error),
-    table({
-      caption:
-        all > errors.length
-          ? `The first ${errors.length} of ${count(all)} errors`
-          : plural(all, "error"),
-      rows: errors,
-      columns: [
-        { head: "Line", cell: (each) => count(each.line), kind: "number" },
-        { head: "Field", cell: (each) => each.param ?? NOTHING },
-        { head: "Error", cell: (each) => each.message, kind: "wide", heading: true },
-      ],
-    }),
-    button(
-      "Export errors (CSV)",
-      () =>
-        save(
-          `${name}-errors.csv`,
-          csv([
-            ["line", "field", "error"],
-            ...errors.map((each) => [each.line, each.param, each.message]),
-          ]),
-          "text/csv",
-        ),
-      { size: "small" },
-    ),
-  );
-}
-
-/** The imports that wrote labels, newest first. */
-export function importsView(page, { signal, onRolledBack }) {
-  if (!page.data.length) return null;
-  return card(
-    "Imports",
-    pagedTable({
-      caption: "Imports",
-      first: page,
-      path: "/v1/datasets/imports",
-      query: {},
-      signal,
-      columns: [
-        { head: "Time", cell: (one) => when(one.created_at), heading: true },
-        { head: "Imported by", cell: (one) => one.created_by },
-        { head: "Labels", cell: (one) => count(one.labels), kind: "number" },
-        { head: "New", cell: (one) => count(one.report.new), kind: "number" },
-        { head: "Changed", cell: (one) => count(one.report.changed), kind: "number" },
-        { kind: "actions", cell: (one) => rollBackAction(one, onRolledBack) },
-      ],
-    }),
-  );
-}
-
-function rollBackAction(one, onRolledBack) {
-  if (one.rolled_back_at) return badge("rolled back", "warn");
-  const own = one.created_by === session.caller?.id;
-  if (!session.may("admin") && !(own && session.may("label"))) return null;
-  const element = button("Roll back", () => rollBack(one, onRolledBack), { size: "small" });
-  element.setAttribute("aria-label", `Roll back the import of ${time(one.created_at)}`);
-  return element;
-}
-
-async function rollBack(one, onRolledBack) {
-  const done = await confirm({
-    title: "Roll back this import?",
-    body: h(
-      "p",
-      {},
-      `Removes the ${plural(one.labels, "label")} of this import. Earlier labels of the same queries apply again; later labels are kept.`,
-    ),
-    action: "Roll back",
-    danger: true,
-    act: () => api("DELETE", `/v1/datasets/imports/${one.id}`),
-  });
-  if (done === undefined) return;
-  notice("Import rolled back.");
-  await onRolledBack();
+/** What the import does, in the words of its button; null if it would do nothing. */
+function importWords({ new: fresh, changed, outvoted, created }) {
+  const labels = fresh + changed + outvoted;
+  const parts = [
+    labels ? `import ${plural(labels, "label")}` : null,
+    created.length ? `create ${plural(created.length, "agent")}` : null,
+  ].filter(Boolean);
+  const words = parts.join(" and ");
+  return words ? words[0].toUpperCase() + words.slice(1) : null;
 }

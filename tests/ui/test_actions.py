@@ -576,21 +576,18 @@ def test_a_change_is_in_the_audit_log(page: Page, go: Go, api: httpx.Client) -> 
 def test_a_file_of_labels_in_and_out(page: Page, go: Go, rows: Rows, tmp_path: Path) -> None:
     go("datasets")
     wrong = tmp_path / "wrong.csv"
-    wrong.write_text("query,agent\nA badge for a visitor,facilities\nA new mouse,nobody\n")
+    wrong.write_text("query,agent\nA badge for a visitor,facilities\n,facilities\n")
     page.get_by_label("File", exact=True).set_input_files(wrong)
-    page.get_by_role("button", name="Import", exact=True).click()
     errors = page.get_by_role("table", name="1 error")
-    expect(errors).to_contain_text("nobody")
+    expect(errors).to_contain_text("1 to 8,000 characters")
     right = tmp_path / "right.csv"
     right.write_text("query,agent\nA badge for a visitor of ours,facilities\n")
     page.get_by_label("File", exact=True).set_input_files(right)
-    page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("Nothing was written.")).to_be_visible()
     found = "SELECT agent_id FROM current_labels WHERE query = 'A badge for a visitor of ours'"
     assert rows(found) == []
-    page.get_by_label("Validate only").uncheck()
-    page.get_by_role("button", name="Import", exact=True).click()
-    expect(page.get_by_text("Imported.", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Import 1 label").click()
+    said(page, "Imported.")
     assert rows(found) == [("facilities",)]
     page.get_by_label("Split", exact=True).select_option("all")
     page.get_by_label("Format").select_option("flat")
@@ -604,6 +601,46 @@ def test_a_file_of_labels_in_and_out(page: Page, go: Go, rows: Rows, tmp_path: P
     said(page, "Import rolled back.")
     assert rows(found) == []
     expect(page.get_by_text("rolled back", exact=True).first).to_be_visible()
+
+
+def test_a_file_with_its_own_columns_and_agents(
+    page: Page, go: Go, api: httpx.Client, rows: Rows, tmp_path: Path
+) -> None:
+    """What is written is shown before, and the agents come with the labels or not at all."""
+    found = "SELECT query, agent_id FROM current_labels WHERE query LIKE 'Tram %' ORDER BY query"
+    lines = [("Tram to town?", "Trams"), ("Tram desk?", "Facilities team"), ("Tram ads", "spam")]
+    file = tmp_path / "trams.jsonl"
+    file.write_text(
+        "".join(json.dumps({"ticket": 7, "asked": q, "topic": a}) + "\n" for q, a in lines)
+    )
+    go("datasets")
+    page.get_by_label("File", exact=True).set_input_files(file)
+    expect(page.get_by_label("Use of the column topic")).to_have_value("agent")
+    page.get_by_label("Use of the column ticket").select_option("query")
+    page.get_by_label("Use of the column asked").select_option("query")
+    expect(page.get_by_label("Use of the column ticket")).to_have_value("")
+    names = page.get_by_role("region", name="Names without an agent")
+    expect(names.get_by_text("Tram to town?")).to_be_visible()
+    expect(page.get_by_label("Lines of Facilities team")).to_have_value("use")
+    page.get_by_label("Lines of spam").select_option("skip")
+    trams = names.get_by_role("group", name="Trams")
+    trams.get_by_label("ID").fill("facilities")
+    page.get_by_role("button", name="Check").click()
+    expect(trams.get_by_text("there is an agent 'facilities' already")).to_be_visible()
+    expect(trams.get_by_label("ID")).to_be_focused()
+    trams.get_by_label("ID").fill("trams")
+    trams.get_by_label("Description").fill("Trams and their stops.")
+    page.get_by_role("button", name="Check").click()
+    expect(page.get_by_text("Agents to create: trams.")).to_be_visible()
+    assert rows(found) == []
+    page.get_by_role("button", name="Import 2 labels and create 1 agent").click()
+    said(page, "Imported.")
+    assert rows(found) == [("Tram desk?", "facilities"), ("Tram to town?", "trams")]
+    assert api.get("/v1/agents/trams").json()["description"] == "Trams and their stops."
+    expect(page.get_by_label("File", exact=True)).to_be_focused()
+    (newest, *_) = api.get("/v1/datasets/imports").json()["data"]
+    api.delete(f"/v1/datasets/imports/{newest['id']}").raise_for_status()
+    api.delete("/v1/agents/trams").raise_for_status()
 
 
 def test_machine_labels_are_shown_apart(page: Page, go: Go, seeded: httpx.Client) -> None:

@@ -67,6 +67,8 @@ async def test_json_lines_become_labels(product: Product) -> None:
         "split_kept": 0,
         "encoding": "utf-8",
         "mapped": {},
+        "skipped": 0,
+        "created": [],
     }
     assert await in_force(product) == {
         "My VPN is down": "it_support",

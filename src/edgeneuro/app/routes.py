@@ -19,7 +19,15 @@ from edgeneuro.controlplane.adapters import lora_intake, loras
 from edgeneuro.controlplane.evaluations import evaluations, routing_test_runs, routing_tests
 from edgeneuro.controlplane.installation import installation
 from edgeneuro.controlplane.jobs import jobs
-from edgeneuro.controlplane.labels import datasets, erasure, imports, label_stats, labels, queue
+from edgeneuro.controlplane.labels import (
+    datasets,
+    erasure,
+    import_preview,
+    imports,
+    label_stats,
+    labels,
+    queue,
+)
 from edgeneuro.controlplane.learning import classifiers, learning
 from edgeneuro.controlplane.models import calibration, models, providers, selection
 from edgeneuro.controlplane.observe import (
@@ -36,6 +44,7 @@ from edgeneuro.controlplane.replays import apply, replays
 from edgeneuro.controlplane.webhooks import webhooks
 from edgeneuro.domain.chat import MAX_BODY_BYTES, MAX_TEXT_BYTES
 from edgeneuro.domain.chat_answer import ChatCompletionChunk
+from edgeneuro.domain.import_mapping import ImportForm
 from edgeneuro.domain.lora import LoraCreate
 from edgeneuro.domain.routing_test import MAX_BYTES
 from edgeneuro.synapsecore import api as synapsecore
@@ -56,6 +65,7 @@ UPSTREAM = (502, 504)
 FILES = (CONFIG_FILE, WEIGHTS_FILE)
 TEST_FILES = ("application/jsonl", "application/json", "application/octet-stream")
 LABEL_FILES = ("application/jsonl", "text/csv", "application/octet-stream")
+IMPORT = Described((409,), file_media=LABEL_FILES, form=ImportForm, files=("file",))
 ROUTING = Described((404, 409, *UPSTREAM))
 DECISIONS = Described((404, 409, *UPSTREAM))
 CHAT = Described((404, 409, 422, *UPSTREAM), events=ChatCompletionChunk)
@@ -245,7 +255,9 @@ ROUTES = (
           described=Described((409,), media=("application/jsonl",))),
     Route("GET",    "/v1/datasets/stats",         datasets.show_stats,   READ),
     Route("POST",   "/v1/datasets/import",        imports.import_labels, LABEL, 200, REPEATABLE,
-          max_body_bytes=imports.MAX_FILE_BYTES, described=Described(file_media=LABEL_FILES)),
+          max_body_bytes=imports.MAX_FILE_BYTES, described=IMPORT),
+    Route("POST",   "/v1/datasets/import/preview", import_preview.preview_import, LABEL, 200,
+          REPEATABLE, max_body_bytes=imports.MAX_FILE_BYTES, described=IMPORT),
     Route("GET",    "/v1/datasets/imports",       imports.list_imports,  READ),
     Route("GET",    "/v1/datasets/imports/{import_id}", imports.get_import, READ),
     Route("DELETE", "/v1/datasets/imports/{import_id}", imports.roll_back, LABEL,

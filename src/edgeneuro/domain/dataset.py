@@ -141,13 +141,15 @@ class ImportQuery(BaseModel):
 
 
 class DatasetImport(BaseModel):
-    """`rows` = `labels` + `duplicates`, `labels` = `new` + `changed` + `unchanged` + `outvoted`. A
-    label that is already in force is not written again. The others are votes of the importer:
-    `changed` if they change the label in force, `outvoted` if other labelers or a final label
-    decide. `split_kept` counts the labels whose question, or a near-duplicate, already has another
-    split than in the file; it keeps its split. `encoding` is that of the file; `mapped` has the
-    names in the file that are not ids, and the ids that they were matched to. `id` is there if
-    labels were written: DELETE /v1/datasets/imports/{id} rolls the import back."""
+    """`rows` = `labels` + `duplicates` + `skipped`, `labels` = `new` + `changed` + `unchanged` +
+    `outvoted`. A label that is already in force is not written again. The others are votes of the
+    importer: `changed` if they change the label in force, `outvoted` if other labelers or a final
+    label decide. `split_kept` counts the labels whose question, or a near-duplicate, already has
+    another split than in the file; it keeps its split. `encoding` is that of the file; `mapped` has
+    the names in the file that are not ids, and the ids that they were matched to. `skipped` counts
+    the lines that the mapping leaves out, `created` are the ids of the agents that it creates. `id`
+    is there if labels were written: DELETE /v1/datasets/imports/{id} rolls the import back; agents
+    that it created stay."""
 
     object: Literal["dataset.import"] = "dataset.import"
     id: str | None = None
@@ -162,6 +164,8 @@ class DatasetImport(BaseModel):
     split_kept: int
     encoding: str
     mapped: dict[str, str]
+    skipped: int = 0
+    created: list[str] = Field(default_factory=list)
 
 
 class Import(BaseModel):

@@ -83,6 +83,18 @@ def insert_agent(agent: Agent) -> list[Statement]:
     return [clear, insert] if agent.default else [insert]
 
 
+def insert_agents(agents: Sequence[Agent]) -> Statement:
+    """Many new agents with a description alone, in one statement; the first agent of all becomes
+    the default. An id that is taken is a constraint error."""
+    rows = [(each.id, each.name, each.description, unix_ms(each.created_at)) for each in agents]
+    return statement(
+        f"INSERT INTO agents ({_COLUMNS}) SELECT value ->> 0, value ->> 1, value ->> 2, '[]', NULL,"
+        " 'openai', NULL, NULL, 1, key = 0 AND NOT EXISTS (SELECT 1 FROM agents), value ->> 3,"
+        " value ->> 3, NULL, 0 FROM json_each(?1)",
+        json.dumps(rows, ensure_ascii=False),
+    )
+
+
 def update_agent(agent_id: str, changes: Mapping[str, Any], *, now_ms: int) -> list[Statement]:
     """Only the fields in `changes`, so that simultaneous changes of others stay. No row comes back
     where there is no such agent; a disabled default agent is a constraint error."""

@@ -1,6 +1,7 @@
 """The table `audit`: who changed what. Its row is written in one batch with the change itself."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -49,6 +50,22 @@ def insert_audit(entry: AuditEntry) -> Statement:
         entry.resource_id,
         _json(entry.before),
         _json(entry.after),
+    )
+
+
+def insert_entries(entries: Sequence[AuditEntry]) -> Statement:
+    """The same for a statement that makes many changes: all of them, or none."""
+    rows = [
+        (
+            *(entry.id, unix_ms(entry.created_at), entry.actor, entry.request_id, entry.action),
+            *(entry.resource, entry.resource_id, _json(entry.before), _json(entry.after)),
+        )
+        for entry in entries
+    ]
+    columns = ", ".join(f"value ->> {n}" for n in range(len(_COLUMNS.split(", "))))
+    return statement(
+        f"INSERT INTO audit ({_COLUMNS}) SELECT {columns} FROM json_each(?1) WHERE changes() > 0",
+        json.dumps(rows, ensure_ascii=False),
     )
 
 

@@ -113,17 +113,56 @@ def audit_row(
     """Goes right after the statement that makes the change. For changes that no request asked for;
     commit() makes the others."""
     return store.insert_audit(
-        AuditEntry(
-            id=services.new_id("aud"),
-            created_at=rfc3339(services.now_ms()),
+        _entry(
+            services,
             actor=actor,
             request_id=request_id,
             action=action,
             resource=resource,
             resource_id=resource_id,
-            before=_fields(before),
-            after=_fields(after),
+            before=before,
+            after=after,
         )
+    )
+
+
+def entry_of(
+    call: Call, *, action: str, resource: str, resource_id: str, after: BaseModel
+) -> AuditEntry:
+    """The entry for one of many things that a statement makes."""
+    return _entry(
+        call.services,
+        actor=call.credential.actor,
+        request_id=call.request_id,
+        action=action,
+        resource=resource,
+        resource_id=resource_id,
+        before=None,
+        after=after,
+    )
+
+
+def _entry(
+    services: Services,
+    *,
+    actor: str,
+    request_id: str,
+    action: str,
+    resource: str,
+    resource_id: str,
+    before: BaseModel | None,
+    after: BaseModel | None,
+) -> AuditEntry:
+    return AuditEntry(
+        id=services.new_id("aud"),
+        created_at=rfc3339(services.now_ms()),
+        actor=actor,
+        request_id=request_id,
+        action=action,
+        resource=resource,
+        resource_id=resource_id,
+        before=_fields(before),
+        after=_fields(after),
     )
 
 

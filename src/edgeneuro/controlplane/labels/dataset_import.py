@@ -2,8 +2,6 @@
 nothing of the file is imported."""
 
 import json
-import re
-import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,13 +9,15 @@ from datetime import datetime
 from typing import NamedTuple, get_args
 
 from edgeneuro.controlplane.jobs.pacing import Pacer
+from edgeneuro.controlplane.labels.file_agents import AgentNames
+from edgeneuro.controlplane.labels.import_columns import ColumnReader
 from edgeneuro.controlplane.labels.import_question import (
     checked_query,
     read_agent,
     read_question,
 )
 from edgeneuro.controlplane.labels.import_rows import Row, RowFault
-from edgeneuro.domain.agent import NO_AGENT, Agent
+from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.conversation import (
     PreviousTurn,
     QuestionHashes,
@@ -53,67 +53,47 @@ class FileLabel(NamedTuple):
 
 @dataclass
 class LabelFile:
-    """What was read: `labels` counts questions, `rows` duplicates too. `mapped` has the names of
-    agents that are not ids, with the ids that they were taken for."""
+    """What was read: `labels` counts questions, `rows` duplicates and `skipped` lines too. `mapped`
+    has the names of agents that are not ids, with the ids that they were taken for."""
 
     rows: int = 0
     labels: int = 0
+    skipped: int = 0
     mapped: dict[str, str] = field(default_factory=dict)
-
-
-class AgentNames:
-    """Finds agents by what files call them: the id, else the one agent whose id or name is the same
-    but for case, accents and punctuation."""
-
-    def __init__(self, agents: Sequence[Agent]) -> None:
-        self._ids = {agent.id for agent in agents}
-        self._by_slug: dict[str, set[str]] = {}
-        for agent in agents:
-            for name in (agent.id, agent.name):
-                self._by_slug.setdefault(_slug(name), set()).add(agent.id)
-
-    def find(self, name: str) -> str | None:
-        if name in self._ids:
-            return name
-        slug = _slug(name)
-        found = self._by_slug.get(slug, set()) if slug else set()
-        return next(iter(found)) if len(found) == 1 else None
-
-
-def _slug(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
 
 
 async def read_file(
     rows: AsyncIterator[tuple[int, Row | RowFault]],
     add: Callable[[FileLabel], Awaitable[None]],
     *,
-    agents: Sequence[Agent],
+    names: AgentNames,
+    columns: ColumnReader | None,
     stored: Callable[[str], str],
     stored_turn: Callable[[PreviousTurn], PreviousTurn],
     metadata: bool,
     pacer: Pacer,
 ) -> LabelFile:
-    """Hands on the label of each question as it is read, up to the first line that is wrong.
+    """Hands on the label of each question as it is read, up to the first line that is wrong. Only
+    the chosen `columns` are read; None: the file has those of an import.
     `stored` gives a text as it may be stored, `stored_turn` the turn before it; with `metadata` the
     part of the data set, labeler, source and time are read too. Raises InvalidLinesError at the end
     where any line is wrong."""
-    names = AgentNames(agents)
     seen = _Seen()
     file = LabelFile()
     faults: list[LineFault] = []
     wrong = 0
     async for line, found in rows:
         file.rows += 1
-        if file.rows > MAX_ROWS:
-            raise InvalidRequestError(
-                f"The file has more than {MAX_ROWS:,} lines; send it in parts.",
-                code="too_many_lines",
-            )
+        require_few(file.rows)
         try:
             if isinstance(found, RowFault):
                 raise found
+            if columns is not None:
+                found = columns.read(found)
+            if names.skip and _is_skipped(found, names):
+                file.skipped += 1
+                await pacer.spend(0)
+                continue
             asked = read_question(found, names.find)
             query, previous = stored(checked_query(asked.query)), stored_turn(asked.previous)
             agent_id = _agent_id(found, names, file.mapped)
@@ -140,6 +120,14 @@ async def read_file(
     if not file.rows:
         raise InvalidRequestError("The file has no lines; send some.", code="empty_file")
     return file
+
+
+def require_few(rows: int) -> None:
+    """Raises InvalidRequestError for more lines than one file may have."""
+    if rows > MAX_ROWS:
+        raise InvalidRequestError(
+            f"The file has more than {MAX_ROWS:,} lines; send it in parts.", code="too_many_lines"
+        )
 
 
 class _Seen:
@@ -213,6 +201,14 @@ def _stated(row: Row, param: str, values: Sequence[str] | None) -> str | None:
     return value
 
 
+def _is_skipped(row: Row, names: AgentNames) -> bool:
+    """A line without an agent is not skipped: that it is wrong is found later."""
+    with suppress(RowFault):
+        _, agent = read_agent(row)
+        return isinstance(agent, str) and agent.strip() in names.skip
+    return False
+
+
 def _agent_id(row: Row, names: AgentNames, mapped: dict[str, str]) -> str | None:
     param, agent = read_agent(row)
     if agent is None:
@@ -220,12 +216,10 @@ def _agent_id(row: Row, names: AgentNames, mapped: dict[str, str]) -> str | None
     if not isinstance(agent, str):
         raise RowFault(param, f"{param}: this is not a text")
     agent = agent.strip()
-    if agent == NO_AGENT:
-        return None
     found = names.find(agent)
     if found is None:
         words = f"{param}: there is no agent {agent[:100]!r}; GET /v1/agents lists them"
         raise RowFault(param, words)
     if found != agent:
         mapped[agent[:100]] = found
-    return found
+    return None if found == NO_AGENT else found

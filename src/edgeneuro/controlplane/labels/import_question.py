@@ -49,7 +49,7 @@ def read_question(row: Row, find_agent: FindAgent) -> RowQuestion:
 
 
 def _read_question(row: Row, find_agent: FindAgent) -> RowQuestion:
-    if _is_exported(row):
+    if is_exported(row):
         content = _last_messages(row)[0]
         found = read_message_text(content) if isinstance(content, str) else None
         return RowQuestion(content, NOTHING_BEFORE) if found is None else _checked_turn(*found)
@@ -146,7 +146,7 @@ def read_message_text(text: str) -> tuple[str, PreviousTurn] | None:
 
 def read_agent(row: Row) -> tuple[str, Any]:
     """Which field names the agent, and what it says."""
-    if _is_exported(row):
+    if is_exported(row):
         return "messages", _answer(_last_messages(row)[1])
     given = {name: row[name] for name in ("agent", "agent_id") if name in row}
     if not given:
@@ -156,7 +156,7 @@ def read_agent(row: Row) -> tuple[str, Any]:
     return next(iter(given.items()))
 
 
-def _is_exported(row: Row) -> bool:
+def is_exported(row: Row) -> bool:
     """A line of an export in the shapes for trainers: the assistant's last message names the agent.
     Other rows name it themselves, and may have such fields too."""
     if "query" in row or not ("messages" in row or "completion" in row):

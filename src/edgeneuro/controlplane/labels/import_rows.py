@@ -3,11 +3,12 @@ spreadsheets write."""
 
 import csv
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterator
 from contextlib import aclosing
 from typing import Any, Literal
 
 from edgeneuro import bounded_json
+from edgeneuro.controlplane.labels.import_text import FileStream, FileText
 from edgeneuro.domain.fields import MAX_QUERY_CHARACTERS
 
 Format = Literal["auto", "jsonl", "csv"]
@@ -27,12 +28,28 @@ class RowFault(Exception):
         self.message = message
 
 
-def read_rows(text: str, format: Format) -> Iterator[tuple[int, Row | RowFault]]:
+async def file_rows(
+    file: FileText | FileStream, format: Format, columns: Collection[str] | None = None
+) -> AsyncGenerator[tuple[int, Row | RowFault], None]:
+    """The rows of a file, as `read_rows` and `stream_rows` read them."""
+    if isinstance(file, FileText):
+        for found in read_rows(file.text, format, columns):
+            yield found
+        return
+    async with aclosing(stream_rows(file.chunks)) as rows:
+        async for found in rows:
+            yield found
+
+
+def read_rows(
+    text: str, format: Format, columns: Collection[str] | None = None
+) -> Iterator[tuple[int, Row | RowFault]]:
     """The rows with their line numbers; those of a JSON array with their places in it. "auto" goes
-    by the file's first character."""
+    by the file's first character. `columns` are those that a CSV file must have, by default query
+    and agent, whose names are then read without regard to case."""
     first = text.lstrip()[:1]
     if format == "csv" or (format == "auto" and first not in ("{", "[")):
-        return _csv_rows(text)
+        return _csv_rows(text, columns)
     return _array_rows(text) if first == "[" else _json_rows(text)
 
 
@@ -121,7 +138,7 @@ def _lines(text: str) -> Iterator[str]:
         start = end
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, Row | RowFault]]:
+def _csv_rows(text: str, columns: Collection[str] | None) -> Iterator[tuple[int, Row | RowFault]]:
     line, separator = 1, None
     if stated := _SEPARATOR_LINE.fullmatch(next(_lines(text), "")):
         text, line, separator = text[stated.end() :], 2, stated[1]
@@ -134,8 +151,10 @@ def _csv_rows(text: str) -> Iterator[tuple[int, Row | RowFault]]:
             if not any(cell.strip() for cell in cells):
                 pass  # an empty line, or an empty row of a spreadsheet
             elif header is None:
-                header = [cell.strip().lower() for cell in cells]
-                if fault := _header_fault(header):
+                header = [cell.strip() for cell in cells]
+                if columns is None:
+                    header = [cell.lower() for cell in header]
+                if fault := _header_fault(header, columns):
                     yield line, fault
                     return
             elif (fault := _cells_fault(cells, len(header))) is not None:
@@ -148,22 +167,26 @@ def _csv_rows(text: str) -> Iterator[tuple[int, Row | RowFault]]:
 
 
 def _separator(text: str) -> str:
-    """The one by which the first line with content has the columns that are needed."""
+    """The one by which the first line with content has the columns that are needed; else the one
+    that it has most of."""
     first = next((line for line in _lines(text) if line.strip()), "")
     for separator in _SEPARATORS:
         names = {cell.strip().strip('"').strip().lower() for cell in first.split(separator)}
         if "query" in names and names & _AGENT_COLUMNS:
             return separator
-    return _SEPARATORS[0]
+    return max(_SEPARATORS, key=first.count)
 
 
-def _header_fault(header: list[str]) -> RowFault | None:
-    if "query" not in header or not _AGENT_COLUMNS & set(header):
+def _header_fault(header: list[str], columns: Collection[str] | None) -> RowFault | None:
+    if columns is None and ("query" not in header or not _AGENT_COLUMNS & set(header)):
         return RowFault(
             None,
             "the first line must name the columns query and agent, separated by a comma, a"
             " semicolon or a tab",
         )
+    absent = next((name for name in columns or () if name not in header), None)
+    if absent is not None:
+        return RowFault(absent, f"the first line names no column {absent!r}")
     twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is None:
         return None

@@ -23,6 +23,7 @@ _CHUNK_BYTES = 256 * 1024
 _FORM = re.compile(rb'--([^\r\n"]{1,70})\r\nContent-Disposition: *form-data', re.IGNORECASE)
 _UTF8_CHARACTER = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
 _SAMPLE = 4_000
+_MAX_MAPPING_BYTES = 2_000_000
 _UNREADABLE = (
     (b"PK\x03\x04", "a zip archive or an Excel workbook (.xlsx)"),
     (b"\xd0\xcf\x11\xe0", "an Excel workbook (.xls)"),
@@ -33,10 +34,12 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class FileText:
-    """A file that is held whole. `encoding` is the one that it had."""
+    """A file that is held whole. `encoding` is the one that it had, `mapping` what its form says
+    of it."""
 
     text: str
     encoding: str
+    mapping: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,16 @@ class FileStream:
 
     chunks: AsyncGenerator[bytes, None]
     encoding: str = "utf-8"
+    mapping: bytes | None = None
+
+
+class _Form:
+    """The field `mapping` of the form that the file is in, once the file has begun."""
+
+    mapping: bytearray | None = None
+
+    def read(self) -> bytes | None:
+        return None if self.mapping is None else bytes(self.mapping)
 
 
 async def open_file(
@@ -53,18 +66,20 @@ async def open_file(
     """The file in a body: of at most `max_held_bytes` as a text, with LF or CR LF at the ends of
     its lines, else as a stream. Both limits are of the file as it is once decompressed. Raises
     InvalidRequestError or BodyTooLargeError; a stream may raise them later."""
-    chunks = await _file_chunks(upload, max_bytes)
+    form = _Form()
+    chunks = await _file_chunks(upload, max_bytes, form)
     held = bytearray()
     async for chunk in chunks:
         held += chunk
         if len(held) > max_held_bytes:
-            return FileStream(_stream(_require_lines(held, max_held_bytes), chunks))
+            lines = _stream(_require_lines(held, max_held_bytes), chunks)
+            return FileStream(lines, mapping=form.read())
     body = bytes(held)
     _refuse_unreadable(body)
     text, encoding = _decoded(body)
     if "\r" in text and "\n" not in text:  # as old Macintosh programs end lines
         text = text.replace("\r", "\n")
-    return FileText(text, encoding)
+    return FileText(text, encoding, form.read())
 
 
 def _require_lines(start: bytearray, max_held_bytes: int) -> bytearray:
@@ -90,13 +105,13 @@ async def _stream(
             yield chunk
 
 
-async def _file_chunks(upload: Upload, max_bytes: int) -> AsyncGenerator[bytes, None]:
+async def _file_chunks(upload: Upload, max_bytes: int, form: _Form) -> AsyncGenerator[bytes, None]:
     """The file's own bytes: out of a form, and decompressed."""
     start, chunks = await _begun(upload.chunks)
-    if form := _FORM.match(start):
-        boundary = form[1].decode("latin-1")
+    if found := _FORM.match(start):
+        boundary = found[1].decode("latin-1")
         sent = Upload(f'multipart/form-data; boundary="{boundary}"', chunks)
-        start, chunks = await _begun(_file_of_form(sent))
+        start, chunks = await _begun(_file_of_form(sent, form))
     if start.startswith(b"\x1f\x8b"):
         return _decompressed(chunks, max_bytes)
     return chunks
@@ -121,16 +136,29 @@ def _refuse_unreadable(body: bytes | bytearray) -> None:
             )
 
 
-async def _file_of_form(upload: Upload) -> AsyncGenerator[bytes, None]:
+async def _file_of_form(upload: Upload, form: _Form) -> AsyncGenerator[bytes, None]:
+    """The bytes of the form's one file. The field `mapping` is read before them."""
     files = 0
     async with aclosing(read_form(upload)) as events:
         async for event in events:
             if not isinstance(event, FormPart):
-                yield event
+                if files:
+                    yield event
+                    continue
+                assert form.mapping is not None, "bytes come after the start of a part"
+                form.mapping += event
+                if len(form.mapping) > _MAX_MAPPING_BYTES:
+                    raise InvalidRequestError(
+                        f"mapping: it has more than {_MAX_MAPPING_BYTES:,} bytes; shorten it.",
+                        code="invalid_form",
+                        param="mapping",
+                    )
+            elif event.name == "mapping" and not files and form.mapping is None:
+                form.mapping = bytearray()
             elif files or (event.filename is None and event.name != "file"):
                 raise InvalidRequestError(
-                    f"{event.name[:100]}: the form must hold one file and nothing else; send"
-                    " `format` and `dry_run` in the address.",
+                    f"{event.name[:100]}: the form must hold one file and nothing else, but for"
+                    " the field `mapping` before it; send `format` and `dry_run` in the address.",
                     code="invalid_form",
                     param=event.name[:100],
                 )

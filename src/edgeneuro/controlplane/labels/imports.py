@@ -1,108 +1,40 @@
 """Imports of files of labels in the control plane: made, listed and rolled back."""
 
-import json
-from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from functools import partial
 
 from edgeneuro.call import Call
 from edgeneuro.controlplane.access.audit import commit
 from edgeneuro.controlplane.jobs.pacing import Pacer
-from edgeneuro.controlplane.labels.dataset_import import FileLabel, read_file
-from edgeneuro.controlplane.labels.import_rows import Row, RowFault, read_rows, stream_rows
+from edgeneuro.controlplane.labels.dataset_import import read_file
+from edgeneuro.controlplane.labels.file_agents import AgentNames
+from edgeneuro.controlplane.labels.import_columns import ColumnReader
+from edgeneuro.controlplane.labels.import_rows import file_rows
+from edgeneuro.controlplane.labels.import_staging import Staging
 from edgeneuro.controlplane.labels.import_text import FileStream, FileText, open_file
+from edgeneuro.controlplane.labels.new_agents import NewAgents, plan_agents
+from edgeneuro.domain.agent import NO_AGENT, Agent
 from edgeneuro.domain.dataset import DatasetImport, Import, ImportQuery
 from edgeneuro.domain.fields import Page, PageQuery, page_of
-from edgeneuro.errors import ConflictError, DatabaseError, NotFoundError, PermissionDeniedError
-from edgeneuro.services import Services
+from edgeneuro.domain.import_mapping import ImportMapping
+from edgeneuro.errors import (
+    ConflictError,
+    DatabaseError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 from edgeneuro.store import imports as store
 from edgeneuro.store.agents import list_agents
-from edgeneuro.store.contexts import context_json
-from edgeneuro.store.imports import StagedRow
 from edgeneuro.synapsecore.stored_text import stored_context, stored_text
 from edgeneuro.web.auth import Access
+from edgeneuro.web.handler import parse_body
 from edgeneuro.web.upload import Upload
-
-# The labels of a file on their way in: staged part by part while the file is read, so that memory
-# does not grow with it, and counted against what is in force.
-
-# A part takes two of the 1,000 statements that D1 allows a request: 100 MB are some 350 parts.
-_PART_BYTES = 300_000
-_ROW_BYTES = 250  # of a row beside its query, about
-
-
-class Staging:
-    """Of one file. With `dry_run` the labels are counted and not staged. The counts are those of
-    DatasetImport."""
-
-    def __init__(
-        self, services: Services, *, import_id: str, labeler: str, dry_run: bool, pacer: Pacer
-    ) -> None:
-        self._services = services
-        self._import_id = import_id
-        self._labeler = labeler
-        self._dry_run = dry_run
-        self._pacer = pacer
-        self._rows: list[StagedRow] = []
-        self._size = 0
-        self.staged = 0  # rows that the database may hold
-        self.labels = self.new = self.changed = self.outvoted = self.other_split = 0
-        self._differing = 0
-
-    @property
-    def unchanged(self) -> int:
-        return self.labels - self.new - self._differing
-
-    async def add(self, label: FileLabel) -> None:
-        hashes, context = label.hashes, context_json(label.previous)
-        self._rows.append(
-            StagedRow(
-                place=label.place,
-                query_hash=hashes.question,
-                near_hash=hashes.near,
-                query=label.query,
-                agent_id=label.agent_id,
-                split=label.split,
-                origin=label.origin,
-                similar_hash=hashes.similar,
-                context=context,
-                previous_hash=hashes.previous,
-            )
-        )
-        self._size += len(label.query.encode()) + len((context or "").encode()) + _ROW_BYTES
-        if self._size >= _PART_BYTES:
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Stages and counts what was added since the last time."""
-        if not self._rows:
-            return
-        rows = json.dumps(self._rows, ensure_ascii=False, separators=(",", ":"))
-        statements = [store.count_rows(rows, self._labeler)]
-        if not self._dry_run:
-            now_ms = self._services.now_ms()
-            statements.append(store.stage_rows(self._import_id, rows, now_ms=now_ms))
-            self.staged += len(self._rows)
-        self._rows, self._size = [], 0
-        found = (await self._services.db.batch(statements))[0][0]
-        self.labels += found["labels"]
-        self.new += found["new"]
-        self._differing += found["differing"]
-        self.changed += found["changed"]
-        self.outvoted += found["differing"] - found["changed"]
-        self.other_split += found["other_split"]
-        await self._pacer.pause()
-
-    async def discard(self) -> None:
-        """What was staged is not to become labels."""
-        if self.staged:
-            await self._services.db.run(store.delete_staged(self._import_id))
-
 
 MAX_FILE_BYTES = 100_000_000  # as many as Cloudflare takes on all its plans
 MAX_TEXT_BYTES = 400_000_000  # once decompressed
 MAX_HELD_BYTES = 8_000_000  # of a file that is not JSON Lines
-_ALL_AGENTS = 1_000  # more than there can be
+ALL_AGENTS = 1_000  # more than there can be
 
 
 async def import_labels(call: Call, body: Upload, query: ImportQuery) -> DatasetImport:
@@ -113,22 +45,31 @@ async def import_labels(call: Call, body: Upload, query: ImportQuery) -> Dataset
     written together. Files in UTF-8, UTF-16 and CP1252, gzip files and forms with one file are
     read; `encoding` says what the file was, `mapped` which names were matched to agents. The labels
     are votes of the caller: what an export says of labeler, source and time is stored as their
-    `origin`, and its splits apply to questions that have none yet."""
+    `origin`, and its splits apply to questions that have none yet. In a form, the field `mapping`
+    before the file names its columns, says which agents its names mean, which lines are left out
+    and which agents are created together with the labels (this needs the scope admin)."""
     services = call.services
-    agents = await list_agents(services.db, limit=_ALL_AGENTS, after=None)
+    file = await open_file(body, max_held_bytes=MAX_HELD_BYTES, max_bytes=MAX_TEXT_BYTES)
+    mapping = read_mapping(file)
+    _require_columns(mapping)
+    agents = await list_agents(services.db, limit=ALL_AGENTS, after=None)
+    created = await plan_agents(call, mapping.create, agents)
+    _require_agents(mapping, [*agents, *created.agents])
     config = await services.routing.current()
     pacer = Pacer(services.sleep)
     import_id, labeler = services.new_id("imp"), call.credential.key_id
     staging = Staging(
         services, import_id=import_id, labeler=labeler, dry_run=query.dry_run, pacer=pacer
     )
-    file = await open_file(body, max_held_bytes=MAX_HELD_BYTES, max_bytes=MAX_TEXT_BYTES)
+    columns = mapping.columns
+    required = None if columns is None else columns.chosen.values()
     try:
-        async with aclosing(_rows(file, query)) as rows:
+        async with aclosing(file_rows(file, query.format, required)) as rows:
             read = await read_file(
                 rows,
                 staging.add,
-                agents=agents,
+                names=AgentNames([*agents, *created.agents], mapping.agents, mapping.skip),
+                columns=None if columns is None else ColumnReader(columns),
                 stored=partial(stored_text, config),
                 stored_turn=partial(stored_context, config),
                 metadata=query.metadata == "keep",
@@ -145,27 +86,18 @@ async def import_labels(call: Call, body: Upload, query: ImportQuery) -> Dataset
             changed=staging.changed,
             unchanged=staging.unchanged,
             outvoted=staging.outvoted,
-            duplicates=read.rows - staging.labels,
+            duplicates=read.rows - read.skipped - staging.labels,
             split_kept=staging.other_split,
             encoding=file.encoding,
             mapped=read.mapped,
+            skipped=read.skipped,
+            created=[agent.id for agent in created.agents],
         )
         if writes:
-            await commit(
-                call,
-                store.apply_rows(
-                    import_id,
-                    labeler=labeler,
-                    now_ms=services.now_ms(),
-                    rows=staging.staged,
-                    report=report,
-                ),
-                action="import",
-                resource="dataset",
-                resource_id=import_id,
-                after=report,
-            )
+            await _write(call, import_id, staging, report, created)
             return report
+        if created.agents and not query.dry_run:
+            await created.commit(call)
     except BaseException:
         with suppress(DatabaseError):  # the cron deletes them in an hour
             await staging.discard()
@@ -174,16 +106,60 @@ async def import_labels(call: Call, body: Upload, query: ImportQuery) -> Dataset
     return report
 
 
-async def _rows(
-    file: FileText | FileStream, query: ImportQuery
-) -> AsyncGenerator[tuple[int, Row | RowFault], None]:
-    if isinstance(file, FileText):
-        for found in read_rows(file.text, query.format):
-            yield found
+async def _write(
+    call: Call, import_id: str, staging: Staging, report: DatasetImport, created: NewAgents
+) -> None:
+    labels = store.apply_rows(
+        import_id,
+        labeler=call.credential.key_id,
+        now_ms=call.services.now_ms(),
+        rows=staging.staged,
+        report=report,
+    )
+    async with created.still_new(call):
+        await commit(
+            call,
+            [*created.statements, *labels],
+            action="import",
+            resource="dataset",
+            resource_id=import_id,
+            after=report,
+        )
+
+
+def read_mapping(file: FileText | FileStream) -> ImportMapping:
+    """What the form says of its file. Raises InvalidRequestError."""
+    if file.mapping is None:
+        return ImportMapping()
+    found = parse_body(ImportMapping, file.mapping)
+    assert isinstance(found, ImportMapping)
+    return found
+
+
+def _require_columns(mapping: ImportMapping) -> None:
+    columns = mapping.columns
+    if columns is None:
         return
-    async with aclosing(stream_rows(file.chunks)) as rows:
-        async for found in rows:
-            yield found
+    if columns.agent is None or columns.query is columns.messages is None:
+        field = "agent" if columns.agent is None else "query"
+        raise InvalidRequestError(
+            f"columns.{field}: an import needs the column of `agent`, and that of `query` or"
+            " `messages`; name it.",
+            code="column_missing",
+            param=f"columns.{field}",
+        )
+
+
+def _require_agents(mapping: ImportMapping, agents: list[Agent]) -> None:
+    known = {NO_AGENT, *(agent.id for agent in agents)}
+    for name, agent_id in mapping.agents.items():
+        if agent_id not in known:
+            raise InvalidRequestError(
+                f"agents.{name}: there is no agent {agent_id[:100]!r}. GET /v1/agents lists them;"
+                " `create` has those that the import creates.",
+                code="unknown_agent",
+                param=f"agents.{name}",
+            )
 
 
 async def list_imports(call: Call, query: PageQuery) -> Page[Import]:
