@@ -22,7 +22,7 @@ FILE = (
 )
 COLUMNS = {"query": "Utterance", "agent": "Intent"}
 FOOD = {"id": "food", "name": "Food", "description": "The cafeteria and its menus."}
-MAPPING = {
+MAPPING: dict[str, Any] = {
     "columns": COLUMNS,
     "agents": {"IT Support team": "it_support", "Food & Drinks": "food", "oos": "none"},
     "skip": ["spam"],
