@@ -1202,4 +1202,4 @@ CREATE TABLE latency_slots (
 ) STRICT, WITHOUT ROWID;
 
 -- The history of selections, without a look at the other entries.
-CREATE INDEX audit_selections ON audit (id) WHERE action IN ('select', 'disable') AND resource IN ('model', 'classifier');
+CREATE INDEX audit_selections ON audit (id) WHERE action IN ('select', 'disable', 'update') AND resource IN ('model', 'classifier', 'config');

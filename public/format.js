@@ -38,10 +38,11 @@ export function ms(value) {
   return `${value >= 100 ? Math.round(value) : Number(value.toFixed(1))} ms`;
 }
 
-/** A span of time that may be long: "3.4 s", "12 min", "5.2 h"; negative ones too. */
+/** A span of time that may be long: "3.4 s", "12 min", "5.2 h", "3.5 days"; negative ones too. */
 export function duration(value) {
   if (value === null || value === undefined) return NOTHING;
   const size = Math.abs(value);
+  if (size >= 172_800_000) return `${(value / 86_400_000).toFixed(1)} days`;
   if (size >= 5_400_000) return `${(value / 3_600_000).toFixed(1)} h`;
   if (size >= 90_000) return `${Math.round(value / 60_000)} min`;
   return size >= 1000 ? `${(value / 1000).toFixed(1)} s` : `${Math.round(value)} ms`;

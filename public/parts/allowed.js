@@ -1,7 +1,7 @@
 // What keys, users and teams may use: form fields, and how it is shown.
 
 import { h } from "../dom.js";
-import { count } from "../format.js";
+import { plural } from "../format.js";
 import { routerOptions } from "./routers.js";
 
 /** The fields for a key, a user or a team; null for a new one. */
@@ -52,12 +52,12 @@ export const withLists = (values) => ({
 /** The restrictions in short; null if there are none. */
 export function allowedSummary({ agents, models, router }) {
   const parts = [
-    only("agents", agents),
-    only("models", models),
+    only("agent", agents),
+    only("model", models),
     router ? h("span", { class: "help" }, `router ${router}`) : null,
   ].filter(Boolean);
   return parts.length ? parts : null;
 }
 
 const only = (what, ids) =>
-  ids && h("span", { class: "help", title: ids.join(", ") }, `only ${count(ids.length)} ${what}`);
+  ids && h("span", { class: "help", title: ids.join(", ") }, `only ${plural(ids.length, what)}`);

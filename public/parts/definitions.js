@@ -14,7 +14,11 @@ export const DEFINITIONS = {
   savingsEmulated:
     "The local emulator answers: costs are at the list price of the models that it emulates.",
   latency: "Time from the request's arrival to the decision, or to the end of a chat answer.",
-  layers: "Requests by the layer that decided, per hour or day (UTC).",
+  layers: "Requests by the layer that decided, per period (UTC).",
+  refusals:
+    "Requests refused before they were routed: a limit, a budget, something that the key may not do, a wrong request, or a key that is not valid. They have no log row.",
+  confusions:
+    "Requests whose label is another agent than the one they were routed to; each query once. Only the random sample measures how often it happens: other labels are often given to hard queries.",
   reasons: "Requests by the reason for the fallback or the error.",
   modelCalls: "Model calls, including retries and fallback models, by outcome.",
 };

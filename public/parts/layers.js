@@ -17,6 +17,8 @@ const COLORS = {
 };
 export const LAYERS = Object.keys(COLORS);
 
+export const layerColor = (layer) => COLORS[layer];
+
 /** One series for each layer, over the periods of the analytics. */
 export const layerSeries = (periods) =>
   LAYERS.map((layer) => ({

@@ -1,7 +1,8 @@
 // The audit log: who changed what, and when.
 
 import { h, replace } from "../dom.js";
-import { NOTHING, words } from "../format.js";
+import { words } from "../format.js";
+import { changesOf } from "../parts/changes.js";
 import { badge, pageHead } from "../parts/controls.js";
 import { choices, filters } from "../parts/filters.js";
 import { empty } from "../parts/loading.js";
@@ -14,17 +15,25 @@ const RESOURCES = [
   "classifier",
   "lora",
   "evaluation",
+  "routing_tests",
+  "routing_test_run",
+  "replay",
   "config",
   "router",
   "rule",
   "cache",
   "provider",
+  "webhook",
   "user",
   "key",
   "team",
   "session",
   "label",
   "dataset",
+  "clustering",
+  "unmatched",
+  "log",
+  "dead_letters",
   "analytics",
 ];
 
@@ -75,43 +84,5 @@ const COLUMNS = [
       h("div", {}, words(entry.resource), h("div", { class: "help wrap" }, entry.resource_id)),
     kind: "wide",
   },
-  { head: "Changes", cell: changes, kind: "wide" },
+  { head: "Changes", cell: changesOf, kind: "wide" },
 ];
-
-/** The changed fields with old and new values. */
-function changes({ before, after, request_id: requestId }) {
-  const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
-  const differing = names.filter(
-    (name) => JSON.stringify(before?.[name]) !== JSON.stringify(after?.[name]),
-  );
-  return h(
-    "details",
-    {},
-    h("summary", { class: "small" }, differing.slice(0, 4).map(words).join(", ") || "details"),
-    h(
-      "dl",
-      { class: "changes" },
-      differing.map((name) =>
-        h(
-          "div",
-          {},
-          h("dt", {}, words(name)),
-          h(
-            "dd",
-            {},
-            before ? [h("del", {}, text(before[name])), " "] : null,
-            after ? h("ins", {}, text(after[name])) : null,
-          ),
-        ),
-      ),
-    ),
-    h("p", { class: "help" }, "Request ", h("code", {}, requestId)),
-  );
-}
-
-const text = (value) =>
-  value === undefined || value === null
-    ? NOTHING
-    : typeof value === "string"
-      ? value
-      : JSON.stringify(value);

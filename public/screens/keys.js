@@ -82,7 +82,7 @@ function keysView(known, show, page) {
             label: `Revoke ${key.name}`,
           }),
         ];
-  return [h("div", { class: "row" }, add), keyList(known, actionsOf, page)];
+  return keyList(known, add, actionsOf, page);
 }
 
 const limitFields = (key, { teams, routers }) => [

@@ -23,12 +23,20 @@ const PERIOD = {
   ],
 };
 
-/** The table with its period; `actionsOf(key)` are the buttons of a key. */
-export function keyList({ keys, users, teams }, actionsOf, { query, signal }) {
+/** The table with its period, beside which `add` is; `actionsOf(key)` are the buttons of a key. */
+export function keyList({ keys, users, teams }, add, actionsOf, { query, signal }) {
   const list = h("div", {});
   const show = ({ period }) =>
     list.replaceChildren(keyTable(keys, users, teams, period, actionsOf));
-  return [filters({ parts: ["keys"], specs: [PERIOD], query, show, signal }), list];
+  return [
+    h(
+      "div",
+      { class: "spread" },
+      filters({ parts: ["keys"], specs: [PERIOD], query, show, signal }),
+      add,
+    ),
+    list,
+  ];
 }
 
 function keyTable(keys, users, teams, period, actionsOf) {
@@ -40,7 +48,7 @@ function keyTable(keys, users, teams, period, actionsOf) {
     hideCaption: true,
     rows: keys,
     columns: [
-      { head: "Key", heading: true, kind: "wide", cell: nameOf, sort: (key) => key.name },
+      { head: "Key", heading: true, cell: nameOf, sort: (key) => key.name },
       {
         head: "Scopes",
         cell: (key) =>
@@ -78,7 +86,6 @@ function keyTable(keys, users, teams, period, actionsOf) {
         sort: (key) => of(key).cost_usd,
       },
       { head: "Last used", cell: (key) => when(key.last_used_at), sort: (key) => key.last_used_at },
-      { head: "Expires", cell: (key) => when(key.expires_at), sort: (key) => key.expires_at },
       { head: "Actions", kind: "actions", cell: actionsOf },
     ],
   });
@@ -90,6 +97,7 @@ const nameOf = (key) =>
     { class: "stack-small" },
     h("span", { class: "row" }, key.name, stateOf(key)),
     h("span", { class: "help code" }, `${key.hint}…`),
+    key.expires_at ? h("span", { class: "help" }, "expires ", when(key.expires_at)) : null,
   );
 
 function stateOf(key) {

@@ -16,6 +16,7 @@ import { classifierTab } from "./models_classifier.js";
 import { recommendation } from "./models_decision.js";
 import { edit, register, retire } from "./models_edit.js";
 import { fallbackTab } from "./models_fallbacks.js";
+import { historyTab } from "./models_history.js";
 import { showModel } from "./models_one.js";
 import { select } from "./models_select.js";
 
@@ -28,6 +29,7 @@ export const open = (page) =>
     ["Fallback models", "fallbacks", fallbackTab],
     ["Classifier", "classifier", classifierTab],
     ["Challenger", "challenger", challengerTab],
+    ["History", "history", historyTab],
   ]);
 
 async function modelsTab({ signal, may }, container) {

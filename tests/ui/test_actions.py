@@ -569,8 +569,9 @@ def test_a_change_is_in_the_audit_log(page: Page, go: Go, api: httpx.Client) -> 
     go("audit")
     page.get_by_label("Target", exact=True).select_option("config")
     settled(page)
-    page.get_by_text("max retries").first.click()
-    expect(page.locator(".changes").first).to_contain_text("2")
+    undone, done = page.locator(".changes").nth(0), page.locator(".changes").nth(2)
+    expect(undone).to_have_text("Retries per model 2 → default")
+    expect(done).to_have_text("Retries per model default → 2")
 
 
 def test_a_file_of_labels_in_and_out(page: Page, go: Go, rows: Rows, tmp_path: Path) -> None:

@@ -29,7 +29,13 @@ from edgeneuro.controlplane.labels import (
     queue,
 )
 from edgeneuro.controlplane.learning import classifiers, learning
-from edgeneuro.controlplane.models import calibration, models, providers, selection
+from edgeneuro.controlplane.models import (
+    calibration,
+    models,
+    providers,
+    selection,
+    selection_history,
+)
 from edgeneuro.controlplane.observe import (
     analytics,
     breakdowns,
@@ -96,6 +102,7 @@ ROUTES = (
     Route("GET",    "/v1/models",                 models.list_models,    ANY),
     Route("GET",    "/v1/models/select",          selection.show_selection, READ),
     Route("POST",   "/v1/models/select",          models.select_model,   ADMIN),
+    Route("GET",    "/v1/models/selections",      selection_history.list_selections, READ),
     Route("POST",   "/v1/models/refresh",         models.refresh_models, ADMIN,
           described=Described(UPSTREAM)),
     Route("POST",   "/v1/models",                 models.register_model, ADMIN, 201),

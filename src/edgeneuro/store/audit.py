@@ -32,14 +32,14 @@ class AuditQuery(PageQuery):
     resource_id: str | None = None
 
 
-_COLUMNS = "id, created_at, actor, request_id, action, resource, resource_id, before, after"
+ENTRY_COLUMNS = "id, created_at, actor, request_id, action, resource, resource_id, before, after"
 
 
 def insert_audit(entry: AuditEntry) -> Statement:
     """Goes right after the statement that makes the change: it writes nothing where that one
     changed nothing."""
     return statement(
-        f"INSERT INTO audit ({_COLUMNS}) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
+        f"INSERT INTO audit ({ENTRY_COLUMNS}) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
         " WHERE changes() > 0",
         entry.id,
         unix_ms(entry.created_at),
@@ -75,7 +75,7 @@ async def list_audit(
     """Newest first; `after` is the id of the last entry seen."""
     rows = await db.run(
         statement(
-            f"SELECT {_COLUMNS} FROM audit WHERE (?1 IS NULL OR id < ?1)"
+            f"SELECT {ENTRY_COLUMNS} FROM audit WHERE (?1 IS NULL OR id < ?1)"
             " AND (?2 IS NULL OR resource = ?2) AND (?3 IS NULL OR resource_id = ?3)"
             " ORDER BY id DESC LIMIT ?4",
             after,
@@ -84,7 +84,7 @@ async def list_audit(
             limit,
         )
     )
-    return [_entry(row) for row in rows]
+    return [entry_from_row(row) for row in rows]
 
 
 async def delete_audit_before(db: Database, moment_ms: int, *, max_chunks: int = 20) -> int:
@@ -99,8 +99,8 @@ async def delete_audit_before(db: Database, moment_ms: int, *, max_chunks: int =
     return await purge_in_chunks(db, chunk, max_chunks=max_chunks)
 
 
-def _entry(row: Row) -> AuditEntry:
-    fields = {name: row[name] for name in _COLUMNS.split(", ")}
+def entry_from_row(row: Row) -> AuditEntry:
+    fields = {name: row[name] for name in ENTRY_COLUMNS.split(", ")}
     for name in ("before", "after"):
         fields[name] = None if fields[name] is None else json.loads(fields[name])
     return AuditEntry.model_validate({**fields, "created_at": rfc3339(row["created_at"])})

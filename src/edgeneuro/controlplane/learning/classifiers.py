@@ -233,6 +233,7 @@ async def select_classifier(call: Call, config: RoutingConfig, body: ModelSelect
         action="select",
         resource="classifier",
         resource_id=body.model_id or previous or "",
+        before=ModelSelection(active=previous, previous=None),
         after=selection,
     )
     if not rows:

@@ -101,6 +101,7 @@ async def selection_by_rule(
         action="select",
         resource="classifier",
         resource_id=made.id,
+        before=ModelSelection(active=config.classifier, previous=None),
         after=ModelSelection(active=made.id, previous=config.classifier, check=check),
     )
     return RuleOutcome(selected=True, previous=config.classifier), [select, audited]

@@ -34,6 +34,7 @@ async def start_challenger(
         action="challenger",
         resource="model",
         resource_id=model.id,
+        before=config.challenger,
         after=challenger,
     )
     if not rows:

@@ -160,6 +160,7 @@ async def select_model(call: Call, body: ModelSelect) -> ModelSelection:
         action="select",
         resource="model",
         resource_id=model.id,
+        before=ModelSelection(active=previous, previous=config.stored.previous_model),
         after=selection,
     )
     if not rows:

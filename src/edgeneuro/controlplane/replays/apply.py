@@ -221,6 +221,9 @@ class _Application:
                 action="select",
                 resource="model",
                 resource_id=model.id,
+                before=ModelSelection(
+                    active=config.active.id, previous=config.stored.previous_model
+                ),
                 after=ModelSelection(
                     active=model.id, previous=config.active.id, check=self._model_check
                 ),
@@ -241,6 +244,7 @@ class _Application:
                 action="select",
                 resource="classifier",
                 resource_id=proposed.classifier or config.classifier or "",
+                before=ModelSelection(active=config.classifier, previous=None),
                 after=ModelSelection(
                     active=proposed.classifier,
                     previous=config.classifier,

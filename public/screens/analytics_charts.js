@@ -1,0 +1,130 @@
+// The charts of Analytics over time. A click on a bar opens its requests.
+
+import { h } from "../dom.js";
+import { compact, count, ms, percent, usd, words } from "../format.js";
+import { chart } from "../parts/chart.js";
+import { bars, card, infoIcon } from "../parts/controls.js";
+import { DEFINITIONS } from "../parts/definitions.js";
+import { LAYERS, layerSeries } from "../parts/layers.js";
+import { logsAt } from "../parts/log_links.js";
+import { savingsByDay } from "../parts/savings.js";
+import { refusedChart } from "./analytics_refusals.js";
+import { startsOf, stopOf } from "./analytics_tables.js";
+
+/** `before` are the analytics of the period before, null if they are not compared. */
+export function charts(analytics, before, signal) {
+  const { series } = analytics;
+  const times = startsOf(analytics);
+  const earlier = before?.series.length === series.length ? before.series : null;
+  const line = (label, value, color) => [
+    { label, color, values: series.map(value) },
+    ...(earlier
+      ? [{ label: `${label}, before`, color, dashed: true, values: earlier.map(value) }]
+      : []),
+  ];
+  const over = (label, format, lines, { hrefOf = () => logsOf(analytics, null), ...more } = {}) =>
+    chart({
+      times,
+      format,
+      signal,
+      series: lines.flat(),
+      label,
+      hrefOf: (at, which) => hrefOf(which)(series[at]),
+      ...more,
+    });
+  const layer = (which) => logsOf(analytics, which === null ? null : { layer: LAYERS[which] });
+  return h(
+    "div",
+    { class: "columns" },
+    card(
+      "Requests by layer",
+      over(
+        "Requests by layer over time; the table below has the numbers.",
+        compact,
+        layerSeries(series),
+        { stacked: true, hrefOf: layer },
+      ),
+      infoIcon(DEFINITIONS.layers),
+    ),
+    earlier
+      ? card(
+          "Requests, compared with the period before",
+          over("Requests over time, and in the period before.", compact, [
+            line("requests", (p) => p.requests, 0),
+          ]),
+        )
+      : null,
+    card(
+      "Latency",
+      over("Latency percentiles over time.", ms, [
+        line("p50", (p) => p.latency_ms.p50, 0),
+        line("p95", (p) => p.latency_ms.p95, 1),
+        line("p99", (p) => p.latency_ms.p99, 2),
+      ]),
+      infoIcon(DEFINITIONS.latency),
+    ),
+    card(
+      "Tokens",
+      over(
+        "Tokens over time.",
+        compact,
+        [
+          { label: "prompt", values: series.map((p) => p.prompt_tokens) },
+          { label: "completion", values: series.map((p) => p.completion_tokens) },
+        ],
+        { stacked: true },
+      ),
+      infoIcon(DEFINITIONS.tokens),
+    ),
+    card(
+      "Cost",
+      over("Cost over time in US dollars.", usd, [line("USD", (p) => p.cost_usd, 0)]),
+      infoIcon(DEFINITIONS.cost),
+    ),
+    card(
+      "Model calls saved",
+      savingsByDay(analytics.savings, signal),
+      infoIcon(DEFINITIONS.savings),
+    ),
+    card("Fallback and error reasons", reasonBars(analytics), infoIcon(DEFINITIONS.reasons)),
+    card(
+      "Cache, fallback and error rate",
+      over(
+        "Cache hit rate, fallback rate and error rate over time.",
+        (value) => percent(value, 0),
+        [
+          line("cache hits", (p) => p.cache_hit_rate, 0),
+          line("fallback", (p) => p.fallback_rate, 1),
+          line("errors", (p) => p.error_rate, 2),
+        ],
+      ),
+      infoIcon(DEFINITIONS.cacheHits),
+    ),
+    card(
+      "Refused requests",
+      refusedChart(analytics, times, signal),
+      infoIcon(DEFINITIONS.refusals),
+    ),
+  );
+}
+
+/** A function that gives the address of a period's requests. */
+const logsOf = (analytics, more) => (period) =>
+  logsAt({ ...more, from: period.start, to: stopOf(analytics, period) });
+
+// No failures.
+const EXPECTED_REASONS = new Set(["out_of_scope", "low_confidence", "background_prompt"]);
+
+function reasonBars({ reasons, from, to }) {
+  const rows = Object.entries(reasons).sort(([, one], [, other]) => other - one);
+  if (!rows.length) return h("p", { class: "muted" }, "None in this range.");
+  return bars(
+    rows.map(([reason, value]) => ({
+      name: words(reason),
+      href: logsAt({ from, to, reason }),
+      value,
+      text: count(value),
+      kind: EXPECTED_REASONS.has(reason) ? "muted" : "bad",
+    })),
+  );
+}
