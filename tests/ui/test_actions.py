@@ -713,6 +713,31 @@ def test_analytics_keep_their_state_and_export_csv(
     expect(page.locator(".chart .u-legend").first).to_contain_text("2026", ignore_case=True)
 
 
+def test_refused_requests_are_an_alert_a_column_and_a_chart(
+    page: Page, go: Go, seeded: httpx.Client, product: LocalProduct
+) -> None:
+    body = {"name": "Refused", "scopes": ["route"], "agents": ["hr"]}
+    key = seeded.post("/v1/keys", json=body).raise_for_status().json()
+    headers = {"authorization": f"Bearer {key['key']}"}
+    with httpx.Client(base_url=product.base_url, headers=headers) as refused:
+        for _ in range(10):
+            query = {"query": "My VPN is down", "candidates": ["it_support"]}
+            assert refused.post("/v1/route", json=query).status_code == 403
+    go("keys")
+    page.get_by_role("button", name="Refused").click()
+    expect(page.get_by_role("row").nth(1)).to_contain_text("10 (100 %)")
+    go("overview")
+    alert = page.locator(".alerts li").filter(has_text="API key Refused")
+    expect(alert).to_contain_text("10 of 10 requests refused since")
+    expect(alert).to_contain_text("agent not allowed")
+    go("analytics?range=3h&compare=before")
+    expect(page.get_by_role("table", name="Refused requests by key")).to_contain_text("Refused")
+    page.get_by_role("table", name="Percentiles by layer").get_by_role("link").first.click()
+    settled(page)
+    expect(page).to_have_url(re.compile(r"#/logs\?.*layer="))
+    seeded.delete(f"/v1/keys/{key['id']}").raise_for_status()
+
+
 def test_costs_follow_their_inputs(page: Page, go: Go) -> None:
     go("costs")
     page.get_by_label("Requests per month").fill("50000000")

@@ -42,6 +42,7 @@ SCREENS = (
     "models/fallbacks",
     "models/classifier",
     "models/challenger",
+    "models/history",
     "adapters",
     "adapters/{lora}",
     "agents",
