@@ -64,7 +64,8 @@ def insert_entries(entries: Sequence[AuditEntry]) -> Statement:
     ]
     columns = ", ".join(f"value ->> {n}" for n in range(len(ENTRY_COLUMNS.split(", "))))
     return statement(
-        f"INSERT INTO audit ({ENTRY_COLUMNS}) SELECT {columns} FROM json_each(?1) WHERE changes() > 0",
+        f"INSERT INTO audit ({ENTRY_COLUMNS}) SELECT {columns} FROM json_each(?1)"
+        " WHERE changes() > 0",
         json.dumps(rows, ensure_ascii=False),
     )
 
