@@ -73,7 +73,7 @@ const snippet = ({ title, text }) =>
         {},
         button(
           "Copy with the key in use",
-          () => copyText(text.textContent.replace(HIDDEN, session.key ?? HIDDEN)),
+          () => copyText(text.textContent.replace(HIDDEN, () => session.key ?? HIDDEN)),
           { size: "small", label: `Copy the ${title} example with the key in use` },
         ),
       ),

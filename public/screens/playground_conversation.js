@@ -4,10 +4,11 @@ import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { ms, percent, plural } from "../format.js";
 import { setBusy } from "../parts/busy.js";
-import { badge, button } from "../parts/controls.js";
+import { actionButton, badge, button } from "../parts/controls.js";
 import { layerBadge } from "../parts/decision.js";
 import { field, read } from "../parts/form.js";
 import { errorPanel, spinner } from "../parts/loading.js";
+import { notice } from "../parts/notice.js";
 import { shortcuts } from "../parts/shortcuts.js";
 import { snippets } from "../parts/snippets.js";
 import { address } from "../router.js";
@@ -95,7 +96,8 @@ export function conversationView({ agents, models, routers, signal, may }) {
     turns.at(-1)?.close();
     const before = turns.at(-1)?.agent ?? null;
     const chosen = decision.clarify ? null : decision.agent;
-    const answer = chosen ? answerField(chosen.name, showCode) : null;
+    const asked = [...turns.flatMap(messagesOf), { role: "user", content: query }];
+    const answer = chosen ? answerField(chosen, asked, { signal, onInput: showCode }) : null;
     const choices = h("div", { class: "stack-small" });
     const showOutcome = (onChoice) => replace(choices, outcomeView(decision, onChoice));
     showOutcome((option) => send(option.label));
@@ -229,18 +231,44 @@ function change(before, chosen, { follow_up: isFollowUp, layer }) {
   );
 }
 
-/** A field for the answer of the agent, as {element, value, close}. */
-function answerField(name, onInput) {
+/** The messages of a turn, as a chat has them. */
+const messagesOf = ({ query, decision, answer }) => {
+  const said = decision.clarify?.text ?? answer();
+  return [
+    { role: "user", content: query },
+    ...(said === null ? [] : [{ role: "assistant", content: said }]),
+  ];
+};
+
+/** A field for what the agent answered to these messages, typed or asked for, as {element, value, close}. */
+function answerField(agent, messages, { signal, onInput }) {
   const given = field({
     name: "answer",
-    label: `${name} answered`,
+    label: `${agent.name} answered`,
     type: "textarea",
-    rows: 2,
+    rows: 3,
     maxlength: 8000,
     help: "Sent with your next message, as an application sends it: the router does not see the answers of agents.",
   });
   given.element.addEventListener("input", onInput);
-  const element = h("details", {}, h("summary", {}, "Add what the agent answered"), given.element);
+  const ask = actionButton(
+    "Ask the agent",
+    async () => {
+      const body = { model: `agent:${agent.id}`, messages };
+      const { choices } = await api("POST", "/v1/chat/completions", { body, signal });
+      const { content } = choices[0].message;
+      if (!content) notice("The agent answered without a text.");
+      given.element.querySelector("textarea").value = content ?? "";
+      onInput();
+    },
+    { size: "small", label: `Ask ${agent.name}` },
+  );
+  const element = h(
+    "details",
+    {},
+    h("summary", {}, "Add what the agent answered"),
+    h("div", { class: "stack-small" }, given.element, h("div", {}, ask)),
+  );
   return {
     element,
     value: given.value,

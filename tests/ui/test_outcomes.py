@@ -2,6 +2,7 @@
 question and the reply to it, the logs."""
 
 import csv
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -152,7 +153,10 @@ def test_many_queries_are_routed_and_a_question_is_answered_in_a_conversation(
     expect(thread.get_by_role("listitem").nth(1)).to_contain_text(f"{name}Conversation100 %")
     expect(choices).to_have_count(0)
     thread.get_by_text("Add what the agent answered").click()
-    thread.get_by_label(f"{name} answered").fill("From which day, Alan?")
+    answer = thread.get_by_label(f"{name} answered")
+    thread.get_by_role("button", name=f"Ask {name}").click()
+    expect(answer).to_have_value(re.compile(f"It read: .*{name}", re.DOTALL))
+    answer.fill("From which day, Alan?")
     message.fill("The 29th, said Alan")
     message.press("Enter")
     expect(thread.get_by_role("listitem").last).to_contain_text(f"{name}kept from the turn before")
