@@ -24,6 +24,12 @@ export function points(difference) {
   return `${difference > 0 ? "+" : ""}${(difference * 100).toFixed(1)} points`;
 }
 
+/** The 95 % interval of an accuracy of the API, and its number of queries. */
+export const intervalText = ({ low, high, labelled }) =>
+  low === null
+    ? `n = ${count(labelled)}`
+    : `${percent(low)} to ${percent(high)}, n = ${count(labelled)}`;
+
 export function usd(value) {
   if (value === null || value === undefined) return NOTHING;
   if (value === 0) return "$0";

@@ -20,9 +20,14 @@ let retry = null;
 let failures = 0;
 let problem = null;
 
-/** Sets a label. `onRefused(error)` is called if the server does not take it. */
+/** Sets the label of a log row's question. `onRefused(error)` is called if the server does not take it. */
 export function setLabel({ log_id, agent_id, stream }, onRefused) {
   add({ log_id, agent_id, stream }, onRefused);
+}
+
+/** The same for a question that has a label already, or is in the log, by its `query_hash`. */
+export function setLabelOf({ query_hash, agent_id }, onRefused) {
+  add({ query_hash, agent_id }, onRefused);
 }
 
 /** Removes a label that was set; one that was not sent yet is forgotten. */
@@ -34,8 +39,14 @@ export function removeLabel(log_id, onRefused) {
   } else add({ log_id, removed: true }, onRefused);
 }
 
-/** The log rows whose labels are not saved, and the error that keeps them from it, if any. */
-export const unsaved = () => ({ logs: mine().map((each) => each.log_id), problem });
+/**
+ * The log rows whose labels are not saved, or hashes of their questions, and the error that keeps them from
+ * it, if any.
+ */
+export const unsaved = () => ({
+  logs: mine().map((each) => each.log_id ?? each.query_hash),
+  problem,
+});
 
 /** Resolves when all is saved or refused, or when the next try has to wait. */
 export async function settled() {
@@ -99,7 +110,7 @@ function nextBatch() {
   const [first, ...others] = mine();
   if (!first) return [];
   if (first.batch) return mine().filter((each) => each.batch === first.batch);
-  const end = first.removed ? 0 : others.findIndex((each) => each.removed);
+  const end = goesAlone(first) ? 0 : others.findIndex(goesAlone);
   const ids = new Set(
     [first, ...others.slice(0, end < 0 ? BATCH - 1 : Math.min(end, BATCH - 1))].map(({ id }) => id),
   );
@@ -108,9 +119,13 @@ function nextBatch() {
   return mine().filter((each) => ids.has(each.id));
 }
 
+const goesAlone = (change) => Boolean(change.removed || change.query_hash);
+
 async function sendBatch(batch) {
-  const [{ log_id, agent_id, stream, removed, batch: idempotencyKey }] = batch;
-  const path = `/v1/logs/${encodeURIComponent(log_id)}/label`;
+  const [{ log_id, query_hash, agent_id, stream, removed, batch: idempotencyKey }] = batch;
+  const path = query_hash
+    ? `/v1/labels/${encodeURIComponent(query_hash)}/label`
+    : `/v1/logs/${encodeURIComponent(log_id)}/label`;
   if (removed) {
     await api("DELETE", path, { keepalive: true }).catch((error) => {
       if (error.status !== 404) throw error; // it has no label

@@ -2,7 +2,7 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
-import { count, NOTHING, percent, time, words } from "../format.js";
+import { count, intervalText, NOTHING, percent, time, words } from "../format.js";
 import { actionButton, pageHead } from "../parts/controls.js";
 import { formDialog } from "../parts/form.js";
 import { stateBadge } from "../parts/job.js";
@@ -11,6 +11,7 @@ import { comparable, readModels } from "../parts/models.js";
 import { readRouters, routerField } from "../parts/routers.js";
 import { listTable } from "../parts/table.js";
 import { address, go } from "../router.js";
+import { contestant } from "./evaluations_names.js";
 import { showEvaluation } from "./evaluations_one.js";
 
 export async function open(page) {
@@ -53,7 +54,7 @@ const COLUMNS = [
         "div",
         { class: "stack-small" },
         h("a", { href: address(["evaluations", one.id]) }, time(one.created_at)),
-        h("span", { class: "help" }, one.model_ids.join(", ")),
+        one.model_ids.map((id) => h("span", { class: "help" }, contestant(one, id))),
         one.router ? h("span", { class: "help" }, `router ${one.router}`) : null,
       ),
   },
@@ -62,12 +63,19 @@ const COLUMNS = [
   { head: "Queries", cell: (one) => count(one.labels), kind: "number" },
   {
     head: "Accuracy",
-    cell: (one) =>
-      one.results?.models.map((model) => h("div", {}, percent(model.accuracy.accuracy))) ?? NOTHING,
+    cell: (one) => one.results?.models.map(({ accuracy }) => accuracyOf(accuracy)) ?? NOTHING,
     kind: "number",
   },
   { head: "Started by", cell: (one) => one.created_by },
 ];
+
+const accuracyOf = (accuracy) =>
+  h(
+    "div",
+    {},
+    percent(accuracy.accuracy),
+    h("span", { class: "help" }, ` (${intervalText(accuracy)})`),
+  );
 
 async function create(signal, chosen) {
   const [all, routers] = await Promise.all([readModels(signal), readRouters(signal)]);

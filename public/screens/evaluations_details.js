@@ -1,21 +1,21 @@
 // The results of an evaluation by group of queries and by threshold.
 
 import { h } from "../dom.js";
-import { count, NOTHING, percent } from "../format.js";
+import { count, NOTHING, percent, plural } from "../format.js";
 import { chart } from "../parts/chart.js";
 import { card } from "../parts/controls.js";
 import { table } from "../parts/table.js";
 
 const SHOWN_STEPS = 10; // every tenth of the 100 thresholds is a row of the table
 
-export function details({ slices, sweep, threshold }, signal) {
+export function details({ slices, sweep, labels, threshold }, signal) {
   return [
     slices?.length ? slicesTable(slices) : null,
     sweep?.length
       ? h(
           "div",
           { class: "columns" },
-          sweep.map((each) => sweepCard(each, threshold, signal)),
+          sweep.map((each) => sweepCard(each, labels, threshold, signal)),
         )
       : null,
   ];
@@ -51,12 +51,13 @@ const interval = (accuracy) =>
     ? `${percent(accuracy.accuracy)} (${percent(accuracy.low)} to ${percent(accuracy.high)})`
     : NOTHING;
 
-function sweepCard({ model_id: model, points }, threshold, signal) {
+function sweepCard({ model_id: model, points }, n, threshold, signal) {
   const shown = points.filter(
     (point, index) => index % SHOWN_STEPS === 0 || point.threshold === threshold,
   );
   return card(
     `${model} by threshold`,
+    h("p", { class: "help" }, `The same ${plural(n, "answer")} at each confidence threshold.`),
     chart({
       times: points.map((point) => point.threshold),
       series: [

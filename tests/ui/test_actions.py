@@ -308,8 +308,8 @@ def test_an_evaluation_from_the_form_to_its_results(
     expect(table).to_be_visible(timeout=SECONDS * 1000)
     expect(table).to_contain_text(ACTIVE)
     expect(page.get_by_role("table", name="Pairwise comparison")).to_be_visible()
-    expect(page.get_by_role("region", name=f"Confusion matrix of {OTHER}")).to_be_visible()
-    evaluation_id = page.url.rpartition("/")[2]
+    expect(page.get_by_role("region", name=f"Confusion matrix of {ACTIVE}")).to_be_visible()
+    evaluation_id = page.url.rpartition("/")[2].partition("?")[0]
     assert rows("SELECT state FROM jobs WHERE resource_id = ?", evaluation_id) == [("succeeded",)]
 
 

@@ -137,6 +137,57 @@ async def test_it_ends_where_the_configuration_changes(product: Product) -> None
     assert (found["state"], "has changed since it began" in found["error"]) == ("failed", True)
 
 
+# Differences by agent
+
+
+async def test_two_contestants_are_compared_by_agent(product: Product) -> None:
+    some = await label(product, 30)
+    lost = sum(agent == "hr" and query.endswith("0") for query, agent in some)
+    assert isinstance(product.gateway, Models)
+
+    def answer(model: str, query: str) -> ModelAnswer:
+        worse = model == OTHER and query.split()[0] == "it_support"
+        return says("general") if worse else knows(model, query)
+
+    product.gateway.answer = answer
+    found = await evaluate(product)
+    path = f"/v1/evaluations/{found['id']}/differences"
+    compared = (await product.call("GET", f"{path}?first={ACTIVE}&second={OTHER}")).json()
+    assert (compared["n"], [each["agent"] for each in compared["agents"]]) == (
+        90,
+        ["it_support", "hr", "none"],
+    )
+    worst, some_lost, same = compared["agents"]
+    assert (worst["n"], worst["right_first"], worst["right_second"]) == (30, 30, 0)
+    assert (worst["difference"], worst["p"]) == (-1, pytest.approx(0.5**29))
+    assert (worst["low"], worst["high"]) == (-1, pytest.approx(-0.773, abs=1e-3))
+    assert (some_lost["only_first"], some_lost["difference"]) == (lost, pytest.approx(-lost / 30))
+    assert some_lost["p"] == pytest.approx(2 * 0.5**lost)
+    assert some_lost["p_adjusted"] == pytest.approx(min(1, 2 * some_lost["p"])), "of two left"
+    assert (same["difference"], same["p"], same["p_adjusted"]) == (0, 1, 1)
+    [pair] = found["results"]["pairs"]
+    for name in ("only_first", "only_second", "n"):
+        assert sum(each[name] for each in compared["agents"]) == pair[name]
+    swapped = (await product.call("GET", f"{path}?first={OTHER}&second={ACTIVE}")).json()
+    assert swapped["agents"][0]["difference"] == 1
+    for query, param in (
+        (f"first={ACTIVE}&second=no-such", "second"),
+        (f"first=no-such&second={OTHER}", "first"),
+        (f"first={OTHER}&second={OTHER}", "second"),
+        (f"first={OTHER}", "second"),
+    ):
+        refused = await product.call("GET", f"{path}?{query}")
+        assert (refused.status, refused.json()["error"]["param"]) == (400, param)
+
+
+async def test_few_questions_of_an_agent_have_no_interval(product: Product) -> None:
+    await label(product, 19)
+    found = await evaluate(product)
+    path = f"/v1/evaluations/{found['id']}/differences?first={ACTIVE}&second={OTHER}"
+    agents = (await product.call("GET", path)).json()["agents"]
+    assert {(each["n"], each["low"], each["high"]) for each in agents} == {(19, None, None)}
+
+
 # Slices
 
 

@@ -166,6 +166,11 @@ async def test_the_questions_that_were_wrong_are_listed(product: Product) -> Non
     page = (await product.call("GET", f"{path}?wrong=true&limit=100")).json()["data"]
     assert {each["model_id"] for each in page} == {OTHER}
     assert {(each["label"], each["decided"]) for each in page} == {("hr", "it_support")}
+    cell = f"{path}?model={OTHER}&label=hr&decided=it_support"
+    assert (await product.call("GET", cell)).json()["data"] == page
+    of_none = (await product.call("GET", f"{path}?label=none&decided=none&limit=100")).json()
+    assert {each["label"] for each in of_none["data"]} == {"none"}
+    assert (len(of_none["data"]), of_none["has_more"]) == (40, False)
     first = (await product.call("GET", f"{path}?limit=100")).json()
     assert (len(first["data"]), first["has_more"]) == (100, True)
     rest = (
@@ -173,6 +178,26 @@ async def test_the_questions_that_were_wrong_are_listed(product: Product) -> Non
     ).json()
     ids = [each["id"] for each in first["data"] + rest["data"]]
     assert len(ids) == len(set(ids)) == 120
+
+
+async def test_a_wrong_answer_shows_the_label_that_is_in_force_now(product: Product) -> None:
+    await label(product, 20)
+    path = f"/v1/evaluations/{(await evaluate(product))['id']}/answers?wrong=true"
+
+    async def first() -> tuple[str, str, str | None]:
+        [wrong, *_] = (await product.call("GET", path)).json()["data"]
+        return wrong["query_hash"], wrong["label"], wrong["current_label"]
+
+    query_hash, *labels = await first()
+    assert labels == ["hr", "hr"]
+    place = f"/v1/labels/{query_hash}/label"
+    relabeled = await product.call("PUT", place, {"agent_id": "it_support", "final": True})
+    assert relabeled.status == 200, relabeled.text
+    assert await first() == (query_hash, "hr", "it_support")
+    await product.call("PUT", place, {"agent_id": None, "final": True})
+    assert await first() == (query_hash, "hr", "none")
+    await product.call("DELETE", f"{place}?all=true")
+    assert await first() == (query_hash, "hr", None)
 
 
 @pytest.mark.parametrize("done_first", [False, True])

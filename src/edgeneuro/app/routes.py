@@ -126,6 +126,8 @@ ROUTES = (
     Route("POST",   "/v1/evaluations",            evaluations.create_evaluation, ADMIN, 202),
     Route("GET",    "/v1/evaluations/{evaluation_id}", evaluations.get_evaluation, READ),
     Route("GET",    "/v1/evaluations/{evaluation_id}/answers", evaluations.list_answers, READ),
+    Route("GET",    "/v1/evaluations/{evaluation_id}/differences", evaluations.show_differences,
+          READ),
     Route("POST",   "/v1/evaluations/{evaluation_id}/cancel", evaluations.cancel_evaluation, ADMIN),
     Route("POST",   "/v1/evaluations/{evaluation_id}/calibrate", calibration.calibrate_model,
           ADMIN, described=Described((409,))),

@@ -8,7 +8,7 @@ from edgeneuro.domain.agent import ModelId
 from edgeneuro.domain.analytics import AccuracyEstimate
 from edgeneuro.domain.calibration import Calibration, Reliability
 from edgeneuro.domain.conversation import RouteContext
-from edgeneuro.domain.fields import INTEGRAL, PageQuery
+from edgeneuro.domain.fields import INTEGRAL, Id, PageQuery
 from edgeneuro.domain.label import DataSnapshot
 from edgeneuro.domain.router_names import RouterId
 
@@ -214,23 +214,71 @@ class EvaluationDeleted(BaseModel):
 
 
 class AnswersQuery(PageQuery):
-    """`after` is the id of the last answer seen. With `wrong` only those that are."""
+    """`after` is the id of the last answer seen. With `wrong` only those that are. `label` and
+    `decided` are a cell of the confusion matrix: an agent's id or "none", for `decided` also
+    "failed" or "deferred"."""
 
-    after: Annotated[str, Field(min_length=1, max_length=256)] | None = None  # has a model's id
+    after: Annotated[str, Field(min_length=1, max_length=512)] | None = None  # has a model's id
     model: ModelId | None = None
     wrong: bool = False
+    label: Id | None = None
+    decided: Id | None = None
 
 
 class EvaluationAnswer(BaseModel):
     """The question is `query` after the turn `context`. `label` and `decided` are agents' ids, or
-    "none"; `decided` is null if the decision failed or the classifier deferred."""
+    "none"; `decided` is null if the decision failed or the classifier deferred. `label` is that of
+    the start of the evaluation, which the result is counted by; `current_label` is the one in force
+    now, null if there is none any more."""
 
     id: str
     model_id: str
+    query_hash: str
     query: str
     context: RouteContext | None = None
     label: str
+    current_label: str | None
     decided: str | None
     right: bool
     reason: str | None
     ms: float
+
+
+class DifferencesQuery(BaseModel):
+    """Two contestants of the evaluation, by the ids of its `model_ids`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first: ModelId
+    second: ModelId
+
+
+class AgentDifference(BaseModel):
+    """The questions with the label `agent`, counted as in the pair: `right_first` and
+    `right_second` of `n`. `low` and `high` are the 95 % interval of the difference of accuracies,
+    null with fewer than 20 questions. `p` is McNemar's, exact and two-sided; `p_adjusted` is
+    Holm's, over all agents: with many agents, one below 0.05 is to be expected by chance, but not
+    one of these."""
+
+    agent: str
+    n: int
+    right_first: int
+    right_second: int
+    only_first: int
+    only_second: int
+    difference: float
+    low: float | None
+    high: float | None
+    p: float
+    p_adjusted: float
+
+
+class EvaluationDifferences(BaseModel):
+    """Of `n` questions that neither of the two deferred, those of each label. Agents with the
+    largest number of questions that only one of the two has right come first."""
+
+    object: Literal["evaluation.differences"] = "evaluation.differences"
+    first: str
+    second: str
+    n: int
+    agents: list[AgentDifference]

@@ -2,7 +2,7 @@
 got right; bounds of shares; scores by label; the histogram of latencies."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _ALPHA = 0.05  # of the intervals, both sides together
 _HALVINGS = 60
@@ -27,6 +27,17 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """The exact two-sided p."""
     more = max(only_first, only_second)
     return min(1.0, 2 * binomial_tail(more, only_first + only_second))
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """The p of several tests, in their order, adjusted so that one below 0.05 among all of them has
+    at most that probability by chance (Holm's step-down procedure)."""
+    adjusted = [0.0] * len(values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        largest = max(largest, min(1.0, (len(values) - rank) * values[index]))
+        adjusted[index] = largest
+    return adjusted
 
 
 def difference_interval(only_first: int, only_second: int, total: int) -> tuple[float, float]:

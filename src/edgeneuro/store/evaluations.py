@@ -1,21 +1,16 @@
 """The tables `evaluations`, `evaluation_items` and `evaluation_answers`: models on held-out labels.
-What the job reads and stores is in evaluation_jobs.py."""
+What the job reads and stores is in evaluation_jobs.py, its answers are in evaluation_answers.py."""
 
 import json
 from collections.abc import Mapping, Sequence
 
-from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.evaluation import (
-    DEFERRED,
-    AnswersQuery,
     EvaluatedPart,
     Evaluation,
-    EvaluationAnswer,
     MeasuredModel,
     ModelProgress,
     Target,
 )
-from edgeneuro.store.contexts import context_from_json
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.jobs import (
     UNFINISHED,
@@ -24,7 +19,7 @@ from edgeneuro.store.jobs import (
     read_or_substitute,
     unfinished,
 )
-from edgeneuro.store.sql import Conditions, rfc3339
+from edgeneuro.store.sql import rfc3339
 
 MAX_TRIES = 3  # of one question by one model
 COLUMNS = (
@@ -232,47 +227,6 @@ def delete_evaluation(evaluation_id: str) -> Statement:
         f" WHERE resource_id = ?1 AND {UNFINISHED}) RETURNING id",
         evaluation_id,
     )
-
-
-async def list_answers(
-    db: Database, evaluation_id: str, query: AnswersQuery, *, limit: int
-) -> list[EvaluationAnswer]:
-    """By model and question."""
-    wanted = Conditions()
-    wanted.add("answer.evaluation_id = ?", evaluation_id)
-    if query.after is not None:
-        model_id, _, query_hash = query.after.rpartition(" ")
-        wanted.add("(answer.model_id, answer.query_hash) > (?, ?)", model_id, query_hash)
-    if query.model is not None:
-        wanted.add("answer.model_id = ?", query.model)
-    if query.wrong:
-        wanted.add("answer.is_right = 0 AND coalesce(answer.reason, '') <> ?", DEFERRED)
-    rows = await db.run(
-        statement(
-            "SELECT answer.*, item.query, item.context, item.agent_id AS label"
-            " FROM evaluation_answers AS answer"
-            " JOIN evaluation_items AS item USING (evaluation_id, query_hash)"
-            f" WHERE {wanted.sql} ORDER BY answer.model_id, answer.query_hash LIMIT ?",
-            *wanted.values,
-            limit,
-        )
-    )
-    return [
-        EvaluationAnswer(
-            id=f"{row['model_id']} {row['query_hash']}",
-            model_id=row["model_id"],
-            query=row["query"],
-            context=context_from_json(row["context"]).shown(),
-            label=row["label"] or NO_AGENT,
-            decided=None
-            if row["failed"] or row["reason"] == DEFERRED
-            else row["agent_id"] or NO_AGENT,
-            right=bool(row["is_right"]),
-            reason=row["reason"],
-            ms=row["ms"],
-        )
-        for row in rows
-    ]
 
 
 def measured_from_row(row: Row) -> dict[str, MeasuredModel]:

@@ -12,10 +12,12 @@ from edgeneuro.domain.evaluation import (
     ID_PREFIX,
     PIPELINE,
     AnswersQuery,
+    DifferencesQuery,
     Evaluation,
     EvaluationAnswer,
     EvaluationCreate,
     EvaluationDeleted,
+    EvaluationDifferences,
     MeasuredModel,
     Target,
 )
@@ -25,6 +27,7 @@ from edgeneuro.domain.proposal import fingerprint
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.errors import ConflictError, InvalidRequestError, NotFoundError
+from edgeneuro.store import evaluation_answers as answers
 from edgeneuro.store import evaluations as store
 
 
@@ -92,10 +95,34 @@ async def get_evaluation(call: Call, evaluation_id: str) -> Evaluation:
 async def list_answers(
     call: Call, evaluation_id: str, query: AnswersQuery
 ) -> Page[EvaluationAnswer]:
-    """List what was decided for each question, by model; with `wrong` only the errors."""
+    """List what was decided for each question, by model; with `wrong` only the errors, with `label`
+    and `decided` those of a cell of the confusion matrix."""
     await find_evaluation(call, evaluation_id)
-    found = await store.list_answers(call.services.db, evaluation_id, query, limit=query.limit + 1)
+    found = await answers.list_answers(
+        call.services.db, evaluation_id, query, limit=query.limit + 1
+    )
     return page_of(found, limit=query.limit)
+
+
+async def show_differences(
+    call: Call, evaluation_id: str, query: DifferencesQuery
+) -> EvaluationDifferences:
+    """Compare two contestants of an evaluation by agent."""
+    evaluation = await find_evaluation(call, evaluation_id)
+    for param, name in (("first", query.first), ("second", query.second)):
+        if name not in evaluation.model_ids:
+            raise InvalidRequestError(
+                f"{param}: {name[:200]!r} is not in this evaluation. Its `model_ids` are"
+                f" {', '.join(evaluation.model_ids)}.",
+                param=param,
+            )
+    if query.first == query.second:
+        raise InvalidRequestError(
+            "second: it is the same as `first`; name two different ones.", param="second"
+        )
+    return await answers.read_differences(
+        call.services.db, evaluation_id, query.first, query.second
+    )
 
 
 async def cancel_evaluation(call: Call, evaluation_id: str) -> Evaluation:
