@@ -120,11 +120,11 @@ def test_dense_weights_that_outgrow_a_field_are_noticed() -> None:
 
 
 def test_dense_weights_are_rounded_so_that_every_sum_fits() -> None:
-    rows = [[DENSE_UNIT, -DENSE_UNIT], [0, DENSE_UNIT // 2]]
+    rows = [array("i", row) for row in ([DENSE_UNIT, -DENSE_UNIT], [0, DENSE_UNIT // 2])]
     scale, weights = quantise_dense(rows, 1)
     assert list(weights) == [255, 1, 128, 192]
     assert scale == pytest.approx(1 / 127)
-    scale, weights = quantise_dense([[DENSE_UNIT, 0]] * 400, 1)  # a norm of 20
+    scale, weights = quantise_dense([array("i", [DENSE_UNIT, 0])] * 400, 1)  # a norm of 20
     assert scale == pytest.approx(20 / 1_000, rel=0.01)
     assert sum((each - 128) ** 2 for each in weights) <= 1_001**2
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from array import array
 from functools import cache
 
 import pytest
@@ -90,7 +91,7 @@ def test_a_version_is_of_the_content() -> None:
 
 
 def test_weights_are_rounded_to_a_byte() -> None:
-    scale, weights = quantise([[65536, -65536], [0, 32768]])
+    scale, weights = quantise([array("i", row) for row in ([65536, -65536], [0, 32768])])
     assert list(weights) == [255, 1, 128, 192]
     assert scale == pytest.approx(1 / 127)
 

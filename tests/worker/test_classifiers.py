@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from edgeneuro.classifier.model import loads
-from scripts.cron import running_cron_url
 from scripts.paths import ROOT
 from tests.varied_questions import TOPICS, conversations, questions
 from tests.waiting import until
@@ -226,16 +225,3 @@ def test_a_classifier_is_evaluated_beside_a_model(labelled: httpx.Client) -> Non
     assert (classifier["model_id"], classifier["n"]) == (classifier_id, 20)
     [pair] = found["results"]["pairs"]
     assert pair["n"] == 20 - classifier["deferred"]
-
-
-def test_the_minutes_cron_has_a_training_begin(own: LocalProduct, labelled: httpx.Client) -> None:
-    labelled.patch("/v1/config", json={"retrain_after_labels": 1}).raise_for_status()
-    label = [{"query": "one more question about my keyboard", "agent_id": "it_support"}]
-    labelled.post("/v1/labels", json=label).raise_for_status()
-    fired = labelled.get(running_cron_url(own.state, "* * * * *"), timeout=120)
-    assert fired.json()["outcome"] == "ok"
-    newest = labelled.get("/v1/classifiers").json()["data"][0]
-    assert (newest["created_by"], newest["progress"]["slices"] > 0) == ("rule", True)
-    if newest["state"] == "running":  # test_learning.py has its end
-        labelled.post(f"/v1/classifiers/{newest['id']}/cancel")
-    labelled.patch("/v1/config", json={"retrain_after_labels": None}).raise_for_status()

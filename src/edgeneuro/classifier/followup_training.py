@@ -258,13 +258,13 @@ class FollowUpTraining:
             **vars(fitted),
         )
 
-    def _rows(self) -> Iterator[list[int]]:
+    def _rows(self) -> Iterator["array[int]"]:
         """The weights of the classes and that of leaving, which knows no agent before."""
         rows = rows_of(len(self._examples.classes))
         together = islice(self._learners[_TOGETHER].weights(), rows)
-        leaving = chain(self._learners[_LEAVING].weights(), repeat([0]))
+        leaving = chain(self._learners[_LEAVING].weights(), repeat(array("i", [0])))
         for row, own in zip(together, leaving, strict=False):
-            yield [*row, *own]
+            yield array("i", (*row, *own))
 
     def to_bytes(self) -> bytes:
         if not self._passes:

@@ -185,19 +185,25 @@ class Learner:
         if too_large:
             raise OverflowError("a weight has grown beyond 64; the labels cannot be learned")
 
-    def weights(self) -> Iterator[list[int]]:
-        """The rows of the buckets as signed weights, in units of 2^-16."""
+    def weights(self) -> Iterator["array[int]"]:
+        """The rows of the buckets as signed weights, in units of 2^-16. Few labels leave most
+        buckets as they were: those have the same row, as an object too."""
+        untouched = self._in_every_field(TRAINING.offset)
+        zeros = array("i", [0] * self.classes)
         for row in self._rows:
-            fields = array(TRAINING.code, row.to_bytes(self._bytes, "little"))
-            yield [weight - TRAINING.offset for weight in fields]
+            if row == untouched:
+                yield zeros
+            else:
+                fields = array(TRAINING.code, row.to_bytes(self._bytes, "little"))
+                yield array("i", [weight - TRAINING.offset for weight in fields])
 
-    def dense_weights(self) -> Iterator[list[int]]:
+    def dense_weights(self) -> Iterator["array[int]"]:
         """The rows of the vector's numbers as signed weights, in units of 2^-20; they are those of
         a vector with the norm 1."""
         for row in self._dense_rows:
             shifted = row + self._dense_middle
             fields = array(TRAINING.code, shifted.to_bytes(self._bytes, "little"))
-            yield [weight - _DENSE_MIDDLE for weight in fields]
+            yield array("i", [weight - _DENSE_MIDDLE for weight in fields])
 
     def to_bytes(self) -> bytes:
         size, middle = self._bytes, self._dense_middle

@@ -149,17 +149,17 @@ def is_of_this_version(beginning: bytes) -> bool:
     return beginning[16:20] in [struct.pack("<HH", *versions) for versions in _FORMATS.items()]
 
 
-def quantise(rows: Iterable[Sequence[int]]) -> tuple[float, bytes]:
+def quantise(rows: Iterable["array[int]"]) -> tuple[float, bytes]:
     """The scale and the bytes of the learner's weights, rounded to 127 steps either way."""
-    stored = [array("i", row) for row in rows]
+    stored = list(rows)
     most = _most(stored) or 1
     return most / 127 / UNIT, _rounded(stored, most)
 
 
-def quantise_dense(rows: Iterable[Sequence[int]], parts: int) -> tuple[float, bytes]:
+def quantise_dense(rows: Iterable["array[int]"], parts: int) -> tuple[float, bytes]:
     """The same of the learner's dense weights. The scale is larger where the sums with a vector
     might not fit (_MAX_NORM)."""
-    stored = [array("i", row) for row in rows]
+    stored = list(rows)
     most = _most(stored)
     squares = max([sum([each * each for each in column]) for column in zip(*stored, strict=True)])
     most = max(most, isqrt(squares * parts) * 127 // _MAX_NORM) or 1
@@ -167,12 +167,21 @@ def quantise_dense(rows: Iterable[Sequence[int]], parts: int) -> tuple[float, by
 
 
 def _most(rows: Sequence["array[int]"]) -> int:
-    return max(max(max(row), -min(row)) for row in rows)
+    return max(max(max(row), -min(row)) for row in _objects(rows).values())
 
 
-def _rounded(rows: Iterable["array[int]"], most: int) -> bytes:
+def _rounded(rows: Sequence["array[int]"], most: int) -> bytes:
     half, whole = most + 2 * most * ZERO, 2 * most
-    return b"".join([bytes([(254 * weight + half) // whole for weight in row]) for row in rows])
+    stored = {
+        at: bytes([(254 * weight + half) // whole for weight in row])
+        for at, row in _objects(rows).items()
+    }
+    return b"".join([stored[id(row)] for row in rows])
+
+
+def _objects(rows: Sequence["array[int]"]) -> dict[int, "array[int]"]:
+    """Each object once, by its identity: most rows of a small training are the same one."""
+    return {id(row): row for row in rows}
 
 
 def _width(dense: dict[str, Any]) -> int:
