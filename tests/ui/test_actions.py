@@ -26,12 +26,18 @@ def usual_models(api: httpx.Client) -> Iterator[None]:
     yield
     api.post("/v1/models/select", json={"model_id": None, "type": "challenger"}).raise_for_status()
     usual = dict.fromkeys(
-        ("routing_model", "fallback_models", "classifier", "promotion_min_labels")
+        (
+            "routing_model",
+            "fallback_models",
+            "classifier",
+            "promotion_min_labels",
+            "redact_personal_data",
+        )
     )
     api.patch("/v1/config", json=usual).raise_for_status()
 
 
-def test_the_playground_routes(page: Page, go: Go, rows: Rows) -> None:
+def test_the_playground_routes(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
     go("playground")
     query = "Please install Docker on the laptop of Grace"
     page.get_by_label("Query").fill(query)
@@ -55,8 +61,17 @@ def test_the_playground_routes(page: Page, go: Go, rows: Rows) -> None:
     page.get_by_text("Recent queries (1)").click()
     page.get_by_role("button", name=query).click()  # routes it again: there is a label now
     expect(page.locator(".answer")).to_have_text("Facilities")
+    kept = "localStorage.getItem('edgeneuro.playground')"
+    assert query in page.evaluate(kept)
     page.get_by_role("button", name="Clear the recent queries").click()
     expect(page.get_by_role("button", name=query)).to_have_count(0)
+    assert page.evaluate(kept) is None
+    page.evaluate("localStorage.setItem('edgeneuro.playground', '{}')")  # of other settings
+    api.patch("/v1/config", json={"redact_personal_data": True}).raise_for_status()
+    go("playground?q=A%20second%20one")
+    page.get_by_text("Recent queries", exact=True).click()
+    expect(page.get_by_text("This browser keeps none")).to_be_visible()
+    assert page.evaluate(kept) is None
 
 
 def test_the_playground_routes_after_a_turn(page: Page, go: Go, rows: Rows) -> None:
