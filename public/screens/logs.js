@@ -2,7 +2,7 @@
 
 import { h, replace } from "../dom.js";
 import { count, instant, ms, NOTHING, percent, plural, usd, words } from "../format.js";
-import { agentName, agentOptions, readAgents } from "../parts/agents.js";
+import { agentName, agentOptions, NO_AGENT, OUT_OF_SCOPE, readAgents } from "../parts/agents.js";
 import { contextLine } from "../parts/context.js";
 import { actionButton, badge, link, pageHead, save } from "../parts/controls.js";
 import { deadLetters } from "../parts/dead_letters.js";
@@ -104,6 +104,12 @@ function filterSpecs(agents, models, routers, router) {
       options: [all, ["true", "Yes"], ["false", "No"]],
     },
     {
+      name: "label",
+      label: "Label",
+      type: "select",
+      options: agentOptions(agents, all, [NO_AGENT, OUT_OF_SCOPE]),
+    },
+    {
       name: "misrouted",
       label: "Mis-routed",
       type: "select",
@@ -129,6 +135,9 @@ function filterSpecs(agents, models, routers, router) {
       max: 1,
       step: "any",
     },
+    { name: "min_latency_ms", label: "Min latency (ms)", type: "number", min: 0, step: "any" },
+    { name: "max_latency_ms", label: "Max latency (ms)", type: "number", min: 0, step: "any" },
+    { name: "key", label: "API key ID" },
     { name: "user", label: "User" },
     { name: "session", label: "Session" },
     { name: "from", label: "From", type: "datetime-local" },
