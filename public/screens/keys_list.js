@@ -1,7 +1,7 @@
 // The list of API keys: use, refusals and cost of a period.
 
 import { h } from "../dom.js";
-import { compact, count, NOTHING, percent, usd } from "../format.js";
+import { compact, count, localTime, NOTHING, percent, usd } from "../format.js";
 import { allowedSummary } from "../parts/allowed.js";
 import { badge, bars, link } from "../parts/controls.js";
 import { filters } from "../parts/filters.js";
@@ -94,7 +94,7 @@ function keyTable(keys, users, teams, period, actionsOf) {
 const nameOf = (key) =>
   h(
     "div",
-    { class: "stack-small" },
+    { class: "stack-small key-name" },
     h("span", { class: "row" }, key.name, stateOf(key)),
     h("span", { class: "help code" }, `${key.hint}…`),
     key.expires_at ? h("span", { class: "help" }, "expires ", when(key.expires_at)) : null,
@@ -108,8 +108,15 @@ function stateOf(key) {
   return isNew ? badge("not used yet") : badge("unused for 30 days", "warn");
 }
 
-const requestsOf = (key, { requests, refused }) =>
-  requests > refused ? link(count(requests), address(["logs"], { key: key.id })) : count(requests);
+/** Refused requests are in no log. */
+function requestsOf({ id }, { requests, refused, since }) {
+  const logged = requests - refused;
+  const at = address(["logs"], { key: id, from: localTime(since) });
+  return [
+    count(requests),
+    logged ? h("div", { class: "small" }, link(`${count(logged)} logged`, at)) : null,
+  ];
+}
 
 function refusedOf(key, { requests, refused, refusals }) {
   if (!refused) return count(0);
