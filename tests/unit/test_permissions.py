@@ -25,6 +25,7 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "DELETE /v1/sessions/{session_id}": ("route", 404, "unknown_session"),
     "GET /v1/models": ("any", 200, None),
     "GET /v1/models/select": ("read", 200, None),
+    "GET /v1/models/selections": ("read", 200, None),
     "POST /v1/models/select": ("admin", 400, "missing_field"),
     "POST /v1/models/refresh": ("admin", 502, "invalid_output"),
     "POST /v1/models": ("admin", 400, "missing_field"),
@@ -136,6 +137,8 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "POST /v1/unmatched/{cluster_id}/labels": ("label", 400, "missing_field"),
     "POST /v1/unmatched/{cluster_id}/dismiss": ("label", 404, "unknown_cluster"),
     "GET /v1/analytics": ("read", 200, None),
+    "GET /v1/analytics/latency": ("read", 200, None),
+    "GET /v1/analytics/confusions": ("read", 200, None),
     "POST /v1/analytics/rebuild": ("admin", 400, "missing_field"),
     "GET /v1/dead_letters": ("read", 200, None),
     "POST /v1/dead_letters/retry": ("admin", 200, None),
@@ -263,7 +266,8 @@ async def test_a_caller_who_may_not_is_told_before_anything_is_read(
     body = {"name": "x", "scopes": ["admin"]}
     answered = await empty_product.call("POST", "/v1/keys", body, key=callers["viewer"])
     assert answered.status == 403
-    assert empty_product.database.statements == []
+    [counted] = empty_product.database.statements  # after the answer
+    assert counted.sql.startswith("INSERT INTO refusals")
 
 
 async def test_a_caller_is_told_who_it_is_and_what_it_may(
