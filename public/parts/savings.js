@@ -6,6 +6,7 @@ import { chart } from "./chart.js";
 import { figure } from "./controls.js";
 import { stageName } from "./decision.js";
 import { DEFINITIONS } from "./definitions.js";
+import { logsAt } from "./log_links.js";
 import { table } from "./table.js";
 
 // Each stage keeps its color, whichever others there are.
@@ -20,6 +21,22 @@ const STAGES = [
   "session",
   "clarified",
 ];
+
+const DAY_MS = 86_400_000;
+// Layers of log rows that have another name than the stage, or none.
+const LAYERS = {
+  memory_cache: "cache",
+  stored_cache: "cache",
+  single_flight: null,
+  clarified: null,
+};
+
+/** The address of the requests of a day; with the stage that decided them, if a layer has its name. */
+function requestsOf({ start }, stage) {
+  const layer = stage === null ? null : stage in LAYERS ? LAYERS[stage] : stage;
+  const end = (Math.floor(Date.parse(start) / DAY_MS) + 1) * DAY_MS;
+  return logsAt({ layer, from: start, to: end });
+}
 
 /** The tile: what was saved in the range of the analytics. */
 export const savingsFigure = (savings) =>
@@ -52,6 +69,7 @@ export function savingsByDay(savings, signal) {
         values: savings.by_day.map((day) => day.stages[name]?.calls ?? 0),
       })),
       stacked: true,
+      hrefOf: (at, which) => requestsOf(savings.by_day[at], which === null ? null : ordered[which]),
       format: compact,
       label: `Model calls not made, by day and stage: ${text.join(", ")}.`,
       signal,

@@ -65,7 +65,7 @@ function columnsOf(models, selection, { type, may, again, signal }) {
     if (model?.status !== "available") return h("span", { class: "help" }, "not available");
     return button("Roll back to this", () => select(model, selection, models, again, signal), {
       size: "small",
-      label: `Roll back to ${id}`,
+      label: `Roll back to this: ${id}`,
     });
   };
   return [

@@ -1,8 +1,6 @@
 """Which errors of a request count as a refusal, and by which reason."""
 
-from typing import get_args
-
-from edgeneuro.domain.refusal import Refusal, RefusalReason
+from edgeneuro.domain.refusal import REASONS, Refusal, RefusalReason
 from edgeneuro.errors import (
     BudgetExceededError,
     ConflictError,
@@ -14,7 +12,7 @@ from edgeneuro.errors import (
 )
 from edgeneuro.web.auth import ANONYMOUS, Access
 
-_BY_CODE: dict[str, RefusalReason] = {reason: reason for reason in get_args(RefusalReason)}
+_BY_CODE: dict[str, RefusalReason] = {reason: reason for reason in REASONS}
 # The first that fits: what the codes of these errors have in common.
 _BY_CLASS: tuple[tuple[type[Exception], RefusalReason], ...] = (
     (UnauthenticatedError, "invalid_access_token"),  # all others have codes of their own
