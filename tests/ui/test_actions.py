@@ -585,8 +585,8 @@ def test_a_change_is_in_the_audit_log(page: Page, go: Go, api: httpx.Client) -> 
     page.get_by_label("Target", exact=True).select_option("config")
     settled(page)
     undone, done = page.locator(".changes").nth(0), page.locator(".changes").nth(2)
-    expect(undone).to_have_text("Retries per model 2 → default")
-    expect(done).to_have_text("Retries per model default → 2")
+    expect(undone).to_have_text("Retries per model 2 → 1")
+    expect(done).to_have_text("Retries per model 1 → 2")
 
 
 def test_a_file_of_labels_in_and_out(page: Page, go: Go, rows: Rows, tmp_path: Path) -> None:
