@@ -1203,3 +1203,6 @@ CREATE TABLE latency_slots (
 
 -- The history of selections, without a look at the other entries.
 CREATE INDEX audit_selections ON audit (id) WHERE action IN ('select', 'disable', 'update') AND resource IN ('model', 'classifier', 'config');
+
+-- 1: the local emulator answered for the model, so `cost_usd` is at a list price that nobody pays.
+ALTER TABLE evaluation_answers ADD COLUMN emulated INTEGER NOT NULL DEFAULT 0;

@@ -2,12 +2,12 @@
 
 export const PIPELINE = "pipeline"; // the id of the configuration in force
 
-const AS_IT_RUNS = "the router as it runs";
+const AS_IT_RUNS = "Router as it runs";
 
 /** The name of a contestant. With the target "pipeline" a model is the router with that model. */
 export function contestant(evaluation, id) {
   if (id === PIPELINE) return AS_IT_RUNS;
-  return evaluation.target === PIPELINE ? `the router with ${id}` : id;
+  return evaluation.target === PIPELINE ? `Router with ${id}` : id;
 }
 
 /** Options of a select. */

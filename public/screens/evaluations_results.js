@@ -1,15 +1,19 @@
 // The results of an evaluation: each contestant, and each pair of them.
 
+import { api } from "../api.js";
 import { h } from "../dom.js";
 import { count, intervalText, ms, NOTHING, percent, points, usd } from "../format.js";
-import { badge } from "../parts/controls.js";
+import { badge, button } from "../parts/controls.js";
+import { load } from "../parts/loading.js";
+import { readModels } from "../parts/models.js";
 import { table } from "../parts/table.js";
-import { contestant, EMULATED } from "./evaluations_names.js";
+import { contestant, EMULATED, PIPELINE } from "./evaluations_names.js";
+import { select } from "./models_select.js";
 
-export function resultsView({ evaluation }) {
+export function resultsView({ evaluation, signal, may }) {
   const { models, pairs } = evaluation.results;
   return [
-    resultTable(evaluation, models),
+    resultTable(evaluation, models, mayBeSelected(evaluation, may) ? selectColumn(signal) : null),
     h(
       "p",
       { class: "help" },
@@ -19,7 +23,48 @@ export function resultsView({ evaluation }) {
   ];
 }
 
-function resultTable(evaluation, models) {
+/** What is selected is that of the installation: a router has its own settings, but no model of its own. */
+const mayBeSelected = (evaluation, may) => may("admin") && !evaluation.router;
+
+/** What is selected now, and a button that selects another contestant, after the promotion check. */
+function selectColumn(signal) {
+  const containers = new Map();
+  const read = () => Promise.all([api("GET", "/v1/models/select", { signal }), readModels(signal)]);
+  let known = read();
+  const draw = (id) =>
+    load(
+      containers.get(id),
+      () => known,
+      ([selection, models]) => selectState(id, selection, models, drawAll, signal),
+      { signal, keep: true },
+    );
+  const drawAll = () => {
+    known = read();
+    return Promise.all([...containers.keys()].map(draw));
+  };
+  return {
+    kind: "actions",
+    cell({ model_id: id }) {
+      if (id === PIPELINE) return null;
+      containers.set(id, h("div", {}));
+      draw(id);
+      return containers.get(id);
+    },
+  };
+}
+
+function selectState(id, selection, models, drawAll, signal) {
+  const model = models.find((each) => each.id === id);
+  if (model?.status !== "available") return badge("not available");
+  if (id === selection.active) return badge("active", "good");
+  if (id === selection.classifier) return badge("enabled", "good");
+  return button("Select this", () => select(model, selection, models, drawAll, signal), {
+    size: "small",
+    label: `Select this: ${id}`,
+  });
+}
+
+function resultTable(evaluation, models, selecting) {
   const deferring = models.some((model) => model.deferred);
   return table({
     caption: "Results",
@@ -56,6 +101,7 @@ function resultTable(evaluation, models) {
         cell: (model) => [ms(model.p50_ms), h("div", {}, ms(model.p95_ms))],
         kind: "number",
       },
+      ...(selecting ? [selecting] : []),
     ],
   });
 }

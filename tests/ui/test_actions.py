@@ -317,15 +317,28 @@ def test_an_evaluation_from_the_form_to_its_results(
     page.get_by_role("button", name="New evaluation").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label(OTHER, exact=True).check()
+    dialog.get_by_label("Router as it runs", exact=True).check()
     dialog.get_by_label("Sample size").fill("10")
+    expected = dialog.get_by_role("table", name="Before the start: 10 queries")
+    for each in (ACTIVE, OTHER, "Router as it runs"):
+        row = expected.get_by_role("row").filter(has_text=each)
+        expect(row).to_contain_text("emulated: no cost")
     dialog.get_by_role("button", name="Run evaluation").click()
     table = page.get_by_role("table", name="Results")
     expect(table).to_be_visible(timeout=SECONDS * 1000)
-    expect(table).to_contain_text(ACTIVE)
+    expect(table.get_by_role("row").filter(has_text=ACTIVE)).to_contain_text("emulated: no cost")
+    expect(table.get_by_role("row").filter(has_text="Router as it runs")).to_contain_text("n = 10")
     expect(page.get_by_role("table", name="Pairwise comparison")).to_be_visible()
-    expect(page.get_by_role("region", name=f"Confusion matrix of {ACTIVE}")).to_be_visible()
+    matrix = page.get_by_role("region", name="Confusion matrix of Router as it runs")
+    expect(matrix).to_be_visible()
     evaluation_id = page.url.rpartition("/")[2].partition("?")[0]
     assert rows("SELECT state FROM jobs WHERE resource_id = ?", evaluation_id) == [("succeeded",)]
+    expect(table.get_by_role("row").filter(has_text=ACTIVE).get_by_text("active")).to_be_visible()
+    table.get_by_role("button", name=f"Select this: {OTHER}").click()
+    selection = page.get_by_role("dialog", name=f"Select {OTHER}?")
+    expect(selection).to_contain_text("Promotion check: failed")
+    page.keyboard.press("Escape")
+    expect(table.get_by_role("button", name=f"Select this: {OTHER}")).to_be_focused()
 
 
 def test_routing_tests_are_stored_and_run(

@@ -178,5 +178,7 @@ def test_the_matrix_of_many_agents_leads_to_queries_whose_label_is_corrected(
     look(page, "light", NARROW)
     assert matrix.evaluate("frame => frame.scrollWidth > frame.clientWidth")
     matrix.evaluate("frame => { frame.scrollLeft = frame.scrollWidth }")
-    expect(matrix.get_by_role("rowheader", name="hr", exact=True)).to_be_in_viewport()
+    frame, head = (each.bounding_box() for each in (matrix, matrix.get_by_role("rowheader").first))
+    assert frame is not None and head is not None
+    assert 0 <= head["x"] - frame["x"] < 2, "names of rows stay in view"
     look(page, "light", 1440)

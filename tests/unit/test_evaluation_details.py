@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,6 +101,127 @@ async def test_labels_decide_where_they_are_asked_for(product: Product) -> None:
     assert (result["right"], result["layers"]) == (0, {"llm": 15})
     [labelled] = (await pipeline(product, label_layer=True))["results"]["models"]
     assert (labelled["right"], labelled["layers"]) == (15, {"label": 15})
+
+
+async def test_the_router_as_it_runs_is_compared_with_models_alone(product: Product) -> None:
+    await label(product, 20)
+    found = await evaluate(product, model_ids=["pipeline", ACTIVE, OTHER])
+    assert (found["state"], found["target"]) == ("succeeded", "models")
+    router, active, other = found["results"]["models"]
+    assert (router["right"], router["failed"], router["layers"]) == (60, 0, {"llm": 60})
+    assert (active["right"], other["right"]) == (60, 58)
+    assert router["reliability"]["reason"] == "pipeline"
+    assert [each["model_id"] for each in found["slices"]] == ["pipeline", ACTIVE, OTHER]
+    pairs = {(each["first"], each["second"]): each for each in found["results"]["pairs"]}
+    assert (pairs["pipeline", OTHER]["only_first"], pairs["pipeline", OTHER]["n"]) == (2, 60)
+    assert await product.logs() == []
+    await product.call("PATCH", "/v1/config", {"promotion_min_labels": 30, "promotion_margin": 0.4})
+    checked = await select_model(product, OTHER, check=True)
+    assert checked.json()["check"]["evaluation_id"] == found["id"], "of the models alone"
+
+
+async def test_the_router_beside_models_ends_where_the_configuration_changes(
+    product: Product,
+) -> None:
+    await label(product, 5)
+    begun = (await begin(product, model_ids=["pipeline", OTHER])).json()
+    await product.call("PATCH", "/v1/config", {"fallback_models": []})
+    found = await ended(product, begun["id"])
+    assert (found["state"], "has changed since it began" in found["error"]) == ("failed", True)
+
+
+# Calls and cost
+
+
+async def estimate(product: Product, **body: Any) -> dict[str, Any]:
+    answered = await product.call("POST", "/v1/evaluations/estimate", body)
+    assert answered.status == 200, answered.text
+    found: dict[str, Any] = answered.json()
+    return found
+
+
+async def test_calls_and_cost_are_known_before_the_start(product: Product) -> None:
+    await label(product, 10)
+    priced = {"pricing": {"input_per_million": 2.0, "output_per_million": 4.0}}
+    await product.call("PATCH", f"/v1/models/{OTHER}", priced)
+    unpriced = {"id": "@cf/acme/unpriced", "type": "base"}
+    assert (await product.call("POST", "/v1/models", unpriced)).status == 201
+    contestants = [unpriced["id"], OTHER, ACTIVE, "pipeline"]
+    before = await estimate(product, model_ids=contestants, limit=7)
+    assert (before["questions"], product.rows("SELECT * FROM jobs")) == (7, [])
+    without, other, active, router = before["contestants"]
+    assert (without["calls"], without["cost_usd"], without["basis"]) == (7, None, "prompt")
+    assert (other["calls"], other["at_most"], other["tokens"]) == (7, False, active["tokens"])
+    read = other["tokens"] - 7 * 20  # it writes some 20 tokens an answer
+    assert other["cost_usd"] == pytest.approx((2 * read + 4 * 7 * 20) / 1e6, rel=0.01)
+    assert 7 * 100 < other["tokens"] < 7 * 1_000
+    assert (router["calls"], router["cost_usd"]) == (7, active["cost_usd"]), "its active model"
+    found = (await evaluate(product))["results"]["models"][1]
+    [after] = (await estimate(product, model_ids=[OTHER]))["contestants"]
+    assert (after["calls"], after["tokens"], after["basis"]) == (30, found["tokens"], "evaluation")
+    assert after["cost_usd"] == pytest.approx(found["cost_usd"])
+    await product.call("PATCH", "/v1/agents/hr", {"description": "Something else."})
+    [changed] = (await estimate(product, model_ids=[OTHER]))["contestants"]
+    assert changed["basis"] == "prompt", "it would be asked something else"
+
+
+async def test_a_classifier_calls_nobody_and_the_router_behind_one_fewer(product: Product) -> None:
+    await import_labels(product)
+    classifier = (await train(product))["id"]
+    alone = await estimate(product, model_ids=[classifier])
+    assert alone["contestants"][0] | {"model_id": ""} == {
+        "model_id": "",
+        "calls": 0,
+        "at_most": False,
+        "tokens": 0,
+        "cost_usd": 0,
+        "emulated": False,
+        "basis": "none",
+    }
+    both = await estimate(product, target="pipeline", model_ids=["pipeline", classifier])
+    assert [each["at_most"] for each in both["contestants"]] == [False, True]
+
+
+async def test_what_an_emulator_answers_costs_nobody_anything(product: Product) -> None:
+    await label(product, 5)
+    assert isinstance(product.gateway, Models)
+
+    def answer(model: str, query: str) -> ModelAnswer:
+        engine = "emulated: all-MiniLM-L6-v2" if model == OTHER else None
+        return replace(knows(model, query), engine=engine)
+
+    product.gateway.answer = answer
+    found = await evaluate(product, model_ids=[ACTIVE, OTHER])
+    assert [each["emulated"] for each in found["results"]["models"]] == [False, True]
+    expected = await estimate(product, model_ids=[ACTIVE, OTHER])
+    assert [each["emulated"] for each in expected["contestants"]] == [False, True]
+
+
+async def test_before_the_first_evaluation_the_log_tells_of_the_emulator(product: Product) -> None:
+    await label(product, 5)
+    assert isinstance(product.gateway, Models)
+    product.gateway.answer = lambda model, query: replace(says("hr"), engine="emulated")
+    await product.route("Where is my contract?")
+    [expected] = (await estimate(product, model_ids=[OTHER]))["contestants"]
+    assert (expected["emulated"], expected["basis"]) == (True, "prompt")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "param"),
+    [
+        ({"model_ids": ["no-such"]}, 400, "model_ids[0]"),
+        ({}, 400, "model_ids"),
+        ({"model_ids": [ACTIVE], "split": "validation"}, 409, "split"),
+        ({"model_ids": [ACTIVE], "router": "no-such"}, 400, "router"),
+    ],
+)
+async def test_an_estimate_refuses_what_an_evaluation_refuses(
+    product: Product, body: dict[str, Any], status: int, param: str
+) -> None:
+    await label(product, 1)
+    for path in ("/v1/evaluations", "/v1/evaluations/estimate"):
+        refused = await product.call("POST", path, body)
+        assert (refused.status, refused.json()["error"]["param"]) == (status, param)
 
 
 @pytest.mark.parametrize(

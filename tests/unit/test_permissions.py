@@ -42,7 +42,9 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "DELETE /v1/loras/{lora_id}": ("admin", 404, "unknown_lora"),
     "GET /v1/evaluations": ("read", 200, None),
     "POST /v1/evaluations": ("admin", 400, "missing_field"),
+    "POST /v1/evaluations/estimate": ("read", 400, "missing_field"),
     "GET /v1/evaluations/{evaluation_id}": ("read", 404, "unknown_evaluation"),
+    "GET /v1/evaluations/{evaluation_id}/differences": ("read", 400, "missing_field"),
     "GET /v1/evaluations/{evaluation_id}/answers": ("read", 404, "unknown_evaluation"),
     "POST /v1/evaluations/{evaluation_id}/cancel": ("admin", 404, "unknown_evaluation"),
     "POST /v1/evaluations/{evaluation_id}/calibrate": ("admin", 400, "missing_field"),
@@ -282,7 +284,7 @@ async def test_a_caller_is_told_who_it_is_and_what_it_may(
 
 
 # A body, because their input is too large for a query string; they change nothing.
-READING_POSTS = {"/v1/outcomes/preview"}
+READING_POSTS = {"/v1/evaluations/estimate", "/v1/outcomes/preview"}
 
 
 def test_reading_and_changing_are_apart() -> None:

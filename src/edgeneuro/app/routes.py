@@ -16,7 +16,12 @@ from edgeneuro.controlplane import (
 )
 from edgeneuro.controlplane.access import audit, keys, teams, users
 from edgeneuro.controlplane.adapters import lora_intake, loras
-from edgeneuro.controlplane.evaluations import evaluations, routing_test_runs, routing_tests
+from edgeneuro.controlplane.evaluations import (
+    evaluation_estimate,
+    evaluations,
+    routing_test_runs,
+    routing_tests,
+)
 from edgeneuro.controlplane.installation import installation
 from edgeneuro.controlplane.jobs import jobs
 from edgeneuro.controlplane.labels import (
@@ -124,6 +129,8 @@ ROUTES = (
 
     Route("GET",    "/v1/evaluations",            evaluations.list_evaluations, READ),
     Route("POST",   "/v1/evaluations",            evaluations.create_evaluation, ADMIN, 202),
+    Route("POST",   "/v1/evaluations/estimate",   evaluation_estimate.estimate_evaluation, READ,
+          200, REPEATABLE, described=Described((409,))),
     Route("GET",    "/v1/evaluations/{evaluation_id}", evaluations.get_evaluation, READ),
     Route("GET",    "/v1/evaluations/{evaluation_id}/answers", evaluations.list_answers, READ),
     Route("GET",    "/v1/evaluations/{evaluation_id}/differences", evaluations.show_differences,

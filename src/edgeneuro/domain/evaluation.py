@@ -1,6 +1,6 @@
 """Evaluations: models measured on held-out labels, through the router."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,16 +21,18 @@ EvaluatedPart = Literal["validation", "test", "held_out"]
 # "models" puts each question to each model alone; "pipeline" routes it as a request would be, with
 # the classifier, the models with their fallbacks and the threshold, without caches.
 Target = Literal["models", "pipeline"]
-PIPELINE = "pipeline"  # among the ids of models: the configuration in force
+PIPELINE: Final = "pipeline"  # among the ids of models: the configuration in force
 MAX_QUESTIONS = 5_000
 
 
 class EvaluationCreate(BaseModel):
-    """Models and classifiers by id. All get the same questions: those of `split`, at most `limit`,
-    the same ones each time. No training of an adapter or a classifier reads the split "test".
+    """Models and classifiers by id, and "pipeline": the router with the present configuration. All
+    get the same questions: those of `split`, at most `limit`, the same ones each time. No training
+    of an adapter or a classifier reads the split "test".
 
-    With `target` "pipeline" each of them means the present configuration with that model as the
-    active one, or with that classifier; "pipeline", the default, means the present configuration.
+    With `target` "models" each model and classifier is measured alone. With "pipeline" it means the
+    present configuration with that model as the active one, or with that classifier; "pipeline" is
+    the default of `model_ids` then.
     With `label_layer` labels decide too. With `router` the questions are those about the agents of
     that router, and the configuration is the router's."""
 
@@ -42,6 +44,30 @@ class EvaluationCreate(BaseModel):
     split: EvaluatedPart = "test"
     limit: Annotated[int, Field(ge=1, le=MAX_QUESTIONS), INTEGRAL] = MAX_QUESTIONS
     router: RouterId | None = None
+
+
+class ContestantEstimate(BaseModel):
+    """`calls` of a model, one for each question; of the pipeline that many at most (`at_most`),
+    because what a rule or a classifier decides needs none. `tokens` are those of an earlier
+    evaluation with the same agents, scaled to this number of questions (`basis` "evaluation"), or a
+    guess from the length of the prompt ("prompt"). `cost_usd` is null if the model has no price.
+    `emulated`: the local emulator answers, so the cost is a list price that nobody pays."""
+
+    model_id: str
+    calls: int
+    at_most: bool
+    tokens: int
+    cost_usd: float | None
+    emulated: bool
+    basis: Literal["evaluation", "prompt", "none"]
+
+
+class EvaluationEstimate(BaseModel):
+    """What an evaluation of so many `questions` would take, without retries. Nothing is started."""
+
+    object: Literal["evaluation.estimate"] = "evaluation.estimate"
+    questions: int
+    contestants: list[ContestantEstimate]
 
 
 class AgentScore(BaseModel):
@@ -62,7 +88,9 @@ class ModelResult(BaseModel):
     was never decided on, or never correctly, counts as 0, and one that no label names is left out
     (a decision for it only lowers the recall of the labeled one). It is scikit-learn's
     `f1_score(average="macro", labels=<the labelled agents>, zero_division=0)`. Times are those of
-    the model calls; `cost_usd` is null if a price is not known. `reliability` says how well the
+    the model calls; `cost_usd` is null if a price is not known. `emulated`: the local emulator
+    answered, so the cost is at the list price of the models that it emulates, and nobody pays it.
+    `reliability` says how well the
     confidences agree with the share of right answers; null in older evaluations."""
 
     model_id: str
@@ -77,6 +105,7 @@ class ModelResult(BaseModel):
     layers: dict[str, int] | None = None
     tokens: int
     cost_usd: float | None
+    emulated: bool = False
     p50_ms: float | None
     p95_ms: float | None
     agents: list[AgentScore]

@@ -31,7 +31,8 @@ class EvaluationJob:
 class Answered:
     """What the router decided for a question with a model. `tries` is for how many it counts: one
     that failed for good counts for all. A stage named `named_agent` with this `confidence`;
-    `raw_confidence` is the model's own, None if no calibration has changed it."""
+    `raw_confidence` is the model's own, None if no calibration has changed it. `emulated`: an
+    emulator answered."""
 
     model_id: str
     query_hash: str
@@ -47,6 +48,7 @@ class Answered:
     confidence: float | None = None
     layer: str | None = None
     raw_confidence: float | None = None
+    emulated: bool = False
 
 
 async def read_job(db: Database, evaluation_id: str) -> EvaluationJob:
@@ -99,7 +101,7 @@ def record_answers(evaluation_id: str, answers: Sequence[Answered]) -> Statement
             [
                 *(a.model_id, a.query_hash, a.agent_id, int(a.is_right), a.reason),
                 *(int(a.failed), a.tries, a.tokens, a.cost_usd, a.ms),
-                *(a.named_agent, a.confidence, a.layer, a.raw_confidence),
+                *(a.named_agent, a.confidence, a.layer, a.raw_confidence, int(a.emulated)),
             ]
             for a in answers
         ]
@@ -107,16 +109,18 @@ def record_answers(evaluation_id: str, answers: Sequence[Answered]) -> Statement
     return statement(
         "INSERT INTO evaluation_answers (evaluation_id, model_id, query_hash, agent_id, is_right,"
         " reason, failed, tries, tokens, cost_usd, ms, named_agent, confidence, layer,"
-        " raw_confidence)"
+        " raw_confidence, emulated)"
         " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,"
         " value ->> 6, value ->> 7, value ->> 8, value ->> 9,"
-        " value ->> 10, value ->> 11, value ->> 12, value ->> 13 FROM json_each(?2) WHERE true"
+        " value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14"
+        " FROM json_each(?2) WHERE true"
         " ON CONFLICT (evaluation_id, model_id, query_hash) DO UPDATE SET"
         " agent_id = excluded.agent_id, is_right = excluded.is_right, reason = excluded.reason,"
         " failed = excluded.failed, tries = tries + excluded.tries,"
         " tokens = tokens + excluded.tokens, cost_usd = cost_usd + excluded.cost_usd,"
         " ms = excluded.ms, named_agent = excluded.named_agent, confidence = excluded.confidence,"
-        " layer = excluded.layer, raw_confidence = excluded.raw_confidence",
+        " layer = excluded.layer, raw_confidence = excluded.raw_confidence,"
+        " emulated = max(emulated, excluded.emulated)",
         evaluation_id,
         stored,
     )

@@ -65,7 +65,7 @@ _COUNTS = (
 _SUMS = (
     "SELECT model_id, sum(failed) AS failed, coalesce(sum(reason = 'low_confidence'), 0)"
     " AS low_confidence, sum(tokens) AS tokens, sum(cost_usd) AS cost_usd,"
-    " sum(cost_usd IS NULL) AS unpriced"
+    " sum(cost_usd IS NULL) AS unpriced, max(emulated) AS emulated"
     " FROM evaluation_answers WHERE evaluation_id = ?1 GROUP BY 1"
 )
 _TIMES = exact_percentiles(
@@ -110,6 +110,7 @@ def _model_result(
         layers=layers,
         tokens=summed["tokens"],
         cost_usd=None if summed["unpriced"] else summed["cost_usd"],
+        emulated=bool(summed["emulated"]),
         p50_ms=of_times["p50"],
         p95_ms=of_times["p95"],
         agents=[

@@ -34,7 +34,7 @@ ROWS = (
 )
 _OF_LABELS = "source = 'labels'"  # the others are runs of routing tests (routing_tests.py)
 _ON_TEST_PART = "state = 'succeeded' AND split IN ('test', 'held_out')"
-_SPLITS: dict[EvaluatedPart, list[str]] = {
+SPLITS: dict[EvaluatedPart, list[str]] = {
     "validation": ["validation"],
     "test": ["test"],
     "held_out": ["validation", "test"],
@@ -61,7 +61,7 @@ def insert_evaluation(
     """With the labels in force, by query hash, which no one has chosen, and one question of each
     group of near-duplicates, and the job that runs it; only while no other one is unfinished: no
     row comes back from the last statement where one is."""
-    splits, offered = json.dumps(_SPLITS[split]), json.dumps(agents)
+    splits, offered = json.dumps(SPLITS[split]), json.dumps(agents)
     begun = statement(
         "INSERT INTO evaluations (id, created_at, created_by, model_ids, split, labels,"
         " left_out, near_duplicates, agents_revision, prompt_version, threshold, target,"
@@ -130,7 +130,7 @@ async def count_held_out(db: Database, split: EvaluatedPart, agents: Sequence[st
             "SELECT count(*) AS labels FROM current_labels"
             " WHERE split IN (SELECT value FROM json_each(?1))"
             " AND (agent_id IS NULL OR agent_id IN (SELECT value FROM json_each(?2)))",
-            json.dumps(_SPLITS[split]),
+            json.dumps(SPLITS[split]),
             json.dumps(agents),
         )
     )

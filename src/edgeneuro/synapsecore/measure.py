@@ -4,11 +4,18 @@ are to be measured, without a log row, observers or limits."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgeneuro.access.limits import TEMPLATE_TOKENS
+from edgeneuro.domain.model import Model
+from edgeneuro.domain.prompt import build_messages, states_confidence
 from edgeneuro.errors import InvalidOutputError, UpstreamRejectedError
 from edgeneuro.synapsecore.decision_log import count_model_call
+from edgeneuro.synapsecore.rankers.routing_question import routing_question
 from edgeneuro.synapsecore.ranking import Ranker
 from edgeneuro.synapsecore.router import RoutingResult, run_pipeline
 from edgeneuro.synapsecore.turn import Turn
+
+_BYTES_PER_TOKEN = 4  # of English; the bound of access/limits.py is twice as careful
+_ANSWER_TOKENS = 20  # of the JSON that a text model writes
 
 
 @dataclass(frozen=True)
@@ -19,7 +26,8 @@ class MeasuredDecision:
     `layer`, whatever the threshold; `raw_confidence` is that of the model itself, if a calibration
     has changed it. `answers` is the agent that would answer, the fallback agent
     too, and `decided` is true if a stage decided on it. `asks` is true if the decision is a
-    clarifying question: it is no agent, and it does not say that none fits."""
+    clarifying question: it is no agent, and it does not say that none fits. `emulated`: an emulator
+    answered a call, so its cost is a list price that nobody pays."""
 
     agent_id: str | None
     reason: str | None
@@ -35,6 +43,7 @@ class MeasuredDecision:
     decided: bool
     asks: bool = False
     raw_confidence: float | None = None
+    emulated: bool = False
 
 
 # The turn's allowed agents are not all enabled, so no caller could ask this.
@@ -52,6 +61,21 @@ UNKNOWN_AGENT = MeasuredDecision(
     answers=None,
     decided=False,
 )
+
+
+def expected_tokens(turn: Turn, model: Model) -> tuple[float, float]:
+    """How many tokens the model probably reads and writes for its decision: a guess from the length
+    of what it is asked, where an upper bound (`estimate_routing`) would say several times more."""
+    if model.type == "decision":
+        return routing_question(turn, model).size / _BYTES_PER_TOKEN + TEMPLATE_TOKENS, 0
+    messages = build_messages(
+        turn.query,
+        turn.agents_for(model),
+        confidence=states_confidence(model.type),
+        previous=turn.previous,
+    )
+    size = sum(len(message["content"].encode()) for message in messages)
+    return size / _BYTES_PER_TOKEN + TEMPLATE_TOKENS, _ANSWER_TOKENS
 
 
 async def measure(turn: Turn, rankers: Sequence[Ranker]) -> MeasuredDecision:
@@ -95,4 +119,5 @@ def _measured(result: RoutingResult) -> MeasuredDecision:
         raw_confidence=None
         if ranking is None or ranking.uncalibrated is None
         else ranking.uncalibrated.confidence,
+        emulated=any(attempt.engine for attempt in call.attempts),
     )

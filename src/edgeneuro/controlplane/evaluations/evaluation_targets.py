@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from edgeneuro.controlplane.models.models import is_classifier
 from edgeneuro.domain.agent import NO_AGENT
 from edgeneuro.domain.decision import RouteRequest
-from edgeneuro.domain.evaluation import PIPELINE
+from edgeneuro.domain.evaluation import DEFERRED, PIPELINE
 from edgeneuro.domain.evaluation import Target as TargetKind
 from edgeneuro.domain.model import Model
 from edgeneuro.domain.outcome import NO_OTHER_OUTCOME
@@ -22,7 +22,11 @@ from edgeneuro.store.evaluation_jobs import Answered
 from edgeneuro.store.evaluations import MAX_TRIES
 from edgeneuro.store.labels import read_current
 from edgeneuro.synapsecore.measure import UNKNOWN_AGENT, MeasuredDecision, measure
-from edgeneuro.synapsecore.rankers.classifier import LoadedClassifierRanker
+from edgeneuro.synapsecore.rankers.classifier import (
+    Judgement,
+    LoadedClassifierRanker,
+    classifier_decision,
+)
 from edgeneuro.synapsecore.rankers.label import KnownLabels
 from edgeneuro.synapsecore.ranking import Ranker
 from edgeneuro.synapsecore.router import MODEL, RULES
@@ -43,7 +47,7 @@ def proposal_named(config: RoutingConfig, name: str) -> Proposal:
 def prompts_of(config: RoutingConfig, model_ids: Sequence[str], kind: TargetKind) -> str:
     """The versions of what the models of an evaluation are asked: of the named ones, and in the
     pipeline of its chain too."""
-    chain = config.chain if kind == PIPELINE else ()
+    chain = config.chain if kind == PIPELINE or PIPELINE in model_ids else ()
     named = [config.models[each] for each in model_ids if each in config.models]
     return prompt_versions(model.type for model in (*chain, *named))
 
@@ -159,4 +163,25 @@ def answered(name: str, item: Row, decided: MeasuredDecision) -> Answered:
         confidence=decided.confidence,
         layer=decided.layer,
         raw_confidence=decided.raw_confidence,
+        emulated=decided.emulated,
+    )
+
+
+def classified(classifier_id: str, item: Row, judged: Judgement, config: RoutingConfig) -> Answered:
+    """A classifier alone: what it is not sure of, it defers."""
+    answer, prediction = classifier_decision(judged, config), judged.prediction
+    return Answered(
+        model_id=classifier_id,
+        query_hash=item["query_hash"],
+        agent_id=answer,
+        is_right=answer is not None and answer == item["agent_id"],
+        reason=DEFERRED if answer is None else None,
+        failed=False,
+        tries=1,
+        tokens=0,
+        cost_usd=0.0,
+        ms=0.0,
+        named_agent=prediction.agent_id,
+        confidence=prediction.probability,
+        layer="classifier",
     )

@@ -36,17 +36,9 @@ async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
     minute; read the evaluation to see its progress."""
     services = call.services
     await require_router(call, body.router)
-    installation = await services.routing.fresh()
-    config = installation.for_router(body.router or DEFAULT_ROUTER) or installation
-    config.require_agents()
-    model_ids = _models(config, body)
-    if not await store.count_held_out(services.db, body.split, list(config.agents)):
-        raise ConflictError(
-            f"split: no label of the part {body.split!r} can be evaluated. Label more questions;"
-            " GET /v1/datasets/stats counts them by part.",
-            code="no_labels",
-            param="split",
-        )
+    config = await evaluated_config(call, body)
+    model_ids = contestants_of(config, body)
+    await require_labels(call, config, body)
     evaluation_id = services.new_id(ID_PREFIX)
     rows = await commit(
         call,
@@ -63,7 +55,7 @@ async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
             threshold=config.confidence_threshold,
             target=body.target,
             label_layer=body.label_layer,
-            proposal=_proposal(config, body.target),
+            proposal=_proposal(config, model_ids, body.target),
             measured=_measured(config, model_ids),
         ),
         action="create",
@@ -153,19 +145,42 @@ async def delete_evaluation(call: Call, evaluation_id: str) -> EvaluationDeleted
     return EvaluationDeleted(id=evaluation_id)
 
 
-def _proposal(config: RoutingConfig, target: Target) -> dict[str, str] | None:
+def _proposal(
+    config: RoutingConfig, model_ids: Sequence[str], target: Target
+) -> dict[str, str] | None:
     """What the job compares with the configuration as it is then."""
     found = {} if config.named_router is None else {"router": config.named_router}
-    if target == PIPELINE:
+    if target == PIPELINE or PIPELINE in model_ids:
         found["fingerprint"] = fingerprint(config)
     return found or None
 
 
-def _models(config: RoutingConfig, body: EvaluationCreate) -> list[str]:
+async def evaluated_config(call: Call, body: EvaluationCreate) -> RoutingConfig:
+    """That of the router which is evaluated; it has agents."""
+    installation = await call.services.routing.fresh()
+    config = installation.for_router(body.router or DEFAULT_ROUTER) or installation
+    config.require_agents()
+    return config
+
+
+async def require_labels(call: Call, config: RoutingConfig, body: EvaluationCreate) -> None:
+    """Raises ConflictError."""
+    if not await store.count_held_out(call.services.db, body.split, list(config.agents)):
+        raise ConflictError(
+            f"split: no label of the part {body.split!r} can be evaluated. Label more questions;"
+            " GET /v1/datasets/stats counts them by part.",
+            code="no_labels",
+            param="split",
+        )
+
+
+def contestants_of(config: RoutingConfig, body: EvaluationCreate) -> list[str]:
+    """The ids of what is evaluated. Raises InvalidRequestError."""
     in_pipeline = body.target == "pipeline"
     if body.model_ids is None and not in_pipeline:
         raise InvalidRequestError(
-            "model_ids: this field is missing; name the models and classifiers to evaluate.",
+            "model_ids: this field is missing; name the models and classifiers to evaluate, or"
+            ' "pipeline" for the router as it is.',
             code="missing_field",
             param="model_ids",
         )
@@ -178,7 +193,7 @@ def _models(config: RoutingConfig, body: EvaluationCreate) -> list[str]:
     found: list[str] = []
     for index, name in enumerate(body.model_ids or [PIPELINE]):
         param = f"model_ids[{index}]"
-        if in_pipeline and name == PIPELINE:
+        if name == PIPELINE:
             model_id = PIPELINE
         elif name in config.classifiers:
             model_id = name

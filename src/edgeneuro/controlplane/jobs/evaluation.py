@@ -11,6 +11,7 @@ from edgeneuro.classifier.model import InvalidModelError
 from edgeneuro.controlplane.evaluations.evaluation_targets import (
     Target,
     answered,
+    classified,
     pipeline_target,
     prompts_of,
     proposal_named,
@@ -18,7 +19,7 @@ from edgeneuro.controlplane.evaluations.evaluation_targets import (
 from edgeneuro.controlplane.jobs.pacing import failure_pause_ms
 from edgeneuro.controlplane.jobs.runner import Lease, SliceOutcome
 from edgeneuro.controlplane.proposals import propose
-from edgeneuro.domain.evaluation import DEFERRED, Evaluation, EvaluationResults
+from edgeneuro.domain.evaluation import PIPELINE, Evaluation, EvaluationResults
 from edgeneuro.domain.job import JobKindName
 from edgeneuro.domain.proposal import Proposal, fingerprint
 from edgeneuro.domain.router_names import DEFAULT_ROUTER
@@ -33,12 +34,7 @@ from edgeneuro.store.evaluations import MAX_TRIES
 from edgeneuro.store.jobs import MAX_FAILURES, error_text
 from edgeneuro.store.reliability import read_reliability
 from edgeneuro.store.routing_tests import read_outcome
-from edgeneuro.synapsecore.rankers.classifier import (
-    Judgement,
-    classifier_decision,
-    judge_stored,
-    read_scorer,
-)
+from edgeneuro.synapsecore.rankers.classifier import judge_stored, read_scorer
 from edgeneuro.synapsecore.turn import CallerContext
 from edgeneuro.web.auth import Credential
 
@@ -169,7 +165,7 @@ class _Slice:
                 self._services.db,
                 evaluation.id,
                 each.model_id,
-                target=evaluation.target,
+                target=PIPELINE if each.model_id == PIPELINE else evaluation.target,
                 classifier=evaluation.target == "models" and each.model_id in config.classifiers,
             )
             models.append(each.model_copy(update={"reliability": found}))
@@ -184,12 +180,12 @@ class _Slice:
             raise _EndedError(why)
         evaluation, services = self._evaluation, self._services
         targets: dict[str, Target | None] = {}
-        if evaluation.target == "pipeline":
+        if evaluation.target == PIPELINE:
             for name in evaluation.model_ids:
                 targets[name] = await self._pipeline(config, name)
             return targets
         # The threshold and the calibrations are those of the beginning.
-        config = replace(
+        at_start = replace(
             config,
             confidence_threshold=evaluation.threshold,
             calibrations={
@@ -200,13 +196,15 @@ class _Slice:
         )
         for name in evaluation.model_ids:
             targets[name] = None
-            if name in config.classifiers:
+            if name == PIPELINE:
+                targets[name] = await self._pipeline(config, name)
+            elif name in config.classifiers:
                 try:
-                    await self._ask_classifier(config, name)
+                    await self._ask_classifier(at_start, name)
                 except InvalidModelError as error:
                     raise _EndedError(f"the classifier {name!r} cannot be used: {error}") from error
             else:
-                targets[name] = Target(services, config, model=config.models[name])
+                targets[name] = Target(services, at_start, model=config.models[name])
         return targets
 
     async def _pipeline(self, config: RoutingConfig, name: str) -> Target:
@@ -252,7 +250,7 @@ class _Slice:
         ):
             scorer = scorer or await read_scorer(services, classifier_id, config)
             answers = [
-                _classified(classifier_id, item, judge_stored(scorer, item, config), config)
+                classified(classifier_id, item, judge_stored(scorer, item, config), config)
                 for item in items
             ]
             await self._record(answers, advanced=True)
@@ -264,12 +262,15 @@ class _Slice:
             model = config.models.get(name)
             if model is not None and config.identity_hash(model) != measured.identity:
                 return f"the model {name!r} was registered again, or has moved; evaluate again"
-        if evaluation.target == "pipeline":
+        if evaluation.target == PIPELINE:
             return self._pipeline_has_changed(config)
+        if PIPELINE in evaluation.model_ids and (why := self._pipeline_has_changed(config)):
+            return why
         gone = [
             each
             for each in evaluation.model_ids
-            if each not in config.classifiers
+            if each != PIPELINE
+            and each not in config.classifiers
             and (each not in config.models or config.models[each].status != "available")
         ]
         if gone:
@@ -326,25 +327,4 @@ class _Slice:
 def _failed(error: str) -> SliceOutcome:
     return SliceOutcome(
         state="failed", advanced=False, error=error_text("evaluation_failed", error)
-    )
-
-
-def _classified(
-    classifier_id: str, item: Row, judged: Judgement, config: RoutingConfig
-) -> store.Answered:
-    answer, prediction = classifier_decision(judged, config), judged.prediction
-    return store.Answered(
-        model_id=classifier_id,
-        query_hash=item["query_hash"],
-        agent_id=answer,
-        is_right=answer is not None and answer == item["agent_id"],
-        reason=DEFERRED if answer is None else None,
-        failed=False,
-        tries=1,
-        tokens=0,
-        cost_usd=0.0,
-        ms=0.0,
-        named_agent=prediction.agent_id,
-        confidence=prediction.probability,
-        layer="classifier",
     )
